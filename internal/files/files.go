@@ -1,0 +1,175 @@
+// Package files writes the agent's small files whole or not at all.
+//
+// There are two kinds of them. What decides (which version was worked, which state the node is in) must survive a power
+// cut: Write. What only informs a person or another program may be lost but never torn: Replace.
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Write puts data at path for what decides: temporary file beside it, fsync, rename, fsync of the folder.
+// A new file gets perm (less the umask), an existing one keeps the mode it has. The folder must exist.
+// After an error the old content is still there; only when the last step, the fsync of the folder, failed is the new
+// one in place and not yet known to survive a power cut.
+func Write(path string, data []byte, perm os.FileMode) error {
+	p, err := pending(path, data, perm)
+	if err != nil {
+		return err
+	}
+	if err := p.CloseAtomicallyReplace(); err != nil {
+		_ = p.Cleanup()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// Replace puts data at path for what only informs: temporary file beside it, rename, no fsync. Readers see the old or
+// the new content, never a part; a power cut may leave an empty file. Modes and the folder as with Write.
+func Replace(path string, data []byte, perm os.FileMode) error {
+	p, err := pending(path, data, perm)
+	if err != nil {
+		return err
+	}
+	name := p.Name()
+	if err := p.File.Close(); err != nil {
+		_ = os.Remove(name)
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(name, path); err != nil {
+		_ = os.Remove(name)
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// pending returns the temporary file with data in it. Always in path's own folder: renameio would otherwise try TMPDIR
+// first, which costs four more system calls a write, and the folder is the only place where a rename surely works.
+func pending(path string, data []byte, perm os.FileMode) (*renameio.PendingFile, error) {
+	p, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)),
+		renameio.WithPermissions(perm), renameio.WithExistingPermissions())
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	if _, err := p.Write(data); err != nil {
+		_ = p.Cleanup()
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// SetAside renames the file or folder at path to path.suffix ("corrupt", "copied") and returns the new name. What an
+// earlier call put there is replaced, so that a file that is broken again and again does not fill the disk. The rename
+// survives a power cut. The error wraps fs.ErrNotExist when there is nothing at path.
+func SetAside(path, suffix string) (string, error) {
+	aside := path + "." + suffix
+	err := os.Rename(path, aside)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// A folder with something in it, or a file where the other is a folder, is not replaced by a rename.
+		if err := os.RemoveAll(aside); err != nil {
+			return "", fmt.Errorf("set aside %s: %w", path, err)
+		}
+		err = os.Rename(path, aside)
+	}
+	if err != nil {
+		return "", fmt.Errorf("set aside %s: %w", path, err)
+	}
+	return aside, syncDir(filepath.Dir(path))
+}
+
+// ErrTooLarge is wrapped by the error of ReadSmall for a file above its bound.
+var ErrTooLarge = errors.New("too large")
+
+// ReadSmall reads a regular file of at most limit bytes. A pipe or a device, which would block or never end, is an
+// error, and so is a larger file (ErrTooLarge): people's folders hold surprises. Errors of the file system are wrapped.
+func ReadSmall(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: %w", path, notRegular(info.Mode()))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("read %s: %w: more than %d bytes", path, ErrTooLarge, limit)
+	}
+	return data, nil
+}
+
+func notRegular(m fs.FileMode) error {
+	if m.IsDir() {
+		return errors.New("is a folder, not a file")
+	}
+	return errors.New("is not a regular file")
+}
+
+// Sweep removes the temporary files that a killed writer left in dir and that were last written before the given time
+// (take an hour ago: a younger one may be in use). It returns how many it removed; a missing dir is none.
+func Sweep(dir string, before time.Time) (int, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("sweep: %w", err)
+	}
+	n := 0
+	var problems []error
+	for _, e := range entries {
+		if !isTemporary(e.Name()) || !e.Type().IsRegular() {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || !info.ModTime().Before(before) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			problems = append(problems, fmt.Errorf("sweep: %w", err))
+			continue
+		}
+		n++
+	}
+	return n, errors.Join(problems...)
+}
+
+// isTemporary recognises the names that renameio gives: a dot, the name, a random number of up to 19 digits. One in ten
+// million has fewer than 12; such a one stays, which is better than taking away a person's ".notes2024".
+func isTemporary(name string) bool {
+	rest, ok := strings.CutPrefix(name, ".")
+	if !ok {
+		return false
+	}
+	base := strings.TrimRight(rest, "0123456789")
+	digits := len(rest) - len(base)
+	return base != "" && digits >= 12 && digits <= 40
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return nil
+}

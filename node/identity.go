@@ -1,0 +1,289 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// cloudTime bounds the question to the metadata service: a start must not wait longer for learning that this is no EC2.
+const cloudTime = time.Second
+
+// IdentifyOptions says where Identify finds things. StateDir and InfoDir are made when absent.
+type IdentifyOptions struct {
+	StateDir string   // holds instance.json
+	InfoDir  string   // nodeinfo
+	Memory   []string // paths of other files and folders that belong to this hardware and must not go with a copied image
+	System   System
+	// CloudID asks the metadata service for the instance id; nil where there is no cloud (not root). It is asked only
+	// when DMI says EC2.
+	CloudID func(ctx context.Context) (string, error)
+	// DryRun finds the identity and says what would be done, but writes nothing and sets nothing aside.
+	DryRun bool
+}
+
+// Identity is who this node is.
+type Identity struct {
+	ID       string
+	Source   string // where the id came from: "binding", "file", "metadata", "asset-tag", "machine-id", "hostname"
+	Hardware Hardware
+	Copied   bool     // the image was copied from another machine: begin at presetup
+	Notices  []string // what people should hear: copied, corrupt, put back; a sentence each
+}
+
+// binding is the content of instance.json.
+type binding struct {
+	ID       string   `json:"id"`
+	Source   string   `json:"source"`
+	Hardware Hardware `json:"hardware"`
+}
+
+// Identify finds out who this node is, and binds that to the hardware.
+//
+// A binding (instance.json) whose hardware is ours decides. One that belongs to other hardware was copied with an image:
+// it, o.Memory and nodeinfo/{instance-id,state,statetss,statelog}.txt are set aside as *.copied. Without a binding an
+// instance-id.txt that a person wrote wins (also one written on the copy, which shows in that it differs from the
+// binding); else the cloud's instance id, else the machine-id, else the hostname, each made a valid id. The answer is
+// written to instance.json and instance-id.txt.
+//
+// A corrupt instance.json is set aside and said. Errors are an instance-id.txt that is no valid id, and a disk that
+// cannot be written. ctx bounds all of it.
+func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
+	f := finder{o: o, seen: o.System.look()}
+	f.found.Hardware = f.seen.hardware()
+	f.askCloud(ctx)
+
+	bound, err := f.readBinding()
+	if err != nil {
+		return Identity{}, err
+	}
+	written, err := readIDFile(f.idPath())
+	if err != nil {
+		return Identity{}, err
+	}
+	switch {
+	case bound != nil && !bound.Hardware.Differs(f.found.Hardware):
+		f.found.ID, f.found.Source = bound.ID, "binding"
+		f.found.Hardware = f.found.Hardware.with(bound.Hardware)
+		if written != "" && written != bound.ID {
+			f.say("%s said %s, but this machine is %s: put back. To rename a node, stop the agent, remove %s and write the new id",
+				f.idPath(), shown(written), bound.ID, f.bindingPath())
+		}
+		if *bound == (binding{bound.ID, bound.Source, f.found.Hardware}) {
+			return f.found, f.writeID() // the usual start: nothing changed
+		}
+		return f.found, f.bind(bound.Source)
+	case bound != nil:
+		if err := f.leaveCopyBehind(*bound, written); err != nil {
+			return Identity{}, err
+		}
+		if written == bound.ID {
+			written = ""
+		}
+	}
+	if written != "" {
+		if err := ValidID(written); err != nil {
+			return Identity{}, fmt.Errorf("%s: %w: write another id into it, or remove the file to have one found", f.idPath(), err)
+		}
+		f.found.ID, f.found.Source = written, "file"
+	} else {
+		f.detect(bound)
+	}
+	return f.found, f.bind(f.found.Source)
+}
+
+// finder carries what Identify learns from step to step.
+type finder struct {
+	o     IdentifyOptions
+	seen  evidence
+	cloud string // the instance id, when the metadata service told it
+	found Identity
+}
+
+func (f *finder) bindingPath() string { return filepath.Join(f.o.StateDir, "instance.json") }
+func (f *finder) idPath() string      { return filepath.Join(f.o.InfoDir, "instance-id.txt") }
+
+func (f *finder) say(format string, args ...any) {
+	f.found.Notices = append(f.found.Notices, fmt.Sprintf(format, args...))
+}
+
+func (f *finder) askCloud(ctx context.Context) {
+	if !f.seen.ec2 || f.o.CloudID == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, cloudTime)
+	defer cancel()
+	id, err := f.o.CloudID(ctx)
+	if err == nil {
+		err = ValidID(id)
+	}
+	if err != nil {
+		f.say("this is EC2, but its metadata service did not tell the instance id: %v", err)
+		return
+	}
+	f.cloud, f.found.Hardware.EC2 = id, id
+}
+
+// readBinding returns nil when there is none, or one that had to be set aside.
+func (f *finder) readBinding() (*binding, error) {
+	data, err := files.ReadSmall(f.bindingPath(), valueLimit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, files.ErrTooLarge):
+	case err != nil:
+		return nil, fmt.Errorf("identity: %w", err)
+	default:
+		var b binding
+		if b, err = parseBinding(data); err == nil {
+			return &b, nil
+		}
+	}
+	f.say("%s is corrupt (%v): set aside as *.corrupt, this node is identified anew", f.bindingPath(), err)
+	return nil, f.setAside(f.bindingPath(), "corrupt")
+}
+
+func parseBinding(data []byte) (binding, error) {
+	var b binding
+	if err := json.Unmarshal(data, &b); err != nil {
+		return binding{}, err
+	}
+	if err := ValidID(b.ID); err != nil {
+		return binding{}, err
+	}
+	return b, nil
+}
+
+// readIDFile returns "" for a file that is absent or holds nothing: both mean that nobody chose an id.
+func readIDFile(path string) (string, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return readValue(path)
+}
+
+// leaveCopyBehind sets aside what belongs to the machine that the image was made from. instance.json comes last: it is
+// what shows the copy, so a crash in between is finished by the next start.
+func (f *finder) leaveCopyBehind(bound binding, written string) error {
+	f.found.Copied = true
+	f.say("this image was copied from %s (%s), this machine is %s: what that one remembered is set aside as *.copied, and this node begins at presetup",
+		bound.ID, bound.Hardware, f.found.Hardware)
+	paths := append([]string{}, f.o.Memory...)
+	for _, field := range []string{"state", "statetss", "statelog"} {
+		paths = append(paths, filepath.Join(f.o.InfoDir, field+".txt"))
+	}
+	if written == bound.ID {
+		paths = append(paths, f.idPath())
+	}
+	for _, path := range append(paths, f.bindingPath()) {
+		if err := f.setAside(path, "copied"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// detect chooses the id when nobody else did. copiedFrom is the binding of the machine that the image was made from, nil
+// for a new node: an image that took the machine-id or the hostname along would otherwise make two nodes of one name.
+func (f *finder) detect(copiedFrom *binding) {
+	e := f.seen
+	switch {
+	case f.cloud != "":
+		f.found.ID, f.found.Source = f.cloud, "metadata"
+	case f.found.Hardware.EC2 != "":
+		f.found.ID, f.found.Source = f.found.Hardware.EC2, "asset-tag"
+	case e.machineID != "":
+		f.found.ID, f.found.Source = e.machineID, "machine-id"
+	default:
+		f.found.ID, f.found.Source = madeValid(e.hostname), "hostname"
+	}
+	if copiedFrom != nil && copiedFrom.ID == f.found.ID {
+		f.found.ID = withSuffix(f.found.ID, fingerprint(f.found.Hardware.String()))
+		f.say("the copied image took its %s along, so this node is called %s; give images an empty /etc/machine-id", f.found.Source, f.found.ID)
+	}
+}
+
+// madeValid turns any hostname into a valid id, always the same one. A name that had to be changed gets a part of its
+// hash at the end, so that two names that differ only in what was changed stay two.
+func madeValid(name string) string {
+	if ValidID(name) == nil {
+		return name
+	}
+	if name == "" {
+		return "node" // nothing at all is known of this machine; a person can write an instance-id.txt
+	}
+	id := strings.Map(func(r rune) rune {
+		if idRune(r) {
+			return r
+		}
+		return '-'
+	}, name)
+	for strings.Contains(id, "..") {
+		id = strings.ReplaceAll(id, "..", ".")
+	}
+	if id = strings.TrimLeft(id, "._-"); id == "" {
+		id = "node"
+	}
+	return withSuffix(id, fingerprint(name))
+}
+
+// withSuffix keeps the id within its 63 characters. Ending in hex digits it can end neither in .lock nor in a dot.
+func withSuffix(id, hash string) string {
+	hash = "-" + hash[:8]
+	if limit := maxID - len(hash); len(id) > limit {
+		id = id[:limit]
+	}
+	return strings.TrimRight(id, "._-") + hash
+}
+
+func (f *finder) setAside(path, suffix string) error {
+	if f.o.DryRun {
+		return nil
+	}
+	if _, err := files.SetAside(path, suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("identity: %w", err)
+	}
+	return nil
+}
+
+// bind writes instance-id.txt and then the binding: after a crash between the two the file wins, and says the same.
+func (f *finder) bind(source string) error {
+	if err := f.writeID(); err != nil || f.o.DryRun {
+		return err
+	}
+	data, err := json.MarshalIndent(binding{ID: f.found.ID, Source: source, Hardware: f.found.Hardware}, "", "    ")
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	if err := os.MkdirAll(f.o.StateDir, 0o700); err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	if err := files.Write(f.bindingPath(), append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	return nil
+}
+
+func (f *finder) writeID() error {
+	if f.o.DryRun {
+		return nil
+	}
+	if err := os.MkdirAll(f.o.InfoDir, 0o700); err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	if data, err := files.ReadSmall(f.idPath(), valueLimit); err == nil && trim(string(data)) == f.found.ID {
+		return nil
+	}
+	if err := files.Write(f.idPath(), []byte(f.found.ID+"\n"), 0o644); err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package presence_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/presencetest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; got:\n%s", path, got)
+	}
+}
+
+func TestEncode(t *testing.T) {
+	data, err := presence.Encode(presencetest.Record())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "record.json", data)
+	least, err := presence.Encode(presence.Record{InstanceID: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "least.json", least)
+
+	back, err := presence.Decode(data)
+	if err != nil || !reflect.DeepEqual(back, presencetest.Record()) {
+		t.Errorf("read back %+v, %v", back, err)
+	}
+}
+
+// Keys are sorted: what another program writes with sorted keys is the same file, and diffs stay small.
+func TestEncodeSortsKeys(t *testing.T) {
+	data, err := presence.Encode(presencetest.Record())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc any
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var sorted bytes.Buffer
+	e := json.NewEncoder(&sorted) // sorts the keys of maps
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "    ")
+	if err := e.Encode(doc); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(data, sorted.Bytes()) {
+		t.Errorf("sorted it would be:\n%s", sorted.Bytes())
+	}
+}
+
+func TestEncodeTimes(t *testing.T) {
+	r := presencetest.Record()
+	r.BeatSeen = r.BeatSeen.Add(987 * time.Millisecond).In(time.FixedZone("CET", 3600))
+	data, err := presence.Encode(r)
+	if err != nil || !bytes.Contains(data, []byte(`"beat_seen": "2026-03-01T09:30:07Z"`)) {
+		t.Errorf("%s, %v", data, err)
+	}
+}
+
+func TestEncodeRefuses(t *testing.T) {
+	for name, change := range map[string]func(*presence.Record){
+		"no id":    func(r *presence.Record) { r.InstanceID = "" },
+		"bad id":   func(r *presence.Record) { r.InstanceID = "a/b" },
+		"bad time": func(r *presence.Record) { r.BeatSeen = time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"huge":     func(r *presence.Record) { r.Reason = strings.Repeat("x", 1<<20) },
+	} {
+		r := presencetest.Record()
+		change(&r)
+		if _, err := presence.Encode(r); err == nil || !strings.HasPrefix(err.Error(), "presence record: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestDecodeOldRecord(t *testing.T) {
+	data, err := os.ReadFile("testdata/old.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := presence.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := presence.Record{
+		Addresses: []string{}, Repos: []presence.Repo{}, Services: []presence.Service{},
+		Deployment: "fed1", InitGitRepo: "repo2_petulant-cyril", InstanceID: "i-4e7cb59a", Nodepart: "app1", Stacktype: "lad1",
+		State: "done", StateLog: "setup:20151008-174611;initdone:20151008-174633;", StateTss: "20151008-174633",
+	}
+	if !reflect.DeepEqual(r, want) {
+		t.Errorf("read %+v", r)
+	}
+	log, err := node.ParseStateLog(r.StateLog)
+	if err != nil || log.Stamp() != r.StateTss {
+		t.Errorf("statelog %q, %v", log, err)
+	}
+}
+
+func TestDecodeIgnoresNewKeys(t *testing.T) {
+	r, err := presence.Decode([]byte(`{"filetype":"nodepresence","version":2,"value":{"instance-id":"n","mood":{"is":["good"]},"repos":[{"name":"ops","size":3}]}}`))
+	if err != nil || r.InstanceID != "n" || len(r.Repos) != 1 || r.Repos[0].Name != "ops" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty":            ``,
+		"null":             `null`,
+		"a list":           `[]`,
+		"cut":              `{"filetype":"nodepresence","value":{"instance-id":"n"`,
+		"two documents":    `{"filetype":"nodepresence","value":{"instance-id":"n"}} {}`,
+		"another filetype": `{"filetype":"nodeevent","value":{"instance-id":"n"}}`,
+		"no filetype":      `{"value":{"instance-id":"n"}}`,
+		"no value":         `{"filetype":"nodepresence"}`,
+		"null value":       `{"filetype":"nodepresence","value":null}`,
+		"no id":            `{"filetype":"nodepresence","value":{}}`,
+		"bad id":           `{"filetype":"nodepresence","value":{"instance-id":"../n"}}`,
+		"wrong type":       `{"filetype":"nodepresence","value":{"instance-id":"n","addresses":"10.0.0.1"}}`,
+		"bad time":         `{"filetype":"nodepresence","value":{"instance-id":"n","beat_seen":"yesterday"}}`,
+		"huge":             `{"filetype":"nodepresence","value":{"instance-id":"n","reason":"` + strings.Repeat("x", 1<<20) + `"}}`,
+	} {
+		if r, err := presence.Decode([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "presence record: ") {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	data, err := presence.Encode(presencetest.Record())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte(`{"filetype":"nodepresence","value":{"instance-id":"n"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := presence.Decode(data)
+		if err != nil {
+			return
+		}
+		again, err := presence.Encode(r)
+		if err != nil {
+			// Escapes grow a text that is just below the bound; that is the one thing that may be refused.
+			if len(data) < 16<<10 {
+				t.Fatalf("what was read cannot be written: %v", err)
+			}
+			return
+		}
+		back, err := presence.Decode(again)
+		if err != nil || !reflect.DeepEqual(back, r) {
+			t.Errorf("read %+v, wrote %s, read %+v, %v", r, again, back, err)
+		}
+	})
+}
+
+const refresh = 10 * time.Minute
+
+func filesPlace(t *testing.T) presencetest.Place {
+	dir := filepath.Join(t.TempDir(), "nodeinfo")
+	return presencetest.Place{
+		Open: func() presence.Sink { return presence.NewFiles(dir, refresh) },
+		Read: func() (presence.Record, bool) {
+			data, err := os.ReadFile(filepath.Join(dir, "presence.json"))
+			if err != nil {
+				return presence.Record{}, false
+			}
+			r, err := presence.Decode(data)
+			return r, err == nil
+		},
+		Later: refresh,
+	}
+}
+
+func TestFiles(t *testing.T) { presencetest.Run(t, filesPlace) }
+
+// A quiet beat must not write; the file's own time shows whether one did.
+func TestFilesWritesSparingly(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "presence.json")
+	sink := presence.NewFiles(dir, refresh)
+	r := presencetest.Record()
+	long := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+	tell := func() (written bool) {
+		t.Helper()
+		if _, err := os.Stat(path); err == nil {
+			if err := os.Chtimes(path, long, long); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := sink.Tell(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !info.ModTime().Equal(long)
+	}
+	if !tell() {
+		t.Error("the first record was not written")
+	}
+	beat := func(d time.Duration) { r.BeatSeen, r.BeatNextBy = r.BeatSeen.Add(d), r.BeatNextBy.Add(d) }
+	for i := range 9 {
+		beat(time.Minute)
+		if tell() {
+			t.Errorf("quiet beat %d wrote", i+1)
+		}
+	}
+	beat(time.Minute)
+	if !tell() {
+		t.Error("after the refresh time nothing was written")
+	}
+	beat(time.Minute)
+	sink = presence.NewFiles(dir, refresh)
+	if tell() {
+		t.Error("a restart wrote the same record again")
+	}
+	r.Repos = []presence.Repo{{Name: "ops", Version: strings.Repeat("f", 40)}}
+	if !tell() {
+		t.Error("a new version was not written")
+	}
+	beat(-time.Hour)
+	if !tell() {
+		t.Error("after the clock was set back nothing was written")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if !tell() {
+		t.Error("a removed file did not come back")
+	}
+}
+
+func TestFilesSetsACorruptFileAside(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "presence.json")
+	if err := os.WriteFile(path, []byte(`{"filetype":"nodepre`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	sink := presence.NewFiles(dir, refresh)
+	if err := sink.Tell(t.Context(), presencetest.Record()); err == nil || !strings.Contains(err.Error(), "presence.json.corrupt") {
+		t.Errorf("error %v", err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := presence.Decode(data); err != nil {
+		t.Errorf("the new record: %v", err)
+	}
+	if err := sink.Tell(t.Context(), presencetest.Record()); err != nil {
+		t.Errorf("said again: %v", err)
+	}
+}
+
+func TestFilesSaysWhatFailed(t *testing.T) {
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "nodeinfo")
+	if err := os.WriteFile(taken, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := presence.NewFiles(taken, refresh).Tell(t.Context(), presencetest.Record()); err == nil || !strings.Contains(err.Error(), taken) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	list, err := presence.Addresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ips []netip.Addr
+	for _, s := range list {
+		ip, err := netip.ParseAddr(s)
+		if err != nil || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsMulticast() {
+			t.Errorf("%s, %v", s, err)
+		}
+		ips = append(ips, ip)
+	}
+	if !slices.IsSortedFunc(ips, netip.Addr.Compare) {
+		t.Errorf("not sorted: %q", list)
+	}
+}

@@ -1,0 +1,124 @@
+// Package presence is what a node says of itself to others, the record, and the places where it says so, the sinks.
+package presence
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/addagent/addagent/node"
+)
+
+// Record is one node's statement. Encode gives its form on disk and in git; the field order is that form's key order.
+//
+// The keys deployment, initgitrepo, instance-id, nodepart, stacktype, state, statelog and statetss are those of the first
+// presence files; a record that has only them is read as well.
+type Record struct {
+	Addresses   []string   `json:"addresses"`             // IP addresses that others can reach, sorted
+	Agent       string     `json:"agent"`                 // "addagent/VERSION"
+	BeatNextBy  time.Time  `json:"beat_next_by,omitzero"` // when the next statement is due at the latest: after it the node is late
+	BeatSeen    time.Time  `json:"beat_seen,omitzero"`    // the beat that this record was made in
+	BootID      string     `json:"boot_id"`               // the kernel's id of this boot
+	Deployment  string     `json:"deployment"`
+	Hardware    string     `json:"hardware"` // node.Hardware.String
+	Hostname    string     `json:"hostname"`
+	InitGitRepo string     `json:"initgitrepo"`
+	InstanceID  string     `json:"instance-id"` // never empty
+	Nodepart    string     `json:"nodepart"`
+	Reason      string     `json:"reason"`   // why it is in this state; "" when the state says it all
+	Repos       []Repo     `json:"repos"`    // in the order of the config
+	Services    []Service  `json:"services"` // what the node offers
+	Stacktype   string     `json:"stacktype"`
+	State       node.State `json:"state"`    // a newer or older agent may say a word that this one does not know
+	StateLog    string     `json:"statelog"` // node.StateLog.String
+	StateTss    string     `json:"statetss"` // node.StateLog.Stamp
+}
+
+// Repo is a repository as the node has it.
+type Repo struct {
+	Branch  string `json:"branch"`
+	Name    string `json:"name"`    // the folder below gitrepo/
+	Version string `json:"version"` // full id of the commit that the tree is at
+}
+
+// Service is a service that the node offers.
+type Service struct {
+	Code  string    `json:"code"` // "000000" running, or an error code
+	IP    string    `json:"ip"`
+	Mode  string    `json:"mode"`
+	Name  string    `json:"name"`
+	Port  int       `json:"port"`
+	Role  string    `json:"role"` // master, slave, standalone, na
+	State string    `json:"state"`
+	Time  time.Time `json:"time,omitzero"` // since when it is in this state
+}
+
+const (
+	filetype = "nodepresence"
+	// sizeLimit bounds what Decode reads. A usual record has 1 to 2 KB.
+	sizeLimit = 256 << 10
+)
+
+type document struct {
+	Filetype string  `json:"filetype"`
+	Value    *Record `json:"value"`
+}
+
+// Encode gives the record as a JSON document: keys sorted, four spaces of indent, a newline at the end; times in UTC and
+// whole seconds. The error says that the record could not be read back, so it must not be told.
+func Encode(r Record) ([]byte, error) {
+	if err := node.ValidID(r.InstanceID); err != nil {
+		return nil, fmt.Errorf("presence record: %w", err)
+	}
+	r = normal(r)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // a reason may well say <nil>, and people read these files
+	e.SetIndent("", "    ")
+	if err := e.Encode(document{Filetype: filetype, Value: &r}); err != nil {
+		return nil, fmt.Errorf("presence record: %w", err)
+	}
+	if b.Len() > sizeLimit {
+		return nil, fmt.Errorf("presence record: %d bytes, more than %d", b.Len(), sizeLimit)
+	}
+	return b.Bytes(), nil
+}
+
+// normal gives a copy in which what means the same is the same: no nil lists, no parts of a second.
+func normal(r Record) Record {
+	r.Addresses = append([]string{}, r.Addresses...)
+	r.Repos = append([]Repo{}, r.Repos...)
+	r.Services = append([]Service{}, r.Services...)
+	r.BeatSeen = second(r.BeatSeen)
+	r.BeatNextBy = second(r.BeatNextBy)
+	for i := range r.Services {
+		r.Services[i].Time = second(r.Services[i].Time)
+	}
+	return r
+}
+
+func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// Decode reads a record, of this agent or any other, old or new: keys it does not know are ignored, those that are
+// absent leave their field empty. An error is anything that is no presence record of a node with a valid id.
+func Decode(data []byte) (Record, error) {
+	if len(data) > sizeLimit {
+		return Record{}, fmt.Errorf("presence record: %d bytes, more than %d", len(data), sizeLimit)
+	}
+	var d document
+	if err := json.Unmarshal(data, &d); err != nil {
+		return Record{}, fmt.Errorf("presence record: %w", err)
+	}
+	if d.Filetype != filetype {
+		return Record{}, fmt.Errorf("presence record: filetype %.40q, not %q", d.Filetype, filetype)
+	}
+	if d.Value == nil {
+		return Record{}, errors.New("presence record: no value")
+	}
+	if err := node.ValidID(d.Value.InstanceID); err != nil {
+		return Record{}, fmt.Errorf("presence record: %w", err)
+	}
+	return normal(*d.Value), nil
+}

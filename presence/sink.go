@@ -1,0 +1,99 @@
+package presence
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// Sink is one place where records are told. Tell is called at each beat with the record as it is now; what is told
+// already, and not so long ago that others would think us late, costs a sink nothing. Only the newest record matters: a
+// sink that failed is told again at the next beat. Calls of Tell on one sink do not overlap.
+type Sink interface {
+	Tell(ctx context.Context, r Record) error
+}
+
+// Files is the sink on the node itself: presence.json, for people and programs here.
+type Files struct {
+	path    string
+	refresh time.Duration
+	told    []byte    // the record last told without its beat times; nil = not known
+	seen    time.Time // its BeatSeen
+}
+
+// NewFiles returns the sink that writes presence.json in the folder dir (nodeinfo), which is made when absent. The file is
+// written when the record says something new, and else once in refresh for its beat times: a quiet beat writes nothing here.
+func NewFiles(dir string, refresh time.Duration) *Files {
+	return &Files{path: filepath.Join(dir, "presence.json"), refresh: refresh}
+}
+
+// Tell writes the record when that is due. A file that is no record, left by a power cut or an editor, is set aside
+// as presence.json.corrupt; the error says so, and the new record is written all the same.
+func (f *Files) Tell(ctx context.Context, r Record) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("presence file: %w", err)
+	}
+	r = normal(r)
+	lasting, err := Encode(withoutBeat(r))
+	if err != nil {
+		return err
+	}
+	corrupt := f.recall()
+	since := r.BeatSeen.Sub(f.seen)
+	// A clock that was set back makes since negative: written too, or readers would see a beat in the future for long.
+	if bytes.Equal(lasting, f.told) && since >= 0 && since < f.refresh {
+		return corrupt
+	}
+	data, err := Encode(r)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return errors.Join(corrupt, fmt.Errorf("presence file: %w", err))
+	}
+	if err := files.Replace(f.path, data, 0o644); err != nil {
+		return errors.Join(corrupt, fmt.Errorf("presence file: %w", err))
+	}
+	f.told, f.seen = lasting, r.BeatSeen
+	return corrupt
+}
+
+// recall finds out what the file says: at the first call by reading it, then from memory as long as there is a file.
+func (f *Files) recall() error {
+	if f.told != nil {
+		if _, err := os.Lstat(f.path); err != nil {
+			f.told = nil
+		}
+		return nil
+	}
+	data, err := files.ReadSmall(f.path, sizeLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var r Record
+	if err == nil {
+		if r, err = Decode(data); err == nil {
+			f.seen = r.BeatSeen
+			// Encode cannot fail on what Decode took; if it did, the file would be written anew.
+			f.told, _ = Encode(withoutBeat(r))
+			return nil
+		}
+	}
+	aside, asideErr := files.SetAside(f.path, "corrupt")
+	if asideErr != nil {
+		return fmt.Errorf("presence file: %w", asideErr)
+	}
+	return fmt.Errorf("presence file: %w: set aside as %s", err, aside)
+}
+
+func withoutBeat(r Record) Record {
+	r.BeatSeen, r.BeatNextBy = time.Time{}, time.Time{}
+	return r
+}
