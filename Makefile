@@ -1,0 +1,51 @@
+# `make` lists what there is. CI runs what a person runs: `make test` and `make lint`.
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help build demo test unit e2e lint fmt bench fuzz cover tools test-tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/addagent, static and stripped
+	@$(STATIC) -o bin/addagent ./cmd/addagent
+
+demo: build ## a throw-away grid below ./.demo: push, work, state files, log (KEEP=1 leaves it running)
+	@exec bin/addagent demo --dir .demo $(if $(KEEP),--keep)
+
+test: test-tools ## install what the tests need, run them all
+	@$(GO) vet ./...
+	@$(GO) test -race -timeout 25m ./...
+
+unit: ## the packages' own tests, without the race detector
+	@$(GO) test -short ./...
+
+lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run make fmt'; exit 1; }
+	@$(GO) vet ./...
+	@GOARCH=arm64 $(GO) build ./...
+	@GOOS=darwin $(GO) vet ./...
+	@$(GO) run $(STATICCHECK) ./...
+	@echo 'lint: clean'
+
+fmt: ## gofmt everything
+	@gofmt -w $$(git ls-files '*.go')
+
+bench: build ## side by side with git, in one run: docs/performance.md (QUICK=1 leaves out the large repositories)
+	@$(GO) run ./test/bench -addagent bin/addagent $(if $(QUICK),-quick) $(if $(MD),-md $(MD))
+
+fuzz: ## every fuzz target for ten seconds
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$p || exit 1; done; done
+
+cover: ## coverage of the unit tests
+	@$(GO) test -short -cover ./...
+
+test-tools: ## what the tests need beyond Go, make and git
+	@sh test/tools.sh
+
+clean: ## remove what the targets above made
+	@rm -rf bin dist .demo .bench

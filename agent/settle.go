@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"strings"
+
+	"github.com/addagent/addagent/node"
+)
+
+// Vitals are what the state is settled from: nothing else has a say.
+type Vitals struct {
+	Leaving  bool   // the machine goes down
+	Disabled string // who said that this node rests, and why; "" = nobody
+	Wedged   []Bad
+	Failing  []Bad  // tries left
+	Setup    bool   // init has not been done yet
+	Doing    string // the item in hand at its first try; "" = none
+}
+
+// Bad is one thing that is wrong with a node.
+type Bad struct {
+	Who string // repo:item, or "node"
+	Why string
+}
+
+// Settle says which state a node with these vitals is in, and why. The order is
+// the contract's: leaving, disabled, wedged, failing, setup, working, idle. A
+// state that is not among the allowed next ones of was is still the answer: the
+// table describes the world, and the test holds it to this function.
+func Settle(v Vitals) (node.State, string) {
+	switch {
+	case v.Leaving:
+		return node.Leaving, "the machine goes down"
+	case v.Disabled != "":
+		return node.Disabled, v.Disabled
+	case len(v.Wedged) > 0:
+		return node.Wedged, reasons(v.Wedged)
+	case len(v.Failing) > 0:
+		return node.Failing, reasons(v.Failing)
+	case v.Setup:
+		return node.Setup, ""
+	case v.Doing != "":
+		return node.Working, v.Doing
+	default:
+		return node.Idle, ""
+	}
+}
+
+func reasons(all []Bad) string {
+	var parts []string
+	for _, b := range all {
+		parts = append(parts, b.Who+": "+b.Why)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// blamed names who is at fault in a state, without the words: the count in "exit
+// 3 (4 failures in a row)" is no news, another item is.
+func blamed(s node.State, v Vitals) string {
+	bad := v.Wedged
+	switch s {
+	case node.Failing:
+		bad = v.Failing
+	case node.Disabled:
+		return v.Disabled
+	case node.Wedged:
+	default:
+		return ""
+	}
+	var names []string
+	for _, b := range bad {
+		names = append(names, b.Who)
+	}
+	return strings.Join(names, " ")
+}

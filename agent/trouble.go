@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+)
+
+// sayAgain is how often a trouble that stays is said again.
+const sayAgain = time.Hour
+
+// foldTroubles merges what went wrong in this beat into what was wrong before:
+// a trouble is news when it comes, once an hour while it stays, and when it is
+// over. Pure; the answer is sorted by key.
+func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[string]Trouble, []News) {
+	after := make(map[string]Trouble, len(now))
+	var news []News
+	for _, t := range now {
+		old, known := before[t.Key]
+		if dup, twice := after[t.Key]; twice {
+			dup.Text += "; " + t.Text
+			after[t.Key] = dup
+			continue
+		}
+		if !known {
+			t.Since, t.Count, t.said = at, 1, at
+			after[t.Key] = t
+			news = append(news, News{At: at, Level: Warning, Text: t.Text})
+			continue
+		}
+		t.Since, t.Count, t.said = old.Since, old.Count+1, old.said
+		switch {
+		case !sameTrouble(old.Text, t.Text):
+			t.said = at
+			news = append(news, News{At: at, Level: Warning, Text: t.Text})
+		case at.Sub(old.said) >= sayAgain:
+			t.said = at
+			news = append(news, News{At: at, Level: Warning,
+				Text: fmt.Sprintf("still, for %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)})
+		}
+		after[t.Key] = t
+	}
+	for key, t := range before {
+		if _, still := after[key]; !still {
+			news = append(news, News{At: at, Level: Notice,
+				Text: fmt.Sprintf("over after %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)})
+		}
+	}
+	sort.SliceStable(news, func(i, j int) bool { return news[i].Text < news[j].Text })
+	return after, news
+}
+
+// sameTrouble compares two texts without their digits: a duration, a port or a
+// byte count that differs each time is no news.
+func sameTrouble(a, b string) bool {
+	strip := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	return strip(a) == strip(b)
+}
+
+func listTroubles(m map[string]Trouble) []Trouble {
+	var l []Trouble
+	for _, t := range m {
+		l = append(l, t)
+	}
+	sort.Slice(l, func(i, j int) bool { return l[i].Key < l[j].Key })
+	return l
+}
+
+// For writes a duration as a person says it: 40 s, 3 min, 2 h 5 min, 3 days.
+func For(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 s"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		if m := int(d.Minutes()) % 60; m != 0 {
+			return fmt.Sprintf("%d h %d min", int(d.Hours()), m)
+		}
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days", int(d.Hours())/24)
+	}
+}

@@ -1,0 +1,239 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/work"
+)
+
+// blind is how long no repository may be reachable before the node itself is wedged.
+const blind = time.Hour
+
+// vitals gathers what Settle decides from.
+func (a *Agent) vitals(now time.Time) Vitals {
+	v := Vitals{Disabled: a.held(), Setup: !a.setUp}
+	for i, j := range a.findings.Judgements {
+		name, s := j.Item.Repo+":"+j.Item.Name, a.standings[i]
+		if a.inHand != nil && a.inHand.Name() == name {
+			continue
+		}
+		switch {
+		case s.Wedged:
+			v.Wedged = append(v.Wedged, Bad{name, s.Reason})
+		case s.Failing:
+			v.Failing = append(v.Failing, Bad{name, s.Reason})
+		case a.startFail[name] != "":
+			v.Failing = append(v.Failing, Bad{name, a.startFail[name]})
+		}
+	}
+	if h := a.inHand; h != nil {
+		// A retry never shows as working: what was wrong stays wrong until it succeeds.
+		switch {
+		case h.Wedged:
+			v.Wedged = append(v.Wedged, Bad{h.Name(), h.Before})
+		case h.Failing:
+			v.Failing = append(v.Failing, Bad{h.Name(), h.Before})
+		case h.Attempt <= 1 && !a.always(h):
+			v.Doing = h.Name()
+		}
+	}
+	if a.full != "" {
+		v.Failing = append(v.Failing, Bad{"node", a.full})
+	}
+	for _, t := range a.wrong {
+		if strings.HasSuffix(t.Key, diskFull) {
+			v.Failing = append(v.Failing, Bad{"node", t.Text})
+		}
+	}
+	since := a.lastGood
+	if since.IsZero() {
+		since = a.begun
+	}
+	if len(a.looks) > 0 && a.inHand == nil && now.Sub(since) >= blind {
+		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be looked at for " + For(now.Sub(since))})
+	}
+	return v
+}
+
+// always says whether the work in hand is of the kind that runs every beat and
+// is not worth a state.
+func (a *Agent) always(h *InHand) bool {
+	for _, j := range a.findings.Judgements {
+		if j.Item.Repo == h.Repo && j.Item.Name == h.Item {
+			return j.Item.Always && j.Verdict == work.Same
+		}
+	}
+	return false
+}
+
+// held is who holds this node back, and why; "" = nobody.
+func (a *Agent) held() string {
+	var all []string
+	for _, h := range a.findings.Holds {
+		all = append(all, h.String())
+	}
+	return strings.Join(all, "; ")
+}
+
+// restrained says why a due item waits: the node's share of work_spread, counted
+// from the beat that first found it due.
+func (a *Agent) restrained(i int, now time.Time) string {
+	if a.WorkAfter <= 0 || a.standings[i].Attempt > 1 {
+		return ""
+	}
+	j := a.findings.Judgements[i]
+	key := j.Item.Repo + ":" + j.Item.Name + "@" + j.Fingerprint
+	first, known := a.firstDue[key]
+	if !known {
+		first = now
+		a.firstDue[key] = now
+	}
+	if at := first.Add(a.WorkAfter); now.Before(at) {
+		return "waits for its share of work_spread until " + clock(at)
+	}
+	return ""
+}
+
+// take takes the work lock, once, and says what it found left behind under it.
+func (a *Agent) take() bool {
+	if a.holding {
+		return true
+	}
+	said, err := a.Hand.Take()
+	for _, text := range said {
+		a.say(Notice, "", "%s", text)
+	}
+	var busy *work.Busy
+	switch {
+	case errors.As(err, &busy):
+		a.elsewhere = err.Error()
+		a.trouble("work lock", "not working: "+err.Error())
+		return false
+	case err != nil:
+		a.trouble("work lock"+diskFullIf(err), err.Error())
+		a.Hand.Drop()
+		return false
+	}
+	a.holding, a.elsewhere = true, ""
+	return true
+}
+
+// to is the only place where the state changes.
+func (a *Agent) to(s node.State, why string, now time.Time) {
+	from, was := a.state, a.since
+	a.state, a.reason, a.since = s, why, now
+	a.wrote(a.Memory.State(s, now), now)
+	quiet := s == node.Idle && (from == node.Presetup || from == node.InitDone)
+	switch {
+	case from == node.Failing && s == node.Working:
+		// A new version is tried; whether the node is well again its end will tell.
+		a.failing = was
+	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "":
+		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
+	case from == node.Working && s == node.Idle && !a.failing.IsZero():
+		a.say(Notice, "", "failing no more, after %s", For(now.Sub(a.failing)))
+		a.failing = time.Time{}
+	case from == node.Wedged || from == node.Failing:
+		a.say(levelOf(s), nextCommand(s), "%s after %s %s: %s", s, For(now.Sub(was)), from, why)
+	case quiet || s == node.Working || (from == node.Working && s == node.Idle):
+		// The lines about the work itself say it already.
+	case why != "":
+		a.say(levelOf(s), nextCommand(s), "%s: %s", s, why)
+	default:
+		a.say(levelOf(s), "", "%s", s)
+	}
+}
+
+func levelOf(s node.State) Level {
+	row, _ := node.Row(s)
+	switch {
+	case row.Critical:
+		return Critical
+	case s == node.Failing:
+		return Warning
+	default:
+		return Notice
+	}
+}
+
+// nextCommand is what a person runs to learn more about a bad state.
+func nextCommand(s node.State) string {
+	switch s {
+	case node.Wedged, node.Failing:
+		return "addagent why"
+	case node.Disabled:
+		return "addagent status"
+	}
+	return ""
+}
+
+// tellSinks tells the record to every sink, side by side, each bounded in time.
+func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
+	r := presence.Record{
+		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
+		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
+		State: a.state, Reason: a.reason, Agent: a.Version, Hardware: a.Hardware,
+		BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
+	}
+	for _, l := range a.looks {
+		if l.Version != "" {
+			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version})
+		}
+	}
+	a.Record(&r)
+	type answer struct {
+		i   int
+		err error
+	}
+	answers := make(chan answer, len(a.Sinks))
+	for i, s := range a.Sinks {
+		go func() { answers <- answer{i, s.Tell(ctx, r)} }()
+	}
+	for range a.Sinks {
+		if got := <-answers; got.err != nil {
+			a.trouble(fmt.Sprintf("tell %d", got.i)+diskFullIf(got.err), got.err.Error())
+		}
+	}
+}
+
+// facts is what a script is told about the node.
+func (a *Agent) facts() work.Facts {
+	return work.Facts{NodeID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
+		Deployment: a.info.Deployment, State: string(a.state), Fields: a.info.Fields}
+}
+
+// wrote takes note of how writing down the state or the beat went. A node that
+// cannot do that is failing, until it can.
+func (a *Agent) wrote(err error, at time.Time) {
+	switch {
+	case err == nil:
+		a.full = ""
+	case a.full == "" || !sameTrouble(a.full, err.Error()):
+		a.full = err.Error()
+		a.Say(News{At: at, Level: Warning, Text: a.full})
+	}
+}
+
+// trouble collects something that is wrong in this beat.
+func (a *Agent) trouble(key, text string) {
+	a.wrong = append(a.wrong, Trouble{Key: key, Text: text})
+}
+
+// wrongNow says a trouble that came up after the beat's troubles were folded.
+func (a *Agent) wrongNow(key, text string, at time.Time) {
+	if old, known := a.troubles[key]; known && sameTrouble(old.Text, text) && at.Sub(old.said) < sayAgain {
+		return
+	}
+	a.troubles[key] = Trouble{Key: key, Text: text, Since: at, Count: 1, said: at}
+	a.Say(News{At: at, Level: Warning, Text: text})
+}
+
+func (a *Agent) say(l Level, next, format string, args ...any) {
+	a.Say(News{At: time.Now().UTC(), Level: l, Text: fmt.Sprintf(format, args...), Next: next})
+}

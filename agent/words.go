@@ -1,0 +1,188 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/work"
+)
+
+// diskFull ends the key of a trouble that makes the node `failing`: it cannot
+// write down what it must.
+const diskFull = " (disk)"
+
+func diskFullIf(err error) string {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) {
+		return diskFull
+	}
+	return ""
+}
+
+func anyMoved(looks []Look) bool {
+	for _, l := range looks {
+		if l.Moved {
+			return true
+		}
+	}
+	return false
+}
+
+// unmoved are the answers of repositories whose trees could not be moved in this beat.
+func unmoved(looks []Look) []Look {
+	out := make([]Look, len(looks))
+	for i, l := range looks {
+		l.Moved, l.Version, l.Previous = false, l.Previous, ""
+		out[i] = l
+	}
+	return out
+}
+
+// Ats is where the looks left the repositories that are there.
+func Ats(looks []Look) []work.At {
+	var out []work.At
+	for _, l := range looks {
+		if l.Version != "" {
+			out = append(out, work.At{Repo: l.Repo, Version: l.Version, Branch: l.Branch})
+		}
+	}
+	return out
+}
+
+// unfinished tells whether an attempt has no end, or a success no commit.
+func unfinished(js []work.Judgement) bool {
+	for _, j := range js {
+		if l := j.Memory.Last; l != nil && (l.Finished.IsZero() || l.OK() && j.Memory.Doing == l.Version) {
+			return true
+		}
+	}
+	return false
+}
+
+func fromWork(h work.InHand) *InHand {
+	return &InHand{Repo: h.Repo, Item: h.Item, RunID: h.RunID, Version: h.Version,
+		Attempt: h.Attempt, Started: h.Started, PID: h.PID, Log: h.Log,
+		Wedged: h.Standing.Wedged, Failing: h.Standing.Failing, Before: h.Standing.Reason}
+}
+
+// endedFrom makes the decision record's line of a finished run; false when the
+// run left no result.
+func endedFrom(o work.Outcome, adopted bool) (Ended, bool) {
+	l := o.Last
+	if l == nil || l.RunID != o.RunID || l.Finished.IsZero() {
+		return Ended{}, false
+	}
+	return Ended{Repo: o.Repo, Item: o.Item, RunID: l.RunID, Verdict: l.Verdict, Version: l.Version,
+		Attempt: l.Attempt, At: l.Finished, Seconds: l.Finished.Sub(l.Started).Seconds(), Exit: l.Exit,
+		OK: l.OK(), Reason: string(l.Reason), Detail: l.Detail, Last: l.LastLine, Log: l.Log, Adopted: adopted}, true
+}
+
+// sayEnd is the line about work that ended.
+func (a *Agent) sayEnd(e Ended) {
+	name := e.Repo + ":" + e.Item
+	took := For(time.Duration(e.Seconds * float64(time.Second)))
+	switch {
+	case e.OK && e.Verdict == work.Same && e.Attempt <= 1:
+		// `run: always` without a change: told only when it fails.
+	case e.OK:
+		a.say(Info, "", "%s done with %s in %s", name, Short(e.Version), took)
+	case e.Reason == string(work.ReasonWaiting):
+		a.say(Info, "", "%s not now (exit %d after %s): %s", name, e.Exit, took, e.Last)
+	default:
+		text := fmt.Sprintf("%s failed on %s after %s, attempt %d: %s", name, Short(e.Version), took, e.Attempt, e.Detail)
+		if e.Last != "" {
+			text += fmt.Sprintf(" (%s)", e.Last)
+		}
+		a.say(Warning, "addagent why "+name, "%s", text)
+	}
+}
+
+// judged is what the decision record says of every item.
+func (a *Agent) judged() []Judged {
+	due := map[int]bool{}
+	for _, i := range a.queue {
+		due[i] = true
+	}
+	held := a.held()
+	var out []Judged
+	for i, j := range a.findings.Judgements {
+		name := j.Item.Repo + ":" + j.Item.Name
+		mine := a.inHand != nil && a.inHand.Name() == name
+		d := Describe(j, a.standings[i])
+		d.Due = d.Due || due[i] || mine
+		if d.Due && !mine {
+			switch {
+			case held != "":
+				d.Held = held
+			case a.elsewhere != "":
+				d.Held = a.elsewhere
+			case a.startFail[name] != "":
+				d.Held = a.startFail[name]
+			}
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// Describe is a judgement and a standing as the decision record has them.
+func Describe(j work.Judgement, s work.Standing) Judged {
+	d := Judged{Repo: j.Item.Repo, Item: j.Item.Name, Verdict: j.Verdict, Why: j.Why, Version: j.Version,
+		Watch: j.Item.Watching(), WatchFrom: j.Item.WatchFrom, Changed: j.Changed, Reason: s.Reason, Due: s.Due}
+	if j.Memory.Done != nil {
+		d.Done = j.Memory.Done.Version
+	}
+	switch {
+	case s.Wedged:
+		d.Standing = "wedged"
+	case s.Failing:
+		d.Standing = "failing"
+	case s.Waiting:
+		d.Standing = "waiting"
+	}
+	if s.Due || d.Standing != "" {
+		d.Attempt = s.Attempt
+	}
+	if !s.At.IsZero() && !s.Due {
+		at := s.At
+		d.NotBefore = &at
+	}
+	return d
+}
+
+// statusLine is what `systemctl status addagent` shows.
+func statusLine(b Beat) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s", b.State)
+	if b.Reason != "" {
+		fmt.Fprintf(&s, " (%s)", b.Reason)
+	}
+	if b.InHand != nil {
+		fmt.Fprintf(&s, "; in hand: %s since %s", b.InHand.Name(), clock(b.InHand.Started))
+	}
+	fmt.Fprintf(&s, "; next look %s", clock(b.Next))
+	return s.String()
+}
+
+// Short is the form of a version that people read: seven digits, as git shows it.
+func Short(version string) string {
+	if version == "" {
+		return "nothing"
+	}
+	if len(version) > 7 {
+		return version[:7]
+	}
+	return version
+}
+
+// count is "1 file", "2 files".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/gitrepo"
+)
+
+// clones are this node's repositories, as the agent wants them: asked side by
+// side, moved side by side.
+type clones struct {
+	dir      string // <home>/gitrepo
+	discover bool   // look for clones that nobody configured
+	limits   gitrepo.Limits
+	agent    string // user agent
+
+	list []*clone
+}
+
+// clone is one repository between Ask and Move.
+type clone struct {
+	name    string
+	repo    *gitrepo.Repo
+	tip     gitrepo.Tip // as last asked
+	problem error       // why it cannot be asked at all
+}
+
+func newClones(dir string, discover bool, l gitrepo.Limits, agent string) *clones {
+	return &clones{dir: dir, discover: discover, limits: l, agent: agent}
+}
+
+func (c *clones) add(name string, s gitrepo.Source) {
+	s.Agent = c.agent
+	c.list = append(c.list, &clone{name: name, repo: gitrepo.New(name, filepath.Join(c.dir, name), s, c.limits)})
+}
+
+// Ask asks every repository for its tip, side by side.
+func (c *clones) Ask(ctx context.Context) []agent.Look {
+	if c.discover {
+		c.find()
+	}
+	return c.each(func(r *clone) agent.Look {
+		l := agent.Look{Repo: r.name}
+		if r.problem != nil {
+			l.Trouble = fmt.Sprintf("look %s: %v", r.name, r.problem)
+			return l
+		}
+		here, whole, err := r.repo.Applied()
+		if err != nil {
+			l.Trouble = fmt.Sprintf("look %s: %v", r.name, err)
+			return l
+		}
+		if whole {
+			l.Branch, l.Version, l.Previous = here.Branch, here.ID, here.ID
+		}
+		tip, err := r.repo.Ask(ctx)
+		if err != nil {
+			l.Trouble = fmt.Sprintf("look %s: %v", r.name, err)
+			return l
+		}
+		r.tip = tip
+		l.Branch, l.Version = tip.Branch, tip.ID
+		l.Moved = !whole || tip != here
+		return l
+	})
+}
+
+// Move brings those that moved to the tip they were asked for, side by side.
+func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) []agent.Look {
+	before := map[string]agent.Look{}
+	moved := false
+	for _, l := range asked {
+		before[l.Repo] = l
+		moved = moved || l.Moved
+	}
+	if !moved {
+		for i := range asked {
+			asked[i].Previous = ""
+		}
+		return asked
+	}
+	looks := c.each(func(r *clone) agent.Look {
+		l := before[r.name]
+		if !l.Moved {
+			l.Previous = ""
+			return l
+		}
+		asked := l.Ms
+		sight, err := r.repo.Apply(ctx, r.tip, progress)
+		l.Notices, l.Files, l.Bytes = sight.Notices, sight.Files, sight.Bytes
+		if sight.Rebuilt != "" {
+			l.Notices = append(l.Notices, "the clone was rebuilt: "+sight.Rebuilt)
+		}
+		if err != nil {
+			l.Moved, l.Version, l.Previous = false, "", ""
+			l.Trouble = fmt.Sprintf("pull %s: %v", r.name, err)
+			if here, whole, err := r.repo.Applied(); err == nil && whole {
+				l.Branch, l.Version = here.Branch, here.ID
+			}
+			return l
+		}
+		l.Version, l.Previous, l.Branch, l.Moved = sight.Version, sight.Previous, sight.Branch, sight.Moved
+		l.Ms += asked
+		return l
+	})
+	// A fetch leaves garbage of several times the resident size: give it back
+	// now, the next change may be a day away.
+	debug.FreeOSMemory()
+	return looks
+}
+
+// each does one thing with every repository, side by side, and times it.
+func (c *clones) each(do func(*clone) agent.Look) []agent.Look {
+	looks := make([]agent.Look, len(c.list))
+	var all sync.WaitGroup
+	for i, r := range c.list {
+		all.Go(func() {
+			start := time.Now()
+			looks[i] = do(r)
+			looks[i].Ms += float64(time.Since(start).Microseconds()) / 1000
+		})
+	}
+	all.Wait()
+	return looks
+}
+
+// find looks for clones that nobody configured: a folder with a .git in it.
+func (c *clones) find() {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return // no folder, no clones
+	}
+	known := map[string]bool{}
+	for _, r := range c.list {
+		// A clone that could not be understood is looked at anew: a person may have mended it.
+		known[r.name] = r.problem == nil
+	}
+	c.list = slices.DeleteFunc(c.list, func(r *clone) bool { return r.problem != nil })
+	for _, e := range entries {
+		name := e.Name()
+		if known[name] || !e.IsDir() || name[0] == '.' {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(c.dir, name, ".git")); err != nil {
+			continue
+		}
+		s, err := gitrepo.Discover(filepath.Join(c.dir, name))
+		if err != nil {
+			c.list = append(c.list, &clone{name: name, problem: err})
+		} else {
+			c.add(name, s)
+		}
+	}
+}
+
+// get is the repository of that name, nil when there is none that can be used.
+func (c *clones) get(name string) *clone {
+	for _, r := range c.list {
+		if r.name == name && r.repo != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// tree opens the tree of a repository at a version; the caller closes it.
+func (c *clones) tree(name, version string) (*gitrepo.Tree, error) {
+	if r := c.get(name); r != nil {
+		return r.repo.Tree(version)
+	}
+	return nil, fmt.Errorf("no repository %s here", name)
+}
+
+// changedMax bounds the list of changed paths that a script is given.
+const changedMax = 10000
+
+// changed lists the paths that differ between two versions; false when the older
+// one is not here any more, or there are too many.
+func (c *clones) changed(name, from, to string) ([]string, bool) {
+	r := c.get(name)
+	if r == nil {
+		return nil, false
+	}
+	paths, complete, err := r.repo.Changed(from, to, changedMax)
+	return paths, err == nil && complete
+}
+
+func (c *clones) close() {
+	for _, r := range c.list {
+		if r.repo != nil {
+			r.repo.Close()
+		}
+	}
+}

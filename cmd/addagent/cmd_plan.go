@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/work"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) planCommand(g *global) *cobra.Command {
+	exitCode := false
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "what the next beat would do, without doing it",
+		Long: `Asks every repository, fetches what moved into a private temporary folder, judges
+from the trees, and prints what would run and why. Takes no lock, tells nobody,
+writes nothing else.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			return p.plan(c.Context(), cfg, g.json, exitCode)
+		},
+	}
+	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 10 when something is due")
+	return c
+}
+
+// planned is what `plan --json` prints.
+type planned struct {
+	Looks    []agent.Look   `json:"looks"`
+	Items    []agent.Judged `json:"items"`
+	Held     []string       `json:"held,omitempty"`
+	Problems []string       `json:"problems,omitempty"`
+	Due      int            `json:"due"`
+}
+
+func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode bool) error {
+	info, err := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo"))
+	if err != nil {
+		return misuse(err)
+	}
+	me, err := p.identify(ctx, cfg, true)
+	if err != nil {
+		return misuse(err)
+	}
+	repos, err := p.clones(cfg, info)
+	if err != nil {
+		return misuse(err)
+	}
+	defer repos.close()
+	tmp, err := os.MkdirTemp("", "addagent-plan-")
+	if err != nil {
+		return failed(err)
+	}
+	defer os.RemoveAll(tmp)
+
+	looks := repos.Ask(ctx)
+	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*gitrepo.Tree{}}
+	pre.fetch(ctx, looks)
+	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true}
+	now := time.Now().UTC()
+	f := survey.Judge(agent.Ats(looks), work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype}, now)
+	rules := work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: me.ID}
+
+	out := planned{Looks: looks, Problems: f.Problems, Items: []agent.Judged{}}
+	for _, h := range f.Holds {
+		out.Held = append(out.Held, h.String())
+	}
+	for _, j := range f.Judgements {
+		d := agent.Describe(j, work.Stand(j, rules, now))
+		if d.Due {
+			out.Due++
+		}
+		out.Items = append(out.Items, d)
+	}
+	if asJSON {
+		if err := printJSON(p.out, out); err != nil {
+			return err
+		}
+	} else {
+		p.printPlan(out, now)
+	}
+	for _, l := range looks {
+		if l.Trouble != "" {
+			return &exit{code: exitFailed}
+		}
+	}
+	if exitCode && out.Due > 0 && len(out.Held) == 0 {
+		return &exit{code: exitDue}
+	}
+	return nil
+}
+
+func (p *process) printPlan(out planned, now time.Time) {
+	for _, l := range out.Looks {
+		switch {
+		case l.Trouble != "":
+			fmt.Fprintln(p.err, "addagent:", oneLine(l.Trouble))
+		case l.Moved && l.Previous != "":
+			fmt.Fprintf(p.out, "%s would move %s -> %s (%s)\n", l.Repo, agent.Short(l.Previous), agent.Short(l.Version), l.Branch)
+		case l.Moved:
+			fmt.Fprintf(p.out, "%s would be cloned at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
+		default:
+			fmt.Fprintf(p.out, "%s stays at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
+		}
+	}
+	for _, i := range out.Items {
+		what := "would not run"
+		switch {
+		case i.Due && len(out.Held) > 0:
+			what = "held"
+		case i.Due:
+			what = "WOULD RUN"
+		case i.NotBefore != nil:
+			what = "would run " + when(*i.NotBefore, now)
+		}
+		fmt.Fprintf(p.out, "%s:%s %s: %s\n", i.Repo, i.Item, what, i.Why)
+	}
+	for _, h := range out.Held {
+		fmt.Fprintln(p.out, "held:", h)
+	}
+	for _, t := range out.Problems {
+		fmt.Fprintln(p.err, "addagent:", oneLine(t))
+	}
+	switch {
+	case len(out.Looks) == 0:
+		fmt.Fprintln(p.err, "no repository: name some in the config (repos:), or put clones below gitrepo/")
+	case len(out.Items) == 0:
+		fmt.Fprintln(p.err, "this node has no item in these repositories")
+	}
+}
+
+// preview holds trees that were fetched for a plan.
+type preview struct {
+	repos *clones
+	tmp   string
+	trees map[string]*gitrepo.Tree
+}
+
+// fetch gets the tip of every repository that moved, side by side.
+func (v *preview) fetch(ctx context.Context, looks []agent.Look) {
+	var all sync.WaitGroup
+	trees := make([]*gitrepo.Tree, len(looks))
+	for i := range looks {
+		if looks[i].Trouble != "" || !looks[i].Moved {
+			continue
+		}
+		all.Go(func() {
+			r := v.repos.get(looks[i].Repo)
+			tmp := filepath.Join(v.tmp, r.name)
+			err := os.Mkdir(tmp, 0o700)
+			var tree *gitrepo.Tree
+			if err == nil {
+				tree, err = r.repo.Preview(ctx, tmp, r.tip)
+			}
+			if err != nil {
+				looks[i].Trouble, looks[i].Version = fmt.Sprintf("fetch %s: %v", r.name, err), ""
+				return
+			}
+			trees[i] = tree
+		})
+	}
+	all.Wait()
+	for i, t := range trees {
+		if t != nil {
+			v.trees[looks[i].Repo] = t
+		}
+	}
+}
+
+func (v *preview) open(repo, version string) (*gitrepo.Tree, error) {
+	if t := v.trees[repo]; t != nil {
+		return t, nil
+	}
+	return v.repos.tree(repo, version)
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) runCommand(g *global) *cobra.Command {
+	var try trial
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "be the agent: beat for ever",
+		Long: `Beats until it is told to end (TERM or ^C). Work that runs then goes on in its
+shim, and the next agent takes its result over.
+
+To try it without a config: addagent run --repo URL --part app1 --home DIR keeps
+everything, locks too, below DIR.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			if err := try.apply(cfg); err != nil {
+				return err
+			}
+			w, err := p.wire(c.Context(), cfg, "run", nil, voiceOptions{screen: p.err, journal: underJournal(p.env)})
+			if err != nil {
+				return err
+			}
+			defer w.close()
+			w.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
+			w.agent.Run(c.Context())
+			return nil
+		},
+	}
+	c.Flags().StringVar(&try.repo, "repo", "", "one repository by its `URL`, beside those of the config")
+	c.Flags().StringVar(&try.part, "part", "", "write nodeinfo/nodepart.txt with this `NAME` first")
+	c.Flags().StringVar(&try.home, "home", "", "`FOLDER` for everything: clones, state, logs, locks")
+	return c
+}
+
+// trial is what the flags say that let a person try the agent without a config.
+type trial struct{ repo, part, home string }
+
+// apply puts the flags above the config. With --home the locks and the identity
+// go below it too: whoever tries something must not meet the machine's own agent.
+func (t trial) apply(cfg *config.Config) error {
+	if t.home != "" {
+		home, err := filepath.Abs(t.home)
+		if err != nil {
+			return misuse(err)
+		}
+		for key, value := range map[string]string{
+			"home": home, "run_dir": filepath.Join(home, ".addagent", "run"), "state_dir": filepath.Join(home, ".addagent", "lib"),
+		} {
+			if err := cfg.Set(key, value, "--home"); err != nil {
+				return misuse(err)
+			}
+		}
+	}
+	if t.repo != "" {
+		if err := cfg.AddRepo(t.repo, "", "--repo"); err != nil {
+			return misuse(err)
+		}
+	}
+	if t.part != "" {
+		dir := filepath.Join(cfg.Home, "nodeinfo")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return failed(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "nodepart.txt"), []byte(t.part+"\n"), 0o644); err != nil {
+			return failed(err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"github.com/addagent/addagent/work"
+	"github.com/spf13/cobra"
+)
+
+// shimArg is how the agent starts itself as the supervisor of one script.
+const shimArg = "work-shim"
+
+// shimCommand is not for people: it expects an order on standard input and the
+// work lock as descriptor 3.
+func (p *process) shimCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    shimArg,
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if code := work.Shim(c.Context()); code != 0 {
+				return &exit{code: code}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/work"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) statusCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "what state this node is in, why, since when, what it does now, when it looks next",
+		Long: `Reads the state files: it asks nobody and takes no lock.
+
+Exit codes: 0 all is well, 1 failing or no agent is running, 3 wedged, 5 disabled.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			return p.status(cfg, g.json, time.Now())
+		},
+	}
+}
+
+// standing is what `status --json` prints.
+type standing struct {
+	Running bool         `json:"running"`          // an agent holds the beat lock
+	Holder  *work.Holder `json:"holder,omitempty"` // who holds it
+	Working *work.Holder `json:"working,omitempty"`
+	Late    bool         `json:"late"` // the last beat is older than it should be
+	Beat    *agent.Beat  `json:"beat"`
+}
+
+func (p *process) status(cfg *config.Config, asJSON bool, now time.Time) error {
+	b, err := readBeat(cfg.Home)
+	if err != nil {
+		return failed(err)
+	}
+	s := standing{Beat: b}
+	if h, held, err := work.ReadHolder(beatLock(cfg)); err != nil {
+		return failed(err)
+	} else if held {
+		s.Running, s.Holder = true, &h
+	}
+	if h, held, err := work.ReadHolder(workLock(cfg)); err == nil && held {
+		s.Working = &h
+	}
+	// A beat that runs long (a first clone) is late too, and a person should see it.
+	s.Late = b != nil && now.Sub(b.Next) > time.Minute
+	if asJSON {
+		if err := printJSON(p.out, s); err != nil {
+			return err
+		}
+		return s.code()
+	}
+	if b == nil {
+		if s.Running {
+			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat since %s\n", s.Holder.PID, when(s.Holder.Started, now))
+			return nil
+		}
+		fmt.Fprintf(p.out, "no agent has ever beaten in %s\nrun: addagent check, then addagent run\n", cfg.Home)
+		return &exit{code: exitFailed}
+	}
+	s.print(p, cfg, now)
+	return s.code()
+}
+
+func (s standing) code() error {
+	switch {
+	case s.Beat != nil && s.Beat.State == node.Wedged:
+		return &exit{code: exitWedged}
+	case s.Beat != nil && s.Beat.State == node.Disabled:
+		return &exit{code: exitDisabled}
+	case !s.Running, s.Beat != nil && s.Beat.State == node.Failing:
+		return &exit{code: exitFailed}
+	}
+	return nil
+}
+
+func (s standing) print(p *process, cfg *config.Config, now time.Time) {
+	b := s.Beat
+	fmt.Fprintf(p.out, "%s since %s", strings.ToUpper(string(b.State)), when(b.Since, now))
+	if b.Reason != "" && b.InHand == nil {
+		fmt.Fprintf(p.out, ": %s", oneLine(b.Reason))
+	}
+	fmt.Fprintln(p.out)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(p.out, "  %-8s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("node", "%s", p.who(cfg, b))
+	switch {
+	case !s.Running:
+		row("agent", "NOT RUNNING; the last beat was at %s", when(b.Start, now))
+	case s.Late:
+		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, when(b.Start, now), when(b.Next, now))
+	default:
+		row("agent", "running, process %d; beat %d at %s took %.0f ms", s.Holder.PID, b.Seq, when(b.Start, now), b.Ms)
+		row("next", "looks %s", when(b.Next, now))
+	}
+	if b.InHand != nil && s.Working != nil {
+		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), agent.Short(b.InHand.Version), b.InHand.Attempt, when(b.InHand.Started, now), b.InHand.PID)
+		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
+	} else if s.Working != nil {
+		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, when(s.Working.Started, now))
+	}
+	for _, l := range b.Looks {
+		at := "nothing yet"
+		if l.Version != "" {
+			at = l.Branch + " " + agent.Short(l.Version)
+		}
+		row("repo", "%s %s", l.Repo, at)
+	}
+	for _, i := range b.Items {
+		text := fmt.Sprintf("%s:%s %s", i.Repo, i.Item, i.Verdict)
+		if i.Standing != "" {
+			text = fmt.Sprintf("%s:%s %s: %s", i.Repo, i.Item, strings.ToUpper(i.Standing), oneLine(i.Reason))
+		}
+		if i.Done != "" {
+			text += ", last success " + agent.Short(i.Done)
+		}
+		if i.NotBefore != nil {
+			text += fmt.Sprintf(", attempt %d %s", i.Attempt, when(*i.NotBefore, now))
+		}
+		row("item", "%s", text)
+	}
+	for _, t := range b.Troubles {
+		row("trouble", "for %s (%d beats): %s", agent.For(now.Sub(t.Since)), t.Count, oneLine(t.Text))
+	}
+	if b.Dropped > 0 {
+		row("dropped", "%d beats, because one before took too long", b.Dropped)
+	}
+	if next := s.then(); next != "" {
+		row("then", "%s", next)
+	}
+}
+
+// then is the command to run next when something is wrong.
+func (s standing) then() string {
+	switch {
+	case !s.Running:
+		return "systemctl start addagent, or addagent run"
+	case s.Late:
+		return "journalctl -u addagent -n 50"
+	}
+	for _, i := range s.Beat.Items {
+		if i.Standing == "wedged" || i.Standing == "failing" {
+			return "addagent why " + i.Repo + ":" + i.Item
+		}
+	}
+	return ""
+}
+
+// who is the node in one line.
+func (p *process) who(cfg *config.Config, b *agent.Beat) string {
+	info, _ := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) // what is wrong there is a trouble of the beat
+	who := b.Node
+	for _, f := range []struct{ name, value string }{
+		{"part", info.Nodepart}, {"stacktype", info.Stacktype}, {"deployment", info.Deployment},
+	} {
+		if f.value != "" {
+			who += fmt.Sprintf(", %s %s", f.name, f.value)
+		}
+	}
+	return who
+}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/work"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) whyCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "why [REPO[:ITEM]]",
+		Short: "why each item did or did not run: commit, watch, verdict, run, next look",
+		Long: `Tells from the decision records (log/beats.jsonl) which commit came, which watched
+path it touched, which of the four verdicts that gave, what ran, how it ended, and
+when the agent looks next.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			want := ""
+			if len(args) == 1 {
+				want = args[0]
+			}
+			return p.why(cfg.Home, want, g.json, time.Now())
+		},
+	}
+}
+
+// story is what the decision records tell of one item.
+type story struct {
+	Repo     string         `json:"repo"`
+	Item     string         `json:"item"`
+	Now      agent.Judged   `json:"now"`                // the newest verdict
+	At       time.Time      `json:"at"`                 // of the newest verdict
+	Beats    int            `json:"beats"`              // beats in a row with this verdict on this version
+	First    time.Time      `json:"first"`              // the first of those
+	Came     *agent.Look    `json:"came,omitempty"`     // the look that last moved the repository
+	CameAt   time.Time      `json:"came_at,omitzero"`   // when
+	Decision *agent.Judged  `json:"decision,omitempty"` // the verdict that last made it run
+	Started  *agent.Started `json:"started,omitempty"`
+	Ended    *agent.Ended   `json:"ended,omitempty"`
+	InHand   *agent.InHand  `json:"in_hand,omitempty"`
+	Next     time.Time      `json:"next"`
+}
+
+func (p *process) why(home, want string, asJSON bool, now time.Time) error {
+	stories, last, err := readStories(home)
+	if err != nil {
+		return failed(err)
+	}
+	if last == nil {
+		fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status)\n", journalPath(home))
+		if asJSON {
+			return printJSON(p.out, []story{})
+		}
+		return nil
+	}
+	var chosen []*story
+	var names []string
+	for _, s := range stories {
+		name := s.Repo + ":" + s.Item
+		names = append(names, name)
+		if want == "" || want == s.Repo || want == name {
+			chosen = append(chosen, s)
+		}
+	}
+	if want != "" && len(chosen) == 0 {
+		if l := lookOf(last, want); l != nil {
+			p.whyNothing(l)
+			return nil
+		}
+		if len(names) == 0 {
+			names = []string{"none"}
+		}
+		return failed(fmt.Errorf("nothing is known of %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
+	}
+	if asJSON {
+		if chosen == nil {
+			chosen = []*story{}
+		}
+		return printJSON(p.out, chosen)
+	}
+	if len(chosen) == 0 {
+		fmt.Fprintln(p.err, "this node has no item: no repository holds nodework/ or bin/nodework/ scripts for it")
+		for _, l := range last.Looks {
+			p.whyNothing(&l)
+		}
+	}
+	for i, s := range chosen {
+		if i > 0 {
+			fmt.Fprintln(p.out)
+		}
+		s.print(p.out, home, now)
+	}
+	for _, t := range last.Troubles {
+		fmt.Fprintf(p.out, "\ntrouble for %s (%d beats): %s\n", agent.For(now.Sub(t.Since)), t.Count, t.Text)
+	}
+	return nil
+}
+
+func lookOf(b *agent.Beat, repo string) *agent.Look {
+	for _, l := range b.Looks {
+		if l.Repo == repo {
+			return &l
+		}
+	}
+	return nil
+}
+
+func (p *process) whyNothing(l *agent.Look) {
+	if l.Trouble != "" {
+		fmt.Fprintf(p.out, "%s: %s\n", l.Repo, l.Trouble)
+		return
+	}
+	fmt.Fprintf(p.out, "%s is at %s (%s) and has no item for this node\n", l.Repo, agent.Short(l.Version), l.Branch)
+}
+
+func (s *story) print(w io.Writer, home string, now time.Time) {
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	head := string(s.Now.Verdict)
+	switch {
+	case s.InHand != nil:
+		head += fmt.Sprintf(", working for %s", agent.For(now.Sub(s.InHand.Started)))
+	case s.Now.Standing != "":
+		head = s.Now.Standing
+	}
+	fmt.Fprintf(w, "%s:%s  %s\n", s.Repo, s.Item, head)
+	commit := agent.Short(s.Now.Version)
+	if s.Came != nil && s.Came.Version == s.Now.Version {
+		commit += fmt.Sprintf(" on %s, came %s", s.Came.Branch, when(s.CameAt, now))
+		if s.Came.Previous != "" {
+			commit += ", before it " + agent.Short(s.Came.Previous)
+		}
+	}
+	row("commit", "%s", commit)
+	row("watches", "%s (%s)", strings.Join(s.Now.Watch, " "), s.Now.WatchFrom)
+	if s.Decision != nil && s.Started != nil && (s.Decision.Version != s.Now.Version || s.Decision.Why != s.Now.Why) {
+		row("decided", "%s: %s", when(s.Started.At, now), s.Decision.Why)
+	}
+	if s.Started != nil {
+		ran := fmt.Sprintf("%s on %s, attempt %d", when(s.Started.At, now), agent.Short(s.Started.Version), s.Started.Attempt)
+		switch {
+		case s.Started.Error != "":
+			ran += ": could not start: " + s.Started.Error
+		case s.Ended != nil && s.Ended.RunID == s.Started.RunID && s.Ended.OK:
+			ran += ", done in " + took(s.Ended)
+		case s.Ended != nil && s.Ended.RunID == s.Started.RunID:
+			ran += fmt.Sprintf(", failed after %s: %s", took(s.Ended), s.Ended.Detail)
+		case s.InHand != nil:
+			ran += fmt.Sprintf(", running (pid %d)", s.InHand.PID)
+		default:
+			ran += ", no end recorded yet"
+		}
+		row("ran", "%s", ran)
+		if s.Ended != nil && !s.Ended.OK && s.Ended.Last != "" {
+			row("it said", "%s", oneLine(s.Ended.Last))
+		}
+		row("log", "%s", filepath.Join(work.LogDir(filepath.Join(home, "log", "work"), s.Repo, s.Item), "latest.log"))
+	}
+	verdict := s.Now.Why
+	if s.Beats > 1 {
+		verdict += fmt.Sprintf(" (%d beats since %s)", s.Beats, when(s.First, now))
+	}
+	row("verdict", "%s", verdict)
+	if s.Now.Standing != "" {
+		text := s.Now.Standing + ": " + s.Now.Reason
+		if s.Now.NotBefore != nil {
+			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, when(*s.Now.NotBefore, now))
+		}
+		row("stands", "%s", text)
+		if s.Now.Standing == "wedged" {
+			row("way out", "push a commit that changes what it watches, or its script: it is tried at once")
+		}
+	}
+	if s.Now.Held != "" {
+		row("held", "%s", s.Now.Held)
+	}
+	if s.Next.Before(now.Add(-time.Minute)) {
+		row("next", "should have looked %s: is the agent running? (addagent status)", when(s.Next, now))
+	} else {
+		row("next", "looks %s", when(s.Next, now))
+	}
+}
+
+func took(e *agent.Ended) string { return agent.For(time.Duration(e.Seconds * float64(time.Second))) }
+
+// when is a moment as a person wants it: the clock, and how far away.
+func when(t, now time.Time) string {
+	layout := "15:04:05Z"
+	if t.UTC().Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
+		layout = "2006-01-02 15:04:05Z"
+	}
+	at := t.UTC().Format(layout)
+	switch d := now.Sub(t); {
+	case d >= time.Second:
+		return at + " (" + agent.For(d.Truncate(time.Second)) + " ago)"
+	case d <= -time.Second:
+		return at + " (in " + agent.For((-d).Truncate(time.Second)) + ")"
+	}
+	return at + " (now)"
+}
+
+// readStories reads the decision records, the newest rotated file too, and
+// tells what they say of every item of the last beat, in its order.
+func readStories(home string) ([]*story, *agent.Beat, error) {
+	paths, err := journals(home)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := map[string]*story{}
+	var last *agent.Beat
+	for _, path := range paths {
+		err := eachBeat(path, func(b *agent.Beat) {
+			last = b
+			tellStories(all, b)
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if last == nil {
+		return nil, nil, nil
+	}
+	var out []*story
+	for _, j := range last.Items {
+		s := all[j.Repo+":"+j.Item]
+		s.Next = last.Next
+		if h := last.InHand; h != nil && h.Repo == s.Repo && h.Item == s.Item {
+			s.InHand = h
+		}
+		out = append(out, s)
+	}
+	return out, last, nil
+}
+
+// tellStories adds one beat to the stories.
+func tellStories(all map[string]*story, b *agent.Beat) {
+	get := func(repo, item string) *story {
+		s := all[repo+":"+item]
+		if s == nil {
+			s = &story{Repo: repo, Item: item}
+			all[repo+":"+item] = s
+		}
+		return s
+	}
+	for _, j := range b.Items {
+		s := get(j.Repo, j.Item)
+		if s.Now.Verdict == j.Verdict && s.Now.Version == j.Version && s.Now.Why == j.Why {
+			s.Beats++
+		} else {
+			s.Beats, s.First = 1, b.Start
+		}
+		s.Now, s.At = j, b.Start
+		if j.Due {
+			decision := j
+			s.Decision = &decision
+		}
+	}
+	for _, l := range b.Looks {
+		if !l.Moved {
+			continue
+		}
+		for _, s := range all {
+			if s.Repo == l.Repo {
+				s.Came, s.CameAt = &l, b.Start
+			}
+		}
+	}
+	for _, st := range b.Started {
+		get(st.Repo, st.Item).Started = &st
+	}
+	for _, e := range b.Ended {
+		get(e.Repo, e.Item).Ended = &e
+	}
+}
+
+// journals are the newest rotated file, when there is one, and the current one.
+func journals(home string) ([]string, error) {
+	rotated, err := filepath.Glob(filepath.Join(home, "log", "beats-*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(rotated)
+	if len(rotated) > 1 {
+		rotated = rotated[len(rotated)-1:]
+	}
+	return append(rotated, journalPath(home)), nil
+}
+
+// eachBeat reads one file of decision records. A line that is cut (the disk was
+// full, the power went) is passed over: the next one is whole again.
+func eachBeat(path string, do func(*agent.Beat)) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in := bufio.NewReaderSize(f, 64<<10)
+	for {
+		line, err := in.ReadBytes('\n')
+		if len(line) > 0 {
+			var b agent.Beat
+			if json.Unmarshal(line, &b) == nil && b.Seq > 0 {
+				do(&b)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
+		}
+	}
+}

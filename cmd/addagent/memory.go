@@ -1,0 +1,83 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/node"
+	"gopkg.in/natefinch/lumberjack.v2"
+)
+
+// memory is where the agent writes its state and its beats down.
+type memory struct {
+	nodeinfo string
+	log      node.StateLog
+	journal  *lumberjack.Logger
+}
+
+func newMemory(home string, maxMB, keep int) *memory {
+	return &memory{
+		nodeinfo: filepath.Join(home, "nodeinfo"),
+		journal:  &lumberjack.Logger{Filename: journalPath(home), MaxSize: maxMB, MaxBackups: keep},
+	}
+}
+
+func journalPath(home string) string { return filepath.Join(home, "log", "beats.jsonl") }
+func beatPath(home string) string    { return filepath.Join(home, "nodeinfo", "beat.json") }
+
+// State writes nodeinfo/state*.txt.
+func (m *memory) State(s node.State, at time.Time) error {
+	m.log = m.log.Add(s, at)
+	return node.WriteState(m.nodeinfo, s, m.log)
+}
+
+// initDone tells whether this instance was set up in an earlier life of the agent.
+func (m *memory) initDone() bool {
+	return slices.ContainsFunc(m.log, func(t node.Transition) bool { return t.State == node.InitDone })
+}
+
+// Show writes nodeinfo/beat.json. It only informs: no fsync.
+func (m *memory) Show(b agent.Beat) error {
+	line, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("write beat: %w", err)
+	}
+	return files.Replace(filepath.Join(m.nodeinfo, "beat.json"), append(line, '\n'), 0o644)
+}
+
+// Append adds a line to log/beats.jsonl.
+func (m *memory) Append(b agent.Beat) error {
+	line, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("write beat: %w", err)
+	}
+	if _, err := m.journal.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", m.journal.Filename, err)
+	}
+	return nil
+}
+
+func (m *memory) Close() { m.journal.Close() }
+
+// readBeat reads the last beat; nil without error when there was none yet.
+func readBeat(home string) (*agent.Beat, error) {
+	data, err := files.ReadSmall(beatPath(home), 16<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var b agent.Beat
+	if err := json.Unmarshal(data, &b); err != nil {
+		return nil, fmt.Errorf("%s is damaged (the next beat replaces it): %w", beatPath(home), err)
+	}
+	return &b, nil
+}

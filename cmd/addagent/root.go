@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// global are the flags that every command has.
+type global struct {
+	config string
+	json   bool
+}
+
+// root is the list of commands: one file each.
+func (p *process) root() *cobra.Command {
+	g := &global{}
+	root := &cobra.Command{
+		Use:   "addagent",
+		Short: "a node that pulls git, sees what changed, does the work once, and says so",
+		Long: `addagent looks at git repositories once a minute, at a second of its own. When
+something that this node watches has changed it runs the repository's work
+script under a lock, and says what state the node is in.
+
+Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
+3 wedged, 4 busy (another agent holds the beat lock), 5 disabled, 130 interrupted.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetIn(p.in)
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	root.PersistentFlags().StringVar(&g.config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml)")
+	root.PersistentFlags().BoolVar(&g.json, "json", false, "print data as JSON")
+	root.AddCommand(
+		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
+		p.checkCommand(g), p.versionCommand(g), p.demoCommand(g), p.shimCommand(),
+	)
+	return root
+}
+
+// printJSON is the one form of JSON on standard output: indented, one value.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return failed(fmt.Errorf("write: %w", err))
+	}
+	return nil
+}

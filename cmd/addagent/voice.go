@@ -1,0 +1,207 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/rs/zerolog"
+	"gopkg.in/natefinch/lumberjack.v2"
+)
+
+// voice is what people read: log/addagent.log, and the journal or the terminal.
+// It is the one place that knows zerolog.
+type voice struct {
+	outs   []zerolog.Logger
+	file   *lumberjack.Logger
+	min    zerolog.Level
+	failed func(error)
+}
+
+// levels maps the agent's levels to zerolog's. A notice is information that the
+// journal shows in bold.
+var levels = map[agent.Level]zerolog.Level{
+	agent.Info: zerolog.InfoLevel, agent.Notice: zerolog.InfoLevel,
+	agent.Warning: zerolog.WarnLevel, agent.Critical: zerolog.ErrorLevel,
+}
+
+type voiceOptions struct {
+	file    string // path of addagent.log, "" = none
+	maxMB   int
+	keep    int
+	level   string // debug, info, warn, error
+	json    bool
+	screen  io.Writer // nil = none
+	journal bool      // screen is the journal: no times, priorities instead
+}
+
+func newVoice(o voiceOptions) *voice {
+	v := &voice{min: zerolog.InfoLevel}
+	if l, err := zerolog.ParseLevel(o.level); err == nil {
+		v.min = l
+	}
+	if o.file != "" {
+		v.file = &lumberjack.Logger{Filename: o.file, MaxSize: o.maxMB, MaxBackups: o.keep}
+		v.outs = append(v.outs, zerolog.New(form(v.file, o.json, false)))
+	}
+	if o.screen != nil {
+		v.outs = append(v.outs, zerolog.New(form(o.screen, o.json, o.journal)))
+	}
+	return v
+}
+
+// form chooses between JSON lines and the text that `tail -F` should show: time,
+// a mark for what is bad, the words.
+func form(w io.Writer, asJSON, journal bool) io.Writer {
+	if asJSON {
+		return w
+	}
+	marks := map[string]string{"warn": "WARNING ", "error": "CRITICAL "}
+	c := zerolog.ConsoleWriter{Out: w, NoColor: true, PartsOrder: []string{zerolog.TimestampFieldName, zerolog.LevelFieldName, zerolog.MessageFieldName}}
+	c.FormatTimestamp = func(t any) string {
+		if journal { // the journal stamps its own
+			return ""
+		}
+		return fmt.Sprint(t)
+	}
+	c.FormatLevel = func(l any) string {
+		mark := marks[fmt.Sprint(l)]
+		if journal {
+			return priority(fmt.Sprint(l)) + mark
+		}
+		return strings.TrimSuffix(mark, " ")
+	}
+	c.FormatMessage = func(m any) string { return fmt.Sprint(m) }
+	return squeeze{c}
+}
+
+// squeeze drops the blank that zerolog leaves where a part is empty.
+type squeeze struct{ io.Writer }
+
+// priority is the prefix by which a line on standard error gets its priority in
+// the journal: sd-daemon(3).
+func priority(level string) string {
+	switch level {
+	case "error":
+		return "<2>"
+	case "warn":
+		return "<4>"
+	default:
+		return "<6>"
+	}
+}
+
+func (v *voice) line(at time.Time, l zerolog.Level, text, next string) {
+	if l < v.min {
+		return
+	}
+	if next != "" {
+		text += "  -> " + next
+	}
+	for i := range v.outs {
+		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, at.UTC().Format(time.RFC3339)).Msg(oneLine(text))
+	}
+}
+
+// Say writes one piece of news.
+func (v *voice) Say(n agent.News) { v.line(n.At, levels[n.Level], n.Text, n.Next) }
+
+// Beat writes the one line of a beat.
+func (v *voice) Beat(b agent.Beat) {
+	v.line(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), zerolog.InfoLevel, beatLine(b), "")
+}
+
+func (v *voice) Close() {
+	if v.file != nil {
+		v.file.Close()
+	}
+}
+
+// oneLine keeps control characters, which may come out of a script's output or a
+// server's answer, from drawing on a terminal or faking a second log line.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0):
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// beatLine is what one beat looks like: a person sees that it lives, what each
+// repository is at, and when it looks next.
+func beatLine(b agent.Beat) string {
+	var parts []string
+	state := string(b.State)
+	switch {
+	case b.InHand != nil:
+		parts = append(parts, fmt.Sprintf("%s for %s (attempt %d, pid %d)", b.InHand.Name(), agent.For(b.Start.Sub(b.InHand.Started)), b.InHand.Attempt, b.InHand.PID))
+	case len(b.Looks) == 0:
+		parts = append(parts, "no repository to look at")
+	}
+	for _, l := range b.Looks {
+		part := l.Repo + " " + agent.Short(l.Version)
+		if l.Trouble != "" {
+			part += " not reached"
+		}
+		if v := verdictsOf(l.Repo, b.Items); v != "" {
+			part += " " + v
+		}
+		parts = append(parts, part)
+	}
+	line := fmt.Sprintf("%-7s %s | %.0f ms", state, strings.Join(parts, ", "), b.Ms)
+	if n := len(b.Troubles); n == 1 {
+		line += " | 1 trouble"
+	} else if n > 1 {
+		line += fmt.Sprintf(" | %d troubles", n)
+	}
+	return line + " | next " + b.Next.UTC().Format("15:04:05Z")
+}
+
+// verdictsOf sums up a repository's items: "same", or "2 same, 1 unaffected".
+func verdictsOf(repo string, items []agent.Judged) string {
+	counts := map[string]int{}
+	var order []string
+	for _, i := range items {
+		if i.Repo != repo {
+			continue
+		}
+		word := string(i.Verdict)
+		if i.Standing != "" {
+			word = i.Standing
+		}
+		if counts[word] == 0 {
+			order = append(order, word)
+		}
+		counts[word]++
+	}
+	if len(order) == 1 {
+		return order[0]
+	}
+	for i, w := range order {
+		order[i] = fmt.Sprintf("%d %s", counts[w], w)
+	}
+	return strings.Join(order, ", ")
+}
+
+// underJournal tells whether standard error goes to the journal.
+func underJournal(env func(string) string) bool { return env("JOURNAL_STREAM") != "" }
+
+// isTerminal tells whether a person watches.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+func logPath(home string) string { return filepath.Join(home, "log", "addagent.log") }

@@ -1,0 +1,218 @@
+// Package config is the config file: its shape, its defaults, and strict loading that names every problem at once with
+// file, line and column.
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Config is what a person may set. Every value is filled: from the file, from a flag, or by default.
+type Config struct {
+	Home     string // people's files: nodeinfo/, gitrepo/, log/
+	RunDir   string // locks
+	StateDir string // what must survive a wiped clone
+	Beat     Beat
+	Repos    []Repo // empty = every clone found in gitrepo/
+	Discover bool   // with Repos: the other clones too
+	Work     Work
+	EC2      EC2
+	Log      Log
+
+	// Notes are no problems, but worth saying: a secret that others can read.
+	Notes Problems
+
+	from      map[string]string // by key, what set it; absent = default
+	envKeys   []string          // names of Work.Env, sorted
+	ownRunDir bool              // RunDir follows StateDir, as long as nobody sets it
+}
+
+// Beat is when and for how long a node looks.
+type Beat struct {
+	Schedule     string        // five-field cron in UTC, or "@every 10s"
+	Spread       time.Duration // the node's own offset is below this and below the interval
+	WorkSpread   time.Duration // between a look that found something and its work
+	LookTimeout  time.Duration // asking one repository
+	FetchStall   time.Duration // no byte, no object, no file for so long
+	FetchTimeout time.Duration // a whole fetch
+}
+
+// Repo is one repository to work.
+type Repo struct {
+	Name   string // folder below gitrepo/
+	URL    string // https, http, ssh, git, file, user@host:path, or an absolute path; never with a secret in it
+	Branch string // "" = the remote's HEAD; may hold {field}, see FillBranch
+	Auth   Auth
+	Rewind string // "follow" or "refuse"
+	Verify string // "off"
+}
+
+// Auth names where credentials are; the files are read when they are used.
+type Auth struct {
+	TokenFile, Username, PasswordFile string
+	SSHKeyFile, KnownHostsFile        string
+}
+
+// Work is how scripts are run and tried again.
+type Work struct {
+	Timeout    time.Duration     // TERM after it
+	Grace      time.Duration     // KILL so long after TERM
+	RetryFirst time.Duration     // delay after the first failure
+	RetryMax   time.Duration     // the longest delay
+	WedgeAfter int               // failures in a row
+	Env        map[string]string // added to what scripts get
+}
+
+// EC2 is what is told to the cloud.
+type EC2 struct {
+	Tags string // "off"
+}
+
+// Log is what the agent writes for people.
+type Log struct {
+	Level     string // debug, info, warn, error
+	Format    string // text, json
+	File      bool   // log/addagent.log
+	MaxSizeMB int    // of one file
+	Keep      int    // rotated files
+}
+
+// Options are what Load needs to know of its surroundings.
+type Options struct {
+	Root     bool                // the agent runs as root
+	Home     string              // the user's home folder, for who is not root
+	Env      func(string) string // asked for XDG_RUNTIME_DIR and XDG_STATE_HOME; nil = nothing set
+	Optional bool                // no file at the path means defaults
+	Schedule func(string) error  // checks beat.schedule; nil = only that there is one
+}
+
+// Default returns the config of an empty file. Root has /root, /run/addagent and /var/lib/addagent. Others have their home
+// folder and the XDG base directories, whose variables count only when they hold an absolute path.
+func Default(o Options) *Config {
+	c := &Config{
+		Home:     "/root",
+		RunDir:   "/run/addagent",
+		StateDir: "/var/lib/addagent",
+		Beat: Beat{
+			Schedule: "* * * * *", Spread: 50 * time.Second,
+			LookTimeout: 20 * time.Second, FetchStall: time.Minute, FetchTimeout: 30 * time.Minute,
+		},
+		Work: Work{
+			Timeout: time.Hour, Grace: 30 * time.Second,
+			RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3,
+		},
+		EC2:  EC2{Tags: "off"},
+		Log:  Log{Level: "info", Format: "text", File: true, MaxSizeMB: 20, Keep: 5},
+		from: map[string]string{},
+	}
+	if o.Root {
+		return c
+	}
+	env := func(name string) string {
+		if o.Env == nil || !filepath.IsAbs(o.Env(name)) {
+			return ""
+		}
+		return o.Env(name)
+	}
+	c.Home = o.Home
+	c.StateDir = filepath.Join(o.Home, ".local/state/addagent")
+	if state := env("XDG_STATE_HOME"); state != "" {
+		c.StateDir = filepath.Join(state, "addagent")
+	}
+	if run := env("XDG_RUNTIME_DIR"); run != "" {
+		c.RunDir = filepath.Join(run, "addagent")
+	} else {
+		c.ownRunDir = true
+		c.settleRunDir()
+	}
+	return c
+}
+
+func (c *Config) settleRunDir() {
+	if c.ownRunDir && c.from["run_dir"] == "" {
+		c.RunDir = filepath.Join(c.StateDir, "run")
+	}
+}
+
+// Set gives a key a value that stands above the file: from names where it comes from ("--home", "ADD_HOME") and is what
+// Lines shows. Keys are those of Lines, but for the lists (repos, work.env). The error is of type Problems.
+func (c *Config) Set(key, value, from string) error {
+	leaves := c.leaves()
+	i := slices.IndexFunc(leaves, func(l leaf) bool { return l.key == key })
+	if i < 0 {
+		return Problems{{File: from, Key: key, Text: unknownKey(key, known(leaves), known(leaves), nil)}}
+	}
+	if text := leaves[i].apply(value); text != "" {
+		return Problems{{File: from, Key: key, Text: text}}
+	}
+	c.from[key] = from
+	c.settleRunDir()
+	return nil
+}
+
+// AddRepo adds a repository by its URL, as a flag does; its name comes from the URL. The error is of type Problems.
+func (c *Config) AddRepo(url, branch, from string) error {
+	r := newRepo()
+	leaves := r.leaves()
+	var problems Problems
+	for key, value := range map[string]string{"url": url, "branch": branch} {
+		i := slices.IndexFunc(leaves, func(l leaf) bool { return l.key == key })
+		if text := leaves[i].apply(value); text != "" {
+			problems = append(problems, Problem{File: from, Key: key, Text: text})
+		}
+	}
+	if len(problems) == 0 {
+		r.Name = RepoName(r.URL)
+		if text := checkRepoName(r.Name); text != "" {
+			problems = append(problems, Problem{File: from, Key: "name", Text: text})
+		} else if slices.ContainsFunc(c.Repos, func(o Repo) bool { return o.Name == r.Name }) {
+			problems = append(problems, Problem{File: from, Key: "name", Text: "there is a repository " + r.Name + " already"})
+		}
+	}
+	if len(problems) > 0 {
+		return problems.sorted()
+	}
+	prefix := repoKey(len(c.Repos))
+	for _, key := range []string{"name", "url", "branch"} {
+		c.from[prefix+key] = from
+	}
+	c.Repos = append(c.Repos, *r)
+	return nil
+}
+
+// Resolved is one key as it is in force.
+type Resolved struct {
+	Key   string `json:"key"`   // "beat.spread", "repos[0].url", "work.env.LANG"
+	Value string `json:"value"` // as one would write it; what looks like a secret is masked
+	From  string `json:"from"`  // "default", "FILE:LINE", or what Set was given
+}
+
+// Lines lists every key as it is in force, in the order of the documentation.
+func (c *Config) Lines() []Resolved {
+	var lines []Resolved
+	add := func(prefix string, l leaf) {
+		from := c.from[prefix+l.key]
+		if from == "" {
+			from = "default"
+		}
+		lines = append(lines, Resolved{Key: prefix + l.key, Value: l.show(), From: from})
+	}
+	for _, l := range c.leaves() {
+		if l.key == "discover" { // lists stand where the documentation has them
+			for i := range c.Repos {
+				for _, r := range c.Repos[i].leaves() {
+					add(repoKey(i), r)
+				}
+			}
+		}
+		if l.key == "ec2.tags" {
+			for _, name := range c.envKeys {
+				value := c.Work.Env[name]
+				add("work.env.", leaf{key: name, show: func() string { return masked(name, value) }})
+			}
+		}
+		add("", l)
+	}
+	return lines
+}

@@ -1,0 +1,196 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestURLs(t *testing.T) {
+	for url, want := range map[string]protocol{
+		"https://git.example.org/ops.git":       overHTTP,
+		"http://127.0.0.1:8080/ops.git":         overHTTP,
+		"https://[::1]:8443/a/b":                overHTTP,
+		"ssh://git@git.example.org:2222/ops":    overSSH,
+		"ssh://git.example.org/~ann/ops.git":    overSSH,
+		"git@git.example.org:it/ops.git":        overSSH,
+		"git.example.org:ops.git":               overSSH,
+		"git@[::1]:ops.git":                     overSSH,
+		"git://git.example.org/ops.git":         overGit,
+		"file:///srv/git/ops.git":               onDisk,
+		"file://localhost/srv/git/ops.git":      onDisk,
+		"/srv/git/ops.git":                      onDisk,
+		"https://git.example.org/a%20b/ops.git": overHTTP,
+	} {
+		if got, problem := parseURL(url); got != want || problem != "" {
+			t.Errorf("%s: %q, %s", url, got, problem)
+		}
+	}
+	for url, want := range map[string]string{
+		"":                              "is empty",
+		"ops.git":                       "is no URL",
+		"git.example.org/ops.git":       "is no URL",
+		"./ops.git":                     "must be absolute",
+		"../ops.git":                    "must be absolute",
+		"~/ops.git":                     "must be absolute",
+		"https:/git.example.org/ops":    "needs two slashes",
+		"https:git.example.org/ops":     "needs two slashes",
+		"https://":                      "names no host",
+		"https:///ops.git":              "names no host",
+		"https://git.example.org":       "names no repository",
+		"https://git.example.org/":      "names no repository",
+		"https://git.example.org/..":    "names no repository",
+		"git@git.example.org:":          "names no repository",
+		"ftp://git.example.org/ops":     `"ftp":// is not understood`,
+		"https://h:99999/ops":           "port",
+		"https://h:port/ops":            "is no URL",
+		"https://h/ops?private_token=x": "must not hold ?",
+		"https://h/ops#main":            "must not hold ?",
+		"https://user@h/ops":            "holds a user",
+		"https://ghp_tokentoken@h/ops":  "auth.token_file",
+		"https://user:s3cr3t@h/ops":     "holds a password",
+		"https://:s3cr3t@h/ops":         "holds a password",
+		"ssh://git:s3cr3t@h/ops":        "holds a password",
+		"git:s3cr3t@h:ops":              "holds a password",
+		"git://u@h/ops":                 "holds a user",
+		"file://u@localhost/ops":        "holds a user",
+		"file://srv/ops":                "three slashes",
+		"https://h/a b":                 "holds a space",
+		"https://h/a\nb":                "holds a space or a control character",
+		"https://user:s3cr3t%zz@h/ops":  "is no URL",
+		"ssh://-oProxyCommand=x/ops":    "dash",
+		"-oProxyCommand=x:ops":          "dash",
+		"https://h/\xff":                "control character",
+	} {
+		got := checkURL(url)
+		if !strings.Contains(got, want) {
+			t.Errorf("%q: %q, want %q in it", url, got, want)
+		}
+		for _, secret := range []string{"s3cr3t", "ghp_tokentoken", "private_token=x"} {
+			if strings.Contains(got, secret) {
+				t.Errorf("%q: the problem shows the secret: %s", url, got)
+			}
+		}
+	}
+}
+
+func TestRepoName(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://git.example.org/it/ops.git": "ops",
+		"https://git.example.org/it/ops/":    "ops",
+		"git@git.example.org:ops.git":        "ops",
+		"git@git.example.org:it/ops":         "ops",
+		"/srv/git/repo2_petulant-cyril.git":  "repo2_petulant-cyril",
+		"file:///srv/ops.git/":               "ops",
+		"":                                   "",
+		"/":                                  "",
+	} {
+		if got := RepoName(url); got != want {
+			t.Errorf("%s: %q", url, got)
+		}
+	}
+}
+
+func TestRepoNames(t *testing.T) {
+	for _, good := range []string{"ops", "repo2_petulant-cyril", "a.b", "größe", strings.Repeat("a", 100)} {
+		if problem := checkRepoName(good); problem != "" {
+			t.Errorf("%s: %s", good, problem)
+		}
+	}
+	for _, bad := range []string{"", ".", "..", "a/b", `a\b`, ".git", "-x", "a b", "a:b", "a\x00", "a..b", "\xff", strings.Repeat("a", 101)} {
+		if checkRepoName(bad) == "" {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+func TestBranches(t *testing.T) {
+	for _, good := range []string{"", "main", "release/1.2", "{deployment}", "deploy-{deployment}/{nodepart}", "größe", "a@b"} {
+		if problem := checkBranch(good); problem != "" {
+			t.Errorf("%q: %s", good, problem)
+		}
+	}
+	for _, bad := range []string{"refs/heads/main", "a b", "a..b", "-a", "/a", "a/", "a//b", ".a", "a/.b", "a.lock", "a.", "a~1", "a^", "a:b",
+		"a?", "a*", "a[b", `a\b`, "@", "{", "{a", "a}", "{}", "{a b}", "a\n", "\xff", strings.Repeat("a", 201)} {
+		if checkBranch(bad) == "" {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+func TestFillBranch(t *testing.T) {
+	fields := map[string]string{"deployment": "fed1", "nodepart": "app1", "bad": "a b", "empty": ""}
+	for branch, want := range map[string]string{
+		"": "", "main": "main", "{deployment}": "fed1", "d/{deployment}-{nodepart}-{deployment}": "d/fed1-app1-fed1",
+	} {
+		if got, err := FillBranch(branch, fields); got != want || err != nil {
+			t.Errorf("%q: %q, %v", branch, got, err)
+		}
+	}
+	for branch, want := range map[string]string{
+		"{stacktype}":     `branch "{stacktype}": write the value into nodeinfo/stacktype.txt`,
+		"{empty}/{x}/{x}": `branch "{empty}/{x}/{x}": write the value into nodeinfo/empty.txt and nodeinfo/x.txt`,
+		"{bad}":           `branch "{bad}": "a b" cannot be the name of a branch`,
+	} {
+		if got, err := FillBranch(branch, fields); err == nil || err.Error() != want {
+			t.Errorf("%q: %q, %v", branch, got, err)
+		}
+	}
+}
+
+func FuzzURL(f *testing.F) {
+	for _, s := range []string{"https://git.example.org/ops.git", "git@h:ops", "/srv/ops", "https://u:p@h/x", "file:///x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, problem := parseURL(s)
+		if (p == "") == (problem == "") {
+			t.Errorf("%q: %q, %q", s, p, problem)
+		}
+		_ = RepoName(s)
+	})
+}
+
+func FuzzFillBranch(f *testing.F) {
+	f.Add("{deployment}", "fed1")
+	f.Add("a/{deployment}", "../x")
+	f.Fuzz(func(t *testing.T, branch, value string) {
+		filled, err := FillBranch(branch, map[string]string{"deployment": value})
+		if err == nil && filled != "" && checkRef(filled) != "" {
+			t.Errorf("%q became %q", branch, filled)
+		}
+	})
+}
+
+func TestShowDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", time.Minute: "1m", time.Hour: "1h", 90 * time.Second: "1m30s", 90 * time.Minute: "1h30m",
+		time.Hour + time.Second: "1h0m1s", 10 * time.Minute: "10m", 10 * time.Hour: "10h", 500 * time.Millisecond: "500ms", 20 * time.Second: "20s",
+	} {
+		if got := showDuration(d); got != want {
+			t.Errorf("%v: %s", d, got)
+		}
+		if back, problem := parseDuration(showDuration(d)); back != d || problem != "" {
+			t.Errorf("%v is read back as %v, %s", d, back, problem)
+		}
+	}
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"home", "home", 0}, {"hoem", "home", 1}, {"spred", "spread", 1}, {"kitten", "sitting", 3}, {strings.Repeat("a", 65), "a", 64}} {
+		if got := editDistance(c.a, c.b); got != c.want {
+			t.Errorf("%q %q: %d", c.a, c.b, got)
+		}
+	}
+}
+
+func TestMasked(t *testing.T) {
+	for name, hidden := range map[string]bool{"API_KEY": true, "db_password": true, "Token": true, "SECRET": true, "LANG": false, "PORT": false} {
+		if got := masked(name, "value"); (got != "value") != hidden {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

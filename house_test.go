@@ -1,0 +1,373 @@
+// Package house holds the house rules as tests: who may import whom, one package
+// comment each, nothing that hides state or ends the process from the inside,
+// and no document that names a file that is not there.
+package house
+
+import (
+	"bufio"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/addagent/addagent"
+
+// may is the import table: package -> what it may import of ours, and which heavy
+// outsiders it alone may import. ARCHITECTURE.md shows it; TestImportTable keeps
+// the two the same (run with -update to write it there).
+var may = map[string]struct {
+	ours  []string
+	heavy []string
+}{
+	"internal/files":           {nil, []string{"github.com/google/renameio"}},
+	"internal/gitwire":         {nil, nil},
+	"internal/gitrepo":         {[]string{"internal/gitwire"}, []string{"github.com/go-git"}},
+	"internal/gitrepo/gittest": {nil, nil},
+	"node":                     {[]string{"internal/files"}, nil},
+	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
+	"cloud":                    {nil, nil},
+	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
+	"presence":                 {[]string{"node", "internal/files"}, nil},
+	"presence/presencetest":    {[]string{"presence", "node"}, nil},
+	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/gofrs/flock", "github.com/goccy/go-yaml"}},
+	"agent":                    {[]string{"node", "work", "presence"}, nil},
+	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
+	"test/bench":               {[]string{"*"}, nil},
+	"test/torture":             {nil, nil},
+}
+
+// heavy are the outsiders that only the packages naming them may import.
+func heavyOnes() []string {
+	var all []string
+	for _, m := range may {
+		all = append(all, m.heavy...)
+	}
+	return all
+}
+
+type source struct {
+	dir, name string // dir relative to the module, "." for the root
+	file      *ast.File
+	fset      *token.FileSet
+}
+
+func (s source) test() bool { return strings.HasSuffix(s.name, "_test.go") }
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, p, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		all = append(all, source{path.Dir(filepath.ToSlash(p)), d.Name(), f, fset})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 20 {
+		t.Fatalf("found only %d Go files: the walk is broken", len(all))
+	}
+	return all
+}
+
+func TestImportTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.dir == "." || s.test() {
+			continue
+		}
+		seen[s.dir] = true
+		allowed, known := may[s.dir]
+		if !known {
+			t.Errorf("package %s is not in the import table of house_test.go: add it with what it may import", s.dir)
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			p, _ := strconv.Unquote(imp.Path.Value)
+			if rest, ours := strings.CutPrefix(p, module+"/"); ours {
+				if !slices.Contains(allowed.ours, "*") && !slices.Contains(allowed.ours, rest) {
+					t.Errorf("%s/%s imports %s, which the import table does not allow", s.dir, s.name, rest)
+				}
+				continue
+			}
+			for _, h := range heavyOnes() {
+				if (p == h || strings.HasPrefix(p, h+"/")) && !slices.Contains(allowed.heavy, h) {
+					t.Errorf("%s/%s imports %s, which is not its business", s.dir, s.name, p)
+				}
+			}
+		}
+	}
+	for p := range may {
+		if !seen[p] {
+			t.Errorf("the import table has %s, which is no package any more", p)
+		}
+	}
+}
+
+func importTable() string {
+	var b strings.Builder
+	b.WriteString("| package | may import of ours | heavy outsiders it may import |\n|---|---|---|\n")
+	var names []string
+	for p := range may {
+		names = append(names, p)
+	}
+	sort.Strings(names)
+	or := func(l []string) string {
+		switch {
+		case len(l) == 0:
+			return "-"
+		case l[0] == "*":
+			return "everything"
+		}
+		return strings.Join(l, ", ")
+	}
+	for _, p := range names {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", p, or(may[p].ours), or(may[p].heavy))
+	}
+	return b.String()
+}
+
+const (
+	tableBegin = "<!-- import table: made by `UPDATE=1 go test -run TestImportTableInDocs .` -->\n"
+	tableEnd   = "<!-- end of import table -->\n"
+)
+
+func TestImportTableInDocs(t *testing.T) {
+	data, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok1 := strings.Cut(string(data), tableBegin)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok1 || !ok2 {
+		t.Fatal("ARCHITECTURE.md has no place for the import table")
+	}
+	want := before + tableBegin + importTable() + tableEnd + after
+	if want == string(data) {
+		return
+	}
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile("ARCHITECTURE.md", []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Error("the import table in ARCHITECTURE.md is old: UPDATE=1 go test -run TestImportTableInDocs .")
+}
+
+func TestOnePackageComment(t *testing.T) {
+	comments := map[string]int{}
+	for _, s := range sources(t) {
+		if s.test() && s.dir != "." {
+			continue
+		}
+		comments[s.dir] += 0
+		if s.file.Doc == nil {
+			continue
+		}
+		text := s.file.Doc.Text()
+		if s.file.Name.Name == "main" {
+			if strings.TrimSpace(text) != "" {
+				comments[s.dir]++
+			}
+			continue
+		}
+		if strings.HasPrefix(text, "Package "+s.file.Name.Name+" ") {
+			comments[s.dir]++
+		} else {
+			t.Errorf("%s/%s: the package comment begins %q, not \"Package %s ...\"", s.dir, s.name, strings.SplitN(text, "\n", 2)[0], s.file.Name.Name)
+		}
+	}
+	for dir, n := range comments {
+		if n != 1 {
+			t.Errorf("%s has %d package comments, not one", dir, n)
+		}
+	}
+}
+
+// forbidden are calls that belong nowhere, or in one place only.
+var forbidden = []struct {
+	pkg, name string
+	where     func(s source) bool // where it is fine
+	why       string
+}{
+	{"time", "Sleep", func(source) bool { return false }, "wait for the condition, with a deadline"},
+	{"os", "Exit", func(s source) bool {
+		return s.name == "main.go" && s.file.Name.Name == "main" || s.test() && callsMain(s.file)
+	}, "only main ends the process"},
+	{"log", "Fatal", func(source) bool { return false }, "return an error"},
+	{"log", "Fatalf", func(source) bool { return false }, "return an error"},
+	{"os", "Setenv", func(source) bool { return false }, "the environment belongs to everybody: pass values"},
+	{"os", "Unsetenv", func(source) bool { return false }, "the environment belongs to everybody: pass values"},
+	{"os", "Chdir", func(source) bool { return false }, "the working directory belongs to everybody: pass paths"},
+}
+
+// callsMain tells whether a test file has a TestMain, which ends the process by contract.
+func callsMain(f *ast.File) bool {
+	return f.Scope.Lookup("TestMain") != nil
+}
+
+func TestForbiddenCalls(t *testing.T) {
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if n.Name.Name == "init" && n.Recv == nil {
+					t.Errorf("%s: func init: nothing happens at import time", s.fset.Position(n.Pos()))
+				}
+			case *ast.CallExpr:
+				if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "panic" {
+					t.Errorf("%s: panic: return an error", s.fset.Position(n.Pos()))
+				}
+				sel, ok := n.Fun.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				id, ok := sel.X.(*ast.Ident)
+				if !ok {
+					return true
+				}
+				for _, f := range forbidden {
+					if id.Name == f.pkg && sel.Sel.Name == f.name && !f.where(s) {
+						t.Errorf("%s: %s.%s: %s", s.fset.Position(n.Pos()), f.pkg, f.name, f.why)
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestNoMutableGlobals refuses package-level variables, but for the kinds that
+// nobody changes: errors, embedded files, and tables (map, slice, struct and
+// function literals and calls of regexp.MustCompile), which no code assigns to.
+func TestNoMutableGlobals(t *testing.T) {
+	all := sources(t)
+	globals := map[string]map[string]bool{} // dir -> names
+	for _, s := range all {
+		if s.test() {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range g.Specs {
+				v := spec.(*ast.ValueSpec)
+				for i, n := range v.Names {
+					if n.Name == "_" {
+						continue
+					}
+					if globals[s.dir] == nil {
+						globals[s.dir] = map[string]bool{}
+					}
+					globals[s.dir][n.Name] = true
+					embedded := g.Doc != nil && strings.Contains(g.Doc.Text()+rawDoc(g.Doc), "go:embed")
+					linked := s.file.Name.Name == "main" && n.Name == "version"
+					if i >= len(v.Values) && !embedded && !linked {
+						t.Errorf("%s: package variable %s has no value: state belongs into a value that somebody owns", s.fset.Position(n.Pos()), n.Name)
+					}
+				}
+			}
+		}
+	}
+	for _, s := range all {
+		if s.test() {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			as, ok := n.(*ast.AssignStmt)
+			if !ok || as.Tok == token.DEFINE {
+				return true
+			}
+			for _, l := range as.Lhs {
+				if ix, ok := l.(*ast.IndexExpr); ok {
+					l = ix.X
+				}
+				if id, ok := l.(*ast.Ident); ok && id.Obj == nil && globals[s.dir][id.Name] {
+					t.Errorf("%s: assigns to the package variable %s", s.fset.Position(as.Pos()), id.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func rawDoc(g *ast.CommentGroup) string {
+	var b strings.Builder
+	for _, c := range g.List {
+		b.WriteString(c.Text)
+	}
+	return b.String()
+}
+
+// mention finds `path/to/file.ext` and `folder/` in the documents.
+var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-z0-9_-]+\\.(?:go|md|sh))`")
+
+// ofThisHouse are the first parts of paths that are ours and must exist; others
+// (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
+var ofThisHouse = []string{"agent", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
+
+func TestDocsNameWhatExists(t *testing.T) {
+	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+	more, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, d := range append(docs, more...) {
+		f, err := os.Open(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewScanner(f)
+		for n := 1; in.Scan(); n++ {
+			for _, m := range mention.FindAllStringSubmatch(in.Text(), -1) {
+				p := strings.TrimSuffix(m[1], "/")
+				first, _, deep := strings.Cut(p, "/")
+				if strings.Contains(m[1], "/") && !slices.Contains(ofThisHouse, first) || strings.Contains(p, "NAME") {
+					continue
+				}
+				if !deep && filepath.Ext(p) == ".go" {
+					continue // a file of the package the text speaks of
+				}
+				if strings.HasSuffix(p, ".sh") && !deep {
+					continue // scripts on people's nodes
+				}
+				if matches, _ := filepath.Glob(p); len(matches) == 0 {
+					t.Errorf("%s:%d names %s, which does not exist", d, n, m[1])
+				}
+				checked++
+			}
+		}
+		f.Close()
+	}
+	if checked == 0 {
+		t.Error("no path found in any document: the pattern is broken")
+	}
+}

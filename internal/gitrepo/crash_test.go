@@ -1,0 +1,304 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// versions makes two commits that differ in every way in which trees can.
+func versions(src *gittest.Repo) (one, two string) {
+	var a, b []gittest.Change
+	for i := range 20 {
+		a = append(a, gittest.File(fmt.Sprintf("many/%02d/f", i), fmt.Sprintf("one %d\n", i)))
+		if i%2 == 0 {
+			b = append(b, gittest.File(fmt.Sprintf("many/%02d/f", i), fmt.Sprintf("two %d\n", i)))
+		}
+	}
+	a = append(a, gittest.File("stays", "stays"), gittest.File("file-to-folder", "file"), gittest.File("folder-to-file/x/y", "y"),
+		mode("run", "run", "100755"), mode("link", "stays", "120000"), gittest.File("gone/a/b/c", "c"), gittest.File("big", strings.Repeat("one\n", 50_000)))
+	one = src.Commit("main", a...)
+	b = append(b, gittest.Remove("file-to-folder"), gittest.File("file-to-folder/x", "x"), gittest.Remove("folder-to-file"),
+		gittest.File("folder-to-file", "file"), mode("run", "run", "100644"), mode("link", "many", "120000"), gittest.Remove("gone"),
+		gittest.File("new/a/b", "b"), gittest.File("big", strings.Repeat("two\n", 60_000)))
+	two = src.Commit("main", b...)
+	return one, two
+}
+
+// TestCut stops a move at every step it takes, and finishes it: on the same boot of the machine, after another boot
+// (all content compared), and with the index lost as well.
+func TestCut(t *testing.T) {
+	for name, spoil := range map[string]func(*checkout){
+		"same boot":    func(*checkout) {},
+		"another boot": otherBoot,
+		"index lost": func(c *checkout) {
+			otherBoot(c)
+			must(t, os.WriteFile(c.path(".git/index"), []byte("DIRC, but not much of it"), 0o644))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCheckout(t)
+			one, two := versions(c.src)
+			c.fetch(two)
+			c.move(one)
+			c.write("gone/a/mine", "mine")
+			c.write("many/mine", "mine")
+			steps := 0
+			for from, to := one, two; ; steps++ {
+				ctx, cancel := context.WithCancel(t.Context())
+				left := steps
+				s, err := openStore(c.path(".git"))
+				must(t, err)
+				_, err = moveTree(ctx, s, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), func() {
+					if left--; left < 0 {
+						cancel()
+					}
+				})
+				cancel()
+				whole := err == nil
+				if !whole && !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				mark, found, err := interruptedMove(c.dir)
+				must(t, err)
+				if found {
+					if mark.From.String() != from || mark.To.String() != to {
+						t.Fatalf("marker %v, want %s %s", mark, from, to)
+					}
+					spoil(c)
+				}
+				m, err := moveTree(t.Context(), s, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), func() {})
+				must(t, err)
+				must(t, s.Close())
+				must(t, commitMove(c.dir, "main", plumbing.NewHash(to)))
+				wantNotices(t, m)
+				c.at = to
+				if steps%7 == 0 || whole {
+					c.check()
+				}
+				if got, want := tree(t, c.dir, "gone/a/mine", "many/mine"), c.src.Git("rev-parse", to+"^{tree}"); got != want {
+					t.Fatalf("step %d: tree %s, want %s", steps, got, want)
+				}
+				c.want("gone/a/mine", "mine")
+				c.want("many/mine", "mine")
+				from, to = to, from
+				if whole {
+					break
+				}
+			}
+			if steps < 20 {
+				t.Errorf("only %d steps", steps)
+			}
+		})
+	}
+}
+
+func otherBoot(c *checkout) {
+	b, err := os.ReadFile(c.path(".git/" + markerFile))
+	if err == nil {
+		f := strings.Fields(string(b))
+		err = os.WriteFile(c.path(".git/"+markerFile), []byte(f[0]+" "+f[1]+"\n"), 0o644)
+	}
+	must(c.tb, err)
+}
+
+// tree is the id that git gives to the files as they are, without some.
+func tree(tb testing.TB, dir string, without ...string) string {
+	tb.Helper()
+	env := append(gittest.Env(), "GIT_INDEX_FILE="+filepath.Join(tb.TempDir(), "index"))
+	run := func(args ...string) string {
+		cmd := exec.Command("git", append([]string{"-c", "core.excludesFile=/dev/null"}, args...)...)
+		cmd.Dir, cmd.Env = dir, env
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			tb.Fatalf("git %v: %v: %s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	run("add", "-A", "-f", ".")
+	run(append([]string{"rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", ".temp"}, without...)...)
+	return run("write-tree")
+}
+
+// TestKilled kills a process that moves a tree to and fro, at any moment, and lets the next one finish.
+func TestKilled(t *testing.T) {
+	if dir := os.Getenv("GITREPO_TEST_MOVES"); dir != "" {
+		moveForEver(t, dir, strings.Fields(os.Getenv("GITREPO_TEST_COMMITS")))
+		return
+	}
+	rounds := 40
+	if testing.Short() {
+		rounds = 5
+	}
+	c := newCheckout(t)
+	one, two := versions(c.src)
+	c.fetch(two)
+	c.move(one)
+	c.write("gone/a/mine", "mine")
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 1))
+	unfinished := 0
+	for range rounds {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		cmd.Env = append(os.Environ(), "GITREPO_TEST_MOVES="+c.dir, "GITREPO_TEST_COMMITS="+one+" "+two)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		must(t, cmd.Start())
+		time.AfterFunc(time.Duration(random.IntN(120_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		if err := cmd.Wait(); err == nil || strings.Contains(out.String(), "FAIL") {
+			t.Fatalf("seed %d: %v: %s", seed, err, out.String())
+		}
+		if _, found, err := interruptedMove(c.dir); err != nil {
+			t.Fatal(err)
+		} else if found {
+			unfinished++
+		}
+		c.at = finish(t, c.dir, one, two)
+		c.check()
+		if got, want := tree(t, c.dir, "gone/a/mine"), c.src.Git("rev-parse", c.at+"^{tree}"); got != want {
+			t.Fatalf("seed %d: tree %s, want %s", seed, got, want)
+		}
+		c.want("gone/a/mine", "mine")
+		if left := gittest.Git(t, c.dir, "status", "--porcelain", "-uall"); left != "?? gone/a/mine" {
+			t.Fatalf("seed %d: left over: %s", seed, left)
+		}
+	}
+	t.Logf("%d of %d were cut in the middle", unfinished, rounds)
+}
+
+// finish ends an interrupted move, and returns where the tree is then.
+func finish(tb testing.TB, dir, one, two string) string {
+	tb.Helper()
+	mark, found, err := interruptedMove(dir)
+	must(tb, err)
+	if !found {
+		return gittest.Git(tb, dir, "rev-parse", "HEAD")
+	}
+	s, err := openStore(filepath.Join(dir, ".git"))
+	must(tb, err)
+	m, err := moveTree(tb.Context(), s, dir, mark.From, mark.To, func() {})
+	must(tb, err)
+	wantNotices(tb, m)
+	must(tb, commitMove(dir, "main", mark.To))
+	must(tb, s.Close())
+	return mark.To.String()
+}
+
+func moveForEver(t *testing.T, dir string, commits []string) {
+	at := gittest.Git(t, dir, "rev-parse", "HEAD")
+	for {
+		to := commits[0]
+		if at == to {
+			to = commits[1]
+		}
+		s, err := openStore(filepath.Join(dir, ".git"))
+		must(t, err)
+		m, err := moveTree(t.Context(), s, dir, plumbing.NewHash(at), plumbing.NewHash(to), func() {})
+		must(t, err)
+		wantNotices(t, m)
+		must(t, commitMove(dir, "main", plumbing.NewHash(to)))
+		must(t, s.Close())
+		at = to
+	}
+}
+
+// TestDiskFull runs in a mount namespace of its own, on a filesystem of 1 MB.
+func TestDiskFull(t *testing.T) {
+	if dir := os.Getenv("GITREPO_TEST_FULL"); dir != "" {
+		diskFull(t, dir)
+		return
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDiskFull$", "-test.v")
+	cmd.Env = append(os.Environ(), "GITREPO_TEST_FULL="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	switch {
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EINVAL):
+		t.Skipf("no user namespaces here: %v", err)
+	case bytes.Contains(out, []byte("cannot mount")):
+		t.Skipf("%s", out)
+	case err != nil:
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func diskFull(t *testing.T, dir string) {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("cannot mount: %v", err)
+	}
+	src := gittest.New(t, filepath.Join(t.TempDir(), "src.git"))
+	one, two := versions(src)
+	c := &checkout{tb: t, src: src, dir: filepath.Join(dir, "tree")}
+	// The objects lie elsewhere, so that what fills up is the tree.
+	gittest.Git(t, dir, "init", "-q", "--initial-branch=main", c.dir)
+	must(t, os.WriteFile(c.path(".git/objects/info/alternates"), []byte(src.Dir+"/objects\n"), 0o644))
+	_, err := c.tryMove(t.Context(), "", one)
+	must(t, err)
+	c.at = one
+	ballast := filepath.Join(dir, "ballast")
+	var st syscall.Statfs_t
+	must(t, syscall.Statfs(dir, &st))
+	for left := int64(st.Bfree) * st.Bsize; left > 0; left -= 16 << 10 { // every amount of room, from none to enough
+		must(t, os.WriteFile(ballast, nil, 0o644))
+		if err := os.WriteFile(ballast, make([]byte, left), 0o644); err != nil {
+			t.Logf("ballast of %d bytes: %v", left, err)
+		}
+		from, to := one, two
+		if c.at == two {
+			from, to = two, one
+		}
+		_, err := c.tryMove(t.Context(), from, to)
+		if err == nil {
+			c.at = to
+			continue
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		for _, f := range gittest.Files(t, c.dir) { // whatever is there is whole, old or new
+			if info, err := os.Lstat(c.path(f)); err != nil || !info.Mode().IsRegular() {
+				continue
+			}
+			b, err := os.ReadFile(c.path(f))
+			must(t, err)
+			if !bytes.Equal(b, blobAt(src, from, f)) && !bytes.Equal(b, blobAt(src, to, f)) {
+				t.Fatalf("%s is torn: %d bytes", f, len(b))
+			}
+		}
+		must(t, os.Remove(ballast))
+		m, err := c.tryMove(t.Context(), from, to)
+		must(t, err)
+		wantNotices(t, m)
+		c.at = to
+		if got, want := tree(t, c.dir), src.Git("rev-parse", to+"^{tree}"); got != want {
+			t.Fatalf("tree %s, want %s", got, want)
+		}
+	}
+}
+
+func blobAt(src *gittest.Repo, commit, path string) []byte {
+	cmd := exec.Command("git", "cat-file", "blob", commit+":"+path)
+	cmd.Dir = src.Dir
+	b, err := cmd.Output()
+	if err != nil {
+		return nil
+	}
+	return b
+}

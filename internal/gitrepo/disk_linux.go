@@ -1,0 +1,17 @@
+package gitrepo
+
+import "golang.org/x/sys/unix"
+
+// freeDisk returns the bytes that an ordinary process may still write to the disk of a folder.
+func freeDisk(dir string) (int64, bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * s.Bsize, true
+}
+
+// exchange swaps two names in one step.
+func exchange(a, b string) error {
+	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+}

@@ -1,0 +1,197 @@
+package gitrepo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+const (
+	markerFile = "addagent-move" // in .git: a move has begun and has not ended
+	tempFolder = "addagent-tmp"  // in .git, on the filesystem of the tree: files on their way into place
+	readyIndex = "index"         // in tempFolder: the index of the tree just moved to
+)
+
+// unfinished is what the marker of a move says.
+type unfinished struct {
+	From, To plumbing.Hash // commits; From is zero when there was nothing
+	sameBoot bool          // the machine ran on since: what the move wrote can be trusted
+}
+
+// interruptedMove reports a move that has begun and not ended. It must be finished, by moveTree with the same From and
+// To and commitMove, before the tree is moved anywhere else. A damaged marker is a move between unknown (zero) commits:
+// then verifyTree is the way out.
+func interruptedMove(dir string) (unfinished, bool, error) {
+	b, err := os.ReadFile(filepath.Join(dir, ".git", markerFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return unfinished{}, false, nil
+	}
+	if err != nil {
+		return unfinished{}, false, fmt.Errorf("read marker of a move: %w", err)
+	}
+	words := strings.Fields(string(b))
+	if len(words) < 2 || !plumbing.IsHash(words[0]) || !plumbing.IsHash(words[1]) {
+		return unfinished{}, true, nil
+	}
+	boot := bootID()
+	return unfinished{
+		From:     plumbing.NewHash(words[0]),
+		To:       plumbing.NewHash(words[1]),
+		sameBoot: boot != "" && len(words) == 3 && words[2] == boot,
+	}, true, nil
+}
+
+// writeMarker says that a move begins. The boot is noted because a power cut may lose what a killed process cannot.
+func writeMarker(gitDir string, from, to plumbing.Hash) error {
+	line := strings.TrimSpace(from.String()+" "+to.String()+" "+bootID()) + "\n"
+	return writeDurable(filepath.Join(gitDir, markerFile), []byte(line))
+}
+
+// commitMove records that the tree is at a commit of a branch: the index that moveTree left ready, then the shallow
+// boundary (exactly that commit), the branch, HEAD; then the marker goes. Each file is written whole or not at all. A
+// crash in between leaves the marker, and the move is finished again.
+func commitMove(dir, branch string, to plumbing.Hash) error {
+	git := filepath.Join(dir, ".git")
+	name := plumbing.NewBranchReferenceName(branch)
+	if err := name.Validate(); err != nil {
+		return fmt.Errorf("branch %q: %w", branch, err)
+	}
+	if err := os.Rename(filepath.Join(git, tempFolder, readyIndex), filepath.Join(git, "index")); err != nil {
+		return fmt.Errorf("put the index in place: %w", err)
+	}
+	old := headBranch(git)
+	if err := writeDurable(filepath.Join(git, "shallow"), []byte(to.String()+"\n")); err != nil {
+		return err
+	}
+	if old != "" && old != name.String() {
+		// Its commit is no shallow boundary any more: git would look for its parents.
+		if err := dropRef(git, old); err != nil {
+			return err
+		}
+	}
+	if err := writeRef(git, name.String(), to); err != nil {
+		return err
+	}
+	if err := writeChanged(filepath.Join(git, "HEAD"), []byte("ref: "+name.String()+"\n")); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(git, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove marker of a move: %w", err)
+	}
+	return syncFolder(git)
+}
+
+// headBranch is the ref that HEAD names, "" when it names none.
+func headBranch(git string) string {
+	b, err := os.ReadFile(filepath.Join(git, "HEAD"))
+	if err != nil {
+		return ""
+	}
+	name, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: ")
+	if !ok || plumbing.ReferenceName(name).Validate() != nil || !strings.HasPrefix(name, "refs/heads/") {
+		return ""
+	}
+	return name
+}
+
+// writeRef writes a loose ref, which wins over the same name in packed-refs. A branch "a" that became a folder "a/b", or
+// the other way round, gives way.
+func writeRef(git, name string, to plumbing.Hash) error {
+	path := filepath.Join(git, filepath.FromSlash(name))
+	for above := filepath.Dir(path); len(above) > len(filepath.Join(git, "refs", "heads")); above = filepath.Dir(above) {
+		if info, err := os.Lstat(above); err == nil && !info.IsDir() {
+			if err := os.Remove(above); err != nil {
+				return fmt.Errorf("ref %s: %w", name, err)
+			}
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("ref %s: %w", name, err)
+	}
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("ref %s: %w", name, err)
+		}
+	}
+	return writeDurable(path, []byte(to.String()+"\n"))
+}
+
+// dropRef removes a ref, loose and packed, with the folders that it leaves empty.
+func dropRef(git, name string) error {
+	path := filepath.Join(git, filepath.FromSlash(name))
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("drop ref %s: %w", name, err)
+	}
+	heads := filepath.Join(git, "refs", "heads")
+	for above := filepath.Dir(path); len(above) > len(heads) && os.Remove(above) == nil; {
+		above = filepath.Dir(above)
+	}
+	packed := filepath.Join(git, "packed-refs")
+	b, err := os.ReadFile(packed)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !bytes.Contains(b, []byte(" "+name+"\n"))) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("drop ref %s: %w", name, err)
+	}
+	var kept []byte
+	dropped := false
+	for line := range bytes.Lines(b) {
+		peeled := len(line) > 0 && line[0] == '^' // belongs to the line before
+		if !peeled {
+			dropped = bytes.HasSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte(" "+name))
+		}
+		if !dropped {
+			kept = append(kept, line...)
+		}
+	}
+	return writeDurable(packed, kept)
+}
+
+// writeChanged is writeDurable, unless the file holds just that.
+func writeChanged(path string, data []byte) error {
+	if b, err := os.ReadFile(path); err == nil && bytes.Equal(b, data) {
+		return nil
+	}
+	return writeDurable(path, data)
+}
+
+// writeDurable writes a small file whole or not at all: temp file, fsync, rename, fsync of the folder.
+func writeDurable(path string, data []byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write %s: %w", filepath.Base(path), err)
+		}
+	}()
+	temp := path + ".addagent-tmp" // one writer at a time: a left-over of a killed one is overwritten
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		_ = os.Remove(temp) // else the next write overwrites it
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,439 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+)
+
+// moved is what a move did.
+type moved struct {
+	Files   int      // written and deleted
+	Notices []string // what a person should know: edits put back, files set aside, submodules and pointers left
+}
+
+// moveTree moves the work tree in dir from one commit to another (from is zero when there is nothing yet) and leaves the
+// new index ready for commitMove, which must follow. It writes only what differs, each file whole by a rename, and puts
+// back every tracked file that somebody edited, anywhere in the tree. Untracked files stay; one that stands where a
+// tracked file belongs is adopted when it is the same, else set aside.
+//
+// Before the first change a marker is written. When the move does not end, by a crash or an error, it is finished by
+// calling moveTree with the same commits again. Nothing is changed when the tree is unsafe (errUnsafe) or an object is
+// missing (errMissingObject); a damaged object may be found only when it is written.
+//
+// What was tracked before is known from the index, as long as that is the record of one tree; from serves when it is
+// not. So a clone whose objects are new but whose index was kept can be moved from a commit that it does not have.
+//
+// progress is called whenever a file, or some part of a big one, is done.
+func moveTree(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, progress func()) (moved, error) {
+	return move(ctx, objects, dir, from, to, false, progress)
+}
+
+func move(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, verify bool, progress func()) (moved, error) {
+	m := &mover{ctx: ctx, dir: dir, git: filepath.Join(dir, ".git"), progress: progress}
+	m.hash.progress = progress
+	m.displaced.now = time.Now
+	defer m.close()
+	mark, found, err := interruptedMove(dir)
+	if err != nil {
+		return moved{}, err
+	}
+	m.resumed = found
+	if err := m.open(objects); err != nil {
+		return moved{}, err
+	}
+	if err := m.begin(from, to, !verify && (!found || mark.sameBoot)); err != nil {
+		return moved{}, err
+	}
+	if err := m.plan(); err != nil {
+		return moved{}, err
+	}
+	if err := writeMarker(m.git, from, to); err != nil {
+		return moved{}, err
+	}
+	if err := m.apply(); err != nil {
+		return moved{}, err
+	}
+	return m.end()
+}
+
+// mover is one move of one tree.
+type mover struct {
+	ctx      context.Context
+	dir, git string
+	progress func()
+
+	objects *objectReader
+	folders *folders
+	temp    folder
+	hash    hasher
+	content []byte // of the file in hand
+	serial  int
+
+	was       plumbing.Hash // tree that was, zero when it cannot be read
+	is        plumbing.Hash // tree to be
+	index     *indexState   // nil: none, or none to be believed
+	indexFile *os.File
+	looked    bool // the files were compared with the index
+	resumed   bool // an earlier move did not end
+	count     int  // entries of the new index
+	gone      []goneFile
+
+	before tracked     // all files that were tracked
+	next   *indexEntry // of before; nil after the last
+	out    *indexWriter
+
+	done       moved
+	displaced  displaced
+	putBack    names
+	submodules names
+	pointers   names
+}
+
+// goneFile is a path that was tracked and is no more.
+type goneFile struct {
+	path string
+	mode uint32
+	id   plumbing.Hash
+}
+
+func (m *mover) open(objects storer.EncodedObjectStorer) (err error) {
+	if m.folders, err = openFolders(m.dir); err != nil {
+		return err
+	}
+	m.folders.inWay = func(parent *folder, name string, path []byte) error {
+		return m.displaced.aside(parent, name, path)
+	}
+	root := m.folders.top().root
+	m.displaced.top = root
+	temp := filepath.Join(".git", tempFolder)
+	if err := root.RemoveAll(temp); err != nil { // of a move that was killed
+		return fmt.Errorf("clean up after an earlier move: %w", err)
+	}
+	if err := root.Mkdir(temp, 0o755); err != nil {
+		return err
+	}
+	if m.temp.root, err = root.OpenRoot(temp); err != nil {
+		return err
+	}
+	if err = m.temp.handle(); err != nil {
+		return err
+	}
+	m.objects, err = readObjects(objects, m.git)
+	return err
+}
+
+func (m *mover) close() {
+	if m.indexFile != nil {
+		_ = m.indexFile.Close() // only read from
+	}
+	if m.objects != nil {
+		m.objects.close()
+	}
+	if m.temp.root != nil {
+		m.temp.close()
+	}
+	if m.folders != nil {
+		m.folders.close()
+	}
+}
+
+// begin finds out what was tracked, and what of it somebody edited. With look false every file is to be compared by
+// content.
+func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
+	if m.is, err = m.objects.treeOf(to); err != nil {
+		return err
+	}
+	m.indexFile, err = os.Open(filepath.Join(m.git, "index"))
+	if err == nil {
+		m.index, err = sweep(m.ctx, m.indexFile, m.dir, look, m.progress)
+	}
+	switch {
+	case err == nil:
+		m.looked, m.was = look, m.index.tree
+		if has, err := m.objects.has(m.was); err != nil {
+			return err
+		} else if !has {
+			m.was = plumbing.ZeroHash
+		}
+		return nil
+	case !errors.Is(err, errIndex) && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	m.index = nil
+	if from.IsZero() {
+		return nil
+	}
+	if m.was, err = m.objects.treeOf(from); errors.Is(err, errMissingObject) {
+		return nil // then all that stands there counts as a person's
+	}
+	return err
+}
+
+// tracked opens the files that were tracked before, once more from the start.
+func (m *mover) tracked() (tracked, error) {
+	if m.index != nil {
+		return readIndex(m.indexFile, false)
+	}
+	return walkLeaves(m.objects, m.was)
+}
+
+// differences visits each path that was tracked before or is to be, and is not the same.
+func (m *mover) differences(folder func([]byte, treeLines) error, visit func(change) error) error {
+	d := differ{trees: trees{objects: m.objects}, folder: folder, visit: visit}
+	if m.index == nil || !m.was.IsZero() {
+		return d.walk(m.was, m.is)
+	}
+	// The clone has new objects: the index alone knows what was.
+	if folder != nil {
+		d.visit = func(change) error { return nil }
+		if err := d.walk(plumbing.ZeroHash, m.is); err != nil {
+			return err
+		}
+	}
+	old, err := readIndex(m.indexFile, false)
+	if err != nil {
+		return err
+	}
+	now, err := walkLeaves(m.objects, m.is)
+	if err != nil {
+		return err
+	}
+	return mergeLeaves(old, now, visit)
+}
+
+// mergeLeaves visits what differs between two streams of files.
+func mergeLeaves(old, now tracked, visit func(change) error) error {
+	pull := func(t tracked) (*indexEntry, error) {
+		e, err := t.next()
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		return e, err
+	}
+	a, err := pull(old)
+	if err != nil {
+		return err
+	}
+	b, err := pull(now)
+	if err != nil {
+		return err
+	}
+	for a != nil || b != nil {
+		order := 0
+		switch {
+		case a == nil:
+			order = 1
+		case b == nil:
+			order = -1
+		default:
+			order = bytes.Compare(a.path, b.path)
+		}
+		var c change
+		if order <= 0 {
+			c.path, c.was = a.path, &treeEntry{mode: a.mode, id: a.id}
+		}
+		if order >= 0 {
+			c.path, c.is = b.path, &treeEntry{mode: b.mode, id: b.id}
+		}
+		if order != 0 || a.id != b.id || a.mode != b.mode {
+			if err := visit(c); err != nil {
+				return err
+			}
+		}
+		if order <= 0 {
+			if a, err = pull(old); err != nil {
+				return err
+			}
+		}
+		if order >= 0 {
+			if b, err = pull(now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// plan looks at all that is to change and changes nothing: unsafe names, missing objects, what is to be deleted.
+func (m *mover) plan() error {
+	switch {
+	case m.index != nil:
+		m.count = m.index.count
+	case !m.was.IsZero():
+		all, err := walkLeaves(m.objects, m.was)
+		if err != nil {
+			return err
+		}
+		for _, err = all.next(); err == nil; _, err = all.next() {
+			m.count++
+		}
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	return m.differences(checkFolder, func(c change) error {
+		if c.is == nil {
+			m.count--
+			m.gone = append(m.gone, goneFile{string(c.path), c.was.mode, c.was.id})
+			return m.ctx.Err()
+		}
+		if c.was == nil {
+			m.count++
+		}
+		if c.is.mode != modeSubmodule {
+			has, err := m.objects.has(c.is.id)
+			if err == nil && !has {
+				err = missing(c.is.id, nil)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", showPath(c.path), err)
+			}
+		}
+		return m.ctx.Err()
+	})
+}
+
+// apply deletes first (a file may become a folder, or a folder a file), then writes, and makes the new index on the way.
+func (m *mover) apply() (err error) {
+	for _, g := range slices.Backward(m.gone) {
+		path := []byte(g.path)
+		found := m.index.find(path)
+		err := m.remove(path, treeEntry{mode: g.mode, id: g.id}, m.looked, found != nil && found.edited)
+		if err != nil {
+			return fmt.Errorf("delete %s: %w", showPath(path), err)
+		}
+		if err := m.step(); err != nil {
+			return err
+		}
+	}
+	if _, err := m.folders.enter(nil, false); err != nil { // leaves all, and with them empty ones
+		return err
+	}
+	f, err := m.temp.root.OpenFile(readyIndex, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if m.out, err = newIndexWriter(f, m.count); err == nil {
+		err = m.writeAll()
+	}
+	if err == nil {
+		err = m.out.finish(m.is)
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (m *mover) writeAll() (err error) {
+	if m.before, err = m.tracked(); err != nil {
+		return err
+	}
+	if err := m.advance(); err != nil {
+		return err
+	}
+	err = m.differences(nil, func(c change) error {
+		if err := m.keep(c.path); err != nil {
+			return err
+		}
+		was := m.next != nil && bytes.Equal(m.next.path, c.path)
+		if was {
+			if err := m.advance(); err != nil {
+				return err
+			}
+		}
+		if c.is == nil {
+			return nil
+		}
+		found := m.index.find(c.path)
+		edited := found != nil && found.edited
+		stat, err := m.place(wanted{
+			path: c.path, mode: c.is.mode, id: c.is.id,
+			tracked: was,
+			compare: !was || !m.looked || edited,
+			restore: was && edited,
+		})
+		if err != nil {
+			return err
+		}
+		if err := m.out.add(c.path, c.is.mode, &c.is.id, &stat); err != nil {
+			return err
+		}
+		return m.step()
+	})
+	if err != nil {
+		return err
+	}
+	return m.keep(nil)
+}
+
+func (m *mover) advance() (err error) {
+	m.next, err = m.before.next()
+	if errors.Is(err, io.EOF) {
+		m.next, err = nil, nil
+	}
+	return err
+}
+
+// keep carries over the entries before a path (nil = all the rest), which are the same in both trees, and puts back
+// what somebody edited of them.
+func (m *mover) keep(until []byte) error {
+	for m.next != nil && (until == nil || bytes.Compare(m.next.path, until) < 0) {
+		err := m.keepOne(m.next)
+		if err == nil {
+			err = m.advance()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *mover) keepOne(e *indexEntry) error {
+	found := m.index.find(e.path)
+	if m.looked && found == nil {
+		return m.out.copy(e)
+	}
+	if m.looked && !found.edited {
+		return m.out.add(e.path, e.mode, &e.id, &found.stat)
+	}
+	now, err := m.place(wanted{path: e.path, mode: e.mode, id: e.id, tracked: true, compare: true, restore: true})
+	if err != nil {
+		return err
+	}
+	if err := m.out.add(e.path, e.mode, &e.id, &now); err != nil {
+		return err
+	}
+	return m.step()
+}
+
+func (m *mover) step() error {
+	m.progress()
+	return m.ctx.Err()
+}
+
+// end makes everything durable and collects what there is to say.
+func (m *mover) end() (moved, error) {
+	top := m.folders.top()
+	if err := top.handle(); err != nil {
+		return moved{}, err
+	}
+	if err := syncFilesystem(top); err != nil {
+		return moved{}, err
+	}
+	n := m.putBack.notice(nil, "put back ", "edited file", "edited files", "")
+	n = m.displaced.names.notice(n, "set aside ", "untracked file in the way", "untracked files in the way",
+		" (now in "+displacedTop+"/"+m.displaced.stamp+")")
+	n = m.submodules.notice(n, "left ", "submodule as it is", "submodules as they are", "")
+	m.done.Notices = m.pointers.notice(n, "left ", "Git LFS pointer as it is", "Git LFS pointers as they are", "")
+	return m.done, nil
+}

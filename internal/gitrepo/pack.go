@@ -1,0 +1,324 @@
+package gitrepo
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"context"
+	"crypto/sha1"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// go-git's own way from a stream to a pack with an index inflates each object into memory (62 MB for a 50 MB blob) and
+// keeps what it learns of every object in maps (411 MB for 60,000 files). This one holds 64 bytes an object and never
+// a big object, refuses what goes beyond its bounds while it comes in, and completes a thin pack.
+
+// receiving is how a pack is taken in.
+type receiving struct {
+	parent string                                  // a folder on the clone's disk: where the temporary folder goes
+	base   func(plumbing.Hash) (blobSource, error) // objects that a thin pack may lean on; nil = none
+	step   func()                                  // called as the work advances
+}
+
+// blobSource is an object outside the pack.
+type blobSource struct {
+	kind  plumbing.ObjectType
+	size  int64
+	write func(io.Writer) error
+}
+
+// received is a whole pack with its index in a temporary folder.
+type received struct {
+	dir     string
+	stem    string // pack-<checksum>
+	objects int
+	bytes   int64
+}
+
+// receivePrefix names temporary folders of packs that come in; what a killed process left is swept at the next Apply.
+const receivePrefix = "addagent-recv-"
+
+// receive reads a pack from a stream to its end. Nothing of it is visible before install; after an error nothing is left.
+func receive(ctx context.Context, src io.Reader, o receiving) (_ *received, err error) {
+	dir, err := os.MkdirTemp(o.parent, receivePrefix)
+	if err != nil {
+		return nil, fmt.Errorf("receive pack: %w", err)
+	}
+	r := &received{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("receive pack: %w", err), r.discard())
+		}
+	}()
+	f, err := os.OpenFile(filepath.Join(dir, "pack"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+
+	in := newScanner(ctx, src, f)
+	in.step = o.step
+	in.room = diskGuard(dir)
+	sum, err := in.run()
+	if err != nil {
+		return nil, err
+	}
+	end := in.at() - sha1.Size
+	r.bytes = in.at()
+	solver := newSolver(ctx, f, end, in.entries, in.borrowed, dir)
+	solver.step = o.step
+	*in = scanner{} // its buffers are not needed any more
+	if err := solver.run(); err != nil {
+		return nil, err
+	}
+	if len(solver.waiting) > 0 {
+		if sum, err = complete(f, solver, o.base); err != nil {
+			return nil, err
+		}
+	}
+	if solver.left > 0 {
+		return nil, fmt.Errorf("%w: %d deltas lean on each other", errPack, solver.left)
+	}
+	r.objects = len(solver.entries)
+	r.stem = "pack-" + sum.String()
+	if err := writeIndex(filepath.Join(dir, "idx"), solver.entries, sum); err != nil {
+		return nil, err
+	}
+	return r, f.Sync()
+}
+
+// install makes the pack part of a git directory: first the data, then the index that makes it visible.
+func (r *received) install(gitDir string) error {
+	to := filepath.Join(gitDir, "objects", "pack", r.stem)
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return fmt.Errorf("store pack: %w", err)
+	}
+	for _, f := range [][2]string{{"pack", ".pack"}, {"idx", ".idx"}} {
+		if err := os.Rename(filepath.Join(r.dir, f[0]), to+f[1]); err != nil {
+			return errors.Join(fmt.Errorf("store pack: %w", err), r.discard())
+		}
+	}
+	return r.discard()
+}
+
+func (r *received) discard() error { return os.RemoveAll(r.dir) }
+
+// diskGuard lets a pack grow until only keepFree is left.
+func diskGuard(dir string) func(int64) error {
+	next := int64(0)
+	return func(size int64) error {
+		if size < next {
+			return nil
+		}
+		next = size + 16<<20
+		free, ok := freeDisk(dir)
+		if ok && free < keepFree {
+			return fmt.Errorf("disk is full: %d MB are free, %d MB must stay free", free>>20, int64(keepFree)>>20)
+		}
+		return nil
+	}
+}
+
+// complete appends the objects that a thin pack leans on, and writes the new number of objects and checksum.
+func complete(f *os.File, s *solver, base func(plumbing.Hash) (blobSource, error)) (plumbing.Hash, error) {
+	var sum plumbing.Hash
+	end := s.size
+	for len(s.waiting) > 0 {
+		before := len(s.waiting)
+		for _, id := range sortedBases(s.waiting) {
+			if _, still := s.waiting[id]; !still {
+				continue // it was in the pack, as a delta of another one
+			}
+			if base == nil {
+				return sum, missing(id, errors.New("a delta leans on it"))
+			}
+			source, err := base(id)
+			if errors.Is(err, errMissingObject) {
+				continue // perhaps a delta of one that comes after it
+			}
+			if err != nil {
+				return sum, err
+			}
+			e, size, err := appendObject(f, end, source)
+			if err != nil {
+				return sum, err
+			}
+			if e.id != id {
+				return sum, missing(id, errors.New("its content has another id"))
+			}
+			end += size
+			if err := s.add(e, end); err != nil {
+				return sum, err
+			}
+		}
+		if len(s.waiting) == before {
+			return sum, missing(sortedBases(s.waiting)[0], errors.New("a delta leans on it"))
+		}
+	}
+	return sum, finishPack(f, end, uint32(len(s.entries)), &sum)
+}
+
+func sortedBases(m map[plumbing.Hash][]int32) []plumbing.Hash {
+	ids := make([]plumbing.Hash, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	return ids
+}
+
+// appendObject writes an object at an offset of a pack.
+func appendObject(f *os.File, at int64, o blobSource) (scanned, int64, error) {
+	crc := crc32.NewIEEE()
+	out := &counted{w: io.MultiWriter(io.NewOffsetWriter(f, at), crc)}
+	e := scanned{at: at, size: o.size, kind: o.kind, base: -1, solved: true}
+	if _, err := out.Write(appendHeader(nil, o.kind, o.size)); err != nil {
+		return e, 0, err
+	}
+	e.body = at + out.n
+	level := zlib.DefaultCompression
+	if o.size > bigObject {
+		level = zlib.BestSpeed
+	}
+	z, err := zlib.NewWriterLevel(out, level)
+	if err != nil {
+		return e, 0, err
+	}
+	h := sha1.New()
+	begin(h, o.kind, o.size)
+	if err := o.write(io.MultiWriter(z, h)); err != nil {
+		return e, 0, err
+	}
+	if err := z.Close(); err != nil {
+		return e, 0, err
+	}
+	h.Sum(e.id[:0])
+	e.crc = crc.Sum32()
+	return e, out.n, nil
+}
+
+// appendHeader adds the header of an object in a pack.
+func appendHeader(b []byte, kind plumbing.ObjectType, size int64) []byte {
+	c := byte(kind)<<4 | byte(size&15)
+	for size >>= 4; size > 0; size >>= 7 {
+		b = append(b, c|0x80)
+		c = byte(size & 0x7f)
+	}
+	return append(b, c)
+}
+
+// finishPack writes the number of objects into the head of a pack and its checksum at the end.
+func finishPack(f *os.File, end int64, objects uint32, sum *plumbing.Hash) error {
+	if _, err := f.WriteAt(binary.BigEndian.AppendUint32(nil, objects), 8); err != nil {
+		return err
+	}
+	h := sha1.New()
+	if _, err := io.CopyBuffer(writerOnly{h}, io.NewSectionReader(f, 0, end), make([]byte, 64<<10)); err != nil {
+		return err
+	}
+	h.Sum(sum[:0])
+	if _, err := f.WriteAt(sum[:], end); err != nil {
+		return err
+	}
+	return f.Truncate(end + int64(len(sum)))
+}
+
+// writeIndex writes an index of version 2. Format: gitformat-pack(5).
+func writeIndex(path string, entries []scanned, pack plumbing.Hash) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	order := make([]int32, len(entries))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return bytes.Compare(entries[a].id[:], entries[b].id[:]) })
+	w := &packIndex{out: bufio.NewWriterSize(f, 32<<10), sum: sha1.New()}
+	w.bytes([]byte("\xfftOc\x00\x00\x00\x02"))
+	n := 0
+	for first := range 256 {
+		for n < len(order) && int(entries[order[n]].id[0]) == first {
+			n++
+		}
+		w.number(uint32(n))
+	}
+	for _, i := range order {
+		w.bytes(entries[i].id[:])
+	}
+	for _, i := range order {
+		w.number(entries[i].crc)
+	}
+	var far []int64
+	for _, i := range order {
+		at := entries[i].at
+		if at < 1<<31 {
+			w.number(uint32(at))
+			continue
+		}
+		w.number(uint32(len(far)) | 1<<31)
+		far = append(far, at)
+	}
+	for _, at := range far {
+		w.bytes(binary.BigEndian.AppendUint64(nil, uint64(at)))
+	}
+	w.bytes(pack[:])
+	w.bytes(w.sum.Sum(nil))
+	if w.err != nil {
+		return w.err
+	}
+	if err := w.out.Flush(); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+type packIndex struct {
+	out *bufio.Writer
+	sum hash.Hash
+	b   [4]byte
+	err error
+}
+
+func (w *packIndex) bytes(b []byte) {
+	w.sum.Write(b)
+	if _, err := w.out.Write(b); err != nil {
+		w.err = err
+	}
+}
+
+func (w *packIndex) number(n uint32) {
+	binary.BigEndian.PutUint32(w.b[:], n)
+	w.bytes(w.b[:])
+}
+
+// counted is a writer that counts.
+type counted struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// idOf parses an object name that has been checked to be one.
+func idOf(s string) (plumbing.Hash, bool) {
+	var id plumbing.Hash
+	n, err := hex.Decode(id[:], []byte(s))
+	return id, err == nil && n == len(id) && len(s) == 2*len(id)
+}

@@ -1,0 +1,270 @@
+package gitrepo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// lfsPointer is how the text file begins that stands for a large file of Git LFS.
+const lfsPointer = "version https://git-lfs.github.com/spec/v1\n"
+
+// wanted is a file as a tree wants it.
+type wanted struct {
+	path    []byte
+	mode    uint32
+	id      plumbing.Hash
+	tracked bool // something tracked was at this path before: what stands there now is not a person's own file
+	compare bool // what stands there may be the right content already
+	restore bool // the tree did not change here: if the file did, a person did it
+}
+
+// place makes a path what the tree wants it to be, and returns what lstat says of it then.
+func (m *mover) place(w wanted) (record, error) {
+	slash := bytes.LastIndexByte(w.path, '/') + 1
+	in, err := m.folders.enter(w.path[:slash], true)
+	if err != nil {
+		return record{}, err
+	}
+	name := string(w.path[slash:])
+	now, err := stateIn(in, name)
+	if err != nil {
+		return record{}, err
+	}
+	if w.mode == modeSubmodule {
+		return m.placeSubmodule(in, name, now, w)
+	}
+	if w.compare && (now.kind == regular || now.kind == symlink) {
+		same, err := m.sameContent(in, name, now, w)
+		if err != nil {
+			return record{}, err
+		}
+		if same {
+			return m.adopt(in, name, now, w)
+		}
+	}
+	if w.restore {
+		m.putBack.add(w.path)
+	}
+	if err := m.clear(in, name, now, w); err != nil {
+		return record{}, err
+	}
+	m.done.Files++
+	stat, err := m.write(in, name, w)
+	if err != nil {
+		return record{}, fmt.Errorf("write %s: %w", showPath(w.path), err)
+	}
+	return stat, nil
+}
+
+func stateIn(in *folder, name string) (fileState, error) {
+	info, err := in.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fileState{}, nil
+	}
+	if err != nil {
+		return fileState{}, err
+	}
+	return stateOf(info), nil
+}
+
+// adopt keeps a file whose content is right, and mends its mode.
+func (m *mover) adopt(in *folder, name string, now fileState, w wanted) (record, error) {
+	if w.mode == modeSymlink || now.perm == permOf(w.mode) {
+		return now.stat, nil
+	}
+	if w.restore {
+		m.putBack.add(w.path)
+		m.done.Files++
+	}
+	if err := in.root.Chmod(name, fs.FileMode(permOf(w.mode))); err != nil {
+		return record{}, err
+	}
+	now, err := stateIn(in, name)
+	return now.stat, err
+}
+
+// sameContent compares what stands at a path with the wanted blob. A file that cannot be read is another.
+func (m *mover) sameContent(in *folder, name string, now fileState, w wanted) (bool, error) {
+	if (now.kind == symlink) != (w.mode == modeSymlink) {
+		return false, nil
+	}
+	if now.kind == symlink {
+		target, err := in.root.Readlink(name)
+		return err == nil && m.hash.bytes([]byte(target)) == w.id, nil
+	}
+	f, err := in.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false, nil
+	}
+	id, err := m.hash.reader(f, now.size)
+	_ = f.Close() // only read from
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", showPath(w.path), err)
+	}
+	return id == w.id, nil
+}
+
+// clear makes room for a file: a tracked one is replaced, anything of a person's goes aside.
+func (m *mover) clear(in *folder, name string, now fileState, w wanted) error {
+	switch now.kind {
+	case absent:
+		return nil
+	case regular, symlink:
+		if w.tracked {
+			return nil // the rename replaces it
+		}
+	case folderKind:
+		if in.root.Remove(name) == nil { // it was empty: nothing that git would know of
+			return nil
+		}
+	}
+	return m.displaced.aside(in, name, w.path)
+}
+
+func (m *mover) placeSubmodule(in *folder, name string, now fileState, w wanted) (record, error) {
+	if !w.restore {
+		m.submodules.add(w.path)
+	}
+	if now.kind != folderKind {
+		if now.kind != absent {
+			if err := m.displaced.aside(in, name, w.path); err != nil {
+				return record{}, err
+			}
+		}
+		if err := in.root.Mkdir(name, 0o755); err != nil {
+			return record{}, err
+		}
+		now, err := stateIn(in, name)
+		return now.stat, err
+	}
+	return now.stat, nil
+}
+
+// write makes a file beside the tree and renames it into place, so that nobody ever sees half of it.
+func (m *mover) write(in *folder, name string, w wanted) (record, error) {
+	b, err := m.objects.blob(w.id, m.content)
+	if err != nil {
+		return record{}, err
+	}
+	if cap(b.data) > cap(m.content) {
+		m.content = b.data
+	}
+	if bytes.HasPrefix(b.data, []byte(lfsPointer)) && w.mode != modeSymlink && b.size <= 1024 {
+		m.pointers.add(w.path)
+	}
+	if err := in.handle(); err != nil {
+		return record{}, err
+	}
+	m.serial++
+	temp := strconv.Itoa(m.serial)
+	if w.mode == modeSymlink {
+		if b.data == nil || bytes.IndexByte(b.data, 0) >= 0 {
+			return record{}, fmt.Errorf("no target for a symlink: %w", errUnsafe)
+		}
+		if err := m.temp.root.Symlink(string(b.data), temp); err != nil {
+			return record{}, err
+		}
+		if err := renameInto(&m.temp, temp, in, name); err != nil {
+			return record{}, err
+		}
+		now, err := stateIn(in, name)
+		return now.stat, err
+	}
+	return m.writeFile(in, name, temp, b, fs.FileMode(permOf(w.mode)))
+}
+
+func (m *mover) writeFile(in *folder, name, temp string, b blob, perm fs.FileMode) (_ record, err error) {
+	f, err := m.temp.root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
+	if err != nil {
+		return record{}, err
+	}
+	defer func() {
+		if closed := f.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			_ = m.temp.root.Remove(temp) // else the next move does
+		}
+	}()
+	if err := b.copyTo(f, m.progress); err != nil {
+		return record{}, err
+	}
+	err = renameInto(&m.temp, temp, in, name)
+	if errors.Is(err, syscall.EXDEV) {
+		return record{}, fmt.Errorf("%w: a folder of the repository is a mount of its own", err)
+	}
+	if err != nil {
+		return record{}, err
+	}
+	info, err := f.Stat() // after the rename: that changed its ctime
+	if err != nil {
+		return record{}, err
+	}
+	if info.Mode().Perm() != perm { // a umask
+		if err := f.Chmod(perm); err != nil {
+			return record{}, err
+		}
+		if info, err = f.Stat(); err != nil {
+			return record{}, err
+		}
+	}
+	if info.Size() != b.size {
+		return record{}, io.ErrShortWrite
+	}
+	return stateOf(info).stat, nil
+}
+
+// remove deletes a path that was tracked and is no more. sure says that the file is known to be the tracked one, or to
+// be an edited one; if not, only the very content that was tracked is deleted.
+func (m *mover) remove(path []byte, was treeEntry, sure, edited bool) error {
+	slash := bytes.LastIndexByte(path, '/') + 1
+	in, err := m.folders.enter(path[:slash], false)
+	if err != nil || in == nil {
+		return err
+	}
+	name := string(path[slash:])
+	now, err := stateIn(in, name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case now.kind == absent:
+		in.thinned = true // by the person or by a move that was cut
+		return nil
+	case was.mode == modeSubmodule:
+		if now.kind == folderKind && in.root.Remove(name) == nil {
+			in.thinned = true
+		} else {
+			m.submodules.add(path)
+		}
+		return nil
+	case now.kind != regular && now.kind != symlink:
+		return nil // a person's folder or pipe
+	case !sure:
+		same, err := m.sameContent(in, name, now, wanted{path: path, mode: was.mode, id: was.id})
+		if err != nil {
+			return err
+		}
+		if !same {
+			in.thinned = true
+			return m.displaced.aside(in, name, path)
+		}
+	}
+	if edited {
+		m.putBack.add(path)
+	}
+	if err := in.root.Remove(name); err != nil {
+		return err
+	}
+	in.thinned = true
+	m.done.Files++
+	return nil
+}

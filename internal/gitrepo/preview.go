@@ -1,0 +1,69 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/addagent/addagent/internal/gitwire"
+)
+
+// Preview opens the tree of a tip without touching the clone: what is missing is fetched into the folder tmp, which the
+// caller makes and removes (after closing the tree). Nothing else is written.
+func (r *Repo) Preview(ctx context.Context, tmp string, tip Tip) (*Tree, error) {
+	w := newWatch(ctx, r.limits, nil)
+	defer w.stop()
+	t, err := r.preview(w, tmp, tip)
+	if err != nil {
+		return nil, r.failed("preview "+short(tip.ID)+" of", w.explain(err))
+	}
+	return t, nil
+}
+
+func (r *Repo) preview(w *watch, tmp string, tip Tip) (*Tree, error) {
+	to, ok := idOf(tip.ID)
+	if !ok {
+		return nil, fmt.Errorf("%q is no version", tip.ID)
+	}
+	objects, closing, err := openObjects(r.gitDir())
+	if err != nil {
+		return nil, err
+	}
+	defer closing()
+	if has, err := objects.has(to); err != nil {
+		return nil, err
+	} else if has {
+		return openTree(r.gitDir(), tip.ID)
+	}
+	request := gitwire.FetchRequest{Want: tip.ID, Depth: 1, Advance: w.advance}
+	base := objects.source
+	if at, ok, err := r.Applied(); err == nil && ok {
+		request.Have, request.Shallow, request.Thin = at.ID, at.ID, true
+	}
+	got, err := r.receive(w, tmp, request, base)
+	if err != nil {
+		return nil, err
+	}
+	if err := got.install(tmp); err != nil {
+		return nil, err
+	}
+	return openTreeOver(tmp, r.gitDir(), tip.ID)
+}
+
+// openTreeOver opens a tree whose objects are in two git directories.
+func openTreeOver(upper, lower, version string) (*Tree, error) {
+	first, err := openStore(upper)
+	if err != nil {
+		return nil, err
+	}
+	second, err := openStore(lower)
+	if err != nil {
+		return nil, errors.Join(err, first.Close())
+	}
+	release := func() error { return errors.Join(first.Close(), second.Close()) }
+	t, err := newTree(fallback{first, second}, upper, version, release)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	return t, nil
+}

@@ -1,0 +1,222 @@
+package gitrepo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	gitconfig "github.com/go-git/go-git/v5/plumbing/format/config"
+
+	"github.com/addagent/addagent/internal/gitwire"
+)
+
+const (
+	rebuildPrefix  = ".git.rebuild-"  // beside .git: a clone that is being made
+	replacedPrefix = ".git.replaced-" // beside .git: the one that it replaced, for a moment
+	ourSection     = "addagent"       // in .git/config of a clone that the agent made
+)
+
+// rebuild makes the clone anew beside the old one, which stays as it is until the new one is whole, and swaps it in.
+// The tree stays too: the old index is kept, so what was tracked is known, and only what differs is written.
+// The first clone is the same, with nothing there before.
+func (r *Repo) rebuild(w *watch, tip Tip, found clone) (Sight, error) {
+	s := Sight{Version: tip.ID, Branch: tip.Branch, Previous: found.head.ID, Rebuilt: found.reason, Moved: found.head.ID != tip.ID}
+	to, _ := idOf(tip.ID)
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return s, err
+	}
+	beside, err := r.build(w, &s, tip)
+	if err != nil {
+		return s, err
+	}
+	if found.exists {
+		if err := whole(beside, to); err != nil {
+			return s, errors.Join(fmt.Errorf("the remote sent an incomplete pack: %w", err), os.RemoveAll(beside))
+		}
+		if err := keepIndex(r.gitDir(), beside); err != nil {
+			return s, errors.Join(err, os.RemoveAll(beside))
+		}
+	}
+	if err := r.swap(beside, found.exists); err != nil {
+		return s, errors.Join(fmt.Errorf("put the new clone in place: %w", err), os.RemoveAll(beside))
+	}
+	r.origin = originCheck{}
+	if err := r.move(w, &s, plumbing.ZeroHash, to, tip.Branch, found.unfinished); err != nil {
+		if errors.Is(err, errMissingObject) {
+			err = fmt.Errorf("the remote sent an incomplete pack: %w", err)
+		}
+		return s, err
+	}
+	return s, nil
+}
+
+// build makes a shallow clone without a tree in a new folder beside .git.
+func (r *Repo) build(w *watch, s *Sight, tip Tip) (dir string, err error) {
+	dir, err = os.MkdirTemp(r.dir, rebuildPrefix)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return dir, err
+	}
+	if err := layout(dir, r.source, tip.Branch); err != nil {
+		return dir, err
+	}
+	got, err := r.receive(w, dir, gitwire.FetchRequest{Want: tip.ID, Depth: 1, Advance: w.advance}, nil)
+	if err != nil {
+		return dir, err
+	}
+	s.Bytes += got.bytes
+	if err := got.install(dir); err != nil {
+		return dir, err
+	}
+	objects, closing, err := openObjects(dir)
+	if err != nil {
+		return dir, err
+	}
+	defer closing()
+	id, _ := idOf(tip.ID)
+	if has, err := objects.has(id); err != nil || !has {
+		return dir, errors.Join(fmt.Errorf("the remote did not send commit %s", tip.ID), err)
+	}
+	return dir, nil
+}
+
+// layout writes what makes a folder a git directory.
+func layout(dir string, s Source, branch string) error {
+	for _, sub := range []string{"objects/pack", "objects/info", "refs/heads", "refs/tags", "info"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	c := config.NewConfig()
+	c.Raw.Section("core").
+		AddOption("repositoryformatversion", "0").
+		AddOption("filemode", "true").
+		AddOption("bare", "false").
+		AddOption("logallrefupdates", "false")
+	c.Raw.Section("gc").AddOption("auto", "0")
+	c.Raw.Section(ourSection).AddOption("clone", "true")
+	c.Raw.Section("remote").Subsection("origin").
+		AddOption("url", s.Redacted()).
+		AddOption("fetch", "+refs/heads/"+branch+":refs/remotes/origin/"+branch)
+	var text strings.Builder
+	if err := gitconfig.NewEncoder(&text).Encode(c.Raw); err != nil {
+		return err
+	}
+	for name, data := range map[string]string{"config": text.String(), "HEAD": "ref: refs/heads/" + branch + "\n",
+		"info/exclude": "/.temp/\n"} {
+		if err := writeDurable(filepath.Join(dir, name), []byte(data)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ours says whether the agent made a clone, and not a person.
+func ours(gitDir string) bool {
+	b, err := readSmall(filepath.Join(gitDir, "config"))
+	if err != nil {
+		return false
+	}
+	c := config.NewConfig()
+	return c.Unmarshal(b) == nil && c.Raw.HasSection(ourSection)
+}
+
+// whole checks that a git directory has every object of a commit's tree.
+func whole(gitDir string, at plumbing.Hash) error {
+	objects, closing, err := openObjects(gitDir)
+	if err != nil {
+		return err
+	}
+	defer closing()
+	list, err := listObjects(objects, at.String(), "")
+	if err != nil {
+		return err
+	}
+	for _, o := range list {
+		if has, err := objects.has(o.id); err != nil || !has {
+			return errors.Join(missing(o.id, nil), err)
+		}
+	}
+	return nil
+}
+
+// keepIndex carries the record of what is tracked over to the new clone.
+func keepIndex(from, to string) error {
+	info, err := os.Lstat(filepath.Join(from, "index"))
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(from, "index"))
+	if err != nil {
+		return nil // an unreadable index is as good as none
+	}
+	// The time of the index decides which files have to be compared: it must not become younger.
+	target := filepath.Join(to, "index")
+	if err := os.WriteFile(target, data, 0o644); err != nil {
+		return err
+	}
+	return os.Chtimes(target, info.ModTime(), info.ModTime())
+}
+
+// swap puts a git directory in place of .git, in one step where the filesystem can do that.
+func (r *Repo) swap(beside string, exists bool) error {
+	if !exists {
+		if err := os.Rename(beside, r.gitDir()); err != nil {
+			return err
+		}
+		return syncFolder(r.dir)
+	}
+	old := filepath.Join(r.dir, replacedPrefix+strings.TrimPrefix(filepath.Base(beside), rebuildPrefix))
+	if err := exchange(beside, r.gitDir()); err == nil {
+		old = beside
+	} else {
+		if err := os.Rename(r.gitDir(), old); err != nil {
+			return err
+		}
+		if err := os.Rename(beside, r.gitDir()); err != nil {
+			return errors.Join(err, os.Rename(old, r.gitDir()))
+		}
+	}
+	if err := syncFolder(r.dir); err != nil {
+		return err
+	}
+	if info, err := os.Lstat(old); err == nil && info.IsDir() && ours(old) {
+		return os.RemoveAll(old)
+	}
+	// A person made it; there may be commits in it that are nowhere else.
+	aside := filepath.Join(r.dir, displacedTop, time.Now().UTC().Format("20060102-150405")+"-git")
+	if err := os.MkdirAll(filepath.Dir(aside), 0o755); err != nil {
+		return err
+	}
+	return os.Rename(old, aside)
+}
+
+// restore undoes half of a swap: when a process was killed between its two renames there is no .git.
+func (r *Repo) restore() error {
+	if _, err := os.Lstat(r.gitDir()); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), replacedPrefix) {
+			return os.Rename(filepath.Join(r.dir, e.Name()), r.gitDir())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,262 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitwire"
+)
+
+// Limits bound how long things may take. A zero is the default.
+type Limits struct {
+	Look  time.Duration // asking; 20 s
+	Stall time.Duration // a fetch without a byte, a move without a file; 60 s
+	Fetch time.Duration // fetching and moving altogether; 30 min
+}
+
+func (l Limits) orDefault() Limits {
+	if l.Look <= 0 {
+		l.Look = 20 * time.Second
+	}
+	if l.Stall <= 0 {
+		l.Stall = time.Minute
+	}
+	if l.Fetch <= 0 {
+		l.Fetch = 30 * time.Minute
+	}
+	return l
+}
+
+// Sight is what a look saw and did.
+type Sight struct {
+	Version  string // the commit that the tree is at
+	Previous string // the commit that it was at before a move; "" when there was none
+	Branch   string
+	Moved    bool
+	Rebuilt  string   // why the clone was made anew; "" when it was not
+	Notices  []string // what a person should know
+	Files    int      // written and deleted
+	Bytes    int64    // of packs received
+}
+
+// Repo is one clone and its remote. It keeps the connection between looks, and nothing else. Use it from one goroutine
+// at a time.
+type Repo struct {
+	name, dir string
+	source    Source
+	limits    Limits
+	remote    remote // made when it is first needed
+	wait      backoff
+	judged    judged
+	origin    originCheck
+}
+
+// New returns the repository in dir, which is made when it is first applied. It does no I/O.
+func New(name, dir string, s Source, l Limits) *Repo {
+	return &Repo{name: name, dir: dir, source: s, limits: l.orDefault()}
+}
+
+func (r *Repo) gitDir() string { return filepath.Join(r.dir, ".git") }
+
+// Close gives up the connection.
+func (r *Repo) Close() error {
+	if r.remote != nil {
+		r.remote.close()
+	}
+	return nil
+}
+
+func (r *Repo) dial() (remote, error) {
+	if r.remote == nil {
+		if err := r.source.Check(); err != nil {
+			return nil, err
+		}
+		m, err := newRemote(r.source)
+		if err != nil {
+			return nil, err
+		}
+		r.remote = m
+	}
+	return r.remote, nil
+}
+
+// Look asks where the branch is and, when the clone is not there, fetches and moves the tree. Nothing is written when
+// nothing moved and nothing is broken. progress is called as bytes, objects and files arrive; it may be nil.
+func (r *Repo) Look(ctx context.Context, progress func()) (Sight, error) {
+	tip, err := r.Ask(ctx)
+	if err != nil {
+		return Sight{}, err
+	}
+	at, ok, err := r.Applied()
+	if err != nil {
+		return Sight{}, err
+	}
+	if ok && at == tip {
+		return Sight{Version: at.ID, Branch: at.Branch}, nil
+	}
+	return r.Apply(ctx, tip, progress)
+}
+
+// Ask asks the remote where the branch is. It writes nothing. After an answer that says "not now" (429, a rate-limited
+// 403, 5xx) the remote is left alone for as long as it said, or for a time that doubles up to 15 minutes.
+func (r *Repo) Ask(ctx context.Context) (Tip, error) {
+	if err := r.wait.over(time.Now()); err != nil {
+		return Tip{}, r.failed("ask", err)
+	}
+	m, err := r.dial()
+	if err != nil {
+		return Tip{}, r.failed("ask", err)
+	}
+	slow := fmt.Errorf("no answer within %s", r.limits.Look)
+	asking, cancel := context.WithTimeoutCause(ctx, r.limits.Look, slow)
+	defer cancel()
+	tip, err := m.tip(asking, r.source.Branch)
+	if err != nil && errors.Is(context.Cause(asking), slow) {
+		err = slow
+	}
+	if err == nil {
+		if _, ok := idOf(tip.ID); !ok {
+			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
+		}
+	}
+	r.wait.learn(err, time.Now())
+	if err != nil {
+		return Tip{}, r.failed("ask", err)
+	}
+	return tip, nil
+}
+
+// failed puts into an error what failed: "pull ops: ask https://...: dial tcp ..." reads from the caller's word on.
+func (r *Repo) failed(what string, err error) error {
+	return fmt.Errorf("%s %s: %w", what, r.source.Redacted(), err)
+}
+
+// Applied returns what the tree is at. ok is false when there is no clone, when it is broken or of another remote, and
+// when a move has not ended; then Apply puts that right. It costs a few small reads.
+func (r *Repo) Applied() (Tip, bool, error) {
+	found, err := r.inspect()
+	if err != nil || found.reason != "" || found.head.ID == "" || found.unfinished {
+		return Tip{}, false, err
+	}
+	return found.head, true, nil
+}
+
+// clone is what is found in a folder.
+type clone struct {
+	exists     bool   // there is a .git
+	reason     string // why it cannot be used; "" when it can
+	head       Tip    // ID is empty when nothing has been applied yet
+	unfinished bool   // a move has begun and not ended
+	mark       unfinished
+}
+
+// inspect finds out what stands in the clone's folder. An error is trouble with the disk, not with the clone.
+func (r *Repo) inspect() (clone, error) {
+	info, err := os.Lstat(r.gitDir())
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
+		return clone{}, nil
+	case err != nil:
+		return clone{}, err
+	case !info.IsDir():
+		return clone{exists: true, reason: "its .git is not a folder"}, nil
+	}
+	c := clone{exists: true}
+	if c.mark, c.unfinished, err = interruptedMove(r.dir); err != nil {
+		return c, err
+	}
+	if c.reason, err = r.origin.differs(r.gitDir(), r.source); c.reason != "" || err != nil {
+		return c, err
+	}
+	head, err := readHead(r.gitDir())
+	if err != nil {
+		c.reason = "its HEAD cannot be read"
+		return c, nil
+	}
+	if id, ok := idOf(head); ok {
+		c.head = Tip{ID: id.String()}
+		return c, nil
+	}
+	c.head.Branch = strings.TrimPrefix(head, "refs/heads/")
+	id, err := readRef(r.gitDir(), head)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return c, nil // made, and nothing applied yet
+	case err != nil:
+		c.reason = "its branch cannot be read"
+		return c, nil
+	}
+	c.head.ID = id.String()
+	return c, nil
+}
+
+// originCheck remembers which config file was found to name the right remote, so that a quiet look only stats it.
+type originCheck struct {
+	size  int64
+	mtime time.Time
+	fine  bool
+}
+
+// differs returns why a clone is not one of the source; "" when it is.
+func (o *originCheck) differs(gitDir string, s Source) (string, error) {
+	info, err := os.Stat(filepath.Join(gitDir, "config"))
+	if err != nil {
+		return "it has no config", nil
+	}
+	if o.fine && o.size == info.Size() && o.mtime.Equal(info.ModTime()) {
+		return "", nil
+	}
+	o.fine = false
+	origin, err := originOf(gitDir)
+	if err != nil {
+		return "its config cannot be read", nil
+	}
+	if trimURL(origin) != trimURL(s.URL) {
+		return "its remote was " + gitwire.Redact(origin), nil
+	}
+	o.size, o.mtime, o.fine = info.Size(), info.ModTime(), true
+	return "", nil
+}
+
+// trimURL makes equal what names the same repository for every server.
+func trimURL(raw string) string {
+	u := strings.TrimSuffix(strings.TrimRight(gitwire.Redact(raw), "/"), ".git")
+	return strings.TrimRight(u, "/")
+}
+
+// Tree opens the tree of a version that the clone has.
+func (r *Repo) Tree(version string) (*Tree, error) { return openTree(r.gitDir(), version) }
+
+func openTree(gitDir, version string) (*Tree, error) {
+	s, err := openStore(gitDir)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTree(s, gitDir, version, s.Close)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return t, nil
+}
+
+// Changed lists the paths that differ between two versions that the clone has, at most limit of them; complete is false
+// when there are more.
+func (r *Repo) Changed(old, new string, limit int) (paths []string, complete bool, err error) {
+	a, okA := idOf(old)
+	b, okB := idOf(new)
+	if !okA || !okB {
+		return nil, false, fmt.Errorf("%q or %q is no version", old, new)
+	}
+	s, err := openStore(r.gitDir())
+	if err != nil {
+		return nil, false, err
+	}
+	defer s.Close()
+	return changedPaths(s, r.gitDir(), a, b, limit)
+}

@@ -1,0 +1,313 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitwire"
+)
+
+// Source says where a repository comes from.
+type Source struct {
+	URL    string // https, http, ssh, git or file URL, scp-style user@host:path, or an absolute path
+	Branch string // "" = the remote's HEAD
+	Auth   Auth
+	Rewind string // what a rewritten or moved-back branch means: "follow" (or "") with a notice, "refuse" an error
+	Agent  string // user agent, "addagent/VERSION"
+}
+
+// Auth names the files that hold credentials. They are read when they are used, so that a new token needs no restart.
+type Auth struct {
+	TokenFile      string // for HTTP: a token; Username goes with it ("x-access-token" when empty)
+	Username       string
+	PasswordFile   string
+	SSHKeyFile     string // private key without a passphrase; "" = the user's own ~/.ssh/id_*
+	KnownHostsFile string // "" = the user's own ~/.ssh/known_hosts and the machine's
+}
+
+// kind is how a source is reached.
+type kind string
+
+const (
+	kindHTTP  kind = "http" // and https
+	kindSSH   kind = "ssh"
+	kindGit   kind = "git"
+	kindLocal kind = "local"
+)
+
+// address is a source's URL, understood.
+type address struct {
+	kind kind
+	user string // ssh
+	host string // ssh, git: with a port
+	path string // ssh, git, local
+}
+
+// Redacted returns the URL in a form that may be shown and stored: without password, token and query.
+func (s Source) Redacted() string { return gitwire.Redact(s.URL) }
+
+// String is what logs show of a source; it holds no secret.
+func (s Source) String() string { return s.Redacted() }
+
+// Check finds what is wrong with a source without asking anybody.
+func (s Source) Check() error {
+	_, err := s.address()
+	errs := []error{err}
+	if s.Branch != "" {
+		errs = append(errs, checkBranch(s.Branch))
+	}
+	if s.Rewind != "" && s.Rewind != "follow" && s.Rewind != "refuse" {
+		errs = append(errs, fmt.Errorf("rewind %q: write follow or refuse", s.Rewind))
+	}
+	return errors.Join(errs...)
+}
+
+func (s Source) address() (address, error) {
+	raw := s.URL
+	bad := func(why string) (address, error) {
+		return address{}, fmt.Errorf("url %q: %s", s.Redacted(), why)
+	}
+	if raw == "" {
+		return bad("it is empty: write https://..., ssh://..., user@host:path or an absolute path")
+	}
+	if strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return bad("it holds a control character")
+	}
+	if strings.HasPrefix(raw, "/") {
+		return address{kind: kindLocal, path: filepath.Clean(raw)}, nil
+	}
+	scheme, _, ok := strings.Cut(raw, "://")
+	if !ok {
+		return scpAddress(raw, bad)
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return bad("it cannot be read as a URL")
+	}
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "http", "https":
+		if u.Host == "" {
+			return bad("it names no host")
+		}
+		return address{kind: kindHTTP}, nil
+	case "file":
+		if u.Host != "" && u.Host != "localhost" || !strings.HasPrefix(u.Path, "/") {
+			return bad("write file:///absolute/path")
+		}
+		return address{kind: kindLocal, path: filepath.Clean(u.Path)}, nil
+	case "ssh", "git+ssh", "ssh+git", "git":
+		if u.Hostname() == "" || u.Path == "" || u.Path == "/" {
+			return bad("it must name a host and a path")
+		}
+		a := address{kind: kindSSH, host: u.Host, user: u.User.Username(), path: u.Path}
+		port := "22"
+		if scheme == "git" {
+			a.kind, port = kindGit, "9418"
+		}
+		if u.Port() == "" {
+			a.host = joinHostPort(u.Hostname(), port)
+		}
+		if strings.HasPrefix(a.path, "/~") { // ssh://host/~user/x is below a home
+			a.path = a.path[1:]
+		}
+		return a, nil
+	}
+	return bad("unknown protocol " + scheme + ": write https, http, ssh, git or file")
+}
+
+// scpAddress understands user@host:path.
+func scpAddress(raw string, bad func(string) (address, error)) (address, error) {
+	host, path, ok := strings.Cut(raw, ":")
+	if !ok || strings.Contains(host, "/") {
+		return bad("a path must be absolute, a host needs https:// or ssh:// or user@host:path")
+	}
+	user := ""
+	if i := strings.LastIndexByte(host, '@'); i >= 0 {
+		user, host = host[:i], host[i+1:]
+	}
+	if host == "" || path == "" || strings.HasPrefix(host, "-") {
+		return bad("write user@host:path")
+	}
+	return address{kind: kindSSH, user: user, host: joinHostPort(host, "22"), path: path}, nil
+}
+
+func joinHostPort(host, port string) string {
+	host = strings.Trim(host, "[]")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + port
+}
+
+// checkBranch applies the rules of git-check-ref-format(1).
+func checkBranch(b string) error {
+	bad := func(why string) error { return fmt.Errorf("branch %q: %s", b, why) }
+	switch {
+	case b == "" || b == "@" || b == "HEAD":
+		return bad("no name of a branch")
+	case strings.HasPrefix(b, "refs/"):
+		return bad("write the short name, without refs/heads/")
+	case strings.HasPrefix(b, "-") || strings.HasPrefix(b, "/") || strings.HasSuffix(b, "/") || strings.HasSuffix(b, "."):
+		return bad("it must not begin with - or /, nor end with / or .")
+	case strings.Contains(b, "..") || strings.Contains(b, "//") || strings.Contains(b, "@{"):
+		return bad(`it must not hold "..", "//" or "@{"`)
+	case strings.ContainsFunc(b, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`~^:?*[\`, r) }):
+		return bad(`it must not hold spaces, control characters or any of ~^:?*[\`)
+	}
+	for part := range strings.SplitSeq(b, "/") {
+		if strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock") {
+			return bad("no part of it may begin with a dot or end with .lock")
+		}
+	}
+	return nil
+}
+
+// basic returns user and password for HTTP, read anew; nil when the source names none.
+func (s Source) basic() gitwire.AuthFunc {
+	a := s.Auth
+	if a.TokenFile == "" && a.PasswordFile == "" && a.Username == "" {
+		return nil
+	}
+	return func(context.Context, bool) (string, string, error) {
+		switch {
+		case a.TokenFile != "":
+			token, err := secret("token_file", a.TokenFile)
+			user := a.Username
+			if user == "" {
+				user = "x-access-token"
+			}
+			return user, token, err
+		case a.PasswordFile != "":
+			password, err := secret("password_file", a.PasswordFile)
+			return a.Username, password, err
+		}
+		return a.Username, "", nil
+	}
+}
+
+// secret reads a small file that holds one line.
+func secret(key, path string) (string, error) {
+	b, err := readSmall(path)
+	if err != nil {
+		return "", fmt.Errorf("auth %s: %w", key, err)
+	}
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
+		return "", fmt.Errorf("auth %s: %s is empty", key, path)
+	}
+	if bytes.ContainsAny(b, "\r\n\x00") {
+		return "", fmt.Errorf("auth %s: %s holds more than one line", key, path)
+	}
+	return string(b), nil
+}
+
+// readSmall reads a file that should be small; one that is not is an error and not a full memory.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	const limit = 1 << 20
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && len(b) > limit {
+		err = fmt.Errorf("%s is larger than a megabyte", path)
+	}
+	return b, err
+}
+
+// Discover reads where an existing clone came from: the address of its remote origin and the branch it is on
+// (empty when it is on none). The error wraps fs.ErrNotExist when there is no clone.
+func Discover(dir string) (Source, error) {
+	gitDir := filepath.Join(dir, ".git")
+	origin, err := originOf(gitDir)
+	if err != nil {
+		return Source{}, fmt.Errorf("discover %s: %w", dir, err)
+	}
+	if origin == "" {
+		return Source{}, fmt.Errorf("discover %s: its .git/config names no remote origin", dir)
+	}
+	s := Source{URL: origin}
+	head, err := readHead(gitDir)
+	if err != nil {
+		return Source{}, fmt.Errorf("discover %s: %w", dir, err)
+	}
+	s.Branch = strings.TrimPrefix(head, "refs/heads/")
+	if !strings.HasPrefix(head, "refs/heads/") {
+		s.Branch = ""
+	}
+	if err := s.Check(); err != nil {
+		return Source{}, fmt.Errorf("discover %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// originOf reads the URL of remote origin from a git directory's config; "" when it has none.
+func originOf(gitDir string) (string, error) {
+	b, err := readSmall(filepath.Join(gitDir, "config"))
+	if err != nil {
+		return "", err
+	}
+	c := config.NewConfig()
+	if err := c.Unmarshal(b); err != nil {
+		return "", fmt.Errorf("%s: %w", filepath.Join(gitDir, "config"), err)
+	}
+	if o := c.Remotes["origin"]; o != nil && len(o.URLs) > 0 {
+		return o.URLs[0], nil
+	}
+	return "", nil
+}
+
+// readHead returns what HEAD holds: the full name of a ref, or a commit's id.
+func readHead(gitDir string) (string, error) {
+	b, err := readSmall(filepath.Join(gitDir, "HEAD"))
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(string(b))
+	if ref, ok := strings.CutPrefix(text, "ref: "); ok {
+		return strings.TrimSpace(ref), nil
+	}
+	if _, ok := idOf(text); ok {
+		return text, nil
+	}
+	return "", fmt.Errorf("%s: not a HEAD", filepath.Join(gitDir, "HEAD"))
+}
+
+// readRef returns the commit that a ref names, loose or packed; fs.ErrNotExist when there is no such ref.
+func readRef(gitDir, name string) (plumbing.Hash, error) {
+	b, err := readSmall(filepath.Join(gitDir, filepath.FromSlash(name)))
+	if err == nil {
+		id, ok := idOf(strings.TrimSpace(string(b)))
+		if !ok {
+			return id, fmt.Errorf("ref %s does not hold a commit", name)
+		}
+		return id, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return plumbing.ZeroHash, err
+	}
+	packed, perr := os.ReadFile(filepath.Join(gitDir, "packed-refs"))
+	if perr != nil {
+		return plumbing.ZeroHash, err
+	}
+	for line := range strings.Lines(string(packed)) {
+		if text, ref, ok := strings.Cut(strings.TrimSpace(line), " "); ok && ref == name {
+			if id, ok := idOf(text); ok {
+				return id, nil
+			}
+		}
+	}
+	return plumbing.ZeroHash, err
+}

@@ -1,0 +1,233 @@
+package gitrepo
+
+import (
+	"context"
+	"crypto/sha1"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+type fileKind uint8
+
+const (
+	absent fileKind = iota
+	regular
+	symlink
+	folderKind
+	other // a pipe, a socket, a device
+)
+
+// fileState is what lstat says of a path.
+type fileState struct {
+	kind fileKind
+	perm uint32 // permission bits
+	size int64
+	stat record
+}
+
+// plainState is what can be said on any system: no change time, no inode.
+func plainState(info fs.FileInfo) fileState {
+	s := fileState{perm: uint32(info.Mode().Perm()), size: info.Size()}
+	mode := uint32(0)
+	switch info.Mode().Type() {
+	case 0:
+		s.kind, mode = regular, modeFile
+		if s.perm&0o100 != 0 {
+			mode = modeExecutable
+		}
+	case fs.ModeSymlink:
+		s.kind, mode = symlink, modeSymlink
+	case fs.ModeDir:
+		s.kind, mode = folderKind, modeSubmodule
+	default:
+		s.kind = other
+	}
+	at := info.ModTime()
+	s.stat.setField(recordMtime, uint32(at.Unix()))
+	s.stat.setField(recordMtime+1, uint32(at.Nanosecond()))
+	s.stat.setField(recordMode, mode)
+	s.stat.setField(recordSize, uint32(s.size))
+	return s
+}
+
+// permOf are the permissions that a tracked file gets, whatever the umask is.
+func permOf(mode uint32) uint32 {
+	if mode == modeExecutable {
+		return 0o755
+	}
+	return 0o644
+}
+
+// finding is a tracked path whose lstat is not what the index remembers.
+type finding struct {
+	path   string
+	edited bool   // else only touched: the content is the tracked one
+	stat   record // what it is now, when it was only touched
+}
+
+// indexState is what an index says, checked, and what became of its files.
+type indexState struct {
+	tree     plumbing.Hash // that the entries are
+	count    int
+	findings []finding // in the order of the index
+}
+
+func (s *indexState) find(path []byte) *finding {
+	if s == nil || len(s.findings) == 0 {
+		return nil
+	}
+	i, ok := slices.BinarySearchFunc(s.findings, path, func(f finding, path []byte) int {
+		return -compareToString(path, f.path)
+	})
+	if !ok {
+		return nil
+	}
+	return &s.findings[i]
+}
+
+func compareToString(a []byte, b string) int {
+	switch {
+	case string(a) < b: // does not allocate
+		return -1
+	case string(a) > b:
+		return 1
+	}
+	return 0
+}
+
+// sweep reads the whole index and compares each file with it: by lstat, and by content only where lstat says that it
+// may have changed. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
+// looked at.
+func sweep(ctx context.Context, index *os.File, dir string, look bool, progress func()) (*indexState, error) {
+	r, err := readIndex(index, true)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStatter(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	state := &indexState{count: int(r.count)}
+	h := hasher{progress: progress}
+	for n := 0; ; n++ {
+		e, err := r.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n&0xff == 0 {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			progress()
+		}
+		if !look {
+			continue
+		}
+		now, err := s.lstat(e.path)
+		if err != nil {
+			return nil, err
+		}
+		if now.stat.same(&e.stat) && (e.stat.mtime() < r.mtime || e.mode == modeSubmodule) {
+			continue
+		}
+		edited, err := isEdited(e, now, s, &h)
+		if err != nil {
+			return nil, err
+		}
+		state.findings = append(state.findings, finding{string(e.path), edited, now.stat})
+	}
+	state.tree, err = r.finish()
+	return state, err
+}
+
+// isEdited decides about a file whose lstat is not the one remembered, or that may have changed in the very moment in
+// which the index was written (git's racy rule).
+func isEdited(e *indexEntry, now fileState, s *statter, h *hasher) (bool, error) {
+	switch e.mode {
+	case modeSubmodule:
+		return now.kind != folderKind, nil
+	case modeSymlink:
+		if now.kind != symlink {
+			return true, nil
+		}
+		target, err := s.target()
+		if err != nil {
+			return false, fmt.Errorf("read link %s: %w", showPath(e.path), err)
+		}
+		return h.bytes(target) != e.id, nil
+	}
+	if now.kind != regular || now.perm != permOf(e.mode) {
+		return true, nil
+	}
+	// git marks a file that it is not sure of with size 0
+	if size := e.stat.field(recordSize); size != uint32(now.size) && size != 0 {
+		return true, nil
+	}
+	f, err := s.open()
+	if err != nil {
+		return true, nil // gone or not ours to read: written anew
+	}
+	id, err := h.reader(f, now.size)
+	_ = f.Close() // only read from
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", showPath(e.path), err)
+	}
+	return id != e.id, nil
+}
+
+// hasher computes the ids of blobs.
+type hasher struct {
+	sum      hash.Hash
+	buf      []byte
+	progress func()
+}
+
+func (h *hasher) begin(size int64) {
+	if h.sum == nil {
+		h.sum, h.buf = sha1.New(), make([]byte, 64<<10)
+	}
+	h.sum.Reset()
+	h.sum.Write(append(strconv.AppendInt([]byte("blob "), size, 10), 0))
+}
+
+func (h *hasher) id() plumbing.Hash { return plumbing.Hash(h.sum.Sum(nil)) }
+
+func (h *hasher) bytes(b []byte) plumbing.Hash {
+	h.begin(int64(len(b)))
+	h.sum.Write(b)
+	return h.id()
+}
+
+// reader computes the id of a file of the size that lstat said. When it has another by now, no id is equal to it.
+func (h *hasher) reader(r io.Reader, size int64) (plumbing.Hash, error) {
+	h.begin(size)
+	for left := size; ; {
+		n, err := r.Read(h.buf)
+		h.sum.Write(h.buf[:n])
+		if left -= int64(n); left < 0 {
+			return plumbing.ZeroHash, nil
+		}
+		if errors.Is(err, io.EOF) {
+			if left != 0 {
+				return plumbing.ZeroHash, nil
+			}
+			return h.id(), nil
+		}
+		if err != nil {
+			return plumbing.ZeroHash, err
+		}
+		h.progress()
+	}
+}

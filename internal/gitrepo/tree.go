@@ -1,0 +1,195 @@
+package gitrepo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+)
+
+// Tree is the files of one commit, read from git's objects and not from the work tree: what was pushed, whatever
+// somebody did to the files since. It is for one goroutine at a time. Close releases the packs.
+type Tree struct {
+	objects *objectReader
+	root    plumbing.Hash
+	release func() error
+	buf     []byte
+}
+
+// Entry is one name in a folder of a Tree.
+type Entry struct {
+	Name       string
+	ID         string // git's object id, 40 hex digits
+	Dir        bool
+	Executable bool
+	Symlink    bool
+}
+
+// newTree opens the tree of a commit from the packs of a git directory and, for what they lack, from a store.
+// release, when given, is called by Close.
+func newTree(objects storer.EncodedObjectStorer, gitDir, version string, release func() error) (*Tree, error) {
+	if !plumbing.IsHash(version) {
+		return nil, fmt.Errorf("%q is no commit id", version)
+	}
+	reader, err := readObjects(objects, gitDir)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tree{objects: reader, release: release}
+	if t.root, err = reader.treeOf(plumbing.NewHash(version)); err != nil {
+		reader.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Close releases what the tree holds open. A closed tree finds nothing any more.
+func (t *Tree) Close() error {
+	t.objects.close()
+	if t.release == nil {
+		return nil
+	}
+	return t.release()
+}
+
+// ID returns the object id of a file or folder (or of the commit that a submodule stands for), "" when there is none.
+// The root is "", "." or "/"; a slash at the end does no harm. Links are not followed: what is below one is absent.
+func (t *Tree) ID(name string) (string, error) {
+	e, err := t.entry(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return e.id.String(), nil
+}
+
+// Read returns the content of a file of at most limit bytes. Errors: fs.ErrNotExist when nothing is there; others for a
+// folder, a link, a submodule, a longer file.
+func (t *Tree) Read(name string, limit int64) ([]byte, error) {
+	e, err := t.entry(name)
+	if err != nil {
+		return nil, err
+	}
+	switch e.mode {
+	case modeFile, modeExecutable:
+	case modeSymlink:
+		return nil, fmt.Errorf("read %s: is a symbolic link", showPath([]byte(name)))
+	default:
+		return nil, fmt.Errorf("read %s: is no file", showPath([]byte(name)))
+	}
+	data, err := t.objects.load(e.id, plumbing.BlobObject, limit, nil)
+	if errors.Is(err, errTooBig) {
+		return nil, fmt.Errorf("read %s: longer than %d bytes", showPath([]byte(name)), limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", showPath([]byte(name)), err)
+	}
+	return data, nil
+}
+
+// List returns what a folder holds, in git's order; nothing when there is no such folder. Submodules are left out: their
+// files are not here.
+func (t *Tree) List(dir string) ([]Entry, error) {
+	e, err := t.entry(dir)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !e.folder()) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lines, err := t.lines(e.id)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", showPath([]byte(dir)), err)
+	}
+	var all []Entry
+	for {
+		ok, err := lines.next(&e)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", showPath([]byte(dir)), err)
+		}
+		if !ok {
+			return all, nil
+		}
+		if e.mode == modeSubmodule {
+			continue
+		}
+		all = append(all, Entry{
+			Name: string(e.name), ID: e.id.String(),
+			Dir: e.folder(), Executable: e.mode == modeExecutable, Symlink: e.mode == modeSymlink,
+		})
+	}
+}
+
+func (t *Tree) lines(id plumbing.Hash) (treeLines, error) {
+	data, err := t.objects.load(id, plumbing.TreeObject, maxTree, t.buf)
+	if err != nil {
+		return treeLines{}, fmt.Errorf("tree %w", err)
+	}
+	t.buf = data
+	return treeLines{data}, nil
+}
+
+// entry walks down to a path. The name in the result is only good until the next call.
+func (t *Tree) entry(name string) (treeEntry, error) {
+	at := treeEntry{mode: modeFolder, id: t.root}
+	clean := strings.Trim(path.Clean("/"+name), "/")
+	if clean == "" {
+		return at, nil
+	}
+	for part := range strings.SplitSeq(clean, "/") {
+		if !at.folder() {
+			return treeEntry{}, fs.ErrNotExist
+		}
+		lines, err := t.lines(at.id)
+		if err != nil {
+			return treeEntry{}, fmt.Errorf("look up %s: %w", showPath([]byte(name)), err)
+		}
+		for {
+			ok, err := lines.next(&at)
+			if err != nil {
+				return treeEntry{}, fmt.Errorf("look up %s: %w", showPath([]byte(name)), err)
+			}
+			if !ok {
+				return treeEntry{}, fs.ErrNotExist
+			}
+			if string(at.name) == part {
+				break
+			}
+		}
+	}
+	return at, nil
+}
+
+// changedPaths lists the files that differ between two commits, sorted as git does, at most limit of them; complete
+// says that these are all. An old commit that is not there any more is errMissingObject.
+func changedPaths(objects storer.EncodedObjectStorer, gitDir string, old, now plumbing.Hash, limit int) (paths []string, complete bool, err error) {
+	reader, err := readObjects(objects, gitDir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer reader.close()
+	var roots [2]plumbing.Hash
+	for i, commit := range []plumbing.Hash{old, now} {
+		if roots[i], err = reader.treeOf(commit); err != nil {
+			return nil, false, err
+		}
+	}
+	d := differ{trees: trees{objects: reader}, visit: func(c change) error {
+		if len(paths) == limit {
+			return errStop
+		}
+		paths = append(paths, string(c.path))
+		return nil
+	}}
+	err = d.walk(roots[0], roots[1])
+	if errors.Is(err, errStop) {
+		return paths, false, nil
+	}
+	return paths, err == nil, err
+}

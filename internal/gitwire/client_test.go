@@ -1,0 +1,436 @@
+package gitwire_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/gitwire"
+)
+
+var mainOnly = gitwire.LsOptions{Prefixes: []string{"refs/heads/main"}}
+
+func newClient(tb testing.TB, url string, o gitwire.Options) *gitwire.Client {
+	tb.Helper()
+	if o.Agent == "" {
+		o.Agent = "addagent/test"
+	}
+	c, err := gitwire.NewHTTP(url, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(c.Close)
+	return c
+}
+
+func TestLsRefs(t *testing.T) {
+	src, server := gittest.Remote(t, gittest.ServerOptions{})
+	c := newClient(t, server.URL+"/r.git", gitwire.Options{})
+	refs, err := c.LsRefs(t.Context(), mainOnly)
+	if err != nil || len(refs) != 0 {
+		t.Fatalf("empty repository: %v %v", refs, err)
+	}
+	id := src.Commit("main", gittest.File("a", "a"))
+	src.Commit("main2", gittest.File("a", "b"))
+	for i := range 20 {
+		src.Git("update-ref", fmt.Sprintf("refs/heads/x/%d", i), id)
+	}
+	refs, err = c.LsRefs(t.Context(), gitwire.LsOptions{Prefixes: []string{"HEAD"}, Symrefs: true})
+	want := gitwire.Ref{Name: "HEAD", ID: id, Target: "refs/heads/main"}
+	if err != nil || len(refs) != 1 || refs[0] != want {
+		t.Fatalf("HEAD: %v %v", refs, err)
+	}
+	refs, err = c.LsRefs(t.Context(), gitwire.LsOptions{Prefixes: []string{"refs/heads/"}, Max: 5})
+	if err != nil || len(refs) != 5 {
+		t.Fatalf("five: %v %v", refs, err)
+	}
+	refs, err = c.LsRefs(t.Context(), gitwire.LsOptions{})
+	if err != nil || len(refs) != 23 {
+		t.Fatalf("all: %d %v", len(refs), err)
+	}
+}
+
+// canned answers each request with the same bytes, keeps the requests, and allocates nothing while it does so.
+type canned struct {
+	url      string
+	mu       sync.Mutex
+	requests [][]byte
+	conns    atomic.Int64
+}
+
+const cannedID = "0123456789012345678901234567890123456789"
+
+func serveCanned(tb testing.TB, keep int) *canned {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = l.Close() })
+	c := &canned{url: "http://" + l.Addr().String() + "/r.git"}
+	body := "003d" + cannedID + " refs/heads/main\n0000"
+	answer := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-result\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.conns.Add(1)
+			go func() {
+				defer conn.Close()
+				buf := make([]byte, 64<<10)
+				for n := 0; ; {
+					k, err := conn.Read(buf[n:])
+					if err != nil {
+						return
+					}
+					if n += k; !bytes.HasSuffix(buf[:n], []byte("\n0000")) {
+						continue
+					}
+					c.mu.Lock()
+					if len(c.requests) < keep {
+						c.requests = append(c.requests, bytes.Clone(buf[:n]))
+					}
+					c.mu.Unlock()
+					n = 0
+					if _, err := conn.Write(answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return c
+}
+
+func TestLookIsCheapAndTheSameEachTime(t *testing.T) {
+	s := serveCanned(t, 3)
+	c := newClient(t, s.url, gitwire.Options{})
+	look := func() {
+		refs, err := c.LsRefs(t.Context(), mainOnly)
+		if err != nil || len(refs) != 1 || refs[0].ID != cannedID {
+			t.Fatalf("%v %v", refs, err)
+		}
+	}
+	for range 10 {
+		look()
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const looks = 100
+	for range looks {
+		look()
+	}
+	runtime.ReadMemStats(&after)
+	size := (after.TotalAlloc - before.TotalAlloc) / looks
+	count := (after.Mallocs - before.Mallocs) / looks
+	t.Logf("%d bytes in %d allocations a look; request of %d bytes:\n%s", size, count, len(s.requests[0]), s.requests[0])
+	if size > 16<<10 || count > 120 {
+		t.Errorf("a look allocates %d bytes in %d pieces", size, count)
+	}
+	if s.conns.Load() != 1 {
+		t.Errorf("%d connections", s.conns.Load())
+	}
+	for _, r := range s.requests[1:] {
+		if !bytes.Equal(r, s.requests[0]) {
+			t.Errorf("requests differ:\n%s\n%s", s.requests[0], r)
+		}
+	}
+}
+
+func BenchmarkLsRefs(b *testing.B) {
+	s := serveCanned(b, 0)
+	c := newClient(b, s.url, gitwire.Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.LsRefs(b.Context(), mainOnly); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// freezer is a listener whose connections can be frozen or cut after so many answers.
+type freezer struct {
+	net.Listener
+	conns  atomic.Int64
+	frozen atomic.Bool // first connection: no answer any more
+	cut    atomic.Bool // first connection: closed at the next request
+}
+
+func (f *freezer) Accept() (net.Conn, error) {
+	c, err := f.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &freezing{Conn: c, f: f, first: f.conns.Add(1) == 1, done: make(chan struct{})}, nil
+}
+
+type freezing struct {
+	net.Conn
+	f     *freezer
+	first bool
+	once  sync.Once
+	done  chan struct{}
+}
+
+func (c *freezing) Close() error {
+	c.once.Do(func() { close(c.done) })
+	return c.Conn.Close()
+}
+
+func (c *freezing) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.first && n > 0 {
+		if c.f.cut.Load() {
+			_ = c.Close()
+			return 0, io.EOF
+		}
+		for c.f.frozen.Load() {
+			n, err = c.Conn.Read(p) // until the client gives up
+			if err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, err
+}
+
+func serveFreezer(tb testing.TB) (*freezer, *gittest.Repo, string) {
+	tb.Helper()
+	src, server := gittest.Remote(tb, gittest.ServerOptions{})
+	proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server.HTTP.Config.Handler.ServeHTTP(w, r)
+	}))
+	f := &freezer{Listener: proxy.Listener}
+	proxy.Listener = f
+	proxy.Start()
+	tb.Cleanup(proxy.Close)
+	return f, src, proxy.URL + "/r.git"
+}
+
+func TestDeadKeptConnectionIsReplaced(t *testing.T) {
+	for _, how := range []string{"frozen", "cut"} {
+		t.Run(how, func(t *testing.T) {
+			f, src, url := serveFreezer(t)
+			src.Commit("main", gittest.File("a", "a"))
+			c := newClient(t, url, gitwire.Options{Patience: 200 * time.Millisecond})
+			for range 3 {
+				if _, err := c.LsRefs(t.Context(), mainOnly); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := f.conns.Load(); n != 1 {
+				t.Fatalf("%d connections for three looks", n)
+			}
+			f.frozen.Store(how == "frozen")
+			f.cut.Store(how == "cut")
+			for range 3 {
+				refs, err := c.LsRefs(t.Context(), mainOnly)
+				if err != nil || len(refs) != 1 {
+					t.Fatal(refs, err)
+				}
+			}
+			if n := f.conns.Load(); n != 2 {
+				t.Fatalf("%d connections", n)
+			}
+		})
+	}
+}
+
+func TestNewConnectionMayTakeItsTime(t *testing.T) {
+	_, server := gittest.Remote(t, gittest.ServerOptions{Wrap: func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+		})
+	}})
+	c := newClient(t, server.URL+"/r.git", gitwire.Options{Patience: time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := c.LsRefs(ctx, mainOnly)
+	if !errors.Is(err, context.DeadlineExceeded) || server.Requests.Load() != 1 {
+		t.Fatalf("%v after %d requests", err, server.Requests.Load())
+	}
+}
+
+func TestAuth(t *testing.T) {
+	src, server := gittest.Remote(t, gittest.ServerOptions{User: "u", Password: "new"})
+	src.Commit("main", gittest.File("a", "a"))
+	calls := 0
+	c := newClient(t, server.URL+"/r.git", gitwire.Options{Auth: func(_ context.Context, again bool) (string, string, error) {
+		calls++
+		if again {
+			return "u", "new", nil
+		}
+		return "u", "old", nil
+	}})
+	if _, err := c.LsRefs(t.Context(), mainOnly); err != nil || calls != 2 {
+		t.Fatal(err, calls)
+	}
+	wrong := newClient(t, server.URL+"/r.git", gitwire.Options{Auth: func(context.Context, bool) (string, string, error) {
+		return "u", "hunter2", nil
+	}})
+	_, err := wrong.LsRefs(t.Context(), mainOnly)
+	var status *gitwire.StatusError
+	if !errors.As(err, &status) || status.Code != 401 || strings.Contains(err.Error(), "hunter2") {
+		t.Fatal(err)
+	}
+	inURL := newClient(t, strings.Replace(server.URL, "http://", "http://u:new@", 1)+"/r.git", gitwire.Options{})
+	if _, err := inURL.LsRefs(t.Context(), mainOnly); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoSecretInErrors(t *testing.T) {
+	const secret = "S3CR3T"
+	for _, raw := range []string{
+		"http://" + secret + "@127.0.0.1:1/r.git", "http://u:" + secret + "@127.0.0.1:1/r.git?x=" + secret + "#" + secret,
+		"http://u:" + secret + "@[::1/r.git", "http://u:" + secret + "@127.0.0.1:1\x7f/r.git", "ftp://u:" + secret + "@h/x",
+		"https://u:" + secret + "@",
+	} {
+		if r := gitwire.Redact(raw); strings.Contains(r, secret) {
+			t.Errorf("Redact: %s", r)
+		}
+		c, err := gitwire.NewHTTP(raw, gitwire.Options{})
+		if err == nil {
+			_, err = c.LsRefs(t.Context(), mainOnly)
+		}
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%v", err)
+		}
+	}
+	if got := gitwire.Redact("ssh://git@example.org/x"); got != "ssh://git@example.org/x" {
+		t.Error(got)
+	}
+	if got := gitwire.Redact("git@example.org:x"); got != "git@example.org:x" {
+		t.Error(got)
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	src, server := gittest.Remote(t, gittest.ServerOptions{})
+	src.Commit("main", gittest.File("a", "a"))
+	var target atomic.Value
+	var code atomic.Int64
+	var leaked atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			leaked.Store(true)
+		}
+		server.HTTP.Config.Handler.ServeHTTP(w, r)
+	}))
+	defer other.Close()
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/old.git"); ok {
+			http.Redirect(w, r, target.Load().(string)+rest, int(code.Load()))
+			return
+		}
+		server.HTTP.Config.Handler.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	secret := func(context.Context, bool) (string, string, error) { return "u", "p", nil }
+	for _, k := range []struct {
+		to   string
+		code int
+		auth gitwire.AuthFunc
+		ok   bool
+	}{
+		{"/r.git", 301, secret, true},
+		{"/r.git", 307, secret, true},
+		{other.URL + "/r.git", 308, nil, true},
+		{other.URL + "/r.git", 301, secret, false},
+		{"/old.git", 302, nil, false},
+		{"/login?x=1#", 302, nil, false},
+		{"ftp://example.org/r.git", 302, nil, false},
+	} {
+		target.Store(k.to)
+		code.Store(int64(k.code))
+		c := newClient(t, front.URL+"/old.git", gitwire.Options{Auth: k.auth})
+		refs, err := c.LsRefs(t.Context(), mainOnly)
+		if k.ok != (err == nil) || k.ok && len(refs) != 1 {
+			t.Errorf("%+v: %v %v", k, refs, err)
+		}
+		if !k.ok {
+			var status *gitwire.StatusError
+			if !errors.As(err, &status) {
+				t.Errorf("%+v: %v", k, err)
+			}
+		}
+	}
+	if leaked.Load() {
+		t.Error("credentials went to another host")
+	}
+}
+
+func TestStatus(t *testing.T) {
+	var code atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "120")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(int(code.Load()))
+		fmt.Fprintf(w, "no \x1b[31m way\nsecond line")
+	}))
+	defer server.Close()
+	for _, n := range []int{400, 403, 404, 429, 500, 503} {
+		code.Store(int64(n))
+		c := newClient(t, server.URL+"/r.git", gitwire.Options{})
+		_, err := c.LsRefs(t.Context(), mainOnly)
+		var status *gitwire.StatusError
+		if !errors.As(err, &status) || status.Code != n || status.RetryAfter != 2*time.Minute || status.Text != "no  [31m way" {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+}
+
+func TestBadAnswers(t *testing.T) {
+	endless := strings.Repeat("003d"+cannedID+" refs/heads/main\n", 1000)
+	for name, k := range map[string]struct {
+		body string
+		is   error
+		text string
+	}{
+		"empty":       {"", gitwire.ErrNotV2, ""},
+		"advert":      {"001e# service=git-upload-pack\n0000", gitwire.ErrNotV2, ""},
+		"html":        {"<html>", gitwire.ErrNotV2, ""},
+		"cut":         {"003d" + cannedID, io.ErrUnexpectedEOF, ""},
+		"no flush":    {"003d" + cannedID + " refs/heads/main\n", io.ErrUnexpectedEOF, ""},
+		"no id":       {"0014hello HEAD worl\n0000", nil, "not a git protocol line"},
+		"error":       {"000fERR go away0000", nil, "server says: go away"},
+		"stumbled v0": {"0020ERR no command=ls-refs here\n0000", gitwire.ErrNotV2, ""},
+		"endless":     {"", gitwire.ErrTooLarge, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+				_, _ = io.WriteString(w, k.body)
+				for name == "endless" {
+					if _, err := io.WriteString(w, endless); err != nil {
+						return
+					}
+				}
+			}))
+			defer server.Close()
+			c := newClient(t, server.URL, gitwire.Options{})
+			_, err := c.LsRefs(t.Context(), mainOnly)
+			if err == nil || k.is != nil && !errors.Is(err, k.is) || !strings.Contains(err.Error(), k.text) {
+				t.Fatal(err)
+			}
+			_, err = c.Fetch(t.Context(), gitwire.FetchRequest{Want: cannedID, Depth: 1})
+			if err == nil {
+				t.Fatal("fetch: no error")
+			}
+		})
+	}
+}

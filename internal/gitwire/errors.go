@@ -1,0 +1,100 @@
+package gitwire
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrNotV2 means that the server answered, but not in protocol v2: it is too old, or something on the way dropped the
+// Git-Protocol header. Ask it with protocol v0.
+var ErrNotV2 = errors.New("server does not speak git protocol v2")
+
+// ErrTooLarge means that an answer is longer than the caller allows.
+var ErrTooLarge = errors.New("answer is larger than allowed")
+
+// RemoteError is what the server itself says is wrong.
+type RemoteError struct{ Text string }
+
+func (e *RemoteError) Error() string { return "server says: " + e.Text }
+
+// StatusError is an HTTP answer other than 200.
+type StatusError struct {
+	Code       int
+	RetryAfter time.Duration // what the server asks for; zero when it does not say
+	URL        string        // without user, password and query
+	Location   string        // where a refused redirect leads to, redacted
+	Text       string        // the first line of a plain text answer
+}
+
+func (e *StatusError) Error() string {
+	s := fmt.Sprintf("%s answered %d %s", e.URL, e.Code, http.StatusText(e.Code))
+	if e.Location != "" {
+		s += " to " + e.Location
+	}
+	if e.Text != "" {
+		s += ": " + e.Text
+	}
+	return s
+}
+
+// Redact returns a URL (or an scp-style address, or a path) in a form that may be shown: a password, a user part that
+// may be a token, the query and the fragment are cut.
+func Redact(raw string) string {
+	if i := strings.Index(raw, "://"); i < 0 {
+		return raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		// It cannot be read as a URL, so nobody knows where a secret in it would end.
+		scheme, rest, _ := strings.Cut(raw, "://")
+		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+			rest = rest[i+1:]
+		}
+		if i := strings.IndexAny(rest, "?#"); i >= 0 {
+			rest = rest[:i]
+		}
+		return scheme + "://" + rest
+	}
+	user := u.User
+	u.User, u.RawQuery, u.Fragment, u.RawFragment = nil, "", "", ""
+	if user != nil && u.Scheme == "ssh" {
+		// The user of an ssh address is no secret, and "git@" belongs to the address.
+		u.User = url.User(user.Username())
+	}
+	return u.String()
+}
+
+// bare strips what net/http wraps around an error: the URL in it may hold a token.
+func bare(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// retryAfter reads the Retry-After header (seconds or a date) and GitHub's X-RateLimit-Reset.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	if v := h.Get("Retry-After"); v != "" {
+		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
+			return clampWait(time.Duration(n) * time.Second)
+		}
+		if t, err := http.ParseTime(v); err == nil {
+			return clampWait(t.Sub(now))
+		}
+	}
+	if h.Get("X-RateLimit-Remaining") == "0" {
+		if n, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil {
+			return clampWait(time.Unix(n, 0).Sub(now))
+		}
+	}
+	return 0
+}
+
+// clampWait keeps a server from sending a node to sleep for ever: an hour is the longest.
+func clampWait(d time.Duration) time.Duration { return min(max(d, 0), time.Hour) }

@@ -1,0 +1,32 @@
+#!/bin/sh
+# What the tests need beyond Go, make and git. Installs it with apt-get where that
+# is possible; else says what is missing and ends with 1.
+set -eu
+missing=
+need() { # need PACKAGE FILE_OR_COMMAND
+	case $2 in
+	/*) [ -e "$2" ] || missing="$missing $1" ;;
+	*) command -v "$2" >/dev/null 2>&1 || missing="$missing $1" ;;
+	esac
+}
+need git git
+need bash bash
+need openssh-server /usr/sbin/sshd
+need openssh-client ssh-keygen
+need procps ps
+need gcc gcc # for the race detector
+
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+	echo "installing what the tests need:$missing"
+	log=$(mktemp)
+	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		exit 1
+	fi
+	rm -f "$log"
+	exit 0
+fi
+echo "the tests need these packages, please install them:$missing" >&2
+exit 1

@@ -1,0 +1,51 @@
+package work
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestEnvironment(t *testing.T) {
+	got := Environment(Surroundings{
+		UserHome: "/root", User: "root",
+		Inherited: []string{
+			"http_proxy=http://proxy:3128", "HTTPS_PROXY=http://proxy:3128", "NO_PROXY=localhost,.lan", "all_proxy=",
+			"PATH=/agent/bin", "LANG=de_DE", "HOME=/var/lib/agent", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=1", "LISTEN_FDS=1", "GODEBUG=x", "GOMAXPROCS=1",
+			"ADD_SECRET_GIT=hidden", "AWS_SECRET_ACCESS_KEY=hidden", "BASH_ENV=/evil", "malformed",
+		},
+		Extra: map[string]string{"LANG": "en_GB.UTF-8", "APP": "a = b", "ADD_RUN_ID": "forged", "": "nameless", "ZERO": "a\x00b", "A=B": "c"},
+		Home:  "/root", GitrepoDir: "/root/gitrepo", NodeID: "i-1", Nodepart: "app1", Stacktype: "lad1", Deployment: "prod", State: "working",
+		Fields: map[string]string{"nodepart": "app1", "instance-id": "i-1", "access_key": "hidden", "Secret": "hidden", "api-token": "hidden",
+			"passphrase": "hidden", "keyname": "hidden", "größe.x": "9"},
+		NodesFile: "/root/nodeinfo/nodes.json", ServicesFile: "/root/nodeinfo/services.json",
+		Verdict: "changed", Repo: "ops", RepoDir: "/root/gitrepo/ops", Level: "part", Item: "part.app1", RunID: "r1", Version: "bbbb", Previous: "aaaa",
+		ChangedFile: "/tmp/changed", Attempt: 2, Temp: "/root/gitrepo/ops/.temp/add/part.app1",
+	})
+	golden(t, "environment_full.txt", got)
+	golden(t, "environment_empty.txt", Environment(Surroundings{}))
+	for _, entry := range got {
+		if strings.Contains(entry, "hidden") {
+			t.Errorf("a secret: %s", entry)
+		}
+	}
+	if !slices.IsSorted(got) {
+		t.Error("not sorted")
+	}
+}
+
+// golden compares with a file of testdata; UPDATE_GOLDEN=1 writes it.
+func golden(t *testing.T, name string, lines []string) {
+	t.Helper()
+	path, got := filepath.Join("testdata", name), strings.Join(lines, "\n")+"\n"
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		must(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	must(t, err)
+	if got != string(want) {
+		t.Errorf("%s:\n%s\nwant\n%s", path, got, want)
+	}
+}

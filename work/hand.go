@@ -1,0 +1,176 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Hand is what the agent holds work with: the work lock while it decides, then the shim that does the work. One piece
+// of work is in hand at a time. It belongs to one goroutine; only Done is fed by another.
+type Hand struct {
+	LockPath  string            // work.lock
+	Home      string            // where nodeinfo/, gitrepo/ and log/ are
+	Env       map[string]string // work.env of the config
+	Inherited []string          // the agent's own environment: only proxy variables are passed on
+	UserHome  string
+	User      string
+	Timeout   time.Duration // of items that name none
+	Grace     time.Duration
+	Rules     Rules
+	BootID    string
+	Program   Program
+	// Changed lists the paths that differ between two versions of a repository; false when that is not known. Optional.
+	Changed func(repo, from, to string) (paths []string, known bool)
+
+	lock *Lock
+	done chan Outcome
+}
+
+// Facts is what a script is told about the node.
+type Facts struct {
+	NodeID, Nodepart, Stacktype, Deployment, State string
+	Fields                                         map[string]string // nodeinfo
+}
+
+// InHand is work that runs.
+type InHand struct {
+	Repo, Item, RunID, Version, Log string
+	Attempt                         int
+	Started                         time.Time
+	PID                             int      // of the shim
+	Standing                        Standing // of the item when the run began: what was wrong stays wrong until it succeeds
+}
+
+// Outcome is the end of work that was in hand. Last is the item's last attempt as the shim left it; nil or of another
+// run when the shim was killed before it could write the end.
+type Outcome struct {
+	Repo, Item, RunID string
+	Last              *Attempt
+}
+
+// Take takes the work lock and puts in order what earlier shims left behind; it says what that was. The error is a *Busy
+// when somebody has the lock. An item that could not be put in order is an error too, but the lock is held then.
+func (h *Hand) Take() (said []string, err error) {
+	l, err := TryLock(h.LockPath, "beat")
+	if err != nil {
+		return nil, err
+	}
+	h.lock = l
+	dirs, err := filepath.Glob(filepath.Join(h.Home, "gitrepo", "*"))
+	if err != nil {
+		return nil, err
+	}
+	swept, err := SweepAll(l, dirs, h.Grace)
+	for _, s := range swept {
+		said = append(said, fmt.Sprintf("%s:%s %s", filepath.Base(s.RepoDir), s.Item, s.Detail))
+	}
+	return said, err
+}
+
+// Drop gives the lock back: nothing was started with it.
+func (h *Hand) Drop() {
+	if h.lock != nil {
+		h.lock.Close()
+		h.lock = nil
+	}
+}
+
+// Start records the attempt and starts the shim. The lock goes with it; after an error it is still held.
+func (h *Hand) Start(j Judgement, s Standing, f Facts) (InHand, error) {
+	now := time.Now().UTC()
+	o := h.order(j, f, now)
+	run, err := Start(h.lock, o, h.Program)
+	at := InHand{Repo: j.Item.Repo, Item: j.Item.Name, RunID: o.Attempt.RunID, Version: j.Version, Attempt: o.Attempt.Attempt, Started: now, Standing: s}
+	if err != nil {
+		return at, err
+	}
+	h.lock = nil
+	at.Log = run.Log
+	if holder, held, err := ReadHolder(h.LockPath); err == nil && held {
+		at.PID = holder.PID
+	}
+	h.watch(run, at.Repo, at.Item)
+	return at, nil
+}
+
+// order is everything the shim must know.
+func (h *Hand) order(j Judgement, f Facts, now time.Time) Order {
+	root := filepath.Join(h.Home, "gitrepo")
+	dir := filepath.Join(root, j.Item.Repo)
+	o := Order{
+		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Script: filepath.Join(dir, filepath.FromSlash(j.Item.Script)),
+		Executable: j.Item.Executable, Logs: filepath.Join(h.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: h.Grace,
+		Attempt: Begin(j, h.Rules, NewRunID(now), h.BootID, "", now),
+	}
+	if o.Timeout == 0 {
+		o.Timeout = h.Timeout
+	}
+	if h.Changed != nil && j.Memory.Version != "" && j.Memory.Version != j.Version {
+		if paths, known := h.Changed(j.Item.Repo, j.Memory.Version, j.Version); known {
+			o.Changed, o.ChangedFile = paths, filepath.Join(MemoryDir(dir, j.Item.Name), "changed.txt")
+		}
+	}
+	o.Env = Environment(Surroundings{
+		UserHome: h.UserHome, User: h.User, Inherited: h.Inherited, Extra: h.Env,
+		Home: h.Home, GitrepoDir: root, NodeID: f.NodeID, Nodepart: f.Nodepart, Stacktype: f.Stacktype,
+		Deployment: f.Deployment, State: f.State, Fields: f.Fields,
+		NodesFile: filepath.Join(h.Home, "nodeinfo", "nodes.json"), ServicesFile: filepath.Join(h.Home, "nodeinfo", "services.json"),
+		Verdict: j.Verdict, Repo: j.Item.Repo, RepoDir: dir, Level: j.Item.Level, Item: j.Item.Name,
+		RunID: o.Attempt.RunID, Version: j.Version, Previous: j.Memory.Version, ChangedFile: o.ChangedFile,
+		Attempt: o.Attempt.Attempt, Temp: MemoryDir(dir, j.Item.Name),
+	})
+	return o
+}
+
+// Found is work that runs though this Hand did not start it: an earlier agent's. Its end comes through Done.
+func (h *Hand) Found() (InHand, bool) {
+	run, ok, err := Adopt(h.LockPath)
+	if err != nil || !ok {
+		return InHand{}, false
+	}
+	repo, item, _ := strings.Cut(run.Item, ":")
+	at := InHand{Repo: repo, Item: item, RunID: run.RunID}
+	if holder, _, err := ReadHolder(h.LockPath); err == nil {
+		at.PID, at.Started = holder.PID, holder.Started
+	}
+	if last := Peek(filepath.Join(h.Home, "gitrepo", repo), item).Last; last != nil && last.RunID == run.RunID {
+		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log
+		at.Standing = last.begunAs()
+	}
+	h.watch(run, repo, item)
+	return at, true
+}
+
+// begunAs is how the item of an unfinished attempt stood when that began.
+func (a Attempt) begunAs() Standing {
+	s := Standing{Attempt: a.Attempt, Wedged: !a.WedgedSince.IsZero()}
+	waiting := !a.WaitSince.IsZero() && a.Started.Sub(a.WaitSince) >= waitMax
+	s.Failing = !s.Wedged && (a.Failures > 0 || waiting)
+	if s.Wedged || s.Failing {
+		s.Reason = fmt.Sprintf("attempt %d runs", a.Attempt)
+	}
+	return s
+}
+
+// watch waits for the end of a run and hands it to Done. The goroutine lives as long as the work, or this process.
+func (h *Hand) watch(run *Run, repo, item string) {
+	done := h.outcomes()
+	go func() {
+		// Never cancelled: whoever leaves before the end leaves with the process.
+		_ = run.Wait(context.Background())
+		done <- Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: Peek(filepath.Join(h.Home, "gitrepo", repo), item).Last}
+	}()
+}
+
+// Done yields the work that was in hand, when it has ended.
+func (h *Hand) Done() <-chan Outcome { return h.outcomes() }
+
+func (h *Hand) outcomes() chan Outcome {
+	if h.done == nil {
+		h.done = make(chan Outcome, 1)
+	}
+	return h.done
+}

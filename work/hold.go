@@ -1,0 +1,133 @@
+package work
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+)
+
+// holdName is the file that stops the work of a fleet by one push. It stands in nodework/ or bin/nodework/; all keys are optional:
+//
+//	reason: database migration
+//	by: ann
+//	until: 2026-03-01T18:00:00Z      # else until the file goes
+//	parts: [ app1, app2 ]            # else all; with stacktypes too, a node must match both
+//	stacktypes: [ lad1 ]
+const holdName = "hold.yaml"
+
+// Hold is a brake that a repository has put on this node's work.
+type Hold struct {
+	Repo   string    // name of the repository that says so
+	File   string    // nodework/hold.yaml or bin/nodework/hold.yaml
+	Reason string    // one line, never empty; names the mistake when the file has one
+	By     string    // who, "" when the file does not say
+	Until  time.Time // UTC; zero = until the file goes
+}
+
+// Holds lists what holds a node back at the given time. A brake fails closed: a file with a mistake in it holds every node, and its reason names the mistake.
+// Expired ones, and ones for other nodes, are left out. An error means that the tree could not be read, and nobody knows
+// whether there is a hold.
+func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
+	var holds []Hold
+	for _, dir := range []string{"nodework", "bin/nodework"} {
+		entries, err := c.Tree.List(dir)
+		if err != nil {
+			return nil, fmt.Errorf("look for a hold in %s: list %s: %w", c.Repo, dir, err)
+		}
+		i := slices.IndexFunc(entries, func(e gitrepo.Entry) bool { return e.Name == holdName })
+		if i < 0 {
+			continue
+		}
+		file := dir + "/" + holdName
+		if entries[i].Dir || entries[i].Symlink {
+			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: file + ": is not a regular file; it holds until that is mended"})
+			continue
+		}
+		data, err := c.Tree.Read(file, yamlMax)
+		if err != nil { // there is a brake, and nobody can say for whom
+			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: oneLine(fmt.Sprintf("%s: cannot be read: %v; it holds until that is mended", file, err))})
+			continue
+		}
+		if h, on := parseHold(file, data, p, now); on {
+			h.Repo = c.Repo
+			holds = append(holds, h)
+		}
+	}
+	return holds, nil
+}
+
+// parseHold tells whether a hold file holds this node now.
+func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
+	h := Hold{File: file}
+	matches := true
+	fields, mistakes := parseFields(data, []string{"reason", "by", "until", "parts", "stacktypes"})
+	for _, f := range fields {
+		var s string
+		var list []string
+		var wrong *mistake
+		switch f.key {
+		case "parts", "stacktypes":
+			list, wrong = f.wantNames()
+		default:
+			s, wrong = f.wantText()
+		}
+		if wrong != nil {
+			mistakes = append(mistakes, *wrong)
+			continue
+		}
+		switch f.key {
+		case "reason":
+			h.Reason = oneLine(s)
+		case "by":
+			h.By = oneLine(s)
+		case "until":
+			t, err := time.Parse(time.RFC3339, strings.TrimSpace(s))
+			if err != nil {
+				mistakes = append(mistakes, mistake{f.line, f.col, fmt.Sprintf("until: %s is not a time, as in 2026-03-01T18:00:00Z", quoted(s))})
+				continue
+			}
+			h.Until = t.UTC()
+		case "parts":
+			matches = matches && (len(list) == 0 || slices.Contains(list, p.Nodepart))
+		case "stacktypes":
+			matches = matches && (len(list) == 0 || slices.Contains(list, p.Stacktype))
+		}
+	}
+	if !h.Until.IsZero() && !now.Before(h.Until) {
+		return Hold{}, false
+	}
+	if len(mistakes) > 0 {
+		// With a mistake in it nobody knows whom the file is meant for.
+		inOrder(mistakes)
+		var said []string
+		for _, m := range mistakes {
+			said = append(said, m.in(file))
+		}
+		h.Reason = strings.Join(said, "; ") + "; it holds every node until that is mended"
+		return h, true
+	}
+	h.Reason = cmp.Or(h.Reason, file+" gives no reason")
+	return h, matches
+}
+
+// wantNames is the elements of a field that must be a list of names.
+func (f field) wantNames() ([]string, *mistake) {
+	list, wrong := f.wantList("[ app1, app2 ]")
+	if wrong != nil {
+		return nil, wrong
+	}
+	var names []string
+	for _, n := range list {
+		s, ok := text(n)
+		if !ok || s == "" {
+			m := misplaced(n, fmt.Sprintf("%s: must be a list of names, not of %s", f.key, kind(n)))
+			return nil, &m
+		}
+		names = append(names, s)
+	}
+	return names, nil
+}

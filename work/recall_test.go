@@ -1,0 +1,179 @@
+package work
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestRecall(t *testing.T) {
+	const resultOK = `{"done":{"version":"` + sha1 + `","ids":{".":"x"}},"last":{"version":"` + sha1 + `","fingerprint":"f","finished":"2026-03-01T12:00:00Z","newer":[1]}}`
+	for _, test := range []struct {
+		name  string
+		files map[string]string
+		want  string   // version/doing/done/last
+		aside []string // files that are set aside
+	}{
+		{"nothing", nil, "/ / / ", nil},
+		{"all", map[string]string{versionFile: sha1 + "\n", doingFile: " " + sha2 + "  ", resultFile: resultOK}, sha1 + "/ " + sha2 + "/ " + sha1 + "/ " + sha1, nil},
+		{"old scripts: no newline, no result", map[string]string{versionFile: sha1}, sha1 + "/ / / ", nil},
+		{"empty files say again", map[string]string{versionFile: "", doingFile: "\n"}, "/ / / ", nil},
+		{"short id", map[string]string{versionFile: "1a2b3c4\n"}, "/ / / ", []string{versionFile}},
+		{"capitals", map[string]string{versionFile: strings.Repeat("A", 40)}, "/ / / ", []string{versionFile}},
+		{"words", map[string]string{versionFile: "HEAD", doingFile: "main", resultFile: resultOK}, "/ / " + sha1 + "/ " + sha1, []string{versionFile, doingFile}},
+		{"two ids", map[string]string{versionFile: sha1 + "\n" + sha2}, "/ / / ", []string{versionFile}},
+		{"huge", map[string]string{versionFile: strings.Repeat("a", 5000)}, "/ / / ", []string{versionFile}},
+		{"zeros after a power cut", map[string]string{versionFile: sha1, resultFile: strings.Repeat("\x00", 300)}, sha1 + "/ / / ", []string{resultFile}},
+		{"empty result", map[string]string{versionFile: sha1, resultFile: ""}, sha1 + "/ / / ", []string{resultFile}},
+		{"truncated result", map[string]string{resultFile: resultOK[:100]}, "/ / / ", []string{resultFile}},
+		{"two results", map[string]string{resultFile: resultOK + resultOK}, "/ / / ", []string{resultFile}},
+		{"a list", map[string]string{resultFile: "[]"}, "/ / / ", []string{resultFile}},
+		{"null", map[string]string{resultFile: "null"}, "/ / / ", nil},
+		{"an empty object", map[string]string{resultFile: "{}"}, "/ / / ", nil},
+		{"done without a version", map[string]string{resultFile: `{"done":{}}`}, "/ / / ", []string{resultFile}},
+		{"last without a version", map[string]string{resultFile: `{"last":{"fingerprint":"f"}}`}, "/ / / ", []string{resultFile}},
+		{"last without a fingerprint", map[string]string{resultFile: `{"last":{"version":"` + sha1 + `"}}`}, "/ / / ", []string{resultFile}},
+		{"negative", map[string]string{resultFile: `{"last":{"version":"` + sha1 + `","fingerprint":"f","failures":-1}}`}, "/ / / ", []string{resultFile}},
+		{"huge count", map[string]string{resultFile: `{"last":{"version":"` + sha1 + `","fingerprint":"f","failures":1e99}}`}, "/ / / ", []string{resultFile}},
+		{"a bad time", map[string]string{resultFile: `{"last":{"version":"` + sha1 + `","fingerprint":"f","finished":"noon"}}`}, "/ / / ", []string{resultFile}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			repo := t.TempDir()
+			dir := MemoryDir(repo, "common+ntp")
+			for name, content := range test.files {
+				write(t, filepath.Join(dir, name), content)
+			}
+			say := func(m Memory) string {
+				done, last := "", ""
+				if m.Done != nil {
+					done = m.Done.Version
+				}
+				if m.Last != nil {
+					last = m.Last.Version
+				}
+				return fmt.Sprintf("%s/ %s/ %s/ %s", m.Version, m.Doing, done, last)
+			}
+			before := listing(t, repo)
+			peeked := Peek(repo, "common+ntp")
+			if after := listing(t, repo); !reflect.DeepEqual(before, after) {
+				t.Errorf("a peek changed %v to %v", before, after)
+			}
+			m := Recall(repo, "common+ntp")
+			if got := say(m); got != test.want || say(peeked) != got {
+				t.Errorf("got %s, peeked %s, want %s", got, say(peeked), test.want)
+			}
+			if len(m.Problems) != len(test.aside) || len(peeked.Problems) != len(test.aside) {
+				t.Errorf("problems %q, peeked %q", m.Problems, peeked.Problems)
+			}
+			for i, name := range test.aside {
+				if !strings.Contains(m.Problems[i], filepath.Join(dir, name)) || !strings.Contains(m.Problems[i], "set aside as "+name+".corrupt") {
+					t.Errorf("problem %q", m.Problems[i])
+				}
+				if strings.Contains(m.Problems[i], "\n") || strings.Contains(m.Problems[i], errCorrupt.Error()+": ") {
+					t.Errorf("problem %q", m.Problems[i])
+				}
+				if got := read(t, filepath.Join(dir, name+".corrupt")); got != test.files[name] {
+					t.Errorf("set aside: %q", got)
+				}
+				if _, err := os.Lstat(filepath.Join(dir, name)); !os.IsNotExist(err) {
+					t.Errorf("%s is still there: %v", name, err)
+				}
+			}
+			if again := Recall(repo, "common+ntp"); len(again.Problems) != 0 || say(again) != test.want {
+				t.Errorf("again: %+v", again)
+			}
+		})
+	}
+}
+
+func TestRecallOddFiles(t *testing.T) {
+	repo := t.TempDir()
+	dir := MemoryDir(repo, "root")
+	write(t, filepath.Join(dir, versionFile, "x"), "a folder where a file should be")
+	if err := os.Symlink("nowhere", filepath.Join(dir, doingFile)); err != nil {
+		t.Fatal(err)
+	}
+	m := Recall(repo, "root")
+	if m.Version != "" || m.Doing != "" || len(m.Problems) != 1 || !strings.Contains(m.Problems[0], "not a regular file: set aside") {
+		t.Errorf("%+v", m)
+	}
+	// The attempt that follows is not hindered by what was there.
+	a := Begin(Judge(Item{}, sha2, map[string]string{".": "x"}, m), Rules{}, "r", "b", "", noon)
+	if err := RecordAttempt(dir, m.Done, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
+		t.Fatal(err)
+	}
+	if m := Recall(repo, "root"); m.Version != sha2 || m.Doing != "" || len(m.Problems) != 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestRecallOfWhatCannotBeReadStays(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root reads everything")
+	}
+	repo := t.TempDir()
+	path := filepath.Join(MemoryDir(repo, "root"), versionFile)
+	write(t, path, sha1)
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	m := Recall(repo, "root")
+	if m.Version != "" || len(m.Problems) != 1 || !strings.Contains(m.Problems[0], "cannot be read") {
+		t.Errorf("%+v", m)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// listing is every file below dir with its content.
+func listing(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			all[path] = read(t, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func FuzzResult(f *testing.F) {
+	f.Add([]byte(`{"done":{"version":"` + sha1 + `","ids":{".":"x"}},"last":{"version":"` + sha1 + `","fingerprint":"f","attempt":1}}`))
+	f.Add([]byte(`{"last":{"version":"` + sha1 + `","fingerprint":"f","finished":"2026-03-01T12:00:00Z","reason":"exit","failures":99999999}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := parseResult(data)
+		if err != nil {
+			return
+		}
+		// Whatever can be read can be judged, and written again.
+		m := Memory{Version: sha1, Done: r.Done, Last: r.Last}
+		j := Judge(Item{Name: "root"}, sha2, map[string]string{".": "y"}, m)
+		s := Stand(j, Rules{RetryFirst: 1, RetryMax: 9, WedgeAfter: 3}, noon)
+		if j.Verdict.Wanted() && !s.Due && s.At.IsZero() {
+			t.Errorf("wanted, and never due: %+v %+v", j, s)
+		}
+		if _, err := encodeResult(r); err != nil {
+			t.Error(err)
+		}
+	})
+}

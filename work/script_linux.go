@@ -1,0 +1,128 @@
+package work
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// command is the script as a process that begins a session of its own, writes into the log itself and is told to end when the shim dies.
+func (o Order) command(log *os.File) (*exec.Cmd, error) {
+	// Looked at here because the kernel says "no such file" for a missing folder, script and interpreter alike.
+	if info, err := os.Stat(o.RepoDir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("the folder %s is not there", o.RepoDir)
+	}
+	script, err := os.Open(o.Script)
+	if err != nil {
+		return nil, o.scriptError(err)
+	}
+	defer script.Close()
+	if info, err := script.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", o.scriptName())
+	}
+	args := []string{o.Script}
+	if !o.Executable {
+		bash, err := o.find("bash")
+		if err != nil {
+			return nil, fmt.Errorf("%s is not executable, and there is no bash to run it with: %w", o.scriptName(), err)
+		}
+		args = []string{bash, o.Script}
+	}
+	return &exec.Cmd{
+		Path: args[0], Args: args, Dir: o.RepoDir, Env: o.Env, Stdout: log, Stderr: log,
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM},
+	}, nil
+}
+
+func (o Order) scriptError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not there", o.scriptName())
+	}
+	return fmt.Errorf("%s cannot be read: %w", o.scriptName(), errors.Unwrap(err))
+}
+
+// find looks a program up in the script's PATH, not in the shim's own.
+func (o Order) find(name string) (string, error) {
+	path := ""
+	for _, entry := range o.Env {
+		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
+			path = value
+		}
+	}
+	for _, dir := range append(filepath.SplitList(path), "/bin", "/usr/bin") {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("not found in %s", path)
+}
+
+func (o Order) refused(out *output, why string) ending {
+	e := cannotStart(why)
+	out.say("%s", e.detail)
+	return e
+}
+
+// whyNotStarted explains what the kernel refused, naming script and interpreter: its own words ("no such file", "exec format error") name neither.
+func (o Order) whyNotStarted(err error) string {
+	name, interpreter := o.scriptName(), firstLineInterpreter(o.Script)
+	if !o.Executable {
+		return fmt.Sprintf("%s with bash: %v", name, rootCause(err))
+	}
+	switch {
+	case errors.Is(err, syscall.ENOENT) && interpreter != "":
+		return fmt.Sprintf("%s: its interpreter %q is not there", name, interpreter)
+	case errors.Is(err, syscall.ENOENT):
+		return fmt.Sprintf("%s: it, or the loader it was linked for, is not there", name)
+	case errors.Is(err, syscall.EACCES) && interpreter != "":
+		return fmt.Sprintf("%s: permission denied: it or its interpreter %q is not executable, or lies on a file system mounted noexec", name, interpreter)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Sprintf("%s: permission denied: it is not executable, or lies on a file system mounted noexec", name)
+	case errors.Is(err, syscall.ENOEXEC) && interpreter != "":
+		return fmt.Sprintf("%s: its interpreter %q is no program for this machine", name, interpreter)
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Sprintf("%s is executable, but neither a program for this machine nor a script that names its interpreter: "+
+			"begin it with #!/bin/bash, or take the executable bit away", name)
+	}
+	return fmt.Sprintf("%s: %v", name, rootCause(err))
+}
+
+// rootCause is the system's own word for what went wrong, without the path that is named already.
+func rootCause(err error) error {
+	var no syscall.Errno
+	if errors.As(err, &no) {
+		return no
+	}
+	return err
+}
+
+// firstLineInterpreter is the program that a script names in its first line; "" = none. A carriage return at its end is part of the name to the kernel, and
+// shows when the name is quoted.
+func firstLineInterpreter(script string) string {
+	file, err := os.Open(script)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	line, _ := bufio.NewReader(io.LimitReader(file, 256)).ReadString('\n') // the kernel reads no more than 256 bytes
+	rest, ok := strings.CutPrefix(line, "#!")
+	if !ok {
+		return ""
+	}
+	rest = strings.Trim(rest, " \t\n")
+	if i := strings.IndexAny(rest, " \t"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
+}

@@ -1,0 +1,105 @@
+package work
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestParseStat(t *testing.T) {
+	const tail = " 1 2 77 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 THREADS 0 4711 0 0\n"
+	line := func(name, state, threads string) []byte {
+		return []byte("42 (" + name + ") " + state + strings.Replace(tail, "THREADS", threads, 1))
+	}
+	tests := []struct {
+		data []byte
+		want process
+		ok   bool
+	}{
+		{line("sleep", "S", "1"), process{42, "sleep", 'S', 77, 4711}, true},
+		{line("a) R 9 (", "D", "1"), process{42, "a) R 9 (", 'D', 77, 4711}, true},
+		{line("two\nlines", "R", "1"), process{42, "two\nlines", 'R', 77, 4711}, true},
+		{line("", "T", "1"), process{42, "", 'T', 77, 4711}, true},
+		{line("dead", "Z", "1"), process{42, "dead", 'Z', 77, 4711}, true},
+		{line("first thread ended", "Z", "3"), process{42, "first thread ended", 'S', 77, 4711}, true},
+		{[]byte("42 (sleep) S 1 2 77"), process{}, false},
+		{[]byte(""), process{}, false},
+		{[]byte(")("), process{}, false},
+		{line("x", "SS", "1"), process{}, false},
+		{line("x", "S", "many"), process{}, false},
+	}
+	for _, c := range tests {
+		if got, ok := parseStat(c.data); got != c.want || ok != c.ok {
+			t.Errorf("%q: %+v %v, want %+v %v", c.data, got, ok, c.want, c.ok)
+		}
+	}
+	me, ok := readProcess(os.Getpid())
+	if !ok || me.PID != os.Getpid() || me.Start == 0 || me.Session == 0 {
+		t.Errorf("this process: %+v %v", me, ok)
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add([]byte("42 (sleep) S 1 2 77 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if p, ok := parseStat(data); !ok && p != (process{}) {
+			t.Errorf("%q: %+v", data, p)
+		}
+	})
+}
+
+func TestCarries(t *testing.T) {
+	cmd := exec.Command("cat")
+	cmd.Env = []string{"ADD_RUN_ID=r10", "X=ADD_RUN_ID=r1"}
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	defer cmd.Wait()
+	defer in.Close()
+	eventually(t, "its environment", func() bool { return carries(cmd.Process.Pid, "ADD_RUN_ID=r10") })
+	if carries(cmd.Process.Pid, "ADD_RUN_ID=r1") || carries(1<<22+1, "ADD_RUN_ID=r10") {
+		t.Error("carries what it does not")
+	}
+}
+
+// TestEndsWhatForksAway: a session whose processes multiply and ignore TERM while they are ended.
+func TestEndsWhatForksAway(t *testing.T) {
+	cmd := exec.Command("bash", "-c", `trap "" TERM; f() { while :; do (trap "" TERM; read -t 0.2 <> <(:)); done; }; f & f & f & f & wait`)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	must(t, cmd.Start())
+	defer cmd.Wait()
+	list := func() ([]process, error) { return processes(inSession(cmd.Process.Pid)) }
+	eventually(t, "children", func() bool { left, err := list(); return err == nil && len(left) > 5 })
+	ended, stuck, err := endProcesses(list, 50*time.Millisecond)
+	if err != nil || len(stuck) > 0 || len(ended) < 5 {
+		t.Errorf("ended %s; stuck %v, %v", listed(ended), stuck, err)
+	}
+	if left, err := list(); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	if s := listed(ended); !strings.Contains(s, " more") || strings.Count(s, ",") != 4 {
+		t.Errorf("listed: %s", s)
+	}
+}
+
+// TestSignalOnlyTheSame: a process that took over a number is not the one that was meant.
+func TestSignalOnlyTheSame(t *testing.T) {
+	cmd := exec.Command("sleep", "1000")
+	must(t, cmd.Start())
+	defer cmd.Wait()
+	p, ok := readProcess(cmd.Process.Pid)
+	if !ok {
+		t.Fatal("no process")
+	}
+	other := p
+	other.Start++
+	other.signal(syscall.SIGKILL)
+	if !alive(p.PID) {
+		t.Fatal("the wrong one was killed")
+	}
+	p.signal(syscall.SIGKILL)
+	eventually(t, "its end", func() bool { return !alive(p.PID) })
+}

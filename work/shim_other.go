@@ -1,0 +1,34 @@
+//go:build !linux
+
+package work
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// Work is done on Linux only: sessions are found through /proc. Elsewhere the package builds, judges and explains.
+var errLinuxOnly = errors.New("work runs on Linux only")
+
+func spawnShim(*Lock, Order, Program) (<-chan error, error) { return nil, errLinuxOnly }
+
+// Shim is the body of the hidden command `addagent work-shim`; on this system it only refuses.
+func Shim(context.Context) int {
+	fmt.Fprintln(os.Stderr, errLinuxOnly)
+	return 1
+}
+
+// SweepAll has nothing to sweep where no work runs.
+func SweepAll(*Lock, []string, time.Duration) ([]Swept, error) { return nil, nil }
+
+func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(atMost):
+	}
+}
+
+func bootID() string { return "" }

@@ -1,0 +1,162 @@
+package work
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+)
+
+// At is a repository that is on this node, and the version its tree shows.
+type At struct{ Repo, Version, Branch string }
+
+// Findings is what one look at all trees and memories gave.
+type Findings struct {
+	Judgements []Judgement // in the order in which they run
+	Holds      []Hold      // those that stop this node now
+	Problems   []string    // what could not be used, each a sentence that names the file
+}
+
+// Survey judges every item of this node. What it found in the trees it keeps for as long as no repository moves and
+// nobody touches a local override: a quiet beat opens no object store and reads only the small files of the memory.
+type Survey struct {
+	Root string // absolute path of gitrepo/
+	// Open opens the tree of a repository at a version. The survey closes it.
+	Open func(repo, version string) (*gitrepo.Tree, error)
+	// ReadOnly is for those who hold no lock: nothing is set aside.
+	ReadOnly bool
+
+	key     string
+	found   []foundItem
+	holds   []Hold
+	notices []string
+}
+
+type foundItem struct {
+	item    Item
+	version string
+	ids     map[string]string
+	stamp   string // of its override file
+}
+
+// Judge finds the items of the repositories that lie on this node, reads their memory and judges them. Every error is a
+// problem of one repository or item: the others are judged all the same.
+func (s *Survey) Judge(at []At, place Place, now time.Time) Findings {
+	if key := fmt.Sprint(at, place); key != s.key || s.overridden() {
+		// A look at trees that could not be read is not kept: the next beat tries again.
+		if s.key = key; !s.find(at, place, now) {
+			s.key = ""
+		}
+	}
+	f := Findings{Problems: append([]string(nil), s.notices...)}
+	remember := Recall
+	if s.ReadOnly {
+		remember = Peek
+	}
+	for _, e := range s.found {
+		m := remember(s.dir(e.item.Repo), e.item.Name)
+		f.Problems = append(f.Problems, m.Problems...)
+		f.Judgements = append(f.Judgements, Judge(e.item, e.version, e.ids, m))
+	}
+	for _, h := range s.holds {
+		if h.Until.IsZero() || now.Before(h.Until) {
+			f.Holds = append(f.Holds, h)
+		}
+	}
+	return f
+}
+
+func (s *Survey) dir(repo string) string { return filepath.Join(s.Root, repo) }
+
+// overridden tells whether a person wrote, changed or removed a local override since the last find.
+func (s *Survey) overridden() bool {
+	for _, e := range s.found {
+		if s.overrideStamp(e.item) != e.stamp {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Survey) overrideStamp(it Item) string {
+	st, err := os.Stat(filepath.Join(MemoryDir(s.dir(it.Repo), it.Name), overrideFile))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(st.Size(), st.ModTime().UnixNano())
+}
+
+// find reads the trees; false when one of them could not be read.
+func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
+	s.found, s.holds, s.notices = nil, nil, nil
+	whole = true
+	fail := func(format string, args ...any) {
+		s.notices = append(s.notices, fmt.Sprintf(format, args...))
+		whole = false
+	}
+	all := map[string]Checkout{}
+	for _, a := range at {
+		tree, err := s.Open(a.Repo, a.Version)
+		if err != nil {
+			fail("read the tree of %s: %v", a.Repo, err)
+			// Known but unreadable: who watches it is not judged, rather than found changed.
+			all[a.Repo] = Checkout{Repo: a.Repo}
+			continue
+		}
+		defer tree.Close()
+		all[a.Repo] = Checkout{Repo: a.Repo, Dir: s.dir(a.Repo), Version: a.Version, Branch: a.Branch, Tree: tree}
+	}
+	for _, a := range at {
+		c := all[a.Repo]
+		if c.Tree == nil {
+			continue
+		}
+		holds, err := Holds(c, place, now)
+		if err != nil {
+			fail("%v", err)
+			// Nobody knows whether there is a brake. It fails closed.
+			holds = []Hold{{Repo: a.Repo, File: holdName, Reason: "it cannot be read"}}
+		}
+		s.holds = append(s.holds, holds...)
+		items, notices, err := Find(c, place)
+		if err != nil {
+			fail("%v", err)
+			continue
+		}
+		s.notices = append(s.notices, notices...)
+		for _, it := range items {
+			ids, notices, err := Fingerprints(it, all)
+			if err != nil {
+				fail("%s: %v", a.Repo, err)
+				continue
+			}
+			s.notices = append(s.notices, notices...)
+			s.found = append(s.found, foundItem{it, a.Version, ids, s.overrideStamp(it)})
+		}
+	}
+	return whole
+}
+
+// String is a hold as a person reads it: who holds, why, until when.
+func (h Hold) String() string {
+	text := fmt.Sprintf("held by %s of %s: %s", h.File, h.Repo, h.Reason)
+	if h.By != "" {
+		text += " (" + h.By + ")"
+	}
+	if !h.Until.IsZero() {
+		text += ", until " + h.Until.Format(time.RFC3339)
+	}
+	return text
+}
+
+// Watching is what an item watches, as a person reads it: "." for its whole repository, "app2:war/" for a path of another.
+func (it Item) Watching() []string {
+	var all []string
+	for _, w := range it.Watch {
+		all = append(all, strings.TrimPrefix(w.key(it.Repo), "./"))
+	}
+	return all
+}

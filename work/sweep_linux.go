@@ -1,0 +1,138 @@
+package work
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// SweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the work lock calls it before a tree moves
+// or anything starts. For every item with an attempt that has no end, those too that the tree does not have any more:
+//
+//   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as interrupted. A session counts as the
+//     script's when one of its processes carries the run's ADD_RUN_ID. What the script put into a session of its own on purpose lives on.
+//   - of an earlier boot: nothing can be left, the attempt is ended as interrupted.
+//
+// And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop the others; errors are joined.
+func SweepAll(l *Lock, repoDirs []string, grace time.Duration) ([]Swept, error) {
+	var swept []Swept
+	var problems []error
+	for _, repoDir := range repoDirs {
+		items, err := os.ReadDir(filepath.Dir(MemoryDir(repoDir, "x")))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, fmt.Errorf("sweep: %w", err))
+		}
+		for _, item := range items {
+			if !item.IsDir() {
+				continue
+			}
+			s, err := sweepItem(l, repoDir, item.Name(), grace)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			if s.Detail != "" {
+				swept = append(swept, s)
+			}
+		}
+	}
+	return swept, errors.Join(problems...)
+}
+
+func sweepItem(l *Lock, repoDir, item string, grace time.Duration) (s Swept, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("sweep %s:%s: %w", filepath.Base(repoDir), item, err)
+		}
+	}()
+	dir := MemoryDir(repoDir, item)
+	m := Peek(repoDir, item) // what is corrupt is left for Recall, whose caller tells it
+	if m.Last == nil {
+		return s, nil
+	}
+	s = Swept{RepoDir: repoDir, Item: item, RunID: m.Last.RunID}
+	if !m.Last.Finished.IsZero() {
+		if m.Last.OK() && m.Doing == m.Last.Version {
+			s.Detail = "its success was written but not committed: done now"
+		}
+		return s, finishCommit(dir, m)
+	}
+	how, more := "interrupted: the machine went down", ""
+	if m.Last.BootID == "" || m.Last.BootID == bootID() {
+		how = "interrupted: its supervisor was killed"
+		ended, stuck, err := endProcesses(leftOf(*m.Last, l.holder), grace)
+		if err != nil {
+			return s, err // never two at once: without knowing what still runs the attempt keeps having no end
+		}
+		if len(ended) > 0 {
+			more += "; ended what was left: " + listed(ended)
+		}
+		if len(stuck) > 0 {
+			more += "; could not be ended: " + listed(stuck)
+		}
+	}
+	s.Detail = how + more
+	last := endLog(m.Last.Log, s.Detail)
+	return s, RecordEnd(dir, m.Last.End(ReasonInterrupted, -1, how, last, time.Now()))
+}
+
+// leftOf lists what is left of a run's session. Which session that is stands in the lock, if the last script started under it was this run's. Else the run's
+// oldest process must be its script, from which all others descend, and it must still lead its session.
+//
+// The number alone proves nothing, it may have been given to somebody else since. But a session that a process of the run is in is the run's: nobody can join
+// one from outside, so what a script started with another environment (sudo, env -i) is ended with it, and nobody else ever is.
+func leftOf(a Attempt, h Holder) func() ([]process, error) {
+	entry := runEntry(a.RunID)
+	session, proven := 0, false
+	if h.RunID == a.RunID {
+		session = h.Session
+	}
+	return func() ([]process, error) {
+		if a.RunID == "" {
+			return nil, nil
+		}
+		if session == 0 {
+			all, err := processes(func(p process) bool { return carries(p.PID, entry) })
+			if err != nil || len(all) == 0 {
+				return nil, err
+			}
+			oldest := slices.MinFunc(all, func(a, b process) int {
+				if a.Start != b.Start {
+					return int(a.Start) - int(b.Start)
+				}
+				return a.PID - b.PID
+			})
+			if oldest.PID != oldest.Session {
+				return nil, nil
+			}
+			session = oldest.Session
+		}
+		left, err := processes(inSession(session))
+		if err != nil {
+			return nil, err
+		}
+		if !proven && !slices.ContainsFunc(left, func(p process) bool { return carries(p.PID, entry) }) {
+			return nil, nil
+		}
+		proven = true
+		return left, nil
+	}
+}
+
+// endLog shortens the log of a killed run, writes into it how it ended, and returns the script's last line. Without a log the run has ended all the same.
+func endLog(path, detail string) string {
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	out, err := openOutput(path, defaultBounds())
+	if err != nil {
+		return ""
+	}
+	defer out.Close()
+	last, _ := out.finish()
+	out.say("%s", detail)
+	return last
+}

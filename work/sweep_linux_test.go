@@ -1,0 +1,137 @@
+package work
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestShimKilled(t *testing.T) {
+	tests := map[string]string{
+		"obeys":             "echo working; sleep 1000 & echo $! > CHILD; wait\n",
+		"ignores TERM":      "trap '' TERM; echo working; (trap '' TERM; sleep 1000) & echo $! > CHILD; while :; do wait; done\n",
+		"other environment": "trap '' TERM; echo working; env -i sleep 1000 & echo $! > CHILD; while :; do wait; done\n",
+	}
+	for name, script := range tests {
+		t.Run(name, func(t *testing.T) {
+			y := newYard(t)
+			o := y.order(strings.ReplaceAll(script, "CHILD", y.path("child")) + "\n")
+			run := y.start(o)
+			child := y.pid("child")
+			h := y.scriptRuns()
+			must(t, syscall.Kill(h.PID, syscall.SIGKILL))
+			if a := y.wait(run); !a.Finished.IsZero() {
+				t.Fatalf("attempt %+v", a)
+			}
+			if name == "obeys" {
+				eventually(t, "the script dies with its shim", func() bool { return !alive(h.Session) })
+			}
+			if !alive(child) {
+				t.Fatal("the child is gone before the sweep: this test proves nothing")
+			}
+			// Two agents die after they took the lock and before they swept; what the lock says of the session outlives that.
+			for range 2 {
+				l, err := TryLock(y.lockPath, "beat")
+				must(t, err)
+				must(t, l.Close())
+			}
+			l, err := TryLock(y.lockPath, "beat")
+			must(t, err)
+			defer l.Close()
+			swept, err := SweepAll(l, []string{y.repoDir, y.path("gitrepo/none")}, 200*time.Millisecond)
+			if err != nil || len(swept) != 1 || swept[0].Item != "root" || swept[0].RunID != o.Attempt.RunID ||
+				!strings.HasPrefix(swept[0].Detail, "interrupted: its supervisor was killed; ended what was left: ") {
+				t.Errorf("swept %+v, %v", swept, err)
+			}
+			y.allGone(o)
+			if alive(child) || alive(h.Session) {
+				t.Error("the session is not empty")
+			}
+			a := y.last()
+			if a.Reason != ReasonInterrupted || a.Detail != "interrupted: its supervisor was killed" || a.LastLine != "working" || a.Failures != 1 {
+				t.Errorf("attempt %+v", a)
+			}
+			if again, err := SweepAll(l, []string{y.repoDir}, 0); err != nil || len(again) != 0 {
+				t.Errorf("swept again: %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+// TestSweepWithoutTheLockFile: somebody cleaned /run. The session is found by its oldest process, and a server in its own session is spared.
+func TestSweepWithoutTheLockFile(t *testing.T) {
+	y := newYard(t)
+	o := y.order("trap '' TERM\nsetsid bash -c 'echo $$ > " + y.path("server") + "; exec sleep 1000' >/dev/null 2>&1 &\nwhile :; do sleep 1000; done\n")
+	run := y.start(o)
+	server := y.pid("server")
+	t.Cleanup(func() { _ = syscall.Kill(server, syscall.SIGKILL) })
+	h := y.scriptRuns()
+	must(t, os.Remove(y.lockPath))
+	must(t, syscall.Kill(h.PID, syscall.SIGKILL))
+	if err := run.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	l, err := TryLock(y.lockPath, "beat")
+	must(t, err)
+	defer l.Close()
+	_, err = SweepAll(l, []string{y.repoDir}, 100*time.Millisecond)
+	must(t, err)
+	if alive(h.Session) {
+		t.Error("the script lives on")
+	}
+	if !alive(server) {
+		t.Error("the server in a session of its own was ended")
+	}
+}
+
+func TestSweepOfAnotherBoot(t *testing.T) {
+	y := newYard(t)
+	dir := MemoryDir(y.repoDir, "root")
+	a := y.order("").Attempt
+	a.BootID = "another boot"
+	must(t, RecordAttempt(dir, nil, a))
+	l, err := TryLock(y.lockPath, "beat")
+	must(t, err)
+	defer l.Close()
+	swept, err := SweepAll(l, []string{y.repoDir}, time.Minute)
+	if err != nil || len(swept) != 1 || swept[0].Detail != "interrupted: the machine went down" {
+		t.Errorf("swept %+v, %v", swept, err)
+	}
+	if got := y.last(); got.Reason != ReasonInterrupted || got.Detail != "interrupted: the machine went down" {
+		t.Errorf("attempt %+v", got)
+	}
+}
+
+// TestSweepFinishesACommit: killed between the result and the rename of DOING.
+func TestSweepFinishesACommit(t *testing.T) {
+	y := newYard(t)
+	dir := MemoryDir(y.repoDir, "root")
+	a := y.order("").Attempt
+	must(t, RecordAttempt(dir, nil, a))
+	must(t, RecordEnd(dir, a.End("", 0, "", "", time.Now())))
+	must(t, os.Rename(filepath.Join(dir, versionFile), filepath.Join(dir, doingFile)))
+	l, err := TryLock(y.lockPath, "beat")
+	must(t, err)
+	defer l.Close()
+	swept, err := SweepAll(l, []string{y.repoDir}, time.Minute)
+	if m := Recall(y.repoDir, "root"); err != nil || len(swept) != 1 || m.Version != commitA || m.Doing != "" {
+		t.Errorf("swept %+v, %v; memory %+v", swept, err, m)
+	}
+}
+
+// TestSweepLeavesOthersAlone: a session number that now belongs to somebody else.
+func TestSweepLeavesOthersAlone(t *testing.T) {
+	other := exec.Command("sleep", "1000")
+	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	must(t, other.Start())
+	t.Cleanup(func() { other.Process.Kill(); other.Wait() })
+	list := leftOf(Attempt{RunID: "gone"}, Holder{RunID: "gone", Session: other.Process.Pid})
+	if left, err := list(); err != nil || len(left) != 0 {
+		t.Errorf("found %v, %v", left, err)
+	}
+}

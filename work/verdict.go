@@ -1,0 +1,224 @@
+package work
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Verdict says whether an item has to be worked, and is passed to its script as ADD_VERDICT.
+type Verdict string
+
+// The four verdicts.
+const (
+	First      Verdict = "first"      // never worked with success here: there is no work.sh_VERSION
+	Same       Verdict = "same"       // the repository is at the version of the last success, and nothing watched outside of it differs
+	Unaffected Verdict = "unaffected" // the version differs, but nothing that is watched does
+	Changed    Verdict = "changed"    // all else, and whatever has not succeeded since it was last tried
+)
+
+// Wanted tells whether an item of this verdict is to be worked; one with `run: always` is, whatever the verdict.
+func (v Verdict) Wanted() bool { return v == First || v == Changed }
+
+// Keys in Ids that are no path: every item watches its script and its work.yaml, wherever they stand.
+const (
+	keyScript = "work.sh"
+	keyYAML   = "work.yaml"
+)
+
+// Fingerprints looks up what every watch of an item is now. all holds the checkouts of this node by repository name, the item's own among them.
+//
+// The keys: "." the whole own repository, "./app" a path in it, "app2:." the whole repository app2, "app2:war" a path in that, "work.sh" the item's script and
+// "work.yaml" the file beside it. The values are git object ids, "" for what is not there; the script's has "+x" at its end when git has it as executable, since
+// that decides how it is run.
+//
+// A watched repository that this node does not have is no error but "not there", and a notice. One whose Tree is nil is there and cannot be read now, which is an
+// error: taken for "not there" it would make work of a trouble. So is every other failure to read a tree.
+func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, notices []string, err error) {
+	own, ok := all[it.Repo]
+	if !ok || own.Tree == nil {
+		return nil, nil, fmt.Errorf("%s: its repository %s is not there", it.Name, it.Repo)
+	}
+	ids = map[string]string{}
+	id, err := own.Tree.ID(it.Script)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.Script, err)
+	}
+	if it.Executable {
+		id += "+x"
+	}
+	ids[keyScript] = id
+	if ids[keyYAML], err = own.Tree.ID(it.yamlPath()); err != nil {
+		return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.yamlPath(), err)
+	}
+	for _, w := range it.Watch {
+		from, ok := own, true
+		if w.Repo != "" && w.Repo != it.Repo {
+			from, ok = all[w.Repo]
+		}
+		key := w.key(it.Repo)
+		if ok && from.Tree == nil {
+			return nil, nil, fmt.Errorf("%s: look up %s: the tree of %s cannot be read", it.Name, key, from.Repo)
+		}
+		if !ok {
+			ids[key] = ""
+			notices = append(notices, fmt.Sprintf("%s watches repository %s, which this node does not have", it.Name, w.Repo))
+			continue
+		}
+		if ids[key], err = from.Tree.ID(w.Path); err != nil {
+			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, key, err)
+		}
+		if ids[key] == "" && strings.ContainsAny(w.Path, "*?[") {
+			notices = append(notices, fmt.Sprintf("%s watches %s, which is not there: a watch is a path, not a pattern", it.Name, called(key)))
+		}
+	}
+	return ids, notices, nil
+}
+
+// Fingerprint is one short name for what all watches are together: the first 16 hex digits of a sha256 over the sorted pairs.
+func Fingerprint(ids map[string]string) string {
+	h := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(ids)) {
+		fmt.Fprintf(h, "%d:%s=%d:%s\n", len(key), key, len(ids[key]), ids[key])
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// Judgement is what was decided of one item, and all that it was decided from.
+type Judgement struct {
+	Item        Item
+	Memory      Memory
+	Version     string // commit that the item's repository is at
+	Verdict     Verdict
+	Ids         map[string]string // what each watch is now, as Fingerprints returns it
+	Fingerprint string
+	Changed     []string // keys of the watches that differ from the last success, "./" cut; nil when that is not known
+	Why         string   // one sentence for people, ending in the verdict
+}
+
+// Judge decides. It is pure: the same values give the same judgement, on every node.
+func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
+	j := Judgement{Item: it, Memory: m, Version: version, Ids: ids, Fingerprint: Fingerprint(ids)}
+	var outside []string // those of the differing watches that are not in the item's own repository
+	if m.Done != nil {
+		for _, key := range differing(ids, m.Done.Ids) {
+			j.Changed = append(j.Changed, strings.TrimPrefix(key, "./"))
+			if strings.Contains(key, ":") && !strings.HasPrefix(key, "./") {
+				outside = append(outside, key)
+			}
+		}
+	}
+	why := ""
+	switch {
+	case m.Version == "":
+		j.Verdict, why = First, "no "+versionFile
+	case m.Last != nil && !m.Last.OK():
+		j.Verdict, j.Why = Changed, fmt.Sprintf("the last attempt %s: changed until a run succeeds", m.Last.verb())
+	case m.Version == version && len(outside) == 0:
+		j.Verdict, why = Same, fmt.Sprintf("version %s is the version of the last success", short(version))
+	case m.Done == nil:
+		j.Verdict, why = Changed, fmt.Sprintf("version %s is not %s, and what was watched then is not known", short(version), short(m.Version))
+	case m.Version == version:
+		j.Verdict, why = Changed, differ(outside, m.Done.Version)
+	case len(j.Changed) == 0:
+		j.Verdict, why = Unaffected, fmt.Sprintf("nothing watched differs from the last success (%s)", short(m.Done.Version))
+	default:
+		j.Verdict, why = Changed, differ(differing(ids, m.Done.Ids), m.Done.Version)
+	}
+	if why != "" {
+		j.Why = fmt.Sprintf("%s: %s", why, j.Verdict)
+	}
+	if it.Problem != "" {
+		j.Why = "not worked: " + it.Problem
+	}
+	return j
+}
+
+// differing lists the keys whose ids are not the same in both, or that are only in one: paths of the own repository, then those of others, then script and work.yaml.
+func differing(a, b map[string]string) []string {
+	var keys []string
+	for key, id := range a {
+		if old, ok := b[key]; !ok || old != id {
+			keys = append(keys, key)
+		}
+	}
+	for key := range b {
+		if _, ok := a[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	rank := func(key string) int {
+		switch {
+		case key == "." || strings.HasPrefix(key, "./"):
+			return 0
+		case strings.Contains(key, ":"):
+			return 1
+		}
+		return 2
+	}
+	slices.SortFunc(keys, func(x, y string) int {
+		if d := rank(x) - rank(y); d != 0 {
+			return d
+		}
+		return strings.Compare(x, y)
+	})
+	return keys
+}
+
+// differ says which watches differ from the last success.
+func differ(keys []string, done string) string {
+	what := called(keys[0])
+	verb := "differ"
+	switch len(keys) {
+	case 1:
+		verb = "differs"
+	case 2:
+		what += " and " + called(keys[1])
+	default:
+		what += fmt.Sprintf(" and %d more", len(keys)-1)
+	}
+	return fmt.Sprintf("%s %s from the last success (%s)", what, verb, short(done))
+}
+
+// called is a key of Ids as people call it.
+func called(key string) string {
+	switch key {
+	case ".":
+		return "the repository"
+	case keyScript, keyYAML:
+		return "its " + key
+	}
+	if repo, ok := strings.CutSuffix(key, ":."); ok && !strings.HasPrefix(key, "./") {
+		return "repository " + repo
+	}
+	return strings.TrimPrefix(key, "./")
+}
+
+// verb says how an attempt ended, after "the last attempt".
+func (a Attempt) verb() string {
+	switch {
+	case a.Finished.IsZero():
+		return "has no end"
+	case a.Reason == ReasonExit:
+		return fmt.Sprintf("failed (exit %d)", a.Exit)
+	case a.Reason == ReasonDeadline:
+		return "was cut by its deadline"
+	case a.Reason == ReasonWaiting:
+		return "said \"not now\" (exit 75)"
+	case a.Reason == ReasonWedged:
+		return "said that it is wedged"
+	case a.Reason == ReasonStart:
+		return "could not be started"
+	case a.Reason == ReasonShutdown:
+		return "was cut by a shutdown"
+	case a.Reason == ReasonInterrupted:
+		return "was interrupted"
+	}
+	return fmt.Sprintf("failed (%s)", a.Reason)
+}
+
+// short is a commit id as people know it.
+func short(id string) string { return id[:min(7, len(id))] }

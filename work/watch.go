@@ -1,0 +1,119 @@
+package work
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// Watch is a path that an item depends on.
+type Watch struct {
+	Repo string // "" = the item's own repository
+	Path string // relative, clean, with slashes; "." = the whole repository
+}
+
+// key is the watch's name among the ids, see Fingerprints; own is the repository of the item.
+func (w Watch) key(own string) string {
+	switch {
+	case w.Repo != "" && w.Repo != own:
+		return w.Repo + ":" + w.Path
+	case w.Path == ".":
+		return "."
+	}
+	return "./" + w.Path
+}
+
+// String is the watch as a person would write it.
+func (w Watch) String() string {
+	if w.Repo == "" {
+		return w.Path
+	}
+	return w.Repo + ":" + w.Path
+}
+
+// cleanWatch makes a path of a watch comparable. "", "." and "/" mean the whole repository.
+func cleanWatch(p string) (string, error) {
+	switch {
+	case !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
+		return "", fmt.Errorf("%s has control characters", quoted(p))
+	case p == "" || p == "/":
+		return ".", nil
+	case strings.HasPrefix(p, "/"):
+		return "", fmt.Errorf("%s is absolute: a watch is relative to the root of its repository", quoted(p))
+	case slices.Contains(strings.Split(p, "/"), ".."):
+		return "", fmt.Errorf("%s has \"..\": a watch cannot leave its repository", quoted(p))
+	}
+	return path.Clean(p), nil
+}
+
+// overrideMax bounds the local override: a person wrote it.
+const overrideMax = 64 << 10
+
+// readOverride reads the local override of an item's watches: a path a line, paths of the own repository. nil when there is none; an empty one means the
+// whole repository, as it always did. The problem names file and line.
+func readOverride(repoDir, item string) ([]Watch, string) {
+	file := filepath.Join(MemoryDir(repoDir, item), overrideFile)
+	data, err := files.ReadSmall(file, overrideMax)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ""
+	}
+	if err != nil {
+		return nil, fmt.Sprintf("%s cannot be used: %v", file, err)
+	}
+	watch, problem := parseOverride(string(data))
+	if problem != "" {
+		return nil, file + ":" + problem
+	}
+	return watch, ""
+}
+
+func parseOverride(text string) ([]Watch, string) {
+	watch := []Watch{}
+	for n, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		p, err := cleanWatch(line)
+		if err != nil {
+			return nil, fmt.Sprintf("%d: %v", n+1, err)
+		}
+		watch = appendWatch(watch, Watch{Path: p})
+	}
+	if len(watch) == 0 {
+		watch = append(watch, Watch{Path: "."})
+	}
+	return watch, ""
+}
+
+func appendWatch(all []Watch, w Watch) []Watch {
+	if slices.Contains(all, w) {
+		return all
+	}
+	return append(all, w)
+}
+
+// visible is text fit for a line of a log, whatever a repository holds.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+}
+
+// quoted is a value of a file as it is shown in a message: cut, and on one line.
+func quoted(text string) string {
+	if len(text) > 80 {
+		text = strings.ToValidUTF8(text[:80], "") + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}

@@ -1,0 +1,64 @@
+package work
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+func TestCleanWatch(t *testing.T) {
+	for in, want := range map[string]string{
+		"": ".", ".": ".", "/": ".", "./": ".", "app": "app", "app/": "app", "./app//x/": "app/x", "a b": "a b", "..a": "..a", "a..b/...": "a..b/...", "ü": "ü",
+		"a/./b": "a/b", "a:b": "a:b",
+	} {
+		got, err := cleanWatch(in)
+		if err != nil || got != want {
+			t.Errorf("%q: got %q, %v, want %q", in, got, err, want)
+		}
+	}
+	for _, bad := range []string{"..", "../x", "a/..", "a/../b", "./..", "/app", "//", "/..", "a\nb", "a\x00", "\xff", "a\tb"} {
+		if got, err := cleanWatch(bad); err == nil {
+			t.Errorf("%q became %q", bad, got)
+		}
+	}
+}
+
+func TestKeysAreUnambiguous(t *testing.T) {
+	seen := map[string]Watch{keyScript: {Path: "the script"}, keyYAML: {Path: "the yaml"}}
+	for _, w := range []Watch{{"", "."}, {"", "app"}, {"", "work.sh"}, {"", "work.yaml"}, {"", "app2:war"}, {"app2", "war"}, {"app2", "."}, {"app2", "a:b"}, {"", "app2:."}, {"a", "2:b"}} {
+		key := w.key("ops")
+		if other, ok := seen[key]; ok {
+			t.Errorf("%+v and %+v are both %q", w, other, key)
+		}
+		seen[key] = w
+	}
+	if got := (Watch{"ops", "app"}).key("ops"); got != "./app" {
+		t.Error(got)
+	}
+	if got := (Watch{"app2", "war"}).String() + " " + (Watch{Path: "app"}).String(); got != "app2:war app" {
+		t.Error(got)
+	}
+}
+
+func FuzzOverride(f *testing.F) {
+	f.Add("app/\nlib\n")
+	f.Add("")
+	f.Add("../x\r\n/abs\n\x00")
+	f.Fuzz(func(t *testing.T, text string) {
+		watch, problem := parseOverride(text)
+		if problem != "" {
+			if strings.ContainsAny(problem, "\n\x00") {
+				t.Errorf("problem on two lines: %q", problem)
+			}
+			return
+		}
+		if len(watch) == 0 {
+			t.Error("nothing is watched and nothing said")
+		}
+		for _, w := range watch {
+			if path.IsAbs(w.Path) || w.Path == ".." || strings.HasPrefix(w.Path, "../") || path.Clean(w.Path) != w.Path {
+				t.Errorf("watch %q", w.Path)
+			}
+		}
+	})
+}

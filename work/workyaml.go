@@ -1,0 +1,138 @@
+package work
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// workYAML is the file work.yaml beside a script. All keys are optional:
+//
+//	watch: [ app/, { repo: app2, path: war/ } ]   # paths; without path the whole repository; [] = only the script and this file
+//	run: changed                                  # or always: at every beat, whatever the verdict
+//	timeout: 10m                                  # instead of the one of the config
+type workYAML struct {
+	watch   []Watch // nil = not said; empty = said to be nothing
+	always  bool
+	timeout time.Duration
+}
+
+// parseWorkYAML reads work.yaml strictly. file is how it is called in the problems, each of which begins with file, line and column; own is the name of the
+// repository that it stands in. With problems the rest means nothing.
+func parseWorkYAML(file, own string, data []byte) (y workYAML, problems []string) {
+	fields, mistakes := parseFields(data, []string{"watch", "run", "timeout"})
+	for _, f := range fields {
+		switch f.key {
+		case "watch":
+			watch, wrong := parseWatches(f, own)
+			y.watch, mistakes = watch, append(mistakes, wrong...)
+		case "run":
+			s, wrong := f.wantText()
+			if wrong == nil && s != "changed" && s != "always" {
+				wrong = &mistake{f.line, f.col, fmt.Sprintf("run: is %s, must be changed or always", quoted(s))}
+			}
+			if wrong != nil {
+				mistakes = append(mistakes, *wrong)
+			}
+			y.always = s == "always"
+		case "timeout":
+			d, wrong := parseTimeout(f)
+			if wrong != nil {
+				mistakes = append(mistakes, *wrong)
+			}
+			y.timeout = d
+		}
+	}
+	inOrder(mistakes)
+	for _, m := range mistakes {
+		problems = append(problems, m.in(file))
+	}
+	return y, problems
+}
+
+func parseTimeout(f field) (time.Duration, *mistake) {
+	const example = "as in 90s, 10m or 1h30m"
+	if n, ok := f.value.(*ast.IntegerNode); ok {
+		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s has no unit, %s", n.GetToken().Value, example)}
+	}
+	s, wrong := f.wantText()
+	if wrong != nil {
+		return 0, wrong
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is not a time, %s", quoted(s), example)}
+	case d < time.Second:
+		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is too short for any work, a second is the least", quoted(s))}
+	}
+	return d, nil
+}
+
+func parseWatches(f field, own string) (watch []Watch, mistakes []mistake) {
+	list, wrong := f.wantList("[ app/, { repo: app2, path: war/ } ]")
+	if wrong != nil {
+		return nil, []mistake{*wrong}
+	}
+	watch = []Watch{}
+	for _, n := range list {
+		w, wrong := parseWatch(n, own)
+		if len(wrong) > 0 {
+			mistakes = append(mistakes, wrong...)
+			continue
+		}
+		watch = appendWatch(watch, w)
+	}
+	return watch, mistakes
+}
+
+// parseWatch reads one element of watch: a path, or a mapping.
+func parseWatch(n ast.Node, own string) (w Watch, mistakes []mistake) {
+	if s, ok := text(n); ok {
+		return finishWatch(n, Watch{Path: s})
+	}
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+	default:
+		return w, []mistake{misplaced(n, "watch: must be a path or { repo: NAME, path: PATH }, not "+kind(n))}
+	}
+	fields, mistakes := mapping(n, []string{"repo", "path", "service", "nodes"})
+	if len(fields) == 0 && len(mistakes) == 0 {
+		return w, []mistake{misplaced(n, "watch: must be a path or { repo: NAME, path: PATH }, not nothing")}
+	}
+	for _, f := range fields {
+		if f.key == "service" || f.key == "nodes" {
+			mistakes = append(mistakes, mistake{f.line, f.col, f.key + ": a watch of that kind is not in this version"})
+			continue
+		}
+		s, wrong := f.wantText()
+		if wrong == nil && f.key == "repo" && !plain.MatchString(s) {
+			wrong = &mistake{f.line, f.col, fmt.Sprintf("repo: %s is not the name of a folder in gitrepo/", quoted(s))}
+		}
+		switch {
+		case wrong != nil:
+			mistakes = append(mistakes, *wrong)
+		case f.key == "repo":
+			w.Repo = s
+		default:
+			w.Path = s
+		}
+	}
+	if len(mistakes) > 0 {
+		return Watch{}, mistakes
+	}
+	if w.Repo == own {
+		w.Repo = ""
+	}
+	return finishWatch(n, w)
+}
+
+func finishWatch(n ast.Node, w Watch) (Watch, []mistake) {
+	p, err := cleanWatch(w.Path)
+	if err != nil {
+		return Watch{}, []mistake{misplaced(n, "watch: "+err.Error())}
+	}
+	w.Path = p
+	return w, nil
+}

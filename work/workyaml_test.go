@@ -1,0 +1,128 @@
+package work
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseWorkYAML(t *testing.T) {
+	for _, test := range []struct {
+		name, in string
+		want     workYAML
+	}{
+		{"empty", "", workYAML{}},
+		{"comment", "# nothing yet\n", workYAML{}},
+		{"document start", "---\n", workYAML{}},
+		{"byte order mark and CRLF", "\xef\xbb\xbfrun: always\r\ntimeout: 5s\r\n", workYAML{always: true, timeout: 5 * time.Second}},
+		{"all", "watch: [ app/, { repo: app2, path: war/ }, { path: lib }, {repo: app3} ]\nrun: changed\ntimeout: 1h30m\n",
+			workYAML{watch: []Watch{{Path: "app"}, {"app2", "war"}, {Path: "lib"}, {"app3", "."}}, timeout: 90 * time.Minute}},
+		{"block style", "watch:\n  - app\n  - repo: app2\n    path: war\n  - \"with: colon\"\n  - 'a b'\n",
+			workYAML{watch: []Watch{{Path: "app"}, {"app2", "war"}, {Path: "with: colon"}, {Path: "a b"}}}},
+		{"whole", "watch: [ \"\", ., / ]\n", workYAML{watch: []Watch{{Path: "."}}}},
+		{"own repository by name", "watch: [ {repo: ops, path: app}, app ]\n", workYAML{watch: []Watch{{Path: "app"}}}},
+		{"nothing", "watch: []\n", workYAML{watch: []Watch{}}},
+		{"quoted number", "watch: [\"2024\"]\n", workYAML{watch: []Watch{{Path: "2024"}}}},
+		{"flow at the top", "{run: always}", workYAML{always: true}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, problems := parseWorkYAML("f", "ops", []byte(test.in))
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got  %+v\nwant %+v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestParseWorkYAMLProblems(t *testing.T) {
+	for _, test := range []struct {
+		in   string
+		want []string // each a part of the problem of that number
+	}{
+		{"wach: [x]\n", []string{`f:1:1: unknown key "wach", did you mean watch?`}},
+		{"Watch: [x]\n", []string{`f:1:1: unknown key "Watch", did you mean watch?`}},
+		{"xyzzy: 1\n", []string{`f:1:1: unknown key "xyzzy" (known: watch, run, timeout)`}},
+		{"run: alway\n", []string{`f:1:1: run: is "alway", must be changed or always`}},
+		{"run: true\n", []string{"f:1:1: run: must be text, not true"}},
+		{"run:\n", []string{"f:1:1: run: must be text, not nothing"}},
+		{"timeout: 600\n", []string{"f:1:1: timeout: 600 has no unit, as in 90s, 10m or 1h30m"}},
+		{"timeout: 10 minutes\n", []string{`timeout: "10 minutes" is not a time`}},
+		{"timeout: -5m\n", []string{"too short"}},
+		{"timeout: 1ns\n", []string{"too short"}},
+		{"timeout: [1m]\n", []string{"timeout: must be text, not a list"}},
+		{"watch: app/\n", []string{"f:1:1: watch: must be a list, as in [ app/, { repo: app2, path: war/ } ], not text"}},
+		{"watch: [ 12 ]\n", []string{"f:1:10: watch: must be a path or { repo: NAME, path: PATH }, not 12 (put it in quotes"}},
+		{"watch: [ ~ ]\n", []string{"not nothing"}},
+		{"watch: [ {} ]\n", []string{"not nothing"}},
+		{"watch: [ [x] ]\n", []string{"not a list"}},
+		{"watch:\n  - ../secret\n  - /etc\n", []string{`f:2:5: watch: "../secret" has ".."`, `f:3:5: watch: "/etc" is absolute`}},
+		{"watch:\n- { repo: app2, pth: x }\n", []string{`f:2:17: unknown key "pth", did you mean path?`}},
+		{"watch: [ { repo: ../x } ]\n", []string{`repo: "../x" is not the name of a folder in gitrepo/`}},
+		{"watch: [ { repo: \"\" } ]\n", []string{"is not the name of a folder"}},
+		{"watch: [ { service: api-workers }, { nodes: { part: app1 } } ]\n",
+			[]string{"f:1:12: service: a watch of that kind is not in this version", "nodes: a watch of that kind is not in this version"}},
+		{"watch: [app]\ntimeout: x\nrnu: y\n", []string{"f:2:1: timeout", `f:3:1: unknown key "rnu"`}},
+		{"run: changed\nrun: always\n", []string{"f:2:1: "}},
+		{"run: changed\n\"run\": always\n", []string{"f:2:1: "}},
+		{"- run\n", []string{"f:1:1: must be keys and values (watch, run, timeout), not a list"}},
+		{"always\n", []string{"f:1:1: must be keys and values"}},
+		{"---\nrun: always\n---\nrun: changed\n", []string{"f:4:"}},
+		{"run: &a always\n", []string{"not an anchor, alias or tag"}},
+		{"<<: {run: always}\n", []string{"f:1:1: a key must be a plain word"}},
+		{"watch: [app\n", []string{"f:1:8: "}},
+		{"\trun: x\n", []string{"f:1:"}},
+		{"run: \xff\n", []string{"f: is not text in UTF-8"}},
+		{"run: \x00\n", []string{"f: is not text in UTF-8"}},
+		{strings.Repeat("#", yamlMax+1), []string{"f: is larger than 16384 bytes"}},
+	} {
+		_, problems := parseWorkYAML("f", "ops", []byte(test.in))
+		if len(problems) != len(test.want) {
+			t.Errorf("%q: %d problems, want %d: %q", test.in[:min(60, len(test.in))], len(problems), len(test.want), problems)
+			continue
+		}
+		for i, want := range test.want {
+			if !strings.Contains(problems[i], want) {
+				t.Errorf("%q:\n got %q\nwant %q", test.in[:min(60, len(test.in))], problems[i], want)
+			}
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"watch", "run", "timeout"}
+	for in, want := range map[string]string{"wathc": "watch", "timout": "timeout", "runs": "run", "RUN": "run", "timeouts": "timeout", "x": "", "script": "", "": "", "wach": "watch"} {
+		if got := nearest(in, known); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzWorkYAML(f *testing.F) {
+	f.Add([]byte("watch: [ app/, { repo: app2, path: war/ } ]\nrun: always\ntimeout: 10m\n"))
+	f.Add([]byte("a: &x [*x]\n"))
+	f.Add([]byte("? [a]\n: - b\n"))
+	f.Add([]byte("<<: {a: b}\n!!str a: b"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		y, problems := parseWorkYAML("f", "ops", data)
+		for _, p := range problems {
+			if !strings.HasPrefix(p, "f:") || strings.ContainsAny(p, "\n\x00\x1b") {
+				t.Errorf("problem %q", p)
+			}
+		}
+		if len(problems) > 0 {
+			return
+		}
+		if y.timeout < 0 {
+			t.Errorf("timeout %v", y.timeout)
+		}
+		for _, w := range y.watch {
+			if again, err := cleanWatch(w.Path); err != nil || again != w.Path || w.Repo == "ops" {
+				t.Errorf("watch %+v: %v", w, err)
+			}
+		}
+	})
+}
