@@ -62,6 +62,7 @@ type Supervisor interface {
 type Config struct {
 	ID        string                    // this node's instance-id
 	Version   string                    // of addagent
+	By        string                    // "run" or "beat"
 	Hardware  string                    // for the record
 	InitDone  bool                      // init has been done in an earlier life (state files said so)
 	Info      func() (node.Info, error) // nodeinfo as it is now
@@ -232,7 +233,7 @@ func (a *Agent) begin(now time.Time) Beat {
 	} else {
 		a.info = info
 	}
-	return Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid()}
+	return Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
 // look is pass one: ask everybody, move what moved. Not while work is in hand:

@@ -28,6 +28,7 @@ type Beat struct {
 	Next     time.Time  `json:"next"`               // when the next beat begins
 	Agent    string     `json:"agent"`              // version of addagent
 	PID      int        `json:"pid"`                // of the agent
+	By       string     `json:"by"`                 // what beats: "run", the daemon, or "beat", called by cron, a timer or a person
 	LastLook time.Time  `json:"last_look,omitzero"` // the last look that reached a repository
 }
 

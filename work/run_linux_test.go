@@ -209,7 +209,7 @@ func TestIgnoredSignalsAreDefaultAgain(t *testing.T) {
 	o.LockPath = y.lockPath
 	cmd := exec.Command("/bin/sh", "-c", `trap "" HUP INT TSTP; exec 9>`+y.path("leak")+`; exec "$0" test-agent`, testBinary(t))
 	y.agent(cmd, o)
-	eventually(t, "the end", func() bool { return !y.last().Finished.IsZero() })
+	eventually(t, "the end", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
 	if !strings.Contains(y.log(), "SigIgn:\t0000000000000000\n") {
 		t.Errorf("signals in the script: %s", y.log())
 	}

@@ -117,12 +117,19 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) 
 	return looks
 }
 
+// sideBySide bounds how many repositories are asked at the same moment: enough
+// that a hanging server does not hold up the others, few enough for a small node.
+const sideBySide = 32
+
 // each does one thing with every repository, side by side, and times it.
 func (c *clones) each(do func(*clone) agent.Look) []agent.Look {
 	looks := make([]agent.Look, len(c.list))
 	var all sync.WaitGroup
+	places := make(chan struct{}, sideBySide)
 	for i, r := range c.list {
 		all.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
 			start := time.Now()
 			looks[i] = do(r)
 			looks[i].Ms += float64(time.Since(start).Microseconds()) / 1000

@@ -80,10 +80,15 @@ func (s standing) code() error {
 		return &exit{code: exitWedged}
 	case s.Beat != nil && s.Beat.State == node.Disabled:
 		return &exit{code: exitDisabled}
-	case !s.Running, s.Beat != nil && s.Beat.State == node.Failing:
+	case !s.alive(), s.Beat != nil && s.Beat.State == node.Failing:
 		return &exit{code: exitFailed}
 	}
 	return nil
+}
+
+// alive tells whether somebody beats here: the daemon, or cron in good time.
+func (s standing) alive() bool {
+	return s.Running || s.Beat != nil && s.Beat.By == "beat" && !s.Late
 }
 
 func (s standing) print(p *process, cfg *config.Config, now time.Time) {
@@ -98,8 +103,11 @@ func (s standing) print(p *process, cfg *config.Config, now time.Time) {
 	}
 	row("node", "%s", p.who(cfg, b))
 	switch {
-	case !s.Running:
+	case !s.alive():
 		row("agent", "NOT RUNNING; the last beat was at %s", when(b.Start, now))
+	case !s.Running:
+		row("agent", "addagent beat, called from outside; the last one was at %s and took %.0f ms", when(b.Start, now), b.Ms)
+		row("next", "due %s", when(b.Next, now))
 	case s.Late:
 		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, when(b.Start, now), when(b.Next, now))
 	default:
@@ -146,7 +154,7 @@ func (s standing) print(p *process, cfg *config.Config, now time.Time) {
 // then is the command to run next when something is wrong.
 func (s standing) then() string {
 	switch {
-	case !s.Running:
+	case !s.alive():
 		return "systemctl start addagent, or addagent run"
 	case s.Late:
 		return "journalctl -u addagent -n 50"

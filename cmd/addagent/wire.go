@@ -185,7 +185,7 @@ func (p *process) wire(ctx context.Context, cfg *config.Config, purpose string, 
 	}
 	hostname, _ := os.Hostname()
 	w.agent = agent.New(agent.Config{
-		ID: me.ID, Version: version, Hardware: me.Hardware.String(), InitDone: journal.initDone(),
+		ID: me.ID, Version: version, By: purpose, Hardware: me.Hardware.String(), InitDone: journal.initDone(),
 		Info:      func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
 		Clones:    repos,
 		Survey:    &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.tree},

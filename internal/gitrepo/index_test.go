@@ -1,0 +1,171 @@
+package gitrepo
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// readAll reads an index whole.
+func readAll(data []byte, tb testing.TB) ([]indexEntry, plumbing.Hash, error) {
+	f, err := os.CreateTemp(tb.TempDir(), "index")
+	must(tb, err)
+	defer f.Close()
+	_, err = f.Write(data)
+	must(tb, err)
+	r, err := readIndex(f, true)
+	if err != nil {
+		return nil, plumbing.ZeroHash, err
+	}
+	var all []indexEntry
+	for {
+		e, err := r.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, plumbing.ZeroHash, err
+		}
+		one := *e
+		one.path, one.raw = bytes.Clone(e.path), bytes.Clone(e.raw)
+		all = append(all, one)
+	}
+	tree, err := r.finish()
+	return all, tree, err
+}
+
+func writeAllEntries(tb testing.TB, entries []indexEntry, tree plumbing.Hash) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	x, err := newIndexWriter(&out, len(entries))
+	must(tb, err)
+	for i := range entries {
+		must(tb, x.add(entries[i].path, entries[i].mode, &entries[i].id, &entries[i].stat))
+	}
+	must(tb, x.finish(tree))
+	return out.Bytes()
+}
+
+func TestIndexReadsWhatGitWrites(t *testing.T) {
+	src := gittest.New(t, filepath.Join(t.TempDir(), "src.git"))
+	long := strings.Repeat("d123456789/", 400) + "file" // more than 4095 bytes: the length does not fit its field
+	var changes []gittest.Change
+	for i := range 40 {
+		changes = append(changes, gittest.File(fmt.Sprintf("a%s/f%d", strings.Repeat("x", i), i), "x"))
+	}
+	changes = append(changes, gittest.File(long, "deep"), mode("run", "r", "100755"), mode("link", "run", "120000"))
+	tip := src.Commit("main", changes...)
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		return gittest.Git(t, dir, append([]string{"--git-dir=" + src.Dir, "--work-tree=."}, args...)...)
+	}
+	git("read-tree", tip)
+	data, err := os.ReadFile(filepath.Join(src.Dir, "index"))
+	must(t, err)
+	entries, tree, err := readAll(data, t)
+	must(t, err)
+	if want := src.Git("rev-parse", tip+"^{tree}"); tree.String() != want || len(entries) != 43 {
+		t.Errorf("%d entries of tree %s, want 43 of %s", len(entries), tree, want)
+	}
+	// and git reads what we write
+	must(t, os.WriteFile(filepath.Join(src.Dir, "index"), writeAllEntries(t, entries, tree), 0o644))
+	if got := git("write-tree"); got != tree.String() {
+		t.Errorf("git makes tree %s of our index, want %s", got, tree)
+	}
+	if got := len(strings.Split(git("ls-files"), "\n")); got != 43 {
+		t.Errorf("git lists %d files, want 43", got)
+	}
+	// a path added by a person: not the index of a tree any more
+	git("update-index", "--add", "--cacheinfo", "100644,"+src.Git("rev-parse", tip+":run")+",added")
+	data, err = os.ReadFile(filepath.Join(src.Dir, "index"))
+	must(t, err)
+	if _, _, err := readAll(data, t); !errors.Is(err, errIndex) {
+		t.Errorf("a changed index: %v", err)
+	}
+	for _, version := range []string{"3", "4"} {
+		git("update-index", "--index-version", version)
+		git("update-index", "--skip-worktree", "run")
+		data, err = os.ReadFile(filepath.Join(src.Dir, "index"))
+		must(t, err)
+		if _, _, err := readAll(data, t); !errors.Is(err, errIndex) {
+			t.Errorf("version %s: %v", version, err)
+		}
+	}
+}
+
+func sampleIndex(tb testing.TB) []byte {
+	entries := []indexEntry{
+		{path: []byte("a"), mode: modeFile, id: plumbing.NewHash(strings.Repeat("1", 40))},
+		{path: []byte("a-b"), mode: modeExecutable},
+		{path: []byte("a/b"), mode: modeSymlink},
+		{path: []byte("sub"), mode: modeSubmodule},
+	}
+	return writeAllEntries(tb, entries, plumbing.NewHash(strings.Repeat("2", 40)))
+}
+
+// TestIndexDamaged: no damage of a single bit or byte goes unnoticed, nothing hangs, nothing is believed.
+func TestIndexDamaged(t *testing.T) {
+	good := sampleIndex(t)
+	if _, _, err := readAll(good, t); err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1 << (i % 8)
+		if _, _, err := readAll(bad, t); !errors.Is(err, errIndex) {
+			t.Errorf("byte %d flipped: %v", i, err)
+		}
+		if _, _, err := readAll(good[:i], t); !errors.Is(err, errIndex) {
+			t.Errorf("cut at %d: %v", i, err)
+		}
+	}
+	for _, paths := range [][]string{{"b", "a"}, {"a", "a"}, {"../x"}, {"a/../x"}, {"/a"}, {"a//b"}, {"a/"}, {".git/config"}, {"x/.git"}, {".temp/x"}, {""}} {
+		var entries []indexEntry
+		for _, p := range paths {
+			entries = append(entries, indexEntry{path: []byte(p), mode: modeFile})
+		}
+		if _, _, err := readAll(writeAllEntries(t, entries, plumbing.NewHash("01")), t); !errors.Is(err, errIndex) {
+			t.Errorf("paths %q: %v", paths, err)
+		}
+	}
+}
+
+// summedIndex puts the right sum at the end, so that a fuzzer gets behind it.
+func summedIndex(b []byte) []byte {
+	sum := sha1.Sum(b)
+	return append(bytes.Clone(b), sum[:]...)
+}
+
+func FuzzIndex(f *testing.F) {
+	good := sampleIndex(f)
+	f.Add(good[:len(good)-20])
+	f.Add([]byte("DIRC\x00\x00\x00\x02\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		entries, tree, err := readAll(summedIndex(body), t)
+		if err != nil {
+			if !errors.Is(err, errIndex) {
+				t.Fatalf("%v is no errIndex", err)
+			}
+			return
+		}
+		// what is believed can be written and reads the same
+		again, tree2, err := readAll(writeAllEntries(t, entries, tree), t)
+		if err != nil || tree != tree2 || len(again) != len(entries) {
+			t.Fatalf("read again: %v", err)
+		}
+		for i := range again {
+			if !bytes.Equal(again[i].path, entries[i].path) || again[i].id != entries[i].id || again[i].stat != entries[i].stat {
+				t.Fatalf("entry %d: %v, want %v", i, again[i], entries[i])
+			}
+		}
+	})
+}

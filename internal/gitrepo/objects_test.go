@@ -1,0 +1,148 @@
+package gitrepo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// deltaRepo has long delta chains, of small and of large files, and some large ones without.
+func deltaRepo(tb testing.TB) *gittest.Repo {
+	tb.Helper()
+	src := gittest.New(tb, filepath.Join(tb.TempDir(), "src.git"))
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(lines int) []string {
+		var all []string
+		for i := range lines {
+			all = append(all, fmt.Sprintf("%d %x %x", i, random.Uint64(), random.Uint64()))
+		}
+		return all
+	}
+	small, large := text(50), text(40_000) // 1.5 MB
+	for i := range 12 {
+		small[random.IntN(len(small))] = fmt.Sprint("changed ", i)
+		large[random.IntN(len(large))] = fmt.Sprint("changed ", i)
+		large = append(large[100:], large[:100]...) // copies that go back in the base
+		src.Commit("main",
+			gittest.File("dir/small", strings.Join(small, "\n")),
+			gittest.File("large", strings.Join(large, "\n")),
+			gittest.File(fmt.Sprint("dir/n", i), fmt.Sprint(i)))
+	}
+	src.Git("repack", "-adfq", "--depth=50", "--window=50")
+	return src
+}
+
+// TestObjectsAsGit: every object reads as git reads it, whole and streamed.
+func TestObjectsAsGit(t *testing.T) {
+	src := deltaRepo(t)
+	o, err := readObjects(nil, src.Dir)
+	must(t, err)
+	defer o.close()
+	list := strings.Split(src.Git("cat-file", "--batch-all-objects", "--batch-check"), "\n")
+	kinds := map[string]plumbing.ObjectType{"blob": plumbing.BlobObject, "tree": plumbing.TreeObject, "commit": plumbing.CommitObject}
+	large := 0
+	for range 2 { // the second time with delta bases at hand
+		for _, line := range list {
+			f := strings.Fields(line)
+			id := plumbing.NewHash(f[0])
+			if has, err := o.has(id); err != nil || !has {
+				t.Errorf("has %s: %v %v", line, has, err)
+			}
+			data, err := o.load(id, kinds[f[1]], 64<<20, nil) // checks the id
+			if err != nil || fmt.Sprint(len(data)) != f[2] {
+				t.Fatalf("%s: %d bytes, %v", line, len(data), err)
+			}
+			if f[1] != "blob" {
+				continue
+			}
+			b, err := o.blob(id, nil)
+			must(t, err)
+			if b.data == nil {
+				large++
+			}
+			var out bytes.Buffer
+			must(t, b.copyTo(&out, func() {}))
+			if !bytes.Equal(out.Bytes(), data) {
+				t.Errorf("%s streams other bytes", line)
+			}
+		}
+	}
+	if large != 24 {
+		t.Errorf("%d large blobs were streamed, want 24", large)
+	}
+	if _, err := o.load(plumbing.NewHash(strings.Repeat("ab", 20)), plumbing.BlobObject, 100, nil); !errors.Is(err, errMissingObject) {
+		t.Errorf("an unknown object: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(src.Dir, tempFolder, "*")); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v %v", left, err)
+	}
+}
+
+// TestPackDamaged: whatever is wrong with a pack, an object of it is right or it is missing.
+func TestPackDamaged(t *testing.T) {
+	src := gittest.New(t, filepath.Join(t.TempDir(), "src.git"))
+	lines := strings.Repeat("some line or other\n", 40)
+	for i := range 4 {
+		src.Commit("main", gittest.File("f", fmt.Sprint(lines, i, lines)), gittest.File(fmt.Sprint("d/", i), fmt.Sprint(i)))
+	}
+	src.Git("repack", "-adfq")
+	ids := strings.Fields(src.Git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)"))
+	for _, ext := range []string{".pack", ".idx"} {
+		all, err := filepath.Glob(filepath.Join(src.Dir, "objects/pack/*"+ext))
+		must(t, err)
+		good, err := os.ReadFile(all[0])
+		must(t, err)
+		must(t, os.Chmod(all[0], 0o644))
+		for i := range len(good) {
+			bad := bytes.Clone(good)
+			bad[i] ^= byte(1 << (i % 8))
+			if i%5 == 0 {
+				bad = bad[:i]
+			}
+			must(t, os.WriteFile(all[0], bad, 0o644))
+			o, err := readObjects(nil, src.Dir)
+			must(t, err)
+			for _, text := range ids {
+				kind, data, err := o.raw(plumbing.NewHash(text), 1<<20, nil)
+				if err == nil {
+					_, err = o.load(plumbing.NewHash(text), kind, 1<<20, data)
+				}
+				if err != nil && !errors.Is(err, errMissingObject) && !errors.Is(err, errTooBig) {
+					t.Fatalf("%s, byte %d, object %s: %v", ext, i, text, err)
+				}
+				b, err := o.blob(plumbing.NewHash(text), nil)
+				if err == nil {
+					err = b.copyTo(io.Discard, func() {})
+				}
+				if err != nil && !errors.Is(err, errMissingObject) {
+					t.Fatalf("%s, byte %d, blob %s: %v", ext, i, text, err)
+				}
+			}
+			o.close()
+		}
+		must(t, os.WriteFile(all[0], good, 0o644))
+	}
+}
+
+func FuzzDelta(f *testing.F) {
+	f.Add([]byte("base of it"), []byte("\x0a\x04\x04abcd"))
+	f.Add([]byte("base of it"), []byte("\x0a\x04\x90\x04"))
+	f.Fuzz(func(t *testing.T, base, delta []byte) {
+		out, err := applyDelta(base, delta, 1<<16, nil)
+		if err == nil && len(out) > 1<<16 {
+			t.Fatal("longer than allowed")
+		}
+		if err != nil && !errors.Is(err, errPack) && !errors.Is(err, errTooBig) {
+			t.Fatalf("%v is no errPack", err)
+		}
+	})
+}

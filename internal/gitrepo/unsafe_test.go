@@ -1,0 +1,133 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// treeObject writes a tree object as nobody should: lines of "mode name".
+func treeObject(lines ...string) []byte {
+	var b bytes.Buffer
+	for i, l := range lines {
+		b.WriteString(l)
+		b.WriteByte(0)
+		b.Write(bytes.Repeat([]byte{byte(i + 1)}, 20))
+	}
+	return b.Bytes()
+}
+
+func TestUnsafeNames(t *testing.T) {
+	bad := []string{"", ".", "..", "a/b", "/", ".git", ".GIT", ".giT", ".git.", ".git ", ".git. .", ".git::$INDEX_ALLOCATION", ".git:x",
+		"git~1", "GIT~1", "git~1.", ".g\u200cit", "\u200d.git", ".git\ufeff", ".\u206aGi\u202et", `.git\x`, `a\.git`, `x\git~1`, strings.Repeat("n", 256)}
+	for _, name := range bad {
+		if checkName([]byte(name), false) == "" {
+			t.Errorf("%q is accepted", name)
+		}
+	}
+	for _, name := range []string{".gitignore", ".gitmodules", ".gitattributes", "git", "a.git", ".git-x", "git~2", "...", ".g", "a..b", `a\b`, "-", "caf\xe9", ".temp", strings.Repeat("n", 255)} {
+		if why := checkName([]byte(name), false); why != "" {
+			t.Errorf("%q %s", name, why)
+		}
+	}
+	if checkName([]byte(".temp"), true) == "" {
+		t.Error(".temp at the top is accepted")
+	}
+}
+
+func TestUnsafeTrees(t *testing.T) {
+	for _, lines := range [][]string{
+		{"100644 b", "100644 a"}, {"100644 a", "100644 a"}, {"100644 a", "40000 a"}, {"100644 a", "100644 a.c", "40000 a"},
+		{"120000 a", "40000 a"}, {"40000 a", "100644 a0", "100644 a"}, {"10644 a"}, {"140000 a"}, {"1006440 a"}, {"9 a"}, {" a"}, {"100644"},
+	} {
+		if err := checkFolder([]byte("in/"), treeLines{treeObject(lines...)}); !errors.Is(err, errUnsafe) {
+			t.Errorf("%q: %v", lines, err)
+		}
+	}
+	if err := checkFolder(nil, treeLines{treeObject("100644 a", "100644 a.c", "40000 a.d", "100644 a0", "40000 b", "100664 c", "160000 d")}); err != nil {
+		t.Error(err)
+	}
+	if err := checkFolder(nil, treeLines{treeObject("100644 a")[:10]}); !errors.Is(err, errUnsafe) {
+		t.Errorf("a cut tree: %v", err)
+	}
+}
+
+// TestUnsafeRefused: nothing is written, the path is named, and the clone goes on.
+func TestUnsafeRefused(t *testing.T) {
+	c := newCheckout(t)
+	one := c.src.Commit("main", gittest.File("a/b/ok", "1"))
+	c.move(one)
+	blob := plumbing.NewHash(c.src.Git("rev-parse", one+":a/b/ok"))
+	hash := func(kind string, data []byte) string {
+		id, err := gittest.TryGit(c.dir, data, "hash-object", "-t", kind, "--literally", "-w", "--stdin")
+		must(t, err)
+		return id
+	}
+	raw := func(id string) string {
+		h := plumbing.NewHash(id)
+		return string(h[:])
+	}
+	for name, want := range map[string]string{".git": "a/x/.git", "..": "a/x/..", ".Git ": "a/x/.Git ", "b/c": "a/x/b/c"} {
+		inner := hash("tree", []byte("100644 "+name+"\x00"+string(blob[:])))
+		middle := hash("tree", []byte("100644 new\x00"+string(blob[:])+"40000 x\x00"+raw(inner)))
+		root := hash("tree", []byte("100644 0new\x00"+string(blob[:])+"40000 a\x00"+raw(middle)))
+		commit := hash("commit", []byte("tree "+root+"\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nbad\n"))
+		_, err := c.tryMove(context.Background(), one, commit)
+		if !errors.Is(err, errUnsafe) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", name, err)
+		}
+		c.want("a/b/ok", "1")
+		c.wantGone("0new")
+	}
+	link := hash("tree", []byte("40000 d\x00"+raw(hash("tree", []byte("100644 f\x00"+string(blob[:]))))+"120000 d\x00"+string(blob[:])))
+	commit := hash("commit", []byte("tree "+link+"\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nbad\n"))
+	if _, err := c.tryMove(context.Background(), one, commit); !errors.Is(err, errUnsafe) {
+		t.Errorf("a path through a link: %v", err)
+	}
+	if _, err := os.Stat(c.path(".git/" + markerFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a marker is left: %v", err)
+	}
+	two := c.src.Commit("main", gittest.File("a/b/ok", "2"))
+	c.fetch(two)
+	_, err := c.tryMove(context.Background(), one, two)
+	must(t, err)
+	c.want("a/b/ok", "2")
+}
+
+func FuzzTreeNames(f *testing.F) {
+	f.Add(treeObject("100644 a", "40000 b"))
+	f.Add(treeObject("120000 .git"))
+	f.Add(treeObject("100644 a", "100644 a.c", "40000 a"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		err := checkFolder(nil, treeLines{data})
+		if err != nil {
+			if !errors.Is(err, errUnsafe) {
+				t.Fatalf("%v is no errUnsafe", err)
+			}
+			return
+		}
+		seen := map[string]bool{}
+		lines := treeLines{data}
+		var e treeEntry
+		for {
+			ok, err := lines.next(&e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				return
+			}
+			name := string(e.name)
+			if seen[name] || name == "" || name == "." || name == ".." || strings.Contains(name, "/") || strings.EqualFold(name, ".git") || name == ".temp" {
+				t.Fatalf("%q is accepted", name)
+			}
+			seen[name] = true
+		}
+	})
+}
