@@ -353,7 +353,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 		j, s := a.findings.Judgements[i], a.standings[i]
 		name := j.Item.Repo + ":" + j.Item.Name
 		h, err := a.Hand.Start(j, s, a.facts())
-		began := Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: now}
+		began := Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
 		if err != nil {
 			began.Error = err.Error()
 			a.started = append(a.started, began)

@@ -178,7 +178,7 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 	r := presence.Record{
 		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
 		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
-		State: a.state, Reason: a.reason, Agent: a.Version, Hardware: a.Hardware,
+		State: a.state, Reason: a.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
 		BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
 	}
 	for _, l := range a.looks {

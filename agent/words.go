@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"syscall"
 	"time"
@@ -175,6 +176,13 @@ func Short(version string) string {
 		return version[:7]
 	}
 	return version
+}
+
+// Ms is the time since start in milliseconds, to the microsecond, on top of what
+// was measured before.
+func Ms(start time.Time, before float64) float64 {
+	us := time.Since(start).Microseconds() + int64(math.Round(before*1000))
+	return float64(us) / 1000
 }
 
 // count is "1 file", "2 files".

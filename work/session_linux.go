@@ -153,19 +153,19 @@ func endProcesses(list func() ([]process, error), grace time.Duration) (ended, s
 	}
 }
 
-// carries tells whether the process was started with this entry in its environment. The kernel shows what a process began with; what cannot be read
-// (another user's, or gone) carries nothing.
-func carries(pid int, entry string) bool {
+// carries tells whether the process was started with this entry in its environment. What cannot be read (another user's, or gone) carries nothing. It is
+// not sure about a process that shows no environment at all: it may be between its fork and its exec, when the kernel shows none for a moment.
+func carries(pid int, entry string) (yes, sure bool) {
 	data, err := os.ReadFile(procPath(pid, "environ"))
-	if err != nil {
-		return false
+	if err != nil || len(data) == 0 {
+		return false, err != nil
 	}
 	for e := range bytes.SplitSeq(data, []byte{0}) {
 		if string(e) == entry {
-			return true
+			return true, true
 		}
 	}
-	return false
+	return false, true
 }
 
 // bootID names this boot of the machine; empty when the kernel does not say.

@@ -59,10 +59,20 @@ func TestCarries(t *testing.T) {
 	must(t, cmd.Start())
 	defer cmd.Wait()
 	defer in.Close()
-	eventually(t, "its environment", func() bool { return carries(cmd.Process.Pid, "ADD_RUN_ID=r10") })
-	if carries(cmd.Process.Pid, "ADD_RUN_ID=r1") || carries(1<<22+1, "ADD_RUN_ID=r10") {
-		t.Error("carries what it does not")
+	eventually(t, "its environment", func() bool { yes, _ := carries(cmd.Process.Pid, "ADD_RUN_ID=r10"); return yes })
+	for pid, entry := range map[int]string{cmd.Process.Pid: "ADD_RUN_ID=r1", 1<<22 + 1: "ADD_RUN_ID=r10"} {
+		if yes, sure := carries(pid, entry); yes || !sure {
+			t.Errorf("%d carries %s: %v, sure %v", pid, entry, yes, sure)
+		}
 	}
+	none := exec.Command("cat")
+	none.Env = []string{}
+	quiet, err := none.StdinPipe()
+	must(t, err)
+	must(t, none.Start())
+	eventually(t, "no environment", func() bool { yes, sure := carries(none.Process.Pid, "ADD_RUN_ID=r10"); return !yes && !sure })
+	must(t, quiet.Close())
+	must(t, none.Wait())
 }
 
 // TestEndsWhatForksAway: a session whose processes multiply and ignore TERM while they are ended.

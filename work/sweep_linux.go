@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -85,7 +86,6 @@ func sweepItem(l *Lock, repoDir, item string, grace time.Duration) (s Swept, err
 // The number alone proves nothing, it may have been given to somebody else since. But a session that a process of the run is in is the run's: nobody can join
 // one from outside, so what a script started with another environment (sudo, env -i) is ended with it, and nobody else ever is.
 func leftOf(a Attempt, h Holder) func() ([]process, error) {
-	entry := runEntry(a.RunID)
 	session, proven := 0, false
 	if h.RunID == a.RunID {
 		session = h.Session
@@ -94,31 +94,56 @@ func leftOf(a Attempt, h Holder) func() ([]process, error) {
 		if a.RunID == "" {
 			return nil, nil
 		}
-		if session == 0 {
-			all, err := processes(func(p process) bool { return carries(p.PID, entry) })
-			if err != nil || len(all) == 0 {
+		if !proven {
+			var err error
+			if session, err = provenSession(session, runEntry(a.RunID)); err != nil || session == 0 {
 				return nil, err
 			}
-			oldest := slices.MinFunc(all, func(a, b process) int {
-				if a.Start != b.Start {
-					return int(a.Start) - int(b.Start)
-				}
-				return a.PID - b.PID
-			})
-			if oldest.PID != oldest.Session {
-				return nil, nil
+			proven = true
+		}
+		return processes(inSession(session))
+	}
+}
+
+// proofTries is how often, endPoll apart, a session is looked at that shows no environment to know it by: an exec takes a millisecond, on a busy machine more.
+const proofTries = 50
+
+// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it.
+func provenSession(session int, entry string) (int, error) {
+	tick := time.NewTicker(endPoll)
+	defer tick.Stop()
+	for try := 1; ; try++ {
+		candidates := inSession(session)
+		if session == 0 {
+			candidates = func(p process) bool { return p.Session != 0 } // the kernel's own have none, and no environment
+		}
+		var ours []process
+		unsure := false
+		_, err := processes(func(p process) bool {
+			if !candidates(p) {
+				return false
 			}
-			session = oldest.Session
-		}
-		left, err := processes(inSession(session))
+			yes, sure := carries(p.PID, entry)
+			if yes {
+				ours = append(ours, p)
+			}
+			unsure = unsure || !sure
+			return false
+		})
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		if !proven && !slices.ContainsFunc(left, func(p process) bool { return carries(p.PID, entry) }) {
-			return nil, nil
+		if len(ours) > 0 {
+			oldest := slices.MinFunc(ours, func(a, b process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
+			if session == 0 && oldest.PID != oldest.Session {
+				return 0, nil
+			}
+			return oldest.Session, nil
 		}
-		proven = true
-		return left, nil
+		if !unsure || try == proofTries {
+			return 0, nil
+		}
+		<-tick.C
 	}
 }
 

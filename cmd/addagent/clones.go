@@ -132,7 +132,7 @@ func (c *clones) each(do func(*clone) agent.Look) []agent.Look {
 			defer func() { <-places }()
 			start := time.Now()
 			looks[i] = do(r)
-			looks[i].Ms += float64(time.Since(start).Microseconds()) / 1000
+			looks[i].Ms = agent.Ms(start, looks[i].Ms)
 		})
 	}
 	all.Wait()

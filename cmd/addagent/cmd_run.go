@@ -40,29 +40,14 @@ everything, locks too, below DIR.`,
 	}
 	c.Flags().StringVar(&try.repo, "repo", "", "one repository by its `URL`, beside those of the config")
 	c.Flags().StringVar(&try.part, "part", "", "write nodeinfo/nodepart.txt with this `NAME` first")
-	c.Flags().StringVar(&try.home, "home", "", "`FOLDER` for everything: clones, state, logs, locks")
 	return c
 }
 
 // trial is what the flags say that let a person try the agent without a config.
-type trial struct{ repo, part, home string }
+type trial struct{ repo, part string }
 
-// apply puts the flags above the config. With --home the locks and the identity
-// go below it too: whoever tries something must not meet the machine's own agent.
+// apply puts the flags above the config.
 func (t trial) apply(cfg *config.Config) error {
-	if t.home != "" {
-		home, err := filepath.Abs(t.home)
-		if err != nil {
-			return misuse(err)
-		}
-		for key, value := range map[string]string{
-			"home": home, "run_dir": filepath.Join(home, ".addagent", "run"), "state_dir": filepath.Join(home, ".addagent", "lib"),
-		} {
-			if err := cfg.Set(key, value, "--home"); err != nil {
-				return misuse(err)
-			}
-		}
-	}
 	if t.repo != "" {
 		if err := cfg.AddRepo(t.repo, "", "--repo"); err != nil {
 			return misuse(err)

@@ -11,6 +11,7 @@ import (
 // global are the flags that every command has.
 type global struct {
 	config string
+	home   string
 	json   bool
 }
 
@@ -35,6 +36,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.PersistentFlags().StringVar(&g.config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml)")
+	root.PersistentFlags().StringVar(&g.home, "home", "", "`FOLDER` for everything, locks too, in place of the config's home")
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print data as JSON")
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),

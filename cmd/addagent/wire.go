@@ -42,13 +42,25 @@ func (p *process) load(g *global) (*config.Config, error) {
 		path = defaultConfig
 	}
 	home, _ := p.account()
-	return config.Load(path, config.Options{
+	cfg, err := config.Load(path, config.Options{
 		Root: p.getuid() == 0, Home: home, Env: p.env, Optional: g.config == "",
 		Schedule: func(text string) error {
 			_, err := parseSchedule(text)
 			return err
 		},
 	})
+	if g.home == "" || err != nil {
+		return cfg, err
+	}
+	// The locks and the identity go below the folder too: whoever tries something
+	// must not meet the machine's own agent.
+	dir, err := filepath.Abs(g.home)
+	if err != nil {
+		return cfg, err
+	}
+	return cfg, errors.Join(cfg.Set("home", dir, "--home"),
+		cfg.Set("run_dir", filepath.Join(dir, ".addagent", "run"), "--home"),
+		cfg.Set("state_dir", filepath.Join(dir, ".addagent", "lib"), "--home"))
 }
 
 func beatLock(c *config.Config) string { return filepath.Join(c.RunDir, "beat.lock") }

@@ -138,7 +138,7 @@ func TestLookIsCheapAndTheSameEachTime(t *testing.T) {
 	size := (after.TotalAlloc - before.TotalAlloc) / looks
 	count := (after.Mallocs - before.Mallocs) / looks
 	t.Logf("%d bytes in %d allocations a look; request of %d bytes:\n%s", size, count, len(s.requests[0]), s.requests[0])
-	if size > 16<<10 || count > 120 {
+	if !raceDetector && (size > 16<<10 || count > 120) {
 		t.Errorf("a look allocates %d bytes in %d pieces", size, count)
 	}
 	if s.conns.Load() != 1 {
@@ -253,6 +253,7 @@ func TestDeadKeptConnectionIsReplaced(t *testing.T) {
 func TestNewConnectionMayTakeItsTime(t *testing.T) {
 	_, server := gittest.Remote(t, gittest.ServerOptions{Wrap: func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
 			<-r.Context().Done()
 		})
 	}})
