@@ -1,145 +1,234 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
 	"time"
 
-	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
 
-// A Beat is what one tick saw, decided and did. It is the decision record: a
-// line of log/beats.jsonl, and nodeinfo/beat.json for the newest. The JSON is a
-// contract with people's scripts: fields are added, never renamed.
-type Beat struct {
-	Seq      uint64     `json:"seq"`                // counts from the start of this agent
-	Start    time.Time  `json:"start"`              // UTC
-	Ms       float64    `json:"ms"`                 // how long the beat took, milliseconds
-	Node     string     `json:"node"`               // instance-id
-	State    node.State `json:"state"`              // as settled at the end of the beat
-	Reason   string     `json:"reason,omitempty"`   // why, when the state needs one
-	Since    time.Time  `json:"since"`              // when the state began
-	Looks    []Look     `json:"looks,omitempty"`    // one a repository, in config order; none while work is in hand
-	Items    []Judged   `json:"items,omitempty"`    // one an item, in the order in which they would run
-	InHand   *InHand    `json:"in_hand,omitempty"`  // the work that runs
-	Started  []Started  `json:"started,omitempty"`  // work started since the last record
-	Ended    []Ended    `json:"ended,omitempty"`    // work that ended since the last record
-	Troubles []Trouble  `json:"troubles,omitempty"` // what is wrong and for how long
-	Dropped  uint64     `json:"dropped"`            // ticks dropped since the start, because a beat was still going on
-	Next     time.Time  `json:"next"`               // when the next beat begins
-	Agent    string     `json:"agent"`              // version of addagent
-	PID      int        `json:"pid"`                // of the agent
-	By       string     `json:"by"`                 // what beats: "run", the daemon, or "beat", called by cron, a timer or a person
-	LastLook time.Time  `json:"last_look,omitzero"` // the last look that reached a repository
+// Beat is one beat, the whole of it.
+func (a *Agent) Beat(ctx context.Context, now time.Time) Beat {
+	b := a.begin(now)
+	a.look(ctx, &b)
+	if ctx.Err() != nil {
+		return b // told to end in the middle of a look: nothing was decided, so there is nothing to report
+	}
+	a.decide(&b)
+	a.work(ctx, &b)
+	a.report(ctx, &b)
+	return b
 }
 
-// A Look is what one repository answered.
-type Look struct {
-	Repo     string   `json:"repo"`
-	Branch   string   `json:"branch,omitempty"`
-	Version  string   `json:"version,omitempty"`  // full id of what the tree shows now
-	Previous string   `json:"previous,omitempty"` // what it showed before, when it moved
-	Moved    bool     `json:"moved,omitempty"`
-	Files    int      `json:"files,omitempty"` // written and deleted
-	Bytes    int64    `json:"bytes,omitempty"` // received for the move
-	Ms       float64  `json:"ms"`
-	Notices  []string `json:"notices,omitempty"`
-	Trouble  string   `json:"trouble,omitempty"`
+func (a *Agent) begin(now time.Time) Beat {
+	a.seq++
+	a.wrong, a.elsewhere = nil, ""
+	if info, err := a.Info(); err != nil {
+		a.trouble("nodeinfo", err.Error())
+	} else {
+		a.info = info
+	}
+	return Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
-// Judged is the verdict on one item in one beat.
-type Judged struct {
-	Repo      string       `json:"repo"`
-	Item      string       `json:"item"`
-	Verdict   work.Verdict `json:"verdict"`
-	Why       string       `json:"why"`
-	Version   string       `json:"version"`              // the repository's, in this beat
-	Done      string       `json:"done,omitempty"`       // version of the last success
-	Watch     []string     `json:"watch,omitempty"`      // what it watches
-	WatchFrom string       `json:"watch_from"`           // work.yaml, override or default
-	Changed   []string     `json:"changed,omitempty"`    // watches that differ from the last success
-	Due       bool         `json:"due,omitempty"`        // it runs in this beat
-	Standing  string       `json:"standing,omitempty"`   // failing, wedged or waiting
-	Reason    string       `json:"reason,omitempty"`     // of the standing
-	Attempt   int          `json:"attempt,omitempty"`    // the try that is next or running
-	NotBefore *time.Time   `json:"not_before,omitempty"` // when it is tried again
-	Held      string       `json:"held,omitempty"`       // why a due item does not run
+// look is pass one: ask everybody, move what moved. Not while work is in hand:
+// no script may see its tree move.
+func (a *Agent) look(ctx context.Context, b *Beat) {
+	if a.inHand != nil {
+		return
+	}
+	asked := a.supervised(ctx, func(func()) []Look { return a.Clones.Ask(ctx) })
+	if ctx.Err() != nil {
+		return
+	}
+	if anyMoved(asked) && !a.take() {
+		// Somebody else's work runs in these trees: they stay as they are.
+		b.Looks, a.looks = unmoved(asked), unmoved(asked)
+		return
+	}
+	looks := a.supervised(ctx, func(progress func()) []Look { return a.Clones.Move(ctx, asked, progress) })
+	for _, l := range looks {
+		if l.Trouble != "" {
+			a.trouble("look "+l.Repo, l.Trouble)
+		} else {
+			a.lastGood = b.Start
+		}
+		for _, n := range l.Notices {
+			a.say(Notice, "", "%s: %s", l.Repo, n)
+		}
+		switch {
+		case l.Moved && l.Previous == "":
+			a.say(Info, "", "%s cloned at %s (%s), %s", l.Repo, Short(l.Version), l.Branch, count(l.Files, "file"))
+		case l.Moved:
+			a.say(Info, "", "%s moved %s -> %s (%s), %s", l.Repo, Short(l.Previous), Short(l.Version), l.Branch, count(l.Files, "file"))
+		}
+	}
+	b.Looks, a.looks = looks, looks
 }
 
-// InHand is the work that runs now.
-type InHand struct {
-	Repo    string    `json:"repo"`
-	Item    string    `json:"item"`
-	RunID   string    `json:"run_id"`
-	Version string    `json:"version"`
-	Attempt int       `json:"attempt"`
-	Started time.Time `json:"started"`
-	PID     int       `json:"pid"`               // of the shim
-	Adopted bool      `json:"adopted,omitempty"` // started by an earlier agent
-	Log     string    `json:"log,omitempty"`
-	Wedged  bool      `json:"wedged,omitempty"`  // the item was wedged when this run began, and is until it succeeds
-	Failing bool      `json:"failing,omitempty"` // it was failing
-	Before  string    `json:"before,omitempty"`  // why
+// supervised runs a slow step beside the loop and feeds the watchdog with its
+// progress: the loop is alive as long as bytes come and files get written.
+func (a *Agent) supervised(ctx context.Context, step func(progress func()) []Look) []Look {
+	advanced := make(chan struct{}, 1)
+	done := make(chan []Look, 1)
+	go func() {
+		done <- step(func() {
+			select {
+			case advanced <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	for {
+		select {
+		case looks := <-done:
+			return looks
+		case <-advanced:
+			a.alive()
+		}
+	}
 }
 
-// Name is repo:item.
-func (h *InHand) Name() string { return h.Repo + ":" + h.Item }
-
-// Started is work that began.
-type Started struct {
-	Repo    string    `json:"repo"`
-	Item    string    `json:"item"`
-	RunID   string    `json:"run_id"`
-	Version string    `json:"version"`
-	Attempt int       `json:"attempt"`
-	At      time.Time `json:"at"`
-	Error   string    `json:"error,omitempty"` // why it could not begin
+// decide is pass two: with all trees still, find the items, read their memory,
+// judge. What an earlier shim left unfinished is ended first.
+func (a *Agent) decide(b *Beat) {
+	if a.inHand != nil && len(a.findings.Judgements) > 0 {
+		return // the trees stand still, and the work in hand is judged when it has ended
+	}
+	a.judge(b.Start)
+	if a.inHand == nil && unfinished(a.findings.Judgements) && a.take() {
+		a.judge(b.Start) // taking the lock has ended it
+	}
+	for _, p := range a.findings.Problems {
+		a.trouble("items "+p, p)
+	}
+	a.queue = nil
+	if a.inHand != nil || a.elsewhere != "" {
+		return
+	}
+	held := a.held()
+	for i, s := range a.standings {
+		if !s.Due {
+			continue
+		}
+		if held == "" && a.restrained(i, b.Start) == "" {
+			a.queue = append(a.queue, i)
+		}
+	}
 }
 
-// Ended is work that came to an end.
-type Ended struct {
-	Repo    string       `json:"repo"`
-	Item    string       `json:"item"`
-	RunID   string       `json:"run_id"`
-	Verdict work.Verdict `json:"verdict"`
-	Version string       `json:"version"`
-	Attempt int          `json:"attempt"`
-	At      time.Time    `json:"at"`
-	Seconds float64      `json:"seconds"`
-	Exit    int          `json:"exit"`
-	OK      bool         `json:"ok"`
-	Reason  string       `json:"reason,omitempty"` // the kind of end, a word of work.Reason; none = success
-	Detail  string       `json:"detail,omitempty"` // the end in words
-	Last    string       `json:"last_line,omitempty"`
-	Log     string       `json:"log,omitempty"`
-	Adopted bool         `json:"adopted,omitempty"`
+// judge asks the survey and stands every item; it starts nothing.
+func (a *Agent) judge(now time.Time) {
+	a.findings = a.Survey.Judge(Ats(a.looks), work.Place{Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype}, now)
+	a.standings = a.standings[:0]
+	for _, j := range a.findings.Judgements {
+		a.standings = append(a.standings, work.Stand(j, a.Rules, now))
+	}
 }
 
-// A Trouble is something that is wrong and does not stop the beat. It is said
-// once and then counted.
-type Trouble struct {
-	Key   string    `json:"key"` // what it is about: "look ops", "state files", ...
-	Text  string    `json:"text"`
-	Since time.Time `json:"since"`
-	Count int       `json:"count"` // beats in a row
-	said  time.Time
+// work starts the first due item; the others follow as each ends.
+func (a *Agent) work(ctx context.Context, b *Beat) {
+	a.startFail = map[string]string{}
+	a.startNext(ctx, b.Start)
+	if a.inHand == nil && a.holding {
+		a.Hand.Drop()
+		a.holding = false
+	}
 }
 
-// Level is how loud a piece of news is.
-type Level int
-
-// From quiet to loud.
-const (
-	Info Level = iota
-	Notice
-	Warning
-	Critical
-)
-
-// News is one line worth a person's eye: a transition, work that began or
-// ended, a trouble that came or went.
-type News struct {
-	At    time.Time
-	Level Level
-	Text  string
-	Next  string // the command to run next; set for failures
+// startNext starts the next due item that can be started: one that cannot does
+// not stop those behind it.
+func (a *Agent) startNext(ctx context.Context, now time.Time) {
+	for len(a.queue) > 0 && ctx.Err() == nil {
+		if !a.take() {
+			return
+		}
+		i := a.queue[0]
+		a.queue = a.queue[1:]
+		j, s := a.findings.Judgements[i], a.standings[i]
+		name := j.Item.Repo + ":" + j.Item.Name
+		h, err := a.Hand.Start(j, s, a.facts())
+		began := Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
+		if err != nil {
+			began.Error = err.Error()
+			a.started = append(a.started, began)
+			a.startFail[name] = err.Error()
+			a.trouble("start "+name, "cannot start "+name+": "+err.Error())
+			continue
+		}
+		a.started = append(a.started, began)
+		a.holding = false
+		a.inHand = fromWork(h)
+		delete(a.firstDue, name)
+		if !j.Item.Always {
+			again := ""
+			if s.Attempt > 1 {
+				again = fmt.Sprintf(" again, attempt %d", s.Attempt)
+			}
+			a.say(Info, "", "%s works on %s%s: %s", name, Short(j.Version), again, j.Why)
+		}
+		return
+	}
 }
+
+// report settles the state and tells: files first, then everybody else.
+func (a *Agent) report(ctx context.Context, b *Beat) {
+	var news []News
+	a.tell(ctx, b.Start)
+	a.troubles, news = foldTroubles(a.troubles, a.wrong, b.Start)
+	for _, n := range news {
+		a.Say(n)
+	}
+	*b = a.record(time.Now().UTC(), *b)
+	if err := a.Supervise.Status(statusLine(*b)); err != nil {
+		a.wrongNow("systemd", err.Error(), b.Start)
+	}
+	a.alive()
+}
+
+// record completes the decision record and writes it down.
+func (a *Agent) record(end time.Time, b Beat) Beat {
+	b.Ms = float64(end.Sub(b.Start).Microseconds()) / 1000
+	a.dropped += uint64(missed(a.Schedule, b.Start, end))
+	b.Dropped = a.dropped
+	b.Next = a.Schedule.Next(end).UTC()
+	b = a.snapshot(b)
+	a.started, a.ended = nil, nil
+	a.wrote(errors.Join(a.Memory.Show(b), a.Memory.Append(b)), end)
+	a.last = b
+	return b
+}
+
+// snapshot is a beat with how things are at this moment.
+func (a *Agent) snapshot(b Beat) Beat {
+	b.State, b.Reason, b.Since, b.LastLook = a.state, a.reason, a.since, a.lastGood
+	b.Items = a.judged()
+	b.InHand = a.inHand
+	b.Started, b.Ended = slices.Concat(b.Started, a.started), slices.Concat(b.Ended, a.ended)
+	b.Troubles = listTroubles(a.troubles)
+	return b
+}
+
+// tell settles the state and tells it: state files, then the sinks side by side.
+func (a *Agent) tell(ctx context.Context, now time.Time) {
+	v := a.vitals(now)
+	s, why := Settle(v)
+	who := blamed(s, v)
+	switch {
+	case s != a.state:
+		a.to(s, why, now)
+	case who != a.blamed && who != "":
+		a.say(levelOf(s), nextCommand(s), "%s: %s", s, why)
+		fallthrough
+	default:
+		// Nothing new to write, unless somebody edited or removed the files.
+		a.wrote(a.Memory.State(s, now), now)
+	}
+	a.reason, a.blamed = why, who
+	a.tellSinks(ctx, now)
+}
+

@@ -1,0 +1,145 @@
+package agent
+
+import (
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/work"
+)
+
+// A Beat is what one tick saw, decided and did. It is the decision record: a
+// line of log/beats.jsonl, and nodeinfo/beat.json for the newest. The JSON is a
+// contract with people's scripts: fields are added, never renamed.
+type Beat struct {
+	Seq      uint64     `json:"seq"`                // counts from the start of this agent
+	Start    time.Time  `json:"start"`              // UTC
+	Ms       float64    `json:"ms"`                 // how long the beat took, milliseconds
+	Node     string     `json:"node"`               // instance-id
+	State    node.State `json:"state"`              // as settled at the end of the beat
+	Reason   string     `json:"reason,omitempty"`   // why, when the state needs one
+	Since    time.Time  `json:"since"`              // when the state began
+	Looks    []Look     `json:"looks,omitempty"`    // one a repository, in config order; none while work is in hand
+	Items    []Judged   `json:"items,omitempty"`    // one an item, in the order in which they would run
+	InHand   *InHand    `json:"in_hand,omitempty"`  // the work that runs
+	Started  []Started  `json:"started,omitempty"`  // work started since the last record
+	Ended    []Ended    `json:"ended,omitempty"`    // work that ended since the last record
+	Troubles []Trouble  `json:"troubles,omitempty"` // what is wrong and for how long
+	Dropped  uint64     `json:"dropped"`            // ticks dropped since the start, because a beat was still going on
+	Next     time.Time  `json:"next"`               // when the next beat begins
+	Agent    string     `json:"agent"`              // version of addagent
+	PID      int        `json:"pid"`                // of the agent
+	By       string     `json:"by"`                 // what beats: "run", the daemon, or "beat", called by cron, a timer or a person
+	LastLook time.Time  `json:"last_look,omitzero"` // the last look that reached a repository
+}
+
+// A Look is what one repository answered.
+type Look struct {
+	Repo     string   `json:"repo"`
+	Branch   string   `json:"branch,omitempty"`
+	Version  string   `json:"version,omitempty"`  // full id of what the tree shows now
+	Previous string   `json:"previous,omitempty"` // what it showed before, when it moved
+	Moved    bool     `json:"moved,omitempty"`
+	Files    int      `json:"files,omitempty"` // written and deleted
+	Bytes    int64    `json:"bytes,omitempty"` // received for the move
+	Ms       float64  `json:"ms"`
+	Notices  []string `json:"notices,omitempty"`
+	Trouble  string   `json:"trouble,omitempty"`
+}
+
+// Judged is the verdict on one item in one beat.
+type Judged struct {
+	Repo      string       `json:"repo"`
+	Item      string       `json:"item"`
+	Verdict   work.Verdict `json:"verdict"`
+	Why       string       `json:"why"`
+	Version   string       `json:"version"`              // the repository's, in this beat
+	Done      string       `json:"done,omitempty"`       // version of the last success
+	Watch     []string     `json:"watch,omitempty"`      // what it watches
+	WatchFrom string       `json:"watch_from"`           // work.yaml, override or default
+	Changed   []string     `json:"changed,omitempty"`    // watches that differ from the last success
+	Due       bool         `json:"due,omitempty"`        // it runs in this beat
+	Standing  string       `json:"standing,omitempty"`   // failing, wedged or waiting
+	Reason    string       `json:"reason,omitempty"`     // of the standing
+	Attempt   int          `json:"attempt,omitempty"`    // the try that is next or running
+	NotBefore *time.Time   `json:"not_before,omitempty"` // when it is tried again
+	Held      string       `json:"held,omitempty"`       // why a due item does not run
+}
+
+// InHand is the work that runs now.
+type InHand struct {
+	Repo    string    `json:"repo"`
+	Item    string    `json:"item"`
+	RunID   string    `json:"run_id"`
+	Version string    `json:"version"`
+	Attempt int       `json:"attempt"`
+	Started time.Time `json:"started"`
+	PID     int       `json:"pid"`               // of the shim
+	Adopted bool      `json:"adopted,omitempty"` // started by an earlier agent
+	Log     string    `json:"log,omitempty"`
+	Wedged  bool      `json:"wedged,omitempty"`  // the item was wedged when this run began, and is until it succeeds
+	Failing bool      `json:"failing,omitempty"` // it was failing
+	Before  string    `json:"before,omitempty"`  // why
+}
+
+// Name is repo:item.
+func (h *InHand) Name() string { return h.Repo + ":" + h.Item }
+
+// Started is work that began.
+type Started struct {
+	Repo    string    `json:"repo"`
+	Item    string    `json:"item"`
+	RunID   string    `json:"run_id"`
+	Version string    `json:"version"`
+	Attempt int       `json:"attempt"`
+	At      time.Time `json:"at"`
+	Error   string    `json:"error,omitempty"` // why it could not begin
+}
+
+// Ended is work that came to an end.
+type Ended struct {
+	Repo    string       `json:"repo"`
+	Item    string       `json:"item"`
+	RunID   string       `json:"run_id"`
+	Verdict work.Verdict `json:"verdict"`
+	Version string       `json:"version"`
+	Attempt int          `json:"attempt"`
+	At      time.Time    `json:"at"`
+	Seconds float64      `json:"seconds"`
+	Exit    int          `json:"exit"`
+	OK      bool         `json:"ok"`
+	Reason  string       `json:"reason,omitempty"` // the kind of end, a word of work.Reason; none = success
+	Detail  string       `json:"detail,omitempty"` // the end in words
+	Last    string       `json:"last_line,omitempty"`
+	Log     string       `json:"log,omitempty"`
+	Adopted bool         `json:"adopted,omitempty"`
+}
+
+// A Trouble is something that is wrong and does not stop the beat. It is said
+// once and then counted.
+type Trouble struct {
+	Key   string    `json:"key"` // what it is about: "look ops", "state files", ...
+	Text  string    `json:"text"`
+	Since time.Time `json:"since"`
+	Count int       `json:"count"` // beats in a row
+	said  time.Time
+}
+
+// Level is how loud a piece of news is.
+type Level int
+
+// From quiet to loud.
+const (
+	Info Level = iota
+	Notice
+	Warning
+	Critical
+)
+
+// News is one line worth a person's eye: a transition, work that began or
+// ended, a trouble that came or went.
+type News struct {
+	At    time.Time
+	Level Level
+	Text  string
+	Next  string // the command to run next; set for failures
+}
