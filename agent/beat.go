@@ -231,4 +231,3 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 	a.reason, a.blamed = why, who
 	a.tellSinks(ctx, now)
 }
-
