@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/addagent/addagent/node"
@@ -70,5 +71,6 @@ func blamed(s node.State, v Vitals) string {
 	for _, b := range bad {
 		names = append(names, b.Who)
 	}
+	slices.Sort(names) // who is in hand stands last in the vitals: that is no news either
 	return strings.Join(names, " ")
 }

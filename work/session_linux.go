@@ -65,7 +65,18 @@ func procPath(pid int, name string) string {
 }
 
 // processes lists those that wanted keeps. The dead that nobody buried yet (zombies) are left out: no signal reaches them, and they do nothing.
+//
+// That there is none must be seen twice. A look takes milliseconds: a process that was listed at its beginning may fork and end before its own line is read,
+// and its child, which came after the list, would be missed. To the second look the child is an old acquaintance.
 func processes(wanted func(process) bool) ([]process, error) {
+	found, err := lookAround(wanted)
+	if err == nil && len(found) == 0 {
+		found, err = lookAround(wanted)
+	}
+	return found, err
+}
+
+func lookAround(wanted func(process) bool) ([]process, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)

@@ -28,7 +28,8 @@ func (b *backoff) over(now time.Time) error {
 	if b.because == nil || !now.Before(b.until) {
 		return nil
 	}
-	return fmt.Errorf("left alone for %s more after: %w", b.until.Sub(now).Round(time.Second), b.because)
+	// In seconds always: but for the number it reads the same at every look, so it is said once.
+	return fmt.Errorf("%w (asked again in %d s)", b.because, int(b.until.Sub(now).Seconds())+1)
 }
 
 // learn takes in how asking ended.

@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"math/bits"
-	"os"
 	"strconv"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -61,26 +60,22 @@ const (
 
 // indexReader reads an index of version 2 as a stream.
 type indexReader struct {
-	f       *os.File
+	f       io.ReaderAt
 	in      *bufio.Reader
 	checked bool
 	sum     hash.Hash // of what was read, when checked
 	size    int64     // of the file
-	mtime   int64     // of the file, in nanoseconds: files changed since may have changed unseen
+	mtime   int64     // of the file, nanoseconds since 1970: what changed since then may have changed unseen
 	count   uint32
 	left    uint32
 	entry   indexEntry
 	last    []byte
 }
 
-// readIndex reads an index, which stays the caller's. A checked one is believed by nobody yet: paths, order and the sum
-// at the end of the file are looked at. Reading it for a second time needs no check.
-func readIndex(f *os.File, checked bool) (*indexReader, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	r := &indexReader{f: f, checked: checked, size: info.Size(), mtime: info.ModTime().UnixNano()}
+// readIndex reads an index of so many bytes, last written at mtime. A checked one is believed by nobody yet: paths, order
+// and the sum at its end are looked at. Reading it for a second time needs no check.
+func readIndex(f io.ReaderAt, size, mtime int64, checked bool) (*indexReader, error) {
+	r := &indexReader{f: f, checked: checked, size: size, mtime: mtime}
 	if r.size < 12+sha1.Size {
 		return nil, fmt.Errorf("%w: too short", errIndex)
 	}

@@ -16,13 +16,8 @@ import (
 )
 
 // readAll reads an index whole.
-func readAll(data []byte, tb testing.TB) ([]indexEntry, plumbing.Hash, error) {
-	f, err := os.CreateTemp(tb.TempDir(), "index")
-	must(tb, err)
-	defer f.Close()
-	_, err = f.Write(data)
-	must(tb, err)
-	r, err := readIndex(f, true)
+func readAll(data []byte) ([]indexEntry, plumbing.Hash, error) {
+	r, err := readIndex(bytes.NewReader(data), int64(len(data)), 0, true)
 	if err != nil {
 		return nil, plumbing.ZeroHash, err
 	}
@@ -71,7 +66,7 @@ func TestIndexReadsWhatGitWrites(t *testing.T) {
 	git("read-tree", tip)
 	data, err := os.ReadFile(filepath.Join(src.Dir, "index"))
 	must(t, err)
-	entries, tree, err := readAll(data, t)
+	entries, tree, err := readAll(data)
 	must(t, err)
 	if want := src.Git("rev-parse", tip+"^{tree}"); tree.String() != want || len(entries) != 43 {
 		t.Errorf("%d entries of tree %s, want 43 of %s", len(entries), tree, want)
@@ -88,7 +83,7 @@ func TestIndexReadsWhatGitWrites(t *testing.T) {
 	git("update-index", "--add", "--cacheinfo", "100644,"+src.Git("rev-parse", tip+":run")+",added")
 	data, err = os.ReadFile(filepath.Join(src.Dir, "index"))
 	must(t, err)
-	if _, _, err := readAll(data, t); !errors.Is(err, errIndex) {
+	if _, _, err := readAll(data); !errors.Is(err, errIndex) {
 		t.Errorf("a changed index: %v", err)
 	}
 	for _, version := range []string{"3", "4"} {
@@ -96,7 +91,7 @@ func TestIndexReadsWhatGitWrites(t *testing.T) {
 		git("update-index", "--skip-worktree", "run")
 		data, err = os.ReadFile(filepath.Join(src.Dir, "index"))
 		must(t, err)
-		if _, _, err := readAll(data, t); !errors.Is(err, errIndex) {
+		if _, _, err := readAll(data); !errors.Is(err, errIndex) {
 			t.Errorf("version %s: %v", version, err)
 		}
 	}
@@ -115,16 +110,16 @@ func sampleIndex(tb testing.TB) []byte {
 // TestIndexDamaged: no damage of a single bit or byte goes unnoticed, nothing hangs, nothing is believed.
 func TestIndexDamaged(t *testing.T) {
 	good := sampleIndex(t)
-	if _, _, err := readAll(good, t); err != nil {
+	if _, _, err := readAll(good); err != nil {
 		t.Fatal(err)
 	}
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 1 << (i % 8)
-		if _, _, err := readAll(bad, t); !errors.Is(err, errIndex) {
+		if _, _, err := readAll(bad); !errors.Is(err, errIndex) {
 			t.Errorf("byte %d flipped: %v", i, err)
 		}
-		if _, _, err := readAll(good[:i], t); !errors.Is(err, errIndex) {
+		if _, _, err := readAll(good[:i]); !errors.Is(err, errIndex) {
 			t.Errorf("cut at %d: %v", i, err)
 		}
 	}
@@ -133,7 +128,7 @@ func TestIndexDamaged(t *testing.T) {
 		for _, p := range paths {
 			entries = append(entries, indexEntry{path: []byte(p), mode: modeFile})
 		}
-		if _, _, err := readAll(writeAllEntries(t, entries, plumbing.NewHash("01")), t); !errors.Is(err, errIndex) {
+		if _, _, err := readAll(writeAllEntries(t, entries, plumbing.NewHash("01"))); !errors.Is(err, errIndex) {
 			t.Errorf("paths %q: %v", paths, err)
 		}
 	}
@@ -150,7 +145,7 @@ func FuzzIndex(f *testing.F) {
 	f.Add(good[:len(good)-20])
 	f.Add([]byte("DIRC\x00\x00\x00\x02\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		entries, tree, err := readAll(summedIndex(body), t)
+		entries, tree, err := readAll(summedIndex(body))
 		if err != nil {
 			if !errors.Is(err, errIndex) {
 				t.Fatalf("%v is no errIndex", err)
@@ -158,7 +153,7 @@ func FuzzIndex(f *testing.F) {
 			return
 		}
 		// what is believed can be written and reads the same
-		again, tree2, err := readAll(writeAllEntries(t, entries, tree), t)
+		again, tree2, err := readAll(writeAllEntries(t, entries, tree))
 		if err != nil || tree != tree2 || len(again) != len(entries) {
 			t.Fatalf("read again: %v", err)
 		}

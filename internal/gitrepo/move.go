@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,7 +82,7 @@ type mover struct {
 	was       plumbing.Hash // tree that was, zero when it cannot be read
 	is        plumbing.Hash // tree to be
 	index     *indexState   // nil: none, or none to be believed
-	indexFile *os.File
+	indexFile *indexFile
 	looked    bool // the files were compared with the index
 	resumed   bool // an earlier move did not end
 	count     int  // entries of the new index
@@ -154,8 +153,7 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 	if m.is, err = m.objects.treeOf(to); err != nil {
 		return err
 	}
-	m.indexFile, err = os.Open(filepath.Join(m.git, "index"))
-	if err == nil {
+	if m.indexFile, err = openIndex(filepath.Join(m.git, "index")); err == nil {
 		m.index, err = sweep(m.ctx, m.indexFile, m.dir, look, m.progress)
 	}
 	switch {
@@ -167,7 +165,7 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 			m.was = plumbing.ZeroHash
 		}
 		return nil
-	case !errors.Is(err, errIndex) && !errors.Is(err, fs.ErrNotExist):
+	case !errors.Is(err, errIndex):
 		return err
 	}
 	m.index = nil
@@ -183,7 +181,7 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 // tracked opens the files that were tracked before, once more from the start.
 func (m *mover) tracked() (tracked, error) {
 	if m.index != nil {
-		return readIndex(m.indexFile, false)
+		return m.indexFile.read(false)
 	}
 	return walkLeaves(m.objects, m.was)
 }
@@ -201,7 +199,7 @@ func (m *mover) differences(folder func([]byte, treeLines) error, visit func(cha
 			return err
 		}
 	}
-	old, err := readIndex(m.indexFile, false)
+	old, err := m.indexFile.read(false)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,11 @@ func (r *Repo) Ask(ctx context.Context) (Tip, error) {
 			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
 		}
 	}
-	r.wait.learn(err, time.Now())
+	now := time.Now()
+	r.wait.learn(err, now)
+	if held := r.wait.over(now); held != nil {
+		err = held
+	}
 	if err != nil {
 		return Tip{}, r.failed("ask", err)
 	}

@@ -103,11 +103,36 @@ func compareToString(a []byte, b string) int {
 	return 0
 }
 
+// indexFile is an open index. git replaces the file and never writes into it, so what was checked stays what it is.
+type indexFile struct {
+	*os.File
+	size, mtime int64
+}
+
+func openIndex(path string) (*indexFile, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", errIndex, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &indexFile{f, info.Size(), info.ModTime().UnixNano()}, nil
+}
+
+func (f *indexFile) read(checked bool) (*indexReader, error) {
+	return readIndex(f, f.size, f.mtime, checked)
+}
+
 // sweep reads the whole index and compares each file with it: by lstat, and by content only where lstat says that it
 // may have changed. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
 // looked at.
-func sweep(ctx context.Context, index *os.File, dir string, look bool, progress func()) (*indexState, error) {
-	r, err := readIndex(index, true)
+func sweep(ctx context.Context, index *indexFile, dir string, look bool, progress func()) (*indexState, error) {
+	r, err := index.read(true)
 	if err != nil {
 		return nil, err
 	}

@@ -69,11 +69,18 @@ func Redact(raw string) string {
 	return u.String()
 }
 
+// errNotHTTP stands for what net/http says by quoting the server, which may babble anew at each look: a trouble that stays
+// must keep its words.
+var errNotHTTP = errors.New("what answers there does not speak HTTP")
+
 // bare strips what net/http wraps around an error: the URL in it may hold a token.
 func bare(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	if strings.Contains(err.Error(), "malformed HTTP ") {
+		return errNotHTTP
 	}
 	return err
 }

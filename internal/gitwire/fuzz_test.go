@@ -10,7 +10,7 @@ import (
 const someID = "0123456789012345678901234567890123456789"
 
 func FuzzPktLine(f *testing.F) {
-	for _, s := range []string{"0000", "0001", "0002", "0003", "0004", "0005a", "fff0" + strings.Repeat("x", 65516), "fff1", "ffff", "00", "zzzz", "0008abcd0000"} {
+	for _, s := range []string{"0000", "0001", "0002", "0003", "0004", "0005a", "fff0x", "fff1", "ffff", "00", "zzzz", "0008abcd0000"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
