@@ -147,7 +147,10 @@ func beatLine(b agent.Beat) string {
 		parts = append(parts, "no repository to look at")
 	}
 	for _, l := range b.Looks {
-		part := l.Repo + " " + agent.Short(l.Version)
+		part := l.Repo
+		if l.Version != "" {
+			part += " " + agent.Short(l.Version)
+		}
 		if l.Trouble != "" {
 			part += " not reached"
 		}

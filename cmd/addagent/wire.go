@@ -239,10 +239,12 @@ func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (n
 func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
 	limits := gitrepo.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout}
 	c := newClones(filepath.Join(cfg.Home, "gitrepo"), len(cfg.Repos) == 0 || cfg.Discover, limits, "addagent/"+version)
-	for _, r := range cfg.Repos {
+	var problems []error
+	for i, r := range cfg.Repos {
 		branch, err := config.FillBranch(r.Branch, info.Fields)
 		if err != nil {
-			return nil, fmt.Errorf("repository %s: %w", r.Name, err)
+			key := fmt.Sprintf("repos[%d].branch", i)
+			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
 		}
 		c.add(r.Name, gitrepo.Source{
 			URL: r.URL, Branch: branch, Rewind: r.Rewind,
@@ -252,7 +254,17 @@ func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
 			},
 		})
 	}
-	return c, nil
+	return c, errors.Join(problems...)
+}
+
+// whereSet is the file and line, or the flag, that set a key.
+func whereSet(cfg *config.Config, key string) string {
+	for _, l := range cfg.Lines() {
+		if l.Key == key {
+			return l.From
+		}
+	}
+	return "config"
 }
 
 // account is who the scripts run as: whoever runs the agent.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // httpBackend is where Debian, Ubuntu and most others put git's own HTTP server program.
@@ -57,7 +58,7 @@ func Serve(tb testing.TB, root string, o ServerOptions) *Server {
 		if o.NoV2 {
 			r.Header.Del("Git-Protocol")
 		}
-		backend.ServeHTTP(w, r)
+		backend.ServeHTTP(&prompt{ResponseWriter: w, start: time.Now()}, r)
 	})
 	if o.Wrap != nil {
 		h = o.Wrap(h)
@@ -81,6 +82,21 @@ func Serve(tb testing.TB, root string, o ServerOptions) *Server {
 
 // Bytes returns how much went over the sockets so far, both ways.
 func (s *Server) Bytes() int64 { return s.Up.Load() + s.Down.Load() }
+
+// prompt passes on at once what git writes while a request takes long: while it prepares a pack, it says every five
+// seconds that it lives. Short answers stay in one piece, with a length.
+type prompt struct {
+	http.ResponseWriter
+	start time.Time
+}
+
+func (p *prompt) Write(b []byte) (int, error) {
+	n, err := p.ResponseWriter.Write(b)
+	if time.Since(p.start) > 2*time.Second {
+		_ = http.NewResponseController(p.ResponseWriter).Flush()
+	}
+	return n, err
+}
 
 type silent struct{}
 
