@@ -88,10 +88,7 @@ func (h *Hand) Start(j Judgement, s Standing, f Facts) (InHand, error) {
 		return at, err
 	}
 	h.lock = nil
-	at.Log = run.Log
-	if holder, held, err := ReadHolder(h.LockPath); err == nil && held {
-		at.PID = holder.PID
-	}
+	at.Log, at.PID = run.Log, run.PID
 	h.watch(run, at.Repo, at.Item)
 	return at, nil
 }
@@ -132,9 +129,9 @@ func (h *Hand) Found() (InHand, bool) {
 		return InHand{}, false
 	}
 	repo, item, _ := strings.Cut(run.Item, ":")
-	at := InHand{Repo: repo, Item: item, RunID: run.RunID}
+	at := InHand{Repo: repo, Item: item, RunID: run.RunID, PID: run.PID}
 	if holder, _, err := ReadHolder(h.LockPath); err == nil {
-		at.PID, at.Started = holder.PID, holder.Started
+		at.Started = holder.Started
 	}
 	if last := Peek(filepath.Join(h.Home, "gitrepo", repo), item).Last; last != nil && last.RunID == run.RunID {
 		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log

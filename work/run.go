@@ -25,6 +25,7 @@ type Program struct {
 type Run struct {
 	RunID string
 	Item  string // repository:item
+	PID   int    // of the shim
 	Log   string // the script's output; "" when adopted: the attempt in memory names it
 
 	lockPath string
@@ -59,10 +60,11 @@ func Start(l *Lock, o Order, p Program) (*Run, error) {
 	h := l.holder
 	h.Purpose, h.Item, h.RunID, h.Session = PurposeWork, o.Repo+":"+o.Item, o.Attempt.RunID, 0
 	if err = l.note(h); err == nil {
+		var pid int
 		var ended <-chan error
-		if ended, err = spawnShim(l, o, p); err == nil {
+		if pid, ended, err = spawnShim(l, o, p); err == nil {
 			_ = l.Close() // the shim holds it now; there is nothing to do about a copy that cannot be closed
-			return &Run{RunID: h.RunID, Item: h.Item, Log: log, lockPath: o.LockPath, ended: ended}, nil
+			return &Run{RunID: h.RunID, Item: h.Item, PID: pid, Log: log, lockPath: o.LockPath, ended: ended}, nil
 		}
 	}
 	err = fmt.Errorf("start shim: %w", plainly(err))
@@ -100,7 +102,7 @@ func Adopt(path string) (run *Run, ok bool, err error) {
 	if err != nil || !held || h.Purpose != PurposeWork {
 		return nil, false, err
 	}
-	return &Run{RunID: h.RunID, Item: h.Item, lockPath: path}, true, nil
+	return &Run{RunID: h.RunID, Item: h.Item, PID: h.PID, lockPath: path}, true, nil
 }
 
 // Wait returns when the shim has ended, and with it the run: Recall tells how it went. An attempt without an end means that the shim was killed: take the

@@ -13,7 +13,7 @@ import (
 // Work is done on Linux only: sessions are found through /proc. Elsewhere the package builds, judges and explains.
 var errLinuxOnly = errors.New("work runs on Linux only")
 
-func spawnShim(*Lock, Order, Program) (<-chan error, error) { return nil, errLinuxOnly }
+func spawnShim(*Lock, Order, Program) (int, <-chan error, error) { return 0, nil, errLinuxOnly }
 
 // Shim is the body of the hidden command `addagent work-shim`; on this system it only refuses.
 func Shim(context.Context) int {

@@ -19,15 +19,15 @@ const lockFD = 3
 
 // spawnShim starts the shim so that nothing of this process is needed afterwards: a session of its own (the agent's terminal, its ^C and its hangup do not
 // reach it), the order in memory instead of a pipe that somebody must go on writing to, its output straight into the log.
-func spawnShim(l *Lock, o Order, p Program) (<-chan error, error) {
+func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan error, err error) {
 	order, err := memoryFile("addagent-order", o)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer order.Close()
 	log, err := os.OpenFile(o.Attempt.Log, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer log.Close()
 	if p.Path == "" {
@@ -43,14 +43,14 @@ func spawnShim(l *Lock, o Order, p Program) (<-chan error, error) {
 	cmd.ExtraFiles = []*os.File{l.File()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	ended := make(chan error, 1)
 	go func() {
 		ended <- cmd.Wait()
 		close(ended)
 	}()
-	return ended, nil
+	return cmd.Process.Pid, ended, nil
 }
 
 // memoryFile is a file without a name or a disk that holds v as JSON, to be read from its beginning.

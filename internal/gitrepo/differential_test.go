@@ -80,8 +80,7 @@ func newDuel(t *testing.T, seed uint64, bitmap bool) *duel {
 		dir: filepath.Join(root, "ours"), git: filepath.Join(root, "git"), mine: map[string]string{}}
 	d.ours = New("r", d.dir, Source{URL: server.URL + "/r.git", Branch: "main", Agent: "test"}, Limits{})
 	t.Cleanup(func() { must(t, d.ours.Close()) })
-	d.past = append(d.past, snapshot{files: map[string]planned{}})
-	d.commit(nil, 12)
+	d.commit(nil, map[string]planned{}, 12)
 	gittest.Git(t, root, "clone", "-q", server.URL+"/r.git", d.git)
 	return d
 }
@@ -109,6 +108,7 @@ func (d *duel) step(n int) {
 	}
 	if d.bitmap && n%5 == 0 {
 		d.src.Git("repack", "-adbq")
+		d.forget()
 	}
 	sight, err := d.ours.Look(d.t.Context(), nil)
 	if err != nil {
@@ -213,20 +213,19 @@ func (d *duel) history() {
 	tip := d.now()
 	switch k := d.r.IntN(20); {
 	case k < 9:
-		d.commit([]string{tip.id}, 1+d.r.IntN(6))
+		d.commit([]string{tip.id}, tip.files, 1+d.r.IntN(6))
 	case k < 11: // several in one push
 		for range 2 + d.r.IntN(3) {
-			d.commit([]string{d.now().id}, 1+d.r.IntN(3))
+			d.commit([]string{d.now().id}, d.now().files, 1+d.r.IntN(3))
 		}
 	case k == 11:
-		d.commit([]string{tip.id}, 0)
+		d.commit([]string{tip.id}, tip.files, 0)
 	case k == 12: // unrelated
-		d.past = append(d.past, snapshot{files: map[string]planned{}})
-		d.commit(nil, 3+d.r.IntN(8))
+		d.commit(nil, map[string]planned{}, 3+d.r.IntN(8))
 	case k < 15: // moved back
-		old := d.past[1+d.r.IntN(len(d.past)-1)]
+		old := d.past[d.r.IntN(len(d.past))]
 		if old.id == tip.id {
-			d.commit([]string{tip.id}, 1)
+			d.commit([]string{tip.id}, tip.files, 1)
 			return
 		}
 		d.tell("  moved back to %s", old.id)
@@ -234,33 +233,44 @@ func (d *duel) history() {
 		d.past = append(d.past, old)
 	case k < 17: // rewritten
 		if parent, err := gittest.TryGit(d.src.Dir, nil, "rev-parse", "-q", "--verify", tip.id+"^"); err == nil {
-			d.commit([]string{parent}, 2)
+			d.commit([]string{parent}, tip.files, 2)
 			return
 		}
-		d.commit([]string{tip.id}, 2)
+		d.commit([]string{tip.id}, tip.files, 2)
 	default: // merge of an old branch
-		old := d.past[1+d.r.IntN(len(d.past)-1)]
-		d.past = append(d.past, old)
-		d.commit([]string{old.id}, 1+d.r.IntN(3))
-		side := d.now()
-		merged := maps.Clone(tip.files)
-		d.past = append(d.past, snapshot{tip.id, merged})
-		d.commit([]string{tip.id, side.id}, 1+d.r.IntN(3))
+		old := d.past[d.r.IntN(len(d.past))]
+		d.commit([]string{old.id}, old.files, 1+d.r.IntN(3))
+		d.commit([]string{tip.id, d.now().id}, tip.files, 1+d.r.IntN(3))
 	}
 	if d.r.IntN(8) == 0 {
 		d.tell("  server collects garbage")
 		d.src.Git("-c", "gc.pruneExpire=now", "gc", "-q", "--prune=now")
-		d.past = slices.DeleteFunc(d.past, func(s snapshot) bool {
-			_, err := gittest.TryGit(d.src.Dir, nil, "cat-file", "-e", s.id)
-			return s.id != "" && err != nil
-		})
+		d.forget()
 	}
+}
+
+// forget drops the commits that the server does not have any more.
+func (d *duel) forget() {
+	var ask strings.Builder
+	for _, s := range d.past {
+		fmt.Fprintln(&ask, s.id)
+	}
+	out, err := gittest.TryGit(d.src.Dir, []byte(ask.String()), "cat-file", "--batch-check")
+	must(d.t, err)
+	lines := strings.Split(out, "\n")
+	var left []snapshot
+	for i, s := range d.past {
+		if strings.Contains(lines[i], " commit ") {
+			left = append(left, s)
+		}
+	}
+	d.past = left
 }
 
 // commit makes a commit of random changes on the files of the latest snapshot. fast-import starts from the tree of the
 // first parent, so what the model says is written over it, whole.
-func (d *duel) commit(parents []string, changes int) {
-	files := maps.Clone(d.now().files)
+func (d *duel) commit(parents []string, files map[string]planned, changes int) {
+	files = maps.Clone(files)
 	for range changes {
 		d.change(files)
 	}
