@@ -167,7 +167,7 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 			ran += ", no end recorded yet"
 		}
 		row("ran", "%s", ran)
-		if s.Ended != nil && !s.Ended.OK && s.Ended.Last != "" {
+		if s.Ended != nil && s.Ended.RunID == s.Started.RunID && !s.Ended.OK && s.Ended.Last != "" {
 			row("it said", "%s", oneLine(s.Ended.Last))
 		}
 		row("log", "%s", filepath.Join(work.LogDir(filepath.Join(home, "log", "work"), s.Repo, s.Item), "latest.log"))
@@ -236,6 +236,12 @@ func readStories(home string) ([]*story, *agent.Beat, error) {
 	if last == nil {
 		return nil, nil, nil
 	}
+	// Work that ended since the last record stands in beat.json already. One that
+	// is damaged tells nothing new.
+	if b, err := readBeat(home); err == nil && b != nil && b.Seq == last.Seq && b.PID == last.PID {
+		last = b
+		tellStories(all, b)
+	}
 	var out []*story
 	for _, j := range last.Items {
 		s := all[j.Repo+":"+j.Item]
@@ -260,10 +266,10 @@ func tellStories(all map[string]*story, b *agent.Beat) {
 	}
 	for _, j := range b.Items {
 		s := get(j.Repo, j.Item)
-		if s.Now.Verdict == j.Verdict && s.Now.Version == j.Version && s.Now.Why == j.Why {
-			s.Beats++
-		} else {
+		if s.Now.Verdict != j.Verdict || s.Now.Version != j.Version || s.Now.Why != j.Why {
 			s.Beats, s.First = 1, b.Start
+		} else if !s.At.Equal(b.Start) { // else it is the same beat once more, with what ended since
+			s.Beats++
 		}
 		s.Now, s.At = j, b.Start
 		if j.Due {

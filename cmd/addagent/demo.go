@@ -273,7 +273,8 @@ func (d *demo) done(b *agent.Beat) bool {
 
 func (d *demo) verdict(v string) func(*agent.Beat) bool {
 	return func(b *agent.Beat) bool {
-		return len(b.Items) == 1 && string(b.Items[0].Verdict) == v && b.Items[0].Version == d.last && b.InHand == nil
+		quiet := b.InHand == nil && len(b.Started)+len(b.Ended) == 0
+		return quiet && len(b.Items) == 1 && string(b.Items[0].Verdict) == v && b.Items[0].Version == d.last
 	}
 }
 
