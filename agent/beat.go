@@ -39,18 +39,17 @@ func (a *Agent) begin(now time.Time) Beat {
 // no script may see its tree move.
 func (a *Agent) look(ctx context.Context, b *Beat) {
 	if a.inHand != nil {
+		a.stillWrong("look ")
 		return
 	}
 	asked := a.supervised(ctx, func(func()) []Look { return a.Clones.Ask(ctx) })
 	if ctx.Err() != nil {
 		return
 	}
-	if anyMoved(asked) && !a.take() {
-		// Somebody else's work runs in these trees: they stay as they are.
-		b.Looks, a.looks = unmoved(asked), unmoved(asked)
-		return
+	looks := unmoved(asked) // as long as somebody else's work runs in these trees
+	if !anyMoved(asked) || a.take() {
+		looks = a.supervised(ctx, func(progress func()) []Look { return a.Clones.Move(ctx, asked, progress) })
 	}
-	looks := a.supervised(ctx, func(progress func()) []Look { return a.Clones.Move(ctx, asked, progress) })
 	for _, l := range looks {
 		if l.Trouble != "" {
 			a.trouble("look "+l.Repo, l.Trouble)
@@ -97,6 +96,7 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func()) []Loo
 // judge. What an earlier shim left unfinished is ended first.
 func (a *Agent) decide(b *Beat) {
 	if a.inHand != nil && len(a.findings.Judgements) > 0 {
+		a.stillWrong("items ")
 		return // the trees stand still, and the work in hand is judged when it has ended
 	}
 	a.judge(b.Start)
@@ -179,7 +179,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 func (a *Agent) report(ctx context.Context, b *Beat) {
 	var news []News
 	a.tell(ctx, b.Start)
-	a.troubles, news = foldTroubles(a.troubles, a.wrong, b.Start)
+	a.troubles, news = foldTroubles(a.troubles, a.wrong, time.Now().UTC())
 	for _, n := range news {
 		a.Say(n)
 	}

@@ -225,6 +225,16 @@ func (a *Agent) trouble(key, text string) {
 	a.wrong = append(a.wrong, Trouble{Key: key, Text: text})
 }
 
+// stillWrong carries over the troubles of a kind that this beat does not look
+// at: that they are over is what nobody knows.
+func (a *Agent) stillWrong(kind string) {
+	for key, t := range a.troubles {
+		if strings.HasPrefix(key, kind) {
+			a.trouble(key, t.Text)
+		}
+	}
+}
+
 // wrongNow says a trouble that came up after the beat's troubles were folded.
 func (a *Agent) wrongNow(key, text string, at time.Time) {
 	if old, known := a.troubles[key]; known && sameTrouble(old.Text, text) && at.Sub(old.said) < sayAgain {

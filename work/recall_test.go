@@ -114,8 +114,8 @@ func TestRecallOddFiles(t *testing.T) {
 }
 
 func TestRecallOfWhatCannotBeReadStays(t *testing.T) {
-	if os.Getuid() == 0 {
-		t.Skip("root reads everything")
+	if os.Getuid() == 0 && again(t, nobody()) { // root reads everything
+		return
 	}
 	repo := t.TempDir()
 	path := filepath.Join(MemoryDir(repo, "root"), versionFile)

@@ -263,12 +263,15 @@ func TestRecordEndWithoutItsFiles(t *testing.T) {
 	}
 }
 
-// A file system of its own, of so many bytes; skipped where that may not be made.
+// A file system of its own, of so many bytes. "" means that the test ran in a child that may make one: the caller returns.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := mountSmall(dir, size); err != nil {
-		t.Skipf("no small file system here: %v", err)
+		if errors.Is(err, syscall.EPERM) && again(t, ownNamespace()) {
+			return ""
+		}
+		t.Fatalf("no small file system here: %v", err)
 	}
 	t.Cleanup(func() { _ = unmount(dir) })
 	return dir
@@ -291,6 +294,9 @@ func fill(t *testing.T, dir string) {
 
 func TestFullDiskPromisesNothing(t *testing.T) {
 	repo := smallDisk(t, "256k")
+	if repo == "" {
+		return
+	}
 	dir, a := begun(t, repo)
 	if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 		t.Fatal(err)
@@ -317,6 +323,9 @@ func TestFullDiskPromisesNothing(t *testing.T) {
 func TestFullDiskForgetsNoResult(t *testing.T) {
 	for _, reason := range []Reason{"", ReasonExit} {
 		repo := smallDisk(t, "256k")
+		if repo == "" {
+			return
+		}
 		dir, a := begun(t, repo)
 		fill(t, repo)
 		a = a.End(reason, 0, strings.Repeat("x", 300), strings.Repeat("y", 300), noon)

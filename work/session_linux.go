@@ -65,18 +65,7 @@ func procPath(pid int, name string) string {
 }
 
 // processes lists those that wanted keeps. The dead that nobody buried yet (zombies) are left out: no signal reaches them, and they do nothing.
-//
-// That there is none must be seen twice. A look takes milliseconds: a process that was listed at its beginning may fork and end before its own line is read,
-// and its child, which came after the list, would be missed. To the second look the child is an old acquaintance.
 func processes(wanted func(process) bool) ([]process, error) {
-	found, err := lookAround(wanted)
-	if err == nil && len(found) == 0 {
-		found, err = lookAround(wanted)
-	}
-	return found, err
-}
-
-func lookAround(wanted func(process) bool) ([]process, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -104,6 +93,15 @@ func lookAround(wanted func(process) bool) ([]process, error) {
 // a session from outside: its processes are descendants of its first.
 func inSession(session int) func(process) bool {
 	return func(p process) bool { return p.Session == session }
+}
+
+// sessionOf lists a session. Nothing found is looked at twice: a child can get a number that the look has passed, of a parent that ends before it is reached.
+func sessionOf(session int) ([]process, error) {
+	found, err := processes(inSession(session))
+	if err == nil && len(found) == 0 {
+		return processes(inSession(session))
+	}
+	return found, err
 }
 
 // signal sends s to exactly this process: through a pidfd where the kernel has them, looked at once more after it was opened, so that a number that was

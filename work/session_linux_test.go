@@ -81,7 +81,7 @@ func TestEndsWhatForksAway(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	must(t, cmd.Start())
 	defer cmd.Wait()
-	list := func() ([]process, error) { return processes(inSession(cmd.Process.Pid)) }
+	list := func() ([]process, error) { return sessionOf(cmd.Process.Pid) }
 	eventually(t, "children", func() bool { left, err := list(); return err == nil && len(left) > 5 })
 	ended, stuck, err := endProcesses(list, 50*time.Millisecond)
 	if err != nil || len(stuck) > 0 || len(ended) < 5 {

@@ -44,7 +44,9 @@ func shim(ctx context.Context, stdin io.Reader) error {
 	if err != nil {
 		return err
 	}
-	// The lock is closed by the end of the process and not before: a result that is being written belongs under it.
+	// The lock is closed by the end of the process and not before: a result that is being written belongs under it. Without this the garbage collector would
+	// close the file as soon as nobody of ours needs it any more, and the lock would be free while the script runs.
+	defer runtime.KeepAlive(lock)
 	unix.Umask(0o022)
 	e, last := o.supervise(ctx, lock)
 	return RecordEnd(o.memoryDir(), o.Attempt.End(e.reason, e.exit, e.detail, last, time.Now()))
@@ -155,7 +157,7 @@ func (o Order) execute(ctx context.Context, lock *Lock, out *output) ending {
 	if err := lock.note(h); err != nil {
 		out.say("%v", err) // only a sweep after a kill of this process would miss it
 	}
-	list := func() ([]process, error) { return processes(inSession(session)) }
+	list := func() ([]process, error) { return sessionOf(session) }
 
 	var deadline <-chan time.Time
 	if o.Timeout > 0 {

@@ -90,26 +90,30 @@ func leftOf(a Attempt, h Holder) func() ([]process, error) {
 	if h.RunID == a.RunID {
 		session = h.Session
 	}
+	// The shim notes the session as soon as there is one: that it has not means that it was killed in that very moment.
+	justBegun := h.RunID == a.RunID && h.Session == 0
 	return func() ([]process, error) {
 		if a.RunID == "" {
 			return nil, nil
 		}
 		if !proven {
 			var err error
-			if session, err = provenSession(session, runEntry(a.RunID)); err != nil || session == 0 {
+			if session, err = provenSession(session, justBegun, runEntry(a.RunID)); err != nil || session == 0 {
 				return nil, err
 			}
 			proven = true
 		}
-		return processes(inSession(session))
+		return sessionOf(session)
 	}
 }
 
 // proofTries is how often, endPoll apart, a session is looked at that shows no environment to know it by: an exec takes a millisecond, on a busy machine more.
 const proofTries = 50
 
-// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it.
-func provenSession(session int, entry string) (int, error) {
+// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it. When the number of the session is not known
+// (0), its leader must still live, else it may be one that the script made on purpose; a script that had just begun when its shim was killed, and was told to
+// die then, has made none, but its first child may have outlived it.
+func provenSession(session int, justBegun bool, entry string) (int, error) {
 	tick := time.NewTicker(endPoll)
 	defer tick.Stop()
 	for try := 1; ; try++ {
@@ -135,12 +139,12 @@ func provenSession(session int, entry string) (int, error) {
 		}
 		if len(ours) > 0 {
 			oldest := slices.MinFunc(ours, func(a, b process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
-			if session == 0 && oldest.PID != oldest.Session {
+			if session == 0 && !justBegun && oldest.PID != oldest.Session {
 				return 0, nil
 			}
 			return oldest.Session, nil
 		}
-		if !unsure || try == proofTries {
+		if try > 1 && !unsure || try == proofTries { // nothing found is looked at twice, see sessionOf
 			return 0, nil
 		}
 		<-tick.C

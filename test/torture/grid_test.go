@@ -171,16 +171,16 @@ func (g *grid) run(args ...string) (code int, stdout, stderr string) {
 // until waits for a condition.
 func (g *grid) until(what string, ok func() bool) {
 	g.t.Helper()
-	if !g.within(patience, ok) {
+	if !within(patience, 20*time.Millisecond, ok) {
 		g.t.Fatalf("waited %v in vain for %s", patience, what)
 	}
 }
 
-// within tells whether a condition comes true in time.
-func (g *grid) within(d time.Duration, ok func() bool) bool {
+// within tells whether a condition comes true in time; it is looked at every so often.
+func within(d, every time.Duration, ok func() bool) bool {
 	deadline := time.NewTimer(d)
 	defer deadline.Stop()
-	look := time.NewTicker(10 * time.Millisecond)
+	look := time.NewTicker(every)
 	defer look.Stop()
 	for {
 		if ok() {

@@ -128,7 +128,7 @@ func (g *grid) strike(victim string, r *rand.Rand) int {
 		return 1
 	case "shim", "agent and shim":
 		var s running
-		if !g.within(3*time.Second, func() (found bool) { s, found = g.shim(); return found }) {
+		if !within(3*time.Second, time.Millisecond, func() (found bool) { s, found = g.shim(); return found }) {
 			return 0
 		}
 		pause(moment)
@@ -139,7 +139,7 @@ func (g *grid) strike(victim string, r *rand.Rand) int {
 	}
 	// The script's session, whatever of it there is.
 	var all []running
-	if !g.within(3*time.Second, func() bool { all = g.scripts(); return len(all) > 0 }) {
+	if !within(3*time.Second, time.Millisecond, func() bool { all = g.scripts(); return len(all) > 0 }) {
 		return 0
 	}
 	pause(moment)

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package work
+
+import (
+	"syscall"
+	"testing"
+)
+
+func again(*testing.T, *syscall.SysProcAttr) bool { return false }
+func ownNamespace() *syscall.SysProcAttr          { return nil }
+func nobody() *syscall.SysProcAttr                { return nil }
