@@ -52,7 +52,11 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 	}
 	for _, l := range looks {
 		if l.Trouble != "" {
-			a.trouble("look "+l.Repo, l.Trouble)
+			key := "look " + l.Repo
+			if l.DiskFull {
+				key += diskFull
+			}
+			a.trouble(key, l.Trouble)
 		} else {
 			a.lastGood = b.Start
 		}

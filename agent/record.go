@@ -44,6 +44,7 @@ type Look struct {
 	Ms       float64  `json:"ms"`
 	Notices  []string `json:"notices,omitempty"`
 	Trouble  string   `json:"trouble,omitempty"`
+	DiskFull bool     `json:"disk_full,omitempty"` // that is the trouble: the node is failing until there is room
 }
 
 // Judged is the verdict on one item in one beat.

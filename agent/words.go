@@ -16,10 +16,15 @@ import (
 const diskFull = " (disk)"
 
 func diskFullIf(err error) string {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) {
+	if DiskFull(err) {
 		return diskFull
 	}
 	return ""
+}
+
+// DiskFull tells whether an error comes from a disk that takes nothing more.
+func DiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
 func anyMoved(looks []Look) bool {

@@ -101,7 +101,7 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) 
 		}
 		if err != nil {
 			l.Moved, l.Version, l.Previous = false, "", ""
-			l.Trouble = fmt.Sprintf("pull %s: %v", r.name, err)
+			l.Trouble, l.DiskFull = fmt.Sprintf("pull %s: %v", r.name, err), agent.DiskFull(err)
 			if here, whole, err := r.repo.Applied(); err == nil && whole {
 				l.Branch, l.Version = here.Branch, here.ID
 			}

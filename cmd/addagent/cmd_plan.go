@@ -42,6 +42,7 @@ type planned struct {
 	Looks    []agent.Look   `json:"looks"`
 	Items    []agent.Judged `json:"items"`
 	Held     []string       `json:"held,omitempty"`
+	InHand   string         `json:"in_hand,omitempty"` // repo:item of the work that runs now
 	Problems []string       `json:"problems,omitempty"`
 	Due      int            `json:"due"`
 }
@@ -78,8 +79,14 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	for _, h := range f.Holds {
 		out.Held = append(out.Held, h.String())
 	}
+	if h, held, err := work.ReadHolder(workLock(cfg)); err == nil && held && h.Purpose == work.PurposeWork {
+		out.InHand = h.Item
+	}
 	for _, j := range f.Judgements {
 		d := agent.Describe(j, work.Stand(j, rules, now))
+		if out.InHand == j.Item.Repo+":"+j.Item.Name {
+			d.Due = false // it is being done; what comes after it the next plan tells
+		}
 		if d.Due {
 			out.Due++
 		}
@@ -119,6 +126,8 @@ func (p *process) printPlan(out planned, now time.Time) {
 	for _, i := range out.Items {
 		what := "would not run"
 		switch {
+		case out.InHand == i.Repo+":"+i.Item:
+			what = "runs now"
 		case i.Due && len(out.Held) > 0:
 			what = "held"
 		case i.Due:

@@ -135,7 +135,7 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 	head := string(s.Now.Verdict)
 	switch {
 	case s.InHand != nil:
-		head += fmt.Sprintf(", working for %s", agent.For(now.Sub(s.InHand.Started)))
+		head += fmt.Sprintf(", working for %s", agent.For(now.Sub(s.InHand.Started).Round(time.Second)))
 	case s.Now.Standing != "":
 		head = s.Now.Standing
 	}
@@ -208,9 +208,9 @@ func when(t, now time.Time) string {
 	at := t.UTC().Format(layout)
 	switch d := now.Sub(t); {
 	case d >= time.Second:
-		return at + " (" + agent.For(d.Truncate(time.Second)) + " ago)"
+		return at + " (" + agent.For(d.Round(time.Second)) + " ago)"
 	case d <= -time.Second:
-		return at + " (in " + agent.For((-d).Truncate(time.Second)) + ")"
+		return at + " (in " + agent.For((-d).Round(time.Second)) + ")"
 	}
 	return at + " (now)"
 }
