@@ -110,10 +110,10 @@ type Agent struct {
 	started   []Started
 	ended     []Ended
 	troubles  map[string]Trouble
-	wrong     []Trouble // collected in this beat
-	full      string    // why the last state or beat could not be written down
-	failing   time.Time // since when it was failing before the work that runs; zero = it was not
-	lastGood  time.Time // last look that reached a repository
+	wrong     []Trouble         // collected in this beat
+	unwritten map[string]string // what could not be written down the last time, and why
+	failing   time.Time         // since when it was failing before the work that runs; zero = it was not
+	lastGood  time.Time         // last look that reached a repository
 	begun     time.Time
 	last      Beat // as last recorded
 	setUp     bool // setup and initdone were said
@@ -121,7 +121,7 @@ type Agent struct {
 
 // New makes an agent; nothing happens before Run or Once.
 func New(c Config) *Agent {
-	return &Agent{Config: c, troubles: map[string]Trouble{}, firstDue: map[string]time.Time{}, startFail: map[string]string{}}
+	return &Agent{Config: c, troubles: map[string]Trouble{}, unwritten: map[string]string{}, firstDue: map[string]time.Time{}, startFail: map[string]string{}}
 }
 
 // splay is how long the very first beat waits at most, so that a hundred
@@ -230,7 +230,7 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 	a.tell(ctx, now)
 	if a.last.Seq > 0 {
 		// The journal has one record a beat; who asks for the status now shall see what is now.
-		a.wrote(a.Memory.Show(a.snapshot(a.last)), now)
+		a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
 	}
 }
 

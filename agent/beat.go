@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -202,7 +201,8 @@ func (a *Agent) record(end time.Time, b Beat) Beat {
 	b.Next = a.Schedule.Next(end).UTC()
 	b = a.snapshot(b)
 	a.started, a.ended = nil, nil
-	a.wrote(errors.Join(a.Memory.Show(b), a.Memory.Append(b)), end)
+	a.wrote("beat", a.Memory.Show(b), end)
+	a.wrote("journal", a.Memory.Append(b), end)
 	a.last = b
 	return b
 }
@@ -230,7 +230,7 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 		fallthrough
 	default:
 		// Nothing new to write, unless somebody edited or removed the files.
-		a.wrote(a.Memory.State(s, now), now)
+		a.wrote("state", a.Memory.State(s, now), now)
 	}
 	a.reason, a.blamed = why, who
 	a.tellSinks(ctx, now)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,8 +45,8 @@ func (a *Agent) vitals(now time.Time) Vitals {
 			v.Doing = h.Name()
 		}
 	}
-	if a.full != "" {
-		v.Failing = append(v.Failing, Bad{"node", a.full})
+	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.unwritten))) {
+		v.Failing = append(v.Failing, Bad{"node", why})
 	}
 	for _, t := range a.wrong {
 		if strings.HasSuffix(t.Key, diskFull) {
@@ -128,7 +130,7 @@ func (a *Agent) take() bool {
 func (a *Agent) to(s node.State, why string, now time.Time) {
 	from, was := a.state, a.since
 	a.state, a.reason, a.since = s, why, now
-	a.wrote(a.Memory.State(s, now), now)
+	a.wrote("state", a.Memory.State(s, now), now)
 	quiet := s == node.Idle && (from == node.Presetup || from == node.InitDone)
 	switch {
 	case from == node.Failing && s == node.Working:
@@ -208,15 +210,20 @@ func (a *Agent) facts() work.Facts {
 		Deployment: a.info.Deployment, State: string(a.state), Fields: a.info.Fields}
 }
 
-// wrote takes note of how writing down the state or the beat went. A node that
-// cannot do that is failing, until it can.
-func (a *Agent) wrote(err error, at time.Time) {
-	switch {
-	case err == nil:
-		a.full = ""
-	case a.full == "" || !sameTrouble(a.full, err.Error()):
-		a.full = err.Error()
-		a.Say(News{At: at, Level: Warning, Text: a.full})
+// wrote takes note of how writing something down went. A node that cannot do
+// that is failing, until it can.
+func (a *Agent) wrote(what string, err error, at time.Time) {
+	if err == nil {
+		delete(a.unwritten, what)
+		return
+	}
+	said := false
+	for _, why := range a.unwritten {
+		said = said || sameTrouble(why, err.Error())
+	}
+	a.unwritten[what] = err.Error()
+	if !said {
+		a.Say(News{At: at, Level: Warning, Text: err.Error()})
 	}
 }
 

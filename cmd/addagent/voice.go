@@ -46,7 +46,7 @@ func newVoice(o voiceOptions) *voice {
 	}
 	if o.file != "" {
 		v.file = &lumberjack.Logger{Filename: o.file, MaxSize: o.maxMB, MaxBackups: o.keep}
-		v.outs = append(v.outs, zerolog.New(form(v.file, o.json, false)))
+		v.outs = append(v.outs, zerolog.New(form(lenient{v.file}, o.json, false)))
 	}
 	if o.screen != nil {
 		v.outs = append(v.outs, zerolog.New(form(o.screen, o.json, o.journal)))
@@ -77,6 +77,15 @@ func form(w io.Writer, asJSON, journal bool) io.Writer {
 	}
 	c.FormatMessage = func(m any) string { return fmt.Sprint(m) }
 	return squeeze{c}
+}
+
+// lenient loses lines when the disk is full: that it is full is said elsewhere,
+// and zerolog would complain about each line.
+type lenient struct{ io.Writer }
+
+func (l lenient) Write(p []byte) (int, error) {
+	_, _ = l.Writer.Write(p)
+	return len(p), nil
 }
 
 // squeeze drops the blank that zerolog leaves where a part is empty.

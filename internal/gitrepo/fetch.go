@@ -42,9 +42,15 @@ func (r *Repo) apply(w *watch, tip Tip) (Sight, error) {
 	if !found.exists || found.reason != "" {
 		return r.rebuild(w, tip, found)
 	}
+	if found.reason, err = tidyPacks(r.gitDir()); err != nil {
+		return Sight{}, err
+	}
+	if found.reason != "" {
+		return r.rebuild(w, tip, found)
+	}
 	s, err := r.step(w, tip, found)
 	if errors.Is(err, errMissingObject) {
-		found.reason = err.Error()
+		found.reason = "it is damaged: " + err.Error()
 		return r.rebuild(w, tip, found)
 	}
 	return s, err
@@ -86,7 +92,7 @@ func (r *Repo) step(w *watch, tip Tip, found clone) (Sight, error) {
 		return s, err
 	}
 	r.fold(w, &s, to)
-	return s, nil
+	return s, adopt(r.gitDir())
 }
 
 func (s *Sight) add(m moved) {
@@ -142,7 +148,8 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base fun
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	got, err := receive(w.ctx, pack, receiving{parent: parent, base: base, step: w.advance})
+	want, _ := idOf(f.Want)
+	got, err := receive(w.ctx, pack, receiving{want: want, parent: parent, base: base, step: w.advance})
 	// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
 	_ = pack.Close()
 	return got, err
@@ -192,6 +199,32 @@ func (r *Repo) clean() error {
 		removeAll(r.dir, rebuildPrefix),
 		removeAll(r.dir, replacedPrefix),
 	)
+}
+
+// tidyPacks finds a pack that is gone while its index is still there, and returns why the clone is damaged then. A pack
+// without an index is what a killed process leaves, between the two steps of putting one there or taking it away.
+func tidyPacks(gitDir string) (damage string, err error) {
+	dir := filepath.Join(gitDir, "objects", "pack")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "it has no folder of packs", nil
+	}
+	there := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		there[e.Name()] = true
+	}
+	ours := made(gitDir)
+	for name := range there {
+		if stem, ok := strings.CutSuffix(name, ".idx"); ok && !there[stem+".pack"] {
+			return "its " + stem + ".pack is gone", nil
+		}
+		if stem, ok := strings.CutSuffix(name, ".pack"); ok && !there[stem+".idx"] && ours {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				return "", fmt.Errorf("remove what was left behind: %w", err)
+			}
+		}
+	}
+	return "", nil
 }
 
 func removeAll(dir, prefix string) error {

@@ -19,7 +19,7 @@ const maxPacks = 50
 // A clone that a person made has other branches too; it is left to git's own housekeeping.
 func (r *Repo) fold(w *watch, s *Sight, at plumbing.Hash) {
 	entries, err := os.ReadDir(r.gitDir() + "/objects/pack")
-	if err != nil || len(entries) <= 2*maxPacks || !ours(r.gitDir()) {
+	if err != nil || len(entries) <= 2*maxPacks || !made(r.gitDir()) {
 		return
 	}
 	if err := foldPacks(w.ctx, r.gitDir(), at, w.advance); err != nil {

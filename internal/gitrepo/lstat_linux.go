@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -48,6 +49,18 @@ func stateOfStat(st *syscall.Stat_t) fileState {
 func renameInto(from *folder, name string, to *folder, target string) error {
 	if err := unix.Renameat(from.fd, name, to.fd, target); err != nil {
 		return fmt.Errorf("rename to %s: %w", showPath([]byte(target)), err)
+	}
+	return nil
+}
+
+// exchangeInto swaps two files in one step. errors.ErrUnsupported: the filesystem cannot do that.
+func exchangeInto(from *folder, name string, to *folder, target string) error {
+	err := unix.Renameat2(from.fd, name, to.fd, target, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return errors.ErrUnsupported
+	}
+	if err != nil {
+		return fmt.Errorf("swap with %s: %w", showPath([]byte(target)), err)
 	}
 	return nil
 }

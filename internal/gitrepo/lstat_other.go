@@ -3,6 +3,7 @@
 package gitrepo
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,6 +20,9 @@ func renameInto(from *folder, name string, to *folder, target string) error {
 	}
 	return nil
 }
+
+// exchangeInto swaps two files in one step, which cannot be done here.
+func exchangeInto(*folder, string, *folder, string) error { return errors.ErrUnsupported }
 
 // syncFilesystem asks for the folder itself only: there is no call for a whole filesystem.
 func syncFilesystem(in *folder) error { return in.dir.Sync() }

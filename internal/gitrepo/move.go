@@ -79,6 +79,10 @@ type mover struct {
 	content []byte // of the file in hand
 	serial  int
 
+	held        []string // names in temp of files that were replaced
+	heldBytes   int64    // that they have, about
+	plainRename bool     // the filesystem cannot exchange files
+
 	was       plumbing.Hash // tree that was, zero when it cannot be read
 	is        plumbing.Hash // tree to be
 	index     *indexState   // nil: none, or none to be believed
@@ -140,6 +144,7 @@ func (m *mover) close() {
 		m.objects.close()
 	}
 	if m.temp.root != nil {
+		m.drop()
 		m.temp.close()
 	}
 	if m.folders != nil {
@@ -208,59 +213,6 @@ func (m *mover) differences(folder func([]byte, treeLines) error, visit func(cha
 		return err
 	}
 	return mergeLeaves(old, now, visit)
-}
-
-// mergeLeaves visits what differs between two streams of files.
-func mergeLeaves(old, now tracked, visit func(change) error) error {
-	pull := func(t tracked) (*indexEntry, error) {
-		e, err := t.next()
-		if errors.Is(err, io.EOF) {
-			return nil, nil
-		}
-		return e, err
-	}
-	a, err := pull(old)
-	if err != nil {
-		return err
-	}
-	b, err := pull(now)
-	if err != nil {
-		return err
-	}
-	for a != nil || b != nil {
-		order := 0
-		switch {
-		case a == nil:
-			order = 1
-		case b == nil:
-			order = -1
-		default:
-			order = bytes.Compare(a.path, b.path)
-		}
-		var c change
-		if order <= 0 {
-			c.path, c.was = a.path, &treeEntry{mode: a.mode, id: a.id}
-		}
-		if order >= 0 {
-			c.path, c.is = b.path, &treeEntry{mode: b.mode, id: b.id}
-		}
-		if order != 0 || a.id != b.id || a.mode != b.mode {
-			if err := visit(c); err != nil {
-				return err
-			}
-		}
-		if order <= 0 {
-			if a, err = pull(old); err != nil {
-				return err
-			}
-		}
-		if order >= 0 {
-			if b, err = pull(now); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // plan looks at all that is to change and changes nothing: unsafe names, missing objects, what is to be deleted.
@@ -421,6 +373,7 @@ func (m *mover) step() error {
 
 // end makes everything durable and collects what there is to say.
 func (m *mover) end() (moved, error) {
+	m.drop()
 	top := m.folders.top()
 	if err := top.handle(); err != nil {
 		return moved{}, err

@@ -3,7 +3,6 @@ package gitrepo
 import (
 	"bytes"
 	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -68,7 +67,7 @@ func (o *objectReader) close() { o.packs.close() }
 
 // has reports whether an object is there, without reading it.
 func (o *objectReader) has(id plumbing.Hash) (bool, error) {
-	p, _, err := o.packs.find(id)
+	p, _, err := o.packs.which(id)
 	if p != nil || (err != nil && !errors.Is(err, errPack)) {
 		return p != nil, err
 	}
@@ -79,8 +78,9 @@ func (o *objectReader) has(id plumbing.Hash) (bool, error) {
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		_, err = o.store.EncodedObject(plumbing.AnyObject, id) // this one looks into alternates, too
 	}
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return false, nil
+	var disk *fs.PathError
+	if err != nil && !errors.As(err, &disk) {
+		return false, nil // not found; or go-git stumbled over a damaged pack or index, which is as good
 	}
 	return err == nil, err
 }
@@ -264,16 +264,7 @@ func (t *tally) Write(b []byte) (int, error) {
 }
 
 // treeOf returns the root tree of a commit.
-func (o *objectReader) treeOf(commit plumbing.Hash) (plumbing.Hash, error) {
-	data, err := o.load(commit, plumbing.CommitObject, maxTree, nil)
-	if err != nil {
-		return plumbing.ZeroHash, fmt.Errorf("commit %w", err)
-	}
-	line, _, _ := bytes.Cut(data, []byte("\n"))
-	text, ok := bytes.CutPrefix(line, []byte("tree "))
-	var tree plumbing.Hash
-	if n, err := hex.Decode(tree[:], text); !ok || err != nil || n != len(tree) || len(text) != 40 {
-		return plumbing.ZeroHash, missing(commit, errors.New("commit names no tree"))
-	}
-	return tree, nil
+func (o *objectReader) treeOf(id plumbing.Hash) (plumbing.Hash, error) {
+	c, err := loadCommit(o, id)
+	return c.tree, err
 }

@@ -11,11 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"hash/adler32"
 	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -26,6 +28,7 @@ import (
 
 // receiving is how a pack is taken in.
 type receiving struct {
+	want   plumbing.Hash                           // a commit that must be in it; zero = any pack will do
 	parent string                                  // a folder on the clone's disk: where the temporary folder goes
 	base   func(plumbing.Hash) (blobSource, error) // objects that a thin pack may lean on; nil = none
 	step   func()                                  // called as the work advances
@@ -40,10 +43,9 @@ type blobSource struct {
 
 // received is a whole pack with its index in a temporary folder.
 type received struct {
-	dir     string
-	stem    string // pack-<checksum>
-	objects int
-	bytes   int64
+	dir   string
+	stem  string // pack-<checksum>
+	bytes int64
 }
 
 // receivePrefix names temporary folders of packs that come in; what a killed process left is swept at the next Apply.
@@ -90,7 +92,9 @@ func receive(ctx context.Context, src io.Reader, o receiving) (_ *received, err 
 	if solver.left > 0 {
 		return nil, fmt.Errorf("%w: %d deltas lean on each other", errPack, solver.left)
 	}
-	r.objects = len(solver.entries)
+	if !o.want.IsZero() && !slices.ContainsFunc(solver.entries, func(e scanned) bool { return e.id == o.want }) {
+		return nil, fmt.Errorf("the remote did not send commit %s", o.want)
+	}
 	r.stem = "pack-" + sum.String()
 	if err := writeIndex(filepath.Join(dir, "idx"), solver.entries, sum); err != nil {
 		return nil, err
@@ -124,7 +128,7 @@ func diskGuard(dir string) func(int64) error {
 		next = size + 16<<20
 		free, ok := freeDisk(dir)
 		if ok && free < keepFree {
-			return fmt.Errorf("disk is full: %d MB are free, %d MB must stay free", free>>20, int64(keepFree)>>20)
+			return fmt.Errorf("%w: %d MB are free, %d MB must stay free", syscall.ENOSPC, free>>20, int64(keepFree)>>20)
 		}
 		return nil
 	}
@@ -187,25 +191,47 @@ func appendObject(f *os.File, at int64, o blobSource) (scanned, int64, error) {
 		return e, 0, err
 	}
 	e.body = at + out.n
-	level := zlib.DefaultCompression
-	if o.size > bigObject {
-		level = zlib.BestSpeed
-	}
-	z, err := zlib.NewWriterLevel(out, level)
-	if err != nil {
-		return e, 0, err
-	}
 	h := sha1.New()
 	begin(h, o.kind, o.size)
-	if err := o.write(io.MultiWriter(z, h)); err != nil {
-		return e, 0, err
-	}
-	if err := z.Close(); err != nil {
-		return e, 0, err
+	if o.size <= maxStored {
+		// Most are trees of a few kilobytes, which hardly compress; a compressor costs 800 KB of memory.
+		plain := bytes.NewBuffer(make([]byte, 0, o.size))
+		if err := o.write(io.MultiWriter(plain, h)); err != nil {
+			return e, 0, err
+		}
+		if err := writeStored(out, plain.Bytes()); err != nil {
+			return e, 0, err
+		}
+	} else {
+		z, err := zlib.NewWriterLevel(out, zlib.BestSpeed)
+		if err != nil {
+			return e, 0, err
+		}
+		if err := o.write(io.MultiWriter(z, h)); err != nil {
+			return e, 0, err
+		}
+		if err := z.Close(); err != nil {
+			return e, 0, err
+		}
 	}
 	h.Sum(e.id[:0])
 	e.crc = crc.Sum32()
 	return e, out.n, nil
+}
+
+const maxStored = 64<<10 - 1
+
+// writeStored writes at most maxStored bytes as a zlib stream without compressing them. Format: RFC 1950, RFC 1951 3.2.4.
+func writeStored(w io.Writer, data []byte) error {
+	head := []byte{0x78, 0x01, 1} // deflate, fastest; one last block, stored
+	head = binary.LittleEndian.AppendUint16(head, uint16(len(data)))
+	head = binary.LittleEndian.AppendUint16(head, ^uint16(len(data)))
+	for _, b := range [][]byte{head, data, binary.BigEndian.AppendUint32(nil, adler32.Checksum(data))} {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // appendHeader adds the header of an object in a pack.
@@ -316,9 +342,12 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// idOf parses an object name that has been checked to be one.
+// idOf parses an object name of 40 hex digits.
 func idOf(s string) (plumbing.Hash, bool) {
 	var id plumbing.Hash
-	n, err := hex.Decode(id[:], []byte(s))
-	return id, err == nil && n == len(id) && len(s) == 2*len(id)
+	if len(s) != hex.EncodedLen(len(id)) {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], []byte(s))
+	return id, err == nil
 }

@@ -2,15 +2,11 @@ package gitrepo
 
 import (
 	"bufio"
-	"bytes"
 	"compress/zlib"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -40,8 +36,10 @@ type packSet struct {
 	in    *bufio.Reader
 	short *bufio.Reader // most objects fit into one read of this
 	long  *bufio.Reader // made when the first big object comes
+	at    packEntry     // whose header short has read last, with nothing behind it
 	names []byte
 	delta []byte
+	links []packEntry
 }
 
 type pack struct {
@@ -50,197 +48,24 @@ type pack struct {
 	end         int64 // where the trailer begins
 }
 
-// openPacks opens all packs of an objects folder and of its alternates. A folder that is not there has no packs; a pack
-// whose index is of an unknown version is left to others.
-func openPacks(objects string) (*packSet, error) {
-	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10)}
-	dirs := []string{objects}
-	for i := 0; i < len(dirs) && len(dirs) < 10; i++ { // alternates may have alternates, or name each other
-		if err := s.add(filepath.Join(dirs[i], "pack")); err != nil {
-			return nil, err
-		}
-		list, err := os.ReadFile(filepath.Join(dirs[i], "info", "alternates"))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("read alternates: %w", err)
-		}
-		for line := range strings.Lines(string(list)) {
-			if line = strings.TrimSpace(line); !filepath.IsAbs(line) {
-				line = filepath.Join(dirs[i], line)
-			}
-			dirs = append(dirs, line)
-		}
-	}
-	return s, nil
-}
-
-func (s *packSet) add(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read packs: %w", err)
-	}
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".idx")
-		if !ok || !strings.HasPrefix(name, "pack-") {
-			continue
-		}
-		p, err := openPack(filepath.Join(dir, name))
-		if err != nil {
-			continue // whoever needs an object of it will find it missing, and say so
-		}
-		s.packs = append(s.packs, p)
-	}
-	return nil
-}
-
-func openPack(stem string) (_ *pack, err error) {
-	p := &pack{}
-	defer func() {
-		if err != nil {
-			p.close()
-		}
-	}()
-	if p.index, err = os.Open(stem + ".idx"); err != nil {
-		return nil, err
-	}
-	if p.data, err = os.Open(stem + ".pack"); err != nil {
-		return nil, err
-	}
-	var head [8 + 4*256]byte
-	if _, err = io.ReadFull(p.index, head[:]); err != nil {
-		return nil, err
-	}
-	if string(head[:8]) != "\xfftOc\x00\x00\x00\x02" {
-		return nil, fmt.Errorf("%w: index version", errPack)
-	}
-	for i := range p.fanout {
-		p.fanout[i] = binary.BigEndian.Uint32(head[8+4*i:])
-		if i > 0 && p.fanout[i] < p.fanout[i-1] {
-			return nil, fmt.Errorf("%w: index fan-out", errPack)
-		}
-	}
-	info, err := p.data.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if p.end = info.Size() - 20; p.end < 12 {
-		return nil, fmt.Errorf("%w: too short", errPack)
-	}
-	return p, nil
-}
-
-func (p *pack) close() {
-	for _, f := range []*os.File{p.index, p.data} {
-		if f != nil {
-			_ = f.Close() // only read from
-		}
-	}
-}
-
-func (s *packSet) close() {
-	for _, p := range s.packs {
-		p.close()
-	}
-	s.packs, s.bases = nil, baseCache{}
-}
-
-// find returns where an object lies; nil when no pack has it.
-func (s *packSet) find(id plumbing.Hash) (*pack, int64, error) {
-	for i, p := range s.packs {
-		offset, err := s.look(p, id)
-		if err != nil {
-			return nil, 0, err
-		}
-		if offset >= 0 {
-			if i > 0 { // the next object is likely to be in the same pack
-				s.packs[0], s.packs[i] = s.packs[i], s.packs[0]
-			}
-			return p, offset, nil
-		}
-	}
-	return nil, 0, nil
-}
-
-// look returns the offset of an object in one pack, -1 when it is not there.
-func (s *packSet) look(p *pack, id plumbing.Hash) (int64, error) {
-	const block = 512 // names read at once when the range is that small
-	names := int64(8 + 4*256)
-	low, high := uint32(0), p.fanout[id[0]]
-	if id[0] > 0 {
-		low = p.fanout[id[0]-1]
-	}
-	if cap(s.names) < block*20 {
-		s.names = make([]byte, block*20)
-	}
-	for high-low > block {
-		mid := low + (high-low)/2
-		name := s.names[:20]
-		if _, err := p.index.ReadAt(name, names+int64(mid)*20); err != nil {
-			return 0, fmt.Errorf("%w: index: %w", errPack, err)
-		}
-		if bytes.Compare(name, id[:]) <= 0 {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	got := s.names[:(high-low)*20]
-	if _, err := p.index.ReadAt(got, names+int64(low)*20); err != nil {
-		return 0, fmt.Errorf("%w: index: %w", errPack, err)
-	}
-	from, to := uint32(0), high-low
-	for from < to {
-		mid := from + (to-from)/2
-		switch bytes.Compare(got[mid*20:mid*20+20], id[:]) {
-		case 0:
-			return p.offset(low + mid)
-		case -1:
-			from = mid + 1
-		default:
-			to = mid
-		}
-	}
-	return -1, nil
-}
-
-func (p *pack) offset(n uint32) (int64, error) {
-	count := int64(p.fanout[255])
-	var b [8]byte
-	at := 8 + 4*256 + count*24 + int64(n)*4
-	if _, err := p.index.ReadAt(b[:4], at); err != nil {
-		return 0, fmt.Errorf("%w: index: %w", errPack, err)
-	}
-	offset := int64(binary.BigEndian.Uint32(b[:4]))
-	if offset&(1<<31) != 0 {
-		at = 8 + 4*256 + count*28 + (offset&^(1<<31))*8
-		if _, err := p.index.ReadAt(b[:], at); err != nil {
-			return 0, fmt.Errorf("%w: index: %w", errPack, err)
-		}
-		offset = int64(binary.BigEndian.Uint64(b[:]))
-	}
-	if offset < 12 || offset >= p.end {
-		return 0, fmt.Errorf("%w: an object outside the pack", errPack)
-	}
-	return offset, nil
-}
-
 // packEntry is the header of one object in a pack. Its compressed bytes begin at body.
 type packEntry struct {
-	pack  *pack
-	at    int64
-	body  int64
-	kind  plumbing.ObjectType
-	size  int64 // of what is compressed here: the object, or the delta
-	based *packEntry
+	pack *pack
+	at   int64
+	body int64
+	kind plumbing.ObjectType
+	size int64 // of what is compressed here: the object, or the delta
 }
 
 // header reads the header of the object at an offset, without its base.
 func (s *packSet) header(p *pack, at int64) (e packEntry, base int64, err error) {
-	var buf [64]byte
-	n, err := p.data.ReadAt(buf[:min(64, p.end-at)], at)
-	if err != nil {
+	s.short.Reset(io.NewSectionReader(p.data, at, p.end-at))
+	s.at = packEntry{pack: p, at: at}
+	b, err := s.short.Peek(64)
+	n := len(b)
+	if n == 0 || (err != nil && !errors.Is(err, io.EOF)) {
 		return e, 0, fmt.Errorf("%w: %w", errPack, err)
 	}
-	b := buf[:n]
 	e = packEntry{pack: p, at: at, kind: plumbing.ObjectType(b[0] >> 4 & 7), size: int64(b[0] & 15)}
 	i, shift := 0, 4
 	for b[i]&0x80 != 0 {
@@ -275,11 +100,12 @@ func (s *packSet) header(p *pack, at int64) (e packEntry, base int64, err error)
 		if i+20 > n {
 			return e, 0, fmt.Errorf("%w: delta header", errPack)
 		}
-		if base, err = s.look(p, plumbing.Hash(b[i:i+20])); err != nil {
-			return e, 0, err
+		base, err = s.look(p, plumbing.Hash(b[i:i+20]))
+		if err == nil && base < 0 {
+			err = fmt.Errorf("%w: delta base is not in the pack", errPack)
 		}
-		if base < 0 {
-			return e, 0, fmt.Errorf("%w: delta base is not in the pack", errPack)
+		if err != nil {
+			return e, 0, err
 		}
 		i += 20
 	default:
@@ -289,19 +115,19 @@ func (s *packSet) header(p *pack, at int64) (e packEntry, base int64, err error)
 	return e, base, nil
 }
 
-// chain follows the deltas from an object down to one that stands by itself, or to one that is cached.
+// chain follows the deltas from an object down to one that stands by itself. The result is good until the next call.
 func (s *packSet) chain(p *pack, at int64) ([]packEntry, error) {
-	var out []packEntry
+	s.links = s.links[:0]
 	for {
 		e, base, err := s.header(p, at)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, e)
+		s.links = append(s.links, e)
 		if base == 0 {
-			return out, nil
+			return s.links, nil
 		}
-		if len(out) > maxChain {
+		if len(s.links) > maxChain {
 			return nil, fmt.Errorf("%w: endless delta chain", errPack)
 		}
 		at = base
@@ -311,6 +137,15 @@ func (s *packSet) chain(p *pack, at int64) ([]packEntry, error) {
 // inflater starts to inflate the bytes of an entry.
 func (s *packSet) inflater(e packEntry) (io.Reader, error) {
 	s.in = s.short
+	if read := s.at; read.pack == e.pack && read.at == e.at && e.size < 64<<10 { // its header was read last
+		s.at = packEntry{}
+		_, err := s.short.Discard(int(e.body - e.at))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errPack, err)
+		}
+		return s.start()
+	}
+	s.at = packEntry{}
 	if e.size >= 64<<10 {
 		if s.long == nil {
 			s.long = bufio.NewReaderSize(nil, 64<<10)
@@ -318,6 +153,10 @@ func (s *packSet) inflater(e packEntry) (io.Reader, error) {
 		s.in = s.long
 	}
 	s.in.Reset(io.NewSectionReader(e.pack.data, e.body, e.pack.end-e.body))
+	return s.start()
+}
+
+func (s *packSet) start() (io.Reader, error) {
 	if s.zlib == nil {
 		z, err := zlib.NewReader(s.in)
 		if err != nil {

@@ -298,7 +298,7 @@ func readHeader(r io.ByteReader) (plumbing.ObjectType, int64, error) {
 // readBack reads how far before a delta its base begins.
 func readBack(r io.ByteReader) (int64, error) {
 	back := int64(-1)
-	for range 9 {
+	for range 8 { // 56 bits
 		b, err := r.ReadByte()
 		if err != nil {
 			return 0, err

@@ -14,34 +14,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// content is what an object holds, in memory when it is small and in a nameless file when it is not.
-type content struct {
-	kind plumbing.ObjectType
-	size int64
-	data []byte
-	file *os.File
-}
-
-func (c *content) ReadAt(p []byte, at int64) (int, error) {
-	if c.file != nil {
-		return c.file.ReadAt(p, at)
-	}
-	if at > int64(len(c.data)) {
-		return 0, io.EOF
-	}
-	n := copy(p, c.data[at:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (c *content) close() {
-	if c != nil && c.file != nil {
-		_ = c.file.Close() // it has no name any more
-	}
-}
-
 // solver finds the ids of a pack's deltas. It goes down from each base to the deltas on it, so that a base is inflated
 // once for all of them, and drops contents that are far from where it is when they become too many: they are made again
 // when they are needed. What it holds does not depend on the sizes of objects or the lengths of chains.
@@ -391,19 +363,4 @@ func (s *solver) copy(w io.Writer, r io.Reader, n int64) error {
 		}
 	}
 	return nil
-}
-
-// filler writes into a slice of fixed length.
-type filler struct {
-	b []byte
-	n int
-}
-
-func (f *filler) Write(p []byte) (int, error) {
-	n := copy(f.b[f.n:], p)
-	f.n += n
-	if n < len(p) {
-		return n, io.ErrShortWrite
-	}
-	return n, nil
 }

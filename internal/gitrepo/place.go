@@ -24,6 +24,8 @@ type wanted struct {
 	tracked bool // something tracked was at this path before: what stands there now is not a person's own file
 	compare bool // what stands there may be the right content already
 	restore bool // the tree did not change here: if the file did, a person did it
+
+	replaces bool // a plain file stands there and is to be replaced
 }
 
 // place makes a path what the tree wants it to be, and returns what lstat says of it then.
@@ -57,6 +59,7 @@ func (m *mover) place(w wanted) (record, error) {
 		return record{}, err
 	}
 	m.done.Files++
+	w.replaces = now.kind == regular && w.tracked
 	stat, err := m.write(in, name, w)
 	if err != nil {
 		return record{}, fmt.Errorf("write %s: %w", showPath(w.path), err)
@@ -178,10 +181,11 @@ func (m *mover) write(in *folder, name string, w wanted) (record, error) {
 		now, err := stateIn(in, name)
 		return now.stat, err
 	}
-	return m.writeFile(in, name, temp, b, fs.FileMode(permOf(w.mode)))
+	return m.writeFile(in, name, temp, b, w)
 }
 
-func (m *mover) writeFile(in *folder, name, temp string, b blob, perm fs.FileMode) (_ record, err error) {
+func (m *mover) writeFile(in *folder, name, temp string, b blob, w wanted) (_ record, err error) {
+	perm := fs.FileMode(permOf(w.mode))
 	f, err := m.temp.root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
 	if err != nil {
 		return record{}, err
@@ -197,11 +201,7 @@ func (m *mover) writeFile(in *folder, name, temp string, b blob, perm fs.FileMod
 	if err := b.copyTo(f, m.progress); err != nil {
 		return record{}, err
 	}
-	err = renameInto(&m.temp, temp, in, name)
-	if errors.Is(err, syscall.EXDEV) {
-		return record{}, fmt.Errorf("%w: a folder of the repository is a mount of its own", err)
-	}
-	if err != nil {
+	if err := m.swap(in, name, temp, w.replaces, b.size); err != nil {
 		return record{}, err
 	}
 	info, err := f.Stat() // after the rename: that changed its ctime
@@ -220,6 +220,44 @@ func (m *mover) writeFile(in *folder, name, temp string, b blob, perm fs.FileMod
 		return record{}, io.ErrShortWrite
 	}
 	return stateOf(info).stat, nil
+}
+
+// heldFiles and heldBytes bound what is kept of the files that were replaced.
+const (
+	heldFiles = 4096
+	heldBytes = 32 << 20
+)
+
+// swap puts a new file in place of what is there. Where there is a file already the two are exchanged, and the old ones
+// are deleted together later: on ext4 a rename onto a file flushes the new one to the disk at once, and each file made
+// after one was deleted searches through all that were deleted in the last seconds. That is a third of the whole price.
+func (m *mover) swap(in *folder, name, temp string, replaces bool, size int64) error {
+	if replaces && !m.plainRename {
+		err := exchangeInto(&m.temp, temp, in, name)
+		if err == nil {
+			m.held = append(m.held, temp)
+			if m.heldBytes += size; len(m.held) >= heldFiles || m.heldBytes >= heldBytes {
+				m.drop()
+			}
+			return nil
+		}
+		if m.plainRename = errors.Is(err, errors.ErrUnsupported); !m.plainRename && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	err := renameInto(&m.temp, temp, in, name)
+	if errors.Is(err, syscall.EXDEV) {
+		return fmt.Errorf("%w: a folder of the repository is a mount of its own", err)
+	}
+	return err
+}
+
+// drop deletes the files that were replaced. What cannot be deleted now is so by the next move.
+func (m *mover) drop() {
+	for _, temp := range m.held {
+		_ = m.temp.root.Remove(temp)
+	}
+	m.held, m.heldBytes = m.held[:0], 0
 }
 
 // remove deletes a path that was tracked and is no more. sure says that the file is known to be the tracked one, or to

@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
-	gitconfig "github.com/go-git/go-git/v5/plumbing/format/config"
 
 	"github.com/addagent/addagent/internal/gitwire"
 )
@@ -19,7 +17,6 @@ import (
 const (
 	rebuildPrefix  = ".git.rebuild-"  // beside .git: a clone that is being made
 	replacedPrefix = ".git.replaced-" // beside .git: the one that it replaced, for a moment
-	ourSection     = "addagent"       // in .git/config of a clone that the agent made
 )
 
 // rebuild makes the clone anew beside the old one, which stays as it is until the new one is whole, and swaps it in.
@@ -46,7 +43,7 @@ func (r *Repo) rebuild(w *watch, tip Tip, found clone) (Sight, error) {
 	if err := r.swap(beside, found.exists); err != nil {
 		return s, errors.Join(fmt.Errorf("put the new clone in place: %w", err), os.RemoveAll(beside))
 	}
-	r.origin = originCheck{}
+	r.config = configCheck{}
 	if err := r.move(w, &s, plumbing.ZeroHash, to, tip.Branch, found.unfinished); err != nil {
 		if errors.Is(err, errMissingObject) {
 			err = fmt.Errorf("the remote sent an incomplete pack: %w", err)
@@ -78,19 +75,7 @@ func (r *Repo) build(w *watch, s *Sight, tip Tip) (dir string, err error) {
 		return dir, err
 	}
 	s.Bytes += got.bytes
-	if err := got.install(dir); err != nil {
-		return dir, err
-	}
-	objects, closing, err := openObjects(dir)
-	if err != nil {
-		return dir, err
-	}
-	defer closing()
-	id, _ := idOf(tip.ID)
-	if has, err := objects.has(id); err != nil || !has {
-		return dir, errors.Join(fmt.Errorf("the remote did not send commit %s", tip.ID), err)
-	}
-	return dir, nil
+	return dir, got.install(dir)
 }
 
 // layout writes what makes a folder a git directory.
@@ -100,38 +85,16 @@ func layout(dir string, s Source, branch string) error {
 			return err
 		}
 	}
-	c := config.NewConfig()
-	c.Raw.Section("core").
-		AddOption("repositoryformatversion", "0").
-		AddOption("filemode", "true").
-		AddOption("bare", "false").
-		AddOption("logallrefupdates", "false")
-	c.Raw.Section("gc").AddOption("auto", "0")
-	c.Raw.Section(ourSection).AddOption("clone", "true")
-	c.Raw.Section("remote").Subsection("origin").
-		AddOption("url", s.Redacted()).
-		AddOption("fetch", "+refs/heads/"+branch+":refs/remotes/origin/"+branch)
-	var text strings.Builder
-	if err := gitconfig.NewEncoder(&text).Encode(c.Raw); err != nil {
+	if err := writeConfig(dir, s, branch); err != nil {
 		return err
 	}
-	for name, data := range map[string]string{"config": text.String(), "HEAD": "ref: refs/heads/" + branch + "\n",
+	for name, data := range map[string]string{"HEAD": "ref: refs/heads/" + branch + "\n",
 		"info/exclude": "/.temp/\n"} {
 		if err := writeDurable(filepath.Join(dir, name), []byte(data)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// ours says whether the agent made a clone, and not a person.
-func ours(gitDir string) bool {
-	b, err := readSmall(filepath.Join(gitDir, "config"))
-	if err != nil {
-		return false
-	}
-	c := config.NewConfig()
-	return c.Unmarshal(b) == nil && c.Raw.HasSection(ourSection)
 }
 
 // whole checks that a git directory has every object of a commit's tree.
@@ -193,7 +156,7 @@ func (r *Repo) swap(beside string, exists bool) error {
 	if err := syncFolder(r.dir); err != nil {
 		return err
 	}
-	if info, err := os.Lstat(old); err == nil && info.IsDir() && ours(old) {
+	if info, err := os.Lstat(old); err == nil && info.IsDir() && made(old) {
 		return os.RemoveAll(old)
 	}
 	// A person made it; there may be commits in it that are nowhere else.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -187,7 +188,10 @@ func tipOf(a *gitwire.Advert, branch string) (Tip, error) {
 func (h *httpRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error) {
 	if !time.Now().Before(h.old) {
 		p, err := h.client.Fetch(ctx, f)
-		if err == nil || !errors.Is(err, gitwire.ErrNotV2) {
+		switch {
+		case errors.Is(err, gitwire.ErrNotV2) && h.proven:
+			return nil, fmt.Errorf("the server sent an empty answer: %w", io.ErrUnexpectedEOF)
+		case !errors.Is(err, gitwire.ErrNotV2):
 			return p, h.advise(err)
 		}
 	}

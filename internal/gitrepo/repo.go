@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/addagent/addagent/internal/gitwire"
 )
 
 // Limits bound how long things may take. A zero is the default.
@@ -54,7 +52,7 @@ type Repo struct {
 	remote    remote // made when it is first needed
 	wait      backoff
 	judged    judged
-	origin    originCheck
+	config    configCheck
 }
 
 // New returns the repository in dir, which is made when it is first applied. It does no I/O.
@@ -175,63 +173,31 @@ func (r *Repo) inspect() (clone, error) {
 	if c.mark, c.unfinished, err = interruptedMove(r.dir); err != nil {
 		return c, err
 	}
-	if c.reason, err = r.origin.differs(r.gitDir(), r.source); c.reason != "" || err != nil {
-		return c, err
-	}
 	head, err := readHead(r.gitDir())
 	if err != nil {
 		c.reason = "its HEAD cannot be read"
 		return c, nil
 	}
+	c.reason = r.config.differs(r.gitDir(), r.source)
 	if id, ok := idOf(head); ok {
 		c.head = Tip{ID: id.String()}
 		return c, nil
 	}
 	c.head.Branch = strings.TrimPrefix(head, "refs/heads/")
+	if c.head.Branch == head || checkBranch(c.head.Branch) != nil {
+		c.head.Branch, c.reason = "", "its HEAD cannot be read"
+		return c, nil
+	}
 	id, err := readRef(r.gitDir(), head)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return c, nil // made, and nothing applied yet
 	case err != nil:
-		c.reason = "its branch cannot be read"
+		c.head.Branch, c.reason = "", "its branch cannot be read"
 		return c, nil
 	}
 	c.head.ID = id.String()
 	return c, nil
-}
-
-// originCheck remembers which config file was found to name the right remote, so that a quiet look only stats it.
-type originCheck struct {
-	size  int64
-	mtime time.Time
-	fine  bool
-}
-
-// differs returns why a clone is not one of the source; "" when it is.
-func (o *originCheck) differs(gitDir string, s Source) (string, error) {
-	info, err := os.Stat(filepath.Join(gitDir, "config"))
-	if err != nil {
-		return "it has no config", nil
-	}
-	if o.fine && o.size == info.Size() && o.mtime.Equal(info.ModTime()) {
-		return "", nil
-	}
-	o.fine = false
-	origin, err := originOf(gitDir)
-	if err != nil {
-		return "its config cannot be read", nil
-	}
-	if trimURL(origin) != trimURL(s.URL) {
-		return "its remote was " + gitwire.Redact(origin), nil
-	}
-	o.size, o.mtime, o.fine = info.Size(), info.ModTime(), true
-	return "", nil
-}
-
-// trimURL makes equal what names the same repository for every server.
-func trimURL(raw string) string {
-	u := strings.TrimSuffix(strings.TrimRight(gitwire.Redact(raw), "/"), ".git")
-	return strings.TrimRight(u, "/")
 }
 
 // Tree opens the tree of a version that the clone has.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/gitwire"
 )
 
 // world is a repository, a server in front of it, and our clone of it.
@@ -51,17 +52,15 @@ func (w *world) check() Sight {
 
 func (w *world) same(s Sight) {
 	w.tb.Helper()
-	tip := w.src.Git("rev-parse", "refs/heads/"+s.Branch)
+	tip, tree, _ := strings.Cut(w.src.Git("rev-parse", "refs/heads/"+s.Branch, "refs/heads/"+s.Branch+"^{tree}"), "\n")
 	if s.Version != tip {
 		w.tb.Fatalf("version is %s, want %s", s.Version, tip)
 	}
-	if got, want := gittest.TreeOf(w.tb, w.dir), w.src.Git("rev-parse", tip+"^{tree}"); got != want {
-		w.tb.Fatalf("tree is %s, want %s:\n%s", got, want, strings.Join(gittest.Files(w.tb, w.dir), "\n"))
+	if got := gittest.TreeOf(w.tb, w.dir); got != tree {
+		w.tb.Fatalf("tree is %s, want %s:\n%s", got, tree, strings.Join(gittest.Files(w.tb, w.dir), "\n"))
 	}
-	if got := gittest.Git(w.tb, w.dir, "rev-parse", "HEAD"); got != tip {
-		w.tb.Fatalf("HEAD is %s, want %s", got, tip)
-	}
-	if got := gittest.Git(w.tb, w.dir, "status", "--porcelain", "--untracked-files=no"); got != "" {
+	want := "# branch.oid " + tip + "\n# branch.head " + s.Branch
+	if got := gittest.Git(w.tb, w.dir, "status", "--porcelain=v2", "--branch", "--untracked-files=no"); got != want {
 		w.tb.Fatalf("git status:\n%s", got)
 	}
 	gittest.Fsck(w.tb, w.dir)
@@ -175,3 +174,5 @@ func TestManySteps(t *testing.T) {
 		t.Errorf("%d packs", len(packs))
 	}
 }
+
+func statusError(code int) error { return &gitwire.StatusError{Code: code} }

@@ -3,7 +3,7 @@ package gitrepo
 import (
 	"errors"
 	"fmt"
-	"math"
+	"io"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -74,43 +74,47 @@ func shareParent(a, b commit) bool {
 	return slices.ContainsFunc(a.parents, func(p plumbing.Hash) bool { return slices.Contains(b.parents, p) })
 }
 
-// nearDepth is how far back a look for the old commit goes when only a notice hangs on it.
-const nearDepth = 1000
+// How far back a look for the old commit goes: in steps of four times as far, to nearDepth when only a notice hangs on it, to the
+// root of history when something is to be refused.
+const (
+	firstDepth = 4
+	nearDepth  = 256
+)
 
 // descent asks the remote whether one commit is an ancestor of another, and returns a sentence when it is not.
 //
-// The question is a fetch for which nothing needs to be sent: we have the new commit, so the pack is empty, but we ask
-// for its history to some depth. If the old commit, our shallow border, is within that, the server tells us that it is a
-// border no more.
+// The question is a fetch for which little needs to be sent: we have the new commit, but we ask for its history to some
+// depth. If the old commit, our shallow border, is within that, the server tells us that it is a border no more. It then
+// also sends what lies behind it down to that depth: with such steps about as much as what was pushed since, or a few
+// times that.
 func (r *Repo) descent(w *watch, from, to plumbing.Hash) (string, error) {
 	m, err := r.dial()
 	if err != nil {
 		return "", err
 	}
-	ask := func(depth int) (found, whole bool, err error) {
+	refuse := r.source.Rewind == "refuse"
+	whole := false
+	for depth := firstDepth; refuse && depth < 1<<30 || depth <= nearDepth; depth *= 4 {
 		pack, err := m.fetch(w.ctx, gitwire.FetchRequest{Want: to.String(), Have: to.String(), Shallow: from.String(),
-			Depth: depth, MaxBytes: 1 << 20, Advance: w.advance})
-		if err != nil {
-			return false, false, fmt.Errorf("ask for history: %w", err)
-		}
-		defer pack.Close()
-		return slices.Contains(pack.Unshallow, from.String()), len(pack.Shallow) == 0, nil
-	}
-	found, whole, err := ask(nearDepth)
-	if r.source.Rewind == "refuse" {
-		if err == nil && !found && !whole {
-			// Not 1<<31-1, which git takes for "no depth at all" and answers without looking.
-			found, _, err = ask(math.MaxInt32 - 1)
+			Depth: depth, Thin: true, Advance: w.advance})
+		if err != nil && refuse {
+			return "", fmt.Errorf("ask for history: %w", err)
 		}
 		if err != nil {
-			return "", err
+			return "", nil // nothing is refused, so without proof there is nothing to say
 		}
-	}
-	switch {
-	case found || err != nil: // without proof, and with nothing refused, there is nothing to say
-		return "", nil
-	case whole || r.source.Rewind == "refuse":
-		return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", short(from.String()), short(to.String())), nil
+		// Read to its end the connection can be used again; but only a little is read for that.
+		_, _ = io.CopyN(io.Discard, pack, 64<<10)
+		_ = pack.Close()
+		if slices.Contains(pack.Unshallow, from.String()) {
+			return "", nil
+		}
+		// No border at all means that this was all history; or that the old commit is itself the border at just this
+		// depth, of which the server says nothing. It cannot be so at two depths.
+		if whole && len(pack.Shallow) == 0 {
+			return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", short(from.String()), short(to.String())), nil
+		}
+		whole = len(pack.Shallow) == 0
 	}
 	return fmt.Sprintf("history was rewritten or moved back, or went far ahead: %s is not among the %d commits before %s",
 		short(from.String()), nearDepth, short(to.String())), nil

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/addagent/addagent/internal/gitwire"
@@ -231,14 +230,14 @@ func readSmall(path string) ([]byte, error) {
 // (empty when it is on none). The error wraps fs.ErrNotExist when there is no clone.
 func Discover(dir string) (Source, error) {
 	gitDir := filepath.Join(dir, ".git")
-	origin, err := originOf(gitDir)
+	c, err := readConfig(gitDir)
 	if err != nil {
 		return Source{}, fmt.Errorf("discover %s: %w", dir, err)
 	}
-	if origin == "" {
+	if c.origin == "" {
 		return Source{}, fmt.Errorf("discover %s: its .git/config names no remote origin", dir)
 	}
-	s := Source{URL: origin}
+	s := Source{URL: c.origin}
 	head, err := readHead(gitDir)
 	if err != nil {
 		return Source{}, fmt.Errorf("discover %s: %w", dir, err)
@@ -251,22 +250,6 @@ func Discover(dir string) (Source, error) {
 		return Source{}, fmt.Errorf("discover %s: %w", dir, err)
 	}
 	return s, nil
-}
-
-// originOf reads the URL of remote origin from a git directory's config; "" when it has none.
-func originOf(gitDir string) (string, error) {
-	b, err := readSmall(filepath.Join(gitDir, "config"))
-	if err != nil {
-		return "", err
-	}
-	c := config.NewConfig()
-	if err := c.Unmarshal(b); err != nil {
-		return "", fmt.Errorf("%s: %w", filepath.Join(gitDir, "config"), err)
-	}
-	if o := c.Remotes["origin"]; o != nil && len(o.URLs) > 0 {
-		return o.URLs[0], nil
-	}
-	return "", nil
 }
 
 // readHead returns what HEAD holds: the full name of a ref, or a commit's id.

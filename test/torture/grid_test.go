@@ -32,6 +32,7 @@ type grid struct {
 	home  string
 	repos map[string]*gittest.Repo
 	agent *process // the last one started; nil = none yet
+	evil  bool     // objects that git would complain about were sent to it
 }
 
 // plan is what a test wants its grid to be like; the zero value is one repository "ops", beats every second.

@@ -101,7 +101,7 @@ func (r *Repo) CommitOn(branch string, parents []string, changes ...Change) stri
 	r.tb.Helper()
 	var in bytes.Buffer
 	in.WriteString("feature done\n")
-	r.stream(&in, branch, parents, changes)
+	r.stream(&in, branch, parents, false, changes)
 	in.WriteString("done\n")
 	r.Import(in.Bytes())
 	return r.Git("rev-parse", "refs/heads/"+branch)
@@ -117,8 +117,8 @@ func (r *Repo) History(branch string, n int, change func(i int) []Change) string
 		parents = []string{id}
 	}
 	for i := range n {
-		r.stream(&in, branch, parents, change(i))
-		parents = []string{"refs/heads/" + branch}
+		r.stream(&in, branch, parents, i > 0, change(i))
+		parents = nil
 	}
 	in.WriteString("done\n")
 	r.Import(in.Bytes())
@@ -133,9 +133,10 @@ func (r *Repo) Import(stream []byte) {
 	}
 }
 
-func (r *Repo) stream(in *bytes.Buffer, branch string, parents []string, changes []Change) {
+// stream writes one commit; with next set it follows the one before it in the same stream.
+func (r *Repo) stream(in *bytes.Buffer, branch string, parents []string, next bool, changes []Change) {
 	r.clock += 60
-	if len(parents) == 0 {
+	if len(parents) == 0 && !next {
 		fmt.Fprintf(in, "reset refs/heads/%s\n", branch)
 	}
 	fmt.Fprintf(in, "commit refs/heads/%s\nauthor A <a@example.org> %d +0000\ncommitter C <c@example.org> %d +0000\ndata <<EOM\ncommit %d\nEOM\n",
@@ -215,11 +216,16 @@ func Fsck(tb testing.TB, dir string) {
 func TreeOf(tb testing.TB, dir string) string {
 	tb.Helper()
 	scratch := filepath.Join(tb.TempDir(), "scratch.git")
-	Git(tb, ".", "init", "-q", "--bare", scratch)
-	Git(tb, dir, "--git-dir="+scratch, "--work-tree=.", "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null", "add", "-A", "-f", ".")
-	if out := Git(tb, dir, "--git-dir="+scratch, "ls-files", "-z", ".temp"); out != "" {
-		Git(tb, dir, "--git-dir="+scratch, "--work-tree=.", "rm", "-r", "-q", "-f", "--cached", ".temp")
+	for _, sub := range []string{"objects", "refs"} {
+		if err := os.MkdirAll(filepath.Join(scratch, sub), 0o755); err != nil {
+			tb.Fatal(err)
+		}
 	}
+	if err := os.WriteFile(filepath.Join(scratch, "HEAD"), []byte("ref: refs/heads/main\n"), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	Git(tb, dir, "--git-dir="+scratch, "--work-tree=.", "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null", "-c", "core.compression=0",
+		"add", "-A", "-f", "--", ".", ":!/.temp")
 	return Git(tb, dir, "--git-dir="+scratch, "write-tree")
 }
 

@@ -1,0 +1,351 @@
+package gitrepo
+
+import (
+	"bytes"
+	"compress/zlib"
+	"context"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// spoiler stands between the server and us and spoils answers to fetches.
+type spoiler struct {
+	how atomic.Pointer[func(w http.ResponseWriter, answer []byte, r *http.Request)]
+}
+
+func (s *spoiler) set(f func(w http.ResponseWriter, answer []byte, r *http.Request)) {
+	if f == nil {
+		s.how.Store(nil)
+		return
+	}
+	s.how.Store(&f)
+}
+
+func (s *spoiler) wrap(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		how := s.how.Load()
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if how == nil || !bytes.Contains(body, []byte("command=fetch")) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		answer := &kept{header: make(http.Header)}
+		h.ServeHTTP(answer, r)
+		w.Header().Set("Content-Type", answer.header.Get("Content-Type"))
+		(*how)(w, answer.body.Bytes(), r)
+	})
+}
+
+type kept struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (k *kept) Header() http.Header         { return k.header }
+func (k *kept) WriteHeader(int)             {}
+func (k *kept) Write(b []byte) (int, error) { return k.body.Write(b) }
+
+func newSpoiled(t *testing.T) (*world, *spoiler) {
+	s := &spoiler{}
+	w := newWorld(t, gittest.ServerOptions{Wrap: s.wrap})
+	w.open(w.repo.source, Limits{Look: 5 * time.Second, Stall: 300 * time.Millisecond, Fetch: 5 * time.Second})
+	return w, s
+}
+
+// intact checks that a failed look changed nothing.
+func (w *world) intact(at string) {
+	w.tb.Helper()
+	tip, ok, err := w.repo.Applied()
+	if err != nil || !ok || tip.ID != at {
+		w.tb.Fatalf("applied: %v %v %v", tip, ok, err)
+	}
+	if got, want := gittest.TreeOf(w.tb, w.dir), w.src.Git("rev-parse", at+"^{tree}"); got != want {
+		w.tb.Fatalf("tree is %s, want %s", got, want)
+	}
+	gittest.Fsck(w.tb, w.dir)
+	w.noLeftOvers()
+}
+
+func TestCutPacks(t *testing.T) {
+	w, s := newSpoiled(t)
+	w.src.Commit("main", files(20, "x")...)
+	// The first clone: nothing is there after a failure, and the next look starts anew.
+	s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) { _, _ = rw.Write(answer[:len(answer)/2]) })
+	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatal(err)
+	}
+	if found := gittest.Files(t, w.dir); len(found) > 0 {
+		t.Fatalf("left behind: %v", found)
+	}
+	s.set(nil)
+	at := w.check().Version
+	w.src.Commit("main", files(20, "y")...)
+	length := 0
+	s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) {
+		length = len(answer)
+		_, _ = rw.Write(answer[:0])
+	})
+	_, _ = w.repo.Look(t.Context(), nil)
+	for i := range 40 {
+		s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) {
+			_, _ = rw.Write(answer[:length*i/40])
+			if i%2 == 1 { // the connection breaks, and does not end
+				panic(http.ErrAbortHandler)
+			}
+		})
+		if s, err := w.repo.Look(t.Context(), nil); err == nil {
+			t.Fatalf("cut at %d: %+v", length*i/40, s)
+		}
+		if i%10 == 0 {
+			w.intact(at)
+		}
+	}
+	w.intact(at)
+	s.set(nil)
+	w.check()
+}
+
+func TestGarbagePacks(t *testing.T) {
+	w, s := newSpoiled(t)
+	w.src.Commit("main", files(20, "x")...)
+	at := w.check().Version
+	w.src.Commit("main", files(20, "y")...)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 60 {
+		s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) {
+			for range 1 + random.IntN(3) {
+				answer[random.IntN(len(answer))] ^= byte(1 + random.IntN(255))
+			}
+			_, _ = rw.Write(answer)
+		})
+		sight, err := w.repo.Look(t.Context(), nil)
+		if err == nil { // the change hit a byte that nobody needs
+			w.same(sight)
+			s.set(nil)
+			w.src.Commit("main", files(20, fmt.Sprint(random.Int()))...)
+			at = sight.Version
+		}
+	}
+	tip, ok, err := w.repo.Applied()
+	if err != nil || !ok {
+		t.Fatal(tip, ok, err)
+	}
+	w.intact(at)
+	s.set(nil)
+	w.check()
+}
+
+// sideband wraps a pack stream as a v2 answer.
+func sideband(w io.Writer, pack []byte) error {
+	for len(pack) > 0 {
+		n := min(len(pack), 60000)
+		if _, err := fmt.Fprintf(w, "%04x\x01%s", n+5, pack[:n]); err != nil {
+			return err
+		}
+		pack = pack[n:]
+	}
+	return nil
+}
+
+// packOf makes a pack of raw entries.
+func packOf(count int, entries ...[]byte) []byte {
+	b := append(packHead(count), bytes.Join(entries, nil)...)
+	sum := sha1.Sum(b)
+	return append(b, sum[:]...)
+}
+
+func deflated(data []byte) []byte {
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	_, _ = z.Write(data)
+	_ = z.Close()
+	return b.Bytes()
+}
+
+func entry(kind plumbing.ObjectType, size int64, data []byte) []byte {
+	return append(appendHeader(nil, kind, size), deflated(data)...)
+}
+
+func TestHostilePacks(t *testing.T) {
+	w, s := newSpoiled(t)
+	w.src.Commit("main", files(20, "x")...)
+	at := w.check().Version
+	w.src.Commit("main", files(20, "y")...)
+	big := deflated(make([]byte, 64<<20))
+	base := entry(plumbing.BlobObject, 5, []byte("hello"))
+	var chain bytes.Buffer // deltas that each say "copy all of the base twice"
+	for i := range 40 {
+		delta := binary.AppendUvarint(nil, 5<<min(i, 35))
+		delta = append(binary.AppendUvarint(delta, 5<<min(i+1, 36)), 0x90, 5, 0x90, 5)
+		chain.Write(append(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))), 1))
+		chain.Write(deflated(delta))
+	}
+	for name, k := range map[string]struct {
+		pack []byte
+		want string
+	}{
+		"not a pack":       {[]byte("<html>go away</html>"), "it does not begin with PACK"},
+		"version":          {append([]byte("PACK\x00\x00\x00\x09\x00\x00\x00\x00"), make([]byte, 20)...), "version 9"},
+		"many objects":     {packHead(1 << 30), "announces 1073741824 objects"},
+		"fewer objects":    {packOf(2, base), "pack"},
+		"more objects":     {packOf(1, base, base), "checksum"},
+		"absurd size":      {packOf(1, entry(plumbing.BlobObject, 3<<30, []byte("x"))), "an object of 3221225472 bytes"},
+		"endless size":     {packOf(1, append(bytes.Repeat([]byte{0xff}, 20), 0)), "absurd size"},
+		"longer than said": {packOf(1, append(appendHeader(nil, plumbing.BlobObject, 10), big...)), "longer than it says"},
+		"shorter":          {packOf(1, entry(plumbing.BlobObject, 10, []byte("x"))), "shorter than it says"},
+		"kind":             {packOf(1, entry(5, 1, []byte("x"))), "kind 5"},
+		"delta of nothing": {packOf(1, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), 77), deflated([]byte("\x05\x05\x90\x05"))...)), "a delta of nothing"},
+		"growing deltas":   {packOf(41, append(bytes.Clone(base), chain.Bytes()...)), "a delta of nothing"},
+		"absurd delta":     {packOf(2, base, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 8), byte(len(base))), deflated([]byte("\x05\xff\xff\xff\xff\x7f\x90\x05"))...)), "an object of"},
+		"past its base":    {packOf(2, base, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), byte(len(base))), deflated([]byte("\x05\x09\x90\x09"))...)), "past its base"},
+		"not the commit":   {packOf(1, base), "did not send commit"},
+		"no end":           {append(packOf(1, base), 1, 2, 3), "more bytes than it announces"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.set(func(rw http.ResponseWriter, _ []byte, _ *http.Request) {
+				_, _ = io.WriteString(rw, "000dpackfile\n")
+				_ = sideband(rw, k.pack)
+				_, _ = io.WriteString(rw, "0000")
+			})
+			_, err := w.repo.Look(t.Context(), nil)
+			if err == nil || !strings.Contains(err.Error(), k.want) {
+				t.Errorf("%v, want %q", err, k.want)
+			}
+			w.intact(at)
+		})
+	}
+	s.set(nil)
+	w.check()
+}
+
+func TestStalls(t *testing.T) {
+	w, s := newSpoiled(t)
+	w.src.Commit("main", files(20, "x")...)
+	at := w.check().Version
+	w.src.Commit("main", files(20, "y")...)
+	hang := func(n int) func(http.ResponseWriter, []byte, *http.Request) {
+		return func(rw http.ResponseWriter, answer []byte, r *http.Request) {
+			_, _ = rw.Write(answer[:n])
+			_ = http.NewResponseController(rw).Flush()
+			<-r.Context().Done()
+		}
+	}
+	for _, n := range []int{0, 10, 300} {
+		s.set(hang(n))
+		start := time.Now()
+		_, err := w.repo.Look(t.Context(), nil)
+		if !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "nothing advanced for 300ms") {
+			t.Errorf("hang after %d: %v", n, err)
+		}
+		if d := time.Since(start); d > 4*time.Second {
+			t.Errorf("hang after %d: given up only after %s", n, d)
+		}
+		w.intact(at)
+	}
+	// Slow, but it advances: within the whole time that is fine, beyond it is not.
+	told := 0
+	drip := func(rw http.ResponseWriter, answer []byte, r *http.Request) {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for len(answer) > 0 && r.Context().Err() == nil {
+			n := min(len(answer), 200)
+			_, _ = rw.Write(answer[:n])
+			_ = http.NewResponseController(rw).Flush()
+			answer = answer[n:]
+			<-tick.C
+		}
+	}
+	s.set(drip)
+	w.open(w.repo.source, Limits{Stall: 300 * time.Millisecond, Fetch: 350 * time.Millisecond})
+	w.src.Commit("main", files(200, "z")...)
+	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "not finished after") {
+		t.Error(err)
+	}
+	w.intact(at)
+	w.open(w.repo.source, Limits{Stall: 300 * time.Millisecond, Fetch: time.Minute})
+	if _, err := w.repo.Look(t.Context(), func() { told++ }); err != nil {
+		t.Error(err)
+	}
+	if told < 3 {
+		t.Errorf("progress was told %d times", told)
+	}
+	// The person's own end of it all.
+	w.src.Commit("main", gittest.File("again", "x"))
+	s.set(hang(10))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := w.repo.Look(ctx, nil); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errDeadline) {
+		t.Error(err)
+	}
+	s.set(nil)
+	w.check()
+}
+
+func TestEndlessPack(t *testing.T) {
+	w, s := newSpoiled(t)
+	w.src.Commit("main", files(20, "x")...)
+	at := w.check().Version
+	w.src.Commit("main", files(20, "y")...)
+	one := entry(plumbing.BlobObject, 1<<20, bytes.Repeat([]byte("y"), 1<<20))
+	s.set(func(rw http.ResponseWriter, _ []byte, r *http.Request) {
+		_, _ = io.WriteString(rw, "000dpackfile\n")
+		_ = sideband(rw, packHead(maxObjects))
+		for r.Context().Err() == nil {
+			if sideband(rw, one) != nil {
+				return
+			}
+		}
+	})
+	w.open(w.repo.source, Limits{Fetch: time.Second})
+	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, errDeadline) {
+		t.Error(err)
+	}
+	w.intact(at)
+	s.set(nil)
+	w.open(w.repo.source, Limits{})
+	w.check()
+}
+
+func TestAskHangs(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{Wrap: func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		})
+	}})
+	w.open(w.repo.source, Limits{Look: 200 * time.Millisecond})
+	_, err := w.repo.Ask(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "no answer within 200ms") {
+		t.Error(err)
+	}
+}
+
+func TestLeftOversOfAKilledProcess(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.Commit("main", files(20, "x")...)
+	w.check()
+	for _, dir := range []string{".git/" + receivePrefix + "123", rebuildPrefix + "123", replacedPrefix + "5"} {
+		if err := os.MkdirAll(filepath.Join(w.dir, dir, "sub"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		w.write(dir+"/pack", "half")
+	}
+	w.src.Commit("main", gittest.File("new", "x"))
+	w.check()
+}

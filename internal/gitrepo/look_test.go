@@ -1,0 +1,429 @@
+package gitrepo
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// snapshotOf lists everything below a folder with its time, size and mode.
+func snapshotOf(tb testing.TB, dir string) string {
+	tb.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := os.Lstat(path)
+		if err == nil {
+			fmt.Fprintln(&b, path, info.ModTime().UnixNano(), info.Size(), info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b.String()
+}
+
+func openFiles(tb testing.TB) int {
+	tb.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestQuietLook(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{User: "x-access-token", Password: "a-token-of-forty-characters-0123456789ab"})
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a-token-of-forty-characters-0123456789ab\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.open(Source{URL: w.repo.source.URL, Branch: "main", Agent: "addagent/0.1.0", Auth: Auth{TokenFile: token}}, Limits{})
+	id := w.src.Commit("main", files(30, "x")...)
+	for i := range 1000 {
+		w.src.Git("update-ref", fmt.Sprintf("refs/heads/other/%d", i), id)
+		if i == 20 {
+			break // one loose ref is as good as another; the rest comes packed
+		}
+	}
+	w.check()
+	w.look()
+	before, files := snapshotOf(t, w.dir), openFiles(t)
+	requests, conns, bytes := w.server.Requests.Load(), w.server.Conns.Load(), w.server.Bytes()
+	for range 100 {
+		if s := w.look(); s.Moved || s.Files != 0 {
+			t.Fatalf("%+v", s)
+		}
+	}
+	requests, conns, bytes = w.server.Requests.Load()-requests, w.server.Conns.Load()-conns, w.server.Bytes()-bytes
+	t.Logf("a look: %d bytes both ways", bytes/100)
+	if requests != 100 || conns != 0 || bytes > 100*800 {
+		t.Errorf("100 looks: %d requests, %d new connections, %d bytes", requests, conns, bytes)
+	}
+	if after := snapshotOf(t, w.dir); after != before {
+		t.Error("a quiet look wrote something")
+	}
+	if n := openFiles(t); n > files+1 {
+		t.Errorf("%d files are open, %d before", n, files)
+	}
+}
+
+// TestBytes holds what changes cost on the wire: at most twice the changed objects and a small constant, for the three
+// shapes that made other request forms send everything.
+func TestBytes(t *testing.T) {
+	for _, bitmap := range []bool{false, true} {
+		w := newWorld(t, gittest.ServerOptions{})
+		w.src.Commit("main", files(400, "start")...)
+		w.src.History("main", 300, func(i int) []gittest.Change {
+			return []gittest.Change{gittest.File(fmt.Sprintf("d%02d/e%d/file%04d.txt", i%20, i%3, i%400), strings.Repeat(fmt.Sprint("step ", i, "\n"), 30))}
+		})
+		fork := w.src.Git("rev-parse", "main~10")
+		if bitmap {
+			w.src.Git("repack", "-q", "-adb")
+		}
+		w.check()
+		cost := func(name string, want int64) {
+			t.Helper()
+			old := gittest.Git(t, w.dir, "rev-parse", "HEAD")
+			now := w.src.Tip("main")
+			before, requests := w.server.Bytes(), w.server.Requests.Load()
+			s := w.look()
+			got := w.server.Bytes() - before
+			requests = w.server.Requests.Load() - requests
+			changed := changedObjects(t, w.src, old, now)
+			t.Logf("bitmap %v, %s: %d bytes in %d requests for %d bytes of changed objects, notices %q", bitmap, name, got, requests, changed, s.Notices)
+			if limit := 2*changed + 1800 + 2500*(requests-2); got > limit {
+				t.Errorf("%s: %d bytes, more than %d", name, got, limit)
+			}
+			if requests != want {
+				t.Errorf("%s: %d requests, want %d", name, requests, want)
+			}
+			w.same(s)
+		}
+		w.src.Commit("main", gittest.File("d00/e0/file0000.txt", "one line\n"))
+		cost("one file", 2)
+		side := w.src.CommitOn("side", []string{fork}, gittest.File("d01/e1/file0001.txt", "side\n"))
+		w.src.CommitOn("main", []string{w.src.Tip("main"), side}, gittest.File("d01/e1/file0001.txt", "side\n"))
+		cost("merge of a branch forked 10 back", 2)
+		w.src.Move("main", "main~1")
+		cost("moved back by one, to what we had", 1)
+		w.src.History("main", 2, func(i int) []gittest.Change {
+			return []gittest.Change{gittest.File("d02/e2/file0002.txt", fmt.Sprint("two ", i, "\n"))}
+		})
+		cost("two commits at once", 3)
+		w.src.Move("main", "main~1")
+		cost("moved back by one, to what we never had", 2)
+		w.src.Move("main", "main~7")
+		cost("moved back by seven", 2+4)
+		w.src.History("main", 5, func(i int) []gittest.Change {
+			return []gittest.Change{gittest.File(fmt.Sprint("new/", i), "x\n")}
+		})
+		cost("five commits at once", 4)
+	}
+}
+
+// changedObjects sums the compressed sizes of the trees and blobs of one commit that another has not, and the commit.
+func changedObjects(tb testing.TB, src *gittest.Repo, old, now string) int64 {
+	tb.Helper()
+	list := src.Git("rev-list", "--objects", now+"^{tree}", "--not", old+"^{tree}")
+	ids := []byte(now + "\n")
+	for line := range strings.Lines(list) {
+		id, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		ids = append(ids, id+"\n"...)
+	}
+	out, err := gittest.TryGit(src.Dir, ids, "cat-file", "--batch-check=%(objectsize:disk)")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sum := int64(0)
+	for line := range strings.Lines(out) {
+		var n int64
+		if _, err := fmt.Sscan(line, &n); err != nil {
+			tb.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+func TestAskForBranches(t *testing.T) {
+	for _, noV2 := range []bool{false, true} {
+		w := newWorld(t, gittest.ServerOptions{NoV2: noV2})
+		ask := func(branch, want string) {
+			t.Helper()
+			w.open(Source{URL: w.repo.source.URL, Branch: branch}, Limits{})
+			_, err := w.repo.Ask(t.Context())
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q: %v", branch, err)
+			}
+		}
+		ask("", "the remote repository is empty: push a first commit")
+		ask("main", "the remote repository is empty: push a first commit")
+		w.src.Commit("dev", gittest.File("a", "a"))
+		ask("", "HEAD names a branch that is not there: set branch; there are dev")
+		ask("mian", `branch "mian" is not there; there are dev`)
+		for i := range 8 {
+			w.src.Commit(fmt.Sprint("b", i), gittest.File("a", "a"))
+		}
+		ask("b", "there are b0, b1, b2, b3, b4, ...")
+		ask("a b", `branch "a b": it must not hold spaces`)
+		w.src.Git("symbolic-ref", "HEAD", "refs/heads/b3")
+		w.open(Source{URL: w.repo.source.URL}, Limits{})
+		before := w.server.Requests.Load()
+		if tip, err := w.repo.Ask(t.Context()); err != nil || tip.Branch != "b3" {
+			t.Errorf("%v %v", tip, err)
+		}
+		if n := w.server.Requests.Load() - before; !noV2 && n != 1 {
+			t.Errorf("HEAD took %d requests", n)
+		}
+		w.src.Git("update-ref", "--no-deref", "HEAD", w.src.Tip("dev"))
+		ask("", "HEAD is on no branch: set branch")
+	}
+}
+
+func TestServerWithoutV2(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{NoV2: true})
+	w.src.Commit("main", files(50, "x")...)
+	w.check()
+	before := w.server.Requests.Load()
+	for range 5 {
+		w.look()
+	}
+	if n := w.server.Requests.Load() - before; n != 5 {
+		t.Errorf("%d requests for five looks: it is not remembered that the server is old", n)
+	}
+	for i := range 5 {
+		w.src.Commit("main", gittest.File("d00/e0/file0000.txt", fmt.Sprint("step ", i)))
+		if s := w.check(); s.Bytes > 2000 {
+			t.Errorf("a step of %d bytes", s.Bytes)
+		}
+	}
+	w.src.Move("main", "main~3")
+	if s := w.check(); s.Bytes > 2000 || len(s.Notices) != 1 {
+		t.Errorf("%+v", s)
+	}
+	w.repo.remote.(*httpRemote).old = time.Now().Add(-time.Second)
+	before = w.server.Requests.Load()
+	w.look()
+	if n := w.server.Requests.Load() - before; n != 2 {
+		t.Errorf("%d requests: v2 is not tried again after an hour", n)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{User: "u", Password: "right"})
+	w.src.Commit("main", gittest.File("a", "a"))
+	dir := t.TempDir()
+	file := filepath.Join(dir, "password")
+	url := w.repo.source.URL
+	ask := func(s Source, want ...string) {
+		t.Helper()
+		w.open(s, Limits{})
+		_, err := w.repo.Ask(t.Context())
+		for _, text := range want {
+			if err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("%q is not in: %v", text, err)
+			}
+		}
+		if len(want) == 0 && err != nil {
+			t.Error(err)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("a secret: %v", err)
+		}
+	}
+	ask(Source{URL: url}, "401", "set auth (token_file")
+	ask(Source{URL: url, Auth: Auth{Username: "u", PasswordFile: file}}, "password_file", file, "no such file")
+	if err := os.WriteFile(file, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	withFile := Source{URL: url, Auth: Auth{Username: "u", PasswordFile: file}}
+	ask(withFile, "401", "refuses the credentials of "+file)
+	ask(Source{URL: strings.Replace(url, "://", "://u:hunter2@", 1)}, "401")
+	if err := os.WriteFile(file, []byte("right\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask(withFile)
+	// Read at use: the same Repo, after the file changed.
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.repo.Ask(t.Context()); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Error(err)
+	}
+	if err := os.WriteFile(file, []byte("right"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.repo.Ask(t.Context()); err != nil {
+		t.Error(err)
+	}
+	ask(Source{URL: strings.Replace(url, "r.git", "nothing.git", 1), Auth: withFile.Auth}, "404", "check url", file)
+	ask(Source{URL: "http://127.0.0.1:1/x"}, "connection refused")
+	ask(Source{URL: "relative/path"}, "a path must be absolute")
+	ask(Source{URL: "/nowhere/at/all"}, "no such file")
+	ask(Source{URL: dir}, "is no git repository")
+}
+
+func TestBusyServerIsLeftAlone(t *testing.T) {
+	var code atomic.Int64
+	w := newWorld(t, gittest.ServerOptions{Wrap: func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if c := code.Load(); c != 0 {
+				rw.Header().Set("Retry-After", "60")
+				rw.WriteHeader(int(c))
+				return
+			}
+			h.ServeHTTP(rw, r)
+		})
+	}})
+	w.src.Commit("main", gittest.File("a", "a"))
+	w.look()
+	for _, c := range []int64{429, 403, 503} {
+		code.Store(c)
+		before := w.server.Requests.Load()
+		for range 3 {
+			if _, err := w.repo.Ask(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprint(c)) {
+				t.Fatal(err)
+			}
+		}
+		if n := w.server.Requests.Load() - before; n != 1 {
+			t.Errorf("%d: asked %d times", c, n)
+		}
+		w.repo.wait.until = time.Now()
+		code.Store(0)
+		w.look()
+	}
+}
+
+func TestBackoffDoubles(t *testing.T) {
+	var b backoff
+	now := time.Unix(1_700_000_000, 0)
+	last := time.Duration(0)
+	for i := range 20 {
+		b.learn(statusError(500), now)
+		wait := b.until.Sub(now)
+		if wait < min(firstWait<<min(i, 10), maxWait) || wait > maxWait*3/2 {
+			t.Fatalf("wait %d is %s after %s", i, wait, last)
+		}
+		last = wait
+	}
+	if b.over(now) == nil || b.over(now.Add(time.Hour)) != nil {
+		t.Error("over")
+	}
+	b.learn(errors.New("refused"), now)
+	if b.over(now) != nil {
+		t.Error("another failure needs no patience")
+	}
+}
+
+func TestRewind(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.Commit("main", files(10, "x")...)
+	w.src.History("main", 10, func(i int) []gittest.Change { return []gittest.Change{gittest.File("n", fmt.Sprint(i))} })
+	w.check()
+	notice := func(want string) {
+		t.Helper()
+		s := w.check()
+		all := strings.Join(s.Notices, "; ")
+		if want == "" && all != "" || !strings.Contains(all, want) {
+			t.Errorf("notices %q, want %q", all, want)
+		}
+	}
+	w.src.History("main", 4, func(i int) []gittest.Change { return []gittest.Change{gittest.File("m", fmt.Sprint(i))} })
+	notice("")
+	w.src.Move("main", "main~1")
+	notice("moved back")
+	w.src.Move("main", "main~3")
+	notice("history was rewritten or moved back")
+	w.src.CommitOn("main", []string{w.src.Git("rev-parse", "main~1")}, gittest.File("amended", "a"))
+	notice("history was rewritten: ")
+	w.src.CommitOn("main", nil, gittest.File("root", "a"))
+	notice("history was rewritten or moved back")
+
+	refuse := w.repo.source
+	refuse.Rewind = "refuse"
+	w.open(refuse, Limits{})
+	w.src.History("main", 3, func(i int) []gittest.Change { return []gittest.Change{gittest.File("k", fmt.Sprint(i))} })
+	notice("")
+	stays := w.src.Tip("main")
+	for _, to := range []string{"main~1", "main~2"} {
+		w.src.Move("main", to)
+		for range 2 {
+			_, err := w.repo.Look(t.Context(), nil)
+			if !errors.Is(err, errRewound) || !strings.Contains(err.Error(), "rewind: refuse") {
+				t.Fatal(err)
+			}
+		}
+		if at, ok, err := w.repo.Applied(); !ok || err != nil || at.ID != stays {
+			t.Fatal(at, ok, err)
+		}
+		w.src.Move("main", stays)
+	}
+	notice("")
+	w.src.Commit("main", gittest.File("z", "z"))
+	notice("")
+}
+
+func TestPreview(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.Commit("main", files(40, "x")...)
+	preview := func(want string) {
+		t.Helper()
+		tip, err := w.repo.Ask(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tmp := t.TempDir()
+		tree, err := w.repo.Preview(t.Context(), tmp, tip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tree.Close()
+		if b, err := tree.Read("d01/e1/file0001.txt", 1<<20); err != nil || !strings.HasPrefix(string(b), want) {
+			t.Errorf("%q %v", b, err)
+		}
+		if id, err := tree.ID("d03"); err != nil || id != w.src.Git("rev-parse", tip.ID+":d03") {
+			t.Errorf("%s %v", id, err)
+		}
+	}
+	preview("x 1\n") // no clone yet
+	if _, err := os.Stat(w.dir); err == nil {
+		t.Error("a preview made a clone")
+	}
+	w.check()
+	w.src.Commit("main", gittest.File("d01/e1/file0001.txt", "changed"))
+	before := snapshotOf(t, w.dir)
+	preview("changed")
+	if snapshotOf(t, w.dir) != before {
+		t.Error("a preview wrote to the clone")
+	}
+	w.check()
+	preview("changed")
+}
+
+func TestIdleHoldsNothing(t *testing.T) {
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.Commit("main", files(500, "x")...)
+	w.look()
+	debug.FreeOSMemory()
+	before := openFiles(t)
+	for i := range 10 {
+		w.src.Commit("main", gittest.File("d00/e0/file0000.txt", fmt.Sprint(i)))
+		w.look()
+	}
+	if n := openFiles(t); n > before+2 {
+		t.Errorf("%d files are open, %d before", n, before)
+	}
+}

@@ -1,0 +1,236 @@
+package gitrepo
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// follow clones from an address and goes through a history with it.
+func (w *world) follow(s Source) {
+	w.tb.Helper()
+	w.open(s, Limits{})
+	w.src.Commit("main", files(60, "x")...)
+	w.check()
+	before := openFiles(w.tb)
+	for i := range 4 {
+		w.src.Commit("main", gittest.File("d01/e1/file0001.txt", fmt.Sprint("step ", i)), gittest.File(fmt.Sprint("new", i), "x"))
+		if s := w.check(); s.Bytes > 3000 || len(s.Notices) > 0 {
+			w.tb.Errorf("step: %+v", s)
+		}
+	}
+	side := w.src.CommitOn("side", []string{w.src.Git("rev-parse", "main~3")}, gittest.File("side", "x"))
+	w.src.CommitOn("main", []string{w.src.Tip("main"), side}, gittest.File("side", "x"))
+	w.check()
+	w.src.History("main", 3, func(i int) []gittest.Change { return []gittest.Change{gittest.File("m", fmt.Sprint(i))} })
+	if s := w.check(); len(s.Notices) > 0 {
+		w.tb.Errorf("three at once: %+v", s)
+	}
+	w.src.Move("main", "main~5")
+	if s := w.check(); len(s.Notices) != 1 {
+		w.tb.Errorf("moved back: %+v", s)
+	}
+	if s := w.check(); s.Moved {
+		w.tb.Errorf("quiet: %+v", s)
+	}
+	if n := openFiles(w.tb); n > before+1 {
+		w.tb.Errorf("%d files are open, %d before", n, before)
+	}
+}
+
+func newLocal(tb testing.TB) *world {
+	tb.Helper()
+	root := tb.TempDir()
+	return &world{tb: tb, src: gittest.New(tb, filepath.Join(root, "r.git")), dir: filepath.Join(root, "clone")}
+}
+
+func TestPaths(t *testing.T) {
+	for _, prefix := range []string{"", "file://"} {
+		w := newLocal(t)
+		w.follow(Source{URL: prefix + w.src.Dir})
+	}
+	// A work tree, packed refs, packs with deltas, an alternate, loose objects, and no git program.
+	w := newLocal(t)
+	w.src.Commit("main", files(60, "x")...)
+	w.src.History("main", 30, func(i int) []gittest.Change {
+		return []gittest.Change{gittest.File("d00/e0/file0000.txt", strings.Repeat(fmt.Sprint("line ", i, "\n"), 2000))}
+	})
+	w.src.Git("repack", "-qad")
+	w.src.Git("pack-refs", "--all")
+	tree := filepath.Join(t.TempDir(), "tree")
+	gittest.Git(t, ".", "clone", "-q", "--shared", w.src.Dir, tree)
+	if err := os.WriteFile(filepath.Join(tree, "loose"), make([]byte, 3<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	gittest.Git(t, tree, "add", ".")
+	gittest.Git(t, tree, "commit", "-qm", "loose")
+	gittest.Git(t, tree, "push", "-q", w.src.Dir, "main")
+	w.open(Source{URL: tree}, Limits{})
+	t.Setenv("PATH", "")
+	s := w.look()
+	t.Setenv("PATH", "/usr/bin:/bin")
+	w.same(s)
+	_, err := New("r", w.dir, Source{URL: tree, Branch: "nothing"}, Limits{}).Ask(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "there are main") {
+		t.Error(err)
+	}
+	empty := newLocal(t)
+	empty.open(Source{URL: empty.src.Dir}, Limits{})
+	if _, err := empty.repo.Ask(t.Context()); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Error(err)
+	}
+}
+
+func TestGitDaemon(t *testing.T) {
+	w := newLocal(t)
+	url := gittest.Daemon(t, filepath.Dir(w.src.Dir))
+	w.open(Source{URL: url + "/r.git"}, Limits{})
+	if _, err := w.repo.Ask(t.Context()); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Error(err)
+	}
+	w.follow(Source{URL: url + "/r.git", Agent: "addagent/test"})
+	w.open(Source{URL: url + "/nothing.git"}, Limits{})
+	if _, err := w.repo.Ask(t.Context()); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestSSH(t *testing.T) {
+	w := newLocal(t)
+	d := gittest.StartSSHD(t)
+	auth := Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: d.KnownHosts}
+	w.follow(Source{URL: d.URL(w.src.Dir), Auth: auth, Agent: "addagent/test"})
+
+	ask := func(url string, a Auth, want ...string) {
+		t.Helper()
+		w.open(Source{URL: url, Auth: a}, Limits{Look: 10 * time.Second})
+		_, err := w.repo.Ask(t.Context())
+		for _, text := range want {
+			if err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("%q is not in: %v", text, err)
+			}
+		}
+	}
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty")
+	write(t, empty, "")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: empty}, "unknown host key", d.HostKey, "known: none")
+	other := gittest.StartSSHD(t)
+	_, port, _ := net.SplitHostPort(d.Addr)
+	_, otherPort, _ := net.SplitHostPort(other.Addr)
+	b, err := os.ReadFile(other.KnownHosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := filepath.Join(dir, "changed")
+	write(t, changed, strings.ReplaceAll(string(b), otherPort, port))
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: changed}, "host key changed", d.HostKey, other.HostKey, changed+":1")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: other.KeyFile, KnownHostsFile: d.KnownHosts}, "does not let", other.KeyFile)
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: empty, KnownHostsFile: d.KnownHosts}, "is not a private key")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: dir + "/none", KnownHostsFile: d.KnownHosts}, "auth ssh_key_file", "no such file")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: dir + "/none"}, "auth known_hosts_file", "no such file")
+	ask(d.URL(w.src.Dir+"/nothing's here"), auth, "does not appear to be a git repository")
+}
+
+func write(tb testing.TB, path, text string) {
+	tb.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestHangingServers accept and say nothing.
+func TestHangingServers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(io.Discard, c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	key := filepath.Join(t.TempDir(), "key")
+	d := gittest.StartSSHD(t)
+	b, err := os.ReadFile(d.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, key, string(b))
+	before := openFiles(t)
+	for _, scheme := range []string{"http", "https", "ssh", "git"} {
+		r := New("r", t.TempDir(), Source{URL: scheme + "://" + l.Addr().String() + "/x", Auth: Auth{SSHKeyFile: key, KnownHostsFile: d.KnownHosts}}, Limits{Look: 200 * time.Millisecond})
+		start := time.Now()
+		_, err := r.Ask(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "no answer within 200ms") || time.Since(start) > 3*time.Second {
+			t.Errorf("%s: %v after %s", scheme, err, time.Since(start))
+		}
+		_ = r.Close()
+	}
+	for deadline := time.Now().Add(5 * time.Second); openFiles(t) > before+4 && time.Now().Before(deadline); {
+		// The other ends close as they notice.
+		select {
+		case <-t.Context().Done():
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if n := openFiles(t); n > before+4 {
+		t.Errorf("%d files are open, %d before", n, before)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for raw, want := range map[string]address{
+		"https://h/x.git":          {kind: kindHTTP},
+		"HTTP://h/x.git":           {kind: kindHTTP},
+		"ssh://git@h/x":            {kindSSH, "git", "h:22", "/x"},
+		"ssh://git@h:2222/x":       {kindSSH, "git", "h:2222", "/x"},
+		"ssh://h/~me/x":            {kindSSH, "", "h:22", "~me/x"},
+		"ssh://[::1]/x":            {kindSSH, "", "[::1]:22", "/x"},
+		"git@h:x.git":              {kindSSH, "git", "h:22", "x.git"},
+		"h:/srv/x":                 {kindSSH, "", "h:22", "/srv/x"},
+		"git://h/x":                {kindGit, "", "h:9418", "/x"},
+		"/srv//x/":                 {kind: kindLocal, path: "/srv/x"},
+		"file:///srv/x":            {kind: kindLocal, path: "/srv/x"},
+		"file://localhost/srv/x/.": {kind: kindLocal, path: "/srv/x"},
+	} {
+		got, err := Source{URL: raw}.address()
+		if err != nil || got != want {
+			t.Errorf("%s: %+v %v", raw, got, err)
+		}
+	}
+	for _, raw := range []string{"", "x", "./x", "../x", "a/b:c", "ftp://h/x", "https://", "ssh://h", "ssh://h/", "file://h/x", "file://x", "-oProxyCommand=x:y", ":x", "h:", "/a\nb", "https://u:S3CR3T@h\x00/x", "https://u:S3CR3T@[/x"} {
+		_, err := Source{URL: raw}.address()
+		if err == nil || strings.Contains(err.Error(), "S3CR3T") {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+}
+
+func TestBranchNames(t *testing.T) {
+	for _, b := range []string{"main", "a/b", "feature-1", "ü", "a.b", "x@y"} {
+		if err := checkBranch(b); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, b := range []string{"", "@", "HEAD", "refs/heads/x", "-x", "/x", "x/", "x.", "a..b", "a//b", "a@{b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", `a\b`, "a\x7f", ".a", "a/.b", "a.lock", "a.lock/b"} {
+		if checkBranch(b) == nil {
+			t.Errorf("%q is taken", b)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// sample is one run of one side.
+type sample struct {
+	cost
+	traffic
+}
+
+// traffic is what went over a server's sockets, headers included.
+type traffic struct{ Up, Down, Requests, Conns int64 }
+
+func trafficOf(srv *gittest.Server) traffic {
+	return traffic{srv.Up.Load(), srv.Down.Load(), srv.Requests.Load(), srv.Conns.Load()}
+}
+
+func (t traffic) since(u traffic) traffic {
+	return traffic{t.Up - u.Up, t.Down - u.Down, t.Requests - u.Requests, t.Conns - u.Conns}
+}
+
+// time runs a command under the stopwatch and counts at the server.
+func (b *bench) time(s *stage, srv *gittest.Server, dir string, argv []string) sample {
+	before := trafficOf(srv)
+	cmd := exec.Command(b.self, append([]string{"stopwatch"}, argv...)...)
+	cmd.Dir = dir
+	cmd.Env = b.env()
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		s.Fatalf("%s: %v: %s", strings.Join(argv, " "), err, said.Bytes())
+	}
+	var m sample
+	s.must(json.Unmarshal(out, &m.cost))
+	m.traffic = trafficOf(srv).since(before)
+	return m
+}
+
+func (b *bench) env() []string {
+	env := append(gittest.Env(), "no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1")
+	if b.profile != "" {
+		env = append(env, profileEnv+"="+b.profile)
+	}
+	return env
+}
+
+// loop runs n looks in one process and counts at the server.
+func (b *bench) loop(s *stage, srv *gittest.Server, url, dir string, n int) (loop, traffic) {
+	cmd := exec.Command(b.self, "looks", url, dir, strconv.Itoa(n))
+	cmd.Env = b.env()
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	in, err := cmd.StdinPipe()
+	s.must(err)
+	out, err := cmd.StdoutPipe()
+	s.must(err)
+	s.must(cmd.Start())
+	lines := bufio.NewReader(out)
+	fail := func(err error) {
+		if err != nil {
+			werr := cmd.Wait()
+			s.Fatalf("looks %s: %v %v: %s", url, err, werr, said.Bytes())
+		}
+	}
+	_, err = lines.ReadString('\n')
+	fail(err)
+	before := trafficOf(srv)
+	_, err = io.WriteString(in, "go\n")
+	fail(err)
+	var l loop
+	fail(json.NewDecoder(lines).Decode(&l))
+	after := trafficOf(srv)
+	fail(in.Close())
+	s.must(cmd.Wait())
+	return l, after.since(before)
+}
+
+// daemon is a real `addagent run` that beats each second.
+type daemon struct {
+	cmd  *exec.Cmd
+	home string
+	log  string
+}
+
+// daemon starts one; the clone of our side is its clone already. It ends with the stage.
+func (b *bench) daemon(s *stage, repo string) *daemon {
+	home := b.home(repo)
+	config := fmt.Sprintf(`home: %[1]s
+run_dir: %[1]s/run
+state_dir: %[1]s/lib
+beat: { schedule: "@every 1s", spread: 0s }
+repos:
+  - { name: %[2]s, url: "%[3]s", branch: main }
+`, home, repo, b.url(ours, repo))
+	s.must(os.MkdirAll(filepath.Join(home, "nodeinfo"), 0o755))
+	for path, text := range map[string]string{
+		"addagent.yaml":            config,
+		"nodeinfo/instance-id.txt": "i-bench\n",
+		"nodeinfo/nodepart.txt":    "app1\n",
+	} {
+		s.must(os.WriteFile(filepath.Join(home, path), []byte(text), 0o644))
+	}
+	d := &daemon{home: home, log: filepath.Join(home, "said")}
+	said, err := os.Create(d.log)
+	s.must(err)
+	d.cmd = exec.Command(b.addagent, "run", "--config", filepath.Join(home, "addagent.yaml"))
+	d.cmd.Env = b.env()
+	d.cmd.Stdout, d.cmd.Stderr = said, said
+	s.must(d.cmd.Start())
+	s.Cleanup(func() {
+		_ = d.cmd.Process.Signal(unix.SIGTERM)
+		_ = d.cmd.Wait()
+		_ = said.Close()
+	})
+	return d
+}
+
+// beat is what the bench reads of nodeinfo/beat.json.
+type beat struct {
+	Seq   uint64 `json:"seq"`
+	State string `json:"state"`
+	Items []struct {
+		Verdict string `json:"verdict"`
+	} `json:"items"`
+	InHand json.RawMessage `json:"in_hand"`
+}
+
+// quiet tells whether a beat looked, judged and had nothing to do.
+func (t beat) quiet() bool {
+	return t.State == "idle" && len(t.Items) == 1 && t.Items[0].Verdict == "same" && t.InHand == nil
+}
+
+// until waits for a beat that is as it should be and returns it.
+func (d *daemon) until(s *stage, within time.Duration, is func(beat) bool) beat {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); <-tick.C {
+		var t beat
+		data, err := os.ReadFile(filepath.Join(d.home, "nodeinfo", "beat.json"))
+		if err == nil && json.Unmarshal(data, &t) == nil && is(t) {
+			return t
+		}
+	}
+	said, _ := os.ReadFile(d.log)
+	s.Fatalf("the daemon of %s did not get there within %s: %s", d.home, within, said)
+	return beat{}
+}
+
+// cpuOf returns the CPU time of a running process, all its threads, those that ended included. The kernel keeps it in
+// nanoseconds behind the process's CPU clock; /proc/PID/stat has it in hundredths of a second only, five beats' worth.
+func cpuOf(pid int) (time.Duration, error) {
+	const scheduled = 2 // CPUCLOCK_SCHED: see clock_getcpuclockid(3)
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &t); err != nil {
+		return 0, fmt.Errorf("CPU clock of %d: %w", pid, err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// resident returns the memory of a running process, and how much of it is its own, in bytes.
+func resident(pid int) (rss, private int64, err error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) < 3 {
+			continue
+		}
+		kb, _ := strconv.ParseInt(f[1], 10, 64)
+		switch f[0] {
+		case "Rss:":
+			rss = kb * 1024
+		case "Private_Clean:", "Private_Dirty:":
+			private += kb * 1024
+		}
+	}
+	if rss == 0 {
+		return 0, 0, errors.New("smaps_rollup without Rss")
+	}
+	return rss, private, nil
+}
+
+// gitVersion is the version of the git program.
+func gitVersion() string {
+	out, err := exec.Command("git", "version").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimPrefix(strings.TrimSpace(string(out)), "git version ")
+}
