@@ -83,6 +83,7 @@ func (w *world) intact(at string) {
 }
 
 func TestCutPacks(t *testing.T) {
+	t.Parallel()
 	w, s := newSpoiled(t)
 	w.src.Commit("main", files(20, "x")...)
 	// The first clone: nothing is there after a failure, and the next look starts anew.
@@ -122,6 +123,7 @@ func TestCutPacks(t *testing.T) {
 }
 
 func TestGarbagePacks(t *testing.T) {
+	t.Parallel()
 	w, s := newSpoiled(t)
 	w.src.Commit("main", files(20, "x")...)
 	at := w.check().Version
@@ -183,6 +185,7 @@ func entry(kind plumbing.ObjectType, size int64, data []byte) []byte {
 }
 
 func TestHostilePacks(t *testing.T) {
+	t.Parallel()
 	w, s := newSpoiled(t)
 	w.src.Commit("main", files(20, "x")...)
 	at := w.check().Version

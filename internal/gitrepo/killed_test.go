@@ -26,7 +26,7 @@ func TestKilledLook(t *testing.T) {
 			}
 		}
 	}
-	rounds := 16
+	rounds := 12
 	if testing.Short() {
 		rounds = 4
 	}

@@ -83,6 +83,7 @@ func TestQuietLook(t *testing.T) {
 // TestBytes holds what changes cost on the wire: at most twice the changed objects and a small constant, for the three
 // shapes that made other request forms send everything.
 func TestBytes(t *testing.T) {
+	t.Parallel()
 	for _, bitmap := range []bool{false, true} {
 		w := newWorld(t, gittest.ServerOptions{})
 		w.src.Commit("main", files(400, "start")...)
@@ -329,6 +330,7 @@ func TestBackoffDoubles(t *testing.T) {
 }
 
 func TestRewind(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", files(10, "x")...)
 	w.src.History("main", 10, func(i int) []gittest.Change { return []gittest.Change{gittest.File("n", fmt.Sprint(i))} })

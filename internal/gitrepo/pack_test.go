@@ -57,11 +57,12 @@ func packSum(pack string) bool {
 
 // TestIndexIsGits compares our index of many kinds of packs with the one that git makes, byte by byte.
 func TestIndexIsGits(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 	text := wordy(random, 30000)
 	huge := wordy(random, 3<<20)
-	src.History("main", 120, func(i int) []gittest.Change {
+	src.History("main", 60, func(i int) []gittest.Change {
 		at := random.IntN(len(text) - 100)
 		text = text[:at] + wordy(random, 30) + text[at+random.IntN(60):]
 		all := []gittest.Change{gittest.File("text", text), gittest.File(fmt.Sprintf("d%d/f%d", i%7, i), wordy(random, 10+random.IntN(2000)))}
@@ -120,6 +121,7 @@ func TestIndexIsGits(t *testing.T) {
 
 // TestThinPack completes packs that lean on objects of a clone: small ones, huge ones, and deltas of deltas of them.
 func TestThinPack(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(5, 6))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 	huge, text := wordy(random, 2<<20), wordy(random, 20000)
@@ -172,6 +174,7 @@ func TestThinPack(t *testing.T) {
 
 // TestDroppedContents solves with hardly any memory: contents are dropped and made again.
 func TestDroppedContents(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 8))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 	text := wordy(random, 900_000)
@@ -197,6 +200,7 @@ func TestDroppedContents(t *testing.T) {
 }
 
 func TestFold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", append(files(100, "start"), gittest.File("big", wordy(rand.New(rand.NewPCG(1, 1)), 300000)))...)
 	w.check()

@@ -13,6 +13,7 @@ import (
 
 // TestBrokenClones breaks a clone in many ways; the next look repairs it and keeps what is people's.
 func TestBrokenClones(t *testing.T) {
+	t.Parallel()
 	packs := func(w *world, end string) []string {
 		found, err := filepath.Glob(filepath.Join(w.dir, ".git/objects/pack/*"+end))
 		if err != nil || len(found) == 0 {

@@ -140,6 +140,7 @@ func TestLookClonesAndFollows(t *testing.T) {
 }
 
 func TestManySteps(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", files(100, "start")...)
 	w.src.Git("repack", "-q", "-adb")

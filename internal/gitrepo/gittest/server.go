@@ -1,6 +1,8 @@
 package gittest
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -45,7 +47,8 @@ func Serve(tb testing.TB, root string, o ServerOptions) *Server {
 		Path:       httpBackend,
 		Env:        append([]string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "REMOTE_USER=tester"}, o.Env...),
 		InheritEnv: []string{"PATH"},
-		Stderr:     &silent{},
+		Stderr:     io.Discard,
+		Logger:     log.New(io.Discard, "", 0), // a client that goes away in the middle is what some tests are about
 	}
 	var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if o.User != "" {
@@ -97,10 +100,6 @@ func (p *prompt) Write(b []byte) (int, error) {
 	}
 	return n, err
 }
-
-type silent struct{}
-
-func (*silent) Write(p []byte) (int, error) { return len(p), nil }
 
 type countingListener struct {
 	net.Listener
