@@ -60,12 +60,12 @@ func (b *bench) Ask(context.Context) []Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asks = append(b.asks, time.Now())
-	if b.trouble != "" {
-		return []Look{{Repo: "ops", Trouble: b.trouble}}
-	}
 	was := ""
 	if len(b.Agent.looks) == 1 {
 		was = b.Agent.looks[0].Version
+	}
+	if b.trouble != "" {
+		return []Look{{Repo: "ops", Branch: "main", Version: was, Previous: was, Trouble: b.trouble}}
 	}
 	return []Look{{Repo: "ops", Branch: "main", Version: b.version, Previous: was, Moved: was != b.version}}
 }
@@ -361,6 +361,34 @@ func TestAServerThatIsDownIsSaidOnceAndAfterAnHourItIsAWedge(t *testing.T) {
 		b.live(2*time.Minute, nil)
 		if b.state != node.Idle {
 			t.Errorf("after it came back: %s %q", b.state, b.reason)
+		}
+	})
+}
+
+func TestItemsBehindTheOneInHandWaitInSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common", "part.app1")
+		b.results["common"] = func(int) (int, time.Duration) { return 0, 5 * time.Minute }
+		b.live(9*time.Minute, nil)
+		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa part.app1@aaaaaaa]" {
+			t.Errorf("ran %s", got)
+		}
+		if b.hears("not working") != 0 {
+			t.Errorf("said %q", b.said)
+		}
+	})
+}
+
+func TestATroubleOfLookingIsNotOverWhileNobodyLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.results["common"] = func(n int) (int, time.Duration) { return 1, time.Duration(n) * 90 * time.Second } // tried again and again, ever longer
+		b.live(30*time.Minute, map[time.Duration]func(){time.Minute / 2: func() { b.trouble = "look ops: connection refused" }})
+		if n := b.hears("connection refused"); n != 1 || b.hears("over after") != 0 {
+			t.Errorf("said %d times: %q", n, b.said)
+		}
+		if len(b.runs) < 3 {
+			t.Errorf("ran %s: what is here is worked though the server is down", b.runs)
 		}
 	})
 }

@@ -146,7 +146,7 @@ func (a *Agent) work(ctx context.Context, b *Beat) {
 // startNext starts the next due item that can be started: one that cannot does
 // not stop those behind it.
 func (a *Agent) startNext(ctx context.Context, now time.Time) {
-	for len(a.queue) > 0 && ctx.Err() == nil {
+	for a.inHand == nil && len(a.queue) > 0 && ctx.Err() == nil {
 		if !a.take() {
 			return
 		}

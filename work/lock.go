@@ -72,10 +72,12 @@ func TryLock(path, purpose string) (*Lock, error) {
 }
 
 // lockTries and lockPause bound how long TryLock goes on when the lock is busy: a reader's probe (ReadHolder), or a child of the last holder between fork
-// and exec, has it for microseconds, and must not look like work in hand.
+// and exec, has it for microseconds, and must not look like work in hand. When the noted holder is dead it goes on for a second: on a busy disk a child that
+// the holder was starting when it was killed takes that long to reach its exec, or to note that it is the holder now.
 const (
-	lockTries = 8
-	lockPause = 5 * time.Millisecond
+	lockTries     = 5
+	lockTriesDead = 200
+	lockPause     = 5 * time.Millisecond
 )
 
 func openLocked(path string) (*os.File, error) {
@@ -84,23 +86,33 @@ func openLocked(path string) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("take lock: %w", err)
 		}
+		most := lockTries
 		switch err = flock(file, unix.LOCK_EX|unix.LOCK_NB); {
 		case err == nil && sameFile(file, path):
 			return file, nil
 		case err == nil:
 			err = fmt.Errorf("take lock %s: the file was replaced meanwhile", path)
 		case errors.Is(err, unix.EWOULDBLOCK):
-			err = &Busy{Path: path, Holder: readHolder(file)}
+			h := readHolder(file)
+			if h.dead() {
+				most = lockTriesDead
+			}
+			err = &Busy{Path: path, Holder: h}
 		default:
 			err = fmt.Errorf("take lock %s: %w", path, err)
-			try = lockTries
+			most = 0
 		}
 		file.Close()
-		if try >= lockTries {
+		if try >= most {
 			return nil, err
 		}
 		<-time.After(lockPause)
 	}
+}
+
+// dead tells that the process that wrote the note is not there any more.
+func (h Holder) dead() bool {
+	return h.PID > 0 && h.BootID == bootID() && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH)
 }
 
 func flock(file *os.File, how int) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -58,10 +59,24 @@ func (m *memory) Append(b agent.Beat) error {
 	if err != nil {
 		return fmt.Errorf("write beat: %w", err)
 	}
-	if _, err := m.journal.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write %s: %w", m.journal.Filename, err)
+	if n, err := m.journal.Write(append(line, '\n')); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", m.journal.Filename, err), m.takeBack(n))
 	}
 	return nil
+}
+
+// takeBack removes the part of a line that went in before the disk was full,
+// else the next line would be torn too.
+func (m *memory) takeBack(n int) error {
+	if n == 0 {
+		return nil
+	}
+	st, err := os.Stat(m.journal.Filename)
+	if err == nil {
+		err = os.Truncate(m.journal.Filename, st.Size()-int64(n))
+	}
+	// It must be opened anew: a file that lumberjack made is not open for appending.
+	return errors.Join(err, m.journal.Close())
 }
 
 func (m *memory) Close() { m.journal.Close() }

@@ -16,10 +16,9 @@ import (
 // voice is what people read: log/addagent.log, and the journal or the terminal.
 // It is the one place that knows zerolog.
 type voice struct {
-	outs   []zerolog.Logger
-	file   *lumberjack.Logger
-	min    zerolog.Level
-	failed func(error)
+	outs []zerolog.Logger
+	file *lumberjack.Logger
+	min  zerolog.Level
 }
 
 // levels maps the agent's levels to zerolog's. A notice is information that the

@@ -116,10 +116,11 @@ func otherBoot(c *checkout) {
 // tree is the id that git gives to the files as they are, without some.
 func tree(tb testing.TB, dir string, without ...string) string {
 	tb.Helper()
-	env := append(gittest.Env(), "GIT_INDEX_FILE="+filepath.Join(tb.TempDir(), "index"))
+	scratch := filepath.Join(tb.TempDir(), "scratch")
+	gittest.Git(tb, ".", "init", "-q", "--bare", scratch)
 	run := func(args ...string) string {
-		cmd := exec.Command("git", append([]string{"-c", "core.excludesFile=/dev/null"}, args...)...)
-		cmd.Dir, cmd.Env = dir, env
+		cmd := exec.Command("git", append([]string{"--git-dir=" + scratch, "--work-tree=.", "-c", "core.excludesFile=/dev/null"}, args...)...)
+		cmd.Dir, cmd.Env = dir, gittest.Env()
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			tb.Fatalf("git %v: %v: %s", args, err, out)

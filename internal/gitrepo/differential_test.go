@@ -58,29 +58,31 @@ type snapshot struct {
 
 // duel is one random history, our clone of it, git's clone of it, and what a person did to ours.
 type duel struct {
-	t      *testing.T
-	r      *rand.Rand
-	seed   uint64
-	bitmap bool
-	src    *gittest.Repo
-	ours   *Repo
-	dir    string
-	git    string
-	past   []snapshot        // all commits, the present one last
-	mine   map[string]string // content (or target) of a person's own file or link: where it was made
-	serial int
-	story  []string
+	t       *testing.T
+	r       *rand.Rand
+	seed    uint64
+	bitmap  bool
+	src     *gittest.Repo
+	ours    *Repo
+	dir     string
+	git     string
+	scratch string            // an empty git directory to read trees with
+	past    []snapshot        // all commits, the present one last
+	mine    map[string]string // content (or target) of a person's own file or link: where it was made
+	serial  int
+	story   []string
 }
 
 func newDuel(t *testing.T, seed uint64, bitmap bool) *duel {
 	src, server := gittest.Remote(t, gittest.ServerOptions{})
 	root := t.TempDir()
 	d := &duel{t: t, r: rand.New(rand.NewPCG(seed, 0)), seed: seed, bitmap: bitmap, src: src,
-		dir: filepath.Join(root, "ours"), git: filepath.Join(root, "git"), mine: map[string]string{}}
+		dir: filepath.Join(root, "ours"), git: filepath.Join(root, "git"), scratch: filepath.Join(root, "scratch"), mine: map[string]string{}}
 	d.ours = New("r", d.dir, Source{URL: server.URL + "/r.git", Branch: "main", Agent: "test"}, Limits{})
 	t.Cleanup(func() { must(t, d.ours.Close()) })
 	d.commit(nil, map[string]planned{}, 12)
 	gittest.Git(t, root, "clone", "-q", server.URL+"/r.git", d.git)
+	gittest.Git(t, root, "init", "-q", "--bare", d.scratch)
 	return d
 }
 
@@ -129,10 +131,11 @@ func (d *duel) step(n int) {
 func (d *duel) compare(n int) {
 	d.t.Helper()
 	want := gittest.Git(d.t, d.git, "rev-parse", "HEAD^{tree}")
-	index := "GIT_INDEX_FILE=" + filepath.Join(d.t.TempDir(), "index")
+	// In a repository of its own: adding files to our clone would mend an object that it lacks.
+	must(d.t, os.RemoveAll(filepath.Join(d.scratch, "index")))
 	git := func(stdin string, args ...string) string {
-		cmd := exec.Command("git", append([]string{"-c", "core.excludesFile=/dev/null", "-c", "core.quotePath=false"}, args...)...)
-		cmd.Dir, cmd.Env, cmd.Stdin = d.dir, append(gittest.Env(), index), strings.NewReader(stdin)
+		cmd := exec.Command("git", append([]string{"--git-dir=" + d.scratch, "--work-tree=.", "-c", "core.excludesFile=/dev/null"}, args...)...)
+		cmd.Dir, cmd.Env, cmd.Stdin = d.dir, gittest.Env(), strings.NewReader(stdin)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			d.fatalf("git %v: %v: %s", args, err, out)

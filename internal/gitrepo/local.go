@@ -303,7 +303,7 @@ func writePack(ctx context.Context, w io.Writer, objects *objectReader, list []p
 		if err != nil {
 			return err
 		}
-		if o.kind != p.kind {
+		if o.kind != p.kind && p.kind != plumbing.AnyObject {
 			return fmt.Errorf("%s is a %s, not a %s", p.id, o.kind, p.kind)
 		}
 		if _, err := out.Write(appendHeader(nil, o.kind, o.size)); err != nil {

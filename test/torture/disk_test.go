@@ -61,7 +61,7 @@ func TestDiskFull(t *testing.T) {
 	push()
 	g.start()
 	g.settle("ops", "root")
-	for _, spare := range []int64{0, 4 << 10, 16 << 10, 40 << 10, 200 << 10, 1 << 20, 30 << 20} {
+	for _, spare := range []int64{0, 8 << 10, 40 << 10, 200 << 10, 30 << 20} {
 		for _, back := range []bool{false, true} {
 			// A push needs room for its pack. A branch moved back has its objects here: what needs room is the tree.
 			if back && spare > 200<<10 {
@@ -87,7 +87,7 @@ func TestDiskFull(t *testing.T) {
 				return failing.MatchString(read(g.stderr())[said:])
 			})
 			// beat.json may not be written any more: the lines of beats are counted.
-			g.until("two more beats", func() bool { return strings.Count(read(g.stderr())[said:], " | next ") > 3 })
+			g.until("two more beats", func() bool { return strings.Count(read(g.stderr())[said:], " | next ") > 2 })
 			if !back && spare >= 200<<10 {
 				if code, _, _ := g.run("status"); g.state() != "failing" || code != 1 {
 					t.Errorf("with %d bytes free state.txt says %q, status ends with %d", spare, g.state(), code)
@@ -101,8 +101,9 @@ func TestDiskFull(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.settle("ops", "root")
-			if full := strings.Count(read(g.stderr())[said:], "WARNING write "); full > 3 {
-				t.Errorf("that files cannot be written was said %d times", full)
+			if full := strings.Count(read(g.stderr())[said:], "WARNING write "); full > 6 {
+				// beat.json and the journal, and again when some bytes come free in between.
+				t.Errorf("with %d bytes free, that files cannot be written was said %d times", spare, full)
 			}
 			g.tracked("ops")
 			if runs := g.count("start") - before; runs > 3 {

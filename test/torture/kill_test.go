@@ -67,7 +67,7 @@ func TestKilledAtRandom(t *testing.T) {
 	write(t, g.clone("ops")+"/people.txt", "mine\n")
 
 	kills := map[string]int{}
-	for range rounds(t, 25) {
+	for range rounds(t, 50) {
 		if r.IntN(5) > 0 {
 			push()
 		}

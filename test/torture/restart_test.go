@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
@@ -144,13 +143,4 @@ while [ ! -e "$T_DIR/go" ]; do sleep 0.1; done
 		t.Error("the log does not say why the work was repeated")
 	}
 	g.sound("ops")
-}
-
-// ended lists how runs ended by the decision records, oldest first.
-func (g *grid) ended() []agent.Ended {
-	var all []agent.Ended
-	for _, b := range g.records() {
-		all = append(all, b.Ended...)
-	}
-	return all
 }
