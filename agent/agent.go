@@ -17,6 +17,8 @@ import (
 
 // Clones is what the agent needs of this node's repositories.
 type Clones interface {
+	// Here is what lies on the node, as it was left; nobody is asked.
+	Here() []Look
 	// Ask asks every repository for its tip, side by side, and writes nothing.
 	// Look.Moved says that Move has something to do there.
 	Ask(ctx context.Context) []Look
@@ -61,6 +63,7 @@ type Config struct {
 	By        string                    // "run" or "beat"
 	Hardware  string                    // for the record
 	InitDone  bool                      // init has been done in an earlier life (state files said so)
+	Before    *Beat                     // the last record of an earlier life; nil = none
 	Info      func() (node.Info, error) // nodeinfo as it is now
 	Clones    Clones
 	Survey    Survey
@@ -115,8 +118,9 @@ type Agent struct {
 	failing   time.Time         // since when it was failing before the work that runs; zero = it was not
 	lastGood  time.Time         // last look that reached a repository
 	begun     time.Time
-	last      Beat // as last recorded
-	setUp     bool // setup and initdone were said
+	orphan    *InHand // was in hand when the last agent went, and is not any more: its end was not told yet
+	last      Beat    // as last recorded
+	setUp     bool    // setup and initdone were said
 }
 
 // New makes an agent; nothing happens before Run or Once.
@@ -194,6 +198,12 @@ func (a *Agent) Once(ctx context.Context) Beat {
 // that it believes but "init is done"; work may be running that it has not begun.
 func (a *Agent) wake(now time.Time) {
 	a.state, a.since = node.InitDone, now
+	if b := a.Before; b != nil && b.Node == a.ID && a.InitDone {
+		// Not what state it is in, that is settled anew; but since when it is in
+		// it, and that it has been said.
+		a.state, a.since, a.reason, a.blamed = b.State, b.Since, b.Reason, b.Blamed
+		a.orphan = b.InHand
+	}
 	if !a.InitDone {
 		a.state = node.Presetup
 		a.to(node.Setup, "", now)
@@ -204,6 +214,7 @@ func (a *Agent) wake(now time.Time) {
 	if h, found := a.Hand.Found(); found {
 		a.inHand = fromWork(h)
 		a.inHand.Adopted = true
+		a.orphan = nil
 		a.say(Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.inHand.Name(), clock(h.Started), h.Attempt, h.PID)
 	}
 }

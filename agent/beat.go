@@ -39,6 +39,10 @@ func (a *Agent) begin(now time.Time) Beat {
 func (a *Agent) look(ctx context.Context, b *Beat) {
 	if a.inHand != nil {
 		a.stillWrong("look ")
+		if len(a.looks) == 0 { // taken over at the start: nothing has been asked yet
+			a.looks = a.Clones.Here()
+		}
+		b.Looks = old(a.looks)
 		return
 	}
 	asked := a.supervised(ctx, func(func()) []Look { return a.Clones.Ask(ctx) })
@@ -106,6 +110,7 @@ func (a *Agent) decide(b *Beat) {
 	if a.inHand == nil && unfinished(a.findings.Judgements) && a.take() {
 		a.judge(b.Start) // taking the lock has ended it
 	}
+	a.adoptEnd()
 	for _, p := range a.findings.Problems {
 		a.trouble("items "+p, p)
 	}
@@ -124,6 +129,26 @@ func (a *Agent) decide(b *Beat) {
 	}
 }
 
+// adoptEnd tells how work ended that ran when an earlier agent went, and that
+// nobody was there to hear the end of.
+func (a *Agent) adoptEnd() {
+	if a.orphan == nil {
+		return
+	}
+	for _, j := range a.findings.Judgements {
+		if j.Item.Repo != a.orphan.Repo || j.Item.Name != a.orphan.Item {
+			continue
+		}
+		o := work.Outcome{Repo: j.Item.Repo, Item: j.Item.Name, RunID: a.orphan.RunID, Last: j.Memory.Last}
+		if e, ok := endedFrom(o, true); ok {
+			a.ended = append(a.ended, e)
+			a.sayEnd(e)
+		}
+		a.orphan = nil
+		return
+	}
+}
+
 // judge asks the survey and stands every item; it starts nothing.
 func (a *Agent) judge(now time.Time) {
 	a.findings = a.Survey.Judge(Ats(a.looks), work.Place{Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype}, now)
@@ -135,6 +160,9 @@ func (a *Agent) judge(now time.Time) {
 
 // work starts the first due item; the others follow as each ends.
 func (a *Agent) work(ctx context.Context, b *Beat) {
+	if a.inHand != nil {
+		return // the rest of the queue follows when it has ended
+	}
 	a.startFail = map[string]string{}
 	a.startNext(ctx, b.Start)
 	if a.inHand == nil && a.holding {
@@ -167,7 +195,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 		a.holding = false
 		a.inHand = fromWork(h)
 		delete(a.firstDue, name)
-		if !j.Item.Always {
+		if !j.Item.Always && !s.Waiting { // what runs often is told by its end, if at all
 			again := ""
 			if s.Attempt > 1 {
 				again = fmt.Sprintf(" again, attempt %d", s.Attempt)
@@ -209,7 +237,7 @@ func (a *Agent) record(end time.Time, b Beat) Beat {
 
 // snapshot is a beat with how things are at this moment.
 func (a *Agent) snapshot(b Beat) Beat {
-	b.State, b.Reason, b.Since, b.LastLook = a.state, a.reason, a.since, a.lastGood
+	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.state, a.reason, a.since, a.lastGood, a.blamed
 	b.Items = a.judged()
 	b.InHand = a.inHand
 	b.Started, b.Ended = slices.Concat(b.Started, a.started), slices.Concat(b.Ended, a.ended)
@@ -226,7 +254,10 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 	case s != a.state:
 		a.to(s, why, now)
 	case who != a.blamed && who != "":
-		a.say(levelOf(s), nextCommand(s), "%s: %s", s, why)
+		// Another one joined: it alone is news. That one of several is well again is said where it succeeds.
+		if more := joined(v, s, a.blamed); more != "" {
+			a.say(levelOf(s), nextCommand(s), "%s, too: %s", s, more)
+		}
 		fallthrough
 	default:
 		// Nothing new to write, unless somebody edited or removed the files.

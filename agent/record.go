@@ -17,6 +17,7 @@ type Beat struct {
 	Node     string     `json:"node"`               // instance-id
 	State    node.State `json:"state"`              // as settled at the end of the beat
 	Reason   string     `json:"reason,omitempty"`   // why, when the state needs one
+	Blamed   string     `json:"blamed,omitempty"`   // who is at fault: items, by name
 	Since    time.Time  `json:"since"`              // when the state began
 	Looks    []Look     `json:"looks,omitempty"`    // one a repository, in config order; none while work is in hand
 	Items    []Judged   `json:"items,omitempty"`    // one an item, in the order in which they would run
@@ -32,13 +33,14 @@ type Beat struct {
 	LastLook time.Time  `json:"last_look,omitzero"` // the last look that reached a repository
 }
 
-// A Look is what one repository answered.
+// A Look is what one repository answered, or, when Old, what it was at before.
 type Look struct {
 	Repo     string   `json:"repo"`
 	Branch   string   `json:"branch,omitempty"`
 	Version  string   `json:"version,omitempty"`  // full id of what the tree shows now
 	Previous string   `json:"previous,omitempty"` // what it showed before, when it moved
 	Moved    bool     `json:"moved,omitempty"`
+	Old      bool     `json:"old,omitempty"`   // not asked in this beat: work is in hand
 	Files    int      `json:"files,omitempty"` // written and deleted
 	Bytes    int64    `json:"bytes,omitempty"` // received for the move
 	Ms       float64  `json:"ms"`
@@ -55,6 +57,7 @@ type Judged struct {
 	Why       string       `json:"why"`
 	Version   string       `json:"version"`              // the repository's, in this beat
 	Done      string       `json:"done,omitempty"`       // version of the last success
+	Always    bool         `json:"always,omitempty"`     // run: always
 	Watch     []string     `json:"watch,omitempty"`      // what it watches
 	WatchFrom string       `json:"watch_from"`           // work.yaml, override or default
 	Changed   []string     `json:"changed,omitempty"`    // watches that differ from the last success

@@ -54,6 +54,19 @@ func reasons(all []Bad) string {
 	return strings.Join(parts, "; ")
 }
 
+// joined are the reasons of those who were not blamed before.
+func joined(v Vitals, s node.State, before string) string {
+	if s == node.Disabled {
+		return v.Disabled
+	}
+	bad := v.Wedged
+	if s == node.Failing {
+		bad = v.Failing
+	}
+	known := strings.Fields(before)
+	return reasons(slices.DeleteFunc(slices.Clone(bad), func(b Bad) bool { return slices.Contains(known, b.Who) }))
+}
+
 // blamed names who is at fault in a state, without the words: the count in "exit
 // 3 (4 failures in a row)" is no news, another item is.
 func blamed(s node.State, v Vitals) string {

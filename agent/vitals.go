@@ -45,6 +45,12 @@ func (a *Agent) vitals(now time.Time) Vitals {
 			v.Doing = h.Name()
 		}
 	}
+	for _, l := range a.looks {
+		if l.Version == "" && l.Trouble != "" {
+			// Nobody knows what this node should be doing.
+			v.Failing = append(v.Failing, Bad{l.Repo, "never reached: " + l.Trouble})
+		}
+	}
 	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.unwritten))) {
 		v.Failing = append(v.Failing, Bad{"node", why})
 	}
@@ -131,7 +137,7 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 	from, was := a.state, a.since
 	a.state, a.reason, a.since = s, why, now
 	a.wrote("state", a.Memory.State(s, now), now)
-	quiet := s == node.Idle && (from == node.Presetup || from == node.InitDone)
+	quiet := s == node.Idle && from == node.InitDone
 	switch {
 	case from == node.Failing && s == node.Working:
 		// A new version is tried; whether the node is well again its end will tell.
@@ -147,8 +153,11 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 		// The lines about the work itself say it already.
 	case why != "":
 		a.say(levelOf(s), nextCommand(s), "%s: %s", s, why)
+	case from == node.Disabled:
+		a.say(Notice, "", "disabled no more, after %s", For(now.Sub(was)))
 	default:
-		a.say(levelOf(s), "", "%s", s)
+		row, _ := node.Row(s)
+		a.say(levelOf(s), "", "%s: %s", s, row.Meaning)
 	}
 }
 
@@ -206,8 +215,11 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 
 // facts is what a script is told about the node.
 func (a *Agent) facts() work.Facts {
+	// What the agent itself writes there is told by ADD_STATE, as it is now.
+	fields := maps.Clone(a.info.Fields)
+	maps.DeleteFunc(fields, func(name, _ string) bool { return slices.Contains([]string{"state", "statetss", "statelog"}, name) })
 	return work.Facts{NodeID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
-		Deployment: a.info.Deployment, State: string(a.state), Fields: a.info.Fields}
+		Deployment: a.info.Deployment, State: string(a.state), Fields: fields}
 }
 
 // wrote takes note of how writing something down went. A node that cannot do

@@ -46,6 +46,15 @@ func unmoved(looks []Look) []Look {
 	return out
 }
 
+// old are the looks of an earlier beat, for one that does not look.
+func old(looks []Look) []Look {
+	var out []Look
+	for _, l := range looks {
+		out = append(out, Look{Repo: l.Repo, Branch: l.Branch, Version: l.Version, Old: true})
+	}
+	return out
+}
+
 // Ats is where the looks left the repositories that are there.
 func Ats(looks []Look) []work.At {
 	var out []work.At
@@ -81,7 +90,7 @@ func endedFrom(o work.Outcome, adopted bool) (Ended, bool) {
 		return Ended{}, false
 	}
 	return Ended{Repo: o.Repo, Item: o.Item, RunID: l.RunID, Verdict: l.Verdict, Version: l.Version,
-		Attempt: l.Attempt, At: l.Finished, Seconds: l.Finished.Sub(l.Started).Seconds(), Exit: l.Exit,
+		Attempt: l.Attempt, At: l.Finished, Seconds: math.Round(l.Finished.Sub(l.Started).Seconds()*1000) / 1000, Exit: l.Exit,
 		OK: l.OK(), Reason: string(l.Reason), Detail: l.Detail, Last: l.LastLine, Log: l.Log, Adopted: adopted}, true
 }
 
@@ -94,6 +103,8 @@ func (a *Agent) sayEnd(e Ended) {
 		// `run: always` without a change: told only when it fails.
 	case e.OK:
 		a.say(Info, "", "%s done with %s in %s", name, Short(e.Version), took)
+	case e.Reason == string(work.ReasonWaiting) && e.Attempt > 1:
+		// Said when it began; the record of every beat has it.
 	case e.Reason == string(work.ReasonWaiting):
 		a.say(Info, "", "%s not now (exit %d after %s): %s", name, e.Exit, took, e.Last)
 	default:
@@ -136,7 +147,7 @@ func (a *Agent) judged() []Judged {
 // Describe is a judgement and a standing as the decision record has them.
 func Describe(j work.Judgement, s work.Standing) Judged {
 	d := Judged{Repo: j.Item.Repo, Item: j.Item.Name, Verdict: j.Verdict, Why: j.Why, Version: j.Version,
-		Watch: j.Item.Watching(), WatchFrom: j.Item.WatchFrom, Changed: j.Changed, Reason: s.Reason, Due: s.Due}
+		Always: j.Item.Always, Watch: j.Item.Watching(), WatchFrom: j.Item.WatchFrom, Changed: j.Changed, Reason: s.Reason, Due: s.Due}
 	if j.Memory.Done != nil {
 		d.Done = j.Memory.Done.Version
 	}

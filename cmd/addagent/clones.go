@@ -42,6 +42,23 @@ func (c *clones) add(name string, s gitrepo.Source) {
 	c.list = append(c.list, &clone{name: name, repo: gitrepo.New(name, filepath.Join(c.dir, name), s, c.limits)})
 }
 
+// Here is what lies on the node, as it was left.
+func (c *clones) Here() []agent.Look {
+	if c.discover {
+		c.find()
+	}
+	return c.each(func(r *clone) agent.Look {
+		l := agent.Look{Repo: r.name}
+		if r.problem != nil {
+			return l
+		}
+		if here, whole, err := r.repo.Applied(); err == nil && whole {
+			l.Branch, l.Version = here.Branch, here.ID
+		}
+		return l
+	})
+}
+
 // Ask asks every repository for its tip, side by side.
 func (c *clones) Ask(ctx context.Context) []agent.Look {
 	if c.discover {

@@ -33,7 +33,7 @@ here already, 5 disabled.`,
 				screen.screen = p.err
 			}
 			var last agent.Beat
-			w, err := p.wire(c.Context(), cfg, "beat", func(b agent.Beat) { last = b }, screen)
+			w, err := p.wire(c.Context(), g, cfg, "beat", func(b agent.Beat) { last = b }, screen)
 			if err != nil {
 				return err
 			}
@@ -70,11 +70,17 @@ func (p *process) outcome(b agent.Beat, shown bool) error {
 	code := exitDone
 	switch b.State {
 	case node.Wedged:
-		code, words = exitWedged, append(words, "wedged: "+b.Reason)
+		code = exitWedged
+		if len(words) == 0 {
+			words = append(words, "wedged: "+b.Reason)
+		}
 	case node.Disabled:
 		code = exitDisabled
 	case node.Failing:
-		code, words = exitFailed, append(words, "failing: "+b.Reason)
+		code = exitFailed
+		if len(words) == 0 {
+			words = append(words, "failing: "+b.Reason)
+		}
 	default:
 		if len(words) > 0 {
 			code = exitFailed

@@ -135,10 +135,14 @@ func (p *process) printPlan(out planned, now time.Time) {
 		case i.NotBefore != nil:
 			what = "would run " + when(*i.NotBefore, now)
 		}
-		fmt.Fprintf(p.out, "%s:%s %s: %s\n", i.Repo, i.Item, what, i.Why)
+		why := i.Why
+		if i.Always {
+			why = "run: always; " + why
+		}
+		fmt.Fprintf(p.out, "%s:%s %s: %s\n", i.Repo, i.Item, what, why)
 	}
 	for _, h := range out.Held {
-		fmt.Fprintln(p.out, "held:", h)
+		fmt.Fprintln(p.out, h)
 	}
 	for _, t := range out.Problems {
 		fmt.Fprintln(p.err, "addagent:", oneLine(t))

@@ -28,7 +28,7 @@ everything, locks too, below DIR.`,
 			if err := try.apply(cfg); err != nil {
 				return err
 			}
-			w, err := p.wire(c.Context(), cfg, "run", nil, voiceOptions{screen: p.err, journal: underJournal(p.env)})
+			w, err := p.wire(c.Context(), g, cfg, "run", nil, voiceOptions{screen: p.err, journal: underJournal(p.env)})
 			if err != nil {
 				return err
 			}

@@ -26,10 +26,16 @@ Exit codes: 0 all is well, 1 failing or no agent is running, 3 wedged, 5 disable
 			if err != nil {
 				return err
 			}
-			return p.status(cfg, g.json, time.Now())
+			return p.status(g, cfg, time.Now())
 		},
 	}
 }
+
+// A beat is late when it is overdue by more than an interval, within these bounds.
+const (
+	lateLeast = 5 * time.Second
+	lateMost  = time.Minute
+)
 
 // standing is what `status --json` prints.
 type standing struct {
@@ -40,7 +46,7 @@ type standing struct {
 	Beat    *agent.Beat  `json:"beat"`
 }
 
-func (p *process) status(cfg *config.Config, asJSON bool, now time.Time) error {
+func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 	b, err := readBeat(cfg.Home)
 	if err != nil {
 		return failed(err)
@@ -55,8 +61,8 @@ func (p *process) status(cfg *config.Config, asJSON bool, now time.Time) error {
 		s.Working = &h
 	}
 	// A beat that runs long (a first clone) is late too, and a person should see it.
-	s.Late = b != nil && now.Sub(b.Next) > time.Minute
-	if asJSON {
+	s.Late = b != nil && now.Sub(b.Next) > max(lateLeast, min(b.Next.Sub(b.Start), lateMost))
+	if g.json {
 		if err := printJSON(p.out, s); err != nil {
 			return err
 		}
@@ -64,13 +70,13 @@ func (p *process) status(cfg *config.Config, asJSON bool, now time.Time) error {
 	}
 	if b == nil {
 		if s.Running {
-			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat since %s\n", s.Holder.PID, when(s.Holder.Started, now))
+			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, when(s.Holder.Started, now))
 			return nil
 		}
-		fmt.Fprintf(p.out, "no agent has ever beaten in %s\nrun: addagent check, then addagent run\n", cfg.Home)
+		fmt.Fprintf(p.out, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.flags())
 		return &exit{code: exitFailed}
 	}
-	s.print(p, cfg, now)
+	s.print(p, g, cfg, now)
 	return s.code()
 }
 
@@ -91,10 +97,10 @@ func (s standing) alive() bool {
 	return s.Running || s.Beat != nil && s.Beat.By == "beat" && !s.Late
 }
 
-func (s standing) print(p *process, cfg *config.Config, now time.Time) {
+func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time) {
 	b := s.Beat
 	fmt.Fprintf(p.out, "%s since %s", strings.ToUpper(string(b.State)), when(b.Since, now))
-	if b.Reason != "" && b.InHand == nil {
+	if b.Reason != "" && b.State != node.Working {
 		fmt.Fprintf(p.out, ": %s", oneLine(b.Reason))
 	}
 	fmt.Fprintln(p.out)
@@ -117,6 +123,8 @@ func (s standing) print(p *process, cfg *config.Config, now time.Time) {
 	if b.InHand != nil && s.Working != nil {
 		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), agent.Short(b.InHand.Version), b.InHand.Attempt, when(b.InHand.Started, now), b.InHand.PID)
 		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
+	} else if b.InHand != nil {
+		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), agent.Short(b.InHand.Version))
 	} else if s.Working != nil {
 		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, when(s.Working.Started, now))
 	}
@@ -127,10 +135,13 @@ func (s standing) print(p *process, cfg *config.Config, now time.Time) {
 		}
 		row("repo", "%s %s", l.Repo, at)
 	}
+	if len(b.Items) == 0 && reachedAll(b.Looks) {
+		row("item", "none: no repository holds a script for this node in nodework/ or bin/nodework/")
+	}
 	for _, i := range b.Items {
 		text := fmt.Sprintf("%s:%s %s", i.Repo, i.Item, i.Verdict)
 		if i.Standing != "" {
-			text = fmt.Sprintf("%s:%s %s: %s", i.Repo, i.Item, strings.ToUpper(i.Standing), oneLine(i.Reason))
+			text = fmt.Sprintf("%s:%s %s: %s", i.Repo, i.Item, strings.ToUpper(i.Standing), oneLine(strings.TrimPrefix(i.Reason, i.Standing+": ")))
 		}
 		if i.Done != "" {
 			text += ", last success " + agent.Short(i.Done)
@@ -141,13 +152,13 @@ func (s standing) print(p *process, cfg *config.Config, now time.Time) {
 		row("item", "%s", text)
 	}
 	for _, t := range b.Troubles {
-		row("trouble", "for %s (%d beats): %s", agent.For(now.Sub(t.Since)), t.Count, oneLine(t.Text))
+		row("trouble", "for %s: %s", agent.For(now.Sub(t.Since)), oneLine(t.Text))
 	}
 	if b.Dropped > 0 {
 		row("dropped", "%d beats, because one before took too long", b.Dropped)
 	}
 	if next := s.then(); next != "" {
-		row("then", "%s", next)
+		row("then", "%s%s", next, g.flags())
 	}
 }
 
@@ -155,7 +166,7 @@ func (s standing) print(p *process, cfg *config.Config, now time.Time) {
 func (s standing) then() string {
 	switch {
 	case !s.alive():
-		return "systemctl start addagent, or addagent run"
+		return "addagent run"
 	case s.Late:
 		return "journalctl -u addagent -n 50"
 	}
@@ -164,7 +175,19 @@ func (s standing) then() string {
 			return "addagent why " + i.Repo + ":" + i.Item
 		}
 	}
+	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
+		return "addagent check"
+	}
 	return ""
+}
+
+func reachedAll(looks []agent.Look) bool {
+	for _, l := range looks {
+		if l.Version == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // who is the node in one line.

@@ -34,7 +34,7 @@ when the agent looks next.`,
 			if len(args) == 1 {
 				want = args[0]
 			}
-			return p.why(cfg.Home, want, g.json, time.Now())
+			return p.why(g, cfg.Home, want, time.Now())
 		},
 	}
 }
@@ -56,14 +56,14 @@ type story struct {
 	Next     time.Time      `json:"next"`
 }
 
-func (p *process) why(home, want string, asJSON bool, now time.Time) error {
+func (p *process) why(g *global, home, want string, now time.Time) error {
 	stories, last, err := readStories(home)
 	if err != nil {
 		return failed(err)
 	}
 	if last == nil {
-		fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status)\n", journalPath(home))
-		if asJSON {
+		fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journalPath(home), g.flags())
+		if g.json {
 			return printJSON(p.out, []story{})
 		}
 		return nil
@@ -87,14 +87,13 @@ func (p *process) why(home, want string, asJSON bool, now time.Time) error {
 		}
 		return failed(fmt.Errorf("nothing is known of %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
 	}
-	if asJSON {
+	if g.json {
 		if chosen == nil {
 			chosen = []*story{}
 		}
 		return printJSON(p.out, chosen)
 	}
 	if len(chosen) == 0 {
-		fmt.Fprintln(p.err, "this node has no item: no repository holds nodework/ or bin/nodework/ scripts for it")
 		for _, l := range last.Looks {
 			p.whyNothing(&l)
 		}
@@ -106,7 +105,10 @@ func (p *process) why(home, want string, asJSON bool, now time.Time) error {
 		s.print(p.out, home, now)
 	}
 	for _, t := range last.Troubles {
-		fmt.Fprintf(p.out, "\ntrouble for %s (%d beats): %s\n", agent.For(now.Sub(t.Since)), t.Count, t.Text)
+		if len(chosen) == 0 && strings.HasPrefix(t.Key, "look ") {
+			continue // said above, by the repository
+		}
+		fmt.Fprintf(p.out, "\ntrouble for %s: %s\n", agent.For(now.Sub(t.Since)), oneLine(t.Text))
 	}
 	return nil
 }
@@ -122,10 +124,10 @@ func lookOf(b *agent.Beat, repo string) *agent.Look {
 
 func (p *process) whyNothing(l *agent.Look) {
 	if l.Trouble != "" {
-		fmt.Fprintf(p.out, "%s: %s\n", l.Repo, l.Trouble)
+		fmt.Fprintln(p.out, oneLine(l.Trouble))
 		return
 	}
-	fmt.Fprintf(p.out, "%s is at %s (%s) and has no item for this node\n", l.Repo, agent.Short(l.Version), l.Branch)
+	fmt.Fprintf(p.out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, agent.Short(l.Version), l.Branch)
 }
 
 func (s *story) print(w io.Writer, home string, now time.Time) {
@@ -148,7 +150,11 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 		}
 	}
 	row("commit", "%s", commit)
-	row("watches", "%s (%s)", strings.Join(s.Now.Watch, " "), s.Now.WatchFrom)
+	watches := fmt.Sprintf("%s (%s)", strings.Join(s.Now.Watch, " "), s.Now.WatchFrom)
+	if s.Now.Always {
+		watches += ", and runs every beat (run: always)"
+	}
+	row("watches", "%s", watches)
 	if s.Decision != nil && s.Started != nil && (s.Decision.Version != s.Now.Version || s.Decision.Why != s.Now.Why) {
 		row("decided", "%s: %s", when(s.Started.At, now), s.Decision.Why)
 	}
@@ -159,6 +165,8 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 			ran += ": could not start: " + s.Started.Error
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID && s.Ended.OK:
 			ran += ", done in " + took(s.Ended)
+		case s.Ended != nil && s.Ended.RunID == s.Started.RunID && s.Ended.Reason == string(work.ReasonWaiting):
+			ran += fmt.Sprintf(", \"not now\" after %s (exit 75)", took(s.Ended))
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID:
 			ran += fmt.Sprintf(", failed after %s: %s", took(s.Ended), s.Ended.Detail)
 		case s.InHand != nil:
@@ -176,9 +184,11 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 	if s.Beats > 1 {
 		verdict += fmt.Sprintf(" (%d beats since %s)", s.Beats, when(s.First, now))
 	}
-	row("verdict", "%s", verdict)
+	if s.Now.Reason == "" || !strings.Contains(s.Now.Why, s.Now.Reason) {
+		row("verdict", "%s", verdict)
+	}
 	if s.Now.Standing != "" {
-		text := s.Now.Standing + ": " + s.Now.Reason
+		text := s.Now.Standing + ": " + strings.TrimPrefix(s.Now.Reason, s.Now.Standing+": ")
 		if s.Now.NotBefore != nil {
 			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, when(*s.Now.NotBefore, now))
 		}
@@ -188,7 +198,7 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 		}
 	}
 	if s.Now.Held != "" {
-		row("held", "%s", s.Now.Held)
+		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))
 	}
 	if s.Next.Before(now.Add(-time.Minute)) {
 		row("next", "should have looked %s: is the agent running? (addagent status)", when(s.Next, now))
@@ -212,7 +222,7 @@ func when(t, now time.Time) string {
 	case d <= -time.Second:
 		return at + " (in " + agent.For((-d).Round(time.Second)) + ")"
 	}
-	return at + " (now)"
+	return at
 }
 
 // readStories reads the decision records, the newest rotated file too, and

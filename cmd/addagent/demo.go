@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/work"
 )
 
 // demo is a grid of one node and one git server, below one folder.
@@ -79,7 +80,7 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	d.say("still running; the agent beats every 2 s. In another terminal:")
 	fmt.Fprintf(d.out, `   tail -F %[1]s/node/log/addagent.log
-   cd %[1]s/people/ops && date > app/version.txt && git commit -qam "my push" && git push
+   (cd %[1]s/people/ops && date > app/version.txt && git commit -qam "my push" && git push)
    %[2]s --config %[1]s/node/addagent.yaml why
    %[2]s --config %[1]s/node/addagent.yaml status
    ^C here ends it
@@ -106,6 +107,9 @@ func (d *demo) clear() error {
 	}
 	if err != nil {
 		return err
+	}
+	if h, held, err := work.ReadHolder(d.path("node", "run", "beat.lock")); err == nil && held {
+		return fmt.Errorf("a demo runs in %s (agent process %d): end it with ^C where it was started, or name another folder with --dir", d.show(d.dir), h.PID)
 	}
 	if _, err := os.Stat(d.path(demoMark)); err != nil {
 		return fmt.Errorf("%s is not empty and no earlier demo: name another folder with --dir", d.dir)
@@ -225,7 +229,7 @@ func (d *demo) story(ctx context.Context) error {
 	}{
 		{"a push that touches nothing this node watches: `unaffected`", "README.md", "# Operations, explained\n", "explain", d.verdict("unaffected")},
 		{"a push below app/: `changed`, and the work runs", "app/version.txt", "2\n", "version 2", d.done},
-		{"a broken push: the script fails, the node says so and tries again", "nodework/part/app1/work.sh", "#!/bin/bash\necho no such database; exit 3\n", "a new script", func(b *agent.Beat) bool { return b.State == "failing" }},
+		{"a broken push: the script fails, and the node says so; it would try again after 4 s", "nodework/part/app1/work.sh", "#!/bin/bash\necho no such database; exit 3\n", "a new script", func(b *agent.Beat) bool { return b.State == "failing" }},
 		{"the repair is a push as well: tried at once, and the node is well again", "nodework/part/app1/work.sh", demoScript, "mend the script", d.done},
 	}
 	for _, s := range steps {
@@ -262,7 +266,7 @@ func (d *demo) story(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.out, "   %s\n", strings.ReplaceAll(strings.TrimSpace(string(data)), "\n", "\n   "))
 	d.say("addagent why")
-	return d.process.why(d.path("node"), "", false, time.Now())
+	return d.process.why(&global{config: d.path("node", "addagent.yaml")}, d.path("node"), "", time.Now())
 }
 
 // done is a beat after which the last push has been worked.

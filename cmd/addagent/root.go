@@ -15,6 +15,19 @@ type global struct {
 	json   bool
 }
 
+// flags are those that a command printed for people must repeat, so that it
+// speaks of the same node.
+func (g *global) flags() string {
+	text := ""
+	if g.config != "" {
+		text += " --config " + g.config
+	}
+	if g.home != "" {
+		text += " --home " + g.home
+	}
+	return text
+}
+
 // root is the list of commands: one file each.
 func (p *process) root() *cobra.Command {
 	g := &global{}
@@ -29,7 +42,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 3 wedged, 4 busy (another agent holds the beat lock), 5 disabled, 130 interrupted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Version:       version,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetIn(p.in)

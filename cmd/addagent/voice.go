@@ -16,9 +16,10 @@ import (
 // voice is what people read: log/addagent.log, and the journal or the terminal.
 // It is the one place that knows zerolog.
 type voice struct {
-	outs []zerolog.Logger
-	file *lumberjack.Logger
-	min  zerolog.Level
+	flags string
+	outs  []zerolog.Logger
+	file  *lumberjack.Logger
+	min   zerolog.Level
 }
 
 // levels maps the agent's levels to zerolog's. A notice is information that the
@@ -35,11 +36,12 @@ type voiceOptions struct {
 	level   string // debug, info, warn, error
 	json    bool
 	screen  io.Writer // nil = none
+	flags   string    // what a command to run next must repeat
 	journal bool      // screen is the journal: no times, priorities instead
 }
 
 func newVoice(o voiceOptions) *voice {
-	v := &voice{min: zerolog.InfoLevel}
+	v := &voice{min: zerolog.InfoLevel, flags: o.flags}
 	if l, err := zerolog.ParseLevel(o.level); err == nil {
 		v.min = l
 	}
@@ -108,7 +110,7 @@ func (v *voice) line(at time.Time, l zerolog.Level, text, next string) {
 		return
 	}
 	if next != "" {
-		text += "  -> " + next
+		text += "  -> " + next + v.flags
 	}
 	for i := range v.outs {
 		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, at.UTC().Format(time.RFC3339)).Msg(oneLine(text))
@@ -150,11 +152,17 @@ func beatLine(b agent.Beat) string {
 	state := string(b.State)
 	switch {
 	case b.InHand != nil:
+		if state != "working" {
+			state += " | working" // another item is at fault, or this one runs in every beat
+		}
 		parts = append(parts, fmt.Sprintf("%s for %s (attempt %d, pid %d)", b.InHand.Name(), agent.For(b.Start.Sub(b.InHand.Started)), b.InHand.Attempt, b.InHand.PID))
 	case len(b.Looks) == 0:
 		parts = append(parts, "no repository to look at")
 	}
 	for _, l := range b.Looks {
+		if l.Old {
+			continue
+		}
 		part := l.Repo
 		if l.Version != "" {
 			part += " " + agent.Short(l.Version)
@@ -164,10 +172,16 @@ func beatLine(b agent.Beat) string {
 		}
 		if v := verdictsOf(l.Repo, b.Items); v != "" {
 			part += " " + v
+		} else if l.Version != "" {
+			part += " (no item)"
 		}
 		parts = append(parts, part)
 	}
-	line := fmt.Sprintf("%-7s %s | %.0f ms", state, strings.Join(parts, ", "), b.Ms)
+	took := fmt.Sprintf("%.0f ms", b.Ms)
+	if b.Ms >= 1000 {
+		took = agent.For(time.Duration(b.Ms * float64(time.Millisecond)))
+	}
+	line := fmt.Sprintf("%-7s %s | %s", state, strings.Join(parts, ", "), took)
 	if n := len(b.Troubles); n == 1 {
 		line += " | 1 trouble"
 	} else if n > 1 {

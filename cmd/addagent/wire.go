@@ -109,7 +109,7 @@ func (w *whole) close() {
 // wire is the only place where the concrete kinds meet. It is one straight
 // line: each step needs what the steps above it made. The beat lock comes
 // first, since everything after it may write.
-func (p *process) wire(ctx context.Context, cfg *config.Config, purpose string, told func(agent.Beat), screen voiceOptions) (*whole, error) {
+func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpose string, told func(agent.Beat), screen voiceOptions) (*whole, error) {
 	w := &whole{}
 	fail := func(err error) (*whole, error) {
 		w.close()
@@ -151,6 +151,7 @@ func (p *process) wire(ctx context.Context, cfg *config.Config, purpose string, 
 	if cfg.Log.File {
 		screen.file = logPath(cfg.Home)
 	}
+	screen.flags = g.flags()
 	w.voice = newVoice(screen)
 	w.stop = append(w.stop, w.voice.Close)
 	journal := newMemory(cfg.Home, cfg.Log.MaxSizeMB, cfg.Log.Keep)
@@ -187,6 +188,11 @@ func (p *process) wire(ctx context.Context, cfg *config.Config, purpose string, 
 	}
 	journal.log = log
 
+	before, err := readBeat(cfg.Home)
+	if err != nil {
+		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: err.Error()})
+	}
+
 	notify, err := systemd.New(p.env, os.Getpid())
 	if err != nil {
 		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: err.Error()})
@@ -197,7 +203,7 @@ func (p *process) wire(ctx context.Context, cfg *config.Config, purpose string, 
 	}
 	hostname, _ := os.Hostname()
 	w.agent = agent.New(agent.Config{
-		ID: me.ID, Version: version, By: purpose, Hardware: me.Hardware.String(), InitDone: journal.initDone(),
+		ID: me.ID, Version: version, By: purpose, Hardware: me.Hardware.String(), InitDone: journal.initDone(), Before: before,
 		Info:      func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
 		Clones:    repos,
 		Survey:    &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.tree},

@@ -122,7 +122,7 @@ func smallPacks(objects *objectReader, _ plumbing.Hash) ([]packed, []*pack, erro
 		if _, err := os.Stat(strings.TrimSuffix(p.index.Name(), ".idx") + ".keep"); err == nil || p.end > 1<<20 {
 			continue
 		}
-		names := make([]byte, 20*p.fanout[255])
+		names := make([]byte, 20*int64(p.fanout[255]))
 		if _, err := p.index.ReadAt(names, 8+4*256); err != nil {
 			return nil, nil, err
 		}

@@ -50,7 +50,7 @@ func interruptedMove(dir string) (unfinished, bool, error) {
 // writeMarker says that a move begins. The boot is noted because a power cut may lose what a killed process cannot.
 func writeMarker(gitDir string, from, to plumbing.Hash) error {
 	line := strings.TrimSpace(from.String()+" "+to.String()+" "+bootID()) + "\n"
-	return writeDurable(filepath.Join(gitDir, markerFile), []byte(line))
+	return writeGit(gitDir, markerFile, []byte(line))
 }
 
 // commitMove records that the tree is at a commit of a branch: the index that moveTree left ready, then the shallow
@@ -62,11 +62,17 @@ func commitMove(dir, branch string, to plumbing.Hash) error {
 	if err := name.Validate(); err != nil {
 		return fmt.Errorf("branch %q: %w", branch, err)
 	}
-	if err := os.Rename(filepath.Join(git, tempFolder, readyIndex), filepath.Join(git, "index")); err != nil {
+	index := filepath.Join(git, "index")
+	if info, err := os.Lstat(index); err == nil && info.IsDir() {
+		if err := os.RemoveAll(index); err != nil {
+			return fmt.Errorf("put the index in place: %w", err)
+		}
+	}
+	if err := os.Rename(filepath.Join(git, tempFolder, readyIndex), index); err != nil {
 		return fmt.Errorf("put the index in place: %w", err)
 	}
 	old := headBranch(git)
-	if err := writeDurable(filepath.Join(git, "shallow"), []byte(to.String()+"\n")); err != nil {
+	if err := writeGit(git, "shallow", []byte(to.String()+"\n")); err != nil {
 		return err
 	}
 	if old != "" && old != name.String() {
@@ -78,8 +84,11 @@ func commitMove(dir, branch string, to plumbing.Hash) error {
 	if err := writeRef(git, name.String(), to); err != nil {
 		return err
 	}
-	if err := writeChanged(filepath.Join(git, "HEAD"), []byte("ref: "+name.String()+"\n")); err != nil {
-		return err
+	head := "ref: " + name.String() + "\n"
+	if b, err := os.ReadFile(filepath.Join(git, "HEAD")); err != nil || string(b) != head {
+		if err := writeGit(git, "HEAD", []byte(head)); err != nil {
+			return err
+		}
 	}
 	if err := os.Remove(filepath.Join(git, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove marker of a move: %w", err)
@@ -119,7 +128,7 @@ func writeRef(git, name string, to plumbing.Hash) error {
 			return fmt.Errorf("ref %s: %w", name, err)
 		}
 	}
-	return writeDurable(path, []byte(to.String()+"\n"))
+	return writeGit(git, name, []byte(to.String()+"\n"))
 }
 
 // dropRef removes a ref, loose and packed, with the folders that it leaves empty.
@@ -151,25 +160,32 @@ func dropRef(git, name string) error {
 			kept = append(kept, line...)
 		}
 	}
-	return writeDurable(packed, kept)
+	return writeGit(git, "packed-refs", kept)
 }
 
-// writeChanged is writeDurable, unless the file holds just that.
-func writeChanged(path string, data []byte) error {
-	if b, err := os.ReadFile(path); err == nil && bytes.Equal(b, data) {
-		return nil
+// writeGit writes a file of a git directory whole or not at all. Its temp file lies where git does not look: beside a ref
+// it would be another ref.
+func writeGit(git, name string, data []byte) error {
+	temp := filepath.Join(git, tempFolder)
+	if err := os.MkdirAll(temp, 0o755); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return writeDurable(path, data)
+	return writeVia(filepath.Join(temp, "file"), filepath.Join(git, filepath.FromSlash(name)), data)
 }
 
-// writeDurable writes a small file whole or not at all: temp file, fsync, rename, fsync of the folder.
-func writeDurable(path string, data []byte) (err error) {
+// writeDurable writes a small file whole or not at all, by way of a temp file beside it.
+func writeDurable(path string, data []byte) error {
+	return writeVia(path+".addagent-tmp", path, data)
+}
+
+// writeVia writes a temp file, makes it durable, and renames it into place. One process writes at a time: the left-over
+// of a killed one is overwritten.
+func writeVia(temp, path string, data []byte) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write %s: %w", filepath.Base(path), err)
 		}
 	}()
-	temp := path + ".addagent-tmp" // one writer at a time: a left-over of a killed one is overwritten
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err

@@ -236,7 +236,7 @@ func (m *mover) plan() error {
 		if c.is == nil {
 			m.count--
 			m.gone = append(m.gone, goneFile{string(c.path), c.was.mode, c.was.id})
-			return m.ctx.Err()
+			return m.step()
 		}
 		if c.was == nil {
 			m.count++
@@ -250,7 +250,7 @@ func (m *mover) plan() error {
 				return fmt.Errorf("%s: %w", showPath(c.path), err)
 			}
 		}
-		return m.ctx.Err()
+		return m.step()
 	})
 }
 

@@ -49,7 +49,11 @@ func (m *mover) place(w wanted) (record, error) {
 			return record{}, err
 		}
 		if same {
-			return m.adopt(in, name, now, w)
+			stat, err := m.adopt(in, name, now, w)
+			if !errors.Is(err, fs.ErrPermission) {
+				return stat, err
+			}
+			// Another user's file, whose mode is not ours to mend: it is replaced.
 		}
 	}
 	if w.restore {
@@ -83,12 +87,12 @@ func (m *mover) adopt(in *folder, name string, now fileState, w wanted) (record,
 	if w.mode == modeSymlink || now.perm == permOf(w.mode) {
 		return now.stat, nil
 	}
+	if err := in.root.Chmod(name, fs.FileMode(permOf(w.mode))); err != nil {
+		return record{}, err
+	}
 	if w.restore {
 		m.putBack.add(w.path)
 		m.done.Files++
-	}
-	if err := in.root.Chmod(name, fs.FileMode(permOf(w.mode))); err != nil {
-		return record{}, err
 	}
 	now, err := stateIn(in, name)
 	return now.stat, err

@@ -118,6 +118,9 @@ func openIndex(path string) (*indexFile, error) {
 		return nil, err
 	}
 	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: not a file", errIndex)
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -31,9 +31,9 @@ type bad struct {
 	open  map[net.Conn]bool
 }
 
-// newBad is well at first.
+// newBad is well at first. Its address is one that nobody else here uses, so that its port is still free after it was down.
 func newBad(t *testing.T) *bad {
-	b := &bad{t: t, open: map[net.Conn]bool{}, addr: "127.0.0.1:0"}
+	b := &bad{t: t, open: map[net.Conn]bool{}, addr: "127.0.0.2:0"}
 	b.listen()
 	t.Cleanup(b.down)
 	return b
@@ -45,9 +45,17 @@ func (b *bad) via(raw string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.good = u.Host
 	u.Host = b.addr
 	return u.String()
+}
+
+func (b *bad) backend() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.good
 }
 
 func (b *bad) listen() {
@@ -119,7 +127,7 @@ func (b *bad) pass(c net.Conn) { b.relay(c, func(w io.Writer) io.Writer { return
 
 // relay talks to the good server for c; through may change what it answers.
 func (b *bad) relay(c net.Conn, through func(io.Writer) io.Writer) {
-	good, err := net.Dial("tcp", b.good)
+	good, err := net.Dial("tcp", b.backend())
 	if err != nil {
 		return
 	}
@@ -216,7 +224,7 @@ func (b *bad) http(h http.HandlerFunc) func(net.Conn) {
 // instead answers like the good server, but puts something else where the pack begins.
 func (b *bad) instead(pack func(w io.Writer, gone context.Context)) func(net.Conn) {
 	return b.http(func(w http.ResponseWriter, r *http.Request) {
-		q, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+b.good+r.URL.RequestURI(), r.Body)
+		q, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+b.backend()+r.URL.RequestURI(), r.Body)
 		if err != nil {
 			return
 		}
