@@ -11,6 +11,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/addagent, static and stripped
+	@echo 'building bin/addagent (the first time takes a minute or two)'
 	@$(STATIC) -o bin/addagent ./cmd/addagent
 
 demo: build ## a throw-away grid below ./.demo: push, work, state files, log (KEEP=1 leaves it running)

@@ -235,7 +235,7 @@ func TestOneProblem(t *testing.T) {
 		"home: ~\n":                                                   "1:1: home: has no value: write one, or remove the key",
 		"home: [/a]\n":                                                "1:1: home: must be text, not a list",
 		"home: \"\"\n":                                                "1:7: home: is empty: write a path, or remove the key",
-		"home: srv\n":                                                 "1:7: home: is no absolute path: begin it with /",
+		"home: srv\n":                                                 "1:7: home: \"srv\" is no absolute path: begin it with /",
 		"beat: {schedule: \" \"}\n":                                   "1:18: beat.schedule: is empty: write a value, or remove the key",
 		"beat: {spread: -5s}\n":                                       "1:16: beat.spread: must not be negative",
 		"beat: {look_timeout: 0s}\n":                                  "1:22: beat.look_timeout: must be longer than 0s",
@@ -318,7 +318,7 @@ func TestSet(t *testing.T) {
 	c := Default(Options{Root: true})
 	for key, text := range map[string]string{
 		"hoem":          "--x: hoem: unknown key: did you mean home?",
-		"home":          "--x: home: is no absolute path: begin it with /",
+		"home":          "--x: home: \"x\" is no absolute path: begin it with /",
 		"beat.spread":   "--x: beat.spread: \"x\" is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
 		"log.file":      "--x: log.file: must be true or false",
 		"log.keep":      "--x: log.keep: must be a whole number, such as 5",

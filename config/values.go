@@ -20,7 +20,7 @@ func checkPath(s string) string {
 	case s == "~" || strings.HasPrefix(s, "~/"):
 		return "~ is not expanded: write the whole path"
 	case !filepath.IsAbs(s):
-		return "is no absolute path: begin it with /"
+		return shown(s) + " is no absolute path: begin it with /"
 	case odd(s):
 		return "holds a control character"
 	}
@@ -132,7 +132,7 @@ func parseRealURL(s string) (protocol, string) {
 		}
 		p = onDisk
 	default:
-		return "", fmt.Sprintf("%s:// is not understood: %s", shown(u.Scheme), urlForms)
+		return "", fmt.Sprintf("%s is not understood: %s", shown(u.Scheme+"://"), urlForms)
 	}
 	if u.User != nil {
 		if _, ok := u.User.Password(); ok {

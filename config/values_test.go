@@ -41,7 +41,7 @@ func TestURLs(t *testing.T) {
 		"https://git.example.org/":      "names no repository",
 		"https://git.example.org/..":    "names no repository",
 		"git@git.example.org:":          "names no repository",
-		"ftp://git.example.org/ops":     `"ftp":// is not understood`,
+		"ftp://git.example.org/ops":     `"ftp://" is not understood`,
 		"https://h:99999/ops":           "port",
 		"https://h:port/ops":            "is no URL",
 		"https://h/ops?private_token=x": "must not hold ?",

@@ -108,6 +108,7 @@ func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 			said = append(said, m.in(file))
 		}
 		h.Reason = strings.Join(said, "; ") + "; it holds every node until that is mended"
+		h.By, h.Until = "", time.Time{}
 		return h, true
 	}
 	h.Reason = cmp.Or(h.Reason, file+" gives no reason")

@@ -92,8 +92,7 @@ func (o Order) whyNotStarted(err error) string {
 	case errors.Is(err, syscall.ENOEXEC) && interpreter != "":
 		return fmt.Sprintf("%s: its interpreter %q is no program for this machine", name, interpreter)
 	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Sprintf("%s is executable, but neither a program for this machine nor a script that names its interpreter: "+
-			"begin it with #!/bin/bash, or take the executable bit away", name)
+		return fmt.Sprintf("%s is executable, but no program for this machine: a script begins with #!/bin/bash, or is not executable", name)
 	}
 	return fmt.Sprintf("%s: %v", name, rootCause(err))
 }

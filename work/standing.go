@@ -162,10 +162,13 @@ func delay(j Judgement, a Attempt, r Rules, wedged bool) time.Duration {
 	return jitter(min(d, r.RetryMax), j, a, r)
 }
 
-// jitter spreads d by a fifth to both sides. It is arithmetic on who asks for the how-manieth time, so that it is the same however often it is asked,
+// jitter spreads d by a fifth to both sides, and what that takes above retry_max over the fifth below it. It is arithmetic on who asks for the how-manieth time, so that it is the same however often it is asked,
 // and so that a fleet whose nodes failed in the same second does not come back in the same second.
 func jitter(d time.Duration, j Judgement, a Attempt, r Rules) time.Duration {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%d", r.Node, j.Item.Repo, j.Item.Name, a.Attempt))
 	part := float64(binary.BigEndian.Uint32(sum[:])) / (1 << 32) // 0 <= part < 1
-	return time.Duration(float64(d) * (0.8 + 0.4*part))
+	if spread := time.Duration(float64(d) * (0.8 + 0.4*part)); spread <= r.RetryMax {
+		return spread
+	}
+	return time.Duration(float64(r.RetryMax) * (0.8 + 0.2*part))
 }

@@ -200,7 +200,7 @@ func TestDeletedVersionIsDueNow(t *testing.T) {
 	}
 }
 
-// Whatever happens to an item, it is tried again within retry_max and a fifth, unless nothing is wanted; and it never spins.
+// Whatever happens to an item, it is tried again within retry_max, unless nothing is wanted; and it never spins.
 func TestNeverStuckNeverSpinning(t *testing.T) {
 	all := []string{"ok", "exit", "waiting", "shutdown", "interrupted", "wedged", "new exit", "new ok"}
 	var sequence []string
@@ -219,10 +219,10 @@ func TestNeverStuckNeverSpinning(t *testing.T) {
 				if m.Last.Failures > 0 && m.Last.Reason != ReasonWaiting && m.Last.Reason != ReasonShutdown {
 					t.Errorf("%v spins: %+v", sequence, s)
 				}
-			case s.At.Sub(m.Last.Finished) > rules.RetryMax*12/10:
+			case s.At.Sub(m.Last.Finished) > rules.RetryMax:
 				t.Errorf("%v: not before %v", sequence, s.At.Sub(m.Last.Finished))
 			}
-			if later := Stand(j, rules, m.Last.Finished.Add(rules.RetryMax*12/10)); !m.Last.OK() && !later.Due {
+			if later := Stand(j, rules, m.Last.Finished.Add(rules.RetryMax)); !m.Last.OK() && !later.Due {
 				t.Errorf("%v is stuck: %+v", sequence, later)
 			}
 		}

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"text/tabwriter"
+	"time"
 
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/node"
@@ -21,6 +23,9 @@ is, and all problems at once. Exit code 2 when there is one. It asks no server.`
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := p.load(g)
 			report := checked{Config: cfg.Lines(), Problems: problemsOf(err)}
+			if _, err := os.Stat(defaultConfig); g.config == "" && err != nil {
+				report.Notes = append(report.Notes, "no config file at "+defaultConfig+": everything is as it is by default")
+			}
 			for _, n := range cfg.Notes {
 				report.Notes = append(report.Notes, n.Error())
 			}
@@ -35,6 +40,9 @@ is, and all problems at once. Exit code 2 when there is one. It asks no server.`
 			} else {
 				report.Node = &checkedNode{ID: me.ID, Source: me.Source, Hardware: me.Hardware.String(), Copied: me.Copied,
 					Nodepart: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment}
+				if s, err := shiftedSchedule(cfg, me.ID); err == nil {
+					report.Node.NextBeat = s.Next(time.Now()).UTC()
+				}
 			}
 			return p.printCheck(report, g.json)
 		},
@@ -50,13 +58,14 @@ type checked struct {
 }
 
 type checkedNode struct {
-	ID         string `json:"instance-id"`
-	Source     string `json:"source"` // where the id comes from
-	Hardware   string `json:"hardware"`
-	Copied     bool   `json:"copied"` // the image was copied: the agent will begin at presetup
-	Nodepart   string `json:"nodepart"`
-	Stacktype  string `json:"stacktype"`
-	Deployment string `json:"deployment"`
+	ID         string    `json:"instance-id"`
+	Source     string    `json:"source"` // where the id comes from
+	Hardware   string    `json:"hardware"`
+	Copied     bool      `json:"copied"` // the image was copied: the agent will begin at presetup
+	Nodepart   string    `json:"nodepart"`
+	Stacktype  string    `json:"stacktype"`
+	Deployment string    `json:"deployment"`
+	NextBeat   time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
 }
 
 func (p *process) printCheck(c checked, asJSON bool) error {
@@ -79,6 +88,9 @@ func (p *process) printCheck(c checked, asJSON bool) error {
 					f.value = "-"
 				}
 				fmt.Fprintf(t, "%s\t%s\tnodeinfo\n", f.name, f.value)
+			}
+			if !n.NextBeat.IsZero() {
+				fmt.Fprintf(t, "next beat\t%s\tthe schedule, at this node's own second\n", n.NextBeat.Format("15:04:05Z"))
 			}
 		}
 		if err := t.Flush(); err != nil {

@@ -86,6 +86,15 @@ func parseSchedule(text string) (agent.Schedule, error) {
 	return utc{s}, nil
 }
 
+// shiftedSchedule is the config's schedule at this node's own second.
+func shiftedSchedule(cfg *config.Config, id string) (agent.Schedule, error) {
+	s, err := parseSchedule(cfg.Beat.Schedule)
+	if err != nil {
+		return nil, err
+	}
+	return agent.Shifted{Schedule: s, By: agent.Offset(id, cfg.Beat.Spread, agent.Interval(s, time.Now()))}, nil
+}
+
 // utc keeps a cron line from following the machine's time zone through summer time.
 type utc struct{ cron.Schedule }
 
@@ -160,12 +169,10 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 		w.voice.Say(agent.News{At: time.Now(), Level: agent.Notice, Text: n})
 	}
 
-	schedule, err := parseSchedule(cfg.Beat.Schedule)
+	schedule, err := shiftedSchedule(cfg, me.ID)
 	if err != nil {
 		return fail(misuse(err))
 	}
-	interval := agent.Interval(schedule, time.Now())
-	schedule = agent.Shifted{Schedule: schedule, By: agent.Offset(me.ID, cfg.Beat.Spread, interval)}
 
 	repos, err := p.clones(cfg, info)
 	if err != nil {

@@ -103,15 +103,15 @@ func TestCutPacks(t *testing.T) {
 		_, _ = rw.Write(answer[:0])
 	})
 	_, _ = w.repo.Look(t.Context(), nil)
-	for i := range 40 {
+	for i := range 20 {
 		s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) {
-			_, _ = rw.Write(answer[:length*i/40])
+			_, _ = rw.Write(answer[:length*i/20])
 			if i%2 == 1 { // the connection breaks, and does not end
 				panic(http.ErrAbortHandler)
 			}
 		})
 		if s, err := w.repo.Look(t.Context(), nil); err == nil {
-			t.Fatalf("cut at %d: %+v", length*i/40, s)
+			t.Fatalf("cut at %d: %+v", length*i/20, s)
 		}
 		if i%10 == 0 {
 			w.intact(at)
@@ -129,7 +129,7 @@ func TestGarbagePacks(t *testing.T) {
 	at := w.check().Version
 	w.src.Commit("main", files(20, "y")...)
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
+	for range 30 {
 		s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) {
 			for range 1 + random.IntN(3) {
 				answer[random.IntN(len(answer))] ^= byte(1 + random.IntN(255))
@@ -193,7 +193,7 @@ func TestHostilePacks(t *testing.T) {
 	big := deflated(make([]byte, 64<<20))
 	base := entry(plumbing.BlobObject, 5, []byte("hello"))
 	var chain bytes.Buffer // deltas that each say "copy all of the base twice"
-	for i := range 40 {
+	for i := range 20 {
 		delta := binary.AppendUvarint(nil, 5<<min(i, 35))
 		delta = append(binary.AppendUvarint(delta, 5<<min(i+1, 36)), 0x90, 5, 0x90, 5)
 		chain.Write(append(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))), 1))

@@ -26,7 +26,7 @@ func TestKilledLook(t *testing.T) {
 			}
 		}
 	}
-	rounds := 12
+	rounds := 8
 	if testing.Short() {
 		rounds = 4
 	}

@@ -60,7 +60,7 @@ func TestIndexIsGits(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 	text := wordy(random, 30000)
-	huge := wordy(random, 3<<20)
+	huge := wordy(random, 5<<18)
 	src.History("main", 60, func(i int) []gittest.Change {
 		at := random.IntN(len(text) - 100)
 		text = text[:at] + wordy(random, 30) + text[at+random.IntN(60):]

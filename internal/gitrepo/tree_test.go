@@ -171,6 +171,10 @@ func TestForeignIndex(t *testing.T) {
 	if err := verify(c, two); err != nil {
 		t.Error(err)
 	}
+	must(t, os.Remove(c.path(".git/index")))
+	must(t, os.Mkdir(c.path(".git/index"), 0o755))
+	wantNotices(t, c.move(one))
+	c.want("added", "added")
 }
 
 func verify(c *checkout, at string) error {
