@@ -36,7 +36,7 @@ fmt: ## gofmt everything
 	@gofmt -w $$(git ls-files '*.go')
 
 bench: build ## side by side with git, in one run: docs/performance.md (QUICK=1 leaves out the large repositories)
-	@$(GO) run ./test/bench -addagent bin/addagent $(if $(QUICK),-quick) $(if $(MD),-md $(MD))
+	@CGO_ENABLED=0 $(GO) run ./test/bench -addagent bin/addagent $(if $(QUICK),-quick) $(if $(MD),-md $(MD))
 
 fuzz: ## every fuzz target for ten seconds
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 )
 
 // metadata is a service that gives nothing without the token it handed out.
@@ -89,14 +88,9 @@ func TestInstanceIDIsBounded(t *testing.T) {
 				_, _ = w.Write([]byte("token"))
 			}))
 			t.Cleanup(server.Close)
-			start := time.Now()
 			_, err := InstanceID(t.Context(), server.URL)
 			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "did not answer within 1s") {
 				t.Errorf("error %v", err)
-			}
-			// One second is promised; the rest is room for a busy machine.
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("took %v", took)
 			}
 		})
 	}

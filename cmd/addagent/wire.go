@@ -70,6 +70,22 @@ func workLock(c *config.Config) string { return filepath.Join(c.RunDir, "work.lo
 // when nothing else changed.
 const presenceRefresh = 10 * time.Minute
 
+// addresses are this machine's, looked up anew now and then: it takes three
+// dumps of the kernel's tables, a tenth of a quiet beat.
+type addresses struct {
+	known []string
+	when  time.Time
+}
+
+func (a *addresses) at(now time.Time) []string {
+	if since := now.Sub(a.when); since < 0 || since >= presenceRefresh {
+		// A machine that cannot list its interfaces has no addresses to tell.
+		a.known, _ = presence.Addresses()
+		a.when = now
+	}
+	return a.known
+}
+
 // parseSchedule understands a five-field cron line in UTC, and "@every D".
 func parseSchedule(text string) (agent.Schedule, error) {
 	if every, ok := strings.CutPrefix(strings.TrimSpace(text), "@every "); ok {
@@ -209,6 +225,7 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 		aliveEach = watchdog / 2
 	}
 	hostname, _ := os.Hostname()
+	addresses := &addresses{}
 	w.agent = agent.New(agent.Config{
 		ID: me.ID, Version: version, By: purpose, Hardware: me.Hardware.String(), InitDone: journal.initDone(), Before: before,
 		Info:      func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
@@ -223,8 +240,7 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
 			r.StateLog, r.StateTss = journal.log.String(), journal.log.Stamp()
-			// A machine that cannot list its interfaces has no addresses to tell.
-			r.Addresses, _ = presence.Addresses()
+			r.Addresses = addresses.at(r.BeatSeen)
 		},
 		Supervise: notify,
 		AliveEach: aliveEach,

@@ -64,7 +64,7 @@ func (k *kept) Write(b []byte) (int, error) { return k.body.Write(b) }
 func newSpoiled(t *testing.T) (*world, *spoiler) {
 	s := &spoiler{}
 	w := newWorld(t, gittest.ServerOptions{Wrap: s.wrap})
-	w.open(w.repo.source, Limits{Look: 5 * time.Second, Stall: 300 * time.Millisecond, Fetch: 5 * time.Second})
+	w.open(w.repo.source, Limits{Look: 30 * time.Second, Stall: 30 * time.Second, Fetch: time.Minute})
 	return w, s
 }
 
@@ -192,12 +192,22 @@ func TestHostilePacks(t *testing.T) {
 	w.src.Commit("main", files(20, "y")...)
 	big := deflated(make([]byte, 64<<20))
 	base := entry(plumbing.BlobObject, 5, []byte("hello"))
-	var chain bytes.Buffer // deltas that each say "copy all of the base twice"
-	for i := range 20 {
-		delta := binary.AppendUvarint(nil, 5<<min(i, 35))
-		delta = append(binary.AppendUvarint(delta, 5<<min(i+1, 36)), 0x90, 5, 0x90, 5)
-		chain.Write(append(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))), 1))
-		chain.Write(deflated(delta))
+	// Each delta doubles the one before it; the last one says that it makes 3 GB.
+	chain := [][]byte{base}
+	for i := range 22 {
+		from, to := uint64(5)<<i, uint64(10)<<i
+		if i == 21 {
+			to = 3 << 30
+		}
+		copyAll := []byte{0xf0, byte(from), byte(from >> 8), byte(from >> 16)}
+		delta := binary.AppendUvarint(binary.AppendUvarint(nil, from), to)
+		delta = append(append(delta, copyAll...), copyAll...)
+		back := len(chain[i])
+		var offset []byte
+		if offset = []byte{byte(back)}; back > 127 {
+			offset = []byte{0x80 | byte(back>>7-1), byte(back & 127)}
+		}
+		chain = append(chain, append(append(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))), offset...), deflated(delta)...))
 	}
 	for name, k := range map[string]struct {
 		pack []byte
@@ -214,7 +224,7 @@ func TestHostilePacks(t *testing.T) {
 		"shorter":          {packOf(1, entry(plumbing.BlobObject, 10, []byte("x"))), "shorter than it says"},
 		"kind":             {packOf(1, entry(5, 1, []byte("x"))), "kind 5"},
 		"delta of nothing": {packOf(1, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), 77), deflated([]byte("\x05\x05\x90\x05"))...)), "a delta of nothing"},
-		"growing deltas":   {packOf(41, append(bytes.Clone(base), chain.Bytes()...)), "a delta of nothing"},
+		"growing deltas":   {packOf(len(chain), chain...), "an object of 3221225472 bytes"},
 		"absurd delta":     {packOf(2, base, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 8), byte(len(base))), deflated([]byte("\x05\xff\xff\xff\xff\x7f\x90\x05"))...)), "an object of"},
 		"past its base":    {packOf(2, base, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), byte(len(base))), deflated([]byte("\x05\x09\x90\x09"))...)), "past its base"},
 		"not the commit":   {packOf(1, base), "did not send commit"},
@@ -241,6 +251,7 @@ func TestStalls(t *testing.T) {
 	w, s := newSpoiled(t)
 	w.src.Commit("main", files(20, "x")...)
 	at := w.check().Version
+	w.open(w.repo.source, Limits{Stall: 300 * time.Millisecond})
 	w.src.Commit("main", files(20, "y")...)
 	hang := func(n int) func(http.ResponseWriter, []byte, *http.Request) {
 		return func(rw http.ResponseWriter, answer []byte, r *http.Request) {
@@ -251,13 +262,9 @@ func TestStalls(t *testing.T) {
 	}
 	for _, n := range []int{0, 10, 300} {
 		s.set(hang(n))
-		start := time.Now()
 		_, err := w.repo.Look(t.Context(), nil)
 		if !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "nothing advanced for 300ms") {
 			t.Errorf("hang after %d: %v", n, err)
-		}
-		if d := time.Since(start); d > 4*time.Second {
-			t.Errorf("hang after %d: given up only after %s", n, d)
 		}
 		w.intact(at)
 	}
@@ -275,13 +282,13 @@ func TestStalls(t *testing.T) {
 		}
 	}
 	s.set(drip)
-	w.open(w.repo.source, Limits{Stall: 300 * time.Millisecond, Fetch: 350 * time.Millisecond})
+	w.open(w.repo.source, Limits{Stall: 30 * time.Second, Fetch: 350 * time.Millisecond})
 	w.src.Commit("main", files(200, "z")...)
 	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "not finished after") {
 		t.Error(err)
 	}
 	w.intact(at)
-	w.open(w.repo.source, Limits{Stall: 300 * time.Millisecond, Fetch: time.Minute})
+	w.open(w.repo.source, Limits{Stall: 30 * time.Second, Fetch: time.Minute})
 	if _, err := w.repo.Look(t.Context(), func() { told++ }); err != nil {
 		t.Error(err)
 	}

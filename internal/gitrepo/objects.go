@@ -74,15 +74,7 @@ func (o *objectReader) has(id plumbing.Hash) (bool, error) {
 	if o.store == nil {
 		return false, nil
 	}
-	err = o.store.HasEncodedObject(id)
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		_, err = o.store.EncodedObject(plumbing.AnyObject, id) // this one looks into alternates, too
-	}
-	var disk *fs.PathError
-	if err != nil && !errors.As(err, &disk) {
-		return false, nil // not found; or go-git stumbled over a damaged pack or index, which is as good
-	}
-	return err == nil, err
+	return o.packs.loose(id)
 }
 
 // load returns a whole object of at most limit bytes. into is used when it is large enough.

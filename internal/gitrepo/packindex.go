@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +35,20 @@ func openPacks(objects string) (*packSet, error) {
 			dirs = append(dirs, line)
 		}
 	}
+	s.folders = dirs
 	return s, nil
+}
+
+// loose reports whether an objects folder has an object as a file of its own.
+func (s *packSet) loose(id plumbing.Hash) (bool, error) {
+	name := id.String()
+	for _, dir := range s.folders {
+		_, err := os.Lstat(filepath.Join(dir, name[:2], name[2:]))
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func (s *packSet) add(dir string) error {

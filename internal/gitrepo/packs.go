@@ -29,8 +29,9 @@ var errPack = errors.New("pack is corrupt")
 //
 // It is for one goroutine at a time.
 type packSet struct {
-	packs []*pack
-	bases baseCache
+	packs   []*pack
+	folders []string
+	bases   baseCache
 
 	zlib  io.ReadCloser // one inflater for all objects: a new one costs 40 KB
 	in    *bufio.Reader

@@ -204,6 +204,11 @@ func (g *grid) beat() agent.Beat {
 	return b
 }
 
+// asked tells whether a beat asked any repository.
+func asked(b agent.Beat) bool {
+	return slices.ContainsFunc(b.Looks, func(l agent.Look) bool { return !l.Old })
+}
+
 // records are the decision records of all beats.
 func (g *grid) records() []agent.Beat {
 	var all []agent.Beat

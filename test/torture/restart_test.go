@@ -71,7 +71,7 @@ func TestRestartedAgentAdoptsWork(t *testing.T) {
 				if n := g.count("start"); n != 1 {
 					t.Errorf("%d runs while the first one is in hand", n)
 				}
-				if b := g.beat(); len(b.Looks) != 0 || b.State != "working" {
+				if b := g.beat(); asked(b) || b.State != "working" {
 					t.Errorf("while adopted work runs the node is %s and looks at %v", b.State, b.Looks)
 				}
 				write(t, g.note("go"), "")

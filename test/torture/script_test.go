@@ -32,7 +32,7 @@ func TestScriptsMisbehave(t *testing.T) {
 	}{
 		{"a-interpreter", "#!/no/such/interpreter\n", "", work.ReasonStart, `its interpreter "/no/such/interpreter" is not there`},
 		{"b-windows", "#!/bin/bash\r\necho hello\r\n", "", work.ReasonStart, `"/bin/bash\r"`},
-		{"c-nothing", "", "", work.ReasonStart, "neither a program for this machine nor a script"},
+		{"c-nothing", "", "", work.ReasonStart, "a script begins with #!/bin/bash"},
 		{"d-fails", "echo the cause >&2; exit 3", "", work.ReasonExit, "exit 3"},
 		{"e-signal", "kill -SEGV $$", "", work.ReasonSignal, "SIGSEGV"},
 		{"f-output", "head -c 200000000 /dev/zero | tr '\\0' 'x'; echo; echo the end", "", "", ""},
