@@ -210,9 +210,17 @@ func TestIgnoredSignalsAreDefaultAgain(t *testing.T) {
 	cmd := exec.Command("/bin/sh", "-c", `trap "" HUP INT TSTP; exec 9>`+y.path("leak")+`; exec "$0" test-agent`, testBinary(t))
 	y.agent(cmd, o)
 	eventually(t, "the end", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
-	if !strings.Contains(y.log(), "SigIgn:\t0000000000000000\n") {
+	_, mask, found := strings.Cut(y.log(), "SigIgn:\t")
+	if mask, _, _ = strings.Cut(mask, "\n"); !found || !noSignals(mask) {
 		t.Errorf("signals in the script: %s", y.log())
 	}
+}
+
+// noSignals tells whether a mask of /proc/PID/status is empty, but for 32 to 34: the C library keeps those to itself, no program can set them, and whoever
+// started this test may have left them ignored.
+func noSignals(mask string) bool {
+	bits, err := strconv.ParseUint(mask, 16, 64)
+	return err == nil && bits&^(7<<31) == 0
 }
 
 func testBinary(t *testing.T) string {
