@@ -76,6 +76,9 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 	b.Looks, a.looks = looks, looks
 }
 
+// stuckWait is how long a look may take to end itself when the agent is told to end.
+const stuckWait = 5 * time.Second
+
 // supervised runs a slow step beside the loop and feeds the watchdog with its
 // progress: the loop is alive as long as bytes come and files get written.
 func (a *Agent) supervised(ctx context.Context, step func(progress func()) []Look) []Look {
@@ -89,12 +92,19 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func()) []Loo
 			}
 		})
 	}()
+	stop := ctx.Done()
+	var stuck <-chan time.Time
 	for {
 		select {
 		case looks := <-done:
 			return looks
 		case <-advanced:
 			a.alive()
+		case <-stop:
+			// A step that hangs in the kernel (a dead network disk) must not make us deaf.
+			stop, stuck = nil, time.After(stuckWait)
+		case <-stuck:
+			return nil
 		}
 	}
 }

@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -54,6 +55,10 @@ type Outcome struct {
 // Take takes the work lock and puts in order what earlier shims left behind; it says what that was. The error is a *Busy
 // when somebody has the lock. An item that could not be put in order is an error too, but the lock is held then.
 func (h *Hand) Take() (said []string, err error) {
+	// Somebody who cleans up /run by hand must not stop the work of a living agent.
+	if err := os.MkdirAll(filepath.Dir(h.LockPath), 0o755); err != nil {
+		return nil, err
+	}
 	l, err := TryLock(h.LockPath, "beat")
 	if err != nil {
 		return nil, err

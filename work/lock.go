@@ -198,3 +198,26 @@ func (l *Lock) Close() error {
 	}
 	return nil
 }
+
+// LockFolder takes a lock on a folder itself, without writing anything: what two agents with locks in different places would share. The error is a *Busy when
+// somebody has it. It is free when the file is closed.
+func LockFolder(dir string) (*os.File, error) {
+	file, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("take lock: %w", err)
+	}
+	for try := 1; ; try++ {
+		switch err = flock(file, unix.LOCK_EX|unix.LOCK_NB); {
+		case err == nil:
+			return file, nil
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			err = fmt.Errorf("take lock %s: %w", dir, err)
+		case try < lockTries:
+			<-time.After(lockPause)
+			continue
+		default:
+			err = &Busy{Path: dir}
+		}
+		return nil, errors.Join(err, file.Close())
+	}
+}

@@ -53,6 +53,10 @@ func RecordAttempt(dir string, done *Done, a Attempt) (err error) {
 // After a success DOING is then renamed to VERSION, the commit point; else DOING goes. Errors leave the attempt as it was, to be found by a Sweep.
 // Only the holder of the work lock may call it.
 func RecordEnd(dir string, a Attempt) error {
+	// A script that cleans up with `git clean -fdx` takes its own memory away.
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("record the end: %w", plainly(err))
+	}
 	// The last success is taken from the file and not handed round: a person may have taken it away meanwhile to say "again".
 	r, err := readResult(filepath.Join(dir, resultFile))
 	if err != nil {

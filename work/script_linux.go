@@ -19,7 +19,8 @@ func (o Order) command(log *os.File) (*exec.Cmd, error) {
 	if info, err := os.Stat(o.RepoDir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("the folder %s is not there", o.RepoDir)
 	}
-	script, err := os.Open(o.Script)
+	// Not to block on what somebody put in its place: a pipe has no end to read to.
+	script, err := os.OpenFile(o.Script, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, o.scriptError(err)
 	}
@@ -109,7 +110,7 @@ func rootCause(err error) error {
 // firstLineInterpreter is the program that a script names in its first line; "" = none. A carriage return at its end is part of the name to the kernel, and
 // shows when the name is quoted.
 func firstLineInterpreter(script string) string {
-	file, err := os.Open(script)
+	file, err := os.OpenFile(script, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}

@@ -204,3 +204,13 @@ func listed(ps []process) string {
 	}
 	return b.String()
 }
+
+// writesTo tells whether a process has the file as its standard output or error.
+func writesTo(pid int, path string) bool {
+	for _, fd := range []string{"fd/1", "fd/2"} {
+		if link, err := os.Readlink(procPath(pid, fd)); err == nil && path != "" && link == path {
+			return true
+		}
+	}
+	return false
+}

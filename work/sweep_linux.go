@@ -98,7 +98,7 @@ func leftOf(a Attempt, h Holder) func() ([]process, error) {
 		}
 		if !proven {
 			var err error
-			if session, err = provenSession(session, justBegun, runEntry(a.RunID)); err != nil || session == 0 {
+			if session, err = provenSession(session, justBegun, runEntry(a.RunID), a.Log); err != nil || session == 0 {
 				return nil, err
 			}
 			proven = true
@@ -110,10 +110,11 @@ func leftOf(a Attempt, h Holder) func() ([]process, error) {
 // proofTries is how often, endPoll apart, a session is looked at that shows no environment to know it by: an exec takes a millisecond, on a busy machine more.
 const proofTries = 50
 
-// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it. When the number of the session is not known
+// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it. In the session that the lock names, a process
+// that writes into the run's log is proof as well: `env -i` and `sudo` drop the environment, not the output. When the number of the session is not known
 // (0), its leader must still live, else it may be one that the script made on purpose; a script that had just begun when its shim was killed, and was told to
 // die then, has made none, but its first child may have outlived it.
-func provenSession(session int, justBegun bool, entry string) (int, error) {
+func provenSession(session int, justBegun bool, entry, log string) (int, error) {
 	tick := time.NewTicker(endPoll)
 	defer tick.Stop()
 	for try := 1; ; try++ {
@@ -128,6 +129,9 @@ func provenSession(session int, justBegun bool, entry string) (int, error) {
 				return false
 			}
 			yes, sure := carries(p.PID, entry)
+			if !yes && session != 0 && writesTo(p.PID, log) {
+				yes, sure = true, true
+			}
 			if yes {
 				ours = append(ours, p)
 			}
@@ -153,7 +157,7 @@ func provenSession(session int, justBegun bool, entry string) (int, error) {
 
 // endLog shortens the log of a killed run, writes into it how it ended, and returns the script's last line. Without a log the run has ended all the same.
 func endLog(path, detail string) string {
-	if _, err := os.Stat(path); err != nil {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
 	out, err := openOutput(path, defaultBounds())

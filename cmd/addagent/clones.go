@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -29,6 +31,8 @@ type clones struct {
 type clone struct {
 	name    string
 	repo    *gitrepo.Repo
+	source  gitrepo.Source
+	found   bool        // nobody configured it
 	tip     gitrepo.Tip // as last asked
 	problem error       // why it cannot be asked at all
 }
@@ -39,7 +43,7 @@ func newClones(dir string, discover bool, l gitrepo.Limits, agent string) *clone
 
 func (c *clones) add(name string, s gitrepo.Source) {
 	s.Agent = c.agent
-	c.list = append(c.list, &clone{name: name, repo: gitrepo.New(name, filepath.Join(c.dir, name), s, c.limits)})
+	c.list = append(c.list, &clone{name: name, source: s, repo: gitrepo.New(name, filepath.Join(c.dir, name), s, c.limits)})
 }
 
 // Here is what lies on the node, as it was left.
@@ -163,11 +167,22 @@ func (c *clones) find() {
 		return // no folder, no clones
 	}
 	known := map[string]bool{}
-	for _, r := range c.list {
-		// A clone that could not be understood is looked at anew: a person may have mended it.
-		known[r.name] = r.problem == nil
-	}
-	c.list = slices.DeleteFunc(c.list, func(r *clone) bool { return r.problem != nil })
+	c.list = slices.DeleteFunc(c.list, func(r *clone) bool {
+		if !r.found {
+			known[r.name] = true
+			return false
+		}
+		// People mend, move, remove and switch the clones that nobody configured:
+		// what is not as it was is found anew below.
+		s, err := gitrepo.Discover(filepath.Join(c.dir, r.name))
+		s.Agent = c.agent
+		// One whose config or HEAD is damaged is kept: it is known, and rebuilt.
+		same := r.problem == nil && (err == nil && s == r.source || err != nil && !errors.Is(err, fs.ErrNotExist))
+		if known[r.name] = same; !same && r.repo != nil {
+			r.repo.Close()
+		}
+		return !same
+	})
 	for _, e := range entries {
 		name := e.Name()
 		if known[name] || !e.IsDir() || name[0] == '.' {
@@ -178,10 +193,11 @@ func (c *clones) find() {
 		}
 		s, err := gitrepo.Discover(filepath.Join(c.dir, name))
 		if err != nil {
-			c.list = append(c.list, &clone{name: name, problem: err})
-		} else {
-			c.add(name, s)
+			c.list = append(c.list, &clone{name: name, problem: err, found: true})
+			continue
 		}
+		c.add(name, s)
+		c.list[len(c.list)-1].found = true
 	}
 }
 

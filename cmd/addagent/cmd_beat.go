@@ -68,6 +68,9 @@ func (p *process) outcome(b agent.Beat, shown bool) error {
 		}
 	}
 	code := exitDone
+	if b.InHand != nil && b.InHand.Adopted {
+		return nil // it only reported: whoever began that work hears how it ends
+	}
 	switch b.State {
 	case node.Wedged:
 		code = exitWedged

@@ -19,7 +19,7 @@ func (p *process) statusCommand(g *global) *cobra.Command {
 		Short: "what state this node is in, why, since when, what it does now, when it looks next",
 		Long: `Reads the state files: it asks nobody and takes no lock.
 
-Exit codes: 0 all is well, 1 failing or no agent is running, 3 wedged, 5 disabled.`,
+Exit codes: 0 all is well, 1 failing, a trouble, or no agent is running, 3 wedged, 5 disabled.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := p.settings(g)
@@ -86,7 +86,7 @@ func (s standing) code() error {
 		return &exit{code: exitWedged}
 	case s.Beat != nil && s.Beat.State == node.Disabled:
 		return &exit{code: exitDisabled}
-	case !s.alive(), s.Beat != nil && s.Beat.State == node.Failing:
+	case !s.alive(), s.Beat != nil && (s.Beat.State == node.Failing || len(s.Beat.Troubles) > 0):
 		return &exit{code: exitFailed}
 	}
 	return nil

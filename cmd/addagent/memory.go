@@ -59,6 +59,7 @@ func (m *memory) Append(b agent.Beat) error {
 	if err != nil {
 		return fmt.Errorf("write beat: %w", err)
 	}
+	reopenIfGone(m.journal)
 	if n, err := m.journal.Write(append(line, '\n')); err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", m.journal.Filename, err), m.takeBack(n))
 	}

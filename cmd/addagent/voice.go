@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/work"
 	"github.com/rs/zerolog"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
@@ -122,7 +125,18 @@ func (v *voice) Say(n agent.News) { v.line(n.At, levels[n.Level], n.Text, n.Next
 
 // Beat writes the one line of a beat.
 func (v *voice) Beat(b agent.Beat) {
+	if v.file != nil {
+		reopenIfGone(v.file)
+	}
 	v.line(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), zerolog.InfoLevel, beatLine(b), "")
+}
+
+// reopenIfGone makes a log that somebody removed or moved away begin anew:
+// lumberjack would go on writing into a file without a name.
+func reopenIfGone(l *lumberjack.Logger) {
+	if _, err := os.Stat(l.Filename); errors.Is(err, fs.ErrNotExist) {
+		_ = l.Close() // the next line opens it
+	}
 }
 
 func (v *voice) Close() {
@@ -145,6 +159,10 @@ func oneLine(s string) string {
 	}, s)
 }
 
+// longLine is how many repositories a line names one by one; of more it names
+// those only that have something to say.
+const longLine = 6
+
 // beatLine is what one beat looks like: a person sees that it lives, what each
 // repository is at, and when it looks next.
 func beatLine(b agent.Beat) string {
@@ -159,8 +177,13 @@ func beatLine(b agent.Beat) string {
 	case len(b.Looks) == 0:
 		parts = append(parts, "no repository to look at")
 	}
+	quiet := 0
 	for _, l := range b.Looks {
 		if l.Old {
+			continue
+		}
+		if v := verdictsOf(l.Repo, b.Items); len(b.Looks) > longLine && !l.Moved && l.Trouble == "" && (v == "" || v == string(work.Same) || v == string(work.Unaffected)) {
+			quiet++
 			continue
 		}
 		part := l.Repo
@@ -176,6 +199,9 @@ func beatLine(b agent.Beat) string {
 			part += " (no item)"
 		}
 		parts = append(parts, part)
+	}
+	if quiet > 0 {
+		parts = append(parts, fmt.Sprintf("%d repositories quiet", quiet))
 	}
 	took := fmt.Sprintf("%.0f ms", b.Ms)
 	if b.Ms >= 1000 {

@@ -155,6 +155,17 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 	}
 	w.lock = lock
 	w.stop = append(w.stop, func() { lock.Close() })
+	// The beat lock lies in run_dir. Somebody with another one (--home, a second
+	// config) must not beat over the same clones.
+	house, err := work.LockFolder(filepath.Join(cfg.Home, "nodeinfo"))
+	if err != nil {
+		var busy *work.Busy
+		if errors.As(err, &busy) {
+			return fail(&exit{exitBusy, fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)})
+		}
+		return fail(failed(err))
+	}
+	w.stop = append(w.stop, func() { house.Close() })
 
 	for _, dir := range []string{filepath.Join(cfg.Home, "nodeinfo"), cfg.StateDir} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -213,11 +214,15 @@ func secret(key, path string) (string, error) {
 
 // readSmall reads a file that should be small; one that is not is an error and not a full memory.
 func readSmall(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	// Not to block on what somebody put in its place: a pipe has no end to read to.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
 	const limit = 1 << 20
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && len(b) > limit {

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -196,6 +197,9 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 			return c.checkType(answer, q, base)
 		}
 		failure := statusError(answer, base)
+		if echoes(failure.Text+failure.Location, user, password) {
+			failure.Text, failure.Location = "", ""
+		}
 		_, _ = io.CopyN(io.Discard, answer.Body, 4096)
 		_ = answer.Body.Close()
 		switch answer.StatusCode {
@@ -266,6 +270,21 @@ func (c *Client) checkType(answer *http.Response, q call, base *url.URL) (*http.
 	}
 	_ = answer.Body.Close()
 	return nil, fmt.Errorf("%w: %s answered with %q, not with git data: is the address right?", ErrNotV2, base, shorten(got))
+}
+
+// echoes tells whether a server's words hold the credentials that it was sent, or the beginning of them: gateways that
+// print the request for debugging do that.
+func echoes(text, user, password string) bool {
+	if password == "" {
+		return false
+	}
+	sent := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	for _, secret := range []string{password, url.QueryEscape(password), sent} {
+		if strings.Contains(text, secret[:min(8, len(secret))]) {
+			return true
+		}
+	}
+	return false
 }
 
 func statusError(answer *http.Response, base *url.URL) *StatusError {

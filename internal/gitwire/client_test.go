@@ -435,3 +435,24 @@ func TestBadAnswers(t *testing.T) {
 		})
 	}
 }
+
+// TestNoEcho: what a gateway prints of our request is not repeated.
+func TestNoEcho(t *testing.T) {
+	for _, text := range []string{"you sent Basic %[2]s", "token was %[1]s", strings.Repeat("x", 270) + "%[2]s"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, password, _ := r.BasicAuth()
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, text, password, strings.TrimPrefix(r.Header.Get("Authorization"), "Basic "))
+		}))
+		defer server.Close()
+		c, err := gitwire.NewHTTP(server.URL, gitwire.Options{Auth: func(context.Context, bool) (string, string, error) { return "x", "s3cret-token-of-ours", nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.LsRefs(t.Context(), gitwire.LsOptions{Prefixes: []string{"HEAD"}})
+		if err == nil || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "eDpzM2NyZXQ") || !strings.Contains(err.Error(), "403") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
