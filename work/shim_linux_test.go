@@ -281,3 +281,28 @@ func TestResultThatCannotBeWritten(t *testing.T) {
 		t.Errorf("held %v, %v", held, err)
 	}
 }
+
+// TestScriptThatRemovesItsMemory: `git clean -fdx` in a deploy script takes .temp away. The end is recorded all the same, with its count.
+func TestScriptThatRemovesItsMemory(t *testing.T) {
+	y := newYard(t)
+	if a := y.do("rm -rf .temp; exit 3\n"); a.Reason != ReasonExit || a.Failures != 1 || a.Finished.IsZero() {
+		t.Errorf("attempt %+v", a)
+	}
+	if a := y.do("rm -rf .temp\n"); !a.OK() {
+		t.Errorf("attempt %+v", a)
+	}
+	if m := Peek(y.repoDir, "root"); m.Version == "" || m.Done == nil {
+		t.Errorf("memory %+v", m)
+	}
+}
+
+// TestPipeInPlaceOfTheScript: reading one would never end, and no deadline is set yet.
+func TestPipeInPlaceOfTheScript(t *testing.T) {
+	y := newYard(t)
+	o := y.order("true\n")
+	must(t, os.Remove(y.script))
+	must(t, syscall.Mkfifo(y.script, 0o755))
+	if a := y.wait(y.start(o)); a.Reason != ReasonStart || !strings.Contains(a.Detail, "is not a file") {
+		t.Errorf("attempt %+v", a)
+	}
+}

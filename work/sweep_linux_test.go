@@ -13,8 +13,9 @@ import (
 
 func TestShimKilled(t *testing.T) {
 	tests := map[string]string{
-		"obeys":             "echo working; sleep 1000 & echo $! > CHILD; wait\n",
-		"ignores TERM":      "trap '' TERM; echo working; (trap '' TERM; sleep 1000) & echo $! > CHILD; while :; do wait; done\n",
+		"obeys":        "echo working; sleep 1000 & echo $! > CHILD; wait\n",
+		"ignores TERM": "trap '' TERM; echo working; (trap '' TERM; sleep 1000) & echo $! > CHILD; while :; do wait; done\n",
+		"only the child, with another environment, is left": "echo working; env -i sleep 1000 & echo $! > CHILD; wait\n",
 		"other environment": "trap '' TERM; echo working; env -i sleep 1000 & echo $! > CHILD; while :; do wait; done\n",
 	}
 	for name, script := range tests {
@@ -28,7 +29,7 @@ func TestShimKilled(t *testing.T) {
 			if a := y.wait(run); !a.Finished.IsZero() {
 				t.Fatalf("attempt %+v", a)
 			}
-			if name == "obeys" {
+			if name == "obeys" || strings.HasPrefix(name, "only") {
 				eventually(t, "the script dies with its shim", func() bool { return !alive(h.Session) })
 			}
 			if !alive(child) {
