@@ -82,6 +82,7 @@ type mover struct {
 	held        []string // names in temp of files that were replaced
 	heldBytes   int64    // that they have, about
 	plainRename bool     // the filesystem cannot exchange files
+	named       bool     // the filesystem cannot make files without a name
 
 	was       plumbing.Hash // tree that was, zero when it cannot be read
 	is        plumbing.Hash // tree to be
@@ -246,12 +247,24 @@ func (m *mover) plan() error {
 			if err == nil && !has {
 				err = missing(c.is.id, nil)
 			}
+			if err == nil && c.is.mode == modeSymlink {
+				err = m.checkLink(c.is.id)
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", showPath(c.path), err)
 			}
 		}
 		return m.step()
 	})
+}
+
+// checkLink refuses a symlink that no filesystem could hold. Where it leads does not matter: it is never followed.
+func (m *mover) checkLink(id plumbing.Hash) error {
+	target, err := m.objects.load(id, plumbing.BlobObject, 4095, m.content)
+	if errors.Is(err, errTooBig) || (err == nil && (len(target) == 0 || bytes.IndexByte(target, 0) >= 0)) {
+		return fmt.Errorf("no target for a symlink: %w", errUnsafe)
+	}
+	return err
 }
 
 // apply deletes first (a file may become a folder, or a folder a file), then writes, and makes the new index on the way.

@@ -4,17 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
-
-// lfsPointer is how the text file begins that stands for a large file of Git LFS.
-const lfsPointer = "version https://git-lfs.github.com/spec/v1\n"
 
 // wanted is a file as a tree wants it.
 type wanted struct {
@@ -153,115 +148,6 @@ func (m *mover) placeSubmodule(in *folder, name string, now fileState, w wanted)
 		return now.stat, err
 	}
 	return now.stat, nil
-}
-
-// write makes a file beside the tree and renames it into place, so that nobody ever sees half of it.
-func (m *mover) write(in *folder, name string, w wanted) (record, error) {
-	b, err := m.objects.blob(w.id, m.content)
-	if err != nil {
-		return record{}, err
-	}
-	if cap(b.data) > cap(m.content) {
-		m.content = b.data
-	}
-	if bytes.HasPrefix(b.data, []byte(lfsPointer)) && w.mode != modeSymlink && b.size <= 1024 {
-		m.pointers.add(w.path)
-	}
-	if err := in.handle(); err != nil {
-		return record{}, err
-	}
-	m.serial++
-	temp := strconv.Itoa(m.serial)
-	if w.mode == modeSymlink {
-		if b.data == nil || bytes.IndexByte(b.data, 0) >= 0 {
-			return record{}, fmt.Errorf("no target for a symlink: %w", errUnsafe)
-		}
-		if err := m.temp.root.Symlink(string(b.data), temp); err != nil {
-			return record{}, err
-		}
-		if err := renameInto(&m.temp, temp, in, name); err != nil {
-			return record{}, err
-		}
-		now, err := stateIn(in, name)
-		return now.stat, err
-	}
-	return m.writeFile(in, name, temp, b, w)
-}
-
-func (m *mover) writeFile(in *folder, name, temp string, b blob, w wanted) (_ record, err error) {
-	perm := fs.FileMode(permOf(w.mode))
-	f, err := m.temp.root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
-	if err != nil {
-		return record{}, err
-	}
-	defer func() {
-		if closed := f.Close(); err == nil {
-			err = closed
-		}
-		if err != nil {
-			_ = m.temp.root.Remove(temp) // else the next move does
-		}
-	}()
-	if err := b.copyTo(f, m.progress); err != nil {
-		return record{}, err
-	}
-	if err := m.swap(in, name, temp, w.replaces, b.size); err != nil {
-		return record{}, err
-	}
-	info, err := f.Stat() // after the rename: that changed its ctime
-	if err != nil {
-		return record{}, err
-	}
-	if info.Mode().Perm() != perm { // a umask
-		if err := f.Chmod(perm); err != nil {
-			return record{}, err
-		}
-		if info, err = f.Stat(); err != nil {
-			return record{}, err
-		}
-	}
-	if info.Size() != b.size {
-		return record{}, io.ErrShortWrite
-	}
-	return stateOf(info).stat, nil
-}
-
-// heldFiles and heldBytes bound what is kept of the files that were replaced.
-const (
-	heldFiles = 4096
-	heldBytes = 32 << 20
-)
-
-// swap puts a new file in place of what is there. Where there is a file already the two are exchanged, and the old ones
-// are deleted together later: on ext4 a rename onto a file flushes the new one to the disk at once, and each file made
-// after one was deleted searches through all that were deleted in the last seconds. That is a third of the whole price.
-func (m *mover) swap(in *folder, name, temp string, replaces bool, size int64) error {
-	if replaces && !m.plainRename {
-		err := exchangeInto(&m.temp, temp, in, name)
-		if err == nil {
-			m.held = append(m.held, temp)
-			if m.heldBytes += size; len(m.held) >= heldFiles || m.heldBytes >= heldBytes {
-				m.drop()
-			}
-			return nil
-		}
-		if m.plainRename = errors.Is(err, errors.ErrUnsupported); !m.plainRename && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	err := renameInto(&m.temp, temp, in, name)
-	if errors.Is(err, syscall.EXDEV) {
-		return fmt.Errorf("%w: a folder of the repository is a mount of its own", err)
-	}
-	return err
-}
-
-// drop deletes the files that were replaced. What cannot be deleted now is so by the next move.
-func (m *mover) drop() {
-	for _, temp := range m.held {
-		_ = m.temp.root.Remove(temp)
-	}
-	m.held, m.heldBytes = m.held[:0], 0
 }
 
 // remove deletes a path that was tracked and is no more. sure says that the file is known to be the tracked one, or to

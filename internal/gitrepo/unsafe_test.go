@@ -90,6 +90,13 @@ func TestUnsafeRefused(t *testing.T) {
 	if _, err := c.tryMove(context.Background(), one, commit); !errors.Is(err, errUnsafe) {
 		t.Errorf("a path through a link: %v", err)
 	}
+	for _, target := range []string{"", "a\x00b", strings.Repeat("x", 4096)} {
+		root := hash("tree", []byte("120000 link\x00"+raw(hash("blob", []byte(target)))))
+		commit := hash("commit", []byte("tree "+root+"\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nbad\n"))
+		if _, err := c.tryMove(context.Background(), one, commit); !errors.Is(err, errUnsafe) || !strings.Contains(err.Error(), "link: no target") {
+			t.Errorf("a link to %.5q: %v", target, err)
+		}
+	}
 	if _, err := os.Stat(c.path(".git/" + markerFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a marker is left: %v", err)
 	}
