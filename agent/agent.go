@@ -117,6 +117,7 @@ type Agent struct {
 	unwritten map[string]string // what could not be written down the last time, and why
 	failing   time.Time         // since when it was failing before the work that runs; zero = it was not
 	lastGood  time.Time         // last look that reached a repository
+	sighted   time.Time         // when it was last not blind: such a look, or work in hand
 	begun     time.Time
 	orphan    *InHand // was in hand when the last agent went, and is not any more: its end was not told yet
 	last      Beat    // as last recorded
@@ -197,6 +198,7 @@ func (a *Agent) Once(ctx context.Context) Beat {
 // wake settles what an agent finds when it starts: the state files say nothing
 // that it believes but "init is done"; work may be running that it has not begun.
 func (a *Agent) wake(now time.Time) {
+	a.sighted = now
 	a.state, a.since = node.InitDone, now
 	if b := a.Before; b != nil && b.Node == a.ID && a.InitDone {
 		// Not what state it is in, that is settled anew; but since when it is in

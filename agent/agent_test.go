@@ -505,3 +505,49 @@ func TestAFullDiskIsFailingAndHealsByItself(t *testing.T) {
 		}
 	})
 }
+
+func TestLongWorkIsNoBlindness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.results["common"] = func(int) (int, time.Duration) { return 0, 2 * time.Hour }
+		b.live(3*time.Hour, map[time.Duration]func(){time.Hour: func() { b.trouble = "look ops: connection refused" }})
+		for _, bt := range b.beats {
+			if bt.State == node.Wedged && bt.Start.Sub(b.beats[0].Start) < 2*time.Hour+59*time.Minute {
+				t.Fatalf("wedged %s after the start: %s", bt.Start.Sub(b.beats[0].Start), bt.Reason)
+			}
+		}
+	})
+}
+
+func TestTheEndThatNobodyHeardIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		end := work.Attempt{RunID: "old", Version: b.version, Attempt: 1, Started: time.Now().Add(-time.Minute), Finished: time.Now(), Fingerprint: "x"}
+		b.memory["common"] = work.Memory{Version: b.version, Done: &work.Done{Version: b.version, Ids: map[string]string{".": b.version}}, Last: &end}
+		since := time.Now().Add(-time.Hour)
+		b.Before = &Beat{Node: "i-1", State: node.Working, Since: since, InHand: &InHand{Repo: "ops", Item: "common", RunID: "old"}}
+		b.live(2*time.Minute, nil)
+		if b.hears("ops:common done with") != 1 || len(b.beats[0].Ended) != 1 || !b.beats[0].Ended[0].Adopted {
+			t.Errorf("said %q, ended %+v", b.said, b.beats[0].Ended)
+		}
+	})
+}
+
+func TestARestartKeepsSinceAndDoesNotRepeatTheAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
+		b.live(10*time.Minute, nil)
+		if b.state != node.Wedged {
+			t.Fatalf("state %s", b.state)
+		}
+		before, since := b.last, b.since
+		again := newBench(t, "common")
+		again.memory, again.results = b.memory, b.results
+		again.Before = &before
+		again.live(5*time.Minute, nil)
+		if again.state != node.Wedged || !again.since.Equal(since) || again.hears("wedged") != 0 {
+			t.Errorf("%s since %s, was %s; said %q", again.state, again.since, since, again.said)
+		}
+	})
+}

@@ -39,6 +39,7 @@ func (a *Agent) begin(now time.Time) Beat {
 func (a *Agent) look(ctx context.Context, b *Beat) {
 	if a.inHand != nil {
 		a.stillWrong("look ")
+		a.sighted = b.Start    // it does not look because it works, not because it is blind
 		if len(a.looks) == 0 { // taken over at the start: nothing has been asked yet
 			a.looks = a.Clones.Here()
 		}
@@ -61,7 +62,7 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 			}
 			a.trouble(key, l.Trouble)
 		} else {
-			a.lastGood = b.Start
+			a.lastGood, a.sighted = b.Start, b.Start
 		}
 		for _, n := range l.Notices {
 			a.say(Notice, "", "%s: %s", l.Repo, n)
@@ -204,7 +205,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 		a.started = append(a.started, began)
 		a.holding = false
 		a.inHand = fromWork(h)
-		delete(a.firstDue, name)
+		delete(a.firstDue, a.dueKey(i))
 		if !j.Item.Always && !s.Waiting { // what runs often is told by its end, if at all
 			again := ""
 			if s.Attempt > 1 {

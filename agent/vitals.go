@@ -59,12 +59,8 @@ func (a *Agent) vitals(now time.Time) Vitals {
 			v.Failing = append(v.Failing, Bad{"node", t.Text})
 		}
 	}
-	since := a.lastGood
-	if since.IsZero() {
-		since = a.begun
-	}
-	if len(a.looks) > 0 && a.inHand == nil && now.Sub(since) >= blind {
-		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be looked at for " + For(now.Sub(since))})
+	if d := now.Sub(a.sighted); len(a.looks) > 0 && d >= blind {
+		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be looked at for " + For(d)})
 	}
 	return v
 }
@@ -89,14 +85,19 @@ func (a *Agent) held() string {
 	return strings.Join(all, "; ")
 }
 
+// dueKey names what became due: an item and what it watches.
+func (a *Agent) dueKey(i int) string {
+	j := a.findings.Judgements[i]
+	return j.Item.Repo + ":" + j.Item.Name + "@" + j.Fingerprint
+}
+
 // restrained says why a due item waits: the node's share of work_spread, counted
 // from the beat that first found it due.
 func (a *Agent) restrained(i int, now time.Time) string {
 	if a.WorkAfter <= 0 || a.standings[i].Attempt > 1 {
 		return ""
 	}
-	j := a.findings.Judgements[i]
-	key := j.Item.Repo + ":" + j.Item.Name + "@" + j.Fingerprint
+	key := a.dueKey(i)
 	first, known := a.firstDue[key]
 	if !known {
 		first = now
