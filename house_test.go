@@ -40,7 +40,7 @@ var may = map[string]struct {
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
-	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/gofrs/flock", "github.com/goccy/go-yaml"}},
+	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"agent":                    {[]string{"node", "work", "presence"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 	"test/bench":               {[]string{"*"}, nil},
