@@ -258,15 +258,6 @@ func (m *mover) plan() error {
 	})
 }
 
-// checkLink refuses a symlink that no filesystem could hold. Where it leads does not matter: it is never followed.
-func (m *mover) checkLink(id plumbing.Hash) error {
-	target, err := m.objects.load(id, plumbing.BlobObject, 4095, m.content)
-	if errors.Is(err, errTooBig) || (err == nil && (len(target) == 0 || bytes.IndexByte(target, 0) >= 0)) {
-		return fmt.Errorf("no target for a symlink: %w", errUnsafe)
-	}
-	return err
-}
-
 // apply deletes first (a file may become a folder, or a folder a file), then writes, and makes the new index on the way.
 func (m *mover) apply() (err error) {
 	for _, g := range slices.Backward(m.gone) {

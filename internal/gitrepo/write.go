@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // lfsPointer is how the text file begins that stands for a large file of Git LFS.
@@ -35,6 +37,15 @@ func (m *mover) write(in *folder, name string, w wanted) (record, error) {
 		return m.writeLink(in, name, temp, b)
 	}
 	return m.writeFile(in, name, temp, b, w)
+}
+
+// checkLink refuses a symlink that no filesystem could hold. Where it leads does not matter: it is never followed.
+func (m *mover) checkLink(id plumbing.Hash) error {
+	target, err := m.objects.load(id, plumbing.BlobObject, 4095, m.content)
+	if errors.Is(err, errTooBig) || (err == nil && (len(target) == 0 || bytes.IndexByte(target, 0) >= 0)) {
+		return fmt.Errorf("no target for a symlink: %w", errUnsafe)
+	}
+	return err
 }
 
 func (m *mover) writeLink(in *folder, name, temp string, b blob) (record, error) {
