@@ -114,7 +114,6 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) 
 			l.Previous = ""
 			return l
 		}
-		asked := l.Ms
 		sight, err := r.repo.Apply(ctx, r.tip, progress)
 		l.Notices, l.Files, l.Bytes = sight.Notices, sight.Files, sight.Bytes
 		if sight.Rebuilt != "" {
@@ -129,7 +128,6 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) 
 			return l
 		}
 		l.Version, l.Previous, l.Branch, l.Moved = sight.Version, sight.Previous, sight.Branch, sight.Moved
-		l.Ms += asked
 		return l
 	})
 	// A fetch leaves garbage of several times the resident size: give it back

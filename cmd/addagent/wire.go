@@ -121,7 +121,6 @@ func (u utc) Next(t time.Time) time.Time { return u.Schedule.Next(t.UTC()) }
 type whole struct {
 	agent *agent.Agent
 	voice *voice
-	lock  *work.Lock
 	stop  []func()
 }
 
@@ -153,7 +152,6 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 		}
 		return fail(failed(err))
 	}
-	w.lock = lock
 	w.stop = append(w.stop, func() { lock.Close() })
 	// The beat lock lies in run_dir. Somebody with another one (--home, a second
 	// config) must not beat over the same clones.

@@ -1,0 +1,223 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/work"
+)
+
+// bench is an agent among stand-ins: repositories, a memory and a hand that a
+// test moves. Everything runs on the one goroutine of the test's bubble.
+type bench struct {
+	t  *testing.T
+	mu sync.Mutex // the steps of a test and the ends of runs come from timers
+	*Agent
+	version  string      // tip of the repository ops
+	trouble  string      // of the next looks
+	asks     []time.Time // when ops was asked
+	items    []string    // names of its items
+	memory   map[string]work.Memory
+	results  map[string]func(n int) (exit int, takes time.Duration) // how an item's n-th run goes
+	runs     []string                                               // item@version, in order of start
+	when     []time.Time                                            // of the runs
+	running  int
+	most     int // at the same time
+	holds    []work.Hold
+	took     int // the lock is taken
+	found    *work.InHand
+	done     chan work.Outcome
+	said     []string
+	states   []node.State
+	beats    []Beat
+	startErr error
+	diskErr  error
+}
+
+func newBench(t *testing.T, items ...string) *bench {
+	b := &bench{t: t, version: strings.Repeat("a", 40), items: items, memory: map[string]work.Memory{},
+		results: map[string]func(int) (int, time.Duration){}, done: make(chan work.Outcome, 1)}
+	rules := work.Rules{RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3, Node: "i-1"}
+	b.Agent = New(Config{
+		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1"}, nil },
+		Clones: b, Survey: b, Hand: (*benchHand)(b), Rules: rules, Schedule: Every(time.Minute), Memory: (*benchMemory)(b),
+		Record: func(*presence.Record) {}, Supervise: nobody{}, Say: func(n News) { b.said = append(b.said, n.Text) },
+		Told: func(bt Beat) { b.beats = append(b.beats, bt) },
+	})
+	return b
+}
+
+func (b *bench) Ask(context.Context) []Look {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asks = append(b.asks, time.Now())
+	was := ""
+	if len(b.Agent.looks) == 1 {
+		was = b.Agent.looks[0].Version
+	}
+	if b.trouble != "" {
+		return []Look{{Repo: "ops", Branch: "main", Version: was, Previous: was, Trouble: b.trouble}}
+	}
+	return []Look{{Repo: "ops", Branch: "main", Version: b.version, Previous: was, Moved: was != b.version}}
+}
+
+func (b *bench) Here() []Look {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return []Look{{Repo: "ops", Branch: "main", Version: b.version}}
+}
+
+func (b *bench) Move(_ context.Context, asked []Look, _ func()) []Look {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range asked {
+		if l.Moved && b.took == 0 {
+			b.t.Error("a tree is moved without the work lock")
+		}
+	}
+	if b.running > 0 {
+		b.t.Error("a tree is moved while work runs")
+	}
+	return asked
+}
+
+func (b *bench) Judge(at []work.At, _ work.Place, _ time.Time) work.Findings {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := work.Findings{Holds: b.holds}
+	for _, a := range at {
+		for _, name := range b.items {
+			it := work.Item{Repo: a.Repo, Level: work.Common, Name: strings.TrimSuffix(name, "!"), Always: strings.HasSuffix(name, "!"), WatchFrom: work.FromDefault}
+			f.Judgements = append(f.Judgements, work.Judge(it, a.Version, map[string]string{".": a.Version}, b.memory[it.Name]))
+		}
+	}
+	return f
+}
+
+// benchHand runs work as the bench's results say.
+type benchHand bench
+
+func (h *benchHand) Take() ([]string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running > 0 {
+		return nil, &work.Busy{Path: "work.lock"}
+	}
+	h.took++
+	return nil, nil
+}
+func (h *benchHand) Drop()                     { h.took-- }
+func (h *benchHand) Done() <-chan work.Outcome { return h.done }
+func (h *benchHand) Found() (work.InHand, bool) {
+	if h.found == nil {
+		return work.InHand{}, false
+	}
+	return *h.found, true
+}
+
+func (h *benchHand) Start(j work.Judgement, s work.Standing, _ work.Facts) (work.InHand, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.startErr != nil {
+		return work.InHand{}, h.startErr
+	}
+	if h.took != 1 {
+		h.t.Errorf("work starts with the lock taken %d times", h.took)
+	}
+	h.took = 0
+	h.running++
+	h.most = max(h.most, h.running)
+	name := j.Item.Name
+	n := 0
+	for _, r := range h.runs {
+		if strings.HasPrefix(r, name+"@") {
+			n++
+		}
+	}
+	h.runs, h.when = append(h.runs, name+"@"+Short(j.Version)), append(h.when, time.Now())
+	exit, takes := 0, 5*time.Second
+	if how := h.results[name]; how != nil {
+		exit, takes = how(n)
+	}
+	id := fmt.Sprintf("run-%d", len(h.runs))
+	att := work.Begin(j, h.Rules, id, "boot", "log", time.Now())
+	m := h.memory[name]
+	m.Last = &att
+	h.memory[name] = m
+	time.AfterFunc(takes, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		m := h.memory[name]
+		reason := work.Reason("")
+		switch exit {
+		case 0:
+			m.Version, m.Done = j.Version, &work.Done{Version: j.Version, Ids: j.Ids}
+		case 75:
+			reason = work.ReasonWaiting
+		default:
+			reason = work.ReasonExit
+		}
+		end := att.End(reason, exit, fmt.Sprintf("exit %d", exit), "", time.Now())
+		m.Last = &end
+		h.memory[name] = m
+		h.running--
+		h.done <- work.Outcome{Repo: "ops", Item: name, RunID: id, Last: &end}
+	})
+	return work.InHand{Repo: "ops", Item: name, RunID: id, Version: j.Version, Attempt: att.Attempt, Started: time.Now(), PID: 1, Standing: s}, nil
+}
+
+type benchMemory bench
+
+func (m *benchMemory) State(s node.State, _ time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.states); n == 0 || m.states[n-1] != s {
+		m.states = append(m.states, s)
+	}
+	return m.diskErr
+}
+
+func (m *benchMemory) Append(Beat) error { return nil }
+
+func (m *benchMemory) Show(Beat) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.diskErr
+}
+
+type nobody struct{}
+
+func (nobody) Ready() error        { return nil }
+func (nobody) Alive() error        { return nil }
+func (nobody) Status(string) error { return nil }
+func (nobody) Stopping() error     { return nil }
+
+// live runs the agent for d of bubble time, calling each of the steps at its moment.
+func (b *bench) live(d time.Duration, steps map[time.Duration]func()) {
+	ctx, cancel := context.WithTimeout(b.t.Context(), d)
+	defer cancel()
+	for at, do := range steps {
+		time.AfterFunc(at, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			do()
+		})
+	}
+	b.Run(ctx)
+}
+
+func (b *bench) hears(text string) int {
+	n := 0
+	for _, s := range b.said {
+		if strings.Contains(s, text) {
+			n++
+		}
+	}
+	return n
+}
