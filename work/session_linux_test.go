@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseStat(t *testing.T) {
@@ -36,9 +38,12 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("%q: %+v %v, want %+v %v", c.data, got, ok, c.want, c.ok)
 		}
 	}
+	// The session is 0 where its leader lives outside of this PID namespace, as in many a container.
+	session, err := unix.Getsid(0)
+	must(t, err)
 	me, ok := readProcess(os.Getpid())
-	if !ok || me.PID != os.Getpid() || me.Start == 0 || me.Session == 0 {
-		t.Errorf("this process: %+v %v", me, ok)
+	if !ok || me.PID != os.Getpid() || me.Start == 0 || me.Session != session {
+		t.Errorf("this process in session %d: %+v %v", session, me, ok)
 	}
 }
 
