@@ -75,7 +75,7 @@ func TestKilledAnywhere(t *testing.T) {
 	t.Logf("killed %v", counts)
 	l, err := TryLock(y.lockPath, "beat")
 	must(t, err)
-	if _, err := SweepAll(l, []string{y.repoDir}, 50*time.Millisecond); err != nil {
+	if _, err := SweepAll(l, []string{y.repoDir}, "", 50*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	run, err := Start(l, y.order(script), Program{})

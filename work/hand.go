@@ -22,7 +22,9 @@ type Hand struct {
 	Grace     time.Duration
 	Rules     Rules
 	BootID    string
-	Program   Program
+	// InitMemory is the absolute folder of the memory of the node's init: <state_dir>/init. The same as the Survey's.
+	InitMemory string
+	Program    Program
 	// Changed lists the paths that differ between two versions of a repository; false when that is not known. Optional.
 	Changed func(repo, from, to string) (paths []string, known bool)
 
@@ -68,9 +70,9 @@ func (h *Hand) Take() (said []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	swept, err := SweepAll(l, dirs, h.Grace)
+	swept, err := SweepAll(l, dirs, h.InitMemory, h.Grace)
 	for _, s := range swept {
-		said = append(said, fmt.Sprintf("%s:%s %s", filepath.Base(s.RepoDir), s.Item, s.Detail))
+		said = append(said, s.String())
 	}
 	return said, err
 }
@@ -103,16 +105,19 @@ func (h *Hand) order(j Judgement, f Facts, now time.Time) Order {
 	root := filepath.Join(h.Home, "gitrepo")
 	dir := filepath.Join(root, j.Item.Repo)
 	o := Order{
-		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Script: filepath.Join(dir, filepath.FromSlash(j.Item.Script)),
+		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: h.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
 		Executable: j.Item.Executable, Logs: filepath.Join(h.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: h.Grace,
 		Attempt: Begin(j, h.Rules, NewRunID(now), h.BootID, "", now),
+	}
+	if len(o.Steps) == 0 {
+		o.Script = filepath.Join(dir, filepath.FromSlash(j.Item.Script))
 	}
 	if o.Timeout == 0 {
 		o.Timeout = h.Timeout
 	}
 	if h.Changed != nil && j.Memory.Version != "" && j.Memory.Version != j.Version {
 		if paths, known := h.Changed(j.Item.Repo, j.Memory.Version, j.Version); known {
-			o.Changed, o.ChangedFile = paths, filepath.Join(MemoryDir(dir, j.Item.Name), "changed.txt")
+			o.Changed, o.ChangedFile = paths, filepath.Join(o.Memory, "changed.txt")
 		}
 	}
 	o.Env = Environment(Surroundings{
@@ -122,7 +127,7 @@ func (h *Hand) order(j Judgement, f Facts, now time.Time) Order {
 		NodesFile: filepath.Join(h.Home, "nodeinfo", "nodes.json"), ServicesFile: filepath.Join(h.Home, "nodeinfo", "services.json"),
 		Verdict: j.Verdict, Repo: j.Item.Repo, RepoDir: dir, Level: j.Item.Level, Item: j.Item.Name,
 		RunID: o.Attempt.RunID, Version: j.Version, Previous: j.Memory.Version, ChangedFile: o.ChangedFile,
-		Attempt: o.Attempt.Attempt, Temp: MemoryDir(dir, j.Item.Name),
+		Attempt: o.Attempt.Attempt, Temp: o.Memory,
 	})
 	return o
 }
@@ -138,13 +143,23 @@ func (h *Hand) Found() (InHand, bool) {
 	if holder, _, err := ReadHolder(h.LockPath); err == nil {
 		at.Started = holder.Started
 	}
-	if last := Peek(filepath.Join(h.Home, "gitrepo", repo), item).Last; last != nil && last.RunID == run.RunID {
+	if last := h.peek(repo, item).Last; last != nil && last.RunID == run.RunID {
 		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log
 		at.Standing = last.begunAs()
 	}
 	h.watch(run, repo, item)
 	return at, true
 }
+
+// memory is the folder of an item's memory. The init's is the node's, whichever repository it stands in.
+func (h *Hand) memory(repo, item string) string {
+	if item == initName && h.InitMemory != "" {
+		return h.InitMemory
+	}
+	return MemoryDir(filepath.Join(h.Home, "gitrepo", repo), item)
+}
+
+func (h *Hand) peek(repo, item string) Memory { return recall(h.memory(repo, item), false) }
 
 // begunAs is how the item of an unfinished attempt stood when that began.
 func (a Attempt) begunAs() Standing {
@@ -163,7 +178,7 @@ func (h *Hand) watch(run *Run, repo, item string) {
 	go func() {
 		// Never cancelled: whoever leaves before the end leaves with the process.
 		_ = run.Wait(context.Background())
-		done <- Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: Peek(filepath.Join(h.Home, "gitrepo", repo), item).Last}
+		done <- Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: h.peek(repo, item).Last}
 	}()
 }
 

@@ -120,7 +120,7 @@ func FuzzHold(f *testing.F) {
 	f.Add([]byte("parts: [[]]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-		h, on := parseHold("f", data, Place{"app1", "lad1"}, now)
+		h, on := parseHold("f", data, Place{Nodepart: "app1", Stacktype: "lad1"}, now)
 		if on && h.Reason == "" {
 			t.Error("holds without a reason")
 		}

@@ -21,10 +21,16 @@ const (
 	Part          Level = "part"           // nodework/part/<nodepart>/work.sh
 	Stacktype     Level = "stacktype"      // nodework/stacktype/<stacktype>/work.sh
 	StacktypePart Level = "stacktype+part" // nodework/stacktype/<stacktype>/part/<nodepart>/work.sh
+
+	// Init is the init of the node: once per instance, before all work. Its item is always named "init".
+	Init Level = "init"
 )
 
 // Place is where in the grid a node stands. An empty field means that the levels named after it do not exist for this node.
-type Place struct{ Nodepart, Stacktype string }
+type Place struct {
+	Nodepart, Stacktype string
+	Init                string // name of the repository that holds the node's init, while that is not done; "" = do not look for it
+}
 
 // Tree is a repository's tree at one version; *gitrepo.Tree is one. Paths are relative to the top, with slashes; what is absent has the id "", reads as
 // fs.ErrNotExist and lists as empty; reading a file longer than max is an error.
@@ -55,6 +61,8 @@ type Item struct {
 	WatchFrom  string        // where Watch comes from: work.yaml, override or default
 	Always     bool          // run: always
 	Timeout    time.Duration // 0 = as the config says
+	Steps      []Step        // only of the init: what is sourced, in order; it has no Script
+	Memory     string        // absolute folder of its memory; "" = MemoryDir of its repository and name
 	Problem    string        // why it can not be worked although it is there, e.g. a mistake in work.yaml with file, line and column; such an item fails
 }
 
@@ -64,6 +72,14 @@ const (
 	FromOverride = "override" // the file work.sh_WATCH_PATH.txt in the item's memory
 	FromDefault  = "default"  // the whole repository
 )
+
+// memoryDir is the folder of the item's memory; repoDir is its clone.
+func (it Item) memoryDir(repoDir string) string {
+	if it.Memory != "" {
+		return it.Memory
+	}
+	return MemoryDir(repoDir, it.Name)
+}
 
 func (it Item) yamlPath() string { return path.Join(it.Dir, "work.yaml") }
 

@@ -36,10 +36,10 @@ func TestFindOrderAndLevels(t *testing.T) {
 		{Place{}, "root root+a common common+cron.2 common+ntp"},
 		{Place{Nodepart: "app1"}, "root root+a common common+cron.2 common+ntp part.app1 part.app1+z"},
 		{Place{Stacktype: "lad1"}, "root root+a common common+cron.2 common+ntp stacktype.lad1"},
-		{Place{"app1", "lad1"}, "root root+a common common+cron.2 common+ntp part.app1 part.app1+z stacktype.lad1 stacktype.lad1.part.app1"},
-		{Place{"app1", "other"}, "root root+a common common+cron.2 common+ntp part.app1 part.app1+z stacktype.other.part.app1"},
-		{Place{"db1", "none"}, "root root+a common common+cron.2 common+ntp part.db1"},
-		{Place{"APP1", "nothing here"}, "root root+a common common+cron.2 common+ntp"},
+		{Place{Nodepart: "app1", Stacktype: "lad1"}, "root root+a common common+cron.2 common+ntp part.app1 part.app1+z stacktype.lad1 stacktype.lad1.part.app1"},
+		{Place{Nodepart: "app1", Stacktype: "other"}, "root root+a common common+cron.2 common+ntp part.app1 part.app1+z stacktype.other.part.app1"},
+		{Place{Nodepart: "db1", Stacktype: "none"}, "root root+a common common+cron.2 common+ntp part.db1"},
+		{Place{Nodepart: "APP1", Stacktype: "nothing here"}, "root root+a common common+cron.2 common+ntp"},
 	} {
 		items, notices, err := Find(c, test.place)
 		if err != nil || len(notices) > 0 {
@@ -49,7 +49,7 @@ func TestFindOrderAndLevels(t *testing.T) {
 			t.Errorf("%+v:\n got %s\nwant %s", test.place, got, test.want)
 		}
 	}
-	items, _, _ := Find(c, Place{"app1", "lad1"})
+	items, _, _ := Find(c, Place{Nodepart: "app1", Stacktype: "lad1"})
 	last := items[len(items)-1]
 	want := Item{Repo: "ops", Level: StacktypePart, Name: "stacktype.lad1.part.app1", Dir: "nodework/stacktype/lad1/part/app1",
 		Script: "nodework/stacktype/lad1/part/app1/work.sh", Watch: []Watch{{Path: "."}}, WatchFrom: FromDefault}

@@ -64,6 +64,7 @@ type Attempt struct {
 	WaitSince   time.Time         `json:"wait_since,omitzero"`   // end of the first of those; outlives a new fingerprint, else an hour of waiting could hide behind pushes
 	Shutdowns   int               `json:"shutdowns,omitempty"`   // ends by a shutdown of the machine in a row, this one included
 	WedgedSince time.Time         `json:"wedged_since,omitzero"` // the item is wedged since then; only a success (or a person) ends that, not a new fingerprint
+	Unwedged    time.Time         `json:"unwedged,omitzero"`     // a person said "unwedge" then: what is counted starts anew, the verdict stays
 }
 
 // Reason is the kind of end that an attempt had, a word in work.sh_RESULT.json. A success has none.

@@ -13,16 +13,18 @@ import (
 // Order is everything a shim must know to do one piece of work. It crosses to the shim as JSON on its stdin, never as arguments or environment: Env may
 // hold secrets, and everybody can read a process's arguments. All paths are absolute.
 type Order struct {
-	Repo       string        `json:"repo"`       // folder name of the clone
-	Item       string        `json:"item"`       // name of the item in file names
-	RepoDir    string        `json:"repo_dir"`   // the clone: working directory of the script
-	Script     string        `json:"script"`     // the file to run
-	Executable bool          `json:"executable"` // run it as it is; else give it to bash
-	Attempt    Attempt       `json:"attempt"`    // made by Begin
-	Logs       string        `json:"logs"`       // the folder log/work
-	Env        []string      `json:"env"`        // made by Environment; holds ADD_RUN_ID=<Attempt.RunID>
-	Timeout    time.Duration `json:"timeout"`    // nanoseconds; 0 = no deadline
-	Grace      time.Duration `json:"grace"`      // nanoseconds between TERM and KILL
+	Repo       string        `json:"repo"`            // folder name of the clone
+	Item       string        `json:"item"`            // name of the item in file names
+	RepoDir    string        `json:"repo_dir"`        // the clone: working directory of the script
+	Memory     string        `json:"memory"`          // folder of the item's memory
+	Script     string        `json:"script"`          // the file to run; "" with Steps
+	Steps      []Step        `json:"steps,omitempty"` // of the init: the files to source, one after the other in one bash
+	Executable bool          `json:"executable"`      // run it as it is; else give it to bash
+	Attempt    Attempt       `json:"attempt"`         // made by Begin
+	Logs       string        `json:"logs"`            // the folder log/work
+	Env        []string      `json:"env"`             // made by Environment; holds ADD_RUN_ID=<Attempt.RunID>
+	Timeout    time.Duration `json:"timeout"`         // nanoseconds; 0 = no deadline
+	Grace      time.Duration `json:"grace"`           // nanoseconds between TERM and KILL
 	// Changed is written to ChangedFile, a path a line, before the script starts; nil with ChangedFile "" when it is not known.
 	Changed     []string `json:"-"`
 	ChangedFile string   `json:"-"`
@@ -45,8 +47,8 @@ func readOrder(r io.Reader) (Order, error) {
 // check finds what only a mistake of ours can produce.
 func (o Order) check() error {
 	var problems []error
-	for name, path := range map[string]string{"repo_dir": o.RepoDir, "script": o.Script, "logs": o.Logs} {
-		if !filepath.IsAbs(path) {
+	for name, path := range map[string]string{"repo_dir": o.RepoDir, "memory": o.Memory, "script": o.Script, "logs": o.Logs} {
+		if !(name == "script" && len(o.Steps) > 0) && !filepath.IsAbs(path) {
 			problems = append(problems, fmt.Errorf("order: %s %q is not an absolute path", name, path))
 		}
 	}
@@ -64,12 +66,10 @@ func (o Order) check() error {
 // runEntry is how the processes of a run are known.
 func runEntry(runID string) string { return "ADD_RUN_ID=" + runID }
 
-func (o Order) memoryDir() string { return MemoryDir(o.RepoDir, o.Item) }
-
-// scriptName is the script as people know it: below the repository.
-func (o Order) scriptName() string {
-	if name, err := filepath.Rel(o.RepoDir, o.Script); err == nil && filepath.IsLocal(name) {
+// name is a script as people know it: below the repository.
+func (o Order) name(script string) string {
+	if name, err := filepath.Rel(o.RepoDir, script); err == nil && filepath.IsLocal(name) {
 		return name
 	}
-	return o.Script
+	return script
 }

@@ -130,8 +130,9 @@ func finishCommit(dir string, m Memory) error {
 
 // Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local watch override stays.
 // Only the holder of the work lock may call it.
-func Forget(repoDir, item string) error {
-	dir := MemoryDir(repoDir, item)
+func Forget(repoDir, item string) error { return forget(MemoryDir(repoDir, item), item) }
+
+func forget(dir, item string) error {
 	var problems []error
 	// VERSION first: whatever a crash leaves of the rest, the item is due.
 	for _, name := range []string{versionFile, resultFile, doingFile, roomFile} {

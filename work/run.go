@@ -68,12 +68,12 @@ func Start(l *Lock, o Order, p Program) (*Run, error) {
 		}
 	}
 	err = fmt.Errorf("start shim: %w", plainly(err))
-	return nil, errors.Join(err, RecordEnd(o.memoryDir(), o.Attempt.End(ReasonStart, -1, err.Error(), "", time.Now())))
+	return nil, errors.Join(err, RecordEnd(o.Memory, o.Attempt.End(ReasonStart, -1, err.Error(), "", time.Now())))
 }
 
 // begin records the attempt, and writes the list of what changed for the script to read.
 func (o Order) begin() error {
-	dir := o.memoryDir()
+	dir := o.Memory
 	r, err := readResult(filepath.Join(dir, resultFile))
 	if err != nil {
 		r = Result{} // Recall said it
@@ -84,6 +84,7 @@ func (o Order) begin() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("record the attempt: %w", plainly(err))
 	}
+	_ = os.Remove(filepath.Join(dir, wedgedFile)) // an earlier run's, which nobody hears any more
 	if o.ChangedFile != "" {
 		list := strings.Join(o.Changed, "\n")
 		if list != "" {

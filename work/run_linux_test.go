@@ -35,7 +35,7 @@ func testAgent() int {
 	if err == nil {
 		var l *Lock
 		if l, err = TryLock(o.LockPath, "beat"); err == nil {
-			_, err = SweepAll(l, []string{o.RepoDir}, o.Grace)
+			_, err = SweepAll(l, []string{o.RepoDir}, "", o.Grace)
 		}
 		if err == nil {
 			_, err = Start(l, o, Program{})
@@ -81,7 +81,7 @@ func (y *yard) order(script string) Order {
 	now := time.Now()
 	id := NewRunID(now)
 	return Order{
-		Repo: "ops", Item: "root", RepoDir: y.repoDir, Script: y.script, Logs: filepath.Join(y.home, "log", "work"),
+		Repo: "ops", Item: "root", RepoDir: y.repoDir, Memory: MemoryDir(y.repoDir, "root"), Script: y.script, Logs: filepath.Join(y.home, "log", "work"),
 		Attempt: Attempt{RunID: id, Verdict: First, Version: commitA, Ids: map[string]string{".": commitA}, Fingerprint: "f00d",
 			Attempt: y.runs, Started: now.UTC(), BootID: bootID()},
 		Env:     Environment(Surroundings{UserHome: y.home, User: "root", RunID: id, RepoDir: y.repoDir, Home: y.home, Temp: MemoryDir(y.repoDir, "root")}),
@@ -364,7 +364,7 @@ func TestStartRefused(t *testing.T) {
 	if _, err := Start(l, y.order("exit 0\n"), Program{}); err == nil || !strings.Contains(err.Error(), unfinished.RunID+" of ops:root has no end") {
 		t.Errorf("start beside an unfinished run: %v", err)
 	}
-	if _, err := SweepAll(l, []string{y.repoDir}, 0); err != nil {
+	if _, err := SweepAll(l, []string{y.repoDir}, "", 0); err != nil {
 		t.Error(err)
 	}
 	// The lock is still ours, and good for the next item.

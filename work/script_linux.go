@@ -13,26 +13,29 @@ import (
 	"syscall"
 )
 
-// command is the script as a process that begins a session of its own, writes into the log itself and is told to end when the shim dies.
-func (o Order) command(log *os.File) (*exec.Cmd, error) {
+// command is the script, or the init, as a process that begins a session of its own, writes into the log itself and is told to end when the shim dies.
+func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
 	// Looked at here because the kernel says "no such file" for a missing folder, script and interpreter alike.
 	if info, err := os.Stat(o.RepoDir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("the folder %s is not there", o.RepoDir)
 	}
-	// Not to block on what somebody put in its place: a pipe has no end to read to.
-	script, err := os.OpenFile(o.Script, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, o.scriptError(err)
-	}
-	defer script.Close()
-	if info, err := script.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", o.scriptName())
+	for _, path := range o.scripts() {
+		if err := o.regular(path); err != nil {
+			return nil, err
+		}
 	}
 	args := []string{o.Script}
-	if !o.Executable {
+	switch {
+	case len(o.Steps) > 0:
 		bash, err := o.find("bash")
 		if err != nil {
-			return nil, fmt.Errorf("%s is not executable, and there is no bash to run it with: %w", o.scriptName(), err)
+			return nil, fmt.Errorf("there is no bash to source the init scripts in: %w", err)
+		}
+		args = []string{bash, "-c", o.initProgram(steps.file, log), "bash"} // $0 as in a shell that somebody sources a script in
+	case !o.Executable:
+		bash, err := o.find("bash")
+		if err != nil {
+			return nil, fmt.Errorf("%s is not executable, and there is no bash to run it with: %w", o.name(o.Script), err)
 		}
 		args = []string{bash, o.Script}
 	}
@@ -42,11 +45,25 @@ func (o Order) command(log *os.File) (*exec.Cmd, error) {
 	}, nil
 }
 
-func (o Order) scriptError(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is not there", o.scriptName())
+// scripts are the files that are run.
+func (o Order) scripts() []string {
+	if len(o.Steps) == 0 {
+		return []string{o.Script}
 	}
-	return fmt.Errorf("%s cannot be read: %w", o.scriptName(), errors.Unwrap(err))
+	var all []string
+	for _, s := range o.Steps {
+		if !s.Missing {
+			all = append(all, o.step(s))
+		}
+	}
+	return all
+}
+
+func (o Order) scriptError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not there", o.name(path))
+	}
+	return fmt.Errorf("%s cannot be read: %w", o.name(path), errors.Unwrap(err))
 }
 
 // find looks a program up in the script's PATH, not in the shim's own.
@@ -77,11 +94,15 @@ func (o Order) refused(out *output, why string) ending {
 
 // whyNotStarted explains what the kernel refused, naming script and interpreter: its own words ("no such file", "exec format error") name neither.
 func (o Order) whyNotStarted(err error) string {
-	name, interpreter := o.scriptName(), firstLineInterpreter(o.Script)
-	if !o.Executable {
-		return fmt.Sprintf("%s with bash: %v", name, rootCause(err))
+	name, interpreter := "init", ""
+	if len(o.Steps) == 0 {
+		name, interpreter = o.name(o.Script), firstLineInterpreter(o.Script)
 	}
 	switch {
+	case errors.Is(err, syscall.E2BIG):
+		return fmt.Sprintf("%s: its environment is too large (%d bytes in %d variables): shorten work.env of the config", name, len(strings.Join(o.Env, " ")), len(o.Env))
+	case !o.Executable:
+		return fmt.Sprintf("%s with bash: %v", name, rootCause(err))
 	case errors.Is(err, syscall.ENOENT) && interpreter != "":
 		return fmt.Sprintf("%s: its interpreter %q is not there", name, interpreter)
 	case errors.Is(err, syscall.ENOENT):

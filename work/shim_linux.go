@@ -49,7 +49,10 @@ func shim(ctx context.Context, stdin io.Reader) error {
 	defer runtime.KeepAlive(lock)
 	unix.Umask(0o022)
 	e, last := o.supervise(ctx, lock)
-	return RecordEnd(o.memoryDir(), o.Attempt.End(e.reason, e.exit, e.detail, last, time.Now()))
+	if why := heardWedged(o.Memory, o.Attempt.RunID); why != "" {
+		e.reason, e.detail = ReasonWedged, "wedged: "+why
+	}
+	return RecordEnd(o.Memory, o.Attempt.End(e.reason, e.exit, e.detail, last, time.Now()))
 }
 
 // catchSignals makes TERM and INT call stop, and takes every other signal that could end or stop the shim, or that somebody before us may have
@@ -116,9 +119,17 @@ func (o Order) supervise(ctx context.Context, lock *Lock) (e ending, last string
 		return cannotStart(err.Error()), ""
 	}
 	defer out.Close()
+	steps, err := newTrail()
+	if err != nil {
+		return cannotStart(err.Error()), ""
+	}
+	defer steps.file.Close()
 	stop := out.keepBounded()
-	e = o.execute(ctx, lock, out)
+	e = o.execute(ctx, lock, out, steps)
 	stop()
+	if len(o.Steps) > 0 {
+		e = o.initEnding(e, steps)
+	}
 	last, err = out.finish()
 	if err != nil {
 		out.say("%v", err)
@@ -133,8 +144,8 @@ const (
 	reapWait   = 5 * time.Second // for the end of a process that is already dead
 )
 
-func (o Order) execute(ctx context.Context, lock *Lock, out *output) ending {
-	cmd, err := o.command(out.append)
+func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trail) ending {
+	cmd, err := o.command(out.append, steps)
 	if err != nil {
 		return o.refused(out, err.Error())
 	}

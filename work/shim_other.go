@@ -22,7 +22,7 @@ func Shim(context.Context) int {
 }
 
 // SweepAll has nothing to sweep where no work runs.
-func SweepAll(*Lock, []string, time.Duration) ([]Swept, error) { return nil, nil }
+func SweepAll(*Lock, []string, string, time.Duration) ([]Swept, error) { return nil, nil }
 
 func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
 	select {

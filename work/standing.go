@@ -86,9 +86,9 @@ func (s *Standing) say(j Judgement, last *Attempt, again bool, r Rules, now time
 	}
 }
 
-// unsuccessful is the last attempt, with an end, unless that was a success.
+// unsuccessful is the last attempt, with an end, unless that was a success or a person has said "unwedge" since.
 func unsuccessful(m Memory) *Attempt {
-	if last := ended(m.Last); last != nil && !last.OK() {
+	if last := ended(m.Last); last != nil && !last.OK() && last.Unwedged.IsZero() {
 		return last
 	}
 	return nil

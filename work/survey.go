@@ -18,6 +18,9 @@ type Findings struct {
 	Judgements []Judgement // in the order in which they run
 	Holds      []Hold      // those that stop this node now
 	Problems   []string    // what could not be used, each a sentence that names the file
+	// InitDone is told when Place.Init is set: that repository was read, and it has no init scripts for this node, or they have been done on this
+	// instance. While it is not done the init is the first of Judgements, if that could be read.
+	InitDone bool
 }
 
 // Survey judges every item of this node. What it found in the trees it keeps for as long as no repository moves and
@@ -26,13 +29,16 @@ type Survey struct {
 	Root string // absolute path of gitrepo/
 	// Open opens the tree of a repository at a version. The survey closes it.
 	Open func(repo, version string) (*gitrepo.Tree, error)
+	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a wiped clone. The same as the Hand's.
+	InitMemory string
 	// ReadOnly is for those who hold no lock: nothing is set aside.
 	ReadOnly bool
 
-	key     string
-	found   []foundItem
-	holds   []Hold
-	notices []string
+	key      string
+	found    []foundItem
+	holds    []Hold
+	notices  []string
+	initRead bool // the repository of Place.Init was read: if found has no init there is none
 }
 
 type foundItem struct {
@@ -52,13 +58,15 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Findings {
 		}
 	}
 	f := Findings{Problems: append([]string(nil), s.notices...)}
-	remember := Recall
-	if s.ReadOnly {
-		remember = Peek
-	}
+	f.InitDone = s.initRead
 	for _, e := range s.found {
-		m := remember(s.dir(e.item.Repo), e.item.Name)
+		m := recall(e.item.memoryDir(s.dir(e.item.Repo)), !s.ReadOnly)
 		f.Problems = append(f.Problems, m.Problems...)
+		if e.item.Level == Init {
+			if f.InitDone = m.Version != ""; f.InitDone {
+				continue // once per instance, whatever was pushed since
+			}
+		}
 		f.Judgements = append(f.Judgements, Judge(e.item, e.version, e.ids, m))
 	}
 	for _, h := range s.holds {
@@ -82,7 +90,7 @@ func (s *Survey) overridden() bool {
 }
 
 func (s *Survey) overrideStamp(it Item) string {
-	st, err := os.Stat(filepath.Join(MemoryDir(s.dir(it.Repo), it.Name), overrideFile))
+	st, err := os.Stat(filepath.Join(it.memoryDir(s.dir(it.Repo)), overrideFile))
 	if err != nil {
 		return ""
 	}
@@ -91,7 +99,7 @@ func (s *Survey) overrideStamp(it Item) string {
 
 // find reads the trees; false when one of them could not be read.
 func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
-	s.found, s.holds, s.notices = nil, nil, nil
+	s.found, s.holds, s.notices, s.initRead = nil, nil, nil, false
 	whole = true
 	fail := func(format string, args ...any) {
 		s.notices = append(s.notices, fmt.Sprintf(format, args...))
@@ -108,6 +116,26 @@ func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
 		}
 		defer tree.Close()
 		all[a.Repo] = Checkout{Repo: a.Repo, Dir: s.dir(a.Repo), Version: a.Version, Branch: a.Branch, Tree: tree}
+	}
+	add := func(version string, it Item) {
+		ids, notices, err := Fingerprints(it, all)
+		if err != nil {
+			fail("%s: %v", it.Repo, err)
+			return
+		}
+		s.notices = append(s.notices, notices...)
+		s.found = append(s.found, foundItem{it, version, ids, s.overrideStamp(it)})
+	}
+	if c := all[place.Init]; c.Tree != nil {
+		it, ok, err := FindInit(c, place)
+		if err != nil {
+			fail("%v", err)
+		}
+		if ok {
+			it.Memory = s.InitMemory
+			add(c.Version, it)
+		}
+		s.initRead = err == nil && (!ok || len(s.found) > 0)
 	}
 	for _, a := range at {
 		c := all[a.Repo]
@@ -128,13 +156,7 @@ func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
 		}
 		s.notices = append(s.notices, notices...)
 		for _, it := range items {
-			ids, notices, err := Fingerprints(it, all)
-			if err != nil {
-				fail("%s: %v", a.Repo, err)
-				continue
-			}
-			s.notices = append(s.notices, notices...)
-			s.found = append(s.found, foundItem{it, a.Version, ids, s.overrideStamp(it)})
+			add(a.Version, it)
 		}
 	}
 	return whole

@@ -12,49 +12,54 @@ import (
 )
 
 // SweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the work lock calls it before a tree moves
-// or anything starts. For every item with an attempt that has no end, those too that the tree does not have any more:
+// or anything starts; the memory of the node's init at initMemory ("" = none) counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
 //
 //   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as interrupted. A session counts as the
 //     script's when one of its processes carries the run's ADD_RUN_ID. What the script put into a session of its own on purpose lives on.
 //   - of an earlier boot: nothing can be left, the attempt is ended as interrupted.
 //
 // And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop the others; errors are joined.
-func SweepAll(l *Lock, repoDirs []string, grace time.Duration) ([]Swept, error) {
+func SweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) ([]Swept, error) {
 	var swept []Swept
 	var problems []error
+	one := func(s Swept, dir string) {
+		s, err := sweepItem(l, s, dir, grace)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		if s.Detail != "" {
+			swept = append(swept, s)
+		}
+	}
+	if initMemory != "" {
+		one(Swept{Item: initName}, initMemory)
+	}
 	for _, repoDir := range repoDirs {
 		items, err := os.ReadDir(filepath.Dir(MemoryDir(repoDir, "x")))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("sweep: %w", err))
 		}
 		for _, item := range items {
-			if !item.IsDir() {
-				continue
-			}
-			s, err := sweepItem(l, repoDir, item.Name(), grace)
-			if err != nil {
-				problems = append(problems, err)
-			}
-			if s.Detail != "" {
-				swept = append(swept, s)
+			if item.IsDir() {
+				one(Swept{RepoDir: repoDir, Item: item.Name()}, MemoryDir(repoDir, item.Name()))
 			}
 		}
 	}
 	return swept, errors.Join(problems...)
 }
 
-func sweepItem(l *Lock, repoDir, item string, grace time.Duration) (s Swept, err error) {
+// sweepItem puts one item in order, whose memory is in dir.
+func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("sweep %s:%s: %w", filepath.Base(repoDir), item, err)
+			err = fmt.Errorf("sweep %s: %w", dir, err)
 		}
 	}()
-	dir := MemoryDir(repoDir, item)
-	m := Peek(repoDir, item) // what is corrupt is left for Recall, whose caller tells it
+	m := recall(dir, false) // what is corrupt is left for Recall, whose caller tells it
 	if m.Last == nil {
 		return s, nil
 	}
-	s = Swept{RepoDir: repoDir, Item: item, RunID: m.Last.RunID}
+	s.RunID = m.Last.RunID
 	if !m.Last.Finished.IsZero() {
 		if m.Last.OK() && m.Doing == m.Last.Version {
 			s.Detail = "its success was written but not committed: done now"
@@ -77,7 +82,11 @@ func sweepItem(l *Lock, repoDir, item string, grace time.Duration) (s Swept, err
 	}
 	s.Detail = how + more
 	last := endLog(m.Last.Log, s.Detail)
-	return s, RecordEnd(dir, m.Last.End(ReasonInterrupted, -1, how, last, time.Now()))
+	reason := ReasonInterrupted
+	if why := heardWedged(dir, m.Last.RunID); why != "" {
+		reason, how = ReasonWedged, "wedged: "+why
+	}
+	return s, RecordEnd(dir, m.Last.End(reason, -1, how, last, time.Now()))
 }
 
 // leftOf lists what is left of a run's session. Which session that is stands in the lock, if the last script started under it was this run's. Else the run's

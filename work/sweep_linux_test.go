@@ -44,7 +44,7 @@ func TestShimKilled(t *testing.T) {
 			l, err := TryLock(y.lockPath, "beat")
 			must(t, err)
 			defer l.Close()
-			swept, err := SweepAll(l, []string{y.repoDir, y.path("gitrepo/none")}, 200*time.Millisecond)
+			swept, err := SweepAll(l, []string{y.repoDir, y.path("gitrepo/none")}, "", 200*time.Millisecond)
 			if err != nil || len(swept) != 1 || swept[0].Item != "root" || swept[0].RunID != o.Attempt.RunID ||
 				!strings.HasPrefix(swept[0].Detail, "interrupted: its supervisor was killed; ended what was left: ") {
 				t.Errorf("swept %+v, %v", swept, err)
@@ -57,7 +57,7 @@ func TestShimKilled(t *testing.T) {
 			if a.Reason != ReasonInterrupted || a.Detail != "interrupted: its supervisor was killed" || a.LastLine != "working" || a.Failures != 1 {
 				t.Errorf("attempt %+v", a)
 			}
-			if again, err := SweepAll(l, []string{y.repoDir}, 0); err != nil || len(again) != 0 {
+			if again, err := SweepAll(l, []string{y.repoDir}, "", 0); err != nil || len(again) != 0 {
 				t.Errorf("swept again: %+v, %v", again, err)
 			}
 		})
@@ -80,7 +80,7 @@ func TestSweepWithoutTheLockFile(t *testing.T) {
 	l, err := TryLock(y.lockPath, "beat")
 	must(t, err)
 	defer l.Close()
-	_, err = SweepAll(l, []string{y.repoDir}, 100*time.Millisecond)
+	_, err = SweepAll(l, []string{y.repoDir}, "", 100*time.Millisecond)
 	must(t, err)
 	if alive(h.Session) {
 		t.Error("the script lives on")
@@ -99,7 +99,7 @@ func TestSweepOfAnotherBoot(t *testing.T) {
 	l, err := TryLock(y.lockPath, "beat")
 	must(t, err)
 	defer l.Close()
-	swept, err := SweepAll(l, []string{y.repoDir}, time.Minute)
+	swept, err := SweepAll(l, []string{y.repoDir}, "", time.Minute)
 	if err != nil || len(swept) != 1 || swept[0].Detail != "interrupted: the machine went down" {
 		t.Errorf("swept %+v, %v", swept, err)
 	}
@@ -119,7 +119,7 @@ func TestSweepFinishesACommit(t *testing.T) {
 	l, err := TryLock(y.lockPath, "beat")
 	must(t, err)
 	defer l.Close()
-	swept, err := SweepAll(l, []string{y.repoDir}, time.Minute)
+	swept, err := SweepAll(l, []string{y.repoDir}, "", time.Minute)
 	if m := Recall(y.repoDir, "root"); err != nil || len(swept) != 1 || m.Version != commitA || m.Doing != "" {
 		t.Errorf("swept %+v, %v; memory %+v", swept, err, m)
 	}

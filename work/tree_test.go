@@ -33,7 +33,7 @@ func TestOwnTreesAndGitsAgree(t *testing.T) {
 	defer tree.Close()
 	ours := theirs
 	ours.Tree = tree
-	place := Place{"app1", "lad1"}
+	place := Place{Nodepart: "app1", Stacktype: "lad1"}
 	want, wantNotices, err := Find(theirs, place)
 	if err != nil {
 		t.Fatal(err)

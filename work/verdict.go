@@ -43,16 +43,18 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 		return nil, nil, fmt.Errorf("%s: its repository %s is not there", it.Name, it.Repo)
 	}
 	ids = map[string]string{}
-	id, err := own.Tree.ID(it.Script)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.Script, err)
-	}
-	if it.Executable {
-		id += "+x"
-	}
-	ids[keyScript] = id
-	if ids[keyYAML], err = own.Tree.ID(it.yamlPath()); err != nil {
-		return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.yamlPath(), err)
+	if it.Level != Init { // which watches the folder that its scripts stand in, and has no work.yaml
+		id, err := own.Tree.ID(it.Script)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.Script, err)
+		}
+		if it.Executable {
+			id += "+x"
+		}
+		ids[keyScript] = id
+		if ids[keyYAML], err = own.Tree.ID(it.yamlPath()); err != nil {
+			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.yamlPath(), err)
+		}
 	}
 	for _, w := range it.Watch {
 		from, ok := own, true

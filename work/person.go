@@ -1,0 +1,112 @@
+package work
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// wedgedFile is what a script says of itself by `addagent wedge`, in the item's memory until its run has ended: JSON, {"run_id": ..., "reason": ...}. What
+// another run said is not heard.
+const wedgedFile = "work.sh_WEDGED"
+
+type saidWedged struct {
+	RunID  string `json:"run_id"`
+	Reason string `json:"reason"`
+}
+
+// SayWedged is what `addagent wedge REASON` does inside a script, which has temp and runID as ADD_TEMP and ADD_RUN_ID: when the script has ended, however, its
+// attempt has ended with ReasonWedged and that reason. Said twice, the second reason counts.
+func SayWedged(temp, runID, reason string) error {
+	if !filepath.IsAbs(temp) || runID == "" {
+		return errors.New("say wedged: ADD_TEMP and ADD_RUN_ID do not tell whose script this is: only a script that the agent runs can say it of itself")
+	}
+	if reason = oneLine(reason); reason == "" {
+		return errors.New("say wedged: give a reason")
+	}
+	data, err := json.Marshal(saidWedged{runID, reason})
+	if err == nil {
+		err = os.MkdirAll(temp, 0o755) // a script that cleans up with `git clean -fdx` took it away
+	}
+	if err == nil {
+		err = files.Write(filepath.Join(temp, wedgedFile), append(data, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("say wedged: %w", plainly(err))
+	}
+	return nil
+}
+
+// heardWedged is the reason that this run's script gave for being wedged; "" = it said nothing.
+func heardWedged(dir, runID string) string {
+	data, err := files.ReadSmall(filepath.Join(dir, wedgedFile), 4096)
+	var said saidWedged
+	if err != nil || json.Unmarshal(data, &said) != nil || said.RunID != runID {
+		return ""
+	}
+	return oneLine(said.Reason)
+}
+
+// Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local watch override stays. The lock of Take
+// must be held.
+func (h *Hand) Forget(repo, item string) error {
+	dir, err := h.asked(repo, item)
+	if err != nil {
+		return fmt.Errorf("forget: %w", err)
+	}
+	return forget(dir, repo+":"+item)
+}
+
+// Unwedge is a person's "unwedge": failures, wedge and delays of the item are forgotten, it is due at once, and its next attempt is the first. It is no success:
+// the verdict stays changed. It tells whether the item was wedged. The lock of Take must be held.
+func (h *Hand) Unwedge(repo, item string) (was bool, err error) {
+	dir, err := h.asked(repo, item)
+	if err == nil {
+		was, err = unwedge(dir, h.Rules, time.Now())
+	}
+	if err != nil {
+		return was, fmt.Errorf("unwedge %s:%s: %w", repo, item, err)
+	}
+	return was, nil
+}
+
+// asked is the memory of an item that a person named.
+func (h *Hand) asked(repo, item string) (dir string, err error) {
+	for _, name := range []string{repo, item} {
+		if name == "" || !fitsFolder(name) {
+			return "", fmt.Errorf("%q is not the name of a repository or an item", name)
+		}
+	}
+	if h.lock == nil {
+		return "", errors.New("the work lock is not held")
+	}
+	return h.memory(repo, item), nil
+}
+
+func unwedge(dir string, r Rules, now time.Time) (was bool, err error) {
+	path := filepath.Join(dir, resultFile)
+	result, err := readResult(path)
+	if err != nil {
+		return false, err
+	}
+	last := result.Last
+	if last == nil || last.OK() || !last.Unwedged.IsZero() {
+		return false, nil
+	}
+	if last.Finished.IsZero() {
+		return false, fmt.Errorf("its run %s has no end", last.RunID)
+	}
+	was = wedged(*last, r)
+	last.Unwedged = now.UTC()
+	last.Failures, last.Waits, last.Shutdowns, last.WaitSince, last.WedgedSince = 0, 0, 0, time.Time{}, time.Time{}
+	data, err := encodeResult(result)
+	if err != nil {
+		return false, err
+	}
+	return was, plainly(files.Write(path, data, 0o644))
+}
