@@ -24,6 +24,12 @@ func TestMain(m *testing.M) {
 			syscall.Exit(Shim(context.Background())) // not os.Exit: under the race detector that takes a second
 		case "test-agent":
 			os.Exit(testAgent())
+		case "test-wedge": // what `addagent wedge REASON` is
+			if err := SayWedged(os.Getenv("ADD_TEMP"), os.Getenv("ADD_RUN_ID"), os.Args[2]); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())
@@ -150,6 +156,12 @@ func (y *yard) pid(name string) int {
 			y.t.Logf("holder %+v\nlast %+v\nlog %s", y.holder(), y.last(), y.log())
 		}
 	}()
+	return y.pidOf(name)
+}
+
+// pidOf is pid where no work of the yard's own is to be shown.
+func (y *yard) pidOf(name string) int {
+	y.t.Helper()
 	var pid int
 	eventually(y.t, "a process id in "+name, func() bool {
 		data, err := os.ReadFile(y.path(name))

@@ -14,6 +14,9 @@ import (
 // surveyGrid has two clones: ops, whose script watches app/ of the other, and app.
 type surveyGrid struct {
 	*Survey
+	home   string
+	repos  map[string]*gitrepo.Repo
+	bare   map[string]*gittest.Repo
 	opened int
 	broken string // a repository whose tree cannot be opened
 	at     []At
@@ -21,15 +24,17 @@ type surveyGrid struct {
 
 func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 	t.Helper()
-	root := t.TempDir()
+	home := t.TempDir()
+	root := filepath.Join(home, "gitrepo")
 	repos := map[string]*gitrepo.Repo{}
-	g := &surveyGrid{Survey: &Survey{Root: root}}
+	g := &surveyGrid{Survey: &Survey{Root: root, InitMemory: filepath.Join(home, "lib", "init")}, home: home, repos: repos, bare: map[string]*gittest.Repo{}}
 	for name, changes := range map[string][]gittest.Change{
 		"ops": append(ops, gittest.File("nodework/common/work.sh", "true\n"), gittest.File("nodework/common/work.yaml", "watch: [ { repo: app, path: app/ } ]\n")),
 		"app": {gittest.File("app/x", "1\n")},
 	} {
 		bare := gittest.New(t, filepath.Join(t.TempDir(), name+".git"))
 		bare.Commit("main", changes...)
+		g.bare[name] = bare
 		repo := gitrepo.New(name, filepath.Join(root, name), gitrepo.Source{URL: bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}, gitrepo.Limits{})
 		sight, err := repo.Look(t.Context(), nil)
 		if err != nil {
@@ -49,6 +54,21 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 }
 
 func (g *surveyGrid) judge() Findings { return g.Judge(g.at, Place{Nodepart: "app1"}, noon) }
+
+// push commits to a repository and moves its clone.
+func (g *surveyGrid) push(t *testing.T, repo string, changes ...gittest.Change) {
+	t.Helper()
+	g.bare[repo].Commit("main", changes...)
+	sight, err := g.repos[repo].Look(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range g.at {
+		if g.at[i].Repo == repo {
+			g.at[i].Version = sight.Version
+		}
+	}
+}
 
 // TestSurveyKeepsWhatItFound: a quiet beat opens no tree, an override written by a person is noticed all the same.
 func TestSurveyKeepsWhatItFound(t *testing.T) {

@@ -1,0 +1,337 @@
+package work
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// handGrid is a node: clones, a survey, and a hand.
+type handGrid struct {
+	*surveyGrid
+	*Hand
+	t     *testing.T
+	place Place
+}
+
+// newHandGrid has the repository ops with these files; the item common of it is always there.
+func newHandGrid(t *testing.T, changes ...gittest.Change) *handGrid {
+	t.Helper()
+	g := newSurveyGrid(t, changes...)
+	return &handGrid{surveyGrid: g, t: t, place: Place{Nodepart: "app1", Init: "ops"}, Hand: g.newHand()}
+}
+
+func (g *surveyGrid) newHand() *Hand {
+	return &Hand{
+		LockPath: filepath.Join(g.home, "run", "work.lock"), Home: g.home, InitMemory: g.InitMemory, UserHome: g.home, User: "root",
+		Timeout: 5 * time.Minute, Grace: 200 * time.Millisecond, Rules: rules, BootID: bootID(),
+	}
+}
+
+// item judges and gives one item; false when it is not there.
+func (g *handGrid) item(name string) (Judgement, bool) {
+	for _, j := range g.Judge(g.at, g.place, time.Now()).Judgements {
+		if j.Item.Name == name {
+			return j, true
+		}
+	}
+	return Judgement{}, false
+}
+
+// start starts an item, due or not.
+func (g *handGrid) start(name string) InHand {
+	g.t.Helper()
+	_, err := g.Take()
+	must(g.t, err)
+	j, ok := g.item(name)
+	if !ok {
+		g.t.Fatalf("no item %s", name)
+	}
+	h, err := g.Start(j, Stand(j, rules, time.Now()), Facts{NodeID: "i-1", Nodepart: "app1"})
+	must(g.t, err)
+	return h
+}
+
+// end waits for what is in hand.
+func (g *handGrid) end() Outcome {
+	g.t.Helper()
+	select {
+	case o := <-g.Done():
+		return o
+	case <-time.After(soon):
+		g.t.Fatal("no end")
+	}
+	return Outcome{}
+}
+
+func (g *handGrid) do(name string) Attempt {
+	g.t.Helper()
+	h := g.start(name)
+	o := g.end()
+	if o.Last == nil || o.Last.RunID != h.RunID || o.Item != name {
+		g.t.Fatalf("outcome %+v of %+v", o, h)
+	}
+	return *o.Last
+}
+
+func (g *handGrid) file(name string) string { return filepath.Join(g.home, name) }
+
+func (g *handGrid) read(name string) string {
+	data, _ := os.ReadFile(g.file(name))
+	return string(data)
+}
+
+// TestHandDoesInit: from the tree to the memory, and back by a person's word.
+func TestHandDoesInit(t *testing.T) {
+	g := newHandGrid(t,
+		gittest.File("it/nodeinit/common/init.sh", "export SET=by-common\n"),
+		gittest.File("it/nodeinit/part/app1/init.sh", "echo $SET; env | grep ^ADD_ >\"$ADD_HOME/env\"\n"))
+	a := g.do("init")
+	if !a.OK() || a.LastLine != "by-common" || a.Verdict != First || a.Log != g.file("log/work/ops_init/"+filepath.Base(a.Log)) {
+		t.Errorf("%+v", a)
+	}
+	env := g.read("env")
+	for _, want := range []string{"ADD_LEVEL=init", "ADD_ITEM=init", "ADD_REPO=ops", "ADD_TEMP=" + g.surveyGrid.InitMemory, "ADD_VERDICT=first", "ADD_RUN_ID=" + a.RunID, "ADD_ATTEMPT=1"} {
+		if !strings.Contains(env, want+"\n") {
+			t.Errorf("no %s in %s", want, env)
+		}
+	}
+	if _, ok := g.item("init"); ok || !g.Judge(g.at, g.place, noon).InitDone {
+		t.Error("it is not done")
+	}
+	if entries, err := os.ReadDir(g.file("gitrepo/ops/.temp")); err == nil {
+		t.Errorf("in the clone: %v", entries)
+	}
+	if err := g.Forget("ops", "init"); err == nil {
+		t.Error("forgotten without the lock")
+	}
+	_, err := g.Take()
+	must(t, err)
+	for _, bad := range []string{"", "..", "a/b"} {
+		if g.Forget("ops", bad) == nil || g.Forget(bad, "root") == nil {
+			t.Errorf("forgot %q", bad)
+		}
+	}
+	must(t, g.Forget("ops", "init"))
+	must(t, g.Forget("ops", "nosuchitem"))
+	g.Drop()
+	if j, ok := g.item("init"); !ok || j.Verdict != First {
+		t.Errorf("%+v", j)
+	}
+	if a := g.do("init"); !a.OK() || a.Attempt != 1 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestInitOutlivesItsAgent: the next one adopts it, and there is one run of it.
+func TestInitOutlivesItsAgent(t *testing.T) {
+	g := newHandGrid(t, gittest.File("nodeinit/common/init.sh", "echo begun >>$ADD_HOME/runs; while [ ! -e $ADD_HOME/go ]; do read -t 0.01 <> <(:); done; true\n"))
+	j, _ := g.item("init")
+	o := g.order(j, Facts{}, time.Now().UTC())
+	o.LockPath = g.LockPath
+	must(t, os.MkdirAll(filepath.Dir(o.LockPath), 0o755))
+	agent := exec.Command(testBinary(t), "test-agent")
+	(&yard{t: t}).agent(agent, o)
+	must(t, agent.Process.Kill())
+	_ = agent.Wait()
+	eventually(t, "a running script", func() bool { return g.read("runs") != "" })
+	h, ok := g.Found()
+	if !ok || h.Repo != "ops" || h.Item != "init" || h.RunID != o.Attempt.RunID || h.Version != j.Version || h.Log == "" || h.Attempt != 1 {
+		t.Fatalf("found %+v, %v", h, ok)
+	}
+	must(t, os.WriteFile(g.file("go"), nil, 0o644))
+	if out := g.end(); out.Last == nil || !out.Last.OK() || out.Item != "init" {
+		t.Errorf("%+v", out)
+	}
+	if _, ok := g.item("init"); ok || g.read("runs") != "begun\n" {
+		t.Errorf("runs %q", g.read("runs"))
+	}
+}
+
+// TestInitShimKilled: in the middle, and between the marker and the result. What is left is ended before anything else runs, and the next try is a whole one.
+func TestInitShimKilled(t *testing.T) {
+	for name, script := range map[string]string{
+		"in the middle":    "sleep 1000 & echo $! >$ADD_HOME/child; echo $$ >$ADD_HOME/bash; trap '' TERM; while :; do wait; done\n",
+		"after the marker": "trap 'sleep 1000 & echo $! >$ADD_HOME/child; echo $$ >$ADD_HOME/bash; while :; do wait; done' EXIT; trap '' TERM\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newHandGrid(t, gittest.File("nodeinit/common/init.sh", "echo common >>$ADD_HOME/ran\n"),
+				gittest.File("nodeinit/part/app1/init.sh", "[ -e $ADD_HOME/healed ] && return 0\n"+script))
+			y := &yard{t: t, home: g.home, lockPath: g.LockPath}
+			h := g.start("init")
+			eventually(t, "the script", func() bool {
+				return strings.HasSuffix(g.read("bash"), "\n") && strings.HasSuffix(g.read("child"), "\n")
+			})
+			bash, child := y.pid("bash"), y.pid("child")
+			must(t, syscall.Kill(y.scriptRuns().PID, syscall.SIGKILL))
+			if out := g.end(); out.Last == nil || !out.Last.Finished.IsZero() {
+				t.Fatalf("%+v", out)
+			}
+			if !alive(bash) || !alive(child) {
+				t.Fatal("nothing is left: this proves nothing")
+			}
+			said, err := g.Take()
+			must(t, err)
+			if len(said) != 1 || !strings.HasPrefix(said[0], "init: interrupted: its supervisor was killed; ended what was left: ") {
+				t.Errorf("said %q", said)
+			}
+			g.Drop()
+			if alive(bash) || alive(child) {
+				t.Error("it lives on")
+			}
+			j, ok := g.item("init")
+			if !ok || j.Memory.Last.RunID != h.RunID || j.Memory.Last.Reason != ReasonInterrupted || j.Memory.Last.Failures != 1 || j.Memory.Doing != "" {
+				t.Errorf("%+v", j.Memory)
+			}
+			must(t, os.WriteFile(g.file("healed"), nil, 0o644))
+			if a := g.do("init"); !a.OK() || a.Attempt != 2 || g.read("ran") != "common\ncommon\n" {
+				t.Errorf("%+v, ran %q", a, g.read("ran"))
+			}
+		})
+	}
+}
+
+// TestInitDeadlineAndNotNow: the same ends as work has.
+func TestInitDeadlineAndNotNow(t *testing.T) {
+	g := newHandGrid(t, gittest.File("nodeinit/common/init.sh", "true\n"),
+		gittest.File("nodeinit/part/app1/init.sh", "if [ -e $ADD_HOME/late ]; then sleep 1000; fi; echo no network; exit 75\n"))
+	if a := g.do("init"); a.Reason != ReasonWaiting || a.LastLine != "no network" || a.Failures != 0 {
+		t.Errorf("%+v", a)
+	}
+	must(t, os.WriteFile(g.file("late"), nil, 0o644))
+	g.Timeout = time.Second
+	for n := 1; n <= 3; n++ {
+		if a := g.do("init"); a.Reason != ReasonDeadline || a.Detail != "deadline of 1s passed in nodeinit/part/app1/init.sh" || a.Failures != n {
+			t.Errorf("%+v", a)
+		}
+	}
+	j, _ := g.item("init")
+	if s := Stand(j, rules, time.Now()); !s.Wedged || s.Due {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestUnwedge: failures, delay and wedge go, the verdict does not.
+func TestUnwedge(t *testing.T) {
+	g := newHandGrid(t)
+	g.push(t, "ops", gittest.File("nodework/common/work.sh", "[ -e $ADD_HOME/healed ]\n"))
+	for range 3 {
+		g.do("common")
+	}
+	j, _ := g.item("common")
+	if s := Stand(j, rules, time.Now()); !s.Wedged || s.Due {
+		t.Fatalf("%+v", s)
+	}
+	if _, err := g.Unwedge("ops", "common"); err == nil {
+		t.Error("without the lock")
+	}
+	_, err := g.Take()
+	must(t, err)
+	if was, err := g.Unwedge("ops", "common"); !was || err != nil {
+		t.Errorf("%v, %v", was, err)
+	}
+	for _, item := range []string{"common", "init", "nosuchitem"} {
+		if was, err := g.Unwedge("ops", item); was || err != nil {
+			t.Errorf("%s: %v, %v", item, was, err)
+		}
+	}
+	g.Drop()
+	j, _ = g.item("common")
+	if s := Stand(j, rules, time.Now()); s.Wedged || s.Failing || !s.Due || s.Attempt != 1 || s.Reason != "" {
+		t.Errorf("%+v", s)
+	}
+	if l := j.Memory.Last; l.Unwedged.IsZero() || l.OK() || l.Reason != ReasonExit || j.Verdict != First || j.Memory.Version != "" {
+		t.Errorf("%+v: %+v", j, l)
+	}
+	if a := g.do("common"); a.Attempt != 1 || a.Failures != 1 || !a.WedgedSince.IsZero() || !a.Unwedged.IsZero() {
+		t.Errorf("%+v", a)
+	}
+	must(t, os.WriteFile(g.file("healed"), nil, 0o644))
+	if a := g.do("common"); !a.OK() {
+		t.Errorf("%+v", a)
+	}
+	// After a success there is nothing to forget, and the success stays.
+	_, err = g.Take()
+	must(t, err)
+	defer g.Drop()
+	if was, err := g.Unwedge("ops", "common"); was || err != nil {
+		t.Errorf("%v, %v", was, err)
+	}
+	if j, _ := g.item("common"); j.Verdict != Same || !j.Memory.Last.OK() {
+		t.Errorf("%+v", j)
+	}
+}
+
+// TestScriptSaysThatItIsWedged: whatever its exit is, and whoever writes the end; what another run said is not heard.
+func TestScriptSaysThatItIsWedged(t *testing.T) {
+	g := newHandGrid(t)
+	say := testBinary(t) + " test-wedge"
+	for name, test := range map[string]struct {
+		script string
+		exit   int
+	}{
+		"exit 0":   {say + " 'no such disk'", 0},
+		"exit 3":   {say + " 'no such disk'; exit 3", 3},
+		"not now":  {say + " 'no such disk'; exit 75", 75},
+		"twice":    {say + " 'a first guess'; " + say + " 'no such\n disk'; exit 1", 1},
+		"in vain":  {"rm -rf \"$ADD_TEMP\"; " + say + " 'no such disk'; exit 1", 1},
+		"signal":   {say + " 'no such disk'; kill -9 $$", -1},
+		"in child": {"( " + say + " 'no such disk' ); true", 0},
+	} {
+		g.push(t, "ops", gittest.File("nodework/common/work.sh", test.script+"\n"))
+		a := g.do("common")
+		if a.Reason != ReasonWedged || a.Detail != "wedged: no such disk" || a.Exit != test.exit || a.Attempt != 1 {
+			t.Errorf("%s: %+v", name, a)
+		}
+		j, _ := g.item("common")
+		if s := Stand(j, rules, time.Now()); !s.Wedged || s.Due || !strings.HasPrefix(s.Reason, "wedged: no such disk") {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	// The word of that last run lies there still.
+	g.push(t, "ops", gittest.File("nodework/common/work.sh", "[ ! -e $ADD_TEMP/"+wedgedFile+" ]\n"))
+	if a := g.do("common"); !a.OK() {
+		t.Errorf("%+v", a)
+	}
+	g.push(t, "ops", gittest.File("nodework/common/work.sh", "ADD_RUN_ID=another "+say+" x\n"))
+	if a := g.do("common"); !a.OK() {
+		t.Errorf("%+v", a)
+	}
+	// The shim is killed after the word: whoever ends the attempt has heard it.
+	g.push(t, "ops", gittest.File("nodework/common/work.sh", say+" 'no such disk'; echo $PPID >$ADD_HOME/shim; sleep 1000\n"))
+	g.start("common")
+	must(t, syscall.Kill((&yard{t: t, home: g.home, lockPath: g.LockPath}).pidOf("shim"), syscall.SIGKILL))
+	g.end()
+	said, err := g.Take()
+	must(t, err)
+	defer g.Drop()
+	if j, _ := g.item("common"); j.Memory.Last.Reason != ReasonWedged || j.Memory.Last.Detail != "wedged: no such disk" || len(said) != 1 {
+		t.Errorf("%+v, %q", j.Memory.Last, said)
+	}
+}
+
+func TestSayWedgedRefuses(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ temp, run, reason, want string }{
+		{"", "r", "x", "ADD_TEMP and ADD_RUN_ID"}, {"relative", "r", "x", "ADD_TEMP and ADD_RUN_ID"}, {dir, "", "x", "ADD_TEMP and ADD_RUN_ID"},
+		{dir, "r", " \n", "give a reason"}, {filepath.Join(dir, "file", "x"), "r", "x", "say wedged: mkdir"},
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
+		if err := SayWedged(c.temp, c.run, c.reason); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	must(t, SayWedged(dir, "r", strings.Repeat("long ", 1000)))
+	var said saidWedged
+	data, err := os.ReadFile(filepath.Join(dir, wedgedFile))
+	if err != nil || json.Unmarshal(data, &said) != nil || said.RunID != "r" || len([]rune(said.Reason)) != lineMax || heardWedged(dir, "r") == "" || heardWedged(dir, "s") != "" {
+		t.Errorf("%s, %v", data, err)
+	}
+}
