@@ -123,6 +123,9 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("attempt %+v", a)
 	}
 	fill(t, small)
+	if err := SayWedged(MemoryDir(y.repoDir, "root"), "r", "no room"); !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), "say wedged: disk full: ") {
+		t.Errorf("said wedged on a full disk: %v", err)
+	}
 	l, err := TryLock(y.lockPath, "beat")
 	must(t, err)
 	defer l.Close()

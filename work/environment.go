@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -40,14 +41,21 @@ type Surroundings struct {
 	RunID       string  // ADD_RUN_ID
 	Version     string  // ADD_VERSION, GIT_VERSION: full commit id
 	Previous    string  // ADD_PREVIOUS_VERSION, PREV_WORK_VERSION: of the last success; "" = none
-	ChangedFile string  // ADD_CHANGED_FILE: a list of changed paths, one a line; "" = not known
+	ChangedFile string  // ADD_CHANGED_FILE: a list of changed paths, one a line, see changedList; "" = not known
 	Attempt     int     // ADD_ATTEMPT, from 1
 	Temp        string  // ADD_TEMP: the item's own folder below .temp/add
 }
 
+// Bounds of the nodeinfo fields in the environment. The kernel refuses to start anything whose environment is larger than 2 MB in all or 128 KB in one variable,
+// or smaller where `ulimit -s` is: a file that somebody laid into nodeinfo/ must not stop all work.
+const (
+	fieldMax  = 8 << 10
+	fieldsMax = 256 << 10
+)
+
 // Environment is the environment of a script, built from nothing and sorted: no variable that is not named here reaches it by itself. In particular no
-// NOTIFY_SOCKET, with which it could speak to systemd for the agent, no GODEBUG, no secret of the agent.
-func Environment(s Surroundings) []string {
+// NOTIFY_SOCKET, with which it could speak to systemd for the agent, no GODEBUG, no secret of the agent. left names the fields of nodeinfo that are too large.
+func Environment(s Surroundings) (list, left []string) {
 	env := map[string]string{
 		"PATH":    or(s.Path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
 		"HOME":    s.UserHome,
@@ -58,9 +66,19 @@ func Environment(s Surroundings) []string {
 	}
 	maps.Copy(env, proxies(s.Inherited))
 	maps.Copy(env, s.Extra)
-	for field, value := range s.Fields {
-		if !looksSecret(field) {
+	room := fieldsMax
+	// The small ones first: none of them is left out because somebody laid large ones beside it.
+	for _, field := range slices.SortedFunc(maps.Keys(s.Fields), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(s.Fields[a]), len(s.Fields[b])), strings.Compare(a, b))
+	}) {
+		value := s.Fields[field]
+		switch {
+		case looksSecret(field):
+		case len(value) > min(fieldMax, room):
+			left = append(left, field)
+		default:
 			env["ADD_NODEINFO_"+variable(field)] = value
+			room -= len(value)
 		}
 	}
 	maps.Copy(env, map[string]string{
@@ -91,7 +109,7 @@ func Environment(s Surroundings) []string {
 		"GIT_ROOT":          s.RepoDir,
 		"INSTANCE_ID":       s.NodeID,
 	})
-	list := make([]string, 0, len(env))
+	list = make([]string, 0, len(env))
 	for name, value := range env {
 		// The kernel ends an entry at a zero byte: what came behind it would be lost in silence, so nothing of it is told.
 		if entry := name + "=" + value; name != "" && !strings.ContainsRune(name, '=') && !strings.ContainsRune(entry, 0) {
@@ -99,7 +117,7 @@ func Environment(s Surroundings) []string {
 		}
 	}
 	slices.Sort(list)
-	return list
+	return list, left
 }
 
 // proxies are the variables by which curl, git, apt and most others find a proxy; they read either spelling, so both are passed as they are.

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,7 +10,7 @@ import (
 )
 
 func TestEnvironment(t *testing.T) {
-	got := Environment(Surroundings{
+	got, left := Environment(Surroundings{
 		UserHome: "/root", User: "root",
 		Inherited: []string{
 			"http_proxy=http://proxy:3128", "HTTPS_PROXY=http://proxy:3128", "NO_PROXY=localhost,.lan", "all_proxy=",
@@ -25,7 +26,11 @@ func TestEnvironment(t *testing.T) {
 		ChangedFile: "/tmp/changed", Attempt: 2, Temp: "/root/gitrepo/ops/.temp/add/part.app1",
 	})
 	golden(t, "environment_full.txt", got)
-	golden(t, "environment_empty.txt", Environment(Surroundings{}))
+	empty, _ := Environment(Surroundings{})
+	golden(t, "environment_empty.txt", empty)
+	if len(left) > 0 {
+		t.Errorf("left out %v", left)
+	}
 	for _, entry := range got {
 		if strings.Contains(entry, "hidden") {
 			t.Errorf("a secret: %s", entry)
@@ -47,5 +52,22 @@ func golden(t *testing.T, name string, lines []string) {
 	must(t, err)
 	if got != string(want) {
 		t.Errorf("%s:\n%s\nwant\n%s", path, got, want)
+	}
+}
+
+// TestEnvironmentIsBounded: what does not fit is named, and what fits is whole.
+func TestEnvironmentIsBounded(t *testing.T) {
+	fields := map[string]string{"big": strings.Repeat("x", fieldMax+1), "secret": strings.Repeat("x", 1<<20), "most": strings.Repeat("m", fieldMax), "small": "s"}
+	env, left := Environment(Surroundings{Fields: fields})
+	if !slices.Equal(left, []string{"big"}) || !slices.Contains(env, "ADD_NODEINFO_MOST="+fields["most"]) || !slices.Contains(env, "ADD_NODEINFO_SMALL=s") {
+		t.Errorf("left out %v", left)
+	}
+	for i := range 60 {
+		fields[fmt.Sprintf("f%02d", i)] = strings.Repeat("x", fieldMax)
+	}
+	env, left = Environment(Surroundings{Fields: fields})
+	// "small" takes a byte of the room of the last.
+	if want := fieldsMax/fieldMax - 1; len(left) != 1+61-want || !slices.Contains(env, "ADD_NODEINFO_SMALL=s") || !slices.Contains(env, "ADD_NODEINFO_F00="+fields["f00"]) || !slices.Contains(left, "f59") || len(strings.Join(env, "")) > fieldsMax+4096 {
+		t.Errorf("left out %d, %d bytes told", len(left), len(strings.Join(env, "")))
 	}
 }

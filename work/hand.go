@@ -120,7 +120,8 @@ func (h *Hand) order(j Judgement, f Facts, now time.Time) Order {
 			o.Changed, o.ChangedFile = paths, filepath.Join(o.Memory, "changed.txt")
 		}
 	}
-	o.Env = Environment(Surroundings{
+	var left []string
+	o.Env, left = Environment(Surroundings{
 		UserHome: h.UserHome, User: h.User, Inherited: h.Inherited, Extra: h.Env,
 		Home: h.Home, GitrepoDir: root, NodeID: f.NodeID, Nodepart: f.Nodepart, Stacktype: f.Stacktype,
 		Deployment: f.Deployment, State: f.State, Fields: f.Fields,
@@ -129,6 +130,10 @@ func (h *Hand) order(j Judgement, f Facts, now time.Time) Order {
 		RunID: o.Attempt.RunID, Version: j.Version, Previous: j.Memory.Version, ChangedFile: o.ChangedFile,
 		Attempt: o.Attempt.Attempt, Temp: o.Memory,
 	})
+	for _, field := range left {
+		o.Notes = append(o.Notes, fmt.Sprintf("nodeinfo/%s.txt is too large for the environment (%d bytes; at most %d, and %d of all fields): not told to the script",
+			visible(field), len(f.Fields[field]), fieldMax, fieldsMax))
+	}
 	return o
 }
 

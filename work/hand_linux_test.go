@@ -2,6 +2,7 @@ package work
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -333,5 +334,57 @@ func TestSayWedgedRefuses(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(dir, wedgedFile))
 	if err != nil || json.Unmarshal(data, &said) != nil || said.RunID != "r" || len([]rune(said.Reason)) != lineMax || heardWedged(dir, "r") == "" || heardWedged(dir, "s") != "" {
 		t.Errorf("%s, %v", data, err)
+	}
+}
+
+// TestHugeFieldsOfNodeinfo: they would make the kernel refuse to start anything.
+func TestHugeFieldsOfNodeinfo(t *testing.T) {
+	g := newHandGrid(t)
+	g.push(t, "ops", gittest.File("nodework/common/work.sh", "echo begun; env | grep -c ^ADD_NODEINFO_\n"))
+	fields := map[string]string{"fits": "x"}
+	for i := range 60 {
+		fields[fmt.Sprintf("f%02d", i)] = strings.Repeat("x", 60<<10)
+	}
+	_, err := g.Take()
+	must(t, err)
+	j, _ := g.item("common")
+	h, err := g.Start(j, Standing{}, Facts{Fields: fields})
+	must(t, err)
+	if out := g.end(); !out.Last.OK() || out.Last.LastLine != "1" {
+		t.Errorf("%+v", out.Last)
+	}
+	data, err := os.ReadFile(h.Log)
+	if log := string(data); err != nil || strings.Count(log, "is too large for the environment") != 60 ||
+		!strings.HasPrefix(log, "addagent: nodeinfo/f00.txt is too large for the environment (61440 bytes; at most 8192, and 262144 of all fields): not told to the script\n") {
+		t.Errorf("%.600s, %v", log, err)
+	}
+	g.Env = map[string]string{"HUGE": strings.Repeat("x", 1<<20)}
+	if a := g.do("common"); a.Reason != ReasonStart || !strings.Contains(a.Detail, "its environment is too large (1") {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestLastFailureIsKept: what runs at every beat does not push its log out.
+func TestLastFailureIsKept(t *testing.T) {
+	g := newHandGrid(t)
+	g.push(t, "ops", gittest.File("nodework/common/work.sh", "[ $ADD_ATTEMPT != 1 ]\n"))
+	failed := g.do("common")
+	if failed.Reason != ReasonExit {
+		t.Fatalf("%+v", failed)
+	}
+	dir := filepath.Dir(failed.Log)
+	for i := range logsKept + 3 {
+		path, err := newLog(dir, time.Now().Add(time.Duration(i+1)*time.Second))
+		must(t, err)
+		must(t, showLog(path))
+	}
+	if a := g.do("common"); !a.OK() {
+		t.Errorf("%+v", a)
+	}
+	if target, err := os.Readlink(filepath.Join(dir, failedLog)); err != nil || target != filepath.Base(failed.Log) {
+		t.Errorf("failed.log: %q, %v", target, err)
+	}
+	if _, err := os.Stat(failed.Log); err != nil {
+		t.Error(err)
 	}
 }

@@ -14,9 +14,9 @@ import (
 //
 //	reason: database migration
 //	by: ann
-//	until: 2026-03-01T18:00:00Z      # else until the file goes
-//	parts: [ app1, app2 ]            # else all; with stacktypes too, a node must match both
-//	stacktypes: [ lad1 ]
+//	until: 2026-03-01T18:00:00Z      # with its zone: Z or +01:00; else until the file goes
+//	parts: [ app1, app2 ]            # or one name; else all; with stacktypes too, a node must match both
+//	stacktypes: lad1
 const holdName = "hold.yaml"
 
 // Hold is a brake that a repository has put on this node's work.
@@ -85,12 +85,12 @@ func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 		case "by":
 			h.By = oneLine(s)
 		case "until":
-			t, err := time.Parse(time.RFC3339, strings.TrimSpace(s))
-			if err != nil {
-				mistakes = append(mistakes, mistake{f.line, f.col, fmt.Sprintf("until: %s is not a time, as in 2026-03-01T18:00:00Z", quoted(s))})
+			t, wrong := parseUntil(strings.TrimSpace(s))
+			if wrong != "" {
+				mistakes = append(mistakes, mistake{f.line, f.col, "until: " + wrong})
 				continue
 			}
-			h.Until = t.UTC()
+			h.Until = t
 		case "parts":
 			matches = matches && (len(list) == 0 || slices.Contains(list, p.Nodepart))
 		case "stacktypes":
@@ -115,8 +115,24 @@ func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 	return h, matches
 }
 
-// wantNames is the elements of a field that must be a list of names.
+// parseUntil reads the end of a hold; wrong says what to write instead. A time without a zone is none: the file is read all over the world.
+func parseUntil(s string) (t time.Time, wrong string) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t.UTC(), ""
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return time.Time{}, fmt.Sprintf("%s has no zone: write %s if UTC is meant", quoted(s), t.Format(time.RFC3339))
+		}
+	}
+	return time.Time{}, fmt.Sprintf("%s is not a time, as in 2026-03-01T18:00:00Z", quoted(s))
+}
+
+// wantNames is the elements of a field that must be a list of names, or one name.
 func (f field) wantNames() ([]string, *mistake) {
+	if s, ok := text(f.value); ok && s != "" {
+		return []string{s}, nil
+	}
 	list, wrong := f.wantList("[ app1, app2 ]")
 	if wrong != nil {
 		return nil, wrong

@@ -33,7 +33,7 @@ func (y *initYard) initOrder(scripts ...string) Order {
 		}
 		o.Steps = append(o.Steps, s)
 	}
-	o.Env = Environment(Surroundings{UserHome: y.home, User: "root", RunID: o.Attempt.RunID, RepoDir: y.repoDir, Home: y.home, Level: Init, Item: initName, Temp: y.memory})
+	o.Env = environment(Surroundings{UserHome: y.home, User: "root", RunID: o.Attempt.RunID, RepoDir: y.repoDir, Home: y.home, Level: Init, Item: initName, Temp: y.memory})
 	return o
 }
 

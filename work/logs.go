@@ -16,14 +16,22 @@ import (
 	"unicode/utf8"
 )
 
-// logsKept is how many logs of one item are kept: enough to see when a thing began to fail, bounded at about 100 MB.
-const logsKept = 20
+// What is kept of one item's logs: the newest, so many that one sees when a thing began to fail, and no more bytes than four of the largest have, since a node
+// may have dozens of items. And always the newest, which may still be written, and that of the last failure: what runs at every beat would have pushed it out
+// before anybody is awake.
+const (
+	logsKept = 20
+	logsMost = 64 << 20
+)
 
 // logStamp is the beginning of a log's name.
 const logStamp = "20060102-150405"
 
-// latestLog is the link beside an item's logs that names the newest.
-const latestLog = "latest.log"
+// The links beside an item's logs: to the newest, and to that of the last failure.
+const (
+	latestLog = "latest.log"
+	failedLog = "failed.log"
+)
 
 // LogDir is the folder of one item's logs below log/work.
 func LogDir(logs, repo, item string) string {
@@ -53,40 +61,45 @@ func newLog(dir string, now time.Time) (string, error) {
 	}
 }
 
-// showLog points latest.log at a log and removes all but the newest. It only informs: the attempt names its log, whatever the link says.
+// showLog points latest.log at a log and removes all that is not kept. It only informs: the attempt names its log, whatever the link says.
 func showLog(path string) error {
-	dir := filepath.Dir(path)
-	return errors.Join(linkLatest(dir, filepath.Base(path)), pruneLogs(dir, logsKept))
+	return errors.Join(linkLog(path, latestLog), pruneLogs(path, logsKept, logsMost))
 }
 
-func linkLatest(dir, name string) error {
-	temp := filepath.Join(dir, "."+latestLog)
+// linkLog makes a link of that name, beside a log, to it.
+func linkLog(path, name string) error {
+	link := filepath.Join(filepath.Dir(path), name)
+	temp := filepath.Join(filepath.Dir(path), "."+name)
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Symlink(name, temp); err != nil {
+	if err := os.Symlink(filepath.Base(path), temp); err != nil {
 		return err
 	}
-	return os.Rename(temp, filepath.Join(dir, latestLog))
+	return os.Rename(temp, link)
 }
 
-// pruneLogs removes the oldest logs. Only names that newLog gives are touched: people put notes beside logs.
-func pruneLogs(dir string, keep int) error {
+// pruneLogs keeps the newest logs beside one, no more than keep with no more than most bytes, and that one in any case: it need not be the newest by name when
+// the clock was set back. Only names that newLog gives are touched: people put notes beside logs.
+func pruneLogs(path string, keep int, most int64) error {
+	dir, current := filepath.Split(path)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	var logs []string
-	for _, e := range entries {
-		if e.Type().IsRegular() && isLogName(e.Name()) {
-			logs = append(logs, e.Name())
-		}
-	}
-	slices.SortFunc(logs, compareLogs)
+	failed, _ := os.Readlink(filepath.Join(dir, failedLog)) // "" without one
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !e.Type().IsRegular() || !isLogName(e.Name()) })
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return compareLogs(b.Name(), a.Name()) })
 	var all []error
-	for len(logs) > keep {
-		all = append(all, os.Remove(filepath.Join(dir, logs[0])))
-		logs = logs[1:]
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // gone meanwhile
+		}
+		keep, most = keep-1, most-info.Size()
+		if (keep < 0 || most < 0) && e.Name() != current && e.Name() != failed {
+			all = append(all, os.Remove(filepath.Join(dir, e.Name())))
+		}
 	}
 	return errors.Join(all...)
 }

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,4 +96,45 @@ func FuzzLastLine(f *testing.F) {
 			t.Errorf("%q", got)
 		}
 	})
+}
+
+// TestLogsAreBoundedInAll: by bytes, newest first; the newest stays whatever its size.
+func TestLogsAreBoundedInAll(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		sizes []int64 // oldest first
+		fail  int     // index of the log of the last failure, -1 = none
+		want  string  // those that stay
+	}{
+		{[]int64{10, 10, 10}, -1, "0 1 2"},
+		{[]int64{50, 50, 1}, -1, "1 2"},
+		{[]int64{50, 50, 1}, 0, "0 1 2"},
+		{[]int64{1, 1, 200}, -1, "2"},
+		{[]int64{1, 200, 1}, -1, "2"},
+		{[]int64{1, 200, 1}, 1, "1 2"},
+		{[]int64{1, 1, 1, 1, 1, 1}, -1, "2 3 4 5"},
+		{[]int64{1, 1, 1, 1, 1, 1}, 0, "0 2 3 4 5"},
+	} {
+		dir := t.TempDir()
+		var paths []string
+		for i, size := range c.sizes {
+			path, err := newLog(dir, now.Add(time.Duration(i)*time.Minute))
+			must(t, err)
+			must(t, os.Truncate(path, size))
+			paths = append(paths, path)
+		}
+		if c.fail >= 0 {
+			must(t, linkLog(paths[c.fail], failedLog))
+		}
+		must(t, pruneLogs(paths[len(paths)-1], 4, 100))
+		var stay []string
+		for i, path := range paths {
+			if _, err := os.Stat(path); err == nil {
+				stay = append(stay, fmt.Sprint(i))
+			}
+		}
+		if got := strings.Join(stay, " "); got != c.want {
+			t.Errorf("%v, failed %d: %s stay, want %s", c.sizes, c.fail, got, c.want)
+		}
+	}
 }

@@ -25,7 +25,8 @@ type Order struct {
 	Env        []string      `json:"env"`             // made by Environment; holds ADD_RUN_ID=<Attempt.RunID>
 	Timeout    time.Duration `json:"timeout"`         // nanoseconds; 0 = no deadline
 	Grace      time.Duration `json:"grace"`           // nanoseconds between TERM and KILL
-	// Changed is written to ChangedFile, a path a line, before the script starts; nil with ChangedFile "" when it is not known.
+	Notes      []string      `json:"notes,omitempty"` // for people, at the beginning of the log
+	// Changed is written to ChangedFile (see changedList) before the script starts; nil with ChangedFile "" when it is not known.
 	Changed     []string `json:"-"`
 	ChangedFile string   `json:"-"`
 

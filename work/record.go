@@ -80,6 +80,9 @@ func RecordEnd(dir string, a Attempt) error {
 	if err := syncDir(dir); err != nil {
 		return fmt.Errorf("record the end: %w", plainly(err))
 	}
+	if !a.OK() && a.Reason != ReasonWaiting && a.Log != "" {
+		_ = linkLog(a.Log, failedLog) // it only informs, and keeps that log
+	}
 	return settleDoing(dir, a)
 }
 

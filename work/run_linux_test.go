@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -90,7 +91,7 @@ func (y *yard) order(script string) Order {
 		Repo: "ops", Item: "root", RepoDir: y.repoDir, Memory: MemoryDir(y.repoDir, "root"), Script: y.script, Logs: filepath.Join(y.home, "log", "work"),
 		Attempt: Attempt{RunID: id, Verdict: First, Version: commitA, Ids: map[string]string{".": commitA}, Fingerprint: "f00d",
 			Attempt: y.runs, Started: now.UTC(), BootID: bootID()},
-		Env:     Environment(Surroundings{UserHome: y.home, User: "root", RunID: id, RepoDir: y.repoDir, Home: y.home, Temp: MemoryDir(y.repoDir, "root")}),
+		Env:     environment(Surroundings{UserHome: y.home, User: "root", RunID: id, RepoDir: y.repoDir, Home: y.home, Temp: MemoryDir(y.repoDir, "root")}),
 		Timeout: 5 * time.Minute, Grace: 500 * time.Millisecond,
 	}
 }
@@ -403,5 +404,47 @@ func TestShimByHand(t *testing.T) {
 	out, err = cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "for the agent, not for people") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func environment(s Surroundings) []string {
+	env, _ := Environment(s)
+	return env
+}
+
+// TestChangedPathsAreQuotedAsGitDoes: a newline in a path is no second path. git itself is the witness.
+func TestChangedPathsAreQuotedAsGitDoes(t *testing.T) {
+	c := checkout(t, "ops", nil)
+	var paths []string
+	for b := 1; b < 256; b++ {
+		if b != '/' {
+			paths = append(paths, "x"+string([]byte{byte(b)})+"y")
+		}
+	}
+	paths = append(paths, "a b", "größe/日本", `q"\u`, "-n", "new\nline/x")
+	for _, p := range paths {
+		at := filepath.Join(c.Dir, "d", p)
+		must(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		must(t, os.WriteFile(at, nil, 0o644))
+	}
+	if _, err := git(c.Dir, "add", "d"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := git(c.Dir, "-c", "core.quotePath=false", "ls-files", "d")
+	must(t, err)
+	want := strings.Split(strings.TrimSpace(out), "\n")
+	for i := range paths {
+		paths[i] = "d/" + paths[i]
+	}
+	got := strings.Split(strings.TrimSpace(string(changedList(paths))), "\n")
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				t.Errorf("%q, want %q", got[i], want[i])
+			}
+		}
+		t.Errorf("%d and %d", len(got), len(want))
 	}
 }

@@ -100,7 +100,7 @@ func (o Order) whyNotStarted(err error) string {
 	}
 	switch {
 	case errors.Is(err, syscall.E2BIG):
-		return fmt.Sprintf("%s: its environment is too large (%d bytes in %d variables): shorten work.env of the config", name, len(strings.Join(o.Env, " ")), len(o.Env))
+		return fmt.Sprintf("%s: its environment is too large (%d bytes in %d variables): shorten work.env of the config, or the files of nodeinfo/", name, len(strings.Join(o.Env, " ")), len(o.Env))
 	case !o.Executable:
 		return fmt.Sprintf("%s with bash: %v", name, rootCause(err))
 	case errors.Is(err, syscall.ENOENT) && interpreter != "":

@@ -124,6 +124,9 @@ func (o Order) supervise(ctx context.Context, lock *Lock) (e ending, last string
 		return cannotStart(err.Error()), ""
 	}
 	defer steps.file.Close()
+	for _, note := range o.Notes {
+		out.say("%s", note)
+	}
 	stop := out.keepBounded()
 	e = o.execute(ctx, lock, out, steps)
 	stop()
