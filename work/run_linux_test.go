@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -410,41 +409,4 @@ func TestShimByHand(t *testing.T) {
 func environment(s Surroundings) []string {
 	env, _ := Environment(s)
 	return env
-}
-
-// TestChangedPathsAreQuotedAsGitDoes: a newline in a path is no second path. git itself is the witness.
-func TestChangedPathsAreQuotedAsGitDoes(t *testing.T) {
-	c := checkout(t, "ops", nil)
-	var paths []string
-	for b := 1; b < 256; b++ {
-		if b != '/' {
-			paths = append(paths, "x"+string([]byte{byte(b)})+"y")
-		}
-	}
-	paths = append(paths, "a b", "größe/日本", `q"\u`, "-n", "new\nline/x")
-	for _, p := range paths {
-		at := filepath.Join(c.Dir, "d", p)
-		must(t, os.MkdirAll(filepath.Dir(at), 0o755))
-		must(t, os.WriteFile(at, nil, 0o644))
-	}
-	if _, err := git(c.Dir, "add", "d"); err != nil {
-		t.Fatal(err)
-	}
-	out, err := git(c.Dir, "-c", "core.quotePath=false", "ls-files", "d")
-	must(t, err)
-	want := strings.Split(strings.TrimSpace(out), "\n")
-	for i := range paths {
-		paths[i] = "d/" + paths[i]
-	}
-	got := strings.Split(strings.TrimSpace(string(changedList(paths))), "\n")
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		for i := range min(len(got), len(want)) {
-			if got[i] != want[i] {
-				t.Errorf("%q, want %q", got[i], want[i])
-			}
-		}
-		t.Errorf("%d and %d", len(got), len(want))
-	}
 }
