@@ -1,57 +1,109 @@
 package config
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/addagent/addagent/internal/files"
 )
 
-// auth checks that the credentials of a repository go together with each other and its URL, and that their files are there.
+// SecretInEnv begins a token_file or password_file that is no path: the rest is the name of a variable of the agent's own
+// environment, which begins with ADD_SECRET_.
+const SecretInEnv = "env:"
+
+// auth checks that the credentials of a repository go together with each other and its URLs, and that their files are there.
 func (l *loader) auth(r *Repo, prefix string) {
+	over := map[protocol]bool{}
+	for _, url := range append([]string{r.URL}, r.Mirrors...) {
+		p, _ := parseURL(url)
+		over[p] = true
+	}
+	// Of a URL that is wrong we cannot say what it needs.
+	unclear := r.URL == "" || l.complains(prefix+"url")
 	a := r.Auth
-	over, _ := parseURL(r.URL)
 	for _, f := range []struct {
-		key, path string
-		over      protocol
-		secret    bool
+		key    string
+		over   protocol
+		paths  []string
+		secret bool
 	}{
-		{"auth.token_file", a.TokenFile, overHTTP, true},
-		{"auth.username", "", overHTTP, false},
-		{"auth.password_file", a.PasswordFile, overHTTP, true},
-		{"auth.ssh_key_file", a.SSHKeyFile, overSSH, true},
-		{"auth.known_hosts_file", a.KnownHostsFile, overSSH, false},
+		{"auth.token_file", overHTTP, []string{a.TokenFile}, true},
+		{"auth.username", overHTTP, nil, false},
+		{"auth.password_file", overHTTP, []string{a.PasswordFile}, true},
+		{"auth.command", overHTTP, nil, false},
+		{"auth.ssh_key_file", overSSH, a.SSHKeyFiles, true},
+		{"auth.known_hosts_file", overSSH, []string{a.KnownHostsFile}, false},
 	} {
-		at := l.at[prefix+f.key]
-		if at == nil {
+		at, ok := l.at[prefix+f.key]
+		if !ok {
 			continue
 		}
-		if over != "" && over != f.over {
-			l.say(at, prefix+f.key, fmt.Sprintf("is for %s, but the url is %s", speaking(f.over), speaking(over)))
+		if !unclear && !over[f.over] {
+			l.say(at, prefix+f.key, fmt.Sprintf("is for %s, but the url is %s: remove it, or correct the url", speaking(f.over), l.spoken(r)))
 			continue
 		}
-		if f.path == "" {
-			continue
-		}
-		problem, note := checkFile(f.path, f.secret)
-		if problem != "" {
-			l.say(at, prefix+f.key, f.path+" "+problem)
-		}
-		if note != "" {
-			l.c.Notes = append(l.c.Notes, Problem{File: l.file, Line: at.Line, Column: at.Column, Key: prefix + f.key, Text: f.path + " " + note})
+		for i, path := range f.paths {
+			l.credential(fmt.Sprintf("%s%s[%d]", prefix, f.key, i), prefix+f.key, path, f.secret)
 		}
 	}
-	if over != "" && over != overHTTP {
-		return
+	if at, ok := l.at[prefix+"auth.command"]; ok && !l.complains(prefix+"auth.command") {
+		if problem := checkPath(a.Command[0]); problem != "" {
+			l.say(at, prefix+"auth.command", problem)
+		} else if problem := checkProgram(a.Command[0]); problem != "" {
+			l.miss(at, prefix+"auth.command", a.Command[0]+" "+problem)
+		}
 	}
+	if unclear || over[overHTTP] {
+		l.together(a, prefix)
+	}
+}
+
+// together checks which credentials of https stand side by side.
+func (l *loader) together(a Auth, prefix string) {
+	say := func(key, text string) { l.say(l.at[prefix+key], prefix+key, text) }
+	has := func(key string) bool { _, ok := l.at[prefix+key]; return ok || l.complains(prefix+key) }
 	switch {
+	case len(a.Command) > 0 && (a.TokenFile != "" || a.PasswordFile != ""):
+		l.say(l.at[prefix+"auth.command"], prefix+"auth", "give either command, or the file of a token or password")
 	case a.TokenFile != "" && (a.Username != "" || a.PasswordFile != ""):
 		l.say(l.at[prefix+"auth.token_file"], prefix+"auth", "give either token_file, or username and password_file")
-	case a.Username != "" && a.PasswordFile == "" && !l.complains(prefix+"auth.password_file"):
-		l.say(l.at[prefix+"auth.username"], prefix+"auth.username", "needs a password_file beside it")
-	case a.PasswordFile != "" && a.Username == "" && !l.complains(prefix+"auth.username"):
-		l.say(l.at[prefix+"auth.password_file"], prefix+"auth.password_file", "needs a username beside it")
+	case a.Username != "" && !has("auth.password_file") && !has("auth.command"):
+		say("auth.username", "needs a password_file or a command beside it")
+	case a.PasswordFile != "" && !has("auth.username"):
+		say("auth.password_file", "needs a username beside it")
 	}
+}
+
+// credential checks what the key at that place of l.at names: a file, or a variable.
+func (l *loader) credential(where, key, value string, secret bool) {
+	name, inEnv := strings.CutPrefix(value, SecretInEnv)
+	if !inEnv {
+		l.fileThere(where, key, value, secret)
+		return
+	}
+	if l.o.Env == nil || l.o.Env(name) == "" {
+		l.miss(l.at[where], key, name+" is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file")
+	}
+}
+
+// fileThere says whether a file can be used.
+func (l *loader) fileThere(where, key, path string, secret bool) bool {
+	problem, note := checkFile(path, secret)
+	if problem != "" {
+		l.miss(l.at[where], key, path+" "+problem)
+	}
+	if note != "" {
+		l.note(l.at[where], key, path+" "+note)
+	}
+	return problem == ""
 }
 
 func speaking(p protocol) string {
@@ -64,6 +116,18 @@ func speaking(p protocol) string {
 	return string(p)
 }
 
+// spoken is how a repository is reached, of all its URLs.
+func (l *loader) spoken(r *Repo) string {
+	var all []string
+	for _, url := range append([]string{r.URL}, r.Mirrors...) {
+		p, _ := parseURL(url)
+		if s := speaking(p); len(all) == 0 || all[len(all)-1] != s {
+			all = append(all, s)
+		}
+	}
+	return strings.Join(all, ", then ")
+}
+
 // checkFile says what is wrong with a file of credentials, and what is only worth a note: a secret that others can read
 // works, but one that others can write is theirs already.
 func checkFile(path string, secret bool) (problem, note string) {
@@ -74,7 +138,7 @@ func checkFile(path string, secret bool) (problem, note string) {
 	case err != nil:
 		return "cannot be used: " + cause(err), ""
 	case !info.Mode().IsRegular():
-		return "is not a regular file", ""
+		return "is not a regular file: correct the path", ""
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -91,4 +155,75 @@ func checkFile(path string, secret bool) (problem, note string) {
 		return "", fmt.Sprintf("can be read by others (mode %04o): chmod go= %s", mode, path)
 	}
 	return "", ""
+}
+
+// checkProgram says what is wrong with a program that the agent is to start.
+func checkProgram(path string) string {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "does not exist: install it, or correct the path"
+	case err != nil:
+		return "cannot be used: " + cause(err)
+	case !info.Mode().IsRegular():
+		return "is not a regular file: correct the path"
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Sprintf("can be changed by others (mode %04o): chmod go-w %s", info.Mode().Perm(), path)
+	case unix.Access(path, unix.X_OK) != nil:
+		return "cannot be executed: chmod +x " + path
+	}
+	return ""
+}
+
+// network checks what the keys of that section name.
+func (l *loader) network() {
+	const proxy, ca, cert, key = "network.proxy", "network.ca_file", "network.client_cert_file", "network.client_key_file"
+	n := l.c.Network
+	if n.Proxy != withoutPassword(n.Proxy) {
+		at := l.at[proxy]
+		l.note(at, proxy, "holds a password, which everybody who can read this file can read: chmod go= "+at.file)
+	}
+	if n.CAFile != "" && l.fileThere(ca, ca, n.CAFile, false) {
+		if problem := checkCertificates(n.CAFile); problem != "" {
+			l.miss(l.at[ca], ca, n.CAFile+" "+problem)
+		}
+	}
+	usable := n.ClientCertFile != "" && l.fileThere(cert, cert, n.ClientCertFile, false)
+	usable = n.ClientKeyFile != "" && l.fileThere(key, key, n.ClientKeyFile, true) && usable
+	switch {
+	case n.ClientCertFile != "" && n.ClientKeyFile == "" && !l.complains(key):
+		l.say(l.at[cert], cert, "needs a client_key_file beside it")
+	case n.ClientKeyFile != "" && n.ClientCertFile == "" && !l.complains(cert):
+		l.say(l.at[key], key, "needs a client_cert_file beside it")
+	case usable:
+		if _, err := tls.LoadX509KeyPair(n.ClientCertFile, n.ClientKeyFile); err != nil {
+			l.miss(l.at[key], key, fmt.Sprintf("%s does not go with %s: %s", n.ClientKeyFile, n.ClientCertFile, strings.TrimPrefix(err.Error(), "tls: ")))
+		}
+	}
+}
+
+// checkCertificates says what is wrong with a file of certificates.
+func checkCertificates(path string) string {
+	data, err := files.ReadSmall(path, 4<<20) // the system's own bundle has 200 KB
+	if err != nil {
+		return "cannot be used: " + cause(err)
+	}
+	found := 0
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		found++
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Sprintf("cannot be used: its certificate number %d is broken (%s): copy the file again", found, strings.TrimPrefix(err.Error(), "x509: "))
+		}
+	}
+	if found == 0 {
+		return "holds no certificate: it must be in PEM form, with lines that say BEGIN CERTIFICATE"
+	}
+	return ""
 }

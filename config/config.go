@@ -1,5 +1,5 @@
-// Package config is the config file: its shape, its defaults, and strict loading that names every problem at once with
-// file, line and column.
+// Package config is the config: the file and what lies in addagent.d beside it, their shape, their defaults, strict loading
+// that names every problem at once with file, line and column, and the last good one.
 package config
 
 import (
@@ -16,6 +16,7 @@ type Config struct {
 	Beat     Beat
 	Repos    []Repo // empty = every clone found in gitrepo/
 	Discover bool   // with Repos: the other clones too
+	Network  Network
 	Work     Work
 	EC2      EC2
 	Log      Log
@@ -23,6 +24,9 @@ type Config struct {
 	// Notes are no problems, but worth saying: a secret that others can read.
 	Notes Problems
 
+	path      string            // of the file, as Load was given it; "" = nothing was loaded
+	sources   []source          // what was read, for Keep
+	broken    bool              // there were problems: nothing to keep
 	from      map[string]string // by key, what set it; absent = default
 	envKeys   []string          // names of Work.Env, sorted
 	ownRunDir bool              // RunDir follows StateDir, as long as nobody sets it
@@ -40,18 +44,31 @@ type Beat struct {
 
 // Repo is one repository to work.
 type Repo struct {
-	Name   string // folder below gitrepo/
-	URL    string // https, http, ssh, git, file, user@host:path, or an absolute path; never with a secret in it
-	Branch string // "" = the remote's HEAD; may hold {field}, see FillBranch
-	Auth   Auth
-	Rewind string // "follow" or "refuse"
-	Verify string // "off"
+	Name    string   // folder below gitrepo/
+	URL     string   // https, http, ssh, git, file, user@host:path, or an absolute path; never with a secret in it
+	Mirrors []string // other places of the same repository, of the same forms, in the order to try them
+	Branch  string   // "" = the remote's HEAD; may hold {field}, see FillBranch
+	Auth    Auth
+	Rewind  string // "follow" or "refuse"
+	Verify  string // "off"
 }
 
-// Auth names where credentials are; the files are read when they are used.
+// Auth names where credentials are; the files are read when they are used. TokenFile and PasswordFile may be SecretInEnv
+// and the name of a variable in place of a path.
 type Auth struct {
 	TokenFile, Username, PasswordFile string
-	SSHKeyFile, KnownHostsFile        string
+	SSHKeyFiles                       []string // tried in order
+	KnownHostsFile                    string
+	Command                           []string // absolute path of a program that speaks git's credential-helper protocol, and its arguments
+}
+
+// Network is how servers are reached. "" = the usual environment, the system's certificates.
+type Network struct {
+	Proxy          string   // http, https or socks5 URL; may hold a password
+	NoProxy        []string // host, .domain, address or network, each perhaps with :port; "*" = everything
+	CAFile         string   // trusted besides the system's
+	ClientCertFile string   // with ClientKeyFile
+	ClientKeyFile  string
 }
 
 // Work is how scripts are run and tried again.
@@ -136,14 +153,14 @@ func (c *Config) settleRunDir() {
 }
 
 // Set gives a key a value that stands above the file: from names where it comes from ("--home", "ADD_HOME") and is what
-// Lines shows. Keys are those of Lines, but for the lists (repos, work.env). The error is of type Problems.
+// Lines shows. Keys are those of Lines, but for what is a list or a map (repos, network.no_proxy, work.env). The error is of type Problems.
 func (c *Config) Set(key, value, from string) error {
-	leaves := c.leaves()
-	i := slices.IndexFunc(leaves, func(l leaf) bool { return l.key == key })
-	if i < 0 {
+	leaves := slices.DeleteFunc(c.leaves(), func(l leaf) bool { return l.read != nil || l.list != single })
+	f, ok := find(leaves, key)
+	if !ok {
 		return Problems{{File: from, Key: key, Text: unknownKey(key, known(leaves), known(leaves), nil)}}
 	}
-	if text := leaves[i].apply(value); text != "" {
+	if text := f.apply(value); text != "" {
 		return Problems{{File: from, Key: key, Text: text}}
 	}
 	c.from[key] = from
@@ -157,8 +174,8 @@ func (c *Config) AddRepo(url, branch, from string) error {
 	leaves := r.leaves()
 	var problems Problems
 	for key, value := range map[string]string{"url": url, "branch": branch} {
-		i := slices.IndexFunc(leaves, func(l leaf) bool { return l.key == key })
-		if text := leaves[i].apply(value); text != "" {
+		f, _ := find(leaves, key)
+		if text := f.apply(value); text != "" {
 			problems = append(problems, Problem{File: from, Key: key, Text: text})
 		}
 	}
@@ -185,7 +202,7 @@ func (c *Config) AddRepo(url, branch, from string) error {
 type Resolved struct {
 	Key   string `json:"key"`   // "beat.spread", "repos[0].url", "work.env.LANG"
 	Value string `json:"value"` // as one would write it; what looks like a secret is masked
-	From  string `json:"from"`  // "default", "FILE:LINE", or what Set was given
+	From  string `json:"from"`  // "default", "FILE:LINE" (of a list several, with commas), or what Set was given
 }
 
 // Lines lists every key as it is in force, in the order of the documentation.
@@ -199,20 +216,21 @@ func (c *Config) Lines() []Resolved {
 		lines = append(lines, Resolved{Key: prefix + l.key, Value: l.show(), From: from})
 	}
 	for _, l := range c.leaves() {
-		if l.key == "discover" { // lists stand where the documentation has them
+		switch l.key {
+		case "repos":
 			for i := range c.Repos {
 				for _, r := range c.Repos[i].leaves() {
 					add(repoKey(i), r)
 				}
 			}
-		}
-		if l.key == "ec2.tags" {
+		case "work.env":
 			for _, name := range c.envKeys {
 				value := c.Work.Env[name]
 				add("work.env.", leaf{key: name, show: func() string { return masked(name, value) }})
 			}
+		default:
+			add("", l)
 		}
-		add("", l)
 	}
 	return lines
 }

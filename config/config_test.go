@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -41,8 +42,8 @@ func everyMinute(s string) error {
 
 func asRoot() Options { return Options{Root: true, Schedule: everyMinute} }
 
-// place puts a config into a folder of its own, with KEYS in it replaced by a folder that holds credentials.
-func place(t *testing.T, text string) (path, keys string) {
+// put puts a config into a folder of its own, with KEYS in it replaced by a folder that holds credentials.
+func put(t *testing.T, text string) (path, keys string) {
 	t.Helper()
 	dir := t.TempDir()
 	keys = filepath.Join(dir, "keys")
@@ -71,7 +72,7 @@ func fixture(t *testing.T, name string) (path, keys string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return place(t, string(data))
+	return put(t, string(data))
 }
 
 // What a person sees of a config with many mistakes: all of them, in order, with the place and what to do.
@@ -120,7 +121,7 @@ func TestGood(t *testing.T) {
 		{Name: "ops", URL: "https://git.example.org/ops.git", Branch: "{deployment}", Rewind: "refuse", Verify: "off",
 			Auth: Auth{Username: "bot", PasswordFile: filepath.Join(keys, "password")}},
 		{Name: "tools", URL: "git@git.example.org:it/tools.git", Rewind: "follow", Verify: "off",
-			Auth: Auth{SSHKeyFile: filepath.Join(keys, "key"), KnownHostsFile: filepath.Join(keys, "known_hosts")}},
+			Auth: Auth{SSHKeyFiles: []string{filepath.Join(keys, "key")}, KnownHostsFile: filepath.Join(keys, "known_hosts")}},
 	}
 	if !reflect.DeepEqual(c.Repos, want) {
 		t.Errorf("repos %+v", c.Repos)
@@ -130,18 +131,25 @@ func TestGood(t *testing.T) {
 	}
 }
 
+// same compares all but where it was read.
+func same(a, b *Config) bool {
+	x, y := *a, *b
+	x.path, x.sources, y.path, y.sources = "", nil, "", nil
+	return reflect.DeepEqual(x, y)
+}
+
 func TestDefaults(t *testing.T) {
 	c := Default(Options{Root: true})
 	golden(t, "defaults.txt", lines(c, "/no/file", "/no/keys"))
 	for name, text := range map[string]string{"empty": "", "comments": "# nothing\n", "dashes": "---\n", "empty sections": "beat:\nrepos:\nwork:\n  env:\n"} {
-		path, _ := place(t, text)
+		path, _ := put(t, text)
 		got, err := Load(path, asRoot())
-		if err != nil || !reflect.DeepEqual(got, c) {
+		if err != nil || !same(got, c) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	got, err := Load(filepath.Join(t.TempDir(), "none.yaml"), Options{Root: true, Optional: true})
-	if err != nil || !reflect.DeepEqual(got, c) {
+	if err != nil || !same(got, c) {
 		t.Errorf("no file: %+v, %v", got, err)
 	}
 }
@@ -168,7 +176,7 @@ func TestDefaultsWithoutRoot(t *testing.T) {
 		}
 	}
 
-	path, _ := place(t, "state_dir: /srv/state\n")
+	path, _ := put(t, "state_dir: /srv/state\n")
 	c, err := Load(path, Options{Home: "/home/ann"})
 	if err != nil || c.RunDir != "/srv/state/run" {
 		t.Errorf("run_dir %q does not follow state_dir, %v", c.RunDir, err)
@@ -198,23 +206,9 @@ func TestFileProblems(t *testing.T) {
 	if _, err := Load(dir, Options{Root: true, Optional: true}); err == nil || !strings.Contains(err.Error(), "folder") {
 		t.Errorf("a folder: %v", err)
 	}
-	path, _ := place(t, strings.Repeat("#", sizeLimit+1))
+	path, _ := put(t, strings.Repeat("#", sizeLimit+1))
 	if _, err := Load(path, asRoot()); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("huge: %v", err)
-	}
-	path, _ = place(t, "")
-	more := filepath.Join(filepath.Dir(path), "addagent.d")
-	if err := os.Mkdir(more, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(path, asRoot()); err != nil {
-		t.Errorf("an empty addagent.d: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(more, "10-x.yaml"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Load(path, asRoot()); err == nil || !strings.Contains(err.Error(), "10-x.yaml: addagent.d is not in this version") {
-		t.Errorf("addagent.d in use: %v", err)
 	}
 }
 
@@ -251,7 +245,7 @@ func TestOneProblem(t *testing.T) {
 		"work: {env: [A]}\n":                                          "1:8: work.env: must be a map of names and values, not a list",
 		"work: {env: {A: x, A: y}}\n":                                 "1:20: work.env.A: is set twice: keep one",
 		"work: {env: {A: }}\n":                                        "1:14: work.env.A: has no value: write one, or remove the key",
-		"work: {env: {A: \"\\0\"}}\n":                                 "1:14: work.env.A: holds a NUL character",
+		"work: {env: {A: \"\\0\"}}\n":                                 "1:14: work.env.A: holds a NUL character: remove it",
 		"work: {retry_max: 5s}\n":                                     "1:19: work.retry_max: retry_max (5s) must not be shorter than retry_first (1m)",
 		"discover: 1\n":                                               "1:11: discover: must be true or false, not a number",
 		"repos: ops\n":                                                "1:1: repos: must be a list of repositories, each beginning with a dash, not text",
@@ -262,11 +256,11 @@ func TestOneProblem(t *testing.T) {
 		"repos:\n  - url: /a/ops\n  - url: /b/ops.git\n":              "3:10: repos[1].name: ops is the name of the repository in line 2 too: each needs a folder of its own",
 		"repos: [{url: /a, verify: {mode: warn}}]\n":                  "1:34: repos[0].verify.mode: \"warn\" is not in this version: only \"off\" is",
 		"repos: [{url: /a, verify: {mode: no}}]\n":                    "1:34: repos[0].verify.mode: \"no\" is not understood: must be \"off\"",
-		"repos: [{url: /a, auth: {token_file: /etc}}]\n":              "1:38: repos[0].auth.token_file: is for https and http, but the url is a path",
-		"repos: [{url: \"h:a\", auth: {username: b}}]\n":              "1:39: repos[0].auth.username: is for https and http, but the url is ssh",
-		"repos: [{url: \"https://h/a\", auth: {token_file: /etc}}]\n": "1:49: repos[0].auth.token_file: /etc is not a regular file",
+		"repos: [{url: /a, auth: {token_file: /etc}}]\n":              "1:38: repos[0].auth.token_file: is for https and http, but the url is a path: remove it, or correct the url",
+		"repos: [{url: \"h:a\", auth: {username: b}}]\n":              "1:39: repos[0].auth.username: is for https and http, but the url is ssh: remove it, or correct the url",
+		"repos: [{url: \"https://h/a\", auth: {token_file: /etc}}]\n": "1:49: repos[0].auth.token_file: /etc is not a regular file: correct the path",
 		"repos: [{url: \"https://h/a\", auth: {password_file: /e/no}}]\n": "1:52: repos[0].auth.password_file: /e/no does not exist: write it, or correct the path\n1:52: repos[0].auth.password_file: needs a username beside it",
-		"x: &a {b: 1}\n":                       "1:1: x: unknown key: known here are home, run_dir, state_dir, beat, discover, work, ec2, log, repos",
+		"x: &a {b: 1}\n":                       "1:1: x: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, ec2, log",
 		"beat: &b {spread: 1s}\n":              "1:1: beat: anchors, aliases, merge keys and tags are not understood in this file: write the value itself",
 		"home: !!str /a\n":                     "1:7: home: anchors, aliases, merge keys and tags are not understood in this file: write the value itself",
 		"hoem: /a\n":                           "1:1: hoem: unknown key: did you mean home?",
@@ -276,18 +270,18 @@ func TestOneProblem(t *testing.T) {
 		"beat: {home: /a}\n":                   "1:8: beat.home: unknown key here: did you mean home?",
 		"repos: [{url: /a, authh: {}}]\n":      "1:19: repos[0].authh: unknown key: did you mean auth?",
 		"repos: [{url: /a, token_file: /x}]\n": "1:19: repos[0].token_file: unknown key here: did you mean auth.token_file?",
-		"wedged: { kill: none }\n":             "1:1: wedged: not in this version",
-		"chat:\n":                              "1:1: chat: not in this version",
-		"ec2: {region: \"\"}\n":                "1:7: ec2.region: not in this version",
-		"5: x\n":                               "1:1: 5: unknown key: known here are home, run_dir, state_dir, beat, discover, work, ec2, log, repos",
+		"wedged: { kill: none }\n":             "1:1: wedged: is not in this version: remove it",
+		"chat:\n":                              "1:1: chat: is not in this version: remove it",
+		"ec2: {region: \"\"}\n":                "1:7: ec2.region: is not in this version: remove it",
+		"5: x\n":                               "1:1: 5: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, ec2, log",
 		"log: {file: on}\n":                    "1:13: log.file: must be true or false, not text",
 		"home: /a\x00b\n":                      "1:9: a NUL character: this is no text file",
 		"home: \"/a\\nb\"\n":                   "1:7: home: holds a control character",
 		strings.Repeat("[", 300) + "\n":        "1:1: nested too deeply",
 		strings.Repeat("a: [\n", 300):          "201:1: nested too deeply",
-		"? home\n: /a\n":                       "1:1: ?: unknown key: known here are home, run_dir, state_dir, beat, discover, work, ec2, log, repos",
+		"? home\n: /a\n":                       "1:1: ?: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, ec2, log",
 	} {
-		path, _ := place(t, text)
+		path, _ := put(t, text)
 		_, err := Load(path, asRoot())
 		if err == nil {
 			t.Errorf("%q: no problem, want %s", text, want)
@@ -307,7 +301,7 @@ func TestAccepted(t *testing.T) {
 		"work: {timeout: 1h30m, retry_first: 500ms}\n", "work: {env: {PORT: \"80\"}}\n", "beat:\n  schedule: |-\n    @every 5s\n",
 		"repos:\n- url: /a\n  branch: \"\"\n",
 	} {
-		path, _ := place(t, text)
+		path, _ := put(t, text)
 		if _, err := Load(path, asRoot()); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -369,9 +363,9 @@ func TestAddRepo(t *testing.T) {
 
 // The example shows every key there is, sets nothing as it stands, and is right when its comments are taken away.
 func TestExample(t *testing.T) {
-	path, _ := place(t, string(Example()))
+	path, _ := put(t, string(Example()))
 	c, err := Load(path, asRoot())
-	if err != nil || !reflect.DeepEqual(c, Default(Options{Root: true})) {
+	if err != nil || !same(c, Default(Options{Root: true})) {
 		t.Errorf("as it stands: %+v, %v", c, err)
 	}
 
@@ -383,15 +377,15 @@ func TestExample(t *testing.T) {
 		}
 		b.WriteString(line)
 	}
-	path, _ = place(t, b.String())
+	path, _ = put(t, b.String())
 	c, err = Load(path, asRoot())
 	var problems Problems
 	if !errors.As(err, &problems) {
 		t.Fatalf("uncommented: %v", err)
 	}
-	// The repository shows all kinds of credentials at once, and their files are not there.
+	// The repository shows all kinds of credentials at once, and the files that it and the network name are not there.
 	for _, p := range problems {
-		if !strings.HasPrefix(p.Key, "repos[0].auth") {
+		if !strings.HasPrefix(p.Key, "repos[0].auth") && !strings.Contains(p.Text, "does not exist") {
 			t.Errorf("uncommented: %v", p)
 		}
 	}
@@ -408,11 +402,14 @@ func TestExample(t *testing.T) {
 	}
 	defaults := Default(Options{Root: true})
 	for _, l := range defaults.leaves() {
+		if l.read != nil {
+			continue
+		}
 		if shown[l.key].From == "default" || shown[l.key].From == "" {
 			t.Errorf("%s is not in the example", l.key)
 		}
-		if shown[l.key].Value != l.show() {
-			t.Errorf("%s: the example says %s, the default is %s", l.key, shown[l.key].Value, l.show())
+		if want := cmp.Or(l.example, l.show()); shown[l.key].Value != want {
+			t.Errorf("%s: the example says %s, not %s", l.key, shown[l.key].Value, want)
 		}
 	}
 	if _, ok := shown["work.env.LC_ALL"]; !ok {
@@ -441,7 +438,7 @@ func FuzzLoad(f *testing.F) {
 		if c == nil {
 			t.Fatal("no config")
 		}
-		if len(c.Lines()) < len(c.leaves()) {
+		if len(c.Lines()) < len(Default(asRoot()).Lines()) {
 			t.Error("keys are missing")
 		}
 		var problems Problems

@@ -1,20 +1,26 @@
 package config
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
-// leaf is a key with a single value: how a text becomes its value, and back.
+// leaf is a key with a value: how a text becomes its value, and back. It is also where the documentation of the key is.
 type leaf struct {
-	key   string
-	kind  kind
-	apply func(text string) (problem string) // leaves the value as it was when there is a problem
-	show  func() string
-	many  bool // the key will take a list in a later version
+	key  string
+	kind kind
+	list listing
+	is   string // what it takes, for people; "" = kind
+	doc  string
+
+	example string // as one would write it, where the default shows none
+
+	apply func(text string) (problem string) // leaves the value as it was when there is a problem; of a list: adds an entry
+	show  func() string                      // as one would write it, without secrets
+
+	// read is instead of apply and show for what has keys of its own below it.
+	read func(l *loader, at place, n ast.Node)
 }
 
 // kind is which YAML values a leaf takes.
@@ -27,59 +33,102 @@ const (
 	timed   kind = "a duration"
 )
 
+// listing is whether a leaf takes several values. Those of several files are appended.
+type listing int
+
+const (
+	single   listing = iota
+	oneOrAll         // one value, or a list
+	listOnly
+)
+
 // laterKeys are known, but what they are for is not in this version.
 func laterKeys() []string {
-	return []string{"network", "presence", "chat", "wedged", "metrics", "requests", "ec2.endpoint", "ec2.region"}
+	return []string{"presence", "chat", "wedged", "metrics", "requests", "ec2.endpoint", "ec2.region"}
 }
 
-func laterRepoKeys() []string { return []string{"auth.command", "verify.signers_file"} }
+func laterRepoKeys() []string { return []string{"verify.signers_file"} }
 
-// leaves is the one table of the single-valued keys, bound to the fields of c.
+// leaves is the one table of the keys, bound to the fields of c, in the order of the documentation.
 func (c *Config) leaves() []leaf {
 	return []leaf{
-		text("home", &c.Home, checkPath),
-		text("run_dir", &c.RunDir, checkPath),
-		text("state_dir", &c.StateDir, checkPath),
-		text("beat.schedule", &c.Beat.Schedule, notEmpty),
-		duration("beat.spread", &c.Beat.Spread, 0),
-		duration("beat.work_spread", &c.Beat.WorkSpread, 0),
-		duration("beat.look_timeout", &c.Beat.LookTimeout, 1),
-		duration("beat.fetch_stall", &c.Beat.FetchStall, 1),
-		duration("beat.fetch_timeout", &c.Beat.FetchTimeout, 1),
-		truth("discover", &c.Discover),
-		duration("work.timeout", &c.Work.Timeout, 1),
-		duration("work.grace", &c.Work.Grace, 1),
-		duration("work.retry_first", &c.Work.RetryFirst, 1),
-		duration("work.retry_max", &c.Work.RetryMax, 1),
-		number("work.wedge_after", &c.Work.WedgeAfter, 1),
-		text("ec2.tags", &c.EC2.Tags, oneOf([]string{"off"}, "auto", "on")),
-		text("log.level", &c.Log.Level, oneOf([]string{"debug", "info", "warn", "error"})),
-		text("log.format", &c.Log.Format, oneOf([]string{"text", "json"})),
-		truth("log.file", &c.Log.File),
-		number("log.max_size_mb", &c.Log.MaxSizeMB, 1),
-		number("log.keep", &c.Log.Keep, 1),
+		pathText("home", &c.Home).means("Where people's files live: nodeinfo/, gitrepo/, log/."),
+		pathText("run_dir", &c.RunDir).means("Locks. Never deleted while the agent runs."),
+		pathText("state_dir", &c.StateDir).means("What must survive a wiped clone: who this node is, the last good config."),
+
+		text("beat.schedule", &c.Beat.Schedule, notEmpty).means(`When to look: five-field cron in UTC, or "@every 10s".`).takes("a schedule"),
+		duration("beat.spread", &c.Beat.Spread, 0).means("This node's own offset is below this, and below the interval; it is the same for ever."),
+		duration("beat.work_spread", &c.Beat.WorkSpread, 0).means("The same idea between a look that found something and its work; minutes for a thousand nodes."),
+		duration("beat.look_timeout", &c.Beat.LookTimeout, 1).means("Asking one repository whether something is new."),
+		duration("beat.fetch_stall", &c.Beat.FetchStall, 1).means("No byte, no object, no file for so long ends a fetch."),
+		duration("beat.fetch_timeout", &c.Beat.FetchTimeout, 1).means("A whole fetch."),
+
+		leaf{key: "repos", read: (*loader).repos, show: func() string { return "[]" }}.takes("a list of repositories").
+			means("The repositories to work. Without any, every clone found in gitrepo/ is worked."),
+		truth("discover", &c.Discover).means("With repos: work the other clones in gitrepo/ too."),
+
+		one("network.proxy", &c.Network.Proxy, checkProxy, withoutPassword).takes("a URL").like("http://proxy.example.org:3128").
+			means("The proxy of https and http: http://, https:// or socks5://host:port. Without it, the usual variables of the environment count (https_proxy, http_proxy, no_proxy)."),
+		texts("network.no_proxy", listOnly, checkNoProxy, &c.Network.NoProxy).like("[localhost, .example.org, 10.0.0.0/8]").
+			means("What is asked without the proxy: hosts, .domains with all below them, addresses, networks; each may end in :port."),
+		pathText("network.ca_file", &c.Network.CAFile).like("/etc/addagent/ca.pem").
+			means("Certificates (PEM) of the authorities to trust besides those of the system."),
+		pathText("network.client_cert_file", &c.Network.ClientCertFile).like("/etc/addagent/client.pem").
+			means("The certificate (PEM) that this node shows to servers that ask for one; its chain may follow in the same file."),
+		pathText("network.client_key_file", &c.Network.ClientKeyFile).like("/etc/addagent/client.key").
+			means("The key (PEM) that belongs to client_cert_file."),
+
+		duration("work.timeout", &c.Work.Timeout, 1).means("A script that runs longer is told to end (TERM)."),
+		duration("work.grace", &c.Work.Grace, 1).means("What has not ended so long after TERM is killed."),
+		duration("work.retry_first", &c.Work.RetryFirst, 1).means("Delay after the first failure; it grows with each."),
+		duration("work.retry_max", &c.Work.RetryMax, 1).means("The longest delay."),
+		number("work.wedge_after", &c.Work.WedgeAfter, 1).means("So many failures in a row make the node wedged."),
+		leaf{key: "work.env", read: (*loader).env, show: func() string { return "{}" }}.takes("a map of names and texts").like("{ LC_ALL: C.UTF-8 }").
+			means("Added to the environment of scripts. No place for secrets: whoever can read this file can read them."),
+
+		word("ec2.tags", &c.EC2.Tags, []string{"off"}, "auto", "on").means(`Telling the state in EC2 tags: only "off" in this version.`),
+
+		word("log.level", &c.Log.Level, []string{"debug", "info", "warn", "error"}).means("What is less than this is not said."),
+		word("log.format", &c.Log.Format, []string{"text", "json"}).means("How log/addagent.log is written."),
+		truth("log.file", &c.Log.File).means("Write log/addagent.log."),
+		number("log.max_size_mb", &c.Log.MaxSizeMB, 1).means("Begin a new file when it has grown so large, in megabytes."),
+		number("log.keep", &c.Log.Keep, 1).means("How many old files stay."),
 	}
 }
 
 func newRepo() *Repo { return &Repo{Rewind: "follow", Verify: "off"} }
 
 func (r *Repo) leaves() []leaf {
-	leaves := []leaf{
-		text("name", &r.Name, checkRepoName),
-		text("url", &r.URL, checkURL),
-		text("branch", &r.Branch, checkBranch),
-		text("auth.token_file", &r.Auth.TokenFile, checkPath),
-		text("auth.username", &r.Auth.Username, notEmpty),
-		text("auth.password_file", &r.Auth.PasswordFile, checkPath),
-		text("auth.ssh_key_file", &r.Auth.SSHKeyFile, checkPath),
-		text("auth.known_hosts_file", &r.Auth.KnownHostsFile, checkPath),
-		text("rewind", &r.Rewind, oneOf([]string{"follow", "refuse"})),
-		text("verify.mode", &r.Verify, oneOf([]string{"off"}, "warn", "enforce")),
+	urls := func() []string { return append([]string{r.URL}, r.Mirrors...) }
+	addURL := func(s string) {
+		if r.URL == "" {
+			r.URL = s
+		} else {
+			r.Mirrors = append(r.Mirrors, s)
+		}
 	}
-	for i := range leaves {
-		leaves[i].many = leaves[i].key == "url" || leaves[i].key == "auth.ssh_key_file"
+	return []leaf{
+		text("name", &r.Name, checkRepoName).takes("the name of a folder").like("ops").
+			means("The folder below gitrepo/; without it, the last part of the first URL."),
+		many("url", oneOrAll, checkURL, addURL, urls).takes("a URL or a list").like("https://git.example.org/ops.git").
+			means("https://, http://, ssh:// or git://host/path, user@host:path, file:///path or an absolute path. A list names mirrors: the next one is tried when one fails."),
+		text("branch", &r.Branch, checkBranch).takes("the name of a branch").like("main").
+			means(`Without it, the remote's HEAD. Fields of nodeinfo are filled in: "{deployment}".`),
+		secretFile("auth.token_file", &r.Auth.TokenFile).like("/etc/addagent/git-token").
+			means("For https: a token. The file is read anew when it changes; env:ADD_SECRET_NAME takes it from that variable of the agent's environment."),
+		text("auth.username", &r.Auth.Username, notEmpty).like("bot").
+			means("For https: the name that goes with password_file, or that command is asked for."),
+		secretFile("auth.password_file", &r.Auth.PasswordFile).like("/etc/addagent/git-password").
+			means("For https: a password, in a file or in the environment as with token_file."),
+		many("auth.command", listOnly, checkArgument, adder(&r.Auth.Command), func() []string { return maskedArguments(r.Auth.Command) }).takes("a list: program and arguments").like("[/usr/local/bin/git-credential-vault, --role, node]").
+			means("For https: a program that speaks git's credential-helper protocol (git help credentials). It is called with get appended, and asked again when the server refuses what it said."),
+		texts("auth.ssh_key_file", oneOrAll, checkPath, &r.Auth.SSHKeyFiles).takes("a path or a list").like("/etc/addagent/git-key").
+			means("For ssh: the private key; several are tried in order."),
+		pathText("auth.known_hosts_file", &r.Auth.KnownHostsFile).like("/etc/addagent/known_hosts").
+			means("For ssh: the servers' keys, as ssh-keyscan writes them. An unknown or a changed key is refused."),
+		word("rewind", &r.Rewind, []string{"follow", "refuse"}).means("What a rewritten or moved-back branch means: follow (and say so) or refuse."),
+		word("verify.mode", &r.Verify, []string{"off"}, "warn", "enforce").means(`Signatures: only "off" in this version.`),
 	}
-	return leaves
 }
 
 func known(leaves []leaf) []string {
@@ -90,170 +139,16 @@ func known(leaves []leaf) []string {
 	return keys
 }
 
-func text(key string, into *string, check func(string) string) leaf {
-	return leaf{
-		key: key, kind: textual,
-		apply: func(s string) string {
-			if problem := check(s); problem != "" {
-				return problem
-			}
-			*into = s
-			return ""
-		},
-		show: func() string { return quoted(*into) },
+func find(leaves []leaf, key string) (leaf, bool) {
+	i := slices.IndexFunc(leaves, func(l leaf) bool { return l.key == key })
+	if i < 0 {
+		return leaf{}, false
 	}
+	return leaves[i], true
 }
 
-func truth(key string, into *bool) leaf {
-	return leaf{
-		key: key, kind: boolean,
-		apply: func(s string) string {
-			switch strings.ToLower(s) {
-			case "true":
-				*into = true
-			case "false":
-				*into = false
-			default:
-				return "must be true or false"
-			}
-			return ""
-		},
-		show: func() string { return strconv.FormatBool(*into) },
-	}
-}
+func (l leaf) means(doc string) leaf { l.doc = doc; return l }
 
-func number(key string, into *int, least int) leaf {
-	return leaf{
-		key: key, kind: numeric,
-		apply: func(s string) string {
-			n, err := strconv.Atoi(s)
-			switch {
-			case err != nil:
-				return "must be a whole number, such as " + strconv.Itoa(*into)
-			case n < least:
-				return fmt.Sprintf("%d is too small: must be at least %d", n, least)
-			case n > 1_000_000:
-				return fmt.Sprintf("%d is too large: must be at most 1000000", n)
-			}
-			*into = n
-			return ""
-		},
-		show: func() string { return strconv.Itoa(*into) },
-	}
-}
+func (l leaf) takes(what string) leaf { l.is = what; return l }
 
-// longest bounds durations, so that adding some to a time never overflows.
-const longest = 10 * 365 * 24 * time.Hour
-
-func duration(key string, into *time.Duration, least time.Duration) leaf {
-	return leaf{
-		key: key, kind: timed,
-		apply: func(s string) string {
-			d, problem := parseDuration(s)
-			switch {
-			case problem != "":
-				return problem
-			case d < 0:
-				return "must not be negative"
-			case d < least:
-				return "must be longer than 0s"
-			case d > longest:
-				return "is longer than ten years"
-			}
-			*into = d
-			return ""
-		},
-		show: func() string { return showDuration(*into) },
-	}
-}
-
-// parseDuration is time.ParseDuration with a better answer to what people write instead.
-func parseDuration(s string) (time.Duration, string) {
-	d, err := time.ParseDuration(s)
-	if err == nil {
-		return d, ""
-	}
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		return 0, fmt.Sprintf("%s has no unit: use %ss", s, s)
-	}
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 10_000 {
-			return 0, fmt.Sprintf("%s: days are not understood: use %dh", s, 24*n)
-		}
-	}
-	return 0, fmt.Sprintf("%s is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m", shown(s))
-}
-
-// showDuration drops the zero parts that time.Duration writes: 1h, not 1h0m0s.
-func showDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-// oneOf takes the given words; later ones are known, but not in this version.
-func oneOf(now []string, later ...string) func(string) string {
-	return func(s string) string {
-		switch {
-		case slices.Contains(now, s):
-			return ""
-		case slices.Contains(later, s):
-			return fmt.Sprintf("%q is not in this version: only %s is", s, alternatives(now))
-		}
-		return fmt.Sprintf("%s is not understood: must be %s", shown(s), alternatives(now))
-	}
-}
-
-func alternatives(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = strconv.Quote(w)
-	}
-	if len(quoted) < 2 {
-		return strings.Join(quoted, "")
-	}
-	return strings.Join(quoted[:len(quoted)-1], ", ") + " or " + quoted[len(quoted)-1]
-}
-
-func notEmpty(s string) string {
-	if strings.TrimSpace(s) == "" {
-		return "is empty: write a value, or remove the key"
-	}
-	return ""
-}
-
-// shown quotes a value for a message, shortened.
-func shown(s string) string {
-	if len(s) > 40 {
-		s = s[:37] + "..."
-	}
-	return strconv.Quote(s)
-}
-
-// quoted shows a text as one would write it in the file: plain where that is the same.
-func quoted(s string) string {
-	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-@:+~", r))
-	})
-	if plain && !slices.Contains([]string{"true", "false", "null", "off", "on", "~"}, s) {
-		return s
-	}
-	return strconv.Quote(s)
-}
-
-// masked hides the value of a variable whose name says that it is a secret. Secrets belong into files, but people will
-// put them here too, and what check prints ends up in tickets.
-func masked(name, value string) string {
-	name = strings.ToLower(name)
-	for _, word := range []string{"key", "secret", "token", "pass"} {
-		if strings.Contains(name, word) {
-			return "********"
-		}
-	}
-	return quoted(value)
-}
+func (l leaf) like(example string) leaf { l.example = example; return l }

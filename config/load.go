@@ -1,97 +1,110 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
-
-	"github.com/addagent/addagent/internal/files"
 )
 
-// sizeLimit is far above any config: 2,000 repositories take 110 KB.
-const sizeLimit = 256 << 10
-
-// Load reads the config file at path. The error is of type Problems and holds all that is wrong, sorted by line. The
-// Config is returned in any case, with the values that are good, so that a person can be shown both.
+// Load reads the config file at path, and then addagent.d/*.yaml beside it in the order of their names: there lists are
+// appended, maps merged by name, and a single value that comes later wins. The error is of type Problems and holds all
+// that is wrong, by file and line. The Config is returned in any case, with the values that are good, so that a person
+// can be shown both.
 func Load(path string, o Options) (*Config, error) {
-	l := &loader{file: path, c: Default(o), at: map[string]*token.Position{}}
-	data, err := files.ReadSmall(path, sizeLimit)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && o.Optional:
-	case errors.Is(err, fs.ErrNotExist):
-		l.say(nil, "", "no such file: write one, or name another with --config")
-	case err != nil:
-		l.say(nil, "", "cannot be read: "+cause(err))
-	default:
-		l.document(data)
-	}
-	if more, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "addagent.d", "*.yaml")); len(more) > 0 {
-		l.problems = append(l.problems, Problem{File: more[0], Text: "addagent.d is not in this version: move its keys into " + path})
-	}
-	l.finish(o)
-	if len(l.problems) > 0 {
-		return l.c, l.problems.sorted()
-	}
-	return l.c, nil
+	l := newLoader(path, o)
+	return l.load(l.gather(path, o.Optional))
 }
 
-// cause drops the path from a file error; the problem names it already.
-func cause(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
+// place is where something stands; line 0 is the file as a whole.
+type place struct {
+	file         string
+	line, column int
 }
 
 // loader collects problems while it fills the config.
 type loader struct {
-	file     string
+	o        Options
+	path     string
+	file     string // being read
+	order    []string
+	kept     string // "" or " (kept DATE)", behind the names of files that are read as they were then
 	c        *Config
 	problems Problems
-	at       map[string]*token.Position // by key, where its value stands in the file
+	at       map[string]place // by key, where its value stands; "KEY[1]" is the second of a list
+	names    map[string]place // of repositories
 }
 
-// say adds a problem; at nil is the file as a whole.
-func (l *loader) say(at *token.Position, key, text string) {
-	p := Problem{File: l.file, Key: key, Text: text}
-	if at != nil {
-		p.Line, p.Column = at.Line, at.Column
+func newLoader(path string, o Options) *loader {
+	l := &loader{o: o, path: path, file: path, c: Default(o), at: map[string]place{}, names: map[string]place{}}
+	l.c.path = path
+	return l
+}
+
+// load fills the config from the text of all its files.
+func (l *loader) load(all []source) (*Config, error) {
+	for _, s := range all {
+		l.file = inPlace(l.path, s.Name)
+		l.document([]byte(s.Text))
 	}
-	l.problems = append(l.problems, p)
+	l.file = l.path
+	l.finish()
+	l.c.sources = all
+	l.c.broken = len(l.problems) > 0
+	if l.c.broken {
+		return l.c, l.inOrder()
+	}
+	return l.c, nil
+}
+
+func (l *loader) place(p *token.Position) place { return place{l.file, p.Line, p.Column} }
+
+func (l *loader) problem(at place, key, text string) Problem {
+	if at.file == "" {
+		at.file = l.file
+	}
+	return Problem{File: at.file + l.kept, Line: at.line, Column: at.column, Key: key, Text: text}
+}
+
+// say adds a problem; the zero place is the file as a whole.
+func (l *loader) say(at place, key, text string) {
+	l.problems = append(l.problems, l.problem(at, key, text))
+}
+
+func (l *loader) note(at place, key, text string) {
+	l.c.Notes = append(l.c.Notes, l.problem(at, key, text))
+}
+
+// miss adds a problem that does not lie in the config but in what it names: a file that is not there. Of the last good
+// config it is only worth a note, because an agent must come up that could work yesterday.
+func (l *loader) miss(at place, key, text string) {
+	if l.kept != "" {
+		l.note(at, key, text)
+		return
+	}
+	l.say(at, key, text)
 }
 
 func (l *loader) document(data []byte) {
-	body, problems := parse(l.file, data)
+	body, problems := parse(l.file+l.kept, data)
 	l.problems = append(l.problems, problems...)
 	if body == nil {
 		return
 	}
-	l.section(body, body.GetToken().Position, keys{
-		leaves: l.c.leaves(),
-		lists:  map[string]func(*token.Position, ast.Node){"repos": l.repos, "work.env": l.env},
-		later:  laterKeys(),
-	}, "", "")
+	l.section(body, l.place(body.GetToken().Position), keys{leaves: l.c.leaves(), later: laterKeys()}, "", "")
 }
 
 // keys are all that may stand in a map and in the maps below it, by dotted name.
 type keys struct {
 	leaves []leaf
-	lists  map[string]func(at *token.Position, n ast.Node)
 	later  []string
 }
 
-func (k keys) names() []string {
-	return append(append(known(k.leaves), slices.Sorted(maps.Keys(k.lists))...), k.later...)
-}
+func (k keys) names() []string { return append(known(k.leaves), k.later...) }
 
 // below lists what may stand directly in the map of that dotted name, "" being the whole.
 func (k keys) below(section string) []string {
@@ -113,7 +126,7 @@ func (k keys) below(section string) []string {
 }
 
 // section reads one map: prefix is what stands before its names in messages, name its dotted name within k.
-func (l *loader) section(n ast.Node, at *token.Position, k keys, prefix, name string) {
+func (l *loader) section(n ast.Node, at place, k keys, prefix, name string) {
 	if _, ok := n.(*ast.NullNode); ok {
 		return // a section whose keys are all commented out
 	}
@@ -124,7 +137,7 @@ func (l *loader) section(n ast.Node, at *token.Position, k keys, prefix, name st
 	}
 	first := map[string]int{}
 	for i := m.MapRange(); i.Next(); {
-		key, at := i.Key().GetToken().Value, i.Key().GetToken().Position
+		key, at := i.Key().GetToken().Value, l.place(i.Key().GetToken().Position)
 		full := key
 		if name != "" {
 			full = name + "." + key
@@ -133,26 +146,26 @@ func (l *loader) section(n ast.Node, at *token.Position, k keys, prefix, name st
 			l.say(at, prefix+full, fmt.Sprintf("is set twice, first in line %d: keep one", line))
 			continue
 		}
-		first[key] = at.Line
+		first[key] = at.line
 		l.key(i, at, k, prefix, full, k.below(name))
 	}
 }
 
-func (l *loader) key(i *ast.MapNodeIter, at *token.Position, k keys, prefix, full string, siblings []string) {
+func (l *loader) key(i *ast.MapNodeIter, at place, k keys, prefix, full string, siblings []string) {
 	if i.Key().IsMergeKey() {
 		l.say(at, prefix+full, noAnchors)
 		return
 	}
 	if slices.Contains(k.later, full) {
-		l.say(at, prefix+full, "not in this version")
+		l.say(at, prefix+full, "is not in this version: remove it")
 		return
 	}
-	if list, ok := k.lists[full]; ok {
-		list(at, i.Value())
-		return
-	}
-	if n := slices.IndexFunc(k.leaves, func(f leaf) bool { return f.key == full }); n >= 0 {
-		l.leaf(k.leaves[n], prefix, at, i.Value())
+	if f, ok := find(k.leaves, full); ok {
+		if f.read != nil {
+			f.read(l, at, i.Value())
+			return
+		}
+		l.leaf(f, prefix, at, i.Value())
 		return
 	}
 	if len(k.below(full)) > 0 {
@@ -160,17 +173,30 @@ func (l *loader) key(i *ast.MapNodeIter, at *token.Position, k keys, prefix, ful
 		return
 	}
 	dot := strings.LastIndexByte(full, '.')
-	now := keys{leaves: k.leaves, lists: k.lists}.below(full[:max(0, dot)])
+	now := keys{leaves: k.leaves}.below(full[:max(0, dot)])
 	l.say(at, prefix+full, unknownKey(full[dot+1:], siblings, now, k.names()))
 }
 
-func (l *loader) leaf(f leaf, prefix string, at *token.Position, n ast.Node) {
-	value, problem := scalar(f.kind, n)
-	if _, list := n.(*ast.SequenceNode); list && f.many {
-		problem = "a list is not in this version: give one value"
+func (l *loader) leaf(f leaf, prefix string, at place, n ast.Node) {
+	seq, isList := n.(*ast.SequenceNode)
+	if isList && f.list != single {
+		for i, entry := range seq.Values {
+			l.value(f, prefix, l.place(position(entry)), entry, i)
+		}
+		return
 	}
+	if f.list == listOnly && n.Type() != ast.NullType {
+		l.say(at, prefix+f.key, mustBe("a list, such as "+f.example, n))
+		return
+	}
+	l.value(f, prefix, at, n, 0)
+}
+
+// value reads the value of a key, or the one with that index of its list.
+func (l *loader) value(f leaf, prefix string, at place, n ast.Node, index int) {
+	value, problem := scalar(f.kind, n)
 	if _, ok := n.(ast.ScalarNode); ok && n.Type() != ast.NullType {
-		at = n.GetToken().Position
+		at = l.place(n.GetToken().Position)
 	}
 	if problem == "" {
 		problem = f.apply(value)
@@ -179,18 +205,29 @@ func (l *loader) leaf(f leaf, prefix string, at *token.Position, n ast.Node) {
 		l.say(at, prefix+f.key, problem)
 		return
 	}
-	l.set(prefix+f.key, at)
+	l.set(prefix+f.key, at, f.list != single, index)
 }
 
-// set notes where a key has its value from.
-func (l *loader) set(key string, at *token.Position) {
-	l.at[key] = at
-	l.c.from[key] = fmt.Sprintf("%s:%d", l.file, at.Line)
+// set notes where a key, or an entry of its list, has its value from.
+func (l *loader) set(key string, at place, list bool, index int) {
+	from := fmt.Sprintf("%s:%d%s", at.file, at.line, l.kept)
+	if before := l.c.from[key]; list && before != "" {
+		if !slices.Contains(strings.Split(before, ", "), from) {
+			from = before + ", " + from
+		} else {
+			from = before
+		}
+	}
+	l.c.from[key] = from
+	if index == 0 {
+		l.at[key] = at
+	}
+	l.at[fmt.Sprintf("%s[%d]", key, index)] = at
 }
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (l *loader) env(at *token.Position, n ast.Node) {
+func (l *loader) env(at place, n ast.Node) {
 	if _, ok := n.(*ast.NullNode); ok {
 		return
 	}
@@ -199,33 +236,36 @@ func (l *loader) env(at *token.Position, n ast.Node) {
 		l.say(at, "work.env", mustBe("a map of names and values", n))
 		return
 	}
-	env := map[string]string{}
+	if l.c.Work.Env == nil {
+		l.c.Work.Env = map[string]string{}
+	}
+	here := map[string]bool{}
 	for i := m.MapRange(); i.Next(); {
-		name, at := i.Key().GetToken().Value, i.Key().GetToken().Position
+		name, at := i.Key().GetToken().Value, l.place(i.Key().GetToken().Position)
 		key := "work.env." + name
 		value, problem := scalar(textual, i.Value())
-		switch _, twice := env[name]; {
-		case twice:
+		switch {
+		case here[name]:
 			problem = "is set twice: keep one"
 		case !envName.MatchString(name):
 			problem = "is no name of a variable: use letters, digits and _"
 		case strings.HasPrefix(name, "ADD_"):
-			problem = "names that begin with ADD_ are set by the agent"
+			problem = "names that begin with ADD_ are set by the agent: choose another"
 		case problem == "" && strings.Contains(value, "\x00"):
-			problem = "holds a NUL character"
+			problem = "holds a NUL character: remove it"
 		}
 		if problem != "" {
 			l.say(at, key, problem)
 			continue
 		}
-		env[name] = value
-		l.set(key, at)
+		here[name] = true
+		l.c.Work.Env[name] = value
+		l.set(key, at, false, 0)
 	}
-	l.c.Work.Env = env
-	l.c.envKeys = slices.Sorted(maps.Keys(env))
+	l.c.envKeys = slices.Sorted(maps.Keys(l.c.Work.Env))
 }
 
-func (l *loader) repos(at *token.Position, n ast.Node) {
+func (l *loader) repos(at place, n ast.Node) {
 	if _, ok := n.(*ast.NullNode); ok {
 		return
 	}
@@ -234,20 +274,19 @@ func (l *loader) repos(at *token.Position, n ast.Node) {
 		l.say(at, "repos", mustBe("a list of repositories, each beginning with a dash", n))
 		return
 	}
-	lines := map[string]int{}
-	for i, entry := range list.Values {
+	for _, entry := range list.Values {
 		r := newRepo()
-		prefix, start := repoKey(i), position(entry)
+		prefix, start := repoKey(len(l.c.Repos)), l.place(position(entry))
 		l.section(entry, start, keys{leaves: r.leaves(), later: laterRepoKeys()}, prefix, "")
 		if _, ok := entry.(ast.MapNode); ok || entry.Type() == ast.NullType {
-			l.repo(r, prefix, start, lines)
+			l.repo(r, prefix, start)
 		}
 		l.c.Repos = append(l.c.Repos, *r)
 	}
 }
 
 // repo checks what only shows when all keys of a repository are read.
-func (l *loader) repo(r *Repo, prefix string, start *token.Position, lines map[string]int) {
+func (l *loader) repo(r *Repo, prefix string, start place) {
 	if r.URL == "" && !l.complains(prefix+"url") {
 		l.say(start, prefix+"url", "is missing: a repository needs one")
 	}
@@ -261,10 +300,14 @@ func (l *loader) repo(r *Repo, prefix string, start *token.Position, lines map[s
 			l.say(at, prefix+"name", "is missing, and the URL gives none: write the name of its folder")
 		}
 	}
-	if line, twice := lines[r.Name]; twice && r.Name != "" {
-		l.say(at, prefix+"name", fmt.Sprintf("%s is the name of the repository in line %d too: each needs a folder of its own", r.Name, line))
+	if first, twice := l.names[r.Name]; twice && r.Name != "" {
+		where := fmt.Sprintf("in line %d", first.line)
+		if first.file != at.file {
+			where = fmt.Sprintf("at %s:%d%s", first.file, first.line, l.kept)
+		}
+		l.say(at, prefix+"name", fmt.Sprintf("%s is the name of the repository %s too: each needs a folder of its own", r.Name, where))
 	} else if r.Name != "" {
-		lines[r.Name] = at.Line
+		l.names[r.Name] = at
 	}
 	l.auth(r, prefix)
 }
@@ -275,23 +318,24 @@ func (l *loader) complains(key string) bool {
 }
 
 // finish checks what concerns more than one key, or needs help from outside.
-func (l *loader) finish(o Options) {
+func (l *loader) finish() {
 	c := l.c
-	if at := l.at["beat.schedule"]; at != nil && o.Schedule != nil {
-		if err := o.Schedule(c.Beat.Schedule); err != nil {
+	if at, ok := l.at["beat.schedule"]; ok && l.o.Schedule != nil {
+		if err := l.o.Schedule(c.Beat.Schedule); err != nil {
 			l.say(at, "beat.schedule", err.Error())
 		}
 	}
 	if c.Work.RetryMax < c.Work.RetryFirst {
 		key := "work.retry_max"
-		if l.at[key] == nil {
+		if _, ok := l.at[key]; !ok {
 			key = "work.retry_first"
 		}
 		l.say(l.at[key], key, fmt.Sprintf("retry_max (%s) must not be shorter than retry_first (%s)",
 			showDuration(c.Work.RetryMax), showDuration(c.Work.RetryFirst)))
 	}
 	if c.Home == "" && !l.complains("home") {
-		l.say(nil, "home", "HOME is not set: set it, or home in this file")
+		l.say(place{}, "home", "HOME is not set: set it, or home in this file")
 	}
+	l.network()
 	c.settleRunDir()
 }

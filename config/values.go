@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -218,3 +219,103 @@ func FillBranch(branch string, fields map[string]string) (string, error) {
 	}
 	return filled, nil
 }
+
+var secretName = regexp.MustCompile(`^ADD_SECRET_[A-Za-z0-9_]+$`)
+
+// checkSecretFile takes a path, or the name of a variable.
+func checkSecretFile(s string) string {
+	name, inEnv := strings.CutPrefix(s, SecretInEnv)
+	switch {
+	case !inEnv:
+		return checkPath(s)
+	case !secretName.MatchString(name):
+		// Not quoted: somebody may have written the secret here.
+		return "after env: comes the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT"
+	}
+	return ""
+}
+
+// checkArgument takes what can be handed to a program.
+func checkArgument(s string) string {
+	if odd(s) {
+		return "holds a control character: remove it"
+	}
+	return ""
+}
+
+// maskedArguments hides what is given to a key with such a name. Nothing else is known of other people's arguments.
+func maskedArguments(all []string) []string {
+	shown := make([]string, len(all))
+	for i, s := range all {
+		if name, value, ok := strings.Cut(s, "="); ok && i > 0 {
+			s = name + "=" + masked(name, value)
+		}
+		shown[i] = s
+	}
+	return shown
+}
+
+const proxyForms = "use http://, https:// or socks5://host:port"
+
+// checkProxy never quotes the URL, which may hold a password.
+func checkProxy(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return "is empty: " + proxyForms + ", or remove the key"
+	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
+		return "holds a space or a control character: remove it"
+	case err != nil || !strings.Contains(s, "://"):
+		return "is no URL: " + proxyForms
+	case !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme):
+		return "is of a kind that is not understood: " + proxyForms
+	case u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
+		return "names no host: " + proxyForms
+	case !validPort(u.Port()):
+		return "the port must be between 1 and 65535"
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "must end after the port"
+	}
+	return ""
+}
+
+// withoutPassword masks the password in a URL.
+func withoutPassword(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.User == nil {
+		return s
+	}
+	if _, ok := u.User.Password(); !ok {
+		return s
+	}
+	before, after := u.Scheme+"://", s[strings.LastIndexByte(s, '@'):]
+	return before + u.User.Username() + ":********" + after
+}
+
+// checkNoProxy takes a host, .domain, address or network, with or without a port, or * for all.
+func checkNoProxy(s string) string {
+	const forms = "write a host, .domain, address or network, such as 10.0.0.0/8"
+	host := s
+	if h, port, err := net.SplitHostPort(s); err == nil {
+		if host = h; port == "" || !validPort(port) {
+			return "the port must be between 1 and 65535"
+		}
+	}
+	if s == "*" || net.ParseIP(strings.Trim(host, "[]")) != nil {
+		return ""
+	}
+	if _, _, err := net.ParseCIDR(s); err == nil {
+		return ""
+	}
+	switch {
+	case s == "":
+		return "is empty: " + forms
+	case strings.ContainsAny(s, ", "):
+		return shown(s) + " holds a comma or a space: write each as an entry of its own"
+	case !domain.MatchString(host):
+		return shown(s) + " is not understood: " + forms
+	}
+	return ""
+}
+
+var domain = regexp.MustCompile(`^(\*?\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)

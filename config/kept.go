@@ -1,0 +1,127 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// kept is the last good config, as it lies in the folder that Keep is given: what was read, word for word, so that it
+// is judged again by whoever loads it.
+type kept struct {
+	Config  string    `json:"config"` // absolute path of the config file
+	Kept    time.Time `json:"kept"`
+	Sources []source  `json:"files"`
+}
+
+// keptLimit is for the file of kept: JSON needs at most six bytes for one.
+const keptLimit = 6*wholeLimit + 64<<10
+
+// keptFile is where the last good config of that path lies: several agents may share a folder.
+func keptFile(dir, path string) (file, absolute string, err error) {
+	absolute, err = filepath.Abs(path)
+	if err != nil {
+		return "", "", err
+	}
+	return filepath.Join(dir, fmt.Sprintf("config-%.8x.json", sha256.Sum256([]byte(absolute)))), absolute, nil
+}
+
+// Keep keeps the files that c was loaded from in dir as the last good ones: whole or not at all, readable by nobody else,
+// and only when they differ from those that lie there. Flags are not kept. A config without any file leaves none to come
+// back to. One that has problems is refused.
+func (c *Config) Keep(dir string) error {
+	if c.path == "" {
+		return nil // nothing was loaded
+	}
+	if c.broken {
+		return fmt.Errorf("keep the config: %s has problems", c.path)
+	}
+	file, absolute, err := keptFile(dir, c.path)
+	if err != nil {
+		return fmt.Errorf("keep the config: %w", err)
+	}
+	if len(c.sources) == 0 {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("keep the config: %w", err)
+		}
+		return nil
+	}
+	if old, err := readKept(file, absolute); err == nil && slices.Equal(old.Sources, c.sources) {
+		return nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources}); err != nil {
+		return fmt.Errorf("keep the config: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("keep the config: %w", err)
+	}
+	// An existing file keeps its mode, and work.env may hold what is nobody's business.
+	if err := os.Chmod(file, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("keep the config: %w", err)
+	}
+	if err := files.Write(file, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("keep the config: %w", err)
+	}
+	return nil
+}
+
+// LoadKept loads what Keep kept in dir for the config file at path, and says when that was. What the config names, such
+// as a file of credentials, may be gone: that is a note. The error is of type Problems when this version does not
+// understand what was kept, and wraps fs.ErrNotExist when nothing is: a corrupt file is set aside as *.corrupt.
+func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
+	file, absolute, err := keptFile(dir, path)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
+	}
+	k, err := readKept(file, absolute)
+	if errors.Is(err, errCorrupt) {
+		aside, failed := files.SetAside(file, "corrupt")
+		if failed != nil {
+			return nil, time.Time{}, fmt.Errorf("last good config: %w; %w", err, failed)
+		}
+		return nil, time.Time{}, fmt.Errorf("last good config: %w: set aside as %s: %w", err, aside, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
+	}
+	l := newLoader(path, o)
+	l.kept = " (kept " + k.Kept.Format(time.RFC3339) + ")"
+	for _, s := range k.Sources {
+		l.order = append(l.order, inPlace(path, s.Name)+l.kept)
+	}
+	c, err := l.load(k.Sources)
+	return c, k.Kept, err
+}
+
+var errCorrupt = errors.New("is no config that was kept")
+
+func readKept(file, absolute string) (kept, error) {
+	data, err := files.ReadSmall(file, keptLimit)
+	if errors.Is(err, files.ErrTooLarge) {
+		return kept{}, fmt.Errorf("%s %w: %w", file, errCorrupt, err)
+	}
+	if err != nil {
+		return kept{}, err
+	}
+	var k kept
+	if err := json.Unmarshal(data, &k); err != nil {
+		return kept{}, fmt.Errorf("%s %w: %w", file, errCorrupt, err)
+	}
+	if k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
+		return kept{}, fmt.Errorf("%s %w", file, errCorrupt)
+	}
+	return k, nil
+}

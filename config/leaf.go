@@ -1,0 +1,228 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// text is a key with one text.
+func text(key string, into *string, check func(string) string) leaf {
+	return one(key, into, check, func(s string) string { return s })
+}
+
+// one is a text that is shown as mask makes it.
+func one(key string, into *string, check, mask func(string) string) leaf {
+	return leaf{
+		key: key, kind: textual,
+		apply: func(s string) string {
+			if problem := check(s); problem != "" {
+				return problem
+			}
+			*into = s
+			return ""
+		},
+		show: func() string { return quoted(mask(*into)) },
+	}
+}
+
+func pathText(key string, into *string) leaf { return text(key, into, checkPath).takes("a path") }
+
+func secretFile(key string, into *string) leaf {
+	return text(key, into, checkSecretFile).takes("a path, or env:ADD_SECRET_NAME")
+}
+
+// word is one of those that are there now; later ones are known, but not in this version.
+func word(key string, into *string, now []string, later ...string) leaf {
+	return text(key, into, oneOf(now, later...)).takes(alternatives(now))
+}
+
+// texts is a list of texts.
+func texts(key string, list listing, check func(string) string, into *[]string) leaf {
+	return many(key, list, check, adder(into), func() []string { return *into }).takes("a list")
+}
+
+// many is a list of texts: add takes one more, all gives those to show.
+func many(key string, list listing, check func(string) string, add func(string), all func() []string) leaf {
+	return leaf{
+		key: key, kind: textual, list: list,
+		apply: func(s string) string {
+			problem := check(s)
+			if problem == "" {
+				add(s)
+			}
+			return problem
+		},
+		show: func() string { return showList(list, all()) },
+	}
+}
+
+func adder(into *[]string) func(string) { return func(s string) { *into = append(*into, s) } }
+
+// showList writes one value plainly where that may stand for a list.
+func showList(list listing, all []string) string {
+	if list == oneOrAll && len(all) < 2 {
+		return quoted(strings.Join(all, ""))
+	}
+	shown := make([]string, len(all))
+	for i, s := range all {
+		shown[i] = quoted(s)
+	}
+	return "[" + strings.Join(shown, ", ") + "]"
+}
+
+func truth(key string, into *bool) leaf {
+	return leaf{
+		key: key, kind: boolean,
+		apply: func(s string) string {
+			switch strings.ToLower(s) {
+			case "true":
+				*into = true
+			case "false":
+				*into = false
+			default:
+				return "must be true or false"
+			}
+			return ""
+		},
+		show: func() string { return strconv.FormatBool(*into) },
+	}
+}
+
+func number(key string, into *int, least int) leaf {
+	return leaf{
+		key: key, kind: numeric,
+		apply: func(s string) string {
+			n, err := strconv.Atoi(s)
+			switch {
+			case err != nil:
+				return "must be a whole number, such as " + strconv.Itoa(*into)
+			case n < least:
+				return fmt.Sprintf("%d is too small: must be at least %d", n, least)
+			case n > 1_000_000:
+				return fmt.Sprintf("%d is too large: must be at most 1000000", n)
+			}
+			*into = n
+			return ""
+		},
+		show: func() string { return strconv.Itoa(*into) },
+	}
+}
+
+// longest bounds durations, so that adding some to a time never overflows.
+const longest = 10 * 365 * 24 * time.Hour
+
+func duration(key string, into *time.Duration, least time.Duration) leaf {
+	return leaf{
+		key: key, kind: timed,
+		apply: func(s string) string {
+			d, problem := parseDuration(s)
+			switch {
+			case problem != "":
+				return problem
+			case d < 0:
+				return "must not be negative"
+			case d < least:
+				return "must be longer than 0s"
+			case d > longest:
+				return "is longer than ten years"
+			}
+			*into = d
+			return ""
+		},
+		show: func() string { return showDuration(*into) },
+	}
+}
+
+// parseDuration is time.ParseDuration with a better answer to what people write instead.
+func parseDuration(s string) (time.Duration, string) {
+	d, err := time.ParseDuration(s)
+	if err == nil {
+		return d, ""
+	}
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		return 0, fmt.Sprintf("%s has no unit: use %ss", s, s)
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 10_000 {
+			return 0, fmt.Sprintf("%s: days are not understood: use %dh", s, 24*n)
+		}
+	}
+	return 0, fmt.Sprintf("%s is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m", shown(s))
+}
+
+// showDuration drops the zero parts that time.Duration writes: 1h, not 1h0m0s.
+func showDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// oneOf takes the given words; later ones are known, but not in this version.
+func oneOf(now []string, later ...string) func(string) string {
+	return func(s string) string {
+		switch {
+		case slices.Contains(now, s):
+			return ""
+		case slices.Contains(later, s):
+			return fmt.Sprintf("%q is not in this version: only %s is", s, alternatives(now))
+		}
+		return fmt.Sprintf("%s is not understood: must be %s", shown(s), alternatives(now))
+	}
+}
+
+func alternatives(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = strconv.Quote(w)
+	}
+	if len(quoted) < 2 {
+		return strings.Join(quoted, "")
+	}
+	return strings.Join(quoted[:len(quoted)-1], ", ") + " or " + quoted[len(quoted)-1]
+}
+
+func notEmpty(s string) string {
+	if strings.TrimSpace(s) == "" {
+		return "is empty: write a value, or remove the key"
+	}
+	return ""
+}
+
+// shown quotes a value for a message, shortened.
+func shown(s string) string {
+	if len(s) > 40 {
+		s = s[:37] + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// quoted shows a text as one would write it in the file: plain where that is the same.
+func quoted(s string) string {
+	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-@:+~", r))
+	})
+	if plain && !slices.Contains([]string{"true", "false", "null", "off", "on", "~"}, s) {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// masked hides the value of a variable whose name says that it is a secret. Secrets belong into files, but people will
+// put them here too, and what check prints ends up in tickets.
+func masked(name, value string) string {
+	name = strings.ToLower(name)
+	for _, word := range []string{"key", "secret", "token", "pass"} {
+		if strings.Contains(name, word) {
+			return "********"
+		}
+	}
+	return quoted(value)
+}

@@ -1,0 +1,38 @@
+package config
+
+// KeyDoc is what there is to know of a key.
+type KeyDoc struct {
+	Key     string // "beat.spread"; below a repository "repos[].url"
+	Kind    string // what it takes: "a duration", "a path", "text or a list"
+	Default string // as one would write it; "" = none
+	Doc     string // what it is for, in full sentences
+	Example string // as one would write it: the default where there is one
+}
+
+// Keys lists all keys of this version in the order of the documentation.
+func Keys() []KeyDoc {
+	var all []KeyDoc
+	for _, l := range Default(Options{Root: true}).leaves() {
+		all = append(all, l.describe(""))
+		if l.key == "repos" {
+			for _, r := range newRepo().leaves() {
+				all = append(all, r.describe("repos[]."))
+			}
+		}
+	}
+	return all
+}
+
+func (l leaf) describe(prefix string) KeyDoc {
+	d := KeyDoc{Key: prefix + l.key, Kind: l.is, Default: l.show(), Doc: l.doc, Example: l.example}
+	if d.Kind == "" {
+		d.Kind = string(l.kind)
+	}
+	if d.Default == `""` {
+		d.Default = ""
+	}
+	if d.Example == "" {
+		d.Example = d.Default
+	}
+	return d
+}
