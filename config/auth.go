@@ -1,18 +1,14 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/addagent/addagent/internal/files"
 )
 
 // SecretInEnv begins a token_file or password_file that is no path: the rest is the name of a variable of the agent's own
@@ -175,55 +171,47 @@ func checkProgram(path string) string {
 	return ""
 }
 
-// network checks what the keys of that section name.
-func (l *loader) network() {
-	const proxy, ca, cert, key = "network.proxy", "network.ca_file", "network.client_cert_file", "network.client_key_file"
-	n := l.c.Network
-	if n.Proxy != withoutPassword(n.Proxy) {
-		at := l.at[proxy]
-		l.note(at, proxy, "holds a password, which everybody who can read this file can read: chmod go= "+at.file)
-	}
-	if n.CAFile != "" && l.fileThere(ca, ca, n.CAFile, false) {
-		if problem := checkCertificates(n.CAFile); problem != "" {
-			l.miss(l.at[ca], ca, n.CAFile+" "+problem)
-		}
-	}
-	usable := n.ClientCertFile != "" && l.fileThere(cert, cert, n.ClientCertFile, false)
-	usable = n.ClientKeyFile != "" && l.fileThere(key, key, n.ClientKeyFile, true) && usable
-	switch {
-	case n.ClientCertFile != "" && n.ClientKeyFile == "" && !l.complains(key):
-		l.say(l.at[cert], cert, "needs a client_key_file beside it")
-	case n.ClientKeyFile != "" && n.ClientCertFile == "" && !l.complains(cert):
-		l.say(l.at[key], key, "needs a client_cert_file beside it")
-	case usable:
-		if _, err := tls.LoadX509KeyPair(n.ClientCertFile, n.ClientKeyFile); err != nil {
-			l.miss(l.at[key], key, fmt.Sprintf("%s does not go with %s: %s", n.ClientKeyFile, n.ClientCertFile, strings.TrimPrefix(err.Error(), "tls: ")))
-		}
-	}
-}
+var secretName = regexp.MustCompile(`^ADD_SECRET_[A-Za-z0-9_]+$`)
 
-// checkCertificates says what is wrong with a file of certificates.
-func checkCertificates(path string) string {
-	data, err := files.ReadSmall(path, 4<<20) // the system's own bundle has 200 KB
-	if err != nil {
-		return "cannot be used: " + cause(err)
-	}
-	found := 0
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		found++
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Sprintf("cannot be used: its certificate number %d is broken (%s): copy the file again", found, strings.TrimPrefix(err.Error(), "x509: "))
-		}
-	}
-	if found == 0 {
-		return "holds no certificate: it must be in PEM form, with lines that say BEGIN CERTIFICATE"
+// checkSecretFile takes a path, or the name of a variable. It quotes nothing: somebody may have written the secret here.
+func checkSecretFile(s string) string {
+	name, inEnv := strings.CutPrefix(s, SecretInEnv)
+	switch {
+	case !inEnv:
+		return checkSecretPath(s)
+	case !secretName.MatchString(name):
+		return "after env: comes the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT"
 	}
 	return ""
+}
+
+// checkSecretPath is checkPath without quoting.
+func checkSecretPath(s string) string {
+	switch {
+	case strings.HasPrefix(s, SecretInEnv):
+		return "must be a path: only token_file and password_file may be in the environment"
+	case s != "" && !strings.HasPrefix(s, "~") && !strings.HasPrefix(s, "/"):
+		return "is no absolute path: write the secret into a file, and the path of that file here"
+	}
+	return checkPath(s)
+}
+
+// checkArgument takes what can be handed to a program.
+func checkArgument(s string) string {
+	if odd(s) {
+		return "holds a control character: remove it"
+	}
+	return ""
+}
+
+// maskedArguments hides what is given to a key with such a name. Nothing else is known of other people's arguments.
+func maskedArguments(all []string) []string {
+	shown := make([]string, len(all))
+	for i, s := range all {
+		if name, value, ok := strings.Cut(s, "="); ok && i > 0 {
+			s = name + "=" + masked(name, value)
+		}
+		shown[i] = s
+	}
+	return shown
 }

@@ -68,14 +68,14 @@ func (c *Config) leaves() []leaf {
 		truth("discover", &c.Discover).means("With repos: work the other clones in gitrepo/ too."),
 
 		one("network.proxy", &c.Network.Proxy, checkProxy, withoutPassword).takes("a URL").like("http://proxy.example.org:3128").
-			means("The proxy of https and http: http://, https:// or socks5://host:port. Without it, the usual variables of the environment count (https_proxy, http_proxy, no_proxy)."),
-		texts("network.no_proxy", listOnly, checkNoProxy, &c.Network.NoProxy).like("[localhost, .example.org, 10.0.0.0/8]").
-			means("What is asked without the proxy: hosts, .domains with all below them, addresses, networks; each may end in :port."),
+			means("The proxy of https and http: http://, https:// or socks5://host:port. Without it, the usual variables of the environment count (https_proxy, http_proxy, no_proxy). ssh, git and paths never go through it."),
+		texts("network.no_proxy", listOnly, checkNoProxy, &c.Network.NoProxy).like("[git.example.org, .internal, 10.0.0.0/8]").
+			means("What is asked without the proxy: a host with all below it, .domain with only what is below, an address, a network; each may end in :port. * is everything."),
 		pathText("network.ca_file", &c.Network.CAFile).like("/etc/addagent/ca.pem").
 			means("Certificates (PEM) of the authorities to trust besides those of the system."),
 		pathText("network.client_cert_file", &c.Network.ClientCertFile).like("/etc/addagent/client.pem").
 			means("The certificate (PEM) that this node shows to servers that ask for one; its chain may follow in the same file."),
-		pathText("network.client_key_file", &c.Network.ClientKeyFile).like("/etc/addagent/client.key").
+		text("network.client_key_file", &c.Network.ClientKeyFile, checkSecretPath).takes("a path").like("/etc/addagent/client.key").
 			means("The key (PEM) that belongs to client_cert_file."),
 
 		duration("work.timeout", &c.Work.Timeout, 1).means("A script that runs longer is told to end (TERM)."),
@@ -122,7 +122,7 @@ func (r *Repo) leaves() []leaf {
 			means("For https: a password, in a file or in the environment as with token_file."),
 		many("auth.command", listOnly, checkArgument, adder(&r.Auth.Command), func() []string { return maskedArguments(r.Auth.Command) }).takes("a list: program and arguments").like("[/usr/local/bin/git-credential-vault, --role, node]").
 			means("For https: a program that speaks git's credential-helper protocol (git help credentials). It is called with get appended, and asked again when the server refuses what it said."),
-		texts("auth.ssh_key_file", oneOrAll, checkPath, &r.Auth.SSHKeyFiles).takes("a path or a list").like("/etc/addagent/git-key").
+		texts("auth.ssh_key_file", oneOrAll, checkSecretPath, &r.Auth.SSHKeyFiles).takes("a path or a list").like("/etc/addagent/git-key").
 			means("For ssh: the private key; several are tried in order."),
 		pathText("auth.known_hosts_file", &r.Auth.KnownHostsFile).like("/etc/addagent/known_hosts").
 			means("For ssh: the servers' keys, as ssh-keyscan writes them. An unknown or a changed key is refused."),

@@ -211,12 +211,11 @@ func (l *loader) value(f leaf, prefix string, at place, n ast.Node, index int) {
 // set notes where a key, or an entry of its list, has its value from.
 func (l *loader) set(key string, at place, list bool, index int) {
 	from := fmt.Sprintf("%s:%d%s", at.file, at.line, l.kept)
-	if before := l.c.from[key]; list && before != "" {
-		if !slices.Contains(strings.Split(before, ", "), from) {
-			from = before + ", " + from
-		} else {
-			from = before
-		}
+	switch before := l.c.from[key]; {
+	case index > 0 && before != "":
+		from = before // a list begins where its first entry stands
+	case list && before != "":
+		from = before + ", " + from
 	}
 	l.c.from[key] = from
 	if index == 0 {
@@ -308,6 +307,11 @@ func (l *loader) repo(r *Repo, prefix string, start place) {
 		l.say(at, prefix+"name", fmt.Sprintf("%s is the name of the repository %s too: each needs a folder of its own", r.Name, where))
 	} else if r.Name != "" {
 		l.names[r.Name] = at
+	}
+	for i, url := range r.Mirrors {
+		if url == r.URL || slices.Contains(r.Mirrors[:i], url) {
+			l.say(l.at[fmt.Sprintf("%surl[%d]", prefix, i+1)], prefix+"url", "is in the list twice: keep one")
+		}
 	}
 	l.auth(r, prefix)
 }

@@ -133,7 +133,19 @@ func cause(err error) string {
 	if errors.As(err, &p) {
 		return p.Err.Error()
 	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
 	return err.Error()
+}
+
+// Files lists the files that c was loaded from, in the order in which they count.
+func (c *Config) Files() []string {
+	var all []string
+	for _, s := range c.sources {
+		all = append(all, inPlace(c.path, s.Name))
+	}
+	return all
 }
 
 // inOrder sorts problems by file in the order in which the files are read, then by line.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	yaml "github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -65,6 +66,9 @@ func unreadable(file string, data []byte) Problems {
 		}
 		if i := strings.IndexByte(line, 0); i >= 0 {
 			say(i+1, "a NUL character: this is no text file")
+		}
+		if !utf8.ValidString(line) {
+			say(1, "holds bytes that are no UTF-8: save the file as UTF-8")
 		}
 		if len(line)-len(rest) > 2*depthLimit || strings.Count(line, "- ") > depthLimit || strings.Count(line, "? ") > depthLimit {
 			say(1, "nested too deeply")

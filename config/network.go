@@ -1,0 +1,138 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// network checks what the keys of that section name.
+func (l *loader) network() {
+	const proxy, ca, cert, key = "network.proxy", "network.ca_file", "network.client_cert_file", "network.client_key_file"
+	n := l.c.Network
+	if n.Proxy != withoutPassword(n.Proxy) {
+		at := l.at[proxy]
+		l.note(at, proxy, "holds a password, which everybody who can read this file can read: chmod go= "+at.file)
+	}
+	if n.CAFile != "" && l.fileThere(ca, ca, n.CAFile, false) {
+		if problem := checkCertificates(n.CAFile); problem != "" {
+			l.miss(l.at[ca], ca, n.CAFile+" "+problem)
+		}
+	}
+	usable := n.ClientCertFile != "" && l.fileThere(cert, cert, n.ClientCertFile, false)
+	usable = n.ClientKeyFile != "" && l.fileThere(key, key, n.ClientKeyFile, true) && usable
+	switch {
+	case n.ClientCertFile != "" && n.ClientKeyFile == "" && !l.complains(key):
+		l.say(l.at[cert], cert, "needs a client_key_file beside it")
+	case n.ClientKeyFile != "" && n.ClientCertFile == "" && !l.complains(cert):
+		l.say(l.at[key], key, "needs a client_cert_file beside it")
+	case usable:
+		if _, err := tls.LoadX509KeyPair(n.ClientCertFile, n.ClientKeyFile); err != nil {
+			l.miss(l.at[key], key, fmt.Sprintf("%s does not go with %s: %s", n.ClientKeyFile, n.ClientCertFile, strings.TrimPrefix(err.Error(), "tls: ")))
+		}
+	}
+}
+
+// checkCertificates says what is wrong with a file of certificates.
+func checkCertificates(path string) string {
+	data, err := files.ReadSmall(path, 4<<20) // the system's own bundle has 200 KB
+	if err != nil {
+		return "cannot be used: " + cause(err)
+	}
+	found := 0
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		found++
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Sprintf("cannot be used: its certificate number %d is broken (%s): copy the file again", found, strings.TrimPrefix(err.Error(), "x509: "))
+		}
+	}
+	if found == 0 {
+		return "holds no certificate: it must be in PEM form, with lines that say BEGIN CERTIFICATE"
+	}
+	return ""
+}
+
+const proxyForms = "use http://, https:// or socks5://host:port"
+
+// checkProxy never quotes the URL, which may hold a password.
+func checkProxy(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return "is empty: " + proxyForms + ", or remove the key"
+	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
+		return "holds a space or a control character: remove it"
+	case err != nil || !strings.Contains(s, "://"):
+		return "is no URL: " + proxyForms
+	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
+		return "is of a kind that is not understood: " + proxyForms
+	case u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
+		return "names no host: " + proxyForms
+	case !validPort(u.Port()):
+		return "the port must be between 1 and 65535"
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "must end after the port"
+	}
+	return ""
+}
+
+// withoutPassword masks the password in a URL.
+func withoutPassword(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.User == nil {
+		return s
+	}
+	if _, ok := u.User.Password(); !ok {
+		return s
+	}
+	scheme, rest, _ := strings.Cut(s, "://")
+	user, _, _ := strings.Cut(rest, ":")
+	return scheme + "://" + user + ":********" + s[strings.LastIndexByte(s, '@'):]
+}
+
+// checkNoProxy takes a host, .domain, address or network, with or without a port, or * for all.
+func checkNoProxy(s string) string {
+	const forms = "write a host, .domain, address or network, such as 10.0.0.0/8"
+	host := s
+	if h, port, err := net.SplitHostPort(s); err == nil {
+		if host = h; port == "" || !validPort(port) {
+			return "the port must be between 1 and 65535"
+		}
+	}
+	if bare, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(bare, "]") {
+		host = strings.TrimSuffix(bare, "]")
+	}
+	if s == "*" || net.ParseIP(host) != nil {
+		return ""
+	}
+	if _, _, err := net.ParseCIDR(s); err == nil {
+		return ""
+	}
+	switch {
+	case s == "":
+		return "is empty: " + forms
+	case strings.ContainsAny(s, ", "):
+		return shown(s) + " holds a comma or a space: write each as an entry of its own"
+	case !domain.MatchString(host):
+		return shown(s) + " is not understood: " + forms
+	}
+	return ""
+}
+
+var domain = regexp.MustCompile(`^(\*?\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
