@@ -2,24 +2,127 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// TestDocsHaveTheExample keeps docs/addagent.yaml, which people read and copy, the same as the example in the code.
-// UPDATE=1 writes it there.
-func TestDocsHaveTheExample(t *testing.T) {
-	const path = "../docs/addagent.yaml"
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(path, Example(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	data, err := os.ReadFile(path)
+// TestDocs keeps what people read and copy the same as the table of keys. UPDATE=1 writes it there.
+func TestDocs(t *testing.T) {
+	const example, reference = "../docs/addagent.yaml", "../docs/config.md"
+	page, err := os.ReadFile(reference)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(data, Example()) {
-		t.Errorf("%s is old: UPDATE=1 go test -run TestDocsHaveTheExample ./config", path)
+	const begin, end = "<!-- keys: made by `UPDATE=1 go test -run TestDocs ./config` -->\n", "<!-- end of keys -->\n"
+	before, rest, ok := strings.Cut(string(page), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no place for the keys", reference)
 	}
+	for path, want := range map[string][]byte{example: Example(), reference: []byte(before + begin + table() + end + after)} {
+		if os.Getenv("UPDATE") != "" {
+			if err := os.WriteFile(path, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is old: UPDATE=1 go test -run TestDocs ./config", path)
+		}
+	}
+}
+
+// table is the reference of all keys, a table for each section.
+func table() string {
+	var b strings.Builder
+	title := ""
+	for _, k := range Keys() {
+		if t := titleOf(k.Key); t != title {
+			title = t
+			fmt.Fprintf(&b, "\n### %s\n\n", title)
+			section, _, _ := strings.Cut(k.Key, ".")
+			if doc := sectionDoc(section); doc != "" {
+				b.WriteString(doc + "\n\n")
+			}
+			b.WriteString("| key | takes | default | what for |\n|---|---|---|---|\n")
+		}
+		standard, doc := "-", k.Doc
+		if k.Default != "" {
+			standard = "`" + k.Default + "`"
+		}
+		if k.Example != k.Default {
+			doc += " Example: `" + k.Example + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Key, k.Kind, standard, doc)
+	}
+	later := laterKeys()
+	for _, k := range laterRepoKeys() {
+		later = append(later, "repos[]."+k)
+	}
+	fmt.Fprintf(&b, "\n### Later\n\nKeys of features that are not in this version are errors that say so: `%s`.\n\n", strings.Join(later, "`, `"))
+	return b.String()
+}
+
+func titleOf(key string) string {
+	section, _, nested := strings.Cut(key, ".")
+	switch {
+	case strings.HasPrefix(key, "repos") || key == "discover":
+		return "Repositories"
+	case !nested:
+		return "Folders"
+	}
+	return "`" + section + "`"
+}
+
+// Every key says what it is for in sentences, and its example is one.
+func TestKeys(t *testing.T) {
+	for _, k := range Keys() {
+		if !strings.HasSuffix(k.Doc, ".") || k.Kind == "" || k.Example == "" && k.Key != "repos" {
+			t.Errorf("%+v", k)
+		}
+	}
+	text := fmt.Sprint(Keys())
+	for _, l := range append(Default(asRoot()).Lines(), (&Config{Repos: []Repo{*newRepo()}}).Lines()...) {
+		if key := strings.Replace(l.Key, "[0]", "[]", 1); !strings.Contains(text, "{"+key+" ") {
+			t.Errorf("%s is not documented", key)
+		}
+	}
+}
+
+// The example of the page is a config: its files are those that begin with their name.
+func TestPageExample(t *testing.T) {
+	page, err := os.ReadFile("../docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, block := range strings.Split(string(page), "```yaml\n# ")[1:] {
+		name, text, _ := strings.Cut(block, "\n")
+		text, _, _ = strings.Cut(text, "```")
+		all[strings.TrimPrefix(name, "/etc/addagent/")] = text
+	}
+	if len(all) < 2 {
+		t.Fatalf("examples %q", all)
+	}
+	path := tree(t, all)
+	_, err = Load(path, asRoot())
+	for _, p := range problemsIn(err) {
+		if !strings.Contains(p.Text, "does not exist") {
+			t.Errorf("%v", p)
+		}
+	}
+	if c, _ := Load(path, asRoot()); len(c.Files()) != len(all) || filepath.Base(c.Files()[0]) != "addagent.yaml" {
+		t.Errorf("files %q", c.Files())
+	}
+}
+
+func problemsIn(err error) Problems {
+	p, _ := err.(Problems)
+	return p
 }

@@ -52,9 +52,9 @@ func laterRepoKeys() []string { return []string{"verify.signers_file"} }
 // leaves is the one table of the keys, bound to the fields of c, in the order of the documentation.
 func (c *Config) leaves() []leaf {
 	return []leaf{
-		pathText("home", &c.Home).means("Where people's files live: nodeinfo/, gitrepo/, log/."),
-		pathText("run_dir", &c.RunDir).means("Locks. Never deleted while the agent runs."),
-		pathText("state_dir", &c.StateDir).means("What must survive a wiped clone: who this node is, the last good config."),
+		pathText("home", &c.Home).means("Where people's files live: nodeinfo/, gitrepo/, log/. Without root: the user's home."),
+		pathText("run_dir", &c.RunDir).means("Locks. Never deleted while the agent runs. Without root: $XDG_RUNTIME_DIR/addagent, else run in state_dir."),
+		pathText("state_dir", &c.StateDir).means("What must survive a wiped clone: who this node is, the last good config. Without root: $XDG_STATE_HOME/addagent, else ~/.local/state/addagent."),
 
 		text("beat.schedule", &c.Beat.Schedule, notEmpty).means(`When to look: five-field cron in UTC, or "@every 10s".`).takes("a schedule"),
 		duration("beat.spread", &c.Beat.Spread, 0).means("This node's own offset is below this, and below the interval; it is the same for ever."),
