@@ -83,6 +83,7 @@ func (c *clones) Ask(ctx context.Context) []agent.Look {
 			l.Branch, l.Version, l.Previous = here.Branch, here.ID, here.ID
 		}
 		tip, err := r.repo.Ask(ctx)
+		l.Notices = r.repo.Notices()
 		if err != nil {
 			l.Trouble = fmt.Sprintf("look %s: %v", r.name, err)
 			return l
@@ -115,7 +116,7 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) 
 			return l
 		}
 		sight, err := r.repo.Apply(ctx, r.tip, progress)
-		l.Notices, l.Files, l.Bytes = sight.Notices, sight.Files, sight.Bytes
+		l.Notices, l.Files, l.Bytes = append(l.Notices, sight.Notices...), sight.Files, sight.Bytes
 		if sight.Rebuilt != "" {
 			l.Notices = append(l.Notices, "the clone was rebuilt: "+sight.Rebuilt)
 		}
@@ -175,7 +176,7 @@ func (c *clones) find() {
 		s, err := gitrepo.Discover(filepath.Join(c.dir, r.name))
 		s.Agent = c.agent
 		// One whose config or HEAD is damaged is kept: it is known, and rebuilt.
-		same := r.problem == nil && (err == nil && s == r.source || err != nil && !errors.Is(err, fs.ErrNotExist))
+		same := r.problem == nil && (err == nil && s.Same(r.source) || err != nil && !errors.Is(err, fs.ErrNotExist))
 		if known[r.name] = same; !same && r.repo != nil {
 			r.repo.Close()
 		}

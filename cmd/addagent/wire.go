@@ -284,15 +284,11 @@ func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
 			key := fmt.Sprintf("repos[%d].branch", i)
 			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
 		}
-		sshKey := ""
-		if len(r.Auth.SSHKeyFiles) > 0 {
-			sshKey = r.Auth.SSHKeyFiles[0]
-		}
 		c.add(r.Name, gitrepo.Source{
 			URL: r.URL, Branch: branch, Rewind: r.Rewind,
 			Auth: gitrepo.Auth{
 				TokenFile: r.Auth.TokenFile, Username: r.Auth.Username, PasswordFile: r.Auth.PasswordFile,
-				SSHKeyFile: sshKey, KnownHostsFile: r.Auth.KnownHostsFile,
+				SSHKeyFiles: r.Auth.SSHKeyFiles, KnownHostsFile: r.Auth.KnownHostsFile,
 			},
 		})
 	}

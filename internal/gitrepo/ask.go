@@ -11,16 +11,20 @@ import (
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// backoff leaves a remote alone that asked for it. The zero value asks at once.
+// backoff leaves a remote alone that asked for it, or that failed and has mirrors. The zero value asks at once.
 type backoff struct {
 	failures int
 	until    time.Time
 	because  error
+	busy     bool // it said so itself
 }
 
 const (
 	firstWait = 5 * time.Second
 	maxWait   = 15 * time.Minute
+	// One that failed while a mirror can answer: it is missed, so it is tried again sooner.
+	firstSpare = time.Minute
+	maxSpare   = 5 * time.Minute
 )
 
 // over is nil when the remote may be asked again.
@@ -45,12 +49,45 @@ func (b *backoff) learn(err error, now time.Time) {
 	if status.RetryAfter > 0 {
 		wait = status.RetryAfter + rand.N(firstWait)
 	}
-	b.failures++
-	b.until, b.because = now.Add(wait), err
+	*b = backoff{b.failures + 1, now.Add(wait), err, true}
+}
+
+// spare is learn for one of several: after any failure it is left alone.
+func (b *backoff) spare(err error, now time.Time) {
+	was := b.failures
+	if b.learn(err, now); b.because == nil {
+		wait := min(firstSpare<<min(was, 10), maxSpare)
+		*b = backoff{was + 1, now.Add(wait + rand.N(wait/4)), err, false}
+	}
 }
 
 func busy(s *gitwire.StatusError) bool {
 	return s.Code == http.StatusTooManyRequests || s.Code >= 500 || s.Code == http.StatusForbidden && s.RetryAfter > 0
+}
+
+// Ask asks the remote where the branch is. It writes nothing. After an answer that says "not now" (429, a rate-limited
+// 403, 5xx) the remote is left alone for as long as it said, or for a time that doubles up to 15 minutes.
+func (r *Repo) Ask(ctx context.Context) (Tip, error) {
+	m, err := r.dial()
+	if err != nil {
+		return Tip{}, r.failed("ask", err)
+	}
+	slow := fmt.Errorf("no answer within %s", r.limits.Look)
+	asking, cancel := context.WithTimeoutCause(ctx, r.limits.Look, slow)
+	defer cancel()
+	tip, err := m.tip(asking, r.source.Branch)
+	if err != nil && len(m.list) == 1 && errors.Is(context.Cause(asking), slow) {
+		err = slow
+	}
+	if err == nil {
+		if _, ok := idOf(tip.ID); !ok {
+			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
+		}
+	}
+	if err != nil {
+		return Tip{}, r.failed("ask", err)
+	}
+	return r.known(tip), nil
 }
 
 // watch cuts off what does not advance, and what takes too long altogether.

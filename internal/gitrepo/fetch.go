@@ -23,6 +23,7 @@ func (r *Repo) Apply(ctx context.Context, tip Tip, progress func()) (Sight, erro
 	if err != nil {
 		return Sight{}, r.failed("apply "+short(tip.ID)+" of", w.explain(err))
 	}
+	s.Notices = append(r.Notices(), s.Notices...)
 	return s, nil
 }
 
@@ -38,6 +39,13 @@ func (r *Repo) apply(w *watch, tip Tip) (Sight, error) {
 	found, err := r.inspect()
 	if err != nil {
 		return Sight{}, err
+	}
+	told := tip
+	if tip, err = r.steady(w, tip, found); err != nil {
+		return Sight{}, err
+	}
+	if tip != told && tip == found.head && !found.unfinished {
+		return Sight{Version: tip.ID, Branch: tip.Branch}, nil
 	}
 	if !found.exists || found.reason != "" {
 		return r.rebuild(w, tip, found)
@@ -144,15 +152,19 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base fun
 	if err != nil {
 		return nil, err
 	}
-	pack, err := m.fetch(w.ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("fetch: %w", err)
-	}
 	want, _ := idOf(f.Want)
-	got, err := receive(w.ctx, pack, receiving{want: want, parent: parent, base: base, step: w.advance})
-	// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
-	_ = pack.Close()
-	return got, err
+	for {
+		pack, err := m.fetch(w.ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("fetch: %w", err)
+		}
+		got, err := receive(w.ctx, pack, receiving{want: want, parent: parent, base: base, step: w.advance})
+		// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
+		_ = pack.Close()
+		if !m.elsewhere(w.ctx, err) {
+			return got, err
+		}
+	}
 }
 
 // move moves the tree and records that.

@@ -215,7 +215,7 @@ func TestServerWithoutV2(t *testing.T) {
 	if s := w.check(); s.Bytes > 2000 || len(s.Notices) != 1 {
 		t.Errorf("%+v", s)
 	}
-	w.repo.remote.(*httpRemote).old = time.Now().Add(-time.Second)
+	w.repo.remote.list[0].remote.(*httpRemote).old = time.Now().Add(-time.Second)
 	before = w.server.Requests.Load()
 	w.look()
 	if n := w.server.Requests.Load() - before; n != 2 {
@@ -302,7 +302,7 @@ func TestBusyServerIsLeftAlone(t *testing.T) {
 		if n := w.server.Requests.Load() - before; n != 1 {
 			t.Errorf("%d: asked %d times", c, n)
 		}
-		w.repo.wait.until = time.Now()
+		w.repo.remote.list[0].wait.until = time.Now()
 		code.Store(0)
 		w.look()
 	}

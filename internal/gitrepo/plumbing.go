@@ -7,111 +7,221 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// stream is a connection to a git-upload-pack process somewhere else.
+// stream is a conversation with a git-upload-pack process somewhere else.
 type stream interface {
 	io.ReadWriteCloser
+	// cut ends it at once, from any goroutine, with the connection below it.
+	cut()
 	// complaint is what the other side wrote for people, on one line; known for sure after the end of the stream.
 	complaint() string
 }
 
-// streamRemote asks in protocol v0 over a stream: ssh:// and git://. Each question is a connection of its own.
+// line is a way to a host.
+type line interface {
+	// standing says whether a connection stands that open will use.
+	standing() bool
+	// open starts git-upload-pack there, asked to speak v2 or not. When the context ends it gives up.
+	open(ctx context.Context, v2 bool) (stream, error)
+	// close gives up the connection.
+	close()
+}
+
+// streamRemote asks over streams: ssh:// and git://. Each question is a git-upload-pack of its own (gitwire.Stream says
+// why), in protocol v2 where the server speaks it, else in v0 with the list of refs streaming by.
 //
 // go-git's transports are not used for this: they cannot be cancelled between connecting and the first answer, so a
 // server that accepts and then hangs would hang a beat for ever; and they hold all refs of the server in memory.
 type streamRemote struct {
-	dial  func(ctx context.Context) (stream, error)
-	agent string
+	line   line
+	agent  string
+	proven bool      // it spoke v2 last time
+	old    time.Time // until then it is not asked to
 }
 
-func (s *streamRemote) close() {}
+// linePatience is how long a kept connection may take to answer before it is taken for dead.
+const linePatience = 5 * time.Second
 
-// open connects and reads what the server advertises. The returned function closes the connection, which also happens
-// when the context ends.
-func (s *streamRemote) open(ctx context.Context, o gitwire.LsOptions) (*gitwire.Advert, stream, func() error, error) {
-	c, err := s.dial(ctx)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	end := sync.OnceValue(c.Close)
-	stop := context.AfterFunc(ctx, func() { _ = end() })
-	closing := func() error {
-		stop()
-		return end()
-	}
-	a, err := gitwire.ReadAdvert(c, o)
-	if err != nil {
-		if text := c.complaint(); text != "" && errors.Is(err, io.ErrUnexpectedEOF) {
-			err = fmt.Errorf("the other side says: %s", text)
+var errNoAnswer = errors.New("no answer on a kept connection")
+
+func (s *streamRemote) close() { s.line.close() }
+
+// talk is how a conversation is held.
+type talk struct {
+	keep  gitwire.LsOptions // of a v0 server's list of refs
+	ahead bool              // the server is asked for these refs before it has greeted, when it is known to speak v2
+	quick bool              // an answer takes no time
+	say   func(*gitwire.Stream) error
+}
+
+// hold opens a stream, reads the greeting and lets say put a question. A connection that stood already may have died
+// unseen: when it fails, or does not answer in time, it is given up and all is done once more on a new one.
+// end closes the stream; until then the end of the context cuts it.
+func (s *streamRemote) hold(ctx context.Context, t talk) (end func(), err error) {
+	for second := false; ; second = true {
+		stood := s.line.standing()
+		end, err := s.attempt(ctx, t, stood)
+		if err == nil || !stood || second || ctx.Err() != nil || answered(err) {
+			return end, err
 		}
-		return nil, nil, nil, errors.Join(err, ignoreClosed(closing()))
 	}
-	return a, c, closing, nil
 }
 
-func (s *streamRemote) tip(ctx context.Context, branch string) (Tip, error) {
-	a, c, closing, err := s.open(ctx, question(branch))
-	if err != nil {
-		return Tip{}, err
-	}
-	_, _ = io.WriteString(c, "0000") // "nothing wanted": else the other side logs a failure
-	_ = closing()
-	return tipOf(a, branch)
+// answered tells what the other side said from what may be the fault of a connection.
+func answered(err error) bool {
+	var remote *gitwire.RemoteError
+	return errors.As(err, &remote) || errors.Is(err, gitwire.ErrTooLarge)
 }
 
-func (s *streamRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error) {
-	a, c, closing, err := s.open(ctx, gitwire.LsOptions{Prefixes: []string{"HEAD"}})
+func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func(), error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	if stood {
+		patience := time.AfterFunc(linePatience, func() { cancel(errNoAnswer) })
+		defer patience.Stop()
+		if say := t.say; !t.quick {
+			t.say = func(g *gitwire.Stream) error {
+				patience.Stop()
+				return say(g)
+			}
+		}
+	}
+	c, err := s.line.open(ctx, !time.Now().Before(s.old))
 	if err != nil {
-		return nil, err
+		s.line.close()
+		return nil, s.why(parent, ctx, cancel, err)
 	}
-	if _, err := c.Write(a.Request(f, s.agent)); err != nil {
-		return nil, errors.Join(err, ignoreClosed(closing()))
+	stop := context.AfterFunc(ctx, c.cut)
+	err = s.converse(c, t)
+	if err == nil {
+		return func() {
+			stop()
+			cancel(nil)
+			_ = c.Close()
+		}, nil
 	}
-	p, err := a.ReadPack(c, f)
-	if err != nil {
-		return nil, errors.Join(err, ignoreClosed(closing()))
+	if ctx.Err() == nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)) {
+		if text := c.complaint(); text != "" {
+			err = &gitwire.RemoteError{Text: text}
+		}
 	}
-	p.OnClose(closing)
-	return p, nil
+	stop()
+	_ = c.Close()
+	if !answered(err) {
+		s.line.close()
+	}
+	return nil, s.why(parent, ctx, cancel, err)
 }
 
-// ignoreClosed drops the complaint of a connection that was closed before.
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
-		return nil
+// why replaces the trace that our impatience left by that.
+func (s *streamRemote) why(parent, ctx context.Context, cancel context.CancelCauseFunc, err error) error {
+	if parent.Err() == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
+	cancel(nil)
 	return err
 }
 
-// gitDialer connects to a git daemon.
-func gitDialer(a address) func(context.Context) (stream, error) {
-	return func(ctx context.Context) (stream, error) {
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.host)
-		if err != nil {
-			return nil, err
+func (s *streamRemote) converse(c stream, t talk) error {
+	g := gitwire.NewStream(c, s.agent)
+	if t.ahead && s.proven {
+		if err := g.AskAhead(t.keep); err != nil {
+			return err
 		}
-		host, _, _ := net.SplitHostPort(a.host)
-		line := "git-upload-pack " + a.path + "\x00host=" + host + "\x00"
-		if _, err := fmt.Fprintf(c, "%04x%s", len(line)+4, line); err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
-		return &plainStream{c}, nil
 	}
+	asked := !time.Now().Before(s.old)
+	v2, err := g.Greeting(t.keep)
+	if err != nil {
+		return err
+	}
+	if s.proven = v2; !v2 && asked {
+		s.old = time.Now().Add(reprobe)
+	}
+	return t.say(g)
+}
+
+func (s *streamRemote) tip(ctx context.Context, branch string) (Tip, error) {
+	var tip Tip
+	var wrong error // with what was asked for, not with the asking
+	end, err := s.hold(ctx, talk{keep: question(branch), ahead: true, quick: true, say: func(g *gitwire.Stream) error {
+		if a := g.Advert(); a != nil {
+			tip, wrong = tipOf(a, branch)
+			g.HangUp()
+			return nil
+		}
+		refs, err := g.LsRefs(question(branch))
+		if err != nil {
+			return err
+		}
+		var there bool
+		if tip, there, wrong = pick(refs, branch); there || wrong != nil {
+			return nil
+		}
+		refs, err = g.LsRefs(someHeads())
+		wrong = noBranch(branch, headsOf(refs))
+		return err
+	}})
+	if err != nil {
+		return Tip{}, err
+	}
+	end()
+	return tip, wrong
+}
+
+func (s *streamRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error) {
+	var p *gitwire.Pack
+	end, err := s.hold(ctx, talk{keep: gitwire.LsOptions{Prefixes: []string{"HEAD"}}, say: func(g *gitwire.Stream) error {
+		var err error
+		p, err = g.Fetch(f)
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	p.OnClose(func() error {
+		end()
+		return nil
+	})
+	return p, nil
+}
+
+// gitLine is a connection to a git daemon, a new one each time: the daemon closes it after one conversation.
+type gitLine struct{ address }
+
+func (gitLine) standing() bool { return false }
+func (gitLine) close()         {}
+
+func (l gitLine) open(ctx context.Context, v2 bool) (stream, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.host)
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := net.SplitHostPort(l.host)
+	line := "git-upload-pack " + l.path + "\x00host=" + host + "\x00"
+	if v2 {
+		line += "\x00" + gitwire.Version2 + "\x00"
+	}
+	if _, err := fmt.Fprintf(c, "%04x%s", len(line)+4, line); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return plainStream{c}, nil
 }
 
 type plainStream struct{ net.Conn }
 
-func (*plainStream) complaint() string { return "" }
+func (p plainStream) cut()            { _ = p.Close() }
+func (plainStream) complaint() string { return "" }
 
 // oneLine makes text of the other side fit for one line of a log.
-func oneLine(s string) string {
+func oneLine(s string) string { return printable(s, 300) }
+
+func printable(s string, limit int) string {
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), "; ")
-	if r := []rune(s); len(r) > 300 {
-		s = string(r[:300]) + "..."
+	if r := []rune(s); len(r) > limit {
+		s = string(r[:limit]) + "..."
 	}
 	return strings.TrimSpace(s)
 }

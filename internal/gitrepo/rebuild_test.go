@@ -133,7 +133,7 @@ func TestPersonsClone(t *testing.T) {
 			url := w.repo.source.URL
 			gittest.Git(t, ".", append(append([]string{"clone", "-q"}, args...), url, w.dir)...)
 			found, err := Discover(w.dir)
-			if err != nil || found != (Source{URL: url, Branch: "main"}) {
+			if err != nil || !found.Same(Source{URL: url, Branch: "main"}) {
 				t.Fatal(found, err)
 			}
 			if name != "partial" {

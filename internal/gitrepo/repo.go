@@ -49,8 +49,7 @@ type Repo struct {
 	name, dir string
 	source    Source
 	limits    Limits
-	remote    remote // made when it is first needed
-	wait      backoff
+	remote    *places // made when it is first needed
 	judged    judged
 	config    configCheck
 }
@@ -70,12 +69,12 @@ func (r *Repo) Close() error {
 	return nil
 }
 
-func (r *Repo) dial() (remote, error) {
+func (r *Repo) dial() (*places, error) {
 	if r.remote == nil {
 		if err := r.source.Check(); err != nil {
 			return nil, err
 		}
-		m, err := newRemote(r.source)
+		m, err := newPlaces(r.source, r.limits)
 		if err != nil {
 			return nil, err
 		}
@@ -96,42 +95,9 @@ func (r *Repo) Look(ctx context.Context, progress func()) (Sight, error) {
 		return Sight{}, err
 	}
 	if ok && at == tip {
-		return Sight{Version: at.ID, Branch: at.Branch}, nil
+		return Sight{Version: at.ID, Branch: at.Branch, Notices: r.Notices()}, nil
 	}
 	return r.Apply(ctx, tip, progress)
-}
-
-// Ask asks the remote where the branch is. It writes nothing. After an answer that says "not now" (429, a rate-limited
-// 403, 5xx) the remote is left alone for as long as it said, or for a time that doubles up to 15 minutes.
-func (r *Repo) Ask(ctx context.Context) (Tip, error) {
-	if err := r.wait.over(time.Now()); err != nil {
-		return Tip{}, r.failed("ask", err)
-	}
-	m, err := r.dial()
-	if err != nil {
-		return Tip{}, r.failed("ask", err)
-	}
-	slow := fmt.Errorf("no answer within %s", r.limits.Look)
-	asking, cancel := context.WithTimeoutCause(ctx, r.limits.Look, slow)
-	defer cancel()
-	tip, err := m.tip(asking, r.source.Branch)
-	if err != nil && errors.Is(context.Cause(asking), slow) {
-		err = slow
-	}
-	if err == nil {
-		if _, ok := idOf(tip.ID); !ok {
-			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
-		}
-	}
-	now := time.Now()
-	r.wait.learn(err, now)
-	if held := r.wait.over(now); held != nil {
-		err = held
-	}
-	if err != nil {
-		return Tip{}, r.failed("ask", err)
-	}
-	return tip, nil
 }
 
 // failed puts into an error what failed: "pull ops: ask https://...: dial tcp ..." reads from the caller's word on.

@@ -55,7 +55,7 @@ func (r *Repo) judge(w *watch, objects *objectReader, from, to plumbing.Hash) (j
 	case err == nil && shareParent(before, now):
 		what = fmt.Sprintf("history was rewritten: %s took the place of %s", short(to.String()), short(from.String()))
 	default:
-		if what, err = r.descent(w, from, to); err != nil {
+		if what, err = r.descent(w, from, to, r.source.Rewind == "refuse"); err != nil {
 			return j, err
 		}
 	}
@@ -87,17 +87,18 @@ const (
 // depth. If the old commit, our shallow border, is within that, the server tells us that it is a border no more. It then
 // also sends what lies behind it down to that depth: with such steps about as much as what was pushed since, or a few
 // times that.
-func (r *Repo) descent(w *watch, from, to plumbing.Hash) (string, error) {
+//
+// With prove set the answer must be a proof, however far that is; else a failure to find out says nothing.
+func (r *Repo) descent(w *watch, from, to plumbing.Hash, prove bool) (string, error) {
 	m, err := r.dial()
 	if err != nil {
 		return "", err
 	}
-	refuse := r.source.Rewind == "refuse"
 	whole := false
-	for depth := firstDepth; refuse && depth < 1<<30 || depth <= nearDepth; depth *= 4 {
+	for depth := firstDepth; prove && depth < 1<<30 || depth <= nearDepth; depth *= 4 {
 		pack, err := m.fetch(w.ctx, gitwire.FetchRequest{Want: to.String(), Have: to.String(), Shallow: from.String(),
 			Depth: depth, Thin: true, Advance: w.advance})
-		if err != nil && refuse {
+		if err != nil && prove {
 			return "", fmt.Errorf("ask for history: %w", err)
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package gitrepo
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 
@@ -20,21 +20,37 @@ import (
 
 // Source says where a repository comes from.
 type Source struct {
-	URL    string // https, http, ssh, git or file URL, scp-style user@host:path, or an absolute path
-	Branch string // "" = the remote's HEAD
-	Auth   Auth
-	Rewind string // what a rewritten or moved-back branch means: "follow" (or "") with a notice, "refuse" an error
-	Agent  string // user agent, "addagent/VERSION"
+	URL     string   // https, http, ssh, git or file URL, scp-style user@host:path, or an absolute path
+	Mirrors []string // other places of the same repository, tried in order when the one before cannot be asked or fetched from
+	Branch  string   // "" = the remote's HEAD
+	Auth    Auth     // for the mirrors too
+	Network Network
+	Rewind  string // what a rewritten or moved-back branch means: "follow" (or "") with a notice, "refuse" an error
+	Agent   string // user agent, "addagent/VERSION"
 }
 
-// Auth names the files that hold credentials. They are read when they are used, so that a new token needs no restart.
+// Auth names what holds credentials. Files are read when they are used, so that a new token needs no restart.
 type Auth struct {
 	TokenFile      string // for HTTP: a token; Username goes with it ("x-access-token" when empty)
 	Username       string
 	PasswordFile   string
-	SSHKeyFile     string // private key without a passphrase; "" = the user's own ~/.ssh/id_*
-	KnownHostsFile string // "" = the user's own ~/.ssh/known_hosts and the machine's
+	SSHKeyFiles    []string // private keys without a passphrase, tried in order; none = the user's own ~/.ssh/id_*
+	KnownHostsFile string   // "" = the user's own ~/.ssh/known_hosts and the machine's
+	Command        []string // for HTTP: a program speaking git's credential-helper protocol (git-credential(1))
 }
+
+// Network says how HTTP gets out, where that is not the usual way. SSH, git:// and paths always go directly: a proxy for
+// HTTP is no proxy for them. The files are read anew when they change.
+type Network struct {
+	Proxy          string   // http, https, socks5 or socks5h URL; "" = the usual environment variables
+	NoProxy        []string // reached directly: hosts with what is below them, addresses, 10.0.0.0/8, *; with or without a port
+	CAFile         string   // PEM: authorities that are trusted besides the system's
+	ClientCertFile string   // PEM
+	ClientKeyFile  string   // PEM
+}
+
+// Same says whether two sources say the same in every field.
+func (s Source) Same(o Source) bool { return reflect.DeepEqual(s, o) }
 
 // kind is how a source is reached.
 type kind string
@@ -62,15 +78,21 @@ func (s Source) String() string { return s.Redacted() }
 
 // Check finds what is wrong with a source without asking anybody.
 func (s Source) Check() error {
-	_, err := s.address()
-	errs := []error{err}
+	var errs []error
+	for _, url := range append([]string{s.URL}, s.Mirrors...) {
+		_, err := Source{URL: url}.address()
+		errs = append(errs, err)
+	}
 	if s.Branch != "" {
 		errs = append(errs, checkBranch(s.Branch))
 	}
 	if s.Rewind != "" && s.Rewind != "follow" && s.Rewind != "refuse" {
 		errs = append(errs, fmt.Errorf("rewind %q: write follow or refuse", s.Rewind))
 	}
-	return errors.Join(errs...)
+	if len(s.Auth.Command) > 0 && s.Auth.Command[0] == "" {
+		errs = append(errs, errors.New("auth command: it names no program"))
+	}
+	return errors.Join(append(errs, s.Network.check())...)
 }
 
 func (s Source) address() (address, error) {
@@ -171,29 +193,6 @@ func checkBranch(b string) error {
 		}
 	}
 	return nil
-}
-
-// basic returns user and password for HTTP, read anew; nil when the source names none.
-func (s Source) basic() gitwire.AuthFunc {
-	a := s.Auth
-	if a.TokenFile == "" && a.PasswordFile == "" && a.Username == "" {
-		return nil
-	}
-	return func(context.Context, bool) (string, string, error) {
-		switch {
-		case a.TokenFile != "":
-			token, err := secret("token_file", a.TokenFile)
-			user := a.Username
-			if user == "" {
-				user = "x-access-token"
-			}
-			return user, token, err
-		case a.PasswordFile != "":
-			password, err := secret("password_file", a.PasswordFile)
-			return a.Username, password, err
-		}
-		return a.Username, "", nil
-	}
 }
 
 // secret reads a small file that holds one line.

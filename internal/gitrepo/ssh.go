@@ -1,7 +1,6 @@
 package gitrepo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,107 +9,167 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
-	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// sshDialer returns a function that connects, checks the host key and starts git-upload-pack.
-func sshDialer(a address, auth Auth) func(context.Context) (stream, error) {
-	return func(ctx context.Context) (stream, error) {
-		checker, err := newHostChecker(auth.KnownHostsFile)
-		if err != nil {
-			return nil, err
-		}
-		signers, done, err := sshSigners(auth.SSHKeyFile)
-		if err != nil {
-			return nil, err
-		}
-		defer done()
-		who := a.user
-		if who == "" {
-			if me, err := user.Current(); err == nil {
-				who = me.Username
-			}
-		}
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.host)
-		if err != nil {
-			return nil, err
-		}
-		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-		defer stop()
-		s, err := startSSH(conn, a, &ssh.ClientConfig{
-			User:              who,
-			Auth:              []ssh.AuthMethod{ssh.PublicKeys(signers...)},
-			HostKeyCallback:   checker.check,
-			HostKeyAlgorithms: checker.algorithms(a.host, conn.RemoteAddr()),
-		})
-		if err != nil {
-			_ = conn.Close()
-			if strings.Contains(err.Error(), "unable to authenticate") {
-				err = fmt.Errorf("%w: the key of %s does not let %q in", err, keyName(auth.SSHKeyFile), who)
-			}
-			return nil, err
-		}
-		return s, nil
+// sshLine keeps one connection to an SSH server between questions; each is a channel of its own on it. One that was made
+// with keys or known hosts that have changed since is given up. SSH goes directly, whatever proxy there is for HTTP.
+type sshLine struct {
+	address
+	auth   Auth
+	client *ssh.Client // nil: none
+	made   stamps      // of the files that it was made with
+}
+
+// files are those that decide whether a connection is made, and with whom.
+func (l *sshLine) files() []string {
+	keys := l.auth.SSHKeyFiles
+	if len(keys) == 0 {
+		keys = ownKeys()
+	}
+	return append(keys[:len(keys):len(keys)], knownHostsFiles(l.auth.KnownHostsFile)...)
+}
+
+func ownKeys() []string {
+	home, _ := os.UserHomeDir()
+	var files []string
+	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
+		files = append(files, filepath.Join(home, ".ssh", name))
+	}
+	return files
+}
+
+func (l *sshLine) standing() bool {
+	if l.client != nil && !stampsOf(l.files()).same(l.made) {
+		l.close()
+	}
+	return l.client != nil
+}
+
+func (l *sshLine) close() {
+	if l.client != nil {
+		_ = l.client.Close()
+		l.client = nil
 	}
 }
 
-func keyName(file string) string {
-	if file == "" {
-		return "~/.ssh (set auth ssh_key_file)"
+func (l *sshLine) open(ctx context.Context, v2 bool) (stream, error) {
+	if l.client == nil {
+		if err := l.connect(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return file
-}
-
-func startSSH(conn net.Conn, a address, config *ssh.ClientConfig) (stream, error) {
-	c, channels, requests, err := ssh.NewClientConn(conn, a.host, config)
+	client := l.client
+	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	defer stop()
+	c, requests, err := client.OpenChannel("session", nil)
 	if err != nil {
 		return nil, err
 	}
-	client := ssh.NewClient(c, channels, requests)
-	session, err := client.NewSession()
-	if err != nil {
-		return nil, errors.Join(err, client.Close())
-	}
-	s := &sshStream{client: client, session: session}
-	session.Stderr = &s.said
-	if s.Writer, err = session.StdinPipe(); err != nil {
-		return nil, errors.Join(err, client.Close())
-	}
-	if s.Reader, err = session.StdoutPipe(); err != nil {
-		return nil, errors.Join(err, client.Close())
+	go ssh.DiscardRequests(requests)
+	if v2 {
+		// Nobody waits for what the server says to this: its greeting tells.
+		if _, err := c.SendRequest("env", false, ssh.Marshal(struct{ Name, Value string }{gitwire.VersionEnv, gitwire.Version2})); err != nil {
+			return nil, err
+		}
 	}
 	// Quoted as git does it: hosts run this through a shell.
-	path := strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(a.path)
-	if err := session.Start("git-upload-pack '" + path + "'"); err != nil {
-		return nil, errors.Join(err, client.Close())
+	path := strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(l.path)
+	taken, err := c.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{"git-upload-pack '" + path + "'"}))
+	if err == nil && !taken {
+		err = &gitwire.RemoteError{Text: "git-upload-pack may not be run here"}
 	}
-	return s, nil
+	if err != nil {
+		return nil, errors.Join(err, ignoreClosed(c.Close()))
+	}
+	return &sshStream{Channel: c, client: client}, nil
 }
 
-// sshStream is one git-upload-pack in one session on one connection.
+// connect makes a connection and checks the host key.
+func (l *sshLine) connect(ctx context.Context) error {
+	made := stampsOf(l.files())
+	checker, err := newHostChecker(l.auth.KnownHostsFile)
+	if err != nil {
+		return err
+	}
+	signers, done, err := sshSigners(l.auth.SSHKeyFiles)
+	if signers == nil {
+		return err
+	}
+	unread := err // of some of several keys
+	defer done()
+	who := l.user
+	if who == "" {
+		if me, err := user.Current(); err == nil {
+			who = me.Username
+		}
+	}
+	conn, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, "tcp", l.host)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	c, channels, requests, err := ssh.NewClientConn(conn, l.host, &ssh.ClientConfig{
+		User:              who,
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signers...)},
+		HostKeyCallback:   checker.check,
+		HostKeyAlgorithms: checker.algorithms(l.host, conn.RemoteAddr()),
+	})
+	if err != nil {
+		_ = conn.Close()
+		if strings.Contains(err.Error(), "unable to authenticate") {
+			err = fmt.Errorf("%w: %s not let %q in", err, keyNames(l.auth.SSHKeyFiles), who)
+			if unread != nil {
+				err = fmt.Errorf("%w (%w)", err, unread)
+			}
+		}
+		return err
+	}
+	l.client, l.made = ssh.NewClient(c, channels, requests), made
+	return nil
+}
+
+func keyNames(files []string) string {
+	switch len(files) {
+	case 0:
+		return "the keys of ~/.ssh (set auth ssh_key_file) do"
+	case 1:
+		return "the key of " + files[0] + " does"
+	}
+	return "the keys of " + strings.Join(files, ", ") + " do"
+}
+
+// ignoreClosed drops the complaint of a connection that was closed before.
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// sshStream is one git-upload-pack in one channel on one connection.
 type sshStream struct {
-	io.Reader
-	io.Writer
-	client  *ssh.Client
-	session *ssh.Session
-	said    tail
+	ssh.Channel
+	client *ssh.Client
 }
 
-func (s *sshStream) Close() error { return ignoreClosed(s.client.Close()) }
+func (s *sshStream) cut() { _ = s.client.Close() }
 
 func (s *sshStream) complaint() string {
-	// The text for people may arrive after the end of the data: wait for the end of the session, but not for long.
-	timer := time.AfterFunc(2*time.Second, func() { _ = s.client.Close() })
+	// The text for people may arrive after the end of the data: wait for the end of the channel, but not for long.
+	timer := time.AfterFunc(2*time.Second, s.cut)
 	defer timer.Stop()
-	_ = s.session.Wait()
-	return oneLine(s.said.text())
+	said := &tail{}
+	_, _ = io.Copy(said, s.Stderr())
+	return oneLine(said.text())
 }
 
 // tail keeps the first kilobyte of what is written to it.
@@ -132,14 +191,22 @@ func (t *tail) text() string {
 	return string(t.b)
 }
 
-// sshSigners reads the key file, or offers the user's own keys and those of a running agent.
-func sshSigners(file string) ([]ssh.Signer, func(), error) {
-	if file != "" {
-		s, err := sshKey(file)
-		return []ssh.Signer{s}, func() {}, err
+// sshSigners reads the key files, or offers the user's own keys and those of a running agent. Of several files some may be
+// unreadable, which the error tells: there are signers all the same.
+func sshSigners(files []string) (signers []ssh.Signer, done func(), err error) {
+	done = func() {}
+	if len(files) > 0 {
+		var errs []error
+		for _, file := range files {
+			s, err := sshKey(file)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			signers = append(signers, s)
+		}
+		return signers, done, onOneLine(errs)
 	}
-	var signers []ssh.Signer
-	done := func() {}
 	if socket := os.Getenv("SSH_AUTH_SOCK"); socket != "" {
 		if c, err := net.Dial("unix", socket); err == nil {
 			done = func() { _ = c.Close() }
@@ -148,9 +215,8 @@ func sshSigners(file string) ([]ssh.Signer, func(), error) {
 			}
 		}
 	}
-	home, _ := os.UserHomeDir()
-	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-		if s, err := sshKey(filepath.Join(home, ".ssh", name)); err == nil {
+	for _, file := range ownKeys() {
+		if s, err := sshKey(file); err == nil {
 			signers = append(signers, s)
 		}
 	}
@@ -176,86 +242,3 @@ func sshKey(file string) (ssh.Signer, error) {
 	}
 	return s, nil
 }
-
-// hostChecker compares host keys with known_hosts files. A host that is not in them is refused.
-type hostChecker struct {
-	files []string
-	known ssh.HostKeyCallback // nil: there is no file
-}
-
-func newHostChecker(file string) (*hostChecker, error) {
-	h := &hostChecker{files: []string{file}}
-	if file == "" {
-		home, _ := os.UserHomeDir()
-		h.files = []string{filepath.Join(home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"}
-	}
-	var there []string
-	for _, f := range h.files {
-		if _, err := os.Stat(f); err == nil {
-			there = append(there, f)
-		} else if file != "" {
-			return nil, fmt.Errorf("auth known_hosts_file: %w", err)
-		}
-	}
-	if len(there) == 0 {
-		return h, nil
-	}
-	known, err := knownhosts.New(there...)
-	if err != nil {
-		return nil, fmt.Errorf("known hosts: %w", err)
-	}
-	h.known = known
-	return h, nil
-}
-
-// check is an ssh.HostKeyCallback. A refusal names the fingerprint that the host shows, and the one that is known.
-func (h *hostChecker) check(host string, addr net.Addr, key ssh.PublicKey) error {
-	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
-	if h.known == nil {
-		return fmt.Errorf("unknown host key: %s shows %s and there is no known_hosts file: compare it, then write it to one (set auth known_hosts_file)", host, shown)
-	}
-	err := h.known(host, addr, key)
-	var refused *knownhosts.KeyError
-	if !errors.As(err, &refused) {
-		return err
-	}
-	files := strings.Join(h.files, ", ")
-	if len(refused.Want) == 0 {
-		return fmt.Errorf("unknown host key: %s shows %s, known: none in %s: compare it, then add it with ssh-keyscan", host, shown, files)
-	}
-	var known []string
-	for _, k := range refused.Want {
-		known = append(known, fmt.Sprintf("%s %s (%s:%d)", k.Key.Type(), ssh.FingerprintSHA256(k.Key), k.Filename, k.Line))
-	}
-	return fmt.Errorf("host key changed: %s shows %s, known: %s: find out why before you change that file", host, shown, strings.Join(known, ", "))
-}
-
-// algorithms puts those first for which the host's key is known: a host has several keys and shows the one that the
-// client likes best.
-func (h *hostChecker) algorithms(host string, addr net.Addr) []string {
-	var first []string
-	if h.known != nil {
-		var asked *knownhosts.KeyError
-		if errors.As(h.known(host, addr, noKey{}), &asked) {
-			for _, k := range asked.Want {
-				if k.Key.Type() == ssh.KeyAlgoRSA {
-					first = append(first, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-				}
-				first = append(first, k.Key.Type())
-			}
-		}
-	}
-	for _, a := range ssh.SupportedAlgorithms().HostKeys {
-		if !slices.Contains(first, a) {
-			first = append(first, a)
-		}
-	}
-	return first
-}
-
-// noKey is a key that nobody has.
-type noKey struct{}
-
-func (noKey) Type() string                        { return "none" }
-func (noKey) Marshal() []byte                     { return bytes.Repeat([]byte{1}, 8) }
-func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }

@@ -105,7 +105,7 @@ func TestGitDaemon(t *testing.T) {
 func TestSSH(t *testing.T) {
 	w := newLocal(t)
 	d := gittest.StartSSHD(t)
-	auth := Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: d.KnownHosts}
+	auth := Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: d.KnownHosts}
 	w.follow(Source{URL: d.URL(w.src.Dir), Auth: auth, Agent: "addagent/test"})
 
 	ask := func(url string, a Auth, want ...string) {
@@ -121,7 +121,7 @@ func TestSSH(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty")
 	write(t, empty, "")
-	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: empty}, "unknown host key", d.HostKey, "known: none")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: empty}, "unknown host key", d.HostKey, "known: none")
 	other := gittest.StartSSHD(t)
 	_, port, _ := net.SplitHostPort(d.Addr)
 	_, otherPort, _ := net.SplitHostPort(other.Addr)
@@ -131,11 +131,11 @@ func TestSSH(t *testing.T) {
 	}
 	changed := filepath.Join(dir, "changed")
 	write(t, changed, strings.ReplaceAll(string(b), otherPort, port))
-	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: changed}, "host key changed", d.HostKey, other.HostKey, changed+":1")
-	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: other.KeyFile, KnownHostsFile: d.KnownHosts}, "does not let", other.KeyFile)
-	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: empty, KnownHostsFile: d.KnownHosts}, "is not a private key")
-	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: dir + "/none", KnownHostsFile: d.KnownHosts}, "auth ssh_key_file", "no such file")
-	ask(d.URL(w.src.Dir), Auth{SSHKeyFile: d.KeyFile, KnownHostsFile: dir + "/none"}, "auth known_hosts_file", "no such file")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: changed}, "host key changed", d.HostKey, other.HostKey, changed+":1")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{other.KeyFile}, KnownHostsFile: d.KnownHosts}, "does not let", other.KeyFile)
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{empty}, KnownHostsFile: d.KnownHosts}, "is not a private key")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{dir + "/none"}, KnownHostsFile: d.KnownHosts}, "auth ssh_key_file", "no such file")
+	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: dir + "/none"}, "auth known_hosts_file", "no such file")
 	ask(d.URL(w.src.Dir+"/nothing's here"), auth, "does not appear to be a git repository")
 }
 
@@ -174,7 +174,7 @@ func TestHangingServers(t *testing.T) {
 	write(t, key, string(b))
 	before := openFiles(t)
 	for _, scheme := range []string{"http", "https", "ssh", "git"} {
-		r := New("r", t.TempDir(), Source{URL: scheme + "://" + l.Addr().String() + "/x", Auth: Auth{SSHKeyFile: key, KnownHostsFile: d.KnownHosts}}, Limits{Look: 200 * time.Millisecond})
+		r := New("r", t.TempDir(), Source{URL: scheme + "://" + l.Addr().String() + "/x", Auth: Auth{SSHKeyFiles: []string{key}, KnownHostsFile: d.KnownHosts}}, Limits{Look: 200 * time.Millisecond})
 		_, err := r.Ask(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "no answer within 200ms") {
 			t.Errorf("%s: %v", scheme, err)

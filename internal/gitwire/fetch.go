@@ -39,16 +39,25 @@ func (p *Pack) Read(b []byte) (int, error) { return p.r.Read(b) }
 // OnClose replaces what Close does.
 func (p *Pack) OnClose(f func() error) { p.close = f }
 
+// AfterClose adds to what Close does.
+func (p *Pack) AfterClose(f func()) {
+	before := p.close
+	p.close = func() error {
+		defer f()
+		return before()
+	}
+}
+
 // Close ends the stream.
 func (p *Pack) Close() error { return p.close() }
 
 // Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it.
 func (c *Client) Fetch(ctx context.Context, f FetchRequest) (*Pack, error) {
-	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: c.fetchRequest(f), v2: true})
+	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: fetchRequest(c.agent, f), v2: true})
 	if err != nil {
 		return nil, err
 	}
-	p, err := readFetch(f.limit(answer.Body))
+	p, err := readFetch(newLineReader(f.limit(answer.Body)))
 	if err != nil {
 		_ = answer.Body.Close()
 		return nil, err
@@ -57,10 +66,10 @@ func (c *Client) Fetch(ctx context.Context, f FetchRequest) (*Pack, error) {
 	return p, nil
 }
 
-func (c *Client) fetchRequest(f FetchRequest) []byte {
+func fetchRequest(agent string, f FetchRequest) []byte {
 	b := make([]byte, 0, 512)
 	b = appendLine(b, "command=fetch")
-	b = appendLine(b, "agent=", c.agent)
+	b = appendLine(b, "agent=", agent)
 	b = appendLine(b, "object-format=sha1")
 	b = append(b, delimPkt...)
 	if f.Thin {
@@ -110,8 +119,7 @@ func (n *noticed) Read(p []byte) (int, error) {
 const maxBorders = 100_000
 
 // readFetch parses the sections before the pack of a v2 answer.
-func readFetch(r io.Reader) (*Pack, error) {
-	in := newLineReader(r)
+func readFetch(in *lineReader) (*Pack, error) {
 	p := &Pack{}
 	section := ""
 	for lines := 0; ; lines++ {

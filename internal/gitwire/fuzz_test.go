@@ -42,7 +42,7 @@ func FuzzRefs(f *testing.F) {
 	f.Add([]byte("0056" + someID + " HEAD symref-target:refs/heads/main peeled:" + "\n0000"))
 	f.Add([]byte("000fERR go away0000"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		refs, err := readRefs(bytes.NewReader(data), 0)
+		refs, err := readRefs(newLineReader(bytes.NewReader(data)), 0)
 		if err != nil {
 			return
 		}
@@ -59,7 +59,7 @@ func FuzzFetchAnswer(f *testing.F) {
 	f.Add([]byte("000dpackfile\n0009\x03oops0000"))
 	f.Add([]byte("0014acknowledgments\n0008NAK\n0000"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := readFetch(bytes.NewReader(data))
+		p, err := readFetch(newLineReader(bytes.NewReader(data)))
 		if err != nil {
 			return
 		}
@@ -80,7 +80,7 @@ func FuzzAdvert(f *testing.F) {
 	f.Add([]byte("001e# service=git-upload-pack\n0000"+string(appendLine(nil, first))+string(appendLine(nil, someID, " refs/heads/main\n"))+"0000"), []byte("0035shallow "+someID+"\n00000008NAK\n0009\x01PACK0000"))
 	f.Add([]byte(string(appendLine(nil, strings.Repeat("0", 40), " capabilities^{}\x00shallow\n"))+"0000"), []byte("0008NAK\nPACK"))
 	f.Fuzz(func(t *testing.T, advert, answer []byte) {
-		a, err := ReadAdvert(bytes.NewReader(advert), LsOptions{})
+		a, err := advertOf(bytes.NewReader(advert), LsOptions{})
 		if err != nil {
 			return
 		}
@@ -90,11 +90,45 @@ func FuzzAdvert(f *testing.F) {
 			}
 		}
 		request := FetchRequest{Want: someID, Have: someID, Shallow: someID, Depth: 1, Thin: true}
-		_ = a.Request(request, "addagent/fuzz")
-		p, err := a.ReadPack(bytes.NewReader(answer), request)
+		_ = a.request(request, "addagent/fuzz")
+		p, err := a.readPack(newLineReader(bytes.NewReader(answer)), request)
 		if err != nil {
 			return
 		}
 		_, _ = io.Copy(io.Discard, p)
+	})
+}
+
+func FuzzStream(f *testing.F) {
+	refs := "003d" + someID + " refs/heads/main\n0000"
+	caps := "000eversion 2\n0011agent=git/2.0\n0000"
+	f.Add([]byte(caps+refs), true)
+	f.Add([]byte(caps+"000dpackfile\n0009\x01PACK0000"), false)
+	f.Add([]byte("000eversion 2\n0019object-format=sha256\n0000"), true)
+	f.Add([]byte("000eversion 1\n"+string(appendLine(nil, someID, " HEAD\x00shallow side-band-64k\n"))+"00000008NAK\n0009\x01PACK0000"), false)
+	f.Fuzz(func(t *testing.T, data []byte, ask bool) {
+		s := NewStream(struct {
+			io.Reader
+			io.Writer
+		}{bytes.NewReader(data), io.Discard}, "")
+		v2, err := s.Greeting(LsOptions{})
+		if err != nil {
+			return
+		}
+		if v2 != (s.Advert() == nil) {
+			t.Fatal("neither one nor the other")
+		}
+		if v2 && ask {
+			got, err := s.LsRefs(LsOptions{})
+			for _, r := range got {
+				if err == nil && !validID(r.ID) {
+					t.Fatalf("%+v", r)
+				}
+			}
+			return
+		}
+		if p, err := s.Fetch(FetchRequest{Want: someID, Depth: 1}); err == nil {
+			_, _ = io.Copy(io.Discard, p)
+		}
 	})
 }

@@ -31,9 +31,9 @@ const maxRefs = 4 << 20
 // A ref that does not exist is absent from the answer; that is no error.
 func (c *Client) LsRefs(ctx context.Context, o LsOptions) ([]Ref, error) {
 	var refs []Ref
-	err := c.exchange(ctx, c.lsRequest(o), true, func(r io.Reader) error {
+	err := c.exchange(ctx, lsRequest(c.agent, o), true, func(r io.Reader) error {
 		var err error
-		refs, err = readRefs(r, o.Max)
+		refs, err = readRefs(newLineReader(&capped{r: r, left: maxRefs}), o.Max)
 		return err
 	})
 	if err != nil {
@@ -42,10 +42,10 @@ func (c *Client) LsRefs(ctx context.Context, o LsOptions) ([]Ref, error) {
 	return refs, nil
 }
 
-func (c *Client) lsRequest(o LsOptions) []byte {
+func lsRequest(agent string, o LsOptions) []byte {
 	b := make([]byte, 0, 256)
 	b = appendLine(b, "command=ls-refs\n")
-	b = appendLine(b, "agent=", c.agent)
+	b = appendLine(b, "agent=", agent)
 	b = appendLine(b, "object-format=sha1")
 	b = append(b, delimPkt...)
 	if o.Symrefs {
@@ -59,8 +59,7 @@ func (c *Client) lsRequest(o LsOptions) []byte {
 
 // readRefs parses the answer: "ID NAME [symref-target:REF] [peeled:ID]" lines and a flush.
 // An answer without a single byte is what a v0 server says to a v2 question.
-func readRefs(r io.Reader, limit int) ([]Ref, error) {
-	in := newLineReader(&capped{r: r, left: maxRefs})
+func readRefs(in *lineReader, limit int) ([]Ref, error) {
 	var refs []Ref
 	for first := true; ; first = false {
 		line, kind, err := in.next()

@@ -23,14 +23,18 @@ type Advert struct {
 // maxAdvert bounds an advertisement: about a million refs.
 const maxAdvert = 64 << 20
 
-// ReadAdvert reads the advertisement of a v0 or v1 server from a stream, up to its end. Any version line and the
-// service line of HTTP before it are skipped. A repository without refs has no Refs and no Heads.
-func ReadAdvert(r io.Reader, o LsOptions) (*Advert, error) {
+func advertOf(r io.Reader, o LsOptions) (*Advert, error) {
 	in := newLineReader(&capped{r: r, left: maxAdvert})
+	line, kind, err := in.next()
+	return readAdvert(in, o, line, kind, err)
+}
+
+// readAdvert reads the advertisement of a v0 or v1 server, whose first line has been read, up to its end. Any version
+// line and the service line of HTTP before it are skipped. A repository without refs has no Refs and no Heads.
+func readAdvert(in *lineReader, o LsOptions, line []byte, kind lineKind, err error) (*Advert, error) {
 	a := &Advert{}
 	service := false // HTTP puts a service line and a flush before the list
-	for first := true; ; {
-		line, kind, err := in.next()
+	for first := true; ; line, kind, err = in.next() {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil, fmt.Errorf("list of refs cut off: %w", io.ErrUnexpectedEOF)
@@ -101,8 +105,8 @@ func (a *Advert) add(line []byte, o LsOptions) error {
 	return nil
 }
 
-// Can says whether the server has a capability.
-func (a *Advert) Can(capability string) bool {
+// can says whether the server has a capability.
+func (a *Advert) can(capability string) bool {
 	for _, c := range a.Caps {
 		if name, _, _ := strings.Cut(c, "="); name == capability {
 			return true
@@ -111,20 +115,20 @@ func (a *Advert) Can(capability string) bool {
 	return false
 }
 
-// Request returns the v0 form of a fetch, with the capabilities that the server has. Without "shallow" it cannot be
+// request returns the v0 form of a fetch, with the capabilities that the server has. Without "shallow" it cannot be
 // told how little we have, so then it asks for everything; bounded for all servers of the last fifteen years.
-func (a *Advert) Request(f FetchRequest, agent string) []byte {
+func (a *Advert) request(f FetchRequest, agent string) []byte {
 	caps := ""
 	for _, c := range []string{"side-band-64k", "ofs-delta", "no-progress", "shallow", "thin-pack"} {
-		if a.Can(c) && (c != "thin-pack" || f.Thin) {
+		if a.can(c) && (c != "thin-pack" || f.Thin) {
 			caps += " " + c
 		}
 	}
-	if a.Can("agent") && agent != "" {
+	if a.can("agent") && agent != "" {
 		caps += " agent=" + agent
 	}
 	b := appendLine(make([]byte, 0, 512), "want ", f.Want, caps, "\n")
-	shallow := a.Can("shallow")
+	shallow := a.can("shallow")
 	if shallow && f.Shallow != "" {
 		b = appendLine(b, "shallow ", f.Shallow, "\n")
 	}
@@ -138,11 +142,10 @@ func (a *Advert) Request(f FetchRequest, agent string) []byte {
 	return appendLine(b, "done\n")
 }
 
-// ReadPack reads the answer to Request up to the pack. The caller closes the stream itself.
-func (a *Advert) ReadPack(r io.Reader, f FetchRequest) (*Pack, error) {
-	in := newLineReader(f.limit(r))
+// readPack reads the answer to request up to the pack. The caller closes the stream itself.
+func (a *Advert) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
 	p := &Pack{close: func() error { return nil }}
-	borders := f.Depth > 0 && a.Can("shallow")
+	borders := f.Depth > 0 && a.can("shallow")
 	for lines := 0; ; lines++ {
 		line, kind, err := in.next()
 		switch {
@@ -168,7 +171,7 @@ func (a *Advert) ReadPack(r io.Reader, f FetchRequest) (*Pack, error) {
 				return nil, err
 			}
 		case text == "NAK" || strings.HasPrefix(text, "ACK "):
-			if a.Can("side-band-64k") {
+			if a.can("side-band-64k") {
 				p.r = &demux{in: in}
 			} else {
 				p.r = onlyReader{in.r}
@@ -192,7 +195,7 @@ func (c *Client) AdvertV0(ctx context.Context, o LsOptions) (*Advert, error) {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	a, err := ReadAdvert(answer.Body, o)
+	a, err := advertOf(answer.Body, o)
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, answer.Body, 4096)
 	}
@@ -201,11 +204,11 @@ func (c *Client) AdvertV0(ctx context.Context, o LsOptions) (*Advert, error) {
 
 // FetchV0 is Fetch for a server that knows no v2; a is its advertisement.
 func (c *Client) FetchV0(ctx context.Context, a *Advert, f FetchRequest) (*Pack, error) {
-	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: a.Request(f, c.agent)})
+	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: a.request(f, c.agent)})
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.ReadPack(answer.Body, f)
+	p, err := a.readPack(newLineReader(f.limit(answer.Body)), f)
 	if err != nil {
 		_ = answer.Body.Close()
 		return nil, err

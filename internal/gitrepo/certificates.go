@@ -1,0 +1,125 @@
+package gitrepo
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitwire"
+)
+
+// certificates remembers which certificate of a source's host was last found to be good, so that a refusal can name both.
+// It is called from the goroutines of a transport.
+type certificates struct {
+	host string
+	mu   sync.Mutex
+	last string // fingerprint; "" = none since the start
+}
+
+func newCertificates(rawURL string) *certificates {
+	c := &certificates{}
+	if u, err := url.Parse(rawURL); err == nil {
+		c.host = u.Hostname()
+	}
+	return c
+}
+
+// trust is called after a certificate was verified in the usual way. A proxy may have one, too: not of our host.
+func (c *certificates) trust(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) > 0 && s.PeerCertificates[0].VerifyHostname(c.host) == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.last = certFingerprint(s.PeerCertificates[0])
+	}
+	return nil
+}
+
+// certFingerprint writes a fingerprint as `openssl x509 -fingerprint -sha256` does.
+func certFingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return "SHA256 " + strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}
+
+// explain says of a refused certificate whose it is, which one was good before, and what a person can do.
+func (c *certificates) explain(err error, n Network) error {
+	proxied := false
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "proxyconnect" {
+		proxied = true
+		if u, perr := n.proxyURL(); perr == nil {
+			err = fmt.Errorf("proxy %s: %w", gitwire.Redact(u.String()), op.Err)
+		}
+	}
+	var refused *tls.CertificateVerificationError
+	if !errors.As(err, &refused) || len(refused.UnverifiedCertificates) == 0 {
+		return adviseAlert(err, n)
+	}
+	shown := refused.UnverifiedCertificates[0]
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	who := c.host
+	if proxied {
+		who, last = "the proxy", ""
+	}
+	if last == "" {
+		last = "none seen since the start"
+	}
+	why, todo := refused.Err.Error(), "compare it; if it is right, put the certificate of the authority that issued it into network.ca_file"
+	var unfit x509.CertificateInvalidError
+	var name x509.HostnameError
+	switch {
+	case errors.As(refused.Err, &unfit) && unfit.Reason == x509.Expired:
+		// The text of the library holds the time, and would be a new trouble at each look.
+		why, todo = "it has expired", "have it renewed"
+		if time.Now().Before(shown.NotBefore) {
+			why, todo = "it is not valid yet", "check the clocks here and there"
+		}
+	case errors.As(refused.Err, &name):
+		todo = "check url, or have a certificate made for that name"
+	}
+	return &certificateError{err, fmt.Sprintf("certificate refused: %s shows %s (subject %s, issuer %s, valid until %s), last trusted: %s: %s: %s", who,
+		certFingerprint(shown), shown.Subject, shown.Issuer, shown.NotAfter.UTC().Format(time.DateOnly), last, why, todo)}
+}
+
+// certificateError says it in our words and is still the error that it was.
+type certificateError struct {
+	err  error
+	text string
+}
+
+func (e *certificateError) Error() string { return printable(e.text, 700) }
+func (e *certificateError) Unwrap() error { return e.err }
+
+// adviseAlert adds what can be done when it is our certificate that is refused, or missing.
+func adviseAlert(err error, n Network) error {
+	var alert tls.AlertError
+	if !errors.As(err, &alert) {
+		return err
+	}
+	const (
+		badCertificate      = 42
+		unknownAuthority    = 48
+		certificateRequired = 116
+	)
+	switch alert {
+	case badCertificate, unknownAuthority, certificateRequired:
+		if n.ClientCertFile == "" {
+			return fmt.Errorf("%w: it wants a certificate of ours: set network.client_cert_file and client_key_file", err)
+		}
+		return fmt.Errorf("%w: it refuses the certificate of %s: renew it", err, n.ClientCertFile)
+	}
+	return err
+}
+
+// wantsCertificate guesses from an answer that a server missed a certificate of ours: it is how nginx says that.
+func wantsCertificate(s *gitwire.StatusError, n Network) bool {
+	return s.Code == http.StatusBadRequest && strings.HasPrefix(s.URL, "https:") && n.ClientCertFile == ""
+}
