@@ -275,6 +275,7 @@ func TestOneProblem(t *testing.T) {
 		"ec2: {region: \"\"}\n":                "1:7: ec2.region: is not in this version: remove it",
 		"5: x\n":                               "1:1: 5: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, ec2, log",
 		"log: {file: on}\n":                    "1:13: log.file: must be true or false, not text",
+		"home: /a # gr\xf6\xdfe\n":             "1:1: holds bytes that are no UTF-8: save the file as UTF-8",
 		"home: /a\x00b\n":                      "1:9: a NUL character: this is no text file",
 		"home: \"/a\\nb\"\n":                   "1:7: home: holds a control character",
 		strings.Repeat("[", 300) + "\n":        "1:1: nested too deeply",
@@ -304,6 +305,24 @@ func TestAccepted(t *testing.T) {
 		path, _ := put(t, text)
 		if _, err := Load(path, asRoot()); err != nil {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// Of a file that is no YAML the folders are known all the same: the last good config lies in one of them.
+func TestFoldersOfBrokenFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"state_dir: /srv/state\nbeat:\n\tspread: 5s\n":            "/srv/state",
+		"log: {\nstate_dir: \"/srv/my state\"  # here\n":          "/srv/my state",
+		"log: {\r\nstate_dir: '/srv/state'\r\n":                   "/srv/state",
+		"log: {\n  state_dir: /srv/state\n":                       "/var/lib/addagent",
+		"log: {\nstate_dir: srv\n":                                "/var/lib/addagent",
+		"log: {\nstate_dir: /a\nstate_dir: /b\nstate_dir: /c d\n": "/b",
+	} {
+		path, _ := put(t, text)
+		c, err := Load(path, asRoot())
+		if err == nil || c.StateDir != want {
+			t.Errorf("%q: %s, %v", text, c.StateDir, err)
 		}
 	}
 }

@@ -53,8 +53,10 @@ func laterRepoKeys() []string { return []string{"verify.signers_file"} }
 func (c *Config) leaves() []leaf {
 	return []leaf{
 		pathText("home", &c.Home).means("Where people's files live: nodeinfo/, gitrepo/, log/. Without root: the user's home."),
-		pathText("run_dir", &c.RunDir).means("Locks. Never deleted while the agent runs. Without root: $XDG_RUNTIME_DIR/addagent, else run in state_dir."),
-		pathText("state_dir", &c.StateDir).means("What must survive a wiped clone: who this node is, the last good config. Without root: $XDG_STATE_HOME/addagent, else ~/.local/state/addagent."),
+		pathText("run_dir", &c.RunDir).means("Locks. Never deleted while the agent runs. " +
+			"Without root: $XDG_RUNTIME_DIR/addagent, else run in state_dir."),
+		pathText("state_dir", &c.StateDir).means("What must survive a wiped clone: who this node is, the last good config. " +
+			"Without root: $XDG_STATE_HOME/addagent, else ~/.local/state/addagent."),
 
 		text("beat.schedule", &c.Beat.Schedule, notEmpty).means(`When to look: five-field cron in UTC, or "@every 10s".`).takes("a schedule"),
 		duration("beat.spread", &c.Beat.Spread, 0).means("This node's own offset is below this, and below the interval; it is the same for ever."),
@@ -68,9 +70,11 @@ func (c *Config) leaves() []leaf {
 		truth("discover", &c.Discover).means("With repos: work the other clones in gitrepo/ too."),
 
 		one("network.proxy", &c.Network.Proxy, checkProxy, withoutPassword).takes("a URL").like("http://proxy.example.org:3128").
-			means("The proxy of https and http: http://, https:// or socks5://host:port. Without it, the usual variables of the environment count (https_proxy, http_proxy, no_proxy). ssh, git and paths never go through it."),
+			means("The proxy of https and http: http://, https:// or socks5://host:port. Without it, the usual variables of " +
+				"the environment count (https_proxy, http_proxy, no_proxy). ssh, git and paths never go through it."),
 		texts("network.no_proxy", listOnly, checkNoProxy, &c.Network.NoProxy).like("[git.example.org, .internal, 10.0.0.0/8]").
-			means("What is asked without the proxy: a host with all below it, .domain with only what is below, an address, a network; each may end in :port. * is everything."),
+			means("What is asked without the proxy: a host with all below it, .domain with only what is below, an address, " +
+				"a network; each may end in :port. * is everything."),
 		pathText("network.ca_file", &c.Network.CAFile).like("/etc/addagent/ca.pem").
 			means("Certificates (PEM) of the authorities to trust besides those of the system."),
 		pathText("network.client_cert_file", &c.Network.ClientCertFile).like("/etc/addagent/client.pem").
@@ -111,17 +115,21 @@ func (r *Repo) leaves() []leaf {
 		text("name", &r.Name, checkRepoName).takes("the name of a folder").like("ops").
 			means("The folder below gitrepo/; without it, the last part of the first URL."),
 		many("url", oneOrAll, checkURL, addURL, urls).takes("a URL or a list").like("https://git.example.org/ops.git").
-			means("https://, http://, ssh:// or git://host/path, user@host:path, file:///path or an absolute path. A list names mirrors: the next one is tried when one fails."),
+			means("https://, http://, ssh:// or git://host/path, user@host:path, file:///path or an absolute path. " +
+				"A list names mirrors: the next one is tried when one fails."),
 		text("branch", &r.Branch, checkBranch).takes("the name of a branch").like("main").
 			means(`Without it, the remote's HEAD. Fields of nodeinfo are filled in: "{deployment}".`),
 		secretFile("auth.token_file", &r.Auth.TokenFile).like("/etc/addagent/git-token").
-			means("For https: a token. The file is read anew when it changes; env:ADD_SECRET_NAME takes it from that variable of the agent's environment."),
+			means("For https: a token. The file is read anew when it changes; " +
+				"env:ADD_SECRET_NAME takes it from that variable of the agent's environment."),
 		text("auth.username", &r.Auth.Username, notEmpty).like("bot").
 			means("For https: the name that goes with password_file, or that command is asked for."),
 		secretFile("auth.password_file", &r.Auth.PasswordFile).like("/etc/addagent/git-password").
 			means("For https: a password, in a file or in the environment as with token_file."),
-		many("auth.command", listOnly, checkArgument, adder(&r.Auth.Command), func() []string { return maskedArguments(r.Auth.Command) }).takes("a list: program and arguments").like("[/usr/local/bin/git-credential-vault, --role, node]").
-			means("For https: a program that speaks git's credential-helper protocol (git help credentials). It is called with get appended, and asked again when the server refuses what it said."),
+		many("auth.command", listOnly, checkArgument, adder(&r.Auth.Command), func() []string { return maskedArguments(r.Auth.Command) }).
+			takes("a list: program and arguments").like("[/usr/local/bin/git-credential-vault, --role, node]").
+			means("For https: a program that speaks git's credential-helper protocol (git help credentials). " +
+				"It is called with get appended, and asked again when the server refuses what it said."),
 		texts("auth.ssh_key_file", oneOrAll, checkSecretPath, &r.Auth.SSHKeyFiles).takes("a path or a list").like("/etc/addagent/git-key").
 			means("For ssh: the private key; several are tried in order."),
 		pathText("auth.known_hosts_file", &r.Auth.KnownHostsFile).like("/etc/addagent/known_hosts").

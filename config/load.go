@@ -93,9 +93,24 @@ func (l *loader) document(data []byte) {
 	body, problems := parse(l.file+l.kept, data)
 	l.problems = append(l.problems, problems...)
 	if body == nil {
+		if len(problems) > 0 {
+			l.folders(data)
+		}
 		return
 	}
 	l.section(body, l.place(body.GetToken().Position), keys{leaves: l.c.leaves(), later: laterKeys()}, "", "")
+}
+
+// folderLine is a folder as almost everybody writes it.
+var folderLine = regexp.MustCompile(`(?m)^(home|run_dir|state_dir):[ \t]+(?:(/[^\s#]*)|"(/[^"]*)"|'(/[^']*)')[ \t]*(?:#.*)?\r?$`)
+
+// folders takes the folders from a text that is no YAML as a whole: the last good config lies in one of them.
+func (l *loader) folders(data []byte) {
+	for _, m := range folderLine.FindAllSubmatch(data, -1) {
+		if f, ok := find(l.c.leaves(), string(m[1])); ok {
+			_ = f.apply(string(m[2]) + string(m[3]) + string(m[4])) // what is wrong with it shows when the rest is right
+		}
+	}
 }
 
 // keys are all that may stand in a map and in the maps below it, by dotted name.

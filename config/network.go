@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,7 +22,9 @@ func (l *loader) network() {
 	n := l.c.Network
 	if n.Proxy != withoutPassword(n.Proxy) {
 		at := l.at[proxy]
-		l.note(at, proxy, "holds a password, which everybody who can read this file can read: chmod go= "+at.file)
+		if info, err := os.Stat(at.file); err == nil && info.Mode().Perm()&0o077 != 0 {
+			l.note(at, proxy, fmt.Sprintf("holds a password, and others can read this file (mode %04o): chmod go= %s", info.Mode().Perm(), at.file))
+		}
 	}
 	if n.CAFile != "" && l.fileThere(ca, ca, n.CAFile, false) {
 		if problem := checkCertificates(n.CAFile); problem != "" {

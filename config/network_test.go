@@ -132,6 +132,12 @@ func TestWhatIsNamed(t *testing.T) {
 func TestProxyPassword(t *testing.T) {
 	path := tree(t, map[string]string{"addagent.yaml": "network:\n  proxy: http://bot:s3cr3t@proxy.example.org:3128\n" +
 		"repos: [{url: \"https://h/a\", auth: {command: [/bin/sh, --role=node, --token=s3cr3t]}}]\n"})
+	if c := load(t, path); len(c.Notes) != 0 {
+		t.Errorf("nobody else can read it: %v", c.Notes)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
 	c := load(t, path)
 	if c.Network.Proxy != "http://bot:s3cr3t@proxy.example.org:3128" {
 		t.Errorf("proxy %s", c.Network.Proxy)
@@ -140,7 +146,7 @@ func TestProxyPassword(t *testing.T) {
 	for _, want := range []string{
 		"network.proxy: \"http://bot:********@proxy.example.org:3128\"  (addagent.yaml:2)\n",
 		"repos[0].auth.command: [/bin/sh, \"--role=node\", \"--token=********\"]  (addagent.yaml:3)\n",
-		"note: addagent.yaml:2:10: network.proxy: holds a password, which everybody who can read this file can read: chmod go= addagent.yaml\n",
+		"note: addagent.yaml:2:10: network.proxy: holds a password, and others can read this file (mode 0640): chmod go= addagent.yaml\n",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %s in:\n%s", want, all)
