@@ -1,8 +1,6 @@
 package config
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -377,61 +375,5 @@ func TestAddRepo(t *testing.T) {
 	}
 	if err := c.AddRepo("/srv/x", "a b", "--repo"); err == nil || len(c.Repos) != 1 {
 		t.Errorf("a bad branch: %v", err)
-	}
-}
-
-// The example shows every key there is, sets nothing as it stands, and is right when its comments are taken away.
-func TestExample(t *testing.T) {
-	path, _ := put(t, string(Example()))
-	c, err := Load(path, asRoot())
-	if err != nil || !same(c, Default(Options{Root: true})) {
-		t.Errorf("as it stands: %+v, %v", c, err)
-	}
-
-	var b bytes.Buffer
-	for line := range strings.Lines(string(Example())) {
-		rest := strings.TrimLeft(line, " ")
-		if strings.HasPrefix(rest, "#") && !strings.HasPrefix(rest, "# ") {
-			line = strings.Replace(line, "#", "", 1)
-		}
-		b.WriteString(line)
-	}
-	path, _ = put(t, b.String())
-	c, err = Load(path, asRoot())
-	var problems Problems
-	if !errors.As(err, &problems) {
-		t.Fatalf("uncommented: %v", err)
-	}
-	// The repository shows all kinds of credentials at once, and the files that it and the network name are not there.
-	for _, p := range problems {
-		if !strings.HasPrefix(p.Key, "repos[0].auth") && !strings.Contains(p.Text, "does not exist") {
-			t.Errorf("uncommented: %v", p)
-		}
-	}
-	shown := map[string]Resolved{}
-	for _, r := range c.Lines() {
-		shown[r.Key] = r
-	}
-	r := newRepo()
-	for _, l := range r.leaves() {
-		key := repoKey(0) + l.key
-		if shown[key].From == "default" || shown[key].From == "" {
-			t.Errorf("%s is not in the example", key)
-		}
-	}
-	defaults := Default(Options{Root: true})
-	for _, l := range defaults.leaves() {
-		if l.read != nil {
-			continue
-		}
-		if shown[l.key].From == "default" || shown[l.key].From == "" {
-			t.Errorf("%s is not in the example", l.key)
-		}
-		if want := cmp.Or(l.example, l.show()); shown[l.key].Value != want {
-			t.Errorf("%s: the example says %s, not %s", l.key, shown[l.key].Value, want)
-		}
-	}
-	if _, ok := shown["work.env.LC_ALL"]; !ok {
-		t.Error("work.env is not in the example")
 	}
 }
