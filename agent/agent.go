@@ -19,9 +19,10 @@ import (
 type Clones interface {
 	// Here is what lies on the node, as it was left; nobody is asked.
 	Here() []Look
-	// Ask asks every repository for its tip, side by side, and writes nothing.
-	// Look.Moved says that Move has something to do there.
-	Ask(ctx context.Context) []Look
+	// Ask asks every repository for its tip, side by side, and writes nothing;
+	// those that rest are told as they are. Look.Moved says that Move has
+	// something to do there.
+	Ask(ctx context.Context, rests func(repo string) bool) []Look
 	// Move brings the trees of those that moved to the tip that was asked for,
 	// side by side. It calls progress, from any goroutine, whenever something
 	// advanced. The answer has all repositories, as they are now.
@@ -46,6 +47,9 @@ type Hand interface {
 	Found() (work.InHand, bool)
 	// Done yields the work that was in hand when it has ended.
 	Done() <-chan work.Outcome
+	// Forget is a person's "again", Unwedge his "try once more": both under the lock of Take.
+	Forget(repo, item string) error
+	Unwedge(repo, item string) (was bool, err error)
 }
 
 // Supervisor is who watches over this process: systemd, or nobody.
@@ -56,22 +60,45 @@ type Supervisor interface {
 	Stopping() error
 }
 
-// Config is what an Agent needs to live. All fields but Log are required.
+// People are what persons say to an agent that lives: in files, between two beats.
+type People interface {
+	// Brakes are who said that the node or a repository rests, or is wedged.
+	Brakes(now time.Time) (node.Brakes, error)
+	// Asks are the requests that nobody answered yet, oldest first.
+	Asks() []Ask
+	// Answered forgets a request: the beat that obeyed it is written down.
+	Answered(id string)
+	// Fresh is the config, when it was changed since the last time it was asked for;
+	// wrong is what is wrong with the one that lies there, as long as it does.
+	Fresh(info node.Info) (s Settings, changed bool, wrong []string)
+	// Woken yields when somebody wants a beat now.
+	Woken() <-chan struct{}
+	// ShuttingDown tells the end of the machine from the end of the agent.
+	ShuttingDown() bool
+}
+
+// Settings are what the config may change while the agent lives.
+type Settings struct {
+	Schedule  Schedule      // already shifted by the node's offset
+	WorkAfter time.Duration // this node's share of beat.work_spread
+	Rules     work.Rules
+}
+
+// Config is what an Agent needs to live. All fields are required.
 type Config struct {
+	Settings
 	ID        string                    // this node's instance-id
 	Version   string                    // of addagent
 	By        string                    // "run" or "beat"
 	Hardware  string                    // for the record
-	InitDone  bool                      // init has been done in an earlier life (state files said so)
+	InitDone  bool                      // init has been done in an earlier life of this instance
 	Before    *Beat                     // the last record of an earlier life; nil = none
 	Info      func() (node.Info, error) // nodeinfo as it is now
 	Clones    Clones
 	Survey    Survey
 	Hand      Hand
-	Rules     work.Rules
-	Schedule  Schedule      // already shifted by the node's offset
-	WorkAfter time.Duration // this node's share of beat.work_spread
-	Memory    Memory        // state files and journal
+	People    People
+	Memory    Memory // state files and journal
 	Sinks     []presence.Sink
 	Record    func(*presence.Record) // fills in what only the wiring knows: addresses, hostname, boot id
 	Supervise Supervisor
@@ -112,8 +139,13 @@ type Agent struct {
 	elsewhere string // who else has the work lock
 	started   []Started
 	ended     []Ended
+	did       *Ended // the last one that is worth telling
 	troubles  map[string]Trouble
 	wrong     []Trouble         // collected in this beat
+	late      []Trouble         // collected since, at the end of work: the next beat has them
+	brakes    node.Brakes       // as people have set them
+	asks      []Ask             // as this beat found them
+	asked     []Asked           // what became of them
 	unwritten map[string]string // what could not be written down the last time, and why
 	failing   time.Time         // since when it was failing before the work that runs; zero = it was not
 	lastGood  time.Time         // last look that reached a repository
@@ -121,7 +153,8 @@ type Agent struct {
 	begun     time.Time
 	orphan    *InHand // was in hand when the last agent went, and is not any more: its end was not told yet
 	last      Beat    // as last recorded
-	setUp     bool    // setup and initdone were said
+	initDone  bool
+	leaving   bool // the machine goes down
 }
 
 // New makes an agent; nothing happens before Run or Once.
@@ -142,8 +175,7 @@ func (a *Agent) Run(ctx context.Context) {
 		a.say(Warning, "", "%v", err)
 	}
 
-	next := a.begun.Add(Offset(a.ID, splay, splay))
-	tick := time.NewTimer(wait(time.Now(), next, splay))
+	tick := time.NewTimer(wait(time.Now(), a.begun.Add(Offset(a.ID, splay, splay)), splay))
 	defer tick.Stop()
 	var alive <-chan time.Time
 	if a.AliveEach > 0 {
@@ -160,17 +192,22 @@ func (a *Agent) Run(ctx context.Context) {
 			a.finish(ctx, o, time.Now().UTC())
 		case <-alive:
 			a.alive()
+		case <-a.People.Woken():
+			a.beatNow(ctx, tick)
 		case <-tick.C:
-			now := time.Now().UTC()
-			b := a.Beat(ctx, now)
-			if ctx.Err() == nil {
-				a.Told(b)
-			}
-			end := time.Now().UTC()
-			next = a.Schedule.Next(end)
-			tick.Reset(wait(end, next, Interval(a.Schedule, end)))
+			a.beatNow(ctx, tick)
 		}
 	}
+}
+
+// beatNow is a beat of the loop; tick is set for the one after it.
+func (a *Agent) beatNow(ctx context.Context, tick *time.Timer) {
+	b := a.Beat(ctx, time.Now().UTC())
+	if ctx.Err() == nil {
+		a.Told(b)
+	}
+	end := time.Now().UTC()
+	tick.Reset(wait(end, a.Schedule.Next(end), Interval(a.Schedule, end)))
 }
 
 // Once is one beat that waits for its work: what `addagent beat` does. The
@@ -199,20 +236,18 @@ func (a *Agent) Once(ctx context.Context) Beat {
 // that it believes but "init is done"; work may be running that it has not begun.
 func (a *Agent) wake(now time.Time) {
 	a.sighted = now
+	a.initDone = a.InitDone
 	a.state, a.since = node.InitDone, now
-	if b := a.Before; b != nil && b.Node == a.ID && a.InitDone {
+	switch b := a.Before; {
+	case b != nil && b.Node == a.ID:
 		// Not what state it is in, that is settled anew; but since when it is in
 		// it, and that it has been said.
 		a.state, a.since, a.reason, a.blamed = b.State, b.Since, b.Reason, b.Blamed
-		a.orphan = b.InHand
-	}
-	if !a.InitDone {
+		a.orphan, a.did = b.InHand, b.Did
+	case !a.initDone:
 		a.state = node.Presetup
 		a.to(node.Setup, "", now)
-		// This version has no init scripts to run: a node is set up at once.
-		a.to(node.InitDone, "", now)
 	}
-	a.setUp = true
 	if h, found := a.Hand.Found(); found {
 		a.inHand = fromWork(h)
 		a.inHand.Adopted = true
@@ -228,19 +263,22 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 	was := a.inHand
 	a.inHand = nil
 	if e, ok := endedFrom(o, adopted); ok {
-		a.ended = append(a.ended, e)
-		a.sayEnd(e)
+		a.note(e)
 	} else if was != nil {
 		a.say(Warning, "addagent why "+was.Name(), "%s: its run %s ended without a result", was.Name(), was.RunID)
 	}
-	pending := a.queue
+	pending, known, before := a.queue, len(a.wrong), a.initDone
 	a.rejudge(now, pending)
+	if a.initDone && !before {
+		a.enqueue(now) // the work that waited for init
+	}
 	a.startNext(ctx, now)
 	if a.inHand == nil && a.holding {
 		a.Hand.Drop()
 		a.holding = false
 	}
 	a.tell(ctx, now)
+	a.late = append(a.late, a.wrong[known:]...)
 	if a.last.Seq > 0 {
 		// The journal has one record a beat; who asks for the status now shall see what is now.
 		a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
@@ -271,9 +309,21 @@ func (a *Agent) rejudge(now time.Time, pending []int) {
 // alive feeds the watchdog. That systemd cannot be reached is said by Status, once a beat.
 func (a *Agent) alive() { _ = a.Supervise.Alive() }
 
-// leave is the end of the process, not of the machine: work goes on.
+// farewell is how long the last words may take when the machine goes down.
+const farewell = 5 * time.Second
+
+// leave is the end of the process. Work goes on, unless the machine ends, too.
 func (a *Agent) leave() {
 	_ = a.Supervise.Stopping() // there is nobody left to tell
+	if a.leaving = a.People.ShuttingDown(); a.leaving {
+		ctx, cancel := context.WithTimeout(context.Background(), farewell)
+		defer cancel()
+		now := time.Now().UTC()
+		a.tell(ctx, now)
+		if a.last.Seq > 0 {
+			a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
+		}
+	}
 	if a.inHand != nil {
 		a.say(Notice, "", "stopping; %s goes on in its shim (pid %d) and is taken over by the next agent", a.inHand.Name(), a.inHand.PID)
 	} else {

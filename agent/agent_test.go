@@ -26,7 +26,7 @@ func TestAPushIsWorkedOnceAndThenItIsQuiet(t *testing.T) {
 		if b.most != 1 {
 			t.Errorf("%d at once", b.most)
 		}
-		if n := len(b.asks); n < 9 || n > 11 {
+		if n := len(b.asked); n < 9 || n > 11 {
 			t.Errorf("%d looks in ten minutes", n)
 		}
 		if got := fmt.Sprint(b.states); got != "[working idle working idle]" {
@@ -43,7 +43,7 @@ func TestNoLookWhileWorkRunsButItGoesOnTicking(t *testing.T) {
 		b := newBench(t, "common")
 		b.results["common"] = func(int) (int, time.Duration) { return 0, 5*time.Minute + time.Second }
 		b.live(9*time.Minute, map[time.Duration]func(){2 * time.Minute: func() { b.version = strings.Repeat("b", 40) }})
-		for _, at := range b.asks[1:] {
+		for _, at := range b.asked[1:] {
 			if d := at.Sub(b.when[0]); d > 0 && d < 5*time.Minute {
 				t.Errorf("asked %s into the work", d)
 			}
@@ -135,7 +135,7 @@ func TestAHoldStopsWorkAndSaysWhy(t *testing.T) {
 		if b.beats[0].Items[0].Held == "" {
 			t.Error("the decision record does not say what holds the item")
 		}
-		if len(b.asks) < 5 {
+		if len(b.asked) < 5 {
 			t.Error("a held node does not look")
 		}
 	})
@@ -254,8 +254,8 @@ func TestWorkSpreadDelaysWorkAndNotTheLook(t *testing.T) {
 		if len(b.when) != 1 || b.when[0].Sub(start) < 3*time.Minute || b.when[0].Sub(start) > 5*time.Minute {
 			t.Errorf("ran at %v", b.when)
 		}
-		if len(b.asks) < 7 {
-			t.Errorf("%d looks", len(b.asks))
+		if len(b.asked) < 7 {
+			t.Errorf("%d looks", len(b.asked))
 		}
 	})
 }

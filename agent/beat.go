@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
 
@@ -25,28 +26,36 @@ func (a *Agent) Beat(ctx context.Context, now time.Time) Beat {
 
 func (a *Agent) begin(now time.Time) Beat {
 	a.seq++
-	a.wrong, a.elsewhere = nil, ""
+	a.wrong, a.late, a.elsewhere = a.late, nil, ""
 	if info, err := a.Info(); err != nil {
 		a.trouble("nodeinfo", err.Error())
 	} else {
 		a.info = info
 	}
+	s, changed, wrong := a.People.Fresh(a.info)
+	if changed {
+		a.Settings = s
+	}
+	for _, text := range wrong {
+		a.trouble("config", text)
+	}
+	a.listen(now)
 	return Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
 // look is pass one: ask everybody, move what moved. Not while work is in hand:
-// no script may see its tree move.
+// no script may see its tree move. And not while the node rests.
 func (a *Agent) look(ctx context.Context, b *Beat) {
-	if a.inHand != nil {
+	if a.inHand != nil || a.brakes.Disabled != nil {
 		a.stillWrong("look ")
-		a.sighted = b.Start    // it does not look because it works, not because it is blind
+		a.sighted = b.Start    // it does not look, which is not to be blind
 		if len(a.looks) == 0 { // taken over at the start: nothing has been asked yet
 			a.looks = a.Clones.Here()
 		}
 		b.Looks = old(a.looks)
 		return
 	}
-	asked := a.supervised(ctx, func(func()) []Look { return a.Clones.Ask(ctx) })
+	asked := a.supervised(ctx, func(func()) []Look { return a.Clones.Ask(ctx, a.rests) })
 	if ctx.Err() != nil {
 		return
 	}
@@ -61,6 +70,8 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 				key += diskFull
 			}
 			a.trouble(key, l.Trouble)
+		} else if l.Old {
+			a.sighted = b.Start
 		} else {
 			a.lastGood, a.sighted = b.Start, b.Start
 		}
@@ -115,6 +126,7 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func()) []Loo
 func (a *Agent) decide(b *Beat) {
 	if a.inHand != nil && len(a.findings.Judgements) > 0 {
 		a.stillWrong("items ")
+		a.obey(b)
 		return // the trees stand still, and the work in hand is judged when it has ended
 	}
 	a.judge(b.Start)
@@ -122,19 +134,22 @@ func (a *Agent) decide(b *Beat) {
 		a.judge(b.Start) // taking the lock has ended it
 	}
 	a.adoptEnd()
+	a.obey(b)
 	for _, p := range a.findings.Problems {
 		a.trouble("items "+p, p)
 	}
+	a.enqueue(b.Start)
+}
+
+// enqueue lines up what is due and may run now: init alone, until that is done.
+func (a *Agent) enqueue(now time.Time) {
 	a.queue = nil
-	if a.inHand != nil || a.elsewhere != "" {
+	if a.inHand != nil || a.elsewhere != "" || a.held() != "" {
 		return
 	}
-	held := a.held()
 	for i, s := range a.standings {
-		if !s.Due {
-			continue
-		}
-		if held == "" && a.restrained(i, b.Start) == "" {
+		it := a.findings.Judgements[i].Item
+		if s.Due && (a.initDone || it.Level == work.Init) && !a.rests(it.Repo) && a.restrained(i, now) == "" {
 			a.queue = append(a.queue, i)
 		}
 	}
@@ -152,17 +167,25 @@ func (a *Agent) adoptEnd() {
 		}
 		o := work.Outcome{Repo: j.Item.Repo, Item: j.Item.Name, RunID: a.orphan.RunID, Last: j.Memory.Last}
 		if e, ok := endedFrom(o, true); ok {
-			a.ended = append(a.ended, e)
-			a.sayEnd(e)
+			a.note(e)
 		}
 		a.orphan = nil
 		return
 	}
 }
 
-// judge asks the survey and stands every item; it starts nothing.
+// judge asks the survey and stands every item; it starts nothing. It is where
+// the node learns that its init is done, or that there is none to do.
 func (a *Agent) judge(now time.Time) {
-	a.findings = a.Survey.Judge(Ats(a.looks), work.Place{Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype}, now)
+	place := work.Place{Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype}
+	if !a.initDone {
+		place.Init = a.info.InitGitRepo
+	}
+	a.findings = a.Survey.Judge(Ats(a.looks), place, now)
+	if !a.initDone && (place.Init == "" || a.findings.InitDone) {
+		a.initDone = true
+		a.to(node.InitDone, "", now)
+	}
 	a.standings = a.standings[:0]
 	for _, j := range a.findings.Judgements {
 		a.standings = append(a.standings, work.Stand(j, a.Rules, now))
@@ -239,9 +262,12 @@ func (a *Agent) record(end time.Time, b Beat) Beat {
 	b.Dropped = a.dropped
 	b.Next = a.Schedule.Next(end).UTC()
 	b = a.snapshot(b)
-	a.started, a.ended = nil, nil
+	a.started, a.ended, a.asked = nil, nil, nil
 	a.wrote("beat", a.Memory.Show(b), end)
 	a.wrote("journal", a.Memory.Append(b), end)
+	for _, done := range b.Asked {
+		a.People.Answered(done.ID)
+	}
 	a.last = b
 	return b
 }
@@ -250,7 +276,8 @@ func (a *Agent) record(end time.Time, b Beat) Beat {
 func (a *Agent) snapshot(b Beat) Beat {
 	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.state, a.reason, a.since, a.lastGood, a.blamed
 	b.Items = a.judged()
-	b.InHand = a.inHand
+	b.InHand, b.Did = a.inHand, a.did
+	b.Asked = slices.Concat(b.Asked, a.asked)
 	b.Started, b.Ended = slices.Concat(b.Started, a.started), slices.Concat(b.Ended, a.ended)
 	b.Troubles = listTroubles(a.troubles)
 	return b

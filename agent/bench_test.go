@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ type bench struct {
 	*Agent
 	version  string      // tip of the repository ops
 	trouble  string      // of the next looks
-	asks     []time.Time // when ops was asked
+	asked    []time.Time // when ops was asked
 	items    []string    // names of its items
 	memory   map[string]work.Memory
 	results  map[string]func(n int) (exit int, takes time.Duration) // how an item's n-th run goes
@@ -32,6 +33,16 @@ type bench struct {
 	holds    []work.Hold
 	took     int // the lock is taken
 	found    *work.InHand
+	brakes   node.Brakes
+	asks     []Ask
+	answered []string
+	fresh    *Settings
+	bad      []string // what is wrong with the config
+	woken    chan struct{}
+	down     bool   // the machine goes down
+	init     string // the init repository; "" = none
+	forgot   []string
+	unwedged []string
 	done     chan work.Outcome
 	said     []string
 	states   []node.State
@@ -42,25 +53,29 @@ type bench struct {
 
 func newBench(t *testing.T, items ...string) *bench {
 	b := &bench{t: t, version: strings.Repeat("a", 40), items: items, memory: map[string]work.Memory{},
-		results: map[string]func(int) (int, time.Duration){}, done: make(chan work.Outcome, 1)}
+		results: map[string]func(int) (int, time.Duration){}, done: make(chan work.Outcome, 1), woken: make(chan struct{}, 1)}
 	rules := work.Rules{RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3, Node: "i-1"}
 	b.Agent = New(Config{
-		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1"}, nil },
-		Clones: b, Survey: b, Hand: (*benchHand)(b), Rules: rules, Schedule: Every(time.Minute), Memory: (*benchMemory)(b),
-		Record: func(*presence.Record) {}, Supervise: nobody{}, Say: func(n News) { b.said = append(b.said, n.Text) },
+		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1", InitGitRepo: b.init}, nil },
+		Clones: b, Survey: b, Hand: (*benchHand)(b), People: (*benchPeople)(b), Memory: (*benchMemory)(b),
+		Settings: Settings{Rules: rules, Schedule: Every(time.Minute)},
+		Record:   func(*presence.Record) {}, Supervise: nobody{}, Say: func(n News) { b.said = append(b.said, n.Text) },
 		Told: func(bt Beat) { b.beats = append(b.beats, bt) },
 	})
 	return b
 }
 
-func (b *bench) Ask(context.Context) []Look {
+func (b *bench) Ask(_ context.Context, rests func(string) bool) []Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asks = append(b.asks, time.Now())
 	was := ""
 	if len(b.Agent.looks) == 1 {
 		was = b.Agent.looks[0].Version
 	}
+	if rests("ops") {
+		return []Look{{Repo: "ops", Branch: "main", Version: was, Old: true}}
+	}
+	b.asked = append(b.asked, time.Now())
 	if b.trouble != "" {
 		return []Look{{Repo: "ops", Branch: "main", Version: was, Previous: was, Trouble: b.trouble}}
 	}
@@ -87,11 +102,17 @@ func (b *bench) Move(_ context.Context, asked []Look, _ func()) []Look {
 	return asked
 }
 
-func (b *bench) Judge(at []work.At, _ work.Place, _ time.Time) work.Findings {
+func (b *bench) Judge(at []work.At, p work.Place, _ time.Time) work.Findings {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := work.Findings{Holds: b.holds}
 	for _, a := range at {
+		if a.Repo == p.Init {
+			it := work.Item{Repo: a.Repo, Level: work.Init, Name: "init", WatchFrom: work.FromDefault}
+			if f.InitDone = b.memory["init"].Version != ""; !f.InitDone {
+				f.Judgements = append(f.Judgements, work.Judge(it, a.Version, map[string]string{".": a.Version}, b.memory["init"]))
+			}
+		}
 		for _, name := range b.items {
 			it := work.Item{Repo: a.Repo, Level: work.Common, Name: strings.TrimSuffix(name, "!"), Always: strings.HasSuffix(name, "!"), WatchFrom: work.FromDefault}
 			f.Judgements = append(f.Judgements, work.Judge(it, a.Version, map[string]string{".": a.Version}, b.memory[it.Name]))
@@ -112,7 +133,30 @@ func (h *benchHand) Take() ([]string, error) {
 	h.took++
 	return nil, nil
 }
-func (h *benchHand) Drop()                     { h.took-- }
+func (h *benchHand) Drop() { h.took-- }
+
+func (h *benchHand) Forget(repo, item string) error {
+	h.underLock()
+	h.forgot = append(h.forgot, repo+":"+item)
+	delete(h.memory, item)
+	return nil
+}
+
+func (h *benchHand) Unwedge(repo, item string) (bool, error) {
+	h.underLock()
+	h.unwedged = append(h.unwedged, repo+":"+item)
+	m := h.memory[item]
+	m.Last = nil
+	h.memory[item] = m
+	return true, nil
+}
+
+func (h *benchHand) underLock() {
+	if h.took != 1 {
+		h.t.Errorf("memory is changed with the lock taken %d times", h.took)
+	}
+}
+
 func (h *benchHand) Done() <-chan work.Outcome { return h.done }
 func (h *benchHand) Found() (work.InHand, bool) {
 	if h.found == nil {
@@ -220,4 +264,31 @@ func (b *bench) hears(text string) int {
 		}
 	}
 	return n
+}
+
+// benchPeople are persons who say what the bench has.
+type benchPeople bench
+
+func (p *benchPeople) Brakes(now time.Time) (node.Brakes, error) {
+	b := p.brakes
+	if b.Disabled != nil && b.Disabled.Over(now) {
+		b.Disabled = nil
+	}
+	return b, nil
+}
+func (p *benchPeople) Asks() []Ask            { return p.asks }
+func (p *benchPeople) Woken() <-chan struct{} { return p.woken }
+func (p *benchPeople) ShuttingDown() bool     { return p.down }
+func (p *benchPeople) Answered(id string) {
+	p.answered = append(p.answered, id)
+	p.asks = slices.DeleteFunc(p.asks, func(a Ask) bool { return a.ID == id })
+}
+
+func (p *benchPeople) Fresh(node.Info) (Settings, bool, []string) {
+	if p.fresh == nil {
+		return Settings{}, false, p.bad
+	}
+	s := *p.fresh
+	p.fresh = nil
+	return s, true, p.bad
 }

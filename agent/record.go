@@ -24,6 +24,8 @@ type Beat struct {
 	InHand   *InHand    `json:"in_hand,omitempty"`  // the work that runs
 	Started  []Started  `json:"started,omitempty"`  // work started since the last record
 	Ended    []Ended    `json:"ended,omitempty"`    // work that ended since the last record
+	Did      *Ended     `json:"did,omitempty"`      // the last work that ended, in this beat or long ago; not the quiet successes of run: always
+	Asked    []Asked    `json:"asked,omitempty"`    // what people asked for, and what became of it
 	Troubles []Trouble  `json:"troubles,omitempty"` // what is wrong and for how long
 	Dropped  uint64     `json:"dropped"`            // ticks dropped since the start, because a beat was still going on
 	Next     time.Time  `json:"next"`               // when the next beat begins
@@ -40,9 +42,10 @@ type Look struct {
 	Version  string   `json:"version,omitempty"`  // full id of what the tree shows now
 	Previous string   `json:"previous,omitempty"` // what it showed before, when it moved
 	Moved    bool     `json:"moved,omitempty"`
-	Old      bool     `json:"old,omitempty"`   // not asked in this beat: work is in hand
-	Files    int      `json:"files,omitempty"` // written and deleted
-	Bytes    int64    `json:"bytes,omitempty"` // received for the move
+	Old      bool     `json:"old,omitempty"`     // not asked in this beat: work is in hand, or it rests
+	Resting  string   `json:"resting,omitempty"` // a person disabled this repository: why, who, until when
+	Files    int      `json:"files,omitempty"`   // written and deleted
+	Bytes    int64    `json:"bytes,omitempty"`   // received for the move
 	Ms       float64  `json:"ms"`
 	Notices  []string `json:"notices,omitempty"`
 	Trouble  string   `json:"trouble,omitempty"`
@@ -116,6 +119,30 @@ type Ended struct {
 	Last    string       `json:"last_line,omitempty"`
 	Log     string       `json:"log,omitempty"`
 	Adopted bool         `json:"adopted,omitempty"`
+}
+
+// An Ask is a request of a person to an agent that lives: a file of
+// state_dir/asked.
+type Ask struct {
+	ID     string    `json:"id"`
+	What   string    `json:"what"`             // beat, again or unwedge
+	Target string    `json:"target,omitempty"` // REPO or REPO:ITEM; none = all
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// What can be asked for.
+const (
+	AskBeat    = "beat"    // a beat now
+	AskAgain   = "again"   // forget what was done, so that it is done again
+	AskUnwedge = "unwedge" // forget that it failed
+)
+
+// Asked is what became of a request.
+type Asked struct {
+	Ask
+	Did   []string `json:"did,omitempty"`   // the items that it was done to
+	Error string   `json:"error,omitempty"` // why not
 }
 
 // A Trouble is something that is wrong and does not stop the beat. It is said

@@ -19,7 +19,10 @@ const blind = time.Hour
 
 // vitals gathers what Settle decides from.
 func (a *Agent) vitals(now time.Time) Vitals {
-	v := Vitals{Disabled: a.held(), Setup: !a.setUp}
+	v := Vitals{Leaving: a.leaving, Disabled: a.held(), Setup: !a.initDone}
+	if w := a.brakes.Wedged; w != nil {
+		v.Wedged = append(v.Wedged, Bad{"node", w.String()})
+	}
 	for i, j := range a.findings.Judgements {
 		name, s := j.Item.Repo+":"+j.Item.Name, a.standings[i]
 		if a.inHand != nil && a.inHand.Name() == name {
@@ -27,7 +30,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		}
 		switch {
 		case s.Wedged:
-			v.Wedged = append(v.Wedged, Bad{name, s.Reason})
+			v.Wedged = append(v.Wedged, Bad{name, strings.TrimPrefix(s.Reason, "wedged: ")})
 		case s.Failing:
 			v.Failing = append(v.Failing, Bad{name, s.Reason})
 		case a.startFail[name] != "":
@@ -38,7 +41,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		// A retry never shows as working: what was wrong stays wrong until it succeeds.
 		switch {
 		case h.Wedged:
-			v.Wedged = append(v.Wedged, Bad{h.Name(), h.Before})
+			v.Wedged = append(v.Wedged, Bad{h.Name(), strings.TrimPrefix(h.Before, "wedged: ")})
 		case h.Failing:
 			v.Failing = append(v.Failing, Bad{h.Name(), h.Before})
 		case h.Attempt <= 1 && !a.always(h):
@@ -50,6 +53,10 @@ func (a *Agent) vitals(now time.Time) Vitals {
 			// Nobody knows what this node should be doing.
 			v.Failing = append(v.Failing, Bad{l.Repo, "never reached: " + l.Trouble})
 		}
+	}
+	if init := a.info.InitGitRepo; !a.initDone && init != "" && len(a.looks) > 0 &&
+		!slices.ContainsFunc(a.looks, func(l Look) bool { return l.Repo == init }) {
+		v.Failing = append(v.Failing, Bad{"init", fmt.Sprintf("nodeinfo/initgitrepo.txt names %s, which is none of this node's repositories", init)})
 	}
 	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.unwritten))) {
 		v.Failing = append(v.Failing, Bad{"node", why})
@@ -79,6 +86,9 @@ func (a *Agent) always(h *InHand) bool {
 // held is who holds this node back, and why; "" = nobody.
 func (a *Agent) held() string {
 	var all []string
+	if d := a.brakes.Disabled; d != nil {
+		all = append(all, d.String())
+	}
 	for _, h := range a.findings.Holds {
 		all = append(all, h.String())
 	}
@@ -94,7 +104,7 @@ func (a *Agent) dueKey(i int) string {
 // restrained says why a due item waits: the node's share of work_spread, counted
 // from the beat that first found it due.
 func (a *Agent) restrained(i int, now time.Time) string {
-	if a.WorkAfter <= 0 || a.standings[i].Attempt > 1 {
+	if a.WorkAfter <= 0 || a.standings[i].Attempt > 1 || !a.initDone {
 		return ""
 	}
 	key := a.dueKey(i)
@@ -139,6 +149,10 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 	a.state, a.reason, a.since = s, why, now
 	a.wrote("state", a.Memory.State(s, now), now)
 	quiet := s == node.Idle && from == node.InitDone
+	if (from == node.Disabled || from == node.Leaving) && s != node.Leaving {
+		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
+		quiet = quiet || nextCommand(s) == ""
+	}
 	switch {
 	case from == node.Failing && s == node.Working:
 		// A new version is tried; whether the node is well again its end will tell.
@@ -154,8 +168,6 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 		// The lines about the work itself say it already.
 	case why != "":
 		a.say(levelOf(s), nextCommand(s), "%s: %s", s, why)
-	case from == node.Disabled:
-		a.say(Notice, "", "disabled no more, after %s", For(now.Sub(was)))
 	default:
 		row, _ := node.Row(s)
 		a.say(levelOf(s), "", "%s: %s", s, row.Meaning)

@@ -50,7 +50,7 @@ func unmoved(looks []Look) []Look {
 func old(looks []Look) []Look {
 	var out []Look
 	for _, l := range looks {
-		out = append(out, Look{Repo: l.Repo, Branch: l.Branch, Version: l.Version, Old: true})
+		out = append(out, Look{Repo: l.Repo, Branch: l.Branch, Version: l.Version, Old: true, Resting: l.Resting})
 	}
 	return out
 }
@@ -94,6 +94,15 @@ func endedFrom(o work.Outcome, adopted bool) (Ended, bool) {
 		OK: l.OK(), Reason: string(l.Reason), Detail: l.Detail, Last: l.LastLine, Log: l.Log, Adopted: adopted}, true
 }
 
+// note takes down that work ended.
+func (a *Agent) note(e Ended) {
+	a.ended = append(a.ended, e)
+	if !e.OK || e.Verdict != work.Same {
+		a.did = &e
+	}
+	a.sayEnd(e)
+}
+
 // sayEnd is the line about work that ended.
 func (a *Agent) sayEnd(e Ended) {
 	name := e.Repo + ":" + e.Item
@@ -109,7 +118,7 @@ func (a *Agent) sayEnd(e Ended) {
 		a.say(Info, "", "%s not now (exit %d after %s): %s", name, e.Exit, took, e.Last)
 	default:
 		text := fmt.Sprintf("%s failed on %s after %s, attempt %d: %s", name, Short(e.Version), took, e.Attempt, e.Detail)
-		if e.Last != "" {
+		if e.Last != "" && e.Reason != string(work.ReasonWedged) { // what it said last is that
 			text += fmt.Sprintf(" (%s)", e.Last)
 		}
 		a.say(Warning, "addagent why "+name, "%s", text)
@@ -130,9 +139,14 @@ func (a *Agent) judged() []Judged {
 		d := Describe(j, a.standings[i])
 		d.Due = d.Due || due[i] || mine
 		if d.Due && !mine {
+			rest, rests := a.brakes.Repos[j.Item.Repo]
 			switch {
 			case held != "":
 				d.Held = held
+			case rests:
+				d.Held = "disabled: " + rest.String()
+			case !a.initDone && j.Item.Level != work.Init:
+				d.Held = "waits for the init of this node"
 			case a.elsewhere != "":
 				d.Held = a.elsewhere
 			case a.startFail[name] != "":

@@ -56,7 +56,7 @@ func TestMayFollow(t *testing.T) {
 		want     bool
 	}{
 		{Presetup, Setup, true}, {Presetup, Idle, false}, {Presetup, Working, false},
-		{Setup, InitDone, true}, {Setup, Idle, false}, {InitDone, Setup, false},
+		{Setup, InitDone, true}, {Setup, Idle, false}, {InitDone, Setup, true}, {Idle, Setup, true},
 		{Idle, Working, true}, {Working, Idle, true}, {Idle, Idle, true}, {Idle, InitDone, false},
 		{Wedged, Working, true}, {Leaving, Idle, true}, {Idle, Presetup, false},
 		{"gone", "gone", false}, {Idle, "gone", false},

@@ -104,6 +104,18 @@ func (l StateLog) fitting() StateLog {
 
 func (t Transition) text() string { return string(t.State) + ":" + Stamp(t.At) + ";" }
 
+// PeekStateLog is ReadStateLog for those who must not write: one that is broken is an error.
+func PeekStateLog(dir string) (StateLog, error) {
+	data, err := files.ReadSmall(filepath.Join(dir, "statelog.txt"), valueLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ParseStateLog(string(data))
+}
+
 // ReadStateLog reads statelog.txt of the folder dir (nodeinfo). An absent file is an empty log. One that is broken is
 // set aside as statelog.txt.corrupt and taken as absent; notice says so in a sentence, and is "" otherwise.
 func ReadStateLog(dir string) (log StateLog, notice string, err error) {

@@ -22,7 +22,7 @@ type clones struct {
 	dir      string // <home>/gitrepo
 	discover bool   // look for clones that nobody configured
 	limits   gitrepo.Limits
-	agent    string // user agent
+	network  gitrepo.Network // of those that nobody configured
 
 	list []*clone
 }
@@ -37,12 +37,36 @@ type clone struct {
 	problem error       // why it cannot be asked at all
 }
 
-func newClones(dir string, discover bool, l gitrepo.Limits, agent string) *clones {
-	return &clones{dir: dir, discover: discover, limits: l, agent: agent}
+func newClones(dir string) *clones { return &clones{dir: dir} }
+
+// renew makes these the repositories, in this order. What stays as it was keeps
+// its connection, its backoff and what it knows.
+func (c *clones) renew(all []named, discover bool, l gitrepo.Limits, network gitrepo.Network) {
+	before := c.list
+	kept := map[*clone]bool{}
+	c.list = nil
+	for _, n := range all {
+		i := slices.IndexFunc(before, func(r *clone) bool {
+			return r.name == n.name && r.repo != nil && l == c.limits && n.source.Same(r.source)
+		})
+		if i < 0 {
+			c.limits = l
+			c.add(n.name, n.source)
+			continue
+		}
+		before[i].found = false
+		kept[before[i]] = true
+		c.list = append(c.list, before[i])
+	}
+	for _, r := range before {
+		if r.repo != nil && !kept[r] {
+			r.repo.Close() // those that nobody configured are found anew
+		}
+	}
+	c.discover, c.limits, c.network = discover, l, network
 }
 
 func (c *clones) add(name string, s gitrepo.Source) {
-	s.Agent = c.agent
 	c.list = append(c.list, &clone{name: name, source: s, repo: gitrepo.New(name, filepath.Join(c.dir, name), s, c.limits)})
 }
 
@@ -51,24 +75,30 @@ func (c *clones) Here() []agent.Look {
 	if c.discover {
 		c.find()
 	}
-	return c.each(func(r *clone) agent.Look {
-		l := agent.Look{Repo: r.name}
-		if r.problem != nil {
-			return l
-		}
-		if here, whole, err := r.repo.Applied(); err == nil && whole {
-			l.Branch, l.Version = here.Branch, here.ID
-		}
-		return l
-	})
+	return c.each(func(r *clone) agent.Look { return r.here() })
 }
 
-// Ask asks every repository for its tip, side by side.
-func (c *clones) Ask(ctx context.Context) []agent.Look {
+// here is what lies there, without asking anybody.
+func (r *clone) here() agent.Look {
+	l := agent.Look{Repo: r.name, Old: true}
+	if r.problem != nil {
+		return l
+	}
+	if here, whole, err := r.repo.Applied(); err == nil && whole {
+		l.Branch, l.Version = here.Branch, here.ID
+	}
+	return l
+}
+
+// Ask asks every repository for its tip, side by side, but for those that rest.
+func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []agent.Look {
 	if c.discover {
 		c.find()
 	}
 	return c.each(func(r *clone) agent.Look {
+		if rests(r.name) {
+			return r.here()
+		}
 		l := agent.Look{Repo: r.name}
 		if r.problem != nil {
 			l.Trouble = fmt.Sprintf("look %s: %v", r.name, r.problem)
@@ -174,7 +204,7 @@ func (c *clones) find() {
 		// People mend, move, remove and switch the clones that nobody configured:
 		// what is not as it was is found anew below.
 		s, err := gitrepo.Discover(filepath.Join(c.dir, r.name))
-		s.Agent = c.agent
+		s.Agent, s.Network = userAgent(), c.network
 		// One whose config or HEAD is damaged is kept: it is known, and rebuilt.
 		same := r.problem == nil && (err == nil && s.Same(r.source) || err != nil && !errors.Is(err, fs.ErrNotExist))
 		if known[r.name] = same; !same && r.repo != nil {
@@ -195,6 +225,7 @@ func (c *clones) find() {
 			c.list = append(c.list, &clone{name: name, problem: err, found: true})
 			continue
 		}
+		s.Agent, s.Network = userAgent(), c.network
 		c.add(name, s)
 		c.list[len(c.list)-1].found = true
 	}

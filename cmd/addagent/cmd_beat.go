@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -13,52 +16,125 @@ import (
 func now() time.Time { return time.Now().UTC() }
 
 func (p *process) beatCommand(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use:   "beat",
+	var spread, again bool
+	c := &cobra.Command{
+		Use:   "beat [--again [REPO[:ITEM]]]",
 		Short: "one beat that waits for its work",
 		Long: `Looks, decides, works and reports once, so that plain cron or a timer can drive a
 node too. It ends when the work that it began has ended. On no terminal it prints
 nothing unless something failed. ^C leaves the work to its shim.
 
-Exit codes: 0 done or nothing due, 1 something failed, 3 wedged, 4 an agent runs
-here already, 5 disabled.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
+Where an agent runs it is asked to beat now, and that beat is printed; with work
+in hand it reports only.
+
+With --again it first forgets what was done (of one repository, of one item, or of
+all), so that it is done again; init only when it is named, as in ops:init.
+
+Exit codes: 0 done or nothing due, 1 something failed, 3 wedged, 4 another beat goes
+on, or the agent does not answer, 5 disabled, 130 interrupted.`,
+		Example: `  addagent beat                       # look now
+  addagent beat --again ops:part.app1 # do that work again
+  * * * * * root addagent beat --spread   # in /etc/cron.d, in place of a daemon`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 && !again {
+				return fmt.Errorf("%s: name what to do again after --again", args[0])
 			}
-			screen := voiceOptions{}
-			if isTerminal(p.err) && !g.json {
-				screen.screen = p.err
-			}
-			var last agent.Beat
-			w, err := p.wire(c.Context(), g, cfg, "beat", func(b agent.Beat) { last = b }, screen)
-			if err != nil {
-				return err
-			}
-			defer w.close()
-			b := w.agent.Once(c.Context())
-			if c.Context().Err() != nil {
-				if b.InHand != nil {
-					fmt.Fprintf(p.err, "addagent: interrupted; %s goes on in its shim (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
-				}
-				return &exit{code: exitInterrupted}
-			}
-			w.voice.Beat(last)
-			if g.json {
-				if err := printJSON(p.out, last); err != nil {
-					return err
-				}
-			}
-			return p.outcome(last, screen.screen != nil || g.json)
+			return cobra.MaximumNArgs(1)(c, args)
 		},
+		RunE: func(c *cobra.Command, args []string) error {
+			l := loading{p: p, g: g}
+			stamp := config.Stamp(l.path())
+			cfg, wrong, err := l.good()
+			if err != nil {
+				return err
+			}
+			if wrong != nil {
+				stamp = ""
+			}
+			ask := p.newAsk(agent.AskBeat, "")
+			if again {
+				ask.What = agent.AskAgain
+				if len(args) > 0 {
+					ask.Target = args[0]
+				}
+			}
+			return p.beat(c.Context(), l, cfg, stamp, ask, spread)
+		},
+	}
+	c.Flags().BoolVar(&spread, "spread", false, "wait for this node's own second first (for cron)")
+	c.Flags().BoolVar(&again, "again", false, "forget what was done, and do it again")
+	return c
+}
+
+func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp string, ask agent.Ask, spread bool) error {
+	if spread {
+		if err := p.waitForOwnSecond(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	screen := voiceOptions{}
+	if isTerminal(p.err) && !l.g.json {
+		screen.screen = p.err
+	}
+	var last agent.Beat
+	var asks []agent.Ask
+	if ask.What != agent.AskBeat { // that it beats needs no asking
+		asks = append(asks, ask)
+	}
+	w, err := p.wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b agent.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
+	var busy *work.Busy
+	if errors.As(err, &busy) && busy.Path == beatLock(cfg) && busy.Holder.Purpose == "run" {
+		return p.beatBeside(ctx, l.g, cfg, busy.Holder, ask)
+	}
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	b := w.agent.Once(ctx)
+	if ctx.Err() != nil {
+		if b.InHand != nil {
+			fmt.Fprintf(p.err, "addagent: interrupted; %s goes on in its shim (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
+		}
+		return &exit{code: exitInterrupted}
+	}
+	w.voice.Beat(last)
+	if l.g.json {
+		if err := printJSON(p.out, last); err != nil {
+			return err
+		}
+	}
+	return p.outcome(last, ask, screen.screen != nil || l.g.json)
+}
+
+// waitForOwnSecond is what keeps a fleet driven by cron from asking all at once:
+// the node's offset in the interval of the schedule, the same for ever.
+func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) error {
+	me, err := p.identify(ctx, cfg, true)
+	if err != nil {
+		return misuse(err)
+	}
+	s, err := parseSchedule(cfg.Beat.Schedule)
+	if err != nil {
+		return misuse(err)
+	}
+	select {
+	case <-time.After(agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))):
+		return nil
+	case <-ctx.Done():
+		return &exit{code: exitInterrupted}
 	}
 }
 
 // outcome turns a beat into the exit code, and into words where nobody saw the log.
-func (p *process) outcome(b agent.Beat, shown bool) error {
+func (p *process) outcome(b agent.Beat, ask agent.Ask, shown bool) error {
 	var words []string
+	code := exitDone
+	for _, a := range b.Asked {
+		if a.ID == ask.ID && a.Error != "" {
+			fmt.Fprintln(p.err, "addagent:", oneLine(a.Error)) // the log does not say it
+			code = exitFailed
+		}
+	}
 	for _, t := range b.Troubles {
 		words = append(words, t.Text)
 	}
@@ -67,8 +143,7 @@ func (p *process) outcome(b agent.Beat, shown bool) error {
 			words = append(words, fmt.Sprintf("%s:%s failed: %s (log %s)", e.Repo, e.Item, e.Detail, e.Log))
 		}
 	}
-	code := exitDone
-	if b.InHand != nil && b.InHand.Adopted {
+	if code == exitDone && b.InHand != nil && b.InHand.Adopted {
 		return nil // it only reported: whoever began that work hears how it ends
 	}
 	switch b.State {

@@ -21,7 +21,7 @@ func (p *process) checkCommand(g *global) *cobra.Command {
 is, and all problems at once. Exit code 2 when there is one. It asks no server.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.load(g)
+			cfg, err := loading{p: p, g: g}.read()
 			report := checked{Config: cfg.Lines(), Problems: problemsOf(err)}
 			if _, err := os.Stat(defaultConfig); g.config == "" && err != nil {
 				report.Notes = append(report.Notes, "no config file at "+defaultConfig+": everything is as it is by default")
@@ -40,8 +40,8 @@ is, and all problems at once. Exit code 2 when there is one. It asks no server.`
 			} else {
 				report.Node = &checkedNode{ID: me.ID, Source: me.Source, Hardware: me.Hardware.String(), Copied: me.Copied,
 					Nodepart: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment}
-				if s, err := shiftedSchedule(cfg, me.ID); err == nil {
-					report.Node.NextBeat = s.Next(time.Now()).UTC()
+				if s, err := settingsOf(cfg, me.ID); err == nil {
+					report.Node.NextBeat = s.Schedule.Next(time.Now()).UTC()
 				}
 			}
 			return p.printCheck(report, g.json)

@@ -67,15 +67,27 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	}
 	defer os.RemoveAll(tmp)
 
-	looks := repos.Ask(ctx)
+	now := time.Now().UTC()
+	brakes, err := node.ReadBrakes(cfg.StateDir, now)
+	if err != nil {
+		return failed(err)
+	}
+	looks := repos.Ask(ctx, func(repo string) bool { _, rests := brakes.Repos[repo]; return rests })
 	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*gitrepo.Tree{}}
 	pre.fetch(ctx, looks)
-	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true}
-	now := time.Now().UTC()
-	f := survey.Judge(agent.Ats(looks), work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype}, now)
-	rules := work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: me.ID}
+	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: initMemory(cfg)}
+	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}
+	if p.initDone(cfg) {
+		place.Init = ""
+	}
+	f := survey.Judge(agent.Ats(looks), place, now)
+	waits := place.Init != "" && !f.InitDone
+	rules := rulesOf(cfg, me.ID)
 
 	out := planned{Looks: looks, Problems: f.Problems, Items: []agent.Judged{}}
+	if brakes.Disabled != nil {
+		out.Held = append(out.Held, "disabled: "+brakes.Disabled.String())
+	}
 	for _, h := range f.Holds {
 		out.Held = append(out.Held, h.String())
 	}
@@ -86,6 +98,12 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 		d := agent.Describe(j, work.Stand(j, rules, now))
 		if out.InHand == j.Item.Repo+":"+j.Item.Name {
 			d.Due = false // it is being done; what comes after it the next plan tells
+		}
+		if rest, rests := brakes.Repos[d.Repo]; rests && d.Due {
+			d.Due, d.Held = false, "disabled: "+rest.String()
+		}
+		if waits && j.Item.Level != work.Init && d.Due {
+			d.Due, d.Held = false, "waits for the init of this node"
 		}
 		if d.Due {
 			out.Due++
@@ -119,6 +137,8 @@ func (p *process) printPlan(out planned, now time.Time) {
 			fmt.Fprintf(p.out, "%s would move %s -> %s (%s)\n", l.Repo, agent.Short(l.Previous), agent.Short(l.Version), l.Branch)
 		case l.Moved:
 			fmt.Fprintf(p.out, "%s would be cloned at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
+		case l.Old && l.Version == "":
+			fmt.Fprintf(p.out, "%s rests\n", l.Repo)
 		default:
 			fmt.Fprintf(p.out, "%s stays at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
 		}
@@ -128,7 +148,7 @@ func (p *process) printPlan(out planned, now time.Time) {
 		switch {
 		case out.InHand == i.Repo+":"+i.Item:
 			what = "runs now"
-		case i.Due && len(out.Held) > 0:
+		case i.Due && len(out.Held) > 0 || i.Held != "":
 			what = "held"
 		case i.Due:
 			what = "WOULD RUN"
@@ -138,6 +158,9 @@ func (p *process) printPlan(out planned, now time.Time) {
 		why := i.Why
 		if i.Always {
 			why = "run: always; " + why
+		}
+		if i.Held != "" {
+			why = i.Held + "; " + why
 		}
 		fmt.Fprintf(p.out, "%s:%s %s: %s\n", i.Repo, i.Item, what, why)
 	}

@@ -21,18 +21,29 @@ To try it without a config: addagent run --repo URL --part app1 --home DIR keeps
 everything, locks too, below DIR.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.settings(g)
+			l := loading{p, g, try.apply}
+			stamp := config.Stamp(l.path())
+			cfg, wrong, err := l.good()
 			if err != nil {
 				return err
 			}
-			if err := try.apply(cfg); err != nil {
+			if wrong != nil {
+				stamp = "" // the first beat says what is wrong
+			}
+			if err := try.write(cfg); err != nil {
 				return err
 			}
-			w, err := p.wire(c.Context(), g, cfg, "run", nil, voiceOptions{screen: p.err, journal: underJournal(p.env)})
+			woken := make(chan struct{}, 1)
+			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", stamp: stamp, woken: woken,
+				voice: voiceOptions{screen: p.err, journal: underJournal(p.env)}})
 			if err != nil {
 				return err
 			}
 			defer w.close()
+			if err := cfg.Keep(keptDir(cfg.StateDir)); wrong == nil && err != nil {
+				w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: "the config cannot be kept for a start with a bad one: " + err.Error()})
+			}
+			defer w.people.hear()()
 			w.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
 			w.agent.Run(c.Context())
 			return nil
@@ -46,13 +57,16 @@ everything, locks too, below DIR.`,
 // trial is what the flags say that let a person try the agent without a config.
 type trial struct{ repo, part string }
 
-// apply puts the flags above the config.
-func (t trial) apply(cfg *config.Config) error {
-	if t.repo != "" {
-		if err := cfg.AddRepo(t.repo, "", "--repo"); err != nil {
-			return misuse(err)
-		}
+// apply puts the flag above the config.
+func (t *trial) apply(cfg *config.Config) error {
+	if t.repo == "" {
+		return nil
 	}
+	return cfg.AddRepo(t.repo, "", "--repo")
+}
+
+// write tells nodeinfo the part.
+func (t *trial) write(cfg *config.Config) error {
 	if t.part != "" {
 		dir := filepath.Join(cfg.Home, "nodeinfo")
 		if err := os.MkdirAll(dir, 0o755); err != nil {

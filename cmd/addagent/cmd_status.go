@@ -42,7 +42,8 @@ type standing struct {
 	Running bool         `json:"running"`          // an agent holds the beat lock
 	Holder  *work.Holder `json:"holder,omitempty"` // who holds it
 	Working *work.Holder `json:"working,omitempty"`
-	Late    bool         `json:"late"` // the last beat is older than it should be
+	Late    bool         `json:"late"`   // the last beat is older than it should be
+	Brakes  node.Brakes  `json:"brakes"` // what people said of this node
 	Beat    *agent.Beat  `json:"beat"`
 }
 
@@ -59,6 +60,9 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 	}
 	if h, held, err := work.ReadHolder(workLock(cfg)); err == nil && held {
 		s.Working = &h
+	}
+	if s.Brakes, err = node.ReadBrakes(cfg.StateDir, now); err != nil {
+		return failed(err)
 	}
 	// A beat that runs long (a first clone) is late too, and a person should see it.
 	s.Late = b != nil && now.Sub(b.Next) > max(lateLeast, min(b.Next.Sub(b.Start), lateMost))
@@ -105,7 +109,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	}
 	fmt.Fprintln(p.out)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(p.out, "  %-8s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(p.out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	row("node", "%s", p.who(cfg, b))
 	switch {
@@ -128,10 +132,26 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	} else if s.Working != nil {
 		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, when(s.Working.Started, now))
 	}
+	if d := b.Did; d != nil {
+		ended := "done in " + took(d)
+		if !d.OK {
+			ended = fmt.Sprintf("%s after %s", d.Detail, took(d))
+		}
+		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, agent.Short(d.Version), oneLine(ended), when(d.At, now))
+	}
+	if rest := s.Brakes.Disabled; rest != nil && b.State != node.Disabled {
+		row("brake", "the next beat sees it: disabled%s: %s", untilWords(rest.Until, now), oneLine(rest.Reason))
+	}
+	if w := s.Brakes.Wedged; w != nil && b.State != node.Wedged {
+		row("brake", "the next beat sees it: wedged: %s", oneLine(w.String()))
+	}
 	for _, l := range b.Looks {
 		at := "nothing yet"
 		if l.Version != "" {
 			at = l.Branch + " " + agent.Short(l.Version)
+		}
+		if rest, rests := s.Brakes.Repos[l.Repo]; rests {
+			at += fmt.Sprintf(", DISABLED%s: %s", untilWords(rest.Until, now), oneLine(rest.Reason))
 		}
 		row("repo", "%s %s", l.Repo, at)
 	}
@@ -145,6 +165,9 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		}
 		if i.Done != "" {
 			text += ", last success " + agent.Short(i.Done)
+		}
+		if i.Held != "" && b.State != node.Disabled {
+			text += ", waits: " + oneLine(i.Held)
 		}
 		if i.NotBefore != nil {
 			text += fmt.Sprintf(", attempt %d %s", i.Attempt, when(*i.NotBefore, now))
@@ -169,11 +192,18 @@ func (s standing) then() string {
 		return "addagent run"
 	case s.Late:
 		return "journalctl -u addagent -n 50"
+	case s.Brakes.Disabled != nil:
+		return "addagent enable"
+	case s.Brakes.Wedged != nil:
+		return "addagent unwedge"
 	}
 	for _, i := range s.Beat.Items {
 		if i.Standing == "wedged" || i.Standing == "failing" {
 			return "addagent why " + i.Repo + ":" + i.Item
 		}
+	}
+	for repo := range s.Brakes.Repos {
+		return "addagent enable " + repo
 	}
 	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
 		return "addagent check"

@@ -194,7 +194,7 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 		}
 		row("stands", "%s", text)
 		if s.Now.Standing == "wedged" {
-			row("way out", "push a commit that changes what it watches, or its script: it is tried at once")
+			row("way out", "push a commit that changes what it watches, or its script: it is tried at once; or say: addagent unwedge %s:%s", s.Repo, s.Item)
 		}
 	}
 	if s.Now.Held != "" {

@@ -58,8 +58,8 @@ type process struct {
 
 func main() {
 	// A log pipe whose reader went is no reason to stop working; a closed terminal
-	// is none either, and the config is read at the start only in this version.
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
+	// is none either. Those two that mean something to `run` end no other command.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGUSR1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := &process{args: os.Args[1:], in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, getuid: os.Getuid}
 	code := p.run(ctx)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/node"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -23,11 +24,17 @@ type memory struct {
 	journal  *lumberjack.Logger
 }
 
-func newMemory(home string, maxMB, keep int) *memory {
-	return &memory{
-		nodeinfo: filepath.Join(home, "nodeinfo"),
-		journal:  &lumberjack.Logger{Filename: journalPath(home), MaxSize: maxMB, MaxBackups: keep},
+func newMemory(home string) *memory {
+	return &memory{nodeinfo: filepath.Join(home, "nodeinfo"), journal: &lumberjack.Logger{Filename: journalPath(home)}}
+}
+
+// renew takes what the config says of files that grow.
+func (m *memory) renew(l config.Log) {
+	if m.journal.MaxSize == l.MaxSizeMB && m.journal.MaxBackups == l.Keep {
+		return
 	}
+	m.journal.Close()
+	m.journal = &lumberjack.Logger{Filename: m.journal.Filename, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
 }
 
 func journalPath(home string) string { return filepath.Join(home, "log", "beats.jsonl") }
@@ -39,9 +46,26 @@ func (m *memory) State(s node.State, at time.Time) error {
 	return node.WriteState(m.nodeinfo, s, m.log)
 }
 
-// initDone tells whether this instance was set up in an earlier life of the agent.
-func (m *memory) initDone() bool {
+// initDone tells whether this instance was set up in an earlier life of the
+// agent. The memory of init decides; where there is none, since no script ever
+// ran, the statelog does.
+func (m *memory) initDone(memory string) bool {
+	if _, err := os.Lstat(memory); err == nil {
+		_, err := os.Lstat(filepath.Join(memory, "work.sh_VERSION"))
+		return err == nil
+	}
 	return slices.ContainsFunc(m.log, func(t node.Transition) bool { return t.State == node.InitDone })
+}
+
+// initDone tells whether this instance was set up, as the files say.
+func (p *process) initDone(cfg *config.Config) bool {
+	m := newMemory(cfg.Home)
+	log, err := node.PeekStateLog(m.nodeinfo)
+	if err != nil {
+		return false
+	}
+	m.log = log
+	return m.initDone(initMemory(cfg))
 }
 
 // Show writes nodeinfo/beat.json. It only informs: no fsync.

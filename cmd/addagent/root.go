@@ -53,6 +53,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print data as JSON")
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
+		p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g),
 		p.checkCommand(g), p.versionCommand(g), p.demoCommand(g), p.shimCommand(),
 	)
 	return root

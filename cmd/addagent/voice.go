@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/work"
 	"github.com/rs/zerolog"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -19,10 +20,11 @@ import (
 // voice is what people read: log/addagent.log, and the journal or the terminal.
 // It is the one place that knows zerolog.
 type voice struct {
-	flags string
-	outs  []zerolog.Logger
-	file  *lumberjack.Logger
-	min   zerolog.Level
+	o    voiceOptions
+	log  config.Log // as in force
+	outs []zerolog.Logger
+	file *lumberjack.Logger
+	min  zerolog.Level
 }
 
 // levels maps the agent's levels to zerolog's. A notice is information that the
@@ -33,29 +35,33 @@ var levels = map[agent.Level]zerolog.Level{
 }
 
 type voiceOptions struct {
-	file    string // path of addagent.log, "" = none
-	maxMB   int
-	keep    int
-	level   string // debug, info, warn, error
-	json    bool
+	path    string    // of addagent.log
 	screen  io.Writer // nil = none
 	flags   string    // what a command to run next must repeat
 	journal bool      // screen is the journal: no times, priorities instead
 }
 
-func newVoice(o voiceOptions) *voice {
-	v := &voice{min: zerolog.InfoLevel, flags: o.flags}
-	if l, err := zerolog.ParseLevel(o.level); err == nil {
-		v.min = l
+// newVoice is silent until renew tells it how to speak.
+func newVoice(o voiceOptions) *voice { return &voice{o: o} }
+
+// renew takes what the config says of the log.
+func (v *voice) renew(l config.Log) {
+	if v.log == l {
+		return
 	}
-	if o.file != "" {
-		v.file = &lumberjack.Logger{Filename: o.file, MaxSize: o.maxMB, MaxBackups: o.keep}
-		v.outs = append(v.outs, zerolog.New(form(lenient{v.file}, o.json, false)))
+	v.Close()
+	v.log, v.min, v.outs, v.file = l, zerolog.InfoLevel, nil, nil
+	if min, err := zerolog.ParseLevel(l.Level); err == nil {
+		v.min = min
 	}
-	if o.screen != nil {
-		v.outs = append(v.outs, zerolog.New(form(o.screen, o.json, o.journal)))
+	asJSON := l.Format == "json"
+	if l.File {
+		v.file = &lumberjack.Logger{Filename: v.o.path, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
+		v.outs = append(v.outs, zerolog.New(form(lenient{v.file}, asJSON, false)))
 	}
-	return v
+	if v.o.screen != nil {
+		v.outs = append(v.outs, zerolog.New(form(v.o.screen, asJSON, v.o.journal)))
+	}
 }
 
 // form chooses between JSON lines and the text that `tail -F` should show: time,
@@ -113,7 +119,7 @@ func (v *voice) line(at time.Time, l zerolog.Level, text, next string) {
 		return
 	}
 	if next != "" {
-		text += "  -> " + next + v.flags
+		text += "  -> " + next + v.o.flags
 	}
 	for i := range v.outs {
 		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, at.UTC().Format(time.RFC3339)).Msg(oneLine(text))

@@ -25,44 +25,6 @@ import (
 // defaultConfig is where the config is when nobody says otherwise.
 const defaultConfig = "/etc/addagent/addagent.yaml"
 
-// settings loads the config. A file that was named must be there; the default
-// one need not: an agent without config beats over the clones it finds.
-func (p *process) settings(g *global) (*config.Config, error) {
-	cfg, err := p.load(g)
-	if err != nil {
-		return nil, misuse(err)
-	}
-	return cfg, nil
-}
-
-// load is settings with all problems; the config is never nil.
-func (p *process) load(g *global) (*config.Config, error) {
-	path := g.config
-	if path == "" {
-		path = defaultConfig
-	}
-	home, _ := p.account()
-	cfg, err := config.Load(path, config.Options{
-		Root: p.getuid() == 0, Home: home, Env: p.env, Optional: g.config == "",
-		Schedule: func(text string) error {
-			_, err := parseSchedule(text)
-			return err
-		},
-	})
-	if g.home == "" || err != nil {
-		return cfg, err
-	}
-	// The locks and the identity go below the folder too: whoever tries something
-	// must not meet the machine's own agent.
-	dir, err := filepath.Abs(g.home)
-	if err != nil {
-		return cfg, err
-	}
-	return cfg, errors.Join(cfg.Set("home", dir, "--home"),
-		cfg.Set("run_dir", filepath.Join(dir, ".addagent", "run"), "--home"),
-		cfg.Set("state_dir", filepath.Join(dir, ".addagent", "lib"), "--home"))
-}
-
 func beatLock(c *config.Config) string { return filepath.Join(c.RunDir, "beat.lock") }
 func workLock(c *config.Config) string { return filepath.Join(c.RunDir, "work.lock") }
 
@@ -102,13 +64,21 @@ func parseSchedule(text string) (agent.Schedule, error) {
 	return utc{s}, nil
 }
 
-// shiftedSchedule is the config's schedule at this node's own second.
-func shiftedSchedule(cfg *config.Config, id string) (agent.Schedule, error) {
+// settingsOf is what the config says of the agent itself; the schedule is at this node's own second.
+func settingsOf(cfg *config.Config, id string) (agent.Settings, error) {
 	s, err := parseSchedule(cfg.Beat.Schedule)
 	if err != nil {
-		return nil, err
+		return agent.Settings{}, err
 	}
-	return agent.Shifted{Schedule: s, By: agent.Offset(id, cfg.Beat.Spread, agent.Interval(s, time.Now()))}, nil
+	return agent.Settings{
+		Schedule:  agent.Shifted{Schedule: s, By: agent.Offset(id, cfg.Beat.Spread, agent.Interval(s, time.Now()))},
+		WorkAfter: agent.Offset(id+" work", cfg.Beat.WorkSpread, cfg.Beat.WorkSpread),
+		Rules:     rulesOf(cfg, id),
+	}, nil
+}
+
+func rulesOf(cfg *config.Config, id string) work.Rules {
+	return work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: id}
 }
 
 // utc keeps a cron line from following the machine's time zone through summer time.
@@ -119,9 +89,23 @@ func (u utc) Next(t time.Time) time.Time { return u.Schedule.Next(t.UTC()) }
 // whole is one agent with all that it was wired from, so that it can be taken
 // apart again in the right order.
 type whole struct {
-	agent *agent.Agent
-	voice *voice
-	stop  []func()
+	id      string
+	agent   *agent.Agent
+	voice   *voice
+	journal *memory
+	repos   *clones
+	hand    *work.Hand
+	people  *people
+	stop    []func()
+}
+
+// renew puts a changed config in force. It is called between two beats, from the
+// agent's own goroutine.
+func (w *whole) renew(cfg *config.Config, sources []named, s agent.Settings) {
+	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), networkOf(cfg))
+	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
+	w.voice.renew(cfg.Log)
+	w.journal.renew(cfg.Log)
 }
 
 func (w *whole) close() {
@@ -133,8 +117,8 @@ func (w *whole) close() {
 // wire is the only place where the concrete kinds meet. It is one straight
 // line: each step needs what the steps above it made. The beat lock comes
 // first, since everything after it may write.
-func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpose string, told func(agent.Beat), screen voiceOptions) (*whole, error) {
-	w := &whole{}
+func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole, error) {
+	w := &whole{people: &people{stateDir: cfg.StateDir, asks: o.asks, woken: o.woken}}
 	fail := func(err error) (*whole, error) {
 		w.close()
 		return nil, err
@@ -144,7 +128,7 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 			return fail(failed(fmt.Errorf("make %s: %w", dir, err)))
 		}
 	}
-	lock, err := work.TryLock(beatLock(cfg), purpose)
+	lock, err := work.TryLock(beatLock(cfg), o.purpose)
 	if err != nil {
 		var busy *work.Busy
 		if errors.As(err, &busy) {
@@ -180,37 +164,34 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 		return fail(misuse(err))
 	}
 
-	screen.maxMB, screen.keep = cfg.Log.MaxSizeMB, cfg.Log.Keep
-	screen.level, screen.json = cfg.Log.Level, cfg.Log.Format == "json"
-	if cfg.Log.File {
-		screen.file = logPath(cfg.Home)
-	}
-	screen.flags = g.flags()
-	w.voice = newVoice(screen)
+	o.voice.flags, o.voice.path = l.g.flags(), logPath(cfg.Home)
+	w.id, w.voice = me.ID, newVoice(o.voice)
+	w.voice.renew(cfg.Log)
 	w.stop = append(w.stop, w.voice.Close)
-	journal := newMemory(cfg.Home, cfg.Log.MaxSizeMB, cfg.Log.Keep)
-	w.stop = append(w.stop, journal.Close)
+	w.journal = newMemory(cfg.Home)
+	w.journal.renew(cfg.Log)
+	w.stop = append(w.stop, w.journal.Close)
 	for _, n := range me.Notices {
 		w.voice.Say(agent.News{At: time.Now(), Level: agent.Notice, Text: n})
 	}
 
-	schedule, err := shiftedSchedule(cfg, me.ID)
+	settings, err := settingsOf(cfg, me.ID)
 	if err != nil {
 		return fail(misuse(err))
 	}
-
-	repos, err := p.clones(cfg, info)
+	sources, err := sources(cfg, info)
 	if err != nil {
 		return fail(misuse(err))
 	}
-	w.stop = append(w.stop, repos.close)
-	rules := work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: me.ID}
+	w.repos = newClones(filepath.Join(cfg.Home, "gitrepo"))
+	w.stop = append(w.stop, w.repos.close)
 	boot := node.System{}.BootID()
 	home, name := p.account()
-	hand := &work.Hand{
-		LockPath: workLock(cfg), Home: cfg.Home, Env: cfg.Work.Env, Inherited: os.Environ(), UserHome: home, User: name,
-		Timeout: cfg.Work.Timeout, Grace: cfg.Work.Grace, Rules: rules, BootID: boot, Changed: repos.changed,
+	w.hand = &work.Hand{
+		LockPath: workLock(cfg), Home: cfg.Home, InitMemory: initMemory(cfg), Inherited: os.Environ(), UserHome: home, User: name,
+		BootID: boot, Changed: w.repos.changed,
 	}
+	w.renew(cfg, sources, settings)
 	log, notice, err := node.ReadStateLog(filepath.Join(cfg.Home, "nodeinfo"))
 	if err != nil {
 		return fail(failed(err))
@@ -218,7 +199,7 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 	if notice != "" {
 		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: notice})
 	}
-	journal.log = log
+	w.journal.log = log
 
 	before, err := readBeat(cfg.Home)
 	if err != nil {
@@ -236,47 +217,67 @@ func (p *process) wire(ctx context.Context, g *global, cfg *config.Config, purpo
 	hostname, _ := os.Hostname()
 	addresses := &addresses{}
 	w.agent = agent.New(agent.Config{
-		ID: me.ID, Version: version, By: purpose, Hardware: me.Hardware.String(), InitDone: journal.initDone(), Before: before,
-		Info:      func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
-		Clones:    repos,
-		Survey:    &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.tree},
-		Hand:      hand,
-		Rules:     rules,
-		Schedule:  schedule,
-		WorkAfter: agent.Offset(me.ID+" work", cfg.Beat.WorkSpread, cfg.Beat.WorkSpread),
-		Memory:    journal,
-		Sinks:     []presence.Sink{presence.NewFiles(filepath.Join(cfg.Home, "nodeinfo"), presenceRefresh)},
+		Settings: settings,
+		ID:       me.ID, Version: version, By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.initDone(initMemory(cfg)), Before: before,
+		Info:   func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
+		Clones: w.repos,
+		Survey: &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.tree, InitMemory: initMemory(cfg)},
+		Hand:   w.hand,
+		People: w.people,
+		Memory: w.journal,
+		Sinks:  []presence.Sink{presence.NewFiles(filepath.Join(cfg.Home, "nodeinfo"), presenceRefresh)},
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
-			r.StateLog, r.StateTss = journal.log.String(), journal.log.Stamp()
+			r.StateLog, r.StateTss = w.journal.log.String(), w.journal.log.Stamp()
 			r.Addresses = addresses.at(r.BeatSeen)
 		},
 		Supervise: notify,
 		AliveEach: aliveEach,
 		Say:       w.voice.Say,
-		Told:      told,
+		Told:      o.told,
 	})
-	if told == nil {
+	if o.told == nil {
 		w.agent.Told = w.voice.Beat
 	}
+	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, names: branchNames(cfg, info)}
+	w.people.renew = renewal.fresh
+	w.people.again = &renewal.again
 	return w, nil
 }
+
+// wiring is what differs between the commands that beat.
+type wiring struct {
+	purpose string           // "run" or "beat"
+	told    func(agent.Beat) // nil = the line in the log
+	voice   voiceOptions     //
+	stamp   string           // of the config's files; "" = they are not what is in force
+	asks    []agent.Ask      // of this command itself
+	woken   chan struct{}    // somebody wants a beat now
+}
+
+// initMemory is where the init of this instance is remembered.
+func initMemory(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "init") }
 
 // identify finds out who this node is. dry writes nothing.
 func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (node.Identity, error) {
 	info := filepath.Join(cfg.Home, "nodeinfo")
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
-		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json")}}
+		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir)}}
 	if p.getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, "") }
 	}
 	return node.Identify(ctx, o)
 }
 
-// clones makes the repositories of the config, or the finder of those that lie there.
-func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
-	limits := gitrepo.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout}
-	c := newClones(filepath.Join(cfg.Home, "gitrepo"), len(cfg.Repos) == 0 || cfg.Discover, limits, "addagent/"+version)
+// named is a repository of the config: the folder below gitrepo/ and where it comes from.
+type named struct {
+	name   string
+	source gitrepo.Source
+}
+
+// sources are the repositories of the config, their branches filled in from nodeinfo.
+func sources(cfg *config.Config, info node.Info) ([]named, error) {
+	var all []named
 	var problems []error
 	for i, r := range cfg.Repos {
 		branch, err := config.FillBranch(r.Branch, info.Fields)
@@ -284,15 +285,37 @@ func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
 			key := fmt.Sprintf("repos[%d].branch", i)
 			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
 		}
-		c.add(r.Name, gitrepo.Source{
-			URL: r.URL, Branch: branch, Rewind: r.Rewind,
+		all = append(all, named{r.Name, gitrepo.Source{
+			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: userAgent(), Network: networkOf(cfg),
 			Auth: gitrepo.Auth{
 				TokenFile: r.Auth.TokenFile, Username: r.Auth.Username, PasswordFile: r.Auth.PasswordFile,
-				SSHKeyFiles: r.Auth.SSHKeyFiles, KnownHostsFile: r.Auth.KnownHostsFile,
+				SSHKeyFiles: r.Auth.SSHKeyFiles, KnownHostsFile: r.Auth.KnownHostsFile, Command: r.Auth.Command,
 			},
-		})
+		}})
 	}
-	return c, errors.Join(problems...)
+	return all, errors.Join(problems...)
+}
+
+func networkOf(cfg *config.Config) gitrepo.Network {
+	n := cfg.Network
+	return gitrepo.Network{Proxy: n.Proxy, NoProxy: n.NoProxy, CAFile: n.CAFile, ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile}
+}
+
+func limitsOf(cfg *config.Config) gitrepo.Limits {
+	return gitrepo.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout}
+}
+
+func userAgent() string { return "addagent/" + version }
+
+// clones are the repositories of the config, for a command that beats no more than once.
+func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
+	all, err := sources(cfg, info)
+	if err != nil {
+		return nil, err
+	}
+	c := newClones(filepath.Join(cfg.Home, "gitrepo"))
+	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), networkOf(cfg))
+	return c, nil
 }
 
 // whereSet is the file and line, or the flag, that set a key.

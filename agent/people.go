@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/work"
+)
+
+// listen reads what people said since the last beat. Brakes that cannot be read
+// hold: nobody knows what they say.
+func (a *Agent) listen(now time.Time) {
+	a.asks = a.People.Asks()
+	before := a.brakes.Repos
+	brakes, err := a.People.Brakes(now)
+	if err != nil {
+		brakes.Disabled = &node.Brake{Reason: err.Error()}
+	}
+	a.brakes = brakes
+	for repo, b := range brakes.Repos {
+		if _, known := before[repo]; !known {
+			a.say(Notice, "addagent status", "%s disabled: %s", repo, b)
+		}
+	}
+	for repo := range before {
+		if _, still := brakes.Repos[repo]; !still {
+			a.say(Notice, "", "%s disabled no more", repo)
+		}
+	}
+}
+
+// rests tells whether a person disabled this repository.
+func (a *Agent) rests(repo string) bool {
+	_, rests := a.brakes.Repos[repo]
+	return rests
+}
+
+// obey does what people asked for. Memory is changed under the work lock only,
+// so a request waits for the end of the work in hand.
+func (a *Agent) obey(b *Beat) {
+	changed := false
+	for _, ask := range a.asks {
+		done := Asked{Ask: ask}
+		if ask.What != AskBeat {
+			if a.inHand != nil || !a.take() {
+				continue
+			}
+			done.Did, done.Error = a.forget(ask)
+			changed = changed || len(done.Did) > 0
+			if len(done.Did) > 0 {
+				a.say(Notice, "", "%s, as %s asked: %s", ask.What, or(ask.By, "somebody"), strings.Join(done.Did, ", "))
+			}
+		}
+		b.Asked = append(b.Asked, done)
+	}
+	if changed {
+		a.judge(b.Start)
+	}
+}
+
+// forget makes the items that are meant forget what was done, or that it failed.
+func (a *Agent) forget(ask Ask) (did []string, wrong string) {
+	repo, _, _ := strings.Cut(ask.Target, ":")
+	if ask.What == AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.initDone {
+		// Not among the judgements: it was done once and for all.
+		if err := a.Hand.Forget(repo, string(work.Init)); err != nil {
+			return nil, err.Error()
+		}
+		a.initDone = false
+		return []string{ask.Target}, ""
+	}
+	var names []string
+	for i, j := range a.findings.Judgements {
+		name := j.Item.Repo + ":" + j.Item.Name
+		names = append(names, name)
+		if ask.Target != "" && ask.Target != j.Item.Repo && ask.Target != name {
+			continue
+		}
+		var err error
+		was := true
+		switch {
+		case ask.What == AskAgain:
+			err = a.Hand.Forget(j.Item.Repo, j.Item.Name)
+		case a.standings[i].Wedged || a.standings[i].Failing:
+			was, err = a.Hand.Unwedge(j.Item.Repo, j.Item.Name)
+		default:
+			was = false
+		}
+		if err != nil {
+			wrong = err.Error()
+		} else if was {
+			did = append(did, name)
+		}
+	}
+	switch {
+	case wrong != "" || len(did) > 0 || ask.Target == "":
+	case slices.ContainsFunc(names, func(n string) bool { return n == ask.Target || strings.HasPrefix(n, ask.Target+":") }):
+		wrong = ask.Target + " is neither wedged nor failing"
+	case len(names) == 0:
+		wrong = fmt.Sprintf("nothing is known of %s: this node has no items", ask.Target)
+	default:
+		wrong = fmt.Sprintf("nothing is known of %s; the items are: %s", ask.Target, strings.Join(names, ", "))
+	}
+	return did, wrong
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}

@@ -1,0 +1,298 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/work"
+)
+
+func TestADisabledNodeBeatsAndNeitherLooksNorWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.live(3*time.Hour, map[time.Duration]func(){
+			10*time.Minute + time.Second: func() {
+				b.brakes.Disabled = &node.Brake{Reason: "migration", By: "ann", Until: time.Now().Add(2 * time.Hour)}
+				b.version = strings.Repeat("b", 40)
+			},
+		})
+		for _, at := range b.asked {
+			if since := at.Sub(b.begun); since > 11*time.Minute && since < 2*time.Hour {
+				t.Errorf("asked %s after the start, at rest", since)
+			}
+		}
+		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa common@bbbbbbb]" {
+			t.Errorf("ran %s: what was pushed meanwhile is worked when it ends by itself", got)
+		}
+		if got := fmt.Sprint(b.states); got != "[working idle disabled idle working idle]" && got != "[working idle disabled working idle]" {
+			t.Errorf("states %s", got)
+		}
+		if b.hears("disabled: migration (ann), until ") != 1 || b.hears("disabled no more, after ") != 1 || b.hears("wedged") != 0 {
+			t.Errorf("said %q", b.said)
+		}
+		if n := len(b.beats); n < 170 {
+			t.Errorf("%d beats in three hours: it goes on beating", n)
+		}
+	})
+}
+
+func TestADisabledRepositoryRestsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.live(30*time.Minute, map[time.Duration]func(){
+			5*time.Minute + time.Second: func() {
+				b.brakes.Repos = map[string]node.Brake{"ops": {Reason: "broken here", By: "ann"}}
+				b.version = strings.Repeat("b", 40)
+			},
+			20*time.Minute + time.Second: func() { b.brakes.Repos = nil },
+		})
+		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa common@bbbbbbb]" {
+			t.Errorf("ran %s", got)
+		}
+		if at := b.when[1].Sub(b.begun); at < 20*time.Minute {
+			t.Errorf("worked at rest, %s after the start", at)
+		}
+		if got := fmt.Sprint(b.states); got != "[working idle working idle]" {
+			t.Errorf("states %s: a repository at rest is not a node at rest", got)
+		}
+		if b.hears("ops disabled: broken here (ann)") != 1 || b.hears("ops disabled no more") != 1 {
+			t.Errorf("said %q", b.said)
+		}
+	})
+}
+
+func TestAPersonCallsTheNodeWedgedUntilHeTakesItBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.live(time.Hour, map[time.Duration]func(){
+			5*time.Minute + time.Second:  func() { b.brakes.Wedged = &node.Brake{Reason: "disk errors", By: "ann"} },
+			20*time.Minute + time.Second: func() { b.version = strings.Repeat("b", 40) },
+			40*time.Minute + time.Second: func() { b.brakes.Wedged = nil },
+		})
+		if got := fmt.Sprint(b.states); got != "[working idle wedged idle]" {
+			t.Errorf("states %s: no success of an item ends it", got)
+		}
+		if len(b.runs) != 2 {
+			t.Errorf("ran %v: it still looks and works", b.runs)
+		}
+		if b.hears("wedged: node: disk errors (ann)") != 1 || b.hears("wedged no more") != 1 {
+			t.Errorf("said %q", b.said)
+		}
+	})
+}
+
+func TestAgainAndUnwedgeAreObeyedUnderTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common", "part.app1")
+		b.results["part.app1"] = func(int) (int, time.Duration) { return 3, time.Second }
+		b.live(30*time.Minute, map[time.Duration]func(){
+			20*time.Minute + time.Second: func() {
+				b.asks = []Ask{
+					{ID: "1", What: AskAgain, Target: "ops:common", By: "ann"},
+					{ID: "2", What: AskUnwedge, By: "ann"},
+					{ID: "3", What: AskBeat},
+					{ID: "4", What: AskAgain, Target: "ops:nothing"},
+					{ID: "5", What: AskUnwedge, Target: "ops:common"},
+				}
+				b.results["part.app1"] = nil
+			},
+		})
+		if fmt.Sprint(b.forgot, b.unwedged, b.answered) != "[ops:common] [ops:part.app1] [1 2 3 4 5]" {
+			t.Errorf("forgot %v, unwedged %v, answered %v", b.forgot, b.unwedged, b.answered)
+		}
+		if b.state != node.Idle || b.hears("wedged no more") != 1 {
+			t.Errorf("%s: %q", b.state, b.said)
+		}
+		errs := 0
+		for _, bt := range b.beats {
+			for _, a := range bt.Asked {
+				if a.Error != "" {
+					errs++
+				}
+			}
+		}
+		if errs != 2 {
+			t.Errorf("%d requests could not be obeyed, want 2", errs)
+		}
+	})
+}
+
+func TestARequestWaitsForTheWorkInHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.results["common"] = func(int) (int, time.Duration) { return 0, 10*time.Minute + time.Second }
+		b.live(35*time.Minute, map[time.Duration]func(){
+			3*time.Minute + time.Second: func() { b.asks = []Ask{{ID: "1", What: AskAgain}, {ID: "2", What: AskBeat}} },
+			8 * time.Minute: func() {
+				if fmt.Sprint(b.answered) != "[2]" {
+					t.Errorf("answered %v while work is in hand", b.answered)
+				}
+			},
+		})
+		if len(b.runs) != 2 || fmt.Sprint(b.answered) != "[2 1]" {
+			t.Errorf("ran %v, answered %v", b.runs, b.answered)
+		}
+	})
+}
+
+func TestSomebodyWhoWakesItGetsABeatNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.live(2*time.Minute+30*time.Second, map[time.Duration]func(){100 * time.Second: func() { b.woken <- struct{}{} }})
+		at := -1
+		for i, bt := range b.beats {
+			if d := bt.Start.Sub(b.begun); d >= 100*time.Second && d < 101*time.Second {
+				at = i
+			}
+		}
+		if at < 0 {
+			t.Fatal("no beat when it was woken")
+		}
+		if next, tick := b.beats[at].Next, b.Schedule.Next(b.beats[at].Start); !next.Equal(tick) {
+			t.Errorf("the next beat is due %s, want %s: its second stays", next, tick)
+		}
+	})
+}
+
+func TestWorkWaitsForInit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.InitDone, b.init = false, "ops"
+		b.results["init"] = func(n int) (int, time.Duration) { return min(1, 3-n), 30 * time.Second } // fails three times
+		b.live(30*time.Minute, nil)
+		if got := fmt.Sprint(b.runs); got != "[init@aaaaaaa init@aaaaaaa init@aaaaaaa init@aaaaaaa common@aaaaaaa]" {
+			t.Errorf("ran %s", got)
+		}
+		if got := fmt.Sprint(b.states); got != "[setup failing wedged initdone working idle]" {
+			t.Errorf("states %s", got)
+		}
+		if gap := b.when[4].Sub(b.when[3]); gap > 31*time.Second {
+			t.Errorf("work began %s after the begin of init: it need not wait for another beat", gap)
+		}
+		if b.memory["init"].Version == "" || !b.initDone {
+			t.Error("init is not done")
+		}
+	})
+}
+
+func TestInitInARepositoryThatIsNotHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.InitDone, b.init = false, "other"
+		b.live(3*time.Minute, nil)
+		if b.state != node.Failing || !strings.Contains(b.reason, "initgitrepo.txt names other") || len(b.runs) > 0 {
+			t.Errorf("%s: %s, ran %v", b.state, b.reason, b.runs)
+		}
+	})
+}
+
+func TestInitAgainIsInitAgainAfterARestartToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.init = "ops"
+		b.memory["init"] = work.Memory{Version: b.version}
+		b.live(10*time.Minute, map[time.Duration]func(){
+			3*time.Minute + time.Second: func() { b.asks = []Ask{{ID: "1", What: AskAgain, Target: "ops:init"}} },
+		})
+		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa init@aaaaaaa]" {
+			t.Errorf("ran %s", got)
+		}
+		if got := fmt.Sprint(b.states); got != "[working idle setup initdone idle]" {
+			t.Errorf("states %s", got)
+		}
+	})
+}
+
+func TestTheConfigChangesBetweenTwoBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.live(20*time.Minute, map[time.Duration]func(){
+			5*time.Minute + time.Second: func() {
+				s := b.Settings
+				s.Schedule = Every(10 * time.Second)
+				b.fresh = &s
+			},
+			10*time.Minute + time.Second: func() { b.bad = []string{"addagent.yaml:3:1: bet: no such key"} },
+			15*time.Minute + time.Second: func() { b.bad = nil },
+		})
+		if n := len(b.beats); n < 80 || n > 100 {
+			t.Errorf("%d beats: six in the first minutes, then one in ten seconds", n)
+		}
+		if b.hears("addagent.yaml:3:1") != 2 || b.hears("over after ") != 1 {
+			t.Errorf("a bad config is said when it comes and when it is over: %q", b.said)
+		}
+		if b.state != node.Idle {
+			t.Errorf("%s: the config of before stays in force", b.state)
+		}
+	})
+}
+
+func TestLeavingIsOfTheMachineNotOfTheAgent(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, "common")
+			b.down = down
+			b.live(3*time.Minute, nil)
+			if got := b.states[len(b.states)-1] == node.Leaving; got != down {
+				t.Errorf("the machine goes down: %v, states %v", down, b.states)
+			}
+		})
+	}
+}
+
+func TestAfterARebootItIsBackAndSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.memory["common"] = work.Memory{Version: b.version, Done: &work.Done{Version: b.version, Ids: map[string]string{".": b.version}}}
+		b.Before = &Beat{Node: "i-1", State: node.Leaving, Since: time.Now().Add(-time.Minute)}
+		b.live(3*time.Minute, nil)
+		if got := fmt.Sprint(b.states); got != "[idle]" || b.hears("leaving no more, after ") != 1 {
+			t.Errorf("states %s, said %q", got, b.said)
+		}
+	})
+}
+
+// TestAClockThatJumps: the wait is a monotonic timer of at most one interval, so
+// a jump costs at most one beat; what stands in memory with a time of the clock of
+// before neither spins nor stands still.
+func TestAClockThatJumps(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"three days on": 72*time.Hour + 17*time.Second, "three days back": -72*time.Hour - 17*time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, "common")
+				b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
+				var jumped time.Duration
+				b.Settings.Schedule = jumping{b.Settings.Schedule, &jumped}
+				b.live(90*time.Minute, map[time.Duration]func(){40*time.Minute + 30*time.Second: func() {
+					jumped = jump
+					m := b.memory["common"] // written by the clock of before
+					last := *m.Last
+					last.Started, last.Finished, last.WedgedSince = last.Started.Add(-jump), last.Finished.Add(-jump), last.WedgedSince.Add(-jump)
+					m.Last = &last
+					b.memory["common"] = m
+				}})
+				if n := len(b.beats); n < 88 || n > 92 {
+					t.Errorf("%d beats in 90 minutes", n)
+				}
+				if b.state != node.Wedged || b.hears("wedged after") != 1 {
+					t.Errorf("%s, said %q", b.state, b.said)
+				}
+				if n := len(b.runs); n < 6 || n > 9 {
+					t.Errorf("%d tries: one for the jump, else as ever", n)
+				}
+			})
+		})
+	}
+}
+
+// jumping is a schedule on a clock that was set: its minutes begin at another moment.
+type jumping struct {
+	Schedule
+	by *time.Duration
+}
+
+func (j jumping) Next(t time.Time) time.Time { return j.Schedule.Next(t.Add(*j.by)).Add(-*j.by) }

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/work"
+)
+
+const (
+	// besidePoll is how often the files of a living agent are looked at while a person waits.
+	besidePoll = 100 * time.Millisecond
+	// besideWait is how long a living agent may take to begin the beat it was asked
+	// for: a look at a server that hangs takes its deadline, a first clone longer.
+	besideWait = 2 * time.Minute
+	// besideSay is when the person is told what the waiting is for.
+	besideSay = 3 * time.Second
+)
+
+// beatBeside asks a living agent to beat now, waits for that beat and for the
+// work that it begins, and prints what became of it.
+func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config, holder work.Holder, ask agent.Ask) error {
+	b, err := p.ask(ctx, cfg, holder, ask)
+	if err != nil {
+		return err
+	}
+	if len(b.Started) > 0 && b.InHand != nil {
+		if b, err = p.followWork(ctx, cfg, b); err != nil {
+			return err
+		}
+	}
+	shown := g.json
+	switch {
+	case g.json:
+		if err := printJSON(p.out, b); err != nil {
+			return err
+		}
+	case isTerminal(p.err):
+		shown = true
+		v := newVoice(voiceOptions{screen: p.err, flags: g.flags()})
+		v.renew(config.Log{Level: "info", Format: cfg.Log.Format})
+		sayBeat(v, b)
+	}
+	return p.outcome(b, ask, shown)
+}
+
+// sayBeat is a beat with the work that ended in it, as its agent said it.
+func sayBeat(v *voice, b agent.Beat) {
+	for _, e := range b.Ended {
+		text, level := fmt.Sprintf("%s:%s done with %s in %s", e.Repo, e.Item, agent.Short(e.Version), took(&e)), agent.Info
+		if !e.OK {
+			text, level = fmt.Sprintf("%s:%s on %s after %s: %s", e.Repo, e.Item, agent.Short(e.Version), took(&e), e.Detail), agent.Warning
+		}
+		v.Say(agent.News{At: e.At, Level: level, Text: text})
+	}
+	for _, t := range b.Troubles {
+		v.Say(agent.News{At: now(), Level: agent.Warning, Text: t.Text})
+	}
+	v.Beat(b)
+}
+
+// ask leaves a request for a living agent, wakes it up and waits for the beat that obeyed.
+func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holder, ask agent.Ask) (agent.Beat, error) {
+	if err := putAsk(cfg.StateDir, ask); err != nil {
+		return agent.Beat{}, err
+	}
+	if err := wakeUp(holder.PID); err != nil {
+		takeBack(cfg.StateDir, ask.ID)
+		return agent.Beat{}, &exit{exitBusy, fmt.Errorf("an agent runs here: %w", err)}
+	}
+	tick := time.NewTicker(besidePoll)
+	defer tick.Stop()
+	begun, said := time.Now(), false
+	for {
+		if gone(cfg.StateDir, ask.ID) {
+			return beatThatObeyed(cfg.Home, ask.ID)
+		}
+		since := time.Since(begun)
+		inHand, working, _ := work.ReadHolder(workLock(cfg))
+		waits := ask.What != agent.AskBeat && working && inHand.Purpose == work.PurposeWork
+		switch {
+		case waits && !said && since > besideSay:
+			said = true
+			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, when(inHand.Started, time.Now()))
+		case !waits && since > besideWait:
+			takeBack(cfg.StateDir, ask.ID)
+			return agent.Beat{}, &exit{exitBusy, fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, agent.For(besideWait))}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			takeBack(cfg.StateDir, ask.ID)
+			return agent.Beat{}, &exit{code: exitInterrupted}
+		}
+	}
+}
+
+// takeBack removes a request that nobody waits for any more; one that is obeyed
+// at this very moment is obeyed.
+func takeBack(stateDir, id string) { _ = os.Remove(askPath(stateDir, id)) }
+
+// beatThatObeyed finds the record that answers a request: beat.json, or, when
+// the next beat has followed, the journal.
+func beatThatObeyed(home, id string) (agent.Beat, error) {
+	obeyed := func(b *agent.Beat) bool {
+		return slices.ContainsFunc(b.Asked, func(a agent.Asked) bool { return a.ID == id })
+	}
+	if b, err := readBeat(home); err == nil && b != nil && obeyed(b) {
+		return *b, nil
+	}
+	paths, err := journals(home)
+	if err != nil {
+		return agent.Beat{}, failed(err)
+	}
+	var found agent.Beat
+	for _, path := range paths {
+		if err := eachBeat(path, func(b *agent.Beat) {
+			if obeyed(b) {
+				found = *b
+			}
+		}); err != nil {
+			return agent.Beat{}, failed(err)
+		}
+	}
+	if found.Seq == 0 {
+		return found, failed(fmt.Errorf("the request was taken up, but no record tells what became of it: addagent status"))
+	}
+	return found, nil
+}
+
+// followWork waits for the end of the work that a beat began, and adds the ends to it.
+func (p *process) followWork(ctx context.Context, cfg *config.Config, b agent.Beat) (agent.Beat, error) {
+	tick := time.NewTicker(besidePoll)
+	defer tick.Stop()
+	for {
+		now, err := readBeat(cfg.Home)
+		if err != nil {
+			return b, failed(err)
+		}
+		if now != nil {
+			b.Started, b.Ended = merged(b.Started, now.Started, func(s agent.Started) string { return s.RunID }), merged(b.Ended, now.Ended, func(e agent.Ended) string { return e.RunID })
+			b.State, b.Reason, b.InHand, b.Troubles, b.Items, b.Next = now.State, now.Reason, now.InHand, now.Troubles, now.Items, now.Next
+			if now.InHand == nil {
+				return b, nil
+			}
+		}
+		if _, held, err := work.ReadHolder(beatLock(cfg)); err == nil && !held {
+			fmt.Fprintf(p.err, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
+			return b, &exit{code: exitFailed}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			fmt.Fprintf(p.err, "addagent: interrupted; %s goes on (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
+			return b, &exit{code: exitInterrupted}
+		}
+	}
+}
+
+// merged adds those that are not there yet, by their run.
+func merged[T any](all, more []T, run func(T) string) []T {
+	for _, m := range more {
+		if !slices.ContainsFunc(all, func(a T) bool { return run(a) == run(m) }) {
+			all = append(all, m)
+		}
+	}
+	return all
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/work"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) disableCommand(g *global) *cobra.Command {
+	var reason, until string
+	c := &cobra.Command{
+		Use:   "disable --reason WHY [--until T] [REPO]",
+		Short: "let this node, or one repository, rest: no look, no work",
+		Long: `The node goes on beating and reports that it rests, why, who said so and until
+when; with REPO only that repository rests. Work in hand is not ended. It outlives
+a restart and a reboot, and ends at --until or with addagent enable.
+
+--until takes a time as 2026-03-01T18:00:00Z, a duration as 2h, or 18:00, the next
+time that it is six on this machine's clock.`,
+		Example: `  addagent disable --reason "moving the database" --until 2h
+  addagent disable --reason "broken on this kernel" ops`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			at := time.Now()
+			b := node.Brake{Reason: strings.TrimSpace(reason), By: p.by(), Since: at}
+			if b.Reason == "" {
+				return misuse(errors.New("--reason is missing: say why, for whoever finds this node at rest"))
+			}
+			if until != "" {
+				end, err := parseUntil(until, at)
+				if err != nil {
+					return misuse(fmt.Errorf("--until %w", err))
+				}
+				b.Until = end
+			}
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			repo := ""
+			if len(args) > 0 {
+				if repo = args[0]; !knownRepo(cfg, repo) {
+					return failed(fmt.Errorf("there is no repository %s here; there are: %s", repo, strings.Join(repoNames(cfg), ", ")))
+				}
+			}
+			if err := b.Put(node.DisabledPath(cfg.StateDir, repo)); err != nil {
+				return failed(err)
+			}
+			fmt.Fprintf(p.err, "%s disabled%s: %s\n", or(repo, "this node"), untilWords(b.Until, at), b.Reason)
+			p.letKnow(cfg)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "`WHY`; required")
+	c.Flags().StringVar(&until, "until", "", "`T` when it ends by itself: 2h, 18:00 or 2026-03-01T18:00:00Z")
+	return c
+}
+
+func (p *process) enableCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "enable [REPO]",
+		Short: "end a disable",
+		Long: `Ends what addagent disable began, of this node or of one repository. A hold that
+was pushed (nodework/hold.yaml) ends with another push.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			repo := strings.Join(args, "")
+			was, err := node.Lift(node.DisabledPath(cfg.StateDir, repo))
+			if err != nil {
+				return failed(err)
+			}
+			if !was {
+				fmt.Fprintf(p.err, "%s was not disabled\n", or(repo, "this node"))
+			} else {
+				fmt.Fprintf(p.err, "%s enabled\n", or(repo, "this node"))
+				p.letKnow(cfg)
+			}
+			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
+			if err != nil {
+				return failed(err)
+			}
+			if brakes.Disabled != nil {
+				fmt.Fprintf(p.err, "the whole node is still disabled: %s\n", brakes.Disabled)
+			}
+			for name, b := range brakes.Repos {
+				fmt.Fprintf(p.err, "%s is still disabled: %s (addagent enable %[1]s)\n", name, b)
+			}
+			return nil
+		},
+	}
+}
+
+func (p *process) wedgeCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "wedge REASON",
+		Short: "say that this node is wedged; in a script, that its item is",
+		Long: `Called by a work script it says that trying again is of no use before a new version
+comes: when the script has ended its item is wedged, without further tries in a row.
+
+Called by a person the node itself is wedged, which all places show where its state
+is told; it goes on looking and working. That ends with addagent unwedge only.`,
+		Example: `  [ -d /data ] || { addagent wedge "no disk for /data"; exit 1; }    # in a script
+  addagent wedge "disk errors, do not trust this node"               # a person`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			reason := oneLine(strings.TrimSpace(strings.Join(args, " ")))
+			if reason == "" {
+				return misuse(errors.New("say why"))
+			}
+			if run, temp := p.env("ADD_RUN_ID"), p.env("ADD_TEMP"); run != "" && temp != "" {
+				if err := work.SayWedged(temp, run, reason); err != nil {
+					return failed(err)
+				}
+				fmt.Fprintf(p.err, "%s:%s is wedged when this script ends: %s\n", p.env("ADD_REPO"), p.env("ADD_ITEM"), reason)
+				return nil
+			}
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			b := node.Brake{Reason: reason, By: p.by(), Since: time.Now()}
+			if err := b.Put(node.WedgedPath(cfg.StateDir)); err != nil {
+				return failed(err)
+			}
+			fmt.Fprintf(p.err, "this node is wedged until addagent unwedge%s: %s\n", g.flags(), reason)
+			p.letKnow(cfg)
+			return nil
+		},
+	}
+}
+
+func (p *process) unwedgeCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "unwedge [REPO[:ITEM]]",
+		Short: "forget failures: try again now what is wedged or failing",
+		Long: `Ends a wedge that a person said, and makes items that are wedged or failing due at
+once, with all tries before them; with an argument only those. What was done
+successfully is not done again: that is addagent beat --again.
+
+Where an agent runs this waits until it has obeyed; else the next beat does.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			target := strings.Join(args, "")
+			if target == "" {
+				was, err := node.Lift(node.WedgedPath(cfg.StateDir))
+				if err != nil {
+					return failed(err)
+				}
+				if was {
+					fmt.Fprintln(p.err, "this node is not called wedged any more")
+				}
+			}
+			ask := p.newAsk(agent.AskUnwedge, target)
+			holder, held, err := work.ReadHolder(beatLock(cfg))
+			if err != nil {
+				return failed(err)
+			}
+			if !held || holder.Purpose != "run" {
+				if err := putAsk(cfg.StateDir, ask); err != nil {
+					return err
+				}
+				fmt.Fprintf(p.err, "no agent runs here: the next beat obeys (addagent beat%s)\n", g.flags())
+				return nil
+			}
+			b, err := p.ask(c.Context(), cfg, holder, ask)
+			if err != nil {
+				return err
+			}
+			for _, a := range b.Asked {
+				switch {
+				case a.ID != ask.ID:
+				case a.Error != "":
+					return failed(errors.New(a.Error))
+				case len(a.Did) == 0:
+					fmt.Fprintln(p.err, "no item is wedged or failing")
+				default:
+					fmt.Fprintf(p.err, "tried again: %s\n", strings.Join(a.Did, ", "))
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// letKnow makes a living agent see at once what a person has just said.
+func (p *process) letKnow(cfg *config.Config) {
+	h, held, err := work.ReadHolder(beatLock(cfg))
+	if err != nil || !held || h.Purpose != "run" {
+		fmt.Fprintln(p.err, "no agent runs here: the next beat sees it")
+		return
+	}
+	if err := wakeUp(h.PID); err != nil {
+		fmt.Fprintf(p.err, "the agent (process %d) sees it at its next beat: %v\n", h.PID, err)
+	}
+}
+
+// repoNames are the repositories of this node: those of the config, and the clones that lie there.
+func repoNames(cfg *config.Config) []string {
+	var names []string
+	for _, r := range cfg.Repos {
+		names = append(names, r.Name)
+	}
+	if len(cfg.Repos) == 0 || cfg.Discover {
+		dirs, _ := filepath.Glob(filepath.Join(cfg.Home, "gitrepo", "*", ".git"))
+		for _, d := range dirs {
+			if name := filepath.Base(filepath.Dir(d)); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func knownRepo(cfg *config.Config, name string) bool { return slices.Contains(repoNames(cfg), name) }
+
+// parseUntil understands when something ends: a time, a duration from now, or
+// the next time that the clock of this machine shows so.
+func parseUntil(text string, now time.Time) (time.Time, error) {
+	text = strings.TrimSpace(text)
+	var at time.Time
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		at = t
+	} else if d, err := time.ParseDuration(text); err == nil {
+		at = now.Add(d)
+	} else if t, err := time.ParseInLocation("2006-01-02 15:04", text, now.Location()); err == nil {
+		at = t
+	} else if t, err := time.Parse("15:04", text); err == nil {
+		at = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), 0, 0, now.Location())
+		if !at.After(now) {
+			at = time.Date(now.Year(), now.Month(), now.Day()+1, t.Hour(), t.Minute(), 0, 0, now.Location())
+		}
+	} else {
+		return time.Time{}, fmt.Errorf("%q is not understood: write 2h, 18:00 or 2026-03-01T18:00:00Z", text)
+	}
+	if !at.After(now) {
+		return time.Time{}, fmt.Errorf("%q is over already", text)
+	}
+	return at, nil
+}
+
+// untilWords echoes an end with its zone and the time left, so that a slip of
+// the zone is seen at once.
+func untilWords(until, now time.Time) string {
+	if until.IsZero() {
+		return " until addagent enable"
+	}
+	return fmt.Sprintf(" until %s (in %s)", until.Local().Format("2006-01-02 15:04:05 MST"), agent.For(until.Sub(now).Round(time.Second)))
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/systemd"
+)
+
+// people is what persons say to the agent: brakes and requests in files, the
+// config, signals.
+type people struct {
+	stateDir string
+	asks     []agent.Ask // of the process itself: beat --again
+	woken    chan struct{}
+	again    *atomic.Bool                                          // read the config whether it changed or not
+	renew    func(info node.Info) (agent.Settings, bool, []string) // nil = the config stays as it is
+}
+
+func (p *people) Woken() <-chan struct{} { return p.woken }
+
+func (p *people) ShuttingDown() bool { return systemd.ShuttingDown(context.Background()) }
+
+func (p *people) Fresh(info node.Info) (agent.Settings, bool, []string) {
+	if p.renew == nil {
+		return agent.Settings{}, false, nil
+	}
+	return p.renew(info)
+}
+
+func (p *people) Brakes(now time.Time) (node.Brakes, error) { return node.ReadBrakes(p.stateDir, now) }
+
+func (p *people) Asks() []agent.Ask {
+	return append(slices.Clone(p.asks), readAsks(p.stateDir)...)
+}
+
+func (p *people) Answered(id string) {
+	p.asks = slices.DeleteFunc(p.asks, func(a agent.Ask) bool { return a.ID == id })
+	// One that cannot be removed is obeyed again, which repeats work at worst; that
+	// the disk cannot be written is said by all else.
+	_ = os.Remove(askPath(p.stateDir, id))
+}
+
+func askedDir(stateDir string) string    { return filepath.Join(stateDir, "asked") }
+func askPath(stateDir, id string) string { return filepath.Join(askedDir(stateDir), id+".json") }
+
+var askID = regexp.MustCompile(`^[0-9a-z-]{1,60}$`)
+
+// readAsks lists the requests that lie there, oldest first. What is none, and
+// what cannot be read, is nobody's request: it is removed.
+func readAsks(stateDir string) []agent.Ask {
+	entries, err := os.ReadDir(askedDir(stateDir))
+	if err != nil {
+		return nil // nobody ever asked
+	}
+	var asks []agent.Ask
+	for _, e := range entries {
+		id, isAsk := strings.CutSuffix(e.Name(), ".json")
+		if !isAsk || !askID.MatchString(id) {
+			continue // a temporary file of a writer
+		}
+		var a agent.Ask
+		data, err := files.ReadSmall(askPath(stateDir, id), 64<<10)
+		if err == nil {
+			err = json.Unmarshal(data, &a)
+		}
+		if a.ID = id; err != nil || !slices.Contains([]string{agent.AskBeat, agent.AskAgain, agent.AskUnwedge}, a.What) {
+			_ = os.Remove(askPath(stateDir, id))
+			continue
+		}
+		asks = append(asks, a)
+	}
+	slices.SortStableFunc(asks, func(x, y agent.Ask) int { return x.At.Compare(y.At) })
+	return asks
+}
+
+// hear takes the signals by which persons reach a living agent: USR1 wants a beat
+// now, HUP the config read again, too. stop ends that.
+func (p *people) hear() (stop func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGHUP)
+	go func() {
+		for s := range signals {
+			if s == syscall.SIGHUP {
+				p.again.Store(true)
+			}
+			select {
+			case p.woken <- struct{}{}:
+			default: // a beat is owed already
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+	}
+}
+
+// newAsk is a request of whoever runs this command.
+func (p *process) newAsk(what, target string) agent.Ask {
+	at := now()
+	return agent.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: p.by(), At: at}
+}
+
+// by is the name of the person behind a command, sudo or not.
+func (p *process) by() string {
+	if name := p.env("SUDO_USER"); name != "" {
+		return name
+	}
+	_, name := p.account()
+	return name
+}
+
+// putAsk leaves a request for the next beat.
+func putAsk(stateDir string, a agent.Ask) error {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return failed(err)
+	}
+	if err := os.MkdirAll(askedDir(stateDir), 0o755); err != nil {
+		return failed(fmt.Errorf("ask: %w", err))
+	}
+	if err := files.Write(askPath(stateDir, a.ID), append(data, '\n'), 0o644); err != nil {
+		return failed(fmt.Errorf("ask: %w", err))
+	}
+	return nil
+}
+
+// wakeUp makes a living agent beat now.
+func wakeUp(pid int) error {
+	if !catches(pid, syscall.SIGUSR1) {
+		return fmt.Errorf("process %d does not understand it: is it an older version?", pid)
+	}
+	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
+		return fmt.Errorf("wake process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// catches tells whether a process has a handler for a signal that would end it
+// otherwise (/proc/PID/status, man 5 proc). Where that cannot be read nothing is sent.
+func catches(pid int, s syscall.Signal) bool {
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(status)) {
+		if mask, ok := strings.CutPrefix(line, "SigCgt:"); ok {
+			bits, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+			return err == nil && bits&(1<<(uint(s)-1)) != 0
+		}
+	}
+	return false
+}
+
+// gone tells that a request was taken up: its file is not there any more.
+func gone(stateDir, id string) bool {
+	_, err := os.Lstat(askPath(stateDir, id))
+	return errors.Is(err, fs.ErrNotExist)
+}

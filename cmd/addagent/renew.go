@@ -1,0 +1,222 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/node"
+)
+
+// loading is how this process comes by its config, at the start and whenever it
+// changes: the files, with the flags of the command line above them.
+type loading struct {
+	p    *process
+	g    *global
+	over func(*config.Config) error // flags of one command; nil = none
+}
+
+func (l loading) path() string {
+	if l.g.config != "" {
+		return l.g.config
+	}
+	return defaultConfig
+}
+
+func (l loading) options() config.Options {
+	home, _ := l.p.account()
+	return config.Options{
+		Root: l.p.getuid() == 0, Home: home, Env: l.p.env, Optional: l.g.config == "",
+		Schedule: func(text string) error {
+			_, err := parseSchedule(text)
+			return err
+		},
+	}
+}
+
+// read loads the files as they are, with all problems; the config is never nil.
+func (l loading) read() (*config.Config, error) {
+	cfg, err := config.Load(l.path(), l.options())
+	if err != nil {
+		return cfg, err
+	}
+	return cfg, l.flags(cfg)
+}
+
+// flags puts the command line above the config.
+func (l loading) flags(cfg *config.Config) error {
+	if l.g.home != "" {
+		// The locks and the identity go below the folder too: whoever tries something
+		// must not meet the machine's own agent.
+		dir, err := filepath.Abs(l.g.home)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(cfg.Set("home", dir, "--home"),
+			cfg.Set("run_dir", filepath.Join(dir, ".addagent", "run"), "--home"),
+			cfg.Set("state_dir", filepath.Join(dir, ".addagent", "lib"), "--home")); err != nil {
+			return err
+		}
+	}
+	if l.over == nil {
+		return nil
+	}
+	return l.over(cfg)
+}
+
+// keptDir is where the last good config lies.
+func keptDir(stateDir string) string { return filepath.Join(stateDir, "config") }
+
+// good loads the config, or the last good one when there are mistakes in it, and
+// then says in wrong what they are. The error is for a config with mistakes and
+// no good one before it.
+func (l loading) good() (cfg *config.Config, wrong, err error) {
+	cfg, wrong = l.read()
+	if wrong == nil {
+		return cfg, nil, nil
+	}
+	_ = l.flags(cfg) // whatever is wrong, --home says where to look
+	for _, dir := range []string{cfg.StateDir, config.Default(l.options()).StateDir} {
+		kept, since, err := config.LoadKept(keptDir(dir), l.path(), l.options())
+		if err == nil {
+			err = l.flags(kept)
+		}
+		if err == nil {
+			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, since.UTC().Format("2006-01-02 15:04Z"), l.g.flags()), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			wrong = fmt.Errorf("%w; the last good config cannot be used either: %w", wrong, err)
+		}
+	}
+	return cfg, nil, misuse(wrong)
+}
+
+// settings is the config for commands that only look.
+func (p *process) settings(g *global) (*config.Config, error) {
+	cfg, wrong, err := loading{p: p, g: g}.good()
+	if wrong != nil {
+		fmt.Fprintln(p.err, "addagent:", wrong)
+	}
+	return cfg, err
+}
+
+// renewal brings changes of the config into a living agent, between two beats.
+type renewal struct {
+	loading
+	whole *whole
+	cfg   *config.Config // in force
+	stamp string         // of the files it was read from
+	again atomic.Bool    // somebody said SIGHUP
+	names string         // what nodeinfo filled into the branches
+	bad   bool           // what lies there is not in force
+	wrong []string
+}
+
+// fresh is called at the begin of every beat: a stat or two when nothing changed.
+func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
+	stamp, names := config.Stamp(r.path()), branchNames(r.cfg, info)
+	// A bad one is read again whatever its stamp: what it names may be there by now.
+	if stamp == r.stamp && names == r.names && !r.again.Swap(false) && !r.bad {
+		return agent.Settings{}, false, r.wrong
+	}
+	r.stamp, r.names = stamp, names
+	cfg, err := r.read()
+	if err == nil && len(cfg.Files()) == 0 && len(r.cfg.Files()) > 0 {
+		err = fmt.Errorf("%s is gone (write an empty one to mean the defaults)", r.path())
+	}
+	if r.bad = err != nil; r.bad {
+		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force (addagent check%s)", err, r.g.flags())}
+		return agent.Settings{}, false, r.wrong
+	}
+	settings, err := r.apply(cfg, info)
+	if err != nil {
+		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force", err)}
+		return agent.Settings{}, false, r.wrong
+	}
+	return settings, true, r.wrong
+}
+
+// apply puts a config in force that has no mistakes in itself.
+func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, error) {
+	sources, err := sources(cfg, info)
+	if err != nil {
+		return agent.Settings{}, err
+	}
+	settings, err := settingsOf(cfg, r.whole.id)
+	if err != nil {
+		return agent.Settings{}, err
+	}
+	r.wrong = nil
+	for _, fixed := range []struct {
+		key       string
+		now, then *string
+	}{{"home", &r.cfg.Home, &cfg.Home}, {"run_dir", &r.cfg.RunDir, &cfg.RunDir}, {"state_dir", &r.cfg.StateDir, &cfg.StateDir}} {
+		if *fixed.now != *fixed.then {
+			r.wrong = append(r.wrong, fmt.Sprintf("%s: %s is now %s, which takes a restart of the agent", whereSet(cfg, fixed.key), fixed.key, *fixed.then))
+			*fixed.then = *fixed.now
+		}
+	}
+	if text := changes(r.cfg, cfg); text != "" {
+		r.whole.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "the config changed: " + text})
+	}
+	r.whole.renew(cfg, sources, settings)
+	r.cfg = cfg
+	if err := cfg.Keep(keptDir(cfg.StateDir)); err != nil {
+		r.wrong = append(r.wrong, fmt.Sprintf("the config cannot be kept for a start with a bad one: %v", err))
+	}
+	return settings, nil
+}
+
+// branchNames is what a config's branches take from nodeinfo, in one text.
+func branchNames(cfg *config.Config, info node.Info) string {
+	var names []string
+	for _, r := range cfg.Repos {
+		if strings.Contains(r.Branch, "{") {
+			filled, _ := config.FillBranch(r.Branch, info.Fields)
+			names = append(names, filled)
+		}
+	}
+	return strings.Join(names, "\n")
+}
+
+// changes names what differs, for people: keys by their value, repositories that
+// came or went by their name.
+func changes(before, after *config.Config) string {
+	old := map[string]string{}
+	for _, l := range before.Lines() {
+		old[l.Key] = l.Value
+	}
+	var words []string
+	for _, l := range after.Lines() {
+		was, known := old[l.Key]
+		delete(old, l.Key)
+		switch repo, key, ofRepo := strings.Cut(l.Key, "]."); {
+		case !known && ofRepo && key == "url":
+			words = append(words, fmt.Sprintf("%s] is new: %s", repo, l.Value))
+		case !known && !ofRepo:
+			words = append(words, fmt.Sprintf("%s is %s", l.Key, l.Value))
+		case known && was != l.Value:
+			words = append(words, fmt.Sprintf("%s is %s, was %s", l.Key, l.Value, was))
+		}
+	}
+	for gone, was := range old {
+		switch repo, key, ofRepo := strings.Cut(gone, "]."); {
+		case ofRepo && key == "url":
+			words = append(words, fmt.Sprintf("%s] is gone: %s", repo, was))
+		case !ofRepo:
+			words = append(words, gone+" is gone")
+		}
+	}
+	slices.Sort(words)
+	const most = 8
+	if len(words) > most {
+		words = append(words[:most], fmt.Sprintf("and %d more", len(words)-most))
+	}
+	return strings.Join(words, "; ")
+}
