@@ -268,6 +268,19 @@ func TestUnwedge(t *testing.T) {
 	if j, _ := g.item("common"); j.Verdict != Same || !j.Memory.Last.OK() {
 		t.Errorf("%+v", j)
 	}
+	g.Drop()
+	must(t, os.Remove(g.file("healed")))
+	g.push(t, "ops", gittest.File("nodework/common/work.sh", "# new\n[ -e $ADD_HOME/healed ]\n"))
+	g.do("common")
+	_, err = g.Take()
+	must(t, err)
+	// It failed and is not wedged: that it waits for its delay is forgotten all the same.
+	if was, err := g.Unwedge("ops", "common"); was || err != nil {
+		t.Errorf("%v, %v", was, err)
+	}
+	if j, _ := g.item("common"); j.Verdict != Changed || !Stand(j, rules, time.Now()).Due {
+		t.Errorf("%+v", j)
+	}
 }
 
 // TestScriptSaysThatItIsWedged: whatever its exit is, and whoever writes the end; what another run said is not heard.

@@ -97,6 +97,8 @@ func TestInitThatIsNotThrough(t *testing.T) {
 		{"return 3", "return 3\n", 3, ReasonExit, "exit 3 in " + part},
 		{"last status", "false\n", 1, ReasonExit, "exit 1 in " + part},
 		{"set -e", "set -e\nfalse\ntrue\n", 1, ReasonExit, "exit 1 in " + part},
+		{"set -e, return 3", "set -e\nreturn 3\n", 3, ReasonExit, "exit 3 in " + part},
+		{"in a function", "stop() { exit \"$1\"; }\nstop 0\n", 0, ReasonExit, early},
 		{"set -u", "set -u\necho $no_such_thing\ntrue\n", 127, ReasonExit, "exit 127 in " + part},
 		{"not now", "echo no network yet; return 75\n", 75, ReasonWaiting, "exit 75 in " + part},
 		{"exec", "exec true\n", 0, ReasonExit, early},
@@ -157,5 +159,25 @@ func TestInitThatIsThroughAllTheSame(t *testing.T) {
 				t.Errorf("log %s", y.initLog())
 			}
 		})
+	}
+}
+
+// TestInitNamesAreData: whatever a part is called, and wherever the clone lies.
+func TestInitNamesAreData(t *testing.T) {
+	y := newInitYard(t)
+	odd := filepath.Join(y.home, "it's $HOME `x`")
+	must(t, os.Mkdir(odd, 0o755))
+	must(t, os.Rename(y.repoDir, filepath.Join(odd, "ops")))
+	y.repoDir = filepath.Join(odd, "ops")
+	y.script = filepath.Join(y.repoDir, "nodework", "work.sh")
+	o := y.initOrder("true\n")
+	step := "nodeinit/part/a'b; $(touch x) \\ %s/init.sh"
+	must(t, os.MkdirAll(filepath.Dir(filepath.Join(y.repoDir, step)), 0o755))
+	must(t, os.WriteFile(filepath.Join(y.repoDir, step), []byte("echo \"$PWD\"\n"), 0o644))
+	o.Steps = []Step{{Script: step}, {Script: step, Missing: true}}
+	must(t, y.start(o).Wait(t.Context()))
+	want := "addagent: sourcing " + step + "\n" + y.repoDir + "\naddagent: Skipped missing: " + step + "\n"
+	if m := recall(y.memory, false); m.Last == nil || !m.Last.OK() || y.initLog() != want {
+		t.Errorf("%+v, log\n%s\nwant\n%s", m.Last, y.initLog(), want)
 	}
 }

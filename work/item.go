@@ -104,9 +104,38 @@ func Find(c Checkout, p Place) (items []Item, notices []string, err error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("find work in %s: %w", c.Repo, err)
 		}
-		items, notices = append(items, found...), append(notices, said...)
+		items = append(items, found...)
+		for _, s := range said {
+			if !slices.Contains(notices, s) { // two levels can lie behind one symlink
+				notices = append(notices, s)
+			}
+		}
 	}
 	return items, notices, nil
+}
+
+// noFolder says what stands in the way of a folder that is not there; nothing when nothing does. Without it the work of a whole part would be missing
+// without a word because somebody linked its folder.
+func noFolder(t Tree, dir string) (notices []string, err error) {
+	at := ""
+	for _, name := range strings.Split(dir, "/") {
+		at = path.Join(at, name)
+		id, err := t.ID(at)
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", at, err)
+		}
+		if id == "" {
+			return nil, nil
+		}
+		entries, err := t.List(at)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", at, err)
+		}
+		if len(entries) == 0 {
+			return []string{visible(at) + ": ignored: is not a folder (a symlink to one is not followed)"}, nil
+		}
+	}
+	return nil, nil
 }
 
 // levels gives the items that a place can have, without those of work.d: only Level, Name and Dir are set.
@@ -134,6 +163,10 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 		return nil, nil, fmt.Errorf("list %s: %w", at.Dir, err)
 	}
 	at.Repo = c.Repo
+	if len(entries) == 0 {
+		notices, err := noFolder(c.Tree, at.Dir)
+		return nil, notices, err
+	}
 	items, notices = withScript(c, at, entries)
 	if !slices.ContainsFunc(entries, func(e gitrepo.Entry) bool { return e.Name == "work.d" && e.Dir }) {
 		return items, notices, nil
@@ -144,10 +177,13 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 	}
 	slices.SortFunc(parts, func(a, b gitrepo.Entry) int { return strings.Compare(a.Name, b.Name) })
 	for _, e := range parts {
+		dir := at.Dir + "/work.d/" + e.Name
+		if e.Symlink {
+			notices = append(notices, visible(dir)+": ignored: is a symlink")
+		}
 		if !e.Dir {
 			continue // a README beside the folders is nobody's mistake
 		}
-		dir := at.Dir + "/work.d/" + e.Name
 		if !plain.MatchString(e.Name) {
 			notices = append(notices, fmt.Sprintf("%s: ignored: the name of an item is made of letters, digits, dot, dash and underscore", visible(dir)))
 			continue

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,6 @@ func TestFindWhere(t *testing.T) {
 		{"a hold alone does not take bin away", map[string]string{"bin/nodework/work.sh": script, "nodework/hold.yaml": "reason: x\n"}, "bin/nodework/work.sh"},
 		{"nodework is a file", map[string]string{"bin/nodework/work.sh": script, "nodework": "x"}, "bin/nodework/work.sh"},
 		{"nodework is a symlink", map[string]string{"bin/nodework/work.sh": script, "nodework": "-> bin/nodework"}, "bin/nodework/work.sh"},
-		{"part is a symlink", map[string]string{"nodework/work.sh": script, "x/app1/work.sh": script, "nodework/part": "-> ../x"}, "nodework/work.sh"},
 		{"bin is a file", map[string]string{"bin": "x"}, ""},
 		{"no work.sh", map[string]string{"nodework/common/README": "x", "nodework/part/app1/other.sh": script}, ""},
 	} {
@@ -101,6 +101,28 @@ func TestFindWhere(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestFindSaysWhatIsInTheWay: folders that are linked hold no work, and that is said, once.
+func TestFindSaysWhatIsInTheWay(t *testing.T) {
+	const end = ": ignored: is not a folder (a symlink to one is not followed)"
+	for _, test := range []struct {
+		link, target string
+		want         []string
+	}{
+		{"nodework/part", "-> ../x", []string{"nodework/part" + end}},
+		{"nodework/part/app1", "-> ../../x/app1", []string{"nodework/part/app1" + end}},
+		{"nodework/stacktype", "-> ../x", []string{"nodework/stacktype" + end}},
+		{"nodework/stacktype/lad1/part", "a file", []string{"nodework/stacktype/lad1/part" + end}},
+		{"nodework/work.d/ntp", "-> ../../x", []string{"nodework/work.d/ntp: ignored: is a symlink"}},
+		{"nodework/part/db1", "-> ../../x/app1", nil},
+	} {
+		c := checkout(t, "ops", map[string]string{"nodework/work.sh": script, "x/app1/work.sh": script, test.link: test.target})
+		items, notices, err := Find(c, Place{Nodepart: "app1", Stacktype: "lad1"})
+		if err != nil || len(items) != 1 || !slices.Equal(notices, test.want) {
+			t.Errorf("%s: %q, %s, %v", test.link, notices, names(items), err)
+		}
 	}
 }
 

@@ -123,7 +123,7 @@ func (a Attempt) End(reason Reason, exit int, detail, lastLine string, now time.
 		a.Failures, a.WedgedSince = 0, time.Time{}
 	case ReasonWaiting:
 		a.Waits, a.WaitSince = waits+1, since
-		if since.IsZero() {
+		if since.IsZero() || since.After(a.Finished) { // the clock was set back: nobody knows for how long it waits
 			a.WaitSince = a.Finished
 		}
 	case ReasonShutdown:

@@ -185,3 +185,11 @@ func TestOneLine(t *testing.T) {
 		t.Errorf("%d characters", utf8.RuneCountInString(got))
 	}
 }
+
+// TestWaitAcrossAClockSetBack: an hour of waiting that begins in the future would never be over.
+func TestWaitAcrossAClockSetBack(t *testing.T) {
+	a := Attempt{WaitSince: noon.AddDate(1, 0, 0), Waits: 3, Started: noon}.End(ReasonWaiting, ExitTempFail, "", "", noon)
+	if !a.WaitSince.Equal(noon) || a.Waits != 4 {
+		t.Errorf("%+v", a)
+	}
+}

@@ -105,11 +105,17 @@ func Adopt(path string) (run *Run, ok bool, err error) {
 // lock and Sweep. The error is ctx's alone; the work goes on then.
 func (r *Run) Wait(ctx context.Context) error {
 	if r.ended != nil {
-		select {
-		case <-r.ended: // how it went is in the memory, or nowhere
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+		look := time.NewTicker(stoppedPoll)
+		defer look.Stop()
+		for {
+			select {
+			case <-r.ended: // how it went is in the memory, or nowhere
+				return nil
+			case <-look.C:
+				wakeStopped(r.PID)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
 	// Somebody else's child. Its end is known by the lock; the pidfd only saves waiting for the next look at it.
@@ -118,6 +124,7 @@ func (r *Run) Wait(ctx context.Context) error {
 		if err == nil && (!held || h.Purpose != PurposeWork || h.RunID != r.RunID) {
 			return nil
 		}
+		wakeStopped(h.PID)
 		waitProcess(ctx, h.PID, adoptPoll)
 		if err := ctx.Err(); err != nil {
 			return err
@@ -127,3 +134,7 @@ func (r *Run) Wait(ctx context.Context) error {
 
 // adoptPoll is how often the lock of adopted work is looked at: a few system calls each, and the longest delay where the kernel has no pidfd (before 5.3).
 const adoptPoll = time.Second
+
+// stoppedPoll is how often a shim of ours is looked at. One that was stopped (SIGSTOP) enforces no deadline and never ends, and with it the node would hang for
+// ever: it is told to go on.
+const stoppedPoll = 2 * time.Second

@@ -306,3 +306,30 @@ func TestPipeInPlaceOfTheScript(t *testing.T) {
 		t.Errorf("attempt %+v", a)
 	}
 }
+
+// TestStoppedShim: somebody sent SIGSTOP to it. No node hangs for that.
+func TestStoppedShim(t *testing.T) {
+	for name, wait := range map[string]func(*yard, *Run) *Run{
+		"by who started it": func(_ *yard, run *Run) *Run { return run },
+		"by who adopted it": func(y *yard, _ *Run) *Run {
+			run, ok, err := Adopt(y.lockPath)
+			if !ok || err != nil {
+				y.t.Fatalf("adopt: %v, %v", ok, err)
+			}
+			return run
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			y := newYard(t)
+			run := y.start(y.order("while [ ! -e " + y.path("go") + " ]; do read -t 0.01 <> <(:); done; exit 4\n"))
+			h := y.scriptRuns()
+			must(t, syscall.Kill(h.PID, syscall.SIGSTOP))
+			eventually(t, "a stopped shim", func() bool { p, _ := readProcess(h.PID); return p.State == 'T' })
+			must(t, os.WriteFile(y.path("go"), nil, 0o644))
+			if a := y.wait(wait(y, run)); a.Reason != ReasonExit || a.Exit != 4 {
+				t.Errorf("attempt %+v", a)
+			}
+		})
+	}
+}

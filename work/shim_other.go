@@ -32,3 +32,5 @@ func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
 }
 
 func bootID() string { return "" }
+
+func wakeStopped(int) {}

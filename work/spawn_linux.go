@@ -92,3 +92,10 @@ func waitProcess(ctx context.Context, pid int, atMost time.Duration) {
 		}
 	}
 }
+
+// wakeStopped lets a process go on that somebody stopped. Under a debugger it is stopped in another way, and left alone.
+func wakeStopped(pid int) {
+	if p, ok := readProcess(pid); ok && p.State == 'T' {
+		p.signal(syscall.SIGCONT)
+	}
+}
