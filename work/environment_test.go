@@ -71,3 +71,8 @@ func TestEnvironmentIsBounded(t *testing.T) {
 		t.Errorf("left out %d, %d bytes told", len(left), len(strings.Join(env, "")))
 	}
 }
+
+func environment(s Surroundings) []string {
+	env, _ := Environment(s)
+	return env
+}

@@ -23,7 +23,10 @@ type Step struct {
 // FindInit finds the init of a node in the repository that holds it: common, part, stacktype, stacktype+part, in that order, sourced in one shell. They stand in
 // nodeinit/, or else in it/nodeinit/: in the first that has a script for this node. false when neither has.
 //
-// Its fingerprint is that of the whole folder: whatever is pushed into it, the helpers beside the scripts too, is a try to mend an init that fails.
+// It watches the whole folder: whatever is pushed into it, the helpers beside the scripts too, is a try to mend an init that fails. And its scripts by name, so
+// that it is tried at once when a person corrects nodepart or stacktype.
+//
+// A script whose last command fails, or that returns something else than 0, fails the init, which ends there: no later one runs on half of what it needs.
 func FindInit(c Checkout, p Place) (it Item, ok bool, err error) {
 	for _, name := range []string{p.Nodepart, p.Stacktype} {
 		if !fitsFolder(name) {
@@ -53,7 +56,11 @@ func initIn(c Checkout, base string, p Place) (it Item, ok bool, err error) {
 		if err != nil {
 			return Item{}, false, err
 		}
-		it.Steps = append(it.Steps, Step{Script: base + "/" + rel, Missing: !there})
+		step := Step{Script: base + "/" + rel, Missing: !there}
+		it.Steps = append(it.Steps, step)
+		if there {
+			it.Watch = append(it.Watch, Watch{Path: step.Script})
+		}
 		if problem != "" && it.Problem == "" {
 			it.Problem = problem
 		}

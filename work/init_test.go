@@ -49,11 +49,23 @@ func TestFindInit(t *testing.T) {
 			if ok {
 				ids, notices, err := Fingerprints(it, map[string]Checkout{"ops": c})
 				want, _ := c.Tree.ID(it.Dir)
-				if err != nil || len(notices) > 0 || len(ids) != 1 || ids["./"+it.Dir] != want || it.Name != "init" || it.Level != Init {
+				if err != nil || len(notices) > 0 || len(ids) != 1+len(steps)-strings.Count(test.want, "-") || ids["./"+it.Dir] != want || it.Name != "init" || it.Level != Init {
 					t.Errorf("%v %q %v of %+v", ids, notices, err, it)
 				}
 			}
 		})
+	}
+	// A corrected part is another try, though nothing was pushed.
+	c := checkout(t, "ops", map[string]string{"nodeinit/common/init.sh": sh, "nodeinit/part/app1/init.sh": sh})
+	prints := map[string]bool{}
+	for _, part := range []string{"app1", "ap1", ""} {
+		it, _, _ := FindInit(c, Place{Nodepart: part})
+		ids, _, err := Fingerprints(it, map[string]Checkout{"ops": c})
+		must(t, err)
+		prints[Fingerprint(ids)] = true
+	}
+	if len(prints) != 2 { // without a script of its own a part makes no difference
+		t.Errorf("%d fingerprints", len(prints))
 	}
 	if _, _, err := FindInit(checkout(t, "ops", nil), Place{Nodepart: ".."}); err == nil {
 		t.Error("a part that leads out of its folder")

@@ -389,24 +389,3 @@ func TestStartRefused(t *testing.T) {
 		t.Errorf("attempt %+v", a)
 	}
 }
-
-func TestShimByHand(t *testing.T) {
-	out, err := exec.Command(testBinary(t), "work-shim").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "addagent: read order: EOF") {
-		t.Errorf("%v: %s", err, out)
-	}
-	y := newYard(t)
-	o := y.order("exit 0\n")
-	data, _ := json.Marshal(o)
-	cmd := exec.Command(testBinary(t), "work-shim")
-	cmd.Stdin = bytes.NewReader(data)
-	out, err = cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "for the agent, not for people") {
-		t.Errorf("%v: %s", err, out)
-	}
-}
-
-func environment(s Surroundings) []string {
-	env, _ := Environment(s)
-	return env
-}
