@@ -27,6 +27,7 @@ type Step struct {
 // that it is tried at once when a person corrects nodepart or stacktype.
 //
 // A script whose last command fails, or that returns something else than 0, fails the init, which ends there: no later one runs on half of what it needs.
+// What a script leaves in the shell is there for the next, `set -e` too; only the working directory is the repository's root again.
 func FindInit(c Checkout, p Place) (it Item, ok bool, err error) {
 	for _, name := range []string{p.Nodepart, p.Stacktype} {
 		if !fitsFolder(name) {

@@ -2,9 +2,11 @@ package work
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -159,6 +161,22 @@ func TestInitThatIsThroughAllTheSame(t *testing.T) {
 				t.Errorf("log %s", y.initLog())
 			}
 		})
+	}
+}
+
+// TestInitScriptThatIsNotOnTheDisk: the tree has it, and somebody took it away or laid something else in its place.
+func TestInitScriptThatIsNotOnTheDisk(t *testing.T) {
+	for want, spoil := range map[string]func(path string) error{
+		"cannot start: nodeinit/part/app1/init.sh is not there":  os.Remove,
+		"cannot start: nodeinit/part/app1/init.sh is not a file": func(p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o644)) },
+	} {
+		y := newInitYard(t)
+		o := y.initOrder("echo ran\n", "true\n")
+		must(t, spoil(filepath.Join(y.repoDir, o.Steps[1].Script)))
+		must(t, y.start(o).Wait(t.Context()))
+		if m := recall(y.memory, false); m.Last == nil || m.Last.Reason != ReasonStart || m.Last.Detail != want || y.initLog() != notePrefix+want+"\n" {
+			t.Errorf("%+v, log %s", m.Last, y.initLog())
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Verdict says whether an item has to be worked, and is passed to its script as ADD_VERDICT.
@@ -119,6 +120,9 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 		j.Verdict, why = First, "no "+versionFile
 	case m.Last != nil && !m.Last.OK():
 		j.Verdict, j.Why = Changed, fmt.Sprintf("the last attempt %s: changed until a run succeeds", m.Last.verb())
+		if !m.Last.Unwedged.IsZero() {
+			j.Why = fmt.Sprintf("the last attempt %s, and was unwedged by a person at %s: changed until a run succeeds", m.Last.verb(), m.Last.Unwedged.Format(time.RFC3339))
+		}
 	case m.Version == version && len(outside) == 0:
 		j.Verdict, why = Same, fmt.Sprintf("version %s is the version of the last success", short(version))
 	case m.Done == nil:

@@ -103,6 +103,8 @@ func TestWhy(t *testing.T) {
 		{Memory{Version: sha2, Done: differing("app2:war")}, "app2:war differs from the last success (3333333): changed"},
 		{Memory{Version: sha2, Done: differing("app3:.", ".")}, "repository app3 differs from the last success (3333333): changed"},
 		{Memory{Version: sha1, Last: failed(ReasonExit, 3)}, "the last attempt failed (exit 3): changed until a run succeeds"},
+		{Memory{Version: sha1, Last: &Attempt{Finished: noon, Reason: ReasonExit, Exit: 3, Unwedged: noon}},
+			"the last attempt failed (exit 3), and was unwedged by a person at 2026-03-01T12:00:00Z: changed until a run succeeds"},
 		{Memory{Version: sha1, Last: failed(ReasonDeadline, -1)}, "the last attempt was cut by its deadline: changed until a run succeeds"},
 		{Memory{Version: sha1, Last: failed(ReasonWaiting, 75)}, `the last attempt said "not now" (exit 75): changed until a run succeeds`},
 		{Memory{Version: sha1, Last: failed(ReasonSignal, -1)}, "the last attempt failed (signal): changed until a run succeeds"},
