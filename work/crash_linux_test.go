@@ -17,10 +17,23 @@ import (
 // TestKilledAnywhere kills agent, shim and script at random moments, round after round. The script holds a lock of its own that its children inherit: it says
 // when a second run, or what was left of one, is beside it.
 func TestKilledAnywhere(t *testing.T) {
+	t.Run("work", func(t *testing.T) {
+		y := newYard(t)
+		killedAnywhere(t, y, y.order)
+	})
+	t.Run("init", func(t *testing.T) {
+		y := newInitYard(t)
+		killedAnywhere(t, y.yard, func(script string) Order {
+			i := strings.LastIndex(script, "\n(trap")
+			return y.initOrder(script[:i], "", script[i:])
+		})
+	})
+}
+
+func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	y := newYard(t)
 	script := "exec 9>>" + y.path("guard") + "\nflock -n 9 || echo two >> " + y.path("violations") + "\n" +
 		"trap 'exit 7' TERM\n(trap '' TERM; sleep 0.1; echo child) &\nset -m; sleep 0.1 & wait\necho ended\n"
 	// Whoever cleans up when the test fails: nothing may outlive it.
@@ -31,8 +44,8 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 	})
 	counts := map[string]int{}
-	for range 25 {
-		o := y.order(script)
+	for range 20 {
+		o := order(script)
 		o.LockPath, o.Grace = y.lockPath, 50*time.Millisecond
 		orders = append(orders, o)
 		data, err := json.Marshal(o)
@@ -45,7 +58,7 @@ func TestKilledAnywhere(t *testing.T) {
 		// Most of it happens within a tenth of a second after the lock was taken.
 		eventually(t, "the agent takes the lock or gives up", func() bool {
 			h, held, err := ReadHolder(y.lockPath)
-			return err == nil && held && (h.PID == agent.Process.Pid || h.RunID == o.Attempt.RunID) || y.knows(o)
+			return err == nil && held && (h.PID == agent.Process.Pid || h.RunID == o.Attempt.RunID) || o.known()
 		})
 		<-time.After(time.Duration(random.IntN(100)) * time.Millisecond)
 		h := y.holder()
@@ -75,29 +88,28 @@ func TestKilledAnywhere(t *testing.T) {
 	t.Logf("killed %v", counts)
 	l, err := TryLock(y.lockPath, "beat")
 	must(t, err)
-	if _, err := SweepAll(l, []string{y.repoDir}, "", 50*time.Millisecond); err != nil {
+	if _, err := SweepAll(l, []string{y.repoDir}, y.path("lib/init"), 50*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	run, err := Start(l, y.order(script), Program{})
+	o := order(script)
+	run, err := Start(l, o, Program{})
 	must(t, err)
-	if a := y.wait(run); !a.OK() {
-		t.Errorf("the last run: %+v", a)
-	}
-	if m := Recall(y.repoDir, "root"); m.Version != commitA || m.Doing != "" || len(m.Problems) > 0 {
-		t.Errorf("memory %+v", m)
+	must(t, run.Wait(t.Context()))
+	if m := recall(o.Memory, true); m.Last == nil || !m.Last.OK() || m.Version != commitA || m.Doing != "" || len(m.Problems) > 0 {
+		t.Errorf("memory %+v, last %+v", m, m.Last)
 	}
 	if data, err := os.ReadFile(y.path("violations")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("violations: %q, %v", data, err)
 	}
-	left, err := filepath.Glob(filepath.Join(MemoryDir(y.repoDir, "root"), "*.corrupt"))
+	left, err := filepath.Glob(filepath.Join(o.Memory, "*.corrupt"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("set aside: %v, %v", left, err)
 	}
 }
 
-// knows tells whether this run was recorded.
-func (y *yard) knows(o Order) bool {
-	last := Peek(y.repoDir, "root").Last
+// known tells whether this run was recorded.
+func (o Order) known() bool {
+	last := recall(o.Memory, false).Last
 	return last != nil && last.RunID == o.Attempt.RunID
 }
 

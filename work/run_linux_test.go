@@ -41,7 +41,7 @@ func testAgent() int {
 	if err == nil {
 		var l *Lock
 		if l, err = TryLock(o.LockPath, "beat"); err == nil {
-			_, err = SweepAll(l, []string{o.RepoDir}, "", o.Grace)
+			_, err = SweepAll(l, []string{o.RepoDir}, filepath.Join(filepath.Dir(o.LockPath), "lib/init"), o.Grace)
 		}
 		if err == nil {
 			_, err = Start(l, o, Program{})
