@@ -183,6 +183,9 @@ func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trai
 	select {
 	case err := <-done:
 		e = howEnded(err)
+		if e.reason != "" && e.reason != ReasonWaiting && shuttingDown() && toldSoon(ctx) {
+			e = cutByShutdown()
+		}
 		o.clearSession(out, list, e)
 		return e
 	case <-deadline:
@@ -190,7 +193,7 @@ func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trai
 	case <-ctx.Done():
 		e = ending{ReasonInterrupted, -1, "interrupted: told to stop"}
 		if shuttingDown() {
-			e = ending{ReasonShutdown, -1, "interrupted: the machine is shut down"}
+			e = cutByShutdown()
 		}
 	}
 	ended, stuck, err := endProcesses(list, o.Grace)
@@ -259,6 +262,20 @@ func howEnded(err error) ending {
 		return ending{ReasonWaiting, ExitTempFail, fmt.Sprintf("exit %d", ExitTempFail)}
 	}
 	return ending{ReasonExit, exit.ExitCode(), fmt.Sprintf("exit %d", exit.ExitCode())}
+}
+
+func cutByShutdown() ending {
+	return ending{ReasonShutdown, -1, "interrupted: the machine is shut down"}
+}
+
+// toldSoon tells whether this process is told to end, too: a shutdown signals all processes at once, and a script is often gone before its shim has heard of it.
+func toldSoon(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-time.After(settleWait):
+		return false
+	}
 }
 
 // shuttingDown tells a shutdown of the machine from a person who stops the work. systemd's last step, which signals all that is left, has a program of its
