@@ -100,17 +100,13 @@ func (e *certificateError) Unwrap() error { return e.err }
 
 // adviseAlert adds what can be done when it is our certificate that is refused, or missing.
 func adviseAlert(err error, n Network) error {
-	var alert tls.AlertError
-	if !errors.As(err, &alert) {
+	var remote *net.OpError
+	if !errors.As(err, &remote) || remote.Op != "remote error" {
 		return err
 	}
-	const (
-		badCertificate      = 42
-		unknownAuthority    = 48
-		certificateRequired = 116
-	)
-	switch alert {
-	case badCertificate, unknownAuthority, certificateRequired:
+	// The library keeps the type of what the other side says to itself: its words are all there is.
+	switch remote.Err.Error() {
+	case "tls: certificate required", "tls: bad certificate", "tls: unknown certificate authority":
 		if n.ClientCertFile == "" {
 			return fmt.Errorf("%w: it wants a certificate of ours: set network.client_cert_file and client_key_file", err)
 		}

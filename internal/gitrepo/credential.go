@@ -170,7 +170,7 @@ func (h *helper) run(ctx context.Context, action, input string) ([]byte, error) 
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	text := oneLine(without(said.text(), h.password, passwordIn(out.String())))
+	text := oneLine(without(strings.TrimSpace(said.text()), h.password, passwordIn(out.String())))
 	if text != "" {
 		return nil, fmt.Errorf("auth command %s %s: %w: %s", h.command[0], action, err, text)
 	}

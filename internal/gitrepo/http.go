@@ -170,6 +170,9 @@ func (h *httpRemote) advise(err error) error {
 	default:
 		return err
 	}
+	if n := h.source.Network; status.Code == http.StatusUnauthorized && n.Proxy != "" && strings.HasPrefix(status.URL, "http:") {
+		advice += "; or it is the proxy that says so: see network.proxy"
+	}
 	return fmt.Errorf("%w: %s", err, advice)
 }
 

@@ -120,7 +120,7 @@ type proxyError struct{ status *gitwire.StatusError }
 func (e *proxyError) Error() string {
 	text := "the proxy " + e.status.Error()
 	switch e.status.Code {
-	case http.StatusProxyAuthRequired:
+	case http.StatusProxyAuthRequired, http.StatusUnauthorized: // tinyproxy says the latter
 		text += ": it wants other credentials: put user:password@ before the host in network.proxy"
 	case http.StatusForbidden, http.StatusMethodNotAllowed:
 		text += ": it does not let us through to this host: name the host in network.no_proxy, or have it allowed there"

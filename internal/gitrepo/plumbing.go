@@ -41,9 +41,10 @@ type streamRemote struct {
 	agent  string
 	proven bool      // it spoke v2 last time
 	old    time.Time // until then it is not asked to
+	// patience is how long a kept connection may take to answer before it is taken for dead.
+	patience time.Duration
 }
 
-// linePatience is how long a kept connection may take to answer before it is taken for dead.
 const linePatience = 5 * time.Second
 
 var errNoAnswer = errors.New("no answer on a kept connection")
@@ -80,7 +81,7 @@ func answered(err error) bool {
 func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func(), error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	if stood {
-		patience := time.AfterFunc(linePatience, func() { cancel(errNoAnswer) })
+		patience := time.AfterFunc(s.patience, func() { cancel(errNoAnswer) })
 		defer patience.Stop()
 		if say := t.say; !t.quick {
 			t.say = func(g *gitwire.Stream) error {

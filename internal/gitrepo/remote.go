@@ -35,9 +35,9 @@ func newRemote(s Source) (remote, error) {
 	case kindHTTP:
 		return &httpRemote{source: s, auth: s.basic(), certificates: newCertificates(s.URL)}, nil
 	case kindSSH:
-		return &streamRemote{line: &sshLine{address: a, auth: s.Auth}, agent: s.Agent}, nil
+		return &streamRemote{line: &sshLine{address: a, auth: s.Auth}, agent: s.Agent, patience: linePatience}, nil
 	case kindGit:
-		return &streamRemote{line: gitLine{a}, agent: s.Agent}, nil
+		return &streamRemote{line: gitLine{a}, agent: s.Agent, patience: linePatience}, nil
 	}
 	return &localRemote{path: a.path}, nil
 }

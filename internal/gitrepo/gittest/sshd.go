@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// SSHD is a real OpenSSH server with a configuration, host key and authorized key of its own.
+// SSHD is a real OpenSSH server with a configuration, host key and authorized keys of its own.
 type SSHD struct {
 	Addr       string // 127.0.0.1:port
 	User       string // who the key is for
@@ -21,16 +21,30 @@ type SSHD struct {
 	KnownHosts string // a known_hosts file that knows it
 	HostKey    string // the fingerprint of its host key, SHA256:...
 
+	tb   testing.TB
+	dir  string
+	cmd  *exec.Cmd
+	logs *os.File
+}
+
+// SSHDOptions change how an SSH server behaves; the zero value lets git's protocol v2 through.
+type SSHDOptions struct {
+	NoV2 bool // does not take GIT_PROTOCOL, as an unconfigured OpenSSH does not
 }
 
 // URL returns the ssh:// address of a folder on the server.
-func (s *SSHD) URL(dir string) string { return "ssh://" + s.User + "@" + s.Addr + dir }
+func (s *SSHD) URL(dir string) string { return s.URLAt(s.Addr, dir) }
+
+// URLAt is URL for another address that leads to the server.
+func (s *SSHD) URLAt(addr, dir string) string { return "ssh://" + s.User + "@" + addr + dir }
 
 // StartSSHD starts an OpenSSH server that ends with the test.
-func StartSSHD(tb testing.TB) *SSHD {
+func StartSSHD(tb testing.TB) *SSHD { return StartSSHDWith(tb, SSHDOptions{}) }
+
+// StartSSHDWith is StartSSHD with options.
+func StartSSHDWith(tb testing.TB, o SSHDOptions) *SSHD {
 	tb.Helper()
-	sshd := "/usr/sbin/sshd"
-	if _, err := os.Stat(sshd); err != nil {
+	if _, err := os.Stat(sshdProgram); err != nil {
 		tb.Fatalf("%v: run make test-tools (openssh-server)", err)
 	}
 	if _, err := os.Stat("/run/sshd"); err != nil {
@@ -42,41 +56,91 @@ func StartSSHD(tb testing.TB) *SSHD {
 		tb.Fatal(err)
 	}
 	dir := tb.TempDir()
-	s := &SSHD{User: me.Username, KeyFile: filepath.Join(dir, "client"), KnownHosts: filepath.Join(dir, "known_hosts")}
-	host := filepath.Join(dir, "host")
-	for _, key := range []string{s.KeyFile, host} {
-		run(tb, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", key)
-	}
-	s.Addr = freePort(tb)
-	_, port, _ := net.SplitHostPort(s.Addr)
-	config := filepath.Join(dir, "config")
+	s := &SSHD{User: me.Username, Addr: freePort(tb), KnownHosts: filepath.Join(dir, "known_hosts"), tb: tb, dir: dir}
+	s.KeyFile = s.NewKey("client")
+	s.Allow(s.KeyFile)
 	lines := []string{
-		"ListenAddress " + s.Addr, "HostKey " + host, "AuthorizedKeysFile " + s.KeyFile + ".pub", "PidFile none",
-		"UsePAM no", "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-		"AcceptEnv GIT_PROTOCOL", "LogLevel ERROR",
+		"ListenAddress " + s.Addr, "HostKey " + filepath.Join(dir, "host"), "AuthorizedKeysFile " + filepath.Join(dir, "authorized"),
+		"PidFile none", "UsePAM no", "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no",
+		"KbdInteractiveAuthentication no", "LogLevel ERROR",
 	}
-	write(tb, config, strings.Join(lines, "\n")+"\n")
-	public := strings.Fields(read(tb, host+".pub"))
-	write(tb, s.KnownHosts, fmt.Sprintf("[127.0.0.1]:%s %s %s\n", port, public[0], public[1]))
-	s.HostKey = strings.Fields(run(tb, "ssh-keygen", "-l", "-E", "sha256", "-f", host+".pub"))[1]
-
-	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
-	cmd.Env = Env()
-	stderr, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		tb.Fatal(err)
+	if !o.NoV2 {
+		lines = append(lines, "AcceptEnv GIT_PROTOCOL")
 	}
-	cmd.Stderr = stderr
-	if err := cmd.Start(); err != nil {
+	write(tb, filepath.Join(dir, "config"), strings.Join(lines, "\n")+"\n")
+	s.NewHostKey()
+	s.Knows(s.Addr)
+	if s.logs, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = stderr.Close()
+		s.Stop()
+		_ = s.logs.Close()
 	})
-	awaitBanner(tb, s.Addr, stderr.Name())
+	s.Start()
 	return s
+}
+
+const sshdProgram = "/usr/sbin/sshd"
+
+// Start starts the server where it was.
+func (s *SSHD) Start() {
+	s.tb.Helper()
+	s.cmd = exec.Command(sshdProgram, "-D", "-e", "-f", filepath.Join(s.dir, "config"))
+	s.cmd.Env, s.cmd.Stderr = Env(), s.logs
+	if err := s.cmd.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	awaitBanner(s.tb, s.Addr, s.logs.Name())
+}
+
+// Stop ends the server. Connections that stand live on in processes of their own.
+func (s *SSHD) Stop() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// NewKey makes a key without a passphrase, beside it its .pub, and returns its file.
+func (s *SSHD) NewKey(name string) string {
+	s.tb.Helper()
+	file := filepath.Join(s.dir, name)
+	for _, old := range []string{file, file + ".pub"} {
+		_ = os.Remove(old)
+	}
+	run(s.tb, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", file)
+	return file
+}
+
+// Allow lets in these keys and no others.
+func (s *SSHD) Allow(keys ...string) {
+	s.tb.Helper()
+	text := ""
+	for _, key := range keys {
+		text += read(s.tb, key+".pub")
+	}
+	write(s.tb, filepath.Join(s.dir, "authorized"), text)
+}
+
+// NewHostKey gives the server another host key, from its next start on.
+func (s *SSHD) NewHostKey() {
+	s.tb.Helper()
+	host := s.NewKey("host")
+	s.HostKey = strings.Fields(run(s.tb, "ssh-keygen", "-l", "-E", "sha256", "-f", host+".pub"))[1]
+}
+
+// Knows writes a known_hosts file that knows the server at these addresses, with the host key that it has now.
+func (s *SSHD) Knows(addrs ...string) {
+	s.tb.Helper()
+	public := strings.Fields(read(s.tb, filepath.Join(s.dir, "host.pub")))
+	text := ""
+	for _, addr := range addrs {
+		host, port, _ := net.SplitHostPort(addr)
+		text += fmt.Sprintf("[%s]:%s %s %s\n", host, port, public[0], public[1])
+	}
+	write(s.tb, s.KnownHosts, text)
 }
 
 // awaitBanner waits until an SSH server greets.
@@ -113,16 +177,8 @@ func Daemon(tb testing.TB, root string) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-			_ = c.Close()
-			return "git://" + addr
-		}
-	}
-	tb.Fatal("git daemon does not answer")
-	return ""
+	awaitDial(tb, "tcp", addr, os.DevNull)
+	return "git://" + addr
 }
 
 func freePort(tb testing.TB) string {

@@ -1,0 +1,285 @@
+package gitrepo
+
+import (
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+func TestNoProxy(t *testing.T) {
+	for _, k := range []struct {
+		url, list string
+		direct    bool
+	}{
+		{"https://git.example.org/x", "", false},
+		{"https://git.example.org/x", "*", true},
+		{"https://git.example.org/x", "example.org", true},
+		{"https://GIT.Example.org./x", "EXAMPLE.org", true},
+		{"https://example.org/x", "example.org", true},
+		{"https://badexample.org/x", "example.org", false},
+		{"https://git.example.org/x", ".example.org", true},
+		{"https://example.org/x", ".example.org", false},
+		{"https://git.example.org/x", "*.example.org", true},
+		{"https://example.org/x", "*.example.org", false},
+		{"https://git.example.org/x", "example.org:443", true},
+		{"https://git.example.org:8443/x", "example.org:443", false},
+		{"https://git.example.org:8443/x", "example.org:8443", true},
+		{"http://git.example.org/x", "other, git.example.org", true},
+		{"http://10.1.2.3/x", "10.0.0.0/8", true},
+		{"http://11.1.2.3/x", "10.0.0.0/8", false},
+		{"http://10.1.2.3/x", "10.1.2.3", true},
+		{"http://10.1.2.3:81/x", "10.1.2.3:80", false},
+		{"http://10.1.2.3/x", "10.1.2.3:80", true},
+		{"http://110.1.2.3/x", "10.1.2.3", false},
+		{"http://[fd00::1]/x", "fd00::/8", true},
+		{"http://[fd00::1]/x", "fd00::1", true},
+		{"http://[fd00::1]/x", "[fd00::1]:80", true},
+		{"http://[::ffff:10.1.2.3]/x", "10.0.0.0/8", true},
+		{"http://localhost/x", "localhost", true},
+		{"http://localhost/x", ".", false},
+		{"http://localhost/x", ",, ,", false},
+	} {
+		u, err := url.Parse(k.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if goesDirectly(u, []string{"nothing.example.com", k.list}) != k.direct {
+			t.Errorf("%s with %q: direct %v", k.url, k.list, !k.direct)
+		}
+	}
+}
+
+// trust opens the clone anew, reached that way.
+func (w *world) trust(url string, n Network) {
+	w.tb.Helper()
+	w.open(Source{URL: url, Branch: "main", Agent: "addagent/test", Network: n}, Limits{Look: 10 * time.Second})
+}
+
+func (w *world) fails(want ...string) {
+	w.tb.Helper()
+	_, err := w.repo.Ask(w.tb.Context())
+	for _, text := range want {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			w.tb.Fatalf("%q is not in: %v", text, err)
+		}
+	}
+	if strings.Contains(err.Error(), "S3CR3T") || strings.Contains(err.Error(), "\n") {
+		w.tb.Fatalf("a secret, or lines: %v", err)
+	}
+}
+
+// TestNginx is what most people have: TLS, a password, nginx, git http-backend.
+func TestNginx(t *testing.T) {
+	w := newLocal(t)
+	w.src.Commit("main", files(30, "x")...)
+	ca := gittest.NewCA(t, "house authority")
+	client := ca.Issue("node", time.Hour)
+	n := gittest.StartNginx(t, filepath.Dir(w.src.Dir), gittest.NginxOptions{User: "robot", Password: "S3CR3T", Pair: ca.Issue("server", time.Hour), ClientCA: ca.File})
+	password := filepath.Join(t.TempDir(), "password")
+	write(t, password, "S3CR3T\n")
+	source := Source{URL: n.URL + "/r.git", Agent: "addagent/test", Auth: Auth{Username: "robot", PasswordFile: password},
+		Network: Network{CAFile: ca.File, ClientCertFile: client.Cert, ClientKeyFile: client.Key}}
+	w.open(source, Limits{})
+	w.check()
+	before, _ := n.Served()
+	for range 30 {
+		w.look()
+	}
+	w.src.Commit("main", gittest.File("n", "n"))
+	w.check()
+	requests, conns := n.Served()
+	if requests-before != 32 || conns != 1 {
+		t.Errorf("%d requests over %d connections", requests-before, conns)
+	}
+	// The files of the network are read anew when they change, and only then.
+	replaceFile(t, ca.File, read(t, ca.File)+"\n")
+	w.look()
+	w.look()
+	if _, conns := n.Served(); conns != 2 {
+		t.Errorf("%d connections after the authority's file was written", conns)
+	}
+	replaceFile(t, ca.File, "nonsense")
+	w.fails("network ca_file: " + ca.File + " holds no certificate")
+	replaceFile(t, ca.File, read(t, gittest.NewCA(t, "another").File))
+	w.fails("certificate refused")
+	source.Network.ClientCertFile, source.Network.ClientKeyFile = "", ""
+	source.Network.CAFile = ""
+	w.open(source, Limits{})
+	w.fails("certificate refused", "last trusted: none seen since the start")
+}
+
+func TestNginxClosesConnections(t *testing.T) {
+	w := newLocal(t)
+	w.src.Commit("main", files(30, "x")...)
+	n := gittest.StartNginx(t, filepath.Dir(w.src.Dir), gittest.NginxOptions{Requests: 5})
+	w.open(Source{URL: n.URL + "/r.git"}, Limits{})
+	for range 20 {
+		w.look()
+	}
+	if requests, conns := n.Served(); requests != 21 || conns != 5 {
+		t.Errorf("%d requests over %d connections", requests, conns)
+	}
+}
+
+// TestIdleConnectionsAreClosed by the server, as all servers do sooner or later.
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	w := newLocal(t)
+	w.src.Commit("main", files(3, "x")...)
+	server := gittest.Serve(t, filepath.Dir(w.src.Dir), gittest.ServerOptions{})
+	var closed atomic.Int64
+	server.HTTP.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateClosed {
+			closed.Add(1)
+		}
+	}
+	server.HTTP.Config.IdleTimeout = time.Millisecond
+	w.open(Source{URL: server.URL + "/r.git"}, Limits{})
+	for i := range int64(5) {
+		w.look()
+		await(t, "the server closes", func() bool { return closed.Load() > i })
+	}
+}
+
+func TestClientCertificate(t *testing.T) {
+	w := newLocal(t)
+	w.src.Commit("main", files(3, "x")...)
+	ca, other := gittest.NewCA(t, "house authority"), gittest.NewCA(t, "another")
+	n := gittest.StartNginx(t, filepath.Dir(w.src.Dir), gittest.NginxOptions{Pair: ca.Issue("server", time.Hour), ClientCA: ca.File})
+	mine, wrong := ca.Issue("node", time.Hour), other.Issue("node", time.Hour)
+	url := n.URL + "/r.git"
+	w.trust(url, Network{CAFile: ca.File})
+	w.fails("400", "client_cert_file")
+	w.trust(url, Network{CAFile: ca.File, ClientCertFile: wrong.Cert, ClientKeyFile: wrong.Key})
+	w.fails("400")
+	w.trust(url, Network{CAFile: ca.File, ClientCertFile: mine.Cert, ClientKeyFile: wrong.Key})
+	w.fails("network: " + mine.Cert + " and " + wrong.Key + " are no certificate and its key")
+	w.trust(url, Network{CAFile: ca.File, ClientCertFile: mine.Cert})
+	w.fails("client_cert_file and client_key_file go together")
+	w.trust(url, Network{CAFile: ca.File, ClientCertFile: mine.Cert, ClientKeyFile: mine.Key})
+	w.check()
+	// The other way to refuse: in the handshake.
+	strict := gittest.Serve(t, filepath.Dir(w.src.Dir), gittest.ServerOptions{})
+	front := gittest.TLSFront(t, strict.URL, ca.Issue("server", time.Hour), ca.File)
+	w.trust(front.URL()+"/r.git", Network{CAFile: ca.File})
+	w.fails("wants a certificate of ours: set network.client_cert_file")
+	w.trust(front.URL()+"/r.git", Network{CAFile: ca.File, ClientCertFile: mine.Cert, ClientKeyFile: mine.Key})
+	if _, err := w.repo.Ask(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	w := newLocal(t)
+	w.src.Commit("main", files(3, "x")...)
+	ca, other := gittest.NewCA(t, "house authority"), gittest.NewCA(t, "Mallory & sons")
+	good, renewed := ca.Issue("git.example.org", time.Hour), ca.Issue("git.example.org", 2*time.Hour)
+	front := gittest.TLSFront(t, gittest.Serve(t, filepath.Dir(w.src.Dir), gittest.ServerOptions{}).URL, good, "")
+	url := front.URL() + "/r.git"
+	w.trust(url, Network{})
+	w.fails("certificate refused: 127.0.0.1 shows SHA256 "+good.Fingerprint, "subject CN=git.example.org", "issuer CN=house authority",
+		"valid until "+time.Now().Add(time.Hour).UTC().Format(time.DateOnly), "last trusted: none seen since the start", "network.ca_file")
+	w.trust(url, Network{CAFile: ca.File})
+	w.check()
+	front.Show(renewed) // by the same authority: as it should be
+	w.look()
+	evil := other.Issue("git.example.org", time.Hour)
+	front.Show(evil)
+	w.fails("shows SHA256 "+evil.Fingerprint, "issuer CN=Mallory & sons", "last trusted: SHA256 "+renewed.Fingerprint, "unknown authority")
+	front.Show(ca.Issue("git.example.org", -time.Minute))
+	w.fails("it has expired: have it renewed")
+	_, first := w.repo.Ask(t.Context())
+	_, second := w.repo.Ask(t.Context())
+	if first == nil || second == nil || first.Error() != second.Error() {
+		t.Errorf("a trouble that stays changes its words: %v; %v", first, second)
+	}
+	front.Show(good)
+	w.look()
+	named := gittest.TLSFront(t, front.URL(), ca.IssueFor("elsewhere.example.org"), "")
+	w.trust(named.URL()+"/r.git", Network{CAFile: ca.File})
+	w.fails("127.0.0.1 shows SHA256 ", "subject CN=elsewhere.example.org", "check url")
+	// An authority of ours is one more, not the only one: nothing of the system's is lost.
+	p, err := (Network{CAFile: ca.File}).transport(newCertificates(url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if system, err := x509.SystemCertPool(); err == nil && p.TLSClientConfig.RootCAs.Equal(system) {
+		t.Error("nothing was added")
+	}
+}
+
+func TestProxies(t *testing.T) {
+	w := newLocal(t)
+	w.src.Commit("main", files(3, "x")...)
+	root := filepath.Dir(w.src.Dir)
+	ca := gittest.NewCA(t, "house authority")
+	server := gittest.Serve(t, root, gittest.ServerOptions{})
+	front := gittest.TLSFront(t, server.URL, ca.Issue("server", time.Hour), "")
+	tiny := gittest.StartTinyproxy(t, "me", "S3CR3T")
+	n := Network{Proxy: "http://me:S3CR3T@" + tiny.Addr, CAFile: ca.File}
+
+	// CONNECT, with a password.
+	w.trust(front.URL()+"/r.git", n)
+	w.check()
+	for range 10 {
+		w.look()
+	}
+	if got, conns := tiny.Connects(), front.Conns.Load(); got != 1 || conns != 1 {
+		t.Errorf("%d tunnels, %d connections", got, conns)
+	}
+	n.NoProxy = []string{"10.0.0.0/8", "127.0.0.1"}
+	w.trust(front.URL()+"/r.git", n)
+	w.look()
+	if got := tiny.Connects(); got != 1 {
+		t.Error("no_proxy is not heeded")
+	}
+	n.NoProxy = nil
+	n.Proxy = "http://me:S3CR3T-wrong@" + tiny.Addr
+	w.trust(front.URL()+"/r.git", n)
+	w.fails("the proxy http://"+tiny.Addr+" answered 40", "network.proxy")
+	w.trust(server.URL+"/r.git", n)
+	w.fails("401", "see network.proxy")
+	n.Proxy = "http://me:S3CR3T@127.0.0.1:1"
+	w.trust(front.URL()+"/r.git", n)
+	w.fails("proxy http://127.0.0.1:1: ", "refused")
+	for _, bad := range []string{"me:S3CR3T@h:3128", "h:3128", "http://me:S3C R3T/S3CR3T@h:1/", "ftp://me:S3CR3T@h", "http://"} {
+		n.Proxy = bad
+		w.trust(front.URL()+"/r.git", n)
+		w.fails("network proxy: ")
+	}
+
+	// Plain HTTP through nginx: kept on our side.
+	plain := gittest.StartNginx(t, root, gittest.NginxOptions{Forward: true})
+	w.trust(server.URL+"/r.git", Network{Proxy: plain.URL})
+	before := server.Requests.Load()
+	for range 10 {
+		w.look()
+	}
+	if requests, conns := plain.Served(); requests != 10 || conns != 1 || server.Requests.Load()-before != 10 {
+		t.Errorf("%d requests over %d connections", requests, conns)
+	}
+
+	// SOCKS5, and a proxy that itself speaks TLS.
+	socks := gittest.StartSSHD(t).StartSOCKS()
+	conns := front.Conns.Load()
+	w.trust(front.URL()+"/r.git", Network{Proxy: "socks5://" + socks, CAFile: ca.File})
+	for range 10 {
+		w.look()
+	}
+	if got := front.Conns.Load() - conns; got != 1 {
+		t.Errorf("%d connections through SOCKS", got)
+	}
+	safe := gittest.TLSFront(t, plain.URL, ca.Issue("proxy", time.Hour), "")
+	w.trust(server.URL+"/r.git", Network{Proxy: safe.URL(), CAFile: ca.File})
+	w.look()
+	w.look()
+	w.trust(server.URL+"/r.git", Network{Proxy: safe.URL()})
+	w.fails("certificate refused: the proxy shows")
+}

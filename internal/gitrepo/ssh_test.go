@@ -1,0 +1,248 @@
+package gitrepo
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// sshWorld is a repository behind sshd, with a relay in between.
+type sshWorld struct {
+	*world
+	sshd  *gittest.SSHD
+	relay *gittest.Relay
+}
+
+func newSSHWorld(tb testing.TB, o gittest.SSHDOptions) *sshWorld {
+	tb.Helper()
+	w := &sshWorld{world: newLocal(tb), sshd: gittest.StartSSHDWith(tb, o)}
+	w.relay = gittest.StartRelay(tb, w.sshd.Addr)
+	w.sshd.Knows(w.sshd.Addr, w.relay.Addr)
+	w.reach(w.sshd.KeyFile)
+	w.src.Commit("main", files(30, "x")...)
+	return w
+}
+
+// reach opens the clone anew, with these keys.
+func (w *sshWorld) reach(keys ...string) {
+	w.open(Source{URL: w.sshd.URLAt(w.relay.Addr, w.src.Dir), Branch: "main", Agent: "addagent/test",
+		Auth: Auth{SSHKeyFiles: keys, KnownHostsFile: w.sshd.KnownHosts}}, Limits{Look: 10 * time.Second})
+}
+
+func (w *sshWorld) line() *streamRemote { return w.repo.remote.list[0].remote.(*streamRemote) }
+
+func (w *sshWorld) conns(want int64, when string) {
+	w.tb.Helper()
+	if n := w.relay.Conns.Load(); n != want {
+		w.tb.Fatalf("%s: %d connections, want %d", when, n, want)
+	}
+}
+
+func (w *sshWorld) refused(want ...string) {
+	w.tb.Helper()
+	_, err := w.repo.Ask(w.tb.Context())
+	for _, text := range want {
+		if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {
+			w.tb.Fatalf("%q is not in: %v", text, err)
+		}
+	}
+}
+
+func manyRefs(w *world, n int) {
+	w.tb.Helper()
+	var refs strings.Builder
+	refs.WriteString("# pack-refs with: peeled fully-peeled sorted \n")
+	id := w.src.Tip("main")
+	for i := range n {
+		fmt.Fprintf(&refs, "%s refs/heads/other/%04d\n", id, i)
+	}
+	write(w.tb, filepath.Join(w.src.Dir, "packed-refs"), refs.String())
+}
+
+// TestSSHIsKept holds what a look over SSH costs, and that a push is seen on a connection that stands: also where the
+// server speaks v0 only.
+func TestSSHIsKept(t *testing.T) {
+	for _, noV2 := range []bool{false, true} {
+		w := newSSHWorld(t, gittest.SSHDOptions{NoV2: noV2})
+		w.check()
+		manyRefs(w.world, 500)
+		w.look()
+		open := openFiles(t)
+		before := w.relay.Up.Load() + w.relay.Down.Load()
+		const looks = 20
+		for range looks {
+			if s := w.look(); s.Moved {
+				t.Fatalf("%+v", s)
+			}
+		}
+		each := (w.relay.Up.Load() + w.relay.Down.Load() - before) / looks
+		t.Logf("v2 %v: %d bytes a look", !noV2, each)
+		if w.line().proven == noV2 || (each > 3000) != noV2 {
+			t.Errorf("v2 %v: proven %v, %d bytes a look", !noV2, w.line().proven, each)
+		}
+		for i := range 4 {
+			w.src.Commit("main", gittest.File("n", fmt.Sprint(i)))
+			if s := w.check(); !s.Moved || s.Bytes > 2000 {
+				t.Errorf("%+v", s)
+			}
+		}
+		w.src.Move("main", "main~3")
+		if s := w.check(); len(s.Notices) != 1 {
+			t.Errorf("%+v", s)
+		}
+		w.conns(1, "all of that")
+		if n := openFiles(t); n > open+1 {
+			t.Errorf("%d files are open, %d before", n, open)
+		}
+		if old := w.line().old; old.IsZero() == noV2 {
+			t.Errorf("v2 %v: not asked for it until %s", !noV2, old)
+		}
+		w.line().old = time.Now().Add(-time.Second)
+		w.look()
+		if noV2 && !w.line().old.After(time.Now()) {
+			t.Error("v2 is not tried again after an hour")
+		}
+	}
+}
+
+func TestSSHConnectionDies(t *testing.T) {
+	w := newSSHWorld(t, gittest.SSHDOptions{})
+	w.look()
+	w.look()
+	w.line().patience = 500 * time.Millisecond
+	for i, die := range []func(){w.relay.Cut, w.relay.Freeze, func() { w.line().line.(*sshLine).client.Close() }} {
+		die()
+		w.src.Commit("main", gittest.File("n", fmt.Sprint(i)))
+		tip, err := w.repo.Ask(t.Context())
+		if err != nil || tip.ID != w.src.Tip("main") {
+			t.Fatal(tip, err)
+		}
+		w.conns(2*int64(i)+2, "after a death")
+		die()
+		w.check()
+	}
+	w.sshd.Stop()
+	w.relay.Cut()
+	w.refused("ask ssh://")
+	w.refused("ask ssh://")
+	w.sshd.Start()
+	w.check()
+	// The same while nobody answers at all.
+	w.relay.Dead.Store(true)
+	w.relay.Freeze()
+	w.repo.limits.Look = time.Second
+	w.refused("no answer within 1s")
+	w.relay.Dead.Store(false)
+	w.check()
+}
+
+func TestSSHKeys(t *testing.T) {
+	w := newSSHWorld(t, gittest.SSHDOptions{})
+	first, second, missing := w.sshd.KeyFile, w.sshd.NewKey("second"), filepath.Join(t.TempDir(), "missing")
+	w.reach(second, missing, first)
+	w.check()
+	w.conns(1, "three keys")
+	// The server changes its mind: a connection that stands is none of its business, a new one is.
+	w.sshd.Allow(second)
+	w.look()
+	w.conns(1, "still standing")
+	w.relay.Cut()
+	w.check()
+	w.reach(first, missing)
+	w.refused("the keys of "+first+", "+missing+" do not let", "no such file")
+	// The same file, another key in it: the next look makes a new connection.
+	w.sshd.Allow(first, second)
+	w.reach(first)
+	w.look()
+	before := w.relay.Conns.Load()
+	replaceFile(t, first, read(t, second))
+	w.sshd.Allow(second)
+	w.check()
+	w.conns(before+1, "a key was replaced")
+	replaceFile(t, w.sshd.KnownHosts, read(t, w.sshd.KnownHosts)+"# looked at\n")
+	w.look()
+	w.look()
+	w.conns(before+2, "known_hosts was written")
+	replaceFile(t, w.sshd.KnownHosts, "")
+	w.refused("unknown host key", w.sshd.HostKey, "known: none")
+	w.sshd.Knows(w.relay.Addr)
+	w.check()
+
+	was := w.sshd.HostKey
+	w.sshd.Stop()
+	w.relay.Cut()
+	w.sshd.NewHostKey()
+	w.sshd.Start()
+	w.refused("host key changed", was, w.sshd.HostKey, w.sshd.KnownHosts+":1")
+	w.sshd.Knows(w.relay.Addr)
+	w.check()
+}
+
+// TestSSHSaysWhy keeps the connection when it is the repository that is the matter.
+func TestSSHSaysWhy(t *testing.T) {
+	w := newSSHWorld(t, gittest.SSHDOptions{})
+	w.look()
+	away := w.src.Dir + ".away"
+	if err := os.Rename(w.src.Dir, away); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.refused("does not appear to be a git repository")
+	}
+	if err := os.Rename(away, w.src.Dir); err != nil {
+		t.Fatal(err)
+	}
+	w.look()
+	w.conns(1, "after its complaints")
+	w.repo.source.Branch = "mian"
+	w.refused(`branch "mian" is not there; there are main`)
+	w.conns(1, "without that branch")
+}
+
+func TestSSHLeavesNothingRunning(t *testing.T) {
+	before := runtime.NumGoroutine()
+	w := newSSHWorld(t, gittest.SSHDOptions{})
+	for range 20 {
+		w.look()
+	}
+	if err := w.repo.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "our goroutines end", func() bool { return runtime.NumGoroutine() <= before+4 }) // the relay's
+}
+
+func read(tb testing.TB, path string) string {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b)
+}
+
+// replaceFile puts another file in place of one, as whoever rotates secrets does.
+func replaceFile(tb testing.TB, path, text string) {
+	tb.Helper()
+	write(tb, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// await waits for a condition.
+func await(tb testing.TB, what string, is func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !is(); <-tick.C {
+		if time.Now().After(deadline) {
+			tb.Fatal("it does not happen: " + what)
+		}
+	}
+}
