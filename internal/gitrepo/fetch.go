@@ -176,15 +176,20 @@ func (r *Repo) move(w *watch, s *Sight, from, to plumbing.Hash, branch string, v
 	defer objects.Close()
 	var done moved
 	if verify {
+		r.notes.forget()
 		done, err = verifyTree(w.ctx, objects, r.dir, to, w.advance)
 	} else {
-		done, err = moveTree(w.ctx, objects, r.dir, from, to, w.advance)
+		done, err = move(w.ctx, objects, r.dir, from, to, false, r.notes, w.advance)
 	}
 	if err != nil {
 		return err
 	}
 	s.add(done)
-	return commitMove(r.dir, branch, to)
+	if err := commitMove(r.dir, branch, to); err != nil {
+		return err
+	}
+	r.notes.settle(filepath.Join(r.gitDir(), "index"), done.tree)
+	return nil
 }
 
 // finish ends a move that was interrupted.

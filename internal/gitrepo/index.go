@@ -149,6 +149,43 @@ func (r *indexReader) next() (*indexEntry, error) {
 	return e, r.check()
 }
 
+// skip passes over the entries before a path (nil = all that are left), whole stretches at once, and gives each stretch
+// as it lies in the file to pass (nil = nobody). It may stop earlier, at an entry that only next understands. Only for an
+// index that was checked.
+func (r *indexReader) skip(stop []byte, pass func(raw []byte, count uint32) error) error {
+	for r.left > 0 {
+		b, _ := r.in.Peek(r.in.Buffered()) // all that is there without reading
+		n, count, end := 0, uint32(0), false
+		for !end && count < r.left && len(b)-n >= entryHead {
+			length := int(binary.BigEndian.Uint16(b[n+60:]))
+			total := (entryHead + length + 8) &^ 7
+			if end = length >= 0xfff; end || total > len(b)-n { // flags, or a long path; or a cut in the buffer
+				break
+			}
+			if end = stop != nil && bytes.Compare(b[n+entryHead:n+entryHead+length], stop) >= 0; !end {
+				n += total
+				count++
+			}
+		}
+		if n > 0 && pass != nil {
+			if err := pass(b[:n], count); err != nil {
+				return err
+			}
+		}
+		r.left -= count
+		_, _ = r.in.Discard(n) // it was peeked at
+		if end {
+			return nil
+		}
+		if n == 0 {
+			if _, err := r.in.Peek(len(b) + 1); err != nil {
+				return nil // next will say so
+			}
+		}
+	}
+	return nil
+}
+
 // longPath finds the end of a path that is too long for the field of its length.
 func (r *indexReader) longPath() (int, error) {
 	b, err := r.in.Peek(maxIndexPath)
@@ -307,6 +344,16 @@ func (x *indexWriter) copy(e *indexEntry) error {
 	}
 	x.left--
 	_, err := x.out.Write(e.raw)
+	return err
+}
+
+// stretch writes entries as they were in the index before.
+func (x *indexWriter) stretch(raw []byte, count uint32) error {
+	if x.left < count {
+		return errCount
+	}
+	x.left -= count
+	_, err := x.out.Write(raw)
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 type moved struct {
 	Files   int      // written and deleted
 	Notices []string // what a person should know: edits put back, files set aside, submodules and pointers left
+	tree    plumbing.Hash
 }
 
 // moveTree moves the work tree in dir from one commit to another (from is zero when there is nothing yet) and leaves the
@@ -35,11 +36,11 @@ type moved struct {
 //
 // progress is called whenever a file, or some part of a big one, is done.
 func moveTree(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, progress func()) (moved, error) {
-	return move(ctx, objects, dir, from, to, false, progress)
+	return move(ctx, objects, dir, from, to, false, nil, progress)
 }
 
-func move(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, verify bool, progress func()) (moved, error) {
-	m := &mover{ctx: ctx, dir: dir, git: filepath.Join(dir, ".git"), progress: progress}
+func move(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, verify bool, n *notes, progress func()) (moved, error) {
+	m := &mover{ctx: ctx, dir: dir, git: filepath.Join(dir, ".git"), notes: n, progress: progress}
 	m.hash.progress = progress
 	m.displaced.now = time.Now
 	defer m.close()
@@ -56,6 +57,9 @@ func move(ctx context.Context, objects storer.EncodedObjectStorer, dir string, f
 	}
 	if err := m.plan(); err != nil {
 		return moved{}, err
+	}
+	if m.grown { // nobody watches what a person does there
+		m.notes.forget()
 	}
 	if err := writeMarker(m.git, from, to); err != nil {
 		return moved{}, err
@@ -86,11 +90,13 @@ type mover struct {
 
 	was       plumbing.Hash // tree that was, zero when it cannot be read
 	is        plumbing.Hash // tree to be
-	index     *indexState   // nil: none, or none to be believed
+	notes     *notes
+	index     *indexState // nil: none, or none to be believed
 	indexFile *indexFile
 	looked    bool // the files were compared with the index
 	resumed   bool // an earlier move did not end
 	count     int  // entries of the new index
+	grown     bool // there are new folders
 	gone      []goneFile
 
 	before tracked     // all files that were tracked
@@ -160,7 +166,14 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 		return err
 	}
 	if m.indexFile, err = openIndex(filepath.Join(m.git, "index")); err == nil {
-		m.index, err = sweep(m.ctx, m.indexFile, m.dir, look, m.progress)
+		if touched, tree, ok := m.notes.recall(m.indexFile); ok && look {
+			m.index, err = glance(m.ctx, m.indexFile, m.dir, touched, tree, m.progress)
+		} else {
+			m.index, err = sweep(m.ctx, m.indexFile, m.dir, look, m.notes, m.progress)
+		}
+	}
+	if err != nil || !look {
+		m.notes.forget()
 	}
 	switch {
 	case err == nil:
@@ -196,8 +209,11 @@ func (m *mover) tracked() (tracked, error) {
 func (m *mover) differences(folder func([]byte, treeLines) error, visit func(change) error) error {
 	d := differ{trees: trees{objects: m.objects}, folder: folder, visit: visit}
 	if m.index == nil || !m.was.IsZero() {
-		return d.walk(m.was, m.is)
+		err := d.walk(m.was, m.is)
+		m.grown = m.grown || d.grown
+		return err
 	}
+	m.grown = true // for all that is known
 	// The clone has new objects: the index alone knows what was.
 	if folder != nil {
 		d.visit = func(change) error { return nil }
@@ -329,47 +345,6 @@ func (m *mover) writeAll() (err error) {
 	return m.keep(nil)
 }
 
-func (m *mover) advance() (err error) {
-	m.next, err = m.before.next()
-	if errors.Is(err, io.EOF) {
-		m.next, err = nil, nil
-	}
-	return err
-}
-
-// keep carries over the entries before a path (nil = all the rest), which are the same in both trees, and puts back
-// what somebody edited of them.
-func (m *mover) keep(until []byte) error {
-	for m.next != nil && (until == nil || bytes.Compare(m.next.path, until) < 0) {
-		err := m.keepOne(m.next)
-		if err == nil {
-			err = m.advance()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *mover) keepOne(e *indexEntry) error {
-	found := m.index.find(e.path)
-	if m.looked && found == nil {
-		return m.out.copy(e)
-	}
-	if m.looked && !found.edited {
-		return m.out.add(e.path, e.mode, &e.id, &found.stat)
-	}
-	now, err := m.place(wanted{path: e.path, mode: e.mode, id: e.id, tracked: true, compare: true, restore: true})
-	if err != nil {
-		return err
-	}
-	if err := m.out.add(e.path, e.mode, &e.id, &now); err != nil {
-		return err
-	}
-	return m.step()
-}
-
 func (m *mover) step() error {
 	m.progress()
 	return m.ctx.Err()
@@ -385,6 +360,7 @@ func (m *mover) end() (moved, error) {
 	if err := syncFilesystem(top); err != nil {
 		return moved{}, err
 	}
+	m.done.tree = m.is
 	n := m.putBack.notice(nil, "put back ", "edited file", "edited files", "")
 	n = m.displaced.names.notice(n, "set aside ", "untracked file in the way", "untracked files in the way",
 		" (now in "+displacedTop+"/"+m.displaced.stamp+")")

@@ -16,6 +16,8 @@ type Limits struct {
 	Look  time.Duration // asking; 20 s
 	Stall time.Duration // a fetch without a byte, a move without a file; 60 s
 	Fetch time.Duration // fetching and moving altogether; 30 min
+
+	Witness *Witness // shared by all repositories of a process that goes on; nil: each move looks at every tracked file
 }
 
 func (l Limits) orDefault() Limits {
@@ -43,8 +45,8 @@ type Sight struct {
 	Bytes    int64    // of packs received
 }
 
-// Repo is one clone and its remote. It keeps the connection between looks, and nothing else. Use it from one goroutine
-// at a time.
+// Repo is one clone and its remote. It keeps the connection between looks, and with a Witness the watches on the tracked
+// folders; nothing else. Use it from one goroutine at a time.
 type Repo struct {
 	name, dir string
 	source    Source
@@ -52,17 +54,19 @@ type Repo struct {
 	remote    *places // made when it is first needed
 	judged    judged
 	config    configCheck
+	notes     *notes
 }
 
 // New returns the repository in dir, which is made when it is first applied. It does no I/O.
 func New(name, dir string, s Source, l Limits) *Repo {
-	return &Repo{name: name, dir: dir, source: s, limits: l.orDefault()}
+	return &Repo{name: name, dir: dir, source: s, limits: l.orDefault(), notes: l.Witness.notes()}
 }
 
 func (r *Repo) gitDir() string { return filepath.Join(r.dir, ".git") }
 
-// Close gives up the connection.
+// Close gives up the connection and the watches.
 func (r *Repo) Close() error {
+	r.notes.forget()
 	if r.remote != nil {
 		r.remote.close()
 	}

@@ -93,6 +93,20 @@ func (s *indexState) find(path []byte) *finding {
 	return &s.findings[i]
 }
 
+// after is the first finding behind a path, nil when there is none.
+func (s *indexState) after(path []byte) *finding {
+	i, found := slices.BinarySearchFunc(s.findings, path, func(f finding, path []byte) int {
+		return -compareToString(path, f.path)
+	})
+	if found {
+		i++
+	}
+	if i == len(s.findings) {
+		return nil
+	}
+	return &s.findings[i]
+}
+
 func compareToString(a []byte, b string) int {
 	switch {
 	case string(a) < b: // does not allocate
@@ -107,6 +121,7 @@ func compareToString(a []byte, b string) int {
 type indexFile struct {
 	*os.File
 	size, mtime int64
+	stat        record
 }
 
 func openIndex(path string) (*indexFile, error) {
@@ -124,7 +139,7 @@ func openIndex(path string) (*indexFile, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &indexFile{f, info.Size(), info.ModTime().UnixNano()}, nil
+	return &indexFile{f, info.Size(), info.ModTime().UnixNano(), stateOf(info).stat}, nil
 }
 
 func (f *indexFile) read(checked bool) (*indexReader, error) {
@@ -133,8 +148,8 @@ func (f *indexFile) read(checked bool) (*indexReader, error) {
 
 // sweep reads the whole index and compares each file with it: by lstat, and by content only where lstat says that it
 // may have changed. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
-// looked at.
-func sweep(ctx context.Context, index *indexFile, dir string, look bool, progress func()) (*indexState, error) {
+// looked at; else the notes are told which folders are looked into.
+func sweep(ctx context.Context, index *indexFile, dir string, look bool, n *notes, progress func()) (*indexState, error) {
 	r, err := index.read(true)
 	if err != nil {
 		return nil, err
@@ -144,6 +159,9 @@ func sweep(ctx context.Context, index *indexFile, dir string, look bool, progres
 		return nil, err
 	}
 	defer s.close()
+	if look {
+		n.watch(s)
+	}
 	state := &indexState{count: int(r.count)}
 	h := hasher{progress: progress}
 	for n := 0; ; n++ {
@@ -163,21 +181,69 @@ func sweep(ctx context.Context, index *indexFile, dir string, look bool, progres
 		if !look {
 			continue
 		}
-		now, err := s.lstat(e.path)
-		if err != nil {
+		if err := state.compare(e, s, &h, r.mtime); err != nil {
 			return nil, err
 		}
-		if now.stat.same(&e.stat) && (e.stat.mtime() < r.mtime || e.mode == modeSubmodule) {
-			continue
-		}
-		edited, err := isEdited(e, now, s, &h)
-		if err != nil {
-			return nil, err
-		}
-		state.findings = append(state.findings, finding{string(e.path), edited, now.stat})
 	}
 	state.tree, err = r.finish()
 	return state, err
+}
+
+// glance compares the files at some paths, sorted, with an index that is known to be sound and to be of a tree.
+func glance(ctx context.Context, index *indexFile, dir string, paths []string, tree plumbing.Hash, progress func()) (*indexState, error) {
+	r, err := index.read(false)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newStatter(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	state := &indexState{count: int(r.count), tree: tree}
+	h := hasher{progress: progress}
+	var e *indexEntry
+	for _, path := range paths {
+		for e == nil || compareToString(e.path, path) < 0 {
+			if err := r.skip([]byte(path), nil); err != nil {
+				return nil, err
+			}
+			if e, err = r.next(); errors.Is(err, io.EOF) {
+				return state, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		if string(e.path) != path {
+			continue // nothing tracked
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		progress()
+		if err := state.compare(e, s, &h, r.mtime); err != nil {
+			return nil, err
+		}
+	}
+	return state, nil
+}
+
+// compare looks at the file of an entry of an index that was written at a time.
+func (s *indexState) compare(e *indexEntry, at *statter, h *hasher, written int64) error {
+	now, err := at.lstat(e.path)
+	if err != nil {
+		return err
+	}
+	if now.stat.same(&e.stat) && (e.stat.mtime() < written || e.mode == modeSubmodule) {
+		return nil
+	}
+	edited, err := isEdited(e, now, at, h)
+	if err != nil {
+		return err
+	}
+	s.findings = append(s.findings, finding{string(e.path), edited, now.stat})
+	return nil
 }
 
 // isEdited decides about a file whose lstat is not the one remembered, or that may have changed in the very moment in

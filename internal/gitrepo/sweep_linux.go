@@ -18,7 +18,8 @@ import (
 // name instead of a whole path, and no symlink is followed on the way. It writes nothing.
 type statter struct {
 	levels []statLevel
-	path   []byte // of the innermost folder, with a slash at the end
+	opened func(fd int, path []byte) // when set, is told of each folder before any file in it is looked at
+	path   []byte                    // of the innermost folder, with a slash at the end
 	name   [maxName + 1]byte
 	st     syscall.Stat_t
 }
@@ -33,7 +34,7 @@ func newStatter(dir string) (*statter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	return &statter{levels: []statLevel{{fd, 0}}}, nil
+	return &statter{levels: []statLevel{{fd: fd}}}, nil
 }
 
 func openFolder(at int, name string) (int, error) {
@@ -85,6 +86,9 @@ func (s *statter) enter(folder []byte) error {
 			}
 		}
 		s.levels = append(s.levels, next)
+		if s.opened != nil {
+			s.opened(next.fd, folder[:next.end])
+		}
 	}
 }
 

@@ -128,6 +128,7 @@ type differ struct {
 	folder func(path []byte, lines treeLines) error
 	visit  func(change) error
 	path   []byte
+	grown  bool // there are folders that were not
 }
 
 // walk calls visit for each path that differs, in the order of git's index. A zero id is an empty tree.
@@ -215,6 +216,7 @@ func (d *differ) pair(was, is *treeEntry, depth int) error {
 		return d.visit(change{d.path, was, is})
 	}
 	d.path = append(d.path, '/')
+	d.grown = d.grown || was == nil
 	var a, b plumbing.Hash
 	if was != nil {
 		a = was.id
