@@ -16,6 +16,9 @@ var differentialNames = []string{"a", "a.c", "a-b", "a0", "ab", "b", "dir", "dir
 	"git", ".gitkeep", "CON", "trailing.", "trailing ", strings.Repeat("long", 50), "\x01\x7f"}
 
 func (d *duel) path() string {
+	if d.settled {
+		return []string{"", "a/", "a/b/", "a-b/", "a.d/x/"}[d.r.IntN(5)] + "f" + differentialNames[d.r.IntN(len(differentialNames))]
+	}
 	depth := 1 + d.r.IntN(4)
 	if d.r.IntN(20) == 0 {
 		depth = 15
@@ -37,6 +40,8 @@ func (d *duel) some(files map[string]planned) string {
 func (d *duel) change(files map[string]planned) {
 	old := d.some(files)
 	switch k := d.r.IntN(16); {
+	case d.settled && (k == 7 || k == 10 || k == 11):
+		set(files, d.path(), d.anything())
 	case k < 5 || old == "":
 		set(files, d.path(), d.anything())
 	case k < 7:
@@ -138,6 +143,7 @@ func (d *duel) meddle() bool {
 		return false // edited away by an earlier one
 	}
 	folder, rest, deep := strings.Cut(name, "/")
+	deep = deep && (!d.settled || d.r.IntN(8) == 0)
 	switch k := d.r.IntN(10); {
 	case k < 3 && info.Mode().IsRegular():
 		d.tell("  edit %q", name)

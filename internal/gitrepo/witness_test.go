@@ -1,0 +1,296 @@
+//go:build linux && (amd64 || arm64)
+
+package gitrepo
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// witnessed is a world whose notes are believed: a folder and its files, and two moves.
+func witnessed(t *testing.T) *world {
+	w := newWorld(t, gittest.ServerOptions{})
+	w.repo.notes = NewWitness().notes()
+	w.src.Commit("main", gittest.File("a", "1"), gittest.File("dir/b", "1"), gittest.File("dir/deep/c", "1"),
+		gittest.File("other/d", "1"), gittest.File("version", "0"), mode("link", "a", "120000"))
+	w.look() // makes the clone
+	w.push()
+	w.look() // looks at all, and watches
+	if !w.repo.notes.sure {
+		t.Fatalf("nothing is noted of a clone in %s", w.dir)
+	}
+	return w
+}
+
+// push changes one file.
+func (w *world) push() {
+	w.src.Commit("main", gittest.File("version", fmt.Sprint(time.Now().UnixNano())))
+}
+
+// moves pushes and looks, and checks that what was edited is back, and whether the notes served.
+func (w *world) moves(believed bool, putBack ...string) {
+	w.tb.Helper()
+	w.push()
+	since := w.repo.notes.since
+	s := w.look()
+	if got := w.repo.notes.whole && w.repo.notes.since.Equal(since); got != believed {
+		w.tb.Errorf("the notes were believed: %v, want %v", got, believed)
+	}
+	var want []string
+	if len(putBack) > 0 {
+		files := "1 edited file"
+		if len(putBack) > 1 {
+			files = fmt.Sprintf("%d edited files", len(putBack))
+		}
+		want = []string{"put back " + files + ": " + strings.Join(putBack, ", ")}
+	}
+	if !slices.Equal(s.Notices, want) {
+		w.tb.Errorf("notices %q, want %q", s.Notices, want)
+	}
+	w.right("mine", "build", "dir/deep/mine")
+}
+
+// right compares with the source, and leaves the index as it is: one that git has written again is not ours.
+func (w *world) right(without ...string) {
+	w.tb.Helper()
+	if got, want := tree(w.tb, w.dir, without...), w.src.Git("rev-parse", "main^{tree}"); got != want {
+		w.tb.Fatalf("tree is %s, want %s:\n%s", got, want, strings.Join(gittest.Files(w.tb, w.dir), "\n"))
+	}
+	for _, args := range [][]string{{"diff-files"}, {"status", "--porcelain", "-uno"}} {
+		if got := gittest.Git(w.tb, w.dir, append([]string{"--no-optional-locks"}, args...)...); got != "" {
+			w.tb.Fatalf("git %v:\n%s", args, got)
+		}
+	}
+	gittest.Fsck(w.tb, w.dir)
+}
+
+// TestWitnessSees: every way to touch a tracked file is noted, and put right at the next move without a look at the rest.
+func TestWitnessSees(t *testing.T) {
+	past := time.Unix(1_000_000_000, 0)
+	for name, c := range map[string]struct {
+		edit    func(t *testing.T, dir string)
+		putBack []string
+	}{
+		"nothing": {func(*testing.T, string) {}, nil},
+		"written": {func(t *testing.T, dir string) { must(t, os.WriteFile(dir+"/dir/b", []byte("2"), 0o644)) }, []string{"dir/b"}},
+		"written, with its old time": {func(t *testing.T, dir string) {
+			info, err := os.Lstat(dir + "/dir/b")
+			must(t, err)
+			must(t, os.WriteFile(dir+"/dir/b", []byte("2"), 0o644))
+			must(t, os.Chtimes(dir+"/dir/b", info.ModTime(), info.ModTime()))
+		}, []string{"dir/b"}},
+		"still open": {func(t *testing.T, dir string) {
+			f, err := os.OpenFile(dir+"/dir/deep/c", os.O_WRONLY, 0)
+			must(t, err)
+			t.Cleanup(func() { must(t, f.Close()) })
+			_, err = f.WriteString("22")
+			must(t, err)
+		}, []string{"dir/deep/c"}},
+		"mapped": {func(t *testing.T, dir string) {
+			f, err := os.OpenFile(dir+"/dir/b", os.O_RDWR, 0)
+			must(t, err)
+			b, err := unix.Mmap(int(f.Fd()), 0, 1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+			must(t, err)
+			must(t, f.Close())
+			b[0] = '2'
+			must(t, unix.Munmap(b))
+		}, []string{"dir/b"}},
+		"truncated": {func(t *testing.T, dir string) { must(t, os.Truncate(dir+"/a", 0)) }, []string{"a"}},
+		"deleted":   {func(t *testing.T, dir string) { must(t, os.Remove(dir+"/dir/deep/c")) }, []string{"dir/deep/c"}},
+		"mode":      {func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/a", 0o755)) }, []string{"a"}},
+		"touched":   {func(t *testing.T, dir string) { must(t, os.Chtimes(dir+"/a", past, past)) }, nil},
+		"renamed onto": {func(t *testing.T, dir string) {
+			must(t, os.WriteFile(dir+"/.temp-mine", []byte("2"), 0o644))
+			must(t, os.Rename(dir+"/.temp-mine", dir+"/dir/b"))
+		}, []string{"dir/b"}},
+		"linked onto": {func(t *testing.T, dir string) {
+			must(t, os.Remove(dir+"/dir/b"))
+			must(t, os.WriteFile(dir+"/../elsewhere", []byte("2"), 0o644))
+			must(t, os.Link(dir+"/../elsewhere", dir+"/dir/b"))
+		}, []string{"dir/b"}},
+		"link instead": {func(t *testing.T, dir string) {
+			must(t, os.Remove(dir+"/a"))
+			must(t, os.Symlink("dir/b", dir+"/a"))
+		}, []string{"a"}},
+		"link elsewhere": {func(t *testing.T, dir string) {
+			must(t, os.Remove(dir+"/link"))
+			must(t, os.Symlink("b", dir+"/link"))
+		}, []string{"link"}},
+		"two swapped": {func(t *testing.T, dir string) {
+			must(t, os.WriteFile(dir+"/a", []byte("2"), 0o644))
+			must(t, unix.Renameat2(unix.AT_FDCWD, dir+"/a", unix.AT_FDCWD, dir+"/dir/b", unix.RENAME_EXCHANGE))
+		}, []string{"dir/b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := witnessed(t)
+			c.edit(t, w.dir)
+			w.moves(true, c.putBack...)
+			w.moves(true) // what the move itself wrote is no edit
+		})
+	}
+}
+
+// TestWitnessDoubts: whenever the notes may not be the whole truth all files are looked at, and the notes begin anew.
+func TestWitnessDoubts(t *testing.T) {
+	edit := func(t *testing.T, w *world) { w.write("dir/deep/c", "edited") }
+	for name, c := range map[string]struct {
+		do      func(t *testing.T, w *world)
+		putBack []string
+		again   bool // the move after that looks at all, too
+	}{
+		"an hour": {func(t *testing.T, w *world) {
+			// A hard link elsewhere: nothing is noted of what is done through it.
+			must(t, os.Link(filepath.Join(w.dir, "dir/b"), w.dir+"-link"))
+			must(t, os.WriteFile(w.dir+"-link", []byte("2"), 0o644))
+			w.repo.notes.since = w.repo.notes.since.Add(-believed)
+		}, []string{"dir/b"}, false},
+		"notes lost": {func(t *testing.T, w *world) {
+			b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+			must(t, err)
+			var most int
+			_, err = fmt.Sscan(string(b), &most)
+			must(t, err)
+			for i := range most + 2 { // the kernel joins two of the same in a row
+				must(t, os.Chmod(filepath.Join(w.dir, []string{"a", "dir/b"}[i%2]), 0o644))
+				must(t, os.Chmod(filepath.Join(w.dir, []string{"a", "dir/b"}[i%2]), 0o600))
+			}
+			edit(t, w)
+		}, []string{"a", "dir/b", "dir/deep/c"}, false},
+		"folder renamed": {func(t *testing.T, w *world) {
+			must(t, os.Rename(filepath.Join(w.dir, "dir"), filepath.Join(w.dir, "mine")))
+			must(t, os.RemoveAll(filepath.Join(w.dir, "mine")))
+		}, []string{"dir/b", "dir/deep/c"}, true},
+		"folder replaced": {func(t *testing.T, w *world) {
+			old := filepath.Join(w.dir, "dir")
+			must(t, os.Rename(old, w.dir+"-old"))
+			must(t, os.Mkdir(old, 0o755))
+			must(t, os.Rename(w.dir+"-old/deep", old+"/deep"))
+			w.write("dir/b", "another")
+			w.write("dir/deep/c", "another")
+		}, []string{"dir/b", "dir/deep/c"}, false},
+		"folder away and back": {func(t *testing.T, w *world) {
+			must(t, os.Rename(filepath.Join(w.dir, "dir"), w.dir+"-away"))
+			must(t, os.WriteFile(w.dir+"-away/deep/c", []byte("edited"), 0o644))
+			must(t, os.Rename(w.dir+"-away", filepath.Join(w.dir, "dir")))
+		}, []string{"dir/deep/c"}, false},
+		"folder deleted while somebody is in it": {func(t *testing.T, w *world) {
+			f, err := os.Open(filepath.Join(w.dir, "other"))
+			must(t, err)
+			t.Cleanup(func() { must(t, f.Close()) })
+			must(t, os.RemoveAll(filepath.Join(w.dir, "other")))
+			w.write("other/d", "another")
+		}, []string{"other/d"}, false},
+		"clone copied and put back": {func(t *testing.T, w *world) {
+			gittest.Git(t, filepath.Dir(w.dir), "-C", w.dir, "status") // some program that writes the index
+			must(t, os.Rename(w.dir, w.dir+"-old"))
+			must(t, os.CopyFS(w.dir, os.DirFS(w.dir+"-old")))
+			edit(t, w)
+		}, []string{"dir/deep/c"}, false},
+		"index of another": {func(t *testing.T, w *world) {
+			index := filepath.Join(w.dir, ".git", "index")
+			b, err := os.ReadFile(index)
+			must(t, err)
+			must(t, os.WriteFile(index+".new", b, 0o644))
+			must(t, os.Rename(index+".new", index))
+		}, nil, false},
+		"index lost": {func(t *testing.T, w *world) {
+			must(t, os.Remove(filepath.Join(w.dir, ".git", "index")))
+			edit(t, w)
+		}, []string{"dir/deep/c"}, true},
+		"clone broken": {func(t *testing.T, w *world) {
+			must(t, os.RemoveAll(filepath.Join(w.dir, ".git", "objects")))
+			edit(t, w)
+		}, []string{"dir/deep/c"}, true},
+		"new folder": {func(t *testing.T, w *world) {
+			w.src.Commit("main", gittest.File("new/folder/x", "1"))
+			w.look()
+			w.write("new/folder/x", "edited")
+		}, []string{"new/folder/x"}, false},
+		"move that failed": {func(t *testing.T, w *world) {
+			edit(t, w)
+			w.src.Commit("main", gittest.File(".temp/x", "unsafe"))
+			if _, err := w.repo.Look(t.Context(), nil); err == nil {
+				t.Error("an unsafe tree was taken")
+			}
+			w.src.Commit("main", gittest.Remove(".temp"))
+		}, []string{"dir/deep/c"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := witnessed(t)
+			c.do(t, w)
+			w.moves(false, c.putBack...)
+			w.moves(!c.again)
+			w.moves(true)
+			edit(t, w)
+			w.moves(true, "dir/deep/c")
+		})
+	}
+}
+
+// TestWitnessIgnores: what a person or a script does beside the tracked files costs no look at all of them.
+func TestWitnessIgnores(t *testing.T) {
+	w := witnessed(t)
+	w.write(".temp/add/x", "memory")
+	w.write("build/out/x", "made by a script")
+	w.write("dir/deep/mine", "mine")
+	must(t, os.Chmod(filepath.Join(w.dir, "dir"), 0o700))
+	gittest.Git(t, w.dir, "log", "-1")
+	w.moves(true)
+	must(t, os.RemoveAll(filepath.Join(w.dir, "build")))
+	w.moves(true)
+	must(t, os.Chmod(filepath.Join(w.dir, "dir"), 0o755))
+}
+
+// TestWitnessGivesUp: where nothing can be noted a move looks at all, as ever.
+func TestWitnessGivesUp(t *testing.T) {
+	t.Run("no room", func(t *testing.T) {
+		w := witnessed(t)
+		of := w.repo.notes.of
+		w.repo.notes.forget()
+		of.folders.Store(3)
+		w.write("other/d", "edited")
+		w.moves(false, "other/d")
+		w.moves(false)
+		if n := of.folders.Load(); n != 3 || w.repo.notes.whole {
+			t.Errorf("room for %d folders, want 3 as before", n)
+		}
+		of.folders.Store(4)
+		of.clones.Store(0)
+		w.moves(false)
+		of.clones.Store(1)
+		w.moves(false)
+		w.moves(true)
+		must(t, w.repo.Close())
+		if of.folders.Load() != 4 || of.clones.Load() != 1 {
+			t.Error("what was taken did not come back")
+		}
+	})
+	t.Run("nil", func(t *testing.T) {
+		var w *Witness
+		if w.notes() != nil {
+			t.Error("nobody gave notes")
+		}
+	})
+	for dir, want := range map[string]bool{"/": true, "/nowhere at all": false} { // below / there is always /proc
+		if got := mountedBelow(strings.TrimSuffix(dir, "/")); got != want {
+			t.Errorf("mounted below %s: %v", dir, got)
+		}
+	}
+}
+
+// noted is when all files were looked at last, zero when nothing is noted since.
+func noted(r *Repo) time.Time {
+	if r.notes == nil || !r.notes.sure {
+		return time.Time{}
+	}
+	return r.notes.since
+}
