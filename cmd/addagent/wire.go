@@ -96,13 +96,16 @@ type whole struct {
 	repos   *clones
 	hand    *work.Hand
 	people  *people
+	witness *gitrepo.Witness // of edits in the trees; nil where watching is not worth while
 	stop    []func()
 }
 
 // renew puts a changed config in force. It is called between two beats, from the
 // agent's own goroutine.
 func (w *whole) renew(cfg *config.Config, sources []named, s agent.Settings) {
-	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), networkOf(cfg))
+	limits := limitsOf(cfg)
+	limits.Witness = w.witness
+	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, networkOf(cfg))
 	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
 	w.voice.renew(cfg.Log)
 	w.journal.renew(cfg.Log)
@@ -182,6 +185,9 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	sources, err := sources(cfg, info)
 	if err != nil {
 		return fail(misuse(err))
+	}
+	if o.purpose == "run" { // for one beat it is not worth while
+		w.witness = gitrepo.NewWitness()
 	}
 	w.repos = newClones(filepath.Join(cfg.Home, "gitrepo"))
 	w.stop = append(w.stop, w.repos.close)
