@@ -55,7 +55,9 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
 		p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g),
 		p.checkCommand(g), p.versionCommand(g), p.demoCommand(g), p.shimCommand(),
+		p.logCommand(g), p.exampleCommand(g), p.completionCommand(),
 	)
+	p.completions(root, g)
 	return root
 }
 

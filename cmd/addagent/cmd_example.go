@@ -1,0 +1,178 @@
+package main
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/addagent/addagent/config"
+	"github.com/spf13/cobra"
+)
+
+// exampleTree is the repository that `addagent example` writes.
+//
+//go:embed example
+var exampleTree embed.FS
+
+func (p *process) exampleCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "example DIR",
+		Short: "write a small, complete example: a config, and a repository with work for nodes",
+		Long: `Writes DIR/addagent.yaml, a config with every key and what it means, and DIR/ops, the
+content of a repository: work for every node and for the nodes of one part, what each
+item watches, a brake for the whole fleet, init scripts, and a README.md that says what
+is what. Then it prints, step by step, how to make a git repository of it and to be a
+node that works it; the lines can be typed as they are. Needs no root.
+
+DIR is made when it is not there. One that is not empty is refused.
+
+Exit codes: 0 written, 1 DIR is not empty or cannot be written.`,
+		Example: `  addagent example ./grid
+  addagent example ./grid --json     # the files and the steps, for programs`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir, err := filepath.Abs(args[0])
+			if err != nil {
+				return failed(err)
+			}
+			written, err := writeExample(dir)
+			if err != nil {
+				return failed(fmt.Errorf("write the example: %w", err))
+			}
+			steps := exampleSteps(dir, programName())
+			if g.json {
+				var lines []string
+				for _, s := range steps {
+					lines = append(lines, s.lines...)
+				}
+				return printJSON(p.out, struct {
+					Dir   string   `json:"dir"`
+					Files []string `json:"files"` // below dir
+					Steps []string `json:"steps"` // what to type next
+				}{dir, written, lines})
+			}
+			fmt.Fprintf(p.out, "wrote %s and the repository %s: its README.md tells what is what\n", filepath.Join(dir, "addagent.yaml"), filepath.Join(dir, "ops"))
+			for _, s := range steps {
+				fmt.Fprintf(p.out, "\n%s\n", s.words)
+				for _, line := range s.lines {
+					fmt.Fprintln(p.out, "  "+line)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// writeExample writes the example below dir and names its files.
+func writeExample(dir string) (written []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if len(entries) > 0 {
+		return nil, fmt.Errorf("%s is not empty: name a new folder", dir)
+	}
+	put := func(path string, data []byte) error {
+		mode := fs.FileMode(0o644)
+		if strings.HasSuffix(path, "/work.sh") {
+			mode = 0o755
+		}
+		written = append(written, path)
+		full := filepath.Join(dir, filepath.FromSlash(path))
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(full, data, mode)
+	}
+	if err := put("addagent.yaml", config.Example()); err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(exampleTree, "example", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := exampleTree.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return put(strings.TrimPrefix(path, "example/"), data)
+	})
+	return written, err
+}
+
+// exampleStep is one thing to do next, in words and as lines for a shell.
+type exampleStep struct {
+	words string
+	lines []string
+}
+
+// exampleSteps is how the example becomes a node that works.
+func exampleSteps(dir, program string) []exampleStep {
+	ops, server, node := shellWord(filepath.Join(dir, "ops")), shellWord(filepath.Join(dir, "ops.git")), filepath.Join(dir, "node")
+	home := shellWord(node)
+	return []exampleStep{
+		{"Make a git repository of it, and push it to a server (here a folder; any git server will do):", []string{
+			"git init -q --bare -b main " + server,
+			"cd " + ops,
+			"git init -q -b main",
+			"git add -A",
+			`git commit -q -m "the example"`,
+			"git remote add origin " + server,
+			"git push -q -u origin main",
+		}},
+		{"Be a node of part app1, initialised from ops, with everything below " + node + ", until ^C:", []string{
+			"mkdir -p " + shellWord(filepath.Join(node, "nodeinfo")),
+			"echo ops >" + shellWord(filepath.Join(node, "nodeinfo", "initgitrepo.txt")),
+			program + " run --repo " + server + " --part app1 --home " + home,
+		}},
+		{"Meanwhile, in another terminal, see what it did and why:", []string{
+			program + " status --home " + home,
+			program + " why --home " + home,
+			program + " log --home " + home,
+			program + " log --home " + home + " ops:part.app1",
+		}},
+		{"Push a change of what part.app1 watches; the node sees it within a minute (a beat makes it look now):", []string{
+			"cd " + ops,
+			"echo 2 >app/version.txt",
+			`git commit -q -a -m "version 2"`,
+			"git push -q",
+			program + " beat --home " + home,
+			program + " why --home " + home + " ops:part.app1",
+			"cat " + shellWord(filepath.Join(node, "example", "app1.txt")),
+		}},
+	}
+}
+
+// programName is how this program is called in a shell: by its name when that finds
+// this very file, else by its path.
+func programName() string {
+	me, err := os.Executable()
+	if err != nil {
+		return "addagent"
+	}
+	if found, err := exec.LookPath("addagent"); err == nil {
+		a, err1 := os.Stat(found)
+		b, err2 := os.Stat(me)
+		if err1 == nil && err2 == nil && os.SameFile(a, b) {
+			return "addagent"
+		}
+	}
+	return shellWord(me)
+}
+
+// shellWord quotes a word for a shell where that is needed.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || slices.Contains([]rune("/._-+:@%,"), r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/work"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) logCommand(g *global) *cobra.Command {
+	o := logOptions{}
+	c := &cobra.Command{
+		Use:   "log [REPO[:ITEM]]",
+		Short: "the agent's own log, or the output of an item's last run",
+		Long: `Without an argument it prints the end of the agent's own log, log/addagent.log, and
+of the rotated ones when more lines are asked for than the newest holds. With
+REPO:ITEM it prints what that item's script said when it last ran, with REPO the same
+for every item of that repository; each line then begins with the name of its item.
+
+With -f it goes on until ^C, across rotation, truncation and removal, and across a new
+run of the item: a line on standard error says which run it is that one reads.
+
+A log is text and goes to standard output as it is, colours that a script wrote
+included. With --json each line of the agent's log is an object with time, level
+(debug, info, warning or critical) and text, whatever log.format says.
+
+Exit codes: 0 printed, or there is nothing to print yet, 1 there is no such item, or the
+log cannot be read, 130 -f was ended by ^C.`,
+		Example: `  addagent log                       # what the agent did lately
+  addagent log -f                    # and goes on doing
+  addagent log -n 1000 | grep CRITICAL
+  addagent log ops:part.app1         # the last run of one script
+  addagent log -f ops                # everything that the scripts of ops say`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := p.settings(g)
+			if err != nil {
+				return err
+			}
+			o.given = c.Flags().Changed("lines")
+			if o.given && o.lines < -1 {
+				return misuse(fmt.Errorf("-n %d: a number of lines from 0, or -1 for all", o.lines))
+			}
+			l := &logReader{process: p, g: g, logOptions: o, dir: filepath.Join(cfg.Home, "log", "work")}
+			l.out = bufio.NewWriterSize(stoppable{c.Context(), p.out}, 64<<10)
+			if len(args) == 0 {
+				return l.agentLog(c.Context(), cfg)
+			}
+			if g.json {
+				return misuse(errors.New("--json is for the agent's own log: what a script says is text of its own, leave --json out"))
+			}
+			return l.workLogs(c.Context(), cfg.Home, args[0])
+		},
+	}
+	c.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on until ^C")
+	c.Flags().IntVarP(&o.lines, "lines", "n", agentLines, "the last `LINES`, -1 for all; of one item all unless given, of each of several items 10")
+	return c
+}
+
+type logOptions struct {
+	follow bool
+	lines  int  // -1 = all
+	given  bool // a person said how many
+}
+
+const (
+	agentLines = 50 // of the agent's log: the last hour of a quiet node, a screen
+	eachLines  = 10 // of each of several items
+)
+
+// logReader prints logs; it only reads.
+type logReader struct {
+	*process
+	g *global
+	logOptions
+	dir   string // log/work
+	out   *bufio.Writer
+	tails []*tail
+}
+
+// stoppable is what takes nothing more after ^C: the end of a long log may be far away.
+type stoppable struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (s stoppable) Write(data []byte) (int, error) {
+	if s.ctx.Err() != nil {
+		return 0, s.ctx.Err()
+	}
+	return s.Writer.Write(data)
+}
+
+// say is a word beside the data, after the data that was read before it.
+func (l *logReader) say(format string, args ...any) {
+	l.out.Flush() //nolint:errcheck // the next one has the same error
+	fmt.Fprintf(l.err, format+"\n", args...)
+}
+
+// agentLog prints log/addagent.log.
+func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
+	path := logPath(cfg.Home)
+	lines := &lineWriter{each: func(line []byte) error { return l.printAgentLine(parseLogLine(string(line))) }}
+	t := &tail{path: path, rotated: func() []string { return rotatedLogs(path) }, out: lines, say: l.say}
+	l.tails = []*tail{t}
+	missing, err := t.begin(l.lines)
+	if err != nil {
+		return unreadable(err)
+	}
+	switch {
+	case missing && !cfg.Log.File:
+		l.say("log.file is off: what the agent says is in the journal (journalctl -u addagent)")
+		return nil
+	case missing && l.follow:
+		l.say("no log yet in %s: waiting for it", path)
+	case missing:
+		l.say("no log yet in %s: has an agent run here? (addagent status%s)", path, l.g.flags())
+	case !l.follow && t.size() == 0 && len(rotatedLogs(path)) == 0:
+		l.say("the log is empty: %s", path)
+	}
+	return l.print(ctx, nil)
+}
+
+// workLogs prints what the scripts of one item, or of all items of a repository, said.
+func (l *logReader) workLogs(ctx context.Context, home, want string) error {
+	all := knownItems(home)
+	var chosen []string
+	for _, name := range all {
+		if repo, _, _ := strings.Cut(name, ":"); want == repo || want == name {
+			chosen = append(chosen, name)
+		}
+	}
+	if len(chosen) == 0 {
+		there := strings.Join(all, ", ")
+		if there == "" {
+			there = "none yet (addagent status" + l.g.flags() + ")"
+		}
+		return failed(fmt.Errorf("there is no item %s here; the items are: %s", want, there))
+	}
+	one := strings.Contains(want, ":")
+	lines := l.lines
+	if !l.given {
+		if lines = eachLines; one {
+			lines = -1
+		}
+	}
+	ran := false
+	for _, name := range chosen {
+		missing, err := l.add(name, !one && (l.follow || len(chosen) > 1), lines)
+		if err != nil {
+			return unreadable(err)
+		}
+		ran = ran || !missing
+		if !l.follow {
+			// One after the other, each below the line that says which run it is.
+			if err := l.pollAll(); err != nil {
+				return unreadable(err)
+			}
+		}
+	}
+	switch {
+	case ran:
+	case l.follow:
+		l.say("%s has not run yet: waiting for it", want)
+	default:
+		l.say("%s has not run yet (addagent why %s%s)", want, want, l.g.flags())
+	}
+	if one {
+		return l.print(ctx, nil)
+	}
+	return l.print(ctx, func() error {
+		// An item may run for the first time while somebody looks.
+		for _, name := range itemsWithLogs(l.dir, nil) {
+			known := slices.ContainsFunc(l.tails, func(t *tail) bool { return t.path == l.latest(name) })
+			if repo, _, _ := strings.Cut(name, ":"); repo != want || known {
+				continue
+			}
+			if _, err := l.add(name, true, -1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l *logReader) latest(name string) string {
+	repo, item, _ := strings.Cut(name, ":")
+	return filepath.Join(work.LogDir(l.dir, repo, item), "latest.log")
+}
+
+// add begins to read the newest run of an item; missing is true when it has not run yet.
+func (l *logReader) add(name string, prefixed bool, lines int) (missing bool, err error) {
+	t := &tail{path: l.latest(name), say: l.say, opened: func(path string) { l.say("==> run of %s, %s: %s <==", name, runTime(path), path) }}
+	t.out = plainWriter{l.out}
+	if prefixed {
+		_, item, _ := strings.Cut(name, ":")
+		t.out = &lineWriter{each: func(line []byte) error {
+			_, err := fmt.Fprintf(l.out, "%s | %s\n", item, line)
+			return err
+		}}
+	}
+	l.tails = append(l.tails, t)
+	if missing, err = t.begin(lines); err == nil && !missing && !l.follow && t.size() == 0 {
+		l.say("it said nothing")
+	}
+	return missing, err
+}
+
+// pollLogs is how often a followed log is looked at. A look is one read and one
+// stat; it works on every file system, across symlinks that are swapped and folders
+// that come and go, and needs none of the machine's few inotify watches.
+const pollLogs = 250 * time.Millisecond
+
+// print prints what there is and, when it follows, what comes. more may find more logs.
+func (l *logReader) print(ctx context.Context, more func() error) error {
+	tick := time.NewTicker(pollLogs)
+	defer tick.Stop()
+	for {
+		if err := l.pollAll(); err != nil {
+			return unreadable(err)
+		}
+		if !l.follow {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return &exit{code: exitInterrupted}
+		case <-tick.C:
+		}
+		if more != nil {
+			if err := more(); err != nil {
+				return unreadable(err)
+			}
+		}
+	}
+}
+
+func (l *logReader) pollAll() error {
+	for _, t := range l.tails {
+		if err := t.poll(l.follow); err != nil {
+			return err
+		}
+	}
+	return l.out.Flush()
+}
+
+// unreadable turns an error of reading or printing a log into what the process ends with.
+func unreadable(err error) error {
+	switch {
+	case errors.Is(err, syscall.EPIPE):
+		return nil // whoever read it has seen enough
+	case errors.Is(err, context.Canceled):
+		return &exit{code: exitInterrupted}
+	case errors.Is(err, fs.ErrPermission):
+		return failed(fmt.Errorf("%w: the log belongs to who runs the agent (sudo addagent log)", err))
+	}
+	return failed(err)
+}
+
+// printAgentLine prints one line as the person wants it.
+func (l *logReader) printAgentLine(line logLine) error {
+	if l.g.json {
+		return printJSONLine(l.out, line)
+	}
+	_, err := fmt.Fprintln(l.out, line.String())
+	return err
+}
+
+// knownItems are the items that the last beat knew, in its order, and those that
+// have left a log, as repo:item.
+func knownItems(home string) []string {
+	var names []string
+	if b, err := readBeat(home); err == nil && b != nil { // one that is damaged names none
+		for _, i := range b.Items {
+			names = append(names, i.Repo+":"+i.Item)
+		}
+		if h := b.InHand; h != nil && !slices.Contains(names, h.Name()) {
+			names = append(names, h.Name())
+		}
+	}
+	return append(names, itemsWithLogs(filepath.Join(home, "log", "work"), names)...)
+}
+
+// logFolder takes the name of a folder of logs apart: the repository's name, an
+// underscore, and an item, which begins with the word of its level.
+var logFolder = regexp.MustCompile(`^(.+?)_((?:root|init|common|part\.|stacktype\.).*)$`)
+
+// itemsWithLogs are the items that have a folder in log/work, but for the known ones.
+func itemsWithLogs(dir string, known []string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // nothing has run yet
+	}
+	taken := map[string]bool{}
+	for _, name := range known {
+		repo, item, _ := strings.Cut(name, ":")
+		taken[filepath.Base(work.LogDir(dir, repo, item))] = true
+	}
+	var names []string
+	for _, e := range entries {
+		if m := logFolder.FindStringSubmatch(e.Name()); m != nil && !taken[e.Name()] {
+			names = append(names, m[1]+":"+m[2])
+		}
+	}
+	return names
+}
+
+// runTime is when a run began, as its log's name tells.
+func runTime(path string) string {
+	const stamp = "20060102-150405"
+	if name := filepath.Base(path); len(name) >= len(stamp) {
+		if at, err := time.Parse(stamp, name[:len(stamp)]); err == nil {
+			return at.Format("2006-01-02 15:04:05Z")
+		}
+	}
+	return "time unknown"
+}

@@ -1,0 +1,6 @@
+#!/bin/bash
+# Every node: what each machine of the grid needs, whatever it is for.
+set -eu
+mkdir -p "$ADD_HOME/example"
+echo "node $ADD_NODE_ID, part ${ADD_NODEPART:-none}" >"$ADD_HOME/example/motd.txt"
+echo "wrote $ADD_HOME/example/motd.txt"
