@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/addagent/addagent/config"
 	"github.com/spf13/cobra"
@@ -115,7 +117,10 @@ type exampleStep struct {
 // exampleSteps is how the example becomes a node that works.
 func exampleSteps(dir, program string) []exampleStep {
 	ops, server, node := shellWord(filepath.Join(dir, "ops")), shellWord(filepath.Join(dir, "ops.git")), filepath.Join(dir, "node")
-	home := shellWord(node)
+	home, address := shellWord(node), server
+	if strings.ContainsFunc(dir, unicode.IsSpace) {
+		address = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "ops.git")}).String() // a URL holds no space
+	}
 	return []exampleStep{
 		{"Make a git repository of it, and push it to a server (here a folder; any git server will do):", []string{
 			"git init -q --bare -b main " + server,
@@ -129,7 +134,7 @@ func exampleSteps(dir, program string) []exampleStep {
 		{"Be a node of part app1, initialised from ops, with everything below " + node + ", until ^C:", []string{
 			"mkdir -p " + shellWord(filepath.Join(node, "nodeinfo")),
 			"echo ops >" + shellWord(filepath.Join(node, "nodeinfo", "initgitrepo.txt")),
-			program + " run --repo " + server + " --part app1 --home " + home,
+			program + " run --repo " + shellWord(address) + " --part app1 --home " + home,
 		}},
 		{"Meanwhile, in another terminal, see what it did and why:", []string{
 			program + " status --home " + home,

@@ -128,7 +128,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 		l.say("no log yet in %s: waiting for it", path)
 	case missing:
 		l.say("no log yet in %s: has an agent run here? (addagent status%s)", path, l.g.flags())
-	case !l.follow && t.size() == 0 && len(rotatedLogs(path)) == 0:
+	case !l.follow && t.size() == 0 && t.last == "":
 		l.say("the log is empty: %s", path)
 	}
 	return l.print(ctx, nil)

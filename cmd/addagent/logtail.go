@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,44 +22,47 @@ type tail struct {
 	out     logWriter
 	say     func(format string, args ...any)
 
-	file *os.File
-	at   int64 // read so far
-	cut  bool  // it was said that the middle is missing
+	file *os.File // nil = not there yet
+	at   int64    // read so far
+	last string   // the newest rotated file that is dealt with
+	cut  bool     // it was said that the middle is missing
 }
 
 // begin opens the log so that the last so many lines come next; -1 are all. What
 // of them stands in rotated files is printed at once.
 func (t *tail) begin(lines int) (missing bool, err error) {
-	if missing, err := t.open(); missing || err != nil {
-		return missing, err
-	}
-	if lines < 0 && t.rotated == nil {
-		return false, nil
-	}
-	from, got, err := lastLines(t.file, t.size(), lines)
+	f, err := t.open()
 	if err != nil {
 		return false, err
 	}
-	t.at = from
-	if t.rotated != nil && (lines < 0 || got < lines) {
-		return false, t.older(lines, got)
+	got := 0
+	if t.file = f; f != nil {
+		if t.at, got, err = lastLines(f, fileSize(f), lines); err != nil {
+			return false, err
+		}
 	}
-	return false, nil
+	if t.rotated == nil {
+		return f == nil, nil
+	}
+	older := slices.DeleteFunc(t.rotated(), func(path string) bool { return isFile(f, path) })
+	if len(older) > 0 {
+		t.last = older[len(older)-1]
+	}
+	if lines < 0 || got < lines {
+		err = t.older(older, lines, got)
+	}
+	return f == nil && len(older) == 0, err
 }
 
 // older prints what rotated files have of the last lines.
-func (t *tail) older(lines, got int) error {
+func (t *tail) older(paths []string, lines, got int) error {
 	type part struct {
 		path string
 		from int64
 	}
 	var parts []part
-	all := t.rotated()
-	for i := len(all) - 1; i >= 0 && (lines < 0 || got < lines); i-- {
-		if isFile(t.file, all[i]) {
-			continue // the newest, renamed since it was opened
-		}
-		f, err := os.Open(all[i])
+	for i := len(paths) - 1; i >= 0 && (lines < 0 || got < lines); i-- {
+		f, err := os.Open(paths[i])
 		if errors.Is(err, fs.ErrNotExist) {
 			break // the agent keeps so many, and has just removed this one
 		}
@@ -74,7 +78,7 @@ func (t *tail) older(lines, got int) error {
 		if err != nil {
 			return err
 		}
-		parts, got = append(parts, part{all[i], from}), got+n
+		parts, got = append(parts, part{paths[i], from}), got+n
 	}
 	for i := len(parts) - 1; i >= 0; i-- {
 		if err := t.whole(parts[i].path, parts[i].from); err != nil {
@@ -101,16 +105,15 @@ func (t *tail) whole(path string, from int64) error {
 	return t.out.end()
 }
 
-// open opens whichever file has the name now.
-func (t *tail) open() (missing bool, err error) {
+// open opens whichever file has the name now; none is no error.
+func (t *tail) open() (*os.File, error) {
 	f, err := os.Open(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	t.file, t.at, t.cut = f, 0, false
 	if t.opened != nil {
 		name := t.path
 		if real, err := filepath.EvalSymlinks(t.path); err == nil && isFile(f, real) {
@@ -118,83 +121,85 @@ func (t *tail) open() (missing bool, err error) {
 		}
 		t.opened(name)
 	}
-	return false, nil
+	return f, nil
 }
-
-func (t *tail) size() int64 { return fileSize(t.file) }
 
 // poll prints what is new. Without follow it prints to the end, once.
 func (t *tail) poll(follow bool) error {
-	if t.file == nil {
-		if !follow {
-			return nil
-		}
-		if missing, err := t.open(); missing || err != nil {
-			return err
-		}
-	}
-	if err := t.read(); err != nil {
-		return err
-	}
-	if !follow {
-		t.file.Close()
-		t.file = nil
-		return t.out.end()
-	}
-	for {
-		now, err := os.Stat(t.path)
-		if err != nil {
-			// Moved away, and the new one is not there yet. Until it is, the old one is the log.
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			return err
-		}
-		mine, err := t.file.Stat()
-		if err != nil {
-			return err
-		}
-		if os.SameFile(now, mine) {
-			return t.shorter(now.Size())
-		}
-		// Another file has the name. What was written to the old one before that is still read.
-		if err := t.finish(mine); err != nil {
-			return err
-		}
-		if missing, err := t.open(); missing || err != nil {
-			return err
-		}
+	if t.file != nil {
 		if err := t.read(); err != nil {
 			return err
 		}
 	}
+	if !follow {
+		return t.close()
+	}
+	now, err := os.Stat(t.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // moved away, and the new one is not there yet: until it is, the old one is the log
+	}
+	if err != nil {
+		return err
+	}
+	if t.file != nil {
+		if isFile(t.file, t.path) {
+			return t.shorter(now.Size())
+		}
+		// Another file has the name. What was written to the old one before that is still read.
+		if err := t.read(); err != nil {
+			return err
+		}
+	}
+	return t.next()
 }
 
-// finish reads the old file to its end, and those that were rotated since.
-func (t *tail) finish(mine os.FileInfo) error {
-	if err := t.read(); err != nil {
+// next goes over to the file that has the name now, by way of those that were
+// rotated since.
+func (t *tail) next() error {
+	f, err := t.open()
+	if err != nil || f == nil {
 		return err
 	}
-	t.file.Close()
-	t.file = nil
-	if err := t.out.end(); err != nil || t.rotated == nil {
+	old := t.file
+	if err := t.out.end(); err != nil {
+		f.Close()
 		return err
 	}
-	found := false
-	for _, path := range t.rotated() {
-		st, err := os.Stat(path)
-		if err != nil {
-			continue // removed meanwhile
-		}
-		if found {
+	if t.rotated != nil {
+		for _, path := range t.rotated() {
+			if isFile(f, path) {
+				break // rotated since it was opened
+			}
+			if path <= t.last {
+				continue
+			}
+			t.last = path
+			if isFile(old, path) {
+				continue
+			}
 			if err := t.whole(path, 0); err != nil {
+				f.Close()
 				return err
 			}
 		}
-		found = found || os.SameFile(st, mine)
 	}
-	return nil
+	if old != nil {
+		old.Close()
+	}
+	t.file, t.at, t.cut = f, 0, false
+	return t.read()
 }
+
+func (t *tail) close() error {
+	if t.file == nil {
+		return nil
+	}
+	t.file.Close()
+	t.file = nil
+	return t.out.end()
+}
+
+func (t *tail) size() int64 { return fileSize(t.file) }
 
 // boundedFrom is the size from which on a shortened log of a run was shortened by
 // its shim, which keeps the first megabyte and the end: that was all read already.
@@ -284,6 +289,9 @@ func lastLines(f io.ReaderAt, size int64, n int) (from int64, got int, err error
 }
 
 func fileSize(f *os.File) int64 {
+	if f == nil {
+		return 0
+	}
 	st, err := f.Stat()
 	if err != nil {
 		return 0
@@ -293,6 +301,9 @@ func fileSize(f *os.File) int64 {
 
 // isFile tells whether an open file is the one that has this name.
 func isFile(f *os.File, path string) bool {
+	if f == nil {
+		return false
+	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return false
