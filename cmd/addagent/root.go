@@ -57,6 +57,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 		p.checkCommand(g), p.versionCommand(g), p.demoCommand(g), p.shimCommand(),
 		p.logCommand(g), p.exampleCommand(g), p.completionCommand(),
 	)
+	root.SetHelpCommand(p.helpCommand())
 	p.completions(root, g)
 	return root
 }
