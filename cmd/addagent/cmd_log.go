@@ -29,6 +29,7 @@ func (p *process) logCommand(g *global) *cobra.Command {
 of the rotated ones when more lines are asked for than the newest holds. With
 REPO:ITEM it prints what that item's script said when it last ran, with REPO the same
 for every item of that repository; each line then begins with the name of its item.
+--failed asks for the last run that failed, which stays when others have followed it.
 
 With -f it goes on until ^C, across rotation, truncation and removal, and across a new
 run of the item: a line on standard error says which run it is that one reads.
@@ -43,6 +44,7 @@ log cannot be read, 130 -f was ended by ^C.`,
   addagent log -f                    # and goes on doing
   addagent log -n 1000 | grep CRITICAL
   addagent log ops:part.app1         # the last run of one script
+  addagent log --failed ops:part.app1
   addagent log -f ops                # everything that the scripts of ops say`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,6 +58,9 @@ log cannot be read, 130 -f was ended by ^C.`,
 			}
 			l := &logReader{process: p, g: g, logOptions: o, dir: filepath.Join(cfg.Home, "log", "work")}
 			l.out = bufio.NewWriterSize(stoppable{c.Context(), p.out}, 64<<10)
+			if len(args) == 0 && o.failed {
+				return misuse(errors.New("--failed is for what scripts said: name a REPO or a REPO:ITEM"))
+			}
 			if len(args) == 0 {
 				return l.agentLog(c.Context(), cfg)
 			}
@@ -66,12 +71,14 @@ log cannot be read, 130 -f was ended by ^C.`,
 		},
 	}
 	c.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on until ^C")
+	c.Flags().BoolVar(&o.failed, "failed", false, "of the last run that failed, in place of the last run")
 	c.Flags().IntVarP(&o.lines, "lines", "n", agentLines, "the last `LINES`, -1 for all; of one item all unless given, of each of several items 10")
 	return c
 }
 
 type logOptions struct {
 	follow bool
+	failed bool // of the last run that failed, not of the last one
 	lines  int  // -1 = all
 	given  bool // a person said how many
 }
@@ -171,12 +178,16 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 			}
 		}
 	}
+	did := "run"
+	if l.failed {
+		did = "failed"
+	}
 	switch {
 	case ran:
 	case l.follow:
-		l.say("%s has not run yet: waiting for it", want)
+		l.say("%s has not %s yet: waiting for it", want, did)
 	default:
-		l.say("%s has not run yet (addagent why %s%s)", want, want, l.g.flags())
+		l.say("%s has not %s yet (addagent why %s%s)", want, did, want, l.g.flags())
 	}
 	if one {
 		return l.print(ctx, nil)
@@ -196,9 +207,14 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 	})
 }
 
+// latest is the link to the log that is wanted of an item.
 func (l *logReader) latest(name string) string {
 	repo, item, _ := strings.Cut(name, ":")
-	return filepath.Join(work.LogDir(l.dir, repo, item), "latest.log")
+	link := "latest.log"
+	if l.failed {
+		link = "failed.log"
+	}
+	return filepath.Join(work.LogDir(l.dir, repo, item), link)
 }
 
 // add begins to read the newest run of an item; missing is true when it has not run yet.
