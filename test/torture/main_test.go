@@ -16,8 +16,14 @@ import (
 // binary is the addagent under test, set once by TestMain. Its path has no symlinks: /proc/PID/exe is compared with it.
 var binary string
 
+// asTracer in the environment makes this program the tracer of trace_test.go.
+const asTracer = "ADD_TORTURE_TRACER"
+
 // TestMain builds the binary once for all tests.
 func TestMain(m *testing.M) {
+	if os.Getenv(asTracer) != "" {
+		os.Exit(tracer())
+	}
 	flag.Parse()
 	os.Exit(build(m))
 }
