@@ -77,6 +77,9 @@ func (f *Files) recall() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if info, statErr := os.Stat(f.path); err != nil && !errors.Is(err, files.ErrTooLarge) && (statErr != nil || info.Mode().IsRegular()) {
+		return fmt.Errorf("presence file: %w", err) // not corrupt: no descriptor was free, or the disk is bad
+	}
 	var r Record
 	if err == nil {
 		if r, err = Decode(data); err == nil {

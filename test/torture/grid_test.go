@@ -33,6 +33,8 @@ type grid struct {
 	repos map[string]*gittest.Repo
 	agent *process // the last one started; nil = none yet
 	evil  bool     // objects that git would complain about were sent to it
+
+	program string // the addagent that it runs
 }
 
 // plan is what a test wants its grid to be like; the zero value is one repository "ops", beats every second.
@@ -54,7 +56,7 @@ func newGrid(t *testing.T, p plan) *grid {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &grid{t: t, dir: dir, home: p.home, repos: map[string]*gittest.Repo{}}
+	g := &grid{t: t, dir: dir, home: p.home, repos: map[string]*gittest.Repo{}, program: binary}
 	if g.home == "" {
 		g.home = filepath.Join(dir, "home")
 	}
@@ -117,7 +119,7 @@ func (g *grid) push(repo string, changes ...gittest.Change) string {
 
 // command is addagent with this node's config, and nothing of the test's environment but what it cannot do without.
 func (g *grid) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, append([]string{"--config", g.config()}, args...)...)
+	cmd := exec.Command(g.program, append([]string{"--config", g.config()}, args...)...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "NO_PROXY=*"}
 	return cmd

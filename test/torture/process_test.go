@@ -117,7 +117,7 @@ func (g *grid) processes() []running {
 		}
 		dir := filepath.Join("/proc", e.Name())
 		shim := false
-		if exe, err := os.Readlink(filepath.Join(dir, "exe")); err == nil && exe == binary {
+		if exe, err := os.Readlink(filepath.Join(dir, "exe")); err == nil && strings.TrimSuffix(exe, " (deleted)") == g.program {
 			line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 			lock, _ := os.Readlink(filepath.Join(dir, "fd", "3"))
 			shim = bytes.Contains(line, []byte("\x00work-shim")) && lock == g.workLock()

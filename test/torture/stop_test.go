@@ -1,0 +1,109 @@
+//go:build linux
+
+package torture
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// slow is a script that takes a second, most of it in a child.
+const slow = `#!/bin/bash
+exec 9>>"$T_DIR/one"
+flock -n 9
+[ $? != 1 ] || echo "overlap $ADD_RUN_ID" >>"$T_DIR/journal"
+echo "start $ADD_ITEM $ADD_RUN_ID $ADD_VERSION" >>"$T_DIR/journal"
+bash -c 'while [ ! -e "$T_DIR/go" ]; do sleep 0.02; done; exit 0'
+echo "end $ADD_ITEM $ADD_RUN_ID $ADD_VERSION" >>"$T_DIR/journal"
+`
+
+// TestStopped sends SIGSTOP to each process of a node while work runs, lets some beats pass, and sends SIGCONT; or never
+// does, and leaves it to the deadline.
+//
+// INVARIANT (spec 3, 6): a stopped process is work in hand like any other: nobody works beside it, nobody looks, cron's
+// beats end with 4 or report; when it goes on, its run ends as if nothing had been and is not repeated; a stopped script
+// does not outlive its deadline.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		who     string
+		goesOn  bool
+		timeout string
+	}{
+		"the agent":                             {"agent", true, "30s"},
+		"the shim":                              {"shim", true, "30s"},
+		"the script":                            {"script", true, "30s"},
+		"the script's child":                    {"child", true, "30s"},
+		"all of them":                           {"all", true, "30s"},
+		"the shim, over the deadline":           {"shim", true, "2s"},
+		"the script, for ever":                  {"script", false, "2s"},
+		"the script's child, for ever":          {"child", false, "2s"},
+		"the script and its children, for ever": {"session", false, "2s"},
+	}
+	listed(t, len(cases))
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGrid(t, plan{work: "timeout: " + c.timeout + ", grace: 500ms, retry_first: 1s, retry_max: 1s, wedge_after: 1000"})
+			g.push("ops", script("nodework/work.sh", slow))
+			g.start()
+			g.until("the script and its child", func() bool { return g.count("start") == 1 && len(g.scripts()) > 1 })
+			var stopped []running
+			shim, _ := g.shim()
+			all := g.scripts()
+			switch c.who {
+			case "shim":
+				stopped = []running{shim}
+			case "script":
+				stopped = all[:1]
+			case "child":
+				stopped = all[1:2]
+			case "session":
+				stopped = all
+			case "all":
+				stopped = append(all, shim)
+			}
+			send := func(s syscall.Signal) {
+				if c.who == "agent" || c.who == "all" {
+					_ = syscall.Kill(g.agent.pid(), s) // it is our child: its number is its own
+				}
+				for _, r := range stopped {
+					if r.alive() {
+						_ = syscall.Kill(r.pid, s)
+					}
+				}
+			}
+			send(syscall.SIGSTOP)
+			write(t, g.note("go"), "")
+			if c.who == "agent" || c.who == "all" {
+				for range 3 {
+					if code, _, stderr := g.run("beat"); code != 4 || !strings.Contains(stderr, itoa(g.agent.pid())) {
+						t.Errorf("a beat beside a stopped agent ends with %d: %s", code, stderr)
+					}
+				}
+			} else if c.goesOn {
+				g.beats(3)
+				if b := g.beat(); asked(b) || b.State != "working" || b.InHand == nil {
+					t.Errorf("with %s stopped the node is %s, in hand %+v, looks %+v", c.who, b.State, b.InHand, b.Looks)
+				}
+			}
+			if c.goesOn {
+				send(syscall.SIGCONT)
+			} else {
+				g.until("the deadline", func() bool { return g.last("ops", "root").Attempt > 1 })
+			}
+			g.settle("ops", "root")
+			g.stop()
+			g.sound("ops")
+			want := 1
+			if !c.goesOn {
+				want = 2
+			}
+			// Over its deadline the run may be over before the shim that goes on looks at the clock.
+			if n := g.count("start"); n != want && !(c.who == "shim" && c.timeout == "2s" && n == 2) || g.count("overlap") != 0 {
+				t.Errorf("%d runs, want %d: %v", n, want, g.journal())
+			}
+		})
+	}
+}
