@@ -187,6 +187,56 @@ func (b *bad) cut(after int) func(net.Conn) {
 	}
 }
 
+// stall answers rightly for so many bytes, and then with a byte now and then, or, when drip is 0, no more at all; the
+// connection stays.
+func (b *bad) stall(after int, drip time.Duration) func(net.Conn) {
+	return func(c net.Conn) {
+		good, err := net.Dial("tcp", b.backend())
+		if err != nil {
+			return
+		}
+		defer good.Close()
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = io.Copy(good, c)
+			_ = good.Close()
+		}()
+		left := after
+		_, _ = io.Copy(writer(func(p []byte) (int, error) {
+			n, err := c.Write(p[:min(len(p), left)])
+			left -= n
+			for err == nil && n < len(p) {
+				var wait <-chan time.Time // nil = for ever
+				if drip > 0 {
+					wait = time.After(drip)
+				}
+				select {
+				case <-gone:
+					return n, io.ErrClosedPipe
+				case <-wait:
+				}
+				_, err = c.Write(p[n : n+1])
+				n++
+			}
+			return n, err
+		}), good)
+	}
+}
+
+// halfAHeader begins an answer.
+func (b *bad) halfAHeader(c net.Conn) {
+	_, _ = c.Read(make([]byte, 64<<10))
+	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upl")
+	b.hang(c)
+}
+
+// deaf takes connections and reads nothing of them, until they are cut.
+func (b *bad) deaf(c net.Conn) {
+	<-time.After(patience) // or the test is over
+	_ = c.Close()
+}
+
 // flip answers rightly but for one bit of what comes after so many bytes, and, unless every is 0, after so many again.
 func (b *bad) flip(at, every int) func(net.Conn) {
 	return func(c net.Conn) {

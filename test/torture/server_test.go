@@ -27,7 +27,7 @@ const impatient = ", look_timeout: 2s, fetch_stall: 2s, fetch_timeout: 4s"
 // again, the node is too, by itself, and nothing is left on disk.
 func TestServerMisbehaves(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]func(b *bad) func(net.Conn){
+	cases := map[string]func(b *bad) func(net.Conn){
 		"is down":          nil,
 		"hangs":            func(b *bad) func(net.Conn) { return b.hang },
 		"babbles":          func(b *bad) func(net.Conn) { return b.babble },
@@ -38,7 +38,18 @@ func TestServerMisbehaves(t *testing.T) {
 		"sends a bomb":     func(b *bad) func(net.Conn) { return b.instead(bomb) },
 		"shows a web page": func(b *bad) func(net.Conn) { return b.http(webPage) },
 		"is overloaded":    func(b *bad) func(net.Conn) { return b.http(overloaded) },
-	} {
+
+		"reads nothing":                  func(b *bad) func(net.Conn) { return b.deaf },
+		"closes at once":                 func(b *bad) func(net.Conn) { return func(net.Conn) {} },
+		"sends half a header":            func(b *bad) func(net.Conn) { return b.halfAHeader },
+		"sends half an answer":           func(b *bad) func(net.Conn) { return b.stall(150, 0) },
+		"sends half a pack":              func(b *bad) func(net.Conn) { return b.stall(60_000, 0) },
+		"closes in the middle of a pack": func(b *bad) func(net.Conn) { return b.cut(60_001) },
+		"drips a byte a second":          func(b *bad) func(net.Conn) { return b.stall(0, time.Second) },
+		"drips half a pack":              func(b *bad) func(net.Conn) { return b.stall(60_000, time.Second) },
+	}
+	listed(t, len(cases))
+	for name, fault := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBad(t)
