@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/addagent/addagent/work"
 )
 
 // watchful is a script that holds a lock of its own as long as it lives, writes down when it begins and ends, and fails as
@@ -34,12 +36,20 @@ func (g *grid) remove(pattern ...string) {
 	}
 }
 
+// quiet tells whether no work is in hand: no shim, and nobody between fork and exec or between its end and its burial,
+// who is not seen as one and holds the lock.
+func (g *grid) quiet() bool {
+	_, busy := g.shim()
+	_, held, err := work.ReadHolder(g.workLock())
+	return !busy && !held && err == nil
+}
+
 // heal beats until the node is well, and holds it to all that must be true then.
 func (g *grid) heal(where string, untracked []string) {
 	g.t.Helper()
 	tries := 0
 	for {
-		g.until("work of an earlier beat to end", func() bool { _, busy := g.shim(); return !busy })
+		g.until("work of an earlier beat to end", g.quiet)
 		code, _, stderr := g.run("beat")
 		if code == 0 && g.worked("ops", "root") == g.tip("ops") {
 			break

@@ -359,7 +359,7 @@ func (g *grid) stranger() (as *syscall.Credential, base int) {
 func (g *grid) healAs(as *syscall.Credential, where string) {
 	g.t.Helper()
 	for try := 1; ; try++ {
-		g.until("work of an earlier beat to end", func() bool { _, busy := g.shim(); return !busy })
+		g.until("work of an earlier beat to end", g.quiet)
 		code, stderr := g.limited("", as)
 		noCrash(g.t, stderr)
 		if code == 0 && g.worked("ops", "root") == g.tip("ops") {

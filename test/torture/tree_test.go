@@ -117,7 +117,7 @@ func TestKilledWhileTreeMoves(t *testing.T) {
 // beatOnce is one beat that nobody disturbs, but that waits for work of an earlier one.
 func (g *grid) beatOnce(want int) string {
 	g.t.Helper()
-	g.until("work of an earlier beat to end", func() bool { _, busy := g.shim(); return !busy })
+	g.until("work of an earlier beat to end", g.quiet)
 	code, _, stderr := g.run("beat")
 	if code != want {
 		g.t.Errorf("beat ended with %d, want %d: %s", code, want, stderr)
