@@ -19,6 +19,8 @@ func (p *process) checkCommand(g *global) *cobra.Command {
 		Short: "the config as it is understood, and everything that is wrong with it",
 		Long: `Prints every key with its value and where it was set, secrets masked, who this node
 is, and all problems at once. Exit code 2 when there is one. It asks no server.`,
+		Example: `  addagent check
+  addagent check --config ./addagent.yaml && cp addagent.yaml /etc/addagent/`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loading{p: p, g: g}.read()

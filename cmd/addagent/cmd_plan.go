@@ -23,7 +23,12 @@ func (p *process) planCommand(g *global) *cobra.Command {
 		Short: "what the next beat would do, without doing it",
 		Long: `Asks every repository, fetches what moved into a private temporary folder, judges
 from the trees, and prints what would run and why. Takes no lock, tells nobody,
-writes nothing else.`,
+writes nothing else.
+
+Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be asked,
+10 something is due.`,
+		Example: `  addagent plan
+  addagent plan --exit-code || echo "something is due, or a repository was not reached"`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := p.settings(g)

@@ -18,7 +18,15 @@ func (p *process) runCommand(g *global) *cobra.Command {
 shim, and the next agent takes its result over.
 
 To try it without a config: addagent run --repo URL --part app1 --home DIR keeps
-everything, locks too, below DIR.`,
+everything, locks too, below DIR.
+
+HUP makes it read its config again, USR1 makes it beat now. A changed config is
+noticed at the next beat anyway; a bad one is said, and the one before stays.
+
+Exit codes: 0 told to end, 2 a bad config and no good one before it, 4 another
+agent beats here.`,
+		Example: `  addagent run
+  addagent run --repo https://git.example.org/ops.git --part app1 --home ./node   # to try it`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			l := loading{p, g, try.apply}

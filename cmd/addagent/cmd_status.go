@@ -20,6 +20,8 @@ func (p *process) statusCommand(g *global) *cobra.Command {
 		Long: `Reads the state files: it asks nobody and takes no lock.
 
 Exit codes: 0 all is well, 1 failing, a trouble, or no agent is running, 3 wedged, 5 disabled.`,
+		Example: `  addagent status
+  addagent status --json | jq -r .beat.reason`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := p.settings(g)
@@ -77,7 +79,7 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, when(s.Holder.Started, now))
 			return nil
 		}
-		fmt.Fprintf(p.out, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.flags())
+		fmt.Fprintf(p.err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.flags())
 		return &exit{code: exitFailed}
 	}
 	s.print(p, g, cfg, now)

@@ -24,6 +24,8 @@ func (p *process) whyCommand(g *global) *cobra.Command {
 		Long: `Tells from the decision records (log/beats.jsonl) which commit came, which watched
 path it touched, which of the four verdicts that gave, what ran, how it ended, and
 when the agent looks next.`,
+		Example: `  addagent why
+  addagent why ops:part.app1`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := p.settings(g)

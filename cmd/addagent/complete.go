@@ -81,7 +81,7 @@ func (p *process) completer(g *global, word string) cobra.CompletionFunc {
 // them, their items. It is silent where nothing can be read: it runs at each Tab.
 func (p *process) completeItems(g *global, items bool) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		cfg, err := p.load(g)
+		cfg, err := loading{p: p, g: g}.read()
 		if err != nil || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
