@@ -105,14 +105,16 @@ type Judgement struct {
 // Judge decides. It is pure: the same values give the same judgement, on every node.
 func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	j := Judgement{Item: it, Memory: m, Version: version, Ids: ids, Fingerprint: Fingerprint(ids)}
-	var outside []string // those of the differing watches that are not in the item's own repository
+	var outside []string // those of the differing watches that are not in the item's own repository; all of them when nobody knows
 	if m.Done != nil {
 		for _, key := range differing(ids, m.Done.Ids) {
 			j.Changed = append(j.Changed, strings.TrimPrefix(key, "./"))
-			if strings.Contains(key, ":") && !strings.HasPrefix(key, "./") {
+			if isOutside(key) {
 				outside = append(outside, key)
 			}
 		}
+	} else {
+		outside = slices.DeleteFunc(slices.Sorted(maps.Keys(ids)), func(key string) bool { return !isOutside(key) })
 	}
 	why := ""
 	switch {
@@ -125,6 +127,8 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 		}
 	case m.Version == version && len(outside) == 0:
 		j.Verdict, why = Same, fmt.Sprintf("version %s is the version of the last success", short(version))
+	case m.Done == nil && m.Version == version:
+		j.Verdict, why = Changed, fmt.Sprintf("what %s was at the last success is not known", called(outside[0]))
 	case m.Done == nil:
 		j.Verdict, why = Changed, fmt.Sprintf("version %s is not %s, and what was watched then is not known", short(version), short(m.Version))
 	case m.Version == version:
@@ -142,6 +146,9 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	}
 	return j
 }
+
+// isOutside tells whether a key is a watch of another repository.
+func isOutside(key string) bool { return strings.Contains(key, ":") && !strings.HasPrefix(key, "./") }
 
 // differing lists the keys whose ids are not the same in both, or that are only in one: paths of the own repository, then those of others, then script and work.yaml.
 func differing(a, b map[string]string) []string {

@@ -33,7 +33,7 @@ func TestJudgeExhaustively(t *testing.T) {
 		"other was given up":   with("app3:.", "x"),
 		"own and other differ": with(".", "tree1", "app2:war", "w0"),
 	}
-	outside := []string{"other repo differs", "other repo was none", "watch is new", "other was given up", "own and other differ"}
+	outside := []string{"unknown", "other repo differs", "other repo was none", "watch is new", "other was given up", "own and other differ"}
 	ok := Attempt{Version: sha1, Fingerprint: "f", Finished: noon}
 	lasts := map[string]*Attempt{"none": nil, "ok": &ok, "unfinished": {Fingerprint: "f"}}
 	for _, reason := range []Reason{ReasonExit, ReasonSignal, ReasonDeadline, ReasonStart, ReasonWaiting, ReasonWedged, ReasonShutdown, ReasonInterrupted, "of a newer agent"} {
@@ -92,7 +92,8 @@ func TestWhy(t *testing.T) {
 		want string
 	}{
 		{Memory{}, "no work.sh_VERSION: first"},
-		{Memory{Version: sha2}, "version 2222222 is the version of the last success: same"},
+		{Memory{Version: sha2}, "what app2:war was at the last success is not known: changed"},
+		{Memory{Version: sha2, Done: differing()}, "version 2222222 is the version of the last success: same"},
 		{Memory{Version: sha1, Done: differing()}, "nothing watched differs from the last success (3333333): unaffected"},
 		{Memory{Version: sha1}, "version 2222222 is not 1111111, and what was watched then is not known: changed"},
 		{Memory{Version: sha1, Done: differing(".")}, "the repository differs from the last success (3333333): changed"},
