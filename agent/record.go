@@ -124,11 +124,11 @@ type Ended struct {
 // An Ask is a request of a person to an agent that lives: a file of
 // state_dir/asked.
 type Ask struct {
-	ID     string    `json:"id"`
+	ID     string    `json:"id"`               // names the request
 	What   string    `json:"what"`             // beat, again or unwedge
 	Target string    `json:"target,omitempty"` // REPO or REPO:ITEM; none = all
-	By     string    `json:"by,omitempty"`
-	At     time.Time `json:"at"`
+	By     string    `json:"by,omitempty"`     // who asked
+	At     time.Time `json:"at"`               // when
 }
 
 // What can be asked for.

@@ -77,7 +77,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 func (a *Agent) always(h *InHand) bool {
 	for _, j := range a.findings.Judgements {
 		if j.Item.Repo == h.Repo && j.Item.Name == h.Item {
-			return j.Item.Always && j.Verdict == work.Same
+			return j.Item.Always && !j.Verdict.Wanted()
 		}
 	}
 	return false

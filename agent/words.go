@@ -97,7 +97,7 @@ func endedFrom(o work.Outcome, adopted bool) (Ended, bool) {
 // note takes down that work ended.
 func (a *Agent) note(e Ended) {
 	a.ended = append(a.ended, e)
-	if !e.OK || e.Verdict != work.Same {
+	if !e.OK || e.Verdict.Wanted() {
 		a.did = &e
 	}
 	a.sayEnd(e)
@@ -108,7 +108,7 @@ func (a *Agent) sayEnd(e Ended) {
 	name := e.Repo + ":" + e.Item
 	took := For(time.Duration(e.Seconds * float64(time.Second)))
 	switch {
-	case e.OK && e.Verdict == work.Same && e.Attempt <= 1:
+	case e.OK && !e.Verdict.Wanted() && e.Attempt <= 1:
 		// `run: always` without a change: told only when it fails.
 	case e.OK:
 		a.say(Info, "", "%s done with %s in %s", name, Short(e.Version), took)

@@ -35,7 +35,10 @@ func aboutNode() (also map[string][]string, files, environment []block) {
 		{text: "Elsewhere, for root; others have the folders of the XDG base directory specification:"},
 		{term: "/etc/addagent/addagent.yaml, addagent.d/*.yaml", text: "the config: addagent.yaml(5)"},
 		{term: "/run/addagent/beat.lock, work.lock", text: "who beats, and what works, here: held locks, the files are never deleted"},
-		{term: "/var/lib/addagent/", text: "what must survive a wiped clone: who this node is, and the last good config"},
+		{term: "/var/lib/addagent/instance.json, init/", text: "who this node is, bound to its hardware, and the memory of its init"},
+		{term: "/var/lib/addagent/disabled/, wedged.json", text: "what people said with disable and wedge"},
+		{term: "/var/lib/addagent/asked/", text: "requests that the next beat obeys"},
+		{term: "/var/lib/addagent/config/", text: "the last good config"},
 	}
 	environment = []block{
 		{term: "XDG_RUNTIME_DIR, XDG_STATE_HOME", text: "where locks and state are when the agent does not run as root"},
@@ -44,6 +47,8 @@ func aboutNode() (also map[string][]string, files, environment []block) {
 		{term: "SSL_CERT_FILE, SSL_CERT_DIR", text: "the system's certificates, where they are not in the usual place"},
 		{term: "SSH_AUTH_SOCK", text: "an agent that holds keys for ssh, asked when the config names none"},
 		{term: "ADD_SECRET_*", text: "a secret that the config names as env:ADD_SECRET_NAME"},
+		{term: "SUDO_USER", text: "who is behind disable, wedge and beat --again"},
+		{term: "ADD_RUN_ID, ADD_TEMP, ADD_REPO, ADD_ITEM", text: "set for a work script: with them addagent wedge speaks for its item"},
 		{term: "TMPDIR", text: "where addagent plan fetches to"},
 		{term: "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM", text: "set by systemd: readiness, watchdog, and lines with priorities instead of times"},
 		{term: "NO_COLOR", text: "respected: nothing that addagent prints has colours, on a terminal or a pipe"},

@@ -182,8 +182,14 @@ func (s *schema) object(of reflect.Type) object {
 	var properties object
 	required := []string{}
 	var nested []reflect.Type
-	for i := range of.NumField() {
-		f := of.Field(i)
+	for _, f := range reflect.VisibleFields(of) {
+		if f.Anonymous && f.Tag == "" {
+			continue // its fields stand here
+		}
+		about := about
+		if len(f.Index) > 1 {
+			about = s.about(of.Field(f.Index[0]).Type)
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !f.IsExported() || name == "-" {
 			continue

@@ -195,11 +195,16 @@ func checkBranch(b string) error {
 	return nil
 }
 
-// secret reads a small file that holds one line.
+// secret reads a small file that holds one line, or the variable of the environment that stands in its place as env:NAME.
 func secret(key, path string) (string, error) {
-	b, err := readSmall(path)
-	if err != nil {
-		return "", fmt.Errorf("auth %s: %w", key, err)
+	var b []byte
+	if name, ok := strings.CutPrefix(path, "env:"); ok {
+		b = []byte(os.Getenv(name))
+	} else {
+		var err error
+		if b, err = readSmall(path); err != nil {
+			return "", fmt.Errorf("auth %s: %w", key, err)
+		}
 	}
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 {
