@@ -97,18 +97,21 @@ func endedFrom(o work.Outcome, adopted bool) (Ended, bool) {
 // note takes down that work ended.
 func (a *Agent) note(e Ended) {
 	a.ended = append(a.ended, e)
-	if !e.OK || e.Verdict.Wanted() {
+	if !e.OK || !routine(e) {
 		a.did = &e
 	}
 	a.sayEnd(e)
 }
+
+// routine tells that only `run: always` made it run: nothing had changed.
+func routine(e Ended) bool { return e.Verdict == work.Same || e.Verdict == work.Unaffected }
 
 // sayEnd is the line about work that ended.
 func (a *Agent) sayEnd(e Ended) {
 	name := e.Repo + ":" + e.Item
 	took := For(time.Duration(e.Seconds * float64(time.Second)))
 	switch {
-	case e.OK && !e.Verdict.Wanted() && e.Attempt <= 1:
+	case e.OK && routine(e) && e.Attempt <= 1:
 		// `run: always` without a change: told only when it fails.
 	case e.OK:
 		a.say(Info, "", "%s done with %s in %s", name, Short(e.Version), took)
