@@ -26,6 +26,7 @@ type bench struct {
 	lines    []line            // everything measured
 	checks   []check           // what has a target
 	failed   []error           // cases that could not be measured
+	extra    []string          // environment of what is measured
 }
 
 func newBench(o options, progress io.Writer) (*bench, error) {

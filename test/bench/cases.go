@@ -34,6 +34,7 @@ var cases = []benchCase{
 	{"look-refs20k", false, func(b *bench, s *stage) { b.quietLook(s, "refs20k", "20,000 refs") }},
 	{"look-medium", true, func(b *bench, s *stage) { b.quietLook(s, "medium", "5,000 files") }},
 	{"look-large", true, func(b *bench, s *stage) { b.quietLook(s, "large", "60,000 files") }},
+	{"look-ssh", false, func(b *bench, s *stage) { b.quietLookSSH(s, "refs1k", "1,000 refs") }},
 	{"beat", false, (*bench).quietBeats},
 	{"one-small", false, func(b *bench, s *stage) {
 		b.change(s, change{repo: "small", kind: "one", what: "1 file of 20 changed"})

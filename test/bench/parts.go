@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,7 +53,11 @@ func stopwatch(args []string, out io.Writer) error {
 }
 
 func open(url, dir string) *gitrepo.Repo {
-	return gitrepo.New(filepath.Base(dir), dir, gitrepo.Source{URL: url, Branch: "main", Agent: "addagent/bench"}, gitrepo.Limits{})
+	s := gitrepo.Source{URL: url, Branch: "main", Agent: "addagent/bench"}
+	if key, known, ok := strings.Cut(os.Getenv(sshEnv), ":"); ok {
+		s.Auth = gitrepo.Auth{SSHKeyFiles: []string{key}, KnownHostsFile: known}
+	}
+	return gitrepo.New(filepath.Base(dir), dir, s, gitrepo.Limits{})
 }
 
 // look brings a clone to where its remote is, as one beat does: the counterpart of git pull.

@@ -28,8 +28,14 @@ type sample struct {
 // traffic is what went over a server's sockets, headers included.
 type traffic struct{ Up, Down, Requests, Conns int64 }
 
-func trafficOf(srv *gittest.Server) traffic {
-	return traffic{srv.Up.Load(), srv.Down.Load(), srv.Requests.Load(), srv.Conns.Load()}
+// counter is what counts: a server, or a relay in front of one.
+type counter interface {
+	Traffic() (up, down, requests, conns int64)
+}
+
+func trafficOf(c counter) traffic {
+	up, down, requests, conns := c.Traffic()
+	return traffic{up, down, requests, conns}
 }
 
 func (t traffic) since(u traffic) traffic {
@@ -37,7 +43,7 @@ func (t traffic) since(u traffic) traffic {
 }
 
 // time runs a command under the stopwatch and counts at the server.
-func (b *bench) time(s *stage, srv *gittest.Server, dir string, argv []string) sample {
+func (b *bench) time(s *stage, srv counter, dir string, argv []string) sample {
 	before := trafficOf(srv)
 	cmd := exec.Command(b.self, append([]string{"stopwatch"}, argv...)...)
 	cmd.Dir = dir
@@ -55,7 +61,7 @@ func (b *bench) time(s *stage, srv *gittest.Server, dir string, argv []string) s
 }
 
 func (b *bench) env() []string {
-	env := append(gittest.Env(), "no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1")
+	env := append(append(gittest.Env(), "no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1"), b.extra...)
 	if b.profile != "" {
 		env = append(env, profileEnv+"="+b.profile)
 	}
@@ -63,7 +69,7 @@ func (b *bench) env() []string {
 }
 
 // loop runs n looks in one process and counts at the server.
-func (b *bench) loop(s *stage, srv *gittest.Server, url, dir string, n int) (loop, traffic) {
+func (b *bench) loop(s *stage, srv counter, url, dir string, n int) (loop, traffic) {
 	cmd := exec.Command(b.self, "looks", url, dir, strconv.Itoa(n))
 	cmd.Env = b.env()
 	var said bytes.Buffer

@@ -14,6 +14,7 @@ type Relay struct {
 	Conns    atomic.Int64 // accepted
 	Up, Down atomic.Int64 // bytes
 	Dead     atomic.Bool  // new connections are accepted and get nothing
+	Stall    atomic.Int64 // a connection gets no more than so many bytes; 0 = no limit
 
 	to   string
 	mu   sync.Mutex
@@ -62,6 +63,11 @@ func startRelay(tb testing.TB, at, to string, wrap func(net.Conn) net.Conn) *Rel
 	return r
 }
 
+// Traffic returns what was counted so far; of requests a relay knows nothing.
+func (r *Relay) Traffic() (up, down, requests, conns int64) {
+	return r.Up.Load(), r.Down.Load(), 0, r.Conns.Load()
+}
+
 // Cut closes every connection there is, on both sides.
 func (r *Relay) Cut() {
 	r.mu.Lock()
@@ -97,8 +103,8 @@ func (r *Relay) pass(client net.Conn) {
 		_ = client.Close()
 	}
 	var both sync.WaitGroup
-	both.Go(func() { c.copy(server, client, &r.Up) })
-	both.Go(func() { c.copy(client, server, &r.Down) })
+	both.Go(func() { c.copy(server, client, &r.Up, nil) })
+	both.Go(func() { c.copy(client, server, &r.Down, &r.Stall) })
 	both.Wait()
 	_ = client.Close()
 	_ = server.Close()
@@ -108,11 +114,15 @@ func (r *Relay) pass(client net.Conn) {
 }
 
 // copy passes bytes one way. Of a frozen connection they vanish, and its end too.
-func (c *relayed) copy(to, from net.Conn, count *atomic.Int64) {
+func (c *relayed) copy(to, from net.Conn, count, stall *atomic.Int64) {
 	buf := make([]byte, 32<<10)
-	for {
+	for all := int64(0); ; {
 		n, err := from.Read(buf)
 		count.Add(int64(n))
+		all += int64(n)
+		if stall != nil && stall.Load() > 0 && all > stall.Load() {
+			c.frozen.Store(true)
+		}
 		if n > 0 && !c.frozen.Load() {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return

@@ -86,6 +86,11 @@ func Serve(tb testing.TB, root string, o ServerOptions) *Server {
 // Bytes returns how much went over the sockets so far, both ways.
 func (s *Server) Bytes() int64 { return s.Up.Load() + s.Down.Load() }
 
+// Traffic returns what was counted so far.
+func (s *Server) Traffic() (up, down, requests, conns int64) {
+	return s.Up.Load(), s.Down.Load(), s.Requests.Load(), s.Conns.Load()
+}
+
 // prompt passes on at once what git writes while a request takes long: while it prepares a pack, it says every five
 // seconds that it lives. Short answers stay in one piece, with a length.
 type prompt struct {
