@@ -13,6 +13,9 @@ need git git
 need bash bash
 need openssh-server /usr/sbin/sshd
 need openssh-client ssh-keygen
+need nginx-light /usr/sbin/nginx
+need fcgiwrap /usr/sbin/fcgiwrap
+need tinyproxy-bin /usr/bin/tinyproxy
 need procps ps
 need gcc gcc # for the race detector
 

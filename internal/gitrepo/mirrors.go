@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/addagent/addagent/internal/gitwire"
@@ -225,7 +226,7 @@ func (p *places) begin(ctx context.Context, at *place, f gitwire.FetchRequest, l
 func (p *places) elsewhere(ctx context.Context, err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
-	if err == nil || len(p.list) == 1 || p.gives == nil || errors.As(err, &path) || errors.As(err, &link) {
+	if err == nil || len(p.list) == 1 || p.gives == nil || errors.As(err, &path) || errors.As(err, &link) || errors.Is(err, syscall.ENOSPC) {
 		return false // what is wrong with our disk is wrong everywhere
 	}
 	now := time.Now()

@@ -102,6 +102,58 @@ func TestGitDaemon(t *testing.T) {
 	}
 }
 
+// TestGitDaemonIsAskedForOneRef and not for all of them.
+func TestGitDaemonIsAskedForOneRef(t *testing.T) {
+	w := newLocal(t)
+	w.src.Commit("main", files(3, "x")...)
+	manyRefs(w, 500)
+	relay := gittest.StartRelay(t, strings.TrimPrefix(gittest.Daemon(t, filepath.Dir(w.src.Dir)), "git://"))
+	w.open(Source{URL: "git://" + relay.Addr + "/r.git", Agent: "addagent/test"}, Limits{})
+	w.check()
+	for range 3 {
+		before := relay.Up.Load() + relay.Down.Load()
+		w.look()
+		if n := relay.Up.Load() + relay.Down.Load() - before; n > 1000 {
+			t.Errorf("%d bytes a look", n)
+		}
+	}
+}
+
+// TestStalledPack stops in the middle of a pack, with the connection open: half-open sockets look like that.
+func TestStalledPack(t *testing.T) {
+	w := newLocal(t)
+	root := filepath.Dir(w.src.Dir)
+	w.src.Commit("main", gittest.File("big", randomText(1<<20)))
+	sshd := gittest.StartSSHD(t)
+	server := gittest.Serve(t, root, gittest.ServerOptions{})
+	for kind, to := range map[string]string{
+		"ssh": sshd.Addr, "git": strings.TrimPrefix(gittest.Daemon(t, root), "git://"), "http": strings.TrimPrefix(server.URL, "http://"),
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			w := &world{tb: t, src: w.src, dir: filepath.Join(t.TempDir(), "clone")}
+			relay := gittest.StartRelay(t, to)
+			url := kind + "://" + relay.Addr + "/r.git"
+			auth := Auth{}
+			if kind == "ssh" {
+				sshd.Knows(relay.Addr)
+				url, auth = sshd.URLAt(relay.Addr, w.src.Dir), Auth{SSHKeyFiles: []string{sshd.KeyFile}, KnownHostsFile: sshd.KnownHosts}
+			}
+			w.open(Source{URL: url, Auth: auth}, Limits{Stall: 5 * time.Second})
+			tip, err := w.repo.Ask(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			relay.Stall.Store(100 << 10)
+			if _, err := w.repo.Apply(t.Context(), tip, nil); err == nil || !strings.Contains(err.Error(), "nothing advanced for 5s") {
+				t.Error(err)
+			}
+			relay.Stall.Store(0)
+			w.check()
+		})
+	}
+}
+
 func TestSSH(t *testing.T) {
 	w := newLocal(t)
 	d := gittest.StartSSHD(t)
