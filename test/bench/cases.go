@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // side is one of those that are measured against each other.
@@ -36,17 +35,21 @@ var cases = []benchCase{
 	{"look-large", true, func(b *bench, s *stage) { b.quietLook(s, "large", "60,000 files") }},
 	{"look-ssh", false, func(b *bench, s *stage) { b.quietLookSSH(s, "refs1k", "1,000 refs") }},
 	{"beat", false, (*bench).quietBeats},
+	{"day", false, (*bench).day},
 	{"one-small", false, func(b *bench, s *stage) {
 		b.change(s, change{repo: "small", kind: "one", what: "1 file of 20 changed"})
 	}},
 	{"one-medium", false, func(b *bench, s *stage) {
 		b.change(s, change{repo: "medium", kind: "one", what: "1 file of 5,000 changed", cpu: 15, rss: 16})
 	}},
+	{"live-medium", false, func(b *bench, s *stage) {
+		b.live(s, change{repo: "medium", kind: "one", what: "1 file of 5,000 changed, the daemon", cpu: 15, rss: 16})
+	}},
 	{"ten-medium", false, func(b *bench, s *stage) {
 		b.change(s, change{repo: "medium", kind: "ten", what: "10 commits pushed at once, 5,000 files", bytes: true})
 	}},
 	{"many-medium", false, func(b *bench, s *stage) {
-		b.change(s, change{repo: "medium", kind: "many", what: "500 files of 5,000 changed"})
+		b.change(s, change{repo: "medium", kind: "many", what: "500 files of 5,000 changed", below: true})
 	}},
 	{"merge-medium", false, func(b *bench, s *stage) {
 		b.change(s, change{repo: "medium", kind: "merge", what: "merge of an old branch, 5,000 commits", bytes: true, objects: 2})
@@ -56,6 +59,9 @@ var cases = []benchCase{
 	}},
 	{"one-large", true, func(b *bench, s *stage) {
 		b.change(s, change{repo: "large", kind: "one", what: "1 file of 60,000 changed", cpu: 40, rss: 24, down: 8})
+	}},
+	{"live-large", true, func(b *bench, s *stage) {
+		b.live(s, change{repo: "large", kind: "one", what: "1 file of 60,000 changed, the daemon", cpu: 40, rss: 24, down: 8})
 	}},
 	{"many-large", true, func(b *bench, s *stage) {
 		b.change(s, change{repo: "large", kind: "many", what: "500 files of 60,000 changed", runs: 3})
@@ -187,63 +193,4 @@ func (b *bench) quietLook(s *stage, repo, what string) {
 	b.check(check{what: fmt.Sprintf("%s: new connections in %d looks", name, n), limit: 0, ours: float64(m.Conns), peer: float64(n * pl.Conns), peerName: string(pull)})
 	b.check(check{what: name + ": allocations", limit: 120, ours: math.Round(median(allocs))})
 	b.check(check{what: name + ": allocated", unit: "KB", limit: 16, ours: median(bytes) / 1000})
-}
-
-// quietBeats lets real daemons beat each second, side by side, and measures what a beat costs when nothing is new, and
-// what they hold after so many.
-func (b *bench) quietBeats(s *stage) {
-	repos := []struct{ repo, what string }{
-		{"small", "1 ref, 20 files"}, {"refs1k", "1,000 refs"}, {"refs20k", "20,000 refs"}, {"large", "60,000 files"},
-	}
-	beats := uint64(100)
-	if b.quick {
-		repos, beats = repos[:3], 20
-	}
-	type reading struct {
-		seq uint64
-		cpu time.Duration
-		traffic
-	}
-	daemons := map[string]*daemon{}
-	read := func(repo string, is func(beat) bool) reading {
-		d := daemons[repo]
-		t := d.until(s, time.Duration(beats)*time.Second+2*time.Minute, is)
-		cpu, err := cpuOf(d.cmd.Process.Pid)
-		s.must(err)
-		return reading{t.Seq, cpu, trafficOf(b.server(ours, repo))}
-	}
-	begin := map[string]reading{}
-	for _, r := range repos {
-		b.source(s, r.repo)
-		b.clone(s, ours, r.repo)
-		b.clone(s, full, r.repo)
-		daemons[r.repo] = b.daemon(s, r.repo)
-	}
-	for _, r := range repos {
-		// The first quiet beat may still hold what the beats before it left to collect.
-		first := read(r.repo, beat.quiet)
-		begin[r.repo] = read(r.repo, func(t beat) bool { return t.quiet() && t.Seq >= first.seq+3 })
-	}
-	const pull = side("git pull")
-	peers := samples{}
-	for i := range b.runs {
-		for _, r := range repos {
-			peers.add(side(r.repo), b.time(s, b.server(full, r.repo), b.cloneDir(full, r.repo), []string{"git", "pull", "-q", "--ff-only"}))
-		}
-		b.say("  git pull %d of %d, beside the beats", i+1, b.runs)
-	}
-	for _, r := range repos {
-		end := read(r.repo, func(t beat) bool { return t.quiet() && t.Seq >= begin[r.repo].seq+beats })
-		was := begin[r.repo]
-		n := int64(end.seq - was.seq)
-		rss, private, err := resident(daemons[r.repo].cmd.Process.Pid)
-		s.must(err)
-		t := end.since(was.traffic)
-		per := sample{cost{0, (end.cpu - was.cpu) / time.Duration(n), rss}, traffic{t.Up / n, t.Down / n, t.Requests / n, t.Conns}}
-		name := "quiet beat, " + r.what
-		peer := peers.median(side(r.repo))
-		b.lines = append(b.lines, line{name, "addagent run", int(n), per}, line{name, string(pull), b.runs, peer})
-		b.check(check{what: name + ": CPU", unit: "ms", limit: 2, ours: ms(per.CPU), peer: ms(peer.CPU), peerName: string(pull)})
-		b.check(check{what: fmt.Sprintf("resident after %d beats, %s (%.1f MB of it private)", end.seq, r.what, mb(private)), unit: "MB", limit: 20, ours: mb(rss)})
-	}
 }

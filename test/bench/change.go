@@ -14,6 +14,7 @@ type change struct {
 	cpu, rss, down   float64 // targets: ms, MB, KB; 0 = none
 	bytes            bool    // compare the bytes received with the objects that changed
 	objects          float64 // target: how many times those; 0 = none
+	below            bool    // target: less than git's, CPU and peak
 }
 
 // times is, run by run, what a side received as a multiple of the objects that changed.
@@ -57,23 +58,27 @@ func (b *bench) change(s *stage, c change) {
 
 // judge compares with the targets and with whichever git is better.
 func (b *bench) judge(c change, all samples, received times, names map[side]string) {
+	ratio := 0.0
+	if c.below {
+		ratio = 1
+	}
 	for _, t := range []struct {
-		what, unit string
-		limit      float64
-		of         func(sample) float64
+		what, unit   string
+		limit, ratio float64
+		of           func(sample) float64
 	}{
-		{"CPU", "ms", c.cpu, func(m sample) float64 { return ms(m.CPU) }},
-		{"peak", "MB", c.rss, func(m sample) float64 { return mb(m.RSS) }},
-		{"bytes down", "KB", c.down, func(m sample) float64 { return kb(m.Down) }},
+		{"CPU", "ms", c.cpu, ratio, func(m sample) float64 { return ms(m.CPU) }},
+		{"peak", "MB", c.rss, ratio, func(m sample) float64 { return mb(m.RSS) }},
+		{"bytes down", "KB", c.down, 0, func(m sample) float64 { return kb(m.Down) }},
 	} {
-		if t.limit == 0 {
+		if t.limit == 0 && t.ratio == 0 {
 			continue
 		}
 		peer := full
 		if t.of(all.median(shallow)) < t.of(all.median(full)) {
 			peer = shallow
 		}
-		b.check(check{what: c.what + ": " + t.what, unit: t.unit, limit: t.limit, ours: t.of(all.median(ours)),
+		b.check(check{what: c.what + ": " + t.what, unit: t.unit, limit: t.limit, ratio: t.ratio, ours: t.of(all.median(ours)),
 			peer: t.of(all.median(peer)), peerName: names[peer]})
 	}
 	if c.bytes {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -97,77 +96,6 @@ func (b *bench) loop(s *stage, srv counter, url, dir string, n int) (loop, traff
 	fail(in.Close())
 	s.must(cmd.Wait())
 	return l, after.since(before)
-}
-
-// daemon is a real `addagent run` that beats each second.
-type daemon struct {
-	cmd  *exec.Cmd
-	home string
-	log  string
-}
-
-// daemon starts one; the clone of our side is its clone already. It ends with the stage.
-func (b *bench) daemon(s *stage, repo string) *daemon {
-	home := b.home(repo)
-	config := fmt.Sprintf(`home: %[1]s
-run_dir: %[1]s/run
-state_dir: %[1]s/lib
-beat: { schedule: "@every 1s", spread: 0s }
-repos:
-  - { name: %[2]s, url: "%[3]s", branch: main }
-`, home, repo, b.url(ours, repo))
-	s.must(os.MkdirAll(filepath.Join(home, "nodeinfo"), 0o755))
-	for path, text := range map[string]string{
-		"addagent.yaml":            config,
-		"nodeinfo/instance-id.txt": "i-bench\n",
-		"nodeinfo/nodepart.txt":    "app1\n",
-	} {
-		s.must(os.WriteFile(filepath.Join(home, path), []byte(text), 0o644))
-	}
-	d := &daemon{home: home, log: filepath.Join(home, "said")}
-	said, err := os.Create(d.log)
-	s.must(err)
-	d.cmd = exec.Command(b.addagent, "run", "--config", filepath.Join(home, "addagent.yaml"))
-	d.cmd.Env = b.env()
-	d.cmd.Stdout, d.cmd.Stderr = said, said
-	s.must(d.cmd.Start())
-	s.Cleanup(func() {
-		_ = d.cmd.Process.Signal(unix.SIGTERM)
-		_ = d.cmd.Wait()
-		_ = said.Close()
-	})
-	return d
-}
-
-// beat is what the bench reads of nodeinfo/beat.json.
-type beat struct {
-	Seq   uint64 `json:"seq"`
-	State string `json:"state"`
-	Items []struct {
-		Verdict string `json:"verdict"`
-	} `json:"items"`
-	InHand json.RawMessage `json:"in_hand"`
-}
-
-// quiet tells whether a beat looked, judged and had nothing to do.
-func (t beat) quiet() bool {
-	return t.State == "idle" && len(t.Items) == 1 && t.Items[0].Verdict == "same" && t.InHand == nil
-}
-
-// until waits for a beat that is as it should be and returns it.
-func (d *daemon) until(s *stage, within time.Duration, is func(beat) bool) beat {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(within); time.Now().Before(deadline); <-tick.C {
-		var t beat
-		data, err := os.ReadFile(filepath.Join(d.home, "nodeinfo", "beat.json"))
-		if err == nil && json.Unmarshal(data, &t) == nil && is(t) {
-			return t
-		}
-	}
-	said, _ := os.ReadFile(d.log)
-	s.Fatalf("the daemon of %s did not get there within %s: %s", d.home, within, said)
-	return beat{}
 }
 
 // cpuOf returns the CPU time of a running process, all its threads, those that ended included. The kernel keeps it in

@@ -39,6 +39,20 @@ func (a samples) median(side side) sample {
 	}
 }
 
+// mean is that of each figure by itself: what many take together.
+func (a samples) mean(side side) sample {
+	var sum sample
+	for _, m := range a[side] {
+		sum.CPU, sum.Wall, sum.RSS = sum.CPU+m.CPU, sum.Wall+m.Wall, max(sum.RSS, m.RSS)
+		sum.Up, sum.Down, sum.Requests, sum.Conns = sum.Up+m.Up, sum.Down+m.Down, sum.Requests+m.Requests, sum.Conns+m.Conns
+	}
+	n := int64(len(a[side]))
+	return sample{
+		cost{sum.Wall / time.Duration(n), sum.CPU / time.Duration(n), sum.RSS},
+		traffic{sum.Up / n, sum.Down / n, sum.Requests / n, sum.Conns / n},
+	}
+}
+
 func median(all []float64) float64 {
 	if len(all) == 0 {
 		return 0
@@ -105,6 +119,9 @@ func (c check) verdict() string {
 
 func (c check) target() string {
 	part := fmt.Sprintf("1/%.0f of %s", 1/c.ratio, c.peerName)
+	if c.ratio == 1 {
+		part = c.peerName
+	}
 	switch {
 	case c.limit == noTarget:
 		return "-"
