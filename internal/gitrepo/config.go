@@ -1,7 +1,9 @@
 package gitrepo
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +23,7 @@ type cloneConfig struct {
 	origin  string // URL of remote origin; "" = none
 	made    bool   // by the agent
 	adopted bool
+	partial bool // without all objects: git fetches them when it needs them
 }
 
 func readConfig(gitDir string) (cloneConfig, error) {
@@ -37,6 +40,7 @@ func readConfig(gitDir string) (cloneConfig, error) {
 	if o := c.Remotes["origin"]; o != nil && len(o.URLs) > 0 {
 		found.origin = o.URLs[0]
 	}
+	found.partial = c.Raw.Section("remote").Subsection("origin").Option("promisor") != ""
 	return found, nil
 }
 
@@ -74,10 +78,52 @@ func adopt(gitDir string) error {
 	return writeDurable(filepath.Join(gitDir, "config"), []byte(text))
 }
 
-// made says whether the agent made a clone, and not a person.
+// exclude sees to it that git does not show the agent's own folder, and keeps what else is excluded.
+func exclude(gitDir string) error {
+	path := filepath.Join(gitDir, "info", "exclude")
+	b, err := readSmall(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.Trim(strings.TrimSpace(line), "/") == tempTop {
+			return nil
+		}
+	}
+	if len(b) > 0 && b[len(b)-1] != '\n' {
+		b = append(b, '\n')
+	}
+	return writeGitIn(gitDir, "info/exclude", append(b, "/"+tempTop+"/\n"...))
+}
+
+// mendConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
+func mendConfig(gitDir string, s Source, branch string) error {
+	b, err := readSmall(filepath.Join(gitDir, "config"))
+	if err != nil {
+		return err
+	}
+	c := config.NewConfig()
+	if err := c.Unmarshal(b); err != nil {
+		return err
+	}
+	c.Raw.Section("remote").Subsection("origin").
+		SetOption("url", s.Redacted()).
+		SetOption("fetch", "+refs/heads/"+branch+":refs/remotes/origin/"+branch)
+	var text strings.Builder
+	if err := gitconfig.NewEncoder(&text).Encode(c.Raw); err != nil {
+		return err
+	}
+	return writeDurable(filepath.Join(gitDir, "config"), []byte(text.String()))
+}
+
+// made says whether the agent made a clone, and not a person. Where the config cannot be read it is known by what each
+// clone of git has, and ours do not.
 func made(gitDir string) bool {
 	c, err := readConfig(gitDir)
-	return err == nil && c.made
+	if err == nil {
+		return c.made
+	}
+	return !marked(gitDir, "/logs", "/hooks", "/description")
 }
 
 // configCheck remembers which config file was found to be right, so that a quiet look only stats it.
@@ -85,9 +131,10 @@ type configCheck struct {
 	size  int64
 	mtime time.Time
 	fine  bool
+	other string // the remote that a clone of ours names, when it is not the one it should
 }
 
-// differs returns why a clone cannot be used for a source; "" when it can.
+// differs returns why a clone cannot be used for a source; "" when it can. What is ours to mend is no reason.
 func (o *configCheck) differs(gitDir string, s Source) string {
 	info, err := os.Stat(filepath.Join(gitDir, "config"))
 	if err != nil {
@@ -96,19 +143,18 @@ func (o *configCheck) differs(gitDir string, s Source) string {
 	if o.fine && o.size == info.Size() && o.mtime.Equal(info.ModTime()) {
 		return ""
 	}
-	o.fine = false
+	*o = configCheck{}
 	c, err := readConfig(gitDir)
 	if err != nil {
 		return "its config cannot be read"
 	}
-	if trimURL(c.origin) != trimURL(s.URL) {
+	switch right := trimURL(c.origin) == trimURL(s.URL); {
+	case !right && !c.made:
 		return "its remote was " + gitwire.Redact(c.origin)
-	}
-	if !c.made && !c.adopted {
-		// Its other branches end at borders of their own, which our one border would turn into damage.
-		if border, err := os.Stat(filepath.Join(gitDir, "shallow")); err == nil && border.Size() > 0 {
-			return "it is a shallow clone that the agent did not make"
-		}
+	case !right:
+		o.other = "its remote was " + gitwire.Redact(c.origin)
+	case c.partial:
+		return "it is a partial clone that the agent did not make"
 	}
 	o.size, o.mtime, o.fine = info.Size(), info.ModTime(), true
 	return ""

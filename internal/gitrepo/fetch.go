@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -33,10 +32,21 @@ func (r *Repo) apply(w *watch, tip Tip) (Sight, error) {
 	if _, ok := idOf(tip.ID); !ok || checkBranch(tip.Branch) != nil {
 		return Sight{}, fmt.Errorf("%q of branch %q is no tip", tip.ID, tip.Branch)
 	}
+	there, err := realFolder(r.dir)
+	if err != nil {
+		return Sight{}, err
+	}
+	// Where the folder is a link, all of this happens in the one that it leads to now, whatever becomes of the link.
+	defer func(link string) { r.dir = link }(r.dir)
+	r.dir = there
 	if err := r.clean(); err != nil {
 		return Sight{}, err
 	}
 	found, err := r.inspect()
+	if err != nil {
+		return Sight{}, err
+	}
+	mended, err := r.mend(&found)
 	if err != nil {
 		return Sight{}, err
 	}
@@ -45,18 +55,24 @@ func (r *Repo) apply(w *watch, tip Tip) (Sight, error) {
 		return Sight{}, err
 	}
 	if tip != told && tip == found.head && !found.unfinished {
-		return Sight{Version: tip.ID, Branch: tip.Branch}, nil
+		return Sight{Version: tip.ID, Branch: tip.Branch, Notices: mended}, nil
+	}
+	s, err := r.bring(w, tip, found)
+	s.Notices = append(mended, s.Notices...)
+	return s, err
+}
+
+// bring makes a clone what a tip says, and makes it anew where it cannot be used.
+func (r *Repo) bring(w *watch, tip Tip, found clone) (s Sight, err error) {
+	if found.exists && found.reason == "" {
+		if found.reason, err = tidyPacks(r.gitDir()); err != nil {
+			return s, err
+		}
 	}
 	if !found.exists || found.reason != "" {
 		return r.rebuild(w, tip, found)
 	}
-	if found.reason, err = tidyPacks(r.gitDir()); err != nil {
-		return Sight{}, err
-	}
-	if found.reason != "" {
-		return r.rebuild(w, tip, found)
-	}
-	s, err := r.step(w, tip, found)
+	s, err = r.step(w, tip, found)
 	if errors.Is(err, errMissingObject) {
 		found.reason = "it is damaged: " + err.Error()
 		return r.rebuild(w, tip, found)
@@ -88,19 +104,49 @@ func (r *Repo) step(w *watch, tip Tip, found clone) (Sight, error) {
 				s.Previous = found.mark.From.String()
 			}
 		}
+	} else if at, err := r.handMoved(w, &s, from, to, tip.Branch); err != nil {
+		return s, err
+	} else if at != from {
+		from, s.Previous = at, at.String()
 	}
 	s.Moved = s.Previous != tip.ID
 	if from == to && found.head.Branch == tip.Branch && !verify && found.unfinished {
 		return s, nil
 	}
-	if err := r.provide(w, &s, from, to); err != nil {
+	if err := r.refused.again(from, to); err != nil {
 		return s, err
 	}
-	if err := r.move(w, &s, from, to, tip.Branch, verify); err != nil {
+	stem, err := r.provide(w, &s, from, to, found.other != "")
+	if err == nil {
+		err = r.move(w, &s, from, to, tip.Branch, verify)
+	}
+	if errors.Is(err, errUnsafe) || errors.Is(err, errRewound) {
+		r.refused = refusal{from, to, err}
+		return s, errors.Join(err, dropPack(stem))
+	}
+	if err != nil {
 		return s, err
 	}
-	r.fold(w, &s, to)
-	return s, adopt(r.gitDir())
+	if err := r.settle(&s, found, tip.Branch); err != nil {
+		return s, err
+	}
+	return s, r.foldWhenDue(w, &s, to)
+}
+
+// settle makes the rest of .git what it should be after a move.
+func (r *Repo) settle(s *Sight, found clone, branch string) error {
+	if err := adopt(r.gitDir()); err != nil {
+		return err
+	}
+	if made(r.gitDir()) && (found.other != "" || found.head.Branch != branch) {
+		if err := mendConfig(r.gitDir(), r.source, branch); err != nil {
+			return fmt.Errorf("mend .git/config: %w", err)
+		}
+		if found.other != "" {
+			s.Notices = append(s.Notices, found.other+": now it is "+r.source.Redacted())
+		}
+	}
+	return exclude(r.gitDir())
 }
 
 func (s *Sight) add(m moved) {
@@ -108,42 +154,69 @@ func (s *Sight) add(m moved) {
 	s.Notices = append(s.Notices, m.Notices...)
 }
 
-// provide sees to it that the clone has all objects of a commit, and that going there is allowed.
-func (r *Repo) provide(w *watch, s *Sight, from, to plumbing.Hash) error {
+// refusal is a commit that was refused. Its objects were thrown away: it is not fetched again to be refused again.
+type refusal struct {
+	from, to plumbing.Hash
+	err      error
+}
+
+func (r refusal) again(from, to plumbing.Hash) error {
+	if r.from == from && r.to == to {
+		return r.err
+	}
+	return nil
+}
+
+// provide sees to it that the clone has all objects of a commit, and that going there is allowed. It returns the pack
+// that came for it, "" when none did.
+func (r *Repo) provide(w *watch, s *Sight, from, to plumbing.Hash, elsewhere bool) (stem string, err error) {
 	objects, closing, err := openObjects(r.gitDir())
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer closing()
 	has, err := objects.has(to)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !has {
-		request := gitwire.FetchRequest{Want: to.String(), Depth: 1, Advance: w.advance}
-		if !from.IsZero() {
-			// One form for all cases. Without the depth a merge of an old branch, or a branch that was moved back,
-			// brings all history; without "thin" the depth brings the whole snapshot.
-			request.Have, request.Shallow, request.Thin = from.String(), from.String(), true
-		}
-		got, err := r.receive(w, r.gitDir(), request, objects.source)
+		got, err := r.receive(w, r.gitDir(), r.request(w, from, to), objects.source)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := got.install(r.gitDir()); err != nil {
-			return err
+			return "", err
 		}
+		stem = filepath.Join(packFolder(r.gitDir()), got.stem)
 		s.Bytes += got.bytes
 	}
-	if from.IsZero() || from == to {
-		return nil
+	if err := enoughRoom(w.ctx, objects, r.dir, from, to); err != nil {
+		return stem, errors.Join(err, dropPack(stem))
 	}
-	fresh, done, err := openObjects(r.gitDir())
-	if err != nil {
-		return err
+	if from.IsZero() || from == to || elsewhere {
+		return stem, nil // of another remote it is no rewrite
 	}
-	defer done()
-	return r.rewound(w, fresh, s, from, to)
+	return stem, r.rewound(w, objects, s, from, to)
+}
+
+// request is what to ask for to come from one commit to another.
+func (r *Repo) request(w *watch, from, to plumbing.Hash) gitwire.FetchRequest {
+	request := gitwire.FetchRequest{Want: to.String(), Depth: 1, Advance: w.advance}
+	if from.IsZero() {
+		return request
+	}
+	request.Have, request.Shallow, request.Thin = from.String(), from.String(), true
+	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
+		// One form for all cases. Without the depth a merge of an old branch, or a branch that was moved back, brings all
+		// history; without "thin" the depth brings the whole snapshot.
+		return request
+	}
+	// A person's clone that has all history keeps it: what he made there leans on it.
+	request.Shallow, request.Depth = "", 0
+	if known, err := readRef(r.gitDir(), "refs/remotes/origin/"+r.source.Branch); err == nil {
+		request.Have = known.String() // unlike a commit that only he has
+	}
+	return request
 }
 
 // receive fetches a pack into a temporary folder below parent.
@@ -156,15 +229,30 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base fun
 	for {
 		pack, err := m.fetch(w.ctx, f)
 		if err != nil {
-			return nil, fmt.Errorf("fetch: %w", err)
+			return nil, fmt.Errorf("fetch: %w", notOurs(err))
 		}
-		got, err := receive(w.ctx, pack, receiving{want: want, parent: parent, base: base, step: w.advance})
+		got, err := receive(w.ctx, theirs{pack}, receiving{want: want, parent: parent, base: base, step: w.advance})
 		// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
 		_ = pack.Close()
 		if !m.elsewhere(w.ctx, err) {
 			return got, err
 		}
 	}
+}
+
+// theirs hides from an error that an object is missing: it is the remote that lacks it, not the clone.
+type theirs struct{ io.Reader }
+
+func (t theirs) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	return n, notOurs(err)
+}
+
+func notOurs(err error) error {
+	if errors.Is(err, errMissingObject) || errors.Is(err, errPack) {
+		return fmt.Errorf("the remote repository is damaged, run git fsck there: %v", err)
+	}
+	return err
 }
 
 // move moves the tree and records that.
@@ -204,57 +292,4 @@ func (r *Repo) finish(w *watch, m unfinished, branch string) (moved, error) {
 		return done, err
 	}
 	return done, commitMove(r.dir, branch, m.To)
-}
-
-// clean removes what a killed process left behind: packs that never came whole, clones that were never swapped in.
-func (r *Repo) clean() error {
-	if err := r.restore(); err != nil {
-		return err
-	}
-	return errors.Join(
-		removeAll(r.gitDir(), receivePrefix),
-		removeAll(r.dir, rebuildPrefix),
-		removeAll(r.dir, replacedPrefix),
-	)
-}
-
-// tidyPacks finds a pack that is gone while its index is still there, and returns why the clone is damaged then. A pack
-// without an index is what a killed process leaves, between the two steps of putting one there or taking it away.
-func tidyPacks(gitDir string) (damage string, err error) {
-	dir := filepath.Join(gitDir, "objects", "pack")
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "it has no folder of packs", nil
-	}
-	there := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		there[e.Name()] = true
-	}
-	ours := made(gitDir)
-	for name := range there {
-		if stem, ok := strings.CutSuffix(name, ".idx"); ok && !there[stem+".pack"] {
-			return "its " + stem + ".pack is gone", nil
-		}
-		if stem, ok := strings.CutSuffix(name, ".pack"); ok && !there[stem+".idx"] && ours {
-			if err := os.Remove(filepath.Join(dir, name)); err != nil {
-				return "", fmt.Errorf("remove what was left behind: %w", err)
-			}
-		}
-	}
-	return "", nil
-}
-
-func removeAll(dir, prefix string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil // nothing there, nothing to remove
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-				return fmt.Errorf("remove what was left behind: %w", err)
-			}
-		}
-	}
-	return nil
 }

@@ -11,129 +11,359 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// maxPacks is how many packs a clone may have before they are folded. Each change brings one of a few kilobytes.
-const maxPacks = 50
+const (
+	// maxPacks is how many packs a clone may have before they are folded. Each change brings one of a few kilobytes.
+	maxPacks = 50
+	// slack is how many bytes a clone may hold that nobody needs any more, besides as many as it needs: a fold copies
+	// what is needed, so it has to be worth it. It is also less than what one large file may bring with one push.
+	slack = 32 << 20
+)
 
-// fold makes one pack of many small ones. In a clone that the agent made, the largest pack, which holds the snapshot that
-// was cloned first, stays as it is until the rest has grown to half of it, and objects that the applied commit does not
-// need are dropped on the way. In one that a person made nothing is dropped: there are other branches in it.
-func (r *Repo) fold(w *watch, s *Sight, at plumbing.Hash) {
-	entries, err := os.ReadDir(filepath.Join(r.gitDir(), "objects", "pack"))
-	if err != nil || len(entries) <= 2*maxPacks {
-		return
-	}
-	if err := foldPacks(w.ctx, r.gitDir(), at, made(r.gitDir()), w.advance); err != nil {
-		// The clone is whole all the same; the next change tries again.
-		s.Notices = append(s.Notices, fmt.Sprintf("packs were not folded: %v", err))
-	}
+// fold is what a Repo remembers of folding, so that what cannot be folded is not tried again at each change.
+type fold struct {
+	packs int   // due again when there are more
+	bytes int64 // what the packs held after it
 }
 
-func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, drop bool, step func()) error {
+// foldWhenDue makes one pack of many small ones, and drops what nobody needs any more. A clone that turns out to be
+// damaged is errMissingObject.
+func (r *Repo) foldWhenDue(w *watch, s *Sight, at plumbing.Hash) error {
+	ours := made(r.gitDir())
+	packs, bytes, largest := packSizes(r.gitDir())
+	due := packs > max(maxPacks, r.folded.packs)
+	if !due && ours && bytes > slack && bytes-r.folded.bytes > slack/2 {
+		due = bytes-largest > largest+slack || bytes > 2*trackedBytes(r.gitDir())+slack
+	}
+	if !due {
+		return nil
+	}
+	err := foldPacks(w.ctx, r.gitDir(), at, ours, w.advance)
+	packs, bytes, _ = packSizes(r.gitDir())
+	r.folded = fold{bytes: bytes}
+	if err == nil {
+		return nil
+	}
+	r.folded.packs = packs + maxPacks
+	if ours && (errors.Is(err, errMissingObject) || errors.Is(err, errPack)) {
+		return fmt.Errorf("fold packs: %w: %w", errMissingObject, err)
+	}
+	// The clone is whole all the same.
+	s.Notices = append(s.Notices, fmt.Sprintf("packs were not folded: %v", err))
+	return nil
+}
+
+// packSizes counts the packs of a clone, and their bytes.
+func packSizes(gitDir string) (packs int, bytes, largest int64) {
+	entries, err := os.ReadDir(packFolder(gitDir))
+	if err != nil {
+		return 0, 0, 0
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".pack") {
+			packs++
+			bytes += info.Size()
+			largest = max(largest, info.Size())
+		}
+	}
+	return packs, bytes, largest
+}
+
+func packFolder(gitDir string) string { return filepath.Join(gitDir, "objects", "pack") }
+
+// trackedBytes is about how much the tracked files hold, with 64 bytes for the line of each in a tree. Packed they need
+// less.
+func trackedBytes(gitDir string) (sum int64) {
+	f, err := openIndex(filepath.Join(gitDir, "index"))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	all, err := f.read(false)
+	for err == nil {
+		var e *indexEntry
+		if e, err = all.next(); err == nil {
+			sum += int64(e.stat.field(recordSize)) + 64
+		}
+	}
+	return sum
+}
+
+// foldPacks folds the packs of a clone. In one that the agent made (ours) everything that is needed comes into one
+// pack, but for what the largest holds already when most of that is needed, and the rest is dropped. In a person's
+// clone nothing is dropped, and only as many of the smaller packs are folded as to keep their number small.
+//
+// Nothing is deleted before the new pack was read back object by object, is known to hold all that it should, and is on
+// the disk under its name. step is called between any two changes on the disk.
+func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, step func()) error {
 	objects, closing, err := openObjects(gitDir)
 	if err != nil {
 		return err
 	}
 	defer closing()
-	choose := smallPacks
-	if drop {
-		choose = needed
+	f := &folding{ctx: ctx, gitDir: gitDir, objects: objects, step: step, number: make(map[plumbing.Hash]int32)}
+	if ours {
+		err = f.needed(at)
+	} else {
+		err = f.small()
 	}
-	list, old, err := choose(objects, at)
-	if err != nil || len(old) < 2 {
+	if err != nil || len(f.old) == 0 || len(f.old) < 2 && !ours {
 		return err
 	}
-	r, w := io.Pipe()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = w.CloseWithError(writePack(ctx, w, objects, list))
-	}()
-	got, err := receive(ctx, bufio.NewReader(r), receiving{parent: gitDir, step: step})
-	_ = r.Close()
-	<-ended
+	stem := ""
+	if len(f.list) > 0 {
+		if stem, err = f.write(); err != nil {
+			return err
+		}
+	}
+	if err := f.drop(stem); err != nil || !ours {
+		return err
+	}
+	return f.sweepLoose(time.Now())
+}
+
+// folding is one fold.
+type folding struct {
+	ctx     context.Context
+	gitDir  string
+	objects *objectReader
+	step    func()
+
+	list   []living                // what the new pack is to hold
+	number map[plumbing.Hash]int32 // of an object in list; -1: it is needed, and is in a pack that stays
+	old    []string                // stems of packs that go
+	tables map[*pack][]placed
+}
+
+// own lists the packs of the clone itself: alternates belong to others. Those that git or a person marked to be kept, or
+// that are of a kind of their own, stay as they are.
+func (f *folding) own() (may, stay []*pack) {
+	dir := packFolder(f.gitDir)
+	for _, p := range f.objects.packs.packs {
+		if filepath.Dir(p.index.Name()) != dir {
+			continue
+		}
+		if marked(p.stem(), ".keep", ".promisor", ".mtimes") {
+			stay = append(stay, p)
+		} else {
+			may = append(may, p)
+		}
+	}
+	slices.SortFunc(may, func(a, b *pack) int { return int(min(max(a.end-b.end, -1), 1)) })
+	return may, stay
+}
+
+func (p *pack) stem() string { return strings.TrimSuffix(p.index.Name(), ".idx") }
+
+func marked(stem string, ends ...string) bool {
+	return slices.ContainsFunc(ends, func(end string) bool {
+		_, err := os.Lstat(stem + end)
+		return err == nil
+	})
+}
+
+// needed lists what the clone shows and what people made in it, and chooses the packs that go.
+func (f *folding) needed(at plumbing.Hash) error {
+	may, stay := f.own()
+	if err := f.mark(at); err != nil {
+		return err
+	}
+	if n := len(may); n > 0 {
+		largest := may[n-1]
+		live, err := f.liveBytes(largest)
+		if err != nil {
+			return err
+		}
+		if live >= largest.end/3*2 {
+			stay, may = append(stay, largest), may[:n-1]
+		}
+	}
+	if err := f.leaveOut(stay); err != nil {
+		return err
+	}
+	// Those that cannot be opened go, too: what is needed was found elsewhere.
+	names, err := filepath.Glob(filepath.Join(packFolder(f.gitDir), "pack-*.idx"))
 	if err != nil {
 		return err
 	}
-	stem := got.stem
-	if err := got.install(gitDir); err != nil {
-		return err
-	}
-	for _, p := range old {
-		name := strings.TrimSuffix(p.index.Name(), ".idx")
-		if strings.HasSuffix(name, stem) {
-			continue
-		}
-		// First the index: a pack without one is invisible, an index without its pack is damage.
-		for _, end := range []string{".idx", ".pack", ".rev", ".bitmap"} {
-			if err := os.Remove(name + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+	for _, name := range names {
+		stem := strings.TrimSuffix(name, ".idx")
+		if !slices.ContainsFunc(stay, func(p *pack) bool { return p.stem() == stem }) && !marked(stem, ".keep") {
+			f.old = append(f.old, stem)
 		}
 	}
 	return nil
 }
 
-// needed lists the objects that a commit needs and the largest pack has not, and the packs that can go then.
-func needed(objects *objectReader, at plumbing.Hash) ([]packed, []*pack, error) {
-	var largest *pack
-	rest := int64(0)
-	for _, p := range objects.packs.packs {
-		rest += p.end
-		if largest == nil || p.end > largest.end {
-			largest = p
-		}
-	}
-	if largest == nil {
-		return nil, nil, nil
-	}
-	if rest -= largest.end; rest > largest.end/2 {
-		largest = nil
-	}
-	all, err := listObjects(objects, at.String(), "")
-	if err != nil {
-		return nil, nil, err
-	}
-	list := all[:0]
-	for _, o := range all {
-		offset := int64(-1)
-		if largest != nil {
-			if offset, err = objects.packs.look(largest, o.id); err != nil {
-				return nil, nil, err
+// leaveOut takes out of the list what packs hold that stay, or packs of others.
+func (f *folding) leaveOut(stay []*pack) error {
+	list := f.list[:0]
+	for _, o := range f.list {
+		in := o.pack != nil && filepath.Dir(o.pack.index.Name()) != packFolder(f.gitDir)
+		for _, p := range stay {
+			at, err := f.objects.packs.look(p, o.id)
+			if err != nil {
+				return err
+			}
+			if in = in || at >= 0; in {
+				break
 			}
 		}
-		if offset < 0 {
+		f.number[o.id] = -1
+		if !in {
+			f.number[o.id] = int32(len(list))
 			list = append(list, o)
 		}
 	}
-	old := slices.Clone(objects.packs.packs)
-	return list, slices.DeleteFunc(old, func(p *pack) bool { return p == largest }), nil
+	clear(f.list[len(list):])
+	f.list = list
+	return nil
 }
 
-// smallPacks lists all objects of the packs below a megabyte.
-func smallPacks(objects *objectReader, _ plumbing.Hash) ([]packed, []*pack, error) {
-	var list []packed
-	var old []*pack
-	seen := make(map[plumbing.Hash]bool)
-	for _, p := range objects.packs.packs {
-		if _, err := os.Stat(strings.TrimSuffix(p.index.Name(), ".idx") + ".keep"); err == nil || p.end > 1<<20 {
-			continue
-		}
+// small chooses the smaller packs of a person's clone: so many that each that stays is larger than twice all below it.
+// The number of packs stays below the logarithm of their size.
+func (f *folding) small() error {
+	may, stay := f.own()
+	sum, n := int64(0), 0
+	for n < len(may) && (n < 2 || may[n].end <= 2*sum) {
+		sum += may[n].end
+		n++
+	}
+	stay = append(stay, may[n:]...)
+	for _, p := range may[:n] {
+		f.old = append(f.old, p.stem())
 		names := make([]byte, 20*int64(p.fanout[255]))
 		if _, err := p.index.ReadAt(names, 8+4*256); err != nil {
-			return nil, nil, err
+			return fmt.Errorf("%w: index: %w", errPack, err)
 		}
-		for ; len(names) > 0; names = names[20:] {
+		for number := uint32(0); len(names) > 0; names, number = names[20:], number+1 {
 			id := plumbing.Hash(names[:20])
-			if !seen[id] {
-				seen[id] = true
-				list = append(list, packed{id, plumbing.AnyObject})
+			if _, ok := f.number[id]; ok {
+				continue
+			}
+			at, err := p.offset(number)
+			if err != nil {
+				return err
+			}
+			f.number[id] = int32(len(f.list))
+			f.list = append(f.list, living{id: id, pack: p, at: at})
+		}
+	}
+	return f.leaveOut(stay)
+}
+
+// write makes the new pack, puts it into place, and proves that it holds all that it should.
+func (f *folding) write() (stem string, err error) {
+	r, w := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = w.CloseWithError(f.writePack(w))
+	}()
+	got, err := receive(f.ctx, bufio.NewReader(r), receiving{parent: f.gitDir, step: f.step})
+	_ = r.Close()
+	<-ended
+	if err != nil {
+		return "", err
+	}
+	f.step()
+	if err := got.install(f.gitDir); err != nil {
+		return "", err
+	}
+	f.step()
+	stem = filepath.Join(packFolder(f.gitDir), got.stem)
+	p, err := openPack(stem)
+	if err != nil {
+		return "", err
+	}
+	defer p.close()
+	for _, o := range f.list {
+		if at, err := f.objects.packs.look(p, o.id); err != nil || at < 0 {
+			return "", fmt.Errorf("the folded pack lacks %s: %w", o.id, errors.Join(errPack, err))
+		}
+	}
+	// A power cut may not keep the deletions and lose the new names.
+	return stem, syncFolder(packFolder(f.gitDir))
+}
+
+// drop deletes the packs that were folded, and what git made to find things in them faster.
+func (f *folding) drop(stem string) error {
+	remove := func(path string) error {
+		f.step()
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	info := filepath.Join(f.gitDir, "objects", "info")
+	shortcuts, err := filepath.Glob(filepath.Join(packFolder(f.gitDir), "multi-pack-index*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(shortcuts, filepath.Join(info, "packs"), filepath.Join(info, "commit-graph")) {
+		if err := remove(path); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(info, "commit-graphs")); err != nil {
+		return err
+	}
+	for _, old := range f.old {
+		if old == stem {
+			continue
+		}
+		// First the index: a pack without one is invisible, an index without its pack is damage.
+		for _, end := range []string{".idx", ".pack", ".rev", ".bitmap", ".promisor", ".mtimes"} {
+			if err := remove(old + end); err != nil {
+				return err
 			}
 		}
-		old = append(old, p)
 	}
-	return list, old, nil
+	f.step()
+	return nil
+}
+
+// sweepLoose deletes loose objects that are in the new pack by now, and those that nothing needs once they are an hour
+// old: before that somebody may be about to use them. The agent makes none; people and their programs do.
+func (f *folding) sweepLoose(now time.Time) error {
+	return eachLoose(f.gitDir, func(id plumbing.Hash, path string) error {
+		if _, ok := f.number[id]; !ok {
+			info, err := os.Lstat(path)
+			if err != nil || now.Sub(info.ModTime()) < leftOverAge {
+				return nil
+			}
+		}
+		f.step()
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+// eachLoose visits the loose objects of a clone.
+func eachLoose(gitDir string, visit func(plumbing.Hash, string) error) error {
+	folders, err := filepath.Glob(filepath.Join(gitDir, "objects", "[0-9a-f][0-9a-f]"))
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if id, ok := idOf(filepath.Base(folder) + e.Name()); ok {
+				if err := visit(id, filepath.Join(folder, e.Name())); err != nil {
+					return err
+				}
+			}
+		}
+		_ = os.Remove(folder) // when it is empty
+	}
+	return nil
 }

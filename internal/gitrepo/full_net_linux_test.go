@@ -38,7 +38,7 @@ func TestPackTooLargeForTheDisk(t *testing.T) {
 }
 
 func littleDisk(t *testing.T, dir string) {
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=75m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=35m"); err != nil {
 		t.Skipf("cannot mount: %v", err)
 	}
 	w := newWorld(t, gittest.ServerOptions{})

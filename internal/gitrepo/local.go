@@ -118,7 +118,11 @@ func (l *localRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwi
 		}
 		return p, err
 	}
-	list, err := listObjects(objects, f.Want, f.Have)
+	list := listObjects
+	if f.Depth == 0 {
+		list = listHistory
+	}
+	wanted, err := list(objects, f.Want, f.Have)
 	if err != nil {
 		closing()
 		return nil, fmt.Errorf("%s: %w", l.path, err)
@@ -127,7 +131,7 @@ func (l *localRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwi
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = w.CloseWithError(writePack(ctx, w, objects, list))
+		_ = w.CloseWithError(writePack(ctx, w, objects, wanted))
 	}()
 	p := gitwire.NewPack(r)
 	p.OnClose(func() error {

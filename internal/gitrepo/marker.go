@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -54,8 +55,8 @@ func writeMarker(gitDir string, from, to plumbing.Hash) error {
 }
 
 // commitMove records that the tree is at a commit of a branch: the index that moveTree left ready, then the shallow
-// boundary (exactly that commit), the branch, HEAD; then the marker goes. Each file is written whole or not at all. A
-// crash in between leaves the marker, and the move is finished again.
+// boundary, the branch, HEAD; then the marker goes. Each file is written whole or not at all. A crash in between leaves
+// the marker, and the move is finished again.
 func commitMove(dir, branch string, to plumbing.Hash) error {
 	git := filepath.Join(dir, ".git")
 	name := plumbing.NewBranchReferenceName(branch)
@@ -71,15 +72,8 @@ func commitMove(dir, branch string, to plumbing.Hash) error {
 	if err := os.Rename(filepath.Join(git, tempFolder, readyIndex), index); err != nil {
 		return fmt.Errorf("put the index in place: %w", err)
 	}
-	old := headBranch(git)
-	if err := writeGit(git, "shallow", []byte(to.String()+"\n")); err != nil {
+	if err := commitBorder(git, name.String(), to); err != nil {
 		return err
-	}
-	if old != "" && old != name.String() {
-		// Its commit is no shallow boundary any more: git would look for its parents.
-		if err := dropRef(git, old); err != nil {
-			return err
-		}
 	}
 	if err := writeRef(git, name.String(), to); err != nil {
 		return err
@@ -96,6 +90,54 @@ func commitMove(dir, branch string, to plumbing.Hash) error {
 	return syncFolder(git)
 }
 
+// commitBorder records behind which commits the clone has nothing, and takes the branch that the agent followed before
+// out of the way: in a clone that the agent made the boundary is the commit that is shown and, where people made
+// branches, tags or stashes of their own, the commits at which those end. In a person's clone that has all history it
+// stays so; else one more end is added to his.
+func commitBorder(git, branch string, to plumbing.Hash) error {
+	old := headBranch(git)
+	ends, _ := readShallow(git)
+	c, err := readConfig(git)
+	if err != nil || !c.made {
+		// Where the remote's branch is, as git fetch would note it.
+		if remote := strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1); err == nil {
+			if err := writeRef(git, remote, to); err != nil {
+				return err
+			}
+		}
+		if len(ends) == 0 || slices.Contains(ends, to) {
+			return nil
+		}
+		return writeShallow(git, append([]plumbing.Hash{to}, ends...))
+	}
+	if old != "" && old != branch {
+		// Unless a person committed to it: then it is his.
+		if at, err := readRef(git, old); err == nil && (len(ends) == 0 || at == ends[0]) {
+			if err := dropRef(git, old); err != nil {
+				return err
+			}
+		}
+	}
+	people, err := named(git, branch)
+	if err != nil {
+		return err
+	}
+	more, err := borders(git, people, to)
+	if err != nil {
+		return err
+	}
+	return writeShallow(git, append([]plumbing.Hash{to}, more...))
+}
+
+// writeShallow writes the boundary. The commit that is shown stands first.
+func writeShallow(git string, ends []plumbing.Hash) error {
+	var text []byte
+	for _, id := range ends {
+		text = append(text, id.String()+"\n"...)
+	}
+	return writeGit(git, "shallow", text)
+}
+
 // headBranch is the ref that HEAD names, "" when it names none.
 func headBranch(git string) string {
 	b, err := os.ReadFile(filepath.Join(git, "HEAD"))
@@ -110,12 +152,13 @@ func headBranch(git string) string {
 }
 
 // writeRef writes a loose ref, which wins over the same name in packed-refs. A branch "a" that became a folder "a/b", or
-// the other way round, gives way.
+// the other way round, gives way: what stood there is kept below refs/addagent/kept.
 func writeRef(git, name string, to plumbing.Hash) error {
 	path := filepath.Join(git, filepath.FromSlash(name))
-	for above := filepath.Dir(path); len(above) > len(filepath.Join(git, "refs", "heads")); above = filepath.Dir(above) {
+	heads := filepath.Join(git, "refs", "heads")
+	for above := filepath.Dir(path); len(above) > len(heads); above = filepath.Dir(above) {
 		if info, err := os.Lstat(above); err == nil && !info.IsDir() {
-			if err := os.Remove(above); err != nil {
+			if err := keepRefs(git, above); err != nil {
 				return fmt.Errorf("ref %s: %w", name, err)
 			}
 		}
@@ -124,11 +167,43 @@ func writeRef(git, name string, to plumbing.Hash) error {
 		return fmt.Errorf("ref %s: %w", name, err)
 	}
 	if info, err := os.Lstat(path); err == nil && info.IsDir() {
-		if err := os.RemoveAll(path); err != nil {
+		if err := keepRefs(git, path); err != nil {
 			return fmt.Errorf("ref %s: %w", name, err)
 		}
 	}
 	return writeGit(git, name, []byte(to.String()+"\n"))
+}
+
+// keptRefs is where refs go that stand in the way of another one, or that would be lost when a branch is put back.
+const keptRefs = "refs/addagent/kept"
+
+// keepRefs takes a ref, or all below a folder, out of the way.
+func keepRefs(git, top string) error {
+	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(git, path)
+		if err != nil {
+			return err
+		}
+		id, err := readRef(git, filepath.ToSlash(rel))
+		if err != nil {
+			return nil // it names nothing
+		}
+		_, err = keepCommit(git, id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(top)
+}
+
+// keepCommit gives a commit a name of its own, so that git finds it.
+func keepCommit(git string, id plumbing.Hash) (name string, err error) {
+	name = keptRefs + "/" + id.String()[:12]
+	return name, writeGitIn(git, name, []byte(id.String()+"\n"))
 }
 
 // dropRef removes a ref, loose and packed, with the folders that it leaves empty.
@@ -161,6 +236,14 @@ func dropRef(git, name string) error {
 		}
 	}
 	return writeGit(git, "packed-refs", kept)
+}
+
+// writeGitIn is writeGit into a folder that may not be there.
+func writeGitIn(git, name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(git, filepath.FromSlash(name))), 0o755); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return writeGit(git, name, data)
 }
 
 // writeGit writes a file of a git directory whole or not at all. Its temp file lies where git does not look: beside a ref

@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -117,22 +116,6 @@ func (r *received) install(gitDir string) error {
 }
 
 func (r *received) discard() error { return os.RemoveAll(r.dir) }
-
-// diskGuard lets a pack grow until only keepFree is left.
-func diskGuard(dir string) func(int64) error {
-	next := int64(0)
-	return func(size int64) error {
-		if size < next {
-			return nil
-		}
-		next = size + 16<<20
-		free, ok := freeDisk(dir)
-		if ok && free < keepFree {
-			return fmt.Errorf("%w: %d MB are free, %d MB must stay free", syscall.ENOSPC, free>>20, int64(keepFree)>>20)
-		}
-		return nil
-	}
-}
 
 // complete appends the objects that a thin pack leans on, and writes the new number of objects and checksum.
 func complete(f *os.File, s *solver, base func(plumbing.Hash) (blobSource, error)) (plumbing.Hash, error) {

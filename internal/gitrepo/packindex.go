@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -18,7 +20,7 @@ import (
 // openPacks opens all packs of an objects folder and of its alternates. A folder that is not there has no packs; a pack
 // whose index is of an unknown version is left to others.
 func openPacks(objects string) (*packSet, error) {
-	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10)}
+	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10), listed: time.Now()}
 	dirs := []string{objects}
 	for i := 0; i < len(dirs) && len(dirs) < 10; i++ { // alternates may have alternates, or name each other
 		if err := s.add(filepath.Join(dirs[i], "pack")); err != nil {
@@ -51,6 +53,24 @@ func (s *packSet) loose(id plumbing.Hash) (bool, error) {
 	return false, nil
 }
 
+// again opens the packs that came since the folder was read, and says whether there are any. While somebody reads,
+// another process may fold: then what the old packs held is in a new one. git looks again, too.
+func (s *packSet) again() (bool, error) {
+	dir := filepath.Join(s.folders[0], "pack")
+	info, err := os.Stat(dir)
+	if err != nil || info.ModTime().Before(s.listed.Add(-time.Second)) { // clocks of filesystems are coarse
+		return false, nil
+	}
+	n := len(s.packs)
+	s.listed = time.Now()
+	err = s.add(dir)
+	return len(s.packs) > n, err
+}
+
+func (s *packSet) holds(stem string) bool {
+	return slices.ContainsFunc(s.packs, func(p *pack) bool { return p.stem() == stem })
+}
+
 func (s *packSet) add(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -58,7 +78,7 @@ func (s *packSet) add(dir string) error {
 	}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".idx")
-		if !ok || !strings.HasPrefix(name, "pack-") {
+		if !ok || !strings.HasPrefix(name, "pack-") || s.holds(filepath.Join(dir, name)) {
 			continue
 		}
 		p, err := openPack(filepath.Join(dir, name))
@@ -133,6 +153,18 @@ func (s *packSet) find(id plumbing.Hash) (*pack, int64, error) {
 
 // which returns the pack that has an object, and its number in there; nil when none has it.
 func (s *packSet) which(id plumbing.Hash) (*pack, uint32, error) {
+	p, n, err := s.among(id)
+	if p != nil || err != nil {
+		return p, n, err
+	}
+	if more, err := s.again(); !more || err != nil {
+		return nil, 0, err
+	}
+	return s.among(id)
+}
+
+// among is which, of the packs that are open.
+func (s *packSet) among(id plumbing.Hash) (*pack, uint32, error) {
 	for i, p := range s.packs {
 		n, ok, err := s.number(p, id)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -31,6 +32,7 @@ var errPack = errors.New("pack is corrupt")
 type packSet struct {
 	packs   []*pack
 	folders []string
+	listed  time.Time // when the folder of packs was read
 	bases   baseCache
 
 	zlib  io.ReadCloser // one inflater for all objects: a new one costs 40 KB

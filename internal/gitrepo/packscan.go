@@ -21,7 +21,6 @@ import (
 const (
 	maxObject  = 2 << 30   // bytes of one object
 	maxObjects = 8_000_000 // in one pack; an entry costs us 64 bytes. A snapshot of the Linux kernel has 0.1 million
-	keepFree   = 64 << 20  // bytes of disk that a pack must leave
 )
 
 // scanned is what is known about one object of a pack that comes in.

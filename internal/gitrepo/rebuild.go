@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -67,6 +66,9 @@ func (r *Repo) build(w *watch, s *Sight, tip Tip) (dir string, err error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return dir, err
 	}
+	if err := os.WriteFile(filepath.Join(dir, freshMark), nil, 0o644); err != nil {
+		return dir, err
+	}
 	if err := layout(dir, r.source, tip.Branch); err != nil {
 		return dir, err
 	}
@@ -89,7 +91,7 @@ func layout(dir string, s Source, branch string) error {
 		return err
 	}
 	for name, data := range map[string]string{"HEAD": "ref: refs/heads/" + branch + "\n",
-		"info/exclude": "/.temp/\n"} {
+		"info/exclude": "/" + tempTop + "/\n"} {
 		if err := writeDurable(filepath.Join(dir, name), []byte(data)); err != nil {
 			return err
 		}
@@ -140,7 +142,7 @@ func (r *Repo) swap(beside string, exists bool) error {
 		if err := os.Rename(beside, r.gitDir()); err != nil {
 			return err
 		}
-		return syncFolder(r.dir)
+		return errors.Join(os.Remove(filepath.Join(r.gitDir(), freshMark)), syncFolder(r.dir))
 	}
 	old := filepath.Join(r.dir, replacedPrefix+strings.TrimPrefix(filepath.Base(beside), rebuildPrefix))
 	if err := exchange(beside, r.gitDir()); err == nil {
@@ -156,15 +158,10 @@ func (r *Repo) swap(beside string, exists bool) error {
 	if err := syncFolder(r.dir); err != nil {
 		return err
 	}
-	if info, err := os.Lstat(old); err == nil && info.IsDir() && made(old) {
-		return os.RemoveAll(old)
-	}
-	// A person made it; there may be commits in it that are nowhere else.
-	aside := filepath.Join(r.dir, displacedTop, time.Now().UTC().Format("20060102-150405")+"-git")
-	if err := os.MkdirAll(filepath.Dir(aside), 0o755); err != nil {
+	if err := os.Remove(filepath.Join(r.gitDir(), freshMark)); err != nil {
 		return err
 	}
-	return os.Rename(old, aside)
+	return r.discard(old)
 }
 
 // restore undoes half of a swap: when a process was killed between its two renames there is no .git.

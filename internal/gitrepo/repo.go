@@ -55,6 +55,8 @@ type Repo struct {
 	judged    judged
 	config    configCheck
 	notes     *notes
+	folded    fold
+	refused   refusal
 }
 
 // New returns the repository in dir, which is made when it is first applied. It does no I/O.
@@ -113,7 +115,7 @@ func (r *Repo) failed(what string, err error) error {
 // when a move has not ended; then Apply puts that right. It costs a few small reads.
 func (r *Repo) Applied() (Tip, bool, error) {
 	found, err := r.inspect()
-	if err != nil || found.reason != "" || found.head.ID == "" || found.unfinished {
+	if err != nil || found.reason != "" || found.head.ID == "" || found.unfinished || found.drifted() {
 		return Tip{}, false, err
 	}
 	return found.head, true, nil
@@ -126,7 +128,12 @@ type clone struct {
 	head       Tip    // ID is empty when nothing has been applied yet
 	unfinished bool   // a move has begun and not ended
 	mark       unfinished
+	other      string // the remote that a clone of ours names instead of its own
+	noTemp     bool   // something else stands where .temp belongs
 }
+
+// drifted says that there is something to be put right, though the commit may be the right one.
+func (c clone) drifted() bool { return c.other != "" || c.noTemp }
 
 // inspect finds out what stands in the clone's folder. An error is trouble with the disk, not with the clone.
 func (r *Repo) inspect() (clone, error) {
@@ -140,6 +147,9 @@ func (r *Repo) inspect() (clone, error) {
 		return clone{exists: true, reason: "its .git is not a folder"}, nil
 	}
 	c := clone{exists: true}
+	if c.noTemp, err = noFolder(filepath.Join(r.dir, tempTop)); err != nil {
+		return c, err
+	}
 	if c.mark, c.unfinished, err = interruptedMove(r.dir); err != nil {
 		return c, err
 	}
@@ -149,6 +159,7 @@ func (r *Repo) inspect() (clone, error) {
 		return c, nil
 	}
 	c.reason = r.config.differs(r.gitDir(), r.source)
+	c.other = r.config.other
 	if id, ok := idOf(head); ok {
 		c.head = Tip{ID: id.String()}
 		return c, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -55,7 +56,7 @@ func (r *Repo) judge(w *watch, objects *objectReader, from, to plumbing.Hash) (j
 	case err == nil && shareParent(before, now):
 		what = fmt.Sprintf("history was rewritten: %s took the place of %s", short(to.String()), short(from.String()))
 	default:
-		if what, err = r.descent(w, from, to, r.source.Rewind == "refuse"); err != nil {
+		if what, err = r.history(w, objects, from, to, r.source.Rewind == "refuse"); err != nil {
 			return j, err
 		}
 	}
@@ -72,6 +73,19 @@ func (r *Repo) judge(w *watch, objects *objectReader, from, to plumbing.Hash) (j
 
 func shareParent(a, b commit) bool {
 	return slices.ContainsFunc(a.parents, func(p plumbing.Hash) bool { return slices.Contains(b.parents, p) })
+}
+
+// history says in a sentence that a commit does not descend from another; nothing when it does. A clone that has all
+// history knows it, else the remote is asked.
+func (r *Repo) history(w *watch, objects *objectReader, from, to plumbing.Hash, prove bool) (string, error) {
+	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
+		return r.descent(w, from, to, prove)
+	}
+	reached, _, err := reaches(w.ctx, objects, to.String(), from.String(), math.MaxInt32)
+	if reached || err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", short(from.String()), short(to.String())), nil
 }
 
 // How far back a look for the old commit goes: in steps of four times as far, to nearDepth when only a notice hangs on it, to the

@@ -1,0 +1,82 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// keepFree is how many bytes of disk a pull must leave: enough for the small files in which an agent keeps its state for
+// a long time, little enough that a node with a small disk is still served.
+const keepFree = 4 << 20
+
+// muchRoom is from how many free bytes on nobody counts what a change needs: no push that anybody works with writes so
+// much, and one that did would end in the middle, be told, and be finished when there is room.
+const muchRoom = 2 << 30
+
+// diskGuard lets a pack grow until only keepFree is left.
+func diskGuard(dir string) func(int64) error {
+	next := int64(0)
+	return func(size int64) error {
+		if size < next {
+			return nil
+		}
+		free, ok := freeDisk(dir)
+		if ok && free < keepFree {
+			return fmt.Errorf("%w: %d MB are free on the disk of %s, %d MB must stay free", syscall.ENOSPC, free>>20, dir, int64(keepFree)>>20)
+		}
+		next = size + 16<<20
+		if ok {
+			next = size + min(16<<20, max((free-keepFree)/2, 64<<10)) // others write to it, too
+		}
+		return nil
+	}
+}
+
+// enoughRoom says whether the tree can be moved without filling the disk. When it cannot, nothing has been written yet.
+func enoughRoom(ctx context.Context, objects *objectReader, dir string, from, to plumbing.Hash) error {
+	free, ok := freeDisk(dir)
+	if !ok || free >= muchRoom {
+		return nil
+	}
+	var was plumbing.Hash
+	is, err := objects.treeOf(to)
+	if err == nil && !from.IsZero() {
+		was, err = objects.treeOf(from)
+	}
+	if err != nil {
+		return nil // who moves the tree will find that, and say it
+	}
+	var written, more, largest int64
+	size := func(e *treeEntry) int64 {
+		if e == nil || e.mode == modeSubmodule {
+			return 0
+		}
+		p, at, err := objects.packs.find(e.id)
+		if err != nil || p == nil {
+			return 0
+		}
+		_, n, err := objects.packs.kindAndSize(p, at)
+		if err != nil {
+			return 0
+		}
+		return (n + 4095) &^ 4095
+	}
+	d := differ{trees: trees{objects: objects}, visit: func(c change) error {
+		n := size(c.is)
+		written, more, largest = written+n, more+n-size(c.was), max(largest, n)
+		return ctx.Err()
+	}}
+	if err := d.walk(was, is); err != nil {
+		return ctx.Err()
+	}
+	// A file and the one that it replaces are there at the same time; of the replaced ones some are kept for a while.
+	need := max(more, 0) + min(written, max(largest, heldBytes))
+	if free-need < keepFree {
+		return fmt.Errorf("%w: the change needs %d MB on the disk of %s, %d MB are free and %d MB must stay free: make room there",
+			syscall.ENOSPC, need>>20+1, dir, free>>20, int64(keepFree)>>20)
+	}
+	return nil
+}
