@@ -100,7 +100,7 @@ func commitBorder(git, branch string, to plumbing.Hash) error {
 	c, err := readConfig(git)
 	if err != nil || !c.made {
 		// Where the remote's branch is, as git fetch would note it.
-		if remote := strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1); err == nil {
+		if remote := strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1); err == nil && c.origin != "" {
 			if err := writeRef(git, remote, to); err != nil {
 				return err
 			}

@@ -40,6 +40,8 @@ func TestBranches(t *testing.T) {
 	for i := range 8 {
 		ids = append(ids, c.src.Commit("main", gittest.File("f", strings.Repeat("x", i))))
 	}
+	gittest.Git(t, c.dir, "config", "addagent.clone", "true")
+	gittest.Git(t, c.dir, "config", "core.logAllRefUpdates", "false")
 	c.moveTo("main", ids[0])
 	c.moveTo("main", ids[1])
 	gittest.Git(t, c.dir, "pack-refs", "--all")

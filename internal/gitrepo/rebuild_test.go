@@ -41,7 +41,7 @@ func TestBrokenClones(t *testing.T) {
 		"bad ref":      {spoil: func(w *world) { write(w.tb, git(w, "refs/heads/main"), "zzz") }},
 		"no config":    {spoil: func(w *world) { remove(w, git(w, "config")) }},
 		"bad config":   {spoil: func(w *world) { write(w.tb, git(w, "config"), "[[[") }},
-		"other remote": {spoil: func(w *world) { gittest.Git(w.tb, w.dir, "remote", "set-url", "origin", "http://u:S3CR3T@elsewhere/x") }},
+		"other remote": {spoil: func(w *world) { gittest.Git(w.tb, w.dir, "remote", "set-url", "origin", "http://u:S3CR3T@elsewhere/x") }, same: true},
 		"no .git":      {spoil: func(w *world) { remove(w, filepath.Join(w.dir, ".git")) }, same: true},
 		".git is a file": {spoil: func(w *world) {
 			remove(w, filepath.Join(w.dir, ".git"))
@@ -143,7 +143,7 @@ func TestPersonsClone(t *testing.T) {
 			w.src.Commit("main", gittest.File("b", "b"))
 			s := w.look()
 			t.Logf("%+v", s)
-			if (s.Rebuilt == "") != (name == "full") {
+			if (s.Rebuilt == "") != (name != "partial") {
 				t.Errorf("%+v", s)
 			}
 			if err := os.Remove(filepath.Join(w.dir, "mine")); err != nil {
