@@ -85,7 +85,7 @@ func (r *Repo) Ask(ctx context.Context) (Tip, error) {
 		}
 	}
 	if err != nil {
-		return Tip{}, r.failed("ask", err)
+		return Tip{}, r.failed("ask", r.stays(err))
 	}
 	return r.known(tip), nil
 }

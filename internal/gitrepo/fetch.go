@@ -37,8 +37,10 @@ func (r *Repo) apply(w *watch, tip Tip) (Sight, error) {
 		return Sight{}, err
 	}
 	// Where the folder is a link, all of this happens in the one that it leads to now, whatever becomes of the link.
-	defer func(link string) { r.dir = link }(r.dir)
-	r.dir = there
+	if there != r.dir {
+		defer func(link string) { r.dir = link }(r.dir)
+		r.dir = there
+	}
 	if err := r.clean(); err != nil {
 		return Sight{}, err
 	}

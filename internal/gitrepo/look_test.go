@@ -174,11 +174,11 @@ func TestAskForBranches(t *testing.T) {
 		ask("main", "the remote repository is empty: push a first commit")
 		w.src.Commit("dev", gittest.File("a", "a"))
 		ask("", "HEAD names a branch that is not there: set branch; there are dev")
-		ask("mian", `branch "mian" is not there; there are dev`)
+		ask("mian", `branch "mian" is not there; the remote has dev: push it, or set branch`)
 		for i := range 8 {
 			w.src.Commit(fmt.Sprint("b", i), gittest.File("a", "a"))
 		}
-		ask("b", "there are b0, b1, b2, b3, b4, ...")
+		ask("b", "the remote has b0, b1, b2, b3, b4, ...: push it, or set branch")
 		ask("a b", `branch "a b": it must not hold spaces`)
 		w.src.Git("symbolic-ref", "HEAD", "refs/heads/b3")
 		w.open(Source{URL: w.repo.source.URL}, Limits{})

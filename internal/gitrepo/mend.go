@@ -194,6 +194,9 @@ func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch stri
 				return at, err
 			}
 			s.Notices = append(s.Notices, fmt.Sprintf("commit %s is not from the remote: kept as %s", short(id.String()), kept))
+			if known, err := readRef(git, "refs/remotes/origin/"+branch); err == nil && id == from && !ours {
+				at = known // what the remote had before: that the branch now leaves his commit is no rewrite
+			}
 		}
 	}
 	return at, nil

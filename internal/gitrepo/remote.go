@@ -88,7 +88,7 @@ func noBranch(branch string, heads []string) error {
 	case branch == "":
 		return &absentError{"the remote's HEAD names a branch that is not there: set branch; there are " + someOf(heads)}
 	}
-	return &absentError{fmt.Sprintf("branch %q is not there; there are %s", branch, someOf(heads))}
+	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s: push it, or set branch", branch, someOf(heads))}
 }
 
 func someOf(names []string) string {

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/gitwire"
 )
 
 // Limits bound how long things may take. A zero is the default.
@@ -104,6 +107,21 @@ func (r *Repo) Look(ctx context.Context, progress func()) (Sight, error) {
 		return Sight{Version: at.ID, Branch: at.Branch, Notices: r.Notices()}, nil
 	}
 	return r.Apply(ctx, tip, progress)
+}
+
+// stays adds to an error what becomes of the clone when the remote is gone or has nothing any more.
+func (r *Repo) stays(err error) error {
+	var status *gitwire.StatusError
+	var absent *absentError
+	gone := errors.As(err, &absent) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &status) && status.Code == http.StatusNotFound
+	if !gone {
+		return err
+	}
+	at, ok, problem := r.Applied()
+	if problem != nil || !ok {
+		return err
+	}
+	return fmt.Errorf("%w; the tree stays at %s of %s", err, short(at.ID), at.Branch)
 }
 
 // failed puts into an error what failed: "pull ops: ask https://...: dial tcp ..." reads from the caller's word on.
