@@ -214,7 +214,7 @@ func (c *clones) find() {
 	})
 	for _, e := range entries {
 		name := e.Name()
-		if known[name] || !e.IsDir() || name[0] == '.' {
+		if known[name] || name[0] == '.' || !e.IsDir() && !c.linked(e) {
 			continue
 		}
 		if _, err := os.Lstat(filepath.Join(c.dir, name, ".git")); err != nil {
@@ -229,6 +229,24 @@ func (c *clones) find() {
 		c.add(name, s)
 		c.list[len(c.list)-1].found = true
 	}
+}
+
+// linked says that an entry is a link to a folder elsewhere: people move a large
+// clone to another disk. One to another clone here would be the same one twice.
+func (c *clones) linked(e fs.DirEntry) bool {
+	if e.Type() != fs.ModeSymlink {
+		return false
+	}
+	there, err := filepath.EvalSymlinks(filepath.Join(c.dir, e.Name()))
+	if err != nil {
+		return false
+	}
+	here, err := filepath.EvalSymlinks(c.dir)
+	if err != nil || filepath.Dir(there) == here {
+		return false
+	}
+	info, err := os.Stat(there)
+	return err == nil && info.IsDir()
 }
 
 // get is the repository of that name, nil when there is none that can be used.

@@ -59,6 +59,16 @@ func littleDisk(t *testing.T, dir string) {
 		}
 		w.intact(at)
 	}
+	// Here the pack alone is too much.
+	must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=18m"))
+	w.open(w.repo.source, Limits{})
+	_, err := w.repo.Look(t.Context(), nil)
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "receive pack: ") {
+		t.Fatal(err)
+	}
+	w.intact(at)
+	// A small change needs little: what it writes, and a few megabytes.
+	must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=6m"))
 	w.src.Move("main", at)
 	w.src.Commit("main", gittest.File("small", "x"))
 	w.check()

@@ -156,7 +156,7 @@ func TestRemoteGoesAway(t *testing.T) {
 		if local {
 			trouble("the remote repository is damaged", blob)
 		} else {
-			trouble("fetch")
+			trouble("possible repository corruption on the remote side")
 		}
 		must(t, os.Rename(lost+".away", lost))
 		if s := w.check(); !s.Moved || s.Rebuilt != "" {
