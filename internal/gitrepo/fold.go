@@ -179,7 +179,7 @@ func (f *folding) needed(at plumbing.Hash) error {
 			return err
 		}
 		if live >= largest.end/3*2 {
-			stay, may = append(stay, largest), may[:n-1]
+			stay = append(stay, largest)
 		}
 	}
 	if err := f.leaveOut(stay); err != nil {
@@ -205,13 +205,14 @@ func (f *folding) leaveOut(stay []*pack) error {
 	for _, o := range f.list {
 		in := o.pack != nil && filepath.Dir(o.pack.index.Name()) != packFolder(f.gitDir)
 		for _, p := range stay {
+			if in = in || o.pack == p; in {
+				break
+			}
 			at, err := f.objects.packs.look(p, o.id)
 			if err != nil {
 				return err
 			}
-			if in = in || at >= 0; in {
-				break
-			}
+			in = at >= 0
 		}
 		f.number[o.id] = -1
 		if !in {
