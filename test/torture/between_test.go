@@ -120,6 +120,7 @@ func TestKilledBetweenWrites(t *testing.T) {
 		"agent, shim and script, at a failure":  {ahead: aFailure, victim: everything, code: 1},
 		"agent, shim and script, at first work": {ahead: aFirstClone, victim: everything},
 	}
+	listed(t, len(all))
 	for name, s := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
@@ -24,33 +21,16 @@ const diskSize = 100 << 20
 // TestDiskFull fills the disk under the node, but for a little, and goes on pushing. The little is another each time, so
 // that the disk is full at another write.
 //
-// INVARIANT: nothing is half-written, ever: every state file is whole, every tracked file is that of HEAD or was never
+// INVARIANT (spec 6, 1): nothing is half-written, ever: every state file is whole, every tracked file is that of HEAD or was never
 // touched; no script runs whose result could not be kept; the node says that it is failing, and why, where it still can;
 // when there is room again it heals by itself: idle, with the last push worked.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() != 0 {
-		fullAsRootOfOurOwn(t)
+	listed(t, 9)
+	if elsewhere(t) {
 		return
 	}
-	home := filepath.Join(t.TempDir(), "disk")
-	if err := os.Mkdir(home, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("tmpfs", home, "tmpfs", 0, fmt.Sprintf("size=%d", diskSize)); err != nil {
-		t.Logf("no disk of its own can be mounted here (%v): only a home that cannot be written", err)
-		readOnlyHome(t)
-		return
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(home, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	home, err := filepath.EvalSymlinks(home)
-	if err != nil {
-		t.Fatal(err)
-	}
+	home := mounted(t, fmt.Sprintf("size=%d", diskSize))
 	g := newGrid(t, plan{home: home})
 	n := 0
 	push := func() {
@@ -168,51 +148,4 @@ func fill(t *testing.T, path string, spare int64) {
 	if err := f.Truncate(size - spare); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// fullAsRootOfOurOwn runs TestDiskFull once more in a user namespace, where an ordinary user may mount a disk of its own.
-func fullAsRootOfOurOwn(t *testing.T) {
-	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestDiskFull$", "-test.v")
-	cmd.Env = append(os.Environ(), "ADD_TORTURE_BINARY="+binary)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		t.Logf("in a user namespace:\n%s", tail(string(out), 5))
-	case errors.As(err, &exit):
-		t.Errorf("in a user namespace: %v\n%s", err, out)
-	default:
-		t.Logf("not root, and no user namespaces here (%v): only a home that cannot be written", err)
-		readOnlyHome(t)
-	}
-}
-
-// readOnlyHome is what is left of TestDiskFull where no disk can be filled: folders that cannot be written.
-func readOnlyHome(t *testing.T) {
-	t.Helper()
-	g := newGrid(t, plan{})
-	g.push("ops", gittest.File("nodework/work.sh", "echo start $ADD_RUN_ID >>$T_DIR/journal\n"))
-	g.start()
-	g.settle("ops", "root")
-	for _, dir := range []string{g.memory("ops", "root"), g.clone("ops"), g.in("nodeinfo")} {
-		said := len(read(g.stderr()))
-		if err := os.Chmod(dir, 0o555); err != nil {
-			t.Fatal(err)
-		}
-		g.push("ops", gittest.File("later", dir))
-		g.until("the node to say so", func() bool { return strings.Contains(read(g.stderr())[said:], "WARNING") })
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		g.settle("ops", "root")
-	}
-	g.stop()
-	g.sound("ops")
 }

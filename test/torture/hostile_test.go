@@ -65,7 +65,7 @@ func with(t *testing.T, r *gittest.Repo, commit string, more ...entry) string {
 
 // TestHostileTrees pushes trees that git would not make, and that would write outside of the clone or into its .git.
 //
-// INVARIANT: each is refused and its path named, before anything at all is written; the node goes on with what it has;
+// INVARIANT (spec 4): each is refused and its path named, before anything at all is written; the node goes on with what it has;
 // the next good push is taken.
 func TestHostileTrees(t *testing.T) {
 	t.Parallel()
@@ -81,7 +81,7 @@ func TestHostileTrees(t *testing.T) {
 	link := object(t, r, "blob", outside)
 	file := func(name string) string { return tree(t, r, entry{"100755", name, evil}) }
 	folder := func(name, inside string) entry { return entry{"40000", name, inside} }
-	for named, e := range map[string][]entry{
+	cases := map[string][]entry{
 		"..":                    {folder("..", file("x"))},
 		"z/..":                  {folder("z", tree(t, r, folder("..", file("x"))))},
 		"z/y/..":                {folder("z", tree(t, r, folder("y", tree(t, r, folder("..", file("x"))))))},
@@ -99,7 +99,9 @@ func TestHostileTrees(t *testing.T) {
 		"d is there twice":      {{"120000", "d", link}, folder("d", file("x"))},
 		"d/kept is there twice": {folder("d", tree(t, r, entry{"100644", "kept", evil}, entry{"100644", "kept", evil}))},
 		".":                     {folder(".", file("x"))},
-	} {
+	}
+	listed(t, len(cases))
+	for named, e := range cases {
 		good := g.tip("ops")
 		before := g.snapshot()
 		worked := g.count("worked")
@@ -131,10 +133,11 @@ func TestHostileTrees(t *testing.T) {
 
 // TestLinksLeadNowhere has links, tracked ones and a person's, where the next push has folders.
 //
-// INVARIANT: nothing is ever written or deleted through a link; what was in the way of a tracked path and is a person's is
+// INVARIANT (spec 4): nothing is ever written or deleted through a link; what was in the way of a tracked path and is a person's is
 // set aside, not lost.
 func TestLinksLeadNowhere(t *testing.T) {
 	t.Parallel()
+	listed(t, 1)
 	g := newGrid(t, plan{})
 	outside := filepath.Join(g.dir, "outside")
 	for _, name := range []string{"kept", "b", "file"} {

@@ -48,11 +48,13 @@ func mood(r *rand.Rand, serial int) []gittest.Change {
 // TestKilledAtRandom kills the agent, the shim or the script with -9 at random moments, starts the agent again at once,
 // and goes on pushing.
 //
-// INVARIANT: never two runs at once, not even a child of one beside the other; no tree moves under a script, and it sees
+// INVARIANT (spec 6): never two runs at once, not even a child of one beside the other; no tree moves under a script, and it sees
 // the version that it is told; what was pushed last is worked in the end; then no lock is held, no process of the node is
 // left, git finds the clone in order, a file that git does not know is still there, and the node says idle.
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
+	const usual = 50
+	listed(t, usual)
 	r := dice(t)
 	g := newGrid(t, plan{})
 	serials := map[string]string{} // version -> serial
@@ -67,7 +69,7 @@ func TestKilledAtRandom(t *testing.T) {
 	write(t, g.clone("ops")+"/people.txt", "mine\n")
 
 	kills := map[string]int{}
-	for range rounds(t, 50) {
+	for range rounds(t, usual) {
 		if r.IntN(5) > 0 {
 			push()
 		}

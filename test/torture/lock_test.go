@@ -11,9 +11,10 @@ import (
 
 // TestOneAgentANode starts a second agent and beats of a cron beside a running agent.
 //
-// INVARIANT: one agent beats; each other one ends with 4 and names the process that does, and changes nothing.
+// INVARIANT (spec 3): one agent beats; each other one ends with 4 and names the process that does, and changes nothing.
 func TestOneAgentANode(t *testing.T) {
 	t.Parallel()
+	listed(t, 2)
 	g := newGrid(t, plan{})
 	g.push("ops", script("nodework/work.sh", "echo start $ADD_ITEM >>$T_DIR/journal\n"))
 	first := g.start()
@@ -35,9 +36,10 @@ func TestOneAgentANode(t *testing.T) {
 // TestBeatsAtOnce starts many beats in the same moment, as a cron does after the machine slept, with work that takes
 // longer than all of them.
 //
-// INVARIANT: one of them works, once; the others end with 4 at once.
+// INVARIANT (spec 3): one of them works, once; the others end with 4 at once.
 func TestBeatsAtOnce(t *testing.T) {
 	t.Parallel()
+	listed(t, 1)
 	g := newGrid(t, plan{})
 	g.push("ops", script("nodework/work.sh", gated))
 	type beat struct {
@@ -84,10 +86,11 @@ func TestBeatsAtOnce(t *testing.T) {
 
 // TestBeatWithWorkInHandElsewhere interrupts a beat while its work runs, and beats again.
 //
-// INVARIANT: the interrupted beat ends with 130 and leaves the work to its shim; the next beat reports it, neither waits
+// INVARIANT (spec 3, 11): the interrupted beat ends with 130 and leaves the work to its shim; the next beat reports it, neither waits
 // for it nor looks nor works, and ends with 0; the one after its end takes the result.
 func TestBeatWithWorkInHandElsewhere(t *testing.T) {
 	t.Parallel()
+	listed(t, 1)
 	g := newGrid(t, plan{})
 	first := g.push("ops", script("nodework/work.sh", gated))
 	cmd := g.command("beat")

@@ -21,11 +21,11 @@ echo "end $ADD_ITEM $ADD_RUN_ID $ADD_VERSION" >>"$T_DIR/journal"
 
 // TestRestartedAgentAdoptsWork kills the agent, and ends it with TERM, while work runs.
 //
-// INVARIANT: the work goes on as if nothing had happened; the next agent takes it over, as running or with its result,
+// INVARIANT (spec 6): the work goes on as if nothing had happened; the next agent takes it over, as running or with its result,
 // and repeats nothing; TERM ends the agent at once whatever runs; what is pushed meanwhile is worked afterwards.
 func TestRestartedAgentAdoptsWork(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		end  syscall.Signal
 		late bool // the work ends while no agent lives
 	}{
@@ -33,7 +33,9 @@ func TestRestartedAgentAdoptsWork(t *testing.T) {
 		"killed, work ended meanwhile": {syscall.SIGKILL, true},
 		"TERM, work still runs":        {syscall.SIGTERM, false},
 		"TERM, work ended meanwhile":   {syscall.SIGTERM, true},
-	} {
+	}
+	listed(t, len(cases))
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGrid(t, plan{})
@@ -98,10 +100,11 @@ func TestRestartedAgentAdoptsWork(t *testing.T) {
 // TestShimDiesWithoutAgent kills the shim while no agent lives, and with the script's own process gone so that only what
 // it started is left.
 //
-// INVARIANT: what is left of the script is ended before it is started again, and the cut run counts as a failure that is
+// INVARIANT (spec 6): what is left of the script is ended before it is started again, and the cut run counts as a failure that is
 // tried again, not as done.
 func TestShimDiesWithoutAgent(t *testing.T) {
 	t.Parallel()
+	listed(t, 1)
 	g := newGrid(t, plan{})
 	g.push("ops", script("nodework/work.sh", `#!/bin/bash
 trap '' TERM

@@ -19,7 +19,7 @@ const bigOutput = 200_000_000
 
 // TestScriptsMisbehave has a dozen items side by side, each with a script that does one thing that scripts do.
 //
-// INVARIANT: each is bounded in time and disk, fails or succeeds for itself alone with a reason that a person
+// INVARIANT (spec 6): each is bounded in time and disk, fails or succeeds for itself alone with a reason that a person
 // understands, and does not stop the next; nothing of its session is left, and what it put into a session of its own on
 // purpose lives on.
 func TestScriptsMisbehave(t *testing.T) {
@@ -44,6 +44,7 @@ func TestScriptsMisbehave(t *testing.T) {
 		{"l-yaml", "exit 0", "wtach: x", "", ""},
 		{"z-good", "exit 0", "", "", ""},
 	}
+	listed(t, len(items))
 	var changes []gittest.Change
 	for _, it := range items {
 		dir := "nodework/work.d/" + it.name
@@ -120,9 +121,10 @@ func (g *grid) checkTalker() {
 
 // TestScriptGoneFromDisk takes the script away behind the agent's back, makes it unreadable, or puts a folder there.
 //
-// INVARIANT: the item fails with a reason that names the script; the next push puts the script back and works it.
+// INVARIANT (spec 6): the item fails with a reason that names the script; the next push puts the script back and works it.
 func TestScriptGoneFromDisk(t *testing.T) {
 	t.Parallel()
+	listed(t, 2)
 	g := newGrid(t, plan{})
 	n := 0
 	push := func() {
@@ -175,11 +177,12 @@ func join(errs ...error) error {
 
 // TestWedgedAndOut fails until it is wedged, and gets out by a pushed fix; then fails half-way and gets out by a revert.
 //
-// INVARIANT: failures are counted per version, the node is failing and then wedged, and neither counted nor tried on;
+// INVARIANT (spec 6, 5): failures are counted per version, the node is failing and then wedged, and neither counted nor tried on;
 // other items go on; a pushed fix is tried at once though the next try was an hour away; a revert to what worked before
 // is worked again, since the failed run may have left anything behind.
 func TestWedgedAndOut(t *testing.T) {
 	t.Parallel()
+	listed(t, 1)
 	g := newGrid(t, plan{work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1h, wedge_after: 2"})
 	body := func(exit string) gittest.Change {
 		return script("nodework/work.sh", "echo run root $ADD_VERSION $ADD_VERDICT >>$T_DIR/journal; "+exit+"\n")

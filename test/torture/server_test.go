@@ -22,7 +22,7 @@ const impatient = ", look_timeout: 2s, fetch_stall: 2s, fetch_timeout: 4s"
 
 // TestServerMisbehaves lets the server of one repository do what servers do on bad days, for some beats each.
 //
-// INVARIANT: each beat is bounded by its deadlines; the clone stays as it was and is worked as it is; the repository of
+// INVARIANT (spec 3, 4): each beat is bounded by its deadlines; the clone stays as it was and is worked as it is; the repository of
 // another server is not disturbed; the trouble is said once and counted, and its end is said; when the server is well
 // again, the node is too, by itself, and nothing is left on disk.
 func TestServerMisbehaves(t *testing.T) {
@@ -162,10 +162,12 @@ func size(t *testing.T, dir string) int64 {
 // TestAnswersCutAndBentAnywhere breaks the connection, or flips a bit, at random places of all that a server answers to a
 // beat, a beat each.
 //
-// INVARIANT: such a beat leaves the clone as it was or brings it to what was pushed, whole, and never anything else; no
+// INVARIANT (spec 4): such a beat leaves the clone as it was or brings it to what was pushed, whole, and never anything else; no
 // script sees anything else; the next beat with a good server brings it to what was pushed.
 func TestAnswersCutAndBentAnywhere(t *testing.T) {
 	t.Parallel()
+	const usual = 40
+	listed(t, usual)
 	r := dice(t)
 	b := newBad(t)
 	g := newGrid(t, plan{beat: ", look_timeout: 5s, fetch_stall: 5s, fetch_timeout: 10s", via: func(_, url string) string { return b.via(url) }})
@@ -179,7 +181,7 @@ func TestAnswersCutAndBentAnywhere(t *testing.T) {
 	}
 	push(script("nodework/work.sh", "echo worked $ADD_VERSION $(git hash-object file) >>$T_DIR/journal\n"))
 	whole, failed := 0, 0
-	for round := range rounds(t, 40) {
+	for round := range rounds(t, usual) {
 		push()
 		at := 0
 		switch r.IntN(3) {

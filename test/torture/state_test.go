@@ -17,7 +17,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // TestStateFilesDamaged puts garbage into every file that the agent keeps, cuts it short, empties it, or puts a folder
 // there; while the agent runs, and while it does not.
 //
-// INVARIANT: none of it is fatal; what was corrupt is set aside and said in the log, never lost in silence; the node comes
+// INVARIANT (spec 1, 6): none of it is fatal; what was corrupt is set aside and said in the log, never lost in silence; the node comes
 // back to idle with the last push worked, at worst once more, and still knows its name.
 func TestStateFilesDamaged(t *testing.T) {
 	t.Parallel()
@@ -30,7 +30,7 @@ func TestStateFilesDamaged(t *testing.T) {
 		endless  = func(string) string { return strings.Repeat("x", 8<<20) }
 		imposter = func(string) string { return "{\"done\":{\"version\":\"not a version\"},\"last\":{\"attempt\":-1}}" }
 	)
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		path   []string // below home
 		lib    string   // or this file of the state folder
 		damage func(string) string
@@ -54,7 +54,9 @@ func TestStateFilesDamaged(t *testing.T) {
 		"instance.json is garbage": {lib: "instance.json", damage: garbage, aside: true},
 		"instance.json is cut":     {lib: "instance.json", damage: cut, aside: true},
 		"instance.json is empty":   {lib: "instance.json", damage: nothing, aside: true},
-	} {
+	}
+	listed(t, len(cases))
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGrid(t, plan{})
@@ -109,10 +111,11 @@ func TestStateFilesDamaged(t *testing.T) {
 
 // TestNodeinfoEditedBadly writes a nodepart into nodeinfo that cannot be one.
 //
-// INVARIANT: while the agent runs, that is a trouble that names the file, said once, and the node goes on as who it was;
+// INVARIANT (spec 1): while the agent runs, that is a trouble that names the file, said once, and the node goes on as who it was;
 // a start that cannot know who it is ends with 2 and names the file; a good value ends the trouble.
 func TestNodeinfoEditedBadly(t *testing.T) {
 	t.Parallel()
+	listed(t, 1)
 	g := newGrid(t, plan{})
 	g.push("ops", gittest.File("nodework/part/app1/work.sh", "echo worked $ADD_VERSION $ADD_NODEPART >>$T_DIR/journal\n"))
 	g.start()
@@ -143,7 +146,7 @@ func TestNodeinfoEditedBadly(t *testing.T) {
 
 // TestCloneDamaged breaks the clone itself in the ways in which disks and people do.
 //
-// INVARIANT: the next push at the latest brings the clone back to what was pushed, by git's own word; untracked files and
+// INVARIANT (spec 4): the next push at the latest brings the clone back to what was pushed, by git's own word; untracked files and
 // the memory of what was worked survive.
 func TestCloneDamaged(t *testing.T) {
 	t.Parallel()
@@ -170,7 +173,7 @@ func TestCloneDamaged(t *testing.T) {
 		}
 		return join(os.Chmod(path, 0o644), os.Truncate(path, info.Size()/2))
 	}
-	for name, damage := range map[string]func(git string) error{
+	cases := map[string]func(git string) error{
 		"no packs":           each("objects/pack/*", os.Remove),
 		"half a pack":        each("objects/pack/*.pack", half),
 		"half a pack index":  each("objects/pack/*.idx", half),
@@ -192,7 +195,9 @@ func TestCloneDamaged(t *testing.T) {
 		".git is a file": func(git string) error {
 			return join(os.RemoveAll(git), os.WriteFile(git, []byte("gitdir: /nowhere\n"), 0o644))
 		},
-	} {
+	}
+	listed(t, len(cases))
+	for name, damage := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGrid(t, plan{})

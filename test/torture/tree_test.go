@@ -51,11 +51,13 @@ func load(serial, files int) []gittest.Change {
 // TestKilledWhileTreeMoves kills beats that fetch some thousand changed files and move a tree to them, at moments all
 // over that time, also the beats that finish what earlier ones left.
 //
-// INVARIANT: whatever was left half done, the next beat that is let alone brings the tree to exactly what was pushed; a
+// INVARIANT (spec 4): whatever was left half done, the next beat that is let alone brings the tree to exactly what was pushed; a
 // script never sees the files of two commits; files that git does not know survive, in folders too that come and go; git
 // finds the clone in order.
 func TestKilledWhileTreeMoves(t *testing.T) {
 	t.Parallel()
+	const usual = 8
+	listed(t, usual)
 	files := 1500
 	if testing.Short() {
 		files = 500
@@ -73,7 +75,7 @@ func TestKilledWhileTreeMoves(t *testing.T) {
 		write(t, g.clone("ops")+"/"+path, "mine\n")
 	}
 	kills, early := 0, 0
-	for round := 1; round <= rounds(t, 8); round++ {
+	for round := 1; round <= rounds(t, usual); round++ {
 		g.push("ops", load(round, files)...)
 		for range 1 + r.IntN(4) {
 			p := launch(t, g.command("beat"))
