@@ -267,6 +267,14 @@ func (c *clones) tree(name, version string) (*gitrepo.Tree, error) {
 	return nil, fmt.Errorf("no repository %s here", name)
 }
 
+// treeInUse is tree for who works by it: what of it is damaged is put right by the next look.
+func (c *clones) treeInUse(name, version string) (*gitrepo.Tree, error) {
+	if r := c.get(name); r != nil {
+		return r.repo.TreeInUse(version)
+	}
+	return nil, fmt.Errorf("no repository %s here", name)
+}
+
 // changedMax bounds the list of changed paths that a script is given.
 const changedMax = 10000
 

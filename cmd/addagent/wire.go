@@ -227,7 +227,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		ID:       me.ID, Version: version, By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.initDone(initMemory(cfg)), Before: before,
 		Info:   func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
 		Clones: w.repos,
-		Survey: &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.tree, InitMemory: initMemory(cfg)},
+		Survey: &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: initMemory(cfg)},
 		Hand:   w.hand,
 		People: w.people,
 		Memory: w.journal,

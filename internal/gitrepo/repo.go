@@ -178,6 +178,9 @@ func (r *Repo) inspect() (clone, error) {
 	}
 	c.reason = r.config.differs(r.gitDir(), r.source)
 	c.other = r.config.other
+	if c.unfinished && c.reason == "" {
+		c.reason = damaged(r.gitDir())
+	}
 	if id, ok := idOf(head); ok {
 		c.head = Tip{ID: id.String()}
 		return c, nil

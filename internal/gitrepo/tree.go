@@ -17,6 +17,7 @@ type Tree struct {
 	objects *objectReader
 	root    plumbing.Hash
 	release func() error
+	doubt   func(error) // is told what could not be read; nil = nobody
 	buf     []byte
 }
 
@@ -83,7 +84,7 @@ func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("read %s: is no file", showPath([]byte(name)))
 	}
-	data, err := t.objects.load(e.id, plumbing.BlobObject, limit, nil)
+	data, err := t.load(e.id, plumbing.BlobObject, limit, nil)
 	if errors.Is(err, errTooBig) {
 		return nil, fmt.Errorf("read %s: longer than %d bytes", showPath([]byte(name)), limit)
 	}
@@ -127,7 +128,7 @@ func (t *Tree) List(dir string) ([]Entry, error) {
 }
 
 func (t *Tree) lines(id plumbing.Hash) (treeLines, error) {
-	data, err := t.objects.load(id, plumbing.TreeObject, maxTree, t.buf)
+	data, err := t.load(id, plumbing.TreeObject, maxTree, t.buf)
 	if err != nil {
 		return treeLines{}, fmt.Errorf("tree %w", err)
 	}
