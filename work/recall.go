@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/addagent/addagent/internal/files"
 )
@@ -26,6 +27,12 @@ func Peek(repoDir, item string) Memory { return recall(MemoryDir(repoDir, item),
 
 // errCorrupt marks content that no version of the agent wrote.
 var errCorrupt = errors.New("corrupt")
+
+// momentary tells that the machine could not read just now, whatever there is to read: no memory of a run may be taken
+// for absent by that, it may still go on.
+func momentary(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
 
 func recall(dir string, mend bool) Memory {
 	var m Memory

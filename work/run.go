@@ -74,6 +74,9 @@ func Start(l *Lock, o Order, p Program) (*Run, error) {
 func (o Order) begin() error {
 	dir := o.Memory
 	r, err := readResult(filepath.Join(dir, resultFile))
+	if momentary(err) {
+		return fmt.Errorf("record the attempt: what came before %w", err)
+	}
 	if err != nil {
 		r = Result{} // Recall said it
 	}

@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestShimKilled(t *testing.T) {
@@ -134,5 +137,27 @@ func TestSweepLeavesOthersAlone(t *testing.T) {
 	list := leftOf(Attempt{RunID: "gone"}, Holder{RunID: "gone", Session: other.Process.Pid})
 	if left, err := list(); err != nil || len(left) != 0 {
 		t.Errorf("found %v, %v", left, err)
+	}
+}
+
+// TestUnfinishedRunThatCannotBeRead has no descriptor free just when the memory of a run is read that may still go on.
+func TestUnfinishedRunThatCannotBeRead(t *testing.T) {
+	y := newYard(t)
+	dir := MemoryDir(y.repoDir, "root")
+	o := y.order("")
+	must(t, RecordAttempt(dir, nil, o.Attempt))
+	var was unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max}))
+	began := o.begin()
+	_, swept := sweepItem(&Lock{}, Swept{}, dir, 0)
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was))
+	for _, err := range []error{began, swept} {
+		if !errors.Is(err, unix.EMFILE) {
+			t.Errorf("got %v, want to hear that nothing could be opened", err)
+		}
+	}
+	if a := y.last(); a.RunID != o.Attempt.RunID || !a.Finished.IsZero() {
+		t.Errorf("the attempt is %+v, want it as it was", a)
 	}
 }
