@@ -28,7 +28,7 @@ func (r *Repo) TreeInUse(version string) (*Tree, error) {
 }
 
 func (r *Repo) doubt(err error) {
-	if !errors.Is(err, errMissingObject) || refusedByMachine(err) {
+	if !errors.Is(err, errMissingObject) {
 		return
 	}
 	if _, marked, err := interruptedMove(r.dir); marked || err != nil {
@@ -38,9 +38,9 @@ func (r *Repo) doubt(err error) {
 	_ = writeGit(r.gitDir(), markerFile, []byte(damagedNote+reason+"\n")) // else the next beat finds the same
 }
 
-// refusedByMachine tells that it was not the object which could not be read, but anything.
+// refusedByMachine tells that nothing could be read just now, or not by this user: that says nothing about an object.
 func refusedByMachine(err error) bool {
-	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, fs.ErrPermission} {
+	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, fs.ErrPermission} {
 		if errors.Is(err, no) {
 			return true
 		}

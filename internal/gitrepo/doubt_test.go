@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
@@ -84,4 +88,16 @@ func TestDamageThatNoMoveMeets(t *testing.T) {
 		t.Errorf("the look after that: %+v", s)
 	}
 	gittest.Fsck(t, dir)
+}
+
+// TestNoDescriptorIsNoDamage opens objects with no descriptor free.
+func TestNoDescriptorIsNoDamage(t *testing.T) {
+	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EACCES} {
+		if err := missing(plumbing.ZeroHash, &os.PathError{Op: "open", Path: "pack", Err: no}); errors.Is(err, errMissingObject) || !errors.Is(err, no) {
+			t.Errorf("%v makes %v, for which a clone would be rebuilt", no, err)
+		}
+	}
+	if err := missing(plumbing.ZeroHash, fmt.Errorf("read: %w", syscall.EIO)); !errors.Is(err, errMissingObject) {
+		t.Errorf("a disk that cannot be read makes %v", err)
+	}
 }

@@ -23,6 +23,9 @@ func missing(id plumbing.Hash, err error) error {
 	if err == nil {
 		return fmt.Errorf("%s: %w", id, errMissingObject)
 	}
+	if refusedByMachine(err) {
+		return fmt.Errorf("%s: %w", id, err) // the clone is well: it is not to be fetched again for this
+	}
 	return fmt.Errorf("%s: %w: %w", id, errMissingObject, err)
 }
 
