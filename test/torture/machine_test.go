@@ -78,7 +78,7 @@ func TestMachineGoesDown(t *testing.T) {
 		"reboot by the script":         {`[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, work.ReasonShutdown, 0, "the machine is shut down"},
 		"reboot by the script, twice":  {`[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, work.ReasonShutdown, 1, "the machine is shut down"},
 		"kill of all that runs (-1)":   {`[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -9 -1; }`, work.ReasonInterrupted, 1, "its supervisor was killed"},
-		"TERM to all that runs (-1)":   {`[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, work.ReasonInterrupted, 1, "told to stop"},
+		"TERM to all that runs (-1)":   {`[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, work.ReasonInterrupted, 1, "failed on"},
 		"agent ended by init, in work": {`[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock"); sleep 1; }`, "", 0, "taking it over"},
 	}
 	listed(t, len(cases))
