@@ -256,13 +256,13 @@ func TestMirrorAndBranchesThatAreNotThere(t *testing.T) {
 	}
 	m.src.Git("branch", "-m", "main", "trunk")
 	asked := m.second.Requests.Load()
-	fails(`branch "main" is not there; there are trunk`)
+	fails(`branch "main" is not there; the remote has trunk`)
 	if n := m.second.Requests.Load() - asked; n != 0 {
 		t.Error("the first answered, and a mirror was asked")
 	}
 	m.first.how.Store("down")
 	m.copy.Git("branch", "-m", "main", "old")
-	fails("; mirror " + m.second.URL + `/m.git: branch "main" is not there; there are old`)
+	fails("; mirror " + m.second.URL + `/m.git: branch "main" is not there; the remote has old`)
 	// With nobody who answers both are asked at each look, but for one that wants to be left alone.
 	m.first.how.Store("429")
 	m.forgive()

@@ -78,7 +78,7 @@ func TestPaths(t *testing.T) {
 	t.Setenv("PATH", "/usr/bin:/bin")
 	w.same(s)
 	_, err := New("r", w.dir, Source{URL: tree, Branch: "nothing"}, Limits{}).Ask(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "there are main") {
+	if err == nil || !strings.Contains(err.Error(), "the remote has main") {
 		t.Error(err)
 	}
 	empty := newLocal(t)
