@@ -71,7 +71,7 @@ func (t beat) at(commit string) bool { return len(t.Looks) == 1 && t.Looks[0].Ve
 
 // quiet tells whether a beat looked, judged and had nothing to do.
 func (t beat) quiet() bool {
-	return t.State == "idle" && len(t.Items) == 1 && t.Items[0].Verdict == "same" && t.InHand == nil
+	return t.State == "idle" && len(t.Items) == 1 && (t.Items[0].Verdict == "same" || t.Items[0].Verdict == "unaffected") && t.InHand == nil
 }
 
 // until waits for a beat that is as it should be and returns it.
