@@ -1,8 +1,8 @@
 // Package gitrepo keeps clones of repositories up to date: it asks where a branch is, fetches what is missing, and moves
 // the work tree. It is the one door to go-git, and needs no git program.
 //
-// A clone is a real git repository, shallow at exactly the commit that its tree is at; `git status`, `git log` and
-// `git fsck` work in it. What is below its .git and .temp belongs to the agent, the tracked files are put back when the
+// A clone is a real git repository, shallow at the commit that its tree is at (a person's clone with all history keeps
+// that); `git status`, `git log` and `git fsck` work in it. What is below its .git and .temp belongs to the agent, the tracked files are put back when the
 // repository moves, and everything else is people's and never deleted.
 //
 // The network side (ask, fetch, packs, rebuild) and the tree side (move, index, tree) meet in the objects below .git:

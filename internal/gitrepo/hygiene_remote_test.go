@@ -187,3 +187,31 @@ func TestPersonsCloneOfAPath(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestPersonHelpsHimself: a person pulls, and then fetches all history, in a clone of ours. Neither is put back, and the
+// history is his from then on.
+func TestPersonHelpsHimself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.History("main", 5, func(i int) []gittest.Change { return []gittest.Change{gittest.File("a", fmt.Sprint(i))} })
+	w.check()
+	next := func(what string) {
+		t.Helper()
+		w.src.Commit("main", gittest.File(what, "x"))
+		if s := w.check(); len(s.Notices) > 0 || s.Rebuilt != "" {
+			t.Errorf("after %s: %+v", what, s)
+		}
+	}
+	w.src.Commit("main", gittest.File("pulled", "x"))
+	gittest.Git(t, w.dir, "pull", "-q", "origin", "main")
+	if s := w.check(); s.Moved {
+		t.Errorf("%+v", s)
+	}
+	next("pull")
+	gittest.Git(t, w.dir, "fetch", "-q", "--unshallow", "origin")
+	next("unshallow")
+	next("again")
+	if got, want := gittest.Git(t, w.dir, "rev-list", "--count", "main"), w.src.Git("rev-list", "--count", "main"); got != want {
+		t.Errorf("%s commits, want %s", got, want)
+	}
+}

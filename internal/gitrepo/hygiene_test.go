@@ -154,7 +154,13 @@ func TestFoldKeepsWhatPeopleMade(t *testing.T) {
 			git("add", "new")
 			git("commit", "-q", "-m", "mine")
 			mine := git("rev-parse", "HEAD")
+			refuse := w.repo.source
+			refuse.Rewind = "refuse" // of the remote; what a person does here is another thing
+			w.open(refuse, Limits{})
 			s := w.look() // HEAD was on another branch
+			if len(s.Notices) != 1 || !strings.Contains(s.Notices[0], "put back") {
+				t.Errorf("%q", s.Notices)
+			}
 			if got := git("rev-parse", "mine"); got != mine || s.Version != w.src.Tip("main") {
 				t.Fatalf("%s %+v", got, s)
 			}
@@ -169,8 +175,7 @@ func TestFoldKeepsWhatPeopleMade(t *testing.T) {
 			git("commit", "-q", "-a", "-m", "on our branch")
 			ours := git("rev-parse", "HEAD")
 			s = w.check()
-			t.Logf("%q", s.Notices)
-			if !slices.ContainsFunc(s.Notices, func(n string) bool { return strings.Contains(n, "kept as "+keptRefs) }) {
+			if len(s.Notices) != 1 || !slices.ContainsFunc(s.Notices, func(n string) bool { return strings.Contains(n, "put back, kept as "+keptRefs) }) {
 				t.Errorf("nothing is said about the commit of a person: %q", s.Notices)
 			}
 			for i := range 2*maxPacks + 10 {

@@ -164,42 +164,64 @@ func mendShallow(gitDir, head string) (unshallowed bool, err error) {
 	return false, writeShallow(gitDir, []plumbing.Hash{at})
 }
 
-// handMoved finds out whether somebody moved the branch since the agent did, and returns the commit that the agent had
-// come to. Commits that are nowhere else get a name.
+// handMoved finds out whether somebody moved the branch since the agent did, and returns the commit to start from.
+// Commits that are nowhere else get a name.
 func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch string) (plumbing.Hash, error) {
 	git := r.gitDir()
 	ours := made(git)
 	ends, _ := readShallow(git)
+	applied := func(id plumbing.Hash) bool { return ours && (len(ends) == 0 || slices.Contains(ends, id)) }
 	at := from
-	if ours && len(ends) > 0 && !slices.Contains(ends, from) {
-		at = ends[0]
-		s.Notices = append(s.Notices, fmt.Sprintf("somebody moved the branch from %s to %s: put back", short(at.String()), nameOf(from)))
-	}
-	name := "refs/heads/" + branch
-	candidates := []plumbing.Hash{from}
-	if there, err := readRef(git, name); err == nil && there != from {
-		candidates = append(candidates, there)
-	}
-	for _, id := range candidates {
-		if id.IsZero() || id == to || ours && (slices.Contains(ends, id) || len(ends) == 0) {
-			continue
-		}
-		lost, err := onlyHere(w.ctx, git, id, to, name)
+	if !applied(from) && from != to {
+		fate, kept, err := keepLost(w.ctx, git, from, to, "refs/heads/"+branch)
 		if err != nil {
 			return at, err
 		}
-		if lost {
-			kept, err := keepCommit(git, id)
-			if err != nil {
-				return at, err
-			}
-			s.Notices = append(s.Notices, fmt.Sprintf("commit %s is not from the remote: kept as %s", short(id.String()), kept))
-			if known, err := readRef(git, "refs/remotes/origin/"+branch); err == nil && id == from && !ours {
+		switch known, err := readRef(git, "refs/remotes/origin/"+branch); {
+		case fate == upstream: // a person pulled
+		case ours:
+			at = ends[0]
+			s.Notices = append(s.Notices, fmt.Sprintf("somebody moved the branch from %s to %s: put back%s", short(at.String()), nameOf(from), kept))
+		case fate != unknown:
+			if err == nil {
 				at = known // what the remote had before: that the branch now leaves his commit is no rewrite
 			}
+			s.Notices = append(s.Notices, fmt.Sprintf("commit %s is not from the remote: put back%s", short(from.String()), kept))
+		}
+	}
+	name := "refs/heads/" + branch
+	if there, err := readRef(git, name); err == nil && there != from && there != to && !applied(there) {
+		fate, kept, err := keepLost(w.ctx, git, there, to, name)
+		if err != nil {
+			return at, err
+		}
+		if fate == lost {
+			s.Notices = append(s.Notices, fmt.Sprintf("branch %s was at %s, which is not from the remote: put back%s", branch, short(there.String()), kept))
 		}
 	}
 	return at, nil
+}
+
+// fate is what becomes of a commit when the branch (or HEAD) does not name it any more.
+type fate int
+
+const (
+	unknown  fate = iota // there is no such commit
+	upstream             // the remote has it
+	safe                 // a branch or a tag of a person leads to it
+	lost
+)
+
+// keepLost finds out what becomes of a commit, and gives one that would be lost a name.
+func keepLost(ctx context.Context, git string, id, to plumbing.Hash, branch string) (f fate, kept string, err error) {
+	if id.IsZero() {
+		return unknown, "", nil
+	}
+	if f, err = fateOf(ctx, git, id, to, branch); err != nil || f != lost {
+		return f, "", err
+	}
+	name, err := keepCommit(git, id)
+	return f, ", kept as " + name, err
 }
 
 func nameOf(id plumbing.Hash) string {
@@ -209,33 +231,38 @@ func nameOf(id plumbing.Hash) string {
 	return short(id.String())
 }
 
-// onlyHere says that a commit is here and that nothing but the branch (or HEAD) leads to it: neither what the remote has
-// nor another branch.
-func onlyHere(ctx context.Context, git string, id, to plumbing.Hash, branch string) (bool, error) {
+func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (fate, error) {
 	objects, closing, err := openObjects(git)
 	if err != nil {
-		return false, err
+		return unknown, err
 	}
 	defer closing()
-	if _, err := loadCommit(objects, id); err != nil {
-		if errors.Is(err, errMissingObject) {
-			err = nil
-		}
-		return false, err
+	if _, err := loadCommit(objects, id); errors.Is(err, errMissingObject) {
+		return unknown, nil
+	} else if err != nil {
+		return unknown, err
+	}
+	theirs := []plumbing.Hash{to}
+	if known, err := readRef(git, strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1)); err == nil {
+		theirs = append(theirs, known)
 	}
 	n := names40{seen: make(map[plumbing.Hash]bool)}
 	if err := n.folder(filepath.Join(git, "refs"), filepath.Join(git, filepath.FromSlash(branch))); err != nil {
-		return false, err
+		return unknown, err
 	}
 	if err := n.file(filepath.Join(git, "packed-refs"), branch); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+		return unknown, err
 	}
-	n.add(to)
-	for _, ref := range n.list {
-		reached, _, err := reaches(ctx, objects, ref.String(), id.String(), nearDepth)
-		if reached || err != nil && !errors.Is(err, errMissingObject) {
-			return false, err
+	for i, list := range [][]plumbing.Hash{theirs, n.list} {
+		for _, ref := range list {
+			reached, _, err := reaches(ctx, objects, ref.String(), id.String(), nearDepth)
+			if reached {
+				return []fate{upstream, safe}[i], nil
+			}
+			if err != nil && !errors.Is(err, errMissingObject) {
+				return unknown, err
+			}
 		}
 	}
-	return true, nil
+	return lost, nil
 }

@@ -31,7 +31,11 @@ func (r *Repo) rebuild(w *watch, tip Tip, found clone) (Sight, error) {
 	if err != nil {
 		return s, err
 	}
-	if found.exists {
+	if !found.exists {
+		if err := roomFor(w, beside, r.dir, to); err != nil {
+			return s, errors.Join(err, os.RemoveAll(beside))
+		}
+	} else {
 		if err := whole(beside, to); err != nil {
 			return s, errors.Join(fmt.Errorf("the remote sent an incomplete pack: %w", err), os.RemoveAll(beside))
 		}
@@ -50,6 +54,16 @@ func (r *Repo) rebuild(w *watch, tip Tip, found clone) (Sight, error) {
 		return s, err
 	}
 	return s, nil
+}
+
+// roomFor says whether the first tree of a clone fits onto the disk.
+func roomFor(w *watch, gitDir, dir string, to plumbing.Hash) error {
+	objects, closing, err := openObjects(gitDir)
+	if err != nil {
+		return err
+	}
+	defer closing()
+	return enoughRoom(w.ctx, objects, dir, plumbing.ZeroHash, to)
 }
 
 // build makes a shallow clone without a tree in a new folder beside .git.
