@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
@@ -240,4 +241,48 @@ func TestFoldLeavesAlternates(t *testing.T) {
 		t.Errorf("packs of the other repository were %v and are %v", before, now)
 	}
 	gittest.Fsck(t, other)
+}
+
+// TestLooseObjects: a fold takes in the loose objects that a person's branch needs, and removes those that nothing needs
+// once they are an hour old.
+func TestLooseObjects(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.Commit("main", files(5, "x")...)
+	w.check()
+	git := func(args ...string) string { t.Helper(); return gittest.Git(t, w.dir, args...) }
+	git("checkout", "-q", "-b", "mine")
+	w.write("new", "mine")
+	git("add", "new")
+	git("commit", "-q", "-m", "mine")
+	git("checkout", "-q", "main")
+	loose := func(text string, age time.Duration) string {
+		t.Helper()
+		id, err := gittest.TryGit(w.dir, []byte(text), "hash-object", "-w", "--stdin")
+		must(t, err)
+		path := w.path(".git/objects/" + id[:2] + "/" + id[2:])
+		at := time.Now().Add(-age)
+		must(t, os.Chtimes(path, at, at))
+		return path
+	}
+	loose("nobody needs this", 2*time.Hour)
+	young := loose("somebody may be about to use this", time.Minute)
+	w.src.Commit("main", gittest.File("a", "a"))
+	s := w.look()
+	id, _ := idOf(s.Version)
+	for range 2 {
+		must(t, foldPacks(t.Context(), w.path(".git"), id, true, func() {}))
+		if got := looseOf(t, w.dir); len(got) != 1 || got[0] != young {
+			t.Errorf("loose: %v", got)
+		}
+		gittest.Fsck(t, w.dir)
+	}
+	folders, err := filepath.Glob(w.path(".git/objects/[0-9a-f][0-9a-f]"))
+	if err != nil || len(folders) != 1 {
+		t.Error(folders, err)
+	}
+	if got := git("show", "mine:new"); got != "mine" {
+		t.Error(got)
+	}
+	w.same(s)
 }
