@@ -68,18 +68,19 @@ func TestMachineGoesDown(t *testing.T) {
 		return
 	}
 	cases := map[string]struct {
-		script   string
-		reason   work.Reason // of the run that was cut
-		failures int
-		says     string // part of the log
+		script    string
+		shutdowns int    // that the test waits for
+		cut       bool   // the test cuts the power while work runs
+		runs      int    // of the first push
+		says      string // part of the log
 	}{
-		"power cut":                    {`[ -e "$T_DIR/go" ] || sleep 1000`, work.ReasonInterrupted, 1, "the machine went down"},
-		"power cut, TERM was ignored":  {`trap '' TERM; [ -e "$T_DIR/go" ] || while :; do sleep 1; done`, work.ReasonInterrupted, 1, "the machine went down"},
-		"reboot by the script":         {`[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, work.ReasonShutdown, 0, "the machine is shut down"},
-		"reboot by the script, twice":  {`[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, work.ReasonShutdown, 1, "the machine is shut down"},
-		"kill of all that runs (-1)":   {`[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -9 -1; }`, work.ReasonInterrupted, 1, "its supervisor was killed"},
-		"TERM to all that runs (-1)":   {`[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, work.ReasonInterrupted, 1, "failed on"},
-		"agent ended by init, in work": {`[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock"); sleep 1; }`, "", 0, "taking it over"},
+		"power cut":                    {script: `[ -e "$T_DIR/go" ] || sleep 1000`, cut: true, runs: 2, says: "the machine went down"},
+		"power cut, TERM was ignored":  {script: `trap '' TERM; [ -e "$T_DIR/go" ] || while :; do sleep 1; done`, cut: true, runs: 2, says: "the machine went down"},
+		"reboot by the script":         {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 1, runs: 2, says: "the machine is shut down"},
+		"reboot by the script, twice":  {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 2, runs: 3, says: "the machine is shut down"},
+		"kill of all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -9 -1; }`, runs: 2, says: "its supervisor was killed"},
+		"TERM to all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, runs: 2, says: "failed on"},
+		"agent ended by init, in work": {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock"); sleep 1; }`, runs: 1, says: "taking it over"},
 	}
 	listed(t, len(cases))
 	for name, c := range cases {
@@ -90,25 +91,22 @@ func TestMachineGoesDown(t *testing.T) {
 			version := g.push("ops", script("nodework/work.sh", "echo start $ADD_RUN_ID $ADD_VERSION $ADD_ATTEMPT >>$T_DIR/journal\n"+c.script+"\nexit 0\n"))
 			machine := g.boot("11111111-0000-4000-8000-000000000001")
 			g.until("work", func() bool { return g.count("start") == 1 })
-			cutByPower := strings.HasPrefix(name, "power")
-			if cutByPower {
+			if c.cut {
 				g.until("the script", func() bool { return len(g.scripts()) > 0 })
 				g.cut(machine)
 				write(t, g.note("go"), "")
 				machine = g.boot("11111111-0000-4000-8000-000000000002")
 			}
-			if c.reason == work.ReasonShutdown {
-				for n := range 1 + c.failures {
-					g.until("the machine to go down", func() bool { return g.count("reboot") == n+1 && len(g.processes()) == 0 })
-					g.cut(machine)
-					if a := g.last("ops", "root"); a.Reason != c.reason || a.Failures != n {
-						t.Errorf("after shutdown %d in a row the attempt is recorded as %q with %d failures: %+v", n+1, a.Reason, a.Failures, a)
-					}
-					if n == c.failures {
-						write(t, g.note("go"), "")
-					}
-					machine = g.boot("11111111-0000-4000-8000-00000000001" + itoa(n))
+			for n := range c.shutdowns {
+				g.until("the machine to go down", func() bool { return g.count("reboot") == n+1 && len(g.processes()) == 0 })
+				g.cut(machine)
+				if a := g.last("ops", "root"); a.Reason != work.ReasonShutdown || a.Failures != n {
+					t.Errorf("after shutdown %d in a row the attempt is recorded as %q with %d failures: %+v", n+1, a.Reason, a.Failures, a)
 				}
+				if n == c.shutdowns-1 {
+					write(t, g.note("go"), "")
+				}
+				machine = g.boot("11111111-0000-4000-8000-00000000001" + itoa(n))
 			}
 			g.settle("ops", "root")
 			g.push("ops", gittest.File("later", "x"))
@@ -118,15 +116,8 @@ func TestMachineGoesDown(t *testing.T) {
 			if !strings.Contains(g.log(), c.says) {
 				t.Errorf("the log does not say %q", c.says)
 			}
-			want := 3
-			switch {
-			case c.reason == "":
-				want = 2
-			case c.reason == work.ReasonShutdown:
-				want += c.failures
-			}
-			if n := g.count("start"); n != want {
-				t.Errorf("%d runs, want %d of which the last is of a later push than %s: %v", n, want, version, g.journal())
+			if n := g.count("start"); n != c.runs+1 {
+				t.Errorf("%d runs, want %d, the last of a later push than %s: %v", n, c.runs+1, version, g.journal())
 			}
 		})
 	}

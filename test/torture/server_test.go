@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,13 @@ func TestServerMisbehaves(t *testing.T) {
 				t.Errorf("worked %s while the server %s, want %s", got, name, first)
 			}
 			said := regexp.MustCompile(`(?m)^\S+ WARNING .*(look|pull) ops: .*$`)
-			if lines := said.FindAllString(g.log(), -1); len(lines) != 1 {
+			// A bent pack may be broken in one way today and in another tomorrow: that is news.
+			lines := said.FindAllString(g.log(), -1)
+			for i := range lines {
+				_, lines[i], _ = strings.Cut(lines[i], " ")
+			}
+			slices.Sort(lines)
+			if different := len(slices.Compact(slices.Clone(lines))); len(lines) != different || different < 1 || different > 3 {
 				t.Errorf("the trouble was said %d times:\n%s", len(lines), strings.Join(lines, "\n"))
 			}
 			for _, rec := range g.records() {
