@@ -4,4 +4,5 @@
 //
 // The kills come from a seeded generator. A failing test prints its seed; ADD_TORTURE_SEED=N repeats it (the machine's
 // own timing is not repeated), ADD_TORTURE_ROUNDS=N makes rounds of the random tests more (or fewer), -short makes them few.
+// Kills between two writes are at some points of each series; FAULTS=all is for all of them. docs/faults.md lists it all.
 package torture
