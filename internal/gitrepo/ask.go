@@ -84,10 +84,13 @@ func (r *Repo) Ask(ctx context.Context) (Tip, error) {
 			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
 		}
 	}
+	if err == nil {
+		tip, err = r.steady(asking, tip)
+	}
 	if err != nil {
 		return Tip{}, r.failed("ask", r.stays(err))
 	}
-	return r.known(tip), nil
+	return tip, nil
 }
 
 // watch cuts off what does not advance, and what takes too long altogether.

@@ -52,13 +52,6 @@ func (r *Repo) apply(w *watch, tip Tip) (Sight, error) {
 	if err != nil {
 		return Sight{}, err
 	}
-	told := tip
-	if tip, err = r.steady(w, tip, found); err != nil {
-		return Sight{}, err
-	}
-	if tip != told && tip == found.head && !found.unfinished {
-		return Sight{Version: tip.ID, Branch: tip.Branch, Notices: mended}, nil
-	}
 	s, err := r.bring(w, tip, found)
 	s.Notices = append(mended, s.Notices...)
 	return s, err

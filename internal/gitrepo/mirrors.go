@@ -245,42 +245,45 @@ func (r *Repo) Notices() []string {
 }
 
 // steady is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A mirror
-// that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves that what is here
-// leads to what it tells.
-func (r *Repo) steady(w *watch, tip Tip, found clone) (Tip, error) {
+// that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves, before anything
+// is fetched, that what is here leads to what it tells.
+func (r *Repo) steady(ctx context.Context, tip Tip) (Tip, error) {
+	if !r.remote.fromMirror(tip) {
+		return tip, nil
+	}
+	found, err := r.inspect()
+	if err != nil {
+		return tip, err
+	}
 	at := found.head
 	if found.unfinished && !found.mark.To.IsZero() {
 		at.ID = found.mark.To.String()
 	}
-	if r.remote == nil || !r.remote.fromMirror(tip) || found.reason != "" || at.ID == "" || at.ID == tip.ID || at.Branch != tip.Branch {
+	// Another branch is a person's wish, unless it is the mirror that chooses it.
+	if found.reason != "" || at.ID == "" || at == tip || at.Branch != tip.Branch && r.source.Branch != "" {
 		return tip, nil
+	}
+	now := lag{at.ID, tip.ID}
+	if r.remote.stays == now {
+		return at, nil
 	}
 	from, _ := idOf(at.ID)
 	to, _ := idOf(tip.ID)
-	back, err := r.descent(w, from, to, true)
-	if err != nil {
-		return tip, err
+	w := newWatch(ctx, r.limits, nil)
+	defer w.stop()
+	back := "it is the same commit on another branch"
+	if from != to {
+		if back, err = r.descent(w, from, to, true); err != nil {
+			return tip, fmt.Errorf("mirror %s: %w", r.remote.told.url, w.explain(err))
+		}
 	}
 	if back == "" {
 		r.judged = judged{from: from, to: to} // need not be asked for again
 		return tip, nil
 	}
-	if now := (lag{at.ID, tip.ID}); r.remote.stays != now {
-		r.remote.stays = now
-		r.remote.say("the mirror %s lags: it is at %s, this node stays at %s", r.remote.told.url, short(tip.ID), short(at.ID))
-	}
+	r.remote.stays = now
+	r.remote.say("the mirror %s lags: it is at %s, this node stays at %s", r.remote.told.url, short(tip.ID), short(at.ID))
 	return at, nil
-}
-
-// known replaces a mirror's tip that was found to lag by what is applied, so that a look that knows it does nothing.
-func (r *Repo) known(tip Tip) Tip {
-	if !r.remote.fromMirror(tip) || r.remote.stays.told != tip.ID {
-		return tip
-	}
-	if at, ok, err := r.Applied(); err == nil && ok && at.Branch == tip.Branch && at.ID == r.remote.stays.applied {
-		return at
-	}
-	return tip
 }
 
 // onOneLine joins errors with semicolons; nil when there are none.

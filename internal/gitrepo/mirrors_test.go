@@ -243,6 +243,41 @@ func TestMirrorMovesNobodyBack(t *testing.T) {
 	m.expect(s, "answers again", "moved back")
 }
 
+// TestMirrorChoosesNoBranch when it is for the remote's HEAD to say which one.
+func TestMirrorChoosesNoBranch(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t, Limits{})
+	s := m.repo.source
+	s.Branch = ""
+	m.open(s, Limits{})
+	m.check()
+	here := m.src.Tip("main")
+	m.copy.Git("branch", "other", "main")
+	m.copy.Git("symbolic-ref", "HEAD", "refs/heads/other")
+	m.first.how.Store("down")
+	for _, notices := range [][]string{{"is asked", "lags"}, nil} {
+		s := m.look()
+		if s.Branch != "main" || s.Version != here || s.Moved {
+			t.Fatalf("%+v", s)
+		}
+		m.expect(s, notices...)
+	}
+}
+
+// TestPreviewOfALaggingMirror shows what a beat would do: nothing.
+func TestPreviewOfALaggingMirror(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t, Limits{})
+	m.src.Commit("main", gittest.File("n", "new"))
+	m.check()
+	m.first.how.Store("down")
+	m.again(Limits{})
+	tip, err := m.repo.Ask(t.Context())
+	if err != nil || tip.ID != m.src.Tip("main") {
+		t.Fatal(tip, err)
+	}
+}
+
 func TestMirrorAndBranchesThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	m := newMirrored(t, Limits{})

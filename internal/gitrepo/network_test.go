@@ -134,14 +134,15 @@ func TestNginxClosesConnections(t *testing.T) {
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	w := newLocal(t)
 	w.src.Commit("main", files(3, "x")...)
-	server := gittest.Serve(t, filepath.Dir(w.src.Dir), gittest.ServerOptions{})
 	var closed atomic.Int64
-	server.HTTP.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateClosed {
-			closed.Add(1)
+	server := gittest.Serve(t, filepath.Dir(w.src.Dir), gittest.ServerOptions{Tune: func(s *http.Server) {
+		s.IdleTimeout = time.Millisecond
+		s.ConnState = func(_ net.Conn, now http.ConnState) {
+			if now == http.StateClosed {
+				closed.Add(1)
+			}
 		}
-	}
-	server.HTTP.Config.IdleTimeout = time.Millisecond
+	}})
 	w.open(Source{URL: server.URL + "/r.git"}, Limits{})
 	for i := range int64(5) {
 		w.look()

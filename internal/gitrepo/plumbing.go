@@ -55,7 +55,6 @@ func (s *streamRemote) close() { s.line.close() }
 type talk struct {
 	keep  gitwire.LsOptions // of a v0 server's list of refs
 	ahead bool              // the server is asked for these refs before it has greeted, when it is known to speak v2
-	quick bool              // an answer takes no time
 	say   func(*gitwire.Stream) error
 }
 
@@ -80,17 +79,15 @@ func answered(err error) bool {
 
 func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func(), error) {
 	ctx, cancel := context.WithCancelCause(parent)
+	var patience *time.Timer
 	if stood {
-		patience := time.AfterFunc(s.patience, func() { cancel(errNoAnswer) })
-		defer patience.Stop()
-		if say := t.say; !t.quick {
-			t.say = func(g *gitwire.Stream) error {
-				patience.Stop()
-				return say(g)
-			}
-		}
+		patience = time.AfterFunc(s.patience, func() { cancel(errNoAnswer) })
 	}
 	c, err := s.line.open(ctx, !time.Now().Before(s.old))
+	if patience != nil {
+		defer patience.Stop()
+		c = &heard{stream: c, first: patience.Stop}
+	}
 	if err != nil {
 		s.line.close()
 		return nil, s.why(parent, ctx, cancel, err)
@@ -115,6 +112,21 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 		s.line.close()
 	}
 	return nil, s.why(parent, ctx, cancel, err)
+}
+
+// heard stops an impatience at the first bytes: from then on there is somebody.
+type heard struct {
+	stream
+	first func() bool
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.stream.Read(p)
+	if n > 0 && h.first != nil {
+		h.first()
+		h.first = nil
+	}
+	return n, err
 }
 
 // why replaces the trace that our impatience left by that.
@@ -147,7 +159,7 @@ func (s *streamRemote) converse(c stream, t talk) error {
 func (s *streamRemote) tip(ctx context.Context, branch string) (Tip, error) {
 	var tip Tip
 	var wrong error // with what was asked for, not with the asking
-	end, err := s.hold(ctx, talk{keep: question(branch), ahead: true, quick: true, say: func(g *gitwire.Stream) error {
+	end, err := s.hold(ctx, talk{keep: question(branch), ahead: true, say: func(g *gitwire.Stream) error {
 		if a := g.Advert(); a != nil {
 			tip, wrong = tipOf(a, branch)
 			g.HangUp()

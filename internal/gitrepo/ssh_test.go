@@ -115,7 +115,7 @@ func TestSSHConnectionDies(t *testing.T) {
 	w := newSSHWorld(t, gittest.SSHDOptions{})
 	w.look()
 	w.look()
-	w.line().patience = 500 * time.Millisecond
+	w.line().patience = 4 * time.Second
 	for i, die := range []func(){w.relay.Cut, w.relay.Freeze, func() { w.line().line.(*sshLine).client.Close() }} {
 		die()
 		w.src.Commit("main", gittest.File("n", fmt.Sprint(i)))

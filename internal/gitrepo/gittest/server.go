@@ -24,7 +24,8 @@ type ServerOptions struct {
 	NoV2           bool                            // lose the Git-Protocol header, as some proxies do
 	Wrap           func(http.Handler) http.Handler // around all the rest
 	TLS            bool
-	Env            []string // for git http-backend
+	Tune           func(*http.Server) // called before it starts
+	Env            []string           // for git http-backend
 }
 
 // Server serves the bare repositories below a folder over HTTP with git's own http-backend, and counts.
@@ -73,6 +74,9 @@ func Serve(tb testing.TB, root string, o ServerOptions) *Server {
 	})
 	s.HTTP = httptest.NewUnstartedServer(h)
 	s.HTTP.Listener = &countingListener{Listener: s.HTTP.Listener, s: s}
+	if o.Tune != nil {
+		o.Tune(s.HTTP.Config)
+	}
 	if o.TLS {
 		s.HTTP.StartTLS()
 	} else {
