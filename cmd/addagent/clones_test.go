@@ -23,10 +23,11 @@ func TestLinkedClonesAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := newClones(top, true, gitrepo.Limits{}, "test")
+	c := newClones(top)
+	c.renew(nil, true, gitrepo.Limits{}, gitrepo.Network{})
 	defer c.close()
 	for range 2 {
-		looks := c.Ask(t.Context())
+		looks := c.Ask(t.Context(), func(string) bool { return false })
 		if len(looks) != 2 || looks[0].Repo != "here" || looks[1].Repo != "moved" {
 			t.Fatalf("%+v", looks)
 		}
