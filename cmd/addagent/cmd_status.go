@@ -138,6 +138,9 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		ended := "done in " + took(d)
 		if !d.OK {
 			ended = fmt.Sprintf("%s after %s", d.Detail, took(d))
+			if d.Last != "" && !strings.Contains(d.Detail, d.Last) {
+				ended += fmt.Sprintf(" (%s)", d.Last)
+			}
 		}
 		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, agent.Short(d.Version), oneLine(ended), when(d.At, now))
 	}

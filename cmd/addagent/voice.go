@@ -57,6 +57,7 @@ func (v *voice) renew(l config.Log) {
 	asJSON := l.Format == "json"
 	if l.File {
 		v.file = &lumberjack.Logger{Filename: v.o.path, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
+		reopenIfGone(v.file)
 		v.outs = append(v.outs, zerolog.New(form(lenient{v.file}, asJSON, false)))
 	}
 	if v.o.screen != nil {
@@ -138,10 +139,15 @@ func (v *voice) Beat(b agent.Beat) {
 }
 
 // reopenIfGone makes a log that somebody removed or moved away begin anew:
-// lumberjack would go on writing into a file without a name.
+// lumberjack would go on writing into a file without a name. And it would make a
+// new one for its owner alone; a log is for whoever may look around here. The mode
+// of the old one goes over to the new at a rotation.
 func reopenIfGone(l *lumberjack.Logger) {
 	if _, err := os.Stat(l.Filename); errors.Is(err, fs.ErrNotExist) {
 		_ = l.Close() // the next line opens it
+		if f, err := os.OpenFile(l.Filename, os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+			_ = f.Close()
+		}
 	}
 }
 
