@@ -260,8 +260,9 @@ func TestProxies(t *testing.T) {
 	// Plain HTTP through nginx: kept on our side.
 	plain := gittest.StartNginx(t, root, gittest.NginxOptions{Forward: true})
 	w.trust(server.URL+"/r.git", Network{Proxy: plain.URL})
-	w.look()
+	w.look() // of another URL
 	before := server.Requests.Load()
+	await(t, "nginx notes all requests", func() bool { requests, _ := plain.Served(); return requests > 0 })
 	for range 10 {
 		w.look()
 	}
