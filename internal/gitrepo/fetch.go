@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 
 	"github.com/go-git/go-git/v5/plumbing"
 
@@ -184,6 +185,9 @@ func (r *Repo) provide(w *watch, s *Sight, from, to plumbing.Hash, elsewhere boo
 		}
 		stem = filepath.Join(packFolder(r.gitDir()), got.stem)
 		s.Bytes += got.bytes
+		if got.bytes > 256<<10 {
+			runtime.GC() // what a larger pack took to receive serves the move again
+		}
 	}
 	if err := enoughRoom(w.ctx, objects, r.dir, from, to); err != nil {
 		return stem, errors.Join(err, dropPack(stem))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,4 +164,60 @@ func FuzzIndex(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestIndexSkip: whatever is passed over in stretches is what next would have read, and nothing is passed over that only
+// next understands.
+func TestIndexSkip(t *testing.T) {
+	var entries []indexEntry
+	for i := range 3000 { // several buffers
+		path := fmt.Sprintf("d%02d/%s%04d", i/100, strings.Repeat("x", i%90), i)
+		if i%700 == 350 { // a length that does not fit its field
+			path = fmt.Sprintf("d%02d/", i/100) + strings.Repeat("x", 5000+i)
+		}
+		entries = append(entries, indexEntry{path: []byte(path), mode: modeFile, id: plumbing.NewHash(fmt.Sprintf("%040d", i))})
+	}
+	slices.SortFunc(entries, func(a, b indexEntry) int { return bytes.Compare(a.path, b.path) })
+	data := writeAllEntries(t, entries, plumbing.NewHash(strings.Repeat("2", 40)))
+	for _, every := range []int{1, 2, 7, 640, 2999, 5000} {
+		r, err := readIndex(bytes.NewReader(data), int64(len(data)), 0, false)
+		must(t, err)
+		var out bytes.Buffer
+		x, err := newIndexWriter(&out, len(entries))
+		must(t, err)
+		for at := every; ; at += every {
+			var stop []byte
+			if at < len(entries) {
+				stop = entries[at].path
+			}
+			must(t, r.skip(stop, x.stretch))
+			e, err := r.next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			must(t, err)
+			if long := len(e.path) > 0xfff; stop != nil && !long && !bytes.Equal(e.path, stop) || stop == nil && !long {
+				t.Fatalf("every %d: stopped at %.60q, want %.60q", every, e.path, stop)
+			}
+			if !bytes.Equal(e.path, stop) {
+				at -= every // a long one on the way
+			}
+			must(t, x.copy(e))
+		}
+		_, err = r.finish()
+		must(t, err)
+		must(t, x.finish(plumbing.NewHash(strings.Repeat("2", 40))))
+		if !bytes.Equal(out.Bytes(), data) {
+			t.Errorf("every %d: the copy is another index", every)
+		}
+	}
+	r, err := readIndex(bytes.NewReader(data[:len(data)-2000]), int64(len(data)-2000), 0, false)
+	must(t, err)
+	for err == nil {
+		must(t, r.skip(nil, nil))
+		_, err = r.next()
+	}
+	if !errors.Is(err, errIndex) {
+		t.Errorf("an index that was cut: %v", err)
+	}
 }

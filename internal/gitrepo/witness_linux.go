@@ -61,6 +61,7 @@ type notes struct {
 	index record        // lstat of the index that the last move left
 	tree  plumbing.Hash // that it is of
 	since time.Time     // when all files were looked at last
+	full  time.Time     // when there was no room for so many folders; zero = never
 }
 
 func (w *Witness) notes() *notes {
@@ -109,7 +110,7 @@ func (n *notes) watch(s *statter) {
 		return
 	}
 	n.since = time.Now()
-	if n.whole {
+	if n.whole || !n.full.IsZero() && time.Since(n.full) < believed {
 		return
 	}
 	top := s.levels[0].fd
@@ -141,10 +142,13 @@ func (n *notes) folder(fd int, path []byte) {
 	if !n.whole {
 		return
 	}
-	if fd < 0 || n.of.folders.Add(-1) < 0 {
-		if fd >= 0 {
-			n.of.folders.Add(1)
-		}
+	if fd < 0 {
+		n.forget()
+		return
+	}
+	if n.of.folders.Add(-1) < 0 {
+		n.of.folders.Add(1)
+		n.full = time.Now()
 		n.forget()
 		return
 	}
@@ -153,6 +157,7 @@ func (n *notes) folder(fd int, path []byte) {
 	// By way of the descriptor: this very folder, whatever its path leads to by now.
 	number, err := unix.InotifyAddWatch(n.fd, fdPath(fd), watchMask)
 	if err != nil || number != len(n.ends) {
+		n.full = time.Now()
 		n.forget()
 	}
 }

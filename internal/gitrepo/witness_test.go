@@ -264,6 +264,11 @@ func TestWitnessGivesUp(t *testing.T) {
 			t.Errorf("room for %d folders, want 3 as before", n)
 		}
 		of.folders.Store(4)
+		w.moves(false)
+		if w.repo.notes.whole {
+			t.Error("it was tried again within the hour")
+		}
+		w.repo.notes.full = w.repo.notes.full.Add(-believed)
 		of.clones.Store(0)
 		w.moves(false)
 		of.clones.Store(1)
