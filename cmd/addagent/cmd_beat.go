@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/addagent/addagent/agent"
@@ -83,7 +84,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 	}
 	w, err := p.wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b agent.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
 	var busy *work.Busy
-	if errors.As(err, &busy) && busy.Path == beatLock(cfg) && busy.Holder.Purpose == "run" {
+	if errors.As(err, &busy) && busy.Path == beatLock(cfg) && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
 		return p.beatBeside(ctx, l.g, cfg, busy.Holder, ask)
 	}
 	if err != nil {
@@ -104,6 +105,18 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 		}
 	}
 	return p.outcome(last, ask, screen.screen != nil || l.g.json)
+}
+
+// beatenElsewhere tells whether an agent beats over this home. One that holds
+// only the same beat lock, of another home with the same run_dir by mistake,
+// would never hear of what is asked here.
+func beatenElsewhere(cfg *config.Config) bool {
+	house, err := work.LockFolder(filepath.Join(cfg.Home, "nodeinfo"))
+	if err == nil {
+		house.Close()
+	}
+	var busy *work.Busy
+	return errors.As(err, &busy)
 }
 
 // waitForOwnSecond is what keeps a fleet driven by cron from asking all at once:

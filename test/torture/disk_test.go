@@ -15,7 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
-// diskSize is that of the disk in TestDiskFull. A pack is taken only when 64 MB stay free, so there is room above that.
+// diskSize is that of the disk in TestDiskFull.
 const diskSize = 100 << 20
 
 // TestDiskFull fills the disk under the node, but for a little, and goes on pushing. The little is another each time, so
@@ -26,7 +26,7 @@ const diskSize = 100 << 20
 // when there is room again it heals by itself: idle, with the last push worked.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	listed(t, 9)
+	listed(t, 8)
 	if elsewhere(t) {
 		return
 	}
@@ -41,12 +41,9 @@ func TestDiskFull(t *testing.T) {
 	push()
 	g.start()
 	g.settle("ops", "root")
-	for _, spare := range []int64{0, 8 << 10, 40 << 10, 200 << 10, 30 << 20} {
+	for _, spare := range []int64{0, 8 << 10, 40 << 10, 200 << 10} {
 		for _, back := range []bool{false, true} {
 			// A push needs room for its pack. A branch moved back has its objects here: what needs room is the tree.
-			if back && spare > 200<<10 {
-				continue
-			}
 			push()
 			g.settle("ops", "root")
 			ballast := filepath.Join(home, "ballast")

@@ -9,9 +9,10 @@ import (
 	"testing"
 )
 
-// TestOneAgentANode starts a second agent and beats of a cron beside a running agent.
+// TestOneAgentANode starts a second agent, and a beat of a cron, beside a running agent.
 //
-// INVARIANT (spec 3): one agent beats; each other one ends with 4 and names the process that does, and changes nothing.
+// INVARIANT (spec 3, 11): one agent beats; another ends with 4 and names the process that does, and changes nothing; a beat
+// asks that one to beat now, and ends as that beat did.
 func TestOneAgentANode(t *testing.T) {
 	t.Parallel()
 	listed(t, 2)
@@ -19,11 +20,12 @@ func TestOneAgentANode(t *testing.T) {
 	g.push("ops", script("nodework/work.sh", "echo start $ADD_ITEM >>$T_DIR/journal\n"))
 	first := g.start()
 	g.settle("ops", "root")
-	for _, command := range []string{"run", "beat"} {
-		code, _, stderr := g.run(command)
-		if code != 4 || !strings.Contains(stderr, "another agent") || !strings.Contains(stderr, itoa(first.pid())) {
-			t.Errorf("a second %s ends with %d: %q, want 4 and process %d named", command, code, stderr, first.pid())
-		}
+	code, _, stderr := g.run("run")
+	if code != 4 || !strings.Contains(stderr, "another agent") || !strings.Contains(stderr, itoa(first.pid())) {
+		t.Errorf("a second agent ends with %d: %q, want 4 and process %d named", code, stderr, first.pid())
+	}
+	if code, _, stderr := g.run("beat"); code != 0 {
+		t.Errorf("a beat beside the agent ends with %d: %q", code, stderr)
 	}
 	g.beats(2)
 	if !first.alive() || g.count("start") != 1 {

@@ -15,7 +15,8 @@ import (
 // TestStormOfAgents starts ten agents and ten beats of a cron in the same moment, three times, with a push before each,
 // and kills the agent that won before the next storm.
 //
-// INVARIANT (spec 3, 6): one at a time beats; the others end with 4; what is pushed is worked once, and never by two.
+// INVARIANT (spec 3, 6): one at a time beats; the others end with 4, or, a beat beside an agent, as that one's next beat;
+// what is pushed is worked once, and never by two.
 func TestStormOfAgents(t *testing.T) {
 	t.Parallel()
 	const storms = 3
@@ -52,7 +53,7 @@ func TestStormOfAgents(t *testing.T) {
 			if !o.alive() && o.code() != 4 && !(o.code() == 0 && o.command == "beat") {
 				t.Errorf("a %s in a storm ended with %d: %s", o.command, o.code(), o.stderr)
 			}
-			if !o.alive() && o.code() == 4 && !strings.Contains(o.stderr.String(), "another agent") {
+			if !o.alive() && o.code() == 4 && !strings.Contains(o.stderr.String(), "another agent") && !strings.Contains(o.stderr.String(), "an agent runs here") {
 				t.Errorf("a %s that came too late says %q", o.command, o.stderr)
 			}
 		}
