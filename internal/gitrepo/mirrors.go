@@ -259,8 +259,8 @@ func (r *Repo) steady(ctx context.Context, tip Tip) (Tip, error) {
 	if found.unfinished && !found.mark.To.IsZero() {
 		at.ID = found.mark.To.String()
 	}
-	// Another branch is a person's wish, unless it is the mirror that chooses it.
-	if found.reason != "" || at.ID == "" || at == tip || at.Branch != tip.Branch && r.source.Branch != "" {
+	// Another remote is a person's wish, and so is another branch, unless it is the mirror that chooses it.
+	if found.reason != "" || found.other != "" || at.ID == "" || at == tip || at.Branch != tip.Branch && r.source.Branch != "" {
 		return tip, nil
 	}
 	now := lag{at.ID, tip.ID}

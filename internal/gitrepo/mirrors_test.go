@@ -264,6 +264,19 @@ func TestMirrorChoosesNoBranch(t *testing.T) {
 	}
 }
 
+// TestMirrorOfAnotherRemote: a person gave the clone another URL, whose mirror alone answers.
+func TestMirrorOfAnotherRemote(t *testing.T) {
+	t.Parallel()
+	m := newMirrored(t, Limits{})
+	other := newWorld(t, gittest.ServerOptions{})
+	other.src.Commit("main", gittest.File("other", "x"))
+	m.open(Source{URL: other.repo.source.URL, Branch: "main"}, Limits{})
+	m.look()
+	m.first.how.Store("down")
+	m.again(Limits{})
+	m.expect(m.check(), "is asked", "its remote was")
+}
+
 // TestPreviewOfALaggingMirror shows what a beat would do: nothing.
 func TestPreviewOfALaggingMirror(t *testing.T) {
 	t.Parallel()
