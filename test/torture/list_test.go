@@ -27,6 +27,7 @@ var faults = []struct {
 	{"TestRestartedAgentAdoptsWork", 4, ""},
 	{"TestShimDiesWithoutAgent", 1, ""},
 	{"TestUpgradedDuringWork", 5, ""},
+	{"TestDiskCopied", 2, ""},
 	{"TestStopped", 9, ""},
 	{"TestMachineGoesDown", 7, ""},
 	{"TestOneAgentANode", 2, ""},
