@@ -40,7 +40,7 @@ bench: build ## side by side with git, in one run: docs/performance.md (QUICK=1 
 
 fuzz: ## every fuzz target for ten seconds
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$p || exit 1; done; done
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s -fuzzminimizetime 10x $$p || exit 1; done; done
 
 cover: ## coverage of the unit tests
 	@$(GO) test -short -cover ./...

@@ -87,6 +87,9 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		case waits && !said && since > besideSay:
 			said = true
 			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, when(inHand.Started, time.Now()))
+		case since > besideSay && stopped(holder.PID):
+			takeBack(cfg.StateDir, ask.ID)
+			return agent.Beat{}, &exit{exitBusy, fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
 		case !waits && since > besideWait:
 			takeBack(cfg.StateDir, ask.ID)
 			return agent.Beat{}, &exit{exitBusy, fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, agent.For(besideWait))}

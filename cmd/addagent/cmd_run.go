@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
@@ -41,8 +42,10 @@ agent beats here.`,
 			if err := try.write(cfg); err != nil {
 				return err
 			}
-			woken := make(chan struct{}, 1)
-			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", stamp: stamp, woken: woken,
+			// Before the lock is taken: who finds it held may send a signal.
+			woken, again := make(chan struct{}, 1), &atomic.Bool{}
+			defer hear(woken, again)()
+			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", stamp: stamp, woken: woken, again: again,
 				voice: voiceOptions{screen: p.err, journal: underJournal(p.env)}})
 			if err != nil {
 				return err
@@ -51,7 +54,6 @@ agent beats here.`,
 			if err := cfg.Keep(keptDir(cfg.StateDir)); wrong == nil && err != nil {
 				w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: "the config cannot be kept for a start with a bad one: " + err.Error()})
 			}
-			defer w.people.hear()()
 			w.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
 			w.agent.Run(c.Context())
 			return nil

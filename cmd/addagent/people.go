@@ -29,7 +29,6 @@ type people struct {
 	stateDir string
 	asks     []agent.Ask // of the process itself: beat --again
 	woken    chan struct{}
-	again    *atomic.Bool                                          // read the config whether it changed or not
 	renew    func(info node.Info) (agent.Settings, bool, []string) // nil = the config stays as it is
 }
 
@@ -92,16 +91,16 @@ func readAsks(stateDir string) []agent.Ask {
 
 // hear takes the signals by which persons reach a living agent: USR1 wants a beat
 // now, HUP the config read again, too. stop ends that.
-func (p *people) hear() (stop func()) {
+func hear(woken chan<- struct{}, again *atomic.Bool) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGHUP)
 	go func() {
 		for s := range signals {
 			if s == syscall.SIGHUP {
-				p.again.Store(true)
+				again.Store(true)
 			}
 			select {
-			case p.woken <- struct{}{}:
+			case woken <- struct{}{}:
 			default: // a beat is owed already
 			}
 		}
@@ -156,17 +155,27 @@ func wakeUp(pid int) error {
 // catches tells whether a process has a handler for a signal that would end it
 // otherwise (/proc/PID/status, man 5 proc). Where that cannot be read nothing is sent.
 func catches(pid int, s syscall.Signal) bool {
+	bits, err := strconv.ParseUint(ofProcess(pid, "SigCgt"), 16, 64)
+	return err == nil && bits&(1<<(uint(s)-1)) != 0
+}
+
+// stopped tells that a process was sent SIGSTOP, or is traced: it does nothing until somebody lets it go on.
+func stopped(pid int) bool {
+	return strings.HasPrefix(strings.ToUpper(ofProcess(pid, "State")), "T")
+}
+
+// ofProcess is a line of /proc/PID/status; "" where that cannot be read.
+func ofProcess(pid int, name string) string {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
-		return false
+		return ""
 	}
 	for line := range strings.Lines(string(status)) {
-		if mask, ok := strings.CutPrefix(line, "SigCgt:"); ok {
-			bits, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
-			return err == nil && bits&(1<<(uint(s)-1)) != 0
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
 		}
 	}
-	return false
+	return ""
 }
 
 // gone tells that a request was taken up: its file is not there any more.

@@ -112,7 +112,7 @@ type renewal struct {
 	whole *whole
 	cfg   *config.Config // in force
 	stamp string         // of the files it was read from
-	again atomic.Bool    // somebody said SIGHUP
+	again *atomic.Bool   // somebody said SIGHUP; nil = nobody can
 	names string         // what nodeinfo filled into the branches
 	bad   bool           // what lies there is not in force
 	wrong []string
@@ -122,7 +122,7 @@ type renewal struct {
 func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
 	stamp, names := config.Stamp(r.path()), branchNames(r.cfg, info)
 	// A bad one is read again whatever its stamp: what it names may be there by now.
-	if stamp == r.stamp && names == r.names && !r.again.Swap(false) && !r.bad {
+	if stamp == r.stamp && names == r.names && !r.bad && (r.again == nil || !r.again.Swap(false)) {
 		return agent.Settings{}, false, r.wrong
 	}
 	r.stamp, r.names = stamp, names

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/addagent/addagent/agent"
@@ -245,9 +246,8 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	if o.told == nil {
 		w.agent.Told = w.voice.Beat
 	}
-	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, names: branchNames(cfg, info)}
+	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, again: o.again, names: branchNames(cfg, info)}
 	w.people.renew = renewal.fresh
-	w.people.again = &renewal.again
 	return w, nil
 }
 
@@ -259,6 +259,7 @@ type wiring struct {
 	stamp   string           // of the config's files; "" = they are not what is in force
 	asks    []agent.Ask      // of this command itself
 	woken   chan struct{}    // somebody wants a beat now
+	again   *atomic.Bool     // somebody wants the config read again
 }
 
 // initMemory is where the init of this instance is remembered.
