@@ -270,21 +270,31 @@ func (b *bench) hears(text string) int {
 type benchPeople bench
 
 func (p *benchPeople) Brakes(now time.Time) (node.Brakes, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	b := p.brakes
 	if b.Disabled != nil && b.Disabled.Over(now) {
 		b.Disabled = nil
 	}
 	return b, nil
 }
-func (p *benchPeople) Asks() []Ask            { return p.asks }
-func (p *benchPeople) Woken() <-chan struct{} { return p.woken }
-func (p *benchPeople) ShuttingDown() bool     { return p.down }
+
+func (p *benchPeople) Asks() []Ask {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asks)
+}
+
 func (p *benchPeople) Answered(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.answered = append(p.answered, id)
 	p.asks = slices.DeleteFunc(p.asks, func(a Ask) bool { return a.ID == id })
 }
 
 func (p *benchPeople) Fresh(node.Info) (Settings, bool, []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.fresh == nil {
 		return Settings{}, false, p.bad
 	}
@@ -292,3 +302,6 @@ func (p *benchPeople) Fresh(node.Info) (Settings, bool, []string) {
 	p.fresh = nil
 	return s, true, p.bad
 }
+
+func (p *benchPeople) Woken() <-chan struct{} { return p.woken }
+func (p *benchPeople) ShuttingDown() bool     { return p.down }

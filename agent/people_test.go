@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,10 +211,11 @@ func TestInitAgainIsInitAgainAfterARestartToo(t *testing.T) {
 func TestTheConfigChangesBetweenTwoBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
+		faster := b.Settings
+		faster.Schedule = Every(10 * time.Second)
 		b.live(20*time.Minute, map[time.Duration]func(){
 			5*time.Minute + time.Second: func() {
-				s := b.Settings
-				s.Schedule = Every(10 * time.Second)
+				s := faster
 				b.fresh = &s
 			},
 			10*time.Minute + time.Second: func() { b.bad = []string{"addagent.yaml:3:1: bet: no such key"} },
@@ -265,10 +267,10 @@ func TestAClockThatJumps(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, "common")
 				b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
-				var jumped time.Duration
+				var jumped atomic.Int64
 				b.Settings.Schedule = jumping{b.Settings.Schedule, &jumped}
 				b.live(90*time.Minute, map[time.Duration]func(){40*time.Minute + 30*time.Second: func() {
-					jumped = jump
+					jumped.Store(int64(jump))
 					m := b.memory["common"] // written by the clock of before
 					last := *m.Last
 					last.Started, last.Finished, last.WedgedSince = last.Started.Add(-jump), last.Finished.Add(-jump), last.WedgedSince.Add(-jump)
@@ -292,7 +294,10 @@ func TestAClockThatJumps(t *testing.T) {
 // jumping is a schedule on a clock that was set: its minutes begin at another moment.
 type jumping struct {
 	Schedule
-	by *time.Duration
+	by *atomic.Int64
 }
 
-func (j jumping) Next(t time.Time) time.Time { return j.Schedule.Next(t.Add(*j.by)).Add(-*j.by) }
+func (j jumping) Next(t time.Time) time.Time {
+	by := time.Duration(j.by.Load())
+	return j.Schedule.Next(t.Add(by)).Add(-by)
+}
