@@ -47,6 +47,8 @@ type Hand interface {
 	Found() (work.InHand, bool)
 	// Done yields the work that was in hand when it has ended.
 	Done() <-chan work.Outcome
+	// Last is the last attempt of an item, as it is remembered; nil = none.
+	Last(repo, item string) *work.Attempt
 	// Forget is a person's "again", Unwedge his "try once more": both under the lock of Take.
 	Forget(repo, item string) error
 	Unwedge(repo, item string) (was bool, err error)
@@ -93,6 +95,7 @@ type Config struct {
 	Hardware  string                    // for the record
 	InitDone  bool                      // init has been done in an earlier life of this instance
 	Before    *Beat                     // the last record of an earlier life; nil = none
+	Known     node.Info                 // nodeinfo as it was when the agent was made
 	Info      func() (node.Info, error) // nodeinfo as it is now
 	Clones    Clones
 	Survey    Survey
@@ -145,7 +148,6 @@ type Agent struct {
 	late      []Trouble         // collected since, at the end of work: the next beat has them
 	brakes    node.Brakes       // as people have set them
 	asks      []Ask             // as this beat found them
-	asked     []Asked           // what became of them
 	unwritten map[string]string // what could not be written down the last time, and why
 	failing   time.Time         // since when it was failing before the work that runs; zero = it was not
 	lastGood  time.Time         // last look that reached a repository
@@ -159,7 +161,7 @@ type Agent struct {
 
 // New makes an agent; nothing happens before Run or Once.
 func New(c Config) *Agent {
-	return &Agent{Config: c, troubles: map[string]Trouble{}, unwritten: map[string]string{}, firstDue: map[string]time.Time{}, startFail: map[string]string{}}
+	return &Agent{Config: c, info: c.Known, troubles: map[string]Trouble{}, unwritten: map[string]string{}, firstDue: map[string]time.Time{}, startFail: map[string]string{}}
 }
 
 // splay is how long the very first beat waits at most, so that a hundred
@@ -217,6 +219,7 @@ func (a *Agent) Once(ctx context.Context) Beat {
 	a.begun = time.Now().UTC()
 	a.wake(a.begun)
 	b := a.Beat(ctx, a.begun)
+	waited := a.inHand != nil && !a.inHand.Adopted
 	for a.inHand != nil && !a.inHand.Adopted {
 		select {
 		case <-ctx.Done():
@@ -225,7 +228,7 @@ func (a *Agent) Once(ctx context.Context) Beat {
 			a.finish(ctx, o, time.Now().UTC())
 		}
 	}
-	if len(a.ended) > 0 {
+	if waited {
 		b = a.record(time.Now().UTC(), b)
 	}
 	a.Told(b)
@@ -244,6 +247,7 @@ func (a *Agent) wake(now time.Time) {
 		// it, and that it has been said.
 		a.state, a.since, a.reason, a.blamed = b.State, b.Since, b.Reason, b.Blamed
 		a.orphan, a.did = b.InHand, b.Did
+		a.brakes.Repos = restingIn(b.Looks)
 	case !a.initDone:
 		a.state = node.Presetup
 		a.to(node.Setup, "", now)
@@ -290,7 +294,7 @@ func (a *Agent) rejudge(now time.Time, pending []int) {
 	var names []string
 	for _, i := range pending {
 		it := a.findings.Judgements[i].Item
-		names = append(names, it.Repo+":"+it.Name)
+		names = append(names, it.ID())
 	}
 	if len(a.looks) == 0 { // adopted work ended before the first look
 		return
@@ -299,7 +303,7 @@ func (a *Agent) rejudge(now time.Time, pending []int) {
 	a.queue = nil
 	for _, n := range names {
 		for i, j := range a.findings.Judgements {
-			if j.Item.Repo+":"+j.Item.Name == n && a.standings[i].Due {
+			if j.Item.ID() == n && a.mayRun(i) {
 				a.queue = append(a.queue, i)
 			}
 		}
@@ -324,7 +328,9 @@ func (a *Agent) leave() {
 			a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
 		}
 	}
-	if a.inHand != nil {
+	if a.inHand != nil && a.leaving {
+		a.say(Notice, "", "stopping, as the machine does; %s (pid %d) is repeated if that cuts it", a.inHand.Name(), a.inHand.PID)
+	} else if a.inHand != nil {
 		a.say(Notice, "", "stopping; %s goes on in its shim (pid %d) and is taken over by the next agent", a.inHand.Name(), a.inHand.PID)
 	} else {
 		a.say(Notice, "", "stopping")

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -59,6 +60,11 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 	if ctx.Err() != nil {
 		return
 	}
+	for i := range asked {
+		if rest, rests := a.brakes.Repos[asked[i].Repo]; rests {
+			asked[i].Resting = rest.String()
+		}
+	}
 	looks := unmoved(asked) // as long as somebody else's work runs in these trees
 	if !anyMoved(asked) || a.take() {
 		looks = a.supervised(ctx, func(progress func()) []Look { return a.Clones.Move(ctx, asked, progress) })
@@ -70,9 +76,7 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 				key += diskFull
 			}
 			a.trouble(key, l.Trouble)
-		} else if l.Old {
-			a.sighted = b.Start
-		} else {
+		} else if !l.Old {
 			a.lastGood, a.sighted = b.Start, b.Start
 		}
 		for _, n := range l.Notices {
@@ -85,7 +89,12 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 			a.say(Info, "", "%s moved %s -> %s (%s), %s", l.Repo, Short(l.Previous), Short(l.Version), l.Branch, count(l.Files, "file"))
 		}
 	}
-	b.Looks, a.looks = looks, looks
+	if !slices.ContainsFunc(looks, func(l Look) bool { return !l.Old }) {
+		a.sighted = b.Start // all of them rest
+	}
+	if len(looks) > 0 || ctx.Err() == nil {
+		b.Looks, a.looks = looks, looks
+	}
 }
 
 // stuckWait is how long a look may take to end itself when the agent is told to end.
@@ -144,15 +153,23 @@ func (a *Agent) decide(b *Beat) {
 // enqueue lines up what is due and may run now: init alone, until that is done.
 func (a *Agent) enqueue(now time.Time) {
 	a.queue = nil
-	if a.inHand != nil || a.elsewhere != "" || a.held() != "" {
+	if a.inHand != nil || a.elsewhere != "" {
 		return
 	}
-	for i, s := range a.standings {
-		it := a.findings.Judgements[i].Item
-		if s.Due && (a.initDone || it.Level == work.Init) && !a.rests(it.Repo) && a.restrained(i, now) == "" {
+	due := map[string]bool{}
+	for i := range a.standings {
+		due[a.dueKey(i)] = a.standings[i].Due
+		if a.mayRun(i) && a.restrained(i, now) == "" {
 			a.queue = append(a.queue, i)
 		}
 	}
+	maps.DeleteFunc(a.firstDue, func(key string, _ time.Time) bool { return !due[key] })
+}
+
+// mayRun tells whether an item is due and nobody holds it back.
+func (a *Agent) mayRun(i int) bool {
+	it := a.findings.Judgements[i].Item
+	return a.standings[i].Due && (a.initDone || it.Level == work.Init) && !a.rests(it.Repo) && a.held() == ""
 }
 
 // adoptEnd tells how work ended that ran when an earlier agent went, and that
@@ -161,17 +178,11 @@ func (a *Agent) adoptEnd() {
 	if a.orphan == nil {
 		return
 	}
-	for _, j := range a.findings.Judgements {
-		if j.Item.Repo != a.orphan.Repo || j.Item.Name != a.orphan.Item {
-			continue
-		}
-		o := work.Outcome{Repo: j.Item.Repo, Item: j.Item.Name, RunID: a.orphan.RunID, Last: j.Memory.Last}
-		if e, ok := endedFrom(o, true); ok {
-			a.note(e)
-		}
-		a.orphan = nil
-		return
+	o := work.Outcome{Repo: a.orphan.Repo, Item: a.orphan.Item, RunID: a.orphan.RunID, Last: a.Hand.Last(a.orphan.Repo, a.orphan.Item)}
+	if e, ok := endedFrom(o, true); ok {
+		a.note(e)
 	}
+	a.orphan = nil
 }
 
 // judge asks the survey and stands every item; it starts nothing. It is where
@@ -215,7 +226,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 		i := a.queue[0]
 		a.queue = a.queue[1:]
 		j, s := a.findings.Judgements[i], a.standings[i]
-		name := j.Item.Repo + ":" + j.Item.Name
+		name := j.Item.ID()
 		h, err := a.Hand.Start(j, s, a.facts())
 		began := Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
 		if err != nil {
@@ -262,7 +273,7 @@ func (a *Agent) record(end time.Time, b Beat) Beat {
 	b.Dropped = a.dropped
 	b.Next = a.Schedule.Next(end).UTC()
 	b = a.snapshot(b)
-	a.started, a.ended, a.asked = nil, nil, nil
+	a.started, a.ended = nil, nil
 	a.wrote("beat", a.Memory.Show(b), end)
 	a.wrote("journal", a.Memory.Append(b), end)
 	for _, done := range b.Asked {
@@ -277,7 +288,6 @@ func (a *Agent) snapshot(b Beat) Beat {
 	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.state, a.reason, a.since, a.lastGood, a.blamed
 	b.Items = a.judged()
 	b.InHand, b.Did = a.inHand, a.did
-	b.Asked = slices.Concat(b.Asked, a.asked)
 	b.Started, b.Ended = slices.Concat(b.Started, a.started), slices.Concat(b.Ended, a.ended)
 	b.Troubles = listTroubles(a.troubles)
 	return b

@@ -135,6 +135,8 @@ func (h *benchHand) Take() ([]string, error) {
 }
 func (h *benchHand) Drop() { h.took-- }
 
+func (h *benchHand) Last(_, item string) *work.Attempt { return h.memory[item].Last }
+
 func (h *benchHand) Forget(repo, item string) error {
 	h.underLock()
 	h.forgot = append(h.forgot, repo+":"+item)

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +19,7 @@ func (a *Agent) listen(now time.Time) {
 	before := a.brakes.Repos
 	brakes, err := a.People.Brakes(now)
 	if err != nil {
-		brakes.Disabled = &node.Brake{Reason: err.Error()}
+		brakes = node.Brakes{Disabled: &node.Brake{Reason: err.Error()}, Repos: before, Wedged: a.brakes.Wedged}
 	}
 	a.brakes = brakes
 	for repo, b := range brakes.Repos {
@@ -51,7 +53,7 @@ func (a *Agent) obey(b *Beat) {
 			done.Did, done.Error = a.forget(ask)
 			changed = changed || len(done.Did) > 0
 			if len(done.Did) > 0 {
-				a.say(Notice, "", "%s, as %s asked: %s", ask.What, or(ask.By, "somebody"), strings.Join(done.Did, ", "))
+				a.say(Notice, "", "%s, as %s asked: %s", ask.What, cmp.Or(ask.By, "somebody"), strings.Join(done.Did, ", "))
 			}
 		}
 		b.Asked = append(b.Asked, done)
@@ -74,7 +76,7 @@ func (a *Agent) forget(ask Ask) (did []string, wrong string) {
 	}
 	var names []string
 	for i, j := range a.findings.Judgements {
-		name := j.Item.Repo + ":" + j.Item.Name
+		name := j.Item.ID()
 		names = append(names, name)
 		if ask.Target != "" && ask.Target != j.Item.Repo && ask.Target != name {
 			continue
@@ -84,8 +86,10 @@ func (a *Agent) forget(ask Ask) (did []string, wrong string) {
 		switch {
 		case ask.What == AskAgain:
 			err = a.Hand.Forget(j.Item.Repo, j.Item.Name)
-		case a.standings[i].Wedged || a.standings[i].Failing:
-			was, err = a.Hand.Unwedge(j.Item.Repo, j.Item.Name)
+		case j.Item.Problem != "":
+			was, err = false, errors.New(name+" waits for a push: "+j.Item.Problem)
+		case a.standings[i].Wedged || a.standings[i].Failing || a.startFail[name] != "":
+			_, err = a.Hand.Unwedge(j.Item.Repo, j.Item.Name)
 		default:
 			was = false
 		}
@@ -105,11 +109,4 @@ func (a *Agent) forget(ask Ask) (did []string, wrong string) {
 		wrong = fmt.Sprintf("nothing is known of %s; the items are: %s", ask.Target, strings.Join(names, ", "))
 	}
 	return did, wrong
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -300,4 +301,58 @@ type jumping struct {
 func (j jumping) Next(t time.Time) time.Time {
 	by := time.Duration(j.by.Load())
 	return j.Schedule.Next(t.Add(by)).Add(-by)
+}
+
+func TestDisableStopsWhatWaitsBehindTheWorkInHand(t *testing.T) {
+	for name, brakes := range map[string]node.Brakes{
+		"the node":       {Disabled: &node.Brake{Reason: "migration"}},
+		"the repository": {Repos: map[string]node.Brake{"ops": {Reason: "broken"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, "common", "part.app1", "common+ntp")
+				b.results["common"] = func(int) (int, time.Duration) { return 0, 5 * time.Minute }
+				b.live(20*time.Minute, map[time.Duration]func(){2 * time.Minute: func() { b.brakes = brakes }})
+				if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa]" {
+					t.Errorf("ran %s", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAnUnreadableNodeinfoIsNoNodeWithoutInit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.InitDone, b.init = false, "ops"
+		b.Agent.info = node.Info{Nodepart: "app1", InitGitRepo: "ops"} // as the wiring read it
+		b.Agent.Config.Info = func() (node.Info, error) { return node.Info{}, errors.New("too many open files") }
+		b.live(3*time.Minute, nil)
+		if got := fmt.Sprint(b.runs); got != "[init@aaaaaaa common@aaaaaaa]" {
+			t.Errorf("ran %s", got)
+		}
+	})
+}
+
+func TestFailingNoMoreIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.results["common"] = func(n int) (int, time.Duration) { return max(0, 1-n), 5 * time.Second } // each version fails once
+		b.live(time.Hour, map[time.Duration]func(){
+			30 * time.Second:             func() { b.version = strings.Repeat("b", 40) },
+			30*time.Minute + time.Second: func() { b.results["common"] = nil; b.version = strings.Repeat("c", 40) },
+		})
+		if n := b.hears("failing no more"); n != 1 {
+			t.Errorf("said %d times: %q", n, b.said)
+		}
+	})
+}
+
+func TestALockThatIsTakenHidesNoRepository(t *testing.T) {
+	looks := []Look{{Repo: "a", Old: true, Version: "1"}, {Repo: "b", Previous: "2", Version: "3", Moved: true}}
+	for i, l := range unmoved(looks) {
+		if want := []string{"1", "2"}[i]; l.Version != want || l.Moved {
+			t.Errorf("%+v", l)
+		}
+	}
 }

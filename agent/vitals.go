@@ -24,7 +24,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		v.Wedged = append(v.Wedged, Bad{"node", w.String()})
 	}
 	for i, j := range a.findings.Judgements {
-		name, s := j.Item.Repo+":"+j.Item.Name, a.standings[i]
+		name, s := j.Item.ID(), a.standings[i]
 		if a.inHand != nil && a.inHand.Name() == name {
 			continue
 		}
@@ -98,7 +98,7 @@ func (a *Agent) held() string {
 // dueKey names what became due: an item and what it watches.
 func (a *Agent) dueKey(i int) string {
 	j := a.findings.Judgements[i]
-	return j.Item.Repo + ":" + j.Item.Name + "@" + j.Fingerprint
+	return j.Item.ID() + "@" + j.Fingerprint
 }
 
 // restrained says why a due item waits: the node's share of work_spread, counted
@@ -124,6 +124,9 @@ func (a *Agent) take() bool {
 	if a.holding {
 		return true
 	}
+	if a.elsewhere != "" {
+		return false // once a beat: to take it may mean to end what was left behind
+	}
 	said, err := a.Hand.Take()
 	for _, text := range said {
 		a.say(Notice, "", "%s", text)
@@ -135,6 +138,7 @@ func (a *Agent) take() bool {
 		a.trouble("work lock", "not working: "+err.Error())
 		return false
 	case err != nil:
+		a.elsewhere = err.Error()
 		a.trouble("work lock"+diskFullIf(err), err.Error())
 		a.Hand.Drop()
 		return false
@@ -149,6 +153,10 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 	a.state, a.reason, a.since = s, why, now
 	a.wrote("state", a.Memory.State(s, now), now)
 	quiet := s == node.Idle && from == node.InitDone
+	failing := a.failing
+	if s != node.Working {
+		a.failing = time.Time{}
+	}
 	if (from == node.Disabled || from == node.Leaving) && s != node.Leaving {
 		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
 		quiet = quiet || nextCommand(s) == ""
@@ -159,9 +167,8 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 		a.failing = was
 	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "":
 		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
-	case from == node.Working && s == node.Idle && !a.failing.IsZero():
-		a.say(Notice, "", "failing no more, after %s", For(now.Sub(a.failing)))
-		a.failing = time.Time{}
+	case from == node.Working && s == node.Idle && !failing.IsZero():
+		a.say(Notice, "", "failing no more, after %s", For(now.Sub(failing)))
 	case from == node.Wedged || from == node.Failing:
 		a.say(levelOf(s), nextCommand(s), "%s after %s %s: %s", s, For(now.Sub(was)), from, why)
 	case quiet || s == node.Working || (from == node.Working && s == node.Idle):

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
 
@@ -40,7 +41,10 @@ func anyMoved(looks []Look) bool {
 func unmoved(looks []Look) []Look {
 	out := make([]Look, len(looks))
 	for i, l := range looks {
-		l.Moved, l.Version, l.Previous = false, l.Previous, ""
+		if l.Moved {
+			l.Version = l.Previous
+		}
+		l.Moved, l.Previous = false, ""
 		out[i] = l
 	}
 	return out
@@ -55,13 +59,23 @@ func old(looks []Look) []Look {
 	return out
 }
 
-// Ats is where the looks left the repositories that are there.
+// restingIn are the repositories that rested in an earlier beat.
+func restingIn(looks []Look) map[string]node.Brake {
+	rest := map[string]node.Brake{}
+	for _, l := range looks {
+		if l.Resting != "" {
+			rest[l.Repo] = node.Brake{Reason: l.Resting}
+		}
+	}
+	return rest
+}
+
+// Ats is where the looks left the repositories. One without a version is known
+// and not here yet: who watches it waits.
 func Ats(looks []Look) []work.At {
 	var out []work.At
 	for _, l := range looks {
-		if l.Version != "" {
-			out = append(out, work.At{Repo: l.Repo, Version: l.Version, Branch: l.Branch})
-		}
+		out = append(out, work.At{Repo: l.Repo, Version: l.Version, Branch: l.Branch})
 	}
 	return out
 }
@@ -137,7 +151,7 @@ func (a *Agent) judged() []Judged {
 	held := a.held()
 	var out []Judged
 	for i, j := range a.findings.Judgements {
-		name := j.Item.Repo + ":" + j.Item.Name
+		name := j.Item.ID()
 		mine := a.inHand != nil && a.inHand.Name() == name
 		d := Describe(j, a.standings[i])
 		d.Due = d.Due || due[i] || mine

@@ -40,9 +40,9 @@ func (b Brake) Over(now time.Time) bool { return !b.Until.IsZero() && !now.Befor
 
 // Brakes are all that people said of a node, but for those that are over.
 type Brakes struct {
-	Disabled *Brake           // the whole node rests
-	Repos    map[string]Brake // these repositories rest
-	Wedged   *Brake           // the node is wedged, since a person says so
+	Disabled *Brake           `json:"disabled,omitempty"` // the whole node rests
+	Repos    map[string]Brake `json:"repos,omitempty"`    // these repositories rest
+	Wedged   *Brake           `json:"wedged,omitempty"`   // the node is wedged, since a person says so
 }
 
 // The files of the brakes below the folder for what must survive (state_dir): disabled/node.json,
@@ -140,7 +140,7 @@ func (b Brake) Put(path string) error {
 
 // Lift takes a brake back; was is false when there was none.
 func Lift(path string) (was bool, err error) {
-	err = os.Remove(path)
+	err = files.Remove(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil

@@ -20,7 +20,9 @@ func shuttingDown(ctx context.Context, run string) bool {
 		ctx, cancel := context.WithTimeout(ctx, askTime)
 		defer cancel()
 		// It exits with 1 for every answer but "running".
-		if answer, _ := exec.CommandContext(ctx, "systemctl", "is-system-running").Output(); len(answer) > 0 {
+		ask := exec.CommandContext(ctx, "systemctl", "is-system-running")
+		ask.WaitDelay = askTime
+		if answer, _ := ask.Output(); len(answer) > 0 {
 			return strings.TrimSpace(string(answer)) == "stopping"
 		}
 	}

@@ -156,6 +156,9 @@ func (h *Hand) Found() (InHand, bool) {
 	return at, true
 }
 
+// Last is the last attempt of an item, as it is remembered; nil = none.
+func (h *Hand) Last(repo, item string) *Attempt { return h.peek(repo, item).Last }
+
 // memory is the folder of an item's memory. The init's is the node's, whichever repository it stands in.
 func (h *Hand) memory(repo, item string) string {
 	if item == initName && h.InitMemory != "" {

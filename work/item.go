@@ -81,6 +81,9 @@ func (it Item) memoryDir(repoDir string) string {
 	return MemoryDir(repoDir, it.Name)
 }
 
+// ID is the item's name on this node: repository:item.
+func (it Item) ID() string { return it.Repo + ":" + it.Name }
+
 func (it Item) yamlPath() string { return path.Join(it.Dir, "work.yaml") }
 
 // Find lists the items of a repository that concern a node, in the order in which they are worked: root, common, part, stacktype, stacktype+part, in each its own

@@ -107,6 +107,10 @@ func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
 	}
 	all := map[string]Checkout{}
 	for _, a := range at {
+		if a.Version == "" { // its look said why
+			all[a.Repo] = Checkout{Repo: a.Repo}
+			continue
+		}
 		tree, err := s.Open(a.Repo, a.Version)
 		if err != nil {
 			fail("read the tree of %s: %v", a.Repo, err)

@@ -75,7 +75,7 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 	}
 	tick := time.NewTicker(besidePoll)
 	defer tick.Stop()
-	begun, said := time.Now(), false
+	begun, said, waited := time.Now(), false, false
 	for {
 		if gone(cfg.StateDir, ask.ID) {
 			return beatThatObeyed(cfg.Home, ask.ID)
@@ -83,8 +83,14 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		since := time.Since(begun)
 		inHand, working, _ := work.ReadHolder(workLock(cfg))
 		waits := ask.What != agent.AskBeat && working && inHand.Purpose == work.PurposeWork
+		if waited && !waits {
+			_ = wakeUp(holder.PID) // the end of work takes no requests, a beat does
+		}
+		if waited = waits; waits {
+			begun = time.Now() // of the wait for a beat
+		}
 		switch {
-		case waits && !said && since > besideSay:
+		case waits && !said:
 			said = true
 			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, when(inHand.Started, time.Now()))
 		case since > besideSay && stopped(holder.PID):

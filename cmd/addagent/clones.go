@@ -42,15 +42,14 @@ func newClones(dir string) *clones { return &clones{dir: dir} }
 // renew makes these the repositories, in this order. What stays as it was keeps
 // its connection, its backoff and what it knows.
 func (c *clones) renew(all []named, discover bool, l gitrepo.Limits, network gitrepo.Network) {
-	before := c.list
+	before, same := c.list, l == c.limits
 	kept := map[*clone]bool{}
-	c.list = nil
+	c.list, c.limits = nil, l
 	for _, n := range all {
 		i := slices.IndexFunc(before, func(r *clone) bool {
-			return r.name == n.name && r.repo != nil && l == c.limits && n.source.Same(r.source)
+			return r.name == n.name && r.repo != nil && same && n.source.Same(r.source)
 		})
 		if i < 0 {
-			c.limits = l
 			c.add(n.name, n.source)
 			continue
 		}
@@ -59,11 +58,16 @@ func (c *clones) renew(all []named, discover bool, l gitrepo.Limits, network git
 		c.list = append(c.list, before[i])
 	}
 	for _, r := range before {
-		if r.repo != nil && !kept[r] {
-			r.repo.Close() // those that nobody configured are found anew
+		taken := slices.ContainsFunc(c.list, func(o *clone) bool { return o.name == r.name })
+		switch {
+		case kept[r]:
+		case r.found && discover && same && !taken:
+			c.list = append(c.list, r) // find compares it with what lies there
+		case r.repo != nil:
+			r.repo.Close()
 		}
 	}
-	c.discover, c.limits, c.network = discover, l, network
+	c.discover, c.network = discover, network
 }
 
 func (c *clones) add(name string, s gitrepo.Source) {

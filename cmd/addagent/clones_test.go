@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
@@ -35,6 +36,30 @@ func TestLinkedClonesAreFound(t *testing.T) {
 			if l.Trouble != "" || l.Version != src.Tip("main") {
 				t.Errorf("%+v", l)
 			}
+		}
+	}
+}
+
+func TestARenewedConfigReachesAllRepositories(t *testing.T) {
+	c := newClones(t.TempDir())
+	defer c.close()
+	all := []named{{"a", gitrepo.Source{URL: "/a"}}, {"b", gitrepo.Source{URL: "/b"}}, {"c", gitrepo.Source{URL: "/c"}}}
+	repos := func() (all []*gitrepo.Repo) {
+		for _, r := range c.list {
+			all = append(all, r.repo)
+		}
+		return all
+	}
+	c.renew(all, false, gitrepo.Limits{Look: time.Second}, gitrepo.Network{})
+	first := repos()
+	c.renew([]named{all[2], all[0]}, false, gitrepo.Limits{Look: time.Second}, gitrepo.Network{})
+	if got := repos(); len(got) != 2 || got[0] != first[2] || got[1] != first[0] {
+		t.Error("what stays as it was is not made anew")
+	}
+	c.renew(all, false, gitrepo.Limits{Look: time.Minute}, gitrepo.Network{})
+	for i, r := range repos() {
+		if r == first[i] {
+			t.Errorf("%s keeps its old limits", all[i].name)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/addagent/addagent/agent"
@@ -99,6 +100,9 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 		return &exit{code: exitInterrupted}
 	}
 	w.voice.Beat(last)
+	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a agent.Asked) bool { return a.ID == ask.ID }) {
+		return &exit{exitBusy, errors.New("nothing was forgotten: work is in hand; say it again when that has ended (addagent status)")}
+	}
 	if l.g.json {
 		if err := printJSON(p.out, last); err != nil {
 			return err
@@ -156,7 +160,7 @@ func (p *process) outcome(b agent.Beat, ask agent.Ask, shown bool) error {
 			words = append(words, fmt.Sprintf("%s:%s failed: %s (log %s)", e.Repo, e.Item, e.Detail, e.Log))
 		}
 	}
-	if code == exitDone && b.InHand != nil && b.InHand.Adopted {
+	if code == exitDone && b.InHand != nil {
 		return nil // it only reported: whoever began that work hears how it ends
 	}
 	switch b.State {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,6 +15,9 @@ import (
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
 )
+
+// longestReason bounds what is said in every line about the node.
+const longestReason = 1000
 
 func (p *process) disableCommand(g *global) *cobra.Command {
 	var reason, until string
@@ -31,9 +35,12 @@ time that it is six on this machine's clock.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			at := time.Now()
-			b := node.Brake{Reason: strings.TrimSpace(reason), By: p.by(), Since: at}
+			b := node.Brake{Reason: oneLine(strings.TrimSpace(reason)), By: p.by(), Since: at}
 			if b.Reason == "" {
 				return misuse(errors.New("--reason is missing: say why, for whoever finds this node at rest"))
+			}
+			if len(b.Reason) > longestReason {
+				return misuse(fmt.Errorf("--reason is longer than %d characters: say where the rest is to be read", longestReason))
 			}
 			if until != "" {
 				end, err := parseUntil(until, at)
@@ -55,7 +62,7 @@ time that it is six on this machine's clock.`,
 			if err := b.Put(node.DisabledPath(cfg.StateDir, repo)); err != nil {
 				return failed(err)
 			}
-			fmt.Fprintf(p.err, "%s disabled%s: %s\n", or(repo, "this node"), untilWords(b.Until, at), b.Reason)
+			fmt.Fprintf(p.err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), untilWords(b.Until, at), b.Reason)
 			p.letKnow(cfg)
 			return nil
 		},
@@ -78,14 +85,17 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 				return err
 			}
 			repo := strings.Join(args, "")
+			if strings.Contains(repo, "/") {
+				return misuse(fmt.Errorf("%q is no name of a repository", repo))
+			}
 			was, err := node.Lift(node.DisabledPath(cfg.StateDir, repo))
 			if err != nil {
 				return failed(err)
 			}
 			if !was {
-				fmt.Fprintf(p.err, "%s was not disabled\n", or(repo, "this node"))
+				fmt.Fprintf(p.err, "%s was not disabled\n", cmp.Or(repo, "this node"))
 			} else {
-				fmt.Fprintf(p.err, "%s enabled\n", or(repo, "this node"))
+				fmt.Fprintf(p.err, "%s enabled\n", cmp.Or(repo, "this node"))
 				p.letKnow(cfg)
 			}
 			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
@@ -119,6 +129,9 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 			reason := oneLine(strings.TrimSpace(strings.Join(args, " ")))
 			if reason == "" {
 				return misuse(errors.New("say why"))
+			}
+			if len(reason) > longestReason {
+				return misuse(fmt.Errorf("the reason is longer than %d characters: say where the rest is to be read", longestReason))
 			}
 			if run, temp := p.env("ADD_RUN_ID"), p.env("ADD_TEMP"); run != "" && temp != "" {
 				if err := work.SayWedged(temp, run, reason); err != nil {
@@ -262,11 +275,4 @@ func untilWords(until, now time.Time) string {
 		return " until addagent enable"
 	}
 	return fmt.Sprintf(" until %s (in %s)", until.Local().Format("2006-01-02 15:04:05 MST"), agent.For(until.Sub(now).Round(time.Second)))
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

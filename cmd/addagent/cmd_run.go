@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"github.com/addagent/addagent/agent"
@@ -39,21 +37,15 @@ agent beats here.`,
 			if wrong != nil {
 				stamp = "" // the first beat says what is wrong
 			}
-			if err := try.write(cfg); err != nil {
-				return err
-			}
 			// Before the lock is taken: who finds it held may send a signal.
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
 			defer hear(woken, again)()
-			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", stamp: stamp, woken: woken, again: again,
+			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", part: try.part, stamp: stamp, woken: woken, again: again,
 				voice: voiceOptions{screen: p.err, journal: underJournal(p.env)}})
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			if err := cfg.Keep(keptDir(cfg.StateDir)); wrong == nil && err != nil {
-				w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: "the config cannot be kept for a start with a bad one: " + err.Error()})
-			}
 			w.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
 			w.agent.Run(c.Context())
 			return nil
@@ -73,18 +65,4 @@ func (t *trial) apply(cfg *config.Config) error {
 		return nil
 	}
 	return cfg.AddRepo(t.repo, "", "--repo")
-}
-
-// write tells nodeinfo the part.
-func (t *trial) write(cfg *config.Config) error {
-	if t.part != "" {
-		dir := filepath.Join(cfg.Home, "nodeinfo")
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return failed(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "nodepart.txt"), []byte(t.part+"\n"), 0o644); err != nil {
-			return failed(err)
-		}
-	}
-	return nil
 }

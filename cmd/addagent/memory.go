@@ -46,14 +46,15 @@ func (m *memory) State(s node.State, at time.Time) error {
 	return node.WriteState(m.nodeinfo, s, m.log)
 }
 
-// initDone tells whether this instance was set up in an earlier life of the
-// agent. The memory of init decides; where there is none, since no script ever
-// ran, the statelog does.
+// initDone tells whether this instance was set up, and that was told, in an
+// earlier life of the agent. Where scripts ran, their memory must say so, too.
 func (m *memory) initDone(memory string) bool {
 	if _, err := os.Lstat(memory); err == nil {
-		_, err := os.Lstat(filepath.Join(memory, "work.sh_VERSION"))
-		return err == nil
+		if _, err := os.Lstat(filepath.Join(memory, "work.sh_VERSION")); err != nil {
+			return false
+		}
 	}
+	// Init that ended while no agent lived is done, too; but that is told first.
 	return slices.ContainsFunc(m.log, func(t node.Transition) bool { return t.State == node.InitDone })
 }
 

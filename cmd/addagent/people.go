@@ -76,6 +76,9 @@ func readAsks(stateDir string) []agent.Ask {
 		}
 		var a agent.Ask
 		data, err := files.ReadSmall(askPath(stateDir, id), 64<<10)
+		if err != nil && !errors.Is(err, files.ErrTooLarge) {
+			continue // not now: it is somebody's request all the same
+		}
 		if err == nil {
 			err = json.Unmarshal(data, &a)
 		}

@@ -78,11 +78,15 @@ func keptDir(stateDir string) string { return filepath.Join(stateDir, "config") 
 // no good one before it.
 func (l loading) good() (cfg *config.Config, wrong, err error) {
 	cfg, wrong = l.read()
-	if wrong == nil {
+	absent := wrong == nil && len(cfg.Files()) == 0
+	if wrong == nil && !absent {
 		return cfg, nil, nil
 	}
+	if absent {
+		wrong = l.gone()
+	}
 	_ = l.flags(cfg) // whatever is wrong, --home says where to look
-	for _, dir := range []string{cfg.StateDir, config.Default(l.options()).StateDir} {
+	for _, dir := range slices.Compact([]string{cfg.StateDir, config.Default(l.options()).StateDir}) {
 		kept, since, err := config.LoadKept(keptDir(dir), l.path(), l.options())
 		if err == nil {
 			err = l.flags(kept)
@@ -94,7 +98,15 @@ func (l loading) good() (cfg *config.Config, wrong, err error) {
 			wrong = fmt.Errorf("%w; the last good config cannot be used either: %w", wrong, err)
 		}
 	}
+	if absent {
+		return cfg, nil, nil // and never was: everything is as it is by default
+	}
 	return cfg, nil, misuse(wrong)
+}
+
+// gone is what is wrong when there was a config and it is not there any more.
+func (l loading) gone() error {
+	return fmt.Errorf("%s is gone (write an empty one to mean the defaults)", l.path())
 }
 
 // settings is the config for commands that only look.
@@ -109,13 +121,14 @@ func (p *process) settings(g *global) (*config.Config, error) {
 // renewal brings changes of the config into a living agent, between two beats.
 type renewal struct {
 	loading
-	whole *whole
-	cfg   *config.Config // in force
-	stamp string         // of the files it was read from
-	again *atomic.Bool   // somebody said SIGHUP; nil = nobody can
-	names string         // what nodeinfo filled into the branches
-	bad   bool           // what lies there is not in force
-	wrong []string
+	whole  *whole
+	cfg    *config.Config // in force
+	stamp  string         // of the files it was read from
+	again  *atomic.Bool   // somebody said SIGHUP; nil = nobody can
+	names  string         // what nodeinfo filled into the branches
+	bad    bool           // what lies there is not in force
+	unkept bool           // what is in force is not kept yet
+	wrong  []string
 }
 
 // fresh is called at the begin of every beat: a stat or two when nothing changed.
@@ -123,12 +136,12 @@ func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
 	stamp, names := config.Stamp(r.path()), branchNames(r.cfg, info)
 	// A bad one is read again whatever its stamp: what it names may be there by now.
 	if stamp == r.stamp && names == r.names && !r.bad && (r.again == nil || !r.again.Swap(false)) {
-		return agent.Settings{}, false, r.wrong
+		return agent.Settings{}, false, append(r.keep(), r.wrong...)
 	}
 	r.stamp, r.names = stamp, names
 	cfg, err := r.read()
 	if err == nil && len(cfg.Files()) == 0 && len(r.cfg.Files()) > 0 {
-		err = fmt.Errorf("%s is gone (write an empty one to mean the defaults)", r.path())
+		err = r.gone()
 	}
 	if r.bad = err != nil; r.bad {
 		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force (addagent check%s)", err, r.g.flags())}
@@ -136,10 +149,11 @@ func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
 	}
 	settings, err := r.apply(cfg, info)
 	if err != nil {
+		r.bad = true // nodeinfo may give what is missing
 		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force", err)}
 		return agent.Settings{}, false, r.wrong
 	}
-	return settings, true, r.wrong
+	return settings, true, append(r.keep(), r.wrong...)
 }
 
 // apply puts a config in force that has no mistakes in itself.
@@ -167,10 +181,21 @@ func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, err
 	}
 	r.whole.renew(cfg, sources, settings)
 	r.cfg = cfg
-	if err := cfg.Keep(keptDir(cfg.StateDir)); err != nil {
-		r.wrong = append(r.wrong, fmt.Sprintf("the config cannot be kept for a start with a bad one: %v", err))
-	}
+	r.unkept = true
 	return settings, nil
+}
+
+// keep keeps the config in force for a start with a bad one, and tries again
+// until it can.
+func (r *renewal) keep() []string {
+	if !r.unkept {
+		return nil
+	}
+	if err := r.cfg.Keep(keptDir(r.cfg.StateDir)); err != nil {
+		return []string{fmt.Sprintf("the config cannot be kept for a start with a bad one: %v", err)}
+	}
+	r.unkept = false
+	return nil
 }
 
 // branchNames is what a config's branches take from nodeinfo, in one text.

@@ -153,9 +153,14 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	}
 	w.stop = append(w.stop, func() { house.Close() })
 
-	for _, dir := range []string{filepath.Join(cfg.Home, "nodeinfo"), cfg.StateDir} {
+	for _, dir := range []string{filepath.Join(cfg.Home, "nodeinfo"), cfg.StateDir, askedDir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.
 		if _, err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
+			return fail(failed(err))
+		}
+	}
+	if o.part != "" {
+		if err := files.Write(filepath.Join(cfg.Home, "nodeinfo", "nodepart.txt"), []byte(o.part+"\n"), 0o644); err != nil {
 			return fail(failed(err))
 		}
 	}
@@ -226,6 +231,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	w.agent = agent.New(agent.Config{
 		Settings: settings,
 		ID:       me.ID, Version: version, By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.initDone(initMemory(cfg)), Before: before,
+		Known:  info,
 		Info:   func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
 		Clones: w.repos,
 		Survey: &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: initMemory(cfg)},
@@ -246,7 +252,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	if o.told == nil {
 		w.agent.Told = w.voice.Beat
 	}
-	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, again: o.again, names: branchNames(cfg, info)}
+	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, again: o.again, unkept: o.stamp != "", names: branchNames(cfg, info)}
 	w.people.renew = renewal.fresh
 	return w, nil
 }
@@ -255,11 +261,12 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 type wiring struct {
 	purpose string           // "run" or "beat"
 	told    func(agent.Beat) // nil = the line in the log
-	voice   voiceOptions     //
-	stamp   string           // of the config's files; "" = they are not what is in force
-	asks    []agent.Ask      // of this command itself
-	woken   chan struct{}    // somebody wants a beat now
-	again   *atomic.Bool     // somebody wants the config read again
+	voice   voiceOptions
+	part    string        // for nodeinfo/nodepart.txt; "" = as it is
+	stamp   string        // of the config's files; "" = they are not what is in force
+	asks    []agent.Ask   // of this command itself
+	woken   chan struct{} // somebody wants a beat now
+	again   *atomic.Bool  // somebody wants the config read again
 }
 
 // initMemory is where the init of this instance is remembered.

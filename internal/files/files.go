@@ -67,6 +67,14 @@ func pending(path string, data []byte, perm os.FileMode) (*renameio.PendingFile,
 	return p, nil
 }
 
+// Remove takes a file away, durably. The error wraps fs.ErrNotExist when there is none.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // SetAside renames the file or folder at path to path.suffix ("corrupt", "copied") and returns the new name. What an
 // earlier call put there is replaced, so that a file that is broken again and again does not fill the disk. The rename
 // survives a power cut. The error wraps fs.ErrNotExist when there is nothing at path.
