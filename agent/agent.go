@@ -272,6 +272,7 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 		a.say(Warning, "addagent why "+was.Name(), "%s: its run %s ended without a result", was.Name(), was.RunID)
 	}
 	pending, known, before := a.queue, len(a.wrong), a.initDone
+	a.heed(now)
 	a.rejudge(now, pending)
 	if a.initDone && !before {
 		a.enqueue(now) // the work that waited for init

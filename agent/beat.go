@@ -40,7 +40,11 @@ func (a *Agent) begin(now time.Time) Beat {
 	for _, text := range wrong {
 		a.trouble("config", text)
 	}
-	a.listen(now)
+	if changed {
+		a.looks = stillThere(a.looks, a.Clones.Here())
+	}
+	a.asks = a.People.Asks()
+	a.heed(now)
 	return Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
@@ -143,6 +147,7 @@ func (a *Agent) decide(b *Beat) {
 		a.judge(b.Start) // taking the lock has ended it
 	}
 	a.adoptEnd()
+	a.heed(time.Now().UTC()) // a fetch takes its time: somebody may have said stop
 	a.obey(b)
 	for _, p := range a.findings.Problems {
 		a.trouble("items "+p, p)
@@ -304,7 +309,11 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 	case who != a.blamed && who != "":
 		// Another one joined: it alone is news. That one of several is well again is said where it succeeds.
 		if more := joined(v, s, a.blamed); more != "" {
-			a.say(levelOf(s), nextCommand(s), "%s, too: %s", s, more)
+			too := ", too"
+			if s == node.Disabled { // more may be less: one brake may have taken the place of another
+				too = ""
+			}
+			a.say(levelOf(s), nextCommand(s), "%s%s: %s", s, too, more)
 		}
 		fallthrough
 	default:

@@ -12,10 +12,9 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// listen reads what people said since the last beat. Brakes that cannot be read
-// hold: nobody knows what they say.
-func (a *Agent) listen(now time.Time) {
-	a.asks = a.People.Asks()
+// heed reads who wants what to rest: at the begin of a beat, and whenever work is
+// about to start. Brakes that cannot be read hold: nobody knows what they say.
+func (a *Agent) heed(now time.Time) {
 	before := a.brakes.Repos
 	brakes, err := a.People.Brakes(now)
 	if err != nil {
@@ -43,9 +42,20 @@ func (a *Agent) rests(repo string) bool {
 // obey does what people asked for. Memory is changed under the work lock only,
 // so a request waits for the end of the work in hand.
 func (a *Agent) obey(b *Beat) {
+	if len(a.asks) > 0 && a.inHand == nil {
+		a.judge(b.Start) // by what is remembered now, not by what the last beat saw
+	}
 	changed := false
+	type wish struct{ what, target string }
+	granted := map[wish]bool{}
 	for _, ask := range a.asks {
 		done := Asked{Ask: ask}
+		if same := (wish{ask.What, ask.Target}); granted[same] {
+			b.Asked = append(b.Asked, done) // by somebody else in this very beat
+			continue
+		} else if ask.What != AskBeat {
+			granted[same] = a.inHand == nil && a.elsewhere == ""
+		}
 		if ask.What != AskBeat {
 			if a.inHand != nil || !a.take() {
 				continue

@@ -51,7 +51,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 	for _, l := range a.looks {
 		if l.Version == "" && l.Trouble != "" {
 			// Nobody knows what this node should be doing.
-			v.Failing = append(v.Failing, Bad{l.Repo, "never reached: " + l.Trouble})
+			v.Failing = append(v.Failing, Bad{l.Repo, "not here as a whole: " + l.Trouble})
 		}
 	}
 	if init := a.info.InitGitRepo; !a.initDone && init != "" && len(a.looks) > 0 &&

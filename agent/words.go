@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -59,6 +60,13 @@ func old(looks []Look) []Look {
 	return out
 }
 
+// stillThere are the looks of those repositories that the config still has.
+func stillThere(looks, here []Look) []Look {
+	return slices.DeleteFunc(slices.Clone(looks), func(l Look) bool {
+		return !slices.ContainsFunc(here, func(h Look) bool { return h.Repo == l.Repo })
+	})
+}
+
 // restingIn are the repositories that rested in an earlier beat.
 func restingIn(looks []Look) map[string]node.Brake {
 	rest := map[string]node.Brake{}
@@ -88,6 +96,17 @@ func unfinished(js []work.Judgement) bool {
 		}
 	}
 	return false
+}
+
+// standing is how the item stood when this run began.
+func (h *InHand) standing() string {
+	switch {
+	case h.Wedged:
+		return "wedged"
+	case h.Failing:
+		return "failing"
+	}
+	return ""
 }
 
 func fromWork(h work.InHand) *InHand {
@@ -155,6 +174,10 @@ func (a *Agent) judged() []Judged {
 		mine := a.inHand != nil && a.inHand.Name() == name
 		d := Describe(j, a.standings[i])
 		d.Due = d.Due || due[i] || mine
+		if mine {
+			// Its attempt has no end yet, which is no failure; what was wrong before it still is.
+			d.Standing, d.Reason, d.NotBefore, d.Attempt = a.inHand.standing(), a.inHand.Before, nil, a.inHand.Attempt
+		}
 		if d.Due && !mine {
 			rest, rests := a.brakes.Repos[j.Item.Repo]
 			switch {

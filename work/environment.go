@@ -53,11 +53,22 @@ const (
 	fieldsMax = 256 << 10
 )
 
+// usualPath is the PATH of scripts, unless the config has another.
+const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// pathWith is the usual PATH with one more folder behind all others: that of the agent, so that a script finds it wherever it was installed.
+func pathWith(folder string) string {
+	if folder == "" || strings.Contains(folder, ":") || slices.Contains(strings.Split(usualPath, ":"), folder) {
+		return usualPath
+	}
+	return usualPath + ":" + folder
+}
+
 // Environment is the environment of a script, built from nothing and sorted: no variable that is not named here reaches it by itself. In particular no
 // NOTIFY_SOCKET, with which it could speak to systemd for the agent, no GODEBUG, no secret of the agent. left names the fields of nodeinfo that are too large.
 func Environment(s Surroundings) (list, left []string) {
 	env := map[string]string{
-		"PATH":    or(s.Path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+		"PATH":    or(s.Path, usualPath),
 		"HOME":    s.UserHome,
 		"USER":    s.User,
 		"LOGNAME": s.User,

@@ -16,6 +16,7 @@ type Hand struct {
 	Home      string            // where nodeinfo/, gitrepo/ and log/ are
 	Env       map[string]string // work.env of the config
 	Inherited []string          // the agent's own environment: only proxy variables are passed on
+	Self      string            // folder of the agent's own program; "" = not known
 	UserHome  string
 	User      string
 	Timeout   time.Duration // of items that name none
@@ -122,7 +123,7 @@ func (h *Hand) order(j Judgement, f Facts, now time.Time) Order {
 	}
 	var left []string
 	o.Env, left = Environment(Surroundings{
-		UserHome: h.UserHome, User: h.User, Inherited: h.Inherited, Extra: h.Env,
+		Path: pathWith(h.Self), UserHome: h.UserHome, User: h.User, Inherited: h.Inherited, Extra: h.Env,
 		Home: h.Home, GitrepoDir: root, NodeID: f.NodeID, Nodepart: f.Nodepart, Stacktype: f.Stacktype,
 		Deployment: f.Deployment, State: f.State, Fields: f.Fields,
 		NodesFile: filepath.Join(h.Home, "nodeinfo", "nodes.json"), ServicesFile: filepath.Join(h.Home, "nodeinfo", "services.json"),

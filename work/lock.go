@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -183,6 +184,25 @@ func (l *Lock) note(h Holder) error {
 	}
 	l.holder = h
 	return nil
+}
+
+// Restore makes the file of the lock anew where somebody who cleans up /run took it away, so that others find the lock taken
+// and its holder named. It is a few system calls when nothing is wrong. Somebody else may have locked the new file first: that is a *Busy.
+func (l *Lock) Restore() error {
+	if sameFile(l.file, l.path) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o755); err != nil {
+		return fmt.Errorf("restore lock: %w", err)
+	}
+	again, err := openLocked(l.path)
+	if err != nil {
+		return err
+	}
+	old := l.file
+	l.file = again
+	// Not before the new one is held: the lock is never free meanwhile.
+	return errors.Join(l.note(l.holder), old.Close())
 }
 
 // File is the locked file. Its descriptor may be handed to a child, which then holds the lock too.

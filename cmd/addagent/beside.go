@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/agent"
@@ -29,7 +30,11 @@ func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config,
 	if err != nil {
 		return err
 	}
+	b.Ended = ofThese(b.Ended, b.Started) // of other work hears who began that
 	if len(b.Started) > 0 && b.InHand != nil {
+		if !g.json && isTerminal(p.err) {
+			p.newVoice(cfg).Beat(b)
+		}
 		if b, err = p.followWork(ctx, cfg, b); err != nil {
 			return err
 		}
@@ -42,26 +47,37 @@ func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config,
 		}
 	case isTerminal(p.err):
 		shown = true
-		v := newVoice(voiceOptions{screen: p.err, flags: g.flags()})
-		v.renew(config.Log{Level: "info", Format: cfg.Log.Format})
-		sayBeat(v, b)
+		sayBeat(p.newVoice(cfg), b)
 	}
 	return p.outcome(b, ask, shown)
 }
 
-// sayBeat is a beat with the work that ended in it, as its agent said it.
+// newVoice speaks to the person at this terminal alone.
+func (p *process) newVoice(cfg *config.Config) *voice {
+	v := newVoice(voiceOptions{screen: p.err})
+	v.renew(config.Log{Level: "info", Format: cfg.Log.Format})
+	return v
+}
+
+// sayBeat is how a beat ended, and the work in it.
 func sayBeat(v *voice, b agent.Beat) {
 	for _, e := range b.Ended {
 		text, level := fmt.Sprintf("%s:%s done with %s in %s", e.Repo, e.Item, agent.Short(e.Version), took(&e)), agent.Info
-		if !e.OK {
-			text, level = fmt.Sprintf("%s:%s on %s after %s: %s", e.Repo, e.Item, agent.Short(e.Version), took(&e), e.Detail), agent.Warning
+		switch {
+		case e.Reason == string(work.ReasonWaiting):
+			text = fmt.Sprintf("%s:%s not now (exit %d after %s): %s", e.Repo, e.Item, e.Exit, took(&e), e.Last)
+		case !e.OK:
+			text, level = fmt.Sprintf("%s:%s failed on %s after %s: %s", e.Repo, e.Item, agent.Short(e.Version), took(&e), e.Detail), agent.Warning
+			if e.Last != "" {
+				text += fmt.Sprintf(" (%s)", e.Last)
+			}
 		}
 		v.Say(agent.News{At: e.At, Level: level, Text: text})
 	}
 	for _, t := range b.Troubles {
 		v.Say(agent.News{At: now(), Level: agent.Warning, Text: t.Text})
 	}
-	v.Beat(b)
+	v.Say(agent.News{At: now(), Level: agent.Info, Text: strings.TrimSpace(string(b.State) + " " + b.Reason)})
 }
 
 // ask leaves a request for a living agent, wakes it up and waits for the beat that obeyed.
@@ -152,7 +168,7 @@ func (p *process) followWork(ctx context.Context, cfg *config.Config, b agent.Be
 			return b, failed(err)
 		}
 		if now != nil {
-			b.Started, b.Ended = merged(b.Started, now.Started, func(s agent.Started) string { return s.RunID }), merged(b.Ended, now.Ended, func(e agent.Ended) string { return e.RunID })
+			b.Started, b.Ended = merged(b.Started, now.Started, func(s agent.Started) string { return s.RunID }), merged(b.Ended, ofThese(now.Ended, b.Started), func(e agent.Ended) string { return e.RunID })
 			b.State, b.Reason, b.InHand, b.Troubles, b.Items, b.Next = now.State, now.Reason, now.InHand, now.Troubles, now.Items, now.Next
 			if now.InHand == nil {
 				return b, nil
@@ -169,6 +185,13 @@ func (p *process) followWork(ctx context.Context, cfg *config.Config, b agent.Be
 			return b, &exit{code: exitInterrupted}
 		}
 	}
+}
+
+// ofThese are the ends of the runs that began.
+func ofThese(all []agent.Ended, began []agent.Started) []agent.Ended {
+	return slices.DeleteFunc(slices.Clone(all), func(e agent.Ended) bool {
+		return !slices.ContainsFunc(began, func(s agent.Started) bool { return s.RunID == e.RunID })
+	})
 }
 
 // merged adds those that are not there yet, by their run.

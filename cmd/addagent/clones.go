@@ -118,6 +118,9 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []agent.
 		}
 		tip, err := r.repo.Ask(ctx)
 		l.Notices = r.repo.Notices()
+		if behind := r.repo.Behind(); behind != "" {
+			l.Trouble = fmt.Sprintf("look %s: %s", r.name, behind)
+		}
 		if err != nil {
 			l.Trouble = fmt.Sprintf("look %s: %v", r.name, err)
 			return l

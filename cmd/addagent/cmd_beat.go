@@ -32,7 +32,7 @@ in hand it reports only.
 With --again it first forgets what was done (of one repository, of one item, or of
 all), so that it is done again; init only when it is named, as in ops:init.
 
-Exit codes: 0 done or nothing due, 1 something failed, 3 wedged, 4 another beat goes
+Exit codes: 0 done or nothing due, 1 something failed, 2 misuse, 3 wedged, 4 another beat goes
 on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 		Example: `  addagent beat                       # look now
   addagent beat --again ops:part.app1 # do that work again
@@ -134,8 +134,12 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 	if err != nil {
 		return misuse(err)
 	}
+	own := agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))
+	if isTerminal(p.err) {
+		fmt.Fprintf(p.err, "addagent: waits %s for this node's own second\n", agent.For(own.Round(time.Second)))
+	}
 	select {
-	case <-time.After(agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))):
+	case <-time.After(own):
 		return nil
 	case <-ctx.Done():
 		return &exit{code: exitInterrupted}
@@ -147,6 +151,11 @@ func (p *process) outcome(b agent.Beat, ask agent.Ask, shown bool) error {
 	var words []string
 	code := exitDone
 	for _, a := range b.Asked {
+		for _, i := range b.Items {
+			if a.ID == ask.ID && i.Held != "" && slices.Contains(a.Did, i.Repo+":"+i.Item) {
+				fmt.Fprintf(p.err, "addagent: %s:%s will run, but not now: %s\n", i.Repo, i.Item, oneLine(i.Held))
+			}
+		}
 		if a.ID == ask.ID && a.Error != "" {
 			fmt.Fprintln(p.err, "addagent:", oneLine(a.Error)) // the log does not say it
 			code = exitFailed

@@ -28,12 +28,12 @@ func (p *process) disableCommand(g *global) *cobra.Command {
 when; with REPO only that repository rests. Work in hand is not ended. It outlives
 a restart and a reboot, and ends at --until or with addagent enable.
 
---until takes a time as 2026-03-01T18:00:00Z, a duration as 2h, or 18:00, the next
-time that it is six on this machine's clock.`,
+--until takes a time as 2026-03-01T18:00:00Z, a duration as 2h, and by this
+machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 		Example: `  addagent disable --reason "moving the database" --until 2h
   addagent disable --reason "broken on this kernel" ops`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			at := time.Now()
 			b := node.Brake{Reason: oneLine(strings.TrimSpace(reason)), By: p.by(), Since: at}
 			if b.Reason == "" {
@@ -42,7 +42,7 @@ time that it is six on this machine's clock.`,
 			if len(b.Reason) > longestReason {
 				return misuse(fmt.Errorf("--reason is longer than %d characters: say where the rest is to be read", longestReason))
 			}
-			if until != "" {
+			if c.Flags().Changed("until") {
 				end, err := parseUntil(until, at)
 				if err != nil {
 					return misuse(fmt.Errorf("--until %w", err))
@@ -92,8 +92,14 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 			if err != nil {
 				return failed(err)
 			}
+			if !was && repo != "" && !knownRepo(cfg, repo) {
+				return failed(fmt.Errorf("there is no repository %s here; there are: %s", repo, strings.Join(repoNames(cfg), ", ")))
+			}
 			if !was {
 				fmt.Fprintf(p.err, "%s was not disabled\n", cmp.Or(repo, "this node"))
+				if b, err := readBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
+					fmt.Fprintf(p.err, "it rests all the same: %s; a hold ends with a push\n", oneLine(b.Reason))
+				}
 			} else {
 				fmt.Fprintf(p.err, "%s enabled\n", cmp.Or(repo, "this node"))
 				p.letKnow(cfg)
@@ -106,7 +112,7 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 				fmt.Fprintf(p.err, "the whole node is still disabled: %s\n", brakes.Disabled)
 			}
 			for name, b := range brakes.Repos {
-				fmt.Fprintf(p.err, "%s is still disabled: %s (addagent enable %[1]s)\n", name, b)
+				fmt.Fprintf(p.err, "%s is still disabled: %s (addagent enable %[1]s%[3]s)\n", name, b, g.flags())
 			}
 			return nil
 		},
@@ -124,7 +130,6 @@ Called by a person the node itself is wedged, which all places show where its st
 is told; it goes on looking and working. That ends with addagent unwedge only.`,
 		Example: `  [ -d /data ] || { addagent wedge "no disk for /data"; exit 1; }    # in a script
   addagent wedge "disk errors, do not trust this node"               # a person`,
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			reason := oneLine(strings.TrimSpace(strings.Join(args, " ")))
 			if reason == "" {
@@ -260,7 +265,7 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 			at = time.Date(now.Year(), now.Month(), now.Day()+1, t.Hour(), t.Minute(), 0, 0, now.Location())
 		}
 	} else {
-		return time.Time{}, fmt.Errorf("%q is not understood: write 2h, 18:00 or 2026-03-01T18:00:00Z", text)
+		return time.Time{}, fmt.Errorf("%q is not understood: write 2h, 18:00, \"2026-03-01 18:00\" or 2026-03-01T18:00:00Z", text)
 	}
 	if !at.After(now) {
 		return time.Time{}, fmt.Errorf("%q is over already", text)

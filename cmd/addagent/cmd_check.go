@@ -24,6 +24,11 @@ is, and all problems at once. Exit code 2 when there is one. It asks no server.`
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loading{p: p, g: g}.read()
+			if err != nil { // what is in force is another one
+				if kept, wrong, none := (loading{p: p, g: g}).good(); none == nil && wrong != nil {
+					cfg = kept
+				}
+			}
 			report := checked{Config: cfg.Lines(), Problems: problemsOf(err)}
 			if _, err := os.Stat(defaultConfig); g.config == "" && err != nil {
 				report.Notes = append(report.Notes, "no config file at "+defaultConfig+": everything is as it is by default")
@@ -41,7 +46,7 @@ is, and all problems at once. Exit code 2 when there is one. It asks no server.`
 				report.Problems = append(report.Problems, problemsOf(err)...)
 			} else {
 				report.Node = &checkedNode{ID: me.ID, Source: me.Source, Hardware: me.Hardware.String(), Copied: me.Copied,
-					Nodepart: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment}
+					Nodepart: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment, InitGitRepo: info.InitGitRepo}
 				if s, err := settingsOf(cfg, me.ID); err == nil {
 					report.Node.NextBeat = s.Schedule.Next(time.Now()).UTC()
 				}
@@ -60,14 +65,15 @@ type checked struct {
 }
 
 type checkedNode struct {
-	ID         string    `json:"instance-id"`
-	Source     string    `json:"source"` // where the id comes from
-	Hardware   string    `json:"hardware"`
-	Copied     bool      `json:"copied"` // the image was copied: the agent will begin at presetup
-	Nodepart   string    `json:"nodepart"`
-	Stacktype  string    `json:"stacktype"`
-	Deployment string    `json:"deployment"`
-	NextBeat   time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
+	ID          string    `json:"instance-id"`
+	Source      string    `json:"source"` // where the id comes from
+	Hardware    string    `json:"hardware"`
+	Copied      bool      `json:"copied"` // the image was copied: the agent will begin at presetup
+	Nodepart    string    `json:"nodepart"`
+	Stacktype   string    `json:"stacktype"`
+	Deployment  string    `json:"deployment"`
+	InitGitRepo string    `json:"initgitrepo"`
+	NextBeat    time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
 }
 
 func (p *process) printCheck(c checked, asJSON bool) error {
@@ -85,7 +91,7 @@ func (p *process) printCheck(c checked, asJSON bool) error {
 		}
 		if n := c.Node; n != nil {
 			fmt.Fprintf(t, "\ninstance-id\t%s\t%s\n", n.ID, n.Source)
-			for _, f := range []struct{ name, value string }{{"nodepart", n.Nodepart}, {"stacktype", n.Stacktype}, {"deployment", n.Deployment}} {
+			for _, f := range []struct{ name, value string }{{"nodepart", n.Nodepart}, {"stacktype", n.Stacktype}, {"deployment", n.Deployment}, {"initgitrepo", n.InitGitRepo}} {
 				if f.value == "" {
 					f.value = "-"
 				}

@@ -78,6 +78,14 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 		return failed(err)
 	}
 	looks := repos.Ask(ctx, func(repo string) bool { _, rests := brakes.Repos[repo]; return rests })
+	for i := range looks {
+		if rest, rests := brakes.Repos[looks[i].Repo]; rests {
+			looks[i].Resting = rest.String()
+		}
+		if !looks[i].Moved {
+			looks[i].Previous = ""
+		}
+	}
 	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*gitrepo.Tree{}}
 	pre.fetch(ctx, looks)
 	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: initMemory(cfg)}
@@ -142,8 +150,8 @@ func (p *process) printPlan(out planned, now time.Time) {
 			fmt.Fprintf(p.out, "%s would move %s -> %s (%s)\n", l.Repo, agent.Short(l.Previous), agent.Short(l.Version), l.Branch)
 		case l.Moved:
 			fmt.Fprintf(p.out, "%s would be cloned at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
-		case l.Old && l.Version == "":
-			fmt.Fprintf(p.out, "%s rests\n", l.Repo)
+		case l.Old:
+			fmt.Fprintf(p.out, "%s rests: disabled: %s\n", l.Repo, l.Resting)
 		default:
 			fmt.Fprintf(p.out, "%s stays at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
 		}

@@ -64,7 +64,7 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 		s.Working = &h
 	}
 	if s.Brakes, err = node.ReadBrakes(cfg.StateDir, now); err != nil {
-		return failed(err)
+		fmt.Fprintln(p.err, "addagent:", err) // all else is told nevertheless
 	}
 	// A beat that runs long (a first clone) is late too, and a person should see it.
 	s.Late = b != nil && now.Sub(b.Next) > max(lateLeast, min(b.Next.Sub(b.Start), lateMost))
@@ -118,12 +118,12 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	case !s.alive():
 		row("agent", "NOT RUNNING; the last beat was at %s", when(b.Start, now))
 	case !s.Running:
-		row("agent", "addagent beat, called from outside; the last one was at %s and took %.0f ms", when(b.Start, now), b.Ms)
+		row("agent", "addagent beat, called from outside; the last one was at %s and took %s", when(b.Start, now), inMs(b.Ms))
 		row("next", "due %s", when(b.Next, now))
 	case s.Late:
 		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, when(b.Start, now), when(b.Next, now))
 	default:
-		row("agent", "running, process %d; beat %d at %s took %.0f ms", s.Holder.PID, b.Seq, when(b.Start, now), b.Ms)
+		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, when(b.Start, now), inMs(b.Ms))
 		row("next", "looks %s", when(b.Next, now))
 	}
 	if b.InHand != nil && s.Working != nil {
@@ -137,8 +137,8 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	if d := b.Did; d != nil {
 		ended := "done in " + took(d)
 		if !d.OK {
-			ended = fmt.Sprintf("%s after %s", d.Detail, took(d))
-			if d.Last != "" && !strings.Contains(d.Detail, d.Last) {
+			ended = fmt.Sprintf("failed after %s: %s", took(d), d.Detail)
+			if d.Last != "" && d.Reason != string(work.ReasonWedged) {
 				ended += fmt.Sprintf(" (%s)", d.Last)
 			}
 		}
@@ -151,7 +151,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("brake", "the next beat sees it: wedged: %s", oneLine(w.String()))
 	}
 	for _, l := range b.Looks {
-		at := "nothing yet"
+		at := "not here as a whole"
 		if l.Version != "" {
 			at = l.Branch + " " + agent.Short(l.Version)
 		}
@@ -172,7 +172,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 			text += ", last success " + agent.Short(i.Done)
 		}
 		if i.Held != "" && b.State != node.Disabled {
-			text += ", waits: " + oneLine(i.Held)
+			text += ", " + oneLine(i.Held)
 		}
 		if i.NotBefore != nil {
 			text += fmt.Sprintf(", attempt %d %s", i.Attempt, when(*i.NotBefore, now))
@@ -183,10 +183,13 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("trouble", "for %s: %s", agent.For(now.Sub(t.Since)), oneLine(t.Text))
 	}
 	if b.Dropped > 0 {
-		row("dropped", "%d beats, because one before took too long", b.Dropped)
+		row("dropped", "%d since the agent began: they came while one before went on", b.Dropped)
 	}
 	if next := s.then(); next != "" {
-		row("then", "%s%s", next, g.flags())
+		if strings.HasPrefix(next, "addagent") {
+			next += g.flags()
+		}
+		row("then", "%s", next)
 	}
 }
 
@@ -196,7 +199,7 @@ func (s standing) then() string {
 	case !s.alive():
 		return "addagent run"
 	case s.Late:
-		return "journalctl -u addagent -n 50"
+		return "addagent log"
 	case s.Brakes.Disabled != nil:
 		return "addagent enable"
 	case s.Brakes.Wedged != nil:
@@ -213,7 +216,18 @@ func (s standing) then() string {
 	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
 		return "addagent check"
 	}
+	if s.Beat.State == node.Disabled {
+		return "addagent why" // a hold: it names the repository and the file
+	}
 	return ""
+}
+
+// inMs is the time of a beat: milliseconds, until they are too many.
+func inMs(ms float64) string {
+	if ms >= 1000 {
+		return agent.For(time.Duration(ms * float64(time.Millisecond)))
+	}
+	return fmt.Sprintf("%.0f ms", ms)
 }
 
 func reachedAll(looks []agent.Look) bool {

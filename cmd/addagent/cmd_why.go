@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,9 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
 )
@@ -36,7 +40,7 @@ when the agent looks next.`,
 			if len(args) == 1 {
 				want = args[0]
 			}
-			return p.why(g, cfg.Home, want, time.Now())
+			return p.why(g, cfg, want, time.Now())
 		},
 	}
 }
@@ -58,7 +62,8 @@ type story struct {
 	Next     time.Time      `json:"next"`
 }
 
-func (p *process) why(g *global, home, want string, now time.Time) error {
+func (p *process) why(g *global, cfg *config.Config, want string, now time.Time) error {
+	home := cfg.Home
 	stories, last, err := readStories(home)
 	if err != nil {
 		return failed(err)
@@ -104,7 +109,20 @@ func (p *process) why(g *global, home, want string, now time.Time) error {
 		if i > 0 {
 			fmt.Fprintln(p.out)
 		}
-		s.print(p.out, home, now)
+		s.print(p.out, home, g.flags(), now)
+	}
+	brakes, err := node.ReadBrakes(cfg.StateDir, now)
+	if err != nil {
+		fmt.Fprintln(p.err, "addagent:", err)
+	}
+	if rest := brakes.Disabled; rest != nil {
+		fmt.Fprintf(p.out, "\nthe node is disabled: %s (addagent enable%s)\n", rest, g.flags())
+	}
+	for repo, rest := range brakes.Repos {
+		fmt.Fprintf(p.out, "\n%s is disabled: %s (addagent enable %[1]s%[3]s)\n", repo, rest, g.flags())
+	}
+	if w := brakes.Wedged; w != nil {
+		fmt.Fprintf(p.out, "\na person called the node wedged: %s (addagent unwedge%s)\n", w, g.flags())
 	}
 	for _, t := range last.Troubles {
 		if len(chosen) == 0 && strings.HasPrefix(t.Key, "look ") {
@@ -132,7 +150,7 @@ func (p *process) whyNothing(l *agent.Look) {
 	fmt.Fprintf(p.out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, agent.Short(l.Version), l.Branch)
 }
 
-func (s *story) print(w io.Writer, home string, now time.Time) {
+func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -152,7 +170,7 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 		}
 	}
 	row("commit", "%s", commit)
-	watches := fmt.Sprintf("%s (%s)", strings.Join(s.Now.Watch, " "), s.Now.WatchFrom)
+	watches := fmt.Sprintf("%s (%s)", cmp.Or(strings.Join(s.Now.Watch, " "), "nothing but its script"), s.Now.WatchFrom)
 	if s.Now.Always {
 		watches += ", and runs every beat (run: always)"
 	}
@@ -196,13 +214,13 @@ func (s *story) print(w io.Writer, home string, now time.Time) {
 		}
 		row("stands", "%s", text)
 		if s.Now.Standing == "wedged" {
-			row("way out", "push a commit that changes what it watches, or its script: it is tried at once; or say: addagent unwedge %s:%s", s.Repo, s.Item)
+			row("way out", "push a commit that changes what it watches, or its script: it is tried at once; or say: addagent unwedge %s:%s%s", s.Repo, s.Item, flags)
 		}
 	}
 	if s.Now.Held != "" {
 		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))
 	}
-	if s.Next.Before(now.Add(-time.Minute)) {
+	if s.Next.Before(now.Add(-lateLeast)) {
 		row("next", "should have looked %s: is the agent running? (addagent status)", when(s.Next, now))
 	} else {
 		row("next", "looks %s", when(s.Next, now))
@@ -323,7 +341,7 @@ func journals(home string) ([]string, error) {
 // eachBeat reads one file of decision records. A line that is cut (the disk was
 // full, the power went) is passed over: the next one is whole again.
 func eachBeat(path string, do func(*agent.Beat)) error {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

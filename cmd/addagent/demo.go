@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/work"
 )
 
@@ -71,7 +72,7 @@ func (d *demo) run(ctx context.Context) error {
 		return failed(err)
 	}
 	if !d.keep {
-		d.say("that was it. Everything is in %s; `make demo KEEP=1` leaves it running for your own pushes", d.show(d.dir))
+		d.say("that was it. Everything is in %s; --keep (make demo KEEP=1) leaves it running for your own pushes", d.show(d.dir))
 		return nil
 	}
 	me, err := os.Executable()
@@ -266,7 +267,7 @@ func (d *demo) story(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.out, "   %s\n", strings.ReplaceAll(strings.TrimSpace(string(data)), "\n", "\n   "))
 	d.say("addagent why")
-	return d.process.why(&global{config: d.path("node", "addagent.yaml")}, d.path("node"), "", time.Now())
+	return d.process.why(&global{config: d.path("node", "addagent.yaml")}, &config.Config{Home: d.path("node"), StateDir: d.path("node", "lib")}, "", time.Now())
 }
 
 // done is a beat after which the last push has been worked.

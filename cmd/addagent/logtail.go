@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/addagent/addagent/internal/files"
 )
 
 // tail is one log that is read, and read on, by its name: whichever file has that
@@ -62,7 +64,7 @@ func (t *tail) older(paths []string, lines, got int) error {
 	}
 	var parts []part
 	for i := len(paths) - 1; i >= 0 && (lines < 0 || got < lines); i-- {
-		f, err := os.Open(paths[i])
+		f, err := files.Open(paths[i])
 		if errors.Is(err, fs.ErrNotExist) {
 			break // the agent keeps so many, and has just removed this one
 		}
@@ -90,7 +92,7 @@ func (t *tail) older(paths []string, lines, got int) error {
 
 // whole prints a file that nobody writes any more, leaving the open one alone.
 func (t *tail) whole(path string, from int64) error {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -107,7 +109,7 @@ func (t *tail) whole(path string, from int64) error {
 
 // open opens whichever file has the name now; none is no error.
 func (t *tail) open() (*os.File, error) {
-	f, err := os.Open(t.path)
+	f, err := files.Open(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -91,10 +90,7 @@ func grid(ts *testscript.TestScript, neg bool, args []string) {
 	for field, value := range map[string]string{"instance-id": "i-1", "nodepart": "app1", "stacktype": "lad1", "deployment": "fed1"} {
 		ts.Check(os.WriteFile(filepath.Join(home, "nodeinfo", field+".txt"), []byte(value+"\n"), 0o644))
 	}
-	// Scripts may call addagent, which is installed in a folder of the machine's PATH.
-	self, err := exec.LookPath("addagent")
-	ts.Check(err)
-	config := fmt.Sprintf("home: %[1]s\nrun_dir: %[1]s/run\nstate_dir: %[1]s/lib\nbeat: { schedule: \"@every 1s\", spread: 0s }\nrepos:\n  - { name: ops, url: %[2]s }\nwork: { env: { PATH: \"%[3]s:/usr/bin:/bin\" } }\n", home, strconv.Quote(ts.MkAbs("ops.git")), filepath.Dir(self))
+	config := fmt.Sprintf("home: %[1]s\nrun_dir: %[1]s/run\nstate_dir: %[1]s/lib\nbeat: { schedule: \"@every 1s\", spread: 0s }\nrepos:\n  - { name: ops, url: %[2]s }\n", home, strconv.Quote(ts.MkAbs("ops.git")))
 	ts.Check(os.WriteFile(ts.MkAbs("addagent.yaml"), []byte(config), 0o644))
 }
 

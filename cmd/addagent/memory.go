@@ -22,6 +22,7 @@ type memory struct {
 	nodeinfo string
 	log      node.StateLog
 	journal  *lumberjack.Logger
+	seen     fs.FileInfo // of journal
 }
 
 func newMemory(home string) *memory {
@@ -84,7 +85,7 @@ func (m *memory) Append(b agent.Beat) error {
 	if err != nil {
 		return fmt.Errorf("write beat: %w", err)
 	}
-	reopenIfGone(m.journal)
+	m.seen = current(m.journal, m.seen)
 	if n, err := m.journal.Write(append(line, '\n')); err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", m.journal.Filename, err), m.takeBack(n))
 	}

@@ -29,19 +29,14 @@ type people struct {
 	stateDir string
 	asks     []agent.Ask // of the process itself: beat --again
 	woken    chan struct{}
-	renew    func(info node.Info) (agent.Settings, bool, []string) // nil = the config stays as it is
+	renew    func(info node.Info) (agent.Settings, bool, []string)
 }
 
 func (p *people) Woken() <-chan struct{} { return p.woken }
 
 func (p *people) ShuttingDown() bool { return systemd.ShuttingDown(context.Background()) }
 
-func (p *people) Fresh(info node.Info) (agent.Settings, bool, []string) {
-	if p.renew == nil {
-		return agent.Settings{}, false, nil
-	}
-	return p.renew(info)
-}
+func (p *people) Fresh(info node.Info) (agent.Settings, bool, []string) { return p.renew(info) }
 
 func (p *people) Brakes(now time.Time) (node.Brakes, error) { return node.ReadBrakes(p.stateDir, now) }
 

@@ -136,7 +136,7 @@ func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
 	stamp, names := config.Stamp(r.path()), branchNames(r.cfg, info)
 	// A bad one is read again whatever its stamp: what it names may be there by now.
 	if stamp == r.stamp && names == r.names && !r.bad && (r.again == nil || !r.again.Swap(false)) {
-		return agent.Settings{}, false, append(r.keep(), r.wrong...)
+		return agent.Settings{}, false, append(r.whileItLives(), r.wrong...)
 	}
 	r.stamp, r.names = stamp, names
 	cfg, err := r.read()
@@ -153,7 +153,16 @@ func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
 		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force", err)}
 		return agent.Settings{}, false, r.wrong
 	}
-	return settings, true, append(r.keep(), r.wrong...)
+	return settings, true, append(r.whileItLives(), r.wrong...)
+}
+
+// whileItLives is what must be so for as long as an agent lives, and may not be:
+// its lock is where others look for it, its config is kept.
+func (r *renewal) whileItLives() []string {
+	if err := r.whole.lock.Restore(); err != nil {
+		return append(r.keep(), fmt.Sprintf("the beat lock was taken away, so that commands do not find this agent: %v", err))
+	}
+	return r.keep()
 }
 
 // apply puts a config in force that has no mistakes in itself.
@@ -224,6 +233,10 @@ func changes(before, after *config.Config) string {
 		switch repo, key, ofRepo := strings.Cut(l.Key, "]."); {
 		case !known && ofRepo && key == "url":
 			words = append(words, fmt.Sprintf("%s] is new: %s", repo, l.Value))
+		case strings.HasPrefix(l.Key, "work.env."): // its value is nobody's business
+			if !known || was != l.Value {
+				words = append(words, l.Key+" is another")
+			}
 		case !known && !ofRepo:
 			words = append(words, fmt.Sprintf("%s is %s", l.Key, l.Value))
 		case known && was != l.Value:

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -39,7 +41,8 @@ something that this node watches has changed it runs the repository's work
 script under a lock, and says what state the node is in.
 
 Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
-3 wedged, 4 busy (another agent holds the beat lock), 5 disabled, 130 interrupted.`,
+3 wedged, 4 busy (another agent holds the beat lock), 5 disabled, 10 something is due
+(plan --exit-code), 130 interrupted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
@@ -67,7 +70,7 @@ func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := e.Encode(v); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return failed(fmt.Errorf("write: %w", err))
 	}
 	return nil

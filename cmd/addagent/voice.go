@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/work"
 	"github.com/rs/zerolog"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -24,6 +26,7 @@ type voice struct {
 	log  config.Log // as in force
 	outs []zerolog.Logger
 	file *lumberjack.Logger
+	seen fs.FileInfo // of file
 	min  zerolog.Level
 }
 
@@ -57,7 +60,7 @@ func (v *voice) renew(l config.Log) {
 	asJSON := l.Format == "json"
 	if l.File {
 		v.file = &lumberjack.Logger{Filename: v.o.path, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
-		reopenIfGone(v.file)
+		v.seen = current(v.file, nil)
 		v.outs = append(v.outs, zerolog.New(form(lenient{v.file}, asJSON, false)))
 	}
 	if v.o.screen != nil {
@@ -133,22 +136,35 @@ func (v *voice) Say(n agent.News) { v.line(n.At, levels[n.Level], n.Text, n.Next
 // Beat writes the one line of a beat.
 func (v *voice) Beat(b agent.Beat) {
 	if v.file != nil {
-		reopenIfGone(v.file)
+		v.seen = current(v.file, v.seen)
 	}
 	v.line(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), zerolog.InfoLevel, beatLine(b), "")
 }
 
-// reopenIfGone makes a log that somebody removed or moved away begin anew:
-// lumberjack would go on writing into a file without a name. And it would make a
-// new one for its owner alone; a log is for whoever may look around here. The mode
-// of the old one goes over to the new at a rotation.
-func reopenIfGone(l *lumberjack.Logger) {
-	if _, err := os.Stat(l.Filename); errors.Is(err, fs.ErrNotExist) {
-		_ = l.Close() // the next line opens it
+// current makes sure that a log goes on in the file that has its name. Somebody
+// may have removed it, moved it away and made a new one (logrotate), or put
+// something else there, a pipe that nobody reads: lumberjack would write into a
+// file without a name, or wait for ever. A new log is for whoever may look around
+// here; a rotated one keeps the mode of the one before. was is what it answered
+// the last time; nil when it was never asked.
+func current(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
+	info, err := os.Stat(l.Filename)
+	if err == nil && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		_, _ = files.SetAside(l.Filename, "corrupt")
+		info, err = nil, fs.ErrNotExist
+	}
+	if err == nil && (was == nil || os.SameFile(was, info)) {
+		return info
+	}
+	_ = l.Close() // the next line opens what is there
+	if errors.Is(err, fs.ErrNotExist) {
+		_ = os.MkdirAll(filepath.Dir(l.Filename), 0o755)
 		if f, err := os.OpenFile(l.Filename, os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
 			_ = f.Close()
 		}
+		info, _ = os.Stat(l.Filename)
 	}
+	return info
 }
 
 func (v *voice) Close() {
@@ -187,7 +203,7 @@ func beatLine(b agent.Beat) string {
 		}
 		parts = append(parts, fmt.Sprintf("%s for %s (attempt %d, pid %d)", b.InHand.Name(), agent.For(b.Start.Sub(b.InHand.Started)), b.InHand.Attempt, b.InHand.PID))
 	case len(b.Looks) == 0:
-		parts = append(parts, "no repository to look at")
+		parts = append(parts, "no repository to look at: name some in the config (repos:)")
 	}
 	quiet := 0
 	for _, l := range b.Looks {
@@ -215,11 +231,10 @@ func beatLine(b agent.Beat) string {
 	if quiet > 0 {
 		parts = append(parts, fmt.Sprintf("%d repositories quiet", quiet))
 	}
-	took := fmt.Sprintf("%.0f ms", b.Ms)
-	if b.Ms >= 1000 {
-		took = agent.For(time.Duration(b.Ms * float64(time.Millisecond)))
+	if len(parts) == 0 {
+		parts = append(parts, cmp.Or(b.Reason, "all repositories rest")) // nobody was asked
 	}
-	line := fmt.Sprintf("%-7s %s | %s", state, strings.Join(parts, ", "), took)
+	line := fmt.Sprintf("%-7s %s | %s", state, strings.Join(parts, ", "), inMs(b.Ms))
 	if n := len(b.Troubles); n == 1 {
 		line += " | 1 trouble"
 	} else if n > 1 {

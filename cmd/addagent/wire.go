@@ -62,6 +62,9 @@ func parseSchedule(text string) (agent.Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schedule %q: %w; five fields (minute hour day month weekday) or @every 30s are understood", text, err)
 	}
+	if s.Next(time.Now()).IsZero() {
+		return nil, fmt.Errorf("schedule %q: that never comes", text)
+	}
 	return utc{s}, nil
 }
 
@@ -97,6 +100,7 @@ type whole struct {
 	repos   *clones
 	hand    *work.Hand
 	people  *people
+	lock    *work.Lock       // beat.lock
 	witness *gitrepo.Witness // of edits in the trees; nil where watching is not worth while
 	stop    []func()
 }
@@ -141,6 +145,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		return fail(failed(err))
 	}
 	w.stop = append(w.stop, func() { lock.Close() })
+	w.lock = lock
 	// The beat lock lies in run_dir. Somebody with another one (--home, a second
 	// config) must not beat over the same clones.
 	house, err := work.LockFolder(filepath.Join(cfg.Home, "nodeinfo"))
@@ -198,9 +203,10 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	w.repos = newClones(filepath.Join(cfg.Home, "gitrepo"))
 	w.stop = append(w.stop, w.repos.close)
 	boot := node.System{}.BootID()
+	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all
 	home, name := p.account()
 	w.hand = &work.Hand{
-		LockPath: workLock(cfg), Home: cfg.Home, InitMemory: initMemory(cfg), Inherited: os.Environ(), UserHome: home, User: name,
+		LockPath: workLock(cfg), Home: cfg.Home, InitMemory: initMemory(cfg), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
 		BootID: boot, Changed: w.repos.changed,
 	}
 	w.renew(cfg, sources, settings)

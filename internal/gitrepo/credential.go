@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -170,11 +171,25 @@ func (h *helper) run(ctx context.Context, action, input string) ([]byte, error) 
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	text := oneLine(without(strings.TrimSpace(said.text()), h.password, passwordIn(out.String())))
+	text := oneLine(without(untold(said.text()), h.password, passwordIn(out.String())))
 	if text != "" {
 		return nil, fmt.Errorf("auth command %s %s: %w: %s", h.command[0], action, err, text)
 	}
 	return nil, fmt.Errorf("auth command %s %s: %w", h.command[0], action, err)
+}
+
+// telling is where a complaint may name a secret: after such a word, and in what a shell shows of itself (set -x).
+var telling = regexp.MustCompile(`(?i)((?:password|passwd|pass|token|secret|key|authorization|bearer)["']?\s*[=: ]\s*)\S+`)
+
+// untold is a complaint without what looks like a secret, known or not.
+func untold(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "+") {
+			lines = append(lines, telling.ReplaceAllString(strings.TrimSpace(line), "$1***"))
+		}
+	}
+	return strings.Join(lines, " ")
 }
 
 // without masks secrets in a text, also one of which the end of the text shows only the beginning.

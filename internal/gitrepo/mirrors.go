@@ -23,6 +23,8 @@ type places struct {
 	gives *place // whom the last pack comes from
 	said  []string
 	stays lag
+	// behind says, as long as it is so, that only a mirror answers and that it is not ahead: nothing new can be seen.
+	behind string
 }
 
 // place is one address.
@@ -234,7 +236,7 @@ func (p *places) elsewhere(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && slices.ContainsFunc(p.list, func(at *place) bool { return at.wait.over(now) == nil })
 }
 
-// Notices are what a person should know of the asking since the last call: which mirror answers, and that one lags.
+// Notices are what a person should know of the asking since the last call: which place answers.
 func (r *Repo) Notices() []string {
 	if r.remote == nil || len(r.remote.said) == 0 {
 		return nil
@@ -248,6 +250,7 @@ func (r *Repo) Notices() []string {
 // that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves, before anything
 // is fetched, that what is here leads to what it tells.
 func (r *Repo) steady(ctx context.Context, tip Tip) (Tip, error) {
+	r.remote.behind = ""
 	if !r.remote.fromMirror(tip) {
 		return tip, nil
 	}
@@ -264,7 +267,10 @@ func (r *Repo) steady(ctx context.Context, tip Tip) (Tip, error) {
 		return tip, nil
 	}
 	now := lag{at.ID, tip.ID}
+	behind := fmt.Sprintf("%s cannot be asked, and what the mirror %s has (%s) does not follow %s: this node stays there",
+		r.remote.list[0].url, r.remote.told.url, short(tip.ID), short(at.ID))
 	if r.remote.stays == now {
+		r.remote.behind = behind
 		return at, nil
 	}
 	from, _ := idOf(at.ID)
@@ -281,9 +287,16 @@ func (r *Repo) steady(ctx context.Context, tip Tip) (Tip, error) {
 		r.judged = judged{from: from, to: to} // need not be asked for again
 		return tip, nil
 	}
-	r.remote.stays = now
-	r.remote.say("the mirror %s lags: it is at %s, this node stays at %s", r.remote.told.url, short(tip.ID), short(at.ID))
+	r.remote.stays, r.remote.behind = now, behind
 	return at, nil
+}
+
+// Behind says that the last Ask saw nothing but a mirror that is not ahead of what is here; "" = it saw the tip.
+func (r *Repo) Behind() string {
+	if r.remote == nil {
+		return ""
+	}
+	return r.remote.behind
 }
 
 // onOneLine joins errors with semicolons; nil when there are none.
