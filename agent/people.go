@@ -42,25 +42,21 @@ func (a *Agent) rests(repo string) bool {
 // obey does what people asked for. Memory is changed under the work lock only,
 // so a request waits for the end of the work in hand.
 func (a *Agent) obey(b *Beat) {
-	if len(a.asks) > 0 && a.inHand == nil {
-		a.judge(b.Start) // by what is remembered now, not by what the last beat saw
-	}
 	changed := false
 	type wish struct{ what, target string }
-	granted := map[wish]bool{}
+	granted := map[wish]Asked{}
 	for _, ask := range a.asks {
 		done := Asked{Ask: ask}
-		if same := (wish{ask.What, ask.Target}); granted[same] {
-			b.Asked = append(b.Asked, done) // by somebody else in this very beat
+		same, twice := granted[wish{ask.What, ask.Target}]
+		switch {
+		case ask.What == AskBeat:
+		case twice: // somebody else asked for the same, and it is done
+			done.Did, done.Error = same.Did, same.Error
+		case a.inHand != nil || !a.take():
 			continue
-		} else if ask.What != AskBeat {
-			granted[same] = a.inHand == nil && a.elsewhere == ""
-		}
-		if ask.What != AskBeat {
-			if a.inHand != nil || !a.take() {
-				continue
-			}
+		default:
 			done.Did, done.Error = a.forget(ask)
+			granted[wish{ask.What, ask.Target}] = done
 			changed = changed || len(done.Did) > 0
 			if len(done.Did) > 0 {
 				a.say(Notice, "", "%s, as %s asked: %s", ask.What, cmp.Or(ask.By, "somebody"), strings.Join(done.Did, ", "))
