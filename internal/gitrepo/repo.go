@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/addagent/addagent/internal/gitwire"
@@ -155,13 +155,15 @@ func (c clone) drifted() bool { return c.other != "" || c.noTemp }
 
 // inspect finds out what stands in the clone's folder. An error is trouble with the disk, not with the clone.
 func (r *Repo) inspect() (clone, error) {
-	info, err := os.Lstat(r.gitDir())
+	git := r.gitDir()
+	var st syscall.Stat_t // and not os.Lstat, which costs allocations in every look
+	err := syscall.Lstat(git, &st)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
 		return clone{}, nil
 	case err != nil:
-		return clone{}, err
-	case !info.IsDir():
+		return clone{}, &fs.PathError{Op: "lstat", Path: git, Err: err}
+	case st.Mode&syscall.S_IFMT != syscall.S_IFDIR:
 		return clone{exists: true, reason: "its .git is not a folder"}, nil
 	}
 	c := clone{exists: true}
@@ -171,15 +173,15 @@ func (r *Repo) inspect() (clone, error) {
 	if c.mark, c.unfinished, err = interruptedMove(r.dir); err != nil {
 		return c, err
 	}
-	head, err := readHead(r.gitDir())
+	head, err := readHead(git)
 	if err != nil {
 		c.reason = "its HEAD cannot be read"
 		return c, nil
 	}
-	c.reason = r.config.differs(r.gitDir(), r.source)
+	c.reason = r.config.differs(git, r.source)
 	c.other = r.config.other
 	if c.unfinished && c.reason == "" {
-		c.reason = damaged(r.gitDir())
+		c.reason = damaged(git)
 	}
 	if id, ok := idOf(head); ok {
 		c.head = Tip{ID: id.String()}
@@ -190,7 +192,7 @@ func (r *Repo) inspect() (clone, error) {
 		c.head.Branch, c.reason = "", "its HEAD cannot be read"
 		return c, nil
 	}
-	id, err := readRef(r.gitDir(), head)
+	id, err := readRef(git, head)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return c, nil // made, and nothing applied yet

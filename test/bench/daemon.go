@@ -55,6 +55,7 @@ repos:
 
 // beat is what the bench reads of nodeinfo/beat.json.
 type beat struct {
+	PID   int    `json:"pid"`
 	Seq   uint64 `json:"seq"`
 	State string `json:"state"`
 	Items []struct {
@@ -74,14 +75,14 @@ func (t beat) quiet() bool {
 	return t.State == "idle" && len(t.Items) == 1 && (t.Items[0].Verdict == "same" || t.Items[0].Verdict == "unaffected") && t.InHand == nil
 }
 
-// until waits for a beat that is as it should be and returns it.
+// until waits for a beat of this daemon, not of one before it, that is as it should be and returns it.
 func (d *daemon) until(s *stage, within time.Duration, is func(beat) bool) beat {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(within); time.Now().Before(deadline); <-tick.C {
 		var t beat
 		data, err := os.ReadFile(filepath.Join(d.home, "nodeinfo", "beat.json"))
-		if err == nil && json.Unmarshal(data, &t) == nil && is(t) {
+		if err == nil && json.Unmarshal(data, &t) == nil && t.PID == d.cmd.Process.Pid && is(t) {
 			return t
 		}
 	}
