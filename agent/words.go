@@ -141,24 +141,33 @@ func routine(e Ended) bool { return e.Verdict == work.Same || e.Verdict == work.
 
 // sayEnd is the line about work that ended.
 func (a *Agent) sayEnd(e Ended) {
-	name := e.Repo + ":" + e.Item
-	took := For(time.Duration(e.Seconds * float64(time.Second)))
+	waits := e.Reason == string(work.ReasonWaiting)
 	switch {
 	case e.OK && routine(e) && e.Attempt <= 1:
 		// `run: always` without a change: told only when it fails.
-	case e.OK:
-		a.say(Info, "", "%s done with %s in %s", name, Short(e.Version), took)
-	case e.Reason == string(work.ReasonWaiting) && e.Attempt > 1:
+	case waits && e.Attempt > 1:
 		// Said when it began; the record of every beat has it.
-	case e.Reason == string(work.ReasonWaiting):
-		a.say(Info, "", "%s not now (exit %d after %s): %s", name, e.Exit, took, e.Last)
+	case e.OK || waits:
+		a.say(Info, "", "%s", e)
 	default:
-		text := fmt.Sprintf("%s failed on %s after %s, attempt %d: %s", name, Short(e.Version), took, e.Attempt, e.Detail)
-		if e.Last != "" && e.Reason != string(work.ReasonWedged) { // what it said last is that
-			text += fmt.Sprintf(" (%s)", e.Last)
-		}
-		a.say(Warning, "addagent why "+name, "%s", text)
+		a.say(Warning, "addagent why "+e.Repo+":"+e.Item, "%s", e)
 	}
+}
+
+// String is the end in words, on one line: the item, its version, how it went.
+func (e Ended) String() string {
+	name, took := e.Repo+":"+e.Item, For(time.Duration(e.Seconds*float64(time.Second)))
+	switch {
+	case e.OK:
+		return fmt.Sprintf("%s done with %s in %s", name, Short(e.Version), took)
+	case e.Reason == string(work.ReasonWaiting):
+		return fmt.Sprintf("%s not now (exit %d after %s): %s", name, e.Exit, took, e.Last)
+	}
+	text := fmt.Sprintf("%s failed on %s after %s, attempt %d: %s", name, Short(e.Version), took, e.Attempt, e.Detail)
+	if e.Last != "" && e.Reason != string(work.ReasonWedged) { // what it said last is that
+		text += fmt.Sprintf(" (%s)", e.Last)
+	}
+	return text
 }
 
 // judged is what the decision record says of every item.

@@ -19,7 +19,7 @@ const (
 	// besideWait is how long a living agent may take to begin the beat it was asked
 	// for: a look at a server that hangs takes its deadline, a first clone longer.
 	besideWait = 2 * time.Minute
-	// besideSay is when the person is told what the waiting is for.
+	// besideSay is how long a stopped agent may take to be sent on.
 	besideSay = 3 * time.Second
 )
 
@@ -62,17 +62,11 @@ func (p *process) newVoice(cfg *config.Config) *voice {
 // sayBeat is how a beat ended, and the work in it.
 func sayBeat(v *voice, b agent.Beat) {
 	for _, e := range b.Ended {
-		text, level := fmt.Sprintf("%s:%s done with %s in %s", e.Repo, e.Item, agent.Short(e.Version), took(&e)), agent.Info
-		switch {
-		case e.Reason == string(work.ReasonWaiting):
-			text = fmt.Sprintf("%s:%s not now (exit %d after %s): %s", e.Repo, e.Item, e.Exit, took(&e), e.Last)
-		case !e.OK:
-			text, level = fmt.Sprintf("%s:%s failed on %s after %s: %s", e.Repo, e.Item, agent.Short(e.Version), took(&e), e.Detail), agent.Warning
-			if e.Last != "" {
-				text += fmt.Sprintf(" (%s)", e.Last)
-			}
+		level := agent.Info
+		if !e.OK && e.Reason != string(work.ReasonWaiting) {
+			level = agent.Warning
 		}
-		v.Say(agent.News{At: e.At, Level: level, Text: text})
+		v.Say(agent.News{At: e.At, Level: level, Text: e.String()})
 	}
 	for _, t := range b.Troubles {
 		v.Say(agent.News{At: now(), Level: agent.Warning, Text: t.Text})

@@ -56,8 +56,8 @@ func askPath(stateDir, id string) string { return filepath.Join(askedDir(stateDi
 
 var askID = regexp.MustCompile(`^[0-9a-z-]{1,60}$`)
 
-// readAsks lists the requests that lie there, oldest first. What is none, and
-// what cannot be read, is nobody's request: it is removed.
+// readAsks lists the requests that lie there, oldest first. What is none is
+// removed; one that cannot be read just now waits.
 func readAsks(stateDir string) []agent.Ask {
 	entries, err := os.ReadDir(askedDir(stateDir))
 	if err != nil {

@@ -133,10 +133,17 @@ type renewal struct {
 
 // fresh is called at the begin of every beat: a stat or two when nothing changed.
 func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
+	settings, changed := r.reread(info)
+	return settings, changed, append(r.whileItLives(), r.wrong...)
+}
+
+// reread puts the config in force as it is now, when it changed and has no
+// mistakes; those it has stand in r.wrong then.
+func (r *renewal) reread(info node.Info) (s agent.Settings, changed bool) {
 	stamp, names := config.Stamp(r.path()), branchNames(r.cfg, info)
 	// A bad one is read again whatever its stamp: what it names may be there by now.
 	if stamp == r.stamp && names == r.names && !r.bad && (r.again == nil || !r.again.Swap(false)) {
-		return agent.Settings{}, false, append(r.whileItLives(), r.wrong...)
+		return s, false
 	}
 	r.stamp, r.names = stamp, names
 	cfg, err := r.read()
@@ -145,15 +152,14 @@ func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
 	}
 	if r.bad = err != nil; r.bad {
 		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force (addagent check%s)", err, r.g.flags())}
-		return agent.Settings{}, false, r.wrong
+		return s, false
 	}
-	settings, err := r.apply(cfg, info)
-	if err != nil {
+	if s, err = r.apply(cfg, info); err != nil {
 		r.bad = true // nodeinfo may give what is missing
 		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force", err)}
-		return agent.Settings{}, false, r.wrong
+		return s, false
 	}
-	return settings, true, append(r.whileItLives(), r.wrong...)
+	return s, true
 }
 
 // whileItLives is what must be so for as long as an agent lives, and may not be:

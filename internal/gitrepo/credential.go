@@ -178,8 +178,8 @@ func (h *helper) run(ctx context.Context, action, input string) ([]byte, error) 
 	return nil, fmt.Errorf("auth command %s %s: %w", h.command[0], action, err)
 }
 
-// telling is where a complaint may name a secret: after such a word, and in what a shell shows of itself (set -x).
-var telling = regexp.MustCompile(`(?i)((?:password|passwd|pass|token|secret|key|authorization|bearer)["']?\s*[=: ]\s*)\S+`)
+// telling is where a line of a complaint may name a secret: all after such a word. So may what a shell shows of itself (set -x).
+var telling = regexp.MustCompile(`(?i)((?:password|passwd|pass|token|secret|key|authorization|bearer)["']?\s*[=: ]\s*)\S.*`)
 
 // untold is a complaint without what looks like a secret, known or not.
 func untold(text string) string {

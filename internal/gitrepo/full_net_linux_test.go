@@ -3,8 +3,6 @@ package gitrepo
 import (
 	"errors"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -13,34 +11,10 @@ import (
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
-// TestPackTooLargeForTheDisk runs in a mount namespace of its own, on a filesystem that has little more room than must
-// stay free.
-func TestPackTooLargeForTheDisk(t *testing.T) {
-	if dir := os.Getenv("GITREPO_TEST_LITTLE"); dir != "" {
-		littleDisk(t, dir)
-		return
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestPackTooLargeForTheDisk$", "-test.v")
-	cmd.Env = append(os.Environ(), "GITREPO_TEST_LITTLE="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	switch {
-	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EINVAL):
-		t.Skipf("no user namespaces here: %v", err)
-	case err != nil:
-		t.Fatalf("%v: %s", err, out)
-	}
-	t.Logf("%s", out)
-}
+// TestPackTooLargeForTheDisk runs on a filesystem that has little more room than must stay free.
+func TestPackTooLargeForTheDisk(t *testing.T) { onSmallDisk(t, "size=35m", littleDisk) }
 
 func littleDisk(t *testing.T, dir string) {
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=35m"); err != nil {
-		t.Skipf("cannot mount: %v", err)
-	}
 	w := newWorld(t, gittest.ServerOptions{})
 	w.dir = filepath.Join(dir, "clone")
 	w.open(w.repo.source, Limits{})

@@ -36,3 +36,18 @@ func TestSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestComplaintsOfAHelperShowNoSecret(t *testing.T) {
+	for said, want := range map[string]string{
+		"no network\n":                             "no network",
+		"oops password=hunter2\nbye":               "oops password=*** bye",
+		"Authorization: Bearer hunter2":            "Authorization: ***",
+		`{"token": "hunter2", "a": 1}`:             `{"token": ***`,
+		"+ echo hunter2\nvault: sealed\n":          "vault: sealed",
+		"API_KEY=hunter2 refused, SECRET: hunter2": "API_KEY=***",
+	} {
+		if got := untold(said); got != want {
+			t.Errorf("%q: %q, want %q", said, got, want)
+		}
+	}
+}
