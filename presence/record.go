@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/addagent/addagent/node"
@@ -38,9 +39,12 @@ type Record struct {
 
 // Repo is a repository as the node has it.
 type Repo struct {
-	Branch  string `json:"branch"`
-	Name    string `json:"name"`    // the folder below gitrepo/
-	Version string `json:"version"` // full id of the commit that the tree is at
+	Branch string `json:"branch"`
+	// Done is, for each item of the repository that this node has finished, the fingerprint of that success: others learn
+	// from it that what they fail at can be done.
+	Done    map[string]string `json:"done,omitempty"`
+	Name    string            `json:"name"`    // the folder below gitrepo/
+	Version string            `json:"version"` // full id of the commit that the tree is at
 }
 
 // Service is a service that the node offers.
@@ -91,6 +95,9 @@ func normal(r Record) Record {
 	r.Addresses = append([]string{}, r.Addresses...)
 	r.Repos = append([]Repo{}, r.Repos...)
 	r.Services = append([]Service{}, r.Services...)
+	for i := range r.Repos {
+		r.Repos[i].Done = maps.Clone(r.Repos[i].Done)
+	}
 	r.BeatSeen = second(r.BeatSeen)
 	r.BeatNextBy = second(r.BeatNextBy)
 	for i := range r.Services {
