@@ -13,9 +13,9 @@ import (
 func (l *loader) presence() {
 	const url, read = "presence.url", "presence.read"
 	p := l.c.Presence
-	if p.URL == "" {
-		if at, ok := l.at[read]; ok && p.Read > 0 && !l.complains(url) {
-			l.say(at, read, "needs presence.url: without presence there is nothing to read")
+	if p.URL == "" && !l.complains(url) {
+		if p.Read > 0 {
+			l.say(l.at[read], read, "needs presence.url: without presence there is nothing to read")
 		}
 		return
 	}
