@@ -81,7 +81,7 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 	}
 	if err := wakeUp(holder.PID); err != nil {
 		takeBack(cfg.StateDir, ask.ID)
-		return agent.Beat{}, &exit{exitBusy, fmt.Errorf("an agent runs here: %w", err)}
+		return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("an agent runs here: %w", err)}
 	}
 	tick := time.NewTicker(besidePoll)
 	defer tick.Stop()
@@ -105,16 +105,16 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, when(inHand.Started, time.Now()))
 		case since > besideSay && stopped(holder.PID):
 			takeBack(cfg.StateDir, ask.ID)
-			return agent.Beat{}, &exit{exitBusy, fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
+			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
 		case !waits && since > besideWait:
 			takeBack(cfg.StateDir, ask.ID)
-			return agent.Beat{}, &exit{exitBusy, fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, agent.For(besideWait))}
+			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, agent.For(besideWait))}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			takeBack(cfg.StateDir, ask.ID)
-			return agent.Beat{}, &exit{code: exitInterrupted}
+			return agent.Beat{}, &exit{Code: exitInterrupted}
 		}
 	}
 }
@@ -170,13 +170,13 @@ func (p *process) followWork(ctx context.Context, cfg *config.Config, b agent.Be
 		}
 		if _, held, err := work.ReadHolder(beatLock(cfg)); err == nil && !held {
 			fmt.Fprintf(p.err, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
-			return b, &exit{code: exitFailed}
+			return b, &exit{Code: exitFailed}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			fmt.Fprintf(p.err, "addagent: interrupted; %s goes on (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
-			return b, &exit{code: exitInterrupted}
+			return b, &exit{Code: exitInterrupted}
 		}
 	}
 }

@@ -97,11 +97,11 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 		if b.InHand != nil {
 			fmt.Fprintf(p.err, "addagent: interrupted; %s goes on in its shim (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
 		}
-		return &exit{code: exitInterrupted}
+		return &exit{Code: exitInterrupted}
 	}
 	w.voice.Beat(last)
 	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a agent.Asked) bool { return a.ID == ask.ID }) {
-		return &exit{exitBusy, errors.New("nothing was forgotten: work is in hand; say it again when that has ended (addagent status)")}
+		return &exit{Code: exitBusy, Err: errors.New("nothing was forgotten: work is in hand; say it again when that has ended (addagent status)")}
 	}
 	if l.g.json {
 		if err := printJSON(p.out, last); err != nil {
@@ -142,7 +142,7 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 	case <-time.After(own):
 		return nil
 	case <-ctx.Done():
-		return &exit{code: exitInterrupted}
+		return &exit{Code: exitInterrupted}
 	}
 }
 
@@ -198,5 +198,5 @@ func (p *process) outcome(b agent.Beat, ask agent.Ask, shown bool) error {
 			fmt.Fprintln(p.err, "addagent:", oneLine(w))
 		}
 	}
-	return &exit{code: code}
+	return &exit{Code: code}
 }

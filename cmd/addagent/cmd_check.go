@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/node"
 	"github.com/spf13/cobra"
 )
@@ -30,8 +31,8 @@ is, and all problems at once. Exit code 2 when there is one. It asks no server.`
 				}
 			}
 			report := checked{Config: cfg.Lines(), Problems: problemsOf(err)}
-			if _, err := os.Stat(defaultConfig); g.config == "" && err != nil {
-				report.Notes = append(report.Notes, "no config file at "+defaultConfig+": everything is as it is by default")
+			if _, err := os.Stat(cli.DefaultConfig); g.config == "" && err != nil {
+				report.Notes = append(report.Notes, "no config file at "+cli.DefaultConfig+": everything is as it is by default")
 			}
 			for _, n := range cfg.Notes {
 				report.Notes = append(report.Notes, n.Error())

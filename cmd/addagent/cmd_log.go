@@ -253,7 +253,7 @@ func (l *logReader) print(ctx context.Context, more func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &exit{code: exitInterrupted}
+			return &exit{Code: exitInterrupted}
 		case <-tick.C:
 		}
 		if more != nil {
@@ -279,7 +279,7 @@ func unreadable(err error) error {
 	case errors.Is(err, syscall.EPIPE):
 		return nil // whoever read it has seen enough
 	case errors.Is(err, context.Canceled):
-		return &exit{code: exitInterrupted}
+		return &exit{Code: exitInterrupted}
 	case errors.Is(err, fs.ErrPermission):
 		return failed(fmt.Errorf("%w: the log belongs to who runs the agent (sudo addagent log)", err))
 	}

@@ -132,11 +132,11 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	}
 	for _, l := range looks {
 		if l.Trouble != "" {
-			return &exit{code: exitFailed}
+			return &exit{Code: exitFailed}
 		}
 	}
 	if exitCode && out.Due > 0 && len(out.Held) == 0 {
-		return &exit{code: exitDue}
+		return &exit{Code: exitDue}
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func (p *process) shimCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if code := work.Shim(c.Context()); code != 0 {
-				return &exit{code: code}
+				return &exit{Code: code}
 			}
 			return nil
 		},

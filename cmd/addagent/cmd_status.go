@@ -80,7 +80,7 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 			return nil
 		}
 		fmt.Fprintf(p.err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.flags())
-		return &exit{code: exitFailed}
+		return &exit{Code: exitFailed}
 	}
 	s.print(p, g, cfg, now)
 	return s.code()
@@ -89,11 +89,11 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 func (s standing) code() error {
 	switch {
 	case s.Beat != nil && s.Beat.State == node.Wedged:
-		return &exit{code: exitWedged}
+		return &exit{Code: exitWedged}
 	case s.Beat != nil && s.Beat.State == node.Disabled:
-		return &exit{code: exitDisabled}
+		return &exit{Code: exitDisabled}
 	case !s.alive(), s.Beat != nil && (s.Beat.State == node.Failing || len(s.Beat.Troubles) > 0):
-		return &exit{code: exitFailed}
+		return &exit{Code: exitFailed}
 	}
 	return nil
 }

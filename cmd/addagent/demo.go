@@ -67,7 +67,7 @@ func (d *demo) run(ctx context.Context) error {
 	defer stopAgent()
 	if err := d.story(ctx); err != nil {
 		if ctx.Err() != nil {
-			return &exit{code: exitInterrupted}
+			return &exit{Code: exitInterrupted}
 		}
 		return failed(err)
 	}

@@ -9,61 +9,63 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/cli/clitest"
 )
 
 // aboutNode is what no command says of itself: which commands belong together, the
 // files of a node, and the environment.
-func aboutNode() (also map[string][]string, files, environment []block) {
+func aboutNode() (also map[string][]string, files, environment []clitest.Block) {
 	also = map[string][]string{
 		"run": {"beat", "status", "log"}, "beat": {"run", "plan", "why"}, "plan": {"beat", "why"}, "status": {"why", "log"},
 		"why": {"status", "log", "plan"}, "log": {"why", "status"}, "check": {"run"}, "example": {"demo", "run"}, "demo": {"example"},
 		"disable": {"enable", "status"}, "enable": {"disable"}, "wedge": {"unwedge", "why"}, "unwedge": {"wedge", "why"},
 	}
-	files = []block{
-		{text: "Below home (/root, or the home folder of who is not root):"},
-		{term: "nodeinfo/nodepart.txt, stacktype.txt, deployment.txt, initgitrepo.txt", text: "who this node is: one bare value a file, written by people"},
-		{term: "nodeinfo/instance-id.txt, state.txt, statetss.txt, statelog.txt", text: "its name, its state, since when, and the states it went through"},
-		{term: "nodeinfo/beat.json", text: "the last beat: looks, verdicts, work, troubles, the next beat (docs/beats.schema.json)"},
-		{term: "nodeinfo/presence.json", text: "this node's record"},
-		{term: "gitrepo/REPO/", text: "the clones: .git and .temp belong to the agent, the rest is the tracked tree"},
-		{term: "gitrepo/REPO/.temp/add/ITEM/work.sh_VERSION", text: "the commit of the last success; deleting it says \"again\""},
-		{term: "gitrepo/REPO/.temp/add/ITEM/work.sh_WATCH_PATH.txt", text: "a local override of what the item watches, a path a line"},
-		{term: "gitrepo/REPO/.temp/add/ITEM/work.sh_RESULT.json", text: "the last success and the last attempt (docs/result.schema.json)"},
-		{term: "log/addagent.log", text: "a line a beat, every transition, start and end of work; rotated by the agent"},
-		{term: "log/work/REPO_ITEM/latest.log", text: "what a script said when it ran last; older runs stand beside it"},
-		{term: "log/beats.jsonl", text: "one decision record a beat, rotated (docs/beats.schema.json)"},
-		{text: "Elsewhere, for root; others have the folders of the XDG base directory specification:"},
-		{term: "/etc/addagent/addagent.yaml, addagent.d/*.yaml", text: "the config: addagent.yaml(5)"},
-		{term: "/run/addagent/beat.lock, work.lock", text: "who beats, and what works, here: held locks, the files are never deleted"},
-		{term: "/var/lib/addagent/instance.json, init/", text: "who this node is, bound to its hardware, and the memory of its init"},
-		{term: "/var/lib/addagent/disabled/, wedged.json", text: "what people said with disable and wedge"},
-		{term: "/var/lib/addagent/asked/", text: "requests that the next beat obeys"},
-		{term: "/var/lib/addagent/config/", text: "the last good config"},
+	files = []clitest.Block{
+		{Text: "Below home (/root, or the home folder of who is not root):"},
+		{Term: "nodeinfo/nodepart.txt, stacktype.txt, deployment.txt, initgitrepo.txt", Text: "who this node is: one bare value a file, written by people"},
+		{Term: "nodeinfo/instance-id.txt, state.txt, statetss.txt, statelog.txt", Text: "its name, its state, since when, and the states it went through"},
+		{Term: "nodeinfo/beat.json", Text: "the last beat: looks, verdicts, work, troubles, the next beat (docs/beats.schema.json)"},
+		{Term: "nodeinfo/presence.json", Text: "this node's record"},
+		{Term: "gitrepo/REPO/", Text: "the clones: .git and .temp belong to the agent, the rest is the tracked tree"},
+		{Term: "gitrepo/REPO/.temp/add/ITEM/work.sh_VERSION", Text: "the commit of the last success; deleting it says \"again\""},
+		{Term: "gitrepo/REPO/.temp/add/ITEM/work.sh_WATCH_PATH.txt", Text: "a local override of what the item watches, a path a line"},
+		{Term: "gitrepo/REPO/.temp/add/ITEM/work.sh_RESULT.json", Text: "the last success and the last attempt (docs/result.schema.json)"},
+		{Term: "log/addagent.log", Text: "a line a beat, every transition, start and end of work; rotated by the agent"},
+		{Term: "log/work/REPO_ITEM/latest.log", Text: "what a script said when it ran last; older runs stand beside it"},
+		{Term: "log/beats.jsonl", Text: "one decision record a beat, rotated (docs/beats.schema.json)"},
+		{Text: "Elsewhere, for root; others have the folders of the XDG base directory specification:"},
+		{Term: "/etc/addagent/addagent.yaml, addagent.d/*.yaml", Text: "the config: addagent.yaml(5)"},
+		{Term: "/run/addagent/beat.lock, work.lock", Text: "who beats, and what works, here: held locks, the files are never deleted"},
+		{Term: "/var/lib/addagent/instance.json, init/", Text: "who this node is, bound to its hardware, and the memory of its init"},
+		{Term: "/var/lib/addagent/disabled/, wedged.json", Text: "what people said with disable and wedge"},
+		{Term: "/var/lib/addagent/asked/", Text: "requests that the next beat obeys"},
+		{Term: "/var/lib/addagent/config/", Text: "the last good config"},
 	}
-	environment = []block{
-		{term: "XDG_RUNTIME_DIR, XDG_STATE_HOME", text: "where locks and state are when the agent does not run as root"},
-		{term: "HOME, USER", text: "of the account, when it is in no user database"},
-		{term: "https_proxy, http_proxy, no_proxy", text: "the proxy of https and http, in either spelling, when the config names none; passed on to scripts"},
-		{term: "SSL_CERT_FILE, SSL_CERT_DIR", text: "the system's certificates, where they are not in the usual place"},
-		{term: "SSH_AUTH_SOCK", text: "an agent that holds keys for ssh, asked when the config names none"},
-		{term: "ADD_SECRET_*", text: "a secret that the config names as env:ADD_SECRET_NAME"},
-		{term: "SUDO_USER", text: "who is behind disable, wedge and beat --again"},
-		{term: "ADD_RUN_ID, ADD_TEMP, ADD_REPO, ADD_ITEM", text: "set for a work script: with them addagent wedge speaks for its item"},
-		{term: "TMPDIR", text: "where addagent plan fetches to"},
-		{term: "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM", text: "set by systemd: readiness, watchdog, and lines with priorities instead of times"},
-		{term: "NO_COLOR", text: "respected: nothing that addagent prints has colours, on a terminal or a pipe"},
-		{text: "The environment of a script is built anew: of these it gets the proxy variables, HOME and USER alone."},
+	environment = []clitest.Block{
+		{Term: "XDG_RUNTIME_DIR, XDG_STATE_HOME", Text: "where locks and state are when the agent does not run as root"},
+		{Term: "HOME, USER", Text: "of the account, when it is in no user database"},
+		{Term: "https_proxy, http_proxy, no_proxy", Text: "the proxy of https and http, in either spelling, when the config names none; passed on to scripts"},
+		{Term: "SSL_CERT_FILE, SSL_CERT_DIR", Text: "the system's certificates, where they are not in the usual place"},
+		{Term: "SSH_AUTH_SOCK", Text: "an agent that holds keys for ssh, asked when the config names none"},
+		{Term: "ADD_SECRET_*", Text: "a secret that the config names as env:ADD_SECRET_NAME"},
+		{Term: "SUDO_USER", Text: "who is behind disable, wedge and beat --again"},
+		{Term: "ADD_RUN_ID, ADD_TEMP, ADD_REPO, ADD_ITEM", Text: "set for a work script: with them addagent wedge speaks for its item"},
+		{Term: "TMPDIR", Text: "where addagent plan fetches to"},
+		{Term: "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM", Text: "set by systemd: readiness, watchdog, and lines with priorities instead of times"},
+		{Term: "NO_COLOR", Text: "respected: nothing that addagent prints has colours, on a terminal or a pipe"},
+		{Text: "The environment of a script is built anew: of these it gets the proxy variables, HOME and USER alone."},
 	}
 	return also, files, environment
 }
 
 // aboutConfig is what stands around the keys.
-func aboutConfig() (about []block, example string, files []block) {
-	about = []block{
-		{text: "The config is YAML. Every key is optional, and addagent runs without any config, over every clone that it finds in gitrepo/. An unknown key, a wrong type or a bad value is an error with file, line and column, and all of them are said at once; addagent check prints them, and every key as it is in force with where it was set."},
-		{text: "After addagent.yaml the files of addagent.d beside it are read in the order of their names: lists append, single values replace."},
-		{text: "Secrets are not written here: a key names the file that holds one (*_file), or a variable of the environment, or a program to ask. The file is read anew when it changes."},
-		{text: "A duration is a number with a unit (ms, s, m, h), such as 90s or 1h30m. Defaults are those of root; others have their home folder, and locks and state below the folders that XDG_RUNTIME_DIR and XDG_STATE_HOME name."},
+func aboutConfig() (about []clitest.Block, example string, files []clitest.Block) {
+	about = []clitest.Block{
+		{Text: "The config is YAML. Every key is optional, and addagent runs without any config, over every clone that it finds in gitrepo/. An unknown key, a wrong type or a bad value is an error with file, line and column, and all of them are said at once; addagent check prints them, and every key as it is in force with where it was set."},
+		{Text: "After addagent.yaml the files of addagent.d beside it are read in the order of their names: lists append, single values replace."},
+		{Text: "Secrets are not written here: a key names the file that holds one (*_file), or a variable of the environment, or a program to ask. The file is read anew when it changes."},
+		{Text: "A duration is a number with a unit (ms, s, m, h), such as 90s or 1h30m. Defaults are those of root; others have their home folder, and locks and state below the folders that XDG_RUNTIME_DIR and XDG_STATE_HOME name."},
 	}
 	example = `home: /root
 beat:
@@ -79,9 +81,9 @@ repos:
     auth: { ssh_key_file: /etc/addagent/git-key, known_hosts_file: /etc/addagent/known_hosts }
 work: { timeout: 30m, env: { LC_ALL: C.UTF-8 } }
 `
-	files = []block{
-		{term: "/etc/addagent/addagent.yaml", text: "read unless --config names another; it need not be there"},
-		{term: "/etc/addagent/addagent.d/*.yaml", text: "read after it, in the order of their names"},
+	files = []clitest.Block{
+		{Term: "/etc/addagent/addagent.yaml", Text: "read unless --config names another; it need not be there"},
+		{Term: "/etc/addagent/addagent.d/*.yaml", Text: "read after it, in the order of their names"},
 	}
 	return about, example, files
 }
@@ -92,10 +94,10 @@ func TestDocsNameTheEnvironment(t *testing.T) {
 	_, _, environment := aboutNode()
 	var terms []string
 	for _, b := range environment {
-		terms = append(terms, strings.Split(b.term, ", ")...)
+		terms = append(terms, strings.Split(b.Term, ", ")...)
 	}
 	asked := 0
-	for _, dir := range []string{".", "../../config", "../../systemd", "../../internal/gitrepo", "../../node", "../../work", "../../agent"} {
+	for _, dir := range []string{".", "../../config", "../../systemd", "../../internal/cli", "../../internal/gitrepo", "../../node", "../../work", "../../agent"} {
 		paths, err := filepath.Glob(dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)

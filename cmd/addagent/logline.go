@@ -59,13 +59,6 @@ func (l logLine) String() string {
 	return b.String() + l.Text
 }
 
-// printJSONLine prints one value of a stream: compact, a line.
-func printJSONLine(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
 // rotatedLogs are the older files of a log, oldest first, as lumberjack names them.
 func rotatedLogs(path string) []string {
 	ext := filepath.Ext(path)

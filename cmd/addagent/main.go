@@ -4,49 +4,36 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/addagent/addagent/internal/cli"
 )
 
 // version is set by the linker (make build).
 var version = "dev"
 
-// Exit codes of both programs: a contract with people's scripts.
 const (
-	exitDone        = 0   // done, or nothing due
-	exitFailed      = 1   // something failed
-	exitMisuse      = 2   // bad flag, bad config
-	exitWedged      = 3   // the node is wedged
-	exitBusy        = 4   // another agent or beat holds beat.lock
-	exitDisabled    = 5   // a person or a hold said so
-	exitDue         = 10  // plan --exit-code: something is due
-	exitInterrupted = 130 // ^C
+	exitDone        = cli.ExitDone
+	exitFailed      = cli.ExitFailed
+	exitWedged      = cli.ExitWedged
+	exitBusy        = cli.ExitBusy
+	exitDisabled    = cli.ExitDisabled
+	exitDue         = cli.ExitDue
+	exitInterrupted = cli.ExitInterrupted
 )
 
-// exit is an error that knows its exit code. A nil err means the code says it all.
-type exit struct {
-	code int
-	err  error
-}
+type exit = cli.Exit
 
-func (e *exit) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit %d", e.code)
-	}
-	return e.err.Error()
-}
+func failed(err error) error { return cli.Failed(err) }
+func misuse(err error) error { return cli.Misuse(err) }
 
-func (e *exit) Unwrap() error { return e.err }
+func printJSON(w io.Writer, v any) error     { return cli.PrintJSON(w, v) }
+func printJSONLine(w io.Writer, v any) error { return cli.PrintJSONLine(w, v) }
+func isTerminal(w io.Writer) bool            { return cli.IsTerminal(w) }
+func oneLine(s string) string                { return cli.OneLine(s) }
 
-func failed(err error) error { return &exit{exitFailed, err} }
-func misuse(err error) error { return &exit{exitMisuse, err} }
-
-// process is everything this process has of the world, in one value, so that a
-// test can hand in another world.
+// process is everything this process has of the world.
 type process struct {
 	args   []string
 	in     io.Reader
@@ -57,32 +44,18 @@ type process struct {
 }
 
 func main() {
-	// A log pipe whose reader went is no reason to stop working; a closed terminal
-	// is none either. Those two that mean something to `run` end no other command.
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGUSR1)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	p := &process{args: os.Args[1:], in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, getuid: os.Getuid}
+	this, ctx, stop := cli.This()
+	p := &process{args: this.Args, in: this.In, out: this.Out, err: this.Err, env: this.Env, getuid: this.Getuid}
 	code := p.run(ctx)
 	stop()
 	os.Exit(code)
 }
 
-// run runs the command line and turns its error into the exit code and one line.
 func (p *process) run(ctx context.Context) int {
-	root := p.root()
-	root.SetArgs(p.args)
-	err := root.ExecuteContext(ctx)
-	var e *exit
-	switch {
-	case err == nil:
-		return exitDone
-	case errors.As(err, &e):
-		if e.err != nil {
-			fmt.Fprintln(p.err, "addagent:", e.err)
-		}
-		return e.code
-	default: // cobra's own: an unknown command or flag
-		fmt.Fprintln(p.err, "addagent:", err)
-		return exitMisuse
-	}
+	return p.shared().Run(ctx, p.root())
+}
+
+// shared is the process as both programs know it.
+func (p *process) shared() *cli.Process {
+	return &cli.Process{Args: p.args, In: p.in, Out: p.out, Err: p.err, Env: p.env, Getuid: p.getuid}
 }

@@ -93,18 +93,3 @@ func grid(ts *testscript.TestScript, neg bool, args []string) {
 	config := fmt.Sprintf("home: %[1]s\nrun_dir: %[1]s/run\nstate_dir: %[1]s/lib\nbeat: { schedule: \"@every 1s\", spread: 0s }\nrepos:\n  - { name: ops, url: %[2]s }\n", home, strconv.Quote(ts.MkAbs("ops.git")))
 	ts.Check(os.WriteFile(ts.MkAbs("addagent.yaml"), []byte(config), 0o644))
 }
-
-func TestEveryCommandHasATranscript(t *testing.T) {
-	p := &process{env: os.Getenv, getuid: os.Getuid, out: os.Stdout, err: os.Stderr}
-	for _, c := range p.root().Commands() {
-		if c.Hidden {
-			continue
-		}
-		if c.Short == "" {
-			t.Errorf("%s has no description", c.Name())
-		}
-		if _, err := os.Stat(filepath.Join("testdata", "script", c.Name()+".txtar")); err != nil {
-			t.Errorf("no transcript for %s: %v", c.Name(), err)
-		}
-	}
-}

@@ -120,7 +120,7 @@ func (p *process) by() string {
 	if name := p.env("SUDO_USER"); name != "" {
 		return name
 	}
-	_, name := p.account()
+	_, name := p.shared().Account()
 	return name
 }
 

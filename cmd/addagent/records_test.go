@@ -15,6 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli/clitest"
 	"github.com/addagent/addagent/work"
 )
 
@@ -32,8 +33,8 @@ const (
 func TestSchemas(t *testing.T) {
 	beats, result := newSchema(t), newSchema(t)
 	beats.made["Beat"], result.made["Result"] = reflect.TypeFor[agent.Beat](), reflect.TypeFor[work.Result]()
-	sameAsFile(t, beatsSchema, beats.document(beats.made["Beat"], "a line of log/beats.jsonl, and nodeinfo/beat.json"))
-	sameAsFile(t, resultSchema, result.document(result.made["Result"], "work.sh_RESULT.json: the memory of one item"))
+	clitest.SameAsFile(t, beatsSchema, beats.document(beats.made["Beat"], "a line of log/beats.jsonl, and nodeinfo/beat.json"))
+	clitest.SameAsFile(t, resultSchema, result.document(result.made["Result"], "work.sh_RESULT.json: the memory of one item"))
 
 	path := docsDir + "/records.md"
 	data, err := os.ReadFile(path)
@@ -45,7 +46,7 @@ func TestSchemas(t *testing.T) {
 	if !ok1 || !ok2 {
 		t.Fatalf("%s has no place for the tables", path)
 	}
-	sameAsFile(t, path, before+tablesBegin+"\n## A beat\n"+beats.tables()+"\n## A script's memory\n"+result.tables()+"\n"+tablesEnd+after)
+	clitest.SameAsFile(t, path, before+tablesBegin+"\n## A beat\n"+beats.tables()+"\n## A script's memory\n"+result.tables()+"\n"+tablesEnd+after)
 
 	data, err = os.ReadFile(fieldsFile)
 	if err != nil && os.Getenv("UPDATE") == "" {
@@ -63,7 +64,7 @@ func TestSchemas(t *testing.T) {
 	}
 	all := append(golden, now...)
 	slices.Sort(all)
-	sameAsFile(t, fieldsFile, strings.Join(slices.Compact(all), "\n")+"\n")
+	clitest.SameAsFile(t, fieldsFile, strings.Join(slices.Compact(all), "\n")+"\n")
 }
 
 // TestRealRecordsFitTheirSchema beats through success, failure, "not now", a hold, a

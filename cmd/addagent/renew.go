@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/node"
 )
 
@@ -26,11 +27,11 @@ func (l loading) path() string {
 	if l.g.config != "" {
 		return l.g.config
 	}
-	return defaultConfig
+	return cli.DefaultConfig
 }
 
 func (l loading) options() config.Options {
-	home, _ := l.p.account()
+	home, _ := l.p.shared().Account()
 	return config.Options{
 		Root: l.p.getuid() == 0, Home: home, Env: l.p.env, Optional: l.g.config == "",
 		Schedule: func(text string) error {

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"syscall"
-
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -48,30 +43,16 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 		Version:       version,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetIn(p.in)
-	root.SetOut(p.out)
-	root.SetErr(p.err)
 	root.PersistentFlags().StringVar(&g.config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml)")
 	root.PersistentFlags().StringVar(&g.home, "home", "", "`FOLDER` for everything, locks too, in place of the config's home")
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print data as JSON")
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
 		p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g),
-		p.checkCommand(g), p.versionCommand(g), p.demoCommand(g), p.shimCommand(),
-		p.logCommand(g), p.exampleCommand(g), p.completionCommand(),
+		p.checkCommand(g), cli.VersionCommand("addagent", version, &g.json), p.demoCommand(g), p.shimCommand(),
+		p.logCommand(g), p.exampleCommand(g), cli.CompletionCommand("addagent", completed),
 	)
-	root.SetHelpCommand(p.helpCommand())
-	p.completions(root, g)
+	root.SetHelpCommand(cli.HelpCommand())
+	cli.Completions(root, p.completer(g))
 	return root
-}
-
-// printJSON is the one form of JSON on standard output: indented, one value.
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil && !errors.Is(err, syscall.EPIPE) {
-		return failed(fmt.Errorf("write: %w", err))
-	}
-	return nil
 }

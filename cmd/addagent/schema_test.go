@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli/clitest"
 	"github.com/addagent/addagent/node"
 )
 
@@ -305,18 +306,18 @@ func (s *schema) tables() string {
 	for _, f := range s.fields {
 		if f.owner != owner {
 			owner = f.owner
-			fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| field | is | what |\n|---|---|---|\n", owner, mdSpecial.Replace(s.about(s.made[owner]).doc))
+			fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| field | is | what |\n|---|---|---|\n", owner, clitest.Markdown(s.about(s.made[owner]).doc))
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.name, f.kind, mdSpecial.Replace(f.doc))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.name, f.kind, clitest.Markdown(f.doc))
 	}
 	for _, d := range s.defs {
 		words := s.about(s.made[d.key]).words
 		if len(words) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| word | when |\n|---|---|\n", d.key, mdSpecial.Replace(s.about(s.made[d.key]).doc))
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| word | when |\n|---|---|\n", d.key, clitest.Markdown(s.about(s.made[d.key]).doc))
 		for _, w := range d.value.(object)[2].value.([]object) {
-			fmt.Fprintf(&b, "| `%s` | %s |\n", w[0].value, mdSpecial.Replace(w[1].value.(string)))
+			fmt.Fprintf(&b, "| `%s` | %s |\n", w[0].value, clitest.Markdown(w[1].value.(string)))
 		}
 	}
 	return b.String()

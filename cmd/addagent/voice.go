@@ -173,20 +173,6 @@ func (v *voice) Close() {
 	}
 }
 
-// oneLine keeps control characters, which may come out of a script's output or a
-// server's answer, from drawing on a terminal or faking a second log line.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0):
-			return '?'
-		}
-		return r
-	}, s)
-}
-
 // longLine is how many repositories a line names one by one; of more it names
 // those only that have something to say.
 const longLine = 6
@@ -271,15 +257,5 @@ func verdictsOf(repo string, items []agent.Judged) string {
 
 // underJournal tells whether standard error goes to the journal.
 func underJournal(env func(string) string) bool { return env("JOURNAL_STREAM") != "" }
-
-// isTerminal tells whether a person watches.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
-}
 
 func logPath(home string) string { return filepath.Join(home, "log", "addagent.log") }

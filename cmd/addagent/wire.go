@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/cloud"
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/node"
@@ -22,9 +22,6 @@ import (
 	"github.com/addagent/addagent/work"
 	"github.com/robfig/cron/v3"
 )
-
-// defaultConfig is where the config is when nobody says otherwise.
-const defaultConfig = "/etc/addagent/addagent.yaml"
 
 func beatLock(c *config.Config) string { return filepath.Join(c.RunDir, "beat.lock") }
 func workLock(c *config.Config) string { return filepath.Join(c.RunDir, "work.lock") }
@@ -110,7 +107,7 @@ type whole struct {
 func (w *whole) renew(cfg *config.Config, sources []named, s agent.Settings) {
 	limits := limitsOf(cfg)
 	limits.Witness = w.witness
-	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, networkOf(cfg))
+	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cli.NetworkOf(cfg.Network))
 	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
 	w.voice.renew(cfg.Log)
 	w.journal.renew(cfg.Log)
@@ -140,7 +137,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	if err != nil {
 		var busy *work.Busy
 		if errors.As(err, &busy) {
-			return fail(&exit{exitBusy, fmt.Errorf("another agent beats here: %w", err)})
+			return fail(&exit{Code: exitBusy, Err: fmt.Errorf("another agent beats here: %w", err)})
 		}
 		return fail(failed(err))
 	}
@@ -152,7 +149,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	if err != nil {
 		var busy *work.Busy
 		if errors.As(err, &busy) {
-			return fail(&exit{exitBusy, fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)})
+			return fail(&exit{Code: exitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)})
 		}
 		return fail(failed(err))
 	}
@@ -204,7 +201,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	w.stop = append(w.stop, w.repos.close)
 	boot := node.System{}.BootID()
 	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all
-	home, name := p.account()
+	home, name := p.shared().Account()
 	w.hand = &work.Hand{
 		LockPath: workLock(cfg), Home: cfg.Home, InitMemory: initMemory(cfg), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
 		BootID: boot, Changed: w.repos.changed,
@@ -306,19 +303,10 @@ func sources(cfg *config.Config, info node.Info) ([]named, error) {
 			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
 		}
 		all = append(all, named{r.Name, gitrepo.Source{
-			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: userAgent(), Network: networkOf(cfg),
-			Auth: gitrepo.Auth{
-				TokenFile: r.Auth.TokenFile, Username: r.Auth.Username, PasswordFile: r.Auth.PasswordFile,
-				SSHKeyFiles: r.Auth.SSHKeyFiles, KnownHostsFile: r.Auth.KnownHostsFile, Command: r.Auth.Command,
-			},
+			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: userAgent(), Auth: cli.AuthOf(r.Auth), Network: cli.NetworkOf(cfg.Network),
 		}})
 	}
 	return all, errors.Join(problems...)
-}
-
-func networkOf(cfg *config.Config) gitrepo.Network {
-	n := cfg.Network
-	return gitrepo.Network{Proxy: n.Proxy, NoProxy: n.NoProxy, CAFile: n.CAFile, ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile}
 }
 
 func limitsOf(cfg *config.Config) gitrepo.Limits {
@@ -334,7 +322,7 @@ func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
 		return nil, err
 	}
 	c := newClones(filepath.Join(cfg.Home, "gitrepo"))
-	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), networkOf(cfg))
+	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), cli.NetworkOf(cfg.Network))
 	return c, nil
 }
 
@@ -346,13 +334,4 @@ func whereSet(cfg *config.Config, key string) string {
 		}
 	}
 	return "config"
-}
-
-// account is who the scripts run as: whoever runs the agent.
-func (p *process) account() (home, name string) {
-	u, err := user.Current()
-	if err != nil {
-		return p.env("HOME"), p.env("USER")
-	}
-	return u.HomeDir, u.Username
 }

@@ -1,4 +1,4 @@
-package main
+package clitest
 
 import (
 	"fmt"
@@ -6,24 +6,25 @@ import (
 	"strings"
 )
 
-// A page is one document, written as a manual page and as Markdown.
-type page struct {
-	name     string // addagent-log
-	number   int    // of the manual's section
-	short    string
+// A Page is one document, written as a manual page and as Markdown.
+type Page struct {
+	Name     string // addagent-log
+	Number   int    // of the manual's section
+	Short    string
 	sections []section
 	words    []string // placeholders: REPO, ITEM, ...
 }
 
 type section struct {
 	title  string
-	blocks []block
+	blocks []Block
 }
 
-// block is a paragraph (text), lines as they are (code), or a term and its text.
-type block struct{ text, code, term string }
+// Block is a paragraph (Text), lines as they are (Code), or a Term and its Text.
+type Block struct{ Text, Code, Term string }
 
-func (p *page) add(title string, blocks ...block) {
+// Add adds a section; one without blocks is left out.
+func (p *Page) Add(title string, blocks ...Block) {
 	if len(blocks) > 0 {
 		p.sections = append(p.sections, section{title, blocks})
 	}
@@ -34,6 +35,9 @@ var (
 	// mdSpecial is what Markdown would take for markup in running text.
 	mdSpecial = strings.NewReplacer("<", "&lt;", ">", "&gt;", "*", `\*`, "_", `\_`, "`", "\\`", "|", `\|`)
 )
+
+// Markdown escapes text for Markdown.
+func Markdown(s string) string { return mdSpecial.Replace(s) }
 
 // roffText escapes text for troff: a dot or a quote that begins a line would be a
 // request, and a dash that people copy must stay a dash.
@@ -46,7 +50,7 @@ func roffText(s string) string {
 }
 
 // roffLine is running text: flags bold, placeholders italic.
-func (p *page) roffLine(s string) string {
+func (p *Page) roffLine(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	s = roffText(flagWord.ReplaceAllString(s, "$1\x01$2\x02"))
 	for _, w := range p.words {
@@ -55,34 +59,34 @@ func (p *page) roffLine(s string) string {
 	return strings.NewReplacer("\x01", `\fB`, "\x02", `\fR`, "\x03", `\fI`).Replace(s)
 }
 
-// roff is the manual page. No date in it: it changes when the text does, never else.
-func (p *page) roff() string {
+// roff is the manual page of a program. No date in it: it changes when the text does, never else.
+func (p *Page) roff(program, madeBy string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".\\\" %s\n.TH \"%s\" \"%d\" \"\" \"addagent\" \"addagent manual\"\n.nh\n.ad l\n", madeBy, strings.ToUpper(roffText(p.name)), p.number)
-	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roffText(p.name), roffText(p.short))
+	fmt.Fprintf(&b, ".\\\" %s\n.TH \"%s\" \"%d\" \"\" \"%s\" \"%s manual\"\n.nh\n.ad l\n", madeBy, strings.ToUpper(roffText(p.Name)), p.Number, program, program)
+	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roffText(p.Name), roffText(p.Short))
 	for _, s := range p.sections {
 		fmt.Fprintf(&b, ".SH \"%s\"\n", s.title)
 		for i, bl := range s.blocks {
 			switch {
-			case bl.code != "":
+			case bl.Code != "":
 				if i > 0 {
 					b.WriteString(".PP\n")
 				}
 				b.WriteString(".nf\n.RS 4\n")
-				for line := range strings.Lines(bl.code) {
+				for line := range strings.Lines(bl.Code) {
 					b.WriteString(roffText(strings.TrimSuffix(line, "\n")) + "\n")
 				}
 				b.WriteString(".RE\n.fi\n")
-			case bl.term != "":
-				fmt.Fprintf(&b, ".TP\n%s\n%s\n", p.roffTerm(bl.term), p.roffLine(bl.text))
+			case bl.Term != "":
+				fmt.Fprintf(&b, ".TP\n%s\n%s\n", p.roffTerm(bl.Term), p.roffLine(bl.Text))
 			default:
 				if i > 0 {
 					b.WriteString(".PP\n")
 				}
 				if s.title == "SYNOPSIS" {
-					b.WriteString(p.roffTerm(bl.text) + "\n")
+					b.WriteString(p.roffTerm(bl.Text) + "\n")
 				} else {
-					b.WriteString(p.roffLine(bl.text) + "\n")
+					b.WriteString(p.roffLine(bl.Text) + "\n")
 				}
 			}
 		}
@@ -91,7 +95,7 @@ func (p *page) roff() string {
 }
 
 // roffTerm is a term: bold, its placeholders italic.
-func (p *page) roffTerm(s string) string {
+func (p *Page) roffTerm(s string) string {
 	s = roffText(s)
 	for _, w := range p.words {
 		s = regexp.MustCompile(`\b`+w+`\b`).ReplaceAllString(s, `\fI`+w+`\fB`)
@@ -107,7 +111,7 @@ func mdLine(s string) string {
 }
 
 // markdown is the page below a heading of that depth. Terms are a table.
-func (p *page) markdown(depth int) string {
+func (p *Page) markdown(depth int) string {
 	var b strings.Builder
 	for _, s := range p.sections {
 		if s.title != "SYNOPSIS" && s.title != "DESCRIPTION" {
@@ -116,20 +120,20 @@ func (p *page) markdown(depth int) string {
 		}
 		for i, bl := range s.blocks {
 			switch {
-			case bl.code != "":
-				fmt.Fprintf(&b, "```\n%s\n```\n\n", strings.TrimRight(bl.code, "\n"))
+			case bl.Code != "":
+				fmt.Fprintf(&b, "```\n%s\n```\n\n", strings.TrimRight(bl.Code, "\n"))
 			case s.title == "SYNOPSIS":
-				fmt.Fprintf(&b, "```\n%s\n```\n\n", bl.text)
-			case bl.term != "":
-				if i == 0 || s.blocks[i-1].term == "" {
+				fmt.Fprintf(&b, "```\n%s\n```\n\n", bl.Text)
+			case bl.Term != "":
+				if i == 0 || s.blocks[i-1].Term == "" {
 					b.WriteString("| | |\n|---|---|\n")
 				}
-				fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ReplaceAll(bl.term, "|", `\|`), mdLine(bl.text))
-				if i == len(s.blocks)-1 || s.blocks[i+1].term == "" {
+				fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ReplaceAll(bl.Term, "|", `\|`), mdLine(bl.Text))
+				if i == len(s.blocks)-1 || s.blocks[i+1].Term == "" {
 					b.WriteString("\n")
 				}
 			default:
-				b.WriteString(mdLine(bl.text) + "\n\n")
+				b.WriteString(mdLine(bl.Text) + "\n\n")
 			}
 		}
 	}

@@ -1,0 +1,91 @@
+// Package cli is what the command lines of both programs share: how a program runs and ends, help, version and completion,
+// and what of the config both need.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of both programs: a contract with people's scripts.
+const (
+	ExitDone        = 0   // done, or nothing due
+	ExitFailed      = 1   // something failed
+	ExitMisuse      = 2   // bad flag, bad config
+	ExitWedged      = 3   // the node is wedged
+	ExitBusy        = 4   // another agent or beat holds beat.lock
+	ExitDisabled    = 5   // a person or a hold said so
+	ExitDue         = 10  // plan --exit-code: something is due
+	ExitInterrupted = 130 // ^C
+)
+
+// Exit is an error that knows its exit code. A nil Err means the code says it all.
+type Exit struct {
+	Code int
+	Err  error
+}
+
+func (e *Exit) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e *Exit) Unwrap() error { return e.Err }
+
+// Failed is an error that ends the program with ExitFailed.
+func Failed(err error) error { return &Exit{ExitFailed, err} }
+
+// Misuse is an error that ends the program with ExitMisuse.
+func Misuse(err error) error { return &Exit{ExitMisuse, err} }
+
+// Process is everything this process has of the world, in one value, so that a
+// test can hand in another world.
+type Process struct {
+	Args   []string
+	In     io.Reader
+	Out    io.Writer
+	Err    io.Writer
+	Env    func(string) string
+	Getuid func() int
+}
+
+// This is the process as it really is, and a context that ends with ^C or TERM.
+func This() (*Process, context.Context, context.CancelFunc) {
+	// A log pipe whose reader went is no reason to stop working; a closed terminal
+	// is none either. Those two that mean something to `run` end no other command.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGUSR1)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	return &Process{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv, Getuid: os.Getuid}, ctx, stop
+}
+
+// Run runs the command line of a program and turns its error into the exit code
+// and one line that begins with the program's name.
+func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
+	root.SetIn(p.In)
+	root.SetOut(p.Out)
+	root.SetErr(p.Err)
+	root.SetArgs(p.Args)
+	err := root.ExecuteContext(ctx)
+	var e *Exit
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.As(err, &e):
+		if e.Err != nil {
+			fmt.Fprintf(p.Err, "%s: %v\n", root.Name(), e.Err)
+		}
+		return e.Code
+	default: // cobra's own: an unknown command or flag
+		fmt.Fprintf(p.Err, "%s: %v\n", root.Name(), err)
+		return ExitMisuse
+	}
+}
