@@ -43,8 +43,8 @@ type held struct {
 	data []byte
 }
 
-// Read gets commits by their ids, whole or not at all, in one request. It is an error when there is more than
-// ReadOptions.MaxBytes.
+// Read gets commits by their ids, whole or not at all, in one request; with Since in two. It is an error when there is
+// more than ReadOptions.MaxBytes.
 func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content, error) {
 	limit := o.MaxBytes
 	if limit <= 0 {
@@ -64,16 +64,43 @@ func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content
 		Want: ids[0], Also: ids[1:], Known: o.Have, Depth: o.Depth, Since: o.Since, Filter: o.Filter,
 		MaxBytes: 2*limit + 64<<10, // small objects are longer in a pack
 	}
-	if err := s.at.read(ctx, f, c); err != nil {
-		return nil, fmt.Errorf("read: %w", classed(ctx, err))
+	if !o.Since.IsZero() {
+		// git answers a time that is after all commits with a failure, and for a wanted commit before it sends all of
+		// its history. So the wanted ones come first, and those that are young enough then with what is behind them.
+		f.Since, f.Depth = time.Time{}, 1
 	}
-	for _, id := range ids {
-		if _, err := c.Commit(id); err != nil && !slices.Contains(o.Have, id) {
-			return nil, fmt.Errorf("read: %w", err)
+	err := s.readWhole(ctx, f, c)
+	if err == nil && !o.Since.IsZero() {
+		young := slices.DeleteFunc(ids, func(id string) bool {
+			info, err := c.Commit(id)
+			return err != nil || info.Committer.When.Before(o.Since)
+		})
+		if len(young) > 0 {
+			f.Want, f.Also, f.Since, f.Depth = young[0], young[1:], o.Since, 0
+			err = s.readWhole(ctx, f, c)
 		}
+	}
+	if errors.Is(err, errTooBig) || errors.Is(err, gitwire.ErrTooLarge) {
+		err = fmt.Errorf("more than %d bytes: %w", limit, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", classed(ctx, err))
 	}
 	c.slab = nil
 	return c, nil
+}
+
+// readWhole makes one request, and looks whether all came that was wanted.
+func (s *Store) readWhole(ctx context.Context, f gitwire.FetchRequest, c *Content) error {
+	if err := s.at.read(ctx, f, c); err != nil {
+		return err
+	}
+	for _, id := range append([]string{f.Want}, f.Also...) {
+		if _, err := c.Commit(id); err != nil && !slices.Contains(f.Known, id) {
+			return err
+		}
+	}
+	return nil
 }
 
 // room returns a piece of memory for an object of n bytes.

@@ -21,7 +21,9 @@ func (l *localRemote) read(ctx context.Context, f gitwire.FetchRequest, into *Co
 		return err
 	}
 	defer closing()
-	into.objects = make(map[plumbing.Hash]held)
+	if into.objects == nil {
+		into.objects = make(map[plumbing.Hash]held)
+	}
 	r := localReader{ctx: ctx, objects: objects, into: into, f: f}
 	return r.commits()
 }
@@ -52,7 +54,7 @@ func (r *localReader) commits() error {
 			if stop[id] {
 				continue
 			}
-			stop[id] = true
+			stop[id] = true // so that it is done once
 			parents, err := r.commit(id, depth == 0)
 			if err != nil {
 				return err

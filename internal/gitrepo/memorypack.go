@@ -48,8 +48,10 @@ func (c *Content) unpack(ctx context.Context, src io.Reader) error {
 // object reads one object.
 func (p *memoryPack) object() error {
 	if p.held == nil {
-		p.held = make([]held, 0, cap(p.entries))
-		p.into.objects = make(map[plumbing.Hash]held, cap(p.entries))
+		p.held, p.deltas = make([]held, 0, cap(p.entries)), make([][]byte, 0, cap(p.entries))
+		if p.into.objects == nil {
+			p.into.objects = make(map[plumbing.Hash]held, cap(p.entries))
+		}
 	}
 	e, err := p.head()
 	if err != nil {
