@@ -201,10 +201,7 @@ func updateRef(ctx context.Context, gitDir string, u gitwire.RefUpdate) (err err
 		return err
 	}
 	if u.New == "" {
-		if err := unpackRef(ctx, gitDir, u.Name); err != nil {
-			return err
-		}
-		return dropLoose(gitDir, u.Name)
+		return deleteRef(ctx, gitDir, u.Name)
 	}
 	if err := conflicts(gitDir, packed, u.Name); err != nil {
 		return err
