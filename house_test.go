@@ -42,6 +42,7 @@ var may = map[string]struct {
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
+	"kill":                     {[]string{"internal/files"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"agent":                    {[]string{"node", "work", "presence"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
@@ -339,7 +340,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others
 // (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
-var ofThisHouse = []string{"agent", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
+var ofThisHouse = []string{"agent", "node", "config", "work", "presence", "kill", "systemd", "cloud", "internal", "cmd", "test", "docs"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}
