@@ -84,6 +84,8 @@ type Settings struct {
 	Schedule  Schedule      // already shifted by the node's offset
 	WorkAfter time.Duration // this node's share of beat.work_spread
 	Rules     work.Rules
+	Sinks     []presence.Named // who is told, in the order in which their troubles are listed
+	Asides    []Aside          // what goes on beside the heart
 }
 
 // Config is what an Agent needs to live. All fields but those that may be nil are required.
@@ -102,8 +104,6 @@ type Config struct {
 	Hand      Hand
 	People    People
 	Memory    Memory // state files and journal
-	Sinks     []presence.Named
-	Asides    []Aside
 	Notice    func(context.Context) (leaving string, err error) // why the cloud takes this machine away, "" = it does not; within a second; nil = there is nobody to ask
 	Doomed    func(now time.Time, w *Wedge) error               // decides whether this node ends itself; w is nil while its work is not wedged; does not wait; nil = it never does
 	Record    func(*presence.Record)                            // fills in what only the wiring knows: addresses, hostname, boot id

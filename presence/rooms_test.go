@@ -142,3 +142,20 @@ func TestTagsAreToldOnChangeInOneCall(t *testing.T) {
 		t.Errorf("%d calls: what failed is told again", len(g.calls))
 	}
 }
+
+func TestInitDoneIsDoneOnce(t *testing.T) {
+	calls, wrong := 0, errors.New("throttled")
+	s := NewInitDone(func(context.Context) error { calls++; return wrong })
+	r := recordIn(node.Setup, "", time.Now())
+	for _, step := range []struct {
+		log   string
+		wrong error
+		calls int
+	}{{"setup:20260301-080000;", nil, 0}, {"setup:20260301-080000;initdone:20260301-080022;", wrong, 1},
+		{"setup:20260301-080000;initdone:20260301-080022;", nil, 2}, {"setup:20260301-080000;initdone:20260301-080022;", nil, 2}} {
+		r.StateLog, wrong = step.log, step.wrong
+		if err := s.Tell(t.Context(), r); !errors.Is(err, step.wrong) || calls != step.calls {
+			t.Errorf("after %q: %d calls, %v", step.log, calls, err)
+		}
+	}
+}

@@ -72,6 +72,11 @@ func Speak(s Spoken, r Record, now time.Time) (Spoken, []Line) {
 		}
 		s.Bad, s.BadAt, s.Quiet = "", time.Time{}, false
 		return s, lines
+	case r.State == node.Leaving && s.Bad == node.Wedged:
+		// Those who only hear what needs a person have waited for one to see to this machine: it sees to itself.
+		l := stateLine(r)
+		l.Critical = true
+		return s, s.say(print, l, now)
 	case r.State == node.Idle && was != node.Working && was != node.Disabled && was != node.Leaving:
 		return s, nil // it was ready, and that was said; or something came that it does not watch
 	}

@@ -93,6 +93,9 @@ func TestSpeak(t *testing.T) {
 		"leaving": {
 			[]string{"idle@a", "leaving@a the machine goes down"},
 			[]string{"gray leaving: the machine goes down"}},
+		"a wedged machine ends itself": {
+			[]string{"wedged@a ops:root: exit 3", "leaving@a ends itself (terminate), wedged for 30m0s"},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "gray! leaving: ends itself (terminate), wedged for 30m0s"}},
 		"a clock set back by a year": {
 			[]string{"wedged@a ops:root: exit 3", "+-8760h", "wedged@a ops:root: exit 3", "+61m", "wedged@a ops:root: exit 3"},
 			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "red! still wedged, for 62 min: ops:root: exit 3  -> addagent why ops:root"}},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"github.com/addagent/addagent/node"
 )
 
 // Tagger puts tags on the machine that this node is, at its cloud.
@@ -61,4 +63,26 @@ func TagsOf(r Record) map[string]string {
 		}
 	}
 	return tags
+}
+
+// InitDone is the sink that does one thing when this node's init is done, such as to tell an autoscaling group that it
+// may count on the machine. It is done once a life of the agent, so it must be harmless to do again.
+type InitDone struct {
+	do   func(context.Context) error
+	done bool
+}
+
+// NewInitDone returns the sink. What is done waits for somebody: wrap it in NewApart.
+func NewInitDone(do func(context.Context) error) *InitDone { return &InitDone{do: do} }
+
+// Tell does it, once the record says that init is done.
+func (i *InitDone) Tell(ctx context.Context, r Record) error {
+	if i.done || !strings.Contains(r.StateLog, string(node.InitDone)+":") {
+		return nil
+	}
+	if err := i.do(ctx); err != nil {
+		return err
+	}
+	i.done = true
+	return nil
 }

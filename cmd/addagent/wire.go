@@ -241,7 +241,6 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		Hand:   w.hand,
 		People: w.people,
 		Memory: w.journal,
-		Sinks:  []presence.Named{{Name: "files", Sink: presence.NewFiles(filepath.Join(cfg.Home, "nodeinfo"), presenceRefresh)}},
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
 			r.StateLog, r.StateTss = w.journal.log.String(), w.journal.log.Stamp()
