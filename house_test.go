@@ -38,7 +38,7 @@ var may = map[string]struct {
 	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"cloud":                    {nil, nil},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
-	"presence":                 {[]string{"node", "internal/files"}, nil},
+	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"agent":                    {[]string{"node", "work", "presence"}, nil},
