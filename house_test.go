@@ -42,7 +42,7 @@ var may = map[string]struct {
 	"chat":                     {[]string{"internal/files"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
 	"chat/chattest":            {[]string{"chat"}, nil},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
-	"presence":                 {[]string{"node", "internal/files"}, nil},
+	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
 	"kill":                     {[]string{"internal/files"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
