@@ -168,7 +168,7 @@ func Daemon(tb testing.TB, root string) string {
 	tb.Helper()
 	addr := freePort(tb)
 	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command("/usr/lib/git-core/git-daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", "--port="+port, "--base-path="+root, root)
+	cmd := exec.Command("/usr/lib/git-core/git-daemon", "--reuseaddr", "--export-all", "--enable=receive-pack", "--listen=127.0.0.1", "--port="+port, "--base-path="+root, root)
 	cmd.Env = Env()
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
