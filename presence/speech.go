@@ -170,12 +170,12 @@ func at(r Record) string {
 	return " at " + strings.Join(all, " ")
 }
 
-// reasonLimit bounds a reason in a room; the node has all of it.
-const reasonLimit = 400
+// spokenLength bounds a reason in a room, in characters; the node has all of it.
+const spokenLength = 400
 
 func reason(r Record) string {
-	if all := []rune(r.Reason); len(all) > reasonLimit {
-		return string(all[:reasonLimit]) + "..."
+	if all := []rune(r.Reason); len(all) > spokenLength {
+		return string(all[:spokenLength]) + "..."
 	}
 	return r.Reason
 }
