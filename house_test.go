@@ -38,6 +38,7 @@ var may = map[string]struct {
 	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"cloud":                    {nil, nil},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
+	"metrics":                  {[]string{"node", "internal/files"}, nil},
 	"presence":                 {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
@@ -337,7 +338,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others
 // (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
-var ofThisHouse = []string{"agent", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
+var ofThisHouse = []string{"agent", "node", "config", "work", "presence", "systemd", "cloud", "internal", "metrics", "cmd", "test", "docs"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}
