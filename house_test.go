@@ -44,6 +44,7 @@ var may = map[string]struct {
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo"}, nil},
 	"presence/fleet":           {[]string{"presence", "node", "internal/gitrepo", "internal/files"}, nil},
+	"metrics":                  {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
 	"kill":                     {[]string{"internal/files"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
