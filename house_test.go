@@ -37,6 +37,7 @@ var may = map[string]struct {
 	"node":                     {[]string{"internal/files"}, nil},
 	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"cloud":                    {nil, nil},
+	"cloud/cloudtest":          {nil, nil},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
