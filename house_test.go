@@ -38,6 +38,7 @@ var may = map[string]struct {
 	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"cloud":                    {nil, nil},
 	"cloud/cloudtest":          {nil, nil},
+	"cloud/ec2":                {[]string{"cloud"}, []string{"github.com/aws"}},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
