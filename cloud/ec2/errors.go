@@ -65,7 +65,7 @@ func judge(err error, action, resource string) *trouble {
 	case errors.Is(err, context.Canceled):
 		return &trouble{nil, "given up", err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &trouble{ErrTemporary, fmt.Sprintf("no answer within %v", callTime), err}
+		return &trouble{ErrTemporary, "no answer in time", err}
 	case status >= 500 || status == http.StatusTooManyRequests:
 		return &trouble{ErrTemporary, fmt.Sprintf("%d %s", status, http.StatusText(status)), err}
 	case status != 0: // a portal, or an address that is not AWS's

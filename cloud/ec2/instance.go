@@ -124,14 +124,14 @@ type call struct {
 }
 
 // do makes a call within its time, and words what goes wrong.
-func (i *Instance) do(ctx context.Context, c call, make func(context.Context, *clients) error) error {
+func (i *Instance) do(ctx context.Context, c call, send func(context.Context, *clients) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	met, err := i.meet(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.action, err)
 	}
-	if err = make(ctx, met); err == nil {
+	if err = send(ctx, met); err == nil {
 		return nil
 	}
 	t := judge(err, c.action, c.resource(met))

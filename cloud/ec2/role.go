@@ -35,7 +35,7 @@ func (r role) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	case errors.Is(err, cloud.ErrAbsent):
 		return c, &trouble{ErrCredentials, "no credentials: the instance has no role (instance profile)", err}
 	case errors.As(err, &said):
-		return c, unheard(said.error)
+		return c, &trouble{ErrTemporary, "metadata: credentials: " + said.Error(), err}
 	case errors.As(err, &api):
 		return c, &trouble{ErrCredentials, "no credentials: the instance's role gives none: " + api.ErrorCode(), err}
 	}
