@@ -41,6 +41,8 @@ var may = map[string]struct {
 	"cloud":                    {nil, nil},
 	"chat":                     {[]string{"internal/files"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
 	"chat/chattest":            {[]string{"chat"}, nil},
+	"cloud/cloudtest":          {nil, nil},
+	"cloud/ec2":                {[]string{"cloud"}, []string{"github.com/aws"}},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo"}, nil},
 	"presence/fleet":           {[]string{"presence", "node", "internal/gitrepo", "internal/files"}, nil},
