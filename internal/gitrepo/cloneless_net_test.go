@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -180,6 +181,87 @@ func TestStoreIncrement(t *testing.T) {
 			t.Errorf("%d of %d came again", came, len(now))
 		}
 	})
+}
+
+// TestStoreFoldAgain reads one branch of a thousand records again, of which ten changed: spec section 12 holds 5 KB.
+func TestStoreFoldAgain(t *testing.T) {
+	src, server := gittest.Remote(t, gittest.ServerOptions{})
+	var o Objects
+	files := make([]Entry, 0, 1000)
+	for i := range 1000 {
+		files = append(files, Entry{Name: nodeName(i) + ".json", ID: o.Blob(someRecord(nodeName(i), "idle"))})
+	}
+	who := Person{Name: "fold", Email: "fold", When: time.Unix(1_800_000_000, 0)}
+	first := o.Commit(CommitInfo{Tree: o.Tree(files), Author: who, Message: "first"})
+	for i := range 10 {
+		changed := strings.ReplaceAll(string(someRecord(nodeName(97*i), "idle")), "083044", "090211")
+		files[97*i].ID = o.Blob([]byte(strings.Replace(changed, `"idle"`, `"working"`, 1)))
+	}
+	second := o.Commit(CommitInfo{Tree: o.Tree(files), Parents: []string{first}, Author: who, Message: "second"})
+	s := away{src, Source{URL: server.URL + "/r.git", Agent: "addagent/0.1.0"}}.store(t)
+	must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
+	src.Git("repack", "-qad")
+	old, err := s.Read(t.Context(), []string{first}, ReadOptions{Depth: 1})
+	must(t, err)
+	refs, err := s.Refs(t.Context(), "refs/heads/main")
+	must(t, err)
+	before := server.Bytes()
+	c, err := s.Read(t.Context(), []string{refs[0].ID}, ReadOptions{Depth: 1, Have: []string{first}, Base: old})
+	must(t, err)
+	must(t, s.Close())
+	server.HTTP.Close() // all is counted then
+	for i := range 10 {
+		if _, err := c.File(second, nodeName(97*i)+".json"); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d bytes both ways", server.Bytes()-before)
+	if n := server.Bytes() - before; n > 5000 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
+// TestStoreWorkTree pushes into a person's work tree, and into repositories that cannot be used as files.
+func TestStoreWorkTree(t *testing.T) {
+	dir := t.TempDir()
+	gittest.Git(t, dir, "init", "-q", "--initial-branch=main", ".")
+	s := away{nil, Source{URL: dir}}.store(t)
+	var o Objects
+	id := putRecord(&o, "i-1", "idle", 1)
+	var no *Rejected
+	if err := s.Push(t.Context(), Update{Ref: "refs/heads/main", New: id, Objects: &o}); !errors.As(err, &no) || !strings.Contains(no.Why, "checked out") {
+		t.Error(err)
+	}
+	must(t, s.Push(t.Context(), Update{Ref: "refs/heads/side", New: id, Objects: &o}))
+	gittest.Git(t, dir, "symbolic-ref", "refs/heads/other", "refs/heads/side")
+	if err := s.Push(t.Context(), Update{Ref: "refs/heads/other", Old: id, New: id}); !errors.As(err, &no) {
+		t.Error(err)
+	}
+	refs, err := s.Refs(t.Context())
+	if err != nil || len(refs) != 2 || refs[0] != (Ref{"refs/heads/other", id}) || refs[1] != (Ref{"refs/heads/side", id}) {
+		t.Errorf("%v %v", refs, err)
+	}
+	// A lock that somebody left.
+	must(t, os.WriteFile(filepath.Join(dir, ".git/refs/heads/side.lock"), nil, 0o644))
+	if err := s.Push(t.Context(), Update{Ref: "refs/heads/side", Old: id}); !errors.As(err, &no) || !strings.Contains(no.Why, "side.lock exists") {
+		t.Error(err)
+	}
+	must(t, os.Remove(filepath.Join(dir, ".git/refs/heads/side.lock")))
+	gittest.Fsck(t, dir)
+	other := t.TempDir()
+	gittest.Git(t, other, "init", "-q", "--bare", "--object-format=sha256", ".")
+	d := gittest.StartSSHD(t)
+	for _, source := range []Source{{URL: other}, {URL: d.URL(other), Auth: Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: d.KnownHosts}}} {
+		if err := (away{nil, source}).store(t).Push(t.Context(), Update{Ref: "refs/heads/side", New: id, Objects: &o}); err == nil {
+			t.Errorf("%s: pushed", source.URL)
+		} else {
+			t.Log(err)
+		}
+	}
+	gittest.Git(t, dir, "config", "extensions.refStorage", "reftable")
+	if _, err := s.Refs(t.Context()); err == nil || !strings.Contains(err.Error(), "reftable") {
+		t.Error(err)
+	}
 }
 
 // TestStoreThousand lists and reads a thousand refs in two requests.

@@ -161,6 +161,9 @@ func TestStorePush(t *testing.T) {
 		must(t, push(Update{Ref: odd, Old: one}))
 		is(map[string]string{ref: one})
 		refused("delete of an absent one", push(Update{Ref: odd, Old: one}))
+		if err := push(Update{Ref: odd, Old: strings.Repeat("3", 40)}); err != nil || a.source.URL == a.src.Dir {
+			refused("delete of an absent one from an unknown object", err)
+		}
 		refused("nothing behind it", push(Update{Ref: odd, New: strings.Repeat("1", 40)}))
 		var lame Objects
 		loose := lame.Commit(CommitInfo{Tree: strings.Repeat("2", 40), Author: Person{Name: "x", Email: "x"}})

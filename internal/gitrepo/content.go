@@ -86,7 +86,7 @@ func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content
 		err = fmt.Errorf("more than %d bytes: %w", limit, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read: %w", classed(ctx, err))
+		return nil, fmt.Errorf("read: %w", classed(ctx, "read", err))
 	}
 	c.slab, c.base = nil, nil
 	return c, nil
