@@ -69,6 +69,7 @@ func spoken(entries []entry, lost int, now time.Time, l Limits) Message {
 		}
 		lines = append(lines, text)
 		m.Critical = m.Critical || e.Critical
+		m.Time = e.Time
 		if rank(e.Colour) > rank(m.Colour) {
 			m.Colour = e.Colour
 		}

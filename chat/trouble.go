@@ -37,15 +37,16 @@ func Permanent(err error) bool {
 	return errors.As(err, &t) && t.Permanent || errors.Is(err, ErrEmpty)
 }
 
-// refusal judges an answer by its status: nil for 2xx. said is what the server wrote, masked already.
-func refusal(room string, answer *http.Response, said string, now time.Time) error {
+// refusal judges an answer by its status: nil for 2xx. said is what the server wrote, without secrets; again is what its
+// words have instead of a Retry-After.
+func refusal(room string, answer *http.Response, said, again string, now time.Time) error {
 	code := answer.StatusCode
 	if code >= 200 && code < 300 {
 		return nil
 	}
 	t := &Trouble{Room: room, Status: code, Permanent: code < 500 && code != http.StatusTooManyRequests}
 	if !t.Permanent {
-		t.RetryAfter = retryAfter(answer.Header.Get("Retry-After"), now)
+		t.RetryAfter = retryAfter(or(answer.Header.Get("Retry-After"), again), now)
 	}
 	text := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 	if code >= 300 && code < 400 {
