@@ -8,6 +8,7 @@ import (
 	"mime"
 	"mime/quotedprintable"
 	"net"
+	"net/http"
 	"net/mail"
 	"net/smtp"
 	"net/textproto"
@@ -60,13 +61,23 @@ type letters struct {
 	to      []string
 	auth    smtp.Auth // nil is none
 	secrets secrets
+	tls     *tls.Config // set by through
 }
 
 func (l *letters) shown() string {
 	return net.JoinHostPort(l.config.Host, strconv.Itoa(int(l.config.Port)))
 }
 
-func (l *letters) through(Options) Room { return l }
+func (l *letters) through(o Options) Room {
+	copied := *l
+	copied.tls = &tls.Config{}
+	if t, ok := o.Transport.(*http.Transport); ok && t.TLSClientConfig != nil {
+		copied.tls = t.TLSClientConfig.Clone()
+		copied.tls.NextProtos = nil // those of HTTP
+	}
+	copied.tls.ServerName, copied.tls.MinVersion = l.config.Host, tls.VersionTLS12
+	return &copied
+}
 
 // Say has no time-out of its own: ctx cuts the connection, whatever it waits for.
 func (l *letters) Say(ctx context.Context, m Message) error {
@@ -107,10 +118,9 @@ type staying struct{ error }
 
 func (l *letters) post(ctx context.Context, conn net.Conn, m Message) error {
 	c := l.config
-	security := &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}
 	atOnce := c.Encryption == lib.EncMethods.ImplicitTLS || c.Encryption == lib.EncMethods.Auto && c.Port == lib.ImplicitTLSPort
 	if atOnce {
-		conn = tls.Client(conn, security)
+		conn = tls.Client(conn, l.tls)
 	}
 	client, err := smtp.NewClient(conn, c.Host)
 	if err != nil {
@@ -123,7 +133,7 @@ func (l *letters) post(ctx context.Context, conn net.Conn, m Message) error {
 	if offered, _ := client.Extension("STARTTLS"); !atOnce && c.UseStartTLS && c.Encryption != lib.EncMethods.None {
 		switch {
 		case offered:
-			if err := client.StartTLS(security); err != nil {
+			if err := client.StartTLS(l.tls); err != nil {
 				return err
 			}
 		case c.RequireStartTLS || c.Encryption == lib.EncMethods.ExplicitTLS:
