@@ -15,6 +15,14 @@ func TestCheck(t *testing.T) {
 	}{
 		{"hipchat://Tok3nTok3n@chat.example.org/Ops", "hipchat://chat.example.org", ""},
 		{" hipchat://Tok3nTok3n@chat.example.org:8443/The%20Ops%2FRoom?api=v1&scheme=http&from=ADD\n", "hipchat://chat.example.org:8443", ""},
+		{"teams+https://test.webhook.office.com/webhookb2/11111111-4444-4444-8444-cccccccccccc@22222222-4444-4444-8444-cccccccccccc/IncomingWebhook/33333333012222222222333333333344/44444444-4444-4444-8444-cccccccccccc/V2Tok3nTok3n",
+			"teams://", ""},
+		{"slack://T0A1B2C3D/B4E5F6G7H/Tok3nTok3nTok3nTok3nTok3n", "slack://", ""}, // the form of old
+		{"slack+https://hooks.slack.com/services/Tok3nTok3n", "slack://", "its form is slack://hook"},
+		{"slack://dummy@dummy.com", "slack://", "its form is"},
+		{"matrix://:Tok3nTok3n@example.org/?rooms=", "matrix://", "its form is"},
+		{"gotify://example.org/Tok3nTok3n?insecureskipverify=yes", "gotify://", "its form is"},
+		{"ntfy://example.org/Tok3nTok3n?disabletlsverification=yes", "ntfy://", "its form is"},
 		{"hipchat://Tok3nTok3n/Ops", "hipchat://", "its form is hipchat://TOKEN@HOST"},
 		{"hipchat://Tok3nTok3n@chat.example.org", "hipchat://", "its form is"},
 		{"hipchat://chat.example.org/Ops", "hipchat://", "its form is"},

@@ -54,7 +54,7 @@ func (a address) into(s library) (err error) {
 	return nil
 }
 
-// shade is a colour as one sees them, for services that take any.
+// shade is a colour for services that take any.
 func shade(colour string) string {
 	switch colour {
 	case "yellow":

@@ -49,6 +49,10 @@ func matrixRoom(a address) (place, error) {
 				return err
 			}
 			token, r.secrets = in.Token, append(r.secrets[:len(r.secrets):len(r.secrets)], in.Token)
+			// Each login is a device. What comes of its end matters to nobody.
+			defer func() {
+				_, _ = r.call(ctx, jsonTo(base+"/logout", map[string]any{}).with("Authorization", "Bearer "+token))
+			}()
 		}
 		body := map[string]any{"msgtype": map[bool]string{true: "m.text", false: "m.notice"}[m.Critical], "body": m.Text,
 			"format": "org.matrix.custom.html", "formatted_body": fmt.Sprintf(`<font data-mx-color="%s">%s</font>`, shade(m.Colour),
@@ -67,10 +71,6 @@ func matrixRoom(a address) (place, error) {
 			if err := r.ask(ctx, send.with("Authorization", "Bearer "+token), &struct{}{}); err != nil {
 				return err
 			}
-		}
-		if c.User != "" {
-			// Each login is a device; what comes of this one's end matters to nobody.
-			_, _ = r.call(ctx, jsonTo(base+"/logout", map[string]any{}).with("Authorization", "Bearer "+token))
 		}
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,6 +73,62 @@ func TestMatrix(t *testing.T) {
 	}
 	if said != 1 {
 		t.Errorf("it was said %d times", said)
+	}
+}
+
+// With a password each message is a login, whose token is a secret as well, and a logout.
+func TestMatrixLogin(t *testing.T) {
+	const word, token = "p4ssw0rdQzX81vLk", "syt_TokenOfALogin_QwErTz"
+	at := func(word, room string) func(string) string {
+		return func(server string) string {
+			return "matrix://robot:" + word + "@" + server + "/?disableTLS=yes&rooms=" + room
+		}
+	}
+	var logins, logouts atomic.Int32
+	chattest.Run(t, chattest.Place{
+		Address: at(word, "!abc"), Secrets: []string{word}, Limit: 8000, Critical: true, Reads: true,
+		Wrong: map[string]func(string) string{"wrong token": at("wrong", "!abc"), "unknown room, and the token comes back": at(word, "!def")},
+		Serve: func(w http.ResponseWriter, r *http.Request, heard func(chattest.Heard)) {
+			var in struct {
+				Type, Password string
+				Identifier     struct{ Type, User string }
+			}
+			path := strings.TrimPrefix(r.URL.Path, "/_matrix/client/v3/")
+			switch {
+			case path == "login":
+				if !decode(w, r, &in) {
+					return
+				}
+				if in.Password != word || in.Identifier.User != "robot" {
+					answer(w, 403, `{"errcode":"M_FORBIDDEN","error":"Invalid username or password"}`)
+					return
+				}
+				logins.Add(1)
+				answer(w, 200, `{"access_token":"`+token+`","user_id":"@robot:here"}`)
+			case r.Header.Get("Authorization") != "Bearer "+token:
+				answer(w, 401, `{"errcode":"M_UNKNOWN_TOKEN"}`)
+			case path == "logout":
+				logouts.Add(1)
+				answer(w, 200, `{}`)
+			case path == "join/!abc":
+				answer(w, 200, `{"room_id":"!abc"}`)
+			case strings.HasPrefix(path, "join/"):
+				answer(w, 404, `{"errcode":"M_NOT_FOUND","error":"`+token+`"}`)
+			default:
+				var b struct {
+					MsgType, Body, Format string
+					Formatted             string `json:"formatted_body"`
+				}
+				if decode(w, r, &b) {
+					heard(chattest.Heard{Text: b.Body, Critical: b.MsgType == "m.text"})
+					answer(w, 200, `{"event_id":"$new"}`)
+				}
+			}
+		},
+	})
+	// The one whose answer the contract takes away (204) nobody can end.
+	if logins.Load() < 2 || logins.Load() != logouts.Load()+1 {
+		t.Errorf("%d logins, %d logouts", logins.Load(), logouts.Load())
 	}
 }
 
