@@ -36,17 +36,23 @@ func TestBatch(t *testing.T) {
 		return all
 	}
 	poisoned := of(6, "x")
-	poisoned[2].refused = 1
+	poisoned[0].refused, poisoned[2].refused = 1, 2
+	refused := of(6, "x")
+	for i := range refused {
+		refused[i].refused = 2 - i%2
+	}
 	for name, c := range map[string]struct {
 		waiting []entry
+		first   int
 		want    int
 	}{
-		"none": {nil, 0}, "one": {of(1, "x"), 1}, "as many as do not hurt": {of(3, "x"), 1}, "one more": {of(4, "x"), 4},
-		"too many": {of(1000, "x"), mostLines}, "too long": {of(10, strings.Repeat("x", 1000)), 3}, "the first alone is too long": {of(10, strings.Repeat("x", 9000)), 1},
-		"a refused one is not joined": {poisoned, 2}, "a refused one is said alone": {poisoned[2:], 1},
+		"none": {nil, 0, 0}, "one": {of(1, "x"), 0, 1}, "as many as do not hurt": {of(3, "x"), 0, 1}, "one more": {of(4, "x"), 0, 4},
+		"too many": {of(1000, "x"), 0, mostLines}, "too long": {of(10, strings.Repeat("x", 1000)), 0, 3}, "the first alone is too long": {of(10, strings.Repeat("x", 9000)), 0, 1},
+		"a refused one is not joined": {poisoned, 1, 4}, "nor said before others": {poisoned[2:4], 1, 1}, "refused ones are said alone, the least refused first": {refused, 1, 1},
 	} {
-		if got := len(batch(c.waiting, l)); got != c.want {
-			t.Errorf("%s: %d, want %d", name, got, c.want)
+		got := batch(c.waiting, l)
+		if len(got) != c.want || c.want > 0 && got[0] != c.first {
+			t.Errorf("%s: %v, want %d from %d on", name, got, c.want, c.first)
 		}
 	}
 }

@@ -258,6 +258,34 @@ func TestOutboxGivesUpWhatIsRefusedForItsContent(t *testing.T) {
 	})
 }
 
+// A wrong room says 400 as well, to everything: then nothing is given up.
+func TestOutboxKeepsWhatIsRefusedWithoutExceptions(t *testing.T) {
+	for _, n := range []int{1, 3, 12} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &parrot{}
+			var mended atomic.Bool
+			p.answer = func(int, Message) error {
+				if !mended.Load() {
+					return &Trouble{Room: "parrot", Status: 400, Permanent: true, Err: errors.New("400 Bad Request: chat not found")}
+				}
+				return nil
+			}
+			o := newOutbox(t, p, t.TempDir(), Limits{Late: 24 * time.Hour})
+			for i := range n {
+				put(t, o, Message{Text: strings.Repeat("x", i+1)})
+			}
+			after(20 * time.Hour)
+			mended.Store(true)
+			flushed(t, o)
+			lines := strings.Split(strings.Join(p.texts(), "\n"), "\n")
+			slices.Sort(lines)
+			if len(slices.Compact(lines)) != n {
+				t.Errorf("of %d messages came %q", n, lines)
+			}
+		})
+	}
+}
+
 func TestOutboxDeadlineOfATry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &parrot{hangs: true}
