@@ -144,6 +144,7 @@ func (g *Git) ask(ctx context.Context) error {
 			g.memory.Append = g.latest.BeatSeen.Add(appendFor)
 		}
 		g.memory.Pending, g.held, g.unclear = nil, 0, false
+		g.take() // it may be told with its newest beat now
 	case gone:
 		g.goOn(told{}, nil)
 	case another:
@@ -228,17 +229,19 @@ func refID(ctx context.Context, s Store, ref string) (string, error) {
 	return "", nil
 }
 
-// sameHardware says that a record was told by this machine. A record without hardware is of the time before there was such
-// a key, or a person wrote it. Machines of which nothing is known that could differ are the same when their names are.
+// sameHardware says that a record was told by this machine, in this life or an earlier one. A record without hardware is of
+// the time before there was such a key, or a person wrote it. Where no part of the hardware is known of both, as when one was
+// told without root, the hostname decides.
 func sameHardware(theirs, ours Record) bool {
 	if theirs.Hardware == "" || theirs.Hardware == ours.Hardware {
 		return true
 	}
 	a, b := parseHardware(theirs.Hardware), parseHardware(ours.Hardware)
-	if a.Kind() != b.Kind() || a.Kind() == "host" {
-		return theirs.Hostname == ours.Hostname && theirs.BootID == ours.BootID
+	both := func(a, b string) bool { return a != "" && b != "" }
+	if both(a.EC2, b.EC2) || both(a.Machine, b.Machine) || both(a.Product, b.Product) {
+		return !a.Differs(b)
 	}
-	return !a.Differs(b)
+	return theirs.Hostname != "" && theirs.Hostname == ours.Hostname
 }
 
 // parseHardware reads what node.Hardware.String writes.
