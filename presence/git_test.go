@@ -153,6 +153,21 @@ func TestGitTellsAFleetOfTheSamePrefix(t *testing.T) {
 	}
 }
 
+// A push and the counting after it are one connection, which does not stay.
+func TestGitHangsUp(t *testing.T) {
+	s := newSite(t, gittest.ServerOptions{})
+	relay := gittest.StartRelay(t, strings.TrimPrefix(s.server.URL, "http://"))
+	s.url = "http://" + relay.Addr + "/r.git"
+	g := s.open()
+	for i, state := range []node.State{node.Setup, node.InitDone} {
+		s.tell(g, said(state, time.Duration(i)*time.Second))
+		s.await(func() bool { return relay.Live() == 0 })
+		if n := relay.Conns.Load(); n != int64(i+1) {
+			t.Errorf("%s: %d connections so far", state, n)
+		}
+	}
+}
+
 // gate lets a test hold back what is pushed.
 type gate struct {
 	mu     sync.Mutex
@@ -393,7 +408,7 @@ func TestGitUnclearAnswers(t *testing.T) {
 func TestGitSilentServer(t *testing.T) {
 	s := newSite(t, gittest.ServerOptions{})
 	relay := gittest.StartRelay(t, strings.TrimPrefix(s.server.URL, "http://"))
-	s.url, s.timeout = "http://"+relay.Addr+"/r.git", 200*time.Millisecond
+	s.url, s.timeout = "http://"+relay.Addr+"/r.git", time.Second
 	relay.Dead.Store(true)
 	g := s.open()
 	if err := g.Tell(t.Context(), said(node.Idle, 0)); err != nil {
@@ -406,7 +421,6 @@ func TestGitSilentServer(t *testing.T) {
 	}
 	relay.Dead.Store(false)
 	relay.Cut()
-	g.o.Timeout = time.Minute
 	s.flush(g)
 	if err := g.Tell(t.Context(), said(node.Idle, 2*time.Second)); err != nil || s.log() != "idle" {
 		t.Errorf("%v, %s", err, s.log())
@@ -550,6 +564,36 @@ func TestGitClash(t *testing.T) {
 	clashes(a, said(node.Idle, 9*time.Minute))
 	if got := s.log(); got != "idle wedged idle" || s.read().Hostname != "web2" {
 		t.Errorf("log %s", got)
+	}
+}
+
+// Two clones of one image, whose hardware looks the same: the one whose ref was moved stops. A reboot is no clone.
+func TestGitClashOfClones(t *testing.T) {
+	s := newSite(t, gittest.ServerOptions{})
+	clone := *s
+	clone.memory = filepath.Join(t.TempDir(), "presence.json")
+	of := func(boot string, state node.State, after time.Duration) Record {
+		r := said(state, after)
+		r.BootID = boot
+		return r
+	}
+	a, b := s.open(), clone.open()
+	s.tell(a, of("a", node.Setup, 0))
+	clone.tell(b, of("b", node.Setup, time.Second))
+	if err := a.Tell(t.Context(), of("a", node.InitDone, 2*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var clash *Clash
+	if err := a.Flush(t.Context()); !errors.As(err, &clash) || clash.Here.BootID != "a" || clash.There.BootID != "b" {
+		t.Errorf("%v", err)
+	}
+	clone.tell(b, of("b", node.InitDone, 3*time.Second))
+	if got := s.log(); got != "initdone setup setup" || s.read().BootID != "b" {
+		t.Errorf("log %s", got)
+	}
+	s.tell(s.open(), of("a2", node.Idle, 4*time.Second))
+	if got := s.log(); got != "idle initdone setup setup" {
+		t.Errorf("after a reboot: %s", got)
 	}
 }
 

@@ -119,7 +119,7 @@ func FuzzParseMemory(f *testing.F) {
 			m.landed()
 		}
 		// Whatever it says, there is a next push.
-		if _, _, err := plan(m, []queued{{record: said(node.Idle, 0), at: noon}}, time.Minute); err != nil {
+		if _, _, err := plan(m, []queued{{record: said(node.Idle, 0), at: noon}}, pace{refresh: time.Minute}); err != nil {
 			t.Errorf("no plan: %v", err)
 		}
 	})
@@ -142,9 +142,9 @@ func TestPlace(t *testing.T) {
 		tip  string
 		want where
 	}{
-		{m, id3, here}, {m, id1, before}, {m, "", gone}, {m, id2, another},
-		{fresh, id3, here}, {fresh, "", before}, {fresh, id1, another},
-		{lost, id1, before}, {lost, "", gone}, {lost, id3, another}, {&memory{}, "", before},
+		{m, id3, atPending}, {m, id1, atTold}, {m, "", atNothing}, {m, id2, atAnother},
+		{fresh, id3, atPending}, {fresh, "", atTold}, {fresh, id1, atAnother},
+		{lost, id1, atTold}, {lost, "", atNothing}, {lost, id3, atAnother}, {&memory{}, "", atTold},
 	} {
 		if got := place(c.m, c.tip); got != c.want {
 			t.Errorf("told %q, at %q: %s, want %s", c.m.Told.Tip, c.tip, got, c.want)
@@ -187,7 +187,7 @@ func TestSurplus(t *testing.T) {
 // planned makes a plan and takes it as landed.
 func planned(t *testing.T, m *memory, queue ...queued) pending {
 	t.Helper()
-	p, objects, err := plan(m, queue, 10*time.Minute)
+	p, objects, err := plan(m, queue, pace{refresh: 10 * time.Minute})
 	if err != nil || objects == nil {
 		t.Fatal(err)
 	}

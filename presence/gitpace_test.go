@@ -48,9 +48,9 @@ func TestUrgent(t *testing.T) {
 }
 
 func TestEnqueue(t *testing.T) {
-	const each = 10 * time.Minute
+	each := pace{refresh: 10 * time.Minute}
 	// The offset of n1 in ten minutes is what it is; a refresh is due at the slot after the last telling.
-	slot := nextSlot(noon, each, "n1").Sub(noon)
+	slot := each.next(noon, "n1").Sub(noon)
 	reason := func(r Record, text string) Record { r.Reason = text; return r }
 	idle := said(node.Idle, 0)
 	toldIdle := told{Tip: "x", Record: &idle, Next: noon.Add(slot)}
@@ -114,8 +114,8 @@ func show(queue []queued) string {
 // The time of a transition is not that of the newest words about it.
 func TestEnqueueKeepsTheTimeOfATransition(t *testing.T) {
 	idle := said(node.Idle, 0)
-	queue := enqueue(nil, 0, told{Tip: "x", Record: &idle}, said(node.Working, time.Minute), time.Hour)
-	queue = enqueue(queue, 0, told{Tip: "x", Record: &idle}, said(node.Working, 5*time.Minute), time.Hour)
+	queue := enqueue(nil, 0, told{Tip: "x", Record: &idle}, said(node.Working, time.Minute), pace{refresh: time.Hour})
+	queue = enqueue(queue, 0, told{Tip: "x", Record: &idle}, said(node.Working, 5*time.Minute), pace{refresh: time.Hour})
 	if len(queue) != 1 || !queue[0].at.Equal(noon.Add(time.Minute)) {
 		t.Errorf("%+v", queue)
 	}
@@ -133,7 +133,7 @@ func TestEnqueueIsBounded(t *testing.T) {
 		case i%2 == 1:
 			state = node.Idle
 		}
-		queue = enqueue(queue, min(i, 2), last, said(state, time.Duration(i)*time.Second), time.Hour)
+		queue = enqueue(queue, min(i, 2), last, said(state, time.Duration(i)*time.Second), pace{refresh: time.Hour})
 	}
 	if len(queue) != queueLimit+2 || queue[1].record.State != node.Idle || queue[1].record.BeatSeen != noon.Add(time.Second) {
 		t.Errorf("%d: %s", len(queue), show(queue))
@@ -207,7 +207,7 @@ func TestSlots(t *testing.T) {
 // The refreshes of a fleet that was started at once are spread over the whole interval.
 func TestSlotsSpreadAFleet(t *testing.T) {
 	const fleet = 1000
-	each := refreshEach(10*time.Minute, fleet)
+	each := pace{10 * time.Minute, fleet}.each()
 	if each != 10_000*time.Second {
 		t.Fatalf("each %s", each)
 	}
@@ -239,8 +239,26 @@ func TestRefreshDue(t *testing.T) {
 		"nothing was promised":             {told{Tip: "x", Record: &r}, time.Second, 1000, false},
 		"a second back":                    {small, -time.Second, 1, true},
 	} {
-		if got := refreshDue(c.told, noon.Add(c.after), refreshEach(10*time.Minute, c.fleet), "n1"); got != c.want {
+		if got := (pace{10 * time.Minute, c.fleet}).due(c.told, noon.Add(c.after), "n1"); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// In a large fleet no two refreshes come close to each other; in a small one none comes later than configured.
+func TestPaceNext(t *testing.T) {
+	for _, fleet := range []int{0, 1, 60, 61, 1000} {
+		p := pace{10 * time.Minute, fleet}
+		for i := range 1000 {
+			seen := noon.Add(time.Duration(i) * 37 * time.Second)
+			wait := p.next(seen, "n1").Sub(seen)
+			least, most := time.Duration(1), p.each()
+			if fleet > 60 {
+				least, most = p.each()/2, p.each()*3/2
+			}
+			if wait < least || wait > most {
+				t.Errorf("fleet of %d, seen at %s: next after %s", fleet, seen, wait)
+			}
 		}
 	}
 }
