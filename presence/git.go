@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -20,12 +21,14 @@ type Store interface {
 
 // GitOptions say where a node's record goes in the presence repository.
 type GitOptions struct {
-	Store   Store         // used by one goroutine, and by nobody else meanwhile
+	Store   Store         // used by one goroutine, and by nobody else meanwhile; its Close, if it has one, hangs up after each push
 	Prefix  string        // ref_prefix of the config, with a slash at its end; "" = RefPrefix
 	Memory  string        // the file where the sink remembers its ref; it belongs to the hardware
-	Refresh time.Duration // a quiet node says that it lives at least this often; longer in a large fleet
-	Timeout time.Duration // of one question, and of one push
+	Refresh time.Duration // a quiet node says that it lives at least this often, more seldom in a large fleet; 0 = 10 min
+	Timeout time.Duration // of one question, and of one push; 0 = 20 s
 }
+
+const defaultRefresh, defaultTimeout = 10 * time.Minute, 20 * time.Second
 
 // Git is the sink that tells the record in the presence repository: one ref a node, moved as a compare-and-swap. Tell never
 // waits for the network; one goroutine pushes.
@@ -66,6 +69,12 @@ func NewGit(o GitOptions) *Git {
 	if o.Prefix == "" {
 		o.Prefix = RefPrefix
 	}
+	if o.Refresh <= 0 {
+		o.Refresh = defaultRefresh
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
 	g := &Git{o: o, done: make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{})}
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	go g.work()
@@ -105,7 +114,7 @@ func (g *Git) Tell(ctx context.Context, r Record) error {
 		g.unclear = g.memory.Pending != nil // an earlier agent died with a push in its hand
 	}
 	g.take()
-	if do, wait := g.next(time.Now()); do != nothing || fresh && wait >= 0 {
+	if do, wait := g.next(time.Now()); do != doNothing || fresh && wait >= 0 {
 		g.nudge()
 	}
 	return together(said, g.trouble, g.unsaved, g.uncounted)
@@ -127,8 +136,10 @@ func together(errs ...error) error {
 
 // take puts the latest record into the queue, if that says something.
 func (g *Git) take() {
-	g.queue = enqueue(g.queue, g.held, g.memory.Told, g.latest, refreshEach(g.o.Refresh, g.memory.Fleet))
+	g.queue = enqueue(g.queue, g.held, g.memory.Told, g.latest, g.pace())
 }
+
+func (g *Git) pace() pace { return pace{g.o.Refresh, g.memory.Fleet} }
 
 func (g *Git) nudge() {
 	select {
@@ -148,7 +159,7 @@ func (g *Git) Flush(ctx context.Context) error {
 	for began := g.rounds; ; {
 		do, _ := g.next(time.Now())
 		switch {
-		case do == nothing && len(g.queue) == 0 && !g.unclear:
+		case do == doNothing && len(g.queue) == 0 && !g.unclear:
 			return nil
 		case g.stuck && g.rounds > began:
 			return g.trouble
@@ -181,33 +192,39 @@ func (g *Git) Close() {
 type action string
 
 const (
-	nothing action = "nothing"
-	push    action = "push"
-	count   action = "count"
+	doNothing action = "nothing"
+	doPush    action = "push"
+	doCount   action = "count"
 )
 
 // next says what is to be done now or, when that is nothing, for how long; negative = until somebody says otherwise.
 func (g *Git) next(now time.Time) (action, time.Duration) {
 	if g.memory == nil {
-		return nothing, -1
+		return doNothing, -1
 	}
 	wait := time.Duration(-1)
 	pause := g.notBefore.Sub(now)
 	switch {
 	case len(g.queue) == 0 && !g.unclear:
 	case pause > 0:
-		return nothing, pause
-	case g.flushes > 0 || g.unclear || g.tries > 0 || hurried(g.queue):
-		return push, 0
+		return doNothing, pause
+	case g.flushes > 0 || g.unclear || g.tries > 0 || hurried(g.queue) || g.promised():
+		return doPush, 0
 	default:
 		if wait = g.tokens.wait(now, g.memory.Fleet); wait == 0 {
-			return push, 0
+			return doPush, 0
 		}
 	}
 	if pause <= 0 && !now.Before(g.countNext) && countDue(g.memory.Counted, now, g.memory.Ref) {
-		return count, 0
+		return doCount, 0
 	}
-	return nothing, wait
+	return doNothing, wait
+}
+
+// promised says that readers were told to expect a push by now, so that what waits for a token waits no longer.
+func (g *Git) promised() bool {
+	t := g.memory.Told
+	return t.Record != nil && g.pace().due(t, g.latest.BeatSeen, g.latest.InstanceID)
 }
 
 // work is the worker: it does what is to be done and sleeps while that is nothing. It does not wake up for a refresh or a
@@ -216,17 +233,25 @@ func (g *Git) work() {
 	defer close(g.done)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer g.hangUp()
+	used := false
 	for g.ctx.Err() == nil {
 		g.mu.Lock()
 		do, wait := g.next(time.Now())
 		g.mu.Unlock()
 		switch do {
-		case push:
+		case doPush:
+			used = true
 			g.ended(g.push(g.ctx))
 			continue
-		case count:
+		case doCount:
+			used = true
 			g.counted(g.count(g.ctx))
 			continue
+		}
+		if used {
+			g.hangUp()
+			used = false
 		}
 		timer.Stop()
 		if wait >= 0 {
@@ -237,6 +262,14 @@ func (g *Git) work() {
 		case <-timer.C:
 		case <-g.ctx.Done():
 		}
+	}
+}
+
+// hangUp closes the connection. The next push is minutes away, and a server would rather greet a thousand nodes now and then
+// than hold a thousand connections.
+func (g *Git) hangUp() {
+	if c, ok := g.o.Store.(io.Closer); ok {
+		_ = c.Close() // what could fail is saying goodbye
 	}
 }
 

@@ -3,7 +3,6 @@ package presence
 import (
 	"path"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/addagent/addagent/internal/gitrepo"
@@ -46,7 +45,7 @@ func oneLine(s string) string {
 //
 // A refresh stands upon the newest commit that stays, in the place of the refresh before it; a transition does so, too. So a
 // history holds what happened and one refresh. Where the server wants no ref moved back, all stand upon the tip.
-func plan(m *memory, queue []queued, each time.Duration) (pending, *gitrepo.Objects, error) {
+func plan(m *memory, queue []queued, speed pace) (pending, *gitrepo.Objects, error) {
 	newest := queue[len(queue)-1]
 	who := newest.record.InstanceID
 	now := newest.record.BeatSeen
@@ -77,7 +76,7 @@ func plan(m *memory, queue []queued, each time.Duration) (pending, *gitrepo.Obje
 		record := q.record
 		if !record.BeatSeen.IsZero() {
 			slack := max(record.BeatNextBy.Sub(record.BeatSeen), 0)
-			p.Next = nextSlot(record.BeatSeen, each, who)
+			p.Next = speed.next(record.BeatSeen, who)
 			record.BeatNextBy = p.Next.Add(slack)
 		}
 		data, err := Encode(record)

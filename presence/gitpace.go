@@ -46,17 +46,31 @@ func nextSlot(after time.Time, each time.Duration, name string) time.Time {
 	return time.Unix(after.Unix()-into+seconds, 0).UTC()
 }
 
-// refreshEach is how often a quiet node says that it lives: as configured, but so seldom that all refreshes of the fleet
-// together stay below its rate.
-func refreshEach(configured time.Duration, fleet int) time.Duration {
-	return max(configured, time.Duration(fleet)*fleetGap)
+// pace is how often a quiet node says that it lives.
+type pace struct {
+	refresh time.Duration // as configured
+	fleet   int
 }
 
-// refreshDue says that readers must hear of a node that has nothing new. What was promised is kept when the fleet has
-// grown since, and a clock that was set back must not leave a beat of the future in the repository.
-func refreshDue(t told, now time.Time, each time.Duration, name string) bool {
+// each is the time between two refreshes: so long that those of the whole fleet stay below its rate.
+func (p pace) each() time.Duration { return max(p.refresh, time.Duration(p.fleet)*fleetGap) }
+
+// next is when a node that was seen at a time speaks again at the latest: at the next of its slots or, in a fleet so large
+// that pushes are dear, not before half the time is over.
+func (p pace) next(seen time.Time, name string) time.Time {
+	each := p.each()
+	slot := nextSlot(seen, each, name)
+	if each > p.refresh && slot.Sub(seen) < each/2 {
+		slot = slot.Add(each)
+	}
+	return slot
+}
+
+// due says that readers must hear of a node that has nothing new. What was promised is kept when the fleet has grown since,
+// and a clock that was set back must not leave a beat of the future in the repository.
+func (p pace) due(t told, now time.Time, name string) bool {
 	seen := t.Record.BeatSeen
-	return now.Before(seen) || !t.Next.IsZero() && !now.Before(t.Next) || !now.Before(nextSlot(seen, each, name))
+	return now.Before(seen) || !t.Next.IsZero() && !now.Before(t.Next) || !now.Before(p.next(seen, name))
 }
 
 // countDue says that the nodes must be counted: never done, long ago, or by a clock that was set back since.
@@ -129,7 +143,7 @@ type queued struct {
 
 // enqueue returns the queue with what r says that neither told nor the queue does. The first held entries are in a push
 // right now and stay as they are. The queue's memory is used again.
-func enqueue(queue []queued, held int, t told, r Record, each time.Duration) []queued {
+func enqueue(queue []queued, held int, t told, r Record, p pace) []queued {
 	if n := len(queue); n > held && queue[n-1].refresh {
 		queue = queue[:n-1] // whatever comes now takes its place
 	}
@@ -156,7 +170,7 @@ func enqueue(queue []queued, held int, t told, r Record, each time.Duration) []q
 		*before = normal(r) // the same state in newer words, under the time of the transition
 		return queue
 	case sameLasting(*before, r):
-		if n > 0 || !refreshDue(t, r.BeatSeen, each, r.InstanceID) {
+		if n > 0 || !p.due(t, r.BeatSeen, r.InstanceID) {
 			return queue
 		}
 		add.refresh = true

@@ -20,12 +20,15 @@ type Clash struct {
 }
 
 func (c *Clash) Error() string {
-	there := "something that is no record of a node"
+	there, clones := "something that is no record of a node", ""
 	if c.There.InstanceID != "" {
 		there = machine(c.There)
 	}
-	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more: give one of the two another instance-id (nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref",
-		c.Ref, there, machine(c.Here))
+	if c.There.Hardware == c.Here.Hardware {
+		clones = " (two clones of one image look like the same hardware)"
+	}
+	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: give one of the two another instance-id (nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref",
+		c.Ref, there, machine(c.Here), clones)
 }
 
 // machine names a machine as a person can find it.
@@ -52,8 +55,7 @@ func (g *Git) push(ctx context.Context) error {
 		g.mu.Unlock()
 		return nil // what was asked about had landed, or is ours
 	}
-	each := refreshEach(g.o.Refresh, g.memory.Fleet)
-	p, objects, err := plan(g.memory, g.queue, each)
+	p, objects, err := plan(g.memory, g.queue, g.pace())
 	if err != nil {
 		g.mu.Unlock()
 		return err
@@ -105,23 +107,23 @@ func (g *Git) landed() {
 type where string
 
 const (
-	here    where = "landed"  // at what was pushed
-	before  where = "before"  // where it was: the push did not land
-	gone    where = "gone"    // there is no ref any more
-	another where = "another" // at a commit that this memory does not know
+	atPending where = "pending" // the push landed
+	atTold    where = "told"    // it did not
+	atNothing where = "nothing" // there is no ref any more
+	atAnother where = "another" // at a commit that this memory does not know
 )
 
 // place compares a ref ("" = none) with the memory. Pure.
 func place(m *memory, tip string) where {
 	switch {
 	case m.Pending != nil && tip == m.Pending.Tip:
-		return here
+		return atPending
 	case tip == m.Told.Tip:
-		return before
+		return atTold
 	case tip == "":
-		return gone
+		return atNothing
 	}
-	return another
+	return atAnother
 }
 
 // ask finds out where the ref is, and goes on from there. A nil error means that the next push may go; it does not when the
@@ -134,9 +136,9 @@ func (g *Git) ask(ctx context.Context) error {
 		return err
 	}
 	switch place(g.memory, tip) {
-	case here:
+	case atPending:
 		g.landed()
-	case before:
+	case atTold:
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if g.refused >= 2 { // once may have been a lock
@@ -144,9 +146,10 @@ func (g *Git) ask(ctx context.Context) error {
 			g.memory.Append = g.latest.BeatSeen.Add(appendFor)
 		}
 		g.memory.Pending, g.held, g.unclear = nil, 0, false
-	case gone:
+		g.take() // it may be told with its newest beat now
+	case atNothing:
 		g.goOn(told{}, nil)
-	case another:
+	case atAnother:
 		t, steps, err := g.theirs(ctx, tip)
 		if err != nil {
 			return err
@@ -167,7 +170,8 @@ func (g *Git) goOn(t told, steps []step) {
 }
 
 // theirs reads what a commit at our ref says that we do not know. It is ours to go on from when its hardware is ours: the
-// memory was lost, or is that of a copied state_dir. Else it is a *Clash.
+// memory was lost, or is that of a copied state_dir. Else it is a *Clash. So it is when this boot of ours was told, and then
+// another boot's record: two clones of one image may look like the same hardware.
 func (g *Git) theirs(ctx context.Context, tip string) (told, []step, error) {
 	g.mu.Lock()
 	ours := g.latest
@@ -185,7 +189,7 @@ func (g *Git) theirs(ctx context.Context, tip string) (told, []step, error) {
 	if err != nil {
 		return told{}, nil, clash
 	}
-	if !sameHardware(r, ours) {
+	if m := g.memory.Told.Record; !sameHardware(r, ours) || m != nil && sameBoot(*m, ours) && r.BootID != "" && !sameBoot(r, ours) {
 		clash.There = r
 		return told{}, nil, clash
 	}
@@ -228,18 +232,22 @@ func refID(ctx context.Context, s Store, ref string) (string, error) {
 	return "", nil
 }
 
-// sameHardware says that a record was told by this machine. A record without hardware is of the time before there was such
-// a key, or a person wrote it. Machines of which nothing is known that could differ are the same when their names are.
+// sameHardware says that a record was told by this machine, in this life or an earlier one. A record without hardware is of
+// the time before there was such a key, or a person wrote it. Where no part of the hardware is known of both, as when one was
+// told without root, the hostname decides.
 func sameHardware(theirs, ours Record) bool {
 	if theirs.Hardware == "" || theirs.Hardware == ours.Hardware {
 		return true
 	}
 	a, b := parseHardware(theirs.Hardware), parseHardware(ours.Hardware)
-	if a.Kind() != b.Kind() || a.Kind() == "host" {
-		return theirs.Hostname == ours.Hostname && theirs.BootID == ours.BootID
+	both := func(a, b string) bool { return a != "" && b != "" }
+	if both(a.EC2, b.EC2) || both(a.Machine, b.Machine) || both(a.Product, b.Product) {
+		return !a.Differs(b)
 	}
-	return !a.Differs(b)
+	return theirs.Hostname != "" && theirs.Hostname == ours.Hostname
 }
+
+func sameBoot(a, b Record) bool { return a.BootID != "" && a.BootID == b.BootID }
 
 // parseHardware reads what node.Hardware.String writes.
 func parseHardware(s string) node.Hardware {
