@@ -65,13 +65,13 @@ func TestKilledFold(t *testing.T) {
 			for _, s := range []node.State{node.Working, node.Failing, node.Idle} {
 				now = now.Add(time.Second)
 				g.say(record(id, s, now), now)
-				g.push()
 				if state[id] != string(s) {
 					want = append(want, fmt.Sprintf("%s %s>%s", id, state[id], s))
 					state[id] = string(s)
 				}
 			}
 		}
+		g.push()
 		at++
 	}
 	f := folder(t, url)
@@ -144,8 +144,9 @@ func TestTwoFolders(t *testing.T) {
 		now = now.Add(time.Minute)
 		for _, s := range []node.State{node.Working, node.Idle} {
 			now = now.Add(time.Second)
-			g.tell("a", s, now)
+			g.say(record("a", s, now), now)
 		}
+		g.push()
 		from := "idle"
 		if i == 0 {
 			from = "setup"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -184,4 +185,43 @@ func FuzzReadFold(f *testing.F) {
 			t.Error("nonsense is fresh")
 		}
 	})
+}
+
+// TestUnfolded: whatever was folded, however the history of the ref was rewritten since and whatever refreshes are left
+// out of what is read, the transitions are those of what came after.
+func TestUnfolded(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	states := []node.State{node.Idle, node.Working, node.Failing}
+	for range 2000 {
+		var all []told // oldest first
+		for i := range 1 + rnd.IntN(12) {
+			all = append(all, told{commit: fmt.Sprint("c", i), blob: fmt.Sprint("b", i), raw: []byte{'x'}, at: noon().Add(time.Duration(i) * time.Minute),
+				record: record("a", states[rnd.IntN(len(states))], noon())})
+		}
+		k := rnd.IntN(len(all)) // what is folded
+		known := all[k]
+		rewritten, kept := rnd.IntN(2) == 0, 0
+		if rewritten {
+			kept = rnd.IntN(k + 2) // the first of those that the ref still has
+		}
+		var chain []told // newest first, as chainOf makes it
+		for i := len(all) - 1; i >= kept; i-- {
+			one := all[i]
+			if rewritten {
+				one.commit = fmt.Sprint("d", i)
+			} else if i == k {
+				chain = append(chain, known)
+				break
+			}
+			chain = lengthened(chain, one)
+		}
+		if len(chain) == 0 {
+			continue
+		}
+		got := steps(string(known.record.State), since(chain, known, true))
+		want := steps(string(known.record.State), all[k+1:])
+		if !slices.Equal(got, want) {
+			t.Fatalf("folded %d of %d, rewritten %v from %d: %v\nnot %v", k, len(all), rewritten, kept, got, want)
+		}
+	}
 }
