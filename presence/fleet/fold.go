@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/node"
@@ -60,6 +62,18 @@ func (s seat) age() Age {
 		return Present
 	}
 	return s.Age
+}
+
+// sane is the seat without what cannot be: people can push to the branch, too.
+func (s seat) sane() seat {
+	if b, err := hex.DecodeString(s.Commit); err != nil || len(b) != 20 || strings.ToLower(s.Commit) != s.Commit {
+		s.Commit = ""
+	}
+	if s.Age != Late && s.Age != Missing && s.Age != Gone {
+		s.Age = ""
+	}
+	s.Since, s.Told = sane(s.Since), sane(s.Told)
+	return s
 }
 
 // fold is what the branch holds, in memory. It is a value: advance makes a new one.
@@ -117,6 +131,7 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 	if err := readValue(t, seatsFile, "nodefoldrefs", &f.seats); err != nil {
 		return fold{}, err
 	}
+	f.note.Commits = max(f.note.Commits, 0)
 	if f.seats == nil {
 		f.seats = map[string]seat{}
 	}
@@ -145,7 +160,8 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 			}
 			one.raw, one.blob = raw, e.ID
 		}
-		s := f.seats[id]
+		s := f.seats[id].sane()
+		f.seats[id] = s
 		one.commit, one.at = s.Commit, s.Told
 		f.nodes[id] = one
 	}
@@ -224,9 +240,18 @@ func (n *notes) add(format string, args ...any) {
 	*n = append(*n, cut(fmt.Sprintf(format, args...), 300))
 }
 
-// with returns the notes and others, sorted, none twice, not more than anybody would read.
+// with returns the notes and others, each on one line, sorted, none twice, not more than anybody would read.
 func (n notes) with(more []string) []string {
-	all := append(slices.Clone([]string(n)), more...)
+	var all []string
+	for _, text := range slices.Concat(n, more) {
+		text = strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return ' '
+			}
+			return r
+		}, text)
+		all = append(all, cut(text, 300))
+	}
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if len(all) > noteLimit {
