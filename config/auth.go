@@ -11,20 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SecretInEnv begins a token_file or password_file that is no path: the rest is the name of a variable of the agent's own
+// SecretInEnv begins a token_file, password_file or url_file that is no path: the rest is the name of a variable of the agent's own
 // environment, which begins with ADD_SECRET_.
 const SecretInEnv = "env:"
 
 // auth checks that the credentials of a repository go together with each other and its URLs, and that their files are there.
-func (l *loader) auth(r *Repo, prefix string) {
+func (l *loader) auth(a Auth, urls []string, prefix string) {
 	over := map[protocol]bool{}
-	for _, url := range append([]string{r.URL}, r.Mirrors...) {
+	for _, url := range urls {
 		p, _ := parseURL(url)
 		over[p] = true
 	}
 	// Of a URL that is wrong we cannot say what it needs.
-	unclear := r.URL == "" || l.complains(prefix+"url")
-	a := r.Auth
+	unclear := urls[0] == "" || l.complains(prefix+"url")
 	for _, f := range []struct {
 		key    string
 		over   protocol
@@ -43,22 +42,29 @@ func (l *loader) auth(r *Repo, prefix string) {
 			continue
 		}
 		if !unclear && !over[f.over] {
-			l.say(at, prefix+f.key, fmt.Sprintf("is for %s, but the url is %s: remove it, or correct the url", speaking(f.over), l.spoken(r)))
+			l.say(at, prefix+f.key, fmt.Sprintf("is for %s, but the url is %s: remove it, or correct the url", speaking(f.over), spoken(urls)))
 			continue
 		}
 		for i, path := range f.paths {
 			l.credential(fmt.Sprintf("%s%s[%d]", prefix, f.key, i), prefix+f.key, path, f.secret)
 		}
 	}
-	if at, ok := l.at[prefix+"auth.command"]; ok && !l.complains(prefix+"auth.command") {
-		if problem := checkPath(a.Command[0]); problem != "" {
-			l.say(at, prefix+"auth.command", problem)
-		} else if problem := checkProgram(a.Command[0]); problem != "" {
-			l.miss(at, prefix+"auth.command", a.Command[0]+" "+problem)
-		}
-	}
+	l.program(prefix+"auth.command", a.Command)
 	if unclear || over[overHTTP] {
 		l.together(a, prefix)
+	}
+}
+
+// program checks that the key names one that can be started.
+func (l *loader) program(key string, command []string) {
+	at, ok := l.at[key]
+	if !ok || l.complains(key) {
+		return
+	}
+	if problem := checkPath(command[0]); problem != "" {
+		l.say(at, key, problem)
+	} else if problem := checkProgram(command[0]); problem != "" {
+		l.miss(at, key, command[0]+" "+problem)
 	}
 }
 
@@ -113,9 +119,9 @@ func speaking(p protocol) string {
 }
 
 // spoken is how a repository is reached, of all its URLs.
-func (l *loader) spoken(r *Repo) string {
+func spoken(urls []string) string {
 	var all []string
-	for _, url := range append([]string{r.URL}, r.Mirrors...) {
+	for _, url := range urls {
 		p, _ := parseURL(url)
 		if s := speaking(p); len(all) == 0 || all[len(all)-1] != s {
 			all = append(all, s)
@@ -189,7 +195,7 @@ func checkSecretFile(s string) string {
 func checkSecretPath(s string) string {
 	switch {
 	case strings.HasPrefix(s, SecretInEnv):
-		return "must be a path: only token_file and password_file may be in the environment"
+		return "must be a path: only token_file, password_file and url_file may be in the environment"
 	case s != "" && !strings.HasPrefix(s, "~") && !strings.HasPrefix(s, "/"):
 		return "is no absolute path: write the secret into a file, and the path of that file here"
 	}

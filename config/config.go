@@ -18,7 +18,11 @@ type Config struct {
 	Discover bool   // with Repos: the other clones too
 	Network  Network
 	Work     Work
+	Presence Presence
+	Chat     []Room
 	EC2      EC2
+	Wedged   Wedged
+	Metrics  Metrics
 	Log      Log
 
 	// Notes are no problems, but worth saying: a secret that others can read.
@@ -81,9 +85,42 @@ type Work struct {
 	Env        map[string]string // added to what scripts get
 }
 
+// Presence is the repository where the nodes of a grid tell their records.
+type Presence struct {
+	URL       string        // of the forms of a Repo's; "" = presence is off
+	Auth      Auth          // as a Repo's
+	RefPrefix string        // begins with refs/ and ends with a slash; the node's id comes after it
+	Refresh   time.Duration // told at least so often
+	Read      time.Duration // how often the others are read into nodes.json; 0 = never
+}
+
+// Room is a place to chat. One of URL and URLFile is set.
+type Room struct {
+	URL     string // a secret, as a whole
+	URLFile string // of the file that holds the URL: a path, or SecretInEnv and the name of a variable
+	Only    string // "all" or "critical"
+	From    string // "node" or "fleet"
+}
+
 // EC2 is what is told to the cloud.
 type EC2 struct {
-	Tags string // "off"
+	Tags          string // "auto", "on" or "off"; always "off" without root
+	Endpoint      string // http or https URL; "" = the region's own
+	Region        string // "" = that of the instance
+	LifecycleHook string // completed once the node is initdone; "" = none
+}
+
+// Wedged is what becomes of a node that stays wedged.
+type Wedged struct {
+	Kill    string        // "none", "poweroff", "asg-unhealthy", "terminate" or "command"
+	After   time.Duration // wedged for so long
+	Command []string      // with Kill "command": absolute path of a program, and its arguments
+}
+
+// Metrics is where numbers are put for those who collect them. "" = nowhere.
+type Metrics struct {
+	Textfile string // path that ends in .prom
+	Listen   string // loopback host:port
 }
 
 // Log is what the agent writes for people.
@@ -102,10 +139,12 @@ type Options struct {
 	Env      func(string) string // asked for XDG_RUNTIME_DIR and XDG_STATE_HOME; nil = nothing set
 	Optional bool                // no file at the path means defaults
 	Schedule func(string) error  // checks beat.schedule; nil = only that there is one
+	ChatURL  func(string) error  // checks the URL of a room, and never quotes it; nil = only that it has a scheme
 }
 
-// Default returns the config of an empty file. Root has /root, /run/addagent and /var/lib/addagent. Others have their home
-// folder and the XDG base directories, whose variables count only when they hold an absolute path.
+// Default returns the config of an empty file. Root has /root, /run/addagent and /var/lib/addagent, and EC2 tags where
+// there is EC2. Others have their home folder and the XDG base directories, whose variables count only when they hold an
+// absolute path, and nothing of the cloud.
 func Default(o Options) *Config {
 	c := &Config{
 		Home:     "/root",
@@ -119,9 +158,11 @@ func Default(o Options) *Config {
 			Timeout: time.Hour, Grace: 30 * time.Second,
 			RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3,
 		},
-		EC2:  EC2{Tags: "off"},
-		Log:  Log{Level: "info", Format: "text", File: true, MaxSizeMB: 20, Keep: 5},
-		from: map[string]string{},
+		Presence: Presence{RefPrefix: "refs/heads/presence/", Refresh: 10 * time.Minute},
+		EC2:      EC2{Tags: "auto"},
+		Wedged:   Wedged{Kill: "none", After: 30 * time.Minute},
+		Log:      Log{Level: "info", Format: "text", File: true, MaxSizeMB: 20, Keep: 5},
+		from:     map[string]string{},
 	}
 	if o.Root {
 		return c
@@ -132,6 +173,7 @@ func Default(o Options) *Config {
 		}
 		return o.Env(name)
 	}
+	c.EC2.Tags = "off"
 	c.Home = o.Home
 	c.StateDir = filepath.Join(o.Home, ".local/state/addagent")
 	if state := env("XDG_STATE_HOME"); state != "" {
@@ -153,7 +195,7 @@ func (c *Config) settleRunDir() {
 }
 
 // Set gives a key a value that stands above the file: from names where it comes from ("--home", "ADD_HOME") and is what
-// Lines shows. Keys are those of Lines, but for what is a list or a map (repos, network.no_proxy, work.env). The error is of type Problems.
+// Lines shows. Keys are those of Lines, but for what is a list or a map (repos, chat, network.no_proxy, work.env). The error is of type Problems.
 func (c *Config) Set(key, value, from string) error {
 	leaves := slices.DeleteFunc(c.leaves(), func(l leaf) bool { return l.read != nil || l.list != single })
 	f, ok := find(leaves, key)
@@ -178,6 +220,9 @@ func (c *Config) AddRepo(url, branch, from string) error {
 		if text := f.apply(value); text != "" {
 			problems = append(problems, Problem{File: from, Key: key, Text: text})
 		}
+	}
+	if len(problems) == 0 && sameRepository(r.URL, c.Presence.URL) {
+		problems = append(problems, Problem{File: from, Key: "url", Text: "is the presence repository, which is never worked: give another"})
 	}
 	if len(problems) == 0 {
 		r.Name = RepoName(r.URL)
@@ -221,6 +266,12 @@ func (c *Config) Lines() []Resolved {
 			for i := range c.Repos {
 				for _, r := range c.Repos[i].leaves() {
 					add(repoKey(i), r)
+				}
+			}
+		case "chat":
+			for i := range c.Chat {
+				for _, r := range c.Chat[i].leaves() {
+					add(roomKey(i), r)
 				}
 			}
 		case "work.env":

@@ -124,6 +124,23 @@ func TestGood(t *testing.T) {
 	if !reflect.DeepEqual(c.Repos, want) {
 		t.Errorf("repos %+v", c.Repos)
 	}
+	password := filepath.Join(keys, "password")
+	if want := (Presence{URL: "https://git.example.org/presence", Auth: Auth{TokenFile: password}, RefPrefix: "refs/presence/",
+		Refresh: 10 * time.Minute, Read: time.Minute}); !reflect.DeepEqual(c.Presence, want) {
+		t.Errorf("presence %+v", c.Presence)
+	}
+	if want := []Room{{URLFile: password, Only: "critical", From: "node"}, {URL: "slack://hook:t0psecret@webhook", Only: "all", From: "fleet"}}; !reflect.DeepEqual(c.Chat, want) {
+		t.Errorf("chat %+v", c.Chat)
+	}
+	if want := (EC2{Tags: "on", Endpoint: "http://127.0.0.1:4566", Region: "eu-west-1", LifecycleHook: "addagent"}); c.EC2 != want {
+		t.Errorf("ec2 %+v", c.EC2)
+	}
+	if want := (Wedged{Kill: "terminate", After: 2 * time.Hour}); !reflect.DeepEqual(c.Wedged, want) {
+		t.Errorf("wedged %+v", c.Wedged)
+	}
+	if want := (Metrics{Textfile: "/var/lib/node_exporter/addagent.prom", Listen: "[::1]:9464"}); c.Metrics != want {
+		t.Errorf("metrics %+v", c.Metrics)
+	}
 	if c.Home != "/elsewhere" || !c.Discover || c.Log.File || c.Work.Env["API_TOKEN"] != "t0psecret" || c.Beat.WorkSpread != 150*time.Second {
 		t.Errorf("config %+v", c)
 	}
@@ -258,7 +275,7 @@ func TestOneProblem(t *testing.T) {
 		"repos: [{url: \"h:a\", auth: {username: b}}]\n":              "1:39: repos[0].auth.username: is for https and http, but the url is ssh: remove it, or correct the url",
 		"repos: [{url: \"https://h/a\", auth: {token_file: /etc}}]\n": "1:49: repos[0].auth.token_file: /etc is not a regular file: correct the path",
 		"repos: [{url: \"https://h/a\", auth: {password_file: /e/no}}]\n": "1:52: repos[0].auth.password_file: /e/no does not exist: write it, or correct the path\n1:52: repos[0].auth.password_file: needs a username beside it",
-		"x: &a {b: 1}\n":                       "1:1: x: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, ec2, log",
+		"x: &a {b: 1}\n":                       "1:1: x: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, presence, chat, ec2, wedged, metrics, log",
 		"beat: &b {spread: 1s}\n":              "1:1: beat: anchors, aliases, merge keys and tags are not understood in this file: write the value itself",
 		"home: !!str /a\n":                     "1:7: home: anchors, aliases, merge keys and tags are not understood in this file: write the value itself",
 		"hoem: /a\n":                           "1:1: hoem: unknown key: did you mean home?",
@@ -268,17 +285,16 @@ func TestOneProblem(t *testing.T) {
 		"beat: {home: /a}\n":                   "1:8: beat.home: unknown key here: did you mean home?",
 		"repos: [{url: /a, authh: {}}]\n":      "1:19: repos[0].authh: unknown key: did you mean auth?",
 		"repos: [{url: /a, token_file: /x}]\n": "1:19: repos[0].token_file: unknown key here: did you mean auth.token_file?",
-		"wedged: { kill: none }\n":             "1:1: wedged: is not in this version: remove it",
-		"chat:\n":                              "1:1: chat: is not in this version: remove it",
-		"ec2: {region: \"\"}\n":                "1:7: ec2.region: is not in this version: remove it",
-		"5: x\n":                               "1:1: 5: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, ec2, log",
+		"requests: { url: /a }\n":              "1:1: requests: is not in this version: remove it",
+		"requests:\n":                          "1:1: requests: is not in this version: remove it",
+		"5: x\n":                               "1:1: 5: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, presence, chat, ec2, wedged, metrics, log",
 		"log: {file: on}\n":                    "1:13: log.file: must be true or false, not text",
 		"home: /a # gr\xf6\xdfe\n":             "1:1: holds bytes that are no UTF-8: save the file as UTF-8",
 		"home: /a\x00b\n":                      "1:9: a NUL character: this is no text file",
 		"home: \"/a\\nb\"\n":                   "1:7: home: holds a control character",
 		strings.Repeat("[", 300) + "\n":        "1:1: nested too deeply",
 		strings.Repeat("a: [\n", 300):          "201:1: nested too deeply",
-		"? home\n: /a\n":                       "1:1: ?: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, ec2, log",
+		"? home\n: /a\n":                       "1:1: ?: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, presence, chat, ec2, wedged, metrics, log",
 	} {
 		path, _ := put(t, text)
 		_, err := Load(path, asRoot())

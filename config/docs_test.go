@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -76,6 +77,8 @@ func titleOf(key string) string {
 	switch {
 	case strings.HasPrefix(key, "repos") || key == "discover":
 		return "Repositories"
+	case strings.HasPrefix(key, "chat"):
+		return "`chat`"
 	case !nested:
 		return "Folders"
 	}
@@ -90,7 +93,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	text := fmt.Sprint(Keys())
-	for _, l := range append(Default(asRoot()).Lines(), (&Config{Repos: []Repo{*newRepo()}}).Lines()...) {
+	for _, l := range append(Default(asRoot()).Lines(), (&Config{Repos: []Repo{*newRepo()}, Chat: []Room{*newRoom()}}).Lines()...) {
 		if key := strings.Replace(l.Key, "[0]", "[]", 1); !strings.Contains(text, "{"+key+" ") {
 			t.Errorf("%s is not documented", key)
 		}
@@ -151,9 +154,11 @@ func TestExample(t *testing.T) {
 	if !errors.As(err, &problems) {
 		t.Fatalf("uncommented: %v", err)
 	}
-	// The repository shows all kinds of credentials at once, and the files that it and the network name are not there.
+	// Repositories show all kinds of credentials at once, the room both ways to its URL, wedged a command that nothing
+	// starts; and the files that are named are not there.
+	alternatives := regexp.MustCompile(`^(repos\[0\]|presence)\.auth|^chat\[0\]\.url$|^wedged\.command$`)
 	for _, p := range problems {
-		if !strings.HasPrefix(p.Key, "repos[0].auth") && !strings.Contains(p.Text, "does not exist") {
+		if !alternatives.MatchString(p.Key) && !strings.Contains(p.Text, "does not exist") {
 			t.Errorf("uncommented: %v", p)
 		}
 	}
@@ -165,6 +170,11 @@ func TestExample(t *testing.T) {
 	for _, l := range r.leaves() {
 		key := repoKey(0) + l.key
 		if shown[key].From == "default" || shown[key].From == "" {
+			t.Errorf("%s is not in the example", key)
+		}
+	}
+	for _, l := range newRoom().leaves() {
+		if key := roomKey(0) + l.key; shown[key].From == "default" || shown[key].From == "" {
 			t.Errorf("%s is not in the example", key)
 		}
 	}

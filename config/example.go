@@ -14,37 +14,37 @@ func Example() []byte {
 # An unknown key or a bad value is an error. See what is in force, and from where, with: addagent check
 # Files in addagent.d/*.yaml beside this one are read after it, by name: lists are appended, single values replace.
 `)
-	section := ""
-	for _, k := range Keys() {
-		path, first := strings.CutPrefix(k.Key, "repos[].")
+	all := Keys()
+	open := "" // the section of the key before
+	for i, k := range all {
+		parts := strings.Split(k.Key, ".")
+		parents, name := parts[:len(parts)-1], parts[len(parts)-1]
 		indent, dash := "", ""
-		if first {
-			indent = "    "
+		if len(parents) == 0 {
+			b.WriteByte('\n')
 		}
-		if k.Key == "repos[].name" { // begins the entry of the list
-			indent, dash = "  ", "- "
-		}
-		if !first || k.Key == "repos" {
-			if !strings.Contains(path, ".") {
-				b.WriteByte('\n')
+		for i, p := range parents {
+			if strings.HasSuffix(p, "[]") { // of an entry of the list
+				indent += "    "
+				continue
 			}
-		}
-		parent, name := "", path
-		if i := strings.LastIndexByte(path, '.'); i >= 0 {
-			parent, name = path[:i], path[i+1:]
-			if full := strings.TrimSuffix(k.Key, "."+name); full != section {
-				section = full
-				if !first {
+			section := strings.Join(parents[:i+1], ".")
+			if section != open && !strings.HasPrefix(open, section+".") {
+				if i == 0 {
 					b.WriteByte('\n')
 				}
-				writeDoc(&b, indent, sectionDoc(full))
-				fmt.Fprintf(&b, "%s#%s:\n", indent, parent)
+				writeDoc(&b, indent, sectionDoc(section))
+				fmt.Fprintf(&b, "%s#%s:\n", indent, p)
 			}
 			indent += "  "
 		}
+		open = strings.Join(parents, ".")
+		if i > 0 && open == all[i-1].Key+"[]" { // begins the entry
+			indent, dash = strings.TrimSuffix(indent, "  "), "- "
+		}
 		writeDoc(&b, indent, k.Doc)
 		value := " " + k.Example
-		if k.Key == "repos" {
+		if i+1 < len(all) && strings.HasPrefix(all[i+1].Key, k.Key+"[].") {
 			value = ""
 		}
 		fmt.Fprintf(&b, "%s#%s%s:%s\n", indent, dash, name, value)
@@ -71,10 +71,15 @@ func writeDoc(b *bytes.Buffer, indent, doc string) {
 // sectionDoc is what is to be said of all keys of a section.
 func sectionDoc(section string) string {
 	return map[string]string{
-		"beat":         "When a node looks, and for how long.",
-		"repos[].auth": "How the servers know this node. Each key is for https or for ssh; a secret never stands here itself.",
-		"network":      "How servers are reached.",
-		"work":         "How scripts are run, and tried again.",
-		"log":          "What the agent writes for people.",
+		"beat":          "When a node looks, and for how long.",
+		"repos[].auth":  "How the servers know this node. Each key is for https or for ssh; a secret never stands here itself.",
+		"network":       "How servers are reached.",
+		"work":          "How scripts are run, and tried again.",
+		"presence":      "Where this node tells its record to others, and reads theirs.",
+		"presence.auth": "How its server knows this node, as with repos.",
+		"ec2":           "What is told to the cloud.",
+		"wedged":        "What becomes of a machine that stays wedged.",
+		"metrics":       "Numbers for those who collect them.",
+		"log":           "What the agent writes for people.",
 	}[section]
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Whatever stands in the files, Load answers with all keys and with problems that name one of them, and what it calls
@@ -24,6 +25,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("x: &a {b: 1}\ny: *a\nz: !!str 5\n<<: *a\n"), []byte("\tx"))
 	f.Add([]byte("repos:\n  - {url: /a}\n  -\n"), []byte("repos: [{url: [/b, /c]}]\n"))
 	f.Add([]byte("network: {proxy: \"http://a:b@c\", no_proxy: [a]}\nwork: {env: {A: b}}\n"), []byte("network: {no_proxy: [b]}\nwork: {env: {A: c}}\n"))
+	f.Add([]byte("presence: {url: /p, ref_prefix: refs/p, read: 1m}\nchat: [{url: \"slack://t\", from: fleet}]\n"), []byte("chat: [{url: \"a://b\"}]\nec2: {tags: off}\n"))
+	f.Add([]byte("wedged: {kill: command, command: [/bin/sh, -c]}\nmetrics: {textfile: /a.prom, listen: \"[::1]:1\"}\n"), []byte("wedged: {command: [x]}\n"))
 	f.Fuzz(func(t *testing.T, main, more []byte) {
 		path := tree(t, map[string]string{"addagent.yaml": string(main), "addagent.d/1.yaml": string(more)})
 		files := []string{path, filepath.Join(filepath.Dir(path), "addagent.d/1.yaml")}
@@ -56,6 +59,19 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("repository %+v", r)
 			}
 			names[r.Name] = true
+		}
+		if p := c.Presence; p.URL != "" && checkURL(p.URL) != "" || checkRefPrefix(p.RefPrefix) != "" || p.Refresh < 5*time.Second {
+			t.Errorf("presence %+v", p)
+		}
+		for i, r := range c.Chat {
+			if (r.URL == "") == (r.URLFile == "") {
+				t.Errorf("room %d has %d and %d bytes", i, len(r.URL), len(r.URLFile))
+			}
+		}
+		for _, l := range c.Lines() {
+			if strings.HasPrefix(l.Key, "chat[") && strings.HasSuffix(l.Key, "].url") && l.Value != `""` && !strings.HasSuffix(l.Value, `://********"`) {
+				t.Errorf("%s is shown", l.Key)
+			}
 		}
 		keep(t, c, dir)
 		back, _, err := LoadKept(dir, path, asRoot())

@@ -185,9 +185,13 @@ func TestNothingToKeep(t *testing.T) {
 func TestKeptJudgedAgain(t *testing.T) {
 	path, keys := put(t, "repos:\n  - url: https://h/ops\n    auth: {username: bot, password_file: KEYS/password}\n"+
 		"  - url: https://h/app\n    auth: {command: [KEYS/helper, x]}\n  - url: https://h/env\n    auth: {token_file: \"env:ADD_SECRET_GIT\"}\n"+
+		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/presence}}\nchat: [{url_file: KEYS/chat}, {url: \"slack://t0ken\"}]\n"+
+		"wedged: {kill: command, command: [KEYS/killer]}\n"+
 		"network: {ca_file: KEYS/ca, client_cert_file: KEYS/cert, client_key_file: KEYS/clientkey}\n")
 	certificates(t, keys)
-	program(t, filepath.Join(keys, "helper"))
+	for _, name := range []string{"helper", "killer", "presence", "chat"} {
+		program(t, filepath.Join(keys, name))
+	}
 	dir := t.TempDir()
 	o := asRoot()
 	o.Env = func(string) string { return "set" }
@@ -203,11 +207,13 @@ func TestKeptJudgedAgain(t *testing.T) {
 		t.Fatal("nothing is missing")
 	}
 	c, _, err = LoadKept(dir, path, asRoot())
-	if err != nil || len(c.Repos) != 3 || c.Repos[0].Auth.PasswordFile == "" || c.Network.CAFile == "" {
+	if err != nil || len(c.Repos) != 3 || c.Repos[0].Auth.PasswordFile == "" || c.Network.CAFile == "" ||
+		c.Presence.Auth.TokenFile == "" || len(c.Chat) != 2 || c.Chat[1].URL != "slack://t0ken" || len(c.Wedged.Command) != 1 {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	notes := c.Notes.Error()
-	for _, name := range []string{"/password does not exist", "/helper does not exist", "ADD_SECRET_GIT is not set", "/ca does not exist", "/cert does not exist", "/clientkey does not exist"} {
+	for _, name := range []string{"/password does not exist", "/helper does not exist", "ADD_SECRET_GIT is not set", "/ca does not exist", "/cert does not exist", "/clientkey does not exist",
+		"/presence does not exist", "/chat does not exist", "/killer does not exist"} {
 		if !strings.Contains(notes, name) || !strings.Contains(notes, " (kept ") {
 			t.Errorf("no note of %q:\n%s", name, notes)
 		}
@@ -223,7 +229,7 @@ func TestKeptJudgedAgain(t *testing.T) {
 	}
 	_, _, err = LoadKept(dir, path, asRoot())
 	var problems Problems
-	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Line != 8 || !strings.Contains(problems[0].File, "addagent.yaml (kept ") {
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Line != 11 || !strings.Contains(problems[0].File, "addagent.yaml (kept ") {
 		t.Errorf("a key of another version: %v", err)
 	}
 	only(t, dir) // and not set aside

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -44,13 +45,24 @@ const (
 
 // laterKeys are known, but what they are for is not in this version.
 func laterKeys() []string {
-	return []string{"presence", "chat", "wedged", "metrics", "requests", "ec2.endpoint", "ec2.region"}
+	return []string{"requests"}
 }
 
 func laterRepoKeys() []string { return []string{"verify.signers_file"} }
 
 // leaves is the one table of the keys, bound to the fields of c, in the order of the documentation.
 func (c *Config) leaves() []leaf {
+	return slices.Concat(c.beatLeaves(), c.gridLeaves(), []leaf{
+		word("log.level", &c.Log.Level, []string{"debug", "info", "warn", "error"}).means("What is less than this is not said."),
+		word("log.format", &c.Log.Format, []string{"text", "json"}).means("How log/addagent.log is written."),
+		truth("log.file", &c.Log.File).means("Write log/addagent.log."),
+		number("log.max_size_mb", &c.Log.MaxSizeMB, 1).means("Begin a new file when it has grown so large, in megabytes."),
+		number("log.keep", &c.Log.Keep, 1).means("How many old files stay."),
+	})
+}
+
+// beatLeaves are what a node looks at and works.
+func (c *Config) beatLeaves() []leaf {
 	return []leaf{
 		pathText("home", &c.Home).means("Where people's files live: nodeinfo/, gitrepo/, log/. Without root: the user's home."),
 		pathText("run_dir", &c.RunDir).means("Locks. Never deleted while the agent runs. " +
@@ -89,15 +101,46 @@ func (c *Config) leaves() []leaf {
 		number("work.wedge_after", &c.Work.WedgeAfter, 1).means("So many failures in a row make the node wedged."),
 		leaf{key: "work.env", read: (*loader).env, show: func() string { return "{}" }}.takes("a map of names and texts").like("{ LC_ALL: C.UTF-8 }").
 			means("Added to the environment of scripts. No place for secrets: whoever can read this file can read them."),
-
-		word("ec2.tags", &c.EC2.Tags, []string{"off"}, "auto", "on").means(`Telling the state in EC2 tags: only "off" in this version.`),
-
-		word("log.level", &c.Log.Level, []string{"debug", "info", "warn", "error"}).means("What is less than this is not said."),
-		word("log.format", &c.Log.Format, []string{"text", "json"}).means("How log/addagent.log is written."),
-		truth("log.file", &c.Log.File).means("Write log/addagent.log."),
-		number("log.max_size_mb", &c.Log.MaxSizeMB, 1).means("Begin a new file when it has grown so large, in megabytes."),
-		number("log.keep", &c.Log.Keep, 1).means("How many old files stay."),
 	}
+}
+
+// gridLeaves are what a node says to others, and what they say of it.
+func (c *Config) gridLeaves() []leaf {
+	presence := slices.Concat(
+		[]leaf{text("presence.url", &c.Presence.URL, orNothing(checkURL)).takes("a URL").like("git@git.example.org:presence.git").
+			means("The presence repository, in the forms of repos[].url; it is never worked. Without it, presence is off.")},
+		c.Presence.Auth.leaves("presence.auth."),
+		[]leaf{
+			refPrefix("presence.ref_prefix", &c.Presence.RefPrefix).
+				means("Where the refs of the nodes are: branches show in every git browser, refs/presence/ hides them."),
+			duration("presence.refresh", &c.Presence.Refresh, 5*time.Second).
+				means("Quiet nodes still say that they live, at least this often; stretched with the size of the fleet."),
+			duration("presence.read", &c.Presence.Read, 0).means("How often to read the others into nodeinfo/nodes.json; 0s is never."),
+		})
+	return append(presence,
+		leaf{key: "chat", read: (*loader).chat, show: func() string { return "[]" }}.takes("a list of rooms").
+			means("The rooms where transitions are told."),
+
+		word("ec2.tags", &c.EC2.Tags, []string{"auto", "on", "off"}).
+			means(`Telling the state in EC2 tags; "auto" is on when the metadata service answers. Without root: "off".`),
+		text("ec2.endpoint", &c.EC2.Endpoint, orNothing(checkEndpoint)).takes("a URL").like("https://ec2.eu-west-1.amazonaws.com").
+			means("Where the cloud is asked: https:// or http://host. Without it, the region's own."),
+		text("ec2.region", &c.EC2.Region, orNothing(checkRegion)).takes("the name of a region").like("eu-west-1").
+			means("Without it, the region of the instance."),
+		text("ec2.lifecycle_hook", &c.EC2.LifecycleHook, orNothing(checkLifecycleHook)).takes("the name of a hook").like("addagent").
+			means("The lifecycle hook of the autoscale group that is completed once the node is initdone."),
+
+		word("wedged.kill", &c.Wedged.Kill, []string{"none", "poweroff", "asg-unhealthy", "terminate", "command"}).
+			means("How a machine ends that stays wedged while its peers are not. asg-unhealthy and terminate need presence and EC2."),
+		duration("wedged.after", &c.Wedged.After, 10*time.Second).means("Wedged for so long."),
+		command("wedged.command", &c.Wedged.Command).like("[/usr/local/sbin/replace-me, --now]").
+			means("With kill: command, the program that is started."),
+
+		text("metrics.textfile", &c.Metrics.Textfile, orNothing(checkTextfile)).takes("a path").like("/var/lib/node_exporter/addagent.prom").
+			means("Written for the textfile collector of node_exporter, whose files end in .prom."),
+		text("metrics.listen", &c.Metrics.Listen, orNothing(checkListen)).takes("a loopback address and port").like("127.0.0.1:9464").
+			means("Where /metrics can be asked for by programs on this machine."),
+	)
 }
 
 func newRepo() *Repo { return &Repo{Rewind: "follow", Verify: "off"} }
@@ -111,7 +154,7 @@ func (r *Repo) leaves() []leaf {
 			r.Mirrors = append(r.Mirrors, s)
 		}
 	}
-	return []leaf{
+	return slices.Concat([]leaf{
 		text("name", &r.Name, checkRepoName).takes("the name of a folder").like("ops").
 			means("The folder below gitrepo/; without it, the last part of the first URL."),
 		many("url", oneOrAll, checkURL, addURL, urls).takes("a URL or a list").like("https://git.example.org/ops.git").
@@ -119,23 +162,43 @@ func (r *Repo) leaves() []leaf {
 				"A list names mirrors: the next one is tried when one fails."),
 		text("branch", &r.Branch, checkBranch).takes("the name of a branch").like("main").
 			means(`Without it, the remote's HEAD. Fields of nodeinfo are filled in: "{deployment}".`),
-		secretFile("auth.token_file", &r.Auth.TokenFile).like("/etc/addagent/git-token").
-			means("For https: a token. The file is read anew when it changes; " +
-				"env:ADD_SECRET_NAME takes it from that variable of the agent's environment."),
-		text("auth.username", &r.Auth.Username, notEmpty).like("bot").
-			means("For https: the name that goes with password_file, or that command is asked for."),
-		secretFile("auth.password_file", &r.Auth.PasswordFile).like("/etc/addagent/git-password").
-			means("For https: a password, in a file or in the environment as with token_file."),
-		many("auth.command", listOnly, checkArgument, adder(&r.Auth.Command), func() []string { return maskedArguments(r.Auth.Command) }).
-			takes("a list: program and arguments").like("[/usr/local/bin/git-credential-vault, --role, node]").
-			means("For https: a program that speaks git's credential-helper protocol (git help credentials). " +
-				"It is called with get appended, and asked again when the server refuses what it said."),
-		texts("auth.ssh_key_file", oneOrAll, checkSecretPath, &r.Auth.SSHKeyFiles).takes("a path or a list").like("/etc/addagent/git-key").
-			means("For ssh: the private key; several are tried in order."),
-		pathText("auth.known_hosts_file", &r.Auth.KnownHostsFile).like("/etc/addagent/known_hosts").
-			means("For ssh: the servers' keys, as ssh-keyscan writes them. An unknown or a changed key is refused."),
+	}, r.Auth.leaves("auth."), []leaf{
 		word("rewind", &r.Rewind, []string{"follow", "refuse"}).means("What a rewritten or moved-back branch means: follow (and say so) or refuse."),
 		word("verify.mode", &r.Verify, []string{"off"}, "warn", "enforce").means(`Signatures: only "off" in this version.`),
+	})
+}
+
+func (a *Auth) leaves(prefix string) []leaf {
+	return []leaf{
+		secretFile(prefix+"token_file", &a.TokenFile).like("/etc/addagent/git-token").
+			means("For https: a token. The file is read anew when it changes; " +
+				"env:ADD_SECRET_NAME takes it from that variable of the agent's environment."),
+		text(prefix+"username", &a.Username, notEmpty).like("bot").
+			means("For https: the name that goes with password_file, or that command is asked for."),
+		secretFile(prefix+"password_file", &a.PasswordFile).like("/etc/addagent/git-password").
+			means("For https: a password, in a file or in the environment as with token_file."),
+		command(prefix+"command", &a.Command).like("[/usr/local/bin/git-credential-vault, --role, node]").
+			means("For https: a program that speaks git's credential-helper protocol (git help credentials). " +
+				"It is called with get appended, and asked again when the server refuses what it said."),
+		texts(prefix+"ssh_key_file", oneOrAll, checkSecretPath, &a.SSHKeyFiles).takes("a path or a list").like("/etc/addagent/git-key").
+			means("For ssh: the private key; several are tried in order."),
+		pathText(prefix+"known_hosts_file", &a.KnownHostsFile).like("/etc/addagent/known_hosts").
+			means("For ssh: the servers' keys, as ssh-keyscan writes them. An unknown or a changed key is refused."),
+	}
+}
+
+func newRoom() *Room { return &Room{Only: "all", From: "node"} }
+
+func (r *Room) leaves() []leaf {
+	return []leaf{
+		secretFile("url_file", &r.URLFile).like("/etc/addagent/chat-url").
+			means("The file that holds the URL of the room, which is a secret. It is read anew when it changes; " +
+				"env:ADD_SECRET_NAME as with token_file."),
+		one("url", &r.URL, checkRoomURL, maskRoomURL).takes("a URL").like("slack://hook:TOKEN@webhook").
+			means("In place of url_file: the URL itself, for a config that nobody else can read."),
+		word("only", &r.Only, []string{"all", "critical"}).means("What is told there: every transition, or only what is critical."),
+		word("from", &r.From, []string{"node", "fleet"}).
+			means("Who speaks: each node, or for all of them the control node that folds presence, a line per version, part and state."),
 	}
 }
 

@@ -59,6 +59,20 @@ func many(key string, list listing, check func(string) string, add func(string),
 	}
 }
 
+// command is a program with its arguments. That the program is there is for the loader to see.
+func command(key string, into *[]string) leaf {
+	return many(key, listOnly, checkArgument, adder(into), func() []string { return maskedArguments(*into) }).
+		takes("a list: program and arguments")
+}
+
+// refPrefix is what ref names begin with. The slash at its end may be left out.
+func refPrefix(key string, into *string) leaf {
+	l := text(key, into, checkRefPrefix).takes("the beginning of a ref's name")
+	check := l.apply
+	l.apply = func(s string) string { return check(strings.TrimSuffix(s, "/") + "/") }
+	return l
+}
+
 func adder(into *[]string) func(string) { return func(s string) { *into = append(*into, s) } }
 
 // showList writes one value plainly where that may stand for a list.
@@ -124,8 +138,10 @@ func duration(key string, into *time.Duration, least time.Duration) leaf {
 				return problem
 			case d < 0:
 				return "must not be negative"
-			case d < least:
+			case d < least && least == 1:
 				return "must be longer than 0s"
+			case d < least:
+				return "must be at least " + showDuration(least)
 			case d > longest:
 				return "is longer than ten years"
 			}
@@ -187,6 +203,16 @@ func alternatives(words []string) string {
 		return strings.Join(quoted, "")
 	}
 	return strings.Join(quoted[:len(quoted)-1], ", ") + " or " + quoted[len(quoted)-1]
+}
+
+// orNothing takes an empty text too: that is how a later file switches off what an earlier one set.
+func orNothing(check func(string) string) func(string) string {
+	return func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return check(s)
+	}
 }
 
 func notEmpty(s string) string {

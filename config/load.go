@@ -279,16 +279,21 @@ func (l *loader) env(at place, n ast.Node) {
 	l.c.envKeys = slices.Sorted(maps.Keys(l.c.Work.Env))
 }
 
-func (l *loader) repos(at place, n ast.Node) {
+// entries are those of a list of maps; of them tells a person what belongs there.
+func (l *loader) entries(key, of string, at place, n ast.Node) []ast.Node {
 	if _, ok := n.(*ast.NullNode); ok {
-		return
+		return nil
 	}
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {
-		l.say(at, "repos", mustBe("a list of repositories, each beginning with a dash", n))
-		return
+		l.say(at, key, mustBe("a list of "+of+", each beginning with a dash", n))
+		return nil
 	}
-	for _, entry := range list.Values {
+	return list.Values
+}
+
+func (l *loader) repos(at place, n ast.Node) {
+	for _, entry := range l.entries("repos", "repositories", at, n) {
 		r := newRepo()
 		prefix, start := repoKey(len(l.c.Repos)), l.place(position(entry))
 		l.section(entry, start, keys{leaves: r.leaves(), later: laterRepoKeys()}, prefix, "")
@@ -328,7 +333,7 @@ func (l *loader) repo(r *Repo, prefix string, start place) {
 			l.say(l.at[fmt.Sprintf("%surl[%d]", prefix, i+1)], prefix+"url", "is in the list twice: keep one")
 		}
 	}
-	l.auth(r, prefix)
+	l.auth(r.Auth, append([]string{r.URL}, r.Mirrors...), prefix)
 }
 
 // complains says whether there is a problem with that key already.
@@ -356,5 +361,9 @@ func (l *loader) finish() {
 		l.say(place{}, "home", "HOME is not set: set it, or home in this file")
 	}
 	l.network()
+	l.presence()
+	l.rooms()
+	l.cloud()
+	l.kill()
 	c.settleRunDir()
 }

@@ -21,10 +21,7 @@ func (l *loader) network() {
 	const proxy, ca, cert, key = "network.proxy", "network.ca_file", "network.client_cert_file", "network.client_key_file"
 	n := l.c.Network
 	if n.Proxy != withoutPassword(n.Proxy) {
-		at := l.at[proxy]
-		if info, err := os.Stat(at.file); err == nil && info.Mode().Perm()&0o077 != 0 {
-			l.note(at, proxy, fmt.Sprintf("holds a password, and others can read this file (mode %04o): chmod go= %s", info.Mode().Perm(), at.file))
-		}
+		l.noteReadable(proxy, "holds a password")
 	}
 	if n.CAFile != "" && l.fileThere(ca, ca, n.CAFile, false) {
 		if problem := checkCertificates(n.CAFile); problem != "" {
@@ -42,6 +39,14 @@ func (l *loader) network() {
 		if _, err := tls.LoadX509KeyPair(n.ClientCertFile, n.ClientKeyFile); err != nil {
 			l.miss(l.at[key], key, fmt.Sprintf("%s does not go with %s: %s", n.ClientKeyFile, n.ClientCertFile, strings.TrimPrefix(err.Error(), "tls: ")))
 		}
+	}
+}
+
+// noteReadable notes a secret in a config file that others can read.
+func (l *loader) noteReadable(key, what string) {
+	at := l.at[key]
+	if info, err := os.Stat(at.file); err == nil && info.Mode().Perm()&0o077 != 0 {
+		l.note(at, key, fmt.Sprintf("%s, and others can read this file (mode %04o): chmod go= %s", what, info.Mode().Perm(), at.file))
 	}
 }
 

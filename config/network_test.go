@@ -87,7 +87,7 @@ func TestWhatIsNamed(t *testing.T) {
 		"repos: [{url: [/srv/a, /srv/b, /srv/a]}]":                                "repos[0].url: is in the list twice: keep one",
 		"repos: [{url: [\"git@h:a\", /srv/a], auth: {token_file: /x}}]":           "repos[0].auth.token_file: is for https and http, but the url is ssh, then a path: remove it, or correct the url",
 		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: [KEYS/password, /n]}}]":  "repos[0].auth.ssh_key_file: /n does not exist: write it, or correct the path",
-		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: \"env:ADD_SECRET_K\"}}]": "repos[0].auth.ssh_key_file: must be a path: only token_file and password_file may be in the environment",
+		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: \"env:ADD_SECRET_K\"}}]": "repos[0].auth.ssh_key_file: must be a path: only token_file, password_file and url_file may be in the environment",
 
 		// A helper.
 		repo + "command: [KEYS/helper, get]}}]":                                   "",

@@ -101,3 +101,5 @@ func editDistance(a, b string) int {
 }
 
 func repoKey(i int) string { return "repos[" + strconv.Itoa(i) + "]." }
+
+func roomKey(i int) string { return "chat[" + strconv.Itoa(i) + "]." }

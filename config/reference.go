@@ -2,7 +2,7 @@ package config
 
 // KeyDoc is what there is to know of a key.
 type KeyDoc struct {
-	Key     string // "beat.spread"; below a repository "repos[].url"
+	Key     string // "beat.spread"; in the entry of a list "repos[].url"
 	Kind    string // what it takes: "a duration", "a path", "text or a list"
 	Default string // as one would write it; "" = none
 	Doc     string // what it is for, in full sentences
@@ -14,10 +14,15 @@ func Keys() []KeyDoc {
 	var all []KeyDoc
 	for _, l := range Default(Options{Root: true}).leaves() {
 		all = append(all, l.describe(""))
-		if l.key == "repos" {
-			for _, r := range newRepo().leaves() {
-				all = append(all, r.describe("repos[]."))
-			}
+		var entry []leaf
+		switch l.key {
+		case "repos":
+			entry = newRepo().leaves()
+		case "chat":
+			entry = newRoom().leaves()
+		}
+		for _, e := range entry {
+			all = append(all, e.describe(l.key+"[]."))
 		}
 	}
 	return all

@@ -182,18 +182,23 @@ func checkBranch(s string) string {
 	return checkRef(filled)
 }
 
-// checkRef follows git-check-ref-format(1) for the name of a branch.
+// checkRef is for the name of a branch.
 func checkRef(s string) string {
+	if badRef(s) {
+		return shown(s) + " cannot be the name of a branch"
+	}
+	return ""
+}
+
+// badRef follows git-check-ref-format(1).
+func badRef(s string) bool {
 	bad := s == "" || s == "@" || odd(s) || len(s) > 200 ||
 		strings.ContainsAny(s, " ~^:?*[\\") || strings.Contains(s, "..") || strings.Contains(s, "@{") ||
 		strings.HasPrefix(s, "-") || strings.HasSuffix(s, ".")
 	for part := range strings.SplitSeq(s, "/") {
 		bad = bad || part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock")
 	}
-	if bad {
-		return shown(s) + " cannot be the name of a branch"
-	}
-	return ""
+	return bad
 }
 
 // FillBranch puts the fields of nodeinfo (by name, as node.Info has them) into a branch: "{deployment}" becomes

@@ -226,9 +226,22 @@ func branchNames(cfg *config.Config, info node.Info) string {
 	return strings.Join(names, "\n")
 }
 
-// changes names what differs, for people: keys by their value, repositories that
-// came or went by their name.
+// hidden are the values that Lines masks, by key: only to see that one is another.
+func hidden(cfg *config.Config) map[string]string {
+	values := map[string]string{"network.proxy": cfg.Network.Proxy}
+	for name, value := range cfg.Work.Env {
+		values["work.env."+name] = value
+	}
+	for i, room := range cfg.Chat {
+		values[fmt.Sprintf("chat[%d].url", i)] = room.URL
+	}
+	return values
+}
+
+// changes names what differs, for people: keys by their value, repositories and
+// rooms that came or went by their URL.
 func changes(before, after *config.Config) string {
+	oldHidden, newHidden := hidden(before), hidden(after)
 	old := map[string]string{}
 	for _, l := range before.Lines() {
 		old[l.Key] = l.Value
@@ -237,24 +250,26 @@ func changes(before, after *config.Config) string {
 	for _, l := range after.Lines() {
 		was, known := old[l.Key]
 		delete(old, l.Key)
-		switch repo, key, ofRepo := strings.Cut(l.Key, "]."); {
-		case !known && ofRepo && key == "url":
-			words = append(words, fmt.Sprintf("%s] is new: %s", repo, l.Value))
+		switch entry, key, inList := strings.Cut(l.Key, "]."); {
+		case !known && inList && isURL(key, l.Value):
+			words = append(words, fmt.Sprintf("%s] is new: %s", entry, l.Value))
 		case strings.HasPrefix(l.Key, "work.env."): // its value is nobody's business
-			if !known || was != l.Value {
+			if !known || oldHidden[l.Key] != newHidden[l.Key] {
 				words = append(words, l.Key+" is another")
 			}
-		case !known && !ofRepo:
+		case known && was == l.Value && oldHidden[l.Key] != newHidden[l.Key]:
+			words = append(words, l.Key+" is another")
+		case !known && !inList:
 			words = append(words, fmt.Sprintf("%s is %s", l.Key, l.Value))
 		case known && was != l.Value:
 			words = append(words, fmt.Sprintf("%s is %s, was %s", l.Key, l.Value, was))
 		}
 	}
 	for gone, was := range old {
-		switch repo, key, ofRepo := strings.Cut(gone, "]."); {
-		case ofRepo && key == "url":
-			words = append(words, fmt.Sprintf("%s] is gone: %s", repo, was))
-		case !ofRepo:
+		switch entry, key, inList := strings.Cut(gone, "]."); {
+		case inList && isURL(key, was):
+			words = append(words, fmt.Sprintf("%s] is gone: %s", entry, was))
+		case !inList:
 			words = append(words, gone+" is gone")
 		}
 	}
@@ -264,4 +279,10 @@ func changes(before, after *config.Config) string {
 		words = append(words[:most], fmt.Sprintf("and %d more", len(words)-most))
 	}
 	return strings.Join(words, "; ")
+}
+
+// isURL says whether that is how people know an entry of a list: of a room, the
+// one of two keys that is set.
+func isURL(key, value string) bool {
+	return (key == "url" || key == "url_file") && value != `""`
 }

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// presence checks what is known of the presence repository when all is read.
+func (l *loader) presence() {
+	const url, read = "presence.url", "presence.read"
+	p := l.c.Presence
+	if p.URL == "" && !l.complains(url) {
+		if p.Read > 0 {
+			l.say(l.at[read], read, "needs presence.url: without presence there is nothing to read")
+		}
+		return
+	}
+	l.auth(p.Auth, []string{p.URL}, "presence.")
+	for i, r := range l.c.Repos {
+		for j, repo := range append([]string{r.URL}, r.Mirrors...) {
+			if sameRepository(p.URL, repo) {
+				at := l.at[fmt.Sprintf("%surl[%d]", repoKey(i), j)]
+				l.say(l.at[url], url, fmt.Sprintf("is a url of %s too (%s:%d%s): the presence repository is never worked, keep one",
+					strings.TrimSuffix(repoKey(i), "."), at.file, at.line, l.kept))
+			}
+		}
+	}
+}
+
+// sameRepository compares URLs as servers do: with and without .git or a slash at the end they are one.
+func sameRepository(a, b string) bool {
+	plain := func(s string) string {
+		return strings.TrimRight(strings.TrimSuffix(strings.TrimRight(s, "/"), ".git"), "/")
+	}
+	return plain(a) != "" && plain(a) == plain(b)
+}
+
+// checkRefPrefix takes what ends with a slash. Below main would be in the way of the fold.
+func checkRefPrefix(s string) string {
+	const forms = "such as refs/heads/presence/ or refs/presence/"
+	name := strings.TrimSuffix(s, "/")
+	switch {
+	case !strings.HasPrefix(s, "refs/"):
+		return shown(name) + " does not begin with refs/: write a place for refs, " + forms
+	case s == "refs/" || s == "refs/heads/":
+		return shown(s) + " is everybody's place: write one below it, " + forms
+	case badRef(name):
+		return shown(name) + " cannot be the beginning of a ref's name: write a place for refs, " + forms
+	case strings.HasPrefix(s, "refs/heads/main/"):
+		return "must not be below refs/heads/main, which holds everybody's record: write another place, " + forms
+	}
+	return ""
+}
+
+func (l *loader) chat(at place, n ast.Node) {
+	for _, entry := range l.entries("chat", "rooms", at, n) {
+		r := newRoom()
+		prefix, start := roomKey(len(l.c.Chat)), l.place(position(entry))
+		l.section(entry, start, keys{leaves: r.leaves()}, prefix, "")
+		if _, ok := entry.(ast.MapNode); ok || entry.Type() == ast.NullType {
+			l.room(r, prefix, start)
+		}
+		l.c.Chat = append(l.c.Chat, *r)
+	}
+}
+
+// room checks what only shows when all keys of a room are read.
+func (l *loader) room(r *Room, prefix string, start place) {
+	url, file := prefix+"url", prefix+"url_file"
+	switch {
+	case r.URL != "" && r.URLFile != "":
+		l.say(l.at[url], url, "is beside a url_file: keep one of them")
+	case r.URL == "" && r.URLFile == "" && !l.complains(url) && !l.complains(file):
+		l.say(start, url, "is missing: a room needs one, or a url_file")
+	}
+	if r.URL != "" {
+		l.noteReadable(url, "holds a secret")
+		if l.o.ChatURL != nil {
+			if err := l.o.ChatURL(r.URL); err != nil {
+				l.say(l.at[url], url, err.Error())
+			}
+		}
+	}
+	if r.URLFile != "" {
+		l.credential(file, file, r.URLFile, true)
+	}
+}
+
+// rooms checks what rooms need of the rest of the config.
+func (l *loader) rooms() {
+	for i, r := range l.c.Chat {
+		if key := roomKey(i) + "from"; r.From == "fleet" && l.c.Presence.URL == "" && !l.complains("presence.url") {
+			l.say(l.at[key], key, "fleet needs presence.url: it is told from presence")
+		}
+	}
+}
+
+var roomScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{0,30}://.`)
+
+// checkRoomURL quotes nothing: all of it may be a secret.
+func checkRoomURL(s string) string {
+	const forms = "write KIND://..., such as slack:// or hipchat://"
+	switch {
+	case s == "":
+		return "is empty: " + forms
+	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
+		return "holds a space or a control character: remove it"
+	case !roomScheme.MatchString(s):
+		return "is no URL: " + forms
+	}
+	return ""
+}
+
+func maskRoomURL(s string) string {
+	if s == "" {
+		return ""
+	}
+	scheme, _, _ := strings.Cut(s, "://")
+	return scheme + "://********"
+}
