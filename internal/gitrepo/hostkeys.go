@@ -50,7 +50,15 @@ func newHostChecker(file string) (*hostChecker, error) {
 	return h, nil
 }
 
-// check is an ssh.HostKeyCallback. A refusal names the fingerprint that the host shows, and the one that is known.
+// accept is an ssh.HostKeyCallback. What it says stays until a person mends it.
+func (h *hostChecker) accept(host string, addr net.Addr, key ssh.PublicKey) error {
+	if err := h.check(host, addr, key); err != nil {
+		return &accessError{error: err}
+	}
+	return nil
+}
+
+// check accepts a host's key. A refusal names the fingerprint that the host shows, and the one that is known.
 func (h *hostChecker) check(host string, addr net.Addr, key ssh.PublicKey) error {
 	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
 	if h.known == nil {

@@ -22,6 +22,7 @@ type httpRemote struct {
 	proven       bool            // it answered in v2 once
 	old          time.Time       // until then it is asked in v0
 	advert       *gitwire.Advert // v0: what it said last
+	filter       string          // "yes" or "no": v2, whether it can leave things out; "" = it was not asked yet
 }
 
 func (h *httpRemote) close() {
@@ -134,8 +135,11 @@ func (h *httpRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwir
 	return p, h.advise(err)
 }
 
-// advise adds what a person can do about a failure.
-func (h *httpRemote) advise(err error) error {
+// advise adds what a person can do about a failure to read.
+func (h *httpRemote) advise(err error) error { return h.adviseTo("read", err) }
+
+// adviseTo is advise for what was to be done: read or write.
+func (h *httpRemote) adviseTo(do string, err error) error {
 	var status *gitwire.StatusError
 	var proxy *proxyError
 	if err == nil || errors.As(err, &proxy) {
@@ -157,17 +161,20 @@ func (h *httpRemote) advise(err error) error {
 	case status.Code == http.StatusForbidden && status.RetryAfter > 0:
 		advice = "too many requests"
 	case status.Code == http.StatusForbidden && holder == "":
-		advice = "it does not let everybody read this: " + set
+		advice = "it does not let everybody " + do + " this: " + set
 	case status.Code == http.StatusForbidden:
-		advice = "the credentials of " + holder + " may not read this: give them read access"
+		advice = "the credentials of " + holder + " may not " + do + " this: give them " + do + " access"
 	case status.Code == http.StatusNotFound && holder == "":
 		advice = "check url; if the repository is private, " + set
 	case status.Code == http.StatusNotFound:
-		advice = "check url, and whether the credentials of " + holder + " may read it"
+		advice = "check url, and whether the credentials of " + holder + " may " + do + " it"
 	case wantsCertificate(status, h.source.Network):
 		advice = "if it wants a certificate of ours, set network.client_cert_file and client_key_file"
 	default:
 		return err
+	}
+	if do == "write" && status.Code == http.StatusForbidden && status.RetryAfter == 0 {
+		advice += "; a server of git's own needs http.receivepack for it"
 	}
 	if n := h.source.Network; status.Code == http.StatusUnauthorized && n.Proxy != "" && strings.HasPrefix(status.URL, "http:") {
 		advice += "; or it is the proxy that says so: see network.proxy"

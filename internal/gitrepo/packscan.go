@@ -49,6 +49,7 @@ type scanner struct {
 	out   io.Writer
 	room  func(int64) error // may so many bytes be stored?
 	step  func()            // called as objects come in
+	each  func() error      // reads one object
 	total int64             // objects announced
 
 	buf            []byte
@@ -65,8 +66,10 @@ type scanner struct {
 }
 
 func newScanner(ctx context.Context, src io.Reader, out io.Writer) *scanner {
-	return &scanner{ctx: ctx, src: src, out: out, room: func(int64) error { return nil }, step: func() {},
+	s := &scanner{ctx: ctx, src: src, out: out, room: func(int64) error { return nil }, step: func() {},
 		buf: make([]byte, 64<<10), chunk: make([]byte, 32<<10), sum: sha1.New(), id: sha1.New()}
+	s.each = s.object
+	return s
 }
 
 // run reads the whole stream and returns the pack's checksum.
@@ -88,7 +91,7 @@ func (s *scanner) run() (plumbing.Hash, error) {
 	}
 	s.entries = make([]scanned, 0, min(s.total, 1<<16))
 	for range s.total {
-		if err := s.object(); err != nil {
+		if err := s.each(); err != nil {
 			return sum, err
 		}
 	}
@@ -117,40 +120,51 @@ func (s *scanner) run() (plumbing.Hash, error) {
 // at is the offset in the pack of the next byte.
 func (s *scanner) at() int64 { return s.offset + int64(s.pos) }
 
+// head reads what comes before the compressed bytes of an object. A base that is named, not pointed at, is noted.
+func (s *scanner) head() (scanned, error) {
+	e := scanned{at: s.at(), base: -1}
+	var err error
+	if e.kind, e.size, err = readHeader(s); err != nil {
+		return e, cut(err)
+	}
+	if e.size > maxObject {
+		return e, fmt.Errorf("%w: an object of %d bytes, more than %d", errPack, e.size, int64(maxObject))
+	}
+	switch e.kind {
+	case plumbing.OFSDeltaObject:
+		back, err := readBack(s)
+		if err != nil {
+			return e, cut(err)
+		}
+		if e.base = s.find(e.at - back); e.base < 0 {
+			return e, fmt.Errorf("%w: a delta of nothing", errPack)
+		}
+	case plumbing.REFDeltaObject:
+		var base plumbing.Hash
+		if _, err := io.ReadFull(s, base[:]); err != nil {
+			return e, cut(err)
+		}
+		s.borrowed = append(s.borrowed, borrowed{entry: int32(len(s.entries)), base: base})
+	default:
+		e.solved = true
+	}
+	e.body = s.at()
+	return e, nil
+}
+
 // object reads one object.
 func (s *scanner) object() error {
 	if err := s.store(); err != nil {
 		return err
 	}
 	s.crc = 0
-	e := scanned{at: s.at(), base: -1}
-	var err error
-	if e.kind, e.size, err = readHeader(s); err != nil {
-		return cut(err)
+	e, err := s.head()
+	if err != nil {
+		return err
 	}
-	if e.size > maxObject {
-		return fmt.Errorf("%w: an object of %d bytes, more than %d", errPack, e.size, int64(maxObject))
-	}
-	switch e.kind {
-	case plumbing.OFSDeltaObject:
-		back, err := readBack(s)
-		if err != nil {
-			return cut(err)
-		}
-		if e.base = s.find(e.at - back); e.base < 0 {
-			return fmt.Errorf("%w: a delta of nothing", errPack)
-		}
-	case plumbing.REFDeltaObject:
-		var base plumbing.Hash
-		if _, err := io.ReadFull(s, base[:]); err != nil {
-			return cut(err)
-		}
-		s.borrowed = append(s.borrowed, borrowed{entry: int32(len(s.entries)), base: base})
-	default:
-		e.solved = true
+	if e.solved {
 		begin(s.id, e.kind, e.size)
 	}
-	e.body = s.at()
 	if err := s.inflate(e.size, e.solved); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// stream is a conversation with a git-upload-pack process somewhere else.
+// stream is a conversation with a process of git somewhere else.
 type stream interface {
 	io.ReadWriteCloser
 	// cut ends it at once, from any goroutine, with the connection below it.
@@ -25,8 +25,8 @@ type stream interface {
 type line interface {
 	// standing says whether a connection stands that open will use.
 	standing() bool
-	// open starts git-upload-pack there, asked to speak v2 or not. When the context ends it gives up.
-	open(ctx context.Context, v2 bool) (stream, error)
+	// open starts a program of git there, asked to speak v2 or not. When the context ends it gives up.
+	open(ctx context.Context, program string, v2 bool) (stream, error)
 	// close gives up the connection.
 	close()
 }
@@ -55,6 +55,7 @@ func (s *streamRemote) close() { s.line.close() }
 type talk struct {
 	keep  gitwire.LsOptions // of a v0 server's list of refs
 	ahead bool              // the server is asked for these refs before it has greeted, when it is known to speak v2
+	push  bool              // it is git-receive-pack that is talked to
 	say   func(*gitwire.Stream) error
 }
 
@@ -65,7 +66,7 @@ func (s *streamRemote) hold(ctx context.Context, t talk) (end func(), err error)
 	for second := false; ; second = true {
 		stood := s.line.standing()
 		end, err := s.attempt(ctx, t, stood)
-		if err == nil || !stood || second || ctx.Err() != nil || answered(err) {
+		if err == nil || !stood || second || ctx.Err() != nil || answered(err) || errors.Is(err, gitwire.ErrUnclear) {
 			return end, err
 		}
 	}
@@ -83,7 +84,11 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 	if stood {
 		patience = time.AfterFunc(s.patience, func() { cancel(errNoAnswer) })
 	}
-	c, err := s.line.open(ctx, !time.Now().Before(s.old))
+	program, v2 := gitwire.UploadPack, !time.Now().Before(s.old)
+	if t.push {
+		program, v2 = gitwire.ReceivePack, false
+	}
+	c, err := s.line.open(ctx, program, v2)
 	if patience != nil {
 		defer patience.Stop()
 		c = &heard{stream: c, first: patience.Stop}
@@ -102,7 +107,9 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 		}, nil
 	}
 	if ctx.Err() == nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)) {
-		if text := c.complaint(); text != "" {
+		if text := c.complaint(); text != "" && errors.Is(err, gitwire.ErrUnclear) {
+			err = fmt.Errorf("%w: %w", err, &gitwire.RemoteError{Text: text})
+		} else if text != "" {
 			err = &gitwire.RemoteError{Text: text}
 		}
 	}
@@ -140,6 +147,12 @@ func (s *streamRemote) why(parent, ctx context.Context, cancel context.CancelCau
 
 func (s *streamRemote) converse(c stream, t talk) error {
 	g := gitwire.NewStream(c, s.agent)
+	if t.push {
+		if _, err := g.Greeting(t.keep); err != nil {
+			return err
+		}
+		return t.say(g)
+	}
 	if t.ahead && s.proven {
 		if err := g.AskAhead(t.keep); err != nil {
 			return err
@@ -187,6 +200,9 @@ func (s *streamRemote) tip(ctx context.Context, branch string) (Tip, error) {
 func (s *streamRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error) {
 	var p *gitwire.Pack
 	end, err := s.hold(ctx, talk{keep: gitwire.LsOptions{Prefixes: []string{"HEAD"}}, say: func(g *gitwire.Stream) error {
+		if !g.CanFilter() {
+			f.Filter = ""
+		}
 		var err error
 		p, err = g.Fetch(f)
 		return err
@@ -207,13 +223,13 @@ type gitLine struct{ address }
 func (gitLine) standing() bool { return false }
 func (gitLine) close()         {}
 
-func (l gitLine) open(ctx context.Context, v2 bool) (stream, error) {
+func (l gitLine) open(ctx context.Context, program string, v2 bool) (stream, error) {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.host)
 	if err != nil {
 		return nil, err
 	}
 	host, _, _ := net.SplitHostPort(l.host)
-	line := "git-upload-pack " + l.path + "\x00host=" + host + "\x00"
+	line := program + " " + l.path + "\x00host=" + host + "\x00"
 	if v2 {
 		line += "\x00" + gitwire.Version2 + "\x00"
 	}

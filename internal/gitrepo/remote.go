@@ -26,7 +26,10 @@ type remote interface {
 }
 
 // newRemote makes the remote of a source. It does no I/O.
-func newRemote(s Source) (remote, error) {
+func newRemote(s Source) (interface {
+	remote
+	holder
+}, error) {
 	a, err := s.address()
 	if err != nil {
 		return nil, err

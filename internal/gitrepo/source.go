@@ -174,12 +174,24 @@ func joinHostPort(host, port string) string {
 
 // checkBranch applies the rules of git-check-ref-format(1).
 func checkBranch(b string) error {
-	bad := func(why string) error { return fmt.Errorf("branch %q: %s", b, why) }
 	switch {
 	case b == "" || b == "@" || b == "HEAD":
-		return bad("no name of a branch")
+		return fmt.Errorf("branch %q: no name of a branch", b)
 	case strings.HasPrefix(b, "refs/"):
-		return bad("write the short name, without refs/heads/")
+		return fmt.Errorf("branch %q: write the short name, without refs/heads/", b)
+	}
+	if err := checkRefName(b); err != nil {
+		return fmt.Errorf("branch %q: %w", b, err)
+	}
+	return nil
+}
+
+// checkRefName applies the rules to what follows refs/ or refs/heads/.
+func checkRefName(b string) error {
+	bad := errors.New
+	switch {
+	case b == "":
+		return bad("it is empty")
 	case strings.HasPrefix(b, "-") || strings.HasPrefix(b, "/") || strings.HasSuffix(b, "/") || strings.HasSuffix(b, "."):
 		return bad("it must not begin with - or /, nor end with / or .")
 	case strings.Contains(b, "..") || strings.Contains(b, "//") || strings.Contains(b, "@{"):

@@ -60,7 +60,7 @@ func (l *sshLine) close() {
 	}
 }
 
-func (l *sshLine) open(ctx context.Context, v2 bool) (stream, error) {
+func (l *sshLine) open(ctx context.Context, program string, v2 bool) (stream, error) {
 	if l.client == nil {
 		if err := l.connect(ctx); err != nil {
 			return nil, err
@@ -82,9 +82,9 @@ func (l *sshLine) open(ctx context.Context, v2 bool) (stream, error) {
 	}
 	// Quoted as git does it: hosts run this through a shell.
 	path := strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(l.path)
-	taken, err := c.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{"git-upload-pack '" + path + "'"}))
+	taken, err := c.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{program + " '" + path + "'"}))
 	if err == nil && !taken {
-		err = &gitwire.RemoteError{Text: "git-upload-pack may not be run here"}
+		err = &gitwire.RemoteError{Text: program + " may not be run here"}
 	}
 	if err != nil {
 		return nil, errors.Join(err, ignoreClosed(c.Close()))
@@ -120,7 +120,7 @@ func (l *sshLine) connect(ctx context.Context) error {
 	c, channels, requests, err := ssh.NewClientConn(conn, l.host, &ssh.ClientConfig{
 		User:              who,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signers...)},
-		HostKeyCallback:   checker.check,
+		HostKeyCallback:   checker.accept,
 		HostKeyAlgorithms: checker.algorithms(l.host, conn.RemoteAddr()),
 	})
 	if err != nil {
@@ -130,6 +130,7 @@ func (l *sshLine) connect(ctx context.Context) error {
 			if unread != nil {
 				err = fmt.Errorf("%w (%w)", err, unread)
 			}
+			err = &accessError{error: err}
 		}
 		return err
 	}
@@ -155,7 +156,7 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// sshStream is one git-upload-pack in one channel on one connection.
+// sshStream is one program of git in one channel on one connection.
 type sshStream struct {
 	ssh.Channel
 	client *ssh.Client

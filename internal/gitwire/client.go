@@ -42,6 +42,7 @@ type Client struct {
 	auth      AuthFunc
 	agent     string
 	patience  time.Duration
+	used      time.Time // when a connection last gave an answer
 }
 
 // NewTransport returns a transport for one repository: one kept connection, HTTP/1.1 (one request at a time needs no
@@ -105,14 +106,30 @@ type call struct {
 	query  string
 	body   []byte
 	v2     bool
+	once   bool // it changes something on the server: not to be repeated by net/http
 }
 
 const (
-	uploadPack    = "/git-upload-pack"
+	uploadPack    = "/" + UploadPack
 	requestType   = "application/x-git-upload-pack-request"
 	resultType    = "application/x-git-upload-pack-result"
 	advertiseType = "application/x-git-upload-pack-advertisement"
+
+	receivePack = "/" + ReceivePack
+	pushType    = "application/x-git-receive-pack-request"
+	reportType  = "application/x-git-receive-pack-result"
 )
+
+// types are those of a request and of its answer.
+func (q call) types() (request, result string) {
+	switch {
+	case q.method == http.MethodGet:
+		return "", advertiseType
+	case q.suffix == receivePack:
+		return pushType, reportType
+	}
+	return requestType, resultType
+}
 
 var errNoAnswer = errors.New("no answer on a kept connection")
 
@@ -193,6 +210,7 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 		if err != nil {
 			return nil, bare(err)
 		}
+		c.used = time.Now()
 		if answer.StatusCode == http.StatusOK {
 			return c.checkType(answer, q, base)
 		}
@@ -244,11 +262,14 @@ func (c *Client) request(ctx context.Context, base *url.URL, q call, user, passw
 		r.Header["Git-Protocol"] = []string{"version=2"}
 	}
 	if q.method == http.MethodPost {
-		r.Header["Content-Type"] = []string{requestType}
-		r.Header["Accept"] = []string{resultType}
-		// Present but empty: not sent, and it tells net/http that this POST changes nothing on the server, so that a
-		// connection which the server closed while idle is replaced without us.
-		r.Header["Idempotency-Key"] = []string{}
+		request, result := q.types()
+		r.Header["Content-Type"] = []string{request}
+		r.Header["Accept"] = []string{result}
+		if !q.once {
+			// Present but empty: not sent, and it tells net/http that this POST changes nothing on the server, so that
+			// a connection which the server closed while idle is replaced without us.
+			r.Header["Idempotency-Key"] = []string{}
+		}
 		r.ContentLength = int64(len(q.body))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(q.body)), nil }
 		r.Body = io.NopCloser(bytes.NewReader(q.body))
@@ -260,10 +281,7 @@ func (c *Client) request(ctx context.Context, base *url.URL, q call, user, passw
 }
 
 func (c *Client) checkType(answer *http.Response, q call, base *url.URL) (*http.Response, error) {
-	want := resultType
-	if q.method == http.MethodGet {
-		want = advertiseType
-	}
+	_, want := q.types()
 	got, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if got == want {
 		return answer, nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // FetchRequest says which objects are wanted. The request ends with "done": the server answers with a pack at once,
@@ -18,6 +19,11 @@ type FetchRequest struct {
 	Shallow string // a commit whose parents we do not have; "" = none
 	Depth   int    // how many commits deep; 0 = all history
 	Thin    bool   // deltas against objects of Have that are not in the pack are welcome
+
+	Also   []string  // further commits that are wanted
+	Known  []string  // further commits that we have: their trees completely, their parents not
+	Since  time.Time // only commits that are not older; zero = all. Where Depth is given, too, that counts
+	Filter string    // what is left out, such as "tree:0"; only for servers that are known to take it
 
 	MaxBytes int64  // of the whole answer; 0 = no limit
 	Advance  func() // called whenever bytes of the answer arrived; may be nil
@@ -80,15 +86,37 @@ func fetchRequest(agent string, f FetchRequest) []byte {
 	if f.Shallow != "" {
 		b = appendLine(b, "shallow ", f.Shallow, "\n")
 	}
-	if f.Depth > 0 {
-		b = appendLine(b, "deepen ", strconv.Itoa(f.Depth), "\n")
+	b = appendLines(b, "shallow ", f.Known)
+	b = f.deepen(b)
+	if f.Filter != "" {
+		b = appendLine(b, "filter ", f.Filter, "\n")
 	}
 	b = appendLine(b, "want ", f.Want, "\n")
+	b = appendLines(b, "want ", f.Also)
 	if f.Have != "" {
 		b = appendLine(b, "have ", f.Have, "\n")
 	}
+	b = appendLines(b, "have ", f.Known)
 	b = appendLine(b, "done\n")
 	return append(b, flushPkt...)
+}
+
+// deepen adds how much history is wanted; v0 has the same form.
+func (f FetchRequest) deepen(b []byte) []byte {
+	switch {
+	case f.Depth > 0:
+		return appendLine(b, "deepen ", strconv.Itoa(f.Depth), "\n")
+	case !f.Since.IsZero():
+		return appendLine(b, "deepen-since ", strconv.FormatInt(f.Since.Unix(), 10), "\n")
+	}
+	return b
+}
+
+func appendLines(b []byte, word string, ids []string) []byte {
+	for _, id := range ids {
+		b = appendLine(b, word, id, "\n")
+	}
+	return b
 }
 
 // limit applies what the request says about the answer as a stream of bytes.

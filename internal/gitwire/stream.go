@@ -2,17 +2,19 @@ package gitwire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 )
 
 // VersionEnv is what asks a server for protocol v2: over SSH it is an environment variable, over git:// a parameter.
 const VersionEnv, Version2 = "GIT_PROTOCOL", "version=2"
 
-// Stream is a conversation with one git-upload-pack over a stream of bytes: a channel of SSH, a git:// connection. The
-// server speaks first and says in which version. It answers one question and is then given up: a process that goes on
+// Stream is a conversation with one git-upload-pack (or, for Push, git-receive-pack) over a stream of bytes: a channel of
+// SSH, a git:// connection. The server speaks first and says in which version. It answers one question and is then given up: a process that goes on
 // living answers from the loose refs as it saw them first, so a kept one would never tell of a push.
 type Stream struct {
 	stream io.ReadWriter
@@ -21,6 +23,7 @@ type Stream struct {
 	agent  string
 	ahead  bool    // the question is already sent
 	advert *Advert // nil: it speaks v2
+	filter bool    // v2: it takes FetchRequest.Filter
 }
 
 // NewStream begins a conversation. It sends and reads nothing.
@@ -48,23 +51,64 @@ func (s *Stream) Greeting(o LsOptions) (v2 bool, err error) {
 		s.advert, err = readAdvert(s.in, o, line, kind, err)
 		return false, err
 	}
+	s.filter, err = readGreeting(s.in)
+	return true, err
+}
+
+// readGreeting reads what a v2 server says of itself, after the line with the version.
+func readGreeting(in *lineReader) (filter bool, err error) {
 	for lines := 0; ; lines++ {
-		line, kind, err := s.in.next()
+		line, kind, err := in.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return true, fmt.Errorf("greeting cut off: %w", io.ErrUnexpectedEOF)
+			return false, fmt.Errorf("greeting cut off: %w", io.ErrUnexpectedEOF)
 		case err != nil:
-			return true, fmt.Errorf("greeting: %w", err)
+			return false, fmt.Errorf("greeting: %w", err)
 		case kind == lineFlush:
-			return true, nil
+			return filter, nil
 		case kind != lineData || lines > 100:
-			return true, fmt.Errorf("greeting: %w", errBadLine)
+			return false, fmt.Errorf("greeting: %w", errBadLine)
 		}
+		filter = filter || takesFilter(line)
 		if format, ok := bytes.CutPrefix(line, []byte("object-format=")); ok && string(format) != "sha1" {
-			return true, &RemoteError{Text: "the repository's objects are named by " + shorten(string(format)) + ", not by sha1"}
+			return false, &RemoteError{Text: "the repository's objects are named by " + shorten(string(format)) + ", not by sha1"}
 		}
 	}
 }
+
+// CanFilter asks a v2 server over HTTP what it says of itself, which is a few hundred bytes whatever it holds, for whether
+// it takes FetchRequest.Filter. ErrNotV2: it greets in another version.
+func (c *Client) CanFilter(ctx context.Context) (bool, error) {
+	answer, err := c.send(ctx, call{method: http.MethodGet, suffix: "/info/refs", query: "service=" + UploadPack, v2: true})
+	if err != nil {
+		return false, err
+	}
+	defer answer.Body.Close()
+	in := newLineReader(&capped{r: answer.Body, left: 64 << 10})
+	line, kind, err := in.next()
+	if err == nil && bytes.HasPrefix(line, []byte("# service=")) { // some servers put it before v2, too
+		if _, _, err = in.next(); err == nil {
+			line, kind, err = in.next()
+		}
+	}
+	if err != nil || kind != lineData || !bytes.Equal(line, []byte("version 2")) {
+		return false, ErrNotV2
+	}
+	filter, err := readGreeting(in)
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, answer.Body, 4096)
+	}
+	return filter, err
+}
+
+// takesFilter tells it from a line of a v2 server's greeting.
+func takesFilter(line []byte) bool {
+	features, ok := bytes.CutPrefix(line, []byte("fetch="))
+	return ok && bytes.Contains(append(append([]byte(" "), features...), ' '), []byte(" filter "))
+}
+
+// CanFilter says whether the server takes FetchRequest.Filter. It is known when the greeting has been read.
+func (s *Stream) CanFilter() bool { return s.filter || s.advert != nil && s.advert.can("filter") }
 
 // Advert is what a v0 or v1 server told; nil for v2.
 func (s *Stream) Advert() *Advert { return s.advert }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 )
 
@@ -115,6 +114,11 @@ func (a *Advert) can(capability string) bool {
 	return false
 }
 
+// bounds says whether the server is told how much history is wanted, and answers with its borders first.
+func (a *Advert) bounds(f FetchRequest) bool {
+	return a.can("shallow") && (f.Depth > 0 || !f.Since.IsZero() && a.can("deepen-since"))
+}
+
 // request returns the v0 form of a fetch, with the capabilities that the server has. Without "shallow" it cannot be
 // told how little we have, so then it asks for everything; bounded for all servers of the last fifteen years.
 func (a *Advert) request(f FetchRequest, agent string) []byte {
@@ -127,17 +131,31 @@ func (a *Advert) request(f FetchRequest, agent string) []byte {
 	if a.can("agent") && agent != "" {
 		caps += " agent=" + agent
 	}
+	filter := f.Filter != "" && a.can("filter")
+	if filter {
+		caps += " filter"
+	}
 	b := appendLine(make([]byte, 0, 512), "want ", f.Want, caps, "\n")
+	b = appendLines(b, "want ", f.Also)
 	shallow := a.can("shallow")
 	if shallow && f.Shallow != "" {
 		b = appendLine(b, "shallow ", f.Shallow, "\n")
 	}
-	if shallow && f.Depth > 0 {
-		b = appendLine(b, "deepen ", strconv.Itoa(f.Depth), "\n")
+	if shallow {
+		b = appendLines(b, "shallow ", f.Known)
+	}
+	if a.bounds(f) {
+		b = f.deepen(b)
+	}
+	if filter {
+		b = appendLine(b, "filter ", f.Filter, "\n")
 	}
 	b = append(b, flushPkt...)
 	if shallow && f.Have != "" {
 		b = appendLine(b, "have ", f.Have, "\n")
+	}
+	if shallow {
+		b = appendLines(b, "have ", f.Known)
 	}
 	return appendLine(b, "done\n")
 }
@@ -145,7 +163,7 @@ func (a *Advert) request(f FetchRequest, agent string) []byte {
 // readPack reads the answer to request up to the pack. The caller closes the stream itself.
 func (a *Advert) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
 	p := &Pack{close: func() error { return nil }}
-	borders := f.Depth > 0 && a.can("shallow")
+	borders := a.bounds(f)
 	for lines := 0; ; lines++ {
 		line, kind, err := in.next()
 		switch {

@@ -63,6 +63,7 @@ func StartSSHDWith(tb testing.TB, o SSHDOptions) *SSHD {
 		"ListenAddress " + s.Addr, "HostKey " + filepath.Join(dir, "host"), "AuthorizedKeysFile " + filepath.Join(dir, "authorized"),
 		"PidFile none", "UsePAM no", "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no",
 		"KbdInteractiveAuthentication no", "LogLevel ERROR",
+		"MaxStartups 200", // else it drops some of many that come at once
 	}
 	if !o.NoV2 {
 		lines = append(lines, "AcceptEnv GIT_PROTOCOL")
@@ -124,6 +125,12 @@ func (s *SSHD) Allow(keys ...string) {
 	write(s.tb, filepath.Join(s.dir, "authorized"), text)
 }
 
+// AllowOnly lets a key in, to run this command whatever it asks for: $SSH_ORIGINAL_COMMAND has that.
+func (s *SSHD) AllowOnly(key, command string) {
+	s.tb.Helper()
+	write(s.tb, filepath.Join(s.dir, "authorized"), `command="`+strings.ReplaceAll(command, `"`, `\"`)+`" `+read(s.tb, key+".pub"))
+}
+
 // NewHostKey gives the server another host key, from its next start on.
 func (s *SSHD) NewHostKey() {
 	s.tb.Helper()
@@ -168,7 +175,7 @@ func Daemon(tb testing.TB, root string) string {
 	tb.Helper()
 	addr := freePort(tb)
 	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command("/usr/lib/git-core/git-daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", "--port="+port, "--base-path="+root, root)
+	cmd := exec.Command("/usr/lib/git-core/git-daemon", "--reuseaddr", "--export-all", "--enable=receive-pack", "--listen=127.0.0.1", "--port="+port, "--base-path="+root, root)
 	cmd.Env = Env()
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)

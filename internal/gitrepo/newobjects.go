@@ -1,0 +1,207 @@
+package gitrepo
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Objects are new objects, in memory, to be pushed. The zero value holds none. The same calls in the same order give the
+// same bytes. What git would not accept (a name with a slash in a tree, an id that is none) is an error of the push.
+type Objects struct {
+	list []newObject
+	seen map[plumbing.Hash]struct{}
+	sum  hash.Hash
+	text []byte // of the object in hand
+	err  error
+}
+
+type newObject struct {
+	id   plumbing.Hash
+	kind plumbing.ObjectType
+	data []byte
+}
+
+// Person is who made a commit, and when; seconds and UTC are what is kept of the time.
+type Person struct {
+	Name, Email string
+	When        time.Time
+}
+
+// CommitInfo is a commit.
+type CommitInfo struct {
+	Tree      string   // id
+	Parents   []string // ids
+	Author    Person
+	Committer Person // of a new commit: the zero value is the author
+	Message   string
+}
+
+// Subject is the first line of the message.
+func (c CommitInfo) Subject() string {
+	line, _, _ := strings.Cut(strings.TrimLeft(c.Message, "\n"), "\n")
+	return line
+}
+
+// Blob adds the content of a file and returns its id. The content is copied.
+func (o *Objects) Blob(data []byte) string { return o.add(plumbing.BlobObject, data) }
+
+// Tree adds a folder, whose entries may come in any order, and returns its id.
+func (o *Objects) Tree(entries []Entry) string {
+	lines := make([]treeEntry, 0, len(entries))
+	names := make(map[string]struct{}, len(entries))
+	for _, e := range entries {
+		line := treeEntry{name: []byte(e.Name), mode: modeFile}
+		switch {
+		case e.Dir:
+			line.mode = modeFolder
+		case e.Symlink:
+			line.mode = modeSymlink
+		case e.Executable:
+			line.mode = modeExecutable
+		}
+		var ok bool
+		if line.id, ok = idOf(e.ID); !ok || !goodName(e.Name) {
+			o.fail("tree entry %q: %q: a name or an id that cannot be", e.Name, e.ID)
+		}
+		if names[e.Name] = struct{}{}; len(names) == len(lines) {
+			o.fail("tree entry %q: it is there twice", e.Name)
+		}
+		lines = append(lines, line)
+	}
+	slices.SortFunc(lines, func(a, b treeEntry) int { return compareNames(&a, &b) })
+	b := o.text[:0]
+	for _, line := range lines {
+		b = strconv.AppendUint(b, uint64(line.mode), 8)
+		b = append(append(append(b, ' '), line.name...), 0)
+		b = append(b, line.id[:]...)
+	}
+	o.text = b
+	return o.add(plumbing.TreeObject, b)
+}
+
+// goodName says whether git takes a name in a folder.
+func goodName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.EqualFold(name, ".git") && !strings.ContainsAny(name, "/\x00")
+}
+
+// Commit adds a commit and returns its id. The message gets a newline at its end.
+func (o *Objects) Commit(c CommitInfo) string {
+	for _, id := range append([]string{c.Tree}, c.Parents...) {
+		if _, ok := idOf(id); !ok {
+			o.fail("commit: %q is no id of an object", id)
+		}
+	}
+	b := append(append(append(o.text[:0], "tree "...), c.Tree...), '\n')
+	for _, p := range c.Parents {
+		b = append(append(append(b, "parent "...), p...), '\n')
+	}
+	if c.Committer == (Person{}) {
+		c.Committer = c.Author
+	}
+	b = c.Author.line(b, "author ")
+	b = c.Committer.line(b, "committer ")
+	b = append(b, '\n')
+	b = append(append(b, strings.TrimRight(strings.ReplaceAll(c.Message, "\x00", ""), "\n")...), '\n')
+	o.text = b
+	return o.add(plumbing.CommitObject, b)
+}
+
+func (p Person) line(b []byte, word string) []byte {
+	b = append(append(append(b, word...), plainName(p.Name)...), " <"...)
+	b = append(append(b, plainName(p.Email)...), "> "...)
+	b = strconv.AppendInt(b, max(p.When.Unix(), 0), 10)
+	return append(b, " +0000\n"...)
+}
+
+// plainName leaves out what would end a name early.
+func plainName(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r == '<' || r == '>' {
+			return -1
+		}
+		return r
+	}, s))
+}
+
+func (o *Objects) fail(format string, args ...any) {
+	if o.err == nil {
+		o.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (o *Objects) add(kind plumbing.ObjectType, data []byte) string {
+	if o.sum == nil {
+		o.sum = sha1.New()
+		o.seen = make(map[plumbing.Hash]struct{})
+	}
+	begin(o.sum, kind, int64(len(data)))
+	o.sum.Write(data)
+	n := newObject{kind: kind}
+	o.sum.Sum(n.id[:0])
+	if _, ok := o.seen[n.id]; !ok {
+		o.seen[n.id] = struct{}{}
+		n.data = bytes.Clone(data)
+		o.list = append(o.list, n)
+	}
+	return hex.EncodeToString(n.id[:])
+}
+
+// with returns the objects of both, each once.
+func (o *Objects) with(p *Objects) *Objects {
+	both := &Objects{err: errors.Join(o.err, p.err), seen: make(map[plumbing.Hash]struct{})}
+	for _, n := range append(o.list[:len(o.list):len(o.list)], p.list...) {
+		if _, ok := both.seen[n.id]; !ok {
+			both.seen[n.id] = struct{}{}
+			both.list = append(both.list, n)
+		}
+	}
+	return both
+}
+
+// pack returns a pack of version 2 with all objects, without deltas. Format: gitformat-pack(5).
+func (o *Objects) pack() ([]byte, error) {
+	size := 32
+	for _, n := range o.list {
+		size += 20 + len(n.data)
+	}
+	out := bytes.NewBuffer(make([]byte, 0, size))
+	out.Write(packHead(len(o.list)))
+	var z *zlib.Writer // made when there is something that shrinks: it costs 800 KB of memory
+	for _, n := range o.list {
+		out.Write(appendHeader(out.AvailableBuffer(), n.kind, int64(len(n.data))))
+		if n.kind == plumbing.TreeObject && len(n.data) <= maxPlainTree {
+			if err := writeStored(out, n.data); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if z == nil {
+			z = zlib.NewWriter(out)
+		} else {
+			z.Reset(out)
+		}
+		if _, err := z.Write(n.data); err != nil {
+			return nil, err
+		}
+		if err := z.Close(); err != nil {
+			return nil, err
+		}
+	}
+	sum := sha1.Sum(out.Bytes())
+	out.Write(sum[:])
+	return out.Bytes(), nil
+}
+
+// maxPlainTree is the size in bytes up to which a folder is sent as it is: ids are random, so a few of them do not shrink.
+const maxPlainTree = 256
