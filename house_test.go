@@ -39,6 +39,8 @@ var may = map[string]struct {
 	"node":                     {[]string{"internal/files"}, nil},
 	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"cloud":                    {nil, nil},
+	"chat":                     {[]string{"internal/files"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
+	"chat/chattest":            {[]string{"chat"}, nil},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
@@ -339,7 +341,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others
 // (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
-var ofThisHouse = []string{"agent", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
+var ofThisHouse = []string{"agent", "chat", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}

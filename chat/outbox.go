@@ -1,0 +1,303 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Limits are the bounds of an Outbox. A zero in any field stands for what Limits{}.orDefault says.
+type Limits struct {
+	Messages int           // that wait; the oldest chatty one is dropped first, critical ones last
+	Bytes    int64         // that they have on disk
+	Age      time.Duration // after which a message is no news and is dropped
+	Late     time.Duration // after which a message is said with its time
+	Try      time.Duration // for one try
+	Burst    int           // messages at once ...
+	Every    time.Duration // ... and then one each so often
+	Join     int           // when more wait, they are joined into one
+}
+
+func (l Limits) orDefault() Limits {
+	set(&l.Messages, 500)
+	set(&l.Bytes, 256<<10)
+	set(&l.Age, 24*time.Hour)
+	set(&l.Late, 2*time.Minute)
+	set(&l.Try, 15*time.Second)
+	set(&l.Burst, 10)
+	set(&l.Every, 6*time.Second)
+	set(&l.Join, 5)
+	return l
+}
+
+func set[T comparable](field *T, otherwise T) {
+	var zero T
+	if *field == zero {
+		*field = otherwise
+	}
+}
+
+var errClosed = errors.New("chat outbox: closed")
+
+const (
+	firstDelay = 5 * time.Second
+	mostDelay  = 15 * time.Minute
+	// slowDelay is for a trouble that somebody has to mend: an hour later somebody may have. It also bounds what a server
+	// may ask for with Retry-After.
+	slowDelay = time.Hour
+	// mostRefusals is how often a message is offered that the service refuses for what it holds.
+	mostRefusals = 2
+	// mostText is what is kept of a text, in characters: more than any service takes.
+	mostText = 16000
+)
+
+// Outbox is a room that never keeps anybody waiting: what is put into it is on disk, and is said when the room can be
+// reached. One goroutine of its own says it, one message after the other, each try with a deadline, failures again with
+// growing delay, no faster than the room bears. It is at least once: killed between the answer and its note, it says a
+// message twice.
+type Outbox struct {
+	room   Room
+	limits Limits
+	stop   context.CancelFunc
+	done   chan struct{}
+
+	mu      sync.Mutex
+	spool   *spool
+	closed  bool
+	failed  error         // the last try, nil when it succeeded
+	tries   int           // failures in a row
+	notYet  time.Time     // no try before
+	rate    bucket        //
+	changed chan struct{} // closed, and made anew, whenever something above changed
+}
+
+// NewOutbox takes what an earlier process left in the folder, which is made, and begins to say it. The folder belongs to
+// this process until Close; a second one gets an error, and one that comes later goes on where this one ended.
+func NewOutbox(room Room, folder string, l Limits) (*Outbox, error) {
+	l = l.orDefault()
+	s, err := openSpool(folder, time.Now(), l)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	o := &Outbox{room: room, limits: l, stop: stop, done: make(chan struct{}), spool: s, changed: make(chan struct{})}
+	go o.run(ctx)
+	return o, nil
+}
+
+// Put takes a message and returns at once; it waits for the disk, never for the network. The error is ErrEmpty, or that
+// the Outbox is closed. A message that the disk does not take is kept in memory, and Trouble says so.
+func (o *Outbox) Put(m Message) error {
+	if empty(m) {
+		return ErrEmpty
+	}
+	if m.Time.IsZero() {
+		m.Time = time.Now()
+	}
+	m.Time = m.Time.UTC().Round(0)
+	m.Text = first(m.Text, mostText)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return errClosed
+	}
+	o.spool.put(m, o.limits)
+	o.tell()
+	return nil
+}
+
+// Say is Put, so that an Outbox is a Room itself.
+func (o *Outbox) Say(_ context.Context, m Message) error { return o.Put(m) }
+
+// Trouble is what is wrong now, nil when nothing is or when it is mended: the room does not take messages, the disk
+// does not, or files of the spool were corrupt (said until a message was sent).
+func (o *Outbox) Trouble() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.wrong()
+}
+
+func (o *Outbox) wrong() error {
+	failed := o.failed
+	if failed != nil {
+		again := "tried again with growing delay"
+		if Permanent(failed) {
+			again = "somebody must mend this; tried again each hour"
+		}
+		failed = fmt.Errorf("chat: %w (%s; %d waiting)", failed, again, len(o.spool.entries))
+	}
+	return errors.Join(failed, o.spool.trouble, o.spool.odd)
+}
+
+// Flush waits until everything that was put is said or dropped. When ctx ends before, the error tells how many wait, and why.
+func (o *Outbox) Flush(ctx context.Context) error {
+	for {
+		o.mu.Lock()
+		waiting, changed, wrong, closed := len(o.spool.entries), o.changed, o.wrong(), o.closed
+		if o.spool.lost > 0 {
+			waiting++ // the line that says so
+		}
+		o.mu.Unlock()
+		if waiting == 0 {
+			return nil
+		}
+		if closed {
+			return fmt.Errorf("chat: %d waiting: %w", waiting, errors.Join(errClosed, wrong))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("chat: %d waiting: %w", waiting, errors.Join(ctx.Err(), wrong))
+		case <-changed:
+		}
+	}
+}
+
+// Close ends the try that is under way and gives the folder free. What was not said stays there for the next process;
+// the error is about messages that the disk never took, which are lost now.
+func (o *Outbox) Close() error {
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return nil
+	}
+	o.closed = true
+	o.tell()
+	o.mu.Unlock()
+	o.stop()
+	<-o.done
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.spool.close()
+}
+
+// tell wakes whoever waits for a change.
+func (o *Outbox) tell() {
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// run is the one goroutine that says things.
+func (o *Outbox) run(ctx context.Context) {
+	defer close(o.done)
+	for ctx.Err() == nil {
+		next, wait, changed := o.next(time.Now())
+		if len(next.ids) == 0 && next.lost == 0 {
+			rest(ctx, wait, changed)
+			continue
+		}
+		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, fmt.Errorf("no answer within %s: %w", o.limits.Try, context.DeadlineExceeded))
+		err := o.room.Say(try, next.message)
+		cancel()
+		o.settle(next, err, time.Now(), ctx.Err() != nil)
+	}
+}
+
+// rest waits: for the time, a change, or the end.
+func rest(ctx context.Context, wait time.Duration, changed <-chan struct{}) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	case <-timer.C:
+	}
+}
+
+// turn is one try.
+type turn struct {
+	message Message
+	ids     []uint64
+	lost    int // that the message tells of
+}
+
+// next is what to say now; nothing when there is nothing or it is not time yet, and then how long to wait.
+func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.spool.expire(now, o.limits.Age)
+	o.spool.sync()
+	if len(o.spool.entries) == 0 && o.spool.lost == 0 {
+		return turn{}, slowDelay, o.changed
+	}
+	if wait := o.notYet.Sub(now); wait > 0 {
+		// A clock that jumped back must not make the wait longer than it ever was.
+		return turn{}, min(wait, slowDelay), o.changed
+	}
+	if wait := o.rate.take(now, o.limits); wait > 0 {
+		return turn{}, wait, o.changed
+	}
+	picked := batch(o.spool.entries, o.limits)
+	t := turn{message: spoken(picked, o.spool.lost, now, o.limits), lost: o.spool.lost}
+	for i := range picked { // a part of the spool's own slice
+		picked[i].sending = true
+		t.ids = append(t.ids, picked[i].id)
+	}
+	return t, 0, o.changed
+}
+
+// settle notes how a try ended. One that was cut by Close says nothing about the room.
+func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer o.tell()
+	var trouble *Trouble
+	errors.As(err, &trouble)
+	for _, id := range t.ids {
+		i := slices.IndexFunc(o.spool.entries, func(e entry) bool { return e.id == id })
+		if i < 0 {
+			continue
+		}
+		e := &o.spool.entries[i]
+		e.sending = false
+		if trouble != nil && ofContent(trouble.Status) {
+			e.refused++
+		}
+		switch {
+		case err == nil:
+			o.spool.drop(i)
+		case e.refused >= mostRefusals && len(t.ids) == 1:
+			// Others wait behind it, which may be taken.
+			o.spool.drop(i)
+			o.spool.lost++
+		}
+	}
+	if err == nil {
+		o.spool.lost -= t.lost
+		o.spool.odd = nil
+	}
+	o.spool.sync()
+	if err == nil {
+		o.failed, o.tries, o.notYet = nil, 0, time.Time{}
+		return
+	}
+	if cut {
+		return
+	}
+	o.failed = err
+	o.tries++
+	o.notYet = now.Add(delay(o.tries, trouble, rand.Float64()))
+}
+
+// ofContent are the answers of a service that does not like this one message, perhaps. Slack says 400 to what it cannot
+// parse, and so does a server whose room is wrong: hence a second try before a message is given up.
+func ofContent(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
+}
+
+// delay is how long to wait after so many failures in a row; chance is from 0 to 1. Servers that nodes found dead
+// together are not to be asked again together.
+func delay(tries int, t *Trouble, chance float64) time.Duration {
+	if t != nil && t.RetryAfter > 0 {
+		return min(t.RetryAfter, slowDelay) + time.Duration(chance*float64(firstDelay))
+	}
+	d := min(firstDelay<<min(tries-1, 10), mostDelay)
+	if t != nil && t.Permanent {
+		d = slowDelay
+	}
+	return d - time.Duration(chance*float64(d)/4)
+}

@@ -1,0 +1,266 @@
+package chat
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// spool is a folder of messages that wait: one small file each, 000000000017.json, numbered in the order they came. It
+// is written by rename, so a file is whole or not there, whoever is killed; without fsync, because a power cut may cost
+// a line in a room. Nothing here waits for anything but the disk.
+type spool struct {
+	folder  string
+	lock    *os.File
+	entries []entry // in order
+	bytes   int64
+	next    uint64
+	stale   []uint64 // files of messages that are gone, to be removed
+	lost    int      // messages that were dropped, until somebody was told
+	noted   int      // lost, as the disk has it
+	trouble error    // with the disk, as of the last sync
+	odd     error    // files that were set aside
+}
+
+type entry struct {
+	id      uint64
+	size    int64
+	saved   bool // on disk; else only here, because the disk took nothing
+	sending bool // a try is under way, so it is not dropped
+	refused int  // how often the service refused it for what it holds
+	Message
+}
+
+const (
+	// mostEntry is more than a full message of 16,000 characters of four bytes, all escaped.
+	mostEntry = 512 << 10
+	// mostAside is how many corrupt files are kept for whoever wants to know why.
+	mostAside = 8
+	lostFile  = "lost"
+)
+
+var errHeld = errors.New("another process holds it")
+
+// openSpool takes a folder, which is made, and reads what an earlier process left there. Only one process may hold it.
+func openSpool(folder string, now time.Time, l Limits) (*spool, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("chat spool: %w", err)
+	}
+	lock, err := os.Open(folder)
+	if err != nil {
+		return nil, fmt.Errorf("chat spool: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errHeld
+		}
+		return nil, fmt.Errorf("chat spool %s: %w", folder, err)
+	}
+	s := &spool{folder: folder, lock: lock, next: 1}
+	if err := s.load(now); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	s.bound(l)
+	s.sync()
+	return s, nil
+}
+
+func (s *spool) load(now time.Time) error {
+	if _, err := files.Sweep(s.folder, now.Add(-time.Hour)); err != nil {
+		s.odd = fmt.Errorf("chat spool: %w", err)
+	}
+	list, err := os.ReadDir(s.folder)
+	if err != nil {
+		return fmt.Errorf("chat spool: %w", err)
+	}
+	for _, f := range list {
+		id, ok := entryID(f.Name())
+		if !ok {
+			continue
+		}
+		s.next = max(s.next, id+1)
+		e, err := readEntry(filepath.Join(s.folder, f.Name()))
+		if err != nil {
+			s.setAside(f.Name(), err)
+			continue
+		}
+		e.id = id
+		s.entries = append(s.entries, e)
+		s.bytes += e.size
+	}
+	if data, err := files.ReadSmall(filepath.Join(s.folder, lostFile), 64); err == nil {
+		s.lost, _ = strconv.Atoi(strings.TrimSpace(string(data))) // of a garbled one nothing is known
+		s.noted = s.lost
+	}
+	s.trimAside()
+	return nil
+}
+
+func entryName(id uint64) string { return fmt.Sprintf("%012d.json", id) }
+
+func entryID(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, ".json")
+	if !ok || len(digits) != 12 {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(digits, 10, 64)
+	return id, err == nil
+}
+
+func readEntry(path string) (entry, error) {
+	data, err := files.ReadSmall(path, mostEntry)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{size: int64(len(data)), saved: true}
+	if err := json.Unmarshal(data, &e.Message); err != nil {
+		return entry{}, errors.New("no message in it")
+	}
+	if empty(e.Message) {
+		return entry{}, ErrEmpty
+	}
+	return e, nil
+}
+
+func (s *spool) setAside(name string, why error) {
+	path := filepath.Join(s.folder, name)
+	if _, err := files.SetAside(path, "corrupt"); err != nil {
+		s.odd = fmt.Errorf("chat spool: %w", err)
+		return
+	}
+	s.odd = fmt.Errorf("chat spool: %s was corrupt and is set aside as %s.corrupt: %w", path, name, why)
+}
+
+// trimAside keeps the newest corrupt files only, so that a bad disk does not fill itself.
+func (s *spool) trimAside() {
+	old, err := filepath.Glob(filepath.Join(s.folder, "*.json.corrupt"))
+	if err != nil || len(old) <= mostAside {
+		return
+	}
+	slices.Sort(old) // by number
+	for _, path := range old[:len(old)-mostAside] {
+		if err := os.RemoveAll(path); err != nil {
+			s.odd = fmt.Errorf("chat spool: %w", err)
+		}
+	}
+}
+
+// put takes a message in. It cannot fail: what the disk does not take stays in memory.
+func (s *spool) put(m Message, l Limits) {
+	e := entry{id: s.next, Message: m}
+	if data, err := json.Marshal(m); err == nil {
+		e.size = int64(len(data))
+	}
+	s.next++
+	s.entries = append(s.entries, e)
+	s.bytes += e.size
+	s.bound(l)
+	s.sync()
+}
+
+// sync makes the disk what memory is. What it does not take now is tried again by the next one.
+func (s *spool) sync() { s.trouble = errors.Join(s.write(), s.clean(), s.note()) }
+
+func (s *spool) write() error {
+	for i := range s.entries {
+		e := &s.entries[i]
+		if e.saved {
+			continue
+		}
+		data, err := json.Marshal(e.Message)
+		if err == nil {
+			err = files.Replace(filepath.Join(s.folder, entryName(e.id)), data, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("chat spool: kept in memory only: %w", err) // on a full disk each would fail
+		}
+		e.saved = true
+	}
+	return nil
+}
+
+func (s *spool) clean() error {
+	var problem error
+	s.stale = slices.DeleteFunc(s.stale, func(id uint64) bool {
+		err := os.Remove(filepath.Join(s.folder, entryName(id)))
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+		problem = fmt.Errorf("chat spool: a restart would say again what was said: %w", err)
+		return false
+	})
+	return problem
+}
+
+func (s *spool) note() error {
+	if s.noted == s.lost {
+		return nil
+	}
+	path := filepath.Join(s.folder, lostFile)
+	var err error
+	if s.lost == 0 {
+		err = os.Remove(path)
+	} else {
+		err = files.Replace(path, []byte(strconv.Itoa(s.lost)+"\n"), 0o600)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("chat spool: %w", err)
+	}
+	s.noted = s.lost
+	return nil
+}
+
+// bound drops messages until the rest is within its bounds: the oldest chatty one first, critical ones last. One that is
+// being said, and the last one that there is, stay.
+func (s *spool) bound(l Limits) {
+	for len(s.entries) > 1 && (len(s.entries) > l.Messages || s.bytes > l.Bytes) {
+		i := slices.IndexFunc(s.entries, func(e entry) bool { return !e.sending && !e.Critical })
+		if i < 0 {
+			i = slices.IndexFunc(s.entries, func(e entry) bool { return !e.sending })
+		}
+		if i < 0 {
+			return
+		}
+		s.drop(i)
+		s.lost++
+	}
+}
+
+// expire drops what is too old to be news.
+func (s *spool) expire(now time.Time, age time.Duration) {
+	for i := len(s.entries) - 1; i >= 0; i-- {
+		if e := s.entries[i]; !e.sending && now.Sub(e.Time) > age {
+			s.drop(i)
+			s.lost++
+		}
+	}
+}
+
+// drop forgets the entry at a place; sync takes it off the disk.
+func (s *spool) drop(i int) {
+	e := s.entries[i]
+	s.entries = slices.Delete(s.entries, i, i+1)
+	s.bytes -= e.size
+	if e.saved {
+		s.stale = append(s.stale, e.id)
+	}
+}
+
+// close gives the folder to the next process.
+func (s *spool) close() error {
+	s.sync()
+	s.lock.Close() // the lock goes with it
+	return s.trouble
+}

@@ -1,0 +1,114 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Trouble is why a room did not take a message. There is one rule for every kind: 2xx is done, 429 and 5xx and
+// everything below HTTP (refused connections, time-outs, cut answers) is worth another try, all the rest is permanent.
+// No token is in its text, whatever the server said.
+type Trouble struct {
+	// Room names the service and its server.
+	Room string
+	// Permanent is a trouble that stays until somebody changes something: a wrong token, an unknown room.
+	Permanent bool
+	// RetryAfter is what the server asked for; 0 when it asked for nothing.
+	RetryAfter time.Duration
+	// Status is the server's answer, 0 when there was none. For mail it is the code of SMTP.
+	Status int
+	// Err is what happened.
+	Err error
+}
+
+func (t *Trouble) Error() string { return t.Room + ": " + t.Err.Error() }
+
+func (t *Trouble) Unwrap() error { return t.Err }
+
+// Permanent tells whether an error of a Room stays until somebody changes something.
+func Permanent(err error) bool {
+	var t *Trouble
+	return errors.As(err, &t) && t.Permanent || errors.Is(err, ErrEmpty)
+}
+
+// refusal judges an answer by its status: nil for 2xx. said is what the server wrote, masked already.
+func refusal(room string, answer *http.Response, said string, now time.Time) error {
+	code := answer.StatusCode
+	if code >= 200 && code < 300 {
+		return nil
+	}
+	t := &Trouble{Room: room, Status: code, Permanent: code < 500 && code != http.StatusTooManyRequests}
+	if !t.Permanent {
+		t.RetryAfter = retryAfter(answer.Header.Get("Retry-After"), now)
+	}
+	text := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+	if code >= 300 && code < 400 {
+		// The token would go wherever the server likes.
+		text += ": redirects are not followed, put the new address into the config"
+	} else if said != "" {
+		text += ": " + said
+	}
+	t.Err = errors.New(text)
+	return t
+}
+
+// retryAfter reads seconds (Discord has fractions) or a date, https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
+func retryAfter(value string, now time.Time) time.Duration {
+	const most = 24 * time.Hour // after that a message is dropped anyway
+	if s, err := strconv.ParseFloat(value, 64); err == nil && s > 0 {
+		return time.Duration(min(s, most.Seconds()) * float64(time.Second))
+	}
+	if at, err := http.ParseTime(value); err == nil && at.After(now) {
+		return min(at.Sub(now), most)
+	}
+	return 0
+}
+
+// cut is a trouble below HTTP: nothing that anybody has to change.
+func cut(ctx context.Context, room string, err error, s secrets) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // its text quotes the address
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return &Trouble{Room: room, Err: s.free(err)}
+}
+
+// line is what a server said, fit for a line of a log.
+func line(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// first is the beginning of a text, at most so many characters, cut between two of them.
+func first(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	n := 0
+	for i := range text {
+		if n == most {
+			return text[:i]
+		}
+		n++
+	}
+	return text
+}
+
+func empty(m Message) bool { return strings.TrimSpace(m.Text) == "" }
