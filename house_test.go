@@ -43,6 +43,7 @@ var may = map[string]struct {
 	"chat/chattest":            {[]string{"chat"}, nil},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
 	"presence":                 {[]string{"node", "internal/files"}, nil},
+	"presence/fleet":           {[]string{"presence", "node", "internal/gitrepo", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"agent":                    {[]string{"node", "work", "presence"}, nil},

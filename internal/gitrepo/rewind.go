@@ -41,6 +41,9 @@ var errRewound = errors.New("refused")
 
 func (r *Repo) judge(w *watch, objects *objectReader, from, to plumbing.Hash) (judged, error) {
 	j := judged{from: from, to: to}
+	if r.source.Rewind == RewindUnasked {
+		return j, nil
+	}
 	now, err := loadCommit(objects, to)
 	if err != nil {
 		return j, err

@@ -25,9 +25,13 @@ type Source struct {
 	Branch  string   // "" = the remote's HEAD
 	Auth    Auth     // for the mirrors too
 	Network Network
-	Rewind  string // what a rewritten or moved-back branch means: "follow" (or "") with a notice, "refuse" an error
+	Rewind  string // what a rewritten or moved-back branch means: "follow" (or "") with a notice, "refuse" an error, RewindUnasked nothing
 	Agent   string // user agent, "addagent/VERSION"
 }
+
+// RewindUnasked is the Rewind of a branch whose history means nothing, only what it holds now. The usual question whether
+// the branch went forward costs a few requests when it went more than one commit ahead. No config says it.
+const RewindUnasked = "unasked"
 
 // Auth names what holds credentials. Files are read when they are used, so that a new token needs no restart.
 type Auth struct {
@@ -86,7 +90,7 @@ func (s Source) Check() error {
 	if s.Branch != "" {
 		errs = append(errs, checkBranch(s.Branch))
 	}
-	if s.Rewind != "" && s.Rewind != "follow" && s.Rewind != "refuse" {
+	if s.Rewind != "" && s.Rewind != "follow" && s.Rewind != "refuse" && s.Rewind != RewindUnasked {
 		errs = append(errs, fmt.Errorf("rewind %q: write follow or refuse", s.Rewind))
 	}
 	if len(s.Auth.Command) > 0 && s.Auth.Command[0] == "" {

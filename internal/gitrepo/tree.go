@@ -94,6 +94,23 @@ func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// Blob returns the content of a file of at most limit bytes by the id that List told: of a thousand files in one folder
+// each is found without reading the folder again.
+func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
+	h, ok := idOf(id)
+	if !ok {
+		return nil, fmt.Errorf("read: %q is no id of an object", id)
+	}
+	data, err := t.load(h, plumbing.BlobObject, limit, nil)
+	if errors.Is(err, errTooBig) {
+		return nil, fmt.Errorf("read %s: longer than %d bytes", id, limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", id, err)
+	}
+	return data, nil
+}
+
 // List returns what a folder holds, in git's order; nothing when there is no such folder. Submodules are left out: their
 // files are not here.
 func (t *Tree) List(dir string) ([]Entry, error) {

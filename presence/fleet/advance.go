@@ -1,0 +1,125 @@
+package fleet
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// historyKept is for how long history files are kept: a year and a month, to compare with the same season.
+	historyKept = 400 * 24 * time.Hour
+	// sleepBeats is after how many intervals a fold in which nothing changed says that it is alive, and promiseBeats for
+	// how many it is then good: one heartbeat may be late or lost.
+	sleepBeats, promiseBeats = 3, 5
+	leastPromise             = 2 * time.Minute
+)
+
+// sighting is what the refs say.
+type sighting struct {
+	tips   map[string]string // where each node's ref is
+	chains map[string][]told // of the nodes whose ref moved: the statements that are not folded yet, oldest first
+	notes  notes
+}
+
+// advance folds what the refs say into the fold: the next one, and the transitions between the two. It decides and does
+// nothing; the ids of what the next one holds are filled in by who writes it. news says whether there is anything that
+// a reader would see.
+func (f fold) advance(s sighting, now time.Time) (next fold, list []Transition, news bool) {
+	next = f
+	next.seats, next.nodes = maps.Clone(f.seats), maps.Clone(f.nodes)
+	for _, id := range slices.Sorted(maps.Keys(s.tips)) {
+		was, before := next.seats[id], ""
+		old, known := next.nodes[id]
+		if known {
+			before = string(old.record.State)
+		}
+		chain := s.chains[id]
+		if len(chain) == 0 && !known {
+			continue // its record is broken; a note says so
+		}
+		is := was
+		if len(chain) > 0 {
+			moved := steps(before, chain)
+			if n := len(moved); n > 0 {
+				is.Since = moved[n-1].Time
+			}
+			last := chain[len(chain)-1]
+			if is.Told = last.at; is.Since.IsZero() {
+				is.Since = last.at
+			}
+			next.nodes[id] = last
+			list = append(list, moved...)
+		}
+		is.Commit = s.tips[id]
+		now1 := AgeOf(next.nodes[id].record, is.Told, now)
+		if known {
+			if t, ok := aged(next.nodes[id].record, was.age(), now1, now); ok {
+				list = append(list, t)
+			}
+		}
+		if is.Age = now1; now1 == Present {
+			is.Age = ""
+		}
+		if is != was {
+			news = true
+		}
+		next.seats[id] = is
+	}
+	for _, id := range slices.Sorted(maps.Keys(f.nodes)) {
+		if _, there := s.tips[id]; !there {
+			list = append(list, ended(f.nodes[id].record, f.seats[id].age(), now))
+			delete(next.nodes, id)
+			delete(next.seats, id)
+			news = true
+		}
+	}
+	next.note.Notes = s.notes.with(nil)
+	news = news || !slices.Equal(next.note.Notes, f.note.Notes) || f.commit == ""
+	next.days = maps.Clone(f.days)
+	maps.DeleteFunc(next.days, func(day string, _ string) bool {
+		t, err := time.Parse(dayLayout, day)
+		return err != nil || now.Sub(t) > historyKept
+	})
+	return next, list, news || len(list) > 0
+}
+
+// promised says until when a fold made now is good, where the next look comes after every.
+func promised(now time.Time, every time.Duration) time.Time {
+	return now.Add(max(promiseBeats*every, leastPromise))
+}
+
+// since returns what of a ref's statements, newest first, is not folded yet, oldest first. Where the history of the ref
+// was cut or rewritten the folded commit is not among them: then the folded record tells where to stop, and else its time.
+func since(newest []told, folded told, known bool) []told {
+	end := len(newest)
+	if known {
+		if end = slices.IndexFunc(newest, func(t told) bool { return t.commit == folded.commit }); end < 0 {
+			end = slices.IndexFunc(newest, func(t told) bool { return t.blob == folded.blob })
+		}
+		if end < 0 {
+			// The tip is new whatever its time says: a clock may have been set back.
+			for end = min(1, len(newest)); end < len(newest) && newest[end].at.After(folded.at); end++ {
+			}
+		}
+	}
+	list := slices.Clone(newest[:end])
+	slices.Reverse(list)
+	return list
+}
+
+// appended adds transitions to the content of a history file.
+func appended(content []byte, list []Transition) ([]byte, error) {
+	b := slices.Clip(content)
+	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
+		b = append(b, '\n') // somebody edited it
+	}
+	for _, t := range list {
+		var err error
+		if b, err = appendLine(b, t); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}

@@ -1,0 +1,50 @@
+// Package fleet is what all nodes said: who is there and since when, read from the fold or from the nodes' own refs; the
+// fold itself, which gathers the refs into one branch; the history; and the reaping of nodes that are gone.
+package fleet
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/presence"
+)
+
+// Node is one node's record as a reader has it.
+type Node struct {
+	presence.Record
+	Told   time.Time // when the commit that tells it was made, by the node's clock; zero when not known
+	Commit string    // id of that commit, 40 hex digits; "" when not known
+}
+
+// Age says how the node stands at a time.
+func (n Node) Age(now time.Time) Age { return AgeOf(n.Record, n.Told, now) }
+
+// Fleet is what all nodes said, as read at one time. The zero value is a fleet that was never read.
+type Fleet struct {
+	Nodes []Node    // sorted by id, none twice
+	From  string    // FromFold or FromRefs; "" = never read
+	At    time.Time // when it was read
+	Notes []string  // what was left out, and why; sorted
+}
+
+// Where a fleet was read from.
+const (
+	FromFold = "fold"
+	FromRefs = "refs"
+)
+
+// Node returns the node with an id.
+func (f Fleet) Node(id string) (Node, bool) {
+	i, ok := slices.BinarySearchFunc(f.Nodes, id, func(n Node, id string) int { return cmp.Compare(n.InstanceID, id) })
+	if !ok {
+		return Node{}, false
+	}
+	return f.Nodes[i], true
+}
+
+// sorted puts a fleet into the order that it promises.
+func sorted(nodes []Node) []Node {
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.InstanceID, b.InstanceID) })
+	return nodes
+}

@@ -1,0 +1,260 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+)
+
+// The files of the fold, beside presence.Folder and presence.HistoryFolder.
+const (
+	readmeFile = "README.md"
+	noteFile   = "fold.json" // what the folding node says of the fold: a heartbeat changes only this
+	seatsFile  = "refs.json" // what was folded: a node's commit, and how the fold saw it
+)
+
+const (
+	recordLimit = 256 << 10 // of one record, in bytes; presence.Decode has the same
+	fileLimit   = 64 << 20  // of a file of the fold
+	// nodeLimit bounds a fleet. More refs than that are somebody's mistake, or an attack on the memory of each reader.
+	nodeLimit = 20_000
+	noteLimit = 50 // of Notes
+)
+
+// note is fold.json: {"filetype":"nodefold","value":{...}}, keys sorted.
+type note struct {
+	Commits int       `json:"commits"` // of the branch since its history was last cut
+	Folded  time.Time `json:"folded"`  // when the folding node last was here
+	NextBy  time.Time `json:"next_by"` // until when the fold is to be taken for the truth
+	Notes   []string  `json:"notes"`   // what was left out, and why
+	Prefix  string    `json:"prefix"`  // of the refs that are folded
+}
+
+// fresh says whether a reader may take the fold for the truth about the refs under a prefix. A promise for more than a
+// day, or one made in the future, comes from a clock that is wrong.
+func (n note) fresh(prefix string, now time.Time) bool {
+	return n.Prefix == prefix && !n.Folded.After(now.Add(Skew)) && !now.After(n.NextBy.Add(Skew)) && n.NextBy.Sub(n.Folded) <= 24*time.Hour
+}
+
+// seat is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, one node a line so that git stores
+// and sends what changed as a small difference.
+type seat struct {
+	Age    Age       `json:"age,omitempty"` // as the fold last saw it; "" = present
+	Commit string    `json:"commit"`        // of the node's ref, up to which its statements are in the history
+	Since  time.Time `json:"since"`         // when it went into its state
+	Told   time.Time `json:"told"`          // the time of Commit
+}
+
+func (s seat) age() Age {
+	if s.Age == "" {
+		return Present
+	}
+	return s.Age
+}
+
+// fold is what the branch holds, in memory. It is a value: advance makes a new one.
+type fold struct {
+	commit string // "" = there is no such branch
+	note   note
+	seats  map[string]seat
+	nodes  map[string]told   // of each node the statement that is in the fold
+	files  map[string]string // ids of README.md, fold.json, refs.json
+	days   map[string]string // ids of the files of the history, by YYYY/MM/DD.jsonl
+	dirs   map[string]string // ids of our folders, by path
+	rest   []gitrepo.Entry   // what else people put at the root; it stays
+}
+
+// fleet is the fold as readers see it.
+func (f fold) fleet() Fleet {
+	fl := Fleet{From: FromFold, At: f.note.Folded, Notes: f.note.Notes, Nodes: make([]Node, 0, len(f.nodes))}
+	for id, t := range f.nodes {
+		fl.Nodes = append(fl.Nodes, Node{Record: t.record, Told: t.at, Commit: f.seats[id].Commit})
+	}
+	sorted(fl.Nodes)
+	return fl
+}
+
+// tree is what a fold is read from: a commit of a clone.
+type tree interface {
+	Read(name string, limit int64) ([]byte, error)
+	Blob(id string, limit int64) ([]byte, error)
+	List(dir string) ([]gitrepo.Entry, error)
+}
+
+// readFold reads the fold of a commit. What is broken in it is noted and left out. Records that are in an earlier fold
+// too are taken from there.
+func readFold(t tree, commit string, before fold) (fold, error) {
+	f := fold{commit: commit, seats: map[string]seat{}, nodes: map[string]told{}, files: map[string]string{},
+		days: map[string]string{}, dirs: map[string]string{}}
+	root, err := t.List("")
+	if err != nil {
+		return fold{}, err
+	}
+	for _, e := range root {
+		switch {
+		case e.Dir && (e.Name == "it" || e.Name == presence.HistoryFolder):
+			f.dirs[e.Name] = e.ID
+		case !e.Dir && (e.Name == readmeFile || e.Name == noteFile || e.Name == seatsFile):
+			f.files[e.Name] = e.ID
+		default:
+			f.rest = append(f.rest, e)
+		}
+	}
+	if err := readValue(t, noteFile, "nodefold", &f.note); err != nil {
+		return fold{}, err
+	}
+	var notes notes
+	if err := readValue(t, seatsFile, "nodefoldrefs", &f.seats); err != nil {
+		return fold{}, err
+	}
+	if f.seats == nil {
+		f.seats = map[string]seat{}
+	}
+	records, err := t.List(presence.Folder)
+	if err != nil {
+		return fold{}, err
+	}
+	for _, e := range records {
+		id, ok := strings.CutSuffix(e.Name, ".json")
+		if !ok || e.Dir || e.Symlink || node.ValidID(id) != nil {
+			continue
+		}
+		if len(f.nodes) == nodeLimit {
+			notes.add("the fold has more than %d records: the others are left out", nodeLimit)
+			break
+		}
+		one, ok := before.nodes[id]
+		if !ok || one.blob != e.ID {
+			raw, err := t.Blob(e.ID, recordLimit)
+			if err == nil {
+				one.record, err = decode(id, raw)
+			}
+			if err != nil {
+				notes.add("%s: %v", id, err)
+				continue
+			}
+			one.raw, one.blob = raw, e.ID
+		}
+		s := f.seats[id]
+		one.commit, one.at = s.Commit, s.Told
+		f.nodes[id] = one
+	}
+	// A seat without a record is a node whose record is broken; who folds reads it anew.
+	maps.DeleteFunc(f.seats, func(id string, _ seat) bool { _, ok := f.nodes[id]; return !ok })
+	f.note.Notes = notes.with(f.note.Notes)
+	return f, f.listDays(t)
+}
+
+// readValue reads a JSON document of the fold. One that is absent or broken leaves the value as it is: the branch may
+// be new, and whatever it holds is made anew at the next fold. An error is that the tree could not be read.
+func readValue(t tree, name, filetype string, value any) error {
+	data, err := t.Read(name, fileLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var d struct {
+		Filetype string          `json:"filetype"`
+		Value    json.RawMessage `json:"value"`
+	}
+	if json.Unmarshal(data, &d) == nil && d.Filetype == filetype {
+		_ = json.Unmarshal(d.Value, value) // in part, if it must be
+	}
+	return nil
+}
+
+// listDays finds the files of the history.
+func (f fold) listDays(t tree) error {
+	var walk func(dir string, depth int) error
+	walk = func(dir string, depth int) error {
+		entries, err := t.List(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			path := dir + "/" + e.Name
+			day := strings.TrimPrefix(path, presence.HistoryFolder+"/")
+			_, err := time.Parse(dayLayout, day)
+			switch {
+			case e.Dir && depth < 2:
+				f.dirs[path] = e.ID
+				if err := walk(path, depth+1); err != nil {
+					return err
+				}
+			case !e.Dir && !e.Symlink && depth == 2 && err == nil:
+				f.days[day] = e.ID
+			}
+		}
+		return nil
+	}
+	return walk(presence.HistoryFolder, 0)
+}
+
+// decode reads the record of a node, and makes sure that it is that node's, and that it can be written again.
+func decode(id string, raw []byte) (presence.Record, error) {
+	r, err := presence.Decode(raw)
+	if err != nil {
+		return r, err
+	}
+	if r.InstanceID != id {
+		return r, fmt.Errorf("the record says that it is of %s", r.InstanceID)
+	}
+	if _, err := presence.Encode(r); err != nil {
+		return r, err
+	}
+	return r, nil
+}
+
+// notes collects what a reader should know.
+type notes []string
+
+func (n *notes) add(format string, args ...any) {
+	*n = append(*n, cut(fmt.Sprintf(format, args...), 300))
+}
+
+// with returns the notes and others, sorted, none twice, not more than anybody would read.
+func (n notes) with(more []string) []string {
+	all := append(slices.Clone([]string(n)), more...)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if len(all) > noteLimit {
+		all = append(all[:noteLimit:noteLimit], fmt.Sprintf("and %d more", len(all)-noteLimit))
+	}
+	return all
+}
+
+// encodeNote and encodeSeats give the two files that tell of the fold.
+func encodeNote(n note) ([]byte, error) {
+	n.Notes = append([]string{}, n.Notes...)
+	b, err := json.MarshalIndent(map[string]any{"filetype": "nodefold", "value": n}, "", "    ")
+	return append(b, '\n'), err
+}
+
+func encodeSeats(seats map[string]seat) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString("{\n    \"filetype\": \"nodefoldrefs\",\n    \"value\": {")
+	for i, id := range slices.Sorted(maps.Keys(seats)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		line, err := json.Marshal(seats[id])
+		if err != nil {
+			return nil, fmt.Errorf("fold: %s: %w", id, err)
+		}
+		fmt.Fprintf(&b, "\n        %q: %s", id, line)
+	}
+	b.WriteString("\n    }\n}\n")
+	return b.Bytes(), nil
+}

@@ -1,0 +1,268 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/presence"
+)
+
+// FolderOptions say what is folded, how often, and by whom.
+type FolderOptions struct {
+	Options
+	Every  time.Duration // how often Once will be called; 0 = 1 min. What the fold promises its readers follows from it
+	Author string        // of the commits: an instance id or a host name; "" = "addctl"
+}
+
+// Folder gathers the refs of the nodes into one branch, presence.FoldRef, whose only writer it is. All that it must know
+// is in that branch, so another folding node goes on where this one stopped. Use it from one goroutine at a time.
+type Folder struct {
+	place  *place
+	every  time.Duration
+	author string
+	fold   fold // as the branch was after the last call
+	known  bool // fold is what the branch held; false = it is to be read
+	today  *today
+	whole  bool // the server does not let us cut the history of the branch
+}
+
+// ErrRace is in the error of a fold whose branch somebody else moved: two fold, and one is too many. Nothing is lost, and
+// nothing is in the history twice.
+var ErrRace = errors.New("somebody else folds too")
+
+// Report is what a fold found and did.
+type Report struct {
+	Nodes       int          // in the fold
+	Moved       int          // nodes whose refs had moved
+	Transitions []Transition // what went into the history
+	Pushed      bool
+	Commit      string   // the fold; "" = there is none, because no node has spoken yet
+	Notes       []string // what was left out, and why
+}
+
+const (
+	// squashAfter is how many commits the branch keeps. Its history says nothing that the files do not say.
+	squashAfter = 1000
+	// birthDepth is how many statements of a node are taken into the history when its ref is new, and there was a fold
+	// before: it has been there for an interval or two. At the very first fold only the present counts.
+	birthDepth = 50
+	// todayLimit is when a history file is full, in bytes: then the rest of the day is not told there. Ten times what
+	// 1,000 nodes say in a day of twenty changes.
+	todayLimit = 48 << 20
+)
+
+// NewFolder returns a folder. It does no I/O; an error is a setting that cannot be.
+func NewFolder(o FolderOptions) (*Folder, error) {
+	p, err := newPlace(o.Options)
+	if err != nil {
+		return nil, fmt.Errorf("fold: %w", err)
+	}
+	if o.Every <= 0 {
+		o.Every = time.Minute
+	}
+	if o.Author == "" {
+		o.Author = "addctl"
+	}
+	return &Folder{place: p, every: o.Every, author: o.Author}, nil
+}
+
+// Close gives up the connections and the cache folder. The folder can be used again.
+func (f *Folder) Close() error {
+	f.forget()
+	return f.place.close()
+}
+
+func (f *Folder) forget() { f.known, f.fold, f.today = false, fold{}, nil }
+
+// Once folds what the nodes said since the last fold. Nothing is pushed when nothing changed, but for a sign of life every
+// third interval. Cut at any moment, it leaves the branch as it was or whole. An error with ErrRace says that there is
+// another folder.
+func (f *Folder) Once(ctx context.Context, now time.Time) (Report, error) {
+	ctx, cancel := f.place.bounded(ctx)
+	defer cancel()
+	r, err := f.once(ctx, now)
+	if err != nil {
+		f.forget() // what the branch holds is not known any more
+		return r, fmt.Errorf("fold: %w", err)
+	}
+	return r, nil
+}
+
+func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
+	if err := f.place.open(); err != nil {
+		return Report{}, err
+	}
+	refs, err := f.place.ask(ctx, true)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := f.recall(ctx, refs.fold); err != nil {
+		return Report{}, err
+	}
+	if refs.fold == "" && len(refs.tips) == 0 {
+		return Report{Notes: refs.notes}, nil
+	}
+	s, moved, err := f.sight(ctx, refs)
+	if err != nil {
+		return Report{}, err
+	}
+	next, list, news := f.fold.advance(s, now)
+	r := Report{Nodes: len(next.nodes), Moved: moved, Transitions: list, Commit: f.fold.commit, Notes: next.note.Notes}
+	if !news && now.Sub(f.fold.note.Folded) < sleepBeats*f.every && !f.fold.note.Folded.After(now) {
+		return r, nil
+	}
+	if err := f.openToday(now); err != nil {
+		return r, err
+	}
+	if len(f.today.content) >= todayLimit && len(list) > 0 {
+		var full notes
+		full.add("%s/%s is full: %s left out", presence.HistoryFolder, f.today.day, plural(len(list), "transition"))
+		next.note.Notes, list = full.with(next.note.Notes), nil
+		r.Notes = next.note.Notes
+	}
+	next.note.Folded, next.note.NextBy, next.note.Prefix = now.UTC().Truncate(time.Second), promised(now, f.every).UTC().Truncate(time.Second), f.place.Prefix
+	if err := f.publish(ctx, next, list, !news, now); err != nil {
+		return r, err
+	}
+	r.Pushed, r.Commit = true, f.fold.commit
+	return r, nil
+}
+
+// recall makes sure that what we think the branch holds is what it holds.
+func (f *Folder) recall(ctx context.Context, commit string) error {
+	if f.known && f.fold.commit == commit {
+		return nil
+	}
+	f.forget()
+	f.fold = fold{seats: map[string]seat{}, nodes: map[string]told{}, days: map[string]string{}}
+	if commit != "" {
+		var err error
+		if f.fold, err = f.place.readFold(ctx, commit, fold{}); err != nil {
+			return err
+		}
+	}
+	f.known = true
+	return nil
+}
+
+// sight reads what the refs say that the fold does not have.
+func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error) {
+	s := sighting{tips: refs.tips, chains: map[string][]told{}, notes: refs.notes}
+	var moved, born []wanted
+	for _, id := range slices.Sorted(maps.Keys(refs.tips)) {
+		w := wanted{id: id, tip: refs.tips[id]}
+		switch w.known = f.fold.nodes[id]; w.known.commit {
+		case w.tip:
+		case "": // also of one whose line in refs.json is lost: its record tells where to go on
+			born = append(born, w)
+		default:
+			moved = append(moved, w)
+		}
+	}
+	birth := gitrepo.ReadOptions{Depth: birthDepth}
+	if f.fold.commit == "" {
+		birth.Depth = 1
+	}
+	for _, part := range []struct {
+		list []wanted
+		o    gitrepo.ReadOptions
+	}{{moved, gitrepo.ReadOptions{}}, {born, birth}} {
+		chains, broken, err := f.place.statements(ctx, part.list, part.o)
+		if err != nil {
+			return s, 0, err
+		}
+		for _, w := range part.list {
+			if err := broken[w.id]; err != nil {
+				s.notes.add("%s: %v", w.id, err)
+			}
+			s.chains[w.id] = since(chains[w.id], w.known, w.known.raw != nil)
+		}
+	}
+	// A record that was broken when it was folded is so still: the note stays as long as the ref does not move.
+	for id := range refs.tips {
+		if _, looked := s.chains[id]; !looked {
+			s.notes = append(s.notes, notesOf(f.fold.note.Notes, id)...)
+		}
+	}
+	return s, len(moved) + len(born), nil
+}
+
+// notesOf are the notes about one node.
+func notesOf(all []string, id string) notes {
+	var n notes
+	for _, text := range all {
+		if len(text) > len(id)+1 && text[:len(id)+2] == id+": " {
+			n = append(n, text)
+		}
+	}
+	return n
+}
+
+// openToday gets the history file of a day, so that lines can be added to it.
+func (f *Folder) openToday(now time.Time) error {
+	day := now.UTC().Format(dayLayout)
+	if f.today != nil && f.today.day == day {
+		return nil
+	}
+	f.today = &today{day: day}
+	if _, there := f.fold.days[day]; !there {
+		return nil
+	}
+	t, err := f.place.clone.Tree(f.fold.commit)
+	if err != nil {
+		return err
+	}
+	f.today.content, err = t.Read(presence.HistoryFolder+"/"+day, fileLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, t.Close())
+}
+
+// publish pushes the next fold in the place of the one that we know.
+func (f *Folder) publish(ctx context.Context, next fold, list []Transition, quiet bool, now time.Time) error {
+	author := gitrepo.Person{Name: f.author, Email: f.author + "@addagent", When: now}
+	cutting := f.fold.note.Commits >= squashAfter && !f.whole
+	for {
+		// The content of today's file only grows once the push has landed.
+		day := *f.today
+		if next.note.Commits = f.fold.note.Commits + 1; cutting {
+			next.note.Commits = 1
+		}
+		drawn, objects, err := draw(f.fold, next, list, &day, quiet, author)
+		if err != nil {
+			return err
+		}
+		err = f.place.store.Push(ctx, gitrepo.Update{Ref: presence.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
+		if err != nil {
+			if err = f.unclear(ctx, drawn.commit, err); err != nil && cutting && !errors.Is(err, ErrRace) && ctx.Err() == nil {
+				cutting, f.whole = false, true
+				continue
+			}
+		}
+		if err == nil {
+			f.fold, f.today = drawn, &day
+		}
+		return err
+	}
+}
+
+// unclear finds out what a failed push means: it may have landed all the same, or somebody else's did.
+func (f *Folder) unclear(ctx context.Context, commit string, failure error) error {
+	refs, err := f.place.ask(ctx, false)
+	switch {
+	case err != nil:
+		return failure
+	case refs.fold == commit:
+		return nil
+	case refs.fold != f.fold.commit:
+		return fmt.Errorf("%w: %s is at %s: %w", ErrRace, presence.FoldRef, cut7(refs.fold), failure)
+	}
+	return failure
+}

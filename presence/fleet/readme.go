@@ -1,0 +1,80 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+const readmeReason = 200 // characters of a reason in the table
+
+// readme is the fold as a page for people: how many there are, then a table with trouble on top.
+func readme(f Fleet, since func(id string) time.Time, now time.Time) []byte {
+	var b strings.Builder
+	b.WriteString("# Presence\n\n")
+	fmt.Fprintf(&b, "What the nodes said of themselves, as of %s. Made by `addctl presence:fold`; `fold.json` tells when it last ran,\n"+
+		"`%s` and below hold every transition.\n\n", shown(now), "history/")
+	if len(f.Nodes) == 0 {
+		b.WriteString("No node has spoken yet.\n")
+		return []byte(b.String())
+	}
+	b.WriteString("| part | state | nodes |\n|---|---|---|\n")
+	for _, c := range Counts(f, now) {
+		fmt.Fprintf(&b, "| %s | %s | %d |\n", escape(c.Part), escape(c.State), c.N)
+	}
+	b.WriteString("\n| node | part | state | since | versions | reason |\n|---|---|---|---|---|---|\n")
+	for _, n := range Troubled(f, now) {
+		state := escape(string(n.State))
+		if age := n.Age(now); age != Present {
+			state = string(age) + " (" + state + ")"
+		}
+		place := n.Nodepart
+		if n.Deployment != "" {
+			place = n.Deployment + "/" + n.Nodepart
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", escape(n.InstanceID), escape(place), state,
+			shown(since(n.InstanceID)), escape(versions(n)), escape(cut(n.Reason, readmeReason)))
+	}
+	for _, note := range f.Notes {
+		fmt.Fprintf(&b, "\n- %s", escape(note))
+	}
+	if len(f.Notes) > 0 {
+		b.WriteString("\n")
+	}
+	return []byte(b.String())
+}
+
+func versions(n Node) string {
+	var list []string
+	for _, r := range n.Repos {
+		list = append(list, r.Name+" "+cut7(r.Version))
+	}
+	return strings.Join(list, ", ")
+}
+
+func cut7(id string) string { return id[:min(7, len(id))] }
+
+// escape makes a text of a node fit for a cell of a Markdown table: what it says is shown and means nothing.
+func escape(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case strings.ContainsRune("\\`*_{}[]<>#|!~&$^", r):
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case unicode.IsSpace(r) || unicode.IsControl(r) || !unicode.IsGraphic(r) || r == unicode.ReplacementChar:
+			b.WriteByte(' ')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,146 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/presence"
+)
+
+const (
+	// batch is how many commits are asked for in one request: a line of each, so 25 KB.
+	batch = 500
+	// apart bounds how many requests are spent on finding those that cannot be read among those that can.
+	apart = 64
+	// chainLimit is how many statements of a node are read at most: it is what a ref keeps.
+	chainLimit = 500
+)
+
+// wanted is a node's ref that has moved.
+type wanted struct {
+	id    string
+	tip   string
+	known told // the statement up to which it is known; the zero value = nothing is
+}
+
+// statements reads what nodes said: for each that could be read its statements, newest first, and for the others why
+// not. The options are those of each request; MaxBytes and Have are set here.
+func (p *place) statements(ctx context.Context, list []wanted, o gitrepo.ReadOptions) (map[string][]told, map[string]error, error) {
+	chains, broken := make(map[string][]told, len(list)), map[string]error{}
+	left := apart
+	for part := range slices.Chunk(list, batch) {
+		if err := p.readPart(ctx, part, o, &left, func(w wanted, c *gitrepo.Content, err error) {
+			var chain []told
+			if err == nil {
+				chain, err = chainOf(c, w)
+			}
+			if err != nil {
+				broken[w.id] = err
+			}
+			if len(chain) > 0 {
+				chains[w.id] = chain
+			}
+		}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return chains, broken, nil
+}
+
+// readPart reads some refs in one request. Where that fails it may be because of one of them, a ref that points at
+// nothing readable or at something huge: then the halves are read apart, until it stands alone.
+func (p *place) readPart(ctx context.Context, part []wanted, o gitrepo.ReadOptions, left *int, each func(wanted, *gitrepo.Content, error)) error {
+	tips := make([]string, 0, len(part))
+	o.Have = nil
+	for _, w := range part {
+		tips = append(tips, w.tip)
+		if w.known.commit != "" {
+			o.Have = append(o.Have, w.known.commit)
+		}
+	}
+	content, err := p.store.Read(ctx, tips, o)
+	if err == nil {
+		for _, w := range part {
+			each(w, content, nil)
+		}
+		return nil
+	}
+	if ctx.Err() != nil || errors.Is(err, gitrepo.ErrAccess) || gitrepo.RetryAfter(err) > 0 || *left <= 0 {
+		return err
+	}
+	if len(part) == 1 {
+		// A server that answers is one that has this ref wrong.
+		if _, down := p.store.Refs(ctx, presence.FoldRef); down != nil {
+			return err
+		}
+		each(part[0], nil, err)
+		return nil
+	}
+	*left -= 2
+	half := len(part) / 2
+	if err := p.readPart(ctx, part[:half], o, left, each); err != nil {
+		return err
+	}
+	return p.readPart(ctx, part[half:], o, left, each)
+}
+
+// chainOf takes a ref's statements out of what was read, newest first; the known one is the last where they lead to it.
+// The error is about the newest; older ones that cannot be read are passed over.
+func chainOf(c *gitrepo.Content, w wanted) ([]told, error) {
+	var chain []told
+	var first error
+	at := w.tip
+	for n := 0; n < chainLimit && at != ""; n++ {
+		if at == w.known.commit {
+			return append(chain, w.known), first
+		}
+		if !c.Has(at) {
+			break
+		}
+		info, err := c.Commit(at)
+		if err != nil {
+			if n == 0 {
+				first = err
+			}
+			break
+		}
+		one, err := statement(c, at, w.id)
+		if w.known.commit != "" && errors.Is(err, gitrepo.ErrNotRead) {
+			// Only what is known already does not come again: the node says once more what it said then.
+			one, err = w.known, nil
+		}
+		if err == nil {
+			one.commit, one.at = at, info.Committer.When
+			chain = append(chain, one)
+		} else if n == 0 {
+			first = err
+		}
+		at = ""
+		if len(info.Parents) > 0 {
+			at = info.Parents[0]
+		}
+	}
+	return chain, first
+}
+
+// statement is what one commit of a node's ref says.
+func statement(c *gitrepo.Content, commit, id string) (told, error) {
+	var t told
+	e, err := c.Find(commit, presence.PathOf(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, fmt.Errorf("its ref holds no %s", presence.PathOf(id))
+	}
+	if err != nil {
+		return t, err
+	}
+	if t.raw, err = c.File(commit, presence.PathOf(id)); err != nil {
+		return t, err
+	}
+	t.blob = e.ID
+	t.record, err = decode(id, t.raw)
+	return t, err
+}
