@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
@@ -77,8 +78,8 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 				return cli.Misuse(errors.New("--exit-code does not go with --watch, which only ^C ends"))
 			}
 			for _, word := range l.states {
-				if err := knownStanding(word); err != nil {
-					return err
+				if all := standings(); !slices.Contains(all, word) { // a misspelt one would find nothing
+					return cli.Misuse(fmt.Errorf("--state %s: the states and ages are %s", word, strings.Join(all, ", ")))
 				}
 			}
 			o, err := p.open(g)
@@ -99,19 +100,13 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 	return c
 }
 
-// knownStanding refuses a state that is none: a misspelt one would find nothing.
-func knownStanding(word string) error {
-	words := []string{string(fleet.Present), string(fleet.Late), string(fleet.Missing), string(fleet.Gone)}
-	if slices.Contains(words, word) {
-		return nil
-	}
-	var states []string
+// standings are the words that --state takes: the states, and the ages.
+func standings() []string {
+	var words []string
 	for _, r := range node.States() {
-		if states = append(states, string(r.State)); string(r.State) == word {
-			return nil
-		}
+		words = append(words, string(r.State))
 	}
-	return cli.Misuse(fmt.Errorf("--state %s: the states are %v, the ages %v", word, states, words))
+	return append(words, string(fleet.Present), string(fleet.Late), string(fleet.Missing), string(fleet.Gone))
 }
 
 func (p *process) nodes(ctx context.Context, g *global, o *outside, l filter, exitCode bool) error {

@@ -50,6 +50,9 @@ Exit codes: 0 every room took it, 1 a room refused it or could not be reached, 2
 	return c
 }
 
+// colours are those of chat.Message.
+func colours() []string { return []string{"yellow", "green", "red", "gray", "purple"} }
+
 // saying is one message and where it goes.
 type saying struct {
 	*process
@@ -59,8 +62,8 @@ type saying struct {
 }
 
 func (s *saying) say(ctx context.Context, g *global) error {
-	if colours := []string{"yellow", "green", "red", "gray", "purple"}; !slices.Contains(colours, s.message.Colour) {
-		return cli.Misuse(fmt.Errorf("--colour %s: the colours are %s", s.message.Colour, strings.Join(colours, ", ")))
+	if all := colours(); !slices.Contains(all, s.message.Colour) {
+		return cli.Misuse(fmt.Errorf("--colour %s: the colours are %s", s.message.Colour, strings.Join(all, ", ")))
 	}
 	rooms, err := s.rooms(g)
 	if err != nil {

@@ -70,33 +70,43 @@ func tell(ts *testscript.TestScript, neg bool, args []string) {
 		BeatSeen: at, BeatNextBy: at.Add(12 * time.Minute), StateLog: "setup:20260301-080000;initdone:20260301-080022;", StateTss: "20260301-080022",
 		Repos: []presence.Repo{{Branch: "main", Name: "ops", Version: value["version"]}},
 	}
+	ts.Check(tellGit(repo, r, at))
+}
+
+// tellGit says a record as a node would, with git's own commands.
+func tellGit(repo string, r presence.Record, at time.Time) error {
 	data, err := presence.Encode(r)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	git := func(in string, args ...string) string {
 		c := exec.Command("git", append([]string{"-C", repo}, args...)...)
-		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME="+id, "GIT_AUTHOR_EMAIL=n@example.org",
-			"GIT_COMMITTER_NAME="+id, "GIT_COMMITTER_EMAIL=n@example.org", fmt.Sprintf("GIT_COMMITTER_DATE=@%d +0000", at.Unix()))
+		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=n", "GIT_AUTHOR_EMAIL=n@example.org",
+			"GIT_COMMITTER_NAME=n", "GIT_COMMITTER_EMAIL=n@example.org", fmt.Sprintf("GIT_COMMITTER_DATE=@%d +0000", at.Unix()))
 		c.Stdin = strings.NewReader(in)
-		out, err := c.CombinedOutput()
-		if err != nil {
-			ts.Fatalf("git %v: %v: %s", args, err, out)
+		out, cerr := c.CombinedOutput()
+		if cerr != nil && err == nil {
+			err = fmt.Errorf("git %v: %w: %s", args, cerr, out)
 		}
 		return strings.TrimSpace(string(out))
 	}
-	if _, err := os.Stat(repo); err != nil {
-		ts.Check(os.MkdirAll(repo, 0o755))
+	if _, absent := os.Stat(repo); absent != nil {
+		if err := os.MkdirAll(repo, 0o755); err != nil {
+			return err
+		}
 		git("", "init", "-q", "--bare", "-b", "main")
 	}
-	inner := "100644 blob " + git(string(data), "hash-object", "-w", "--stdin") + "\t" + id + ".json\n"
+	inner := "100644 blob " + git(string(data), "hash-object", "-w", "--stdin") + "\t" + r.InstanceID + ".json\n"
 	for _, dir := range []string{"all", "presence", "it"} {
 		inner = "040000 tree " + git(inner, "mktree") + "\t" + dir + "\n"
 	}
 	commit := []string{"commit-tree", "-m", presence.Subject(r), git(inner, "mktree")}
-	ref := presence.RefName(presence.RefPrefix, id)
+	ref := presence.RefName(presence.RefPrefix, r.InstanceID)
 	if old := git("", "for-each-ref", "--format=%(objectname)", ref); old != "" {
 		commit = append(commit, "-p", old)
 	}
 	git("", "update-ref", ref, git("", commit...))
+	return err
 }
 
 // waitFor FILE REGEXP waits until the file matches.
@@ -186,11 +196,11 @@ func manual() clitest.Manual {
 		Environment: []clitest.Block{
 			{Term: "XDG_CACHE_HOME", Text: "where what was read is remembered, in place of ~/.cache"},
 			{Term: "XDG_STATE_HOME", Text: "where presence:fold has its state when it does not run as root"},
-			{Term: "HOME", Text: "where .cache and .ssh are"},
+			{Term: "HOME, USER", Text: "where .cache and .ssh are, and who asks"},
 			{Term: "https_proxy, http_proxy, no_proxy", Text: "the proxy of https and http, in either spelling, when the config names none"},
 			{Term: "SSH_AUTH_SOCK", Text: "an agent that holds keys for ssh, asked when neither config nor flag names one"},
 			{Term: "ADD_SECRET_*", Text: "a secret that the config names as env:ADD_SECRET_NAME"},
-			{Term: "NOTIFY_SOCKET, JOURNAL_STREAM", Text: "set by systemd for presence:fold --every: it tells that it is ready, and leaves times to the journal"},
+			{Term: "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM", Text: "set by systemd for presence:fold --every: it tells that it is ready, and leaves times to the journal"},
 			{Term: "NO_COLOR", Text: "no colours; there are none on a pipe either"},
 			{Term: "TERM", Text: "dumb: no colours, and no live view"},
 		},
@@ -201,5 +211,11 @@ func manual() clitest.Manual {
 // TestDocs keeps the manual pages and docs/addctl.md the same as the commands.
 // UPDATE=1 writes them.
 func TestDocs(t *testing.T) { manual().Test(t) }
+
+// TestDocsNameTheEnvironment finds the variables that the code asks for and the
+// manual page does not name.
+func TestDocsNameTheEnvironment(t *testing.T) {
+	manual().TestEnvironment(t, ".", "../../internal/cli", "../../internal/gitrepo", "../../systemd")
+}
 
 func TestEveryCommandHasATranscript(t *testing.T) { manual().TestTranscripts(t) }

@@ -176,7 +176,7 @@ func find(f fleet.Fleet, word string) (fleet.Node, error) {
 		case len(ids) == 1:
 			return found, nil
 		case len(ids) > 6:
-			return found, cli.Failed(fmt.Errorf("%s may be any of %d nodes: %s, ...", word, len(ids), strings.Join(ids[:6], ", ")))
+			return found, cli.Failed(fmt.Errorf("%s may be any of %d nodes, such as %s", word, len(ids), strings.Join(ids[:6], ", ")))
 		case len(ids) > 1:
 			return found, cli.Failed(fmt.Errorf("%s may be any of %d nodes: %s", word, len(ids), strings.Join(ids, ", ")))
 		}

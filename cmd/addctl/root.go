@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/spf13/cobra"
 )
@@ -67,9 +65,14 @@ nodes that were there when they were read last.`
 // completer completes what a usage calls by a word of this program alone.
 func (p *process) completer(g *global) func(word string) cobra.CompletionFunc {
 	return func(word string) cobra.CompletionFunc {
-		if !strings.Contains(word, "ID") {
-			return nil
+		switch word {
+		case "STATE":
+			return cobra.FixedCompletions(standings(), cobra.ShellCompDirectiveNoFileComp)
+		case "COLOUR":
+			return cobra.FixedCompletions(colours(), cobra.ShellCompDirectiveNoFileComp)
+		case "ID", "[ID]":
+			return p.completeIDs(g)
 		}
-		return p.completeIDs(g)
+		return nil
 	}
 }

@@ -41,7 +41,7 @@ type spoken struct {
 	Since time.Time `json:"since"` // when there were none before
 }
 
-// now is a group as it is.
+// present is a group as it is.
 type present struct {
 	ids     []string
 	reasons map[string]int

@@ -180,7 +180,7 @@ func (v *view) lines(now time.Time, width, height int) []string {
 			}
 		}
 	}
-	for i, text := range t.lines(width-2, v.colours) {
+	for i, text := range t.lines(max(width-2, 1), v.colours) {
 		mark := "  "
 		if i > 0 {
 			if at, ok := v.news[nodes[i-1].InstanceID]; ok && now.Sub(at) < v.linger {
