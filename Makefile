@@ -10,9 +10,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## bin/addagent, static and stripped
-	@echo 'building bin/addagent (the first time takes a minute or two)'
-	@$(STATIC) -o bin/addagent ./cmd/addagent
+build: ## bin/addagent and bin/addctl, static and stripped
+	@echo 'building bin/addagent and bin/addctl (the first time takes a minute or two)'
+	@$(STATIC) -o bin/ ./cmd/addagent ./cmd/addctl
 
 demo: build ## a throw-away grid below ./.demo: push, work, state files, log (KEEP=1 leaves it running)
 	@exec bin/addagent demo --dir .demo $(if $(KEEP),--keep)

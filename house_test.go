@@ -52,6 +52,7 @@ var may = map[string]struct {
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"agent":                    {[]string{"node", "work", "presence"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
+	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
 	"test/bench":               {[]string{"*"}, nil},
 	"test/torture":             {nil, nil},
 }

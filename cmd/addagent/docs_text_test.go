@@ -1,13 +1,6 @@
 package main
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/addagent/addagent/internal/cli/clitest"
@@ -91,50 +84,5 @@ work: { timeout: 30m, env: { LC_ALL: C.UTF-8 } }
 // TestDocsNameTheEnvironment finds the variables that the code asks for and the
 // manual page does not name.
 func TestDocsNameTheEnvironment(t *testing.T) {
-	_, _, environment := aboutNode()
-	var terms []string
-	for _, b := range environment {
-		terms = append(terms, strings.Split(b.Term, ", ")...)
-	}
-	asked := 0
-	for _, dir := range []string{".", "../../config", "../../systemd", "../../internal/cli", "../../internal/gitrepo", "../../node", "../../work", "../../agent"} {
-		paths, err := filepath.Glob(dir + "/*.go")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range paths {
-			if strings.HasSuffix(path, "_test.go") {
-				continue
-			}
-			fset := token.NewFileSet()
-			f, err := parser.ParseFile(fset, path, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(f, func(n ast.Node) bool {
-				call, ok := n.(*ast.CallExpr)
-				if !ok || len(call.Args) != 1 {
-					return true
-				}
-				name := ""
-				switch fun := call.Fun.(type) {
-				case *ast.Ident:
-					name = fun.Name
-				case *ast.SelectorExpr:
-					name = fun.Sel.Name
-				}
-				if lit, ok := call.Args[0].(*ast.BasicLit); ok && slices.Contains([]string{"env", "Env", "Getenv", "LookupEnv"}, name) {
-					variable, _ := strconv.Unquote(lit.Value)
-					asked++
-					if !slices.Contains(terms, variable) {
-						t.Errorf("%s asks for %s, which the manual page does not name", fset.Position(call.Pos()), variable)
-					}
-				}
-				return true
-			})
-		}
-	}
-	if asked < 5 {
-		t.Errorf("found only %d questions for a variable: the search is broken", asked)
-	}
+	manual().TestEnvironment(t, ".", "../../config", "../../systemd", "../../internal/cli", "../../internal/gitrepo", "../../node", "../../work", "../../agent")
 }

@@ -174,3 +174,6 @@ func goesDirectly(u *url.URL, list []string) bool {
 	}
 	return false
 }
+
+// Transport makes the requests of others, such as those to a chat, go the same way.
+func (n Network) Transport() (http.RoundTripper, error) { return n.transport(newCertificates("")) }

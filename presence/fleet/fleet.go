@@ -15,6 +15,7 @@ type Node struct {
 	presence.Record
 	Told   time.Time // when the commit that tells it was made, by the node's clock; zero when not known
 	Commit string    // id of that commit, 40 hex digits; "" when not known
+	Since  time.Time // when it went into its state, as the fold saw it; zero when not known
 }
 
 // Age says how the node stands at a time.
@@ -22,10 +23,11 @@ func (n Node) Age(now time.Time) Age { return AgeOf(n.Record, n.Told, now) }
 
 // Fleet is what all nodes said, as read at one time. The zero value is a fleet that was never read.
 type Fleet struct {
-	Nodes []Node    // sorted by id, none twice
-	From  string    // FromFold or FromRefs; "" = never read
-	At    time.Time // when it was read
-	Notes []string  // what was left out, and why; sorted
+	Nodes  []Node    // sorted by id, none twice
+	From   string    // FromFold or FromRefs; "" = never read
+	At     time.Time // when it was read
+	Folded time.Time // from the fold: when that was made
+	Notes  []string  // what was left out, and why; sorted
 }
 
 // Where a fleet was read from.

@@ -90,9 +90,9 @@ type fold struct {
 
 // fleet is the fold as readers see it.
 func (f fold) fleet() Fleet {
-	fl := Fleet{From: FromFold, At: f.note.Folded, Notes: f.note.Notes, Nodes: make([]Node, 0, len(f.nodes))}
+	fl := Fleet{From: FromFold, At: f.note.Folded, Folded: f.note.Folded, Notes: f.note.Notes, Nodes: make([]Node, 0, len(f.nodes))}
 	for id, t := range f.nodes {
-		fl.Nodes = append(fl.Nodes, Node{Record: t.record, Told: t.at, Commit: f.seats[id].Commit})
+		fl.Nodes = append(fl.Nodes, Node{Record: t.record, Told: t.at, Commit: f.seats[id].Commit, Since: f.seats[id].Since})
 	}
 	sorted(fl.Nodes)
 	return fl

@@ -82,6 +82,9 @@ func (f *Folder) Close() error {
 	return f.place.close()
 }
 
+// Fleet is what the fold holds after Once, as readers see it; empty after an error.
+func (f *Folder) Fleet() Fleet { return f.fold.fleet() }
+
 func (f *Folder) forget() { f.known, f.fold, f.today = false, fold{}, nil }
 
 // Once folds what the nodes said since the last fold. Nothing is pushed when nothing changed, but for a sign of life every

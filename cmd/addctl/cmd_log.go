@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/presence/fleet"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) logCommand(g *global) *cobra.Command {
+	var from string
+	var follow bool
+	var every time.Duration
+	c := &cobra.Command{
+		Use:   "log [ID]",
+		Short: "what happened in the grid: every transition of every node, or of one",
+		Long: `Prints a line a transition, oldest first: when, which node, from which state (or age)
+to which, at which version of its first repository, why. Times of states are by the
+node's clock, those of ages by the clock of who folds. A dash in place of the first
+state: the node is new, or nobody remembers how it was.
+
+ID is a node's id, the beginning of it or of its hostname, or an address; a node that
+was reaped is found by its whole id. Without a fold (addctl presence:fold) the history
+is what the nodes' own refs still hold.
+
+--json prints an object a line.`,
+		Example: `  addctl log
+  addctl log i-0123 --since 7d
+  addctl log --since 2026-03-01
+  addctl log -f`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			since, err := moment(from, time.Now())
+			if err != nil {
+				return cli.Misuse(fmt.Errorf("--since %s: %w", from, err))
+			}
+			switch {
+			case !follow && c.Flags().Changed("every"):
+				return cli.Misuse(errors.New("--every goes with --follow"))
+			case every < time.Second:
+				return cli.Misuse(errors.New("--every: once a second is the most"))
+			}
+			o, err := p.open(g)
+			if err != nil {
+				return err
+			}
+			defer o.Close()
+			return p.log(c.Context(), g, o, strings.Join(args, ""), since, follow, every)
+		},
+	}
+	c.Flags().StringVar(&from, "since", "24h", "from when on: a `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or how long ago (90m, 7d)")
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on as it grows, until ^C")
+	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --follow, look every `DURATION`")
+	return c
+}
+
+// moment understands a time, a day, or how long ago; days have the letter d.
+func moment(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 100_000 {
+			return now.AddDate(0, 0, -n), nil
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, errors.New("write a time such as 2026-03-01 or 2026-03-01T09:30:00Z, or how long ago, such as 90m, 24h or 7d")
+}
+
+// overlap is how far a look goes back before the last one: what a node tells may be
+// late, and its clock behind.
+const overlap = time.Hour
+
+func (p *process) log(ctx context.Context, g *global, o *outside, word string, since time.Time, follow bool, every time.Duration) error {
+	id, err := p.meant(ctx, o, word)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	list, err := o.History(ctx, id, since)
+	if err != nil {
+		return ended(ctx, unread(err, o.Options))
+	}
+	if len(list) == 0 {
+		p.says("no transition since %s", since.UTC().Format("2006-01-02 15:04:05Z"))
+	}
+	if err := p.printLog(g, list, follow); err != nil || !follow {
+		return err
+	}
+	told := map[fleet.Transition]bool{}
+	for _, t := range list {
+		told[t] = true
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var wrong complaint
+	for {
+		select {
+		case <-ctx.Done():
+			return &cli.Exit{Code: cli.ExitInterrupted}
+		case <-tick.C:
+		}
+		now := time.Now()
+		back := now.Add(-overlap)
+		list, err := o.History(ctx, id, back)
+		if ctx.Err() != nil {
+			continue
+		}
+		text, say := "", ""
+		if err != nil {
+			text = unread(err, o.Options).Error()
+		}
+		if wrong, say = wrong.next(text, now); say != "" {
+			p.says("%s", say)
+		}
+		list = slices.DeleteFunc(list, func(t fleet.Transition) bool { return told[t] || t.Time.Before(since) })
+		for _, t := range list {
+			if err := p.printTransition(g, t); err != nil {
+				return err
+			}
+			told[t] = true
+		}
+		for t := range told {
+			if t.Time.Before(back.Add(-time.Minute)) { // it cannot come again
+				delete(told, t)
+			}
+		}
+	}
+}
+
+// printLog prints what there is: in columns where all of it is known, as a stream
+// where more follows.
+func (p *process) printLog(g *global, list []fleet.Transition, follow bool) error {
+	if !g.json && !follow && len(list) > 0 {
+		width, _ := size(p.Out)
+		for _, text := range logTable(list).lines(width, p.colours())[1:] {
+			if err := p.write([]byte(text + "\n")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, t := range list {
+		if err := p.printTransition(g, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meant is the id of the node that a person means; a word that is no node's may be
+// one that was there.
+func (p *process) meant(ctx context.Context, o *outside, word string) (string, error) {
+	if word == "" {
+		return "", nil
+	}
+	f, err := o.Read(ctx, time.Now())
+	if err != nil {
+		return "", unread(err, o.Options)
+	}
+	n, err := find(f, word)
+	if err == nil {
+		return n.InstanceID, nil
+	}
+	list, herr := o.History(ctx, word, time.Time{})
+	if herr != nil || len(list) == 0 {
+		return "", err
+	}
+	return word, nil
+}
+
+// ended is an error, or the end by ^C which caused it.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return &cli.Exit{Code: cli.ExitInterrupted}
+	}
+	return err
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/presence/fleet"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) reapCommand(g *global) *cobra.Command {
+	var olderThan time.Duration
+	var dryRun bool
+	c := &cobra.Command{
+		Use:   "presence:reap",
+		Short: "delete the refs of nodes that are gone or missing for long",
+		Long: `Deletes the refs of nodes that are gone or missing for longer than --older-than, each
+only if it is where it was seen: a node that comes back meanwhile stays. Nodes that are
+present or late stay, and so do refs whose record cannot be read. The history of a
+reaped node stays in the fold; should it come back, it makes its ref anew.
+
+It needs the right to delete refs; nodes do not need that.
+
+--json prints a list of objects: id, age, since, deleted.`,
+		Example: `  addctl presence:reap --dry-run
+  addctl presence:reap --older-than 168h`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if olderThan <= 0 {
+				return cli.Misuse(errors.New("--older-than: how long a node must be gone or missing, such as 24h"))
+			}
+			o, err := p.open(g)
+			if err != nil {
+				return err
+			}
+			defer o.Close()
+			return ended(c.Context(), p.reap(c.Context(), g, o, olderThan, dryRun))
+		},
+	}
+	c.Flags().DurationVar(&olderThan, "older-than", fleet.ReapAfter, "only nodes that are gone or missing for longer than this `DURATION`")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print whose refs would be deleted, and delete none")
+	return c
+}
+
+func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan time.Duration, dryRun bool) error {
+	now := time.Now()
+	list, err := o.Reap(ctx, olderThan, now, dryRun)
+	type reaped struct {
+		ID      string    `json:"id"`
+		Age     fleet.Age `json:"age"`
+		Since   time.Time `json:"since"`
+		Deleted bool      `json:"deleted"`
+	}
+	all := make([]reaped, 0, len(list))
+	did := "reaped"
+	if dryRun {
+		did = "would be reaped"
+	}
+	for _, r := range list {
+		all = append(all, reaped{r.Node.InstanceID, r.Age, r.Since.UTC(), !dryRun})
+		if !g.json {
+			fmt.Fprintf(p.Out, "%s %s %s: %s for %s\n", r.Node.InstanceID, placeOf(r.Node.Deployment, r.Node.Nodepart), did, r.Age, agent.For(now.Sub(r.Since)))
+		}
+	}
+	if g.json {
+		if err := cli.PrintJSON(p.Out, all); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return cli.Failed(fmt.Errorf("%s: %w", o.Source.Redacted(), err))
+	}
+	if len(list) == 0 {
+		p.says("no node is gone or missing for longer than %s", agent.For(olderThan))
+	}
+	return nil
+}

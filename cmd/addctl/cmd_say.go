@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/spf13/cobra"
+)
+
+const (
+	// sayTime bounds one room: a script waits for it.
+	sayTime = 30 * time.Second
+	// sayLimit bounds a message, in bytes; services take less.
+	sayLimit = 64 << 10
+)
+
+func (p *process) sayCommand(g *global) *cobra.Command {
+	s := &saying{process: p}
+	c := &cobra.Command{
+		Use:   "chat:say",
+		Short: "say what stands on standard input in the rooms of the config",
+		Long: `For scripts: the text comes on standard input, so that nothing of it is seen in a list
+of processes. It is said at once in every room of the config's chat, or in those that
+--room or --url-file name; nothing is kept for later. A room with only: critical hears
+it with --critical alone. What is said is printed nowhere, and neither is an address.
+
+Exit codes: 0 every room took it, 1 a room refused it or could not be reached, 2 misuse
+(no text, no room, bad config), 130 interrupted.`,
+		Example: `  echo "release 41 is out" | addctl chat:say --colour green
+  df -h / | addctl chat:say --critical --colour red --room 2
+  echo hello | addctl chat:say --url-file ./hipchat-url`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return s.say(c.Context(), g) },
+	}
+	c.Flags().IntSliceVar(&s.numbers, "room", nil, "only in the `N`th room of the config, from 1; several with commas")
+	c.Flags().StringSliceVar(&s.urlFiles, "url-file", nil, "in the room whose address is in this `FILE`, in place of those of the config")
+	c.Flags().StringVar(&s.message.Colour, "colour", "gray", "`COLOUR`: yellow (started), green (success), red (trouble), gray or purple")
+	c.Flags().BoolVar(&s.message.Critical, "critical", false, "ask for the attention of people")
+	return c
+}
+
+// colours are those of chat.Message.
+func colours() []string { return []string{"yellow", "green", "red", "gray", "purple"} }
+
+// saying is one message and where it goes.
+type saying struct {
+	*process
+	message  chat.Message
+	numbers  []int
+	urlFiles []string
+}
+
+func (s *saying) say(ctx context.Context, g *global) error {
+	if all := colours(); !slices.Contains(all, s.message.Colour) {
+		return cli.Misuse(fmt.Errorf("--colour %s: the colours are %s", s.message.Colour, strings.Join(all, ", ")))
+	}
+	rooms, err := s.rooms(g)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(io.LimitReader(s.In, sayLimit+1))
+	switch {
+	case err != nil:
+		return cli.Failed(fmt.Errorf("read the text: %w", err))
+	case len(data) > sayLimit:
+		return cli.Misuse(fmt.Errorf("the text is longer than %d KB: no room takes that", sayLimit>>10))
+	}
+	if s.message.Text = strings.TrimSpace(strings.ToValidUTF8(string(data), "?")); s.message.Text == "" {
+		return cli.Misuse(errors.New("there is no text on standard input"))
+	}
+	s.message.Time = time.Now()
+	// All at once: a room that does not answer must not keep the others waiting.
+	failures := make(chan error, len(rooms))
+	for _, r := range rooms {
+		go func() {
+			try, stop := context.WithTimeoutCause(ctx, sayTime, fmt.Errorf("no answer within %s", sayTime))
+			defer stop()
+			failures <- r.Say(try, s.message)
+		}()
+	}
+	var lines []string
+	for range rooms {
+		if err := <-failures; err != nil {
+			lines = append(lines, err.Error())
+		}
+	}
+	if ctx.Err() != nil {
+		return &cli.Exit{Code: cli.ExitInterrupted}
+	}
+	slices.Sort(lines)
+	for _, text := range lines {
+		s.says("%s", text)
+	}
+	if len(lines) > 0 {
+		return &cli.Exit{Code: cli.ExitFailed}
+	}
+	return nil
+}
+
+// rooms are those that the message goes to.
+func (s *saying) rooms(g *global) ([]room, error) {
+	var cfg *config.Config
+	var err error
+	if len(s.urlFiles) > 0 && g.config == "" {
+		cfg = &config.Config{} // whatever the config says, it is not asked
+	} else if cfg, err = s.settings(g); err != nil {
+		return nil, err
+	}
+	through, err := cli.NetworkOf(cfg.Network).Transport()
+	if err != nil {
+		return nil, cli.Misuse(err)
+	}
+	if len(s.urlFiles) > 0 {
+		if len(s.numbers) > 0 {
+			return nil, cli.Misuse(errors.New("--room and --url-file: keep one of them"))
+		}
+		return s.byFile(through)
+	}
+	if len(cfg.Chat) == 0 {
+		return nil, cli.Misuse(errors.New("the config has no chat: write a room there, or give --url-file FILE"))
+	}
+	var rooms []room
+	for _, n := range s.numbers {
+		if n < 1 || n > len(cfg.Chat) {
+			return nil, cli.Misuse(fmt.Errorf("--room %d: the config has %s", n, count(len(cfg.Chat), "room")))
+		}
+	}
+	for i, r := range cfg.Chat {
+		switch {
+		case len(s.numbers) > 0 && !slices.Contains(s.numbers, i+1):
+		case r.Only == "critical" && !s.message.Critical:
+			s.says("%s hears only what is critical, and is left out", roomName(i, r))
+		default:
+			rooms = append(rooms, s.roomOf(roomName(i, r), r.URL, r.URLFile, through))
+		}
+	}
+	return rooms, nil
+}
+
+func (s *saying) byFile(through http.RoundTripper) ([]room, error) {
+	var rooms []room
+	for _, file := range s.urlFiles {
+		path, err := filepath.Abs(file)
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return nil, cli.Misuse(fmt.Errorf("--url-file: %w", err))
+		}
+		rooms = append(rooms, s.roomOf(file, "", path, through))
+	}
+	return rooms, nil
+}

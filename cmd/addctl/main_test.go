@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/cli/clitest"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be addctl.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"addctl": main})
+}
+
+// TestTranscripts runs testdata/script: each file is what a person types and sees.
+func TestTranscripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			for _, v := range []string{"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+				"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.org",
+				"HOME=" + e.WorkDir, "XDG_CACHE_HOME=", "XDG_STATE_HOME=" + e.WorkDir + "/state", "no_proxy=127.0.0.1"} {
+				name, value, _ := strings.Cut(v, "=")
+				e.Setenv(name, value)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"tell": tell, "waitfor": waitFor, "hipchat": hipchat,
+		},
+	})
+}
+
+// tell REPO.git ID STATE [KEY=VALUE...] says in a presence repository, with git's own
+// commands, what a node would: part, deployment, stacktype, version, reason, hostname,
+// address; ago is how long ago, such as 90m.
+func tell(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: tell REPO.git ID STATE [KEY=VALUE...]")
+	}
+	repo, id := ts.MkAbs(args[0]), args[1]
+	value := map[string]string{"part": "app1", "deployment": "fed1", "stacktype": "lad1", "version": strings.Repeat("1a2b3c4d", 5), "hostname": id + ".example.org", "address": "10.0.0.7", "ago": "0s"}
+	for _, a := range args[3:] {
+		k, v, _ := strings.Cut(a, "=")
+		value[k] = v
+	}
+	ago, err := time.ParseDuration(value["ago"])
+	ts.Check(err)
+	at := time.Now().Add(-ago)
+	r := presence.Record{
+		InstanceID: id, State: node.State(args[2]), Nodepart: value["part"], Deployment: value["deployment"], Stacktype: value["stacktype"],
+		Reason: value["reason"], Hostname: value["hostname"], Addresses: []string{value["address"]}, Agent: "addagent/1.2.3",
+		BeatSeen: at, BeatNextBy: at.Add(12 * time.Minute), StateLog: "setup:20260301-080000;initdone:20260301-080022;", StateTss: "20260301-080022",
+		Repos: []presence.Repo{{Branch: "main", Name: "ops", Version: value["version"]}},
+	}
+	ts.Check(tellGit(repo, r, at))
+}
+
+// tellGit says a record as a node would, with git's own commands.
+func tellGit(repo string, r presence.Record, at time.Time) error {
+	data, err := presence.Encode(r)
+	if err != nil {
+		return err
+	}
+	git := func(in string, args ...string) string {
+		c := exec.Command("git", append([]string{"-C", repo}, args...)...)
+		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=n", "GIT_AUTHOR_EMAIL=n@example.org",
+			"GIT_COMMITTER_NAME=n", "GIT_COMMITTER_EMAIL=n@example.org", fmt.Sprintf("GIT_COMMITTER_DATE=@%d +0000", at.Unix()))
+		c.Stdin = strings.NewReader(in)
+		out, cerr := c.CombinedOutput()
+		if cerr != nil && err == nil {
+			err = fmt.Errorf("git %v: %w: %s", args, cerr, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if _, absent := os.Stat(repo); absent != nil {
+		if err := os.MkdirAll(repo, 0o755); err != nil {
+			return err
+		}
+		git("", "init", "-q", "--bare", "-b", "main")
+	}
+	inner := "100644 blob " + git(string(data), "hash-object", "-w", "--stdin") + "\t" + r.InstanceID + ".json\n"
+	for _, dir := range []string{"all", "presence", "it"} {
+		inner = "040000 tree " + git(inner, "mktree") + "\t" + dir + "\n"
+	}
+	commit := []string{"commit-tree", "-m", presence.Subject(r), git(inner, "mktree")}
+	ref := presence.RefName(presence.RefPrefix, r.InstanceID)
+	if old := git("", "for-each-ref", "--format=%(objectname)", ref); old != "" {
+		commit = append(commit, "-p", old)
+	}
+	git("", "update-ref", ref, git("", commit...))
+	return err
+}
+
+// waitFor FILE REGEXP waits until the file matches.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitfor FILE REGEXP")
+	}
+	want := regexp.MustCompile("(?m)" + args[1])
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		data, _ := os.ReadFile(ts.MkAbs(args[0]))
+		if want.Match(data) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%s does not match %s; it holds:\n%s", args[0], args[1], data)
+		case <-look.C:
+		}
+	}
+}
+
+// hipchat NAME begins a HipChat server: NAME-url holds the address of a room whose
+// token is right, NAME-wrong of one whose token is not, and each message that the
+// server took is a line of NAME-heard.
+func hipchat(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hipchat NAME")
+	}
+	var mu sync.Mutex
+	heard := ts.MkAbs(args[0] + "-heard")
+	ts.Check(os.WriteFile(heard, nil, 0o644))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var m struct {
+			Message, Color string
+			Notify         bool
+		}
+		if r.Header.Get("Authorization") != "Bearer t0psecret" || json.Unmarshal(body, &m) != nil {
+			http.Error(w, "who are you", http.StatusUnauthorized)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		f, err := os.OpenFile(heard, os.O_APPEND|os.O_WRONLY, 0)
+		if err == nil {
+			fmt.Fprintf(f, "%s %v %s\n", m.Color, m.Notify, m.Message)
+			err = f.Close()
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	ts.Defer(s.Close)
+	host := strings.TrimPrefix(s.URL, "http://")
+	for name, token := range map[string]string{"url": "t0psecret", "wrong": "an0ther"} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+"-"+name), []byte("hipchat://"+token+"@"+host+"/ops?scheme=http\n"), 0o600))
+	}
+}
+
+func testProcess(out, words io.Writer, args ...string) *process {
+	return &process{&cli.Process{Args: args, In: &bytes.Buffer{}, Out: out, Err: words, Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}}
+}
+
+// manual is what no command says of itself, beside the commands.
+func manual() clitest.Manual {
+	return clitest.Manual{
+		Root:     testProcess(io.Discard, io.Discard).root(),
+		Synopsis: "addctl [--config FILE | --presence URL] [--json] COMMAND ...",
+		Codes:    []string{"0", "1", "2", "3", "130"},
+		Also: map[string][]string{
+			"nodes": {"node", "log", "presence:fold"}, "node": {"nodes", "log"}, "log": {"nodes", "node", "presence:fold"},
+			"presence:list": {"nodes", "presence:reap"}, "presence:fold": {"nodes", "log", "chat:say"}, "presence:reap": {"nodes", "presence:list"},
+			"chat:say": {"presence:fold"},
+		},
+		SeeAlso: []string{"addagent(1)", "git(1)"},
+		Files: []clitest.Block{
+			{Term: "/etc/addagent/addagent.yaml, addagent.d/*.yaml", Text: "the agent's config, of which addctl takes presence, network and chat: addagent.yaml(5)"},
+			{Term: "~/.cache/addagent/nodes-*/, fold-*/", Text: "what was read of a presence repository; each may be deleted at any time"},
+			{Term: "/var/lib/addagent/addctl/", Text: "what presence:fold told the rooms, and what it could not tell them yet; for who is not root below XDG_STATE_HOME"},
+		},
+		Environment: []clitest.Block{
+			{Term: "XDG_CACHE_HOME", Text: "where what was read is remembered, in place of ~/.cache"},
+			{Term: "XDG_STATE_HOME", Text: "where presence:fold has its state when it does not run as root"},
+			{Term: "HOME, USER", Text: "where .cache and .ssh are, and who asks"},
+			{Term: "https_proxy, http_proxy, no_proxy", Text: "the proxy of https and http, in either spelling, when the config names none"},
+			{Term: "SSH_AUTH_SOCK", Text: "an agent that holds keys for ssh, asked when neither config nor flag names one"},
+			{Term: "ADD_SECRET_*", Text: "a secret that the config names as env:ADD_SECRET_NAME"},
+			{Term: "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM", Text: "set by systemd for presence:fold --every: it tells that it is ready, and leaves times to the journal"},
+			{Term: "NO_COLOR", Text: "no colours; there are none on a pipe either"},
+			{Term: "TERM", Text: "dumb: no colours, and no live view"},
+		},
+		Markdown: "addctl.md",
+	}
+}
+
+// TestDocs keeps the manual pages and docs/addctl.md the same as the commands.
+// UPDATE=1 writes them.
+func TestDocs(t *testing.T) { manual().Test(t) }
+
+// TestDocsNameTheEnvironment finds the variables that the code asks for and the
+// manual page does not name.
+func TestDocsNameTheEnvironment(t *testing.T) {
+	manual().TestEnvironment(t, ".", "../../internal/cli", "../../internal/gitrepo", "../../systemd")
+}
+
+func TestEveryCommandHasATranscript(t *testing.T) { manual().TestTranscripts(t) }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/presence/fleet"
+)
+
+// room is a room of the config. Its address may be in a file, which is read at each
+// message: a token that was changed there counts from the next one on.
+type room struct {
+	name    string // for people; the address is a secret
+	address func() (string, error)
+	through http.RoundTripper
+}
+
+// Say opens the room and says a message. Its troubles have the room's name before them.
+func (r room) Say(ctx context.Context, m chat.Message) error {
+	url, err := r.address()
+	if err != nil {
+		return &chat.Trouble{Room: r.name, Permanent: true, Err: err}
+	}
+	to, err := chat.Open(url, chat.Options{UserAgent: "addctl/" + version, Transport: r.through})
+	if err != nil {
+		return &chat.Trouble{Room: r.name, Permanent: true, Err: err}
+	}
+	err = to.Say(ctx, m)
+	if t := (*chat.Trouble)(nil); errors.As(err, &t) {
+		named := *t
+		named.Room = r.name + ": " + t.Room
+		return &named
+	}
+	return err
+}
+
+// urlLimit bounds the file of an address, in bytes.
+const urlLimit = 64 << 10
+
+// roomOf is a room by its address, or by the file or variable that holds it.
+func (p *process) roomOf(name, url, file string, through http.RoundTripper) room {
+	return room{name: name, through: through, address: func() (string, error) {
+		if file == "" {
+			return url, nil
+		}
+		if variable, ok := strings.CutPrefix(file, config.SecretInEnv); ok {
+			if text := strings.TrimSpace(p.Env(variable)); text != "" {
+				return text, nil
+			}
+			return "", fmt.Errorf("%s is not set", variable)
+		}
+		data, err := files.ReadSmall(file, urlLimit)
+		if err != nil {
+			return "", err
+		}
+		if text := strings.TrimSpace(string(data)); text != "" {
+			return text, nil
+		}
+		return "", fmt.Errorf("%s is empty", file)
+	}}
+}
+
+// roomName is what a room of the config is called: by its place there.
+func roomName(i int, r config.Room) string {
+	if r.URLFile != "" {
+		return fmt.Sprintf("room %d (%s)", i+1, r.URLFile)
+	}
+	return fmt.Sprintf("room %d (%s)", i+1, chat.Redact(r.URL))
+}
+
+// speaker tells rooms of the fleet. What they were told is in a file, so that a
+// restart says nothing twice.
+type speaker struct {
+	rooms []chat.Room
+	boxes []*chat.Outbox
+	told  []spoken
+	file  string
+}
+
+// newSpeaker opens the rooms of a config that want to be told by who folds; nil when
+// there is none.
+func (p *process) newSpeaker(cfg *config.Config, o fleet.Options) (*speaker, error) {
+	through, err := cli.NetworkOf(cfg.Network).Transport()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(cfg.StateDir, "addctl")
+	s := &speaker{file: filepath.Join(dir, "told-"+hash(o.Source.Redacted(), o.Prefix)+".json")}
+	for i, r := range cfg.Chat {
+		if r.From != "fleet" {
+			continue
+		}
+		box, err := chat.NewOutbox(p.roomOf(roomName(i, r), r.URL, r.URLFile, through), filepath.Join(dir, "chat-"+hash(r.URL, r.URLFile)), chat.Limits{})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", roomName(i, r), err), s.close())
+		}
+		s.boxes = append(s.boxes, box)
+		if r.Only == "critical" {
+			s.rooms = append(s.rooms, chat.Critical{Room: box})
+		} else {
+			s.rooms = append(s.rooms, box)
+		}
+	}
+	if len(s.rooms) == 0 {
+		return nil, nil
+	}
+	return s, s.recall()
+}
+
+func hash(words ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
+	return hex.EncodeToString(sum[:6])
+}
+
+// recall reads what the rooms were told by an earlier process.
+func (s *speaker) recall() error {
+	data, err := files.ReadSmall(s.file, 16<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &s.told)
+	}
+	if err == nil {
+		return nil
+	}
+	// Without it what is wrong is said again, which is better than nothing at all.
+	s.told = nil
+	if _, aside := files.SetAside(s.file, "corrupt"); aside != nil {
+		return errors.Join(err, aside)
+	}
+	return nil
+}
+
+// tell tells the rooms what is new. The error is what is wrong with a room or the disk
+// now; nothing is lost by it.
+func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error {
+	told, messages := speak(s.told, f, now)
+	var errs []error
+	for _, m := range messages {
+		for _, r := range s.rooms {
+			errs = append(errs, r.Say(ctx, m)) // an outbox: it waits for nobody
+		}
+	}
+	if len(messages) > 0 || s.told == nil || len(told) != len(s.told) {
+		data, err := json.MarshalIndent(told, "", "  ")
+		if err == nil {
+			err = files.Replace(s.file, append(data, '\n'), 0o600)
+		}
+		errs = append(errs, err)
+	}
+	s.told = told
+	for _, b := range s.boxes {
+		errs = append(errs, b.Trouble())
+	}
+	return errors.Join(errs...)
+}
+
+// flush waits a little for what was put in last, and gives up the rooms. What was not
+// said is on disk.
+func (s *speaker) flush(ctx context.Context) error {
+	var errs []error
+	for _, b := range s.boxes {
+		errs = append(errs, b.Flush(ctx))
+	}
+	return errors.Join(append(errs, s.close())...)
+}
+
+func (s *speaker) close() error {
+	var errs []error
+	for _, b := range s.boxes {
+		errs = append(errs, b.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// author is who commits the fold.
+func author() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}

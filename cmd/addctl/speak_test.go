@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fleet"
+)
+
+func noon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+// one is a node that said so just before now.
+func one(id string, s node.State, version, reason string, now time.Time) fleet.Node {
+	n := fleet.Node{Record: presence.Record{InstanceID: id, State: s, Deployment: "fed1", Nodepart: "app1", Stacktype: "lad1", Reason: reason,
+		Hostname: id + ".example.org", Addresses: []string{"10.0.0." + id[2:]}, BeatSeen: now, BeatNextBy: now.Add(12 * time.Minute)}, Told: now}
+	if version != "" {
+		n.Repos = []presence.Repo{{Name: "ops", Branch: "main", Version: strings.Repeat(version, 40)}}
+	}
+	return n
+}
+
+// grid makes nodes i-1, i-2, ... from lines such as "3 idle a" or "1 wedged b exit 100".
+func grid(now time.Time, lines ...string) fleet.Fleet {
+	f := fleet.Fleet{From: fleet.FromFold, At: now, Folded: now}
+	for _, l := range lines {
+		var n int
+		var state, version string
+		_, _ = fmt.Sscan(l, &n, &state, &version)
+		reason := strings.Join(strings.Fields(l)[min(3, len(strings.Fields(l))):], " ")
+		for range n {
+			one := one(fmt.Sprintf("i-%d", len(f.Nodes)+1), node.State(state), strings.Trim(version, "-"), reason, now)
+			if state == "missing" {
+				one.State, one.BeatSeen, one.BeatNextBy = node.Idle, now.Add(-time.Hour), now.Add(-50*time.Minute)
+			}
+			f.Nodes = append(f.Nodes, one)
+		}
+	}
+	slices.SortFunc(f.Nodes, func(a, b fleet.Node) int { return strings.Compare(a.InstanceID, b.InstanceID) })
+	return f
+}
+
+// TestSpeak tells a room of one fleet after the other, each so long after the first.
+func TestSpeak(t *testing.T) {
+	type step struct {
+		at    time.Duration
+		nodes []string
+		want  []string
+	}
+	for name, steps := range map[string][]step{
+		"at first what is well is no news, what is wrong is": {
+			{0, []string{"3 idle a", "1 working a", "1 wedged a exit 100", "1 missing -"}, []string{
+				"red! 1 of 6 fed1/app1 missing (i-6)", "red! 1 of 6 fed1/app1 wedged at aaaaaaa (i-5): exit 100"}},
+			{time.Minute, []string{"3 idle a", "1 working a", "1 wedged a exit 100", "1 missing -"}, nil},
+		},
+		"a rollout": {
+			{0, []string{"5 idle a"}, nil},
+			{time.Minute, []string{"1 idle a", "4 working b"}, []string{"yellow 4 of 5 fed1/app1 working at bbbbbbb"}},
+			{2 * time.Minute, []string{"3 idle b", "2 working b"}, []string{"green 3 of 5 fed1/app1 idle at bbbbbbb (i-1, i-2, i-3)"}},
+			{3 * time.Minute, []string{"5 idle b"}, []string{"green 5 of 5 fed1/app1 idle at bbbbbbb"}},
+			{4 * time.Minute, []string{"5 idle b"}, nil},
+			// once more the same version
+			{5 * time.Minute, []string{"4 idle b", "1 working b"}, []string{"yellow 1 of 5 fed1/app1 working at bbbbbbb (i-5)"}},
+			{6 * time.Minute, []string{"5 idle b"}, []string{"green 5 of 5 fed1/app1 idle at bbbbbbb"}},
+		},
+		"a line rests for a minute": {
+			{0, []string{"40 idle a"}, nil},
+			{10 * time.Second, []string{"39 idle a", "1 wedged a exit 100"}, []string{"red! 1 of 40 fed1/app1 wedged at aaaaaaa (i-40): exit 100"}},
+			{30 * time.Second, []string{"20 idle a", "20 wedged a exit 100"}, nil},
+			{69 * time.Second, []string{"10 idle a", "30 wedged a exit 100"}, nil},
+			{70 * time.Second, []string{"3 idle a", "37 wedged a exit 100"}, []string{"red! 37 of 40 fed1/app1 wedged at aaaaaaa: exit 100"}},
+			{80 * time.Second, []string{"40 idle a"}, []string{"green 40 of 40 fed1/app1 idle at aaaaaaa"}},
+			{130 * time.Second, []string{"40 idle a"}, []string{"green! no fed1/app1 is wedged at aaaaaaa any more (37 were, for 2 min)"}},
+			{200 * time.Second, []string{"40 idle a"}, nil},
+		},
+		"what flickers within the minute is said once": {
+			{0, []string{"2 idle a"}, nil},
+			{time.Second, []string{"1 idle a", "1 failing a exit 1"}, []string{"red 1 of 2 fed1/app1 failing at aaaaaaa (i-2): exit 1"}},
+			{2 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)"}},
+			{3 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
+			{63 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
+			{64 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)", "green no fed1/app1 is failing at aaaaaaa any more (1 was, for 63 s)"}},
+		},
+		"critical lines are said again after an hour": {
+			{0, []string{"1 wedged a exit 100", "1 failing a exit 1"}, []string{
+				"red 1 of 2 fed1/app1 failing at aaaaaaa (i-2): exit 1", "red! 1 of 2 fed1/app1 wedged at aaaaaaa (i-1): exit 100"}},
+			{59 * time.Minute, []string{"1 wedged a exit 100", "1 failing a exit 1"}, nil},
+			{60 * time.Minute, []string{"1 wedged a exit 100", "1 failing a exit 1"}, []string{"red! still 1 of 2 fed1/app1 wedged at aaaaaaa (i-1): exit 100"}},
+			{61 * time.Minute, []string{"1 wedged a exit 100", "1 failing a exit 1"}, nil},
+		},
+		"a fix that helps some": {
+			{0, []string{"4 wedged a exit 100"}, []string{"red! 4 of 4 fed1/app1 wedged at aaaaaaa: exit 100"}},
+			{2 * time.Minute, []string{"1 wedged b exit 100", "3 idle b"}, []string{
+				"green 3 of 4 fed1/app1 idle at bbbbbbb (i-2, i-3, i-4)", "green! no fed1/app1 is wedged at aaaaaaa any more (4 were, for 2 min)",
+				"red! 1 of 4 fed1/app1 wedged at bbbbbbb (i-1): exit 100"}},
+		},
+		"the reason that most have": {
+			{0, []string{"1 failing a exit 1", "4 failing a exit 2", "1 failing a exit 3"}, []string{"red 6 of 6 fed1/app1 failing at aaaaaaa: exit 2 (and 2 other reasons)"}},
+		},
+		"nodes that leave, and are then away": {
+			{0, []string{"4 idle a"}, nil},
+			{time.Minute, []string{"3 idle a", "1 leaving a"}, []string{"gray 1 of 4 fed1/app1 leaving (i-4)"}},
+			{2 * time.Minute, []string{"3 idle a"}, nil},
+			{3 * time.Minute, []string{}, nil},
+			{4 * time.Minute, []string{"1 disabled a by ann"}, []string{"gray 1 of 1 fed1/app1 disabled (i-1): by ann"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var told []spoken
+			for i, s := range steps {
+				now := noon().Add(s.at)
+				after, messages := speak(told, grid(now, s.nodes...), now)
+				var got []string
+				for _, m := range messages {
+					mark := m.Colour
+					if m.Critical {
+						mark += "!"
+					}
+					got = append(got, mark+" "+m.Text)
+					if !m.Time.Equal(now) {
+						t.Errorf("step %d: time %s", i, m.Time)
+					}
+				}
+				slices.Sort(got)
+				if !slices.Equal(got, s.want) {
+					t.Errorf("step %d, after %s:\n got %q\nwant %q", i, s.at, got, s.want)
+				}
+				// What was told survives a restart.
+				data, err := json.Marshal(after)
+				if err != nil {
+					t.Fatal(err)
+				}
+				told = nil
+				if err := json.Unmarshal(data, &told); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// What a node says draws on nobody's screen and makes no second line.
+func TestSpeakKeepsToALine(t *testing.T) {
+	f := grid(noon(), "1 wedged a")
+	f.Nodes[0].Reason, f.Nodes[0].Nodepart = "a\nb\x1b[2J", "x\ny"
+	_, messages := speak(nil, f, noon())
+	if len(messages) != 1 || strings.ContainsAny(messages[0].Text, "\n\x1b") {
+		t.Errorf("%+v", messages)
+	}
+}

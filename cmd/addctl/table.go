@@ -1,0 +1,218 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence/fleet"
+)
+
+// A cell is a text with the colour of node.StateRow; "" = none.
+type cell struct{ text, colour string }
+
+// A table is lines of cells below a head, all with as many cells.
+type table struct {
+	head []string
+	rows [][]cell
+	// give are the columns that give way on a narrow terminal, in order, with the
+	// width that each keeps.
+	give []give
+}
+
+type give struct{ column, least int }
+
+// gap is between two columns.
+const gap = "  "
+
+// lines are the head and the rows, no wider than width where that can be; 0 = as
+// wide as they are.
+func (t table) lines(width int, colours bool) []string {
+	widths := make([]int, len(t.head))
+	for i, h := range t.head {
+		widths[i] = utf8.RuneCountInString(h)
+		for _, r := range t.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(r[i].text))
+		}
+	}
+	if width > 0 {
+		over := len(gap)*(len(widths)-1) - width
+		for _, w := range widths {
+			over += w
+		}
+		for _, g := range t.give {
+			if least := max(g.least, utf8.RuneCountInString(t.head[g.column])); over > 0 && widths[g.column] > least {
+				less := min(over, widths[g.column]-least)
+				widths[g.column] -= less
+				over -= less
+			}
+		}
+	}
+	head := make([]cell, len(t.head))
+	for i, h := range t.head {
+		head[i].text = h
+	}
+	list := []string{line(head, widths, width, colours)}
+	for _, r := range t.rows {
+		list = append(list, line(r, widths, width, colours))
+	}
+	return list
+}
+
+// line is one row. What does not fit into a screen's width is left out, not wrapped.
+func line(row []cell, widths []int, width int, colours bool) string {
+	var b strings.Builder
+	left := width
+	for i, c := range row {
+		text := cut(c.text, widths[i])
+		pad := widths[i] - utf8.RuneCountInString(text)
+		if width > 0 {
+			text = cut(text, left)
+			left -= widths[i] + len(gap)
+		}
+		b.WriteString(paint(text, c.colour, colours))
+		if slices.ContainsFunc(row[i+1:], func(c cell) bool { return c.text != "" }) && (width <= 0 || left > 0) {
+			b.WriteString(strings.Repeat(" ", pad) + gap)
+		}
+	}
+	return b.String()
+}
+
+// cut shortens a text to so many characters, and shows that it did.
+func cut(s string, most int) string {
+	r := []rune(s)
+	switch {
+	case len(r) <= most:
+		return s
+	case most <= 0:
+		return ""
+	}
+	return string(r[:most-1]) + "…"
+}
+
+// paint colours a text for a terminal.
+func paint(text, colour string, colours bool) string {
+	code := map[string]string{"red": "31", "green": "32", "yellow": "33", "gray": "90", "bold": "1"}[colour]
+	if !colours || code == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// nodesTable is a line a node, in the order given.
+func nodesTable(nodes []fleet.Node, now time.Time) table {
+	t := table{
+		head: []string{"ID", "PART", "STATE", "SINCE", "AGE", "VERSIONS", "REASON"},
+		give: []give{{6, 20}, {5, 12}, {6, 8}, {0, 10}, {1, 8}, {5, 8}},
+	}
+	for _, n := range nodes {
+		t.rows = append(t.rows, []cell{
+			{text: n.InstanceID}, {text: placeOf(n.Deployment, n.Nodepart)}, stateCell(n), {text: since(n, now)}, ageCell(n, now),
+			{text: versions(n)}, {text: cli.OneLine(n.Reason)},
+		})
+	}
+	return t
+}
+
+func stateCell(n fleet.Node) cell {
+	row, _ := node.Row(n.State) // an agent of another version may say a word that is not there
+	return cell{cmp.Or(cli.OneLine(string(n.State)), "-"), row.Colour}
+}
+
+// since is for how long a node is in its state: ">" where only the last statement is
+// known, and the state may be older.
+func since(n fleet.Node, now time.Time) string {
+	switch {
+	case !n.Since.IsZero():
+		return short(now.Sub(n.Since))
+	case !n.Told.IsZero():
+		return ">" + short(now.Sub(n.Told))
+	}
+	return "-"
+}
+
+// ageCell is a node's age and, when it is not as it should be, for how long it has
+// not been heard.
+func ageCell(n fleet.Node, now time.Time) cell {
+	age := n.Age(now)
+	text := string(age)
+	if heard := heard(n); age != fleet.Present && !heard.IsZero() {
+		text += " " + short(now.Sub(heard))
+	}
+	return cell{text, ageColour(age)}
+}
+
+func ageColour(a fleet.Age) string {
+	return map[fleet.Age]string{fleet.Late: "yellow", fleet.Missing: "red", fleet.Gone: "gray"}[a]
+}
+
+// heard is when a node spoke last; zero when that is not known.
+func heard(n fleet.Node) time.Time {
+	if !n.BeatSeen.IsZero() {
+		return n.BeatSeen
+	}
+	return n.Told
+}
+
+// versions are what a node has of its repositories.
+func versions(n fleet.Node) string {
+	var all []string
+	for _, r := range n.Repos {
+		all = append(all, r.Name+"@"+agent.Short(r.Version))
+	}
+	return cli.OneLine(strings.Join(all, " "))
+}
+
+// short is a duration in one unit, for a column.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "0s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
+
+// summary is the fleet in a line: how many are how, and how good the news is. shown
+// are those that the filters let through.
+func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
+	counts := map[string]int{}
+	for _, c := range fleet.Counts(fleet.Fleet{Nodes: shown}, now) {
+		counts[c.State] += c.N
+	}
+	words := make([]string, 0, len(counts))
+	for w := range counts {
+		words = append(words, w)
+	}
+	slices.SortFunc(words, func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) })
+	for i, w := range words {
+		words[i] = fmt.Sprintf("%d %s", counts[w], cli.OneLine(w))
+	}
+	text := count(len(f.Nodes), "node")
+	if len(shown) < len(f.Nodes) {
+		text = fmt.Sprintf("%d of %s", len(shown), text)
+	}
+	if len(words) > 0 {
+		text += ": " + strings.Join(words, ", ")
+	}
+	if f.From == fleet.FromFold {
+		text += fmt.Sprintf("; read from the fold, %s old", agent.For(now.Sub(f.Folded).Truncate(time.Second)))
+	} else {
+		text += "; read from the nodes' refs"
+	}
+	if old := now.Sub(f.At); old >= 30*time.Second {
+		text += fmt.Sprintf(" %s ago", agent.For(old))
+	}
+	return text
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence/fleet"
+)
+
+var escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
+
+func TestTableFits(t *testing.T) {
+	f := grid(noon(), "2 idle a", "1 wedged b a long reason that goes on and on and on and on", "1 missing -")
+	table := nodesTable(fleet.Troubled(f, noon().Add(time.Minute)), noon().Add(time.Minute))
+	want := `ID   PART       STATE   SINCE  AGE          VERSIONS     REASON
+i-3  fed1/app1  wedged  >60s   present      ops@bbbbbbb  a long reason that goes on and on and on and on
+i-4  fed1/app1  idle    >60s   missing 61m
+i-1  fed1/app1  idle    >60s   present      ops@aaaaaaa
+i-2  fed1/app1  idle    >60s   present      ops@aaaaaaa`
+	if got := strings.Join(table.lines(0, false), "\n"); got != want {
+		t.Errorf("got\n%s", got)
+	}
+	for width := 1; width < 120; width++ {
+		coloured := table.lines(width, true)
+		for i, line := range table.lines(width, false) {
+			if n := utf8.RuneCountInString(line); n > width {
+				t.Errorf("at %d a line has %d: %q", width, n, line)
+			}
+			if escape.ReplaceAllString(coloured[i], "") != line {
+				t.Errorf("at %d with colours %q, without %q", width, coloured[i], line)
+			}
+		}
+	}
+	// The reason gives way first, then the versions; who it is and how it is stays whole.
+	if got := table.lines(70, false)[1]; got != "i-3  fed1/app1  wedged  >60s   present      ops@bbbbbbb  a long reaso…" {
+		t.Errorf("%q", got)
+	}
+	if got := table.lines(60, true)[1]; !strings.Contains(got, "\x1b[31mwedged\x1b[0m") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	f := grid(noon(), "37 idle a", "2 wedged a", "1 missing -")
+	f.Folded = noon()
+	for want, got := range map[string]string{
+		"40 nodes: 37 idle, 2 wedged, 1 missing; read from the fold, 12 s old": func() string { f.At = noon().Add(12 * time.Second); return summary(f.Nodes, f, f.At) }(),
+		"1 of 40 nodes: 1 idle; read from the nodes' refs 5 min ago": func() string {
+			g := f
+			g.From, g.At = fleet.FromRefs, noon()
+			return summary(g.Nodes[:1], g, noon().Add(5*time.Minute))
+		}(),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// A screen that is turned into another by redraw shows the other.
+func TestRedraw(t *testing.T) {
+	for name, c := range map[string]struct {
+		old, lines []string
+		want       string
+	}{
+		"all anew":      {nil, []string{"a", "b"}, "\x1b[H\x1b[2J\x1b[1;1Ha\x1b[K\x1b[2;1Hb\x1b[K"},
+		"the same":      {[]string{"a", "b"}, []string{"a", "b"}, ""},
+		"one line":      {[]string{"a", "b", "c"}, []string{"a", "x", "c"}, "\x1b[2;1Hx\x1b[K"},
+		"fewer":         {[]string{"a", "b"}, []string{"a"}, "\x1b[2;1H\x1b[K"},
+		"more":          {[]string{"a"}, []string{"a", "b"}, "\x1b[2;1Hb\x1b[K"},
+		"an empty line": {[]string{"a", ""}, []string{"a", "", ""}, "\x1b[3;1H\x1b[K"},
+	} {
+		if got := redraw(c.old, c.lines); got != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestView(t *testing.T) {
+	v := &view{linger: 10 * time.Second}
+	now := noon()
+	if got := v.lines(now, 80, 24); !slices.Equal(got, []string{"reading ..."}) {
+		t.Errorf("%q", got)
+	}
+	v.take(reading{fleet: grid(now, "2 idle a"), at: now})
+	text := func() string { return strings.Join(v.lines(now, 80, 24), "\n") }
+	if got := text(); strings.Contains(got, "*") || !strings.Contains(got, "\n  i-1  fed1/app1  idle ") {
+		t.Errorf("the first reading is no change:\n%s", got)
+	}
+	now = now.Add(5 * time.Second)
+	v.take(reading{fleet: grid(now, "1 idle a", "1 wedged a exit 1"), at: now})
+	if got := text(); !strings.Contains(got, "\n* i-2  fed1/app1  wedged ") || !strings.Contains(got, "\n  i-1 ") {
+		t.Errorf("what changed is marked:\n%s", got)
+	}
+	now = now.Add(11 * time.Second)
+	if got := text(); strings.Contains(got, "*") {
+		t.Errorf("it was:\n%s", got)
+	}
+	// A reading that fails leaves what there is, and says so until one succeeds.
+	v.take(reading{err: errors.New("no route\nto host"), at: now})
+	now = now.Add(3 * time.Second)
+	v.take(reading{err: errors.New("no route\nto host"), at: now})
+	if got := text(); !strings.Contains(got, "\nnot read for 3 s: no route to host\n") || !strings.Contains(got, "\n  i-2 ") {
+		t.Errorf("it failed:\n%s", got)
+	}
+	v.take(reading{fleet: grid(now, "40 idle a"), at: now})
+	lines := v.lines(now, 80, 10)
+	if len(lines) != 10 || !strings.HasPrefix(lines[0], "40 nodes: 40 idle; ") || lines[9] != "  ... 34 more" {
+		t.Errorf("forty on ten lines: %q", lines)
+	}
+	for height := 1; height < 50; height++ {
+		for width := 1; width < 50; width++ {
+			for i, line := range v.lines(now, width, height) {
+				if n := utf8.RuneCountInString(line); n > max(width, 3) {
+					t.Fatalf("line %d of %dx%d has %d: %q", i, width, height, n, line)
+				}
+			}
+		}
+	}
+}
+
+func TestChanges(t *testing.T) {
+	now := noon()
+	before := sights(grid(now, "1 idle a", "1 working a", "1 idle a", "1 leaving a", "1 idle a").Nodes, now)
+	after := grid(now, "1 idle a", "1 wedged a exit 1", "1 idle b", "0 idle a", "0 idle a").Nodes
+	after = append(after, one("i-6", node.Setup, "", "", now), one("i-5", node.Idle, "a", "", now.Add(-20*time.Minute)))
+	var got []string
+	for _, c := range changes(before, sights(after, now), now) {
+		got = append(got, transitionLine(c, false))
+	}
+	want := []string{
+		"2026-03-01 12:00:00Z i-2 fed1/app1 working → wedged at aaaaaaa: exit 1",
+		"2026-03-01 12:00:00Z i-3 fed1/app1 idle at bbbbbbb",
+		"2026-03-01 12:00:00Z i-5 fed1/app1 idle → late at aaaaaaa",
+		"2026-03-01 12:00:00Z i-6 fed1/app1 - → setup",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	got = nil
+	for _, c := range changes(before, nil, now) {
+		got = append(got, c.ID+" "+c.From+" "+c.To+" "+c.Reason)
+	}
+	gone := " gone its ref is not there any more"
+	if !slices.Equal(got, []string{"i-1 idle" + gone, "i-2 working" + gone, "i-3 idle" + gone, "i-5 idle" + gone}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestComplaint(t *testing.T) {
+	var c complaint
+	for i, s := range []struct {
+		at         time.Duration
+		text, want string
+	}{
+		{0, "", ""},
+		{time.Minute, "port 4711 is closed", "port 4711 is closed"},
+		{2 * time.Minute, "port 4712 is closed", ""},
+		{3 * time.Minute, "no route", "no route"},
+		{62 * time.Minute, "no route", ""},
+		{63 * time.Minute, "no route", "still, for 1 h 2 min: no route"},
+		{64 * time.Minute, "no route", ""},
+		{65 * time.Minute, "", "over after 1 h 4 min: no route"},
+		{66 * time.Minute, "", ""},
+		{67 * time.Minute, "no route", "no route"},
+	} {
+		var got string
+		if c, got = c.next(s.text, noon().Add(s.at)); got != s.want {
+			t.Errorf("step %d: %q, want %q", i, got, s.want)
+		}
+	}
+}
+
+func TestMoment(t *testing.T) {
+	for text, want := range map[string]time.Time{
+		"90m": noon().Add(-90 * time.Minute), "7d": noon().AddDate(0, 0, -7), "2026-02-28": time.Date(2026, 2, 28, 0, 0, 0, 0, time.UTC),
+		"2026-02-28T10:00:00+01:00": time.Date(2026, 2, 28, 9, 0, 0, 0, time.UTC), "2026-02-28 10:00:00Z": time.Date(2026, 2, 28, 10, 0, 0, 0, time.UTC),
+		"2026-02-28T10:00": time.Date(2026, 2, 28, 10, 0, 0, 0, time.UTC),
+	} {
+		if got, err := moment(text, noon()); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "yesterday", "-2h", "0d", "d", "99999999d", "2026-13-01", "0s"} {
+		if got, err := moment(text, noon()); err == nil {
+			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	f := grid(noon(), "12 idle a")
+	f.Nodes[1].Hostname = "i-1" // another's id
+	for word, want := range map[string]string{
+		"i-1": "i-1", "i-12": "i-12", "i-2": "i-2", "i-2.example.org": "i-2", "i-2.ex": "i-2", "10.0.0.3": "i-3",
+	} {
+		if n, err := find(f, word); err != nil || n.InstanceID != want {
+			t.Errorf("%s: %s, %v", word, n.InstanceID, err)
+		}
+	}
+	for word, want := range map[string]string{
+		"": "there is no node  among 12 nodes", "i-": "i- may be any of 12 nodes, such as i-1, i-10, i-11, i-12, i-2, i-3", "10.0.0": "there is no node",
+	} {
+		if n, err := find(f, word); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %s, %v", word, n.InstanceID, err)
+		}
+	}
+}

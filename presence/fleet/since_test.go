@@ -1,0 +1,33 @@
+package fleet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/node"
+)
+
+// Who reads the fold knows since when a node is in its state, and how old that news is; the folder knows the same.
+func TestSince(t *testing.T) {
+	repo, server := gittest.Remote(t, gittest.ServerOptions{})
+	g := newGrid(t, repo)
+	f, r := folder(t, server.URL+"/r.git"), reader(t, server.URL+"/r.git")
+	began := noon()
+	g.tell("a", node.Idle, began)
+	g.tell("a", node.Wedged, began.Add(time.Second))
+	g.tell("a", node.Wedged, began.Add(time.Minute)) // a refresh
+	if n, _ := read(t, r, began.Add(time.Minute)).Node("a"); !n.Since.IsZero() {
+		t.Errorf("the refs tell since %s", n.Since)
+	}
+	folded := began.Add(2 * time.Minute)
+	once(t, f, folded)
+	g.tell("a", node.Idle, folded)
+	once(t, f, folded.Add(time.Minute))
+	got := read(t, r, folded.Add(2*time.Minute))
+	for where, n := range map[string]Fleet{"reader": got, "folder": f.Fleet()} {
+		if a, _ := n.Node("a"); !a.Since.Equal(folded) || !n.Folded.Equal(folded.Add(time.Minute)) {
+			t.Errorf("%s: since %s, folded %s", where, a.Since, n.Folded)
+		}
+	}
+}
