@@ -103,7 +103,7 @@ type Config struct {
 	Survey    Survey
 	Hand      Hand
 	People    People
-	Memory    Memory // state files and journal
+	Memory    Memory                                            // state files and journal
 	Notice    func(context.Context) (leaving string, err error) // why the cloud takes this machine away, "" = it does not; within a second; nil = there is nobody to ask
 	Doomed    func(now time.Time, w *Wedge) error               // decides whether this node ends itself; w is nil while its work is not wedged; does not wait; nil = it never does
 	Record    func(*presence.Record)                            // fills in what only the wiring knows: addresses, hostname, boot id

@@ -98,9 +98,6 @@ func (n Network) transport(certificates *certificates) (*http.Transport, error) 
 	return t, nil
 }
 
-// Transport makes what other HTTP than git's goes over, on the same terms. The files are read now and not again.
-func (n Network) Transport() (*http.Transport, error) { return n.transport(newCertificates("")) }
-
 func clientPair(certFile, keyFile string) (tls.Certificate, error) {
 	cert, err := readSmall(certFile)
 	if err != nil {
