@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,10 +12,39 @@ import (
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
-// someRecord is as long as a real one.
+// someRecord is what a node says of itself: 1.2 KB.
 func someRecord(node, state string) []byte {
-	return []byte(fmt.Sprintf("{\n    \"filetype\": \"nodepresence\",\n    \"value\": {\n        \"instance-id\": %q,\n        \"state\": %q,\n        \"filler\": %q\n    }\n}\n",
-		node, state, strings.Repeat("some words of a record, ", 45)))
+	sum := sha1.Sum([]byte(node + state))
+	return fmt.Appendf(nil, `{
+    "filetype": "nodepresence",
+    "value": {
+        "addresses": ["10.%d.%d.%d", "192.0.2.%d", "fd00::%x"],
+        "agent": "0.3.0",
+        "beat_next_by": "2026-11-27T09:12:%02dZ",
+        "beat_seen": "2026-11-27T08:58:%02dZ",
+        "boot_id": "%x-%x-%x-%x-%x",
+        "deployment": "prod",
+        "hardware": "ec2:%s",
+        "hostname": "ip-10-%d-%d-%d.eu-central-1.compute.internal",
+        "initgitrepo": "ops",
+        "instance-id": %q,
+        "nodepart": "app1",
+        "reason": "work of ops:part.app1 went well, next look at 08:59:14",
+        "repos": {
+            "app": {"branch": "main", "version": "%x", "seen": "2026-11-27T08:58:14Z"},
+            "ops": {"branch": "main", "version": "%x", "seen": "2026-11-27T08:58:14Z"}
+        },
+        "services": [
+            {"name": "web", "address": "10.%d.%d.%d", "port": 8080, "tags": ["blue"]}
+        ],
+        "stacktype": "lad1",
+        "state": %q,
+        "statelog": "setup:20261127-080102;initdone:20261127-080157;idle:20261127-080158",
+        "statetss": "20261127-083044"
+    }
+}
+`, sum[0], sum[1], sum[2], sum[3], sum[4:8], sum[9]%60, sum[10]%60, sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16], node,
+		sum[0], sum[1], sum[2], node, sum, sha1.Sum(sum[:]), sum[0], sum[1], sum[2], state)
 }
 
 // putRecord makes the objects of a presence commit and returns its id.
@@ -131,6 +161,9 @@ func TestStorePush(t *testing.T) {
 		must(t, push(Update{Ref: odd, Old: one}))
 		is(map[string]string{ref: one})
 		refused("delete of an absent one", push(Update{Ref: odd, Old: one}))
+		if err := push(Update{Ref: odd, Old: strings.Repeat("3", 40)}); err != nil || a.source.URL == a.src.Dir {
+			refused("delete of an absent one from an unknown object", err)
+		}
 		refused("nothing behind it", push(Update{Ref: odd, New: strings.Repeat("1", 40)}))
 		var lame Objects
 		loose := lame.Commit(CommitInfo{Tree: strings.Repeat("2", 40), Author: Person{Name: "x", Email: "x"}})

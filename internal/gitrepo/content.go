@@ -22,7 +22,8 @@ type ReadOptions struct {
 	Depth    int       // so many commits of each line; 0 = no limit
 	Since    time.Time // no commits before it, but those that are asked for; zero = no limit. Not together with Depth
 	Filter   string    // left out where the server can: "blob:none" (no contents of files), "tree:0" (no folders either)
-	Have     []string  // commits that were read before: what their folders and files hold does not come again
+	Have     []string  // commits that were read before, wholly: what their folders and files hold does not come again
+	Base     *Content  // where those are: with it only the differences of a long folder come; nil = it is not at hand
 	MaxBytes int64     // in memory; 0 = 64 MB
 }
 
@@ -34,8 +35,9 @@ var ErrNotRead = errors.New("object was not read")
 // Content is what was read: commits with their trees and files, in memory. It may be used by many goroutines at a time.
 type Content struct {
 	objects map[plumbing.Hash]held
-	slab    []byte // room for the next small objects
-	left    int64  // how much more may come
+	slab    []byte   // room for the next small objects
+	left    int64    // how much more may come
+	base    *Content // while it is read: what deltas may lean on
 }
 
 type held struct {
@@ -50,7 +52,7 @@ func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content
 	if limit <= 0 {
 		limit = defaultContent
 	}
-	c := &Content{left: limit}
+	c := &Content{left: limit, base: o.Base}
 	if len(ids) == 0 {
 		return c, nil
 	}
@@ -61,7 +63,7 @@ func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content
 	}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	f := gitwire.FetchRequest{
-		Want: ids[0], Also: ids[1:], Known: o.Have, Depth: o.Depth, Since: o.Since, Filter: o.Filter,
+		Want: ids[0], Also: ids[1:], Known: o.Have, Thin: o.Base != nil, Depth: o.Depth, Since: o.Since, Filter: o.Filter,
 		MaxBytes: 2*limit + 64<<10, // small objects are longer in a pack
 	}
 	if !o.Since.IsZero() {
@@ -84,9 +86,9 @@ func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content
 		err = fmt.Errorf("more than %d bytes: %w", limit, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read: %w", classed(ctx, err))
+		return nil, fmt.Errorf("read: %w", classed(ctx, "read", err))
 	}
-	c.slab = nil
+	c.slab, c.base = nil, nil
 	return c, nil
 }
 

@@ -7,4 +7,6 @@
 //
 // The network side (ask, fetch, packs, rebuild) and the tree side (move, index, tree) meet in the objects below .git:
 // the one puts a whole pack there or nothing, the other reads from there.
+//
+// A Store is a repository elsewhere without a clone: refs are listed and moved, commits are read into memory.
 package gitrepo

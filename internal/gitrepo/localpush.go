@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,9 +22,10 @@ import (
 // programs may work there at the same time. Hooks are not run and no reflog is written: there is no git program here.
 
 const (
-	// How long a lock of somebody else is waited for: git's own defaults.
-	refLockWait    = 100 * time.Millisecond
-	packedLockWait = time.Second
+	// How long a lock of somebody else is waited for: longer than git does (0.1 s and 1 s), because a refused push costs
+	// another round.
+	refLockWait    = time.Second
+	packedLockWait = 5 * time.Second
 	// manyObjects is from how many objects on they are stored as a pack; git's own default.
 	manyObjects = 100
 )
@@ -121,9 +121,7 @@ func writeLoose(top string, z *zlib.Writer, n newObject) (err error) {
 		}
 	}()
 	z.Reset(f)
-	head := append(append([]byte(nil), n.kind.Bytes()...), ' ')
-	head = append(strconv.AppendInt(head, int64(len(n.data)), 10), 0)
-	_, err = z.Write(append(head, n.data...))
+	_, err = z.Write(append(appendKind(nil, n.kind, int64(len(n.data))), n.data...))
 	err = errors.Join(err, z.Close(), f.Chmod(0o444), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name[2:]))
@@ -201,10 +199,7 @@ func updateRef(ctx context.Context, gitDir string, u gitwire.RefUpdate) (err err
 		return err
 	}
 	if u.New == "" {
-		if err := unpackRef(ctx, gitDir, u.Name); err != nil {
-			return err
-		}
-		return dropLoose(gitDir, u.Name)
+		return deleteRef(ctx, gitDir, u.Name)
 	}
 	if err := conflicts(gitDir, packed, u.Name); err != nil {
 		return err

@@ -82,9 +82,11 @@ func (l *fileLock) drop() error {
 	return errors.Join(err, os.Remove(l.path+".lock"))
 }
 
-// unpackRef takes a ref out of packed-refs, if it is there.
-func unpackRef(ctx context.Context, gitDir, name string) (err error) {
-	lock, err := lockFile(ctx, filepath.Join(gitDir, "packed-refs"), packedLockWait)
+// deleteRef deletes a ref whose lock is held, packed and loose. packed-refs stays locked until both are done: a git that
+// packs refs in between would bring it back.
+func deleteRef(ctx context.Context, gitDir, name string) (err error) {
+	path := filepath.Join(gitDir, "packed-refs")
+	lock, err := lockFile(ctx, path, packedLockWait)
 	if err != nil {
 		return err
 	}
@@ -103,8 +105,11 @@ func unpackRef(ctx context.Context, gitDir, name string) (err error) {
 		}
 		text.WriteString(r.text)
 	}
-	if !there {
-		return nil
+	if there {
+		// By way of another file than the lock, which would be gone with it.
+		if err := writeDurable(path, []byte(text.String())); err != nil {
+			return err
+		}
 	}
-	return lock.commit([]byte(text.String()))
+	return dropLoose(gitDir, name)
 }

@@ -106,7 +106,8 @@ func (p *memoryPack) whole(data []byte) error {
 // found notes an object's content.
 func (p *memoryPack) found(i int32, h held) {
 	e := &p.entries[i]
-	begin(p.id, h.kind, int64(len(h.data)))
+	p.id.Reset()
+	p.id.Write(appendKind(p.chunk[:0], h.kind, int64(len(h.data))))
 	p.id.Write(h.data)
 	p.id.Sum(e.id[:0])
 	p.held[i] = h
@@ -120,6 +121,9 @@ func (p *memoryPack) solve(i int32) error {
 		base, ok = p.held[b], p.deltas[b] == nil
 	} else {
 		base, ok = p.into.objects[p.named[i]]
+		if before := p.into.base; !ok && before != nil {
+			base, ok = before.objects[p.named[i]]
+		}
 	}
 	if !ok {
 		return nil

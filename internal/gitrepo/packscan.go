@@ -327,10 +327,13 @@ func readBack(r io.ByteReader) (int64, error) {
 // begin starts the hash of an object.
 func begin(h hash.Hash, kind plumbing.ObjectType, size int64) {
 	h.Reset()
-	var head [32]byte
-	b := append(head[:0], kind.Bytes()...)
-	b = strconv.AppendInt(append(b, ' '), size, 10)
-	h.Write(append(b, 0))
+	h.Write(appendKind(make([]byte, 0, 32), kind, size))
+}
+
+// appendKind adds what an object's hash and its loose form begin with.
+func appendKind(b []byte, kind plumbing.ObjectType, size int64) []byte {
+	b = append(append(b, kind.String()...), ' ')
+	return append(strconv.AppendInt(b, size, 10), 0)
 }
 
 // cut says of a stream that ended too early that it did, and of bad bytes that they are.

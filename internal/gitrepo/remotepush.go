@@ -30,8 +30,10 @@ func (h *httpRemote) refs(ctx context.Context, o gitwire.LsOptions) ([]gitwire.R
 	if err != nil {
 		return nil, h.advise(err)
 	}
+	refs := a.Refs
+	a.Refs = nil // of the rest a fetch needs what the server can do
 	h.advert, h.old = a, time.Now().Add(reprobe)
-	return a.Refs, nil
+	return refs, nil
 }
 
 func (h *httpRemote) read(ctx context.Context, f gitwire.FetchRequest, into *Content) error {

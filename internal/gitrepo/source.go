@@ -192,7 +192,7 @@ func checkBranch(b string) error {
 
 // checkRefName applies the rules to what follows refs/ or refs/heads/.
 func checkRefName(b string) error {
-	bad := errors.New
+	bad := func(why string) error { return errors.New(why) }
 	switch {
 	case b == "":
 		return bad("it is empty")

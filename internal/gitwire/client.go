@@ -265,7 +265,9 @@ func (c *Client) request(ctx context.Context, base *url.URL, q call, user, passw
 		request, result := q.types()
 		r.Header["Content-Type"] = []string{request}
 		r.Header["Accept"] = []string{result}
-		if !q.once {
+		if q.once {
+			r.Header["Accept"] = []string{"*/*"} // shorter, and no server asks for more
+		} else {
 			// Present but empty: not sent, and it tells net/http that this POST changes nothing on the server, so that
 			// a connection which the server closed while idle is replaced without us.
 			r.Header["Idempotency-Key"] = []string{}

@@ -50,7 +50,7 @@ func pushRequest(updates []RefUpdate, pack []byte) []byte {
 	for i, u := range updates {
 		caps := ""
 		if i == 0 {
-			caps = "\x00report-status object-format=sha1"
+			caps = "\x00report-status" // and no object-format: without it, it is sha1
 		}
 		b = appendLine(b, orNoID(u.Old), " ", orNoID(u.New), " ", u.Name, caps)
 	}

@@ -63,6 +63,7 @@ func StartSSHDWith(tb testing.TB, o SSHDOptions) *SSHD {
 		"ListenAddress " + s.Addr, "HostKey " + filepath.Join(dir, "host"), "AuthorizedKeysFile " + filepath.Join(dir, "authorized"),
 		"PidFile none", "UsePAM no", "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no",
 		"KbdInteractiveAuthentication no", "LogLevel ERROR",
+		"MaxStartups 200", // else it drops some of many that come at once
 	}
 	if !o.NoV2 {
 		lines = append(lines, "AcceptEnv GIT_PROTOCOL")
@@ -122,6 +123,12 @@ func (s *SSHD) Allow(keys ...string) {
 		text += read(s.tb, key+".pub")
 	}
 	write(s.tb, filepath.Join(s.dir, "authorized"), text)
+}
+
+// AllowOnly lets a key in, to run this command whatever it asks for: $SSH_ORIGINAL_COMMAND has that.
+func (s *SSHD) AllowOnly(key, command string) {
+	s.tb.Helper()
+	write(s.tb, filepath.Join(s.dir, "authorized"), `command="`+strings.ReplaceAll(command, `"`, `\"`)+`" `+read(s.tb, key+".pub"))
 }
 
 // NewHostKey gives the server another host key, from its next start on.
