@@ -54,7 +54,7 @@ func (p *place) recall() (map[string]seen, time.Time, notes) {
 	}
 	all := make(map[string]seen, len(c.Nodes))
 	for id, one := range c.Nodes {
-		s := seen{told: told{commit: one.Commit, at: one.Told.UTC(), raw: []byte(one.Record)}, broken: one.Broken}
+		s := seen{told: told{commit: one.Commit, at: sane(one.Told), raw: []byte(one.Record)}, broken: one.Broken}
 		if err == nil {
 			err = node.ValidID(id)
 		}
@@ -64,7 +64,7 @@ func (p *place) recall() (map[string]seen, time.Time, notes) {
 		all[id] = s
 	}
 	if err == nil {
-		return all, c.At.UTC(), n
+		return all, sane(c.At), n
 	}
 	aside, asideErr := files.SetAside(p.cacheFile(), "corrupt")
 	if asideErr != nil {

@@ -57,7 +57,13 @@ type grid struct {
 	*gittest.Repo
 	tb     testing.TB
 	prefix string
-	in     bytes.Buffer
+	queue  []spoken
+}
+
+// spoken is a commit of a node's ref that is not pushed yet.
+type spoken struct {
+	id, content, subject string
+	at                   time.Time
 }
 
 func newGrid(tb testing.TB, repo *gittest.Repo) *grid {
@@ -76,18 +82,29 @@ func (g *grid) say(r presence.Record, at time.Time) {
 
 // write queues a commit of a node's ref whose record file has any content.
 func (g *grid) write(id, content, subject string, at time.Time) {
-	ref := presence.RefName(g.prefix, id)
-	fmt.Fprintf(&g.in, "commit %s\ncommitter C <c@example.org> %d +0000\ndata %d\n%s\n", ref, at.Unix(), len(subject), subject)
-	if _, err := gittest.TryGit(g.Dir, nil, "rev-parse", "-q", "--verify", ref); err == nil && !strings.Contains(g.in.String(), "from "+ref+"^0\n") {
-		fmt.Fprintf(&g.in, "from %s^0\n", ref)
-	}
-	fmt.Fprintf(&g.in, "M 100644 inline %s\ndata %d\n%s\n\n", presence.PathOf(id), len(content), content)
+	g.queue = append(g.queue, spoken{id, content, subject, at})
 }
 
 func (g *grid) push() {
 	g.tb.Helper()
-	g.Import(append(append([]byte("feature done\n"), g.in.Bytes()...), "done\n"...))
-	g.in.Reset()
+	there := map[string]bool{}
+	for ref := range strings.Lines(g.Git("for-each-ref", "--format=%(refname)", g.prefix)) {
+		there[strings.TrimSpace(ref)] = true
+	}
+	var in bytes.Buffer
+	in.WriteString("feature done\n")
+	for _, s := range g.queue {
+		ref := presence.RefName(g.prefix, s.id)
+		fmt.Fprintf(&in, "commit %s\ncommitter C <c@example.org> %d +0000\ndata %d\n%s\n", ref, s.at.Unix(), len(s.subject), s.subject)
+		if there[ref] {
+			fmt.Fprintf(&in, "from %s^0\n", ref)
+			delete(there, ref) // the next one follows this one by itself
+		}
+		fmt.Fprintf(&in, "M 100644 inline %s\ndata %d\n%s\n\n", presence.PathOf(s.id), len(s.content), s.content)
+	}
+	in.WriteString("done\n")
+	g.Import(in.Bytes())
+	g.queue = nil
 }
 
 // tell is say and push.
@@ -101,13 +118,7 @@ func (g *grid) tell(id string, s node.State, at time.Time) {
 func (g *grid) many(n int, s node.State, at time.Time) {
 	g.tb.Helper()
 	for i := range n {
-		r := record(name(i), s, at)
-		data, err := presence.Encode(r)
-		if err != nil {
-			g.tb.Fatal(err)
-		}
-		fmt.Fprintf(&g.in, "commit %s\ncommitter C <c@example.org> %d +0000\ndata 4\ntell\nM 100644 inline %s\ndata %d\n%s\n\n",
-			presence.RefName(g.prefix, r.InstanceID), at.Unix(), presence.PathOf(r.InstanceID), len(data), data)
+		g.say(record(name(i), s, at), at)
 	}
 	g.push()
 	g.Git("pack-refs", "--all")

@@ -2,14 +2,17 @@ package fleet
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/node"
@@ -62,16 +65,28 @@ func (s seat) age() Age {
 	return s.Age
 }
 
+// sane is the seat without what cannot be: people can push to the branch, too.
+func (s seat) sane() seat {
+	if b, err := hex.DecodeString(s.Commit); err != nil || len(b) != 20 || strings.ToLower(s.Commit) != s.Commit {
+		s.Commit = ""
+	}
+	if s.Age != Late && s.Age != Missing && s.Age != Gone {
+		s.Age = ""
+	}
+	s.Since, s.Told = sane(s.Since), sane(s.Told)
+	return s
+}
+
 // fold is what the branch holds, in memory. It is a value: advance makes a new one.
 type fold struct {
 	commit string // "" = there is no such branch
 	note   note
 	seats  map[string]seat
-	nodes  map[string]told   // of each node the statement that is in the fold
-	files  map[string]string // ids of README.md, fold.json, refs.json
-	days   map[string]string // ids of the files of the history, by YYYY/MM/DD.jsonl
-	dirs   map[string]string // ids of our folders, by path
-	rest   []gitrepo.Entry   // what else people put at the root; it stays
+	nodes  map[string]told            // of each node the statement that is in the fold
+	files  map[string]string          // ids of README.md, fold.json, refs.json
+	days   map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
+	dirs   map[string]string          // ids of our folders, by path
+	rest   map[string][]gitrepo.Entry // what else people put beside ours, by folder; it stays
 }
 
 // fleet is the fold as readers see it.
@@ -95,20 +110,9 @@ type tree interface {
 // too are taken from there.
 func readFold(t tree, commit string, before fold) (fold, error) {
 	f := fold{commit: commit, seats: map[string]seat{}, nodes: map[string]told{}, files: map[string]string{},
-		days: map[string]string{}, dirs: map[string]string{}}
-	root, err := t.List("")
-	if err != nil {
+		days: map[string]string{}, dirs: map[string]string{}, rest: map[string][]gitrepo.Entry{}}
+	if err := f.listRest(t); err != nil {
 		return fold{}, err
-	}
-	for _, e := range root {
-		switch {
-		case e.Dir && (e.Name == "it" || e.Name == presence.HistoryFolder):
-			f.dirs[e.Name] = e.ID
-		case !e.Dir && (e.Name == readmeFile || e.Name == noteFile || e.Name == seatsFile):
-			f.files[e.Name] = e.ID
-		default:
-			f.rest = append(f.rest, e)
-		}
 	}
 	if err := readValue(t, noteFile, "nodefold", &f.note); err != nil {
 		return fold{}, err
@@ -117,6 +121,7 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 	if err := readValue(t, seatsFile, "nodefoldrefs", &f.seats); err != nil {
 		return fold{}, err
 	}
+	f.note.Commits = max(f.note.Commits, 0)
 	if f.seats == nil {
 		f.seats = map[string]seat{}
 	}
@@ -145,7 +150,8 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 			}
 			one.raw, one.blob = raw, e.ID
 		}
-		s := f.seats[id]
+		s := f.seats[id].sane()
+		f.seats[id] = s
 		one.commit, one.at = s.Commit, s.Told
 		f.nodes[id] = one
 	}
@@ -175,6 +181,31 @@ func readValue(t tree, name, filetype string, value any) error {
 	return nil
 }
 
+// listRest finds our files and folders, and what stands beside them.
+func (f fold) listRest(t tree) error {
+	for dir := ""; dir != presence.Folder; {
+		entries, err := t.List(dir)
+		if err != nil {
+			return err
+		}
+		next, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(presence.Folder, dir), "/"), "/")
+		for _, e := range entries {
+			file := dir == "" && (e.Name == readmeFile || e.Name == noteFile || e.Name == seatsFile)
+			folder := e.Name == next || dir == "" && e.Name == presence.HistoryFolder
+			switch {
+			case file && !e.Dir:
+				f.files[e.Name] = e.ID
+			case folder && e.Dir:
+				f.dirs[path.Join(dir, e.Name)] = e.ID
+			case !file && !folder:
+				f.rest[dir] = append(f.rest[dir], e)
+			}
+		}
+		dir = path.Join(dir, next)
+	}
+	return nil
+}
+
 // listDays finds the files of the history.
 func (f fold) listDays(t tree) error {
 	var walk func(dir string, depth int) error
@@ -184,13 +215,13 @@ func (f fold) listDays(t tree) error {
 			return err
 		}
 		for _, e := range entries {
-			path := dir + "/" + e.Name
-			day := strings.TrimPrefix(path, presence.HistoryFolder+"/")
+			name := dir + "/" + e.Name
+			day := strings.TrimPrefix(name, presence.HistoryFolder+"/")
 			_, err := time.Parse(dayLayout, day)
 			switch {
 			case e.Dir && depth < 2:
-				f.dirs[path] = e.ID
-				if err := walk(path, depth+1); err != nil {
+				f.dirs[name] = e.ID
+				if err := walk(name, depth+1); err != nil {
 					return err
 				}
 			case !e.Dir && !e.Symlink && depth == 2 && err == nil:
@@ -224,9 +255,18 @@ func (n *notes) add(format string, args ...any) {
 	*n = append(*n, cut(fmt.Sprintf(format, args...), 300))
 }
 
-// with returns the notes and others, sorted, none twice, not more than anybody would read.
+// with returns the notes and others, each on one line, sorted, none twice, not more than anybody would read.
 func (n notes) with(more []string) []string {
-	all := append(slices.Clone([]string(n)), more...)
+	var all []string
+	for _, text := range slices.Concat(n, more) {
+		text = strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return ' '
+			}
+			return r
+		}, text)
+		all = append(all, cut(text, 300))
+	}
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if len(all) > noteLimit {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
@@ -30,7 +31,11 @@ type Folder struct {
 	known  bool // fold is what the branch held; false = it is to be read
 	today  *today
 	whole  bool // the server does not let us cut the history of the branch
+	broken map[string]brokenRef
 }
+
+// brokenRef is the ref of a node that the fold knows no record of: it is not read again until it moves.
+type brokenRef struct{ tip, why string }
 
 // ErrRace is in the error of a fold whose branch somebody else moved: two fold, and one is too many. Nothing is lost, and
 // nothing is in the history twice.
@@ -69,7 +74,7 @@ func NewFolder(o FolderOptions) (*Folder, error) {
 	if o.Author == "" {
 		o.Author = "addctl"
 	}
-	return &Folder{place: p, every: o.Every, author: o.Author}, nil
+	return &Folder{place: p, every: o.Every, author: o.Author, broken: map[string]brokenRef{}}, nil
 }
 
 // Close gives up the connections and the cache folder. The folder can be used again.
@@ -129,7 +134,8 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 		next.note.Notes, list = full.with(next.note.Notes), nil
 		r.Notes = next.note.Notes
 	}
-	next.note.Folded, next.note.NextBy, next.note.Prefix = now.UTC().Truncate(time.Second), promised(now, f.every).UTC().Truncate(time.Second), f.place.Prefix
+	next.note.Folded, next.note.Prefix = now.UTC().Truncate(time.Second), f.place.Prefix
+	next.note.NextBy = goodUntil(next.note.Folded, f.every)
 	if err := f.publish(ctx, next, list, !news, now); err != nil {
 		return r, err
 	}
@@ -160,18 +166,23 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 	var moved, born []wanted
 	for _, id := range slices.Sorted(maps.Keys(refs.tips)) {
 		w := wanted{id: id, tip: refs.tips[id]}
-		switch w.known = f.fold.nodes[id]; w.known.commit {
-		case w.tip:
-		case "": // also of one whose line in refs.json is lost: its record tells where to go on
-			born = append(born, w)
-		default:
+		switch w.known = f.fold.nodes[id]; {
+		case w.known.commit == w.tip:
+			// A record that was broken when it was folded is so still.
+			s.notes = append(s.notes, notesOf(f.fold.note.Notes, id)...)
+		case w.known.commit != "":
 			moved = append(moved, w)
+		case w.known.raw == nil && f.broken[id].tip == w.tip:
+			s.notes.add("%s: %s", id, f.broken[id].why)
+		default: // also one whose line in refs.json is lost: its record tells where to go on
+			born = append(born, w)
 		}
 	}
 	birth := gitrepo.ReadOptions{Depth: birthDepth}
 	if f.fold.commit == "" {
 		birth.Depth = 1
 	}
+	maps.DeleteFunc(f.broken, func(id string, b brokenRef) bool { return refs.tips[id] != b.tip })
 	for _, part := range []struct {
 		list []wanted
 		o    gitrepo.ReadOptions
@@ -183,14 +194,11 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 		for _, w := range part.list {
 			if err := broken[w.id]; err != nil {
 				s.notes.add("%s: %v", w.id, err)
+				if len(chains[w.id]) == 0 && w.known.raw == nil {
+					f.broken[w.id] = brokenRef{w.tip, err.Error()}
+				}
 			}
 			s.chains[w.id] = since(chains[w.id], w.known, w.known.raw != nil)
-		}
-	}
-	// A record that was broken when it was folded is so still: the note stays as long as the ref does not move.
-	for id := range refs.tips {
-		if _, looked := s.chains[id]; !looked {
-			s.notes = append(s.notes, notesOf(f.fold.note.Notes, id)...)
 		}
 	}
 	return s, len(moved) + len(born), nil
@@ -200,7 +208,7 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 func notesOf(all []string, id string) notes {
 	var n notes
 	for _, text := range all {
-		if len(text) > len(id)+1 && text[:len(id)+2] == id+": " {
+		if strings.HasPrefix(text, id+": ") {
 			n = append(n, text)
 		}
 	}
@@ -238,13 +246,15 @@ func (f *Folder) publish(ctx context.Context, next fold, list []Transition, quie
 		if next.note.Commits = f.fold.note.Commits + 1; cutting {
 			next.note.Commits = 1
 		}
-		drawn, objects, err := draw(f.fold, next, list, &day, quiet, author)
+		drawn, objects, err := draw(f.fold, next, list, &day, quiet, cutting, author)
 		if err != nil {
 			return err
 		}
 		err = f.place.store.Push(ctx, gitrepo.Update{Ref: presence.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
 		if err != nil {
-			if err = f.unclear(ctx, drawn.commit, err); err != nil && cutting && !errors.Is(err, ErrRace) && ctx.Err() == nil {
+			err = f.unclear(ctx, drawn.commit, err)
+			var no *gitrepo.Rejected
+			if cutting && errors.As(err, &no) && !errors.Is(err, ErrRace) {
 				cutting, f.whole = false, true
 				continue
 			}

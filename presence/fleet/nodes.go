@@ -27,7 +27,10 @@ type listed struct {
 func EncodeNodes(f Fleet, now time.Time) ([]byte, error) {
 	list := make([]listed, 0, len(f.Nodes))
 	for _, n := range f.Nodes {
-		list = append(list, listed{n.Addresses, n.Age(now), n.Record})
+		r := n.Record
+		// Lists that are empty are [] and never null, as in a record that was told.
+		r.Repos, r.Services = append([]presence.Repo{}, r.Repos...), append([]presence.Service{}, r.Services...)
+		list = append(list, listed{append([]string{}, r.Addresses...), n.Age(now), r})
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

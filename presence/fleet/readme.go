@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-const readmeReason = 200 // characters of a reason in the table
+const cellLimit = 200 // characters of a cell in the table
 
 // readme is the fold as a page for people: how many there are, then a table with trouble on top.
 func readme(f Fleet, since func(id string) time.Time, now time.Time) []byte {
@@ -34,7 +34,7 @@ func readme(f Fleet, since func(id string) time.Time, now time.Time) []byte {
 			place = n.Deployment + "/" + n.Nodepart
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", escape(n.InstanceID), escape(place), state,
-			shown(since(n.InstanceID)), escape(versions(n)), escape(cut(n.Reason, readmeReason)))
+			shown(since(n.InstanceID)), escape(versions(n)), escape(n.Reason))
 	}
 	for _, note := range f.Notes {
 		fmt.Fprintf(&b, "\n- %s", escape(note))
@@ -58,7 +58,7 @@ func cut7(id string) string { return id[:min(7, len(id))] }
 // escape makes a text of a node fit for a cell of a Markdown table: what it says is shown and means nothing.
 func escape(s string) string {
 	var b strings.Builder
-	for _, r := range s {
+	for _, r := range cut(s, cellLimit) {
 		switch {
 		case strings.ContainsRune("\\`*_{}[]<>#|!~&$^", r):
 			b.WriteByte('\\')

@@ -1,11 +1,13 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/presence"
@@ -114,8 +116,8 @@ func chainOf(c *gitrepo.Content, w wanted) ([]told, error) {
 			one, err = w.known, nil
 		}
 		if err == nil {
-			one.commit, one.at = at, info.Committer.When
-			chain = append(chain, one)
+			one.commit, one.at = at, sane(info.Committer.When)
+			chain = lengthened(chain, one)
 		} else if n == 0 {
 			first = err
 		}
@@ -125,6 +127,29 @@ func chainOf(c *gitrepo.Content, w wanted) ([]told, error) {
 		}
 	}
 	return chain, first
+}
+
+// lengthened adds an older statement to a chain. Of the newest the record is kept as it was told; of a run of refreshes
+// before it only the first is of interest, and a month of them would not fit into memory.
+func lengthened(chain []told, one told) []told {
+	if len(chain) == 0 {
+		one.raw = bytes.Clone(one.raw) // so that it does not keep all else that was read
+		return append(chain, one)
+	}
+	one.raw = nil
+	if last := len(chain) - 1; last > 0 && chain[last].record.State == one.record.State {
+		chain[last] = one
+		return chain
+	}
+	return append(chain, one)
+}
+
+// sane is a time that can be written down: a commit may say any number of seconds. The zero time stays.
+func sane(t time.Time) time.Time {
+	if t = t.UTC(); !t.IsZero() && (t.Year() > 9999 || t.Unix() < 0) {
+		return time.Unix(0, 0).UTC()
+	}
+	return t
 }
 
 // statement is what one commit of a node's ref says.

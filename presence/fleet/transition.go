@@ -28,6 +28,7 @@ type Transition struct {
 const (
 	// reasonLimit cuts reasons in the history, in characters: lines are kept for more than a year.
 	reasonLimit = 500
+	wordLimit   = 100 // of what is one word with honest nodes
 	// lineLimit is the longest line that is read, in bytes; longer than any that is written.
 	lineLimit = 16 << 10
 	dayLayout = "2006/01/02.jsonl"
@@ -43,10 +44,10 @@ type told struct {
 }
 
 func transition(r presence.Record, at time.Time, from, to, reason string) Transition {
-	t := Transition{Time: at.UTC().Truncate(time.Second), ID: r.InstanceID, Deployment: r.Deployment, Nodepart: r.Nodepart,
-		From: from, To: to, Reason: cut(reason, reasonLimit)}
+	t := Transition{Time: at.UTC().Truncate(time.Second), ID: r.InstanceID, Deployment: cut(r.Deployment, wordLimit),
+		Nodepart: cut(r.Nodepart, wordLimit), From: cut(from, wordLimit), To: cut(to, wordLimit), Reason: cut(reason, reasonLimit)}
 	if len(r.Repos) > 0 {
-		t.Version = r.Repos[0].Version
+		t.Version = cut(r.Repos[0].Version, wordLimit)
 	}
 	return t
 }

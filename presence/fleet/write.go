@@ -42,8 +42,8 @@ func (d *draft) folder(path string, entries []gitrepo.Entry) string {
 }
 
 // draw makes a commit of a fold that was advanced from an old one. Quiet says that there are no news: then only the note
-// changes. It returns the new fold with all its ids, and what is to be pushed.
-func draw(old, next fold, list []Transition, t *today, quiet bool, author gitrepo.Person) (fold, *gitrepo.Objects, error) {
+// changes. Root says that it has no parent. It returns the new fold with all its ids, and what is to be pushed.
+func draw(old, next fold, list []Transition, t *today, quiet, root bool, author gitrepo.Person) (fold, *gitrepo.Objects, error) {
 	d := &draft{objects: &gitrepo.Objects{}, old: old, next: next}
 	d.next.files, d.next.dirs = map[string]string{}, map[string]string{}
 	if quiet {
@@ -61,17 +61,17 @@ func draw(old, next fold, list []Transition, t *today, quiet bool, author gitrep
 		return fold{}, nil, err
 	}
 	d.file(noteFile, data)
-	root := slices.Clone(old.rest)
+	top := slices.Clone(old.rest[""])
 	for name, id := range d.next.files {
-		root = append(root, gitrepo.Entry{Name: name, ID: id})
+		top = append(top, gitrepo.Entry{Name: name, ID: id})
 	}
 	for name, id := range d.next.dirs {
 		if !strings.Contains(name, "/") {
-			root = append(root, gitrepo.Entry{Name: name, ID: id, Dir: true})
+			top = append(top, gitrepo.Entry{Name: name, ID: id, Dir: true})
 		}
 	}
-	commit := gitrepo.CommitInfo{Tree: d.objects.Tree(root), Author: author, Message: subject(d.next, list, quiet)}
-	if old.commit != "" && d.next.note.Commits > 1 {
+	commit := gitrepo.CommitInfo{Tree: d.objects.Tree(top), Author: author, Message: subject(d.next, list, quiet)}
+	if old.commit != "" && !root {
 		commit.Parents = []string{old.commit}
 	}
 	d.next.commit = d.objects.Commit(commit)
@@ -92,7 +92,7 @@ func (d *draft) contents(list []Transition, t *today, now time.Time) error {
 		for dir := presence.Folder; strings.Contains(dir, "/"); {
 			name := path.Base(dir)
 			dir = path.Dir(dir)
-			inner = d.folder(dir, []gitrepo.Entry{{Name: name, ID: inner, Dir: true}})
+			inner = d.folder(dir, append(slices.Clone(d.old.rest[dir]), gitrepo.Entry{Name: name, ID: inner, Dir: true}))
 		}
 	}
 	if len(list) > 0 {
