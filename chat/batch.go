@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,26 +31,35 @@ func (b *bucket) take(now time.Time, l Limits) time.Duration {
 }
 
 const (
-	// A message of more lines is read by nobody, and is cut in the middle by some services.
+	// A message of more lines is read by nobody, and one of more bytes is cut by some services.
 	mostLines = 40
-	mostRunes = 3500
+	mostBytes = 3500
 )
 
-// batch is what the next try says: the first message that waits, or, when more than l.Join wait, as many as fit into one.
-func batch(waiting []entry, l Limits) []entry {
-	if len(waiting) <= l.Join {
-		return waiting[:min(1, len(waiting))]
+// batch is what the next try says, as places in the list: the first message that waits, or, when more than l.Join wait, as
+// many as fit into one. What the service refused for what it holds comes after all others and alone, so that it neither
+// takes others with it nor keeps the room from them.
+func batch(waiting []entry, l Limits) []int {
+	if len(waiting) == 0 {
+		return nil
 	}
-	n, size := 0, 0
-	for _, e := range waiting {
+	least := slices.MinFunc(waiting, func(a, b entry) int { return a.refused - b.refused }).refused
+	var places []int
+	size := 0
+	for i, e := range waiting {
+		if e.refused != least {
+			continue
+		}
 		size += len(e.Text) + 1
-		// What was refused once for what it holds is said alone, so that it does not take others with it.
-		if n > 0 && (n == mostLines || size > mostRunes || e.refused > 0 || waiting[0].refused > 0) {
+		if len(places) > 0 && (least > 0 || len(places) == mostLines || size > mostBytes) {
 			break
 		}
-		n++
+		places = append(places, i)
 	}
-	return waiting[:n]
+	if len(waiting) <= l.Join {
+		return places[:1]
+	}
+	return places
 }
 
 // spoken is the message that says a batch: a line each, with the time before a line that comes late, the colour of the
@@ -69,6 +79,7 @@ func spoken(entries []entry, lost int, now time.Time, l Limits) Message {
 		}
 		lines = append(lines, text)
 		m.Critical = m.Critical || e.Critical
+		m.Time = e.Time
 		if rank(e.Colour) > rank(m.Colour) {
 			m.Colour = e.Colour
 		}

@@ -43,7 +43,8 @@ type Options struct {
 	// UserAgent is what servers see; "" is "addagent".
 	UserAgent string
 	// Transport makes the requests: proxy, certificates and limits of connections are its business. nil is a plain one
-	// that heeds the usual environment. Mail is no HTTP and does not go through it.
+	// that heeds the usual environment. Mail is no HTTP and does not go through it, but takes the certificates of an
+	// *http.Transport.
 	Transport http.RoundTripper
 }
 

@@ -50,8 +50,6 @@ const (
 	// slowDelay is for a trouble that somebody has to mend: an hour later somebody may have. It also bounds what a server
 	// may ask for with Retry-After.
 	slowDelay = time.Hour
-	// mostRefusals is how often a message is offered that the service refuses for what it holds.
-	mostRefusals = 2
 	// mostText is what is kept of a text, in characters: more than any service takes.
 	mostText = 16000
 )
@@ -69,10 +67,11 @@ type Outbox struct {
 	mu      sync.Mutex
 	spool   *spool
 	closed  bool
-	failed  error         // the last try, nil when it succeeded
-	tries   int           // failures in a row
-	notYet  time.Time     // no try before
-	rate    bucket        //
+	failed  error     // the last try, nil when it succeeded
+	tries   int       // failures in a row
+	notYet  time.Time // no try before
+	taken   int       // messages that the room took
+	rate    bucket
 	changed chan struct{} // closed, and made anew, whenever something above changed
 }
 
@@ -231,12 +230,14 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	if wait := o.rate.take(now, o.limits); wait > 0 {
 		return turn{}, wait, o.changed
 	}
-	picked := batch(o.spool.entries, o.limits)
-	t := turn{message: spoken(picked, o.spool.lost, now, o.limits), lost: o.spool.lost}
-	for i := range picked { // a part of the spool's own slice
-		picked[i].sending = true
-		t.ids = append(t.ids, picked[i].id)
+	t := turn{lost: o.spool.lost}
+	var picked []entry
+	for _, i := range batch(o.spool.entries, o.limits) {
+		o.spool.entries[i].sending = true
+		picked = append(picked, o.spool.entries[i])
+		t.ids = append(t.ids, o.spool.entries[i].id)
 	}
+	t.message = spoken(picked, t.lost, now, o.limits)
 	return t, 0, o.changed
 }
 
@@ -254,19 +255,22 @@ func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 		}
 		e := &o.spool.entries[i]
 		e.sending = false
-		if trouble != nil && ofContent(trouble.Status) {
-			e.refused++
-		}
 		switch {
 		case err == nil:
 			o.spool.drop(i)
-		case e.refused >= mostRefusals && len(t.ids) == 1:
-			// Others wait behind it, which may be taken.
+		case trouble == nil || !ofContent(trouble.Status):
+		case e.refused == 0:
+			e.refused, e.after = 1, o.taken
+		case len(t.ids) == 1 && o.taken > e.after:
+			// Others were taken since, so it is this one that the service does not like.
 			o.spool.drop(i)
 			o.spool.lost++
+		default:
+			e.refused++
 		}
 	}
 	if err == nil {
+		o.taken++
 		o.spool.lost -= t.lost
 		o.spool.odd = nil
 	}
@@ -283,8 +287,8 @@ func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 	o.notYet = now.Add(delay(o.tries, trouble, rand.Float64()))
 }
 
-// ofContent are the answers of a service that does not like this one message, perhaps. Slack says 400 to what it cannot
-// parse, and so does a server whose room is wrong: hence a second try before a message is given up.
+// ofContent are the answers of a service that does not like this one message, perhaps: many say 400 to what they cannot
+// parse, and Mattermost, Telegram and Pushover say it to a wrong token or room as well.
 func ofContent(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
 }

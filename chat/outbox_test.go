@@ -3,9 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -260,6 +258,34 @@ func TestOutboxGivesUpWhatIsRefusedForItsContent(t *testing.T) {
 	})
 }
 
+// A wrong room says 400 as well, to everything: then nothing is given up.
+func TestOutboxKeepsWhatIsRefusedWithoutExceptions(t *testing.T) {
+	for _, n := range []int{1, 3, 12} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &parrot{}
+			var mended atomic.Bool
+			p.answer = func(int, Message) error {
+				if !mended.Load() {
+					return &Trouble{Room: "parrot", Status: 400, Permanent: true, Err: errors.New("400 Bad Request: chat not found")}
+				}
+				return nil
+			}
+			o := newOutbox(t, p, t.TempDir(), Limits{Late: 24 * time.Hour})
+			for i := range n {
+				put(t, o, Message{Text: strings.Repeat("x", i+1)})
+			}
+			after(20 * time.Hour)
+			mended.Store(true)
+			flushed(t, o)
+			lines := strings.Split(strings.Join(p.texts(), "\n"), "\n")
+			slices.Sort(lines)
+			if len(slices.Compact(lines)) != n {
+				t.Errorf("of %d messages came %q", n, lines)
+			}
+		})
+	}
+}
+
 func TestOutboxDeadlineOfATry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &parrot{hangs: true}
@@ -285,182 +311,4 @@ func TestOutboxDeadlineOfATry(t *testing.T) {
 			t.Errorf("flush of a closed one: %v", err)
 		}
 	})
-}
-
-func TestOutboxStorm(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &parrot{}
-		o := newOutbox(t, p, t.TempDir(), Limits{Messages: 2000, Bytes: 1 << 20, Late: time.Hour})
-		start := time.Now()
-		for i := range 1000 {
-			put(t, o, Message{Text: fmt.Sprintf("line %d", i), Colour: map[bool]string{true: "red", false: "green"}[i == 700], Critical: i == 700})
-		}
-		flushed(t, o)
-		all := strings.Split(strings.Join(p.texts(), "\n"), "\n")
-		if len(all) != 1000 || all[0] != "line 0" || all[999] != "line 999" {
-			t.Errorf("%d lines were said", len(all))
-		}
-		if n := len(p.heard); n > 40 {
-			t.Errorf("a thousand lines became %d messages", n)
-		}
-		for i := 10; i < len(p.when); i++ {
-			// Never more than the burst and one each six seconds.
-			if most := 10 + int(p.when[i].Sub(start)/(6*time.Second)); i+1 > most {
-				t.Errorf("%d messages after %s", i+1, p.when[i].Sub(start))
-			}
-		}
-		for _, m := range p.heard {
-			if has := slices.Contains(strings.Split(m.Text, "\n"), "line 700"); m.Critical != has || (m.Colour == "red") != has {
-				t.Errorf("critical %v, %q: %q", m.Critical, m.Colour, m.Text)
-			}
-		}
-	})
-}
-
-func TestOutboxLateMessagesAreSaidWithTheirTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &parrot{}
-		var down atomic.Bool
-		down.Store(true)
-		p.answer = func(int, Message) error {
-			if down.Load() {
-				return &Trouble{Room: "parrot", Err: errors.New("connection refused")}
-			}
-			return nil
-		}
-		o := newOutbox(t, p, t.TempDir(), Limits{})
-		put(t, o, Message{Text: "early"})
-		after(time.Hour)
-		put(t, o, Message{Text: "fresh", Time: time.Now().In(time.FixedZone("", 3600))})
-		put(t, o, Message{Text: "of before", Time: time.Now().Add(-10 * time.Minute)})
-		down.Store(false)
-		flushed(t, o)
-		got := p.texts()
-		want := []string{"2000-01-01 00:00:00 UTC early", "", "2000-01-01 00:50:00 UTC of before"}
-		if len(got) != 3 || got[0] != want[0] || !strings.HasSuffix(got[1], "fresh") || got[2] != want[2] {
-			t.Errorf("heard %q", got)
-		}
-	})
-}
-
-func TestOutboxTellsWhatWasTooOld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, folder := &parrot{hangs: true}, t.TempDir()
-		o := newOutbox(t, p, folder, Limits{})
-		for i := range 3 {
-			put(t, o, Message{Text: fmt.Sprint("old ", i)})
-		}
-		after(23 * time.Hour)
-		put(t, o, Message{Text: "of today"})
-		after(2 * time.Hour)
-		if err := o.Close(); err != nil {
-			t.Fatal(err)
-		}
-		// The next process knows how many were lost.
-		q := &parrot{}
-		o = newOutbox(t, q, folder, Limits{})
-		flushed(t, o)
-		if got := q.texts(); len(got) != 1 || !strings.HasPrefix(got[0], "3 earlier messages were lost") || !strings.HasSuffix(got[0], "UTC of today") {
-			t.Errorf("heard %q", got)
-		}
-		if got := names(t, folder); len(got) != 0 {
-			t.Errorf("left on disk: %q", got)
-		}
-	})
-}
-
-func TestOutboxNextProcessGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		folder := t.TempDir()
-		o := newOutbox(t, &parrot{hangs: true}, folder, Limits{})
-		if _, err := NewOutbox(&parrot{}, folder, Limits{}); err == nil || !strings.Contains(err.Error(), "another process") {
-			t.Errorf("two outboxes on one folder: %v", err)
-		}
-		put(t, o, Message{Text: "one"})
-		put(t, o, Message{Text: "two", Critical: true, Colour: "purple"})
-		synctest.Wait()
-		if err := o.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := o.Close(); err != nil {
-			t.Errorf("closed twice: %v", err)
-		}
-		p := &parrot{}
-		o = newOutbox(t, p, folder, Limits{})
-		put(t, o, Message{Text: "three"})
-		flushed(t, o)
-		if got := p.texts(); !slices.Equal(got, []string{"one", "two", "three"}) {
-			t.Errorf("heard %q", got)
-		}
-		if m := p.heard[1]; !m.Critical || m.Colour != "purple" {
-			t.Errorf("heard %+v", m)
-		}
-	})
-}
-
-func TestOutboxWithoutADisk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, folder := &parrot{hangs: true}, filepath.Join(t.TempDir(), "spool")
-		o := newOutbox(t, p, folder, Limits{})
-		if err := os.RemoveAll(folder); err != nil {
-			t.Fatal(err)
-		}
-		put(t, o, Message{Text: "one"})
-		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "kept in memory only") {
-			t.Errorf("trouble: %v", err)
-		}
-		if err := os.Mkdir(folder, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		put(t, o, Message{Text: "two"})
-		if err := o.Trouble(); err != nil && strings.Contains(err.Error(), "memory") {
-			t.Errorf("the disk is back, but %v", err)
-		}
-		if got := names(t, folder); len(got) != 2 {
-			t.Errorf("on disk: %q", got)
-		}
-		if err := os.RemoveAll(folder); err != nil {
-			t.Fatal(err)
-		}
-		put(t, o, Message{Text: "three"})
-		if err := o.Close(); err == nil {
-			t.Error("a message was lost by Close and it said nothing")
-		}
-	})
-}
-
-func TestOutboxFromManyGoroutines(t *testing.T) {
-	p := &parrot{}
-	o := newOutbox(t, p, t.TempDir(), Limits{Burst: 1000, Join: 3})
-	var all sync.WaitGroup
-	for i := range 20 {
-		all.Go(func() {
-			for j := range 10 {
-				if err := o.Put(Message{Text: fmt.Sprintf("%d/%d", i, j)}); err != nil {
-					t.Error(err)
-				}
-				_ = o.Trouble()
-			}
-		})
-	}
-	all.Wait()
-	flushed(t, o)
-	lines := strings.Split(strings.Join(p.texts(), "\n"), "\n")
-	slices.Sort(lines)
-	if len(slices.Compact(lines)) != 200 {
-		t.Errorf("%d lines were said", len(lines))
-	}
-}
-
-func TestCriticalHearsOnlyThat(t *testing.T) {
-	p := &parrot{}
-	c := Critical{p}
-	for _, m := range []Message{{Text: "idle"}, {Text: "wedged", Critical: true}} {
-		if err := c.Say(t.Context(), m); err != nil {
-			t.Error(err)
-		}
-	}
-	if got := p.texts(); !slices.Equal(got, []string{"wedged"}) {
-		t.Errorf("heard %q", got)
-	}
 }

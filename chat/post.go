@@ -19,6 +19,7 @@ type web struct {
 	server  string  // shown to people, "" when there is only one
 	secrets secrets // never shown
 	limit   int     // characters of a text that the service takes
+	bytes   int     // and bytes, where it counts those too
 	// say makes the requests, with call.
 	say func(ctx context.Context, c caller, m Message) error
 }
@@ -60,6 +61,9 @@ func (r *webRoom) Say(ctx context.Context, m Message) error {
 		return fmt.Errorf("%s: %w", r.caller.room, ErrEmpty)
 	}
 	m.Text = first(strings.ToValidUTF8(m.Text, "\uFFFD"), r.limit)
+	if r.bytes > 0 && len(m.Text) > r.bytes {
+		m.Text = strings.ToValidUTF8(m.Text[:r.bytes], "") // half a character at the end
+	}
 	return r.say(ctx, r.caller, m)
 }
 
@@ -94,7 +98,7 @@ func (c caller) call(ctx context.Context, q request) ([]byte, error) {
 	defer answer.Body.Close()
 	// That the rest was cut changes nothing: what the status says is done, saying it again would say it twice.
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, mostAnswer))
-	if err := refusal(c.room, answer, c.words(answer, body), time.Now()); err != nil {
+	if err := refusal(c.room, answer, c.words(answer, body), again(body), time.Now()); err != nil {
 		return nil, err
 	}
 	return body, nil

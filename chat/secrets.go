@@ -14,7 +14,7 @@ import (
 type secrets []string
 
 // window is how much of a secret betrays it: servers and logs cut texts, so its beginning or its end may come alone.
-const window = 8
+func window(length int) int { return min(8, max(4, length/2)) }
 
 // in tells whether a text holds a secret or a part of it, as it is or in a form that gateways and services print:
 // escaped for an address or a page, hexadecimal, base64 with whatever before it ("Basic user:token").
@@ -73,11 +73,9 @@ func forms(secret string) []string {
 
 // overlaps tells whether a window of the form stands in the text. A form that is shorter counts whole.
 func overlaps(text, form string) bool {
-	if len(form) <= window {
-		return strings.Contains(text, form)
-	}
-	for i := 0; i+window <= len(form); i++ {
-		if strings.Contains(text, form[i:i+window]) {
+	n := min(window(len(form)), len(form))
+	for i := 0; i+n <= len(form); i++ {
+		if strings.Contains(text, form[i:i+n]) {
 			return true
 		}
 	}

@@ -37,7 +37,8 @@ type entry struct {
 	size    int64
 	saved   bool // on disk; else only here, because the disk took nothing
 	sending bool // a try is under way, so it is not dropped
-	refused int  // how often the service refused it for what it holds
+	refused int  // how often the service refused it, perhaps for what it holds
+	after   int  // how many messages it had taken when it first did
 	Message
 }
 
@@ -101,8 +102,8 @@ func (s *spool) load(now time.Time) error {
 		s.bytes += e.size
 	}
 	if data, err := files.ReadSmall(filepath.Join(s.folder, lostFile), 64); err == nil {
-		s.lost, _ = strconv.Atoi(strings.TrimSpace(string(data))) // of a garbled one nothing is known
-		s.noted = s.lost
+		n, _ := strconv.Atoi(strings.TrimSpace(string(data))) // of a garbled one nothing is known
+		s.lost, s.noted = max(0, n), n
 	}
 	s.trimAside()
 	return nil

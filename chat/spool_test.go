@@ -70,6 +70,31 @@ func TestSpoolBounds(t *testing.T) {
 	}
 }
 
+// What an agent writes the next version must read.
+func TestSpoolFormat(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "deep", "spool")
+	s := newSpool(t, folder, Limits{})
+	l := Limits{Messages: 1}.orDefault()
+	s.put(Message{Text: "lost"}, l)
+	s.put(Message{Text: "größe\n<b>", Colour: "red", Critical: true, Time: time.Date(2026, 3, 1, 9, 30, 7, 5e8, time.UTC)}, l)
+	for name, want := range map[string]string{
+		"000000000002.json": `{"text":"größe\n\u003cb\u003e","colour":"red","critical":true,"time":"2026-03-01T09:30:07.5Z"}`,
+		"lost":              "1\n",
+	} {
+		path := filepath.Join(folder, name)
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+	if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", info.Mode(), err)
+	}
+}
+
 // What is being said is neither dropped nor counted as lost.
 func TestSpoolKeepsWhatIsBeingSaid(t *testing.T) {
 	l := Limits{Messages: 2}.orDefault()

@@ -37,15 +37,19 @@ func Permanent(err error) bool {
 	return errors.As(err, &t) && t.Permanent || errors.Is(err, ErrEmpty)
 }
 
-// refusal judges an answer by its status: nil for 2xx. said is what the server wrote, masked already.
-func refusal(room string, answer *http.Response, said string, now time.Time) error {
+// refusal judges an answer by its status: nil for 2xx. said is what the server wrote, without secrets; again is what its
+// words have instead of a Retry-After.
+func refusal(room string, answer *http.Response, said, again string, now time.Time) error {
 	code := answer.StatusCode
 	if code >= 200 && code < 300 {
 		return nil
 	}
-	t := &Trouble{Room: room, Status: code, Permanent: code < 500 && code != http.StatusTooManyRequests}
+	t := &Trouble{Room: room, Status: code, Permanent: code < 500 && !tooMany(answer)}
 	if !t.Permanent {
-		t.RetryAfter = retryAfter(answer.Header.Get("Retry-After"), now)
+		t.RetryAfter = retryAfter(or(answer.Header.Get("Retry-After"), again), now)
+	}
+	if t.RetryAfter == 0 && tooMany(answer) {
+		t.RetryAfter = untilReset(answer.Header.Get("X-RateLimit-Reset"), now)
 	}
 	text := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 	if code >= 300 && code < 400 {
@@ -58,14 +62,31 @@ func refusal(room string, answer *http.Response, said string, now time.Time) err
 	return t
 }
 
+// tooMany is 429, or how HipChat's v1 says it: 403 with nothing left of the limit.
+func tooMany(answer *http.Response) bool {
+	return answer.StatusCode == http.StatusTooManyRequests ||
+		answer.StatusCode == http.StatusForbidden && answer.Header.Get("X-RateLimit-Remaining") == "0"
+}
+
+// mostAsked bounds what a server may ask for: after a day a message is dropped anyway.
+const mostAsked = 24 * time.Hour
+
+// untilReset reads when a limit ends, in seconds of Unix, as HipChat tells it.
+func untilReset(value string, now time.Time) time.Duration {
+	at, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || at > now.Unix()+int64(mostAsked.Seconds()) || at <= now.Unix() {
+		return 0
+	}
+	return time.Unix(at, 0).Sub(now)
+}
+
 // retryAfter reads seconds (Discord has fractions) or a date, https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
 func retryAfter(value string, now time.Time) time.Duration {
-	const most = 24 * time.Hour // after that a message is dropped anyway
 	if s, err := strconv.ParseFloat(value, 64); err == nil && s > 0 {
-		return time.Duration(min(s, most.Seconds()) * float64(time.Second))
+		return time.Duration(min(s, mostAsked.Seconds()) * float64(time.Second))
 	}
 	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return min(at.Sub(now), most)
+		return min(at.Sub(now), mostAsked)
 	}
 	return 0
 }

@@ -173,6 +173,7 @@ func Run(t *testing.T, p Place) {
 	t.Helper()
 	t.Run("messages", func(t *testing.T) { messages(t, p) })
 	t.Run("answers", func(t *testing.T) { answers(t, p) })
+	t.Run("limits", func(t *testing.T) { limits(t, p) })
 	t.Run("faults", func(t *testing.T) { faults(t, p) })
 	for name, address := range p.Wrong {
 		t.Run(name, func(t *testing.T) {

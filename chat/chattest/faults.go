@@ -30,7 +30,9 @@ func answers(t *testing.T, p Place) {
 			err := s.open().Say(t.Context(), hello)
 			if code == 204 && p.Reads { // it has no words
 				s.class(err, false)
-			} else if err != nil {
+				return
+			}
+			if err != nil {
 				t.Error(err)
 			}
 			if got := s.said(); len(got) == 0 || got[0].Text != hello.Text {
@@ -98,6 +100,46 @@ func answers(t *testing.T, p Place) {
 			// Neither the day before nor the day after: a minute's rounding does not matter to it.
 			if got := s.class(s.open().Say(t.Context(), hello), false).RetryAfter; got.Round(time.Hour) != 12*time.Hour {
 				t.Errorf("to be tried again after %s, want 12 hours", got)
+			}
+		})
+	}
+}
+
+// limits checks how services without Retry-After say that it was too much, and until when.
+func limits(t *testing.T, p Place) {
+	for name, c := range map[string]struct {
+		code      int
+		left      string
+		reset     time.Duration
+		permanent bool
+		want      time.Duration
+	}{
+		"429 until in ten hours":          {429, "0", 10 * time.Hour, false, 10 * time.Hour},
+		"403 with nothing left":           {403, "0", 10 * time.Hour, false, 10 * time.Hour},
+		"403 with something left":         {403, "17", 10 * time.Hour, true, 0},
+		"429 until an hour ago":           {429, "0", -time.Hour, false, 0},
+		"429 until the year after":        {429, "0", 9000 * time.Hour, false, 0},
+		"503 is no question of the limit": {503, "17", 10 * time.Hour, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, p, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-RateLimit-Remaining", c.left)
+				w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(c.reset).Unix(), 10))
+				w.WriteHeader(c.code)
+			})
+			if got := s.class(s.open().Say(t.Context(), hello), c.permanent).RetryAfter; got.Round(time.Hour) != c.want {
+				t.Errorf("to be tried again after %s, want %s", got, c.want)
+			}
+		})
+	}
+	for words, want := range map[string]time.Duration{`{"retry_after": 1.5}`: 1500 * time.Millisecond, `{"parameters":{"retry_after":35}}`: 35 * time.Second, `{"retry_after_ms":2000}`: 2 * time.Second, `{"retry_after":"x"}`: 0} {
+		t.Run("429 with "+words, func(t *testing.T) {
+			s := newStage(t, p, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusTooManyRequests)
+				_, _ = io.WriteString(w, words)
+			})
+			if got := s.class(s.open().Say(t.Context(), hello), false).RetryAfter; got != want {
+				t.Errorf("to be tried again after %s, want %s", got, want)
 			}
 		})
 	}

@@ -1,0 +1,166 @@
+package chat
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBucket(t *testing.T) {
+	l := Limits{Burst: 3, Every: 6 * time.Second}.orDefault()
+	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	var b bucket
+	for i, step := range []struct {
+		at   time.Duration
+		want time.Duration
+	}{
+		{0, 0}, {0, 0}, {0, 0}, {0, 6 * time.Second}, {2 * time.Second, 4 * time.Second}, {6 * time.Second, 0}, {6 * time.Second, 6 * time.Second},
+		{-time.Hour, 6 * time.Second}, // a clock that jumps back gives nothing
+		{-time.Hour + 6*time.Second, 0},
+		{1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 6 * time.Second}, // no more than the burst
+	} {
+		if got := b.take(start.Add(step.at), l); got.Round(time.Millisecond) != step.want {
+			t.Errorf("step %d: wait %s, want %s", i, got, step.want)
+		}
+	}
+}
+
+func TestBatch(t *testing.T) {
+	l := Limits{Join: 3}.orDefault()
+	of := func(n int, text string) []entry {
+		all := make([]entry, n)
+		for i := range all {
+			all[i].Text = text
+		}
+		return all
+	}
+	poisoned := of(6, "x")
+	poisoned[0].refused, poisoned[2].refused = 1, 2
+	refused := of(6, "x")
+	for i := range refused {
+		refused[i].refused = 2 - i%2
+	}
+	for name, c := range map[string]struct {
+		waiting []entry
+		first   int
+		want    int
+	}{
+		"none": {nil, 0, 0}, "one": {of(1, "x"), 0, 1}, "as many as do not hurt": {of(3, "x"), 0, 1}, "one more": {of(4, "x"), 0, 4},
+		"too many": {of(1000, "x"), 0, mostLines}, "too long": {of(10, strings.Repeat("x", 1000)), 0, 3}, "the first alone is too long": {of(10, strings.Repeat("x", 9000)), 0, 1},
+		"a refused one is not joined": {poisoned, 1, 4}, "nor said before others": {poisoned[2:4], 1, 1}, "refused ones are said alone, the least refused first": {refused, 1, 1},
+	} {
+		got := batch(c.waiting, l)
+		if len(got) != c.want || c.want > 0 && got[0] != c.first {
+			t.Errorf("%s: %v, want %d from %d on", name, got, c.want, c.first)
+		}
+	}
+}
+
+func TestSpoken(t *testing.T) {
+	l := Limits{}.orDefault()
+	now := time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
+	at := func(ago time.Duration, colour, text string, critical bool) entry {
+		return entry{Message: Message{Text: text, Colour: colour, Critical: critical, Time: now.Add(-ago)}}
+	}
+	for name, c := range map[string]struct {
+		entries []entry
+		lost    int
+		want    Message
+	}{
+		"one":                     {[]entry{at(time.Second, "green", "idle", false)}, 0, Message{Text: "idle", Colour: "green"}},
+		"late":                    {[]entry{at(3*time.Minute, "", "idle", false)}, 0, Message{Text: "2026-03-01 09:27:00 UTC idle"}},
+		"of tomorrow":             {[]entry{at(-24*time.Hour, "", "idle", false)}, 0, Message{Text: "idle"}},
+		"the worst is the colour": {[]entry{at(0, "green", "a", false), at(0, "red", "b", true), at(0, "yellow", "c", false)}, 0, Message{Text: "a\nb\nc", Colour: "red", Critical: true}},
+		"one lost":                {nil, 1, Message{Text: "1 earlier message was lost: too old or too many while the room could not be reached", Colour: "gray"}},
+		"some lost":               {[]entry{at(0, "yellow", "a", false)}, 7, Message{Text: "7 earlier messages were lost: too old or too many while the room could not be reached\na", Colour: "yellow"}},
+	} {
+		got := spoken(c.entries, c.lost, now, l)
+		got.Time = time.Time{}
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestDelay(t *testing.T) {
+	for name, c := range map[string]struct {
+		tries    int
+		t        *Trouble
+		from, to time.Duration // for a chance of 1 and of 0
+	}{
+		"first":           {1, &Trouble{}, 3750 * time.Millisecond, 5 * time.Second},
+		"no Trouble":      {2, nil, 7500 * time.Millisecond, 10 * time.Second},
+		"fourth":          {4, &Trouble{}, 30 * time.Second, 40 * time.Second},
+		"thousandth":      {1000, &Trouble{}, 675 * time.Second, 15 * time.Minute},
+		"permanent":       {1, &Trouble{Permanent: true}, 45 * time.Minute, time.Hour},
+		"asked":           {9, &Trouble{RetryAfter: time.Minute}, 65 * time.Second, time.Minute},
+		"asked too much":  {1, &Trouble{RetryAfter: 20 * time.Hour}, time.Hour + 5*time.Second, time.Hour},
+		"asked for a bit": {9, &Trouble{RetryAfter: time.Millisecond}, 5001 * time.Millisecond, time.Millisecond},
+	} {
+		if got := delay(c.tries, c.t, 0); got != c.to {
+			t.Errorf("%s: %s, want %s", name, got, c.to)
+		}
+		if got := delay(c.tries, c.t, 1); got != c.from {
+			t.Errorf("%s, with jitter: %s, want %s", name, got, c.from)
+		}
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	s := secrets{"", "Tok3n/With+Odd=Signs&more", "pq"}
+	for text, want := range map[string]bool{
+		"": false, "nothing of it": false, "the token is wrong": false, "TOK3N/WITH": true, "odd=signs": true, "Tok3n%2FWith%2BOdd": true, "signs&amp;more": true,
+		"x: pq": true, "546f6b336e2f576974682b4f64643d5369676e73266d6f7265": true, "VG9rM24vV2l0aCtPZGQ9U2lnbnMmbW9yZQ==": true,
+	} {
+		if got := s.in(text); got != want {
+			t.Errorf("%q holds a secret: %v, want %v", text, got, want)
+		}
+		if free := s.free(errors.New(text)).Error(); want == (free == text) {
+			t.Errorf("%q is told as %q", text, free)
+		}
+	}
+}
+
+func FuzzAddress(f *testing.F) {
+	const token = "T0kenQzX81vLkMnBw72"
+	for _, k := range kinds() {
+		f.Add(k.form)
+		f.Add(strings.NewReplacer("TOKEN", token, "KEY", token, "PASSWORD", token, "HOST", "chat.example.org", "[", "", "]", "").Replace(k.form))
+	}
+	for _, seed := range []string{
+		"slack://hook:T0A1B2C3D-B4E5F6G7H-" + token + "AAAAA@webhook", "matrix://:" + token + "@h/?rooms=", "generic+https://" + token + "@h/?@a=&$=&@=b",
+		"ntfy://h/" + token + "?tags=;;;", "telegram://1:" + token + "@telegram?chats=", "teams+https://x.webhook.office.com/webhookb2/" + token,
+		token, token + ":", token + "://x", "hipchat://" + token, "hipchat://" + token + "@[::1/x", "://" + token, "slack://dummy@dummy.com",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		err := Check(address)
+		shown := Redact(address)
+		if err != nil && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(token)) {
+			t.Errorf("%q: the error tells the token: %v", address, err)
+		}
+		// The token may stand where a server's name belongs; everywhere else it is never shown.
+		if strings.Contains(strings.ToLower(shown), strings.ToLower(token)) && err != nil {
+			t.Errorf("%q is shown as %q", address, shown)
+		}
+		if a, _, err := parse(address); err == nil && !strings.HasPrefix(shown, a.kind+"://") {
+			t.Errorf("%q is shown as %q", address, shown)
+		}
+		if _, err := Open(address, Options{}); (err == nil) != (Check(address) == nil) {
+			t.Errorf("%q: Check and Open differ", address)
+		}
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{"7", "1.5", "-1", "NaN", "+Inf", "1e400", "Mon, 02 Jan 2006 15:04:05 GMT", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if d := retryAfter(value, time.Now()); d < 0 || d > 24*time.Hour {
+			t.Errorf("%q: %s", value, d)
+		}
+	})
+}

@@ -1,0 +1,102 @@
+package chat
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/specialized/generic"
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/specialized/notifiarr"
+)
+
+// genericRoom is a webhook of one's own, generic://HOST/PATH or generic+https://HOST/PATH: the text as it is, or with
+// template=json {"message", "color", "critical"}. Keys of the query that begin with @ are headers, those with $ are fields
+// of the JSON, those of the library are settings, and all others go along.
+func genericRoom(a address) (place, error) {
+	s := &generic.Service{}
+	if err := a.into(s); err != nil {
+		return nil, err
+	}
+	c := s.Config
+	target := c.WebhookURL()
+	if target.Host == "" || c.Template != "" && !strings.EqualFold(c.Template, "json") {
+		return nil, errForm
+	}
+	user := target.User
+	target.User = nil
+	headers, extra := http.Header{}, map[string]string{}
+	w := &web{name: a.kind, server: target.Host, limit: 16000}
+	// Nobody but its owner knows what in such an address is secret.
+	w.secrets = append(w.secrets, strings.Trim(target.Path, "/"))
+	for _, values := range target.Query() {
+		w.secrets = append(w.secrets, values...)
+	}
+	for key, values := range a.url.Query() {
+		switch {
+		case strings.HasPrefix(key, "@") && len(key) > 1:
+			headers.Set(headerName(key[1:]), values[0])
+			w.secrets = append(w.secrets, values[0])
+		case strings.HasPrefix(key, "$") && len(key) > 1:
+			extra[key[1:]] = values[0]
+			w.secrets = append(w.secrets, values[0])
+		}
+	}
+	if password, ok := user.Password(); ok {
+		headers.Set("Authorization", basic(user.Username(), password))
+		w.secrets = append(w.secrets, password)
+	}
+	w.say = once(func(m Message) request {
+		q := request{method: c.RequestMethod, url: target.String(), body: []byte(m.Text), header: headers.Clone()}
+		if c.Template == "" {
+			return q.with("Content-Type", "text/plain; charset=utf-8")
+		}
+		body := map[string]any{c.MessageKey: m.Text, "color": m.Colour, "critical": m.Critical}
+		for key, value := range extra {
+			body[key] = value
+		}
+		fill(body, c.TitleKey, c.Title)
+		q.body = jsonTo("", body).body
+		return q.with("Content-Type", c.ContentType)
+	})
+	return w, nil
+}
+
+// headerName is "X-Api-Key" for "xApiKey", as the library's documents say.
+func headerName(key string) string {
+	var b strings.Builder
+	for i, r := range key {
+		if i > 0 && unicode.IsUpper(r) && key[i-1] != '-' {
+			b.WriteByte('-')
+		}
+		b.WriteRune(r)
+	}
+	return http.CanonicalHeaderKey(b.String())
+}
+
+// notifiarrRoom: https://notifiarr.wiki/pages/integrations/passthrough/.
+func notifiarrRoom(a address) (place, error) {
+	s := &notifiarr.Service{}
+	if err := a.into(s); err != nil {
+		return nil, err
+	}
+	c := s.Config
+	if c.APIKey == "" {
+		return nil, errForm
+	}
+	target := notifiarr.APIBaseURL + "/" + url.PathEscape(c.APIKey)
+	return &web{name: a.kind, secrets: secrets{c.APIKey}, limit: 1900, say: once(func(m Message) request {
+		discord := map[string]any{"color": shade(m.Colour)[1:], "text": map[string]any{"description": m.Text}}
+		if id, err := strconv.ParseInt(c.Channel, 10, 64); err == nil {
+			discord["ids"] = map[string]any{"channel": id}
+		}
+		images := map[string]any{}
+		fill(images, "thumbnail", c.Thumbnail)
+		fill(images, "image", c.Image)
+		if len(images) > 0 {
+			discord["images"] = images
+		}
+		return jsonTo(target, map[string]any{"notification": map[string]any{"name": strings.Replace(or(c.Name, "addagent"), "Shoutrrr", "addagent", 1)}, "discord": discord})
+	})}, nil
+}
