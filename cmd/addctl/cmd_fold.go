@@ -30,7 +30,7 @@ folded, a line when something goes wrong (once, then hourly, and when it is over
 
 Rooms of the config with from: fleet are told by the folding control node, a line for
 all nodes of a part in one state at one version, as their number changes: "37 of 40
-fed1/app1 wedged at 1a2b3c4: exit 100".
+fed1/app1 wedged at 1a2b3c4: exit 100". The config is read at the start.
 
 --json prints an object a fold: nodes, moved, transitions, pushed, commit, notes.`,
 		Example: `  addctl presence:fold --every 1m
@@ -131,7 +131,7 @@ func (l *folding) loop(ctx context.Context, every time.Duration) error {
 			text = fmt.Sprintf("%s: %v", l.options.Source.Redacted(), err)
 		case l.speaker != nil:
 			said := ""
-			if err := l.speaker.tell(ctx, l.folder.Fleet(), now); err != nil {
+			if err := errors.Join(l.speaker.tell(ctx, l.folder.Fleet(), now), l.speaker.troubles()); err != nil {
 				said = fmt.Sprintf("chat: %v", err)
 			}
 			if room, line = room.next(said, now); line != "" {

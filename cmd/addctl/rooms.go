@@ -70,6 +70,9 @@ func hash(words ...string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// flushLook is how often flush looks whether a room has a trouble.
+const flushLook = 100 * time.Millisecond
+
 // recall reads what the rooms were told by an earlier process.
 func (s *speaker) recall() error {
 	data, err := files.ReadSmall(s.file, 16<<20)
@@ -90,8 +93,8 @@ func (s *speaker) recall() error {
 	return nil
 }
 
-// tell tells the rooms what is new. The error is what is wrong with a room or the disk
-// now; nothing is lost by it.
+// tell tells the rooms what is new. The error is about the disk; troubles tells how the
+// rooms are.
 func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error {
 	told, messages := speak(s.told, f, now)
 	var errs []error
@@ -108,20 +111,41 @@ func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error 
 		errs = append(errs, err)
 	}
 	s.told = told
+	return errors.Join(errs...)
+}
+
+// troubles are those that the rooms have now.
+func (s *speaker) troubles() error {
+	var errs []error
 	for _, b := range s.boxes {
 		errs = append(errs, b.Trouble())
 	}
 	return errors.Join(errs...)
 }
 
-// flush waits a little for what was put in last, and gives up the rooms. What was not
-// said is on disk.
+// flush waits until ctx ends for what was put in last, and gives up the rooms. What
+// was not said is on disk: an error only where a room has a trouble, and for one that
+// has nobody waits.
 func (s *speaker) flush(ctx context.Context) error {
-	var errs []error
 	for _, b := range s.boxes {
-		errs = append(errs, b.Flush(ctx))
+		ctx, stop := context.WithCancel(ctx)
+		go func() {
+			defer stop()
+			_ = b.Flush(ctx) // that some wait is no trouble of a room that takes its time
+		}()
+		look := time.NewTicker(flushLook)
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-look.C:
+				if b.Trouble() != nil {
+					stop()
+				}
+			}
+		}
+		look.Stop()
 	}
-	return errors.Join(append(errs, s.close())...)
+	return errors.Join(s.troubles(), s.close())
 }
 
 func (s *speaker) close() error {

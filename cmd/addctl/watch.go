@@ -80,14 +80,17 @@ func (p *process) stream(all <-chan reading, g *global, o *outside, l filter) er
 		if r.err != nil {
 			continue
 		}
-		nodes := l.nodes(r.fleet, r.at)
-		after := sights(nodes, r.at)
+		after := sights(r.fleet.Nodes, r.at)
 		if before == nil {
 			p.notes(r.fleet)
-			p.says("%s; changes follow", summary(nodes, r.fleet, r.at))
+			p.says("%s; changes follow", summary(l.nodes(r.fleet, r.at), r.fleet, r.at))
 			before = after
 		}
 		for _, t := range changes(before, after, r.at) {
+			// Also of one that matches no more: that is what changed.
+			if !l.matches(before[t.ID].node, r.at) && !l.matches(after[t.ID].node, r.at) {
+				continue
+			}
 			if err := p.printTransition(g, t); err != nil {
 				return err
 			}

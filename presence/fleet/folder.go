@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
@@ -133,7 +134,8 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 		next.note.Notes, list = full.with(next.note.Notes), nil
 		r.Notes = next.note.Notes
 	}
-	next.note.Folded, next.note.NextBy, next.note.Prefix = now.UTC().Truncate(time.Second), promised(now, f.every).UTC().Truncate(time.Second), f.place.Prefix
+	next.note.Folded, next.note.Prefix = now.UTC().Truncate(time.Second), f.place.Prefix
+	next.note.NextBy = goodUntil(next.note.Folded, f.every)
 	if err := f.publish(ctx, next, list, !news, now); err != nil {
 		return r, err
 	}
@@ -206,7 +208,7 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 func notesOf(all []string, id string) notes {
 	var n notes
 	for _, text := range all {
-		if len(text) > len(id)+1 && text[:len(id)+2] == id+": " {
+		if strings.HasPrefix(text, id+": ") {
 			n = append(n, text)
 		}
 	}
@@ -250,7 +252,9 @@ func (f *Folder) publish(ctx context.Context, next fold, list []Transition, quie
 		}
 		err = f.place.store.Push(ctx, gitrepo.Update{Ref: presence.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
 		if err != nil {
-			if err = f.unclear(ctx, drawn.commit, err); err != nil && cutting && !errors.Is(err, ErrRace) && ctx.Err() == nil {
+			err = f.unclear(ctx, drawn.commit, err)
+			var no *gitrepo.Rejected
+			if cutting && errors.As(err, &no) && !errors.Is(err, ErrRace) {
 				cutting, f.whole = false, true
 				continue
 			}
