@@ -178,3 +178,25 @@ func TestGitSilentServer(t *testing.T) {
 		t.Errorf("%v, %s", err, s.log())
 	}
 }
+
+// A repository that was restored from a backup shows what an earlier boot told.
+func TestGitRestoredRepository(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gittest.ServerOptions{})
+	s.tell(s.open(), said(node.Setup, 0))
+	backup := s.repo.Tip("presence/n1")
+	rebooted := func(state node.State, after time.Duration) Record {
+		r := said(state, after)
+		r.BootID = "the next"
+		return r
+	}
+	g := s.open()
+	s.tell(g, rebooted(node.InitDone, time.Hour))
+	s.repo.Move("presence/n1", backup)
+	s.repo.Git("reflog", "expire", "--expire=now", "--all")
+	s.repo.Git("gc", "-q", "--prune=now")
+	s.tell(g, rebooted(node.Wedged, 2*time.Hour))
+	if got := s.log(); got != "wedged setup" {
+		t.Errorf("log %s", got)
+	}
+}
