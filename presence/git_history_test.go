@@ -128,14 +128,14 @@ func states(n int, each, until time.Duration) []Record {
 func TestGitHistoryIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		n, at int // so many transitions, pushed so many at once
-		each  time.Duration
-		want  string // commits in the end
+		n, at       int // so many transitions, pushed so many at once, or fewer
+		each        time.Duration
+		least, most int // commits in the end; where the pushes are parted is not ours to say
 	}{
 		// At the 601st commit the newest 500 stay.
-		"many": {620, 20, time.Minute, "500"},
+		"many": {620, 20, time.Minute, 500, 519},
 		// A day between two: when the oldest is older than 99 days those go that are older than 90.
-		"old": {120, 5, 24 * time.Hour, "96"},
+		"old": {120, 5, 24 * time.Hour, 91, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,8 +150,9 @@ func TestGitHistoryIsBounded(t *testing.T) {
 					s.flush(g)
 				}
 			}
-			if got := s.repo.Git("rev-list", "--count", ourRef); got != c.want || len(s.saved().Steps) != len(strings.Fields(s.log())) {
-				t.Errorf("%s commits, %d steps", got, len(s.saved().Steps))
+			s.flush(g)
+			if got := len(strings.Fields(s.log())); got < c.least || got > c.most || len(s.saved().Steps) != got {
+				t.Errorf("%d commits, %d steps", got, len(s.saved().Steps))
 			}
 			if got := s.log(); strings.Contains(got, "idle idle") || strings.Contains(got, "working working") {
 				t.Errorf("log %s", got)

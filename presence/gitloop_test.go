@@ -122,6 +122,7 @@ func TestLoopWaitsForAToken(t *testing.T) {
 			t.Errorf("%d pushes, %v", r.pushed(), err)
 		}
 		<-time.After(2 * time.Minute)
+		synctest.Wait()
 		if r.pushed() != 3 {
 			t.Errorf("%d pushes, and there is a token each 2 min", r.pushed())
 		}

@@ -114,5 +114,6 @@ func beat(t *testing.T, g *Git, r Record, each time.Duration) error {
 	err := g.Tell(t.Context(), r)
 	synctest.Wait()
 	<-time.After(each)
+	synctest.Wait() // what is due at this moment is done as well
 	return err
 }
