@@ -31,6 +31,9 @@ func (c *Clash) Error() string {
 		c.Ref, there, machine(c.Here), clones)
 }
 
+// Critical says that this needs a person at once: neither of the two knows which of them is meant to be.
+func (c *Clash) Critical() bool { return true }
+
 // machine names a machine as a person can find it.
 func machine(r Record) string {
 	name := r.Hostname
