@@ -5,7 +5,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo test unit e2e lint fmt bench fuzz cover tools test-tools clean
+.PHONY: help build demo test unit e2e lint baked fmt bench fuzz cover tools test-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
 	@GOOS=darwin $(GO) vet ./...
 	@$(GO) run $(STATICCHECK) ./...
 	@echo 'lint: clean'
+
+baked: ## check the templates of CloudFormation, Packer and Vagrant with their own tools
+	@sh test/baked.sh
 
 fmt: ## gofmt everything
 	@gofmt -w $$(git ls-files '*.go')

@@ -347,7 +347,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others
 // (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
-var ofThisHouse = []string{"agent", "chat", "kill", "metrics", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
+var ofThisHouse = []string{"agent", "chat", "kill", "metrics", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs", "cloudformation", "packer", "vagrant"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}

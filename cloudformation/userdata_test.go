@@ -1,0 +1,152 @@
+package cloudformation_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// machine is a PATH with programs that only write down how they were called.
+type machine struct {
+	t   *testing.T
+	dir string
+}
+
+func newMachine(t *testing.T, programs map[string]string) machine {
+	t.Helper()
+	m := machine{t, t.TempDir()}
+	for name, body := range programs {
+		script := "#!/bin/sh\nprintf '%s' '" + name + "' >>" + m.dir + "/calls\nfor a; do printf ' [%s]' \"$a\" >>" + m.dir + "/calls; done\necho >>" + m.dir + "/calls\n" + body + "\n"
+		if err := os.WriteFile(filepath.Join(m.dir, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// run gives the script to a shell whose only other programs are those of a minimal system, and answers its exit code and
+// the calls it made.
+func (m machine) run(script string) (int, []string) {
+	m.t.Helper()
+	units := filepath.Join(m.dir, "units")
+	if err := os.MkdirAll(units, 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	// The one place of the real machine that it writes to.
+	script = strings.ReplaceAll(script, "/etc/systemd/system", units)
+	cmd := exec.Command("/bin/sh")
+	cmd.Stdin = strings.NewReader(script)
+	cmd.Env = []string{"PATH=" + m.dir + ":/usr/bin:/bin", "TMPDIR=" + m.dir}
+	out, err := cmd.CombinedOutput()
+	code := 0
+	if err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			m.t.Fatal(err)
+		}
+		code = exit.ExitCode()
+	}
+	m.t.Logf("%s", out)
+	data, err := os.ReadFile(filepath.Join(m.dir, "calls"))
+	if err != nil && !os.IsNotExist(err) {
+		m.t.Fatal(err)
+	}
+	return code, strings.Split(strings.TrimSpace(string(data)), "\n")
+}
+
+func (m machine) called(got []string, want ...string) {
+	m.t.Helper()
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		m.t.Errorf("calls\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// first is the script of the first instance of a stack's group.
+func (a account) first(out map[string]string) string {
+	a.t.Helper()
+	return a.script(a.members(out["Group"])[0])
+}
+
+func TestUserDataOfAnApplication(t *testing.T) {
+	a := newAccount(t, "eu-west-1")
+	script := a.first(a.create("script-app1", "application.yaml", map[string]string{"KeyParameter": "/add/git-key", "PresenceUrl": "",
+		"KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
+	bootstrap := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--initgitrepo] [ops] " +
+		"[--repo-url] [https://git.example.org/ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts] [git.example.org ssh-ed25519 AAAAC3Nz] " +
+		"[--wait] [initdone] [--timeout] [1200]"
+
+	m := newMachine(t, map[string]string{"addagent-bootstrap": "", "cfn-signal": ""})
+	code, got := m.run(script)
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	m.called(got, bootstrap, "cfn-signal [--exit-code] [0] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
+
+	// A node that does not get to initdone says so.
+	m = newMachine(t, map[string]string{"addagent-bootstrap": "exit 1", "cfn-signal": ""})
+	code, got = m.run(script)
+	if code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	m.called(got, bootstrap, "cfn-signal [--exit-code] [1] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
+
+	// Without cfn-signal, the AWS CLI does it.
+	m = newMachine(t, map[string]string{"addagent-bootstrap": "exit 3", "aws": "", "curl": "case $* in *api/token*) echo TOKEN ;; *TOKEN*instance-id*) echo i-1 ;; esac"})
+	code, got = m.run(script)
+	if code != 3 || len(got) != 4 {
+		t.Fatalf("exit code %d, calls %q", code, got)
+	}
+	m.called(got[3:], "aws [cloudformation] [signal-resource] [--region] [eu-west-1] [--stack-name] [script-app1] [--logical-resource-id] [PrimaryServerGroup] [--unique-id] [i-1] [--status] [FAILURE]")
+}
+
+func TestUserDataInstallsOnlyWhatWasMeant(t *testing.T) {
+	a := newAccount(t, "eu-west-1")
+	for _, c := range []struct {
+		name, sum string
+		code      int
+		calls     []string
+	}{
+		{"right", fmt.Sprintf("%x", sha256.Sum256([]byte("a package\n"))), 0, []string{"curl", "dpkg", "addagent-bootstrap", "cfn-signal"}},
+		{"wrong", strings.Repeat("0", 64), 1, []string{"curl", "cfn-signal"}},
+	} {
+		script := a.first(a.create(c.name, "application.yaml", map[string]string{"PackageUrl": "https://example.org/addagent_1_amd64.deb", "PackageSha256": c.sum}))
+		m := newMachine(t, map[string]string{"addagent-bootstrap": "", "cfn-signal": "", "dpkg": "",
+			"curl": "while [ $1 != -o ]; do shift; done; echo 'a package' >\"$2\""})
+		code, got := m.run(script)
+		if code != c.code {
+			t.Errorf("%s: exit code %d", c.name, code)
+		}
+		for i := range got {
+			got[i], _, _ = strings.Cut(got[i], " ")
+		}
+		m.called(got, c.calls...)
+	}
+}
+
+func TestUserDataOfTheControlNode(t *testing.T) {
+	a := newAccount(t, "eu-west-1")
+	script := a.first(a.create("script-control", "control.yaml", map[string]string{"NodePart": "control", "KeyObject": "bucket/git-key"}))
+	m := newMachine(t, map[string]string{"addagent-bootstrap": "", "cfn-signal": "", "systemctl": ""})
+	code, got := m.run(script)
+	if code != 0 || len(got) != 4 {
+		t.Fatalf("exit code %d, calls %q", code, got)
+	}
+	for _, word := range []string{"[--presence-url] [git@git.example.org:presence.git]", "[--key-from] [s3://bucket/git-key]", "[--nodepart] [control]"} {
+		if !strings.Contains(got[0], word) {
+			t.Errorf("the bootstrap was not told %s: %s", word, got[0])
+		}
+	}
+	m.called(got[1:3], "systemctl [daemon-reload]", "systemctl [enable] [--now] [addctl-fold.service]")
+	unit, err := os.ReadFile(filepath.Join(m.dir, "units", "addctl-fold.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(unit), "\nExecStart=/usr/bin/addctl presence:fold --every 1m\n") {
+		t.Errorf("%s", unit)
+	}
+}

@@ -1,0 +1,19 @@
+#!/bin/sh
+# What bakes the agent into machines, checked with its own tools: cfn-lint, packer validate, vagrant validate and
+# the linter of shells. Nothing here needs an account, a network or a virtual machine. A tool that is not there is named with how
+# to get it; where CI is set that is a failure.
+set -eu
+cd "$(dirname "$0")/.."
+failed=0
+have() { # have TOOL HOW_TO_GET_IT
+	command -v "$1" >/dev/null 2>&1 && return 0
+	echo "baked: no $1 here, its checks are left out. To get it: $2" >&2
+	[ -z "${CI:-}" ] || failed=1
+	return 1
+}
+
+if have cfn-lint "pip install cfn-lint"; then
+	cfn-lint cloudformation/*.yaml || failed=1
+fi
+[ "$failed" = 0 ] || exit 1
+echo 'baked: clean'
