@@ -5,7 +5,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo test unit e2e lint baked fmt bench fuzz cover tools test-tools clean
+.PHONY: help build demo test unit e2e lint baked test-images fmt bench fuzz cover tools test-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
 
 baked: ## check the templates of CloudFormation, Packer and Vagrant with their own tools
 	@sh test/baked.sh
+
+test-images: ## bake an AMI in moto, as root, in a file system that is thrown away (needs packer, moto_server, sshd)
+	@$(GO) test -tags images -count=1 ./packer/
 
 fmt: ## gofmt everything
 	@gofmt -w $$(git ls-files '*.go')

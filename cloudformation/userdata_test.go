@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -56,7 +57,9 @@ func (m machine) run(script string) (int, []string) {
 	if err != nil && !os.IsNotExist(err) {
 		m.t.Fatal(err)
 	}
-	return code, strings.Split(strings.TrimSpace(string(data)), "\n")
+	// Its files have names that nobody knows before.
+	calls := regexp.MustCompile(`\[file:[^]]*\]`).ReplaceAllString(string(data), "[file:FILE]")
+	return code, strings.Split(strings.TrimSpace(calls), "\n")
 }
 
 func (m machine) called(got []string, want ...string) {
@@ -75,15 +78,21 @@ func (a account) first(out map[string]string) string {
 func TestUserDataOfAnApplication(t *testing.T) {
 	a := newAccount(t, "eu-west-1")
 	script := a.first(a.create("script-app1", "application.yaml", map[string]string{"KeyParameter": "/add/git-key", "PresenceUrl": "",
-		"KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
+		"InitGitUrl": "git@git.example.org:ops.git", "KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
 	bootstrap := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--initgitrepo] [ops] " +
-		"[--repo-url] [https://git.example.org/ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts] [git.example.org ssh-ed25519 AAAAC3Nz] " +
-		"[--wait] [initdone] [--timeout] [1200]"
+		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--wait] [initdone] [--deadline] [1200]"
 
 	m := newMachine(t, map[string]string{"addagent-bootstrap": "", "cfn-signal": ""})
 	code, got := m.run(script)
 	if code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+	hosts, err := filepath.Glob(m.dir + "/tmp.*")
+	if err != nil || len(hosts) != 1 {
+		t.Fatalf("known hosts in %q, %v", hosts, err)
+	}
+	if data, err := os.ReadFile(hosts[0]); err != nil || string(data) != "git.example.org ssh-ed25519 AAAAC3Nz\n" {
+		t.Errorf("known hosts are %q, %v", data, err)
 	}
 	m.called(got, bootstrap, "cfn-signal [--exit-code] [0] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
 
@@ -136,7 +145,7 @@ func TestUserDataOfTheControlNode(t *testing.T) {
 	if code != 0 || len(got) != 4 {
 		t.Fatalf("exit code %d, calls %q", code, got)
 	}
-	for _, word := range []string{"[--presence-url] [git@git.example.org:presence.git]", "[--key-from] [s3://bucket/git-key]", "[--nodepart] [control]"} {
+	for _, word := range []string{"[--presence] [git@git.example.org:presence.git]", "[--token-from] [s3://bucket/git-key]", "[--nodepart] [control]"} {
 		if !strings.Contains(got[0], word) {
 			t.Errorf("the bootstrap was not told %s: %s", word, got[0])
 		}

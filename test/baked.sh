@@ -15,5 +15,12 @@ have() { # have TOOL HOW_TO_GET_IT
 if have cfn-lint "pip install cfn-lint"; then
 	cfn-lint cloudformation/*.yaml || failed=1
 fi
+if have packer "apt-get install packer, or https://developer.hashicorp.com/packer/install"; then
+	# Its builders come with packer itself up to 1.6, later with packer init.
+	CHECKPOINT_DISABLE=1 packer validate -var package=Makefile packer/addagent.pkr.hcl || failed=1
+fi
+if have shellcheck "apt-get install shellcheck"; then
+	shellcheck test/baked.sh packer/bake packer/seal || failed=1
+fi
 [ "$failed" = 0 ] || exit 1
 echo 'baked: clean'
