@@ -19,6 +19,7 @@ need tinyproxy-bin /usr/bin/tinyproxy
 need procps ps
 need systemd /usr/bin/systemd-analyze # its opinion of our units
 need shellcheck shellcheck
+need curl curl # asks AWS where the aws program is not there
 need gcc gcc # for the race detector
 
 [ -n "$missing" ] || exit 0
