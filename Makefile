@@ -5,7 +5,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo test unit e2e lint baked test-images fmt bench fuzz cover tools test-tools clean
+.PHONY: help build demo test unit e2e lint baked test-images fmt bench fuzz cover package test-boot tools test-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: test-tools ## install what the tests need, run them all
 
 unit: ## the packages' own tests, without the race detector
 	@$(GO) test -short ./...
+
+package: ## .deb and .rpm for amd64 and arm64 into dist/ (ARCHES=amd64 FORMATS=deb for less)
+	@GO='$(GO)' VERSION='$(VERSION)' sh packaging/build.sh
 
 lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run make fmt'; exit 1; }

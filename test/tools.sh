@@ -17,6 +17,9 @@ need nginx-light /usr/sbin/nginx
 need fcgiwrap /usr/sbin/fcgiwrap
 need tinyproxy-bin /usr/bin/tinyproxy
 need procps ps
+need systemd /usr/bin/systemd-analyze # its opinion of our units
+need shellcheck shellcheck
+need curl curl # asks AWS where the aws program is not there
 need gcc gcc # for the race detector
 
 [ -n "$missing" ] || exit 0

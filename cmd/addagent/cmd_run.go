@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/addagent/addagent/agent"
@@ -22,7 +24,10 @@ everything, locks too, below DIR.
 HUP makes it read its config again, USR1 makes it beat now. A changed config is
 noticed at the next beat anyway; a bad one is said, and the one before stays.
 
-Exit codes: 0 told to end, 2 a bad config and no good one before it, 4 another
+It bounds its own memory, at 256 MB or at GOMEMLIMIT. When it still holds twice as
+much after a beat, it ends, for whoever started it to start it again.
+
+Exit codes: 0 told to end, 1 it holds too much memory, 2 a bad config and no good one before it, 4 another
 agent beats here.`,
 		Example: `  addagent run
   addagent run --repo https://git.example.org/ops.git --part app1 --home ./node   # to try it`,
@@ -47,7 +52,20 @@ agent beats here.`,
 			}
 			defer w.close()
 			w.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
-			w.agent.Run(c.Context())
+			ctx, leave := context.WithCancelCause(c.Context())
+			defer leave(nil)
+			memory, told := newBound(), w.agent.Told
+			w.agent.Told = func(b agent.Beat) {
+				told(b)
+				if err := memory.over(); err != nil {
+					w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: err.Error() + ": it leaves for a restart"})
+					leave(err)
+				}
+			}
+			w.agent.Run(ctx)
+			if c.Context().Err() == nil {
+				return failed(fmt.Errorf("%w: it leaves for a restart", context.Cause(ctx)))
+			}
 			return nil
 		},
 	}

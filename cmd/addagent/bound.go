@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// ownMemory is what the agent should need at most: five times what the first clone of a large repository was measured
+// to take (docs/performance.md). The unit has no MemoryMax=, which would fall on people's work in its cgroup.
+const ownMemory = 256 << 20
+
+// farAbove is how many times its bound the agent must still hold after a beat to leave for a restart.
+const farAbove = 2
+
+// bound keeps the agent's memory small. It is of the goroutine of the beats.
+type bound struct {
+	limit uint64
+	// held is how much memory this process holds, in bytes; collect gives back what can be given back.
+	held    func() uint64
+	collect func()
+}
+
+// newBound makes the collector work harder as the process nears its limit. GOMEMLIMIT, which the runtime has obeyed
+// already, is a person's word and wins.
+func newBound() *bound {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		limit = ownMemory
+		debug.SetMemoryLimit(limit)
+	}
+	return &bound{limit: uint64(limit), held: heldMemory, collect: debug.FreeOSMemory}
+}
+
+// heldMemory is what the limit counts: mapped by the runtime and not given back.
+func heldMemory() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64() - s[1].Value.Uint64()
+}
+
+// over tells that this process holds far more than it should, though everything was given back that could be: something
+// leaks, and only a new process mends that. Dividing, since a limit may be as large as an integer.
+func (b *bound) over() error {
+	if b.held()/farAbove <= b.limit {
+		return nil
+	}
+	b.collect()
+	held := b.held()
+	if held/farAbove <= b.limit {
+		return nil
+	}
+	return fmt.Errorf("the agent holds %d MB after a beat, its bound is %d MB", held>>20, b.limit>>20)
+}

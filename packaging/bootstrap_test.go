@@ -1,0 +1,318 @@
+package packaging
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// key is what must never be seen.
+const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0IG9mIHRoZSBub2Rl\n-----END OPENSSH PRIVATE KEY-----\n"
+
+// programs is the folder of the addagent under test, set once by TestMain.
+var programs string
+
+func TestMain(m *testing.M) { os.Exit(build(m)) }
+
+func build(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "addagent-packaging-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	programs = dir
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "github.com/addagent/addagent/cmd/addagent")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build addagent: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// machine is a folder that stands for a machine: /etc/addagent, a home, and programs.
+type machine struct {
+	t              *testing.T
+	etc, home, bin string
+	env            []string
+	in             string
+}
+
+// awsProgram stands in for the AWS program: it notes how it was called, and fails as often as the file `fail` has lines.
+const awsProgram = `#!/bin/sh
+echo "$*" >>"$T/aws.log"
+if [ -s "$T/fail" ]; then sed -i 1d "$T/fail"; echo half; echo 'An error occurred (AccessDenied)' >&2; exit 254; fi
+cat "$T/secret"
+`
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	dir := t.TempDir()
+	m := &machine{t: t, etc: filepath.Join(dir, "etc"), home: filepath.Join(dir, "home"), bin: filepath.Join(dir, "bin")}
+	if err := os.MkdirAll(m.bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Only what is named here: this machine may have an aws program.
+	for _, tool := range []string{"sh", "awk", "cat", "chmod", "cmp", "curl", "cut", "date", "grep", "mkdir", "mv", "rm", "sed", "sleep", "tr"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.link(path, tool)
+	}
+	m.link(filepath.Join(programs, "addagent"), "addagent")
+	m.env = []string{"PATH=" + m.bin, "T=" + dir, "ADD_ETC=" + m.etc, "ADD_TRIES=2", "HOME=" + dir}
+	return m
+}
+
+func (m *machine) link(path, name string) {
+	m.t.Helper()
+	if err := os.Symlink(path, filepath.Join(m.bin, name)); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *machine) path(name string) string { return filepath.Join(filepath.Dir(m.etc), name) }
+
+func (m *machine) write(path, content string) {
+	m.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *machine) read(path string) string {
+	m.t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// bootstrap runs the script, and returns its exit code and all that it said. What it says never holds the key.
+func (m *machine) bootstrap(args ...string) (int, string) {
+	m.t.Helper()
+	cmd := exec.Command("/bin/sh", append([]string{"addagent-bootstrap", "--home", m.home, "--start", "no"}, args...)...)
+	var out bytes.Buffer
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = m.env, strings.NewReader(m.in), &out, &out
+	err := cmd.Run()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		m.t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "c2VjcmV0") {
+		m.t.Errorf("the key is in the output:\n%s", out.String())
+	}
+	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+func TestKeySources(t *testing.T) {
+	for _, c := range []struct {
+		source string
+		call   string // of aws
+	}{
+		{"file:KEY", ""},
+		{"stdin", ""},
+		{"ssm:/addagent/key", "ssm get-parameter --name /addagent/key --with-decryption --query Parameter.Value --output text --region eu-west-1"},
+		{"secretsmanager:arn:aws:secretsmanager:eu-west-1:1:secret:k", "secretsmanager get-secret-value --secret-id arn:aws:secretsmanager:eu-west-1:1:secret:k --query SecretString --output text --region eu-west-1"},
+		{"s3://bucket/a/key", "s3 cp s3://bucket/a/key - --quiet --region eu-west-1"},
+	} {
+		t.Run(c.source, func(t *testing.T) {
+			m := newMachine(t)
+			m.write(filepath.Join(m.bin, "aws"), awsProgram)
+			m.write(m.path("secret"), strings.ReplaceAll(key, "\n", "\r\n")) // as a browser's form makes it
+			m.in = strings.TrimSuffix(key, "\n")                             // as a console's field makes it
+			m.write(m.path("fail"), "once\n")                                // a role that is not there yet
+			code, out := m.bootstrap("--region", "eu-west-1", "--wait", "no", "--repo", "ops=git@git.example.org:ops.git", "--key-from", strings.Replace(c.source, "KEY", m.path("secret"), 1))
+			if code != 0 {
+				t.Fatalf("exit %d\n%s", code, out)
+			}
+			file := filepath.Join(m.etc, "git-key")
+			if got := m.read(file); got != key {
+				t.Errorf("the key file holds %q", got)
+			}
+			if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%v %v", info.Mode(), err)
+			}
+			if c.call != "" {
+				if got := m.read(m.path("aws.log")); got != c.call+"\n"+c.call+"\n" {
+					t.Errorf("aws was called:\n%s", got)
+				}
+			}
+			if got := m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml")); !strings.Contains(got, "auth: { ssh_key_file: "+file+" }") {
+				t.Errorf("config:\n%s", got)
+			}
+		})
+	}
+}
+
+func TestKeyThatCannotBeHad(t *testing.T) {
+	for _, c := range []struct{ name, source, secret, fail, says string }{
+		{"denied", "ssm:k", key, "1\n2\n", "AccessDenied"},
+		{"empty", "ssm:k", "", "", "holds nothing"},
+		{"no key", "ssm:k", "<html>c2VjcmV0</html>", "", "does not begin with -----BEGIN"},
+		{"no file", "file:/nonexistent", "", "", "could not be read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine(t)
+			m.write(filepath.Join(m.bin, "aws"), awsProgram)
+			m.write(m.path("secret"), c.secret)
+			m.write(m.path("fail"), c.fail)
+			code, out := m.bootstrap("--key-from", c.source, "--nodepart", "app1")
+			if code != 1 || !strings.Contains(out, c.says) {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+			for _, left := range []string{filepath.Join(m.etc, "git-key"), filepath.Join(m.home, "nodeinfo/nodepart.txt")} {
+				if _, err := os.Stat(left); err == nil {
+					t.Errorf("%s was written", left)
+				}
+			}
+		})
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	for _, args := range [][]string{
+		{"--nodepart"}, {"--nonsense", "x"}, {"--wait", "idle"}, {"--start", "now"}, {"--deadline", "5m"}, {"--repo", "ops"},
+		{"--key-from", "hunter2"}, {"--key-from", "stdin", "--token-from", "stdin"}, {"--repo", "ops=https://bot:pw@git.example.org/ops.git"},
+		{"--nodepart", "a\nb"}, {"--nodepart", "../x", "--wait", "no"},
+	} {
+		m := newMachine(t)
+		code, out := m.bootstrap(args...)
+		if code != 2 || strings.Contains(out, "hunter2") {
+			t.Errorf("%q: exit %d\n%s", args, code, out)
+		}
+	}
+}
+
+// TestAgain calls it twice: the second time changes nothing, and a call with less takes nothing away.
+func TestAgain(t *testing.T) {
+	m := newMachine(t)
+	m.write(m.path("k"), key)
+	m.write(m.path("t"), "token-of-c2VjcmV0")
+	args := []string{"--wait=no", "--nodepart=app1", "--stacktype", "lad1", "--deployment=fed1", "--initgitrepo=ops", "--instance-id=n1",
+		"--repo", "ops=ssh://git@h/ops.git#it's", "--repo", "o2=https://h/o2.git", "--presence", "git@h:presence.git",
+		"--key-from=file:" + m.path("k"), "--token-from=file:" + m.path("t"), "--known-hosts-from=file:" + m.path("k"), "--chat-url-from=file:" + m.path("t")}
+	if code, out := m.bootstrap(args...); code != 0 || strings.Count(out, "wrote ") != 12 {
+		t.Fatalf("exit %d\n%s", code, out)
+	}
+	want := strings.NewReplacer("ETC", m.etc, "HOME", m.home).Replace(`# Written by addagent-bootstrap. Changes belong into another file of this folder.
+home: 'HOME'
+repos:
+  - { name: 'ops', url: 'ssh://git@h/ops.git', branch: 'it''s', auth: { ssh_key_file: ETC/git-key, known_hosts_file: ETC/known_hosts } }
+  - { name: 'o2', url: 'https://h/o2.git', auth: { token_file: ETC/git-token } }
+presence: { url: 'git@h:presence.git', auth: { ssh_key_file: ETC/git-key, known_hosts_file: ETC/known_hosts } }
+chat: [ { url_file: ETC/chat-url } ]
+`)
+	if got := m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml")); got != want {
+		t.Errorf("config:\n%s", got)
+	}
+	if got := m.read(filepath.Join(m.home, "nodeinfo/state.txt")); got != "presetup\n" {
+		t.Errorf("state %q", got)
+	}
+	m.write(filepath.Join(m.home, "nodeinfo/state.txt"), "idle\n")
+	if code, out := m.bootstrap(args...); code != 0 || strings.Contains(out, "wrote ") {
+		t.Errorf("again: exit %d\n%s", code, out)
+	}
+	if got := m.read(filepath.Join(m.home, "nodeinfo/state.txt")); got != "idle\n" {
+		t.Errorf("state of a node that lives became %q", got)
+	}
+	if code, out := m.bootstrap("--wait=no", "--nodepart=app2"); code != 0 || strings.Count(out, "wrote ") != 2 {
+		t.Errorf("another part: exit %d\n%s", code, out)
+	}
+}
+
+// TestWaits has a real agent beside it.
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, init string
+		args       []string
+		code       int
+		says       string
+	}{
+		{"setup", "sleep 1000", []string{"--wait=setup", "--deadline=60"}, 0, "is setup"},
+		{"initdone", "true", []string{"--wait=initdone", "--deadline=60"}, 0, "n1 is "},
+		{"deadline", "sleep 1000", []string{"--wait=initdone", "--deadline=3"}, 1, "after 3 s the node is still setup, not initdone"},
+		{"wedged", "exit 5", []string{"--wait=initdone", "--deadline=60"}, 3, "exit 5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.write(m.path("ops/it/nodeinit/common/init.sh"), c.init+"\n")
+			for _, line := range []string{"init -q -b main", "add -A", "-c user.name=a -c user.email=a@b commit -q -m first"} {
+				git := exec.Command("git", append([]string{"-C", m.path("ops")}, strings.Fields(line)...)...)
+				if out, err := git.CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			m.write(m.path("more"), fmt.Sprintf("run_dir: %s\nstate_dir: %s\nbeat: { schedule: '@every 1s', spread: 0s }\nwork: { retry_first: 1s, retry_max: 1s, wedge_after: 1, grace: 1s }\n", m.path("run"), m.path("lib")))
+			told := []string{"--nodepart=app1", "--initgitrepo=ops", "--instance-id=n1", "--repo", "ops=" + m.path("ops"), "--config-from", "file:" + m.path("more")}
+			if code, out := m.bootstrap(append(told, "--wait=no")...); code != 0 {
+				t.Fatalf("exit %d\n%s", code, out)
+			}
+			agent := exec.Command(filepath.Join(m.bin, "addagent"), "run", "--config", filepath.Join(m.etc, "addagent.yaml"))
+			agent.Env = append([]string{}, m.env...)
+			if err := agent.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				// Its work goes on in the shim.
+				_ = agent.Process.Signal(os.Interrupt)
+				_ = agent.Wait()
+				endWork(m.home)
+			})
+			code, out := m.bootstrap(append(told, c.args...)...)
+			if code != c.code || !strings.Contains(out, c.says) {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+		})
+	}
+}
+
+// endWork ends work that is left of a node, found by its home in the environment.
+func endWork(home string) {
+	all, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range all {
+		env, _ := os.ReadFile(path)
+		var pid int
+		if _, err := fmt.Sscanf(path, "/proc/%d/environ", &pid); err != nil || !bytes.Contains(env, []byte("ADD_HOME="+home+"\x00")) {
+			continue
+		}
+		if p, err := os.FindProcess(pid); err == nil {
+			_ = p.Kill()
+		}
+	}
+}
+
+// TestCloudInit holds the example against the script: each option of it is one.
+func TestCloudInit(t *testing.T) {
+	data, err := os.ReadFile("cloud-init.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Runcmd [][]string `yaml:"runcmd"`
+	}
+	if err := yaml.Unmarshal(data, &c); err != nil || len(c.Runcmd) != 1 || c.Runcmd[0][0] != "addagent-bootstrap" || !bytes.HasPrefix(data, []byte("#cloud-config\n")) {
+		t.Fatalf("%v: %+v", err, c)
+	}
+	m := newMachine(t)
+	m.write(filepath.Join(m.bin, "aws"), awsProgram)
+	m.write(m.path("secret"), key)
+	if code, out := m.bootstrap(append(c.Runcmd[0][1:], "--wait=no")...); code != 0 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}

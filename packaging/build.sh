@@ -1,0 +1,67 @@
+#!/bin/sh
+# Makes the packages: programs, manual, completions, SBOM, then .deb and .rpm. One commit gives the same bytes each
+# time: all times are that of the commit, and no path of this machine gets in.
+#
+#	ARCHES='amd64 arm64'  FORMATS='deb rpm'  OUT=dist  VERSION=...   # from the environment, these are the defaults
+set -eu
+cd "$(dirname "$0")/.."
+
+NFPM=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.0 # the newest one whose modules can be had
+: "${ARCHES:=amd64 arm64}" "${FORMATS:=deb rpm}" "${OUT:=dist}"
+: "${VERSION:=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}"
+: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
+BUILD_TIME=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
+
+# A package's version begins with a digit, has no dash, and grows: where nothing is tagged, by the time of the commit.
+case $VERSION in
+v[0-9]*) PKGVERSION=$(printf %s "${VERSION#v}" | sed 's/-/+/; s/-/./g') ;;
+[0-9]*.[0-9]*) PKGVERSION=$VERSION ;;
+*) PKGVERSION=0.0~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S).$(printf %s "$VERSION" | tr - .) ;;
+esac
+
+mkdir -p "$OUT"
+OUT=$(cd "$OUT" && pwd)
+STAGE=$OUT/stage
+rm -rf "$STAGE"
+mkdir -p "$STAGE/man/man1" "$STAGE/man/man5" "$STAGE/completion/bash" "$STAGE/completion/zsh" "$STAGE/completion/fish" "$STAGE/host"
+export SOURCE_DATE_EPOCH CGO_ENABLED=0
+go=${GO:-go}
+
+# Tools run on this machine, whatever the programs are made for. Built, not `go run`: that may see no GOARCH of ours.
+$go build -o "$STAGE/host/" ./packaging/sbom
+GOBIN=$STAGE/host $go install "$NFPM"
+
+for ARCH in $ARCHES; do
+	mkdir -p "$STAGE/$ARCH"
+	GOOS=linux GOARCH=$ARCH $go build -trimpath -ldflags "-s -w -buildid= -X main.version=$VERSION" -o "$STAGE/$ARCH/" ./cmd/addagent ./cmd/addctl
+	"$STAGE/host/sbom" -version "$PKGVERSION" "$STAGE/$ARCH/addagent" "$STAGE/$ARCH/addctl" >"$STAGE/$ARCH/addagent.spdx.json"
+done
+
+for page in docs/man/*.[15]; do
+	gzip -9nc "$page" >"$STAGE/man/man${page##*.}/$(basename "$page").gz"
+done
+host=$($go env GOARCH)
+for program in addagent addctl; do
+	if [ -x "$STAGE/$host/$program" ]; then run=$STAGE/$host/$program; else
+		run=$STAGE/host/$program
+		$go build -o "$run" "./cmd/$program"
+	fi
+	"$run" completion bash >"$STAGE/completion/bash/$program"
+	"$run" completion zsh >"$STAGE/completion/zsh/_$program"
+	"$run" completion fish >"$STAGE/completion/fish/$program.fish"
+done
+# A folder's time and rights go into a package too.
+find "$STAGE" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
+find "$STAGE" -type d -exec chmod 755 {} +
+
+for ARCH in $ARCHES; do
+	# nfpm itself fills in variables in some places only.
+	sed "s|\${BUILD_TIME}|$BUILD_TIME|; s|\${ARCH}|$ARCH|g; s|\${PKGVERSION}|$PKGVERSION|; s|\${STAGE}|$STAGE|" packaging/nfpm.yaml >"$STAGE/nfpm.yaml"
+	for format in $FORMATS; do
+		said=$("$STAGE/host/nfpm" package -f "$STAGE/nfpm.yaml" -p "$format" -t "$OUT") || { printf "%s\n" "$said" >&2; exit 1; }
+	done
+done
+rm -rf "$STAGE"
+for package in "$OUT"/*"$PKGVERSION"*; do
+	printf '%s  %s KB\n' "$package" "$(($(wc -c <"$package") / 1000))"
+done

@@ -1,0 +1,76 @@
+package packaging
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestUnits holds the units against systemd itself. The programs that they start are elsewhere on this machine.
+func TestUnits(t *testing.T) {
+	dir := t.TempDir()
+	var units []string
+	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer"} {
+		data, err := os.ReadFile(filepath.Join("systemd", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(string(data), "=/usr/bin/addagent", "=/bin/true")
+		units = append(units, filepath.Join(dir, name))
+		if err := os.WriteFile(units[len(units)-1], []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, units...)...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// TestNoLimitOnWork refuses settings that people's work, which lives in the cgroup of the agent, would feel, and the
+// one that deletes the lock under it.
+func TestNoLimitOnWork(t *testing.T) {
+	for _, name := range []string{"addagent.service", "addagent-beat.service", "growing-delay.conf"} {
+		data, err := os.ReadFile(filepath.Join("systemd", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			key, value, set := strings.Cut(strings.TrimSpace(line), "=")
+			if !set || strings.HasPrefix(key, "#") {
+				continue
+			}
+			for _, bad := range []string{"RuntimeDirectory", "Memory", "CPU", "IO", "Limit", "Protect", "Private", "Restrict", "NoNew", "ReadOnly", "Inaccessible", "SystemCall", "Capability", "Nice", "OOMScore", "User"} {
+				if strings.HasPrefix(key, bad) {
+					t.Errorf("%s: %s falls on people's work", name, key)
+				}
+			}
+			if key == "TasksMax" && value != "infinity" {
+				t.Errorf("%s: TasksMax=%s falls on people's work", name, value)
+			}
+		}
+	}
+}
+
+// TestEveryLineHasItsReason wants a comment above each setting of the units, or above the settings it belongs to.
+func TestEveryLineHasItsReason(t *testing.T) {
+	plain := []string{"Description", "Documentation", "WantedBy", "ExecStart", "Unit", "EnvironmentFile", "After", "OOMPolicy", "TasksMax", "RestartMaxDelaySec", "RestartSteps"}
+	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer"} {
+		data, err := os.ReadFile(filepath.Join("systemd", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := ""
+		for line := range strings.Lines(string(data)) {
+			line = strings.TrimSpace(line)
+			key, _, set := strings.Cut(line, "=")
+			if set && !strings.HasPrefix(line, "#") && !strings.HasPrefix(before, "#") && !slices.Contains(plain, key) {
+				t.Errorf("%s: %s has no reason beside it", name, line)
+			}
+			before = line
+		}
+	}
+}
