@@ -30,6 +30,19 @@ func newMachine(t *testing.T, programs map[string]string) machine {
 	return m
 }
 
+// bootstrap is the real one as far as its options go: it refuses those that it does not know, and then shows its help.
+func bootstrap(t *testing.T) string {
+	t.Helper()
+	real, err := filepath.Abs("../packaging/addagent-bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(real); err != nil { // go test runs again when it has changed
+		t.Fatal(err)
+	}
+	return "sh '" + real + "' \"$@\" --help >/dev/null"
+}
+
 // run gives the script to a shell whose only other programs are those of a minimal system, and answers its exit code and
 // the calls it made.
 func (m machine) run(script string) (int, []string) {
@@ -79,10 +92,10 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	a := newAccount(t, "eu-west-1")
 	script := a.first(a.create("script-app1", "application.yaml", map[string]string{"KeyParameter": "/add/git-key", "PresenceUrl": "",
 		"InitGitUrl": "git@git.example.org:ops.git", "KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
-	bootstrap := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--initgitrepo] [ops] " +
+	called := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--initgitrepo] [ops] " +
 		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--wait] [initdone] [--deadline] [1200]"
 
-	m := newMachine(t, map[string]string{"addagent-bootstrap": "", "cfn-signal": ""})
+	m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": ""})
 	code, got := m.run(script)
 	if code != 0 {
 		t.Errorf("exit code %d", code)
@@ -94,7 +107,7 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	if data, err := os.ReadFile(hosts[0]); err != nil || string(data) != "git.example.org ssh-ed25519 AAAAC3Nz\n" {
 		t.Errorf("known hosts are %q, %v", data, err)
 	}
-	m.called(got, bootstrap, "cfn-signal [--exit-code] [0] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
+	m.called(got, called, "cfn-signal [--exit-code] [0] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
 
 	// A node that does not get to initdone says so.
 	m = newMachine(t, map[string]string{"addagent-bootstrap": "exit 1", "cfn-signal": ""})
@@ -102,7 +115,7 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	if code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	m.called(got, bootstrap, "cfn-signal [--exit-code] [1] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
+	m.called(got, called, "cfn-signal [--exit-code] [1] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
 
 	// Without cfn-signal, the AWS CLI does it.
 	m = newMachine(t, map[string]string{"addagent-bootstrap": "exit 3", "aws": "", "curl": "case $* in *api/token*) echo TOKEN ;; *TOKEN*instance-id*) echo i-1 ;; esac"})
@@ -124,7 +137,7 @@ func TestUserDataInstallsOnlyWhatWasMeant(t *testing.T) {
 		{"wrong", strings.Repeat("0", 64), 1, []string{"curl", "cfn-signal"}},
 	} {
 		script := a.first(a.create(c.name, "application.yaml", map[string]string{"PackageUrl": "https://example.org/addagent_1_amd64.deb", "PackageSha256": c.sum}))
-		m := newMachine(t, map[string]string{"addagent-bootstrap": "", "cfn-signal": "", "dpkg": "",
+		m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": "", "dpkg": "",
 			"curl": "while [ $1 != -o ]; do shift; done; echo 'a package' >\"$2\""})
 		code, got := m.run(script)
 		if code != c.code {
@@ -140,7 +153,7 @@ func TestUserDataInstallsOnlyWhatWasMeant(t *testing.T) {
 func TestUserDataOfTheControlNode(t *testing.T) {
 	a := newAccount(t, "eu-west-1")
 	script := a.first(a.create("script-control", "control.yaml", map[string]string{"NodePart": "control", "KeyObject": "bucket/git-key"}))
-	m := newMachine(t, map[string]string{"addagent-bootstrap": "", "cfn-signal": "", "systemctl": ""})
+	m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": "", "systemctl": ""})
 	code, got := m.run(script)
 	if code != 0 || len(got) != 4 {
 		t.Fatalf("exit code %d, calls %q", code, got)

@@ -19,8 +19,14 @@ if have packer "apt-get install packer, or https://developer.hashicorp.com/packe
 	# Its builders come with packer itself up to 1.6, later with packer init.
 	CHECKPOINT_DISABLE=1 packer validate -var package=Makefile packer/addagent.pkr.hcl || failed=1
 fi
+if have vagrant "apt-get install vagrant vagrant-libvirt, or https://developer.hashicorp.com/vagrant/install"; then
+	home=$(mktemp -d)
+	VAGRANT_HOME=$home VAGRANT_DOTFILE_PATH=$home/dot VAGRANT_CHECKPOINT_DISABLE=1 VAGRANT_CWD=vagrant ADD_PACKAGE=$PWD/Makefile \
+		vagrant validate || failed=1
+	rm -rf "$home"
+fi
 if have shellcheck "apt-get install shellcheck"; then
-	shellcheck test/baked.sh packer/bake packer/seal || failed=1
+	shellcheck test/baked.sh packer/bake packer/seal packer/debian-disk vagrant/host vagrant/box || failed=1
 fi
 [ "$failed" = 0 ] || exit 1
 echo 'baked: clean'

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the tests need beyond Go, make and git. Installs it with apt-get where that
-# is possible; else says what is missing and ends with 1.
+# is possible; else says what is missing and ends with 1. With "images", also what
+# make baked and make test-images need.
 set -eu
 missing=
 need() { # need PACKAGE FILE_OR_COMMAND
@@ -21,6 +22,11 @@ need systemd /usr/bin/systemd-analyze # its opinion of our units
 need shellcheck shellcheck
 need curl curl # asks AWS where the aws program is not there
 need gcc gcc # for the race detector
+if [ "${1:-}" = images ]; then
+	need packer packer
+	need vagrant vagrant
+	need vagrant-libvirt /usr/share/rubygems-integration/all/specifications/vagrant-libvirt-*.gemspec
+fi
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
