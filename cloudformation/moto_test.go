@@ -256,7 +256,7 @@ func TestApplicationStackWithAll(t *testing.T) {
 		ID string `xml:"HostedZone>Id"`
 	}
 	a.route53(http.MethodPost, "hostedzone", `<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>example.org.</Name><CallerReference>one</CallerReference></CreateHostedZoneRequest>`, &zone)
-	out := a.create("all", "application.yaml", map[string]string{"AllowKill": "true", "LoadBalancer": "internal", "HostedZone": "example.org",
+	out := a.create("all", "application.yaml", map[string]string{"Kill": "terminate", "LoadBalancer": "internal", "HostedZone": "example.org",
 		"KeySecret": "arn:aws:secretsmanager:us-west-2:123456789012:secret:git-AbCdEf", "KeyKms": "arn:aws:kms:us-west-2:123456789012:key/1-2",
 		"SshCidr": "10.0.0.0/8", "KeyName": "people"})
 	if names := slices.Sorted(maps.Keys(a.policies(out["Role"]))); !slices.Equal(names, []string{"addagent", "key-decrypt", "key-from-secretsmanager", "kill"}) {

@@ -248,6 +248,8 @@ func actions(t *testing.T, s object) []string {
 		for _, one := range a {
 			all = append(all, one.(string))
 		}
+	case object: // one or the other
+		all = []string{text(t, a, "Fn::If", 1), text(t, a, "Fn::If", 2)}
 	default:
 		t.Fatalf("no actions in %v", s)
 	}
@@ -292,8 +294,8 @@ func TestLeastPermissions(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s allows\n%v, want\n%v", name, got, want)
 		}
-		if off := at(t, doc, "Parameters", "AllowKill", "Default"); off != "false" {
-			t.Errorf("%s: AllowKill is %v when nothing is said", name, off)
+		if off := at(t, doc, "Parameters", "Kill", "Default"); off != "none" {
+			t.Errorf("%s: Kill is %v when nothing is said", name, off)
 		}
 	}
 	if a, c := statements(t, read(t, both[0])), statements(t, read(t, both[1])); !reflect.DeepEqual(a, c) {
@@ -371,7 +373,8 @@ func TestGroup(t *testing.T) {
 			t.Errorf("%s: an update does not wait for initdone", name)
 		}
 		hook := at(t, group, "Properties", "LifecycleHookSpecificationList", 0)
-		if at(t, hook, "LifecycleTransition") != "autoscaling:EC2_INSTANCE_LAUNCHING" || at(t, hook, "DefaultResult") != "ABANDON" {
+		if at(t, hook, "LifecycleTransition") != "autoscaling:EC2_INSTANCE_LAUNCHING" || at(t, hook, "DefaultResult") != "ABANDON" ||
+			!strings.Contains(userData(t, doc), "lifecycle_hook: "+text(t, hook, "LifecycleHookName")+" }") {
 			t.Errorf("%s: hook %v", name, hook)
 		}
 		if n := strings.Count(userData(t, doc), "PrimaryServerGroup"); n != 2 {

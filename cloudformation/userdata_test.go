@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/config"
 )
 
 // machine is a PATH with programs that only write down how they were called.
@@ -75,6 +77,38 @@ func (m machine) run(script string) (int, []string) {
 	return code, strings.Split(strings.TrimSpace(calls), "\n")
 }
 
+// file is what lies in the file that an option of the bootstrap named.
+func (m machine) file(option string) string {
+	m.t.Helper()
+	calls, err := os.ReadFile(filepath.Join(m.dir, "calls"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	named := regexp.MustCompile(regexp.QuoteMeta("["+option+"]") + ` \[file:([^]]*)\]`).FindSubmatch(calls)
+	if named == nil {
+		m.t.Fatalf("no %s with a file in %s", option, calls)
+	}
+	data, err := os.ReadFile(string(named[1]))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// config is what the agent makes of the config that the bootstrap was given, beside a presence repository.
+func (m machine) config() *config.Config {
+	m.t.Helper()
+	path := filepath.Join(m.dir, "addagent.yaml")
+	if err := os.WriteFile(path, []byte("presence: { url: git@git.example.org:presence.git }\n"+m.file("--config-from")), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	c, err := config.Load(path, config.Options{Root: true})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return c
+}
+
 func (m machine) called(got []string, want ...string) {
 	m.t.Helper()
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -93,19 +127,18 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	script := a.first(a.create("script-app1", "application.yaml", map[string]string{"KeyParameter": "/add/git-key", "PresenceUrl": "",
 		"InitGitUrl": "git@git.example.org:ops.git", "KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
 	called := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--initgitrepo] [ops] " +
-		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--wait] [initdone] [--deadline] [1200]"
+		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--config-from] [file:FILE] [--wait] [initdone] [--deadline] [1200]"
 
 	m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": ""})
 	code, got := m.run(script)
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	hosts, err := filepath.Glob(m.dir + "/tmp.*")
-	if err != nil || len(hosts) != 1 {
-		t.Fatalf("known hosts in %q, %v", hosts, err)
+	if hosts := m.file("--known-hosts-from"); hosts != "git.example.org ssh-ed25519 AAAAC3Nz\n" {
+		t.Errorf("known hosts are %q", hosts)
 	}
-	if data, err := os.ReadFile(hosts[0]); err != nil || string(data) != "git.example.org ssh-ed25519 AAAAC3Nz\n" {
-		t.Errorf("known hosts are %q, %v", data, err)
+	if c := m.config(); c.EC2.LifecycleHook != "addagent" || c.Wedged.Kill != "none" {
+		t.Errorf("config %+v %+v", c.EC2, c.Wedged)
 	}
 	m.called(got, called, "cfn-signal [--exit-code] [0] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
 
@@ -152,7 +185,8 @@ func TestUserDataInstallsOnlyWhatWasMeant(t *testing.T) {
 
 func TestUserDataOfTheControlNode(t *testing.T) {
 	a := newAccount(t, "eu-west-1")
-	script := a.first(a.create("script-control", "control.yaml", map[string]string{"NodePart": "control", "KeyObject": "bucket/git-key"}))
+	script := a.first(a.create("script-control", "control.yaml", map[string]string{"NodePart": "control", "KeyObject": "bucket/git-key",
+		"Kill": "asg-unhealthy"}))
 	m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": "", "systemctl": ""})
 	code, got := m.run(script)
 	if code != 0 || len(got) != 4 {
@@ -162,6 +196,9 @@ func TestUserDataOfTheControlNode(t *testing.T) {
 		if !strings.Contains(got[0], word) {
 			t.Errorf("the bootstrap was not told %s: %s", word, got[0])
 		}
+	}
+	if c := m.config(); c.EC2.LifecycleHook != "addagent" || c.Wedged.Kill != "asg-unhealthy" {
+		t.Errorf("config %+v %+v", c.EC2, c.Wedged)
 	}
 	m.called(got[1:3], "systemctl [daemon-reload]", "systemctl [enable] [--now] [addctl-fold.service]")
 	unit, err := os.ReadFile(filepath.Join(m.dir, "units", "addctl-fold.service"))
