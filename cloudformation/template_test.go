@@ -382,3 +382,17 @@ func TestGroup(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryParameterIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/aws.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range both {
+		for p := range at(t, read(t, name), "Parameters").(object) {
+			if !strings.Contains(string(doc), "`"+p+"`") {
+				t.Errorf("%s: docs/aws.md does not name the parameter %s", name, p)
+			}
+		}
+	}
+}
