@@ -126,7 +126,7 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	a := newAccount(t, "eu-west-1")
 	script := a.first(a.create("script-app1", "application.yaml", map[string]string{"KeyParameter": "/add/git-key", "PresenceUrl": "",
 		"InitGitUrl": "git@git.example.org:ops.git", "KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
-	called := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--initgitrepo] [ops] " +
+	called := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--region] [eu-west-1] [--initgitrepo] [ops] " +
 		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--config-from] [file:FILE] [--wait] [initdone] [--deadline] [1200]"
 
 	m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": ""})
