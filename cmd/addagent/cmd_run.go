@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/addagent/addagent/agent"
@@ -33,6 +34,9 @@ agent beats here.`,
   addagent run --repo https://git.example.org/ops.git --part app1 --home ./node   # to try it`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// A crash, and the ABRT of systemd's watchdog, end a Go program with exit code 2, which is misuse here
+			// and keeps the unit from starting it again. So it shall end by the signal.
+			debug.SetTraceback("crash")
 			l := loading{p, g, try.apply}
 			stamp := config.Stamp(l.path())
 			cfg, wrong, err := l.good()
