@@ -221,6 +221,18 @@ func TestApplicationStack(t *testing.T) {
 			}
 		}
 	}
+	var launch struct {
+		Tokens  string `xml:"launchTemplateVersionSet>item>launchTemplateData>metadataOptions>httpTokens"`
+		Profile string `xml:"launchTemplateVersionSet>item>launchTemplateData>iamInstanceProfile>arn"`
+	}
+	var template struct {
+		ID string `xml:"launchTemplates>item>launchTemplateId"`
+	}
+	a.do("ec2:DescribeLaunchTemplates", url.Values{}, &template)
+	a.do("ec2:DescribeLaunchTemplateVersions", url.Values{"LaunchTemplateId": {template.ID}}, &launch)
+	if launch.Tokens != "required" || !strings.Contains(launch.Profile, "fed1-app1-NodeProfile-") {
+		t.Errorf("launch template %+v", launch)
+	}
 	got := a.policies(out["Role"])
 	if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, []string{"addagent", "key-from-ssm"}) {
 		t.Errorf("policies %v", names)
