@@ -27,11 +27,16 @@ unit: ## the packages' own tests, without the race detector
 package: ## .deb and .rpm for amd64 and arm64 into dist/ (ARCHES=amd64 FORMATS=deb for less)
 	@GO='$(GO)' VERSION='$(VERSION)' sh packaging/build.sh
 
+test-boot: ## machines that really boot, with the package, under systemd (needs root; installs what it needs)
+	@sh test/boot/tools.sh
+	@$(GO) test -tags boot -count 1 -timeout 15m -v ./test/boot
+
 lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run make fmt'; exit 1; }
 	@$(GO) vet ./...
 	@GOARCH=arm64 $(GO) build ./...
 	@GOOS=darwin $(GO) vet ./...
+	@$(GO) vet -tags boot ./test/boot
 	@$(GO) run $(STATICCHECK) ./...
 	@echo 'lint: clean'
 

@@ -56,6 +56,7 @@ var may = map[string]struct {
 	"packaging":                {nil, nil},
 	"packaging/sbom":           {nil, nil},
 	"test/bench":               {[]string{"*"}, nil},
+	"test/boot":                {nil, nil},
 	"test/torture":             {nil, nil},
 }
 

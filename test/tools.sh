@@ -23,6 +23,8 @@ need shellcheck shellcheck
 need curl curl # asks AWS where the aws program is not there
 need gcc gcc # for the race detector
 if [ "${1:-}" = images ]; then
+	[ "$(id -u)" = 0 ] || { echo "make test-images needs root: it mounts a file system of its own" >&2; exit 1; }
+	command -v moto_server >/dev/null 2>&1 || { echo "make test-images needs moto_server: pip install 'moto[server]'" >&2; exit 1; }
 	need packer packer
 	need vagrant vagrant
 	need vagrant-libvirt /usr/share/rubygems-integration/all/specifications/vagrant-libvirt-*.gemspec
