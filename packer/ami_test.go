@@ -36,7 +36,7 @@ const region = "eu-west-1"
 type recorder struct {
 	url   string
 	mu    sync.Mutex
-	calls []string
+	calls []url.Values
 }
 
 func record(t *testing.T, moto string) *recorder {
@@ -55,7 +55,7 @@ func record(t *testing.T, moto string) *recorder {
 		}
 		if form, err := url.ParseQuery(string(body)); err == nil {
 			r.mu.Lock()
-			r.calls = append(r.calls, "ec2:"+form.Get("Action"))
+			r.calls = append(r.calls, form)
 			r.mu.Unlock()
 		}
 		req.Body = io.NopCloser(bytes.NewReader(body))
@@ -66,12 +66,28 @@ func record(t *testing.T, moto string) *recorder {
 	return r
 }
 
+// asked are the actions, each once; of is all calls of one.
 func (r *recorder) asked() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := slices.Clone(r.calls)
+	var all []string
+	for _, c := range r.calls {
+		all = append(all, "ec2:"+c.Get("Action"))
+	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+func (r *recorder) of(action string) []url.Values {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []url.Values
+	for _, c := range r.calls {
+		if c.Get("Action") == action {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // ask puts a question of the test itself.
@@ -277,6 +293,20 @@ func TestAMI(t *testing.T) {
 	for _, a := range asked {
 		if !slices.Contains(allowed, a) {
 			t.Errorf("policy.json does not allow %s", a)
+		}
+	}
+
+	// It may end only what carries the tag from its launch, and may not give the tag to an instance later: else it could
+	// end any.
+	launches := aws.of("RunInstances")
+	if len(launches) != 1 || !strings.Contains(launches[0].Encode(), url.QueryEscape("addagent:bake")) {
+		t.Errorf("launched without the tag: %v", launches)
+	}
+	for _, c := range aws.of("CreateTags") {
+		for k, v := range c {
+			if strings.HasPrefix(k, "ResourceId.") && !strings.HasPrefix(v[0], "ami-") && !strings.HasPrefix(v[0], "snap-") {
+				t.Errorf("policy.json does not allow to tag %s", v[0])
+			}
 		}
 	}
 }
