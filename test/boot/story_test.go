@@ -37,6 +37,7 @@ func TestStory(t *testing.T) {
 	l.upgraded(a)
 	l.upgradedByItsWork(a)
 	l.full(a)
+	l.driven(b)
 	l.removed(b)
 	l.copied(a)
 }
@@ -252,6 +253,39 @@ func (l *lab) full(m *machine) {
 	m.run("rm", "/root/fill", "/root/fill2")
 	m.idle(version)
 	l.say("%s:   freed: idle, and the work is done", m.name)
+}
+
+func (l *lab) driven(m *machine) {
+	l.t.Helper()
+	drivers := func() string {
+		service, _ := m.try("systemctl", "is-enabled", "addagent.service")
+		timer, _ := m.try("systemctl", "is-active", "addagent.timer")
+		_, err := os.Stat(filepath.Join(m.path("root"), "etc/cron.d/addagent"))
+		return fmt.Sprintf("%s %s %s %t", service, m.show("ActiveState"), timer, err == nil)
+	}
+	for _, c := range []struct{ start, want string }{
+		{"timer", "disabled inactive active false"}, {"cron", "disabled inactive inactive true"}, {"service", "enabled active inactive false"},
+	} {
+		m.run("addagent-bootstrap", "--start="+c.start, "--wait=initdone", "--deadline=60")
+		if got := drivers(); got != c.want {
+			l.t.Fatalf("--start=%s: %s, want %s", c.start, got, c.want)
+		}
+		version := l.push("true")
+		m.idleSoon(version, c.start)
+	}
+	l.say("%s: driven by the timer, by cron, and by the service again: each alone, each works a push", m.name)
+}
+
+// idleSoon is idle for a node that beats once a minute: it is told to beat now, as its driver does.
+func (m *machine) idleSoon(version, start string) {
+	m.t.Helper()
+	if start == "timer" {
+		m.run("systemctl", "start", "addagent-beat.service")
+	}
+	if start == "cron" {
+		m.run("sh", "-c", regexp.MustCompile(`(?m)^\* \* \* \* \* root (.*)$`).FindStringSubmatch(m.read("/etc/cron.d/addagent"))[1])
+	}
+	m.idle(version)
 }
 
 func (l *lab) removed(m *machine) {
