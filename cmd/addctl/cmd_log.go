@@ -30,7 +30,10 @@ ID is a node's id, the beginning of it or of its hostname, or an address; a node
 was reaped is found by its whole id. Without a fold (addctl presence:fold) the history
 is what the nodes' own refs still hold.
 
---json prints an object a line.`,
+--json prints an object a line.
+
+Exit codes: 0 the history was read, 1 it could not be read or there is no such node,
+130 interrupted, which is how --follow ends.`,
 		Example: `  addctl log
   addctl log i-0123 --since 7d
   addctl log --since 2026-03-01
