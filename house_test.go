@@ -31,7 +31,7 @@ var may = map[string]struct {
 	heavy []string
 }{
 	"internal/files":           {nil, []string{"github.com/google/renameio"}},
-	"internal/cli":             {[]string{"config", "internal/gitrepo"}, []string{"github.com/spf13/cobra"}},
+	"internal/cli":             {[]string{"chat", "config", "internal/files", "internal/gitrepo"}, []string{"github.com/spf13/cobra"}},
 	"internal/cli/clitest":     {nil, []string{"github.com/spf13/cobra"}},
 	"internal/gitwire":         {nil, nil},
 	"internal/gitrepo":         {[]string{"internal/gitwire"}, []string{"github.com/go-git"}},
@@ -41,10 +41,14 @@ var may = map[string]struct {
 	"cloud":                    {nil, nil},
 	"chat":                     {[]string{"internal/files"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
 	"chat/chattest":            {[]string{"chat"}, nil},
+	"cloud/cloudtest":          {nil, nil},
+	"cloud/ec2":                {[]string{"cloud"}, []string{"github.com/aws"}},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
-	"presence":                 {[]string{"node", "internal/files"}, nil},
+	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo"}, nil},
 	"presence/fleet":           {[]string{"presence", "node", "internal/gitrepo", "internal/files"}, nil},
+	"metrics":                  {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
+	"kill":                     {[]string{"internal/files"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"agent":                    {[]string{"node", "work", "presence"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
@@ -343,7 +347,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others
 // (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
-var ofThisHouse = []string{"agent", "chat", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
+var ofThisHouse = []string{"agent", "chat", "kill", "metrics", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}

@@ -84,9 +84,11 @@ type Settings struct {
 	Schedule  Schedule      // already shifted by the node's offset
 	WorkAfter time.Duration // this node's share of beat.work_spread
 	Rules     work.Rules
+	Sinks     []presence.Named // who is told, in the order in which their troubles are listed
+	Asides    []Aside          // what goes on beside the heart
 }
 
-// Config is what an Agent needs to live. All fields are required.
+// Config is what an Agent needs to live. All fields but those that may be nil are required.
 type Config struct {
 	Settings
 	ID        string                    // this node's instance-id
@@ -101,9 +103,10 @@ type Config struct {
 	Survey    Survey
 	Hand      Hand
 	People    People
-	Memory    Memory // state files and journal
-	Sinks     []presence.Sink
-	Record    func(*presence.Record) // fills in what only the wiring knows: addresses, hostname, boot id
+	Memory    Memory                                            // state files and journal
+	Notice    func(context.Context) (leaving string, err error) // why the cloud takes this machine away, "" = it does not; within a second; nil = there is nobody to ask
+	Doomed    func(now time.Time, w *Wedge) error               // decides whether this node ends itself; w is nil while its work is not wedged; does not wait; nil = it never does
+	Record    func(*presence.Record)                            // fills in what only the wiring knows: addresses, hostname, boot id
 	Supervise Supervisor
 	AliveEach time.Duration // half the watchdog's interval; 0 = no watchdog
 	Say       func(News)    // a line for people
@@ -156,7 +159,9 @@ type Agent struct {
 	orphan    *InHand // was in hand when the last agent went, and is not any more: its end was not told yet
 	last      Beat    // as last recorded
 	initDone  bool
-	leaving   bool // the machine goes down
+	leaving   bool                         // the machine goes down
+	notice    string                       // why the cloud takes it away
+	finished  map[string]map[string]string // by repository and item, the fingerprint of the last success
 }
 
 // New makes an agent; nothing happens before Run or Once.
@@ -228,6 +233,7 @@ func (a *Agent) Once(ctx context.Context) Beat {
 			a.finish(ctx, o, time.Now().UTC())
 		}
 	}
+	a.flush(flushWait)
 	if waited {
 		b = a.record(time.Now().UTC(), b)
 	}
@@ -325,6 +331,7 @@ func (a *Agent) leave() {
 		defer cancel()
 		now := time.Now().UTC()
 		a.tell(ctx, now)
+		a.flush(farewell)
 		if a.last.Seq > 0 {
 			a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
 		}

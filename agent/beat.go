@@ -15,7 +15,9 @@ import (
 // Beat is one beat, the whole of it.
 func (a *Agent) Beat(ctx context.Context, now time.Time) Beat {
 	b := a.begin(now)
+	heard := a.listen(ctx)
 	a.look(ctx, &b)
+	heard()
 	if ctx.Err() != nil {
 		return b // told to end in the middle of a look: nothing was decided, so there is nothing to report
 	}
@@ -43,6 +45,7 @@ func (a *Agent) begin(now time.Time) Beat {
 	if changed {
 		a.looks = stillThere(a.looks, a.Clones.Here())
 	}
+	a.aside(now)
 	a.asks = a.People.Asks()
 	a.heed(now)
 	return Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
@@ -171,10 +174,10 @@ func (a *Agent) enqueue(now time.Time) {
 	maps.DeleteFunc(a.firstDue, func(key string, _ time.Time) bool { return !due[key] })
 }
 
-// mayRun tells whether an item is due and nobody holds it back.
+// mayRun tells whether an item is due and nobody holds it back. Nothing is begun on a machine that goes: it would be cut.
 func (a *Agent) mayRun(i int) bool {
 	it := a.findings.Judgements[i].Item
-	return a.standings[i].Due && (a.initDone || it.Level == work.Init) && !a.rests(it.Repo) && a.held() == ""
+	return a.standings[i].Due && (a.initDone || it.Level == work.Init) && !a.rests(it.Repo) && a.held() == "" && a.going() == ""
 }
 
 // adoptEnd tells how work ended that ran when an earlier agent went, and that
@@ -202,6 +205,7 @@ func (a *Agent) judge(now time.Time) {
 		a.initDone = true
 		a.to(node.InitDone, "", now)
 	}
+	a.learnFinished()
 	a.standings = a.standings[:0]
 	for _, j := range a.findings.Judgements {
 		a.standings = append(a.standings, work.Stand(j, a.Rules, now))
@@ -260,6 +264,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 func (a *Agent) report(ctx context.Context, b *Beat) {
 	var news []News
 	a.tell(ctx, b.Start)
+	a.doom(b.Start)
 	a.troubles, news = foldTroubles(a.troubles, a.wrong, time.Now().UTC())
 	for _, n := range news {
 		a.Say(n)

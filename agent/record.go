@@ -153,6 +153,15 @@ type Trouble struct {
 	Since time.Time `json:"since"`
 	Count int       `json:"count"` // beats in a row
 	said  time.Time
+	// critical is for what needs a person at once.
+	critical bool
+}
+
+func (t Trouble) level() Level {
+	if t.critical {
+		return Critical
+	}
+	return Warning
 }
 
 // Level is how loud a piece of news is.

@@ -9,7 +9,7 @@ import (
 
 // Vitals are what the state is settled from: nothing else has a say.
 type Vitals struct {
-	Leaving  bool   // the machine goes down
+	Leaving  string // why the machine goes; "" = it stays
 	Disabled string // who said that this node rests, and why; "" = nobody
 	Wedged   []Bad
 	Failing  []Bad  // tries left
@@ -29,8 +29,8 @@ type Bad struct {
 // table describes the world, and the test holds it to this function.
 func Settle(v Vitals) (node.State, string) {
 	switch {
-	case v.Leaving:
-		return node.Leaving, "the machine goes down"
+	case v.Leaving != "":
+		return node.Leaving, v.Leaving
 	case v.Disabled != "":
 		return node.Disabled, v.Disabled
 	case len(v.Wedged) > 0:
@@ -63,7 +63,7 @@ func joined(v Vitals, s node.State, before string) string {
 	if s == node.Failing {
 		bad = v.Failing
 	}
-	known := strings.Fields(before)
+	known := blamedNames(before)
 	return reasons(slices.DeleteFunc(slices.Clone(bad), func(b Bad) bool { return slices.Contains(known, b.Who) }))
 }
 
@@ -87,3 +87,6 @@ func blamed(s node.State, v Vitals) string {
 	slices.Sort(names) // who is in hand stands last in the vitals: that is no news either
 	return strings.Join(names, " ")
 }
+
+// blamedNames takes apart what blamed has joined.
+func blamedNames(joined string) []string { return strings.Fields(joined) }

@@ -19,24 +19,26 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 	for _, t := range now {
 		old, known := before[t.Key]
 		if dup, twice := after[t.Key]; twice {
-			dup.Text += "; " + t.Text
-			after[t.Key] = dup
+			if !strings.Contains(dup.Text, t.Text) { // told twice in a beat, it is wrong once
+				dup.Text += "; " + t.Text
+				after[t.Key] = dup
+			}
 			continue
 		}
 		if !known {
 			t.Since, t.Count, t.said = at, 1, at
 			after[t.Key] = t
-			news = append(news, News{At: at, Level: Warning, Text: t.Text})
+			news = append(news, News{At: at, Level: t.level(), Text: t.Text})
 			continue
 		}
 		t.Since, t.Count, t.said = old.Since, old.Count+1, old.said
 		switch {
 		case !sameTrouble(old.Text, t.Text):
 			t.said = at
-			news = append(news, News{At: at, Level: Warning, Text: t.Text})
+			news = append(news, News{At: at, Level: t.level(), Text: t.Text})
 		case at.Sub(old.said) >= sayAgain:
 			t.said = at
-			news = append(news, News{At: at, Level: Warning,
+			news = append(news, News{At: at, Level: t.level(),
 				Text: fmt.Sprintf("still, for %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)})
 		}
 		after[t.Key] = t

@@ -10,16 +10,23 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/node"
-	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 )
 
 // blind is how long no repository may be reachable before the node itself is wedged.
 const blind = time.Hour
 
+// going is why this machine goes; "" = it stays.
+func (a *Agent) going() string {
+	if a.leaving {
+		return "the machine goes down"
+	}
+	return a.notice
+}
+
 // vitals gathers what Settle decides from.
 func (a *Agent) vitals(now time.Time) Vitals {
-	v := Vitals{Leaving: a.leaving, Disabled: a.held(), Setup: !a.initDone}
+	v := Vitals{Leaving: a.going(), Disabled: a.held(), Setup: !a.initDone}
 	if w := a.brakes.Wedged; w != nil {
 		v.Wedged = append(v.Wedged, Bad{"node", w.String()})
 	}
@@ -152,6 +159,11 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 	from, was := a.state, a.since
 	a.state, a.reason, a.since = s, why, now
 	a.wrote("state", a.Memory.State(s, now), now)
+	if row, _ := node.Row(s); row.Logged {
+		// A step of the life cycle is told even when the next one follows in the same beat.
+		a.blamed = ""
+		a.tellSinks(context.Background(), now)
+	}
 	quiet := s == node.Idle && from == node.InitDone
 	failing := a.failing
 	if s != node.Working {
@@ -202,35 +214,6 @@ func nextCommand(s node.State) string {
 		return "addagent status"
 	}
 	return ""
-}
-
-// tellSinks tells the record to every sink, side by side, each bounded in time.
-func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
-	r := presence.Record{
-		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
-		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
-		State: a.state, Reason: a.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
-		BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
-	}
-	for _, l := range a.looks {
-		if l.Version != "" {
-			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version})
-		}
-	}
-	a.Record(&r)
-	type answer struct {
-		i   int
-		err error
-	}
-	answers := make(chan answer, len(a.Sinks))
-	for i, s := range a.Sinks {
-		go func() { answers <- answer{i, s.Tell(ctx, r)} }()
-	}
-	for range a.Sinks {
-		if got := <-answers; got.err != nil {
-			a.trouble(fmt.Sprintf("tell %d", got.i)+diskFullIf(got.err), got.err.Error())
-		}
-	}
 }
 
 // facts is what a script is told about the node.

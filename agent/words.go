@@ -190,6 +190,8 @@ func (a *Agent) judged() []Judged {
 		if d.Due && !mine {
 			rest, rests := a.brakes.Repos[j.Item.Repo]
 			switch {
+			case a.going() != "":
+				d.Held = "leaving: " + a.going()
 			case held != "":
 				d.Held = held
 			case rests:

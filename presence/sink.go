@@ -20,6 +20,18 @@ type Sink interface {
 	Tell(ctx context.Context, r Record) error
 }
 
+// Named is a sink with the name that its troubles have.
+type Named struct {
+	Name string // "files", "presence", "chat 1", "ec2"
+	Sink
+}
+
+// Flusher is a sink that tells behind the back of who calls Tell.
+type Flusher interface {
+	// Flush waits until what Tell was given has arrived, or ctx ends.
+	Flush(ctx context.Context) error
+}
+
 // Files is the sink on the node itself: presence.json, for people and programs here.
 type Files struct {
 	path    string

@@ -200,3 +200,16 @@ func (h *Hand) outcomes() chan Outcome {
 	}
 	return h.done
 }
+
+// Succeeded is when an item last ended in success; zero = never, or nobody knows. While a later attempt is on record it is
+// when that success began: that much is left of it.
+func (h *Hand) Succeeded(repo, item string) time.Time {
+	if last := h.Last(repo, item); last != nil && last.OK() {
+		return last.Finished
+	}
+	st, err := os.Stat(filepath.Join(h.memory(repo, item), versionFile))
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}

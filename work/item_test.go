@@ -170,7 +170,7 @@ func TestFindSettings(t *testing.T) {
 	}{
 		{name: "default", want: Item{Watch: []Watch{{Path: "."}}, WatchFrom: FromDefault}},
 		{name: "yaml", yaml: "watch: [ app/, { repo: app2, path: /} ]\nrun: always\ntimeout: 10m\n",
-			want: Item{Watch: []Watch{{Path: "app"}, {"app2", "."}}, WatchFrom: FromYAML, Always: true, Timeout: 10 * time.Minute}},
+			want: Item{Watch: []Watch{{Path: "app"}, {Repo: "app2", Path: "."}}, WatchFrom: FromYAML, Always: true, Timeout: 10 * time.Minute}},
 		{name: "yaml wins over override", yaml: "watch: [app]\n", override: override, want: Item{Watch: []Watch{{Path: "app"}}, WatchFrom: FromYAML}},
 		{name: "yaml watches nothing", yaml: "watch: []\n", override: override, want: Item{Watch: []Watch{}, WatchFrom: FromYAML}},
 		{name: "yaml is silent", yaml: "timeout: 1s\n", override: override,
@@ -287,7 +287,7 @@ func TestBrokenTreesAreErrorsAndNeverNothingToDo(t *testing.T) {
 	if _, _, err := Fingerprints(items[0], nil); err == nil {
 		t.Error("an item without its repository was judged")
 	}
-	it := Item{Repo: "ops", Script: "nodework/work.sh", Dir: "nodework", Watch: []Watch{{"app2", "war"}}}
+	it := Item{Repo: "ops", Script: "nodework/work.sh", Dir: "nodework", Watch: []Watch{{Repo: "app2", Path: "war"}}}
 	c.Tree = whole
 	if ids, _, err := Fingerprints(it, map[string]Checkout{"ops": c, "app2": {Repo: "app2"}}); err == nil || !strings.Contains(err.Error(), "the tree of app2 cannot be read") {
 		t.Errorf("a repository that cannot be read: %v, %v", ids, err)

@@ -31,6 +31,10 @@ type Survey struct {
 	Open func(repo, version string) (*gitrepo.Tree, error)
 	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a wiped clone. The same as the Hand's.
 	InitMemory string
+	// Nodes tells what the set of nodes that agree with filter is now: any text that differs when the set does, "" for no node at all. The keys of filter are part,
+	// stacktype and deployment, at least one. Not known (not read yet since the start) keeps what an item last met. It is asked at every beat for each such
+	// watch. nil = presence.read is 0: not known, and said.
+	Nodes func(filter map[string]string) (id string, known bool)
 	// ReadOnly is for those who hold no lock: nothing is set aside.
 	ReadOnly bool
 
@@ -67,7 +71,11 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Findings {
 				continue // once per instance, whatever was pushed since
 			}
 		}
-		f.Judgements = append(f.Judgements, Judge(e.item, e.version, e.ids, m))
+		ids, notice := withNodes(e.item, e.ids, m, s.Nodes)
+		if notice != "" {
+			f.Problems = append(f.Problems, notice)
+		}
+		f.Judgements = append(f.Judgements, Judge(e.item, e.version, ids, m))
 	}
 	for _, h := range s.holds {
 		if h.Until.IsZero() || now.Before(h.Until) {
@@ -178,7 +186,8 @@ func (h Hold) String() string {
 	return text
 }
 
-// Watching is what an item watches, as a person reads it: "." for its whole repository, "app2:war/" for a path of another.
+// Watching is what an item watches, as a person reads it: "." for its whole repository, "app2:war/" for a path of another,
+// "nodes of part app1" for a set of nodes.
 func (it Item) Watching() []string {
 	var all []string
 	for _, w := range it.Watch {

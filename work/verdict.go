@@ -36,6 +36,8 @@ const (
 // "work.yaml" the file beside it. The values are git object ids, "" for what is not there; the script's has "+x" at its end when git has it as executable, since
 // that decides how it is run.
 //
+// Watches of nodes are not among them: no tree holds them. Survey adds them at each beat, by keys like "nodes of part app1".
+//
 // A watched repository that this node does not have is no error but "not there", and a notice. One whose Tree is nil is there and cannot be read now, which is an
 // error: taken for "not there" it would make work of a trouble. So is every other failure to read a tree.
 func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, notices []string, err error) {
@@ -58,6 +60,9 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 		}
 	}
 	for _, w := range it.Watch {
+		if w.Nodes != (Nodes{}) {
+			continue // no tree knows them
+		}
 		from, ok := own, true
 		if w.Repo != "" && w.Repo != it.Repo {
 			from, ok = all[w.Repo]
@@ -147,10 +152,12 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	return j
 }
 
-// isOutside tells whether a key is a watch of another repository.
-func isOutside(key string) bool { return strings.Contains(key, ":") && !strings.HasPrefix(key, "./") }
+// isOutside tells whether a key is a watch of something outside of the item's own repository: another repository, or nodes.
+func isOutside(key string) bool {
+	return strings.HasPrefix(key, nodesKey) || strings.Contains(key, ":") && !strings.HasPrefix(key, "./")
+}
 
-// differing lists the keys whose ids are not the same in both, or that are only in one: paths of the own repository, then those of others, then script and work.yaml.
+// differing lists the keys whose ids are not the same in both, or that are only in one: paths of the own repository, then what is outside of it, then script and work.yaml.
 func differing(a, b map[string]string) []string {
 	var keys []string
 	for key, id := range a {
@@ -167,7 +174,7 @@ func differing(a, b map[string]string) []string {
 		switch {
 		case key == "." || strings.HasPrefix(key, "./"):
 			return 0
-		case strings.Contains(key, ":"):
+		case isOutside(key):
 			return 1
 		}
 		return 2
@@ -203,6 +210,9 @@ func called(key string) string {
 		return "the repository"
 	case keyScript, keyYAML:
 		return "its " + key
+	}
+	if strings.HasPrefix(key, nodesKey) {
+		return "the set of " + key
 	}
 	if repo, ok := strings.CutSuffix(key, ":."); ok && !strings.HasPrefix(key, "./") {
 		return "repository " + repo

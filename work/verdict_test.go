@@ -78,7 +78,7 @@ func TestJudgeExhaustively(t *testing.T) {
 }
 
 func TestWhy(t *testing.T) {
-	now := map[string]string{".": "a", "./app": "a", "app2:war": "a", "app3:.": "a", keyScript: "a", keyYAML: "a"}
+	now := map[string]string{".": "a", "./app": "a", "app2:war": "a", "app3:.": "a", "nodes of part app1": "a", keyScript: "a", keyYAML: "a"}
 	differing := func(keys ...string) *Done {
 		ids := maps.Clone(now)
 		for _, key := range keys {
@@ -103,6 +103,8 @@ func TestWhy(t *testing.T) {
 		{Memory{Version: sha1, Done: differing(keyYAML)}, "its work.yaml differs from the last success (3333333): changed"},
 		{Memory{Version: sha2, Done: differing("app2:war")}, "app2:war differs from the last success (3333333): changed"},
 		{Memory{Version: sha2, Done: differing("app3:.", ".")}, "repository app3 differs from the last success (3333333): changed"},
+		{Memory{Version: sha2, Done: differing("nodes of part app1")}, "the set of nodes of part app1 differs from the last success (3333333): changed"},
+		{Memory{Version: sha2, Done: differing("nodes of part app1", keyScript)}, "the set of nodes of part app1 differs from the last success (3333333): changed"},
 		{Memory{Version: sha1, Last: failed(ReasonExit, 3)}, "the last attempt failed (exit 3): changed until a run succeeds"},
 		{Memory{Version: sha1, Last: &Attempt{Finished: noon, Reason: ReasonExit, Exit: 3, Unwedged: noon}},
 			"the last attempt failed (exit 3), and was unwedged by a person at 2026-03-01T12:00:00Z: changed until a run succeeds"},

@@ -14,15 +14,18 @@ import (
 	"github.com/addagent/addagent/internal/files"
 )
 
-// Watch is a path that an item depends on.
+// Watch is what an item depends on: a path of a repository, or a set of nodes.
 type Watch struct {
-	Repo string // "" = the item's own repository
-	Path string // relative, clean, with slashes; "." = the whole repository
+	Repo  string // "" = the item's own repository
+	Path  string // relative, clean, with slashes; "." = the whole repository
+	Nodes Nodes  // with it Repo and Path are empty
 }
 
 // key is the watch's name among the ids, see Fingerprints; own is the repository of the item.
 func (w Watch) key(own string) string {
 	switch {
+	case w.Nodes != (Nodes{}):
+		return w.Nodes.key()
 	case w.Repo != "" && w.Repo != own:
 		return w.Repo + ":" + w.Path
 	case w.Path == ".":
@@ -33,7 +36,10 @@ func (w Watch) key(own string) string {
 
 // String is the watch as a person would write it.
 func (w Watch) String() string {
-	if w.Repo == "" {
+	switch {
+	case w.Nodes != (Nodes{}):
+		return w.Nodes.key()
+	case w.Repo == "":
 		return w.Path
 	}
 	return w.Repo + ":" + w.Path

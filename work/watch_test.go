@@ -1,6 +1,7 @@
 package work
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -25,17 +26,19 @@ func TestCleanWatch(t *testing.T) {
 
 func TestKeysAreUnambiguous(t *testing.T) {
 	seen := map[string]Watch{keyScript: {Path: "the script"}, keyYAML: {Path: "the yaml"}}
-	for _, w := range []Watch{{"", "."}, {"", "app"}, {"", "work.sh"}, {"", "work.yaml"}, {"", "app2:war"}, {"app2", "war"}, {"app2", "."}, {"app2", "a:b"}, {"", "app2:."}, {"a", "2:b"}} {
+	for _, w := range []Watch{{Path: "."}, {Path: "app"}, {Path: "work.sh"}, {Path: "work.yaml"}, {Path: "app2:war"}, {Repo: "app2", Path: "war"}, {Repo: "app2", Path: "."},
+		{Repo: "app2", Path: "a:b"}, {Path: "app2:."}, {Repo: "a", Path: "2:b"}, {Path: "nodes of part app1"}, {Repo: "nodes", Path: "of part app1"}, {Nodes: Nodes{Part: "app1"}},
+		{Nodes: Nodes{Stacktype: "app1"}}, {Nodes: Nodes{Part: "app1", Stacktype: "b"}}, {Nodes: Nodes{Part: "app1, stacktype b"}}, {Nodes: Nodes{Part: "\"app1\""}}} {
 		key := w.key("ops")
 		if other, ok := seen[key]; ok {
 			t.Errorf("%+v and %+v are both %q", w, other, key)
 		}
 		seen[key] = w
 	}
-	if got := (Watch{"ops", "app"}).key("ops"); got != "./app" {
+	if got := (Watch{Repo: "ops", Path: "app"}).key("ops"); got != "./app" {
 		t.Error(got)
 	}
-	if got := (Watch{"app2", "war"}).String() + " " + (Watch{Path: "app"}).String(); got != "app2:war app" {
+	if got := fmt.Sprint(Watch{Repo: "app2", Path: "war"}, Watch{Path: "app"}, Watch{Nodes: Nodes{"app1", "", "a: b"}}); got != `app2:war app nodes of part app1, deployment "a: b"` {
 		t.Error(got)
 	}
 }

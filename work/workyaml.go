@@ -10,6 +10,7 @@ import (
 // workYAML is the file work.yaml beside a script. All keys are optional:
 //
 //	watch: [ app/, { repo: app2, path: war/ } ]   # paths; without path the whole repository; [] = only the script and this file
+//	watch: [ { nodes: { part: app1 } } ]          # the set of nodes of a part, stacktype, deployment, whatever of these is named
 //	run: changed                                  # or always: at every beat, whatever the verdict
 //	timeout: 10m                                  # instead of the one of the config
 type workYAML struct {
@@ -87,6 +88,8 @@ func parseWatches(f field, own string) (watch []Watch, mistakes []mistake) {
 	return watch, mistakes
 }
 
+const wantWatch = "watch: must be a path, { repo: NAME, path: PATH } or { nodes: { part: NAME } }, not "
+
 // parseWatch reads one element of watch: a path, or a mapping.
 func parseWatch(n ast.Node, own string) (w Watch, mistakes []mistake) {
 	if s, ok := text(n); ok {
@@ -95,15 +98,23 @@ func parseWatch(n ast.Node, own string) (w Watch, mistakes []mistake) {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 	default:
-		return w, []mistake{misplaced(n, "watch: must be a path or { repo: NAME, path: PATH }, not "+kind(n))}
+		return w, []mistake{misplaced(n, wantWatch+kind(n))}
 	}
 	fields, mistakes := mapping(n, []string{"repo", "path", "service", "nodes"})
 	if len(fields) == 0 && len(mistakes) == 0 {
-		return w, []mistake{misplaced(n, "watch: must be a path or { repo: NAME, path: PATH }, not nothing")}
+		return w, []mistake{misplaced(n, wantWatch+"nothing")}
 	}
 	for _, f := range fields {
-		if f.key == "service" || f.key == "nodes" {
-			mistakes = append(mistakes, mistake{f.line, f.col, f.key + ": a watch of that kind is not in this version"})
+		if f.key == "service" {
+			mistakes = append(mistakes, mistake{f.line, f.col, "service: a watch of that kind is not in this version"})
+			continue
+		}
+		if f.key == "nodes" {
+			nodes, wrong := parseNodes(f)
+			if len(fields) > 1 {
+				wrong = append(wrong, mistake{f.line, f.col, "nodes: is a watch of its own, without other keys beside it"})
+			}
+			w.Nodes, mistakes = nodes, append(mistakes, wrong...)
 			continue
 		}
 		s, wrong := f.wantText()
@@ -121,6 +132,9 @@ func parseWatch(n ast.Node, own string) (w Watch, mistakes []mistake) {
 	}
 	if len(mistakes) > 0 {
 		return Watch{}, mistakes
+	}
+	if w.Nodes != (Nodes{}) {
+		return w, nil
 	}
 	if w.Repo == own {
 		w.Repo = ""

@@ -17,11 +17,14 @@ func TestParseWorkYAML(t *testing.T) {
 		{"document start", "---\n", workYAML{}},
 		{"byte order mark and CRLF", "\xef\xbb\xbfrun: always\r\ntimeout: 5s\r\n", workYAML{always: true, timeout: 5 * time.Second}},
 		{"all", "watch: [ app/, { repo: app2, path: war/ }, { path: lib }, {repo: app3} ]\nrun: changed\ntimeout: 1h30m\n",
-			workYAML{watch: []Watch{{Path: "app"}, {"app2", "war"}, {Path: "lib"}, {"app3", "."}}, timeout: 90 * time.Minute}},
+			workYAML{watch: []Watch{{Path: "app"}, {Repo: "app2", Path: "war"}, {Path: "lib"}, {Repo: "app3", Path: "."}}, timeout: 90 * time.Minute}},
 		{"block style", "watch:\n  - app\n  - repo: app2\n    path: war\n  - \"with: colon\"\n  - 'a b'\n",
-			workYAML{watch: []Watch{{Path: "app"}, {"app2", "war"}, {Path: "with: colon"}, {Path: "a b"}}}},
+			workYAML{watch: []Watch{{Path: "app"}, {Repo: "app2", Path: "war"}, {Path: "with: colon"}, {Path: "a b"}}}},
 		{"whole", "watch: [ \"\", ., / ]\n", workYAML{watch: []Watch{{Path: "."}}}},
 		{"own repository by name", "watch: [ {repo: ops, path: app}, app ]\n", workYAML{watch: []Watch{{Path: "app"}}}},
+		{"nodes", "watch: [ { nodes: { part: app1 } }, app, { nodes: { deployment: prod, stacktype: lad1, part: app1 } }, {nodes: {part: app1}} ]\n",
+			workYAML{watch: []Watch{{Nodes: Nodes{Part: "app1"}}, {Path: "app"}, {Nodes: Nodes{"app1", "lad1", "prod"}}}}},
+		{"nodes in block style", "watch:\n- nodes:\n    stacktype: \"12\"\n", workYAML{watch: []Watch{{Nodes: Nodes{Stacktype: "12"}}}}},
 		{"nothing", "watch: []\n", workYAML{watch: []Watch{}}},
 		{"quoted number", "watch: [\"2024\"]\n", workYAML{watch: []Watch{{Path: "2024"}}}},
 		{"flow at the top", "{run: always}", workYAML{always: true}},
@@ -55,7 +58,7 @@ func TestParseWorkYAMLProblems(t *testing.T) {
 		{"timeout: 1ns\n", []string{"too short"}},
 		{"timeout: [1m]\n", []string{"timeout: must be text, not a list"}},
 		{"watch: app/\n", []string{"f:1:1: watch: must be a list, as in [ app/, { repo: app2, path: war/ } ], not text"}},
-		{"watch: [ 12 ]\n", []string{"f:1:10: watch: must be a path or { repo: NAME, path: PATH }, not 12 (put it in quotes"}},
+		{"watch: [ 12 ]\n", []string{"f:1:10: watch: must be a path, { repo: NAME, path: PATH } or { nodes: { part: NAME } }, not 12 (put it in quotes"}},
 		{"watch: [ ~ ]\n", []string{"not nothing"}},
 		{"watch: [ {} ]\n", []string{"not nothing"}},
 		{"watch: [ [x] ]\n", []string{"not a list"}},
@@ -63,8 +66,17 @@ func TestParseWorkYAMLProblems(t *testing.T) {
 		{"watch:\n- { repo: app2, pth: x }\n", []string{`f:2:17: unknown key "pth", did you mean path?`}},
 		{"watch: [ { repo: ../x } ]\n", []string{`repo: "../x" is not the name of a folder in gitrepo/`}},
 		{"watch: [ { repo: \"\" } ]\n", []string{"is not the name of a folder"}},
-		{"watch: [ { service: api-workers }, { nodes: { part: app1 } } ]\n",
-			[]string{"f:1:12: service: a watch of that kind is not in this version", "nodes: a watch of that kind is not in this version"}},
+		{"watch: [ { service: api-workers }, { nodes: { part: app1 } } ]\n", []string{"f:1:12: service: a watch of that kind is not in this version"}},
+		{"watch: [ { nodes: { prt: app1 } } ]\n", []string{`f:1:21: unknown key "prt", did you mean part?`}},
+		{"watch: [ { nodes: { nodepart: app1 } } ]\n", []string{`f:1:21: unknown key "nodepart" (known: part, stacktype, deployment)`}},
+		{"watch:\n- nodes:\n    part: app1\n    part: app2\n", []string{"f:4:5: "}},
+		{"watch: [ { nodes: { part: 12, stacktype: [a] } } ]\n", []string{"f:1:21: part: must be text, not 12 (put it in quotes", "f:1:31: stacktype: must be text, not a list"}},
+		{"watch: [ { nodes: { part: \"\" } }, { nodes: { deployment: a/b } } ]\n",
+			[]string{`f:1:21: part: "" is no name of a part`, `f:1:46: deployment: "a/b" is no name of a deployment`}},
+		{"watch: [ { nodes: {} } ]\n", []string{"f:1:12: nodes: must be keys and values, as in { part: app1 }, not nothing"}},
+		{"watch: [ { nodes: } ]\n", []string{"not nothing"}},
+		{"watch: [ { nodes: app1 } ]\n", []string{"f:1:12: nodes: must be keys and values, as in { part: app1 }, not text"}},
+		{"watch: [ { nodes: { part: app1 }, path: app } ]\n", []string{"f:1:12: nodes: is a watch of its own, without other keys beside it"}},
 		{"watch: [app]\ntimeout: x\nrnu: y\n", []string{"f:2:1: timeout", `f:3:1: unknown key "rnu"`}},
 		{"run: changed\nrun: always\n", []string{"f:2:1: "}},
 		{"run: changed\n\"run\": always\n", []string{"f:2:1: "}},
@@ -103,6 +115,7 @@ func TestNearest(t *testing.T) {
 
 func FuzzWorkYAML(f *testing.F) {
 	f.Add([]byte("watch: [ app/, { repo: app2, path: war/ } ]\nrun: always\ntimeout: 10m\n"))
+	f.Add([]byte("watch: [ { nodes: { part: 'a, stacktype b', deployment: prod } } ]\n"))
 	f.Add([]byte("a: &x [*x]\n"))
 	f.Add([]byte("? [a]\n: - b\n"))
 	f.Add([]byte("<<: {a: b}\n!!str a: b"))
@@ -120,6 +133,12 @@ func FuzzWorkYAML(f *testing.F) {
 			t.Errorf("timeout %v", y.timeout)
 		}
 		for _, w := range y.watch {
+			if w.Nodes != (Nodes{}) {
+				if key := w.key("ops"); w.Repo+w.Path != "" || !isOutside(key) || len(w.Nodes.filter()) == 0 || visible(key) != key {
+					t.Errorf("watch %+v: %q", w, key)
+				}
+				continue
+			}
 			if again, err := cleanWatch(w.Path); err != nil || again != w.Path || w.Repo == "ops" {
 				t.Errorf("watch %+v: %v", w, err)
 			}

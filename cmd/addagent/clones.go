@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type clones struct {
 	discover bool   // look for clones that nobody configured
 	limits   gitrepo.Limits
 	network  gitrepo.Network // of those that nobody configured
+	never    string          // the URL of the repository that is never worked: presence
 
 	list []*clone
 }
@@ -232,11 +234,17 @@ func (c *clones) find() {
 			c.list = append(c.list, &clone{name: name, problem: err, found: true})
 			continue
 		}
+		if c.never != "" && bareURL(s.URL) == bareURL(c.never) {
+			continue
+		}
 		s.Agent, s.Network = userAgent(), c.network
 		c.add(name, s)
 		c.list[len(c.list)-1].found = true
 	}
 }
+
+// bareURL is a URL without what may as well be left out.
+func bareURL(url string) string { return strings.TrimSuffix(strings.TrimRight(url, "/"), ".git") }
 
 // linked says that an entry is a link to a folder elsewhere: people move a large
 // clone to another disk. One to another clone here would be the same one twice.

@@ -97,15 +97,20 @@ func hear(woken chan<- struct{}, again *atomic.Bool) (stop func()) {
 			if s == syscall.SIGHUP {
 				again.Store(true)
 			}
-			select {
-			case woken <- struct{}{}:
-			default: // a beat is owed already
-			}
+			wake(woken)
 		}
 	}()
 	return func() {
 		signal.Stop(signals)
 		close(signals)
+	}
+}
+
+// wake asks for a beat now; one that is owed already does.
+func wake(woken chan<- struct{}) {
+	select {
+	case woken <- struct{}{}:
+	default:
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/node"
@@ -38,6 +39,7 @@ func (l loading) options() config.Options {
 			_, err := parseSchedule(text)
 			return err
 		},
+		ChatURL: chat.Check,
 	}
 }
 
@@ -195,7 +197,9 @@ func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, err
 	if text := changes(r.cfg, cfg); text != "" {
 		r.whole.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "the config changed: " + text})
 	}
-	r.whole.renew(cfg, sources, settings)
+	if err := r.whole.renew(cfg, sources, &settings); err != nil {
+		return agent.Settings{}, err
+	}
 	r.cfg = cfg
 	r.unkept = true
 	return settings, nil

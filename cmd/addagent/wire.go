@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -99,21 +100,68 @@ type whole struct {
 	people  *people
 	lock    *work.Lock       // beat.lock
 	witness *gitrepo.Witness // of edits in the trees; nil where watching is not worth while
+	survey  *work.Survey
+	tellers *tellers
+	peers   *peers // nil = nobody reads them
+	measure *measure
+	ending  *ending // nil = it is not for this process to end the machine
+	once    bool    // this process is one beat
 	stop    []func()
 }
 
 // renew puts a changed config in force. It is called between two beats, from the
 // agent's own goroutine.
-func (w *whole) renew(cfg *config.Config, sources []named, s agent.Settings) {
+func (w *whole) renew(cfg *config.Config, sources []named, s *agent.Settings) error {
+	if err := w.read(cfg); err != nil {
+		return err
+	}
 	limits := limitsOf(cfg)
 	limits.Witness = w.witness
 	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cli.NetworkOf(cfg.Network))
 	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
 	w.voice.renew(cfg.Log)
 	w.journal.renew(cfg.Log)
+	w.repos.never = cfg.Presence.URL
+	s.Sinks = w.tellers.renew(cfg)
+	w.tellers.sweep(cfg)
+	w.measure.renew(cfg.Metrics)
+	s.Asides = []agent.Aside{{Name: "metrics", Tick: w.measure.Tick}}
+	if w.peers != nil {
+		s.Asides = append(s.Asides, agent.Aside{Name: "presence", Tick: w.peers.Tick})
+	}
+	if w.ending != nil {
+		w.ending.renew(cfg)
+		s.Sinks = append(s.Sinks, presence.Named{Name: "kill", Sink: w.ending})
+	}
+	return nil
+}
+
+// read begins, goes on or ends to read who else is there.
+func (w *whole) read(cfg *config.Config) error {
+	spec := []any{cfg.Presence, cfg.Network, cfg.StateDir}
+	if w.peers != nil {
+		if reflect.DeepEqual(spec, w.peers.spec) {
+			return nil
+		}
+		w.peers.close()
+		w.peers, w.survey.Nodes = nil, nil
+	}
+	if cfg.Presence.URL == "" || cfg.Presence.Read == 0 {
+		return nil
+	}
+	peers, err := newPeers(cfg, w.once)
+	if err != nil {
+		return err
+	}
+	peers.spec = spec
+	w.peers, w.survey.Nodes = peers, peers.Set
+	return nil
 }
 
 func (w *whole) close() {
+	if w.peers != nil {
+		w.peers.close()
+	}
 	for i := len(w.stop) - 1; i >= 0; i-- {
 		w.stop[i]()
 	}
@@ -123,7 +171,7 @@ func (w *whole) close() {
 // line: each step needs what the steps above it made. The beat lock comes
 // first, since everything after it may write.
 func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole, error) {
-	w := &whole{people: &people{stateDir: cfg.StateDir, asks: o.asks, woken: o.woken}}
+	w := &whole{once: o.purpose != "run", people: &people{stateDir: cfg.StateDir, asks: o.asks, woken: o.woken}}
 	fail := func(err error) (*whole, error) {
 		w.close()
 		return nil, err
@@ -206,7 +254,19 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		LockPath: workLock(cfg), Home: cfg.Home, InitMemory: initMemory(cfg), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
 		BootID: boot, Changed: w.repos.changed,
 	}
-	w.renew(cfg, sources, settings)
+	nodeinfo := filepath.Join(cfg.Home, "nodeinfo")
+	w.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: initMemory(cfg)}
+	w.tellers = &tellers{nodeinfo: nodeinfo, stateDir: cfg.StateDir, machine: p.machine(cfg, me)}
+	w.stop = append(w.stop, w.tellers.close)
+	readInfo := func() (node.Info, error) { return node.ReadInfo(nodeinfo) }
+	w.measure = &measure{info: readInfo, hand: w.hand, reached: map[string]bool{}}
+	w.stop = append(w.stop, w.measure.close)
+	if !w.once { // it takes a life to see that nothing helps
+		w.ending = newEnding(&ending{id: me.ID, tellers: w.tellers, machine: w.tellers.machine, wake: func() { wake(o.woken) }, say: w.voice.Say}, cfg.StateDir)
+	}
+	if err := w.renew(cfg, sources, &settings); err != nil {
+		return fail(misuse(err))
+	}
 	log, notice, err := node.ReadStateLog(filepath.Join(cfg.Home, "nodeinfo"))
 	if err != nil {
 		return fail(failed(err))
@@ -235,13 +295,12 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		Settings: settings,
 		ID:       me.ID, Version: version, By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.initDone(initMemory(cfg)), Before: before,
 		Known:  info,
-		Info:   func() (node.Info, error) { return node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) },
+		Info:   readInfo,
 		Clones: w.repos,
-		Survey: &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: initMemory(cfg)},
+		Survey: w.survey,
 		Hand:   w.hand,
 		People: w.people,
 		Memory: w.journal,
-		Sinks:  []presence.Sink{presence.NewFiles(filepath.Join(cfg.Home, "nodeinfo"), presenceRefresh)},
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
 			r.StateLog, r.StateTss = w.journal.log.String(), w.journal.log.Stamp()
@@ -250,15 +309,36 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		Supervise: notify,
 		AliveEach: aliveEach,
 		Say:       w.voice.Say,
-		Told:      o.told,
 	})
-	if o.told == nil {
-		w.agent.Told = w.voice.Beat
+	told := o.told
+	if told == nil {
+		told = w.voice.Beat
+	}
+	w.agent.Told = func(b agent.Beat) {
+		told(b)
+		w.measure.show(b)
+	}
+	if m := w.tellers.machine; m != nil {
+		w.agent.Notice = m.notice
+	}
+	if w.ending != nil {
+		w.agent.Doomed = w.ending.doomed
 	}
 	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, again: o.again, unkept: o.stamp != "", names: branchNames(cfg, info)}
 	w.people.renew = renewal.fresh
 	return w, nil
 }
+
+// machine is this node at its cloud; nil where that is none, or nothing of this agent's business.
+func (p *process) machine(cfg *config.Config, me node.Identity) *machine {
+	if p.getuid() != 0 || me.Hardware.EC2 == "" && cfg.EC2.Tags != "on" {
+		return nil
+	}
+	return &machine{metadata: cloud.NewMetadata(p.metadata()), id: me.Hardware.EC2}
+}
+
+// metadata is where the metadata service is; "" = where it always is. The variable is that of AWS's own tools.
+func (p *process) metadata() string { return p.env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
 
 // wiring is what differs between the commands that beat.
 type wiring struct {
@@ -279,9 +359,10 @@ func initMemory(cfg *config.Config) string { return filepath.Join(cfg.StateDir, 
 func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (node.Identity, error) {
 	info := filepath.Join(cfg.Home, "nodeinfo")
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
-		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir)}}
+		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir),
+			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir)}}
 	if p.getuid() == 0 {
-		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, "") }
+		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, p.metadata()) }
 	}
 	return node.Identify(ctx, o)
 }

@@ -21,65 +21,9 @@ import (
 	"github.com/addagent/addagent/presence/fleet"
 )
 
-// room is a room of the config. Its address may be in a file, which is read at each
-// message: a token that was changed there counts from the next one on.
-type room struct {
-	name    string // for people; the address is a secret
-	address func() (string, error)
-	through http.RoundTripper
-}
-
-// Say opens the room and says a message. Its troubles have the room's name before them.
-func (r room) Say(ctx context.Context, m chat.Message) error {
-	url, err := r.address()
-	if err != nil {
-		return &chat.Trouble{Room: r.name, Permanent: true, Err: err}
-	}
-	to, err := chat.Open(url, chat.Options{UserAgent: "addctl/" + version, Transport: r.through})
-	if err != nil {
-		return &chat.Trouble{Room: r.name, Permanent: true, Err: err}
-	}
-	err = to.Say(ctx, m)
-	if t := (*chat.Trouble)(nil); errors.As(err, &t) {
-		named := *t
-		named.Room = r.name + ": " + t.Room
-		return &named
-	}
-	return err
-}
-
-// urlLimit bounds the file of an address, in bytes.
-const urlLimit = 64 << 10
-
 // roomOf is a room by its address, or by the file or variable that holds it.
-func (p *process) roomOf(name, url, file string, through http.RoundTripper) room {
-	return room{name: name, through: through, address: func() (string, error) {
-		if file == "" {
-			return url, nil
-		}
-		if variable, ok := strings.CutPrefix(file, config.SecretInEnv); ok {
-			if text := strings.TrimSpace(p.Env(variable)); text != "" {
-				return text, nil
-			}
-			return "", fmt.Errorf("%s is not set", variable)
-		}
-		data, err := files.ReadSmall(file, urlLimit)
-		if err != nil {
-			return "", err
-		}
-		if text := strings.TrimSpace(string(data)); text != "" {
-			return text, nil
-		}
-		return "", fmt.Errorf("%s is empty", file)
-	}}
-}
-
-// roomName is what a room of the config is called: by its place there.
-func roomName(i int, r config.Room) string {
-	if r.URLFile != "" {
-		return fmt.Sprintf("room %d (%s)", i+1, r.URLFile)
-	}
-	return fmt.Sprintf("room %d (%s)", i+1, chat.Redact(r.URL))
+func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat.Room {
+	return &cli.Room{Name: name, URL: url, URLFile: file, Env: p.Env, Options: chat.Options{UserAgent: "addctl/" + version, Transport: through}}
 }
 
 // speaker tells rooms of the fleet. What they were told is in a file, so that a
@@ -104,9 +48,9 @@ func (p *process) newSpeaker(cfg *config.Config, o fleet.Options) (*speaker, err
 		if r.From != "fleet" {
 			continue
 		}
-		box, err := chat.NewOutbox(p.roomOf(roomName(i, r), r.URL, r.URLFile, through), filepath.Join(dir, "chat-"+hash(r.URL, r.URLFile)), chat.Limits{})
+		box, err := chat.NewOutbox(p.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through), filepath.Join(dir, "chat-"+hash(r.URL, r.URLFile)), chat.Limits{})
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", roomName(i, r), err), s.close())
+			return nil, errors.Join(fmt.Errorf("%s: %w", cli.RoomName(i, r), err), s.close())
 		}
 		s.boxes = append(s.boxes, box)
 		if r.Only == "critical" {

@@ -20,6 +20,7 @@ const (
 type sighting struct {
 	tips   map[string]string // where each node's ref is
 	chains map[string][]told // of the nodes whose ref moved: the statements that are not folded yet, oldest first
+	unread map[string]bool   // nodes whose ref moved and could not be got
 	notes  notes
 }
 
@@ -51,8 +52,10 @@ func (f fold) advance(s sighting, now time.Time) (next fold, list []Transition, 
 			}
 			list = append(list, moved...)
 		}
-		// Also where what is at the tip is broken: it is not to be read again before it moves.
-		is.Commit, old.commit = s.tips[id], s.tips[id]
+		if !s.unread[id] {
+			// Also where what is at the tip is broken: it is not to be read again before it moves.
+			is.Commit, old.commit = s.tips[id], s.tips[id]
+		}
 		age := AgeOf(old.record, is.Told, now)
 		if t, ok := aged(old.record, was.age(), age, now); ok && known {
 			list = append(list, t)

@@ -34,7 +34,8 @@ type Folder struct {
 	broken map[string]brokenRef
 }
 
-// brokenRef is the ref of a node that the fold knows no record of: it is not read again until it moves.
+// brokenRef is a ref that holds nothing for the fold, or that could not be got: it is not read again until it moves. What
+// was said meanwhile is found then.
 type brokenRef struct{ tip, why string }
 
 // ErrRace is in the error of a fold whose branch somebody else moved: two fold, and one is too many. Nothing is lost, and
@@ -162,7 +163,7 @@ func (f *Folder) recall(ctx context.Context, commit string) error {
 
 // sight reads what the refs say that the fold does not have.
 func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error) {
-	s := sighting{tips: refs.tips, chains: map[string][]told{}, notes: refs.notes}
+	s := sighting{tips: refs.tips, chains: map[string][]told{}, unread: map[string]bool{}, notes: refs.notes}
 	var moved, born []wanted
 	for _, id := range slices.Sorted(maps.Keys(refs.tips)) {
 		w := wanted{id: id, tip: refs.tips[id]}
@@ -170,10 +171,11 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 		case w.known.commit == w.tip:
 			// A record that was broken when it was folded is so still.
 			s.notes = append(s.notes, notesOf(f.fold.note.Notes, id)...)
+		case f.broken[id].tip == w.tip:
+			s.notes.add("%s: %s", id, f.broken[id].why)
+			s.unread[id] = true
 		case w.known.commit != "":
 			moved = append(moved, w)
-		case w.known.raw == nil && f.broken[id].tip == w.tip:
-			s.notes.add("%s: %s", id, f.broken[id].why)
 		default: // also one whose line in refs.json is lost: its record tells where to go on
 			born = append(born, w)
 		}
@@ -194,7 +196,8 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 		for _, w := range part.list {
 			if err := broken[w.id]; err != nil {
 				s.notes.add("%s: %v", w.id, err)
-				if len(chains[w.id]) == 0 && w.known.raw == nil {
+				s.unread[w.id] = errors.Is(err, errUnread)
+				if s.unread[w.id] || len(chains[w.id]) == 0 && w.known.raw == nil {
 					f.broken[w.id] = brokenRef{w.tip, err.Error()}
 				}
 			}

@@ -17,6 +17,10 @@ type Place struct {
 	Open func() presence.Sink
 	// Read returns the record as somebody else reads it there; ok is false when there is none.
 	Read func() (r presence.Record, ok bool)
+	// Arrived waits until all that was told is there; nil = that is when Tell returns.
+	Arrived func(s presence.Sink) error
+	// Promises says that the sink itself knows when it tells again at the latest: beat_next_by is moved, by Later at most.
+	Promises bool
 	// Later is how much later a beat must be for an unchanged record to be told again; 0 = it never is.
 	Later time.Duration
 }
@@ -60,12 +64,12 @@ func Run(t *testing.T, factory func(t *testing.T) Place) {
 		}
 	})
 	sub("what is told can be read, every character of it", func(t *testing.T, p Place) {
-		tell(t, p.Open(), Record())
+		tell(t, p, p.Open(), Record())
 		reads(t, p, Record())
 	})
 	sub("a record with the least in it", func(t *testing.T, p Place) {
 		least := presence.Record{InstanceID: "n", State: node.Setup}
-		tell(t, p.Open(), least)
+		tell(t, p, p.Open(), least)
 		least.Addresses, least.Repos, least.Services = []string{}, []presence.Repo{}, []presence.Service{}
 		reads(t, p, least)
 	})
@@ -74,7 +78,7 @@ func Run(t *testing.T, factory func(t *testing.T) Place) {
 		r := Record()
 		for _, row := range node.States() {
 			r.State, r.Reason = row.State, row.Meaning
-			tell(t, s, r)
+			tell(t, p, s, r)
 			reads(t, p, r)
 		}
 	})
@@ -82,7 +86,7 @@ func Run(t *testing.T, factory func(t *testing.T) Place) {
 		s := p.Open()
 		r := Record()
 		for range 3 {
-			tell(t, s, r)
+			tell(t, p, s, r)
 		}
 		reads(t, p, r)
 	})
@@ -92,31 +96,31 @@ func Run(t *testing.T, factory func(t *testing.T) Place) {
 		}
 		s := p.Open()
 		r := Record()
-		tell(t, s, r)
+		tell(t, p, s, r)
 		r.BeatSeen = r.BeatSeen.Add(p.Later)
 		r.BeatNextBy = r.BeatNextBy.Add(p.Later)
-		tell(t, s, r)
+		tell(t, p, s, r)
 		reads(t, p, r)
 	})
 	sub("a restarted agent goes on", func(t *testing.T, p Place) {
 		r := Record()
-		tell(t, p.Open(), r)
-		tell(t, p.Open(), r)
+		tell(t, p, p.Open(), r)
+		tell(t, p, p.Open(), r)
 		reads(t, p, r)
 		r.State = node.Wedged
-		tell(t, p.Open(), r)
+		tell(t, p, p.Open(), r)
 		reads(t, p, r)
 	})
 	sub("the record that was given stays as it was", func(t *testing.T, p Place) {
 		r := Record()
-		tell(t, p.Open(), r)
+		tell(t, p, p.Open(), r)
 		if !reflect.DeepEqual(r, Record()) {
 			t.Errorf("it became %+v", r)
 		}
 	})
 	sub("a record without a valid id is refused", func(t *testing.T, p Place) {
 		s := p.Open()
-		tell(t, s, Record())
+		tell(t, p, s, Record())
 		bad := Record()
 		bad.InstanceID = "../other"
 		if err := s.Tell(t.Context(), bad); err == nil {
@@ -126,31 +130,46 @@ func Run(t *testing.T, factory func(t *testing.T) Place) {
 	})
 	sub("after a call that was cut the next one tells", func(t *testing.T, p Place) {
 		s := p.Open()
-		tell(t, s, Record())
+		tell(t, p, s, Record())
 		cut, cancel := context.WithCancel(t.Context())
 		cancel()
 		changed := Record()
 		changed.State = node.Leaving
 		if err := s.Tell(cut, changed); err == nil {
+			arrived(t, p, s)
 			reads(t, p, changed) // no error means told
 		} else if r, ok := p.Read(); !ok || r.InstanceID != changed.InstanceID {
 			t.Errorf("nothing whole is left: %+v, %v", r, ok)
 		}
-		tell(t, s, changed)
+		tell(t, p, s, changed)
 		reads(t, p, changed)
 	})
 }
 
-func tell(t *testing.T, s presence.Sink, r presence.Record) {
+func tell(t *testing.T, p Place, s presence.Sink, r presence.Record) {
 	t.Helper()
 	if err := s.Tell(t.Context(), r); err != nil {
 		t.Fatalf("tell: %v", err)
+	}
+	arrived(t, p, s)
+}
+
+func arrived(t *testing.T, p Place, s presence.Sink) {
+	t.Helper()
+	if p.Arrived == nil {
+		return
+	}
+	if err := p.Arrived(s); err != nil {
+		t.Fatalf("it did not arrive: %v", err)
 	}
 }
 
 func reads(t *testing.T, p Place, want presence.Record) {
 	t.Helper()
 	got, ok := p.Read()
+	if p.Promises && !got.BeatNextBy.Before(want.BeatNextBy) && !got.BeatNextBy.After(want.BeatNextBy.Add(p.Later)) {
+		want.BeatNextBy = got.BeatNextBy
+	}
 	if !ok || !reflect.DeepEqual(got, want) {
 		t.Errorf("read %+v, %v\nwant %+v", got, ok, want)
 	}

@@ -68,6 +68,13 @@ func (r *Relay) Traffic() (up, down, requests, conns int64) {
 	return r.Up.Load(), r.Down.Load(), 0, r.Conns.Load()
 }
 
+// Live returns how many connections there are.
+func (r *Relay) Live() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.live)
+}
+
 // Cut closes every connection there is, on both sides.
 func (r *Relay) Cut() {
 	r.mu.Lock()

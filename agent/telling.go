@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/work"
+)
+
+// Aside is what goes on beside the heart: reading the others, measuring, ending a machine that cannot be helped. It is
+// told of each beat and answers with what is wrong with it now; it does not wait.
+type Aside struct {
+	Name string // begins the key of its trouble
+	Tick func(now time.Time) error
+}
+
+// Wedge is how this node is wedged by its work, as Config.Doomed is told of it.
+type Wedge struct {
+	Since  time.Time         // since when the node is wedged
+	Items  map[string]string // repo:item that is wedged, and the fingerprint that it fails at
+	Reason string            // of the state
+}
+
+// record is what this node says of itself now.
+func (a *Agent) presence(now time.Time) presence.Record {
+	r := presence.Record{
+		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
+		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
+		State: a.state, Reason: a.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
+		BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
+	}
+	for _, l := range a.looks {
+		if l.Version != "" {
+			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Done: a.finished[l.Repo]})
+		}
+	}
+	a.Record(&r)
+	return r
+}
+
+// learnFinished takes in what each item has succeeded with, for the record.
+func (a *Agent) learnFinished() {
+	finished := map[string]map[string]string{}
+	for _, j := range a.findings.Judgements {
+		if j.Memory.Done == nil || j.Memory.Version == "" {
+			continue
+		}
+		if finished[j.Item.Repo] == nil {
+			finished[j.Item.Repo] = map[string]string{}
+		}
+		fingerprint := j.Fingerprint
+		if !maps.Equal(j.Memory.Done.Ids, j.Ids) {
+			fingerprint = work.Fingerprint(j.Memory.Done.Ids)
+		}
+		finished[j.Item.Repo][j.Item.Name] = fingerprint
+	}
+	a.finished = finished
+}
+
+// tellSinks tells the record to every sink, side by side. None of them waits for a network.
+func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
+	r := a.presence(now)
+	answers := make([]chan error, len(a.Sinks))
+	for i, s := range a.Sinks {
+		answers[i] = make(chan error, 1)
+		go func() { answers[i] <- s.Tell(ctx, r) }()
+	}
+	for i, s := range a.Sinks {
+		if err := <-answers[i]; err != nil {
+			a.wrong = append(a.wrong, Trouble{Key: "tell " + s.Name + diskFullIf(err), Text: err.Error(), critical: critical(err)})
+		}
+	}
+}
+
+// critical tells an error that needs a person at once: it says so itself.
+func critical(err error) bool {
+	var c interface{ Critical() bool }
+	return errors.As(err, &c) && c.Critical()
+}
+
+// flushWait is how long a beat that is the whole life of this process waits for what it has told to arrive. What does not
+// arrive is not lost: the next one sends it.
+const flushWait = 10 * time.Second
+
+// flush waits until what was told has arrived, within d.
+func (a *Agent) flush(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	done := make([]chan struct{}, 0, len(a.Sinks))
+	for _, s := range a.Sinks {
+		f, ok := s.Sink.(presence.Flusher)
+		if !ok {
+			continue
+		}
+		c := make(chan struct{})
+		done = append(done, c)
+		go func() {
+			defer close(c)
+			_ = f.Flush(ctx) // what is wrong is what Tell answers the next time
+		}()
+	}
+	for _, c := range done {
+		<-c
+	}
+}
+
+// aside lets all that goes on beside the heart know of this beat.
+func (a *Agent) aside(now time.Time) {
+	for _, s := range a.Asides {
+		if err := s.Tick(now); err != nil {
+			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: err.Error(), critical: critical(err)})
+		}
+	}
+}
+
+// listen asks the cloud, beside the look, whether this machine is to go.
+func (a *Agent) listen(ctx context.Context) (heard func()) {
+	if a.Notice == nil {
+		return func() {}
+	}
+	type answer struct {
+		why string
+		err error
+	}
+	c := make(chan answer, 1)
+	go func() {
+		why, err := a.Notice(ctx)
+		c <- answer{why, err}
+	}()
+	return func() {
+		// An answer that cannot be had is none: what the cloud said before stays true.
+		if got := <-c; got.err != nil {
+			a.trouble("cloud", got.err.Error())
+		} else {
+			a.notice = got.why
+		}
+	}
+}
+
+// doom lets this node decide whether it is to end itself.
+func (a *Agent) doom(now time.Time) {
+	if a.Doomed == nil {
+		return
+	}
+	if err := a.Doomed(now, a.wedge()); err != nil {
+		a.trouble("kill", err.Error())
+	}
+}
+
+// wedge is how this node is wedged by its work; nil when it is not, or when a person or the network has a part in it: then
+// it is no machine that alone fails at what its peers can.
+func (a *Agent) wedge() *Wedge {
+	if a.state != node.Wedged || a.brakes.Wedged != nil {
+		return nil
+	}
+	w := Wedge{Since: a.since, Items: map[string]string{}, Reason: a.reason}
+	for i, j := range a.findings.Judgements {
+		if a.standings[i].Wedged {
+			w.Items[j.Item.ID()] = j.Fingerprint
+		}
+	}
+	// Whoever else is blamed is no item: it is the node as a whole.
+	if len(w.Items) == 0 || slices.Contains(blamedNames(a.blamed), "node") {
+		return nil
+	}
+	return &w
+}

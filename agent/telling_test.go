@@ -1,0 +1,186 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/work"
+)
+
+// ear is a sink that remembers.
+type ear struct {
+	mu      sync.Mutex
+	heard   []presence.Record
+	wrong   error
+	flushed int
+}
+
+func (e *ear) Tell(_ context.Context, r presence.Record) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.heard = append(e.heard, r)
+	return e.wrong
+}
+
+func (e *ear) Flush(context.Context) error { e.flushed++; return nil }
+
+// states are the states it heard, each once in a row.
+func (e *ear) states() string {
+	var all []string
+	for _, r := range e.heard {
+		if n := len(all); n == 0 || all[n-1] != string(r.State) {
+			all = append(all, string(r.State))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func TestEachStepOfTheLifeCycleIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{}
+		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
+		b.live(3*time.Minute, nil)
+		if got := e.states(); got != "setup initdone working idle" {
+			t.Errorf("told %s", got)
+		}
+		last := e.heard[len(e.heard)-1]
+		if len(last.Repos) != 1 || last.Repos[0].Done["common"] == "" || last.Repos[0].Done["common"] != work.Fingerprint(b.memory["common"].Done.Ids) {
+			t.Errorf("the record does not say what was finished: %+v", last.Repos)
+		}
+	})
+}
+
+func TestWhatCannotBeToldIsATroubleAndNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{wrong: errors.New("chat: the room is gone")}
+		b.Sinks = []presence.Named{{Name: "chat 1", Sink: e}}
+		b.live(5*time.Minute, nil)
+		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa]" {
+			t.Errorf("ran %s", got)
+		}
+		if n := b.hears("chat: the room is gone"); n != 1 {
+			t.Errorf("said %d times in five minutes: %q", n, b.said)
+		}
+		last := b.beats[len(b.beats)-1]
+		if len(last.Troubles) != 1 || last.Troubles[0].Key != "tell chat 1" || last.Troubles[0].Text != "chat: the room is gone" {
+			t.Errorf("troubles %+v", last.Troubles)
+		}
+		if last.State != node.Idle {
+			t.Errorf("the node is %s by what is wrong elsewhere", last.State)
+		}
+	})
+}
+
+// clash is an error that needs a person.
+type clash struct{}
+
+func (clash) Error() string  { return "somebody else has this name" }
+func (clash) Critical() bool { return true }
+
+func TestATroubleCanBeCritical(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		var loud []Level
+		b.Say = func(n News) { loud = append(loud, n.Level) }
+		b.Sinks = []presence.Named{{Name: "presence", Sink: &ear{wrong: fmt.Errorf("tell: %w", clash{})}}}
+		b.live(2*time.Minute, nil)
+		if !slices.Contains(loud, Critical) {
+			t.Errorf("levels %v", loud)
+		}
+	})
+}
+
+func TestTheCloudsNoticeIsLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{}
+		notice, wrong := "", error(nil)
+		b.Sinks = []presence.Named{{Name: "ear", Sink: e}}
+		b.Notice = func(context.Context) (string, error) { return notice, wrong }
+		b.live(8*time.Minute, map[time.Duration]func(){
+			2*time.Minute + 30*time.Second: func() { notice = "spot interruption at 12:00Z" },
+			3*time.Minute + 30*time.Second: func() {
+				b.version = strings.Repeat("b", 40)
+				wrong = errors.New("metadata: no answer")
+			},
+			5*time.Minute + 30*time.Second: func() { notice, wrong = "", nil },
+		})
+		if got := e.states(); got != "working idle leaving working idle" {
+			t.Errorf("told %s", got)
+		}
+		i := slices.IndexFunc(b.beats, func(bt Beat) bool { return bt.State == node.Leaving && bt.Looks[0].Version[0] == 'b' })
+		if i < 0 || !strings.HasPrefix(b.beats[i].Items[0].Held, "leaving: spot") {
+			t.Fatalf("what is due on a machine that goes must wait and say why")
+		}
+		if b.beats[i].Troubles[0].Key != "cloud" {
+			t.Errorf("an answer that cannot be had is a trouble: %+v", b.beats[i].Troubles)
+		}
+	})
+}
+
+func TestWhoIsDoomed(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(b *bench)
+		doomed bool
+	}{
+		"wedged by its work":                {func(*bench) {}, true},
+		"a person said wedged, too":         {func(b *bench) { b.brakes.Wedged = &node.Brake{Reason: "disk"} }, false},
+		"disabled":                          {func(b *bench) { b.brakes.Disabled = &node.Brake{Reason: "look"} }, false},
+		"well":                              {func(b *bench) { b.results["common"] = nil }, false},
+		"and no repository answers":         {func(b *bench) { b.trouble = "look ops: dead" }, false},
+		"leaving":                           {func(b *bench) { b.Notice = func(context.Context) (string, error) { return "spot", nil } }, false},
+		"with something that only fails":    {func(b *bench) { b.bad = []string{"config"} }, true},
+		"retried now, wedged all the while": {func(b *bench) { b.results["common"] = func(int) (int, time.Duration) { return 3, 10 * time.Minute } }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, "common")
+				b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
+				var last *Wedge
+				calls := 0
+				b.Doomed = func(_ time.Time, w *Wedge) error { calls++; last = w; return nil }
+				b.live(3*time.Hour, map[time.Duration]func(){time.Hour: func() { c.change(b) }})
+				if calls < 100 {
+					t.Fatalf("asked %d times in three hours", calls)
+				}
+				if (last != nil) != c.doomed {
+					t.Fatalf("doomed: %+v, state %s", last, b.states)
+				}
+				if last != nil && last.Items["ops:common"] == "" {
+					t.Errorf("no fingerprint: %+v", last)
+				}
+			})
+		})
+	}
+}
+
+func TestOneBeatWaitsForWhatItTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{}
+		b.Sinks = []presence.Named{{Name: "ear", Sink: e}}
+		b.Once(t.Context())
+		if e.flushed != 1 || e.states() != "working idle" {
+			t.Errorf("flushed %d times, told %s", e.flushed, e.states())
+		}
+	})
+}
+
+func TestWhatGoesOnBesideTheHeartIsTickedAndItsTroubleSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		ticks := 0
+		b.Asides = []Aside{{Name: "peers", Tick: func(time.Time) error { ticks++; return errors.New("peers: nobody answers") }}}
+		b.live(5*time.Minute, nil)
+		if ticks < len(b.beats) || ticks > len(b.beats)+1 || b.hears("peers: nobody answers") != 1 {
+			t.Errorf("%d ticks in %d beats, said %q", ticks, len(b.beats), b.said)
+		}
+	})
+}

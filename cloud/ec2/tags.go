@@ -1,0 +1,98 @@
+package ec2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
+)
+
+const (
+	keyLimit   = 128 // characters
+	valueLimit = 256 // characters
+)
+
+// tagKey is what a key may hold where tags are shown in instance metadata: the strictest of AWS's rules.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+var tagKey = regexp.MustCompile(`^[0-9A-Za-z_+=,.@:-]+$`)
+
+// Tag sets tags of this instance in one call; other tags stay. Values are cut to 256 characters, and what is no
+// character becomes a space. A key that AWS would refuse is an error, and nothing is sent.
+func (i *Instance) Tag(ctx context.Context, tags map[string]string) error {
+	if len(tags) == 0 {
+		return nil
+	}
+	return i.tag(ctx, tags, false)
+}
+
+// MayTag asks whether Tag is permitted, and changes nothing; nil = it is.
+func (i *Instance) MayTag(ctx context.Context) error {
+	err := i.tag(ctx, map[string]string{"add:state": ""}, true)
+	var api smithy.APIError
+	switch {
+	case errors.As(err, &api) && api.ErrorCode() == "DryRunOperation":
+		return nil
+	case err == nil: // only a server that does not know DryRun
+		return errors.New("ec2:CreateTags: asked only whether it may, it did it")
+	}
+	return err
+}
+
+func (i *Instance) tag(ctx context.Context, tags map[string]string, dryRun bool) error {
+	in := ec2.CreateTagsInput{DryRun: aws.Bool(dryRun)}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		if err := checkKey(key); err != nil {
+			return fmt.Errorf("ec2:CreateTags: tag %.40q: %w", key, err)
+		}
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(tagValue(tags[key]))})
+	}
+	return i.do(ctx, call{"ec2:CreateTags", instanceARN}, func(ctx context.Context, c *clients) error {
+		in.Resources = []string{c.id}
+		_, err := c.ec2.CreateTags(ctx, &in)
+		return err
+	})
+}
+
+func checkKey(key string) error {
+	switch {
+	case len(key) > keyLimit:
+		return fmt.Errorf("its name has more than %d characters", keyLimit)
+	case strings.HasPrefix(strings.ToLower(key), "aws:"):
+		return errors.New("names that begin with aws: belong to AWS")
+	case !tagKey.MatchString(key), key == ".", key == "..", key == "_index":
+		return errors.New("its name is none: letters, digits and _+=,.@:- only, and not . .. or _index")
+	}
+	return nil
+}
+
+func tagValue(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, text)
+	return cut(text, valueLimit)
+}
+
+// cut keeps so many characters.
+func cut(text string, limit int) string {
+	n := 0
+	for at := range text {
+		if n == limit {
+			return text[:at]
+		}
+		n++
+	}
+	return text
+}

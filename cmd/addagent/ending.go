@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/kill"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fleet"
+)
+
+// ending is the end of this machine by its own hand (package kill), with the means that it has here. Its settings are set
+// between two beats; an attempt runs beside them with those that it began with.
+type ending struct {
+	id      string
+	tellers *tellers
+	machine *machine
+	wake    func() // a beat now
+	say     func(agent.News)
+	killer  *kill.Killer
+
+	mu    sync.Mutex
+	cfg   *config.Config
+	why   string        // it is about to end, for this reason; "" = it is not
+	told  chan struct{} // closed when the record says that it leaves
+	noted bool          // told is closed
+}
+
+func newEnding(e *ending, stateDir string) *ending {
+	e.killer = &kill.Killer{Path: endedPath(stateDir), Means: kill.Means{
+		Peers: e.peers, Lease: e.lease, Tell: e.tell, Do: e.do,
+		Say: func(text string) { e.say(agent.News{At: now(), Level: agent.Notice, Text: text}) },
+	}}
+	return e
+}
+
+// endedPath is where it is remembered that this instance ended itself.
+func endedPath(stateDir string) string { return filepath.Join(stateDir, "ended.json") }
+
+func (e *ending) renew(cfg *config.Config) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cfg = cfg
+}
+
+func (e *ending) config() *config.Config {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.cfg
+}
+
+// doomed is what the agent asks at each beat.
+func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
+	cfg := e.config()
+	var c *kill.Case
+	if w != nil {
+		info, err := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo"))
+		if err != nil {
+			return nil // it is a trouble of the beat already, and nobody knows the peers of such a node
+		}
+		c = &kill.Case{ID: e.id, Deployment: info.Deployment, Nodepart: info.Nodepart, Since: w.Since, Items: w.Items}
+	}
+	if e.leaving() != "" {
+		return nil // it is on its way
+	}
+	return e.killer.Consider(kill.Rules{Way: kill.Way(cfg.Wedged.Kill), After: cfg.Wedged.After, Grid: cfg.Presence.URL != ""}, c, at)
+}
+
+// leaving is why this machine is about to end; "" = it is not.
+func (e *ending) leaving() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.why
+}
+
+// Tell makes ending a sink: it hears with the others that the node leaves.
+func (e *ending) Tell(_ context.Context, r presence.Record) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.why != "" && !e.noted && r.State == node.Leaving && r.Reason == e.why {
+		e.noted = true
+		close(e.told)
+	}
+	return nil
+}
+
+func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
+	f, err := everybody(ctx, e.config(), at)
+	if err != nil {
+		return nil, err
+	}
+	var all []kill.Peer
+	for _, n := range f.Nodes {
+		all = append(all, kill.Peer{ID: n.InstanceID, Deployment: n.Deployment, Nodepart: n.Nodepart,
+			Present: n.Age(at) == fleet.Present, Wedged: n.State == node.Wedged, Done: finished(n.Record)})
+	}
+	return all, nil
+}
+
+func (e *ending) lease(ctx context.Context, c kill.Case, until, at time.Time) (won bool, holder string, err error) {
+	cfg := e.config()
+	store, err := gitrepo.NewStore(presenceSource(cfg))
+	if err != nil {
+		return false, "", err
+	}
+	defer store.Close()
+	name := "kill/" + refPart(c.Deployment) + "/" + refPart(c.Nodepart)
+	won, held, err := presence.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "ends itself: "+cfg.Wedged.Kill, until, at)
+	return won, held.Holder, err
+}
+
+// refPart makes a word fit for a part of a ref's name: letters, digits, _ and - stay as they are.
+func refPart(word string) string {
+	fit := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, word)
+	if fit == "" || fit[0] == '-' {
+		return "_" + fit
+	}
+	return fit
+}
+
+// hearing is how long everybody has to hear that the node ends.
+const hearing = time.Minute
+
+// tell makes the node leave, for all to see, and returns when presence has it and the others have had their time.
+func (e *ending) tell(ctx context.Context, why string) error {
+	ctx, cancel := context.WithTimeout(ctx, hearing)
+	defer cancel()
+	e.mu.Lock()
+	e.why, e.told, e.noted = why, make(chan struct{}), false
+	told := e.told
+	e.mu.Unlock()
+	e.say(agent.News{At: now(), Level: agent.Critical, Text: "this machine " + why})
+	e.wake()
+	err := fmt.Errorf("no beat told it within %s", hearing)
+	select {
+	case <-told:
+		err = e.tellers.flush(ctx)
+	case <-ctx.Done():
+	}
+	if err != nil {
+		e.stay()
+	}
+	return err
+}
+
+// stay takes back that the node ends.
+func (e *ending) stay() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.why = ""
+}
+
+func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
+	cfg := e.config()
+	switch way {
+	case kill.Poweroff:
+		err = run(ctx, []string{"systemctl", "poweroff"})
+		if err != nil {
+			err = run(ctx, []string{"/sbin/poweroff"})
+		}
+	case kill.Command:
+		err = run(ctx, cfg.Wedged.Command)
+	case kill.Unhealthy, kill.Terminate:
+		if e.machine == nil {
+			err = fmt.Errorf("this is no machine of a cloud")
+			break
+		}
+		err = e.machine.end(ctx, cfg, way)
+	default:
+		err = fmt.Errorf("nobody knows how to %s", way)
+	}
+	if err != nil {
+		e.stay()
+	}
+	return err
+}
+
+// run runs a program that ends this machine. What it says goes into the error, on one line.
+func run(ctx context.Context, argv []string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "ADD_SECRET_") || strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_")
+	})
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if text := oneLine(strings.TrimSpace(string(out[:min(len(out), 300)]))); text != "" {
+		return fmt.Errorf("%s: %w: %s", argv[0], err, text)
+	}
+	return fmt.Errorf("%s: %w", argv[0], err)
+}

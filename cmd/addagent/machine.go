@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/addagent/addagent/cloud"
+	"github.com/addagent/addagent/cloud/ec2"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/kill"
+	"github.com/addagent/addagent/presence"
+)
+
+// machine is this node as its cloud sees it.
+type machine struct {
+	metadata *cloud.Metadata
+	id       string // as the cloud names it, whatever the node calls itself
+}
+
+// notice is why the cloud takes this machine away; "" = it does not.
+func (m *machine) notice(ctx context.Context) (string, error) {
+	n, err := m.metadata.Notices(ctx)
+	if err != nil || !n.Leaving {
+		return "", err
+	}
+	if n.At.IsZero() {
+		return n.Why, nil
+	}
+	return fmt.Sprintf("%s at %s", n.Why, n.At.UTC().Format("15:04:05Z")), nil
+}
+
+// at is the machine with the settings of a config.
+func (m *machine) at(cfg *config.Config) (*ec2.Instance, error) {
+	transport, err := cli.NetworkOf(cfg.Network).Transport()
+	if err != nil {
+		return nil, err
+	}
+	return ec2.New(ec2.Options{Metadata: m.metadata, InstanceID: m.id, Region: cfg.EC2.Region, Endpoint: cfg.EC2.Endpoint,
+		Transport: transport, Agent: userAgent(), Hook: cfg.EC2.LifecycleHook}), nil
+}
+
+// tags is the sink that shows the state in the machine's tags.
+func (m *machine) tags(cfg *config.Config) (presence.Sink, func(), error) {
+	i, err := m.at(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	sink := presence.NewApart(presence.NewTags(i))
+	return sink, sink.Close, nil
+}
+
+// hook is the sink that lets an autoscaling group count on the machine once its init is done.
+func (m *machine) hook(cfg *config.Config) (presence.Sink, func(), error) {
+	i, err := m.at(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	sink := presence.NewApart(presence.NewInitDone(func(ctx context.Context) error {
+		c, err := i.CompleteLifecycle(ctx)
+		if err == nil && c.Later {
+			err = errors.New("lifecycle hook: " + c.Why)
+		}
+		return err
+	}))
+	return sink, sink.Close, nil
+}
+
+// end has the cloud end this machine.
+func (m *machine) end(ctx context.Context, cfg *config.Config, way kill.Way) error {
+	i, err := m.at(cfg)
+	if err != nil {
+		return err
+	}
+	if way == kill.Unhealthy {
+		return i.Unhealthy(ctx)
+	}
+	return i.Terminate(ctx)
+}

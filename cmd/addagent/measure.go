@@ -1,0 +1,116 @@
+package main
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/metrics"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/work"
+)
+
+// measure shows each beat to Prometheus, as the config says. It is of the goroutine of the beats.
+type measure struct {
+	cfg    config.Metrics
+	file   *metrics.Textfile
+	server *metrics.Server
+	info   func() (node.Info, error)
+	hand   *work.Hand
+	wrong  error
+	// reached is, by repository, whether the last look that asked it had an answer.
+	reached map[string]bool
+}
+
+// renew opens what the config names, and closes what it names no more. What cannot be opened is tried again at each beat.
+func (m *measure) renew(cfg config.Metrics) {
+	if cfg == m.cfg {
+		return
+	}
+	m.close()
+	m.cfg = cfg
+}
+
+func (m *measure) close() {
+	if m.server != nil {
+		_ = m.server.Close()
+	}
+	m.file, m.server, m.wrong = nil, nil, nil
+}
+
+// open makes what is not there yet.
+func (m *measure) open() error {
+	var errs []error
+	var err error
+	if m.cfg.Textfile != "" && m.file == nil {
+		if m.file, err = metrics.NewTextfile(m.cfg.Textfile); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if m.cfg.Listen != "" && m.server == nil {
+		if m.server, err = metrics.Listen(m.cfg.Listen); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Tick answers what is wrong with showing the beats.
+func (m *measure) Tick(time.Time) error { return m.wrong }
+
+// show shows a beat.
+func (m *measure) show(b agent.Beat) {
+	if m.cfg == (config.Metrics{}) {
+		return
+	}
+	errs := []error{m.open()}
+	page := metrics.Render(m.sample(b))
+	if m.file != nil {
+		errs = append(errs, m.file.Write(page))
+	}
+	if m.server != nil {
+		if err := m.server.Show(page); err != nil {
+			errs = append(errs, err, m.server.Close())
+			m.server = nil // the next beat listens anew
+		}
+	}
+	m.wrong = errors.Join(errs...)
+}
+
+func (m *measure) sample(b agent.Beat) metrics.Sample {
+	info, _ := m.info() // what is wrong there is a trouble of the beat
+	s := metrics.Sample{
+		Version: b.Agent, GoVersion: runtime.Version(),
+		Node: b.Node, Part: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment,
+		State: b.State, Since: b.Since, Disabled: b.State == node.Disabled,
+		Beats: b.Seq, Dropped: b.Dropped, Beat: b.Start, Took: time.Duration(b.Ms * float64(time.Millisecond)), Next: b.Next, LastLook: b.LastLook,
+		Troubles: map[string]int{},
+	}
+	s.Resident, s.CPU = metrics.Usage()
+	if b.InHand != nil {
+		s.Working = b.InHand.Started
+	}
+	for _, l := range b.Looks {
+		if !l.Old {
+			m.reached[l.Repo] = l.Trouble == ""
+		}
+		s.Repos = append(s.Repos, metrics.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Reached: m.reached[l.Repo]})
+		s.Disabled = s.Disabled || l.Resting != ""
+	}
+	for _, i := range b.Items {
+		item := metrics.Item{Repo: i.Repo, Item: i.Item, Wedged: i.Standing == "wedged", Due: i.Due}
+		item.Success = m.hand.Succeeded(i.Repo, i.Item)
+		if last := m.hand.Last(i.Repo, i.Item); last != nil && !last.Finished.IsZero() {
+			item.Failures, item.Took = last.Failures, last.Finished.Sub(last.Started)
+		}
+		s.Items = append(s.Items, item)
+	}
+	for _, t := range b.Troubles {
+		class, _, _ := strings.Cut(t.Key, " ")
+		s.Troubles[class]++
+	}
+	return s
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/presence"
+)
+
+// tellers are all places that are told of this node, as the config names them. Those that a changed config leaves as they
+// were go on as they are, with what they have on its way.
+type tellers struct {
+	nodeinfo, stateDir string
+	machine            *machine // at its cloud; nil = this is no machine of a cloud
+
+	all []*teller
+}
+
+// teller is one of them.
+type teller struct {
+	name string
+	spec any // what it was made from
+	sink presence.Sink
+	stop func()
+}
+
+// wanted is a teller that the config asks for.
+type wanted struct {
+	name string
+	spec any
+	open func() (presence.Sink, func(), error)
+}
+
+// renew makes the tellers be what the config says, and returns them as sinks.
+func (t *tellers) renew(cfg *config.Config) []presence.Named {
+	before := t.all
+	t.all = nil
+	for _, w := range t.wanted(cfg) {
+		i := slices.IndexFunc(before, func(old *teller) bool { return old.name == w.name && reflect.DeepEqual(old.spec, w.spec) })
+		if i >= 0 {
+			t.all = append(t.all, before[i])
+			before = slices.Delete(before, i, i+1)
+			continue
+		}
+		late := &opening{open: w.open}
+		t.all = append(t.all, &teller{name: w.name, spec: w.spec, sink: late, stop: late.close})
+	}
+	for _, old := range before {
+		old.stop()
+	}
+	var sinks []presence.Named
+	for _, one := range t.all {
+		sinks = append(sinks, presence.Named{Name: one.name, Sink: one.sink})
+	}
+	return sinks
+}
+
+// wanted lists what the config asks for. Files come first: what happens on the node is seen on the node, whatever else fails.
+func (t *tellers) wanted(cfg *config.Config) []wanted {
+	all := []wanted{{"files", nil, func() (presence.Sink, func(), error) {
+		return presence.NewFiles(t.nodeinfo, presenceRefresh), func() {}, nil
+	}}}
+	if p := cfg.Presence; p.URL != "" {
+		all = append(all, wanted{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, cfg.Network, cfg.Beat.LookTimeout}, func() (presence.Sink, func(), error) {
+			store, err := gitrepo.NewStore(presenceSource(cfg))
+			if err != nil {
+				return nil, nil, err
+			}
+			git := presence.NewGit(presence.GitOptions{Store: store, Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: cfg.Beat.LookTimeout})
+			return git, func() { git.Close(); _ = store.Close() }, nil
+		}})
+	}
+	for i, r := range cfg.Chat {
+		if r.From == "node" {
+			all = append(all, wanted{fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (presence.Sink, func(), error) {
+				return t.room(cli.RoomName(i, r), r, cfg.Network)
+			}})
+		}
+	}
+	if t.machine != nil && cfg.EC2.Tags != "off" {
+		all = append(all, wanted{"ec2", cfg.EC2, func() (presence.Sink, func(), error) { return t.machine.tags(cfg) }})
+		if cfg.EC2.LifecycleHook != "" {
+			all = append(all, wanted{"ec2 hook", cfg.EC2, func() (presence.Sink, func(), error) { return t.machine.hook(cfg) }})
+		}
+	}
+	return all
+}
+
+// room opens the outbox of one room. What it has to say waits in a folder of its own, named by the room and not by its
+// place in the config: another room must not get it.
+func (t *tellers) room(name string, r config.Room, network config.Network) (presence.Sink, func(), error) {
+	transport, err := cli.NetworkOf(network).Transport()
+	if err != nil {
+		return nil, nil, err
+	}
+	dir := roomDir(t.stateDir, r)
+	room := &cli.Room{Name: name, URL: r.URL, URLFile: r.URLFile, Env: os.Getenv, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}
+	outbox, err := chat.NewOutbox(room, filepath.Join(dir, "spool"), chat.Limits{})
+	if err != nil {
+		return nil, nil, err
+	}
+	var voice presence.Voice = outboxVoice{outbox}
+	if r.Only == "critical" {
+		voice = presence.CriticalOnly(voice)
+	}
+	return presence.NewChat(voice, filepath.Join(dir, "told.json")), func() { _ = outbox.Close() }, nil
+}
+
+// roomsDir is where what rooms were told, and are to be told, is kept.
+func roomsDir(stateDir string) string { return filepath.Join(stateDir, "chat") }
+
+func roomDir(stateDir string, r config.Room) string {
+	name := sha256.Sum256([]byte(r.URL + "\n" + r.URLFile))
+	return filepath.Join(roomsDir(stateDir), hex.EncodeToString(name[:6]))
+}
+
+// sweep removes what was left for rooms that are in the config no more.
+func (t *tellers) sweep(cfg *config.Config) {
+	entries, err := os.ReadDir(roomsDir(t.stateDir))
+	if err != nil {
+		return // there is nothing
+	}
+	for _, e := range entries {
+		dir := filepath.Join(roomsDir(t.stateDir), e.Name())
+		if !slices.ContainsFunc(cfg.Chat, func(r config.Room) bool { return roomDir(t.stateDir, r) == dir }) {
+			_ = os.RemoveAll(dir) // what stays is swept the next time
+		}
+	}
+}
+
+func (t *tellers) close() {
+	for i := len(t.all) - 1; i >= 0; i-- {
+		t.all[i].stop()
+	}
+	t.all = nil
+}
+
+// flush waits until what was told has arrived everywhere. The error is that of the presence repository alone: a room that
+// is away must not stand in the way of what waits for this.
+func (t *tellers) flush(ctx context.Context) error {
+	errs := make([]chan error, len(t.all))
+	for i, one := range t.all {
+		errs[i] = make(chan error, 1)
+		f, ok := one.sink.(presence.Flusher)
+		if !ok {
+			errs[i] <- nil
+			continue
+		}
+		go func() { errs[i] <- f.Flush(ctx) }()
+	}
+	var wrong error
+	for i, one := range t.all {
+		if err := <-errs[i]; one.name == "presence" {
+			wrong = err
+		}
+	}
+	return wrong
+}
+
+// opening is a sink that is opened when it is first told something, and again at each beat as long as that fails: a folder
+// that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
+type opening struct {
+	open func() (presence.Sink, func(), error)
+	sink presence.Sink
+	stop func()
+}
+
+func (o *opening) Tell(ctx context.Context, r presence.Record) error {
+	if o.sink == nil {
+		sink, stop, err := o.open()
+		if err != nil {
+			return err
+		}
+		o.sink, o.stop = sink, stop
+	}
+	return o.sink.Tell(ctx, r)
+}
+
+func (o *opening) Flush(ctx context.Context) error {
+	if f, ok := o.sink.(presence.Flusher); ok {
+		return f.Flush(ctx)
+	}
+	return nil
+}
+
+func (o *opening) close() {
+	if o.stop != nil {
+		o.stop()
+	}
+}
+
+// outboxVoice is the outbox of a room, as the sink of a room speaks into it.
+type outboxVoice struct{ *chat.Outbox }
+
+func (v outboxVoice) Say(l presence.Line, at time.Time) error {
+	return v.Put(chat.Message{Text: l.Text, Colour: l.Colour, Critical: l.Critical, Time: at})
+}
+
+// presenceSource is where the presence repository is.
+func presenceSource(cfg *config.Config) gitrepo.Source {
+	return gitrepo.Source{URL: cfg.Presence.URL, Auth: cli.AuthOf(cfg.Presence.Auth), Network: cli.NetworkOf(cfg.Network), Agent: userAgent()}
+}
+
+// presenceMemory is where this node remembers its own ref; it belongs to the hardware.
+func presenceMemory(stateDir string) string { return filepath.Join(stateDir, "presence.json") }

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/files"
+)
+
+// Room is a room of the config. Its address may be in a file, which is read at each message: a token that was changed
+// there counts from the next one on.
+type Room struct {
+	Name    string // for people; the address is a secret
+	URL     string
+	URLFile string              // a path, or env:ADD_SECRET_NAME; "" = URL
+	Env     func(string) string // for that
+	Options chat.Options
+}
+
+// addressLimit bounds the file of an address, in bytes.
+const addressLimit = 64 << 10
+
+// Say opens the room and says a message. Its troubles have the room's name before them, and never hold the address.
+func (r *Room) Say(ctx context.Context, m chat.Message) error {
+	address, err := r.address()
+	if err != nil {
+		return &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
+	}
+	room, err := chat.Open(address, r.Options)
+	if err != nil {
+		return &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
+	}
+	err = room.Say(ctx, m)
+	if t := (*chat.Trouble)(nil); errors.As(err, &t) {
+		named := *t
+		named.Room = r.Name + ": " + t.Room
+		return &named
+	}
+	return err
+}
+
+func (r *Room) address() (string, error) {
+	if r.URLFile == "" {
+		return r.URL, nil
+	}
+	if variable, ok := strings.CutPrefix(r.URLFile, config.SecretInEnv); ok {
+		if text := strings.TrimSpace(r.Env(variable)); text != "" {
+			return text, nil
+		}
+		return "", fmt.Errorf("%s is not set", variable)
+	}
+	data, err := files.ReadSmall(r.URLFile, addressLimit)
+	if err != nil {
+		return "", err
+	}
+	if text := strings.TrimSpace(string(data)); text != "" {
+		return text, nil
+	}
+	return "", fmt.Errorf("%s is empty", r.URLFile)
+}
+
+// RoomName is what a room of the config is called: by its place there, from 0.
+func RoomName(i int, r config.Room) string {
+	if r.URLFile != "" {
+		return fmt.Sprintf("room %d (%s)", i+1, r.URLFile)
+	}
+	return fmt.Sprintf("room %d (%s)", i+1, chat.Redact(r.URL))
+}

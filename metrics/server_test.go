@@ -1,0 +1,205 @@
+package metrics
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func listen(t *testing.T, address string) *Server {
+	t.Helper()
+	s, err := Listen(address)
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) })
+	return s
+}
+
+func client(t *testing.T) *http.Client {
+	tr := &http.Transport{}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 30 * time.Second}
+}
+
+func ask(t *testing.T, s *Server, method, path string) (int, http.Header, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Address()+path, nil)
+	must(t, err)
+	resp, err := client(t).Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(t, err)
+	return resp.StatusCode, resp.Header, string(body)
+}
+
+// TestListenAddresses: only what this machine alone reaches.
+func TestListenAddresses(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:9850": "127.0.0.1:9850", "127.1.2.3:0": "127.1.2.3:0", "localhost:9850": "127.0.0.1:9850", "[::1]:9850": "[::1]:9850",
+		":9850": "not on the loopback", "0.0.0.0:9850": "not on the loopback", "[::]:9850": "not on the loopback", "192.0.2.1:9850": "not on the loopback",
+		"[::ffff:192.0.2.1]:1": "not on the loopback", "localhost.example.org:9850": "not on the loopback", "127.0.0.1": "no address and port", "9850": "no address and port",
+		"": "no address and port", "127.0.0.1:": "is no number", "127.0.0.1:x": "is no number", "127.0.0.1:65536": "is no number", "127.0.0.1:-1": "is no number",
+	} {
+		at, err := loopback(address)
+		if got := fmt.Sprint(at, err); !strings.Contains(got, want) || (err == nil) != strings.HasPrefix(got, want) {
+			t.Errorf("%q: %s, want %s", address, got, want)
+		}
+	}
+	if _, err := Listen("0.0.0.0:0"); err == nil || !strings.HasPrefix(err.Error(), `metrics.listen: "0.0.0.0:0" is not on the loopback`) {
+		t.Errorf("%v", err)
+	}
+	s := listen(t, "localhost:0")
+	if _, err := Listen(s.Address()); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("twice: %v", err)
+	}
+}
+
+func TestServer(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	if status, _, body := ask(t, s, "GET", "/metrics"); status != 503 || body != "no beat yet\n" {
+		t.Errorf("before the first beat: %d %q", status, body)
+	}
+	must(t, s.Show([]byte("old\n")))
+	page := Render(full())
+	must(t, s.Show(page))
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/metrics", 200, string(page)},
+		{"GET", "/metrics?x=y", 200, string(page)},
+		{"HEAD", "/metrics", 200, ""},
+		{"POST", "/metrics", 405, "Method Not Allowed\n"},
+		{"GET", "/", 404, "404 page not found\n"},
+		{"GET", "/metrics/", 404, "404 page not found\n"},
+		{"GET", "/debug/pprof/", 404, "404 page not found\n"},
+	} {
+		status, header, body := ask(t, s, test.method, test.path)
+		if status != test.status || body != test.body {
+			t.Errorf("%s %s: %d %q", test.method, test.path, status, body)
+		}
+		if got := header.Get("Content-Type"); status == 200 && got != "text/plain; version=0.0.4; charset=utf-8" {
+			t.Errorf("%s %s: %s", test.method, test.path, got)
+		}
+	}
+}
+
+// TestServerHasFewPlaces: slow ones take all places, and the next gets one when somebody leaves.
+func TestServerHasFewPlaces(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	must(t, s.Show([]byte("x 1\n")))
+	var crowd []net.Conn
+	for range connections {
+		// Half a request, so that nobody leaves by himself before its time is over.
+		c, err := net.Dial("tcp", s.Address())
+		must(t, err)
+		defer c.Close()
+		_, err = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
+		must(t, err)
+		crowd = append(crowd, c)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(time.Millisecond); len(s.listener.places) < connections; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d places taken", len(s.listener.places))
+		}
+	}
+	got := make(chan string, 1)
+	go func() {
+		resp, err := http.Get("http://" + s.Address() + "/metrics")
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		got <- string(body)
+	}()
+	_, err := io.WriteString(crowd[0], "\r\n")
+	must(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(crowd[0]), nil)
+	must(t, err)
+	if resp.Body.Close(); !resp.Close {
+		t.Error("a connection is kept after its answer")
+	}
+	select {
+	case body := <-got:
+		if body != "x 1\n" {
+			t.Errorf("%q", body)
+		}
+	case <-ctx.Done():
+		t.Error("the place was not given back")
+	}
+}
+
+// endless is a listener at which somebody always knocks; it counts who was let in.
+type endless struct {
+	net.Listener
+	in int
+}
+
+func (e *endless) Accept() (net.Conn, error) {
+	e.in++
+	c, _ := net.Pipe()
+	return c, nil
+}
+
+func (e *endless) Close() error { return nil }
+
+// TestPlaces: with all places taken nobody is let in until one is given back, once, and Close frees who waits for one.
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endless{}
+		l := newLimited(e, 2)
+		var open []net.Conn
+		ended := make(chan error)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					ended <- err
+					return
+				}
+				open = append(open, c)
+			}
+		}()
+		synctest.Wait()
+		if e.in != 2 {
+			t.Errorf("%d let in, there are 2 places", e.in)
+		}
+		must(t, open[0].Close())
+		_ = open[0].Close() // net/http closes twice at times
+		synctest.Wait()
+		if e.in != 3 {
+			t.Errorf("%d let in after one had left", e.in)
+		}
+		must(t, l.Close())
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestClosedServerSaysSo(t *testing.T) {
+	s, err := Listen("127.0.0.1:0")
+	must(t, err)
+	must(t, s.Close())
+	if err := s.Show([]byte("x\n")); err == nil || !strings.HasPrefix(err.Error(), "metrics.listen: ") {
+		t.Errorf("%v", err)
+	}
+	l, err := net.Listen("tcp", s.Address())
+	must(t, err)
+	must(t, l.Close())
+}

@@ -1,0 +1,93 @@
+package metrics
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTextfilePaths(t *testing.T) {
+	for path, want := range map[string]string{
+		"/var/lib/node_exporter/addagent.prom": "",
+		"addagent.prom":                        "not an absolute path",
+		"":                                     "not an absolute path",
+		"/x/addagent.txt":                      "does not end in NAME.prom",
+		"/x/.prom":                             "does not end in NAME.prom",
+	} {
+		if _, err := NewTextfile(path); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", path, err, want)
+		}
+	}
+}
+
+// TestTextfileIsWholeAndReadable: replaced and not written into, 0644 whatever umask and an earlier file say, and nothing of ours left beside it.
+func TestTextfileIsWholeAndReadable(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "addagent.prom")
+	others := []string{".addagent.prom", ".addagent.prom1x", ".other.prom123456789012345", "node.prom"}
+	for _, name := range append(others, ".addagent.prom123456789012345", ".addagent.prom7") {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600))
+	}
+	must(t, os.WriteFile(path, []byte("old\n"), 0o600))
+	before, err := os.Open(path)
+	must(t, err)
+	defer before.Close()
+
+	f, err := NewTextfile(path)
+	must(t, err)
+	for _, page := range []string{"one\n", "two\n"} {
+		must(t, f.Write([]byte(page)))
+		got, err := os.ReadFile(path)
+		must(t, err)
+		info, err := os.Stat(path)
+		must(t, err)
+		if string(got) != page || info.Mode() != 0o644 {
+			t.Errorf("%q with mode %v", got, info.Mode())
+		}
+	}
+	held := make([]byte, 8)
+	if n, _ := before.Read(held); string(held[:n]) != "old\n" {
+		t.Errorf("who had the old file open reads %q", held[:n])
+	}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := slices.Sorted(slices.Values(append(others, "addagent.prom"))); !slices.Equal(names, want) {
+		t.Errorf("there is %q, want %q", names, want)
+	}
+}
+
+// TestTextfileErrors name what to do. A permission is played by an error of the same kind, since root may do everything.
+func TestTextfileErrors(t *testing.T) {
+	dir := t.TempDir()
+	f, err := NewTextfile(filepath.Join(dir, "gone", "addagent.prom"))
+	must(t, err)
+	if err := f.Write(nil); err == nil || !strings.Contains(err.Error(), "make the folder (mkdir -p "+filepath.Join(dir, "gone")+") and start node_exporter with --collector.textfile.directory=") {
+		t.Errorf("no folder: %v", err)
+	}
+	must(t, os.Mkdir(filepath.Join(dir, "gone"), 0o755))
+	must(t, f.Write([]byte("x\n"))) // as soon as somebody did
+
+	must(t, os.Mkdir(filepath.Join(dir, "dir.prom"), 0o755))
+	f, err = NewTextfile(filepath.Join(dir, "dir.prom"))
+	must(t, err)
+	if err := f.Write(nil); err == nil || !strings.HasPrefix(err.Error(), "metrics.textfile: ") {
+		t.Errorf("a folder in its place: %v", err)
+	}
+	if err := f.explain(&os.PathError{Op: "open", Path: f.path, Err: syscall.EACCES}); !strings.Contains(err.Error(), "let the user that addagent runs as write into "+dir) {
+		t.Errorf("no permission: %v", err)
+	}
+}

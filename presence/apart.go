@@ -1,0 +1,150 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	// apartPatience bounds one telling of a sink that works behind the beat's back.
+	apartPatience = 15 * time.Second
+	// apartFirst and apartMost bound the wait after a telling that failed.
+	apartFirst, apartMost = 2 * time.Second, 15 * time.Minute
+)
+
+// Apart wraps a sink that waits for a network, so that Tell does not: a goroutine of its own tells the newest record, each
+// time within a deadline, and after a failure again with growing, jittered delays. Records that came meanwhile and were
+// overtaken by a newer one are never told. A place that is away costs the node nothing but its trouble.
+type Apart struct {
+	sink Sink
+
+	mu      sync.Mutex
+	newest  *Record         // not told yet; nil = all is told
+	wrong   error           // of the last telling, nil = it went well
+	waiters []chan struct{} // closed when nothing is left to tell
+
+	work   chan struct{}
+	stop   context.CancelFunc
+	ended  chan struct{}
+	urgent chan struct{} // somebody flushes: do not wait for the delay
+}
+
+// NewApart starts the goroutine; Close ends it.
+func NewApart(s Sink) *Apart {
+	ctx, stop := context.WithCancel(context.Background())
+	a := &Apart{sink: s, work: make(chan struct{}, 1), urgent: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	go a.run(ctx)
+	return a
+}
+
+// Tell takes the record and answers what went wrong when one was told last. It does not wait.
+func (a *Apart) Tell(_ context.Context, r Record) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.newest = &r
+	wake(a.work)
+	return a.wrong
+}
+
+// Flush waits until the newest record is told. The error is what went wrong, when ctx ends first.
+func (a *Apart) Flush(ctx context.Context) error {
+	a.mu.Lock()
+	if a.newest == nil {
+		defer a.mu.Unlock()
+		return a.wrong
+	}
+	done := make(chan struct{})
+	a.waiters = append(a.waiters, done)
+	a.mu.Unlock()
+	wake(a.urgent)
+	select {
+	case <-done:
+		return nil
+	case <-a.ended:
+	case <-ctx.Done():
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return errors.Join(ctx.Err(), a.wrong)
+}
+
+// Close gives up what is not told.
+func (a *Apart) Close() {
+	a.stop()
+	<-a.ended
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (a *Apart) run(ctx context.Context) {
+	defer close(a.ended)
+	delay := time.Duration(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.work:
+		}
+		for a.pending() != nil {
+			err := a.once(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			if err == nil {
+				delay = 0
+				continue
+			}
+			delay = min(max(2*delay, apartFirst), apartMost)
+			// A random share, because what failed for one failed for many in the same second.
+			again := time.NewTimer(delay/2 + rand.N(delay/2))
+			select {
+			case <-ctx.Done():
+				again.Stop()
+				return
+			case <-again.C:
+			case <-a.urgent:
+				again.Stop()
+			}
+		}
+	}
+}
+
+func (a *Apart) pending() *Record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.newest == nil {
+		for _, w := range a.waiters {
+			close(w)
+		}
+		a.waiters = nil
+	}
+	return a.newest
+}
+
+// once tells the newest record.
+func (a *Apart) once(ctx context.Context) error {
+	r := a.pending()
+	late := fmt.Errorf("no answer within %s", apartPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, apartPatience, late)
+	defer cancel()
+	err := a.sink.Tell(ctx, *r)
+	if err != nil && errors.Is(context.Cause(ctx), late) {
+		err = late
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wrong = err
+	if err == nil && a.newest == r {
+		a.newest = nil
+	}
+	return err
+}

@@ -1,0 +1,77 @@
+package presence_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/presencetest"
+)
+
+func TestGit(t *testing.T) {
+	t.Parallel()
+	sshd := gittest.StartSSHD(t)
+	for name, address := range map[string]func(t *testing.T, repo *gittest.Repo) gitrepo.Source{
+		"http": func(t *testing.T, repo *gittest.Repo) gitrepo.Source {
+			s := gittest.Serve(t, filepath.Dir(repo.Dir), gittest.ServerOptions{})
+			return gitrepo.Source{URL: s.URL + "/r.git"}
+		},
+		"http without v2": func(t *testing.T, repo *gittest.Repo) gitrepo.Source {
+			s := gittest.Serve(t, filepath.Dir(repo.Dir), gittest.ServerOptions{NoV2: true})
+			return gitrepo.Source{URL: s.URL + "/r.git"}
+		},
+		"ssh": func(_ *testing.T, repo *gittest.Repo) gitrepo.Source {
+			return gitrepo.Source{URL: sshd.URL(repo.Dir), Auth: gitrepo.Auth{SSHKeyFiles: []string{sshd.KeyFile}, KnownHostsFile: sshd.KnownHosts}}
+		},
+		"git daemon": func(t *testing.T, repo *gittest.Repo) gitrepo.Source {
+			return gitrepo.Source{URL: gittest.Daemon(t, filepath.Dir(repo.Dir)) + "/r.git"}
+		},
+		"path": func(_ *testing.T, repo *gittest.Repo) gitrepo.Source {
+			return gitrepo.Source{URL: repo.Dir}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			presencetest.Run(t, func(t *testing.T) presencetest.Place {
+				repo := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
+				t.Cleanup(func() { gittest.Fsck(t, repo.Dir) })
+				source := address(t, repo)
+				memory := filepath.Join(t.TempDir(), "presence.json")
+				return presencetest.Place{
+					Open: func() presence.Sink {
+						store, err := gitrepo.NewStore(source)
+						if err != nil {
+							t.Fatal(err)
+						}
+						g := presence.NewGit(presence.GitOptions{Store: store, Memory: memory, Refresh: refresh, Timeout: 20 * time.Second})
+						t.Cleanup(func() {
+							g.Close()
+							if err := store.Close(); err != nil {
+								t.Error(err)
+							}
+						})
+						return g
+					},
+					Read: func() (presence.Record, bool) {
+						id := presencetest.Record().InstanceID
+						text, err := gittest.TryGit(repo.Dir, nil, "show", presence.RefName(presence.RefPrefix, id)+":"+presence.PathOf(id))
+						if err != nil { // the least record has another name
+							text, err = gittest.TryGit(repo.Dir, nil, "show", presence.RefName(presence.RefPrefix, "n")+":"+presence.PathOf("n"))
+						}
+						if err != nil {
+							return presence.Record{}, false
+						}
+						r, err := presence.Decode([]byte(text))
+						return r, err == nil
+					},
+					Arrived:  func(s presence.Sink) error { return s.(*presence.Git).Flush(t.Context()) },
+					Promises: true,
+					Later:    refresh,
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,169 @@
+package presence
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
+)
+
+// site is a presence repository behind a server, and one node's state_dir.
+type site struct {
+	t       *testing.T
+	repo    *gittest.Repo
+	server  *gittest.Server
+	url     string
+	memory  string
+	timeout time.Duration
+	between func(Store) Store // nil = nothing is between the sink and the store
+}
+
+const ourRef = "refs/heads/presence/n1"
+
+func newSite(t *testing.T, o gittest.ServerOptions) *site {
+	t.Helper()
+	repo, server := gittest.Remote(t, o)
+	t.Cleanup(func() {
+		if out, err := gittest.TryGit(repo.Dir, nil, "fsck", "--strict", "--full"); err != nil {
+			t.Errorf("%s, %v", out, err)
+		}
+	})
+	return &site{t: t, repo: repo, server: server, url: server.URL + "/r.git", memory: filepath.Join(t.TempDir(), "presence.json"), timeout: 20 * time.Second}
+}
+
+// open returns a sink as a started agent has it. It is closed with the test.
+func (s *site) open() *Git {
+	s.t.Helper()
+	store, err := gitrepo.NewStore(gitrepo.Source{URL: s.url})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	o := GitOptions{Store: store, Memory: s.memory, Refresh: 10 * time.Minute, Timeout: s.timeout}
+	if s.between != nil {
+		o.Store = s.between(store)
+	}
+	g := NewGit(o)
+	s.t.Cleanup(func() {
+		g.Close()
+		if err := store.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
+	return g
+}
+
+// tell tells a record and waits until it has arrived.
+func (s *site) tell(g *Git, r Record) {
+	s.t.Helper()
+	if err := g.Tell(s.t.Context(), r); err != nil {
+		s.t.Fatalf("tell: %v", err)
+	}
+	s.flush(g)
+}
+
+func (s *site) flush(g *Git) {
+	s.t.Helper()
+	if err := g.Flush(s.t.Context()); err != nil {
+		s.t.Fatalf("flush: %v", err)
+	}
+}
+
+// log is the history of the node's ref, newest first, a state a commit.
+func (s *site) log() string {
+	s.t.Helper()
+	var words []string
+	for line := range strings.Lines(s.repo.Git("log", "--format=%s", ourRef)) {
+		words = append(words, strings.TrimPrefix(strings.TrimSpace(line), "n1:fed1/app1 "))
+	}
+	return strings.Join(words, " ")
+}
+
+// read is the record at the node's ref.
+func (s *site) read() Record {
+	s.t.Helper()
+	r, err := Decode([]byte(s.repo.Git("show", ourRef+":it/presence/all/n1.json")))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func (s *site) saved() *memory {
+	s.t.Helper()
+	m, err := loadMemory(s.memory, ourRef)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return m
+}
+
+// gate lets a test hold back what is pushed.
+type gate struct {
+	mu     sync.Mutex
+	onPush func(w http.ResponseWriter, r *http.Request, next http.Handler)
+	pushes int
+}
+
+func (g *gate) set(f func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.onPush = f
+}
+
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pushes
+}
+
+func (g *gate) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
+			g.mu.Lock()
+			g.pushes++
+			f := g.onPush
+			g.mu.Unlock()
+			if f != nil {
+				f(w, r, next)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// pause is how long the sink rests from now.
+func (g *Git) pause() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Until(g.notBefore)
+}
+
+// rested says that an attempt has failed.
+func (g *Git) rested() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.tries > 0
+}
+
+// await waits for a condition.
+func (s *site) await(what func() bool) {
+	deadline, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !what() {
+		select {
+		case <-tick.C:
+		case <-deadline.Done():
+			s.t.Error("waited in vain")
+			return
+		}
+	}
+}

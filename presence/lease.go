@@ -1,0 +1,92 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo"
+)
+
+// Lease is what lease.json in a ref of a lease says: who may do a thing that only one node may do at a time.
+type Lease struct {
+	Holder  string    `json:"holder"`  // instance-id
+	Purpose string    `json:"purpose"` // in words, for people
+	Taken   time.Time `json:"taken"`
+	Until   time.Time `json:"until"`
+}
+
+const (
+	leaseFile = "lease.json"
+	// leaseGrace is how much later than its end a lease is taken over: clocks of two nodes differ by less.
+	leaseGrace = time.Minute
+	leaseLimit = 64 << 10
+)
+
+// TakeLease tries to become the holder of a lease until a time. It is won when nobody held it, when the one before it has
+// ended more than a minute ago, or when holder has it already, which then ends when it did. The answer holds the lease as it
+// is in the repository. Of many who try at once exactly one wins; the others lose without an error. An error means that
+// nobody knows: do as if it was lost. Name is as for LeaseRef; ctx bounds all of it.
+func TakeLease(ctx context.Context, s Store, prefix, name, holder, purpose string, until, now time.Time) (won bool, held Lease, err error) {
+	ref := LeaseRef(prefix, name)
+	wanted := Lease{Holder: holder, Purpose: purpose, Taken: second(now), Until: second(until)}
+	if !wanted.Until.After(wanted.Taken) {
+		return false, Lease{}, fmt.Errorf("lease %s: it would end before it begins", ref)
+	}
+	var pushed error
+	// The second look tells what became of the push when its own answer does not.
+	for range 2 {
+		tip, err := refID(ctx, s, ref)
+		if err != nil {
+			return false, Lease{}, fmt.Errorf("lease %s: %w", ref, together(pushed, err))
+		}
+		if tip != "" {
+			held, err := readLease(ctx, s, tip)
+			if err != nil {
+				return false, Lease{}, fmt.Errorf("lease %s: %w", ref, err)
+			}
+			if !now.After(held.Until.Add(leaseGrace)) {
+				return held.Holder == holder, held, nil
+			}
+		}
+		if pushed != nil {
+			break // it failed, and nobody else has it either
+		}
+		if pushed = pushLease(ctx, s, ref, tip, wanted); pushed == nil {
+			return true, wanted, nil
+		}
+	}
+	return false, Lease{}, fmt.Errorf("lease %s: %w", ref, pushed)
+}
+
+// pushLease moves the ref from old, which may be none, to the lease. The new commit follows the old one, because some
+// servers let a ref go forward only.
+func pushLease(ctx context.Context, s Store, ref, old string, l Lease) error {
+	data, err := json.MarshalIndent(l, "", "    ")
+	if err != nil {
+		return err
+	}
+	objects := &gitrepo.Objects{}
+	c := step{tree: fileTree(objects, leaseFile, append(data, '\n')), at: l.Taken, subject: oneLine(l.Holder + ": " + l.Purpose)}
+	return s.Push(ctx, gitrepo.Update{Ref: ref, Old: old, New: c.commit(objects, l.Holder, old), Objects: objects})
+}
+
+func readLease(ctx context.Context, s Store, commit string) (Lease, error) {
+	found, err := s.Read(ctx, []string{commit}, gitrepo.ReadOptions{Depth: 1, MaxBytes: leaseLimit})
+	if err != nil {
+		return Lease{}, err
+	}
+	data, err := found.File(commit, leaseFile)
+	if err != nil {
+		return Lease{}, err
+	}
+	var l Lease
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Lease{}, fmt.Errorf("%s: %w", leaseFile, err)
+	}
+	if l.Holder == "" || l.Until.IsZero() {
+		return Lease{}, fmt.Errorf("%s: it names no holder or no end", leaseFile)
+	}
+	return l, nil
+}

@@ -1,0 +1,103 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"reflect"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+)
+
+// Voice is what carries a line into a room, without waiting for it to arrive.
+type Voice interface {
+	Say(l Line, at time.Time) error
+	// Trouble is why lines do not arrive; nil = they do.
+	Trouble() error
+	Flush(ctx context.Context) error
+}
+
+// Chat is the sink that tells one room. What the room was told is remembered in a file, so that a restarted agent repeats
+// nothing and forgets no reminder.
+type Chat struct {
+	voice  Voice
+	path   string
+	spoken Spoken
+	known  bool // spoken is what the file says
+}
+
+// NewChat returns the sink of a room; path is where it remembers what it said.
+func NewChat(v Voice, path string) *Chat { return &Chat{voice: v, path: path} }
+
+// spokenLimit bounds the memory that is read. A usual one has some hundred bytes.
+const spokenLimit = 1 << 20
+
+// Tell says what is news in the record. The error is why lines do not arrive, or that the memory cannot be kept.
+func (c *Chat) Tell(_ context.Context, r Record) error {
+	if _, err := Encode(r); err != nil {
+		return err
+	}
+	recalled := c.recall()
+	now := r.BeatSeen
+	spoken, lines := Speak(c.spoken, r, now)
+	var errs []error
+	for _, l := range lines {
+		errs = append(errs, c.voice.Say(l, now))
+	}
+	if !reflect.DeepEqual(spoken, c.spoken) {
+		c.spoken = spoken
+		errs = append(errs, c.remember())
+	}
+	return errors.Join(append(errs, recalled, c.voice.Trouble())...)
+}
+
+// Flush waits until what was said has arrived.
+func (c *Chat) Flush(ctx context.Context) error { return c.voice.Flush(ctx) }
+
+// recall reads what the room was told in an earlier life. A file that is broken is set aside, which at worst repeats a line.
+func (c *Chat) recall() error {
+	if c.known {
+		return nil
+	}
+	data, err := files.ReadSmall(c.path, spokenLimit)
+	if err == nil {
+		err = json.Unmarshal(data, &c.spoken)
+	}
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		c.known = true
+		return nil
+	}
+	c.known, c.spoken = true, Spoken{}
+	aside, asideErr := files.SetAside(c.path, "corrupt")
+	if asideErr != nil {
+		return fmt.Errorf("chat memory: %w", asideErr)
+	}
+	return fmt.Errorf("chat memory: %w: set aside as %s", err, aside)
+}
+
+func (c *Chat) remember() error {
+	data, err := json.Marshal(c.spoken)
+	if err != nil {
+		return fmt.Errorf("chat memory: %w", err)
+	}
+	if err := files.Replace(c.path, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("chat memory: %w", err)
+	}
+	return nil
+}
+
+// CriticalOnly lets through what needs a person, and that it is well again; all else is not said.
+func CriticalOnly(v Voice) Voice { return criticalOnly{v} }
+
+type criticalOnly struct{ Voice }
+
+func (c criticalOnly) Say(l Line, at time.Time) error {
+	if !l.Critical {
+		return nil
+	}
+	return c.Voice.Say(l, at)
+}

@@ -1,0 +1,161 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/node"
+)
+
+// room remembers what is said in it.
+type room struct {
+	lines []string
+	wrong error
+}
+
+func (r *room) Say(l Line, _ time.Time) error { r.lines = append(r.lines, l.Text); return nil }
+func (r *room) Trouble() error                { return r.wrong }
+func (r *room) Flush(context.Context) error   { return nil }
+
+func recordIn(s node.State, why string, at time.Time) Record {
+	return Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", State: s, Reason: why, BeatSeen: at}
+}
+
+func TestChatRemembersWhatItSaid(t *testing.T) {
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	path := filepath.Join(t.TempDir(), "chat.json")
+	v := &room{}
+	tell := func(c *Chat, s node.State) {
+		t.Helper()
+		at = at.Add(time.Minute)
+		if err := c.Tell(t.Context(), recordIn(s, "ops:root: exit 3", at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 { // three lives of the agent
+		tell(NewChat(v, path), node.Wedged)
+	}
+	at = at.Add(time.Hour)
+	tell(NewChat(v, path), node.Wedged)
+	if len(v.lines) != 2 || !strings.Contains(v.lines[1], "still wedged") {
+		t.Errorf("said %q", v.lines)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("the memory: %v %v", st, err)
+	}
+}
+
+func TestChatWithABrokenMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chat.json")
+	if err := os.WriteFile(path, []byte(`{"state": 7`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := &room{}
+	c := NewChat(v, path)
+	err := c.Tell(t.Context(), recordIn(node.Wedged, "ops:root: exit 3", time.Now()))
+	if err == nil || !strings.Contains(err.Error(), "chat.json.corrupt") || len(v.lines) != 1 {
+		t.Errorf("said %q, %v", v.lines, err)
+	}
+	if err := c.Tell(t.Context(), recordIn(node.Wedged, "ops:root: exit 3", time.Now())); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
+func TestChatSaysWhyLinesDoNotArrive(t *testing.T) {
+	v := &room{wrong: errors.New("chat hipchat://: 401")}
+	c := NewChat(v, filepath.Join(t.TempDir(), "chat.json"))
+	if err := c.Tell(t.Context(), recordIn(node.Idle, "", time.Now())); !errors.Is(err, v.wrong) {
+		t.Errorf("told: %v", err)
+	}
+}
+
+func TestCriticalOnly(t *testing.T) {
+	v := &room{}
+	c := NewChat(CriticalOnly(v), filepath.Join(t.TempDir(), "chat.json"))
+	at := time.Now()
+	for _, s := range []node.State{node.Setup, node.InitDone, node.Working, node.Failing, node.Wedged, node.Disabled, node.Idle} {
+		if err := c.Tell(t.Context(), recordIn(s, "ops:root: exit 3", at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(v.lines) != 2 || !strings.Contains(v.lines[0], ": wedged: ") || !strings.Contains(v.lines[1], "wedged no more") {
+		t.Errorf("said %q", v.lines)
+	}
+}
+
+// tagger remembers the calls.
+type tagger struct {
+	calls []map[string]string
+	wrong error
+}
+
+func (g *tagger) Tag(_ context.Context, tags map[string]string) error {
+	g.calls = append(g.calls, tags)
+	return g.wrong
+}
+
+func TestTagsAreToldOnChangeInOneCall(t *testing.T) {
+	g := &tagger{}
+	s := NewTags(g)
+	r := Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", Stacktype: "lad1", State: node.Working, StateLog: strings.Repeat("x", 256), StateTss: "20260301-080022",
+		Repos: []Repo{{Name: "ops", Version: strings.Repeat("1a2b3c4d", 5)}, {Name: strings.Repeat("ü", 300), Version: "5d6e"}}}
+	tell := func() {
+		t.Helper()
+		if err := s.Tell(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell()
+	r.BeatSeen, r.Reason = r.BeatSeen.Add(time.Hour), "what a tag does not say"
+	tell()
+	r.State = node.Idle
+	tell()
+	if len(g.calls) != 2 {
+		t.Fatalf("%d calls for two states", len(g.calls))
+	}
+	want := []string{"add:deployment", "add:nodepart", "add:stacktype", "add:state", "add:statelog", "add:statetss", "add:version"}
+	var got []string
+	for key, value := range g.calls[1] {
+		got = append(got, key)
+		if n := len([]rune(value)); n > 256 {
+			t.Errorf("%s has %d characters", key, n)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) || g.calls[1]["add:state"] != "idle" || !strings.HasPrefix(g.calls[1]["add:version"], "ops@1a2b3c4 üü") {
+		t.Errorf("tags %v", g.calls[1])
+	}
+	g.wrong = errors.New("denied")
+	r.State = node.Working
+	if err := s.Tell(t.Context(), r); !errors.Is(err, g.wrong) {
+		t.Errorf("told: %v", err)
+	}
+	g.wrong = nil
+	tell()
+	if len(g.calls) != 4 {
+		t.Errorf("%d calls: what failed is told again", len(g.calls))
+	}
+}
+
+func TestInitDoneIsDoneOnce(t *testing.T) {
+	calls, wrong := 0, errors.New("throttled")
+	s := NewInitDone(func(context.Context) error { calls++; return wrong })
+	r := recordIn(node.Setup, "", time.Now())
+	for _, step := range []struct {
+		log   string
+		wrong error
+		calls int
+	}{{"setup:20260301-080000;", nil, 0}, {"setup:20260301-080000;initdone:20260301-080022;", wrong, 1},
+		{"setup:20260301-080000;initdone:20260301-080022;", nil, 2}, {"setup:20260301-080000;initdone:20260301-080022;", nil, 2}} {
+		r.StateLog, wrong = step.log, step.wrong
+		if err := s.Tell(t.Context(), r); !errors.Is(err, step.wrong) || calls != step.calls {
+			t.Errorf("after %q: %d calls, %v", step.log, calls, err)
+		}
+	}
+}

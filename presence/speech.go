@@ -1,0 +1,239 @@
+package presence
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/node"
+)
+
+// Line is one line in a room, as a chat says it.
+type Line struct {
+	Text     string
+	Colour   string // of the state, as in node.StateRow
+	Critical bool   // for the rooms that want only what needs a person
+}
+
+// Spoken is what a room was told of this node. The zero value is a room that knows nothing.
+type Spoken struct {
+	State  node.State           `json:"state,omitempty"`  // as of the last record
+	Print  string               `json:"print,omitempty"`  // fingerprint of the last record: what it says without numbers
+	Since  time.Time            `json:"since,omitzero"`   // since when it is in that state
+	Bad    node.State           `json:"bad,omitempty"`    // failing or wedged, and not well again yet
+	BadAt  time.Time            `json:"bad_at,omitzero"`  // since when
+	Quiet  bool                 `json:"quiet,omitempty"`  // that it is bad was not said: it is a repeat
+	Remind time.Time            `json:"remind,omitzero"`  // when the wedge was said last
+	Said   map[string]time.Time `json:"said,omitempty"`   // by fingerprint, what was said within the hour, and when
+	Folded int                  `json:"folded,omitempty"` // repeats that were not said since the last line
+}
+
+const (
+	// sayOnce is how long a repeat of what was said is not said again.
+	sayOnce = time.Hour
+	// remindEach is how often a wedge that stays is called to mind.
+	remindEach = time.Hour
+)
+
+// Speak decides what a room is to be told when a node says r: transitions, each in one line; a repeat of what was said
+// within the hour is counted and not said; a wedge that stays is called to mind once an hour; what was said to be bad is
+// said to be well again. Pure: the same values give the same lines.
+func Speak(s Spoken, r Record, now time.Time) (Spoken, []Line) {
+	print := fingerprint(r)
+	if print == s.Print {
+		return s.remind(r, now)
+	}
+	s = s.aged(now)
+	was := s.State
+	if was != r.State {
+		s.Since = now
+	}
+	s.State, s.Print = r.State, print
+	bad := r.State == node.Failing || r.State == node.Wedged
+	well := !bad && (r.State == node.Idle || r.State == node.InitDone)
+	switch {
+	case r.State == node.Presetup:
+		return s, nil
+	case bad:
+		if s.Bad == "" {
+			s.BadAt = now
+		}
+		lines := s.say(print, stateLine(r), now)
+		s.Quiet = len(lines) == 0 && (s.Bad == "" || s.Quiet)
+		s.Bad, s.Remind = r.State, s.Said[print]
+		return s, lines
+	case well && s.Bad != "":
+		text := fmt.Sprintf("%s no more, after %s: %s%s", s.Bad, span(now.Sub(s.BadAt)), r.State, at(r))
+		lines := []Line{own(r, Line{Text: text, Colour: "green", Critical: s.Bad == node.Wedged})}
+		if s.Quiet {
+			lines = nil // its coming was no news, so its going is none
+		}
+		s.Bad, s.BadAt, s.Quiet = "", time.Time{}, false
+		return s, lines
+	case r.State == node.Leaving && s.Bad == node.Wedged:
+		// Those who only hear what needs a person have waited for one to see to this machine: it sees to itself.
+		l := stateLine(r)
+		l.Critical = true
+		return s, s.say(print, l, now)
+	case r.State == node.Idle && was != node.Working && was != node.Disabled && was != node.Leaving:
+		return s, nil // it was ready, and that was said; or something came that it does not watch
+	}
+	return s, s.say(print, stateLine(r), now)
+}
+
+// remind calls a wedge that stays to mind.
+func (s Spoken) remind(r Record, now time.Time) (Spoken, []Line) {
+	if r.State != node.Wedged {
+		return s, nil
+	}
+	s = s.aged(now)
+	if now.Sub(s.Remind) < remindEach {
+		return s, nil
+	}
+	s.Remind, s.Quiet = now, false
+	text := fmt.Sprintf("still wedged, for %s: %s%s", span(now.Sub(s.Since)), reason(r), next(r))
+	return s, []Line{own(r, Line{Text: text, Colour: "red", Critical: true})}
+}
+
+// say is the line, unless the same was said within the hour: then it is counted.
+func (s *Spoken) say(print string, l Line, now time.Time) []Line {
+	if _, known := s.Said[print]; known {
+		s.Folded++
+		return nil
+	}
+	s.Said = maps.Clone(s.Said)
+	if s.Said == nil {
+		s.Said = map[string]time.Time{}
+	}
+	s.Said[print] = now
+	if s.Folded > 0 {
+		l.Text += fmt.Sprintf(" (and %s before it that said nothing new)", plural(s.Folded, "change"))
+		s.Folded = 0
+	}
+	return []Line{l}
+}
+
+// aged forgets what was said longer ago than an hour, and what a clock that was set back says of the future.
+func (s Spoken) aged(now time.Time) Spoken {
+	for _, t := range []*time.Time{&s.Since, &s.BadAt, &s.Remind} {
+		if t.After(now) {
+			*t = now
+		}
+	}
+	s.Said = maps.Clone(s.Said)
+	maps.DeleteFunc(s.Said, func(_ string, at time.Time) bool {
+		age := now.Sub(at)
+		return age < 0 || age >= sayOnce
+	})
+	return s
+}
+
+// stateLine is what is said when a node comes into a state.
+func stateLine(r Record) Line {
+	row, _ := node.Row(r.State)
+	text := string(r.State) + ": " + row.Meaning
+	switch r.State {
+	case node.Setup:
+		text = "setup: the agent lives"
+	case node.InitDone:
+		text = "initdone: launched, ready for its work"
+	case node.Working:
+		text = "working: " + reason(r) + at(r)
+	case node.Idle:
+		text = "idle: done" + at(r)
+	case node.Failing, node.Wedged:
+		text = string(r.State) + ": " + reason(r) + at(r) + next(r)
+	case node.Disabled, node.Leaving:
+		text = string(r.State) + ": " + reason(r)
+	}
+	line := Line{Text: text, Colour: row.Colour, Critical: row.Critical}
+	return own(r, line)
+}
+
+// own puts the node's name in front.
+func own(r Record, l Line) Line {
+	l.Text = fmt.Sprintf("%s:%s/%s: %s", r.InstanceID, r.Deployment, r.Nodepart, l.Text)
+	return l
+}
+
+// at is what versions it is about.
+func at(r Record) string {
+	var all []string
+	for _, repo := range r.Repos {
+		all = append(all, repo.Name+"@"+repo.Version[:min(7, len(repo.Version))])
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return " at " + strings.Join(all, " ")
+}
+
+// spokenLength bounds a reason in a room, in characters; the node has all of it.
+const spokenLength = 400
+
+func reason(r Record) string {
+	if all := []rune(r.Reason); len(all) > spokenLength {
+		return string(all[:spokenLength]) + "..."
+	}
+	return r.Reason
+}
+
+// next is the command to run on the node.
+func next(r Record) string {
+	who, _, _ := strings.Cut(r.Reason, ": ")
+	if strings.Count(who, ":") != 1 || strings.ContainsAny(who, " ;") {
+		return "  -> addagent why"
+	}
+	return "  -> addagent why " + who
+}
+
+// fingerprint is what a record says without what changes by itself: times, counts, durations, what stands in brackets. Of a bad state its
+// version does not count either: the same failure at the next commit is the same failure. Of work it does: each push is
+// news to those who wait for it.
+func fingerprint(r Record) string {
+	words := strings.Fields(aside.ReplaceAllString(r.Reason, ""))
+	for i, w := range words {
+		if numeric(w) {
+			words[i] = "#"
+		}
+	}
+	why := strings.Join(words, " ")
+	switch r.State {
+	case node.Failing, node.Wedged, node.Disabled, node.Leaving:
+		return string(r.State) + " " + why
+	case node.Working, node.Idle:
+		return string(r.State) + " " + why + at(r)
+	}
+	return string(r.State)
+}
+
+// aside is what a reason adds in brackets: how often it happened, what the script said last.
+var aside = regexp.MustCompile(`\([^()]*\)`)
+
+// numeric tells a number, with or without a unit or brackets, from a name with a digit in it.
+func numeric(word string) bool {
+	word = strings.Trim(word, "()[],;:.")
+	return word != "" && word[0] >= '0' && word[0] <= '9'
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// span writes a duration as people say it in a room, in one unit or two.
+func span(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}

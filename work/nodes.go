@@ -1,0 +1,106 @@
+package work
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Nodes names the nodes that a watch depends on: those that agree in every field that is set. The zero value is no watch of nodes.
+type Nodes struct{ Part, Stacktype, Deployment string }
+
+// nodesKey begins the key of a watch of nodes, see Fingerprints. The blank keeps it apart from a repository of that name.
+const nodesKey = "nodes of "
+
+// key is the watch's name among the ids, and what people read: "nodes of part app1, deployment prod".
+func (n Nodes) key() string {
+	var all []string
+	for _, f := range []struct{ name, value string }{{"part", n.Part}, {"stacktype", n.Stacktype}, {"deployment", n.Deployment}} {
+		switch {
+		case f.value == "":
+		case plain.MatchString(f.value):
+			all = append(all, f.name+" "+f.value)
+		default: // quoted: a comma in a name must not make two watches one
+			all = append(all, f.name+" "+fmt.Sprintf("%q", f.value))
+		}
+	}
+	return nodesKey + strings.Join(all, ", ")
+}
+
+// filter is what Survey.Nodes is asked with.
+func (n Nodes) filter() map[string]string {
+	f := map[string]string{"part": n.Part, "stacktype": n.Stacktype, "deployment": n.Deployment}
+	maps.DeleteFunc(f, func(_, value string) bool { return value == "" })
+	return f
+}
+
+// withNodes completes the ids of an item by those of the nodes that it watches. They are no part of what is kept between beats: nodes come and go without a push.
+//
+// What is not known now is taken to be what the item last met: nothing becomes due for not knowing, and a failed item does not get new tries by a restart
+// of the agent. That is the last attempt where it was no success, else the last success. Not met yet is "", so a first success without knowledge is
+// followed by another run as soon as there is some.
+func withNodes(it Item, ids map[string]string, m Memory, ask func(filter map[string]string) (id string, known bool)) (all map[string]string, notice string) {
+	all = maps.Clone(ids)
+	for _, w := range it.Watch {
+		if w.Nodes == (Nodes{}) {
+			continue
+		}
+		key, id, known := w.Nodes.key(), "", false
+		if ask != nil {
+			id, known = ask(w.Nodes.filter())
+		} else {
+			notice = it.Name + " watches nodes, but presence.read is 0"
+		}
+		if !known {
+			id = m.lastMet(key)
+		}
+		all[key] = id
+	}
+	return all, notice
+}
+
+// lastMet is the id of a watch when the item last ran, "" when that is not known.
+func (m Memory) lastMet(key string) string {
+	if m.Last != nil && !m.Last.OK() {
+		if id, ok := m.Last.Ids[key]; ok {
+			return id
+		}
+	}
+	if m.Done != nil {
+		return m.Done.Ids[key]
+	}
+	return ""
+}
+
+// parseNodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of them.
+func parseNodes(f field) (n Nodes, mistakes []mistake) {
+	const example = "nodes: must be keys and values, as in { part: app1 }, not "
+	switch f.value.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+	default:
+		return n, []mistake{{f.line, f.col, example + kind(f.value)}}
+	}
+	fields, mistakes := mapping(f.value, []string{"part", "stacktype", "deployment"})
+	if len(fields) == 0 && len(mistakes) == 0 {
+		return n, []mistake{{f.line, f.col, example + "nothing"}}
+	}
+	for _, f := range fields {
+		s, wrong := f.wantText()
+		if wrong == nil && (s == "" || !fitsFolder(s)) {
+			wrong = &mistake{f.line, f.col, fmt.Sprintf("%s: %s is no name of a %s", f.key, quoted(s), f.key)}
+		}
+		switch {
+		case wrong != nil:
+			mistakes = append(mistakes, *wrong)
+		case f.key == "part":
+			n.Part = s
+		case f.key == "stacktype":
+			n.Stacktype = s
+		default:
+			n.Deployment = s
+		}
+	}
+	return n, mistakes
+}
