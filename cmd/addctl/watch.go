@@ -88,7 +88,9 @@ func (p *process) stream(all <-chan reading, g *global, o *outside, l filter) er
 		}
 		for _, t := range changes(before, after, r.at) {
 			// Also of one that matches no more: that is what changed.
-			if !l.matches(before[t.ID].node, r.at) && !l.matches(after[t.ID].node, r.at) {
+			was, known := before[t.ID]
+			is, still := after[t.ID]
+			if !(known && l.matches(was.node, r.at) || still && l.matches(is.node, r.at)) {
 				continue
 			}
 			if err := p.printTransition(g, t); err != nil {
