@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/presence/fleet"
 )
@@ -158,7 +157,7 @@ func (v *view) lines(now time.Time, width, height int) []string {
 		top = append(top, cut(summary(nodes, v.fleet, now), width))
 	}
 	if v.wrong != nil {
-		text := fmt.Sprintf("not read for %s: %s", agent.For(now.Sub(v.since).Truncate(time.Second)), cli.OneLine(v.wrong.Error()))
+		text := fmt.Sprintf("not read for %s: %s", long(now.Sub(v.since)), cli.OneLine(v.wrong.Error()))
 		top = append(top, paint(cut(text, width), "red", v.colours))
 	}
 	for _, n := range v.fleet.Notes {
