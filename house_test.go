@@ -31,7 +31,7 @@ var may = map[string]struct {
 	heavy []string
 }{
 	"internal/files":           {nil, []string{"github.com/google/renameio"}},
-	"internal/cli":             {[]string{"config", "internal/gitrepo"}, []string{"github.com/spf13/cobra"}},
+	"internal/cli":             {[]string{"chat", "config", "internal/files", "internal/gitrepo"}, []string{"github.com/spf13/cobra"}},
 	"internal/cli/clitest":     {nil, []string{"github.com/spf13/cobra"}},
 	"internal/gitwire":         {nil, nil},
 	"internal/gitrepo":         {[]string{"internal/gitwire"}, []string{"github.com/go-git"}},

@@ -12,6 +12,7 @@ import (
 )
 
 func TestGit(t *testing.T) {
+	t.Parallel()
 	sshd := gittest.StartSSHD(t)
 	for name, address := range map[string]func(t *testing.T, repo *gittest.Repo) gitrepo.Source{
 		"http": func(t *testing.T, repo *gittest.Repo) gitrepo.Source {
@@ -33,6 +34,7 @@ func TestGit(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			presencetest.Run(t, func(t *testing.T) presencetest.Place {
 				repo := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 				t.Cleanup(func() { gittest.Fsck(t, repo.Dir) })

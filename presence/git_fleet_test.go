@@ -17,6 +17,7 @@ import (
 // All nodes of a fleet tell a transition at once to a server that runs 16 git processes at a time: one push each, none
 // refused because of another, no record lost.
 func TestGitFleet(t *testing.T) {
+	t.Parallel()
 	const fleet = 200
 	var pushes gate
 	processes := make(chan struct{}, 16)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,108 +14,6 @@ import (
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/node"
 )
-
-// refsOnly is a repository that holds refs and no objects, for tests of when something is pushed.
-type refsOnly struct {
-	mu     sync.Mutex
-	refs   map[string]string
-	pushes []time.Time // when; also those that failed
-	asked  map[string]int
-	fail   func(ctx context.Context, what string) error // nil = nothing fails
-}
-
-func newRefsOnly(others int) *refsOnly {
-	r := &refsOnly{refs: map[string]string{}, asked: map[string]int{}}
-	for i := range others {
-		r.refs[fmt.Sprintf("%si-%04d", RefPrefix, i)] = id1
-	}
-	return r
-}
-
-func (r *refsOnly) failing(ctx context.Context, what string) error {
-	r.mu.Lock()
-	fail := r.fail
-	r.mu.Unlock()
-	if fail == nil {
-		return nil
-	}
-	return fail(ctx, what)
-}
-
-func (r *refsOnly) Refs(ctx context.Context, prefixes ...string) ([]gitrepo.Ref, error) {
-	if err := r.failing(ctx, "refs"); err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked[prefixes[0]]++
-	var all []gitrepo.Ref
-	for name, id := range r.refs {
-		if strings.HasPrefix(name, prefixes[0]) {
-			all = append(all, gitrepo.Ref{Name: name, ID: id})
-		}
-	}
-	return all, nil
-}
-
-func (r *refsOnly) Read(context.Context, []string, gitrepo.ReadOptions) (*gitrepo.Content, error) {
-	return nil, errors.New("it holds no objects")
-}
-
-func (r *refsOnly) Push(ctx context.Context, updates ...gitrepo.Update) error {
-	r.mu.Lock()
-	r.pushes = append(r.pushes, time.Now())
-	r.mu.Unlock()
-	if err := r.failing(ctx, "push"); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.refs[updates[0].Ref] != updates[0].Old {
-		return &gitrepo.Rejected{Ref: updates[0].Ref, Why: "it is not there"}
-	}
-	r.refs[updates[0].Ref] = updates[0].New
-	return nil
-}
-
-func (r *refsOnly) set(fail func(ctx context.Context, what string) error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fail = fail
-}
-
-func (r *refsOnly) pushed() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.pushes)
-}
-
-// inBubble runs a test of the loop, in which time passes as fast as it can.
-func inBubble(t *testing.T, r *refsOnly, test func(t *testing.T, g *Git)) {
-	memory := filepath.Join(t.TempDir(), "presence.json")
-	synctest.Test(t, func(t *testing.T) {
-		g := NewGit(GitOptions{Store: r, Memory: memory, Refresh: 10 * time.Minute, Timeout: 20 * time.Second})
-		defer g.Close()
-		test(t, g)
-	})
-}
-
-// now is a record of this moment.
-func now(s node.State) Record {
-	r := said(s, 0)
-	r.BeatSeen = time.Now()
-	r.BeatNextBy = r.BeatSeen.Add(3 * time.Minute)
-	return r
-}
-
-// beat tells a record and lets the time to the next beat pass.
-func beat(t *testing.T, g *Git, r Record, each time.Duration) error {
-	t.Helper()
-	err := g.Tell(t.Context(), r)
-	synctest.Wait()
-	<-time.After(each)
-	return err
-}
 
 func TestLoopQuietNode(t *testing.T) {
 	r := newRefsOnly(0)
@@ -225,6 +122,7 @@ func TestLoopWaitsForAToken(t *testing.T) {
 			t.Errorf("%d pushes, %v", r.pushed(), err)
 		}
 		<-time.After(2 * time.Minute)
+		synctest.Wait()
 		if r.pushed() != 3 {
 			t.Errorf("%d pushes, and there is a token each 2 min", r.pushed())
 		}
@@ -468,26 +366,4 @@ func TestLoopCutsReasons(t *testing.T) {
 			t.Errorf("%d bytes, %d pushes", n, r.pushed())
 		}
 	})
-}
-
-// A quiet beat is to cost next to nothing.
-func TestQuietTellAllocatesNothing(t *testing.T) {
-	g := NewGit(GitOptions{Store: newRefsOnly(0), Memory: filepath.Join(t.TempDir(), "presence.json"), Refresh: time.Hour, Timeout: time.Minute})
-	defer g.Close()
-	r := said(node.Idle, 0)
-	r.Repos = []Repo{{Name: "ops", Version: id1, Done: map[string]string{"root": "f"}}}
-	r.Services = []Service{{Name: "api", Time: noon}}
-	if err := g.Tell(t.Context(), r); err != nil {
-		t.Fatal(err)
-	}
-	if err := g.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if n := testing.AllocsPerRun(100, func() {
-		if err := g.Tell(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-	}); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
 }

@@ -309,6 +309,34 @@ func TestSameHardware(t *testing.T) {
 	}
 }
 
+func TestCloned(t *testing.T) {
+	of := func(boot string, after time.Duration) Record {
+		r := said(node.Idle, after)
+		r.BootID = boot
+		return r
+	}
+	ours, told := of("now", time.Hour), of("now", 0)
+	before := of("before", 0)
+	for name, c := range map[string]struct {
+		theirs Record
+		ours   Record
+		told   *Record
+		want   bool
+	}{
+		"told by another boot after ours":     {of("other", time.Minute), ours, &told, true},
+		"nothing was told by this boot":       {of("other", time.Minute), ours, &before, false},
+		"nothing is remembered":               {of("other", time.Minute), ours, nil, false},
+		"of this boot, the memory is old":     {of("now", time.Minute), ours, &told, false},
+		"earlier, from a restored repository": {of("before", -time.Minute), ours, &told, false},
+		"boots are not known there":           {of("", time.Minute), ours, &told, false},
+		"boots are not known here":            {of("other", time.Minute), of("", time.Hour), &told, false},
+	} {
+		if got := cloned(c.theirs, c.ours, c.told); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestTogether(t *testing.T) {
 	a, b := errors.New("a"), errors.New("b")
 	if err := together(nil, a, nil, b); err == nil || err.Error() != "a; b" || !errors.Is(err, a) || !errors.Is(err, b) {

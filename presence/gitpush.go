@@ -31,6 +31,9 @@ func (c *Clash) Error() string {
 		c.Ref, there, machine(c.Here), clones)
 }
 
+// Critical says that this needs a person at once: neither of the two knows which of them is meant to be.
+func (c *Clash) Critical() bool { return true }
+
 // machine names a machine as a person can find it.
 func machine(r Record) string {
 	name := r.Hostname
@@ -170,8 +173,7 @@ func (g *Git) goOn(t told, steps []step) {
 }
 
 // theirs reads what a commit at our ref says that we do not know. It is ours to go on from when its hardware is ours: the
-// memory was lost, or is that of a copied state_dir. Else it is a *Clash. So it is when this boot of ours was told, and then
-// another boot's record: two clones of one image may look like the same hardware.
+// memory was lost, or is that of a copied state_dir. Else it is a *Clash.
 func (g *Git) theirs(ctx context.Context, tip string) (told, []step, error) {
 	g.mu.Lock()
 	ours := g.latest
@@ -189,7 +191,7 @@ func (g *Git) theirs(ctx context.Context, tip string) (told, []step, error) {
 	if err != nil {
 		return told{}, nil, clash
 	}
-	if m := g.memory.Told.Record; !sameHardware(r, ours) || m != nil && sameBoot(*m, ours) && r.BootID != "" && !sameBoot(r, ours) {
+	if !sameHardware(r, ours) || cloned(r, ours, g.memory.Told.Record) {
 		clash.There = r
 		return told{}, nil, clash
 	}
@@ -247,7 +249,13 @@ func sameHardware(theirs, ours Record) bool {
 	return theirs.Hostname != "" && theirs.Hostname == ours.Hostname
 }
 
-func sameBoot(a, b Record) bool { return a.BootID != "" && a.BootID == b.BootID }
+// cloned says that a record of our hardware is another machine's all the same, as with two clones of one image: it is of
+// another boot, and later than what this boot of ours has told. A repository that was restored from a backup shows an
+// earlier one.
+func cloned(theirs, ours Record, told *Record) bool {
+	return told != nil && told.BootID == ours.BootID && ours.BootID != "" &&
+		theirs.BootID != "" && theirs.BootID != ours.BootID && theirs.BeatSeen.After(told.BeatSeen)
+}
 
 // parseHardware reads what node.Hardware.String writes.
 func parseHardware(s string) node.Hardware {

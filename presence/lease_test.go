@@ -32,6 +32,7 @@ func leaseStore(t *testing.T, url string) Store {
 }
 
 func TestTakeLease(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, gittest.ServerOptions{})
 	s.repo.Git("config", "receive.denyNonFastForwards", "true")
 	store := leaseStore(t, s.url)
@@ -75,6 +76,7 @@ func TestTakeLease(t *testing.T) {
 }
 
 func TestTakeLeaseRace(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, gittest.ServerOptions{})
 	for round := range 3 { // the first takes it new, the others take over what has ended
 		now := noon.Add(time.Duration(round) * 2 * time.Hour)
@@ -115,6 +117,7 @@ func TestTakeLeaseRace(t *testing.T) {
 }
 
 func TestTakeLeaseUnclear(t *testing.T) {
+	t.Parallel()
 	for name, landed := range map[string]bool{"landed": true, "not landed": false} {
 		var pushes gate
 		s := newSite(t, gittest.ServerOptions{Wrap: pushes.wrap})
@@ -134,6 +137,7 @@ func TestTakeLeaseUnclear(t *testing.T) {
 }
 
 func TestTakeLeaseRefuses(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, gittest.ServerOptions{})
 	store := leaseStore(t, s.url)
 	fails := func(name string, until time.Time, word string) {

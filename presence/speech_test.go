@@ -11,8 +11,8 @@ import (
 	"github.com/addagent/addagent/node"
 )
 
-// said plays a life, one step a minute or as its "+" says, and lists what a room hears.
-func said(t *testing.T, steps ...string) []string {
+// heardOf plays a life, one step a minute or as its "+" says, and lists what a room hears.
+func heardOf(t *testing.T, steps ...string) []string {
 	t.Helper()
 	var s Spoken
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
@@ -106,7 +106,7 @@ func TestSpeak(t *testing.T) {
 			[]string{"idle@a", "sleeping@a"}, []string{" sleeping: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := said(t, c.life...); !slices.Equal(got, c.want) {
+			if got := heardOf(t, c.life...); !slices.Equal(got, c.want) {
 				t.Errorf("heard\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
 		})
@@ -119,14 +119,14 @@ func TestARoomIsNotFlooded(t *testing.T) {
 	for i := range 24 * 60 {
 		steps = append(steps, [...]string{"failing@a ops:root: exit 3", "wedged@a ops:root: exit 3", "idle@a"}[i%3])
 	}
-	if n := len(said(t, steps...)); n > 24*5 {
+	if n := len(heardOf(t, steps...)); n > 24*5 {
 		t.Errorf("%d lines in a day", n)
 	}
 	steps = nil
 	for i := range 24 * 60 {
 		steps = append(steps, fmt.Sprintf("wedged@a ops:root: exit 3 (%d failures in a row)", i))
 	}
-	if n := len(said(t, steps...)); n != 24 {
+	if n := len(heardOf(t, steps...)); n != 24 {
 		t.Errorf("%d lines in a day of one wedge, want 24", n)
 	}
 }

@@ -42,6 +42,8 @@ func aboutNode() (also map[string][]string, files, environment []clitest.Block) 
 		{Term: "SSL_CERT_FILE, SSL_CERT_DIR", Text: "the system's certificates, where they are not in the usual place"},
 		{Term: "SSH_AUTH_SOCK", Text: "an agent that holds keys for ssh, asked when the config names none"},
 		{Term: "ADD_SECRET_*", Text: "a secret that the config names as env:ADD_SECRET_NAME"},
+		{Term: "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN", Text: "credentials for tags and the rest of EC2, in place of the instance's role"},
+		{Term: "AWS_EC2_METADATA_SERVICE_ENDPOINT", Text: "where the metadata service is, when it is not where it always is"},
 		{Term: "SUDO_USER", Text: "who is behind disable, wedge and beat --again"},
 		{Term: "ADD_RUN_ID, ADD_TEMP, ADD_REPO, ADD_ITEM", Text: "set for a work script: with them addagent wedge speaks for its item"},
 		{Term: "TMPDIR", Text: "where addagent plan fetches to"},

@@ -72,7 +72,9 @@ func (p *peers) Tick(now time.Time) error {
 	p.seen = map[string]bool{}
 	p.mu.Lock()
 	busy, wrong := p.busy, p.wrong
-	due := now.After(p.next) || p.next.Sub(now) > p.every // a clock that was set back
+	// Beats do not come to the millisecond; and a clock that was set back must not end the reading.
+	left := p.next.Sub(now)
+	due := left < time.Second || left > p.every
 	if due && !busy {
 		p.busy = true
 	}

@@ -84,7 +84,7 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 	for i, r := range cfg.Chat {
 		if r.From == "node" {
 			all = append(all, wanted{fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (presence.Sink, func(), error) {
-				return t.room(r, cfg.Network)
+				return t.room(cli.RoomName(i, r), r, cfg.Network)
 			}})
 		}
 	}
@@ -99,13 +99,14 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 
 // room opens the outbox of one room. What it has to say waits in a folder of its own, named by the room and not by its
 // place in the config: another room must not get it.
-func (t *tellers) room(r config.Room, network config.Network) (presence.Sink, func(), error) {
+func (t *tellers) room(name string, r config.Room, network config.Network) (presence.Sink, func(), error) {
 	transport, err := cli.NetworkOf(network).Transport()
 	if err != nil {
 		return nil, nil, err
 	}
 	dir := roomDir(t.stateDir, r)
-	outbox, err := chat.NewOutbox(&cli.Room{Room: r, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}, filepath.Join(dir, "spool"), chat.Limits{})
+	room := &cli.Room{Name: name, URL: r.URL, URLFile: r.URLFile, Env: os.Getenv, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}
+	outbox, err := chat.NewOutbox(room, filepath.Join(dir, "spool"), chat.Limits{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -109,7 +109,7 @@ func (s *saying) say(ctx context.Context, g *global) error {
 }
 
 // rooms are those that the message goes to.
-func (s *saying) rooms(g *global) ([]room, error) {
+func (s *saying) rooms(g *global) ([]chat.Room, error) {
 	var cfg *config.Config
 	var err error
 	if len(s.urlFiles) > 0 && g.config == "" {
@@ -130,7 +130,7 @@ func (s *saying) rooms(g *global) ([]room, error) {
 	if len(cfg.Chat) == 0 {
 		return nil, cli.Misuse(errors.New("the config has no chat: write a room there, or give --url-file FILE"))
 	}
-	var rooms []room
+	var rooms []chat.Room
 	for _, n := range s.numbers {
 		if n < 1 || n > len(cfg.Chat) {
 			return nil, cli.Misuse(fmt.Errorf("--room %d: the config has %s", n, count(len(cfg.Chat), "room")))
@@ -140,16 +140,16 @@ func (s *saying) rooms(g *global) ([]room, error) {
 		switch {
 		case len(s.numbers) > 0 && !slices.Contains(s.numbers, i+1):
 		case r.Only == "critical" && !s.message.Critical:
-			s.says("%s hears only what is critical, and is left out", roomName(i, r))
+			s.says("%s hears only what is critical, and is left out", cli.RoomName(i, r))
 		default:
-			rooms = append(rooms, s.roomOf(roomName(i, r), r.URL, r.URLFile, through))
+			rooms = append(rooms, s.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through))
 		}
 	}
 	return rooms, nil
 }
 
-func (s *saying) byFile(through http.RoundTripper) ([]room, error) {
-	var rooms []room
+func (s *saying) byFile(through http.RoundTripper) ([]chat.Room, error) {
+	var rooms []chat.Room
 	for _, file := range s.urlFiles {
 		path, err := filepath.Abs(file)
 		if err == nil {

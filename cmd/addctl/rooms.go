@@ -21,65 +21,9 @@ import (
 	"github.com/addagent/addagent/presence/fleet"
 )
 
-// room is a room of the config. Its address may be in a file, which is read at each
-// message: a token that was changed there counts from the next one on.
-type room struct {
-	name    string // for people; the address is a secret
-	address func() (string, error)
-	through http.RoundTripper
-}
-
-// Say opens the room and says a message. Its troubles have the room's name before them.
-func (r room) Say(ctx context.Context, m chat.Message) error {
-	url, err := r.address()
-	if err != nil {
-		return &chat.Trouble{Room: r.name, Permanent: true, Err: err}
-	}
-	to, err := chat.Open(url, chat.Options{UserAgent: "addctl/" + version, Transport: r.through})
-	if err != nil {
-		return &chat.Trouble{Room: r.name, Permanent: true, Err: err}
-	}
-	err = to.Say(ctx, m)
-	if t := (*chat.Trouble)(nil); errors.As(err, &t) {
-		named := *t
-		named.Room = r.name + ": " + t.Room
-		return &named
-	}
-	return err
-}
-
-// urlLimit bounds the file of an address, in bytes.
-const urlLimit = 64 << 10
-
 // roomOf is a room by its address, or by the file or variable that holds it.
-func (p *process) roomOf(name, url, file string, through http.RoundTripper) room {
-	return room{name: name, through: through, address: func() (string, error) {
-		if file == "" {
-			return url, nil
-		}
-		if variable, ok := strings.CutPrefix(file, config.SecretInEnv); ok {
-			if text := strings.TrimSpace(p.Env(variable)); text != "" {
-				return text, nil
-			}
-			return "", fmt.Errorf("%s is not set", variable)
-		}
-		data, err := files.ReadSmall(file, urlLimit)
-		if err != nil {
-			return "", err
-		}
-		if text := strings.TrimSpace(string(data)); text != "" {
-			return text, nil
-		}
-		return "", fmt.Errorf("%s is empty", file)
-	}}
-}
-
-// roomName is what a room of the config is called: by its place there.
-func roomName(i int, r config.Room) string {
-	if r.URLFile != "" {
-		return fmt.Sprintf("room %d (%s)", i+1, r.URLFile)
-	}
-	return fmt.Sprintf("room %d (%s)", i+1, chat.Redact(r.URL))
+func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat.Room {
+	return &cli.Room{Name: name, URL: url, URLFile: file, Env: p.Env, Options: chat.Options{UserAgent: "addctl/" + version, Transport: through}}
 }
 
 // speaker tells rooms of the fleet. What they were told is in a file, so that a
@@ -104,9 +48,9 @@ func (p *process) newSpeaker(cfg *config.Config, o fleet.Options) (*speaker, err
 		if r.From != "fleet" {
 			continue
 		}
-		box, err := chat.NewOutbox(p.roomOf(roomName(i, r), r.URL, r.URLFile, through), filepath.Join(dir, "chat-"+hash(r.URL, r.URLFile)), chat.Limits{})
+		box, err := chat.NewOutbox(p.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through), filepath.Join(dir, "chat-"+hash(r.URL, r.URLFile)), chat.Limits{})
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", roomName(i, r), err), s.close())
+			return nil, errors.Join(fmt.Errorf("%s: %w", cli.RoomName(i, r), err), s.close())
 		}
 		s.boxes = append(s.boxes, box)
 		if r.Only == "critical" {
@@ -125,6 +69,9 @@ func hash(words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
 	return hex.EncodeToString(sum[:6])
 }
+
+// flushLook is how often flush looks whether a room has a trouble.
+const flushLook = 100 * time.Millisecond
 
 // recall reads what the rooms were told by an earlier process.
 func (s *speaker) recall() error {
@@ -146,8 +93,8 @@ func (s *speaker) recall() error {
 	return nil
 }
 
-// tell tells the rooms what is new. The error is what is wrong with a room or the disk
-// now; nothing is lost by it.
+// tell tells the rooms what is new. The error is about the disk; troubles tells how the
+// rooms are.
 func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error {
 	told, messages := speak(s.told, f, now)
 	var errs []error
@@ -164,20 +111,41 @@ func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error 
 		errs = append(errs, err)
 	}
 	s.told = told
+	return errors.Join(errs...)
+}
+
+// troubles are those that the rooms have now.
+func (s *speaker) troubles() error {
+	var errs []error
 	for _, b := range s.boxes {
 		errs = append(errs, b.Trouble())
 	}
 	return errors.Join(errs...)
 }
 
-// flush waits a little for what was put in last, and gives up the rooms. What was not
-// said is on disk.
+// flush waits until ctx ends for what was put in last, and gives up the rooms. What
+// was not said is on disk: an error only where a room has a trouble, and for one that
+// has nobody waits.
 func (s *speaker) flush(ctx context.Context) error {
-	var errs []error
 	for _, b := range s.boxes {
-		errs = append(errs, b.Flush(ctx))
+		ctx, stop := context.WithCancel(ctx)
+		go func() {
+			defer stop()
+			_ = b.Flush(ctx) // that some wait is no trouble of a room that takes its time
+		}()
+		look := time.NewTicker(flushLook)
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-look.C:
+				if b.Trouble() != nil {
+					stop()
+				}
+			}
+		}
+		look.Stop()
 	}
-	return errors.Join(append(errs, s.close())...)
+	return errors.Join(s.troubles(), s.close())
 }
 
 func (s *speaker) close() error {

@@ -2,72 +2,71 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"sync"
 
 	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/files"
 )
 
-// Room is a room of the config. The address is read each time that something is said, which is seldom: a file with a new
-// token is in force at once.
+// Room is a room of the config. Its address may be in a file, which is read at each message: a token that was changed
+// there counts from the next one on.
 type Room struct {
-	config.Room
+	Name    string // for people; the address is a secret
+	URL     string
+	URLFile string              // a path, or env:ADD_SECRET_NAME; "" = URL
+	Env     func(string) string // for that
 	Options chat.Options
-
-	mu      sync.Mutex
-	address string // of open
-	open    chat.Room
 }
 
-// addressLimit bounds the file of an address.
+// addressLimit bounds the file of an address, in bytes.
 const addressLimit = 64 << 10
 
-// Say is chat.Room's. The error never holds the address.
+// Say opens the room and says a message. Its troubles have the room's name before them, and never hold the address.
 func (r *Room) Say(ctx context.Context, m chat.Message) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	address, err := r.Address()
+	address, err := r.address()
 	if err != nil {
-		return err
+		return &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
 	}
-	if r.open == nil || address != r.address {
-		if r.open, err = chat.Open(address, r.Options); err != nil {
-			return fmt.Errorf("%s: %w", r.Where(), err)
-		}
-		r.address = address
+	room, err := chat.Open(address, r.Options)
+	if err != nil {
+		return &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
 	}
-	return r.open.Say(ctx, m)
+	err = room.Say(ctx, m)
+	if t := (*chat.Trouble)(nil); errors.As(err, &t) {
+		named := *t
+		named.Room = r.Name + ": " + t.Room
+		return &named
+	}
+	return err
 }
 
-// Address is the secret as a whole.
-func (r *Room) Address() (string, error) {
+func (r *Room) address() (string, error) {
 	if r.URLFile == "" {
 		return r.URL, nil
 	}
-	text := ""
-	if name, ok := strings.CutPrefix(r.URLFile, config.SecretInEnv); ok {
-		text = os.Getenv(name)
-	} else {
-		data, err := files.ReadSmall(r.URLFile, addressLimit)
-		if err != nil {
-			return "", fmt.Errorf("chat url_file: %w", err)
+	if variable, ok := strings.CutPrefix(r.URLFile, config.SecretInEnv); ok {
+		if text := strings.TrimSpace(r.Env(variable)); text != "" {
+			return text, nil
 		}
-		text = string(data)
+		return "", fmt.Errorf("%s is not set", variable)
 	}
-	if text = strings.TrimSpace(text); text == "" {
-		return "", fmt.Errorf("chat url_file: %s is empty: write the address of the room into it", r.URLFile)
+	data, err := files.ReadSmall(r.URLFile, addressLimit)
+	if err != nil {
+		return "", err
 	}
-	return text, nil
+	if text := strings.TrimSpace(string(data)); text != "" {
+		return text, nil
+	}
+	return "", fmt.Errorf("%s is empty", r.URLFile)
 }
 
-// Where names the room for people, without its secret.
-func (r *Room) Where() string {
+// RoomName is what a room of the config is called: by its place there, from 0.
+func RoomName(i int, r config.Room) string {
 	if r.URLFile != "" {
-		return r.URLFile
+		return fmt.Sprintf("room %d (%s)", i+1, r.URLFile)
 	}
-	return chat.Redact(r.URL)
+	return fmt.Sprintf("room %d (%s)", i+1, chat.Redact(r.URL))
 }

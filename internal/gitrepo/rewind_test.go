@@ -57,6 +57,25 @@ func TestRewind(t *testing.T) {
 	notice("")
 	w.src.Commit("main", gittest.File("z", "z"))
 	notice("")
+
+	// Unasked it goes anywhere, with the question where the branch is and the fetch, and nothing else.
+	unasked := w.repo.source
+	unasked.Rewind = RewindUnasked
+	w.open(unasked, Limits{})
+	for _, change := range []func(){
+		func() {
+			w.src.History("main", 9, func(i int) []gittest.Change { return []gittest.Change{gittest.File("u", fmt.Sprint(i))} })
+		},
+		func() { w.src.CommitOn("main", nil, gittest.File("root", "b")) },
+		func() { w.src.CommitOn("main", nil, gittest.File("root", "c")) },
+	} {
+		change()
+		requests := w.server.Requests.Load()
+		notice("")
+		if n := w.server.Requests.Load() - requests; n != 2 {
+			t.Errorf("%d requests", n)
+		}
+	}
 }
 
 func TestPreview(t *testing.T) {

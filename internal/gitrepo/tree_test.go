@@ -51,6 +51,18 @@ func TestTree(t *testing.T) {
 			t.Errorf("read %s: %v, want %s", path, err, want)
 		}
 	}
+	deep := src.Git("rev-parse", tip+":d/e/f")
+	if b, err := tr.Blob(deep, 4); err != nil || string(b) != "deep" {
+		t.Errorf("read %q %v", b, err)
+	}
+	if _, err := tr.Blob(deep, 3); err == nil || !strings.Contains(err.Error(), "longer than 3 bytes") {
+		t.Errorf("read a longer one: %v", err)
+	}
+	for _, id := range []string{"", "x", strings.Repeat("1", 40), src.Git("rev-parse", tip+":d")} {
+		if _, err := tr.Blob(id, 100); err == nil {
+			t.Errorf("%q was read", id)
+		}
+	}
 	var got []string
 	for _, dir := range []string{"", "d/", "d/e", "a", "nothing", "sub", "d/e/f/g"} {
 		list, err := tr.List(dir)

@@ -20,6 +20,7 @@ const (
 type sighting struct {
 	tips   map[string]string // where each node's ref is
 	chains map[string][]told // of the nodes whose ref moved: the statements that are not folded yet, oldest first
+	unread map[string]bool   // nodes whose ref moved and could not be got
 	notes  notes
 }
 
@@ -31,7 +32,7 @@ func (f fold) advance(s sighting, now time.Time) (next fold, list []Transition, 
 	next.seats, next.nodes = maps.Clone(f.seats), maps.Clone(f.nodes)
 	for _, id := range slices.Sorted(maps.Keys(s.tips)) {
 		was, before := next.seats[id], ""
-		old, known := next.nodes[id]
+		old, known := next.nodes[id] // and, from here on, what the node says now
 		if known {
 			before = string(old.record.State)
 		}
@@ -45,27 +46,25 @@ func (f fold) advance(s sighting, now time.Time) (next fold, list []Transition, 
 			if n := len(moved); n > 0 {
 				is.Since = moved[n-1].Time
 			}
-			last := chain[len(chain)-1]
-			if is.Told = last.at; is.Since.IsZero() {
-				is.Since = last.at
+			old = chain[len(chain)-1]
+			if is.Told = old.at; is.Since.IsZero() {
+				is.Since = old.at
 			}
-			next.nodes[id] = last
 			list = append(list, moved...)
 		}
-		is.Commit = s.tips[id]
-		now1 := AgeOf(next.nodes[id].record, is.Told, now)
-		if known {
-			if t, ok := aged(next.nodes[id].record, was.age(), now1, now); ok {
-				list = append(list, t)
-			}
+		if !s.unread[id] {
+			// Also where what is at the tip is broken: it is not to be read again before it moves.
+			is.Commit, old.commit = s.tips[id], s.tips[id]
 		}
-		if is.Age = now1; now1 == Present {
+		age := AgeOf(old.record, is.Told, now)
+		if t, ok := aged(old.record, was.age(), age, now); ok && known {
+			list = append(list, t)
+		}
+		if is.Age = age; age == Present {
 			is.Age = ""
 		}
-		if is != was {
-			news = true
-		}
-		next.seats[id] = is
+		news = news || is != was
+		next.seats[id], next.nodes[id] = is, old
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.nodes)) {
 		if _, there := s.tips[id]; !there {
@@ -85,8 +84,8 @@ func (f fold) advance(s sighting, now time.Time) (next fold, list []Transition, 
 	return next, list, news || len(list) > 0
 }
 
-// promised says until when a fold made now is good, where the next look comes after every.
-func promised(now time.Time, every time.Duration) time.Time {
+// goodUntil is what a fold made now promises, where the next one comes after every.
+func goodUntil(now time.Time, every time.Duration) time.Time {
 	return now.Add(max(promiseBeats*every, leastPromise))
 }
 
@@ -98,8 +97,11 @@ func since(newest []told, folded told, known bool) []told {
 		if end = slices.IndexFunc(newest, func(t told) bool { return t.commit == folded.commit }); end < 0 {
 			end = slices.IndexFunc(newest, func(t told) bool { return t.blob == folded.blob })
 		}
+		// The tip is new whatever it says: it may be the same record once more, or of a clock that was set back.
+		if end == 0 && newest[0].commit != folded.commit {
+			end = 1
+		}
 		if end < 0 {
-			// The tip is new whatever its time says: a clock may have been set back.
 			for end = min(1, len(newest)); end < len(newest) && newest[end].at.After(folded.at); end++ {
 			}
 		}

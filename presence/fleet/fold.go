@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -81,11 +82,11 @@ type fold struct {
 	commit string // "" = there is no such branch
 	note   note
 	seats  map[string]seat
-	nodes  map[string]told   // of each node the statement that is in the fold
-	files  map[string]string // ids of README.md, fold.json, refs.json
-	days   map[string]string // ids of the files of the history, by YYYY/MM/DD.jsonl
-	dirs   map[string]string // ids of our folders, by path
-	rest   []gitrepo.Entry   // what else people put at the root; it stays
+	nodes  map[string]told            // of each node the statement that is in the fold
+	files  map[string]string          // ids of README.md, fold.json, refs.json
+	days   map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
+	dirs   map[string]string          // ids of our folders, by path
+	rest   map[string][]gitrepo.Entry // what else people put beside ours, by folder; it stays
 }
 
 // fleet is the fold as readers see it.
@@ -109,20 +110,9 @@ type tree interface {
 // too are taken from there.
 func readFold(t tree, commit string, before fold) (fold, error) {
 	f := fold{commit: commit, seats: map[string]seat{}, nodes: map[string]told{}, files: map[string]string{},
-		days: map[string]string{}, dirs: map[string]string{}}
-	root, err := t.List("")
-	if err != nil {
+		days: map[string]string{}, dirs: map[string]string{}, rest: map[string][]gitrepo.Entry{}}
+	if err := f.listRest(t); err != nil {
 		return fold{}, err
-	}
-	for _, e := range root {
-		switch {
-		case e.Dir && (e.Name == "it" || e.Name == presence.HistoryFolder):
-			f.dirs[e.Name] = e.ID
-		case !e.Dir && (e.Name == readmeFile || e.Name == noteFile || e.Name == seatsFile):
-			f.files[e.Name] = e.ID
-		default:
-			f.rest = append(f.rest, e)
-		}
 	}
 	if err := readValue(t, noteFile, "nodefold", &f.note); err != nil {
 		return fold{}, err
@@ -191,6 +181,31 @@ func readValue(t tree, name, filetype string, value any) error {
 	return nil
 }
 
+// listRest finds our files and folders, and what stands beside them.
+func (f fold) listRest(t tree) error {
+	for dir := ""; dir != presence.Folder; {
+		entries, err := t.List(dir)
+		if err != nil {
+			return err
+		}
+		next, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(presence.Folder, dir), "/"), "/")
+		for _, e := range entries {
+			file := dir == "" && (e.Name == readmeFile || e.Name == noteFile || e.Name == seatsFile)
+			folder := e.Name == next || dir == "" && e.Name == presence.HistoryFolder
+			switch {
+			case file && !e.Dir:
+				f.files[e.Name] = e.ID
+			case folder && e.Dir:
+				f.dirs[path.Join(dir, e.Name)] = e.ID
+			case !file && !folder:
+				f.rest[dir] = append(f.rest[dir], e)
+			}
+		}
+		dir = path.Join(dir, next)
+	}
+	return nil
+}
+
 // listDays finds the files of the history.
 func (f fold) listDays(t tree) error {
 	var walk func(dir string, depth int) error
@@ -200,13 +215,13 @@ func (f fold) listDays(t tree) error {
 			return err
 		}
 		for _, e := range entries {
-			path := dir + "/" + e.Name
-			day := strings.TrimPrefix(path, presence.HistoryFolder+"/")
+			name := dir + "/" + e.Name
+			day := strings.TrimPrefix(name, presence.HistoryFolder+"/")
 			_, err := time.Parse(dayLayout, day)
 			switch {
 			case e.Dir && depth < 2:
-				f.dirs[path] = e.ID
-				if err := walk(path, depth+1); err != nil {
+				f.dirs[name] = e.ID
+				if err := walk(name, depth+1); err != nil {
 					return err
 				}
 			case !e.Dir && !e.Symlink && depth == 2 && err == nil:

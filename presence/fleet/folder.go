@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
@@ -33,7 +34,8 @@ type Folder struct {
 	broken map[string]brokenRef
 }
 
-// brokenRef is the ref of a node that the fold knows no record of: it is not read again until it moves.
+// brokenRef is a ref that holds nothing for the fold, or that could not be got: it is not read again until it moves. What
+// was said meanwhile is found then.
 type brokenRef struct{ tip, why string }
 
 // ErrRace is in the error of a fold whose branch somebody else moved: two fold, and one is too many. Nothing is lost, and
@@ -133,7 +135,8 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 		next.note.Notes, list = full.with(next.note.Notes), nil
 		r.Notes = next.note.Notes
 	}
-	next.note.Folded, next.note.NextBy, next.note.Prefix = now.UTC().Truncate(time.Second), promised(now, f.every).UTC().Truncate(time.Second), f.place.Prefix
+	next.note.Folded, next.note.Prefix = now.UTC().Truncate(time.Second), f.place.Prefix
+	next.note.NextBy = goodUntil(next.note.Folded, f.every)
 	if err := f.publish(ctx, next, list, !news, now); err != nil {
 		return r, err
 	}
@@ -160,7 +163,7 @@ func (f *Folder) recall(ctx context.Context, commit string) error {
 
 // sight reads what the refs say that the fold does not have.
 func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error) {
-	s := sighting{tips: refs.tips, chains: map[string][]told{}, notes: refs.notes}
+	s := sighting{tips: refs.tips, chains: map[string][]told{}, unread: map[string]bool{}, notes: refs.notes}
 	var moved, born []wanted
 	for _, id := range slices.Sorted(maps.Keys(refs.tips)) {
 		w := wanted{id: id, tip: refs.tips[id]}
@@ -168,10 +171,11 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 		case w.known.commit == w.tip:
 			// A record that was broken when it was folded is so still.
 			s.notes = append(s.notes, notesOf(f.fold.note.Notes, id)...)
+		case f.broken[id].tip == w.tip:
+			s.notes.add("%s: %s", id, f.broken[id].why)
+			s.unread[id] = true
 		case w.known.commit != "":
 			moved = append(moved, w)
-		case w.known.raw == nil && f.broken[id].tip == w.tip:
-			s.notes.add("%s: %s", id, f.broken[id].why)
 		default: // also one whose line in refs.json is lost: its record tells where to go on
 			born = append(born, w)
 		}
@@ -192,7 +196,8 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 		for _, w := range part.list {
 			if err := broken[w.id]; err != nil {
 				s.notes.add("%s: %v", w.id, err)
-				if len(chains[w.id]) == 0 && w.known.raw == nil {
+				s.unread[w.id] = errors.Is(err, errUnread)
+				if s.unread[w.id] || len(chains[w.id]) == 0 && w.known.raw == nil {
 					f.broken[w.id] = brokenRef{w.tip, err.Error()}
 				}
 			}
@@ -206,7 +211,7 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 func notesOf(all []string, id string) notes {
 	var n notes
 	for _, text := range all {
-		if len(text) > len(id)+1 && text[:len(id)+2] == id+": " {
+		if strings.HasPrefix(text, id+": ") {
 			n = append(n, text)
 		}
 	}
@@ -250,7 +255,9 @@ func (f *Folder) publish(ctx context.Context, next fold, list []Transition, quie
 		}
 		err = f.place.store.Push(ctx, gitrepo.Update{Ref: presence.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
 		if err != nil {
-			if err = f.unclear(ctx, drawn.commit, err); err != nil && cutting && !errors.Is(err, ErrRace) && ctx.Err() == nil {
+			err = f.unclear(ctx, drawn.commit, err)
+			var no *gitrepo.Rejected
+			if cutting && errors.As(err, &no) && !errors.Is(err, ErrRace) {
 				cutting, f.whole = false, true
 				continue
 			}

@@ -3,9 +3,12 @@ package fleet
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,7 +83,8 @@ func TestBrokenRecords(t *testing.T) {
 	f := folder(t, url)
 	first := once(t, f, now)
 	check("fold", read(t, r, now))
-	if got := once(t, f, now); got.Pushed || len(got.Notes) != len(first.Notes) {
+	requests := server.Requests.Load()
+	if got := once(t, f, now); got.Pushed || len(got.Notes) != len(first.Notes) || server.Requests.Load() != requests+1 {
 		t.Errorf("a fold of the same: %+v", got)
 	}
 	// One that is mended is there, one that breaks keeps its last record.
@@ -91,6 +95,14 @@ func TestBrokenRecords(t *testing.T) {
 	got := read(t, r, now)
 	if s := say(got, now); !strings.Contains(s, "cut idle present, good idle present") || len(got.Notes) != len(broken) {
 		t.Errorf("%s, %q", s, got.Notes)
+	}
+	// What is broken is read once, by this folding node and, where the node was known, by any other.
+	requests = server.Requests.Load()
+	if got := once(t, f, now); got.Pushed || got.Moved != 0 || server.Requests.Load() != requests+1 {
+		t.Errorf("broken, folded again: %+v", got)
+	}
+	if got := once(t, folder(t, url), now); got.Pushed && len(got.Transitions) > 1 {
+		t.Errorf("another folding node: %+v", got)
 	}
 	g.tell("good", node.Working, now.Add(time.Second))
 	once(t, f, now)
@@ -106,7 +118,7 @@ func TestHostileRefs(t *testing.T) {
 	g := newGrid(t, repo)
 	g.prefix = "refs/presence/"
 	now := noon()
-	g.many(200, node.Idle, now)
+	g.many(40, node.Idle, now)
 	blob, err := gittest.TryGit(repo.Dir, []byte("a blob"), "hash-object", "-w", "--stdin")
 	if err != nil {
 		t.Fatal(err)
@@ -125,9 +137,55 @@ func TestHostileRefs(t *testing.T) {
 	r := readerWith(t, Options{Source: gitrepo.Source{URL: server.URL + "/r.git"}, Prefix: "refs/presence/", CacheDir: t.TempDir()})
 	for range 2 {
 		got := read(t, r, now)
-		if len(got.Nodes) != 200 || len(got.Notes) != 3 {
+		if len(got.Nodes) != 40 || len(got.Notes) != 3 {
 			t.Errorf("%d nodes, %q", len(got.Nodes), got.Notes)
 		}
+	}
+}
+
+// TestUnreadRef: a ref that the server cannot give stops nobody, and once it can, nothing that was said is lost.
+func TestUnreadRef(t *testing.T) {
+	var refuse atomic.Pointer[string]
+	repo, server := gittest.Remote(t, gittest.ServerOptions{Wrap: func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if id := refuse.Load(); err != nil || id != nil && bytes.Contains(body, []byte("want "+*id)) {
+				http.Error(w, "no", http.StatusInternalServerError)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			h.ServeHTTP(w, r)
+		})
+	}})
+	g := newGrid(t, repo)
+	f := folder(t, server.URL+"/r.git")
+	now := noon()
+	g.many(8, node.Idle, now)
+	once(t, f, now)
+	tell := func(states ...node.State) {
+		for _, s := range states {
+			now = now.Add(time.Second)
+			for i := range 8 {
+				g.say(record(name(i), s, now), now)
+			}
+		}
+		g.push()
+	}
+	tell(node.Working, node.Failing)
+	id := g.Tip("presence/" + name(3))
+	refuse.Store(&id)
+	got := once(t, f, now)
+	if !got.Pushed || len(got.Transitions) != 14 || len(got.Notes) != 1 || !strings.HasPrefix(got.Notes[0], name(3)+": not read: ") {
+		t.Errorf("%d transitions, %q", len(got.Transitions), got.Notes)
+	}
+	requests := server.Requests.Load()
+	if got := once(t, f, now); got.Pushed || len(got.Notes) != 1 || server.Requests.Load() != requests+1 {
+		t.Errorf("again: %+v", got)
+	}
+	refuse.Store(nil)
+	tell(node.Idle)
+	if got := once(t, f, now); len(got.Transitions) != 8+2 || len(got.Notes) != 0 {
+		t.Errorf("after it %d transitions, %q", len(got.Transitions), got.Notes)
 	}
 }
 

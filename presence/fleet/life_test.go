@@ -189,6 +189,30 @@ func TestRewrittenRef(t *testing.T) {
 	sameSet(t, "without refs.json", g.lines(), append(want, "a failing>idle"))
 }
 
+// TestTheSameRecordAgain: records of the first agents have no times, so the same bytes come again; each transition counts.
+func TestTheSameRecordAgain(t *testing.T) {
+	repo, server := gittest.Remote(t, gittest.ServerOptions{})
+	g := newGrid(t, repo)
+	f, r := folder(t, server.URL+"/r.git"), reader(t, server.URL+"/r.git")
+	now := noon()
+	say := func(states ...string) {
+		for _, s := range states {
+			now = now.Add(10 * time.Minute)
+			g.write("old", `{"filetype":"nodepresence","value":{"instance-id":"old","state":"`+s+`"}}`, s, now)
+		}
+		g.push()
+		once(t, f, now)
+		if got := read(t, r, now); len(got.Nodes) != 1 || got.Nodes[0].Age(now) != Present || !got.Nodes[0].Told.Equal(now) {
+			t.Errorf("%q: %+v", states, got)
+		}
+	}
+	say("done")
+	say("done")
+	say("working", "done")
+	say("done", "working", "idle", "done", "done")
+	sameSet(t, "history", g.lines(), []string{"old >done", "old done>working", "old working>done", "old done>working", "old working>idle", "old idle>done"})
+}
+
 func TestOldHistoryGoes(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)

@@ -22,7 +22,7 @@ func TestPeoplesFilesStay(t *testing.T) {
 	g := newGrid(t, repo)
 	now := noon()
 	g.tell("a", node.Idle, now)
-	g.Commit("main", gittest.File("LICENSE", "MIT"), gittest.File("docs/x", "y"), gittest.Change{Path: "run", Content: "#!", Mode: "100755"},
+	g.Commit("main", gittest.File("LICENSE", "MIT"), gittest.File("docs/x", "y"), gittest.File("it/x", "y"), gittest.File("it/presence/2015/x", "y"), gittest.Change{Path: "run", Content: "#!", Mode: "100755"},
 		gittest.File("README.md", "ours"))
 	f := folder(t, server.URL+"/r.git")
 	once(t, f, now)
@@ -30,7 +30,7 @@ func TestPeoplesFilesStay(t *testing.T) {
 	g.tell("a", node.Working, now.Add(time.Second))
 	once(t, f, now.Add(time.Minute))
 	want := "100644 LICENSE, 100644 README.md, 100644 docs/x, 100644 docs/z, 100644 fold.json, 100644 history/2026/03/01.jsonl, " +
-		"100644 it/presence/all/a.json, 100644 refs.json, 100755 run"
+		"100644 it/presence/2015/x, 100644 it/presence/all/a.json, 100644 it/x, 100644 refs.json, 100755 run"
 	if got := strings.ReplaceAll(g.Git("ls-tree", "-r", "--format=%(objectmode) %(path)", "main"), "\n", ", "); got != want {
 		t.Errorf("there are %s", got)
 	}

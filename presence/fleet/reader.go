@@ -17,6 +17,10 @@ type Reader struct {
 	fold  fold            // as last read; commit "" = never
 	seen  map[string]seen // the refs as last read; nil = the cache was not looked at yet
 	byRef bool            // the last reading was of the refs: they are asked for at once
+	bad   struct {        // the fold that could not be read: it is not tried again until it moves
+		commit string
+		why    error
+	}
 }
 
 // seen is a node's ref as it was read.
@@ -126,11 +130,17 @@ func (r *Reader) begin() (notes, error) {
 }
 
 func (r *Reader) readFold(ctx context.Context, commit string) error {
-	if r.fold.commit == commit {
+	switch commit {
+	case r.fold.commit:
 		return nil
+	case r.bad.commit:
+		return r.bad.why
 	}
 	f, err := r.place.readFold(ctx, commit, r.fold)
 	if err != nil {
+		if ctx.Err() == nil {
+			r.bad.commit, r.bad.why = commit, err
+		}
 		return err
 	}
 	r.fold = f

@@ -63,14 +63,14 @@ func (r *Reader) reap(ctx context.Context, olderThan time.Duration, now time.Tim
 		return due, nil
 	}
 	// Some may have gone and others not: what is there tells. A node that is back is no failure.
-	now2, err := r.place.ask(ctx, true)
+	after, err := r.place.ask(ctx, true)
 	if err != nil {
 		return nil, errors.Join(pushErr, err)
 	}
 	var went []Reaped
 	var errs []error
 	for _, d := range due {
-		switch now2.tips[d.Node.InstanceID] {
+		switch after.tips[d.Node.InstanceID] {
 		case "":
 			went = append(went, d)
 		case d.Node.Commit:

@@ -18,9 +18,13 @@ const (
 	batch = 500
 	// apart bounds how many requests are spent on finding those that cannot be read among those that can.
 	apart = 64
-	// chainLimit is how many statements of a node are read at most: it is what a ref keeps.
-	chainLimit = 500
+	// chainLimit is how many statements of a node are read at most. A ref keeps 500 where the server lets it be cut, and
+	// where not, this is half a year of them.
+	chainLimit = 20_000
 )
+
+// errUnread is in the error of a ref that could not be got: what it holds is not known, unlike with a record that is broken.
+var errUnread = errors.New("not read")
 
 // wanted is a node's ref that has moved.
 type wanted struct {
@@ -79,7 +83,7 @@ func (p *place) readPart(ctx context.Context, part []wanted, o gitrepo.ReadOptio
 		if _, down := p.store.Refs(ctx, presence.FoldRef); down != nil {
 			return err
 		}
-		each(part[0], nil, err)
+		each(part[0], nil, fmt.Errorf("%w: %w", errUnread, err))
 		return nil
 	}
 	*left -= 2

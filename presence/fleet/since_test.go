@@ -9,7 +9,7 @@ import (
 )
 
 // Who reads the fold knows since when a node is in its state, and how old that news is; the folder knows the same.
-func TestSince(t *testing.T) {
+func TestSinceIsTold(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)
 	f, r := folder(t, server.URL+"/r.git"), reader(t, server.URL+"/r.git")

@@ -46,6 +46,18 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+func TestNode(t *testing.T) {
+	f := zoo(noon())
+	for _, n := range f.Nodes {
+		if got, ok := f.Node(n.InstanceID); !ok || got.Commit != n.Commit || got.InstanceID != n.InstanceID {
+			t.Errorf("%s: %+v, %v", n.InstanceID, got, ok)
+		}
+	}
+	if got, ok := f.Node("nobody"); ok {
+		t.Errorf("nobody is %+v", got)
+	}
+}
+
 func TestTroubled(t *testing.T) {
 	var got []string
 	for _, n := range Troubled(zoo(noon()), noon()) {

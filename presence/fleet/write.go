@@ -61,7 +61,7 @@ func draw(old, next fold, list []Transition, t *today, quiet, root bool, author 
 		return fold{}, nil, err
 	}
 	d.file(noteFile, data)
-	top := slices.Clone(old.rest)
+	top := slices.Clone(old.rest[""])
 	for name, id := range d.next.files {
 		top = append(top, gitrepo.Entry{Name: name, ID: id})
 	}
@@ -92,7 +92,7 @@ func (d *draft) contents(list []Transition, t *today, now time.Time) error {
 		for dir := presence.Folder; strings.Contains(dir, "/"); {
 			name := path.Base(dir)
 			dir = path.Dir(dir)
-			inner = d.folder(dir, []gitrepo.Entry{{Name: name, ID: inner, Dir: true}})
+			inner = d.folder(dir, append(slices.Clone(d.old.rest[dir]), gitrepo.Entry{Name: name, ID: inner, Dir: true}))
 		}
 	}
 	if len(list) > 0 {
