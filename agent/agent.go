@@ -162,6 +162,8 @@ type Agent struct {
 	leaving   bool                         // the machine goes down
 	notice    string                       // why the cloud takes it away
 	finished  map[string]map[string]string // by repository and item, the fingerprint of the last success
+	// initFinished is that of init; "" = not looked for yet, "-" = none
+	initFinished string
 }
 
 // New makes an agent; nothing happens before Run or Once.

@@ -59,6 +59,21 @@ func (a *Agent) learnFinished() {
 		}
 		finished[j.Item.Repo][j.Item.Name] = fingerprint
 	}
+	if repo := a.info.InitGitRepo; a.initDone && repo != "" {
+		// Init is no item any more; but a machine that alone fails at it must learn that it can be done.
+		if a.initFinished == "" {
+			a.initFinished = "-" // looked for, once
+			if last := a.Hand.Last(repo, string(work.Init)); last != nil && last.OK() {
+				a.initFinished = last.Fingerprint
+			}
+		}
+		if a.initFinished != "-" {
+			if finished[repo] == nil {
+				finished[repo] = map[string]string{}
+			}
+			finished[repo][string(work.Init)] = a.initFinished
+		}
+	}
 	a.finished = finished
 }
 

@@ -59,6 +59,19 @@ func TestEachStepOfTheLifeCycleIsTold(t *testing.T) {
 	})
 }
 
+func TestTheRecordSaysThatInitIsFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{}
+		b.init = "ops"
+		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
+		b.live(5*time.Minute, nil)
+		done := e.heard[len(e.heard)-1].Repos[0].Done
+		if last := b.memory["init"].Last; last == nil || done["init"] != last.Fingerprint || done["common"] == "" {
+			t.Errorf("finished %v, init was %+v", done, last)
+		}
+	})
+}
+
 func TestWhatCannotBeToldIsATroubleAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{wrong: errors.New("chat: the room is gone")}
