@@ -93,6 +93,25 @@ func TestWhatCannotBeToldIsATroubleAndNoMore(t *testing.T) {
 	})
 }
 
+// counting is a place that is away, and says how much waits for it.
+type counting struct{ n int }
+
+func (c *counting) Tell(context.Context, presence.Record) error {
+	c.n++
+	return fmt.Errorf("chat: refused; %d waiting", c.n)
+}
+
+func TestATroubleThatCountsIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.InitDone, b.Sinks = false, []presence.Named{{Name: "chat 1", Sink: &counting{}}}
+		b.live(10*time.Minute, nil)
+		if n := b.hears("chat: refused"); n != 1 {
+			t.Errorf("said %d times: %q", n, b.said)
+		}
+	})
+}
+
 // clash is an error that needs a person.
 type clash struct{}
 
