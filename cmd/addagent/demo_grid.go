@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,13 +27,13 @@ type demoGrid struct {
 	addctl string
 	room   *demoRoom
 	nodes  []*demoNode
+	fold   demoProcess // what a control node runs
 }
 
-// demoNode is one of the machines: an agent of its own, its home, its locks.
+// demoNode is one of the machines: its home, its locks, an agent of its own.
 type demoNode struct {
 	id, part, home string
-	cmd            *exec.Cmd     // nil = its agent does not run
-	ended          chan struct{} // closed when it has ended
+	agent          demoProcess
 }
 
 // gridPatient bounds one step. The longest is the time from late to missing: twice what the killed node promised.
@@ -173,8 +172,7 @@ func (n *demoNode) config() string { return filepath.Join(n.home, "addagent.yaml
 
 // start starts the agent of a node; the screen shows what it logs, but for its quiet beats.
 func (g *demoGrid) start(n *demoNode) error {
-	cmd := exec.Command(g.me, "run", "--config", n.config())
-	cmd.Stderr = &lineWriter{each: func(line []byte) error {
+	return n.agent.start("the agent of "+n.id, exec.Command(g.me, "run", "--config", n.config()), &lineWriter{each: func(line []byte) error {
 		l := parseLogLine(string(line))
 		if quietBeat.MatchString(l.Text) {
 			return nil
@@ -185,51 +183,31 @@ func (g *demoGrid) start(n *demoNode) error {
 		}
 		fmt.Fprintf(g.out, "   %-7s %s %s\n", n.id, l.Time.UTC().Format("15:04:05Z"), text)
 		return nil
-	}}
-	// Its own group: ^C is for the demo, which then ends the agents in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	n.cmd, n.ended = cmd, make(chan struct{})
-	go func(ended chan struct{}) {
-		cmd.Wait() //nolint:errcheck // its exit is in its ProcessState
-		close(ended)
-	}(n.ended)
-	return nil
+	}})
 }
 
 var quietBeat = regexp.MustCompile(` \| [0-9].* \| next `)
 
-// end ends the agent of a node with a signal, and waits until it has.
-func (n *demoNode) end(signal os.Signal) {
-	if n.cmd == nil {
-		return
+// startFold lets a control node fold every second. What it says of that is in a file.
+func (g *demoGrid) startFold() error {
+	log, err := os.Create(g.foldLog())
+	if err != nil {
+		return err
 	}
-	n.cmd.Process.Signal(signal) //nolint:errcheck // it may have ended
-	<-n.ended
-	n.cmd = nil
+	defer log.Close() // the process has its own
+	cmd := g.outside(exec.Command(g.addctl, "presence:fold", "--every", "1s", "--presence", g.presence()))
+	cmd.Stdout = log
+	return g.fold.start("the control node", cmd, log)
 }
 
-// fell says how an agent ended that nobody has ended.
-func (n *demoNode) fell() error {
-	if n.cmd == nil {
-		return nil
-	}
-	select {
-	case <-n.ended:
-		return fmt.Errorf("the agent of %s has ended: %s", n.id, n.cmd.ProcessState)
-	default:
-		return nil
-	}
-}
+func (g *demoGrid) foldLog() string { return g.path("fold.log") }
 
 // stop ends the agents, and waits for the work that they leave to its shims.
 func (g *demoGrid) stop() {
 	for _, n := range g.nodes {
-		n.end(syscall.SIGTERM)
+		n.agent.end(syscall.SIGTERM)
 	}
+	g.fold.end(syscall.SIGTERM)
 	// The demo may be ending because its context has.
 	_ = g.until(context.Background(), "all work has ended", func() bool {
 		return !slices.ContainsFunc(g.nodes, func(n *demoNode) bool {
@@ -249,10 +227,8 @@ func (g *demoGrid) until(ctx context.Context, what string, is func() bool) error
 		if is() {
 			return nil
 		}
-		for _, n := range g.nodes {
-			if err := n.fell(); err != nil {
-				return fmt.Errorf("%w; this did not come true: %s", err, what)
-			}
+		if err := g.fell(); err != nil {
+			return fmt.Errorf("%w; this did not come true: %s", err, what)
 		}
 		select {
 		case <-ctx.Done():
@@ -262,10 +238,25 @@ func (g *demoGrid) until(ctx context.Context, what string, is func() bool) error
 	}
 }
 
-// ctl runs addctl on the presence repository. It must remember nothing outside the demo's folder.
-func (g *demoGrid) ctl(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, g.addctl, append(args, "--presence", g.presence())...)
+// fell says that something has ended which nobody has ended.
+func (g *demoGrid) fell() error {
+	for _, n := range g.nodes {
+		if err := n.agent.fell(); err != nil {
+			return err
+		}
+	}
+	return g.fold.fell()
+}
+
+// outside keeps what addctl remembers in the demo's folder.
+func (g *demoGrid) outside(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+g.path("people", "cache"))
+	return cmd
+}
+
+// ctl runs addctl on the presence repository.
+func (g *demoGrid) ctl(ctx context.Context, args ...string) (string, error) {
+	cmd := g.outside(exec.CommandContext(ctx, g.addctl, append(args, "--presence", g.presence())...))
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -318,19 +309,19 @@ func (g *demoGrid) worked(n *demoNode) bool {
 		b.Items[0].Version == g.last && (b.Items[0].Verdict == work.Same || b.Items[0].Verdict == work.Unaffected)
 }
 
-// tails shows the end of each agent's log, for a story that went wrong.
+// tails shows the end of each log, for a story that went wrong.
 func (g *demoGrid) tails() {
+	logs := []string{g.foldLog()}
 	for _, n := range g.nodes {
-		data, err := os.ReadFile(logPath(n.home))
+		logs = append(logs, logPath(n.home))
+	}
+	for _, path := range logs {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			data = []byte(err.Error())
+		}
 		lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-		g.say("%s ends with (%s)", n.id, cmp.Or(errorText(err), g.show(logPath(n.home))))
+		g.say("%s ends with", g.show(path))
 		fmt.Fprint(g.out, indented(strings.Join(lines[max(len(lines)-8, 0):], "\n")))
 	}
-}
-
-func errorText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

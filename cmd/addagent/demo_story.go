@@ -39,6 +39,10 @@ func (g *demoGrid) comeUp(ctx context.Context) error {
 	if err := g.push(ctx, "how a machine is initialised"); err != nil {
 		return err
 	}
+	g.say("a control node gathers what nodes say in the presence repository (addctl presence:fold --every 1s)")
+	if err := g.startFold(); err != nil {
+		return err
+	}
 	g.say("%s starts, a beat every second: its log, and what a person in the room #ops reads", g.nodes[0].id)
 	if err := g.start(g.nodes[0]); err != nil {
 		return err
@@ -156,8 +160,11 @@ func (g *demoGrid) toldOnce() error {
 // loseOne kills the agent that promised first, and waits until the grid misses it.
 func (g *demoGrid) loseOne(ctx context.Context) error {
 	n := g.nodes[0]
-	g.say("kill -9 of the agent of %s (process %d): it has no time to say goodbye", n.id, n.cmd.Process.Pid)
-	n.end(syscall.SIGKILL)
+	if err := g.until(ctx, n.id+" is idle in addctl nodes", func() bool { return g.seen(ctx, n).State == node.Idle }); err != nil {
+		return err
+	}
+	g.say("kill -9 of the agent of %s (process %d): it has no time to say goodbye", n.id, n.agent.cmd.Process.Pid)
+	n.agent.end(syscall.SIGKILL)
 	var by time.Time
 	if err := g.until(ctx, n.id+" has promised when it speaks again", func() bool { by = g.seen(ctx, n).By; return !by.IsZero() }); err != nil {
 		return err
@@ -180,6 +187,12 @@ func (g *demoGrid) loseOne(ctx context.Context) error {
 	if err := g.until(ctx, n.id+" is missing in addctl nodes", func() bool { return g.seen(ctx, n).Age == fleet.Missing }); err != nil {
 		return err
 	}
+	if err := g.until(ctx, "the control node has written down that "+n.id+" is missing", func() bool {
+		out, err := g.ctl(ctx, "log", n.id)
+		return err == nil && strings.Contains(out, " missing ")
+	}); err != nil {
+		return err
+	}
 	g.say("it has missed that by as much again: missing")
 	return g.ask(ctx, "nodes")
 }
@@ -193,7 +206,10 @@ func (g *demoGrid) comeBack(ctx context.Context) error {
 	if err := g.allWorked(ctx, g.nodes); err != nil {
 		return err
 	}
-	if err := g.until(ctx, n.id+" is present in addctl nodes", func() bool { return g.seen(ctx, n).Age == fleet.Present }); err != nil {
+	if err := g.until(ctx, n.id+" is present and idle in addctl nodes", func() bool {
+		is := g.seen(ctx, n)
+		return is.Age == fleet.Present && is.State == node.Idle
+	}); err != nil {
 		return err
 	}
 	return g.ask(ctx, "nodes")
@@ -201,19 +217,18 @@ func (g *demoGrid) comeBack(ctx context.Context) error {
 
 // lookBack shows where all of that is kept.
 func (g *demoGrid) lookBack(ctx context.Context) error {
-	g.say("the presence repository is the grid's history: what happened to %s", g.nodes[2].id)
-	if err := g.ask(ctx, "log", g.nodes[2].id); err != nil {
+	g.say("what happened, from the presence repository")
+	for _, n := range []*demoNode{g.nodes[0], g.nodes[2]} {
+		if err := g.ask(ctx, "log", n.id); err != nil {
+			return err
+		}
+	}
+	g.say("git alone can tell, too: each node has a ref, and commits to it what it has to say")
+	if err := g.asksGit(ctx, 8, "log", "--oneline", "presence/"+g.nodes[2].id); err != nil {
 		return err
 	}
-	g.say("which git alone can tell, too")
-	if err := g.asksGit(ctx, 12, "log", "--all", "--date-order", "--oneline", "--no-decorate"); err != nil {
-		return err
-	}
-	g.say("folded into one branch, it is a page for people and a file for programs")
-	if err := g.ask(ctx, "presence:fold"); err != nil {
-		return err
-	}
-	if err := g.asksGit(ctx, 12, "show", "main:README.md"); err != nil {
+	g.say("and everybody's page, which the control node makes")
+	if err := g.asksGit(ctx, 14, "show", "main:README.md"); err != nil {
 		return err
 	}
 	return g.toldOnce()
