@@ -5,7 +5,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo test unit e2e lint fmt bench fuzz cover tools test-tools clean
+.PHONY: help build demo demo-grid test unit e2e lint fmt bench fuzz cover tools test-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ build: ## bin/addagent and bin/addctl, static and stripped
 
 demo: build ## a throw-away grid below ./.demo: push, work, state files, log (KEEP=1 leaves it running)
 	@exec bin/addagent demo --dir .demo $(if $(KEEP),--keep)
+
+demo-grid: build ## three agents, presence and a chat room below ./.demo: one wedges, one is killed (KEEP=1 leaves it running)
+	@exec bin/addagent demo --grid --dir .demo $(if $(KEEP),--keep)
 
 test: test-tools ## install what the tests need, run them all
 	@$(GO) vet ./...
