@@ -57,7 +57,7 @@ func Speak(s Spoken, r Record, now time.Time) (Spoken, []Line) {
 	case r.State == node.Presetup:
 		return s, nil
 	case bad:
-		if s.Bad == "" {
+		if s.Bad != r.State {
 			s.BadAt = now
 		}
 		lines := s.say(print, stateLine(r), now)

@@ -86,7 +86,7 @@ func TestSpeak(t *testing.T) {
 		"from failing to wedged": {
 			[]string{"failing@a ops:root: exit 3", "wedged@a ops:root: exit 3 (3 failures in a row)", "idle@b"},
 			[]string{"red failing: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root",
-				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 2 min: idle at ops@bbbbbbb"}},
+				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 60 s: idle at ops@bbbbbbb"}},
 		"disabled and enabled": {
 			[]string{"idle@a", "disabled@a ann: migration", "idle@a"},
 			[]string{"gray disabled: ann: migration", "green idle: done at ops@aaaaaaa"}},

@@ -215,7 +215,7 @@ func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
 		text += ": " + strings.Join(words, ", ")
 	}
 	if f.From == fleet.FromFold {
-		text += fmt.Sprintf("; read from the fold, %s old", long(max(now.Sub(f.Folded), time.Second).Truncate(time.Second)))
+		text += fmt.Sprintf("; read from the fold, %s old", long(max(now.Sub(f.Folded), time.Second)))
 	} else {
 		text += "; read from the nodes' refs"
 	}
