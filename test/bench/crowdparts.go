@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +74,11 @@ func each(n int, do func(i int) error) error {
 		all.Go(func() { errs[i] = do(i) })
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d nodes: %w", len(errs), n, errs[0]) // the others say the same
 }
 
 // tell holds the sinks of a whole fleet, each as an agent would have it.
@@ -107,9 +112,7 @@ func tell(args []string, out io.Writer) error {
 		ctx, cancel := context.WithTimeout(context.Background(), crowdTime)
 		defer cancel()
 		return answer{Nodes: n}, each(n, func(i int) error {
-			if err := sinks[i].Tell(ctx, nodeRecord(i, state, minute)); err != nil {
-				return err
-			}
+			_ = sinks[i].Tell(ctx, nodeRecord(i, state, minute)) // what was wrong until now; what is wrong then Flush says
 			return sinks[i].Flush(ctx)
 		})
 	})
