@@ -38,8 +38,8 @@ lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
 fmt: ## gofmt everything
 	@gofmt -w $$(git ls-files '*.go')
 
-bench: build ## side by side with git, in one run: docs/performance.md (QUICK=1 leaves out the large repositories)
-	@CGO_ENABLED=0 $(GO) run ./test/bench -addagent bin/addagent $(if $(QUICK),-quick) $(if $(MD),-md $(MD))
+bench: build ## side by side with git, in one run: docs/performance.md (QUICK=1: without what is large; ONLY=presence: cases whose names match)
+	@CGO_ENABLED=0 $(GO) run ./test/bench -addagent bin/addagent $(if $(QUICK),-quick) $(if $(ONLY),-only '$(ONLY)') $(if $(MD),-md $(MD))
 
 fuzz: ## every fuzz target for ten seconds
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
