@@ -77,6 +77,23 @@ func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
 	return e.killer.Consider(kill.Rules{Way: kill.Way(cfg.Wedged.Kill), After: cfg.Wedged.After, Grid: cfg.Presence.URL != ""}, c, at)
 }
 
+// notice is who takes this machine away: it does so itself, or cloud says that it is done; nil = there is nobody to ask.
+func (e *ending) notice(cloud func(context.Context) (string, error)) func(context.Context) (string, error) {
+	ours := false
+	return func(ctx context.Context) (string, error) {
+		if why := e.leaving(); why != "" || cloud == nil {
+			ours = why != ""
+			return why, nil
+		}
+		why, err := cloud(ctx)
+		if err != nil && ours {
+			return "", nil // what stays true while nobody answers is what the cloud said, and it never said this
+		}
+		ours = false
+		return why, err
+	}
+}
+
 // leaving is why this machine is about to end; "" = it is not.
 func (e *ending) leaving() string {
 	e.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/addagent/addagent/chat"
@@ -24,6 +25,7 @@ type tellers struct {
 	nodeinfo, stateDir string
 	machine            *machine // at its cloud; nil = this is no machine of a cloud
 
+	mu  sync.Mutex // who ends this machine flushes beside the beats
 	all []*teller
 }
 
@@ -44,6 +46,8 @@ type wanted struct {
 
 // renew makes the tellers be what the config says, and returns them as sinks.
 func (t *tellers) renew(cfg *config.Config) []presence.Named {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	before := t.all
 	t.all = nil
 	for _, w := range t.wanted(cfg) {
@@ -140,6 +144,8 @@ func (t *tellers) sweep(cfg *config.Config) {
 }
 
 func (t *tellers) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for i := len(t.all) - 1; i >= 0; i-- {
 		t.all[i].stop()
 	}
@@ -149,8 +155,11 @@ func (t *tellers) close() {
 // flush waits until what was told has arrived everywhere. The error is that of the presence repository alone: a room that
 // is away must not stand in the way of what waits for this.
 func (t *tellers) flush(ctx context.Context) error {
-	errs := make([]chan error, len(t.all))
-	for i, one := range t.all {
+	t.mu.Lock()
+	all := slices.Clone(t.all)
+	t.mu.Unlock()
+	errs := make([]chan error, len(all))
+	for i, one := range all {
 		errs[i] = make(chan error, 1)
 		f, ok := one.sink.(presence.Flusher)
 		if !ok {
@@ -160,7 +169,7 @@ func (t *tellers) flush(ctx context.Context) error {
 		go func() { errs[i] <- f.Flush(ctx) }()
 	}
 	var wrong error
-	for i, one := range t.all {
+	for i, one := range all {
 		if err := <-errs[i]; one.name == "presence" {
 			wrong = err
 		}
@@ -172,29 +181,46 @@ func (t *tellers) flush(ctx context.Context) error {
 // that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
 type opening struct {
 	open func() (presence.Sink, func(), error)
+
+	mu   sync.Mutex
 	sink presence.Sink
 	stop func()
 }
 
 func (o *opening) Tell(ctx context.Context, r presence.Record) error {
+	sink, err := o.opened()
+	if err != nil {
+		return err
+	}
+	return sink.Tell(ctx, r)
+}
+
+func (o *opening) opened() (presence.Sink, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.sink == nil {
 		sink, stop, err := o.open()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		o.sink, o.stop = sink, stop
 	}
-	return o.sink.Tell(ctx, r)
+	return o.sink, nil
 }
 
 func (o *opening) Flush(ctx context.Context) error {
-	if f, ok := o.sink.(presence.Flusher); ok {
+	o.mu.Lock()
+	f, ok := o.sink.(presence.Flusher)
+	o.mu.Unlock()
+	if ok {
 		return f.Flush(ctx)
 	}
 	return nil
 }
 
 func (o *opening) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.stop != nil {
 		o.stop()
 	}
