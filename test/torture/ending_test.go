@@ -71,8 +71,8 @@ func (f *fleet) considered(g *grid, says string) {
 }
 
 // others puts records of more nodes into presence, as of nodes that do well or not, all of this moment.
-func (f *fleet) others(from, to int, like presence.Record, change func(r *presence.Record)) {
-	f.t.Helper()
+func (p *places) others(from, to int, like presence.Record, change func(r *presence.Record)) {
+	p.t.Helper()
 	var stream strings.Builder
 	for i := from; i < to; i++ {
 		r := like
@@ -82,11 +82,11 @@ func (f *fleet) others(from, to int, like presence.Record, change func(r *presen
 		change(&r)
 		data, err := presence.Encode(r)
 		if err != nil {
-			f.t.Fatal(err)
+			p.t.Fatal(err)
 		}
 		fmt.Fprintf(&stream, "commit %s%s\ncommitter t <t@t> %d +0000\ndata 1\nx\nM 100644 inline %s\ndata %d\n%s\n", presence.RefPrefix, r.InstanceID, r.BeatSeen.Unix(), presence.PathOf(r.InstanceID), len(data), data)
 	}
-	f.store.Import([]byte(stream.String()))
+	p.store.Import([]byte(stream.String()))
 }
 
 // fails is work that fails where a file lies, on that machine alone.

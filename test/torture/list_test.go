@@ -60,6 +60,10 @@ var faults = []struct {
 	{"TestCloudTakesTheMachine", 3, ""},
 	{"TestCronTells", 5, ""},
 	{"TestTwoOfOneName", 1, ""},
+	{"TestOthersCannotBeRead", 4, ""},
+	{"TestMetricsAway", 3, ""},
+	{"TestPlacesChange", 1, ""},
+	{"TestCopiedDiskTellsAnew", 1, ""},
 	{"TestNobodyEndsWithTheFleet", 2, ""},
 	{"TestOneEndsAlone", 2, ""},
 }
