@@ -19,9 +19,10 @@ import (
 type fleet struct {
 	*places
 	nodes []*grid
+	marks string // what ends a machine ends nothing, and leaves a line here
 }
 
-// newFleet starts n nodes that look at the repository of the first; each ends itself by leaving a mark.
+// newFleet makes n nodes that look at the repository of the first; each ends itself by leaving a mark.
 func newFleet(t *testing.T, n int, work string) *fleet {
 	t.Helper()
 	f := &fleet{}
@@ -29,7 +30,7 @@ func newFleet(t *testing.T, n int, work string) *fleet {
 		g := newGrid(t, plan{beat: ", look_timeout: 5s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
 		if i == 0 {
 			f.places = newPlaces(t, filepath.Join(g.dir, "store"))
-			write(t, filepath.Join(g.dir, "marks"), "")
+			f.marks = filepath.Join(g.dir, "marks")
 			g.push("ops", script("nodework/work.sh", work))
 		} else {
 			first := f.nodes[0]
@@ -38,18 +39,11 @@ func newFleet(t *testing.T, n int, work string) *fleet {
 		}
 		write(t, g.in("nodeinfo", "instance-id.txt"), fmt.Sprintf("n-%02d\n", i))
 		write(t, g.in("nodeinfo", "deployment.txt"), "test\n")
-		command := fmt.Sprintf("[ /bin/sh, -c, \"echo ended n-%02d >>%s\" ]", i, filepath.Join(first(f, g).dir, "marks"))
+		command := fmt.Sprintf("[ /bin/sh, -c, \"echo n-%02d >>%s\" ]", i, f.marks)
 		g.configure(f.presence(g, ", refresh: 10s") + "chat:\n" + f.chat("ops") + fmt.Sprintf("wedged: { kill: command, after: 10s, command: %s }\n", command))
 		f.nodes = append(f.nodes, g)
 	}
 	return f
-}
-
-func first(f *fleet, g *grid) *grid {
-	if len(f.nodes) > 0 {
-		return f.nodes[0]
-	}
-	return g
 }
 
 // repoURL is where a node finds its repository.
@@ -59,10 +53,8 @@ func repoURL(g *grid) string {
 	return url
 }
 
-// marks are the nodes that ended themselves, one for each time.
-func (f *fleet) marks() []string {
-	return strings.Fields(strings.ReplaceAll(read(filepath.Join(f.nodes[0].dir, "marks")), "ended ", ""))
-}
+// ended are the nodes that ended themselves, once for each time.
+func (f *fleet) ended() []string { return strings.Fields(read(f.marks)) }
 
 // considered waits until a node has been asked whether it ends itself, and has said why it does not.
 func (f *fleet) considered(g *grid, says string) {
@@ -136,7 +128,7 @@ func TestNobodyEndsWithTheFleet(t *testing.T) {
 		}
 		g.stop()
 	}
-	if m := f.marks(); len(m) > 0 {
+	if m := f.ended(); len(m) > 0 {
 		t.Errorf("ended: %v", m)
 	}
 	if lines := f.room.lines("ops", "ends itself"); len(lines) > 0 {
@@ -197,9 +189,9 @@ func TestOneEndsAlone(t *testing.T) {
 				one.agent.kill()
 				one.start()
 			}
-			f.nodes[0].until("an end", func() bool { return len(f.marks()) > 0 })
+			f.nodes[0].until("an end", func() bool { return len(f.ended()) > 0 })
 			ended, other := broken[0], broken[1]
-			if f.marks()[0] == other.id() {
+			if f.ended()[0] == other.id() {
 				ended, other = other, ended
 			}
 			// Nothing but the mark tells that it had ended: what follows it was before it.
@@ -214,7 +206,7 @@ func TestOneEndsAlone(t *testing.T) {
 			ended.start()
 			f.considered(ended, "this machine ended itself for the same failure")
 			ended.beats(3)
-			if m := f.marks(); len(m) != 1 {
+			if m := f.ended(); len(m) != 1 {
 				t.Errorf("ended: %v", m)
 			}
 			for _, g := range f.nodes {

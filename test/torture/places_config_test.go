@@ -43,9 +43,10 @@ func TestPlacesChange(t *testing.T) {
 	g.settle("ops", "root")
 	p.hear(g, "idle", "chat")
 
-	// What waits for the first room must not go to the one that takes its place in the list.
+	// What waits for the first room must not go to the one that takes its place in the list; that hears how things are now.
 	p.roomWay.down()
 	push(gittest.File("bad", "x"))
+	waits := g.tip("ops")[:7]
 	p.hear(g, "wedged", "presence")
 	g.until("the trouble to be said", func() bool { troubles, _ := g.news("chat: "); return len(troubles) == 1 })
 	g.configure(here + "chat:\n" + p.chat("dev") + p.chat("ops"))
@@ -54,7 +55,7 @@ func TestPlacesChange(t *testing.T) {
 	p.hear(g, "idle", "presence")
 	p.roomWay.becomes(nil)
 	p.hear(g, "idle", "chat")
-	if len(p.room.lines("ops", "wedged: ")) != 1 || len(p.room.lines("ops", "wedged no more")) != 1 || len(p.room.lines("dev", "wedged: ")) != 0 {
+	if len(p.room.lines("ops", "wedged: ")) != 1 || len(p.room.lines("ops", "wedged no more")) != 1 || len(p.room.lines("dev", "working: ", waits)) != 0 {
 		t.Errorf("the first room heard %q, the second %q", p.room.lines("ops"), p.room.lines("dev"))
 	}
 	push()
@@ -62,6 +63,7 @@ func TestPlacesChange(t *testing.T) {
 	g.until("the second room to hear", func() bool { return len(p.room.lines("dev", ": idle", g.tip("ops")[:7])) == 1 })
 
 	// Another repository knows nothing of the node.
+	p.hear(g, "idle", "presence")
 	old := p.store.Git("rev-parse", presence.RefPrefix+g.id())
 	before := p.store
 	p.store = gittest.New(t, filepath.Join(p.dir, "other.git"))

@@ -159,7 +159,6 @@ type tagged struct {
 
 	mu     sync.Mutex
 	tags   map[string]string
-	calls  int
 	denied bool
 }
 
@@ -176,7 +175,6 @@ func (c *tagged) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	form, err := url.ParseQuery(string(body))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.calls++
 	switch {
 	case err != nil || form.Get("Action") != "CreateTags" || !strings.Contains(q.Header.Get("Authorization"), "AKIATEST"):
 		w.WriteHeader(http.StatusBadRequest)
