@@ -235,9 +235,12 @@ func (a *Agent) Once(ctx context.Context) Beat {
 			a.finish(ctx, o, time.Now().UTC())
 		}
 	}
-	a.flush(flushWait)
-	if waited {
-		b = a.record(time.Now().UTC(), b)
+	untold, now := a.flush(flushWait), time.Now().UTC()
+	for _, t := range untold {
+		a.wrongNow(t, now) // there is no next beat of this process to say it
+	}
+	if waited || len(untold) > 0 {
+		b = a.record(now, b)
 	}
 	a.Told(b)
 	return b

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/node"
@@ -102,26 +103,29 @@ func critical(err error) bool {
 // arrive is not lost: the next one sends it.
 const flushWait = 10 * time.Second
 
-// flush waits until what was told has arrived, within d.
-func (a *Agent) flush(d time.Duration) {
+// flush waits until what was told has arrived, within d, and answers what has not.
+func (a *Agent) flush(d time.Duration) []Trouble {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
-	done := make([]chan struct{}, 0, len(a.Sinks))
-	for _, s := range a.Sinks {
-		f, ok := s.Sink.(presence.Flusher)
-		if !ok {
-			continue
-		}
-		c := make(chan struct{})
-		done = append(done, c)
+	answers := make([]chan error, len(a.Sinks))
+	for i, s := range a.Sinks {
+		answers[i] = make(chan error, 1)
 		go func() {
-			defer close(c)
-			_ = f.Flush(ctx) // what is wrong is what Tell answers the next time
+			var err error
+			if f, ok := s.Sink.(presence.Flusher); ok {
+				err = f.Flush(ctx)
+			}
+			answers[i] <- err
 		}()
 	}
-	for _, c := range done {
-		<-c
+	var untold []Trouble
+	for i, s := range a.Sinks {
+		if err := <-answers[i]; err != nil {
+			text := s.Name + ": not told: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+			untold = append(untold, Trouble{Key: "tell " + s.Name, Text: text, critical: critical(err)})
+		}
 	}
+	return untold
 }
 
 // aside lets all that goes on beside the heart know of this beat.

@@ -22,6 +22,7 @@ type ear struct {
 	heard   []presence.Record
 	wrong   error
 	flushed int
+	untold  error
 }
 
 func (e *ear) Tell(_ context.Context, r presence.Record) error {
@@ -31,7 +32,7 @@ func (e *ear) Tell(_ context.Context, r presence.Record) error {
 	return e.wrong
 }
 
-func (e *ear) Flush(context.Context) error { e.flushed++; return nil }
+func (e *ear) Flush(context.Context) error { e.flushed++; return e.untold }
 
 // states are the states it heard, each once in a row.
 func (e *ear) states() string {
@@ -201,6 +202,20 @@ func TestOneBeatWaitsForWhatItTold(t *testing.T) {
 		b.Once(t.Context())
 		if e.flushed != 1 || e.states() != "working idle" {
 			t.Errorf("flushed %d times, told %s", e.flushed, e.states())
+		}
+	})
+}
+
+func TestOneBeatSaysWhatDidNotArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.Sinks = []presence.Named{{Name: "chat 1", Sink: &ear{untold: errors.Join(errors.New("chat: 1 waiting"), errors.New("no answer"))}}, {Name: "ec2", Sink: &ear{}}}
+		beat := b.Once(t.Context())
+		if n := b.hears("chat 1: not told: chat: 1 waiting; no answer"); n != 1 {
+			t.Errorf("said %d times: %q", n, b.said)
+		}
+		if len(beat.Troubles) != 1 || beat.Troubles[0].Key != "tell chat 1" || len(b.beats) != 1 || len(b.beats[0].Troubles) != 1 {
+			t.Errorf("troubles %+v; beats told: %+v", beat.Troubles, b.beats)
 		}
 	})
 }

@@ -35,6 +35,7 @@ type ending struct {
 	why   string        // it is about to end, for this reason; "" = it is not
 	told  chan struct{} // closed when the record says that it leaves
 	noted bool          // told is closed
+	done  time.Time     // when what ends it was done; zero = it was not
 }
 
 func newEnding(e *ending, stateDir string) *ending {
@@ -72,9 +73,27 @@ func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
 		c = &kill.Case{ID: e.id, Deployment: info.Deployment, Nodepart: info.Nodepart, Since: w.Since, Items: w.Items}
 	}
 	if e.leaving() != "" {
+		e.outlived(at)
 		return nil // it is on its way
 	}
 	return e.killer.Consider(kill.Rules{Way: kill.Way(cfg.Wedged.Kill), After: cfg.Wedged.After, Grid: cfg.Presence.URL != ""}, c, at)
+}
+
+// notice is who takes this machine away: it does so itself, or cloud says that it is done; nil = there is nobody to ask.
+func (e *ending) notice(cloud func(context.Context) (string, error)) func(context.Context) (string, error) {
+	ours := false
+	return func(ctx context.Context) (string, error) {
+		if why := e.leaving(); why != "" || cloud == nil {
+			ours = why != ""
+			return why, nil
+		}
+		why, err := cloud(ctx)
+		was := ours
+		if ours = false; err != nil && was {
+			return "", nil // what stays true while nobody answers is what the cloud said, and it never said this
+		}
+		return why, err
+	}
 }
 
 // leaving is why this machine is about to end; "" = it is not.
@@ -82,6 +101,21 @@ func (e *ending) leaving() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.why
+}
+
+// enough is how long a machine may live on after what ends it was done: a group takes its minutes to notice.
+const enough = time.Hour
+
+// outlived takes back that the node ends when nothing came of it, as with a group whose processes are suspended: a node
+// that leaves for ever would not even try the commit that mends it.
+func (e *ending) outlived(at time.Time) {
+	e.mu.Lock()
+	late := !e.done.IsZero() && at.Sub(e.done) > enough
+	e.mu.Unlock()
+	if late {
+		e.stay()
+		e.say(agent.News{At: at, Level: agent.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", agent.For(enough))})
+	}
 }
 
 // Tell makes ending a sink: it hears with the others that the node leaves.
@@ -163,7 +197,7 @@ func (e *ending) tell(ctx context.Context, why string) error {
 func (e *ending) stay() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.why = ""
+	e.why, e.done = "", time.Time{}
 }
 
 func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
@@ -187,8 +221,12 @@ func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
 	}
 	if err != nil {
 		e.stay()
+		return err
 	}
-	return err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.done = now()
+	return nil
 }
 
 // run runs a program that ends this machine. What it says goes into the error, on one line.

@@ -25,7 +25,7 @@ type tellers struct {
 	nodeinfo, stateDir string
 	machine            *machine // at its cloud; nil = this is no machine of a cloud
 
-	mu  sync.Mutex // an attempt to end this machine flushes beside the beats
+	mu  sync.Mutex // who ends this machine flushes beside the beats
 	all []*teller
 }
 
@@ -181,37 +181,46 @@ func (t *tellers) flush(ctx context.Context) error {
 // that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
 type opening struct {
 	open func() (presence.Sink, func(), error)
-	mu   sync.Mutex // of sink: who flushes may be another than who tells
+
+	mu   sync.Mutex
 	sink presence.Sink
 	stop func()
 }
 
 func (o *opening) Tell(ctx context.Context, r presence.Record) error {
+	sink, err := o.opened()
+	if err != nil {
+		return err
+	}
+	return sink.Tell(ctx, r)
+}
+
+func (o *opening) opened() (presence.Sink, error) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.sink == nil {
 		sink, stop, err := o.open()
 		if err != nil {
-			o.mu.Unlock()
-			return err
+			return nil, err
 		}
 		o.sink, o.stop = sink, stop
 	}
-	sink := o.sink
-	o.mu.Unlock()
-	return sink.Tell(ctx, r)
+	return o.sink, nil
 }
 
 func (o *opening) Flush(ctx context.Context) error {
 	o.mu.Lock()
 	f, ok := o.sink.(presence.Flusher)
 	o.mu.Unlock()
-	if !ok {
-		return nil
+	if ok {
+		return f.Flush(ctx)
 	}
-	return f.Flush(ctx)
+	return nil
 }
 
 func (o *opening) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.stop != nil {
 		o.stop()
 	}

@@ -243,6 +243,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	}
 	if w.ending != nil {
 		w.agent.Doomed = w.ending.doomed
+		w.agent.Notice = w.ending.notice(w.agent.Notice)
 	}
 	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, again: o.again, unkept: o.stamp != "", names: branchNames(cfg, info)}
 	w.people.renew = renewal.fresh
