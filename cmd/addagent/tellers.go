@@ -70,6 +70,10 @@ func (t *tellers) renew(cfg *config.Config) []presence.Named {
 	return sinks
 }
 
+// pushPatience is how much longer than a look a push may take: nobody waits for it, and when a whole fleet tells at once
+// a push that is given up and repeated is more work for a server that has too much already.
+const pushPatience = 6
+
 // wanted lists what the config asks for. Files come first: what happens on the node is seen on the node, whatever else fails.
 func (t *tellers) wanted(cfg *config.Config) []wanted {
 	all := []wanted{{"files", nil, func() (presence.Sink, func(), error) {
@@ -81,7 +85,7 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 			if err != nil {
 				return nil, nil, err
 			}
-			git := presence.NewGit(presence.GitOptions{Store: store, Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: cfg.Beat.LookTimeout})
+			git := presence.NewGit(presence.GitOptions{Store: store, Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: pushPatience * cfg.Beat.LookTimeout})
 			return git, func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}

@@ -159,15 +159,12 @@ type crowdSide struct {
 // crowd lets all nodes of a fleet tell the server at once: first that they are there, then transitions.
 func (b *bench) crowd(s *stage, n int) {
 	sides := []crowdSide{
-		{"addagent", []string{"tell", "20s"}, 1000, false}, // the daemon's beat.look_timeout
+		{"addagent", []string{"tell", "2m"}, 1000, false}, // what the daemon gives a push
 		{"git, a ref each", []string{"gitnodes", "refs"}, 100, false},
 		{"git, one branch", []string{"gitnodes", "branch"}, 100, true},
 	}
 	if b.quick {
 		sides[2].most = 10 // 100 of them quarrel for minutes
-	}
-	if n > 100 { // a server that takes longer than the timeout gets pushes more than once
-		sides = []crowdSide{{"addagent, look_timeout 5m", []string{"tell", "5m"}, 1000, false}, sides[0]}
 	}
 	for i, side := range sides {
 		if n > side.most {
