@@ -227,10 +227,15 @@ func (a *Agent) Once(ctx context.Context) Beat {
 	a.wake(a.begun)
 	b := a.Beat(ctx, a.begun)
 	waited := a.inHand != nil && !a.inHand.Adopted
+	// Work may take longer than what was promised to those who wait to hear of this node.
+	still := time.NewTicker(Interval(a.Schedule, a.begun))
+	defer still.Stop()
 	for a.inHand != nil && !a.inHand.Adopted {
 		select {
 		case <-ctx.Done():
 			return b
+		case <-still.C:
+			a.tell(ctx, time.Now().UTC())
 		case o := <-a.Hand.Done():
 			a.finish(ctx, o, time.Now().UTC())
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +21,10 @@ type Aside struct {
 
 // Wedge is how this node is wedged by its work, as Config.Doomed is told of it.
 type Wedge struct {
-	Since  time.Time         // since when the node is wedged
-	Items  map[string]string // repo:item that is wedged, and the fingerprint that it fails at
-	Reason string            // of the state
+	Since   time.Time         // since when the node is in its state
+	Items   map[string]string // repo:item that is wedged, and the fingerprint that it has failed at
+	Leaving bool              // it leaves, by notice, and would be wedged else
+	Reason  string            // of the state, as it was just told
 }
 
 // record is what this node says of itself now.
@@ -87,7 +87,8 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		go func() { answers[i] <- s.Tell(ctx, r) }()
 	}
 	for i, s := range a.Sinks {
-		if err := <-answers[i]; err != nil {
+		// That we were told to end in the middle of it is nothing that is wrong with a place.
+		if err := <-answers[i]; err != nil && ctx.Err() == nil {
 			a.wrong = append(a.wrong, Trouble{Key: "tell " + s.Name + diskFullIf(err), Text: err.Error(), critical: critical(err)})
 		}
 	}
@@ -166,25 +167,36 @@ func (a *Agent) doom(now time.Time) {
 	if a.Doomed == nil {
 		return
 	}
-	if err := a.Doomed(now, a.wedge()); err != nil {
+	if err := a.Doomed(now, a.wedge(now)); err != nil {
 		a.trouble("kill", err.Error())
 	}
 }
 
 // wedge is how this node is wedged by its work; nil when it is not, or when a person or the network has a part in it: then
-// it is no machine that alone fails at what its peers can.
-func (a *Agent) wedge() *Wedge {
-	if a.state != node.Wedged || a.brakes.Wedged != nil {
+// it is no machine that alone fails at what its peers can. Nor is one that has not failed yet at what is there now, or not
+// often enough: a fix that is tried for the first time may well be one.
+func (a *Agent) wedge(now time.Time) *Wedge {
+	leaves := a.state == node.Leaving && !a.leaving
+	if a.state != node.Wedged && !leaves || a.brakes.Wedged != nil || a.held() != "" {
 		return nil
 	}
-	w := Wedge{Since: a.since, Items: map[string]string{}, Reason: a.reason}
+	w := Wedge{Since: a.since, Items: map[string]string{}, Leaving: leaves, Reason: a.reason}
 	for i, j := range a.findings.Judgements {
-		if a.standings[i].Wedged {
-			w.Items[j.Item.ID()] = j.Fingerprint
+		if !a.standings[i].Wedged {
+			continue
+		}
+		last := j.Memory.Last
+		if last == nil || last.Fingerprint != j.Fingerprint || last.Failures < a.Rules.WedgeAfter && last.Reason != work.ReasonWedged {
+			return nil
+		}
+		w.Items[j.Item.ID()] = j.Fingerprint
+	}
+	for _, b := range a.vitals(now).Wedged {
+		if b.Who == "node" { // no repository could be looked at for long
+			return nil
 		}
 	}
-	// Whoever else is blamed is no item: it is the node as a whole.
-	if len(w.Items) == 0 || slices.Contains(blamedNames(a.blamed), "node") {
+	if len(w.Items) == 0 {
 		return nil
 	}
 	return &w

@@ -91,7 +91,9 @@ func (d *doomed) tell(t *testing.T) {
 			t.Errorf("%s: %v", d.id, err)
 		}
 	}
-	_ = d.Tell(t.Context(), r)
+	if r.State == node.Leaving {
+		_ = d.doomed(now, &agent.Wedge{Leaving: true, Reason: r.Reason})
+	}
 }
 
 // everybodyTells brings all records into the repository.
@@ -151,7 +153,7 @@ func TestFortyRealRecordsOnOneBadCommit(t *testing.T) {
 		t.Fatalf("ended: %v", ended)
 	}
 	for _, d := range g.nodes {
-		if len(d.said) != 1 || !strings.Contains(d.said[0], "no other node of fed1/app1 is present and not wedged") {
+		if len(d.said) != 1 || !strings.Contains(d.said[0], "no other node of fed1/app1 is present and well") {
 			t.Fatalf("%s says %q", d.id, d.said)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 )
 
@@ -54,7 +53,6 @@ func (w *whole) renew(cfg *config.Config, sources []named, s *agent.Settings) er
 	}
 	if w.ending != nil {
 		w.ending.renew(cfg)
-		s.Sinks = append(s.Sinks, presence.Named{Name: "kill", Sink: w.ending})
 	}
 	return nil
 }
