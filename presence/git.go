@@ -22,6 +22,7 @@ type Store interface {
 // GitOptions say where a node's record goes in the presence repository.
 type GitOptions struct {
 	Store   Store         // used by one goroutine, and by nobody else meanwhile; its Close, if it has one, hangs up after each push
+	Source  string        // names the repository in the memory, without a secret: what another one was told does not count here
 	Prefix  string        // ref_prefix of the config, with a slash at its end; "" = RefPrefix
 	Memory  string        // the file where the sink remembers its ref; it belongs to the hardware
 	Refresh time.Duration // a quiet node says that it lives at least this often, more seldom in a large fleet; 0 = 10 min
@@ -111,6 +112,7 @@ func (g *Git) Tell(ctx context.Context, r Record) error {
 	var said error
 	if g.memory == nil {
 		g.memory, said = loadMemory(g.o.Memory, RefName(g.o.Prefix, r.InstanceID))
+		g.memory = g.memory.of(g.o.Source)
 		g.unclear = g.memory.Pending != nil // an earlier agent died with a push in its hand
 	}
 	g.take()

@@ -85,7 +85,7 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 			if err != nil {
 				return nil, nil, err
 			}
-			git := presence.NewGit(presence.GitOptions{Store: store, Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: pushPatience * cfg.Beat.LookTimeout})
+			git := presence.NewGit(presence.GitOptions{Store: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: pushPatience * cfg.Beat.LookTimeout})
 			return git, func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}
