@@ -89,7 +89,11 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 	for i, s := range a.Sinks {
 		// That we were told to end in the middle of it is nothing that is wrong with a place.
 		if err := <-answers[i]; err != nil && ctx.Err() == nil {
-			a.wrong = append(a.wrong, Trouble{Key: "tell " + s.Name + diskFullIf(err), Text: err.Error(), critical: critical(err)})
+			key := "tell " + s.Name
+			if s.Name == "files" { // of another place it is not this node's disk that is full
+				key += diskFullIf(err)
+			}
+			a.wrong = append(a.wrong, Trouble{Key: key, Text: err.Error(), critical: critical(err)})
 		}
 	}
 }

@@ -226,7 +226,7 @@ func (g *Git) next(now time.Time) (action, time.Duration) {
 // promised says that readers were told to expect a push by now, so that what waits for a token waits no longer.
 func (g *Git) promised() bool {
 	t := g.memory.Told
-	return t.Record != nil && g.pace().due(t, g.latest.BeatSeen, g.latest.InstanceID)
+	return t.Record != nil && g.pace().due(t, g.latest, g.latest.InstanceID)
 }
 
 // work is the worker: it does what is to be done and sleeps while that is nothing. It does not wake up for a refresh or a
@@ -288,7 +288,11 @@ func (g *Git) ended(err error) {
 	case errors.As(err, &clash) || errors.Is(err, gitrepo.ErrAccess):
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true
-		g.notBefore = now.Add(slowly + backoff(1+g.tries, gitrepo.RetryAfter(err)))
+		rest := slowly
+		if clash == nil { // what a person mends in a minute is not to cost the node a quarter of an hour
+			rest = min(slowly, soon<<min(g.tries-1, 10))
+		}
+		g.notBefore = now.Add(rest + backoff(1+g.tries, gitrepo.RetryAfter(err)))
 	default:
 		g.tries++
 		g.trouble = fmt.Errorf("presence repository: %w", err)

@@ -97,9 +97,9 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 		}
 	}
 	if t.machine != nil && cfg.EC2.Tags != "off" {
-		all = append(all, wanted{"ec2", cfg.EC2, func() (presence.Sink, func(), error) { return t.machine.tags(cfg) }})
+		all = append(all, wanted{"ec2", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.tags(cfg) }})
 		if cfg.EC2.LifecycleHook != "" {
-			all = append(all, wanted{"ec2 hook", cfg.EC2, func() (presence.Sink, func(), error) { return t.machine.hook(cfg) }})
+			all = append(all, wanted{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.hook(cfg) }})
 		}
 	}
 	return all
@@ -129,7 +129,7 @@ func (t *tellers) room(name string, r config.Room, network config.Network) (pres
 func roomsDir(stateDir string) string { return filepath.Join(stateDir, "chat") }
 
 func roomDir(stateDir string, r config.Room) string {
-	name := sha256.Sum256([]byte(r.URL + "\n" + r.URLFile))
+	name := sha256.Sum256([]byte(r.URL + "\n" + r.URLFile + "\n" + r.Only))
 	return filepath.Join(roomsDir(stateDir), hex.EncodeToString(name[:6]))
 }
 

@@ -281,7 +281,7 @@ func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (n
 	info := filepath.Join(cfg.Home, "nodeinfo")
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
 		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir),
-			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir)}}
+			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
 	if p.getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, p.metadata()) }
 	}

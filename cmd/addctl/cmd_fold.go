@@ -64,9 +64,11 @@ func (p *process) fold(ctx context.Context, g *global, every time.Duration) erro
 		return cli.Misuse(err)
 	}
 	defer folder.Close()
-	speaker, err := p.newSpeaker(cfg, o)
-	if err != nil {
-		return cli.Failed(fmt.Errorf("chat: %w", err))
+	// A room that cannot be opened is no reason to let the grid grow stale.
+	speaker, mute := p.newSpeaker(cfg, o)
+	if mute != nil {
+		speaker, mute = nil, fmt.Errorf("chat: %w", mute)
+		fmt.Fprintf(p.Err, "addctl: %v; it folds all the same, and tells no room\n", mute)
 	}
 	l := &folding{p: p, g: g, folder: folder, speaker: speaker, options: o}
 	if every > 0 {
@@ -79,6 +81,9 @@ func (p *process) fold(ctx context.Context, g *global, every time.Duration) erro
 	}
 	if err := l.print(r, now, true); err != nil {
 		return err
+	}
+	if mute != nil {
+		return &cli.Exit{Code: cli.ExitFailed} // it is said above
 	}
 	return l.speakOnce(ctx, now)
 }
