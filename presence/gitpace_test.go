@@ -53,6 +53,7 @@ func TestEnqueue(t *testing.T) {
 	slot := each.next(noon, "n1").Sub(noon)
 	reason := func(r Record, text string) Record { r.Reason = text; return r }
 	idle := said(node.Idle, 0)
+	idle.BeatNextBy = idle.BeatNextBy.Add(slot) // as it was pushed: with the promise
 	toldIdle := told{Tip: "x", Record: &idle, Next: noon.Add(slot)}
 	for name, c := range map[string]struct {
 		told told
