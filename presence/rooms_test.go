@@ -170,3 +170,41 @@ func TestInitDoneIsDoneOnce(t *testing.T) {
 		t.Errorf("another life: %d calls, %v", calls, err)
 	}
 }
+
+// troubled is a sink with the trouble that a test sets.
+type troubled struct{ wrong error }
+
+func (s *troubled) Tell(context.Context, Record) error { return s.wrong }
+
+func TestAlarm(t *testing.T) {
+	v, s := &room{}, &troubled{}
+	a := NewAlarm(s, func() []Voice { return []Voice{CriticalOnly(v)} })
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	tell := func(wrong error, lines int) {
+		t.Helper()
+		s.wrong = wrong
+		if err := a.Tell(t.Context(), recordIn(node.Idle, "", at)); !errors.Is(err, wrong) {
+			t.Errorf("told: %v, not %v", err, wrong)
+		}
+		if len(v.lines) != lines {
+			t.Errorf("said %q, not %d lines", v.lines, lines)
+		}
+	}
+	tell(nil, 0)
+	tell(errors.New("503"), 0)
+	clash := &Clash{Ref: "refs/heads/presence/i-1"}
+	tell(clash, 1)
+	at = at.Add(30 * time.Minute)
+	tell(clash, 1)
+	at = at.Add(31 * time.Minute)
+	tell(clash, 2)
+	tell(errors.New("503"), 2) // nobody knows whether it is over
+	tell(nil, 3)
+	tell(nil, 3)
+	if !strings.HasPrefix(v.lines[0], "i-1:fed1/app1: clash: ") || !strings.Contains(v.lines[2], "is over") {
+		t.Errorf("said %q", v.lines)
+	}
+	if err := a.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -86,7 +86,7 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 				return nil, nil, err
 			}
 			git := presence.NewGit(presence.GitOptions{Store: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: pushPatience * cfg.Beat.LookTimeout})
-			return git, func() { git.Close(); _ = store.Close() }, nil
+			return presence.NewAlarm(git, t.voices), func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}
 	for i, r := range cfg.Chat {
@@ -100,6 +100,23 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 		all = append(all, wanted{"ec2", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.tags(cfg) }})
 		if cfg.EC2.LifecycleHook != "" {
 			all = append(all, wanted{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.hook(cfg) }})
+		}
+	}
+	return all
+}
+
+// voices are those of the rooms that are open.
+func (t *tellers) voices() []presence.Voice {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []presence.Voice
+	for _, one := range t.all {
+		if o, ok := one.sink.(*opening); ok {
+			o.mu.Lock()
+			if c, ok := o.sink.(*presence.Chat); ok {
+				all = append(all, c.Voice())
+			}
+			o.mu.Unlock()
 		}
 	}
 	return all
