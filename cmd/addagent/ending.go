@@ -143,7 +143,7 @@ func (e *ending) outlived(at, done time.Time) {
 }
 
 func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
-	f, err := everybody(ctx, e.config(), at)
+	f, err := everybody(ctx, e.config(), true, at)
 	if err != nil {
 		return nil, err
 	}

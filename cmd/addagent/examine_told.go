@@ -112,6 +112,8 @@ func (d *doctor) ec2(ctx context.Context) []finding {
 	switch {
 	case m == nil && !d.root():
 		return []finding{skip("only root has to do with EC2")}
+	case d.cfg.EC2.Tags == "off":
+		return []finding{skip("ec2.tags is off")}
 	case m == nil:
 		return []finding{skip("this is no machine of EC2")}
 	}

@@ -162,9 +162,9 @@ func (p *peers) close() {
 	_ = p.reader.Close()
 }
 
-// everybody is presence as it is this moment, whatever was read before.
-func everybody(ctx context.Context, cfg *config.Config, now time.Time) (fleet.Fleet, error) {
-	reader, err := fleet.New(fleet.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix, Refs: true})
+// everybody is presence as it is this moment, whatever was read before; refs does not take a fold's word for it.
+func everybody(ctx context.Context, cfg *config.Config, refs bool, now time.Time) (fleet.Fleet, error) {
+	reader, err := fleet.New(fleet.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix, Refs: refs})
 	if err != nil {
 		return fleet.Fleet{}, err
 	}

@@ -237,6 +237,9 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	w.agent.Told = func(b agent.Beat) {
 		told(b)
 		w.measure.show(b)
+		if err := w.measure.Tick(b.Start); err != nil && w.once { // there is no next beat of this process to say it
+			w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: err.Error()})
+		}
 	}
 	if m := w.tellers.machine; m != nil {
 		w.agent.Notice = m.notice
