@@ -191,7 +191,7 @@ func (d *doctor) fold(ctx context.Context, nodes int, there bool) finding {
 	}
 	reading, cancel := step(ctx, d.cfg.Beat.LookTimeout)
 	defer cancel()
-	f, err := everybody(reading, d.cfg, d.now)
+	f, err := everybody(reading, d.cfg, false, d.now)
 	if err != nil {
 		return refusedBy(presence.FoldRef, hurried(reading, err))
 	}
