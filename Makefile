@@ -5,7 +5,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo test unit e2e lint baked test-images fmt bench fuzz cover package test-boot tools test-tools clean
+.PHONY: help build demo demo-grid test unit e2e lint baked test-images fmt bench fuzz cover package test-boot tools test-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ build: ## bin/addagent and bin/addctl, static and stripped
 
 demo: build ## a throw-away grid below ./.demo: push, work, state files, log (KEEP=1 leaves it running)
 	@exec bin/addagent demo --dir .demo $(if $(KEEP),--keep)
+
+demo-grid: build ## three agents, presence and a chat room below ./.demo: one wedges, one is killed (KEEP=1 leaves it running)
+	@exec bin/addagent demo --grid --dir .demo $(if $(KEEP),--keep)
 
 test: test-tools ## install what the tests need, run them all
 	@$(GO) vet ./...
@@ -49,8 +52,8 @@ test-images: ## bake an AMI in moto, as root, in a file system that is thrown aw
 fmt: ## gofmt everything
 	@gofmt -w $$(git ls-files '*.go')
 
-bench: build ## side by side with git, in one run: docs/performance.md (QUICK=1 leaves out the large repositories)
-	@CGO_ENABLED=0 $(GO) run ./test/bench -addagent bin/addagent $(if $(QUICK),-quick) $(if $(MD),-md $(MD))
+bench: build ## side by side with git, in one run: docs/performance.md (QUICK=1: without what is large; ONLY=presence: cases whose names match)
+	@CGO_ENABLED=0 $(GO) run ./test/bench -addagent bin/addagent $(if $(QUICK),-quick) $(if $(ONLY),-only '$(ONLY)') $(if $(MD),-md $(MD))
 
 fuzz: ## every fuzz target for ten seconds
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \

@@ -162,6 +162,8 @@ type Agent struct {
 	leaving   bool                         // the machine goes down
 	notice    string                       // why the cloud takes it away
 	finished  map[string]map[string]string // by repository and item, the fingerprint of the last success
+	// initFinished is that of init; "" = not looked for yet, "-" = none
+	initFinished string
 }
 
 // New makes an agent; nothing happens before Run or Once.
@@ -225,17 +227,25 @@ func (a *Agent) Once(ctx context.Context) Beat {
 	a.wake(a.begun)
 	b := a.Beat(ctx, a.begun)
 	waited := a.inHand != nil && !a.inHand.Adopted
+	// Work may take longer than what was promised to those who wait to hear of this node.
+	still := time.NewTicker(Interval(a.Schedule, a.begun))
+	defer still.Stop()
 	for a.inHand != nil && !a.inHand.Adopted {
 		select {
 		case <-ctx.Done():
 			return b
+		case <-still.C:
+			a.tell(ctx, time.Now().UTC())
 		case o := <-a.Hand.Done():
 			a.finish(ctx, o, time.Now().UTC())
 		}
 	}
-	a.flush(flushWait)
-	if waited {
-		b = a.record(time.Now().UTC(), b)
+	untold, now := a.flush(flushWait), time.Now().UTC()
+	for _, t := range untold {
+		a.wrongNow(t, now) // there is no next beat of this process to say it
+	}
+	if waited || len(untold) > 0 {
+		b = a.record(now, b)
 	}
 	a.Told(b)
 	return b

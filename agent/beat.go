@@ -271,7 +271,7 @@ func (a *Agent) report(ctx context.Context, b *Beat) {
 	}
 	*b = a.record(time.Now().UTC(), *b)
 	if err := a.Supervise.Status(statusLine(*b)); err != nil {
-		a.wrongNow("systemd", err.Error(), b.Start)
+		a.wrongNow(Trouble{Key: "systemd", Text: err.Error()}, b.Start)
 	}
 	a.alive()
 }

@@ -77,7 +77,7 @@ func (a *Agent) forget(ask Ask) (did []string, wrong string) {
 		if err := a.Hand.Forget(repo, string(work.Init)); err != nil {
 			return nil, err.Error()
 		}
-		a.initDone = false
+		a.initDone, a.initFinished = false, ""
 		return []string{ask.Target}, ""
 	}
 	var names []string

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/node"
@@ -21,9 +21,10 @@ type Aside struct {
 
 // Wedge is how this node is wedged by its work, as Config.Doomed is told of it.
 type Wedge struct {
-	Since  time.Time         // since when the node is wedged
-	Items  map[string]string // repo:item that is wedged, and the fingerprint that it fails at
-	Reason string            // of the state
+	Since   time.Time         // since when the node is in its state
+	Items   map[string]string // repo:item that is wedged, and the fingerprint that it has failed at
+	Leaving bool              // it leaves, by notice, and would be wedged else
+	Reason  string            // of the state, as it was just told
 }
 
 // record is what this node says of itself now.
@@ -59,6 +60,21 @@ func (a *Agent) learnFinished() {
 		}
 		finished[j.Item.Repo][j.Item.Name] = fingerprint
 	}
+	if repo := a.info.InitGitRepo; a.initDone && repo != "" {
+		// Init is no item any more; but a machine that alone fails at it must learn that it can be done.
+		if a.initFinished == "" {
+			a.initFinished = "-" // looked for, once
+			if last := a.Hand.Last(repo, string(work.Init)); last != nil && last.OK() {
+				a.initFinished = last.Fingerprint
+			}
+		}
+		if a.initFinished != "-" {
+			if finished[repo] == nil {
+				finished[repo] = map[string]string{}
+			}
+			finished[repo][string(work.Init)] = a.initFinished
+		}
+	}
 	a.finished = finished
 }
 
@@ -71,8 +87,13 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		go func() { answers[i] <- s.Tell(ctx, r) }()
 	}
 	for i, s := range a.Sinks {
-		if err := <-answers[i]; err != nil {
-			a.wrong = append(a.wrong, Trouble{Key: "tell " + s.Name + diskFullIf(err), Text: err.Error(), critical: critical(err)})
+		// That we were told to end in the middle of it is nothing that is wrong with a place.
+		if err := <-answers[i]; err != nil && ctx.Err() == nil {
+			key := "tell " + s.Name
+			if s.Name == "files" { // of another place it is not this node's disk that is full
+				key += diskFullIf(err)
+			}
+			a.wrong = append(a.wrong, Trouble{Key: key, Text: err.Error(), critical: critical(err)})
 		}
 	}
 }
@@ -87,26 +108,29 @@ func critical(err error) bool {
 // arrive is not lost: the next one sends it.
 const flushWait = 10 * time.Second
 
-// flush waits until what was told has arrived, within d.
-func (a *Agent) flush(d time.Duration) {
+// flush waits until what was told has arrived, within d, and answers what has not.
+func (a *Agent) flush(d time.Duration) []Trouble {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
-	done := make([]chan struct{}, 0, len(a.Sinks))
-	for _, s := range a.Sinks {
-		f, ok := s.Sink.(presence.Flusher)
-		if !ok {
-			continue
-		}
-		c := make(chan struct{})
-		done = append(done, c)
+	answers := make([]chan error, len(a.Sinks))
+	for i, s := range a.Sinks {
+		answers[i] = make(chan error, 1)
 		go func() {
-			defer close(c)
-			_ = f.Flush(ctx) // what is wrong is what Tell answers the next time
+			var err error
+			if f, ok := s.Sink.(presence.Flusher); ok {
+				err = f.Flush(ctx)
+			}
+			answers[i] <- err
 		}()
 	}
-	for _, c := range done {
-		<-c
+	var untold []Trouble
+	for i, s := range a.Sinks {
+		if err := <-answers[i]; err != nil {
+			text := s.Name + ": not told: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+			untold = append(untold, Trouble{Key: "tell " + s.Name, Text: text, critical: critical(err)})
+		}
 	}
+	return untold
 }
 
 // aside lets all that goes on beside the heart know of this beat.
@@ -147,25 +171,36 @@ func (a *Agent) doom(now time.Time) {
 	if a.Doomed == nil {
 		return
 	}
-	if err := a.Doomed(now, a.wedge()); err != nil {
+	if err := a.Doomed(now, a.wedge(now)); err != nil {
 		a.trouble("kill", err.Error())
 	}
 }
 
 // wedge is how this node is wedged by its work; nil when it is not, or when a person or the network has a part in it: then
-// it is no machine that alone fails at what its peers can.
-func (a *Agent) wedge() *Wedge {
-	if a.state != node.Wedged || a.brakes.Wedged != nil {
+// it is no machine that alone fails at what its peers can. Nor is one that has not failed yet at what is there now, or not
+// often enough: a fix that is tried for the first time may well be one.
+func (a *Agent) wedge(now time.Time) *Wedge {
+	leaves := a.state == node.Leaving && !a.leaving
+	if a.state != node.Wedged && !leaves || a.brakes.Wedged != nil || a.held() != "" {
 		return nil
 	}
-	w := Wedge{Since: a.since, Items: map[string]string{}, Reason: a.reason}
+	w := Wedge{Since: a.since, Items: map[string]string{}, Leaving: leaves, Reason: a.reason}
 	for i, j := range a.findings.Judgements {
-		if a.standings[i].Wedged {
-			w.Items[j.Item.ID()] = j.Fingerprint
+		if !a.standings[i].Wedged {
+			continue
+		}
+		last := j.Memory.Last
+		if last == nil || last.Fingerprint != j.Fingerprint || last.Failures < a.Rules.WedgeAfter && last.Reason != work.ReasonWedged {
+			return nil
+		}
+		w.Items[j.Item.ID()] = j.Fingerprint
+	}
+	for _, b := range a.vitals(now).Wedged {
+		if b.Who == "node" { // no repository could be looked at for long
+			return nil
 		}
 	}
-	// Whoever else is blamed is no item: it is the node as a whole.
-	if len(w.Items) == 0 || slices.Contains(blamedNames(a.blamed), "node") {
+	if len(w.Items) == 0 {
 		return nil
 	}
 	return &w

@@ -22,6 +22,7 @@ type ear struct {
 	heard   []presence.Record
 	wrong   error
 	flushed int
+	untold  error
 }
 
 func (e *ear) Tell(_ context.Context, r presence.Record) error {
@@ -31,7 +32,7 @@ func (e *ear) Tell(_ context.Context, r presence.Record) error {
 	return e.wrong
 }
 
-func (e *ear) Flush(context.Context) error { e.flushed++; return nil }
+func (e *ear) Flush(context.Context) error { e.flushed++; return e.untold }
 
 // states are the states it heard, each once in a row.
 func (e *ear) states() string {
@@ -59,6 +60,19 @@ func TestEachStepOfTheLifeCycleIsTold(t *testing.T) {
 	})
 }
 
+func TestTheRecordSaysThatInitIsFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{}
+		b.init = "ops"
+		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
+		b.live(5*time.Minute, nil)
+		done := e.heard[len(e.heard)-1].Repos[0].Done
+		if last := b.memory["init"].Last; last == nil || done["init"] != last.Fingerprint || done["common"] == "" {
+			t.Errorf("finished %v, init was %+v", done, last)
+		}
+	})
+}
+
 func TestWhatCannotBeToldIsATroubleAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{wrong: errors.New("chat: the room is gone")}
@@ -76,6 +90,25 @@ func TestWhatCannotBeToldIsATroubleAndNoMore(t *testing.T) {
 		}
 		if last.State != node.Idle {
 			t.Errorf("the node is %s by what is wrong elsewhere", last.State)
+		}
+	})
+}
+
+// counting is a place that is away, and says how much waits for it.
+type counting struct{ n int }
+
+func (c *counting) Tell(context.Context, presence.Record) error {
+	c.n++
+	return fmt.Errorf("chat: refused; %d waiting", c.n)
+}
+
+func TestATroubleThatCountsIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.InitDone, b.Sinks = false, []presence.Named{{Name: "chat 1", Sink: &counting{}}}
+		b.live(10*time.Minute, nil)
+		if n := b.hears("chat: refused"); n != 1 {
+			t.Errorf("said %d times: %q", n, b.said)
 		}
 	})
 }
@@ -131,13 +164,17 @@ func TestWhoIsDoomed(t *testing.T) {
 		change func(b *bench)
 		doomed bool
 	}{
-		"wedged by its work":                {func(*bench) {}, true},
-		"a person said wedged, too":         {func(b *bench) { b.brakes.Wedged = &node.Brake{Reason: "disk"} }, false},
-		"disabled":                          {func(b *bench) { b.brakes.Disabled = &node.Brake{Reason: "look"} }, false},
-		"well":                              {func(b *bench) { b.results["common"] = nil }, false},
-		"and no repository answers":         {func(b *bench) { b.trouble = "look ops: dead" }, false},
-		"leaving":                           {func(b *bench) { b.Notice = func(context.Context) (string, error) { return "spot", nil } }, false},
-		"with something that only fails":    {func(b *bench) { b.bad = []string{"config"} }, true},
+		"wedged by its work":             {func(*bench) {}, true},
+		"a person said wedged, too":      {func(b *bench) { b.brakes.Wedged = &node.Brake{Reason: "disk"} }, false},
+		"disabled":                       {func(b *bench) { b.brakes.Disabled = &node.Brake{Reason: "look"} }, false},
+		"well":                           {func(b *bench) { b.results["common"] = nil }, false},
+		"and no repository answers":      {func(b *bench) { b.trouble = "look ops: dead" }, false},
+		"leaving":                        {func(b *bench) { b.Notice = func(context.Context) (string, error) { return "spot", nil } }, false},
+		"with something that only fails": {func(b *bench) { b.bad = []string{"config"} }, true},
+		"a fix runs for the first time": {func(b *bench) {
+			b.version = strings.Repeat("b", 40)
+			b.results["common"] = func(int) (int, time.Duration) { return 0, 5 * time.Hour }
+		}, false},
 		"retried now, wedged all the while": {func(b *bench) { b.results["common"] = func(int) (int, time.Duration) { return 3, 10 * time.Minute } }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,10 +188,10 @@ func TestWhoIsDoomed(t *testing.T) {
 				if calls < 100 {
 					t.Fatalf("asked %d times in three hours", calls)
 				}
-				if (last != nil) != c.doomed {
+				if got := last != nil && !last.Leaving; got != c.doomed {
 					t.Fatalf("doomed: %+v, state %s", last, b.states)
 				}
-				if last != nil && last.Items["ops:common"] == "" {
+				if c.doomed && last.Items["ops:common"] == "" {
 					t.Errorf("no fingerprint: %+v", last)
 				}
 			})
@@ -169,6 +206,20 @@ func TestOneBeatWaitsForWhatItTold(t *testing.T) {
 		b.Once(t.Context())
 		if e.flushed != 1 || e.states() != "working idle" {
 			t.Errorf("flushed %d times, told %s", e.flushed, e.states())
+		}
+	})
+}
+
+func TestOneBeatSaysWhatDidNotArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.Sinks = []presence.Named{{Name: "chat 1", Sink: &ear{untold: errors.Join(errors.New("chat: 1 waiting"), errors.New("no answer"))}}, {Name: "ec2", Sink: &ear{}}}
+		beat := b.Once(t.Context())
+		if n := b.hears("chat 1: not told: chat: 1 waiting; no answer"); n != 1 {
+			t.Errorf("said %d times: %q", n, b.said)
+		}
+		if len(beat.Troubles) != 1 || beat.Troubles[0].Key != "tell chat 1" || len(b.beats) != 1 || len(b.beats[0].Troubles) != 1 {
+			t.Errorf("troubles %+v; beats told: %+v", beat.Troubles, b.beats)
 		}
 	})
 }

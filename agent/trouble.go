@@ -19,10 +19,13 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 	for _, t := range now {
 		old, known := before[t.Key]
 		if dup, twice := after[t.Key]; twice {
-			if !strings.Contains(dup.Text, t.Text) { // told twice in a beat, it is wrong once
+			switch {
+			case sameTrouble(dup.Text, t.Text): // told twice in a beat, it is wrong once
+				dup.Text = t.Text
+			case !strings.Contains(dup.Text, t.Text):
 				dup.Text += "; " + t.Text
-				after[t.Key] = dup
 			}
+			after[t.Key] = dup
 			continue
 		}
 		if !known {

@@ -258,12 +258,13 @@ func (a *Agent) stillWrong(kind string) {
 }
 
 // wrongNow says a trouble that came up after the beat's troubles were folded.
-func (a *Agent) wrongNow(key, text string, at time.Time) {
-	if old, known := a.troubles[key]; known && sameTrouble(old.Text, text) && at.Sub(old.said) < sayAgain {
+func (a *Agent) wrongNow(t Trouble, at time.Time) {
+	if old, known := a.troubles[t.Key]; known && sameTrouble(old.Text, t.Text) && at.Sub(old.said) < sayAgain {
 		return
 	}
-	a.troubles[key] = Trouble{Key: key, Text: text, Since: at, Count: 1, said: at}
-	a.Say(News{At: at, Level: Warning, Text: text})
+	t.Since, t.Count, t.said = at, 1, at
+	a.troubles[t.Key] = t
+	a.Say(News{At: at, Level: t.level(), Text: t.Text})
 }
 
 func (a *Agent) say(l Level, next, format string, args ...any) {

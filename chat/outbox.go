@@ -47,8 +47,9 @@ var errClosed = errors.New("chat outbox: closed")
 const (
 	firstDelay = 5 * time.Second
 	mostDelay  = 15 * time.Minute
-	// slowDelay is for a trouble that somebody has to mend: an hour later somebody may have. It also bounds what a server
-	// may ask for with Retry-After.
+	// mendDelay is the first for a trouble that somebody has to mend: a minute later somebody may have.
+	mendDelay = time.Minute
+	// slowDelay bounds what a server may ask for, and how long the worker sleeps.
 	slowDelay = time.Hour
 	// mostText is what is kept of a text, in characters: more than any service takes.
 	mostText = 16000
@@ -126,7 +127,7 @@ func (o *Outbox) wrong() error {
 	if failed != nil {
 		again := "tried again with growing delay"
 		if Permanent(failed) {
-			again = "somebody must mend this; tried again each hour"
+			again = "somebody must mend this; tried again with growing delay"
 		}
 		failed = fmt.Errorf("chat: %w (%s; %d waiting)", failed, again, len(o.spool.entries))
 	}
@@ -301,7 +302,7 @@ func delay(tries int, t *Trouble, chance float64) time.Duration {
 	}
 	d := min(firstDelay<<min(tries-1, 10), mostDelay)
 	if t != nil && t.Permanent {
-		d = slowDelay
+		d = min(mendDelay<<min(tries-1, 10), mostDelay)
 	}
 	return d - time.Duration(chance*float64(d)/4)
 }

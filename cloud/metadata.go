@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,12 +36,14 @@ var ErrAbsent = errors.New("404 Not Found")
 
 // Metadata is the EC2 metadata service, asked as IMDSv2 wants it: with a token, which is kept, and fetched anew when
 // the service refuses it. It never falls back to IMDSv1, never goes through a proxy, heeds no environment, and a
-// question takes at most a second. It is safe for concurrent use.
+// question takes at most a second. What it says is that of one boot of the machine. It is safe for concurrent use.
 type Metadata struct {
 	endpoint string
 	client   *http.Client
 	// token holds the session's token, "" = none yet. Taking it out is the lock, so that a wait for it can be given up.
 	token chan string
+	// taken is the group's word that it takes this machine away; see Notices.
+	taken atomic.Pointer[Notice]
 }
 
 // NewMetadata asks nothing yet. endpoint "" = EC2Endpoint.

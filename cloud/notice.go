@@ -19,6 +19,9 @@ type Notice struct {
 // ahead), or an Auto Scaling group that takes it away. Both are asked side by side and it takes at most a second. It
 // needs no credentials. If one says that the machine goes, that is the answer, whatever became of the other; else an
 // answer that cannot be had, or not be understood, is an error, and never leaving.
+//
+// A group that takes a machine away never gives it back, but its word can vanish: a live migration by AWS empties it. So
+// once heard it stays, for as long as m is there. A spot interruption may be withdrawn: only the last answer counts.
 func (m *Metadata) Notices(ctx context.Context) (Notice, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -35,11 +38,15 @@ func (m *Metadata) Notices(ctx context.Context) (Notice, error) {
 	text, err := m.Get(ctx, "spot/instance-action")
 	spot, spotErr := judge(text, err, spotNotice)
 	group := <-other
+	if group.notice.Leaving {
+		m.taken.Store(&group.notice)
+	}
+	taken := m.taken.Load()
 	switch {
 	case spot.Leaving: // it has the time
 		return spot, nil
-	case group.notice.Leaving:
-		return group.notice, nil
+	case taken != nil:
+		return *taken, nil
 	case spotErr != nil: // most troubles are those of both: said once
 		return Notice{}, fmt.Errorf("metadata: notices: %w", spotErr)
 	case group.err != nil:

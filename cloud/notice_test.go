@@ -47,11 +47,11 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-func TestANoticeComesAndGoes(t *testing.T) {
+func TestASpotNoticeComesAndGoes(t *testing.T) {
 	m, server := session(t)
 	for _, leaving := range []bool{false, true, false} {
 		server.ExpireTokens()
-		server.SetLifecycle(map[bool]string{true: "Terminated"}[leaving])
+		server.SetSpot(map[bool]string{true: "stop"}[leaving], time.Now())
 		if n, err := m.Notices(t.Context()); n.Leaving != leaving || err != nil {
 			t.Errorf("Notices = %+v, %v, want leaving %v", n, err, leaving)
 		}
@@ -61,6 +61,42 @@ func TestANoticeComesAndGoes(t *testing.T) {
 	}
 	if n := server.Connections(); n > 2 {
 		t.Errorf("%d connections, want one for each of the two questions", n)
+	}
+}
+
+// TestAGroupNeverGivesAMachineBack: its word stays when a live migration has emptied it, or nothing answers any more.
+func TestAGroupNeverGivesAMachineBack(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	m, server := session(t)
+	want := func(when string, want cloud.Notice) {
+		t.Helper()
+		if n, err := m.Notices(t.Context()); n != want || err != nil {
+			t.Errorf("%s: Notices = %+v, %v, want %+v", when, n, err, want)
+		}
+	}
+	server.SetLifecycle("InService")
+	want("in service", cloud.Notice{})
+	server.SetLifecycle("")
+	want("nothing heard yet", cloud.Notice{})
+	server.SetLifecycle("Terminated")
+	gone := cloud.Notice{Leaving: true, Why: "Auto Scaling: Terminated"}
+	want("taken", gone)
+	server.SetLifecycle("")
+	want("emptied", gone)
+	server.SetLifecycle("InService")
+	want("an old word", gone)
+	server.SetSpot("terminate", at)
+	want("spot has the time", cloud.Notice{Leaving: true, Why: "spot interruption: terminate", At: at})
+	server.SetSpot("", at)
+	want("spot withdrawn", gone)
+	server.Instead("*", cloudtest.Status(http.StatusInternalServerError))
+	want("nothing answers", gone)
+	// Another boot, another session.
+	server.Instead("*", nil)
+	fresh := cloud.NewMetadata(server.URL)
+	t.Cleanup(fresh.Close)
+	if n, err := fresh.Notices(t.Context()); n.Leaving || err != nil {
+		t.Errorf("another session: %+v, %v", n, err)
 	}
 }
 

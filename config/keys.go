@@ -131,7 +131,7 @@ func (c *Config) gridLeaves() []leaf {
 			means("The lifecycle hook of the autoscale group that is completed once the node is initdone."),
 
 		word("wedged.kill", &c.Wedged.Kill, []string{"none", "poweroff", "asg-unhealthy", "terminate", "command"}).
-			means("How a machine ends that stays wedged while its peers are not. asg-unhealthy and terminate need presence and EC2."),
+			means("How a machine ends that stays wedged while its peers are not. asg-unhealthy and terminate need presence and EC2. Only the daemon does this, and only behind the guards of docs/presence.md."),
 		duration("wedged.after", &c.Wedged.After, 10*time.Second).means("Wedged for so long."),
 		command("wedged.command", &c.Wedged.Command).like("[/usr/local/sbin/replace-me, --now]").
 			means("With kill: command, the program that is started."),

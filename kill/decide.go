@@ -41,17 +41,17 @@ type Peer struct {
 	ID, Deployment, Nodepart string
 
 	Present bool              // it keeps its promise to be heard of
-	Wedged  bool              // its state
+	Well    bool              // it is idle or working: neither wedged nor failing, nor held back by a person
 	Done    map[string]string // repo:item, and the fingerprint that it has finished
 }
 
 // Decide says whether a machine differs from its peers: for each of its wedged items there is another node of its part and
-// deployment, present and not wedged, that has finished that very fingerprint. Pure. Why is for people, either way.
+// deployment, present and well, that has finished that very fingerprint. Pure. Why is for people, either way.
 func Decide(c Case, peers []Peer) (ends bool, why string) {
 	sound := 0
 	proof := map[string][]string{}
 	for _, p := range peers {
-		if p.ID == c.ID || p.Nodepart != c.Nodepart || p.Deployment != c.Deployment || !p.Present || p.Wedged {
+		if p.ID == c.ID || p.Nodepart != c.Nodepart || p.Deployment != c.Deployment || !p.Present || !p.Well {
 			continue
 		}
 		sound++
@@ -66,7 +66,7 @@ func Decide(c Case, peers []Peer) (ends bool, why string) {
 	case len(c.Items) == 0:
 		return false, "nothing of its work is wedged"
 	case sound == 0:
-		return false, "no other node " + who + " is present and not wedged: it may be the work, not this machine"
+		return false, "no other node " + who + " is present and well: it may be the work, not this machine"
 	}
 	var words []string
 	for _, item := range slices.Sorted(maps.Keys(c.Items)) {

@@ -50,17 +50,20 @@ type Killer struct {
 	// failure, or a machine that a person has switched on to look at it would go off under his hands.
 	Path string
 
-	begun    time.Time // the first time that it was asked: what an earlier process saw does not count
+	begun    time.Time         // the first time that it was asked: what an earlier process saw does not count
+	items    map[string]string // what was wedged when it was asked last
+	same     time.Time         // since when that is so
 	next     time.Time
 	said     string
+	cancel   context.CancelFunc // of the attempt that is under way
 	mu       sync.Mutex
 	busy     bool
 	wrong    error
 	attempts sync.WaitGroup
 }
 
-// Consider is told at each beat whether this node is wedged by its work; c is nil when it is not. It does not wait. The
-// error is what went wrong with the last attempt.
+// Consider is told at each beat whether this node is wedged by its work; c is nil when it is not, or not to end any more,
+// which calls off an attempt that is under way. It does not wait. The error is what went wrong with the last attempt.
 func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 	if k.begun.IsZero() || now.Before(k.begun) {
 		k.begun = now
@@ -68,8 +71,16 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 	k.mu.Lock()
 	busy, wrong := k.busy, k.wrong
 	off := c == nil || r.Way == None || r.Way == ""
+	if off || !maps.Equal(k.items, c.Items) {
+		if k.cancel != nil {
+			k.cancel() // what it was begun for is not so any more
+		}
+		k.same = now
+	}
 	if off {
-		k.wrong, k.said = nil, ""
+		k.wrong, k.said, k.items = nil, "", nil
+	} else {
+		k.items = maps.Clone(c.Items)
 	}
 	k.mu.Unlock()
 	switch {
@@ -80,8 +91,10 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 		return wrong
 	}
 	since := c.Since
-	if since.Before(k.begun) {
-		since = k.begun
+	for _, t := range []time.Time{k.begun, k.same} {
+		if since.Before(t) {
+			since = t
+		}
 	}
 	if now.Sub(since) < r.After || now.Before(k.next) && k.next.Sub(now) <= pause {
 		return wrong
@@ -96,13 +109,19 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 	k.mu.Unlock()
 	one := *c
 	one.Items = maps.Clone(c.Items)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	k.mu.Lock()
+	k.cancel = cancel
+	k.mu.Unlock()
 	k.attempts.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		err := k.attempt(ctx, r, one, now)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			err = nil // called off, which is why it went wrong
+		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.busy, k.wrong = false, err
+		k.busy, k.wrong, k.cancel = false, err, nil
 	})
 	return wrong
 }
@@ -143,6 +162,9 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) er
 	text := fmt.Sprintf("ends itself (%s), wedged for %s: %s", r.Way, now.Sub(c.Since).Round(time.Minute), why)
 	if err := k.Tell(ctx, text); err != nil {
 		return fmt.Errorf("kill: nobody ends without having told it: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil // called off: it is well again, or a person said so
 	}
 	if err := k.remember(ended{At: now.UTC(), Way: r.Way, Why: why, Items: c.Items}); err != nil {
 		return fmt.Errorf("kill: %w", err)

@@ -16,7 +16,7 @@ import (
 func TestDecide(t *testing.T) {
 	me := Case{ID: "i-1", Deployment: "fed1", Nodepart: "app1", Items: map[string]string{"ops:root": "aa", "ops:part.app1": "bb"}}
 	peer := func(change func(*Peer)) Peer {
-		p := Peer{ID: "i-2", Deployment: "fed1", Nodepart: "app1", Present: true, Done: map[string]string{"ops:root": "aa", "ops:part.app1": "bb"}}
+		p := Peer{ID: "i-2", Deployment: "fed1", Nodepart: "app1", Present: true, Well: true, Done: map[string]string{"ops:root": "aa", "ops:part.app1": "bb"}}
 		change(&p)
 		return p
 	}
@@ -27,12 +27,12 @@ func TestDecide(t *testing.T) {
 		why   string
 	}{
 		"a peer has finished all of it":    {[]Peer{peer(as)}, true, "ops:part.app1, which i-2 finished; ops:root, which i-2 finished"},
-		"nobody else":                      {nil, false, "no other node of fed1/app1 is present and not wedged"},
+		"nobody else":                      {nil, false, "no other node of fed1/app1 is present and well"},
 		"only itself, an earlier life":     {[]Peer{peer(func(p *Peer) { p.ID = "i-1" })}, false, "no other node"},
 		"a peer of another part":           {[]Peer{peer(func(p *Peer) { p.Nodepart = "db1" })}, false, "no other node"},
 		"a peer of another deployment":     {[]Peer{peer(func(p *Peer) { p.Deployment = "fed2" })}, false, "no other node"},
 		"a peer that is missing":           {[]Peer{peer(func(p *Peer) { p.Present = false })}, false, "no other node"},
-		"a peer that is wedged":            {[]Peer{peer(func(p *Peer) { p.Wedged = true })}, false, "no other node"},
+		"a peer that is wedged or failing": {[]Peer{peer(func(p *Peer) { p.Well = false })}, false, "no other node"},
 		"a peer that finished another one": {[]Peer{peer(func(p *Peer) { p.Done["ops:root"] = "zz" })}, false, "none of the 1 other nodes of fed1/app1 that are well has finished what ops:root fails at"},
 		"a peer that says nothing of it":   {[]Peer{peer(func(p *Peer) { p.Done = nil })}, false, "ops:part.app1 fails at"},
 		"two peers that finished one each": {[]Peer{
@@ -118,7 +118,7 @@ func wedged(id string) *Case {
 }
 
 func well(id string) Peer {
-	return Peer{ID: id, Deployment: "fed1", Nodepart: "app1", Present: true, Done: map[string]string{"ops:root": "bad"}}
+	return Peer{ID: id, Deployment: "fed1", Nodepart: "app1", Present: true, Well: true, Done: map[string]string{"ops:root": "bad"}}
 }
 
 // live asks a killer once a minute.
@@ -174,14 +174,14 @@ func TestFortyNodesOnOneBadCommit(t *testing.T) {
 	for i := range 40 {
 		id := fmt.Sprintf("i-%02d", i)
 		p := well(id)
-		p.Wedged, p.Done = true, map[string]string{"ops:root": "good"}
+		p.Well, p.Done = false, map[string]string{"ops:root": "good"}
 		w.nodes[id] = p
 		killers[id] = w.killer(t, id)
 	}
 	day := func(from int) {
 		for i := range 24 * 60 {
 			for id, k := range killers {
-				if !w.nodes[id].Wedged {
+				if w.nodes[id].Well {
 					continue
 				}
 				if err := k.Consider(rules, wedged(id), begin.Add(time.Duration(from+i)*time.Minute)); err != nil {
@@ -269,5 +269,66 @@ func TestABrokenMemory(t *testing.T) {
 	}
 	if err := live(k, rules, wedged("i-1"), 40); err != nil || len(w.ended) != 1 {
 		t.Errorf("ended %q, %v", w.ended, err)
+	}
+}
+
+// TestAnAttemptIsCalledOff when the node is well again, or a person says so, while everybody is being told.
+func TestAnAttemptIsCalledOff(t *testing.T) {
+	for name, call := range map[string]func(k *Killer, at time.Time){
+		"well again":   func(k *Killer, at time.Time) { _ = k.Consider(rules, nil, at) },
+		"switched off": func(k *Killer, at time.Time) { _ = k.Consider(Rules{Way: None}, wedged("i-1"), at) },
+		"another failure": func(k *Killer, at time.Time) {
+			c := wedged("i-1")
+			c.Items = map[string]string{"ops:root": "fix"}
+			_ = k.Consider(rules, c, at)
+		},
+	} {
+		w := &world{nodes: map[string]Peer{"i-2": well("i-2")}}
+		k := w.killer(t, "i-1")
+		telling := make(chan struct{})
+		k.Tell = func(ctx context.Context, _ string) error {
+			close(telling)
+			<-ctx.Done()
+			return nil // everybody heard it, and meanwhile it is not so any more
+		}
+		live(k, rules, wedged("i-1"), 30)
+		at := begin.Add(31 * time.Minute)
+		_ = k.Consider(rules, wedged("i-1"), at)
+		<-telling
+		call(k, at.Add(time.Second))
+		k.Wait()
+		if len(w.ended) != 0 {
+			t.Errorf("%s: ended %q", name, w.ended)
+		}
+		if _, err := os.Lstat(k.Path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: it is remembered as done", name)
+		}
+		if err := k.Consider(rules, nil, at.Add(time.Minute)); err != nil {
+			t.Errorf("%s: and still %v", name, err)
+		}
+	}
+}
+
+// TestAFixHasItsTime: what is wedged changes, and the clock begins anew.
+func TestAFixHasItsTime(t *testing.T) {
+	w := &world{nodes: map[string]Peer{"i-2": well("i-2")}}
+	w.nodes["i-2"].Done["ops:root"] = "fix"
+	k := w.killer(t, "i-1")
+	live(k, rules, wedged("i-1"), 40)
+	fix := wedged("i-1")
+	fix.Items = map[string]string{"ops:root": "fix"}
+	for i := range 29 {
+		_ = k.Consider(rules, fix, begin.Add(time.Duration(41+i)*time.Minute))
+		k.Wait()
+	}
+	if len(w.ended) != 0 {
+		t.Errorf("ended %q", w.ended)
+	}
+	for i := range 10 {
+		_ = k.Consider(rules, fix, begin.Add(time.Duration(70+i)*time.Minute))
+		k.Wait()
+	}
+	if len(w.ended) != 1 {
+		t.Errorf("ended %q", w.ended)
 	}
 }

@@ -75,7 +75,7 @@ type value struct {
 
 // classes are those of all troubles that there are. A line of each is always there: a series that comes and goes has gaps where a rule wants a zero.
 func classes() []string {
-	return []string{"config", "items", "look", "metrics", "nodeinfo", "start", "tell", "work"}
+	return []string{"cloud", "config", "items", "kill", "look", "metrics", "nodeinfo", "presence", "start", "systemd", "tell", "work"}
 }
 
 // families lists all metrics, in the order of the page. docs/metrics.md is made of it.

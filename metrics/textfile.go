@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/addagent/addagent/internal/files"
 )
 
@@ -43,18 +45,45 @@ func (t *Textfile) Write(page []byte) error {
 	return t.explain(err)
 }
 
+// Check tells, without writing, whether Write can be expected to succeed. An error says what to do.
+func (t *Textfile) Check() error {
+	dir := filepath.Dir(t.path)
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("metrics.textfile: %s is no folder", dir)
+	}
+	if err == nil {
+		if err = unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+			err = &fs.PathError{Op: "write into", Path: dir, Err: err}
+		}
+	}
+	return t.explain(err)
+}
+
+// unwritten is an error and what to do about it, with which its text ends.
+type unwritten struct {
+	error
+	todo string
+}
+
+func (u *unwritten) Error() string { return u.error.Error() + ": " + u.todo }
+func (u *unwritten) Unwrap() error { return u.error }
+func (u *unwritten) Mend() string  { return u.todo }
+
 // explain adds to an error what to do about it.
 func (t *Textfile) explain(err error) error {
+	if err == nil {
+		return nil
+	}
 	dir := filepath.Dir(t.path)
+	named := fmt.Errorf("metrics.textfile: %w", err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("metrics.textfile: %w: make the folder (mkdir -p %s) and start node_exporter with --collector.textfile.directory=%s", err, dir, dir)
+		return &unwritten{named, fmt.Sprintf("make the folder (mkdir -p %s) and start node_exporter with --collector.textfile.directory=%s", dir, dir)}
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("metrics.textfile: %w: let the user that addagent runs as write into %s, or take metrics.textfile out of the config", err, dir)
-	case err != nil:
-		return fmt.Errorf("metrics.textfile: %w", err)
+		return &unwritten{named, fmt.Sprintf("let the user that addagent runs as write into %s, or take metrics.textfile out of the config", dir)}
 	}
-	return nil
+	return named
 }
 
 // readable gives the file its mode, whatever the umask took from it: node_exporter is another user.

@@ -75,10 +75,17 @@ func TestTextfileErrors(t *testing.T) {
 	dir := t.TempDir()
 	f, err := NewTextfile(filepath.Join(dir, "gone", "addagent.prom"))
 	must(t, err)
+	if err := f.Check(); err == nil || !strings.HasSuffix(err.Error(), "--collector.textfile.directory="+filepath.Join(dir, "gone")) {
+		t.Errorf("no folder, before it is written: %v", err)
+	}
 	if err := f.Write(nil); err == nil || !strings.Contains(err.Error(), "make the folder (mkdir -p "+filepath.Join(dir, "gone")+") and start node_exporter with --collector.textfile.directory=") {
 		t.Errorf("no folder: %v", err)
 	}
 	must(t, os.Mkdir(filepath.Join(dir, "gone"), 0o755))
+	must(t, f.Check())
+	if entries, err := os.ReadDir(filepath.Join(dir, "gone")); err != nil || len(entries) > 0 {
+		t.Errorf("to look wrote %v %v", entries, err)
+	}
 	must(t, f.Write([]byte("x\n"))) // as soon as somebody did
 
 	must(t, os.Mkdir(filepath.Join(dir, "dir.prom"), 0o755))

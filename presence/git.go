@@ -22,6 +22,7 @@ type Store interface {
 // GitOptions say where a node's record goes in the presence repository.
 type GitOptions struct {
 	Store   Store         // used by one goroutine, and by nobody else meanwhile; its Close, if it has one, hangs up after each push
+	Source  string        // names the repository in the memory, without a secret: what another one was told does not count here
 	Prefix  string        // ref_prefix of the config, with a slash at its end; "" = RefPrefix
 	Memory  string        // the file where the sink remembers its ref; it belongs to the hardware
 	Refresh time.Duration // a quiet node says that it lives at least this often, more seldom in a large fleet; 0 = 10 min
@@ -111,6 +112,7 @@ func (g *Git) Tell(ctx context.Context, r Record) error {
 	var said error
 	if g.memory == nil {
 		g.memory, said = loadMemory(g.o.Memory, RefName(g.o.Prefix, r.InstanceID))
+		g.memory = g.memory.of(g.o.Source)
 		g.unclear = g.memory.Pending != nil // an earlier agent died with a push in its hand
 	}
 	g.take()
@@ -224,7 +226,7 @@ func (g *Git) next(now time.Time) (action, time.Duration) {
 // promised says that readers were told to expect a push by now, so that what waits for a token waits no longer.
 func (g *Git) promised() bool {
 	t := g.memory.Told
-	return t.Record != nil && g.pace().due(t, g.latest.BeatSeen, g.latest.InstanceID)
+	return t.Record != nil && g.pace().due(t, g.latest, g.latest.InstanceID)
 }
 
 // work is the worker: it does what is to be done and sleeps while that is nothing. It does not wake up for a refresh or a
@@ -286,7 +288,11 @@ func (g *Git) ended(err error) {
 	case errors.As(err, &clash) || errors.Is(err, gitrepo.ErrAccess):
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true
-		g.notBefore = now.Add(slowly + backoff(1+g.tries, gitrepo.RetryAfter(err)))
+		rest := slowly
+		if clash == nil { // what a person mends in a minute is not to cost the node a quarter of an hour
+			rest = min(slowly, soon<<min(g.tries-1, 10))
+		}
+		g.notBefore = now.Add(rest + backoff(1+g.tries, gitrepo.RetryAfter(err)))
 	default:
 		g.tries++
 		g.trouble = fmt.Errorf("presence repository: %w", err)

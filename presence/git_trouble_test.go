@@ -83,7 +83,7 @@ func TestGitWithoutAccess(t *testing.T) {
 			t.Errorf("read-only: %v", err)
 		}
 	}
-	if wait := g.pause(); wait < slowly-time.Minute {
+	if wait := g.pause(); wait < soon/2 {
 		t.Errorf("it is tried again in %s", wait)
 	}
 	s.repo.Git("config", "http.receivepack", "true")

@@ -77,7 +77,9 @@ func plan(m *memory, queue []queued, speed pace) (pending, *gitrepo.Objects, err
 		if !record.BeatSeen.IsZero() {
 			slack := max(record.BeatNextBy.Sub(record.BeatSeen), 0)
 			p.Next = speed.next(record.BeatSeen, who)
-			record.BeatNextBy = p.Next.Add(slack)
+			if promise := p.Next.Add(slack); promise.After(record.BeatNextBy) {
+				record.BeatNextBy = promise
+			}
 		}
 		data, err := Encode(record)
 		if err != nil {

@@ -35,7 +35,8 @@ const (
 // memory is what a node must know of its own ref to push without asking. It is a file of state_dir.
 type memory struct {
 	Version int       `json:"version"`
-	Ref     string    `json:"ref"` // the node's own, which all of this is about
+	Ref     string    `json:"ref"`              // the node's own, which all of this is about
+	Source  string    `json:"source,omitempty"` // the repository, without secrets
 	Told    told      `json:"told"`
 	Pending *pending  `json:"pending,omitempty"`      // what was sent, or is about to be, while it is not known whether it landed
 	Steps   []step    `json:"steps"`                  // the commits that stay, oldest first; a refresh is none of them
@@ -153,6 +154,14 @@ func loadMemory(path, ref string) (*memory, error) {
 		return empty, fmt.Errorf("presence memory: %w", errors.Join(err, asideErr))
 	}
 	return empty, fmt.Errorf("presence memory: %w: set aside as %s", err, aside)
+}
+
+// of is the memory for a repository: an empty one, when what is remembered is of another.
+func (m *memory) of(source string) *memory {
+	if m.Source == source {
+		return m
+	}
+	return &memory{Version: memoryVersion, Ref: m.Ref, Source: source}
 }
 
 // save writes the memory durably.

@@ -346,3 +346,13 @@ func TestTogether(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestMemoryIsOfOneRepository(t *testing.T) {
+	m := &memory{Version: memoryVersion, Ref: ourRef, Source: "https://one/r.git", Told: told{Tip: "x"}}
+	if same := m.of("https://one/r.git"); same != m {
+		t.Errorf("the memory of the same repository is not kept: %+v", same)
+	}
+	if other := m.of("https://two/r.git"); other.Told.Tip != "" || other.Ref != ourRef || other.Source != "https://two/r.git" || other.Version != memoryVersion {
+		t.Errorf("what one repository was told counts for another: %+v", other)
+	}
+}

@@ -24,8 +24,9 @@ const (
 	reasonLimit = 500
 
 	backoffFirst, backoffMost = time.Second, 5 * time.Minute
-	// slowly is how often a push is tried that only a person can make possible: no access, a clash.
-	slowly = 15 * time.Minute
+	// slowly is how often a push is tried that only a person can make possible: a clash, and no access, of which the first
+	// tries come sooner and double.
+	slowly, soon = 15 * time.Minute, time.Minute
 )
 
 // share maps a name to 0 <= share < n, evenly and the same for ever.
@@ -68,9 +69,11 @@ func (p pace) next(seen time.Time, name string) time.Time {
 
 // due says that readers must hear of a node that has nothing new. What was promised is kept when the fleet has grown since,
 // and a clock that was set back must not leave a beat of the future in the repository.
-func (p pace) due(t told, now time.Time, name string) bool {
-	seen := t.Record.BeatSeen
-	return now.Before(seen) || !t.Next.IsZero() && !now.Before(t.Next) || !now.Before(p.next(seen, name))
+// Nor must a node be late that beats at some hours only: when the beats themselves pause for longer than was promised, it
+// says so before.
+func (p pace) due(t told, r Record, name string) bool {
+	seen, now := t.Record.BeatSeen, r.BeatSeen
+	return now.Before(seen) || r.BeatNextBy.After(t.Record.BeatNextBy) || !t.Next.IsZero() && !now.Before(t.Next) || !now.Before(p.next(seen, name))
 }
 
 // countDue says that the nodes must be counted: never done, long ago, or by a clock that was set back since.
@@ -170,7 +173,7 @@ func enqueue(queue []queued, held int, t told, r Record, p pace) []queued {
 		*before = normal(r) // the same state in newer words, under the time of the transition
 		return queue
 	case sameLasting(*before, r):
-		if n > 0 || !p.due(t, r.BeatSeen, r.InstanceID) {
+		if n > 0 || !p.due(t, r, r.InstanceID) {
 			return queue
 		}
 		add.refresh = true

@@ -53,6 +53,7 @@ func TestEnqueue(t *testing.T) {
 	slot := each.next(noon, "n1").Sub(noon)
 	reason := func(r Record, text string) Record { r.Reason = text; return r }
 	idle := said(node.Idle, 0)
+	idle.BeatNextBy = idle.BeatNextBy.Add(slot) // as it was pushed: with the promise
 	toldIdle := told{Tip: "x", Record: &idle, Next: noon.Add(slot)}
 	for name, c := range map[string]struct {
 		told told
@@ -231,15 +232,17 @@ func TestRefreshDue(t *testing.T) {
 		after time.Duration
 		fleet int
 		want  bool
+		later time.Duration // the next beat is so much later than what was promised
 	}{
-		"not yet":                          {small, slot.Sub(noon) - time.Second, 1, false},
-		"now":                              {small, slot.Sub(noon), 1, true},
-		"promised before the fleet grew":   {small, slot.Sub(noon), 1000, true},
-		"promised before the fleet shrank": {told{Tip: "x", Record: &r, Next: noon.Add(9999 * time.Second)}, 10 * time.Minute, 1, true},
-		"nothing was promised":             {told{Tip: "x", Record: &r}, time.Second, 1000, false},
-		"a second back":                    {small, -time.Second, 1, true},
+		"not yet":                          {small, slot.Sub(noon) - time.Second, 1, false, 0},
+		"now":                              {small, slot.Sub(noon), 1, true, 0},
+		"promised before the fleet grew":   {small, slot.Sub(noon), 1000, true, 0},
+		"promised before the fleet shrank": {told{Tip: "x", Record: &r, Next: noon.Add(9999 * time.Second)}, 10 * time.Minute, 1, true, 0},
+		"nothing was promised":             {told{Tip: "x", Record: &r}, time.Second, 1000, false, 0},
+		"a second back":                    {small, -time.Second, 1, true, 0},
+		"no beat before tomorrow":          {small, time.Minute, 1, true, 13 * time.Hour},
 	} {
-		if got := (pace{10 * time.Minute, c.fleet}).due(c.told, noon.Add(c.after), "n1"); got != c.want {
+		if got := (pace{10 * time.Minute, c.fleet}).due(c.told, Record{BeatSeen: noon.Add(c.after), BeatNextBy: r.BeatNextBy.Add(c.later)}, "n1"); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -27,8 +27,12 @@ func (c *Clash) Error() string {
 	if c.There.Hardware == c.Here.Hardware {
 		clones = " (two clones of one image look like the same hardware)"
 	}
-	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: give one of the two another instance-id (nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref",
-		c.Ref, there, machine(c.Here), clones)
+	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: %s", c.Ref, there, machine(c.Here), clones, c.Mend())
+}
+
+// Mend is what a person can do about it, with which the error's text ends.
+func (c *Clash) Mend() string {
+	return "give one of the two another instance-id (nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref"
 }
 
 // Critical says that this needs a person at once: neither of the two knows which of them is meant to be.
@@ -178,24 +182,34 @@ func (g *Git) theirs(ctx context.Context, tip string) (told, []step, error) {
 	g.mu.Lock()
 	ours := g.latest
 	g.mu.Unlock()
-	found, err := g.o.Store.Read(ctx, []string{tip}, gitrepo.ReadOptions{Depth: 1})
+	r, found, err := recognise(ctx, g.o.Store, g.memory.Ref, tip, ours, g.memory.Told.Record)
 	if err != nil {
 		return told{}, nil, err
 	}
-	clash := &Clash{Ref: g.memory.Ref, Here: ours}
+	return told{Tip: tip, Base: tip, Record: &r}, g.history(ctx, tip, found), nil
+}
+
+// recognise reads the record at a tip of the ref of ours. It is a *Clash when that is not this machine's; before is what
+// this machine is known to have told.
+func recognise(ctx context.Context, s Store, ref, tip string, ours Record, before *Record) (Record, *gitrepo.Content, error) {
+	found, err := s.Read(ctx, []string{tip}, gitrepo.ReadOptions{Depth: 1})
+	if err != nil {
+		return Record{}, nil, err
+	}
+	clash := &Clash{Ref: ref, Here: ours}
 	data, err := found.File(tip, PathOf(ours.InstanceID))
 	if err != nil {
-		return told{}, nil, clash
+		return Record{}, nil, clash
 	}
 	r, err := Decode(data)
 	if err != nil {
-		return told{}, nil, clash
+		return Record{}, nil, clash
 	}
-	if !sameHardware(r, ours) || cloned(r, ours, g.memory.Told.Record) {
+	if !sameHardware(r, ours) || cloned(r, ours, before) {
 		clash.There = r
-		return told{}, nil, clash
+		return Record{}, nil, clash
 	}
-	return told{Tip: tip, Base: tip, Record: &r}, g.history(ctx, tip, found), nil
+	return r, found, nil
 }
 
 // history reads the commits behind a tip, so that the branch stays bounded though its memory was lost. What cannot be had

@@ -101,3 +101,51 @@ func (c criticalOnly) Say(l Line, at time.Time) error {
 	}
 	return c.Voice.Say(l, at)
 }
+
+// Voice is what carries the lines of this room.
+func (c *Chat) Voice() Voice { return c.voice }
+
+// Alarm wraps a sink whose trouble may be critical, such as a clash: then rooms hear of it, once, each hour while it
+// stays, and when it is over.
+type Alarm struct {
+	Sink
+	rooms func() []Voice
+	bad   bool
+	said  time.Time
+}
+
+// NewAlarm returns the sink; rooms are the voices to speak with.
+func NewAlarm(s Sink, rooms func() []Voice) *Alarm { return &Alarm{Sink: s, rooms: rooms} }
+
+// Tell is that of the sink within.
+func (a *Alarm) Tell(ctx context.Context, r Record) error {
+	err := a.Sink.Tell(ctx, r)
+	var c interface{ Critical() bool }
+	switch now := r.BeatSeen; {
+	case errors.As(err, &c) && c.Critical():
+		if since := now.Sub(a.said); !a.bad || since >= remindEach || since < 0 {
+			a.bad, a.said = true, now
+			return errors.Join(err, a.say(own(r, Line{Text: err.Error(), Colour: "red", Critical: true}), now))
+		}
+	case a.bad && err == nil:
+		a.bad = false
+		return a.say(own(r, Line{Text: "what was critical is over: told in the presence repository again", Colour: "green", Critical: true}), now)
+	}
+	return err
+}
+
+func (a *Alarm) say(l Line, at time.Time) error {
+	var errs []error
+	for _, v := range a.rooms() {
+		errs = append(errs, v.Say(l, at))
+	}
+	return errors.Join(errs...)
+}
+
+// Flush is that of the sink within, if it has one.
+func (a *Alarm) Flush(ctx context.Context) error {
+	if f, ok := a.Sink.(Flusher); ok {
+		return f.Flush(ctx)
+	}
+	return nil
+}

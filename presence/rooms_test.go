@@ -102,7 +102,8 @@ func (g *tagger) Tag(_ context.Context, tags map[string]string) error {
 
 func TestTagsAreToldOnChangeInOneCall(t *testing.T) {
 	g := &tagger{}
-	s := NewTags(g)
+	path := filepath.Join(t.TempDir(), "tags.json")
+	s := NewTags(g, path)
 	r := Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", Stacktype: "lad1", State: node.Working, StateLog: strings.Repeat("x", 256), StateTss: "20260301-080022",
 		Repos: []Repo{{Name: "ops", Version: strings.Repeat("1a2b3c4d", 5)}, {Name: strings.Repeat("ü", 300), Version: "5d6e"}}}
 	tell := func() {
@@ -131,6 +132,11 @@ func TestTagsAreToldOnChangeInOneCall(t *testing.T) {
 	if !slices.Equal(got, want) || g.calls[1]["add:state"] != "idle" || !strings.HasPrefix(g.calls[1]["add:version"], "ops@1a2b3c4 üü") {
 		t.Errorf("tags %v", g.calls[1])
 	}
+	s = NewTags(g, path) // another life of the agent, or the next process of one beat
+	tell()
+	if len(g.calls) != 2 {
+		t.Errorf("%d calls: a restart tells what was told", len(g.calls))
+	}
 	g.wrong = errors.New("denied")
 	r.State = node.Working
 	if err := s.Tell(t.Context(), r); !errors.Is(err, g.wrong) {
@@ -145,7 +151,9 @@ func TestTagsAreToldOnChangeInOneCall(t *testing.T) {
 
 func TestInitDoneIsDoneOnce(t *testing.T) {
 	calls, wrong := 0, errors.New("throttled")
-	s := NewInitDone(func(context.Context) error { calls++; return wrong })
+	path := filepath.Join(t.TempDir(), "done")
+	do := func(context.Context) error { calls++; return wrong }
+	s := NewInitDone(do, path)
 	r := recordIn(node.Setup, "", time.Now())
 	for _, step := range []struct {
 		log   string
@@ -157,5 +165,46 @@ func TestInitDoneIsDoneOnce(t *testing.T) {
 		if err := s.Tell(t.Context(), r); !errors.Is(err, step.wrong) || calls != step.calls {
 			t.Errorf("after %q: %d calls, %v", step.log, calls, err)
 		}
+	}
+	if err := NewInitDone(do, path).Tell(t.Context(), r); err != nil || calls != 2 {
+		t.Errorf("another life: %d calls, %v", calls, err)
+	}
+}
+
+// troubled is a sink with the trouble that a test sets.
+type troubled struct{ wrong error }
+
+func (s *troubled) Tell(context.Context, Record) error { return s.wrong }
+
+func TestAlarm(t *testing.T) {
+	v, s := &room{}, &troubled{}
+	a := NewAlarm(s, func() []Voice { return []Voice{CriticalOnly(v)} })
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	tell := func(wrong error, lines int) {
+		t.Helper()
+		s.wrong = wrong
+		if err := a.Tell(t.Context(), recordIn(node.Idle, "", at)); !errors.Is(err, wrong) {
+			t.Errorf("told: %v, not %v", err, wrong)
+		}
+		if len(v.lines) != lines {
+			t.Errorf("said %q, not %d lines", v.lines, lines)
+		}
+	}
+	tell(nil, 0)
+	tell(errors.New("503"), 0)
+	clash := &Clash{Ref: "refs/heads/presence/i-1"}
+	tell(clash, 1)
+	at = at.Add(30 * time.Minute)
+	tell(clash, 1)
+	at = at.Add(31 * time.Minute)
+	tell(clash, 2)
+	tell(errors.New("503"), 2) // nobody knows whether it is over
+	tell(nil, 3)
+	tell(nil, 3)
+	if !strings.HasPrefix(v.lines[0], "i-1:fed1/app1: clash: ") || !strings.Contains(v.lines[2], "is over") {
+		t.Errorf("said %q", v.lines)
+	}
+	if err := a.Flush(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

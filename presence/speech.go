@@ -24,6 +24,7 @@ type Spoken struct {
 	Since  time.Time            `json:"since,omitzero"`   // since when it is in that state
 	Bad    node.State           `json:"bad,omitempty"`    // failing or wedged, and not well again yet
 	BadAt  time.Time            `json:"bad_at,omitzero"`  // since when
+	Works  bool                 `json:"works,omitempty"`  // the room was told that it works, and waits to hear of the end
 	Quiet  bool                 `json:"quiet,omitempty"`  // that it is bad was not said: it is a repeat
 	Remind time.Time            `json:"remind,omitzero"`  // when the wedge was said last
 	Said   map[string]time.Time `json:"said,omitempty"`   // by fingerprint, what was said within the hour, and when
@@ -57,12 +58,17 @@ func Speak(s Spoken, r Record, now time.Time) (Spoken, []Line) {
 	case r.State == node.Presetup:
 		return s, nil
 	case bad:
-		if s.Bad == "" {
+		if s.Bad != r.State && s.Bad != node.Wedged {
 			s.BadAt = now
 		}
 		lines := s.say(print, stateLine(r), now)
 		s.Quiet = len(lines) == 0 && (s.Bad == "" || s.Quiet)
-		s.Bad, s.Remind = r.State, s.Said[print]
+		if s.Bad != node.Wedged { // who heard of a wedge waits to hear that all is well
+			s.Bad = r.State
+		}
+		if r.State == node.Wedged {
+			s.Remind = s.Said[print]
+		}
 		return s, lines
 	case well && s.Bad != "":
 		text := fmt.Sprintf("%s no more, after %s: %s%s", s.Bad, span(now.Sub(s.BadAt)), r.State, at(r))
@@ -77,10 +83,18 @@ func Speak(s Spoken, r Record, now time.Time) (Spoken, []Line) {
 		l := stateLine(r)
 		l.Critical = true
 		return s, s.say(print, l, now)
-	case r.State == node.Idle && was != node.Working && was != node.Disabled && was != node.Leaving:
+	case r.State == node.Idle && was == node.Working && s.Works:
+		s.Works = false
+		return s, []Line{stateLine(r)}
+	case r.State == node.Idle && was == node.Working:
+		s.Folded++
+		return s, nil // its begin was a repeat, so its end is one
+	case r.State == node.Idle && was != node.Disabled && was != node.Leaving:
 		return s, nil // it was ready, and that was said; or something came that it does not watch
 	}
-	return s, s.say(print, stateLine(r), now)
+	lines := s.say(print, stateLine(r), now)
+	s.Works = r.State == node.Working && len(lines) > 0
+	return s, lines
 }
 
 // remind calls a wedge that stays to mind.

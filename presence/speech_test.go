@@ -59,6 +59,10 @@ func TestSpeak(t *testing.T) {
 			[]string{"yellow setup: the agent lives", "green initdone: launched, ready for its work", "yellow working: ops:root at ops@aaaaaaa", "green idle: done at ops@aaaaaaa"}},
 		"a restart without memory, and a push that concerns others": {
 			[]string{"idle@a", "idle@b", "idle@c"}, nil},
+		"the same work again within the hour: neither its begin nor its end is said, and a begin that is said has an end": {
+			[]string{"idle@a", "working@a ops:root", "idle@a", "working@a ops:root", "idle@a", "working@b ops:root", "idle@b"},
+			[]string{"yellow working: ops:root at ops@aaaaaaa", "green idle: done at ops@aaaaaaa",
+				"yellow working: ops:root at ops@bbbbbbb (and 2 changes before it that said nothing new)", "green idle: done at ops@bbbbbbb"}},
 		"a failure that heals": {
 			[]string{"idle@a", "failing@b ops:root: exit 3", "failing@b ops:root: exit 3 (2 failures in a row)", "idle@b"},
 			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "green failing no more, after 2 min: idle at ops@bbbbbbb"}},
@@ -86,7 +90,11 @@ func TestSpeak(t *testing.T) {
 		"from failing to wedged": {
 			[]string{"failing@a ops:root: exit 3", "wedged@a ops:root: exit 3 (3 failures in a row)", "idle@b"},
 			[]string{"red failing: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root",
-				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 2 min: idle at ops@bbbbbbb"}},
+				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 60 s: idle at ops@bbbbbbb"}},
+		"wedged, then only failing, then well: who heard of the wedge hears of the end": {
+			[]string{"wedged@a ops:root: exit 3; ops:app: exit 4", "failing@a ops:app: exit 4", "idle@b"},
+			[]string{"red! wedged: ops:root: exit 3; ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:root",
+				"red failing: ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:app", "green! wedged no more, after 2 min: idle at ops@bbbbbbb"}},
 		"disabled and enabled": {
 			[]string{"idle@a", "disabled@a ann: migration", "idle@a"},
 			[]string{"gray disabled: ann: migration", "green idle: done at ops@aaaaaaa"}},

@@ -2,10 +2,13 @@ package presence
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"strings"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/node"
 )
 
@@ -17,15 +20,21 @@ type Tagger interface {
 // tagLimit is how long the value of an EC2 tag may be, in characters.
 const tagLimit = 256
 
+// tagsLimit bounds the memory that is read: seven short values.
+const tagsLimit = 64 << 10
+
 // Tags is the sink that shows a node's state in the tags of its machine, for people who look at the cloud's console. They
 // are never read back.
 type Tags struct {
 	tagger Tagger
+	path   string
 	told   map[string]string // nil = not known, so all are told
+	known  bool              // told is what the file says
 }
 
-// NewTags returns the sink. It waits for the cloud: wrap it in NewApart.
-func NewTags(t Tagger) *Tags { return &Tags{tagger: t} }
+// NewTags returns the sink; path is where it remembers what it told, so that a restart, or one beat a process, calls
+// nobody for nothing. The memory belongs to the hardware. Tell waits for the cloud: wrap it in NewApart.
+func NewTags(t Tagger, path string) *Tags { return &Tags{tagger: t, path: path} }
 
 // Tell puts all tags on in one call, when one of them differs from what was told.
 func (t *Tags) Tell(ctx context.Context, r Record) error {
@@ -33,6 +42,12 @@ func (t *Tags) Tell(ctx context.Context, r Record) error {
 		return err // what no other sink takes
 	}
 	tags := TagsOf(r)
+	if !t.known {
+		t.known = true
+		if data, err := files.ReadSmall(t.path, tagsLimit); err == nil {
+			_ = json.Unmarshal(data, &t.told) // a broken memory is none: all are told once more
+		}
+	}
 	if maps.Equal(tags, t.told) {
 		return nil
 	}
@@ -41,6 +56,13 @@ func (t *Tags) Tell(ctx context.Context, r Record) error {
 		return fmt.Errorf("tags: %w", err)
 	}
 	t.told = tags
+	data, err := json.Marshal(tags)
+	if err == nil {
+		err = files.Replace(t.path, data, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("tags: remember what was told: %w", err)
+	}
 	return nil
 }
 
@@ -66,17 +88,24 @@ func TagsOf(r Record) map[string]string {
 }
 
 // InitDone is the sink that does one thing when this node's init is done, such as to tell an autoscaling group that it
-// may count on the machine. It is done once a life of the agent, so it must be harmless to do again.
+// may count on the machine. It is done once; killed in the middle of it, it is done again, so it must be harmless.
 type InitDone struct {
 	do   func(context.Context) error
+	path string
 	done bool
 }
 
-// NewInitDone returns the sink. What is done waits for somebody: wrap it in NewApart.
-func NewInitDone(do func(context.Context) error) *InitDone { return &InitDone{do: do} }
+// NewInitDone returns the sink; path is the file that says that it was done, which belongs to the hardware. What is done
+// waits for somebody: wrap it in NewApart.
+func NewInitDone(do func(context.Context) error, path string) *InitDone {
+	return &InitDone{do: do, path: path}
+}
 
 // Tell does it, once the record says that init is done.
 func (i *InitDone) Tell(ctx context.Context, r Record) error {
+	if _, err := os.Lstat(i.path); err == nil {
+		i.done = true
+	}
 	if i.done || !strings.Contains(r.StateLog, string(node.InitDone)+":") {
 		return nil
 	}
@@ -84,5 +113,8 @@ func (i *InitDone) Tell(ctx context.Context, r Record) error {
 		return err
 	}
 	i.done = true
+	if err := files.Replace(i.path, []byte(node.Stamp(r.BeatSeen)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("remember what was done at initdone: %w", err)
+	}
 	return nil
 }

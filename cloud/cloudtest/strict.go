@@ -33,6 +33,8 @@ type AWS struct {
 	broken map[string][]refusal // what the next calls of an action are answered with
 	states map[string]string    // of instances in a group, where moto's is not the one
 	key    string
+	secret string
+	ahead  time.Duration
 }
 
 // Strict starts it, to end with the test.
@@ -69,6 +71,20 @@ func (a *AWS) OnlyKey(key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.key = key
+}
+
+// OnlySecret accepts from now on only what was signed with this secret, within five minutes.
+func (a *AWS) OnlySecret(secret string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.secret = secret
+}
+
+// SetClock has AWS's clock go ahead of this machine's.
+func (a *AWS) SetClock(ahead time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ahead = ahead
 }
 
 // Throttle refuses the next calls of an action as too many.
@@ -118,8 +134,10 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	service := who[3]
+	now := a.now()
+	w.Header().Set("Date", now.Format(http.TimeFormat))
 	call := Call{Action: service + ":" + form.Get("Action"), Form: form, AccessKey: who[1], Token: r.Header.Get("X-Amz-Security-Token"), UserAgent: r.UserAgent()}
-	switch no := a.judge(call); {
+	switch no := a.judge(call, a.authentic(r, body, call, now)); {
 	case no == nil:
 	case *no == refusal{}:
 		<-r.Context().Done()
@@ -180,8 +198,8 @@ func (a *AWS) restate(answer []byte) []byte {
 	})
 }
 
-// judge records a call and says what AWS has against it.
-func (a *AWS) judge(c Call) *refusal {
+// judge records a call and says what AWS has against it, or against who signed it.
+func (a *AWS) judge(c Call, forged *refusal) *refusal {
 	a.mu.Lock()
 	a.calls = append(a.calls, c)
 	denied, key := a.denied[c.Action], a.key
@@ -205,6 +223,8 @@ func (a *AWS) judge(c Call) *refusal {
 		return broken
 	case key != "" && c.AccessKey != key:
 		return unknownKey(c)
+	case forged != nil:
+		return forged
 	case denied:
 		return unauthorized(c)
 	case !known:

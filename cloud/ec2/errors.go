@@ -1,6 +1,7 @@
 package ec2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +11,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/smithy-go"
 )
 
 // What may be wrong, for errors.Is.
@@ -29,20 +27,20 @@ var (
 	ErrNoGroup = errors.New("in no Auto Scaling group")
 )
 
-// trouble has a text of our own; what the SDK said is below it, for errors.Is and errors.As.
+// trouble has a text of our own; what happened is below it, for errors.Is and errors.As.
 type trouble struct {
-	kind error // nil = permanent
-	text string
-	sdk  error
+	kind  error // nil = permanent
+	text  string
+	cause error
 }
 
 func (t *trouble) Error() string { return t.text }
 
 func (t *trouble) Unwrap() []error {
 	if t.kind == nil {
-		return []error{t.sdk}
+		return []error{t.cause}
 	}
-	return []error{t.kind, t.sdk}
+	return []error{t.kind, t.cause}
 }
 
 // unheard is a metadata service that does not answer.
@@ -50,18 +48,15 @@ func unheard(err error) *trouble { return &trouble{ErrTemporary, err.Error(), er
 
 // judge says in our words what an error of a call is.
 func judge(err error, action, resource string) *trouble {
-	var ours *trouble
-	var api smithy.APIError
-	var response interface{ HTTPStatusCode() int }
+	var said *fault
 	status := 0
-	if errors.As(err, &response) {
-		status = response.HTTPStatusCode()
+	if errors.As(err, &said) {
+		if said.code != "" {
+			return refused(said, action, resource)
+		}
+		status = said.status
 	}
 	switch {
-	case errors.As(err, &ours): // credentials
-		return ours
-	case errors.As(err, &api) && api.ErrorCode() != "UnknownError": // the SDK's word for an answer that is not AWS's
-		return refused(api, status, action, resource)
 	case errors.Is(err, context.Canceled):
 		return &trouble{nil, "given up", err}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -77,33 +72,37 @@ func judge(err error, action, resource string) *trouble {
 // refused is an error that AWS itself worded. Its codes:
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 // https://docs.aws.amazon.com/autoscaling/ec2/APIReference/CommonErrors.html
-func refused(api smithy.APIError, status int, action, resource string) *trouble {
-	code, said := api.ErrorCode(), api.ErrorMessage()
-	_, throttled := retry.DefaultThrottleErrorCodes[code]
+func refused(f *fault, action, resource string) *trouble {
+	code := f.code
 	switch code {
 	case "UnauthorizedOperation", "AccessDenied", "AccessDeniedException":
 		text := fmt.Sprintf("not permitted: the instance's role must allow %s on %s", action, resource)
-		if strings.Contains(said, "explicit deny") {
+		if strings.Contains(f.message, "explicit deny") {
 			text += "; a policy denies it explicitly"
 		}
-		return &trouble{ErrDenied, text, api}
+		return &trouble{ErrDenied, text, f}
 	case "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "ExpiredToken", "ExpiredTokenException", "RequestExpired",
-		"SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken", "MissingAuthenticationTokenException":
-		return &trouble{ErrCredentials, "credentials refused: " + code + "; is the clock right, and the role still there?", api}
+		"RequestInTheFuture", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature",
+		"MissingAuthenticationToken", "MissingAuthenticationTokenException":
+		// The codes do not tell a wrong clock from keys that are over; the time of the answer does.
+		advice := cmp.Or(f.clock, "is the clock right, and the role still there?")
+		return &trouble{ErrCredentials, "credentials refused: " + code + "; " + advice, f}
 	case "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "InvalidID":
-		return &trouble{ErrUnknown, "unknown instance in this region: " + code, api}
-	case "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable", "RequestTimeout":
-		return &trouble{ErrTemporary, code, api}
+		return &trouble{ErrUnknown, "unknown instance in this region: " + code, f}
+	case "InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable", "RequestTimeout", "Throttling", "ThrottlingException", "ThrottledException",
+		"RequestThrottled", "RequestThrottledException", "RequestLimitExceeded", "BandwidthLimitExceeded", "TooManyRequestsException", "SlowDown",
+		"PriorRequestNotComplete", "EC2ThrottledException":
+		return &trouble{ErrTemporary, code, f}
 	case "ValidationError":
 		// The only thing that tells it from other bad parameters is its text.
-		if strings.Contains(said, "No managed instance found") {
-			return &trouble{ErrNoGroup, "the instance is in no Auto Scaling group", api}
+		if strings.Contains(f.message, "No managed instance found") {
+			return &trouble{ErrNoGroup, "the instance is in no Auto Scaling group", f}
 		}
 	}
-	if throttled || status >= 500 || status == http.StatusTooManyRequests {
-		return &trouble{ErrTemporary, code, api}
+	if f.status >= 500 || f.status == http.StatusTooManyRequests {
+		return &trouble{ErrTemporary, code, f}
 	}
-	return &trouble{nil, code + ": " + shown(said), api}
+	return &trouble{nil, code + ": " + shown(f.message), f}
 }
 
 var (
@@ -119,7 +118,7 @@ func shown(text string) string {
 	return cut(strings.TrimSpace(text), 200)
 }
 
-// unreached is why no answer came, without what differs each time (a port of ours) and without the SDK's frame.
+// unreached is why no answer came, without what differs each time (a port of ours) and without the client's frame.
 func unreached(err error) string {
 	var name *net.DNSError
 	var op *net.OpError

@@ -3,10 +3,7 @@ package ec2
 import (
 	"context"
 	"fmt"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"net/url"
 )
 
 // Group is this instance's place in its Auto Scaling group.
@@ -17,20 +14,11 @@ type Group struct {
 
 // Group asks; an instance that is in no group is no error.
 func (i *Instance) Group(ctx context.Context) (Group, error) {
-	var g Group
-	err := i.do(ctx, call{"autoscaling:DescribeAutoScalingInstances", anyARN}, func(ctx context.Context, c *clients) error {
-		out, err := c.scaling.DescribeAutoScalingInstances(ctx, &autoscaling.DescribeAutoScalingInstancesInput{InstanceIds: []string{c.id}})
-		if err != nil {
-			return err
-		}
-		for _, one := range out.AutoScalingInstances {
-			if aws.ToString(one.InstanceId) == c.id {
-				g = Group{aws.ToString(one.AutoScalingGroupName), aws.ToString(one.LifecycleState)}
-			}
-		}
-		return nil
-	})
-	return g, err
+	said, err := i.do(ctx, call{"autoscaling:DescribeAutoScalingInstances", "InstanceIds.member.1", nil, anyARN})
+	if err != nil || len(said.Members) == 0 {
+		return Group{}, err
+	}
+	return Group{said.Members[0].Group, said.Members[0].State}, nil
 }
 
 // Completion is what CompleteLifecycle found.
@@ -57,13 +45,8 @@ func (i *Instance) CompleteLifecycle(ctx context.Context) (Completion, error) {
 	case g.State != "Pending:Wait" && g.State != "Warmed:Pending:Wait":
 		return Completion{Why: fmt.Sprintf("group %s: the instance is %s and waits for no launching hook", g.Name, g.State)}, nil
 	}
-	err = i.do(ctx, call{"autoscaling:CompleteLifecycleAction", groupARN(g.Name)}, func(ctx context.Context, c *clients) error {
-		_, err := c.scaling.CompleteLifecycleAction(ctx, &autoscaling.CompleteLifecycleActionInput{
-			AutoScalingGroupName: aws.String(g.Name), LifecycleHookName: aws.String(i.options.Hook),
-			InstanceId: aws.String(c.id), LifecycleActionResult: aws.String("CONTINUE"),
-		})
-		return err
-	})
+	_, err = i.do(ctx, call{"autoscaling:CompleteLifecycleAction", "InstanceId",
+		url.Values{"AutoScalingGroupName": {g.Name}, "LifecycleHookName": {i.options.Hook}, "LifecycleActionResult": {"CONTINUE"}}, groupARN(g.Name)})
 	if err != nil {
 		return Completion{}, fmt.Errorf("group %s: hook %s: %w", g.Name, i.options.Hook, err)
 	}
@@ -72,12 +55,9 @@ func (i *Instance) CompleteLifecycle(ctx context.Context) (Completion, error) {
 
 // Unhealthy has the group replace this instance at once, grace period or not. ErrNoGroup: nobody would.
 func (i *Instance) Unhealthy(ctx context.Context) error {
-	return i.do(ctx, call{"autoscaling:SetInstanceHealth", groupARN("*")}, func(ctx context.Context, c *clients) error {
-		_, err := c.scaling.SetInstanceHealth(ctx, &autoscaling.SetInstanceHealthInput{
-			InstanceId: aws.String(c.id), HealthStatus: aws.String("Unhealthy"), ShouldRespectGracePeriod: aws.Bool(false),
-		})
-		return err
-	})
+	_, err := i.do(ctx, call{"autoscaling:SetInstanceHealth", "InstanceId",
+		url.Values{"HealthStatus": {"Unhealthy"}, "ShouldRespectGracePeriod": {"false"}}, groupARN("*")})
+	return err
 }
 
 // Terminate ends this instance. A group keeps its size and starts another one.
@@ -87,15 +67,10 @@ func (i *Instance) Terminate(ctx context.Context) error {
 		return err
 	}
 	if g.Name != "" {
-		return i.do(ctx, call{"autoscaling:TerminateInstanceInAutoScalingGroup", groupARN(g.Name)}, func(ctx context.Context, c *clients) error {
-			_, err := c.scaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-				InstanceId: aws.String(c.id), ShouldDecrementDesiredCapacity: aws.Bool(false),
-			})
-			return err
-		})
-	}
-	return i.do(ctx, call{"ec2:TerminateInstances", instanceARN}, func(ctx context.Context, c *clients) error {
-		_, err := c.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{c.id}})
+		_, err = i.do(ctx, call{"autoscaling:TerminateInstanceInAutoScalingGroup", "InstanceId",
+			url.Values{"ShouldDecrementDesiredCapacity": {"false"}}, groupARN(g.Name)})
 		return err
-	})
+	}
+	_, err = i.do(ctx, call{"ec2:TerminateInstances", "InstanceId.1", nil, instanceARN})
+	return err
 }

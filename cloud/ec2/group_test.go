@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/addagent/addagent/cloud/ec2"
 )
@@ -25,6 +26,12 @@ func TestGroup(t *testing.T) {
 	w.aws.Allow(describe)
 	w.aws.Throttle(describe, 9)
 	says(t, func() error { _, err := w.instance(t, id).Group(t.Context()); return err }, ec2.ErrTemporary, describe+": Throttling")
+	w.aws.Throttle(describe, 0)
+	w.aws.SetClock(time.Hour)
+	says(t, func() error { _, err := w.instance(t, id).Group(t.Context()); return err }, ec2.ErrCredentials, "credentials refused: SignatureDoesNotMatch; this machine's clock is behind AWS's")
+	w.aws.SetClock(0)
+	w.aws.OnlySecret("other")
+	says(t, func() error { _, err := w.instance(t, id).Group(t.Context()); return err }, ec2.ErrCredentials, "credentials refused: SignatureDoesNotMatch; is the clock right")
 }
 
 func TestCompleteLifecycle(t *testing.T) {

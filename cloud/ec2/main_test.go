@@ -38,6 +38,7 @@ func newWorld(t *testing.T) world {
 	w := world{cloudtest.Strict(t, &moto), cloudtest.Metadata(t)}
 	w.metadata.SetRole("node", cloudtest.Credentials{AccessKeyID: key, SecretAccessKey: secret, Token: token, Expiration: time.Now().Add(6 * time.Hour)})
 	w.aws.OnlyKey(key)
+	w.aws.OnlySecret(secret)
 	return w
 }
 

@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/aws/smithy-go"
 )
 
 const (
@@ -38,9 +34,9 @@ func (i *Instance) Tag(ctx context.Context, tags map[string]string) error {
 // MayTag asks whether Tag is permitted, and changes nothing; nil = it is.
 func (i *Instance) MayTag(ctx context.Context) error {
 	err := i.tag(ctx, map[string]string{"add:state": ""}, true)
-	var api smithy.APIError
+	var said *fault
 	switch {
-	case errors.As(err, &api) && api.ErrorCode() == "DryRunOperation":
+	case errors.As(err, &said) && said.code == "DryRunOperation":
 		return nil
 	case err == nil: // only a server that does not know DryRun
 		return errors.New("ec2:CreateTags: asked only whether it may, it did it")
@@ -49,18 +45,19 @@ func (i *Instance) MayTag(ctx context.Context) error {
 }
 
 func (i *Instance) tag(ctx context.Context, tags map[string]string, dryRun bool) error {
-	in := ec2.CreateTagsInput{DryRun: aws.Bool(dryRun)}
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
+	form := url.Values{}
+	if dryRun {
+		form.Set("DryRun", "true")
+	}
+	for n, key := range slices.Sorted(maps.Keys(tags)) {
 		if err := checkKey(key); err != nil {
 			return fmt.Errorf("ec2:CreateTags: tag %.40q: %w", key, err)
 		}
-		in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(tagValue(tags[key]))})
+		form.Set(fmt.Sprintf("Tag.%d.Key", n+1), key)
+		form.Set(fmt.Sprintf("Tag.%d.Value", n+1), tagValue(tags[key]))
 	}
-	return i.do(ctx, call{"ec2:CreateTags", instanceARN}, func(ctx context.Context, c *clients) error {
-		in.Resources = []string{c.id}
-		_, err := c.ec2.CreateTags(ctx, &in)
-		return err
-	})
+	_, err := i.do(ctx, call{"ec2:CreateTags", "ResourceId.1", form, instanceARN})
+	return err
 }
 
 func checkKey(key string) error {

@@ -88,6 +88,8 @@ func TestTagsThatAWSWouldRefuse(t *testing.T) {
 		"two lines":         {"a\nb\x00c", "a b c"},
 		"no UTF-8":          {"a\xffb", "a b"},
 		"markup":            {`<&">'`, `<&">'`},
+		"what forms escape": {"a+b c&d=e%20f;~*-_.é", "a+b c&d=e%20f;~*-_.é"},
+		"beyond Latin":      {"状态 🚀 \u202e", "状态 🚀 \u202e"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := node.Tag(t.Context(), map[string]string{strings.Repeat("k", 128): c.value}); err != nil {
@@ -134,15 +136,20 @@ func TestATagIsRefused(t *testing.T) {
 		"denied by an SCP": {known, func(w world) {
 			w.aws.Fail(action, 9, 403, "UnauthorizedOperation", "You are not authorized to perform this operation. User: u is not authorized to perform: ec2:CreateTags with an explicit deny in a service control policy")
 		}, ec2.ErrDenied, "; a policy denies it explicitly", 2},
-		"unknown":        {func(world) string { return "i-00000000000000000" }, func(world) {}, ec2.ErrUnknown, "unknown instance in this region: InvalidInstanceID.NotFound", 2},
-		"malformed":      {func(world) string { return "i-xyz" }, func(world) {}, ec2.ErrUnknown, "InvalidInstanceID.Malformed", 2},
-		"no instance":    {func(world) string { return "web7" }, func(world) {}, ec2.ErrUnknown, "InvalidID", 2},
-		"throttled":      {known, func(w world) { w.aws.Throttle(action, 9) }, ec2.ErrTemporary, "ec2:CreateTags: RequestLimitExceeded", 4},
-		"out of order":   {known, func(w world) { w.aws.Fail(action, 9, 500, "InternalError", "An internal error has occurred") }, ec2.ErrTemporary, "InternalError", 4},
-		"a page":         {known, func(w world) { w.aws.FailPage(action, 9, 503) }, ec2.ErrTemporary, "ec2:CreateTags: 503 Service Unavailable", 4},
-		"a portal":       {known, func(w world) { w.aws.FailPage(action, 9, 404) }, nil, "404 Not Found", 2},
-		"a portal moves": {known, func(w world) { w.aws.FailPage(action, 9, 302) }, nil, "302 Found", 2},
-		"revoked":        {known, func(w world) { w.aws.OnlyKey("ASIAANOTHER000000000") }, ec2.ErrCredentials, "credentials refused: AuthFailure", 2},
+		"unknown":          {func(world) string { return "i-00000000000000000" }, func(world) {}, ec2.ErrUnknown, "unknown instance in this region: InvalidInstanceID.NotFound", 2},
+		"malformed":        {func(world) string { return "i-xyz" }, func(world) {}, ec2.ErrUnknown, "InvalidInstanceID.Malformed", 2},
+		"no instance":      {func(world) string { return "web7" }, func(world) {}, ec2.ErrUnknown, "InvalidID", 2},
+		"throttled":        {known, func(w world) { w.aws.Throttle(action, 9) }, ec2.ErrTemporary, "ec2:CreateTags: RequestLimitExceeded", 4},
+		"out of order":     {known, func(w world) { w.aws.Fail(action, 9, 500, "InternalError", "An internal error has occurred") }, ec2.ErrTemporary, "InternalError", 4},
+		"a page":           {known, func(w world) { w.aws.FailPage(action, 9, 503) }, ec2.ErrTemporary, "ec2:CreateTags: 503 Service Unavailable", 4},
+		"a portal":         {known, func(w world) { w.aws.FailPage(action, 9, 404) }, nil, "404 Not Found", 2},
+		"a portal moves":   {known, func(w world) { w.aws.FailPage(action, 9, 302) }, nil, "302 Found", 2},
+		"revoked":          {known, func(w world) { w.aws.OnlyKey("ASIAANOTHER000000000") }, ec2.ErrCredentials, "credentials refused: AuthFailure", 2},
+		"a portal lets in": {known, func(w world) { w.aws.FailPage(action, 9, 200) }, nil, "200 OK, and no answer of AWS", 2},
+		"another secret":   {known, func(w world) { w.aws.OnlySecret("other") }, ec2.ErrCredentials, "credentials refused: AuthFailure; is the clock right, and the role still there?", 2},
+		"a slow clock":     {known, func(w world) { w.aws.SetClock(time.Hour) }, ec2.ErrCredentials, "credentials refused: RequestExpired; this machine's clock is behind AWS's", 2},
+		"a fast clock":     {known, func(w world) { w.aws.SetClock(-time.Hour) }, ec2.ErrCredentials, "credentials refused: RequestExpired; this machine's clock is ahead of AWS's", 2},
+		"keys are over":    {known, func(w world) { w.aws.Fail(action, 9, 400, "RequestExpired", "Request has expired.") }, ec2.ErrCredentials, "credentials refused: RequestExpired; is the clock right, and the role still there?", 2},
 		"too many": {known, func(w world) {
 			w.aws.Fail(action, 9, 400, "TagLimitExceeded", "The maximum number\n of tags is 50 (request 01234567-89ab-cdef-0123-456789abcdef)")
 		}, nil, "ec2:CreateTags: TagLimitExceeded: The maximum number of tags is 50 (request ...)", 2},
@@ -154,8 +161,11 @@ func TestATagIsRefused(t *testing.T) {
 		"metadata fails": {known, func(w world) {
 			w.metadata.Instead("/latest/meta-data/iam/security-credentials/", cloudtest.Status(500))
 		}, ec2.ErrTemporary, "ec2:CreateTags: metadata: credentials: http", 0},
-		"metadata is away": {known, func(w world) { w.metadata.Instead("*", cloudtest.Status(403)) }, ec2.ErrTemporary, "ec2:CreateTags: metadata: instance id: token: ", 0},
-		"no region":        {known, func(w world) { w.metadata.Set("placement/region", "") }, ec2.ErrTemporary, "metadata: region: ", 0},
+		"a role without keys": {known, func(w world) { w.metadata.Set("iam/security-credentials/node", `{"Code": "Success"}`) }, ec2.ErrTemporary, "the metadata service's answer cannot be read", 0},
+		"a role of markup":    {known, func(w world) { w.metadata.Set("iam/security-credentials/", "<html>") }, ec2.ErrTemporary, "the metadata service's answer cannot be read", 0},
+		"a region of markup":  {known, func(w world) { w.metadata.Set("placement/region", "x.example/") }, nil, `"x.example/" is no region`, 0},
+		"metadata is away":    {known, func(w world) { w.metadata.Instead("*", cloudtest.Status(403)) }, ec2.ErrTemporary, "ec2:CreateTags: metadata: instance id: token: ", 0},
+		"no region":           {known, func(w world) { w.metadata.Set("placement/region", "") }, ec2.ErrTemporary, "metadata: region: ", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -182,6 +192,7 @@ func TestOneThrottledCallIsMended(t *testing.T) {
 	}
 }
 
+// TestCredentialsComeAnew: those that AWS takes no more are asked for again, within the call.
 func TestCredentialsComeAnew(t *testing.T) {
 	w := newWorld(t)
 	node := w.instance(t, w.aws.Launch())
@@ -189,11 +200,67 @@ func TestCredentialsComeAnew(t *testing.T) {
 	if err := tag(); err != nil {
 		t.Fatal(err)
 	}
-	w.aws.OnlyKey("ASIAANOTHER000000000")
+	const other = "ASIAANOTHER000000000"
+	w.aws.OnlyKey(other)
 	says(t, tag, ec2.ErrCredentials)
-	w.metadata.SetRole("other", cloudtest.Credentials{AccessKeyID: "ASIAANOTHER000000000", SecretAccessKey: secret, Token: token, Expiration: time.Now().Add(time.Hour)})
+	role := func(key string, left time.Duration) {
+		w.metadata.SetRole("other", cloudtest.Credentials{AccessKeyID: key, SecretAccessKey: secret, Token: token, Expiration: time.Now().Add(left)})
+	}
+	role(other, time.Hour)
 	if err := tag(); err != nil {
 		t.Errorf("with the new role: %v", err)
+	}
+	const third = "ASIATHIRD00000000000"
+	w.aws.OnlyKey(third)
+	role(third, 4*time.Minute)
+	before := len(w.aws.Calls())
+	if err := tag(); err != nil {
+		t.Errorf("with the keys that came meanwhile: %v", err)
+	}
+	if n := len(w.aws.Calls()) - before; n != 2 {
+		t.Errorf("%d calls, want the refused one and one more", n)
+	}
+	// These end within five minutes.
+	w.aws.OnlyKey(other)
+	role(other, time.Hour)
+	before = len(w.aws.Calls())
+	if err := tag(); err != nil {
+		t.Errorf("before they end: %v", err)
+	}
+	if n := len(w.aws.Calls()) - before; n != 1 {
+		t.Errorf("%d calls with keys that were fetched before the old ones ended", n)
+	}
+}
+
+// TestCredentialsOutliveTheMetadataService: old keys are better than none.
+func TestCredentialsOutliveTheMetadataService(t *testing.T) {
+	w := newWorld(t)
+	node := w.instance(t, w.aws.Launch())
+	w.metadata.SetRole("node", cloudtest.Credentials{AccessKeyID: key, SecretAccessKey: secret, Token: token, Expiration: time.Now().Add(time.Minute)})
+	for range 2 {
+		if err := node.Tag(t.Context(), map[string]string{"add:state": "idle"}); err != nil {
+			t.Error(err)
+		}
+		w.metadata.Instead("*", cloudtest.Status(500))
+	}
+}
+
+// TestAnotherRoleMayMore: a person who mends a policy may do it with another role.
+func TestAnotherRoleMayMore(t *testing.T) {
+	w := newWorld(t)
+	node := w.instance(t, w.aws.Launch())
+	w.aws.Deny("ec2:CreateTags")
+	says(t, func() error { return node.MayTag(t.Context()) }, ec2.ErrDenied)
+	w.aws.Allow("ec2:CreateTags")
+	const other = "ASIAANOTHER000000000"
+	w.aws.OnlyKey(other)
+	w.metadata.SetRole("other", cloudtest.Credentials{AccessKeyID: other, SecretAccessKey: secret, Token: token, Expiration: time.Now().Add(time.Hour)})
+	before := len(w.aws.Calls())
+	if err := node.MayTag(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := len(w.aws.Calls()) - before; n != 1 {
+		t.Errorf("%d calls", n)
 	}
 }
 

@@ -39,6 +39,11 @@ const (
 	lateMost  = time.Minute
 )
 
+// isLate tells whether the next beat is overdue. One that runs long (a first clone) is late too, and a person should see it.
+func isLate(b *agent.Beat, now time.Time) bool {
+	return b != nil && now.Sub(b.Next) > max(lateLeast, min(b.Next.Sub(b.Start), lateMost))
+}
+
 // standing is what `status --json` prints.
 type standing struct {
 	Running bool         `json:"running"`          // an agent holds the beat lock
@@ -66,8 +71,7 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 	if s.Brakes, err = node.ReadBrakes(cfg.StateDir, now); err != nil {
 		fmt.Fprintln(p.err, "addagent:", err) // all else is told nevertheless
 	}
-	// A beat that runs long (a first clone) is late too, and a person should see it.
-	s.Late = b != nil && now.Sub(b.Next) > max(lateLeast, min(b.Next.Sub(b.Start), lateMost))
+	s.Late = isLate(b, now)
 	if g.json {
 		if err := printJSON(p.out, s); err != nil {
 			return err

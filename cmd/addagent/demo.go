@@ -24,10 +24,11 @@ import (
 // demo is a grid of one node and one git server, below one folder.
 type demo struct {
 	*process
-	dir  string
-	keep bool
-	url  string
-	last string // commit of the last push
+	dir    string
+	keep   bool
+	server string // its address
+	url    string // of the people's repository there
+	last   string // commit of the last push
 }
 
 const (
@@ -41,15 +42,20 @@ func (d *demo) path(parts ...string) string {
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "\n== "+format+"\n", args...) }
 
-func (d *demo) run(ctx context.Context) error {
+// begin makes sure of what the demo needs, and of an empty folder.
+func (d *demo) begin() error {
 	if _, err := exec.LookPath("git"); err != nil {
-		return failed(errors.New("the demo needs the git program: it plays the people who push, and the server"))
+		return errors.New("the demo needs the git program: it plays the people who push, and the server")
 	}
 	var err error
 	if d.dir, err = filepath.Abs(d.dir); err != nil {
-		return failed(err)
+		return err
 	}
-	if err := d.clear(); err != nil {
+	return d.clear()
+}
+
+func (d *demo) run(ctx context.Context) error {
+	if err := d.begin(); err != nil {
 		return failed(err)
 	}
 	if err := d.makeGrid(ctx); err != nil {
@@ -109,8 +115,14 @@ func (d *demo) clear() error {
 	if err != nil {
 		return err
 	}
-	if h, held, err := work.ReadHolder(d.path("node", "run", "beat.lock")); err == nil && held {
-		return fmt.Errorf("a demo runs in %s (agent process %d): end it with ^C where it was started, or name another folder with --dir", d.show(d.dir), h.PID)
+	locks, err := filepath.Glob(d.path("*", "run", "beat.lock"))
+	if err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		if h, held, err := work.ReadHolder(lock); err == nil && held {
+			return fmt.Errorf("a demo runs in %s (agent process %d): end it with ^C where it was started, or name another folder with --dir", d.show(d.dir), h.PID)
+		}
 	}
 	if _, err := os.Stat(d.path(demoMark)); err != nil {
 		return fmt.Errorf("%s is not empty and no earlier demo: name another folder with --dir", d.dir)
@@ -120,7 +132,7 @@ func (d *demo) clear() error {
 
 // makeGrid lays out the server's bare repository, the people's clone and the node.
 func (d *demo) makeGrid(ctx context.Context) error {
-	for path, text := range map[string]string{
+	err := d.write(map[string]string{
 		demoMark:                                  "made by addagent demo, which removes this folder\n",
 		"node/nodeinfo/nodepart.txt":              "app1\n",
 		"node/nodeinfo/stacktype.txt":             "lad1\n",
@@ -130,7 +142,16 @@ func (d *demo) makeGrid(ctx context.Context) error {
 		"people/ops/app/version.txt":              "1\n",
 		"people/ops/nodework/part/app1/work.yaml": "watch: [ app/ ]\ntimeout: 1m\n",
 		"people/ops/nodework/part/app1/work.sh":   demoScript,
-	} {
+	})
+	if err != nil {
+		return err
+	}
+	return d.repositories(ctx, "ops.git")
+}
+
+// write makes files below the folder.
+func (d *demo) write(texts map[string]string) error {
+	for path, text := range texts {
 		if err := os.MkdirAll(filepath.Dir(d.path(path)), 0o755); err != nil {
 			return err
 		}
@@ -138,11 +159,18 @@ func (d *demo) makeGrid(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := d.git(ctx, "", "init", "-q", "--bare", "-b", "main", d.path("server", "ops.git")); err != nil {
-		return err
-	}
-	if err := d.git(ctx, d.path("server", "ops.git"), "config", "http.receivepack", "true"); err != nil {
-		return err
+	return nil
+}
+
+// repositories makes the server's bare ones, and the people's clone.
+func (d *demo) repositories(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if err := d.git(ctx, "", "init", "-q", "--bare", "-b", "main", d.path("server", name)); err != nil {
+			return err
+		}
+		if err := d.git(ctx, d.path("server", name), "config", "http.receivepack", "true"); err != nil {
+			return err
+		}
 	}
 	return d.git(ctx, d.path("people", "ops"), "init", "-q", "-b", "main")
 }
@@ -156,7 +184,7 @@ sleep 3 # longer than a beat: the agent goes on ticking meanwhile
 echo deployed
 `
 
-// serve serves the bare repository with git's own server program, on loopback.
+// serve serves the bare repositories with git's own server program, on loopback.
 func (d *demo) serve() (stop func(), err error) {
 	where, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
@@ -172,7 +200,8 @@ func (d *demo) serve() (stop func(), err error) {
 		Stderr: io.Discard,
 	}}
 	go server.Serve(listener) //nolint:errcheck // ends with Close
-	d.url = "http://" + listener.Addr().String() + "/ops.git"
+	d.server = "http://" + listener.Addr().String()
+	d.url = d.server + "/ops.git"
 	return func() { server.Close() }, nil
 }
 
@@ -309,11 +338,11 @@ func (d *demo) push(ctx context.Context, message string) error {
 			return err
 		}
 	}
-	out, err := exec.CommandContext(ctx, "git", "-C", ops, "rev-parse", "HEAD").Output()
+	head, err := d.gitSays(ctx, ops, "rev-parse", "HEAD")
 	if err != nil {
-		return fmt.Errorf("git rev-parse: %w", err)
+		return err
 	}
-	d.last = strings.TrimSpace(string(out))
+	d.last = strings.TrimSpace(head)
 	fmt.Fprintf(d.out, "   pushed %s %q\n", agent.Short(d.last), message)
 	return nil
 }
@@ -321,16 +350,21 @@ func (d *demo) push(ctx context.Context, message string) error {
 // git runs the git program as one of the demo's people, whatever this machine's
 // own git config says.
 func (d *demo) git(ctx context.Context, dir string, args ...string) error {
+	_, err := d.gitSays(ctx, dir, args...)
+	return err
+}
+
+func (d *demo) gitSays(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.org",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0",
 		"no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1")
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var said, wrong bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &wrong
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()))
+		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()+wrong.String()))
 	}
-	return nil
+	return said.String(), nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,6 +36,7 @@ type ending struct {
 	why   string        // it is about to end, for this reason; "" = it is not
 	told  chan struct{} // closed when the record says that it leaves
 	noted bool          // told is closed
+	done  time.Time     // when what ends it was done; zero = it was not
 }
 
 func newEnding(e *ending, stateDir string) *ending {
@@ -60,21 +62,65 @@ func (e *ending) config() *config.Config {
 	return e.cfg
 }
 
-// doomed is what the agent asks at each beat.
+// doomed is what the agent asks at each beat, after it was told.
 func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
 	cfg := e.config()
+	why, done := e.standing()
+	switch {
+	case why != "" && !done.IsZero():
+		e.outlived(at, done)
+		return nil
+	case why != "" && w == nil:
+		e.stay() // it is well again, or a person said that it rests
+	case why != "":
+		if w.Leaving && w.Reason == why {
+			e.heard()
+		}
+		return nil // it is on its way
+	}
 	var c *kill.Case
-	if w != nil {
+	if w != nil && !w.Leaving {
 		info, err := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo"))
 		if err != nil {
 			return nil // it is a trouble of the beat already, and nobody knows the peers of such a node
 		}
 		c = &kill.Case{ID: e.id, Deployment: info.Deployment, Nodepart: info.Nodepart, Since: w.Since, Items: w.Items}
 	}
-	if e.leaving() != "" {
-		return nil // it is on its way
-	}
 	return e.killer.Consider(kill.Rules{Way: kill.Way(cfg.Wedged.Kill), After: cfg.Wedged.After, Grid: cfg.Presence.URL != ""}, c, at)
+}
+
+// standing is why it is about to end, and since when that is done.
+func (e *ending) standing() (why string, done time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.why, e.done
+}
+
+// heard takes note that a beat has told that this machine leaves.
+func (e *ending) heard() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.noted {
+		e.noted = true
+		close(e.told)
+	}
+}
+
+// notice is who takes this machine away: it does so itself, or cloud says that it is done; nil = there is nobody to ask.
+func (e *ending) notice(cloud func(context.Context) (string, error)) func(context.Context) (string, error) {
+	ours := false
+	return func(ctx context.Context) (string, error) {
+		if why := e.leaving(); why != "" || cloud == nil {
+			ours = why != ""
+			return why, nil
+		}
+		why, err := cloud(ctx)
+		was := ours
+		if ours = false; err != nil && was {
+			return "", nil // what stays true while nobody answers is what the cloud said, and it never said this
+		}
+		return why, err
+	}
 }
 
 // leaving is why this machine is about to end; "" = it is not.
@@ -84,26 +130,27 @@ func (e *ending) leaving() string {
 	return e.why
 }
 
-// Tell makes ending a sink: it hears with the others that the node leaves.
-func (e *ending) Tell(_ context.Context, r presence.Record) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.why != "" && !e.noted && r.State == node.Leaving && r.Reason == e.why {
-		e.noted = true
-		close(e.told)
+// enough is how long a machine may live on after what ends it was done: a group takes its minutes to notice.
+const enough = time.Hour
+
+// outlived takes back that the node ends when nothing came of it, as with a group whose processes are suspended: a node
+// that leaves for ever would not even try the commit that mends it.
+func (e *ending) outlived(at, done time.Time) {
+	if at.Sub(done) > enough {
+		e.stay()
+		e.say(agent.News{At: at, Level: agent.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", agent.For(enough))})
 	}
-	return nil
 }
 
 func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
-	f, err := everybody(ctx, e.config(), at)
+	f, err := everybody(ctx, e.config(), true, at)
 	if err != nil {
 		return nil, err
 	}
 	var all []kill.Peer
 	for _, n := range f.Nodes {
 		all = append(all, kill.Peer{ID: n.InstanceID, Deployment: n.Deployment, Nodepart: n.Nodepart,
-			Present: n.Age(at) == fleet.Present, Wedged: n.State == node.Wedged, Done: finished(n.Record)})
+			Present: n.Age(at) == fleet.Present, Well: n.State == node.Idle || n.State == node.Working, Done: finished(n.Record)})
 	}
 	return all, nil
 }
@@ -117,6 +164,10 @@ func (e *ending) lease(ctx context.Context, c kill.Case, until, at time.Time) (w
 	defer store.Close()
 	name := "kill/" + refPart(c.Deployment) + "/" + refPart(c.Nodepart)
 	won, held, err := presence.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "ends itself: "+cfg.Wedged.Kill, until, at)
+	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
+	if won && held.Until.Sub(at) < until.Sub(at)/2 {
+		return false, "an earlier try of this machine, whose lease ends at " + held.Until.UTC().Format("15:04:05Z") + ",", nil
+	}
 	return won, held.Holder, err
 }
 
@@ -163,7 +214,7 @@ func (e *ending) tell(ctx context.Context, why string) error {
 func (e *ending) stay() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.why = ""
+	e.why, e.done = "", time.Time{}
 }
 
 func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
@@ -187,13 +238,21 @@ func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
 	}
 	if err != nil {
 		e.stay()
+		return err
 	}
-	return err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.done = now()
+	return nil
 }
 
 // run runs a program that ends this machine. What it says goes into the error, on one line.
 func run(ctx context.Context, argv []string) error {
+	if len(argv) == 0 {
+		return errors.New("the config names no command any more")
+	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = 5 * time.Second // what it leaves running may hold its output
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "ADD_SECRET_") || strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_")
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,16 +79,21 @@ func (d *doomed) say(n agent.News) {
 func (d *doomed) tell(t *testing.T) {
 	now := time.Now().UTC()
 	r := presence.Record{InstanceID: d.id, Deployment: "fed1", Nodepart: "app1", State: d.state, Reason: "ops:root: exit 3", Hardware: "dmi:" + d.id + "/",
-		BeatSeen: now, BeatNextBy: now.Add(3 * time.Minute), Repos: []presence.Repo{{Name: "ops", Branch: "main", Version: strings.Repeat("a", 40), Done: d.done}}}
+		BeatSeen: now, BeatNextBy: now.Add(time.Hour), Repos: []presence.Repo{{Name: "ops", Branch: "main", Version: strings.Repeat("a", 40), Done: d.done}}}
 	if why := d.leaving(); why != "" {
 		r.State, r.Reason = node.Leaving, why
 	}
-	for _, one := range d.tellers.all {
+	d.tellers.mu.Lock()
+	all := slices.Clone(d.tellers.all)
+	d.tellers.mu.Unlock()
+	for _, one := range all {
 		if err := one.sink.Tell(t.Context(), r); err != nil {
 			t.Errorf("%s: %v", d.id, err)
 		}
 	}
-	_ = d.Tell(t.Context(), r)
+	if r.State == node.Leaving {
+		_ = d.doomed(now, &agent.Wedge{Leaving: true, Reason: r.Reason})
+	}
 }
 
 // everybodyTells brings all records into the repository.
@@ -110,11 +116,11 @@ func (g *endings) everybodyTells() {
 	all.Wait()
 }
 
-// consider lets those that are wedged think of their end, an hour later each time, and returns who has ended, how often.
-func (g *endings) consider(hours int) map[string]int {
+// consider lets those that are wedged think of their end, two minutes later each time, and returns who has ended, how often.
+func (g *endings) consider(times int) map[string]int {
 	g.t.Helper()
 	start := time.Now().UTC()
-	for h := range hours + 1 {
+	for n := range times + 1 {
 		var all sync.WaitGroup
 		for _, d := range g.nodes {
 			if d.state != node.Wedged {
@@ -123,7 +129,7 @@ func (g *endings) consider(hours int) map[string]int {
 			all.Go(func() {
 				w := &agent.Wedge{Since: start, Items: map[string]string{"ops:root": "bad"}}
 				// Presence is read by the wall clock: only the killer's own time is played.
-				_ = d.doomed(start.Add(time.Duration(h)*2*time.Minute), w)
+				_ = d.doomed(start.Add(time.Duration(n)*2*time.Minute), w)
 				d.killer.Wait()
 			})
 		}
@@ -147,7 +153,7 @@ func TestFortyRealRecordsOnOneBadCommit(t *testing.T) {
 		t.Fatalf("ended: %v", ended)
 	}
 	for _, d := range g.nodes {
-		if len(d.said) != 1 || !strings.Contains(d.said[0], "no other node of fed1/app1 is present and not wedged") {
+		if len(d.said) != 1 || !strings.Contains(d.said[0], "no other node of fed1/app1 is present and well") {
 			t.Fatalf("%s says %q", d.id, d.said)
 		}
 	}
@@ -155,7 +161,7 @@ func TestFortyRealRecordsOnOneBadCommit(t *testing.T) {
 	lucky.state, lucky.done = node.Idle, map[string]string{"root": "bad"}
 	g.everybodyTells()
 	g.nodes = g.nodes[:12] // those that follow would only wait as well
-	ended := g.consider(4)
+	ended := g.consider(6)
 	if len(ended) != 1 {
 		t.Fatalf("ended: %v", ended)
 	}
@@ -177,7 +183,7 @@ func TestNobodyEndsWhenPresenceIsAway(t *testing.T) {
 	g.nodes[1].state, g.nodes[1].done = node.Idle, map[string]string{"root": "bad"}
 	g.everybodyTells()
 	g.server.HTTP.Close()
-	if ended := g.consider(4); len(ended) != 0 {
+	if ended := g.consider(6); len(ended) != 0 {
 		t.Fatalf("ended: %v", ended)
 	}
 	if err := g.nodes[0].doomed(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "nobody ends without having seen the others") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/addagent/addagent/cloud"
 	"github.com/addagent/addagent/cloud/ec2"
@@ -18,6 +19,10 @@ type machine struct {
 	metadata *cloud.Metadata
 	id       string // as the cloud names it, whatever the node calls itself
 }
+
+// tagsMemory and hookMemory are where it is remembered what the cloud was told; they belong to the hardware.
+func tagsMemory(stateDir string) string { return filepath.Join(stateDir, "tags.json") }
+func hookMemory(stateDir string) string { return filepath.Join(stateDir, "hook-completed") }
 
 // notice is why the cloud takes this machine away; "" = it does not.
 func (m *machine) notice(ctx context.Context) (string, error) {
@@ -47,7 +52,7 @@ func (m *machine) tags(cfg *config.Config) (presence.Sink, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	sink := presence.NewApart(presence.NewTags(i))
+	sink := presence.NewApart(presence.NewTags(i, tagsMemory(cfg.StateDir)))
 	return sink, sink.Close, nil
 }
 
@@ -63,7 +68,7 @@ func (m *machine) hook(cfg *config.Config) (presence.Sink, func(), error) {
 			err = errors.New("lifecycle hook: " + c.Why)
 		}
 		return err
-	}))
+	}, hookMemory(cfg.StateDir)))
 	return sink, sink.Close, nil
 }
 

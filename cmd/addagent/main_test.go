@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -38,8 +39,9 @@ func TestTranscripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor": waitFor,
-			"grid":    grid,
+			"waitfor":  waitFor,
+			"grid":     grid,
+			"programs": programs,
 		},
 	})
 }
@@ -92,4 +94,15 @@ func grid(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	config := fmt.Sprintf("home: %[1]s\nrun_dir: %[1]s/run\nstate_dir: %[1]s/lib\nbeat: { schedule: \"@every 1s\", spread: 0s }\nrepos:\n  - { name: ops, url: %[2]s }\n", home, strconv.Quote(ts.MkAbs("ops.git")))
 	ts.Check(os.WriteFile(ts.MkAbs("addagent.yaml"), []byte(config), 0o644))
+}
+
+// programs FOLDER builds both programs, as make build puts them side by side.
+func programs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: programs FOLDER")
+	}
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", ts.MkAbs(args[0])+"/", "../addagent", "../addctl")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		ts.Fatalf("go build: %v: %s", err, out)
+	}
 }

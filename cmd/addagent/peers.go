@@ -48,7 +48,11 @@ func newPeers(cfg *config.Config, once bool) (*peers, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &peers{reader: reader, every: cfg.Presence.Read, limit: cfg.Beat.FetchTimeout, waits: once,
+	limit := pushPatience * cfg.Beat.LookTimeout
+	if once { // the beat waits for it
+		limit = cfg.Beat.LookTimeout
+	}
+	p := &peers{reader: reader, every: cfg.Presence.Read, limit: limit, waits: once,
 		nodes: nodesFile(cfg.Home), memory: filepath.Join(cfg.StateDir, "peers.json"), settled: map[string]fleet.Settled{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	if data, err := files.ReadSmall(p.memory, 1<<20); err == nil {
@@ -122,7 +126,8 @@ func (p *peers) show(f fleet.Fleet, now time.Time) error {
 	return files.Replace(p.nodes, data, 0o644)
 }
 
-// Set is what work.Survey asks: the set of the nodes that agree with filter, once it has settled.
+// Set is what work.Survey asks: the set of the nodes that agree with filter, once it has settled. They are judged by the
+// time that they were read at: what was read an hour ago, because presence is away, says nothing of who is missing now.
 func (p *peers) Set(filter map[string]string) (id string, known bool) {
 	p.mu.Lock()
 	f := p.fleet
@@ -134,7 +139,7 @@ func (p *peers) Set(filter map[string]string) (id string, known bool) {
 	if !p.seen[name] {         // asked again in one beat, it is the same beat
 		p.seen[name] = true
 		before := p.settled[name]
-		after := before.Next(fleet.Set(f, filter, time.Now()))
+		after := before.Next(fleet.Set(f, filter, f.At))
 		if after != before {
 			p.settled[name] = after
 			p.remember()
@@ -157,9 +162,9 @@ func (p *peers) close() {
 	_ = p.reader.Close()
 }
 
-// everybody is presence as it is this moment, whatever was read before.
-func everybody(ctx context.Context, cfg *config.Config, now time.Time) (fleet.Fleet, error) {
-	reader, err := fleet.New(fleet.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix})
+// everybody is presence as it is this moment, whatever was read before; refs does not take a fold's word for it.
+func everybody(ctx context.Context, cfg *config.Config, refs bool, now time.Time) (fleet.Fleet, error) {
+	reader, err := fleet.New(fleet.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix, Refs: refs})
 	if err != nil {
 		return fleet.Fleet{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/addagent/addagent/chat"
@@ -24,6 +25,7 @@ type tellers struct {
 	nodeinfo, stateDir string
 	machine            *machine // at its cloud; nil = this is no machine of a cloud
 
+	mu  sync.Mutex // who ends this machine flushes beside the beats
 	all []*teller
 }
 
@@ -44,6 +46,8 @@ type wanted struct {
 
 // renew makes the tellers be what the config says, and returns them as sinks.
 func (t *tellers) renew(cfg *config.Config) []presence.Named {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	before := t.all
 	t.all = nil
 	for _, w := range t.wanted(cfg) {
@@ -66,6 +70,10 @@ func (t *tellers) renew(cfg *config.Config) []presence.Named {
 	return sinks
 }
 
+// pushPatience is how much longer than a look a push may take: nobody waits for it, and when a whole fleet tells at once
+// a push that is given up and repeated is more work for a server that has too much already.
+const pushPatience = 6
+
 // wanted lists what the config asks for. Files come first: what happens on the node is seen on the node, whatever else fails.
 func (t *tellers) wanted(cfg *config.Config) []wanted {
 	all := []wanted{{"files", nil, func() (presence.Sink, func(), error) {
@@ -77,8 +85,8 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 			if err != nil {
 				return nil, nil, err
 			}
-			git := presence.NewGit(presence.GitOptions{Store: store, Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: cfg.Beat.LookTimeout})
-			return git, func() { git.Close(); _ = store.Close() }, nil
+			git := presence.NewGit(presence.GitOptions{Store: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: pushPatience * cfg.Beat.LookTimeout})
+			return presence.NewAlarm(git, t.voices), func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}
 	for i, r := range cfg.Chat {
@@ -89,9 +97,26 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 		}
 	}
 	if t.machine != nil && cfg.EC2.Tags != "off" {
-		all = append(all, wanted{"ec2", cfg.EC2, func() (presence.Sink, func(), error) { return t.machine.tags(cfg) }})
+		all = append(all, wanted{"ec2", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.tags(cfg) }})
 		if cfg.EC2.LifecycleHook != "" {
-			all = append(all, wanted{"ec2 hook", cfg.EC2, func() (presence.Sink, func(), error) { return t.machine.hook(cfg) }})
+			all = append(all, wanted{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.hook(cfg) }})
+		}
+	}
+	return all
+}
+
+// voices are those of the rooms that are open.
+func (t *tellers) voices() []presence.Voice {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []presence.Voice
+	for _, one := range t.all {
+		if o, ok := one.sink.(*opening); ok {
+			o.mu.Lock()
+			if c, ok := o.sink.(*presence.Chat); ok {
+				all = append(all, c.Voice())
+			}
+			o.mu.Unlock()
 		}
 	}
 	return all
@@ -121,7 +146,7 @@ func (t *tellers) room(name string, r config.Room, network config.Network) (pres
 func roomsDir(stateDir string) string { return filepath.Join(stateDir, "chat") }
 
 func roomDir(stateDir string, r config.Room) string {
-	name := sha256.Sum256([]byte(r.URL + "\n" + r.URLFile))
+	name := sha256.Sum256([]byte(r.URL + "\n" + r.URLFile + "\n" + r.Only))
 	return filepath.Join(roomsDir(stateDir), hex.EncodeToString(name[:6]))
 }
 
@@ -140,6 +165,8 @@ func (t *tellers) sweep(cfg *config.Config) {
 }
 
 func (t *tellers) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for i := len(t.all) - 1; i >= 0; i-- {
 		t.all[i].stop()
 	}
@@ -149,8 +176,11 @@ func (t *tellers) close() {
 // flush waits until what was told has arrived everywhere. The error is that of the presence repository alone: a room that
 // is away must not stand in the way of what waits for this.
 func (t *tellers) flush(ctx context.Context) error {
-	errs := make([]chan error, len(t.all))
-	for i, one := range t.all {
+	t.mu.Lock()
+	all := slices.Clone(t.all)
+	t.mu.Unlock()
+	errs := make([]chan error, len(all))
+	for i, one := range all {
 		errs[i] = make(chan error, 1)
 		f, ok := one.sink.(presence.Flusher)
 		if !ok {
@@ -160,7 +190,7 @@ func (t *tellers) flush(ctx context.Context) error {
 		go func() { errs[i] <- f.Flush(ctx) }()
 	}
 	var wrong error
-	for i, one := range t.all {
+	for i, one := range all {
 		if err := <-errs[i]; one.name == "presence" {
 			wrong = err
 		}
@@ -172,29 +202,46 @@ func (t *tellers) flush(ctx context.Context) error {
 // that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
 type opening struct {
 	open func() (presence.Sink, func(), error)
+
+	mu   sync.Mutex
 	sink presence.Sink
 	stop func()
 }
 
 func (o *opening) Tell(ctx context.Context, r presence.Record) error {
+	sink, err := o.opened()
+	if err != nil {
+		return err
+	}
+	return sink.Tell(ctx, r)
+}
+
+func (o *opening) opened() (presence.Sink, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.sink == nil {
 		sink, stop, err := o.open()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		o.sink, o.stop = sink, stop
 	}
-	return o.sink.Tell(ctx, r)
+	return o.sink, nil
 }
 
 func (o *opening) Flush(ctx context.Context) error {
-	if f, ok := o.sink.(presence.Flusher); ok {
+	o.mu.Lock()
+	f, ok := o.sink.(presence.Flusher)
+	o.mu.Unlock()
+	if ok {
 		return f.Flush(ctx)
 	}
 	return nil
 }
 
 func (o *opening) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.stop != nil {
 		o.stop()
 	}

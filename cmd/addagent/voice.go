@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/addagent/addagent/agent"
@@ -22,6 +23,7 @@ import (
 // voice is what people read: log/addagent.log, and the journal or the terminal.
 // It is the one place that knows zerolog.
 type voice struct {
+	mu   sync.Mutex // an attempt to end this machine speaks beside the beats
 	o    voiceOptions
 	log  config.Log // as in force
 	outs []zerolog.Logger
@@ -49,10 +51,12 @@ func newVoice(o voiceOptions) *voice { return &voice{o: o} }
 
 // renew takes what the config says of the log.
 func (v *voice) renew(l config.Log) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.log == l {
 		return
 	}
-	v.Close()
+	v.close()
 	v.log, v.min, v.outs, v.file = l, zerolog.InfoLevel, nil, nil
 	if min, err := zerolog.ParseLevel(l.Level); err == nil {
 		v.min = min
@@ -131,10 +135,16 @@ func (v *voice) line(at time.Time, l zerolog.Level, text, next string) {
 }
 
 // Say writes one piece of news.
-func (v *voice) Say(n agent.News) { v.line(n.At, levels[n.Level], n.Text, n.Next) }
+func (v *voice) Say(n agent.News) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.line(n.At, levels[n.Level], n.Text, n.Next)
+}
 
 // Beat writes the one line of a beat.
 func (v *voice) Beat(b agent.Beat) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.file != nil {
 		v.seen = current(v.file, v.seen)
 	}
@@ -168,6 +178,12 @@ func current(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
 }
 
 func (v *voice) Close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.close()
+}
+
+func (v *voice) close() {
 	if v.file != nil {
 		v.file.Close()
 	}

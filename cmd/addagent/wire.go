@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -87,85 +86,6 @@ func rulesOf(cfg *config.Config, id string) work.Rules {
 type utc struct{ cron.Schedule }
 
 func (u utc) Next(t time.Time) time.Time { return u.Schedule.Next(t.UTC()) }
-
-// whole is one agent with all that it was wired from, so that it can be taken
-// apart again in the right order.
-type whole struct {
-	id      string
-	agent   *agent.Agent
-	voice   *voice
-	journal *memory
-	repos   *clones
-	hand    *work.Hand
-	people  *people
-	lock    *work.Lock       // beat.lock
-	witness *gitrepo.Witness // of edits in the trees; nil where watching is not worth while
-	survey  *work.Survey
-	tellers *tellers
-	peers   *peers // nil = nobody reads them
-	measure *measure
-	ending  *ending // nil = it is not for this process to end the machine
-	once    bool    // this process is one beat
-	stop    []func()
-}
-
-// renew puts a changed config in force. It is called between two beats, from the
-// agent's own goroutine.
-func (w *whole) renew(cfg *config.Config, sources []named, s *agent.Settings) error {
-	if err := w.read(cfg); err != nil {
-		return err
-	}
-	limits := limitsOf(cfg)
-	limits.Witness = w.witness
-	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cli.NetworkOf(cfg.Network))
-	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
-	w.voice.renew(cfg.Log)
-	w.journal.renew(cfg.Log)
-	w.repos.never = cfg.Presence.URL
-	s.Sinks = w.tellers.renew(cfg)
-	w.tellers.sweep(cfg)
-	w.measure.renew(cfg.Metrics)
-	s.Asides = []agent.Aside{{Name: "metrics", Tick: w.measure.Tick}}
-	if w.peers != nil {
-		s.Asides = append(s.Asides, agent.Aside{Name: "presence", Tick: w.peers.Tick})
-	}
-	if w.ending != nil {
-		w.ending.renew(cfg)
-		s.Sinks = append(s.Sinks, presence.Named{Name: "kill", Sink: w.ending})
-	}
-	return nil
-}
-
-// read begins, goes on or ends to read who else is there.
-func (w *whole) read(cfg *config.Config) error {
-	spec := []any{cfg.Presence, cfg.Network, cfg.StateDir}
-	if w.peers != nil {
-		if reflect.DeepEqual(spec, w.peers.spec) {
-			return nil
-		}
-		w.peers.close()
-		w.peers, w.survey.Nodes = nil, nil
-	}
-	if cfg.Presence.URL == "" || cfg.Presence.Read == 0 {
-		return nil
-	}
-	peers, err := newPeers(cfg, w.once)
-	if err != nil {
-		return err
-	}
-	peers.spec = spec
-	w.peers, w.survey.Nodes = peers, peers.Set
-	return nil
-}
-
-func (w *whole) close() {
-	if w.peers != nil {
-		w.peers.close()
-	}
-	for i := len(w.stop) - 1; i >= 0; i-- {
-		w.stop[i]()
-	}
-}
 
 // wire is the only place where the concrete kinds meet. It is one straight
 // line: each step needs what the steps above it made. The beat lock comes
@@ -317,12 +237,16 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	w.agent.Told = func(b agent.Beat) {
 		told(b)
 		w.measure.show(b)
+		if err := w.measure.Tick(b.Start); err != nil && w.once { // there is no next beat of this process to say it
+			w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: err.Error()})
+		}
 	}
 	if m := w.tellers.machine; m != nil {
 		w.agent.Notice = m.notice
 	}
 	if w.ending != nil {
 		w.agent.Doomed = w.ending.doomed
+		w.agent.Notice = w.ending.notice(w.agent.Notice)
 	}
 	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, again: o.again, unkept: o.stamp != "", names: branchNames(cfg, info)}
 	w.people.renew = renewal.fresh
@@ -360,7 +284,7 @@ func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (n
 	info := filepath.Join(cfg.Home, "nodeinfo")
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
 		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir),
-			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir)}}
+			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
 	if p.getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, p.metadata()) }
 	}

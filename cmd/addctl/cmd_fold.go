@@ -32,7 +32,10 @@ Rooms of the config with from: fleet are told by the folding control node, a lin
 all nodes of a part in one state at one version, as their number changes: "37 of 40
 fed1/app1 wedged at 1a2b3c4: exit 100". The config is read at the start.
 
---json prints an object a fold: nodes, moved, transitions, pushed, commit, notes.`,
+--json prints an object a fold: nodes, moved, transitions, pushed, commit, notes.
+
+Exit codes: 0 folded, or stopped as a service, 1 it could not be folded, or a room
+refused what it was told.`,
 		Example: `  addctl presence:fold --every 1m
   addctl presence:fold --presence git@git.example.org:presence.git`,
 		Args: cobra.NoArgs,
@@ -61,9 +64,11 @@ func (p *process) fold(ctx context.Context, g *global, every time.Duration) erro
 		return cli.Misuse(err)
 	}
 	defer folder.Close()
-	speaker, err := p.newSpeaker(cfg, o)
-	if err != nil {
-		return cli.Failed(fmt.Errorf("chat: %w", err))
+	// A room that cannot be opened is no reason to let the grid grow stale.
+	speaker, mute := p.newSpeaker(cfg, o)
+	if mute != nil {
+		speaker, mute = nil, fmt.Errorf("chat: %w", mute)
+		fmt.Fprintf(p.Err, "addctl: %v; it folds all the same, and tells no room\n", mute)
 	}
 	l := &folding{p: p, g: g, folder: folder, speaker: speaker, options: o}
 	if every > 0 {
@@ -77,6 +82,9 @@ func (p *process) fold(ctx context.Context, g *global, every time.Duration) erro
 	if err := l.print(r, now, true); err != nil {
 		return err
 	}
+	if mute != nil {
+		return &cli.Exit{Code: cli.ExitFailed} // it is said above
+	}
 	return l.speakOnce(ctx, now)
 }
 
@@ -89,6 +97,8 @@ type folding struct {
 	options fleet.Options
 	timed   bool // lines begin with the time
 	notes   []string
+	wrong   complaint // with the fold
+	room    complaint // with a room
 }
 
 // flushTime is how long the end waits for rooms that were told something just now.
@@ -112,53 +122,43 @@ func (l *folding) speakOnce(ctx context.Context, now time.Time) error {
 func (l *folding) loop(ctx context.Context, every time.Duration) error {
 	l.timed = l.p.Env("JOURNAL_STREAM") == ""
 	notify, err := systemd.New(l.p.Env, os.Getpid())
+	if err == nil {
+		err = notify.Ready() // before the first fold: a server that is down is no reason not to start
+	}
 	if err != nil {
 		l.say("%v", err)
 	}
-	ready := false
-	var wrong, room complaint
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for {
+	var alive <-chan time.Time
+	if watchdog, on := notify.Watchdog(); on {
+		t := time.NewTicker(watchdog / 2)
+		defer t.Stop()
+		alive = t.C
+	}
+	for ctx.Err() == nil {
 		now := time.Now()
 		r, err := l.folder.Once(ctx, now)
 		if ctx.Err() != nil {
-			break
+			break // what was cut short says nothing about the server
 		}
-		text, line := "", ""
-		switch {
-		case err != nil:
-			text = fmt.Sprintf("%s: %v", l.options.Source.Redacted(), err)
-		case l.speaker != nil:
-			said := ""
-			if err := errors.Join(l.speaker.tell(ctx, l.folder.Fleet(), now), l.speaker.troubles()); err != nil {
-				said = fmt.Sprintf("chat: %v", err)
-			}
-			if room, line = room.next(said, now); line != "" {
-				l.say("%s", line)
-			}
-		}
-		if wrong, line = wrong.next(text, now); line != "" {
-			l.say("%s", line)
-		}
+		l.complain(ctx, err, now)
 		if err == nil {
 			if err := l.print(r, now, false); err != nil {
 				return err
 			}
 			_ = notify.Status(fmt.Sprintf("%s, folded %s", count(r.Nodes, "node"), now.UTC().Format("15:04:05Z"))) // it only informs
 		}
-		if !ready { // also when the server is down: the loop lives, and says so
-			if err := notify.Ready(); err != nil {
-				l.say("%v", err)
+		_ = notify.Alive()
+		for waits := true; waits; {
+			select {
+			case <-ctx.Done():
+				waits = false
+			case <-tick.C:
+				waits = false
+			case <-alive:
+				_ = notify.Alive() // systemd tells if it hears nothing
 			}
-			ready = true
-		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
-		if ctx.Err() != nil {
-			break
 		}
 	}
 	_ = notify.Stopping() // nobody waits for it
@@ -169,6 +169,28 @@ func (l *folding) loop(ctx context.Context, every time.Duration) error {
 		return cli.Failed(fmt.Errorf("chat: %w", err))
 	}
 	return nil
+}
+
+// complain tells the rooms what is new and says what is wrong, with the fold or with a
+// room, as complaints are said.
+func (l *folding) complain(ctx context.Context, err error, now time.Time) {
+	text, line := "", ""
+	if err != nil {
+		text = fmt.Sprintf("%s: %v", l.options.Source.Redacted(), err)
+	}
+	if l.wrong, line = l.wrong.next(text, now); line != "" {
+		l.say("%s", line)
+	}
+	if err != nil || l.speaker == nil {
+		return
+	}
+	text = ""
+	if err := errors.Join(l.speaker.tell(ctx, l.folder.Fleet(), now), l.speaker.troubles()); err != nil {
+		text = fmt.Sprintf("chat: %v", err)
+	}
+	if l.room, line = l.room.next(text, now); line != "" {
+		l.say("%s", line)
+	}
 }
 
 // print tells what a fold did. One that found nothing new is silent, unless it is the

@@ -30,7 +30,10 @@ ID is a node's id, the beginning of it or of its hostname, or an address; a node
 was reaped is found by its whole id. Without a fold (addctl presence:fold) the history
 is what the nodes' own refs still hold.
 
---json prints an object a line.`,
+--json prints an object a line.
+
+Exit codes: 0 the history was read, 1 it could not be read or there is no such node,
+130 interrupted, which is how --follow ends.`,
 		Example: `  addctl log
   addctl log i-0123 --since 7d
   addctl log --since 2026-03-01
@@ -98,9 +101,9 @@ func (p *process) log(ctx context.Context, g *global, o *outside, word string, s
 	if err := p.printLog(g, list, follow); err != nil || !follow {
 		return err
 	}
-	told := map[fleet.Transition]bool{}
+	told := map[moved]bool{}
 	for _, t := range list {
-		told[t] = true
+		told[moveOf(t)] = true
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -124,20 +127,29 @@ func (p *process) log(ctx context.Context, g *global, o *outside, word string, s
 		if wrong, say = wrong.next(text, now); say != "" {
 			p.says("%s", say)
 		}
-		list = slices.DeleteFunc(list, func(t fleet.Transition) bool { return told[t] || t.Time.Before(since) })
+		list = slices.DeleteFunc(list, func(t fleet.Transition) bool { return told[moveOf(t)] || t.Time.Before(since) })
 		for _, t := range list {
 			if err := p.printTransition(g, t); err != nil {
 				return err
 			}
-			told[t] = true
+			told[moveOf(t)] = true
 		}
-		for t := range told {
-			if t.Time.Before(back.Add(-time.Minute)) { // it cannot come again
-				delete(told, t)
+		for m := range told {
+			if m.at < back.Add(-time.Minute).Unix() { // it cannot come again
+				delete(told, m)
 			}
 		}
 	}
 }
+
+// moved is what makes two transitions the same one: how it was before may be known in
+// one look and, with less history read, not in the next.
+type moved struct {
+	id, to string
+	at     int64 // unix seconds
+}
+
+func moveOf(t fleet.Transition) moved { return moved{t.ID, t.To, t.Time.Unix()} }
 
 // printLog prints what there is: in columns where all of it is known, as a stream
 // where more follows.

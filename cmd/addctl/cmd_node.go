@@ -32,7 +32,9 @@ func (p *process) nodeCommand(g *global) *cobra.Command {
 		Long: `ID is the node's id, the beginning of it or of its hostname, or an address; it must
 mean one node only. Its last ten transitions of thirty days come with it.
 
---json prints an object: node (the record and its age) and log (the transitions).`,
+--json prints an object: node (the record and its age) and log (the transitions).
+
+Exit codes: 0 there it is, 1 there is no such node, or several, or nothing could be read.`,
 		Example: `  addctl node i-0123456789abcdef0
   addctl node web1
   addctl node 10.0.0.7 --json | jq .node.repos`,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
@@ -63,7 +62,7 @@ func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan tim
 	for _, r := range list {
 		all = append(all, reaped{r.Node.InstanceID, r.Age, r.Since.UTC(), !dryRun})
 		if !g.json {
-			fmt.Fprintf(p.Out, "%s %s %s: %s for %s\n", r.Node.InstanceID, placeOf(r.Node.Deployment, r.Node.Nodepart), did, r.Age, agent.For(now.Sub(r.Since)))
+			fmt.Fprintf(p.Out, "%s %s %s: %s for %s\n", r.Node.InstanceID, placeOf(r.Node.Deployment, r.Node.Nodepart), did, r.Age, long(now.Sub(r.Since)))
 		}
 	}
 	if g.json {
@@ -75,7 +74,7 @@ func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan tim
 		return cli.Failed(fmt.Errorf("%s: %w", o.Source.Redacted(), err))
 	}
 	if len(list) == 0 {
-		p.says("no node is gone or missing for longer than %s", agent.For(olderThan))
+		p.says("no node is gone or missing for longer than %s", long(olderThan))
 	}
 	return nil
 }

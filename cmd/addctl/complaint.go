@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/addagent/addagent/agent"
 )
 
 // sayAgain is how often a complaint that stays is said again.
@@ -25,13 +23,13 @@ func (c complaint) next(text string, now time.Time) (complaint, string) {
 	case text == "" && c.text == "":
 		return c, ""
 	case text == "":
-		return complaint{}, fmt.Sprintf("over after %s: %s", agent.For(now.Sub(c.since).Round(time.Second)), c.text)
+		return complaint{}, fmt.Sprintf("over after %s: %s", long(now.Sub(c.since).Round(time.Second)), c.text)
 	case c.text == "":
 		return complaint{text, now, now}, text
 	case !same(text, c.text):
 		return complaint{text, c.since, now}, text
 	case now.Sub(c.said) >= sayAgain:
-		return complaint{text, c.since, now}, fmt.Sprintf("still, for %s: %s", agent.For(now.Sub(c.since).Round(time.Second)), text)
+		return complaint{text, c.since, now}, fmt.Sprintf("still, for %s: %s", long(now.Sub(c.since).Round(time.Second)), text)
 	}
 	return complaint{text, c.since, c.said}, ""
 }

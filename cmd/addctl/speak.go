@@ -157,7 +157,7 @@ func sentence(s spoken, is *present, total int, now time.Time) string {
 		if s.N == 1 {
 			were = "1 was"
 		}
-		return cli.OneLine(fmt.Sprintf("no %s is %s%s any more (%s, for %s)", part, s.Word, at, were, agent.For(now.Sub(s.Since).Truncate(time.Second))))
+		return cli.OneLine(fmt.Sprintf("no %s is %s%s any more (%s, for %s)", part, s.Word, at, were, long(now.Sub(s.Since))))
 	}
 	text := fmt.Sprintf("%d of %d %s %s%s", n, total, part, s.Word, at)
 	if n == s.N {

@@ -184,6 +184,14 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours())/24)
 }
 
+// long is a duration in words, of whole seconds.
+func long(d time.Duration) string {
+	if d < time.Second {
+		return "0 s"
+	}
+	return agent.For(d.Truncate(time.Second))
+}
+
 // summary is the fleet in a line: how many are how, and how good the news is. shown
 // are those that the filters let through.
 func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
@@ -207,12 +215,12 @@ func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
 		text += ": " + strings.Join(words, ", ")
 	}
 	if f.From == fleet.FromFold {
-		text += fmt.Sprintf("; read from the fold, %s old", agent.For(now.Sub(f.Folded).Truncate(time.Second)))
+		text += fmt.Sprintf("; read from the fold, %s old", long(max(now.Sub(f.Folded), time.Second)))
 	} else {
 		text += "; read from the nodes' refs"
 	}
 	if old := now.Sub(f.At); old >= 30*time.Second {
-		text += fmt.Sprintf(" %s ago", agent.For(old))
+		text += fmt.Sprintf(" %s ago", long(old))
 	}
 	return text
 }

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/presence/fleet"
 )
@@ -88,7 +87,9 @@ func (p *process) stream(all <-chan reading, g *global, o *outside, l filter) er
 		}
 		for _, t := range changes(before, after, r.at) {
 			// Also of one that matches no more: that is what changed.
-			if !l.matches(before[t.ID].node, r.at) && !l.matches(after[t.ID].node, r.at) {
+			was, known := before[t.ID]
+			is, still := after[t.ID]
+			if !(known && l.matches(was.node, r.at) || still && l.matches(is.node, r.at)) {
 				continue
 			}
 			if err := p.printTransition(g, t); err != nil {
@@ -156,7 +157,7 @@ func (v *view) lines(now time.Time, width, height int) []string {
 		top = append(top, cut(summary(nodes, v.fleet, now), width))
 	}
 	if v.wrong != nil {
-		text := fmt.Sprintf("not read for %s: %s", agent.For(now.Sub(v.since).Truncate(time.Second)), cli.OneLine(v.wrong.Error()))
+		text := fmt.Sprintf("not read for %s: %s", long(now.Sub(v.since)), cli.OneLine(v.wrong.Error()))
 		top = append(top, paint(cut(text, width), "red", v.colours))
 	}
 	for _, n := range v.fleet.Notes {

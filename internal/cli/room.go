@@ -26,13 +26,9 @@ const addressLimit = 64 << 10
 
 // Say opens the room and says a message. Its troubles have the room's name before them, and never hold the address.
 func (r *Room) Say(ctx context.Context, m chat.Message) error {
-	address, err := r.address()
+	room, err := r.open()
 	if err != nil {
-		return &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
-	}
-	room, err := chat.Open(address, r.Options)
-	if err != nil {
-		return &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
+		return err
 	}
 	err = room.Say(ctx, m)
 	if t := (*chat.Trouble)(nil); errors.As(err, &t) {
@@ -41,6 +37,24 @@ func (r *Room) Say(ctx context.Context, m chat.Message) error {
 		return &named
 	}
 	return err
+}
+
+// Check tells what is wrong with the address, and says nothing in the room.
+func (r *Room) Check() error {
+	_, err := r.open()
+	return err
+}
+
+func (r *Room) open() (chat.Room, error) {
+	address, err := r.address()
+	if err != nil {
+		return nil, &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
+	}
+	room, err := chat.Open(address, r.Options)
+	if err != nil {
+		return nil, &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
+	}
+	return room, nil
 }
 
 func (r *Room) address() (string, error) {

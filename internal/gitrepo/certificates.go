@@ -85,17 +85,19 @@ func (c *certificates) explain(err error, n Network) error {
 	case errors.As(refused.Err, &name):
 		todo = "check url, or have a certificate made for that name"
 	}
-	return &certificateError{err, fmt.Sprintf("certificate refused: %s shows %s (subject %s, issuer %s, valid until %s), last trusted: %s: %s: %s", who,
-		certFingerprint(shown), shown.Subject, shown.Issuer, shown.NotAfter.UTC().Format(time.DateOnly), last, why, todo)}
+	return &certificateError{err, fmt.Sprintf("certificate refused: %s shows %s (subject %s, issuer %s, valid until %s), last trusted: %s: %s", who,
+		certFingerprint(shown), shown.Subject, shown.Issuer, shown.NotAfter.UTC().Format(time.DateOnly), last, why), todo}
 }
 
 // certificateError says it in our words and is still the error that it was.
 type certificateError struct {
 	err  error
 	text string
+	todo string
 }
 
-func (e *certificateError) Error() string { return printable(e.text, 700) }
+func (e *certificateError) Error() string { return printable(e.text+": "+e.todo, 700) }
+func (e *certificateError) Mend() string  { return e.todo }
 func (e *certificateError) Unwrap() error { return e.err }
 
 // adviseAlert adds what can be done when it is our certificate that is refused, or missing.
@@ -108,9 +110,9 @@ func adviseAlert(err error, n Network) error {
 	switch remote.Err.Error() {
 	case "tls: certificate required", "tls: bad certificate", "tls: unknown certificate authority":
 		if n.ClientCertFile == "" {
-			return fmt.Errorf("%w: it wants a certificate of ours: set network.client_cert_file and client_key_file", err)
+			return &advised{err, "it wants a certificate of ours: set network.client_cert_file and client_key_file"}
 		}
-		return fmt.Errorf("%w: it refuses the certificate of %s: renew it", err, n.ClientCertFile)
+		return &advised{err, "it refuses the certificate of " + n.ClientCertFile + ": renew it"}
 	}
 	return err
 }

@@ -215,6 +215,7 @@ func (e *accessError) Error() string {
 
 func (e *accessError) Is(target error) bool { return target == ErrAccess }
 func (e *accessError) Unwrap() error        { return e.error }
+func (e *accessError) Mend() string         { return e.advice }
 
 // classed marks an error that stays until a person mends its cause, and says which deadline a cut connection was.
 func classed(ctx context.Context, do string, err error) error {

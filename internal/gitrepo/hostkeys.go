@@ -62,7 +62,8 @@ func (h *hostChecker) accept(host string, addr net.Addr, key ssh.PublicKey) erro
 func (h *hostChecker) check(host string, addr net.Addr, key ssh.PublicKey) error {
 	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
 	if h.known == nil {
-		return fmt.Errorf("unknown host key: %s shows %s and there is no known_hosts file: compare it, then write it to one (set auth known_hosts_file)", host, shown)
+		return &advised{fmt.Errorf("unknown host key: %s shows %s and there is no known_hosts file", host, shown),
+			"compare it, then write it to one (set auth known_hosts_file)"}
 	}
 	err := h.known(host, addr, key)
 	var refused *knownhosts.KeyError
@@ -71,13 +72,13 @@ func (h *hostChecker) check(host string, addr net.Addr, key ssh.PublicKey) error
 	}
 	files := strings.Join(h.files, ", ")
 	if len(refused.Want) == 0 {
-		return fmt.Errorf("unknown host key: %s shows %s, known: none in %s: compare it, then add it with ssh-keyscan", host, shown, files)
+		return &advised{fmt.Errorf("unknown host key: %s shows %s, known: none in %s", host, shown, files), "compare it, then add it with ssh-keyscan"}
 	}
 	var known []string
 	for _, k := range refused.Want {
 		known = append(known, fmt.Sprintf("%s %s (%s:%d)", k.Key.Type(), ssh.FingerprintSHA256(k.Key), k.Filename, k.Line))
 	}
-	return fmt.Errorf("host key changed: %s shows %s, known: %s: find out why before you change that file", host, shown, strings.Join(known, ", "))
+	return &advised{fmt.Errorf("host key changed: %s shows %s, known: %s", host, shown, strings.Join(known, ", ")), "find out why before you change that file"}
 }
 
 // algorithms puts those first for which the host's key is known: a host has several keys and shows the one that the

@@ -179,7 +179,7 @@ func (h *httpRemote) adviseTo(do string, err error) error {
 	if n := h.source.Network; status.Code == http.StatusUnauthorized && n.Proxy != "" && strings.HasPrefix(status.URL, "http:") {
 		advice += "; or it is the proxy that says so: see network.proxy"
 	}
-	return fmt.Errorf("%w: %s", err, advice)
+	return &advised{err, advice}
 }
 
 // someHeads asks for the first few branches, for an error.

@@ -112,12 +112,15 @@ func writeLoose(top string, z *zlib.Writer, n newObject) (err error) {
 		return err
 	}
 	f, err := os.CreateTemp(dir, "tmp_obj_") // a name that git gc sweeps
+	if path := new(fs.PathError); errors.As(err, &path) {
+		return fmt.Errorf("%s: %w", top, path.Err) // a trouble that stays must keep its words, and that name is new each time
+	}
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			_ = os.Remove(f.Name()) // what stays is swept by git gc
 		}
 	}()
 	z.Reset(f)

@@ -79,19 +79,20 @@ func pick(refs []gitwire.Ref, branch string) (Tip, bool, error) {
 }
 
 // absentError is the answer of a remote that has no such branch.
-type absentError struct{ text string }
+type absentError struct{ text, advice string }
 
-func (e *absentError) Error() string { return e.text }
+func (e *absentError) Error() string { return e.text + ": " + e.advice }
+func (e *absentError) Mend() string  { return e.advice }
 
 // noBranch is the error for a branch that is not there; heads are the first few that are.
 func noBranch(branch string, heads []string) error {
 	switch {
 	case len(heads) == 0:
-		return &absentError{"the remote repository is empty: push a first commit"}
+		return &absentError{"the remote repository is empty", "push a first commit"}
 	case branch == "":
-		return &absentError{"the remote's HEAD names a branch that is not there: set branch; there are " + someOf(heads)}
+		return &absentError{"the remote's HEAD names a branch that is not there", "set branch; there are " + someOf(heads)}
 	}
-	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s: push it, or set branch", branch, someOf(heads))}
+	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, someOf(heads)), "push it, or set branch"}
 }
 
 func someOf(names []string) string {

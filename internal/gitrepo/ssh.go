@@ -92,6 +92,14 @@ func (l *sshLine) open(ctx context.Context, program string, v2 bool) (stream, er
 	return &sshStream{Channel: c, client: client}, nil
 }
 
+// keys names what holds the keys.
+func (l *sshLine) keys() string {
+	if len(l.auth.SSHKeyFiles) == 0 {
+		return "the keys of ~/.ssh"
+	}
+	return strings.Join(l.auth.SSHKeyFiles, ", ")
+}
+
 // connect makes a connection and checks the host key.
 func (l *sshLine) connect(ctx context.Context) error {
 	made := stampsOf(l.files())
@@ -223,7 +231,7 @@ func sshSigners(files []string) (signers []ssh.Signer, done func(), err error) {
 	}
 	if len(signers) == 0 {
 		done()
-		return nil, nil, errors.New("no ssh key: set auth ssh_key_file, or put one without a passphrase into ~/.ssh/id_ed25519")
+		return nil, nil, &advised{errors.New("no ssh key"), "set auth ssh_key_file, or put one without a passphrase into ~/.ssh/id_ed25519"}
 	}
 	return signers, done, nil
 }
@@ -237,7 +245,7 @@ func sshKey(file string) (ssh.Signer, error) {
 	var locked *ssh.PassphraseMissingError
 	switch {
 	case errors.As(err, &locked):
-		return nil, fmt.Errorf("auth ssh_key_file: %s has a passphrase, which nobody can type here: use a key without one", file)
+		return nil, &advised{fmt.Errorf("auth ssh_key_file: %s has a passphrase, which nobody can type here", file), "use a key without one"}
 	case err != nil:
 		return nil, fmt.Errorf("auth ssh_key_file: %s is not a private key", file)
 	}

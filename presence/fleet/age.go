@@ -19,10 +19,13 @@ const (
 )
 
 const (
-	// Skew is how far the clocks of a node and of a reader may be apart without any consequence.
+	// Skew is how far the clocks of a node and of a reader may be apart without any consequence: so much at most, and no
+	// further than a promise spans. Beats of a minute promise three minutes at least, so for them it is always this much.
 	Skew = 2 * time.Minute
-	// leastSpan is what a promise is worth at least: a beat of seconds would else make a node missing within seconds.
-	leastSpan = time.Minute
+	// leastSpan is what a promise is worth at least: beats of a second can promise three, and one push may take as long.
+	leastSpan = 10 * time.Second
+	// noSpan is what a promise is worth of which nobody knows when it was made.
+	noSpan = time.Minute
 	// mostSpan bounds a promise. A fleet of 10,000 at six pushes a minute promises 28 hours; whoever promises more is
 	// wrong about the time.
 	mostSpan = 48 * time.Hour
@@ -35,25 +38,30 @@ const (
 //
 //	present  until beat_next_by
 //	late     after it
-//	missing  when the promised span, beat_next_by - beat_seen, has passed once more (a minute at least, two days at most)
+//	missing  when the promised span, beat_next_by - beat_seen, has passed once more (ten seconds at least, two days at most)
 //	gone     when it says leaving, at whatever time
 //
-// Each limit is later by Skew, so that a clock which is a little off changes nothing. A beat further in the future than
-// that says nothing about now: such a node is late, for somebody should look at its clock, and never missing, for nobody
+// Each limit is later by Skew, so that a clock which is a little off changes nothing, or by the span where that is
+// shorter: who speaks every few seconds is soon missed. A beat further in the future than that says nothing about now: such a node is late, for somebody should look at its clock, and never missing, for nobody
 // knows whether it lives. A record without times is present for 15 minutes after Told and missing after that.
 func AgeOf(r presence.Record, told, now time.Time) Age {
 	if r.State == node.Leaving {
 		return Gone
 	}
 	from, by := promise(r, told)
+	span := max(by.Sub(from), leastSpan)
+	skew := min(span, Skew)
+	if !from.Before(by) {
+		span, skew = noSpan, Skew
+	}
 	switch {
 	case from.IsZero():
 		return Missing
-	case from.After(now.Add(Skew)):
+	case from.After(now.Add(skew)):
 		return Late
-	case !now.After(by.Add(Skew)):
+	case !now.After(by.Add(skew)):
 		return Present
-	case r.BeatNextBy.IsZero() || now.After(by.Add(max(by.Sub(from), leastSpan)+Skew)):
+	case r.BeatNextBy.IsZero() || now.After(by.Add(span+skew)):
 		return Missing
 	}
 	return Late

@@ -30,7 +30,7 @@ func TestFoldAndRead(t *testing.T) {
 	if got := once(t, f, now); !got.Pushed || got.Nodes != 2 || got.Moved != 2 {
 		t.Errorf("fold %+v", got)
 	}
-	sameSet(t, "first fold", g.lines(), []string{"a >initdone", "b >idle"})
+	sameSet(t, "first fold", g.lines(), []string{"a >setup", "a setup>initdone", "b >idle"})
 	if got := read(t, r, now); say(got, now) != "a initdone present, b idle present" || got.From != FromFold {
 		t.Errorf("read %q from %s", say(got, now), got.From)
 	}
@@ -42,7 +42,7 @@ func TestFoldAndRead(t *testing.T) {
 	g.tell("c", node.InitDone, now)
 	now = now.Add(time.Minute)
 	once(t, f, now)
-	sameSet(t, "second fold", g.lines(), []string{"a >initdone", "b >idle",
+	sameSet(t, "second fold", g.lines(), []string{"a >setup", "a setup>initdone", "b >idle",
 		"a initdone>working", "a working>failing", "a failing>idle", "c >setup", "c setup>initdone"})
 	if got := read(t, r, now); say(got, now) != "a idle present, b idle present, c initdone present" || got.From != FromFold {
 		t.Errorf("read %q from %s", say(got, now), got.From)

@@ -55,9 +55,11 @@ type Report struct {
 const (
 	// squashAfter is how many commits the branch keeps. Its history says nothing that the files do not say.
 	squashAfter = 1000
-	// birthDepth is how many statements of a node are taken into the history when its ref is new, and there was a fold
-	// before: it has been there for an interval or two. At the very first fold only the present counts.
+	// birthDepth is how many statements of a node are taken into the history when its ref is new to the fold, and
+	// birthMost how many of all such nodes together: at the very first fold of a large fleet they are all new, and only
+	// the last few statements of each fit.
 	birthDepth = 50
+	birthMost  = 5000
 	// todayLimit is when a history file is full, in bytes: then the rest of the day is not told there. Ten times what
 	// 1,000 nodes say in a day of twenty changes.
 	todayLimit = 48 << 20
@@ -180,10 +182,7 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 			born = append(born, w)
 		}
 	}
-	birth := gitrepo.ReadOptions{Depth: birthDepth}
-	if f.fold.commit == "" {
-		birth.Depth = 1
-	}
+	birth := gitrepo.ReadOptions{Depth: max(min(birthDepth, birthMost/max(len(born), 1)), 1)}
 	maps.DeleteFunc(f.broken, func(id string, b brokenRef) bool { return refs.tips[id] != b.tip })
 	for _, part := range []struct {
 		list []wanted

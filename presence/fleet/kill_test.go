@@ -298,9 +298,9 @@ func TestFoldersOnEveryTransport(t *testing.T) {
 					t.Errorf("reaped %+v, %v", reaped, err)
 				}
 				once(t, f, now)
-				sameSet(t, "history", g.lines(), []string{"a >initdone", "b >idle", "a initdone>working", "a working>idle", "a idle>gone", "b idle>gone"})
+				sameSet(t, "history", g.lines(), []string{"a >setup", "a setup>initdone", "b >idle", "a initdone>working", "a working>idle", "a idle>gone", "b idle>gone"})
 				history, err := folds.History(t.Context(), "a", noon())
-				if err != nil || len(history) != 4 {
+				if err != nil || len(history) != 5 {
 					t.Errorf("history %+v, %v", history, err)
 				}
 				gittest.Fsck(t, repo.Dir)

@@ -171,7 +171,7 @@ func TestRewrittenRef(t *testing.T) {
 	}
 	squash()
 	once(t, f, now)
-	want := []string{"a >initdone", "a initdone>idle", "a idle>working"}
+	want := []string{"a >setup", "a setup>initdone", "a initdone>idle", "a idle>working"}
 	sameSet(t, "squashed", g.lines(), want)
 	// And again, where all that is kept is folded already; also with a folding node that knows only the fold.
 	tell("a", node.Failing)

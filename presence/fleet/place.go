@@ -20,6 +20,7 @@ type Options struct {
 	Source   gitrepo.Source // its Branch and Rewind mean nothing here
 	Prefix   string         // of the nodes' refs; "" = presence.RefPrefix
 	CacheDir string         // made when absent, and one process's at a time: another works without; "" = no cache
+	Refs     bool           // never take the fold for the truth: it may be as old as it promises
 	Timeout  time.Duration  // of one call; 0 = 5 min, which is room for a first reading of a large fleet
 }
 

@@ -78,7 +78,7 @@ func (r *Reader) read(ctx context.Context, now time.Time) (Fleet, error) {
 	if err != nil {
 		return Fleet{}, err
 	}
-	if refs.fold != "" {
+	if refs.fold != "" && !r.place.Refs {
 		err := r.readFold(ctx, refs.fold)
 		if err == nil && r.fold.note.fresh(r.place.Prefix, now) {
 			r.byRef = false

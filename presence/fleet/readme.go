@@ -14,7 +14,7 @@ func readme(f Fleet, since func(id string) time.Time, now time.Time) []byte {
 	var b strings.Builder
 	b.WriteString("# Presence\n\n")
 	fmt.Fprintf(&b, "What the nodes said of themselves, as of %s. Made by `addctl presence:fold`; `fold.json` tells when it last ran,\n"+
-		"`%s` and below hold every transition.\n\n", shown(now), "history/")
+		"`%s` holds every transition.\n\n", shown(now), "history/")
 	if len(f.Nodes) == 0 {
 		b.WriteString("No node has spoken yet.\n")
 		return []byte(b.String())

@@ -48,6 +48,9 @@ func Counts(f Fleet, now time.Time) []Count {
 // trouble orders nodes: the smaller, the sooner somebody should look.
 func trouble(n Node, now time.Time) int {
 	order := []string{string(node.Wedged), string(Missing), string(node.Failing), string(Late), string(node.Disabled)}
+	if n.State == node.Wedged && n.Age(now) != Gone {
+		return 0 // also one that is late: it was wedged when it was heard last
+	}
 	if i := slices.Index(order, standing(n, now)); i >= 0 {
 		return i
 	}

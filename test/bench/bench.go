@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,10 +25,9 @@ type bench struct {
 	servers  map[string]*gittest.Server // one for each side of each repository, so that counts do not mix
 	sources  map[string]*source
 	clones   map[string]string // by side and repository: the folder
-	lines    []line            // everything measured
-	checks   []check           // what has a target
-	failed   []error           // cases that could not be measured
 	extra    []string          // environment of what is measured
+	groups   []*tables
+	*tables  // of the case that is played
 }
 
 func newBench(o options, progress io.Writer) (*bench, error) {
@@ -37,6 +38,9 @@ func newBench(o options, progress io.Writer) (*bench, error) {
 	b := &bench{
 		options: o, self: self, progress: progress, start: time.Now(), whole: &stage{},
 		servers: map[string]*gittest.Server{}, sources: map[string]*source{}, clones: map[string]string{},
+	}
+	for _, g := range groups {
+		b.groups = append(b.groups, &tables{group: g})
 	}
 	for _, dir := range []string{b.path("run"), b.path("repos"), o.profile} {
 		if dir == "" {
@@ -69,13 +73,25 @@ func (b *bench) playAll() error {
 			continue
 		}
 		b.say("%s", c.name)
+		b.tables = b.of(c)
+		began := time.Now()
 		s := &stage{}
 		if err := b.play(s, c); err != nil {
 			b.say("%s failed: %v", c.name, err)
 			b.failed = append(b.failed, fmt.Errorf("%s: %w", c.name, err))
 		}
+		b.took += time.Since(began)
 	}
-	return errors.Join(b.failed...)
+	var failed []error
+	for _, t := range b.groups {
+		failed = append(failed, t.failed...)
+	}
+	return errors.Join(failed...)
+}
+
+// of finds the tables that a case belongs to: the first group whose cases begin so.
+func (b *bench) of(c benchCase) *tables {
+	return b.groups[slices.IndexFunc(b.groups, func(t *tables) bool { return strings.HasPrefix(c.name, t.cases) })]
 }
 
 // play plays one case in a goroutine of its own, which a Fatal ends.

@@ -69,6 +69,17 @@ var cases = []benchCase{
 	{"blob", true, func(b *bench, s *stage) {
 		b.change(s, change{repo: "blobs", kind: "blob", what: "a 50 MB file replaced", cpu: 700, rss: 70, runs: 3})
 	}},
+	{"presence-10", false, func(b *bench, s *stage) { b.crowd(s, 10) }},
+	{"presence-100", false, func(b *bench, s *stage) { b.crowd(s, 100) }},
+	{"presence-beat", false, (*bench).tellingBeats},
+	{"presence-read", false, func(b *bench, s *stage) {
+		if b.quick {
+			b.reading(s, 100)
+			return
+		}
+		b.reading(s, 1000)
+	}},
+	{"presence-1000", true, func(b *bench, s *stage) { b.crowd(s, 1000) }},
 }
 
 // home is the home of the node of our side of a repository; its clone is where a daemon would have it.

@@ -22,21 +22,25 @@ type daemon struct {
 
 // daemon starts one; the clone of our side is its clone already. It ends with the stage.
 func (b *bench) daemon(s *stage, repo, schedule string) *daemon {
-	home := b.home(repo)
+	return b.daemonAt(s, b.home(repo), "i-bench", repo, schedule, "")
+}
+
+// daemonAt starts one in a home of its own, with more lines in its config.
+func (b *bench) daemonAt(s *stage, home, id, repo, schedule, more string) *daemon {
 	config := fmt.Sprintf(`home: %[1]s
 run_dir: %[1]s/run
 state_dir: %[1]s/lib
 beat: { schedule: "%[4]s", spread: 0s }
 repos:
   - { name: %[2]s, url: "%[3]s", branch: main }
-`, home, repo, b.url(ours, repo), schedule)
+%[5]s`, home, repo, b.url(ours, repo), schedule, more)
 	s.must(os.MkdirAll(filepath.Join(home, "nodeinfo"), 0o755))
 	for path, text := range map[string]string{
 		"addagent.yaml":            config,
-		"nodeinfo/instance-id.txt": "i-bench\n",
+		"nodeinfo/instance-id.txt": id + "\n",
 		"nodeinfo/nodepart.txt":    "app1\n",
 	} {
-		s.must(os.WriteFile(filepath.Join(home, path), []byte(text), 0o644))
+		s.must(os.WriteFile(filepath.Join(home, path), []byte(text), 0o600))
 	}
 	d := &daemon{home: home, log: filepath.Join(home, "said")}
 	said, err := os.Create(d.log)

@@ -11,8 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
-	"time"
 )
 
 func main() {
@@ -45,7 +45,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	flags.StringVar(&o.addagent, "addagent", "bin/addagent", "`PATH` of the built program, for the beats and the size")
-	flags.BoolVar(&o.quick, "quick", false, "leave out the 60,000 files, the 50 MB file and most runs")
+	flags.BoolVar(&o.quick, "quick", false, "leave out the 60,000 files, the 50 MB file, the 1,000 nodes and most runs")
 	flags.IntVar(&o.runs, "n", 0, "`RUNS` of each quick thing (default 9, with -quick 5); slow ones have fewer")
 	flags.StringVar(&o.md, "md", "", "write the tables to this `FILE` as well: between its marks, when it has them")
 	flags.StringVar(&o.dir, "dir", ".bench", "`DIR` for repositories (kept) and clones (removed)")
@@ -80,37 +80,39 @@ func run(args []string, out, progress io.Writer) error {
 
 // measureAll runs the cases and prints what came of them, also when some failed.
 func measureAll(o options, out, progress io.Writer) error {
-	start := time.Now()
 	b, err := newBench(o, progress)
 	if err != nil {
 		return err
 	}
 	err = b.playAll()
-	text := b.report(time.Since(start))
-	if _, werr := io.WriteString(out, text); werr != nil {
-		return werr
-	}
-	if o.md != "" {
-		if werr := writeTables(o.md, text); werr != nil {
+	for _, t := range slices.Backward(b.groups) {
+		if !t.measured() {
+			continue
+		}
+		text := t.report(o.quick)
+		if _, werr := io.WriteString(out, text+"\n"); werr != nil {
 			return werr
+		}
+		if o.md != "" {
+			if werr := writeTables(o.md, t.group, text); werr != nil {
+				return werr
+			}
 		}
 	}
 	return err
 }
 
-// The marks of docs/performance.md: what stands between them is replaced.
-const (
-	tablesBegin = "<!-- tables: made by `make bench MD=docs/performance.md` -->\n"
-	tablesEnd   = "<!-- end of tables -->\n"
-)
-
-func writeTables(path, text string) error {
-	if old, err := os.ReadFile(path); err == nil {
-		before, rest, ok1 := strings.Cut(string(old), tablesBegin)
-		_, after, ok2 := strings.Cut(rest, tablesEnd)
-		if ok1 && ok2 {
-			text = before + tablesBegin + text + tablesEnd + after
-		}
+// writeTables puts the tables of a group between its marks and leaves all else of the page as it is. What has no such
+// marks gets the tables at its end.
+func writeTables(path string, g group, text string) error {
+	page, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	return os.WriteFile(path, []byte(text), 0o644)
+	before, rest, ok1 := strings.Cut(string(page), g.begin)
+	_, after, ok2 := strings.Cut(rest, g.end)
+	if !ok1 || !ok2 {
+		before, after = string(page), ""
+	}
+	return os.WriteFile(path, []byte(before+g.begin+text+g.end+after), 0o644)
 }

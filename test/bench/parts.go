@@ -25,6 +25,10 @@ var parts = map[string]func(args []string, out io.Writer) error{
 	"stopwatch": stopwatch,
 	"look":      look,
 	"looks":     looks,
+	"tell":      tell,
+	"gitnodes":  gitNodes,
+	"readfleet": readFleet,
+	"foldfleet": foldFleet,
 }
 
 // profileEnv names the folder for profiles; it is empty in a run whose figures count.

@@ -135,17 +135,42 @@ func (c check) target() string {
 
 func (c check) figure(v float64) string { return strings.TrimSpace(digits(v) + " " + c.unit) }
 
-// report is both tables.
-func (b *bench) report(took time.Duration) string {
-	var t strings.Builder
+// tables are what the cases of one group measured.
+type tables struct {
+	group
+	checks []check   // what has a target
+	lines  []line    // everything measured
+	crowds []telling // of the cases in which many tell at once
+	failed []error   // cases that could not be measured
+	took   time.Duration
+}
+
+// group is some of the cases, which have tables of their own in docs/performance.md.
+type group struct {
+	cases      string // their names begin so
+	begin, end string // the marks: what stands between them is replaced
+}
+
+// groups are in an order in which the first that fits is the one; the last one's tables come first on the page.
+var groups = [...]group{
+	{"presence", "<!-- tables of presence: made by `make bench MD=docs/performance.md` -->\n", "<!-- end of tables of presence -->\n"},
+	{"", "<!-- tables: made by `make bench MD=docs/performance.md` -->\n", "<!-- end of tables -->\n"},
+}
+
+// measured tells whether any case of the group was played.
+func (t *tables) measured() bool { return t.took > 0 }
+
+// report is all tables of a group.
+func (t *tables) report(quick bool) string {
+	var text strings.Builder
 	mode := "full"
-	if b.quick {
+	if quick {
 		mode = "quick"
 	}
-	fmt.Fprintf(&t, "A %s run of %s on %s, %d CPUs, %s, git %s.\n\n", mode, took.Round(time.Second), runtime.GOARCH, runtime.NumCPU(), runtime.Version(), gitVersion())
-	t.WriteString("| what | target | ours | peer | ours : peer | |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&text, "A %s run of %s on %s, %d CPUs, %s, git %s.\n\n", mode, t.took.Round(time.Second), runtime.GOARCH, runtime.NumCPU(), runtime.Version(), gitVersion())
+	text.WriteString("| what | target | ours | peer | ours : peer | |\n|---|---|---|---|---|---|\n")
 	held, above := 0, 0
-	for _, c := range b.checks {
+	for _, c := range t.checks {
 		peer, ratio := "", ""
 		if c.peerName != "" {
 			peer = c.peerName + " " + c.figure(c.peer)
@@ -158,22 +183,26 @@ func (b *bench) report(took time.Duration) string {
 		default:
 			above++
 		}
-		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s |\n", c.what, c.target(), c.figure(c.ours), peer, ratio, c.verdict())
+		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s | %s |\n", c.what, c.target(), c.figure(c.ours), peer, ratio, c.verdict())
 	}
-	fmt.Fprintf(&t, "\n%d targets held, %d above.\n\n", held, above)
-	for _, f := range b.failed {
-		fmt.Fprintf(&t, "FAILED: %v\n\n", f)
+	fmt.Fprintf(&text, "\n%d targets held, %d above.\n\n", held, above)
+	for _, f := range t.failed {
+		fmt.Fprintf(&text, "FAILED: %v\n\n", f)
 	}
-	t.WriteString("| what | who | runs | CPU ms | memory MB | wall ms | KB down | KB up | requests | connections |\n|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, l := range b.lines {
+	text.WriteString(crowdTable(t.crowds))
+	if len(t.lines) == 0 {
+		return text.String()
+	}
+	text.WriteString("| what | who | runs | CPU ms | memory MB | wall ms | KB down | KB up | requests | connections |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, l := range t.lines {
 		wall := "-"
 		if l.Wall > 0 {
 			wall = digits(ms(l.Wall))
 		}
-		fmt.Fprintf(&t, "| %s | %s | %d | %s | %s | %s | %s | %s | %d | %d |\n", l.what, l.who, l.runs,
+		fmt.Fprintf(&text, "| %s | %s | %d | %s | %s | %s | %s | %s | %d | %d |\n", l.what, l.who, l.runs,
 			digits(ms(l.CPU)), digits(mb(l.RSS)), wall, digits(kb(l.Down)), digits(kb(l.Up)), l.Requests, l.Conns)
 	}
-	return t.String()
+	return text.String()
 }
 
 func ratioOf(ours, peer float64) string {

@@ -34,7 +34,9 @@ type grid struct {
 	agent *process // the last one started; nil = none yet
 	evil  bool     // objects that git would complain about were sent to it
 
-	program string // the addagent that it runs
+	program string   // the addagent that it runs
+	env     []string // more of its environment
+	base    string   // its config, before what configure adds
 }
 
 // plan is what a test wants its grid to be like; the zero value is one repository "ops", beats every second.
@@ -79,8 +81,9 @@ func newGrid(t *testing.T, p plan) *grid {
 	write(t, g.in("nodeinfo", "instance-id.txt"), promptID()+"\n")
 	write(t, g.in("nodeinfo", "nodepart.txt"), "app1\n")
 	write(t, filepath.Join(dir, "t", "journal"), "")
-	write(t, g.config(), fmt.Sprintf("home: %q\nrun_dir: %q\nstate_dir: %q\nbeat: { schedule: \"@every 1s\", spread: 0s%s }\nwork: { %s, env: { T_DIR: %q } }\nrepos:\n%s",
-		g.home, filepath.Join(dir, "run"), filepath.Join(dir, "lib"), p.beat, p.work, filepath.Join(dir, "t"), &repos))
+	g.base = fmt.Sprintf("home: %q\nrun_dir: %q\nstate_dir: %q\nbeat: { schedule: \"@every 1s\", spread: 0s%s }\nwork: { %s, env: { T_DIR: %q } }\nrepos:\n%s",
+		g.home, filepath.Join(dir, "run"), filepath.Join(dir, "lib"), p.beat, p.work, filepath.Join(dir, "t"), &repos)
+	g.configure("")
 	t.Cleanup(g.end)
 	return g
 }
@@ -122,6 +125,7 @@ func (g *grid) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(g.program, append([]string{"--config", g.config()}, args...)...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "NO_PROXY=*"}
+	cmd.Env = append(cmd.Env, g.env...)
 	return cmd
 }
 

@@ -54,6 +54,18 @@ var faults = []struct {
 	{"TestScriptFillsTheDisk", 3, ""},
 	{"TestScriptGoneFromDisk", 2, ""},
 	{"TestWedgedAndOut", 1, ""},
+	{"TestPlacesAway", 24, ""},
+	{"TestKilledWhileTelling", 24, "kills"},
+	{"TestLeaves", 10, ""},
+	{"TestCloudTakesTheMachine", 3, ""},
+	{"TestCronTells", 5, ""},
+	{"TestTwoOfOneName", 1, ""},
+	{"TestOthersCannotBeRead", 4, ""},
+	{"TestMetricsAway", 3, ""},
+	{"TestPlacesChange", 1, ""},
+	{"TestCopiedDiskTellsAnew", 1, ""},
+	{"TestNobodyEndsWithTheFleet", 2, ""},
+	{"TestOneEndsAlone", 2, ""},
 }
 
 // listed fails a test whose number of cases is not the one of the list. Each test calls it.

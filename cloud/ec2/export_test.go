@@ -1,0 +1,21 @@
+package ec2
+
+// The parsers, for the fuzz tests.
+
+func ReadAnswer(action string, status int, body []byte) (group, code string, ok bool) {
+	a, no := readAnswer(action, status, body)
+	if no != nil {
+		return "", no.code, false
+	}
+	for _, m := range a.Members {
+		group = m.Group
+	}
+	return group, "", true
+}
+
+func ReadKeys(text string) (key, secret string, err error) {
+	c, err := readKeys(text)
+	return c.AccessKeyID, c.SecretAccessKey, err
+}
+
+var Strayed = strayed

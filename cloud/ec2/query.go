@@ -1,0 +1,123 @@
+package ec2
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Both services speak AWS's query protocol: a form that is posted, and XML that comes back.
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
+// https://docs.aws.amazon.com/autoscaling/ec2/APIReference/making-api-requests.html
+
+// answerLimit is where an answer is cut: those that we ask for have a few hundred bytes.
+const answerLimit = 1 << 20
+
+// versions are those of the services' forms.
+var versions = map[string]string{"ec2": "2016-11-15", "autoscaling": "2011-01-01"}
+
+// answer is all that we read of either service's answers.
+type answer struct {
+	XMLName xml.Name
+	Members []member  `xml:"DescribeAutoScalingInstancesResult>AutoScalingInstances>member"`
+	EC2     []problem `xml:"Errors>Error"`
+	Scaling []problem `xml:"Error"`
+}
+
+type member struct {
+	Group string `xml:"AutoScalingGroupName"`
+	State string `xml:"LifecycleState"`
+}
+
+type problem struct{ Code, Message string }
+
+// fault is an answer that is none of ours: an error that AWS worded, or, without a code, something else. Its text is
+// no more than that, because AWS's may repeat what was signed, and with it the session's token.
+type fault struct {
+	status        int
+	code, message string
+	clock         string // what is wrong with this machine's, "" = nothing
+}
+
+func (f *fault) Error() string { return cmp.Or(f.code, http.StatusText(f.status)) }
+
+// readAnswer reads what came for an action like "CreateTags".
+func readAnswer(action string, status int, body []byte) (answer, *fault) {
+	var a answer
+	if xml.Unmarshal(body, &a) != nil {
+		return answer{}, &fault{status: status}
+	}
+	if problems := append(a.EC2, a.Scaling...); status != http.StatusOK && len(problems) > 0 {
+		return answer{}, &fault{status: status, code: shown(problems[0].Code), message: problems[0].Message}
+	}
+	if status != http.StatusOK || a.XMLName.Local != action+"Response" {
+		return answer{}, &fault{status: status}
+	}
+	return a, nil
+}
+
+// post signs a form, sends it once and reads the answer.
+func (i *Instance) post(ctx context.Context, c aws.Credentials, service, region, action, form string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.address(service, region), strings.NewReader(form))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	if i.options.Agent != "" {
+		req.Header.Set("User-Agent", i.options.Agent)
+	}
+	sum := sha256.Sum256([]byte(form))
+	if err := i.signer.SignHTTP(ctx, c, req, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
+		return answer{}, err
+	}
+	resp, err := i.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+	if err != nil {
+		return answer{}, err
+	}
+	a, no := readAnswer(action, resp.StatusCode, body)
+	if no != nil {
+		no.clock = strayed(resp.Header.Get("Date"), time.Now())
+		return answer{}, no
+	}
+	return a, nil
+}
+
+// strayed says what is wrong with this clock beside the time in an answer's header, "" = nothing that AWS minds.
+func strayed(date string, now time.Time) string {
+	const most = 4 * time.Minute // of the five that AWS takes
+	there, err := http.ParseTime(date)
+	switch {
+	case err != nil:
+	case now.Sub(there) > most:
+		return "this machine's clock is ahead of AWS's"
+	case there.Sub(now) > most:
+		return "this machine's clock is behind AWS's"
+	}
+	return ""
+}
+
+// pause waits before another attempt; false = there is no time for it.
+func pause(ctx context.Context) bool {
+	timer := time.NewTimer(rand.N(retryWait))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

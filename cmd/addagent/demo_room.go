@@ -1,0 +1,100 @@
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// demoScreen is where several speak at once, a whole line at a time.
+type demoScreen struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (s *demoScreen) Write(data []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Write(data)
+}
+
+// demoRoom is a chat room of HipChat's form (its API v2) with one person in it, who reads on the demo's screen.
+type demoRoom struct {
+	URL string // as a config names it; holds the token
+
+	token   string
+	out     io.Writer
+	colours bool
+	server  *http.Server
+
+	mu   sync.Mutex
+	said []string // a line each
+}
+
+func openDemoRoom(out io.Writer, colours bool) (*demoRoom, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &demoRoom{token: rand.Text(), out: out, colours: colours}
+	r.URL = fmt.Sprintf("hipchat://%s@%s/ops?scheme=http", r.token, listener.Addr())
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v2/room/ops/notification", r.hear)
+	r.server = &http.Server{Handler: mux}
+	go r.server.Serve(listener) //nolint:errcheck // ends with close
+	return r, nil
+}
+
+func (r *demoRoom) close() { r.server.Close() }
+
+func (r *demoRoom) hear(w http.ResponseWriter, q *http.Request) {
+	if q.Header.Get("Authorization") != "Bearer "+r.token {
+		http.Error(w, "not your room", http.StatusUnauthorized)
+		return
+	}
+	var m struct {
+		Color   string `json:"color"`
+		Notify  bool   `json:"notify"`
+		Message string `json:"message"`
+	}
+	if err := json.NewDecoder(io.LimitReader(q.Body, 1<<20)).Decode(&m); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+	lines := strings.Split(m.Message, "\n") // the outbox joins what waited
+	r.mu.Lock()
+	r.said = append(r.said, lines...)
+	r.mu.Unlock()
+	bell := ""
+	if m.Notify {
+		bell = "!"
+	}
+	for _, text := range lines {
+		shown := fmt.Sprintf("%-7s %s", m.Color+bell, text)
+		if r.colours {
+			shown = "\x1b[" + cmp.Or(map[string]string{"red": "31", "green": "32", "yellow": "33"}[m.Color], "90") + "m" + shown + "\x1b[0m"
+		}
+		fmt.Fprintf(r.out, "   #ops    %s\n", shown)
+	}
+}
+
+// heard counts the lines in which all the words are.
+func (r *demoRoom) heard(words ...string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, line := range r.said {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			n++
+		}
+	}
+	return n
+}

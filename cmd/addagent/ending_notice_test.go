@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/kill"
+)
+
+func TestWhoseNoticeCounts(t *testing.T) {
+	e := &ending{}
+	cloud, away := "", error(nil)
+	ask := e.notice(func(context.Context) (string, error) {
+		if away != nil {
+			return "", away
+		}
+		return cloud, nil
+	})
+	hears := func(what, want string, fails bool) {
+		t.Helper()
+		if why, err := ask(t.Context()); why != want || (err != nil) != fails {
+			t.Errorf("%s: %q, %v", what, why, err)
+		}
+	}
+	hears("all is well", "", false)
+	cloud = "spot"
+	hears("the cloud takes it", "spot", false)
+	e.why = "ends itself"
+	hears("it ends itself, too", "ends itself", false)
+	away = errors.New("away")
+	hears("it ends itself, and the cloud says nothing", "ends itself", false)
+	e.stay()
+	hears("it stays after all: that it leaves must not stand because nobody answers", "", false)
+	hears("and then the cloud is away", "", true)
+	away = nil
+	hears("and is back", "spot", false)
+	if why, err := e.notice(nil)(t.Context()); why != "" || err != nil {
+		t.Errorf("without a cloud: %q, %v", why, err)
+	}
+}
+
+func TestMachineThatOutlivesItsEndStays(t *testing.T) {
+	said := 0
+	e := &ending{cfg: &config.Config{}, why: "ends itself", say: func(agent.News) { said++ }}
+	e.cfg.Wedged.Command = []string{"/bin/true"}
+	if err := e.do(t.Context(), kill.Command); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		stays bool
+	}{{time.Minute, false}, {enough / 2, false}, {enough + time.Minute, true}} {
+		if err := e.doomed(now().Add(c.after), nil); err != nil || (e.leaving() == "") != c.stays {
+			t.Errorf("after %s it is leaving for %q (%v)", c.after, e.leaving(), err)
+		}
+	}
+	if said != 1 {
+		t.Errorf("said %d times", said)
+	}
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fleet"
+)
+
+// repositories are a check for each repository of this node, and one for each of its mirrors.
+func (d *doctor) repositories() []check {
+	repos, err := d.p.clones(d.cfg, d.info)
+	if err != nil {
+		return nil // settle said it
+	}
+	defer repos.close()
+	repos.never = d.cfg.Presence.URL
+	if repos.discover {
+		repos.find()
+	}
+	var all []check
+	for _, r := range repos.list {
+		name := "repo " + r.name
+		if r.problem != nil {
+			all = append(all, check{name, 1, func(context.Context) []finding {
+				return []finding{broken(r.problem, "name it in the config (repos:), or take it out of gitrepo/")}
+			}})
+			continue
+		}
+		for i, at := range append([]string{r.source.URL}, r.source.Mirrors...) {
+			source := r.source
+			source.URL, source.Mirrors = at, nil
+			if i > 0 {
+				name = fmt.Sprintf("repo %s mirror %d", r.name, i)
+			}
+			all = append(all, check{name, 1, func(ctx context.Context) []finding { return []finding{tryRepo(ctx, source)} }})
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, check{"repo", 1, func(context.Context) []finding {
+			return []finding{note("no repository to look at", "name some in the config (repos:), or put clones below gitrepo/")}
+		}})
+	}
+	return all
+}
+
+// tryRepo asks one address of a repository where the branch is.
+func tryRepo(ctx context.Context, s gitrepo.Source) finding {
+	start := time.Now()
+	a, err := gitrepo.Try(ctx, s)
+	if err != nil {
+		return refusedBy(s.Redacted(), hurried(ctx, err))
+	}
+	text := fmt.Sprintf("%s: %s at %s", s.Redacted(), a.Tip.Branch, agent.Short(a.Tip.ID))
+	if a.Protocol != "" {
+		text += ", protocol " + a.Protocol
+	}
+	if a.With != "" {
+		text += ", with " + a.With
+	}
+	text += ", " + span(time.Since(start))
+	if a.Protocol == "v0" {
+		return note(text+": each look lists all refs of the server", "let git's protocol v2 through: the Git-Protocol header of HTTP, AcceptEnv GIT_PROTOCOL of sshd, or a newer git there")
+	}
+	return good("%s", text)
+}
+
+// refusedBy is a place that did not do what was asked.
+func refusedBy(place string, err error) finding {
+	text, mend := apart(err)
+	if !strings.Contains(text, place) {
+		text = place + ": " + text
+	}
+	if mend == "" {
+		mend = reach(place, err)
+	}
+	return fail(text, mend)
+}
+
+// reach is how to find out why a place does not answer as it should, where the error does not say it.
+func reach(place string, err error) string {
+	if strings.HasPrefix(place, "/") {
+		return "see what is there: ls -la " + place
+	}
+	var l late
+	var unreached net.Error
+	if !errors.As(err, &l) && !errors.As(err, &unreached) {
+		return "see whether this is the address of a git repository, and what its server says of it"
+	}
+	host := place
+	if u, err := url.Parse(place); err == nil && u.Host != "" {
+		host = u.Host
+	} else if before, _, ok := strings.Cut(place, ":"); ok {
+		host = before
+	}
+	return "see whether " + host + " is up and reached from this machine: its name, the route, a firewall, network.proxy"
+}
+
+// presence tries all that this node does with the presence repository: to see it, to know its own ref, to push, to read
+// the others.
+func (d *doctor) presence(ctx context.Context) []finding {
+	p := d.cfg.Presence
+	if p.URL == "" {
+		return []finding{skip("presence is off: presence.url is not set")}
+	}
+	at := gitrepo.Source{URL: p.URL}.Redacted()
+	store, err := gitrepo.NewStore(presenceSource(d.cfg))
+	if err != nil {
+		return []finding{refusedBy(at, err)}
+	}
+	defer store.Close()
+
+	asking, cancel := step(ctx, d.cfg.Beat.LookTimeout)
+	defer cancel()
+	start := time.Now()
+	refs, err := store.Refs(asking, p.RefPrefix, presence.FoldRef)
+	if err != nil {
+		return []finding{refusedBy(at, hurried(asking, err))}
+	}
+	nodes, folded := 0, false
+	for _, r := range refs {
+		if _, ok := presence.IDOf(p.RefPrefix, r.Name); ok {
+			nodes++
+		}
+		folded = folded || r.Name == presence.FoldRef
+	}
+	found := []finding{good("%s: %s, %s", at, many(nodes, "node"), span(time.Since(start)))}
+	if d.me.ID == "" {
+		found = append(found, skip("it is not known who this node is").named("presence ref"))
+	} else {
+		found = append(found, d.ownRef(ctx, store)...)
+	}
+	return append(found, d.fold(ctx, nodes, folded).named("presence fold"))
+}
+
+// ownRef tells whose this node's ref is, and whether a push to it would be let in.
+func (d *doctor) ownRef(ctx context.Context, store *gitrepo.Store) []finding {
+	ref := presence.RefName(d.cfg.Presence.RefPrefix, d.me.ID)
+	at := gitrepo.Source{URL: d.cfg.Presence.URL}.Redacted()
+	hostname, _ := os.Hostname()
+	addresses, _ := presence.Addresses()
+	ours := presence.Record{InstanceID: d.me.ID, Hardware: d.me.Hardware.String(), Hostname: hostname, Addresses: addresses, BootID: node.System{}.BootID()}
+
+	reading, cancel := step(ctx, d.cfg.Beat.LookTimeout)
+	defer cancel()
+	tip, said, err := presence.Own(reading, store, ref, ours, presenceMemory(d.cfg.StateDir))
+	whose := good("%s is not there yet: the first beat makes it", ref)
+	switch {
+	case err != nil:
+		whose = refusedBy(ref, hurried(reading, err))
+	case tip != "":
+		whose = good("%s is ours: %s, told at %s", ref, said.State, when(said.BeatSeen, d.now))
+	}
+	pushing, cancel := step(ctx, d.cfg.Beat.LookTimeout)
+	defer cancel()
+	refused, err := presence.MayTell(pushing, store, ref, tip)
+	push := good("the server would let this node push")
+	switch said := strings.ToLower(refused); {
+	case err != nil:
+		push = refusedBy(at, hurried(pushing, err))
+	case strings.Contains(said, "hook") || strings.Contains(said, "protect") || strings.Contains(said, "prohibit"):
+		push = note("a push is let in, but a rule of the server refused the trial: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
+	}
+	return []finding{whose.named("presence ref"), push.named("presence push")}
+}
+
+// manyNodes is how many refs each reader may have to read itself before a fold is worth advice.
+const manyNodes = 50
+
+// fold tells whether the others are read from a fold that is kept up.
+func (d *doctor) fold(ctx context.Context, nodes int, there bool) finding {
+	if !there {
+		if nodes == 0 {
+			return good("no node is there yet, and nobody folds")
+		}
+		text := fmt.Sprintf("nobody folds: each reader reads the refs of %s itself", many(nodes, "node"))
+		if nodes > manyNodes {
+			return note(text, "let one machine run addctl presence:fold")
+		}
+		return good("%s", text)
+	}
+	reading, cancel := step(ctx, d.cfg.Beat.LookTimeout)
+	defer cancel()
+	f, err := everybody(reading, d.cfg, false, d.now)
+	if err != nil {
+		return refusedBy(presence.FoldRef, hurried(reading, err))
+	}
+	if f.From != fleet.FromFold {
+		text := fmt.Sprintf("%s is no fold that is kept up: each reader reads the refs of %s itself", presence.FoldRef, many(nodes, "node"))
+		if len(f.Notes) > 0 {
+			text += ": " + f.Notes[0]
+		}
+		return note(text, "see whether the machine that runs addctl presence:fold still does")
+	}
+	return good("folded at %s, %s", when(f.Folded, d.now), many(len(f.Nodes), "node"))
+}

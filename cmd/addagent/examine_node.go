@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/cloud"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/work"
+	"golang.org/x/sys/unix"
+)
+
+// checks are all that is tried, in the order in which it is shown: the node itself first.
+func (d *doctor) checks() []check {
+	one := func(name string, do func(context.Context) finding) check {
+		return check{name, 1, func(ctx context.Context) []finding { return []finding{do(ctx)} }}
+	}
+	all := []check{
+		one("home", func(context.Context) finding { return d.folder("home", d.cfg.Home) }),
+		one("run_dir", func(context.Context) finding { return d.folder("run_dir", d.cfg.RunDir) }),
+		one("state_dir", func(context.Context) finding { return d.folder("state_dir", d.cfg.StateDir) }),
+		one("bash", d.bash),
+		{"agent", 1, d.beats},
+		one("clock", d.clock),
+	}
+	all = append(all, d.repositories()...)
+	all = append(all, check{"presence", 4, d.presence})
+	all = append(all, d.rooms()...)
+	return append(all,
+		check{"ec2", 5, d.ec2},
+		one("kill", d.kill),
+		one("metrics textfile", d.textfile),
+		one("metrics listen", d.listen),
+		one("systemd", d.systemd))
+}
+
+// root says whether this process may see what the agent sees.
+func (d *doctor) root() bool { return d.p.getuid() == 0 }
+
+// identity finds out who this node is, and writes nothing.
+func (d *doctor) identity(ctx context.Context) finding {
+	me, err := d.p.identify(ctx, d.cfg, true)
+	if errors.Is(err, fs.ErrPermission) && !d.root() {
+		return skip("%v: run doctor as the account that the agent runs as", err).named("identity")
+	}
+	if err != nil {
+		return broken(err, "write a valid id into "+filepath.Join(d.cfg.Home, "nodeinfo", "instance-id.txt")+", or remove the file").named("identity")
+	}
+	d.me = me
+	text := fmt.Sprintf("%s, known from %s, hardware %s", me.ID, me.Source, me.Hardware)
+	for _, f := range []struct{ name, value string }{{"part", d.info.Nodepart}, {"stacktype", d.info.Stacktype}, {"deployment", d.info.Deployment}} {
+		if f.value != "" {
+			text += fmt.Sprintf(", %s %s", f.name, f.value)
+		}
+	}
+	if len(me.Notices) > 0 {
+		return note(text+": "+strings.Join(me.Notices, "; "), "").named("identity")
+	}
+	return good("%s", text).named("identity")
+}
+
+const (
+	// A disk with less than this is worth a word: a clone that moves needs room for both trees.
+	littleRoom    = 200 << 20
+	littlePercent = 5
+)
+
+// folder tells whether a folder of the agent's can be written, and how much room its disk has. It writes nothing.
+func (d *doctor) folder(key, dir string) finding {
+	at, absent := dir, false
+	info, err := os.Stat(at)
+	for errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+		at, absent = filepath.Dir(at), true
+		info, err = os.Stat(at)
+	}
+	if err == nil && !info.IsDir() {
+		return fail(at+" is no folder", "move it away, or set "+key+" to another folder")
+	}
+	if err == nil {
+		err = unix.Access(at, unix.W_OK|unix.X_OK)
+	}
+	if err != nil {
+		owner, known := ownerOf(info)
+		if !d.root() && (!known || owner != d.p.getuid()) {
+			return skip("%s is another account's: run doctor as the account that the agent runs as", at)
+		}
+		mend := fmt.Sprintf("let this account write there (ls -ld %s), or set %s to another folder", at, key)
+		if errors.Is(err, syscall.EROFS) {
+			mend = "mount it for writing, or set " + key + " to a folder elsewhere"
+		}
+		return fail(fmt.Sprintf("%s cannot be written: %v", at, err), mend)
+	}
+	text := dir + " can be written"
+	if absent {
+		text = dir + " is not there yet, and can be made"
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(at, &disk); err != nil || disk.Blocks == 0 {
+		return good("%s", text)
+	}
+	free := int64(disk.Bavail) * int64(disk.Bsize)
+	percent := int64(disk.Bavail) * 100 / int64(disk.Blocks)
+	text += fmt.Sprintf(", %s free (%d %%)", size(free), percent)
+	if free < littleRoom || percent < littlePercent {
+		return note(text, "make room on that disk: du -xh "+at+" | sort -h | tail")
+	}
+	return good("%s", text)
+}
+
+func ownerOf(info fs.FileInfo) (uid int, known bool) {
+	if info == nil {
+		return 0, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(st.Uid), true
+}
+
+// size is a number of bytes as a person says it.
+func size(n int64) string {
+	if n < 10<<30 {
+		return fmt.Sprintf("%d MB", n>>20)
+	}
+	return fmt.Sprintf("%d GB", n>>30)
+}
+
+func (d *doctor) bash(context.Context) finding {
+	path, err := exec.LookPath("bash")
+	if err != nil {
+		return fail("no bash in PATH, which init and scripts need", "install bash, or put its folder into the agent's PATH")
+	}
+	return good("%s", path)
+}
+
+// beats tells whether somebody beats here, in time, and what troubles the last beat had.
+func (d *doctor) beats(context.Context) []finding {
+	s := standing{}
+	holder, held, err := work.ReadHolder(beatLock(d.cfg))
+	if errors.Is(err, fs.ErrPermission) && !d.root() {
+		return []finding{skip("%s is another account's: run doctor as the account that the agent runs as", beatLock(d.cfg))}
+	}
+	if err != nil {
+		return []finding{broken(err, "see who may read "+beatLock(d.cfg))}
+	}
+	s.Running, s.Holder = held, &holder
+	s.Beat, err = readBeat(d.cfg.Home)
+	if err != nil {
+		return []finding{broken(err, "see who may read "+beatPath(d.cfg.Home))}
+	}
+	s.Late = isLate(s.Beat, d.now)
+	flags := d.g.flags()
+	b := s.Beat
+	var found []finding
+	switch {
+	case held && stopped(holder.PID):
+		found = append(found, fail(fmt.Sprintf("process %d is stopped: it does not beat", holder.PID), fmt.Sprintf("kill -CONT %d", holder.PID)))
+	case held && b == nil:
+		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, when(holder.Started, d.now)))
+	case held && s.Late:
+		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, when(b.Start, d.now), when(b.Next, d.now)),
+			"addagent log"+flags+" says what it does; when it hangs, restart it"))
+	case held:
+		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, when(b.Start, d.now), b.State))
+	case s.alive():
+		found = append(found, good("addagent beat is called from outside, at %s last", when(b.Start, d.now)))
+	default:
+		found = append(found, note("no agent runs here", "addagent run"+flags+", or start its unit"))
+	}
+	if s.alive() && b != nil && len(b.Troubles) > 0 {
+		t := b.Troubles[0]
+		found = append(found, note(fmt.Sprintf("the last beat has %s; the first, for %s: %s", many(len(b.Troubles), "trouble"), agent.For(d.now.Sub(t.Since)), t.Text), "addagent status"+flags))
+	}
+	return found
+}
+
+// many is a number of things in words.
+func many(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// clock compares this machine's clock with the Date of the first server of ours that answers in HTTP. A clock that is off
+// makes a node late, or missing, for all others.
+func (d *doctor) clock(ctx context.Context) finding {
+	places, err := d.clocks()
+	if err != nil {
+		return broken(err, "see network in the config")
+	}
+	if len(places) == 0 {
+		return skip("no place in the config speaks HTTP, so there is no clock to compare with")
+	}
+	type answer struct {
+		from string
+		off  time.Duration
+		ok   bool
+	}
+	answers := make(chan answer, len(places))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, at := range places {
+		go func() {
+			off, ok := at.compare(ctx)
+			answers <- answer{at.url, off, ok}
+		}()
+	}
+	for range places {
+		select {
+		case a := <-answers:
+			switch {
+			case !a.ok:
+			case a.off.Abs() > fleet.Skew:
+				ahead := "behind"
+				if a.off < 0 {
+					ahead = "ahead of"
+				}
+				return note(fmt.Sprintf("this clock is %s %s that of %s: others take this node for late or missing", span(a.off.Abs().Round(time.Minute)), ahead, a.from), "set the clock of this machine, or that one (timedatectl, chronyc tracking)")
+			default:
+				return good("right by that of %s", a.from)
+			}
+		case <-ctx.Done():
+			return skip("no server answered in time to compare with")
+		}
+	}
+	return skip("no server answered with its time")
+}
+
+// timepiece is a server whose clock can be seen.
+type timepiece struct {
+	url       string // without a secret
+	transport http.RoundTripper
+}
+
+// clocks are those of the places that speak HTTP.
+func (d *doctor) clocks() ([]timepiece, error) {
+	transport, err := cli.NetworkOf(d.cfg.Network).Transport()
+	if err != nil {
+		return nil, err
+	}
+	var all []timepiece
+	add := func(raw string, t http.RoundTripper) {
+		u, err := url.Parse(raw)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+			return
+		}
+		origin := u.Scheme + "://" + u.Host
+		for _, c := range all {
+			if c.url == origin {
+				return
+			}
+		}
+		all = append(all, timepiece{origin, t})
+	}
+	for _, r := range d.cfg.Repos {
+		for _, at := range append([]string{r.URL}, r.Mirrors...) {
+			add(gitrepo.Source{URL: at}.Redacted(), transport)
+		}
+	}
+	add(gitrepo.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
+	if d.p.machine(d.cfg, d.me) != nil {
+		at := d.p.metadata()
+		if at == "" {
+			at = cloud.EC2Endpoint
+		}
+		add(at, &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
+	}
+	return all, nil
+}
+
+// compare says by how much the server's clock is ahead of ours. Any answer will do: each has a Date.
+func (t timepiece) compare(ctx context.Context) (ahead time.Duration, ok bool) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodHead, t.url+"/", nil)
+	if err != nil {
+		return 0, false
+	}
+	q.Header.Set("User-Agent", userAgent())
+	before := time.Now()
+	answer, err := t.transport.RoundTrip(q) // which follows no redirect
+	if err != nil {
+		return 0, false
+	}
+	_ = answer.Body.Close()
+	theirs, err := http.ParseTime(answer.Header.Get("Date"))
+	if err != nil {
+		return 0, false
+	}
+	now := time.Now()
+	return theirs.Sub(before.Add(now.Sub(before) / 2)), true
+}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/cloud"
+	"github.com/addagent/addagent/cloud/ec2"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/kill"
+	"github.com/addagent/addagent/metrics"
+	"github.com/addagent/addagent/work"
+	"golang.org/x/sys/unix"
+)
+
+// rooms are a check for each room.
+func (d *doctor) rooms() []check {
+	var all []check
+	for i, r := range d.cfg.Chat {
+		all = append(all, check{fmt.Sprintf("room %d", i+1), 1, func(ctx context.Context) []finding {
+			found := []finding{d.room(ctx, i, r)}
+			if waits := spooled(filepath.Join(roomDir(d.cfg.StateDir, r), "spool"), d.now); waits != "" {
+				found = append(found, note(waits, "an agent that runs says them, once the room takes them"))
+			}
+			return found
+		}})
+	}
+	return all
+}
+
+// room says a line in a room.
+func (d *doctor) room(ctx context.Context, i int, r config.Room) finding {
+	shown := chat.Redact(r.URL)
+	if r.URLFile != "" {
+		shown = r.URLFile
+	}
+	mend := fmt.Sprintf("put an address that works into chat[%d].url (%s)", i, whereSet(d.cfg, fmt.Sprintf("chat[%d].url", i)))
+	if r.URLFile != "" {
+		mend = "put an address that works into " + r.URLFile
+	}
+	transport, err := cli.NetworkOf(d.cfg.Network).Transport()
+	if err != nil {
+		return broken(err, "see network in the config")
+	}
+	room := &cli.Room{Name: cli.RoomName(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.env, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}
+	if d.quiet {
+		if err = room.Check(); err == nil {
+			return skip("%s is understood; nothing was said (--quiet-rooms)", shown)
+		}
+	} else {
+		who := d.me.ID
+		if who == "" {
+			who = "a node"
+		}
+		start := time.Now()
+		if err = room.Say(ctx, chat.Message{Text: who + ": addagent doctor: this room can be heard", Colour: "gray", Time: d.now}); err == nil {
+			return good("%s took the message, %s", shown, span(time.Since(start)))
+		}
+	}
+	text := strings.TrimPrefix(hurried(ctx, err).Error(), room.Name+": ") // which names the service, but for its file
+	if r.URLFile != "" {
+		text = shown + ": " + text
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission) && !d.root():
+		return skip("%s: run doctor as the account that the agent runs as", text)
+	case !chat.Permanent(err):
+		mend = "see whether the service is up and reached from this machine: its name, the route, a firewall, network.proxy"
+	}
+	return fail(text, mend)
+}
+
+// spooled tells what waits in the spool of a room ("" = nothing, or nobody may look): how much, and since when.
+func spooled(dir string, now time.Time) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	n, oldest := 0, now
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !strings.HasSuffix(e.Name(), ".json") {
+			continue
+		}
+		n++
+		if info.ModTime().Before(oldest) {
+			oldest = info.ModTime()
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s wait to be said, the oldest for %s", many(n, "message"), agent.For(now.Sub(oldest)))
+}
+
+// ec2 tries what this node asks of its cloud.
+func (d *doctor) ec2(ctx context.Context) []finding {
+	m := d.p.machine(d.cfg, d.me)
+	switch {
+	case m == nil && !d.root():
+		return []finding{skip("only root has to do with EC2")}
+	case d.cfg.EC2.Tags == "off":
+		return []finding{skip("ec2.tags is off")}
+	case m == nil:
+		return []finding{skip("this is no machine of EC2")}
+	}
+	defer m.metadata.Close()
+	seen := d.metadata(ctx, m)
+	found := []finding{seen.named("ec2 metadata")}
+	if seen.Status == isFailing {
+		return append(found, skip("without metadata there are neither region nor credentials").named("ec2 tags"))
+	}
+	i, err := m.at(d.cfg)
+	if err != nil {
+		return append(found, broken(err, "see network in the config").named("ec2 tags"))
+	}
+	if d.cfg.EC2.Tags == "off" {
+		found = append(found, skip("ec2.tags is off").named("ec2 tags"))
+	} else if err := i.MayTag(ctx); err != nil {
+		found = append(found, deniedBy(err).named("ec2 tags"))
+	} else {
+		found = append(found, good("this node may put them on (a dry run)").named("ec2 tags"))
+	}
+	needed := d.cfg.EC2.LifecycleHook != "" || d.cfg.Wedged.Kill == string(kill.Unhealthy)
+	g, err := i.Group(ctx)
+	group := good("in no Auto Scaling group")
+	switch {
+	case err != nil:
+		if group = deniedBy(err); !needed {
+			group.Status = isNoted
+			group.Text += "; nothing of the config needs it"
+		}
+	case g.Name == "" && needed:
+		group = note("in no Auto Scaling group, and the config has to do with one", "take ec2.lifecycle_hook and wedged.kill asg-unhealthy out of the config, or start the machine from a group")
+	case g.Name != "":
+		group = good("%s, %s", g.Name, g.State)
+	}
+	found = append(found, group.named("ec2 group"))
+	if hook := d.cfg.EC2.LifecycleHook; hook != "" {
+		found = append(found, note("whether "+hook+" can be completed is not known before it is done", "see that the role allows autoscaling:CompleteLifecycleAction (docs/ec2.md)").named("ec2 hook"))
+	}
+	return found
+}
+
+// metadata asks the metadata service who this machine is, and whether it has a role.
+func (d *doctor) metadata(ctx context.Context, m *machine) finding {
+	const silent = "let it answer in IMDSv2, with a hop limit of 2 from a container: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
+	id, err := m.metadata.InstanceID(ctx)
+	if err != nil {
+		return broken(err, silent)
+	}
+	region, err := m.metadata.Region(ctx)
+	if err != nil {
+		return broken(err, silent)
+	}
+	text := fmt.Sprintf("%s in %s", id, region)
+	if d.p.env("AWS_ACCESS_KEY_ID") != "" {
+		return good("%s, credentials of the environment", text)
+	}
+	role, err := m.metadata.Get(ctx, "iam/security-credentials/")
+	if err == nil {
+		_, err = m.metadata.Get(ctx, "iam/security-credentials/"+role)
+	}
+	switch {
+	case errors.Is(err, cloud.ErrAbsent):
+		return note(text+", no credentials: the instance has no role", "give it a role (instance profile) that allows what docs/ec2.md lists")
+	case err != nil:
+		return broken(err, silent)
+	}
+	return good("%s, role %s", text, role)
+}
+
+// deniedBy is what the cloud refused, or did not answer.
+func deniedBy(err error) finding {
+	text := err.Error()
+	switch {
+	case errors.Is(err, ec2.ErrDenied):
+		if action, mend, ok := strings.Cut(text, "not permitted: "); ok { // which says what to allow
+			return fail(action+"not permitted", mend)
+		}
+		return fail(text, "let the role allow what docs/ec2.md lists")
+	case errors.Is(err, ec2.ErrCredentials):
+		return fail(text, "give the instance a role (instance profile) that allows what docs/ec2.md lists")
+	case errors.Is(err, ec2.ErrUnknown):
+		return fail(text, "see ec2.region and ec2.endpoint")
+	}
+	return fail(text, "try again; if it stays, see whether ec2.endpoint or the region's own is reached from this machine (network.proxy)")
+}
+
+// kill tells whether the way to end a wedged machine is there. None of them can be tried without doing it.
+func (d *doctor) kill(context.Context) finding {
+	switch way := kill.Way(d.cfg.Wedged.Kill); way {
+	case kill.None:
+		return skip("wedged.kill is none: a wedged machine stays as it is")
+	case kill.Command:
+		program := d.cfg.Wedged.Command[0]
+		info, err := os.Stat(program)
+		if err == nil && (info.IsDir() || info.Mode()&0o111 == 0) {
+			err = fmt.Errorf("%s is no program: it is not executable", program)
+		}
+		if err != nil {
+			return fail(err.Error(), "put an executable program there, or name another in wedged.command")
+		}
+		return good("%s is there; it is not run to try it", program)
+	case kill.Poweroff:
+		path, err := exec.LookPath("systemctl")
+		if err != nil {
+			path = "/sbin/poweroff"
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return fail("neither systemctl nor /sbin/poweroff is here", "set wedged.kill to command, with a program that ends this machine")
+		}
+		return good("%s is there; nothing is powered off to try it", path)
+	case kill.Unhealthy, kill.Terminate:
+		if d.p.machine(d.cfg, d.me) == nil {
+			return fail(fmt.Sprintf("%s: this is no machine of EC2", way), "set wedged.kill to poweroff or command")
+		}
+		action := map[kill.Way]string{kill.Unhealthy: "autoscaling:SetInstanceHealth", kill.Terminate: "ec2:TerminateInstances"}[way]
+		return note(fmt.Sprintf("%s: whether it may is not known before it is done", way), "see that the role allows "+action+" (docs/ec2.md)")
+	default:
+		return fail(fmt.Sprintf("nobody knows how to %s", way), "set wedged.kill to a way of docs/config.md")
+	}
+}
+
+func (d *doctor) textfile(context.Context) finding {
+	path := d.cfg.Metrics.Textfile
+	if path == "" {
+		return skip("metrics.textfile is not set")
+	}
+	file, err := metrics.NewTextfile(path)
+	if err == nil {
+		err = file.Check()
+	}
+	if errors.Is(err, unix.EACCES) && !d.root() {
+		return skip("%s is not for this account: run doctor as the account that the agent runs as", path)
+	}
+	if err != nil {
+		return broken(err, "set metrics.textfile to a file NAME.prom in a folder that node_exporter reads")
+	}
+	return good("%s can be written", path)
+}
+
+// listen tells whether the page is shown, or could be. Where an agent runs its port is left alone.
+func (d *doctor) listen(ctx context.Context) finding {
+	address := d.cfg.Metrics.Listen
+	if address == "" {
+		return skip("metrics.listen is not set")
+	}
+	_, held, _ := work.ReadHolder(beatLock(d.cfg)) // what is wrong there is said of the agent
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err == nil {
+		_ = conn.Close()
+		page, err := pageAt(ctx, address)
+		switch {
+		case err == nil && strings.Contains(page, "addagent_"):
+			return good("http://%s/metrics is shown", address)
+		case err != nil && held:
+			return fail(fmt.Sprintf("%s takes connections and does not answer: %v", address, hurried(ctx, err)), "see what the agent does: addagent log"+d.g.flags())
+		}
+		return fail(address+" is taken by something that shows no metrics of addagent", "end that (ss -ltnp shows who it is), or set metrics.listen to another port")
+	}
+	if held {
+		return fail("an agent runs, and nobody listens at "+address, "addagent status"+d.g.flags()+" shows its trouble; a port of a config that changed is opened at the next beat")
+	}
+	server, err := metrics.Listen(address)
+	if err != nil {
+		return broken(err, "set metrics.listen to a free port of 127.0.0.1")
+	}
+	if err := server.Close(); err != nil {
+		return broken(err, "set metrics.listen to a free port of 127.0.0.1")
+	}
+	return good("%s is free", address)
+}
+
+// pageAt is the page of numbers that is shown at an address.
+func pageAt(ctx context.Context, address string) (string, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(q)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	return string(page), err
+}
+
+// systemd tells what the service manager knows of the agent's unit.
+func (d *doctor) systemd(ctx context.Context) finding {
+	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
+		return skip("systemd does not run here")
+	}
+	out, err := exec.CommandContext(ctx, "systemctl", "show", "addagent.service", "--property=LoadState,ActiveState,UnitFileState,WatchdogUSec").Output()
+	if err != nil {
+		return note(fmt.Sprintf("systemctl show: %v", hurried(ctx, err)), "")
+	}
+	return unit(string(out))
+}
+
+// unit is what `systemctl show` says of the agent's unit.
+func unit(shown string) finding {
+	is := map[string]string{}
+	for line := range strings.Lines(shown) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		is[key] = value
+	}
+	switch {
+	case is["LoadState"] != "loaded":
+		return note("there is no unit addagent.service", "install one with Type=notify, WatchdogSec= and Restart=always, so that the agent is back after a crash and a boot")
+	case is["UnitFileState"] == "disabled":
+		return note("addagent.service is "+is["ActiveState"]+", and disabled: a boot does not start it", "systemctl enable addagent")
+	case is["WatchdogUSec"] == "0" || is["WatchdogUSec"] == "infinity" || is["WatchdogUSec"] == "":
+		return note("addagent.service is "+is["ActiveState"]+", without a watchdog: a hanging agent is not ended", "set WatchdogSec= in its unit")
+	}
+	return good("addagent.service is %s, watchdog %s", is["ActiveState"], is["WatchdogUSec"])
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"reflect"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/work"
+)
+
+// whole is one agent with all that it was wired from, so that it can be taken
+// apart again in the right order.
+type whole struct {
+	id      string
+	agent   *agent.Agent
+	voice   *voice
+	journal *memory
+	repos   *clones
+	hand    *work.Hand
+	people  *people
+	lock    *work.Lock       // beat.lock
+	witness *gitrepo.Witness // of edits in the trees; nil where watching is not worth while
+	survey  *work.Survey
+	tellers *tellers
+	peers   *peers // nil = nobody reads them
+	measure *measure
+	ending  *ending // nil = it is not for this process to end the machine
+	once    bool    // this process is one beat
+	stop    []func()
+}
+
+// renew puts a changed config in force. It is called between two beats, from the
+// agent's own goroutine.
+func (w *whole) renew(cfg *config.Config, sources []named, s *agent.Settings) error {
+	if err := w.read(cfg); err != nil {
+		return err
+	}
+	limits := limitsOf(cfg)
+	limits.Witness = w.witness
+	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cli.NetworkOf(cfg.Network))
+	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
+	w.voice.renew(cfg.Log)
+	w.journal.renew(cfg.Log)
+	w.repos.never = cfg.Presence.URL
+	s.Sinks = w.tellers.renew(cfg)
+	w.tellers.sweep(cfg)
+	w.measure.renew(cfg.Metrics)
+	s.Asides = []agent.Aside{{Name: "metrics", Tick: w.measure.Tick}}
+	if w.peers != nil {
+		s.Asides = append(s.Asides, agent.Aside{Name: "presence", Tick: w.peers.Tick})
+	}
+	if w.ending != nil {
+		w.ending.renew(cfg)
+	}
+	return nil
+}
+
+// read begins, goes on or ends to read who else is there.
+func (w *whole) read(cfg *config.Config) error {
+	spec := []any{cfg.Presence, cfg.Network, cfg.StateDir}
+	if w.peers != nil {
+		if reflect.DeepEqual(spec, w.peers.spec) {
+			return nil
+		}
+		w.peers.close()
+		w.peers, w.survey.Nodes = nil, nil
+	}
+	if cfg.Presence.URL == "" || cfg.Presence.Read == 0 {
+		return nil
+	}
+	peers, err := newPeers(cfg, w.once)
+	if err != nil {
+		return err
+	}
+	peers.spec = spec
+	w.peers, w.survey.Nodes = peers, peers.Set
+	return nil
+}
+
+func (w *whole) close() {
+	if w.peers != nil {
+		w.peers.close()
+	}
+	for i := len(w.stop) - 1; i >= 0; i-- {
+		w.stop[i]()
+	}
+}

@@ -1,0 +1,52 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+)
+
+// Answer is what a repository says to one question.
+type Answer struct {
+	Tip      Tip
+	Protocol string // git's, "v2" or "v0"; "" = it is a path, which nobody is asked about
+	With     string // what holds the credentials that it may ask for; "" = there are none
+}
+
+// Try asks a source's URL once where the branch is, as a look does, without a clone. Mirrors mean nothing here. Errors are
+// of the kinds of a Store's.
+func Try(ctx context.Context, s Source) (Answer, error) {
+	if err := s.Check(); err != nil {
+		return Answer{}, err
+	}
+	at, err := newRemote(s)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer at.close()
+	tip, err := at.tip(ctx, s.Branch)
+	if err == nil {
+		if _, ok := idOf(tip.ID); !ok {
+			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
+		}
+	}
+	if err != nil {
+		return Answer{}, classed(ctx, "read", err)
+	}
+	a := Answer{Tip: tip}
+	proven := false
+	switch r := at.(type) {
+	case *httpRemote:
+		proven, a.With = r.proven, s.Auth.holder()
+	case *streamRemote:
+		proven = r.proven
+		if l, ok := r.line.(*sshLine); ok {
+			a.With = l.keys()
+		}
+	default:
+		return a, nil
+	}
+	if a.Protocol = "v0"; proven {
+		a.Protocol = "v2"
+	}
+	return a, nil
+}
