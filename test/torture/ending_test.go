@@ -106,7 +106,7 @@ func TestNobodyEndsWithTheFleet(t *testing.T) {
 	}
 	f.others(5, 40, f.record("n-00"), func(r *presence.Record) { r.State = node.Wedged })
 	for _, g := range f.nodes {
-		f.considered(g, "it does not end itself: no other node of test/app1 is present and not wedged")
+		f.considered(g, "it does not end itself: no other node of test/app1 is present and well")
 	}
 	for _, g := range f.nodes {
 		g.beats(3)
