@@ -40,6 +40,7 @@ type bench struct {
 	bad      []string // what is wrong with the config
 	woken    chan struct{}
 	down     bool   // the machine goes down
+	taken    string // why the cloud takes it away
 	init     string // the init repository; "" = none
 	forgot   []string
 	unwedged []string

@@ -137,7 +137,11 @@ func TestTheCloudsNoticeIsLeaving(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
 		notice, wrong := "", error(nil)
 		b.Sinks = []presence.Named{{Name: "ear", Sink: e}}
-		b.Notice = func(context.Context) (string, error) { return notice, wrong }
+		b.Notice = func(context.Context) (string, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return notice, wrong
+		}
 		b.live(8*time.Minute, map[time.Duration]func(){
 			2*time.Minute + 30*time.Second: func() { notice = "spot interruption at 12:00Z" },
 			3*time.Minute + 30*time.Second: func() {
@@ -169,7 +173,7 @@ func TestWhoIsDoomed(t *testing.T) {
 		"disabled":                       {func(b *bench) { b.brakes.Disabled = &node.Brake{Reason: "look"} }, false},
 		"well":                           {func(b *bench) { b.results["common"] = nil }, false},
 		"and no repository answers":      {func(b *bench) { b.trouble = "look ops: dead" }, false},
-		"leaving":                        {func(b *bench) { b.Notice = func(context.Context) (string, error) { return "spot", nil } }, false},
+		"leaving":                        {func(b *bench) { b.taken = "spot" }, false},
 		"with something that only fails": {func(b *bench) { b.bad = []string{"config"} }, true},
 		"a fix runs for the first time": {func(b *bench) {
 			b.version = strings.Repeat("b", 40)
@@ -184,6 +188,11 @@ func TestWhoIsDoomed(t *testing.T) {
 				var last *Wedge
 				calls := 0
 				b.Doomed = func(_ time.Time, w *Wedge) error { calls++; last = w; return nil }
+				b.Notice = func(context.Context) (string, error) {
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					return b.taken, nil
+				}
 				b.live(3*time.Hour, map[time.Duration]func(){time.Hour: func() { c.change(b) }})
 				if calls < 100 {
 					t.Fatalf("asked %d times in three hours", calls)
