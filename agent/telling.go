@@ -87,14 +87,23 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		go func() { answers[i] <- s.Tell(ctx, r) }()
 	}
 	for i, s := range a.Sinks {
-		// That we were told to end in the middle of it is nothing that is wrong with a place.
-		if err := <-answers[i]; err != nil && ctx.Err() == nil {
-			key := "tell " + s.Name
-			if s.Name == "files" { // of another place it is not this node's disk that is full
-				key += diskFullIf(err)
-			}
-			a.wrong = append(a.wrong, Trouble{Key: key, Text: err.Error(), critical: critical(err)})
+		err := <-answers[i]
+		if err == nil {
+			continue
 		}
+		t := Trouble{Key: "tell " + s.Name, Text: err.Error(), critical: critical(err)}
+		if s.Name == "files" { // of another place it is not this node's disk that is full
+			t.Key += diskFullIf(err)
+		}
+		if ctx.Err() != nil {
+			// We were told to end in the middle of it: what was wrong before may still be, and nothing else is known.
+			old, known := a.troubles[t.Key]
+			if !known {
+				continue
+			}
+			t.Text, t.critical = old.Text, old.critical
+		}
+		a.wrong = append(a.wrong, t)
 	}
 }
 
