@@ -12,8 +12,7 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Aside is what goes on beside the heart: reading the others, measuring, ending a machine that cannot be helped. It is
-// told of each beat and answers with what is wrong with it now; it does not wait.
+// Aside is what goes on beside the heart: reading the others, measuring. It is told of each beat and answers with what is wrong with it now; it does not wait.
 type Aside struct {
 	Name string // begins the key of its trouble
 	Tick func(now time.Time) error
@@ -27,7 +26,7 @@ type Wedge struct {
 	Reason  string            // of the state, as it was just told
 }
 
-// record is what this node says of itself now.
+// presence is what this node says of itself now.
 func (a *Agent) presence(now time.Time) presence.Record {
 	r := presence.Record{
 		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,

@@ -103,8 +103,9 @@ func NewInitDone(do func(context.Context) error, path string) *InitDone {
 
 // Tell does it, once the record says that init is done.
 func (i *InitDone) Tell(ctx context.Context, r Record) error {
-	if _, err := os.Lstat(i.path); err == nil {
-		i.done = true
+	if !i.done {
+		_, err := os.Lstat(i.path)
+		i.done = err == nil
 	}
 	if i.done || !strings.Contains(r.StateLog, string(node.InitDone)+":") {
 		return nil

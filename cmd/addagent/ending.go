@@ -70,8 +70,9 @@ func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
 	case why != "" && !done.IsZero():
 		e.outlived(at, done)
 		return nil
-	case why != "" && w == nil:
-		e.stay() // it is well again, or a person said that it rests
+	case why != "" && (w == nil || kill.Way(cfg.Wedged.Kill) == kill.None):
+		e.stay() // it is well again, or a person said that it rests, or that machines do not end themselves
+		w = nil
 	case why != "":
 		if w.Leaving && w.Reason == why {
 			e.heard()

@@ -62,3 +62,26 @@ func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 		t.Errorf("said %d times", said)
 	}
 }
+
+// TestWhoCallsItOff: an end that is about to be is taken back when the node is wedged no more, and when the config says
+// meanwhile that no machine ends itself.
+func TestWhoCallsItOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		kill  string
+		w     *agent.Wedge
+		stays bool
+	}{
+		"still wedged": {"command", &agent.Wedge{Leaving: true, Reason: "ends itself"}, false},
+		"well again":   {"command", nil, true},
+		"kill is none": {"none", &agent.Wedge{Leaving: true, Reason: "ends itself"}, true},
+	} {
+		e := newEnding(&ending{why: "ends itself", told: make(chan struct{})}, t.TempDir())
+		e.cfg = &config.Config{Wedged: config.Wedged{Kill: c.kill}}
+		if err := e.doomed(now(), c.w); err != nil || (e.leaving() == "") != c.stays {
+			t.Errorf("%s: leaving for %q (%v)", name, e.leaving(), err)
+		}
+		if e.noted == c.stays {
+			t.Errorf("%s: heard %v", name, e.noted)
+		}
+	}
+}
