@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -272,7 +275,7 @@ func TestWaits(t *testing.T) {
 				// Its work goes on in the shim.
 				_ = agent.Process.Signal(os.Interrupt)
 				_ = agent.Wait()
-				endWork(m.home)
+				endWork(t, filepath.Dir(m.home))
 			})
 			code, out := m.bootstrap(append(told, c.args...)...)
 			if code != c.code || !strings.Contains(out, c.says) {
@@ -282,19 +285,37 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// endWork ends work that is left of a node, found by its home in the environment.
-func endWork(home string) {
-	all, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, path := range all {
-		env, _ := os.ReadFile(path)
-		var pid int
-		if _, err := fmt.Sscanf(path, "/proc/%d/environ", &pid); err != nil || !bytes.Contains(env, []byte("ADD_HOME="+home+"\x00")) {
-			continue
+// endWork ends what is left of a node, and returns when all of it is gone: a shim that sees its script die still writes.
+func endWork(t *testing.T, dir string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for left := holders(dir); len(left) > 0; left = holders(dir) {
+		if time.Now().After(deadline) {
+			t.Errorf("still alive: %v", left)
+			return
 		}
-		if p, err := os.FindProcess(pid); err == nil {
-			_ = p.Kill()
+		for _, pid := range left {
+			if p, err := os.FindProcess(pid); err == nil {
+				_ = p.Kill()
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
+// holders returns the processes that have a file below dir open: of work the script its log, the shim its lock as well.
+func holders(dir string) []int {
+	var pids []int
+	all, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, fd := range all {
+		to, err := os.Readlink(fd)
+		var pid int
+		if _, scanned := fmt.Sscanf(fd, "/proc/%d/", &pid); err == nil && scanned == nil && strings.HasPrefix(to, dir+"/") && pid != os.Getpid() {
+			pids = append(pids, pid)
 		}
 	}
+	slices.Sort(pids)
+	return slices.Compact(pids)
 }
 
 // TestCloudInit holds the example against the script: each option of it is one.
