@@ -101,3 +101,19 @@ func For(d time.Duration) string {
 		return fmt.Sprintf("%d days", int(d.Hours())/24)
 	}
 }
+
+// When is a moment as a person wants it: the clock, and how far away.
+func When(t, now time.Time) string {
+	layout := "15:04:05Z"
+	if t.UTC().Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
+		layout = "2006-01-02 15:04:05Z"
+	}
+	at := t.UTC().Format(layout)
+	switch d := now.Sub(t); {
+	case d >= time.Second:
+		return at + " (" + For(d.Round(time.Second)) + " ago)"
+	case d <= -time.Second:
+		return at + " (in " + For((-d).Round(time.Second)) + ")"
+	}
+	return at
+}

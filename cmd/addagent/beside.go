@@ -102,7 +102,7 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		switch {
 		case waits && !said:
 			said = true
-			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, when(inHand.Started, time.Now()))
+			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, agent.When(inHand.Started, time.Now()))
 		case since > besideSay && stopped(holder.PID):
 			takeBack(cfg.StateDir, ask.ID)
 			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}

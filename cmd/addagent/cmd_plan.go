@@ -170,7 +170,7 @@ func (p *process) printPlan(out planned, now time.Time) {
 		case i.Due:
 			what = "WOULD RUN"
 		case i.NotBefore != nil:
-			what = "would run " + when(*i.NotBefore, now)
+			what = "would run " + agent.When(*i.NotBefore, now)
 		}
 		why := i.Why
 		if i.Always {

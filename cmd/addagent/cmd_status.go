@@ -80,7 +80,7 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 	}
 	if b == nil {
 		if s.Running {
-			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, when(s.Holder.Started, now))
+			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, agent.When(s.Holder.Started, now))
 			return nil
 		}
 		fmt.Fprintf(p.err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.flags())
@@ -109,7 +109,7 @@ func (s standing) alive() bool {
 
 func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time) {
 	b := s.Beat
-	fmt.Fprintf(p.out, "%s since %s", strings.ToUpper(string(b.State)), when(b.Since, now))
+	fmt.Fprintf(p.out, "%s since %s", strings.ToUpper(string(b.State)), agent.When(b.Since, now))
 	if b.Reason != "" && b.State != node.Working {
 		fmt.Fprintf(p.out, ": %s", oneLine(b.Reason))
 	}
@@ -120,23 +120,23 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	row("node", "%s", p.who(cfg, b))
 	switch {
 	case !s.alive():
-		row("agent", "NOT RUNNING; the last beat was at %s", when(b.Start, now))
+		row("agent", "NOT RUNNING; the last beat was at %s", agent.When(b.Start, now))
 	case !s.Running:
-		row("agent", "addagent beat, called from outside; the last one was at %s and took %s", when(b.Start, now), inMs(b.Ms))
-		row("next", "due %s", when(b.Next, now))
+		row("agent", "addagent beat, called from outside; the last one was at %s and took %s", agent.When(b.Start, now), inMs(b.Ms))
+		row("next", "due %s", agent.When(b.Next, now))
 	case s.Late:
-		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, when(b.Start, now), when(b.Next, now))
+		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, agent.When(b.Start, now), agent.When(b.Next, now))
 	default:
-		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, when(b.Start, now), inMs(b.Ms))
-		row("next", "looks %s", when(b.Next, now))
+		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, agent.When(b.Start, now), inMs(b.Ms))
+		row("next", "looks %s", agent.When(b.Next, now))
 	}
 	if b.InHand != nil && s.Working != nil {
-		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), agent.Short(b.InHand.Version), b.InHand.Attempt, when(b.InHand.Started, now), b.InHand.PID)
+		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), agent.Short(b.InHand.Version), b.InHand.Attempt, agent.When(b.InHand.Started, now), b.InHand.PID)
 		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
 	} else if b.InHand != nil {
 		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), agent.Short(b.InHand.Version))
 	} else if s.Working != nil {
-		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, when(s.Working.Started, now))
+		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, agent.When(s.Working.Started, now))
 	}
 	if d := b.Did; d != nil {
 		ended := "done in " + took(d)
@@ -146,7 +146,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 				ended += fmt.Sprintf(" (%s)", d.Last)
 			}
 		}
-		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, agent.Short(d.Version), oneLine(ended), when(d.At, now))
+		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, agent.Short(d.Version), oneLine(ended), agent.When(d.At, now))
 	}
 	if rest := s.Brakes.Disabled; rest != nil && b.State != node.Disabled {
 		row("brake", "the next beat sees it: disabled%s: %s", untilWords(rest.Until, now), oneLine(rest.Reason))
@@ -179,7 +179,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 			text += ", " + oneLine(i.Held)
 		}
 		if i.NotBefore != nil {
-			text += fmt.Sprintf(", attempt %d %s", i.Attempt, when(*i.NotBefore, now))
+			text += fmt.Sprintf(", attempt %d %s", i.Attempt, agent.When(*i.NotBefore, now))
 		}
 		row("item", "%s", text)
 	}

@@ -164,7 +164,7 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	fmt.Fprintf(w, "%s:%s  %s\n", s.Repo, s.Item, head)
 	commit := agent.Short(s.Now.Version)
 	if s.Came != nil && s.Came.Version == s.Now.Version {
-		commit += fmt.Sprintf(" on %s, came %s", s.Came.Branch, when(s.CameAt, now))
+		commit += fmt.Sprintf(" on %s, came %s", s.Came.Branch, agent.When(s.CameAt, now))
 		if s.Came.Previous != "" {
 			commit += ", before it " + agent.Short(s.Came.Previous)
 		}
@@ -176,10 +176,10 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	}
 	row("watches", "%s", watches)
 	if s.Decision != nil && s.Started != nil && (s.Decision.Version != s.Now.Version || s.Decision.Why != s.Now.Why) {
-		row("decided", "%s: %s", when(s.Started.At, now), s.Decision.Why)
+		row("decided", "%s: %s", agent.When(s.Started.At, now), s.Decision.Why)
 	}
 	if s.Started != nil {
-		ran := fmt.Sprintf("%s on %s, attempt %d", when(s.Started.At, now), agent.Short(s.Started.Version), s.Started.Attempt)
+		ran := fmt.Sprintf("%s on %s, attempt %d", agent.When(s.Started.At, now), agent.Short(s.Started.Version), s.Started.Attempt)
 		switch {
 		case s.Started.Error != "":
 			ran += ": could not start: " + s.Started.Error
@@ -202,7 +202,7 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	}
 	verdict := s.Now.Why
 	if s.Beats > 1 {
-		verdict += fmt.Sprintf(" (%d beats since %s)", s.Beats, when(s.First, now))
+		verdict += fmt.Sprintf(" (%d beats since %s)", s.Beats, agent.When(s.First, now))
 	}
 	if s.Now.Reason == "" || !strings.Contains(s.Now.Why, s.Now.Reason) {
 		row("verdict", "%s", verdict)
@@ -210,7 +210,7 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	if s.Now.Standing != "" {
 		text := s.Now.Standing + ": " + strings.TrimPrefix(s.Now.Reason, s.Now.Standing+": ")
 		if s.Now.NotBefore != nil {
-			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, when(*s.Now.NotBefore, now))
+			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, agent.When(*s.Now.NotBefore, now))
 		}
 		row("stands", "%s", text)
 		if s.Now.Standing == "wedged" {
@@ -221,29 +221,13 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))
 	}
 	if s.Next.Before(now.Add(-lateLeast)) {
-		row("next", "should have looked %s: is the agent running? (addagent status)", when(s.Next, now))
+		row("next", "should have looked %s: is the agent running? (addagent status)", agent.When(s.Next, now))
 	} else {
-		row("next", "looks %s", when(s.Next, now))
+		row("next", "looks %s", agent.When(s.Next, now))
 	}
 }
 
 func took(e *agent.Ended) string { return agent.For(time.Duration(e.Seconds * float64(time.Second))) }
-
-// when is a moment as a person wants it: the clock, and how far away.
-func when(t, now time.Time) string {
-	layout := "15:04:05Z"
-	if t.UTC().Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
-		layout = "2006-01-02 15:04:05Z"
-	}
-	at := t.UTC().Format(layout)
-	switch d := now.Sub(t); {
-	case d >= time.Second:
-		return at + " (" + agent.For(d.Round(time.Second)) + " ago)"
-	case d <= -time.Second:
-		return at + " (in " + agent.For((-d).Round(time.Second)) + ")"
-	}
-	return at
-}
 
 // readStories reads the decision records, the newest rotated file too, and
 // tells what they say of every item of the last beat, in its order.

@@ -159,7 +159,7 @@ func (d *doctor) ownRef(ctx context.Context, store *gitrepo.Store) []finding {
 	case err != nil:
 		whose = refusedBy(ref, hurried(reading, err))
 	case tip != "":
-		whose = good("%s is ours: %s, told at %s", ref, said.State, when(said.BeatSeen, d.now))
+		whose = good("%s is ours: %s, told at %s", ref, said.State, agent.When(said.BeatSeen, d.now))
 	}
 	pushing, cancel := step(ctx, d.cfg.Beat.LookTimeout)
 	defer cancel()
@@ -202,5 +202,5 @@ func (d *doctor) fold(ctx context.Context, nodes int, there bool) finding {
 		}
 		return note(text, "see whether the machine that runs addctl presence:fold still does")
 	}
-	return good("folded at %s, %s", when(f.Folded, d.now), many(len(f.Nodes), "node"))
+	return good("folded at %s, %s", agent.When(f.Folded, d.now), many(len(f.Nodes), "node"))
 }

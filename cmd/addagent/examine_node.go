@@ -170,14 +170,14 @@ func (d *doctor) beats(context.Context) []finding {
 	case held && stopped(holder.PID):
 		found = append(found, fail(fmt.Sprintf("process %d is stopped: it does not beat", holder.PID), fmt.Sprintf("kill -CONT %d", holder.PID)))
 	case held && b == nil:
-		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, when(holder.Started, d.now)))
+		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, agent.When(holder.Started, d.now)))
 	case held && s.Late:
-		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, when(b.Start, d.now), when(b.Next, d.now)),
+		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, agent.When(b.Start, d.now), agent.When(b.Next, d.now)),
 			"addagent log"+flags+" says what it does; when it hangs, restart it"))
 	case held:
-		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, when(b.Start, d.now), b.State))
+		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, agent.When(b.Start, d.now), b.State))
 	case s.alive():
-		found = append(found, good("addagent beat is called from outside, at %s last", when(b.Start, d.now)))
+		found = append(found, good("addagent beat is called from outside, at %s last", agent.When(b.Start, d.now)))
 	default:
 		found = append(found, note("no agent runs here", "addagent run"+flags+", or start its unit"))
 	}

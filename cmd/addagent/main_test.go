@@ -1,18 +1,17 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/addagent/addagent/internal/cli/clitest"
 )
 
 // TestMain lets the test binary be addagent: the transcripts, and the shims that
@@ -39,34 +38,11 @@ func TestTranscripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor":  waitFor,
+			"waitfor":  clitest.WaitFor,
 			"grid":     grid,
 			"programs": programs,
 		},
 	})
-}
-
-// waitFor FILE REGEXP waits until the file matches.
-func waitFor(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: waitfor FILE REGEXP")
-	}
-	want := regexp.MustCompile("(?m)" + args[1])
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
-	for {
-		data, _ := os.ReadFile(ts.MkAbs(args[0]))
-		if want.Match(data) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			ts.Fatalf("%s does not match %s; it holds:\n%s", args[0], args[1], data)
-		case <-look.C:
-		}
-	}
 }
 
 // grid makes the usual furniture of a transcript: a bare repository ops.git that

@@ -134,7 +134,7 @@ func refsTable(all []listed, now time.Time) table {
 			age += ", has moved since"
 		}
 		if l.Told != nil {
-			told = when(*l.Told, now)
+			told = agent.When(*l.Told, now)
 		}
 		t.rows = append(t.rows, []cell{{text: cli.OneLine(l.Ref)}, {text: agent.Short(l.ID)}, {text: l.What}, {cli.OneLine(age), ageColour(l.Age)}, {text: told}})
 	}

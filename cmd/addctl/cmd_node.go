@@ -93,9 +93,9 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 	first := paint(strings.ToUpper(cli.OneLine(string(n.State))), row.Colour, colours)
 	switch {
 	case !n.Since.IsZero():
-		first += " since " + when(n.Since, now)
+		first += " since " + agent.When(n.Since, now)
 	case !n.Told.IsZero():
-		first += ", said " + when(n.Told, now)
+		first += ", said " + agent.When(n.Told, now)
 	}
 	if n.Reason != "" {
 		first += ": " + cli.OneLine(n.Reason)
@@ -111,10 +111,10 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 	// The colour of the age would not survive OneLine, and is not needed twice.
 	age := string(n.Age(now))
 	if at := heard(n); !at.IsZero() {
-		age += ", heard " + when(at, now)
+		age += ", heard " + agent.When(at, now)
 	}
 	if !n.BeatNextBy.IsZero() && n.Age(now) != fleet.Gone {
-		age += ", speaks again by " + when(n.BeatNextBy, now)
+		age += ", speaks again by " + agent.When(n.BeatNextBy, now)
 	}
 	say("age", "%s", age)
 	if row.Meaning != "" {
@@ -133,7 +133,7 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 			text += " (" + strings.Join(more, ", ") + ")"
 		}
 		if !s.Time.IsZero() {
-			text += " since " + when(s.Time, now)
+			text += " since " + agent.When(s.Time, now)
 		}
 		say("service", "%s", text)
 	}
@@ -186,22 +186,6 @@ func lived(statelog string) []string {
 		all = append(all, state+" "+stamp)
 	}
 	return all
-}
-
-// when is a moment as a person wants it: the clock, and how far away.
-func when(t, now time.Time) string {
-	layout := "15:04:05Z"
-	if t.UTC().Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
-		layout = "2006-01-02 15:04:05Z"
-	}
-	at := t.UTC().Format(layout)
-	switch d := now.Sub(t); {
-	case d >= time.Second:
-		return at + " (" + agent.For(d.Round(time.Second)) + " ago)"
-	case d <= -time.Second:
-		return at + " (in " + agent.For((-d).Round(time.Second)) + ")"
-	}
-	return at
 }
 
 // completeIDs offers the nodes that were there when they were read last. It asks

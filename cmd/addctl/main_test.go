@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,17 +9,17 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cli/clitest"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain lets the test binary be addctl.
@@ -43,7 +42,7 @@ func TestTranscripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"tell": tell, "waitfor": waitFor, "hipchat": hipchat,
+			"tell": tell, "waitfor": clitest.WaitFor, "hipchat": hipchat,
 		},
 	})
 }
@@ -107,29 +106,6 @@ func tellGit(repo string, r presence.Record, at time.Time) error {
 	}
 	git("", "update-ref", ref, git("", commit...))
 	return err
-}
-
-// waitFor FILE REGEXP waits until the file matches.
-func waitFor(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: waitfor FILE REGEXP")
-	}
-	want := regexp.MustCompile("(?m)" + args[1])
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
-	for {
-		data, _ := os.ReadFile(ts.MkAbs(args[0]))
-		if want.Match(data) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			ts.Fatalf("%s does not match %s; it holds:\n%s", args[0], args[1], data)
-		case <-look.C:
-		}
-	}
 }
 
 // hipchat NAME begins a HipChat server: NAME-url holds the address of a room whose
