@@ -116,6 +116,9 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 	if !n.BeatNextBy.IsZero() && n.Age(now) != fleet.Gone {
 		age += ", speaks again by " + agent.When(n.BeatNextBy, now)
 	}
+	if !n.Folded.IsZero() {
+		age += ", as the fold saw it at " + when(n.Folded, now)
+	}
 	say("age", "%s", age)
 	if row.Meaning != "" {
 		say("that is", "%s", row.Meaning)

@@ -52,7 +52,9 @@ SINCE is for how long the node is in its state. With > before it only the last
 statement of the node is known, and the state may be older: without a fold (addctl
 presence:fold) nobody keeps the time. AGE is present, late (it missed the time that it
 named), missing (it missed that by as much again) or gone (it said that it leaves), and
-for how long it has not been heard.
+for how long it has not been heard. Read from a fold it is as the fold saw it, for what
+the nodes said since is not there yet: the last line says as of when. A node that dies
+is known to be late one interval of the fold later at the most.
 
 With --watch the list is read again and again, until ^C. On a terminal it fills the
 screen, and what changed just now is bold and has a * before it; elsewhere it is a line a change (an object a

@@ -215,10 +215,10 @@ func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
 		text += ": " + strings.Join(words, ", ")
 	}
 	if f.From == fleet.FromFold {
-		text += fmt.Sprintf("; read from the fold, %s old", long(max(now.Sub(f.Folded), time.Second)))
-	} else {
-		text += "; read from the nodes' refs"
+		// Ages too are of that time, so it is the one that counts, whenever the fold was read.
+		return text + fmt.Sprintf("; read from the fold, as of %s ago", long(max(now.Sub(f.Folded), time.Second)))
 	}
+	text += "; read from the nodes' refs"
 	if old := now.Sub(f.At); old >= 30*time.Second {
 		text += fmt.Sprintf(" %s ago", long(old))
 	}

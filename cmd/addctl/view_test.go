@@ -50,7 +50,7 @@ func TestSummary(t *testing.T) {
 	f := grid(noon(), "37 idle a", "2 wedged a", "1 missing -")
 	f.Folded = noon()
 	for want, got := range map[string]string{
-		"40 nodes: 37 idle, 2 wedged, 1 missing; read from the fold, 12 s old": func() string { f.At = noon().Add(12 * time.Second); return summary(f.Nodes, f, f.At) }(),
+		"40 nodes: 37 idle, 2 wedged, 1 missing; read from the fold, as of 12 s ago": func() string { f.At = noon().Add(12 * time.Second); return summary(f.Nodes, f, f.At) }(),
 		"1 of 40 nodes: 1 idle; read from the nodes' refs 5 min ago": func() string {
 			g := f
 			g.From, g.At = fleet.FromRefs, noon()

@@ -14,6 +14,7 @@ const (
 	// how many it is then good: one heartbeat may be late or lost.
 	sleepBeats, promiseBeats = 3, 5
 	leastPromise             = 2 * time.Minute
+	mostPromise              = 24 * time.Hour
 )
 
 // sighting is what the refs say.

@@ -37,6 +37,7 @@ const (
 // note is fold.json: {"filetype":"nodefold","value":{...}}, keys sorted.
 type note struct {
 	Commits int       `json:"commits"` // of the branch since its history was last cut
+	Every   int64     `json:"every"`   // in how many seconds the folding node comes again; 0 = it does not say
 	Folded  time.Time `json:"folded"`  // when the folding node last was here
 	NextBy  time.Time `json:"next_by"` // until when the fold is to be taken for the truth
 	Notes   []string  `json:"notes"`   // what was left out, and why
@@ -46,7 +47,13 @@ type note struct {
 // fresh says whether a reader may take the fold for the truth about the refs under a prefix. A promise for more than a
 // day, or one made in the future, comes from a clock that is wrong.
 func (n note) fresh(prefix string, now time.Time) bool {
-	return n.Prefix == prefix && !n.Folded.After(now.Add(Skew)) && !now.After(n.NextBy.Add(Skew)) && n.NextBy.Sub(n.Folded) <= 24*time.Hour
+	return n.Prefix == prefix && !n.Folded.After(now.Add(Skew)) && !now.After(n.NextBy.Add(Skew)) && n.NextBy.Sub(n.Folded) <= mostPromise
+}
+
+// every is how long the folding node takes to come again. More than the fold promises is nothing that it can have meant.
+func (n note) every() time.Duration {
+	most := max(min(n.NextBy.Sub(n.Folded), mostPromise), 0)
+	return time.Duration(max(min(n.Every, int64(most/time.Second)), 0)) * time.Second
 }
 
 // seat is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, one node a line so that git stores
@@ -92,11 +99,26 @@ type fold struct {
 // fleet is the fold as readers see it.
 func (f fold) fleet() Fleet {
 	fl := Fleet{From: FromFold, At: f.note.Folded, Folded: f.note.Folded, Notes: f.note.Notes, Nodes: make([]Node, 0, len(f.nodes))}
+	every := f.note.every()
 	for id, t := range f.nodes {
-		fl.Nodes = append(fl.Nodes, Node{Record: t.record, Told: t.at, Commit: f.seats[id].Commit, Since: f.seats[id].Since})
+		fl.Nodes = append(fl.Nodes, Node{Record: t.record, Told: t.at, Commit: f.seats[id].Commit, Since: f.seats[id].Since,
+			Folded: f.note.Folded, every: every})
 	}
 	sorted(fl.Nodes)
 	return fl
+}
+
+// stands says whether the fold can still be what a folding node sees that keeps its interval: it was there since any age
+// changed that is not as the fold has it, and would have said so. What does not stand is no longer to be gone by, for
+// the same nodes may have spoken since.
+func (f fold) stands(now time.Time) bool {
+	at := judgedAt(f.note.Folded, f.note.every(), now)
+	for _, t := range f.nodes {
+		if AgeOf(t.record, t.at, at) != AgeOf(t.record, t.at, f.note.Folded) {
+			return false
+		}
+	}
+	return true
 }
 
 // tree is what a fold is read from: a commit of a clone.

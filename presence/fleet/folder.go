@@ -123,7 +123,9 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	next, list, news := f.fold.advance(s, now)
+	// Readers judge the ages by the time that stands in the fold, which has whole seconds.
+	at := now.UTC().Truncate(time.Second)
+	next, list, news := f.fold.advance(s, at)
 	r := Report{Nodes: len(next.nodes), Moved: moved, Transitions: list, Commit: f.fold.commit, Notes: next.note.Notes}
 	if !news && now.Sub(f.fold.note.Folded) < sleepBeats*f.every && !f.fold.note.Folded.After(now) {
 		return r, nil
@@ -137,8 +139,9 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 		next.note.Notes, list = full.with(next.note.Notes), nil
 		r.Notes = next.note.Notes
 	}
-	next.note.Folded, next.note.Prefix = now.UTC().Truncate(time.Second), f.place.Prefix
-	next.note.NextBy = goodUntil(next.note.Folded, f.every)
+	next.note.Folded, next.note.Prefix = at, f.place.Prefix
+	next.note.NextBy = goodUntil(at, f.every)
+	next.note.Every = int64((f.every + time.Second - 1) / time.Second)
 	if err := f.publish(ctx, next, list, !news, now); err != nil {
 		return r, err
 	}

@@ -48,7 +48,7 @@ func (r *Reader) Close() error {
 // It stays what it was when a reading fails.
 func (r *Reader) Last() Fleet { return r.last }
 
-// Read asks for the fold and, where there is none that keeps its promise, for all refs of the nodes. When nothing moved
+// Read asks for the fold and, where there is none that keeps its promise and its interval, for all refs of the nodes. When nothing moved
 // that is one request; else what moved is read and nothing more. A repository without a node is an answer: an empty
 // fleet, with a note when there were nodes before. Records that are broken are notes, too; of such a node the last
 // record that could be read stands, if any. After an error, which says what could not be read, see Last.
@@ -80,7 +80,7 @@ func (r *Reader) read(ctx context.Context, now time.Time) (Fleet, error) {
 	}
 	if refs.fold != "" && !r.place.Refs {
 		err := r.readFold(ctx, refs.fold)
-		if err == nil && r.fold.note.fresh(r.place.Prefix, now) {
+		if err == nil && r.fold.note.fresh(r.place.Prefix, now) && r.fold.stands(now) {
 			r.byRef = false
 			f := r.fold.fleet()
 			f.Notes = recalled.with(f.Notes)
