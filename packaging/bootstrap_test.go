@@ -107,7 +107,10 @@ func (m *machine) read(path string) string {
 // bootstrap runs the script, and returns its exit code and all that it said. What it says never holds the key.
 func (m *machine) bootstrap(args ...string) (int, string) {
 	m.t.Helper()
-	cmd := exec.Command("/bin/sh", append([]string{"addagent-bootstrap", "--home", m.home, "--start", "no"}, args...)...)
+	if m.home != "" {
+		args = append([]string{"--home", m.home}, args...)
+	}
+	cmd := exec.Command("/bin/sh", append([]string{"addagent-bootstrap", "--start", "no"}, args...)...)
 	var out bytes.Buffer
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = m.env, strings.NewReader(m.in), &out, &out
 	err := cmd.Run()
@@ -189,14 +192,30 @@ func TestKeyThatCannotBeHad(t *testing.T) {
 func TestMisuse(t *testing.T) {
 	for _, args := range [][]string{
 		{"--nodepart"}, {"--nonsense", "x"}, {"--wait", "idle"}, {"--start", "now"}, {"--deadline", "5m"}, {"--repo", "ops"},
-		{"--key-from", "hunter2"}, {"--key-from", "stdin", "--token-from", "stdin"}, {"--repo", "ops=https://bot:pw@git.example.org/ops.git"},
-		{"--nodepart", "a\nb"}, {"--nodepart", "../x", "--wait", "no"},
+		{"--key-from", "hunter2"}, {"--key-from", "stdin", "--token-from", "stdin"},
+		{"--repo", "ops=https://bot:hunter2@git.example.org/ops.git"}, {"--repo", "ops=https://hunter2@git.example.org/ops.git"},
+		{"--repo", "https://bot:hunter2@git.example.org/ops.git"}, {"--repo", "https://bot:hunter2@git.example.org/ops.git?a=b"},
+		{"--presence", "ssh://git:hunter2@git.example.org/ops.git"}, {"--key-from", ""}, {"--key-from="}, {"--nodepart="},
+		{"--nodepart", "a\nb"}, {"--nodepart", "../x"}, {"--stacktype", ".."}, {"--instance-id=a/b"}, {"--initgitrepo=."},
 	} {
 		m := newMachine(t)
 		code, out := m.bootstrap(args...)
 		if code != 2 || strings.Contains(out, "hunter2") {
 			t.Errorf("%q: exit %d\n%s", args, code, out)
 		}
+		// An agent that runs here reads what is written.
+		if _, err := os.Stat(m.etc); err == nil {
+			t.Errorf("%q: something was written", args)
+		}
+	}
+}
+
+func TestOnlyRoot(t *testing.T) {
+	m := newMachine(t)
+	m.write(filepath.Join(m.bin, "id"), "#!/bin/sh\necho 1000\n")
+	m.env = slices.DeleteFunc(m.env, func(e string) bool { return strings.HasPrefix(e, "ADD_ETC=") })
+	if code, out := m.bootstrap("--nodepart=app1"); code != 1 || !strings.Contains(out, "only root") {
+		t.Errorf("exit %d\n%s", code, out)
 	}
 }
 
@@ -232,8 +251,41 @@ chat: [ { url_file: ETC/chat-url } ]
 	if got := m.read(filepath.Join(m.home, "nodeinfo/state.txt")); got != "idle\n" {
 		t.Errorf("state of a node that lives became %q", got)
 	}
-	if code, out := m.bootstrap("--wait=no", "--nodepart=app2"); code != 0 || strings.Count(out, "wrote ") != 2 {
-		t.Errorf("another part: exit %d\n%s", code, out)
+	for _, less := range []struct {
+		arg    string
+		writes int
+	}{
+		{"--nodepart=app2", 1}, {"--chat-url-from=file:" + m.path("t"), 0}, {"--presence=git@h:presence.git", 0}, {"--key-from=file:" + m.path("k"), 0},
+	} {
+		if code, out := m.bootstrap("--wait=no", less.arg); code != 0 || strings.Count(out, "wrote ") != less.writes {
+			t.Errorf("%s: exit %d\n%s", less.arg, code, out)
+		}
+		if got := m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml")); got != want {
+			t.Errorf("config after %s:\n%s", less.arg, got)
+		}
+	}
+	m.home = "" // not said again either
+	if code, out := m.bootstrap("--wait=no", "--repo=ops=git://h/ops.git"); code != 0 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	want = want[:strings.Index(want, "  - {")] + "  - { name: 'ops', url: 'git://h/ops.git' }\n" + want[strings.Index(want, "presence:"):]
+	if got := m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml")); got != want {
+		t.Errorf("config after another repo:\n%s", got)
+	}
+}
+
+// TestKeyThatComesLater: a repository that was named before gets it.
+func TestKeyThatComesLater(t *testing.T) {
+	m := newMachine(t)
+	m.write(m.path("k"), key)
+	for _, arg := range []string{"--repo=ops=git@h:ops.git#main", "--key-from=file:" + m.path("k")} {
+		if code, out := m.bootstrap("--wait=no", arg); code != 0 {
+			t.Fatalf("%s: exit %d\n%s", arg, code, out)
+		}
+	}
+	want := "{ name: 'ops', url: 'git@h:ops.git', branch: 'main', auth: { ssh_key_file: " + m.etc + "/git-key } }"
+	if got := m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml")); !strings.Contains(got, want) {
+		t.Errorf("config:\n%s", got)
 	}
 }
 

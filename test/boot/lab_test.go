@@ -16,15 +16,17 @@ import (
 type lab struct {
 	t                *testing.T
 	dir              string
-	debian           string // root of the Debian, never written
-	first            string // the package
-	second           string // the next version of it
-	netA, netB, netG string // namespaces; G is that of the git server
+	debian           string   // root of the Debian, never written
+	first, second    packages // two versions
+	netA, netB, netG string   // namespaces; G is that of the git server
 	began            time.Time
 }
 
 // debianPackages are in the machines beside the smallest Debian.
-const debianPackages = "systemd,systemd-sysv,dbus,ca-certificates,curl,git,iproute2,procps,cron"
+const debianPackages = "systemd,systemd-sysv,dbus,ca-certificates,curl,git,iproute2,procps,cron,rpm"
+
+// packages are those of one version.
+type packages struct{ deb, rpm string }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
@@ -32,7 +34,7 @@ func newLab(t *testing.T) *lab {
 	l.debian = l.bootstrapDebian()
 	l.say("Debian: %s", l.debian)
 	l.first, l.second = l.pack("1.0"), l.pack("1.1")
-	l.say("packages: %s and %s", filepath.Base(l.first), filepath.Base(l.second))
+	l.say("packages: %s and %s", filepath.Base(l.first.deb), filepath.Base(l.second.deb))
 	l.network()
 	l.serve()
 	return l
@@ -67,23 +69,26 @@ func (l *lab) bootstrapDebian() string {
 	return root
 }
 
-// pack builds the .deb of one version, or takes one that was built before from the folder ADD_BOOT_PACKAGES.
-func (l *lab) pack(version string) string {
+// pack builds the packages of one version, or takes those that were built before from the folder ADD_BOOT_PACKAGES.
+func (l *lab) pack(version string) packages {
 	l.t.Helper()
-	if dir := os.Getenv("ADD_BOOT_PACKAGES"); dir != "" {
-		return filepath.Join(dir, "addagent_"+version+"_"+host(l.t, "go", "env", "GOARCH")+".deb")
+	out := os.Getenv("ADD_BOOT_PACKAGES")
+	if out == "" {
+		out = filepath.Join(l.dir, "pack-"+version)
+		cmd := exec.Command("sh", "../../packaging/build.sh")
+		cmd.Env = append(os.Environ(), "VERSION="+version, "ARCHES="+host(l.t, "go", "env", "GOARCH"), "OUT="+out)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			l.t.Fatalf("packaging/build.sh: %v\n%s", err, said)
+		}
 	}
-	out := filepath.Join(l.dir, "deb-"+version)
-	cmd := exec.Command("sh", "../../packaging/build.sh")
-	cmd.Env = append(os.Environ(), "VERSION="+version, "FORMATS=deb", "ARCHES="+host(l.t, "go", "env", "GOARCH"), "OUT="+out)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		l.t.Fatalf("packaging/build.sh: %v\n%s", err, said)
+	find := func(pattern string) string {
+		found, err := filepath.Glob(filepath.Join(out, pattern))
+		if err != nil || len(found) != 1 {
+			l.t.Fatalf("%s in %s: %q %v", pattern, out, found, err)
+		}
+		return found[0]
 	}
-	debs, err := filepath.Glob(out + "/*.deb")
-	if err != nil || len(debs) != 1 {
-		l.t.Fatalf("packages: %q %v", debs, err)
-	}
-	return debs[0]
+	return packages{find("addagent_" + version + "_" + host(l.t, "go", "env", "GOARCH") + ".deb"), find("addagent-" + version + "-*." + host(l.t, "uname", "-m") + ".rpm")}
 }
 
 // network is three namespaces: the git server's, with a cable to each of the other two.

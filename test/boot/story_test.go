@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
-// slow is a job that goes on until the test lays down a file; on the machine b it is quick, as all jobs are.
-const slow = onlyA + `until [ -e /root/go ]; do sleep 0.2; done; rm /root/go`
-const onlyA = `[ "$HOSTNAME" = a ] || return 0; `
+// slow is a job that goes on until the test lays down a file; on other machines it is quick, as all jobs are.
+func slow(on *machine) string {
+	return only(on) + `until [ -e /root/go ]; do sleep 0.2; done; rm /root/go`
+}
+
+func only(on *machine) string { return `[ "$HOSTNAME" = ` + on.name + ` ] || return 0; ` }
 
 // settings are for a story of minutes: a beat every two seconds, short delays, a watchdog that bites soon.
 const settings = `beat: { schedule: "@every 2s", spread: 0s, look_timeout: 5s }
@@ -40,6 +43,7 @@ func TestStory(t *testing.T) {
 	l.driven(b)
 	l.removed(b)
 	l.copied(a)
+	l.rpm(b.net)
 }
 
 // node is what the story asks of a machine that is a node.
@@ -96,7 +100,7 @@ func (m *machine) speaks(version string) {
 
 func (l *lab) bake(m *machine) {
 	l.t.Helper()
-	if said := m.install(l.first); !strings.Contains(said, "addagent is installed and not started: this machine has no identity yet") {
+	if said := m.install(l.first.deb); !strings.Contains(said, "addagent is installed and not started: this machine has no identity yet") {
 		l.t.Fatalf("dpkg -i: %s", said)
 	}
 	m.write("/root/more.yaml", settings)
@@ -149,7 +153,7 @@ func (l *lab) pushed(all ...*machine) {
 func (l *lab) rebooted(m *machine) {
 	l.t.Helper()
 	log := m.read("/root/nodeinfo/statelog.txt")
-	version := l.push(slow)
+	version := l.push(slow(m))
 	m.begun(version)
 	began := time.Now()
 	m.reboot()
@@ -164,7 +168,7 @@ func (l *lab) rebooted(m *machine) {
 
 func (l *lab) killed(m *machine) {
 	l.t.Helper()
-	version := l.push(slow)
+	version := l.push(slow(m))
 	m.begun(version)
 	locks, pid := m.locks(), m.show("MainPID")
 	began := time.Now()
@@ -183,7 +187,7 @@ func (l *lab) killed(m *machine) {
 
 func (l *lab) frozen(m *machine) {
 	l.t.Helper()
-	version := l.push(slow)
+	version := l.push(slow(m))
 	m.begun(version)
 	pid := m.show("MainPID")
 	began := time.Now()
@@ -202,9 +206,9 @@ func (l *lab) frozen(m *machine) {
 
 func (l *lab) upgraded(m *machine) {
 	l.t.Helper()
-	host(l.t, "cp", l.first, filepath.Join(m.path("root"), "root/first.deb"))
-	host(l.t, "cp", l.second, filepath.Join(m.path("root"), "root/second.deb"))
-	version := l.push(slow)
+	host(l.t, "cp", l.first.deb, filepath.Join(m.path("root"), "root/first.deb"))
+	host(l.t, "cp", l.second.deb, filepath.Join(m.path("root"), "root/second.deb"))
+	version := l.push(slow(m))
 	m.begun(version)
 	locks, pid := m.locks(), m.show("MainPID")
 	m.run("dpkg", "-i", "/root/second.deb")
@@ -225,7 +229,7 @@ func (l *lab) upgraded(m *machine) {
 
 func (l *lab) upgradedByItsWork(m *machine) {
 	l.t.Helper()
-	version := l.push(onlyA + "dpkg -i /root/second.deb; sleep 3")
+	version := l.push(only(m) + "dpkg -i /root/second.deb; sleep 3")
 	m.idle(version)
 	if got := m.count("begin", version); got != 1 {
 		l.t.Fatalf("work that upgrades began %d times", got)
