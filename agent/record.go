@@ -69,7 +69,7 @@ type Judged struct {
 	Reason    string       `json:"reason,omitempty"`     // of the standing
 	Attempt   int          `json:"attempt,omitempty"`    // the try that is next or running
 	NotBefore *time.Time   `json:"not_before,omitempty"` // when it is tried again
-	Held      string       `json:"held,omitempty"`       // why a due item does not run
+	Held      string       `json:"held,omitempty"`       // why an item that is wanted does not run
 }
 
 // InHand is the work that runs now.

@@ -36,42 +36,60 @@ func (n Nodes) filter() map[string]string {
 	return f
 }
 
+// NodeSet is what is known of a set of nodes.
+type NodeSet struct {
+	ID    string // any text that differs when the set does, "" for no node at all
+	Known bool   // false = it was not read yet since the start
+	Await string // why an item that never met the set had better wait for it; "" = it need not
+}
+
 // withNodes completes the ids of an item by those of the nodes that it watches. They are no part of what is kept between beats: nodes come and go without a push.
 //
 // What is not known now is taken to be what the item last met: nothing becomes due for not knowing, and a failed item does not get new tries by a restart
 // of the agent. That is the last attempt where it was no success, else the last success. Not met yet is "", so a first success without knowledge is
-// followed by another run as soon as there is some.
-func withNodes(it Item, ids map[string]string, m Memory, ask func(filter map[string]string) (id string, known bool)) (all map[string]string, notice string) {
+// followed by another run as soon as there is some: await says why that one had better wait.
+func withNodes(it Item, ids map[string]string, m Memory, ask func(filter map[string]string) NodeSet) (all map[string]string, await, notice string) {
 	all = maps.Clone(ids)
 	for _, w := range it.Watch {
 		if w.Nodes == (Nodes{}) {
 			continue
 		}
-		key, id, known := w.Nodes.key(), "", false
+		key, set := w.Nodes.key(), NodeSet{}
 		if ask != nil {
-			id, known = ask(w.Nodes.filter())
+			set = ask(w.Nodes.filter())
 		} else {
 			notice = it.Name + " watches nodes, but presence.read is 0"
 		}
-		if !known {
-			id = m.lastMet(key)
+		last, met := m.lastMet(key)
+		if all[key] = set.ID; !set.Known {
+			all[key] = last
 		}
-		all[key] = id
+		if !met && await == "" {
+			await = set.Await
+		}
 	}
-	return all, notice
+	return all, await, notice
 }
 
-// lastMet is the id of a watch when the item last ran, "" when that is not known.
-func (m Memory) lastMet(key string) string {
+// awaiting is the judgement when what a first run had better wait for is known: of all other runs others wait already.
+func (j Judgement) awaiting(why string) Judgement {
+	if j.Verdict == First {
+		j.Await = why
+	}
+	return j
+}
+
+// lastMet is the id of a watch when the item last ran, false when that is not known.
+func (m Memory) lastMet(key string) (id string, met bool) {
 	if m.Last != nil && !m.Last.OK() {
-		if id, ok := m.Last.Ids[key]; ok {
-			return id
+		if id, met = m.Last.Ids[key]; met {
+			return id, true
 		}
 	}
 	if m.Done != nil {
-		return m.Done.Ids[key]
+		id, met = m.Done.Ids[key]
 	}
-	return ""
+	return id, met
 }
 
 // parseNodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of them.

@@ -2,10 +2,12 @@ package work
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
@@ -51,11 +53,11 @@ func TestWithNodes(t *testing.T) {
 		{"failed before it watched nodes", "?", sha1, Memory{Version: sha1, Done: done("n1"), Last: &Attempt{Ids: paths, Finished: noon, Reason: ReasonExit}}, "n1", Changed, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ids, notice := withNodes(it, paths, test.m, func(filter map[string]string) (string, bool) {
+			ids, _, notice := withNodes(it, paths, test.m, func(filter map[string]string) NodeSet {
 				if !reflect.DeepEqual(filter, map[string]string{"part": "app1"}) {
 					t.Errorf("asked for %v", filter)
 				}
-				return strings.TrimSuffix(test.id, "?"), test.id != "?"
+				return NodeSet{ID: strings.TrimSuffix(test.id, "?"), Known: test.id != "?"}
 			})
 			if notice != "" || !reflect.DeepEqual(ids, with(test.want)) {
 				t.Errorf("got %v, %q", ids, notice)
@@ -68,6 +70,57 @@ func TestWithNodes(t *testing.T) {
 	}
 	if _, ok := paths[app1Nodes]; ok {
 		t.Error("what is kept between beats was written to")
+	}
+}
+
+// The first run alone waits for what it never met: neither one that failed, nor one that a person wants again.
+func TestFirstAwaitsNodes(t *testing.T) {
+	const why = "waits until presence is read"
+	met := map[string]string{"./app": "a", app1Nodes: "n1"}
+	failed := &Attempt{Version: sha1, Ids: met, Attempt: 1, Failures: 1, Finished: noon.Add(-time.Hour), Reason: ReasonExit}
+	for _, test := range []struct {
+		name   string
+		always bool
+		m      Memory
+		set    NodeSet
+		await  string
+		due    bool
+	}{
+		{"first, to wait", false, Memory{}, NodeSet{Await: why}, why, false},
+		{"first of one that runs always", true, Memory{}, NodeSet{Await: why}, why, false},
+		{"first, not known and not to wait", false, Memory{}, NodeSet{}, "", true},
+		{"first, known", false, Memory{}, NodeSet{ID: "n1", Known: true}, "", true},
+		{"first, failed with nodes that it met", false, Memory{Last: failed}, NodeSet{Await: why}, "", true},
+		{"again", false, Memory{Done: &Done{sha1, met}}, NodeSet{Await: why}, "", true},
+		{"watched since this push", false, Memory{Version: sha1, Done: &Done{sha1, map[string]string{"./app": "a"}}}, NodeSet{Await: why}, "", true},
+		{"done", false, Memory{Version: sha1, Done: &Done{sha1, met}}, NodeSet{Await: why}, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			it := Item{Name: "common", Always: test.always, Watch: []Watch{{Path: "app"}, {Nodes: Nodes{Part: "app1"}}}}
+			ids, await, _ := withNodes(it, map[string]string{"./app": "a"}, test.m, func(map[string]string) NodeSet { return test.set })
+			j := Judge(it, sha1, ids, test.m).awaiting(await)
+			if s := Stand(j, rules, noon); j.Await != test.await || s.Due != test.due {
+				t.Errorf("waits %q, due %v: %s", j.Await, s.Due, j.Why)
+			}
+		})
+	}
+}
+
+// While the node's init is not done nobody is asked who else is there: no item may run, and what a first run waits for
+// begins when that may be.
+func TestNodesAreNotAskedForDuringInit(t *testing.T) {
+	g := newSurveyGrid(t, gittest.File("nodeinit/common/init.sh", "true\n"), gittest.File("nodework/part/app1/work.sh", "true\n"),
+		gittest.File("nodework/part/app1/work.yaml", "watch: [ { nodes: { part: app1 } } ]\n"))
+	asked := 0
+	g.Nodes = func(map[string]string) NodeSet { asked++; return NodeSet{Await: "waits"} }
+	place := Place{Nodepart: "app1", Init: "ops"}
+	if f := g.Judge(g.at, place, noon); asked != 0 || f.InitDone || len(f.Judgements) != 3 || f.Judgements[2].Await != "" {
+		t.Errorf("asked %d times: %+v", asked, f)
+	}
+	must(t, os.MkdirAll(g.InitMemory, 0o755))
+	must(t, os.WriteFile(filepath.Join(g.InitMemory, versionFile), []byte(sha1+"\n"), 0o644))
+	if f := g.Judge(g.at, place, noon); asked != 1 || !f.InitDone || len(f.Judgements) != 2 || f.Judgements[1].Await != "waits" {
+		t.Errorf("asked %d times: %+v", asked, f)
 	}
 }
 
@@ -86,11 +139,11 @@ func TestSurveyAsksForNodes(t *testing.T) {
 		return j
 	}
 	id, known := "", false
-	g.Nodes = func(filter map[string]string) (string, bool) {
+	g.Nodes = func(filter map[string]string) NodeSet {
 		if !reflect.DeepEqual(filter, map[string]string{"part": "app1", "deployment": "prod"}) {
 			t.Errorf("asked for %v", filter)
 		}
-		return id, known
+		return NodeSet{ID: id, Known: known}
 	}
 	j := judge(First)
 	if got := j.Item.Watching(); !reflect.DeepEqual(got, []string{"app", key}) {

@@ -56,7 +56,7 @@ func Stand(j Judgement, r Rules, now time.Time) Standing {
 			return s
 		}
 	}
-	s.Due = true
+	s.Due = j.Await == ""
 	return s
 }
 

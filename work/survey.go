@@ -31,10 +31,10 @@ type Survey struct {
 	Open func(repo, version string) (*gitrepo.Tree, error)
 	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a wiped clone. The same as the Hand's.
 	InitMemory string
-	// Nodes tells what the set of nodes that agree with filter is now: any text that differs when the set does, "" for no node at all. The keys of filter are part,
-	// stacktype and deployment, at least one. Not known (not read yet since the start) keeps what an item last met. It is asked at every beat for each such
-	// watch. nil = presence.read is 0: not known, and said.
-	Nodes func(filter map[string]string) (id string, known bool)
+	// Nodes tells what the set of nodes that agree with filter is now. The keys of filter are part, stacktype and deployment, at least one. What is not known keeps
+	// what an item last met. It is asked at every beat for each such watch, but not before the init is done, when no item may run. nil = presence.read is 0: not
+	// known, and said.
+	Nodes func(filter map[string]string) NodeSet
 	// ReadOnly is for those who hold no lock: nothing is set aside.
 	ReadOnly bool
 
@@ -71,11 +71,15 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Findings {
 				continue // once per instance, whatever was pushed since
 			}
 		}
-		ids, notice := withNodes(e.item, e.ids, m, s.Nodes)
+		ask := s.Nodes
+		if ask != nil && place.Init != "" && !f.InitDone {
+			ask = func(map[string]string) NodeSet { return NodeSet{} }
+		}
+		ids, await, notice := withNodes(e.item, e.ids, m, ask)
 		if notice != "" {
 			f.Problems = append(f.Problems, notice)
 		}
-		f.Judgements = append(f.Judgements, Judge(e.item, e.version, ids, m))
+		f.Judgements = append(f.Judgements, Judge(e.item, e.version, ids, m).awaiting(await))
 	}
 	for _, h := range s.holds {
 		if h.Until.IsZero() || now.Before(h.Until) {

@@ -105,6 +105,7 @@ type Judgement struct {
 	Fingerprint string
 	Changed     []string // keys of the watches that differ from the last success, "./" cut; nil when that is not known
 	Why         string   // one sentence for people, ending in the verdict
+	Await       string   // why its first run waits, though it is wanted: see NodeSet; "" = it does not
 }
 
 // Judge decides. It is pure: the same values give the same judgement, on every node.

@@ -91,7 +91,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: initMemory(cfg)}
 	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
 		// It asks nobody who else is there: what an item last met is taken to be so.
-		survey.Nodes = func(map[string]string) (string, bool) { return "", false }
+		survey.Nodes = plannedSet(cfg)
 	}
 	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}
 	if p.initDone(cfg) {

@@ -15,11 +15,13 @@ import (
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/work"
 )
 
 // peers are the other nodes, as presence was read last: nodeinfo/nodes.json, and the sets that items watch. Reading goes on
 // beside the beats, at most one at a time, and what could not be read stands as it was read before.
 type peers struct {
+	id     string // this node
 	reader *fleet.Reader
 	every  time.Duration
 	limit  time.Duration // of one reading
@@ -27,6 +29,7 @@ type peers struct {
 	memory string        // what sets were let through, so that one beat a process (cron) settles them as well
 	spec   any           // of the config that it was made from
 	waits  bool          // this process is one beat: what is due is read in it
+	before bool          // others were read before this process began
 
 	// Of the goroutine of the beats:
 	next    time.Time
@@ -42,7 +45,7 @@ type peers struct {
 	ctx   context.Context
 }
 
-func newPeers(cfg *config.Config, once bool) (*peers, error) {
+func newPeers(cfg *config.Config, id string, once bool) (*peers, error) {
 	reader, err := fleet.New(fleet.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix,
 		CacheDir: filepath.Join(cfg.StateDir, "fleet"), Timeout: cfg.Beat.FetchTimeout})
 	if err != nil {
@@ -52,20 +55,36 @@ func newPeers(cfg *config.Config, once bool) (*peers, error) {
 	if once { // the beat waits for it
 		limit = cfg.Beat.LookTimeout
 	}
-	p := &peers{reader: reader, every: cfg.Presence.Read, limit: limit, waits: once,
-		nodes: nodesFile(cfg.Home), memory: filepath.Join(cfg.StateDir, "peers.json"), settled: map[string]fleet.Settled{}}
+	p := &peers{id: id, reader: reader, every: cfg.Presence.Read, limit: limit, waits: once,
+		nodes: nodesFile(cfg.Home), memory: peersMemory(cfg), settled: readSettled(cfg), seen: map[string]bool{}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
-	if data, err := files.ReadSmall(p.memory, 1<<20); err == nil {
-		_ = json.Unmarshal(data, &p.settled) // a broken one is as none: the next set is taken as it is
-	}
-	if once {
+	st, err := os.Stat(p.nodes)
+	if p.before = err == nil; p.before && once {
 		// A process of one beat has no memory of when it read: the file has.
-		if st, err := os.Stat(p.nodes); err == nil {
-			p.next = st.ModTime().Add(p.every)
-		}
-		p.fleet = reader.Last()
+		p.next = st.ModTime().Add(p.every)
 	}
+	if st, err := os.Stat(p.memory); err == nil && time.Since(st.ModTime()) < awaitMax {
+		for name, s := range p.settled {
+			p.seen[name] = s.New // as the beat before, of another process, has left it
+		}
+	}
+	_ = reader.Recall() // what stands in the way of it does so at the next reading, which says it
+	p.fleet = reader.Last()
 	return p, nil
+}
+
+// awaitMax is how long ago work may have asked in vain for a first set, for that to be wanted still: five beats are sooner.
+const awaitMax = time.Hour
+
+func peersMemory(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "peers.json") }
+
+// readSettled is what sets were let through by earlier processes. A broken file is as none: the next set is taken as it is.
+func readSettled(cfg *config.Config) map[string]fleet.Settled {
+	all := map[string]fleet.Settled{}
+	if data, err := files.ReadSmall(peersMemory(cfg), 1<<20); err == nil && json.Unmarshal(data, &all) != nil {
+		return map[string]fleet.Settled{}
+	}
+	return all
 }
 
 // nodesFile is where scripts find who else is there.
@@ -73,12 +92,13 @@ func nodesFile(home string) string { return filepath.Join(home, "nodeinfo", "nod
 
 // Tick reads the others when that is due.
 func (p *peers) Tick(now time.Time) error {
+	awaited := p.awaited()
 	p.seen = map[string]bool{}
 	p.mu.Lock()
 	busy, wrong := p.busy, p.wrong
 	// Beats do not come to the millisecond; and a clock that was set back must not end the reading.
 	left := p.next.Sub(now)
-	due := left < time.Second || left > p.every
+	due := left < time.Second || left > p.every || awaited
 	if due && !busy {
 		p.busy = true
 	}
@@ -126,26 +146,72 @@ func (p *peers) show(f fleet.Fleet, now time.Time) error {
 	return files.Replace(p.nodes, data, 0o644)
 }
 
+// awaited tells whether the beat before asked for a first set that was not let through yet: presence is read at each beat then.
+func (p *peers) awaited() bool {
+	for name, asked := range p.seen {
+		if asked && p.settled[name].New {
+			return true
+		}
+	}
+	return false
+}
+
 // Set is what work.Survey asks: the set of the nodes that agree with filter, once it has settled. They are judged by the
 // time that they were read at: what was read an hour ago, because presence is away, says nothing of who is missing now.
-func (p *peers) Set(filter map[string]string) (id string, known bool) {
+func (p *peers) Set(filter map[string]string) work.NodeSet {
 	p.mu.Lock()
 	f := p.fleet
 	p.mu.Unlock()
-	if f.From == "" {
-		return "", false // never read
-	}
 	name := fmt.Sprint(filter) // sorted by key
-	if !p.seen[name] {         // asked again in one beat, it is the same beat
+	read := f.From != ""
+	if !p.seen[name] { // asked again in one beat, it is the same beat
 		p.seen[name] = true
 		before := p.settled[name]
-		after := before.Next(fleet.Set(f, filter, f.At))
+		after := before
+		switch set := fleet.Set(f, filter, f.At); {
+		case meets(p.settled, name, p.before, read, fleet.Shows(f, p.id)):
+			after = before.First(set, fleet.Shows(f, p.id))
+		case read:
+			after = before.Next(set)
+		}
 		if after != before {
 			p.settled[name] = after
 			p.remember()
 		}
 	}
-	return p.settled[name].Set, true
+	s := p.settled[name]
+	if s.New || !read {
+		return work.NodeSet{Await: s.Await()}
+	}
+	return work.NodeSet{ID: s.Set, Known: true}
+}
+
+// meets decides whether this node is about to meet others for the first time: it never let a set through, and what was
+// read, if anything was, does not show the node itself. Before tells that others were read by an earlier process.
+func meets(settled map[string]fleet.Settled, name string, before, read, shown bool) bool {
+	if s, known := settled[name]; known {
+		return s.New
+	}
+	for _, s := range settled {
+		if !s.New {
+			return false
+		}
+	}
+	return !shown && (read || !before)
+}
+
+// plannedSet is Set for who asks nobody and writes nothing: no set is known, and what waits for the first one goes on to.
+func plannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet {
+	settled := readSettled(cfg)
+	_, err := os.Stat(nodesFile(cfg.Home))
+	return func(filter map[string]string) work.NodeSet {
+		name := fmt.Sprint(filter)
+		s := settled[name]
+		if _, known := settled[name]; !known && meets(settled, name, err == nil, false, false) {
+			s = s.First("", false)
+		}
+		return work.NodeSet{Await: s.Await()}
+	}
 }
 
 // remember keeps what was let through. That it cannot be written is no matter of its own: a full disk is said elsewhere,

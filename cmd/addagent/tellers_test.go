@@ -148,30 +148,27 @@ func TestPeers(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "nodeinfo"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p, err := newPeers(cfg, false)
+	p, err := newPeers(cfg, "i-1", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.close)
 	filter := map[string]string{"part": "app1"}
-	if _, known := p.Set(filter); p.seen != nil && known {
-		t.Error("known before anything was read")
-	}
 	beat := 0
 	tick := func() (set string, err error) {
 		t.Helper()
 		beat++
 		err = p.Tick(now.Add(time.Duration(beat) * time.Minute))
 		p.going.Wait()
-		set, known := p.Set(filter)
-		if !known {
-			t.Fatal("not known after it was read")
+		got := p.Set(filter)
+		if got.Known == (got.Await != "") {
+			t.Fatalf("%+v", got)
 		}
-		return set, err
+		return got.ID, err
 	}
 	one, err := tick()
-	if err != nil {
-		t.Fatal(err)
+	if one == "" || err != nil {
+		t.Fatalf("%q, %v", one, err)
 	}
 	nodes := func() int {
 		t.Helper()
@@ -213,7 +210,7 @@ func TestPeers(t *testing.T) {
 	}
 	// One beat a process: the sets that were let through are remembered.
 	p.close()
-	again, err := newPeers(cfg, true)
+	again, err := newPeers(cfg, "i-1", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +218,8 @@ func TestPeers(t *testing.T) {
 	if err := again.Tick(now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if set, known := again.Set(filter); !known || set != two {
-		t.Errorf("another process: known %v, the same %v", known, set == two)
+	if set := again.Set(filter); !set.Known || set.ID != two {
+		t.Errorf("another process: known %v, the same %v", set.Known, set.ID == two)
 	}
 }
 

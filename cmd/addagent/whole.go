@@ -70,7 +70,7 @@ func (w *whole) read(cfg *config.Config) error {
 	if cfg.Presence.URL == "" || cfg.Presence.Read == 0 {
 		return nil
 	}
-	peers, err := newPeers(cfg, w.once)
+	peers, err := newPeers(cfg, w.id, w.once)
 	if err != nil {
 		return err
 	}

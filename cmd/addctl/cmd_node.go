@@ -117,7 +117,7 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 		age += ", speaks again by " + agent.When(n.BeatNextBy, now)
 	}
 	if !n.Folded.IsZero() {
-		age += ", as the fold saw it at " + when(n.Folded, now)
+		age += ", as the fold saw it at " + agent.When(n.Folded, now)
 	}
 	say("age", "%s", age)
 	if row.Meaning != "" {

@@ -32,7 +32,7 @@ func (r *Reader) History(ctx context.Context, id string, since time.Time) ([]Tra
 }
 
 func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Transition, error) {
-	if _, err := r.begin(); err != nil {
+	if err := r.begin(); err != nil {
 		return nil, err
 	}
 	refs, err := r.place.ask(ctx, true)

@@ -17,6 +17,7 @@ type Reader struct {
 	fold  fold            // as last read; commit "" = never
 	seen  map[string]seen // the refs as last read; nil = the cache was not looked at yet
 	byRef bool            // the last reading was of the refs: they are asked for at once
+	notes notes           // of what was recalled, until a reading tells them
 	bad   struct {        // the fold that could not be read: it is not tried again until it moves
 		commit string
 		why    error
@@ -48,6 +49,14 @@ func (r *Reader) Close() error {
 // It stays what it was when a reading fails.
 func (r *Reader) Last() Fleet { return r.last }
 
+// Recall makes Last know what an earlier process read into the cache folder; it asks nobody. Read does it by itself.
+func (r *Reader) Recall() error {
+	if err := r.begin(); err != nil {
+		return fmt.Errorf("fleet: %w", err)
+	}
+	return nil
+}
+
 // Read asks for the fold and, where there is none that keeps its promise and its interval, for all refs of the nodes. When nothing moved
 // that is one request; else what moved is read and nothing more. A repository without a node is an answer: an empty
 // fleet, with a note when there were nodes before. Records that are broken are notes, too; of such a node the last
@@ -70,10 +79,11 @@ func (r *Reader) Read(ctx context.Context, now time.Time) (Fleet, error) {
 }
 
 func (r *Reader) read(ctx context.Context, now time.Time) (Fleet, error) {
-	recalled, err := r.begin()
-	if err != nil {
+	if err := r.begin(); err != nil {
 		return Fleet{}, err
 	}
+	recalled := r.notes
+	r.notes = nil
 	refs, err := r.place.ask(ctx, r.byRef)
 	if err != nil {
 		return Fleet{}, err
@@ -105,17 +115,19 @@ func (r *Reader) read(ctx context.Context, now time.Time) (Fleet, error) {
 }
 
 // begin opens the cache, once, so that Last knows what an earlier process read even when nothing can be read now.
-func (r *Reader) begin() (notes, error) {
+func (r *Reader) begin() error {
 	if err := r.place.open(); err != nil {
-		return nil, err
+		return err
 	}
 	if r.seen != nil {
-		return nil, nil
+		return nil
 	}
-	all, at, n := r.place.recall()
+	var all map[string]seen
+	var at time.Time
+	all, at, r.notes = r.place.recall()
 	r.seen = all
 	if r.last.From != "" {
-		return n, nil
+		return nil
 	}
 	if len(all) > 0 {
 		r.last = fleetOf(all, at)
@@ -126,7 +138,7 @@ func (r *Reader) begin() (notes, error) {
 			r.last, r.fold = f.fleet(), f
 		}
 	}
-	return n, nil
+	return nil
 }
 
 func (r *Reader) readFold(ctx context.Context, commit string) error {

@@ -38,7 +38,7 @@ func (r *Reader) reap(ctx context.Context, olderThan time.Duration, now time.Tim
 	if olderThan <= 0 {
 		olderThan = ReapAfter
 	}
-	if _, err := r.begin(); err != nil {
+	if err := r.begin(); err != nil {
 		return nil, err
 	}
 	// The refs themselves, for a fold is older than they are.

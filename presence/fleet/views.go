@@ -120,6 +120,8 @@ type Settled struct {
 	Set     string `json:"set"`               // what was let through last
 	Pending string `json:"pending,omitempty"` // what was seen since; "" = the same
 	Beats   int    `json:"beats,omitempty"`   // for how many beats the set has not been the one let through
+	New     bool   `json:"new,omitempty"`     // none was let through yet: see First
+	Seen    bool   `json:"seen,omitempty"`    // of a new one: Pending is a set, be it that of no node
 }
 
 // Next takes in the set of a beat. The set to go by is that of the answer, which is also what Next is to be called on at
@@ -132,4 +134,36 @@ func (s Settled) Next(set string) Settled {
 		return Settled{Set: set}
 	}
 	return Settled{Set: s.Set, Pending: set, Beats: s.Beats + 1}
+}
+
+// First is Next for a node that meets the others for the first time: what waits for a set had better not run for one that
+// is about to change. It lets the first set through when that has been the same for a beat, after five beats at most,
+// whatever is known then. Whole tells that what was read shows the node itself, which is not so before it has told
+// presence that it is there; set does not count without that.
+func (s Settled) First(set string, whole bool) Settled {
+	beats := s.Beats + 1
+	switch {
+	case beats >= settleBeats || whole && s.Seen && set == s.Pending:
+		return Settled{Set: set}
+	case !whole:
+		return Settled{New: true, Beats: beats}
+	}
+	return Settled{New: true, Seen: true, Pending: set, Beats: beats}
+}
+
+// Await is why the first set was not let through yet, for people; "" = it was.
+func (s Settled) Await() string {
+	what := "until presence is read and shows this node, too"
+	switch {
+	case !s.New:
+		return ""
+	case s.Seen:
+		what = "until the set of nodes has been the same for a beat"
+	}
+	return fmt.Sprintf("waits %s (beat %d of %d at most)", what, s.Beats, settleBeats)
+}
+
+// Shows tells whether what was read shows a node as one that others can count on, unless it is away since.
+func Shows(f Fleet, id string) bool {
+	return slices.ContainsFunc(f.Nodes, func(n Node) bool { return n.InstanceID == id && initialised(n) })
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,6 +158,75 @@ func TestSettled(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %s gives %s, not %s", c.what, c.sets, got, c.want)
+		}
+	}
+}
+
+// TestSettledFirst: a small letter is a set of a reading that shows the node itself, a large one of one that does not, "-" no
+// reading; "." is a beat at which the set is still waited for.
+func TestSettledFirst(t *testing.T) {
+	for _, c := range []struct{ what, sets, want string }{
+		{"quiet for one beat", "aaa", ".aa"},
+		{"read late", "--aab", "...aa"},
+		{"without the node itself, and with it", "AAbb", "...b"},
+		{"nobody of that part", "Aoo", "..o"},
+		{"another, and then quiet", "abb", "..b"},
+		{"never at rest", "abcdef", "....ee"},
+		{"at rest in the last moment", "-Abcc", "....c"},
+		{"never read", "------", "....oo"},
+		{"never shown", "AAAAAA", "....AA"},
+	} {
+		got, s := "", Settled{}
+		for i, set := range c.sets {
+			data, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s = Settled{}
+			if err := json.Unmarshal(data, &s); err != nil {
+				t.Fatal(err)
+			}
+			id := strings.Trim(string(set), "-o") // no node at all
+			switch {
+			case i == 0 || s.New:
+				s = s.First(id, set >= 'a')
+			case set != '-':
+				s = s.Next(id)
+			}
+			if (s.Await() != "") != s.New {
+				t.Errorf("%s: new %v, and %q", c.what, s.New, s.Await())
+			}
+			switch {
+			case s.New:
+				got += "."
+			case s.Set == "":
+				got += "o"
+			default:
+				got += s.Set
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %s gives %s, not %s", c.what, c.sets, got, c.want)
+		}
+	}
+	for s, want := range map[Settled]string{
+		{}:                                "",
+		{Set: "a", Pending: "b"}:          "",
+		{New: true, Beats: 1}:             "waits until presence is read and shows this node, too (beat 1 of 5 at most)",
+		{New: true, Seen: true, Beats: 3}: "waits until the set of nodes has been the same for a beat (beat 3 of 5 at most)",
+	} {
+		if got := s.Await(); got != want {
+			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestShows(t *testing.T) {
+	f := Fleet{Nodes: []Node{{Record: presence.Record{InstanceID: "i-1", State: node.Setup, StateLog: "setup:20260301-080022;"}},
+		{Record: presence.Record{InstanceID: "i-2", State: node.Working}}}}
+	for id, want := range map[string]bool{"i-1": false, "i-2": true, "i-3": false} {
+		if got := Shows(f, id); got != want {
+			t.Errorf("%s: %v", id, got)
 		}
 	}
 }

@@ -61,6 +61,7 @@ var faults = []struct {
 	{"TestCronTells", 5, ""},
 	{"TestTwoOfOneName", 1, ""},
 	{"TestOthersCannotBeRead", 4, ""},
+	{"TestFirstRunMeetsOthers", 6, ""},
 	{"TestMetricsAway", 3, ""},
 	{"TestPlacesChange", 1, ""},
 	{"TestCopiedDiskTellsAnew", 1, ""},
