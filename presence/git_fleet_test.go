@@ -41,7 +41,7 @@ func TestGitFleet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sinks[i] = NewGit(GitOptions{Store: store, Memory: filepath.Join(dir, id(i)+".json"), Refresh: 10 * time.Minute, Timeout: time.Minute})
+		sinks[i] = NewGit(GitOptions{Store: store, Memory: filepath.Join(dir, id(i)+".json"), Refresh: 10 * time.Minute, Timeout: patient})
 		t.Cleanup(func() {
 			sinks[i].Close()
 			if err := store.Close(); err != nil {
