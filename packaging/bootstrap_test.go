@@ -298,10 +298,10 @@ func TestWaits(t *testing.T) {
 		code       int
 		says       string
 	}{
-		{"setup", "sleep 1000", []string{"--wait=setup", "--deadline=60"}, 0, "is setup"},
-		{"initdone", "true", []string{"--wait=initdone", "--deadline=60"}, 0, "n1 is "},
+		{"setup", "sleep 1000", []string{"--wait=setup", "--deadline=600"}, 0, "is setup"},
+		{"initdone", "true", []string{"--wait=initdone", "--deadline=600"}, 0, "n1 is "},
 		{"deadline", "sleep 1000", []string{"--wait=initdone", "--deadline=3"}, 1, "after 3 s the node is still setup, not initdone"},
-		{"wedged", "exit 5", []string{"--wait=initdone", "--deadline=60"}, 3, "exit 5"},
+		{"wedged", "exit 5", []string{"--wait=initdone", "--deadline=600"}, 3, "exit 5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -329,11 +329,30 @@ func TestWaits(t *testing.T) {
 				_ = agent.Wait()
 				endWork(t, filepath.Dir(m.home))
 			})
+			if c.name == "deadline" { // which is short: what is not there yet when it begins would not be when it ends
+				m.await(filepath.Join(m.home, "nodeinfo/state.txt"), "setup\n")
+			}
 			code, out := m.bootstrap(append(told, c.args...)...)
 			if code != c.code || !strings.Contains(out, c.says) {
 				t.Errorf("exit %d\n%s", code, out)
 			}
 		})
+	}
+}
+
+// await waits until a file holds this.
+func (m *machine) await(path, content string) {
+	m.t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(3 * time.Minute); ; <-look.C {
+		data, err := os.ReadFile(path)
+		if string(data) == content {
+			return
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("%s holds %q (%v), want %q", path, data, err, content)
+		}
 	}
 }
 

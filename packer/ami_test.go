@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/cloud/cloudtest"
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
 // These tests want root, packer, moto_server and sshd: make test-images. They build an AMI as people would, with two
@@ -124,7 +125,7 @@ func run(t *testing.T, name string, args ...string) {
 
 // instance is the machine that is baked: an sshd whose root is an overlay.
 type instance struct {
-	port int
+	port string
 	root string // its files, as seen from here
 }
 
@@ -152,13 +153,13 @@ exec chroot "$1/root" /usr/sbin/sshd -D -e -f /dev/null -p "$3" -h /run/sshd/hos
 
 func boot(t *testing.T, keys string) instance {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := gittest.Port(t, "127.0.0.1")
+	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := instance{port: l.Addr().(*net.TCPAddr).Port}
-	l.Close()
-	cmd := exec.Command("unshare", "--mount", "sh", "-c", enter, "boot", t.TempDir(), keys, fmt.Sprint(i.port))
+	i := instance{port: port}
+	cmd := exec.Command("unshare", "--mount", "sh", "-c", enter, "boot", t.TempDir(), keys, i.port)
 	var words bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &words, &words
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -172,9 +173,9 @@ func boot(t *testing.T, keys string) instance {
 		<-ended
 	})
 	i.root = fmt.Sprintf("/proc/%d/root", cmd.Process.Pid)
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", i.port))
+		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
 			return i
@@ -224,7 +225,7 @@ func TestAMI(t *testing.T) {
 	out := t.TempDir()
 	cmd := exec.Command("packer", "build", "-color=false", "-only=amazon-ebs.ami", "-var", "package="+pack(t), "-var", "tools=",
 		"-var", "region="+region, "-var", "source_name=amzn-ami-hvm-*", "-var", "source_owner=137112412989", "-var", "instance_type=t2.micro",
-		"-var", "ec2_endpoint="+aws.url, "-var", "emulated=true", "-var", "ssh_host=127.0.0.1", "-var", fmt.Sprintf("ssh_port=%d", machine.port),
+		"-var", "ec2_endpoint="+aws.url, "-var", "emulated=true", "-var", "ssh_host=127.0.0.1", "-var", "ssh_port="+machine.port,
 		"-var", "ssh_username=root", "-var", "ssh_keypair_name=bake", "-var", "ssh_private_key_file="+keys+"/key",
 		"-var", "manifest="+out+"/images.json", "packer/addagent.pkr.hcl")
 	cmd.Dir = ".."

@@ -46,7 +46,7 @@ func TestGit(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						g := presence.NewGit(presence.GitOptions{Store: store, Memory: memory, Refresh: refresh, Timeout: 20 * time.Second})
+						g := presence.NewGit(presence.GitOptions{Store: store, Memory: memory, Refresh: refresh, Timeout: 3 * time.Minute})
 						t.Cleanup(func() {
 							g.Close()
 							if err := store.Close(); err != nil {

@@ -42,7 +42,7 @@ func TestGitFleet(t *testing.T) {
 			t.Fatal(err)
 		}
 		sinks[i] = NewGit(GitOptions{Store: store, Memory: filepath.Join(dir, id(i)+".json"), Refresh: 10 * time.Minute,
-			Pushes: []int{6, 300, 6000}[i%3], Timeout: time.Minute})
+			Pushes: []int{6, 300, 6000}[i%3], Timeout: patient})
 		t.Cleanup(func() {
 			sinks[i].Close()
 			if err := store.Close(); err != nil {

@@ -24,6 +24,9 @@ type site struct {
 	between func(Store) Store // nil = nothing is between the sink and the store
 }
 
+// patient is a deadline for what takes a moment, and longer on a busy machine.
+const patient = 3 * time.Minute
+
 const ourRef = "refs/heads/presence/n1"
 
 func newSite(t *testing.T, o gittest.ServerOptions) *site {
@@ -34,7 +37,7 @@ func newSite(t *testing.T, o gittest.ServerOptions) *site {
 			t.Errorf("%s, %v", out, err)
 		}
 	})
-	return &site{t: t, repo: repo, server: server, url: server.URL + "/r.git", memory: filepath.Join(t.TempDir(), "presence.json"), timeout: 20 * time.Second}
+	return &site{t: t, repo: repo, server: server, url: server.URL + "/r.git", memory: filepath.Join(t.TempDir(), "presence.json"), timeout: patient}
 }
 
 // open returns a sink as a started agent has it. It is closed with the test.
@@ -138,11 +141,11 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// pause is how long the sink rests from now.
-func (g *Git) pause() time.Duration {
+// rests is until when the sink rests.
+func (g *Git) rests() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return time.Until(g.notBefore)
+	return g.notBefore
 }
 
 // rested says that an attempt has failed.
@@ -154,7 +157,7 @@ func (g *Git) rested() bool {
 
 // await waits for a condition.
 func (s *site) await(what func() bool) {
-	deadline, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	deadline, cancel := context.WithTimeout(s.t.Context(), patient)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -269,7 +269,7 @@ func TestLoopFlush(t *testing.T) {
 		if err := g.Flush(short); err == nil || err.Error() != "presence repository: down" {
 			t.Errorf("%v", err)
 		}
-		if wait := g.pause(); wait <= 0 || wait > backoffMost {
+		if wait := time.Until(g.rests()); wait <= 0 || wait > backoffMost {
 			t.Errorf("it rests %s", wait)
 		}
 		// However long it was to rest, the next one tries at once.

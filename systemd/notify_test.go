@@ -24,7 +24,7 @@ func manager(t *testing.T, name string) func() string {
 	t.Cleanup(func() { _ = conn.Close() })
 	return func() string {
 		t.Helper()
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 4096)

@@ -57,7 +57,7 @@ func testAgent() int {
 
 const (
 	commitA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	soon    = 2 * time.Minute // far more than anything here takes: a deadline, not a measure
+	soon    = 6 * time.Minute // longer than the deadline of a script, and far more than anything here takes: a deadline, not a measure
 )
 
 // yard is a node's home with one clone and one item in it.

@@ -2,7 +2,6 @@ package work
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -151,12 +150,12 @@ func TestDeadline(t *testing.T) {
 			y := newYard(t)
 			must(t, os.Mkdir(y.path("pids"), 0o755))
 			o := y.order(strings.ReplaceAll(c.script, "PIDS", y.path("pids")))
-			o.Timeout, o.Grace = time.Second, 300*time.Millisecond
+			o.Timeout, o.Grace = 10*time.Second, 300*time.Millisecond // a busy machine takes its time to begin
 			a := y.wait(y.start(o))
-			if a.Reason != ReasonDeadline || a.Detail != "deadline of 1s passed" || a.Exit != -1 {
+			if a.Reason != ReasonDeadline || a.Detail != "deadline of 10s passed" || a.Exit != -1 {
 				t.Errorf("attempt %+v", a)
 			}
-			if !strings.Contains(y.log(), "addagent: deadline of 1s passed; ended ") {
+			if !strings.Contains(y.log(), "addagent: deadline of 10s passed; ended ") {
 				t.Errorf("log %q", y.log())
 			}
 			y.allGone(o)
@@ -206,7 +205,8 @@ func TestLeftBehindAfterANormalEnd(t *testing.T) {
 
 func TestOutputHelperThatEndsByItselfIsNotEnded(t *testing.T) {
 	y := newYard(t)
-	if a := y.do("exec > >(sed s/^/out:/) 2>&1; echo hello\n"); !a.OK() || a.LastLine != "out:hello" || strings.Contains(y.log(), notePrefix) {
+	// The script goes when the helper is at work: what is left of that is a moment, also on a busy machine.
+	if a := y.do("exec 3>&1 > >(sed -u s/^/out:/) 2>&1; echo hello; while [ ! -s /proc/$$/fd/3 ]; do :; done\n"); !a.OK() || a.LastLine != "out:hello" || strings.Contains(y.log(), notePrefix) {
 		t.Errorf("attempt %+v, log %q", a, y.log())
 	}
 }
@@ -214,6 +214,7 @@ func TestOutputHelperThatEndsByItselfIsNotEnded(t *testing.T) {
 func TestShimToldToStop(t *testing.T) {
 	y := newYard(t)
 	o := y.order("trap 'echo stopping; exit 0' TERM; sleep 1000 & echo $! > " + y.path("child") + "; wait\n")
+	o.Grace = soon
 	run := y.start(o)
 	y.pid("child")
 	must(t, syscall.Kill(y.scriptRuns().PID, syscall.SIGTERM))
@@ -226,34 +227,13 @@ func TestShimToldToStop(t *testing.T) {
 
 func TestGiantOutput(t *testing.T) {
 	y := newYard(t)
-	o := y.order("echo first line\nhead -c 400000000 /dev/zero\nyes 'a line that is repeated' | head -n 2000000\necho; echo the end\n")
-	run := y.start(o)
-	path := run.Log
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- run.Wait(ctx) }()
-	var most, ended = int64(0), false
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ended {
-		select {
-		case err := <-done:
-			must(t, err)
-			ended = true
-		case <-tick.C:
-			most = max(most, onDisk(t, path))
-		}
-	}
-	a := y.last()
+	// It goes on when most of its 400 MB are off the disk: they are cut out while it runs, or it meets its deadline.
+	a := y.do("echo first line\nhead -c 400000000 /dev/zero\nwhile [ $(stat -L -c %b /proc/$$/fd/1) -gt 20000 ]; do :; done\n" +
+		"yes 'a line that is repeated' | head -n 2000000\necho; echo the end\n")
 	if !a.OK() || a.LastLine != "the end" {
 		t.Errorf("attempt %+v", a)
 	}
-	t.Logf("at most %d MB on disk meanwhile, %d MB at the end", most>>20, onDisk(t, path)>>20)
-	if most > 400<<20 {
-		t.Errorf("%d bytes on disk meanwhile: nothing was cut out while it ran", most)
-	}
-	if n := onDisk(t, path); n > 8<<20 {
+	if n := onDisk(t, a.Log); n > 8<<20 {
 		t.Errorf("%d bytes on disk at the end", n)
 	}
 	log := y.log()

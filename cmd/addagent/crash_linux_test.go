@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +30,9 @@ func TestCrashIsNoMisuse(t *testing.T) {
 	if err := os.Symlink(self, path); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "run", "--home", home)
+	config := filepath.Join(home, "addagent.yaml")
+	put(t, config, fmt.Sprintf("home: %[1]s\nrun_dir: %[1]s/run\nstate_dir: %[1]s/lib\n", home)) // nothing of it is this machine's
+	cmd := exec.Command(path, "run", "--config", config)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -38,7 +41,7 @@ func TestCrashIsNoMisuse(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		if _, err := os.Stat(filepath.Join(home, "nodeinfo/beat.json")); err == nil {
 			break

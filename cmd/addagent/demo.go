@@ -33,7 +33,7 @@ type demo struct {
 
 const (
 	demoMark    = ".addagent-demo" // says that the folder is ours to remove
-	demoPatient = 60 * time.Second // for one step; each takes a beat or two
+	demoPatient = 3 * time.Minute  // for one step; each takes a beat or two, and longer on a busy machine
 )
 
 func (d *demo) path(parts ...string) string {

@@ -37,7 +37,7 @@ type demoNode struct {
 }
 
 // gridPatient bounds one step. The longest is the time from late to missing: twice what the killed node promised.
-const gridPatient = 2 * time.Minute
+const gridPatient = 5 * time.Minute
 
 func newDemoGrid(d demo) *demoGrid {
 	g := &demoGrid{demo: d}

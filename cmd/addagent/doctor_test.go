@@ -32,7 +32,7 @@ func TestDoctorFindsAllWell(t *testing.T) {
 repos: [ { name: ops, url: [ "` + s.URL + `/ops.git", "` + root + `/ops.git" ], branch: main, auth: { token_file: DIR/token } } ]
 presence: { url: ` + s.URL + `/presence.git, auth: { token_file: DIR/token } }
 chat: [ { url_file: DIR/room } ]
-metrics: { textfile: DIR/node/addagent.prom, listen: "127.0.0.1:` + freePort(t) + `" }
+metrics: { textfile: DIR/node/addagent.prom, listen: "` + gittest.Port(t, "127.0.0.1") + `" }
 wedged: { kill: command, command: [ /bin/true ] }
 `)
 	if p.code != exitDone {
@@ -154,12 +154,12 @@ func TestDoctorIsRefused(t *testing.T) {
 	defer taken.Close()
 	go func() { _ = http.Serve(taken, http.NotFoundHandler()) }()
 	p.examine(`
-beat: { look_timeout: 1s }
+beat: { look_timeout: 10s }
 repos:
 - { name: token, url: ` + s.URL + `/ops.git, auth: { token_file: DIR/wrong } }
 - { name: none, url: ` + s.URL + `/ops.git }
 - { name: branch, url: ` + s.URL + `/ops.git, branch: nope, auth: { token_file: DIR/token } }
-- { name: away, url: [ "http://127.0.0.1:` + freePort(t) + `/ops.git", "` + s.URL + `/ops.git" ], auth: { token_file: DIR/token } }
+- { name: away, url: [ "http://` + gittest.Port(t, "127.0.0.1") + `/ops.git", "` + s.URL + `/ops.git" ], auth: { token_file: DIR/token } }
 - { name: hangs, url: "http://` + dead + `/ops.git" }
 - { name: path, url: DIR/nowhere.git }
 - { name: key, url: "` + d.URL(bare.Dir) + `", auth: { ssh_key_file: ` + d.KeyFile + `, known_hosts_file: DIR/known_hosts } }
@@ -176,7 +176,7 @@ wedged: { kill: asg-unhealthy }
 	p.want("repo branch", isFailing, `branch "nope" is not there; the remote has main`, "push it, or set branch")
 	p.want("repo away", isFailing, "refused", "is up and reached from this machine")
 	p.want("repo away mirror 1", worksWell, s.URL, "")
-	p.want("repo hangs", isFailing, "no answer within 1 s", "is up and reached from this machine")
+	p.want("repo hangs", isFailing, "no answer within 10 s", "is up and reached from this machine")
 	p.want("repo path", isFailing, "nowhere.git", "ls -la")
 	p.want("repo key", isFailing, "unknown host key", "ssh-keyscan")
 	p.want("presence", isFailing, "401", "renew them")
@@ -240,7 +240,7 @@ func TestDoctorOnEC2(t *testing.T) {
 	p.env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = m.URL
 	aws := httptest.NewServer(cloudtest.Status(http.StatusServiceUnavailable))
 	defer aws.Close()
-	config := "beat: { look_timeout: 1s }\nec2: { tags: on, endpoint: " + aws.URL + ", lifecycle_hook: up }\nwedged: { kill: poweroff }\n"
+	config := "beat: { look_timeout: 5s }\nec2: { tags: on, endpoint: " + aws.URL + ", lifecycle_hook: up }\nwedged: { kill: poweroff }\n"
 	m.SetRole("", cloudtest.Credentials{})
 	p.examine(config)
 	p.want("ec2 metadata", isNoted, cloudtest.InstanceID+" in "+cloudtest.Region+", no credentials", "docs/ec2.md")

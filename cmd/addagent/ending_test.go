@@ -106,7 +106,7 @@ func (g *endings) everybodyTells() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
 			d.tell(g.t)
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			if err := d.tellers.flush(ctx); err != nil {
 				g.t.Errorf("%s: %v", d.id, err)

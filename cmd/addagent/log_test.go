@@ -91,7 +91,7 @@ func (s *screen) String() string {
 // shows waits until the screen shows exactly this.
 func (s *screen) shows(t *testing.T, is func(string) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()

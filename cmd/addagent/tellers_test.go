@@ -71,7 +71,7 @@ func TestTellersFollowTheConfig(t *testing.T) {
 				t.Errorf("%s: %v", s.Name, err)
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		if err := tell.flush(ctx); err != nil {
 			t.Error(err)

@@ -28,7 +28,7 @@ func TestFoldAsService(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer systemd.Close()
-	if err := systemd.SetReadDeadline(now.Add(30 * time.Second)); err != nil {
+	if err := systemd.SetReadDeadline(now.Add(3 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	hear := func(want string) {

@@ -79,7 +79,7 @@ func (p *terminal) shown() string {
 // there is then.
 func (p *terminal) wait(t *testing.T, from int, want string) int {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer stop()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()

@@ -91,9 +91,7 @@ func TestStoreKeepsItsConnection(t *testing.T) {
 	must(t, err)
 	relay.Freeze()
 	s.at.(*streamRemote).patience = 300 * time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if _, err := s.Refs(ctx); err != nil {
+	if _, err := s.Refs(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -129,19 +127,23 @@ func TestStoreHangs(t *testing.T) {
 				return err
 			},
 		} {
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			err := call(ctx)
-			// Over plain HTTP the push was sent; elsewhere nothing was, for the server speaks first.
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnclear) != (scheme == "http" && what == "push") || errors.Is(err, ErrAccess) {
+			// Over plain HTTP the push is sent, when there is time for it; elsewhere nothing is, for the server speaks first.
+			sent := scheme == "http" && what == "push"
+			within := func(d time.Duration) error {
+				ctx, cancel := context.WithTimeout(t.Context(), d)
+				defer cancel()
+				return call(ctx)
+			}
+			err := within(100 * time.Millisecond)
+			for d := time.Second; sent && !errors.Is(err, ErrUnclear) && d < patient; d *= 2 {
+				err = within(d) // a busy machine did not get that far
+			}
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnclear) != sent || errors.Is(err, ErrAccess) {
 				t.Errorf("%s %s: %v", scheme, what, err)
 			}
-			cancel()
 		}
 	}
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, nobody.Close())
-	s := away{nil, Source{URL: "http://" + nobody.Addr().String() + "/x"}}.store(t)
+	s := away{nil, Source{URL: "http://" + gittest.Port(t, "127.0.0.1") + "/x"}}.store(t) // nobody listens there
 	if err := s.Push(t.Context(), update); err == nil || errors.Is(err, ErrUnclear) || errors.Is(err, ErrAccess) {
 		t.Error(err)
 	}

@@ -118,7 +118,7 @@ func TestCredentialHelperFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, asked := script(t, k.body)
-			look := 20 * time.Second
+			look := patient
 			if name == "hangs" {
 				look = time.Second
 			}

@@ -64,7 +64,7 @@ func (k *kept) Write(b []byte) (int, error) { return k.body.Write(b) }
 func newSpoiled(t *testing.T) (*world, *spoiler) {
 	s := &spoiler{}
 	w := newWorld(t, gittest.ServerOptions{Wrap: s.wrap})
-	w.open(w.repo.source, Limits{Look: 30 * time.Second, Stall: 30 * time.Second, Fetch: time.Minute})
+	w.open(w.repo.source, Limits{Stall: patient, Fetch: 2 * patient})
 	return w, s
 }
 
@@ -282,13 +282,13 @@ func TestStalls(t *testing.T) {
 		}
 	}
 	s.set(drip)
-	w.open(w.repo.source, Limits{Stall: 30 * time.Second, Fetch: 350 * time.Millisecond})
+	w.open(w.repo.source, Limits{Stall: patient, Fetch: 350 * time.Millisecond})
 	w.src.Commit("main", files(200, "z")...)
 	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "not finished after") {
 		t.Error(err)
 	}
 	w.intact(at)
-	w.open(w.repo.source, Limits{Stall: 30 * time.Second, Fetch: time.Minute})
+	w.open(w.repo.source, Limits{Stall: patient, Fetch: 2 * patient})
 	if _, err := w.repo.Look(t.Context(), func() { told++ }); err != nil {
 		t.Error(err)
 	}

@@ -75,9 +75,7 @@ func TestQuietLook(t *testing.T) {
 	if after := snapshotOf(t, w.dir); after != before {
 		t.Error("a quiet look wrote something")
 	}
-	if n := openFiles(t); n > files+1 {
-		t.Errorf("%d files are open, %d before", n, files)
-	}
+	await(t, fmt.Sprintf("no more files are open than the %d before, and one", files), func() bool { return openFiles(t) <= files+1 })
 }
 
 // TestBytes holds what changes cost on the wire: at most twice the changed objects and a small constant, for the three
@@ -339,7 +337,5 @@ func TestIdleHoldsNothing(t *testing.T) {
 		w.src.Commit("main", gittest.File("d00/e0/file0000.txt", fmt.Sprint(i)))
 		w.look()
 	}
-	if n := openFiles(t); n > before+2 {
-		t.Errorf("%d files are open, %d before", n, before)
-	}
+	await(t, fmt.Sprintf("no more files are open than the %d before, and two", before), func() bool { return openFiles(t) <= before+2 })
 }

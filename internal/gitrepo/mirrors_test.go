@@ -111,7 +111,11 @@ func (m *mirrored) expect(s Sight, notices ...string) {
 func TestMirrorAnswersWhenTheFirstCannot(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"down", "hangs", "429", "500"} {
-		m := newMirrored(t, Limits{Look: 2 * time.Second})
+		l := Limits{}
+		if how == "hangs" {
+			l.Look = 30 * time.Second // the first takes half of it, and the mirror may be slow, too
+		}
+		m := newMirrored(t, l)
 		m.expect(m.check())
 		asked := m.second.Requests.Load()
 		m.expect(m.check())

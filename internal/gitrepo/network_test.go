@@ -2,6 +2,7 @@ package gitrepo
 
 import (
 	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,7 +61,7 @@ func TestNoProxy(t *testing.T) {
 // trust opens the clone anew, reached that way.
 func (w *world) trust(url string, n Network) {
 	w.tb.Helper()
-	w.open(Source{URL: url, Branch: "main", Agent: "addagent/test", Network: n}, Limits{Look: 10 * time.Second})
+	w.open(Source{URL: url, Branch: "main", Agent: "addagent/test", Network: n}, Limits{})
 }
 
 func (w *world) fails(want ...string) {
@@ -178,6 +179,17 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
+// validUntil is the day on which a certificate ends.
+func validUntil(t *testing.T, p gittest.Pair) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(read(t, p.Cert)))
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert.NotAfter.UTC().Format(time.DateOnly)
+}
+
 func TestCertificates(t *testing.T) {
 	w := newLocal(t)
 	w.src.Commit("main", files(3, "x")...)
@@ -187,7 +199,7 @@ func TestCertificates(t *testing.T) {
 	url := front.URL() + "/r.git"
 	w.trust(url, Network{})
 	w.fails("certificate refused: 127.0.0.1 shows SHA256 "+good.Fingerprint, "subject CN=git.example.org", "issuer CN=house authority",
-		"valid until "+time.Now().Add(time.Hour).UTC().Format(time.DateOnly), "last trusted: none seen since the start", "network.ca_file")
+		"valid until "+validUntil(t, good), "last trusted: none seen since the start", "network.ca_file")
 	w.trust(url, Network{CAFile: ca.File})
 	w.check()
 	front.Show(renewed) // by the same authority: as it should be

@@ -58,8 +58,8 @@ func TestStoreCrowd(t *testing.T) {
 	everywhere(t, func(t *testing.T, a away) {
 		fill(t, a.src, 3, 2)
 		// Else git gives up early on a busy machine, and says no.
-		a.src.Git("config", "core.filesRefLockTimeout", "20000")
-		a.src.Git("config", "core.packedRefsTimeout", "20000")
+		a.src.Git("config", "core.filesRefLockTimeout", "120000")
+		a.src.Git("config", "core.packedRefsTimeout", "120000")
 		var all, packing sync.WaitGroup
 		done := make(chan struct{})
 		packing.Go(func() {
@@ -208,9 +208,9 @@ func until(tb testing.TB, ok func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); <-tick.C {
+	for deadline := time.Now().Add(patient); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
-			tb.Fatal("it did not become so in 30 s")
+			tb.Fatalf("it did not become so in %s", patient)
 		}
 	}
 }

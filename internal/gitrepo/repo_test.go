@@ -6,10 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/gitwire"
 )
+
+// patient is a deadline for what takes a moment, and longer on a busy machine.
+const patient = 3 * time.Minute
 
 // world is a repository, a server in front of it, and our clone of it.
 type world struct {
@@ -28,7 +32,11 @@ func newWorld(tb testing.TB, o gittest.ServerOptions) *world {
 	return w
 }
 
+// open opens the clone anew. Unless a test is about how long an answer may take, it may take as long as it does on a busy machine.
 func (w *world) open(s Source, l Limits) {
+	if l.Look == 0 {
+		l.Look = patient
+	}
 	w.repo = New("r", w.dir, s, l)
 	w.tb.Cleanup(func() { _ = w.repo.Close() })
 }

@@ -32,7 +32,7 @@ func newSSHWorld(tb testing.TB, o gittest.SSHDOptions) *sshWorld {
 // reach opens the clone anew, with these keys.
 func (w *sshWorld) reach(keys ...string) {
 	w.open(Source{URL: w.sshd.URLAt(w.relay.Addr, w.src.Dir), Branch: "main", Agent: "addagent/test",
-		Auth: Auth{SSHKeyFiles: keys, KnownHostsFile: w.sshd.KnownHosts}}, Limits{Look: 10 * time.Second})
+		Auth: Auth{SSHKeyFiles: keys, KnownHostsFile: w.sshd.KnownHosts}}, Limits{})
 }
 
 func (w *sshWorld) line() *streamRemote { return w.repo.remote.list[0].remote.(*streamRemote) }
@@ -97,9 +97,7 @@ func TestSSHIsKept(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		w.conns(1, "all of that")
-		if n := openFiles(t); n > open+1 {
-			t.Errorf("%d files are open, %d before", n, open)
-		}
+		await(t, fmt.Sprintf("no more files are open than the %d before, and one", open), func() bool { return openFiles(t) <= open+1 })
 		if old := w.line().old; old.IsZero() == noV2 {
 			t.Errorf("v2 %v: not asked for it until %s", !noV2, old)
 		}
@@ -115,17 +113,20 @@ func TestSSHConnectionDies(t *testing.T) {
 	w := newSSHWorld(t, gittest.SSHDOptions{})
 	w.look()
 	w.look()
-	w.line().patience = 4 * time.Second
 	for i, die := range []func(){w.relay.Cut, w.relay.Freeze, func() { w.line().line.(*sshLine).client.Close() }} {
-		die()
 		w.src.Commit("main", gittest.File("n", fmt.Sprint(i)))
-		tip, err := w.repo.Ask(t.Context())
-		if err != nil || tip.ID != w.src.Tip("main") {
-			t.Fatal(tip, err)
+		for n := range int64(2) {
+			die()
+			w.line().patience = time.Second // what is dead is given up soon, and what lives may be slow
+			tip, err := w.repo.Ask(t.Context())
+			w.line().patience = patient
+			if err != nil || tip.ID != w.src.Tip("main") {
+				t.Fatal(tip, err)
+			}
+			w.conns(2*int64(i)+2+n, "after a death")
 		}
-		w.conns(2*int64(i)+2, "after a death")
-		die()
 		w.check()
+		w.conns(2*int64(i)+3, "on a connection that stands")
 	}
 	w.sshd.Stop()
 	w.relay.Cut()
@@ -242,7 +243,7 @@ func await(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !is(); <-tick.C {
+	for deadline := time.Now().Add(patient); !is(); <-tick.C {
 		if time.Now().After(deadline) {
 			tb.Fatal("it does not happen: " + what)
 		}

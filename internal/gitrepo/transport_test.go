@@ -40,9 +40,7 @@ func (w *world) follow(s Source) {
 	if s := w.check(); s.Moved {
 		w.tb.Errorf("quiet: %+v", s)
 	}
-	if n := openFiles(w.tb); n > before+1 {
-		w.tb.Errorf("%d files are open, %d before", n, before)
-	}
+	await(w.tb, fmt.Sprintf("no more files are open than the %d before, and one", before), func() bool { return openFiles(w.tb) <= before+1 })
 }
 
 func newLocal(tb testing.TB) *world {
@@ -149,6 +147,7 @@ func TestStalledPack(t *testing.T) {
 				t.Error(err)
 			}
 			relay.Stall.Store(0)
+			w.open(w.repo.source, Limits{})
 			w.check()
 		})
 	}
@@ -162,7 +161,7 @@ func TestSSH(t *testing.T) {
 
 	ask := func(url string, a Auth, want ...string) {
 		t.Helper()
-		w.open(Source{URL: url, Auth: a}, Limits{Look: 10 * time.Second})
+		w.open(Source{URL: url, Auth: a}, Limits{})
 		_, err := w.repo.Ask(t.Context())
 		for _, text := range want {
 			if err == nil || !strings.Contains(err.Error(), text) {
@@ -233,16 +232,8 @@ func TestHangingServers(t *testing.T) {
 		}
 		_ = r.Close()
 	}
-	for deadline := time.Now().Add(5 * time.Second); openFiles(t) > before+4 && time.Now().Before(deadline); {
-		// The other ends close as they notice.
-		select {
-		case <-t.Context().Done():
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	if n := openFiles(t); n > before+4 {
-		t.Errorf("%d files are open, %d before", n, before)
-	}
+	// The other ends close as they notice.
+	await(t, fmt.Sprintf("no more files are open than the %d before, and four", before), func() bool { return openFiles(t) <= before+4 })
 }
 
 func TestAddresses(t *testing.T) {

@@ -80,7 +80,8 @@ func TestDeadKeptConnectionIsReplaced(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			f, src, url := serveFreezer(t)
 			src.Commit("main", gittest.File("a", "a"))
-			c := newClient(t, url, gitwire.Options{Patience: 200 * time.Millisecond})
+			// Only what is asked on the dead connection is in a hurry: a busy machine answers when it can.
+			c := newClient(t, url, gitwire.Options{Patience: time.Hour})
 			for range 3 {
 				if _, err := c.LsRefs(t.Context(), mainOnly); err != nil {
 					t.Fatal(err)
@@ -91,11 +92,13 @@ func TestDeadKeptConnectionIsReplaced(t *testing.T) {
 			}
 			f.frozen.Store(how == "frozen")
 			f.cut.Store(how == "cut")
+			c.SetPatience(200 * time.Millisecond)
 			for range 3 {
 				refs, err := c.LsRefs(t.Context(), mainOnly)
 				if err != nil || len(refs) != 1 {
 					t.Fatal(refs, err)
 				}
+				c.SetPatience(time.Hour)
 			}
 			if n := f.conns.Load(); n != 2 {
 				t.Fatalf("%d connections", n)
@@ -105,17 +108,18 @@ func TestDeadKeptConnectionIsReplaced(t *testing.T) {
 }
 
 func TestNewConnectionMayTakeItsTime(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	_, server := gittest.Remote(t, gittest.ServerOptions{Wrap: func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
+			time.AfterFunc(300*time.Millisecond, cancel)
 			<-r.Context().Done()
 		})
 	}})
 	c := newClient(t, server.URL+"/r.git", gitwire.Options{Patience: time.Millisecond})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
 	_, err := c.LsRefs(ctx, mainOnly)
-	if !errors.Is(err, context.DeadlineExceeded) || server.Requests.Load() != 1 {
+	if !errors.Is(err, context.Canceled) || server.Requests.Load() != 1 {
 		t.Fatalf("%v after %d requests", err, server.Requests.Load())
 	}
 }

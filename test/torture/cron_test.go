@@ -37,7 +37,7 @@ func TestCronTells(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGrid(t, plan{beat: ", look_timeout: 2s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
+			g := newGrid(t, plan{beat: ", look_timeout: 10s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))
 			g.configure(p.all(g))
 			g.push("ops", script("nodework/work.sh", "! [ -e bad ]\n"))

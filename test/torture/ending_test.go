@@ -27,7 +27,7 @@ func newFleet(t *testing.T, n int, work string) *fleet {
 	t.Helper()
 	f := &fleet{}
 	for i := range n {
-		g := newGrid(t, plan{beat: ", look_timeout: 5s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
+		g := newGrid(t, plan{beat: ", look_timeout: 15s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
 		if i == 0 {
 			f.places = newPlaces(t, filepath.Join(g.dir, "store"))
 			f.marks = filepath.Join(g.dir, "marks")

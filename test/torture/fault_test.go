@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
 // bad stands between a node and a good server, and misbehaves as it is told.
@@ -31,9 +33,9 @@ type bad struct {
 	open  map[net.Conn]bool
 }
 
-// newBad is well at first. Its address is one that nobody else here uses, so that its port is still free after it was down.
+// newBad is well at first. Its address is its own, so that its port is still free after it was down.
 func newBad(t *testing.T) *bad {
-	b := &bad{t: t, open: map[net.Conn]bool{}, addr: "127.0.0.2:0"}
+	b := &bad{t: t, open: map[net.Conn]bool{}, addr: gittest.Port(t, "127.0.0.2")}
 	b.listen()
 	t.Cleanup(b.down)
 	return b
@@ -65,7 +67,7 @@ func (b *bad) listen() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.in, b.addr = in, in.Addr().String()
+	b.in = in
 	go func() {
 		for {
 			c, err := in.Accept()

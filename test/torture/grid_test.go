@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a condition may take that takes a second or two on an idle machine.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 // grid is one node and what is around it: repositories behind a real server, a home, a config, and the agent as a process.
 type grid struct {
@@ -294,15 +294,14 @@ func (g *grid) end() {
 	if g.agent != nil {
 		g.agent.kill()
 	}
-	for range 50 { // a script may be starting more while its first processes die
+	if !within(patience, 20*time.Millisecond, func() bool { // a script may be starting more while its first processes die
 		left := g.processes()
-		if len(left) == 0 {
-			break
-		}
 		for _, r := range left {
 			r.kill()
 		}
-		<-time.After(20 * time.Millisecond)
+		return len(left) == 0
+	}) {
+		g.t.Errorf("cannot be ended: %v", g.processes())
 	}
 	noCrash(g.t, read(g.stderr()))
 	if !g.t.Failed() {

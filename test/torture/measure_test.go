@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
 // TestMetricsAway takes away where a node shows its metrics: the folder of the textfile is removed, or is a file; the
@@ -74,7 +76,7 @@ func TestMetricsAway(t *testing.T) {
 	}
 	t.Run("its port is another's", func(t *testing.T) {
 		t.Parallel()
-		other, err := net.Listen("tcp", "127.0.0.1:0")
+		other, err := net.Listen("tcp", gittest.Port(t, "127.0.0.1"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func TestOthersCannotBeRead(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newGrid(t, plan{beat: ", look_timeout: 2s, fetch_stall: 2s, fetch_timeout: 4s"})
+			g := newGrid(t, plan{beat: ", look_timeout: 10s, fetch_stall: 10s, fetch_timeout: 20s"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))
 			g.configure(p.presence(g, ", read: 1s"))
 			g.push("ops", script("nodework/work.sh", "echo start $ADD_NODES_FILE >>$T_DIR/journal\n"),

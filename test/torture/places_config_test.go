@@ -4,7 +4,6 @@ package torture
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,7 +68,7 @@ func TestPlacesChange(t *testing.T) {
 	p.store = gittest.New(t, filepath.Join(p.dir, "other.git"))
 	p.url = strings.Replace(p.url, "presence.git", "other.git", 1)
 	there := p.presence(g, "")
-	ports := []string{freePort(t), freePort(t)}
+	ports := []string{gittest.Port(t, "127.0.0.1"), gittest.Port(t, "127.0.0.1")}
 	g.configure(there + fmt.Sprintf("metrics: { listen: %q }\n", ports[0]) + "chat:\n" + p.chat("dev") + p.chat("ops"))
 	p.hear(g, "idle", "presence")
 	if now := before.Git("rev-parse", presence.RefPrefix+g.id()); now != old {
@@ -108,17 +107,6 @@ func TestPlacesChange(t *testing.T) {
 	p.noSecrets(g)
 	gittest.Fsck(t, p.store.Dir)
 	gittest.Fsck(t, before.Dir)
-}
-
-// freePort is an address that nobody listens at.
-func freePort(t *testing.T) string {
-	t.Helper()
-	in, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	return in.Addr().String()
 }
 
 // TestCopiedDiskTellsAnew goes on with the disk of a node on other hardware, while lines of the first node wait for a room that

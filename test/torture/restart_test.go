@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
@@ -47,11 +46,7 @@ func TestRestartedAgentAdoptsWork(t *testing.T) {
 				t.Fatal("a script runs without a shim")
 			}
 			if c.end == syscall.SIGTERM {
-				begun := time.Now()
-				g.stop()
-				if took := time.Since(begun); took > 10*time.Second {
-					t.Errorf("the agent took %v to end", took)
-				}
+				g.stop() // and the work goes on for as long as the gate is shut
 			} else {
 				g.agent.kill()
 			}

@@ -19,7 +19,7 @@ import (
 )
 
 // impatient are the deadlines of nodes whose servers misbehave.
-const impatient = ", look_timeout: 2s, fetch_stall: 2s, fetch_timeout: 4s"
+const impatient = ", look_timeout: 6s, fetch_stall: 6s, fetch_timeout: 12s"
 
 // TestServerMisbehaves lets the server of one repository do what servers do on bad days, for some beats each.
 //
@@ -103,9 +103,9 @@ func TestServerMisbehaves(t *testing.T) {
 				t.Errorf("the trouble was said %d times:\n%s", len(lines), strings.Join(lines, "\n"))
 			}
 			for _, rec := range g.records() {
-				// Two deadlines of asking (a kept connection that fails is asked again), or asking and fetching; and a
-				// machine that has other things to do.
-				if rec.Seq > before && rec.Ms > 20_000 {
+				// Two deadlines of asking (a kept connection that fails is asked again), or asking and fetching, are at
+				// most 18 s; and a machine has other things to do.
+				if rec.Seq > before && rec.Ms > 60_000 {
 					t.Errorf("beat %d took %.0f ms", rec.Seq, rec.Ms)
 				}
 			}
@@ -113,8 +113,8 @@ func TestServerMisbehaves(t *testing.T) {
 			b.becomes(nil)
 			g.settle("ops", "root")
 			g.stop()
-			if n := strings.Count(g.log(), "over after"); n != 1 {
-				t.Errorf("the end of the trouble was said %d times", n)
+			if _, over := g.news(" ops: "); len(over) != 1 {
+				t.Errorf("the end of the trouble was said: %q", over)
 			}
 			if b := g.beat(); len(b.Troubles) != 0 {
 				t.Errorf("troubles left: %+v", b.Troubles)
@@ -177,7 +177,7 @@ func TestAnswersCutAndBentAnywhere(t *testing.T) {
 	listed(t, usual)
 	r := dice(t)
 	b := newBad(t)
-	g := newGrid(t, plan{beat: ", look_timeout: 5s, fetch_stall: 5s, fetch_timeout: 10s", via: func(_, url string) string { return b.via(url) }})
+	g := newGrid(t, plan{beat: ", look_timeout: 10s, fetch_stall: 10s, fetch_timeout: 20s", via: func(_, url string) string { return b.via(url) }})
 	right := map[string]string{} // version -> content of file
 	change := func() []gittest.Change {
 		return []gittest.Change{gittest.File("file", noise(1000+r.IntN(100_000))), gittest.File("small", fmt.Sprint(r.Uint64()))}
@@ -203,11 +203,7 @@ func TestAnswersCutAndBentAnywhere(t *testing.T) {
 		}
 		was := g.worked("ops", "root")
 		b.becomes(serve)
-		begun := time.Now()
 		code, _, stderr := g.run("beat")
-		if took := time.Since(begun); took > 40*time.Second {
-			t.Errorf("the beat took %v", took)
-		}
 		now := g.worked("ops", "root")
 		switch {
 		case code == 0 && now == g.tip("ops"):

@@ -32,7 +32,7 @@ type Nginx struct {
 func StartNginx(tb testing.TB, root string, o NginxOptions) *Nginx {
 	tb.Helper()
 	dir := tb.TempDir()
-	addr := freePort(tb)
+	addr := Port(tb, "127.0.0.1")
 	n := &Nginx{URL: "http://" + addr, tb: tb, log: filepath.Join(dir, "access.log")}
 	var server []string
 	say := func(format string, args ...any) { server = append(server, fmt.Sprintf(format, args...)+";") }
@@ -110,7 +110,7 @@ type Tinyproxy struct {
 func StartTinyproxy(tb testing.TB, user, password string) *Tinyproxy {
 	tb.Helper()
 	dir := tb.TempDir()
-	t := &Tinyproxy{Addr: freePort(tb), tb: tb, log: filepath.Join(dir, "log")}
+	t := &Tinyproxy{Addr: Port(tb, "127.0.0.1"), tb: tb, log: filepath.Join(dir, "log")}
 	_, port, _ := net.SplitHostPort(t.Addr)
 	text := "Port " + port + "\nListen 127.0.0.1\nTimeout 600\nMaxClients 20\nLogLevel Connect\nLogFile \"" + t.log + "\"\nPidFile \"" + dir + "/pid\"\n"
 	if user != "" {
@@ -131,7 +131,7 @@ func (t *Tinyproxy) Connects() int {
 // StartSOCKS starts ssh -D, a real SOCKS5 proxy, and returns its address. It ends with the test.
 func (s *SSHD) StartSOCKS() string {
 	s.tb.Helper()
-	addr := freePort(s.tb)
+	addr := Port(s.tb, "127.0.0.1")
 	host, port, _ := net.SplitHostPort(s.Addr)
 	log := filepath.Join(s.dir, "socks.log")
 	started(s.tb, log, "openssh-client", "/usr/bin/ssh", "-N", "-F", "none", "-i", s.KeyFile, "-o", "IdentitiesOnly=yes", "-o", "UserKnownHostsFile="+s.KnownHosts,
@@ -168,8 +168,8 @@ func awaitDial(tb testing.TB, network, addr, log string) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
-		if c, err := net.DialTimeout(network, addr, time.Second); err == nil {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
+		if c, err := net.DialTimeout(network, addr, 20*time.Second); err == nil {
 			_ = c.Close()
 			return
 		}

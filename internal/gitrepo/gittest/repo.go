@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Repo is a bare repository that a test pushes to.
@@ -34,18 +37,48 @@ func File(path, content string) Change { return Change{Path: path, Content: cont
 // Remove is a Change that deletes a file or a folder.
 func Remove(path string) Change { return Change{Path: path, Delete: true} }
 
-// New makes an empty bare repository at dir, whose HEAD names main. Any commit of it may be asked for by id.
+// New makes an empty bare repository at dir, whose HEAD names main. Any commit of it may be asked for by id. Programs that
+// are still at work in it when the test ends are ended.
 func New(tb testing.TB, dir string) *Repo {
 	tb.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		tb.Fatal(err)
 	}
 	r := &Repo{Dir: dir, tb: tb, clock: 1_700_000_000}
+	tb.Cleanup(r.vacate)
 	r.Git("init", "-q", "--bare", "--initial-branch=main", ".")
 	r.Git("config", "uploadpack.allowAnySHA1InWant", "true")
 	r.Git("config", "http.receivepack", "true")
 	r.Git("config", "gc.auto", "0")
+	r.Git("config", "receive.autogc", "false") // it goes on when the push is over
 	return r
+}
+
+// vacate ends whatever works in the repository. A server that is stopped, or whose client went away, leaves its git programs
+// behind, and their hooks: what they still write would be in the way of whoever removes the folder.
+func (r *Repo) vacate() {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() {
+		at, err := filepath.EvalSymlinks(r.Dir)
+		if err != nil {
+			return
+		}
+		workers, _ := filepath.Glob("/proc/[0-9]*/cwd")
+		left := 0
+		for _, link := range workers {
+			var pid int
+			if dir, err := os.Readlink(link); err != nil || dir != at && !strings.HasPrefix(dir, at+"/") {
+				continue
+			}
+			if _, err := fmt.Sscanf(link, "/proc/%d/", &pid); err == nil && pid != os.Getpid() {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+				left++
+			}
+		}
+		if left == 0 {
+			return
+		}
+	}
+	r.tb.Errorf("somebody still works in %s", r.Dir)
 }
 
 // Git runs the git program in the repository and returns what it prints, trimmed.
@@ -82,6 +115,7 @@ func TryGit(dir string, stdin []byte, args ...string) (string, error) {
 // Env is the environment for git programs in tests.
 func Env() []string {
 	return append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false", // else git goes on in the background
 		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=C", "GIT_COMMITTER_EMAIL=c@example.org")
 }
 

@@ -56,7 +56,7 @@ func StartSSHDWith(tb testing.TB, o SSHDOptions) *SSHD {
 		tb.Fatal(err)
 	}
 	dir := tb.TempDir()
-	s := &SSHD{User: me.Username, Addr: freePort(tb), KnownHosts: filepath.Join(dir, "known_hosts"), tb: tb, dir: dir}
+	s := &SSHD{User: me.Username, Addr: Port(tb, "127.0.0.1"), KnownHosts: filepath.Join(dir, "known_hosts"), tb: tb, dir: dir}
 	s.KeyFile = s.NewKey("client")
 	s.Allow(s.KeyFile)
 	lines := []string{
@@ -155,12 +155,12 @@ func awaitBanner(tb testing.TB, addr, log string) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
+		c, err := net.DialTimeout("tcp", addr, 20*time.Second)
 		if err != nil {
 			continue
 		}
-		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 		line, _ := bufio.NewReader(c).ReadString('\n')
 		_ = c.Close()
 		if strings.HasPrefix(line, "SSH-2.0") {
@@ -173,7 +173,7 @@ func awaitBanner(tb testing.TB, addr, log string) {
 // Daemon serves the repositories below root over git:// and returns the address of that folder.
 func Daemon(tb testing.TB, root string) string {
 	tb.Helper()
-	addr := freePort(tb)
+	addr := Port(tb, "127.0.0.1")
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.Command("/usr/lib/git-core/git-daemon", "--reuseaddr", "--export-all", "--enable=receive-pack", "--listen=127.0.0.1", "--port="+port, "--base-path="+root, root)
 	cmd.Env = Env()
@@ -186,16 +186,6 @@ func Daemon(tb testing.TB, root string) string {
 	})
 	awaitDial(tb, "tcp", addr, os.DevNull)
 	return "git://" + addr
-}
-
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func run(tb testing.TB, name string, args ...string) string {
