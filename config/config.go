@@ -93,7 +93,7 @@ type Presence struct {
 	Refresh   time.Duration // told at least so often
 	// PushesPerMinute is how many the repository takes from all nodes together.
 	PushesPerMinute int
-	Read      time.Duration // how often the others are read into nodes.json; 0 = never
+	Read            time.Duration // how often the others are read into nodes.json; 0 = never
 }
 
 // Room is a place to chat. One of URL and URLFile is set.
