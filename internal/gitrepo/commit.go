@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // commit is what the agent needs of a commit object.
@@ -17,13 +18,13 @@ type commit struct {
 
 // loadCommit reads a commit.
 func loadCommit(objects *objectReader, id plumbing.Hash) (commit, error) {
-	data, err := objects.load(id, plumbing.CommitObject, maxTree, nil)
+	data, err := objects.Load(id, plumbing.CommitObject, gitpack.MaxTree, nil)
 	if err != nil {
 		return commit{}, fmt.Errorf("commit %w", err)
 	}
 	c, err := parseCommit(data)
 	if err != nil {
-		return commit{}, missing(id, err)
+		return commit{}, gitpack.Missing(id, err)
 	}
 	return c, nil
 }
@@ -47,33 +48,4 @@ func parseCommit(data []byte) (commit, error) {
 		}
 		data = rest
 	}
-}
-
-// source opens any object for a pack: held when it is small, else streamed.
-func (o *objectReader) source(id plumbing.Hash) (blobSource, error) {
-	kind, data, err := o.raw(id, bigObject, nil)
-	if err == nil {
-		return blobSource{kind: kind, size: int64(len(data)), write: func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		}}, nil
-	}
-	if !errors.Is(err, errTooBig) {
-		return blobSource{}, err
-	}
-	b, err := o.blob(id, nil)
-	if err == nil {
-		return blobSource{kind: plumbing.BlobObject, size: b.size, write: func(w io.Writer) error {
-			return b.copyTo(w, func() {})
-		}}, nil
-	}
-	// A tree or a commit of more than a megabyte: rare, and bounded.
-	kind, data, again := o.raw(id, maxTree, nil)
-	if again != nil {
-		return blobSource{}, errors.Join(err, again)
-	}
-	return blobSource{kind: kind, size: int64(len(data)), write: func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	}}, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -34,15 +35,7 @@ var ErrNotRead = errors.New("object was not read")
 
 // Content is what was read: commits with their trees and files, in memory. It may be used by many goroutines at a time.
 type Content struct {
-	objects map[plumbing.Hash]held
-	slab    []byte   // room for the next small objects
-	left    int64    // how much more may come
-	base    *Content // while it is read: what deltas may lean on
-}
-
-type held struct {
-	kind plumbing.ObjectType
-	data []byte
+	objects *gitpack.Memory
 }
 
 // Read gets commits by their ids, whole or not at all, in one request; with Since in two. It is an error when there is
@@ -52,7 +45,11 @@ func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content
 	if limit <= 0 {
 		limit = defaultContent
 	}
-	c := &Content{left: limit, base: o.Base}
+	var base *gitpack.Memory
+	if o.Base != nil {
+		base = o.Base.objects
+	}
+	c := &Content{gitpack.NewMemory(limit, base)}
 	if len(ids) == 0 {
 		return c, nil
 	}
@@ -82,13 +79,13 @@ func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content
 			err = s.readWhole(ctx, f, c)
 		}
 	}
-	if errors.Is(err, errTooBig) || errors.Is(err, gitwire.ErrTooLarge) {
+	if errors.Is(err, gitpack.ErrTooBig) || errors.Is(err, gitwire.ErrTooLarge) {
 		err = fmt.Errorf("more than %d bytes: %w", limit, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", classed(ctx, "read", err))
 	}
-	c.slab, c.base = nil, nil
+	c.objects.Seal()
 	return c, nil
 }
 
@@ -105,43 +102,25 @@ func (s *Store) readWhole(ctx context.Context, f gitwire.FetchRequest, c *Conten
 	return nil
 }
 
-// room returns a piece of memory for an object of n bytes.
-func (c *Content) room(n int64) ([]byte, error) {
-	const slab = 64 << 10
-	if c.left -= n + 100; c.left < 0 { // 100: for the place of the object itself
-		return nil, errTooBig
-	}
-	if n > slab/8 {
-		return make([]byte, n), nil
-	}
-	if int64(len(c.slab)) < n {
-		c.slab = make([]byte, slab)
-	}
-	b := c.slab[:n:n]
-	c.slab = c.slab[n:]
-	return b, nil
-}
-
 func (c *Content) get(id string, kind plumbing.ObjectType) ([]byte, error) {
 	h, ok := idOf(id)
 	if !ok {
 		return nil, fmt.Errorf("%q is no id of an object", id)
 	}
-	o, ok := c.objects[h]
+	got, data, ok := c.objects.Get(h)
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%s %s: %w", kind, id, ErrNotRead)
-	case o.kind != kind:
-		return nil, fmt.Errorf("%s is a %s, not a %s", id, o.kind, kind)
+	case got != kind:
+		return nil, fmt.Errorf("%s is a %s, not a %s", id, got, kind)
 	}
-	return o.data, nil
+	return data, nil
 }
 
 // Has says whether an object was read.
 func (c *Content) Has(id string) bool {
 	h, ok := idOf(id)
-	_, there := c.objects[h]
-	return ok && there
+	return ok && c.objects.Has(h)
 }
 
 // Commit returns a commit. Its parents may not have been read.
@@ -199,14 +178,14 @@ func (c *Content) Find(commit, name string) (Entry, error) {
 		if clean == "" {
 			break
 		}
-		o, ok := c.objects[at.id]
+		kind, data, ok := c.objects.Get(at.id)
 		switch {
 		case !at.folder():
 			return Entry{}, fmt.Errorf("%s: %w", showPath([]byte(name)), fs.ErrNotExist)
-		case !ok || o.kind != plumbing.TreeObject:
+		case !ok || kind != plumbing.TreeObject:
 			return Entry{}, fmt.Errorf("%s: tree %s: %w", showPath([]byte(name)), at.id, ErrNotRead)
 		}
-		lines := treeLines{o.data}
+		lines := treeLines{data}
 		for more := true; more; {
 			if more, err = lines.next(&at); err != nil {
 				return Entry{}, fmt.Errorf("%s: %w", showPath([]byte(name)), err)

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
@@ -185,4 +188,28 @@ func chain(tb testing.TB, c *Content, id string) int {
 		}
 		id = info.Parents[0]
 	}
+}
+
+// FuzzContent: whatever a commit and a folder hold, they are read or refused.
+func FuzzContent(f *testing.F) {
+	id := strings.Repeat("1", 40)
+	f.Add([]byte("tree "+id+"\nparent "+id+"\nauthor A <a@x> 1 +0000\ncommitter A <a@x> 1 +0000\n\ntext\n"), []byte("40000 it\x0001234567890123456789100644 x\x0001234567890123456789"))
+	f.Add([]byte("tree "+id), []byte("100644 i"))
+	f.Fuzz(func(t *testing.T, commit, tree []byte) {
+		c := &Content{gitpack.NewMemory(1<<20, nil)}
+		add := func(kind plumbing.ObjectType, data []byte) string {
+			h := plumbing.ComputeHash(kind, data)
+			_, _ = c.objects.Add(h, kind, data) // one that is too large is not there
+			return h.String()
+		}
+		folder := add(plumbing.TreeObject, tree)
+		shown := add(plumbing.CommitObject, []byte("tree "+folder+"\n\n"))
+		_, _ = c.Commit(add(plumbing.CommitObject, commit))
+		_, _ = c.Tree(folder)
+		for _, name := range []string{"x", "it/x"} {
+			if b, err := c.File(shown, name); err == nil && !c.Has(plumbing.ComputeHash(plumbing.BlobObject, b).String()) {
+				t.Errorf("%s is %q, which was not read", name, b)
+			}
+		}
+	})
 }

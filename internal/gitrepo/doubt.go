@@ -2,13 +2,13 @@ package gitrepo
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // damagedNote begins a marker that is no move: an object that the agent needs to find its work was missing or damaged,
@@ -28,7 +28,7 @@ func (r *Repo) TreeInUse(version string) (*Tree, error) {
 }
 
 func (r *Repo) doubt(err error) {
-	if !errors.Is(err, errMissingObject) {
+	if !errors.Is(err, gitpack.ErrMissing) {
 		return
 	}
 	if _, marked, err := interruptedMove(r.dir); marked || err != nil {
@@ -36,16 +36,6 @@ func (r *Repo) doubt(err error) {
 	}
 	reason := strings.Join(strings.Fields(err.Error()), " ")
 	_ = writeGit(r.gitDir(), markerFile, []byte(damagedNote+reason+"\n")) // else the next beat finds the same
-}
-
-// refusedByMachine tells that nothing could be read just now, or not by this user: that says nothing about an object.
-func refusedByMachine(err error) bool {
-	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, fs.ErrPermission} {
-		if errors.Is(err, no) {
-			return true
-		}
-	}
-	return false
 }
 
 // damaged is why a clone was noted as broken, "" = it was not.
@@ -63,7 +53,7 @@ func damaged(gitDir string) string {
 
 // load reads one object of the tree.
 func (t *Tree) load(id plumbing.Hash, kind plumbing.ObjectType, limit int64, into []byte) ([]byte, error) {
-	data, err := t.objects.load(id, kind, limit, into)
+	data, err := t.objects.Load(id, kind, limit, into)
 	if err != nil && t.doubt != nil {
 		t.doubt(err)
 	}

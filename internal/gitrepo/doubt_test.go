@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
@@ -93,11 +94,11 @@ func TestDamageThatNoMoveMeets(t *testing.T) {
 // TestNoDescriptorIsNoDamage opens objects with no descriptor free.
 func TestNoDescriptorIsNoDamage(t *testing.T) {
 	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EACCES} {
-		if err := missing(plumbing.ZeroHash, &os.PathError{Op: "open", Path: "pack", Err: no}); errors.Is(err, errMissingObject) || !errors.Is(err, no) {
+		if err := gitpack.Missing(plumbing.ZeroHash, &os.PathError{Op: "open", Path: "pack", Err: no}); errors.Is(err, gitpack.ErrMissing) || !errors.Is(err, no) {
 			t.Errorf("%v makes %v, for which a clone would be rebuilt", no, err)
 		}
 	}
-	if err := missing(plumbing.ZeroHash, fmt.Errorf("read: %w", syscall.EIO)); !errors.Is(err, errMissingObject) {
+	if err := gitpack.Missing(plumbing.ZeroHash, fmt.Errorf("read: %w", syscall.EIO)); !errors.Is(err, gitpack.ErrMissing) {
 		t.Errorf("a disk that cannot be read makes %v", err)
 	}
 }

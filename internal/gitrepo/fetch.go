@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -69,7 +70,7 @@ func (r *Repo) bring(w *watch, tip Tip, found clone) (s Sight, err error) {
 		return r.rebuild(w, tip, found)
 	}
 	s, err = r.step(w, tip, found)
-	if errors.Is(err, errMissingObject) {
+	if errors.Is(err, gitpack.ErrMissing) {
 		found.reason = "it is damaged: " + err.Error()
 		return r.rebuild(w, tip, found)
 	}
@@ -171,21 +172,21 @@ func (r *Repo) provide(w *watch, s *Sight, from, to plumbing.Hash, elsewhere boo
 		return "", err
 	}
 	defer closing()
-	has, err := objects.has(to)
+	has, err := objects.Has(to)
 	if err != nil {
 		return "", err
 	}
 	if !has {
-		got, err := r.receive(w, r.gitDir(), r.request(w, from, to), objects.source)
+		got, err := r.receive(w, r.gitDir(), r.request(w, from, to), objects.Reader)
 		if err != nil {
 			return "", err
 		}
-		if err := got.install(r.gitDir()); err != nil {
+		if err := got.Install(r.gitDir()); err != nil {
 			return "", err
 		}
-		stem = filepath.Join(packFolder(r.gitDir()), got.stem)
-		s.Bytes += got.bytes
-		if got.bytes > 256<<10 {
+		stem = filepath.Join(packFolder(r.gitDir()), got.Stem)
+		s.Bytes += got.Bytes
+		if got.Bytes > 256<<10 {
 			runtime.GC() // what a larger pack took to receive serves the move again
 		}
 	}
@@ -219,7 +220,7 @@ func (r *Repo) request(w *watch, from, to plumbing.Hash) gitwire.FetchRequest {
 }
 
 // receive fetches a pack into a temporary folder below parent.
-func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base func(plumbing.Hash) (blobSource, error)) (*received, error) {
+func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base *gitpack.Reader) (*gitpack.Received, error) {
 	m, err := r.dial()
 	if err != nil {
 		return nil, err
@@ -230,7 +231,7 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base fun
 		if err != nil {
 			return nil, fmt.Errorf("fetch: %w", notOurs(err))
 		}
-		got, err := receive(w.ctx, theirs{pack}, receiving{want: want, parent: parent, base: base, step: w.advance})
+		got, err := gitpack.Receive(w.ctx, theirs{pack}, gitpack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: diskGuard, Step: w.advance})
 		// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
 		_ = pack.Close()
 		if !m.elsewhere(w.ctx, err) {
@@ -248,7 +249,7 @@ func (t theirs) Read(p []byte) (int, error) {
 }
 
 func notOurs(err error) error {
-	if errors.Is(err, errMissingObject) || errors.Is(err, errPack) {
+	if errors.Is(err, gitpack.ErrMissing) || errors.Is(err, gitpack.ErrCorrupt) {
 		return fmt.Errorf("the remote repository is damaged, run git fsck there: %v", err)
 	}
 	return err

@@ -1,11 +1,9 @@
 package gitrepo
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 const (
@@ -31,7 +31,7 @@ type fold struct {
 }
 
 // foldWhenDue makes one pack of many small ones, and drops what nobody needs any more. A clone that turns out to be
-// damaged is errMissingObject.
+// damaged is gitpack.ErrMissing.
 func (r *Repo) foldWhenDue(w *watch, s *Sight, at plumbing.Hash) error {
 	ours := made(r.gitDir())
 	packs, bytes, largest := packSizes(r.gitDir())
@@ -49,8 +49,8 @@ func (r *Repo) foldWhenDue(w *watch, s *Sight, at plumbing.Hash) error {
 		return nil
 	}
 	r.folded.packs = packs + maxPacks
-	if ours && (errors.Is(err, errMissingObject) || errors.Is(err, errPack)) {
-		return fmt.Errorf("fold packs: %w: %w", errMissingObject, err)
+	if ours && (errors.Is(err, gitpack.ErrMissing) || errors.Is(err, gitpack.ErrCorrupt)) {
+		return fmt.Errorf("fold packs: %w: %w", gitpack.ErrMissing, err)
 	}
 	// The clone is whole all the same.
 	s.Notices = append(s.Notices, fmt.Sprintf("packs were not folded: %v", err))
@@ -105,7 +105,7 @@ func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, 
 		return err
 	}
 	defer closing()
-	f := &folding{ctx: ctx, gitDir: gitDir, objects: objects, step: step, number: make(map[plumbing.Hash]int32)}
+	f := &folding{Fold: objects.NewFold(), ctx: ctx, gitDir: gitDir, objects: objects, step: step}
 	if ours {
 		err = f.needed(at)
 	} else {
@@ -115,8 +115,12 @@ func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, 
 		return err
 	}
 	stem := ""
-	if len(f.list) > 0 {
-		if stem, err = f.write(); err != nil {
+	if f.Len() > 0 {
+		if stem, err = f.Write(ctx, diskGuard, step); err != nil {
+			return err
+		}
+		// A power cut may not keep the deletions and lose the new names.
+		if err := syncFolder(packFolder(gitDir)); err != nil {
 			return err
 		}
 	}
@@ -128,36 +132,27 @@ func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, 
 
 // folding is one fold.
 type folding struct {
+	*gitpack.Fold
 	ctx     context.Context
 	gitDir  string
 	objects *objectReader
 	step    func()
-
-	list   []living                // what the new pack is to hold
-	number map[plumbing.Hash]int32 // of an object in list; -1: it is needed, and is in a pack that stays
-	old    []string                // stems of packs that go
-	tables map[*pack][]placed
+	old     []string // stems of packs that go
 }
 
 // own lists the packs of the clone itself: alternates belong to others. Those that git or a person marked to be kept, or
 // that are of a kind of their own, stay as they are.
-func (f *folding) own() (may, stay []*pack) {
-	dir := packFolder(f.gitDir)
-	for _, p := range f.objects.packs.packs {
-		if filepath.Dir(p.index.Name()) != dir {
-			continue
-		}
-		if marked(p.stem(), ".keep", ".promisor", ".mtimes") {
+func (f *folding) own() (may, stay []*gitpack.Pack) {
+	for _, p := range f.objects.Packs() {
+		if marked(p.Stem(), ".keep", ".promisor", ".mtimes") {
 			stay = append(stay, p)
 		} else {
 			may = append(may, p)
 		}
 	}
-	slices.SortFunc(may, func(a, b *pack) int { return int(min(max(a.end-b.end, -1), 1)) })
+	slices.SortFunc(may, func(a, b *gitpack.Pack) int { return int(min(max(a.Size()-b.Size(), -1), 1)) })
 	return may, stay
 }
-
-func (p *pack) stem() string { return strings.TrimSuffix(p.index.Name(), ".idx") }
 
 func marked(stem string, ends ...string) bool {
 	return slices.ContainsFunc(ends, func(end string) bool {
@@ -174,15 +169,15 @@ func (f *folding) needed(at plumbing.Hash) error {
 	}
 	if n := len(may); n > 0 {
 		largest := may[n-1]
-		live, err := f.liveBytes(largest)
+		live, err := f.Live(largest)
 		if err != nil {
 			return err
 		}
-		if live >= largest.end/3*2 {
+		if live >= largest.Size()/3*2 {
 			stay = append(stay, largest)
 		}
 	}
-	if err := f.leaveOut(stay); err != nil {
+	if err := f.LeaveOut(stay); err != nil {
 		return err
 	}
 	// Those that cannot be opened go, too: what is needed was found elsewhere.
@@ -192,36 +187,10 @@ func (f *folding) needed(at plumbing.Hash) error {
 	}
 	for _, name := range names {
 		stem := strings.TrimSuffix(name, ".idx")
-		if !slices.ContainsFunc(stay, func(p *pack) bool { return p.stem() == stem }) && !marked(stem, ".keep") {
+		if !slices.ContainsFunc(stay, func(p *gitpack.Pack) bool { return p.Stem() == stem }) && !marked(stem, ".keep") {
 			f.old = append(f.old, stem)
 		}
 	}
-	return nil
-}
-
-// leaveOut takes out of the list what packs hold that stay, or packs of others.
-func (f *folding) leaveOut(stay []*pack) error {
-	list := f.list[:0]
-	for _, o := range f.list {
-		in := o.pack != nil && filepath.Dir(o.pack.index.Name()) != packFolder(f.gitDir)
-		for _, p := range stay {
-			if in = in || o.pack == p; in {
-				break
-			}
-			at, err := f.objects.packs.look(p, o.id)
-			if err != nil {
-				return err
-			}
-			in = at >= 0
-		}
-		f.number[o.id] = -1
-		if !in {
-			f.number[o.id] = int32(len(list))
-			list = append(list, o)
-		}
-	}
-	clear(f.list[len(list):])
-	f.list = list
 	return nil
 }
 
@@ -230,65 +199,18 @@ func (f *folding) leaveOut(stay []*pack) error {
 func (f *folding) small() error {
 	may, stay := f.own()
 	sum, n := int64(0), 0
-	for n < len(may) && (n < 2 || may[n].end <= 2*sum) {
-		sum += may[n].end
+	for n < len(may) && (n < 2 || may[n].Size() <= 2*sum) {
+		sum += may[n].Size()
 		n++
 	}
 	stay = append(stay, may[n:]...)
 	for _, p := range may[:n] {
-		f.old = append(f.old, p.stem())
-		names := make([]byte, 20*int64(p.fanout[255]))
-		if _, err := p.index.ReadAt(names, 8+4*256); err != nil {
-			return fmt.Errorf("%w: index: %w", errPack, err)
-		}
-		for number := uint32(0); len(names) > 0; names, number = names[20:], number+1 {
-			id := plumbing.Hash(names[:20])
-			if _, ok := f.number[id]; ok {
-				continue
-			}
-			at, err := p.offset(number)
-			if err != nil {
-				return err
-			}
-			f.number[id] = int32(len(f.list))
-			f.list = append(f.list, living{id: id, pack: p, at: at})
+		f.old = append(f.old, p.Stem())
+		if err := f.AddPack(p); err != nil {
+			return err
 		}
 	}
-	return f.leaveOut(stay)
-}
-
-// write makes the new pack, puts it into place, and proves that it holds all that it should.
-func (f *folding) write() (stem string, err error) {
-	r, w := io.Pipe()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = w.CloseWithError(f.writePack(w))
-	}()
-	got, err := receive(f.ctx, bufio.NewReader(r), receiving{parent: f.gitDir, step: f.step})
-	_ = r.Close()
-	<-ended
-	if err != nil {
-		return "", err
-	}
-	f.step()
-	if err := got.install(f.gitDir); err != nil {
-		return "", err
-	}
-	f.step()
-	stem = filepath.Join(packFolder(f.gitDir), got.stem)
-	p, err := openPack(stem)
-	if err != nil {
-		return "", err
-	}
-	defer p.close()
-	for _, o := range f.list {
-		if at, err := f.objects.packs.look(p, o.id); err != nil || at < 0 {
-			return "", fmt.Errorf("the folded pack lacks %s: %w", o.id, errors.Join(errPack, err))
-		}
-	}
-	// A power cut may not keep the deletions and lose the new names.
-	return stem, syncFolder(packFolder(f.gitDir))
+	return f.LeaveOut(stay)
 }
 
 // drop deletes the packs that were folded, and what git made to find things in them faster.
@@ -332,7 +254,7 @@ func (f *folding) drop(stem string) error {
 // old: before that somebody may be about to use them. The agent makes none; people and their programs do.
 func (f *folding) sweepLoose(now time.Time) error {
 	return eachLoose(f.gitDir, func(id plumbing.Hash, path string) error {
-		if _, ok := f.number[id]; !ok {
+		if !f.Has(id) {
 			info, err := os.Lstat(path)
 			if err != nil || now.Sub(info.ModTime()) < leftOverAge {
 				return nil

@@ -4,11 +4,13 @@ import (
 	"errors"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // listHistory is listObjects with all commits that the wanted one has and that the other has not: for a clone that has
 // all history, and keeps it.
-func listHistory(objects *objectReader, want, have string) ([]packed, error) {
+func listHistory(objects *objectReader, want, have string) ([]gitpack.Listed, error) {
 	ancestors := func(id plumbing.Hash, without map[plumbing.Hash]commit) (map[plumbing.Hash]commit, []plumbing.Hash, error) {
 		found, order := make(map[plumbing.Hash]commit), []plumbing.Hash(nil)
 		for todo := []plumbing.Hash{id}; len(todo) > 0; {
@@ -30,7 +32,7 @@ func listHistory(objects *objectReader, want, have string) ([]packed, error) {
 	old := map[plumbing.Hash]commit{}
 	if id, ok := idOf(have); ok {
 		var err error
-		if old, _, err = ancestors(id, nil); err != nil && !errors.Is(err, errMissingObject) {
+		if old, _, err = ancestors(id, nil); err != nil && !errors.Is(err, gitpack.ErrMissing) {
 			return nil, err
 		}
 	}

@@ -2,9 +2,7 @@ package gitrepo
 
 import (
 	"bytes"
-	"compress/zlib"
 	"context"
-	"crypto/sha1"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
@@ -165,33 +164,14 @@ func sideband(w io.Writer, pack []byte) error {
 	return nil
 }
 
-// packOf makes a pack of raw entries.
-func packOf(count int, entries ...[]byte) []byte {
-	b := append(packHead(count), bytes.Join(entries, nil)...)
-	sum := sha1.Sum(b)
-	return append(b, sum[:]...)
-}
-
-func deflated(data []byte) []byte {
-	var b bytes.Buffer
-	z := zlib.NewWriter(&b)
-	_, _ = z.Write(data)
-	_ = z.Close()
-	return b.Bytes()
-}
-
-func entry(kind plumbing.ObjectType, size int64, data []byte) []byte {
-	return append(appendHeader(nil, kind, size), deflated(data)...)
-}
-
 func TestHostilePacks(t *testing.T) {
 	t.Parallel()
 	w, s := newSpoiled(t)
 	w.src.Commit("main", files(20, "x")...)
 	at := w.check().Version
 	w.src.Commit("main", files(20, "y")...)
-	big := deflated(make([]byte, 64<<20))
-	base := entry(plumbing.BlobObject, 5, []byte("hello"))
+	big := gittest.Deflated(make([]byte, 64<<20))
+	base := gittest.PackEntry(plumbing.BlobObject, 5, []byte("hello"))
 	// Each delta doubles the one before it; the last one says that it makes 3 GB.
 	chain := [][]byte{base}
 	for i := range 22 {
@@ -207,7 +187,7 @@ func TestHostilePacks(t *testing.T) {
 		if offset = []byte{byte(back)}; back > 127 {
 			offset = []byte{0x80 | byte(back>>7-1), byte(back & 127)}
 		}
-		chain = append(chain, append(append(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))), offset...), deflated(delta)...))
+		chain = append(chain, append(append(gittest.PackHeader(plumbing.OFSDeltaObject, int64(len(delta))), offset...), gittest.Deflated(delta)...))
 	}
 	for name, k := range map[string]struct {
 		pack []byte
@@ -215,20 +195,20 @@ func TestHostilePacks(t *testing.T) {
 	}{
 		"not a pack":       {[]byte("<html>go away</html>"), "it does not begin with PACK"},
 		"version":          {append([]byte("PACK\x00\x00\x00\x09\x00\x00\x00\x00"), make([]byte, 20)...), "version 9"},
-		"many objects":     {packHead(1 << 30), "announces 1073741824 objects"},
-		"fewer objects":    {packOf(2, base), "pack"},
-		"more objects":     {packOf(1, base, base), "checksum"},
-		"absurd size":      {packOf(1, entry(plumbing.BlobObject, 3<<30, []byte("x"))), "an object of 3221225472 bytes"},
-		"endless size":     {packOf(1, append(bytes.Repeat([]byte{0xff}, 20), 0)), "absurd size"},
-		"longer than said": {packOf(1, append(appendHeader(nil, plumbing.BlobObject, 10), big...)), "longer than it says"},
-		"shorter":          {packOf(1, entry(plumbing.BlobObject, 10, []byte("x"))), "shorter than it says"},
-		"kind":             {packOf(1, entry(5, 1, []byte("x"))), "kind 5"},
-		"delta of nothing": {packOf(1, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), 77), deflated([]byte("\x05\x05\x90\x05"))...)), "a delta of nothing"},
-		"growing deltas":   {packOf(len(chain), chain...), "an object of 3221225472 bytes"},
-		"absurd delta":     {packOf(2, base, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 8), byte(len(base))), deflated([]byte("\x05\xff\xff\xff\xff\x7f\x90\x05"))...)), "an object of"},
-		"past its base":    {packOf(2, base, append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), byte(len(base))), deflated([]byte("\x05\x09\x90\x09"))...)), "past its base"},
-		"not the commit":   {packOf(1, base), "did not send commit"},
-		"no end":           {append(packOf(1, base), 1, 2, 3), "more bytes than it announces"},
+		"many objects":     {gittest.PackHead(1 << 30), "announces 1073741824 objects"},
+		"fewer objects":    {gittest.Pack(2, base), "pack"},
+		"more objects":     {gittest.Pack(1, base, base), "checksum"},
+		"absurd size":      {gittest.Pack(1, gittest.PackEntry(plumbing.BlobObject, 3<<30, []byte("x"))), "an object of 3221225472 bytes"},
+		"endless size":     {gittest.Pack(1, append(bytes.Repeat([]byte{0xff}, 20), 0)), "absurd size"},
+		"longer than said": {gittest.Pack(1, append(gittest.PackHeader(plumbing.BlobObject, 10), big...)), "longer than it says"},
+		"shorter":          {gittest.Pack(1, gittest.PackEntry(plumbing.BlobObject, 10, []byte("x"))), "shorter than it says"},
+		"kind":             {gittest.Pack(1, gittest.PackEntry(5, 1, []byte("x"))), "kind 5"},
+		"delta of nothing": {gittest.Pack(1, append(append(gittest.PackHeader(plumbing.OFSDeltaObject, 4), 77), gittest.Deflated([]byte("\x05\x05\x90\x05"))...)), "a delta of nothing"},
+		"growing deltas":   {gittest.Pack(len(chain), chain...), "an object of 3221225472 bytes"},
+		"absurd delta":     {gittest.Pack(2, base, append(append(gittest.PackHeader(plumbing.OFSDeltaObject, 8), byte(len(base))), gittest.Deflated([]byte("\x05\xff\xff\xff\xff\x7f\x90\x05"))...)), "an object of"},
+		"past its base":    {gittest.Pack(2, base, append(append(gittest.PackHeader(plumbing.OFSDeltaObject, 4), byte(len(base))), gittest.Deflated([]byte("\x05\x09\x90\x09"))...)), "past its base"},
+		"not the commit":   {gittest.Pack(1, base), "did not send commit"},
+		"no end":           {append(gittest.Pack(1, base), 1, 2, 3), "more bytes than it announces"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.set(func(rw http.ResponseWriter, _ []byte, _ *http.Request) {
@@ -312,10 +292,10 @@ func TestEndlessPack(t *testing.T) {
 	w.src.Commit("main", files(20, "x")...)
 	at := w.check().Version
 	w.src.Commit("main", files(20, "y")...)
-	one := entry(plumbing.BlobObject, 1<<20, bytes.Repeat([]byte("y"), 1<<20))
+	one := gittest.PackEntry(plumbing.BlobObject, 1<<20, bytes.Repeat([]byte("y"), 1<<20))
 	s.set(func(rw http.ResponseWriter, _ []byte, r *http.Request) {
 		_, _ = io.WriteString(rw, "000dpackfile\n")
-		_ = sideband(rw, packHead(maxObjects))
+		_ = sideband(rw, gittest.PackHead(gitpack.MaxObjects))
 		for r.Context().Err() == nil {
 			if sideband(rw, one) != nil {
 				return
@@ -350,7 +330,7 @@ func TestLeftOversOfAKilledProcess(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", files(20, "x")...)
 	w.check()
-	for _, dir := range []string{".git/" + receivePrefix + "123", rebuildPrefix + "123", replacedPrefix + "5"} {
+	for _, dir := range []string{".git/" + gitpack.ReceivePrefix + "123", rebuildPrefix + "123", replacedPrefix + "5"} {
 		if err := os.MkdirAll(filepath.Join(w.dir, dir, "sub"), 0o755); err != nil {
 			t.Fatal(err)
 		}

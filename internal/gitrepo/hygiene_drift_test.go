@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
@@ -139,7 +140,7 @@ func TestLeftOvers(t *testing.T) {
 		must(t, os.Chtimes(w.path(name), old, old))
 		must(t, os.Chtimes(filepath.Dir(w.path(name)), old, old))
 	}
-	w.write(".git/"+receivePrefix+"x/pack", "half")
+	w.write(".git/"+gitpack.ReceivePrefix+"x/pack", "half")
 	w.write(rebuildPrefix+"1/HEAD", "half a clone")
 	w.src.Commit("main", gittest.File("a", "a"))
 	w.look()

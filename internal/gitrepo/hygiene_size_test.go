@@ -1,7 +1,6 @@
 package gitrepo
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -64,16 +63,6 @@ func TestPackedRef(t *testing.T) {
 	} {
 		if packedRef([]byte(line)) != want {
 			t.Errorf("%q: want %v", line, want)
-		}
-	}
-}
-
-// TestAppendBack writes how far back a base lies as it is read.
-func TestAppendBack(t *testing.T) {
-	for _, back := range []int64{1, 127, 128, 129, 16511, 16512, 16513, 1 << 20, 1<<31 - 1, 1 << 31, 1 << 40} {
-		b := appendBack(nil, back)
-		if got, err := readBack(bytes.NewReader(b)); got != back || err != nil {
-			t.Errorf("%d: %x is read as %d (%v)", back, b, got, err)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // leftOverAge is how old a file must be that a program may have left behind, before it is taken for that.
@@ -99,7 +101,7 @@ func sweepGit(gitDir string, now time.Time) error {
 		}
 	}
 	sweep(gitDir, func(name string) (bool, bool) {
-		ours := strings.HasPrefix(name, receivePrefix) || name == freshMark || strings.HasSuffix(name, ".addagent-tmp")
+		ours := strings.HasPrefix(name, gitpack.ReceivePrefix) || name == freshMark || strings.HasSuffix(name, ".addagent-tmp")
 		return ours || strings.HasSuffix(name, ".lock") || name == "gc.pid", ours
 	})
 	sweep(filepath.Join(gitDir, "objects"), func(name string) (bool, bool) {

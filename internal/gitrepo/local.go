@@ -1,11 +1,8 @@
 package gitrepo
 
 import (
-	"bufio"
-	"compress/zlib"
+	"bytes"
 	"context"
-	"crypto/sha1"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +13,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -108,7 +106,11 @@ func (l *localRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwi
 	}
 	if f.Depth > 1 {
 		defer closing()
-		p := gitwire.NewPack(io.NopCloser(emptyPack()))
+		nothing, err := gitpack.Encode(nil)
+		if err != nil {
+			return nil, err
+		}
+		p := gitwire.NewPack(io.NopCloser(bytes.NewReader(nothing)))
 		reached, whole, err := reaches(ctx, objects, f.Want, f.Shallow, f.Depth)
 		if reached {
 			p.Unshallow = []string{f.Shallow}
@@ -131,7 +133,7 @@ func (l *localRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwi
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = w.CloseWithError(writePack(ctx, w, objects, wanted))
+		_ = w.CloseWithError(objects.WritePack(ctx, w, wanted))
 	}()
 	p := gitwire.NewPack(r)
 	p.OnClose(func() error {
@@ -154,7 +156,7 @@ func openObjects(gitDir string) (*objectReader, func(), error) {
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	return o, func() {
-		o.close()
+		o.Close()
 		_ = s.Close() // only read from
 	}, nil
 }
@@ -178,7 +180,7 @@ func reaches(ctx context.Context, objects *objectReader, from, to string, depth 
 			}
 			seen[id] = true
 			c, err := loadCommit(objects, id)
-			if errors.Is(err, errMissingObject) {
+			if errors.Is(err, gitpack.ErrMissing) {
 				continue // the source is shallow itself
 			}
 			if err != nil {
@@ -197,15 +199,9 @@ func reaches(ctx context.Context, objects *objectReader, from, to string, depth 
 	return false, false, nil
 }
 
-// packed is one object to be sent.
-type packed struct {
-	id   plumbing.Hash
-	kind plumbing.ObjectType
-}
-
 // listObjects finds what a pack must hold: the commit, and the trees and blobs that are not at the same place in the
 // tree of the commit we have (when the source knows that).
-func listObjects(objects *objectReader, want, have string) ([]packed, error) {
+func listObjects(objects *objectReader, want, have string) ([]gitpack.Listed, error) {
 	id, ok := idOf(want)
 	if !ok {
 		return nil, fmt.Errorf("%q is no commit", want)
@@ -217,11 +213,11 @@ func listObjects(objects *objectReader, want, have string) ([]packed, error) {
 	l := lister{trees: trees{objects: objects}, seen: make(map[plumbing.Hash]struct{})}
 	var old plumbing.Hash
 	if known, ok := idOf(have); ok {
-		if old, err = objects.treeOf(known); err != nil && !errors.Is(err, errMissingObject) {
+		if old, err = objects.treeOf(known); err != nil && !errors.Is(err, gitpack.ErrMissing) {
 			return nil, err
 		}
 	}
-	l.list = append(l.list, packed{id, plumbing.CommitObject})
+	l.list = append(l.list, gitpack.Listed{ID: id, Kind: plumbing.CommitObject})
 	err = l.into(tree, old, 0)
 	return l.list, err
 }
@@ -229,7 +225,7 @@ func listObjects(objects *objectReader, want, have string) ([]packed, error) {
 type lister struct {
 	trees
 	seen map[plumbing.Hash]struct{}
-	list []packed
+	list []gitpack.Listed
 }
 
 func (l *lister) add(id plumbing.Hash, kind plumbing.ObjectType) bool {
@@ -237,7 +233,7 @@ func (l *lister) add(id plumbing.Hash, kind plumbing.ObjectType) bool {
 		return false
 	}
 	l.seen[id] = struct{}{}
-	l.list = append(l.list, packed{id, kind})
+	l.list = append(l.list, gitpack.Listed{ID: id, Kind: kind})
 	return true
 }
 
@@ -286,54 +282,4 @@ func (l *lister) into(is, was plumbing.Hash, depth int) error {
 			return err
 		}
 	}
-}
-
-// writePack writes a pack stream without deltas.
-func writePack(ctx context.Context, w io.Writer, objects *objectReader, list []packed) error {
-	sum := sha1.New()
-	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 32<<10)
-	if _, err := out.Write(packHead(len(list))); err != nil {
-		return err
-	}
-	z, err := zlib.NewWriterLevel(out, zlib.BestSpeed)
-	if err != nil {
-		return err
-	}
-	for _, p := range list {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		o, err := objects.source(p.id)
-		if err != nil {
-			return err
-		}
-		if o.kind != p.kind && p.kind != plumbing.AnyObject {
-			return fmt.Errorf("%s is a %s, not a %s", p.id, o.kind, p.kind)
-		}
-		if _, err := out.Write(appendHeader(nil, o.kind, o.size)); err != nil {
-			return err
-		}
-		z.Reset(out)
-		if err := o.write(z); err != nil {
-			return err
-		}
-		if err := z.Close(); err != nil {
-			return err
-		}
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	_, err = w.Write(sum.Sum(nil))
-	return err
-}
-
-func packHead(objects int) []byte {
-	return binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(objects))
-}
-
-func emptyPack() io.Reader {
-	head := packHead(0)
-	sum := sha1.Sum(head)
-	return strings.NewReader(string(head) + string(sum[:]))
 }

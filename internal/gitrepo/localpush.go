@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -50,7 +51,7 @@ func (l *localRemote) push(ctx context.Context, updates []gitwire.RefUpdate, obj
 		if err == nil && u.New != "" {
 			err = lost
 			if id, _ := idOf(u.New); err == nil {
-				err = present(known, id)
+				err = known.Present(id)
 			}
 			if err != nil {
 				err = &refusedUpdate{"missing necessary objects: " + err.Error()}
@@ -85,11 +86,11 @@ func storeNew(ctx context.Context, gitDir string, objects *Objects) error {
 		if err != nil {
 			return err
 		}
-		got, err := receive(ctx, bytes.NewReader(pack), receiving{parent: top, step: func() {}})
+		got, err := gitpack.Receive(ctx, bytes.NewReader(pack), gitpack.ReceiveOptions{Parent: top, Room: diskGuard})
 		if err != nil {
 			return err
 		}
-		return got.install(gitDir)
+		return got.Install(gitDir)
 	}
 	z := zlib.NewWriter(nil)
 	for _, n := range objects.list {
@@ -105,8 +106,8 @@ func storeNew(ctx context.Context, gitDir string, objects *Objects) error {
 
 // writeLoose writes an object as a file of its own. One that is there is written anew, so that no git program takes it for
 // old and deletes it before a ref leads to it. Format: gitformat-loose(5).
-func writeLoose(top string, z *zlib.Writer, n newObject) (err error) {
-	name := n.id.String()
+func writeLoose(top string, z *zlib.Writer, n gitpack.Object) (err error) {
+	name := n.ID.String()
 	dir := filepath.Join(top, name[:2])
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -124,7 +125,7 @@ func writeLoose(top string, z *zlib.Writer, n newObject) (err error) {
 		}
 	}()
 	z.Reset(f)
-	_, err = z.Write(append(appendKind(nil, n.kind, int64(len(n.data))), n.data...))
+	_, err = z.Write(append(gitpack.AppendLooseHeader(nil, n.Kind, int64(len(n.Data))), n.Data...))
 	err = errors.Join(err, z.Close(), f.Chmod(0o444), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name[2:]))
@@ -142,12 +143,12 @@ func missingFrom(known *objectReader, objects *Objects) error {
 		if _, ok := objects.seen[id]; ok {
 			return nil
 		}
-		return present(known, id)
+		return known.Present(id)
 	}
 	for _, n := range objects.list {
-		switch n.kind {
+		switch n.Kind {
 		case plumbing.CommitObject:
-			c, err := parseCommit(n.data)
+			c, err := parseCommit(n.Data)
 			if err != nil {
 				return err
 			}
@@ -158,7 +159,7 @@ func missingFrom(known *objectReader, objects *Objects) error {
 			}
 		case plumbing.TreeObject:
 			var e treeEntry
-			for lines := (treeLines{n.data}); ; {
+			for lines := (treeLines{n.Data}); ; {
 				ok, err := lines.next(&e)
 				if err != nil {
 					return err
@@ -173,14 +174,6 @@ func missingFrom(known *objectReader, objects *Objects) error {
 		}
 	}
 	return nil
-}
-
-func present(known *objectReader, id plumbing.Hash) error {
-	if there, err := known.has(id); err != nil || there {
-		return err
-	}
-	_, err := known.stored(id) // of an alternate
-	return err
 }
 
 // updateRef moves, makes or deletes one ref when it is where the update says. A *refusedUpdate says why it did not.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -21,17 +22,14 @@ func (l *localRemote) read(ctx context.Context, f gitwire.FetchRequest, into *Co
 		return err
 	}
 	defer closing()
-	if into.objects == nil {
-		into.objects = make(map[plumbing.Hash]held)
-	}
-	r := localReader{ctx: ctx, objects: objects, into: into, f: f}
+	r := localReader{ctx: ctx, objects: objects, into: into.objects, f: f}
 	return r.commits()
 }
 
 type localReader struct {
 	ctx     context.Context
 	objects *objectReader
-	into    *Content
+	into    *gitpack.Memory
 	f       gitwire.FetchRequest
 	buf     []byte
 }
@@ -73,8 +71,8 @@ func (r *localReader) commit(id plumbing.Hash, wanted bool) ([]plumbing.Hash, er
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	data, err := r.objects.load(id, plumbing.CommitObject, maxTree, r.buf)
-	if errors.Is(err, errMissingObject) && !wanted {
+	data, err := r.objects.Load(id, plumbing.CommitObject, gitpack.MaxTree, r.buf)
+	if errors.Is(err, gitpack.ErrMissing) && !wanted {
 		return nil, nil // the source is shallow itself
 	}
 	if err != nil {
@@ -94,7 +92,7 @@ func (r *localReader) commit(id plumbing.Hash, wanted bool) ([]plumbing.Hash, er
 	if err != nil {
 		return nil, fmt.Errorf("commit %s: %w", id, err)
 	}
-	if _, err := r.keep(id, plumbing.CommitObject, data); err != nil {
+	if _, err := r.into.Add(id, plumbing.CommitObject, data); err != nil {
 		return nil, err
 	}
 	if r.f.Filter == "tree:0" {
@@ -104,7 +102,7 @@ func (r *localReader) commit(id plumbing.Hash, wanted bool) ([]plumbing.Hash, er
 }
 
 func (r *localReader) tree(id plumbing.Hash, depth int) error {
-	if _, ok := r.into.objects[id]; ok {
+	if r.into.Has(id) {
 		return nil
 	}
 	if depth > 2000 {
@@ -125,7 +123,7 @@ func (r *localReader) tree(id plumbing.Hash, depth int) error {
 		case e.folder():
 			err = r.tree(e.id, depth+1)
 		case r.f.Filter != "blob:none":
-			if _, ok := r.into.objects[e.id]; !ok {
+			if !r.into.Has(e.id) {
 				_, err = r.load(e.id, plumbing.BlobObject)
 			}
 		}
@@ -139,21 +137,10 @@ func (r *localReader) load(id plumbing.Hash, kind plumbing.ObjectType) ([]byte, 
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	data, err := r.objects.load(id, kind, max(r.into.left, 0), r.buf)
+	data, err := r.objects.Load(id, kind, r.into.Left(), r.buf)
 	if err != nil {
 		return nil, err
 	}
 	r.buf = data
-	return r.keep(id, kind, data)
-}
-
-// keep copies an object into memory that stays.
-func (r *localReader) keep(id plumbing.Hash, kind plumbing.ObjectType, data []byte) ([]byte, error) {
-	own, err := r.into.room(int64(len(data)))
-	if err != nil {
-		return nil, err
-	}
-	copy(own, data)
-	r.into.objects[id] = held{kind, own}
-	return own, nil
+	return r.into.Add(id, kind, data)
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // realFolder is where the clone lies. People move a large one to another disk and leave a symbolic link: then it is
@@ -237,7 +239,7 @@ func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string
 		return unknown, err
 	}
 	defer closing()
-	if _, err := loadCommit(objects, id); errors.Is(err, errMissingObject) {
+	if _, err := loadCommit(objects, id); errors.Is(err, gitpack.ErrMissing) {
 		return unknown, nil
 	} else if err != nil {
 		return unknown, err
@@ -259,7 +261,7 @@ func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string
 			if reached {
 				return []fate{upstream, safe}[i], nil
 			}
-			if err != nil && !errors.Is(err, errMissingObject) {
+			if err != nil && !errors.Is(err, gitpack.ErrMissing) {
 				return unknown, err
 			}
 		}

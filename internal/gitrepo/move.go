@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // moved is what a move did.
@@ -29,7 +31,7 @@ type moved struct {
 //
 // Before the first change a marker is written. When the move does not end, by a crash or an error, it is finished by
 // calling moveTree with the same commits again. Nothing is changed when the tree is unsafe (errUnsafe) or an object is
-// missing (errMissingObject); a damaged object may be found only when it is written.
+// missing (gitpack.ErrMissing); a damaged object may be found only when it is written.
 //
 // What was tracked before is known from the index, as long as that is the record of one tree; from serves when it is
 // not. So a clone whose objects are new but whose index was kept can be moved from a commit that it does not have.
@@ -148,7 +150,7 @@ func (m *mover) close() {
 		_ = m.indexFile.Close() // only read from
 	}
 	if m.objects != nil {
-		m.objects.close()
+		m.objects.Close()
 	}
 	if m.temp.root != nil {
 		m.drop()
@@ -178,7 +180,7 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 	switch {
 	case err == nil:
 		m.looked, m.was = look, m.index.tree
-		if has, err := m.objects.has(m.was); err != nil {
+		if has, err := m.objects.Has(m.was); err != nil {
 			return err
 		} else if !has {
 			m.was = plumbing.ZeroHash
@@ -191,7 +193,7 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 	if from.IsZero() {
 		return nil
 	}
-	if m.was, err = m.objects.treeOf(from); errors.Is(err, errMissingObject) {
+	if m.was, err = m.objects.treeOf(from); errors.Is(err, gitpack.ErrMissing) {
 		return nil // then all that stands there counts as a person's
 	}
 	return err
@@ -259,9 +261,9 @@ func (m *mover) plan() error {
 			m.count++
 		}
 		if c.is.mode != modeSubmodule {
-			has, err := m.objects.has(c.is.id)
+			has, err := m.objects.Has(c.is.id)
 			if err == nil && !has {
-				err = missing(c.is.id, nil)
+				err = gitpack.Missing(c.is.id, nil)
 			}
 			if err == nil && c.is.mode == modeSymlink {
 				err = m.checkLink(c.is.id)

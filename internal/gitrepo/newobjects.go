@@ -2,7 +2,6 @@ package gitrepo
 
 import (
 	"bytes"
-	"compress/zlib"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -14,22 +13,18 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // Objects are new objects, in memory, to be pushed. The zero value holds none. The same calls in the same order give the
 // same bytes. What git would not accept (a name with a slash in a tree, an id that is none) is an error of the push.
 type Objects struct {
-	list []newObject
+	list []gitpack.Object
 	seen map[plumbing.Hash]struct{}
 	sum  hash.Hash
 	text []byte // of the object in hand
 	err  error
-}
-
-type newObject struct {
-	id   plumbing.Hash
-	kind plumbing.ObjectType
-	data []byte
 }
 
 // Person is who made a commit, and when; seconds and UTC are what is kept of the time.
@@ -145,63 +140,30 @@ func (o *Objects) add(kind plumbing.ObjectType, data []byte) string {
 		o.sum = sha1.New()
 		o.seen = make(map[plumbing.Hash]struct{})
 	}
-	begin(o.sum, kind, int64(len(data)))
+	o.sum.Reset()
+	o.sum.Write(gitpack.AppendLooseHeader(make([]byte, 0, 32), kind, int64(len(data))))
 	o.sum.Write(data)
-	n := newObject{kind: kind}
-	o.sum.Sum(n.id[:0])
-	if _, ok := o.seen[n.id]; !ok {
-		o.seen[n.id] = struct{}{}
-		n.data = bytes.Clone(data)
+	n := gitpack.Object{Kind: kind}
+	o.sum.Sum(n.ID[:0])
+	if _, ok := o.seen[n.ID]; !ok {
+		o.seen[n.ID] = struct{}{}
+		n.Data = bytes.Clone(data)
 		o.list = append(o.list, n)
 	}
-	return hex.EncodeToString(n.id[:])
+	return hex.EncodeToString(n.ID[:])
 }
 
 // with returns the objects of both, each once.
 func (o *Objects) with(p *Objects) *Objects {
 	both := &Objects{err: errors.Join(o.err, p.err), seen: make(map[plumbing.Hash]struct{})}
 	for _, n := range append(o.list[:len(o.list):len(o.list)], p.list...) {
-		if _, ok := both.seen[n.id]; !ok {
-			both.seen[n.id] = struct{}{}
+		if _, ok := both.seen[n.ID]; !ok {
+			both.seen[n.ID] = struct{}{}
 			both.list = append(both.list, n)
 		}
 	}
 	return both
 }
 
-// pack returns a pack of version 2 with all objects, without deltas. Format: gitformat-pack(5).
-func (o *Objects) pack() ([]byte, error) {
-	size := 32
-	for _, n := range o.list {
-		size += 20 + len(n.data)
-	}
-	out := bytes.NewBuffer(make([]byte, 0, size))
-	out.Write(packHead(len(o.list)))
-	var z *zlib.Writer // made when there is something that shrinks: it costs 800 KB of memory
-	for _, n := range o.list {
-		out.Write(appendHeader(out.AvailableBuffer(), n.kind, int64(len(n.data))))
-		if n.kind == plumbing.TreeObject && len(n.data) <= maxPlainTree {
-			if err := writeStored(out, n.data); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if z == nil {
-			z = zlib.NewWriter(out)
-		} else {
-			z.Reset(out)
-		}
-		if _, err := z.Write(n.data); err != nil {
-			return nil, err
-		}
-		if err := z.Close(); err != nil {
-			return nil, err
-		}
-	}
-	sum := sha1.Sum(out.Bytes())
-	out.Write(sum[:])
-	return out.Bytes(), nil
-}
-
-// maxPlainTree is the size in bytes up to which a folder is sent as it is: ids are random, so a few of them do not shrink.
-const maxPlainTree = 256
+// pack returns a pack with all objects.
+func (o *Objects) pack() ([]byte, error) { return gitpack.Encode(o.list) }

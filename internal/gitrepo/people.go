@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // maxLog bounds a file of names that is read for what people made, in bytes.
@@ -150,12 +152,10 @@ func borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbin
 			continue
 		}
 		seen[id] = true
-		if p, at, err := objects.packs.find(id); err == nil && p != nil {
-			if kind, _, err := objects.packs.kindAndSize(p, at); err == nil && kind != plumbing.CommitObject && kind != plumbing.TagObject {
-				continue
-			}
+		if kind, _, ok := objects.Packed(id); ok && kind != plumbing.CommitObject && kind != plumbing.TagObject {
+			continue
 		}
-		kind, data, err := objects.raw(id, maxTree, nil)
+		kind, data, err := objects.Raw(id, gitpack.MaxTree, nil)
 		if err != nil {
 			continue // missing, or large, so it is no commit
 		}
@@ -172,7 +172,7 @@ func borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbin
 				continue
 			}
 			for _, p := range c.parents {
-				if has, err := objects.has(p); err != nil {
+				if has, err := objects.Has(p); err != nil {
 					return nil, err
 				} else if !has {
 					list = append(list, id)

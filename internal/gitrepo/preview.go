@@ -30,21 +30,20 @@ func (r *Repo) preview(w *watch, tmp string, tip Tip) (*Tree, error) {
 		return nil, err
 	}
 	defer closing()
-	if has, err := objects.has(to); err != nil {
+	if has, err := objects.Has(to); err != nil {
 		return nil, err
 	} else if has {
 		return openTree(r.gitDir(), tip.ID)
 	}
 	request := gitwire.FetchRequest{Want: tip.ID, Depth: 1, Advance: w.advance}
-	base := objects.source
 	if at, ok, err := r.Applied(); err == nil && ok {
 		request.Have, request.Shallow, request.Thin = at.ID, at.ID, true
 	}
-	got, err := r.receive(w, tmp, request, base)
+	got, err := r.receive(w, tmp, request, objects.Reader)
 	if err != nil {
 		return nil, err
 	}
-	if err := got.install(tmp); err != nil {
+	if err := got.Install(tmp); err != nil {
 		return nil, err
 	}
 	return openTreeOver(tmp, r.gitDir(), tip.ID)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -48,7 +49,7 @@ func (r *Repo) rebuild(w *watch, tip Tip, found clone) (Sight, error) {
 	}
 	r.config = configCheck{}
 	if err := r.move(w, &s, plumbing.ZeroHash, to, tip.Branch, found.unfinished); err != nil {
-		if errors.Is(err, errMissingObject) {
+		if errors.Is(err, gitpack.ErrMissing) {
 			err = fmt.Errorf("the remote sent an incomplete pack: %w", err)
 		}
 		return s, err
@@ -90,8 +91,8 @@ func (r *Repo) build(w *watch, s *Sight, tip Tip) (dir string, err error) {
 	if err != nil {
 		return dir, err
 	}
-	s.Bytes += got.bytes
-	return dir, got.install(dir)
+	s.Bytes += got.Bytes
+	return dir, got.Install(dir)
 }
 
 // layout writes what makes a folder a git directory.
@@ -125,8 +126,8 @@ func whole(gitDir string, at plumbing.Hash) error {
 		return err
 	}
 	for _, o := range list {
-		if has, err := objects.has(o.id); err != nil || !has {
-			return errors.Join(missing(o.id, nil), err)
+		if has, err := objects.Has(o.ID); err != nil || !has {
+			return errors.Join(gitpack.Missing(o.ID, nil), err)
 		}
 	}
 	return nil

@@ -130,7 +130,7 @@ func takeIn(ctx context.Context, into *Content, f gitwire.FetchRequest,
 	if err != nil {
 		return err
 	}
-	if err = into.unpack(ctx, pack); err == nil {
+	if err = into.objects.Unpack(ctx, pack); err == nil {
 		_, err = io.Copy(io.Discard, pack) // nothing is left, and it must be read for the connection to be used again
 	}
 	if cerr := pack.Close(); err == nil {

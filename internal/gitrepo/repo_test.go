@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/gitwire"
 )
@@ -77,7 +78,7 @@ func (w *world) same(s Sight) {
 
 func (w *world) noLeftOvers() {
 	w.tb.Helper()
-	for _, pattern := range []string{".git/" + receivePrefix + "*", rebuildPrefix + "*", replacedPrefix + "*", ".git/*.addagent-tmp"} {
+	for _, pattern := range []string{".git/" + gitpack.ReceivePrefix + "*", rebuildPrefix + "*", replacedPrefix + "*", ".git/*.addagent-tmp"} {
 		found, err := filepath.Glob(filepath.Join(w.dir, pattern))
 		if err != nil {
 			w.tb.Fatal(err)

@@ -54,12 +54,8 @@ func enoughRoom(ctx context.Context, objects *objectReader, dir string, from, to
 		if e == nil || e.mode == modeSubmodule {
 			return 0
 		}
-		p, at, err := objects.packs.find(e.id)
-		if err != nil || p == nil {
-			return 0
-		}
-		_, n, err := objects.packs.kindAndSize(p, at)
-		if err != nil {
+		_, n, ok := objects.Packed(e.id)
+		if !ok {
 			return 0
 		}
 		return (n + 4095) &^ 4095

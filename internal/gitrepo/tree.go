@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // Tree is the files of one commit, read from git's objects and not from the work tree: what was pushed, whatever
@@ -42,7 +44,7 @@ func newTree(objects storer.EncodedObjectStorer, gitDir, version string, release
 	}
 	t := &Tree{objects: reader, release: release}
 	if t.root, err = reader.treeOf(plumbing.NewHash(version)); err != nil {
-		reader.close()
+		reader.Close()
 		return nil, err
 	}
 	return t, nil
@@ -50,7 +52,7 @@ func newTree(objects storer.EncodedObjectStorer, gitDir, version string, release
 
 // Close releases what the tree holds open. A closed tree finds nothing any more.
 func (t *Tree) Close() error {
-	t.objects.close()
+	t.objects.Close()
 	if t.release == nil {
 		return nil
 	}
@@ -85,7 +87,7 @@ func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: is no file", showPath([]byte(name)))
 	}
 	data, err := t.load(e.id, plumbing.BlobObject, limit, nil)
-	if errors.Is(err, errTooBig) {
+	if errors.Is(err, gitpack.ErrTooBig) {
 		return nil, fmt.Errorf("read %s: longer than %d bytes", showPath([]byte(name)), limit)
 	}
 	if err != nil {
@@ -102,7 +104,7 @@ func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read: %q is no id of an object", id)
 	}
 	data, err := t.load(h, plumbing.BlobObject, limit, nil)
-	if errors.Is(err, errTooBig) {
+	if errors.Is(err, gitpack.ErrTooBig) {
 		return nil, fmt.Errorf("read %s: longer than %d bytes", id, limit)
 	}
 	if err != nil {
@@ -145,7 +147,7 @@ func (t *Tree) List(dir string) ([]Entry, error) {
 }
 
 func (t *Tree) lines(id plumbing.Hash) (treeLines, error) {
-	data, err := t.load(id, plumbing.TreeObject, maxTree, t.buf)
+	data, err := t.load(id, plumbing.TreeObject, gitpack.MaxTree, t.buf)
 	if err != nil {
 		return treeLines{}, fmt.Errorf("tree %w", err)
 	}
@@ -185,13 +187,13 @@ func (t *Tree) entry(name string) (treeEntry, error) {
 }
 
 // changedPaths lists the files that differ between two commits, sorted as git does, at most limit of them; complete
-// says that these are all. An old commit that is not there any more is errMissingObject.
+// says that these are all. An old commit that is not there any more is gitpack.ErrMissing.
 func changedPaths(objects storer.EncodedObjectStorer, gitDir string, old, now plumbing.Hash, limit int) (paths []string, complete bool, err error) {
 	reader, err := readObjects(objects, gitDir)
 	if err != nil {
 		return nil, false, err
 	}
-	defer reader.close()
+	defer reader.Close()
 	var roots [2]plumbing.Hash
 	for i, commit := range []plumbing.Hash{old, now} {
 		if roots[i], err = reader.treeOf(commit); err != nil {

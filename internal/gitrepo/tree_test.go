@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -111,7 +112,7 @@ func TestChangedPaths(t *testing.T) {
 	if got, complete = list(len(want)); !complete || len(got) != len(want) {
 		t.Errorf("changed %q %v", got, complete)
 	}
-	if _, _, err := changedPaths(s, c.path(".git"), plumbing.NewHash(strings.Repeat("1", 40)), plumbing.NewHash(two), 10); !errors.Is(err, errMissingObject) {
+	if _, _, err := changedPaths(s, c.path(".git"), plumbing.NewHash(strings.Repeat("1", 40)), plumbing.NewHash(two), 10); !errors.Is(err, gitpack.ErrMissing) {
 		t.Errorf("an unknown version: %v", err)
 	}
 }

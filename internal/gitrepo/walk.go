@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // Modes as git trees and the index hold them.
@@ -101,7 +103,7 @@ func (t *trees) lines(side, depth int, id plumbing.Hash) (treeLines, error) {
 	if data, ok := t.objects.seen[id]; ok {
 		return treeLines{data}, nil
 	}
-	data, err := t.objects.load(id, plumbing.TreeObject, maxTree, t.buffers[side][depth])
+	data, err := t.objects.Load(id, plumbing.TreeObject, gitpack.MaxTree, t.buffers[side][depth])
 	if err != nil {
 		return treeLines{}, fmt.Errorf("tree %w", err)
 	}

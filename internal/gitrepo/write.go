@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/gitpack"
 )
 
 // lfsPointer is how the text file begins that stands for a large file of Git LFS.
@@ -18,14 +20,14 @@ const lfsPointer = "version https://git-lfs.github.com/spec/v1\n"
 
 // write makes a file where nobody sees it and then puts it into place in one step, so that nobody ever sees half of it.
 func (m *mover) write(in *folder, name string, w wanted) (record, error) {
-	b, err := m.objects.blob(w.id, m.content)
+	b, err := m.objects.Blob(w.id, m.content)
 	if err != nil {
 		return record{}, err
 	}
-	if cap(b.data) > cap(m.content) {
-		m.content = b.data
+	if cap(b.Data) > cap(m.content) {
+		m.content = b.Data
 	}
-	if bytes.HasPrefix(b.data, []byte(lfsPointer)) && w.mode != modeSymlink && b.size <= 1024 {
+	if bytes.HasPrefix(b.Data, []byte(lfsPointer)) && w.mode != modeSymlink && b.Size <= 1024 {
 		m.pointers.add(w.path)
 	}
 	if err := in.handle(); err != nil {
@@ -41,15 +43,15 @@ func (m *mover) write(in *folder, name string, w wanted) (record, error) {
 
 // checkLink refuses a symlink that no filesystem could hold. Where it leads does not matter: it is never followed.
 func (m *mover) checkLink(id plumbing.Hash) error {
-	target, err := m.objects.load(id, plumbing.BlobObject, 4095, m.content)
-	if errors.Is(err, errTooBig) || (err == nil && (len(target) == 0 || bytes.IndexByte(target, 0) >= 0)) {
+	target, err := m.objects.Load(id, plumbing.BlobObject, 4095, m.content)
+	if errors.Is(err, gitpack.ErrTooBig) || (err == nil && (len(target) == 0 || bytes.IndexByte(target, 0) >= 0)) {
 		return fmt.Errorf("no target for a symlink: %w", errUnsafe)
 	}
 	return err
 }
 
-func (m *mover) writeLink(in *folder, name, temp string, b blob) (record, error) {
-	if err := m.temp.root.Symlink(string(b.data), temp); err != nil {
+func (m *mover) writeLink(in *folder, name, temp string, b gitpack.Blob) (record, error) {
+	if err := m.temp.root.Symlink(string(b.Data), temp); err != nil {
 		return record{}, err
 	}
 	if err := renameInto(&m.temp, temp, in, name); err != nil {
@@ -59,7 +61,7 @@ func (m *mover) writeLink(in *folder, name, temp string, b blob) (record, error)
 	return now.stat, err
 }
 
-func (m *mover) writeFile(in *folder, name, temp string, b blob, w wanted) (_ record, err error) {
+func (m *mover) writeFile(in *folder, name, temp string, b gitpack.Blob, w wanted) (_ record, err error) {
 	perm := fs.FileMode(permOf(w.mode))
 	f, fd, err := m.create(in, temp, perm)
 	if err != nil {
@@ -73,10 +75,10 @@ func (m *mover) writeFile(in *folder, name, temp string, b blob, w wanted) (_ re
 			_ = m.temp.root.Remove(temp) // else the next move does
 		}
 	}()
-	if err := b.copyTo(f, m.progress); err != nil {
+	if err := b.CopyTo(f, m.progress); err != nil {
 		return record{}, err
 	}
-	if err := m.install(in, name, temp, fd, w.replaces, b.size); err != nil {
+	if err := m.install(in, name, temp, fd, w.replaces, b.Size); err != nil {
 		return record{}, err
 	}
 	info, err := f.Stat() // not before: a new name is a new ctime
@@ -91,7 +93,7 @@ func (m *mover) writeFile(in *folder, name, temp string, b blob, w wanted) (_ re
 			return record{}, err
 		}
 	}
-	if info.Size() != b.size {
+	if info.Size() != b.Size {
 		return record{}, io.ErrShortWrite
 	}
 	return stateOf(info).stat, nil

@@ -2,124 +2,14 @@ package gitrepo
 
 import (
 	"bytes"
-	"crypto/sha1"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/go-git/go-git/v5/plumbing"
-
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/gitwire"
 )
-
-// deltaPack writes a pack by hand: a blob, then a delta of it, by offset or by name, in this order or the other.
-func deltaPack(tb testing.TB, named, before bool) (pack []byte, base, result []byte) {
-	tb.Helper()
-	base, result = []byte("0123456789abcdef0123456789abcdef"), []byte("0123456789abcdef!")
-	delta := []byte{byte(len(base)), byte(len(result)), 0x90, 16, 1, '!'}
-	id := plumbing.ComputeHash(plumbing.BlobObject, base)
-	var out bytes.Buffer
-	out.Write(packHead(2))
-	whole := func() {
-		out.Write(appendHeader(nil, plumbing.BlobObject, int64(len(base))))
-		must(tb, writeStored(&out, base))
-	}
-	if !before {
-		whole()
-	}
-	at := out.Len()
-	if named {
-		out.Write(appendHeader(nil, plumbing.REFDeltaObject, int64(len(delta))))
-		out.Write(id[:])
-	} else {
-		out.Write(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))))
-		out.WriteByte(byte(at - len(packHead(0))))
-	}
-	must(tb, writeStored(&out, delta))
-	if before {
-		whole()
-	}
-	sum := sha1.Sum(out.Bytes())
-	return append(out.Bytes(), sum[:]...), base, result
-}
-
-func TestUnpackDeltas(t *testing.T) {
-	for _, c := range [][2]bool{{false, false}, {true, false}, {true, true}} {
-		pack, base, result := deltaPack(t, c[0], c[1])
-		into := &Content{left: 1000}
-		must(t, into.unpack(t.Context(), bytes.NewReader(pack)))
-		for _, data := range [][]byte{base, result} {
-			got, err := into.Blob(plumbing.ComputeHash(plumbing.BlobObject, data).String())
-			if err != nil || !bytes.Equal(got, data) {
-				t.Errorf("%v: %q %v", c, got, err)
-			}
-		}
-		for limit := range int64(len(base) + len(result) + 6 + 300) {
-			if err := (&Content{left: limit}).unpack(t.Context(), bytes.NewReader(pack)); !errors.Is(err, errTooBig) {
-				t.Fatalf("%d bytes: %v", limit, err)
-			}
-		}
-		for n := range len(pack) {
-			if err := (&Content{left: 1000}).unpack(t.Context(), bytes.NewReader(pack[:n])); err == nil {
-				t.Fatalf("cut at %d: no error", n)
-			}
-		}
-	}
-	// A delta of what is not there.
-	pack, base, result := deltaPack(t, true, true)
-	cut := append([]byte(nil), pack[:len(pack)-20-len(base)-11-2]...)
-	copy(cut, packHead(1))
-	sum := sha1.Sum(cut)
-	cut = append(cut, sum[:]...)
-	if err := (&Content{left: 1000}).unpack(t.Context(), bytes.NewReader(cut)); !errors.Is(err, errPack) {
-		t.Error(err)
-	}
-	// And with that at hand from before.
-	before := &Content{left: 1000, objects: map[plumbing.Hash]held{plumbing.ComputeHash(plumbing.BlobObject, base): {plumbing.BlobObject, base}}}
-	into := &Content{left: 1000, base: before}
-	must(t, into.unpack(t.Context(), bytes.NewReader(cut)))
-	if !into.Has(plumbing.ComputeHash(plumbing.BlobObject, result).String()) {
-		t.Error("the result is not there")
-	}
-}
-
-func FuzzUnpack(f *testing.F) {
-	for _, c := range [][2]bool{{false, false}, {true, false}, {true, true}} {
-		pack, _, _ := deltaPack(f, c[0], c[1])
-		f.Add(pack[:len(pack)-20])
-	}
-	var o Objects
-	putRecord(&o, "i-1", "idle", 1)
-	pack, err := o.pack()
-	must(f, err)
-	f.Add(pack[:len(pack)-20])
-	f.Fuzz(func(t *testing.T, data []byte) {
-		sum := sha1.Sum(data)
-		c := &Content{left: 1 << 20}
-		if err := c.unpack(t.Context(), bytes.NewReader(append(data, sum[:]...))); err != nil {
-			return
-		}
-		all := 0
-		for id, o := range c.objects {
-			if plumbing.ComputeHash(o.kind, o.data) != id {
-				t.Fatalf("%s has another content", id)
-			}
-			all += len(o.data)
-			switch o.kind {
-			case plumbing.CommitObject:
-				_, _ = c.Commit(id.String())
-				_, _ = c.File(id.String(), "it/presence/all/i-1.json")
-			case plumbing.TreeObject:
-				_, _ = c.Tree(id.String())
-			}
-		}
-		if all > 1<<20 {
-			t.Fatal("more than is allowed")
-		}
-	})
-}
 
 // TestObjectsAreTheSame in two makings, and are what git makes of them.
 func TestObjectsAreTheSame(t *testing.T) {
@@ -207,8 +97,8 @@ func BenchmarkUnpackThousand(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		into := &Content{left: defaultContent}
-		if err := into.unpack(b.Context(), bytes.NewReader(pack.Bytes())); err != nil {
+		into := gitpack.NewMemory(defaultContent, nil)
+		if err := into.Unpack(b.Context(), bytes.NewReader(pack.Bytes())); err != nil {
 			b.Fatal(err)
 		}
 	}

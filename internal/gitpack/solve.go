@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bufio"
@@ -276,9 +276,9 @@ func (s *solver) apply(e *scanned, base *content, keep bool, id *plumbing.Hash) 
 	case err != nil:
 		return nil, err
 	case from != base.size:
-		return nil, fmt.Errorf("%w: delta of another base", errPack)
-	case size > maxObject:
-		return nil, fmt.Errorf("%w: an object of %d bytes, more than %d", errPack, size, int64(maxObject))
+		return nil, fmt.Errorf("%w: delta of another base", ErrCorrupt)
+	case size > MaxObject:
+		return nil, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(MaxObject))
 	}
 	c := &content{kind: base.kind, size: size}
 	var out io.Writer
@@ -319,17 +319,17 @@ func (s *solver) instructions(out io.Writer, delta *bufio.Reader, base *content,
 		case errors.Is(err, io.EOF) && done == size:
 			return nil
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%w: delta result is short", errPack)
+			return fmt.Errorf("%w: delta result is short", ErrCorrupt)
 		case err != nil:
 			return cut(err)
 		case done+insert+n > size:
-			return fmt.Errorf("%w: delta result is long", errPack)
+			return fmt.Errorf("%w: delta result is long", ErrCorrupt)
 		case insert > 0:
 			if err := s.copy(out, delta, insert); err != nil {
 				return err
 			}
 		case offset+n > base.size:
-			return fmt.Errorf("%w: delta copies past its base", errPack)
+			return fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
 		case base.data != nil:
 			if _, err := out.Write(base.data[offset : offset+n]); err != nil {
 				return err

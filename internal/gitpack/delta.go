@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bufio"
@@ -10,8 +10,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// errTooBig says that an object is longer than what may be held in memory.
-var errTooBig = errors.New("object is too big")
+// ErrTooBig says that an object is longer than what may be held in memory.
+var ErrTooBig = errors.New("object is too big")
 
 // cacheRoom bounds the bytes of delta bases kept: a first clone reads many objects that share theirs.
 const cacheRoom = 8 << 20
@@ -19,7 +19,7 @@ const cacheRoom = 8 << 20
 // baseCache keeps delta bases that were read a short while ago. The zero value is empty.
 type baseCache struct {
 	slots [256]struct {
-		pack *pack
+		pack *Pack
 		at   int64
 		data []byte
 	}
@@ -29,14 +29,14 @@ type baseCache struct {
 
 func (c *baseCache) slot(at int64) int { return int(uint64(at)*0x9e3779b97f4a7c15>>56) & 255 }
 
-func (c *baseCache) get(p *pack, at int64) []byte {
+func (c *baseCache) get(p *Pack, at int64) []byte {
 	if s := &c.slots[c.slot(at)]; s.pack == p && s.at == at {
 		return s.data
 	}
 	return nil
 }
 
-func (c *baseCache) put(p *pack, at int64, data []byte) {
+func (c *baseCache) put(p *Pack, at int64, data []byte) {
 	if len(data) > cacheRoom/16 {
 		return
 	}
@@ -58,7 +58,7 @@ func deltaSizes(r io.ByteReader) (base, result int64, err error) {
 		for shift := 0; ; shift += 7 {
 			b, err := r.ReadByte()
 			if err != nil || shift > 55 {
-				return 0, 0, fmt.Errorf("%w: delta sizes", errPack)
+				return 0, 0, fmt.Errorf("%w: delta sizes", ErrCorrupt)
 			}
 			*n |= int64(b&0x7f) << shift
 			if b&0x80 == 0 {
@@ -78,7 +78,7 @@ func deltaStep(r io.ByteReader) (insert, offset, n int64, err error) {
 	}
 	if op&0x80 == 0 {
 		if op == 0 {
-			return 0, 0, 0, fmt.Errorf("%w: delta instruction", errPack)
+			return 0, 0, 0, fmt.Errorf("%w: delta instruction", ErrCorrupt)
 		}
 		return int64(op), 0, 0, nil
 	}
@@ -88,7 +88,7 @@ func deltaStep(r io.ByteReader) (insert, offset, n int64, err error) {
 		}
 		b, err := r.ReadByte()
 		if err != nil {
-			return 0, 0, 0, fmt.Errorf("%w: delta is cut", errPack)
+			return 0, 0, 0, fmt.Errorf("%w: delta is cut", ErrCorrupt)
 		}
 		if i < 4 {
 			offset |= int64(b) << (8 * i)
@@ -122,10 +122,10 @@ func applyDelta(base, delta []byte, limit int64, into []byte) ([]byte, error) {
 		return nil, err
 	}
 	if from != int64(len(base)) {
-		return nil, fmt.Errorf("%w: delta of another base", errPack)
+		return nil, fmt.Errorf("%w: delta of another base", ErrCorrupt)
 	}
 	if size > limit {
-		return nil, errTooBig
+		return nil, ErrTooBig
 	}
 	out := room(into, size)[:0]
 	for {
@@ -133,22 +133,22 @@ func applyDelta(base, delta []byte, limit int64, into []byte) ([]byte, error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			if int64(len(out)) != size {
-				return nil, fmt.Errorf("%w: delta result is short", errPack)
+				return nil, fmt.Errorf("%w: delta result is short", ErrCorrupt)
 			}
 			return out, nil
 		case err != nil:
 			return nil, err
 		case int64(len(out))+insert+n > size:
-			return nil, fmt.Errorf("%w: delta result is long", errPack)
+			return nil, fmt.Errorf("%w: delta result is long", ErrCorrupt)
 		case insert > 0:
 			if insert > int64(len(c.b)) {
-				return nil, fmt.Errorf("%w: delta is cut", errPack)
+				return nil, fmt.Errorf("%w: delta is cut", ErrCorrupt)
 			}
 			out = append(out, c.b[:insert]...)
 			c.b = c.b[insert:]
 		default:
 			if offset+n > from {
-				return nil, fmt.Errorf("%w: delta copies past its base", errPack)
+				return nil, fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
 			}
 			out = append(out, base[offset:offset+n]...)
 		}
@@ -156,7 +156,7 @@ func applyDelta(base, delta []byte, limit int64, into []byte) ([]byte, error) {
 }
 
 // kindAndSize returns what an object is and how long, without inflating more than the head of one delta.
-func (s *packSet) kindAndSize(p *pack, at int64) (plumbing.ObjectType, int64, error) {
+func (s *packSet) kindAndSize(p *Pack, at int64) (plumbing.ObjectType, int64, error) {
 	chain, err := s.chain(p, at)
 	if err != nil {
 		return 0, 0, err
@@ -174,7 +174,7 @@ func (s *packSet) kindAndSize(p *pack, at int64) (plumbing.ObjectType, int64, er
 }
 
 // stream writes an object of any size, holding little of it. Bases of deltas go to nameless files in tmp.
-func (s *packSet) stream(w io.Writer, p *pack, at int64, tmp string, buf []byte) error {
+func (s *packSet) stream(w io.Writer, p *Pack, at int64, tmp string, buf []byte) error {
 	chain, err := s.chain(p, at)
 	if err != nil {
 		return err
@@ -212,7 +212,7 @@ func (s *packSet) streamOne(w io.Writer, e packEntry, base *os.File, buf []byte)
 	if base == nil {
 		n, err := io.CopyBuffer(writerOnly{w}, readerOnly{z}, buf)
 		if err == nil && n != e.size {
-			err = fmt.Errorf("%w: object of another length", errPack)
+			err = fmt.Errorf("%w: object of another length", ErrCorrupt)
 		}
 		return packError(err)
 	}
@@ -233,13 +233,13 @@ func (s *packSet) streamOne(w io.Writer, e packEntry, base *os.File, buf []byte)
 		if insert > 0 {
 			part, n = io.LimitReader(in, insert), insert
 		} else if offset+n > from {
-			return fmt.Errorf("%w: delta copies past its base", errPack)
+			return fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
 		}
 		if done += n; done > size {
-			return fmt.Errorf("%w: delta result is long", errPack)
+			return fmt.Errorf("%w: delta result is long", ErrCorrupt)
 		}
 		if got, err := io.CopyBuffer(writerOnly{w}, readerOnly{part}, buf); err != nil || got != n {
-			return packError(errors.Join(err, fmt.Errorf("delta is cut: %w", errPack)))
+			return packError(errors.Join(err, fmt.Errorf("delta is cut: %w", ErrCorrupt)))
 		}
 	}
 }
@@ -247,10 +247,10 @@ func (s *packSet) streamOne(w io.Writer, e packEntry, base *os.File, buf []byte)
 // packError tells bad bytes in a pack from a disk that could not be read or written.
 func packError(err error) error {
 	var disk *os.PathError
-	if err == nil || errors.Is(err, errPack) || errors.As(err, &disk) {
+	if err == nil || errors.Is(err, ErrCorrupt) || errors.As(err, &disk) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", errPack, err)
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 func namelessFile(dir string) (*os.File, error) {

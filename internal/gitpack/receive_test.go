@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bytes"
@@ -16,18 +16,6 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
-
-// wordy makes text that compresses and deltas like text.
-func wordy(r *rand.Rand, size int) string {
-	var b strings.Builder
-	for b.Len() < size {
-		fmt.Fprintf(&b, "%x ", r.IntN(5000))
-		if r.IntN(8) == 0 {
-			b.WriteByte('\n')
-		}
-	}
-	return b.String()
-}
 
 func packer(t *testing.T, src *gittest.Repo, revs string, args ...string) []byte {
 	t.Helper()
@@ -59,12 +47,12 @@ func TestIndexIsGits(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
-	text := wordy(random, 30000)
-	huge := wordy(random, 5<<18)
+	text := gittest.Wordy(random, 30000)
+	huge := gittest.Wordy(random, 5<<18)
 	src.History("main", 60, func(i int) []gittest.Change {
 		at := random.IntN(len(text) - 100)
-		text = text[:at] + wordy(random, 30) + text[at+random.IntN(60):]
-		all := []gittest.Change{gittest.File("text", text), gittest.File(fmt.Sprintf("d%d/f%d", i%7, i), wordy(random, 10+random.IntN(2000)))}
+		text = text[:at] + gittest.Wordy(random, 30) + text[at+random.IntN(60):]
+		all := []gittest.Change{gittest.File("text", text), gittest.File(fmt.Sprintf("d%d/f%d", i%7, i), gittest.Wordy(random, 10+random.IntN(2000)))}
 		if i%20 == 0 { // beyond what is held in memory, with deltas on deltas
 			at := random.IntN(len(huge) - 100)
 			huge = huge[:at] + "changed" + huge[at:]
@@ -87,12 +75,12 @@ func TestIndexIsGits(t *testing.T) {
 			pack := packer(t, src, "main", args...)
 			dir := t.TempDir()
 			steps := 0
-			got, err := receive(t.Context(), bytes.NewReader(pack), receiving{parent: dir, step: func() { steps++ }})
+			got, err := Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: dir, Step: func() { steps++ }})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if steps == 0 || got.bytes != int64(len(pack)) {
-				t.Errorf("%d steps, %d bytes", steps, got.bytes)
+			if steps == 0 || got.Bytes != int64(len(pack)) {
+				t.Errorf("%d steps, %d bytes", steps, got.Bytes)
 			}
 			stored, err := os.ReadFile(filepath.Join(got.dir, "pack"))
 			if err != nil || !bytes.Equal(stored, pack) {
@@ -123,11 +111,11 @@ func TestThinPack(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(5, 6))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
-	huge, text := wordy(random, 2<<20), wordy(random, 20000)
-	old := src.Commit("main", append(files(30, "x"), gittest.File("huge", huge), gittest.File("text", text))...)
+	huge, text := gittest.Wordy(random, 2<<20), gittest.Wordy(random, 20000)
+	old := src.Commit("main", gittest.File("huge", huge), gittest.File("text", text), gittest.File("d00/e0/file.txt", strings.Repeat("x\n", 20)), gittest.File("other", "x"))
 	now := src.History("main", 6, func(i int) []gittest.Change {
 		text = text[:1000*i] + "changed" + text[1000*i:]
-		return []gittest.Change{gittest.File("huge", huge[:100*i]+"changed"+huge[100*i:]), gittest.File("text", text), gittest.File("d00/e0/file0000.txt", fmt.Sprint(i))}
+		return []gittest.Change{gittest.File("huge", huge[:100*i]+"changed"+huge[100*i:]), gittest.File("text", text), gittest.File("d00/e0/file.txt", fmt.Sprint(i))}
 	})
 	for _, args := range [][]string{{"--thin"}, {"--thin", "--delta-base-offset"}} {
 		pack := packer(t, src, now+"\n^"+old, args...)
@@ -135,27 +123,27 @@ func TestThinPack(t *testing.T) {
 		gittest.Git(t, ".", "init", "-q", clone)
 		gitDir := filepath.Join(clone, ".git")
 		base := packer(t, src, old)
-		got, err := receive(t.Context(), bytes.NewReader(base), receiving{parent: gitDir, step: func() {}})
+		got, err := Receive(t.Context(), bytes.NewReader(base), ReceiveOptions{Parent: gitDir})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := got.install(gitDir); err != nil {
+		if err := got.Install(gitDir); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := receive(t.Context(), bytes.NewReader(pack), receiving{parent: gitDir, step: func() {}}); !errors.Is(err, errMissingObject) {
+		if _, err := Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: gitDir}); !errors.Is(err, ErrMissing) {
 			t.Errorf("without the clone: %v", err)
 		}
-		objects, closing, err := openObjects(gitDir)
+		objects, err := Open(gitDir, nil, filepath.Join(gitDir, "tmp"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err = receive(t.Context(), bytes.NewReader(pack), receiving{parent: gitDir, base: objects.source, step: func() {}})
-		closing()
+		got, err = Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: gitDir, Base: objects})
+		objects.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
-		stem := got.stem
-		if err := got.install(gitDir); err != nil {
+		stem := got.Stem
+		if err := got.Install(gitDir); err != nil {
 			t.Fatal(err)
 		}
 		gittest.Git(t, clone, "verify-pack", filepath.Join(gitDir, "objects/pack", stem+".pack"))
@@ -164,7 +152,7 @@ func TestThinPack(t *testing.T) {
 		if gittest.Git(t, clone, "rev-parse", "main^{tree}") != src.Git("rev-parse", "main^{tree}") {
 			t.Error("another tree")
 		}
-		left, _ := filepath.Glob(filepath.Join(gitDir, receivePrefix+"*"))
+		left, _ := filepath.Glob(filepath.Join(gitDir, ReceivePrefix+"*"))
 		if len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
@@ -176,7 +164,7 @@ func TestDroppedContents(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 8))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
-	text := wordy(random, 900_000)
+	text := gittest.Wordy(random, 900_000)
 	src.History("main", 60, func(i int) []gittest.Change {
 		at := random.IntN(len(text) - 1)
 		text = text[:at] + "changed" + text[at:]
@@ -186,7 +174,7 @@ func TestDroppedContents(t *testing.T) {
 	if len(pack) > 3<<20 {
 		t.Fatalf("a pack of %d bytes has no deltas", len(pack))
 	}
-	got, err := receive(t.Context(), bytes.NewReader(pack), receiving{parent: t.TempDir(), step: func() {}})
+	got, err := Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,84 +186,26 @@ func TestDroppedContents(t *testing.T) {
 	}
 }
 
-func TestFold(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", append(files(100, "start"), gittest.File("big", wordy(rand.New(rand.NewPCG(1, 1)), 300000)))...)
-	w.check()
-	for i := range 3 {
-		w.src.Commit("main", files(20, fmt.Sprint("step ", i))...)
-		w.look()
-	}
-	w.src.Commit("main", gittest.File("last", "x"))
-	s := w.check()
-	id, _ := idOf(s.Version)
-	count := func() int {
-		found, _ := filepath.Glob(filepath.Join(w.dir, ".git/objects/pack/*.pack"))
-		return len(found)
-	}
-	if n := count(); n != 5 {
-		t.Fatalf("%d packs", n)
-	}
-	for range 2 {
-		if err := foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, true, func() {}); err != nil {
-			t.Fatal(err)
-		}
-		if n := count(); n != 2 {
-			t.Errorf("%d packs", n)
-		}
-		w.same(s)
-	}
-	w.src.Commit("main", files(90, "all anew")...)
-	w.src.Commit("main", gittest.File("big", wordy(rand.New(rand.NewPCG(2, 2)), 400000)))
-	s = w.check()
-	id, _ = idOf(s.Version)
-	if err := foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, true, func() {}); err != nil {
-		t.Fatal(err)
-	}
-	if n := count(); n > 2 { // a pack of which most is needed stays as it is
-		t.Errorf("%d packs", n)
-	}
-	w.same(s)
-	// A person's clone: nothing is dropped, whatever hangs on it.
-	for i := range 4 {
-		w.src.Commit("main", gittest.File("after", fmt.Sprint(i)))
-		w.look()
-	}
-	old := gittest.Git(t, w.dir, "cat-file", "--batch-all-objects", "--batch-check")
-	if err := foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, false, func() {}); err != nil {
-		t.Fatal(err)
-	}
-	if n := count(); n > 2 { // a pack of which most is needed stays as it is
-		t.Errorf("%d packs", n)
-	}
-	if now := gittest.Git(t, w.dir, "cat-file", "--batch-all-objects", "--batch-check"); now != old {
-		t.Errorf("objects were\n%s\nand are\n%s", old, now)
-	}
-	w.src.Commit("main", gittest.File("after", "x"))
-	w.check()
-}
-
 func FuzzReceive(f *testing.F) {
-	hello := entry(plumbing.BlobObject, 5, []byte("hello"))
-	delta := append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), byte(len(hello))), deflated([]byte("\x05\x05\x90\x05"))...)
-	named := append(append(appendHeader(nil, plumbing.REFDeltaObject, 4), bytes.Repeat([]byte{7}, 20)...), deflated([]byte("\x05\x05\x90\x05"))...)
-	f.Add(packOf(0))
-	f.Add(packOf(2, hello, delta))
-	f.Add(packOf(2, hello, named))
-	f.Add(packOf(1, entry(plumbing.CommitObject, 0, nil)))
+	hello := gittest.PackEntry(plumbing.BlobObject, 5, []byte("hello"))
+	delta := append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), byte(len(hello))), gittest.Deflated([]byte("\x05\x05\x90\x05"))...)
+	named := append(append(appendHeader(nil, plumbing.REFDeltaObject, 4), bytes.Repeat([]byte{7}, 20)...), gittest.Deflated([]byte("\x05\x05\x90\x05"))...)
+	f.Add(gittest.Pack(0))
+	f.Add(gittest.Pack(2, hello, delta))
+	f.Add(gittest.Pack(2, hello, named))
+	f.Add(gittest.Pack(1, gittest.PackEntry(plumbing.CommitObject, 0, nil)))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// The checksum would stop nearly everything: give each input the right one as well.
 		sum := sha1.Sum(data)
 		for _, pack := range [][]byte{data, append(bytes.Clone(data), sum[:]...)} {
-			got, err := receive(t.Context(), bytes.NewReader(pack), receiving{parent: dir, step: func() {},
-				base: func(plumbing.Hash) (blobSource, error) {
-					return blobSource{kind: plumbing.BlobObject, size: 5, write: func(w io.Writer) error {
+			got, err := receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: dir},
+				func(plumbing.Hash) (source, error) {
+					return source{kind: plumbing.BlobObject, size: 5, write: func(w io.Writer) error {
 						_, err := io.WriteString(w, "hello")
 						return err
 					}}, nil
-				}})
+				})
 			if err == nil {
 				err = got.discard()
 				if err != nil {
@@ -314,14 +244,12 @@ func FuzzEntryHeader(f *testing.F) {
 	})
 }
 
-func FuzzCommit(f *testing.F) {
-	id := strings.Repeat("1", 40)
-	f.Add([]byte("tree " + id + "\nparent " + id + "\nparent " + id + "\nauthor x\n\ntext"))
-	f.Add([]byte("tree " + id))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseCommit(data)
-		if err == nil && len(c.parents)*40 > len(data) {
-			t.Fatal("more parents than bytes")
+// TestAppendBack writes how far back a base lies as it is read.
+func TestAppendBack(t *testing.T) {
+	for _, back := range []int64{1, 127, 128, 129, 16511, 16512, 16513, 1 << 20, 1<<31 - 1, 1 << 31, 1 << 40} {
+		b := appendBack(nil, back)
+		if got, err := readBack(bytes.NewReader(b)); got != back || err != nil {
+			t.Errorf("%d: %x is read as %d (%v)", back, b, got, err)
 		}
-	})
+	}
 }

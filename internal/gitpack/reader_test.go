@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bytes"
@@ -14,6 +14,13 @@ import (
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/go-git/go-git/v5/plumbing"
 )
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
 
 // deltaRepo has long delta chains, of small and of large files, and some large ones without.
 func deltaRepo(tb testing.TB) *gittest.Repo {
@@ -44,9 +51,9 @@ func deltaRepo(tb testing.TB) *gittest.Repo {
 // TestObjectsAsGit: every object reads as git reads it, whole and streamed.
 func TestObjectsAsGit(t *testing.T) {
 	src := deltaRepo(t)
-	o, err := readObjects(nil, src.Dir)
+	o, err := Open(src.Dir, nil, filepath.Join(src.Dir, "tmp"))
 	must(t, err)
-	defer o.close()
+	defer o.Close()
 	list := strings.Split(src.Git("cat-file", "--batch-all-objects", "--batch-check"), "\n")
 	kinds := map[string]plumbing.ObjectType{"blob": plumbing.BlobObject, "tree": plumbing.TreeObject, "commit": plumbing.CommitObject}
 	large := 0
@@ -54,23 +61,23 @@ func TestObjectsAsGit(t *testing.T) {
 		for _, line := range list {
 			f := strings.Fields(line)
 			id := plumbing.NewHash(f[0])
-			if has, err := o.has(id); err != nil || !has {
+			if has, err := o.Has(id); err != nil || !has {
 				t.Errorf("has %s: %v %v", line, has, err)
 			}
-			data, err := o.load(id, kinds[f[1]], 64<<20, nil) // checks the id
+			data, err := o.Load(id, kinds[f[1]], 64<<20, nil) // checks the id
 			if err != nil || fmt.Sprint(len(data)) != f[2] {
 				t.Fatalf("%s: %d bytes, %v", line, len(data), err)
 			}
 			if f[1] != "blob" {
 				continue
 			}
-			b, err := o.blob(id, nil)
+			b, err := o.Blob(id, nil)
 			must(t, err)
-			if b.data == nil {
+			if b.Data == nil {
 				large++
 			}
 			var out bytes.Buffer
-			must(t, b.copyTo(&out, func() {}))
+			must(t, b.CopyTo(&out, func() {}))
 			if !bytes.Equal(out.Bytes(), data) {
 				t.Errorf("%s streams other bytes", line)
 			}
@@ -79,10 +86,10 @@ func TestObjectsAsGit(t *testing.T) {
 	if large != 12 {
 		t.Errorf("%d large blobs were streamed, want 24", large)
 	}
-	if _, err := o.load(plumbing.NewHash(strings.Repeat("ab", 20)), plumbing.BlobObject, 100, nil); !errors.Is(err, errMissingObject) {
+	if _, err := o.Load(plumbing.NewHash(strings.Repeat("ab", 20)), plumbing.BlobObject, 100, nil); !errors.Is(err, ErrMissing) {
 		t.Errorf("an unknown object: %v", err)
 	}
-	if left, err := filepath.Glob(filepath.Join(src.Dir, tempFolder, "*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(src.Dir, "tmp", "*")); err != nil || len(left) > 0 {
 		t.Errorf("left over: %v %v", left, err)
 	}
 }
@@ -109,25 +116,25 @@ func TestPackDamaged(t *testing.T) {
 				bad = bad[:i]
 			}
 			must(t, os.WriteFile(all[0], bad, 0o644))
-			o, err := readObjects(nil, src.Dir)
+			o, err := Open(src.Dir, nil, filepath.Join(src.Dir, "tmp"))
 			must(t, err)
 			for _, text := range ids {
-				kind, data, err := o.raw(plumbing.NewHash(text), 1<<20, nil)
+				kind, data, err := o.Raw(plumbing.NewHash(text), 1<<20, nil)
 				if err == nil {
-					_, err = o.load(plumbing.NewHash(text), kind, 1<<20, data)
+					_, err = o.Load(plumbing.NewHash(text), kind, 1<<20, data)
 				}
-				if err != nil && !errors.Is(err, errMissingObject) && !errors.Is(err, errTooBig) {
+				if err != nil && !errors.Is(err, ErrMissing) && !errors.Is(err, ErrTooBig) {
 					t.Fatalf("%s, byte %d, object %s: %v", ext, i, text, err)
 				}
-				b, err := o.blob(plumbing.NewHash(text), nil)
+				b, err := o.Blob(plumbing.NewHash(text), nil)
 				if err == nil {
-					err = b.copyTo(io.Discard, func() {})
+					err = b.CopyTo(io.Discard, func() {})
 				}
-				if err != nil && !errors.Is(err, errMissingObject) {
+				if err != nil && !errors.Is(err, ErrMissing) {
 					t.Fatalf("%s, byte %d, blob %s: %v", ext, i, text, err)
 				}
 			}
-			o.close()
+			o.Close()
 		}
 		must(t, os.WriteFile(all[0], good, 0o644))
 	}
@@ -141,8 +148,8 @@ func FuzzDelta(f *testing.F) {
 		if err == nil && len(out) > 1<<16 {
 			t.Fatal("longer than allowed")
 		}
-		if err != nil && !errors.Is(err, errPack) && !errors.Is(err, errTooBig) {
-			t.Fatalf("%v is no errPack", err)
+		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooBig) {
+			t.Fatalf("%v is no ErrCorrupt", err)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bufio"
@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -25,38 +24,46 @@ import (
 // keeps what it learns of every object in maps (411 MB for 60,000 files). This one holds 64 bytes an object and never
 // a big object, refuses what goes beyond its bounds while it comes in, and completes a thin pack.
 
-// receiving is how a pack is taken in.
-type receiving struct {
-	want   plumbing.Hash                           // a commit that must be in it; zero = any pack will do
-	parent string                                  // a folder on the clone's disk: where the temporary folder goes
-	base   func(plumbing.Hash) (blobSource, error) // objects that a thin pack may lean on; nil = none
-	step   func()                                  // called as the work advances
+// ReceiveOptions are how a pack is taken in. Only Parent must be given.
+type ReceiveOptions struct {
+	Parent string        // a folder on the disk where the pack will lie: where the temporary folder goes
+	Want   plumbing.Hash // a commit that must be in it; zero = any pack will do
+	Base   *Reader       // has the objects that a thin pack may lean on; nil = it may lean on none
+	Room   Room          // nil = the pack may be as large as it likes
+	Step   func()        // called as the work advances; nil = nobody asks
 }
 
-// blobSource is an object outside the pack.
-type blobSource struct {
-	kind  plumbing.ObjectType
-	size  int64
-	write func(io.Writer) error
-}
+// Room is asked for a function that says whether a pack in a folder may have so many bytes. It is called now and then,
+// with ever larger sizes; its error ends the work.
+type Room func(dir string) func(size int64) error
 
-// received is a whole pack with its index in a temporary folder.
-type received struct {
+// Received is a whole pack with its index in a temporary folder.
+type Received struct {
+	Stem  string // of its names: pack-<checksum>
+	Bytes int64  // as they came
 	dir   string
-	stem  string // pack-<checksum>
-	bytes int64
 }
 
-// receivePrefix names temporary folders of packs that come in; what a killed process left is swept at the next Apply.
-const receivePrefix = "addagent-recv-"
+// ReceivePrefix begins the names of temporary folders of packs that come in. What a killed process left there nobody needs.
+const ReceivePrefix = "addagent-recv-"
 
-// receive reads a pack from a stream to its end. Nothing of it is visible before install; after an error nothing is left.
-func receive(ctx context.Context, src io.Reader, o receiving) (_ *received, err error) {
-	dir, err := os.MkdirTemp(o.parent, receivePrefix)
+// Receive reads a pack from a stream to its end, and a thin one it completes. Nothing of it is visible before Install;
+// after an error nothing is left. Errors: ErrCorrupt, ErrMissing for a thin pack that leans on what Base has not,
+// io.ErrUnexpectedEOF for one that is cut off, and those of the disk, of the stream and of ctx.
+func Receive(ctx context.Context, src io.Reader, o ReceiveOptions) (*Received, error) {
+	var base func(plumbing.Hash) (source, error)
+	if o.Base != nil {
+		base = o.Base.source
+	}
+	return receive(ctx, src, o, base)
+}
+
+func receive(ctx context.Context, src io.Reader, o ReceiveOptions, base func(plumbing.Hash) (source, error)) (_ *Received, err error) {
+	dir, err := os.MkdirTemp(o.Parent, ReceivePrefix)
 	if err != nil {
 		return nil, fmt.Errorf("receive pack: %w", err)
 	}
-	r := &received{dir: dir}
+	r := &Received{dir: dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("receive pack: %w", err), r.discard())
@@ -69,41 +76,46 @@ func receive(ctx context.Context, src io.Reader, o receiving) (_ *received, err 
 	defer f.Close()
 
 	in := newScanner(ctx, src, f)
-	in.step = o.step
-	in.room = diskGuard(dir)
+	if o.Step != nil {
+		in.step = o.Step
+	}
+	if o.Room != nil {
+		in.room = o.Room(dir)
+	}
+	step := in.step
 	sum, err := in.run()
 	if err != nil {
 		return nil, err
 	}
 	end := in.at() - sha1.Size
-	r.bytes = in.at()
+	r.Bytes = in.at()
 	solver := newSolver(ctx, f, end, in.entries, in.borrowed, dir)
-	solver.step = o.step
+	solver.step = step
 	*in = scanner{} // its buffers are not needed any more
 	if err := solver.run(); err != nil {
 		return nil, err
 	}
 	if len(solver.waiting) > 0 {
-		if sum, err = complete(f, solver, o.base); err != nil {
+		if sum, err = complete(f, solver, base); err != nil {
 			return nil, err
 		}
 	}
 	if solver.left > 0 {
-		return nil, fmt.Errorf("%w: %d deltas lean on each other", errPack, solver.left)
+		return nil, fmt.Errorf("%w: %d deltas lean on each other", ErrCorrupt, solver.left)
 	}
-	if !o.want.IsZero() && !slices.ContainsFunc(solver.entries, func(e scanned) bool { return e.id == o.want }) {
-		return nil, fmt.Errorf("the remote did not send commit %s", o.want)
+	if !o.Want.IsZero() && !slices.ContainsFunc(solver.entries, func(e scanned) bool { return e.id == o.Want }) {
+		return nil, fmt.Errorf("the remote did not send commit %s", o.Want)
 	}
-	r.stem = "pack-" + sum.String()
+	r.Stem = "pack-" + sum.String()
 	if err := writeIndex(filepath.Join(dir, "idx"), solver.entries, sum); err != nil {
 		return nil, err
 	}
 	return r, f.Sync()
 }
 
-// install makes the pack part of a git directory: first the data, then the index that makes it visible.
-func (r *received) install(gitDir string) error {
-	to := filepath.Join(gitDir, "objects", "pack", r.stem)
+// Install makes the pack part of a git directory: first the data, then the index that makes it visible.
+func (r *Received) Install(gitDir string) error {
+	to := filepath.Join(gitDir, "objects", "pack", r.Stem)
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return fmt.Errorf("store pack: %w", err)
 	}
@@ -115,10 +127,10 @@ func (r *received) install(gitDir string) error {
 	return r.discard()
 }
 
-func (r *received) discard() error { return os.RemoveAll(r.dir) }
+func (r *Received) discard() error { return os.RemoveAll(r.dir) }
 
 // complete appends the objects that a thin pack leans on, and writes the new number of objects and checksum.
-func complete(f *os.File, s *solver, base func(plumbing.Hash) (blobSource, error)) (plumbing.Hash, error) {
+func complete(f *os.File, s *solver, base func(plumbing.Hash) (source, error)) (plumbing.Hash, error) {
 	var sum plumbing.Hash
 	end := s.size
 	for len(s.waiting) > 0 {
@@ -128,10 +140,10 @@ func complete(f *os.File, s *solver, base func(plumbing.Hash) (blobSource, error
 				continue // it was in the pack, as a delta of another one
 			}
 			if base == nil {
-				return sum, missing(id, errors.New("a delta leans on it"))
+				return sum, Missing(id, errors.New("a delta leans on it"))
 			}
 			source, err := base(id)
-			if errors.Is(err, errMissingObject) {
+			if errors.Is(err, ErrMissing) {
 				continue // perhaps a delta of one that comes after it
 			}
 			if err != nil {
@@ -142,7 +154,7 @@ func complete(f *os.File, s *solver, base func(plumbing.Hash) (blobSource, error
 				return sum, err
 			}
 			if e.id != id {
-				return sum, missing(id, errors.New("its content has another id"))
+				return sum, Missing(id, errors.New("its content has another id"))
 			}
 			end += size
 			if err := s.add(e, end); err != nil {
@@ -150,7 +162,7 @@ func complete(f *os.File, s *solver, base func(plumbing.Hash) (blobSource, error
 			}
 		}
 		if len(s.waiting) == before {
-			return sum, missing(sortedBases(s.waiting)[0], errors.New("a delta leans on it"))
+			return sum, Missing(sortedBases(s.waiting)[0], errors.New("a delta leans on it"))
 		}
 	}
 	return sum, finishPack(f, end, uint32(len(s.entries)), &sum)
@@ -166,7 +178,7 @@ func sortedBases(m map[plumbing.Hash][]int32) []plumbing.Hash {
 }
 
 // appendObject writes an object at an offset of a pack.
-func appendObject(f *os.File, at int64, o blobSource) (scanned, int64, error) {
+func appendObject(f *os.File, at int64, o source) (scanned, int64, error) {
 	crc := crc32.NewIEEE()
 	out := &counted{w: io.MultiWriter(io.NewOffsetWriter(f, at), crc)}
 	e := scanned{at: at, size: o.size, kind: o.kind, base: -1, solved: true}
@@ -323,14 +335,4 @@ func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err
-}
-
-// idOf parses an object name of 40 hex digits.
-func idOf(s string) (plumbing.Hash, bool) {
-	var id plumbing.Hash
-	if len(s) != hex.EncodedLen(len(id)) {
-		return id, false
-	}
-	_, err := hex.Decode(id[:], []byte(s))
-	return id, err == nil
 }

@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bufio"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -18,8 +19,8 @@ const bigObject = 1 << 20
 // maxChain bounds the length of a delta chain; git itself writes at most 4095 and 50 by default.
 const maxChain = 4096
 
-// errPack says that a pack or its index does not hold what its format promises.
-var errPack = errors.New("pack is corrupt")
+// ErrCorrupt says that a pack or its index does not hold what its format promises.
+var ErrCorrupt = errors.New("pack is corrupt")
 
 // packSet reads objects straight from the packs of one objects/pack folder.
 //
@@ -30,7 +31,7 @@ var errPack = errors.New("pack is corrupt")
 //
 // It is for one goroutine at a time.
 type packSet struct {
-	packs   []*pack
+	packs   []*Pack
 	folders []string
 	listed  time.Time // when the folder of packs was read
 	bases   baseCache
@@ -45,15 +46,22 @@ type packSet struct {
 	links []packEntry
 }
 
-type pack struct {
+// Pack is one pack that a Reader has open.
+type Pack struct {
 	index, data *os.File
 	fanout      [256]uint32
 	end         int64 // where the trailer begins
 }
 
+// Stem is the path of the pack without the end of its name.
+func (p *Pack) Stem() string { return strings.TrimSuffix(p.index.Name(), ".idx") }
+
+// Size is how many bytes the pack has, without the checksum at its end.
+func (p *Pack) Size() int64 { return p.end }
+
 // packEntry is the header of one object in a pack. Its compressed bytes begin at body.
 type packEntry struct {
-	pack *pack
+	pack *Pack
 	at   int64
 	body int64
 	kind plumbing.ObjectType
@@ -61,19 +69,19 @@ type packEntry struct {
 }
 
 // header reads the header of the object at an offset, without its base.
-func (s *packSet) header(p *pack, at int64) (e packEntry, base int64, err error) {
+func (s *packSet) header(p *Pack, at int64) (e packEntry, base int64, err error) {
 	s.short.Reset(io.NewSectionReader(p.data, at, p.end-at))
 	s.at = packEntry{pack: p, at: at}
 	b, err := s.short.Peek(64)
 	n := len(b)
 	if n == 0 || (err != nil && !errors.Is(err, io.EOF)) {
-		return e, 0, fmt.Errorf("%w: %w", errPack, err)
+		return e, 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	e = packEntry{pack: p, at: at, kind: plumbing.ObjectType(b[0] >> 4 & 7), size: int64(b[0] & 15)}
 	i, shift := 0, 4
 	for b[i]&0x80 != 0 {
 		if i++; i >= n || shift > 55 {
-			return e, 0, fmt.Errorf("%w: object header", errPack)
+			return e, 0, fmt.Errorf("%w: object header", ErrCorrupt)
 		}
 		e.size |= int64(b[i]&0x7f) << shift
 		shift += 7
@@ -85,7 +93,7 @@ func (s *packSet) header(p *pack, at int64) (e packEntry, base int64, err error)
 		back := int64(0)
 		for k := 0; ; k++ {
 			if i >= n || k > 8 {
-				return e, 0, fmt.Errorf("%w: delta header", errPack)
+				return e, 0, fmt.Errorf("%w: delta header", ErrCorrupt)
 			}
 			if k > 0 {
 				back++
@@ -97,29 +105,29 @@ func (s *packSet) header(p *pack, at int64) (e packEntry, base int64, err error)
 			}
 		}
 		if base = at - back; base < 12 || back <= 0 {
-			return e, 0, fmt.Errorf("%w: delta base outside the pack", errPack)
+			return e, 0, fmt.Errorf("%w: delta base outside the pack", ErrCorrupt)
 		}
 	case plumbing.REFDeltaObject:
 		if i+20 > n {
-			return e, 0, fmt.Errorf("%w: delta header", errPack)
+			return e, 0, fmt.Errorf("%w: delta header", ErrCorrupt)
 		}
 		base, err = s.look(p, plumbing.Hash(b[i:i+20]))
 		if err == nil && base < 0 {
-			err = fmt.Errorf("%w: delta base is not in the pack", errPack)
+			err = fmt.Errorf("%w: delta base is not in the pack", ErrCorrupt)
 		}
 		if err != nil {
 			return e, 0, err
 		}
 		i += 20
 	default:
-		return e, 0, fmt.Errorf("%w: object kind %d", errPack, e.kind)
+		return e, 0, fmt.Errorf("%w: object kind %d", ErrCorrupt, e.kind)
 	}
 	e.body = at + int64(i)
 	return e, base, nil
 }
 
 // chain follows the deltas from an object down to one that stands by itself. The result is good until the next call.
-func (s *packSet) chain(p *pack, at int64) ([]packEntry, error) {
+func (s *packSet) chain(p *Pack, at int64) ([]packEntry, error) {
 	s.links = s.links[:0]
 	for {
 		e, base, err := s.header(p, at)
@@ -131,7 +139,7 @@ func (s *packSet) chain(p *pack, at int64) ([]packEntry, error) {
 			return s.links, nil
 		}
 		if len(s.links) > maxChain {
-			return nil, fmt.Errorf("%w: endless delta chain", errPack)
+			return nil, fmt.Errorf("%w: endless delta chain", ErrCorrupt)
 		}
 		at = base
 	}
@@ -144,7 +152,7 @@ func (s *packSet) inflater(e packEntry) (io.Reader, error) {
 		s.at = packEntry{}
 		_, err := s.short.Discard(int(e.body - e.at))
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errPack, err)
+			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		return s.start()
 	}
@@ -163,13 +171,13 @@ func (s *packSet) start() (io.Reader, error) {
 	if s.zlib == nil {
 		z, err := zlib.NewReader(s.in)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errPack, err)
+			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		s.zlib = z
 		return z, nil
 	}
 	if err := s.zlib.(zlib.Resetter).Reset(s.in, nil); err != nil {
-		return nil, fmt.Errorf("%w: %w", errPack, err)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return s.zlib, nil
 }
@@ -182,24 +190,24 @@ func (s *packSet) inflate(e packEntry, into []byte) ([]byte, error) {
 	}
 	into = room(into, e.size)
 	if _, err := io.ReadFull(z, into); err != nil {
-		return nil, fmt.Errorf("%w: %w", errPack, err)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	var more [1]byte
 	if n, err := z.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) { // also checks the sum at the end
-		return nil, fmt.Errorf("%w: object longer than it says", errPack)
+		return nil, fmt.Errorf("%w: object longer than it says", ErrCorrupt)
 	}
 	return into, nil
 }
 
 // read returns an object that is at most limit bytes long (as are its bases). into is used when it is large enough.
-func (s *packSet) read(p *pack, at, limit int64, into []byte) (plumbing.ObjectType, []byte, error) {
+func (s *packSet) read(p *Pack, at, limit int64, into []byte) (plumbing.ObjectType, []byte, error) {
 	chain, err := s.chain(p, at)
 	if err != nil {
 		return 0, nil, err
 	}
 	for _, e := range chain {
 		if e.size > limit {
-			return 0, nil, errTooBig
+			return 0, nil, ErrTooBig
 		}
 	}
 	last := len(chain) - 1

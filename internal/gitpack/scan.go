@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bytes"
@@ -17,10 +17,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// What a pack may hold. A server is trusted with the content of files, not with this machine's memory and disk.
+// What a pack that comes in may hold. A server is trusted with the content of files, not with this machine's memory and disk.
 const (
-	maxObject  = 2 << 30   // bytes of one object
-	maxObjects = 8_000_000 // in one pack; an entry costs us 64 bytes. A snapshot of the Linux kernel has 0.1 million
+	MaxObject  = 2 << 30   // bytes of one object
+	MaxObjects = 8_000_000 // in one pack; an entry costs us 64 bytes. A snapshot of the Linux kernel has 0.1 million
 )
 
 // scanned is what is known about one object of a pack that comes in.
@@ -80,14 +80,14 @@ func (s *scanner) run() (plumbing.Hash, error) {
 		return sum, cut(err)
 	}
 	if string(head[:4]) != "PACK" {
-		return sum, fmt.Errorf("%w: it does not begin with PACK", errPack)
+		return sum, fmt.Errorf("%w: it does not begin with PACK", ErrCorrupt)
 	}
 	if v := binary.BigEndian.Uint32(head[4:]); v != 2 && v != 3 {
-		return sum, fmt.Errorf("%w: version %d", errPack, v)
+		return sum, fmt.Errorf("%w: version %d", ErrCorrupt, v)
 	}
 	s.total = int64(binary.BigEndian.Uint32(head[8:]))
-	if s.total > maxObjects {
-		return sum, fmt.Errorf("%w: it announces %d objects, more than %d", errPack, s.total, maxObjects)
+	if s.total > MaxObjects {
+		return sum, fmt.Errorf("%w: it announces %d objects, more than %d", ErrCorrupt, s.total, MaxObjects)
 	}
 	s.entries = make([]scanned, 0, min(s.total, 1<<16))
 	for range s.total {
@@ -107,10 +107,10 @@ func (s *scanner) run() (plumbing.Hash, error) {
 		return sum, err
 	}
 	if !bytes.Equal(tail, sum[:]) {
-		return sum, fmt.Errorf("%w: its checksum does not match", errPack)
+		return sum, fmt.Errorf("%w: its checksum does not match", ErrCorrupt)
 	}
 	if _, err := s.ReadByte(); err == nil {
-		return sum, fmt.Errorf("%w: more bytes than it announces", errPack)
+		return sum, fmt.Errorf("%w: more bytes than it announces", ErrCorrupt)
 	} else if !errors.Is(err, io.EOF) {
 		return sum, err
 	}
@@ -127,8 +127,8 @@ func (s *scanner) head() (scanned, error) {
 	if e.kind, e.size, err = readHeader(s); err != nil {
 		return e, cut(err)
 	}
-	if e.size > maxObject {
-		return e, fmt.Errorf("%w: an object of %d bytes, more than %d", errPack, e.size, int64(maxObject))
+	if e.size > MaxObject {
+		return e, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, e.size, int64(MaxObject))
 	}
 	switch e.kind {
 	case plumbing.OFSDeltaObject:
@@ -137,7 +137,7 @@ func (s *scanner) head() (scanned, error) {
 			return e, cut(err)
 		}
 		if e.base = s.find(e.at - back); e.base < 0 {
-			return e, fmt.Errorf("%w: a delta of nothing", errPack)
+			return e, fmt.Errorf("%w: a delta of nothing", ErrCorrupt)
 		}
 	case plumbing.REFDeltaObject:
 		var base plumbing.Hash
@@ -193,7 +193,7 @@ func (s *scanner) inflate(size int64, hashed bool) error {
 	for got := int64(0); ; {
 		n, err := s.inflater.Read(s.chunk)
 		if got += int64(n); got > size {
-			return fmt.Errorf("%w: an object longer than it says", errPack)
+			return fmt.Errorf("%w: an object longer than it says", ErrCorrupt)
 		}
 		if hashed {
 			s.id.Write(s.chunk[:n])
@@ -202,7 +202,7 @@ func (s *scanner) inflate(size int64, hashed bool) error {
 		case errors.Is(err, io.EOF) && got == size:
 			return nil
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%w: an object shorter than it says", errPack)
+			return fmt.Errorf("%w: an object shorter than it says", ErrCorrupt)
 		case err != nil:
 			return cut(err)
 		}
@@ -296,7 +296,7 @@ func readHeader(r io.ByteReader) (plumbing.ObjectType, int64, error) {
 			return 0, 0, err
 		}
 		if shift > 53 {
-			return 0, 0, fmt.Errorf("%w: an object of absurd size", errPack)
+			return 0, 0, fmt.Errorf("%w: an object of absurd size", ErrCorrupt)
 		}
 		size |= int64(b&0x7f) << shift
 	}
@@ -305,7 +305,7 @@ func readHeader(r io.ByteReader) (plumbing.ObjectType, int64, error) {
 		plumbing.OFSDeltaObject, plumbing.REFDeltaObject:
 		return kind, size, nil
 	}
-	return 0, 0, fmt.Errorf("%w: object of kind %d", errPack, kind)
+	return 0, 0, fmt.Errorf("%w: object of kind %d", ErrCorrupt, kind)
 }
 
 // readBack reads how far before a delta its base begins.
@@ -321,17 +321,17 @@ func readBack(r io.ByteReader) (int64, error) {
 			return back, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: a delta with an absurd base", errPack)
+	return 0, fmt.Errorf("%w: a delta with an absurd base", ErrCorrupt)
 }
 
 // begin starts the hash of an object.
 func begin(h hash.Hash, kind plumbing.ObjectType, size int64) {
 	h.Reset()
-	h.Write(appendKind(make([]byte, 0, 32), kind, size))
+	h.Write(AppendLooseHeader(make([]byte, 0, 32), kind, size))
 }
 
-// appendKind adds what an object's hash and its loose form begin with.
-func appendKind(b []byte, kind plumbing.ObjectType, size int64) []byte {
+// AppendLooseHeader adds what an object's hash and its loose form begin with. Format: gitformat-loose(5).
+func AppendLooseHeader(b []byte, kind plumbing.ObjectType, size int64) []byte {
 	b = append(append(b, kind.String()...), ' ')
 	return append(strconv.AppendInt(b, size, 10), 0)
 }
@@ -342,7 +342,7 @@ func cut(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
 	case errors.Is(err, zlib.ErrChecksum), errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrDictionary), errors.As(err, new(flate.CorruptInputError)):
-		return fmt.Errorf("%w: %w", errPack, err)
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return err
 }

@@ -1,9 +1,10 @@
-package gitrepo
+package gitpack
 
 import (
 	"bufio"
 	"cmp"
 	"compress/zlib"
+	"context"
 	"crypto/sha1"
 	"fmt"
 	"io"
@@ -19,14 +20,14 @@ const maxDepth = 50
 // packCopier writes objects of other packs into a new one: compressed as they are where they can stand so there, so that
 // what a server packed well stays so and a large object is neither held nor compressed again.
 type packCopier struct {
-	*folding
+	*Fold
 	out  *counted
 	flat *zlib.Writer
 	buf  []byte
 }
 
 // writePack writes the pack stream of a fold.
-func (f *folding) writePack(to io.Writer) error {
+func (f *Fold) writePack(ctx context.Context, to io.Writer) error {
 	// In the order of packs and offsets, so that each is read once from front to back.
 	order := make([]int32, len(f.list))
 	for i := range order {
@@ -41,12 +42,12 @@ func (f *folding) writePack(to io.Writer) error {
 	})
 	sum := sha1.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(to, sum), 32<<10)
-	c := &packCopier{folding: f, out: &counted{w: buffered}, buf: make([]byte, 32<<10)}
+	c := &packCopier{Fold: f, out: &counted{w: buffered}, buf: make([]byte, 32<<10)}
 	if _, err := c.out.Write(packHead(len(f.list))); err != nil {
 		return err
 	}
 	for _, i := range order {
-		if err := f.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := c.put(&f.list[i]); err != nil {
@@ -76,7 +77,7 @@ func (c *packCopier) put(o *living) error {
 	if o.pack == nil {
 		return c.whole(o)
 	}
-	e, base, err := c.objects.packs.header(o.pack, o.at)
+	e, base, err := c.r.packs.header(o.pack, o.at)
 	if err != nil {
 		return err
 	}
@@ -114,14 +115,14 @@ func (c *packCopier) copy(o *living, e packEntry, header []byte) error {
 	}
 	n, err := io.CopyBuffer(writerOnly{c.out}, io.NewSectionReader(o.pack.data, e.body, end-e.body), c.buf)
 	if err == nil && n != end-e.body {
-		err = fmt.Errorf("%w: it is cut off", errPack)
+		err = fmt.Errorf("%w: it is cut off", ErrCorrupt)
 	}
 	return err
 }
 
 // whole writes an object that stands by itself.
 func (c *packCopier) whole(o *living) error {
-	source, err := c.objects.source(o.id)
+	source, err := c.r.source(o.id)
 	if err != nil {
 		return err
 	}

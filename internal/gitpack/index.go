@@ -1,4 +1,4 @@
-package gitrepo
+package gitpack
 
 import (
 	"bufio"
@@ -68,7 +68,7 @@ func (s *packSet) again() (bool, error) {
 }
 
 func (s *packSet) holds(stem string) bool {
-	return slices.ContainsFunc(s.packs, func(p *pack) bool { return p.stem() == stem })
+	return slices.ContainsFunc(s.packs, func(p *Pack) bool { return p.Stem() == stem })
 }
 
 func (s *packSet) add(dir string) error {
@@ -90,8 +90,8 @@ func (s *packSet) add(dir string) error {
 	return nil
 }
 
-func openPack(stem string) (_ *pack, err error) {
-	p := &pack{}
+func openPack(stem string) (_ *Pack, err error) {
+	p := &Pack{}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -108,12 +108,12 @@ func openPack(stem string) (_ *pack, err error) {
 		return nil, err
 	}
 	if string(head[:8]) != "\xfftOc\x00\x00\x00\x02" {
-		return nil, fmt.Errorf("%w: index version", errPack)
+		return nil, fmt.Errorf("%w: index version", ErrCorrupt)
 	}
 	for i := range p.fanout {
 		p.fanout[i] = binary.BigEndian.Uint32(head[8+4*i:])
 		if i > 0 && p.fanout[i] < p.fanout[i-1] {
-			return nil, fmt.Errorf("%w: index fan-out", errPack)
+			return nil, fmt.Errorf("%w: index fan-out", ErrCorrupt)
 		}
 	}
 	info, err := p.data.Stat()
@@ -121,12 +121,12 @@ func openPack(stem string) (_ *pack, err error) {
 		return nil, err
 	}
 	if p.end = info.Size() - 20; p.end < 12 {
-		return nil, fmt.Errorf("%w: too short", errPack)
+		return nil, fmt.Errorf("%w: too short", ErrCorrupt)
 	}
 	return p, nil
 }
 
-func (p *pack) close() {
+func (p *Pack) close() {
 	for _, f := range []*os.File{p.index, p.data} {
 		if f != nil {
 			_ = f.Close() // only read from
@@ -142,7 +142,7 @@ func (s *packSet) close() {
 }
 
 // find returns where an object lies; nil when no pack has it.
-func (s *packSet) find(id plumbing.Hash) (*pack, int64, error) {
+func (s *packSet) find(id plumbing.Hash) (*Pack, int64, error) {
 	p, n, err := s.which(id)
 	if p == nil || err != nil {
 		return nil, 0, err
@@ -152,7 +152,7 @@ func (s *packSet) find(id plumbing.Hash) (*pack, int64, error) {
 }
 
 // which returns the pack that has an object, and its number in there; nil when none has it.
-func (s *packSet) which(id plumbing.Hash) (*pack, uint32, error) {
+func (s *packSet) which(id plumbing.Hash) (*Pack, uint32, error) {
 	p, n, err := s.among(id)
 	if p != nil || err != nil {
 		return p, n, err
@@ -164,7 +164,7 @@ func (s *packSet) which(id plumbing.Hash) (*pack, uint32, error) {
 }
 
 // among is which, of the packs that are open.
-func (s *packSet) among(id plumbing.Hash) (*pack, uint32, error) {
+func (s *packSet) among(id plumbing.Hash) (*Pack, uint32, error) {
 	for i, p := range s.packs {
 		n, ok, err := s.number(p, id)
 		if err != nil {
@@ -181,7 +181,7 @@ func (s *packSet) among(id plumbing.Hash) (*pack, uint32, error) {
 }
 
 // look returns the offset of an object in one pack, -1 when it is not there.
-func (s *packSet) look(p *pack, id plumbing.Hash) (int64, error) {
+func (s *packSet) look(p *Pack, id plumbing.Hash) (int64, error) {
 	n, ok, err := s.number(p, id)
 	if err != nil || !ok {
 		return -1, err
@@ -190,7 +190,7 @@ func (s *packSet) look(p *pack, id plumbing.Hash) (int64, error) {
 }
 
 // number finds the number of an object in one pack.
-func (s *packSet) number(p *pack, id plumbing.Hash) (uint32, bool, error) {
+func (s *packSet) number(p *Pack, id plumbing.Hash) (uint32, bool, error) {
 	const block = 512 // names read at once when the range is that small
 	names := int64(8 + 4*256)
 	low, high := uint32(0), p.fanout[id[0]]
@@ -204,7 +204,7 @@ func (s *packSet) number(p *pack, id plumbing.Hash) (uint32, bool, error) {
 		mid := low + (high-low)/2
 		name := s.names[:20]
 		if _, err := p.index.ReadAt(name, names+int64(mid)*20); err != nil {
-			return 0, false, fmt.Errorf("%w: index: %w", errPack, err)
+			return 0, false, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
 		}
 		if bytes.Compare(name, id[:]) <= 0 {
 			low = mid
@@ -214,7 +214,7 @@ func (s *packSet) number(p *pack, id plumbing.Hash) (uint32, bool, error) {
 	}
 	got := s.names[:(high-low)*20]
 	if _, err := p.index.ReadAt(got, names+int64(low)*20); err != nil {
-		return 0, false, fmt.Errorf("%w: index: %w", errPack, err)
+		return 0, false, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
 	}
 	from, to := uint32(0), high-low
 	for from < to {
@@ -231,23 +231,23 @@ func (s *packSet) number(p *pack, id plumbing.Hash) (uint32, bool, error) {
 	return 0, false, nil
 }
 
-func (p *pack) offset(n uint32) (int64, error) {
+func (p *Pack) offset(n uint32) (int64, error) {
 	count := int64(p.fanout[255])
 	var b [8]byte
 	at := 8 + 4*256 + count*24 + int64(n)*4
 	if _, err := p.index.ReadAt(b[:4], at); err != nil {
-		return 0, fmt.Errorf("%w: index: %w", errPack, err)
+		return 0, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
 	}
 	offset := int64(binary.BigEndian.Uint32(b[:4]))
 	if offset&(1<<31) != 0 {
 		at = 8 + 4*256 + count*28 + (offset&^(1<<31))*8
 		if _, err := p.index.ReadAt(b[:], at); err != nil {
-			return 0, fmt.Errorf("%w: index: %w", errPack, err)
+			return 0, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
 		}
 		offset = int64(binary.BigEndian.Uint64(b[:]))
 	}
 	if offset < 12 || offset >= p.end {
-		return 0, fmt.Errorf("%w: an object outside the pack", errPack)
+		return 0, fmt.Errorf("%w: an object outside the pack", ErrCorrupt)
 	}
 	return offset, nil
 }
