@@ -177,7 +177,7 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 	case from == node.Failing && s == node.Working:
 		// A new version is tried; whether the node is well again its end will tell.
 		a.failing = was
-	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "":
+	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "" && s != node.Leaving: // which makes nothing well
 		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
 	case from == node.Working && s == node.Idle && !failing.IsZero():
 		a.say(Notice, "", "failing no more, after %s", For(now.Sub(failing)))
