@@ -259,10 +259,10 @@ func (a *Agent) stillWrong(kind string) {
 
 // wrongNow says a trouble that came up after the beat's troubles were folded.
 func (a *Agent) wrongNow(t Trouble, at time.Time) {
-	if old, known := a.troubles[t.Key]; known && sameTrouble(old.Text, t.Text) && at.Sub(old.said) < sayAgain {
+	if old, known := a.troubles[t.Key]; known && sameTrouble(old.Text, t.Text) && at.Sub(old.Said) < sayAgain {
 		return
 	}
-	t.Since, t.Count, t.said = at, 1, at
+	t.Since, t.Count, t.Said = at, 1, at
 	a.troubles[t.Key] = t
 	a.Say(News{At: at, Level: t.level(), Text: t.Text})
 }
