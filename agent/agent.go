@@ -148,6 +148,7 @@ type Agent struct {
 	did       *Ended // the last one that is worth telling
 	troubles  map[string]Trouble
 	wrong     []Trouble         // collected in this beat
+	recalled  bool              // troubles holds those of an earlier process, too
 	late      []Trouble         // collected since, at the end of work: the next beat has them
 	brakes    node.Brakes       // as people have set them
 	asks      []Ask             // as this beat found them
@@ -225,6 +226,7 @@ func (a *Agent) beatNow(ctx context.Context, tick *time.Timer) {
 func (a *Agent) Once(ctx context.Context) Beat {
 	a.begun = time.Now().UTC()
 	a.wake(a.begun)
+	a.recallTroubles()
 	b := a.Beat(ctx, a.begun)
 	waited := a.inHand != nil && !a.inHand.Adopted
 	// Work may take longer than what was promised to those who wait to hear of this node.
@@ -244,7 +246,7 @@ func (a *Agent) Once(ctx context.Context) Beat {
 	for _, t := range untold {
 		a.wrongNow(t, now) // there is no next beat of this process to say it
 	}
-	if waited || len(untold) > 0 {
+	if over := a.toldAfterAll(untold, now); waited || over || len(untold) > 0 {
 		b = a.record(now, b)
 	}
 	a.Told(b)

@@ -265,7 +265,7 @@ func (a *Agent) report(ctx context.Context, b *Beat) {
 	var news []News
 	a.tell(ctx, b.Start)
 	a.doom(b.Start)
-	a.troubles, news = foldTroubles(a.troubles, a.wrong, time.Now().UTC())
+	a.troubles, news = foldTroubles(a.troubles, append(a.wrong, a.notTriedYet()...), time.Now().UTC())
 	for _, n := range news {
 		a.Say(n)
 	}

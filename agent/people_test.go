@@ -247,6 +247,18 @@ func TestLeavingIsOfTheMachineNotOfTheAgent(t *testing.T) {
 	}
 }
 
+func TestAMachineThatLeavesIsNotSaidToBeWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
+		b.down = true
+		b.live(20*time.Minute, nil)
+		if b.state != node.Leaving || b.hears("wedged no more") != 0 || b.hears("leaving after ") != 1 {
+			t.Errorf("%s: %q", b.state, b.said)
+		}
+	})
+}
+
 func TestAfterARebootItIsBackAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")

@@ -152,7 +152,7 @@ type Trouble struct {
 	Text  string    `json:"text"`
 	Since time.Time `json:"since"`
 	Count int       `json:"count"` // beats in a row
-	said  time.Time
+	Said  time.Time `json:"said"`  // when it stood in the log last, UTC
 	// critical is for what needs a person at once.
 	critical bool
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/node"
@@ -90,7 +89,7 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		if err == nil {
 			continue
 		}
-		t := Trouble{Key: "tell " + s.Name, Text: err.Error(), critical: critical(err)}
+		t := Trouble{Key: "tell " + s.Name, Text: lines(err), critical: critical(err)}
 		if s.Name == "files" { // of another place it is not this node's disk that is full
 			t.Key += diskFullIf(err)
 		}
@@ -134,7 +133,7 @@ func (a *Agent) flush(d time.Duration) []Trouble {
 	var untold []Trouble
 	for i, s := range a.Sinks {
 		if err := <-answers[i]; err != nil {
-			text := s.Name + ": not told: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+			text := s.Name + ": not told: " + lines(err)
 			untold = append(untold, Trouble{Key: "tell " + s.Name, Text: text, critical: critical(err)})
 		}
 	}
@@ -145,7 +144,7 @@ func (a *Agent) flush(d time.Duration) []Trouble {
 func (a *Agent) aside(now time.Time) {
 	for _, s := range a.Asides {
 		if err := s.Tick(now); err != nil {
-			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: err.Error(), critical: critical(err)})
+			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: lines(err), critical: critical(err)})
 		}
 	}
 }
@@ -180,7 +179,7 @@ func (a *Agent) doom(now time.Time) {
 		return
 	}
 	if err := a.Doomed(now, a.wedge(now)); err != nil {
-		a.trouble("kill", err.Error())
+		a.trouble("kill", lines(err))
 	}
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -229,6 +230,47 @@ func TestOneBeatSaysWhatDidNotArrive(t *testing.T) {
 		}
 		if len(beat.Troubles) != 1 || beat.Troubles[0].Key != "tell chat 1" || len(b.beats) != 1 || len(b.beats[0].Troubles) != 1 {
 			t.Errorf("troubles %+v; beats told: %+v", beat.Troubles, b.beats)
+		}
+	})
+}
+
+// TestBeatsOfCronSayATroubleOnce: each is a process of its own, and knows what is wrong from the record of the one before.
+func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var before *Beat
+		var said []string
+		for i := range 130 { // a beat a minute; well again after two hours
+			b, place := newBench(t), &ear{untold: errors.New("presence repository: answered 503")}
+			if i >= 125 {
+				place.untold = nil
+			}
+			b.Before, b.Sinks = before, []presence.Named{{Name: "presence", Sink: place}}
+			b.Asides = []Aside{{Name: "peers", Tick: func(time.Time) error { return errors.Join(errors.New("no port"), errors.New("no folder")) }}}
+			beat := b.Once(t.Context())
+			if want := map[bool]int{true: 2, false: 1}[i < 125]; len(beat.Troubles) != want || len(b.last.Troubles) != want {
+				t.Fatalf("beat %d: troubles %+v, recorded %+v", i, beat.Troubles, b.last.Troubles)
+			}
+			data, err := json.Marshal(beat)
+			if err == nil {
+				before = &Beat{}
+				err = json.Unmarshal(data, before)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			said = append(said, b.said...)
+			<-time.After(time.Minute)
+		}
+		count := func(word string) (n int) {
+			for _, s := range said {
+				if strings.Contains(s, word) {
+					n++
+				}
+			}
+			return n
+		}
+		if count("503") != 4 || count("still, for 1 h") != 2 || count("over after 2 h 5 min (125 beats): presence: not told: ") != 1 || count("no port; no folder") != 3 {
+			t.Errorf("said %q", said)
 		}
 	})
 }

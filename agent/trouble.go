@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -29,18 +30,18 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 			continue
 		}
 		if !known {
-			t.Since, t.Count, t.said = at, 1, at
+			t.Since, t.Count, t.Said = at, 1, at
 			after[t.Key] = t
 			news = append(news, News{At: at, Level: t.level(), Text: t.Text})
 			continue
 		}
-		t.Since, t.Count, t.said = old.Since, old.Count+1, old.said
+		t.Since, t.Count, t.Said = old.Since, old.Count+1, old.Said
 		switch {
 		case !sameTrouble(old.Text, t.Text):
-			t.said = at
+			t.Said = at
 			news = append(news, News{At: at, Level: t.level(), Text: t.Text})
-		case at.Sub(old.said) >= sayAgain:
-			t.said = at
+		case at.Sub(old.Said) >= sayAgain:
+			t.Said = at
 			news = append(news, News{At: at, Level: t.level(),
 				Text: fmt.Sprintf("still, for %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)})
 		}
@@ -48,12 +49,60 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 	}
 	for key, t := range before {
 		if _, still := after[key]; !still {
-			news = append(news, News{At: at, Level: Notice,
-				Text: fmt.Sprintf("over after %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)})
+			news = append(news, over(t, at))
 		}
 	}
 	sort.SliceStable(news, func(i, j int) bool { return news[i].Text < news[j].Text })
 	return after, news
+}
+
+// over is the news that a trouble is none any more.
+func over(t Trouble, at time.Time) News {
+	return News{At: at, Level: Notice, Text: fmt.Sprintf("over after %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)}
+}
+
+// lines are the words of an error that may be several, on one line.
+func lines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// recallTroubles takes in what was wrong in the beat before, which was another process: what stays is not news again at
+// each beat of cron's.
+func (a *Agent) recallTroubles() {
+	if a.Before == nil || a.Before.Node != a.ID {
+		return
+	}
+	a.recalled = true
+	for _, t := range a.Before.Troubles {
+		a.troubles[t.Key] = t
+	}
+}
+
+// notTriedYet are the troubles of telling that an earlier process had, and of which this one, whose whole life is this beat,
+// knows no more before it has waited for its places.
+func (a *Agent) notTriedYet() []Trouble {
+	var all []Trouble
+	for key, t := range a.troubles {
+		if a.recalled && strings.HasPrefix(key, "tell ") && !slices.ContainsFunc(a.wrong, func(w Trouble) bool { return w.Key == key }) {
+			all = append(all, Trouble{Key: key, Text: t.Text})
+		}
+	}
+	return all
+}
+
+// toldAfterAll ends the troubles that notTriedYet carried over and that are none any more; false = there were none.
+func (a *Agent) toldAfterAll(untold []Trouble, now time.Time) bool {
+	if !a.recalled {
+		return false
+	}
+	still := slices.Concat(a.wrong, untold)
+	n := len(a.troubles)
+	for key, t := range a.troubles {
+		if strings.HasPrefix(key, "tell ") && !slices.ContainsFunc(still, func(s Trouble) bool { return s.Key == key }) {
+			delete(a.troubles, key)
+			t.Count-- // this beat was counted before it was tried
+			a.Say(over(t, now))
+		}
+	}
+	return len(a.troubles) < n
 }
 
 // sameTrouble compares two texts without their digits: a duration, a port or a

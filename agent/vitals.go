@@ -177,7 +177,7 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 	case from == node.Failing && s == node.Working:
 		// A new version is tried; whether the node is well again its end will tell.
 		a.failing = was
-	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "":
+	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "" && s != node.Leaving: // which makes nothing well
 		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
 	case from == node.Working && s == node.Idle && !failing.IsZero():
 		a.say(Notice, "", "failing no more, after %s", For(now.Sub(failing)))
@@ -259,10 +259,10 @@ func (a *Agent) stillWrong(kind string) {
 
 // wrongNow says a trouble that came up after the beat's troubles were folded.
 func (a *Agent) wrongNow(t Trouble, at time.Time) {
-	if old, known := a.troubles[t.Key]; known && sameTrouble(old.Text, t.Text) && at.Sub(old.said) < sayAgain {
+	if old, known := a.troubles[t.Key]; known && sameTrouble(old.Text, t.Text) && at.Sub(old.Said) < sayAgain {
 		return
 	}
-	t.Since, t.Count, t.said = at, 1, at
+	t.Since, t.Count, t.Said = at, 1, at
 	a.troubles[t.Key] = t
 	a.Say(News{At: at, Level: t.level(), Text: t.Text})
 }

@@ -159,7 +159,7 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) er
 			return nil
 		}
 	}
-	text := fmt.Sprintf("ends itself (%s), wedged for %s: %s", r.Way, now.Sub(c.Since).Round(time.Minute), why)
+	text := fmt.Sprintf("ends itself (%s), wedged for %s: %s", r.Way, minutes(now.Sub(c.Since)), why)
 	if err := k.Tell(ctx, text); err != nil {
 		return fmt.Errorf("kill: nobody ends without having told it: %w", err)
 	}
@@ -173,6 +173,11 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) er
 		return errors.Join(fmt.Errorf("kill: %s: %w", r.Way, err), k.forget())
 	}
 	return nil
+}
+
+// minutes is a duration as people read it in a room.
+func minutes(d time.Duration) string {
+	return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 }
 
 // say says a line, unless it was the last one said.

@@ -139,7 +139,7 @@ func TestAMachineThatAloneFailsEndsOnce(t *testing.T) {
 	if err := live(k, rules, wedged("i-1"), 600); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(w.ended, []string{"i-1 terminate"}) || len(w.told) != 1 || !strings.Contains(w.told[0], "ends itself (terminate), wedged for 30m0s: ops:root, which i-2 and i-3 finished") {
+	if !slices.Equal(w.ended, []string{"i-1 terminate"}) || len(w.told) != 1 || !strings.Contains(w.told[0], "ends itself (terminate), wedged for 30 min: ops:root, which i-2 and i-3 finished") {
 		t.Errorf("ended %q, told %q", w.ended, w.told)
 	}
 	// Another life of the same instance, somebody switched it on to look at it.

@@ -30,9 +30,10 @@ func (c *Clash) Error() string {
 	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: %s", c.Ref, there, machine(c.Here), clones, c.Mend())
 }
 
-// Mend is what a person can do about it, with which the error's text ends.
+// Mend is what a person can do about it, with which the error's text ends. The file alone is not enough: an agent puts
+// back the name that its hardware is bound to.
 func (c *Clash) Mend() string {
-	return "give one of the two another instance-id (nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref"
+	return "give one of the two another name (stop its agent, remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref"
 }
 
 // Critical says that this needs a person at once: neither of the two knows which of them is meant to be.

@@ -115,7 +115,7 @@ func TestDoctorSeesAClash(t *testing.T) {
 	p := newPatient(t)
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", Hardware: "dmi:other/other", Hostname: "elsewhere", State: "idle", BeatSeen: time.Now()})
 	p.examine("presence: { url: " + s.URL + "/presence.git, auth: { token_file: DIR/token } }\n")
-	p.want("presence ref", isFailing, "is told by elsewhere", "another instance-id")
+	p.want("presence ref", isFailing, "is told by elsewhere", "remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt")
 	if p.code != exitFailed {
 		t.Errorf("exit code %d", p.code)
 	}
@@ -193,6 +193,19 @@ wedged: { kill: asg-unhealthy }
 	}
 }
 
+func TestDoctorOfServersThatAskToWait(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer s.Close()
+	p := newPatient(t)
+	p.examine("presence: { url: " + s.URL + "/presence.git }\nchat: [ { url: \"hipchat://hush@" + strings.TrimPrefix(s.URL, "http://") + "/room1?scheme=http\" } ]\n")
+	p.want("presence", isFailing, "429", "its limits")
+	if !strings.Contains(p.text, "give the service a higher limit") {
+		t.Errorf("the room is not told of:\n%s", p.text)
+	}
+}
+
 func TestDoctorSeesWhatWaitsForARoom(t *testing.T) {
 	dir := t.TempDir()
 	for i, age := range []time.Duration{2 * time.Hour, time.Minute} {
@@ -202,6 +215,9 @@ func TestDoctorSeesWhatWaitsForARoom(t *testing.T) {
 		}
 		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
 			t.Fatal(err)
+		}
+		if got := spooled(dir, time.Now()); i == 0 && got != "1 message waits to be said, for 2 h" {
+			t.Error(got)
 		}
 	}
 	if got := spooled(dir, time.Now()); !strings.HasPrefix(got, "2 messages wait to be said, the oldest for 2 h") {

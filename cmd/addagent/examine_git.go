@@ -92,6 +92,9 @@ func reach(place string, err error) string {
 	if strings.HasPrefix(place, "/") {
 		return "see what is there: ls -la " + place
 	}
+	if gitrepo.Busy(err) {
+		return "wait, the agent tries again by itself; if it stays, see what that server says of its limits and of its health"
+	}
 	var l late
 	var unreached net.Error
 	if !errors.As(err, &l) && !errors.As(err, &unreached) {

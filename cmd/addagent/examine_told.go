@@ -74,9 +74,12 @@ func (d *doctor) room(ctx context.Context, i int, r config.Room) finding {
 	if r.URLFile != "" {
 		text = shown + ": " + text
 	}
+	var trouble *chat.Trouble
 	switch {
 	case errors.Is(err, fs.ErrPermission) && !d.root():
 		return skip("%s: run doctor as the account that the agent runs as", text)
+	case errors.As(err, &trouble) && trouble.Status == http.StatusTooManyRequests:
+		mend = "wait: what the node has to say is kept and said later; if it stays, give the service a higher limit, or let the folding control node speak for all (from: fleet)"
 	case !chat.Permanent(err):
 		mend = "see whether the service is up and reached from this machine: its name, the route, a firewall, network.proxy"
 	}
@@ -103,7 +106,10 @@ func spooled(dir string, now time.Time) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s wait to be said, the oldest for %s", many(n, "message"), agent.For(now.Sub(oldest)))
+	if n == 1 {
+		return fmt.Sprintf("1 message waits to be said, for %s", agent.For(now.Sub(oldest)))
+	}
+	return fmt.Sprintf("%d messages wait to be said, the oldest for %s", n, agent.For(now.Sub(oldest)))
 }
 
 // ec2 tries what this node asks of its cloud.

@@ -201,6 +201,10 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: err.Error()})
 	}
 
+	if o.voice.screen != nil && before != nil {
+		before.Troubles = nil // whoever watches is told what is wrong, also what was said before
+	}
+
 	notify, err := systemd.New(p.env, os.Getpid())
 	if err != nil {
 		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: err.Error()})

@@ -90,7 +90,7 @@ func (p *process) node(ctx context.Context, g *global, o *outside, word string) 
 // story is a node in words.
 func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, colours bool) []string {
 	row, _ := node.Row(n.State)
-	first := paint(strings.ToUpper(cli.OneLine(string(n.State))), row.Colour, colours)
+	first := paint(strings.ToUpper(cmp.Or(cli.OneLine(string(n.State)), "unknown")), row.Colour, colours)
 	switch {
 	case !n.Since.IsZero():
 		first += " since " + agent.When(n.Since, now)

@@ -136,7 +136,7 @@ func TestLiveView(t *testing.T) {
 	screen.follow()
 	t.Cleanup(func() { _ = c.Process.Kill(); screen.master.Close() })
 
-	screen.wait(t, 0, "\x1b[?1049h\x1b[?25l")
+	screen.wait(t, 0, "\x1b[?1049h\x1b[?25l\x1b[?7l")
 	at := screen.wait(t, 0, "1 node: 1 idle; read from the nodes' refs")
 	screen.wait(t, 0, "i-1")
 	say(t, repo, node.Wedged)
@@ -157,7 +157,7 @@ func TestLiveView(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	<-screen.ended
-	if text := screen.shown(); !strings.HasSuffix(strings.TrimSuffix(text, "^C"), "\x1b[?25h\x1b[?1049l") {
+	if text := screen.shown(); !strings.HasSuffix(strings.TrimSuffix(text, "^C"), "\x1b[?7h\x1b[?25h\x1b[?1049l") {
 		t.Errorf("the terminal was left as: %q", text[max(0, len(text)-80):])
 	}
 }

@@ -142,7 +142,11 @@ func since(n fleet.Node, now time.Time) string {
 func ageCell(n fleet.Node, now time.Time) cell {
 	age := n.Age(now)
 	text := string(age)
-	if heard := heard(n); age != fleet.Present && !heard.IsZero() {
+	switch heard := heard(n); {
+	case age == fleet.Present || heard.IsZero():
+	case heard.After(now.Add(fleet.Skew)):
+		text += ", ahead " + short(heard.Sub(now)) // its clock is, or ours is behind
+	default:
 		text += " " + short(now.Sub(heard))
 	}
 	return cell{text, ageColour(age)}

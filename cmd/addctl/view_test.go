@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
 )
 
@@ -46,6 +47,14 @@ i-2  fed1/app1  idle    >60s   present      ops@aaaaaaa`
 	}
 }
 
+func TestAgeOfAClockAhead(t *testing.T) {
+	f := grid(noon(), "1 idle a")
+	f.Nodes[0].BeatSeen, f.Nodes[0].BeatNextBy = noon().Add(3*time.Hour), noon().Add(4*time.Hour)
+	if got := ageCell(f.Nodes[0], noon()); got.text != "late, ahead 3h" {
+		t.Errorf("%q", got.text)
+	}
+}
+
 func TestSummary(t *testing.T) {
 	f := grid(noon(), "37 idle a", "2 wedged a", "1 missing -")
 	f.Folded = noon()
@@ -60,6 +69,13 @@ func TestSummary(t *testing.T) {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestStoryOfARecordWithoutState(t *testing.T) {
+	n := fleet.Node{Record: presence.Record{InstanceID: "i-1", Nodepart: "app1"}, Told: noon()}
+	if got := story(n, presence.RefPrefix, nil, noon(), false); got[0] != "UNKNOWN, said 12:00:00Z" {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -108,6 +124,14 @@ func TestView(t *testing.T) {
 	v.take(reading{err: errors.New("no route\nto host"), at: now})
 	if got := text(); !strings.Contains(got, "\nnot read for 3 s: no route to host\n") || !strings.Contains(got, "\n  i-2 ") {
 		t.Errorf("it failed:\n%s", got)
+	}
+	crowded := grid(now, "1 wedged a exit 1")
+	for range 30 {
+		crowded.Notes = append(crowded.Notes, "i-x: presence record: no value")
+	}
+	v.take(reading{fleet: crowded, at: now})
+	if got := text(); strings.Count(got, "note: i-x") != 2 || !strings.Contains(got, "\nnote: 28 more ") || !strings.Contains(got, "* i-1  fed1/app1  wedged ") {
+		t.Errorf("thirty notes:\n%s", got)
 	}
 	v.take(reading{fleet: grid(now, "40 idle a"), at: now})
 	lines := v.lines(now, 80, 10)

@@ -146,6 +146,9 @@ func (v *view) take(r reading) {
 	v.fleet, v.seen, v.wrong = r.fleet, after, nil
 }
 
+// mostNotes is how many notes a screen shows: refs that are no records must not take the place of those that are.
+const mostNotes = 2
+
 // lines are what a screen of that size shows.
 func (v *view) lines(now time.Time, width, height int) []string {
 	if v.seen == nil && v.wrong == nil {
@@ -160,7 +163,11 @@ func (v *view) lines(now time.Time, width, height int) []string {
 		text := fmt.Sprintf("not read for %s: %s", long(now.Sub(v.since)), cli.OneLine(v.wrong.Error()))
 		top = append(top, paint(cut(text, width), "red", v.colours))
 	}
-	for _, n := range v.fleet.Notes {
+	for i, n := range v.fleet.Notes {
+		if rest := len(v.fleet.Notes) - i; i == mostNotes && rest > 1 {
+			top = append(top, cut(fmt.Sprintf("note: %d more (addctl nodes shows them)", rest), width))
+			break
+		}
 		top = append(top, cut("note: "+cli.OneLine(n), width))
 	}
 	if len(nodes) == 0 {
@@ -199,10 +206,11 @@ func (v *view) lines(now time.Time, width, height int) []string {
 	return top
 }
 
-// The alternate screen without a cursor, and what was before it.
+// The alternate screen without a cursor, and what was before it. Lines do not wrap there: a character that is two
+// columns wide would push its line into the next one.
 const (
-	enterScreen = "\x1b[?1049h\x1b[?25l"
-	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 )
 
 // redraw is what turns one screen into another: lines that are the same are left

@@ -68,6 +68,12 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
+// Busy tells whether a server answered "not now": 429, a rate-limited 403, 5xx.
+func Busy(err error) bool {
+	var status *gitwire.StatusError
+	return errors.As(err, &status) && busy(status)
+}
+
 // holder is a repository somewhere else as Store needs it.
 type holder interface {
 	refs(ctx context.Context, o gitwire.LsOptions) ([]gitwire.Ref, error)

@@ -24,8 +24,11 @@ func standing(n Node, now time.Time) string {
 	if age := n.Age(now); age != Present {
 		return string(age)
 	}
-	return string(n.State)
+	return cmp.Or(string(n.State), unknown)
 }
+
+// unknown is said of a node that names no state, as the first presence files did.
+const unknown = "unknown"
 
 // Counts returns how many nodes of each part are in each state, sorted by part and state. Of a node that is late, missing
 // or gone the age is counted, for its state is no news.

@@ -42,6 +42,10 @@ func TestCounts(t *testing.T) {
 	if got := Counts(zoo(noon()), noon()); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
+	first := Node{Record: presence.Record{InstanceID: "i-1", Nodepart: "app1"}, Told: noon()} // which says no state
+	if got := Counts(Fleet{Nodes: []Node{first}}, noon()); !reflect.DeepEqual(got, []Count{{"app1", "unknown", 1}}) {
+		t.Errorf("of one of the first presence files %v", got)
+	}
 	if got := Counts(Fleet{}, noon()); len(got) != 0 {
 		t.Errorf("of nothing %v", got)
 	}
