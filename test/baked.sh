@@ -18,6 +18,7 @@ fi
 if have packer "apt-get install packer, or https://developer.hashicorp.com/packer/install"; then
 	# Its builders come with packer itself up to 1.6, later with packer init.
 	CHECKPOINT_DISABLE=1 packer validate -var package=Makefile packer/addagent.pkr.hcl || failed=1
+	CHECKPOINT_DISABLE=1 packer fmt -check packer/ || failed=1
 fi
 if have vagrant "apt-get install vagrant vagrant-libvirt, or https://developer.hashicorp.com/vagrant/install"; then
 	home=$(mktemp -d)
