@@ -35,7 +35,7 @@ type account struct {
 
 func newAccount(t *testing.T, region string) account {
 	moto.URL(t)
-	c := &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: time.Minute}
+	c := &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: 5 * time.Minute}
 	t.Cleanup(c.CloseIdleConnections)
 	return account{t, region, c}
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// motoTime is how long moto_server may take to listen: it loads some hundred Python modules.
-const motoTime = time.Minute
+// motoTime is how long moto_server may take to listen: it loads some hundred Python modules, on a busy machine too.
+const motoTime = 5 * time.Minute
 
 // Moto is a moto server (EC2 and Auto Scaling in memory, https://docs.getmoto.org). It takes seconds to start, so one
 // is shared by the tests of a package: a variable beside their TestMain, which calls Stop after them. The zero value

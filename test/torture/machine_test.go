@@ -25,7 +25,7 @@ done
 const machineReboot = `#!/bin/bash
 echo reboot >>"$T_DIR/journal"
 : >/run/nologin
-setsid -f bash -c 'kill -TERM -1; sleep 0.5; kill -KILL -1'
+setsid -f bash -c 'kill -TERM -1; sleep 5; kill -KILL -1'
 sleep 1000
 `
 
@@ -80,7 +80,7 @@ func TestMachineGoesDown(t *testing.T) {
 		"reboot by the script, twice":  {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 2, runs: 3, says: "the machine is shut down"},
 		"kill of all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -9 -1; }`, runs: 2, says: "its supervisor was killed"},
 		"TERM to all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, runs: 2, says: "failed on"},
-		"agent ended by init, in work": {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock"); sleep 1; }`, runs: 1, says: "taking it over"},
+		"agent ended by init, in work": {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock"); until grep -q '"adopted": *true' "$ADD_HOME/nodeinfo/beat.json"; do sleep 0.1; done; }`, runs: 1, says: "taking it over"},
 	}
 	listed(t, len(cases))
 	for name, c := range cases {
