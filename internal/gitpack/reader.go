@@ -26,7 +26,7 @@ func Missing(id plumbing.Hash, err error) error {
 	}
 	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, fs.ErrPermission} {
 		if errors.Is(err, no) {
-			return fmt.Errorf("%s: %w", id, err) // the clone is well: it is not to be fetched again for this
+			return fmt.Errorf("%s: %w", id, err) // it may be well: nothing is to be fetched again for this
 		}
 	}
 	return fmt.Errorf("%s: %w: %w", id, ErrMissing, err)

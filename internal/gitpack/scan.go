@@ -35,7 +35,7 @@ type scanned struct {
 	solved bool
 }
 
-// borrowed is a delta of an object that is named, not pointed at: in the pack, or (thin pack) in the clone.
+// borrowed is a delta of an object that is named, not pointed at: in the pack, or (thin pack) outside of it.
 type borrowed struct {
 	entry int32
 	base  plumbing.Hash

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -54,7 +55,7 @@ func (r *Rejected) Error() string { return r.Ref + " was rejected: " + r.Why }
 
 // ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and name
 // what to do.
-var ErrAccess = errors.New("no access")
+var ErrAccess = gitaccess.ErrAccess
 
 // ErrUnclear is in errors of a push that was sent and got no whole answer: ask for the ref to learn what became of it.
 var ErrUnclear = gitwire.ErrUnclear
@@ -149,11 +150,11 @@ func (s *Store) Push(ctx context.Context, updates ...Update) error {
 		}
 		errs = append(errs, &Rejected{Ref: lines[i].Name, Why: why})
 	}
-	if err = onOneLine(errs); err == nil {
+	if err = gitaccess.OneLine(errs); err == nil {
 		return nil
 	}
 	if denies(report.Unpack) {
-		err = &accessError{err, "the server may not write into the repository: see who owns it there, and whether its disk is read-only"}
+		err = gitaccess.Denied(err, "the server may not write into the repository: see who owns it there, and whether its disk is read-only")
 	}
 	return fmt.Errorf("push: %w", err)
 }
@@ -206,23 +207,6 @@ func (u Update) check() error {
 	return nil
 }
 
-// accessError is an error that stays until a person mends its cause.
-type accessError struct {
-	error
-	advice string // "" = the error has it already
-}
-
-func (e *accessError) Error() string {
-	if e.advice == "" {
-		return e.error.Error()
-	}
-	return e.error.Error() + ": " + e.advice
-}
-
-func (e *accessError) Is(target error) bool { return target == ErrAccess }
-func (e *accessError) Unwrap() error        { return e.error }
-func (e *accessError) Mend() string         { return e.advice }
-
 // classed marks an error that stays until a person mends its cause, and says which deadline a cut connection was.
 func classed(ctx context.Context, do string, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
@@ -237,12 +221,12 @@ func classed(ctx context.Context, do string, err error) error {
 		switch {
 		case status.Code == http.StatusUnauthorized, status.Code == http.StatusNotFound, status.Code == http.StatusProxyAuthRequired,
 			status.Code == http.StatusForbidden && status.RetryAfter == 0:
-			return &accessError{error: err}
+			return gitaccess.Denied(err, "")
 		}
 	case errors.As(err, &said) && denies(said.Text):
-		return &accessError{err, "check url, and give the key (or the account) of auth " + do + " access there"}
+		return gitaccess.Denied(err, "check url, and give the key (or the account) of auth "+do+" access there")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
-		return &accessError{err, "let this account " + do + " there"}
+		return gitaccess.Denied(err, "let this account "+do+" there")
 	}
 	return err
 }

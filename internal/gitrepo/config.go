@@ -12,6 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/config"
 	gitconfig "github.com/go-git/go-git/v5/plumbing/format/config"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -27,7 +28,7 @@ type cloneConfig struct {
 }
 
 func readConfig(gitDir string) (cloneConfig, error) {
-	b, err := readSmall(filepath.Join(gitDir, "config"))
+	b, err := gitaccess.ReadSmall(filepath.Join(gitDir, "config"))
 	if err != nil {
 		return cloneConfig{}, err
 	}
@@ -70,7 +71,7 @@ func adopt(gitDir string) error {
 	if err != nil || c.made || c.adopted {
 		return err
 	}
-	b, err := readSmall(filepath.Join(gitDir, "config"))
+	b, err := gitaccess.ReadSmall(filepath.Join(gitDir, "config"))
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func adopt(gitDir string) error {
 // exclude sees to it that git does not show the agent's own folder, and keeps what else is excluded.
 func exclude(gitDir string) error {
 	path := filepath.Join(gitDir, "info", "exclude")
-	b, err := readSmall(path)
+	b, err := gitaccess.ReadSmall(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -98,7 +99,7 @@ func exclude(gitDir string) error {
 
 // mendConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
 func mendConfig(gitDir string, s Source, branch string) error {
-	b, err := readSmall(filepath.Join(gitDir, "config"))
+	b, err := gitaccess.ReadSmall(filepath.Join(gitDir, "config"))
 	if err != nil {
 		return err
 	}

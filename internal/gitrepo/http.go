@@ -9,46 +9,24 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
 // httpRemote speaks v2, and v0 where something does not understand that.
 type httpRemote struct {
-	source       Source
-	auth         gitwire.AuthFunc
-	certificates *certificates
-	client       *gitwire.Client // made when it is first needed, and anew when a file of the network changes
-	made         stamps          // of those files
-	proven       bool            // it answered in v2 once
-	old          time.Time       // until then it is asked in v0
-	advert       *gitwire.Advert // v0: what it said last
-	filter       string          // "yes" or "no": v2, whether it can leave things out; "" = it was not asked yet
+	way    *gitaccess.HTTP
+	client *gitwire.Client // set by connect
+	proven bool            // it answered in v2 once
+	old    time.Time       // until then it is asked in v0
+	advert *gitwire.Advert // v0: what it said last
+	filter string          // "yes" or "no": v2, whether it can leave things out; "" = it was not asked yet
 }
 
-func (h *httpRemote) close() {
-	if h.client != nil {
-		h.client.Close()
-	}
-}
+func (h *httpRemote) close() { h.way.Close() }
 
-// connect makes the client. A connection made with files that have changed since is given up.
-func (h *httpRemote) connect() error {
-	n := h.source.Network
-	if h.client != nil && n.CAFile == "" && n.ClientCertFile == "" {
-		return nil // the usual case, at each look
-	}
-	now := stampsOf(n.files())
-	if h.client != nil && now.same(h.made) {
-		return nil
-	}
-	h.close()
-	h.client = nil
-	t, err := n.transport(h.certificates)
-	if err != nil {
-		return err
-	}
-	h.client, err = gitwire.NewHTTP(h.source.URL, gitwire.Options{Transport: t, Auth: h.auth, Agent: h.source.Agent})
-	h.made = now
+func (h *httpRemote) connect() (err error) {
+	h.client, err = h.way.Client()
 	return err
 }
 
@@ -139,48 +117,7 @@ func (h *httpRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwir
 func (h *httpRemote) advise(err error) error { return h.adviseTo("read", err) }
 
 // adviseTo is advise for what was to be done: read or write.
-func (h *httpRemote) adviseTo(do string, err error) error {
-	var status *gitwire.StatusError
-	var proxy *proxyError
-	if err == nil || errors.As(err, &proxy) {
-		return err
-	}
-	if !errors.As(err, &status) {
-		return h.certificates.explain(err, h.source.Network)
-	}
-	holder := h.source.Auth.holder()
-	const set = "set auth (token_file, username and password_file, or command)"
-	var advice string
-	switch {
-	case status.Code == http.StatusUnauthorized && holder == "":
-		advice = "it wants credentials: " + set
-	case status.Code == http.StatusUnauthorized:
-		advice = "it refuses the credentials of " + holder + ": renew them"
-	case status.Code == http.StatusProxyAuthRequired:
-		return &proxyError{status}
-	case status.Code == http.StatusForbidden && status.RetryAfter > 0:
-		advice = "too many requests"
-	case status.Code == http.StatusForbidden && holder == "":
-		advice = "it does not let everybody " + do + " this: " + set
-	case status.Code == http.StatusForbidden:
-		advice = "the credentials of " + holder + " may not " + do + " this: give them " + do + " access"
-	case status.Code == http.StatusNotFound && holder == "":
-		advice = "check url; if the repository is private, " + set
-	case status.Code == http.StatusNotFound:
-		advice = "check url, and whether the credentials of " + holder + " may " + do + " it"
-	case wantsCertificate(status, h.source.Network):
-		advice = "if it wants a certificate of ours, set network.client_cert_file and client_key_file"
-	default:
-		return err
-	}
-	if do == "write" && status.Code == http.StatusForbidden && status.RetryAfter == 0 {
-		advice += "; a server of git's own needs http.receivepack for it"
-	}
-	if n := h.source.Network; status.Code == http.StatusUnauthorized && n.Proxy != "" && strings.HasPrefix(status.URL, "http:") {
-		advice += "; or it is the proxy that says so: see network.proxy"
-	}
-	return &advised{err, advice}
-}
+func (h *httpRemote) adviseTo(do string, err error) error { return h.way.Advise(do, err) }
 
 // someHeads asks for the first few branches, for an error.
 func someHeads() gitwire.LsOptions {

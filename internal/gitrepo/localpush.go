@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
@@ -206,7 +207,7 @@ func updateRef(ctx context.Context, gitDir string, u gitwire.RefUpdate) (err err
 // compare is the compare of the compare-and-swap.
 func compare(gitDir string, packed packedRefs, u gitwire.RefUpdate) error {
 	is := ""
-	b, err := readSmall(filepath.Join(gitDir, filepath.FromSlash(u.Name)))
+	b, err := gitaccess.ReadSmall(filepath.Join(gitDir, filepath.FromSlash(u.Name)))
 	switch {
 	case err == nil:
 		is = strings.TrimSpace(string(b))

@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -22,7 +23,7 @@ func (l *localRemote) filesDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := readSmall(filepath.Join(gitDir, "config"))
+	b, err := gitaccess.ReadSmall(filepath.Join(gitDir, "config"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return gitDir, nil
 	}
@@ -94,7 +95,7 @@ func looseRefs(gitDir string, wanted func(name string) bool) (map[string]string,
 		if checkRefName(strings.TrimPrefix(name, "refs/")) != nil || !wanted(name) {
 			return nil
 		}
-		b, err := readSmall(path)
+		b, err := gitaccess.ReadSmall(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitpack"
 )
 
@@ -153,7 +154,7 @@ func mendShallow(gitDir, head string) (unshallowed bool, err error) {
 		return false, err
 	}
 	if _, err := os.Lstat(filepath.Join(gitDir, "shallow")); errors.Is(err, fs.ErrNotExist) && len(ends) == 0 && marked(gitDir, "/FETCH_HEAD") {
-		b, err := readSmall(filepath.Join(gitDir, "config"))
+		b, err := gitaccess.ReadSmall(filepath.Join(gitDir, "config"))
 		if err != nil {
 			return false, err
 		}

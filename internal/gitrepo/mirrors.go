@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -107,7 +108,7 @@ func (p *places) tip(ctx context.Context, branch string) (Tip, error) {
 		}
 		errs = append(errs, err)
 	}
-	return Tip{}, onOneLine(errs)
+	return Tip{}, gitaccess.OneLine(errs)
 }
 
 // alone is the usual case: a URL without mirrors. It is left alone only when it asks for that.
@@ -199,7 +200,7 @@ func (p *places) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pa
 			break
 		}
 	}
-	return nil, onOneLine(errs)
+	return nil, gitaccess.OneLine(errs)
 }
 
 // begin waits for the beginning of a pack no longer than its share, so that a place that hangs leaves time for the others.
@@ -297,19 +298,4 @@ func (r *Repo) Behind() string {
 		return ""
 	}
 	return r.remote.behind
-}
-
-// onOneLine joins errors with semicolons; nil when there are none.
-func onOneLine(errs []error) error {
-	var all error
-	for _, err := range errs {
-		switch {
-		case err == nil:
-		case all == nil:
-			all = err
-		default:
-			all = fmt.Errorf("%w; %w", all, err)
-		}
-	}
-	return all
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitpack"
 )
 
@@ -117,7 +118,7 @@ func (n *names40) add(id plumbing.Hash) {
 // readShallow returns the commits behind which a clone has nothing. Lines that are none are left out; sound says that
 // there are none of those, and that the file is there.
 func readShallow(gitDir string) (list []plumbing.Hash, sound bool) {
-	b, err := readSmall(filepath.Join(gitDir, "shallow"))
+	b, err := gitaccess.ReadSmall(filepath.Join(gitDir, "shallow"))
 	if err != nil {
 		return nil, false
 	}

@@ -5,30 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// stream is a conversation with a process of git somewhere else.
-type stream interface {
-	io.ReadWriteCloser
-	// cut ends it at once, from any goroutine, with the connection below it.
-	cut()
-	// complaint is what the other side wrote for people, on one line; known for sure after the end of the stream.
-	complaint() string
-}
-
 // line is a way to a host.
 type line interface {
-	// standing says whether a connection stands that open will use.
-	standing() bool
-	// open starts a program of git there, asked to speak v2 or not. When the context ends it gives up.
-	open(ctx context.Context, program string, v2 bool) (stream, error)
-	// close gives up the connection.
-	close()
+	// Standing says whether a connection stands that Open will use.
+	Standing() bool
+	// Open starts a program of git there, asked to speak v2 or not. When the context ends it gives up.
+	Open(ctx context.Context, program string, v2 bool) (gitaccess.Stream, error)
+	// Close gives up the connection.
+	Close()
 }
 
 // streamRemote asks over streams: ssh:// and git://. Each question is a git-upload-pack of its own (gitwire.Stream says
@@ -49,7 +39,7 @@ const linePatience = 5 * time.Second
 
 var errNoAnswer = errors.New("no answer on a kept connection")
 
-func (s *streamRemote) close() { s.line.close() }
+func (s *streamRemote) close() { s.line.Close() }
 
 // talk is how a conversation is held.
 type talk struct {
@@ -64,7 +54,7 @@ type talk struct {
 // end closes the stream; until then the end of the context cuts it.
 func (s *streamRemote) hold(ctx context.Context, t talk) (end func(), err error) {
 	for second := false; ; second = true {
-		stood := s.line.standing()
+		stood := s.line.Standing()
 		end, err := s.attempt(ctx, t, stood)
 		if err == nil || !stood || second || ctx.Err() != nil || answered(err) || errors.Is(err, gitwire.ErrUnclear) {
 			return end, err
@@ -88,16 +78,16 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 	if t.push {
 		program, v2 = gitwire.ReceivePack, false
 	}
-	c, err := s.line.open(ctx, program, v2)
+	c, err := s.line.Open(ctx, program, v2)
 	if patience != nil {
 		defer patience.Stop()
-		c = &heard{stream: c, first: patience.Stop}
+		c = &heard{Stream: c, first: patience.Stop}
 	}
 	if err != nil {
-		s.line.close()
+		s.line.Close()
 		return nil, s.why(parent, ctx, cancel, err)
 	}
-	stop := context.AfterFunc(ctx, c.cut)
+	stop := context.AfterFunc(ctx, c.Cut)
 	err = s.converse(c, t)
 	if err == nil {
 		return func() {
@@ -107,7 +97,7 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 		}, nil
 	}
 	if ctx.Err() == nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)) {
-		if text := c.complaint(); text != "" && errors.Is(err, gitwire.ErrUnclear) {
+		if text := c.Complaint(); text != "" && errors.Is(err, gitwire.ErrUnclear) {
 			err = fmt.Errorf("%w: %w", err, &gitwire.RemoteError{Text: text})
 		} else if text != "" {
 			err = &gitwire.RemoteError{Text: text}
@@ -116,19 +106,19 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 	stop()
 	_ = c.Close()
 	if !answered(err) {
-		s.line.close()
+		s.line.Close()
 	}
 	return nil, s.why(parent, ctx, cancel, err)
 }
 
 // heard stops an impatience at the first bytes: from then on there is somebody.
 type heard struct {
-	stream
+	gitaccess.Stream
 	first func() bool
 }
 
 func (h *heard) Read(p []byte) (int, error) {
-	n, err := h.stream.Read(p)
+	n, err := h.Stream.Read(p)
 	if n > 0 && h.first != nil {
 		h.first()
 		h.first = nil
@@ -145,7 +135,7 @@ func (s *streamRemote) why(parent, ctx context.Context, cancel context.CancelCau
 	return err
 }
 
-func (s *streamRemote) converse(c stream, t talk) error {
+func (s *streamRemote) converse(c gitaccess.Stream, t talk) error {
 	g := gitwire.NewStream(c, s.agent)
 	if t.push {
 		if _, err := g.Greeting(t.keep); err != nil {
@@ -215,42 +205,4 @@ func (s *streamRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitw
 		return nil
 	})
 	return p, nil
-}
-
-// gitLine is a connection to a git daemon, a new one each time: the daemon closes it after one conversation.
-type gitLine struct{ address }
-
-func (gitLine) standing() bool { return false }
-func (gitLine) close()         {}
-
-func (l gitLine) open(ctx context.Context, program string, v2 bool) (stream, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.host)
-	if err != nil {
-		return nil, err
-	}
-	host, _, _ := net.SplitHostPort(l.host)
-	line := program + " " + l.path + "\x00host=" + host + "\x00"
-	if v2 {
-		line += "\x00" + gitwire.Version2 + "\x00"
-	}
-	if _, err := fmt.Fprintf(c, "%04x%s", len(line)+4, line); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return plainStream{c}, nil
-}
-
-type plainStream struct{ net.Conn }
-
-func (p plainStream) cut()            { _ = p.Close() }
-func (plainStream) complaint() string { return "" }
-
-// oneLine makes text of the other side fit for one line of a log.
-func oneLine(s string) string { return printable(s, 300) }
-
-func printable(s string, limit int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), "; ")
-	if r := []rune(s); len(r) > limit {
-		s = string(r[:limit]) + "..."
-	}
-	return strings.TrimSpace(s)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -36,11 +37,11 @@ func newRemote(s Source) (interface {
 	}
 	switch a.kind {
 	case kindHTTP:
-		return &httpRemote{source: s, auth: s.basic(), certificates: newCertificates(s.URL)}, nil
+		return &httpRemote{way: gitaccess.NewHTTP(s.URL, s.Agent, s.Auth, s.Network)}, nil
 	case kindSSH:
-		return &streamRemote{line: &sshLine{address: a, auth: s.Auth}, agent: s.Agent, patience: linePatience}, nil
+		return &streamRemote{line: &gitaccess.SSH{User: a.user, Host: a.host, Path: a.path, Auth: s.Auth}, agent: s.Agent, patience: linePatience}, nil
 	case kindGit:
-		return &streamRemote{line: gitLine{a}, agent: s.Agent, patience: linePatience}, nil
+		return &streamRemote{line: gitaccess.Daemon{Host: a.host, Path: a.path}, agent: s.Agent, patience: linePatience}, nil
 	}
 	return &localRemote{path: a.path}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/gitwire"
 )
 
 // sshWorld is a repository behind sshd, with a relay in between.
@@ -36,6 +37,16 @@ func (w *sshWorld) reach(keys ...string) {
 }
 
 func (w *sshWorld) line() *streamRemote { return w.repo.remote.list[0].remote.(*streamRemote) }
+
+// cut closes the connection that stands on this side, behind the back of who keeps it.
+func (w *sshWorld) cut(t *testing.T) {
+	t.Helper()
+	s, err := w.line().line.Open(t.Context(), gitwire.UploadPack, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Cut()
+}
 
 func (w *sshWorld) conns(want int64, when string) {
 	w.tb.Helper()
@@ -113,7 +124,7 @@ func TestSSHConnectionDies(t *testing.T) {
 	w := newSSHWorld(t, gittest.SSHDOptions{})
 	w.look()
 	w.look()
-	for i, die := range []func(){w.relay.Cut, w.relay.Freeze, func() { w.line().line.(*sshLine).client.Close() }} {
+	for i, die := range []func(){w.relay.Cut, w.relay.Freeze, func() { w.cut(t) }} {
 		w.src.Commit("main", gittest.File("n", fmt.Sprint(i)))
 		for n := range int64(2) {
 			die()

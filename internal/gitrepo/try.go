@@ -3,6 +3,8 @@ package gitrepo
 import (
 	"context"
 	"fmt"
+
+	"github.com/addagent/addagent/internal/gitaccess"
 )
 
 // Answer is what a repository says to one question.
@@ -36,11 +38,11 @@ func Try(ctx context.Context, s Source) (Answer, error) {
 	proven := false
 	switch r := at.(type) {
 	case *httpRemote:
-		proven, a.With = r.proven, s.Auth.holder()
+		proven, a.With = r.proven, s.Auth.Holder()
 	case *streamRemote:
 		proven = r.proven
-		if l, ok := r.line.(*sshLine); ok {
-			a.With = l.keys()
+		if l, ok := r.line.(*gitaccess.SSH); ok {
+			a.With = l.Keys()
 		}
 	default:
 		return a, nil

@@ -1,4 +1,4 @@
-package gitrepo
+package gitaccess
 
 import (
 	"context"
@@ -21,7 +21,8 @@ func (n Network) files() []string {
 	return slices.DeleteFunc([]string{n.CAFile, n.ClientCertFile, n.ClientKeyFile}, func(f string) bool { return f == "" })
 }
 
-func (n Network) check() error {
+// Check finds what is wrong without asking anybody.
+func (n Network) Check() error {
 	var errs []error
 	if n.Proxy != "" {
 		_, err := n.proxyURL()
@@ -74,7 +75,7 @@ func (n Network) transport(certificates *certificates) (*http.Transport, error) 
 		return &proxyError{&gitwire.StatusError{Code: answer.StatusCode, URL: gitwire.Redact(proxy.String())}}
 	}
 	if n.CAFile != "" {
-		pem, err := readSmall(n.CAFile)
+		pem, err := ReadSmall(n.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("network ca_file: %w", err)
 		}
@@ -99,11 +100,11 @@ func (n Network) transport(certificates *certificates) (*http.Transport, error) 
 }
 
 func clientPair(certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := readSmall(certFile)
+	cert, err := ReadSmall(certFile)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("network client_cert_file: %w", err)
 	}
-	key, err := readSmall(keyFile)
+	key, err := ReadSmall(keyFile)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("network client_key_file: %w", err)
 	}

@@ -1,4 +1,4 @@
-package gitrepo
+package gitaccess
 
 import (
 	"bytes"
@@ -16,12 +16,11 @@ import (
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// basic returns what finds user and password for HTTP; nil when the source names nothing.
-func (s Source) basic() gitwire.AuthFunc {
-	a := s.Auth
+// basic returns what finds user and password for an HTTP URL; nil when nothing is named.
+func (a Auth) basic(rawURL string) gitwire.AuthFunc {
 	switch {
 	case len(a.Command) > 0:
-		return newHelper(s).credentials
+		return newHelper(a, rawURL).credentials
 	case a.TokenFile == "" && a.PasswordFile == "" && a.Username == "":
 		return nil
 	}
@@ -42,8 +41,8 @@ func (s Source) basic() gitwire.AuthFunc {
 	}
 }
 
-// holder names what holds the credentials for HTTP, for errors; "" when there is nothing.
-func (a Auth) holder() string {
+// Holder names what holds the credentials for HTTP, for errors; "" when there is nothing.
+func (a Auth) Holder() string {
 	switch {
 	case len(a.Command) > 0:
 		return "the command " + a.Command[0]
@@ -71,17 +70,17 @@ const (
 	helperMargin = 10 * time.Second
 )
 
-func newHelper(s Source) *helper {
-	h := &helper{command: s.Auth.Command}
-	u, err := url.Parse(s.URL)
+func newHelper(a Auth, rawURL string) *helper {
+	h := &helper{command: a.Command}
+	u, err := url.Parse(rawURL)
 	if err != nil {
-		return h // such a source is not asked at all
+		return h // such a place is not asked at all
 	}
 	h.about = "protocol=" + strings.ToLower(u.Scheme) + "\nhost=" + u.Host + "\n"
 	if p := strings.Trim(u.Path, "/"); p != "" {
 		h.path = "path=" + p + "\n"
 	}
-	user := s.Auth.Username
+	user := a.Username
 	if user == "" && u.User != nil {
 		user = u.User.Username()
 	}

@@ -1,4 +1,4 @@
-package gitrepo
+package gitaccess
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package gitrepo
+package gitaccess
 
 import (
 	"context"
@@ -19,22 +19,25 @@ import (
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// sshLine keeps one connection to an SSH server between questions; each is a channel of its own on it. One that was made
+// SSH keeps one connection to an SSH server between questions; each is a channel of its own on it. One that was made
 // with keys or known hosts that have changed since is given up. SSH goes directly, whatever proxy there is for HTTP.
-type sshLine struct {
-	address
-	auth   Auth
+type SSH struct {
+	User string // "" = who runs this program
+	Host string // with a port
+	Path string // of the repository there
+	Auth Auth
+
 	client *ssh.Client // nil: none
 	made   stamps      // of the files that it was made with
 }
 
 // files are those that decide whether a connection is made, and with whom.
-func (l *sshLine) files() []string {
-	keys := l.auth.SSHKeyFiles
+func (l *SSH) files() []string {
+	keys := l.Auth.SSHKeyFiles
 	if len(keys) == 0 {
 		keys = ownKeys()
 	}
-	return append(keys[:len(keys):len(keys)], knownHostsFiles(l.auth.KnownHostsFile)...)
+	return append(keys[:len(keys):len(keys)], knownHostsFiles(l.Auth.KnownHostsFile)...)
 }
 
 func ownKeys() []string {
@@ -46,21 +49,25 @@ func ownKeys() []string {
 	return files
 }
 
-func (l *sshLine) standing() bool {
+// Standing says whether a connection stands that Open will use.
+func (l *SSH) Standing() bool {
 	if l.client != nil && !stampsOf(l.files()).same(l.made) {
-		l.close()
+		l.Close()
 	}
 	return l.client != nil
 }
 
-func (l *sshLine) close() {
+// Close gives up the connection.
+func (l *SSH) Close() {
 	if l.client != nil {
 		_ = l.client.Close()
 		l.client = nil
 	}
 }
 
-func (l *sshLine) open(ctx context.Context, program string, v2 bool) (stream, error) {
+// Open starts a program of git there (gitwire.UploadPack or ReceivePack), asked to speak v2 or not. When the context ends
+// it gives up. What stays until a person mends it is ErrAccess.
+func (l *SSH) Open(ctx context.Context, program string, v2 bool) (Stream, error) {
 	if l.client == nil {
 		if err := l.connect(ctx); err != nil {
 			return nil, err
@@ -81,7 +88,7 @@ func (l *sshLine) open(ctx context.Context, program string, v2 bool) (stream, er
 		}
 	}
 	// Quoted as git does it: hosts run this through a shell.
-	path := strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(l.path)
+	path := strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(l.Path)
 	taken, err := c.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{program + " '" + path + "'"}))
 	if err == nil && !taken {
 		err = &gitwire.RemoteError{Text: program + " may not be run here"}
@@ -92,49 +99,49 @@ func (l *sshLine) open(ctx context.Context, program string, v2 bool) (stream, er
 	return &sshStream{Channel: c, client: client}, nil
 }
 
-// keys names what holds the keys.
-func (l *sshLine) keys() string {
-	if len(l.auth.SSHKeyFiles) == 0 {
+// Keys names what holds the keys, for people.
+func (l *SSH) Keys() string {
+	if len(l.Auth.SSHKeyFiles) == 0 {
 		return "the keys of ~/.ssh"
 	}
-	return strings.Join(l.auth.SSHKeyFiles, ", ")
+	return strings.Join(l.Auth.SSHKeyFiles, ", ")
 }
 
 // connect makes a connection and checks the host key.
-func (l *sshLine) connect(ctx context.Context) error {
+func (l *SSH) connect(ctx context.Context) error {
 	made := stampsOf(l.files())
-	checker, err := newHostChecker(l.auth.KnownHostsFile)
+	checker, err := newHostChecker(l.Auth.KnownHostsFile)
 	if err != nil {
 		return err
 	}
-	signers, done, err := sshSigners(l.auth.SSHKeyFiles)
+	signers, done, err := sshSigners(l.Auth.SSHKeyFiles)
 	if signers == nil {
 		return err
 	}
 	unread := err // of some of several keys
 	defer done()
-	who := l.user
+	who := l.User
 	if who == "" {
 		if me, err := user.Current(); err == nil {
 			who = me.Username
 		}
 	}
-	conn, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, "tcp", l.host)
+	conn, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, "tcp", l.Host)
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	c, channels, requests, err := ssh.NewClientConn(conn, l.host, &ssh.ClientConfig{
+	c, channels, requests, err := ssh.NewClientConn(conn, l.Host, &ssh.ClientConfig{
 		User:              who,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signers...)},
 		HostKeyCallback:   checker.accept,
-		HostKeyAlgorithms: checker.algorithms(l.host, conn.RemoteAddr()),
+		HostKeyAlgorithms: checker.algorithms(l.Host, conn.RemoteAddr()),
 	})
 	if err != nil {
 		_ = conn.Close()
 		if strings.Contains(err.Error(), "unable to authenticate") {
-			err = fmt.Errorf("%w: %s not let %q in", err, keyNames(l.auth.SSHKeyFiles), who)
+			err = fmt.Errorf("%w: %s not let %q in", err, keyNames(l.Auth.SSHKeyFiles), who)
 			if unread != nil {
 				err = fmt.Errorf("%w (%w)", err, unread)
 			}
@@ -170,11 +177,11 @@ type sshStream struct {
 	client *ssh.Client
 }
 
-func (s *sshStream) cut() { _ = s.client.Close() }
+func (s *sshStream) Cut() { _ = s.client.Close() }
 
-func (s *sshStream) complaint() string {
+func (s *sshStream) Complaint() string {
 	// The text for people may arrive after the end of the data: wait for the end of the channel, but not for long.
-	timer := time.AfterFunc(2*time.Second, s.cut)
+	timer := time.AfterFunc(2*time.Second, s.Cut)
 	defer timer.Stop()
 	said := &tail{}
 	_, _ = io.Copy(said, s.Stderr())
@@ -214,7 +221,7 @@ func sshSigners(files []string) (signers []ssh.Signer, done func(), err error) {
 			}
 			signers = append(signers, s)
 		}
-		return signers, done, onOneLine(errs)
+		return signers, done, OneLine(errs)
 	}
 	if socket := os.Getenv("SSH_AUTH_SOCK"); socket != "" {
 		if c, err := net.Dial("unix", socket); err == nil {
@@ -237,7 +244,7 @@ func sshSigners(files []string) (signers []ssh.Signer, done func(), err error) {
 }
 
 func sshKey(file string) (ssh.Signer, error) {
-	b, err := readSmall(file)
+	b, err := ReadSmall(file)
 	if err != nil {
 		return nil, fmt.Errorf("auth ssh_key_file: %w", err)
 	}
