@@ -126,9 +126,16 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("next", "due %s", when(b.Next, now))
 	case s.Late:
 		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, when(b.Start, now), when(b.Next, now))
+	case len(b.Fetching) > 0:
+		row("agent", "running, process %d; beat %d, begun %s, still looks", s.Holder.PID, b.Seq, when(b.Start, now))
 	default:
 		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, when(b.Start, now), inMs(b.Ms))
 		row("next", "looks %s", when(b.Next, now))
+	}
+	for _, f := range b.Fetching {
+		if s.Running {
+			row("look", "%s, %s", f, when(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), now))
+		}
 	}
 	if b.InHand != nil && s.Working != nil {
 		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), agent.Short(b.InHand.Version), b.InHand.Attempt, when(b.InHand.Started, now), b.InHand.PID)

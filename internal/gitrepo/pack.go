@@ -31,6 +31,7 @@ type receiving struct {
 	parent string                                  // a folder on the clone's disk: where the temporary folder goes
 	base   func(plumbing.Hash) (blobSource, error) // objects that a thin pack may lean on; nil = none
 	step   func()                                  // called as the work advances
+	so     *Progress                               // grows as bytes and objects come in; nil = nobody asks
 }
 
 // blobSource is an object outside the pack.
@@ -70,6 +71,9 @@ func receive(ctx context.Context, src io.Reader, o receiving) (_ *received, err 
 
 	in := newScanner(ctx, src, f)
 	in.step = o.step
+	if o.so != nil {
+		in.so = o.so
+	}
 	in.room = diskGuard(dir)
 	sum, err := in.run()
 	if err != nil {

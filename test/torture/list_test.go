@@ -45,6 +45,7 @@ var faults = []struct {
 	{"TestCloneDamaged", 17, ""},
 	{"TestBitsFlipped", 64, ""},
 	{"TestServerMisbehaves", 18, ""},
+	{"TestLongFirstClone", 2, ""},
 	{"TestPackCutEverywhere", 75, ""},
 	{"TestAnswersCutAndBentAnywhere", 40, "answers"},
 	{"TestHostileTrees", 17, ""},
