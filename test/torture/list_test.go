@@ -38,6 +38,7 @@ var faults = []struct {
 	{"TestDiskFull", 8, ""},
 	{"TestOutOfInodes", 28, ""},
 	{"TestHomeReadOnly", 6, ""},
+	{"TestStatusOfASilentNode", 4, ""},
 	{"TestNoDescriptors", 35, ""},
 	{"TestNoProcesses", 24, ""},
 	{"TestStateFilesDamaged", 17, ""},
