@@ -26,7 +26,7 @@ type Clones interface {
 	// Move brings the trees of those that moved to the tip that was asked for,
 	// side by side. It calls progress, from any goroutine, whenever something
 	// advanced. The answer has all repositories, as they are now.
-	Move(ctx context.Context, asked []Look, progress func()) []Look
+	Move(ctx context.Context, asked []Look, progress func(Fetching)) []Look
 }
 
 // Survey judges what the look left. *work.Survey is one.

@@ -63,7 +63,7 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 		b.Looks = old(a.looks)
 		return
 	}
-	asked := a.supervised(ctx, func(func()) []Look { return a.Clones.Ask(ctx, a.rests) })
+	asked := a.supervised(ctx, func(func(Fetching)) []Look { return a.Clones.Ask(ctx, a.rests) }, nil)
 	if ctx.Err() != nil {
 		return
 	}
@@ -73,8 +73,14 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 		}
 	}
 	looks := unmoved(asked) // as long as somebody else's work runs in these trees
-	if !anyMoved(asked) || a.take() {
-		looks = a.supervised(ctx, func(progress func()) []Look { return a.Clones.Move(ctx, asked, progress) })
+	if moved := anyMoved(asked); !moved || a.take() {
+		var long func([]Fetching, time.Time)
+		if moved {
+			still := *b
+			still.Looks = looks
+			long = func(so []Fetching, now time.Time) { a.still(ctx, still, so, now) }
+		}
+		looks = a.supervised(ctx, func(progress func(Fetching)) []Look { return a.Clones.Move(ctx, asked, progress) }, long)
 	}
 	for _, l := range looks {
 		if l.Trouble != "" {
@@ -101,39 +107,6 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 	}
 	if len(looks) > 0 || ctx.Err() == nil {
 		b.Looks, a.looks = looks, looks
-	}
-}
-
-// stuckWait is how long a look may take to end itself when the agent is told to end.
-const stuckWait = 5 * time.Second
-
-// supervised runs a slow step beside the loop and feeds the watchdog with its
-// progress: the loop is alive as long as bytes come and files get written.
-func (a *Agent) supervised(ctx context.Context, step func(progress func()) []Look) []Look {
-	advanced := make(chan struct{}, 1)
-	done := make(chan []Look, 1)
-	go func() {
-		done <- step(func() {
-			select {
-			case advanced <- struct{}{}:
-			default:
-			}
-		})
-	}()
-	stop := ctx.Done()
-	var stuck <-chan time.Time
-	for {
-		select {
-		case looks := <-done:
-			return looks
-		case <-advanced:
-			a.alive()
-		case <-stop:
-			// A step that hangs in the kernel (a dead network disk) must not make us deaf.
-			stop, stuck = nil, time.After(stuckWait)
-		case <-stuck:
-			return nil
-		}
 	}
 }
 

@@ -50,6 +50,9 @@ type bench struct {
 	beats    []Beat
 	startErr error
 	diskErr  error
+	slow     func(progress func(Fetching)) // how a move goes on; nil = at once
+	shown    []Beat                        // as beat.json had them
+	alive    int                           // the watchdog was fed
 }
 
 func newBench(t *testing.T, items ...string) *bench {
@@ -60,7 +63,7 @@ func newBench(t *testing.T, items ...string) *bench {
 		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1", InitGitRepo: b.init}, nil },
 		Clones: b, Survey: b, Hand: (*benchHand)(b), People: (*benchPeople)(b), Memory: (*benchMemory)(b),
 		Settings: Settings{Rules: rules, Schedule: Every(time.Minute)},
-		Record:   func(*presence.Record) {}, Supervise: nobody{}, Say: func(n News) { b.said = append(b.said, n.Text) },
+		Record:   func(*presence.Record) {}, Supervise: (*benchSupervisor)(b), Say: func(n News) { b.said = append(b.said, n.Text) },
 		Told: func(bt Beat) { b.beats = append(b.beats, bt) },
 	})
 	return b
@@ -89,7 +92,7 @@ func (b *bench) Here() []Look {
 	return []Look{{Repo: "ops", Branch: "main", Version: b.version}}
 }
 
-func (b *bench) Move(_ context.Context, asked []Look, _ func()) []Look {
+func (b *bench) Move(_ context.Context, asked []Look, progress func(Fetching)) []Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range asked {
@@ -99,6 +102,11 @@ func (b *bench) Move(_ context.Context, asked []Look, _ func()) []Look {
 	}
 	if b.running > 0 {
 		b.t.Error("a tree is moved while work runs")
+	}
+	if slow := b.slow; slow != nil && anyMoved(asked) {
+		b.mu.Unlock()
+		slow(progress)
+		b.mu.Lock()
 	}
 	return asked
 }
@@ -232,18 +240,19 @@ func (m *benchMemory) State(s node.State, _ time.Time) error {
 
 func (m *benchMemory) Append(Beat) error { return nil }
 
-func (m *benchMemory) Show(Beat) error {
+func (m *benchMemory) Show(b Beat) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.shown = append(m.shown, b)
 	return m.diskErr
 }
 
-type nobody struct{}
+type benchSupervisor bench
 
-func (nobody) Ready() error        { return nil }
-func (nobody) Alive() error        { return nil }
-func (nobody) Status(string) error { return nil }
-func (nobody) Stopping() error     { return nil }
+func (s *benchSupervisor) Ready() error        { return nil }
+func (s *benchSupervisor) Alive() error        { s.alive++; return nil }
+func (s *benchSupervisor) Status(string) error { return nil }
+func (s *benchSupervisor) Stopping() error     { return nil }
 
 // live runs the agent for d of bubble time, calling each of the steps at its moment.
 func (b *bench) live(d time.Duration, steps map[time.Duration]func()) {

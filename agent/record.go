@@ -20,6 +20,7 @@ type Beat struct {
 	Blamed   string     `json:"blamed,omitempty"`   // who is at fault: items, by name
 	Since    time.Time  `json:"since"`              // when the state began
 	Looks    []Look     `json:"looks,omitempty"`    // one a repository, in config order; none while work is in hand
+	Fetching []Fetching `json:"fetching,omitempty"` // the look goes on, and takes long: what of it advanced since the tick before; beat.json only, until the beat is over
 	Items    []Judged   `json:"items,omitempty"`    // one an item, in the order in which they would run
 	InHand   *InHand    `json:"in_hand,omitempty"`  // the work that runs
 	Started  []Started  `json:"started,omitempty"`  // work started since the last record

@@ -62,6 +62,7 @@ const (
 type Outbox struct {
 	room   Room
 	limits Limits
+	began  time.Time
 	stop   context.CancelFunc
 	done   chan struct{}
 
@@ -80,12 +81,13 @@ type Outbox struct {
 // this process until Close; a second one gets an error, and one that comes later goes on where this one ended.
 func NewOutbox(room Room, folder string, l Limits) (*Outbox, error) {
 	l = l.orDefault()
-	s, err := openSpool(folder, time.Now(), l)
+	began := time.Now()
+	s, err := openSpool(folder, since(began), l)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	o := &Outbox{room: room, limits: l, stop: stop, done: make(chan struct{}), spool: s, changed: make(chan struct{})}
+	o := &Outbox{room: room, limits: l, began: began, stop: stop, done: make(chan struct{}), spool: s, changed: make(chan struct{})}
 	go o.run(ctx)
 	return o, nil
 }
@@ -96,8 +98,9 @@ func (o *Outbox) Put(m Message) error {
 	if empty(m) {
 		return ErrEmpty
 	}
+	now := since(o.began)
 	if m.Time.IsZero() {
-		m.Time = time.Now()
+		m.Time = now.wall
 	}
 	m.Time = m.Time.UTC().Round(0)
 	m.Text = first(m.Text, mostText)
@@ -106,7 +109,7 @@ func (o *Outbox) Put(m Message) error {
 	if o.closed {
 		return errClosed
 	}
-	o.spool.put(m, o.limits)
+	o.spool.put(m, now, o.limits)
 	o.tell()
 	return nil
 }
@@ -172,7 +175,7 @@ func (o *Outbox) Close() error {
 	<-o.done
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.spool.close()
+	return o.spool.close(since(o.began))
 }
 
 // tell wakes whoever waits for a change.
@@ -185,7 +188,7 @@ func (o *Outbox) tell() {
 func (o *Outbox) run(ctx context.Context) {
 	defer close(o.done)
 	for ctx.Err() == nil {
-		next, wait, changed := o.next(time.Now())
+		next, wait, changed := o.next(time.Now(), since(o.began))
 		if len(next.ids) == 0 && next.lost == 0 {
 			rest(ctx, wait, changed)
 			continue
@@ -193,7 +196,7 @@ func (o *Outbox) run(ctx context.Context) {
 		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, fmt.Errorf("no answer within %s: %w", o.limits.Try, context.DeadlineExceeded))
 		err := o.room.Say(try, next.message)
 		cancel()
-		o.settle(next, err, time.Now(), ctx.Err() != nil)
+		o.settle(next, err, time.Now(), since(o.began), ctx.Err() != nil)
 	}
 }
 
@@ -216,11 +219,11 @@ type turn struct {
 }
 
 // next is what to say now; nothing when there is nothing or it is not time yet, and then how long to wait.
-func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
+func (o *Outbox) next(now time.Time, at moment) (turn, time.Duration, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.spool.expire(now, o.limits.Age)
-	o.spool.sync()
+	o.spool.expire(at, o.limits.Age)
+	o.spool.sync(at)
 	if len(o.spool.entries) == 0 && o.spool.lost == 0 {
 		return turn{}, slowDelay, o.changed
 	}
@@ -235,7 +238,11 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	var picked []entry
 	for _, i := range batch(o.spool.entries, o.limits) {
 		o.spool.entries[i].sending = true
-		picked = append(picked, o.spool.entries[i])
+		e := o.spool.entries[i]
+		if e.put != (moment{}) { // people read when it was by the clock as it is now
+			e.Time = e.Time.Add(stepped(e.put, at))
+		}
+		picked = append(picked, e)
 		t.ids = append(t.ids, o.spool.entries[i].id)
 	}
 	t.message = spoken(picked, t.lost, now, o.limits)
@@ -243,7 +250,7 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 }
 
 // settle notes how a try ended. One that was cut by Close says nothing about the room.
-func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
+func (o *Outbox) settle(t turn, err error, now time.Time, at moment, cut bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.tell()
@@ -275,7 +282,7 @@ func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 		o.spool.lost -= t.lost
 		o.spool.odd = nil
 	}
-	o.spool.sync()
+	o.spool.sync(at)
 	if err == nil {
 		o.failed, o.tries, o.notYet = nil, 0, time.Time{}
 		return

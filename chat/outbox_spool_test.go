@@ -143,7 +143,7 @@ func TestOutboxWithoutADisk(t *testing.T) {
 		if err := o.Trouble(); err != nil && strings.Contains(err.Error(), "memory") {
 			t.Errorf("the disk is back, but %v", err)
 		}
-		if got := names(t, folder); len(got) != 2 {
+		if got := names(t, folder); len(got) != 3 { // with the clock
 			t.Errorf("on disk: %q", got)
 		}
 		if err := os.RemoveAll(folder); err != nil {

@@ -30,15 +30,18 @@ type spool struct {
 	noted   int      // lost, as the disk has it
 	trouble error    // with the disk, as of the last sync
 	odd     error    // files that were set aside
+	clock   clock
 }
 
 type entry struct {
 	id      uint64
 	size    int64
-	saved   bool // on disk; else only here, because the disk took nothing
-	sending bool // a try is under way, so it is not dropped
-	refused int  // how often the service refused it, perhaps for what it holds
-	after   int  // how many messages it had taken when it first did
+	saved   bool          // on disk; else only here, because the disk took nothing
+	sending bool          // a try is under way, so it is not dropped
+	put     moment        // by this process; zero = by an earlier one
+	at      time.Duration // by the clock of the spool
+	refused int           // how often the service refused it, perhaps for what it holds
+	after   int           // how many messages it had taken when it first did
 	Message
 }
 
@@ -53,7 +56,7 @@ const (
 var errHeld = errors.New("another process holds it")
 
 // openSpool takes a folder, which is made, and reads what an earlier process left there. Only one process may hold it.
-func openSpool(folder string, now time.Time, l Limits) (*spool, error) {
+func openSpool(folder string, now moment, l Limits) (*spool, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("chat spool: %w", err)
 	}
@@ -69,17 +72,17 @@ func openSpool(folder string, now time.Time, l Limits) (*spool, error) {
 		return nil, fmt.Errorf("chat spool %s: %w", folder, err)
 	}
 	s := &spool{folder: folder, lock: lock, next: 1}
-	if err := s.load(now); err != nil {
+	if err := s.load(now, l.Age); err != nil {
 		lock.Close()
 		return nil, err
 	}
 	s.bound(l)
-	s.sync()
+	s.sync(now)
 	return s, nil
 }
 
-func (s *spool) load(now time.Time) error {
-	if _, err := files.Sweep(s.folder, now.Add(-time.Hour)); err != nil {
+func (s *spool) load(now moment, age time.Duration) error {
+	if _, err := files.Sweep(s.folder, now.wall.Add(-time.Hour)); err != nil {
 		s.odd = fmt.Errorf("chat spool: %w", err)
 	}
 	list, err := os.ReadDir(s.folder)
@@ -101,6 +104,7 @@ func (s *spool) load(now time.Time) error {
 		s.entries = append(s.entries, e)
 		s.bytes += e.size
 	}
+	s.wind(now, age)
 	if data, err := files.ReadSmall(filepath.Join(s.folder, lostFile), 64); err == nil {
 		n, _ := strconv.Atoi(strings.TrimSpace(string(data))) // of a garbled one nothing is known
 		s.lost, s.noted = max(0, n), n
@@ -125,14 +129,29 @@ func readEntry(path string) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{size: int64(len(data)), saved: true}
-	if err := json.Unmarshal(data, &e.Message); err != nil {
+	var w written
+	if err := json.Unmarshal(data, &w); err != nil {
 		return entry{}, errors.New("no message in it")
 	}
-	if empty(e.Message) {
+	if empty(w.Message) {
 		return entry{}, ErrEmpty
 	}
+	e := entry{size: int64(len(data)), saved: true, at: unknown, Message: w.Message}
+	if w.At != nil && w.At.sane() {
+		e.at = w.At.duration()
+	}
 	return e, nil
+}
+
+// written is the form of an entry on disk.
+type written struct {
+	Message
+	At *seconds `json:"at,omitempty"` // by the clock of the spool; agents before this one wrote none
+}
+
+func (e entry) encode() ([]byte, error) {
+	at := secondsOf(e.at)
+	return json.Marshal(written{e.Message, &at})
 }
 
 func (s *spool) setAside(name string, why error) {
@@ -159,20 +178,22 @@ func (s *spool) trimAside() {
 }
 
 // put takes a message in. It cannot fail: what the disk does not take stays in memory.
-func (s *spool) put(m Message, l Limits) {
-	e := entry{id: s.next, Message: m}
-	if data, err := json.Marshal(m); err == nil {
+func (s *spool) put(m Message, now moment, l Limits) {
+	e := entry{id: s.next, put: now, at: s.clock.at(now), Message: m}
+	if data, err := e.encode(); err == nil {
 		e.size = int64(len(data))
 	}
 	s.next++
 	s.entries = append(s.entries, e)
 	s.bytes += e.size
 	s.bound(l)
-	s.sync()
+	s.sync(now)
 }
 
 // sync makes the disk what memory is. What it does not take now is tried again by the next one.
-func (s *spool) sync() { s.trouble = errors.Join(s.write(), s.clean(), s.note()) }
+func (s *spool) sync(now moment) {
+	s.trouble = errors.Join(s.write(), s.clean(), s.note(), s.noteClock(now))
+}
 
 func (s *spool) write() error {
 	for i := range s.entries {
@@ -180,7 +201,7 @@ func (s *spool) write() error {
 		if e.saved {
 			continue
 		}
-		data, err := json.Marshal(e.Message)
+		data, err := e.encode()
 		if err == nil {
 			err = files.Replace(filepath.Join(s.folder, entryName(e.id)), data, 0o600)
 		}
@@ -240,9 +261,9 @@ func (s *spool) bound(l Limits) {
 }
 
 // expire drops what is too old to be news.
-func (s *spool) expire(now time.Time, age time.Duration) {
+func (s *spool) expire(now moment, age time.Duration) {
 	for i := len(s.entries) - 1; i >= 0; i-- {
-		if e := s.entries[i]; !e.sending && now.Sub(e.Time) > age {
+		if e := s.entries[i]; !e.sending && s.clock.at(now)-e.at > age {
 			s.drop(i)
 			s.lost++
 		}
@@ -260,8 +281,8 @@ func (s *spool) drop(i int) {
 }
 
 // close gives the folder to the next process.
-func (s *spool) close() error {
-	s.sync()
+func (s *spool) close(now moment) error {
+	s.sync(now)
 	s.lock.Close() // the lock goes with it
 	return s.trouble
 }

@@ -17,7 +17,7 @@ import (
 
 func newSpool(t *testing.T, folder string, l Limits) *spool {
 	t.Helper()
-	s, err := openSpool(folder, time.Now(), l.orDefault())
+	s, err := openSpool(folder, moment{wall: time.Now()}, l.orDefault())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestSpoolBounds(t *testing.T) {
 			folder := t.TempDir()
 			s := newSpool(t, folder, c.limit)
 			for _, m := range c.put {
-				s.put(m, c.limit.orDefault())
+				s.put(m, moment{wall: time.Now()}, c.limit.orDefault())
 			}
 			if got := texts(s); !slices.Equal(got, c.want) {
 				t.Errorf("kept %q, want %q", got, c.want)
@@ -75,11 +75,13 @@ func TestSpoolFormat(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "deep", "spool")
 	s := newSpool(t, folder, Limits{})
 	l := Limits{Messages: 1}.orDefault()
-	s.put(Message{Text: "lost"}, l)
-	s.put(Message{Text: "größe\n<b>", Colour: "red", Critical: true, Time: time.Date(2026, 3, 1, 9, 30, 7, 5e8, time.UTC)}, l)
+	at := moment{time.Date(2026, 3, 1, 9, 30, 8, 0, time.UTC), 71 * time.Second}
+	s.put(Message{Text: "lost"}, at, l)
+	s.put(Message{Text: "größe\n<b>", Colour: "red", Critical: true, Time: time.Date(2026, 3, 1, 9, 30, 7, 5e8, time.UTC)}, at, l)
 	for name, want := range map[string]string{
-		"000000000002.json": `{"text":"größe\n\u003cb\u003e","colour":"red","critical":true,"time":"2026-03-01T09:30:07.5Z"}`,
+		"000000000002.json": `{"text":"größe\n\u003cb\u003e","colour":"red","critical":true,"time":"2026-03-01T09:30:07.5Z","at":71}`,
 		"lost":              "1\n",
+		"clock":             `{"at":71,"wall":"2026-03-01T09:30:08Z"}` + "\n",
 	} {
 		path := filepath.Join(folder, name)
 		got, err := os.ReadFile(path)
@@ -99,11 +101,11 @@ func TestSpoolFormat(t *testing.T) {
 func TestSpoolKeepsWhatIsBeingSaid(t *testing.T) {
 	l := Limits{Messages: 2}.orDefault()
 	s := newSpool(t, t.TempDir(), l)
-	s.put(Message{Text: "a"}, l)
+	s.put(Message{Text: "a"}, moment{}, l)
 	s.entries[0].sending = true
-	s.put(Message{Text: "b"}, l)
-	s.put(Message{Text: "c"}, l)
-	s.expire(time.Now().Add(1000*time.Hour), time.Hour)
+	s.put(Message{Text: "b"}, moment{}, l)
+	s.put(Message{Text: "c"}, moment{}, l)
+	s.expire(moment{run: 1000 * time.Hour}, time.Hour)
 	if got := texts(s); !slices.Equal(got, []string{"a"}) || s.lost != 2 {
 		t.Errorf("kept %q, lost %d", got, s.lost)
 	}

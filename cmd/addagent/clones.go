@@ -135,7 +135,7 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []agent.
 }
 
 // Move brings those that moved to the tip they were asked for, side by side.
-func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) []agent.Look {
+func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func(agent.Fetching)) []agent.Look {
 	before := map[string]agent.Look{}
 	moved := false
 	for _, l := range asked {
@@ -154,7 +154,9 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func()) 
 			l.Previous = ""
 			return l
 		}
-		sight, err := r.repo.Apply(ctx, r.tip, progress)
+		sight, err := r.repo.Apply(ctx, r.tip, func(p gitrepo.Progress) {
+			progress(agent.Fetching{Repo: r.name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
+		})
 		l.Notices, l.Files, l.Bytes = append(l.Notices, sight.Notices...), sight.Files, sight.Bytes
 		if sight.Rebuilt != "" {
 			l.Notices = append(l.Notices, "the clone was rebuilt: "+sight.Rebuilt)

@@ -17,9 +17,12 @@ func (p *process) statusCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "what state this node is in, why, since when, what it does now, when it looks next",
-		Long: `Reads the state files: it asks nobody and takes no lock.
+		Long: `Reads the state files: it asks nobody and takes no lock. When no beat came for too
+long it tells what else there is to see: the process that holds the lock, whether
+the agent's folders can be written (which it tries), the last line of the log.
 
-Exit codes: 0 all is well, 1 failing, a trouble, or no agent is running, 3 wedged, 5 disabled.`,
+Exit codes: 0 all is well, 1 failing, a trouble, no agent is running, or it is late and
+its folders cannot be written, 3 wedged, 5 disabled.`,
 		Example: `  addagent status
   addagent status --json | jq -r .beat.reason`,
 		Args: cobra.NoArgs,
@@ -52,6 +55,7 @@ type standing struct {
 	Late    bool         `json:"late"`   // the last beat is older than it should be
 	Brakes  node.Brakes  `json:"brakes"` // what people said of this node
 	Beat    *agent.Beat  `json:"beat"`
+	Silence *silence     `json:"silence,omitempty"` // the last beat is too old: what other signs tell
 }
 
 func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
@@ -60,10 +64,12 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 		return failed(err)
 	}
 	s := standing{Beat: b}
-	if h, held, err := work.ReadHolder(beatLock(cfg)); err != nil {
+	holder, held, err := work.ReadHolder(beatLock(cfg))
+	if err != nil {
 		return failed(err)
-	} else if held {
-		s.Running, s.Holder = true, &h
+	}
+	if held {
+		s.Running, s.Holder = true, &holder
 	}
 	if h, held, err := work.ReadHolder(workLock(cfg)); err == nil && held {
 		s.Working = &h
@@ -72,6 +78,9 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 		fmt.Fprintln(p.err, "addagent:", err) // all else is told nevertheless
 	}
 	s.Late = isLate(b, now)
+	if s.silent(now) {
+		s.Silence = listenFor(cfg, s, holder)
+	}
 	if g.json {
 		if err := printJSON(p.out, s); err != nil {
 			return err
@@ -81,7 +90,8 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 	if b == nil {
 		if s.Running {
 			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, agent.When(s.Holder.Started, now))
-			return nil
+			s.printSilence(p, g)
+			return s.code()
 		}
 		fmt.Fprintf(p.err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.flags())
 		return &exit{Code: exitFailed}
@@ -96,7 +106,7 @@ func (s standing) code() error {
 		return &exit{Code: exitWedged}
 	case s.Beat != nil && s.Beat.State == node.Disabled:
 		return &exit{Code: exitDisabled}
-	case !s.alive(), s.Beat != nil && (s.Beat.State == node.Failing || len(s.Beat.Troubles) > 0):
+	case !s.alive(), s.Silence != nil && s.Silence.Unwritable != "", s.Beat != nil && (s.Beat.State == node.Failing || len(s.Beat.Troubles) > 0):
 		return &exit{Code: exitFailed}
 	}
 	return nil
@@ -126,9 +136,16 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("next", "due %s", agent.When(b.Next, now))
 	case s.Late:
 		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, agent.When(b.Start, now), agent.When(b.Next, now))
+	case len(b.Fetching) > 0:
+		row("agent", "running, process %d; beat %d, begun %s, still looks", s.Holder.PID, b.Seq, agent.When(b.Start, now))
 	default:
 		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, agent.When(b.Start, now), inMs(b.Ms))
 		row("next", "looks %s", agent.When(b.Next, now))
+	}
+	for _, f := range b.Fetching {
+		if s.Running {
+			row("look", "%s, %s", f, agent.When(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), now))
+		}
 	}
 	if b.InHand != nil && s.Working != nil {
 		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), agent.Short(b.InHand.Version), b.InHand.Attempt, agent.When(b.InHand.Started, now), b.InHand.PID)
@@ -189,21 +206,36 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	if b.Dropped > 0 {
 		row("dropped", "%d since the agent began: they came while one before went on", b.Dropped)
 	}
-	if next := s.then(); next != "" {
-		if strings.HasPrefix(next, "addagent") {
-			next += g.flags()
-		}
-		row("then", "%s", next)
+	s.printSilence(p, g)
+	if next := s.then(); next != "" && s.Silence == nil {
+		printThen(p, g, next)
 	}
+}
+
+// printSilence is the end of the text when other signs were looked for.
+func (s standing) printSilence(p *process, g *global) {
+	f := s.Silence
+	if f == nil {
+		return
+	}
+	for _, r := range []struct{ name, text string }{{"disk", f.Unwritable}, {"process", f.Process}, {"log", f.Said}} {
+		if r.text != "" {
+			fmt.Fprintf(p.out, "  %-9s %s\n", r.name, r.text)
+		}
+	}
+	printThen(p, g, f.Next)
+}
+
+func printThen(p *process, g *global, next string) {
+	if strings.HasPrefix(next, "addagent") {
+		next += g.flags()
+	}
+	fmt.Fprintf(p.out, "  %-9s %s\n", "then", next)
 }
 
 // then is the command to run next when something is wrong.
 func (s standing) then() string {
 	switch {
-	case !s.alive():
-		return "addagent run"
-	case s.Late:
-		return "addagent log"
 	case s.Brakes.Disabled != nil:
 		return "addagent enable"
 	case s.Brakes.Wedged != nil:

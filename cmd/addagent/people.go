@@ -169,16 +169,21 @@ func stopped(pid int) bool {
 
 // ofProcess is a line of /proc/PID/status; "" where that cannot be read.
 func ofProcess(pid int, name string) string {
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(status)) {
+	for line := range strings.Lines(ofProcessFile(pid, "status")) {
 		if value, ok := strings.CutPrefix(line, name+":"); ok {
 			return strings.TrimSpace(value)
 		}
 	}
 	return ""
+}
+
+// ofProcessFile is a file of /proc/PID, "" where that cannot be read.
+func ofProcessFile(pid int, name string) string {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // gone tells that a request was taken up: its file is not there any more.

@@ -68,6 +68,19 @@ func pending(path string, data []byte, perm os.FileMode) (*renameio.PendingFile,
 	return p, nil
 }
 
+// Try tells whether a file of so many bytes can be written in dir now: it writes one, syncs it, since some file systems find
+// out late that they are full, and takes it away again. The error is that of the file system, as Write's would be.
+func Try(dir string, size int) error {
+	p, err := pending(filepath.Join(dir, "try"), make([]byte, size), 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.Sync(), p.Cleanup()); err != nil {
+		return fmt.Errorf("write in %s: %w", dir, err)
+	}
+	return nil
+}
+
 // Remove takes a file away, durably. The error wraps fs.ErrNotExist when there is none.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil {

@@ -219,3 +219,16 @@ func list(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+func TestTryLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := Try(dir, 9000); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	if err := Try(filepath.Join(dir, "absent"), 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

@@ -26,11 +26,12 @@ import (
 
 // ReceiveOptions are how a pack is taken in. Only Parent must be given.
 type ReceiveOptions struct {
-	Parent string        // a folder on the disk where the pack will lie: where the temporary folder goes
-	Want   plumbing.Hash // a commit that must be in it; zero = any pack will do
-	Base   *Reader       // has the objects that a thin pack may lean on; nil = it may lean on none
-	Room   Room          // nil = the pack may be as large as it likes
-	Step   func()        // called as the work advances; nil = nobody asks
+	Parent string                         // a folder on the disk where the pack will lie: where the temporary folder goes
+	Want   plumbing.Hash                  // a commit that must be in it; zero = any pack will do
+	Base   *Reader                        // has the objects that a thin pack may lean on; nil = it may lean on none
+	Room   Room                           // nil = the pack may be as large as it likes
+	Step   func()                         // called as the work advances; nil = nobody asks
+	Came   func(bytes int64, objects int) // told how much has come, each time before Step; nil = nobody asks
 }
 
 // Room is asked for a function that says whether a pack in a folder may have so many bytes. It is called now and then,
@@ -78,6 +79,9 @@ func receive(ctx context.Context, src io.Reader, o ReceiveOptions, base func(plu
 	in := newScanner(ctx, src, f)
 	if o.Step != nil {
 		in.step = o.Step
+	}
+	if o.Came != nil {
+		in.came = o.Came
 	}
 	if o.Room != nil {
 		in.room = o.Room(dir)

@@ -49,6 +49,7 @@ type scanner struct {
 	out   io.Writer
 	room  func(int64) error // may so many bytes be stored?
 	step  func()            // called as objects come in
+	came  func(int64, int)  // how many bytes and objects have come
 	each  func() error      // reads one object
 	total int64             // objects announced
 
@@ -66,7 +67,7 @@ type scanner struct {
 }
 
 func newScanner(ctx context.Context, src io.Reader, out io.Writer) *scanner {
-	s := &scanner{ctx: ctx, src: src, out: out, room: func(int64) error { return nil }, step: func() {},
+	s := &scanner{ctx: ctx, src: src, out: out, room: func(int64) error { return nil }, step: func() {}, came: func(int64, int) {},
 		buf: make([]byte, 64<<10), chunk: make([]byte, 32<<10), sum: sha1.New(), id: sha1.New()}
 	s.each = s.object
 	return s
@@ -255,6 +256,7 @@ func (s *scanner) fill() error {
 	n, err := io.ReadAtLeast(s.src, s.buf, 1)
 	s.end = n
 	if n > 0 {
+		s.came(s.offset+int64(n), len(s.entries))
 		s.step()
 		return nil
 	}

@@ -100,14 +100,22 @@ type watch struct {
 	stall  time.Duration
 	timer  *time.Timer
 	total  *time.Timer
-	told   func()
+	told   func(Progress)
+	so     Progress
 	last   time.Time
+}
+
+// Progress is how far an Apply has come.
+type Progress struct {
+	Bytes   int64 // received
+	Objects int   // received
+	Files   int   // written and deleted in the tree
 }
 
 // errDeadline is in each error of a deadline of ours.
 var errDeadline = errors.New("gave up")
 
-func newWatch(ctx context.Context, l Limits, told func()) *watch {
+func newWatch(ctx context.Context, l Limits, told func(Progress)) *watch {
 	w := &watch{stall: l.Stall, told: told, last: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.timer = time.AfterFunc(l.Stall, func() { w.cancel(fmt.Errorf("%w: nothing advanced for %s", errDeadline, l.Stall)) })
@@ -124,7 +132,7 @@ func (w *watch) advance() {
 	w.last = now
 	w.timer.Reset(w.stall)
 	if w.told != nil {
-		w.told()
+		w.told(w.so)
 	}
 }
 

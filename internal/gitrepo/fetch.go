@@ -16,8 +16,8 @@ import (
 
 // Apply makes the clone and its tree what a tip says: it fetches what is missing, finishes a move that a crash
 // interrupted, and rebuilds a clone that is broken. The caller holds the lock under which the tree may change.
-// progress may be nil.
-func (r *Repo) Apply(ctx context.Context, tip Tip, progress func()) (Sight, error) {
+// progress, which may be nil, is called as bytes, objects and files arrive, ten times a second at most.
+func (r *Repo) Apply(ctx context.Context, tip Tip, progress func(Progress)) (Sight, error) {
 	w := newWatch(ctx, r.limits, progress)
 	defer w.stop()
 	s, err := r.apply(w, tip)
@@ -231,7 +231,8 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base *gi
 		if err != nil {
 			return nil, fmt.Errorf("fetch: %w", notOurs(err))
 		}
-		got, err := gitpack.Receive(w.ctx, theirs{pack}, gitpack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: diskGuard, Step: w.advance})
+		got, err := gitpack.Receive(w.ctx, theirs{pack}, gitpack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: diskGuard, Step: w.advance,
+			Came: func(bytes int64, objects int) { w.so.Bytes, w.so.Objects = bytes, objects }})
 		// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
 		_ = pack.Close()
 		if !m.elsewhere(w.ctx, err) {
@@ -267,7 +268,7 @@ func (r *Repo) move(w *watch, s *Sight, from, to plumbing.Hash, branch string, v
 		r.notes.forget()
 		done, err = verifyTree(w.ctx, objects, r.dir, to, w.advance)
 	} else {
-		done, err = move(w.ctx, objects, r.dir, from, to, false, r.notes, w.advance)
+		done, err = move(w.ctx, objects, r.dir, from, to, false, r.notes, w.advance, &w.so)
 	}
 	if err != nil {
 		return err

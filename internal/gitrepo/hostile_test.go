@@ -269,11 +269,18 @@ func TestStalls(t *testing.T) {
 	}
 	w.intact(at)
 	w.open(w.repo.source, Limits{Stall: patient, Fetch: 2 * patient})
-	if _, err := w.repo.Look(t.Context(), func() { told++ }); err != nil {
+	var so Progress
+	if _, err := w.repo.Look(t.Context(), func(p Progress) {
+		if p.Bytes < so.Bytes || p.Objects < so.Objects || p.Files < so.Files {
+			t.Errorf("after %+v it is told %+v", so, p)
+		}
+		so = p
+		told++
+	}); err != nil {
 		t.Error(err)
 	}
-	if told < 3 {
-		t.Errorf("progress was told %d times", told)
+	if told < 3 || so.Bytes < 200 || so.Objects < 2 {
+		t.Errorf("progress was told %d times, last %+v", told, so)
 	}
 	// The person's own end of it all.
 	w.src.Commit("main", gittest.File("again", "x"))

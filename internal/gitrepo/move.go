@@ -38,11 +38,11 @@ type moved struct {
 //
 // progress is called whenever a file, or some part of a big one, is done.
 func moveTree(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, progress func()) (moved, error) {
-	return move(ctx, objects, dir, from, to, false, nil, progress)
+	return move(ctx, objects, dir, from, to, false, nil, progress, &Progress{})
 }
 
-func move(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, verify bool, n *notes, progress func()) (moved, error) {
-	m := &mover{ctx: ctx, dir: dir, git: filepath.Join(dir, ".git"), notes: n, progress: progress}
+func move(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, verify bool, n *notes, progress func(), so *Progress) (moved, error) {
+	m := &mover{ctx: ctx, dir: dir, git: filepath.Join(dir, ".git"), notes: n, progress: progress, so: so}
 	m.hash.progress = progress
 	m.displaced.now = time.Now
 	defer m.close()
@@ -77,6 +77,7 @@ type mover struct {
 	ctx      context.Context
 	dir, git string
 	progress func()
+	so       *Progress // what progress is about
 
 	objects *objectReader
 	folders *folders
@@ -348,6 +349,7 @@ func (m *mover) writeAll() (err error) {
 }
 
 func (m *mover) step() error {
+	m.so.Files = m.done.Files
 	m.progress()
 	return m.ctx.Err()
 }

@@ -93,8 +93,8 @@ func (r *Repo) dial() (*places, error) {
 }
 
 // Look asks where the branch is and, when the clone is not there, fetches and moves the tree. Nothing is written when
-// nothing moved and nothing is broken. progress is called as bytes, objects and files arrive; it may be nil.
-func (r *Repo) Look(ctx context.Context, progress func()) (Sight, error) {
+// nothing moved and nothing is broken. progress is that of Apply.
+func (r *Repo) Look(ctx context.Context, progress func(Progress)) (Sight, error) {
 	tip, err := r.Ask(ctx)
 	if err != nil {
 		return Sight{}, err

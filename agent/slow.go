@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Fetching is how far the look that goes on has come with a repository.
+type Fetching struct {
+	Repo    string `json:"repo"`
+	Bytes   int64  `json:"bytes"`   // received
+	Objects int    `json:"objects"` // received
+	Files   int    `json:"files"`   // of the tree, written and deleted
+}
+
+// String is that in words, on one line.
+func (f Fetching) String() string {
+	if f.Files > 0 {
+		return fmt.Sprintf("moving %s: %s so far", f.Repo, count(f.Files, "file"))
+	}
+	return fmt.Sprintf("fetching %s: %s, %s so far", f.Repo, size(f.Bytes), count(f.Objects, "object"))
+}
+
+// size is a number of bytes as people read it.
+func size(bytes int64) string {
+	switch {
+	case bytes < 10_000:
+		return count(int(bytes), "byte")
+	case bytes < 10_000_000:
+		return fmt.Sprintf("%d KB", bytes/1000)
+	}
+	return fmt.Sprintf("%d MB", bytes/1_000_000)
+}
+
+// stuckWait is how long a look may take to end itself when the agent is told to end.
+const stuckWait = 5 * time.Second
+
+// supervised runs a slow step beside the loop and feeds the watchdog with its
+// progress: the loop is alive as long as bytes come and files get written. At
+// each tick, which is dropped, long hears what advanced since the one before, if
+// anything did; nil = nobody asks.
+func (a *Agent) supervised(ctx context.Context, step func(progress func(Fetching)) []Look, long func(so []Fetching, now time.Time)) []Look {
+	advanced := make(chan Fetching, 1)
+	done := make(chan []Look, 1)
+	go func() {
+		done <- step(func(f Fetching) {
+			select {
+			case advanced <- f:
+			default: // the next one knows more
+			}
+		})
+	}()
+	var tick *time.Timer
+	var ticked <-chan time.Time
+	if long != nil {
+		now := time.Now().UTC()
+		tick = time.NewTimer(wait(now, a.Schedule.Next(now), Interval(a.Schedule, now)))
+		defer tick.Stop()
+		ticked = tick.C
+	}
+	so := map[string]Fetching{}
+	stop := ctx.Done()
+	var stuck <-chan time.Time
+	for {
+		select {
+		case looks := <-done:
+			return looks
+		case f := <-advanced:
+			so[f.Repo] = f
+			a.alive()
+		case <-ticked:
+			now := time.Now().UTC()
+			if len(so) > 0 && ctx.Err() == nil {
+				long(slices.SortedFunc(maps.Values(so), func(a, b Fetching) int { return cmp.Compare(a.Repo, b.Repo) }), now)
+				clear(so)
+			}
+			tick.Reset(wait(now, a.Schedule.Next(now), Interval(a.Schedule, now)))
+		case <-stop:
+			// A step that hangs in the kernel (a dead network disk) must not make us deaf.
+			stop, stuck = nil, time.After(stuckWait)
+		case <-stuck:
+			return nil
+		}
+	}
+}
+
+// still says how a look goes on that takes longer than to the next tick, as a first
+// clone does: to people, and to those who wait to hear that this node lives. It says
+// nothing of the state, which is settled when the look is over. The watchdog is not
+// fed by it.
+func (a *Agent) still(ctx context.Context, b Beat, so []Fetching, now time.Time) {
+	var words []string
+	for _, f := range so {
+		words = append(words, f.String())
+	}
+	text := strings.Join(words, "; ")
+	a.say(Info, "", "%s", text)
+	known := len(a.wrong)
+	a.tellSinks(ctx, now)
+	a.wrong = a.wrong[:known] // the end of the beat tells once more, and knows better
+	b.Ms = float64(now.Sub(b.Start).Microseconds()) / 1000
+	b.Dropped, b.Next, b.Fetching = a.dropped, a.Schedule.Next(now).UTC(), so
+	a.wrote("beat", a.Memory.Show(a.snapshot(b)), now)
+	_ = a.Supervise.Status(text) // the end of the beat says when that fails
+}

@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/presence"
+)
+
+// TestALongFirstCloneIsTold: once a tick people and presence hear how far it is, as long as something comes; one that
+// hangs says nothing, and does not feed the watchdog.
+func TestALongFirstCloneIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{wrong: errors.New("presence: not reached")}
+		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
+		start := time.Now()
+		fed := 0
+		b.slow = func(progress func(Fetching)) {
+			for i := range 60 { // ten minutes
+				<-time.After(10 * time.Second)
+				progress(Fetching{Repo: "ops", Bytes: int64(i+1) * 1_500_000, Objects: (i + 1) * 100})
+			}
+			synctest.Wait()
+			fed = b.alive
+			<-time.After(5 * time.Minute)
+			synctest.Wait()
+			if b.alive != fed {
+				t.Errorf("a step that hangs fed the watchdog %d times", b.alive-fed)
+			}
+			progress(Fetching{Repo: "ops", Bytes: 90_000_000, Objects: 6000, Files: 7})
+			<-time.After(90 * time.Second)
+		}
+		b.live(20*time.Minute, nil)
+		if fed < 60 {
+			t.Errorf("the watchdog was fed %d times by 60 steps", fed)
+		}
+		var told []time.Duration
+		for _, r := range e.heard {
+			if r.State == node.Setup {
+				told = append(told, r.BeatSeen.Sub(start).Round(time.Minute))
+				if r.BeatNextBy.Sub(r.BeatSeen) < 2*time.Minute || len(r.Repos) != 0 {
+					t.Errorf("told %+v", r)
+				}
+			}
+		}
+		want := "[0s 1m0s 2m0s 3m0s 4m0s 5m0s 6m0s 7m0s 8m0s 9m0s 10m0s 11m0s 16m0s]"
+		if fmt.Sprint(told) != want {
+			t.Errorf("told at %v, want %s", told, want)
+		}
+		var shown []string
+		for _, s := range b.shown {
+			for _, f := range s.Fetching {
+				shown = append(shown, fmt.Sprintf("%s of beat %d, next at %s: %s", s.State, s.Seq, s.Next.Sub(start), f))
+				if len(s.Looks) != 1 || s.Looks[0].Version != "" || s.Looks[0].Moved {
+					t.Errorf("the tree is not there yet: %+v", s.Looks)
+				}
+			}
+		}
+		if len(shown) != 12 || shown[1] != "setup of beat 1, next at 3m0s: fetching ops: 16 MB, 1100 objects so far" || shown[11] != "setup of beat 1, next at 17m0s: moving ops: 7 files so far" {
+			t.Errorf("beat.json said %q", shown)
+		}
+		if b.hears("fetching ops: ") != 11 || b.hears("moving ops: 7 files") != 1 || b.hears("presence: not reached") != 1 {
+			t.Errorf("said %q", b.said)
+		}
+		if first := b.beats[0]; first.Fetching != nil || first.Dropped < 15 || len(b.asked) > 5 || b.most != 1 {
+			t.Errorf("first beat %+v, %d looks, %d at once", first, len(b.asked), b.most)
+		}
+		if got := e.states(); got != "setup initdone working idle" {
+			t.Errorf("told %s", got)
+		}
+	})
+}
+
+func TestALookOfOneTickSaysNothingOfItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.slow = func(progress func(Fetching)) {
+			progress(Fetching{Repo: "ops", Bytes: 10})
+			<-time.After(20 * time.Second)
+		}
+		b.live(59*time.Second, nil)
+		if b.hears("fetching") != 0 || len(b.shown) == 0 || b.shown[0].Fetching != nil {
+			t.Errorf("said %q", b.said)
+		}
+	})
+}
+
+// TestToldToEndInALongLook: it ends, and says no more of the look.
+func TestToldToEndInALongLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		over := make(chan struct{})
+		b.slow = func(progress func(Fetching)) {
+			defer close(over)
+			for range 30 {
+				<-time.After(10 * time.Second)
+				progress(Fetching{Repo: "ops", Bytes: 10})
+			}
+		}
+		start := time.Now()
+		b.live(2*time.Minute+30*time.Second, nil)
+		if d := time.Since(start); d > 2*time.Minute+30*time.Second+stuckWait {
+			t.Errorf("it took %s to end", d)
+		}
+		if b.hears("fetching ops: 10 bytes, 0 objects so far") != 2 || len(b.runs) != 0 {
+			t.Errorf("said %q, ran %v", b.said, b.runs)
+		}
+		<-over
+	})
+}
+
+func TestFetchingInWords(t *testing.T) {
+	for want, f := range map[string]Fetching{
+		"fetching a: 0 bytes, 0 objects so far":   {Repo: "a"},
+		"fetching a: 1 byte, 1 object so far":     {Repo: "a", Bytes: 1, Objects: 1},
+		"fetching a: 41 KB, 12 objects so far":    {Repo: "a", Bytes: 41_900, Objects: 12},
+		"fetching a: 9999 KB, 12 objects so far":  {Repo: "a", Bytes: 9_999_999, Objects: 12},
+		"fetching a: 41 MB, 12000 objects so far": {Repo: "a", Bytes: 41_000_000, Objects: 12000},
+		"moving a: 1 file so far":                 {Repo: "a", Bytes: 41_000_000, Objects: 12000, Files: 1},
+	} {
+		if got := f.String(); got != want || strings.Contains(got, "\n") {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/work"
+	"golang.org/x/sys/unix"
+)
+
+// silence is what other signs tell of a node whose last beat is too old: beat.json cannot say why it was not written.
+type silence struct {
+	Process    string `json:"process,omitempty"`    // what is with the process that holds the beat lock, or held it last
+	Unwritable string `json:"unwritable,omitempty"` // which folder of the agent's cannot be written, and why
+	Said       string `json:"said,omitempty"`       // the newest line of the log
+	Next       string `json:"next"`                 // the command to run next
+}
+
+// silent tells whether other signs are worth a look: a beat is late, or nobody beats, or a first one takes long.
+func (s standing) silent(now time.Time) bool {
+	if s.Beat == nil {
+		return s.Running && now.Sub(s.Holder.Started) > lateMost
+	}
+	return s.Late || !s.alive()
+}
+
+// listenFor looks for those signs. It tries to write where the agent must, and leaves nothing.
+func listenFor(cfg *config.Config, s standing, h work.Holder) *silence {
+	f := &silence{Next: "addagent run", Said: lastSaid(logPath(cfg.Home))}
+	if s.Running {
+		f.Next = "addagent log"
+		if unit := unitIn(ofProcessFile(h.PID, "cgroup")); unit != "" {
+			f.Next = "journalctl -u " + unit + " -n 20" // it has what a full disk did not take
+		}
+	}
+	switch {
+	case h.PID == 0:
+	case s.Running && stopped(h.PID):
+		f.Process, f.Next = fmt.Sprintf("process %d is stopped: it does nothing until it is sent on", h.PID), "kill -CONT "+strconv.Itoa(h.PID)
+	case s.Running && lives(h.PID):
+		f.Process = strings.TrimSpace(fmt.Sprintf("process %d lives: %s", h.PID, ofProcess(h.PID, "State")))
+	case s.Running: // the note is of a process that this one cannot see, in another container
+		f.Process = fmt.Sprintf("the beat lock is held, and process %d, which it names, is not here", h.PID)
+	default:
+		f.Process = fmt.Sprintf("process %d held the beat lock last, and is gone", h.PID)
+	}
+	size := 4096
+	if st, err := os.Stat(beatPath(cfg.Home)); err == nil {
+		size += int(min(st.Size(), 1<<20))
+	}
+	for _, dir := range []string{filepath.Join(cfg.Home, "nodeinfo"), cfg.StateDir} {
+		err := files.Try(dir, size)
+		if err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+			continue // another account cannot try, and what is not there is made at the start
+		}
+		f.Unwritable, f.Next = unwritable(dir, err), roomCommand(dir, err, outOfInodes(dir))
+		break
+	}
+	return f
+}
+
+// unwritable says what the file system said, without the name of the file that was only a try.
+func unwritable(dir string, err error) string {
+	var why syscall.Errno
+	if errors.As(err, &why) {
+		err = why
+	}
+	return fmt.Sprintf("%s cannot be written: %v", dir, err)
+}
+
+// roomCommand is what shows a person why a folder takes nothing.
+func roomCommand(dir string, err error, inodes bool) string {
+	switch {
+	case errors.Is(err, syscall.EDQUOT):
+		return "quota -v"
+	case errors.Is(err, syscall.ENOSPC) && inodes:
+		return "df -i " + dir
+	case agent.DiskFull(err) && !errors.Is(err, syscall.EROFS):
+		return "df -h " + dir
+	}
+	return "findmnt --target " + dir
+}
+
+func outOfInodes(dir string) bool {
+	var disk unix.Statfs_t
+	return unix.Statfs(dir, &disk) == nil && disk.Files > 0 && disk.Ffree == 0
+}
+
+// lastSaid is the last line of a log, "" when there is none that can be read.
+func lastSaid(path string) string {
+	f, err := files.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	size := fileSize(f)
+	from, _, err := lastLines(f, size, 1)
+	if err != nil {
+		return ""
+	}
+	const most = 400
+	line, err := io.ReadAll(io.NewSectionReader(f, from, min(size-from, most)))
+	if err != nil {
+		return ""
+	}
+	return oneLine(strings.TrimSpace(string(line)))
+}
+
+// lives tells whether there is such a process.
+func lives(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// unitIn is the unit of systemd that a process runs in, "" when it is none. Format: /proc/PID/cgroup, cgroups(7).
+func unitIn(cgroup string) string {
+	for line := range strings.Lines(cgroup) {
+		if unit := path.Base(strings.TrimSpace(line)); strings.HasSuffix(unit, ".service") {
+			return unit
+		}
+	}
+	return ""
+}
