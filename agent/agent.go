@@ -242,7 +242,9 @@ func (a *Agent) Once(ctx context.Context) Beat {
 			a.finish(ctx, o, time.Now().UTC())
 		}
 	}
-	untold, now := a.flush(flushWait), time.Now().UTC()
+	patient, cancel := context.WithTimeout(context.Background(), flushWait)
+	defer cancel()
+	untold, now := a.flush(patient), time.Now().UTC()
 	for _, t := range untold {
 		a.wrongNow(t, now) // there is no next beat of this process to say it
 	}
@@ -332,7 +334,8 @@ func (a *Agent) rejudge(now time.Time, pending []int) {
 // alive feeds the watchdog. That systemd cannot be reached is said by Status, once a beat.
 func (a *Agent) alive() { _ = a.Supervise.Alive() }
 
-// farewell is how long the last words may take when the machine goes down.
+// farewell is how long the last words may take when the machine goes down, told and arrived. A server that answers at all
+// does so in a second; what hangs is not worth more of a shutdown.
 const farewell = 5 * time.Second
 
 // leave is the end of the process. Work goes on, unless the machine ends, too.
@@ -343,7 +346,7 @@ func (a *Agent) leave() {
 		defer cancel()
 		now := time.Now().UTC()
 		a.tell(ctx, now)
-		a.flush(farewell)
+		a.flush(ctx)
 		if a.last.Seq > 0 {
 			a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
 		}

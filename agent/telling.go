@@ -115,10 +115,8 @@ func critical(err error) bool {
 // arrive is not lost: the next one sends it.
 const flushWait = 10 * time.Second
 
-// flush waits until what was told has arrived, within d, and answers what has not.
-func (a *Agent) flush(d time.Duration) []Trouble {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
+// flush waits until what was told has arrived, or ctx ends, and answers what has not.
+func (a *Agent) flush(ctx context.Context) []Trouble {
 	answers := make([]chan error, len(a.Sinks))
 	for i, s := range a.Sinks {
 		answers[i] = make(chan error, 1)

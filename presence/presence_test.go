@@ -195,7 +195,7 @@ func filesPlace(t *testing.T) presencetest.Place {
 			r, err := presence.Decode(data)
 			return r, err == nil
 		},
-		Later: refresh,
+		Later: refresh, Promises: true,
 	}
 }
 
@@ -207,6 +207,7 @@ func TestFilesWritesSparingly(t *testing.T) {
 	path := filepath.Join(dir, "presence.json")
 	sink := presence.NewFiles(dir, refresh)
 	r := presencetest.Record()
+	r.BeatNextBy = r.BeatSeen.Add(3 * time.Minute) // as a node says that beats each minute
 	long := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
 	tell := func() (written bool) {
 		t.Helper()
@@ -232,6 +233,12 @@ func TestFilesWritesSparingly(t *testing.T) {
 		beat(time.Minute)
 		if tell() {
 			t.Errorf("quiet beat %d wrote", i+1)
+		}
+		// What a person reads there is true, at each beat until the next write.
+		if data, err := os.ReadFile(path); err != nil {
+			t.Error(err)
+		} else if said, err := presence.Decode(data); err != nil || !said.BeatNextBy.After(r.BeatSeen.Add(time.Minute)) {
+			t.Errorf("at quiet beat %d, of %s, it promises the next by %s, %v", i+1, r.BeatSeen, said.BeatNextBy, err)
 		}
 	}
 	beat(time.Minute)

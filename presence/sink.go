@@ -42,6 +42,7 @@ type Files struct {
 
 // NewFiles returns the sink that writes presence.json in the folder dir (nodeinfo), which is made when absent. The file is
 // written when the record says something new, and else once in refresh for its beat times: a quiet beat writes nothing here.
+// So beat_next_by is moved by refresh: it is when the file itself is written again at the latest.
 func NewFiles(dir string, refresh time.Duration) *Files {
 	return &Files{path: filepath.Join(dir, "presence.json"), refresh: refresh}
 }
@@ -62,6 +63,9 @@ func (f *Files) Tell(ctx context.Context, r Record) error {
 	// A clock that was set back makes since negative: written too, or readers would see a beat in the future for long.
 	if bytes.Equal(lasting, f.told) && since >= 0 && since < f.refresh {
 		return corrupt
+	}
+	if !r.BeatNextBy.IsZero() {
+		r.BeatNextBy = r.BeatNextBy.Add(f.refresh)
 	}
 	data, err := Encode(r)
 	if err != nil {
