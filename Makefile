@@ -32,7 +32,7 @@ package: ## .deb and .rpm for amd64 and arm64 into dist/ (ARCHES=amd64 FORMATS=d
 
 test-boot: ## machines that really boot, with the package, under systemd (needs root; installs what it needs)
 	@sh test/boot/tools.sh
-	@$(GO) test -tags boot -count 1 -timeout 15m -v ./test/boot
+	@$(GO) test -tags boot -count 1 -timeout 25m -v ./test/boot
 
 lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run make fmt'; exit 1; }

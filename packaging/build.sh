@@ -10,12 +10,13 @@ NFPM=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.0 # the newest one whose modul
 : "${ARCHES:=amd64 arm64}" "${FORMATS:=deb rpm}" "${OUT:=dist}"
 : "${VERSION:=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}"
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
+# Said here, for the Go tool would say it only in some places, and with it give other bytes.
+COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null || true)
 BUILD_TIME=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 
-# A package's version begins with a digit, has no dash, and grows: where nothing is tagged, by the time of the commit.
+# A package's version begins with a digit, has no dash, and grows (~ is before what has none): where nothing is tagged, by the time of the commit.
 case $VERSION in
-v[0-9]*) PKGVERSION=$(printf %s "${VERSION#v}" | sed 's/-/+/; s/-/./g') ;;
-[0-9]*.[0-9]*) PKGVERSION=$VERSION ;;
+v[0-9]* | [0-9]*.[0-9]*) PKGVERSION=$(printf %s "${VERSION#v}" | sed -E 's/-(alpha|beta|rc)/~\1/; s/-/+/; s/-/./g') ;;
 *) PKGVERSION=0.0~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S).$(printf %s "$VERSION" | tr - .) ;;
 esac
 
@@ -23,7 +24,7 @@ mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 STAGE=$OUT/stage
 rm -rf "$STAGE"
-mkdir -p "$STAGE/man/man1" "$STAGE/man/man5" "$STAGE/completion/bash" "$STAGE/completion/zsh" "$STAGE/completion/fish" "$STAGE/host"
+mkdir -p "$STAGE/man/man1" "$STAGE/man/man5" "$STAGE/man/man8" "$STAGE/completion/bash" "$STAGE/completion/zsh" "$STAGE/completion/fish" "$STAGE/host"
 export SOURCE_DATE_EPOCH CGO_ENABLED=0
 go=${GO:-go}
 
@@ -33,13 +34,20 @@ GOBIN=$STAGE/host $go install "$NFPM"
 
 for ARCH in $ARCHES; do
 	mkdir -p "$STAGE/$ARCH"
-	GOOS=linux GOARCH=$ARCH $go build -trimpath -ldflags "-s -w -buildid= -X main.version=$VERSION" -o "$STAGE/$ARCH/" ./cmd/addagent ./cmd/addctl
+	GOOS=linux GOARCH=$ARCH $go build -trimpath -buildvcs=false \
+		-ldflags "-s -w -buildid= -X main.version=$VERSION -X github.com/addagent/addagent/internal/cli.stamped=$COMMIT" -o "$STAGE/$ARCH/" ./cmd/addagent ./cmd/addctl
 	"$STAGE/host/sbom" -version "$PKGVERSION" "$STAGE/$ARCH/addagent" "$STAGE/$ARCH/addctl" >"$STAGE/$ARCH/addagent.spdx.json"
 done
 
 for page in docs/man/*.[15]; do
 	gzip -9nc "$page" >"$STAGE/man/man${page##*.}/$(basename "$page").gz"
 done
+# The bootstrap's own page is its help.
+{
+	printf '.TH ADDAGENT-BOOTSTRAP 8 "" addagent "addagent manual"\n.SH NAME\naddagent\\-bootstrap \\- makes this machine a node\n.SH DESCRIPTION\n.nf\n'
+	sh packaging/addagent-bootstrap --help | sed 's/\\/\\e/g; s/-/\\-/g; s/^[.]/\\\&./'
+	printf '.fi\n.SH SEE ALSO\n.BR addagent (1),\n.BR addagent.yaml (5)\n'
+} | gzip -9nc >"$STAGE/man/man8/addagent-bootstrap.8.gz"
 host=$($go env GOARCH)
 for program in addagent addctl; do
 	if [ -x "$STAGE/$host/$program" ]; then run=$STAGE/$host/$program; else

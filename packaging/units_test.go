@@ -30,6 +30,29 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// TestPromisedSettings: each is there for a case that no other test, and no machine that boots in one, comes into.
+func TestPromisedSettings(t *testing.T) {
+	for name, settings := range map[string][]string{
+		"addagent.service": {"Type=notify", "NotifyAccess=main", "WatchdogSec=3min", "Restart=always", "RestartSec=2s", "RestartPreventExitStatus=2 4",
+			"StartLimitIntervalSec=0", "KillMode=process", "OOMPolicy=continue", "EnvironmentFile=-/etc/default/addagent", "ExecStart=/usr/bin/addagent run"},
+		"addagent-beat.service": {"Type=oneshot", "ExecStart=/usr/bin/addagent beat --spread", "SuccessExitStatus=1 3 4 5", "KillMode=process", "OOMPolicy=continue", "EnvironmentFile=-/etc/default/addagent"},
+		"addagent.timer":        {"OnCalendar=*-*-* *:*:00", "AccuracySec=1s", "Unit=addagent-beat.service"},
+		"growing-delay.conf":    {"RestartSteps=6", "RestartMaxDelaySec=60s"},
+		"addagent.tmpfiles":     {"d /run/addagent 0755 root root -"},
+	} {
+		data, err := os.ReadFile(filepath.Join("systemd", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(data), "\n")
+		for _, s := range settings {
+			if !slices.Contains(lines, s) {
+				t.Errorf("%s: no %s", name, s)
+			}
+		}
+	}
+}
+
 // TestNoLimitOnWork refuses settings that people's work, which lives in the cgroup of the agent, would feel, and the
 // one that deletes the lock under it.
 func TestNoLimitOnWork(t *testing.T) {

@@ -144,6 +144,11 @@ mkdir -p "$1/root/run/sshd" "$1/root/root/nodeinfo" "$1/root/root/.ssh"
 cp "$2/host" "$1/root/run/sshd/host"
 cp "$2/key.pub" "$1/root/root/.ssh/authorized_keys"
 chmod -R go-rwx "$1/root/root/.ssh" "$1/root/run/sshd/host"
+# cloud-init is installed and did not begin with the boot: who waits for it waits for ever.
+rm -rf "$1/root/run/cloud-init"
+printf '#!/bin/sh\ntouch /run/waited\n' >"$1/root/usr/bin/cloud-init.new"
+chmod 755 "$1/root/usr/bin/cloud-init.new"
+mv "$1/root/usr/bin/cloud-init.new" "$1/root/usr/bin/cloud-init"
 # As if somebody had tried the package here before.
 echo i-of-the-bake >"$1/root/root/nodeinfo/instance-id.txt"
 echo a-token >"$1/root/etc/addagent/git-token"
@@ -267,7 +272,7 @@ func TestAMI(t *testing.T) {
 			t.Errorf("%s is %q, %v", p, got, err)
 		}
 	}
-	for _, p := range []string{"root/nodeinfo/instance-id.txt", "etc/addagent/git-token", "root/.ssh/authorized_keys", "tmp/addagent_1_all.deb", "tmp/seal"} {
+	for _, p := range []string{"root/nodeinfo/instance-id.txt", "etc/addagent/git-token", "root/.ssh/authorized_keys", "tmp/addagent_1_all.deb", "tmp/seal", "run/waited"} {
 		if _, err := os.Lstat(filepath.Join(machine.root, p)); !os.IsNotExist(err) {
 			t.Errorf("%s is in the image: %v", p, err)
 		}

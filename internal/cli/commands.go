@@ -61,8 +61,15 @@ func VersionCommand(program, version string, json *bool) *cobra.Command {
 	}
 }
 
-// commit is what the Go tool stamped into the binary.
+// stamped is the commit, set when a package is linked: the Go tool stamps none in a work tree of git, and with
+// -buildvcs=false.
+var stamped = ""
+
+// commit is what was stamped into the binary.
 func commit() string {
+	if stamped != "" {
+		return stamped
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""

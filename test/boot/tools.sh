@@ -14,6 +14,7 @@ need util-linux nsenter
 need mount losetup
 need e2fsprogs mkfs.ext4
 need git git
+need rpm rpm
 if [ -n "$missing" ]; then
 	command -v apt-get >/dev/null 2>&1 || { echo "make test-boot needs these packages, please install them:$missing" >&2; exit 1; }
 	echo "installing what make test-boot needs:$missing"
