@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/agent"
@@ -113,7 +114,7 @@ func (l *folding) speakOnce(ctx context.Context, now time.Time) error {
 	ctx, stop := context.WithTimeout(ctx, flushTime)
 	defer stop()
 	if err = errors.Join(err, l.speaker.flush(ctx)); err != nil {
-		return cli.Failed(fmt.Errorf("chat: %w", err))
+		return cli.Failed(err)
 	}
 	return nil
 }
@@ -186,7 +187,7 @@ func (l *folding) complain(ctx context.Context, err error, now time.Time) {
 	}
 	text = ""
 	if err := errors.Join(l.speaker.tell(ctx, l.folder.Fleet(), now), l.speaker.troubles()); err != nil {
-		text = fmt.Sprintf("chat: %v", err)
+		text = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	if l.room, line = l.room.next(text, now); line != "" {
 		l.say("%s", line)

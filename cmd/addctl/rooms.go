@@ -94,7 +94,7 @@ func (s *speaker) recall() error {
 }
 
 // tell tells the rooms what is new. The error is about the disk; troubles tells how the
-// rooms are.
+// rooms are. Both begin with chat.
 func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error {
 	told, messages := speak(s.told, f, now)
 	var errs []error
@@ -111,7 +111,10 @@ func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error 
 		errs = append(errs, err)
 	}
 	s.told = told
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("chat: %w", err)
+	}
+	return nil
 }
 
 // troubles are those that the rooms have now.
