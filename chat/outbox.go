@@ -193,12 +193,18 @@ func (o *Outbox) run(ctx context.Context) {
 			rest(ctx, wait, changed)
 			continue
 		}
-		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, fmt.Errorf("no answer within %s: %w", o.limits.Try, context.DeadlineExceeded))
+		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, unanswered(o.limits.Try))
 		err := o.room.Say(try, next.message)
 		cancel()
 		o.settle(next, err, time.Now(), since(o.began), ctx.Err() != nil)
 	}
 }
+
+// unanswered is a try that took so long. It is context.DeadlineExceeded, whose own words would tell people nothing more.
+type unanswered time.Duration
+
+func (u unanswered) Error() string        { return fmt.Sprintf("no answer within %s", time.Duration(u)) }
+func (u unanswered) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // rest waits: for the time, a change, or the end.
 func rest(ctx context.Context, wait time.Duration, changed <-chan struct{}) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
@@ -106,30 +107,67 @@ func (c criticalOnly) Say(l Line, at time.Time) error {
 func (c *Chat) Voice() Voice { return c.voice }
 
 // Alarm wraps a sink whose trouble may be critical, such as a clash: then rooms hear of it, once, each hour while it
-// stays, and when it is over.
+// stays, and when it is over. What they heard is remembered in a file: an agent that is started again and again, or by cron
+// for each beat, must not say it each time.
 type Alarm struct {
 	Sink
 	rooms func() []Voice
-	bad   bool
-	said  time.Time
+	path  string
+
+	mu    sync.Mutex // who ends this machine flushes beside the beats
+	last  Record     // as told last
+	known bool       // said is what the file says
+	said  time.Time  // when rooms heard of it; zero = nothing is critical
+	seen  bool       // this process has seen it, too
 }
 
-// NewAlarm returns the sink; rooms are the voices to speak with.
-func NewAlarm(s Sink, rooms func() []Voice) *Alarm { return &Alarm{Sink: s, rooms: rooms} }
+// alarmed is the file of an Alarm.
+type alarmed struct {
+	ID   string    `json:"id"` // whose record it is about: another name is another matter
+	Said time.Time `json:"said"`
+}
+
+// NewAlarm returns the sink; rooms are the voices to speak with, path is where it remembers what they heard.
+func NewAlarm(s Sink, rooms func() []Voice, path string) *Alarm {
+	return &Alarm{Sink: s, rooms: rooms, path: path}
+}
 
 // Tell is that of the sink within.
 func (a *Alarm) Tell(ctx context.Context, r Record) error {
 	err := a.Sink.Tell(ctx, r)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last = r
+	a.recall()
+	// As long as the sink has not tried, that nothing is wrong yet says nothing about what an earlier process saw.
+	return a.hear(err, err == nil && a.seen)
+}
+
+// Flush is that of the sink within, if it has one.
+func (a *Alarm) Flush(ctx context.Context) error {
+	f, ok := a.Sink.(Flusher)
+	if !ok {
+		return nil
+	}
+	err := f.Flush(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hear(err, err == nil)
+}
+
+// hear tells the rooms what there is to be told of how telling went.
+func (a *Alarm) hear(err error, over bool) error {
 	var c interface{ Critical() bool }
-	switch now := r.BeatSeen; {
+	switch now := a.last.BeatSeen; {
 	case errors.As(err, &c) && c.Critical():
-		if since := now.Sub(a.said); !a.bad || since >= remindEach || since < 0 {
-			a.bad, a.said = true, now
-			return errors.Join(err, a.say(own(r, Line{Text: err.Error(), Colour: "red", Critical: true}), now))
+		a.seen = true
+		if since := now.Sub(a.said); since >= remindEach || since < 0 {
+			a.said = now
+			return errors.Join(err, a.say(own(a.last, Line{Text: err.Error(), Colour: "red", Critical: true}), now), a.remember())
 		}
-	case a.bad && err == nil:
-		a.bad = false
-		return a.say(own(r, Line{Text: "what was critical is over: told in the presence repository again", Colour: "green", Critical: true}), now)
+	case over && !a.said.IsZero():
+		a.said, a.seen = time.Time{}, false
+		return errors.Join(a.say(own(a.last, Line{Text: "what was critical is over: told in the presence repository again", Colour: "green", Critical: true}), now), a.remember())
 	}
 	return err
 }
@@ -142,10 +180,31 @@ func (a *Alarm) say(l Line, at time.Time) error {
 	return errors.Join(errs...)
 }
 
-// Flush is that of the sink within, if it has one.
-func (a *Alarm) Flush(ctx context.Context) error {
-	if f, ok := a.Sink.(Flusher); ok {
-		return f.Flush(ctx)
+// recall reads what rooms heard in an earlier life. A file that is broken is as none, which at worst repeats a line.
+func (a *Alarm) recall() {
+	if a.known {
+		return
+	}
+	a.known = true
+	var heard alarmed
+	if data, err := files.ReadSmall(a.path, spokenLimit); err == nil && json.Unmarshal(data, &heard) == nil && heard.ID == a.last.InstanceID {
+		a.said = heard.Said
+	}
+}
+
+func (a *Alarm) remember() error {
+	if a.said.IsZero() {
+		if err := files.Remove(a.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("presence alarm: %w", err)
+		}
+		return nil
+	}
+	data, err := json.Marshal(alarmed{a.last.InstanceID, a.said})
+	if err == nil {
+		err = files.Replace(a.path, append(data, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("presence alarm: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -178,7 +179,8 @@ func (s *troubled) Tell(context.Context, Record) error { return s.wrong }
 
 func TestAlarm(t *testing.T) {
 	v, s := &room{}, &troubled{}
-	a := NewAlarm(s, func() []Voice { return []Voice{CriticalOnly(v)} })
+	path := filepath.Join(t.TempDir(), "alarm.json")
+	a := NewAlarm(s, func() []Voice { return []Voice{CriticalOnly(v)} }, path)
 	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	tell := func(wrong error, lines int) {
 		t.Helper()
@@ -206,5 +208,52 @@ func TestAlarm(t *testing.T) {
 	}
 	if err := a.Flush(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is over, and remembered: %v", err)
+	}
+}
+
+// late is a sink that finds out what is wrong when it is waited for.
+type late struct{ wrong error }
+
+func (l *late) Tell(context.Context, Record) error { return nil }
+func (l *late) Flush(context.Context) error        { return l.wrong }
+
+// TestAlarmOfManyProcesses: cron starts one for each beat.
+func TestAlarmOfManyProcesses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alarm.json")
+	v, at := &room{}, time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	clash := &Clash{Ref: "refs/heads/presence/i-1"}
+	beat := func(id string, wrong error) {
+		t.Helper()
+		at = at.Add(time.Minute)
+		a := NewAlarm(&late{wrong}, func() []Voice { return []Voice{v} }, path)
+		r := recordIn(node.Idle, "", at)
+		r.InstanceID = id
+		if err := a.Tell(t.Context(), r); err != nil {
+			t.Error(err)
+		}
+		if err := a.Flush(t.Context()); !errors.Is(err, wrong) {
+			t.Errorf("%v, not %v", err, wrong)
+		}
+	}
+	for range 61 {
+		beat("i-1", clash)
+	}
+	if len(v.lines) != 2 || !strings.HasPrefix(v.lines[1], "i-1:fed1/app1: clash: ") {
+		t.Errorf("within an hour and a minute it said %q", v.lines)
+	}
+	beat("i-1", errors.New("503"))
+	beat("i-1", nil)
+	beat("i-1", nil)
+	if len(v.lines) != 3 || !strings.Contains(v.lines[2], "is over") {
+		t.Errorf("then it said %q", v.lines[2:])
+	}
+	beat("i-1", clash)
+	beat("i-2", nil) // a person has given it another name
+	beat("i-2", clash)
+	if len(v.lines) != 5 || !strings.HasPrefix(v.lines[4], "i-2:") {
+		t.Errorf("with another name it said %q", v.lines[3:])
 	}
 }

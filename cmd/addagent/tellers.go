@@ -86,7 +86,7 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 				return nil, nil, err
 			}
 			git := presence.NewGit(presence.GitOptions{Store: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: pushPatience * cfg.Beat.LookTimeout})
-			return presence.NewAlarm(git, t.voices), func() { git.Close(); _ = store.Close() }, nil
+			return presence.NewAlarm(git, t.voices, filepath.Join(t.stateDir, "alarm.json")), func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}
 	for i, r := range cfg.Chat {

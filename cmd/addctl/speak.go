@@ -126,10 +126,25 @@ func groupsOf(f fleet.Fleet, now time.Time) (map[group]*present, map[place]int) 
 		}
 		is.ids = append(is.ids, n.InstanceID)
 		if reason != "" {
-			is.reasons[cli.OneLine(reason)]++
+			is.reasons[withoutCount(cli.OneLine(reason))]++
 		}
 	}
 	return groups, totals
+}
+
+// withoutCount leaves out how often a node has failed so far, as agents put it behind a reason: each has tried at moments
+// of its own, and all of them fail for the same reason.
+func withoutCount(reason string) string {
+	var b strings.Builder
+	for rest := reason; ; {
+		at := strings.Index(rest, " failures in a row)")
+		open := strings.LastIndex(rest[:max(at, 0)], " (")
+		if at < 0 || open < 0 || strings.Trim(rest[open+2:at], "0123456789") != "" {
+			return b.String() + rest
+		}
+		b.WriteString(rest[:open])
+		rest = rest[at+len(" failures in a row)"):]
+	}
 }
 
 // wordRow is the row of a state; missing, which no node says of itself, is as bad as

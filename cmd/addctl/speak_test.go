@@ -58,6 +58,14 @@ func TestSpeak(t *testing.T) {
 				"red! 1 of 6 fed1/app1 missing (i-6)", "red! 1 of 6 fed1/app1 wedged at aaaaaaa (i-5): exit 100"}},
 			{time.Minute, []string{"3 idle a", "1 working a", "1 wedged a exit 100", "1 missing -"}, nil},
 		},
+		"how often each has failed is no reason of its own": {
+			{0, []string{"1 wedged a ops:root: exit 3 (3 failures in a row)", "1 wedged a ops:root: exit 3 (12 failures in a row)", "3 wedged a ops:root: exit 3", "1 wedged a ops:root: exit 9 (4 failures in a row); app:root: exit 1 (2 failures in a row)"}, []string{
+				"red! 6 of 6 fed1/app1 wedged at aaaaaaa: ops:root: exit 3 (and 1 other reason)"}},
+			{time.Hour, []string{"1 wedged a ops:root: exit 9 (4 failures in a row); app:root: exit 1 (2 failures in a row)", "1 wedged a failures in a row)"}, []string{
+				"red! 2 of 2 fed1/app1 wedged at aaaaaaa (i-1, i-2): failures in a row) (and 1 other reason)"}},
+			{2 * time.Hour, []string{"2 wedged a ops:root: exit 9 (4 failures in a row); app:root: exit 1 (2 failures in a row)"}, []string{
+				"red! still 2 of 2 fed1/app1 wedged at aaaaaaa (i-1, i-2): ops:root: exit 9; app:root: exit 1"}},
+		},
 		"a rollout": {
 			{0, []string{"5 idle a"}, nil},
 			{time.Minute, []string{"1 idle a", "4 working b"}, []string{"yellow 4 of 5 fed1/app1 working at bbbbbbb"}},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,6 +69,7 @@ func (p *process) watch(ctx context.Context, g *global, o *outside, l filter, ev
 func (p *process) stream(all <-chan reading, g *global, o *outside, l filter) error {
 	var before map[string]sight
 	var wrong complaint
+	var noted []string
 	for r := range all {
 		text, say := "", ""
 		if r.err != nil {
@@ -80,8 +82,13 @@ func (p *process) stream(all <-chan reading, g *global, o *outside, l filter) er
 			continue
 		}
 		after := sights(r.fleet.Nodes, r.at)
+		for _, n := range r.fleet.Notes {
+			if !slices.Contains(noted, n) {
+				p.says("%s", n)
+			}
+		}
+		noted = r.fleet.Notes
 		if before == nil {
-			p.notes(r.fleet)
 			p.says("%s; changes follow", summary(l.nodes(r.fleet, r.at), r.fleet, r.at))
 			before = after
 		}
