@@ -91,7 +91,9 @@ type Presence struct {
 	Auth      Auth          // as a Repo's
 	RefPrefix string        // begins with refs/ and ends with a slash; the node's id comes after it
 	Refresh   time.Duration // told at least so often
-	Read      time.Duration // how often the others are read into nodes.json; 0 = never
+	// PushesPerMinute is how many the repository takes from all nodes together.
+	PushesPerMinute int
+	Read            time.Duration // how often the others are read into nodes.json; 0 = never
 }
 
 // Room is a place to chat. One of URL and URLFile is set.
@@ -158,7 +160,7 @@ func Default(o Options) *Config {
 			Timeout: time.Hour, Grace: 30 * time.Second,
 			RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3,
 		},
-		Presence: Presence{RefPrefix: "refs/heads/presence/", Refresh: 10 * time.Minute},
+		Presence: Presence{RefPrefix: "refs/heads/presence/", Refresh: 10 * time.Minute, PushesPerMinute: 6},
 		EC2:      EC2{Tags: "auto"},
 		Wedged:   Wedged{Kill: "none", After: 30 * time.Minute},
 		Log:      Log{Level: "info", Format: "text", File: true, MaxSizeMB: 20, Keep: 5},

@@ -126,7 +126,7 @@ func TestGood(t *testing.T) {
 	}
 	password := filepath.Join(keys, "password")
 	if want := (Presence{URL: "https://git.example.org/presence", Auth: Auth{TokenFile: password}, RefPrefix: "refs/presence/",
-		Refresh: 10 * time.Minute, Read: time.Minute}); !reflect.DeepEqual(c.Presence, want) {
+		Refresh: 10 * time.Minute, PushesPerMinute: 300, Read: time.Minute}); !reflect.DeepEqual(c.Presence, want) {
 		t.Errorf("presence %+v", c.Presence)
 	}
 	if want := []Room{{URLFile: password, Only: "critical", From: "node"}, {URL: "slack://hook:t0psecret@webhook", Only: "all", From: "fleet"}}; !reflect.DeepEqual(c.Chat, want) {

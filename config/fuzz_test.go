@@ -60,7 +60,8 @@ func FuzzLoad(f *testing.F) {
 			}
 			names[r.Name] = true
 		}
-		if p := c.Presence; p.URL != "" && checkURL(p.URL) != "" || checkRefPrefix(p.RefPrefix) != "" || p.Refresh < 5*time.Second {
+		if p := c.Presence; p.URL != "" && checkURL(p.URL) != "" || checkRefPrefix(p.RefPrefix) != "" || p.Refresh < 5*time.Second ||
+			p.PushesPerMinute < 1 || p.PushesPerMinute > 6000 {
 			t.Errorf("presence %+v", p)
 		}
 		for i, r := range c.Chat {

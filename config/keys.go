@@ -115,6 +115,9 @@ func (c *Config) gridLeaves() []leaf {
 				means("Where the refs of the nodes are: branches show in every git browser, refs/presence/ hides them."),
 			duration("presence.refresh", &c.Presence.Refresh, 5*time.Second).
 				means("Quiet nodes still say that they live, at least this often; stretched with the size of the fleet."),
+			between("presence.pushes_per_minute", &c.Presence.PushesPerMinute, 1, 6000).
+				means("So many pushes the repository takes from all nodes together: what hosts ask for. On a server of your own 300 for each core " +
+					"that presence may have; the more, the sooner a dead node is late in a large fleet (docs/fleet.md)."),
 			duration("presence.read", &c.Presence.Read, 0).means("How often to read the others into nodeinfo/nodes.json; 0s is never."),
 		})
 	return append(presence,

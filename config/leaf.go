@@ -105,7 +105,9 @@ func truth(key string, into *bool) leaf {
 	}
 }
 
-func number(key string, into *int, least int) leaf {
+func number(key string, into *int, least int) leaf { return between(key, into, least, 1_000_000) }
+
+func between(key string, into *int, least, most int) leaf {
 	return leaf{
 		key: key, kind: numeric,
 		apply: func(s string) string {
@@ -115,8 +117,8 @@ func number(key string, into *int, least int) leaf {
 				return "must be a whole number, such as " + strconv.Itoa(*into)
 			case n < least:
 				return fmt.Sprintf("%d is too small: must be at least %d", n, least)
-			case n > 1_000_000:
-				return fmt.Sprintf("%d is too large: must be at most 1000000", n)
+			case n > most:
+				return fmt.Sprintf("%d is too large: must be at most %d", n, most)
 			}
 			*into = n
 			return ""

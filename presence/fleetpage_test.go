@@ -14,7 +14,6 @@ import (
 // What docs/performance.md says that things cost, rounded: change it here when it changes there, and run with UPDATE=1.
 const (
 	pushKB    = 1.5  // a push, both ways
-	pushCPU   = 0.04 // seconds of git on the server: 0.027 with 100 refs, 0.1 with 1,000 loose ones
 	sameKB    = 0.65 // a reading, nothing changed, from a fold; the head of one from refs
 	foldKB    = 3.9  // a reading, 10 of 1,000 changed, from a fold
 	sameCPU   = 0.004
@@ -22,6 +21,10 @@ const (
 	refsCPU   = 0.005 // a reading of 1,000 refs, nothing changed
 	worksADay = 4
 )
+
+// pushCPU are the seconds of git on the server for a push into a repository of so many loose refs: 0.027 with 100, 0.1 with
+// 1,000.
+func pushCPU(refs int) float64 { return 0.019 + 0.081*float64(refs)/1000 }
 
 // What hosts say of themselves, see docs/fleet.md.
 const (
@@ -33,7 +36,10 @@ const (
 
 // What the page advises.
 const (
-	nodesOfOne = 300              // that one repository has at the most, so that a dead one is late within an hour and a half
+	nodesOfOne = 300              // that one repository has at the most at GitHub's rate, so that a dead one is late within an hour and a half
+	nodesOfOwn = 1000             // that one repository of an own server has at the most: a push is 0.1 s then
+	gitlabPace = 60               // presence.pushes_per_minute there: the looks need the rest
+	ownPace    = 300              // and on an own server
 	foldFrom   = 100              // nodes from which on reading the refs is dear
 	busy       = 0.75             // of a core of an own server
 	bearable   = 10 * time.Minute // that people wait for work after a push, at the most
@@ -82,13 +88,14 @@ func TestFleetPage(t *testing.T) {
 
 // sendsTable is what a node pushes.
 func sendsTable(t *testing.T) []string {
-	rows := []string{"| nodes | says that it lives every | known to be late within | `idle` after work told within | pushes a day, quiet | pushes a day, 4 works | KB a day | pushes a minute of a quiet fleet |", "|---|---|---|---|---|---|---|---|"}
-	for _, n := range pageSizes() {
-		p := pace{defaultRefresh, n}
+	rows := []string{"| nodes | `pushes_per_minute` | says that it lives every | known to be late within | `idle` after work told within | pushes a day, quiet | pushes a day, 4 works | KB a day | pushes a minute of a quiet fleet |", "|---|---|---|---|---|---|---|---|---|"}
+	for _, c := range []struct{ nodes, pushes int }{{10, defaultPushes}, {100, defaultPushes}, {100, gitlabPace}, {1000, defaultPushes}, {1000, ownPace},
+		{10_000, defaultPushes}, {10_000, ownPace}} {
+		n, p := c.nodes, pace{defaultRefresh, c.nodes, c.pushes}
 		quiet := float64(24*time.Hour) / float64(p.each())
-		busy := pushesADay(t, n)
+		busy := pushesADay(t, n, c.pushes)
 		count := float64(24*time.Hour/countEach) * (float64(n*refLine())/1000 + sameKB)
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %.1f | %.0f | %.0f | %.1f |", grouped(n), inWords(p.each()), inWords(longest(p)), inWords(min(bucket{at: noon}.wait(noon, n), longest(p))),
+		rows = append(rows, fmt.Sprintf("| %s | %d | %s | %s | %s | %.1f | %.0f | %.0f | %.1f |", grouped(n), c.pushes, inWords(p.each()), inWords(longest(p)), inWords(min(bucket{at: noon}.wait(noon, p), longest(p))),
 			quiet, busy, busy*pushKB+count, float64(n)*quiet/(24*60)))
 	}
 	return rows
@@ -104,11 +111,11 @@ func longest(p pace) time.Duration {
 }
 
 // pushesADay lets a real sink beat in a fleet, with some works a day of five minutes each, and counts.
-func pushesADay(t *testing.T, fleet int) float64 {
+func pushesADay(t *testing.T, fleet, pushes int) float64 {
 	const days, minutes = 1, 24 * 60
 	r := newRefsOnly(fleet - 1)
 	warm := 0
-	inBubble(t, r, func(t *testing.T, g *Git) {
+	paced(t, r, pushes, func(t *testing.T, g *Git) {
 		for minute := range (1 + days) * minutes {
 			if minute == minutes {
 				warm = r.pushed()
@@ -141,37 +148,46 @@ func readsTable() []string {
 
 // hostsTable is which host carries a fleet whose nodes all begin to work at the same push, and with which settings.
 func hostsTable() []string {
-	rows := []string{"| nodes | presence repositories | lives every | late within | `work_spread`: GitHub | GitLab | own server | looks a second | fits | settings |", "|---|---|---|---|---|---|---|---|---|---|"}
+	rows := []string{"| nodes | `work_spread`: GitHub | GitLab | own server | looks a second | fits | presence repositories | lives every | late within | settings |", "|---|---|---|---|---|---|---|---|---|---|"}
 	for _, n := range []int{10, 60, 100, 300, 500, 1000, 3000, 10_000} {
-		repos := (n + nodesOfOne - 1) / nodesOfOne
-		p := pace{defaultRefresh, n / repos}
 		// GitHub and GitLab count by repository; on an own server all repositories share the cores, with looks and readings.
-		github, gitlab := spreadFor(n/repos, githubPushes/60.0), spreadFor(n/repos, gitlabPushes/60.0)
+		github, gitlab := spreadFor(n/reposFor(n, nodesOfOne), githubPushes/60.0), spreadFor(n, gitlabPushes/60.0)
 		looks := float64(n) / 60
 		read := max(time.Minute, spreadFor(n, 0.5/foldCPU)) // each after a fold that moved: half a core at the most
-		taken := looks*sameCPU + float64(n)/read.Seconds()*foldCPU
-		own, cores := spreadFor(n, (busy-taken)/pushCPU), 1
+		repos := reposFor(n, nodesOfOwn)
+		p := pace{defaultRefresh, n / repos, ownPace}
+		push := pushCPU(n / repos)
+		taken := looks*sameCPU + float64(n)/read.Seconds()*foldCPU + float64(n)/p.each().Seconds()*push
+		own, cores := spreadFor(n, (busy-taken)/push), 1
 		for own > bearable {
 			cores++
-			own = spreadFor(n, (busy*float64(cores)-taken)/pushCPU)
+			own = spreadFor(n, (busy*float64(cores)-taken)/push)
 		}
 		fits, work := "own server, "+plural(cores, "core"), own
 		switch {
 		case github <= bearable && looks <= githubReads:
-			fits, work = "GitHub", github
-		case gitlab <= bearable && n <= gitlabPushes:
-			fits, work = "GitLab", gitlab
+			fits, work, repos, p = "GitHub", github, reposFor(n, nodesOfOne), pace{defaultRefresh, n, githubPushes}
+		case gitlab <= bearable && n+gitlabPace <= gitlabPushes:
+			fits, work, repos, p = "GitLab", gitlab, 1, pace{defaultRefresh, n, gitlabPace}
 		}
-		fold := "no fold"
+		var settings []string
+		if p.pushes != defaultPushes {
+			settings = append(settings, fmt.Sprintf("`pushes_per_minute: %d`", p.pushes))
+		}
+		settings = append(settings, fmt.Sprintf("`work_spread: %s`", minutes(work)), fmt.Sprintf("`read: %s`", minutes(read)))
 		if n >= foldFrom {
-			fold = "fold each minute"
+			settings = append(settings, "fold each minute")
+		} else {
+			settings = append(settings, "no fold")
 		}
-		settings := fmt.Sprintf("`work_spread: %s`, `read: %s`, %s", minutes(work), minutes(read), fold)
-		rows = append(rows, fmt.Sprintf("| %s | %d | %s | %s | %s | %s | %s | %.1f | %s | %s |", grouped(n), repos, inWords(p.each()), inWords(longest(p)),
-			minutes(github), minutes(gitlab), minutes(own), looks, fits, settings))
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %.1f | %s | %d | %s | %s | %s |", grouped(n), minutes(github), minutes(gitlab), minutes(own), looks, fits,
+			repos, inWords(p.each()), inWords(longest(p)), strings.Join(settings, ", ")))
 	}
 	return rows
 }
+
+// reposFor is how many repositories so many nodes need, when each has so many at the most.
+func reposFor(nodes, each int) int { return (nodes + each - 1) / each }
 
 // spreadFor is the work_spread with which so many nodes stay below a rate, pushes a second, when they all begin to work:
 // nothing where the 50 s of beat.spread are enough, else whole minutes.

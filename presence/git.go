@@ -26,6 +26,7 @@ type GitOptions struct {
 	Prefix  string        // ref_prefix of the config, with a slash at its end; "" = RefPrefix
 	Memory  string        // the file where the sink remembers its ref; it belongs to the hardware
 	Refresh time.Duration // a quiet node says that it lives at least this often, more seldom in a large fleet; 0 = 10 min
+	Pushes  int           // so many a minute the repository takes from all nodes together; 0 = 6
 	Timeout time.Duration // of one question, and of one push; 0 = 20 s
 }
 
@@ -72,6 +73,9 @@ func NewGit(o GitOptions) *Git {
 	}
 	if o.Refresh <= 0 {
 		o.Refresh = defaultRefresh
+	}
+	if o.Pushes <= 0 {
+		o.Pushes = defaultPushes
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
@@ -141,7 +145,7 @@ func (g *Git) take() {
 	g.queue = enqueue(g.queue, g.held, g.memory.Told, g.latest, g.pace())
 }
 
-func (g *Git) pace() pace { return pace{g.o.Refresh, g.memory.Fleet} }
+func (g *Git) pace() pace { return pace{g.o.Refresh, g.memory.Fleet, g.o.Pushes} }
 
 func (g *Git) nudge() {
 	select {
@@ -213,7 +217,7 @@ func (g *Git) next(now time.Time) (action, time.Duration) {
 	case g.flushes > 0 || g.unclear || g.tries > 0 || hurried(g.queue) || g.promised():
 		return doPush, 0
 	default:
-		if wait = g.tokens.wait(now, g.memory.Fleet); wait == 0 {
+		if wait = g.tokens.wait(now, g.pace()); wait == 0 {
 			return doPush, 0
 		}
 	}

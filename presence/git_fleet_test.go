@@ -15,7 +15,7 @@ import (
 )
 
 // All nodes of a fleet tell a transition at once to a server that runs 16 git processes at a time: one push each, none
-// refused because of another, no record lost.
+// refused because of another, no record lost. Their configs are not all the same: each promises what its own says.
 func TestGitFleet(t *testing.T) {
 	t.Parallel()
 	const fleet = 200
@@ -41,7 +41,8 @@ func TestGitFleet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sinks[i] = NewGit(GitOptions{Store: store, Memory: filepath.Join(dir, id(i)+".json"), Refresh: 10 * time.Minute, Timeout: time.Minute})
+		sinks[i] = NewGit(GitOptions{Store: store, Memory: filepath.Join(dir, id(i)+".json"), Refresh: 10 * time.Minute,
+			Pushes: []int{6, 300, 6000}[i%3], Timeout: time.Minute})
 		t.Cleanup(func() {
 			sinks[i].Close()
 			if err := store.Close(); err != nil {
@@ -87,6 +88,14 @@ func TestGitFleet(t *testing.T) {
 	}
 	if n := strings.Count(records, `"state": "wedged"`); n != fleet {
 		t.Errorf("%d say what is new", n)
+	}
+	for i, g := range sinks {
+		g.mu.Lock()
+		p, told := g.pace(), g.memory.Told
+		g.mu.Unlock()
+		if ahead := told.Next.Sub(noon.Add(time.Minute)); ahead <= 0 || ahead > p.each()*3/2 || i%3 > 0 && ahead > 10*time.Minute {
+			t.Errorf("%s, at %d pushes a minute in a fleet of %d, promises to speak within %s", id(i), p.pushes, p.fleet, ahead)
+		}
 	}
 	if n := s.repo.Git("rev-list", "--count", "--all"); n != fmt.Sprint(2*fleet) {
 		t.Errorf("%s commits", n)

@@ -119,7 +119,7 @@ func FuzzParseMemory(f *testing.F) {
 			m.landed()
 		}
 		// Whatever it says, there is a next push.
-		if _, _, err := plan(m, []queued{{record: said(node.Idle, 0), at: noon}}, pace{refresh: time.Minute}); err != nil {
+		if _, _, err := plan(m, []queued{{record: said(node.Idle, 0), at: noon}}, pace{refresh: time.Minute, pushes: 6}); err != nil {
 			t.Errorf("no plan: %v", err)
 		}
 	})
@@ -187,7 +187,7 @@ func TestSurplus(t *testing.T) {
 // planned makes a plan and takes it as landed.
 func planned(t *testing.T, m *memory, queue ...queued) pending {
 	t.Helper()
-	p, objects, err := plan(m, queue, pace{refresh: 10 * time.Minute})
+	p, objects, err := plan(m, queue, pace{refresh: 10 * time.Minute, pushes: 6})
 	if err != nil || objects == nil {
 		t.Fatal(err)
 	}

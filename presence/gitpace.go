@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	// fleetGap is the mean time between two pushes into one repository, from all nodes together: hosts of repositories ask
-	// for no more than 6 pushes a minute.
-	fleetGap = 10 * time.Second
+	// defaultPushes is how many pushes a minute a repository takes from all nodes together, when nobody says otherwise:
+	// hosts of repositories ask for no more.
+	defaultPushes = 6
+	// mostEach bounds how seldom a node says that it lives, in however large a fleet: the promise is for half as much again
+	// at the most, and readers believe none for more than two days.
+	mostEach = 28 * time.Hour
 	// countEach is how often the nodes are counted. A fleet grows in hours, and counting costs 65 bytes a node.
 	countEach = 6 * time.Hour
 	// queueLimit is how many transitions wait for a push that does not come; the oldest go.
@@ -47,14 +50,20 @@ func nextSlot(after time.Time, each time.Duration, name string) time.Time {
 	return time.Unix(after.Unix()-into+seconds, 0).UTC()
 }
 
-// pace is how often a quiet node says that it lives.
+// pace is how often a node may push, and how often it must: its part of what the repository takes.
 type pace struct {
 	refresh time.Duration // as configured
 	fleet   int
+	pushes  int // a minute, of the whole fleet
+}
+
+// share is the mean time between two pushes of one node, when each has the same part of the rate.
+func (p pace) share() time.Duration {
+	return time.Duration(max(p.fleet, 1)) * (time.Minute / time.Duration(max(p.pushes, 1)))
 }
 
 // each is the time between two refreshes: so long that those of the whole fleet stay below its rate.
-func (p pace) each() time.Duration { return max(p.refresh, time.Duration(p.fleet)*fleetGap) }
+func (p pace) each() time.Duration { return max(p.refresh, min(p.share(), mostEach)) }
 
 // next is when a node that was seen at a time speaks again at the latest: at the next of its slots or, in a fleet so large
 // that pushes are dear, not before half the time is over.
@@ -94,36 +103,35 @@ type bucket struct {
 	at     time.Time
 }
 
-// now fills the bucket. A fleet of N nodes gets 12 tokens at once, but each at least one and none more than 4, and then
-// its rate, divided by N.
-func (b bucket) now(now time.Time, fleet int) bucket {
-	fleet = max(fleet, 1)
-	burst := min(max(12/float64(fleet), 1), 4)
+// now fills the bucket. A fleet of N nodes gets what the repository takes in two minutes at once, but each at least one
+// and none more than 4, and then its rate, divided by N.
+func (b bucket) now(now time.Time, p pace) bucket {
+	burst := min(max(float64(2*time.Minute)/float64(p.share()), 1), 4)
 	switch passed := now.Sub(b.at); {
 	case b.at.IsZero():
 		b.tokens = burst
 	case passed > 0:
-		b.tokens += passed.Seconds() / (fleetGap.Seconds() * float64(fleet))
+		b.tokens += passed.Seconds() / p.share().Seconds()
 	}
 	return bucket{tokens: min(b.tokens, burst), at: now}
 }
 
 // spend takes a token. What goes at once takes one, too, but makes no debt: a node that was wedged and mended ten times
 // today still says that it works.
-func (b bucket) spend(now time.Time, fleet int) bucket {
-	b = b.now(now, fleet)
+func (b bucket) spend(now time.Time, p pace) bucket {
+	b = b.now(now, p)
 	b.tokens = max(b.tokens-1, 0)
 	return b
 }
 
 // wait is how long until there is a token.
-func (b bucket) wait(now time.Time, fleet int) time.Duration {
-	b = b.now(now, fleet)
+func (b bucket) wait(now time.Time, p pace) time.Duration {
+	b = b.now(now, p)
 	if b.tokens >= 1 {
 		return 0
 	}
 	// A little more than the sum says: it must be enough at the first try.
-	return time.Duration((1-b.tokens)*float64(max(fleet, 1))*float64(fleetGap)) + time.Millisecond
+	return time.Duration((1-b.tokens)*float64(p.share())) + time.Millisecond
 }
 
 // urgent says that a transition is told at once: a step of the life cycle, and all that a person waits for or must act on.

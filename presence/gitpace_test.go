@@ -48,7 +48,7 @@ func TestUrgent(t *testing.T) {
 }
 
 func TestEnqueue(t *testing.T) {
-	each := pace{refresh: 10 * time.Minute}
+	each := pace{refresh: 10 * time.Minute, pushes: 6}
 	// The offset of n1 in ten minutes is what it is; a refresh is due at the slot after the last telling.
 	slot := each.next(noon, "n1").Sub(noon)
 	reason := func(r Record, text string) Record { r.Reason = text; return r }
@@ -115,8 +115,8 @@ func show(queue []queued) string {
 // The time of a transition is not that of the newest words about it.
 func TestEnqueueKeepsTheTimeOfATransition(t *testing.T) {
 	idle := said(node.Idle, 0)
-	queue := enqueue(nil, 0, told{Tip: "x", Record: &idle}, said(node.Working, time.Minute), pace{refresh: time.Hour})
-	queue = enqueue(queue, 0, told{Tip: "x", Record: &idle}, said(node.Working, 5*time.Minute), pace{refresh: time.Hour})
+	queue := enqueue(nil, 0, told{Tip: "x", Record: &idle}, said(node.Working, time.Minute), pace{refresh: time.Hour, pushes: 6})
+	queue = enqueue(queue, 0, told{Tip: "x", Record: &idle}, said(node.Working, 5*time.Minute), pace{refresh: time.Hour, pushes: 6})
 	if len(queue) != 1 || !queue[0].at.Equal(noon.Add(time.Minute)) {
 		t.Errorf("%+v", queue)
 	}
@@ -134,7 +134,7 @@ func TestEnqueueIsBounded(t *testing.T) {
 		case i%2 == 1:
 			state = node.Idle
 		}
-		queue = enqueue(queue, min(i, 2), last, said(state, time.Duration(i)*time.Second), pace{refresh: time.Hour})
+		queue = enqueue(queue, min(i, 2), last, said(state, time.Duration(i)*time.Second), pace{refresh: time.Hour, pushes: 6})
 	}
 	if len(queue) != queueLimit+2 || queue[1].record.State != node.Idle || queue[1].record.BeatSeen != noon.Add(time.Second) {
 		t.Errorf("%d: %s", len(queue), show(queue))
@@ -208,7 +208,7 @@ func TestSlots(t *testing.T) {
 // The refreshes of a fleet that was started at once are spread over the whole interval.
 func TestSlotsSpreadAFleet(t *testing.T) {
 	const fleet = 1000
-	each := pace{10 * time.Minute, fleet}.each()
+	each := pace{10 * time.Minute, fleet, 6}.each()
 	if each != 10_000*time.Second {
 		t.Fatalf("each %s", each)
 	}
@@ -242,26 +242,48 @@ func TestRefreshDue(t *testing.T) {
 		"a second back":                    {small, -time.Second, 1, true, 0},
 		"no beat before tomorrow":          {small, time.Minute, 1, true, 13 * time.Hour},
 	} {
-		if got := (pace{10 * time.Minute, c.fleet}).due(c.told, Record{BeatSeen: noon.Add(c.after), BeatNextBy: r.BeatNextBy.Add(c.later)}, "n1"); got != c.want {
+		if got := (pace{10 * time.Minute, c.fleet, 6}).due(c.told, Record{BeatSeen: noon.Add(c.after), BeatNextBy: r.BeatNextBy.Add(c.later)}, "n1"); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
 
-// In a large fleet no two refreshes come close to each other; in a small one none comes later than configured.
+// In a large fleet no two refreshes come close to each other; in a small one none comes later than configured. What is
+// large depends on what the repository takes.
 func TestPaceNext(t *testing.T) {
-	for _, fleet := range []int{0, 1, 60, 61, 1000} {
-		p := pace{10 * time.Minute, fleet}
-		for i := range 1000 {
-			seen := noon.Add(time.Duration(i) * 37 * time.Second)
-			wait := p.next(seen, "n1").Sub(seen)
-			least, most := time.Duration(1), p.each()
-			if fleet > 60 {
-				least, most = p.each()/2, p.each()*3/2
+	for _, pushes := range []int{1, 6, 300, 6000} {
+		for _, fleet := range []int{0, 1, 60, 61, 1000, 3001, 20_000} {
+			p := pace{10 * time.Minute, fleet, pushes}
+			for i := range 1000 {
+				seen := noon.Add(time.Duration(i) * 37 * time.Second)
+				wait := p.next(seen, "n1").Sub(seen)
+				least, most := time.Duration(1), p.each()
+				if fleet > 10*pushes {
+					least, most = p.each()/2, p.each()*3/2
+				}
+				if wait < least || wait > most || wait > 45*time.Hour {
+					t.Errorf("fleet of %d at %d a minute, seen at %s: next after %s", fleet, pushes, seen, wait)
+				}
 			}
-			if wait < least || wait > most {
-				t.Errorf("fleet of %d, seen at %s: next after %s", fleet, seen, wait)
-			}
+		}
+	}
+}
+
+// TestPaceEach: how often a quiet node says that it lives.
+func TestPaceEach(t *testing.T) {
+	for _, c := range []struct {
+		refresh       time.Duration
+		fleet, pushes int
+		want          time.Duration
+	}{
+		{10 * time.Minute, 0, 6, 10 * time.Minute}, {10 * time.Minute, 60, 6, 10 * time.Minute}, {10 * time.Minute, 1000, 6, 10_000 * time.Second},
+		{10 * time.Minute, 1000, 300, 10 * time.Minute}, {10 * time.Minute, 10_000, 300, 2000 * time.Second}, {10 * time.Minute, 10_000, 6000, 10 * time.Minute},
+		{5 * time.Second, 1000, 6000, 10 * time.Second}, {5 * time.Second, 1, 1, time.Minute}, {10 * time.Minute, 100, 1, 100 * time.Minute},
+		// readers do not believe a longer promise
+		{10 * time.Minute, 10_000, 6, 100_000 * time.Second}, {10 * time.Minute, 20_000, 6, mostEach}, {10 * time.Minute, 20_000, 1, mostEach}, {40 * time.Hour, 10, 6, 40 * time.Hour},
+	} {
+		if got := (pace{c.refresh, c.fleet, c.pushes}).each(); got != c.want {
+			t.Errorf("%d nodes, %d pushes a minute, refresh %s: each %s, not %s", c.fleet, c.pushes, c.refresh, got, c.want)
 		}
 	}
 }
@@ -306,39 +328,41 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestBucket(t *testing.T) {
-	for _, c := range []struct{ fleet, burst, inAnHour int }{
-		{0, 4, 360}, {1, 4, 360}, {3, 4, 120}, {4, 3, 90}, {6, 2, 60}, {12, 1, 30}, {360, 1, 1}, {1000, 1, 0},
+	for _, c := range []struct{ fleet, pushes, burst, inAnHour int }{
+		{0, 6, 4, 360}, {1, 6, 4, 360}, {3, 6, 4, 120}, {4, 6, 3, 90}, {6, 6, 2, 60}, {12, 6, 1, 30}, {360, 6, 1, 1}, {1000, 6, 1, 0},
+		{1, 1, 2, 60}, {60, 1, 1, 1}, {60, 60, 2, 60}, {150, 300, 4, 120}, {1000, 300, 1, 18}, {1000, 6000, 4, 360}, {10_000, 6000, 1, 36},
 	} {
+		p := pace{fleet: c.fleet, pushes: c.pushes}
 		var b bucket
 		now := noon
 		n := 0
-		for b.wait(now, c.fleet) == 0 {
-			b = b.spend(now, c.fleet)
+		for b.wait(now, p) == 0 {
+			b = b.spend(now, p)
 			n++
 		}
 		if n != c.burst {
-			t.Errorf("fleet of %d: %d at once", c.fleet, n)
+			t.Errorf("fleet of %d at %d a minute: %d at once", c.fleet, c.pushes, n)
 		}
 		for n = 0; ; n++ {
-			wait := b.wait(now, c.fleet)
+			wait := b.wait(now, p)
 			if now = now.Add(wait); now.Sub(noon) > time.Hour+time.Second {
 				break
 			}
-			b = b.spend(now, c.fleet)
+			b = b.spend(now, p)
 		}
 		if math.Abs(float64(n-c.inAnHour)) > 1 {
-			t.Errorf("fleet of %d: %d in an hour", c.fleet, n)
+			t.Errorf("fleet of %d at %d a minute: %d in an hour", c.fleet, c.pushes, n)
 		}
 	}
 	// What goes at once makes no debt, and a clock that goes back neither fills nor blocks.
-	b := bucket{}
+	b, p := bucket{}, pace{fleet: 1, pushes: 6}
 	for range 100 {
-		b = b.spend(noon, 1)
+		b = b.spend(noon, p)
 	}
-	if wait := b.wait(noon, 1); wait > 11*time.Second {
+	if wait := b.wait(noon, p); wait > 11*time.Second {
 		t.Errorf("debt: %s", wait)
 	}
-	if wait := b.wait(noon.Add(-time.Hour), 1); wait > 11*time.Second || wait == 0 {
+	if wait := b.wait(noon.Add(-time.Hour), p); wait > 11*time.Second || wait == 0 {
 		t.Errorf("after the clock went back: %s", wait)
 	}
 }

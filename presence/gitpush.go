@@ -69,7 +69,7 @@ func (g *Git) push(ctx context.Context) error {
 	}
 	g.held, g.memory.Pending = len(g.queue), &p
 	old := g.memory.Told.Tip
-	g.tokens = g.tokens.spend(time.Now(), g.memory.Fleet)
+	g.tokens = g.tokens.spend(time.Now(), g.pace())
 	g.mu.Unlock()
 
 	g.save()

@@ -92,9 +92,14 @@ func (r *refsOnly) pushed() int {
 
 // inBubble runs a test of the loop, in which time passes as fast as it can.
 func inBubble(t *testing.T, r *refsOnly, test func(t *testing.T, g *Git)) {
+	paced(t, r, 0, test)
+}
+
+// paced is a bubble whose repository takes so many pushes a minute.
+func paced(t *testing.T, r *refsOnly, pushes int, test func(t *testing.T, g *Git)) {
 	memory := filepath.Join(t.TempDir(), "presence.json")
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGit(GitOptions{Store: r, Memory: memory, Refresh: 10 * time.Minute, Timeout: 20 * time.Second})
+		g := NewGit(GitOptions{Store: r, Memory: memory, Refresh: 10 * time.Minute, Pushes: pushes, Timeout: 20 * time.Second})
 		defer g.Close()
 		test(t, g)
 	})

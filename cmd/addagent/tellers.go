@@ -80,12 +80,12 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 		return presence.NewFiles(t.nodeinfo, presenceRefresh), func() {}, nil
 	}}}
 	if p := cfg.Presence; p.URL != "" {
-		all = append(all, wanted{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, cfg.Network, cfg.Beat.LookTimeout}, func() (presence.Sink, func(), error) {
+		all = append(all, wanted{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (presence.Sink, func(), error) {
 			store, err := gitrepo.NewStore(presenceSource(cfg))
 			if err != nil {
 				return nil, nil, err
 			}
-			git := presence.NewGit(presence.GitOptions{Store: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Timeout: pushPatience * cfg.Beat.LookTimeout})
+			git := presence.NewGit(presence.GitOptions{Store: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: pushPatience * cfg.Beat.LookTimeout})
 			return presence.NewAlarm(git, t.voices), func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}
