@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/presence/fleet"
-	"github.com/addagent/addagent/systemd"
 	"github.com/spf13/cobra"
 )
 
@@ -26,11 +24,14 @@ reads the grid then asks for one ref, not for all.
 
 Once, as cron would do it, or with --every as a service: a line when something was
 folded, a line when something goes wrong (once, then hourly, and when it is over), until
-^C or SIGTERM. One control node folds; a second one does no harm, and is told.
+^C or SIGTERM. One control node is enough; where several fold, each does what the
+others have not done yet.
 
 Rooms of the config with from: fleet are told by the folding control node, a line for
 all nodes of a part in one state at one version, as their number changes: "37 of 40
-fed1/app1 wedged at 1a2b3c4: exit 100". The config is read at the start.
+fed1/app1 wedged at 1a2b3c4: exit 100". Of several control nodes with the same rooms one
+says each line: the one whose fold it came with. What one that died has not said
+another one says, some minutes later. The config is read at the start.
 
 --json prints an object a fold: nodes, moved, transitions, pushed, commit, notes.
 
@@ -55,142 +56,15 @@ func (p *process) fold(ctx context.Context, g *global, every time.Duration) erro
 	if err != nil {
 		return err
 	}
-	o, err := p.place(g, cfg, "fold")
-	if err != nil {
+	l := &folding{p: p, g: g, every: every}
+	if err := l.begin(cfg); err != nil {
 		return err
 	}
-	folder, err := fleet.NewFolder(fleet.FolderOptions{Options: o, Every: every, Author: author()})
-	if err != nil {
-		return cli.Misuse(err)
-	}
-	defer folder.Close()
-	// A room that cannot be opened is no reason to let the grid grow stale.
-	speaker, mute := p.newSpeaker(cfg, o)
-	if mute != nil {
-		speaker, mute = nil, fmt.Errorf("chat: %w", mute)
-		fmt.Fprintf(p.Err, "addctl: %v; it folds all the same, and tells no room\n", mute)
-	}
-	l := &folding{p: p, g: g, folder: folder, speaker: speaker, options: o}
+	defer l.end()
 	if every > 0 {
-		return l.loop(ctx, every)
+		return l.loop(ctx)
 	}
-	now := time.Now()
-	r, err := folder.Once(ctx, now)
-	if err != nil {
-		return ended(ctx, cli.Failed(fmt.Errorf("%s: %w", o.Source.Redacted(), err)))
-	}
-	if err := l.print(r, now, true); err != nil {
-		return err
-	}
-	if mute != nil {
-		return &cli.Exit{Code: cli.ExitFailed} // it is said above
-	}
-	return l.speakOnce(ctx, now)
-}
-
-// folding is a folder at work, and whom it tells.
-type folding struct {
-	p       *process
-	g       *global
-	folder  *fleet.Folder
-	speaker *speaker // nil = no room
-	options fleet.Options
-	timed   bool // lines begin with the time
-	notes   []string
-	wrong   complaint // with the fold
-	room    complaint // with a room
-}
-
-// flushTime is how long the end waits for rooms that were told something just now.
-const flushTime = 15 * time.Second
-
-// speakOnce tells the rooms, and waits until they know.
-func (l *folding) speakOnce(ctx context.Context, now time.Time) error {
-	if l.speaker == nil {
-		return nil
-	}
-	err := l.speaker.tell(ctx, l.folder.Fleet(), now)
-	ctx, stop := context.WithTimeout(ctx, flushTime)
-	defer stop()
-	if err = errors.Join(err, l.speaker.flush(ctx)); err != nil {
-		return cli.Failed(fmt.Errorf("chat: %w", err))
-	}
-	return nil
-}
-
-// loop folds until ctx ends, which is no failure: a service was stopped.
-func (l *folding) loop(ctx context.Context, every time.Duration) error {
-	l.timed = l.p.Env("JOURNAL_STREAM") == ""
-	notify, err := systemd.New(l.p.Env, os.Getpid())
-	if err == nil {
-		err = notify.Ready() // before the first fold: a server that is down is no reason not to start
-	}
-	if err != nil {
-		l.say("%v", err)
-	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	var alive <-chan time.Time
-	if watchdog, on := notify.Watchdog(); on {
-		t := time.NewTicker(watchdog / 2)
-		defer t.Stop()
-		alive = t.C
-	}
-	for ctx.Err() == nil {
-		now := time.Now()
-		r, err := l.folder.Once(ctx, now)
-		if ctx.Err() != nil {
-			break // what was cut short says nothing about the server
-		}
-		l.complain(ctx, err, now)
-		if err == nil {
-			if err := l.print(r, now, false); err != nil {
-				return err
-			}
-			_ = notify.Status(fmt.Sprintf("%s, folded %s", count(r.Nodes, "node"), now.UTC().Format("15:04:05Z"))) // it only informs
-		}
-		_ = notify.Alive()
-		for waits := true; waits; {
-			select {
-			case <-ctx.Done():
-				waits = false
-			case <-tick.C:
-				waits = false
-			case <-alive:
-				_ = notify.Alive() // systemd tells if it hears nothing
-			}
-		}
-	}
-	_ = notify.Stopping() // nobody waits for it
-	if l.speaker == nil {
-		return nil
-	}
-	if err := l.speaker.close(); err != nil {
-		return cli.Failed(fmt.Errorf("chat: %w", err))
-	}
-	return nil
-}
-
-// complain tells the rooms what is new and says what is wrong, with the fold or with a
-// room, as complaints are said.
-func (l *folding) complain(ctx context.Context, err error, now time.Time) {
-	text, line := "", ""
-	if err != nil {
-		text = fmt.Sprintf("%s: %v", l.options.Source.Redacted(), err)
-	}
-	if l.wrong, line = l.wrong.next(text, now); line != "" {
-		l.say("%s", line)
-	}
-	if err != nil || l.speaker == nil {
-		return
-	}
-	text = ""
-	if err := errors.Join(l.speaker.tell(ctx, l.folder.Fleet(), now), l.speaker.troubles()); err != nil {
-		text = fmt.Sprintf("chat: %v", err)
-	}
-	if l.room, line = l.room.next(text, now); line != "" {
-		l.say("%s", line)
-	}
+	return l.once(ctx, time.Now())
 }
 
 // print tells what a fold did. One that found nothing new is silent, unless it is the

@@ -191,7 +191,7 @@ func manual() clitest.Manual {
 		Files: []clitest.Block{
 			{Term: "/etc/addagent/addagent.yaml, addagent.d/*.yaml", Text: "the agent's config, of which addctl takes presence, network and chat: addagent.yaml(5)"},
 			{Term: "~/.cache/addagent/nodes-*/, fold-*/", Text: "what was read of a presence repository; each may be deleted at any time"},
-			{Term: "/var/lib/addagent/addctl/", Text: "what presence:fold told the rooms, and what it could not tell them yet; for who is not root below XDG_STATE_HOME"},
+			{Term: "/var/lib/addagent/addctl/", Text: "who presence:fold is among several that tell the rooms, and what it could not tell them yet; for who is not root below XDG_STATE_HOME"},
 		},
 		Environment: []clitest.Block{
 			{Term: "XDG_CACHE_HOME", Text: "where what was read is remembered, in place of ~/.cache"},

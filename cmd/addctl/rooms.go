@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/presence/fleet"
+	"golang.org/x/sys/unix"
 )
 
 // roomOf is a room by its address, or by the file or variable that holds it.
@@ -26,43 +29,57 @@ func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat
 	return &cli.Room{Name: name, URL: url, URLFile: file, Env: p.Env, Options: chat.Options{UserAgent: "addctl/" + version, Transport: through}}
 }
 
-// speaker tells rooms of the fleet. What they were told is in a file, so that a
-// restart says nothing twice.
+// speaker is one control node as it tells rooms of the fleet. What is said, and by whom,
+// is in said.json of the fold; a line that is this one's goes into a spool for each
+// room, and out of said.json when they took it.
 type speaker struct {
-	rooms []chat.Room
-	boxes []*chat.Outbox
-	told  []spoken
-	file  string
+	rooms []room
+	good  time.Duration // as in voice
+	file  string        // of memory
+	lock  *os.File      // nobody else on this machine speaks for it
+	memory
+	mine     map[string]owed // the lines of ours, as of the last push
+	finished map[string]bool // those that the next push takes out
 }
 
-// newSpeaker opens the rooms of a config that want to be told by who folds; nil when
-// there is none.
-func (p *process) newSpeaker(cfg *config.Config, o fleet.Options) (*speaker, error) {
+// memory is what a speaker knows of itself after a restart.
+type memory struct {
+	Me     string   `json:"me"`     // names it in said.json
+	Handed []string `json:"handed"` // the lines that are in the spools, or were
+}
+
+// room is a room that wants to hear of the fleet.
+type room struct {
+	name   string
+	room   chat.Room
+	only   string
+	folder string       // of its spool
+	box    *chat.Outbox // nil = closed
+}
+
+// newSpeaker makes the speaker of a config whose rooms want to be told by who folds;
+// nil when there is none. No room hears anything before hear.
+func (p *process) newSpeaker(cfg *config.Config, o fleet.Options, good time.Duration) (*speaker, error) {
 	through, err := cli.NetworkOf(cfg.Network).Transport()
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(cfg.StateDir, "addctl")
-	s := &speaker{file: filepath.Join(dir, "told-"+hash(o.Source.Redacted(), o.Prefix)+".json")}
+	dir, repo := filepath.Join(cfg.StateDir, "addctl"), hash(o.Source.Redacted(), o.Prefix)
+	s := &speaker{good: min(good, owedAge/2), file: filepath.Join(dir, "voice-"+repo+".json"), finished: map[string]bool{}}
 	for i, r := range cfg.Chat {
-		if r.From != "fleet" {
-			continue
-		}
-		box, err := chat.NewOutbox(p.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through), filepath.Join(dir, "chat-"+hash(r.URL, r.URLFile)), chat.Limits{})
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", cli.RoomName(i, r), err), s.close())
-		}
-		s.boxes = append(s.boxes, box)
-		if r.Only == "critical" {
-			s.rooms = append(s.rooms, chat.Critical{Room: box})
-		} else {
-			s.rooms = append(s.rooms, box)
+		if r.From == "fleet" {
+			name := cli.RoomName(i, r)
+			s.rooms = append(s.rooms, room{name: name, room: p.roomOf(name, r.URL, r.URLFile, through), only: r.Only,
+				folder: filepath.Join(dir, "chat-"+repo+"-"+hash(r.URL, r.URLFile))})
 		}
 	}
 	if len(s.rooms) == 0 {
 		return nil, nil
 	}
-	return s, s.recall()
+	if err := s.recall(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
 func hash(words ...string) string {
@@ -70,90 +87,232 @@ func hash(words ...string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// flushLook is how often flush looks whether a room has a trouble.
+// flushLook is how often it is looked whether a room took a line, or has a trouble.
 const flushLook = 100 * time.Millisecond
 
-// recall reads what the rooms were told by an earlier process.
+// recall takes the lock, and what an earlier process knew.
 func (s *speaker) recall() error {
-	data, err := files.ReadSmall(s.file, 16<<20)
-	if errors.Is(err, fs.ErrNotExist) {
+	if err := os.MkdirAll(filepath.Dir(s.file), 0o700); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(strings.TrimSuffix(s.file, ".json")+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return errors.New("another process of this machine tells the rooms")
+	}
+	data, err := files.ReadSmall(s.file, 1<<20)
+	if err == nil && json.Unmarshal(data, &s.memory) == nil && s.Me != "" {
 		return nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &s.told)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	if err == nil {
-		return nil
+	// A broken file is as none: who it was falls silent, and this one takes over.
+	s.memory = memory{Me: author() + "-" + strings.ToLower(rand.Text()[:8])}
+	return s.remember()
+}
+
+func (s *speaker) remember() error {
+	data, err := json.MarshalIndent(s.memory, "", "    ")
+	if err != nil {
+		return err
 	}
-	// Without it what is wrong is said again, which is better than nothing at all.
-	s.told = nil
-	if _, aside := files.SetAside(s.file, "corrupt"); aside != nil {
-		return errors.Join(err, aside)
+	return files.Replace(s.file, append(data, '\n'), 0o600)
+}
+
+// write is said.json as it is to be after a fold of a fleet; the same slice when that is
+// not worth a push.
+func (s *speaker) write(data []byte, f fleet.Fleet, now time.Time) []byte {
+	v := voice{me: s.Me, heard: s.heard, good: s.good}
+	for _, r := range s.rooms {
+		v.rooms = append(v.rooms, r.name)
+	}
+	before := parseSaid(data)
+	next, ok := before.next(f, now, v)
+	clear(s.finished)
+	if !ok {
+		return data
+	}
+	after, err := next.encode()
+	if err != nil {
+		return data // it is made of texts and times, so this cannot be
+	}
+	left := next.mine(s.Me)
+	for id := range before.mine(s.Me) {
+		if _, stays := left[id]; !stays {
+			s.finished[id] = true
+		}
+	}
+	return after
+}
+
+// heard are the rooms that took a line: those that have it, and have nothing left to say.
+func (s *speaker) heard(id string) []string {
+	var names []string
+	for _, r := range s.rooms {
+		if r.idle() && slices.Contains(s.Handed, id) {
+			names = append(names, r.name)
+		}
+	}
+	return names
+}
+
+// idle says that a room has taken, or its spool has given up, all that was put in.
+func (r room) idle() bool {
+	if r.box == nil {
+		return false
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	return r.box.Flush(ctx) == nil
+}
+
+// hear takes in said.json as it was pushed, or found: what is this one's to say goes
+// to the rooms. The error is about the disk; troubles tells how the rooms are.
+func (s *speaker) hear(ctx context.Context, data []byte) error {
+	s.mine = parseSaid(data).mine(s.Me)
+	var errs []error
+	var left []string
+	lost := false
+	for _, id := range s.Handed {
+		switch _, ours := s.mine[id]; {
+		case ours:
+			left = append(left, id)
+		case !s.finished[id]:
+			lost = true // another one says it, or has
+		}
+	}
+	clear(s.finished)
+	if lost {
+		left = nil
+		errs = append(errs, s.rest())
+		for _, r := range s.rooms {
+			errs = append(errs, os.RemoveAll(r.folder))
+		}
+	}
+	changed := len(left) != len(s.Handed)
+	s.Handed = left
+	if err := s.open(); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, o := range parseSaid(data).Owed {
+		if o.By != s.Me || slices.Contains(s.Handed, o.ID) {
+			continue
+		}
+		for _, r := range s.rooms {
+			if !slices.Contains(o.Heard, r.name) {
+				errs = append(errs, r.say(ctx, o.Message)) // an outbox: it waits for nobody
+			}
+		}
+		s.Handed, changed = append(s.Handed, o.ID), true
+	}
+	if changed {
+		errs = append(errs, s.remember())
+	}
+	return errors.Join(errs...)
+}
+
+func (r room) say(ctx context.Context, m chat.Message) error {
+	if r.only == "critical" {
+		return chat.Critical{Room: r.box}.Say(ctx, m)
+	}
+	return r.box.Say(ctx, m)
+}
+
+// open opens the spools.
+func (s *speaker) open() error {
+	for i := range s.rooms {
+		r := &s.rooms[i]
+		if r.box != nil {
+			continue
+		}
+		box, err := chat.NewOutbox(r.room, r.folder, chat.Limits{})
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		r.box = box
 	}
 	return nil
 }
 
-// tell tells the rooms what is new. The error is about the disk; troubles tells how the
-// rooms are.
-func (s *speaker) tell(ctx context.Context, f fleet.Fleet, now time.Time) error {
-	told, messages := speak(s.told, f, now)
+// rest closes the spools; what is in them stays.
+func (s *speaker) rest() error {
 	var errs []error
-	for _, m := range messages {
-		for _, r := range s.rooms {
-			errs = append(errs, r.Say(ctx, m)) // an outbox: it waits for nobody
+	for i := range s.rooms {
+		if r := &s.rooms[i]; r.box != nil {
+			errs = append(errs, r.box.Close())
+			r.box = nil
 		}
 	}
-	if len(messages) > 0 || s.told == nil || len(told) != len(s.told) {
-		data, err := json.MarshalIndent(told, "", "  ")
-		if err == nil {
-			err = files.Replace(s.file, append(data, '\n'), 0o600)
-		}
-		errs = append(errs, err)
-	}
-	s.told = told
 	return errors.Join(errs...)
+}
+
+// away says that the presence repository could not be asked. A line whose time is over
+// may be said by another one by now, so this one is silent until it knows.
+func (s *speaker) away(now time.Time) error {
+	for _, o := range s.mine {
+		if now.After(o.Until) {
+			return s.rest()
+		}
+	}
+	return nil
+}
+
+// news says that a room took a line, and that said.json does not have that yet.
+func (s *speaker) news() bool {
+	for id, o := range s.mine {
+		for _, room := range s.heard(id) {
+			if !slices.Contains(o.Heard, room) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // troubles are those that the rooms have now.
 func (s *speaker) troubles() error {
 	var errs []error
-	for _, b := range s.boxes {
-		errs = append(errs, b.Trouble())
-	}
-	return errors.Join(errs...)
-}
-
-// flush waits until ctx ends for what was put in last, and gives up the rooms. What
-// was not said is on disk: an error only where a room has a trouble, and for one that
-// has nobody waits.
-func (s *speaker) flush(ctx context.Context) error {
-	for _, b := range s.boxes {
-		ctx, stop := context.WithCancel(ctx)
-		go func() {
-			defer stop()
-			_ = b.Flush(ctx) // that some wait is no trouble of a room that takes its time
-		}()
-		look := time.NewTicker(flushLook)
-		for ctx.Err() == nil {
-			select {
-			case <-ctx.Done():
-			case <-look.C:
-				if b.Trouble() != nil {
-					stop()
-				}
-			}
+	for _, r := range s.rooms {
+		if r.box != nil {
+			errs = append(errs, r.box.Trouble())
 		}
-		look.Stop()
-	}
-	return errors.Join(s.troubles(), s.close())
-}
-
-func (s *speaker) close() error {
-	var errs []error
-	for _, b := range s.boxes {
-		errs = append(errs, b.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// wait waits until ctx ends for what is in the spools. Nobody waits for a room that has
+// a trouble; what it was not told is on disk.
+func (s *speaker) wait(ctx context.Context) {
+	look := time.NewTicker(flushLook)
+	defer look.Stop()
+	for {
+		busy := false
+		for _, r := range s.rooms {
+			busy = busy || r.box != nil && r.box.Trouble() == nil && !r.idle()
+		}
+		if !busy {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
+// close gives up the rooms and the lock.
+func (s *speaker) close() error {
+	err := s.rest()
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+		s.lock = nil
+	}
+	return err
 }
 
 // author is who commits the fold.

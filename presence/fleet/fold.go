@@ -24,11 +24,13 @@ const (
 	readmeFile = "README.md"
 	noteFile   = "fold.json" // what the folding node says of the fold: a heartbeat changes only this
 	seatsFile  = "refs.json" // what was folded: a node's commit, and how the fold saw it
+	saidFile   = "said.json" // what who folds said of it elsewhere, in words of its own
 )
 
 const (
 	recordLimit = 256 << 10 // of one record, in bytes; presence.Decode has the same
 	fileLimit   = 64 << 20  // of a file of the fold
+	saidLimit   = 4 << 20   // of said.json
 	// nodeLimit bounds a fleet. More refs than that are somebody's mistake, or an attack on the memory of each reader.
 	nodeLimit = 20_000
 	noteLimit = 50 // of Notes
@@ -90,7 +92,8 @@ type fold struct {
 	note   note
 	seats  map[string]seat
 	nodes  map[string]told            // of each node the statement that is in the fold
-	files  map[string]string          // ids of README.md, fold.json, refs.json
+	said   []byte                     // said.json, of who folds; readers leave it nil
+	files  map[string]string          // ids of README.md, fold.json, refs.json, said.json
 	days   map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
 	dirs   map[string]string          // ids of our folders, by path
 	rest   map[string][]gitrepo.Entry // what else people put beside ours, by folder; it stays
@@ -212,7 +215,7 @@ func (f fold) listRest(t tree) error {
 		}
 		next, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(presence.Folder, dir), "/"), "/")
 		for _, e := range entries {
-			file := dir == "" && (e.Name == readmeFile || e.Name == noteFile || e.Name == seatsFile)
+			file := dir == "" && (e.Name == readmeFile || e.Name == noteFile || e.Name == seatsFile || e.Name == saidFile)
 			folder := e.Name == next || dir == "" && e.Name == presence.HistoryFolder
 			switch {
 			case file && !e.Dir:

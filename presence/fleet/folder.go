@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,11 @@ type FolderOptions struct {
 	Options
 	Every  time.Duration // how often Once will be called; 0 = 1 min. What the fold promises its readers follows from it
 	Author string        // of the commits: an instance id or a host name; "" = "addctl"
+	// Said keeps said.json, in which those who fold tell each other what they said of the fold elsewhere. It gets what the
+	// file holds (nil = there is none, or none that can be read) and the fleet as it will be in the fold, and returns what
+	// it is to hold; the same slice = nothing new. Both move in one push, so of several who fold only one says what a fold
+	// brought: the one whose push landed. It may be asked again when a push did not. nil = the file stays as it is.
+	Said func(said []byte, f Fleet, now time.Time) []byte
 }
 
 // Folder gathers the refs of the nodes into one branch, presence.FoldRef, whose only writer it is. All that it must know
@@ -27,6 +33,7 @@ type Folder struct {
 	place  *place
 	every  time.Duration
 	author string
+	say    func(said []byte, f Fleet, now time.Time) []byte
 	fold   fold // as the branch was after the last call
 	known  bool // fold is what the branch held; false = it is to be read
 	today  *today
@@ -49,6 +56,7 @@ type Report struct {
 	Transitions []Transition // what went into the history
 	Pushed      bool
 	Commit      string   // the fold; "" = there is none, because no node has spoken yet
+	Said        []byte   // said.json, as it is in that commit; nil = it is not there
 	Notes       []string // what was left out, and why
 }
 
@@ -77,7 +85,7 @@ func NewFolder(o FolderOptions) (*Folder, error) {
 	if o.Author == "" {
 		o.Author = "addctl"
 	}
-	return &Folder{place: p, every: o.Every, author: o.Author, broken: map[string]brokenRef{}}, nil
+	return &Folder{place: p, every: o.Every, author: o.Author, say: o.Said, broken: map[string]brokenRef{}}, nil
 }
 
 // Close gives up the connections and the cache folder. The folder can be used again.
@@ -86,8 +94,8 @@ func (f *Folder) Close() error {
 	return f.place.close()
 }
 
-// Fleet is what the fold holds after Once, as readers see it; empty after an error.
-func (f *Folder) Fleet() Fleet { return f.fold.fleet() }
+// Promise is for how long readers may take a fold of this one for the truth.
+func (f *Folder) Promise() time.Duration { return goodUntil(time.Time{}, f.every).Sub(time.Time{}) }
 
 func (f *Folder) forget() { f.known, f.fold, f.today = false, fold{}, nil }
 
@@ -126,8 +134,14 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 	// Readers judge the ages by the time that stands in the fold, which has whole seconds.
 	at := now.UTC().Truncate(time.Second)
 	next, list, news := f.fold.advance(s, at)
-	r := Report{Nodes: len(next.nodes), Moved: moved, Transitions: list, Commit: f.fold.commit, Notes: next.note.Notes}
-	if !news && now.Sub(f.fold.note.Folded) < sleepBeats*f.every && !f.fold.note.Folded.After(now) {
+	r := Report{Nodes: len(next.nodes), Moved: moved, Transitions: list, Commit: f.fold.commit, Notes: next.note.Notes, Said: f.fold.said}
+	next.note.Folded, next.note.Prefix = at, f.place.Prefix
+	next.note.NextBy = goodUntil(at, f.every)
+	next.note.Every = int64((f.every + time.Second - 1) / time.Second)
+	if f.say != nil {
+		next.said = f.say(f.fold.said, next.fleet(), at)
+	}
+	if !news && bytes.Equal(next.said, f.fold.said) && now.Sub(f.fold.note.Folded) < sleepBeats*f.every && !f.fold.note.Folded.After(now) {
 		return r, nil
 	}
 	if err := f.openToday(now); err != nil {
@@ -139,13 +153,10 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 		next.note.Notes, list = full.with(next.note.Notes), nil
 		r.Notes = next.note.Notes
 	}
-	next.note.Folded, next.note.Prefix = at, f.place.Prefix
-	next.note.NextBy = goodUntil(at, f.every)
-	next.note.Every = int64((f.every + time.Second - 1) / time.Second)
 	if err := f.publish(ctx, next, list, !news, now); err != nil {
 		return r, err
 	}
-	r.Pushed, r.Commit = true, f.fold.commit
+	r.Pushed, r.Commit, r.Said = true, f.fold.commit, f.fold.said
 	return r, nil
 }
 
@@ -161,9 +172,29 @@ func (f *Folder) recall(ctx context.Context, commit string) error {
 		if f.fold, err = f.place.readFold(ctx, commit, fold{}); err != nil {
 			return err
 		}
+		if err := f.recallSaid(); err != nil {
+			return err
+		}
 	}
 	f.known = true
 	return nil
+}
+
+// recallSaid reads said.json. One that is broken is of people who push to the branch, and as none.
+func (f *Folder) recallSaid() error {
+	id, there := f.fold.files[saidFile]
+	if !there {
+		return nil
+	}
+	t, err := f.place.clone.Tree(f.fold.commit)
+	if err != nil {
+		return err
+	}
+	f.fold.said, err = t.Blob(id, saidLimit)
+	if err != nil {
+		f.fold.said = nil
+	}
+	return t.Close()
 }
 
 // sight reads what the refs say that the fold does not have.

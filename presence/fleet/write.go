@@ -61,6 +61,9 @@ func draw(old, next fold, list []Transition, t *today, quiet, root bool, author 
 		return fold{}, nil, err
 	}
 	d.file(noteFile, data)
+	if len(next.said) > 0 {
+		d.file(saidFile, next.said)
+	}
 	top := slices.Clone(old.rest[""])
 	for name, id := range d.next.files {
 		top = append(top, gitrepo.Entry{Name: name, ID: id})

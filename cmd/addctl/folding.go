@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/systemd"
+)
+
+// folding is a folder at work, and whom it tells.
+type folding struct {
+	p       *process
+	g       *global
+	every   time.Duration // 0 = it folds once
+	cfg     *config.Config
+	folder  *fleet.Folder
+	speaker *speaker // nil = no room
+	mute    error    // why there is none though the config has rooms
+	options fleet.Options
+	timed   bool // lines begin with the time
+	notes   []string
+	wrong   complaint // with the fold
+	room    complaint // with a room
+}
+
+const (
+	// flushTime is how long the end waits for rooms that were told something just now, and
+	// partTime for how long a service that was told to stop does.
+	flushTime, partTime = 15 * time.Second, 3 * time.Second
+	// tookLook is how often a service looks whether rooms took their lines. Until that is in
+	// the fold, another control node would say them again if this one died.
+	tookLook = time.Second
+)
+
+// begin makes the folder and the speaker of a config. A room that cannot be opened is no
+// reason to let the grid grow stale.
+func (l *folding) begin(cfg *config.Config) error {
+	o, err := l.p.place(l.g, cfg, "fold")
+	if err != nil {
+		return err
+	}
+	folder, err := fleet.NewFolder(fleet.FolderOptions{Options: o, Every: l.every, Author: author(), Said: l.said})
+	if err != nil {
+		return cli.Misuse(err)
+	}
+	l.cfg, l.folder, l.options = cfg, folder, o
+	l.voice()
+	return nil
+}
+
+// voice makes the speaker.
+func (l *folding) voice() {
+	if l.speaker, l.mute = l.p.newSpeaker(l.cfg, l.options, l.folder.Promise()); l.mute != nil {
+		l.speaker, l.mute = nil, fmt.Errorf("chat: %w; it folds all the same, and tells no room", l.mute)
+	}
+}
+
+// end gives up what begin made.
+func (l *folding) end() {
+	_ = l.folder.Close() // a connection, and a folder that may be deleted
+	if l.speaker != nil {
+		_ = l.speaker.close() // what it could not say is on disk
+	}
+}
+
+// said is what the fold keeps of what rooms were told.
+func (l *folding) said(data []byte, f fleet.Fleet, now time.Time) []byte {
+	if l.speaker == nil {
+		return data
+	}
+	return l.speaker.write(data, f, now)
+}
+
+// fold folds once. Where another control node was faster, what it left is folded.
+func (l *folding) fold(ctx context.Context, now time.Time) (fleet.Report, error) {
+	r, err := l.folder.Once(ctx, now)
+	if errors.Is(err, fleet.ErrRace) {
+		r, err = l.folder.Once(ctx, now)
+	}
+	return r, err
+}
+
+// once folds, tells the rooms, and waits until they know.
+func (l *folding) once(ctx context.Context, now time.Time) error {
+	r, err := l.fold(ctx, now)
+	if err != nil {
+		return ended(ctx, cli.Failed(fmt.Errorf("%s: %w", l.options.Source.Redacted(), err)))
+	}
+	if err := l.print(r, now, true); err != nil {
+		return err
+	}
+	if l.mute != nil {
+		return cli.Failed(l.mute)
+	}
+	if l.speaker == nil {
+		return nil
+	}
+	err = l.speaker.hear(ctx, r.Said)
+	err = errors.Join(err, l.part(ctx, flushTime), l.speaker.troubles())
+	if err != nil {
+		return cli.Failed(fmt.Errorf("chat: %w", err))
+	}
+	return nil
+}
+
+// part waits for rooms that were told something, and takes what they heard into the
+// fold, so that no other control node says it again.
+func (l *folding) part(ctx context.Context, most time.Duration) error {
+	waiting, stop := context.WithTimeout(ctx, most)
+	defer stop()
+	l.speaker.wait(waiting)
+	if !l.speaker.news() {
+		return nil
+	}
+	r, err := l.fold(ctx, time.Now())
+	if err != nil {
+		return nil // it was just folded, and the next one does what this one did not
+	}
+	return l.speaker.hear(ctx, r.Said)
+}
+
+// loop folds until ctx ends, which is no failure: a service was stopped.
+func (l *folding) loop(ctx context.Context) error {
+	l.timed = l.p.Env("JOURNAL_STREAM") == ""
+	notify, err := systemd.New(l.p.Env, os.Getpid())
+	if err == nil {
+		err = notify.Ready() // before the first fold: a server that is down is no reason not to start
+	}
+	if err != nil {
+		l.say("%v", err)
+	}
+	tick := time.NewTicker(l.every)
+	defer tick.Stop()
+	took := time.NewTicker(tookLook)
+	defer took.Stop()
+	var alive <-chan time.Time
+	if watchdog, on := notify.Watchdog(); on {
+		t := time.NewTicker(watchdog / 2)
+		defer t.Stop()
+		alive = t.C
+	}
+	for ctx.Err() == nil {
+		if l.mute != nil {
+			l.voice() // whoever was in the way may be gone
+		}
+		now := time.Now()
+		r, err := l.fold(ctx, now)
+		if ctx.Err() != nil {
+			break // what was cut short says nothing about the server
+		}
+		l.complain(ctx, r, err, now)
+		if err == nil {
+			if err := l.print(r, now, false); err != nil {
+				return err
+			}
+			_ = notify.Status(fmt.Sprintf("%s, folded %s", count(r.Nodes, "node"), now.UTC().Format("15:04:05Z"))) // it only informs
+		}
+		_ = notify.Alive()
+		for waits := true; waits; {
+			select {
+			case <-ctx.Done():
+				waits = false
+			case <-tick.C:
+				waits = false
+			case <-took.C:
+				waits = err != nil || l.speaker == nil || !l.speaker.news()
+			case <-alive:
+				_ = notify.Alive() // systemd tells if it hears nothing
+			}
+		}
+	}
+	_ = notify.Stopping() // nobody waits for it
+	if l.speaker == nil {
+		return nil
+	}
+	parting, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*partTime)
+	defer stop()
+	if err := errors.Join(l.part(parting, partTime), l.speaker.close()); err != nil {
+		return cli.Failed(fmt.Errorf("chat: %w", err))
+	}
+	return nil
+}
+
+// complain tells the rooms what is new and says what is wrong, with the fold or with a
+// room, as complaints are said.
+func (l *folding) complain(ctx context.Context, r fleet.Report, err error, now time.Time) {
+	text, line := "", ""
+	if err != nil {
+		text = fmt.Sprintf("%s: %v", l.options.Source.Redacted(), err)
+	}
+	if l.wrong, line = l.wrong.next(text, now); line != "" {
+		l.say("%s", line)
+	}
+	if err = l.tell(ctx, r, err != nil, now); err != nil {
+		text = err.Error()
+	} else {
+		text = ""
+	}
+	if l.room, line = l.room.next(text, now); line != "" {
+		l.say("%s", line)
+	}
+}
+
+// tell tells the rooms what is new, and returns what is wrong with them.
+func (l *folding) tell(ctx context.Context, r fleet.Report, failed bool, now time.Time) error {
+	if l.speaker == nil {
+		return l.mute
+	}
+	var err error
+	if failed {
+		err = l.speaker.away(now)
+	} else {
+		err = l.speaker.hear(ctx, r.Said)
+	}
+	if err = errors.Join(err, l.speaker.troubles()); err != nil {
+		return fmt.Errorf("chat: %w", err)
+	}
+	return nil
+}
