@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
@@ -31,7 +32,10 @@ Rooms of the config with from: fleet are told by the folding control node, a lin
 all nodes of a part in one state at one version, as their number changes: "37 of 40
 fed1/app1 wedged at 1a2b3c4: exit 100". Of several control nodes with the same rooms one
 says each line: the one whose fold it came with. What one that died has not said
-another one says, some minutes later. The config is read at the start.
+another one says, some minutes later.
+
+As a service it notices a changed config between two folds. One with mistakes is said,
+and the one before stays in force.
 
 --json prints an object a fold: nodes, moved, transitions, pushed, commit, notes.
 
@@ -52,11 +56,11 @@ refused what it was told.`,
 }
 
 func (p *process) fold(ctx context.Context, g *global, every time.Duration) error {
+	l := &folding{p: p, g: g, every: every, files: config.Stamp(g.configPath())}
 	cfg, err := p.settings(g)
 	if err != nil {
 		return err
 	}
-	l := &folding{p: p, g: g, every: every}
 	if err := l.begin(cfg); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/config"
@@ -17,14 +19,17 @@ import (
 type folding struct {
 	p       *process
 	g       *global
-	every   time.Duration // 0 = it folds once
-	cfg     *config.Config
+	every   time.Duration  // 0 = it folds once
+	cfg     *config.Config // in force
+	files   string         // the stamp of those that were read last
+	bad     bool           // what lies there is not in force
 	folder  *fleet.Folder
 	speaker *speaker // nil = no room
 	mute    error    // why there is none though the config has rooms
 	options fleet.Options
 	timed   bool // lines begin with the time
 	notes   []string
+	mistake complaint // in the config
 	wrong   complaint // with the fold
 	room    complaint // with a room
 }
@@ -49,15 +54,52 @@ func (l *folding) begin(cfg *config.Config) error {
 	if err != nil {
 		return cli.Misuse(err)
 	}
+	if l.folder != nil {
+		l.end() // the new ones need its folder and its locks
+	}
 	l.cfg, l.folder, l.options = cfg, folder, o
 	l.voice()
 	return nil
 }
 
+// renew puts the config in force as it is now, when it changed. The error is what is
+// wrong with it; then all stays as it was.
+func (l *folding) renew() error {
+	path := l.g.configPath()
+	if path == "" {
+		return nil
+	}
+	// A bad one is read again whatever its stamp: what it names may be there by now.
+	stamp := config.Stamp(path)
+	if stamp == l.files && !l.bad {
+		return nil
+	}
+	l.files, l.bad = stamp, true
+	cfg, err := l.p.settings(l.g)
+	if err == nil && len(cfg.Files()) == 0 && len(l.cfg.Files()) > 0 {
+		err = fmt.Errorf("%s is gone (write an empty one to mean the defaults)", path)
+	}
+	if err == nil && !sameFolding(cfg, l.cfg) {
+		if err = l.begin(cfg); err == nil {
+			l.say("the config changed, and is in force")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w; the config as it was before stays in force", err)
+	}
+	l.cfg, l.bad = cfg, false
+	return nil
+}
+
+// sameFolding says that two configs mean the same to who folds.
+func sameFolding(a, b *config.Config) bool {
+	return a.StateDir == b.StateDir && reflect.DeepEqual(a.Presence, b.Presence) && reflect.DeepEqual(a.Network, b.Network) && reflect.DeepEqual(a.Chat, b.Chat)
+}
+
 // voice makes the speaker.
 func (l *folding) voice() {
 	if l.speaker, l.mute = l.p.newSpeaker(l.cfg, l.options, l.folder.Promise()); l.mute != nil {
-		l.speaker, l.mute = nil, fmt.Errorf("chat: %w; it folds all the same, and tells no room", l.mute)
+		l.speaker, l.mute = nil, fmt.Errorf("rooms: %w; it folds all the same, and tells no room", l.mute)
 	}
 }
 
@@ -104,7 +146,7 @@ func (l *folding) once(ctx context.Context, now time.Time) error {
 	err = l.speaker.hear(ctx, r.Said)
 	err = errors.Join(err, l.part(ctx, flushTime), l.speaker.troubles())
 	if err != nil {
-		return cli.Failed(fmt.Errorf("chat: %w", err))
+		return cli.Failed(err)
 	}
 	return nil
 }
@@ -146,15 +188,20 @@ func (l *folding) loop(ctx context.Context) error {
 		alive = t.C
 	}
 	for ctx.Err() == nil {
+		now := time.Now()
+		l.mistake = l.complains(l.mistake, l.renew(), now)
 		if l.mute != nil {
 			l.voice() // whoever was in the way may be gone
 		}
-		now := time.Now()
 		r, err := l.fold(ctx, now)
 		if ctx.Err() != nil {
 			break // what was cut short says nothing about the server
 		}
-		l.complain(ctx, r, err, now)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", l.options.Source.Redacted(), err)
+		}
+		l.wrong = l.complains(l.wrong, err, now)
+		l.room = l.complains(l.room, l.tell(ctx, r, err != nil, now), now)
 		if err == nil {
 			if err := l.print(r, now, false); err != nil {
 				return err
@@ -182,29 +229,22 @@ func (l *folding) loop(ctx context.Context) error {
 	parting, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*partTime)
 	defer stop()
 	if err := errors.Join(l.part(parting, partTime), l.speaker.close()); err != nil {
-		return cli.Failed(fmt.Errorf("chat: %w", err))
+		return cli.Failed(err)
 	}
 	return nil
 }
 
-// complain tells the rooms what is new and says what is wrong, with the fold or with a
-// room, as complaints are said.
-func (l *folding) complain(ctx context.Context, r fleet.Report, err error, now time.Time) {
-	text, line := "", ""
+// complains says what is wrong as complaints are said, and returns the complaint.
+func (l *folding) complains(c complaint, err error, now time.Time) complaint {
+	text := ""
 	if err != nil {
-		text = fmt.Sprintf("%s: %v", l.options.Source.Redacted(), err)
+		text = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
-	if l.wrong, line = l.wrong.next(text, now); line != "" {
+	c, line := c.next(text, now)
+	if line != "" {
 		l.say("%s", line)
 	}
-	if err = l.tell(ctx, r, err != nil, now); err != nil {
-		text = err.Error()
-	} else {
-		text = ""
-	}
-	if l.room, line = l.room.next(text, now); line != "" {
-		l.say("%s", line)
-	}
+	return c
 }
 
 // tell tells the rooms what is new, and returns what is wrong with them.
@@ -218,8 +258,5 @@ func (l *folding) tell(ctx context.Context, r fleet.Report, failed bool, now tim
 	} else {
 		err = l.speaker.hear(ctx, r.Said)
 	}
-	if err = errors.Join(err, l.speaker.troubles()); err != nil {
-		return fmt.Errorf("chat: %w", err)
-	}
-	return nil
+	return errors.Join(err, l.speaker.troubles())
 }

@@ -18,17 +18,25 @@ import (
 	"github.com/addagent/addagent/presence/fleet"
 )
 
+// configPath is the config that the flags want; "" = none is to be read.
+func (g *global) configPath() string {
+	switch {
+	case g.config != "":
+		return g.config
+	case g.presence != "":
+		return ""
+	}
+	return cli.DefaultConfig
+}
+
 // settings is the config as the flags want it: of a config that is not to be read
 // there are the defaults.
 func (p *process) settings(g *global) (*config.Config, error) {
 	home, _ := p.Account()
 	o := config.Options{Root: p.Getuid() == 0, Home: home, Env: p.Env, Optional: g.config == "", ChatURL: chat.Check}
-	if g.presence != "" && g.config == "" {
-		return config.Default(o), nil
-	}
-	path := g.config
+	path := g.configPath()
 	if path == "" {
-		path = cli.DefaultConfig
+		return config.Default(o), nil
 	}
 	cfg, err := config.Load(path, o)
 	if err != nil {
@@ -75,11 +83,7 @@ func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Optio
 		prefix += "/"
 	}
 	if url == "" {
-		path := g.config
-		if path == "" {
-			path = cli.DefaultConfig
-		}
-		return fleet.Options{}, cli.Misuse(fmt.Errorf("no presence repository is known: give --presence URL, or write presence.url into %s", path))
+		return fleet.Options{}, cli.Misuse(fmt.Errorf("no presence repository is known: give --presence URL, or write presence.url into %s", g.configPath()))
 	}
 	if g.tokenFile != "" && g.gitCredentials {
 		return fleet.Options{}, cli.Misuse(errors.New("--token-file and --git-credentials: keep one of them"))

@@ -172,7 +172,8 @@ func (r room) idle() bool {
 
 // hear takes in said.json as it was pushed, or found: what is this one's to say goes
 // to the rooms. The error is about the disk; troubles tells how the rooms are.
-func (s *speaker) hear(ctx context.Context, data []byte) error {
+func (s *speaker) hear(ctx context.Context, data []byte) (err error) {
+	defer func() { err = ofRooms(err) }()
 	s.mine = parseSaid(data).mine(s.Me)
 	var errs []error
 	var left []string
@@ -255,8 +256,16 @@ func (s *speaker) rest() error {
 func (s *speaker) away(now time.Time) error {
 	for _, o := range s.mine {
 		if now.After(o.Until) {
-			return s.rest()
+			return ofRooms(s.rest())
 		}
+	}
+	return nil
+}
+
+// ofRooms names what an error is about.
+func ofRooms(err error) error {
+	if err != nil {
+		return fmt.Errorf("rooms: %w", err)
 	}
 	return nil
 }
@@ -273,7 +282,7 @@ func (s *speaker) news() bool {
 	return false
 }
 
-// troubles are those that the rooms have now.
+// troubles are those that the rooms have now. Each names its room.
 func (s *speaker) troubles() error {
 	var errs []error
 	for _, r := range s.rooms {
@@ -312,7 +321,7 @@ func (s *speaker) close() error {
 		err = errors.Join(err, s.lock.Close())
 		s.lock = nil
 	}
-	return err
+	return ofRooms(err)
 }
 
 // author is who commits the fold.

@@ -36,6 +36,8 @@ func TestAgesOfAFold(t *testing.T) {
 		{"missing for long", time.Hour, 10 * time.Minute, 100 * time.Hour, Missing, true},
 		{"a short interval hides little", 14 * time.Minute, time.Minute, 15 * time.Minute, Present, true},
 		{"and no more", 14 * time.Minute, time.Minute, 15*time.Minute + time.Second, Late, false},
+		{"one of a second may take ten to be pushed", 14 * time.Minute, time.Second, 14*time.Minute + 10*time.Second, Present, true},
+		{"and no longer", 14 * time.Minute, time.Second, 14*time.Minute + 11*time.Second, Late, false},
 		{"a fold that names no interval hides nothing", 14 * time.Minute, 0, 14*time.Minute + time.Second, Late, false},
 		{"a reader whose clock is behind", 15 * time.Minute, 10 * time.Minute, 13 * time.Minute, Late, true},
 		{"and one at which the node is of the future", 5 * time.Minute, 10 * time.Minute, -10 * time.Minute, Present, true},
@@ -63,7 +65,7 @@ func TestIntervalOfAFold(t *testing.T) {
 		nextBy time.Duration
 		want   time.Duration
 	}{
-		{60, 5 * time.Minute, time.Minute}, {1, 2 * time.Minute, time.Second}, {0, 5 * time.Minute, 0}, {-60, 5 * time.Minute, 0},
+		{60, 5 * time.Minute, time.Minute}, {1, 2 * time.Minute, 10 * time.Second}, {1, 3 * time.Second, 3 * time.Second}, {0, 5 * time.Minute, 0}, {-60, 5 * time.Minute, 0},
 		{3600, 5 * time.Minute, 5 * time.Minute}, {1 << 62, 1000 * time.Hour, mostPromise}, {60, -time.Hour, 0},
 	} {
 		n := note{Every: c.every, Folded: noon(), NextBy: noon().Add(c.nextBy)}

@@ -52,10 +52,14 @@ func (n note) fresh(prefix string, now time.Time) bool {
 	return n.Prefix == prefix && !n.Folded.After(now.Add(Skew)) && !now.After(n.NextBy.Add(Skew)) && n.NextBy.Sub(n.Folded) <= mostPromise
 }
 
-// every is how long the folding node takes to come again. More than the fold promises is nothing that it can have meant.
+// every is how long the folding node takes to come again: as it says, but no shorter than one push may take, and no longer
+// than the fold promises, which is nothing that it can have meant.
 func (n note) every() time.Duration {
 	most := max(min(n.NextBy.Sub(n.Folded), mostPromise), 0)
-	return time.Duration(max(min(n.Every, int64(most/time.Second)), 0)) * time.Second
+	if n.Every <= 0 {
+		return 0
+	}
+	return min(max(time.Duration(min(n.Every, int64(most/time.Second)))*time.Second, leastSpan), most)
 }
 
 // seat is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, one node a line so that git stores
