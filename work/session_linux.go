@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,7 +77,8 @@ func processes(wanted func(process) bool) ([]process, error) {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	var found []process
-	for _, name := range names {
+	// The youngest first: they are the most likely to be gone, with a child in their place, when they are reached late.
+	for _, name := range slices.Backward(names) {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
@@ -86,6 +88,7 @@ func processes(wanted func(process) bool) ([]process, error) {
 			found = append(found, p)
 		}
 	}
+	slices.Reverse(found)
 	return found, nil
 }
 
@@ -95,13 +98,28 @@ func inSession(session int) func(process) bool {
 	return func(p process) bool { return p.Session == session }
 }
 
-// sessionOf lists a session. Nothing found is looked at twice: a child can get a number that the look has passed, of a parent that ends before it is reached.
+// looksAtMost bounds how often a session is looked for in which nothing is found: elsewhere on the machine something may begin all the time.
+const looksAtMost = 20
+
+// sessionOf lists a session. Nothing found is looked at twice, and again as long as processes begin meanwhile: a child can get a number that the look has
+// passed, of a parent that ends before it is reached.
 func sessionOf(session int) ([]process, error) {
-	found, err := processes(inSession(session))
-	if err == nil && len(found) == 0 {
-		return processes(inSession(session))
+	for look := 1; ; look++ {
+		before := youngest()
+		found, err := processes(inSession(session))
+		if err != nil || len(found) > 0 || look == looksAtMost || look > 1 && youngest() == before {
+			return found, err
+		}
 	}
-	return found, err
+}
+
+// youngest is the number of the process or thread that began last (man 5 proc_loadavg); empty when the kernel does not say.
+func youngest() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	return string(data[bytes.LastIndexByte(bytes.TrimSpace(data), ' ')+1:])
 }
 
 // signal sends s to exactly this process: through a pidfd where the kernel has them, looked at once more after it was opened, so that a number that was

@@ -3,6 +3,7 @@ package work
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,6 +99,24 @@ func TestEndsWhatForksAway(t *testing.T) {
 	if s := listed(ended); !strings.Contains(s, " more") || strings.Count(s, ",") != 4 {
 		t.Errorf("listed: %s", s)
 	}
+}
+
+// TestNeverAloneInItsSession: a session in which each process has one child and ends is not taken for empty.
+func TestNeverAloneInItsSession(t *testing.T) {
+	goOn := filepath.Join(t.TempDir(), "on") // it ends when this is gone, at the end of the test at the latest
+	must(t, os.WriteFile(goOn, nil, 0o644))
+	cmd := exec.Command("bash", "-c", `f() { [ ! -e "$0" ] || { read -t 0.01 <> <(:); f & }; }; f`, goOn)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	must(t, cmd.Start())
+	session := cmd.Process.Pid
+	must(t, cmd.Wait())
+	for range 200 {
+		if found, err := sessionOf(session); err != nil || len(found) == 0 {
+			t.Fatalf("found %v, %v", found, err)
+		}
+	}
+	must(t, os.Remove(goOn))
+	eventually(t, "its end", func() bool { found, err := sessionOf(session); return err == nil && len(found) == 0 })
 }
 
 // TestSignalOnlyTheSame: a process that took over a number is not the one that was meant.

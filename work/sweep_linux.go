@@ -135,7 +135,7 @@ func provenSession(session int, justBegun bool, entry, log string) (int, error) 
 			candidates = func(p process) bool { return p.Session != 0 } // the kernel's own have none, and no environment
 		}
 		var ours []process
-		unsure := false
+		unsure, before := false, youngest()
 		_, err := processes(func(p process) bool {
 			if !candidates(p) {
 				return false
@@ -160,7 +160,7 @@ func provenSession(session int, justBegun bool, entry, log string) (int, error) 
 			}
 			return oldest.Session, nil
 		}
-		if try > 1 && !unsure || try == proofTries { // nothing found is looked at twice, see sessionOf
+		if try > 1 && !unsure && youngest() == before || try == proofTries { // nothing found is looked at again, see sessionOf
 			return 0, nil
 		}
 		<-tick.C
