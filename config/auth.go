@@ -92,14 +92,16 @@ func (l *loader) credential(where, key, value string, secret bool) {
 		return
 	}
 	if l.o.Env == nil || l.o.Env(name) == "" {
-		l.miss(l.at[where], key, name+" is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file")
+		l.absent(l.at[where], key, name+" is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file")
 	}
 }
 
 // fileThere says whether a file can be used.
 func (l *loader) fileThere(where, key, path string, secret bool) bool {
 	problem, note := checkFile(path, secret)
-	if problem != "" {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		l.absent(l.at[where], key, path+" "+problem)
+	} else if problem != "" {
 		l.miss(l.at[where], key, path+" "+problem)
 	}
 	if note != "" {

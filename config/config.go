@@ -142,6 +142,8 @@ type Options struct {
 	Optional bool                // no file at the path means defaults
 	Schedule func(string) error  // checks beat.schedule; nil = only that there is one
 	ChatURL  func(string) error  // checks the URL of a room, and never quotes it; nil = only that it has a scheme
+	// Later makes a note of a secret for chat or presence that is not there yet: who is told is no reason not to work.
+	Later bool
 }
 
 // Default returns the config of an empty file. Root has /root, /run/addagent and /var/lib/addagent, and EC2 tags where

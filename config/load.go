@@ -89,6 +89,15 @@ func (l *loader) miss(at place, key, text string) {
 	l.say(at, key, text)
 }
 
+// absent is miss of what is not there at all, which may come later.
+func (l *loader) absent(at place, key, text string) {
+	if l.o.Later && (strings.HasPrefix(key, "chat[") || strings.HasPrefix(key, "presence.")) {
+		l.note(at, key, text)
+		return
+	}
+	l.miss(at, key, text)
+}
+
 func (l *loader) document(data []byte) {
 	body, problems := parse(l.file+l.kept, data)
 	l.problems = append(l.problems, problems...)

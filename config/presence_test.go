@@ -125,6 +125,33 @@ func TestWhatGoesTogether(t *testing.T) {
 	}
 }
 
+// A secret of whom to tell may come later, where that is asked for. A path that is there and bad is bad.
+func TestSecretsOfPlacesComeLater(t *testing.T) {
+	_, keys := put(t, "")
+	for text, want := range map[string]string{
+		"chat: [{url_file: KEYS/none}]":                                    "note: 1:19: chat[0].url_file: KEYS/none does not exist: write it, or correct the path",
+		"chat: [{url_file: \"env:ADD_SECRET_NONE\"}]":                      "note: 1:19: chat[0].url_file: ADD_SECRET_NONE is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file",
+		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/none}}":  "note: 1:51: presence.auth.token_file: KEYS/none does not exist: write it, or correct the path",
+		"chat: [{url_file: KEYS/open}]":                                    "1:19: chat[0].url_file: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
+		"repos: [{url: \"https://h/ops\", auth: {token_file: KEYS/none}}]": "1:51: repos[0].auth.token_file: KEYS/none does not exist: write it, or correct the path",
+	} {
+		path := tree(t, map[string]string{"addagent.yaml": strings.ReplaceAll(text, "KEYS", keys) + "\n"})
+		o := asRoot()
+		o.Later = true
+		c, err := Load(path, o)
+		var all []string
+		if err != nil {
+			all = append(all, err.Error())
+		}
+		for _, n := range c.Notes {
+			all = append(all, "note: "+n.Error())
+		}
+		if got := strings.NewReplacer(path+":", "", keys, "KEYS").Replace(strings.Join(all, "\n")); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
 // Without root there is no cloud and no kill: what asks for them is an error, but for what is so by default.
 func TestWithoutRoot(t *testing.T) {
 	for text, want := range map[string]string{

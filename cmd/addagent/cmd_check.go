@@ -24,7 +24,7 @@ is, and all problems at once. Exit code 2 when there is one. It asks no server.`
   addagent check --config ./addagent.yaml && cp addagent.yaml /etc/addagent/`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loading{p: p, g: g}.read()
+			cfg, err := loading{p: p, g: g, all: true}.read()
 			if err != nil { // what is in force is another one
 				if kept, wrong, none := (loading{p: p, g: g}).good(); none == nil && wrong != nil {
 					cfg = kept

@@ -37,7 +37,7 @@ agent beats here.`,
 			// A crash, and the ABRT of systemd's watchdog, end a Go program with exit code 2, which is misuse here
 			// and keeps the unit from starting it again. So it shall end by the signal.
 			debug.SetTraceback("crash")
-			l := loading{p, g, try.apply}
+			l := loading{p: p, g: g, over: try.apply}
 			stamp := config.Stamp(l.path())
 			cfg, wrong, err := l.good()
 			if err != nil {

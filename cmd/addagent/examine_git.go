@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -94,6 +95,9 @@ func reach(place string, err error) string {
 	}
 	if gitrepo.Busy(err) {
 		return "wait, the agent tries again by itself; if it stays, see what that server says of its limits and of its health"
+	}
+	if own := (*fs.PathError)(nil); errors.As(err, &own) { // a secret; a server has no paths of ours
+		return "write " + own.Path + ", or correct its path in the config"
 	}
 	var l late
 	var unreached net.Error

@@ -22,6 +22,7 @@ type loading struct {
 	p    *process
 	g    *global
 	over func(*config.Config) error // flags of one command; nil = none
+	all  bool                       // what chat and presence need must be there, too
 }
 
 func (l loading) path() string {
@@ -39,7 +40,7 @@ func (l loading) options() config.Options {
 			_, err := parseSchedule(text)
 			return err
 		},
-		ChatURL: chat.Check,
+		ChatURL: chat.Check, Later: !l.all,
 	}
 }
 

@@ -33,7 +33,7 @@ func (g *global) configPath() string {
 // there are the defaults.
 func (p *process) settings(g *global) (*config.Config, error) {
 	home, _ := p.Account()
-	o := config.Options{Root: p.Getuid() == 0, Home: home, Env: p.Env, Optional: g.config == "", ChatURL: chat.Check}
+	o := config.Options{Root: p.Getuid() == 0, Home: home, Env: p.Env, Optional: g.config == "", ChatURL: chat.Check, Later: true}
 	path := g.configPath()
 	if path == "" {
 		return config.Default(o), nil
