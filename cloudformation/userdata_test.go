@@ -53,8 +53,11 @@ func (m machine) run(script string) (int, []string) {
 	if err := os.MkdirAll(units, 0o755); err != nil {
 		m.t.Fatal(err)
 	}
-	// The one place of the real machine that it writes to.
-	script = strings.ReplaceAll(script, "/etc/systemd/system", units)
+	// The one place of the real machine that it writes to, and that the machine has been up for a minute and 40 seconds.
+	script = strings.NewReplacer("/etc/systemd/system", units, "/proc/uptime", filepath.Join(m.dir, "uptime")).Replace(script)
+	if err := os.WriteFile(filepath.Join(m.dir, "uptime"), []byte("100.25 190.00\n"), 0o644); err != nil {
+		m.t.Fatal(err)
+	}
 	cmd := exec.Command("/bin/sh")
 	cmd.Stdin = strings.NewReader(script)
 	cmd.Env = []string{"PATH=" + m.dir + ":/usr/bin:/bin", "TMPDIR=" + m.dir}
@@ -127,7 +130,7 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	script := a.first(a.create("script-app1", "application.yaml", map[string]string{"KeyParameter": "/add/git-key", "PresenceUrl": "",
 		"InitGitUrl": "git@git.example.org:ops.git", "KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
 	called := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--region] [eu-west-1] [--initgitrepo] [ops] " +
-		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--config-from] [file:FILE] [--wait] [initdone] [--deadline] [1200]"
+		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--config-from] [file:FILE] [--wait] [initdone] [--deadline] [1070]"
 
 	m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": ""})
 	code, got := m.run(script)
@@ -149,6 +152,14 @@ func TestUserDataOfAnApplication(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	m.called(got, called, "cfn-signal [--exit-code] [1] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
+
+	// So does one that is told to go down before it got there.
+	m = newMachine(t, map[string]string{"addagent-bootstrap": "kill $PPID", "cfn-signal": ""})
+	code, got = m.run(script)
+	if code != 143 {
+		t.Errorf("exit code %d", code)
+	}
+	m.called(got, called, "cfn-signal [--exit-code] [143] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
 
 	// Without cfn-signal, the AWS CLI does it.
 	m = newMachine(t, map[string]string{"addagent-bootstrap": "exit 3", "aws": "", "curl": "case $* in *api/token*) echo TOKEN ;; *TOKEN*instance-id*) echo i-1 ;; esac"})
