@@ -108,7 +108,7 @@ func groupsOf(f fleet.Fleet, now time.Time) (map[group]*present, map[place]int) 
 			continue
 		}
 		totals[place{n.Deployment, n.Nodepart}]++
-		g := group{Deployment: n.Deployment, Part: n.Nodepart, Word: string(n.State)}
+		g := group{Deployment: n.Deployment, Part: n.Nodepart, Word: cmp.Or(string(n.State), "unknown")}
 		reason := n.Reason
 		switch n.State {
 		case node.Idle, node.Working, node.Failing, node.Wedged, node.InitDone:

@@ -35,6 +35,9 @@ func grid(now time.Time, lines ...string) fleet.Fleet {
 		reason := strings.Join(strings.Fields(l)[min(3, len(strings.Fields(l))):], " ")
 		for range n {
 			one := one(fmt.Sprintf("i-%d", len(f.Nodes)+1), node.State(state), strings.Trim(version, "-"), reason, now)
+			if state == "none" {
+				one.State = ""
+			}
 			if state == "missing" {
 				one.State, one.BeatSeen, one.BeatNextBy = node.Idle, now.Add(-time.Hour), now.Add(-50*time.Minute)
 			}
@@ -65,6 +68,10 @@ func TestSpeak(t *testing.T) {
 				"red! 2 of 2 fed1/app1 wedged at aaaaaaa (i-1, i-2): failures in a row) (and 1 other reason)"}},
 			{2 * time.Hour, []string{"2 wedged a ops:root: exit 9 (4 failures in a row); app:root: exit 1 (2 failures in a row)"}, []string{
 				"red! still 2 of 2 fed1/app1 wedged at aaaaaaa (i-1, i-2): ops:root: exit 9; app:root: exit 1"}},
+		},
+		"nodes that name no state": {
+			{0, []string{"5 idle -"}, nil},
+			{time.Hour, []string{"3 idle -", "2 none -"}, []string{"gray 2 of 5 fed1/app1 unknown (i-4, i-5)"}},
 		},
 		"a rollout": {
 			{0, []string{"5 idle a"}, nil},
