@@ -308,7 +308,7 @@ func (l *lab) removed(m *machine) {
 		l.t.Fatal("after removal and installation something was done again")
 	}
 	m.run("dpkg", "-P", "addagent")
-	for _, path := range []string{"/etc/addagent", "/var/lib/addagent", "/run/addagent", "/root/nodeinfo", "/root/gitrepo/ops/.temp/add"} {
+	for _, path := range []string{"/etc/addagent", "/etc/default/addagent", "/var/lib/addagent", "/run/addagent", "/root/nodeinfo", "/root/gitrepo/ops/.temp/add"} {
 		if _, err := os.Lstat(filepath.Join(m.path("root"), path)); err == nil {
 			l.t.Errorf("%s is there after purge", path)
 		}
