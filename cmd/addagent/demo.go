@@ -127,8 +127,16 @@ func (d *demo) clear() error {
 	if _, err := os.Stat(d.path(demoMark)); err != nil {
 		return fmt.Errorf("%s is not empty and no earlier demo: name another folder with --dir", d.dir)
 	}
-	return os.RemoveAll(d.dir)
+	// A demo that was ended in the middle of a push may have left a git of its server behind, which writes for a moment more.
+	ctx, cancel := context.WithTimeout(context.Background(), demoLeaves)
+	defer cancel()
+	for err = os.RemoveAll(d.dir); errors.Is(err, syscall.ENOTEMPTY) && ctx.Err() == nil; err = os.RemoveAll(d.dir) {
+	}
+	return err
 }
+
+// demoLeaves is how long what a demo started gets to end, when it is over.
+const demoLeaves = 10 * time.Second
 
 // makeGrid lays out the server's bare repository, the people's clone and the node.
 func (d *demo) makeGrid(ctx context.Context) error {
@@ -199,10 +207,15 @@ func (d *demo) serve() (stop func(), err error) {
 		Env:    []string{"GIT_PROJECT_ROOT=" + d.path("server"), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=people"},
 		Stderr: io.Discard,
 	}}
-	go server.Serve(listener) //nolint:errcheck // ends with Close
+	go server.Serve(listener) //nolint:errcheck // ends with Shutdown
 	d.server = "http://" + listener.Addr().String()
 	d.url = d.server + "/ops.git"
-	return func() { server.Close() }, nil
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), demoLeaves)
+		defer cancel()
+		_ = server.Shutdown(ctx) // a push that is being taken is taken whole
+		_ = server.Close()
+	}, nil
 }
 
 // startAgent starts this very program as the agent of the demo's node.
