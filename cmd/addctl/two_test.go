@@ -329,6 +329,33 @@ func TestRoomIsClosed(t *testing.T) {
 	}
 }
 
+// TestAddressIsMended: what waits for a room goes to its new address, too, and nothing is
+// said again in another room, nor what waits at the old one when that is back.
+func TestAddressIsMended(t *testing.T) {
+	g := newGrids(t, 2)
+	wrong, dir := g.room[1], t.TempDir()
+	a := g.control(dir)
+	wrong.closed.Store(true)
+	g.tells("i-1", node.Wedged, "a", "exit 1")
+	g.turn(a)
+	g.owes(a, 1)
+	g.dies(a)
+	g.room[1] = newPub(t)
+	a = g.control(dir)
+	g.turn(a)
+	g.turn(a)
+	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
+	g.owes(a, 0)
+	g.dies(a)
+	wrong.closed.Store(false)
+	g.room[1] = wrong
+	a = g.control(dir)
+	g.turn(a)
+	if got := wrong.lines(); len(got) > 0 {
+		t.Errorf("what was said elsewhere is said again: %q", got)
+	}
+}
+
 // TestAwayFromTheFold: who cannot ask whether a line is still its own is silent about it
 // from the time on at which it is not.
 func TestAwayFromTheFold(t *testing.T) {
