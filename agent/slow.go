@@ -101,10 +101,18 @@ func (a *Agent) still(ctx context.Context, b Beat, so []Fetching, now time.Time)
 	text := strings.Join(words, "; ")
 	a.say(Info, "", "%s", text)
 	known := len(a.wrong)
+	if len(a.looks) == 0 { // the first look of this process: what the trees hold is known all the same
+		a.looks = b.Looks
+		defer func() { a.looks = nil }()
+	}
 	a.tellSinks(ctx, now)
 	a.wrong = a.wrong[:known] // the end of the beat tells once more, and knows better
 	b.Ms = float64(now.Sub(b.Start).Microseconds()) / 1000
 	b.Dropped, b.Next, b.Fetching = a.dropped, a.Schedule.Next(now).UTC(), so
-	a.wrote("beat", a.Memory.Show(a.snapshot(b)), now)
+	shown := a.snapshot(b)
+	if shown.InHand == nil {
+		shown.InHand = a.orphan // whose end is told after the look, be it by the next agent
+	}
+	a.wrote("beat", a.Memory.Show(shown), now)
 	_ = a.Supervise.Status(text) // the end of the beat says when that fails
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -74,6 +75,43 @@ func TestALongFirstCloneIsTold(t *testing.T) {
 			t.Errorf("told %s", got)
 		}
 	})
+}
+
+// TestAnAgentThatBeginsWithALongLook tells what the trees hold; and how work ended while no agent was there is told by the
+// one after it, should it be killed in that look.
+func TestAnAgentThatBeginsWithALongLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, e := newBench(t, "common"), &ear{}
+		b.Sinks, b.Clones = []presence.Named{{Name: "ear", Sink: e}}, moving{b, "0ld"}
+		b.Before = &Beat{Node: "i-1", State: node.Working, InHand: &InHand{Repo: "ops", Item: "common", RunID: "old"}}
+		b.slow = func(progress func(Fetching)) {
+			for range 9 {
+				<-time.After(10 * time.Second)
+				progress(Fetching{Repo: "ops", Bytes: 10})
+			}
+		}
+		b.live(2*time.Minute, nil)
+		if len(b.shown) == 0 || len(b.shown[0].Fetching) != 1 || b.shown[0].InHand == nil || b.shown[0].InHand.RunID != "old" {
+			t.Errorf("beat.json was %+v", b.shown)
+		}
+		if len(e.heard) == 0 || len(e.heard[0].Repos) != 1 || e.heard[0].Repos[0].Version != "0ld" {
+			t.Errorf("told %+v", e.heard)
+		}
+	})
+}
+
+// moving are clones that move away from a version at the first look.
+type moving struct {
+	*bench
+	from string
+}
+
+func (m moving) Ask(ctx context.Context, rests func(string) bool) []Look {
+	looks := m.bench.Ask(ctx, rests)
+	if looks[0].Previous == "" {
+		looks[0].Previous = m.from
+	}
+	return looks
 }
 
 func TestALookOfOneTickSaysNothingOfItself(t *testing.T) {

@@ -57,6 +57,7 @@ type Git struct {
 	changed   chan struct{} // closed, and made anew, when an attempt has ended
 	trouble   error         // why the last attempt to push failed
 	stuck     bool          // only a person mends that
+	arrived   bool          // an attempt to push has succeeded
 	unsaved   error         // why the memory could not be written
 	uncounted error         // why the nodes could not be counted
 }
@@ -188,6 +189,13 @@ func (g *Git) Flush(ctx context.Context) error {
 	}
 }
 
+// Arrived tells whether something that was told has arrived, or was found there, since NewGit.
+func (g *Git) Arrived() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.arrived
+}
+
 // Close ends the worker. A push that is under way is given up; the next agent asks what became of it. Call Flush before.
 func (g *Git) Close() {
 	g.stop()
@@ -288,7 +296,7 @@ func (g *Git) ended(err error) {
 	var clash *Clash
 	switch {
 	case err == nil:
-		g.tries, g.notBefore = 0, time.Time{}
+		g.tries, g.notBefore, g.arrived = 0, time.Time{}, true
 	case errors.As(err, &clash) || errors.Is(err, gitrepo.ErrAccess):
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -265,5 +266,37 @@ func TestGitFindsItselfTold(t *testing.T) {
 	s.tell(g, said(node.Idle, time.Second))
 	if got := s.log(); got != "idle" || pushes.count() != 2 {
 		t.Errorf("%d pushes: %s", pushes.count(), got)
+	}
+}
+
+// TestAlarmIsOverAfterARestart: a person has mended a clash and started the agent again. Rooms hear that it is over when
+// the first push of the new agent has landed, and not before.
+func TestAlarmIsOverAfterARestart(t *testing.T) {
+	t.Parallel()
+	s, v := newSite(t, gittest.ServerOptions{}), &room{}
+	path := filepath.Join(t.TempDir(), "alarm.json")
+	if err := os.WriteFile(path, []byte(`{"id":"n1","said":"2026-03-01T09:00:00Z"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := s.open()
+	a := NewAlarm(g, func() []Voice { return []Voice{v} }, path)
+	tell := func(after time.Duration) {
+		t.Helper()
+		if err := a.Tell(t.Context(), said(node.Idle, after)); err != nil {
+			t.Error(err)
+		}
+	}
+	tell(0)
+	if len(v.lines) > 0 {
+		t.Errorf("nothing was pushed, and it said %q", v.lines)
+	}
+	s.await(g.Arrived)
+	tell(time.Minute)
+	tell(2 * time.Minute)
+	if len(v.lines) != 1 || !strings.Contains(v.lines[0], "is over") {
+		t.Errorf("it said %q", v.lines)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is remembered still: %v", err)
 	}
 }

@@ -140,7 +140,8 @@ func (a *Alarm) Tell(ctx context.Context, r Record) error {
 	a.last = r
 	a.recall()
 	// As long as the sink has not tried, that nothing is wrong yet says nothing about what an earlier process saw.
-	return a.hear(err, err == nil && a.seen)
+	arrives, tells := a.Sink.(interface{ Arrived() bool })
+	return a.hear(err, err == nil && (a.seen || tells && arrives.Arrived()))
 }
 
 // Flush is that of the sink within, if it has one.

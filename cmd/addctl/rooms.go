@@ -46,6 +46,7 @@ type speaker struct {
 type memory struct {
 	Me     string   `json:"me"`     // names it in said.json
 	Handed []string `json:"handed"` // the lines that are in the spools, or were
+	Spools []string `json:"spools"` // those that they were handed to, by the names of their folders
 }
 
 // room is a room that wants to hear of the fleet.
@@ -104,16 +105,30 @@ func (s *speaker) recall() error {
 		return errors.New("another process of this machine tells the rooms")
 	}
 	data, err := files.ReadSmall(s.file, 1<<20)
-	if err == nil && json.Unmarshal(data, &s.memory) == nil && s.Me != "" {
-		return nil
-	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err == nil && json.Unmarshal(data, &s.memory) == nil && s.Me != "" {
+		return s.discard()
+	}
 	// A broken file is as none: who it was falls silent, and this one takes over.
 	s.memory = memory{Me: author() + "-" + strings.ToLower(rand.Text()[:8])}
-	return s.remember()
+	return errors.Join(s.discard(), s.remember())
 }
+
+// discard empties the spools that the lines were not handed to: of a room that is new in the config, or there again.
+func (s *speaker) discard() error {
+	var errs []error
+	for _, r := range s.rooms {
+		if !s.knows(r) {
+			errs = append(errs, os.RemoveAll(r.folder))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// knows says that a room was handed what others were.
+func (s *speaker) knows(r room) bool { return slices.Contains(s.Spools, filepath.Base(r.folder)) }
 
 func (s *speaker) remember() error {
 	data, err := json.MarshalIndent(s.memory, "", "    ")
@@ -200,17 +215,26 @@ func (s *speaker) hear(ctx context.Context, data []byte) (err error) {
 		return errors.Join(append(errs, err)...)
 	}
 	for _, o := range parseSaid(data).Owed {
-		if o.By != s.Me || slices.Contains(s.Handed, o.ID) {
+		if o.By != s.Me {
 			continue
 		}
+		handed := slices.Contains(s.Handed, o.ID)
 		for _, r := range s.rooms {
-			if !slices.Contains(o.Heard, r.name) {
+			// A room that is new in the config may be one whose address was mended.
+			if !(handed && s.knows(r)) && !slices.Contains(o.Heard, r.name) {
 				errs = append(errs, r.say(ctx, o.Message)) // an outbox: it waits for nobody
 			}
 		}
-		s.Handed, changed = append(s.Handed, o.ID), true
+		if !handed {
+			s.Handed, changed = append(s.Handed, o.ID), true
+		}
 	}
-	if changed {
+	var spools []string
+	for _, r := range s.rooms {
+		spools = append(spools, filepath.Base(r.folder))
+	}
+	if changed || !slices.Equal(spools, s.Spools) {
+		s.Spools = spools
 		errs = append(errs, s.remember())
 	}
 	return errors.Join(errs...)

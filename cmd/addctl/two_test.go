@@ -2,71 +2,19 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/node"
 )
-
-// pub is a room that can be closed, and knows what was said in it.
-type pub struct {
-	url    string
-	closed atomic.Bool
-	knocks atomic.Int64 // tries while it was closed
-
-	mu    sync.Mutex
-	heard []string
-}
-
-func newPub(t *testing.T) *pub {
-	p := &pub{}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.closed.Load() {
-			p.knocks.Add(1)
-			http.Error(w, "closed", http.StatusServiceUnavailable)
-			return
-		}
-		body, _ := io.ReadAll(r.Body)
-		var m struct{ Message string }
-		if err := json.Unmarshal(body, &m); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.heard = append(p.heard, strings.Split(m.Message, "\n")...)
-		w.WriteHeader(http.StatusNoContent)
-	}))
-	t.Cleanup(s.Close)
-	p.url = "hipchat://t0psecret@" + strings.TrimPrefix(s.URL, "http://") + "/ops?scheme=http"
-	return p
-}
-
-// lines are what was said so far, without the times of those that came late.
-func (p *pub) lines() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var all []string
-	for _, l := range p.heard {
-		if _, text, late := strings.Cut(l, " UTC "); late {
-			l = text
-		}
-		all = append(all, l)
-	}
-	return all
-}
 
 // grids are control nodes of one presence repository on a real server.
 type grids struct {
@@ -326,6 +274,33 @@ func TestRoomIsClosed(t *testing.T) {
 	g.heard()
 	if spools, _ := filepath.Glob(filepath.Join(dir, "addctl", "chat-*", "*")); len(spools) > 0 {
 		t.Errorf("its spool still holds %q", spools)
+	}
+}
+
+// TestAddressIsMended: what waits for a room goes to its new address, too, and nothing is
+// said again in another room, nor what waits at the old one when that is back.
+func TestAddressIsMended(t *testing.T) {
+	g := newGrids(t, 2)
+	wrong, dir := g.room[1], t.TempDir()
+	a := g.control(dir)
+	wrong.closed.Store(true)
+	g.tells("i-1", node.Wedged, "a", "exit 1")
+	g.turn(a)
+	g.owes(a, 1)
+	g.dies(a)
+	g.room[1] = newPub(t)
+	a = g.control(dir)
+	g.turn(a)
+	g.turn(a)
+	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
+	g.owes(a, 0)
+	g.dies(a)
+	wrong.closed.Store(false)
+	g.room[1] = wrong
+	a = g.control(dir)
+	g.turn(a)
+	if got := wrong.lines(); len(got) > 0 {
+		t.Errorf("what was said elsewhere is said again: %q", got)
 	}
 }
 

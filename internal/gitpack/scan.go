@@ -19,7 +19,7 @@ import (
 
 // What a pack that comes in may hold. A server is trusted with the content of files, not with this machine's memory and disk.
 const (
-	MaxObject  = 2 << 30   // bytes of one object
+	maxObject  = 2 << 30   // bytes of one object
 	MaxObjects = 8_000_000 // in one pack; an entry costs us 64 bytes. A snapshot of the Linux kernel has 0.1 million
 )
 
@@ -128,8 +128,8 @@ func (s *scanner) head() (scanned, error) {
 	if e.kind, e.size, err = readHeader(s); err != nil {
 		return e, cut(err)
 	}
-	if e.size > MaxObject {
-		return e, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, e.size, int64(MaxObject))
+	if e.size > maxObject {
+		return e, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, e.size, int64(maxObject))
 	}
 	switch e.kind {
 	case plumbing.OFSDeltaObject:

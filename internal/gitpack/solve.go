@@ -277,8 +277,8 @@ func (s *solver) apply(e *scanned, base *content, keep bool, id *plumbing.Hash) 
 		return nil, err
 	case from != base.size:
 		return nil, fmt.Errorf("%w: delta of another base", ErrCorrupt)
-	case size > MaxObject:
-		return nil, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(MaxObject))
+	case size > maxObject:
+		return nil, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(maxObject))
 	}
 	c := &content{kind: base.kind, size: size}
 	var out io.Writer
