@@ -172,7 +172,9 @@ func (b *bench) crowd(s *stage, n int) {
 		}
 		root := b.path("run", fmt.Sprintf("crowd-%d-%d", n, i))
 		repo := gittest.New(s, filepath.Join(root, "repos", "r.git"))
-		repo.Git("config", "--unset", "gc.auto") // a plain server packs what lies loose, beside the pushes
+		for _, key := range []string{"gc.auto", "receive.autogc"} { // a plain server packs what lies loose, beside the pushes
+			repo.Git("config", "--unset", key)
+		}
 		gate := newGate()
 		srv := serveCounted(s, filepath.Join(root, "repos"), gittest.ServerOptions{Wrap: gate.wrap})
 		ref := func(i int) string { return presence.RefName(presence.RefPrefix, nodeName(i)) }
