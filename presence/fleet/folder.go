@@ -262,7 +262,7 @@ func (f *Folder) openToday(now time.Time) error {
 	if _, there := f.fold.days[day]; !there {
 		return nil
 	}
-	t, err := f.place.clone.Tree(f.fold.commit)
+	t, err := f.place.clone.TreeInUse(f.fold.commit)
 	if err != nil {
 		return err
 	}

@@ -98,8 +98,14 @@ func TestSaid(t *testing.T) {
 	gittest.Fsck(t, repo.Dir)
 }
 
-// TestSaidIsDamaged: a disk that lost what was said is no reason to forget it: it is fetched again.
-func TestSaidIsDamaged(t *testing.T) {
+// TestFoldIsDamaged: what a disk lost of the fold, be it what was said, is fetched again, and not forgotten.
+func TestFoldIsDamaged(t *testing.T) {
+	for _, name := range []string{saidFile, seatsFile, noteFile} {
+		t.Run(name, func(t *testing.T) { foldIsDamaged(t, name) })
+	}
+}
+
+func foldIsDamaged(t *testing.T, name string) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)
 	now := noon()
@@ -118,9 +124,9 @@ func TestSaidIsDamaged(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	damage(t, clone, "HEAD:"+saidFile)
+	damage(t, clone, "HEAD:"+name)
 	if _, err := f.Once(t.Context(), now); err == nil {
-		t.Error("it folded without what was said")
+		t.Error("it folded without it")
 	}
 	want := "a: one of 1 at 12:00\n"
 	if r := once(t, f, now); string(r.Said) != want || r.Pushed {
