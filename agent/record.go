@@ -149,17 +149,16 @@ type Asked struct {
 // A Trouble is something that is wrong and does not stop the beat. It is said
 // once and then counted.
 type Trouble struct {
-	Key   string    `json:"key"` // what it is about: "look ops", "state files", ...
-	Text  string    `json:"text"`
-	Since time.Time `json:"since"`
-	Count int       `json:"count"` // beats in a row
-	Said  time.Time `json:"said"`  // when it stood in the log last, UTC
-	// critical is for what needs a person at once.
-	critical bool
+	Key      string    `json:"key"` // what it is about: "look ops", "state files", ...
+	Text     string    `json:"text"`
+	Since    time.Time `json:"since"`
+	Count    int       `json:"count"`              // beats in a row
+	Said     time.Time `json:"said"`               // when it stood in the log last, UTC
+	Critical bool      `json:"critical,omitempty"` // it needs a person at once
 }
 
 func (t Trouble) level() Level {
-	if t.critical {
+	if t.Critical {
 		return Critical
 	}
 	return Warning

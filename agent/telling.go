@@ -89,7 +89,7 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		if err == nil {
 			continue
 		}
-		t := Trouble{Key: "tell " + s.Name, Text: lines(err), critical: critical(err)}
+		t := Trouble{Key: "tell " + s.Name, Text: lines(err), Critical: critical(err)}
 		if s.Name == "files" { // of another place it is not this node's disk that is full
 			t.Key += diskFullIf(err)
 		}
@@ -99,7 +99,7 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 			if !known {
 				continue
 			}
-			t.Text, t.critical = old.Text, old.critical
+			t.Text, t.Critical = old.Text, old.Critical
 		}
 		a.wrong = append(a.wrong, t)
 	}
@@ -132,7 +132,7 @@ func (a *Agent) flush(ctx context.Context) []Trouble {
 	for i, s := range a.Sinks {
 		if err := <-answers[i]; err != nil {
 			text := s.Name + ": not told: " + lines(err)
-			untold = append(untold, Trouble{Key: "tell " + s.Name, Text: text, critical: critical(err)})
+			untold = append(untold, Trouble{Key: "tell " + s.Name, Text: text, Critical: critical(err)})
 		}
 	}
 	return untold
@@ -142,7 +142,7 @@ func (a *Agent) flush(ctx context.Context) []Trouble {
 func (a *Agent) aside(now time.Time) {
 	for _, s := range a.Asides {
 		if err := s.Tick(now); err != nil {
-			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: lines(err), critical: critical(err)})
+			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: lines(err), Critical: critical(err)})
 		}
 	}
 }

@@ -275,6 +275,35 @@ func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 	})
 }
 
+// TestACriticalTroubleIsSoAtEachBeatOfCron, also where it is said again before the place was tried again.
+func TestACriticalTroubleIsSoAtEachBeatOfCron(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var before *Beat
+		var levels []Level
+		for range 70 {
+			b := newBench(t)
+			b.Before, b.Sinks = before, []presence.Named{{Name: "presence", Sink: &ear{untold: &presence.Clash{Ref: "refs/heads/presence/i-1"}}}}
+			b.Say = func(n News) {
+				if strings.Contains(n.Text, "clash") {
+					levels = append(levels, n.Level)
+				}
+			}
+			data, err := json.Marshal(b.Once(t.Context()))
+			if err == nil {
+				before = &Beat{}
+				err = json.Unmarshal(data, before)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Minute)
+		}
+		if !slices.Equal(levels, []Level{Critical, Critical}) {
+			t.Errorf("said at levels %v", levels)
+		}
+	})
+}
+
 func TestWhatGoesOnBesideTheHeartIsTickedAndItsTroubleSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")

@@ -82,7 +82,7 @@ func (a *Agent) notTriedYet() []Trouble {
 	var all []Trouble
 	for key, t := range a.troubles {
 		if a.recalled && strings.HasPrefix(key, "tell ") && !slices.ContainsFunc(a.wrong, func(w Trouble) bool { return w.Key == key }) {
-			all = append(all, Trouble{Key: key, Text: t.Text})
+			all = append(all, Trouble{Key: key, Text: t.Text, Critical: t.Critical})
 		}
 	}
 	return all

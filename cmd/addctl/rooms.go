@@ -33,10 +33,11 @@ func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat
 // is in said.json of the fold; a line that is this one's goes into a spool for each
 // room, and out of said.json when they took it.
 type speaker struct {
-	rooms []room
-	good  time.Duration // as in voice
-	file  string        // of memory
-	lock  *os.File      // nobody else on this machine speaks for it
+	rooms  []room
+	good   time.Duration // as in voice
+	file   string        // of memory
+	lock   *os.File      // nobody else on this machine speaks for it
+	prefix string        // of the names of spools
 	memory
 	mine     map[string]owed // the lines of ours, as of the last push
 	finished map[string]bool // those that the next push takes out
@@ -66,12 +67,12 @@ func (p *process) newSpeaker(cfg *config.Config, o fleet.Options, good time.Dura
 		return nil, err
 	}
 	dir, repo := filepath.Join(cfg.StateDir, "addctl"), hash(o.Source.Redacted(), o.Prefix)
-	s := &speaker{good: min(good, owedAge/2), file: filepath.Join(dir, "voice-"+repo+".json"), finished: map[string]bool{}}
+	s := &speaker{good: min(good, owedAge/2), file: filepath.Join(dir, "voice-"+repo+".json"), prefix: "chat-" + repo + "-", finished: map[string]bool{}}
 	for i, r := range cfg.Chat {
 		if r.From == "fleet" {
 			name := cli.RoomName(i, r)
 			s.rooms = append(s.rooms, room{name: name, room: p.roomOf(name, r.URL, r.URLFile, through), only: r.Only,
-				folder: filepath.Join(dir, "chat-"+repo+"-"+hash(r.URL, r.URLFile))})
+				folder: filepath.Join(dir, s.prefix+hash(r.URL, r.URLFile))})
 		}
 	}
 	if len(s.rooms) == 0 {
@@ -116,12 +117,15 @@ func (s *speaker) recall() error {
 	return errors.Join(s.discard(), s.remember())
 }
 
-// discard empties the spools that the lines were not handed to: of a room that is new in the config, or there again.
+// discard removes the spools of rooms that are no more, or are there again: the lines were not handed to those.
 func (s *speaker) discard() error {
-	var errs []error
-	for _, r := range s.rooms {
-		if !s.knows(r) {
-			errs = append(errs, os.RemoveAll(r.folder))
+	dir := filepath.Dir(s.file)
+	all, err := os.ReadDir(dir)
+	errs := []error{err}
+	for _, f := range all {
+		is := func(r room) bool { return filepath.Base(r.folder) == f.Name() && s.knows(r) }
+		if strings.HasPrefix(f.Name(), s.prefix) && !slices.ContainsFunc(s.rooms, is) {
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, f.Name())))
 		}
 	}
 	return errors.Join(errs...)

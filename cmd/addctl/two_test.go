@@ -295,6 +295,9 @@ func TestAddressIsMended(t *testing.T) {
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
 	g.owes(a, 0)
 	g.dies(a)
+	if spools, _ := filepath.Glob(filepath.Join(dir, "addctl", "chat-*")); len(spools) != 2 {
+		t.Errorf("spools of rooms that are no more: %q", spools)
+	}
 	wrong.closed.Store(false)
 	g.room[1] = wrong
 	a = g.control(dir)

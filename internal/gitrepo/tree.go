@@ -96,6 +96,9 @@ func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// ErrTooBig is in the error of Tree.Blob about a file that is longer than its limit.
+var ErrTooBig = gitpack.ErrTooBig
+
 // Blob returns the content of a file of at most limit bytes by the id that List told: of a thousand files in one folder
 // each is found without reading the folder again.
 func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
@@ -105,7 +108,7 @@ func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
 	}
 	data, err := t.load(h, plumbing.BlobObject, limit, nil)
 	if errors.Is(err, gitpack.ErrTooBig) {
-		return nil, fmt.Errorf("read %s: longer than %d bytes", id, limit)
+		return nil, fmt.Errorf("read %s: longer than %d bytes: %w", id, limit, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", id, err)

@@ -180,21 +180,22 @@ func (f *Folder) recall(ctx context.Context, commit string) error {
 	return nil
 }
 
-// recallSaid reads said.json. One that is broken is of people who push to the branch, and as none.
+// recallSaid reads said.json. One that is too long is of people who push to the branch, and as none. One that cannot be
+// read is not: what is owed would be forgotten, and all said again.
 func (f *Folder) recallSaid() error {
 	id, there := f.fold.files[saidFile]
 	if !there {
 		return nil
 	}
-	t, err := f.place.clone.Tree(f.fold.commit)
+	t, err := f.place.clone.TreeInUse(f.fold.commit)
 	if err != nil {
 		return err
 	}
 	f.fold.said, err = t.Blob(id, saidLimit)
-	if err != nil {
-		f.fold.said = nil
+	if errors.Is(err, gitrepo.ErrTooBig) {
+		f.fold.said, err = nil, nil
 	}
-	return t.Close()
+	return errors.Join(err, t.Close())
 }
 
 // sight reads what the refs say that the fold does not have.
@@ -261,7 +262,7 @@ func (f *Folder) openToday(now time.Time) error {
 	if _, there := f.fold.days[day]; !there {
 		return nil
 	}
-	t, err := f.place.clone.Tree(f.fold.commit)
+	t, err := f.place.clone.TreeInUse(f.fold.commit)
 	if err != nil {
 		return err
 	}

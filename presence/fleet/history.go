@@ -87,7 +87,7 @@ func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Tran
 // folded reads the history files that may hold something since a time. They are named by the day of the fold, which
 // comes after what it folds, but for clocks that are ahead.
 func (p *place) folded(f fold, from time.Time) ([]Transition, error) {
-	t, err := p.clone.Tree(f.commit)
+	t, err := p.clone.TreeInUse(f.commit)
 	if err != nil {
 		return nil, err
 	}

@@ -221,7 +221,7 @@ func fleetOf(all map[string]seen, at time.Time) Fleet {
 
 // openFold reads a fold that is here already.
 func (p *place) openFold(commit string, before fold) (fold, error) {
-	t, err := p.clone.Tree(commit)
+	t, err := p.clone.TreeInUse(commit)
 	if err != nil {
 		return fold{}, err
 	}

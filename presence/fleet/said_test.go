@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,4 +96,72 @@ func TestSaid(t *testing.T) {
 	a.say = folderSaying(t, url, &mine).say
 	is("after something huge", once(t, a, now.Add(12*time.Minute)), true, "a: four of 2 at 12:12\n")
 	gittest.Fsck(t, repo.Dir)
+}
+
+// TestFoldIsDamaged: what a disk lost of the fold, be it what was said, is fetched again, and not forgotten.
+func TestFoldIsDamaged(t *testing.T) {
+	for _, name := range []string{saidFile, seatsFile, noteFile} {
+		t.Run(name, func(t *testing.T) { foldIsDamaged(t, name) })
+	}
+}
+
+func foldIsDamaged(t *testing.T, name string) {
+	repo, server := gittest.Remote(t, gittest.ServerOptions{})
+	g := newGrid(t, repo)
+	now := noon()
+	var words string
+	f := folderSaying(t, server.URL+"/r.git", &words)
+	g.tell("a", node.Idle, now)
+	words = "a: one"
+	once(t, f, now)
+	words = ""
+	// A new process reads it, and has it in its clone.
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	once(t, f, now)
+	clone := filepath.Join(f.place.dir, "fold")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, clone, "HEAD:"+name)
+	if _, err := f.Once(t.Context(), now); err == nil {
+		t.Error("it folded without it")
+	}
+	want := "a: one of 1 at 12:00\n"
+	if r := once(t, f, now); string(r.Said) != want || r.Pushed {
+		t.Errorf("%q, pushed %v", r.Said, r.Pushed)
+	}
+}
+
+// damage spoils one object in the only pack of a clone.
+func damage(t *testing.T, clone, name string) {
+	t.Helper()
+	packs, err := filepath.Glob(filepath.Join(clone, ".git", "objects", "pack", "*.pack"))
+	if err != nil || len(packs) != 1 {
+		t.Fatal(packs, err)
+	}
+	id := strings.TrimSpace(gittest.Git(t, clone, "rev-parse", name))
+	for line := range strings.Lines(gittest.Git(t, clone, "verify-pack", "-v", packs[0])) {
+		var kind string
+		var size, packed, at int64
+		if _, err := fmt.Sscan(strings.TrimPrefix(line, id), &kind, &size, &packed, &at); !strings.HasPrefix(line, id) || err != nil {
+			continue
+		}
+		if err := os.Chmod(packs[0], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(packs[0], os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("spoilt"), at+packed/2); err != nil {
+			t.Error(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	t.Fatalf("%s is not in %s", id, packs[0])
 }
