@@ -204,7 +204,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("trouble", "for %s: %s", agent.For(now.Sub(t.Since)), oneLine(t.Text))
 	}
 	if b.Dropped > 0 {
-		row("dropped", "%d since the agent began: they came while one before went on", b.Dropped)
+		row("dropped", "%d beats since the agent began: each was due while one before went on", b.Dropped)
 	}
 	s.printSilence(p, g)
 	if next := s.then(); next != "" && s.Silence == nil {
