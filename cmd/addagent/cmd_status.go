@@ -152,7 +152,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
 	} else if b.InHand != nil {
 		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), agent.Short(b.InHand.Version))
-	} else if s.Working != nil {
+	} else if s.Working != nil && (len(b.Fetching) == 0 || s.Working.PID != s.Holder.PID) { // that it looks is said above
 		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, agent.When(s.Working.Started, now))
 	}
 	if d := b.Did; d != nil {
