@@ -71,7 +71,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		v.Failing = append(v.Failing, Bad{"node", why})
 	}
 	for _, t := range a.wrong {
-		if strings.HasSuffix(t.Key, diskFull) && !said[t.Text] {
+		if t.OfDisk() && !said[t.Text] {
 			v.Failing = append(v.Failing, Bad{"node", t.Text})
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -207,7 +208,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("dropped", "%d beats since the agent began: each was due while one before went on", b.Dropped)
 	}
 	s.printSilence(p, g)
-	if next := s.then(); next != "" && s.Silence == nil {
+	if next := s.then(cfg.Home); next != "" && s.Silence == nil {
 		printThen(p, g, next)
 	}
 }
@@ -234,7 +235,7 @@ func printThen(p *process, g *global, next string) {
 }
 
 // then is the command to run next when something is wrong.
-func (s standing) then() string {
+func (s standing) then(home string) string {
 	switch {
 	case s.Brakes.Disabled != nil:
 		return "addagent enable"
@@ -248,6 +249,9 @@ func (s standing) then() string {
 	}
 	for repo := range s.Brakes.Repos {
 		return "addagent enable " + repo
+	}
+	if slices.ContainsFunc(s.Beat.Troubles, agent.Trouble.OfDisk) {
+		return "df -h " + home
 	}
 	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
 		return "addagent check"
