@@ -294,6 +294,18 @@ func TestAFullDiskIsFailingAndHealsByItself(t *testing.T) {
 	})
 }
 
+// TestACloneThatFillsTheDiskIsBlamedOnce: the same words do not count for the repository and for the node.
+func TestACloneThatFillsTheDiskIsBlamedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.trouble, b.full = "pull ops: no space left on device", true
+		b.live(time.Minute, nil)
+		if first := b.beats[0]; first.State != node.Failing || first.Reason != "ops: not here as a whole: pull ops: no space left on device" {
+			t.Errorf("%s: %s", first.State, first.Reason)
+		}
+	})
+}
+
 func TestLongWorkIsNoBlindness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")

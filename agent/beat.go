@@ -15,15 +15,17 @@ import (
 // Beat is one beat, the whole of it.
 func (a *Agent) Beat(ctx context.Context, now time.Time) Beat {
 	b := a.begin(now)
+	began := time.Now()
 	heard := a.listen(ctx)
 	a.look(ctx, &b)
 	heard()
 	if ctx.Err() != nil {
 		return b // told to end in the middle of a look: nothing was decided, so there is nothing to report
 	}
-	a.decide(&b)
-	a.work(ctx, &b)
-	a.report(ctx, &b)
+	now = now.Add(time.Since(began)) // a first clone takes minutes: no state of this beat is older than its look
+	a.decide(&b, now)
+	a.work(ctx, now)
+	a.report(ctx, &b, now)
 	return b
 }
 
@@ -112,23 +114,23 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 
 // decide is pass two: with all trees still, find the items, read their memory,
 // judge. What an earlier shim left unfinished is ended first.
-func (a *Agent) decide(b *Beat) {
+func (a *Agent) decide(b *Beat, now time.Time) {
 	if a.inHand != nil && len(a.findings.Judgements) > 0 {
 		a.stillWrong("items ")
-		a.obey(b)
+		a.obey(b, now)
 		return // the trees stand still, and the work in hand is judged when it has ended
 	}
-	a.judge(b.Start)
+	a.judge(now)
 	if a.inHand == nil && unfinished(a.findings.Judgements) && a.take() {
-		a.judge(b.Start) // taking the lock has ended it
+		a.judge(now) // taking the lock has ended it
 	}
 	a.adoptEnd()
 	a.heed(time.Now().UTC()) // a fetch takes its time: somebody may have said stop
-	a.obey(b)
+	a.obey(b, now)
 	for _, p := range a.findings.Problems {
 		a.trouble("items "+p, p)
 	}
-	a.enqueue(b.Start)
+	a.enqueue(now)
 }
 
 // enqueue lines up what is due and may run now: init alone, until that is done.
@@ -186,12 +188,12 @@ func (a *Agent) judge(now time.Time) {
 }
 
 // work starts the first due item; the others follow as each ends.
-func (a *Agent) work(ctx context.Context, b *Beat) {
+func (a *Agent) work(ctx context.Context, now time.Time) {
 	if a.inHand != nil {
 		return // the rest of the queue follows when it has ended
 	}
 	a.startFail = map[string]string{}
-	a.startNext(ctx, b.Start)
+	a.startNext(ctx, now)
 	if a.inHand == nil && a.holding {
 		a.Hand.Drop()
 		a.holding = false
@@ -234,17 +236,17 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 }
 
 // report settles the state and tells: files first, then everybody else.
-func (a *Agent) report(ctx context.Context, b *Beat) {
+func (a *Agent) report(ctx context.Context, b *Beat, now time.Time) {
 	var news []News
-	a.tell(ctx, b.Start)
-	a.doom(b.Start)
+	a.tell(ctx, now)
+	a.doom(now)
 	a.troubles, news = foldTroubles(a.troubles, append(a.wrong, a.notTriedYet()...), time.Now().UTC())
 	for _, n := range news {
 		a.Say(n)
 	}
 	*b = a.record(time.Now().UTC(), *b)
 	if err := a.Supervise.Status(statusLine(*b)); err != nil {
-		a.wrongNow(Trouble{Key: "systemd", Text: err.Error()}, b.Start)
+		a.wrongNow(Trouble{Key: "systemd", Text: err.Error()}, now)
 	}
 	a.alive()
 }

@@ -22,6 +22,7 @@ type bench struct {
 	*Agent
 	version  string      // tip of the repository ops
 	trouble  string      // of the next looks
+	full     bool        // and that is because the disk is full
 	asked    []time.Time // when ops was asked
 	items    []string    // names of its items
 	memory   map[string]work.Memory
@@ -81,7 +82,7 @@ func (b *bench) Ask(_ context.Context, rests func(string) bool) []Look {
 	}
 	b.asked = append(b.asked, time.Now())
 	if b.trouble != "" {
-		return []Look{{Repo: "ops", Branch: "main", Version: was, Previous: was, Trouble: b.trouble}}
+		return []Look{{Repo: "ops", Branch: "main", Version: was, Previous: was, Trouble: b.trouble, DiskFull: b.full}}
 	}
 	return []Look{{Repo: "ops", Branch: "main", Version: b.version, Previous: was, Moved: was != b.version}}
 }

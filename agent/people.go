@@ -41,7 +41,7 @@ func (a *Agent) rests(repo string) bool {
 
 // obey does what people asked for. Memory is changed under the work lock only,
 // so a request waits for the end of the work in hand.
-func (a *Agent) obey(b *Beat) {
+func (a *Agent) obey(b *Beat, now time.Time) {
 	changed := false
 	type wish struct{ what, target string }
 	granted := map[wish]Asked{}
@@ -65,7 +65,7 @@ func (a *Agent) obey(b *Beat) {
 		b.Asked = append(b.Asked, done)
 	}
 	if changed {
-		a.judge(b.Start)
+		a.judge(now)
 	}
 }
 

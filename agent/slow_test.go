@@ -74,6 +74,15 @@ func TestALongFirstCloneIsTold(t *testing.T) {
 		if got := e.states(); got != "setup initdone working idle" {
 			t.Errorf("told %s", got)
 		}
+		// What came after the look was not before it: 16m30s of fetching.
+		for _, r := range e.heard {
+			if r.State != node.Setup && r.BeatSeen.Sub(start) < 16*time.Minute {
+				t.Errorf("%s, told as of %s after the start", r.State, r.BeatSeen.Sub(start))
+			}
+		}
+		if at := b.beats[0].Since.Sub(start); at < 16*time.Minute {
+			t.Errorf("%s since %s after the start", b.beats[0].State, at)
+		}
 	})
 }
 

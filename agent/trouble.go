@@ -11,6 +11,9 @@ import (
 // sayAgain is how often a trouble that stays is said again.
 const sayAgain = time.Hour
 
+// OfDisk tells whether the node fails because a disk takes nothing more.
+func (t Trouble) OfDisk() bool { return strings.HasSuffix(t.Key, diskFull) }
+
 // foldTroubles merges what went wrong in this beat into what was wrong before:
 // a trouble is news when it comes, once an hour while it stays, and when it is
 // over. Pure; the answer is sorted by key.

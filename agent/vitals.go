@@ -55,10 +55,12 @@ func (a *Agent) vitals(now time.Time) Vitals {
 			v.Doing = h.Name()
 		}
 	}
+	said := map[string]bool{}
 	for _, l := range a.looks {
 		if l.Version == "" && l.Trouble != "" {
 			// Nobody knows what this node should be doing.
 			v.Failing = append(v.Failing, Bad{l.Repo, "not here as a whole: " + l.Trouble})
+			said[l.Trouble] = true
 		}
 	}
 	if init := a.info.InitGitRepo; !a.initDone && init != "" && len(a.looks) > 0 &&
@@ -69,7 +71,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		v.Failing = append(v.Failing, Bad{"node", why})
 	}
 	for _, t := range a.wrong {
-		if strings.HasSuffix(t.Key, diskFull) {
+		if t.OfDisk() && !said[t.Text] {
 			v.Failing = append(v.Failing, Bad{"node", t.Text})
 		}
 	}

@@ -95,6 +95,7 @@ func TestDelay(t *testing.T) {
 		"thousandth":      {1000, &Trouble{}, 675 * time.Second, 15 * time.Minute},
 		"permanent":       {1, &Trouble{Permanent: true}, 45 * time.Second, time.Minute},
 		"permanent, 20th": {20, &Trouble{Permanent: true}, 675 * time.Second, 15 * time.Minute},
+		"unasked":         {0, &Trouble{Permanent: true, Unasked: true}, 5 * time.Second, 5 * time.Second},
 		"asked":           {9, &Trouble{RetryAfter: time.Minute}, 65 * time.Second, time.Minute},
 		"asked too much":  {1, &Trouble{RetryAfter: 20 * time.Hour}, time.Hour + 5*time.Second, time.Hour},
 		"asked for a bit": {9, &Trouble{RetryAfter: time.Millisecond}, 5001 * time.Millisecond, time.Millisecond},

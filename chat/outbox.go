@@ -128,8 +128,12 @@ func (o *Outbox) Trouble() error {
 func (o *Outbox) wrong() error {
 	failed := o.failed
 	if failed != nil {
+		var trouble *Trouble
 		again := "tried again with growing delay"
-		if Permanent(failed) {
+		switch {
+		case errors.As(failed, &trouble) && trouble.Unasked:
+			again = "somebody must mend this; looked at again every few seconds"
+		case Permanent(failed):
 			again = "somebody must mend this; tried again with growing delay"
 		}
 		failed = fmt.Errorf("chat: %w (%s; %d waiting)", failed, again, len(o.spool.entries))
@@ -298,6 +302,9 @@ func (o *Outbox) settle(t turn, err error, now time.Time, at moment, cut bool) {
 	}
 	o.failed = err
 	o.tries++
+	if trouble != nil && trouble.Unasked {
+		o.tries = 0 // the server has not failed yet
+	}
 	o.notYet = now.Add(delay(o.tries, trouble, rand.Float64()))
 }
 
@@ -312,6 +319,9 @@ func ofContent(status int) bool {
 func delay(tries int, t *Trouble, chance float64) time.Duration {
 	if t != nil && t.RetryAfter > 0 {
 		return min(t.RetryAfter, slowDelay) + time.Duration(chance*float64(firstDelay))
+	}
+	if t != nil && t.Unasked {
+		return firstDelay // a look at a file: it costs nobody anything, and somebody who wrote it waits
 	}
 	d := min(firstDelay<<min(tries-1, 10), mostDelay)
 	if t != nil && t.Permanent {

@@ -231,6 +231,31 @@ func TestOutboxGoesOnSlowlyWhenSomebodyMustMend(t *testing.T) {
 	})
 }
 
+// A file that is written late is found in seconds, however long it was not there; the server has failed nobody by then.
+func TestOutboxFindsAnAddressThatComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &parrot{}
+		var written atomic.Bool
+		p.answer = func(n int, _ Message) error {
+			if !written.Load() {
+				return &Trouble{Room: "room 1", Permanent: true, Unasked: true, Err: errors.New("no such file")}
+			}
+			return nil
+		}
+		o := newOutbox(t, p, t.TempDir(), Limits{})
+		put(t, o, Message{Text: "one"})
+		after(5 * time.Hour)
+		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "looked at again every few seconds") {
+			t.Errorf("trouble: %v", err)
+		}
+		written.Store(true)
+		after(firstDelay + time.Second)
+		if err := o.Trouble(); err != nil {
+			t.Errorf("it is there, but %v", err)
+		}
+	})
+}
+
 // One message that a service cannot take must not keep the others from it.
 func TestOutboxGivesUpWhatIsRefusedForItsContent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

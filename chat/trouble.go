@@ -19,6 +19,8 @@ type Trouble struct {
 	Room string
 	// Permanent is a trouble that stays until somebody changes something: a wrong token, an unknown room.
 	Permanent bool
+	// Unasked is a trouble of this machine's own: the file of the address is missing, or holds none. No server was asked.
+	Unasked bool
 	// RetryAfter is what the server asked for; 0 when it asked for nothing.
 	RetryAfter time.Duration
 	// Status is the server's answer, 0 when there was none. For mail it is the code of SMTP.

@@ -96,11 +96,12 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		if waited && !waits {
 			_ = wakeUp(holder.PID) // the end of work takes no requests, a beat does
 		}
+		stays := waited && waits // a beat that just took the lock has not noted it yet: the words are still those of the last work
 		if waited = waits; waits {
 			begun = time.Now() // of the wait for a beat
 		}
 		switch {
-		case waits && !said:
+		case stays && !said:
 			said = true
 			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, agent.When(inHand.Started, time.Now()))
 		case since > besideSay && stopped(holder.PID):

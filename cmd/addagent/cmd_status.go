@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,7 +153,7 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
 	} else if b.InHand != nil {
 		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), agent.Short(b.InHand.Version))
-	} else if s.Working != nil {
+	} else if s.Working != nil && (len(b.Fetching) == 0 || s.Working.PID != s.Holder.PID) { // that it looks is said above
 		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, agent.When(s.Working.Started, now))
 	}
 	if d := b.Did; d != nil {
@@ -204,10 +205,10 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("trouble", "for %s: %s", agent.For(now.Sub(t.Since)), oneLine(t.Text))
 	}
 	if b.Dropped > 0 {
-		row("dropped", "%d since the agent began: they came while one before went on", b.Dropped)
+		row("dropped", "%d beats since the agent began: each was due while one before went on", b.Dropped)
 	}
 	s.printSilence(p, g)
-	if next := s.then(); next != "" && s.Silence == nil {
+	if next := s.then(cfg.Home); next != "" && s.Silence == nil {
 		printThen(p, g, next)
 	}
 }
@@ -234,7 +235,7 @@ func printThen(p *process, g *global, next string) {
 }
 
 // then is the command to run next when something is wrong.
-func (s standing) then() string {
+func (s standing) then(home string) string {
 	switch {
 	case s.Brakes.Disabled != nil:
 		return "addagent enable"
@@ -248,6 +249,9 @@ func (s standing) then() string {
 	}
 	for repo := range s.Brakes.Repos {
 		return "addagent enable " + repo
+	}
+	if slices.ContainsFunc(s.Beat.Troubles, agent.Trouble.OfDisk) {
+		return "df -h " + home
 	}
 	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
 		return "addagent check"

@@ -69,7 +69,11 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 		return failed(err)
 	}
 	if last == nil {
-		fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journalPath(home), g.flags())
+		if b, err := readBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {
+			fmt.Fprintf(p.err, "nothing is decided yet: the first look goes on since %s, %s (addagent status%s)\n", agent.When(b.Start, now), b.Fetching[0], g.flags())
+		} else {
+			fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journalPath(home), g.flags())
+		}
 		if g.json {
 			return printJSON(p.out, []story{})
 		}

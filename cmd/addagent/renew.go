@@ -155,7 +155,8 @@ func (r *renewal) reread(info node.Info) (s agent.Settings, changed bool) {
 		err = r.gone()
 	}
 	if r.bad = err != nil; r.bad {
-		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force (addagent check%s)", err, r.g.flags())}
+		all := strings.ReplaceAll(err.Error(), "\n", "; ") // a problem a line, and a trouble is one
+		r.wrong = []string{fmt.Sprintf("%s; the config as it was before stays in force (addagent check%s)", all, r.g.flags())}
 		return s, false
 	}
 	if s, err = r.apply(cfg, info); err != nil {

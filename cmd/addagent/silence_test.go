@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
 
@@ -33,6 +34,42 @@ func TestSilent(t *testing.T) {
 	} {
 		if got := c.s.silent(now); got != c.want {
 			t.Errorf("%s: %v", c.what, got)
+		}
+	}
+}
+
+func TestWhatToRunNext(t *testing.T) {
+	full := agent.Trouble{Key: "look ops (disk)", Text: "pull ops: no space left on device"}
+	away := agent.Trouble{Key: "look ops", Text: "connection refused"}
+	failing := agent.Judged{Repo: "ops", Item: "common", Standing: "failing"}
+	for _, c := range []struct {
+		what string
+		b    agent.Beat
+		want string
+	}{
+		{"all is well", agent.Beat{State: node.Idle}, ""},
+		{"a work fails", agent.Beat{State: node.Failing, Items: []agent.Judged{failing}, Troubles: []agent.Trouble{full}}, "addagent why ops:common"},
+		{"the disk is full", agent.Beat{State: node.Failing, Troubles: []agent.Trouble{away, full}}, "df -h /r"},
+		{"nothing is here", agent.Beat{State: node.Failing, Troubles: []agent.Trouble{away}}, "addagent check"},
+	} {
+		if got := (standing{Beat: &c.b}).then("/r"); got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+func TestVerdictsInTheLog(t *testing.T) {
+	same, first := agent.Judged{Repo: "ops", Verdict: work.Same}, agent.Judged{Repo: "ops", Verdict: work.First}
+	held := first
+	held.Held = "waits until presence is read and shows this node, too (beat 1 of 5 at most)"
+	for want, items := range map[string][]agent.Judged{
+		"same":                          {same, same},
+		"1 same, 1 first":               {same, first},
+		"first held":                    {held},
+		"1 same, 1 first, 1 first held": {same, first, held},
+	} {
+		if got := verdictsOf("ops", items); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -256,6 +256,8 @@ func verdictsOf(repo string, items []agent.Judged) string {
 		word := string(i.Verdict)
 		if i.Standing != "" {
 			word = i.Standing
+		} else if i.Held != "" {
+			word += " held" // `addagent why` says by what
 		}
 		if counts[word] == 0 {
 			order = append(order, word)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,7 +39,12 @@ Exit codes: 0 there it is, 1 there is no such node, or several, or nothing could
 		Example: `  addctl node i-0123456789abcdef0
   addctl node web1
   addctl node 10.0.0.7 --json | jq .node.repos`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one node (addctl nodes lists them)")
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o, err := p.open(g)
 			if err != nil {

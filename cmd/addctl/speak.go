@@ -33,6 +33,16 @@ type group struct {
 	Word       string `json:"word"`    // the state, or missing
 }
 
+// gaveUp tells whether nodes that were failing are wedged by now: it is no good news
+// that nobody is failing any more.
+func (g group) gaveUp(groups map[group]*present) bool {
+	if g.Word != string(node.Failing) {
+		return false
+	}
+	g.Word = string(node.Wedged)
+	return groups[g] != nil && len(groups[g].ids) > 0
+}
+
 // spoken is what was said of a group.
 type spoken struct {
 	group
@@ -75,7 +85,7 @@ func speak(before []spoken, f fleet.Fleet, now time.Time) ([]spoken, []chat.Mess
 		}
 		said := now.Sub(s.Said)
 		switch {
-		case before == nil && !trouble, n < s.N && !trouble:
+		case before == nil && !trouble, n < s.N && !trouble, n == 0 && g.gaveUp(groups):
 			s.N = n
 		case n == s.N && !(row.Critical && n > 0 && said >= lineAgain), known && said >= 0 && said < lineRest:
 		default:

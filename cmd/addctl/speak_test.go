@@ -101,6 +101,13 @@ func TestSpeak(t *testing.T) {
 			{63 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
 			{64 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)", "green no fed1/app1 is failing at aaaaaaa any more (1 was, for 63 s)"}},
 		},
+		"who is wedged is failing no more, which is no good news": {
+			{0, []string{"3 failing a exit 1"}, []string{"red 3 of 3 fed1/app1 failing at aaaaaaa (i-1, i-2, i-3): exit 1"}},
+			{10 * time.Second, []string{"2 failing a exit 1", "1 wedged a exit 1"}, []string{"red! 1 of 3 fed1/app1 wedged at aaaaaaa (i-3): exit 1"}},
+			{15 * time.Second, []string{"3 wedged a exit 1"}, nil},
+			{60 * time.Second, []string{"3 wedged a exit 1"}, nil},
+			{70 * time.Second, []string{"3 wedged a exit 1"}, []string{"red! 3 of 3 fed1/app1 wedged at aaaaaaa (i-1, i-2, i-3): exit 1"}},
+		},
 		"critical lines are said again after an hour": {
 			{0, []string{"1 wedged a exit 100", "1 failing a exit 1"}, []string{
 				"red 1 of 2 fed1/app1 failing at aaaaaaa (i-2): exit 1", "red! 1 of 2 fed1/app1 wedged at aaaaaaa (i-1): exit 100"}},

@@ -48,11 +48,11 @@ func (r *Room) Check() error {
 func (r *Room) open() (chat.Room, error) {
 	address, err := r.address()
 	if err != nil {
-		return nil, &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
+		return nil, &chat.Trouble{Room: r.Name, Permanent: true, Unasked: true, Err: err}
 	}
 	room, err := chat.Open(address, r.Options)
 	if err != nil {
-		return nil, &chat.Trouble{Room: r.Name, Permanent: true, Err: err}
+		return nil, &chat.Trouble{Room: r.Name, Permanent: true, Unasked: true, Err: err}
 	}
 	return room, nil
 }
