@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -126,8 +127,9 @@ echo "end $ADD_VERSION" >>/root/work.log
 `)
 	l.push("true")
 	daemon := exec.Command("ip", "netns", "exec", l.netG, "git", "daemon", "--export-all", "--enable=receive-pack", "--base-path="+filepath.Join(l.dir, "git"))
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // git starts a program of its own for it
 	must(l.t, daemon.Start())
-	l.t.Cleanup(func() { _ = daemon.Process.Kill(); _ = daemon.Wait() })
+	l.t.Cleanup(func() { _ = syscall.Kill(-daemon.Process.Pid, syscall.SIGKILL); _ = daemon.Wait() })
 }
 
 // people is a path in the clone of the people; with content, that is written there.
