@@ -19,7 +19,7 @@ func TestPackages(t *testing.T) {
 	must(t, err)
 	copied := filepath.Join(t.TempDir(), "elsewhere")
 	must(t, os.Mkdir(copied, 0o755))
-	host(t, "sh", "-c", `cd "$1" && { git ls-files -z --cached --others --exclude-standard; printf '.git\0'; } | tar --null -T - -c | tar -x -C "$2"`, "copy", here, copied)
+	host(t, "sh", "-c", `cd "$1" && { git ls-files -z --cached --others --exclude-standard; printf '.git\0'; } | tar --null -T - -c | tar -x --no-same-owner -C "$2"`, "copy", here, copied)
 	built := func(from, umask, zone string) string {
 		out := filepath.Join(t.TempDir(), "dist")
 		cmd := exec.Command("sh", "-c", "umask "+umask+" && exec sh packaging/build.sh")
