@@ -44,7 +44,7 @@ func TestSlackWebhook(t *testing.T) {
 	chattest.Run(t, chattest.Place{
 		Address: fixed("slack://hook:T0A1B2C3D-B4E5F6G7H-" + slackSecret + "@webhook?botname=ADD&icon=robot_face"),
 		Wrong: map[string]func(string) string{
-			"wrong token":  fixed("slack://hook:T0A1B2C3D-B4E5F6G7H-XXXXXXXXXXXXXXXXXXXXXXXX@webhook"),
+			"wrong token":  fixed("slack://hook:T0A1B2C3D-B4E5F6G7H-wrongWRONGwrongWRONGwron@webhook"),
 			"unknown room": fixed("slack://hook:T0A1B2C3D-B00000000-" + slackSecret + "@webhook"),
 		},
 		Secrets: []string{slackSecret}, Limit: 4000, Colour: shades,
@@ -78,7 +78,7 @@ func TestSlackAPI(t *testing.T) {
 	chattest.Run(t, chattest.Place{
 		Address: at(token, "C0123456789"),
 		Wrong: map[string]func(string) string{
-			"wrong token":  at("xox"+"b-123456789012-123456789012-XXXXXXXXXXXXXXXXXXXXXXXX", "C0123456789"),
+			"wrong token":  at("xox"+"b-123456789012-123456789012-wrongWRONGwrongWRONGwron", "C0123456789"),
 			"unknown room": at(token, "C9999999999"),
 		},
 		Secrets: []string{token, slackSecret}, Limit: 4000, Colour: shades, Reads: true,

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -75,21 +74,6 @@ func TestIntervalOfAFold(t *testing.T) {
 	}
 }
 
-// folderEach is a folder that says that it comes each so often.
-func folderEach(t *testing.T, url string, every time.Duration) *Folder {
-	t.Helper()
-	f, err := NewFolder(FolderOptions{Every: every, Options: Options{Source: gitrepo.Source{URL: url}, CacheDir: filepath.Join(t.TempDir(), "cache")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return f
-}
-
 // TestSlowFold folds each ten minutes nodes that promise twelve and speak each ten. Between two folds none of them is late
 // to a reader of the fold; one that dies is known to be within an interval of when its own ref says so; and when nobody folds
 // any more, the refs tell.
@@ -98,7 +82,7 @@ func TestSlowFold(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	url := server.URL + "/r.git"
 	g := newGrid(t, repo)
-	f, folds := folderEach(t, url, every), reader(t, url)
+	f, folds := folderWith(t, url, FolderOptions{Every: every}), reader(t, url)
 	refs := readerWith(t, Options{Source: gitrepo.Source{URL: url}, Refs: true})
 	const dies, ends = 33, 75 // minutes: of node b, and of who folds
 	var lateByRef, lateByFold time.Time
@@ -186,7 +170,7 @@ func TestFoldByCron(t *testing.T) {
 func TestLastOfAFoldGrowsOld(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)
-	f, r := folderEach(t, server.URL+"/r.git", 10*time.Minute), reader(t, server.URL+"/r.git")
+	f, r := folderWith(t, server.URL+"/r.git", FolderOptions{Every: 10 * time.Minute}), reader(t, server.URL+"/r.git")
 	g.say(record("a", node.Idle, noon()), noon())
 	old := presence.Record{InstanceID: "old", State: "done"} // of the first presence files: its commit tells
 	g.say(old, noon())

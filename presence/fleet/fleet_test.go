@@ -147,7 +147,14 @@ func readerWith(tb testing.TB, o Options) *Reader {
 
 func folder(tb testing.TB, url string) *Folder {
 	tb.Helper()
-	f, err := NewFolder(FolderOptions{Options: Options{Source: gitrepo.Source{URL: url}, CacheDir: filepath.Join(tb.TempDir(), "cache")}})
+	return folderWith(tb, url, FolderOptions{})
+}
+
+// folderWith is a folder of the repository at url with a cache of its own.
+func folderWith(tb testing.TB, url string, o FolderOptions) *Folder {
+	tb.Helper()
+	o.Options = Options{Source: gitrepo.Source{URL: url}, CacheDir: filepath.Join(tb.TempDir(), "cache")}
+	f, err := NewFolder(o)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
@@ -18,22 +17,12 @@ import (
 // folderSaying is a folder with something to say: its words come after what is there.
 func folderSaying(t *testing.T, url string, words *string) *Folder {
 	t.Helper()
-	f, err := NewFolder(FolderOptions{Options: Options{Source: gitrepo.Source{URL: url}, CacheDir: filepath.Join(t.TempDir(), "cache")},
-		Said: func(said []byte, f Fleet, now time.Time) []byte {
-			if *words == "" {
-				return said
-			}
-			return fmt.Appendf(nil, "%s%s of %d at %s\n", said, *words, len(f.Nodes), now.Format("15:04"))
-		}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
+	return folderWith(t, url, FolderOptions{Said: func(said []byte, f Fleet, now time.Time) []byte {
+		if *words == "" {
+			return said
 		}
-	})
-	return f
+		return fmt.Appendf(nil, "%s%s of %d at %s\n", said, *words, len(f.Nodes), now.Format("15:04"))
+	}})
 }
 
 // TestSaid: what one who folds says is in the branch with the fold that it is about, the next one goes on from there, and
