@@ -21,7 +21,7 @@ func (p *process) beatCommand(g *global) *cobra.Command {
 	var spread, again bool
 	c := &cobra.Command{
 		Use:   "beat [--again [REPO[:ITEM]]]",
-		Short: "one beat that waits for its work",
+		Short: "Run one beat and wait for its work",
 		Long: `Looks, decides, works and reports once, so that plain cron or a timer can drive a
 node too. It ends when the work that it began has ended. On no terminal it prints
 nothing unless something failed. ^C leaves the work to its shim.

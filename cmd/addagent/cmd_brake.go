@@ -23,7 +23,7 @@ func (p *process) disableCommand(g *global) *cobra.Command {
 	var reason, until string
 	c := &cobra.Command{
 		Use:   "disable --reason WHY [--until T] [REPO]",
-		Short: "let this node, or one repository, rest: no look, no work",
+		Short: "Disable this node or one repository",
 		Long: `The node goes on beating and reports that it rests, why, who said so and until
 when; with REPO only that repository rests. Work in hand is not ended. It outlives
 a restart and a reboot, and ends at --until or with addagent enable.
@@ -75,7 +75,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 func (p *process) enableCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "enable [REPO]",
-		Short: "end a disable",
+		Short: "Enable this node or one repository again",
 		Long: `Ends what addagent disable began, of this node or of one repository. A hold that
 was pushed (nodework/hold.yaml) ends with another push.`,
 		Args: cobra.MaximumNArgs(1),
@@ -122,7 +122,7 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 func (p *process) wedgeCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "wedge REASON",
-		Short: "say that this node is wedged; in a script, that its item is",
+		Short: "Mark this node, or in a script its item, as wedged",
 		Long: `Called by a work script it says that trying again is of no use before a new version
 comes: when the script has ended its item is wedged, without further tries in a row.
 
@@ -163,7 +163,7 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 func (p *process) unwedgeCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unwedge [REPO[:ITEM]]",
-		Short: "forget failures: try again now what is wedged or failing",
+		Short: "Clear failures and retry now",
 		Long: `Ends a wedge that a person said, and makes items that are wedged or failing due at
 once, with all tries before them; with an argument only those. What was done
 successfully is not done again: that is addagent beat --again.

@@ -17,7 +17,7 @@ import (
 func (p *process) checkCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "the config as it is understood, and everything that is wrong with it",
+		Short: "Validate the config and print it with its defaults",
 		Long: `Prints every key with its value and where it was set, secrets masked, who this node
 is, and all problems at once. Exit code 2 when there is one. It asks no server.`,
 		Example: `  addagent check

@@ -9,7 +9,7 @@ func (p *process) demoCommand(*global) *cobra.Command {
 	keep, grid := false, false
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "a throw-away grid on this machine: a git server, an agent, pushes, work",
+		Short: "Run a throw-away grid on this machine: a git server, an agent, pushes, work",
 		Long: `Makes a bare repository below DIR, serves it over HTTP on the loopback address,
 starts an agent that beats every two seconds, pushes to it, and shows what the agent
 makes of that: the four verdicts, a broken script and its repair, the state files and

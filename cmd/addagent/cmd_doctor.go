@@ -16,7 +16,7 @@ func (p *process) doctorCommand(g *global) *cobra.Command {
 	quiet := false
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "tries each credential and each place once, says what works, what does not and how to mend it",
+		Short: "Test every credential and service once, and suggest fixes",
 		Long: `Tries what this node needs, each thing once and side by side: its config and folders,
 the clock, each repository and each mirror by itself, the presence repository and
 whether it would let this node push, each room, the cloud, the way to end a wedged

@@ -25,7 +25,7 @@ var exampleTree embed.FS
 func (p *process) exampleCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "example DIR",
-		Short: "write a small, complete example: a config, and a repository with work for nodes",
+		Short: "Write a small, complete example: a config, and a repository with work for nodes",
 		Long: `Writes DIR/addagent.yaml, a config with every key and what it means, and DIR/ops, the
 content of a repository: work for every node and for the nodes of one part, what each
 item watches, a brake for the whole fleet, init scripts, and a README.md that says what

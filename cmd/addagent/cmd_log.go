@@ -24,7 +24,7 @@ func (p *process) logCommand(g *global) *cobra.Command {
 	o := logOptions{}
 	c := &cobra.Command{
 		Use:   "log [REPO[:ITEM]]",
-		Short: "the agent's own log, or the output of an item's last run",
+		Short: "Show the agent's log, or the output of an item's last run",
 		Long: `Without an argument it prints the end of the agent's own log, log/addagent.log, and
 of the rotated ones when more lines are asked for than the newest holds. With
 REPO:ITEM it prints what that item's script said when it last ran, with REPO the same

@@ -20,7 +20,7 @@ func (p *process) planCommand(g *global) *cobra.Command {
 	exitCode := false
 	c := &cobra.Command{
 		Use:   "plan",
-		Short: "what the next beat would do, without doing it",
+		Short: "Show what the next beat would do, without doing it",
 		Long: `Asks every repository, fetches what moved into a private temporary folder, judges
 from the trees, and prints what would run and why. Takes no lock, tells nobody,
 writes nothing else.

@@ -15,7 +15,7 @@ func (p *process) runCommand(g *global) *cobra.Command {
 	var try trial
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "be the agent: beat for ever",
+		Short: "Run the agent",
 		Long: `Beats until it is told to end (TERM or ^C). Work that runs then goes on in its
 shim, and the next agent takes its result over.
 

@@ -17,7 +17,7 @@ import (
 func (p *process) statusCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "what state this node is in, why, since when, what it does now, when it looks next",
+		Short: "Show the state of this node",
 		Long: `Reads the state files: it asks nobody and takes no lock. When no beat came for too
 long it tells what else there is to see: the process that holds the lock, whether
 the agent's folders can be written (which it tries), the last line of the log.

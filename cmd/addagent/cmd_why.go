@@ -24,7 +24,7 @@ import (
 func (p *process) whyCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "why [REPO[:ITEM]]",
-		Short: "why each item did or did not run: commit, watch, verdict, run, next look",
+		Short: "Explain why each item did or did not run",
 		Long: `Tells from the decision records (log/beats.jsonl) which commit came, which watched
 path it touched, which of the four verdicts that gave, what ran, how it ended, and
 when the agent looks next.`,

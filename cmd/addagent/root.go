@@ -30,7 +30,7 @@ func (p *process) root() *cobra.Command {
 	g := &global{}
 	root := &cobra.Command{
 		Use:   "addagent",
-		Short: "a node that pulls git, sees what changed, does the work once, and says so",
+		Short: "Pull git, see what changed, do the work once, and report it",
 		Long: `addagent looks at git repositories once a minute, at a second of its own. When
 something that this node watches has changed it runs the repository's work
 script under a lock, and says what state the node is in.

@@ -18,7 +18,7 @@ func (p *process) foldCommand(g *global) *cobra.Command {
 	var every time.Duration
 	c := &cobra.Command{
 		Use:   "presence:fold",
-		Short: "gather what all nodes said into one branch, with a table and a history",
+		Short: "Aggregate the records of all nodes into one branch, with a table and a history",
 		Long: `Writes the record of every node, a table for people (README.md) and every transition
 (history/YYYY/MM/DD.jsonl) into the branch main of the presence repository. Whoever
 reads the grid then asks for one ref, not for all.

@@ -18,7 +18,7 @@ func (p *process) listCommand(g *global) *cobra.Command {
 	var raw bool
 	c := &cobra.Command{
 		Use:   "presence:list",
-		Short: "the refs of the presence repository: whose they are, where they stand, how old they are",
+		Short: "List the refs of the presence repository, with node, commit and age",
 		Long: `Prints a line a ref, for whoever looks into the presence repository itself: the
 nodes' own refs, the branch of the fold, leases, and what else lies beside them. A node
 whose ref has moved since the fold was made is marked; the fold knows it within a

@@ -20,7 +20,7 @@ func (p *process) logCommand(g *global) *cobra.Command {
 	var every time.Duration
 	c := &cobra.Command{
 		Use:   "log [ID]",
-		Short: "what happened in the grid: every transition of every node, or of one",
+		Short: "Show the transitions of every node, or of one",
 		Long: `Prints a line a transition, oldest first: when, which node, from which state (or age)
 to which, at which version of its first repository, why. Times of states are by the
 node's clock, those of ages by the clock of who folds. A dash in place of the first

@@ -29,7 +29,7 @@ const (
 func (p *process) nodeCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "node ID",
-		Short: "all that one node said of itself, and what happened to it lately",
+		Short: "Show one node's record and its latest transitions",
 		Long: `ID is the node's id, the beginning of it or of its hostname, or an address; it must
 mean one node only. Its last ten transitions of thirty days come with it.
 

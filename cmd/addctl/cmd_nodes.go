@@ -44,7 +44,7 @@ func (p *process) nodesCommand(g *global) *cobra.Command {
 	var every time.Duration
 	c := &cobra.Command{
 		Use:   "nodes",
-		Short: "which nodes are there and how they are, trouble on top",
+		Short: "List the nodes and their state, trouble first",
 		Long: `Prints a line a node: wedged ones first, then missing, failing, late and disabled
 ones, then those that are well, those that left last.
 

@@ -16,7 +16,7 @@ func (p *process) reapCommand(g *global) *cobra.Command {
 	var dryRun bool
 	c := &cobra.Command{
 		Use:   "presence:reap",
-		Short: "delete the refs of nodes that are gone or missing for long",
+		Short: "Delete the refs of nodes that are gone or have been missing for long",
 		Long: `Deletes the refs of nodes that are gone or missing for longer than --older-than, each
 only if it is where it was seen: a node that comes back meanwhile stays. Nodes that are
 present or late stay, and so do refs whose record cannot be read. The history of a

@@ -29,7 +29,7 @@ func (p *process) sayCommand(g *global) *cobra.Command {
 	s := &saying{process: p}
 	c := &cobra.Command{
 		Use:   "chat:say",
-		Short: "say what stands on standard input in the rooms of the config",
+		Short: "Post standard input to the configured chat rooms",
 		Long: `For scripts: the text comes on standard input, so that nothing of it is seen in a list
 of processes. It is said at once in every room of the config's chat, or in those that
 --room or --url-file name; nothing is kept for later. A room with only: critical hears

@@ -22,7 +22,7 @@ func (p *process) root() *cobra.Command {
 	g := &global{}
 	root := &cobra.Command{
 		Use:   "addctl",
-		Short: "the grid seen from outside: which nodes are there, how they are, what happened",
+		Short: "Show the nodes of a grid, their state, and what happened",
 		Long: `addctl reads what the nodes said of themselves in the presence repository: it asks
 git and never a node. It takes presence.url, presence.auth, presence.ref_prefix and
 network from the agent's config; with --presence and without --config no config is

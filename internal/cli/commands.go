@@ -15,7 +15,7 @@ import (
 func HelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
-		Short: "what a command does and takes",
+		Short: "Show what a command does and takes",
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 			for _, other := range c.Root().Commands() {
 				if !other.Hidden && len(args) == 0 {
@@ -38,7 +38,7 @@ func HelpCommand() *cobra.Command {
 func VersionCommand(program, version string, json *bool) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "which " + program + " this is",
+		Short: "Show the version of " + program,
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			v := struct {
@@ -96,7 +96,7 @@ func commit() string {
 func CompletionCommand(program, more string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
-		Short: "print the script that teaches a shell (bash, zsh or fish) to complete " + program,
+		Short: "Print the completion script for bash, zsh or fish",
 		Long: `Prints a script for SHELL: bash (with the bash-completion package), zsh or fish. With
 it, Tab completes ` + more,
 		Example: strings.ReplaceAll(`  # this shell only

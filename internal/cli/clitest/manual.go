@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -97,8 +98,8 @@ func (m Manual) TestTranscripts(t *testing.T) {
 		if c.Hidden {
 			continue
 		}
-		if c.Short == "" {
-			t.Errorf("%s has no description", c.Name())
+		if c.Short == "" || !unicode.IsUpper(rune(c.Short[0])) || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: the summary %q is not one sentence with a capital and without a full stop", c.Name(), c.Short)
 		}
 		if _, err := os.Stat(filepath.Join("testdata", "script", fileName(c)+".txtar")); err != nil {
 			t.Errorf("no transcript for %s: %v", c.Name(), err)
@@ -144,7 +145,7 @@ func (m Manual) commandPage(c *cobra.Command, codes []Block) *Page {
 	p.Add("SYNOPSIS", Block{Text: synopsis(c)})
 	description, own := prose(c.Long)
 	if len(description) == 0 {
-		description = []Block{{Text: "Prints " + c.Short + "."}}
+		description = []Block{{Text: c.Short + "."}}
 	}
 	p.Add("DESCRIPTION", description...)
 	p.Add("OPTIONS", options(c.LocalNonPersistentFlags())...)
