@@ -30,7 +30,7 @@ var may = map[string]struct {
 	ours  []string
 	heavy []string
 }{
-	"internal/files":           {nil, []string{"github.com/google/renameio"}},
+	"internal/files":           {nil, []string{"github.com/google/renameio", "github.com/gofrs/flock"}},
 	"internal/cli":             {[]string{"chat", "config", "internal/files", "internal/gitrepo"}, []string{"github.com/spf13/cobra"}},
 	"internal/cli/clitest":     {nil, []string{"github.com/spf13/cobra"}},
 	"internal/gitwire":         {nil, nil},

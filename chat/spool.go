@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
@@ -21,7 +20,7 @@ import (
 // a line in a room. Nothing here waits for anything but the disk.
 type spool struct {
 	folder  string
-	lock    *os.File
+	lock    *files.Lock
 	entries []entry // in order
 	bytes   int64
 	next    uint64
@@ -53,22 +52,13 @@ const (
 	lostFile  = "lost"
 )
 
-var errHeld = errors.New("another process holds it")
-
 // openSpool takes a folder, which is made, and reads what an earlier process left there. Only one process may hold it.
 func openSpool(folder string, now moment, l Limits) (*spool, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("chat spool: %w", err)
 	}
-	lock, err := os.Open(folder)
+	lock, err := files.TryLockFolder(folder)
 	if err != nil {
-		return nil, fmt.Errorf("chat spool: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errHeld
-		}
 		return nil, fmt.Errorf("chat spool %s: %w", folder, err)
 	}
 	s := &spool{folder: folder, lock: lock, next: 1}

@@ -155,29 +155,3 @@ func TestReadersDoNotDisturb(t *testing.T) {
 	close(stop)
 	readers.Wait()
 }
-
-func TestRestore(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run")
-	must(t, os.Mkdir(dir, 0o755))
-	path := filepath.Join(dir, "beat.lock")
-	l, err := TryLock(path, "run")
-	must(t, err)
-	defer l.Close()
-	must(t, l.Restore())
-	must(t, os.RemoveAll(dir))
-	must(t, l.Restore())
-	if h, held, err := ReadHolder(path); err != nil || !held || h.PID != os.Getpid() || h.Purpose != "run" {
-		t.Errorf("after somebody cleaned up: %+v, held %v, %v", h, held, err)
-	}
-	var busy *Busy
-	if _, err := TryLock(path, "beat"); !errors.As(err, &busy) {
-		t.Errorf("a second one: %v", err)
-	}
-	must(t, os.Remove(path))
-	other, err := TryLock(path, "beat") // quicker than we are
-	must(t, err)
-	defer other.Close()
-	if err := l.Restore(); !errors.As(err, &busy) {
-		t.Errorf("somebody else has the new file: %v", err)
-	}
-}

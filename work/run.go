@@ -42,7 +42,7 @@ func NewRunID(now time.Time) string {
 // first; then the shim inherits the lock and l, this process's copy, is closed. After an error l is still held, nothing runs, and the item has not begun: the
 // error says why ("disk full: ..."); only when the shim itself could not be started is there an attempt, ended with that reason.
 func Start(l *Lock, o Order, p Program) (*Run, error) {
-	o.LockPath = l.Path()
+	o.LockPath = l.path
 	if err := o.check(); err != nil {
 		return nil, err
 	}

@@ -94,15 +94,13 @@ func inheritLock(o Order) (*Lock, error) {
 	if link, err := os.Readlink(procPath(os.Getpid(), fmt.Sprintf("fd/%d", lockFD))); err != nil || !sameFile(file, o.LockPath) && link != o.LockPath+" (deleted)" {
 		return nil, errors.New("descriptor 3 is not the work lock: this command is for the agent, not for people")
 	}
-	if err := flock(file, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, fmt.Errorf("the work lock was not handed down: %w", err)
 	}
 	l := &Lock{file: file, path: o.LockPath}
-	err := l.note(Holder{
-		PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Second), BootID: bootID(),
-		Purpose: PurposeWork, Item: o.Repo + ":" + o.Item, RunID: o.Attempt.RunID,
-	})
-	return l, err
+	h := newHolder(PurposeWork)
+	h.Item, h.RunID = o.Repo+":"+o.Item, o.Attempt.RunID
+	return l, l.note(h)
 }
 
 // ending is how an attempt ended.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -115,12 +116,11 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 // only the same beat lock, of another home with the same run_dir by mistake,
 // would never hear of what is asked here.
 func beatenElsewhere(cfg *config.Config) bool {
-	house, err := work.LockFolder(filepath.Join(cfg.Home, "nodeinfo"))
+	house, err := files.TryLockFolder(filepath.Join(cfg.Home, "nodeinfo"))
 	if err == nil {
 		house.Close()
 	}
-	var busy *work.Busy
-	return errors.As(err, &busy)
+	return errors.Is(err, files.ErrHeld)
 }
 
 // waitForOwnSecond is what keeps a fleet driven by cron from asking all at once:

@@ -20,7 +20,7 @@ type whole struct {
 	repos   *clones
 	hand    *work.Hand
 	people  *people
-	lock    *work.Lock       // beat.lock
+	lock    *work.BeatLock   // beat.lock
 	witness *gitrepo.Witness // of edits in the trees; nil where watching is not worth while
 	survey  *work.Survey
 	tellers *tellers

@@ -101,7 +101,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 			return fail(failed(fmt.Errorf("make %s: %w", dir, err)))
 		}
 	}
-	lock, err := work.TryLock(beatLock(cfg), o.purpose)
+	lock, err := work.TryBeatLock(beatLock(cfg), o.purpose)
 	if err != nil {
 		var busy *work.Busy
 		if errors.As(err, &busy) {
@@ -113,10 +113,9 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	w.lock = lock
 	// The beat lock lies in run_dir. Somebody with another one (--home, a second
 	// config) must not beat over the same clones.
-	house, err := work.LockFolder(filepath.Join(cfg.Home, "nodeinfo"))
+	house, err := files.TryLockFolder(filepath.Join(cfg.Home, "nodeinfo"))
 	if err != nil {
-		var busy *work.Busy
-		if errors.As(err, &busy) {
+		if errors.Is(err, files.ErrHeld) {
 			return fail(&exit{Code: exitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)})
 		}
 		return fail(failed(err))

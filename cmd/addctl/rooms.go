@@ -21,7 +21,6 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/presence/fleet"
-	"golang.org/x/sys/unix"
 )
 
 // roomOf is a room by its address, or by the file or variable that holds it.
@@ -36,7 +35,7 @@ type speaker struct {
 	rooms  []room
 	good   time.Duration // as in voice
 	file   string        // of memory
-	lock   *os.File      // nobody else on this machine speaks for it
+	lock   *files.Lock   // nobody else on this machine speaks for it
 	prefix string        // of the names of spools
 	memory
 	mine     map[string]owed // the lines of ours, as of the last push
@@ -97,14 +96,14 @@ func (s *speaker) recall() error {
 	if err := os.MkdirAll(filepath.Dir(s.file), 0o700); err != nil {
 		return err
 	}
-	lock, err := os.OpenFile(strings.TrimSuffix(s.file, ".json")+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	lock, err := files.TryLock(strings.TrimSuffix(s.file, ".json")+".lock", 0o600)
+	if errors.Is(err, files.ErrHeld) {
+		return errors.New("another process of this machine tells the rooms")
+	}
 	if err != nil {
 		return err
 	}
 	s.lock = lock
-	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return errors.New("another process of this machine tells the rooms")
-	}
 	data, err := files.ReadSmall(s.file, 1<<20)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/presence"
 )
@@ -50,7 +49,7 @@ type place struct {
 	store *gitrepo.Store
 	clone *gitrepo.Repo // of the fold alone
 	dir   string        // "" = not opened yet
-	lock  *os.File      // nil: the folder is a temporary one
+	lock  *files.Lock   // nil: the folder is a temporary one
 }
 
 func newPlace(o Options) (*place, error) {
@@ -81,7 +80,7 @@ func (p *place) open() error {
 	}
 	dir := p.CacheDir
 	if dir != "" {
-		p.lock = lockFolder(dir)
+		p.lock = lockCache(dir)
 	}
 	if p.lock == nil {
 		var err error
@@ -97,20 +96,16 @@ func (p *place) open() error {
 	return nil
 }
 
-// lockFolder makes a folder that is nobody else's and takes its lock; nil when that cannot be.
-func lockFolder(dir string) *os.File {
+// lockCache makes a folder that is nobody else's and takes its lock; nil when that cannot be.
+func lockCache(dir string) *files.Lock {
 	if os.MkdirAll(dir, 0o700) != nil {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	l, err := files.TryLock(filepath.Join(dir, "lock"), 0o600)
 	if err != nil {
 		return nil
 	}
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		_ = f.Close()
-		return nil
-	}
-	return f
+	return l
 }
 
 // close gives up connections and the folder.
