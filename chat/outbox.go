@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,7 +20,6 @@ type Limits struct {
 	Try      time.Duration // for one try
 	Burst    int           // messages at once ...
 	Every    time.Duration // ... and then one each so often
-	Join     int           // when more wait, they are joined into one
 }
 
 func (l Limits) orDefault() Limits {
@@ -31,7 +30,6 @@ func (l Limits) orDefault() Limits {
 	set(&l.Try, 15*time.Second)
 	set(&l.Burst, 10)
 	set(&l.Every, 6*time.Second)
-	set(&l.Join, 5)
 	return l
 }
 
@@ -62,7 +60,6 @@ const (
 type Outbox struct {
 	room   Room
 	limits Limits
-	began  time.Time
 	stop   context.CancelFunc
 	done   chan struct{}
 
@@ -81,13 +78,12 @@ type Outbox struct {
 // this process until Close; a second one gets an error, and one that comes later goes on where this one ended.
 func NewOutbox(room Room, folder string, l Limits) (*Outbox, error) {
 	l = l.orDefault()
-	began := time.Now()
-	s, err := openSpool(folder, since(began), l)
+	s, err := openSpool(folder, time.Now(), l)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	o := &Outbox{room: room, limits: l, began: began, stop: stop, done: make(chan struct{}), spool: s, changed: make(chan struct{})}
+	o := &Outbox{room: room, limits: l, stop: stop, done: make(chan struct{}), spool: s, changed: make(chan struct{})}
 	go o.run(ctx)
 	return o, nil
 }
@@ -98,11 +94,11 @@ func (o *Outbox) Put(m Message) error {
 	if empty(m) {
 		return ErrEmpty
 	}
-	now := since(o.began)
+	now := time.Now()
 	if m.Time.IsZero() {
-		m.Time = now.wall
+		m.Time = now
 	}
-	m.Time = m.Time.UTC().Round(0)
+	m.Time = now.Add(-now.Sub(m.Time)) // with the reading of the monotonic clock
 	m.Text = first(m.Text, mostText)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -118,7 +114,7 @@ func (o *Outbox) Put(m Message) error {
 func (o *Outbox) Say(_ context.Context, m Message) error { return o.Put(m) }
 
 // Trouble is what is wrong now, nil when nothing is or when it is mended: the room does not take messages, the disk
-// does not, or files of the spool were corrupt (said until a message was sent).
+// does not, or the file of the spool was corrupt (said until a message was sent).
 func (o *Outbox) Trouble() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -136,16 +132,16 @@ func (o *Outbox) wrong() error {
 		case Permanent(failed):
 			again = "somebody must mend this; tried again with growing delay"
 		}
-		failed = fmt.Errorf("chat: %w (%s; %d waiting)", failed, again, len(o.spool.entries))
+		failed = fmt.Errorf("chat: %w (%s; %d waiting)", failed, again, len(o.spool.waiting))
 	}
-	return errors.Join(failed, o.spool.trouble, o.spool.odd)
+	return errors.Join(failed, o.spool.trouble, o.spool.corrupt)
 }
 
 // Flush waits until everything that was put is said or dropped. When ctx ends before, the error tells how many wait, and why.
 func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		o.mu.Lock()
-		waiting, changed, wrong, closed := len(o.spool.entries), o.changed, o.wrong(), o.closed
+		waiting, changed, wrong, closed := len(o.spool.waiting), o.changed, o.wrong(), o.closed
 		if o.spool.lost > 0 {
 			waiting++ // the line that says so
 		}
@@ -179,7 +175,7 @@ func (o *Outbox) Close() error {
 	<-o.done
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.spool.close(since(o.began))
+	return o.spool.close(time.Now())
 }
 
 // tell wakes whoever waits for a change.
@@ -192,15 +188,15 @@ func (o *Outbox) tell() {
 func (o *Outbox) run(ctx context.Context) {
 	defer close(o.done)
 	for ctx.Err() == nil {
-		next, wait, changed := o.next(time.Now(), since(o.began))
-		if len(next.ids) == 0 && next.lost == 0 {
+		next, wait, changed := o.next(time.Now())
+		if next.entry == nil && next.lost == 0 {
 			rest(ctx, wait, changed)
 			continue
 		}
 		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, unanswered(o.limits.Try))
 		err := o.room.Say(try, next.message)
 		cancel()
-		o.settle(next, err, time.Now(), since(o.began), ctx.Err() != nil)
+		o.settle(next, err, time.Now(), ctx.Err() != nil)
 	}
 }
 
@@ -224,75 +220,78 @@ func rest(ctx context.Context, wait time.Duration, changed <-chan struct{}) {
 // turn is one try.
 type turn struct {
 	message Message
-	ids     []uint64
-	lost    int // that the message tells of
+	entry   *entry // that the message says; nil = it only tells of lost ones
+	lost    int    // that the message tells of
 }
 
 // next is what to say now; nothing when there is nothing or it is not time yet, and then how long to wait.
-func (o *Outbox) next(now time.Time, at moment) (turn, time.Duration, <-chan struct{}) {
+func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.spool.expire(at, o.limits.Age)
-	o.spool.sync(at)
-	if len(o.spool.entries) == 0 && o.spool.lost == 0 {
+	o.spool.expire(now, o.limits.Age)
+	o.spool.save(now)
+	t := turn{entry: o.spool.first(), lost: o.spool.lost}
+	if t.entry == nil && t.lost == 0 {
 		return turn{}, slowDelay, o.changed
 	}
 	if wait := o.notYet.Sub(now); wait > 0 {
-		// A clock that jumped back must not make the wait longer than it ever was.
 		return turn{}, min(wait, slowDelay), o.changed
 	}
 	if wait := o.rate.take(now, o.limits); wait > 0 {
 		return turn{}, wait, o.changed
 	}
-	t := turn{lost: o.spool.lost}
-	var picked []entry
-	for _, i := range batch(o.spool.entries, o.limits) {
-		o.spool.entries[i].sending = true
-		e := o.spool.entries[i]
-		if e.put != (moment{}) { // people read when it was by the clock as it is now
-			e.Time = e.Time.Add(stepped(e.put, at))
-		}
-		picked = append(picked, e)
-		t.ids = append(t.ids, o.spool.entries[i].id)
+	if t.entry != nil {
+		t.entry.sending = true
 	}
-	t.message = spoken(picked, t.lost, now, o.limits)
+	t.message = t.text(now, o.limits.Late)
 	return t, 0, o.changed
 }
 
+// text is the message of a turn: its time stands before what comes late, and before all of it how many were lost.
+func (t turn) text(now time.Time, late time.Duration) Message {
+	m := Message{Colour: "gray"}
+	if e := t.entry; e != nil {
+		if m = e.Message; now.Sub(e.Time) > late {
+			m.Text = e.when(now).Format("2006-01-02 15:04:05 UTC ") + m.Text
+		}
+	}
+	if t.lost > 0 {
+		m.Text = strings.TrimSuffix(fmt.Sprintf("%d earlier %s lost: too old or too many while the room could not be reached\n%s",
+			t.lost, map[bool]string{true: "message was", false: "messages were"}[t.lost == 1], m.Text), "\n")
+	}
+	return m
+}
+
 // settle notes how a try ended. One that was cut by Close says nothing about the room.
-func (o *Outbox) settle(t turn, err error, now time.Time, at moment, cut bool) {
+func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.tell()
 	var trouble *Trouble
 	errors.As(err, &trouble)
-	for _, id := range t.ids {
-		i := slices.IndexFunc(o.spool.entries, func(e entry) bool { return e.id == id })
-		if i < 0 {
-			continue
-		}
-		e := &o.spool.entries[i]
+	if e := t.entry; e != nil {
 		e.sending = false
 		switch {
 		case err == nil:
-			o.spool.drop(i)
+			o.spool.remove(e)
 		case trouble == nil || !ofContent(trouble.Status):
-		case e.refused == 0:
-			e.refused, e.after = 1, o.taken
-		case len(t.ids) == 1 && o.taken > e.after:
+		case e.refused > 0 && o.taken > e.after:
 			// Others were taken since, so it is this one that the service does not like.
-			o.spool.drop(i)
-			o.spool.lost++
+			o.spool.drop(e)
 		default:
+			if e.refused == 0 {
+				e.after = o.taken
+			}
 			e.refused++
 		}
 	}
 	if err == nil {
 		o.taken++
 		o.spool.lost -= t.lost
-		o.spool.odd = nil
+		o.spool.changed = true
+		o.spool.corrupt = nil
 	}
-	o.spool.sync(at)
+	o.spool.save(now)
 	if err == nil {
 		o.failed, o.tries, o.notYet = nil, 0, time.Time{}
 		return

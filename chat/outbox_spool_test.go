@@ -17,28 +17,20 @@ import (
 func TestOutboxStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &parrot{}
-		o := newOutbox(t, p, t.TempDir(), Limits{Messages: 2000, Bytes: 1 << 20, Late: time.Hour})
+		o := newOutbox(t, p, t.TempDir(), Limits{Late: 24 * time.Hour})
 		start := time.Now()
-		for i := range 1000 {
-			put(t, o, Message{Text: fmt.Sprintf("line %d", i), Colour: map[bool]string{true: "red", false: "green"}[i == 700], Critical: i == 700})
+		for i := range 400 {
+			put(t, o, Message{Text: fmt.Sprintf("line %d", i)})
 		}
 		flushed(t, o)
-		all := strings.Split(strings.Join(p.texts(), "\n"), "\n")
-		if len(all) != 1000 || all[0] != "line 0" || all[999] != "line 999" {
-			t.Errorf("%d lines were said", len(all))
-		}
-		if n := len(p.heard); n > 40 {
-			t.Errorf("a thousand lines became %d messages", n)
+		all := p.texts()
+		if len(all) != 400 || all[0] != "line 0" || all[399] != "line 399" {
+			t.Errorf("%d messages were said", len(all))
 		}
 		for i := 10; i < len(p.when); i++ {
 			// Never more than the burst and one each six seconds.
 			if most := 10 + int(p.when[i].Sub(start)/(6*time.Second)); i+1 > most {
 				t.Errorf("%d messages after %s", i+1, p.when[i].Sub(start))
-			}
-		}
-		for _, m := range p.heard {
-			if has := slices.Contains(strings.Split(m.Text, "\n"), "line 700"); m.Critical != has || (m.Colour == "red") != has {
-				t.Errorf("critical %v, %q: %q", m.Critical, m.Colour, m.Text)
 			}
 		}
 	})
@@ -143,8 +135,8 @@ func TestOutboxWithoutADisk(t *testing.T) {
 		if err := o.Trouble(); err != nil && strings.Contains(err.Error(), "memory") {
 			t.Errorf("the disk is back, but %v", err)
 		}
-		if got := names(t, folder); len(got) != 3 { // with the clock
-			t.Errorf("on disk: %q", got)
+		if n, _ := Waiting(folder); n != 2 {
+			t.Errorf("%d on disk", n)
 		}
 		if err := os.RemoveAll(folder); err != nil {
 			t.Fatal(err)
@@ -158,7 +150,7 @@ func TestOutboxWithoutADisk(t *testing.T) {
 
 func TestOutboxFromManyGoroutines(t *testing.T) {
 	p := &parrot{}
-	o := newOutbox(t, p, t.TempDir(), Limits{Burst: 1000, Join: 3})
+	o := newOutbox(t, p, t.TempDir(), Limits{Burst: 1000})
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {

@@ -266,7 +266,7 @@ func TestOutboxGivesUpWhatIsRefusedForItsContent(t *testing.T) {
 			}
 			return nil
 		}
-		o := newOutbox(t, p, t.TempDir(), Limits{Join: 2, Late: 24 * time.Hour})
+		o := newOutbox(t, p, t.TempDir(), Limits{Late: 24 * time.Hour})
 		for _, text := range []string{"a", "poison", "b", "c", "d", "e", "f"} {
 			put(t, o, Message{Text: text})
 		}

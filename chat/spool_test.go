@@ -2,8 +2,6 @@ package chat
 
 import (
 	"bufio"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,7 +15,7 @@ import (
 
 func newSpool(t *testing.T, folder string, l Limits) *spool {
 	t.Helper()
-	s, err := openSpool(folder, moment{wall: time.Now()}, l.orDefault())
+	s, err := openSpool(folder, time.Now(), l.orDefault())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +25,7 @@ func newSpool(t *testing.T, folder string, l Limits) *spool {
 
 func texts(s *spool) []string {
 	var all []string
-	for _, e := range s.entries {
+	for _, e := range s.waiting {
 		all = append(all, e.Text)
 	}
 	return all
@@ -53,7 +51,8 @@ func TestSpoolBounds(t *testing.T) {
 			folder := t.TempDir()
 			s := newSpool(t, folder, c.limit)
 			for _, m := range c.put {
-				s.put(m, moment{wall: time.Now()}, c.limit.orDefault())
+				m.Time = time.Date(2026, 3, 1, 9, 30, 8, 0, time.UTC)
+				s.put(m, time.Now(), c.limit.orDefault())
 			}
 			if got := texts(s); !slices.Equal(got, c.want) {
 				t.Errorf("kept %q, want %q", got, c.want)
@@ -75,111 +74,174 @@ func TestSpoolFormat(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "deep", "spool")
 	s := newSpool(t, folder, Limits{})
 	l := Limits{Messages: 1}.orDefault()
-	at := moment{time.Date(2026, 3, 1, 9, 30, 8, 0, time.UTC), 71 * time.Second}
+	at := time.Date(2026, 3, 1, 9, 30, 8, 0, time.UTC)
 	s.put(Message{Text: "lost"}, at, l)
-	s.put(Message{Text: "größe\n<b>", Colour: "red", Critical: true, Time: time.Date(2026, 3, 1, 9, 30, 7, 5e8, time.UTC)}, at, l)
-	for name, want := range map[string]string{
-		"000000000002.json": `{"text":"größe\n\u003cb\u003e","colour":"red","critical":true,"time":"2026-03-01T09:30:07.5Z","at":71}`,
-		"lost":              "1\n",
-		"clock":             `{"at":71,"wall":"2026-03-01T09:30:08Z"}` + "\n",
-	} {
-		path := filepath.Join(folder, name)
-		got, err := os.ReadFile(path)
-		if err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+	s.put(Message{Text: "größe\n<b>", Colour: "red", Critical: true, Time: at.Add(-500 * time.Millisecond)}, at, l)
+	s.changed = true
+	s.save(at.Add(71 * time.Second))
+	want := `{"written":"2026-03-01T09:31:19Z","lost":1,"messages":[{"text":"größe\n\u003cb\u003e","colour":"red","critical":true,"time":"2026-03-01T09:30:07.5Z","age":71}]}` + "\n"
+	path := filepath.Join(folder, spoolName)
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
+	}
+	for path, perm := range map[string]os.FileMode{path: 0o600, folder: 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != perm {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
 	}
-	if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the folder: %v, %v", info.Mode(), err)
+	if n, since := Waiting(folder); n != 1 || !since.Equal(at.Add(-500*time.Millisecond)) {
+		t.Errorf("%d wait since %s", n, since)
 	}
 }
 
 // What is being said is neither dropped nor counted as lost.
 func TestSpoolKeepsWhatIsBeingSaid(t *testing.T) {
 	l := Limits{Messages: 2}.orDefault()
-	s := newSpool(t, t.TempDir(), l)
-	s.put(Message{Text: "a"}, moment{}, l)
-	s.entries[0].sending = true
-	s.put(Message{Text: "b"}, moment{}, l)
-	s.put(Message{Text: "c"}, moment{}, l)
-	s.expire(moment{run: 1000 * time.Hour}, time.Hour)
+	s, now := newSpool(t, t.TempDir(), l), time.Now()
+	s.put(Message{Text: "a"}, now, l)
+	s.waiting[0].sending = true
+	s.put(Message{Text: "b"}, now, l)
+	s.put(Message{Text: "c"}, now, l)
+	s.expire(now.Add(1000*time.Hour), time.Hour)
 	if got := texts(s); !slices.Equal(got, []string{"a"}) || s.lost != 2 {
 		t.Errorf("kept %q, lost %d", got, s.lost)
 	}
 }
 
-// Whatever a killed writer, a full disk, a bad one or a person leaves in the folder: the good messages are said, the
-// corrupt ones are set aside and named, and the numbers go on.
-func TestSpoolTorture(t *testing.T) {
+// TestSpoolLivesThroughClockJumps lets time pass between several processes, in each of which time goes on: what the wall
+// clock says decides neither that a message is lost nor that it stays forever.
+func TestSpoolLivesThroughClockJumps(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	type step struct {
+		wall, run time.Duration // between the last process and this one, and within this one
+		waits     bool          // it still waits after that
+	}
+	for name, steps := range map[string][]step{
+		"no jump":                       {{0, 23 * time.Hour, true}, {0, 2 * time.Hour, false}},
+		"a year ahead at a restart":     {{0, time.Minute, true}, {year, 17 * time.Hour, true}, {0, 2 * time.Hour, false}},
+		"a year back at a restart":      {{0, time.Minute, true}, {-year, 23 * time.Hour, true}, {0, 2 * time.Hour, false}},
+		"restarts, some hours apart":    {{0, 0, true}, {5 * time.Hour, 0, true}, {5 * time.Hour, 0, true}, {5 * time.Hour, 0, true}, {5 * time.Hour, 0, true}, {5 * time.Hour, 0, false}},
+		"a clock that jumps every time": {{0, 0, true}, {year, 0, true}, {year, 0, true}, {year, 0, true}, {year, time.Minute, false}},
+		"off over the weekend":          {{0, 0, true}, {60 * time.Hour, 0, true}, {0, 19 * time.Hour, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder, l := t.TempDir(), Limits{}.orDefault()
+			now := time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC)
+			for i, step := range steps {
+				now = now.Add(step.wall)
+				s, err := openSpool(folder, now, l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i == 0 {
+					s.put(Message{Text: "a", Time: now}, now, l)
+				}
+				now = now.Add(step.run)
+				s.expire(now, l.Age)
+				if waits := len(s.waiting) == 1; waits != step.waits {
+					t.Fatalf("after step %d it waits: %v", i, waits)
+				}
+				if err := s.close(now); err != nil || !step.waits && s.lost != 1 {
+					t.Errorf("%v, %d lost", err, s.lost)
+				}
+			}
+		})
+	}
+}
+
+// A message that was put before NTP set the clock is as old as it is, and is said with its time by the clock as it is
+// now. Where nobody can set the clock of this machine, the times of a message are what tells: they have the reading of
+// the monotonic clock, of which String ends with m=.
+func TestSpoolGoesByTheMonotonicClock(t *testing.T) {
+	s := newSpool(t, t.TempDir(), Limits{})
+	o := &Outbox{limits: Limits{}.orDefault(), spool: s, changed: make(chan struct{})}
+	for _, m := range []Message{{Text: "a"}, {Text: "b", Time: time.Now().Add(-time.Hour)}} {
+		put(t, o, m)
+	}
+	for _, e := range s.waiting {
+		for _, at := range []time.Time{e.put, e.Time} {
+			if !strings.Contains(at.String(), " m=") {
+				t.Errorf("%s: %s is by the wall clock alone", e.Text, at)
+			}
+		}
+	}
+	// A message of a year ago by a clock that was wrong then, and that was put a minute ago.
+	now := time.Now()
+	s.waiting = []*entry{{Message: Message{Text: "early", Time: now.Add(-time.Minute)}, put: now.Add(-time.Minute)}}
+	s.expire(now, time.Hour)
+	if len(s.waiting) != 1 || s.waiting[0].when(now) != now.Add(-time.Minute).UTC().Round(0) {
+		t.Errorf("%+v", s.waiting)
+	}
+}
+
+// What an earlier version left, a file a message, is said as well.
+func TestSpoolTakesOverOldFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		folder := t.TempDir()
-		whole, err := json.Marshal(Message{Text: "whole", Time: time.Now()})
-		if err != nil {
-			t.Fatal(err)
-		}
 		for name, content := range map[string]string{
-			"000000000003.json":                     string(whole),
-			"000000000004.json":                     string(whole[:len(whole)/2]),                    // power cut
-			"000000000005.json":                     "",                                              // power cut before the data
-			"000000000006.json":                     `{"text":" ","time":"2000-01-01T00:00:00Z"}`,    // nothing to say
-			"000000000007.json":                     `{"text":17}`,                                   // not ours
-			"000000000008.json":                     "null",                                          //
-			"000000000009.json":                     strings.Repeat("x", mostEntry+1),                // too large
-			"000000000010.json":                     strings.Replace(string(whole), "whole", "w", 1), //
-			".000000000011.json4611686018427387904": string(whole[:7]),                               // killed between write and rename
-			"12.json":                               string(whole),                                   // no name of ours
-			"README":                                "a person's",
-			"lost":                                  "many",
+			"000000000003.json": `{"text":"first","critical":true,"time":"2000-01-01T00:00:00Z","at":17}`,
+			"000000000010.json": `{"text":"second","time":"1999-12-31T23:00:00Z"}`,
+			"000000000011.json": `{"text":`,
+			"clock":             `{"at":20,"wall":"2026-03-01T09:30:08Z"}`,
+			"lost":              "2\n",
+			"README":            "a person's",
 		} {
 			if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := os.MkdirAll(filepath.Join(folder, "000000000012.json", "sub"), 0o700); err != nil {
-			t.Fatal(err)
+		s := newSpool(t, folder, Limits{})
+		if got := names(t, folder); !slices.Equal(got, []string{"README", spoolName}) {
+			t.Errorf("on disk: %q", got)
 		}
-		for i := range 20 {
-			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%012d.json.corrupt", 100+i)), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+		s.lock.Close() // as by kill -9
 		p := &parrot{}
-		var first bool
-		p.answer = func(int, Message) error {
-			if !first {
-				first = true
-				return &Trouble{Room: "parrot", Err: errors.New("not yet")}
-			}
-			return nil
-		}
-		o := newOutbox(t, p, folder, Limits{Late: time.Hour})
-		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "000000000012.json.corrupt") {
-			t.Errorf("nothing tells of the corrupt files: %v", err)
-		}
+		o := newOutbox(t, p, folder, Limits{})
 		put(t, o, Message{Text: "new"})
-		if _, err := os.Stat(filepath.Join(folder, "000000000013.json")); err != nil {
-			t.Errorf("the numbers do not go on: %v", err)
-		}
 		flushed(t, o)
-		if got := p.texts(); !slices.Equal(got, []string{"whole", "w", "new"}) {
+		if got := p.texts(); !slices.Equal(got, []string{"first", "1999-12-31 23:00:00 UTC second", "new"}) || !p.heard[0].Critical {
 			t.Errorf("heard %q", got)
 		}
-		if err := o.Trouble(); err != nil {
-			t.Error(err)
-		}
-		left := names(t, folder)
-		if n := len(slices.DeleteFunc(slices.Clone(left), func(s string) bool { return !strings.HasSuffix(s, ".corrupt") })); n != mostAside {
-			t.Errorf("%d corrupt files are kept: %q", n, left)
-		}
-		for _, name := range []string{"README", "12.json"} {
-			if !slices.Contains(left, name) {
-				t.Errorf("%s is gone", name)
-			}
-		}
 	})
+}
+
+// Whatever a full disk, a bad one or a person makes of the file: it is set aside and named, and the room goes on.
+func TestSpoolIsCorrupt(t *testing.T) {
+	for name, content := range map[string]string{
+		"cut": `{"written":"2026-03-01T09:31:19Z","messages":[{"te`, "empty": "", "not ours": `{"messages":17}`, "too large": strings.Repeat(" ", spoolLimit+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				folder := t.TempDir()
+				if err := os.WriteFile(filepath.Join(folder, spoolName), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				p := &parrot{}
+				o := newOutbox(t, p, folder, Limits{})
+				if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), spoolName+".corrupt") {
+					t.Errorf("nothing tells of the corrupt file: %v", err)
+				}
+				put(t, o, Message{Text: "new"})
+				flushed(t, o)
+				if got := p.texts(); !slices.Equal(got, []string{"new"}) || o.Trouble() != nil {
+					t.Errorf("heard %q, %v", got, o.Trouble())
+				}
+				if got := names(t, folder); !slices.Equal(got, []string{spoolName + ".corrupt"}) {
+					t.Errorf("left on disk: %q", got)
+				}
+			})
+		})
+	}
+	s := newSpool(t, t.TempDir(), Limits{})
+	for _, text := range []string{"null", "{}", `{"lost":-1,"messages":[{"text":" "},{"text":"a","age":-7},{"text":"b","age":9223372036854775807}]}`} {
+		if err := os.WriteFile(filepath.Join(s.folder, spoolName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.load(time.Now(), 24*time.Hour)
+	}
+	if got := texts(s); !slices.Equal(got, []string{"a", "b"}) || s.corrupt != nil || s.lost != 0 {
+		t.Errorf("%q, %v, %d lost", got, s.corrupt, s.lost)
+	}
 }
 
 // TestMain is the test, or a process for TestKilledWhilePutting.

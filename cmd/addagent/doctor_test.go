@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/cloud/cloudtest"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/gitrepo"
@@ -208,22 +209,25 @@ func TestDoctorOfServersThatAskToWait(t *testing.T) {
 
 func TestDoctorSeesWhatWaitsForARoom(t *testing.T) {
 	dir := t.TempDir()
-	for i, age := range []time.Duration{2 * time.Hour, time.Minute} {
-		path := filepath.Join(dir, fmt.Sprintf("%012d.json", i))
-		if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+	room, err := chat.Open("hipchat://hush@127.0.0.1:1/room1?scheme=http", chat.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := chat.NewOutbox(room, dir, chat.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	now := time.Now()
+	for i, want := range []string{"1 message waits to be said, for 2 h", "2 messages wait to be said, the oldest for 2 h"} {
+		if err := box.Put(chat.Message{Text: "x", Time: now.Add(-2 * time.Hour / time.Duration(i+1))}); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
-			t.Fatal(err)
-		}
-		if got := spooled(dir, time.Now()); i == 0 && got != "1 message waits to be said, for 2 h" {
+		if got := spooled(dir, now); !strings.HasPrefix(got, want) {
 			t.Error(got)
 		}
 	}
-	if got := spooled(dir, time.Now()); !strings.HasPrefix(got, "2 messages wait to be said, the oldest for 2 h") {
-		t.Error(got)
-	}
-	if got := spooled(filepath.Join(dir, "none"), time.Now()); got != "" {
+	if got := spooled(filepath.Join(dir, "none"), now); got != "" {
 		t.Error(got)
 	}
 }

@@ -88,28 +88,14 @@ func (d *doctor) room(ctx context.Context, i int, r config.Room) finding {
 
 // spooled tells what waits in the spool of a room ("" = nothing, or nobody may look): how much, and since when.
 func spooled(dir string, now time.Time) string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+	switch n, since := chat.Waiting(dir); n {
+	case 0:
 		return ""
+	case 1:
+		return fmt.Sprintf("1 message waits to be said, for %s", agent.For(now.Sub(since)))
+	default:
+		return fmt.Sprintf("%d messages wait to be said, the oldest for %s", n, agent.For(now.Sub(since)))
 	}
-	n, oldest := 0, now
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !strings.HasSuffix(e.Name(), ".json") {
-			continue
-		}
-		n++
-		if info.ModTime().Before(oldest) {
-			oldest = info.ModTime()
-		}
-	}
-	if n == 0 {
-		return ""
-	}
-	if n == 1 {
-		return fmt.Sprintf("1 message waits to be said, for %s", agent.For(now.Sub(oldest)))
-	}
-	return fmt.Sprintf("%d messages wait to be said, the oldest for %s", n, agent.For(now.Sub(oldest)))
 }
 
 // ec2 tries what this node asks of its cloud.

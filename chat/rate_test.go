@@ -26,59 +26,26 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-func TestBatch(t *testing.T) {
-	l := Limits{Join: 3}.orDefault()
-	of := func(n int, text string) []entry {
-		all := make([]entry, n)
-		for i := range all {
-			all[i].Text = text
-		}
-		return all
-	}
-	poisoned := of(6, "x")
-	poisoned[0].refused, poisoned[2].refused = 1, 2
-	refused := of(6, "x")
-	for i := range refused {
-		refused[i].refused = 2 - i%2
-	}
-	for name, c := range map[string]struct {
-		waiting []entry
-		first   int
-		want    int
-	}{
-		"none": {nil, 0, 0}, "one": {of(1, "x"), 0, 1}, "as many as do not hurt": {of(3, "x"), 0, 1}, "one more": {of(4, "x"), 0, 4},
-		"too many": {of(1000, "x"), 0, mostLines}, "too long": {of(10, strings.Repeat("x", 1000)), 0, 3}, "the first alone is too long": {of(10, strings.Repeat("x", 9000)), 0, 1},
-		"a refused one is not joined": {poisoned, 1, 4}, "nor said before others": {poisoned[2:4], 1, 1}, "refused ones are said alone, the least refused first": {refused, 1, 1},
-	} {
-		got := batch(c.waiting, l)
-		if len(got) != c.want || c.want > 0 && got[0] != c.first {
-			t.Errorf("%s: %v, want %d from %d on", name, got, c.want, c.first)
-		}
-	}
-}
-
-func TestSpoken(t *testing.T) {
-	l := Limits{}.orDefault()
+func TestTextOfATurn(t *testing.T) {
 	now := time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
-	at := func(ago time.Duration, colour, text string, critical bool) entry {
-		return entry{Message: Message{Text: text, Colour: colour, Critical: critical, Time: now.Add(-ago)}}
+	at := func(ago time.Duration) *entry {
+		return &entry{Message: Message{Text: "idle", Colour: "green", Critical: true, Time: now.Add(-ago)}}
 	}
 	for name, c := range map[string]struct {
-		entries []entry
-		lost    int
-		want    Message
+		entry *entry
+		lost  int
+		want  string
 	}{
-		"one":                     {[]entry{at(time.Second, "green", "idle", false)}, 0, Message{Text: "idle", Colour: "green"}},
-		"late":                    {[]entry{at(3*time.Minute, "", "idle", false)}, 0, Message{Text: "2026-03-01 09:27:00 UTC idle"}},
-		"of tomorrow":             {[]entry{at(-24*time.Hour, "", "idle", false)}, 0, Message{Text: "idle"}},
-		"the worst is the colour": {[]entry{at(0, "green", "a", false), at(0, "red", "b", true), at(0, "yellow", "c", false)}, 0, Message{Text: "a\nb\nc", Colour: "red", Critical: true}},
-		"one lost":                {nil, 1, Message{Text: "1 earlier message was lost: too old or too many while the room could not be reached", Colour: "gray"}},
-		"some lost":               {[]entry{at(0, "yellow", "a", false)}, 7, Message{Text: "7 earlier messages were lost: too old or too many while the room could not be reached\na", Colour: "yellow"}},
+		"one":         {at(time.Second), 0, "idle"},
+		"late":        {at(3 * time.Minute), 0, "2026-03-01 09:27:00 UTC idle"},
+		"of tomorrow": {at(-24 * time.Hour), 0, "idle"},
+		"one lost":    {nil, 1, "1 earlier message was lost: too old or too many while the room could not be reached"},
+		"some lost":   {at(0), 7, "7 earlier messages were lost: too old or too many while the room could not be reached\nidle"},
 	} {
-		got := spoken(c.entries, c.lost, now, l)
-		got.Time = time.Time{}
-		if got != c.want {
-			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		got := turn{entry: c.entry, lost: c.lost}.text(now, 2*time.Minute)
+		colour := map[bool]string{true: "green", false: "gray"}[c.entry != nil]
+		if got.Text != c.want || got.Colour != colour || got.Critical != (c.entry != nil) {
+			t.Errorf("%s: %+v, want %q", name, got, c.want)
 		}
 	}
 }

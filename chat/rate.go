@@ -1,0 +1,26 @@
+package chat
+
+import "time"
+
+// bucket is a limit of the rate: so many at once, then one each so often. It holds no clock.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+// take returns how long to wait until one more may be said: 0 is now, and then it counts as said.
+func (b *bucket) take(now time.Time, l Limits) time.Duration {
+	burst := float64(l.Burst)
+	if b.at.IsZero() {
+		b.tokens = burst
+	} else if d := now.Sub(b.at); d > 0 { // a clock that jumped back gives nothing and takes nothing
+		b.tokens = min(burst, b.tokens+d.Seconds()/l.Every.Seconds())
+	}
+	b.at = now
+	// A sum of fractions may be a hair below the whole that it means.
+	if b.tokens < 1-1e-6 {
+		return time.Duration((1 - b.tokens) * float64(l.Every))
+	}
+	b.tokens--
+	return 0
+}
