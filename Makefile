@@ -14,11 +14,14 @@ build: ## bin/addagent and bin/addctl, static and stripped
 	@echo 'building bin/addagent and bin/addctl (the first time takes a minute or two)'
 	@$(STATIC) -o bin/ ./cmd/addagent ./cmd/addctl
 
-demo: build ## a throw-away grid below ./.demo: push, work, state files, log (KEEP=1 leaves it running)
-	@exec bin/addagent demo --dir .demo $(if $(KEEP),--keep)
+demo: bin/demo ## a throw-away grid below ./.demo: push, work, state files, log (KEEP=1 leaves it running)
+	@exec bin/demo -dir .demo $(if $(KEEP),-keep)
 
-demo-grid: build ## three agents, presence and a chat room below ./.demo: one wedges, one is killed (KEEP=1 leaves it running)
-	@exec bin/addagent demo --grid --dir .demo $(if $(KEEP),--keep)
+demo-grid: bin/demo ## three agents, presence and a chat room below ./.demo: one wedges, one is killed (KEEP=1 leaves it running)
+	@exec bin/demo -grid -dir .demo $(if $(KEEP),-keep)
+
+bin/demo: build
+	@$(STATIC) -o bin/ ./demo
 
 test: test-tools ## install what the tests need, run them all
 	@$(GO) vet ./...

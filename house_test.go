@@ -55,6 +55,7 @@ var may = map[string]struct {
 	"agent":                    {[]string{"node", "work", "presence"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
+	"demo":                     {nil, nil},
 	"packaging":                {nil, nil},
 	"packaging/sbom":           {nil, nil},
 	"test/bench":               {[]string{"*"}, nil},
@@ -352,7 +353,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others
 // (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
-var ofThisHouse = []string{"agent", "chat", "kill", "metrics", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "test", "docs", "packaging", "cloudformation", "packer", "vagrant"}
+var ofThisHouse = []string{"agent", "chat", "kill", "metrics", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "demo", "test", "docs", "packaging", "cloudformation", "packer", "vagrant"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}

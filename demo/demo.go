@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,85 +15,98 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
-	"github.com/addagent/addagent/work"
 )
 
-// demo is a grid of one node and one git server, below one folder.
+// demo is a git server, its people and the processes of a demo, below one folder. Its first error stays in err, and each
+// step after it does nothing, so that a story reads without checks.
 type demo struct {
-	*process
-	dir    string
-	keep   bool
-	server string // its address
-	url    string // of the people's repository there
-	last   string // commit of the last push
+	ctx      context.Context // ends at ^C
+	out      io.Writer
+	dir      string
+	keep     bool
+	colours  bool
+	programs string // the folder of addagent and addctl
+	err      error
+
+	server  string     // its address
+	last    string     // commit of the last push
+	running []*process // in the order in which they were started
 }
 
 const (
-	demoMark    = ".addagent-demo" // says that the folder is ours to remove
-	demoPatient = 3 * time.Minute  // for one step; each takes a beat or two, and longer on a busy machine
+	marker      = ".addagent-demo" // says that the folder is ours to remove
+	stepTimeout = 5 * time.Minute  // for one step; the longest is the time from late to missing on a busy machine
+	grace       = 10 * time.Second // for what the demo started to end, when it is over
 )
+
+// play sets everything up, runs a story, and ends everything that it started. A story returns what a person can try next.
+func (d *demo) play(story func(*demo) (hints string)) error {
+	for _, name := range []string{"addagent", "addctl"} {
+		if path := d.program(name); d.err == nil {
+			if _, err := os.Stat(path); err != nil {
+				d.err = fmt.Errorf("%s is not there: make demo builds it", path)
+			}
+		}
+	}
+	if _, err := exec.LookPath("git"); err != nil && d.err == nil {
+		d.err = errors.New("the demo needs the git program: it plays the people who push, and the server")
+	}
+	d.clear()
+	if d.err != nil {
+		return d.err
+	}
+	d.write(marker, "made by make demo, which removes this folder\n")
+	defer d.serve()()
+	defer d.stop()
+	began := time.Now()
+	hints := story(d)
+	took := time.Since(began).Round(time.Second)
+	if d.err != nil {
+		if d.ctx.Err() == nil {
+			d.tails()
+		}
+		return d.err
+	}
+	if d.keep {
+		d.say("that was it, in %s. It goes on running; in another terminal:", took)
+		fmt.Fprint(d.out, hints, "   ^C here ends it\n")
+		<-d.ctx.Done()
+		return nil
+	}
+	d.say("the agents end")
+	d.stop()
+	if d.err == nil {
+		d.say("that was it, in %s. Everything is in %s; make demo KEEP=1 and make demo-grid KEEP=1 leave it running", took, d.show(d.dir))
+	}
+	return d.err
+}
+
+// tails shows the end of each log, for a story that went wrong.
+func (d *demo) tails() {
+	logs, _ := filepath.Glob(d.path("*", "log", "*.log")) // the pattern is good
+	for _, path := range logs {
+		data, _ := os.ReadFile(path) // what cannot be read shows nothing
+		all := strings.Split(strings.TrimSpace(string(data)), "\n")
+		fmt.Fprintf(d.out, "\n== %s ends with\n%s", d.show(path), indented(strings.Join(all[max(len(all)-8, 0):], "\n")))
+	}
+}
 
 func (d *demo) path(parts ...string) string {
 	return filepath.Join(append([]string{d.dir}, parts...)...)
 }
+func (d *demo) program(name string) string { return filepath.Join(d.programs, name) }
 
-func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "\n== "+format+"\n", args...) }
+// say prints a heading.
+func (d *demo) say(format string, args ...any) { d.print("\n== "+format+"\n", args...) }
 
-// begin makes sure of what the demo needs, and of an empty folder.
-func (d *demo) begin() error {
-	if _, err := exec.LookPath("git"); err != nil {
-		return errors.New("the demo needs the git program: it plays the people who push, and the server")
+func (d *demo) print(format string, args ...any) {
+	if d.err == nil {
+		fmt.Fprintf(d.out, format, args...)
 	}
-	var err error
-	if d.dir, err = filepath.Abs(d.dir); err != nil {
-		return err
-	}
-	return d.clear()
 }
 
-func (d *demo) run(ctx context.Context) error {
-	if err := d.begin(); err != nil {
-		return failed(err)
-	}
-	if err := d.makeGrid(ctx); err != nil {
-		return failed(err)
-	}
-	stopServer, err := d.serve()
-	if err != nil {
-		return failed(err)
-	}
-	defer stopServer()
-	stopAgent, err := d.startAgent(ctx)
-	if err != nil {
-		return failed(err)
-	}
-	defer stopAgent()
-	if err := d.story(ctx); err != nil {
-		if ctx.Err() != nil {
-			return &exit{Code: exitInterrupted}
-		}
-		return failed(err)
-	}
-	if !d.keep {
-		d.say("that was it. Everything is in %s; --keep (make demo KEEP=1) leaves it running for your own pushes", d.show(d.dir))
-		return nil
-	}
-	me, err := os.Executable()
-	if err != nil {
-		me = "addagent"
-	}
-	d.say("still running; the agent beats every 2 s. In another terminal:")
-	fmt.Fprintf(d.out, `   tail -F %[1]s/node/log/addagent.log
-   (cd %[1]s/people/ops && date > app/version.txt && git commit -qam "my push" && git push)
-   %[2]s --config %[1]s/node/addagent.yaml why
-   %[2]s --config %[1]s/node/addagent.yaml status
-   ^C here ends it
-`, d.show(d.dir), d.show(me))
-	<-ctx.Done()
-	return nil
+func indented(text string) string {
+	return "   " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n   ") + "\n"
 }
 
 // show shortens a path for the screen: relative to here when it is below here.
@@ -107,277 +120,195 @@ func (d *demo) show(path string) string {
 }
 
 // clear removes an earlier demo, and nothing else.
-func (d *demo) clear() error {
+func (d *demo) clear() {
+	if d.err != nil {
+		return
+	}
+	if d.dir, d.err = filepath.Abs(d.dir); d.err != nil {
+		return
+	}
 	entries, err := os.ReadDir(d.dir)
 	if errors.Is(err, os.ErrNotExist) || (err == nil && len(entries) == 0) {
-		return nil
+		return
 	}
-	if err != nil {
-		return err
+	if d.err = err; err != nil {
+		return
 	}
-	locks, err := filepath.Glob(d.path("*", "run", "beat.lock"))
-	if err != nil {
-		return err
+	if d.held("beat.lock") {
+		d.err = fmt.Errorf("a demo runs in %s: end it with ^C where it was started, or name another folder with -dir", d.show(d.dir))
+		return
 	}
-	for _, lock := range locks {
-		if h, held, err := work.ReadHolder(lock); err == nil && held {
-			return fmt.Errorf("a demo runs in %s (agent process %d): end it with ^C where it was started, or name another folder with --dir", d.show(d.dir), h.PID)
-		}
-	}
-	if _, err := os.Stat(d.path(demoMark)); err != nil {
-		return fmt.Errorf("%s is not empty and no earlier demo: name another folder with --dir", d.dir)
+	if _, err := os.Stat(d.path(marker)); err != nil {
+		d.err = fmt.Errorf("%s is not empty and no earlier demo: name another folder with -dir", d.dir)
+		return
 	}
 	// A demo that was ended in the middle of a push may have left a git of its server behind, which writes for a moment more.
-	ctx, cancel := context.WithTimeout(context.Background(), demoLeaves)
+	ctx, cancel := context.WithTimeout(d.ctx, grace)
 	defer cancel()
-	for err = os.RemoveAll(d.dir); errors.Is(err, syscall.ENOTEMPTY) && ctx.Err() == nil; err = os.RemoveAll(d.dir) {
+	for d.err = os.RemoveAll(d.dir); errors.Is(d.err, syscall.ENOTEMPTY) && ctx.Err() == nil; d.err = os.RemoveAll(d.dir) {
 	}
-	return err
 }
 
-// demoLeaves is how long what a demo started gets to end, when it is over.
-const demoLeaves = 10 * time.Second
-
-// makeGrid lays out the server's bare repository, the people's clone and the node.
-func (d *demo) makeGrid(ctx context.Context) error {
-	err := d.write(map[string]string{
-		demoMark:                                  "made by addagent demo, which removes this folder\n",
-		"node/nodeinfo/nodepart.txt":              "app1\n",
-		"node/nodeinfo/stacktype.txt":             "lad1\n",
-		"node/nodeinfo/deployment.txt":            "fed1\n",
-		"node/nodeinfo/instance-id.txt":           "i-demo1\n",
-		"people/ops/README.md":                    "# Operations of the demo grid\n",
-		"people/ops/app/version.txt":              "1\n",
-		"people/ops/nodework/part/app1/work.yaml": "watch: [ app/ ]\ntimeout: 1m\n",
-		"people/ops/nodework/part/app1/work.sh":   demoScript,
-	})
-	if err != nil {
-		return err
-	}
-	return d.repositories(ctx, "ops.git")
-}
-
-// write makes files below the folder.
-func (d *demo) write(texts map[string]string) error {
-	for path, text := range texts {
-		if err := os.MkdirAll(filepath.Dir(d.path(path)), 0o755); err != nil {
-			return err
+// held tells whether a process holds this lock of one of the nodes.
+func (d *demo) held(name string) bool {
+	locks, _ := filepath.Glob(d.path("*", "run", name)) // the pattern is good
+	for _, lock := range locks {
+		f, err := os.Open(lock)
+		if err != nil {
+			continue
 		}
-		if err := os.WriteFile(d.path(path), []byte(text), 0o755); err != nil {
-			return err
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+		f.Close()
+		if err != nil {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
-// repositories makes the server's bare ones, and the people's clone.
-func (d *demo) repositories(ctx context.Context, names ...string) error {
-	for _, name := range names {
-		if err := d.git(ctx, "", "init", "-q", "--bare", "-b", "main", d.path("server", name)); err != nil {
-			return err
-		}
-		if err := d.git(ctx, d.path("server", name), "config", "http.receivepack", "true"); err != nil {
-			return err
-		}
+// write makes a file below the folder.
+func (d *demo) write(path, text string) {
+	if d.err == nil {
+		d.err = os.MkdirAll(filepath.Dir(d.path(path)), 0o755)
 	}
-	return d.git(ctx, d.path("people", "ops"), "init", "-q", "-b", "main")
+	if d.err == nil {
+		d.err = os.WriteFile(d.path(path), []byte(text), 0o755)
+	}
 }
 
-// demoScript is what a repository would deploy with: it says what it was told.
-const demoScript = `#!/bin/bash
-set -eu
-echo "deploying version $(cat app/version.txt) on $ADD_NODE_ID ($ADD_NODEPART), verdict $ADD_VERDICT"
-echo "from ${ADD_PREVIOUS_VERSION:-nothing} to $ADD_VERSION"
-sleep 3 # longer than a beat: the agent goes on ticking meanwhile
-echo deployed
-`
+// read reads a file below the folder.
+func (d *demo) read(parts ...string) string {
+	if d.err != nil {
+		return ""
+	}
+	data, err := os.ReadFile(d.path(parts...))
+	d.err = err
+	return string(data)
+}
 
-// serve serves the bare repositories with git's own server program, on loopback.
-func (d *demo) serve() (stop func(), err error) {
-	where, err := exec.Command("git", "--exec-path").Output()
-	if err != nil {
-		return nil, fmt.Errorf("git --exec-path: %w", err)
+// serve makes bare repositories, serves them with git's own server program on loopback, and makes the people's clone.
+func (d *demo) serve() (stop func()) {
+	for _, name := range []string{"ops.git", "presence.git"} {
+		d.git("", "init", "-q", "--bare", "-b", "main", d.path("server", name))
+		d.git(d.path("server", name), "config", "http.receivepack", "true")
+	}
+	programs := strings.TrimSpace(d.git("", "--exec-path"))
+	if d.err != nil {
+		return func() {}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	if d.err = err; err != nil {
+		return func() {}
 	}
 	server := &http.Server{Handler: &cgi.Handler{
-		Path:   filepath.Join(strings.TrimSpace(string(where)), "git-http-backend"),
+		Path:   filepath.Join(programs, "git-http-backend"),
 		Env:    []string{"GIT_PROJECT_ROOT=" + d.path("server"), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=people"},
 		Stderr: io.Discard,
 	}}
 	go server.Serve(listener) //nolint:errcheck // ends with Shutdown
 	d.server = "http://" + listener.Addr().String()
-	d.url = d.server + "/ops.git"
+	d.git("", "init", "-q", "-b", "main", d.path("people", "ops"))
+	d.git(d.path("people", "ops"), "remote", "add", "origin", d.server+"/ops.git")
 	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), demoLeaves)
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
-		_ = server.Shutdown(ctx) // a push that is being taken is taken whole
+		_ = server.Shutdown(ctx) // takes the rest of a push that has begun
 		_ = server.Close()
-	}, nil
-}
-
-// startAgent starts this very program as the agent of the demo's node.
-func (d *demo) startAgent(ctx context.Context) (stop func(), err error) {
-	config := fmt.Sprintf(`# made by addagent demo
-home: %[1]s
-run_dir: %[1]s/run
-state_dir: %[1]s/lib
-beat: { schedule: "@every 2s", spread: 0s }
-repos:
-  - { name: ops, url: "%[2]s" }
-work: { retry_first: 4s }
-`, d.path("node"), d.url)
-	if err := os.WriteFile(d.path("node", "addagent.yaml"), []byte(config), 0o644); err != nil {
-		return nil, err
-	}
-	me, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	d.say("first push: a script for part app1 that watches app/")
-	if err := d.git(ctx, d.path("people", "ops"), "remote", "add", "origin", d.url); err != nil {
-		return nil, err
-	}
-	if err := d.push(ctx, "the application and its work script"); err != nil {
-		return nil, err
-	}
-	d.say("the agent starts: node i-demo1, part app1, a beat every 2 s (its log, as tail -F shows it)")
-	cmd := exec.Command(me, "run", "--config", d.path("node", "addagent.yaml"))
-	cmd.Stderr, cmd.Stdout = d.out, d.out
-	// Its own group: ^C is for the demo, which then ends the agent in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return func() {
-		cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
-		cmd.Wait()                          //nolint:errcheck // its exit is shown by its log
-	}, nil
-}
-
-// story is the demo itself.
-func (d *demo) story(ctx context.Context) error {
-	if err := d.until(ctx, d.done); err != nil {
-		return err
-	}
-	d.say("nothing new: the verdict is `same`")
-	if err := d.until(ctx, d.verdict("same")); err != nil {
-		return err
-	}
-	steps := []struct {
-		say, path, text, message string
-		until                    func(*agent.Beat) bool
-	}{
-		{"a push that touches nothing this node watches: `unaffected`", "README.md", "# Operations, explained\n", "explain", d.verdict("unaffected")},
-		{"a push below app/: `changed`, and the work runs", "app/version.txt", "2\n", "version 2", d.done},
-		{"a broken push: the script fails, and the node says so; it would try again after 4 s", "nodework/part/app1/work.sh", "#!/bin/bash\necho no such database; exit 3\n", "a new script", func(b *agent.Beat) bool { return b.State == "failing" }},
-		{"the repair is a push as well: tried at once, and the node is well again", "nodework/part/app1/work.sh", demoScript, "mend the script", d.done},
-	}
-	for _, s := range steps {
-		d.say("%s", s.say)
-		if err := os.WriteFile(d.path("people", "ops", s.path), []byte(s.text), 0o755); err != nil {
-			return err
-		}
-		if err := d.push(ctx, s.message); err != nil {
-			return err
-		}
-		if err := d.until(ctx, s.until); err != nil {
-			return err
-		}
-	}
-	if err := d.until(ctx, d.verdict("same")); err != nil {
-		return err
-	}
-	d.say("the state files, one bare value each")
-	for _, name := range []string{"instance-id", "state", "statelog"} {
-		data, err := os.ReadFile(d.path("node", "nodeinfo", name+".txt"))
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(d.out, "   nodeinfo/%-16s %s", name+".txt", data)
-	}
-	data, err := os.ReadFile(d.path("node", "gitrepo", "ops", ".temp", "add", "part.app1", "work.sh_VERSION"))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(d.out, "   work.sh_VERSION           %s", data)
-	d.say("the script's own output: log/work/ops_part.app1/latest.log")
-	if data, err = os.ReadFile(d.path("node", "log", "work", "ops_part.app1", "latest.log")); err != nil {
-		return err
-	}
-	fmt.Fprintf(d.out, "   %s\n", strings.ReplaceAll(strings.TrimSpace(string(data)), "\n", "\n   "))
-	d.say("addagent why")
-	return d.process.why(&global{config: d.path("node", "addagent.yaml")}, &config.Config{Home: d.path("node"), StateDir: d.path("node", "lib")}, "", time.Now())
-}
-
-// done is a beat after which the last push has been worked.
-func (d *demo) done(b *agent.Beat) bool {
-	data, err := os.ReadFile(d.path("node", "gitrepo", "ops", ".temp", "add", "part.app1", "work.sh_VERSION"))
-	return err == nil && strings.TrimSpace(string(data)) == d.last && b.State == "idle" && b.InHand == nil
-}
-
-func (d *demo) verdict(v string) func(*agent.Beat) bool {
-	return func(b *agent.Beat) bool {
-		quiet := b.InHand == nil && len(b.Started)+len(b.Ended) == 0
-		return quiet && len(b.Items) == 1 && string(b.Items[0].Verdict) == v && b.Items[0].Version == d.last
 	}
 }
 
-// until waits for a beat that is as it should be.
-func (d *demo) until(ctx context.Context, is func(*agent.Beat) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, demoPatient)
+// until waits until something is so; what says it in words.
+func (d *demo) until(what string, is func() bool) {
+	if d.err == nil {
+		d.err = d.wait(d.ctx, what, is)
+	}
+}
+
+func (d *demo) wait(ctx context.Context, what string, is func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the agent did not get there within %s; its log is %s", demoPatient, logPath(d.path("node")))
-		case <-look.C:
-			if b, err := readBeat(d.path("node")); err == nil && b != nil && is(b) {
-				return nil
+	for !is() {
+		for _, p := range d.running {
+			if p.hasEnded() {
+				return fmt.Errorf("%s has ended: %s; this did not come true: %s", p.name, p.cmd.ProcessState, what)
 			}
 		}
-	}
-}
-
-// push commits all of the people's clone and pushes it.
-func (d *demo) push(ctx context.Context, message string) error {
-	ops := d.path("people", "ops")
-	for _, args := range [][]string{{"add", "-A"}, {"commit", "-q", "-m", message}, {"push", "-q", "-u", "origin", "main"}} {
-		if err := d.git(ctx, ops, args...); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("this did not come true within %s: %s", stepTimeout, what)
+		case <-look.C:
 		}
 	}
-	head, err := d.gitSays(ctx, ops, "rev-parse", "HEAD")
-	if err != nil {
-		return err
-	}
-	d.last = strings.TrimSpace(head)
-	fmt.Fprintf(d.out, "   pushed %s %q\n", agent.Short(d.last), message)
 	return nil
 }
 
-// git runs the git program as one of the demo's people, whatever this machine's
-// own git config says.
-func (d *demo) git(ctx context.Context, dir string, args ...string) error {
-	_, err := d.gitSays(ctx, dir, args...)
-	return err
+// beat is what the demo needs of a node's beat.json.
+type beat struct {
+	State          string
+	InHand         json.RawMessage `json:"in_hand"`
+	Started, Ended []json.RawMessage
+	Items          []struct{ Verdict, Version string }
 }
 
-func (d *demo) gitSays(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
+// beatOf is the last beat of a node; an empty one when there is none yet.
+func (d *demo) beatOf(home string) (b beat) {
+	data, err := os.ReadFile(d.path(home, "nodeinfo", "beat.json"))
+	if err != nil || json.Unmarshal(data, &b) != nil {
+		return beat{}
+	}
+	return b
+}
+
+// judges tells whether the node has nothing in hand and its one item has this verdict on what was pushed last.
+func (d *demo) judges(b beat, verdict string) bool {
+	return b.InHand == nil && len(b.Items) == 1 && b.Items[0].Verdict == verdict && b.Items[0].Version == d.last
+}
+
+// push commits everything in the people's clone and pushes it.
+func (d *demo) push(message string) {
+	ops := d.path("people", "ops")
+	d.git(ops, "add", "-A")
+	d.git(ops, "commit", "-q", "-m", message)
+	d.git(ops, "push", "-q", "-u", "origin", "main")
+	if head := strings.TrimSpace(d.git(ops, "rev-parse", "HEAD")); head != "" {
+		d.last = head
+		d.print("   pushed %s %q\n", head[:7], message)
+	}
+}
+
+// git runs the git program as one of the demo's people, whatever this machine's own git config says.
+func (d *demo) git(dir string, args ...string) string {
+	return d.output(dir, "git", args...)
+}
+
+// output is what a program prints.
+func (d *demo) output(dir, program string, args ...string) string {
+	if d.err != nil {
+		return ""
+	}
+	cmd := d.command(d.ctx, program, args...)
 	cmd.Dir = dir
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	switch {
+	case d.ctx.Err() != nil:
+		d.err = d.ctx.Err()
+	case errors.As(err, &exit):
+		d.err = fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(args, " "), err, strings.TrimSpace(string(out)+string(exit.Stderr)))
+	default:
+		d.err = err
+	}
+	return string(out)
+}
+
+// command is a program in an environment that keeps this machine's own git config, caches and proxy out of the demo.
+func (d *demo) command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(),
 		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.org",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0",
-		"no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1")
-	var said, wrong bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &wrong
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()+wrong.String()))
-	}
-	return said.String(), nil
+		"XDG_CACHE_HOME="+d.path("people", "cache"), "no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1")
+	return cmd
 }

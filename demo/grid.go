@@ -1,120 +1,28 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/addagent/addagent/node"
-	"github.com/addagent/addagent/presence/fleet"
-	"github.com/addagent/addagent/work"
 )
 
-// demoGrid is a grid of three nodes with presence and chat, below one folder.
-type demoGrid struct {
-	demo
-	screen demoScreen
-	me     string // this program
-	addctl string
-	room   *demoRoom
-	nodes  []*demoNode
-	fold   demoProcess // what a control node runs
+// grid is three nodes with presence, a control node and a chat room.
+type grid struct {
+	*demo
+	room  *room
+	nodes []*node
 }
 
-// demoNode is one of the machines: its home, its locks, an agent of its own.
-type demoNode struct {
-	id, part, home string
-	agent          demoProcess
+// node is one of the machines: its home, its locks, an agent of its own.
+type node struct {
+	id, part string
+	agent    *process
 }
-
-// gridPatient bounds one step. The longest is the time from late to missing: twice what the killed node promised.
-const gridPatient = 5 * time.Minute
-
-func newDemoGrid(d demo) *demoGrid {
-	g := &demoGrid{demo: d}
-	g.screen.out = d.out
-	p := *d.process
-	p.out = &g.screen
-	g.process = &p
-	return g
-}
-
-func (g *demoGrid) run(ctx context.Context) error {
-	err := g.play(ctx)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return &exit{Code: exitInterrupted}
-	}
-	return failed(err)
-}
-
-// play sets the stage, tells the story and ends all that it started.
-func (g *demoGrid) play(ctx context.Context) error {
-	var err error
-	if g.me, err = os.Executable(); err != nil {
-		return err
-	}
-	g.addctl = filepath.Join(filepath.Dir(g.me), "addctl")
-	if _, err := os.Stat(g.addctl); err != nil {
-		return fmt.Errorf("the grid is shown with addctl, and %s is not there: make build makes both programs side by side", g.addctl)
-	}
-	if err := g.begin(); err != nil {
-		return err
-	}
-	if err := g.lay(ctx); err != nil {
-		return err
-	}
-	stopServer, err := g.serve()
-	if err != nil {
-		return err
-	}
-	defer stopServer()
-	if g.room, err = openDemoRoom(&g.screen, isTerminal(g.screen.out)); err != nil {
-		return err
-	}
-	defer g.room.close()
-	defer g.stop()
-	if err := g.configs(); err != nil {
-		return err
-	}
-	began := time.Now()
-	if err := g.tell(ctx); err != nil {
-		if ctx.Err() == nil {
-			g.tails()
-		}
-		return err
-	}
-	took := time.Since(began).Round(time.Second)
-	if !g.keep {
-		g.say("the agents end")
-		g.stop()
-		g.say("that was it, in %s. Everything is in %s; --keep (make demo-grid KEEP=1) leaves it running to look around in", took, g.show(g.dir))
-		return nil
-	}
-	g.say("that was it, in %s. It goes on running; in another terminal:", took)
-	fmt.Fprintf(g.out, `   %[1]s nodes --watch --presence %[2]s
-   %[1]s log -f --presence %[2]s
-   %[1]s node %[3]s --presence %[2]s
-   %[4]s why --config %[5]s/%[3]s/addagent.yaml
-   (cd %[5]s/people/ops && date > app/version.txt && git commit -qam "my push" && git push)
-   the room #ops is here; ^C ends all of it
-`, g.show(g.addctl), g.presence(), g.nodes[2].id, g.show(g.me), g.show(g.dir))
-	<-ctx.Done()
-	return nil
-}
-
-func (g *demoGrid) presence() string { return g.server + "/presence.git" }
 
 // The scripts of the grid. They last a moment, so that one sees the node work.
 const (
@@ -123,205 +31,248 @@ const (
 	gridBad  = "#!/bin/bash\necho 'migrate: there is no table customers'; exit 3\n"
 )
 
-// lay makes the repositories and the machines, each as an image leaves it: who it is, and presetup.
-func (g *demoGrid) lay(ctx context.Context) error {
-	texts := map[string]string{
-		demoMark:                             "made by addagent demo, which removes this folder\n",
-		"people/ops/nodeinit/common/init.sh": gridInit,
+// threeNodes is the story of the grid, a step a function.
+func threeNodes(d *demo) (hints string) {
+	g := &grid{demo: d, nodes: []*node{{id: "i-app1", part: "app1"}, {id: "i-app2", part: "app1"}, {id: "i-db1", part: "db1"}}}
+	if d.err == nil {
+		g.room, d.err = openRoom(d.out, d.colours)
 	}
-	for _, n := range [][2]string{{"i-app1", "app1"}, {"i-app2", "app1"}, {"i-db1", "db1"}} {
-		id, part := n[0], n[1]
-		g.nodes = append(g.nodes, &demoNode{id: id, part: part, home: g.path(id)})
-		info := id + "/nodeinfo/"
-		for field, value := range map[string]string{"instance-id": id, "nodepart": part, "deployment": "fed1", "initgitrepo": "ops", "state": string(node.Presetup)} {
-			texts[info+field+".txt"] = value + "\n"
-		}
+	if d.err != nil {
+		return ""
 	}
-	if err := g.write(texts); err != nil {
-		return err
-	}
-	return g.repositories(ctx, "ops.git", "presence.git")
+	g.lay()
+	g.comeUp()
+	g.workAPush()
+	g.wedge()
+	g.unwedge()
+	g.loseOne()
+	g.comeBack()
+	g.lookBack()
+	return fmt.Sprintf(`   %[1]s nodes --watch --presence %[2]s
+   %[1]s log -f --presence %[2]s
+   %[1]s node %[3]s --presence %[2]s
+   %[4]s why --config %[5]s/%[3]s/addagent.yaml
+   (cd %[5]s/people/ops && date > app/version.txt && git commit -qam "my push" && git push)
+   the room #ops is here
+`, g.show(g.program("addctl")), g.presence(), g.nodes[2].id, g.show(g.program("addagent")), g.show(g.dir))
 }
 
-// configs writes those of the agents. The address of a room is a secret, and lies in a file of its own.
-func (g *demoGrid) configs() error {
-	if err := os.WriteFile(g.path("room-url"), []byte(g.room.URL+"\n"), 0o600); err != nil {
-		return err
-	}
+func (g *grid) presence() string { return g.server + "/presence.git" }
+
+// lay makes the machines, each as an image leaves it: who it is, and presetup. The address of a room is a secret, and lies
+// in a file of its own.
+func (g *grid) lay() {
+	g.err = os.WriteFile(g.path("room-url"), []byte(g.room.URL+"\n"), 0o600)
 	for _, n := range g.nodes {
-		text := fmt.Sprintf(`# made by addagent demo --grid
+		for field, value := range map[string]string{"instance-id": n.id, "nodepart": n.part, "deployment": "fed1", "initgitrepo": "ops", "state": "presetup"} {
+			g.write(n.id+"/nodeinfo/"+field+".txt", value+"\n")
+		}
+		g.write(n.id+"/addagent.yaml", fmt.Sprintf(`# made by make demo-grid
 home: %[1]q
-run_dir: %[2]q
-state_dir: %[3]q
+run_dir: "%[1]s/run"
+state_dir: "%[1]s/lib"
 beat: { schedule: "@every 1s", spread: 0s }
 repos:
-  - { name: ops, url: %[4]q }
+  - { name: ops, url: %[2]q }
 work: { retry_first: 1s }
-presence: { url: %[5]q, refresh: 10s }
+presence: { url: %[3]q, refresh: 10s }
 chat:
-  - { url_file: %[6]q, only: all }
-`, n.home, filepath.Join(n.home, "run"), filepath.Join(n.home, "lib"), g.url, g.presence(), g.path("room-url"))
-		if err := os.WriteFile(n.config(), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (n *demoNode) config() string { return filepath.Join(n.home, "addagent.yaml") }
-
-// start starts the agent of a node; the screen shows what it logs, but for its quiet beats.
-func (g *demoGrid) start(n *demoNode) error {
-	return n.agent.start("the agent of "+n.id, exec.Command(g.me, "run", "--config", n.config()), &lineWriter{each: func(line []byte) error {
-		l := parseLogLine(string(line))
-		if quietBeat.MatchString(l.Text) {
-			return nil
-		}
-		text := strings.ReplaceAll(l.Text, g.dir, g.show(g.dir))
-		if text, _, _ = strings.Cut(text, "  -> "); l.Level != "info" {
-			text = strings.ToUpper(l.Level) + " " + text
-		}
-		fmt.Fprintf(g.out, "   %-7s %s %s\n", n.id, l.Time.UTC().Format("15:04:05Z"), text)
-		return nil
-	}})
-}
-
-var quietBeat = regexp.MustCompile(` \| [0-9].* \| next `)
-
-// startFold lets a control node fold every second. What it says of that is in a file.
-func (g *demoGrid) startFold() error {
-	log, err := os.Create(g.foldLog())
-	if err != nil {
-		return err
-	}
-	defer log.Close() // the process has its own
-	cmd := g.outside(exec.Command(g.addctl, "presence:fold", "--every", "1s", "--presence", g.presence()))
-	cmd.Stdout = log
-	return g.fold.start("the control node", cmd, log)
-}
-
-func (g *demoGrid) foldLog() string { return g.path("fold.log") }
-
-// stop ends the agents, and waits for the work that they leave to its shims.
-func (g *demoGrid) stop() {
-	for _, n := range g.nodes {
-		n.agent.end(syscall.SIGTERM)
-	}
-	g.fold.end(syscall.SIGTERM)
-	// The demo may be ending because its context has.
-	_ = g.until(context.Background(), "all work has ended", func() bool {
-		return !slices.ContainsFunc(g.nodes, func(n *demoNode) bool {
-			_, held, err := work.ReadHolder(filepath.Join(n.home, "run", "work.lock"))
-			return err == nil && held
-		})
-	})
-}
-
-// until waits until something is so; what says it in words.
-func (g *demoGrid) until(ctx context.Context, what string, is func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, gridPatient)
-	defer cancel()
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	for {
-		if is() {
-			return nil
-		}
-		if err := g.fell(); err != nil {
-			return fmt.Errorf("%w; this did not come true: %s", err, what)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("this did not come true within %s: %s", gridPatient, what)
-		case <-look.C:
-		}
+  - { url_file: %[4]q, only: all }
+`, g.path(n.id), g.server+"/ops.git", g.presence(), g.path("room-url")))
 	}
 }
 
-// fell says that something has ended which nobody has ended.
-func (g *demoGrid) fell() error {
-	for _, n := range g.nodes {
-		if err := n.agent.fell(); err != nil {
-			return err
+// The screen shows what agents log, but for their quiet beats, and without the date.
+var (
+	quietBeat = regexp.MustCompile(` \| [0-9].* \| next `)
+	today     = regexp.MustCompile(`^\d{4}-\d\d-\d\dT`)
+)
+
+// startAgent starts the agent of a node.
+func (g *grid) startAgent(n *node) {
+	n.agent = g.start("the agent of "+n.id, &lines{each: func(line string) {
+		if !quietBeat.MatchString(line) {
+			line, _, _ = strings.Cut(today.ReplaceAllString(line, ""), "  -> ")
+			fmt.Fprintf(g.out, "   %-7s %s\n", n.id, strings.ReplaceAll(line, g.dir, g.show(g.dir)))
 		}
-	}
-	return g.fold.fell()
-}
-
-// outside keeps what addctl remembers in the demo's folder.
-func (g *demoGrid) outside(cmd *exec.Cmd) *exec.Cmd {
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+g.path("people", "cache"))
-	return cmd
-}
-
-// ctl runs addctl on the presence repository.
-func (g *demoGrid) ctl(ctx context.Context, args ...string) (string, error) {
-	cmd := g.outside(exec.CommandContext(ctx, g.addctl, append(args, "--presence", g.presence())...))
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("addctl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()))
-	}
-	return string(out), nil
+	}}, "addagent", "run", "--config", g.path(n.id, "addagent.yaml"))
 }
 
 // ask prints what addctl says, as a person would ask it.
-func (g *demoGrid) ask(ctx context.Context, args ...string) error {
-	out, err := g.ctl(ctx, args...)
-	if err != nil {
-		return err
+func (g *grid) ask(args ...string) {
+	out := g.output("", g.program("addctl"), append(args, "--presence", g.presence())...)
+	g.print("   $ %s %s --presence %s\n%s", g.show(g.program("addctl")), strings.Join(args, " "), g.presence(), indented(out))
+}
+
+// listed is what the grid knows of a node; empty when it is not known, or the grid cannot be asked.
+type listed struct {
+	ID    string    `json:"instance-id"`
+	State string    `json:"state"`
+	Age   string    `json:"age"`
+	By    time.Time `json:"beat_next_by"`
+}
+
+func (g *grid) list(n *node) listed {
+	out, err := g.command(g.ctx, g.program("addctl"), "nodes", "--json", "--presence", g.presence()).Output()
+	var all []listed
+	if err != nil || json.Unmarshal(out, &all) != nil {
+		return listed{}
 	}
-	fmt.Fprintf(g.out, "   $ %s %s --presence %s\n%s", g.show(g.addctl), strings.Join(args, " "), g.presence(), indented(out))
-	return nil
-}
-
-func indented(text string) string {
-	return "   " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n   ") + "\n"
-}
-
-// present is what the grid knows of a node; "" = it is not known, or the grid could not be asked.
-type present struct {
-	ID    string     `json:"instance-id"`
-	State node.State `json:"state"`
-	Age   fleet.Age  `json:"age"`
-	By    time.Time  `json:"beat_next_by"`
-}
-
-// seen asks the grid for a node.
-func (g *demoGrid) seen(ctx context.Context, n *demoNode) present {
-	out, err := g.ctl(ctx, "nodes", "--json")
-	var all []present
-	if err != nil || json.Unmarshal([]byte(out), &all) != nil {
-		return present{}
+	if i := slices.IndexFunc(all, func(s listed) bool { return s.ID == n.id }); i >= 0 {
+		return all[i]
 	}
-	i := slices.IndexFunc(all, func(p present) bool { return p.ID == n.id })
-	if i < 0 {
-		return present{}
-	}
-	return all[i]
+	return listed{}
 }
 
-// worked says that a node has what was pushed last, and nothing left to do.
-func (g *demoGrid) worked(n *demoNode) bool {
-	b, err := readBeat(n.home)
-	return err == nil && b != nil && b.State == node.Idle && b.InHand == nil && len(b.Items) == 1 &&
-		b.Items[0].Version == g.last && (b.Items[0].Verdict == work.Same || b.Items[0].Verdict == work.Unaffected)
+// waitListed waits until addctl nodes shows a node in a state, or an age.
+func (g *grid) waitListed(n *node, word string) {
+	g.until(n.id+" is "+word+" in addctl nodes", func() bool { is := g.list(n); return is.State == word || is.Age == word })
 }
 
-// tails shows the end of each log, for a story that went wrong.
-func (g *demoGrid) tails() {
-	logs := []string{g.foldLog()}
+// waitChat waits until the room was told something of a node.
+func (g *grid) waitChat(n *node, words string) {
+	g.until("the room was told of "+n.id+words, func() bool { return g.room.count(n.id, words) > 0 })
+}
+
+// comeUp starts the machines: the first alone, so that one sees what one does.
+func (g *grid) comeUp() {
+	g.say("three machines, as an image leaves them: who they are, and the state presetup")
 	for _, n := range g.nodes {
-		logs = append(logs, logPath(n.home))
+		g.print("   %-7s part %-5s %s/nodeinfo/state.txt: %s", n.id, n.part, g.show(g.path(n.id)), g.read(n.id, "nodeinfo", "state.txt"))
 	}
-	for _, path := range logs {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			data = []byte(err.Error())
-		}
-		lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-		g.say("%s ends with", g.show(path))
-		fmt.Fprint(g.out, indented(strings.Join(lines[max(len(lines)-8, 0):], "\n")))
+	g.write("people/ops/nodeinit/common/init.sh", gridInit)
+	g.push("how a machine is initialised")
+	g.say("a control node aggregates what nodes report in the presence repository (addctl presence:fold --every 1s)")
+	g.write("control/log/fold.log", "")
+	if log, err := os.OpenFile(g.path("control/log/fold.log"), os.O_WRONLY, 0); err == nil {
+		g.start("the control node", log, "addctl", "presence:fold", "--every", "1s", "--presence", g.presence())
+		log.Close() // the process has its own
 	}
+	g.say("%s starts, a beat every second: its log, and what a person in the room #ops reads", g.nodes[0].id)
+	g.startAgent(g.nodes[0])
+	g.ready(g.nodes[:1])
+	g.say("and the others")
+	g.startAgent(g.nodes[1])
+	g.startAgent(g.nodes[2])
+	g.ready(g.nodes[1:])
+	g.ask("nodes")
+}
+
+// ready waits until nodes are initialised and idle, and until everybody can know.
+func (g *grid) ready(nodes []*node) {
+	for _, n := range nodes {
+		g.waitListed(n, "idle")
+		g.waitChat(n, ": initdone: ")
+	}
+}
+
+func (g *grid) workAPush() {
+	g.say("a push: the application, and a work script for each part. All three work it")
+	g.write("people/ops/app/version.txt", "1\n")
+	for _, n := range g.nodes[1:] {
+		g.write("people/ops/nodework/part/"+n.part+"/work.yaml", "watch: [ app/ ]\ntimeout: 1m\n")
+		g.write("people/ops/nodework/part/"+n.part+"/work.sh", gridWork)
+	}
+	g.push("version 1")
+	g.allWorked(g.nodes)
+}
+
+// worked waits until a node has what was pushed last, and nothing left to do.
+func (g *grid) worked(n *node) {
+	g.until(n.id+" has worked the last push", func() bool {
+		b := g.beatOf(n.id)
+		return b.State == "idle" && (g.judges(b, "same") || g.judges(b, "unaffected"))
+	})
+}
+
+// allWorked waits until nodes have worked what was pushed last, and until that was said in the room.
+func (g *grid) allWorked(nodes []*node) {
+	for _, n := range nodes {
+		g.worked(n)
+		g.waitChat(n, ": idle: done at ops@"+g.last[:min(7, len(g.last))])
+	}
+}
+
+// wedge lets the script of one part fail, three times.
+func (g *grid) wedge() {
+	n := g.nodes[2]
+	g.say("a broken script for part %s: %s fails, tries again, and wedges at the third time", n.part, n.id)
+	g.write("people/ops/nodework/part/db1/work.sh", gridBad)
+	g.push("migrate the customers")
+	g.waitListed(n, "wedged")
+	g.waitChat(n, ": wedged: ")
+	g.say("the node that needs attention comes first; the others had nothing to do")
+	g.ask("nodes")
+	g.print("   (VERSIONS may lag: trouble is reported at once, the rest in turn, six times a minute for the whole grid)\n")
+}
+
+func (g *grid) unwedge() {
+	n := g.nodes[2]
+	g.say("a new commit is tried at once, and %s is well again", n.id)
+	g.write("people/ops/nodework/part/db1/work.sh", gridWork)
+	g.push("migrate the customers, after the table is made")
+	g.worked(n)
+	g.waitChat(n, "wedged no more")
+}
+
+// loseOne kills the agent that promised first, and waits until the grid misses it.
+func (g *grid) loseOne() {
+	n := g.nodes[0]
+	g.waitListed(n, "idle")
+	if g.err != nil {
+		return
+	}
+	g.say("kill -9 of the agent of %s (process %d)", n.id, n.agent.cmd.Process.Pid)
+	g.end(n.agent, syscall.SIGKILL)
+	var by time.Time
+	g.until(n.id+" has promised when it speaks again", func() bool { by = g.list(n).By; return !by.IsZero() })
+	g.print("   it has promised its next report by %s, and gets as much time again because clocks differ\n", by.UTC().Format("15:04:05Z"))
+	g.waitListed(n, "late")
+	g.say("it is past its promise: late")
+	g.ask("nodes")
+	g.say("the others go on: a push meanwhile")
+	g.write("people/ops/app/version.txt", "2\n")
+	g.push("version 2")
+	g.allWorked(g.nodes[1:])
+	g.waitListed(n, "missing")
+	g.until("the control node has written down that "+n.id+" is missing", func() bool {
+		out, err := g.command(g.ctx, g.program("addctl"), "log", n.id, "--presence", g.presence()).Output()
+		return err == nil && strings.Contains(string(out), " missing ")
+	})
+	g.say("it is past twice its promise: missing")
+	g.ask("nodes")
+}
+
+func (g *grid) comeBack() {
+	n := g.nodes[0]
+	g.say("%s starts again, works what it missed, and is present", n.id)
+	g.startAgent(n)
+	g.allWorked(g.nodes)
+	g.until(n.id+" is present and idle in addctl nodes", func() bool { is := g.list(n); return is.Age == "present" && is.State == "idle" })
+	g.ask("nodes")
+}
+
+// lookBack shows where all of that is kept.
+func (g *grid) lookBack() {
+	g.say("what happened, from the presence repository")
+	g.ask("log", g.nodes[0].id)
+	g.ask("log", g.nodes[2].id)
+	g.say("the same in git: each node has a ref, and commits its reports to it")
+	g.askGit(8, "log", "--oneline", "presence/"+g.nodes[2].id)
+	g.say("and the page that the control node writes")
+	g.askGit(14, "show", "main:README.md")
+	if times := g.room.count(g.nodes[2].id, ": wedged: "); g.err == nil && times != 1 {
+		g.err = fmt.Errorf("the room was told %d times that %s is wedged, and not once", times, g.nodes[2].id)
+	}
+}
+
+// askGit prints the first lines of what git says of the presence repository.
+func (g *grid) askGit(most int, args ...string) {
+	repo := g.path("server", "presence.git")
+	all := slices.DeleteFunc(strings.Split(g.git(repo, args...), "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	more := ""
+	if len(all) > most {
+		all, more = all[:most], "   ...\n"
+	}
+	g.print("   $ git -C %s %s\n%s%s", g.show(repo), strings.Join(args, " "), indented(strings.Join(all, "\n")), more)
 }

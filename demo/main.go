@@ -1,39 +1,58 @@
+// Demo shows addagent at work on a throw-away grid on this machine: make demo, make demo-grid. It runs the programs
+// that stand beside it, addagent and addctl, as a person would.
 package main
 
 import (
-	"github.com/spf13/cobra"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
 )
 
-func (p *process) demoCommand(*global) *cobra.Command {
-	var dir string
-	keep, grid := false, false
-	c := &cobra.Command{
-		Use:   "demo",
-		Short: "Run a throw-away grid on this machine: a git server, an agent, pushes, work",
-		Long: `Makes a bare repository below DIR, serves it over HTTP on the loopback address,
-starts an agent that beats every two seconds, pushes to it, and shows what the agent
-makes of that: the four verdicts, a broken script and its repair, the state files and
-the log. Needs git; no root. --keep leaves it running so that you can push yourself.
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second ^C ends the demo at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
 
-With --grid there are three agents, a presence repository and a chat room: they come up
-from presetup to idle and work a push, one wedges on a broken script and a new commit
-unwedges it, one is killed with -9, turns late and then missing, and comes back. What
-the grid says of them is shown with addctl, which must stand beside addagent. The exit
-code is 0 only if all of that came true.`,
-		Example: `  addagent demo
-  addagent demo --grid
-  addagent demo --grid --keep`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			d := demo{process: p, dir: dir, keep: keep}
-			if grid {
-				return newDemoGrid(d).run(c.Context())
-			}
-			return d.run(c.Context())
-		},
+// run returns the exit code: 0 only when everything that the story tells came true.
+func run(ctx context.Context, args []string, out, errors io.Writer) int {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(errors)
+	dir := flags.String("dir", ".demo", "make the grid in `FOLDER`")
+	keep := flags.Bool("keep", false, "leave it running until ^C")
+	isGrid := flags.Bool("grid", false, "show three agents, a presence repository and a chat room")
+	if err := flags.Parse(args); err != nil {
+		return 2
 	}
-	c.Flags().StringVar(&dir, "dir", ".demo", "`FOLDER` to make the grid in")
-	c.Flags().BoolVar(&keep, "keep", false, "leave it running until ^C")
-	c.Flags().BoolVar(&grid, "grid", false, "three agents, a presence repository and a chat room: about a minute")
-	return c
+	me, err := os.Executable()
+	if err == nil {
+		d := &demo{ctx: ctx, out: &screen{out: out}, colours: isTerminal(out), dir: *dir, keep: *keep, programs: filepath.Dir(me)}
+		story := oneNode
+		if *isGrid {
+			story = threeNodes
+		}
+		err = d.play(story)
+	}
+	switch {
+	case ctx.Err() != nil && !(*keep && err == nil):
+		return 130
+	case err != nil:
+		fmt.Fprintln(errors, "demo:", err)
+		return 1
+	}
+	return 0
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

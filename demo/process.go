@@ -1,58 +1,99 @@
 package main
 
 import (
-	"fmt"
+	"bytes"
+	"context"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"sync"
 	"syscall"
-	"time"
 )
 
-// demoProcess is one that the demo has started, and ends.
-type demoProcess struct {
+// process is one that the demo has started, and ends.
+type process struct {
 	name  string
-	cmd   *exec.Cmd     // nil = it does not run
+	cmd   *exec.Cmd
 	ended chan struct{} // closed when it has ended
 }
 
-// start starts it; said gets its standard error.
-func (p *demoProcess) start(name string, cmd *exec.Cmd, said io.Writer) error {
-	cmd.Stderr = said
+// start starts one of the programs; said gets what it prints.
+func (d *demo) start(name string, said io.Writer, program string, args ...string) *process {
+	p := &process{name: name, cmd: d.command(context.Background(), d.program(program), args...), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = said, said
 	// Its own group: ^C is for the demo, which then ends everything in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = 10 * time.Second // work that a killed agent leaves to its shim may hold the pipe
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.WaitDelay = grace // work that a killed agent leaves to its shim may hold the pipe
+	if d.err == nil {
+		d.err = p.cmd.Start()
 	}
-	ended := make(chan struct{})
-	p.name, p.cmd, p.ended = name, cmd, ended
+	if d.err != nil {
+		return p
+	}
+	d.running = append(d.running, p)
 	go func() {
-		cmd.Wait() //nolint:errcheck // how it ended is in its ProcessState
-		close(ended)
+		p.cmd.Wait() //nolint:errcheck // how it ended is in its ProcessState
+		close(p.ended)
 	}()
-	return nil
+	return p
 }
 
 // end ends it with a signal, and waits until it has.
-func (p *demoProcess) end(signal os.Signal) {
-	if p.cmd == nil {
-		return
+func (d *demo) end(p *process, signal os.Signal) {
+	if i := slices.Index(d.running, p); i >= 0 {
+		d.running = slices.Delete(d.running, i, i+1)
+		p.cmd.Process.Signal(signal) //nolint:errcheck // it may have ended
+		<-p.ended
 	}
-	p.cmd.Process.Signal(signal) //nolint:errcheck // it may have ended
-	<-p.ended
-	p.cmd = nil
 }
 
-// fell says how it ended when nobody has ended it.
-func (p *demoProcess) fell() error {
-	if p.cmd == nil {
-		return nil
-	}
+func (p *process) hasEnded() bool {
 	select {
 	case <-p.ended:
-		return fmt.Errorf("%s has ended: %s", p.name, p.cmd.ProcessState)
+		return true
 	default:
-		return nil
+		return false
 	}
+}
+
+// stop ends all of them, and waits for the work that agents leave to their shims.
+func (d *demo) stop() {
+	for len(d.running) > 0 {
+		d.end(d.running[len(d.running)-1], syscall.SIGTERM)
+	}
+	// The demo may be ending because its context has.
+	if err := d.wait(context.Background(), "all work has ended", func() bool { return !d.held("work.lock") }); d.err == nil {
+		d.err = err
+	}
+}
+
+// lines hands on what is written line by line.
+type lines struct {
+	each func(line string)
+	rest []byte
+}
+
+func (l *lines) Write(data []byte) (int, error) {
+	l.rest = append(l.rest, data...)
+	for {
+		line, rest, whole := bytes.Cut(l.rest, []byte("\n"))
+		if !whole {
+			return len(data), nil
+		}
+		l.each(string(line))
+		l.rest = rest
+	}
+}
+
+// screen is where several write at once, a whole line at a time.
+type screen struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (s *screen) Write(data []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Write(data)
 }

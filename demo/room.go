@@ -13,20 +13,8 @@ import (
 	"sync"
 )
 
-// demoScreen is where several speak at once, a whole line at a time.
-type demoScreen struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-func (s *demoScreen) Write(data []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.Write(data)
-}
-
-// demoRoom is a chat room of HipChat's form (its API v2) with one person in it, who reads on the demo's screen.
-type demoRoom struct {
+// room is a chat room of HipChat's form (its API v2) with one person in it, who reads on the demo's screen.
+type room struct {
 	URL string // as a config names it; holds the token
 
 	token   string
@@ -38,23 +26,21 @@ type demoRoom struct {
 	said []string // a line each
 }
 
-func openDemoRoom(out io.Writer, colours bool) (*demoRoom, error) {
+func openRoom(out io.Writer, colours bool) (*room, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	r := &demoRoom{token: rand.Text(), out: out, colours: colours}
+	r := &room{token: rand.Text(), out: out, colours: colours}
 	r.URL = fmt.Sprintf("hipchat://%s@%s/ops?scheme=http", r.token, listener.Addr())
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v2/room/ops/notification", r.hear)
+	mux.HandleFunc("POST /v2/room/ops/notification", r.receive)
 	r.server = &http.Server{Handler: mux}
 	go r.server.Serve(listener) //nolint:errcheck // ends with close
 	return r, nil
 }
 
-func (r *demoRoom) close() { r.server.Close() }
-
-func (r *demoRoom) hear(w http.ResponseWriter, q *http.Request) {
+func (r *room) receive(w http.ResponseWriter, q *http.Request) {
 	if q.Header.Get("Authorization") != "Bearer "+r.token {
 		http.Error(w, "not your room", http.StatusUnauthorized)
 		return
@@ -86,8 +72,8 @@ func (r *demoRoom) hear(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// heard counts the lines in which all the words are.
-func (r *demoRoom) heard(words ...string) int {
+// count counts the lines in which all the words are.
+func (r *room) count(words ...string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0

@@ -11,7 +11,7 @@ import (
 func aboutNode() (also map[string][]string, files, environment []clitest.Block) {
 	also = map[string][]string{
 		"run": {"beat", "status", "log"}, "beat": {"run", "plan", "why"}, "plan": {"beat", "why"}, "status": {"why", "log"},
-		"why": {"status", "log", "plan"}, "log": {"why", "status"}, "check": {"run"}, "example": {"demo", "run"}, "demo": {"example"},
+		"why": {"status", "log", "plan"}, "log": {"why", "status"}, "check": {"run"}, "example": {"run"},
 		"disable": {"enable", "status"}, "enable": {"disable"}, "wedge": {"unwedge", "why"}, "unwedge": {"wedge", "why"},
 	}
 	files = []clitest.Block{

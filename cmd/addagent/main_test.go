@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -38,9 +37,8 @@ func TestTranscripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitfor":  clitest.WaitFor,
-			"grid":     grid,
-			"programs": programs,
+			"waitfor": clitest.WaitFor,
+			"grid":    grid,
 		},
 	})
 }
@@ -70,15 +68,4 @@ func grid(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	config := fmt.Sprintf("home: %[1]s\nrun_dir: %[1]s/run\nstate_dir: %[1]s/lib\nbeat: { schedule: \"@every 1s\", spread: 0s }\nrepos:\n  - { name: ops, url: %[2]s }\n", home, strconv.Quote(ts.MkAbs("ops.git")))
 	ts.Check(os.WriteFile(ts.MkAbs("addagent.yaml"), []byte(config), 0o644))
-}
-
-// programs FOLDER builds both programs, as make build puts them side by side.
-func programs(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: programs FOLDER")
-	}
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", ts.MkAbs(args[0])+"/", "../addagent", "../addctl")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		ts.Fatalf("go build: %v: %s", err, out)
-	}
 }

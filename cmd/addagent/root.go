@@ -49,7 +49,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
 		p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g),
-		p.checkCommand(g), p.doctorCommand(g), cli.VersionCommand("addagent", version, &g.json), p.demoCommand(g), p.shimCommand(),
+		p.checkCommand(g), p.doctorCommand(g), cli.VersionCommand("addagent", version, &g.json), p.shimCommand(),
 		p.logCommand(g), p.exampleCommand(g), cli.CompletionCommand("addagent", completed),
 	)
 	root.SetHelpCommand(cli.HelpCommand())
