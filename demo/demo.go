@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// demo is a git server, its people and the processes of a demo, below one folder. Its first error stays in err, and each
-// step after it does nothing, so that a story reads without checks.
+// demo is a git server, its people and the processes of a demo, below one folder. Its first error stays in err, and
+// each step after it does nothing, so that a story reads without checks.
 type demo struct {
 	ctx      context.Context // ends at ^C
 	out      io.Writer
@@ -39,7 +39,7 @@ const (
 	grace       = 10 * time.Second // for what the demo started to end, when it is over
 )
 
-// play sets everything up, runs a story, and ends everything that it started. A story returns what a person can try next.
+// play sets everything up, runs a story, and ends everything that it started. A story returns what one can try next.
 func (d *demo) play(story func(*demo) (hints string)) error {
 	for _, name := range []string{"addagent", "addctl"} {
 		if path := d.program(name); d.err == nil {
@@ -142,7 +142,7 @@ func (d *demo) clear() {
 		d.err = fmt.Errorf("%s is not empty and no earlier demo: name another folder with -dir", d.dir)
 		return
 	}
-	// A demo that was ended in the middle of a push may have left a git of its server behind, which writes for a moment more.
+	// A demo that was ended during a push may have left a git of its server behind, which writes for a moment more.
 	ctx, cancel := context.WithTimeout(d.ctx, grace)
 	defer cancel()
 	for d.err = os.RemoveAll(d.dir); errors.Is(d.err, syscall.ENOTEMPTY) && ctx.Err() == nil; d.err = os.RemoveAll(d.dir) {

@@ -59,8 +59,8 @@ func threeNodes(d *demo) (hints string) {
 
 func (g *grid) presence() string { return g.server + "/presence.git" }
 
-// lay makes the machines, each as an image leaves it: who it is, and presetup. The address of a room is a secret, and lies
-// in a file of its own.
+// lay makes the machines, each as an image leaves it: who it is, and presetup. The address of a room is a secret and
+// lies in a file of its own.
 func (g *grid) lay() {
 	g.err = os.WriteFile(g.path("room-url"), []byte(g.room.URL+"\n"), 0o600)
 	for _, n := range g.nodes {
