@@ -28,9 +28,9 @@ type demo struct {
 	programs string // the folder of addagent and addctl
 	err      error
 
-	server  string     // its address
-	last    string     // commit of the last push
-	running []*process // in the order in which they were started
+	server  string   // its address
+	last    string   // commit of the last push
+	running []*child // in the order in which they were started
 }
 
 const (
@@ -39,8 +39,8 @@ const (
 	grace       = 10 * time.Second // for what the demo started to end, when it is over
 )
 
-// play sets everything up, runs a story, and ends everything that it started. A story returns what one can try next.
-func (d *demo) play(story func(*demo) (hints string)) error {
+// run sets everything up, runs a story, and ends everything that it started. A story returns what one can try next.
+func (d *demo) run(story func(*demo) (hints string)) error {
 	for _, name := range []string{"addagent", "addctl"} {
 		if path := d.program(name); d.err == nil {
 			if _, err := os.Stat(path); err != nil {

@@ -14,14 +14,14 @@ import (
 // grid is three nodes with presence, a control node and a chat room.
 type grid struct {
 	*demo
-	room  *room
+	room  *chatRoom
 	nodes []*node
 }
 
 // node is one of the machines: its home, its locks, an agent of its own.
 type node struct {
 	id, part string
-	agent    *process
+	agent    *child
 }
 
 // The scripts of the grid. They last a moment, so that one sees the node work.
@@ -104,24 +104,24 @@ func (g *grid) ask(args ...string) {
 	g.print("   $ %s %s --presence %s\n%s", g.show(g.program("addctl")), strings.Join(args, " "), g.presence(), indented(out))
 }
 
-// listed is what the grid knows of a node; empty when it is not known, or the grid cannot be asked.
-type listed struct {
+// nodeLine is what the grid knows of a node; empty when it is not known, or the grid cannot be asked.
+type nodeLine struct {
 	ID    string    `json:"instance-id"`
 	State string    `json:"state"`
 	Age   string    `json:"age"`
 	By    time.Time `json:"beat_next_by"`
 }
 
-func (g *grid) list(n *node) listed {
+func (g *grid) list(n *node) nodeLine {
 	out, err := g.command(g.ctx, g.program("addctl"), "nodes", "--json", "--presence", g.presence()).Output()
-	var all []listed
+	var all []nodeLine
 	if err != nil || json.Unmarshal(out, &all) != nil {
-		return listed{}
+		return nodeLine{}
 	}
-	if i := slices.IndexFunc(all, func(s listed) bool { return s.ID == n.id }); i >= 0 {
+	if i := slices.IndexFunc(all, func(s nodeLine) bool { return s.ID == n.id }); i >= 0 {
 		return all[i]
 	}
-	return listed{}
+	return nodeLine{}
 }
 
 // waitListed waits until addctl nodes shows a node in a state, or an age.

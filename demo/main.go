@@ -16,11 +16,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second ^C ends the demo at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(startDemo(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 0 only when everything that the story tells came true.
-func run(ctx context.Context, args []string, out, errors io.Writer) int {
+// startDemo returns the exit code: 0 only when everything that the story tells came true.
+func startDemo(ctx context.Context, args []string, out, errors io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(errors)
 	dir := flags.String("dir", ".demo", "make the grid in `FOLDER`")
@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, out, errors io.Writer) int {
 		if *isGrid {
 			story = threeNodes
 		}
-		err = d.play(story)
+		err = d.run(story)
 	}
 	switch {
 	case ctx.Err() != nil && !(*keep && err == nil):

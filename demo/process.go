@@ -11,16 +11,16 @@ import (
 	"syscall"
 )
 
-// process is one that the demo has started, and ends.
-type process struct {
+// child is a process that the demo has started, and ends.
+type child struct {
 	name  string
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when it has ended
 }
 
 // start starts one of the programs; said gets what it prints.
-func (d *demo) start(name string, said io.Writer, program string, args ...string) *process {
-	p := &process{name: name, cmd: d.command(context.Background(), d.program(program), args...), ended: make(chan struct{})}
+func (d *demo) start(name string, said io.Writer, program string, args ...string) *child {
+	p := &child{name: name, cmd: d.command(context.Background(), d.program(program), args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = said, said
 	// Its own group: ^C is for the demo, which then ends everything in order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -40,7 +40,7 @@ func (d *demo) start(name string, said io.Writer, program string, args ...string
 }
 
 // end ends it with a signal, and waits until it has.
-func (d *demo) end(p *process, signal os.Signal) {
+func (d *demo) end(p *child, signal os.Signal) {
 	if i := slices.Index(d.running, p); i >= 0 {
 		d.running = slices.Delete(d.running, i, i+1)
 		p.cmd.Process.Signal(signal) //nolint:errcheck // it may have ended
@@ -48,7 +48,7 @@ func (d *demo) end(p *process, signal os.Signal) {
 	}
 }
 
-func (p *process) hasEnded() bool {
+func (p *child) hasEnded() bool {
 	select {
 	case <-p.ended:
 		return true

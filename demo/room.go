@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// room is a chat room of HipChat's form (its API v2) with one person in it, who reads on the demo's screen.
-type room struct {
+// chatRoom is a chat room of HipChat's form (its API v2) with one person in it, who reads on the demo's screen.
+type chatRoom struct {
 	URL string // as a config names it; holds the token
 
 	token   string
@@ -26,12 +26,12 @@ type room struct {
 	said []string // a line each
 }
 
-func openRoom(out io.Writer, colours bool) (*room, error) {
+func openRoom(out io.Writer, colours bool) (*chatRoom, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	r := &room{token: rand.Text(), out: out, colours: colours}
+	r := &chatRoom{token: rand.Text(), out: out, colours: colours}
 	r.URL = fmt.Sprintf("hipchat://%s@%s/ops?scheme=http", r.token, listener.Addr())
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2/room/ops/notification", r.receive)
@@ -40,7 +40,7 @@ func openRoom(out io.Writer, colours bool) (*room, error) {
 	return r, nil
 }
 
-func (r *room) receive(w http.ResponseWriter, q *http.Request) {
+func (r *chatRoom) receive(w http.ResponseWriter, q *http.Request) {
 	if q.Header.Get("Authorization") != "Bearer "+r.token {
 		http.Error(w, "not your room", http.StatusUnauthorized)
 		return
@@ -73,7 +73,7 @@ func (r *room) receive(w http.ResponseWriter, q *http.Request) {
 }
 
 // count counts the lines in which all the words are.
-func (r *room) count(words ...string) int {
+func (r *chatRoom) count(words ...string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
