@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 const module = "github.com/addagent/addagent"
@@ -32,12 +34,13 @@ var may = map[string]struct {
 }{
 	"internal/files":           {nil, []string{"github.com/google/renameio", "github.com/gofrs/flock"}},
 	"internal/cli":             {[]string{"chat", "config", "internal/files", "internal/gitrepo"}, []string{"github.com/spf13/cobra"}},
-	"internal/cli/clitest":     {nil, []string{"github.com/spf13/cobra"}},
+	"internal/testkit":         {nil, nil},
+	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
 	"internal/gitwire":         {nil, nil},
 	"internal/gitaccess":       {[]string{"internal/gitwire"}, nil},
 	"internal/gitpack":         {nil, []string{"github.com/go-git"}},
 	"internal/gitrepo":         {[]string{"internal/gitwire", "internal/gitpack", "internal/gitaccess"}, []string{"github.com/go-git"}},
-	"internal/gitrepo/gittest": {nil, nil},
+	"internal/gitrepo/gittest": {[]string{"internal/testkit"}, nil},
 	"node":                     {[]string{"internal/files"}, nil},
 	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"cloud":                    {nil, nil},
@@ -125,6 +128,9 @@ func TestImportTable(t *testing.T) {
 		for _, imp := range s.file.Imports {
 			p, _ := strconv.Unquote(imp.Path.Value)
 			if rest, ours := strings.CutPrefix(p, module+"/"); ours {
+				if rest == "internal/testkit" && s.product() {
+					t.Errorf("%s/%s imports %s, which is for tests", s.dir, s.name, rest)
+				}
 				if !slices.Contains(allowed.ours, "*") && !slices.Contains(allowed.ours, rest) {
 					t.Errorf("%s/%s imports %s, which the import table does not allow", s.dir, s.name, rest)
 				}
@@ -167,32 +173,8 @@ func importTable() string {
 	return b.String()
 }
 
-const (
-	tableBegin = "<!-- import table: made by `UPDATE=1 go test -run TestImportTableInDocs .` -->\n"
-	tableEnd   = "<!-- end of import table -->\n"
-)
-
 func TestImportTableInDocs(t *testing.T) {
-	data, err := os.ReadFile("ARCHITECTURE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(data), tableBegin)
-	_, after, ok2 := strings.Cut(rest, tableEnd)
-	if !ok1 || !ok2 {
-		t.Fatal("ARCHITECTURE.md has no place for the import table")
-	}
-	want := before + tableBegin + importTable() + tableEnd + after
-	if want == string(data) {
-		return
-	}
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile("ARCHITECTURE.md", []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	t.Error("the import table in ARCHITECTURE.md is old: UPDATE=1 go test -run TestImportTableInDocs .")
+	testkit.Section(t, "ARCHITECTURE.md", "import table", importTable())
 }
 
 func TestOnePackageComment(t *testing.T) {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,26 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; got:\n%s", path, got)
-	}
-}
 
 func everyMinute(s string) error {
 	if s != "* * * * *" && !strings.HasPrefix(s, "@every ") {
@@ -81,7 +63,7 @@ func TestMistakes(t *testing.T) {
 		t.Fatalf("Load = %v, %v", c, err)
 	}
 	got := strings.ReplaceAll(strings.ReplaceAll(err.Error(), keys, "KEYS"), path, "addagent.yaml") + "\n"
-	golden(t, "mistakes.txt", got)
+	testkit.Golden(t, "testdata/mistakes.txt", got)
 	if strings.Contains(got, "s3cr3t") {
 		t.Error("a secret is shown")
 	}
@@ -114,7 +96,7 @@ func TestGood(t *testing.T) {
 	if err := c.Set("home", "/elsewhere", "--home"); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "good.txt", lines(c, path, keys))
+	testkit.Golden(t, "testdata/good.txt", lines(c, path, keys))
 	want := []Repo{
 		{Name: "ops", URL: "https://git.example.org/ops.git", Branch: "{deployment}", Rewind: "refuse", Verify: "off",
 			Auth: Auth{Username: "bot", PasswordFile: filepath.Join(keys, "password")}},
@@ -155,7 +137,7 @@ func same(a, b *Config) bool {
 
 func TestDefaults(t *testing.T) {
 	c := Default(Options{Root: true})
-	golden(t, "defaults.txt", lines(c, "/no/file", "/no/keys"))
+	testkit.Golden(t, "testdata/defaults.txt", lines(c, "/no/file", "/no/keys"))
 	for name, text := range map[string]string{"empty": "", "comments": "# nothing\n", "dashes": "---\n", "empty sections": "beat:\nrepos:\nwork:\n  env:\n"} {
 		path, _ := put(t, text)
 		got, err := Load(path, asRoot())

@@ -10,35 +10,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestDocs keeps what people read and copy the same as the table of keys. UPDATE=1 writes it there.
 func TestDocs(t *testing.T) {
-	const example, reference = "../docs/addagent.yaml", "../docs/config.md"
-	page, err := os.ReadFile(reference)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- keys: made by `UPDATE=1 go test -run TestDocs ./config` -->\n", "<!-- end of keys -->\n"
-	before, rest, ok := strings.Cut(string(page), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("%s has no place for the keys", reference)
-	}
-	for path, want := range map[string][]byte{example: Example(), reference: []byte(before + begin + table() + end + after)} {
-		if os.Getenv("UPDATE") != "" {
-			if err := os.WriteFile(path, want, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s is old: UPDATE=1 go test -run TestDocs ./config", path)
-		}
-	}
+	testkit.Golden(t, "../docs/addagent.yaml", Example())
+	testkit.Section(t, "../docs/config.md", "keys", table())
 }
 
 // table is the reference of all keys, a table for each section.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // load loads what must be good.
@@ -108,7 +110,7 @@ func TestKeptForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := regexp.MustCompile(`"kept": "[0-9TZ:-]+"`).ReplaceAllString(near(path, string(data)), `"kept": "TIME"`)
-	golden(t, "kept.json", got)
+	testkit.Golden(t, "testdata/kept.json", got)
 }
 
 // A change is kept: another text, a drop-in that goes, a file that could be read by others.

@@ -9,21 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 	"github.com/goccy/go-yaml"
 )
 
 // TestDocs keeps docs/metrics.md the same as the table of metrics. UPDATE=1 writes it there.
 func TestDocs(t *testing.T) {
-	const path = "../docs/metrics.md"
-	const begin, end = "<!-- metrics: made by `UPDATE=1 go test -run TestDocs ./metrics` -->\n", "<!-- end of metrics -->\n"
-	page, err := os.ReadFile(path)
-	must(t, err)
-	before, rest, ok := strings.Cut(string(page), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("%s has no place for the metrics", path)
-	}
 	var b strings.Builder
 	b.WriteString("| metric | kind | labels | what |\n|---|---|---|---|\n")
 	for _, f := range families() {
@@ -33,15 +25,7 @@ func TestDocs(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.name, f.kind, list, f.help)
 	}
-	want := before + begin + b.String() + end + after
-	if want == string(page) {
-		return
-	}
-	if os.Getenv("UPDATE") != "" {
-		must(t, os.WriteFile(path, []byte(want), 0o644))
-		return
-	}
-	t.Errorf("%s is old: UPDATE=1 go test -run TestDocs ./metrics", path)
+	testkit.Section(t, "../docs/metrics.md", "metrics", b.String())
 }
 
 // ofNodeExporter are the metrics of node_exporter itself that our rules use.
@@ -50,7 +34,7 @@ var ofNodeExporter = []string{"node_textfile_mtime_seconds", "node_textfile_scra
 // TestAlerts: the rules name metrics, labels and states that Render writes, and each says what to run next.
 func TestAlerts(t *testing.T) {
 	data, err := os.ReadFile("../docs/alerts.yaml")
-	must(t, err)
+	testkit.Must(t, err)
 	var file struct {
 		Groups []struct {
 			Name  string
@@ -60,7 +44,7 @@ func TestAlerts(t *testing.T) {
 			}
 		}
 	}
-	must(t, yaml.UnmarshalWithOptions(data, &file, yaml.Strict()))
+	testkit.Must(t, yaml.UnmarshalWithOptions(data, &file, yaml.Strict()))
 	known := map[string][]string{}
 	for _, f := range families() {
 		known[f.name] = append(f.labels, "instance", "job")

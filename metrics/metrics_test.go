@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -37,19 +38,8 @@ func full() Sample {
 
 func TestRender(t *testing.T) {
 	for name, s := range map[string]Sample{"full": full(), "empty": {}} {
-		path, got := "testdata/"+name+".prom", Render(s)
-		if os.Getenv("UPDATE") != "" {
-			if err := os.WriteFile(path, got, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s is old (UPDATE=1 go test ./metrics writes it), or this is wrong:\n%s", path, got)
-		}
+		got := Render(s)
+		testkit.Golden(t, "testdata/"+name+".prom", got)
 		if !bytes.Equal(got, Render(s)) {
 			t.Errorf("%s: the same sample gave other bytes", name)
 		}

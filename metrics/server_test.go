@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func listen(t *testing.T, address string) *Server {
 	t.Helper()
 	s, err := Listen(address)
-	must(t, err)
-	t.Cleanup(func() { must(t, s.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, s.Close()) })
 	return s
 }
 
@@ -33,12 +34,12 @@ func client(t *testing.T) *http.Client {
 func ask(t *testing.T, s *Server, method, path string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.Address()+path, nil)
-	must(t, err)
+	testkit.Must(t, err)
 	resp, err := client(t).Do(req)
-	must(t, err)
+	testkit.Must(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	must(t, err)
+	testkit.Must(t, err)
 	return resp.StatusCode, resp.Header, string(body)
 }
 
@@ -69,9 +70,9 @@ func TestServer(t *testing.T) {
 	if status, _, body := ask(t, s, "GET", "/metrics"); status != 503 || body != "no beat yet\n" {
 		t.Errorf("before the first beat: %d %q", status, body)
 	}
-	must(t, s.Show([]byte("old\n")))
+	testkit.Must(t, s.Show([]byte("old\n")))
 	page := Render(full())
-	must(t, s.Show(page))
+	testkit.Must(t, s.Show(page))
 	for _, test := range []struct {
 		method, path string
 		status       int
@@ -98,26 +99,20 @@ func TestServer(t *testing.T) {
 // TestServerHasFewPlaces: slow ones take all places, and the next gets one when somebody leaves.
 func TestServerHasFewPlaces(t *testing.T) {
 	s := listen(t, "127.0.0.1:0")
-	must(t, s.Show([]byte("x 1\n")))
+	testkit.Must(t, s.Show([]byte("x 1\n")))
 	var crowd []net.Conn
 	for range connections {
 		// Half a request, so that nobody leaves by himself before its time is over.
 		c, err := net.Dial("tcp", s.Address())
-		must(t, err)
+		testkit.Must(t, err)
 		defer c.Close()
 		_, err = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
-		must(t, err)
+		testkit.Must(t, err)
 		crowd = append(crowd, c)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	for tick := time.NewTicker(time.Millisecond); len(s.listener.places) < connections; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%d places taken", len(s.listener.places))
-		}
-	}
+	testkit.Eventually(t, "all places are taken", func() bool { return len(s.listener.places) >= connections })
 	got := make(chan string, 1)
 	go func() {
 		resp, err := http.Get("http://" + s.Address() + "/metrics")
@@ -131,9 +126,9 @@ func TestServerHasFewPlaces(t *testing.T) {
 	}()
 	last := crowd[len(crowd)-1] // whose time to send is over last
 	_, err := io.WriteString(last, "\r\n")
-	must(t, err)
+	testkit.Must(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(last), nil)
-	must(t, err)
+	testkit.Must(t, err)
 	if resp.Body.Close(); !resp.Close {
 		t.Error("a connection is kept after its answer")
 	}
@@ -182,13 +177,13 @@ func TestPlaces(t *testing.T) {
 		if e.in != 2 {
 			t.Errorf("%d let in, there are 2 places", e.in)
 		}
-		must(t, open[0].Close())
+		testkit.Must(t, open[0].Close())
 		_ = open[0].Close() // net/http closes twice at times
 		synctest.Wait()
 		if e.in != 3 {
 			t.Errorf("%d let in after one had left", e.in)
 		}
-		must(t, l.Close())
+		testkit.Must(t, l.Close())
 		if err := <-ended; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v", err)
 		}
@@ -197,12 +192,12 @@ func TestPlaces(t *testing.T) {
 
 func TestClosedServerSaysSo(t *testing.T) {
 	s, err := Listen(gittest.Port(t, "127.0.0.1"))
-	must(t, err)
-	must(t, s.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, s.Close())
 	if err := s.Show([]byte("x\n")); err == nil || !strings.HasPrefix(err.Error(), "metrics.listen: ") {
 		t.Errorf("%v", err)
 	}
 	l, err := net.Listen("tcp", s.Address())
-	must(t, err)
-	must(t, l.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, l.Close())
 }

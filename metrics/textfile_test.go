@@ -7,14 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-)
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+	"github.com/addagent/addagent/internal/testkit"
+)
 
 func TestTextfilePaths(t *testing.T) {
 	for path, want := range map[string]string{
@@ -36,21 +31,21 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 	path := filepath.Join(dir, "addagent.prom")
 	others := []string{".addagent.prom", ".addagent.prom1x", ".other.prom123456789012345", "node.prom"}
 	for _, name := range append(others, ".addagent.prom123456789012345", ".addagent.prom7") {
-		must(t, os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600))
 	}
-	must(t, os.WriteFile(path, []byte("old\n"), 0o600))
+	testkit.Must(t, os.WriteFile(path, []byte("old\n"), 0o600))
 	before, err := os.Open(path)
-	must(t, err)
+	testkit.Must(t, err)
 	defer before.Close()
 
 	f, err := NewTextfile(path)
-	must(t, err)
+	testkit.Must(t, err)
 	for _, page := range []string{"one\n", "two\n"} {
-		must(t, f.Write([]byte(page)))
+		testkit.Must(t, f.Write([]byte(page)))
 		got, err := os.ReadFile(path)
-		must(t, err)
+		testkit.Must(t, err)
 		info, err := os.Stat(path)
-		must(t, err)
+		testkit.Must(t, err)
 		if string(got) != page || info.Mode() != 0o644 {
 			t.Errorf("%q with mode %v", got, info.Mode())
 		}
@@ -60,7 +55,7 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 		t.Errorf("who had the old file open reads %q", held[:n])
 	}
 	entries, err := os.ReadDir(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())
@@ -74,23 +69,23 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 func TestTextfileErrors(t *testing.T) {
 	dir := t.TempDir()
 	f, err := NewTextfile(filepath.Join(dir, "gone", "addagent.prom"))
-	must(t, err)
+	testkit.Must(t, err)
 	if err := f.Check(); err == nil || !strings.HasSuffix(err.Error(), "--collector.textfile.directory="+filepath.Join(dir, "gone")) {
 		t.Errorf("no folder, before it is written: %v", err)
 	}
 	if err := f.Write(nil); err == nil || !strings.Contains(err.Error(), "make the folder (mkdir -p "+filepath.Join(dir, "gone")+") and start node_exporter with --collector.textfile.directory=") {
 		t.Errorf("no folder: %v", err)
 	}
-	must(t, os.Mkdir(filepath.Join(dir, "gone"), 0o755))
-	must(t, f.Check())
+	testkit.Must(t, os.Mkdir(filepath.Join(dir, "gone"), 0o755))
+	testkit.Must(t, f.Check())
 	if entries, err := os.ReadDir(filepath.Join(dir, "gone")); err != nil || len(entries) > 0 {
 		t.Errorf("to look wrote %v %v", entries, err)
 	}
-	must(t, f.Write([]byte("x\n"))) // as soon as somebody did
+	testkit.Must(t, f.Write([]byte("x\n"))) // as soon as somebody did
 
-	must(t, os.Mkdir(filepath.Join(dir, "dir.prom"), 0o755))
+	testkit.Must(t, os.Mkdir(filepath.Join(dir, "dir.prom"), 0o755))
 	f, err = NewTextfile(filepath.Join(dir, "dir.prom"))
-	must(t, err)
+	testkit.Must(t, err)
 	if err := f.Write(nil); err == nil || !strings.HasPrefix(err.Error(), "metrics.textfile: ") {
 		t.Errorf("a folder in its place: %v", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestWaits has a real agent beside it.
@@ -66,16 +68,13 @@ func TestWaits(t *testing.T) {
 // await waits until a file holds this.
 func (m *machine) await(path, content string) {
 	m.t.Helper()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for deadline := time.Now().Add(3 * time.Minute); ; <-look.C {
-		data, err := os.ReadFile(path)
-		if string(data) == content {
-			return
-		}
-		if time.Now().After(deadline) {
-			m.t.Fatalf("%s holds %q (%v), want %q", path, data, err, content)
-		}
+	var data []byte
+	var err error
+	if !testkit.Within(testkit.Patience, 20*time.Millisecond, func() bool {
+		data, err = os.ReadFile(path)
+		return string(data) == content
+	}) {
+		m.t.Fatalf("%s holds %q (%v), want %q", path, data, err, content)
 	}
 }
 

@@ -3,11 +3,11 @@ package presence
 import (
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 )
 
@@ -55,35 +55,12 @@ func refLine() int {
 // TestFleetPage keeps the numbers of docs/fleet.md those of the sink. UPDATE=1 writes them.
 func TestFleetPage(t *testing.T) {
 	t.Parallel()
-	const path = "../docs/fleet.md"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := string(data)
 	for _, table := range []struct {
 		name string
 		rows []string
 	}{{"sends", sendsTable(t)}, {"reads", readsTable()}, {"hosts", hostsTable()}} {
-		begin := "<!-- " + table.name + ": made by `UPDATE=1 go test -run TestFleetPage ./presence` -->\n"
-		end := "<!-- end of " + table.name + " -->\n"
-		before, rest, ok := strings.Cut(page, begin)
-		_, after, ok2 := strings.Cut(rest, end)
-		if !ok || !ok2 {
-			t.Fatalf("%s has no room for %s", path, table.name)
-		}
-		page = before + begin + strings.Join(table.rows, "\n") + "\n" + end + after
+		testkit.Section(t, "../docs/fleet.md", table.name, strings.Join(table.rows, "\n")+"\n")
 	}
-	if page == string(data) {
-		return
-	}
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	t.Errorf("%s is old: UPDATE=1 go test -run TestFleetPage ./presence", path)
 }
 
 // sendsTable is what a node pushes.

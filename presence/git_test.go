@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"context"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // site is a presence repository behind a server, and one node's state_dir.
@@ -157,16 +157,6 @@ func (g *Git) rested() bool {
 
 // await waits for a condition.
 func (s *site) await(what func() bool) {
-	deadline, cancel := context.WithTimeout(s.t.Context(), patient)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !what() {
-		select {
-		case <-tick.C:
-		case <-deadline.Done():
-			s.t.Error("waited in vain")
-			return
-		}
-	}
+	s.t.Helper()
+	testkit.Eventually(s.t, "the condition", what)
 }

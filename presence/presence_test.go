@@ -3,7 +3,6 @@ package presence_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,41 +12,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/presencetest"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; got:\n%s", path, got)
-	}
-}
 
 func TestEncode(t *testing.T) {
 	data, err := presence.Encode(presencetest.Record())
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "record.json", data)
+	testkit.Golden(t, "testdata/record.json", data)
 	least, err := presence.Encode(presence.Record{InstanceID: "n"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "least.json", least)
+	testkit.Golden(t, "testdata/least.json", least)
 
 	back, err := presence.Decode(data)
 	if err != nil || !reflect.DeepEqual(back, presencetest.Record()) {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestChangedPathsAreQuotedAsGitDoes: a newline in a path is no second path. git itself is the witness.
@@ -20,14 +22,14 @@ func TestChangedPathsAreQuotedAsGitDoes(t *testing.T) {
 	paths = append(paths, "a b", "größe/日本", `q"\u`, "-n", "new\nline/x")
 	for _, p := range paths {
 		at := filepath.Join(c.Dir, "d", p)
-		must(t, os.MkdirAll(filepath.Dir(at), 0o755))
-		must(t, os.WriteFile(at, nil, 0o644))
+		testkit.Must(t, os.MkdirAll(filepath.Dir(at), 0o755))
+		testkit.Must(t, os.WriteFile(at, nil, 0o644))
 	}
 	if _, err := git(c.Dir, "add", "d"); err != nil {
 		t.Fatal(err)
 	}
 	out, err := git(c.Dir, "-c", "core.quotePath=false", "ls-files", "d")
-	must(t, err)
+	testkit.Must(t, err)
 	want := strings.Split(strings.TrimSpace(out), "\n")
 	for i := range paths {
 		paths[i] = "d/" + paths[i]

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestKilledAnywhere kills agent, shim and script at random moments, round after round. The script holds a lock of its own that its children inherit: it says
@@ -49,14 +51,14 @@ func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 		o.LockPath, o.Grace = y.lockPath, 50*time.Millisecond
 		orders = append(orders, o)
 		data, err := json.Marshal(o)
-		must(t, err)
+		testkit.Must(t, err)
 		agent := exec.Command(testBinary(t), "test-agent")
 		agent.Stdin = bytes.NewReader(data)
 		var out bytes.Buffer
 		agent.Stdout, agent.Stderr = &out, &out
-		must(t, agent.Start())
+		testkit.Must(t, agent.Start())
 		// Most of it happens within a tenth of a second after the lock was taken.
-		eventually(t, "the agent takes the lock or gives up", func() bool {
+		testkit.Eventually(t, "the agent takes the lock or gives up", func() bool {
 			h, held, err := ReadHolder(y.lockPath)
 			return err == nil && held && (h.PID == agent.Process.Pid || h.RunID == o.Attempt.RunID) || o.known()
 		})
@@ -76,25 +78,25 @@ func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 				_ = syscall.Kill(h.Session, syscall.SIGKILL)
 			}
 		default:
-			eventually(t, "the end of work", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
+			testkit.Eventually(t, "the end of work", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
 		}
 		_ = agent.Process.Kill()
 		_ = agent.Wait()
 		if strings.Contains(out.String(), "error") {
 			t.Errorf("agent: %s", &out)
 		}
-		eventually(t, "a free lock", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
+		testkit.Eventually(t, "a free lock", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
 	}
 	t.Logf("killed %v", counts)
 	l, err := TryLock(y.lockPath, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	if _, err := SweepAll(l, []string{y.repoDir}, y.path("lib/init"), 50*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	o := order(script)
 	run, err := Start(l, o, Program{})
-	must(t, err)
-	must(t, run.Wait(t.Context()))
+	testkit.Must(t, err)
+	testkit.Must(t, run.Wait(t.Context()))
 	if m := recall(o.Memory, true); m.Last == nil || !m.Last.OK() || m.Version != commitA || m.Doing != "" || len(m.Problems) > 0 {
 		t.Errorf("memory %+v, last %+v", m, m.Last)
 	}
@@ -117,8 +119,8 @@ func (o Order) known() bool {
 func TestFullDisk(t *testing.T) {
 	y := newYard(t)
 	small := filepath.Join(y.home, "gitrepo")
-	must(t, os.RemoveAll(small))
-	must(t, os.Mkdir(small, 0o755))
+	testkit.Must(t, os.RemoveAll(small))
+	testkit.Must(t, os.Mkdir(small, 0o755))
 	if err := mountSmall(small, "1m"); err != nil {
 		if again(t, ownNamespace()) {
 			return
@@ -126,7 +128,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("no small file system here: %v", err)
 	}
 	t.Cleanup(func() { _ = unmount(small) })
-	must(t, os.MkdirAll(filepath.Dir(y.script), 0o755))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(y.script), 0o755))
 	logs := filepath.Join(small, "log")
 	o := y.order("if [ -e " + y.path("healed") + " ]; then exit 0; fi; echo begun; head -c 10000000 /dev/zero || exit 9\n")
 	o.Logs = logs
@@ -139,7 +141,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("said wedged on a full disk: %v", err)
 	}
 	l, err := TryLock(y.lockPath, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	next := o
 	next.Attempt.RunID += "x"
@@ -153,11 +155,11 @@ func TestFullDisk(t *testing.T) {
 	if entries, _ := os.ReadDir(LogDir(logs, "ops", "root")); len(entries) != 3 { // the log and the two links to it
 		t.Errorf("logs: %v", entries)
 	}
-	must(t, os.Remove(filepath.Join(small, "ballast")))
-	must(t, os.Truncate(a.Log, 0))
-	must(t, os.WriteFile(y.path("healed"), nil, 0o644))
+	testkit.Must(t, os.Remove(filepath.Join(small, "ballast")))
+	testkit.Must(t, os.Truncate(a.Log, 0))
+	testkit.Must(t, os.WriteFile(y.path("healed"), nil, 0o644))
 	run, err := Start(l, next, Program{})
-	must(t, err)
+	testkit.Must(t, err)
 	if got := y.wait(run); !got.OK() {
 		t.Errorf("it does not heal: %+v", got)
 	}

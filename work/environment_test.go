@@ -2,11 +2,11 @@ package work
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func TestEnvironment(t *testing.T) {
@@ -25,9 +25,9 @@ func TestEnvironment(t *testing.T) {
 		Verdict: "changed", Repo: "ops", RepoDir: "/root/gitrepo/ops", Level: "part", Item: "part.app1", RunID: "r1", Version: "bbbb", Previous: "aaaa",
 		ChangedFile: "/tmp/changed", Attempt: 2, Temp: "/root/gitrepo/ops/.temp/add/part.app1",
 	})
-	golden(t, "environment_full.txt", got)
+	testkit.Golden(t, "testdata/environment_full.txt", strings.Join(got, "\n")+"\n")
 	empty, _ := Environment(Surroundings{})
-	golden(t, "environment_empty.txt", empty)
+	testkit.Golden(t, "testdata/environment_empty.txt", strings.Join(empty, "\n")+"\n")
 	if len(left) > 0 {
 		t.Errorf("left out %v", left)
 	}
@@ -38,20 +38,6 @@ func TestEnvironment(t *testing.T) {
 	}
 	if !slices.IsSorted(got) {
 		t.Error("not sorted")
-	}
-}
-
-// golden compares with a file of testdata; UPDATE_GOLDEN=1 writes it.
-func golden(t *testing.T, name string, lines []string) {
-	t.Helper()
-	path, got := filepath.Join("testdata", name), strings.Join(lines, "\n")+"\n"
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		must(t, os.WriteFile(path, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(path)
-	must(t, err)
-	if got != string(want) {
-		t.Errorf("%s:\n%s\nwant\n%s", path, got, want)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // handGrid is a node: clones, a survey, and a hand.
@@ -49,13 +50,13 @@ func (g *handGrid) item(name string) (Judgement, bool) {
 func (g *handGrid) start(name string) InHand {
 	g.t.Helper()
 	_, err := g.Take()
-	must(g.t, err)
+	testkit.Must(g.t, err)
 	j, ok := g.item(name)
 	if !ok {
 		g.t.Fatalf("no item %s", name)
 	}
 	h, err := g.Start(j, Stand(j, rules, time.Now()), Facts{NodeID: "i-1", Nodepart: "app1"})
-	must(g.t, err)
+	testkit.Must(g.t, err)
 	return h
 }
 
@@ -113,14 +114,14 @@ func TestHandDoesInit(t *testing.T) {
 		t.Error("forgotten without the lock")
 	}
 	_, err := g.Take()
-	must(t, err)
+	testkit.Must(t, err)
 	for _, bad := range []string{"", "..", "a/b"} {
 		if g.Forget("ops", bad) == nil || g.Forget(bad, "root") == nil {
 			t.Errorf("forgot %q", bad)
 		}
 	}
-	must(t, g.Forget("ops", "init"))
-	must(t, g.Forget("ops", "nosuchitem"))
+	testkit.Must(t, g.Forget("ops", "init"))
+	testkit.Must(t, g.Forget("ops", "nosuchitem"))
 	g.Drop()
 	if j, ok := g.item("init"); !ok || j.Verdict != First {
 		t.Errorf("%+v", j)
@@ -136,17 +137,17 @@ func TestInitOutlivesItsAgent(t *testing.T) {
 	j, _ := g.item("init")
 	o := g.order(j, Facts{}, time.Now().UTC())
 	o.LockPath = g.LockPath
-	must(t, os.MkdirAll(filepath.Dir(o.LockPath), 0o755))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(o.LockPath), 0o755))
 	agent := exec.Command(testBinary(t), "test-agent")
 	(&yard{t: t}).agent(agent, o)
-	must(t, agent.Process.Kill())
+	testkit.Must(t, agent.Process.Kill())
 	_ = agent.Wait()
-	eventually(t, "a running script", func() bool { return g.read("runs") != "" })
+	testkit.Eventually(t, "a running script", func() bool { return g.read("runs") != "" })
 	h, ok := g.Found()
 	if !ok || h.Repo != "ops" || h.Item != "init" || h.RunID != o.Attempt.RunID || h.Version != j.Version || h.Log == "" || h.Attempt != 1 {
 		t.Fatalf("found %+v, %v", h, ok)
 	}
-	must(t, os.WriteFile(g.file("go"), nil, 0o644))
+	testkit.Must(t, os.WriteFile(g.file("go"), nil, 0o644))
 	if out := g.end(); out.Last == nil || !out.Last.OK() || out.Item != "init" {
 		t.Errorf("%+v", out)
 	}
@@ -166,11 +167,11 @@ func TestInitShimKilled(t *testing.T) {
 				gittest.File("nodeinit/part/app1/init.sh", "[ -e $ADD_HOME/healed ] && return 0\n"+script))
 			y := &yard{t: t, home: g.home, lockPath: g.LockPath}
 			h := g.start("init")
-			eventually(t, "the script", func() bool {
+			testkit.Eventually(t, "the script", func() bool {
 				return strings.HasSuffix(g.read("bash"), "\n") && strings.HasSuffix(g.read("child"), "\n")
 			})
 			bash, child := y.pid("bash"), y.pid("child")
-			must(t, syscall.Kill(y.scriptRuns().PID, syscall.SIGKILL))
+			testkit.Must(t, syscall.Kill(y.scriptRuns().PID, syscall.SIGKILL))
 			if out := g.end(); out.Last == nil || !out.Last.Finished.IsZero() {
 				t.Fatalf("%+v", out)
 			}
@@ -178,7 +179,7 @@ func TestInitShimKilled(t *testing.T) {
 				t.Fatal("nothing is left: this proves nothing")
 			}
 			said, err := g.Take()
-			must(t, err)
+			testkit.Must(t, err)
 			if len(said) != 1 || !strings.HasPrefix(said[0], "init: interrupted: its supervisor was killed; ended what was left: ") {
 				t.Errorf("said %q", said)
 			}
@@ -190,7 +191,7 @@ func TestInitShimKilled(t *testing.T) {
 			if !ok || j.Memory.Last.RunID != h.RunID || j.Memory.Last.Reason != ReasonInterrupted || j.Memory.Last.Failures != 1 || j.Memory.Doing != "" {
 				t.Errorf("%+v", j.Memory)
 			}
-			must(t, os.WriteFile(g.file("healed"), nil, 0o644))
+			testkit.Must(t, os.WriteFile(g.file("healed"), nil, 0o644))
 			if a := g.do("init"); !a.OK() || a.Attempt != 2 || g.read("ran") != "common\ncommon\n" {
 				t.Errorf("%+v, ran %q", a, g.read("ran"))
 			}
@@ -205,7 +206,7 @@ func TestInitDeadlineAndNotNow(t *testing.T) {
 	if a := g.do("init"); a.Reason != ReasonWaiting || a.LastLine != "no network" || a.Failures != 0 {
 		t.Errorf("%+v", a)
 	}
-	must(t, os.WriteFile(g.file("late"), nil, 0o644))
+	testkit.Must(t, os.WriteFile(g.file("late"), nil, 0o644))
 	g.Timeout = 5 * time.Second // a busy machine takes its time to get that far
 	for n := 1; n <= 3; n++ {
 		if a := g.do("init"); a.Reason != ReasonDeadline || a.Detail != "deadline of 5s passed in nodeinit/part/app1/init.sh" || a.Failures != n {
@@ -227,10 +228,10 @@ func TestHugeFieldsOfNodeinfo(t *testing.T) {
 		fields[fmt.Sprintf("f%02d", i)] = strings.Repeat("x", 60<<10)
 	}
 	_, err := g.Take()
-	must(t, err)
+	testkit.Must(t, err)
 	j, _ := g.item("common")
 	h, err := g.Start(j, Standing{}, Facts{Fields: fields})
-	must(t, err)
+	testkit.Must(t, err)
 	if out := g.end(); !out.Last.OK() || out.Last.LastLine != "1" {
 		t.Errorf("%+v", out.Last)
 	}
@@ -256,8 +257,8 @@ func TestLastFailureIsKept(t *testing.T) {
 	dir := filepath.Dir(failed.Log)
 	for i := range logsKept + 3 {
 		path, err := newLog(dir, time.Now().Add(time.Duration(i+1)*time.Second))
-		must(t, err)
-		must(t, showLog(path))
+		testkit.Must(t, err)
+		testkit.Must(t, showLog(path))
 	}
 	if a := g.do("common"); !a.OK() {
 		t.Errorf("%+v", a)
@@ -297,9 +298,9 @@ func TestAlwaysIsToldTheVerdict(t *testing.T) {
 	one(Same, true)
 	g.push(t, "ops", gittest.File("app/x", "x\n"))
 	one(Changed, true)
-	must(t, os.WriteFile(g.file("broken"), nil, 0o644))
+	testkit.Must(t, os.WriteFile(g.file("broken"), nil, 0o644))
 	one(Same, false)
-	must(t, os.Remove(g.file("broken")))
+	testkit.Must(t, os.Remove(g.file("broken")))
 	g.push(t, "ops", gittest.File("app/x", "y\n")) // else it waits for its delay
 	one(Changed, true)
 }

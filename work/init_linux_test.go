@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // initYard is a node whose init is in hand: a clone with init scripts, and a memory outside of it.
@@ -30,8 +32,8 @@ func (y *initYard) initOrder(scripts ...string) Order {
 		s := Step{Script: "nodeinit/" + path + "/init.sh", Missing: i >= len(scripts) || scripts[i] == ""}
 		if !s.Missing {
 			file := filepath.Join(y.repoDir, s.Script)
-			must(y.t, os.MkdirAll(filepath.Dir(file), 0o755))
-			must(y.t, os.WriteFile(file, []byte(scripts[i]), 0o644))
+			testkit.Must(y.t, os.MkdirAll(filepath.Dir(file), 0o755))
+			testkit.Must(y.t, os.WriteFile(file, []byte(scripts[i]), 0o644))
 		}
 		o.Steps = append(o.Steps, s)
 	}
@@ -172,8 +174,8 @@ func TestInitScriptThatIsNotOnTheDisk(t *testing.T) {
 	} {
 		y := newInitYard(t)
 		o := y.initOrder("echo ran\n", "true\n")
-		must(t, spoil(filepath.Join(y.repoDir, o.Steps[1].Script)))
-		must(t, y.start(o).Wait(t.Context()))
+		testkit.Must(t, spoil(filepath.Join(y.repoDir, o.Steps[1].Script)))
+		testkit.Must(t, y.start(o).Wait(t.Context()))
 		if m := recall(y.memory, false); m.Last == nil || m.Last.Reason != ReasonStart || m.Last.Detail != want || y.initLog() != notePrefix+want+"\n" {
 			t.Errorf("%+v, log %s", m.Last, y.initLog())
 		}
@@ -184,16 +186,16 @@ func TestInitScriptThatIsNotOnTheDisk(t *testing.T) {
 func TestInitNamesAreData(t *testing.T) {
 	y := newInitYard(t)
 	odd := filepath.Join(y.home, "it's $HOME `x`")
-	must(t, os.Mkdir(odd, 0o755))
-	must(t, os.Rename(y.repoDir, filepath.Join(odd, "ops")))
+	testkit.Must(t, os.Mkdir(odd, 0o755))
+	testkit.Must(t, os.Rename(y.repoDir, filepath.Join(odd, "ops")))
 	y.repoDir = filepath.Join(odd, "ops")
 	y.script = filepath.Join(y.repoDir, "nodework", "work.sh")
 	o := y.initOrder("true\n")
 	step := "nodeinit/part/a'b; $(touch x) \\ %s/init.sh"
-	must(t, os.MkdirAll(filepath.Dir(filepath.Join(y.repoDir, step)), 0o755))
-	must(t, os.WriteFile(filepath.Join(y.repoDir, step), []byte("echo \"$PWD\"\n"), 0o644))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(y.repoDir, step)), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(y.repoDir, step), []byte("echo \"$PWD\"\n"), 0o644))
 	o.Steps = []Step{{Script: step}, {Script: step, Missing: true}}
-	must(t, y.start(o).Wait(t.Context()))
+	testkit.Must(t, y.start(o).Wait(t.Context()))
 	want := "addagent: sourcing " + step + "\n" + y.repoDir + "\naddagent: Skipped missing: " + step + "\n"
 	if m := recall(y.memory, false); m.Last == nil || !m.Last.OK() || y.initLog() != want {
 		t.Errorf("%+v, log\n%s\nwant\n%s", m.Last, y.initLog(), want)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func TestFindInit(t *testing.T) {
@@ -61,7 +62,7 @@ func TestFindInit(t *testing.T) {
 	for _, part := range []string{"app1", "ap1", ""} {
 		it, _, _ := FindInit(c, Place{Nodepart: part})
 		ids, _, err := Fingerprints(it, map[string]Checkout{"ops": c})
-		must(t, err)
+		testkit.Must(t, err)
 		prints[Fingerprint(ids)] = true
 	}
 	if len(prints) != 2 { // without a script of its own a part makes no difference
@@ -93,8 +94,8 @@ func TestSurveyInit(t *testing.T) {
 	}
 	// It fails; a pushed helper is a new fingerprint and tried at once.
 	a := Begin(j, rules, "r1", "b", "", noon)
-	must(t, RecordAttempt(g.InitMemory, nil, a))
-	must(t, RecordEnd(g.InitMemory, a.End(ReasonExit, 1, "exit 1", "", noon)))
+	testkit.Must(t, RecordAttempt(g.InitMemory, nil, a))
+	testkit.Must(t, RecordEnd(g.InitMemory, a.End(ReasonExit, 1, "exit 1", "", noon)))
 	if s := Stand(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due || !s.Failing || s.Attempt != 2 {
 		t.Errorf("after a failure: %+v", s)
 	}
@@ -108,8 +109,8 @@ func TestSurveyInit(t *testing.T) {
 		t.Errorf("after a push into it: %+v", s)
 	}
 	a = Begin(j, rules, "r2", "b", "", noon)
-	must(t, RecordAttempt(g.InitMemory, nil, a))
-	must(t, RecordEnd(g.InitMemory, a.End("", 0, "", "", noon)))
+	testkit.Must(t, RecordAttempt(g.InitMemory, nil, a))
+	testkit.Must(t, RecordEnd(g.InitMemory, a.End("", 0, "", "", noon)))
 	g.push(t, "ops", gittest.File("nodeinit/common/init.sh", "true\n"))
 	for range 2 {
 		if f := g.Judge(g.at, place, noon); !f.InitDone || len(f.Judgements) != 2 || f.Judgements[0].Item.Name == "init" {
@@ -117,7 +118,7 @@ func TestSurveyInit(t *testing.T) {
 		}
 	}
 	// The disk of a wiped clone.
-	must(t, os.RemoveAll(g.dir("ops")+"/.temp"))
+	testkit.Must(t, os.RemoveAll(g.dir("ops")+"/.temp"))
 	if f := g.Judge(g.at, place, noon); !f.InitDone {
 		t.Errorf("without the memory of the clone: %+v", f)
 	}
@@ -136,8 +137,8 @@ func TestSurveyReadsOnly(t *testing.T) {
 	g := newSurveyGrid(t)
 	g.push(t, "ops", gittest.File("it/nodeinit/common/init.sh", "true\n"))
 	g.ReadOnly = true
-	must(t, os.MkdirAll(g.InitMemory, 0o755))
-	must(t, os.WriteFile(g.InitMemory+"/"+resultFile, []byte("{"), 0o644))
+	testkit.Must(t, os.MkdirAll(g.InitMemory, 0o755))
+	testkit.Must(t, os.WriteFile(g.InitMemory+"/"+resultFile, []byte("{"), 0o644))
 	f := g.Judge(g.at, Place{Init: "ops"}, noon)
 	if len(f.Judgements) != 2 || f.Judgements[0].Item.Name != "init" || f.InitDone || len(f.Problems) != 1 {
 		t.Errorf("%+v", f)

@@ -10,14 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
-)
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+	"github.com/addagent/addagent/internal/testkit"
+)
 
 func TestLockHasOneHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "work.lock")
@@ -25,7 +20,7 @@ func TestLockHasOneHolder(t *testing.T) {
 		t.Fatalf("before: %+v %v %v", h, held, err)
 	}
 	l, err := TryLock(path, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = TryLock(path, "plan")
 	var busy *Busy
 	if !errors.As(err, &busy) || busy.Path != path || busy.Holder.PID != os.Getpid() || busy.Holder.Purpose != "beat" {
@@ -38,24 +33,24 @@ func TestLockHasOneHolder(t *testing.T) {
 	if err != nil || !held || h.PID != os.Getpid() || h.BootID != bootID() || time.Since(h.Started) > time.Hour || h.RunID != "" {
 		t.Errorf("holder %+v %v %v", h, held, err)
 	}
-	must(t, l.Close())
-	must(t, l.Close())
+	testkit.Must(t, l.Close())
+	testkit.Must(t, l.Close())
 	if h, held, err = ReadHolder(path); err != nil || held || h.PID != os.Getpid() {
 		t.Errorf("after: %+v %v %v", h, held, err)
 	}
 	l, err = TryLock(path, "plan")
-	must(t, err)
-	must(t, l.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, l.Close())
 }
 
 func TestLockFileIsOneLineOfJSON(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "work.lock")
-	must(t, os.WriteFile(path, []byte(`{"pid":1,"purpose":"`+strings.Repeat("long ago", 50)+`","run_id":"r1","session":77,"item":"ops:root"}`+"\n"), 0o644))
+	testkit.Must(t, os.WriteFile(path, []byte(`{"pid":1,"purpose":"`+strings.Repeat("long ago", 50)+`","run_id":"r1","session":77,"item":"ops:root"}`+"\n"), 0o644))
 	l, err := TryLock(path, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	data, err := os.ReadFile(path)
-	must(t, err)
+	testkit.Must(t, err)
 	var m map[string]any
 	if err := json.Unmarshal(data, &m); err != nil || strings.Count(string(data), "\n") != 1 || !strings.HasSuffix(string(data), "\n") {
 		t.Fatalf("%q: %v", data, err)
@@ -74,7 +69,7 @@ func TestLockFileIsOneLineOfJSON(t *testing.T) {
 func TestLockGarbageInFile(t *testing.T) {
 	for _, content := range []string{"", "\n", "{", "{}\n", "[1]\n", "\x00\x00\x00", `{"pid":"x"}`, strings.Repeat("x", 10000)} {
 		path := filepath.Join(t.TempDir(), "work.lock")
-		must(t, os.WriteFile(path, []byte(content), 0o644))
+		testkit.Must(t, os.WriteFile(path, []byte(content), 0o644))
 		if h, held, err := ReadHolder(path); err != nil || held || h.PID != 0 {
 			t.Errorf("%.20q: %+v %v %v", content, h, held, err)
 		}
@@ -99,7 +94,7 @@ func TestLockErrors(t *testing.T) {
 	if _, err := TryLock(dir, "beat"); err == nil || errors.As(err, &busy) {
 		t.Errorf("a folder: %v", err)
 	}
-	must(t, os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "link")))
+	testkit.Must(t, os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "link")))
 	if _, err := TryLock(filepath.Join(dir, "link"), "beat"); err == nil || errors.As(err, &busy) {
 		t.Errorf("a link: %v", err)
 	}
@@ -108,18 +103,18 @@ func TestLockErrors(t *testing.T) {
 func TestLockIsHandedOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "work.lock")
 	l, err := TryLock(path, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	heir := exec.Command("cat")
 	in, err := heir.StdinPipe()
-	must(t, err)
+	testkit.Must(t, err)
 	heir.ExtraFiles = []*os.File{l.File()}
-	must(t, heir.Start())
-	must(t, l.Close())
+	testkit.Must(t, heir.Start())
+	testkit.Must(t, l.Close())
 	if _, held, err := ReadHolder(path); err != nil || !held {
 		t.Errorf("held %v, %v after the giver closed its copy", held, err)
 	}
-	must(t, in.Close())
-	must(t, heir.Wait())
+	testkit.Must(t, in.Close())
+	testkit.Must(t, heir.Wait())
 	if _, held, err := ReadHolder(path); err != nil || held {
 		t.Errorf("held %v, %v after the heir ended", held, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func TestLogsAreKept(t *testing.T) {
@@ -19,13 +21,13 @@ func TestLogsAreKept(t *testing.T) {
 	var last string
 	for i := range 45 {
 		path, err := newLog(dir, now.Add(time.Duration(i/15)*time.Second)) // fifteen in a second
-		must(t, err)
+		testkit.Must(t, err)
 		if i == 0 {
-			must(t, os.WriteFile(filepath.Join(dir, "notes.log"), nil, 0o644))
-			must(t, os.WriteFile(filepath.Join(dir, "20260102-020405.log.bak"), nil, 0o644))
-			must(t, os.Mkdir(filepath.Join(dir, "20260101-010101.log"), 0o755))
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, "notes.log"), nil, 0o644))
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, "20260102-020405.log.bak"), nil, 0o644))
+			testkit.Must(t, os.Mkdir(filepath.Join(dir, "20260101-010101.log"), 0o755))
 		}
-		must(t, showLog(path))
+		testkit.Must(t, showLog(path))
 		last = path
 	}
 	if want := filepath.Join(dir, "20260102-020407_15.log"); last != want {
@@ -35,7 +37,7 @@ func TestLogsAreKept(t *testing.T) {
 		t.Errorf("latest.log: %s, %v", target, err)
 	}
 	entries, err := os.ReadDir(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	var logs []string
 	others := map[string]bool{}
 	for _, e := range entries {
@@ -119,14 +121,14 @@ func TestLogsAreBoundedInAll(t *testing.T) {
 		var paths []string
 		for i, size := range c.sizes {
 			path, err := newLog(dir, now.Add(time.Duration(i)*time.Minute))
-			must(t, err)
-			must(t, os.Truncate(path, size))
+			testkit.Must(t, err)
+			testkit.Must(t, os.Truncate(path, size))
 			paths = append(paths, path)
 		}
 		if c.fail >= 0 {
-			must(t, linkLog(paths[c.fail], failedLog))
+			testkit.Must(t, linkLog(paths[c.fail], failedLog))
 		}
-		must(t, pruneLogs(paths[len(paths)-1], 4, 100))
+		testkit.Must(t, pruneLogs(paths[len(paths)-1], 4, 100))
 		var stay []string
 		for i, path := range paths {
 			if _, err := os.Stat(path); err == nil {

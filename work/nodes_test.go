@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 const app1Nodes = "nodes of part app1"
@@ -117,8 +118,8 @@ func TestNodesAreNotAskedForDuringInit(t *testing.T) {
 	if f := g.Judge(g.at, place, noon); asked != 0 || f.InitDone || len(f.Judgements) != 3 || f.Judgements[2].Await != "" {
 		t.Errorf("asked %d times: %+v", asked, f)
 	}
-	must(t, os.MkdirAll(g.InitMemory, 0o755))
-	must(t, os.WriteFile(filepath.Join(g.InitMemory, versionFile), []byte(sha1+"\n"), 0o644))
+	testkit.Must(t, os.MkdirAll(g.InitMemory, 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(g.InitMemory, versionFile), []byte(sha1+"\n"), 0o644))
 	if f := g.Judge(g.at, place, noon); asked != 1 || !f.InitDone || len(f.Judgements) != 2 || f.Judgements[1].Await != "waits" {
 		t.Errorf("asked %d times: %+v", asked, f)
 	}
@@ -153,8 +154,8 @@ func TestSurveyAsksForNodes(t *testing.T) {
 		t.Helper()
 		dir := MemoryDir(filepath.Join(g.Root, "ops"), j.Item.Name)
 		a := Begin(j, rules, "r", "b", "", noon)
-		must(t, RecordAttempt(dir, j.Memory.Done, a))
-		must(t, RecordEnd(dir, a.End("", 0, "", "", noon)))
+		testkit.Must(t, RecordAttempt(dir, j.Memory.Done, a))
+		testkit.Must(t, RecordEnd(dir, a.End("", 0, "", "", noon)))
 	}
 	succeed(j)
 	judge(Same)

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func newOutput(t *testing.T) *output {
 	t.Helper()
 	out, err := openOutput(filepath.Join(t.TempDir(), "x.log"), bounds{Total: 256 << 10, Head: 16 << 10, Tail: 64 << 10})
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { out.Close() })
 	return out
 }
@@ -21,13 +23,13 @@ func newOutput(t *testing.T) *output {
 func (o *output) write(t *testing.T, text string) {
 	t.Helper()
 	_, err := o.append.WriteString(text)
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 func (o *output) content(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(o.path)
-	must(t, err)
+	testkit.Must(t, err)
 	return string(data)
 }
 
@@ -56,7 +58,7 @@ func TestOutputIsCutInTheMiddle(t *testing.T) {
 		}
 	}
 	last, err := out.finish()
-	must(t, err)
+	testkit.Must(t, err)
 	got := out.content(t)
 	head, rest, _ := strings.Cut(got, "\n... ")
 	cut, tail, ok := strings.Cut(rest, " bytes cut here by addagent ...\n")
@@ -89,14 +91,14 @@ func TestOutputTruncatedByTheScript(t *testing.T) {
 	out := newOutput(t)
 	out.write(t, strings.Repeat("x", 1<<20))
 	out.bound(time.Now())
-	must(t, os.Truncate(out.path, 0))
+	testkit.Must(t, os.Truncate(out.path, 0))
 	out.write(t, "all that is left\n")
 	if last, err := out.finish(); err != nil || last != "all that is left" || out.content(t) != "all that is left\n" {
 		t.Errorf("last %q, %v", last, err)
 	}
 	out.write(t, strings.Repeat("y", 1<<20)+"\nend\n")
 	out.bound(time.Now())
-	must(t, os.Truncate(out.path, 100<<10))
+	testkit.Must(t, os.Truncate(out.path, 100<<10))
 	if _, err := out.finish(); err != nil || out.size() > 100<<10 {
 		t.Errorf("%d bytes, %v", out.size(), err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestUnwedge: failures, delay and wedge go, the verdict does not.
@@ -27,7 +28,7 @@ func TestUnwedge(t *testing.T) {
 		t.Error("without the lock")
 	}
 	_, err := g.Take()
-	must(t, err)
+	testkit.Must(t, err)
 	if was, err := g.Unwedge("ops", "common"); !was || err != nil {
 		t.Errorf("%v, %v", was, err)
 	}
@@ -47,13 +48,13 @@ func TestUnwedge(t *testing.T) {
 	if a := g.do("common"); a.Attempt != 1 || a.Failures != 1 || !a.WedgedSince.IsZero() || !a.Unwedged.IsZero() {
 		t.Errorf("%+v", a)
 	}
-	must(t, os.WriteFile(g.file("healed"), nil, 0o644))
+	testkit.Must(t, os.WriteFile(g.file("healed"), nil, 0o644))
 	if a := g.do("common"); !a.OK() {
 		t.Errorf("%+v", a)
 	}
 	// After a success there is nothing to forget, and the success stays.
 	_, err = g.Take()
-	must(t, err)
+	testkit.Must(t, err)
 	defer g.Drop()
 	if was, err := g.Unwedge("ops", "common"); was || err != nil {
 		t.Errorf("%v, %v", was, err)
@@ -62,11 +63,11 @@ func TestUnwedge(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 	g.Drop()
-	must(t, os.Remove(g.file("healed")))
+	testkit.Must(t, os.Remove(g.file("healed")))
 	g.push(t, "ops", gittest.File("nodework/common/work.sh", "# new\n[ -e $ADD_HOME/healed ]\n"))
 	g.do("common")
 	_, err = g.Take()
-	must(t, err)
+	testkit.Must(t, err)
 	// It failed and is not wedged: that it waits for its delay is forgotten all the same.
 	if was, err := g.Unwedge("ops", "common"); was || err != nil {
 		t.Errorf("%v, %v", was, err)
@@ -114,10 +115,10 @@ func TestScriptSaysThatItIsWedged(t *testing.T) {
 	// The shim is killed after the word: whoever ends the attempt has heard it.
 	g.push(t, "ops", gittest.File("nodework/common/work.sh", say+" 'no such disk'; echo $PPID >$ADD_HOME/shim; sleep 1000\n"))
 	g.start("common")
-	must(t, syscall.Kill((&yard{t: t, home: g.home, lockPath: g.LockPath}).pidOf("shim"), syscall.SIGKILL))
+	testkit.Must(t, syscall.Kill((&yard{t: t, home: g.home, lockPath: g.LockPath}).pidOf("shim"), syscall.SIGKILL))
 	g.end()
 	said, err := g.Take()
-	must(t, err)
+	testkit.Must(t, err)
 	defer g.Drop()
 	if j, _ := g.item("common"); j.Memory.Last.Reason != ReasonWedged || j.Memory.Last.Detail != "wedged: no such disk" || len(said) != 1 {
 		t.Errorf("%+v, %q", j.Memory.Last, said)
@@ -130,12 +131,12 @@ func TestSayWedgedRefuses(t *testing.T) {
 		{"", "r", "x", "ADD_TEMP and ADD_RUN_ID"}, {"relative", "r", "x", "ADD_TEMP and ADD_RUN_ID"}, {dir, "", "x", "ADD_TEMP and ADD_RUN_ID"},
 		{dir, "r", " \n", "give a reason"}, {filepath.Join(dir, "file", "x"), "r", "x", "say wedged: mkdir"},
 	} {
-		must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
 		if err := SayWedged(c.temp, c.run, c.reason); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	must(t, SayWedged(dir, "r", strings.Repeat("long ", 1000)))
+	testkit.Must(t, SayWedged(dir, "r", strings.Repeat("long ", 1000)))
 	var said saidWedged
 	data, err := os.ReadFile(filepath.Join(dir, wedgedFile))
 	if err != nil || json.Unmarshal(data, &said) != nil || said.RunID != "r" || len([]rune(said.Reason)) != lineMax || heardWedged(dir, "r") == "" || heardWedged(dir, "s") != "" {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestMain lets the test binary be what the agent's is: started again as a shim, or as an agent that starts work and is killed.
@@ -75,14 +77,14 @@ func newYard(t *testing.T) *yard {
 	home := t.TempDir()
 	y := &yard{t: t, home: home, repoDir: filepath.Join(home, "gitrepo", "ops"), lockPath: filepath.Join(home, "work.lock")}
 	y.script = filepath.Join(y.repoDir, "nodework", "work.sh")
-	must(t, os.MkdirAll(filepath.Dir(y.script), 0o755))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(y.script), 0o755))
 	return y
 }
 
 // order writes the script and orders it.
 func (y *yard) order(script string) Order {
 	y.t.Helper()
-	must(y.t, os.WriteFile(y.script, []byte(script), 0o644))
+	testkit.Must(y.t, os.WriteFile(y.script, []byte(script), 0o644))
 	y.runs++
 	now := time.Now()
 	id := NewRunID(now)
@@ -98,9 +100,9 @@ func (y *yard) order(script string) Order {
 func (y *yard) start(o Order) *Run {
 	y.t.Helper()
 	l, err := TryLock(y.lockPath, "beat")
-	must(y.t, err)
+	testkit.Must(y.t, err)
 	run, err := Start(l, o, Program{})
-	must(y.t, err)
+	testkit.Must(y.t, err)
 	return run
 }
 
@@ -136,18 +138,6 @@ func (y *yard) log() string {
 
 func (y *yard) path(name string) string { return filepath.Join(y.home, name) }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for until := time.Now().Add(soon); !ok(); <-tick.C {
-		if time.Now().After(until) {
-			t.Fatalf("in vain waited for: %s", what)
-		}
-	}
-}
-
 // pid waits for a process id in a file that a script writes.
 func (y *yard) pid(name string) int {
 	y.t.Helper()
@@ -163,7 +153,7 @@ func (y *yard) pid(name string) int {
 func (y *yard) pidOf(name string) int {
 	y.t.Helper()
 	var pid int
-	eventually(y.t, "a process id in "+name, func() bool {
+	testkit.Eventually(y.t, "a process id in "+name, func() bool {
 		data, err := os.ReadFile(y.path(name))
 		if err != nil || !bytes.HasSuffix(data, []byte("\n")) {
 			return false
@@ -181,14 +171,14 @@ func alive(pid int) bool {
 
 func (y *yard) holder() Holder {
 	h, _, err := ReadHolder(y.lockPath)
-	must(y.t, err)
+	testkit.Must(y.t, err)
 	return h
 }
 
 // scriptRuns waits until the shim noted the script's session, and returns the holder.
 func (y *yard) scriptRuns() Holder {
 	y.t.Helper()
-	eventually(y.t, "a running script", func() bool { return y.holder().Session != 0 })
+	testkit.Eventually(y.t, "a running script", func() bool { return y.holder().Session != 0 })
 	return y.holder()
 }
 
@@ -221,7 +211,7 @@ func TestIgnoredSignalsAreDefaultAgain(t *testing.T) {
 	o.LockPath = y.lockPath
 	cmd := exec.Command("/bin/sh", "-c", `trap "" HUP INT TSTP; exec 9>`+y.path("leak")+`; exec "$0" test-agent`, testBinary(t))
 	y.agent(cmd, o)
-	eventually(t, "the end", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
+	testkit.Eventually(t, "the end", func() bool { _, held, err := ReadHolder(y.lockPath); return err == nil && !held })
 	_, mask, found := strings.Cut(y.log(), "SigIgn:\t")
 	if mask, _, _ = strings.Cut(mask, "\n"); !found || !noSignals(mask) {
 		t.Errorf("signals in the script: %s", y.log())
@@ -238,7 +228,7 @@ func noSignals(mask string) bool {
 func testBinary(t *testing.T) string {
 	t.Helper()
 	path, err := os.Executable()
-	must(t, err)
+	testkit.Must(t, err)
 	return path
 }
 
@@ -246,11 +236,11 @@ func testBinary(t *testing.T) string {
 func (y *yard) agent(cmd *exec.Cmd, o Order) {
 	y.t.Helper()
 	data, err := json.Marshal(o)
-	must(y.t, err)
+	testkit.Must(y.t, err)
 	cmd.Stdin = bytes.NewReader(data)
 	out, err := cmd.StdoutPipe()
-	must(y.t, err)
-	must(y.t, cmd.Start())
+	testkit.Must(y.t, err)
+	testkit.Must(y.t, cmd.Start())
 	y.t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	line := make([]byte, 200)
 	n, _ := out.Read(line)
@@ -288,7 +278,7 @@ func TestAgentKilledWorkGoesOn(t *testing.T) {
 	if err := run.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("wait: %v", err)
 	}
-	must(t, os.WriteFile(y.path("go"), nil, 0o644))
+	testkit.Must(t, os.WriteFile(y.path("go"), nil, 0o644))
 	if a := y.wait(run); !a.OK() || a.LastLine != "ended" {
 		t.Errorf("attempt %+v", a)
 	}
@@ -300,7 +290,7 @@ func TestAgentKilledWorkGoesOn(t *testing.T) {
 func TestNeverTwoAtOnce(t *testing.T) {
 	y := newYard(t)
 	script := "set -o noclobber; echo $$ > " + y.path("one") + " || exit 50; echo >> " + y.path("count") + "; rm " + y.path("one") + "\n"
-	must(t, os.WriteFile(y.script, []byte(script), 0o644))
+	testkit.Must(t, os.WriteFile(y.script, []byte(script), 0o644))
 	type result struct {
 		runs int
 		err  error
@@ -357,7 +347,7 @@ func TestChangedFile(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	y := newYard(t)
 	l, err := TryLock(y.lockPath, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	o := y.order("exit 0\n")
 	o.Env = nil
@@ -372,7 +362,7 @@ func TestStartRefused(t *testing.T) {
 		t.Errorf("attempt %+v", a)
 	}
 	unfinished := y.order("exit 0\n").Attempt
-	must(t, RecordAttempt(MemoryDir(y.repoDir, "root"), nil, unfinished))
+	testkit.Must(t, RecordAttempt(MemoryDir(y.repoDir, "root"), nil, unfinished))
 	if _, err := Start(l, y.order("exit 0\n"), Program{}); err == nil || !strings.Contains(err.Error(), unfinished.RunID+" of ops:root has no end") {
 		t.Errorf("start beside an unfinished run: %v", err)
 	}
@@ -384,7 +374,7 @@ func TestStartRefused(t *testing.T) {
 		t.Error("the lock was given away")
 	}
 	run, err := Start(l, y.order("exit 0\n"), Program{})
-	must(t, err)
+	testkit.Must(t, err)
 	if a := y.wait(run); !a.OK() {
 		t.Errorf("attempt %+v", a)
 	}

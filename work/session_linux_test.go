@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,7 +42,7 @@ func TestParseStat(t *testing.T) {
 	}
 	// The session is 0 where its leader lives outside of this PID namespace, as in many a container.
 	session, err := unix.Getsid(0)
-	must(t, err)
+	testkit.Must(t, err)
 	me, ok := readProcess(os.Getpid())
 	if !ok || me.PID != os.Getpid() || me.Start == 0 || me.Session != session {
 		t.Errorf("this process in session %d: %+v %v", session, me, ok)
@@ -61,11 +62,11 @@ func TestCarries(t *testing.T) {
 	cmd := exec.Command("cat")
 	cmd.Env = []string{"ADD_RUN_ID=r10", "X=ADD_RUN_ID=r1"}
 	in, err := cmd.StdinPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, cmd.Start())
 	defer cmd.Wait()
 	defer in.Close()
-	eventually(t, "its environment", func() bool { yes, _ := carries(cmd.Process.Pid, "ADD_RUN_ID=r10"); return yes })
+	testkit.Eventually(t, "its environment", func() bool { yes, _ := carries(cmd.Process.Pid, "ADD_RUN_ID=r10"); return yes })
 	for pid, entry := range map[int]string{cmd.Process.Pid: "ADD_RUN_ID=r1", 1<<22 + 1: "ADD_RUN_ID=r10"} {
 		if yes, sure := carries(pid, entry); yes || !sure {
 			t.Errorf("%d carries %s: %v, sure %v", pid, entry, yes, sure)
@@ -74,21 +75,21 @@ func TestCarries(t *testing.T) {
 	none := exec.Command("cat")
 	none.Env = []string{}
 	quiet, err := none.StdinPipe()
-	must(t, err)
-	must(t, none.Start())
-	eventually(t, "no environment", func() bool { yes, sure := carries(none.Process.Pid, "ADD_RUN_ID=r10"); return !yes && !sure })
-	must(t, quiet.Close())
-	must(t, none.Wait())
+	testkit.Must(t, err)
+	testkit.Must(t, none.Start())
+	testkit.Eventually(t, "no environment", func() bool { yes, sure := carries(none.Process.Pid, "ADD_RUN_ID=r10"); return !yes && !sure })
+	testkit.Must(t, quiet.Close())
+	testkit.Must(t, none.Wait())
 }
 
 // TestEndsWhatForksAway: a session whose processes multiply and ignore TERM while they are ended.
 func TestEndsWhatForksAway(t *testing.T) {
 	cmd := exec.Command("bash", "-c", `trap "" TERM; f() { while :; do (trap "" TERM; read -t 0.2 <> <(:)); done; }; f & f & f & f & wait`)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	must(t, cmd.Start())
+	testkit.Must(t, cmd.Start())
 	defer cmd.Wait()
 	list := func() ([]process, error) { return sessionOf(cmd.Process.Pid) }
-	eventually(t, "children", func() bool { left, err := list(); return err == nil && len(left) > 5 })
+	testkit.Eventually(t, "children", func() bool { left, err := list(); return err == nil && len(left) > 5 })
 	ended, stuck, err := endProcesses(list, 50*time.Millisecond)
 	if err != nil || len(stuck) > 0 || len(ended) < 5 {
 		t.Errorf("ended %s; stuck %v, %v", listed(ended), stuck, err)
@@ -104,25 +105,25 @@ func TestEndsWhatForksAway(t *testing.T) {
 // TestNeverAloneInItsSession: a session in which each process has one child and ends is not taken for empty.
 func TestNeverAloneInItsSession(t *testing.T) {
 	goOn := filepath.Join(t.TempDir(), "on") // it ends when this is gone, at the end of the test at the latest
-	must(t, os.WriteFile(goOn, nil, 0o644))
+	testkit.Must(t, os.WriteFile(goOn, nil, 0o644))
 	cmd := exec.Command("bash", "-c", `f() { [ ! -e "$0" ] || { read -t 0.01 <> <(:); f & }; }; f`, goOn)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	must(t, cmd.Start())
+	testkit.Must(t, cmd.Start())
 	session := cmd.Process.Pid
-	must(t, cmd.Wait())
+	testkit.Must(t, cmd.Wait())
 	for range 200 {
 		if found, err := sessionOf(session); err != nil || len(found) == 0 {
 			t.Fatalf("found %v, %v", found, err)
 		}
 	}
-	must(t, os.Remove(goOn))
-	eventually(t, "its end", func() bool { found, err := sessionOf(session); return err == nil && len(found) == 0 })
+	testkit.Must(t, os.Remove(goOn))
+	testkit.Eventually(t, "its end", func() bool { found, err := sessionOf(session); return err == nil && len(found) == 0 })
 }
 
 // TestSignalOnlyTheSame: a process that took over a number is not the one that was meant.
 func TestSignalOnlyTheSame(t *testing.T) {
 	cmd := exec.Command("sleep", "1000")
-	must(t, cmd.Start())
+	testkit.Must(t, cmd.Start())
 	defer cmd.Wait()
 	p, ok := readProcess(cmd.Process.Pid)
 	if !ok {
@@ -135,5 +136,5 @@ func TestSignalOnlyTheSame(t *testing.T) {
 		t.Fatal("the wrong one was killed")
 	}
 	p.signal(syscall.SIGKILL)
-	eventually(t, "its end", func() bool { return !alive(p.PID) })
+	testkit.Eventually(t, "its end", func() bool { return !alive(p.PID) })
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func TestHowScriptsEnd(t *testing.T) {
@@ -64,7 +66,7 @@ func TestExecutableScripts(t *testing.T) {
 			y := newYard(t)
 			o := y.order(c.script)
 			o.Executable = true
-			must(t, os.Chmod(o.Script, 0o755))
+			testkit.Must(t, os.Chmod(o.Script, 0o755))
 			a := y.wait(y.start(o))
 			if a.Detail != c.detail && a.Detail != oneLine(c.detail) {
 				t.Errorf("detail %q\nwant   %q", a.Detail, c.detail)
@@ -78,8 +80,11 @@ func TestExecutableScripts(t *testing.T) {
 		})
 	}
 	for name, spoil := range map[string]func(y *yard, o *Order){
-		"deleted":        func(y *yard, o *Order) { must(t, os.Remove(o.Script)) },
-		"a folder":       func(y *yard, o *Order) { must(t, os.Remove(o.Script)); must(t, os.Mkdir(o.Script, 0o755)) },
+		"deleted": func(y *yard, o *Order) { testkit.Must(t, os.Remove(o.Script)) },
+		"a folder": func(y *yard, o *Order) {
+			testkit.Must(t, os.Remove(o.Script))
+			testkit.Must(t, os.Mkdir(o.Script, 0o755))
+		},
 		"not executable": func(y *yard, o *Order) { o.Executable = true },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +111,7 @@ func TestEnvironmentIsExact(t *testing.T) {
 		t.Fatalf("attempt %+v", a)
 	}
 	data, err := os.ReadFile(y.path("env"))
-	must(t, err)
+	testkit.Must(t, err)
 	// bash adds these itself.
 	got := slices.DeleteFunc(strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00"), func(e string) bool {
 		return strings.HasPrefix(e, "PWD=") || strings.HasPrefix(e, "SHLVL=") || strings.HasPrefix(e, "_=") || strings.HasPrefix(e, "OLDPWD=")
@@ -148,7 +153,7 @@ func TestDeadline(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			y := newYard(t)
-			must(t, os.Mkdir(y.path("pids"), 0o755))
+			testkit.Must(t, os.Mkdir(y.path("pids"), 0o755))
 			o := y.order(strings.ReplaceAll(c.script, "PIDS", y.path("pids")))
 			o.Timeout, o.Grace = 10*time.Second, 300*time.Millisecond // a busy machine takes its time to begin
 			a := y.wait(y.start(o))
@@ -217,7 +222,7 @@ func TestShimToldToStop(t *testing.T) {
 	o.Grace = soon
 	run := y.start(o)
 	y.pid("child")
-	must(t, syscall.Kill(y.scriptRuns().PID, syscall.SIGTERM))
+	testkit.Must(t, syscall.Kill(y.scriptRuns().PID, syscall.SIGTERM))
 	a := y.wait(run)
 	if a.Reason != ReasonInterrupted || a.Detail != "interrupted: told to stop" || a.LastLine != "stopping" || a.Failures != 1 {
 		t.Errorf("attempt %+v", a)
@@ -256,7 +261,7 @@ func onDisk(t *testing.T, path string) int64 {
 func TestResultThatCannotBeWritten(t *testing.T) {
 	y := newYard(t)
 	run := y.start(y.order("cd .temp/add && mv root away && touch root\n"))
-	must(t, run.Wait(t.Context()))
+	testkit.Must(t, run.Wait(t.Context()))
 	if !strings.HasPrefix(y.log(), "addagent: record the end: ") {
 		t.Errorf("log %q", y.log())
 	}
@@ -283,8 +288,8 @@ func TestScriptThatRemovesItsMemory(t *testing.T) {
 func TestPipeInPlaceOfTheScript(t *testing.T) {
 	y := newYard(t)
 	o := y.order("true\n")
-	must(t, os.Remove(y.script))
-	must(t, syscall.Mkfifo(y.script, 0o755))
+	testkit.Must(t, os.Remove(y.script))
+	testkit.Must(t, syscall.Mkfifo(y.script, 0o755))
 	if a := y.wait(y.start(o)); a.Reason != ReasonStart || !strings.Contains(a.Detail, "is not a file") {
 		t.Errorf("attempt %+v", a)
 	}
@@ -307,9 +312,9 @@ func TestStoppedShim(t *testing.T) {
 			y := newYard(t)
 			run := y.start(y.order("while [ ! -e " + y.path("go") + " ]; do read -t 0.01 <> <(:); done; exit 4\n"))
 			h := y.scriptRuns()
-			must(t, syscall.Kill(h.PID, syscall.SIGSTOP))
-			eventually(t, "a stopped shim", func() bool { p, _ := readProcess(h.PID); return p.State == 'T' })
-			must(t, os.WriteFile(y.path("go"), nil, 0o644))
+			testkit.Must(t, syscall.Kill(h.PID, syscall.SIGSTOP))
+			testkit.Eventually(t, "a stopped shim", func() bool { p, _ := readProcess(h.PID); return p.State == 'T' })
+			testkit.Must(t, os.WriteFile(y.path("go"), nil, 0o644))
 			if a := y.wait(wait(y, run)); a.Reason != ReasonExit || a.Exit != 4 {
 				t.Errorf("attempt %+v", a)
 			}

@@ -4,6 +4,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestShutdown: the machine goes down while a script runs, as a mount namespace of its own shows it.
@@ -11,8 +13,8 @@ func TestShutdown(t *testing.T) {
 	if again(t, ownNamespace()) {
 		return
 	}
-	must(t, mountSmall("/run", "1m"))
-	must(t, os.WriteFile("/run/nologin", nil, 0o644))
+	testkit.Must(t, mountSmall("/run", "1m"))
+	testkit.Must(t, os.WriteFile("/run/nologin", nil, 0o644))
 	const script, shim, both = "script", "shim", "both"
 	for name, c := range map[string]struct {
 		trap     string
@@ -35,15 +37,15 @@ func TestShutdown(t *testing.T) {
 			y.pid("script")
 			h := y.scriptRuns()
 			if c.told == both { // all at once: what comes first to the shim is left to chance
-				must(t, syscall.Kill(h.PID, syscall.SIGSTOP))
+				testkit.Must(t, syscall.Kill(h.PID, syscall.SIGSTOP))
 			}
 			if c.told != shim {
-				must(t, syscall.Kill(h.Session, syscall.SIGTERM))
-				eventually(t, "the end of the script", func() bool { return !alive(h.Session) })
+				testkit.Must(t, syscall.Kill(h.Session, syscall.SIGTERM))
+				testkit.Eventually(t, "the end of the script", func() bool { return !alive(h.Session) })
 			}
 			if c.told != script {
-				must(t, syscall.Kill(h.PID, syscall.SIGTERM))
-				must(t, syscall.Kill(h.PID, syscall.SIGCONT))
+				testkit.Must(t, syscall.Kill(h.PID, syscall.SIGTERM))
+				testkit.Must(t, syscall.Kill(h.PID, syscall.SIGCONT))
 			}
 			a := y.wait(run)
 			if a.Reason != c.reason || a.Failures != c.failures || a.Reason == ReasonShutdown && a.Shutdowns != 1 {

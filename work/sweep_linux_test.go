@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,12 +29,12 @@ func TestShimKilled(t *testing.T) {
 			run := y.start(o)
 			child := y.pid("child")
 			h := y.scriptRuns()
-			must(t, syscall.Kill(h.PID, syscall.SIGKILL))
+			testkit.Must(t, syscall.Kill(h.PID, syscall.SIGKILL))
 			if a := y.wait(run); !a.Finished.IsZero() {
 				t.Fatalf("attempt %+v", a)
 			}
 			if name == "obeys" || strings.HasPrefix(name, "only") {
-				eventually(t, "the script dies with its shim", func() bool { return !alive(h.Session) })
+				testkit.Eventually(t, "the script dies with its shim", func() bool { return !alive(h.Session) })
 			}
 			if !alive(child) {
 				t.Fatal("the child is gone before the sweep: this test proves nothing")
@@ -41,11 +42,11 @@ func TestShimKilled(t *testing.T) {
 			// Two agents die after they took the lock and before they swept; what the lock says of the session outlives that.
 			for range 2 {
 				l, err := TryLock(y.lockPath, "beat")
-				must(t, err)
-				must(t, l.Close())
+				testkit.Must(t, err)
+				testkit.Must(t, l.Close())
 			}
 			l, err := TryLock(y.lockPath, "beat")
-			must(t, err)
+			testkit.Must(t, err)
 			defer l.Close()
 			swept, err := SweepAll(l, []string{y.repoDir, y.path("gitrepo/none")}, "", 200*time.Millisecond)
 			if err != nil || len(swept) != 1 || swept[0].Item != "root" || swept[0].RunID != o.Attempt.RunID ||
@@ -75,16 +76,16 @@ func TestSweepWithoutTheLockFile(t *testing.T) {
 	server := y.pid("server")
 	t.Cleanup(func() { _ = syscall.Kill(server, syscall.SIGKILL) })
 	h := y.scriptRuns()
-	must(t, os.Remove(y.lockPath))
-	must(t, syscall.Kill(h.PID, syscall.SIGKILL))
+	testkit.Must(t, os.Remove(y.lockPath))
+	testkit.Must(t, syscall.Kill(h.PID, syscall.SIGKILL))
 	if err := run.Wait(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	l, err := TryLock(y.lockPath, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	_, err = SweepAll(l, []string{y.repoDir}, "", 100*time.Millisecond)
-	must(t, err)
+	testkit.Must(t, err)
 	if alive(h.Session) {
 		t.Error("the script lives on")
 	}
@@ -98,9 +99,9 @@ func TestSweepOfAnotherBoot(t *testing.T) {
 	dir := MemoryDir(y.repoDir, "root")
 	a := y.order("").Attempt
 	a.BootID = "another boot"
-	must(t, RecordAttempt(dir, nil, a))
+	testkit.Must(t, RecordAttempt(dir, nil, a))
 	l, err := TryLock(y.lockPath, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	swept, err := SweepAll(l, []string{y.repoDir}, "", time.Minute)
 	if err != nil || len(swept) != 1 || swept[0].Detail != "interrupted: the machine went down" {
@@ -116,11 +117,11 @@ func TestSweepFinishesACommit(t *testing.T) {
 	y := newYard(t)
 	dir := MemoryDir(y.repoDir, "root")
 	a := y.order("").Attempt
-	must(t, RecordAttempt(dir, nil, a))
-	must(t, RecordEnd(dir, a.End("", 0, "", "", time.Now())))
-	must(t, os.Rename(filepath.Join(dir, versionFile), filepath.Join(dir, doingFile)))
+	testkit.Must(t, RecordAttempt(dir, nil, a))
+	testkit.Must(t, RecordEnd(dir, a.End("", 0, "", "", time.Now())))
+	testkit.Must(t, os.Rename(filepath.Join(dir, versionFile), filepath.Join(dir, doingFile)))
 	l, err := TryLock(y.lockPath, "beat")
-	must(t, err)
+	testkit.Must(t, err)
 	defer l.Close()
 	swept, err := SweepAll(l, []string{y.repoDir}, "", time.Minute)
 	if m := Recall(y.repoDir, "root"); err != nil || len(swept) != 1 || m.Version != commitA || m.Doing != "" {
@@ -132,7 +133,7 @@ func TestSweepFinishesACommit(t *testing.T) {
 func TestSweepLeavesOthersAlone(t *testing.T) {
 	other := exec.Command("sleep", "1000")
 	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	must(t, other.Start())
+	testkit.Must(t, other.Start())
 	t.Cleanup(func() { other.Process.Kill(); other.Wait() })
 	list := leftOf(Attempt{RunID: "gone"}, Holder{RunID: "gone", Session: other.Process.Pid})
 	if left, err := list(); err != nil || len(left) != 0 {
@@ -145,13 +146,13 @@ func TestUnfinishedRunThatCannotBeRead(t *testing.T) {
 	y := newYard(t)
 	dir := MemoryDir(y.repoDir, "root")
 	o := y.order("")
-	must(t, RecordAttempt(dir, nil, o.Attempt))
+	testkit.Must(t, RecordAttempt(dir, nil, o.Attempt))
 	var was unix.Rlimit
-	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max}))
+	testkit.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max}))
 	began := o.begin()
 	_, swept := sweepItem(&Lock{}, Swept{}, dir, 0)
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was))
+	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was))
 	for _, err := range []error{began, swept} {
 		if !errors.Is(err, unix.EMFILE) {
 			t.Errorf("got %v, want to hear that nothing could be opened", err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
@@ -91,17 +92,9 @@ func (s *screen) String() string {
 // shows waits until the screen shows exactly this.
 func (s *screen) shows(t *testing.T, is func(string) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for !is(s.String()) {
-		select {
-		case <-ctx.Done():
-			text := s.String()
-			t.Fatalf("the screen shows %d bytes:\n...%s", len(text), text[max(0, len(text)-500):])
-		case <-look.C:
-		}
+	if !testkit.Within(testkit.Patience, 20*time.Millisecond, func() bool { return is(s.String()) }) {
+		text := s.String()
+		t.Fatalf("the screen shows %d bytes:\n...%s", len(text), text[max(0, len(text)-500):])
 	}
 }
 

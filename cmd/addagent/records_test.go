@@ -15,14 +15,12 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/internal/cli/clitest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
 )
 
 const (
 	fieldsFile   = "testdata/fields.txt"
-	tablesBegin  = "<!-- tables: " + madeSchema + " -->\n"
-	tablesEnd    = "<!-- end of tables -->\n"
 	beatsSchema  = docsDir + "/beats.schema.json"
 	resultSchema = docsDir + "/result.schema.json"
 )
@@ -33,22 +31,12 @@ const (
 func TestSchemas(t *testing.T) {
 	beats, result := newSchema(t), newSchema(t)
 	beats.made["Beat"], result.made["Result"] = reflect.TypeFor[agent.Beat](), reflect.TypeFor[work.Result]()
-	clitest.SameAsFile(t, beatsSchema, beats.document(beats.made["Beat"], "a line of log/beats.jsonl, and nodeinfo/beat.json"))
-	clitest.SameAsFile(t, resultSchema, result.document(result.made["Result"], "work.sh_RESULT.json: the memory of one item"))
+	testkit.Golden(t, beatsSchema, beats.document(beats.made["Beat"], "a line of log/beats.jsonl, and nodeinfo/beat.json"))
+	testkit.Golden(t, resultSchema, result.document(result.made["Result"], "work.sh_RESULT.json: the memory of one item"))
 
-	path := docsDir + "/records.md"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(data), tablesBegin)
-	_, after, ok2 := strings.Cut(rest, tablesEnd)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s has no place for the tables", path)
-	}
-	clitest.SameAsFile(t, path, before+tablesBegin+"\n## A beat\n"+beats.tables()+"\n## A script's memory\n"+result.tables()+"\n"+tablesEnd+after)
+	testkit.Section(t, docsDir+"/records.md", "tables", "\n## A beat\n"+beats.tables()+"\n## A script's memory\n"+result.tables()+"\n")
 
-	data, err = os.ReadFile(fieldsFile)
+	data, err := os.ReadFile(fieldsFile)
 	if err != nil && os.Getenv("UPDATE") == "" {
 		t.Fatal(err)
 	}
@@ -64,7 +52,7 @@ func TestSchemas(t *testing.T) {
 	}
 	all := append(golden, now...)
 	slices.Sort(all)
-	clitest.SameAsFile(t, fieldsFile, strings.Join(slices.Compact(all), "\n")+"\n")
+	testkit.Golden(t, fieldsFile, strings.Join(slices.Compact(all), "\n")+"\n")
 }
 
 // TestRealRecordsFitTheirSchema beats through success, failure, "not now", a hold, a

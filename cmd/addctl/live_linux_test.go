@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 	"golang.org/x/sys/unix"
 )
@@ -79,21 +79,14 @@ func (p *terminal) shown() string {
 // there is then.
 func (p *terminal) wait(t *testing.T, from int, want string) int {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer stop()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for {
-		text := p.shown()
-		if strings.Contains(text[from:], want) {
-			return len(text)
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%q is not in what was shown: %q", want, text[from:])
-		case <-look.C:
-		}
+	var text string
+	if !testkit.Within(testkit.Patience, 20*time.Millisecond, func() bool {
+		text = p.shown()
+		return strings.Contains(text[from:], want)
+	}) {
+		t.Fatalf("%q is not in what was shown: %q", want, text[from:])
 	}
+	return len(text)
 }
 
 // say says that i-1 is in a state.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence/fleet"
 )
 
@@ -105,15 +106,7 @@ func TestSaidNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", "said.json")
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want, err := os.ReadFile(path); err != nil || string(want) != string(data) {
-		t.Errorf("%v: %s is another: UPDATE=1 go test -run TestSaidNext ./cmd/addctl\n%s", err, path, data)
-	}
+	testkit.Golden(t, "testdata/said.json", data)
 }
 
 func TestSaidIsBounded(t *testing.T) {

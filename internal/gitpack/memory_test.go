@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -19,7 +20,7 @@ func deltaPack(tb testing.TB, named, before bool) (pack []byte, base, result []b
 	out.Write(packHead(2))
 	whole := func() {
 		out.Write(appendHeader(nil, plumbing.BlobObject, int64(len(base))))
-		must(tb, writeStored(&out, base))
+		testkit.Must(tb, writeStored(&out, base))
 	}
 	if !before {
 		whole()
@@ -32,7 +33,7 @@ func deltaPack(tb testing.TB, named, before bool) (pack []byte, base, result []b
 		out.Write(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))))
 		out.WriteByte(byte(at - len(packHead(0))))
 	}
-	must(tb, writeStored(&out, delta))
+	testkit.Must(tb, writeStored(&out, delta))
 	if before {
 		whole()
 	}
@@ -44,7 +45,7 @@ func TestUnpackDeltas(t *testing.T) {
 	for _, c := range [][2]bool{{false, false}, {true, false}, {true, true}} {
 		pack, base, result := deltaPack(t, c[0], c[1])
 		into := NewMemory(1000, nil)
-		must(t, into.Unpack(t.Context(), bytes.NewReader(pack)))
+		testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(pack)))
 		for _, data := range [][]byte{base, result} {
 			kind, got, ok := into.Get(plumbing.ComputeHash(plumbing.BlobObject, data))
 			if !ok || kind != plumbing.BlobObject || !bytes.Equal(got, data) {
@@ -74,9 +75,9 @@ func TestUnpackDeltas(t *testing.T) {
 	// And with that at hand from before.
 	before := NewMemory(1000, nil)
 	_, err := before.Add(plumbing.ComputeHash(plumbing.BlobObject, base), plumbing.BlobObject, base)
-	must(t, err)
+	testkit.Must(t, err)
 	into := NewMemory(1000, before)
-	must(t, into.Unpack(t.Context(), bytes.NewReader(cut)))
+	testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(cut)))
 	if !into.Has(plumbing.ComputeHash(plumbing.BlobObject, result)) {
 		t.Error("the result is not there")
 	}
@@ -92,7 +93,7 @@ func FuzzUnpack(f *testing.F) {
 		{Kind: plumbing.TreeObject, Data: []byte("100644 f\x0001234567890123456789")},
 		{Kind: plumbing.CommitObject, Data: []byte("tree 0000000000000000000000000000000000000000\n\nm\n")},
 	})
-	must(f, err)
+	testkit.Must(f, err)
 	f.Add(pack[:len(pack)-20])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sum := sha1.Sum(data)

@@ -12,15 +12,9 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
-
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
 
 // deltaRepo has long delta chains, of small and of large files, and some large ones without.
 func deltaRepo(tb testing.TB) *gittest.Repo {
@@ -52,7 +46,7 @@ func deltaRepo(tb testing.TB) *gittest.Repo {
 func TestObjectsAsGit(t *testing.T) {
 	src := deltaRepo(t)
 	o, err := Open(src.Dir, nil, filepath.Join(src.Dir, "tmp"))
-	must(t, err)
+	testkit.Must(t, err)
 	defer o.Close()
 	list := strings.Split(src.Git("cat-file", "--batch-all-objects", "--batch-check"), "\n")
 	kinds := map[string]plumbing.ObjectType{"blob": plumbing.BlobObject, "tree": plumbing.TreeObject, "commit": plumbing.CommitObject}
@@ -72,12 +66,12 @@ func TestObjectsAsGit(t *testing.T) {
 				continue
 			}
 			b, err := o.Blob(id, nil)
-			must(t, err)
+			testkit.Must(t, err)
 			if b.Data == nil {
 				large++
 			}
 			var out bytes.Buffer
-			must(t, b.CopyTo(&out, func() {}))
+			testkit.Must(t, b.CopyTo(&out, func() {}))
 			if !bytes.Equal(out.Bytes(), data) {
 				t.Errorf("%s streams other bytes", line)
 			}
@@ -105,19 +99,19 @@ func TestPackDamaged(t *testing.T) {
 	ids := strings.Fields(src.Git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)"))
 	for _, ext := range []string{".pack", ".idx"} {
 		all, err := filepath.Glob(filepath.Join(src.Dir, "objects/pack/*"+ext))
-		must(t, err)
+		testkit.Must(t, err)
 		good, err := os.ReadFile(all[0])
-		must(t, err)
-		must(t, os.Chmod(all[0], 0o644))
+		testkit.Must(t, err)
+		testkit.Must(t, os.Chmod(all[0], 0o644))
 		for i := 0; i < len(good); i += 3 {
 			bad := bytes.Clone(good)
 			bad[i] ^= byte(1 << (i % 8))
 			if i%4 == 0 {
 				bad = bad[:i]
 			}
-			must(t, os.WriteFile(all[0], bad, 0o644))
+			testkit.Must(t, os.WriteFile(all[0], bad, 0o644))
 			o, err := Open(src.Dir, nil, filepath.Join(src.Dir, "tmp"))
-			must(t, err)
+			testkit.Must(t, err)
 			for _, text := range ids {
 				kind, data, err := o.Raw(plumbing.NewHash(text), 1<<20, nil)
 				if err == nil {
@@ -136,7 +130,7 @@ func TestPackDamaged(t *testing.T) {
 			}
 			o.Close()
 		}
-		must(t, os.WriteFile(all[0], good, 0o644))
+		testkit.Must(t, os.WriteFile(all[0], good, 0o644))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestStoreReadOnly has a repository on a disk that cannot be written to, behind sshd and as a folder.
@@ -16,7 +17,7 @@ func TestStoreReadOnly(t *testing.T) { onSmallDisk(t, "size=4m", readOnlyStore) 
 
 func readOnlyStore(t *testing.T, dir string) {
 	src := gittest.New(t, filepath.Join(dir, "r.git"))
-	must(t, syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	testkit.Must(t, syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	sshd := gittest.StartSSHD(t)
 	var o Objects
 	update := Update{Ref: "refs/heads/a", New: putRecord(&o, "a", "idle", 1), Objects: &o}
@@ -36,10 +37,10 @@ func fullStore(t *testing.T, dir string) {
 	ballast := filepath.Join(dir, "ballast")
 	s := away{src, Source{URL: src.Dir}}.store(t)
 	var st syscall.Statfs_t
-	must(t, syscall.Statfs(dir, &st))
+	testkit.Must(t, syscall.Statfs(dir, &st))
 	at, full := "", 0
 	for left := int64(st.Bfree) * st.Bsize; left >= 0; left -= st.Bsize {
-		must(t, os.WriteFile(ballast, make([]byte, left), 0o644))
+		testkit.Must(t, os.WriteFile(ballast, make([]byte, left), 0o644))
 		var o Objects
 		next := putRecord(&o, "a", "idle", int(left))
 		err := s.Push(t.Context(), Update{Ref: "refs/heads/a", Old: at, New: next, Objects: &o})
@@ -51,7 +52,7 @@ func fullStore(t *testing.T, dir string) {
 		default:
 			full++
 		}
-		must(t, os.Remove(ballast))
+		testkit.Must(t, os.Remove(ballast))
 		gittest.Fsck(t, src.Dir)
 		for _, f := range gittest.Files(t, src.Dir) {
 			if strings.HasSuffix(f, ".lock") || strings.Contains(f, "tmp_") {

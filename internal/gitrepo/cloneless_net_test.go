@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // pushOne moves a node's ref on by a commit.
@@ -25,7 +26,7 @@ func pushOne(tb testing.TB, s *Store, node string, n int, at string) string {
 		parents = []string{at}
 	}
 	next := putRecord(&o, node, fmt.Sprint("state ", n), n, parents...)
-	must(tb, s.Push(tb.Context(), Update{Ref: presenceRefs + node, Old: at, New: next, Objects: &o}))
+	testkit.Must(tb, s.Push(tb.Context(), Update{Ref: presenceRefs + node, Old: at, New: next, Objects: &o}))
 	return next
 }
 
@@ -48,7 +49,7 @@ func TestStoreKeepsItsConnection(t *testing.T) {
 			t.Fatalf("%v %v", refs, err)
 		}
 		_, err = s.Read(t.Context(), []string{at}, ReadOptions{Depth: 1})
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	if n := server.Conns.Load(); n != 1 {
 		t.Errorf("%d connections", n)
@@ -57,14 +58,14 @@ func TestStoreKeepsItsConnection(t *testing.T) {
 	closed := func() {
 		before := openFiles(t)
 		server.HTTP.CloseClientConnections()
-		until(t, func() bool { return openFiles(t) <= before-2 }) // both ends
+		testkit.Eventually(t, "both ends are closed", func() bool { return openFiles(t) <= before-2 }) // both ends
 	}
 	for n := range 3 {
 		closed()
 		at = pushOne(t, s, "i-0123456789abcdef0", n+10, at)
 		closed()
 		_, err := s.Read(t.Context(), []string{at}, ReadOptions{Depth: 1})
-		must(t, err)
+		testkit.Must(t, err)
 	}
 
 	d := gittest.StartSSHD(t)
@@ -76,9 +77,9 @@ func TestStoreKeepsItsConnection(t *testing.T) {
 		at = pushOne(t, s, "i-0123456789abcdef0", n+20, at)
 		t.Logf("ssh push: %d bytes up", relay.Up.Load()-up)
 		_, err := s.Refs(t.Context())
-		must(t, err)
+		testkit.Must(t, err)
 		_, err = s.Read(t.Context(), []string{at}, ReadOptions{Depth: 1})
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	if n := relay.Conns.Load(); n != 1 {
 		t.Errorf("ssh: %d connections", n)
@@ -88,7 +89,7 @@ func TestStoreKeepsItsConnection(t *testing.T) {
 	at = pushOne(t, s, "i-0123456789abcdef0", 30, at)
 	relay.Cut()
 	_, err := s.Read(t.Context(), []string{at}, ReadOptions{Depth: 1})
-	must(t, err)
+	testkit.Must(t, err)
 	relay.Freeze()
 	s.at.(*streamRemote).patience = 300 * time.Millisecond
 	if _, err := s.Refs(t.Context()); err != nil {
@@ -99,7 +100,7 @@ func TestStoreKeepsItsConnection(t *testing.T) {
 // TestStoreHangs has servers that accept and say nothing: each call ends with its context.
 func TestStoreHangs(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	testkit.Must(t, err)
 	server := &httptest.Server{Listener: l}
 	defer server.Listener.Close()
 	go func() {
@@ -162,15 +163,15 @@ func TestStoreIncrement(t *testing.T) {
 		files[7].ID = o.Blob(someRecord(nodeName(7), "working"))
 		second := o.Commit(CommitInfo{Tree: o.Tree(files), Parents: []string{first}, Author: who, Message: "second"})
 		s := a.store(t)
-		must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
+		testkit.Must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
 		old, err := s.Read(t.Context(), []string{first}, ReadOptions{Depth: 1})
-		must(t, err)
+		testkit.Must(t, err)
 		c, err := s.Read(t.Context(), []string{second}, ReadOptions{Depth: 1, Have: []string{first}, Base: old})
-		must(t, err)
+		testkit.Must(t, err)
 		info, err := c.Commit(second)
-		must(t, err)
+		testkit.Must(t, err)
 		now, err := c.Tree(info.Tree)
-		must(t, err)
+		testkit.Must(t, err)
 		came := 0
 		for _, e := range now {
 			if c.Has(e.ID) {
@@ -201,16 +202,16 @@ func TestStoreFoldAgain(t *testing.T) {
 	}
 	second := o.Commit(CommitInfo{Tree: o.Tree(files), Parents: []string{first}, Author: who, Message: "second"})
 	s := away{src, Source{URL: server.URL + "/r.git", Agent: "addagent/0.1.0"}}.store(t)
-	must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
+	testkit.Must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
 	src.Git("repack", "-qad")
 	old, err := s.Read(t.Context(), []string{first}, ReadOptions{Depth: 1})
-	must(t, err)
+	testkit.Must(t, err)
 	refs, err := s.Refs(t.Context(), "refs/heads/main")
-	must(t, err)
+	testkit.Must(t, err)
 	before := server.Bytes()
 	c, err := s.Read(t.Context(), []string{refs[0].ID}, ReadOptions{Depth: 1, Have: []string{first}, Base: old})
-	must(t, err)
-	must(t, s.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, s.Close())
 	server.HTTP.Close() // all is counted then
 	for i := range 10 {
 		if _, err := c.File(second, nodeName(97*i)+".json"); err != nil {
@@ -234,7 +235,7 @@ func TestStoreWorkTree(t *testing.T) {
 	if err := s.Push(t.Context(), Update{Ref: "refs/heads/main", New: id, Objects: &o}); !errors.As(err, &no) || !strings.Contains(no.Why, "checked out") {
 		t.Error(err)
 	}
-	must(t, s.Push(t.Context(), Update{Ref: "refs/heads/side", New: id, Objects: &o}))
+	testkit.Must(t, s.Push(t.Context(), Update{Ref: "refs/heads/side", New: id, Objects: &o}))
 	gittest.Git(t, dir, "symbolic-ref", "refs/heads/other", "refs/heads/side")
 	if err := s.Push(t.Context(), Update{Ref: "refs/heads/other", Old: id, New: id}); !errors.As(err, &no) {
 		t.Error(err)
@@ -244,11 +245,11 @@ func TestStoreWorkTree(t *testing.T) {
 		t.Errorf("%v %v", refs, err)
 	}
 	// A lock that somebody left.
-	must(t, os.WriteFile(filepath.Join(dir, ".git/refs/heads/side.lock"), nil, 0o644))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, ".git/refs/heads/side.lock"), nil, 0o644))
 	if err := s.Push(t.Context(), Update{Ref: "refs/heads/side", Old: id}); !errors.As(err, &no) || !strings.Contains(no.Why, "side.lock exists") {
 		t.Error(err)
 	}
-	must(t, os.Remove(filepath.Join(dir, ".git/refs/heads/side.lock")))
+	testkit.Must(t, os.Remove(filepath.Join(dir, ".git/refs/heads/side.lock")))
 	gittest.Fsck(t, dir)
 	other := t.TempDir()
 	gittest.Git(t, other, "init", "-q", "--bare", "--object-format=sha256", ".")

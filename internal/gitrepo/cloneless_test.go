@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // someRecord is what a node says of itself: 1.2 KB.
@@ -131,7 +132,7 @@ func TestStorePush(t *testing.T) {
 				}
 			}
 		}
-		must(t, push(Update{Ref: ref, New: one, Objects: &o}))
+		testkit.Must(t, push(Update{Ref: ref, New: one, Objects: &o}))
 		is(map[string]string{ref: one})
 		if got, want := a.src.Git("cat-file", "blob", ref+":it/presence/all/i-1.json")+"\n", string(someRecord("i-1", "idle")); got != want {
 			t.Fatalf("%q, want %q", got, want)
@@ -143,14 +144,14 @@ func TestStorePush(t *testing.T) {
 		two := putRecord(&p, "i-1", "working", 2, one)
 		refused("create of an existing one", push(Update{Ref: ref, New: two, Objects: &p}))
 		refused("stale", push(Update{Ref: ref, Old: two, New: two, Objects: &p}))
-		must(t, push(Update{Ref: ref, Old: one, New: two, Objects: &p}))
+		testkit.Must(t, push(Update{Ref: ref, Old: one, New: two, Objects: &p}))
 		refused("stale", push(Update{Ref: ref, Old: one, New: two, Objects: &p}))
 		refused("absent", push(Update{Ref: odd, Old: one, New: two}))
 		var q Objects
 		other := putRecord(&q, "i-1", "idle", 3)
-		must(t, push(Update{Ref: ref, Old: two, New: other, Objects: &q})) // no fast-forward
-		must(t, push(Update{Ref: ref, Old: other, New: one}))              // to what is there already
-		must(t, push(Update{Ref: odd, New: one}))
+		testkit.Must(t, push(Update{Ref: ref, Old: two, New: other, Objects: &q})) // no fast-forward
+		testkit.Must(t, push(Update{Ref: ref, Old: other, New: one}))              // to what is there already
+		testkit.Must(t, push(Update{Ref: odd, New: one}))
 		is(map[string]string{ref: one, odd: one})
 		refused("file and folder", push(Update{Ref: ref + "/below", New: one}))
 		refused("folder and file", push(Update{Ref: "refs/heads/presence", New: one}))
@@ -158,7 +159,7 @@ func TestStorePush(t *testing.T) {
 		refused("file and folder, packed", push(Update{Ref: ref + "/below", New: one}))
 		refused("folder and file, packed", push(Update{Ref: "refs/heads/presence", New: one}))
 		refused("delete of one that is elsewhere", push(Update{Ref: odd, Old: two}))
-		must(t, push(Update{Ref: odd, Old: one}))
+		testkit.Must(t, push(Update{Ref: odd, Old: one}))
 		is(map[string]string{ref: one})
 		refused("delete of an absent one", push(Update{Ref: odd, Old: one}))
 		if err := push(Update{Ref: odd, Old: strings.Repeat("3", 40)}); err != nil || a.source.URL == a.src.Dir {
@@ -172,11 +173,11 @@ func TestStorePush(t *testing.T) {
 		err := push(Update{Ref: "refs/heads/a", New: one}, Update{Ref: ref, Old: two, New: two}, Update{Ref: odd, New: two})
 		refused("one of three", err)
 		is(map[string]string{ref: one, odd: two, "refs/heads/a": one})
-		must(t, push(Update{Ref: odd, Old: two}, Update{Ref: "refs/heads/a", Old: one}))
-		must(t, push(Update{Ref: ref, Old: one}))
+		testkit.Must(t, push(Update{Ref: odd, Old: two}, Update{Ref: "refs/heads/a", Old: one}))
+		testkit.Must(t, push(Update{Ref: ref, Old: one}))
 		is(nil)
-		must(t, push(Update{Ref: "refs/heads/presence", New: one})) // where a folder was
-		must(t, push(Update{Ref: "refs/heads/presence", Old: one}))
+		testkit.Must(t, push(Update{Ref: "refs/heads/presence", New: one})) // where a folder was
+		testkit.Must(t, push(Update{Ref: "refs/heads/presence", Old: one}))
 		is(nil)
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 const presenceRefs = "refs/heads/presence/"
@@ -24,7 +25,7 @@ func nodeName(i int) string { return fmt.Sprintf("i-%04d", i) }
 func fill(tb testing.TB, src *gittest.Repo, nodes, commits int) map[string]string {
 	tb.Helper()
 	s, err := NewStore(Source{URL: src.Dir})
-	must(tb, err)
+	testkit.Must(tb, err)
 	tips := make(map[string]string)
 	var o Objects
 	var updates []Update
@@ -36,7 +37,7 @@ func fill(tb testing.TB, src *gittest.Repo, nodes, commits int) map[string]strin
 		tips[presenceRefs+nodeName(i)] = parents[0]
 		updates = append(updates, Update{Ref: presenceRefs + nodeName(i), New: parents[0], Objects: &o})
 	}
-	must(tb, s.Push(tb.Context(), updates...))
+	testkit.Must(tb, s.Push(tb.Context(), updates...))
 	return tips
 }
 
@@ -44,13 +45,13 @@ func fill(tb testing.TB, src *gittest.Repo, nodes, commits int) map[string]strin
 func readFleet(tb testing.TB, s *Store, o ReadOptions) ([]Ref, *Content) {
 	tb.Helper()
 	refs, err := s.Refs(tb.Context(), presenceRefs)
-	must(tb, err)
+	testkit.Must(tb, err)
 	ids := make([]string, 0, len(refs))
 	for _, r := range refs {
 		ids = append(ids, r.ID)
 	}
 	c, err := s.Read(tb.Context(), ids, o)
-	must(tb, err)
+	testkit.Must(tb, err)
 	return refs, c
 }
 
@@ -76,18 +77,18 @@ func TestStoreRead(t *testing.T) {
 					t.Fatalf("%+v", r)
 				}
 				data, err := c.File(r.ID, "it/presence/all/"+nodeName(i)+".json")
-				must(t, err)
+				testkit.Must(t, err)
 				if !bytes.Equal(data, someRecord(nodeName(i), "state 4")) {
 					t.Fatalf("%q", data)
 				}
 				info, err := c.Commit(r.ID)
-				must(t, err)
+				testkit.Must(t, err)
 				if want := nodeName(i) + ":prod/app1 state 4"; info.Subject() != want || len(info.Parents) != 1 || c.Has(info.Parents[0]) ||
 					info.Author != (Person{nodeName(i), nodeName(i) + "@example.org", time.Unix(1_800_000_004, 0).UTC()}) || info.Committer != info.Author {
 					t.Fatalf("%+v", info)
 				}
 				root, err := c.Tree(info.Tree)
-				must(t, err)
+				testkit.Must(t, err)
 				if len(root) != 1 || root[0].Name != "it" || !root[0].Dir {
 					t.Fatalf("%+v", root)
 				}
@@ -115,7 +116,7 @@ func TestStoreRead(t *testing.T) {
 			}
 			back := a.src.Git("rev-parse", tip+"~2")
 			c, err := s.Read(t.Context(), []string{tip}, ReadOptions{Have: []string{back}})
-			must(t, err)
+			testkit.Must(t, err)
 			if n := chain(t, c, tip); n != 2 {
 				t.Errorf("have: %d", n)
 			}
@@ -144,7 +145,7 @@ func TestStoreRead(t *testing.T) {
 		for filter, has := range map[string][2]bool{"tree:0": {}, "blob:none": {true, false}} {
 			_, c = readFleet(t, s, ReadOptions{Filter: filter, Depth: 2})
 			info, err := c.Commit(tip)
-			must(t, err)
+			testkit.Must(t, err)
 			if !c.Has(info.Parents[0]) || c.Has(info.Tree) != has[0] {
 				t.Errorf("%s: %v %v", filter, c.Has(info.Parents[0]), c.Has(info.Tree))
 			}
@@ -182,7 +183,7 @@ func chain(tb testing.TB, c *Content, id string) int {
 			return n
 		}
 		info, err := c.Commit(id)
-		must(tb, err)
+		testkit.Must(tb, err)
 		if len(info.Parents) == 0 {
 			return n + 1
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -44,7 +45,7 @@ func TestCut(t *testing.T) {
 		"another boot": otherBoot,
 		"index lost": func(c *checkout) {
 			otherBoot(c)
-			must(t, os.WriteFile(c.path(".git/index"), []byte("DIRC, but not much of it"), 0o644))
+			testkit.Must(t, os.WriteFile(c.path(".git/index"), []byte("DIRC, but not much of it"), 0o644))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +60,7 @@ func TestCut(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				left := steps
 				s, err := openStore(c.path(".git"))
-				must(t, err)
+				testkit.Must(t, err)
 				_, err = moveTree(ctx, s, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), func() {
 					if left--; left < 0 {
 						cancel()
@@ -71,7 +72,7 @@ func TestCut(t *testing.T) {
 					t.Fatal(err)
 				}
 				mark, found, err := interruptedMove(c.dir)
-				must(t, err)
+				testkit.Must(t, err)
 				if found {
 					if mark.From.String() != from || mark.To.String() != to {
 						t.Fatalf("marker %v, want %s %s", mark, from, to)
@@ -79,9 +80,9 @@ func TestCut(t *testing.T) {
 					spoil(c)
 				}
 				m, err := moveTree(t.Context(), s, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), func() {})
-				must(t, err)
-				must(t, s.Close())
-				must(t, commitMove(c.dir, "main", plumbing.NewHash(to)))
+				testkit.Must(t, err)
+				testkit.Must(t, s.Close())
+				testkit.Must(t, commitMove(c.dir, "main", plumbing.NewHash(to)))
 				wantNotices(t, m)
 				c.at = to
 				if steps%7 == 0 || whole {
@@ -110,7 +111,7 @@ func otherBoot(c *checkout) {
 		f := strings.Fields(string(b))
 		err = os.WriteFile(c.path(".git/"+markerFile), []byte(f[0]+" "+f[1]+"\n"), 0o644)
 	}
-	must(c.tb, err)
+	testkit.Must(c.tb, err)
 }
 
 // tree is the id that git gives to the files as they are, without some.
@@ -155,7 +156,7 @@ func TestKilled(t *testing.T) {
 		cmd.Env = append(os.Environ(), "GITREPO_TEST_MOVES="+c.dir, "GITREPO_TEST_COMMITS="+one+" "+two)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
-		must(t, cmd.Start())
+		testkit.Must(t, cmd.Start())
 		time.AfterFunc(time.Duration(random.IntN(120_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
 		if err := cmd.Wait(); err == nil || strings.Contains(out.String(), "FAIL") {
 			t.Fatalf("seed %d: %v: %s", seed, err, out.String())
@@ -182,17 +183,17 @@ func TestKilled(t *testing.T) {
 func finish(tb testing.TB, dir, one, two string) string {
 	tb.Helper()
 	mark, found, err := interruptedMove(dir)
-	must(tb, err)
+	testkit.Must(tb, err)
 	if !found {
 		return gittest.Git(tb, dir, "rev-parse", "HEAD")
 	}
 	s, err := openStore(filepath.Join(dir, ".git"))
-	must(tb, err)
+	testkit.Must(tb, err)
 	m, err := moveTree(tb.Context(), s, dir, mark.From, mark.To, func() {})
-	must(tb, err)
+	testkit.Must(tb, err)
 	wantNotices(tb, m)
-	must(tb, commitMove(dir, "main", mark.To))
-	must(tb, s.Close())
+	testkit.Must(tb, commitMove(dir, "main", mark.To))
+	testkit.Must(tb, s.Close())
 	return mark.To.String()
 }
 
@@ -204,12 +205,12 @@ func moveForEver(t *testing.T, dir string, commits []string) {
 			to = commits[1]
 		}
 		s, err := openStore(filepath.Join(dir, ".git"))
-		must(t, err)
+		testkit.Must(t, err)
 		m, err := moveTree(t.Context(), s, dir, plumbing.NewHash(at), plumbing.NewHash(to), func() {})
-		must(t, err)
+		testkit.Must(t, err)
 		wantNotices(t, m)
-		must(t, commitMove(dir, "main", plumbing.NewHash(to)))
-		must(t, s.Close())
+		testkit.Must(t, commitMove(dir, "main", plumbing.NewHash(to)))
+		testkit.Must(t, s.Close())
 		at = to
 	}
 }

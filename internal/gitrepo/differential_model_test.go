@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // Names that have gone wrong in one tool or another; several sort between a file and a folder of one name.
@@ -148,23 +150,23 @@ func (d *duel) meddle() bool {
 	case k < 3 && info.Mode().IsRegular():
 		d.tell("  edit %q", name)
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		must(d.t, err)
+		testkit.Must(d.t, err)
 		_, err = f.WriteString("edited")
-		must(d.t, err)
-		must(d.t, f.Close())
+		testkit.Must(d.t, err)
+		testkit.Must(d.t, f.Close())
 	case k == 3:
 		d.tell("  delete %q", name)
-		must(d.t, os.Remove(path))
+		testkit.Must(d.t, os.Remove(path))
 	case k == 4 && info.Mode().IsRegular():
 		d.tell("  chmod %q", name)
-		must(d.t, os.Chmod(path, info.Mode().Perm()^0o111))
+		testkit.Must(d.t, os.Chmod(path, info.Mode().Perm()^0o111))
 	case k == 5:
 		d.tell("  link in place of %q", name)
-		must(d.t, os.Remove(path))
-		must(d.t, os.Symlink("person", path))
+		testkit.Must(d.t, os.Remove(path))
+		testkit.Must(d.t, os.Symlink("person", path))
 	case k == 6 && info.Mode().IsRegular():
 		d.tell("  touch %q", name)
-		must(d.t, os.Chtimes(path, epoch, epoch))
+		testkit.Must(d.t, os.Chtimes(path, epoch, epoch))
 		return false
 	case k == 7 && deep && rest != "":
 		if !d.clearFolder(folder) {
@@ -172,7 +174,7 @@ func (d *duel) meddle() bool {
 		}
 		d.tell("  link in place of folder %q", folder)
 		to := d.t.TempDir()
-		must(d.t, os.Symlink(to, filepath.Join(d.dir, folder)))
+		testkit.Must(d.t, os.Symlink(to, filepath.Join(d.dir, folder)))
 		d.mine[to] = folder
 	case k == 8 && deep:
 		if !d.clearFolder(folder) {
@@ -181,7 +183,7 @@ func (d *duel) meddle() bool {
 		d.leave(folder)
 	case k == 9:
 		d.tell("  folder in place of %q", name)
-		must(d.t, os.Remove(path))
+		testkit.Must(d.t, os.Remove(path))
 		d.leave(name + "/inside")
 	default:
 		return false
@@ -197,7 +199,7 @@ func (d *duel) clearFolder(folder string) bool {
 		}
 	}
 	d.tell("  delete folder %q", folder)
-	must(d.t, os.RemoveAll(filepath.Join(d.dir, folder)))
+	testkit.Must(d.t, os.RemoveAll(filepath.Join(d.dir, folder)))
 	return true
 }
 
@@ -212,10 +214,10 @@ func (d *duel) leave(name string) {
 	if _, err := os.Lstat(path); err == nil || len(path) > 3000 {
 		return
 	}
-	must(d.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	testkit.Must(d.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	d.serial++
 	text := fmt.Sprintf("made by a person, %d\n", d.serial)
 	d.tell("  person's file %q", name)
-	must(d.t, os.WriteFile(path, []byte(text), 0o644))
+	testkit.Must(d.t, os.WriteFile(path, []byte(text), 0o644))
 	d.mine[text] = name
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestDifferential drives our clone and the git program through the same random histories on a real server, while a
@@ -45,7 +46,7 @@ func number(tb testing.TB, name string, otherwise uint64) uint64 {
 		return otherwise
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
-	must(tb, err)
+	testkit.Must(tb, err)
 	return n
 }
 
@@ -83,7 +84,7 @@ func newDuel(t *testing.T, seed uint64, bitmap, settled bool) *duel {
 	d := &duel{t: t, r: rand.New(rand.NewPCG(seed, 0)), seed: seed, bitmap: bitmap, settled: settled, src: src,
 		dir: filepath.Join(root, "ours"), git: filepath.Join(root, "git"), scratch: filepath.Join(root, "scratch"), mine: map[string]string{}}
 	d.ours = New("r", d.dir, Source{URL: server.URL + "/r.git", Branch: "main", Agent: "test"}, Limits{Witness: NewWitness()})
-	t.Cleanup(func() { must(t, d.ours.Close()) })
+	t.Cleanup(func() { testkit.Must(t, d.ours.Close()) })
 	d.commit(nil, map[string]planned{}, 12)
 	if settled {
 		d.commit(nil, map[string]planned{}, 150)
@@ -143,7 +144,7 @@ func (d *duel) compare(n int) {
 	d.t.Helper()
 	want := gittest.Git(d.t, d.git, "rev-parse", "HEAD^{tree}")
 	// In a repository of its own: adding files to our clone would mend an object that it lacks.
-	must(d.t, os.RemoveAll(filepath.Join(d.scratch, "index")))
+	testkit.Must(d.t, os.RemoveAll(filepath.Join(d.scratch, "index")))
 	git := func(stdin string, args ...string) string {
 		cmd := exec.Command("git", append([]string{"--git-dir=" + d.scratch, "--work-tree=.", "-c", "core.excludesFile=/dev/null"}, args...)...)
 		cmd.Dir, cmd.Env, cmd.Stdin = d.dir, gittest.Env(), strings.NewReader(stdin)
@@ -215,7 +216,7 @@ func (d *duel) sentinels() []string {
 		}
 		return nil
 	})
-	must(d.t, err)
+	testkit.Must(d.t, err)
 	for text, path := range d.mine {
 		if !found[text] {
 			d.fatalf("%q is gone: a person's file, made at %q", text, path)
@@ -277,7 +278,7 @@ func (d *duel) forget() {
 		fmt.Fprintln(&ask, s.id)
 	}
 	out, err := gittest.TryGit(d.src.Dir, []byte(ask.String()), "cat-file", "--batch-check")
-	must(d.t, err)
+	testkit.Must(d.t, err)
 	lines := strings.Split(out, "\n")
 	var left []snapshot
 	for i, s := range d.past {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // onSmallDisk runs the test once more in a mount namespace of its own, which goes with its process, and there on a tmpfs
@@ -49,15 +50,15 @@ func diskFull(t *testing.T, dir string) {
 	c := &checkout{tb: t, src: src, dir: filepath.Join(dir, "tree")}
 	// The objects lie elsewhere, so that what fills up is the tree.
 	gittest.Git(t, dir, "init", "-q", "--initial-branch=main", c.dir)
-	must(t, os.WriteFile(c.path(".git/objects/info/alternates"), []byte(src.Dir+"/objects\n"), 0o644))
+	testkit.Must(t, os.WriteFile(c.path(".git/objects/info/alternates"), []byte(src.Dir+"/objects\n"), 0o644))
 	_, err := c.tryMove(t.Context(), "", one)
-	must(t, err)
+	testkit.Must(t, err)
 	c.at = one
 	ballast := filepath.Join(dir, "ballast")
 	var st syscall.Statfs_t
-	must(t, syscall.Statfs(dir, &st))
+	testkit.Must(t, syscall.Statfs(dir, &st))
 	for left := int64(st.Bfree) * st.Bsize; left > 0; left -= 16 << 10 { // every amount of room, from none to enough
-		must(t, os.WriteFile(ballast, nil, 0o644))
+		testkit.Must(t, os.WriteFile(ballast, nil, 0o644))
 		if err := os.WriteFile(ballast, make([]byte, left), 0o644); err != nil {
 			t.Logf("ballast of %d bytes: %v", left, err)
 		}
@@ -78,14 +79,14 @@ func diskFull(t *testing.T, dir string) {
 				continue
 			}
 			b, err := os.ReadFile(c.path(f))
-			must(t, err)
+			testkit.Must(t, err)
 			if !bytes.Equal(b, blobAt(src, from, f)) && !bytes.Equal(b, blobAt(src, to, f)) {
 				t.Fatalf("%s is torn: %d bytes", f, len(b))
 			}
 		}
-		must(t, os.Remove(ballast))
+		testkit.Must(t, os.Remove(ballast))
 		m, err := c.tryMove(t.Context(), from, to)
-		must(t, err)
+		testkit.Must(t, err)
 		wantNotices(t, m)
 		c.at = to
 		if got, want := tree(t, c.dir), src.Git("rev-parse", to+"^{tree}"); got != want {

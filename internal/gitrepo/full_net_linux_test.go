@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestPackTooLargeForTheDisk runs on a filesystem that has little more room than must stay free.
@@ -34,7 +35,7 @@ func littleDisk(t *testing.T, dir string) {
 		w.intact(at)
 	}
 	// Here the pack alone is too much.
-	must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=18m"))
+	testkit.Must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=18m"))
 	w.open(w.repo.source, Limits{})
 	_, err := w.repo.Look(t.Context(), nil)
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "receive pack: ") {
@@ -42,7 +43,7 @@ func littleDisk(t *testing.T, dir string) {
 	}
 	w.intact(at)
 	// A small change needs little: what it writes, and a few megabytes.
-	must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=6m"))
+	testkit.Must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=6m"))
 	w.src.Move("main", at)
 	w.src.Commit("main", gittest.File("small", "x"))
 	w.check()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestDrift changes by hand what is the agent's. The next move mends it, tells so, and keeps what is people's; what the
@@ -25,44 +26,44 @@ func TestDrift(t *testing.T) {
 		notice string // in it
 	}{
 		"edited":          {do: func(w *world) { w.write(first, "edited") }, notice: "put back 1 edited file"},
-		"deleted":         {do: func(w *world) { must(w.tb, os.Remove(w.path(first))) }, notice: "put back 1 edited file"},
-		"mode":            {do: func(w *world) { must(w.tb, os.Chmod(w.path(first), 0o755)) }, notice: "put back 1 edited file"},
-		"became a folder": {do: func(w *world) { must(w.tb, os.Remove(w.path(first))); w.write(first+"/mine", "x") }, notice: "set aside 1 untracked file"},
+		"deleted":         {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(first))) }, notice: "put back 1 edited file"},
+		"mode":            {do: func(w *world) { testkit.Must(w.tb, os.Chmod(w.path(first), 0o755)) }, notice: "put back 1 edited file"},
+		"became a folder": {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(first))); w.write(first+"/mine", "x") }, notice: "set aside 1 untracked file"},
 		"became a symlink": {do: func(w *world) {
-			must(w.tb, os.Remove(w.path(first)))
-			must(w.tb, os.Symlink("/etc/passwd", w.path(first)))
+			testkit.Must(w.tb, os.Remove(w.path(first)))
+			testkit.Must(w.tb, os.Symlink("/etc/passwd", w.path(first)))
 		}, notice: "put back 1 edited file"},
 		"its folder became a symlink": {do: func(w *world) {
-			must(w.tb, os.Rename(w.path("d00"), w.path("moved-away")))
-			must(w.tb, os.Symlink("moved-away", w.path("d00")))
+			testkit.Must(w.tb, os.Rename(w.path("d00"), w.path("moved-away")))
+			testkit.Must(w.tb, os.Symlink("moved-away", w.path("d00")))
 		}, notice: "set aside"},
 		"HEAD on another branch": {do: func(w *world) {
-			must(w.tb, os.WriteFile(w.path(".git/HEAD"), []byte("ref: refs/heads/nothing\n"), 0o644))
+			testkit.Must(w.tb, os.WriteFile(w.path(".git/HEAD"), []byte("ref: refs/heads/nothing\n"), 0o644))
 		}, look: true, notice: "somebody moved the branch"},
 		"HEAD detached": {do: func(w *world) { gittest.Git(w.tb, w.dir, "checkout", "-q", "--detach") }, look: true},
-		"branch deleted": {do: func(w *world) { must(w.tb, os.Remove(w.path(".git/refs/heads/main"))) }, look: true,
+		"branch deleted": {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(".git/refs/heads/main"))) }, look: true,
 			notice: "somebody moved the branch"},
 		"branch wrong": {do: func(w *world) {
-			must(w.tb, os.WriteFile(w.path(".git/refs/heads/main"), []byte(strings.Repeat("7", 40)+"\n"), 0o644))
+			testkit.Must(w.tb, os.WriteFile(w.path(".git/refs/heads/main"), []byte(strings.Repeat("7", 40)+"\n"), 0o644))
 		}, look: true, notice: "somebody moved the branch"},
-		"index deleted": {do: func(w *world) { must(w.tb, os.Remove(w.path(".git/index"))) }},
-		"index corrupt": {do: func(w *world) { must(w.tb, os.WriteFile(w.path(".git/index"), []byte("DIRC????"), 0o644)) }},
+		"index deleted": {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(".git/index"))) }},
+		"index corrupt": {do: func(w *world) { testkit.Must(w.tb, os.WriteFile(w.path(".git/index"), []byte("DIRC????"), 0o644)) }},
 		"URL edited":    {do: func(w *world) { gittest.Git(w.tb, w.dir, "remote", "set-url", "origin", "https://elsewhere.example/x") }, look: true, notice: "its remote was https://elsewhere.example/x"},
-		"shallow gone":  {do: func(w *world) { must(w.tb, os.Remove(w.path(".git/shallow"))) }, notice: "put back .git/shallow"},
-		"shallow rubbish": {do: func(w *world) { must(w.tb, os.WriteFile(w.path(".git/shallow"), []byte("?\x00\n"), 0o644)) },
+		"shallow gone":  {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(".git/shallow"))) }, notice: "put back .git/shallow"},
+		"shallow rubbish": {do: func(w *world) { testkit.Must(w.tb, os.WriteFile(w.path(".git/shallow"), []byte("?\x00\n"), 0o644)) },
 			notice: "put back .git/shallow"},
 		"packed-refs rubbish": {do: func(w *world) {
 			gittest.Git(w.tb, w.dir, "tag", "mine")
 			gittest.Git(w.tb, w.dir, "pack-refs", "--all")
 			b, err := os.ReadFile(w.path(".git/packed-refs"))
-			must(w.tb, err)
-			must(w.tb, os.WriteFile(w.path(".git/packed-refs"), append(b, "what is this\n"...), 0o644))
+			testkit.Must(w.tb, err)
+			testkit.Must(w.tb, os.WriteFile(w.path(".git/packed-refs"), append(b, "what is this\n"...), 0o644))
 		}, notice: "put back .git/packed-refs"},
 		".temp is a file": {do: func(w *world) {
-			must(w.tb, os.Rename(w.path(".temp"), w.path("keep")))
-			must(w.tb, os.WriteFile(w.path(".temp"), []byte("mine"), 0o644))
+			testkit.Must(w.tb, os.Rename(w.path(".temp"), w.path("keep")))
+			testkit.Must(w.tb, os.WriteFile(w.path(".temp"), []byte("mine"), 0o644))
 		}, look: true, notice: "put back the folder .temp"},
-		"excludes gone": {do: func(w *world) { must(w.tb, os.Remove(w.path(".git/info/exclude"))) }},
+		"excludes gone": {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(".git/info/exclude"))) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +103,7 @@ func TestDrift(t *testing.T) {
 				t.Errorf("git status: %s", status)
 			}
 			for _, own := range []string{"mine", "moved-away", "keep"} {
-				must(t, os.RemoveAll(w.path(own)))
+				testkit.Must(t, os.RemoveAll(w.path(own)))
 			}
 			w.same(s)
 			w.src.Commit("main", gittest.File("after", "x"))
@@ -137,8 +138,8 @@ func TestLeftOvers(t *testing.T) {
 	w.write(".git/HEAD.lock", "a program is about to move HEAD")
 	w.write(".git/objects/pack/tmp_pack_young", "coming in")
 	for _, name := range left {
-		must(t, os.Chtimes(w.path(name), old, old))
-		must(t, os.Chtimes(filepath.Dir(w.path(name)), old, old))
+		testkit.Must(t, os.Chtimes(w.path(name), old, old))
+		testkit.Must(t, os.Chtimes(filepath.Dir(w.path(name)), old, old))
 	}
 	w.write(".git/"+gitpack.ReceivePrefix+"x/pack", "half")
 	w.write(rebuildPrefix+"1/HEAD", "half a clone")
@@ -165,8 +166,8 @@ func TestReplacedCloneIsNotLost(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", files(5, "x")...)
 	gittest.Git(t, ".", "clone", "-q", w.repo.source.URL, w.path(".git.was"))
-	must(t, os.Rename(w.path(".git.was/.git"), w.path(rebuildPrefix+"7")))
-	must(t, os.RemoveAll(w.path(".git.was")))
+	testkit.Must(t, os.Rename(w.path(".git.was/.git"), w.path(rebuildPrefix+"7")))
+	testkit.Must(t, os.RemoveAll(w.path(".git.was")))
 	s := w.look()
 	aside, err := filepath.Glob(w.path(displacedTop + "/*-git/refs"))
 	if err != nil || len(aside) != 1 {
@@ -184,7 +185,7 @@ func TestRefusedTreesLeaveNothing(t *testing.T) {
 	blob := w.src.Git("rev-parse", good+":a")
 	for i := range 3 {
 		line, err := gittest.TryGit(w.src.Dir, []byte("100644 blob "+blob+"\t..\n100644 blob "+blob+"\tf"+string(rune('a'+i))+"\n"), "mktree")
-		must(t, err)
+		testkit.Must(t, err)
 		w.src.Git("update-ref", "refs/heads/main", w.src.Git("commit-tree", "-p", good, "-m", "bad", line))
 		for range 3 {
 			before := w.server.Requests.Load()
@@ -216,18 +217,18 @@ func TestLinkedFolder(t *testing.T) {
 	w.src.Commit("main", files(5, "x")...)
 	w.check()
 	other := filepath.Join(t.TempDir(), "data", "ops")
-	must(t, os.MkdirAll(filepath.Dir(other), 0o755))
-	must(t, os.Rename(w.dir, other))
-	must(t, os.Symlink(other, w.dir))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(other), 0o755))
+	testkit.Must(t, os.Rename(w.dir, other))
+	testkit.Must(t, os.Symlink(other, w.dir))
 	w.src.Commit("main", gittest.File("a", "a"))
 	w.check()
-	must(t, os.RemoveAll(filepath.Join(other, ".git")))
+	testkit.Must(t, os.RemoveAll(filepath.Join(other, ".git")))
 	w.src.Commit("main", gittest.File("a", "b"))
 	w.check()
 	if info, err := os.Lstat(w.dir); err != nil || info.Mode().Type() != fs.ModeSymlink {
 		t.Error(info, err)
 	}
-	must(t, os.Rename(other, other+".unmounted"))
+	testkit.Must(t, os.Rename(other, other+".unmounted"))
 	_, err := w.repo.Look(t.Context(), nil)
 	if err == nil || !strings.Contains(err.Error(), "is a symbolic link to "+other) || !strings.Contains(err.Error(), "is its disk mounted?") {
 		t.Error(err)
@@ -235,7 +236,7 @@ func TestLinkedFolder(t *testing.T) {
 	if _, err := os.Lstat(other); err == nil {
 		t.Error("something was made where the disk belongs")
 	}
-	must(t, os.Rename(other+".unmounted", other))
+	testkit.Must(t, os.Rename(other+".unmounted", other))
 	w.src.Commit("main", gittest.File("a", "c"))
 	w.check()
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestKilledFold kills a process at each step of a fold. git finds nothing wrong then, readers that had the old packs
@@ -20,9 +21,9 @@ import (
 func TestKilledFold(t *testing.T) {
 	if dir := os.Getenv("GITREPO_TEST_FOLD"); dir != "" {
 		left, err := strconv.Atoi(os.Getenv("GITREPO_TEST_LEFT"))
-		must(t, err)
+		testkit.Must(t, err)
 		at, _ := idOf(os.Getenv("GITREPO_TEST_AT"))
-		must(t, foldPacks(t.Context(), filepath.Join(dir, ".git"), at, os.Getenv("GITREPO_TEST_OURS") != "", func() {
+		testkit.Must(t, foldPacks(t.Context(), filepath.Join(dir, ".git"), at, os.Getenv("GITREPO_TEST_OURS") != "", func() {
 			if left--; left == 0 {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			}
@@ -43,13 +44,13 @@ func TestKilledFold(t *testing.T) {
 		}
 		s := w.check()
 		whole := filepath.Join(t.TempDir(), "whole")
-		must(t, os.CopyFS(whole, os.DirFS(w.dir)))
+		testkit.Must(t, os.CopyFS(whole, os.DirFS(w.dir)))
 		for n := 1; ; n++ {
-			must(t, os.RemoveAll(w.dir))
-			must(t, os.CopyFS(w.dir, os.DirFS(whole)))
+			testkit.Must(t, os.RemoveAll(w.dir))
+			testkit.Must(t, os.CopyFS(w.dir, os.DirFS(whole)))
 			gittest.Git(t, w.dir, "update-index", "-q", "--refresh")
 			reader, err := w.repo.Tree(s.Version)
-			must(t, err)
+			testkit.Must(t, err)
 			cmd := exec.Command(os.Args[0], "-test.run=^TestKilledFold$")
 			cmd.Env = append(os.Environ(), "GITREPO_TEST_FOLD="+w.dir, fmt.Sprint("GITREPO_TEST_LEFT=", n), "GITREPO_TEST_AT="+s.Version)
 			if ours {
@@ -63,14 +64,14 @@ func TestKilledFold(t *testing.T) {
 			if b, err := reader.Read("b", 10); err != nil || string(b) != "3" {
 				t.Fatalf("step %d: a reader that was there before: %q %v", n, b, err)
 			}
-			must(t, reader.Close())
+			testkit.Must(t, reader.Close())
 			if err == nil {
 				t.Logf("ours %v: killed at each of %d steps", ours, n-1)
 				break
 			}
 			if n%5 == 0 {
 				id, _ := idOf(s.Version)
-				must(t, foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, ours, func() {}))
+				testkit.Must(t, foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, ours, func() {}))
 				w.src.Commit("main", gittest.File("b", "3"), gittest.File("c", fmt.Sprint(n)))
 				w.check()
 				w.src.Move("main", s.Version)
@@ -116,10 +117,10 @@ func TestReadWhileFolding(t *testing.T) {
 		s := w.look()
 		version.Store(s.Version)
 		id, _ := idOf(s.Version)
-		must(t, foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, i%2 == 0, func() {}))
+		testkit.Must(t, foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, i%2 == 0, func() {}))
 	}
 	cancel()
-	must(t, <-ended)
+	testkit.Must(t, <-ended)
 	t.Logf("%d reads", reads)
 	w.check()
 }

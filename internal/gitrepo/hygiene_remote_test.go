@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestSwitchedRemote switches the URL in the config to the same history elsewhere, to another history and to a
@@ -49,7 +50,7 @@ func TestSwitchedRemote(t *testing.T) {
 		if n := strings.Join(s.Notices, "; "); !strings.Contains(n, "its remote was ") || !strings.Contains(n, "now it is "+url) {
 			t.Errorf("%d: %q", i, n)
 		}
-		must(t, os.Remove(w.path("mine")))
+		testkit.Must(t, os.Remove(w.path("mine")))
 		w.same(s)
 		w.write("mine", "mine")
 		if s := w.look(); s.Moved || len(s.Notices) > 0 {
@@ -123,7 +124,7 @@ func TestRemoteGoesAway(t *testing.T) {
 		stays = "the tree stays at " + short(good.Version) + " of main"
 		// Deleted, and another repository under the same address.
 		away := w.src.Dir + ".away"
-		must(t, os.Rename(w.src.Dir, away))
+		testkit.Must(t, os.Rename(w.src.Dir, away))
 		if local {
 			trouble("no such file or directory", stays)
 		} else {
@@ -135,8 +136,8 @@ func TestRemoteGoesAway(t *testing.T) {
 		if s := w.check(); !s.Moved || s.Rebuilt != "" || len(s.Notices) != 1 || !strings.Contains(s.Notices[0], "history was rewritten") {
 			t.Errorf("%+v", s)
 		}
-		must(t, os.RemoveAll(w.src.Dir))
-		must(t, os.Rename(away, w.src.Dir))
+		testkit.Must(t, os.RemoveAll(w.src.Dir))
+		testkit.Must(t, os.Rename(away, w.src.Dir))
 		if s := w.check(); !s.Moved || s.Rebuilt != "" {
 			t.Errorf("%+v", s)
 		}
@@ -145,20 +146,20 @@ func TestRemoteGoesAway(t *testing.T) {
 		blob := w.src.Git("rev-parse", id+":lost")
 		w.src.Git("repack", "-q", "-ad")
 		pack, err := filepath.Glob(filepath.Join(w.src.Dir, "objects/pack/*.pack"))
-		must(t, err)
+		testkit.Must(t, err)
 		data, err := os.ReadFile(pack[0])
-		must(t, err)
-		must(t, os.RemoveAll(filepath.Join(w.src.Dir, "objects/pack")))
+		testkit.Must(t, err)
+		testkit.Must(t, os.RemoveAll(filepath.Join(w.src.Dir, "objects/pack")))
 		_, err = gittest.TryGit(w.src.Dir, data, "unpack-objects", "-q")
-		must(t, err)
+		testkit.Must(t, err)
 		lost := filepath.Join(w.src.Dir, "objects", blob[:2], blob[2:])
-		must(t, os.Rename(lost, lost+".away"))
+		testkit.Must(t, os.Rename(lost, lost+".away"))
 		if local {
 			trouble("the remote repository is damaged", blob)
 		} else {
 			trouble("possible repository corruption on the remote side")
 		}
-		must(t, os.Rename(lost+".away", lost))
+		testkit.Must(t, os.Rename(lost+".away", lost))
 		if s := w.check(); !s.Moved || s.Rebuilt != "" {
 			t.Errorf("%+v", s)
 		}

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // gitBytes is what lies below .git.
 func gitBytes(tb testing.TB, dir string) (sum int64) {
 	tb.Helper()
-	must(tb, filepath.WalkDir(filepath.Join(dir, ".git"), func(_ string, d fs.DirEntry, err error) error {
+	testkit.Must(tb, filepath.WalkDir(filepath.Join(dir, ".git"), func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -30,14 +31,14 @@ func gitBytes(tb testing.TB, dir string) (sum int64) {
 func packsOf(tb testing.TB, dir string) []string {
 	tb.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, ".git/objects/pack/*.pack"))
-	must(tb, err)
+	testkit.Must(tb, err)
 	return found
 }
 
 func looseOf(tb testing.TB, dir string) []string {
 	tb.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, ".git/objects/[0-9a-f][0-9a-f]/*"))
-	must(tb, err)
+	testkit.Must(tb, err)
 	return found
 }
 
@@ -80,7 +81,7 @@ func TestThousandFetches(t *testing.T) {
 	}
 	w := newWorld(t, gittest.ServerOptions{})
 	if shm, err := os.MkdirTemp("/dev/shm", "thousand"); err == nil { // each move waits for the disk a dozen times
-		t.Cleanup(func() { must(t, os.RemoveAll(shm)) })
+		t.Cleanup(func() { testkit.Must(t, os.RemoveAll(shm)) })
 		w.dir = filepath.Join(shm, "clone")
 		w.open(w.repo.source, Limits{})
 	}
@@ -95,7 +96,7 @@ func TestThousandFetches(t *testing.T) {
 	fetched, most, largest := 0, 0, int64(0)
 	for i, tip := range tips {
 		// As a push does; a program for each would take longer than all the rest.
-		must(t, os.WriteFile(ref, []byte(tip+"\n"), 0o644))
+		testkit.Must(t, os.WriteFile(ref, []byte(tip+"\n"), 0o644))
 		var s Sight
 		if i%10 == 0 {
 			s = w.look()
@@ -175,7 +176,7 @@ func TestFoldKeepsWhatPeopleMade(t *testing.T) {
 			stash := git("rev-parse", "stash")
 			tree := filepath.Join(t.TempDir(), "tree")
 			git("worktree", "add", "-q", "--detach", tree)
-			must(t, os.WriteFile(filepath.Join(tree, "staged"), []byte("staged in a worktree"), 0o644))
+			testkit.Must(t, os.WriteFile(filepath.Join(tree, "staged"), []byte("staged in a worktree"), 0o644))
 			gittest.Git(t, tree, "add", "staged")
 			w.write("a", "a commit on our branch")
 			git("commit", "-q", "-a", "-m", "on our branch")
@@ -264,10 +265,10 @@ func TestLooseObjects(t *testing.T) {
 	loose := func(text string, age time.Duration) string {
 		t.Helper()
 		id, err := gittest.TryGit(w.dir, []byte(text), "hash-object", "-w", "--stdin")
-		must(t, err)
+		testkit.Must(t, err)
 		path := w.path(".git/objects/" + id[:2] + "/" + id[2:])
 		at := time.Now().Add(-age)
-		must(t, os.Chtimes(path, at, at))
+		testkit.Must(t, os.Chtimes(path, at, at))
 		return path
 	}
 	loose("nobody needs this", 2*time.Hour)
@@ -276,7 +277,7 @@ func TestLooseObjects(t *testing.T) {
 	s := w.look()
 	id, _ := idOf(s.Version)
 	for range 2 {
-		must(t, foldPacks(t.Context(), w.path(".git"), id, true, func() {}))
+		testkit.Must(t, foldPacks(t.Context(), w.path(".git"), id, true, func() {}))
 		if got := looseOf(t, w.dir); len(got) != 1 || got[0] != young {
 			t.Errorf("loose: %v", got)
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -43,11 +44,11 @@ func writeAllEntries(tb testing.TB, entries []indexEntry, tree plumbing.Hash) []
 	tb.Helper()
 	var out bytes.Buffer
 	x, err := newIndexWriter(&out, len(entries))
-	must(tb, err)
+	testkit.Must(tb, err)
 	for i := range entries {
-		must(tb, x.add(entries[i].path, entries[i].mode, &entries[i].id, &entries[i].stat))
+		testkit.Must(tb, x.add(entries[i].path, entries[i].mode, &entries[i].id, &entries[i].stat))
 	}
-	must(tb, x.finish(tree))
+	testkit.Must(tb, x.finish(tree))
 	return out.Bytes()
 }
 
@@ -66,14 +67,14 @@ func TestIndexReadsWhatGitWrites(t *testing.T) {
 	}
 	git("read-tree", tip)
 	data, err := os.ReadFile(filepath.Join(src.Dir, "index"))
-	must(t, err)
+	testkit.Must(t, err)
 	entries, tree, err := readAll(data)
-	must(t, err)
+	testkit.Must(t, err)
 	if want := src.Git("rev-parse", tip+"^{tree}"); tree.String() != want || len(entries) != 43 {
 		t.Errorf("%d entries of tree %s, want 43 of %s", len(entries), tree, want)
 	}
 	// and git reads what we write
-	must(t, os.WriteFile(filepath.Join(src.Dir, "index"), writeAllEntries(t, entries, tree), 0o644))
+	testkit.Must(t, os.WriteFile(filepath.Join(src.Dir, "index"), writeAllEntries(t, entries, tree), 0o644))
 	if got := git("write-tree"); got != tree.String() {
 		t.Errorf("git makes tree %s of our index, want %s", got, tree)
 	}
@@ -83,7 +84,7 @@ func TestIndexReadsWhatGitWrites(t *testing.T) {
 	// a path added by a person: not the index of a tree any more
 	git("update-index", "--add", "--cacheinfo", "100644,"+src.Git("rev-parse", tip+":run")+",added")
 	data, err = os.ReadFile(filepath.Join(src.Dir, "index"))
-	must(t, err)
+	testkit.Must(t, err)
 	if _, _, err := readAll(data); !errors.Is(err, errIndex) {
 		t.Errorf("a changed index: %v", err)
 	}
@@ -91,7 +92,7 @@ func TestIndexReadsWhatGitWrites(t *testing.T) {
 		git("update-index", "--index-version", version)
 		git("update-index", "--skip-worktree", "run")
 		data, err = os.ReadFile(filepath.Join(src.Dir, "index"))
-		must(t, err)
+		testkit.Must(t, err)
 		if _, _, err := readAll(data); !errors.Is(err, errIndex) {
 			t.Errorf("version %s: %v", version, err)
 		}
@@ -181,40 +182,40 @@ func TestIndexSkip(t *testing.T) {
 	data := writeAllEntries(t, entries, plumbing.NewHash(strings.Repeat("2", 40)))
 	for _, every := range []int{1, 2, 7, 640, 2999, 5000} {
 		r, err := readIndex(bytes.NewReader(data), int64(len(data)), 0, false)
-		must(t, err)
+		testkit.Must(t, err)
 		var out bytes.Buffer
 		x, err := newIndexWriter(&out, len(entries))
-		must(t, err)
+		testkit.Must(t, err)
 		for at := every; ; at += every {
 			var stop []byte
 			if at < len(entries) {
 				stop = entries[at].path
 			}
-			must(t, r.skip(stop, x.stretch))
+			testkit.Must(t, r.skip(stop, x.stretch))
 			e, err := r.next()
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			must(t, err)
+			testkit.Must(t, err)
 			if long := len(e.path) > 0xfff; stop != nil && !long && !bytes.Equal(e.path, stop) || stop == nil && !long {
 				t.Fatalf("every %d: stopped at %.60q, want %.60q", every, e.path, stop)
 			}
 			if !bytes.Equal(e.path, stop) {
 				at -= every // a long one on the way
 			}
-			must(t, x.copy(e))
+			testkit.Must(t, x.copy(e))
 		}
 		_, err = r.finish()
-		must(t, err)
-		must(t, x.finish(plumbing.NewHash(strings.Repeat("2", 40))))
+		testkit.Must(t, err)
+		testkit.Must(t, x.finish(plumbing.NewHash(strings.Repeat("2", 40))))
 		if !bytes.Equal(out.Bytes(), data) {
 			t.Errorf("every %d: the copy is another index", every)
 		}
 	}
 	r, err := readIndex(bytes.NewReader(data[:len(data)-2000]), int64(len(data)-2000), 0, false)
-	must(t, err)
+	testkit.Must(t, err)
 	for err == nil {
-		must(t, r.skip(nil, nil))
+		testkit.Must(t, r.skip(nil, nil))
 		_, err = r.next()
 	}
 	if !errors.Is(err, errIndex) {

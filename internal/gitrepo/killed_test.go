@@ -14,6 +14,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestKilledLook kills a process anywhere in a look: while it clones, fetches, rebuilds, swaps or moves. The next look
@@ -43,11 +44,11 @@ func TestKilledLook(t *testing.T) {
 	for round := range rounds {
 		switch round % 4 {
 		case 0:
-			must(t, os.RemoveAll(filepath.Join(w.dir, ".git")))
+			testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, ".git")))
 		case 1:
 			found, err := filepath.Glob(filepath.Join(w.dir, ".git/objects/pack/*.pack"))
-			must(t, err)
-			must(t, os.Remove(found[random.IntN(len(found))]))
+			testkit.Must(t, err)
+			testkit.Must(t, os.Remove(found[random.IntN(len(found))]))
 		case 2:
 			w.src.Move("main", "main~1")
 		}
@@ -56,7 +57,7 @@ func TestKilledLook(t *testing.T) {
 		cmd.Env = append(os.Environ(), "GITREPO_TEST_LOOKS="+w.dir, "GITREPO_TEST_URL="+w.repo.source.URL)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
-		must(t, cmd.Start())
+		testkit.Must(t, cmd.Start())
 		time.AfterFunc(time.Duration(15+random.IntN(100))*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		if err := cmd.Wait(); err == nil || strings.Contains(out.String(), "FAIL") {
 			t.Fatalf("seed %d: %v: %s", seed, err, out.String())
@@ -71,7 +72,7 @@ func TestKilledLook(t *testing.T) {
 				t.Fatalf("seed %d, round %d: %v", seed, round, err)
 			}
 		}
-		must(t, os.RemoveAll(filepath.Join(w.dir, "mine")))
+		testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, "mine")))
 		w.same(s)
 		w.write("mine/x", "mine")
 	}

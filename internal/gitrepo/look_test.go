@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // snapshotOf lists everything below a folder with its time, size and mode.
@@ -75,7 +76,7 @@ func TestQuietLook(t *testing.T) {
 	if after := snapshotOf(t, w.dir); after != before {
 		t.Error("a quiet look wrote something")
 	}
-	await(t, fmt.Sprintf("no more files are open than the %d before, and one", files), func() bool { return openFiles(t) <= files+1 })
+	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and one", files), func() bool { return openFiles(t) <= files+1 })
 }
 
 // TestBytes holds what changes cost on the wire: at most twice the changed objects and a small constant, for the three
@@ -337,5 +338,5 @@ func TestIdleHoldsNothing(t *testing.T) {
 		w.src.Commit("main", gittest.File("d00/e0/file0000.txt", fmt.Sprint(i)))
 		w.look()
 	}
-	await(t, fmt.Sprintf("no more files are open than the %d before, and two", before), func() bool { return openFiles(t) <= before+2 })
+	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and two", before), func() bool { return openFiles(t) <= before+2 })
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -14,11 +15,11 @@ func (c *checkout) moveTo(branch, id string) {
 	c.tb.Helper()
 	c.fetch(id)
 	s, err := openStore(c.path(".git"))
-	must(c.tb, err)
+	testkit.Must(c.tb, err)
 	_, err = moveTree(c.tb.Context(), s, c.dir, plumbing.NewHash(c.at), plumbing.NewHash(id), func() {})
-	must(c.tb, err)
-	must(c.tb, s.Close())
-	must(c.tb, commitMove(c.dir, branch, plumbing.NewHash(id)))
+	testkit.Must(c.tb, err)
+	testkit.Must(c.tb, s.Close())
+	testkit.Must(c.tb, commitMove(c.dir, branch, plumbing.NewHash(id)))
 	c.at = id
 	c.check()
 	if got := gittest.Git(c.tb, c.dir, "symbolic-ref", "HEAD"); got != "refs/heads/"+branch {
@@ -77,7 +78,7 @@ func TestMarker(t *testing.T) {
 			t.Errorf("%q: %v %v %v, want %v", text, got, found, err, want)
 		}
 	}
-	must(t, os.Remove(c.path(".git/"+markerFile)))
+	testkit.Must(t, os.Remove(c.path(".git/"+markerFile)))
 	if _, found, err := interruptedMove(c.dir); found || err != nil {
 		t.Errorf("no marker: %v %v", found, err)
 	}
@@ -91,7 +92,7 @@ func TestMissingObjects(t *testing.T) {
 	c.move(one)
 	c.fetch(two)
 	id := c.src.Git("rev-parse", two+":new/a/b")
-	must(t, os.Remove(c.path(".git/objects/"+id[:2]+"/"+id[2:])))
+	testkit.Must(t, os.Remove(c.path(".git/objects/"+id[:2]+"/"+id[2:])))
 	if _, err := c.tryMove(t.Context(), one, two); err == nil || !strings.Contains(err.Error(), "new/a/b: "+id+": object is missing or damaged") {
 		t.Errorf("missing: %v", err)
 	}
@@ -101,17 +102,17 @@ func TestMissingObjects(t *testing.T) {
 	gittest.Git(t, c.dir, "fetch", "-q", "--refetch", "--depth=1", "file://"+c.src.Dir, two)
 	path := c.path(".git/objects/" + id[:2] + "/" + id[2:])
 	if b, err := os.ReadFile(path); err == nil {
-		must(t, os.Chmod(path, 0o644))
+		testkit.Must(t, os.Chmod(path, 0o644))
 		b[len(b)/2] ^= 1
-		must(t, os.WriteFile(path, b, 0o644))
+		testkit.Must(t, os.WriteFile(path, b, 0o644))
 		if _, err := c.tryMove(t.Context(), one, two); err == nil || !strings.Contains(err.Error(), "object is missing or damaged") {
 			t.Errorf("damaged: %v", err)
 		}
 		b[len(b)/2] ^= 1
-		must(t, os.WriteFile(path, b, 0o644))
+		testkit.Must(t, os.WriteFile(path, b, 0o644))
 	}
 	_, err := c.tryMove(t.Context(), one, two)
-	must(t, err)
+	testkit.Must(t, err)
 	c.at = two
 	c.check()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -220,8 +221,8 @@ func TestInTheWay(t *testing.T) {
 	c.write("dir", "a file where a folder comes")
 	c.write("run", "run")
 	c.write("link", "a")
-	must(t, syscall.Mkfifo(c.path("pipe"), 0o600))
-	must(t, os.MkdirAll(c.path("hollow"), 0o755))
+	testkit.Must(t, syscall.Mkfifo(c.path("pipe"), 0o600))
+	testkit.Must(t, os.MkdirAll(c.path("hollow"), 0o755))
 	m := c.move(two)
 	wantNotices(t, m, "set aside 4 untracked files in the way: differs, dir, link, pipe")
 	if m.Files != 5 { // differs, dir/sub/x, link, pipe, hollow
@@ -249,27 +250,27 @@ func TestPutBack(t *testing.T) {
 	two := c.src.Commit("main", gittest.File("moves", "2"), gittest.File("changed", "new content\n"), gittest.Remove("dropped"))
 	c.move(one)
 	outside := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(outside, "one"), []byte("outside"), 0o644))
+	testkit.Must(t, os.WriteFile(filepath.Join(outside, "one"), []byte("outside"), 0o644))
 	c.write("edited", "CONTENT of edited\n") // same length
 	c.write("sized", "longer than it was, by far\n")
 	c.write("changed", "edited, and changed upstream\n")
 	c.write("dropped", "edited, and dropped upstream\n")
 	c.write("touched", "content of touched\n")
-	must(t, os.Remove(c.path("deleted")))
-	must(t, os.Chmod(c.path("closed"), 0o600))
-	must(t, os.Chmod(c.path("made-executable"), 0o755))
-	must(t, os.Chmod(c.path("x/run"), 0o644))
-	must(t, os.Remove(c.path("x/link")))
-	must(t, os.Symlink("elsewhere", c.path("x/link")))
-	must(t, os.RemoveAll(c.path("x/y")))
-	must(t, os.RemoveAll(c.path("linked")))
-	must(t, os.Symlink(outside, c.path("linked")))
-	must(t, os.RemoveAll(c.path("filed")))
+	testkit.Must(t, os.Remove(c.path("deleted")))
+	testkit.Must(t, os.Chmod(c.path("closed"), 0o600))
+	testkit.Must(t, os.Chmod(c.path("made-executable"), 0o755))
+	testkit.Must(t, os.Chmod(c.path("x/run"), 0o644))
+	testkit.Must(t, os.Remove(c.path("x/link")))
+	testkit.Must(t, os.Symlink("elsewhere", c.path("x/link")))
+	testkit.Must(t, os.RemoveAll(c.path("x/y")))
+	testkit.Must(t, os.RemoveAll(c.path("linked")))
+	testkit.Must(t, os.Symlink(outside, c.path("linked")))
+	testkit.Must(t, os.RemoveAll(c.path("filed")))
 	c.write("filed", "a file instead of a folder")
-	must(t, os.Remove(c.path("became-folder")))
+	testkit.Must(t, os.Remove(c.path("became-folder")))
 	c.write("became-folder/mine", "mine")
-	must(t, os.Remove(c.path("became-link")))
-	must(t, os.Symlink("edited", c.path("became-link")))
+	testkit.Must(t, os.Remove(c.path("became-link")))
+	testkit.Must(t, os.Symlink("edited", c.path("became-link")))
 	m := c.move(two)
 	wantNotices(t, m, "put back 16 edited files: dropped, became-folder, became-link, changed, closed, ...",
 		"set aside 3 untracked files in the way: became-folder, filed, linked")
@@ -303,8 +304,8 @@ func TestLinkInsideTheTree(t *testing.T) {
 	c.move(one)
 	c.write("b/f", "untracked in b")
 	c.write("b/g", "untracked in b")
-	must(t, os.RemoveAll(c.path("a")))
-	must(t, os.Symlink("b", c.path("a")))
+	testkit.Must(t, os.RemoveAll(c.path("a")))
+	testkit.Must(t, os.Symlink("b", c.path("a")))
 	c.move(two)
 	c.want("b/f", "untracked in b")
 	c.want("b/g", "untracked in b")
@@ -366,16 +367,9 @@ func TestSubmodulesAndPointers(t *testing.T) {
 	wantNotices(t, c.move(four), "left 1 submodule as it is: lib/sub")
 	c.want("lib/sub/mine", "mine")
 	c.move(one)
-	must(t, os.RemoveAll(c.path("lib")))
+	testkit.Must(t, os.RemoveAll(c.path("lib")))
 	c.move(two)
 	if info, err := os.Stat(c.path("lib/sub")); err != nil || !info.IsDir() {
 		t.Errorf("the submodule's folder was not put back: %v", err)
-	}
-}
-
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
 	}
 }

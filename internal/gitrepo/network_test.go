@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // trust opens the clone anew, reached that way.
@@ -51,7 +52,7 @@ func TestNginx(t *testing.T) {
 	}
 	w.src.Commit("main", gittest.File("n", "n"))
 	w.check()
-	await(t, "nginx notes all requests", func() bool { requests, _ := n.Served(); return requests == 2+30+2 })
+	testkit.Eventually(t, "nginx notes all requests", func() bool { requests, _ := n.Served(); return requests == 2+30+2 })
 	if _, conns := n.Served(); conns != 1 {
 		t.Errorf("%d connections", conns)
 	}
@@ -59,7 +60,7 @@ func TestNginx(t *testing.T) {
 	replaceFile(t, ca.File, read(t, ca.File)+"\n")
 	w.look()
 	w.look()
-	await(t, "nginx notes all requests", func() bool { requests, _ := n.Served(); return requests == 2+30+2+2 })
+	testkit.Eventually(t, "nginx notes all requests", func() bool { requests, _ := n.Served(); return requests == 2+30+2+2 })
 	if _, conns := n.Served(); conns != 2 {
 		t.Errorf("%d connections after the authority's file was written", conns)
 	}
@@ -81,7 +82,7 @@ func TestNginxClosesConnections(t *testing.T) {
 	for range 20 {
 		w.look()
 	}
-	await(t, "nginx notes all requests", func() bool { requests, _ := n.Served(); return requests == 21 })
+	testkit.Eventually(t, "nginx notes all requests", func() bool { requests, _ := n.Served(); return requests == 21 })
 	if _, conns := n.Served(); conns != 5 {
 		t.Errorf("%d connections", conns)
 	}
@@ -103,7 +104,7 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	w.open(Source{URL: server.URL + "/r.git"}, Limits{})
 	for i := range int64(5) {
 		w.look()
-		await(t, "the server closes", func() bool { return closed.Load() > i })
+		testkit.Eventually(t, "the server closes", func() bool { return closed.Load() > i })
 	}
 }
 
@@ -230,11 +231,11 @@ func TestProxies(t *testing.T) {
 	w.trust(server.URL+"/r.git", Network{Proxy: plain.URL})
 	w.look() // of another URL
 	before := server.Requests.Load()
-	await(t, "nginx notes all requests", func() bool { requests, _ := plain.Served(); return requests > 0 })
+	testkit.Eventually(t, "nginx notes all requests", func() bool { requests, _ := plain.Served(); return requests > 0 })
 	for range 10 {
 		w.look()
 	}
-	await(t, "nginx notes all requests", func() bool { requests, _ := plain.Served(); return requests >= 11 })
+	testkit.Eventually(t, "nginx notes all requests", func() bool { requests, _ := plain.Served(); return requests >= 11 })
 	if _, conns := plain.Served(); conns != 1 || server.Requests.Load()-before != 10 {
 		t.Errorf("%d connections, %d requests at the server", conns, server.Requests.Load()-before)
 	}

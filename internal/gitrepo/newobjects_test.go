@@ -9,6 +9,7 @@ import (
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestObjectsAreTheSame in two makings, and are what git makes of them.
@@ -17,7 +18,7 @@ func TestObjectsAreTheSame(t *testing.T) {
 		var o Objects
 		id := putRecord(&o, "i-1", "idle", 1)
 		b, err := o.pack()
-		must(t, err)
+		testkit.Must(t, err)
 		return b, id
 	}
 	one, id := make()
@@ -39,7 +40,7 @@ func TestObjectsAreTheSame(t *testing.T) {
 	tree := o.Tree([]Entry{{Name: "a0", ID: blob}, {Name: "a", ID: empty, Dir: true}, {Name: "a.b", ID: blob, Executable: true}, {Name: "l", ID: blob, Symlink: true}})
 	commit := o.Commit(CommitInfo{Tree: tree, Author: Person{Name: "<a\n> b ", Email: "x>"}, Message: "s\x00ubject\n\nbody\n\n"})
 	b, err := o.pack()
-	must(t, err)
+	testkit.Must(t, err)
 	if _, err := gittest.TryGit(src.Dir, b, "index-pack", "--stdin", "--strict", "--fsck-objects"); err != nil {
 		t.Fatal(err)
 	}
@@ -86,13 +87,13 @@ func BenchmarkUnpackThousand(b *testing.B) {
 		all = append(all, id)
 	}
 	c, err := gitwire.NewHTTP(server.URL+"/r.git", gitwire.Options{})
-	must(b, err)
+	testkit.Must(b, err)
 	p, err := c.Fetch(b.Context(), gitwire.FetchRequest{Want: all[0], Also: all[1:], Depth: 1})
-	must(b, err)
+	testkit.Must(b, err)
 	var pack bytes.Buffer
 	_, err = pack.ReadFrom(p)
-	must(b, err)
-	must(b, p.Close())
+	testkit.Must(b, err)
+	testkit.Must(b, p.Close())
 	b.ReportMetric(float64(pack.Len()), "bytes")
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestStoreRace lets two push to one ref at once: exactly one wins each round.
@@ -139,8 +140,8 @@ func TestStoreHook(t *testing.T) {
 
 func hook(tb testing.TB, src *gittest.Repo, name, script string) {
 	tb.Helper()
-	must(tb, os.MkdirAll(filepath.Join(src.Dir, "hooks"), 0o755))
-	must(tb, os.WriteFile(filepath.Join(src.Dir, "hooks", name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	testkit.Must(tb, os.MkdirAll(filepath.Join(src.Dir, "hooks"), 0o755))
+	testkit.Must(tb, os.WriteFile(filepath.Join(src.Dir, "hooks", name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 }
 
 // TestStoreUnclear cuts the connection, or runs out of time, while the server is at work.
@@ -177,7 +178,7 @@ func TestStoreUnclear(t *testing.T) {
 				id := putRecord(&o, "i-1", "idle", 1)
 				update := Update{Ref: "refs/heads/a", New: id, Objects: &o}
 				go func() { pushed <- s.Push(ctx, update) }()
-				until(t, func() bool { _, err := os.Stat(begun); return err == nil })
+				testkit.Eventually(t, "the push begins", func() bool { _, err := os.Stat(begun); return err == nil })
 				if how == "cut" {
 					relay.Cut()
 				} else {
@@ -188,29 +189,17 @@ func TestStoreUnclear(t *testing.T) {
 				if !errors.Is(err, ErrUnclear) || errors.As(err, &no) || errors.Is(err, ErrAccess) || how == "time" && !errors.Is(err, context.Canceled) {
 					t.Errorf("%v", err)
 				}
-				must(t, os.WriteFile(release, nil, 0o644))
+				testkit.Must(t, os.WriteFile(release, nil, 0o644))
 				// What a caller does: ask, and push again if it did not land.
-				until(t, func() bool {
+				testkit.Eventually(t, "the push ended", func() bool {
 					refs, err := s.Refs(t.Context())
-					must(t, err)
+					testkit.Must(t, err)
 					if len(refs) == 0 {
 						err = s.Push(t.Context(), update)
 					}
 					return (err == nil || errors.As(err, &no)) && len(refs) == 1 && refs[0].ID == id
 				})
 			})
-		}
-	}
-}
-
-// until waits for a condition.
-func until(tb testing.TB, ok func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patient); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			tb.Fatalf("it did not become so in %s", patient)
 		}
 	}
 }
@@ -298,7 +287,7 @@ func TestStoreAccess(t *testing.T) {
 	refused("wrong", Source{URL: url, Auth: auth}, "renew them")
 	src.Git("config", "http.receivepack", "true")
 	write(t, password, "S3CR3T\n")
-	must(t, away{src, Source{URL: url, Auth: auth}}.store(t).Push(t.Context(), update))
+	testkit.Must(t, away{src, Source{URL: url, Auth: auth}}.store(t).Push(t.Context(), update))
 
 	sshd := gittest.StartSSHD(t)
 	keys := Auth{SSHKeyFiles: []string{sshd.KeyFile}, KnownHostsFile: sshd.KnownHosts}
@@ -306,7 +295,7 @@ func TestStoreAccess(t *testing.T) {
 	refused("nothing there", at(t.TempDir()), "does not appear to be a git repository", "check url")
 	sshd.AllowOnly(sshd.KeyFile, `git-shell -c "$SSH_ORIGINAL_COMMAND"`)
 	other := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
-	must(t, away{other, at(other.Dir)}.store(t).Push(t.Context(), update))
+	testkit.Must(t, away{other, at(other.Dir)}.store(t).Push(t.Context(), update))
 	sshd.AllowOnly(sshd.KeyFile, `echo "ERROR: The key you are authenticating with has been marked as read only." >&2; exit 1`)
 	refused("key that only reads", at(other.Dir), "marked as read only", "write access")
 	sshd.Allow(sshd.NewKey("other"))

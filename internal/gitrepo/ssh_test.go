@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // sshWorld is a repository behind sshd, with a relay in between.
@@ -108,7 +109,7 @@ func TestSSHIsKept(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		w.conns(1, "all of that")
-		await(t, fmt.Sprintf("no more files are open than the %d before, and one", open), func() bool { return openFiles(t) <= open+1 })
+		testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and one", open), func() bool { return openFiles(t) <= open+1 })
 		if old := w.line().old; old.IsZero() == noV2 {
 			t.Errorf("v2 %v: not asked for it until %s", !noV2, old)
 		}
@@ -228,7 +229,7 @@ func TestSSHLeavesNothingRunning(t *testing.T) {
 	if err := w.repo.Close(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "our goroutines end", func() bool { return runtime.NumGoroutine() <= before+4 }) // the relay's
+	testkit.Eventually(t, "our goroutines end", func() bool { return runtime.NumGoroutine() <= before+4 }) // of the relay
 }
 
 func read(tb testing.TB, path string) string {
@@ -246,17 +247,5 @@ func replaceFile(tb testing.TB, path, text string) {
 	write(tb, path+".new", text)
 	if err := os.Rename(path+".new", path); err != nil {
 		tb.Fatal(err)
-	}
-}
-
-// await waits for a condition.
-func await(tb testing.TB, what string, is func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patient); !is(); <-tick.C {
-		if time.Now().After(deadline) {
-			tb.Fatal("it does not happen: " + what)
-		}
 	}
 }

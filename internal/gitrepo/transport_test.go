@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // follow clones from an address and goes through a history with it.
@@ -40,7 +41,7 @@ func (w *world) follow(s Source) {
 	if s := w.check(); s.Moved {
 		w.tb.Errorf("quiet: %+v", s)
 	}
-	await(w.tb, fmt.Sprintf("no more files are open than the %d before, and one", before), func() bool { return openFiles(w.tb) <= before+1 })
+	testkit.Eventually(w.tb, fmt.Sprintf("no more files are open than the %d before, and one", before), func() bool { return openFiles(w.tb) <= before+1 })
 }
 
 func newLocal(tb testing.TB) *world {
@@ -233,7 +234,7 @@ func TestHangingServers(t *testing.T) {
 		_ = r.Close()
 	}
 	// The other ends close as they notice.
-	await(t, fmt.Sprintf("no more files are open than the %d before, and four", before), func() bool { return openFiles(t) <= before+4 })
+	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and four", before), func() bool { return openFiles(t) <= before+4 })
 }
 
 func TestAddresses(t *testing.T) {

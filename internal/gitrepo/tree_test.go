@@ -13,6 +13,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -28,7 +29,7 @@ func TestTree(t *testing.T) {
 		src.Git("repack", "-adq") // few objects: they were loose
 		tr, err = newTree(nil, src.Dir, tip, func() error { released = true; return nil })
 	}
-	must(t, err)
+	testkit.Must(t, err)
 	for path, of := range map[string]string{"": "", "/": "", ".": "", "a": "a", "d": "d", "d/": "d", "/d/e/": "d/e", "d//e/f": "d/e/f", "sub": "sub", "d/link": "d/link"} {
 		got, err := tr.ID(path)
 		want := src.Git("rev-parse", tip+":"+of)
@@ -67,7 +68,7 @@ func TestTree(t *testing.T) {
 	var got []string
 	for _, dir := range []string{"", "d/", "d/e", "a", "nothing", "sub", "d/e/f/g"} {
 		list, err := tr.List(dir)
-		must(t, err)
+		testkit.Must(t, err)
 		for _, e := range list {
 			got = append(got, fmt.Sprint(dir, ":", e.Name, " ", e.Dir, " ", e.Executable, " ", e.Symlink, " ", len(e.ID)))
 		}
@@ -77,7 +78,7 @@ func TestTree(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("listed %q, want %q", got, want)
 	}
-	must(t, tr.Close())
+	testkit.Must(t, tr.Close())
 	if !released {
 		t.Error("the store was not released")
 	}
@@ -94,11 +95,11 @@ func TestChangedPaths(t *testing.T) {
 	c.fetch(one)
 	c.fetch(two)
 	s, err := openStore(c.path(".git"))
-	must(t, err)
+	testkit.Must(t, err)
 	defer s.Close()
 	list := func(limit int) ([]string, bool) {
 		paths, complete, err := changedPaths(s, c.path(".git"), plumbing.NewHash(one), plumbing.NewHash(two), limit)
-		must(t, err)
+		testkit.Must(t, err)
 		return paths, complete
 	}
 	want := strings.Split(c.src.Git("diff-tree", "-r", "--no-renames", "--name-only", one, two), "\n")
@@ -125,22 +126,22 @@ func TestNewObjects(t *testing.T) {
 		c.move(one)
 		c.write("gone/a/mine", "mine")
 		c.write("stays", "edited")
-		must(t, os.Remove(c.path("many/04/f")))
+		testkit.Must(t, os.Remove(c.path("many/04/f")))
 		switch index {
 		case "lost":
-			must(t, os.Remove(c.path(".git/index")))
+			testkit.Must(t, os.Remove(c.path(".git/index")))
 		case "by a person":
 			c.write("added", "added")
 			gittest.Git(t, c.dir, "add", "added", "stays")
 		}
-		must(t, os.RemoveAll(c.path(".git/objects")))
-		must(t, os.MkdirAll(c.path(".git/objects/pack"), 0o755))
-		must(t, os.Remove(c.path(".git/shallow")))
+		testkit.Must(t, os.RemoveAll(c.path(".git/objects")))
+		testkit.Must(t, os.MkdirAll(c.path(".git/objects/pack"), 0o755))
+		testkit.Must(t, os.Remove(c.path(".git/shallow")))
 		gittest.Git(t, c.dir, "update-ref", "-d", "refs/heads/main")
-		must(t, os.RemoveAll(c.path(".git/logs")))
+		testkit.Must(t, os.RemoveAll(c.path(".git/logs")))
 		c.fetch(two)
 		m, err := c.tryMove(t.Context(), "", two)
-		must(t, err)
+		testkit.Must(t, err)
 		c.at = two
 		c.check()
 		c.want("gone/a/mine", "mine")
@@ -176,7 +177,7 @@ func TestForeignIndex(t *testing.T) {
 	wantNotices(t, m, "put back 1 edited file: stays")
 	c.want("added", "added")
 	// a quiet look of a person, after touching files: the same tree, another index
-	must(t, os.Chtimes(c.path("stays"), epoch, epoch))
+	testkit.Must(t, os.Chtimes(c.path("stays"), epoch, epoch))
 	gittest.Git(t, c.dir, "status")
 	c.write("run", "edited")
 	gittest.Git(t, c.dir, "update-index", "--assume-unchanged", "run")
@@ -184,10 +185,10 @@ func TestForeignIndex(t *testing.T) {
 	if err := verify(c, two); err != nil {
 		t.Error(err)
 	}
-	must(t, os.Remove(c.path(".git/index")))
-	must(t, os.Mkdir(c.path(".git/index"), 0o755))
+	testkit.Must(t, os.Remove(c.path(".git/index")))
+	testkit.Must(t, os.Mkdir(c.path(".git/index"), 0o755))
 	m, err := c.tryMove(t.Context(), two, one) // git itself can do nothing with such an index
-	must(t, err)
+	testkit.Must(t, err)
 	wantNotices(t, m)
 	c.at = one
 	c.check()
@@ -196,13 +197,13 @@ func TestForeignIndex(t *testing.T) {
 
 func verify(c *checkout, at string) error {
 	s, err := openStore(c.path(".git"))
-	must(c.tb, err)
+	testkit.Must(c.tb, err)
 	defer s.Close()
 	// an edit that lstat cannot see
 	before, err := os.Stat(c.path("stays"))
-	must(c.tb, err)
-	must(c.tb, os.WriteFile(c.path("stays"), []byte("STAYS"), 0o644))
-	must(c.tb, os.Chtimes(c.path("stays"), before.ModTime(), before.ModTime()))
+	testkit.Must(c.tb, err)
+	testkit.Must(c.tb, os.WriteFile(c.path("stays"), []byte("STAYS"), 0o644))
+	testkit.Must(c.tb, os.Chtimes(c.path("stays"), before.ModTime(), before.ModTime()))
 	m, err := verifyTree(c.tb.Context(), s, c.dir, plumbing.NewHash(at), func() {})
 	if err != nil {
 		return err

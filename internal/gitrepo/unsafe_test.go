@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -66,7 +67,7 @@ func TestUnsafeRefused(t *testing.T) {
 	blob := plumbing.NewHash(c.src.Git("rev-parse", one+":a/b/ok"))
 	hash := func(kind string, data []byte) string {
 		id, err := gittest.TryGit(c.dir, data, "hash-object", "-t", kind, "--literally", "-w", "--stdin")
-		must(t, err)
+		testkit.Must(t, err)
 		return id
 	}
 	raw := func(id string) string {
@@ -103,7 +104,7 @@ func TestUnsafeRefused(t *testing.T) {
 	two := c.src.Commit("main", gittest.File("a/b/ok", "2"))
 	c.fetch(two)
 	_, err := c.tryMove(context.Background(), one, two)
-	must(t, err)
+	testkit.Must(t, err)
 	c.want("a/b/ok", "2")
 }
 

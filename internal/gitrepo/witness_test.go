@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // witnessed is a world whose notes are believed: a folder and its files, and two moves.
@@ -81,53 +82,53 @@ func TestWitnessSees(t *testing.T) {
 		putBack []string
 	}{
 		"nothing": {func(*testing.T, string) {}, nil},
-		"written": {func(t *testing.T, dir string) { must(t, os.WriteFile(dir+"/dir/b", []byte("2"), 0o644)) }, []string{"dir/b"}},
+		"written": {func(t *testing.T, dir string) { testkit.Must(t, os.WriteFile(dir+"/dir/b", []byte("2"), 0o644)) }, []string{"dir/b"}},
 		"written, with its old time": {func(t *testing.T, dir string) {
 			info, err := os.Lstat(dir + "/dir/b")
-			must(t, err)
-			must(t, os.WriteFile(dir+"/dir/b", []byte("2"), 0o644))
-			must(t, os.Chtimes(dir+"/dir/b", info.ModTime(), info.ModTime()))
+			testkit.Must(t, err)
+			testkit.Must(t, os.WriteFile(dir+"/dir/b", []byte("2"), 0o644))
+			testkit.Must(t, os.Chtimes(dir+"/dir/b", info.ModTime(), info.ModTime()))
 		}, []string{"dir/b"}},
 		"still open": {func(t *testing.T, dir string) {
 			f, err := os.OpenFile(dir+"/dir/deep/c", os.O_WRONLY, 0)
-			must(t, err)
-			t.Cleanup(func() { must(t, f.Close()) })
+			testkit.Must(t, err)
+			t.Cleanup(func() { testkit.Must(t, f.Close()) })
 			_, err = f.WriteString("22")
-			must(t, err)
+			testkit.Must(t, err)
 		}, []string{"dir/deep/c"}},
 		"mapped": {func(t *testing.T, dir string) {
 			f, err := os.OpenFile(dir+"/dir/b", os.O_RDWR, 0)
-			must(t, err)
+			testkit.Must(t, err)
 			b, err := unix.Mmap(int(f.Fd()), 0, 1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-			must(t, err)
-			must(t, f.Close())
+			testkit.Must(t, err)
+			testkit.Must(t, f.Close())
 			b[0] = '2'
-			must(t, unix.Munmap(b))
+			testkit.Must(t, unix.Munmap(b))
 		}, []string{"dir/b"}},
-		"truncated": {func(t *testing.T, dir string) { must(t, os.Truncate(dir+"/a", 0)) }, []string{"a"}},
-		"deleted":   {func(t *testing.T, dir string) { must(t, os.Remove(dir+"/dir/deep/c")) }, []string{"dir/deep/c"}},
-		"mode":      {func(t *testing.T, dir string) { must(t, os.Chmod(dir+"/a", 0o755)) }, []string{"a"}},
-		"touched":   {func(t *testing.T, dir string) { must(t, os.Chtimes(dir+"/a", past, past)) }, nil},
+		"truncated": {func(t *testing.T, dir string) { testkit.Must(t, os.Truncate(dir+"/a", 0)) }, []string{"a"}},
+		"deleted":   {func(t *testing.T, dir string) { testkit.Must(t, os.Remove(dir+"/dir/deep/c")) }, []string{"dir/deep/c"}},
+		"mode":      {func(t *testing.T, dir string) { testkit.Must(t, os.Chmod(dir+"/a", 0o755)) }, []string{"a"}},
+		"touched":   {func(t *testing.T, dir string) { testkit.Must(t, os.Chtimes(dir+"/a", past, past)) }, nil},
 		"renamed onto": {func(t *testing.T, dir string) {
-			must(t, os.WriteFile(dir+"/.temp-mine", []byte("2"), 0o644))
-			must(t, os.Rename(dir+"/.temp-mine", dir+"/dir/b"))
+			testkit.Must(t, os.WriteFile(dir+"/.temp-mine", []byte("2"), 0o644))
+			testkit.Must(t, os.Rename(dir+"/.temp-mine", dir+"/dir/b"))
 		}, []string{"dir/b"}},
 		"linked onto": {func(t *testing.T, dir string) {
-			must(t, os.Remove(dir+"/dir/b"))
-			must(t, os.WriteFile(dir+"/../elsewhere", []byte("2"), 0o644))
-			must(t, os.Link(dir+"/../elsewhere", dir+"/dir/b"))
+			testkit.Must(t, os.Remove(dir+"/dir/b"))
+			testkit.Must(t, os.WriteFile(dir+"/../elsewhere", []byte("2"), 0o644))
+			testkit.Must(t, os.Link(dir+"/../elsewhere", dir+"/dir/b"))
 		}, []string{"dir/b"}},
 		"link instead": {func(t *testing.T, dir string) {
-			must(t, os.Remove(dir+"/a"))
-			must(t, os.Symlink("dir/b", dir+"/a"))
+			testkit.Must(t, os.Remove(dir+"/a"))
+			testkit.Must(t, os.Symlink("dir/b", dir+"/a"))
 		}, []string{"a"}},
 		"link elsewhere": {func(t *testing.T, dir string) {
-			must(t, os.Remove(dir+"/link"))
-			must(t, os.Symlink("b", dir+"/link"))
+			testkit.Must(t, os.Remove(dir+"/link"))
+			testkit.Must(t, os.Symlink("b", dir+"/link"))
 		}, []string{"link"}},
 		"two swapped": {func(t *testing.T, dir string) {
-			must(t, os.WriteFile(dir+"/a", []byte("2"), 0o644))
-			must(t, unix.Renameat2(unix.AT_FDCWD, dir+"/a", unix.AT_FDCWD, dir+"/dir/b", unix.RENAME_EXCHANGE))
+			testkit.Must(t, os.WriteFile(dir+"/a", []byte("2"), 0o644))
+			testkit.Must(t, unix.Renameat2(unix.AT_FDCWD, dir+"/a", unix.AT_FDCWD, dir+"/dir/b", unix.RENAME_EXCHANGE))
 		}, []string{"dir/b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,65 +150,65 @@ func TestWitnessDoubts(t *testing.T) {
 	}{
 		"an hour": {func(t *testing.T, w *world) {
 			// A hard link elsewhere: nothing is noted of what is done through it.
-			must(t, os.Link(filepath.Join(w.dir, "dir/b"), w.dir+"-link"))
-			must(t, os.WriteFile(w.dir+"-link", []byte("2"), 0o644))
+			testkit.Must(t, os.Link(filepath.Join(w.dir, "dir/b"), w.dir+"-link"))
+			testkit.Must(t, os.WriteFile(w.dir+"-link", []byte("2"), 0o644))
 			w.repo.notes.since = w.repo.notes.since.Add(-believed)
 		}, []string{"dir/b"}, false},
 		"notes lost": {func(t *testing.T, w *world) {
 			b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
-			must(t, err)
+			testkit.Must(t, err)
 			var most int
 			_, err = fmt.Sscan(string(b), &most)
-			must(t, err)
+			testkit.Must(t, err)
 			for i := range most + 2 { // the kernel joins two of the same in a row
-				must(t, os.Chmod(filepath.Join(w.dir, []string{"a", "dir/b"}[i%2]), 0o644))
-				must(t, os.Chmod(filepath.Join(w.dir, []string{"a", "dir/b"}[i%2]), 0o600))
+				testkit.Must(t, os.Chmod(filepath.Join(w.dir, []string{"a", "dir/b"}[i%2]), 0o644))
+				testkit.Must(t, os.Chmod(filepath.Join(w.dir, []string{"a", "dir/b"}[i%2]), 0o600))
 			}
 			edit(t, w)
 		}, []string{"a", "dir/b", "dir/deep/c"}, false},
 		"folder renamed": {func(t *testing.T, w *world) {
-			must(t, os.Rename(filepath.Join(w.dir, "dir"), filepath.Join(w.dir, "mine")))
-			must(t, os.RemoveAll(filepath.Join(w.dir, "mine")))
+			testkit.Must(t, os.Rename(filepath.Join(w.dir, "dir"), filepath.Join(w.dir, "mine")))
+			testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, "mine")))
 		}, []string{"dir/b", "dir/deep/c"}, true},
 		"folder replaced": {func(t *testing.T, w *world) {
 			old := filepath.Join(w.dir, "dir")
-			must(t, os.Rename(old, w.dir+"-old"))
-			must(t, os.Mkdir(old, 0o755))
-			must(t, os.Rename(w.dir+"-old/deep", old+"/deep"))
+			testkit.Must(t, os.Rename(old, w.dir+"-old"))
+			testkit.Must(t, os.Mkdir(old, 0o755))
+			testkit.Must(t, os.Rename(w.dir+"-old/deep", old+"/deep"))
 			w.write("dir/b", "another")
 			w.write("dir/deep/c", "another")
 		}, []string{"dir/b", "dir/deep/c"}, false},
 		"folder away and back": {func(t *testing.T, w *world) {
-			must(t, os.Rename(filepath.Join(w.dir, "dir"), w.dir+"-away"))
-			must(t, os.WriteFile(w.dir+"-away/deep/c", []byte("edited"), 0o644))
-			must(t, os.Rename(w.dir+"-away", filepath.Join(w.dir, "dir")))
+			testkit.Must(t, os.Rename(filepath.Join(w.dir, "dir"), w.dir+"-away"))
+			testkit.Must(t, os.WriteFile(w.dir+"-away/deep/c", []byte("edited"), 0o644))
+			testkit.Must(t, os.Rename(w.dir+"-away", filepath.Join(w.dir, "dir")))
 		}, []string{"dir/deep/c"}, false},
 		"folder deleted while somebody is in it": {func(t *testing.T, w *world) {
 			f, err := os.Open(filepath.Join(w.dir, "other"))
-			must(t, err)
-			t.Cleanup(func() { must(t, f.Close()) })
-			must(t, os.RemoveAll(filepath.Join(w.dir, "other")))
+			testkit.Must(t, err)
+			t.Cleanup(func() { testkit.Must(t, f.Close()) })
+			testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, "other")))
 			w.write("other/d", "another")
 		}, []string{"other/d"}, false},
 		"clone copied and put back": {func(t *testing.T, w *world) {
 			gittest.Git(t, filepath.Dir(w.dir), "-C", w.dir, "status") // some program that writes the index
-			must(t, os.Rename(w.dir, w.dir+"-old"))
-			must(t, os.CopyFS(w.dir, os.DirFS(w.dir+"-old")))
+			testkit.Must(t, os.Rename(w.dir, w.dir+"-old"))
+			testkit.Must(t, os.CopyFS(w.dir, os.DirFS(w.dir+"-old")))
 			edit(t, w)
 		}, []string{"dir/deep/c"}, false},
 		"index of another": {func(t *testing.T, w *world) {
 			index := filepath.Join(w.dir, ".git", "index")
 			b, err := os.ReadFile(index)
-			must(t, err)
-			must(t, os.WriteFile(index+".new", b, 0o644))
-			must(t, os.Rename(index+".new", index))
+			testkit.Must(t, err)
+			testkit.Must(t, os.WriteFile(index+".new", b, 0o644))
+			testkit.Must(t, os.Rename(index+".new", index))
 		}, nil, false},
 		"index lost": {func(t *testing.T, w *world) {
-			must(t, os.Remove(filepath.Join(w.dir, ".git", "index")))
+			testkit.Must(t, os.Remove(filepath.Join(w.dir, ".git", "index")))
 			edit(t, w)
 		}, []string{"dir/deep/c"}, true},
 		"clone broken": {func(t *testing.T, w *world) {
-			must(t, os.RemoveAll(filepath.Join(w.dir, ".git", "objects")))
+			testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, ".git", "objects")))
 			edit(t, w)
 		}, []string{"dir/deep/c"}, true},
 		"new folder": {func(t *testing.T, w *world) {
@@ -242,12 +243,12 @@ func TestWitnessIgnores(t *testing.T) {
 	w.write(".temp/add/x", "memory")
 	w.write("build/out/x", "made by a script")
 	w.write("dir/deep/mine", "mine")
-	must(t, os.Chmod(filepath.Join(w.dir, "dir"), 0o700))
+	testkit.Must(t, os.Chmod(filepath.Join(w.dir, "dir"), 0o700))
 	gittest.Git(t, w.dir, "log", "-1")
 	w.moves(true)
-	must(t, os.RemoveAll(filepath.Join(w.dir, "build")))
+	testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, "build")))
 	w.moves(true)
-	must(t, os.Chmod(filepath.Join(w.dir, "dir"), 0o755))
+	testkit.Must(t, os.Chmod(filepath.Join(w.dir, "dir"), 0o755))
 }
 
 // TestWitnessGivesUp: where nothing can be noted a move looks at all, as ever.
@@ -274,7 +275,7 @@ func TestWitnessGivesUp(t *testing.T) {
 		of.clones.Store(1)
 		w.moves(false)
 		w.moves(true)
-		must(t, w.repo.Close())
+		testkit.Must(t, w.repo.Close())
 		if of.folders.Load() != 4 || of.clones.Load() != 1 {
 			t.Error("what was taken did not come back")
 		}

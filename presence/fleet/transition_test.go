@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -22,7 +23,7 @@ func TestTransitionLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "transition.jsonl", line)
+	testkit.Golden(t, "testdata/transition.jsonl", line)
 	back := parseLines(line)
 	if len(back) != 1 || back[0] != transition(r, noon(), "idle", "failing", r.Reason) {
 		t.Errorf("read back %+v", back)

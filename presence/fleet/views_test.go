@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -240,7 +241,7 @@ func TestEncodeNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "nodes.json", data)
+	testkit.Golden(t, "testdata/nodes.json", data)
 	if data, err := EncodeNodes(Fleet{}, noon()); err != nil || string(data) != "[]\n" {
 		t.Errorf("of nothing %q, %v", data, err)
 	}
@@ -272,6 +273,6 @@ func TestEncodeNodes(t *testing.T) {
 func TestReadme(t *testing.T) {
 	f := zoo(noon())
 	f.Notes = []string{"x: presence record: filetype \"<b>\", not \"nodepresence\""}
-	golden(t, "README.md", readme(f, func(string) time.Time { return noon().Add(-time.Hour) }, noon()))
-	golden(t, "README-empty.md", readme(Fleet{}, nil, noon()))
+	testkit.Golden(t, "testdata/README.md", readme(f, func(string) time.Time { return noon().Add(-time.Hour) }, noon()))
+	testkit.Golden(t, "testdata/README-empty.md", readme(Fleet{}, nil, noon()))
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // lab is what the machines stand in: the Debian that they share, a git server, a network, packages.
@@ -52,21 +54,21 @@ func (l *lab) bootstrapDebian() string {
 	cache := os.Getenv("ADD_BOOT_CACHE")
 	if cache == "" {
 		user, err := os.UserCacheDir()
-		must(l.t, err)
+		testkit.Must(l.t, err)
 		cache = filepath.Join(user, "addagent-boot")
 	}
 	root := filepath.Join(cache, fmt.Sprintf("bookworm-%x", sha256.Sum256([]byte(debianPackages)))[:24])
 	if _, err := os.Stat(root); err == nil {
 		return root
 	}
-	must(l.t, os.MkdirAll(cache, 0o755))
+	testkit.Must(l.t, os.MkdirAll(cache, 0o755))
 	half := fmt.Sprintf("%s.%d", root, os.Getpid())
 	defer os.RemoveAll(half)
 	l.say("making a Debian with %s (a minute or two, once)", debianPackages)
 	host(l.t, "mmdebstrap", "--variant=minbase", "--include="+debianPackages, "bookworm", half)
 	// A machine that waits for its network for ever is no subject of ours, and time goes on with the host's clock.
 	host(l.t, "chroot", half, "systemctl", "mask", "--quiet", "systemd-networkd-wait-online.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
-	must(l.t, os.Rename(half, root))
+	testkit.Must(l.t, os.Rename(half, root))
 	return root
 }
 
@@ -128,7 +130,7 @@ echo "end $ADD_VERSION" >>/root/work.log
 	l.push("true")
 	daemon := exec.Command("ip", "netns", "exec", l.netG, "git", "daemon", "--export-all", "--enable=receive-pack", "--base-path="+filepath.Join(l.dir, "git"))
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // git starts a program of its own for it
-	must(l.t, daemon.Start())
+	testkit.Must(l.t, daemon.Start())
 	l.t.Cleanup(func() { _ = syscall.Kill(-daemon.Process.Pid, syscall.SIGKILL); _ = daemon.Wait() })
 }
 
@@ -137,8 +139,8 @@ func (l *lab) people(path string, content ...string) string {
 	l.t.Helper()
 	full := filepath.Join(l.dir, "people", path)
 	for _, c := range content {
-		must(l.t, os.MkdirAll(filepath.Dir(full), 0o755))
-		must(l.t, os.WriteFile(full, []byte(c), 0o755))
+		testkit.Must(l.t, os.MkdirAll(filepath.Dir(full), 0o755))
+		testkit.Must(l.t, os.WriteFile(full, []byte(c), 0o755))
 	}
 	return full
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // machine is one that boots: an image with what it has written, over the Debian that all share.
@@ -31,8 +33,8 @@ const diskSize = "400M"
 func (l *lab) newMachine(name, net, disk string) *machine {
 	l.t.Helper()
 	m := &machine{t: l.t, name: name, dir: filepath.Join(l.dir, name), net: net}
-	must(l.t, os.MkdirAll(m.path("disk"), 0o755))
-	must(l.t, os.MkdirAll(m.path("root"), 0o755))
+	testkit.Must(l.t, os.MkdirAll(m.path("disk"), 0o755))
+	testkit.Must(l.t, os.MkdirAll(m.path("root"), 0o755))
 	if disk == "" {
 		host(l.t, "truncate", "-s", diskSize, m.path("image"))
 		host(l.t, "mkfs.ext4", "-q", "-m", "0", m.path("image"))
@@ -41,7 +43,7 @@ func (l *lab) newMachine(name, net, disk string) *machine {
 	}
 	host(l.t, "mount", "-o", "loop", m.path("image"), m.path("disk"))
 	for _, d := range []string{"disk/up", "disk/work"} {
-		must(l.t, os.MkdirAll(m.path(d), 0o755))
+		testkit.Must(l.t, os.MkdirAll(m.path(d), 0o755))
 	}
 	host(l.t, "mount", "-t", "overlay", "overlay", "-o", fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", l.debian, m.path("disk/up"), m.path("disk/work")), m.path("root"))
 	l.t.Cleanup(m.scrap)
@@ -57,8 +59,8 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 func (m *machine) write(path, content string) {
 	m.t.Helper()
 	full := filepath.Join(m.path("root"), path)
-	must(m.t, os.MkdirAll(filepath.Dir(full), 0o755))
-	must(m.t, os.WriteFile(full, []byte(content), 0o644))
+	testkit.Must(m.t, os.MkdirAll(filepath.Dir(full), 0o755))
+	testkit.Must(m.t, os.WriteFile(full, []byte(content), 0o644))
 }
 
 // read is a file of the machine, "" while it is not there.
@@ -86,12 +88,12 @@ exec "$@"`
 func (m *machine) powerOn() {
 	m.t.Helper()
 	log, err := os.OpenFile(m.path("console.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	must(m.t, err)
+	testkit.Must(m.t, err)
 	defer log.Close()
 	m.nspawn = exec.Command("bash", "-c", cgroups, m.cgroup(), "systemd-nspawn", "-M", m.name, "-D", m.path("root"), "--boot",
 		"--register=no", "--keep-unit", "--link-journal=no", "--console=read-only", "--network-namespace-path=/run/netns/"+m.net)
 	m.nspawn.Stdout, m.nspawn.Stderr = log, log
-	must(m.t, m.nspawn.Start())
+	testkit.Must(m.t, m.nspawn.Start())
 	m.up()
 }
 
@@ -214,15 +216,8 @@ const patience = 60 * time.Second
 // until waits for a condition.
 func (m *machine) until(what string, cond func() bool) {
 	m.t.Helper()
-	deadline := time.After(patience)
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	for !cond() {
-		select {
-		case <-deadline:
-			m.t.Fatalf("%s: waited in vain for %s", m.name, what)
-		case <-look.C:
-		}
+	if !testkit.Within(patience, 100*time.Millisecond, cond) {
+		m.t.Fatalf("%s: waited in vain for %s", m.name, what)
 	}
 }
 
@@ -233,11 +228,4 @@ func host(t *testing.T, args ...string) string {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -10,15 +10,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestPackages looks into the packages, and makes them twice: in another folder, under another umask and another clock's
 // zone the same commit gives the same bytes.
 func TestPackages(t *testing.T) {
 	here, err := filepath.Abs("../..")
-	must(t, err)
+	testkit.Must(t, err)
 	copied := filepath.Join(t.TempDir(), "elsewhere")
-	must(t, os.Mkdir(copied, 0o755))
+	testkit.Must(t, os.Mkdir(copied, 0o755))
 	host(t, "sh", "-c", `cd "$1" && { git ls-files -z --cached --others --exclude-standard; printf '.git\0'; } | tar --null -T - -c | tar -x --no-same-owner -C "$2"`, "copy", here, copied)
 	built := func(from, umask, zone string) string {
 		out := filepath.Join(t.TempDir(), "dist")
@@ -31,7 +33,7 @@ func TestPackages(t *testing.T) {
 	}
 	one, two := built(here, "022", "UTC"), built(copied, "077", "Asia/Tokyo")
 	all, err := os.ReadDir(one)
-	must(t, err)
+	testkit.Must(t, err)
 	var names []string
 	for _, f := range all {
 		names = append(names, f.Name())

@@ -19,6 +19,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
 )
 
@@ -178,26 +179,8 @@ func (g *grid) run(args ...string) (code int, stdout, stderr string) {
 // until waits for a condition.
 func (g *grid) until(what string, ok func() bool) {
 	g.t.Helper()
-	if !within(patience, 20*time.Millisecond, ok) {
+	if !testkit.Within(patience, 20*time.Millisecond, ok) {
 		g.t.Fatalf("waited %v in vain for %s", patience, what)
-	}
-}
-
-// within tells whether a condition comes true in time; it is looked at every so often.
-func within(d, every time.Duration, ok func() bool) bool {
-	deadline := time.NewTimer(d)
-	defer deadline.Stop()
-	look := time.NewTicker(every)
-	defer look.Stop()
-	for {
-		if ok() {
-			return true
-		}
-		select {
-		case <-deadline.C:
-			return ok()
-		case <-look.C:
-		}
 	}
 }
 
@@ -294,7 +277,8 @@ func (g *grid) end() {
 	if g.agent != nil {
 		g.agent.kill()
 	}
-	if !within(patience, 20*time.Millisecond, func() bool { // a script may be starting more while its first processes die
+	// A script may be starting more while its first processes die.
+	if !testkit.Within(patience, 20*time.Millisecond, func() bool {
 		left := g.processes()
 		for _, r := range left {
 			r.kill()

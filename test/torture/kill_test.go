@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // suspicious is a script that finds out by itself when something is wrong with how it is run: it holds a lock as long as
@@ -130,7 +131,7 @@ func (g *grid) strike(victim string, r *rand.Rand) int {
 		return 1
 	case "shim", "agent and shim":
 		var s running
-		if !within(3*time.Second, time.Millisecond, func() (found bool) { s, found = g.shim(); return found }) {
+		if !testkit.Within(3*time.Second, time.Millisecond, func() (found bool) { s, found = g.shim(); return found }) {
 			return 0
 		}
 		pause(moment)
@@ -141,7 +142,7 @@ func (g *grid) strike(victim string, r *rand.Rand) int {
 	}
 	// The script's session, whatever of it there is.
 	var all []running
-	if !within(3*time.Second, time.Millisecond, func() bool { all = g.scripts(); return len(all) > 0 }) {
+	if !testkit.Within(3*time.Second, time.Millisecond, func() bool { all = g.scripts(); return len(all) > 0 }) {
 		return 0
 	}
 	pause(moment)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -70,23 +71,7 @@ func (m Manual) Test(t *testing.T) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		SameAsFile(t, filepath.Join(docsDir, name), want[name])
-	}
-}
-
-// SameAsFile compares a made document with the one in the repository; UPDATE=1 writes it.
-func SameAsFile(t *testing.T, path, want string) {
-	t.Helper()
-	if os.Getenv("UPDATE") != "" {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("%s is old (%v): UPDATE=1 go test -run '%s' in this package", path, err, t.Name())
+		testkit.Golden(t, filepath.Join(docsDir, name), want[name])
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // NginxOptions say what nginx does; the zero value serves repositories over plain HTTP.
@@ -166,14 +168,14 @@ func started(tb testing.TB, log, pkg string, argv ...string) {
 // awaitDial waits until something listens.
 func awaitDial(tb testing.TB, network, addr, log string) {
 	tb.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
-		if c, err := net.DialTimeout(network, addr, 20*time.Second); err == nil {
+	if !testkit.Within(testkit.Patience, 20*time.Millisecond, func() bool {
+		c, err := net.DialTimeout(network, addr, 20*time.Second)
+		if err == nil {
 			_ = c.Close()
-			return
 		}
+		return err == nil
+	}) {
+		text, _ := os.ReadFile(log)
+		tb.Fatalf("nothing listens at %s: %s", addr, text)
 	}
-	text, _ := os.ReadFile(log)
-	tb.Fatalf("nothing listens at %s: %s", addr, text)
 }

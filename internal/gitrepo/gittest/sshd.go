@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // SSHD is a real OpenSSH server with a configuration, host key and authorized keys of its own.
@@ -153,21 +155,18 @@ func (s *SSHD) Knows(addrs ...string) {
 // awaitBanner waits until an SSH server greets.
 func awaitBanner(tb testing.TB, addr, log string) {
 	tb.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-tick.C {
+	if !testkit.Within(testkit.Patience, 20*time.Millisecond, func() bool {
 		c, err := net.DialTimeout("tcp", addr, 20*time.Second)
 		if err != nil {
-			continue
+			return false
 		}
+		defer c.Close()
 		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 		line, _ := bufio.NewReader(c).ReadString('\n')
-		_ = c.Close()
-		if strings.HasPrefix(line, "SSH-2.0") {
-			return
-		}
+		return strings.HasPrefix(line, "SSH-2.0")
+	}) {
+		tb.Fatalf("no ssh server at %s: %s", addr, read(tb, log))
 	}
-	tb.Fatalf("no ssh server at %s: %s", addr, read(tb, log))
 }
 
 // Daemon serves the repositories below root over git:// and returns the address of that folder.
