@@ -1,14 +1,14 @@
-# `make` lists what there is. CI runs what a person runs: `make test` and `make lint`.
+# `make` lists what there is. CI runs what a person runs: `make lint`, `make test` and `make test-all`.
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo demo-grid test unit e2e lint baked test-images fmt bench fuzz cover package test-boot tools test-tools clean
+.PHONY: help build demo demo-grid test test-all lint baked test-images fmt bench fuzz cover package test-boot test-tools test-all-tools clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/addagent and bin/addctl, static and stripped
 	@echo 'building bin/addagent and bin/addctl (the first time takes a minute or two)'
@@ -23,19 +23,24 @@ demo-grid: bin/demo ## three agents, presence and a chat room below ./.demo: one
 bin/demo: build
 	@$(STATIC) -o bin/ ./demo
 
-test: test-tools ## install what the tests need, run them all
-	@$(GO) vet ./...
-	@$(GO) test -race -timeout 25m ./...
+# With more packages at once than cores: most tests wait, for a process, a server or a beat.
+test: test-tools ## install what the tests need, run what a change could break: five minutes on two cores
+	@$(GO) test -short -p 4 -timeout 30m ./...
+	@sh test/left-out.sh
 
-unit: ## the packages' own tests, without the race detector
-	@$(GO) test -short ./...
+# Its deadlines are for a machine with twenty other things to do. The torture tests start a program that has no race detector.
+test-all: test-all-tools ## all of it: images, machines that boot, the long tests, the race detector
+	@if sh test/tools.sh images; then $(MAKE) --no-print-directory baked test-images; else echo 'test-all: no images are baked here, see the line above'; fi
+	@if sh test/boot/tools.sh; then $(MAKE) --no-print-directory test-boot; else echo 'test-all: no machines are booted here, see the line above'; fi
+	@$(GO) test -timeout 120m ./test/torture
+	@$(GO) test -race -p 4 -timeout 120m $$($(GO) list ./... | grep -v /test/torture)
 
 package: ## .deb and .rpm for amd64 and arm64 into dist/ (ARCHES=amd64 FORMATS=deb for less)
 	@GO='$(GO)' VERSION='$(VERSION)' sh packaging/build.sh
 
 test-boot: ## machines that really boot, with the package, under systemd (needs root; installs what it needs)
 	@sh test/boot/tools.sh
-	@$(GO) test -tags boot -count 1 -timeout 25m -v ./test/boot
+	@$(GO) test -tags boot -count 1 -timeout 120m -v ./test/boot
 
 lint: ## gofmt, go vet for Linux, arm64 and darwin, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run make fmt'; exit 1; }
@@ -50,7 +55,7 @@ baked: ## check the templates of CloudFormation, Packer and Vagrant with their o
 	@sh test/baked.sh
 
 test-images: ## bake an AMI in moto, as root, in a file system that is thrown away (needs packer, moto_server, sshd)
-	@$(GO) test -tags images -count=1 ./packer/
+	@$(GO) test -tags images -count 1 -timeout 120m ./packer/
 
 fmt: ## gofmt everything
 	@gofmt -w $$(git ls-files '*.go')
@@ -65,8 +70,11 @@ fuzz: ## every fuzz target for ten seconds
 cover: ## coverage of the unit tests
 	@$(GO) test -short -cover ./...
 
-test-tools: ## what the tests need beyond Go, make and git
+test-tools: ## what make test needs beyond Go, make and git
 	@sh test/tools.sh
+
+test-all-tools: ## what make test-all needs, too
+	@sh test/tools.sh all
 
 clean: ## remove what the targets above made
 	@rm -rf bin dist .demo .bench

@@ -217,12 +217,20 @@ var forbidden = []struct {
 	{"os", "Exit", func(s source) bool {
 		return s.name == "main.go" && s.file.Name.Name == "main" || s.test() && callsMain(s.file)
 	}, "only main ends the process"},
+	{"testing", "Short", inTestkit, "testkit.Long and testkit.Rounds: make test lists what they leave out"},
+	{"t", "Skip", notATest, "a test that cannot run fails, and says what it needs"},
+	{"t", "Skipf", notATest, "a test that cannot run fails, and says what it needs"},
+	{"t", "SkipNow", notATest, "a test that cannot run fails, and says what it needs"},
+	{"tb", "Skip", func(s source) bool { return inTestkit(s) || s.dir == "cloud/cloudtest" }, "a test that cannot run fails, and says what it needs"},
 	{"log", "Fatal", func(source) bool { return false }, "return an error"},
 	{"log", "Fatalf", func(source) bool { return false }, "return an error"},
 	{"os", "Setenv", func(source) bool { return false }, "the environment belongs to everybody: pass values"},
 	{"os", "Unsetenv", func(source) bool { return false }, "the environment belongs to everybody: pass values"},
 	{"os", "Chdir", func(source) bool { return false }, "the working directory belongs to everybody: pass paths"},
 }
+
+func inTestkit(s source) bool { return s.dir == "internal/testkit" }
+func notATest(s source) bool  { return !s.test() }
 
 // callsMain tells whether a test file has a TestMain, which ends the process by contract.
 func callsMain(f *ast.File) bool {

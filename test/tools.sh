@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tests need beyond Go, make and git. Installs it with apt-get where that
 # is possible; else says what is missing and ends with 1. Of moto it only speaks.
-# With "images", also what make baked and make test-images need.
+# With "all", also what the race detector needs; with "images", what make baked and make test-images need.
 set -eu
 missing=
 need() { # need PACKAGE FILE_OR_COMMAND
@@ -21,7 +21,7 @@ need procps ps
 need systemd /usr/bin/systemd-analyze # its opinion of our units
 need shellcheck shellcheck
 need curl curl # asks AWS where the aws program is not there
-need gcc gcc # for the race detector
+[ "${1:-}" = '' ] || need gcc gcc # for the race detector
 if [ "${1:-}" = images ]; then
 	[ "$(id -u)" = 0 ] || { echo "make test-images needs root: it mounts a file system of its own" >&2; exit 1; }
 	command -v moto_server >/dev/null 2>&1 || { echo "make test-images needs moto_server: pip install 'moto[server]'" >&2; exit 1; }

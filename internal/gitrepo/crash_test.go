@@ -139,10 +139,7 @@ func TestKilled(t *testing.T) {
 		moveForEver(t, dir, strings.Fields(os.Getenv("GITREPO_TEST_COMMITS")))
 		return
 	}
-	rounds := 40
-	if testing.Short() {
-		rounds = 5
-	}
+	rounds := testkit.Rounds(5, 40)
 	c := newCheckout(t)
 	one, two := versions(c.src)
 	c.fetch(two)

@@ -23,9 +23,7 @@ import (
 // ADD_TEST_STEPS sets the number of steps (300), ADD_TEST_SEED the seed (a failure names its own).
 func TestDifferential(t *testing.T) {
 	steps, seed := number(t, "ADD_TEST_STEPS", 300), number(t, "ADD_TEST_SEED", 1)
-	if testing.Short() {
-		steps = min(steps, 40)
-	}
+	steps = min(steps, uint64(testkit.Rounds(40, 1_000_000)))
 	const histories = 6
 	for i := range uint64(histories) {
 		t.Run(fmt.Sprint(seed+i), func(t *testing.T) {

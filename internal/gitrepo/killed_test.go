@@ -28,10 +28,7 @@ func TestKilledLook(t *testing.T) {
 			}
 		}
 	}
-	rounds := 8
-	if testing.Short() {
-		rounds = 4
-	}
+	rounds := testkit.Rounds(4, 8)
 	w := newWorld(t, gittest.ServerOptions{})
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 1))

@@ -14,6 +14,22 @@ import (
 // a load of fifty is slow, and a test that gives up early fails for no reason.
 const Patience = 6 * time.Minute
 
+// Long leaves a test, or a case of one, to `make test-all`.
+func Long(tb testing.TB) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("make test-all runs it")
+	}
+}
+
+// Rounds is how often a test repeats itself: a few times in `make test`, many times in `make test-all`.
+func Rounds(few, many int) int {
+	if testing.Short() {
+		return few
+	}
+	return many
+}
+
 // Must fails the test at once when there is an error.
 func Must(tb testing.TB, err error) {
 	tb.Helper()

@@ -368,8 +368,5 @@ func rounds(t *testing.T, usual int) int {
 		}
 		return n
 	}
-	if testing.Short() {
-		return max(2, usual/5)
-	}
-	return usual
+	return testkit.Rounds(max(2, usual/5), usual)
 }

@@ -5,6 +5,7 @@ package torture
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -122,7 +123,7 @@ func elsewhere(t *testing.T) bool {
 	if os.Getuid() == 0 {
 		return false
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.short="+flag.Lookup("test.short").Value.String(), "-test.v")
 	cmd.Env = append(os.Environ(), "ADD_TORTURE_BINARY="+binary)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,

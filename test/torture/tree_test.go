@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // census is a script that looks at the whole tree: every file under load/ holds the serial number of its commit, so a
@@ -58,10 +59,7 @@ func TestKilledWhileTreeMoves(t *testing.T) {
 	t.Parallel()
 	const usual = 8
 	listed(t, usual)
-	files := 1500
-	if testing.Short() {
-		files = 500
-	}
+	files := testkit.Rounds(500, 1500)
 	r := dice(t)
 	g := newGrid(t, plan{})
 	g.push("ops", load(0, files)...)
