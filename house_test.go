@@ -36,25 +36,26 @@ var may = map[string]struct {
 	"internal/cli":             {[]string{"chat", "config", "internal/files", "internal/gitrepo"}, []string{"github.com/spf13/cobra"}},
 	"internal/testkit":         {nil, nil},
 	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
-	"internal/gitwire":         {nil, nil},
+	"internal/gitwire":         {[]string{"internal/retry"}, nil},
 	"internal/gitaccess":       {[]string{"internal/gitwire"}, nil},
 	"internal/gitpack":         {nil, []string{"github.com/go-git"}},
-	"internal/gitrepo":         {[]string{"internal/gitwire", "internal/gitpack", "internal/gitaccess"}, []string{"github.com/go-git"}},
+	"internal/gitrepo":         {[]string{"internal/gitwire", "internal/gitpack", "internal/gitaccess", "internal/retry"}, []string{"github.com/go-git"}},
 	"internal/gitrepo/gittest": {[]string{"internal/testkit"}, nil},
+	"internal/retry":           {nil, nil},
 	"node":                     {[]string{"internal/files"}, nil},
 	"config":                   {[]string{"internal/files"}, []string{"github.com/goccy/go-yaml"}},
 	"cloud":                    {nil, nil},
-	"chat":                     {[]string{"internal/files"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
+	"chat":                     {[]string{"internal/files", "internal/retry"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
 	"chat/chattest":            {[]string{"chat"}, nil},
 	"cloud/cloudtest":          {nil, nil},
-	"cloud/ec2":                {[]string{"cloud"}, []string{"github.com/aws"}},
+	"cloud/ec2":                {[]string{"cloud", "internal/retry"}, []string{"github.com/aws"}},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
-	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo"}, nil},
+	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo", "internal/retry"}, nil},
 	"presence/fleet":           {[]string{"presence", "node", "internal/gitrepo", "internal/files"}, nil},
 	"metrics":                  {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
 	"kill":                     {[]string{"internal/files"}, nil},
-	"work":                     {[]string{"internal/gitrepo", "internal/files"}, []string{"github.com/goccy/go-yaml"}},
+	"work":                     {[]string{"internal/gitrepo", "internal/files", "internal/retry"}, []string{"github.com/goccy/go-yaml"}},
 	"agent":                    {[]string{"node", "work", "presence"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
@@ -214,6 +215,10 @@ var forbidden = []struct {
 	why       string
 }{
 	{"time", "Sleep", func(source) bool { return false }, "wait for the condition, with a deadline"},
+	// In a test time may be a bubble's own, where nothing is left running.
+	{"time", "After", func(s source) bool {
+		return s.test() || strings.HasPrefix(s.dir, "test/") || strings.HasSuffix(s.dir, "test")
+	}, "its timer does not stop: retry.Wait, or a timer of your own"},
 	{"os", "Exit", func(s source) bool {
 		return s.name == "main.go" && s.file.Name.Name == "main" || s.test() && callsMain(s.file)
 	}, "only main ends the process"},

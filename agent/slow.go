@@ -65,7 +65,9 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(Fetching
 	}
 	so := map[string]Fetching{}
 	stop := ctx.Done()
-	var stuck <-chan time.Time
+	stuck := time.NewTimer(stuckWait)
+	stuck.Stop()
+	defer stuck.Stop()
 	for {
 		select {
 		case looks := <-done:
@@ -82,17 +84,16 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(Fetching
 			tick.Reset(wait(now, a.Schedule.Next(now), Interval(a.Schedule, now)))
 		case <-stop:
 			// A step that hangs in the kernel (a dead network disk) must not make us deaf.
-			stop, stuck = nil, time.After(stuckWait)
-		case <-stuck:
+			stop = nil
+			stuck.Reset(stuckWait)
+		case <-stuck.C:
 			return nil
 		}
 	}
 }
 
-// still says how a look goes on that takes longer than to the next tick, as a first
-// clone does: to people, and to those who wait to hear that this node lives. It says
-// nothing of the state, which is settled when the look is over. The watchdog is not
-// fed by it.
+// still says how a look goes on that takes longer than to the next tick, as a first clone does: to people, and to those
+// who wait to hear that this node lives. The state is settled when the look is over. It does not feed the watchdog.
 func (a *Agent) still(ctx context.Context, b Beat, so []Fetching, now time.Time) {
 	var words []string
 	for _, f := range so {

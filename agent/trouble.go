@@ -14,9 +14,8 @@ const sayAgain = time.Hour
 // OfDisk tells whether the node fails because a disk takes nothing more.
 func (t Trouble) OfDisk() bool { return strings.HasSuffix(t.Key, diskFull) }
 
-// foldTroubles merges what went wrong in this beat into what was wrong before:
-// a trouble is news when it comes, once an hour while it stays, and when it is
-// over. Pure; the answer is sorted by key.
+// foldTroubles merges what went wrong in this beat into what was wrong before: a trouble is news when it comes, once an
+// hour while it stays, and when it is over. Pure; the answer is sorted by key.
 func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[string]Trouble, []News) {
 	after := make(map[string]Trouble, len(now))
 	var news []News

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/addagent/addagent/internal/retry"
 )
 
 // Limits are the bounds of an Outbox. A zero in any field stands for what Limits{}.orDefault says.
@@ -316,15 +318,15 @@ func ofContent(status int) bool {
 // delay is how long to wait after so many failures in a row; chance is from 0 to 1. Servers that nodes found dead
 // together are not to be asked again together.
 func delay(tries int, t *Trouble, chance float64) time.Duration {
-	if t != nil && t.RetryAfter > 0 {
-		return min(t.RetryAfter, slowDelay) + time.Duration(chance*float64(firstDelay))
-	}
-	if t != nil && t.Unasked {
+	b := retry.Backoff{First: firstDelay, Most: mostDelay, Low: 1, High: 0.75}
+	switch {
+	case t == nil:
+	case t.RetryAfter > 0:
+		return b.Asked(min(t.RetryAfter, slowDelay), chance)
+	case t.Unasked:
 		return firstDelay // a look at a file: it costs nobody anything, and somebody who wrote it waits
+	case t.Permanent:
+		b.First = mendDelay
 	}
-	d := min(firstDelay<<min(tries-1, 10), mostDelay)
-	if t != nil && t.Permanent {
-		d = min(mendDelay<<min(tries-1, 10), mostDelay)
-	}
-	return d - time.Duration(chance*float64(d)/4)
+	return b.Delay(tries, chance)
 }

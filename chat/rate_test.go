@@ -122,14 +122,3 @@ func FuzzAddress(f *testing.F) {
 		}
 	})
 }
-
-func FuzzRetryAfter(f *testing.F) {
-	for _, seed := range []string{"7", "1.5", "-1", "NaN", "+Inf", "1e400", "Mon, 02 Jan 2006 15:04:05 GMT", ""} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		if d := retryAfter(value, time.Now()); d < 0 || d > 24*time.Hour {
-			t.Errorf("%q: %s", value, d)
-		}
-	})
-}

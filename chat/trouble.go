@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/addagent/addagent/internal/retry"
 )
 
 // Trouble is why a room did not take a message. There is one rule for every kind: 2xx is done, 429 and 5xx and
@@ -48,10 +50,12 @@ func refusal(room string, answer *http.Response, said, again string, now time.Ti
 	}
 	t := &Trouble{Room: room, Status: code, Permanent: code < 500 && !tooMany(answer)}
 	if !t.Permanent {
-		t.RetryAfter = retryAfter(or(answer.Header.Get("Retry-After"), again), now)
+		t.RetryAfter = retry.After(or(answer.Header.Get("Retry-After"), again), now)
 	}
-	if t.RetryAfter == 0 && tooMany(answer) {
-		t.RetryAfter = untilReset(answer.Header.Get("X-RateLimit-Reset"), now)
+	if t.RetryAfter == 0 && tooMany(answer) { // HipChat's way; a limit for more than a day is none
+		if wait := retry.Reset(answer.Header.Get("X-RateLimit-Reset"), now); wait <= 24*time.Hour {
+			t.RetryAfter = wait
+		}
 	}
 	text := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 	if code >= 300 && code < 400 {
@@ -68,29 +72,6 @@ func refusal(room string, answer *http.Response, said, again string, now time.Ti
 func tooMany(answer *http.Response) bool {
 	return answer.StatusCode == http.StatusTooManyRequests ||
 		answer.StatusCode == http.StatusForbidden && answer.Header.Get("X-RateLimit-Remaining") == "0"
-}
-
-// mostAsked bounds what a server may ask for: after a day a message is dropped anyway.
-const mostAsked = 24 * time.Hour
-
-// untilReset reads when a limit ends, in seconds of Unix, as HipChat tells it.
-func untilReset(value string, now time.Time) time.Duration {
-	at, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || at > now.Unix()+int64(mostAsked.Seconds()) || at <= now.Unix() {
-		return 0
-	}
-	return time.Unix(at, 0).Sub(now)
-}
-
-// retryAfter reads seconds (Discord has fractions) or a date, https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
-func retryAfter(value string, now time.Time) time.Duration {
-	if s, err := strconv.ParseFloat(value, 64); err == nil && s > 0 {
-		return time.Duration(min(s, mostAsked.Seconds()) * float64(time.Second))
-	}
-	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return min(at.Sub(now), mostAsked)
-	}
-	return 0
 }
 
 // cut is a trouble below HTTP: nothing that anybody has to change.

@@ -7,14 +7,12 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/addagent/addagent/internal/retry"
 )
 
-const (
-	// apartPatience bounds one telling of a sink that works behind the beat's back.
-	apartPatience = 15 * time.Second
-	// apartFirst and apartMost bound the wait after a telling that failed.
-	apartFirst, apartMost = 2 * time.Second, 15 * time.Minute
-)
+// apartPatience bounds one telling of a sink that works behind the beat's back.
+const apartPatience = 15 * time.Second
 
 // Apart wraps a sink that waits for a network, so that Tell does not: a goroutine of its own tells the newest record, each
 // time within a deadline, and after a failure again with growing, jittered delays. Records that came meanwhile and were
@@ -87,7 +85,7 @@ func wake(c chan struct{}) {
 
 func (a *Apart) run(ctx context.Context) {
 	defer close(a.ended)
-	delay := time.Duration(0)
+	failures, wait := 0, retry.Backoff{First: 2 * time.Second, Most: 15 * time.Minute, Low: 0.5, High: 1}
 	for {
 		select {
 		case <-ctx.Done():
@@ -100,12 +98,11 @@ func (a *Apart) run(ctx context.Context) {
 				return
 			}
 			if err == nil {
-				delay = 0
+				failures = 0
 				continue
 			}
-			delay = min(max(2*delay, apartFirst), apartMost)
-			// A random share, because what failed for one failed for many in the same second.
-			again := time.NewTimer(delay/2 + rand.N(delay/2))
+			failures++
+			again := time.NewTimer(wait.Delay(failures, rand.Float64()))
 			select {
 			case <-ctx.Done():
 				again.Stop()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/node"
 )
 
@@ -302,7 +303,7 @@ func (g *Git) ended(err error) {
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true
 		rest := slowly
 		if clash == nil { // what a person mends in a minute is not to cost the node a quarter of an hour
-			rest = min(slowly, soon<<min(g.tries-1, 10))
+			rest = retry.Backoff{First: soon, Most: slowly, Low: 1, High: 1}.Delay(g.tries, 0)
 		}
 		g.notBefore = now.Add(rest + backoff(1+g.tries, gitrepo.RetryAfter(err)))
 	default:

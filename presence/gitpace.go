@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/node"
 )
 
@@ -28,7 +29,7 @@ const (
 
 	backoffFirst, backoffMost = time.Second, 5 * time.Minute
 	// slowly is how often a push is tried that only a person can make possible: a clash, and no access, of which the first
-	// tries come sooner and double.
+	// tries come sooner.
 	slowly, soon = 15 * time.Minute, time.Minute
 )
 
@@ -90,11 +91,10 @@ func countDue(counted, now time.Time, name string) bool {
 	return counted.IsZero() || now.Before(counted) || !now.Before(nextSlot(counted, countEach, name))
 }
 
-// backoff is how long to wait after so many failures in a row: anything below a bound that doubles (full jitter), so that
-// those who failed together do not come back together; and after what the server asked for.
+// backoff is how long to wait after so many failures in a row and after what the server asked for: anything below the
+// bound, so that a fleet that failed together does not come back together.
 func backoff(tries int, asked time.Duration) time.Duration {
-	most := backoffFirst << min(max(tries-1, 0), 10)
-	return asked + rand.N(min(most, backoffMost))
+	return asked + retry.Backoff{First: backoffFirst, Most: backoffMost, High: 1}.Delay(tries, rand.Float64())
 }
 
 // bucket is what a node may push of the things that can wait: each push takes a token.

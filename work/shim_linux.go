@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/retry"
 	"golang.org/x/sys/unix"
 )
 
@@ -197,9 +198,11 @@ func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trai
 	ended, stuck, err := endProcesses(list, o.Grace)
 	out.say("%s; ended %s", e.detail, listed(ended))
 	sayStuck(out, stuck, err)
+	reap := time.NewTimer(reapWait)
+	defer reap.Stop()
 	select {
 	case <-done:
-	case <-time.After(reapWait):
+	case <-reap.C:
 	}
 	return e
 }
@@ -268,12 +271,7 @@ func cutByShutdown() ending {
 
 // toldSoon tells whether this process is told to end, too: a shutdown signals all processes at once, and a script is often gone before its shim has heard of it.
 func toldSoon(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-		return true
-	case <-time.After(settleWait):
-		return false
-	}
+	return !retry.Wait(ctx, settleWait)
 }
 
 // shuttingDown tells a shutdown of the machine from a person who stops the work. systemd's last step, which signals all that is left, has a program of its

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/addagent/addagent/internal/retry"
 )
 
 // Work is done on Linux only: sessions are found through /proc. Elsewhere the package builds, judges and explains.
@@ -25,10 +27,7 @@ func Shim(context.Context) int {
 func SweepAll(*Lock, []string, string, time.Duration) ([]Swept, error) { return nil, nil }
 
 func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(atMost):
-	}
+	retry.Wait(ctx, atMost)
 }
 
 func bootID() string { return "" }

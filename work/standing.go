@@ -2,10 +2,11 @@ package work
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
+
+	"github.com/addagent/addagent/internal/retry"
 )
 
 const (
@@ -148,27 +149,17 @@ func delay(j Judgement, a Attempt, r Rules, wedged bool) time.Duration {
 	n := a.Failures
 	switch {
 	case wedged:
-		return jitter(r.RetryMax, j, a, r)
+		n = math.MaxInt
 	case a.Reason == ReasonWaiting:
 		n = a.Waits - freeWaits
 	}
-	if n <= 0 {
-		return 0 // nothing was counted: the next beat
+	// By who asks for the how-manieth time: the same however often it is asked, and another for each node of a fleet.
+	chance := retry.Chance(fmt.Sprintf("%s\n%s\n%s\n%d", r.Node, j.Item.Repo, j.Item.Name, a.Attempt))
+	b := retry.Backoff{First: r.RetryFirst, Most: r.RetryMax, Low: 0.8, High: 1.2}
+	d := b.Delay(n, chance) // none when nothing was counted: the next beat
+	if d > r.RetryMax {
+		b.First, b.High = b.Most, 1
+		d = b.Delay(n, chance)
 	}
-	d := r.RetryFirst
-	for ; n > 1 && d < r.RetryMax; n-- {
-		d *= 2
-	}
-	return jitter(min(d, r.RetryMax), j, a, r)
-}
-
-// jitter spreads d by a fifth to both sides, and what that takes above retry_max over the fifth below it. It is arithmetic on who asks for the how-manieth time, so that it is the same however often it is asked,
-// and so that a fleet whose nodes failed in the same second does not come back in the same second.
-func jitter(d time.Duration, j Judgement, a Attempt, r Rules) time.Duration {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%d", r.Node, j.Item.Repo, j.Item.Name, a.Attempt))
-	part := float64(binary.BigEndian.Uint32(sum[:])) / (1 << 32) // 0 <= part < 1
-	if spread := time.Duration(float64(d) * (0.8 + 0.4*part)); spread <= r.RetryMax {
-		return spread
-	}
-	return time.Duration(float64(r.RetryMax) * (0.8 + 0.2*part))
+	return d
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/addagent/addagent/cloud"
+	"github.com/addagent/addagent/internal/retry"
 )
 
 const (
@@ -139,7 +141,7 @@ func (i *Instance) do(ctx context.Context, c call) (answer, error) {
 		switch {
 		case attempt == attempts:
 		case t.kind == ErrTemporary:
-			again = pause(ctx)
+			again = retry.Wait(ctx, rand.N(retryWait))
 		case t.kind == ErrCredentials:
 			other, err := i.keys.get(ctx)
 			again = err == nil && other.AccessKeyID != used.AccessKeyID

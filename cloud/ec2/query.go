@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/xml"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -108,16 +107,4 @@ func strayed(date string, now time.Time) string {
 		return "this machine's clock is behind AWS's"
 	}
 	return ""
-}
-
-// pause waits before another attempt; false = there is no time for it.
-func pause(ctx context.Context) bool {
-	timer := time.NewTimer(rand.N(retryWait))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

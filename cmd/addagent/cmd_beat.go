@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -138,12 +139,10 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 	if isTerminal(p.err) {
 		fmt.Fprintf(p.err, "addagent: waits %s for this node's own second\n", agent.For(own.Round(time.Second)))
 	}
-	select {
-	case <-time.After(own):
-		return nil
-	case <-ctx.Done():
+	if !retry.Wait(ctx, own) {
 		return &exit{Code: exitInterrupted}
 	}
+	return nil
 }
 
 // outcome turns a beat into the exit code, and into words where nobody saw the log.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/retry"
 )
 
 // backoff leaves a remote alone that asked for it, or that failed and has mirrors. The zero value asks at once.
@@ -19,13 +20,15 @@ type backoff struct {
 	busy     bool // it said so itself
 }
 
-const (
-	firstWait = 5 * time.Second
-	maxWait   = 15 * time.Minute
-	// One that failed while a mirror can answer: it is missed, so it is tried again sooner.
-	firstSpare = time.Minute
-	maxSpare   = 5 * time.Minute
-)
+// busyWait is how long a remote is left alone that asked for it.
+func busyWait() retry.Backoff {
+	return retry.Backoff{First: 5 * time.Second, Most: 15 * time.Minute, Low: 1, High: 1.5}
+}
+
+// spareWait is for one that failed while a mirror can answer: it is missed, so it is tried again sooner.
+func spareWait() retry.Backoff {
+	return retry.Backoff{First: time.Minute, Most: 5 * time.Minute, Low: 1, High: 1.25}
+}
 
 // over is nil when the remote may be asked again.
 func (b *backoff) over(now time.Time) error {
@@ -43,11 +46,9 @@ func (b *backoff) learn(err error, now time.Time) {
 		*b = backoff{}
 		return
 	}
-	wait := min(firstWait<<min(b.failures, 10), maxWait)
-	// Only after a failure is there anything random: thousands of nodes met the same one at the same time.
-	wait += rand.N(wait / 2)
+	wait := busyWait().Delay(b.failures+1, rand.Float64())
 	if status.RetryAfter > 0 {
-		wait = status.RetryAfter + rand.N(firstWait)
+		wait = busyWait().Asked(status.RetryAfter, rand.Float64())
 	}
 	*b = backoff{b.failures + 1, now.Add(wait), err, true}
 }
@@ -56,8 +57,7 @@ func (b *backoff) learn(err error, now time.Time) {
 func (b *backoff) spare(err error, now time.Time) {
 	was := b.failures
 	if b.learn(err, now); b.because == nil {
-		wait := min(firstSpare<<min(was, 10), maxSpare)
-		*b = backoff{was + 1, now.Add(wait + rand.N(wait/4)), err, false}
+		*b = backoff{was + 1, now.Add(spareWait().Delay(was+1, rand.Float64())), err, false}
 	}
 }
 

@@ -314,7 +314,7 @@ func TestBackoffDoubles(t *testing.T) {
 	for i := range 20 {
 		b.learn(statusError(500), now)
 		wait := b.until.Sub(now)
-		if wait < min(firstWait<<min(i, 10), maxWait) || wait > maxWait*3/2 {
+		if wait < busyWait().Delay(i+1, 0) || wait >= busyWait().Delay(i+1, 1) {
 			t.Fatalf("wait %d is %s after %s", i, wait, last)
 		}
 		last = wait

@@ -342,7 +342,7 @@ func TestSpareDoubles(t *testing.T) {
 	for i := range 10 {
 		b.spare(errors.New("refused"), now)
 		wait := b.until.Sub(now)
-		if least := min(firstSpare<<i, maxSpare); wait < least || wait > least*5/4 || b.busy {
+		if least := spareWait().Delay(i+1, 0); wait < least || wait > spareWait().Delay(i+1, 1) || b.busy {
 			t.Fatalf("wait %d is %s", i, wait)
 		}
 	}

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/retry"
 )
 
 // ErrNotV2 means that the server answered, but not in protocol v2: it is too old, or something on the way dropped the
@@ -85,23 +86,11 @@ func bare(err error) error {
 	return err
 }
 
-// retryAfter reads the Retry-After header (seconds or a date) and GitHub's X-RateLimit-Reset.
+// retryAfter reads the Retry-After header and GitHub's X-RateLimit-Reset. An hour is the most that a server may ask for.
 func retryAfter(h http.Header, now time.Time) time.Duration {
-	if v := h.Get("Retry-After"); v != "" {
-		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
-			return clampWait(time.Duration(n) * time.Second)
-		}
-		if t, err := http.ParseTime(v); err == nil {
-			return clampWait(t.Sub(now))
-		}
+	wait := retry.After(h.Get("Retry-After"), now)
+	if wait == 0 && h.Get("X-RateLimit-Remaining") == "0" {
+		wait = retry.Reset(h.Get("X-RateLimit-Reset"), now)
 	}
-	if h.Get("X-RateLimit-Remaining") == "0" {
-		if n, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil {
-			return clampWait(time.Unix(n, 0).Sub(now))
-		}
-	}
-	return 0
+	return min(wait, time.Hour)
 }
-
-// clampWait keeps a server from sending a node to sleep for ever: an hour is the longest.
-func clampWait(d time.Duration) time.Duration { return min(max(d, 0), time.Hour) }
