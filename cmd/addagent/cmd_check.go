@@ -1,60 +1,101 @@
 package main
 
 import (
-	"errors"
+	"cmp"
+	"context"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"text/tabwriter"
 	"time"
 
 	"github.com/addagent/addagent/config"
-	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/node"
 	"github.com/spf13/cobra"
 )
 
 func (p *process) checkCommand(g *global) *cobra.Command {
-	return &cobra.Command{
+	live, quiet := false, false
+	c := &cobra.Command{
 		Use:   "check",
-		Short: "Validate the config and print it with its defaults",
+		Short: "Check the config, or test every credential and service (--live)",
 		Long: `Prints every key with its value and where it was set, secrets masked, who this node
-is, and all problems at once. Exit code 2 when there is one. It asks no server.`,
+is, and all problems at once. It asks no server.
+
+With --live it tests every credential and service once, and suggests fixes: config and
+folders, the clock, each repository and each mirror, the presence repository and
+whether it would let this node push, each room, the cloud, the way to end a wedged
+machine, metrics, systemd. The tests run side by side. A server that hangs costs
+beat.look_timeout and delays no other test.
+
+--live SPEAKS: each room of the config gets one grey line, because nothing else shows
+that a message arrives. With --quiet-rooms only their addresses are checked.
+
+It takes no lock, moves no ref and writes none of the agent's files, so it may run
+beside a running agent. As another account than the agent's it skips what that account
+may not see, and says so.
+
+Exit codes: 0 no problem, 1 something that --live tested does not work, 2 a bad config.`,
 		Example: `  addagent check
-  addagent check --config ./addagent.yaml && cp addagent.yaml /etc/addagent/`,
+  addagent check --config ./addagent.yaml && cp addagent.yaml /etc/addagent/
+  addagent check --live
+  addagent check --live --quiet-rooms --json | jq -r '.[] | select(.status == "fail") | .mend'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := loading{p: p, g: g, all: true}.read()
-			if err != nil { // what is in force is another one
-				if kept, wrong, none := (loading{p: p, g: g}).good(); none == nil && wrong != nil {
-					cfg = kept
-				}
-			}
-			report := checked{Config: cfg.Lines(), Problems: problemsOf(err)}
-			if _, err := os.Stat(cli.DefaultConfig); g.config == "" && err != nil {
-				report.Notes = append(report.Notes, "no config file at "+cli.DefaultConfig+": everything is as it is by default")
-			}
-			for _, n := range cfg.Notes {
-				report.Notes = append(report.Notes, n.Error())
-			}
-			info, err := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo"))
-			report.Problems = append(report.Problems, problemsOf(err)...)
-			if len(report.Problems) == 0 {
-				_, err = p.clones(cfg, info)
-				report.Problems = append(report.Problems, problemsOf(err)...)
-			}
-			if me, err := p.identify(c.Context(), cfg, true); err != nil {
-				report.Problems = append(report.Problems, problemsOf(err)...)
-			} else {
-				report.Node = &checkedNode{ID: me.ID, Source: me.Source, Hardware: me.Hardware.String(), Copied: me.Copied,
-					Nodepart: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment, InitGitRepo: info.InitGitRepo}
-				if s, err := settingsOf(cfg, me.ID); err == nil {
-					report.Node.NextBeat = s.Schedule.Next(time.Now()).UTC()
-				}
-			}
-			return p.printCheck(report, g.json)
+			return p.check(c.Context(), &checker{p: p, g: g, live: live, quiet: quiet, now: now()})
 		},
 	}
+	c.Flags().BoolVar(&live, "live", false, "test every credential and service once, and suggest fixes")
+	c.Flags().BoolVar(&quiet, "quiet-rooms", false, "with --live, send nothing to the rooms")
+	return c
+}
+
+// doctorCommand is what check --live was called before. It goes with the next version.
+func (p *process) doctorCommand(g *global) *cobra.Command {
+	quiet := false
+	c := &cobra.Command{
+		Use:    "doctor",
+		Short:  "Test every credential and service once, and suggest fixes (now check --live)",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.check(c.Context(), &checker{p: p, g: g, live: true, quiet: quiet, now: now()})
+		},
+	}
+	c.Flags().BoolVar(&quiet, "quiet-rooms", false, "send nothing to the rooms")
+	return c
+}
+
+func (p *process) check(ctx context.Context, c *checker) error {
+	found, usable := c.settle(ctx)
+	problems := fails(found)
+	if c.live && usable {
+		found = append(found, examine(ctx, c.cfg.Beat.LookTimeout, c.checks())...)
+	}
+	if ctx.Err() != nil {
+		return &exit{Code: exitInterrupted}
+	}
+	for i := range found {
+		found[i].Text, found[i].Fix = oneLine(found[i].Text), oneLine(found[i].Fix)
+	}
+	var err error
+	switch {
+	case c.live && c.g.json:
+		err = printJSON(p.out, found)
+	case c.live:
+		err = printFindings(p.out, found)
+	default:
+		err = p.printConfig(c, found)
+	}
+	switch {
+	case err != nil:
+		return failed(err)
+	case problems > 0 && c.live:
+		return misuse(nil)
+	case problems > 0:
+		return misuse(fmt.Errorf("%s", many(problems, "problem")))
+	case fails(found) > 0:
+		return failed(nil)
+	}
+	return nil
 }
 
 // checked is what `check --json` prints.
@@ -77,70 +118,80 @@ type checkedNode struct {
 	NextBeat    time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
 }
 
-func (p *process) printCheck(c checked, asJSON bool) error {
-	if asJSON {
-		if c.Problems == nil {
-			c.Problems = []string{}
-		}
-		if err := printJSON(p.out, c); err != nil {
-			return err
-		}
-	} else {
-		t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-		for _, l := range c.Config {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", l.Key, l.Value, l.From)
-		}
-		if n := c.Node; n != nil {
-			fmt.Fprintf(t, "\ninstance-id\t%s\t%s\n", n.ID, n.Source)
-			for _, f := range []struct{ name, value string }{{"nodepart", n.Nodepart}, {"stacktype", n.Stacktype}, {"deployment", n.Deployment}, {"initgitrepo", n.InitGitRepo}} {
-				if f.value == "" {
-					f.value = "-"
-				}
-				fmt.Fprintf(t, "%s\t%s\tnodeinfo\n", f.name, f.value)
-			}
-			if !n.NextBeat.IsZero() {
-				fmt.Fprintf(t, "next beat\t%s\tthe schedule, at this node's own second\n", n.NextBeat.Format("15:04:05Z"))
-			}
-		}
-		if err := t.Flush(); err != nil {
-			return failed(fmt.Errorf("write: %w", err))
-		}
-		for _, note := range c.Notes {
-			fmt.Fprintln(p.err, "note:", note)
-		}
-		for _, problem := range c.Problems {
-			fmt.Fprintln(p.err, problem)
+// printConfig prints the config and the node as they are understood, then what is wrong with them.
+func (p *process) printConfig(c *checker, found []finding) error {
+	report := checked{Config: c.cfg.Lines(), Problems: []string{}}
+	if c.me.ID != "" {
+		report.Node = &checkedNode{ID: c.me.ID, Source: c.me.Source, Hardware: c.me.Hardware.String(), Copied: c.me.Copied,
+			Nodepart: c.info.Nodepart, Stacktype: c.info.Stacktype, Deployment: c.info.Deployment, InitGitRepo: c.info.InitGitRepo}
+		if s, err := settingsOf(c.cfg, c.me.ID); err == nil {
+			report.Node.NextBeat = s.Schedule.Next(c.now).UTC()
 		}
 	}
-	switch n := len(c.Problems); n {
-	case 0:
-		return nil
-	case 1:
-		return misuse(errors.New("1 problem"))
-	default:
-		return misuse(fmt.Errorf("%d problems", n))
+	for _, f := range found {
+		switch {
+		case f.Status == isFailing && f.Fix != "":
+			report.Problems = append(report.Problems, f.Text+": "+f.Fix)
+		case f.Status == isFailing:
+			report.Problems = append(report.Problems, f.Text)
+		case f.Status == isNoted && f.Check == "config":
+			report.Notes = append(report.Notes, f.Text)
+		}
 	}
+	if c.g.json {
+		return printJSON(p.out, report)
+	}
+	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	for _, l := range report.Config {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", l.Key, l.Value, l.From)
+	}
+	if n := report.Node; n != nil {
+		fmt.Fprintf(t, "\ninstance-id\t%s\t%s\n", n.ID, n.Source)
+		for _, f := range [][2]string{{"nodepart", n.Nodepart}, {"stacktype", n.Stacktype}, {"deployment", n.Deployment}, {"initgitrepo", n.InitGitRepo}} {
+			fmt.Fprintf(t, "%s\t%s\tnodeinfo\n", f[0], cmp.Or(f[1], "-"))
+		}
+		if !n.NextBeat.IsZero() {
+			fmt.Fprintf(t, "next beat\t%s\tthe schedule, at this node's own second\n", n.NextBeat.Format("15:04:05Z"))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	for _, note := range report.Notes {
+		fmt.Fprintln(p.err, "note:", note)
+	}
+	for _, problem := range report.Problems {
+		fmt.Fprintln(p.err, problem) // which begins with file:line:column, where an editor looks for it
+	}
+	return nil
 }
 
-// problemsOf takes a joined error apart: a line each.
-func problemsOf(err error) []string {
-	if err == nil {
-		return nil
+// printFindings prints what --live found.
+func printFindings(w io.Writer, found []finding) error {
+	marks := map[status]string{worksWell: "ok", isFailing: "FAIL", isNoted: "note", isSkipped: "skipped"}
+	counts := map[status]int{}
+	wide := 0
+	for _, f := range found {
+		wide = max(wide, len([]rune(f.Check)))
 	}
-	var many config.Problems
-	if errors.As(err, &many) {
-		var lines []string
-		for _, one := range many {
-			lines = append(lines, one.Error())
+	for _, f := range found {
+		counts[f.Status]++
+		fmt.Fprintf(w, "%-7s  %-*s  %s\n", marks[f.Status], wide, f.Check, f.Text)
+		if f.Fix != "" {
+			fmt.Fprintf(w, "%-7s  %-*s  fix: %s\n", "", wide, "", f.Fix)
 		}
-		return lines
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var lines []string
-		for _, e := range joined.Unwrap() {
-			lines = append(lines, problemsOf(e)...)
+	words := fmt.Sprintf("%d ok", counts[worksWell])
+	for _, c := range []struct {
+		status status
+		word   string
+	}{{isNoted, "to note"}, {isSkipped, "skipped"}, {isFailing, "FAILED"}} {
+		if n := counts[c.status]; n > 0 {
+			words += fmt.Sprintf(", %d %s", n, c.word)
 		}
-		return lines
 	}
-	return []string{err.Error()}
+	if _, err := fmt.Fprintln(w, words); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // repositories are a check for each repository of this node, and one for each of its mirrors.
-func (d *doctor) repositories() []check {
+func (d *checker) repositories() []check {
 	repos, err := d.p.clones(d.cfg, d.info)
 	if err != nil {
 		return nil // settle said it
@@ -78,14 +78,11 @@ func tryRepo(ctx context.Context, s gitrepo.Source) finding {
 
 // refusedBy is a place that did not do what was asked.
 func refusedBy(place string, err error) finding {
-	text, mend := apart(err)
-	if !strings.Contains(text, place) {
-		text = place + ": " + text
+	f := broken(err, reach(place, err))
+	if !strings.Contains(f.Text, place) {
+		f.Text = place + ": " + f.Text
 	}
-	if mend == "" {
-		mend = reach(place, err)
-	}
-	return fail(text, mend)
+	return f
 }
 
 // reach is how to find out why a place does not answer as it should, where the error does not say it.
@@ -115,7 +112,7 @@ func reach(place string, err error) string {
 
 // presence tries all that this node does with the presence repository: to see it, to know its own ref, to push, to read
 // the others.
-func (d *doctor) presence(ctx context.Context) []finding {
+func (d *checker) presence(ctx context.Context) []finding {
 	p := d.cfg.Presence
 	if p.URL == "" {
 		return []finding{skip("presence is off: presence.url is not set")}
@@ -127,12 +124,13 @@ func (d *doctor) presence(ctx context.Context) []finding {
 	}
 	defer store.Close()
 
-	asking, cancel := step(ctx, d.cfg.Beat.LookTimeout)
-	defer cancel()
 	start := time.Now()
-	refs, err := store.Refs(asking, p.RefPrefix, presence.FoldRef)
-	if err != nil {
-		return []finding{refusedBy(at, hurried(asking, err))}
+	var refs []gitrepo.Ref
+	if err := d.ask(ctx, func(ctx context.Context) (err error) {
+		refs, err = store.Refs(ctx, p.RefPrefix, presence.FoldRef)
+		return err
+	}); err != nil {
+		return []finding{refusedBy(at, err)}
 	}
 	nodes, folded := 0, false
 	for _, r := range refs {
@@ -151,30 +149,32 @@ func (d *doctor) presence(ctx context.Context) []finding {
 }
 
 // ownRef tells whose this node's ref is, and whether a push to it would be let in.
-func (d *doctor) ownRef(ctx context.Context, store *gitrepo.Store) []finding {
+func (d *checker) ownRef(ctx context.Context, store *gitrepo.Store) []finding {
 	ref := presence.RefName(d.cfg.Presence.RefPrefix, d.me.ID)
 	at := gitrepo.Source{URL: d.cfg.Presence.URL}.Redacted()
 	hostname, _ := os.Hostname()
 	addresses, _ := presence.Addresses()
 	ours := presence.Record{InstanceID: d.me.ID, Hardware: d.me.Hardware.String(), Hostname: hostname, Addresses: addresses, BootID: node.System{}.BootID()}
 
-	reading, cancel := step(ctx, d.cfg.Beat.LookTimeout)
-	defer cancel()
-	tip, said, err := presence.Own(reading, store, ref, ours, presenceMemory(d.cfg.StateDir))
+	var tip, refused string
 	whose := good("%s is not there yet: the first beat makes it", ref)
-	switch {
-	case err != nil:
-		whose = refusedBy(ref, hurried(reading, err))
-	case tip != "":
-		whose = good("%s is ours: %s, told at %s", ref, said.State, agent.When(said.BeatSeen, d.now))
+	if err := d.ask(ctx, func(ctx context.Context) error {
+		t, said, err := presence.Own(ctx, store, ref, ours, presenceMemory(d.cfg.StateDir))
+		if tip = t; t != "" {
+			whose = good("%s is ours: %s, told at %s", ref, said.State, agent.When(said.BeatSeen, d.now))
+		}
+		return err
+	}); err != nil {
+		whose = refusedBy(ref, err)
 	}
-	pushing, cancel := step(ctx, d.cfg.Beat.LookTimeout)
-	defer cancel()
-	refused, err := presence.MayTell(pushing, store, ref, tip)
+	err := d.ask(ctx, func(ctx context.Context) (err error) {
+		refused, err = presence.MayTell(ctx, store, ref, tip)
+		return err
+	})
 	push := good("the server would let this node push")
 	switch said := strings.ToLower(refused); {
 	case err != nil:
-		push = refusedBy(at, hurried(pushing, err))
+		push = refusedBy(at, err)
 	case strings.Contains(said, "hook") || strings.Contains(said, "protect") || strings.Contains(said, "prohibit"):
 		push = note("a push is let in, but a rule of the server refused the trial: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
 	}
@@ -185,7 +185,7 @@ func (d *doctor) ownRef(ctx context.Context, store *gitrepo.Store) []finding {
 const manyNodes = 50
 
 // fold tells whether the others are read from a fold that is kept up.
-func (d *doctor) fold(ctx context.Context, nodes int, there bool) finding {
+func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 	if !there {
 		if nodes == 0 {
 			return good("no node is there yet, and nobody folds")
@@ -196,11 +196,12 @@ func (d *doctor) fold(ctx context.Context, nodes int, there bool) finding {
 		}
 		return good("%s", text)
 	}
-	reading, cancel := step(ctx, d.cfg.Beat.LookTimeout)
-	defer cancel()
-	f, err := everybody(reading, d.cfg, false, d.now)
-	if err != nil {
-		return refusedBy(presence.FoldRef, hurried(reading, err))
+	var f fleet.Fleet
+	if err := d.ask(ctx, func(ctx context.Context) (err error) {
+		f, err = everybody(ctx, d.cfg, false, d.now)
+		return err
+	}); err != nil {
+		return refusedBy(presence.FoldRef, err)
 	}
 	if f.From != fleet.FromFold {
 		text := fmt.Sprintf("%s is no fold that is kept up: each reader reads the refs of %s itself", presence.FoldRef, many(nodes, "node"))

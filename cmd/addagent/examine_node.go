@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,7 +26,7 @@ import (
 )
 
 // checks are all that is tried, in the order in which it is shown: the node itself first.
-func (d *doctor) checks() []check {
+func (d *checker) checks() []check {
 	one := func(name string, do func(context.Context) finding) check {
 		return check{name, 1, func(ctx context.Context) []finding { return []finding{do(ctx)} }}
 	}
@@ -48,13 +50,13 @@ func (d *doctor) checks() []check {
 }
 
 // root says whether this process may see what the agent sees.
-func (d *doctor) root() bool { return d.p.getuid() == 0 }
+func (d *checker) root() bool { return d.p.getuid() == 0 }
 
 // identity finds out who this node is, and writes nothing.
-func (d *doctor) identity(ctx context.Context) finding {
+func (d *checker) identity(ctx context.Context) finding {
 	me, err := d.p.identify(ctx, d.cfg, true)
-	if errors.Is(err, fs.ErrPermission) && !d.root() {
-		return skip("%v: run doctor as the account that the agent runs as", err).named("identity")
+	if errors.Is(err, fs.ErrPermission) && !d.root() && d.live {
+		return foreign(err.Error()).named("identity")
 	}
 	if err != nil {
 		return broken(err, "write a valid id into "+filepath.Join(d.cfg.Home, "nodeinfo", "instance-id.txt")+", or remove the file").named("identity")
@@ -79,7 +81,7 @@ const (
 )
 
 // folder tells whether a folder of the agent's can be written, and how much room its disk has. It writes nothing.
-func (d *doctor) folder(key, dir string) finding {
+func (d *checker) folder(key, dir string) finding {
 	at, absent := dir, false
 	info, err := os.Stat(at)
 	for errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
@@ -93,15 +95,20 @@ func (d *doctor) folder(key, dir string) finding {
 		err = unix.Access(at, unix.W_OK|unix.X_OK)
 	}
 	if err != nil {
-		owner, known := ownerOf(info)
-		if !d.root() && (!known || owner != d.p.getuid()) {
-			return skip("%s is another account's: run doctor as the account that the agent runs as", at)
+		owner := -1 // not known
+		if info != nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				owner = int(st.Uid)
+			}
 		}
-		mend := fmt.Sprintf("let this account write there (ls -ld %s), or set %s to another folder", at, key)
+		if !d.root() && owner != d.p.getuid() {
+			return foreign(at + " is another account's")
+		}
+		fix := fmt.Sprintf("let this account write there (ls -ld %s), or set %s to another folder", at, key)
 		if errors.Is(err, syscall.EROFS) {
-			mend = "mount it for writing, or set " + key + " to a folder elsewhere"
+			fix = "mount it for writing, or set " + key + " to a folder elsewhere"
 		}
-		return fail(fmt.Sprintf("%s cannot be written: %v", at, err), mend)
+		return fail(fmt.Sprintf("%s cannot be written: %v", at, err), fix)
 	}
 	text := dir + " can be written"
 	if absent {
@@ -120,17 +127,6 @@ func (d *doctor) folder(key, dir string) finding {
 	return good("%s", text)
 }
 
-func ownerOf(info fs.FileInfo) (uid int, known bool) {
-	if info == nil {
-		return 0, false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, false
-	}
-	return int(st.Uid), true
-}
-
 // size is a number of bytes as a person says it.
 func size(n int64) string {
 	if n < 10<<30 {
@@ -139,7 +135,7 @@ func size(n int64) string {
 	return fmt.Sprintf("%d GB", n>>30)
 }
 
-func (d *doctor) bash(context.Context) finding {
+func (d *checker) bash(context.Context) finding {
 	path, err := exec.LookPath("bash")
 	if err != nil {
 		return fail("no bash in PATH, which init and scripts need", "install bash, or put its folder into the agent's PATH")
@@ -148,11 +144,11 @@ func (d *doctor) bash(context.Context) finding {
 }
 
 // beats tells whether somebody beats here, in time, and what troubles the last beat had.
-func (d *doctor) beats(context.Context) []finding {
+func (d *checker) beats(context.Context) []finding {
 	s := standing{}
 	holder, held, err := work.ReadHolder(beatLock(d.cfg))
 	if errors.Is(err, fs.ErrPermission) && !d.root() {
-		return []finding{skip("%s is another account's: run doctor as the account that the agent runs as", beatLock(d.cfg))}
+		return []finding{foreign(beatLock(d.cfg) + " is another account's")}
 	}
 	if err != nil {
 		return []finding{broken(err, "see who may read "+beatLock(d.cfg))}
@@ -198,41 +194,25 @@ func many(n int, thing string) string {
 
 // clock compares this machine's clock with the Date of the first server of ours that answers in HTTP. A clock that is off
 // makes a node late, or missing, for all others.
-func (d *doctor) clock(ctx context.Context) finding {
-	places, err := d.clocks()
+func (d *checker) clock(ctx context.Context) finding {
+	servers, err := d.clocks()
 	if err != nil {
 		return broken(err, "see network in the config")
 	}
-	if len(places) == 0 {
+	if len(servers) == 0 {
 		return skip("no place in the config speaks HTTP, so there is no clock to compare with")
 	}
-	type answer struct {
-		from string
-		off  time.Duration
-		ok   bool
-	}
-	answers := make(chan answer, len(places))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for _, at := range places {
-		go func() {
-			off, ok := at.compare(ctx)
-			answers <- answer{at.url, off, ok}
-		}()
+	answers := make(chan *finding, len(servers))
+	for _, server := range servers {
+		go func() { answers <- server.compare(ctx) }()
 	}
-	for range places {
+	for range servers {
 		select {
-		case a := <-answers:
-			switch {
-			case !a.ok:
-			case a.off.Abs() > fleet.Skew:
-				ahead := "behind"
-				if a.off < 0 {
-					ahead = "ahead of"
-				}
-				return note(fmt.Sprintf("this clock is %s %s that of %s: others take this node for late or missing", span(a.off.Abs().Round(time.Minute)), ahead, a.from), "set the clock of this machine, or that one (timedatectl, chronyc tracking)")
-			default:
-				return good("right by that of %s", a.from)
+		case f := <-answers:
+			if f != nil {
+				return *f
 			}
 		case <-ctx.Done():
 			return skip("no server answered in time to compare with")
@@ -248,7 +228,7 @@ type timepiece struct {
 }
 
 // clocks are those of the places that speak HTTP.
-func (d *doctor) clocks() ([]timepiece, error) {
+func (d *checker) clocks() ([]timepiece, error) {
 	transport, err := cli.NetworkOf(d.cfg.Network).Transport()
 	if err != nil {
 		return nil, err
@@ -260,12 +240,9 @@ func (d *doctor) clocks() ([]timepiece, error) {
 			return
 		}
 		origin := u.Scheme + "://" + u.Host
-		for _, c := range all {
-			if c.url == origin {
-				return
-			}
+		if !slices.ContainsFunc(all, func(c timepiece) bool { return c.url == origin }) {
+			all = append(all, timepiece{origin, t})
 		}
-		all = append(all, timepiece{origin, t})
 	}
 	for _, r := range d.cfg.Repos {
 		for _, at := range append([]string{r.URL}, r.Mirrors...) {
@@ -274,32 +251,38 @@ func (d *doctor) clocks() ([]timepiece, error) {
 	}
 	add(gitrepo.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
 	if d.p.machine(d.cfg, d.me) != nil {
-		at := d.p.metadata()
-		if at == "" {
-			at = cloud.EC2Endpoint
-		}
-		add(at, &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
+		add(cmp.Or(d.p.metadata(), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
 	}
 	return all, nil
 }
 
-// compare says by how much the server's clock is ahead of ours. Any answer will do: each has a Date.
-func (t timepiece) compare(ctx context.Context) (ahead time.Duration, ok bool) {
+// compare tells whether our clock agrees with the server's; nil when the server does not tell its time. Any answer will
+// do: each has a Date.
+func (t timepiece) compare(ctx context.Context) *finding {
 	q, err := http.NewRequestWithContext(ctx, http.MethodHead, t.url+"/", nil)
 	if err != nil {
-		return 0, false
+		return nil
 	}
 	q.Header.Set("User-Agent", userAgent())
 	before := time.Now()
 	answer, err := t.transport.RoundTrip(q) // which follows no redirect
 	if err != nil {
-		return 0, false
+		return nil
 	}
 	_ = answer.Body.Close()
 	theirs, err := http.ParseTime(answer.Header.Get("Date"))
 	if err != nil {
-		return 0, false
+		return nil
 	}
-	now := time.Now()
-	return theirs.Sub(before.Add(now.Sub(before) / 2)), true
+	off := theirs.Sub(before.Add(time.Since(before) / 2))
+	f := good("right by that of %s", t.url)
+	if off.Abs() > fleet.Skew {
+		side := "behind"
+		if off < 0 {
+			side = "ahead of"
+		}
+		f = note(fmt.Sprintf("this clock is %s %s that of %s: others take this node for late or missing", span(off.Abs().Round(time.Minute)), side, t.url),
+			"set the clock of this machine, or that one (timedatectl, chronyc tracking)")
+	}
+	return &f
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ import (
 )
 
 // rooms are a check for each room.
-func (d *doctor) rooms() []check {
+func (d *checker) rooms() []check {
 	var all []check
 	for i, r := range d.cfg.Chat {
 		all = append(all, check{fmt.Sprintf("room %d", i+1), 1, func(ctx context.Context) []finding {
@@ -42,14 +43,14 @@ func (d *doctor) rooms() []check {
 }
 
 // room says a line in a room.
-func (d *doctor) room(ctx context.Context, i int, r config.Room) finding {
+func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	shown := chat.Redact(r.URL)
 	if r.URLFile != "" {
 		shown = r.URLFile
 	}
-	mend := fmt.Sprintf("put an address that works into chat[%d].url (%s)", i, whereSet(d.cfg, fmt.Sprintf("chat[%d].url", i)))
+	fix := fmt.Sprintf("put an address that works into chat[%d].url (%s)", i, whereSet(d.cfg, fmt.Sprintf("chat[%d].url", i)))
 	if r.URLFile != "" {
-		mend = "put an address that works into " + r.URLFile
+		fix = "put an address that works into " + r.URLFile
 	}
 	transport, err := cli.NetworkOf(d.cfg.Network).Transport()
 	if err != nil {
@@ -61,12 +62,9 @@ func (d *doctor) room(ctx context.Context, i int, r config.Room) finding {
 			return skip("%s is understood; nothing was said (--quiet-rooms)", shown)
 		}
 	} else {
-		who := d.me.ID
-		if who == "" {
-			who = "a node"
-		}
+		who := cmp.Or(d.me.ID, "a node")
 		start := time.Now()
-		if err = room.Say(ctx, chat.Message{Text: who + ": addagent doctor: this room can be heard", Colour: "gray", Time: d.now}); err == nil {
+		if err = room.Say(ctx, chat.Message{Text: who + ": addagent check: this room receives messages", Colour: "gray", Time: d.now}); err == nil {
 			return good("%s took the message, %s", shown, span(time.Since(start)))
 		}
 	}
@@ -77,13 +75,13 @@ func (d *doctor) room(ctx context.Context, i int, r config.Room) finding {
 	var trouble *chat.Trouble
 	switch {
 	case errors.Is(err, fs.ErrPermission) && !d.root():
-		return skip("%s: run doctor as the account that the agent runs as", text)
+		return foreign(text)
 	case errors.As(err, &trouble) && trouble.Status == http.StatusTooManyRequests:
-		mend = "wait: what the node has to say is kept and said later; if it stays, give the service a higher limit, or let the folding control node speak for all (from: fleet)"
+		fix = "wait: what the node has to say is kept and said later; if it stays, give the service a higher limit, or let the folding control node speak for all (from: fleet)"
 	case !chat.Permanent(err):
-		mend = "see whether the service is up and reached from this machine: its name, the route, a firewall, network.proxy"
+		fix = "see whether the service is up and reached from this machine: its name, the route, a firewall, network.proxy"
 	}
-	return fail(text, mend)
+	return fail(text, fix)
 }
 
 // spooled tells what waits in the spool of a room ("" = nothing, or nobody may look): how much, and since when.
@@ -99,7 +97,7 @@ func spooled(dir string, now time.Time) string {
 }
 
 // ec2 tries what this node asks of its cloud.
-func (d *doctor) ec2(ctx context.Context) []finding {
+func (d *checker) ec2(ctx context.Context) []finding {
 	m := d.p.machine(d.cfg, d.me)
 	switch {
 	case m == nil && !d.root():
@@ -107,7 +105,7 @@ func (d *doctor) ec2(ctx context.Context) []finding {
 	case d.cfg.EC2.Tags == "off":
 		return []finding{skip("ec2.tags is off")}
 	case m == nil:
-		return []finding{skip("this is no machine of EC2")}
+		return []finding{skip("not an EC2 instance")}
 	}
 	defer m.metadata.Close()
 	seen := d.metadata(ctx, m)
@@ -119,9 +117,7 @@ func (d *doctor) ec2(ctx context.Context) []finding {
 	if err != nil {
 		return append(found, broken(err, "see network in the config").named("ec2 tags"))
 	}
-	if d.cfg.EC2.Tags == "off" {
-		found = append(found, skip("ec2.tags is off").named("ec2 tags"))
-	} else if err := i.MayTag(ctx); err != nil {
+	if err := i.MayTag(ctx); err != nil {
 		found = append(found, deniedBy(err).named("ec2 tags"))
 	} else {
 		found = append(found, good("this node may put them on (a dry run)").named("ec2 tags"))
@@ -148,7 +144,7 @@ func (d *doctor) ec2(ctx context.Context) []finding {
 }
 
 // metadata asks the metadata service who this machine is, and whether it has a role.
-func (d *doctor) metadata(ctx context.Context, m *machine) finding {
+func (d *checker) metadata(ctx context.Context, m *machine) finding {
 	const silent = "let it answer in IMDSv2, with a hop limit of 2 from a container: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
 	id, err := m.metadata.InstanceID(ctx)
 	if err != nil {
@@ -180,8 +176,8 @@ func deniedBy(err error) finding {
 	text := err.Error()
 	switch {
 	case errors.Is(err, ec2.ErrDenied):
-		if action, mend, ok := strings.Cut(text, "not permitted: "); ok { // which says what to allow
-			return fail(action+"not permitted", mend)
+		if action, fix, ok := strings.Cut(text, "not permitted: "); ok { // which says what to allow
+			return fail(action+"not permitted", fix)
 		}
 		return fail(text, "let the role allow what docs/ec2.md lists")
 	case errors.Is(err, ec2.ErrCredentials):
@@ -193,7 +189,7 @@ func deniedBy(err error) finding {
 }
 
 // kill tells whether the way to end a wedged machine is there. None of them can be tried without doing it.
-func (d *doctor) kill(context.Context) finding {
+func (d *checker) kill(context.Context) finding {
 	switch way := kill.Way(d.cfg.Wedged.Kill); way {
 	case kill.None:
 		return skip("wedged.kill is none: a wedged machine stays as it is")
@@ -219,7 +215,7 @@ func (d *doctor) kill(context.Context) finding {
 		return good("%s is there; nothing is powered off to try it", path)
 	case kill.Unhealthy, kill.Terminate:
 		if d.p.machine(d.cfg, d.me) == nil {
-			return fail(fmt.Sprintf("%s: this is no machine of EC2", way), "set wedged.kill to poweroff or command")
+			return fail(fmt.Sprintf("%s: not an EC2 instance", way), "set wedged.kill to poweroff or command")
 		}
 		action := map[kill.Way]string{kill.Unhealthy: "autoscaling:SetInstanceHealth", kill.Terminate: "ec2:TerminateInstances"}[way]
 		return note(fmt.Sprintf("%s: whether it may is not known before it is done", way), "see that the role allows "+action+" (docs/ec2.md)")
@@ -228,7 +224,7 @@ func (d *doctor) kill(context.Context) finding {
 	}
 }
 
-func (d *doctor) textfile(context.Context) finding {
+func (d *checker) textfile(context.Context) finding {
 	path := d.cfg.Metrics.Textfile
 	if path == "" {
 		return skip("metrics.textfile is not set")
@@ -238,7 +234,7 @@ func (d *doctor) textfile(context.Context) finding {
 		err = file.Check()
 	}
 	if errors.Is(err, unix.EACCES) && !d.root() {
-		return skip("%s is not for this account: run doctor as the account that the agent runs as", path)
+		return foreign(path + " is not for this account")
 	}
 	if err != nil {
 		return broken(err, "set metrics.textfile to a file NAME.prom in a folder that node_exporter reads")
@@ -247,7 +243,7 @@ func (d *doctor) textfile(context.Context) finding {
 }
 
 // listen tells whether the page is shown, or could be. Where an agent runs its port is left alone.
-func (d *doctor) listen(ctx context.Context) finding {
+func (d *checker) listen(ctx context.Context) finding {
 	address := d.cfg.Metrics.Listen
 	if address == "" {
 		return skip("metrics.listen is not set")
@@ -294,7 +290,7 @@ func pageAt(ctx context.Context, address string) (string, error) {
 }
 
 // systemd tells what the service manager knows of the agent's unit.
-func (d *doctor) systemd(ctx context.Context) finding {
+func (d *checker) systemd(ctx context.Context) finding {
 	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
 		return skip("systemd does not run here")
 	}

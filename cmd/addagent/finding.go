@@ -1,16 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/node"
 )
 
-// status is what became of a thing that was tried. The words are those of `doctor --json`.
+// status is what became of a thing that was tried. The words are those of `check --live --json`.
 type status string
 
 const (
@@ -20,12 +25,12 @@ const (
 	isSkipped status = "skipped" // it is not asked for, or cannot be tried from here
 )
 
-// finding is one line of what `addagent doctor` found; a list of them is its --json.
+// finding is one line of what `addagent check` found; a list of them is the JSON of --live.
 type finding struct {
 	Check  string `json:"check"` // "repo ops", "presence push"
 	Status status `json:"status"`
 	Text   string `json:"text"`           // what was found
-	Mend   string `json:"mend,omitempty"` // what a person can do about it
+	Fix    string `json:"mend,omitempty"` // what a person can do about it
 }
 
 func good(format string, args ...any) finding {
@@ -36,8 +41,11 @@ func skip(format string, args ...any) finding {
 	return finding{Status: isSkipped, Text: fmt.Sprintf(format, args...)}
 }
 
-func note(text, mend string) finding { return finding{Status: isNoted, Text: text, Mend: mend} }
-func fail(text, mend string) finding { return finding{Status: isFailing, Text: text, Mend: mend} }
+func note(text, fix string) finding { return finding{Status: isNoted, Text: text, Fix: fix} }
+func fail(text, fix string) finding { return finding{Status: isFailing, Text: text, Fix: fix} }
+
+// foreign is what this account may not see, and the agent's may.
+func foreign(text string) finding { return skip("%s: run this as the account of the agent", text) }
 
 // named gives a finding the name of what was tried.
 func (f finding) named(check string) finding {
@@ -45,30 +53,107 @@ func (f finding) named(check string) finding {
 	return f
 }
 
-// broken is what fails with an error. What the error itself says of how to mend it goes before otherwise.
-func broken(err error, otherwise string) finding {
-	text, mend := apart(err)
-	if mend == "" {
-		mend = otherwise
+// checker checks what one node needs: its config, and with live everything that the config names.
+type checker struct {
+	p     *process
+	g     *global
+	live  bool
+	quiet bool // no room is spoken to
+	now   time.Time
+
+	cfg  *config.Config
+	info node.Info
+	me   node.Identity // its ID is "" when that is not known
+}
+
+// settle reads what everything else is tested with: the config and who this node is. What fails here is a bad config;
+// usable tells that there is one to go on with all the same.
+func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
+	add := func(f finding) { found = append(found, f.named("config")) }
+	bad := func(err error) {
+		for _, problem := range problemsOf(err) { // each says what to do
+			add(fail(problem, ""))
+		}
+		if last := len(found) - 1; err != nil && d.live {
+			found[last].Fix = "edit it, until addagent check" + d.g.flags() + " is content"
+		}
 	}
-	return fail(text, mend)
+	cfg, wrong, err := loading{p: d.p, g: d.g}.good()
+	d.cfg, usable = cfg, err == nil
+	kept := wrong != nil
+	if err != nil {
+		wrong = err
+	}
+	if !d.live { // the text as it is now, with what chat and presence need
+		if cfg, wrong = (loading{p: d.p, g: d.g, all: true}).read(); wrong == nil || !kept {
+			d.cfg = cfg
+		}
+	}
+	bad(wrong)
+	switch {
+	case d.live && err != nil:
+		return found, false
+	case wrong != nil && kept:
+		add(note("everything else uses the last good config", ""))
+	case len(d.cfg.Files()) > 0:
+		add(good("%s", strings.Join(d.cfg.Files(), ", ")))
+	case d.live:
+		add(good("no file: everything is as it is by default"))
+	case d.g.config == "":
+		add(note("no config file at "+cli.DefaultConfig+": everything is as it is by default", ""))
+	}
+	for _, n := range d.cfg.Notes {
+		add(note(n.Error(), ""))
+	}
+	d.info, err = node.ReadInfo(filepath.Join(d.cfg.Home, "nodeinfo"))
+	bad(err)
+	if d.live || fails(found) == 0 {
+		_, err = sources(d.cfg, d.info)
+		bad(err)
+	}
+	return append(found, d.identity(ctx)), usable
+}
+
+// problemsOf takes a joined error apart: a line each.
+func problemsOf(err error) (lines []string) {
+	var many config.Problems
+	switch joined, ok := err.(interface{ Unwrap() []error }); {
+	case err == nil:
+	case errors.As(err, &many):
+		for _, one := range many {
+			lines = append(lines, one.Error())
+		}
+	case ok:
+		for _, one := range joined.Unwrap() {
+			lines = append(lines, problemsOf(one)...)
+		}
+	default:
+		lines = []string{err.Error()}
+	}
+	return lines
+}
+
+// broken is what fails with an error. The hint of the error itself goes before otherwise.
+func broken(err error, otherwise string) finding {
+	text, fix := apart(err)
+	return fail(text, cmp.Or(fix, otherwise))
 }
 
 // apart takes an error of ours apart: what is wrong, and what a person can do about it ("" = it does not say). Those that
 // know it have a method Mend, and their texts end with it.
-func apart(err error) (text, mend string) {
+func apart(err error) (text, fix string) {
 	var says interface {
 		error
 		Mend() string
 	}
-	for at := err; mend == "" && errors.As(at, &says); at = errors.Unwrap(says) {
-		mend = says.Mend()
+	for at := err; fix == "" && errors.As(at, &says); at = errors.Unwrap(says) {
+		fix = says.Mend()
 	}
 	text = err.Error()
-	if mend != "" {
-		text = strings.TrimSuffix(text, ": "+mend)
+	if fix != "" {
+		text = strings.TrimSuffix(text, ": "+fix)
 	}
-	return text, mend
+	return text, fix
 }
 
 func fails(found []finding) (n int) {
@@ -144,9 +229,13 @@ func span(d time.Duration) string {
 	return agent.For(d)
 }
 
-// step gives one of several questions of a check its own share of time.
-func step(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, limit, late{limit})
+// ask puts one of several questions of a check, with its own share of time. The error of a late answer is late, and not
+// what the deadline did to the connection.
+func (d *checker) ask(ctx context.Context, question func(context.Context) error) error {
+	limit := d.cfg.Beat.LookTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, late{limit})
+	defer cancel()
+	return hurried(ctx, question(ctx))
 }
 
 // hurried puts the deadline in the place of what it did to a connection.

@@ -18,13 +18,13 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// The secrets of these tests: what doctor prints must hold none of them.
+// The secrets of these tests: what check --live prints must hold none of them.
 const (
 	gitSecret  = "hush-git-4711"
 	roomSecret = "hush-room-0815"
 )
 
-// patient is a node whose config a test writes, and doctor beside it.
+// patient is a node whose config a test writes, and check --live beside it.
 type patient struct {
 	t    *testing.T
 	dir  string
@@ -61,7 +61,7 @@ func (p *patient) write(path, text string) {
 	}
 }
 
-// examine runs doctor twice, for people and for programs, with a config whose paths begin with DIR.
+// examine runs check --live twice, for people and for programs, with a config whose paths begin with DIR.
 func (p *patient) examine(config string, args ...string) {
 	p.t.Helper()
 	path := filepath.Join(p.dir, "addagent.yaml")
@@ -69,7 +69,7 @@ func (p *patient) examine(config string, args ...string) {
 	before := p.lying()
 	run := func(more ...string) (int, string) {
 		var out, complaints bytes.Buffer
-		args := append(append([]string{"doctor", "--config", path}, args...), more...)
+		args := append(append([]string{"check", "--live", "--config", path}, args...), more...)
 		a := &process{args: args, in: strings.NewReader(""), out: &out, err: &complaints, env: func(name string) string { return p.env[name] }, getuid: func() int { return p.uid }}
 		code := a.run(p.t.Context())
 		if complaints.Len() > 0 {
@@ -95,12 +95,12 @@ func (p *patient) examine(config string, args ...string) {
 		}
 	}
 	for _, f := range p.said {
-		if f.Status == isFailing && f.Mend == "" && f.Check != "config" {
+		if f.Status == isFailing && f.Fix == "" && f.Check != "config" {
 			p.t.Errorf("nothing says how to mend: %+v", f)
 		}
 	}
 	if after := p.lying(); before != after {
-		p.t.Errorf("doctor changed the node: before\n%s\nafter\n%s", before, after)
+		p.t.Errorf("check --live changed the node: before\n%s\nafter\n%s", before, after)
 	}
 }
 
@@ -126,7 +126,7 @@ func (p *patient) lying() string {
 func (p *patient) want(check string, s status, words, mend string) {
 	p.t.Helper()
 	for _, f := range p.said {
-		if f.Check == check && f.Status == s && strings.Contains(f.Text, words) && strings.Contains(f.Mend, mend) {
+		if f.Check == check && f.Status == s && strings.Contains(f.Text, words) && strings.Contains(f.Fix, mend) {
 			return
 		}
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/addagent/addagent/presence/fleet"
 )
 
-func TestDoctorFindsAllWell(t *testing.T) {
+func TestLiveFindsAllWell(t *testing.T) {
 	root, s := served(t, withToken())
 	room, heard := hipchat(t)
 	p := newPatient(t)
@@ -52,7 +52,7 @@ wedged: { kill: command, command: [ /bin/true ] }
 	p.want("kill", worksWell, "/bin/true", "")
 	p.want("agent", isNoted, "no agent runs here", "addagent run --config")
 	p.want("room 1", isSkipped, p.dir+"/room is understood", "")
-	if all := heard(); len(all) != 1 || !strings.Contains(all[0], "n1: addagent doctor: this room can be heard") || !strings.Contains(all[0], "gray") {
+	if all := heard(); len(all) != 1 || !strings.Contains(all[0], "n1: addagent check: this room receives messages") || !strings.Contains(all[0], "gray") {
 		t.Errorf("the room heard %q", all)
 	}
 	if after := gittest.Git(t, filepath.Join(root, "presence.git"), "for-each-ref"); after != refs {
@@ -60,7 +60,7 @@ wedged: { kill: command, command: [ /bin/true ] }
 	}
 }
 
-func TestDoctorSeesItsOwnRef(t *testing.T) {
+func TestLiveSeesItsOwnRef(t *testing.T) {
 	root, s := served(t, withToken())
 	p := newPatient(t)
 	config := "presence: { url: " + s.URL + "/presence.git, auth: { token_file: DIR/token } }\n"
@@ -83,8 +83,8 @@ func TestDoctorSeesItsOwnRef(t *testing.T) {
 	p.want("presence push", isNoted, "hook declined", "refs/heads/presence/n1")
 }
 
-// TestDoctorSeesTheFold, kept up, left alone, and none at all; and a server that is too old for protocol v2.
-func TestDoctorSeesTheFold(t *testing.T) {
+// TestLiveSeesTheFold, kept up, left alone, and none at all; and a server that is too old for protocol v2.
+func TestLiveSeesTheFold(t *testing.T) {
 	root, s := served(t, gittest.ServerOptions{NoV2: true})
 	p := newPatient(t)
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", State: "idle", BeatSeen: time.Now(), BeatNextBy: time.Now().Add(time.Hour)})
@@ -111,7 +111,7 @@ func TestDoctorSeesTheFold(t *testing.T) {
 	p.want("presence fold", isNoted, "no fold that is kept up", "addctl presence:fold")
 }
 
-func TestDoctorSeesAClash(t *testing.T) {
+func TestLiveSeesAClash(t *testing.T) {
 	_, s := served(t, withToken())
 	p := newPatient(t)
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", Hardware: "dmi:other/other", Hostname: "elsewhere", State: "idle", BeatSeen: time.Now()})
@@ -122,7 +122,7 @@ func TestDoctorSeesAClash(t *testing.T) {
 	}
 }
 
-func TestDoctorMayReadAndNotPush(t *testing.T) {
+func TestLiveMayReadAndNotPush(t *testing.T) {
 	o := withToken()
 	o.Wrap = func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -140,7 +140,7 @@ func TestDoctorMayReadAndNotPush(t *testing.T) {
 	p.want("presence push", isFailing, "403", "give them write access")
 }
 
-func TestDoctorIsRefused(t *testing.T) {
+func TestLiveIsRefused(t *testing.T) {
 	_, s := served(t, withToken())
 	d := gittest.StartSSHD(t)
 	bare, _ := gittest.Remote(t, gittest.ServerOptions{})
@@ -184,7 +184,7 @@ wedged: { kill: asg-unhealthy }
 	p.want("metrics textfile", isFailing, "none", "mkdir -p")
 	p.want("metrics listen", isFailing, "is taken", "ss -ltnp")
 	if os.Getuid() == 0 {
-		p.want("kill", isFailing, "no machine of EC2", "poweroff or command")
+		p.want("kill", isFailing, "not an EC2 instance", "poweroff or command")
 	}
 	if !strings.Contains(p.text, "401 Unauthorized") || !strings.Contains(p.text, "put an address that works into chat[0].url") {
 		t.Errorf("the room is not told of:\n%s", p.text)
@@ -194,7 +194,7 @@ wedged: { kill: asg-unhealthy }
 	}
 }
 
-func TestDoctorOfServersThatAskToWait(t *testing.T) {
+func TestLiveOfServersThatAskToWait(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTooManyRequests)
 	}))
@@ -207,7 +207,7 @@ func TestDoctorOfServersThatAskToWait(t *testing.T) {
 	}
 }
 
-func TestDoctorSeesWhatWaitsForARoom(t *testing.T) {
+func TestLiveSeesWhatWaitsForARoom(t *testing.T) {
 	dir := t.TempDir()
 	room, err := chat.Open("hipchat://hush@127.0.0.1:1/room1?scheme=http", chat.Options{})
 	if err != nil {
@@ -232,7 +232,7 @@ func TestDoctorSeesWhatWaitsForARoom(t *testing.T) {
 	}
 }
 
-func TestDoctorOfAClockThatIsOff(t *testing.T) {
+func TestLiveOfAClockThatIsOff(t *testing.T) {
 	ahead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 	}))
@@ -243,7 +243,7 @@ func TestDoctorOfAClockThatIsOff(t *testing.T) {
 	p.want("clock", isNoted, "behind that of "+ahead.URL, "")
 }
 
-func TestDoctorOfABadConfig(t *testing.T) {
+func TestLiveOfABadConfig(t *testing.T) {
 	p := newPatient(t)
 	p.examine("hom: /root\nbeat: { spread: 1 }\n")
 	p.want("config", isFailing, "addagent.yaml:4:1: hom: unknown key", "")
@@ -253,7 +253,7 @@ func TestDoctorOfABadConfig(t *testing.T) {
 	}
 }
 
-func TestDoctorOnEC2(t *testing.T) {
+func TestLiveOnEC2(t *testing.T) {
 	m := cloudtest.Metadata(t)
 	p := newPatient(t)
 	p.uid = 0
@@ -297,14 +297,14 @@ func TestDoctorOnEC2(t *testing.T) {
 	p.want("ec2 tags", isSkipped, "without metadata", "")
 }
 
-func TestDoctorWithoutRoot(t *testing.T) {
+func TestLiveWithoutRoot(t *testing.T) {
 	p := newPatient(t)
 	p.uid = 65534
 	p.examine("")
 	p.want("ec2", isSkipped, "only root has to do with EC2", "")
 }
 
-func TestDoctorReadsTheUnit(t *testing.T) {
+func TestLiveReadsTheUnit(t *testing.T) {
 	for shown, want := range map[string]struct {
 		status      status
 		words, mend string
@@ -314,7 +314,7 @@ func TestDoctorReadsTheUnit(t *testing.T) {
 		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=infinity\n": {isNoted, "without a watchdog", "WatchdogSec="},
 		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=1min\n":     {worksWell, "active, watchdog 1min", ""},
 	} {
-		if f := unit(shown); f.Status != want.status || !strings.Contains(f.Text, want.words) || !strings.Contains(f.Mend, want.mend) {
+		if f := unit(shown); f.Status != want.status || !strings.Contains(f.Text, want.words) || !strings.Contains(f.Fix, want.mend) {
 			t.Errorf("%q: %+v", shown, f)
 		}
 	}
