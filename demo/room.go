@@ -55,21 +55,18 @@ func (r *chatRoom) receive(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-	lines := strings.Split(m.Message, "\n") // the outbox joins what waited
 	r.mu.Lock()
-	r.said = append(r.said, lines...)
+	r.said = append(r.said, m.Message)
 	r.mu.Unlock()
 	bell := ""
 	if m.Notify {
 		bell = "!"
 	}
-	for _, text := range lines {
-		shown := fmt.Sprintf("%-7s %s", m.Color+bell, text)
-		if r.colours {
-			shown = "\x1b[" + cmp.Or(map[string]string{"red": "31", "green": "32", "yellow": "33"}[m.Color], "90") + "m" + shown + "\x1b[0m"
-		}
-		fmt.Fprintf(r.out, "   #ops    %s\n", shown)
+	shown := fmt.Sprintf("%-7s %s", m.Color+bell, m.Message)
+	if r.colours {
+		shown = "\x1b[" + cmp.Or(map[string]string{"red": "31", "green": "32", "yellow": "33"}[m.Color], "90") + "m" + shown + "\x1b[0m"
 	}
+	fmt.Fprintf(r.out, "   #ops    %s\n", shown)
 }
 
 // count counts the lines in which all the words are.

@@ -17,6 +17,9 @@ type Lease struct {
 	Until   time.Time `json:"until"`
 }
 
+// Ended says that another node may take the lease.
+func (l Lease) Ended(now time.Time) bool { return now.After(l.Until.Add(leaseGrace)) }
+
 const (
 	leaseFile = "lease.json"
 	// leaseGrace is how much later than its end a lease is taken over: clocks of two nodes differ by less.
@@ -46,7 +49,7 @@ func TakeLease(ctx context.Context, s Store, prefix, name, holder, purpose strin
 			if err != nil {
 				return false, Lease{}, fmt.Errorf("lease %s: %w", ref, err)
 			}
-			if !now.After(held.Until.Add(leaseGrace)) {
+			if !held.Ended(now) {
 				return held.Holder == holder, held, nil
 			}
 		}

@@ -91,18 +91,6 @@ func (c *Chat) remember() error {
 	return nil
 }
 
-// CriticalOnly lets through what needs a person, and that it is well again; all else is not said.
-func CriticalOnly(v Voice) Voice { return criticalOnly{v} }
-
-type criticalOnly struct{ Voice }
-
-func (c criticalOnly) Say(l Line, at time.Time) error {
-	if !l.Critical {
-		return nil
-	}
-	return c.Voice.Say(l, at)
-}
-
 // Voice is what carries the lines of this room.
 func (c *Chat) Voice() Voice { return c.voice }
 

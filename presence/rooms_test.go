@@ -14,15 +14,21 @@ import (
 	"github.com/addagent/addagent/node"
 )
 
-// room remembers what is said in it.
+// room remembers what is said in it, and what of that is critical.
 type room struct {
-	lines []string
-	wrong error
+	lines, critical []string
+	wrong           error
 }
 
-func (r *room) Say(l Line, _ time.Time) error { r.lines = append(r.lines, l.Text); return nil }
-func (r *room) Trouble() error                { return r.wrong }
-func (r *room) Flush(context.Context) error   { return nil }
+func (r *room) Say(l Line, _ time.Time) error {
+	r.lines = append(r.lines, l.Text)
+	if l.Critical {
+		r.critical = append(r.critical, l.Text)
+	}
+	return nil
+}
+func (r *room) Trouble() error              { return r.wrong }
+func (r *room) Flush(context.Context) error { return nil }
 
 func recordIn(s node.State, why string, at time.Time) Record {
 	return Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", State: s, Reason: why, BeatSeen: at}
@@ -76,17 +82,17 @@ func TestChatSaysWhyLinesDoNotArrive(t *testing.T) {
 	}
 }
 
-func TestCriticalOnly(t *testing.T) {
+func TestWhatIsCritical(t *testing.T) {
 	v := &room{}
-	c := NewChat(CriticalOnly(v), filepath.Join(t.TempDir(), "chat.json"))
+	c := NewChat(v, filepath.Join(t.TempDir(), "chat.json"))
 	at := time.Now()
 	for _, s := range []node.State{node.Setup, node.InitDone, node.Working, node.Failing, node.Wedged, node.Disabled, node.Idle} {
 		if err := c.Tell(t.Context(), recordIn(s, "ops:root: exit 3", at)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(v.lines) != 2 || !strings.Contains(v.lines[0], ": wedged: ") || !strings.Contains(v.lines[1], "wedged no more") {
-		t.Errorf("said %q", v.lines)
+	if len(v.critical) != 2 || !strings.Contains(v.critical[0], ": wedged: ") || !strings.Contains(v.critical[1], "wedged no more") {
+		t.Errorf("said %q", v.critical)
 	}
 }
 
@@ -180,7 +186,7 @@ func (s *troubled) Tell(context.Context, Record) error { return s.wrong }
 func TestAlarm(t *testing.T) {
 	v, s := &room{}, &troubled{}
 	path := filepath.Join(t.TempDir(), "alarm.json")
-	a := NewAlarm(s, func() []Voice { return []Voice{CriticalOnly(v)} }, path)
+	a := NewAlarm(s, func() []Voice { return []Voice{v} }, path)
 	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	tell := func(wrong error, lines int) {
 		t.Helper()
@@ -188,7 +194,7 @@ func TestAlarm(t *testing.T) {
 		if err := a.Tell(t.Context(), recordIn(node.Idle, "", at)); !errors.Is(err, wrong) {
 			t.Errorf("told: %v, not %v", err, wrong)
 		}
-		if len(v.lines) != lines {
+		if len(v.lines) != lines || len(v.critical) != lines {
 			t.Errorf("said %q, not %d lines", v.lines, lines)
 		}
 	}

@@ -135,9 +135,9 @@ func (t *tellers) room(name string, r config.Room, network config.Network) (pres
 	if err != nil {
 		return nil, nil, err
 	}
-	var voice presence.Voice = outboxVoice{outbox}
+	voice := outboxVoice{outbox, outbox}
 	if r.Only == "critical" {
-		voice = presence.CriticalOnly(voice)
+		voice.room = chat.Critical{Room: outbox}
 	}
 	return presence.NewChat(voice, filepath.Join(dir, "told.json")), func() { _ = outbox.Close() }, nil
 }
@@ -219,14 +219,11 @@ func (o *opening) Tell(ctx context.Context, r presence.Record) error {
 func (o *opening) opened() (presence.Sink, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	var err error
 	if o.sink == nil {
-		sink, stop, err := o.open()
-		if err != nil {
-			return nil, err
-		}
-		o.sink, o.stop = sink, stop
+		o.sink, o.stop, err = o.open()
 	}
-	return o.sink, nil
+	return o.sink, err
 }
 
 func (o *opening) Flush(ctx context.Context) error {
@@ -248,10 +245,13 @@ func (o *opening) close() {
 }
 
 // outboxVoice is the outbox of a room, as the sink of a room speaks into it.
-type outboxVoice struct{ *chat.Outbox }
+type outboxVoice struct {
+	*chat.Outbox
+	room chat.Room // that, or what wraps it
+}
 
 func (v outboxVoice) Say(l presence.Line, at time.Time) error {
-	return v.Put(chat.Message{Text: l.Text, Colour: l.Colour, Critical: l.Critical, Time: at})
+	return v.room.Say(context.Background(), chat.Message{Text: l.Text, Colour: l.Colour, Critical: l.Critical, Time: at})
 }
 
 // presenceSource is where the presence repository is.

@@ -31,8 +31,8 @@ others have not done yet.
 Rooms of the config with from: fleet are told by the folding control node, a line for
 all nodes of a part in one state at one version, as their number changes: "37 of 40
 fed1/app1 wedged at 1a2b3c4: exit 100". Of several control nodes with the same rooms one
-says each line: the one whose fold it came with. What one that died has not said
-another one says, some minutes later.
+says each line: the one that holds the lease. When it dies another one takes over, some
+minutes later.
 
 As a service it notices a changed config between two folds. One with mistakes is said,
 and the one before stays in force.

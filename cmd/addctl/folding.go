@@ -17,21 +17,21 @@ import (
 
 // folding is a folder at work, and whom it tells.
 type folding struct {
-	p       *process
-	g       *global
-	every   time.Duration  // 0 = it folds once
-	cfg     *config.Config // in force
-	files   string         // the stamp of those that were read last
-	bad     bool           // what lies there is not in force
-	folder  *fleet.Folder
-	speaker *speaker // nil = no room
-	mute    error    // why there is none though the config has rooms
-	options fleet.Options
-	timed   bool // lines begin with the time
-	notes   []string
-	mistake complaint // in the config
-	wrong   complaint // with the fold
-	room    complaint // with a room
+	p         *process
+	g         *global
+	every     time.Duration  // 0 = it folds once
+	cfg       *config.Config // in force
+	files     string         // the stamp of those that were read last
+	bad       bool           // what lies there is not in force
+	folder    *fleet.Folder
+	announcer *announcer // nil = no room
+	mute      error      // why there is none though the config has rooms
+	options   fleet.Options
+	timed     bool // lines begin with the time
+	notes     []string
+	mistake   complaint // in the config
+	wrong     complaint // with the fold
+	room      complaint // with a room
 }
 
 const (
@@ -43,7 +43,7 @@ const (
 	tookLook = time.Second
 )
 
-// begin makes the folder and the speaker of a config. A room that cannot be opened is no
+// begin makes the folder and the announcer of a config. A room that cannot be opened is no
 // reason to let the grid grow stale.
 func (l *folding) begin(cfg *config.Config) error {
 	o, err := l.p.place(l.g, cfg, "fold")
@@ -58,7 +58,7 @@ func (l *folding) begin(cfg *config.Config) error {
 		l.end() // the new ones need its folder and its locks
 	}
 	l.cfg, l.folder, l.options = cfg, folder, o
-	l.voice()
+	l.openRooms()
 	return nil
 }
 
@@ -96,27 +96,27 @@ func sameFolding(a, b *config.Config) bool {
 	return a.StateDir == b.StateDir && reflect.DeepEqual(a.Presence, b.Presence) && reflect.DeepEqual(a.Network, b.Network) && reflect.DeepEqual(a.Chat, b.Chat)
 }
 
-// voice makes the speaker.
-func (l *folding) voice() {
-	if l.speaker, l.mute = l.p.newSpeaker(l.cfg, l.options, l.folder.Promise()); l.mute != nil {
-		l.speaker, l.mute = nil, fmt.Errorf("rooms: %w; it folds all the same, and tells no room", l.mute)
+// openRooms makes the announcer.
+func (l *folding) openRooms() {
+	if l.announcer, l.mute = l.p.newAnnouncer(l.cfg, l.options, l.folder.Promise()); l.mute != nil {
+		l.announcer, l.mute = nil, fmt.Errorf("rooms: %w; it folds all the same, and tells no room", l.mute)
 	}
 }
 
 // end gives up what begin made.
 func (l *folding) end() {
 	_ = l.folder.Close() // a connection, and a folder that may be deleted
-	if l.speaker != nil {
-		_ = l.speaker.close() // what it could not say is on disk
+	if l.announcer != nil {
+		_ = l.announcer.close() // what it could not say is on disk
 	}
 }
 
 // said is what the fold keeps of what rooms were told.
 func (l *folding) said(data []byte, f fleet.Fleet, now time.Time) []byte {
-	if l.speaker == nil {
+	if l.announcer == nil {
 		return data
 	}
-	return l.speaker.write(data, f, now)
+	return l.announcer.write(data, f, now)
 }
 
 // fold folds once. Where another control node was faster, what it left is folded.
@@ -140,12 +140,12 @@ func (l *folding) once(ctx context.Context, now time.Time) error {
 	if l.mute != nil {
 		return cli.Failed(l.mute)
 	}
-	if l.speaker == nil {
+	if l.announcer == nil {
 		return nil
 	}
-	err = l.speaker.hear(ctx, r.Said)
-	err = errors.Join(err, l.part(ctx, flushTime), l.speaker.troubles())
-	if err != nil {
+	err = l.announcer.announce(ctx, r.Said)
+	l.part(ctx, flushTime)
+	if err := errors.Join(err, l.announcer.troubles()); err != nil {
 		return cli.Failed(err)
 	}
 	return nil
@@ -153,18 +153,13 @@ func (l *folding) once(ctx context.Context, now time.Time) error {
 
 // part waits for rooms that were told something, and takes what they heard into the
 // fold, so that no other control node says it again.
-func (l *folding) part(ctx context.Context, most time.Duration) error {
+func (l *folding) part(ctx context.Context, most time.Duration) {
 	waiting, stop := context.WithTimeout(ctx, most)
 	defer stop()
-	l.speaker.wait(waiting)
-	if !l.speaker.news() {
-		return nil
+	l.announcer.wait(waiting)
+	if l.announcer.news() {
+		_, _ = l.fold(ctx, time.Now()) // it was just folded, and the next one does what this one did not
 	}
-	r, err := l.fold(ctx, time.Now())
-	if err != nil {
-		return nil // it was just folded, and the next one does what this one did not
-	}
-	return l.speaker.hear(ctx, r.Said)
 }
 
 // loop folds until ctx ends, which is no failure: a service was stopped.
@@ -191,7 +186,7 @@ func (l *folding) loop(ctx context.Context) error {
 		now := time.Now()
 		l.mistake = l.complains(l.mistake, l.renew(), now)
 		if l.mute != nil {
-			l.voice() // whoever was in the way may be gone
+			l.openRooms() // whoever was in the way may be gone
 		}
 		r, err := l.fold(ctx, now)
 		if ctx.Err() != nil {
@@ -216,19 +211,20 @@ func (l *folding) loop(ctx context.Context) error {
 			case <-tick.C:
 				waits = false
 			case <-took.C:
-				waits = err != nil || l.speaker == nil || !l.speaker.news()
+				waits = err != nil || l.announcer == nil || !l.announcer.news()
 			case <-alive:
 				_ = notify.Alive() // systemd tells if it hears nothing
 			}
 		}
 	}
 	_ = notify.Stopping() // nobody waits for it
-	if l.speaker == nil {
+	if l.announcer == nil {
 		return nil
 	}
 	parting, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*partTime)
 	defer stop()
-	if err := errors.Join(l.part(parting, partTime), l.speaker.close()); err != nil {
+	l.part(parting, partTime)
+	if err := l.announcer.close(); err != nil {
 		return cli.Failed(err)
 	}
 	return nil
@@ -249,14 +245,14 @@ func (l *folding) complains(c complaint, err error, now time.Time) complaint {
 
 // tell tells the rooms what is new, and returns what is wrong with them.
 func (l *folding) tell(ctx context.Context, r fleet.Report, failed bool, now time.Time) error {
-	if l.speaker == nil {
+	if l.announcer == nil {
 		return l.mute
 	}
 	var err error
 	if failed {
-		err = l.speaker.away(now)
+		err = l.announcer.away(now)
 	} else {
-		err = l.speaker.hear(ctx, r.Said)
+		err = l.announcer.announce(ctx, r.Said)
 	}
-	return errors.Join(err, l.speaker.troubles())
+	return errors.Join(err, l.announcer.troubles())
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,50 +29,51 @@ func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat
 	return &cli.Room{Name: name, URL: url, URLFile: file, Env: p.Env, Options: chat.Options{UserAgent: "addctl/" + version, Transport: through}}
 }
 
-// speaker is one control node as it tells rooms of the fleet. What is said, and by whom,
-// is in said.json of the fold; a line that is this one's goes into a spool for each
-// room, and out of said.json when they took it.
-type speaker struct {
+// announcer tells the rooms of the config of the fleet, while this control node holds the
+// lease in said.json of the fold. What a room is to be told goes into its spool. What it
+// was told goes into memory at once, and into said.json when the room has taken it: a
+// control node that takes over says again what it cannot know to be heard.
+type announcer struct {
 	rooms  []room
-	good   time.Duration // as in voice
+	lasts  time.Duration // the lease
 	file   string        // of memory
-	lock   *files.Lock   // nobody else on this machine speaks for it
+	lock   *files.Lock   // no other process of this machine tells the rooms
 	prefix string        // of the names of spools
 	memory
-	mine     map[string]owed // the lines of ours, as of the last push
-	finished map[string]bool // those that the next push takes out
+	said  said        // as of the last fold
+	fleet fleet.Fleet // of that fold
+	at    time.Time   // of that fold
 }
 
-// memory is what a speaker knows of itself after a restart.
+// memory is what an announcer knows after a restart.
 type memory struct {
-	Me     string   `json:"me"`     // names it in said.json
-	Handed []string `json:"handed"` // the lines that are in the spools, or were
-	Spools []string `json:"spools"` // those that they were handed to, by the names of their folders
+	Me    string                 `json:"me"`    // the holder in said.json
+	Taken time.Time              `json:"taken"` // of the lease during which the rooms were told
+	Told  map[string][]announced `json:"told"`  // by the name of the spool's folder
 }
 
 // room is a room that wants to hear of the fleet.
 type room struct {
-	name   string
+	name   string // in said.json
 	room   chat.Room
 	only   string
 	folder string       // of its spool
 	box    *chat.Outbox // nil = closed
 }
 
-// newSpeaker makes the speaker of a config whose rooms want to be told by who folds;
-// nil when there is none. No room hears anything before hear.
-func (p *process) newSpeaker(cfg *config.Config, o fleet.Options, good time.Duration) (*speaker, error) {
+// newAnnouncer makes the announcer of a config that has rooms with from: fleet; nil when
+// it has none.
+func (p *process) newAnnouncer(cfg *config.Config, o fleet.Options, lasts time.Duration) (*announcer, error) {
 	through, err := cli.NetworkOf(cfg.Network).Transport()
 	if err != nil {
 		return nil, err
 	}
 	dir, repo := filepath.Join(cfg.StateDir, "addctl"), hash(o.Source.Redacted(), o.Prefix)
-	s := &speaker{good: min(good, owedAge/2), file: filepath.Join(dir, "voice-"+repo+".json"), prefix: "chat-" + repo + "-", finished: map[string]bool{}}
+	s := &announcer{lasts: min(lasts, longLease), file: filepath.Join(dir, "voice-"+repo+".json"), prefix: "chat-" + repo + "-"}
 	for i, r := range cfg.Chat {
 		if r.From == "fleet" {
-			name := cli.RoomName(i, r)
-			s.rooms = append(s.rooms, room{name: name, room: p.roomOf(name, r.URL, r.URLFile, through), only: r.Only,
-				folder: filepath.Join(dir, s.prefix+hash(r.URL, r.URLFile))})
+			s.rooms = append(s.rooms, room{name: fmt.Sprintf("room %d", i+1), room: p.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through),
+				only: r.Only, folder: filepath.Join(dir, s.prefix+hash(r.URL, r.URLFile))})
 		}
 	}
 	if len(s.rooms) == 0 {
@@ -92,7 +94,7 @@ func hash(words ...string) string {
 const flushLook = 100 * time.Millisecond
 
 // recall takes the lock, and what an earlier process knew.
-func (s *speaker) recall() error {
+func (s *announcer) recall() error {
 	if err := os.MkdirAll(filepath.Dir(s.file), 0o700); err != nil {
 		return err
 	}
@@ -104,36 +106,42 @@ func (s *speaker) recall() error {
 		return err
 	}
 	s.lock = lock
-	data, err := files.ReadSmall(s.file, 1<<20)
+	data, err := files.ReadSmall(s.file, saidLimit)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err == nil && json.Unmarshal(data, &s.memory) == nil && s.Me != "" {
-		return s.discard()
+	if err != nil || json.Unmarshal(data, &s.memory) != nil || s.Me == "" {
+		// Under a new name it waits for the lease of the old one to end.
+		s.memory = memory{Me: author() + "-" + strings.ToLower(rand.Text()[:8])}
 	}
-	// A broken file is as none: who it was falls silent, and this one takes over.
-	s.memory = memory{Me: author() + "-" + strings.ToLower(rand.Text()[:8])}
+	told := map[string][]announced{}
+	for _, r := range s.rooms {
+		if all, known := s.Told[r.spool()]; known {
+			told[r.spool()] = all
+		}
+	}
+	s.Told = told
 	return errors.Join(s.discard(), s.remember())
 }
 
-// discard removes the spools of rooms that are no more, or are there again: the lines were not handed to those.
-func (s *speaker) discard() error {
+// saidLimit bounds the file of memory.
+const saidLimit = 4 << 20
+
+// discard removes the spools of rooms that are not known to have been told anything:
+// those of rooms that are no longer in the config, and those of an earlier lease.
+func (s *announcer) discard() error {
 	dir := filepath.Dir(s.file)
 	all, err := os.ReadDir(dir)
 	errs := []error{err}
 	for _, f := range all {
-		is := func(r room) bool { return filepath.Base(r.folder) == f.Name() && s.knows(r) }
-		if strings.HasPrefix(f.Name(), s.prefix) && !slices.ContainsFunc(s.rooms, is) {
+		if _, known := s.Told[f.Name()]; !known && strings.HasPrefix(f.Name(), s.prefix) {
 			errs = append(errs, os.RemoveAll(filepath.Join(dir, f.Name())))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// knows says that a room was handed what others were.
-func (s *speaker) knows(r room) bool { return slices.Contains(s.Spools, filepath.Base(r.folder)) }
-
-func (s *speaker) remember() error {
+func (s *announcer) remember() error {
 	data, err := json.MarshalIndent(s.memory, "", "    ")
 	if err != nil {
 		return err
@@ -141,42 +149,39 @@ func (s *speaker) remember() error {
 	return files.Replace(s.file, append(data, '\n'), 0o600)
 }
 
-// write is said.json as it is to be after a fold of a fleet; the same slice when that is
-// not worth a push.
-func (s *speaker) write(data []byte, f fleet.Fleet, now time.Time) []byte {
-	v := voice{me: s.Me, heard: s.heard, good: s.good}
-	for _, r := range s.rooms {
-		v.rooms = append(v.rooms, r.name)
-	}
-	before := parseSaid(data)
-	next, ok := before.next(f, now, v)
-	clear(s.finished)
+// write returns said.json as it is to be with a fold of a fleet; the same slice where it
+// stays as it is.
+func (s *announcer) write(data []byte, f fleet.Fleet, now time.Time) []byte {
+	s.said, s.fleet, s.at = parseSaid(data), f, now
+	lease, ok := takeLease(s.said.Lease, s.Me, now, s.lasts)
 	if !ok {
 		return data
 	}
-	after, err := next.encode()
-	if err != nil {
-		return data // it is made of texts and times, so this cannot be
-	}
-	left := next.mine(s.Me)
-	for id := range before.mine(s.Me) {
-		if _, stays := left[id]; !stays {
-			s.finished[id] = true
+	next := said{Lease: lease, Rooms: map[string][]announced{}}
+	for _, r := range s.rooms {
+		if heard, known := s.said.Rooms[r.name]; known {
+			next.Rooms[r.name] = heard
 		}
+		if lease.Taken.Equal(s.Taken) && s.newsOf(r) {
+			next.Rooms[r.name] = s.Told[r.spool()]
+		}
+	}
+	after, err := next.encode()
+	if err != nil || bytes.Equal(after, data) {
+		return data // an error cannot be: it is made of texts and times
 	}
 	return after
 }
 
-// heard are the rooms that took a line: those that have it, and have nothing left to say.
-func (s *speaker) heard(id string) []string {
-	var names []string
-	for _, r := range s.rooms {
-		if r.idle() && slices.Contains(s.Handed, id) {
-			names = append(names, r.name)
-		}
-	}
-	return names
+// newsOf says that a room took what it was told, and that said.json does not say so yet.
+func (s *announcer) newsOf(r room) bool {
+	told, is := s.Told[r.spool()]
+	heard, known := s.said.Rooms[r.name]
+	return is && r.idle() && (!known || !sameAnnounced(told, heard))
 }
+
+// news says the same of any room.
+func (s *announcer) news() bool { return slices.ContainsFunc(s.rooms, s.newsOf) }
 
 // idle says that a room has taken, or its spool has given up, all that was put in.
 func (r room) idle() bool {
@@ -188,60 +193,48 @@ func (r room) idle() bool {
 	return r.box.Flush(ctx) == nil
 }
 
-// hear takes in said.json as it was pushed, or found: what is this one's to say goes
-// to the rooms. The error is about the disk; troubles tells how the rooms are.
-func (s *speaker) hear(ctx context.Context, data []byte) (err error) {
+// announce takes in said.json as it was pushed, or found, and puts what is new in the
+// fleet into the spools. The error is about the disk; troubles tells how the rooms are.
+func (s *announcer) announce(ctx context.Context, data []byte) (err error) {
 	defer func() { err = ofRooms(err) }()
-	s.mine = parseSaid(data).mine(s.Me)
-	var errs []error
-	var left []string
-	lost := false
-	for _, id := range s.Handed {
-		switch _, ours := s.mine[id]; {
-		case ours:
-			left = append(left, id)
-		case !s.finished[id]:
-			lost = true // another one says it, or has
+	s.said = parseSaid(data)
+	ours := s.said.Lease.Holder == s.Me
+	if !ours || !s.said.Lease.Taken.Equal(s.Taken) {
+		// What is in the spools another control node says, or has said.
+		err := s.rest()
+		s.Told = map[string][]announced{}
+		if ours {
+			s.Taken = s.said.Lease.Taken
+		}
+		if err := errors.Join(err, s.discard()); err != nil || !ours {
+			return err
 		}
 	}
-	clear(s.finished)
-	if lost {
-		left = nil
-		errs = append(errs, s.rest())
-		for _, r := range s.rooms {
-			errs = append(errs, os.RemoveAll(r.folder))
-		}
-	}
-	changed := len(left) != len(s.Handed)
-	s.Handed = left
 	if err := s.open(); err != nil {
-		return errors.Join(append(errs, err)...)
+		return err
 	}
-	for _, o := range parseSaid(data).Owed {
-		if o.By != s.Me {
-			continue
-		}
-		handed := slices.Contains(s.Handed, o.ID)
-		for _, r := range s.rooms {
-			// A room that is new in the config may be one whose address was mended.
-			if !(handed && s.knows(r)) && !slices.Contains(o.Heard, r.name) {
-				errs = append(errs, r.say(ctx, o.Message)) // an outbox: it waits for nobody
-			}
-		}
-		if !handed {
-			s.Handed, changed = append(s.Handed, o.ID), true
-		}
-	}
-	var spools []string
+	var errs []error
+	changed := false
 	for _, r := range s.rooms {
-		spools = append(spools, filepath.Base(r.folder))
+		before, known := s.Told[r.spool()]
+		if !known {
+			before = s.said.Rooms[r.name]
+		}
+		after, messages := compose(before, s.fleet, s.at)
+		for _, m := range messages {
+			errs = append(errs, r.say(ctx, m)) // a spool: it waits for nobody
+		}
+		s.Told[r.spool()] = after
+		changed = changed || !known || !slices.Equal(before, after)
 	}
-	if changed || !slices.Equal(spools, s.Spools) {
-		s.Spools = spools
+	if changed {
 		errs = append(errs, s.remember())
 	}
 	return errors.Join(errs...)
 }
+
+// spool is the name of the folder of its spool.
+func (r room) spool() string { return filepath.Base(r.folder) }
 
 func (r room) say(ctx context.Context, m chat.Message) error {
 	if r.only == "critical" {
@@ -251,7 +244,7 @@ func (r room) say(ctx context.Context, m chat.Message) error {
 }
 
 // open opens the spools.
-func (s *speaker) open() error {
+func (s *announcer) open() error {
 	for i := range s.rooms {
 		r := &s.rooms[i]
 		if r.box != nil {
@@ -267,7 +260,7 @@ func (s *speaker) open() error {
 }
 
 // rest closes the spools; what is in them stays.
-func (s *speaker) rest() error {
+func (s *announcer) rest() error {
 	var errs []error
 	for i := range s.rooms {
 		if r := &s.rooms[i]; r.box != nil {
@@ -278,13 +271,11 @@ func (s *speaker) rest() error {
 	return errors.Join(errs...)
 }
 
-// away says that the presence repository could not be asked. A line whose time is over
-// may be said by another one by now, so this one is silent until it knows.
-func (s *speaker) away(now time.Time) error {
-	for _, o := range s.mine {
-		if now.After(o.Until) {
-			return ofRooms(s.rest())
-		}
+// away says that the presence repository could not be asked. When its lease may be over
+// this control node is silent until it knows.
+func (s *announcer) away(now time.Time) error {
+	if now.After(s.said.Lease.Until) {
+		return ofRooms(s.rest())
 	}
 	return nil
 }
@@ -297,20 +288,8 @@ func ofRooms(err error) error {
 	return nil
 }
 
-// news says that a room took a line, and that said.json does not have that yet.
-func (s *speaker) news() bool {
-	for id, o := range s.mine {
-		for _, room := range s.heard(id) {
-			if !slices.Contains(o.Heard, room) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // troubles are those that the rooms have now. Each names its room.
-func (s *speaker) troubles() error {
+func (s *announcer) troubles() error {
 	var errs []error
 	for _, r := range s.rooms {
 		if r.box != nil {
@@ -322,7 +301,7 @@ func (s *speaker) troubles() error {
 
 // wait waits until ctx ends for what is in the spools. Nobody waits for a room that has
 // a trouble; what it was not told is on disk.
-func (s *speaker) wait(ctx context.Context) {
+func (s *announcer) wait(ctx context.Context) {
 	look := time.NewTicker(flushLook)
 	defer look.Stop()
 	for {
@@ -342,7 +321,7 @@ func (s *speaker) wait(ctx context.Context) {
 }
 
 // close gives up the rooms and the lock.
-func (s *speaker) close() error {
+func (s *announcer) close() error {
 	err := s.rest()
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())

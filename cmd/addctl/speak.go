@@ -43,8 +43,8 @@ func (g group) gaveUp(groups map[group]*present) bool {
 	return groups[g] != nil && len(groups[g].ids) > 0
 }
 
-// spoken is what was said of a group.
-type spoken struct {
+// announced is what a room was told of a group.
+type announced struct {
 	group
 	N     int       `json:"n"`     // how many of them, as far as anybody was told
 	Said  time.Time `json:"said"`  // when
@@ -57,15 +57,15 @@ type present struct {
 	reasons map[string]int
 }
 
-// speak compares a fleet with what rooms were told, and returns what they are to be
+// compose compares a fleet with what rooms were told, and returns what they are to be
 // told now and what they were told then. Of a fleet that nobody was told of (nil) only
 // what is wrong is news. Trouble is said as it grows, shrinks and ends; of what is well
 // only growth is said, so that a rollout shows and its end does.
-func speak(before []spoken, f fleet.Fleet, now time.Time) ([]spoken, []chat.Message) {
+func compose(before []announced, f fleet.Fleet, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
-	after := []spoken{} // not nil: somebody was told
+	after := []announced{} // not nil: somebody was told
 	var messages []chat.Message
-	told := map[group]spoken{}
+	told := map[group]announced{}
 	for _, s := range before {
 		told[s.group] = s
 		if _, is := groups[s.group]; !is {
@@ -75,7 +75,7 @@ func speak(before []spoken, f fleet.Fleet, now time.Time) ([]spoken, []chat.Mess
 	for g, is := range groups {
 		s, known := told[g]
 		if !known {
-			s = spoken{group: g}
+			s = announced{group: g}
 		}
 		row := wordRow(g.Word)
 		trouble := row.Colour == "red"
@@ -99,7 +99,7 @@ func speak(before []spoken, f fleet.Fleet, now time.Time) ([]spoken, []chat.Mess
 			after = append(after, s)
 		}
 	}
-	slices.SortFunc(after, func(a, b spoken) int {
+	slices.SortFunc(after, func(a, b announced) int {
 		return cmp.Or(cmp.Compare(a.Deployment, b.Deployment), cmp.Compare(a.Part, b.Part), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Word, b.Word))
 	})
 	slices.SortFunc(messages, func(a, b chat.Message) int { return cmp.Compare(a.Text, b.Text) })
@@ -171,7 +171,7 @@ func wordRow(word string) node.StateRow {
 }
 
 // sentence is the line: "37 of 40 fed1/app1 wedged at 1a2b3c4: exit 100".
-func sentence(s spoken, is *present, total int, now time.Time) string {
+func sentence(s announced, is *present, total int, now time.Time) string {
 	part, at := placeOf(s.Deployment, s.Part), ""
 	if s.Version != "" {
 		at = " at " + agent.Short(s.Version)

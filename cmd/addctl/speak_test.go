@@ -48,8 +48,8 @@ func grid(now time.Time, lines ...string) fleet.Fleet {
 	return f
 }
 
-// TestSpeak tells a room of one fleet after the other, each so long after the first.
-func TestSpeak(t *testing.T) {
+// TestCompose tells a room of one fleet after the other, each so long after the first.
+func TestCompose(t *testing.T) {
 	type step struct {
 		at    time.Duration
 		nodes []string
@@ -133,10 +133,10 @@ func TestSpeak(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var told []spoken
+			var told []announced
 			for i, s := range steps {
 				now := noon().Add(s.at)
-				after, messages := speak(told, grid(now, s.nodes...), now)
+				after, messages := compose(told, grid(now, s.nodes...), now)
 				var got []string
 				for _, m := range messages {
 					mark := m.Colour
@@ -167,10 +167,10 @@ func TestSpeak(t *testing.T) {
 }
 
 // What a node says draws on nobody's screen and makes no second line.
-func TestSpeakKeepsToALine(t *testing.T) {
+func TestComposeKeepsToALine(t *testing.T) {
 	f := grid(noon(), "1 wedged a")
 	f.Nodes[0].Reason, f.Nodes[0].Nodepart = "a\nb\x1b[2J", "x\ny"
-	_, messages := speak(nil, f, noon())
+	_, messages := compose(nil, f, noon())
 	if len(messages) != 1 || strings.ContainsAny(messages[0].Text, "\n\x1b") {
 		t.Errorf("%+v", messages)
 	}

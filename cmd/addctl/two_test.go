@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/node"
 )
@@ -81,15 +82,15 @@ func (g *grids) folds(l *folding) []byte {
 }
 
 // turn is what a service does in an interval: it folds, tells, and folds again when the
-// rooms know.
+// rooms have heard.
 func (g *grids) turn(l *folding) {
 	g.t.Helper()
 	for {
-		if err := l.speaker.hear(g.t.Context(), g.folds(l)); err != nil {
+		if err := l.announcer.announce(g.t.Context(), g.folds(l)); err != nil {
 			g.t.Fatal(err)
 		}
-		l.speaker.wait(g.t.Context())
-		if !l.speaker.news() {
+		l.announcer.wait(g.t.Context())
+		if !l.announcer.news() {
 			return
 		}
 	}
@@ -113,25 +114,37 @@ func (g *grids) heard(more ...string) {
 	}
 }
 
-// owes fails unless so many lines are owed in the fold by a control node.
-func (g *grids) owes(l *folding, n int) {
+// holds fails unless a control node has the lease, and there is as much as is given that
+// rooms heard and the fold does not have yet.
+func (g *grids) holds(l *folding, news bool) {
 	g.t.Helper()
-	all := parseSaid([]byte(g.repo.Git("show", "main:said.json")))
-	if got := len(all.mine(l.speaker.Me)); got != n {
-		g.t.Errorf("%s owes %d lines, not %d: %+v", l.speaker.Me, got, n, all.Owed)
+	s := parseSaid([]byte(g.repo.Git("show", "main:said.json")))
+	if s.Lease.Holder != l.announcer.Me || l.announcer.news() != news {
+		g.t.Errorf("%s holds the lease, not %s; news %v: %+v", s.Lease.Holder, l.announcer.Me, l.announcer.news(), s.Rooms)
 	}
 }
 
-// TestTwoTakeTurns: whoever's fold lands speaks, the other knows, and nothing is owed
-// when the room knows.
-func TestTwoTakeTurns(t *testing.T) {
+// spools are the messages that wait on the disk of a control node.
+func spools(dir string) int {
+	all, _ := filepath.Glob(filepath.Join(dir, "addctl", "chat-*")) // the pattern is well-formed
+	n := 0
+	for _, spool := range all {
+		waiting, _ := chat.Waiting(spool)
+		n += waiting
+	}
+	return n
+}
+
+// TestTwoControlNodes: the one that has the lease tells the room, whoever folds first; the
+// other one knows what was told.
+func TestTwoControlNodes(t *testing.T) {
 	g := newGrids(t, 1)
 	a, b := g.control(t.TempDir()), g.control(t.TempDir())
 	g.tells("i-1", node.Idle, "a", "")
 	g.tells("i-2", node.Wedged, "a", "exit 1")
 	g.turn(a)
 	g.heard("1 of 2 fed1/app1 wedged at aaaaaaa (i-2): exit 1")
-	g.owes(a, 0)
+	g.holds(a, false)
 	g.turn(b)
 	g.heard()
 	first, second := a, b
@@ -142,7 +155,7 @@ func TestTwoTakeTurns(t *testing.T) {
 		g.turn(first)
 		g.turn(second)
 		g.heard(fmt.Sprintf("1 of 2 fed1/app1 working at %s (i-1)", strings.Repeat(version, 7)))
-		g.owes(first, 0)
+		g.holds(a, false)
 		first, second = second, first
 	}
 	// At the same time: one is faster, the other folds what that one left.
@@ -153,7 +166,7 @@ func TestTwoTakeTurns(t *testing.T) {
 		all.Go(func() {
 			r, err := l.fold(t.Context(), g.now)
 			if err == nil {
-				err = l.speaker.hear(t.Context(), r.Said)
+				err = l.announcer.announce(t.Context(), r.Said)
 			}
 			if err != nil {
 				t.Error(err)
@@ -164,26 +177,30 @@ func TestTwoTakeTurns(t *testing.T) {
 	g.turn(a)
 	g.turn(b)
 	g.heard("1 of 2 fed1/app1 idle at aaaaaaa (i-1)")
-	g.now = g.now.Add(time.Hour)
-	g.tells("i-1", node.Idle, "a", "")
-	g.tells("i-2", node.Wedged, "a", "exit 1")
-	g.turn(b)
-	g.turn(a)
+	// What one says that dies, the other one says again when it is time.
+	g.dies(a)
+	for range 60 {
+		g.now = g.now.Add(time.Minute)
+		g.tells("i-1", node.Idle, "a", "")
+		g.tells("i-2", node.Wedged, "a", "exit 1")
+		g.turn(b)
+	}
 	g.heard("still 1 of 2 fed1/app1 wedged at aaaaaaa (i-2): exit 1")
+	g.holds(b, false)
 	gittest.Fsck(t, g.repo.Dir)
 }
 
-// TestOneIsKilledBeforeItSpeaks: its push landed, and nobody heard. The other one waits for
-// it, then says the line; and when it comes back it knows.
+// TestOneIsKilledBeforeItSpeaks: it took the lease, and nobody heard. The other one waits for
+// the end of the lease, then says the line; and when the first one comes back it knows.
 func TestOneIsKilledBeforeItSpeaks(t *testing.T) {
 	g := newGrids(t, 1)
 	dir := t.TempDir()
 	a, b := g.control(dir), g.control(t.TempDir())
 	g.tells("i-1", node.Wedged, "a", "exit 1")
 	g.folds(a)
-	g.owes(a, 1)
+	g.holds(a, false)
 	g.dies(a)
-	for range 7 { // what a fold promises, and how far clocks may be apart
+	for range 6 { // what a fold promises, and how far clocks may be apart
 		g.turn(b)
 		g.heard()
 		g.now = g.now.Add(time.Minute)
@@ -195,11 +212,10 @@ func TestOneIsKilledBeforeItSpeaks(t *testing.T) {
 	a = g.control(dir)
 	g.turn(a)
 	g.heard()
-	g.owes(a, 0)
-	g.owes(b, 0)
+	g.holds(b, false)
 }
 
-// TestOneIsKilledAndComesBack: before another one takes its line, it says it itself.
+// TestOneIsKilledAndComesBack: before another one takes the lease, it says its line itself.
 func TestOneIsKilledAndComesBack(t *testing.T) {
 	g := newGrids(t, 1)
 	dir := t.TempDir()
@@ -215,20 +231,35 @@ func TestOneIsKilledAndComesBack(t *testing.T) {
 	// Killed when the room knows, and the fold does not: the spool is empty, so it was said.
 	g.now = g.now.Add(2 * time.Minute)
 	g.tells("i-1", node.Idle, "b", "")
-	if err := a.speaker.hear(t.Context(), g.folds(a)); err != nil {
+	if err := a.announcer.announce(t.Context(), g.folds(a)); err != nil {
 		t.Fatal(err)
 	}
-	a.speaker.wait(t.Context())
-	g.owes(a, 2)
+	a.announcer.wait(t.Context())
+	g.holds(a, true)
 	g.dies(a)
 	a = g.control(dir)
 	g.turn(a)
-	g.owes(a, 0)
+	g.holds(a, false)
 	g.heard("1 of 1 fed1/app1 idle at bbbbbbb (i-1)", "no fed1/app1 is wedged at aaaaaaa any more (1 was, for 2 min)")
+	// Killed between the spool and its memory: the spool is said once more, and nothing is lost.
+	g.now = g.now.Add(2 * time.Minute)
+	g.tells("i-1", node.Working, "c", "")
+	before, err := os.ReadFile(a.announcer.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.turn(a)
+	g.dies(a)
+	if err := os.WriteFile(a.announcer.file, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a = g.control(dir)
+	g.turn(a)
+	g.heard("1 of 1 fed1/app1 working at ccccccc (i-1)", "1 of 1 fed1/app1 working at ccccccc (i-1)")
 }
 
-// TestRoomIsClosed: what one could not say stays its own as long as it lives, and is said
-// from its spool; when it dies another one says it, and the spool is thrown away.
+// TestRoomIsClosed: what one could not say is said from its spool as long as it holds the
+// lease; when it dies another one says it to that room alone, and the spool is discarded.
 func TestRoomIsClosed(t *testing.T) {
 	g := newGrids(t, 2)
 	closed := g.room[1]
@@ -237,16 +268,15 @@ func TestRoomIsClosed(t *testing.T) {
 	closed.closed.Store(true)
 	g.tells("i-1", node.Wedged, "a", "exit 1")
 	g.turn(a)
-	g.owes(a, 1)
 	for range 20 {
 		g.now = g.now.Add(time.Minute)
 		g.tells("i-1", node.Wedged, "a", "exit 1")
 		g.turn(a)
 		g.turn(b)
 	}
-	g.owes(a, 1)
-	if closed.knocks.Load() == 0 || len(closed.lines()) > 0 {
-		t.Errorf("%d tries, heard %q", closed.knocks.Load(), closed.lines())
+	g.holds(a, false)
+	if closed.knocks.Load() == 0 || len(closed.lines()) > 0 || spools(dir) != 1 {
+		t.Errorf("%d tries, heard %q, %d wait", closed.knocks.Load(), closed.lines(), spools(dir))
 	}
 	// A new process goes on where the spool is.
 	g.dies(a)
@@ -254,26 +284,32 @@ func TestRoomIsClosed(t *testing.T) {
 	a = g.control(dir)
 	g.turn(a)
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
-	g.owes(a, 0)
 
 	closed.closed.Store(true)
 	g.now = g.now.Add(2 * time.Minute)
 	g.tells("i-1", node.Idle, "b", "")
 	g.turn(a)
 	g.dies(a)
-	if spools, _ := filepath.Glob(filepath.Join(dir, "addctl", "chat-*", "*")); len(spools) == 0 {
+	if spools(dir) == 0 {
 		t.Error("nothing is in its spool")
 	}
 	closed.closed.Store(false)
-	g.now = g.now.Add(8 * time.Minute)
-	g.tells("i-1", node.Idle, "b", "")
-	g.turn(b)
-	g.heard("1 of 1 fed1/app1 idle at bbbbbbb (i-1)", "no fed1/app1 is wedged at aaaaaaa any more (1 was, for 22 min)")
+	for range 8 {
+		g.now = g.now.Add(time.Minute)
+		g.tells("i-1", node.Idle, "b", "")
+		g.turn(b)
+	}
+	if got := g.room[0].lines(); len(got) != 3 {
+		t.Errorf("a room that knew heard %q", got)
+	}
+	got := closed.lines()
+	if len(got) != 3 || !slices.Contains(got, "1 of 1 fed1/app1 idle at bbbbbbb (i-1)") || !strings.HasPrefix(got[2], "no fed1/app1 is wedged at aaaaaaa any more (1 was, for ") {
+		t.Errorf("the other one heard %q", got)
+	}
 	a = g.control(dir)
 	g.turn(a)
-	g.heard()
-	if spools, _ := filepath.Glob(filepath.Join(dir, "addctl", "chat-*", "*")); len(spools) > 0 {
-		t.Errorf("its spool still holds %q", spools)
+	if n := spools(dir); n > 0 || len(closed.lines()) != 3 {
+		t.Errorf("its spool still holds %d, heard %q", n, closed.lines())
 	}
 }
 
@@ -286,14 +322,12 @@ func TestAddressIsMended(t *testing.T) {
 	wrong.closed.Store(true)
 	g.tells("i-1", node.Wedged, "a", "exit 1")
 	g.turn(a)
-	g.owes(a, 1)
 	g.dies(a)
 	g.room[1] = newPub(t)
 	a = g.control(dir)
 	g.turn(a)
 	g.turn(a)
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
-	g.owes(a, 0)
 	g.dies(a)
 	if spools, _ := filepath.Glob(filepath.Join(dir, "addctl", "chat-*")); len(spools) != 2 {
 		t.Errorf("spools of rooms that are no more: %q", spools)
@@ -307,8 +341,8 @@ func TestAddressIsMended(t *testing.T) {
 	}
 }
 
-// TestAwayFromTheFold: who cannot ask whether a line is still its own is silent about it
-// from the time on at which it is not.
+// TestAwayFromTheFold: a control node that cannot ask whether it still has the lease is
+// silent from the end of the lease on.
 func TestAwayFromTheFold(t *testing.T) {
 	g := newGrids(t, 1)
 	a := g.control(t.TempDir())
@@ -319,10 +353,10 @@ func TestAwayFromTheFold(t *testing.T) {
 		after time.Duration
 		open  bool
 	}{{0, true}, {5 * time.Minute, true}, {5*time.Minute + time.Second, false}} {
-		if err := a.speaker.away(g.now.Add(c.after)); err != nil {
+		if err := a.announcer.away(g.now.Add(c.after)); err != nil {
 			t.Fatal(err)
 		}
-		if open := a.speaker.rooms[0].box != nil; open != c.open {
+		if open := a.announcer.rooms[0].box != nil; open != c.open {
 			t.Errorf("after %s it may speak: %v", c.after, open)
 		}
 	}
@@ -349,7 +383,6 @@ func TestOneSpeakerAMachine(t *testing.T) {
 	g.tells("i-1", node.Wedged, "a", "exit 1")
 	g.folds(a)
 	g.folds(b)
-	g.owes(a, 1)
 	g.turn(a)
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
 }
