@@ -6,10 +6,9 @@ import (
 	"sort"
 	"strings"
 	"time"
-)
 
-// sayAgain is how often a trouble that stays is said again.
-const sayAgain = time.Hour
+	"github.com/addagent/addagent/internal/trouble"
+)
 
 // OfDisk tells whether the node fails because a disk takes nothing more.
 func (t Trouble) OfDisk() bool { return strings.HasSuffix(t.Key, diskFull) }
@@ -20,10 +19,9 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 	after := make(map[string]Trouble, len(now))
 	var news []News
 	for _, t := range now {
-		old, known := before[t.Key]
 		if dup, twice := after[t.Key]; twice {
 			switch {
-			case sameTrouble(dup.Text, t.Text): // told twice in a beat, it is wrong once
+			case trouble.Same(dup.Text, t.Text): // told twice in a beat, it is wrong once
 				dup.Text = t.Text
 			case !strings.Contains(dup.Text, t.Text):
 				dup.Text += "; " + t.Text
@@ -31,23 +29,11 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 			after[t.Key] = dup
 			continue
 		}
-		if !known {
-			t.Since, t.Count, t.Said = at, 1, at
-			after[t.Key] = t
-			news = append(news, News{At: at, Level: t.level(), Text: t.Text})
-			continue
-		}
-		t.Since, t.Count, t.Said = old.Since, old.Count+1, old.Said
-		switch {
-		case !sameTrouble(old.Text, t.Text):
-			t.Said = at
-			news = append(news, News{At: at, Level: t.level(), Text: t.Text})
-		case at.Sub(old.Said) >= sayAgain:
-			t.Said = at
-			news = append(news, News{At: at, Level: t.level(),
-				Text: fmt.Sprintf("still, for %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)})
-		}
+		is := t.next(before[t.Key], at)
 		after[t.Key] = t
+		if is != trouble.Nothing {
+			news = append(news, News{At: at, Level: t.level(), Text: is.Sentence(t.span(at), t.Text)})
+		}
 	}
 	for key, t := range before {
 		if _, still := after[key]; !still {
@@ -60,7 +46,19 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 
 // over is the news that a trouble is none any more.
 func over(t Trouble, at time.Time) News {
-	return News{At: at, Level: Notice, Text: fmt.Sprintf("over after %s (%d beats): %s", For(at.Sub(t.Since)), t.Count, t.Text)}
+	return News{At: at, Level: Notice, Text: trouble.Over.Sentence(t.span(at), t.Text)}
+}
+
+// next makes t the trouble that follows the one of the beat before, the zero value being none.
+func (t *Trouble) next(old Trouble, at time.Time) trouble.News {
+	next, news := trouble.Trouble{Text: old.Text, Since: old.Since, Said: old.Said}.Next(t.Text, at)
+	t.Since, t.Said, t.Count = next.Since, next.Said, old.Count+1
+	return news
+}
+
+// span is how long a trouble has lasted, in words.
+func (t Trouble) span(at time.Time) string {
+	return fmt.Sprintf("%s (%d beats)", For(at.Sub(t.Since)), t.Count)
 }
 
 // lines are the words of an error that may be several, on one line.
@@ -105,20 +103,6 @@ func (a *Agent) toldAfterAll(untold []Trouble, now time.Time) bool {
 		}
 	}
 	return len(a.troubles) < n
-}
-
-// sameTrouble compares two texts without their digits: a duration, a port or a
-// byte count that differs each time is no news.
-func sameTrouble(a, b string) bool {
-	strip := func(s string) string {
-		return strings.Map(func(r rune) rune {
-			if r >= '0' && r <= '9' {
-				return -1
-			}
-			return r
-		}, s)
-	}
-	return strip(a) == strip(b)
 }
 
 func listTroubles(m map[string]Trouble) []Trouble {

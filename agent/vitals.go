@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/trouble"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
@@ -236,7 +237,7 @@ func (a *Agent) wrote(what string, err error, at time.Time) {
 	}
 	said := false
 	for _, why := range a.unwritten {
-		said = said || sameTrouble(why, err.Error())
+		said = said || trouble.Same(why, err.Error())
 	}
 	a.unwritten[what] = err.Error()
 	if !said {
@@ -261,7 +262,7 @@ func (a *Agent) stillWrong(kind string) {
 
 // wrongNow says a trouble that came up after the beat's troubles were folded.
 func (a *Agent) wrongNow(t Trouble, at time.Time) {
-	if old, known := a.troubles[t.Key]; known && sameTrouble(old.Text, t.Text) && at.Sub(old.Said) < sayAgain {
+	if next := t; next.next(a.troubles[t.Key], at) == trouble.Nothing {
 		return
 	}
 	t.Since, t.Count, t.Said = at, 1, at

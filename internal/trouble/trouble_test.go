@@ -1,0 +1,45 @@
+package trouble
+
+import (
+	"testing"
+	"time"
+)
+
+func TestNext(t *testing.T) {
+	begun := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var now Trouble
+	for _, step := range []struct {
+		after time.Duration
+		text  string
+		want  News
+	}{
+		{0, "", Nothing},
+		{time.Minute, "port 80 refuses", Begun},
+		{2 * time.Minute, "port 81 refuses", Nothing},
+		{3 * time.Minute, "port 81 is silent", Begun},
+		{63*time.Minute - 1, "port 82 is silent", Nothing},
+		{63 * time.Minute, "port 83 is silent", Lasting},
+		{64 * time.Minute, "port 83 is silent", Nothing},
+		{65 * time.Minute, "", Over},
+		{66 * time.Minute, "", Nothing},
+		{67 * time.Minute, "port 83 is silent", Begun},
+	} {
+		at := begun.Add(step.after)
+		after, news := now.Next(step.text, at)
+		if news != step.want {
+			t.Errorf("after %s: %v, want %v", step.after, news, step.want)
+		}
+		if after.Text != step.text || after.Text != "" && now.Text != "" && after.Since != now.Since || news == Lasting && after.Said != at {
+			t.Errorf("after %s: %+v", step.after, after)
+		}
+		now = after
+	}
+}
+
+func TestSentence(t *testing.T) {
+	for news, want := range map[News]string{Begun: "x", Lasting: "still, for 2 h: x", Over: "over after 2 h: x"} {
+		if got := news.Sentence("2 h", "x"); got != want {
+			t.Errorf("%v: %q, want %q", news, got, want)
+		}
+	}
+}
