@@ -123,10 +123,10 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 	lines := &lineWriter{each: func(line []byte) error { return l.printAgentLine(parseLogLine(string(line))) }}
 	t := &tail{path: path, rotated: func() []string { return rotatedLogs(path) }, out: lines, say: l.say}
 	l.tails = []*tail{t}
-	missing, err := t.begin(l.lines)
-	if err != nil {
+	if err := t.advance(l.lines); err != nil {
 		return unreadable(err)
 	}
+	missing := t.file == nil
 	switch {
 	case missing && !cfg.Log.File:
 		l.say("log.file is off: what the agent says is in the journal (journalctl -u addagent)")
@@ -135,7 +135,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 		l.say("no log yet in %s: waiting for it", path)
 	case missing:
 		l.say("no log yet in %s: has an agent run here? (addagent status%s)", path, l.g.flags())
-	case !l.follow && t.size() == 0 && t.last == "":
+	case !l.follow && fileSize(t.file) == 0 && t.last == "":
 		l.say("the log is empty: %s", path)
 	}
 	return l.print(ctx, nil)
@@ -171,12 +171,6 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 			return unreadable(err)
 		}
 		ran = ran || !missing
-		if !l.follow {
-			// One after the other, each below the line that says which run it is.
-			if err := l.pollAll(); err != nil {
-				return unreadable(err)
-			}
-		}
 	}
 	did := "run"
 	if l.failed {
@@ -220,19 +214,25 @@ func (l *logReader) latest(name string) string {
 // add begins to read the newest run of an item; missing is true when it has not run yet.
 func (l *logReader) add(name string, prefixed bool, lines int) (missing bool, err error) {
 	t := &tail{path: l.latest(name), say: l.say, opened: func(path string) { l.say("==> run of %s, %s: %s <==", name, runTime(path), path) }}
-	t.out = plainWriter{l.out}
+	t.out = &lineWriter{out: l.out}
 	if prefixed {
 		_, item, _ := strings.Cut(name, ":")
-		t.out = &lineWriter{each: func(line []byte) error {
+		t.out.each = func(line []byte) error {
 			_, err := fmt.Fprintf(l.out, "%s | %s\n", item, line)
 			return err
-		}}
+		}
 	}
 	l.tails = append(l.tails, t)
-	if missing, err = t.begin(lines); err == nil && !missing && !l.follow && t.size() == 0 {
-		l.say("it said nothing")
+	if err := t.advance(lines); err != nil || t.file == nil {
+		return true, err
 	}
-	return missing, err
+	if l.follow {
+		return false, nil
+	}
+	if fileSize(t.file) == 0 {
+		l.say("it printed nothing")
+	}
+	return false, t.end()
 }
 
 // pollLogs is how often a followed log is looked at. A look is one read and one
@@ -245,39 +245,37 @@ func (l *logReader) print(ctx context.Context, more func() error) error {
 	tick := time.NewTicker(pollLogs)
 	defer tick.Stop()
 	for {
-		if err := l.pollAll(); err != nil {
-			return unreadable(err)
+		for _, t := range l.tails {
+			poll := t.poll
+			if !l.follow {
+				poll = t.end
+			}
+			if err := poll(); err != nil {
+				return unreadable(err)
+			}
 		}
-		if !l.follow {
-			return nil
+		if err := l.out.Flush(); err != nil || !l.follow {
+			return unreadable(err)
 		}
 		select {
 		case <-ctx.Done():
 			return &exit{Code: exitInterrupted}
 		case <-tick.C:
 		}
-		if more != nil {
-			if err := more(); err != nil {
-				return unreadable(err)
-			}
+		if more == nil {
+			continue
+		}
+		if err := more(); err != nil {
+			return unreadable(err)
 		}
 	}
-}
-
-func (l *logReader) pollAll() error {
-	for _, t := range l.tails {
-		if err := t.poll(l.follow); err != nil {
-			return err
-		}
-	}
-	return l.out.Flush()
 }
 
 // unreadable turns an error of reading or printing a log into what the process ends with.
 func unreadable(err error) error {
 	switch {
-	case errors.Is(err, syscall.EPIPE):
-		return nil // whoever read it has seen enough
+	case err == nil, errors.Is(err, syscall.EPIPE):
+		return nil // who read it has seen enough
 	case errors.Is(err, context.Canceled):
 		return &exit{Code: exitInterrupted}
 	case errors.Is(err, fs.ErrPermission):

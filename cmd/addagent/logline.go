@@ -72,27 +72,20 @@ func rotatedLogs(path string) []string {
 	return all
 }
 
-// A logWriter takes what is read of a log; end says that nothing more comes of it.
-type logWriter interface {
-	io.Writer
-	end() error
-}
-
-// plainWriter passes on as it is.
-type plainWriter struct{ io.Writer }
-
-func (plainWriter) end() error { return nil }
-
 // lineMax is where a line without an end is cut: the memory of a follower is bounded.
 const lineMax = 64 << 10
 
-// lineWriter hands on line by line, without the newline.
+// lineWriter hands on line by line, without the newline; or to out, as it comes.
 type lineWriter struct {
+	out  io.Writer
 	each func(line []byte) error
 	rest []byte
 }
 
 func (w *lineWriter) Write(data []byte) (int, error) {
+	if w.each == nil {
+		return w.out.Write(data)
+	}
 	w.rest = append(w.rest, data...)
 	for {
 		i := bytes.IndexByte(w.rest, '\n')
@@ -110,6 +103,7 @@ func (w *lineWriter) Write(data []byte) (int, error) {
 	}
 }
 
+// end hands on what is left of a line without an end.
 func (w *lineWriter) end() error {
 	if len(w.rest) == 0 {
 		return nil

@@ -15,193 +15,119 @@ import (
 	"github.com/addagent/addagent/internal/files"
 )
 
-// tail is one log that is read, and read on, by its name: whichever file has that
-// name. It holds the file open, so that nothing is lost when it is moved away.
+// tail is one log that is read, and read on, by its name: whichever file has that name. It holds the file open, so that
+// nothing is lost when it is moved away. It is our own because the libraries for this lose lines when a log is rotated
+// more than once between two looks, print some twice, and with inotify do not see that a link was swapped.
 type tail struct {
 	path    string
-	rotated func() []string   // older files of the same log, oldest first; nil = each file is a log of its own
-	opened  func(path string) // told which file it is now; nil = nobody cares
-	out     logWriter
+	rotated func() []string   // older files of the same log, oldest first; nil: each file is a log of its own
+	opened  func(path string) // is told which file it is now; may be nil
+	out     *lineWriter
 	say     func(format string, args ...any)
 
-	file *os.File // nil = not there yet
+	file *os.File // nil before there is one
 	at   int64    // read so far
 	last string   // the newest rotated file that is dealt with
 	cut  bool     // it was said that the middle is missing
 }
 
-// begin opens the log so that the last so many lines come next; -1 are all. What
-// of them stands in rotated files is printed at once.
-func (t *tail) begin(lines int) (missing bool, err error) {
-	f, err := t.open()
+// advance goes over to the file that has the name now, by way of those that were rotated since, and prints the last so
+// many lines of them all; -1 are all.
+func (t *tail) advance(lines int) error {
+	now, err := open(t.path) // before the rotated ones are listed: it may be the next of them
 	if err != nil {
-		return false, err
+		return err
 	}
-	got := 0
-	if t.file = f; f != nil {
-		if t.at, got, err = lastLines(f, fileSize(f), lines); err != nil {
-			return false, err
+	var older []string
+	if t.rotated != nil {
+		for _, path := range t.rotated() {
+			if isFile(now, path) {
+				break
+			}
+			if path > t.last && !isFile(t.file, path) {
+				older = append(older, path)
+			}
+			t.last = max(t.last, path)
 		}
 	}
-	if t.rotated == nil {
-		return f == nil, nil
-	}
-	older := slices.DeleteFunc(t.rotated(), func(path string) bool { return isFile(f, path) })
-	if len(older) > 0 {
-		t.last = older[len(older)-1]
-	}
-	if lines < 0 || got < lines {
-		err = t.older(older, lines, got)
-	}
-	return f == nil && len(older) == 0, err
-}
-
-// older prints what rotated files have of the last lines.
-func (t *tail) older(paths []string, lines, got int) error {
 	type part struct {
-		path string
+		file *os.File
 		from int64
 	}
-	var parts []part
-	for i := len(paths) - 1; i >= 0 && (lines < 0 || got < lines); i-- {
-		f, err := files.Open(paths[i])
-		if errors.Is(err, fs.ErrNotExist) {
-			break // the agent keeps so many, and has just removed this one
+	var parts []part // newest first
+	for f := now; ; {
+		if f != nil {
+			from, got, err := lastLines(f, fileSize(f), lines)
+			if err != nil {
+				return err
+			}
+			if parts = append(parts, part{f, from}); lines > 0 {
+				lines -= got
+			}
 		}
-		if err != nil {
+		if len(older) == 0 || lines == 0 {
+			break
+		}
+		if f, err = open(older[len(older)-1]); err != nil {
 			return err
 		}
-		more := -1
-		if lines >= 0 {
-			more = lines - got
-		}
-		from, n, err := lastLines(f, fileSize(f), more)
-		f.Close()
-		if err != nil {
-			return err
-		}
-		parts, got = append(parts, part{paths[i], from}), got+n
+		older = older[:len(older)-1]
 	}
-	for i := len(parts) - 1; i >= 0; i-- {
-		if err := t.whole(parts[i].path, parts[i].from); err != nil {
+	for _, p := range slices.Backward(parts) {
+		if err := t.end(); err != nil {
+			return err
+		}
+		t.file, t.at, t.cut = p.file, p.from, false
+		if t.opened != nil {
+			name := t.path
+			if real, err := filepath.EvalSymlinks(t.path); err == nil && isFile(t.file, real) {
+				name = real
+			}
+			t.opened(name)
+		}
+		if err := t.read(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// whole prints a file that nobody writes any more, leaving the open one alone.
-func (t *tail) whole(path string, from int64) error {
+// open opens a file; nil when it is not there: not yet, or the agent, which keeps so many, has just removed it.
+func open(path string) (*os.File, error) {
 	f, err := files.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	one := &tail{path: path, out: t.out, say: t.say, file: f, at: from}
-	if err := one.read(); err != nil {
-		return err
-	}
-	return t.out.end()
-}
-
-// open opens whichever file has the name now; none is no error.
-func (t *tail) open() (*os.File, error) {
-	f, err := files.Open(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	if t.opened != nil {
-		name := t.path
-		if real, err := filepath.EvalSymlinks(t.path); err == nil && isFile(f, real) {
-			name = real
-		}
-		t.opened(name)
-	}
-	return f, nil
+	return f, err
 }
 
-// poll prints what is new. Without follow it prints to the end, once.
-func (t *tail) poll(follow bool) error {
-	if t.file != nil {
-		if err := t.read(); err != nil {
-			return err
-		}
-	}
-	if !follow {
-		return t.close()
+// poll prints what is new.
+func (t *tail) poll() error {
+	if err := t.read(); err != nil {
+		return err
 	}
 	now, err := os.Stat(t.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil // moved away, and the new one is not there yet: until it is, the old one is the log
+	case err != nil:
+		return err
+	case isFile(t.file, t.path):
+		return t.shorter(now.Size())
 	}
-	if err != nil {
+	// Another file has the name. What was written to the old one before that is still read.
+	if err := t.read(); err != nil {
 		return err
 	}
-	if t.file != nil {
-		if isFile(t.file, t.path) {
-			return t.shorter(now.Size())
-		}
-		// Another file has the name. What was written to the old one before that is still read.
-		if err := t.read(); err != nil {
-			return err
-		}
-	}
-	return t.next()
+	return t.advance(-1)
 }
 
-// next goes over to the file that has the name now, by way of those that were
-// rotated since.
-func (t *tail) next() error {
-	f, err := t.open()
-	if err != nil || f == nil {
-		return err
-	}
-	old := t.file
-	if err := t.out.end(); err != nil {
-		f.Close()
-		return err
-	}
-	if t.rotated != nil {
-		for _, path := range t.rotated() {
-			if isFile(f, path) {
-				break // rotated since it was opened
-			}
-			if path <= t.last {
-				continue
-			}
-			t.last = path
-			if isFile(old, path) {
-				continue
-			}
-			if err := t.whole(path, 0); err != nil {
-				f.Close()
-				return err
-			}
-		}
-	}
-	if old != nil {
-		old.Close()
-	}
-	t.file, t.at, t.cut = f, 0, false
-	return t.read()
-}
-
-func (t *tail) close() error {
-	if t.file == nil {
-		return nil
-	}
-	t.file.Close()
+// end prints what is left of a line without an end; nothing more comes of this file.
+func (t *tail) end() error {
+	t.file.Close() // a nil one, too
 	t.file = nil
 	return t.out.end()
 }
-
-func (t *tail) size() int64 { return fileSize(t.file) }
 
 // boundedFrom is the size from which on a shortened log of a run was shortened by
 // its shim, which keeps the first megabyte and the end: that was all read already.
@@ -225,6 +151,9 @@ func (t *tail) shorter(size int64) error {
 // read passes on what lies between the last read and the end. The shim cuts holes
 // into the log of a script that writes without end: they are passed over.
 func (t *tail) read() error {
+	if t.file == nil {
+		return nil
+	}
 	chunk := make([]byte, 32<<10)
 	for {
 		n, err := t.file.ReadAt(chunk, t.at)
