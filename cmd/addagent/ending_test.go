@@ -147,6 +147,7 @@ func (g *endings) consider(times int) map[string]int {
 // TestFortyRealRecordsOnOneBadCommit: forty nodes are wedged by one commit, and nobody ends. One gets through: of the
 // others one ends, once, and the rest wait for the lease.
 func TestFortyRealRecordsOnOneBadCommit(t *testing.T) {
+	t.Parallel()
 	g := newEndings(t, 40)
 	g.everybodyTells()
 	if ended := g.consider(2); len(ended) != 0 {

@@ -141,6 +141,7 @@ func TestLiveMayReadAndNotPush(t *testing.T) {
 }
 
 func TestLiveIsRefused(t *testing.T) {
+	t.Parallel()
 	_, s := served(t, withToken())
 	d := gittest.StartSSHD(t)
 	bare, _ := gittest.Remote(t, gittest.ServerOptions{})
@@ -254,6 +255,7 @@ func TestLiveOfABadConfig(t *testing.T) {
 }
 
 func TestLiveOnEC2(t *testing.T) {
+	t.Parallel()
 	m := cloudtest.Metadata(t)
 	p := newPatient(t)
 	p.uid = 0

@@ -59,6 +59,7 @@ func TestSchemas(t *testing.T) {
 // dead server and a damaged work.yaml, and holds every record against the published
 // schema; a key that it does not describe is a mistake as well.
 func TestRealRecordsFitTheirSchema(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(path, text string) {
 		t.Helper()
