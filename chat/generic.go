@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,11 +15,7 @@ import (
 // genericRoom is a webhook of one's own, generic://HOST/PATH or generic+https://HOST/PATH: the text as it is, or with
 // template=json {"message", "color", "critical"}. Keys of the query that begin with @ are headers, those with $ are fields
 // of the JSON, those of the library are settings, and all others go along.
-func genericRoom(a address) (place, error) {
-	s := &generic.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func genericRoom(a address, s *generic.Service) (place, error) {
 	c := s.Config
 	target := c.WebhookURL()
 	if target.Host == "" || c.Template != "" && !strings.EqualFold(c.Template, "json") {
@@ -76,11 +73,7 @@ func headerName(key string) string {
 }
 
 // notifiarrRoom: https://notifiarr.wiki/pages/integrations/passthrough/.
-func notifiarrRoom(a address) (place, error) {
-	s := &notifiarr.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func notifiarrRoom(a address, s *notifiarr.Service) (place, error) {
 	c := s.Config
 	if c.APIKey == "" {
 		return nil, errForm
@@ -97,6 +90,6 @@ func notifiarrRoom(a address) (place, error) {
 		if len(images) > 0 {
 			discord["images"] = images
 		}
-		return jsonTo(target, map[string]any{"notification": map[string]any{"name": strings.Replace(or(c.Name, "addagent"), "Shoutrrr", "addagent", 1)}, "discord": discord})
+		return jsonTo(target, map[string]any{"notification": map[string]any{"name": strings.Replace(cmp.Or(c.Name, "addagent"), "Shoutrrr", "addagent", 1)}, "discord": discord})
 	})}, nil
 }

@@ -1,7 +1,7 @@
 package chat
 
 import (
-	"errors"
+	"cmp"
 	"net/url"
 	"strings"
 )
@@ -17,18 +17,18 @@ func hipchat(a address) (place, error) {
 	q, err := url.ParseQuery(a.url.RawQuery)
 	_, password := a.url.User.Password()
 	if err != nil || token == "" || password || a.url.Hostname() == "" || room == "" || !known(q, "api", "scheme", "from") {
-		return nil, errors.New("not of the form")
+		return nil, errForm
 	}
-	scheme, api, from := or(q.Get("scheme"), "https"), or(q.Get("api"), "v2"), q.Get("from")
+	scheme, api, from := cmp.Or(q.Get("scheme"), "https"), cmp.Or(q.Get("api"), "v2"), q.Get("from")
 	if scheme != "https" && scheme != "http" || api != "v1" && api != "v2" {
-		return nil, errors.New("not of the form")
+		return nil, errForm
 	}
 	base := scheme + "://" + a.url.Host
 	w := &web{name: a.kind, server: a.url.Host, secrets: secrets{token}, limit: 10000}
 	if api == "v1" {
 		w.say = once(func(m Message) request {
 			return formTo(base+"/v1/rooms/message", url.Values{
-				"auth_token": {token}, "room_id": {room}, "from": {first(or(from, "addagent"), 15)}, // v1 takes 15 characters
+				"auth_token": {token}, "room_id": {room}, "from": {first(cmp.Or(from, "addagent"), 15)}, // v1 takes 15 characters
 				"color": {hipchatColour(m.Colour)}, "notify": {map[bool]string{true: "1", false: "0"}[m.Critical]},
 				"message_format": {"text"}, "message": {m.Text},
 			})
@@ -65,11 +65,4 @@ func known(q url.Values, keys ...string) bool {
 		}
 	}
 	return n == len(q)
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

@@ -4,31 +4,45 @@ package chat
 // the shoutrrr library, whose documents tell more about each.
 func kinds() map[string]kind {
 	return map[string]kind{
-		"bark":       {"bark://:DEVICEKEY@HOST[/PATH]", barkRoom},
-		"discord":    {"discord://TOKEN@WEBHOOKID", discordRoom},
-		"generic":    {"generic://HOST/PATH[?template=json][&disabletls=yes] or generic+https://HOST/PATH", genericRoom},
-		"googlechat": {"googlechat://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN", googlechatRoom},
-		"gotify":     {"gotify://HOST/TOKEN", gotifyRoom},
-		"hangouts":   {"hangouts://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN", googlechatRoom},
+		"bark":       {"bark://:DEVICEKEY@HOST[/PATH]", read(barkRoom)},
+		"discord":    {"discord://TOKEN@WEBHOOKID", read(discordRoom)},
+		"generic":    {"generic://HOST/PATH[?template=json][&disabletls=yes] or generic+https://HOST/PATH", read(genericRoom)},
+		"googlechat": {"googlechat://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN", read(googlechatRoom)},
+		"gotify":     {"gotify://HOST/TOKEN", read(gotifyRoom)},
+		"hangouts":   {"hangouts://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN", read(googlechatRoom)},
 		"hipchat":    {"hipchat://TOKEN@HOST[:PORT]/ROOM[?api=v1][&scheme=http][&from=NAME]", hipchat},
-		"ifttt":      {"ifttt://KEY/?events=EVENT", iftttRoom},
-		"join":       {"join://shoutrrr:APIKEY@join/?devices=DEVICE", joinRoom},
-		"lark":       {"lark://open.larksuite.com/TOKEN[?secret=SECRET]", larkRoom},
+		"ifttt":      {"ifttt://KEY/?events=EVENT", read(iftttRoom)},
+		"join":       {"join://shoutrrr:APIKEY@join/?devices=DEVICE", read(joinRoom)},
+		"lark":       {"lark://open.larksuite.com/TOKEN[?secret=SECRET]", read(larkRoom)},
 		"matrix":     {"matrix://[USER]:PASSWORDORTOKEN@HOST[:PORT]/?rooms=ROOM", matrixRoom},
-		"mattermost": {"mattermost://[USER@]HOST[:PORT]/TOKEN[/CHANNEL]", mattermostRoom},
-		"notifiarr":  {"notifiarr://APIKEY[?channel=ID]", notifiarrRoom},
-		"ntfy":       {"ntfy://[USER:PASSWORD@]HOST/TOPIC", ntfyRoom},
-		"opsgenie":   {"opsgenie://HOST/APIKEY", opsgenieRoom},
-		"pagerduty":  {"pagerduty://HOST/INTEGRATIONKEY", pagerdutyRoom},
-		"pushbullet": {"pushbullet://TOKEN/DEVICE", pushbulletRoom},
-		"pushover":   {"pushover://shoutrrr:TOKEN@USER", pushoverRoom},
-		"rocketchat": {"rocketchat://[USER@]HOST[:PORT]/TOKENA/TOKENB[/CHANNEL]", rocketchatRoom},
-		"signal":     {"signal://[USER:PASSWORD@]HOST[:PORT]/SOURCE/RECIPIENT", signalRoom},
-		"slack":      {"slack://hook:A-B-C@webhook or slack://xoxb:A-B-C@CHANNEL", slackRoom},
-		"smtp":       {"smtp://[USER:PASSWORD@]HOST[:PORT]/?from=ADDRESS&to=ADDRESS", mailRoom},
-		"teams":      {"teams://GROUP@TENANT/ALTID/OWNER/EXTRA?host=NAME.webhook.office.com", teamsRoom},
-		"telegram":   {"telegram://ID:TOKEN@telegram?chats=CHAT", telegramRoom},
-		"wecom":      {"wecom://KEY", wecomRoom},
-		"zulip":      {"zulip://BOT:KEY@HOST/?stream=NAME&topic=TOPIC", zulipRoom},
+		"mattermost": {"mattermost://[USER@]HOST[:PORT]/TOKEN[/CHANNEL]", read(mattermostRoom)},
+		"notifiarr":  {"notifiarr://APIKEY[?channel=ID]", read(notifiarrRoom)},
+		"ntfy":       {"ntfy://[USER:PASSWORD@]HOST/TOPIC", read(ntfyRoom)},
+		"opsgenie":   {"opsgenie://HOST/APIKEY", read(opsgenieRoom)},
+		"pagerduty":  {"pagerduty://HOST/INTEGRATIONKEY", read(pagerdutyRoom)},
+		"pushbullet": {"pushbullet://TOKEN/DEVICE", read(pushbulletRoom)},
+		"pushover":   {"pushover://shoutrrr:TOKEN@USER", read(pushoverRoom)},
+		"rocketchat": {"rocketchat://[USER@]HOST[:PORT]/TOKENA/TOKENB[/CHANNEL]", read(rocketchatRoom)},
+		"signal":     {"signal://[USER:PASSWORD@]HOST[:PORT]/SOURCE/RECIPIENT", read(signalRoom)},
+		"slack":      {"slack://hook:A-B-C@webhook or slack://xoxb:A-B-C@CHANNEL", read(slackRoom)},
+		"smtp":       {"smtp://[USER:PASSWORD@]HOST[:PORT]/?from=ADDRESS&to=ADDRESS", read(mailRoom)},
+		"teams":      {"teams://GROUP@TENANT/ALTID/OWNER/EXTRA?host=NAME.webhook.office.com", read(teamsRoom)},
+		"telegram":   {"telegram://ID:TOKEN@telegram?chats=CHAT", read(telegramRoom)},
+		"wecom":      {"wecom://KEY", read(wecomRoom)},
+		"zulip":      {"zulip://BOT:KEY@HOST/?stream=NAME&topic=TOPIC", read(zulipRoom)},
+	}
+}
+
+// read has the library read the address for who makes a room of it.
+func read[T any, S interface {
+	*T
+	library
+}](open func(address, S) (place, error)) func(address) (place, error) {
+	return func(a address) (place, error) {
+		s := S(new(T))
+		if err := a.into(s); err != nil {
+			return nil, err
+		}
+		return open(a, s)
 	}
 }

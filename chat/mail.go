@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,11 +22,7 @@ import (
 
 // mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. A password goes over TLS only, but
 // to this machine itself.
-func mailRoom(a address) (place, error) {
-	s := &lib.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func mailRoom(a address, s *lib.Service) (place, error) {
 	c := s.Config
 	c.FixEmailTags()
 	from, err := mail.ParseAddress(c.FromAddress)
@@ -127,7 +124,7 @@ func (l *letters) post(ctx context.Context, conn net.Conn, m Message) error {
 		return err
 	}
 	defer client.Close()
-	if err := client.Hello(or(c.ClientHost, "localhost")); err != nil {
+	if err := client.Hello(cmp.Or(c.ClientHost, "localhost")); err != nil {
 		return err
 	}
 	if offered, _ := client.Extension("STARTTLS"); !atOnce && c.UseStartTLS && c.Encryption != lib.EncMethods.None {

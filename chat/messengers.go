@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -94,11 +95,7 @@ func (c caller) ask(ctx context.Context, q request, v any) error {
 }
 
 // telegramRoom: https://core.telegram.org/bots/api#sendmessage. What is not critical comes without a sound.
-func telegramRoom(a address) (place, error) {
-	s := &telegram.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func telegramRoom(a address, s *telegram.Service) (place, error) {
 	c := s.Config
 	_, key, _ := strings.Cut(c.Token, ":")
 	say := func(ctx context.Context, r caller, m Message) error {
@@ -118,28 +115,20 @@ func telegramRoom(a address) (place, error) {
 }
 
 // zulipRoom: https://zulip.com/api/send-message.
-func zulipRoom(a address) (place, error) {
-	s := &zulip.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func zulipRoom(a address, s *zulip.Service) (place, error) {
 	c := s.Config
 	if c.Stream == "" {
 		return nil, errForm
 	}
 	basic := base64.StdEncoding.EncodeToString([]byte(c.BotMail + ":" + c.BotKey))
 	return &web{name: a.kind, server: a.url.Host, secrets: secrets{c.BotKey}, limit: 10000, say: once(func(m Message) request {
-		form := url.Values{"type": {"stream"}, "to": {c.Stream}, "content": {m.Text}, "topic": {or(c.Topic, "addagent")}}
+		form := url.Values{"type": {"stream"}, "to": {c.Stream}, "content": {m.Text}, "topic": {cmp.Or(c.Topic, "addagent")}}
 		return formTo("https://"+a.url.Host+"/api/v1/messages", form).with("Authorization", "Basic "+basic)
 	})}, nil
 }
 
 // signalRoom speaks to https://github.com/bbernhard/signal-cli-rest-api.
-func signalRoom(a address) (place, error) {
-	s := &signal.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func signalRoom(a address, s *signal.Service) (place, error) {
 	c := s.Config
 	server := c.Host + ":" + strconv.Itoa(c.Port)
 	authorization := ""
@@ -157,11 +146,7 @@ func signalRoom(a address) (place, error) {
 }
 
 // larkRoom: https://open.larksuite.com/document/client-docs/bot-v3/add-custom-bot. It answers 200 and a code.
-func larkRoom(a address) (place, error) {
-	s := &lark.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func larkRoom(a address, s *lark.Service) (place, error) {
 	c := s.Config
 	say := func(ctx context.Context, r caller, m Message) error {
 		body := map[string]any{"msg_type": "text", "content": map[string]any{"text": m.Text}}
@@ -183,11 +168,7 @@ func larkRoom(a address) (place, error) {
 }
 
 // wecomRoom: https://developer.work.weixin.qq.com/document/path/91770. It answers 200 and a code.
-func wecomRoom(a address) (place, error) {
-	s := &wecom.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func wecomRoom(a address, s *wecom.Service) (place, error) {
 	c := s.Config
 	say := func(ctx context.Context, r caller, m Message) error {
 		text := map[string]any{"content": m.Text}

@@ -90,9 +90,9 @@ func NewOutbox(room Room, folder string, l Limits) (*Outbox, error) {
 	return o, nil
 }
 
-// Put takes a message and returns at once; it waits for the disk, never for the network. The error is ErrEmpty, or that
+// Say takes a message and returns at once; it waits for the disk, never for the network. The error is ErrEmpty, or that
 // the Outbox is closed. A message that the disk does not take is kept in memory, and Trouble says so.
-func (o *Outbox) Put(m Message) error {
+func (o *Outbox) Say(_ context.Context, m Message) error {
 	if empty(m) {
 		return ErrEmpty
 	}
@@ -111,9 +111,6 @@ func (o *Outbox) Put(m Message) error {
 	o.tell()
 	return nil
 }
-
-// Say is Put, so that an Outbox is a Room itself.
-func (o *Outbox) Say(_ context.Context, m Message) error { return o.Put(m) }
 
 // Trouble is what is wrong now, nil when nothing is or when it is mended: the room does not take messages, the disk
 // does not, or the file of the spool was corrupt (said until a message was sent).

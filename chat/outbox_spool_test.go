@@ -155,7 +155,7 @@ func TestOutboxFromManyGoroutines(t *testing.T) {
 	for i := range 20 {
 		all.Go(func() {
 			for j := range 10 {
-				if err := o.Put(Message{Text: fmt.Sprintf("%d/%d", i, j)}); err != nil {
+				if err := o.Say(t.Context(), Message{Text: fmt.Sprintf("%d/%d", i, j)}); err != nil {
 					t.Error(err)
 				}
 				_ = o.Trouble()

@@ -71,7 +71,7 @@ func newOutbox(t *testing.T, r Room, folder string, l Limits) *Outbox {
 
 func put(t *testing.T, o *Outbox, m Message) {
 	t.Helper()
-	if err := o.Put(m); err != nil {
+	if err := o.Say(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,14 +129,14 @@ func TestOutboxTakesNoEmptyMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutbox(t, &parrot{}, t.TempDir(), Limits{})
 		for _, text := range []string{"", " ", "\n\t"} {
-			if err := o.Put(Message{Text: text}); !errors.Is(err, ErrEmpty) {
+			if err := o.Say(t.Context(), Message{Text: text}); !errors.Is(err, ErrEmpty) {
 				t.Errorf("%q: %v", text, err)
 			}
 		}
 		if err := o.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := o.Put(Message{Text: "late"}); err == nil {
+		if err := o.Say(t.Context(), Message{Text: "late"}); err == nil {
 			t.Error("a closed outbox took a message")
 		}
 	})

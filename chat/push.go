@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -19,11 +20,7 @@ import (
 )
 
 // ntfyRoom: https://docs.ntfy.sh/publish/. The colour is an emoji among the tags; what is critical has priority high.
-func ntfyRoom(a address) (place, error) {
-	s := &ntfy.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func ntfyRoom(a address, s *ntfy.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" || c.Scheme != "http" && c.Scheme != "https" || c.DisableTLSVerification {
 		return nil, errForm // a certificate of one's own belongs into the config's ca_file
@@ -36,7 +33,7 @@ func ntfyRoom(a address) (place, error) {
 			priority = max(priority, int(ntfy.PriorityHigh))
 		}
 		h := header("Content-Type", "text/plain; charset=utf-8", "Title", c.Title, "Priority", strconv.Itoa(priority),
-			"Tags", strings.Join(append([]string{or(dots[m.Colour], "white_circle")}, c.Tags...), ","), "Actions", strings.Join(c.Actions, ";"),
+			"Tags", strings.Join(append([]string{cmp.Or(dots[m.Colour], "white_circle")}, c.Tags...), ","), "Actions", strings.Join(c.Actions, ";"),
 			"Click", c.Click, "Attach", c.Attach, "Filename", c.Filename, "Delay", c.Delay, "Email", c.Email, "Icon", c.Icon,
 			"Cache", map[bool]string{false: "no"}[c.Cache], "Firebase", map[bool]string{false: "no"}[c.Firebase])
 		q := request{url: c.GetAPIURL(), header: h, body: []byte(m.Text)}
@@ -49,11 +46,7 @@ func ntfyRoom(a address) (place, error) {
 }
 
 // gotifyRoom: https://gotify.net/docs/pushmsg. From priority 8 on a phone makes itself heard.
-func gotifyRoom(a address) (place, error) {
-	s := &gotify.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func gotifyRoom(a address, s *gotify.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" || c.Token == "" || c.InsecureSkipVerify {
 		return nil, errForm
@@ -72,11 +65,7 @@ func gotifyRoom(a address) (place, error) {
 }
 
 // pushoverRoom: https://pushover.net/api.
-func pushoverRoom(a address) (place, error) {
-	s := &pushover.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func pushoverRoom(a address, s *pushover.Service) (place, error) {
 	c := s.Config
 	return &web{name: a.kind, secrets: secrets{c.Token, c.User}, limit: 1024, say: once(func(m Message) request {
 		priority := min(c.Priority, 1) // 2 would want to be acknowledged
@@ -95,11 +84,7 @@ func pushoverRoom(a address) (place, error) {
 }
 
 // barkRoom: https://bark.day.app/#/en-us/tutorial.
-func barkRoom(a address) (place, error) {
-	s := &bark.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func barkRoom(a address, s *bark.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" || c.DeviceKey == "" || c.Scheme != "http" && c.Scheme != "https" {
 		return nil, errForm
@@ -114,11 +99,7 @@ func barkRoom(a address) (place, error) {
 }
 
 // pushbulletRoom: https://docs.pushbullet.com/#create-push.
-func pushbulletRoom(a address) (place, error) {
-	s := &pushbullet.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func pushbulletRoom(a address, s *pushbullet.Service) (place, error) {
 	c := s.Config
 	say := func(ctx context.Context, r caller, m Message) error {
 		for _, target := range c.Targets {
@@ -134,11 +115,7 @@ func pushbulletRoom(a address) (place, error) {
 }
 
 // iftttRoom: https://ifttt.com/maker_webhooks.
-func iftttRoom(a address) (place, error) {
-	s := &ifttt.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func iftttRoom(a address, s *ifttt.Service) (place, error) {
 	c := s.Config
 	say := func(ctx context.Context, r caller, m Message) error {
 		values := []string{c.Value1, c.Value2, c.Value3}
@@ -160,11 +137,7 @@ func iftttRoom(a address) (place, error) {
 }
 
 // joinRoom: https://joaoapps.com/join/api/. The text is a part of the address, so it is short.
-func joinRoom(a address) (place, error) {
-	s := &join.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func joinRoom(a address, s *join.Service) (place, error) {
 	c := s.Config
 	return &web{name: a.kind, secrets: secrets{c.APIKey}, limit: 500, say: once(func(m Message) request {
 		q := url.Values{"deviceIds": {strings.Join(c.Devices, ",")}, "apikey": {c.APIKey}, "text": {m.Text}}
@@ -180,20 +153,16 @@ func joinRoom(a address) (place, error) {
 
 // pagerdutyRoom makes an event of a message: https://developer.pagerduty.com/docs/send-alert-event. It belongs behind
 // "only: critical".
-func pagerdutyRoom(a address) (place, error) {
-	s := &pagerduty.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func pagerdutyRoom(a address, s *pagerduty.Service) (place, error) {
 	c := s.Config
-	server := c.Host + ":" + or(a.url.Port(), "443") // the library forgets its default
+	server := c.Host + ":" + cmp.Or(a.url.Port(), "443") // the library forgets its default
 	return &web{name: a.kind, server: server, secrets: secrets{c.IntegrationKey}, limit: 1024, say: once(func(m Message) request {
 		severity := map[string]string{"red": "error", "yellow": "warning"}[m.Colour]
 		if m.Critical {
 			severity = "critical"
 		}
 		body := map[string]any{"routing_key": c.IntegrationKey, "event_action": c.Action,
-			"payload": map[string]any{"summary": m.Text, "severity": or(severity, "info"), "source": c.Source}}
+			"payload": map[string]any{"summary": m.Text, "severity": cmp.Or(severity, "info"), "source": c.Source}}
 		fill(body, "dedup_key", c.DedupKey)
 		fill(body, "client", c.Client)
 		fill(body, "client_url", c.ClientURL)
@@ -202,11 +171,7 @@ func pagerdutyRoom(a address) (place, error) {
 }
 
 // opsgenieRoom makes an alert of a message: https://docs.opsgenie.com/docs/alert-api#create-alert.
-func opsgenieRoom(a address) (place, error) {
-	s := &opsgenie.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func opsgenieRoom(a address, s *opsgenie.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" || c.APIKey == "" {
 		return nil, errForm
@@ -214,7 +179,7 @@ func opsgenieRoom(a address) (place, error) {
 	server := c.Host + ":" + strconv.Itoa(int(c.Port))
 	return &web{name: a.kind, server: server, secrets: secrets{c.APIKey}, limit: 15000, say: once(func(m Message) request {
 		head, _, _ := strings.Cut(strings.TrimSpace(m.Text), "\n")
-		body := map[string]any{"message": first(or(c.Title, head), 130), "description": m.Text}
+		body := map[string]any{"message": first(cmp.Or(c.Title, head), 130), "description": m.Text}
 		for key, value := range map[string]string{"alias": c.Alias, "entity": c.Entity, "source": c.Source, "note": c.Note, "user": c.User, "priority": c.Priority} {
 			fill(body, key, value)
 		}

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -261,14 +262,14 @@ func puts(folder string) int {
 	}
 	for i := 0; ; i++ {
 		text := fmt.Sprintf("%d-%d %s", os.Getpid(), i, strings.Repeat("x", i%3000))
-		if err := o.Put(Message{Text: text}); err != nil {
+		if err := o.Say(context.Background(), Message{Text: text}); err != nil {
 			return 1
 		}
 		fmt.Println(text)
 	}
 }
 
-// What Put took is said by a later process, whenever the first one is killed.
+// What Say took is said by a later process, whenever the first one is killed.
 func TestKilledWhilePutting(t *testing.T) {
 	folder := t.TempDir()
 	var taken []string

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -50,7 +51,7 @@ func refusal(room string, answer *http.Response, said, again string, now time.Ti
 	}
 	t := &Trouble{Room: room, Status: code, Permanent: code < 500 && !tooMany(answer)}
 	if !t.Permanent {
-		t.RetryAfter = retry.After(or(answer.Header.Get("Retry-After"), again), now)
+		t.RetryAfter = retry.After(cmp.Or(answer.Header.Get("Retry-After"), again), now)
 	}
 	if t.RetryAfter == 0 && tooMany(answer) { // HipChat's way; a limit for more than a day is none
 		if wait := retry.Reset(answer.Header.Get("X-RateLimit-Reset"), now); wait <= 24*time.Hour {

@@ -24,11 +24,7 @@ func slackText(text string) string {
 }
 
 // slackRoom says a message as an attachment, which has a colour: https://api.slack.com/reference/messaging/attachments.
-func slackRoom(a address) (place, error) {
-	s := &slack.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func slackRoom(a address, s *slack.Service) (place, error) {
 	c := s.Config
 	_, parts, _ := strings.Cut(c.Token.String(), ":")
 	w := &web{name: a.kind, secrets: secrets{c.Token.String(), parts, strings.ReplaceAll(parts, "-", "/")}, limit: 4000} // more is "not recommended"
@@ -78,11 +74,7 @@ func icon(body map[string]any, value string) {
 }
 
 // mattermostRoom says a message as an attachment: https://developers.mattermost.com/integrate/reference/message-attachments.
-func mattermostRoom(a address) (place, error) {
-	s := &mattermost.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func mattermostRoom(a address, s *mattermost.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" {
 		return nil, errForm
@@ -106,11 +98,7 @@ func plainOrTLS(plain bool) string {
 
 // rocketchatRoom: https://docs.rocket.chat/docs/integrations. A message has 5,000 characters unless the server's owner
 // chose another number.
-func rocketchatRoom(a address) (place, error) {
-	s := &rocketchat.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func rocketchatRoom(a address, s *rocketchat.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" || c.TokenA == "" || c.TokenB == "" {
 		return nil, errForm
@@ -125,11 +113,7 @@ func rocketchatRoom(a address) (place, error) {
 }
 
 // discordRoom says a message as an embed, which has a colour and calls nobody: https://discord.com/developers/docs/resources/webhook#execute-webhook.
-func discordRoom(a address) (place, error) {
-	s := &discord.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func discordRoom(a address, s *discord.Service) (place, error) {
 	c := s.Config
 	if c.JSON || strings.ContainsAny(c.Token+c.WebhookID, "/?# ") { // "raw" would take our text for JSON
 		return nil, errForm
@@ -148,11 +132,7 @@ func discordRoom(a address) (place, error) {
 
 // teamsRoom says a message as a card of the old connectors: https://learn.microsoft.com/outlook/actionable-messages/message-card-reference.
 // What replaced them (workflows) is a plain webhook.
-func teamsRoom(a address) (place, error) {
-	s := &teams.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func teamsRoom(a address, s *teams.Service) (place, error) {
 	c := s.Config
 	target := teams.BuildWebhookURL(c.Host, c.Group, c.Tenant, c.AltID, c.GroupOwner, c.ExtraID)
 	if teams.ValidateWebhookURL(target) != nil {
@@ -181,11 +161,7 @@ func teamsRoom(a address) (place, error) {
 }
 
 // googlechatRoom: https://developers.google.com/workspace/chat/quickstart/webhooks.
-func googlechatRoom(a address) (place, error) {
-	s := &googlechat.Service{}
-	if err := a.into(s); err != nil {
-		return nil, err
-	}
+func googlechatRoom(a address, s *googlechat.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" || c.Path == "" || c.Key == "" || c.Token == "" {
 		return nil, errForm
