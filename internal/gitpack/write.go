@@ -1,14 +1,10 @@
 package gitpack
 
 import (
-	"bufio"
 	"bytes"
 	"compress/zlib"
-	"context"
 	"crypto/sha1"
 	"encoding/binary"
-	"fmt"
-	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -56,52 +52,6 @@ func Encode(list []Object) ([]byte, error) {
 
 // maxPlainTree is the size in bytes up to which a folder is sent as it is: ids are random, so a few of them do not shrink.
 const maxPlainTree = 256
-
-// Listed is one object that a pack is to hold. AnyObject: whatever it is.
-type Listed struct {
-	ID   plumbing.Hash
-	Kind plumbing.ObjectType
-}
-
-// WritePack writes a pack stream without deltas. Nothing is held but the object in hand, when it is small.
-func (o *Reader) WritePack(ctx context.Context, w io.Writer, list []Listed) error {
-	sum := sha1.New()
-	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 32<<10)
-	if _, err := out.Write(packHead(len(list))); err != nil {
-		return err
-	}
-	z, err := zlib.NewWriterLevel(out, zlib.BestSpeed)
-	if err != nil {
-		return err
-	}
-	for _, p := range list {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		s, err := o.source(p.ID)
-		if err != nil {
-			return err
-		}
-		if s.kind != p.Kind && p.Kind != plumbing.AnyObject {
-			return fmt.Errorf("%s is a %s, not a %s", p.ID, s.kind, p.Kind)
-		}
-		if _, err := out.Write(appendHeader(nil, s.kind, s.size)); err != nil {
-			return err
-		}
-		z.Reset(out)
-		if err := s.write(z); err != nil {
-			return err
-		}
-		if err := z.Close(); err != nil {
-			return err
-		}
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	_, err = w.Write(sum.Sum(nil))
-	return err
-}
 
 // packHead is what a pack of version 2 begins with.
 func packHead(objects int) []byte {

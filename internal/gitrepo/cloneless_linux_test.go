@@ -47,7 +47,7 @@ func fullStore(t *testing.T, dir string) {
 		switch {
 		case err == nil:
 			at = next
-		case !errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrAccess):
+		case !errors.As(err, new(*Rejected)) || errors.Is(err, ErrAccess):
 			t.Fatal(err)
 		default:
 			full++

@@ -1,5 +1,5 @@
 // Package gitrepo keeps clones of repositories up to date: it asks where a branch is, fetches what is missing, and moves
-// the work tree. It is the one door to go-git (of which internal/gitpack has the names of objects), and needs no git program.
+// the work tree. It is the one door to go-git (of which internal/gitpack has the names of objects), and needs no git program but for repositories given as a path.
 // Packs are read and written by internal/gitpack, connections are made by internal/gitaccess.
 //
 // A clone is a real git repository, shallow at the commit that its tree is at (a person's clone with all history keeps

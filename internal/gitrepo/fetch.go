@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"runtime"
 
@@ -229,9 +228,9 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base *gi
 	for {
 		pack, err := m.fetch(w.ctx, f)
 		if err != nil {
-			return nil, fmt.Errorf("fetch: %w", notOurs(err))
+			return nil, fmt.Errorf("fetch: %w", err)
 		}
-		got, err := gitpack.Receive(w.ctx, theirs{pack}, gitpack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: diskGuard, Step: w.advance,
+		got, err := gitpack.Receive(w.ctx, pack, gitpack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: diskGuard, Step: w.advance,
 			Came: func(bytes int64, objects int) { w.so.Bytes, w.so.Objects = bytes, objects }})
 		// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
 		_ = pack.Close()
@@ -239,21 +238,6 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base *gi
 			return got, err
 		}
 	}
-}
-
-// theirs hides from an error that an object is missing: it is the remote that lacks it, not the clone.
-type theirs struct{ io.Reader }
-
-func (t theirs) Read(p []byte) (int, error) {
-	n, err := t.Reader.Read(p)
-	return n, notOurs(err)
-}
-
-func notOurs(err error) error {
-	if errors.Is(err, gitpack.ErrMissing) || errors.Is(err, gitpack.ErrCorrupt) {
-		return fmt.Errorf("the remote repository is damaged, run git fsck there: %v", err)
-	}
-	return err
 }
 
 // move moves the tree and records that.

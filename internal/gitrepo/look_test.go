@@ -273,7 +273,7 @@ func TestAdvice(t *testing.T) {
 	ask(Source{URL: "http://127.0.0.1:1/x"}, "connection refused")
 	ask(Source{URL: "relative/path"}, "a path must be absolute")
 	ask(Source{URL: "/nowhere/at/all"}, "no such file")
-	ask(Source{URL: dir}, "is no git repository")
+	ask(Source{URL: dir}, "does not appear to be a git repository")
 }
 
 func TestBusyServerIsLeftAlone(t *testing.T) {

@@ -258,7 +258,7 @@ func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string
 	}
 	for i, list := range [][]plumbing.Hash{theirs, n.list} {
 		for _, ref := range list {
-			reached, _, err := reaches(ctx, objects, ref.String(), id.String(), nearDepth)
+			reached, err := reaches(ctx, objects, ref, id, nearDepth)
 			if reached {
 				return []fate{upstream, safe}[i], nil
 			}

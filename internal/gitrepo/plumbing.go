@@ -21,7 +21,7 @@ type line interface {
 	Close()
 }
 
-// streamRemote asks over streams: ssh:// and git://. Each question is a git-upload-pack of its own (gitwire.Stream says
+// streamRemote asks over streams: ssh://, git:// and paths. Each question is a git-upload-pack of its own (gitwire.Stream says
 // why), in protocol v2 where the server speaks it, else in v0 with the list of refs streaming by.
 //
 // go-git's transports are not used for this: they cannot be cancelled between connecting and the first answer, so a
@@ -46,7 +46,7 @@ type talk struct {
 	keep  gitwire.LsOptions // of a v0 server's list of refs
 	ahead bool              // the server is asked for these refs before it has greeted, when it is known to speak v2
 	push  bool              // it is git-receive-pack that is talked to
-	say   func(*gitwire.Stream) error
+	say   func(*gitwire.Stream, gitaccess.Stream) error
 }
 
 // hold opens a stream, reads the greeting and lets say put a question. A connection that stood already may have died
@@ -141,7 +141,7 @@ func (s *streamRemote) converse(c gitaccess.Stream, t talk) error {
 		if _, err := g.Greeting(t.keep); err != nil {
 			return err
 		}
-		return t.say(g)
+		return t.say(g, c)
 	}
 	if t.ahead && s.proven {
 		if err := g.AskAhead(t.keep); err != nil {
@@ -156,13 +156,13 @@ func (s *streamRemote) converse(c gitaccess.Stream, t talk) error {
 	if s.proven = v2; !v2 && asked {
 		s.old = time.Now().Add(reprobe)
 	}
-	return t.say(g)
+	return t.say(g, c)
 }
 
 func (s *streamRemote) tip(ctx context.Context, branch string) (Tip, error) {
 	var tip Tip
 	var wrong error // with what was asked for, not with the asking
-	end, err := s.hold(ctx, talk{keep: question(branch), ahead: true, say: func(g *gitwire.Stream) error {
+	end, err := s.hold(ctx, talk{keep: question(branch), ahead: true, say: func(g *gitwire.Stream, _ gitaccess.Stream) error {
 		if a := g.Advert(); a != nil {
 			tip, wrong = tipOf(a, branch)
 			g.HangUp()
@@ -189,7 +189,7 @@ func (s *streamRemote) tip(ctx context.Context, branch string) (Tip, error) {
 
 func (s *streamRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error) {
 	var p *gitwire.Pack
-	end, err := s.hold(ctx, talk{keep: gitwire.LsOptions{Prefixes: []string{"HEAD"}}, say: func(g *gitwire.Stream) error {
+	end, err := s.hold(ctx, talk{keep: gitwire.LsOptions{Prefixes: []string{"HEAD"}}, say: func(g *gitwire.Stream, _ gitaccess.Stream) error {
 		if !g.CanFilter() {
 			f.Filter = ""
 		}

@@ -121,15 +121,12 @@ func insist(ctx context.Context, s *Store, u Update) error {
 // TestStoreHook has a hook that says no, to one of two refs.
 func TestStoreHook(t *testing.T) {
 	everywhere(t, func(t *testing.T, a away) {
-		if a.source.URL == a.src.Dir {
-			return // hooks are run by git
-		}
 		hook(t, a.src, "update", `case "$1" in refs/heads/no) echo "not today" >&2; exit 1;; esac`)
 		var o Objects
 		id := putRecord(&o, "i-1", "idle", 1)
 		err := a.store(t).Push(t.Context(), Update{Ref: "refs/heads/no", New: id, Objects: &o}, Update{Ref: "refs/heads/yes", New: id, Objects: &o})
 		var no *Rejected
-		if !errors.As(err, &no) || no.Ref != "refs/heads/no" || no.Why != "hook declined" {
+		if !errors.As(err, &no) || no.Ref != "refs/heads/no" || !strings.HasPrefix(no.Why, "hook declined") {
 			t.Error(err)
 		}
 		if got := a.src.Tip("yes"); got != id {

@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"path/filepath"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -37,6 +38,22 @@ func readObjects(store gitpack.Store, gitDir string) (*objectReader, error) {
 		return nil, err
 	}
 	return &objectReader{Reader: r}, nil
+}
+
+// openObjects opens a git directory for reading.
+func openObjects(gitDir string) (*objectReader, func(), error) {
+	s, err := openStore(gitDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := readObjects(s, gitDir)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return o, func() {
+		o.Close()
+		_ = s.Close() // only read from
+	}, nil
 }
 
 // treeOf returns the root tree of a commit.

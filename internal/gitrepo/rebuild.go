@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -121,16 +122,21 @@ func whole(gitDir string, at plumbing.Hash) error {
 		return err
 	}
 	defer closing()
-	list, err := listObjects(objects, at.String(), "")
+	tree, err := objects.treeOf(at)
 	if err != nil {
 		return err
 	}
-	for _, o := range list {
-		if has, err := objects.Has(o.ID); err != nil || !has {
-			return errors.Join(gitpack.Missing(o.ID, nil), err)
+	all, err := walkLeaves(objects, tree)
+	for err == nil {
+		var e *indexEntry
+		if e, err = all.next(); err == nil && e.mode != modeSubmodule {
+			err = objects.Present(e.id)
 		}
 	}
-	return nil
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // keepIndex carries the record of what is tracked over to the new clone.

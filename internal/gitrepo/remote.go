@@ -43,7 +43,7 @@ func newRemote(s Source) (interface {
 	case kindGit:
 		return &streamRemote{line: gitaccess.Daemon{Host: a.host, Path: a.path}, agent: s.Agent, patience: linePatience}, nil
 	}
-	return &localRemote{path: a.path}, nil
+	return &streamRemote{line: gitaccess.Program{Path: a.path}, agent: s.Agent, patience: linePatience}, nil
 }
 
 // question is what is asked for to learn where a branch is.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -72,7 +73,7 @@ func (h *httpRemote) push(ctx context.Context, updates []gitwire.RefUpdate, obje
 
 func (s *streamRemote) refs(ctx context.Context, o gitwire.LsOptions) ([]gitwire.Ref, error) {
 	var refs []gitwire.Ref
-	end, err := s.hold(ctx, talk{keep: o, ahead: true, say: func(g *gitwire.Stream) error {
+	end, err := s.hold(ctx, talk{keep: o, ahead: true, say: func(g *gitwire.Stream, _ gitaccess.Stream) error {
 		if a := g.Advert(); a != nil {
 			refs = a.Refs
 			g.HangUp()
@@ -101,9 +102,14 @@ func (s *streamRemote) push(ctx context.Context, updates []gitwire.RefUpdate, ob
 	var report gitwire.Report
 	// Of the list of refs, which comes by itself, nothing is kept: no ref has an empty line in its name.
 	nothing := gitwire.LsOptions{Prefixes: []string{"\n"}}
-	end, err := s.hold(ctx, talk{keep: nothing, push: true, say: func(g *gitwire.Stream) error {
-		var err error
+	end, err := s.hold(ctx, talk{keep: nothing, push: true, say: func(g *gitwire.Stream, c gitaccess.Stream) (err error) {
 		report, err = g.Push(updates, pack)
+		for i, why := range report.Why {
+			// The report says "failed to update ref"; what git here writes for people says why, and does not ramble.
+			if _, here := s.line.(gitaccess.Program); here && why != "" && c.Complaint() != "" {
+				report.Why[i] = why + ": " + c.Complaint()
+			}
+		}
 		return err
 	}})
 	if err != nil {

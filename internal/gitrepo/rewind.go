@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -84,11 +86,41 @@ func (r *Repo) history(w *watch, objects *objectReader, from, to plumbing.Hash, 
 	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
 		return r.descent(w, from, to, prove)
 	}
-	reached, _, err := reaches(w.ctx, objects, to.String(), from.String(), math.MaxInt32)
+	reached, err := reaches(w.ctx, objects, to, from, math.MaxInt32)
 	if reached || err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", short(from.String()), short(to.String())), nil
+}
+
+// reaches walks so deep into history from a commit and says whether another is in it.
+func reaches(ctx context.Context, objects *objectReader, from, to plumbing.Hash, depth int) (bool, error) {
+	seen := make(map[plumbing.Hash]bool)
+	for level := []plumbing.Hash{from}; depth > 0 && len(level) > 0; depth-- {
+		var next []plumbing.Hash
+		for _, id := range level {
+			if id == to {
+				return true, nil
+			}
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			c, err := loadCommit(objects, id)
+			if errors.Is(err, gitpack.ErrMissing) {
+				continue // the clone is shallow
+			}
+			if err != nil {
+				return false, err
+			}
+			next = append(next, c.parents...)
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		level = next
+	}
+	return false, nil
 }
 
 // How far back a look for the old commit goes: in steps of four times as far, to nearDepth when only a notice hangs on it, to the

@@ -10,7 +10,7 @@ import (
 // Answer is what a repository says to one question.
 type Answer struct {
 	Tip      Tip
-	Protocol string // git's, "v2" or "v0"; "" = it is a path, which nobody is asked about
+	Protocol string // git's, "v2" or "v0"; "" = it is a path, where that costs nothing
 	With     string // what holds the credentials that it may ask for; "" = there are none
 }
 
@@ -41,11 +41,12 @@ func Try(ctx context.Context, s Source) (Answer, error) {
 		proven, a.With = r.proven, s.Auth.Holder()
 	case *streamRemote:
 		proven = r.proven
-		if l, ok := r.line.(*gitaccess.SSH); ok {
+		switch l := r.line.(type) {
+		case *gitaccess.SSH:
 			a.With = l.Keys()
+		case gitaccess.Program:
+			return a, nil
 		}
-	default:
-		return a, nil
 	}
 	if a.Protocol = "v0"; proven {
 		a.Protocol = "v2"

@@ -37,9 +37,6 @@ type Pack struct {
 	close     func() error
 }
 
-// NewPack wraps a plain pack stream that comes without a protocol around it.
-func NewPack(r io.ReadCloser) *Pack { return &Pack{r: r, close: r.Close} }
-
 func (p *Pack) Read(b []byte) (int, error) { return p.r.Read(b) }
 
 // OnClose replaces what Close does.
