@@ -18,13 +18,6 @@ import (
 // resultMax bounds the result file that is read. Ours have some hundred bytes; ten thousand watches would still fit.
 const resultMax = 4 << 20
 
-// Recall reads what is remembered of an item of the clone at repoDir. It never fails: a file that is not what it should be is set aside as *.corrupt, one that
-// cannot be read stays where it is; both are told in Problems and count as absent, which at worst repeats work.
-func Recall(repoDir, item string) Memory { return recall(MemoryDir(repoDir, item), true) }
-
-// Peek is Recall for those who hold no lock and must not write: nothing is set aside.
-func Peek(repoDir, item string) Memory { return recall(MemoryDir(repoDir, item), false) }
-
 // errCorrupt marks content that no version of the agent wrote.
 var errCorrupt = errors.New("corrupt")
 
@@ -34,6 +27,9 @@ func momentary(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
+// recall reads what the folder of an item remembers. It never fails: a file that is not what it should be is set aside as
+// *.corrupt, one that cannot be read stays where it is; both are told in Problems and count as absent, which at worst
+// repeats work. Without mend nothing is set aside, for those who hold no lock and must not write.
 func recall(dir string, mend bool) Memory {
 	var m Memory
 	say := func(path string, err error) {

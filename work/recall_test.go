@@ -177,3 +177,9 @@ func FuzzResult(f *testing.F) {
 		}
 	})
 }
+
+// Recall is what the memory of an item holds, with the corrupt set aside.
+func Recall(repoDir, item string) Memory { return recall(MemoryDir(repoDir, item), true) }
+
+// Peek is Recall without a hand on anything.
+func Peek(repoDir, item string) Memory { return recall(MemoryDir(repoDir, item), false) }

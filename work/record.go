@@ -131,10 +131,8 @@ func finishCommit(dir string, m Memory) error {
 	return nil
 }
 
-// Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local watch override stays.
-// Only the holder of the work lock may call it.
-func Forget(repoDir, item string) error { return forget(MemoryDir(repoDir, item), item) }
-
+// forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local
+// watch override stays. Only the holder of the work lock may call it.
 func forget(dir, item string) error {
 	var problems []error
 	// VERSION first: whatever a crash leaves of the rest, the item is due.

@@ -354,7 +354,7 @@ func TestLeftOversOfKilledWritersGo(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	repo := t.TempDir()
-	if err := Forget(repo, "root"); err != nil {
+	if err := forget(MemoryDir(repo, "root"), "root"); err != nil {
 		t.Errorf("nothing to forget: %v", err)
 	}
 	dir, a := begun(t, repo)
@@ -362,7 +362,7 @@ func TestForget(t *testing.T) {
 	if err := RecordEnd(dir, a.End(ReasonWedged, 1, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Forget(repo, "root"); err != nil {
+	if err := forget(MemoryDir(repo, "root"), "root"); err != nil {
 		t.Fatal(err)
 	}
 	m := Recall(repo, "root")

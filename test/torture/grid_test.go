@@ -227,10 +227,11 @@ func (g *grid) worked(repo, item string) string {
 
 // last is the last attempt at an item, the zero one when there is none.
 func (g *grid) last(repo, item string) work.Attempt {
-	if a := work.Peek(g.clone(repo), item).Last; a != nil {
-		return *a
+	var r work.Result
+	if text := read(filepath.Join(g.memory(repo, item), "work.sh_RESULT.json")); json.Unmarshal([]byte(text), &r) != nil || r.Last == nil {
+		return work.Attempt{}
 	}
-	return work.Attempt{}
+	return *r.Last
 }
 
 // settled tells whether every item named was worked at its repository's tip, and the node says that it is idle.
