@@ -10,7 +10,6 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/retry"
-	"github.com/addagent/addagent/node"
 )
 
 // Store is what the sink and the leases need of a git repository without a clone; *gitrepo.Store is one.
@@ -97,9 +96,6 @@ func (g *Git) Tell(ctx context.Context, r Record) error {
 	}
 	if g.ctx.Err() != nil {
 		return errClosed
-	}
-	if err := node.ValidID(r.InstanceID); err != nil {
-		return fmt.Errorf("presence record: %w", err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

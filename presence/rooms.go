@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/node"
 )
 
 // Voice is what carries a line into a room, without waiting for it to arrive.
@@ -38,8 +39,8 @@ const spokenLimit = 1 << 20
 
 // Tell says what is news in the record. The error is why lines do not arrive, or that the memory cannot be kept.
 func (c *Chat) Tell(_ context.Context, r Record) error {
-	if _, err := Encode(r); err != nil {
-		return err
+	if err := node.ValidID(r.InstanceID); err != nil {
+		return fmt.Errorf("presence record: %w", err)
 	}
 	recalled := c.recall()
 	now := r.BeatSeen

@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +35,7 @@ type Flusher interface {
 type Files struct {
 	path    string
 	refresh time.Duration
-	told    []byte    // the record last told without its beat times; nil = not known
-	seen    time.Time // its BeatSeen
+	told    *Record // last; nil = not known
 }
 
 // NewFiles returns the sink that writes presence.json in the folder dir (nodeinfo), which is made when absent. The file is
@@ -53,17 +51,15 @@ func (f *Files) Tell(ctx context.Context, r Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("presence file: %w", err)
 	}
-	r = normal(r)
-	lasting, err := Encode(withoutBeat(r))
-	if err != nil {
-		return err
-	}
 	corrupt := f.recall()
-	since := r.BeatSeen.Sub(f.seen)
-	// A clock that was set back makes since negative: written too, or readers would see a beat in the future for long.
-	if bytes.Equal(lasting, f.told) && since >= 0 && since < f.refresh {
-		return corrupt
+	if f.told != nil {
+		since := second(r.BeatSeen).Sub(f.told.BeatSeen)
+		// A clock that was set back makes since negative: written too, or readers would see a beat in the future for long.
+		if sameLasting(*f.told, r) && since >= 0 && since < f.refresh {
+			return corrupt
+		}
 	}
+	r = normal(r)
 	if !r.BeatNextBy.IsZero() {
 		r.BeatNextBy = r.BeatNextBy.Add(f.refresh)
 	}
@@ -77,7 +73,7 @@ func (f *Files) Tell(ctx context.Context, r Record) error {
 	if err := files.Replace(f.path, data, 0o644); err != nil {
 		return errors.Join(corrupt, fmt.Errorf("presence file: %w", err))
 	}
-	f.told, f.seen = lasting, r.BeatSeen
+	f.told = &r
 	return corrupt
 }
 
@@ -99,9 +95,7 @@ func (f *Files) recall() error {
 	var r Record
 	if err == nil {
 		if r, err = Decode(data); err == nil {
-			f.seen = r.BeatSeen
-			// Encode cannot fail on what Decode took; if it did, the file would be written anew.
-			f.told, _ = Encode(withoutBeat(r))
+			f.told = &r
 			return nil
 		}
 	}
@@ -110,9 +104,4 @@ func (f *Files) recall() error {
 		return fmt.Errorf("presence file: %w", asideErr)
 	}
 	return fmt.Errorf("presence file: %w: set aside as %s", err, aside)
-}
-
-func withoutBeat(r Record) Record {
-	r.BeatSeen, r.BeatNextBy = time.Time{}, time.Time{}
-	return r
 }

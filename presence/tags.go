@@ -38,8 +38,8 @@ func NewTags(t Tagger, path string) *Tags { return &Tags{tagger: t, path: path} 
 
 // Tell puts all tags on in one call, when one of them differs from what was told.
 func (t *Tags) Tell(ctx context.Context, r Record) error {
-	if _, err := Encode(r); err != nil {
-		return err // what no other sink takes
+	if err := node.ValidID(r.InstanceID); err != nil {
+		return fmt.Errorf("presence record: %w", err)
 	}
 	tags := TagsOf(r)
 	if !t.known {
