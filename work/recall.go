@@ -29,13 +29,13 @@ func momentary(err error) bool {
 
 // recall reads what the folder of an item remembers. It never fails: a file that is not what it should be is set aside as
 // *.corrupt, one that cannot be read stays where it is; both are told in Problems and count as absent, which at worst
-// repeats work. Without mend nothing is set aside, for those who hold no lock and must not write.
-func recall(dir string, mend bool) Memory {
+// repeats work. Without write nothing is set aside, for those who hold no lock and must not write.
+func recall(dir string, write bool) Memory {
 	var m Memory
 	say := func(path string, err error) {
 		switch {
 		case err == nil:
-		case mend && errors.Is(err, errCorrupt):
+		case write && errors.Is(err, errCorrupt):
 			what := strings.TrimPrefix(err.Error(), errCorrupt.Error()+": ")
 			aside, failed := files.SetAside(path, "corrupt")
 			if failed != nil {
