@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // people are files that git does not know, one in folders that come and go.
@@ -90,7 +91,7 @@ func aFailure(g *grid, n int) {
 }
 
 // pointsAtMost is how many points of a series are tried unless FAULTS=all is set, evenly spread and always the same.
-const pointsAtMost = 15
+func pointsAtMost() int { return testkit.Rounds(3, 15) }
 
 // TestKilledBetweenWrites runs a beat under a tracer that counts every system call with which the agent, or the shim,
 // changes anything (makes, writes, syncs, renames, links, removes, locks, starts a process), over all its threads, and
@@ -133,7 +134,7 @@ func TestKilledBetweenWrites(t *testing.T) {
 			g.heal("", s.untracked)
 			step := 1
 			if os.Getenv("FAULTS") != "all" {
-				step = max(1, len(whole.Points)/pointsAtMost)
+				step = max(1, len(whole.Points)/pointsAtMost())
 			}
 			killed, tried := 0, 0
 			for at := 1 + step/2; at <= len(whole.Points); at += step {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -90,6 +91,7 @@ const fails = "! [ -e \"$T_DIR/broken\" ]\n"
 // INVARIANT (spec 6): nobody ends itself: it may be the work and not the machine; without having read presence, now, nobody does
 // either; each says why it does not, once.
 func TestNobodyEndsWithTheFleet(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	listed(t, 2)
 	f := newFleet(t, 5, fails)

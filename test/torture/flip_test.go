@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestPackCutEverywhere measures how much a server sends for a push, and then breaks the connection at each fiftieth of
@@ -58,8 +59,9 @@ func TestPackCutEverywhere(t *testing.T) {
 			if whole < 100_000 {
 				t.Fatalf("only %d bytes were counted", whole)
 			}
-			failed := 0
-			for i := range n {
+			tried, failed := 0, 0
+			for i := 0; i < n; i += testkit.Rounds(7, 1) {
+				tried++
 				push()
 				was := g.worked("ops", "root")
 				at := max(1, whole*i/n) | 1
@@ -85,8 +87,8 @@ func TestPackCutEverywhere(t *testing.T) {
 					t.FailNow()
 				}
 			}
-			if failed < n*9/10 {
-				t.Errorf("only %d of %d beats failed", failed, n)
+			if failed < tried*9/10 {
+				t.Errorf("only %d of %d beats failed", failed, tried)
 			}
 		})
 	}
@@ -121,7 +123,7 @@ func TestBitsFlipped(t *testing.T) {
 				v := g.push("ops", append(small(serial), look, gittest.File("serial", fmt.Sprint(serial)), gittest.File("a/b", strings.Repeat("b", 4000+serial)), gittest.File("never/changes", noise(3000)))...)
 				right[v] = strings.Join(strings.Fields(g.repos["ops"].Git("rev-parse", v+":serial", v+":a/b", fmt.Sprintf("%s:d/%d/file", v, serial%3))), " ")
 			}
-			for place := range places {
+			for place := 0; place < places; place += testkit.Rounds(places-1, 1) {
 				// Always of the same form: two packs, one small, and a loose object, which people's git programs make.
 				if err := os.RemoveAll(g.in("gitrepo")); err != nil {
 					t.Fatal(err)

@@ -73,6 +73,7 @@ func TestLeaves(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			oneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))

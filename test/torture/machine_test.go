@@ -85,6 +85,7 @@ func TestMachineGoesDown(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			oneIn(t, 2)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			write(t, g.note("reboot"), machineReboot)

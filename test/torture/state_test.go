@@ -58,6 +58,7 @@ func TestStateFilesDamaged(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			oneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			g.push("ops", gittest.File("nodework/work.sh", "echo worked $ADD_VERSION >>$T_DIR/journal\n"))
@@ -199,6 +200,7 @@ func TestCloneDamaged(t *testing.T) {
 	listed(t, len(cases))
 	for name, damage := range cases {
 		t.Run(name, func(t *testing.T) {
+			oneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			g.push("ops", gittest.File("nodework/work.sh", "echo worked $ADD_VERSION >>$T_DIR/journal\n"), gittest.File("a/b", "1"), gittest.File("gone", "1"))
