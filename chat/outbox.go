@@ -250,8 +250,9 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 func (t turn) text(now time.Time, late time.Duration) Message {
 	m := Message{Colour: "gray"}
 	if e := t.entry; e != nil {
-		if m = e.Message; now.Sub(e.Time) > late {
-			m.Text = e.when(now).Format("2006-01-02 15:04:05 UTC ") + m.Text
+		m = e.Message
+		if m.Time = e.when(now); now.Sub(e.Time) > late {
+			m.Text = m.Time.Format("2006-01-02 15:04:05 UTC ") + m.Text
 		}
 	}
 	if t.lost > 0 {

@@ -206,8 +206,15 @@ func (s *spool) write(now time.Time) error {
 	return nil
 }
 
-// when is the time of a message by the wall clock as it is now.
-func (e *entry) when(now time.Time) time.Time { return now.Add(-now.Sub(e.Time)).UTC().Round(0) }
+// when is the time of a message by the wall clock as it is now. A clock that only drifts changes nothing: Matrix knows a
+// message that is tried again by its time.
+func (e *entry) when(now time.Time) time.Time {
+	put := e.Time.UTC().Round(0)
+	if at := now.Add(-now.Sub(e.Time)).UTC().Round(0); at.Sub(put).Abs() >= time.Minute {
+		return at
+	}
+	return put
+}
 
 // first is the message to say next. What the service refused for what it holds comes after all others, so that it does
 // not keep the room from them.
