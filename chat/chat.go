@@ -35,6 +35,17 @@ type Room interface {
 	Say(ctx context.Context, m Message) error
 }
 
+// Critical is a room that hears only what is critical. The rest is taken and dropped.
+type Critical struct{ Room }
+
+// Say passes on what is critical.
+func (c Critical) Say(ctx context.Context, m Message) error {
+	if !m.Critical {
+		return nil
+	}
+	return c.Room.Say(ctx, m)
+}
+
 // ErrEmpty is a message without a text: no service takes it.
 var ErrEmpty = errors.New("a chat message without a text")
 

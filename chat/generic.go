@@ -13,8 +13,8 @@ import (
 )
 
 // genericRoom is a webhook of one's own, generic://HOST/PATH or generic+https://HOST/PATH: the text as it is, or with
-// template=json {"message", "color", "critical"}. Keys of the query that begin with @ are headers, those with $ are fields
-// of the JSON, those of the library are settings, and all others go along.
+// template=json {"message", "color", "critical"}. Keys of the query that begin with @ are headers, those with $ are
+// fields of the JSON, those of the library are settings, and all others go along.
 func genericRoom(a address, s *generic.Service) (place, error) {
 	c := s.Config
 	target := c.WebhookURL()

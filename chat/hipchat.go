@@ -8,8 +8,8 @@ import (
 
 // hipchat makes a room of hipchat://TOKEN@host[:port]/ROOM[?api=v1][&scheme=http][&from=NAME].
 //
-// HipChat's cloud is gone, its protocol is not: servers of one's own and gateways to today's services speak it.
-// The bodies are those of the API's documentation as hipchat-cli sends them: v2 "Send room notification" (a token of the
+// HipChat's cloud is gone, its protocol is not: servers of one's own and gateways to today's services speak it. The
+// bodies are those of the API's documentation as hipchat-cli sends them: v2 "Send room notification" (a token of the
 // room or of a person, as bearer) and v1 "rooms/message" (a token of the group, in the form).
 func hipchat(a address) (place, error) {
 	token := a.url.User.Username()

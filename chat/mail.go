@@ -20,8 +20,8 @@ import (
 	lib "github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
 )
 
-// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. A password goes over TLS only, but
-// to this machine itself.
+// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. A password goes over TLS only,
+// but to this machine itself.
 func mailRoom(a address, s *lib.Service) (place, error) {
 	c := s.Config
 	c.FixEmailTags()
@@ -95,7 +95,8 @@ func (l *letters) Say(ctx context.Context, m Message) error {
 	return nil
 }
 
-// trouble is the rule of SMTP: 4xx is worth another try, 5xx is permanent, https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1.
+// trouble is the rule of SMTP: 4xx is worth another try, 5xx is permanent,
+// https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1.
 func (l *letters) trouble(ctx context.Context, room string, err error) error {
 	var answer *textproto.Error
 	if ctx.Err() != nil || !errors.As(err, &answer) {

@@ -25,8 +25,8 @@ import (
 )
 
 // matrixRoom speaks the client API, https://spec.matrix.org/v1.11/client-server-api/: it joins the rooms, which changes
-// nothing where it is in already and resolves an alias, and sends. What is critical is a text, which notifies people; the
-// rest is a notice, as a bot's words should be.
+// nothing where it is in already and resolves an alias, and sends. What is critical is a text, which notifies people;
+// the rest is a notice, as a bot's words should be.
 func matrixRoom(a address) (place, error) {
 	c := &matrix.Config{}
 	if err := a.into(matrixAddress{c}); err != nil {

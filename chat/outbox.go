@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,20 +26,9 @@ type Limits struct {
 }
 
 func (l Limits) orDefault() Limits {
-	set(&l.Messages, 500)
-	set(&l.Bytes, 256<<10)
-	set(&l.Age, 24*time.Hour)
-	set(&l.Late, 2*time.Minute)
-	set(&l.Try, 15*time.Second)
-	set(&l.Burst, 10)
-	set(&l.Every, 6*time.Second)
-	return l
-}
-
-func set[T comparable](field *T, otherwise T) {
-	var zero T
-	if *field == zero {
-		*field = otherwise
+	return Limits{
+		Messages: cmp.Or(l.Messages, 500), Bytes: cmp.Or(l.Bytes, 256<<10), Age: cmp.Or(l.Age, 24*time.Hour), Late: cmp.Or(l.Late, 2*time.Minute),
+		Try: cmp.Or(l.Try, 15*time.Second), Burst: cmp.Or(l.Burst, 10), Every: cmp.Or(l.Every, 6*time.Second),
 	}
 }
 
@@ -76,8 +66,8 @@ type Outbox struct {
 	changed chan struct{} // closed, and made anew, whenever something above changed
 }
 
-// NewOutbox takes what an earlier process left in the folder, which is made, and begins to say it. The folder belongs to
-// this process until Close; a second one gets an error, and one that comes later goes on where this one ended.
+// NewOutbox takes what an earlier process left in the folder, which is made, and begins to say it. The folder belongs
+// to this process until Close; a second one gets an error, and one that comes later goes on where this one ended.
 func NewOutbox(room Room, folder string, l Limits) (*Outbox, error) {
 	l = l.orDefault()
 	s, err := openSpool(folder, time.Now(), l)
@@ -136,7 +126,8 @@ func (o *Outbox) wrong() error {
 	return errors.Join(failed, o.spool.trouble, o.spool.corrupt)
 }
 
-// Flush waits until everything that was put is said or dropped. When ctx ends before, the error tells how many wait, and why.
+// Flush waits until everything that was put is said or dropped. When ctx ends before, the error tells how many wait,
+// and why.
 func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		o.mu.Lock()
@@ -199,7 +190,8 @@ func (o *Outbox) run(ctx context.Context) {
 	}
 }
 
-// unanswered is a try that took so long. It is context.DeadlineExceeded, whose own words would tell people nothing more.
+// unanswered is a try that took so long. It is context.DeadlineExceeded, whose own words would tell people nothing
+// more.
 type unanswered time.Duration
 
 func (u unanswered) Error() string        { return fmt.Sprintf("no answer within %s", time.Duration(u)) }

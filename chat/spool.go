@@ -102,9 +102,7 @@ func Waiting(folder string) (int, time.Time) {
 }
 
 func (s *spool) load(now time.Time, most time.Duration) {
-	if _, err := files.Sweep(s.folder, now.Add(-time.Hour)); err != nil {
-		s.corrupt = fmt.Errorf("chat spool: %w", err)
-	}
+	_, _ = files.Sweep(s.folder, now.Add(-time.Hour)) // what a killed process left only takes space
 	f, err := readSpool(s.folder)
 	if err != nil {
 		aside, asideErr := files.SetAside(filepath.Join(s.folder, spoolName), "corrupt")
@@ -206,8 +204,8 @@ func (s *spool) write(now time.Time) error {
 	return nil
 }
 
-// when is the time of a message by the wall clock as it is now. A clock that only drifts changes nothing: Matrix knows a
-// message that is tried again by its time.
+// when is the time of a message by the wall clock as it is now. A clock that only drifts changes nothing: Matrix knows
+// a message that is tried again by its time.
 func (e *entry) when(now time.Time) time.Time {
 	put := e.Time.UTC().Round(0)
 	if at := now.Add(-now.Sub(e.Time)).UTC().Round(0); at.Sub(put).Abs() >= time.Minute {
@@ -225,8 +223,8 @@ func (s *spool) first() *entry {
 	return slices.MinFunc(s.waiting, func(a, b *entry) int { return a.refused - b.refused })
 }
 
-// bound drops messages until the rest is within its bounds: the oldest chatty one first, critical ones last. One that is
-// being said, and the last one that there is, stay.
+// bound drops messages until the rest is within its bounds: the oldest chatty one first, critical ones last. One that
+// is being said, and the last one that there is, stay.
 func (s *spool) bound(l Limits) {
 	for len(s.waiting) > 1 && (len(s.waiting) > l.Messages || s.bytes > l.Bytes) {
 		i := slices.IndexFunc(s.waiting, func(e *entry) bool { return !e.sending && !e.Critical })

@@ -109,8 +109,8 @@ func TestSpoolKeepsWhatIsBeingSaid(t *testing.T) {
 	}
 }
 
-// TestSpoolLivesThroughClockJumps lets time pass between several processes, in each of which time goes on: what the wall
-// clock says decides neither that a message is lost nor that it stays forever.
+// TestSpoolLivesThroughClockJumps lets time pass between several processes, in each of which time goes on: what the
+// wall clock says decides neither that a message is lost nor that it stays forever.
 func TestSpoolLivesThroughClockJumps(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	type step struct {

@@ -42,8 +42,8 @@ func Permanent(err error) bool {
 	return errors.As(err, &t) && t.Permanent || errors.Is(err, ErrEmpty)
 }
 
-// refusal judges an answer by its status: nil for 2xx. said is what the server wrote, without secrets; again is what its
-// words have instead of a Retry-After.
+// refusal judges an answer by its status: nil for 2xx. said is what the server wrote, without secrets; again is what
+// its words have instead of a Retry-After.
 func refusal(room string, answer *http.Response, said, again string, now time.Time) error {
 	code := answer.StatusCode
 	if code >= 200 && code < 300 {

@@ -73,7 +73,8 @@ func icon(body map[string]any, value string) {
 	}
 }
 
-// mattermostRoom says a message as an attachment: https://developers.mattermost.com/integrate/reference/message-attachments.
+// mattermostRoom says a message as an attachment:
+// https://developers.mattermost.com/integrate/reference/message-attachments.
 func mattermostRoom(a address, s *mattermost.Service) (place, error) {
 	c := s.Config
 	if c.Host == "" {
@@ -112,7 +113,8 @@ func rocketchatRoom(a address, s *rocketchat.Service) (place, error) {
 	})}, nil
 }
 
-// discordRoom says a message as an embed, which has a colour and calls nobody: https://discord.com/developers/docs/resources/webhook#execute-webhook.
+// discordRoom says a message as an embed, which has a colour and calls nobody:
+// https://discord.com/developers/docs/resources/webhook#execute-webhook.
 func discordRoom(a address, s *discord.Service) (place, error) {
 	c := s.Config
 	if c.JSON || strings.ContainsAny(c.Token+c.WebhookID, "/?# ") { // "raw" would take our text for JSON
@@ -130,8 +132,9 @@ func discordRoom(a address, s *discord.Service) (place, error) {
 	})}, nil
 }
 
-// teamsRoom says a message as a card of the old connectors: https://learn.microsoft.com/outlook/actionable-messages/message-card-reference.
-// What replaced them (workflows) is a plain webhook.
+// teamsRoom says a message as a card of the old connectors:
+// https://learn.microsoft.com/outlook/actionable-messages/message-card-reference. What replaced them (workflows) is a
+// plain webhook.
 func teamsRoom(a address, s *teams.Service) (place, error) {
 	c := s.Config
 	target := teams.BuildWebhookURL(c.Host, c.Group, c.Tenant, c.AltID, c.GroupOwner, c.ExtraID)
