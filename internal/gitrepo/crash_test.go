@@ -56,7 +56,7 @@ func TestCut(t *testing.T) {
 			c.write("gone/a/mine", "mine")
 			c.write("many/mine", "mine")
 			steps := 0
-			for from, to := one, two; ; steps++ {
+			for from, to := one, two; ; steps += testkit.Rounds(5, 1) {
 				ctx, cancel := context.WithCancel(t.Context())
 				left := steps
 				s, err := openStore(c.path(".git"))

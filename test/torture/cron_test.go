@@ -36,6 +36,7 @@ func TestCronTells(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			oneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{beat: ", look_timeout: 10s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))

@@ -33,6 +33,7 @@ func TestOthersCannotBeRead(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			oneIn(t, 2)
 			t.Parallel()
 			g := newGrid(t, plan{beat: ", look_timeout: 10s, fetch_stall: 10s, fetch_timeout: 20s"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))
@@ -121,6 +122,7 @@ func TestFirstRunMeetsOthers(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			oneIn(t, 4)
 			t.Parallel()
 			g := newGrid(t, plan{beat: ", look_timeout: 2s, fetch_stall: 2s, fetch_timeout: 4s"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))
