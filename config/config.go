@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/addagent/addagent/internal/git/address"
 )
 
 // Config is what a person may set. Every value is filled: from the file, from a flag, or by default.
@@ -57,23 +59,12 @@ type Repo struct {
 	Verify  string // "off"
 }
 
-// Auth names where credentials are; the files are read when they are used. TokenFile and PasswordFile may be SecretInEnv
-// and the name of a variable in place of a path.
-type Auth struct {
-	TokenFile, Username, PasswordFile string
-	SSHKeyFiles                       []string // tried in order
-	KnownHostsFile                    string
-	Command                           []string // absolute path of a program that speaks git's credential-helper protocol, and its arguments
-}
-
-// Network is how servers are reached. "" = the usual environment, the system's certificates.
-type Network struct {
-	Proxy          string   // http, https or socks5 URL; may hold a password
-	NoProxy        []string // host, .domain, address or network, each perhaps with :port; "*" = everything
-	CAFile         string   // trusted besides the system's
-	ClientCertFile string   // with ClientKeyFile
-	ClientKeyFile  string
-}
+// Auth names where credentials are, and Network how servers are reached. A path of Auth may be SecretInEnv and the name
+// of a variable where secretFile takes it.
+type (
+	Auth    = address.Auth
+	Network = address.Network
+)
 
 // Work is how scripts are run and tried again.
 type Work struct {

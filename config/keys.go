@@ -109,7 +109,7 @@ func (c *Config) gridLeaves() []leaf {
 	presence := slices.Concat(
 		[]leaf{text("presence.url", &c.Presence.URL, orNothing(checkURL)).takes("a URL").like("git@git.example.org:presence.git").
 			means("The presence repository, in the forms of repos[].url; it is never worked. Without it, presence is off.")},
-		c.Presence.Auth.leaves("presence.auth."),
+		authLeaves(&c.Presence.Auth, "presence.auth."),
 		[]leaf{
 			refPrefix("presence.ref_prefix", &c.Presence.RefPrefix).
 				means("Where the refs of the nodes are: branches show in every git browser, refs/presence/ hides them."),
@@ -165,13 +165,13 @@ func (r *Repo) leaves() []leaf {
 				"A list names mirrors: the next one is tried when one fails."),
 		text("branch", &r.Branch, checkBranch).takes("the name of a branch").like("main").
 			means(`Without it, the remote's HEAD. Fields of nodeinfo are filled in: "{deployment}".`),
-	}, r.Auth.leaves("auth."), []leaf{
+	}, authLeaves(&r.Auth, "auth."), []leaf{
 		word("rewind", &r.Rewind, []string{"follow", "refuse"}).means("What a rewritten or moved-back branch means: follow (and say so) or refuse."),
 		word("verify.mode", &r.Verify, []string{"off"}, "warn", "enforce").means(`Signatures: only "off" in this version.`),
 	})
 }
 
-func (a *Auth) leaves(prefix string) []leaf {
+func authLeaves(a *Auth, prefix string) []leaf {
 	return []leaf{
 		secretFile(prefix+"token_file", &a.TokenFile).like("/etc/addagent/git-token").
 			means("For https: a token. The file is read anew when it changes; " +

@@ -18,7 +18,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/cloud"
-	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/addagent/addagent/work"
@@ -229,7 +229,7 @@ type timepiece struct {
 
 // clocks are those of the places that speak HTTP.
 func (d *checker) clocks() ([]timepiece, error) {
-	transport, err := cli.NetworkOf(d.cfg.Network).Transport()
+	transport, err := gitaccess.Transport(d.cfg.Network)
 	if err != nil {
 		return nil, err
 	}

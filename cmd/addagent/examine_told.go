@@ -21,6 +21,7 @@ import (
 	"github.com/addagent/addagent/cloud/ec2"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/kill"
 	"github.com/addagent/addagent/metrics"
 	"github.com/addagent/addagent/work"
@@ -52,7 +53,7 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	if r.URLFile != "" {
 		fix = "put an address that works into " + r.URLFile
 	}
-	transport, err := cli.NetworkOf(d.cfg.Network).Transport()
+	transport, err := gitaccess.Transport(d.cfg.Network)
 	if err != nil {
 		return broken(err, "see network in the config")
 	}

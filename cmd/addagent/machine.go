@@ -9,7 +9,7 @@ import (
 	"github.com/addagent/addagent/cloud"
 	"github.com/addagent/addagent/cloud/ec2"
 	"github.com/addagent/addagent/config"
-	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/kill"
 	"github.com/addagent/addagent/presence"
 )
@@ -38,7 +38,7 @@ func (m *machine) notice(ctx context.Context) (string, error) {
 
 // at is the machine with the settings of a config.
 func (m *machine) at(cfg *config.Config) (*ec2.Instance, error) {
-	transport, err := cli.NetworkOf(cfg.Network).Transport()
+	transport, err := gitaccess.Transport(cfg.Network)
 	if err != nil {
 		return nil, err
 	}

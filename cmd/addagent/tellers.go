@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/presence"
 )
@@ -125,7 +126,7 @@ func (t *tellers) voices() []presence.Voice {
 // room opens the outbox of one room. What it has to say waits in a folder of its own, named by the room and not by its
 // place in the config: another room must not get it.
 func (t *tellers) room(name string, r config.Room, network config.Network) (presence.Sink, func(), error) {
-	transport, err := cli.NetworkOf(network).Transport()
+	transport, err := gitaccess.Transport(network)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -256,7 +257,7 @@ func (v outboxVoice) Say(l presence.Line, at time.Time) error {
 
 // presenceSource is where the presence repository is.
 func presenceSource(cfg *config.Config) gitrepo.Source {
-	return gitrepo.Source{URL: cfg.Presence.URL, Auth: cli.AuthOf(cfg.Presence.Auth), Network: cli.NetworkOf(cfg.Network), Agent: userAgent()}
+	return gitrepo.Source{URL: cfg.Presence.URL, Auth: cfg.Presence.Auth, Network: cfg.Network, Agent: userAgent()}
 }
 
 // presenceMemory is where this node remembers its own ref; it belongs to the hardware.

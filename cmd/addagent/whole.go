@@ -5,7 +5,6 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
-	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/work"
 )
@@ -39,7 +38,7 @@ func (w *whole) renew(cfg *config.Config, sources []named, s *agent.Settings) er
 	}
 	limits := limitsOf(cfg)
 	limits.Witness = w.witness
-	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cli.NetworkOf(cfg.Network))
+	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cfg.Network)
 	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
 	w.voice.renew(cfg.Log)
 	w.journal.renew(cfg.Log)

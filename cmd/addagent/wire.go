@@ -13,7 +13,6 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/cloud"
 	"github.com/addagent/addagent/config"
-	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/node"
@@ -311,7 +310,7 @@ func sources(cfg *config.Config, info node.Info) ([]named, error) {
 			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
 		}
 		all = append(all, named{r.Name, gitrepo.Source{
-			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: userAgent(), Auth: cli.AuthOf(r.Auth), Network: cli.NetworkOf(cfg.Network),
+			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: userAgent(), Auth: r.Auth, Network: cfg.Network,
 		}})
 	}
 	return all, errors.Join(problems...)
@@ -330,7 +329,7 @@ func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
 		return nil, err
 	}
 	c := newClones(filepath.Join(cfg.Home, "gitrepo"))
-	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), cli.NetworkOf(cfg.Network))
+	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), cfg.Network)
 	return c, nil
 }
 

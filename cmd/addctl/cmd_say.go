@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/spf13/cobra"
 )
 
@@ -117,7 +118,7 @@ func (s *saying) rooms(g *global) ([]chat.Room, error) {
 	} else if cfg, err = s.settings(g); err != nil {
 		return nil, err
 	}
-	through, err := cli.NetworkOf(cfg.Network).Transport()
+	through, err := gitaccess.Transport(cfg.Network)
 	if err != nil {
 		return nil, cli.Misuse(err)
 	}

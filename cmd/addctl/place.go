@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -54,7 +55,8 @@ func asGitWould() []string {
 // place is the presence repository of a config and the flags above it. kind tells
 // apart those who remember side by side: two processes cannot share a folder.
 func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Options, error) {
-	url, auth, prefix := cfg.Presence.URL, cfg.Presence.Auth, cfg.Presence.RefPrefix
+	url, auth := cfg.Presence.URL, cfg.Presence.Auth
+	prefix := cmp.Or(g.refPrefix, cfg.Presence.RefPrefix, presence.RefPrefix)
 	if g.presence != "" {
 		url, auth = g.presence, config.Auth{}
 		// A path may be relative here, for a person typed it.
@@ -73,12 +75,6 @@ func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Optio
 			auth.Command = asGitWould()
 		}
 	}
-	if g.refPrefix != "" {
-		prefix = g.refPrefix
-	}
-	if prefix == "" {
-		prefix = presence.RefPrefix
-	}
 	if !strings.HasSuffix(prefix, "/") {
 		prefix += "/"
 	}
@@ -88,7 +84,7 @@ func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Optio
 	if g.tokenFile != "" && g.gitCredentials {
 		return fleet.Options{}, cli.Misuse(errors.New("--token-file and --git-credentials: keep one of them"))
 	}
-	s := gitrepo.Source{URL: url, Agent: "addctl/" + version, Auth: cli.AuthOf(auth), Network: cli.NetworkOf(cfg.Network)}
+	s := gitrepo.Source{URL: url, Agent: "addctl/" + version, Auth: auth, Network: cfg.Network}
 	if err := s.Check(); err != nil {
 		return fleet.Options{}, cli.Misuse(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/presence/fleet"
 )
 
@@ -64,7 +65,7 @@ type room struct {
 // newAnnouncer makes the announcer of a config that has rooms with from: fleet; nil when
 // it has none.
 func (p *process) newAnnouncer(cfg *config.Config, o fleet.Options, lasts time.Duration) (*announcer, error) {
-	through, err := cli.NetworkOf(cfg.Network).Transport()
+	through, err := gitaccess.Transport(cfg.Network)
 	if err != nil {
 		return nil, err
 	}

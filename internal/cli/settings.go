@@ -1,11 +1,6 @@
 package cli
 
-import (
-	"os/user"
-
-	"github.com/addagent/addagent/config"
-	"github.com/addagent/addagent/internal/gitrepo"
-)
+import "os/user"
 
 // DefaultConfig is where the config is when nobody says otherwise.
 const DefaultConfig = "/etc/addagent/addagent.yaml"
@@ -17,17 +12,4 @@ func (p *Process) Account() (home, name string) {
 		return p.Env("HOME"), p.Env("USER")
 	}
 	return u.HomeDir, u.Username
-}
-
-// AuthOf is what the config says of how to prove who asks, as internal/gitrepo takes it.
-func AuthOf(a config.Auth) gitrepo.Auth {
-	return gitrepo.Auth{
-		TokenFile: a.TokenFile, Username: a.Username, PasswordFile: a.PasswordFile,
-		SSHKeyFiles: a.SSHKeyFiles, KnownHostsFile: a.KnownHostsFile, Command: a.Command,
-	}
-}
-
-// NetworkOf is how the config says that servers are reached, as internal/gitrepo takes it.
-func NetworkOf(n config.Network) gitrepo.Network {
-	return gitrepo.Network{Proxy: n.Proxy, NoProxy: n.NoProxy, CAFile: n.CAFile, ClientCertFile: n.ClientCertFile, ClientKeyFile: n.ClientKeyFile}
 }

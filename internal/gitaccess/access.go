@@ -9,26 +9,6 @@ import (
 	"syscall"
 )
 
-// Auth names what holds credentials. Files are read when they are used, so that a new token needs no restart.
-type Auth struct {
-	TokenFile      string // for HTTP: a token; Username goes with it ("x-access-token" when empty)
-	Username       string
-	PasswordFile   string
-	SSHKeyFiles    []string // private keys without a passphrase, tried in order; none = the user's own ~/.ssh/id_*
-	KnownHostsFile string   // "" = the user's own ~/.ssh/known_hosts and the machine's
-	Command        []string // for HTTP: a program speaking git's credential-helper protocol (git-credential(1))
-}
-
-// Network says how HTTP gets out, where that is not the usual way. SSH, git:// and paths always go directly: a proxy for
-// HTTP is no proxy for them. The files are read anew when they change.
-type Network struct {
-	Proxy          string   // http, https, socks5 or socks5h URL; "" = the usual environment variables
-	NoProxy        []string // reached directly: hosts with what is below them, addresses, 10.0.0.0/8, *; with or without a port
-	CAFile         string   // PEM: authorities that are trusted besides the system's
-	ClientCertFile string   // PEM
-	ClientKeyFile  string   // PEM
-}
-
 // secret reads a small file that holds one line, or the variable of the environment that stands in its place as env:NAME.
 func secret(key, path string) (string, error) {
 	var b []byte

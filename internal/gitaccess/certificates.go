@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -49,11 +50,11 @@ func certFingerprint(c *x509.Certificate) string {
 }
 
 // explain says of a refused certificate whose it is, which one was good before, and what a person can do.
-func (c *certificates) explain(err error, n Network) error {
+func (c *certificates) explain(err error, n address.Network) error {
 	proxied := false
 	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "proxyconnect" {
 		proxied = true
-		if u, perr := n.proxyURL(); perr == nil {
+		if u, perr := n.ProxyURL(); perr == nil {
 			err = fmt.Errorf("proxy %s: %w", gitwire.Redact(u.String()), op.Err)
 		}
 	}
@@ -101,7 +102,7 @@ func (e *certificateError) Mend() string  { return e.todo }
 func (e *certificateError) Unwrap() error { return e.err }
 
 // adviseAlert adds what can be done when it is our certificate that is refused, or missing.
-func adviseAlert(err error, n Network) error {
+func adviseAlert(err error, n address.Network) error {
 	var remote *net.OpError
 	if !errors.As(err, &remote) || remote.Op != "remote error" {
 		return err
@@ -118,6 +119,6 @@ func adviseAlert(err error, n Network) error {
 }
 
 // wantsCertificate guesses from an answer that a server missed a certificate of ours: it is how nginx says that.
-func wantsCertificate(s *gitwire.StatusError, n Network) bool {
+func wantsCertificate(s *gitwire.StatusError, n address.Network) bool {
 	return s.Code == http.StatusBadRequest && strings.HasPrefix(s.URL, "https:") && n.ClientCertFile == ""
 }

@@ -13,11 +13,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
 // basic returns what finds user and password for an HTTP URL; nil when nothing is named.
-func (a Auth) basic(rawURL string) gitwire.AuthFunc {
+func basic(a address.Auth, rawURL string) gitwire.AuthFunc {
 	switch {
 	case len(a.Command) > 0:
 		return newHelper(a, rawURL).credentials
@@ -41,17 +42,6 @@ func (a Auth) basic(rawURL string) gitwire.AuthFunc {
 	}
 }
 
-// Holder names what holds the credentials for HTTP, for errors; "" when there is nothing.
-func (a Auth) Holder() string {
-	switch {
-	case len(a.Command) > 0:
-		return "the command " + a.Command[0]
-	case a.TokenFile != "":
-		return a.TokenFile
-	}
-	return a.PasswordFile
-}
-
 // helper asks a program for credentials in the language of git's credential helpers
 // (https://git-scm.com/docs/git-credential#IOFMT), and keeps the answer in memory until the server refuses it or it
 // expires. What works is not told back to it ("store"): it is the program that knows, not we.
@@ -70,7 +60,7 @@ const (
 	helperMargin = 10 * time.Second
 )
 
-func newHelper(a Auth, rawURL string) *helper {
+func newHelper(a address.Auth, rawURL string) *helper {
 	h := &helper{command: a.Command}
 	u, err := url.Parse(rawURL)
 	if err != nil {

@@ -5,14 +5,15 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
 // HTTP is the way to a repository over HTTP, with one kept connection.
 type HTTP struct {
 	url, agent   string
-	auth         Auth
-	network      Network
+	auth         address.Auth
+	network      address.Network
 	basic        gitwire.AuthFunc
 	certificates *certificates
 	client       *gitwire.Client // made when it is first needed, and anew when a file of the network changes
@@ -20,8 +21,8 @@ type HTTP struct {
 }
 
 // NewHTTP is the way to a URL; agent is what it tells of us. It does no I/O.
-func NewHTTP(url, agent string, a Auth, n Network) *HTTP {
-	return &HTTP{url: url, agent: agent, auth: a, network: n, basic: a.basic(url), certificates: newCertificates(url)}
+func NewHTTP(url, agent string, a address.Auth, n address.Network) *HTTP {
+	return &HTTP{url: url, agent: agent, auth: a, network: n, basic: basic(a, url), certificates: newCertificates(url)}
 }
 
 // Close gives up the connection.
@@ -37,13 +38,13 @@ func (h *HTTP) Client() (*gitwire.Client, error) {
 	if h.client != nil && n.CAFile == "" && n.ClientCertFile == "" {
 		return h.client, nil // the usual case, at each look
 	}
-	now := stampsOf(n.files())
+	now := stampsOf(filesOf(n))
 	if h.client != nil && now.same(h.made) {
 		return h.client, nil
 	}
 	h.Close()
 	h.client = nil
-	t, err := n.transport(h.certificates)
+	t, err := transport(n, h.certificates)
 	if err != nil {
 		return nil, err
 	}

@@ -4,65 +4,35 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
-// files are those that a connection is made with.
-func (n Network) files() []string {
+// filesOf are those that a connection is made with.
+func filesOf(n address.Network) []string {
 	return slices.DeleteFunc([]string{n.CAFile, n.ClientCertFile, n.ClientKeyFile}, func(f string) bool { return f == "" })
-}
-
-// Check finds what is wrong without asking anybody.
-func (n Network) Check() error {
-	var errs []error
-	if n.Proxy != "" {
-		_, err := n.proxyURL()
-		errs = append(errs, err)
-	}
-	if (n.ClientCertFile == "") != (n.ClientKeyFile == "") {
-		errs = append(errs, errors.New("network: client_cert_file and client_key_file go together"))
-	}
-	return errors.Join(errs...)
-}
-
-// proxyURL understands the proxy's address. No error shows it: there may be a password in it.
-func (n Network) proxyURL() (*url.URL, error) {
-	u, err := url.Parse(n.Proxy)
-	if err != nil || u.Hostname() == "" {
-		return nil, errors.New("network proxy: it cannot be read as a URL: write http://host:port, https://host:port or socks5://host:port (user:password@ before the host, with %40 for an @ in the password)")
-	}
-	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
-		return u, nil
-	}
-	return nil, fmt.Errorf("network proxy: unknown protocol %q: write http, https, socks5 or socks5h", u.Scheme)
 }
 
 // transport makes what HTTP goes over. All of it is a net/http transport of our own with one kept connection: a proxy, an
 // authority or a certificate of ours changes how the connection is made, not how long it lives.
-func (n Network) transport(certificates *certificates) (*http.Transport, error) {
+func transport(n address.Network, certificates *certificates) (*http.Transport, error) {
 	t := gitwire.NewTransport()
 	if n.Proxy != "" || len(n.NoProxy) > 0 {
 		through := http.ProxyFromEnvironment
 		if n.Proxy != "" {
-			u, err := n.proxyURL()
+			u, err := n.ProxyURL()
 			if err != nil {
 				return nil, err
 			}
 			through = http.ProxyURL(u)
 		}
-		direct := n.NoProxy
 		t.Proxy = func(r *http.Request) (*url.URL, error) {
-			if goesDirectly(r.URL, direct) {
+			if n.Direct(r.URL) {
 				return nil, nil
 			}
 			return through(r)
@@ -131,47 +101,7 @@ func (e *proxyError) Error() string {
 
 func (e *proxyError) Unwrap() error { return e.status }
 
-// goesDirectly says whether an address is one of those that are not reached through the proxy. A name covers what is
-// below it; with a dot or *. before it, only that.
-func goesDirectly(u *url.URL, list []string) bool {
-	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	addr, noAddr := netip.ParseAddr(host)
-	for _, text := range list {
-		for entry := range strings.SplitSeq(text, ",") {
-			entry = strings.ToLower(strings.TrimSpace(entry))
-			if entry == "*" {
-				return true
-			}
-			if p, err := netip.ParsePrefix(entry); err == nil {
-				if noAddr == nil && p.Contains(addr.Unmap()) {
-					return true
-				}
-				continue
-			}
-			if h, p, err := net.SplitHostPort(entry); err == nil {
-				if p != port {
-					continue
-				}
-				entry = h
-			}
-			entry = strings.TrimSuffix(strings.Trim(entry, "[]"), ".")
-			if a, err := netip.ParseAddr(entry); err == nil {
-				if noAddr == nil && a.Unmap() == addr.Unmap() {
-					return true
-				}
-				continue
-			}
-			below, only := strings.CutPrefix(strings.TrimPrefix(entry, "*"), ".")
-			if below != "" && (strings.HasSuffix(host, "."+below) || !only && host == below) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // Transport makes the requests of others, such as those to a chat, go the same way.
-func (n Network) Transport() (http.RoundTripper, error) { return n.transport(newCertificates("")) }
+func Transport(n address.Network) (http.RoundTripper, error) {
+	return transport(n, newCertificates(""))
+}

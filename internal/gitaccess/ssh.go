@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitwire"
 )
 
@@ -25,7 +26,7 @@ type SSH struct {
 	User string // "" = who runs this program
 	Host string // with a port
 	Path string // of the repository there
-	Auth Auth
+	Auth address.Auth
 
 	client *ssh.Client // nil: none
 	made   stamps      // of the files that it was made with

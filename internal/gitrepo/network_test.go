@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/testkit"
 )
@@ -177,7 +178,7 @@ func TestCertificates(t *testing.T) {
 	w.trust(named.URL()+"/r.git", Network{CAFile: ca.File})
 	w.fails("127.0.0.1 shows SHA256 ", "subject CN=elsewhere.example.org", "check url")
 	// An authority of ours is one more, not the only one: nothing of the system's is lost.
-	p, err := (Network{CAFile: ca.File}).Transport()
+	p, err := gitaccess.Transport(Network{CAFile: ca.File})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
 )
@@ -31,11 +32,8 @@ type Source struct {
 // the branch went forward costs a few requests when it went more than one commit ahead. No config says it.
 const RewindUnasked = "unasked"
 
-// Auth and Network say who we are there and which way it is reached.
-type (
-	Auth    = gitaccess.Auth
-	Network = gitaccess.Network
-)
+type Auth = address.Auth       // who we are there
+type Network = address.Network // which way it is reached
 
 // Same says whether two sources say the same in every field.
 func (s Source) Same(o Source) bool { return reflect.DeepEqual(s, o) }
@@ -50,8 +48,8 @@ const (
 	kindLocal kind = "local"
 )
 
-// address is a source's URL, understood.
-type address struct {
+// endpoint is a source's URL, understood.
+type endpoint struct {
 	kind kind
 	user string // ssh
 	host string // ssh, git: with a port
@@ -83,10 +81,10 @@ func (s Source) Check() error {
 	return errors.Join(append(errs, s.Network.Check())...)
 }
 
-func (s Source) address() (address, error) {
+func (s Source) address() (endpoint, error) {
 	raw := s.URL
-	bad := func(why string) (address, error) {
-		return address{}, fmt.Errorf("url %q: %s", s.Redacted(), why)
+	bad := func(why string) (endpoint, error) {
+		return endpoint{}, fmt.Errorf("url %q: %s", s.Redacted(), why)
 	}
 	if raw == "" {
 		return bad("it is empty: write https://..., ssh://..., user@host:path or an absolute path")
@@ -95,7 +93,7 @@ func (s Source) address() (address, error) {
 		return bad("it holds a control character")
 	}
 	if strings.HasPrefix(raw, "/") {
-		return address{kind: kindLocal, path: filepath.Clean(raw)}, nil
+		return endpoint{kind: kindLocal, path: filepath.Clean(raw)}, nil
 	}
 	scheme, _, ok := strings.Cut(raw, "://")
 	if !ok {
@@ -110,17 +108,17 @@ func (s Source) address() (address, error) {
 		if u.Host == "" {
 			return bad("it names no host")
 		}
-		return address{kind: kindHTTP}, nil
+		return endpoint{kind: kindHTTP}, nil
 	case "file":
 		if u.Host != "" && u.Host != "localhost" || !strings.HasPrefix(u.Path, "/") {
 			return bad("write file:///absolute/path")
 		}
-		return address{kind: kindLocal, path: filepath.Clean(u.Path)}, nil
+		return endpoint{kind: kindLocal, path: filepath.Clean(u.Path)}, nil
 	case "ssh", "git+ssh", "ssh+git", "git":
 		if u.Hostname() == "" || u.Path == "" || u.Path == "/" {
 			return bad("it must name a host and a path")
 		}
-		a := address{kind: kindSSH, host: u.Host, user: u.User.Username(), path: u.Path}
+		a := endpoint{kind: kindSSH, host: u.Host, user: u.User.Username(), path: u.Path}
 		port := "22"
 		if scheme == "git" {
 			a.kind, port = kindGit, "9418"
@@ -137,7 +135,7 @@ func (s Source) address() (address, error) {
 }
 
 // scpAddress understands user@host:path.
-func scpAddress(raw string, bad func(string) (address, error)) (address, error) {
+func scpAddress(raw string, bad func(string) (endpoint, error)) (endpoint, error) {
 	host, path, ok := strings.Cut(raw, ":")
 	if !ok || strings.Contains(host, "/") {
 		return bad("a path must be absolute, a host needs https:// or ssh:// or user@host:path")
@@ -149,7 +147,7 @@ func scpAddress(raw string, bad func(string) (address, error)) (address, error) 
 	if host == "" || path == "" || strings.HasPrefix(host, "-") {
 		return bad("write user@host:path")
 	}
-	return address{kind: kindSSH, user: user, host: joinHostPort(host, "22"), path: path}, nil
+	return endpoint{kind: kindSSH, user: user, host: joinHostPort(host, "22"), path: path}, nil
 }
 
 func joinHostPort(host, port string) string {

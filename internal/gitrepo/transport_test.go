@@ -235,7 +235,7 @@ func TestHangingServers(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	for raw, want := range map[string]address{
+	for raw, want := range map[string]endpoint{
 		"https://h/x.git":          {kind: kindHTTP},
 		"HTTP://h/x.git":           {kind: kindHTTP},
 		"ssh://git@h/x":            {kindSSH, "git", "h:22", "/x"},

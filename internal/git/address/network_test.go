@@ -1,4 +1,4 @@
-package gitaccess
+package address
 
 import (
 	"net/url"
@@ -42,7 +42,7 @@ func TestNoProxy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if goesDirectly(u, []string{"nothing.example.com", k.list}) != k.direct {
+		if (Network{NoProxy: []string{"nothing.example.com", k.list}}).Direct(u) != k.direct {
 			t.Errorf("%s with %q: direct %v", k.url, k.list, !k.direct)
 		}
 	}
