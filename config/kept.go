@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -55,24 +54,15 @@ func (c *Config) Keep(dir string) error {
 		}
 		return nil
 	}
-	if old, err := readKept(file, absolute); err == nil && slices.Equal(old.Sources, c.sources) {
+	kf := keptAt(file, absolute)
+	if old, _, err := kf.Peek(); err == nil && slices.Equal(old.Sources, c.sources) {
 		return nil
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources}); err != nil {
-		return fmt.Errorf("keep the config: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("keep the config: %w", err)
 	}
 	// An existing file keeps its mode, and work.env may hold what is nobody's business.
 	if err := os.Chmod(file, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("keep the config: %w", err)
 	}
-	if err := files.Write(file, b.Bytes(), 0o600); err != nil {
+	if err := kf.Save(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources}); err != nil {
 		return fmt.Errorf("keep the config: %w", err)
 	}
 	return nil
@@ -86,16 +76,14 @@ func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
 	}
-	k, err := readKept(file, absolute)
-	if errors.Is(err, errCorrupt) {
-		aside, failed := files.SetAside(file, "corrupt")
-		if failed != nil {
-			return nil, time.Time{}, fmt.Errorf("last good config: %w; %w", err, failed)
-		}
-		return nil, time.Time{}, fmt.Errorf("last good config: %w: set aside as %s: %w", err, aside, fs.ErrNotExist)
-	}
-	if err != nil {
+	k, ok, err := keptAt(file, absolute).Recall()
+	switch {
+	case errors.As(err, new(*files.Corrupt)):
+		return nil, time.Time{}, fmt.Errorf("last good config: %w: %w", err, fs.ErrNotExist)
+	case err != nil:
 		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
+	case !ok:
+		return nil, time.Time{}, fmt.Errorf("last good config: %s: %w", file, fs.ErrNotExist)
 	}
 	l := newLoader(path, o)
 	l.kept = " (kept " + k.Kept.Format(time.RFC3339) + ")"
@@ -106,22 +94,15 @@ func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 	return c, k.Kept, err
 }
 
-var errCorrupt = errors.New("is no config that was kept")
-
-func readKept(file, absolute string) (kept, error) {
-	data, err := files.ReadSmall(file, keptLimit)
-	if errors.Is(err, files.ErrTooLarge) {
-		return kept{}, fmt.Errorf("%s %w: %w", file, errCorrupt, err)
-	}
-	if err != nil {
-		return kept{}, err
-	}
-	var k kept
-	if err := json.Unmarshal(data, &k); err != nil {
-		return kept{}, fmt.Errorf("%s %w: %w", file, errCorrupt, err)
-	}
-	if k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
-		return kept{}, fmt.Errorf("%s %w", file, errCorrupt)
-	}
-	return k, nil
+// keptAt is the last good config of the file at absolute.
+func keptAt(file, absolute string) files.Remembered[kept] {
+	return files.Remembered[kept]{Path: file, Limit: keptLimit, Durable: true, Indent: "  ", Parse: func(data []byte) (k kept, err error) {
+		if err := json.Unmarshal(data, &k); err != nil {
+			return k, fmt.Errorf("%s is no config that was kept: %w", file, err)
+		}
+		if k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
+			return k, fmt.Errorf("%s is no config that was kept", file)
+		}
+		return k, nil
+	}}
 }

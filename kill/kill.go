@@ -2,10 +2,8 @@ package kill
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"sync"
 	"time"
@@ -100,7 +98,7 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 		return wrong
 	}
 	k.next = now.Add(pause)
-	if before, ok := k.before(); ok && maps.Equal(before.Items, c.Items) {
+	if before, ok, _ := k.file().Recall(); ok && maps.Equal(before.Items, c.Items) {
 		k.say(fmt.Sprintf("this machine ended itself for the same failure at %s: not again", before.At.UTC().Format(time.RFC3339)))
 		return wrong
 	}
@@ -166,11 +164,11 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) er
 	if ctx.Err() != nil {
 		return nil // called off: it is well again, or a person said so
 	}
-	if err := k.remember(ended{At: now.UTC(), Way: r.Way, Why: why, Items: c.Items}); err != nil {
+	if err := k.file().Save(ended{At: now.UTC(), Way: r.Way, Why: why, Items: c.Items}); err != nil {
 		return fmt.Errorf("kill: %w", err)
 	}
 	if err := k.Do(ctx, r.Way); err != nil {
-		return errors.Join(fmt.Errorf("kill: %s: %w", r.Way, err), k.forget())
+		return errors.Join(fmt.Errorf("kill: %s: %w", r.Way, err), k.file().Forget())
 	}
 	return nil
 }
@@ -199,28 +197,7 @@ type ended struct {
 	Items map[string]string `json:"items"` // what it failed at, as in Case
 }
 
-// before is what this instance remembers to have done. A file that is broken is set aside and counts as absent: it is
-// one guard of many.
-func (k *Killer) before() (ended, bool) {
-	data, err := files.ReadSmall(k.Path, 1<<20)
-	var e ended
-	if err == nil {
-		err = json.Unmarshal(data, &e)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		_, _ = files.SetAside(k.Path, "corrupt")
-	}
-	return e, err == nil
-}
-
-func (k *Killer) remember(e ended) error {
-	data, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	return files.Write(k.Path, append(data, '\n'), 0o600)
-}
-
-func (k *Killer) forget() error {
-	return files.Remove(k.Path)
+// file is what this instance remembers to have done. One that is broken counts as absent: it is one guard of many.
+func (k *Killer) file() files.Remembered[ended] {
+	return files.Remembered[ended]{Path: k.Path, Durable: true}
 }

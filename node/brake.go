@@ -1,8 +1,6 @@
 package node
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,37 +100,26 @@ func ReadBrakes(stateDir string, now time.Time) (Brakes, error) {
 	return all, nil
 }
 
+// brakeFile is the file of a brake.
+func brakeFile(path string) files.Remembered[Brake] {
+	return files.Remembered[Brake]{Path: path, Limit: valueLimit, Durable: true, Public: true, Indent: "    "}
+}
+
 func readBrake(path string, now time.Time) (b Brake, there bool) {
-	data, err := files.ReadSmall(path, valueLimit)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Brake{}, false
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &b)
-	}
-	if err == nil && b.Reason == "" {
+	b, there, err := brakeFile(path).Peek()
+	if there && b.Reason == "" {
 		err = errors.New("it gives no reason")
 	}
 	if err != nil {
 		return Brake{Reason: fmt.Sprintf("%s cannot be read (%v): it counts until it is removed", path, err)}, true
 	}
-	return b, !b.Over(now)
+	return b, there && !b.Over(now)
 }
 
 // Put writes a brake, durably.
 func (b Brake) Put(path string) error {
 	b.Since, b.Until = b.Since.UTC().Truncate(time.Second), b.Until.UTC().Truncate(time.Second)
-	var data bytes.Buffer
-	e := json.NewEncoder(&data)
-	e.SetEscapeHTML(false) // people read it
-	e.SetIndent("", "    ")
-	if err := e.Encode(b); err != nil {
-		return fmt.Errorf("brake: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("brake: %w", err)
-	}
-	if err := files.Write(path, data.Bytes(), 0o644); err != nil {
+	if err := brakeFile(path).Save(b); err != nil {
 		return fmt.Errorf("brake: %w", err)
 	}
 	return nil

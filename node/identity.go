@@ -132,23 +132,25 @@ func (f *finder) askCloud(ctx context.Context) {
 	f.cloud, f.found.Hardware.EC2 = id, id
 }
 
+func (f *finder) bindingFile() files.Remembered[binding] {
+	return files.Remembered[binding]{Path: f.bindingPath(), What: "identity", Limit: valueLimit, Parse: parseBinding, Durable: true, Indent: "    "}
+}
+
 // readBinding returns nil when there is none, or one that had to be set aside.
 func (f *finder) readBinding() (*binding, error) {
-	data, err := files.ReadSmall(f.bindingPath(), valueLimit)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case errors.Is(err, files.ErrTooLarge):
-	case err != nil:
-		return nil, fmt.Errorf("identity: %w", err)
-	default:
-		var b binding
-		if b, err = parseBinding(data); err == nil {
-			return &b, nil
-		}
+	read := f.bindingFile().Recall
+	if f.o.DryRun {
+		read = f.bindingFile().Peek
 	}
-	f.say("%s is corrupt (%v): set aside as *.corrupt, this node is identified anew", f.bindingPath(), err)
-	return nil, f.setAside(f.bindingPath(), "corrupt")
+	b, ok, err := read()
+	if c := (*files.Corrupt)(nil); errors.As(err, &c) {
+		f.say("%s is corrupt (%v): set aside as *.corrupt, this node is identified anew", f.bindingPath(), c.Err)
+		return nil, nil
+	}
+	if !ok {
+		return nil, err
+	}
+	return &b, nil
 }
 
 func parseBinding(data []byte) (binding, error) {
@@ -259,17 +261,7 @@ func (f *finder) bind(source string) error {
 	if err := f.writeID(); err != nil || f.o.DryRun {
 		return err
 	}
-	data, err := json.MarshalIndent(binding{ID: f.found.ID, Source: source, Hardware: f.found.Hardware}, "", "    ")
-	if err != nil {
-		return fmt.Errorf("identity: %w", err)
-	}
-	if err := os.MkdirAll(f.o.StateDir, 0o700); err != nil {
-		return fmt.Errorf("identity: %w", err)
-	}
-	if err := files.Write(f.bindingPath(), append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("identity: %w", err)
-	}
-	return nil
+	return f.bindingFile().Save(binding{ID: f.found.ID, Source: source, Hardware: f.found.Hardware})
 }
 
 func (f *finder) writeID() error {

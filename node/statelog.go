@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,39 +103,26 @@ func (l StateLog) fitting() StateLog {
 
 func (t Transition) text() string { return string(t.State) + ":" + Stamp(t.At) + ";" }
 
+func stateLogFile(dir string) files.Remembered[StateLog] {
+	return files.Remembered[StateLog]{Path: filepath.Join(dir, "statelog.txt"), Limit: valueLimit,
+		Parse: func(data []byte) (StateLog, error) { return ParseStateLog(string(data)) }}
+}
+
 // PeekStateLog is ReadStateLog for those who must not write: one that is broken is an error.
 func PeekStateLog(dir string) (StateLog, error) {
-	data, err := files.ReadSmall(filepath.Join(dir, "statelog.txt"), valueLimit)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return ParseStateLog(string(data))
+	log, _, err := stateLogFile(dir).Peek()
+	return log, err
 }
 
 // ReadStateLog reads statelog.txt of the folder dir (nodeinfo). An absent file is an empty log. One that is broken is
 // set aside as statelog.txt.corrupt and taken as absent; notice says so in a sentence, and is "" otherwise.
 func ReadStateLog(dir string) (log StateLog, notice string, err error) {
-	path := filepath.Join(dir, "statelog.txt")
-	data, err := files.ReadSmall(path, valueLimit)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", nil
-	case errors.Is(err, files.ErrTooLarge):
-	case err != nil:
-		return nil, "", err
-	default:
-		if log, err = ParseStateLog(string(data)); err == nil {
-			return log, "", nil
-		}
+	file := stateLogFile(dir)
+	log, _, err = file.Recall()
+	if c := (*files.Corrupt)(nil); errors.As(err, &c) {
+		return nil, fmt.Sprintf("%s: %v; set aside as %s", file.Path, c.Err, filepath.Base(c.Aside)), nil
 	}
-	aside, asideErr := files.SetAside(path, "corrupt")
-	if asideErr != nil {
-		return nil, "", asideErr
-	}
-	return nil, fmt.Sprintf("%s: %v; set aside as %s", path, err, filepath.Base(aside)), nil
+	return log, "", err
 }
 
 // WriteState tells the state on the node: state.txt, statetss.txt and statelog.txt in the folder dir (nodeinfo), which

@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,29 +128,26 @@ func parseMemory(data []byte) (*memory, error) {
 	return &m, nil
 }
 
+// storedMemory is where the memory is.
+func storedMemory(path string) files.Remembered[*memory] {
+	return files.Remembered[*memory]{Path: path, What: "presence memory", Limit: memoryLimit, Durable: true,
+		Parse: func(data []byte) (*memory, error) {
+			m, err := parseMemory(data)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			return m, nil
+		}}
+}
+
 // loadMemory reads the memory of a ref. There is always one: an absent file, or one of another ref, is an empty memory, and
 // so is a corrupt one, which is set aside; the error says so.
 func loadMemory(path, ref string) (*memory, error) {
-	empty := &memory{Version: memoryVersion, Ref: ref}
-	data, err := files.ReadSmall(path, memoryLimit)
-	if errors.Is(err, fs.ErrNotExist) {
-		return empty, nil
+	m, ok, err := storedMemory(path).Recall()
+	if !ok || m.Ref != ref {
+		m = &memory{Version: memoryVersion, Ref: ref}
 	}
-	if err == nil {
-		var m *memory
-		if m, err = parseMemory(data); err == nil {
-			if m.Ref != ref {
-				return empty, nil
-			}
-			return m, nil
-		}
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	aside, asideErr := files.SetAside(path, "corrupt")
-	if asideErr != nil {
-		return empty, fmt.Errorf("presence memory: %w", errors.Join(err, asideErr))
-	}
-	return empty, fmt.Errorf("presence memory: %w: set aside as %s", err, aside)
+	return m, err
 }
 
 // of is the memory for a repository: an empty one, when what is remembered is of another.
@@ -165,19 +159,7 @@ func (m *memory) of(source string) *memory {
 }
 
 // save writes the memory durably.
-func (m *memory) save(path string) error {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("presence memory: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("presence memory: %w", err)
-	}
-	if err := files.Write(path, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("presence memory: %w", err)
-	}
-	return nil
-}
+func (m *memory) save(path string) error { return storedMemory(path).Save(m) }
 
 // landed takes what was pending as told.
 func (m *memory) landed() {

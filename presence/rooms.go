@@ -2,10 +2,8 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"reflect"
 	"sync"
 	"time"
@@ -26,23 +24,26 @@ type Voice interface {
 // nothing and forgets no reminder.
 type Chat struct {
 	voice  Voice
-	path   string
+	file   files.Remembered[Spoken]
 	spoken Spoken
 	known  bool // spoken is what the file says
 }
 
 // NewChat returns the sink of a room; path is where it remembers what it said.
-func NewChat(v Voice, path string) *Chat { return &Chat{voice: v, path: path} }
-
-// spokenLimit bounds the memory that is read. A usual one has some hundred bytes.
-const spokenLimit = 1 << 20
+func NewChat(v Voice, path string) *Chat {
+	return &Chat{voice: v, file: files.Remembered[Spoken]{Path: path, What: "chat memory"}}
+}
 
 // Tell says what is news in the record. The error is why lines do not arrive, or that the memory cannot be kept.
 func (c *Chat) Tell(_ context.Context, r Record) error {
 	if err := node.ValidID(r.InstanceID); err != nil {
 		return fmt.Errorf("presence record: %w", err)
 	}
-	recalled := c.recall()
+	var recalled error
+	if !c.known {
+		c.known = true
+		c.spoken, _, recalled = c.file.Recall() // a broken one at worst repeats a line
+	}
 	now := r.BeatSeen
 	spoken, lines := Speak(c.spoken, r, now)
 	var errs []error
@@ -51,46 +52,13 @@ func (c *Chat) Tell(_ context.Context, r Record) error {
 	}
 	if !reflect.DeepEqual(spoken, c.spoken) {
 		c.spoken = spoken
-		errs = append(errs, c.remember())
+		errs = append(errs, c.file.Save(spoken))
 	}
 	return errors.Join(append(errs, recalled, c.voice.Trouble())...)
 }
 
 // Flush waits until what was said has arrived.
 func (c *Chat) Flush(ctx context.Context) error { return c.voice.Flush(ctx) }
-
-// recall reads what the room was told in an earlier life. A file that is broken is set aside, which at worst repeats a line.
-func (c *Chat) recall() error {
-	if c.known {
-		return nil
-	}
-	data, err := files.ReadSmall(c.path, spokenLimit)
-	if err == nil {
-		err = json.Unmarshal(data, &c.spoken)
-	}
-	switch {
-	case err == nil, errors.Is(err, fs.ErrNotExist):
-		c.known = true
-		return nil
-	}
-	c.known, c.spoken = true, Spoken{}
-	aside, asideErr := files.SetAside(c.path, "corrupt")
-	if asideErr != nil {
-		return fmt.Errorf("chat memory: %w", asideErr)
-	}
-	return fmt.Errorf("chat memory: %w: set aside as %s", err, aside)
-}
-
-func (c *Chat) remember() error {
-	data, err := json.Marshal(c.spoken)
-	if err != nil {
-		return fmt.Errorf("chat memory: %w", err)
-	}
-	if err := files.Replace(c.path, append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("chat memory: %w", err)
-	}
-	return nil
-}
 
 // Voice is what carries the lines of this room.
 func (c *Chat) Voice() Voice { return c.voice }
@@ -101,7 +69,7 @@ func (c *Chat) Voice() Voice { return c.voice }
 type Alarm struct {
 	Sink
 	rooms func() []Voice
-	path  string
+	file  files.Remembered[alarmed]
 
 	mu    sync.Mutex // who ends this machine flushes beside the beats
 	last  Record     // as told last
@@ -118,7 +86,7 @@ type alarmed struct {
 
 // NewAlarm returns the sink; rooms are the voices to speak with, path is where it remembers what they heard.
 func NewAlarm(s Sink, rooms func() []Voice, path string) *Alarm {
-	return &Alarm{Sink: s, rooms: rooms, path: path}
+	return &Alarm{Sink: s, rooms: rooms, file: files.Remembered[alarmed]{Path: path, What: "presence alarm"}}
 }
 
 // Tell is that of the sink within.
@@ -127,10 +95,17 @@ func (a *Alarm) Tell(ctx context.Context, r Record) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last = r
-	a.recall()
+	var recalled error
+	if !a.known {
+		var heard alarmed
+		a.known = true
+		if heard, _, recalled = a.file.Recall(); heard.ID == r.InstanceID { // a broken one at worst repeats a line
+			a.said = heard.Said
+		}
+	}
 	// As long as the sink has not tried, that nothing is wrong yet says nothing about what an earlier process saw.
 	arrives, tells := a.Sink.(interface{ Arrived() bool })
-	return a.hear(err, err == nil && (a.seen || tells && arrives.Arrived()))
+	return errors.Join(a.hear(err, err == nil && (a.seen || tells && arrives.Arrived())), recalled)
 }
 
 // Flush is that of the sink within, if it has one.
@@ -170,31 +145,9 @@ func (a *Alarm) say(l Line, at time.Time) error {
 	return errors.Join(errs...)
 }
 
-// recall reads what rooms heard in an earlier life. A file that is broken is as none, which at worst repeats a line.
-func (a *Alarm) recall() {
-	if a.known {
-		return
-	}
-	a.known = true
-	var heard alarmed
-	if data, err := files.ReadSmall(a.path, spokenLimit); err == nil && json.Unmarshal(data, &heard) == nil && heard.ID == a.last.InstanceID {
-		a.said = heard.Said
-	}
-}
-
 func (a *Alarm) remember() error {
 	if a.said.IsZero() {
-		if err := files.Remove(a.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("presence alarm: %w", err)
-		}
-		return nil
+		return a.file.Forget()
 	}
-	data, err := json.Marshal(alarmed{a.last.InstanceID, a.said})
-	if err == nil {
-		err = files.Replace(a.path, append(data, '\n'), 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("presence alarm: %w", err)
-	}
-	return nil
+	return a.file.Save(alarmed{a.last.InstanceID, a.said})
 }

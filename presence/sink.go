@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -33,7 +32,7 @@ type Flusher interface {
 
 // Files is the sink on the node itself: presence.json, for people and programs here.
 type Files struct {
-	path    string
+	file    files.Remembered[Record]
 	refresh time.Duration
 	told    *Record // last; nil = not known
 }
@@ -42,7 +41,8 @@ type Files struct {
 // written when the record says something new, and else once in refresh for its beat times: a quiet beat writes nothing here.
 // So beat_next_by is moved by refresh: it is when the file itself is written again at the latest.
 func NewFiles(dir string, refresh time.Duration) *Files {
-	return &Files{path: filepath.Join(dir, "presence.json"), refresh: refresh}
+	return &Files{refresh: refresh, file: files.Remembered[Record]{Path: filepath.Join(dir, "presence.json"), What: "presence file",
+		Limit: sizeLimit, Parse: Decode, Public: true}}
 }
 
 // Tell writes the record when that is due. A file that is no record, left by a power cut or an editor, is set aside
@@ -67,11 +67,8 @@ func (f *Files) Tell(ctx context.Context, r Record) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
-		return errors.Join(corrupt, fmt.Errorf("presence file: %w", err))
-	}
-	if err := files.Replace(f.path, data, 0o644); err != nil {
-		return errors.Join(corrupt, fmt.Errorf("presence file: %w", err))
+	if err := f.file.Put(data); err != nil {
+		return errors.Join(corrupt, err)
 	}
 	f.told = &r
 	return corrupt
@@ -80,28 +77,14 @@ func (f *Files) Tell(ctx context.Context, r Record) error {
 // recall finds out what the file says: at the first call by reading it, then from memory as long as there is a file.
 func (f *Files) recall() error {
 	if f.told != nil {
-		if _, err := os.Lstat(f.path); err != nil {
+		if _, err := os.Lstat(f.file.Path); err != nil {
 			f.told = nil
 		}
 		return nil
 	}
-	data, err := files.ReadSmall(f.path, sizeLimit)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	r, ok, err := f.file.Recall()
+	if ok {
+		f.told = &r
 	}
-	if info, statErr := os.Stat(f.path); err != nil && !errors.Is(err, files.ErrTooLarge) && (statErr != nil || info.Mode().IsRegular()) {
-		return fmt.Errorf("presence file: %w", err) // not corrupt: no descriptor was free, or the disk is bad
-	}
-	var r Record
-	if err == nil {
-		if r, err = Decode(data); err == nil {
-			f.told = &r
-			return nil
-		}
-	}
-	aside, asideErr := files.SetAside(f.path, "corrupt")
-	if asideErr != nil {
-		return fmt.Errorf("presence file: %w", asideErr)
-	}
-	return fmt.Errorf("presence file: %w: set aside as %s", err, aside)
+	return err
 }

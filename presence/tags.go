@@ -2,7 +2,7 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -27,14 +27,16 @@ const tagsLimit = 64 << 10
 // are never read back.
 type Tags struct {
 	tagger Tagger
-	path   string
+	file   files.Remembered[map[string]string]
 	told   map[string]string // nil = not known, so all are told
 	known  bool              // told is what the file says
 }
 
 // NewTags returns the sink; path is where it remembers what it told, so that a restart, or one beat a process, calls
 // nobody for nothing. The memory belongs to the hardware. Tell waits for the cloud: wrap it in NewApart.
-func NewTags(t Tagger, path string) *Tags { return &Tags{tagger: t, path: path} }
+func NewTags(t Tagger, path string) *Tags {
+	return &Tags{tagger: t, file: files.Remembered[map[string]string]{Path: path, What: "tags: remember what was told", Limit: tagsLimit}}
+}
 
 // Tell puts all tags on in one call, when one of them differs from what was told.
 func (t *Tags) Tell(ctx context.Context, r Record) error {
@@ -42,28 +44,20 @@ func (t *Tags) Tell(ctx context.Context, r Record) error {
 		return fmt.Errorf("presence record: %w", err)
 	}
 	tags := TagsOf(r)
+	var recalled error
 	if !t.known {
 		t.known = true
-		if data, err := files.ReadSmall(t.path, tagsLimit); err == nil {
-			_ = json.Unmarshal(data, &t.told) // a broken memory is none: all are told once more
-		}
+		t.told, _, recalled = t.file.Recall() // without it all are told once more
 	}
 	if maps.Equal(tags, t.told) {
-		return nil
+		return recalled
 	}
 	if err := t.tagger.Tag(ctx, tags); err != nil {
 		t.told = nil
-		return fmt.Errorf("tags: %w", err)
+		return errors.Join(fmt.Errorf("tags: %w", err), recalled)
 	}
 	t.told = tags
-	data, err := json.Marshal(tags)
-	if err == nil {
-		err = files.Replace(t.path, data, 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("tags: remember what was told: %w", err)
-	}
-	return nil
+	return errors.Join(t.file.Save(tags), recalled)
 }
 
 // TagsOf are the tags of a record: add:deployment, add:nodepart, add:stacktype, add:state, add:statelog, add:statetss as

@@ -1,10 +1,8 @@
 package work
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -29,24 +27,20 @@ func SayWedged(temp, runID, reason string) error {
 	if reason = oneLine(reason); reason == "" {
 		return errors.New("say wedged: give a reason")
 	}
-	data, err := json.Marshal(saidWedged{runID, reason})
-	if err == nil {
-		err = os.MkdirAll(temp, 0o755) // a script that cleans up with `git clean -fdx` took it away
-	}
-	if err == nil {
-		err = files.Write(filepath.Join(temp, wedgedFile), append(data, '\n'), 0o644)
-	}
-	if err != nil {
+	if err := wedgedIn(temp).Save(saidWedged{runID, reason}); err != nil {
 		return fmt.Errorf("say wedged: %w", plainly(err))
 	}
 	return nil
 }
 
+func wedgedIn(dir string) files.Remembered[saidWedged] {
+	return files.Remembered[saidWedged]{Path: filepath.Join(dir, wedgedFile), Limit: 4096, Durable: true, Public: true}
+}
+
 // heardWedged is the reason that this run's script gave for being wedged; "" = it said nothing.
 func heardWedged(dir, runID string) string {
-	data, err := files.ReadSmall(filepath.Join(dir, wedgedFile), 4096)
-	var said saidWedged
-	if err != nil || json.Unmarshal(data, &said) != nil || said.RunID != runID {
+	said, _, _ := wedgedIn(dir).Peek()
+	if said.RunID != runID {
 		return ""
 	}
 	return oneLine(said.Reason)
@@ -89,8 +83,7 @@ func (h *Hand) asked(repo, item string) (dir string, err error) {
 }
 
 func unwedge(dir string, r Rules, now time.Time) (was bool, err error) {
-	path := filepath.Join(dir, resultFile)
-	result, err := readResult(path)
+	result, _, err := resultIn(dir).Peek()
 	if err != nil {
 		return false, err
 	}
@@ -104,9 +97,5 @@ func unwedge(dir string, r Rules, now time.Time) (was bool, err error) {
 	was = wedged(*last, r)
 	last.Unwedged = now.UTC()
 	last.Failures, last.Waits, last.Shutdowns, last.WaitSince, last.WedgedSince = 0, 0, 0, time.Time{}, time.Time{}
-	data, err := encodeResult(result)
-	if err != nil {
-		return false, err
-	}
-	return was, plainly(files.Write(path, data, 0o644))
+	return was, plainly(resultIn(dir).Save(result))
 }

@@ -1,13 +1,9 @@
 package work
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,9 +13,6 @@ import (
 
 // resultMax bounds the result file that is read. Ours have some hundred bytes; ten thousand watches would still fit.
 const resultMax = 4 << 20
-
-// errCorrupt marks content that no version of the agent wrote.
-var errCorrupt = errors.New("corrupt")
 
 // momentary tells that the machine could not read just now, whatever there is to read: no memory of a run may be taken
 // for absent by that, it may still go on.
@@ -32,98 +25,79 @@ func momentary(err error) bool {
 // repeats work. Without write nothing is set aside, for those who hold no lock and must not write.
 func recall(dir string, write bool) Memory {
 	var m Memory
-	say := func(path string, err error) {
-		switch {
-		case err == nil:
-		case write && errors.Is(err, errCorrupt):
-			what := strings.TrimPrefix(err.Error(), errCorrupt.Error()+": ")
-			aside, failed := files.SetAside(path, "corrupt")
-			if failed != nil {
-				m.Problems = append(m.Problems, fmt.Sprintf("%s: %s: treated as absent, and %v", path, what, failed))
-				return
-			}
-			m.Problems = append(m.Problems, fmt.Sprintf("%s: %s: set aside as %s and treated as absent", path, what, filepath.Base(aside)))
-		default:
-			m.Problems = append(m.Problems, fmt.Sprintf("%s: %s: treated as absent", path, strings.TrimPrefix(err.Error(), errCorrupt.Error()+": ")))
-		}
-	}
-	var err error
-	path := filepath.Join(dir, versionFile)
-	m.Version, err = readCommit(path)
-	say(path, err)
-	path = filepath.Join(dir, doingFile)
-	m.Doing, err = readCommit(path)
-	say(path, err)
-	path = filepath.Join(dir, resultFile)
-	r, err := readResult(path)
-	say(path, err)
+	m.Version = remember(&m, versionIn(dir), write)
+	m.Doing = remember(&m, doingIn(dir), write)
+	r := remember(&m, resultIn(dir), write)
 	m.Done, m.Last = r.Done, r.Last
 	return m
 }
 
-// readCommit reads a file that holds one full commit id. Absent and empty are both "": emptying the file is an old way of saying "again".
-func readCommit(path string) (string, error) {
-	data, err := readState(path, 4096)
-	if err != nil {
-		return "", err
+// remember is the content of a file; what is wrong with it is one of the problems of m.
+func remember[T any](m *Memory, file files.Remembered[T], write bool) T {
+	read := file.Peek
+	if write {
+		read = file.Recall
 	}
-	id := strings.TrimSpace(string(data))
-	if id != "" && !isCommit(id) {
-		return "", fmt.Errorf("%w: not a full commit id of 40 hex digits", errCorrupt)
+	v, _, err := read()
+	var corrupt *files.Corrupt
+	switch {
+	case err == nil:
+		return v
+	case !errors.As(err, &corrupt):
+		err = fmt.Errorf("cannot be read: %w", err)
+	case errors.Is(err, files.ErrTooLarge):
+		err = fmt.Errorf("larger than %d bytes", file.Limit)
+	case errors.Is(err, files.ErrIrregular):
+		err = errors.New("not a regular file")
+	default:
+		err = corrupt.Err
 	}
-	return id, nil
+	then := "treated as absent"
+	if corrupt != nil && corrupt.Aside != "" {
+		then = "set aside as " + filepath.Base(corrupt.Aside) + " and " + then
+	}
+	m.Problems = append(m.Problems, fmt.Sprintf("%s: %v: %s", file.Path, err, then))
+	return v
 }
 
-// readResult reads work.sh_RESULT.json. Absent is the zero Result.
-func readResult(path string) (Result, error) {
-	data, err := readState(path, resultMax)
-	if err != nil || data == nil {
-		return Result{}, err
-	}
-	return parseResult(data)
+func versionIn(dir string) files.Remembered[string] { return commitFile(dir, versionFile) }
+func doingIn(dir string) files.Remembered[string]   { return commitFile(dir, doingFile) }
+
+// commitFile holds one full commit id. Absent and empty are both "": emptying the file is an old way of saying "again".
+func commitFile(dir, name string) files.Remembered[string] {
+	return files.Remembered[string]{Path: filepath.Join(dir, name), Limit: 4096, Parse: func(data []byte) (string, error) {
+		id := strings.TrimSpace(string(data))
+		if id != "" && !isCommit(id) {
+			return "", errors.New("not a full commit id of 40 hex digits")
+		}
+		return id, nil
+	}}
+}
+
+// resultIn is work.sh_RESULT.json. Absent is the zero Result.
+func resultIn(dir string) files.Remembered[Result] {
+	return files.Remembered[Result]{Path: filepath.Join(dir, resultFile), Limit: resultMax, Parse: parseResult, Durable: true, Public: true, Indent: "    "}
 }
 
 // parseResult is strict about what decides and lenient about fields it does not know: a newer agent may have written them.
-func parseResult(data []byte) (Result, error) {
-	var r Result
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(&r); err != nil {
-		return Result{}, fmt.Errorf("%w: not the JSON of a result: %v", errCorrupt, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Result{}, fmt.Errorf("%w: not the JSON of a result: more after its end", errCorrupt)
+func parseResult(data []byte) (r Result, err error) {
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Result{}, fmt.Errorf("not the JSON of a result: %w", err)
 	}
 	if r.Done != nil && !isCommit(r.Done.Version) {
-		return Result{}, fmt.Errorf("%w: done.version is not a full commit id", errCorrupt)
+		return Result{}, errors.New("done.version is not a full commit id")
 	}
 	if a := r.Last; a != nil {
 		switch {
 		case !isCommit(a.Version):
-			return Result{}, fmt.Errorf("%w: last.version is not a full commit id", errCorrupt)
+			return Result{}, errors.New("last.version is not a full commit id")
 		case a.Fingerprint == "":
-			return Result{}, fmt.Errorf("%w: last.fingerprint is missing", errCorrupt)
+			return Result{}, errors.New("last.fingerprint is missing")
 		case a.Attempt < 0 || a.Failures < 0 || a.Waits < 0 || a.Shutdowns < 0:
-			return Result{}, fmt.Errorf("%w: a count in last is negative", errCorrupt)
+			return Result{}, errors.New("a count in last is negative")
 		}
 	}
 	return r, nil
-}
-
-// readState is the content of a state file, nil when there is none. What is no regular file, or far too large, is corrupt like wrong content.
-func readState(path string, limit int64) ([]byte, error) {
-	data, err := files.ReadSmall(path, limit)
-	switch {
-	case err == nil:
-		return data, nil
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case errors.Is(err, files.ErrTooLarge):
-		return nil, fmt.Errorf("%w: larger than %d bytes", errCorrupt, limit)
-	}
-	if info, serr := os.Stat(path); serr == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: not a regular file", errCorrupt)
-	}
-	return nil, fmt.Errorf("cannot be read: %w", err)
 }
 
 func isCommit(id string) bool {

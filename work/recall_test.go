@@ -72,7 +72,7 @@ func TestRecall(t *testing.T) {
 				if !strings.Contains(m.Problems[i], filepath.Join(dir, name)) || !strings.Contains(m.Problems[i], "set aside as "+name+".corrupt") {
 					t.Errorf("problem %q", m.Problems[i])
 				}
-				if strings.Contains(m.Problems[i], "\n") || strings.Contains(m.Problems[i], errCorrupt.Error()+": ") {
+				if strings.Contains(m.Problems[i], "\n") || strings.Contains(m.Problems[i], "corrupt: ") {
 					t.Errorf("problem %q", m.Problems[i])
 				}
 				if got := read(t, filepath.Join(dir, name+".corrupt")); got != test.files[name] {

@@ -58,7 +58,7 @@ func RecordEnd(dir string, a Attempt) error {
 		return fmt.Errorf("record the end: %w", plainly(err))
 	}
 	// The last success is taken from the file and not handed round: a person may have taken it away meanwhile to say "again".
-	r, err := readResult(filepath.Join(dir, resultFile))
+	r, _, err := resultIn(dir).Peek()
 	if err != nil {
 		r = Result{}
 	}
@@ -90,7 +90,7 @@ func RecordEnd(dir string, a Attempt) error {
 // RecordEnd, and does nothing when there is nothing to finish.
 func settleDoing(dir string, last Attempt) error {
 	doing, version := filepath.Join(dir, doingFile), filepath.Join(dir, versionFile)
-	noted, err := readCommit(doing)
+	noted, _, err := doingIn(dir).Peek()
 	if !last.OK() {
 		if err := os.Remove(doing); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("record the end: %w", err)

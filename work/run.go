@@ -73,7 +73,7 @@ func Start(l *Lock, o Order, p Program) (*Run, error) {
 // begin records the attempt, and writes the list of what changed for the script to read.
 func (o Order) begin() error {
 	dir := o.Memory
-	r, err := readResult(filepath.Join(dir, resultFile))
+	r, _, err := resultIn(dir).Peek()
 	if momentary(err) {
 		return fmt.Errorf("record the attempt: what came before %w", err)
 	}

@@ -55,7 +55,7 @@ func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err 
 			err = fmt.Errorf("sweep %s: %w", dir, err)
 		}
 	}()
-	if _, err := readResult(filepath.Join(dir, resultFile)); momentary(err) {
+	if _, _, err := resultIn(dir).Peek(); momentary(err) {
 		return s, err
 	}
 	m := recall(dir, false) // what is corrupt is left for Recall, whose caller tells it

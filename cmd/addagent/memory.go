@@ -72,11 +72,7 @@ func (p *process) initDone(cfg *config.Config) bool {
 
 // Show writes nodeinfo/beat.json. It only informs: no fsync.
 func (m *memory) Show(b agent.Beat) error {
-	line, err := json.Marshal(b)
-	if err != nil {
-		return fmt.Errorf("write beat: %w", err)
-	}
-	return files.Replace(filepath.Join(m.nodeinfo, "beat.json"), append(line, '\n'), 0o644)
+	return beatFile(filepath.Dir(m.nodeinfo)).Save(b)
 }
 
 // Append adds a line to log/beats.jsonl.
@@ -108,18 +104,18 @@ func (m *memory) takeBack(n int) error {
 
 func (m *memory) Close() { m.journal.Close() }
 
+func beatFile(home string) files.Remembered[agent.Beat] {
+	return files.Remembered[agent.Beat]{Path: beatPath(home), Limit: 16 << 20, Public: true}
+}
+
 // readBeat reads the last beat; nil without error when there was none yet.
 func readBeat(home string) (*agent.Beat, error) {
-	data, err := files.ReadSmall(beatPath(home), 16<<20)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var b agent.Beat
-	if err := json.Unmarshal(data, &b); err != nil {
+	b, ok, err := beatFile(home).Peek()
+	if errors.As(err, new(*files.Corrupt)) {
 		return nil, fmt.Errorf("%s is damaged (the next beat replaces it): %w", beatPath(home), err)
+	}
+	if !ok {
+		return nil, err
 	}
 	return &b, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -24,12 +23,12 @@ type peers struct {
 	id     string // this node
 	reader *fleet.Reader
 	every  time.Duration
-	limit  time.Duration // of one reading
-	nodes  string        // nodeinfo/nodes.json
-	memory string        // what sets were let through, so that one beat a process (cron) settles them as well
-	spec   any           // of the config that it was made from
-	waits  bool          // this process is one beat: what is due is read in it
-	before bool          // others were read before this process began
+	limit  time.Duration                              // of one reading
+	nodes  string                                     // nodeinfo/nodes.json
+	memory files.Remembered[map[string]fleet.Settled] // what sets were let through, so that one beat a process (cron) settles them as well
+	spec   any                                        // of the config that it was made from
+	waits  bool                                       // this process is one beat: what is due is read in it
+	before bool                                       // others were read before this process began
 
 	// Of the goroutine of the beats:
 	next    time.Time
@@ -56,14 +55,18 @@ func newPeers(cfg *config.Config, id string, once bool) (*peers, error) {
 		limit = cfg.Beat.LookTimeout
 	}
 	p := &peers{id: id, reader: reader, every: cfg.Presence.Read, limit: limit, waits: once,
-		nodes: nodesFile(cfg.Home), memory: peersMemory(cfg), settled: readSettled(cfg), seen: map[string]bool{}}
+		nodes: nodesFile(cfg.Home), memory: peersMemory(cfg), seen: map[string]bool{}}
+	p.settled, _, p.wrong = p.memory.Recall()
+	if p.settled == nil {
+		p.settled = map[string]fleet.Settled{}
+	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	st, err := os.Stat(p.nodes)
 	if p.before = err == nil; p.before && once {
 		// A process of one beat has no memory of when it read: the file has.
 		p.next = st.ModTime().Add(p.every)
 	}
-	if st, err := os.Stat(p.memory); err == nil && time.Since(st.ModTime()) < awaitMax {
+	if st, err := os.Stat(p.memory.Path); err == nil && time.Since(st.ModTime()) < awaitMax {
 		for name, s := range p.settled {
 			p.seen[name] = s.New // as the beat before, of another process, has left it
 		}
@@ -76,15 +79,9 @@ func newPeers(cfg *config.Config, id string, once bool) (*peers, error) {
 // awaitMax is how long ago work may have asked in vain for a first set, for that to be wanted still: five beats are sooner.
 const awaitMax = time.Hour
 
-func peersMemory(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "peers.json") }
-
-// readSettled is what sets were let through by earlier processes. A broken file is as none: the next set is taken as it is.
-func readSettled(cfg *config.Config) map[string]fleet.Settled {
-	all := map[string]fleet.Settled{}
-	if data, err := files.ReadSmall(peersMemory(cfg), 1<<20); err == nil && json.Unmarshal(data, &all) != nil {
-		return map[string]fleet.Settled{}
-	}
-	return all
+// peersMemory is what sets were let through by earlier processes. Of a broken one the next set is taken as it is.
+func peersMemory(cfg *config.Config) files.Remembered[map[string]fleet.Settled] {
+	return files.Remembered[map[string]fleet.Settled]{Path: filepath.Join(cfg.StateDir, "peers.json")}
 }
 
 // nodesFile is where scripts find who else is there.
@@ -202,7 +199,7 @@ func meets(settled map[string]fleet.Settled, name string, before, read, shown bo
 
 // plannedSet is Set for who asks nobody and writes nothing: no set is known, and what waits for the first one goes on to.
 func plannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet {
-	settled := readSettled(cfg)
+	settled, _, _ := peersMemory(cfg).Peek()
 	_, err := os.Stat(nodesFile(cfg.Home))
 	return func(filter map[string]string) work.NodeSet {
 		name := fmt.Sprint(filter)
@@ -217,9 +214,7 @@ func plannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet 
 // remember keeps what was let through. That it cannot be written is no matter of its own: a full disk is said elsewhere,
 // and at worst a set is let through a beat early.
 func (p *peers) remember() {
-	if data, err := json.Marshal(p.settled); err == nil {
-		_ = files.Replace(p.memory, data, 0o600)
-	}
+	_ = p.memory.Save(p.settled)
 }
 
 func (p *peers) close() {

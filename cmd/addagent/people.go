@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,6 +53,10 @@ func (p *people) Answered(id string) {
 func askedDir(stateDir string) string    { return filepath.Join(stateDir, "asked") }
 func askPath(stateDir, id string) string { return filepath.Join(askedDir(stateDir), id+".json") }
 
+func askFile(stateDir, id string) files.Remembered[agent.Ask] {
+	return files.Remembered[agent.Ask]{Path: askPath(stateDir, id), What: "ask", Limit: 64 << 10, Durable: true, Public: true}
+}
+
 var askID = regexp.MustCompile(`^[0-9a-z-]{1,60}$`)
 
 // readAsks lists the requests that lie there, oldest first. What is none is
@@ -69,15 +72,12 @@ func readAsks(stateDir string) []agent.Ask {
 		if !isAsk || !askID.MatchString(id) {
 			continue // a temporary file of a writer
 		}
-		var a agent.Ask
-		data, err := files.ReadSmall(askPath(stateDir, id), 64<<10)
-		if err != nil && !errors.Is(err, files.ErrTooLarge) {
+		a, _, err := askFile(stateDir, id).Peek()
+		corrupt := errors.As(err, new(*files.Corrupt))
+		if err != nil && !corrupt {
 			continue // not now: it is somebody's request all the same
 		}
-		if err == nil {
-			err = json.Unmarshal(data, &a)
-		}
-		if a.ID = id; err != nil || !slices.Contains([]string{agent.AskBeat, agent.AskAgain, agent.AskUnwedge}, a.What) {
+		if a.ID = id; corrupt || !slices.Contains([]string{agent.AskBeat, agent.AskAgain, agent.AskUnwedge}, a.What) {
 			_ = os.Remove(askPath(stateDir, id))
 			continue
 		}
@@ -131,15 +131,8 @@ func (p *process) by() string {
 
 // putAsk leaves a request for the next beat.
 func putAsk(stateDir string, a agent.Ask) error {
-	data, err := json.Marshal(a)
-	if err != nil {
+	if err := askFile(stateDir, a.ID).Save(a); err != nil {
 		return failed(err)
-	}
-	if err := os.MkdirAll(askedDir(stateDir), 0o755); err != nil {
-		return failed(fmt.Errorf("ask: %w", err))
-	}
-	if err := files.Write(askPath(stateDir, a.ID), append(data, '\n'), 0o644); err != nil {
-		return failed(fmt.Errorf("ask: %w", err))
 	}
 	return nil
 }

@@ -6,10 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -37,9 +35,9 @@ func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat
 type announcer struct {
 	rooms  []room
 	lasts  time.Duration // the lease
-	file   string        // of memory
-	lock   *files.Lock   // no other process of this machine tells the rooms
-	prefix string        // of the names of spools
+	file   files.Remembered[memory]
+	lock   *files.Lock // no other process of this machine tells the rooms
+	prefix string      // of the names of spools
 	memory
 	said  said        // as of the last fold
 	fleet fleet.Fleet // of that fold
@@ -70,7 +68,7 @@ func (p *process) newAnnouncer(cfg *config.Config, o fleet.Options, lasts time.D
 		return nil, err
 	}
 	dir, repo := filepath.Join(cfg.StateDir, "addctl"), hash(o.Source.Redacted(), o.Prefix)
-	s := &announcer{lasts: min(lasts, longLease), file: filepath.Join(dir, "voice-"+repo+".json"), prefix: "chat-" + repo + "-"}
+	s := &announcer{lasts: min(lasts, longLease), file: keptMemory(filepath.Join(dir, "voice-"+repo+".json")), prefix: "chat-" + repo + "-"}
 	for i, r := range cfg.Chat {
 		if r.From == "fleet" {
 			s.rooms = append(s.rooms, room{name: fmt.Sprintf("room %d", i+1), room: p.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through),
@@ -96,10 +94,10 @@ const flushLook = 100 * time.Millisecond
 
 // recall takes the lock, and what an earlier process knew.
 func (s *announcer) recall() error {
-	if err := os.MkdirAll(filepath.Dir(s.file), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(s.file.Path), 0o700); err != nil {
 		return err
 	}
-	lock, err := files.TryLock(strings.TrimSuffix(s.file, ".json")+".lock", 0o600)
+	lock, err := files.TryLock(strings.TrimSuffix(s.file.Path, ".json")+".lock", 0o600)
 	if errors.Is(err, files.ErrHeld) {
 		return errors.New("another process of this machine tells the rooms")
 	}
@@ -107,11 +105,11 @@ func (s *announcer) recall() error {
 		return err
 	}
 	s.lock = lock
-	data, err := files.ReadSmall(s.file, saidLimit)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	s.memory, _, err = s.file.Recall()
+	if err != nil && !errors.As(err, new(*files.Corrupt)) {
 		return err
 	}
-	if err != nil || json.Unmarshal(data, &s.memory) != nil || s.Me == "" {
+	if s.Me == "" {
 		// Under a new name it waits for the lease of the old one to end.
 		s.memory = memory{Me: author() + "-" + strings.ToLower(rand.Text()[:8])}
 	}
@@ -122,16 +120,17 @@ func (s *announcer) recall() error {
 		}
 	}
 	s.Told = told
-	return errors.Join(s.discard(), s.remember())
+	return errors.Join(s.discard(), s.file.Save(s.memory))
 }
 
-// saidLimit bounds the file of memory.
-const saidLimit = 4 << 20
+func keptMemory(path string) files.Remembered[memory] {
+	return files.Remembered[memory]{Path: path, Limit: 4 << 20, Indent: "    "}
+}
 
 // discard removes the spools of rooms that are not known to have been told anything:
 // those of rooms that are no longer in the config, and those of an earlier lease.
 func (s *announcer) discard() error {
-	dir := filepath.Dir(s.file)
+	dir := filepath.Dir(s.file.Path)
 	all, err := os.ReadDir(dir)
 	errs := []error{err}
 	for _, f := range all {
@@ -140,14 +139,6 @@ func (s *announcer) discard() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (s *announcer) remember() error {
-	data, err := json.MarshalIndent(s.memory, "", "    ")
-	if err != nil {
-		return err
-	}
-	return files.Replace(s.file, append(data, '\n'), 0o600)
 }
 
 // write returns said.json as it is to be with a fold of a fleet; the same slice where it
@@ -229,7 +220,7 @@ func (s *announcer) announce(ctx context.Context, data []byte) (err error) {
 		changed = changed || !known || !slices.Equal(before, after)
 	}
 	if changed {
-		errs = append(errs, s.remember())
+		errs = append(errs, s.file.Save(s.memory))
 	}
 	return errors.Join(errs...)
 }

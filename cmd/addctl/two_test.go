@@ -244,13 +244,13 @@ func TestOneIsKilledAndComesBack(t *testing.T) {
 	// Killed between the spool and its memory: the spool is said once more, and nothing is lost.
 	g.now = g.now.Add(2 * time.Minute)
 	g.tells("i-1", node.Working, "c", "")
-	before, err := os.ReadFile(a.announcer.file)
+	before, err := os.ReadFile(a.announcer.file.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.turn(a)
 	g.dies(a)
-	if err := os.WriteFile(a.announcer.file, before, 0o600); err != nil {
+	if err := os.WriteFile(a.announcer.file.Path, before, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a = g.control(dir)

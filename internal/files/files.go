@@ -153,11 +153,19 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
+// ErrIrregular is wrapped by the error for a folder, a pipe or a device where a file should be.
+var ErrIrregular = errors.New("is not a regular file")
+
+type folderError struct{}
+
+func (folderError) Error() string   { return "is a folder, not a file" }
+func (folderError) Is(e error) bool { return e == ErrIrregular }
+
 func notRegular(m fs.FileMode) error {
 	if m.IsDir() {
-		return errors.New("is a folder, not a file")
+		return folderError{}
 	}
-	return errors.New("is not a regular file")
+	return ErrIrregular
 }
 
 // Sweep removes the temporary files that a killed writer left in dir and that were last written before the given time

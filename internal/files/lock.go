@@ -16,7 +16,7 @@ var ErrHeld = errors.New("another process holds it")
 
 var errReplaced = errors.New("the file was replaced meanwhile")
 
-// Lock is an exclusive lock on a file or a folder, which ends with its process at the latest. Nobody deletes the file:
+// Lock is an exclusive lock on a file or a folder, which ends with its process at the latest. The file is never deleted:
 // a process that had just opened it would then lock what no other process can find.
 type Lock struct{ flock *flock.Flock }
 

@@ -2,9 +2,7 @@ package fleet
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -19,6 +17,7 @@ type cached struct {
 	Prefix   string                `json:"prefix"`
 	At       time.Time             `json:"at"`
 	Nodes    map[string]cachedNode `json:"nodes"`
+	seen     map[string]seen       // Nodes as they are read
 }
 
 type cachedNode struct {
@@ -33,46 +32,48 @@ const (
 	cacheLimit = 256 << 20 // bytes
 )
 
-func (p *place) cacheFile() string { return filepath.Join(p.dir, "refs.json") }
+func (p *place) cacheFile() files.Remembered[cached] {
+	return files.Remembered[cached]{Path: filepath.Join(p.dir, "refs.json"), What: "cache", Limit: cacheLimit, Parse: p.parseCache}
+}
+
+// parseCache reads the content of the cache; that of another repository is no fault, and empty.
+func (p *place) parseCache(data []byte) (c cached, err error) {
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, err
+	}
+	if c.Filetype != cacheType {
+		return c, fmt.Errorf("filetype %.40q, not %q", c.Filetype, cacheType)
+	}
+	if c.Source != p.Source.Redacted() || c.Prefix != p.Prefix {
+		return cached{}, nil
+	}
+	c.seen = make(map[string]seen, len(c.Nodes))
+	for id, one := range c.Nodes {
+		if err := node.ValidID(id); err != nil {
+			return c, err
+		}
+		s := seen{told: told{commit: one.Commit, at: sane(one.Told), raw: []byte(one.Record)}, broken: one.Broken}
+		if one.Record != "" {
+			if s.record, err = decode(id, s.raw); err != nil {
+				return c, err
+			}
+		}
+		c.seen[id] = s
+	}
+	return c, nil
+}
 
 // recall reads the cache. One that is broken is set aside, and then there is none; the note says so.
 func (p *place) recall() (map[string]seen, time.Time, notes) {
 	var n notes
-	data, err := files.ReadSmall(p.cacheFile(), cacheLimit)
-	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]seen{}, time.Time{}, n
+	c, _, err := p.cacheFile().Recall()
+	if err != nil {
+		n.add("%v", err)
 	}
-	var c cached
-	if err == nil {
-		err = json.Unmarshal(data, &c)
+	if c.seen == nil {
+		c.seen = map[string]seen{}
 	}
-	if err == nil && c.Filetype != cacheType {
-		err = fmt.Errorf("filetype %.40q, not %q", c.Filetype, cacheType)
-	}
-	if err == nil && (c.Source != p.Source.Redacted() || c.Prefix != p.Prefix) {
-		return map[string]seen{}, time.Time{}, n
-	}
-	all := make(map[string]seen, len(c.Nodes))
-	for id, one := range c.Nodes {
-		s := seen{told: told{commit: one.Commit, at: sane(one.Told), raw: []byte(one.Record)}, broken: one.Broken}
-		if err == nil {
-			err = node.ValidID(id)
-		}
-		if err == nil && one.Record != "" {
-			s.record, err = decode(id, s.raw)
-		}
-		all[id] = s
-	}
-	if err == nil {
-		return all, sane(c.At), n
-	}
-	aside, asideErr := files.SetAside(p.cacheFile(), "corrupt")
-	if asideErr != nil {
-		n.add("cache: %v: %v", err, asideErr)
-	} else {
-		n.add("cache: %v: set aside as %s", err, filepath.Base(aside))
-	}
-	return map[string]seen{}, time.Time{}, n
+	return c.seen, sane(c.At), n
 }
 
 // remember writes the cache. It only informs: lost, it costs a reading.
@@ -81,9 +82,5 @@ func (p *place) remember(all map[string]seen, at time.Time) error {
 	for id, s := range all {
 		c.Nodes[id] = cachedNode{Commit: s.commit, Told: s.at, Record: string(s.raw), Broken: s.broken}
 	}
-	data, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("cache: %w", err)
-	}
-	return files.Replace(p.cacheFile(), append(data, '\n'), 0o600)
+	return p.cacheFile().Save(c)
 }
