@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // noise cannot be compressed.
@@ -20,6 +21,7 @@ func noise(random *rand.Rand, size int) string {
 // TestLargeFilesDoNotPileUp: long before there are many packs, versions of a large file that nobody needs any more are
 // dropped; and so is a large file that was deleted, without another push of that size.
 func TestLargeFilesDoNotPileUp(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Git("config", "core.bigFileThreshold", "1m") // no deltas, which would take the server long

@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // patient is a deadline for what takes a moment, and longer on a busy machine.
@@ -155,7 +156,7 @@ func TestManySteps(t *testing.T) {
 	w.src.Git("repack", "-q", "-adb")
 	w.check()
 	back := w.src.Tip("main")
-	for i := range 60 {
+	for i := range testkit.Rounds(20, 60) {
 		switch i % 6 {
 		case 0, 1, 2:
 			w.src.Commit("main", gittest.File(fmt.Sprintf("d%02d/e0/file%04d.txt", i%20, i), fmt.Sprint("step ", i)))
