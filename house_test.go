@@ -32,6 +32,7 @@ var may = map[string]struct {
 	ours  []string
 	heavy []string
 }{
+	"internal/strictyaml":      {nil, []string{"github.com/goccy/go-yaml"}},
 	"internal/files":           {nil, []string{"github.com/google/renameio", "github.com/gofrs/flock"}},
 	"internal/cli":             {[]string{"chat", "config", "internal/files"}, []string{"github.com/spf13/cobra"}},
 	"internal/testkit":         {nil, nil},
@@ -45,7 +46,7 @@ var may = map[string]struct {
 	"internal/retry":           {nil, nil},
 	"internal/trouble":         {nil, nil},
 	"node":                     {[]string{"internal/files"}, nil},
-	"config":                   {[]string{"internal/files", "internal/git/address"}, []string{"github.com/goccy/go-yaml"}},
+	"config":                   {[]string{"internal/files", "internal/git/address", "internal/strictyaml"}, nil},
 	"cloud":                    {nil, nil},
 	"chat":                     {[]string{"internal/files", "internal/retry"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
 	"chat/chattest":            {[]string{"chat"}, nil},
@@ -57,7 +58,7 @@ var may = map[string]struct {
 	"metrics":                  {[]string{"node", "internal/files"}, nil},
 	"presence/presencetest":    {[]string{"presence", "node"}, nil},
 	"kill":                     {[]string{"internal/files"}, nil},
-	"work":                     {[]string{"internal/gitrepo", "internal/files", "internal/retry"}, []string{"github.com/goccy/go-yaml"}},
+	"work":                     {[]string{"internal/gitrepo", "internal/files", "internal/strictyaml", "internal/retry"}, nil},
 	"agent":                    {[]string{"node", "work", "presence", "internal/trouble"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // leaf is a key with a value: how a text becomes its value, and back. It is also where the documentation of the key is.
@@ -21,7 +21,7 @@ type leaf struct {
 	show  func() string                      // as one would write it, without secrets
 
 	// read is instead of apply and show for what has keys of its own below it.
-	read func(l *loader, at place, n ast.Node)
+	read func(l *loader, at place, n strictyaml.Node)
 }
 
 // kind is which YAML values a leaf takes.

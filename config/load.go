@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // Load reads the config file at path, and then addagent.d/*.yaml beside it in the order of their names: there lists are
@@ -61,7 +60,7 @@ func (l *loader) load(all []source) (*Config, error) {
 	return l.c, nil
 }
 
-func (l *loader) place(p *token.Position) place { return place{l.file, p.Line, p.Column} }
+func (l *loader) place(n strictyaml.Node) place { return place{l.file, n.Line, n.Column} }
 
 func (l *loader) problem(at place, key, text string) Problem {
 	if at.file == "" {
@@ -99,15 +98,17 @@ func (l *loader) absent(at place, key, text string) {
 }
 
 func (l *loader) document(data []byte) {
-	body, problems := parse(l.file+l.kept, data)
-	l.problems = append(l.problems, problems...)
+	body, mistakes := strictyaml.Parse(data)
+	for _, m := range mistakes {
+		l.say(place{l.file, m.Line, m.Column}, "", m.Text)
+	}
 	if body == nil {
-		if len(problems) > 0 {
+		if len(mistakes) > 0 {
 			l.folders(data)
 		}
 		return
 	}
-	l.section(body, l.place(body.GetToken().Position), keys{leaves: l.c.leaves(), later: laterKeys()}, "", "")
+	l.section(*body, l.place(*body), keys{leaves: l.c.leaves(), later: laterKeys()}, "", "")
 }
 
 // folderLine is a folder as almost everybody writes it.
@@ -150,33 +151,29 @@ func (k keys) below(section string) []string {
 }
 
 // section reads one map: prefix is what stands before its names in messages, name its dotted name within k.
-func (l *loader) section(n ast.Node, at place, k keys, prefix, name string) {
-	if _, ok := n.(*ast.NullNode); ok {
+func (l *loader) section(n strictyaml.Node, at place, k keys, prefix, name string) {
+	if n.Kind == strictyaml.Null {
 		return // a section whose keys are all commented out
 	}
-	m, ok := n.(ast.MapNode)
-	if !ok {
+	if n.Kind != strictyaml.Map {
 		l.say(at, strings.TrimSuffix(prefix+name, "."), mustBe("a map of keys", n))
 		return
 	}
-	first := map[string]int{}
-	for i := m.MapRange(); i.Next(); {
-		key, at := i.Key().GetToken().Value, l.place(i.Key().GetToken().Position)
-		full := key
+	for _, f := range n.Fields {
+		at, full := l.place(f.Key), f.Key.Text
 		if name != "" {
-			full = name + "." + key
+			full = name + "." + full
 		}
-		if line, twice := first[key]; twice {
-			l.say(at, prefix+full, fmt.Sprintf("is set twice, first in line %d: keep one", line))
+		if twice := f.Twice(); twice != "" {
+			l.say(at, prefix+full, twice)
 			continue
 		}
-		first[key] = at.line
-		l.key(i, at, k, prefix, full, k.below(name))
+		l.key(f, at, k, prefix, full, k.below(name))
 	}
 }
 
-func (l *loader) key(i *ast.MapNodeIter, at place, k keys, prefix, full string, siblings []string) {
-	if i.Key().IsMergeKey() {
+func (l *loader) key(field strictyaml.Field, at place, k keys, prefix, full string, siblings []string) {
+	if field.Key.Kind == strictyaml.Reference {
 		l.say(at, prefix+full, noAnchors)
 		return
 	}
@@ -186,14 +183,14 @@ func (l *loader) key(i *ast.MapNodeIter, at place, k keys, prefix, full string, 
 	}
 	if f, ok := find(k.leaves, full); ok {
 		if f.read != nil {
-			f.read(l, at, i.Value())
+			f.read(l, at, field.Value)
 			return
 		}
-		l.leaf(f, prefix, at, i.Value())
+		l.leaf(f, prefix, at, field.Value)
 		return
 	}
 	if len(k.below(full)) > 0 {
-		l.section(i.Value(), at, k, prefix, full)
+		l.section(field.Value, at, k, prefix, full)
 		return
 	}
 	dot := strings.LastIndexByte(full, '.')
@@ -201,15 +198,14 @@ func (l *loader) key(i *ast.MapNodeIter, at place, k keys, prefix, full string, 
 	l.say(at, prefix+full, unknownKey(full[dot+1:], siblings, now, k.names()))
 }
 
-func (l *loader) leaf(f leaf, prefix string, at place, n ast.Node) {
-	seq, isList := n.(*ast.SequenceNode)
-	if isList && f.list != single {
-		for i, entry := range seq.Values {
-			l.value(f, prefix, l.place(position(entry)), entry, i)
+func (l *loader) leaf(f leaf, prefix string, at place, n strictyaml.Node) {
+	if n.Kind == strictyaml.List && f.list != single {
+		for i, entry := range n.List {
+			l.value(f, prefix, l.place(entry), entry, i)
 		}
 		return
 	}
-	if f.list == listOnly && n.Type() != ast.NullType {
+	if f.list == listOnly && n.Kind != strictyaml.Null {
 		l.say(at, prefix+f.key, mustBe("a list, such as "+f.example, n))
 		return
 	}
@@ -217,10 +213,10 @@ func (l *loader) leaf(f leaf, prefix string, at place, n ast.Node) {
 }
 
 // value reads the value of a key, or the one with that index of its list.
-func (l *loader) value(f leaf, prefix string, at place, n ast.Node, index int) {
+func (l *loader) value(f leaf, prefix string, at place, n strictyaml.Node, index int) {
 	value, problem := scalar(f.kind, n)
-	if _, ok := n.(ast.ScalarNode); ok && n.Type() != ast.NullType {
-		at = l.place(n.GetToken().Position)
+	if !n.Is(strictyaml.Null, strictyaml.List, strictyaml.Map, strictyaml.Other) {
+		at = l.place(n)
 	}
 	if problem == "" {
 		problem = f.apply(value)
@@ -250,12 +246,11 @@ func (l *loader) set(key string, at place, list bool, index int) {
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (l *loader) env(at place, n ast.Node) {
-	if _, ok := n.(*ast.NullNode); ok {
+func (l *loader) env(at place, n strictyaml.Node) {
+	if n.Kind == strictyaml.Null {
 		return
 	}
-	m, ok := n.(ast.MapNode)
-	if !ok {
+	if n.Kind != strictyaml.Map {
 		l.say(at, "work.env", mustBe("a map of names and values", n))
 		return
 	}
@@ -263,10 +258,10 @@ func (l *loader) env(at place, n ast.Node) {
 		l.c.Work.Env = map[string]string{}
 	}
 	here := map[string]bool{}
-	for i := m.MapRange(); i.Next(); {
-		name, at := i.Key().GetToken().Value, l.place(i.Key().GetToken().Position)
+	for _, f := range n.Fields {
+		name, at := f.Key.Text, l.place(f.Key)
 		key := "work.env." + name
-		value, problem := scalar(textual, i.Value())
+		value, problem := scalar(textual, f.Value)
 		switch {
 		case here[name]:
 			problem = "is set twice: keep one"
@@ -289,24 +284,23 @@ func (l *loader) env(at place, n ast.Node) {
 }
 
 // entries are those of a list of maps; of them tells a person what belongs there.
-func (l *loader) entries(key, of string, at place, n ast.Node) []ast.Node {
-	if _, ok := n.(*ast.NullNode); ok {
+func (l *loader) entries(key, of string, at place, n strictyaml.Node) []strictyaml.Node {
+	if n.Kind == strictyaml.Null {
 		return nil
 	}
-	list, ok := n.(*ast.SequenceNode)
-	if !ok {
+	if n.Kind != strictyaml.List {
 		l.say(at, key, mustBe("a list of "+of+", each beginning with a dash", n))
 		return nil
 	}
-	return list.Values
+	return n.List
 }
 
-func (l *loader) repos(at place, n ast.Node) {
+func (l *loader) repos(at place, n strictyaml.Node) {
 	for _, entry := range l.entries("repos", "repositories", at, n) {
 		r := newRepo()
-		prefix, start := repoKey(len(l.c.Repos)), l.place(position(entry))
+		prefix, start := repoKey(len(l.c.Repos)), l.place(entry)
 		l.section(entry, start, keys{leaves: r.leaves(), later: laterRepoKeys()}, prefix, "")
-		if _, ok := entry.(ast.MapNode); ok || entry.Type() == ast.NullType {
+		if entry.Is(strictyaml.Map, strictyaml.Null) {
 			l.repo(r, prefix, start)
 		}
 		l.c.Repos = append(l.c.Repos, *r)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/goccy/go-yaml/ast"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // presence checks what is known of the presence repository when all is read.
@@ -56,12 +56,12 @@ func checkRefPrefix(s string) string {
 	return ""
 }
 
-func (l *loader) chat(at place, n ast.Node) {
+func (l *loader) chat(at place, n strictyaml.Node) {
 	for _, entry := range l.entries("chat", "rooms", at, n) {
 		r := newRoom()
-		prefix, start := roomKey(len(l.c.Chat)), l.place(position(entry))
+		prefix, start := roomKey(len(l.c.Chat)), l.place(entry)
 		l.section(entry, start, keys{leaves: r.leaves()}, prefix, "")
-		if _, ok := entry.(ast.MapNode); ok || entry.Type() == ast.NullType {
+		if entry.Is(strictyaml.Map, strictyaml.Null) {
 			l.room(r, prefix, start)
 		}
 		l.c.Chat = append(l.c.Chat, *r)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // Problem is one thing that is wrong with the config.
@@ -51,19 +53,8 @@ func (p Problems) sorted() Problems {
 // unknownKey says that there is no such key, with the nearest one of those that could stand there: by spelling, else one of
 // the same name elsewhere. Without any near one it lists those of this version, now.
 func unknownKey(name string, siblings, now, elsewhere []string) string {
-	lower := strings.ToLower(name)
-	best, distance := "", 1+max(1, len(name)/3)
-	for _, s := range siblings {
-		d := editDistance(lower, s)
-		if len(lower) >= 3 && (strings.HasPrefix(s, lower) || strings.HasPrefix(lower, s)) {
-			d = 1
-		}
-		if d < distance {
-			best, distance = s, d
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("unknown key: did you mean %s?", best)
+	if near := strictyaml.Nearest(name, siblings); near != "" {
+		return fmt.Sprintf("unknown key: did you mean %s?", near)
 	}
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	for _, e := range elsewhere {
@@ -72,32 +63,6 @@ func unknownKey(name string, siblings, now, elsewhere []string) string {
 		}
 	}
 	return "unknown key: known here are " + strings.Join(now, ", ")
-}
-
-// editDistance counts the letters to insert, delete, change or swap with their neighbour to make b of a.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64 // no key is that long, so nothing is near
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }
 
 func repoKey(i int) string { return "repos[" + strconv.Itoa(i) + "]." }

@@ -176,17 +176,6 @@ func TestShowDuration(t *testing.T) {
 	}
 }
 
-func TestEditDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"home", "home", 0}, {"hoem", "home", 1}, {"spred", "spread", 1}, {"kitten", "sitting", 3}, {strings.Repeat("a", 65), "a", 64}} {
-		if got := editDistance(c.a, c.b); got != c.want {
-			t.Errorf("%q %q: %d", c.a, c.b, got)
-		}
-	}
-}
-
 func TestMasked(t *testing.T) {
 	for name, hidden := range map[string]bool{"API_KEY": true, "db_password": true, "Token": true, "SECRET": true, "LANG": false, "PORT": false} {
 		if got := masked(name, "value"); (got != "value") != hidden {

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // Nodes names the nodes that a watch depends on: those that agree in every field that is set. The zero value is no watch of nodes.
@@ -95,9 +95,7 @@ func (m Memory) lastMet(key string) (id string, met bool) {
 // parseNodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of them.
 func parseNodes(f field) (n Nodes, mistakes []mistake) {
 	const example = "nodes: must be keys and values, as in { part: app1 }, not "
-	switch f.value.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-	default:
+	if f.value.Kind != strictyaml.Map {
 		return n, []mistake{{f.line, f.col, example + kind(f.value)}}
 	}
 	fields, mistakes := mapping(f.value, []string{"part", "stacktype", "deployment"})

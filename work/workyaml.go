@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/goccy/go-yaml/ast"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // workYAML is the file work.yaml beside a script. All keys are optional:
@@ -54,8 +54,8 @@ func parseWorkYAML(file, own string, data []byte) (y workYAML, problems []string
 
 func parseTimeout(f field) (time.Duration, *mistake) {
 	const example = "as in 90s, 10m or 1h30m"
-	if n, ok := f.value.(*ast.IntegerNode); ok {
-		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s has no unit, %s", n.GetToken().Value, example)}
+	if f.value.Kind == strictyaml.Integer {
+		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s has no unit, %s", f.value.Text, example)}
 	}
 	s, wrong := f.wantText()
 	if wrong != nil {
@@ -91,13 +91,11 @@ func parseWatches(f field, own string) (watch []Watch, mistakes []mistake) {
 const wantWatch = "watch: must be a path, { repo: NAME, path: PATH } or { nodes: { part: NAME } }, not "
 
 // parseWatch reads one element of watch: a path, or a mapping.
-func parseWatch(n ast.Node, own string) (w Watch, mistakes []mistake) {
+func parseWatch(n strictyaml.Node, own string) (w Watch, mistakes []mistake) {
 	if s, ok := text(n); ok {
 		return finishWatch(n, Watch{Path: s})
 	}
-	switch n.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-	default:
+	if n.Kind != strictyaml.Map {
 		return w, []mistake{misplaced(n, wantWatch+kind(n))}
 	}
 	fields, mistakes := mapping(n, []string{"repo", "path", "service", "nodes"})
@@ -142,7 +140,7 @@ func parseWatch(n ast.Node, own string) (w Watch, mistakes []mistake) {
 	return finishWatch(n, w)
 }
 
-func finishWatch(n ast.Node, w Watch) (Watch, []mistake) {
+func finishWatch(n strictyaml.Node, w Watch) (Watch, []mistake) {
 	p, err := cleanWatch(w.Path)
 	if err != nil {
 		return Watch{}, []mistake{misplaced(n, "watch: "+err.Error())}

@@ -104,15 +104,6 @@ func TestParseWorkYAMLProblems(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"watch", "run", "timeout"}
-	for in, want := range map[string]string{"wathc": "watch", "timout": "timeout", "runs": "run", "RUN": "run", "timeouts": "timeout", "x": "", "script": "", "": "", "wach": "watch"} {
-		if got := nearest(in, known); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
-		}
-	}
-}
-
 func FuzzWorkYAML(f *testing.F) {
 	f.Add([]byte("watch: [ app/, { repo: app2, path: war/ } ]\nrun: always\ntimeout: 10m\n"))
 	f.Add([]byte("watch: [ { nodes: { part: 'a, stacktype b', deployment: prod } } ]\n"))
