@@ -1,0 +1,106 @@
+// Package human words values for people: durations, times, counts, sizes, short ids, one line of text.
+// Texts in logs, chat and commands look alike because every package words them here.
+package human
+
+import (
+	"fmt"
+	"time"
+)
+
+// Duration is a duration in at most two units: 12 ms, 5.1 s, 40 s, 3 min, 2 h 5 min, 3 days.
+func Duration(d time.Duration) string {
+	if d < time.Second {
+		d = d.Round(time.Millisecond)
+	}
+	switch {
+	case d < 0:
+		return "0 s"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second && d%time.Second != 0:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		if m := int(d.Minutes()) % 60; m != 0 {
+			return fmt.Sprintf("%d h %d min", int(d.Hours()), m)
+		}
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours())/24)
+}
+
+// Seconds is Duration without fractions of a second, for what was measured between two beats.
+func Seconds(d time.Duration) string {
+	if d = d.Round(time.Second); d < time.Second {
+		return "0 s"
+	}
+	return Duration(d)
+}
+
+// Coarse is a duration in one unit, for a message in a chat room: 90 s, 90 min, 40 h, 3 days.
+func Coarse(d time.Duration) string {
+	n, unit := coarse(d)
+	return fmt.Sprintf("%d %s", n, unit)
+}
+
+// Column is a duration in one unit of one letter, for a table: 90s, 90m, 40h, 3d.
+func Column(d time.Duration) string {
+	n, unit := coarse(d)
+	return fmt.Sprintf("%d%c", n, unit[0])
+}
+
+func coarse(d time.Duration) (int, string) {
+	switch {
+	case d < 2*time.Minute:
+		return int(max(d, 0).Seconds()), "s"
+	case d < 2*time.Hour:
+		return int(d.Minutes()), "min"
+	case d < 48*time.Hour:
+		return int(d.Hours()), "h"
+	}
+	return int(d.Hours()) / 24, "days"
+}
+
+// Minutes is a duration in minutes however long it is, for limits that the config gives in minutes.
+func Minutes(d time.Duration) string {
+	return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
+}
+
+const (
+	clock  = "15:04:05Z"
+	moment = "2006-01-02 15:04:05Z"
+)
+
+// Clock is a time of day: 18:30:00Z. It is for times that are hours away at most.
+func Clock(t time.Time) string { return t.UTC().Format(clock) }
+
+// Time is a date and a time of day: 2026-03-01 18:30:00Z.
+func Time(t time.Time) string { return t.UTC().Format(moment) }
+
+// Date is a day: 2026-03-01.
+func Date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// LocalTime is a time with the zone of this machine: 2026-03-01 19:30:00 CET. It is for times that a person typed, so
+// that a wrong zone is noticed.
+func LocalTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
+
+// Stamp is a time as the JSON files have it: 2026-03-01T18:30:00Z. It keeps the zone that t has.
+func Stamp(t time.Time) string { return t.Format(time.RFC3339) }
+
+// When is a time and its distance from now: 18:30:00Z (5 min ago). The date is left out today.
+func When(t, now time.Time) string {
+	at := Time(t)
+	if Date(t) == Date(now) {
+		at = Clock(t)
+	}
+	switch d := now.Sub(t); {
+	case d >= time.Second:
+		return at + " (" + Seconds(d) + " ago)"
+	case d <= -time.Second:
+		return at + " (in " + Seconds(-d) + ")"
+	}
+	return at
+}
