@@ -10,6 +10,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -276,7 +277,7 @@ func (a *Agent) wake(now time.Time) {
 		a.inHand = fromWork(h)
 		a.inHand.Adopted = true
 		a.orphan = nil
-		a.say(Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.inHand.Name(), clock(h.Started), h.Attempt, h.PID)
+		a.say(Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.inHand.Name(), human.Clock(h.Started), h.Attempt, h.PID)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
@@ -99,9 +100,9 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 		}
 		switch {
 		case l.Moved && l.Previous == "":
-			a.say(Info, "", "%s cloned at %s (%s), %s", l.Repo, Short(l.Version), l.Branch, count(l.Files, "file"))
+			a.say(Info, "", "%s cloned at %s (%s), %s", l.Repo, human.ID(l.Version), l.Branch, human.Count(l.Files, "file"))
 		case l.Moved:
-			a.say(Info, "", "%s moved %s -> %s (%s), %s", l.Repo, Short(l.Previous), Short(l.Version), l.Branch, count(l.Files, "file"))
+			a.say(Info, "", "%s moved %s -> %s (%s), %s", l.Repo, human.ID(l.Previous), human.ID(l.Version), l.Branch, human.Count(l.Files, "file"))
 		}
 	}
 	if !slices.ContainsFunc(looks, func(l Look) bool { return !l.Old }) {
@@ -229,7 +230,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 			if s.Attempt > 1 {
 				again = fmt.Sprintf(" again, attempt %d", s.Attempt)
 			}
-			a.say(Info, "", "%s works on %s%s: %s", name, Short(j.Version), again, j.Why)
+			a.say(Info, "", "%s works on %s%s: %s", name, human.ID(j.Version), again, j.Why)
 		}
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -196,7 +197,7 @@ func (h *benchHand) Start(j work.Judgement, s work.Standing, _ work.Facts) (work
 			n++
 		}
 	}
-	h.runs, h.when = append(h.runs, name+"@"+Short(j.Version)), append(h.when, time.Now())
+	h.runs, h.when = append(h.runs, name+"@"+human.ID(j.Version)), append(h.when, time.Now())
 	exit, takes := 0, 5*time.Second
 	if how := h.results[name]; how != nil {
 		exit, takes = how(n)

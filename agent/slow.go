@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Fetching is how far the look that goes on has come with a repository.
@@ -21,20 +23,9 @@ type Fetching struct {
 // String is that in words, on one line.
 func (f Fetching) String() string {
 	if f.Files > 0 {
-		return fmt.Sprintf("moving %s: %s so far", f.Repo, count(f.Files, "file"))
+		return fmt.Sprintf("moving %s: %s so far", f.Repo, human.Count(f.Files, "file"))
 	}
-	return fmt.Sprintf("fetching %s: %s, %s so far", f.Repo, size(f.Bytes), count(f.Objects, "object"))
-}
-
-// size is a number of bytes as people read it.
-func size(bytes int64) string {
-	switch {
-	case bytes < 10_000:
-		return count(int(bytes), "byte")
-	case bytes < 10_000_000:
-		return fmt.Sprintf("%d KB", bytes/1000)
-	}
-	return fmt.Sprintf("%d MB", bytes/1_000_000)
+	return fmt.Sprintf("fetching %s: %s, %s so far", f.Repo, human.Size(f.Bytes), human.Count(f.Objects, "object"))
 }
 
 // stuckWait is how long a look may take to end itself when the agent is told to end.

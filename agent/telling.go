@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -89,7 +90,7 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		if err == nil {
 			continue
 		}
-		t := Trouble{Key: "tell " + s.Name, Text: lines(err), Critical: critical(err)}
+		t := Trouble{Key: "tell " + s.Name, Text: human.Lines(err.Error()), Critical: critical(err)}
 		if s.Name == "files" { // of another place it is not this node's disk that is full
 			t.Key += diskFullIf(err)
 		}
@@ -131,7 +132,7 @@ func (a *Agent) flush(ctx context.Context) []Trouble {
 	var untold []Trouble
 	for i, s := range a.Sinks {
 		if err := <-answers[i]; err != nil {
-			text := s.Name + ": not told: " + lines(err)
+			text := s.Name + ": not told: " + human.Lines(err.Error())
 			untold = append(untold, Trouble{Key: "tell " + s.Name, Text: text, Critical: critical(err)})
 		}
 	}
@@ -142,7 +143,7 @@ func (a *Agent) flush(ctx context.Context) []Trouble {
 func (a *Agent) aside(now time.Time) {
 	for _, s := range a.Asides {
 		if err := s.Tick(now); err != nil {
-			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: lines(err), Critical: critical(err)})
+			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: human.Lines(err.Error()), Critical: critical(err)})
 		}
 	}
 }
@@ -177,7 +178,7 @@ func (a *Agent) doom(now time.Time) {
 		return
 	}
 	if err := a.Doomed(now, a.wedge(now)); err != nil {
-		a.trouble("kill", lines(err))
+		a.trouble("kill", human.Lines(err.Error()))
 	}
 }
 

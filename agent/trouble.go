@@ -1,12 +1,12 @@
 package agent
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/trouble"
 )
 
@@ -58,11 +58,8 @@ func (t *Trouble) next(old Trouble, at time.Time) trouble.News {
 
 // span is how long a trouble has lasted, in words.
 func (t Trouble) span(at time.Time) string {
-	return fmt.Sprintf("%s (%d beats)", For(at.Sub(t.Since)), t.Count)
+	return human.Duration(at.Sub(t.Since)) + " (" + human.Count(t.Count, "beat") + ")"
 }
-
-// lines are the words of an error that may be several, on one line.
-func lines(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // recallTroubles takes in what was wrong in the beat before, which was another process: what stays is not news again at
 // each beat of cron's.
@@ -112,43 +109,4 @@ func listTroubles(m map[string]Trouble) []Trouble {
 	}
 	sort.Slice(l, func(i, j int) bool { return l[i].Key < l[j].Key })
 	return l
-}
-
-// For writes a duration as a person says it: 40 s, 3 min, 2 h 5 min, 3 days.
-func For(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0 s"
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 10*time.Second && d%time.Second != 0:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		if m := int(d.Minutes()) % 60; m != 0 {
-			return fmt.Sprintf("%d h %d min", int(d.Hours()), m)
-		}
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%d days", int(d.Hours())/24)
-	}
-}
-
-// When is a moment as a person wants it: the clock, and how far away.
-func When(t, now time.Time) string {
-	layout := "15:04:05Z"
-	if t.UTC().Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
-		layout = "2006-01-02 15:04:05Z"
-	}
-	at := t.UTC().Format(layout)
-	switch d := now.Sub(t); {
-	case d >= time.Second:
-		return at + " (" + For(d.Round(time.Second)) + " ago)"
-	case d <= -time.Second:
-		return at + " (in " + For((-d).Round(time.Second)) + ")"
-	}
-	return at
 }

@@ -49,14 +49,3 @@ func TestTroublesOfOneKeyAreJoined(t *testing.T) {
 		t.Errorf("%+v %+v", known, news)
 	}
 }
-
-func TestFor(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0 s", 250 * time.Millisecond: "250 ms", 3200 * time.Millisecond: "3.2 s", 3 * time.Second: "3 s", 40 * time.Second: "40 s",
-		3 * time.Minute: "3 min", 2 * time.Hour: "2 h", 125 * time.Minute: "2 h 5 min", 80 * time.Hour: "3 days",
-	} {
-		if got := For(d); got != want {
-			t.Errorf("For(%s) = %q, want %q", d, got, want)
-		}
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/trouble"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
@@ -77,7 +78,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		}
 	}
 	if d := now.Sub(a.sighted); len(a.looks) > 0 && d >= blind {
-		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be looked at for " + For(d)})
+		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be looked at for " + human.Duration(d)})
 	}
 	return v
 }
@@ -124,7 +125,7 @@ func (a *Agent) restrained(i int, now time.Time) string {
 		a.firstDue[key] = now
 	}
 	if at := first.Add(a.WorkAfter); now.Before(at) {
-		return "waits for its share of work_spread until " + clock(at)
+		return "waits for its share of work_spread until " + human.Clock(at)
 	}
 	return ""
 }
@@ -173,7 +174,7 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 		a.failing = time.Time{}
 	}
 	if (from == node.Disabled || from == node.Leaving) && s != node.Leaving {
-		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
+		a.say(Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
 		quiet = quiet || nextCommand(s) == ""
 	}
 	switch {
@@ -181,11 +182,11 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 		// A new version is tried; whether the node is well again its end will tell.
 		a.failing = was
 	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "" && s != node.Leaving: // which makes nothing well
-		a.say(Notice, "", "%s no more, after %s", from, For(now.Sub(was)))
+		a.say(Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
 	case from == node.Working && s == node.Idle && !failing.IsZero():
-		a.say(Notice, "", "failing no more, after %s", For(now.Sub(failing)))
+		a.say(Notice, "", "failing no more, after %s", human.Duration(now.Sub(failing)))
 	case from == node.Wedged || from == node.Failing:
-		a.say(levelOf(s), nextCommand(s), "%s after %s %s: %s", s, For(now.Sub(was)), from, why)
+		a.say(levelOf(s), nextCommand(s), "%s after %s %s: %s", s, human.Duration(now.Sub(was)), from, why)
 	case quiet || s == node.Working || (from == node.Working && s == node.Idle):
 		// The lines about the work itself say it already.
 	case why != "":

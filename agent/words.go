@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
@@ -156,14 +157,14 @@ func (a *Agent) sayEnd(e Ended) {
 
 // String is the end in words, on one line: the item, its version, how it went.
 func (e Ended) String() string {
-	name, took := e.Repo+":"+e.Item, For(time.Duration(e.Seconds*float64(time.Second)))
+	name, took := e.Repo+":"+e.Item, human.Duration(time.Duration(e.Seconds*float64(time.Second)))
 	switch {
 	case e.OK:
-		return fmt.Sprintf("%s done with %s in %s", name, Short(e.Version), took)
+		return fmt.Sprintf("%s done with %s in %s", name, human.ID(e.Version), took)
 	case e.Reason == string(work.ReasonWaiting):
 		return fmt.Sprintf("%s not now (exit %d after %s): %s", name, e.Exit, took, e.Last)
 	}
-	text := fmt.Sprintf("%s failed on %s after %s, attempt %d: %s", name, Short(e.Version), took, e.Attempt, e.Detail)
+	text := fmt.Sprintf("%s failed on %s after %s, attempt %d: %s", name, human.ID(e.Version), took, e.Attempt, e.Detail)
 	if e.Last != "" && e.Reason != string(work.ReasonWedged) { // what it said last is that
 		text += fmt.Sprintf(" (%s)", e.Last)
 	}
@@ -242,21 +243,10 @@ func statusLine(b Beat) string {
 		fmt.Fprintf(&s, " (%s)", b.Reason)
 	}
 	if b.InHand != nil {
-		fmt.Fprintf(&s, "; in hand: %s since %s", b.InHand.Name(), clock(b.InHand.Started))
+		fmt.Fprintf(&s, "; in hand: %s since %s", b.InHand.Name(), human.Clock(b.InHand.Started))
 	}
-	fmt.Fprintf(&s, "; next look %s", clock(b.Next))
+	fmt.Fprintf(&s, "; next look %s", human.Clock(b.Next))
 	return s.String()
-}
-
-// Short is the form of a version that people read: seven digits, as git shows it.
-func Short(version string) string {
-	if version == "" {
-		return "nothing"
-	}
-	if len(version) > 7 {
-		return version[:7]
-	}
-	return version
 }
 
 // Ms is the time since start in milliseconds, to the microsecond, on top of what
@@ -265,13 +255,3 @@ func Ms(start time.Time, before float64) float64 {
 	us := time.Since(start).Microseconds() + int64(math.Round(before*1000))
 	return float64(us) / 1000
 }
-
-// count is "1 file", "2 files".
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
-
-func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

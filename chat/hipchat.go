@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/url"
 	"strings"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // hipchat makes a room of hipchat://TOKEN@host[:port]/ROOM[?api=v1][&scheme=http][&from=NAME].
@@ -28,7 +30,7 @@ func hipchat(a address) (place, error) {
 	if api == "v1" {
 		w.say = once(func(m Message) request {
 			return formTo(base+"/v1/rooms/message", url.Values{
-				"auth_token": {token}, "room_id": {room}, "from": {first(cmp.Or(from, "addagent"), 15)}, // v1 takes 15 characters
+				"auth_token": {token}, "room_id": {room}, "from": {human.Prefix(cmp.Or(from, "addagent"), 15)}, // v1 takes 15 characters
 				"color": {hipchatColour(m.Colour)}, "notify": {map[bool]string{true: "1", false: "0"}[m.Critical]},
 				"message_format": {"text"}, "message": {m.Text},
 			})
@@ -40,7 +42,7 @@ func hipchat(a address) (place, error) {
 	w.say = once(func(m Message) request {
 		body := map[string]any{"color": hipchatColour(m.Colour), "notify": m.Critical, "message_format": "text", "message": m.Text}
 		if from != "" {
-			body["from"] = first(from, 64)
+			body["from"] = human.Prefix(from, 64)
 		}
 		return jsonTo(target, body).with("Authorization", "Bearer "+token)
 	})

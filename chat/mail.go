@@ -18,6 +18,8 @@ import (
 	"time"
 
 	lib "github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. A password goes over TLS only,
@@ -107,7 +109,7 @@ func (l *letters) trouble(ctx context.Context, room string, err error) error {
 		}
 		return t
 	}
-	text := first(l.secrets.said(line(answer.Msg)), mostSaid)
+	text := human.Prefix(l.secrets.said(human.Line(answer.Msg)), mostSaid)
 	return &Trouble{Room: room, Status: answer.Code, Permanent: answer.Code >= 500, Err: fmt.Errorf("%d %s", answer.Code, text)}
 }
 
@@ -176,9 +178,9 @@ func (l *letters) post(ctx context.Context, conn net.Conn, m Message) error {
 func (l *letters) letter(m Message) string {
 	text := strings.ToValidUTF8(m.Text, "\uFFFD")
 	head, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	subject := line(first(head, 120))
+	subject := human.Line(human.Prefix(head, 120))
 	if s := l.config.Subject; s != "" && !strings.HasPrefix(s, "Shoutrrr") { // the library's default
-		subject = line(s)
+		subject = human.Line(s)
 	}
 	at := m.Time
 	if at.IsZero() {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 )
 
@@ -91,7 +92,7 @@ func (o *Outbox) Say(_ context.Context, m Message) error {
 		m.Time = now
 	}
 	m.Time = now.Add(-now.Sub(m.Time)) // with the reading of the monotonic clock
-	m.Text = first(m.Text, mostText)
+	m.Text = human.Prefix(m.Text, mostText)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -194,7 +195,7 @@ func (o *Outbox) run(ctx context.Context) {
 // more.
 type unanswered time.Duration
 
-func (u unanswered) Error() string        { return fmt.Sprintf("no answer within %s", time.Duration(u)) }
+func (u unanswered) Error() string        { return "no answer within " + human.Setting(time.Duration(u)) }
 func (u unanswered) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // rest waits: for the time, a change, or the end.
@@ -244,12 +245,12 @@ func (t turn) text(now time.Time, late time.Duration) Message {
 	if e := t.entry; e != nil {
 		m = e.Message
 		if m.Time = e.when(now); now.Sub(e.Time) > late {
-			m.Text = m.Time.Format("2006-01-02 15:04:05 UTC ") + m.Text
+			m.Text = human.TimeUTC(m.Time) + " " + m.Text
 		}
 	}
 	if t.lost > 0 {
-		m.Text = strings.TrimSuffix(fmt.Sprintf("%d earlier %s lost: too old or too many while the room could not be reached\n%s",
-			t.lost, map[bool]string{true: "message was", false: "messages were"}[t.lost == 1], m.Text), "\n")
+		m.Text = strings.TrimSuffix(fmt.Sprintf("%s %s lost: too old or too many while the room could not be reached\n%s",
+			human.Count(t.lost, "earlier message"), map[bool]string{true: "was", false: "were"}[t.lost == 1], m.Text), "\n")
 	}
 	return m
 }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // web is a room behind HTTP: one or more requests say a message. All kinds but mail are one.
@@ -60,7 +62,7 @@ func (r *webRoom) Say(ctx context.Context, m Message) error {
 	if empty(m) {
 		return fmt.Errorf("%s: %w", r.caller.room, ErrEmpty)
 	}
-	m.Text = first(strings.ToValidUTF8(m.Text, "\uFFFD"), r.limit)
+	m.Text = human.Prefix(strings.ToValidUTF8(m.Text, "\uFFFD"), r.limit)
 	if r.bytes > 0 && len(m.Text) > r.bytes {
 		m.Text = strings.ToValidUTF8(m.Text[:r.bytes], "") // half a character at the end
 	}
@@ -110,7 +112,7 @@ func (c caller) words(answer *http.Response, body []byte) string {
 	if kind := answer.Header.Get("Content-Type"); strings.Contains(kind, "html") || strings.HasPrefix(strings.TrimSpace(text), "<") {
 		return ""
 	}
-	return first(c.secrets.said(line(text)), mostSaid)
+	return human.Prefix(c.secrets.said(human.Line(text)), mostSaid)
 }
 
 // read fills what a 200 says into v. An answer that is cut or garbage is a trouble worth another try.
@@ -123,7 +125,7 @@ func (c caller) read(body []byte, v any) error {
 
 // refused is the refusal of a service that answers 200 and says in its words that it did not take the message.
 func (c caller) refused(said string, permanent bool) error {
-	return &Trouble{Room: c.room, Status: http.StatusOK, Permanent: permanent, Err: fmt.Errorf("refused: %s", first(c.secrets.said(line(said)), mostSaid))}
+	return &Trouble{Room: c.room, Status: http.StatusOK, Permanent: permanent, Err: fmt.Errorf("refused: %s", human.Prefix(c.secrets.said(human.Line(said)), mostSaid))}
 }
 
 // once is the say of a service that takes a message in one request.

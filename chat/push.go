@@ -17,6 +17,8 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/pushbullet"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/pushover"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // ntfyRoom: https://docs.ntfy.sh/publish/. The colour is an emoji among the tags; what is critical has priority high.
@@ -179,7 +181,7 @@ func opsgenieRoom(a address, s *opsgenie.Service) (place, error) {
 	server := c.Host + ":" + strconv.Itoa(int(c.Port))
 	return &web{name: a.kind, server: server, secrets: secrets{c.APIKey}, limit: 15000, say: once(func(m Message) request {
 		head, _, _ := strings.Cut(strings.TrimSpace(m.Text), "\n")
-		body := map[string]any{"message": first(cmp.Or(c.Title, head), 130), "description": m.Text}
+		body := map[string]any{"message": human.Prefix(cmp.Or(c.Title, head), 130), "description": m.Text}
 		for key, value := range map[string]string{"alias": c.Alias, "entity": c.Entity, "source": c.Source, "note": c.Note, "user": c.User, "priority": c.Priority} {
 			fill(body, key, value)
 		}

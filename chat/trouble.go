@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/addagent/addagent/internal/retry"
 )
@@ -85,35 +84,6 @@ func cut(ctx context.Context, room string, err error, s secrets) error {
 		err = cause
 	}
 	return &Trouble{Room: room, Err: s.free(err)}
-}
-
-// line is what a server said, fit for a line of a log.
-func line(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return ' '
-		}
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, ""))
-	return strings.Join(strings.Fields(text), " ")
-}
-
-// first is the beginning of a text, at most so many characters, cut between two of them.
-func first(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	n := 0
-	for i := range text {
-		if n == most {
-			return text[:i]
-		}
-		n++
-	}
-	return text
 }
 
 func empty(m Message) bool { return strings.TrimSpace(m.Text) == "" }

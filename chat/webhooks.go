@@ -15,6 +15,8 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/rocketchat"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/slack"
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/teams"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // slackText writes a text for Slack: https://api.slack.com/reference/surfaces/formatting#escaping. Without it a text
@@ -147,7 +149,7 @@ func teamsRoom(a address, s *teams.Service) (place, error) {
 			sections = append(sections, map[string]any{"text": line, "markdown": false})
 		}
 		body := map[string]any{"@type": "MessageCard", "@context": "http://schema.org/extensions", "themeColor": shade(m.Colour)[1:],
-			"summary": first(m.Text, 60), "sections": sections}
+			"summary": human.Prefix(m.Text, 60), "sections": sections}
 		fill(body, "title", c.Title)
 		return jsonTo(target, body)
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // EC2Endpoint is where every EC2 instance finds its metadata service.
@@ -179,7 +181,7 @@ func (m *Metadata) plain(err error, address string) error {
 	broken := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s did not answer within %v: %w", address, askTime, err)
+		return fmt.Errorf("%s did not answer within %s: %w", address, human.Setting(askTime), err)
 	case errors.As(err, &op) && op.Op == "dial":
 		return fmt.Errorf("%s: dial: %w", address, op.Err)
 	case op != nil || broken:

@@ -140,7 +140,7 @@ func TestDropInProblems(t *testing.T) {
 		"together too large": {
 			all: map[string]string{"addagent.yaml": big, "addagent.d/1.yaml": big, "addagent.d/2.yaml": big, "addagent.d/3.yaml": big,
 				"addagent.d/4.yaml": "log: {keep: 3}\n"},
-			want: "addagent.d/4.yaml: is one too many: all files together have at most 1024 KB",
+			want: "addagent.d/4.yaml: is one too many: all files together have at most 1 MB",
 		},
 		"too many": {
 			all:  many,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // kept is the last good config, as it lies in the folder that Keep is given: what was read, word for word, so that it
@@ -86,7 +87,7 @@ func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 		return nil, time.Time{}, fmt.Errorf("last good config: %s: %w", file, fs.ErrNotExist)
 	}
 	l := newLoader(path, o)
-	l.kept = " (kept " + k.Kept.Format(time.RFC3339) + ")"
+	l.kept = " (kept " + human.Stamp(k.Kept) + ")"
 	for _, s := range k.Sources {
 		l.order = append(l.order, inPlace(path, s.Name)+l.kept)
 	}

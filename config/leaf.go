@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // text is a key with one text.
@@ -143,14 +145,14 @@ func duration(key string, into *time.Duration, least time.Duration) leaf {
 			case d < least && least == 1:
 				return "must be longer than 0s"
 			case d < least:
-				return "must be at least " + showDuration(least)
+				return "must be at least " + human.Setting(least)
 			case d > longest:
 				return "is longer than ten years"
 			}
 			*into = d
 			return ""
 		},
-		show: func() string { return showDuration(*into) },
+		show: func() string { return human.Setting(*into) },
 	}
 }
 
@@ -168,19 +170,7 @@ func parseDuration(s string) (time.Duration, string) {
 			return 0, fmt.Sprintf("%s: days are not understood: use %dh", s, 24*n)
 		}
 	}
-	return 0, fmt.Sprintf("%s is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m", shown(s))
-}
-
-// showDuration drops the zero parts that time.Duration writes: 1h, not 1h0m0s.
-func showDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return 0, fmt.Sprintf("%s is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m", human.Quote(s))
 }
 
 // oneOf takes the given words; later ones are known, but not in this version.
@@ -192,7 +182,7 @@ func oneOf(now []string, later ...string) func(string) string {
 		case slices.Contains(later, s):
 			return fmt.Sprintf("%q is not in this version: only %s is", s, alternatives(now))
 		}
-		return fmt.Sprintf("%s is not understood: must be %s", shown(s), alternatives(now))
+		return fmt.Sprintf("%s is not understood: must be %s", human.Quote(s), alternatives(now))
 	}
 }
 
@@ -201,10 +191,7 @@ func alternatives(words []string) string {
 	for i, w := range words {
 		quoted[i] = strconv.Quote(w)
 	}
-	if len(quoted) < 2 {
-		return strings.Join(quoted, "")
-	}
-	return strings.Join(quoted[:len(quoted)-1], ", ") + " or " + quoted[len(quoted)-1]
+	return human.List(quoted, "or")
 }
 
 // orNothing takes an empty text too: that is how a later file switches off what an earlier one set.
@@ -222,14 +209,6 @@ func notEmpty(s string) string {
 		return "is empty: write a value, or remove the key"
 	}
 	return ""
-}
-
-// shown quotes a value for a message, shortened.
-func shown(s string) string {
-	if len(s) > 40 {
-		s = s[:37] + "..."
-	}
-	return strconv.Quote(s)
 }
 
 // quoted shows a text as one would write it in the file: plain where that is the same.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
@@ -358,7 +359,7 @@ func (l *loader) finish() {
 			key = "work.retry_first"
 		}
 		l.say(l.at[key], key, fmt.Sprintf("retry_max (%s) must not be shorter than retry_first (%s)",
-			showDuration(c.Work.RetryMax), showDuration(c.Work.RetryFirst)))
+			human.Setting(c.Work.RetryMax), human.Setting(c.Work.RetryFirst)))
 	}
 	if c.Home == "" && !l.complains("home") {
 		l.say(place{}, "home", "HOME is not set: set it, or home in this file")

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // network checks what the keys of that section name.
@@ -136,9 +137,9 @@ func checkNoProxy(s string) string {
 	case s == "":
 		return "is empty: " + forms
 	case strings.ContainsAny(s, ", "):
-		return shown(s) + " holds a comma or a space: write each as an entry of its own"
+		return human.Quote(s) + " holds a comma or a space: write each as an entry of its own"
 	case !domain.MatchString(host):
-		return shown(s) + " is not understood: " + forms
+		return human.Quote(s) + " is not understood: " + forms
 	}
 	return ""
 }

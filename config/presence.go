@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
@@ -45,11 +46,11 @@ func checkRefPrefix(s string) string {
 	name := strings.TrimSuffix(s, "/")
 	switch {
 	case !strings.HasPrefix(s, "refs/"):
-		return shown(name) + " does not begin with refs/: write a place for refs, " + forms
+		return human.Quote(name) + " does not begin with refs/: write a place for refs, " + forms
 	case s == "refs/" || s == "refs/heads/":
-		return shown(s) + " is everybody's place: write one below it, " + forms
+		return human.Quote(s) + " is everybody's place: write one below it, " + forms
 	case badRef(name):
-		return shown(name) + " cannot be the beginning of a ref's name: write a place for refs, " + forms
+		return human.Quote(name) + " cannot be the beginning of a ref's name: write a place for refs, " + forms
 	case strings.HasPrefix(s, "refs/heads/main/"):
 		return "must not be below refs/heads/main, which holds everybody's record: write another place, " + forms
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 const (
@@ -54,11 +55,11 @@ func (l *loader) gather(path string, optional bool) []source {
 		case errors.Is(err, fs.ErrNotExist):
 			l.say(place{}, "", "points to a file that is not there: correct the link, or remove it")
 		case errors.Is(err, files.ErrTooLarge):
-			l.say(place{}, "", fmt.Sprintf("is too large: a config file has at most %d KB", sizeLimit>>10))
+			l.say(place{}, "", fmt.Sprintf("is too large: a config file has at most %s", human.BinarySize(sizeLimit)))
 		case err != nil:
 			l.say(place{}, "", "cannot be read: "+cause(err))
 		case whole > wholeLimit:
-			l.say(place{}, "", fmt.Sprintf("is one too many: all files together have at most %d KB", wholeLimit>>10))
+			l.say(place{}, "", fmt.Sprintf("is one too many: all files together have at most %s", human.BinarySize(wholeLimit)))
 		default:
 			all = append(all, source{Name: name, Text: string(data)})
 		}
@@ -94,7 +95,7 @@ func (l *loader) dropIns(path string) []string {
 		}
 	}
 	if len(names) > countLimit {
-		l.say(place{}, "", fmt.Sprintf("holds %d files: put some together, at most %d are read", len(names), countLimit))
+		l.say(place{}, "", fmt.Sprintf("holds %s: put some together, at most %d are read", human.Count(len(names), "file"), countLimit))
 		names = names[:countLimit]
 	}
 	return names

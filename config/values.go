@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 func checkPath(s string) string {
@@ -20,7 +22,7 @@ func checkPath(s string) string {
 	case s == "~" || strings.HasPrefix(s, "~/"):
 		return "~ is not expanded: write the whole path"
 	case !filepath.IsAbs(s):
-		return shown(s) + " is no absolute path: begin it with /"
+		return human.Quote(s) + " is no absolute path: begin it with /"
 	case odd(s):
 		return "holds a control character"
 	}
@@ -37,9 +39,9 @@ func checkRepoName(s string) string {
 	case s == "":
 		return "is empty: write the name of a folder"
 	case strings.ContainsAny(s, `/\:`) || odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
-		return shown(s) + " is no plain folder name: no slash, colon, space or control character"
+		return human.Quote(s) + " is no plain folder name: no slash, colon, space or control character"
 	case strings.HasPrefix(s, ".") || strings.HasPrefix(s, "-") || strings.Contains(s, ".."):
-		return shown(s) + " is no plain folder name: it must not begin with a dot or dash, nor hold two dots in a row"
+		return human.Quote(s) + " is no plain folder name: it must not begin with a dot or dash, nor hold two dots in a row"
 	case len(s) > 100:
 		return "is longer than 100 characters"
 	}
@@ -132,7 +134,7 @@ func parseRealURL(s string) (protocol, string) {
 		}
 		p = onDisk
 	default:
-		return "", fmt.Sprintf("%s is not understood: %s", shown(u.Scheme+"://"), urlForms)
+		return "", fmt.Sprintf("%s is not understood: %s", human.Quote(u.Scheme+"://"), urlForms)
 	}
 	if u.User != nil {
 		if _, ok := u.User.Password(); ok {
@@ -174,7 +176,7 @@ func checkBranch(s string) string {
 	}
 	filled := field.ReplaceAllString(s, "x")
 	if strings.ContainsAny(filled, "{}") {
-		return shown(s) + " is not understood: a field of nodeinfo is written {deployment}"
+		return human.Quote(s) + " is not understood: a field of nodeinfo is written {deployment}"
 	}
 	if rest, ok := strings.CutPrefix(s, "refs/heads/"); ok {
 		return "is written without refs/heads/: use " + rest
@@ -185,7 +187,7 @@ func checkBranch(s string) string {
 // checkRef is for the name of a branch.
 func checkRef(s string) string {
 	if badRef(s) {
-		return shown(s) + " cannot be the name of a branch"
+		return human.Quote(s) + " cannot be the name of a branch"
 	}
 	return ""
 }

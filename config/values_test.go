@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 func TestURLs(t *testing.T) {
@@ -167,10 +169,10 @@ func TestShowDuration(t *testing.T) {
 		0: "0s", time.Second: "1s", time.Minute: "1m", time.Hour: "1h", 90 * time.Second: "1m30s", 90 * time.Minute: "1h30m",
 		time.Hour + time.Second: "1h0m1s", 10 * time.Minute: "10m", 10 * time.Hour: "10h", 500 * time.Millisecond: "500ms", 20 * time.Second: "20s",
 	} {
-		if got := showDuration(d); got != want {
+		if got := human.Setting(d); got != want {
 			t.Errorf("%v: %s", d, got)
 		}
-		if back, problem := parseDuration(showDuration(d)); back != d || problem != "" {
+		if back, problem := parseDuration(human.Setting(d)); back != d || problem != "" {
 			t.Errorf("%v is read back as %v, %s", d, back, problem)
 		}
 	}

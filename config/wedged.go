@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // cloud checks what may be told to the cloud: without root nothing is.
@@ -81,7 +83,7 @@ var regionName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func checkRegion(s string) string {
 	if !regionName.MatchString(s) || len(s) > 60 {
-		return shown(s) + " is no name of a region: write one, such as eu-west-1"
+		return human.Quote(s) + " is no name of a region: write one, such as eu-west-1"
 	}
 	return ""
 }
@@ -91,7 +93,7 @@ var hookName = regexp.MustCompile(`^[A-Za-z0-9_/-]{1,255}$`)
 
 func checkLifecycleHook(s string) string {
 	if !hookName.MatchString(s) {
-		return shown(s) + " is no name of a lifecycle hook: use letters, digits, _, - and /"
+		return human.Quote(s) + " is no name of a lifecycle hook: use letters, digits, _, - and /"
 	}
 	return ""
 }
@@ -102,7 +104,7 @@ func checkTextfile(s string) string {
 		return problem
 	}
 	if !strings.HasSuffix(s, ".prom") || strings.HasSuffix(s, "/.prom") {
-		return shown(s) + " does not end in .prom: node_exporter reads no other file"
+		return human.Quote(s) + " does not end in .prom: node_exporter reads no other file"
 	}
 	return ""
 }
@@ -112,12 +114,12 @@ func checkListen(s string) string {
 	const forms = "write a loopback address and port, such as 127.0.0.1:9464"
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return shown(s) + " is no address with a port: " + forms
+		return human.Quote(s) + " is no address with a port: " + forms
 	}
 	ip, err := netip.ParseAddr(host)
 	switch {
 	case host != "localhost" && (err != nil || !ip.IsLoopback() || ip.Zone() != ""):
-		return shown(s) + " can be reached from elsewhere: " + forms
+		return human.Quote(s) + " can be reached from elsewhere: " + forms
 	case port == "" || !validPort(port):
 		return "the port must be between 1 and 65535"
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Way is how a machine ends itself.
@@ -81,8 +83,8 @@ func Decide(c Case, peers []Peer) (ends bool, why string) {
 // some names a few.
 func some(ids []string) string {
 	slices.Sort(ids)
-	if len(ids) <= 2 {
-		return strings.Join(ids, " and ")
+	if len(ids) > 2 {
+		ids = []string{ids[0], human.Count(len(ids)-1, "other")}
 	}
-	return fmt.Sprintf("%s and %d others", ids[0], len(ids)-1)
+	return human.List(ids, "and")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Rules are what the config says.
@@ -99,7 +100,7 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 	}
 	k.next = now.Add(pause)
 	if before, ok, _ := k.file().Recall(); ok && maps.Equal(before.Items, c.Items) {
-		k.say(fmt.Sprintf("this machine ended itself for the same failure at %s: not again", before.At.UTC().Format(time.RFC3339)))
+		k.say(fmt.Sprintf("this machine ended itself for the same failure at %s: not again", human.Stamp(before.At.UTC())))
 		return wrong
 	}
 	k.mu.Lock()
@@ -157,7 +158,7 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) er
 			return nil
 		}
 	}
-	text := fmt.Sprintf("ends itself (%s), wedged for %s: %s", r.Way, minutes(now.Sub(c.Since)), why)
+	text := fmt.Sprintf("ends itself (%s), wedged for %s: %s", r.Way, human.Minutes(now.Sub(c.Since)), why)
 	if err := k.Tell(ctx, text); err != nil {
 		return fmt.Errorf("kill: nobody ends without having told it: %w", err)
 	}
@@ -171,11 +172,6 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) er
 		return errors.Join(fmt.Errorf("kill: %s: %w", r.Way, err), k.file().Forget())
 	}
 	return nil
-}
-
-// minutes is a duration as people read it in a room.
-func minutes(d time.Duration) string {
-	return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 }
 
 // say says a line, unless it was the last one said.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Brake is what a person said of this node, or of one of its repositories, until he takes it back: that it rests
@@ -28,7 +29,7 @@ func (b Brake) String() string {
 		text += " (" + b.By + ")"
 	}
 	if !b.Until.IsZero() {
-		text += ", until " + b.Until.Format(time.RFC3339)
+		text += ", until " + human.Stamp(b.Until)
 	}
 	return text
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // cloudTime bounds the question to the metadata service: a start must not wait longer for learning that this is no EC2.
@@ -75,7 +76,7 @@ func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
 		f.found.Hardware = f.found.Hardware.with(bound.Hardware)
 		if written != "" && written != bound.ID {
 			f.say("%s said %s, but this machine is %s: put back. To rename a node, stop the agent, remove %s and write the new id",
-				f.idPath(), shown(written), bound.ID, f.bindingPath())
+				f.idPath(), human.Quote(written), bound.ID, f.bindingPath())
 		}
 		if *bound == (binding{bound.ID, bound.Source, f.found.Hardware}) {
 			return f.found, f.writeID() // the usual start: nothing changed

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Info is what nodeinfo/*.txt says of this node. A value whose file is absent is "".
@@ -77,7 +78,7 @@ func readValue(path string) (string, error) {
 	data, err := files.ReadSmall(path, valueLimit)
 	switch {
 	case errors.Is(err, files.ErrTooLarge):
-		return "", fmt.Errorf("%s: larger than %d KB: files of nodeinfo hold one bare value each, move it elsewhere", path, valueLimit>>10)
+		return "", fmt.Errorf("%s: larger than %s: files of nodeinfo hold one bare value each, move it elsewhere", path, human.BinarySize(valueLimit))
 	case err != nil:
 		return "", fmt.Errorf("%s: cannot be read: %w: make it a readable file, or remove it", path, cause(err))
 	}
@@ -115,15 +116,7 @@ func checkPathValue(v string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%s %s: it names a folder, write one plain name into the file", shown(v), what)
-}
-
-// shown quotes a value for a message, shortened.
-func shown(v string) string {
-	if len(v) > 60 {
-		v = v[:57] + "..."
-	}
-	return fmt.Sprintf("%q", v)
+	return fmt.Errorf("%s %s: it names a folder, write one plain name into the file", human.Quote(v), what)
 }
 
 // maxID is the longest id: it becomes a file name, a part of a ref and a label.
@@ -137,15 +130,15 @@ func ValidID(id string) error {
 	case id == "":
 		return errors.New("the id is empty")
 	case len(id) > maxID:
-		return fmt.Errorf("id %s is longer than %d characters", shown(id), maxID)
+		return fmt.Errorf("id %s is longer than %d characters", human.Quote(id), maxID)
 	case !alphanumeric(rune(id[0])):
-		return fmt.Errorf("id %s does not begin with a letter or digit", shown(id))
+		return fmt.Errorf("id %s does not begin with a letter or digit", human.Quote(id))
 	case strings.ContainsFunc(id, func(r rune) bool { return !idRune(r) }):
-		return fmt.Errorf("id %s holds other characters than letters, digits, dot, underscore and dash", shown(id))
+		return fmt.Errorf("id %s holds other characters than letters, digits, dot, underscore and dash", human.Quote(id))
 	case strings.Contains(id, ".."):
-		return fmt.Errorf("id %s holds two dots in a row", shown(id))
+		return fmt.Errorf("id %s holds two dots in a row", human.Quote(id))
 	case strings.HasSuffix(id, ".lock") || strings.HasSuffix(id, "."):
-		return fmt.Errorf("id %s ends in .lock or a dot, which git does not take", shown(id))
+		return fmt.Errorf("id %s ends in .lock or a dot, which git does not take", human.Quote(id))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 )
 
@@ -130,7 +131,7 @@ func (a *Apart) pending() *Record {
 // once tells the newest record.
 func (a *Apart) once(ctx context.Context) error {
 	r := a.pending()
-	late := fmt.Errorf("no answer within %s", apartPatience)
+	late := fmt.Errorf("no answer within %s", human.Setting(apartPatience))
 	ctx, cancel := context.WithTimeoutCause(ctx, apartPatience, late)
 	defer cancel()
 	err := a.sink.Tell(ctx, *r)

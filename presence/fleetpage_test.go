@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/node"
 )
@@ -140,7 +141,7 @@ func hostsTable() []string {
 			cores++
 			own = spreadFor(n, (busy*float64(cores)-taken)/push)
 		}
-		fits, work := "own server, "+plural(cores, "core"), own
+		fits, work := "own server, "+human.Count(cores, "core"), own
 		switch {
 		case github <= bearable && looks <= githubReads:
 			fits, work, repos, p = "GitHub", github, reposFor(n, nodesOfOne), pace{defaultRefresh, n, githubPushes}

@@ -3,9 +3,9 @@ package presence
 import (
 	"path"
 	"strings"
-	"unicode"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // fileTree adds a tree that holds one file and returns its id.
@@ -28,16 +28,7 @@ func (s step) commit(o *gitrepo.Objects, who, parent string) string {
 
 // oneLine is a text as the subject of a commit.
 func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > 200 {
-		s = strings.ToValidUTF8(s[:200], "")
-	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(human.PrefixBytes(human.Line(s), 200))
 }
 
 // plan makes the commits of a queue, which is not empty: what is told when they have landed, and the objects that the

@@ -7,8 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-	"unicode/utf8"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/node"
 )
@@ -225,9 +225,5 @@ func cutReason(s string) string {
 	if len(s) <= reasonLimit {
 		return s
 	}
-	n := reasonLimit - len("…")
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
+	return human.PrefixBytes(s, reasonLimit-len("…")) + "…"
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 )
 
@@ -71,7 +72,7 @@ func Speak(s Spoken, r Record, now time.Time) (Spoken, []Line) {
 		}
 		return s, lines
 	case well && s.Bad != "":
-		text := fmt.Sprintf("%s no more, after %s: %s%s", s.Bad, span(now.Sub(s.BadAt)), r.State, at(r))
+		text := fmt.Sprintf("%s no more, after %s: %s%s", s.Bad, human.Coarse(now.Sub(s.BadAt)), r.State, at(r))
 		lines := []Line{own(r, Line{Text: text, Colour: "green", Critical: s.Bad == node.Wedged})}
 		if s.Quiet {
 			lines = nil // its coming was no news, so its going is none
@@ -107,7 +108,7 @@ func (s Spoken) remind(r Record, now time.Time) (Spoken, []Line) {
 		return s, nil
 	}
 	s.Remind, s.Quiet = now, false
-	text := fmt.Sprintf("still wedged, for %s: %s%s", span(now.Sub(s.Since)), reason(r), next(r))
+	text := fmt.Sprintf("still wedged, for %s: %s%s", human.Coarse(now.Sub(s.Since)), reason(r), next(r))
 	return s, []Line{own(r, Line{Text: text, Colour: "red", Critical: true})}
 }
 
@@ -123,7 +124,7 @@ func (s *Spoken) say(print string, l Line, now time.Time) []Line {
 	}
 	s.Said[print] = now
 	if s.Folded > 0 {
-		l.Text += fmt.Sprintf(" (and %s before it that said nothing new)", plural(s.Folded, "change"))
+		l.Text += fmt.Sprintf(" (and %s before it that said nothing new)", human.Count(s.Folded, "change"))
 		s.Folded = 0
 	}
 	return []Line{l}
@@ -176,7 +177,7 @@ func own(r Record, l Line) Line {
 func at(r Record) string {
 	var all []string
 	for _, repo := range r.Repos {
-		all = append(all, repo.Name+"@"+repo.Version[:min(7, len(repo.Version))])
+		all = append(all, repo.Name+"@"+human.ID(repo.Version))
 	}
 	if len(all) == 0 {
 		return ""
@@ -188,10 +189,7 @@ func at(r Record) string {
 const spokenLength = 400
 
 func reason(r Record) string {
-	if all := []rune(r.Reason); len(all) > spokenLength {
-		return string(all[:spokenLength]) + "..."
-	}
-	return r.Reason
+	return human.Truncate(r.Reason, spokenLength)
 }
 
 // next is the command to run on the node.
@@ -230,24 +228,4 @@ var aside = regexp.MustCompile(`\([^()]*\)`)
 func numeric(word string) bool {
 	word = strings.Trim(word, "()[],;:.")
 	return word != "" && word[0] >= '0' && word[0] <= '9'
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
-// span writes a duration as people say it in a room, in one unit or two.
-func span(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }

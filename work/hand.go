@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Hand is what the agent holds work with: the work lock while it decides, then the shim that does the work. One piece
@@ -133,7 +135,7 @@ func (h *Hand) order(j Judgement, f Facts, now time.Time) Order {
 	})
 	for _, field := range left {
 		o.Notes = append(o.Notes, fmt.Sprintf("nodeinfo/%s.txt is too large for the environment (%d bytes; at most %d, and %d of all fields): not told to the script",
-			visible(field), len(f.Fields[field]), fieldMax, fieldsMax))
+			human.Printable(field), len(f.Fields[field]), fieldMax, fieldsMax))
 	}
 	return o
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // holdName is the file that stops the work of a fleet by one push. It stands in nodework/ or bin/nodework/; all keys are optional:
@@ -122,10 +123,10 @@ func parseUntil(s string) (t time.Time, wrong string) {
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return time.Time{}, fmt.Sprintf("%s has no zone: write %s if UTC is meant", quoted(s), t.Format(time.RFC3339))
+			return time.Time{}, fmt.Sprintf("%s has no zone: write %s if UTC is meant", human.Quote(s), human.Stamp(t))
 		}
 	}
-	return time.Time{}, fmt.Sprintf("%s is not a time, as in 2026-03-01T18:00:00Z", quoted(s))
+	return time.Time{}, fmt.Sprintf("%s is not a time, as in 2026-03-01T18:00:00Z", human.Quote(s))
 }
 
 // wantNames is the elements of a field that must be a list of names, or one name.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Level is where in a repository an item stands.
@@ -135,7 +136,7 @@ func noFolder(t Tree, dir string) (notices []string, err error) {
 			return nil, fmt.Errorf("list %s: %w", at, err)
 		}
 		if len(entries) == 0 {
-			return []string{visible(at) + ": ignored: is not a folder (a symlink to one is not followed)"}, nil
+			return []string{human.Printable(at) + ": ignored: is not a folder (a symlink to one is not followed)"}, nil
 		}
 	}
 	return nil, nil
@@ -182,13 +183,13 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 	for _, e := range parts {
 		dir := at.Dir + "/work.d/" + e.Name
 		if e.Symlink {
-			notices = append(notices, visible(dir)+": ignored: is a symlink")
+			notices = append(notices, human.Printable(dir)+": ignored: is a symlink")
 		}
 		if !e.Dir {
 			continue // a README beside the folders is nobody's mistake
 		}
 		if !plain.MatchString(e.Name) {
-			notices = append(notices, fmt.Sprintf("%s: ignored: the name of an item is made of letters, digits, dot, dash and underscore", visible(dir)))
+			notices = append(notices, fmt.Sprintf("%s: ignored: the name of an item is made of letters, digits, dot, dash and underscore", human.Printable(dir)))
 			continue
 		}
 		inside, err := c.Tree.List(dir)
@@ -291,5 +292,5 @@ func workFolder(t Tree) (string, error) {
 
 // fitsFolder tells whether a name can be one folder of a path; the empty one stands for none.
 func fitsFolder(name string) bool {
-	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && visible(name) == name
+	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && human.Printable(name) == name
 }

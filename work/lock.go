@@ -11,6 +11,8 @@ import (
 
 	"github.com/addagent/addagent/internal/files"
 	"golang.org/x/sys/unix"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Lock is the work lock: an exclusive flock(2) on a file that is never deleted. It belongs to the open file, not to a
@@ -50,7 +52,7 @@ func (b *Busy) Error() string {
 	if b.Holder.PID == 0 {
 		return b.Path + " is held by another process"
 	}
-	return fmt.Sprintf("%s is held by process %d (%s) since %s", b.Path, b.Holder.PID, b.Holder.Purpose, b.Holder.Started.Format(time.RFC3339))
+	return fmt.Sprintf("%s is held by process %d (%s) since %s", b.Path, b.Holder.PID, b.Holder.Purpose, human.Stamp(b.Holder.Started))
 }
 
 // TryLock takes the lock at path without waiting and writes into it who has it now and for what. The error is a *Busy

@@ -13,7 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // What is kept of one item's logs: the newest, so many that one sees when a thing began to fail, and no more bytes than four of the largest have, since a node
@@ -157,11 +158,7 @@ func printable(line string, limit int) string {
 		if text == "" {
 			continue
 		}
-		for len(text) > limit {
-			_, n := utf8.DecodeLastRuneInString(text)
-			text = text[:len(text)-n]
-		}
-		return text
+		return human.PrefixBytes(text, limit)
 	}
 	return ""
 }

@@ -2,9 +2,9 @@ package work
 
 import (
 	"path/filepath"
-	"strings"
 	"time"
-	"unicode"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // The files of one item's memory, in MemoryDir. The first three names are those of the shell scripts that ADD began with: people know them.
@@ -156,15 +156,5 @@ func oneLine(text string) string {
 	if len(text) > 16*lineMax {
 		text = text[:16*lineMax]
 	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, " "))
-	text = strings.Join(strings.Fields(text), " ")
-	if cut := []rune(text); len(cut) > lineMax {
-		text = string(cut[:lineMax-1]) + "…"
-	}
-	return text
+	return human.Truncate(human.Line(text), lineMax)
 }

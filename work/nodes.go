@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
@@ -105,7 +106,7 @@ func parseNodes(f field) (n Nodes, mistakes []mistake) {
 	for _, f := range fields {
 		s, wrong := f.wantText()
 		if wrong == nil && (s == "" || !fitsFolder(s)) {
-			wrong = &mistake{f.line, f.col, fmt.Sprintf("%s: %s is no name of a %s", f.key, quoted(s), f.key)}
+			wrong = &mistake{f.line, f.col, fmt.Sprintf("%s: %s is no name of a %s", f.key, human.Quote(s), f.key)}
 		}
 		switch {
 		case wrong != nil:

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // command is the script, or the init, as a process that begins a session of its own, writes into the log itself and is told to end when the shim dies.
@@ -100,7 +102,7 @@ func (o Order) whyNotStarted(err error) string {
 	}
 	switch {
 	case errors.Is(err, syscall.E2BIG):
-		return fmt.Sprintf("%s: its environment is too large (%d bytes in %d variables): shorten work.env of the config, or the files of nodeinfo/", name, len(strings.Join(o.Env, " ")), len(o.Env))
+		return fmt.Sprintf("%s: its environment is too large (%d bytes in %s): shorten work.env of the config, or the files of nodeinfo/", name, len(strings.Join(o.Env, " ")), human.Count(len(o.Env), "variable"))
 	case !o.Executable:
 		return fmt.Sprintf("%s with bash: %v", name, rootCause(err))
 	case errors.Is(err, syscall.ENOENT) && interpreter != "":

@@ -2,6 +2,7 @@ package work
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // process is one line of /proc that matters here.
@@ -206,21 +209,11 @@ func bootID() string {
 
 // listed lists processes for a sentence, the first few.
 func listed(ps []process) string {
-	if len(ps) == 0 {
-		return "nothing"
-	}
-	var b strings.Builder
+	names := make([]string, len(ps))
 	for i, p := range ps {
-		if i == 5 {
-			fmt.Fprintf(&b, " and %d more", len(ps)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(p.String())
+		names[i] = p.String()
 	}
-	return b.String()
+	return cmp.Or(human.Some(names, 5), "nothing")
 }
 
 // writesTo tells whether a process has the file as its standard output or error.

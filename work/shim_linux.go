@@ -16,6 +16,8 @@ import (
 
 	"github.com/addagent/addagent/internal/retry"
 	"golang.org/x/sys/unix"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Shim is the body of the hidden command `addagent work-shim`: it does one piece of work and returns the exit code of its process. It reads the Order from
@@ -188,7 +190,7 @@ func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trai
 		o.clearSession(out, list, e)
 		return e
 	case <-deadline:
-		e = ending{ReasonDeadline, -1, fmt.Sprintf("deadline of %v passed", o.Timeout)}
+		e = ending{ReasonDeadline, -1, fmt.Sprintf("deadline of %s passed", human.Setting(o.Timeout))}
 	case <-ctx.Done():
 		e = ending{ReasonInterrupted, -1, "interrupted: told to stop"}
 		if shuttingDown() {
@@ -221,7 +223,7 @@ func (o Order) clearSession(out *output, list func() ([]process, error), e endin
 	}
 	ended, stuck, err := endProcesses(list, o.Grace)
 	if len(ended) > 0 {
-		out.say("left %s behind; ended %s", processCount(len(ended)), listed(ended))
+		out.say("left %s behind; ended %s", human.Count(len(ended), "process"), listed(ended))
 	}
 	sayStuck(out, stuck, err)
 }
@@ -233,13 +235,6 @@ func sayStuck(out *output, stuck []process, err error) {
 	if err != nil {
 		out.say("cannot tell what the script left behind: %v", err)
 	}
-}
-
-func processCount(n int) string {
-	if n == 1 {
-		return "1 process"
-	}
-	return fmt.Sprintf("%d processes", n)
 }
 
 // howEnded reads the end of a script that nobody told to end.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 )
 
@@ -124,7 +125,7 @@ func failed(a Attempt) string {
 	case 1:
 		return what + " (after a failure)"
 	}
-	return fmt.Sprintf("%s (%d failures in a row)", what, counted)
+	return fmt.Sprintf("%s (%s in a row)", what, human.Count(counted, "failure"))
 }
 
 // brief is the end of an attempt where nobody wrote words for it.

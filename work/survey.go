@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // At is a repository that is on this node, and the version its tree shows.
@@ -185,7 +186,7 @@ func (h Hold) String() string {
 		text += " (" + h.By + ")"
 	}
 	if !h.Until.IsZero() {
-		text += ", until " + h.Until.Format(time.RFC3339)
+		text += ", until " + human.Stamp(h.Until)
 	}
 	return text
 }

@@ -7,7 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Verdict says whether an item has to be worked, and is passed to its script as ADD_VERDICT.
@@ -129,18 +130,18 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	case m.Last != nil && !m.Last.OK():
 		j.Verdict, j.Why = Changed, fmt.Sprintf("the last attempt %s: changed until a run succeeds", m.Last.verb())
 		if !m.Last.Unwedged.IsZero() {
-			j.Why = fmt.Sprintf("the last attempt %s, and was unwedged by a person at %s: changed until a run succeeds", m.Last.verb(), m.Last.Unwedged.Format(time.RFC3339))
+			j.Why = fmt.Sprintf("the last attempt %s, and was unwedged by a person at %s: changed until a run succeeds", m.Last.verb(), human.Stamp(m.Last.Unwedged))
 		}
 	case m.Version == version && len(outside) == 0:
-		j.Verdict, why = Same, fmt.Sprintf("version %s is the version of the last success", short(version))
+		j.Verdict, why = Same, fmt.Sprintf("version %s is the version of the last success", human.ID(version))
 	case m.Done == nil && m.Version == version:
 		j.Verdict, why = Changed, fmt.Sprintf("what %s was at the last success is not known", called(outside[0]))
 	case m.Done == nil:
-		j.Verdict, why = Changed, fmt.Sprintf("version %s is not %s, and what was watched then is not known", short(version), short(m.Version))
+		j.Verdict, why = Changed, fmt.Sprintf("version %s is not %s, and what was watched then is not known", human.ID(version), human.ID(m.Version))
 	case m.Version == version:
 		j.Verdict, why = Changed, differ(outside, m.Done.Version)
 	case len(j.Changed) == 0:
-		j.Verdict, why = Unaffected, fmt.Sprintf("nothing watched differs from the last success (%s)", short(m.Done.Version))
+		j.Verdict, why = Unaffected, fmt.Sprintf("nothing watched differs from the last success (%s)", human.ID(m.Done.Version))
 	default:
 		j.Verdict, why = Changed, differ(differing(ids, m.Done.Ids), m.Done.Version)
 	}
@@ -191,17 +192,18 @@ func differing(a, b map[string]string) []string {
 
 // differ says which watches differ from the last success.
 func differ(keys []string, done string) string {
-	what := called(keys[0])
-	verb := "differ"
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = called(k)
+	}
+	what, verb := human.Some(names, 1), "differ"
 	switch len(keys) {
 	case 1:
 		verb = "differs"
 	case 2:
-		what += " and " + called(keys[1])
-	default:
-		what += fmt.Sprintf(" and %d more", len(keys)-1)
+		what = human.List(names, "and")
 	}
-	return fmt.Sprintf("%s %s from the last success (%s)", what, verb, short(done))
+	return fmt.Sprintf("%s %s from the last success (%s)", what, verb, human.ID(done))
 }
 
 // called is a key of Ids as people call it.
@@ -243,6 +245,3 @@ func (a Attempt) verb() string {
 	}
 	return fmt.Sprintf("failed (%s)", a.Reason)
 }
-
-// short is a commit id as people know it.
-func short(id string) string { return id[:min(7, len(id))] }

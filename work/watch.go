@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Watch is what an item depends on: a path of a repository, or a set of nodes.
@@ -49,13 +50,13 @@ func (w Watch) String() string {
 func cleanWatch(p string) (string, error) {
 	switch {
 	case !utf8.ValidString(p) || strings.ContainsFunc(p, unicode.IsControl):
-		return "", fmt.Errorf("%s has control characters", quoted(p))
+		return "", fmt.Errorf("%s has control characters", human.Quote(p))
 	case p == "" || p == "/":
 		return ".", nil
 	case strings.HasPrefix(p, "/"):
-		return "", fmt.Errorf("%s is absolute: a watch is relative to the root of its repository", quoted(p))
+		return "", fmt.Errorf("%s is absolute: a watch is relative to the root of its repository", human.Quote(p))
 	case slices.Contains(strings.Split(p, "/"), ".."):
-		return "", fmt.Errorf("%s has \"..\": a watch cannot leave its repository", quoted(p))
+		return "", fmt.Errorf("%s has \"..\": a watch cannot leave its repository", human.Quote(p))
 	}
 	return path.Clean(p), nil
 }
@@ -104,22 +105,4 @@ func appendWatch(all []Watch, w Watch) []Watch {
 		return all
 	}
 	return append(all, w)
-}
-
-// visible is text fit for a line of a log, whatever a repository holds.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-}
-
-// quoted is a value of a file as it is shown in a message: cut, and on one line.
-func quoted(text string) string {
-	if len(text) > 80 {
-		text = strings.ToValidUTF8(text[:80], "") + "…"
-	}
-	return fmt.Sprintf("%q", text)
 }

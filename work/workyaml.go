@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
@@ -31,7 +32,7 @@ func parseWorkYAML(file, own string, data []byte) (y workYAML, problems []string
 		case "run":
 			s, wrong := f.wantText()
 			if wrong == nil && s != "changed" && s != "always" {
-				wrong = &mistake{f.line, f.col, fmt.Sprintf("run: is %s, must be changed or always", quoted(s))}
+				wrong = &mistake{f.line, f.col, fmt.Sprintf("run: is %s, must be changed or always", human.Quote(s))}
 			}
 			if wrong != nil {
 				mistakes = append(mistakes, *wrong)
@@ -64,9 +65,9 @@ func parseTimeout(f field) (time.Duration, *mistake) {
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is not a time, %s", quoted(s), example)}
+		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is not a time, %s", human.Quote(s), example)}
 	case d < time.Second:
-		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is too short for any work, a second is the least", quoted(s))}
+		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is too short for any work, a second is the least", human.Quote(s))}
 	}
 	return d, nil
 }
@@ -117,7 +118,7 @@ func parseWatch(n strictyaml.Node, own string) (w Watch, mistakes []mistake) {
 		}
 		s, wrong := f.wantText()
 		if wrong == nil && f.key == "repo" && !plain.MatchString(s) {
-			wrong = &mistake{f.line, f.col, fmt.Sprintf("repo: %s is not the name of a folder in gitrepo/", quoted(s))}
+			wrong = &mistake{f.line, f.col, fmt.Sprintf("repo: %s is not the name of a folder in gitrepo/", human.Quote(s))}
 		}
 		switch {
 		case wrong != nil:

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 func TestParseWorkYAML(t *testing.T) {
@@ -125,7 +127,7 @@ func FuzzWorkYAML(f *testing.F) {
 		}
 		for _, w := range y.watch {
 			if w.Nodes != (Nodes{}) {
-				if key := w.key("ops"); w.Repo+w.Path != "" || !isOutside(key) || len(w.Nodes.filter()) == 0 || visible(key) != key {
+				if key := w.key("ops"); w.Repo+w.Path != "" || !isOutside(key) || len(w.Nodes.filter()) == 0 || human.Printable(key) != key {
 					t.Errorf("watch %+v: %q", w, key)
 				}
 				continue

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
@@ -45,7 +46,7 @@ func parseFields(data []byte, known []string) (fields []field, mistakes []mistak
 	}
 	body, wrong := strictyaml.Parse(data)
 	for _, m := range wrong {
-		mistakes = append(mistakes, mistake{m.Line, m.Column, visible(m.Text)})
+		mistakes = append(mistakes, mistake{m.Line, m.Column, human.Printable(m.Text)})
 	}
 	if body == nil || mistakes != nil {
 		return nil, mistakes
@@ -69,7 +70,7 @@ func mapping(n strictyaml.Node, known []string) (fields []field, mistakes []mist
 		case !ok:
 			m.text = "a key must be a plain word"
 		case !slices.Contains(known, key):
-			m.text = fmt.Sprintf("unknown key %s", quoted(key))
+			m.text = fmt.Sprintf("unknown key %s", human.Quote(key))
 			if near := strictyaml.Nearest(key, known); near != "" {
 				m.text += fmt.Sprintf(", did you mean %s?", near)
 			} else {

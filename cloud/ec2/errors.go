@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // What may be wrong, for errors.Is.
@@ -114,8 +116,8 @@ var (
 // shown is AWS's own text, short, on one line, and the same each time.
 func shown(text string) string {
 	text, _, _ = strings.Cut(text, "Encoded authorization failure message")
-	text = requestID.ReplaceAllString(blank.ReplaceAllString(text, " "), "...")
-	return cut(strings.TrimSpace(text), 200)
+	text = requestID.ReplaceAllString(human.Line(text), "...")
+	return human.Prefix(text, 200)
 }
 
 // unreached is why no answer came, without what differs each time (a port of ours) and without the client's frame.

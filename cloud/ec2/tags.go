@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 const (
@@ -79,17 +81,5 @@ func tagValue(text string) string {
 		}
 		return r
 	}, text)
-	return cut(text, valueLimit)
-}
-
-// cut keeps so many characters.
-func cut(text string, limit int) string {
-	n := 0
-	for at := range text {
-		if n == limit {
-			return text[:at]
-		}
-		n++
-	}
-	return text
+	return human.Prefix(text, valueLimit)
 }

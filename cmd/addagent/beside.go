@@ -10,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
 )
 
@@ -103,13 +104,13 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		switch {
 		case stays && !said:
 			said = true
-			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, agent.When(inHand.Started, time.Now()))
+			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
 		case since > besideSay && stopped(holder.PID):
 			takeBack(cfg.StateDir, ask.ID)
 			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
 		case !waits && since > besideWait:
 			takeBack(cfg.StateDir, ask.ID)
-			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, agent.For(besideWait))}
+			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, human.Duration(besideWait))}
 		}
 		select {
 		case <-tick.C:

@@ -5,6 +5,8 @@ import (
 	"math"
 	"runtime/debug"
 	"runtime/metrics"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // ownMemory is what the agent should need at most: five times what the first clone of a large repository was measured
@@ -51,5 +53,5 @@ func (b *bound) over() error {
 	if held/farAbove <= b.limit {
 		return nil
 	}
-	return fmt.Errorf("the agent holds %d MB after a beat, its bound is %d MB", held>>20, b.limit>>20)
+	return fmt.Errorf("the agent holds %s after a beat, its bound is %s", human.BinarySize(int64(held)), human.BinarySize(int64(b.limit)))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
@@ -137,7 +138,7 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 	}
 	own := agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))
 	if isTerminal(p.err) {
-		fmt.Fprintf(p.err, "addagent: waits %s for this node's own second\n", agent.For(own.Round(time.Second)))
+		fmt.Fprintf(p.err, "addagent: waits %s for this node's own second\n", human.Seconds(own))
 	}
 	if !retry.Wait(ctx, own) {
 		return &exit{Code: exitInterrupted}
@@ -152,11 +153,11 @@ func (p *process) outcome(b agent.Beat, ask agent.Ask, shown bool) error {
 	for _, a := range b.Asked {
 		for _, i := range b.Items {
 			if a.ID == ask.ID && i.Held != "" && slices.Contains(a.Did, i.Repo+":"+i.Item) {
-				fmt.Fprintf(p.err, "addagent: %s:%s will run, but not now: %s\n", i.Repo, i.Item, oneLine(i.Held))
+				fmt.Fprintf(p.err, "addagent: %s:%s will run, but not now: %s\n", i.Repo, i.Item, human.Safe(i.Held))
 			}
 		}
 		if a.ID == ask.ID && a.Error != "" {
-			fmt.Fprintln(p.err, "addagent:", oneLine(a.Error)) // the log does not say it
+			fmt.Fprintln(p.err, "addagent:", human.Safe(a.Error)) // the log does not say it
 			code = exitFailed
 		}
 	}
@@ -194,7 +195,7 @@ func (p *process) outcome(b agent.Beat, ask agent.Ask, shown bool) error {
 	}
 	if !shown {
 		for _, w := range words {
-			fmt.Fprintln(p.err, "addagent:", oneLine(w))
+			fmt.Fprintln(p.err, "addagent:", human.Safe(w))
 		}
 	}
 	return &exit{Code: code}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			at := time.Now()
-			b := node.Brake{Reason: oneLine(strings.TrimSpace(reason)), By: p.by(), Since: at}
+			b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: p.by(), Since: at}
 			if b.Reason == "" {
 				return misuse(errors.New("--reason is missing: say why, for whoever finds this node at rest"))
 			}
@@ -98,7 +99,7 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 			if !was {
 				fmt.Fprintf(p.err, "%s was not disabled\n", cmp.Or(repo, "this node"))
 				if b, err := readBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
-					fmt.Fprintf(p.err, "it rests all the same: %s; a hold ends with a push\n", oneLine(b.Reason))
+					fmt.Fprintf(p.err, "it rests all the same: %s; a hold ends with a push\n", human.Safe(b.Reason))
 				}
 			} else {
 				fmt.Fprintf(p.err, "%s enabled\n", cmp.Or(repo, "this node"))
@@ -131,7 +132,7 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 		Example: `  [ -d /data ] || { addagent wedge "no disk for /data"; exit 1; }    # in a script
   addagent wedge "disk errors, do not trust this node"               # a person`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			reason := oneLine(strings.TrimSpace(strings.Join(args, " ")))
+			reason := human.Safe(strings.TrimSpace(strings.Join(args, " ")))
 			if reason == "" {
 				return misuse(errors.New("say why"))
 			}
@@ -279,5 +280,5 @@ func untilWords(until, now time.Time) string {
 	if until.IsZero() {
 		return " until addagent enable"
 	}
-	return fmt.Sprintf(" until %s (in %s)", until.Local().Format("2006-01-02 15:04:05 MST"), agent.For(until.Sub(now).Round(time.Second)))
+	return fmt.Sprintf(" until %s (in %s)", human.LocalTime(until), human.Seconds(until.Sub(now)))
 }

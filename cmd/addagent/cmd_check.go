@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
 
@@ -74,7 +75,7 @@ func (p *process) check(ctx context.Context, c *checker) error {
 		return &exit{Code: exitInterrupted}
 	}
 	for i := range found {
-		found[i].Text, found[i].Fix = oneLine(found[i].Text), oneLine(found[i].Fix)
+		found[i].Text, found[i].Fix = human.Safe(found[i].Text), human.Safe(found[i].Fix)
 	}
 	var err error
 	switch {
@@ -91,7 +92,7 @@ func (p *process) check(ctx context.Context, c *checker) error {
 	case problems > 0 && c.live:
 		return misuse(nil)
 	case problems > 0:
-		return misuse(fmt.Errorf("%s", many(problems, "problem")))
+		return misuse(fmt.Errorf("%s", human.Count(problems, "problem")))
 	case fails(found) > 0:
 		return failed(nil)
 	}
@@ -151,7 +152,7 @@ func (p *process) printConfig(c *checker, found []finding) error {
 			fmt.Fprintf(t, "%s\t%s\tnodeinfo\n", f[0], cmp.Or(f[1], "-"))
 		}
 		if !n.NextBeat.IsZero() {
-			fmt.Fprintf(t, "next beat\t%s\tthe schedule, at this node's own second\n", n.NextBeat.Format("15:04:05Z"))
+			fmt.Fprintf(t, "next beat\t%s\tthe schedule, at this node's own second\n", human.Clock(n.NextBeat))
 		}
 	}
 	if err := t.Flush(); err != nil {

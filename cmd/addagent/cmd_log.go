@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
 )
@@ -337,7 +338,7 @@ func runTime(path string) string {
 	const stamp = "20060102-150405"
 	if name := filepath.Base(path); len(name) >= len(stamp) {
 		if at, err := time.Parse(stamp, name[:len(stamp)]); err == nil {
-			return at.Format("2006-01-02 15:04:05Z")
+			return human.Time(at)
 		}
 	}
 	return "time unknown"

@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -149,15 +150,15 @@ func (p *process) printPlan(out planned, now time.Time) {
 	for _, l := range out.Looks {
 		switch {
 		case l.Trouble != "":
-			fmt.Fprintln(p.err, "addagent:", oneLine(l.Trouble))
+			fmt.Fprintln(p.err, "addagent:", human.Safe(l.Trouble))
 		case l.Moved && l.Previous != "":
-			fmt.Fprintf(p.out, "%s would move %s -> %s (%s)\n", l.Repo, agent.Short(l.Previous), agent.Short(l.Version), l.Branch)
+			fmt.Fprintf(p.out, "%s would move %s -> %s (%s)\n", l.Repo, human.ID(l.Previous), human.ID(l.Version), l.Branch)
 		case l.Moved:
-			fmt.Fprintf(p.out, "%s would be cloned at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
+			fmt.Fprintf(p.out, "%s would be cloned at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
 		case l.Old:
 			fmt.Fprintf(p.out, "%s rests: disabled: %s\n", l.Repo, l.Resting)
 		default:
-			fmt.Fprintf(p.out, "%s stays at %s (%s)\n", l.Repo, agent.Short(l.Version), l.Branch)
+			fmt.Fprintf(p.out, "%s stays at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
 		}
 	}
 	for _, i := range out.Items {
@@ -170,7 +171,7 @@ func (p *process) printPlan(out planned, now time.Time) {
 		case i.Due:
 			what = "WOULD RUN"
 		case i.NotBefore != nil:
-			what = "would run " + agent.When(*i.NotBefore, now)
+			what = "would run " + human.When(*i.NotBefore, now)
 		}
 		why := i.Why
 		if i.Always {
@@ -185,7 +186,7 @@ func (p *process) printPlan(out planned, now time.Time) {
 		fmt.Fprintln(p.out, h)
 	}
 	for _, t := range out.Problems {
-		fmt.Fprintln(p.err, "addagent:", oneLine(t))
+		fmt.Fprintln(p.err, "addagent:", human.Safe(t))
 	}
 	switch {
 	case len(out.Looks) == 0:

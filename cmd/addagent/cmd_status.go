@@ -9,6 +9,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -90,7 +91,7 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 	}
 	if b == nil {
 		if s.Running {
-			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, agent.When(s.Holder.Started, now))
+			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
 			s.printSilence(p, g)
 			return s.code()
 		}
@@ -120,9 +121,9 @@ func (s standing) alive() bool {
 
 func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time) {
 	b := s.Beat
-	fmt.Fprintf(p.out, "%s since %s", strings.ToUpper(string(b.State)), agent.When(b.Since, now))
+	fmt.Fprintf(p.out, "%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
 	if b.Reason != "" && b.State != node.Working {
-		fmt.Fprintf(p.out, ": %s", oneLine(b.Reason))
+		fmt.Fprintf(p.out, ": %s", human.Safe(b.Reason))
 	}
 	fmt.Fprintln(p.out)
 	row := func(name, format string, args ...any) {
@@ -131,30 +132,30 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	row("node", "%s", p.who(cfg, b))
 	switch {
 	case !s.alive():
-		row("agent", "NOT RUNNING; the last beat was at %s", agent.When(b.Start, now))
+		row("agent", "NOT RUNNING; the last beat was at %s", human.When(b.Start, now))
 	case !s.Running:
-		row("agent", "addagent beat, called from outside; the last one was at %s and took %s", agent.When(b.Start, now), inMs(b.Ms))
-		row("next", "due %s", agent.When(b.Next, now))
+		row("agent", "addagent beat, called from outside; the last one was at %s and took %s", human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+		row("next", "due %s", human.When(b.Next, now))
 	case s.Late:
-		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, agent.When(b.Start, now), agent.When(b.Next, now))
+		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, human.When(b.Start, now), human.When(b.Next, now))
 	case len(b.Fetching) > 0:
-		row("agent", "running, process %d; beat %d, begun %s, still looks", s.Holder.PID, b.Seq, agent.When(b.Start, now))
+		row("agent", "running, process %d; beat %d, begun %s, still looks", s.Holder.PID, b.Seq, human.When(b.Start, now))
 	default:
-		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, agent.When(b.Start, now), inMs(b.Ms))
-		row("next", "looks %s", agent.When(b.Next, now))
+		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+		row("next", "looks %s", human.When(b.Next, now))
 	}
 	for _, f := range b.Fetching {
 		if s.Running {
-			row("look", "%s, %s", f, agent.When(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), now))
+			row("look", "%s, %s", f, human.When(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), now))
 		}
 	}
 	if b.InHand != nil && s.Working != nil {
-		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), agent.Short(b.InHand.Version), b.InHand.Attempt, agent.When(b.InHand.Started, now), b.InHand.PID)
+		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), human.ID(b.InHand.Version), b.InHand.Attempt, human.When(b.InHand.Started, now), b.InHand.PID)
 		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
 	} else if b.InHand != nil {
-		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), agent.Short(b.InHand.Version))
+		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), human.ID(b.InHand.Version))
 	} else if s.Working != nil && (len(b.Fetching) == 0 || s.Working.PID != s.Holder.PID) { // that it looks is said above
-		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, agent.When(s.Working.Started, now))
+		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, human.When(s.Working.Started, now))
 	}
 	if d := b.Did; d != nil {
 		ended := "done in " + took(d)
@@ -164,21 +165,21 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 				ended += fmt.Sprintf(" (%s)", d.Last)
 			}
 		}
-		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, agent.Short(d.Version), oneLine(ended), agent.When(d.At, now))
+		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, human.ID(d.Version), human.Safe(ended), human.When(d.At, now))
 	}
 	if rest := s.Brakes.Disabled; rest != nil && b.State != node.Disabled {
-		row("brake", "the next beat sees it: disabled%s: %s", untilWords(rest.Until, now), oneLine(rest.Reason))
+		row("brake", "the next beat sees it: disabled%s: %s", untilWords(rest.Until, now), human.Safe(rest.Reason))
 	}
 	if w := s.Brakes.Wedged; w != nil && b.State != node.Wedged {
-		row("brake", "the next beat sees it: wedged: %s", oneLine(w.String()))
+		row("brake", "the next beat sees it: wedged: %s", human.Safe(w.String()))
 	}
 	for _, l := range b.Looks {
 		at := "not here as a whole"
 		if l.Version != "" {
-			at = l.Branch + " " + agent.Short(l.Version)
+			at = l.Branch + " " + human.ID(l.Version)
 		}
 		if rest, rests := s.Brakes.Repos[l.Repo]; rests {
-			at += fmt.Sprintf(", DISABLED%s: %s", untilWords(rest.Until, now), oneLine(rest.Reason))
+			at += fmt.Sprintf(", DISABLED%s: %s", untilWords(rest.Until, now), human.Safe(rest.Reason))
 		}
 		row("repo", "%s %s", l.Repo, at)
 	}
@@ -188,24 +189,24 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 	for _, i := range b.Items {
 		text := fmt.Sprintf("%s:%s %s", i.Repo, i.Item, i.Verdict)
 		if i.Standing != "" {
-			text = fmt.Sprintf("%s:%s %s: %s", i.Repo, i.Item, strings.ToUpper(i.Standing), oneLine(strings.TrimPrefix(i.Reason, i.Standing+": ")))
+			text = fmt.Sprintf("%s:%s %s: %s", i.Repo, i.Item, strings.ToUpper(i.Standing), human.Safe(strings.TrimPrefix(i.Reason, i.Standing+": ")))
 		}
 		if i.Done != "" {
-			text += ", last success " + agent.Short(i.Done)
+			text += ", last success " + human.ID(i.Done)
 		}
 		if i.Held != "" && b.State != node.Disabled {
-			text += ", " + oneLine(i.Held)
+			text += ", " + human.Safe(i.Held)
 		}
 		if i.NotBefore != nil {
-			text += fmt.Sprintf(", attempt %d %s", i.Attempt, agent.When(*i.NotBefore, now))
+			text += fmt.Sprintf(", attempt %d %s", i.Attempt, human.When(*i.NotBefore, now))
 		}
 		row("item", "%s", text)
 	}
 	for _, t := range b.Troubles {
-		row("trouble", "for %s: %s", agent.For(now.Sub(t.Since)), oneLine(t.Text))
+		row("trouble", "for %s: %s", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
 	}
 	if b.Dropped > 0 {
-		row("dropped", "%d beats since the agent began: each was due while one before went on", b.Dropped)
+		row("dropped", "%s since the agent began: each was due while one before went on", human.Count(int(b.Dropped), "beat"))
 	}
 	s.printSilence(p, g)
 	if next := s.then(cfg.Home); next != "" && s.Silence == nil {
@@ -260,14 +261,6 @@ func (s standing) then(home string) string {
 		return "addagent why" // a hold: it names the repository and the file
 	}
 	return ""
-}
-
-// inMs is the time of a beat: milliseconds, until they are too many.
-func inMs(ms float64) string {
-	if ms >= 1000 {
-		return agent.For(time.Duration(ms * float64(time.Millisecond)))
-	}
-	return fmt.Sprintf("%.0f ms", ms)
 }
 
 func reachedAll(looks []agent.Look) bool {

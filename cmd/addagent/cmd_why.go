@@ -16,6 +16,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -70,7 +71,7 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 	}
 	if last == nil {
 		if b, err := readBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {
-			fmt.Fprintf(p.err, "nothing is decided yet: the first look goes on since %s, %s (addagent status%s)\n", agent.When(b.Start, now), b.Fetching[0], g.flags())
+			fmt.Fprintf(p.err, "nothing is decided yet: the first look goes on since %s, %s (addagent status%s)\n", human.When(b.Start, now), b.Fetching[0], g.flags())
 		} else {
 			fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journalPath(home), g.flags())
 		}
@@ -132,7 +133,7 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 		if len(chosen) == 0 && strings.HasPrefix(t.Key, "look ") {
 			continue // said above, by the repository
 		}
-		fmt.Fprintf(p.out, "\ntrouble for %s: %s\n", agent.For(now.Sub(t.Since)), oneLine(t.Text))
+		fmt.Fprintf(p.out, "\ntrouble for %s: %s\n", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
 	}
 	return nil
 }
@@ -148,10 +149,10 @@ func lookOf(b *agent.Beat, repo string) *agent.Look {
 
 func (p *process) whyNothing(l *agent.Look) {
 	if l.Trouble != "" {
-		fmt.Fprintln(p.out, oneLine(l.Trouble))
+		fmt.Fprintln(p.out, human.Safe(l.Trouble))
 		return
 	}
-	fmt.Fprintf(p.out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, agent.Short(l.Version), l.Branch)
+	fmt.Fprintf(p.out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 }
 
 func (s *story) print(w io.Writer, home, flags string, now time.Time) {
@@ -161,16 +162,16 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	head := string(s.Now.Verdict)
 	switch {
 	case s.InHand != nil:
-		head += fmt.Sprintf(", working for %s", agent.For(now.Sub(s.InHand.Started).Round(time.Second)))
+		head += fmt.Sprintf(", working for %s", human.Seconds(now.Sub(s.InHand.Started)))
 	case s.Now.Standing != "":
 		head = s.Now.Standing
 	}
 	fmt.Fprintf(w, "%s:%s  %s\n", s.Repo, s.Item, head)
-	commit := agent.Short(s.Now.Version)
+	commit := human.ID(s.Now.Version)
 	if s.Came != nil && s.Came.Version == s.Now.Version {
-		commit += fmt.Sprintf(" on %s, came %s", s.Came.Branch, agent.When(s.CameAt, now))
+		commit += fmt.Sprintf(" on %s, came %s", s.Came.Branch, human.When(s.CameAt, now))
 		if s.Came.Previous != "" {
-			commit += ", before it " + agent.Short(s.Came.Previous)
+			commit += ", before it " + human.ID(s.Came.Previous)
 		}
 	}
 	row("commit", "%s", commit)
@@ -180,10 +181,10 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	}
 	row("watches", "%s", watches)
 	if s.Decision != nil && s.Started != nil && (s.Decision.Version != s.Now.Version || s.Decision.Why != s.Now.Why) {
-		row("decided", "%s: %s", agent.When(s.Started.At, now), s.Decision.Why)
+		row("decided", "%s: %s", human.When(s.Started.At, now), s.Decision.Why)
 	}
 	if s.Started != nil {
-		ran := fmt.Sprintf("%s on %s, attempt %d", agent.When(s.Started.At, now), agent.Short(s.Started.Version), s.Started.Attempt)
+		ran := fmt.Sprintf("%s on %s, attempt %d", human.When(s.Started.At, now), human.ID(s.Started.Version), s.Started.Attempt)
 		switch {
 		case s.Started.Error != "":
 			ran += ": could not start: " + s.Started.Error
@@ -200,13 +201,13 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 		}
 		row("ran", "%s", ran)
 		if s.Ended != nil && s.Ended.RunID == s.Started.RunID && !s.Ended.OK && s.Ended.Last != "" {
-			row("it said", "%s", oneLine(s.Ended.Last))
+			row("it said", "%s", human.Safe(s.Ended.Last))
 		}
 		row("log", "%s", filepath.Join(work.LogDir(filepath.Join(home, "log", "work"), s.Repo, s.Item), "latest.log"))
 	}
 	verdict := s.Now.Why
 	if s.Beats > 1 {
-		verdict += fmt.Sprintf(" (%d beats since %s)", s.Beats, agent.When(s.First, now))
+		verdict += fmt.Sprintf(" (%s since %s)", human.Count(s.Beats, "beat"), human.When(s.First, now))
 	}
 	if s.Now.Reason == "" || !strings.Contains(s.Now.Why, s.Now.Reason) {
 		row("verdict", "%s", verdict)
@@ -214,7 +215,7 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	if s.Now.Standing != "" {
 		text := s.Now.Standing + ": " + strings.TrimPrefix(s.Now.Reason, s.Now.Standing+": ")
 		if s.Now.NotBefore != nil {
-			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, agent.When(*s.Now.NotBefore, now))
+			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, human.When(*s.Now.NotBefore, now))
 		}
 		row("stands", "%s", text)
 		if s.Now.Standing == "wedged" {
@@ -225,13 +226,15 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))
 	}
 	if s.Next.Before(now.Add(-lateLeast)) {
-		row("next", "should have looked %s: is the agent running? (addagent status)", agent.When(s.Next, now))
+		row("next", "should have looked %s: is the agent running? (addagent status)", human.When(s.Next, now))
 	} else {
-		row("next", "looks %s", agent.When(s.Next, now))
+		row("next", "looks %s", human.When(s.Next, now))
 	}
 }
 
-func took(e *agent.Ended) string { return agent.For(time.Duration(e.Seconds * float64(time.Second))) }
+func took(e *agent.Ended) string {
+	return human.Duration(time.Duration(e.Seconds * float64(time.Second)))
+}
 
 // readStories reads the decision records, the newest rotated file too, and
 // tells what they say of every item of the last beat, in its order.

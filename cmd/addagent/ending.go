@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/kill"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
@@ -139,7 +140,7 @@ const enough = time.Hour
 func (e *ending) outlived(at, done time.Time) {
 	if at.Sub(done) > enough {
 		e.stay()
-		e.say(agent.News{At: at, Level: agent.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", agent.For(enough))})
+		e.say(agent.News{At: at, Level: agent.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", human.Duration(enough))})
 	}
 }
 
@@ -167,7 +168,7 @@ func (e *ending) lease(ctx context.Context, c kill.Case, until, at time.Time) (w
 	won, held, err := presence.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "ends itself: "+cfg.Wedged.Kill, until, at)
 	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
 	if won && held.Until.Sub(at) < until.Sub(at)/2 {
-		return false, "an earlier try of this machine, whose lease ends at " + held.Until.UTC().Format("15:04:05Z") + ",", nil
+		return false, "an earlier try of this machine, whose lease ends at " + human.Clock(held.Until) + ",", nil
 	}
 	return won, held.Holder, err
 }
@@ -199,7 +200,7 @@ func (e *ending) tell(ctx context.Context, why string) error {
 	e.mu.Unlock()
 	e.say(agent.News{At: now(), Level: agent.Critical, Text: "this machine " + why})
 	e.wake()
-	err := fmt.Errorf("no beat told it within %s", hearing)
+	err := fmt.Errorf("no beat told it within %s", human.Setting(hearing))
 	select {
 	case <-told:
 		err = e.tellers.flush(ctx)
@@ -261,7 +262,7 @@ func run(ctx context.Context, argv []string) error {
 	if err == nil {
 		return nil
 	}
-	if text := oneLine(strings.TrimSpace(string(out[:min(len(out), 300)]))); text != "" {
+	if text := human.Safe(strings.TrimSpace(string(out[:min(len(out), 300)]))); text != "" {
 		return fmt.Errorf("%s: %w: %s", argv[0], err, text)
 	}
 	return fmt.Errorf("%s: %w", argv[0], err)

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
@@ -62,14 +62,14 @@ func tryRepo(ctx context.Context, s gitrepo.Source) finding {
 	if err != nil {
 		return refusedBy(s.Redacted(), hurried(ctx, err))
 	}
-	text := fmt.Sprintf("%s: %s at %s", s.Redacted(), a.Tip.Branch, agent.Short(a.Tip.ID))
+	text := fmt.Sprintf("%s: %s at %s", s.Redacted(), a.Tip.Branch, human.ID(a.Tip.ID))
 	if a.Protocol != "" {
 		text += ", protocol " + a.Protocol
 	}
 	if a.With != "" {
 		text += ", with " + a.With
 	}
-	text += ", " + span(time.Since(start))
+	text += ", " + human.Duration(time.Since(start))
 	if a.Protocol == "v0" {
 		return note(text+": each look lists all refs of the server", "let git's protocol v2 through: the Git-Protocol header of HTTP, AcceptEnv GIT_PROTOCOL of sshd, or a newer git there")
 	}
@@ -139,7 +139,7 @@ func (d *checker) presence(ctx context.Context) []finding {
 		}
 		folded = folded || r.Name == presence.FoldRef
 	}
-	found := []finding{good("%s: %s, %s", at, many(nodes, "node"), span(time.Since(start)))}
+	found := []finding{good("%s: %s, %s", at, human.Count(nodes, "node"), human.Duration(time.Since(start)))}
 	if d.me.ID == "" {
 		found = append(found, skip("it is not known who this node is").named("presence ref"))
 	} else {
@@ -161,7 +161,7 @@ func (d *checker) ownRef(ctx context.Context, store *gitrepo.Store) []finding {
 	if err := d.ask(ctx, func(ctx context.Context) error {
 		t, said, err := presence.Own(ctx, store, ref, ours, presenceMemory(d.cfg.StateDir))
 		if tip = t; t != "" {
-			whose = good("%s is ours: %s, told at %s", ref, said.State, agent.When(said.BeatSeen, d.now))
+			whose = good("%s is ours: %s, told at %s", ref, said.State, human.When(said.BeatSeen, d.now))
 		}
 		return err
 	}); err != nil {
@@ -190,7 +190,7 @@ func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 		if nodes == 0 {
 			return good("no node is there yet, and nobody folds")
 		}
-		text := fmt.Sprintf("nobody folds: each reader reads the refs of %s itself", many(nodes, "node"))
+		text := fmt.Sprintf("nobody folds: each reader reads the refs of %s itself", human.Count(nodes, "node"))
 		if nodes > manyNodes {
 			return note(text, "let one machine run addctl presence:fold")
 		}
@@ -204,11 +204,11 @@ func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 		return refusedBy(presence.FoldRef, err)
 	}
 	if f.From != fleet.FromFold {
-		text := fmt.Sprintf("%s is no fold that is kept up: each reader reads the refs of %s itself", presence.FoldRef, many(nodes, "node"))
+		text := fmt.Sprintf("%s is no fold that is kept up: each reader reads the refs of %s itself", presence.FoldRef, human.Count(nodes, "node"))
 		if len(f.Notes) > 0 {
 			text += ": " + f.Notes[0]
 		}
 		return note(text, "see whether the machine that runs addctl presence:fold still does")
 	}
-	return good("folded at %s, %s", agent.When(f.Folded, d.now), many(len(f.Nodes), "node"))
+	return good("folded at %s, %s", human.When(f.Folded, d.now), human.Count(len(f.Nodes), "node"))
 }

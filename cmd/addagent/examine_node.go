@@ -16,10 +16,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/cloud"
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/addagent/addagent/work"
 	"golang.org/x/sys/unix"
@@ -120,19 +120,11 @@ func (d *checker) folder(key, dir string) finding {
 	}
 	free := int64(disk.Bavail) * int64(disk.Bsize)
 	percent := int64(disk.Bavail) * 100 / int64(disk.Blocks)
-	text += fmt.Sprintf(", %s free (%d %%)", size(free), percent)
+	text += fmt.Sprintf(", %s free (%d %%)", human.BinarySize(free), percent)
 	if free < littleRoom || percent < littlePercent {
 		return note(text, "make room on that disk: du -xh "+at+" | sort -h | tail")
 	}
 	return good("%s", text)
-}
-
-// size is a number of bytes as a person says it.
-func size(n int64) string {
-	if n < 10<<30 {
-		return fmt.Sprintf("%d MB", n>>20)
-	}
-	return fmt.Sprintf("%d GB", n>>30)
 }
 
 func (d *checker) bash(context.Context) finding {
@@ -166,30 +158,22 @@ func (d *checker) beats(context.Context) []finding {
 	case held && stopped(holder.PID):
 		found = append(found, fail(fmt.Sprintf("process %d is stopped: it does not beat", holder.PID), fmt.Sprintf("kill -CONT %d", holder.PID)))
 	case held && b == nil:
-		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, agent.When(holder.Started, d.now)))
+		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, human.When(holder.Started, d.now)))
 	case held && s.Late:
-		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, agent.When(b.Start, d.now), agent.When(b.Next, d.now)),
+		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, human.When(b.Start, d.now), human.When(b.Next, d.now)),
 			"addagent log"+flags+" says what it does; when it hangs, restart it"))
 	case held:
-		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, agent.When(b.Start, d.now), b.State))
+		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, human.When(b.Start, d.now), b.State))
 	case s.alive():
-		found = append(found, good("addagent beat is called from outside, at %s last", agent.When(b.Start, d.now)))
+		found = append(found, good("addagent beat is called from outside, at %s last", human.When(b.Start, d.now)))
 	default:
 		found = append(found, note("no agent runs here", "addagent run"+flags+", or start its unit"))
 	}
 	if s.alive() && b != nil && len(b.Troubles) > 0 {
 		t := b.Troubles[0]
-		found = append(found, note(fmt.Sprintf("the last beat has %s; the first, for %s: %s", many(len(b.Troubles), "trouble"), agent.For(d.now.Sub(t.Since)), t.Text), "addagent status"+flags))
+		found = append(found, note(fmt.Sprintf("the last beat has %s; the first, for %s: %s", human.Count(len(b.Troubles), "trouble"), human.Duration(d.now.Sub(t.Since)), t.Text), "addagent status"+flags))
 	}
 	return found
-}
-
-// many is a number of things in words.
-func many(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // clock compares this machine's clock with the Date of the first server of ours that answers in HTTP. A clock that is off
@@ -281,7 +265,7 @@ func (t timepiece) compare(ctx context.Context) *finding {
 		if off < 0 {
 			side = "ahead of"
 		}
-		f = note(fmt.Sprintf("this clock is %s %s that of %s: others take this node for late or missing", span(off.Abs().Round(time.Minute)), side, t.url),
+		f = note(fmt.Sprintf("this clock is %s %s that of %s: others take this node for late or missing", human.Duration(off.Abs().Round(time.Minute)), side, t.url),
 			"set the clock of this machine, or that one (timedatectl, chronyc tracking)")
 	}
 	return &f

@@ -15,13 +15,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/cloud"
 	"github.com/addagent/addagent/cloud/ec2"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/gitaccess"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/kill"
 	"github.com/addagent/addagent/metrics"
 	"github.com/addagent/addagent/work"
@@ -66,7 +66,7 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 		who := cmp.Or(d.me.ID, "a node")
 		start := time.Now()
 		if err = room.Say(ctx, chat.Message{Text: who + ": addagent check: this room receives messages", Colour: "gray", Time: d.now}); err == nil {
-			return good("%s took the message, %s", shown, span(time.Since(start)))
+			return good("%s took the message, %s", shown, human.Duration(time.Since(start)))
 		}
 	}
 	text := strings.TrimPrefix(hurried(ctx, err).Error(), room.Name+": ") // which names the service, but for its file
@@ -87,14 +87,15 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 
 // spooled tells what waits in the spool of a room ("" = nothing, or nobody may look): how much, and since when.
 func spooled(dir string, now time.Time) string {
-	switch n, since := chat.Waiting(dir); n {
-	case 0:
+	n, since := chat.Waiting(dir)
+	if n == 0 {
 		return ""
-	case 1:
-		return fmt.Sprintf("1 message waits to be said, for %s", agent.For(now.Sub(since)))
-	default:
-		return fmt.Sprintf("%d messages wait to be said, the oldest for %s", n, agent.For(now.Sub(since)))
 	}
+	wait := "waits to be said, for "
+	if n > 1 {
+		wait = "wait to be said, the oldest for "
+	}
+	return human.Count(n, "message") + " " + wait + human.Duration(now.Sub(since))
 }
 
 // ec2 tries what this node asks of its cloud.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 )
 
@@ -219,15 +219,7 @@ const graceOfACheck = 2 * time.Second
 // late is the error of what does not answer.
 type late struct{ limit time.Duration }
 
-func (l late) Error() string { return "no answer within " + span(l.limit) }
-
-// span is a duration as a person says it, also a short one.
-func span(d time.Duration) string {
-	if d < time.Second {
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	}
-	return agent.For(d)
-}
+func (l late) Error() string { return "no answer within " + human.Duration(l.limit) }
 
 // ask puts one of several questions of a check, with its own share of time. The error of a late answer is late, and not
 // what the deadline did to the connection.

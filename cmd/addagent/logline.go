@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // logLine is one line of the agent's log, whichever form (log.format) it was
@@ -51,7 +53,7 @@ func parseLogLine(line string) logLine {
 func (l logLine) String() string {
 	var b strings.Builder
 	if !l.Time.IsZero() {
-		b.WriteString(l.Time.UTC().Format(time.RFC3339) + " ")
+		b.WriteString(human.Stamp(l.Time.UTC()) + " ")
 	}
 	if l.Level == "warning" || l.Level == "critical" {
 		b.WriteString(strings.ToUpper(l.Level) + " ")

@@ -10,6 +10,7 @@ import (
 	"github.com/addagent/addagent/cloud/ec2"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/gitaccess"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/kill"
 	"github.com/addagent/addagent/presence"
 )
@@ -33,7 +34,7 @@ func (m *machine) notice(ctx context.Context) (string, error) {
 	if n.At.IsZero() {
 		return n.Why, nil
 	}
-	return fmt.Sprintf("%s at %s", n.Why, n.At.UTC().Format("15:04:05Z")), nil
+	return fmt.Sprintf("%s at %s", n.Why, human.Clock(n.At)), nil
 }
 
 // at is the machine with the settings of a config.

@@ -31,7 +31,6 @@ func misuse(err error) error { return cli.Misuse(err) }
 func printJSON(w io.Writer, v any) error     { return cli.PrintJSON(w, v) }
 func printJSONLine(w io.Writer, v any) error { return cli.PrintJSONLine(w, v) }
 func isTerminal(w io.Writer) bool            { return cli.IsTerminal(w) }
-func oneLine(s string) string                { return cli.OneLine(s) }
 
 // process is everything this process has of the world.
 type process struct {

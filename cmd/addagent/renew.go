@@ -13,6 +13,7 @@ import (
 	"github.com/addagent/addagent/chat"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 )
 
@@ -96,7 +97,7 @@ func (l loading) good() (cfg *config.Config, wrong, err error) {
 			err = l.flags(kept)
 		}
 		if err == nil {
-			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, since.UTC().Format("2006-01-02 15:04Z"), l.g.flags()), nil
+			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, human.Time(since), l.g.flags()), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			wrong = fmt.Errorf("%w; the last good config cannot be used either: %w", wrong, err)
@@ -155,7 +156,7 @@ func (r *renewal) reread(info node.Info) (s agent.Settings, changed bool) {
 		err = r.gone()
 	}
 	if r.bad = err != nil; r.bad {
-		all := strings.ReplaceAll(err.Error(), "\n", "; ") // a problem a line, and a trouble is one
+		all := human.Lines(err.Error()) // a problem a line, and a trouble is one
 		r.wrong = []string{fmt.Sprintf("%s; the config as it was before stays in force (addagent check%s)", all, r.g.flags())}
 		return s, false
 	}

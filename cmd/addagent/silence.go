@@ -16,6 +16,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
 	"golang.org/x/sys/unix"
 )
@@ -115,7 +116,7 @@ func lastSaid(path string) string {
 	if err != nil {
 		return ""
 	}
-	return oneLine(strings.TrimSpace(string(line)))
+	return human.Safe(strings.TrimSpace(string(line)))
 }
 
 // lives tells whether there is such a process.

@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
 	"github.com/rs/zerolog"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -130,7 +131,7 @@ func (v *voice) line(at time.Time, l zerolog.Level, text, next string) {
 		text += "  -> " + next + v.o.flags
 	}
 	for i := range v.outs {
-		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, at.UTC().Format(time.RFC3339)).Msg(oneLine(text))
+		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, human.Stamp(at.UTC())).Msg(human.Safe(text))
 	}
 }
 
@@ -203,7 +204,7 @@ func beatLine(b agent.Beat) string {
 		if state != "working" {
 			state += " | working" // another item is at fault, or this one runs in every beat
 		}
-		parts = append(parts, fmt.Sprintf("%s for %s (attempt %d, pid %d)", b.InHand.Name(), agent.For(b.Start.Sub(b.InHand.Started)), b.InHand.Attempt, b.InHand.PID))
+		parts = append(parts, fmt.Sprintf("%s for %s (attempt %d, pid %d)", b.InHand.Name(), human.Duration(b.Start.Sub(b.InHand.Started)), b.InHand.Attempt, b.InHand.PID))
 	case len(b.Looks) == 0:
 		parts = append(parts, "no repository to look at: name some in the config (repos:)")
 	}
@@ -218,7 +219,7 @@ func beatLine(b agent.Beat) string {
 		}
 		part := l.Repo
 		if l.Version != "" {
-			part += " " + agent.Short(l.Version)
+			part += " " + human.ID(l.Version)
 		}
 		if l.Trouble != "" {
 			part += " not reached"
@@ -231,18 +232,16 @@ func beatLine(b agent.Beat) string {
 		parts = append(parts, part)
 	}
 	if quiet > 0 {
-		parts = append(parts, fmt.Sprintf("%d repositories quiet", quiet))
+		parts = append(parts, human.Count(quiet, "repository")+" quiet")
 	}
 	if len(parts) == 0 {
 		parts = append(parts, cmp.Or(b.Reason, "all repositories rest")) // nobody was asked
 	}
-	line := fmt.Sprintf("%-7s %s | %s", state, strings.Join(parts, ", "), inMs(b.Ms))
-	if n := len(b.Troubles); n == 1 {
-		line += " | 1 trouble"
-	} else if n > 1 {
-		line += fmt.Sprintf(" | %d troubles", n)
+	line := fmt.Sprintf("%-7s %s | %s", state, strings.Join(parts, ", "), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+	if n := len(b.Troubles); n > 0 {
+		line += " | " + human.Count(n, "trouble")
 	}
-	return line + " | next " + b.Next.UTC().Format("15:04:05Z")
+	return line + " | next " + human.Clock(b.Next)
 }
 
 // verdictsOf sums up a repository's items: "same", or "2 same, 1 unaffected".

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence/fleet"
 )
@@ -74,11 +73,11 @@ func logTable(list []fleet.Transition) table {
 func transitionCells(t fleet.Transition) []cell {
 	version := ""
 	if t.Version != "" {
-		version = agent.Short(t.Version)
+		version = human.ID(t.Version)
 	}
 	return []cell{
-		{text: t.Time.UTC().Format("2006-01-02 15:04:05Z")}, {text: t.ID}, {text: placeOf(t.Deployment, t.Nodepart)},
-		{text: cmp.Or(cli.OneLine(t.From), "-")}, {cli.OneLine(t.To), wordColour(t.To)}, {text: cli.OneLine(version)}, {text: cli.OneLine(t.Reason)},
+		{text: human.Time(t.Time)}, {text: t.ID}, {text: placeOf(t.Deployment, t.Nodepart)},
+		{text: cmp.Or(human.Safe(t.From), "-")}, {human.Safe(t.To), wordColour(t.To)}, {text: human.Safe(version)}, {text: human.Safe(t.Reason)},
 	}
 }
 
@@ -109,5 +108,5 @@ func wordColour(word string) string {
 // placeOf is a deployment and a part in one word.
 func placeOf(deployment, part string) string {
 	text := strings.Trim(deployment+"/"+part, "/")
-	return cmp.Or(cli.OneLine(text), "-")
+	return cmp.Or(human.Safe(text), "-")
 }

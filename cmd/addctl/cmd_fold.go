@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
 )
@@ -86,12 +86,12 @@ func (l *folding) print(r fleet.Report, now time.Time, always bool) error {
 	if l.g.json {
 		return l.printJSON(r)
 	}
-	text := fmt.Sprintf("folded %s: %s", count(r.Nodes, "node"), news(r))
+	text := fmt.Sprintf("folded %s: %s", human.Count(r.Nodes, "node"), news(r))
 	switch {
 	case r.Commit == "":
 		text = "nothing to fold: no node has spoken yet"
 	case r.Pushed:
-		text += ", main is at " + agent.Short(r.Commit)
+		text += ", main is at " + human.ID(r.Commit)
 	}
 	return l.p.write([]byte(l.stamp(now) + text + "\n"))
 }
@@ -120,11 +120,11 @@ func news(r fleet.Report) string {
 	case 1:
 		t := r.Transitions[0]
 		if t.From == "" {
-			return fmt.Sprintf("%s is new and %s", t.ID, cli.OneLine(t.To))
+			return fmt.Sprintf("%s is new and %s", t.ID, human.Safe(t.To))
 		}
-		return fmt.Sprintf("%s %s → %s", t.ID, cli.OneLine(t.From), cli.OneLine(t.To))
+		return fmt.Sprintf("%s %s → %s", t.ID, human.Safe(t.From), human.Safe(t.To))
 	}
-	return count(len(r.Transitions), "transition")
+	return human.Count(len(r.Transitions), "transition")
 }
 
 // stamp is the time before a line of a service; the journal has its own.
@@ -132,10 +132,10 @@ func (l *folding) stamp(now time.Time) string {
 	if !l.timed {
 		return ""
 	}
-	return now.UTC().Format("2006-01-02 15:04:05Z") + " "
+	return human.Time(now) + " "
 }
 
 // say prints words beside the data, with the time where lines have one.
 func (l *folding) say(format string, args ...any) {
-	fmt.Fprintf(l.p.Err, "%saddctl: %s\n", l.stamp(time.Now()), cli.OneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(l.p.Err, "%saddctl: %s\n", l.stamp(time.Now()), human.Safe(fmt.Sprintf(format, args...)))
 }

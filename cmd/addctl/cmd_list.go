@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
@@ -134,9 +134,9 @@ func refsTable(all []listed, now time.Time) table {
 			age += ", has moved since"
 		}
 		if l.Told != nil {
-			told = agent.When(*l.Told, now)
+			told = human.When(*l.Told, now)
 		}
-		t.rows = append(t.rows, []cell{{text: cli.OneLine(l.Ref)}, {text: agent.Short(l.ID)}, {text: l.What}, {cli.OneLine(age), ageColour(l.Age)}, {text: told}})
+		t.rows = append(t.rows, []cell{{text: human.Safe(l.Ref)}, {text: human.ID(l.ID)}, {text: l.What}, {human.Safe(age), ageColour(l.Age)}, {text: told}})
 	}
 	return t
 }

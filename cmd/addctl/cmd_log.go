@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
 )
@@ -96,7 +97,7 @@ func (p *process) log(ctx context.Context, g *global, o *outside, word string, s
 		return ended(ctx, unread(err, o.Options))
 	}
 	if len(list) == 0 {
-		p.says("no transition since %s", since.UTC().Format("2006-01-02 15:04:05Z"))
+		p.says("no transition since %s", human.Time(since))
 	}
 	if err := p.printLog(g, list, follow); err != nil || !follow {
 		return err

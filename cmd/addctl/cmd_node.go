@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
@@ -96,19 +96,19 @@ func (p *process) node(ctx context.Context, g *global, o *outside, word string) 
 // story is a node in words.
 func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, colours bool) []string {
 	row, _ := node.Row(n.State)
-	first := paint(strings.ToUpper(cmp.Or(cli.OneLine(string(n.State)), "unknown")), row.Colour, colours)
+	first := paint(strings.ToUpper(cmp.Or(human.Safe(string(n.State)), "unknown")), row.Colour, colours)
 	switch {
 	case !n.Since.IsZero():
-		first += " since " + agent.When(n.Since, now)
+		first += " since " + human.When(n.Since, now)
 	case !n.Told.IsZero():
-		first += ", said " + agent.When(n.Told, now)
+		first += ", said " + human.When(n.Told, now)
 	}
 	if n.Reason != "" {
-		first += ": " + cli.OneLine(n.Reason)
+		first += ": " + human.Safe(n.Reason)
 	}
 	lines := []string{first}
 	say := func(name, format string, args ...any) {
-		lines = append(lines, fmt.Sprintf("  %-9s %s", name, cli.OneLine(fmt.Sprintf(format, args...))))
+		lines = append(lines, fmt.Sprintf("  %-9s %s", name, human.Safe(fmt.Sprintf(format, args...))))
 	}
 	say("node", "%s", strings.Join(named([]string{"", n.InstanceID}, []string{"part ", n.Nodepart}, []string{"stacktype ", n.Stacktype}, []string{"deployment ", n.Deployment}), ", "))
 	if host := named([]string{"", n.Hostname}, []string{"", strings.Join(n.Addresses, ", ")}); len(host) > 0 {
@@ -117,20 +117,20 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 	// The colour of the age would not survive OneLine, and is not needed twice.
 	age := string(n.Age(now))
 	if at := heard(n); !at.IsZero() {
-		age += ", heard " + agent.When(at, now)
+		age += ", heard " + human.When(at, now)
 	}
 	if !n.BeatNextBy.IsZero() && n.Age(now) != fleet.Gone {
-		age += ", speaks again by " + agent.When(n.BeatNextBy, now)
+		age += ", speaks again by " + human.When(n.BeatNextBy, now)
 	}
 	if !n.Folded.IsZero() {
-		age += ", as the fold saw it at " + agent.When(n.Folded, now)
+		age += ", as the fold saw it at " + human.When(n.Folded, now)
 	}
 	say("age", "%s", age)
 	if row.Meaning != "" {
 		say("that is", "%s", row.Meaning)
 	}
 	for _, r := range n.Repos {
-		text := strings.TrimSpace(r.Name + " " + r.Branch + " " + agent.Short(r.Version))
+		text := strings.TrimSpace(r.Name + " " + r.Branch + " " + human.ID(r.Version))
 		if len(r.Done) > 0 {
 			text += ", finished: " + strings.Join(slices.Sorted(maps.Keys(r.Done)), ", ")
 		}
@@ -142,7 +142,7 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 			text += " (" + strings.Join(more, ", ") + ")"
 		}
 		if !s.Time.IsZero() {
-			text += " since " + agent.When(s.Time, now)
+			text += " since " + human.When(s.Time, now)
 		}
 		say("service", "%s", text)
 	}
@@ -155,7 +155,7 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 		}
 	}
 	if n.Commit != "" {
-		say("ref", "%s at %s", presence.RefName(prefix, n.InstanceID), agent.Short(n.Commit))
+		say("ref", "%s at %s", presence.RefName(prefix, n.InstanceID), human.ID(n.Commit))
 	}
 	if len(list) == 0 {
 		return lines
@@ -190,7 +190,7 @@ func lived(statelog string) []string {
 	for entry := range strings.SplitSeq(strings.TrimSuffix(statelog, ";"), ";") {
 		state, stamp, _ := strings.Cut(entry, ":")
 		if t, err := time.Parse("20060102-150405", stamp); err == nil {
-			stamp = t.Format("2006-01-02 15:04:05Z")
+			stamp = human.Time(t)
 		}
 		all = append(all, state+" "+stamp)
 	}
@@ -212,7 +212,7 @@ func (p *process) completeIDs(g *global) cobra.CompletionFunc {
 		var all []cobra.Completion
 		for _, n := range o.Last().Nodes {
 			about := strings.Join(named([]string{"", placeOf(n.Deployment, n.Nodepart)}, []string{"", string(n.State)}, []string{"", n.Hostname}), " ")
-			all = append(all, cobra.CompletionWithDesc(n.InstanceID, cmp.Or(cli.OneLine(about), "a node")))
+			all = append(all, cobra.CompletionWithDesc(n.InstanceID, cmp.Or(human.Safe(about), "a node")))
 		}
 		return all, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
@@ -151,7 +152,7 @@ func (p *process) printNodes(g *global, o *outside, f fleet.Fleet, l filter, now
 		p.says("no node has spoken yet in %s", o.Source.Redacted())
 		return nil
 	case len(nodes) == 0:
-		p.says("none of %s is like that", count(len(f.Nodes), "node"))
+		p.says("none of %s is like that", human.Count(len(f.Nodes), "node"))
 		return nil
 	}
 	width, _ := size(p.Out)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
 )
@@ -62,7 +63,7 @@ func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan tim
 	for _, r := range list {
 		all = append(all, reaped{r.Node.InstanceID, r.Age, r.Since.UTC(), !dryRun})
 		if !g.json {
-			fmt.Fprintf(p.Out, "%s %s %s: %s for %s\n", r.Node.InstanceID, placeOf(r.Node.Deployment, r.Node.Nodepart), did, r.Age, long(now.Sub(r.Since)))
+			fmt.Fprintf(p.Out, "%s %s %s: %s for %s\n", r.Node.InstanceID, placeOf(r.Node.Deployment, r.Node.Nodepart), did, r.Age, human.Seconds(now.Sub(r.Since)))
 		}
 	}
 	if g.json {
@@ -74,7 +75,7 @@ func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan tim
 		return cli.Failed(fmt.Errorf("%s: %w", o.Source.Redacted(), err))
 	}
 	if len(list) == 0 {
-		p.says("no node is gone or missing for longer than %s", long(olderThan))
+		p.says("no node is gone or missing for longer than %s", human.Seconds(olderThan))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/gitaccess"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
 
@@ -75,7 +76,7 @@ func (s *saying) say(ctx context.Context, g *global) error {
 	case err != nil:
 		return cli.Failed(fmt.Errorf("read the text: %w", err))
 	case len(data) > sayLimit:
-		return cli.Misuse(fmt.Errorf("the text is longer than %d KB: no room takes that", sayLimit>>10))
+		return cli.Misuse(fmt.Errorf("the text is longer than %s: no room takes that", human.BinarySize(sayLimit)))
 	}
 	if s.message.Text = strings.TrimSpace(strings.ToValidUTF8(string(data), "?")); s.message.Text == "" {
 		return cli.Misuse(errors.New("there is no text on standard input"))
@@ -85,7 +86,7 @@ func (s *saying) say(ctx context.Context, g *global) error {
 	failures := make(chan error, len(rooms))
 	for _, r := range rooms {
 		go func() {
-			try, stop := context.WithTimeoutCause(ctx, sayTime, fmt.Errorf("no answer within %s", sayTime))
+			try, stop := context.WithTimeoutCause(ctx, sayTime, fmt.Errorf("no answer within %s", human.Setting(sayTime)))
 			defer stop()
 			failures <- r.Say(try, s.message)
 		}()
@@ -134,7 +135,7 @@ func (s *saying) rooms(g *global) ([]chat.Room, error) {
 	var rooms []chat.Room
 	for _, n := range s.numbers {
 		if n < 1 || n > len(cfg.Chat) {
-			return nil, cli.Misuse(fmt.Errorf("--room %d: the config has %s", n, count(len(cfg.Chat), "room")))
+			return nil, cli.Misuse(fmt.Errorf("--room %d: the config has %s", n, human.Count(len(cfg.Chat), "room")))
 		}
 	}
 	for i, r := range cfg.Chat {

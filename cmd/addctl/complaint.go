@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/trouble"
 )
 
@@ -19,5 +20,5 @@ func (c complaint) next(text string, now time.Time) (complaint, string) {
 	case trouble.Over:
 		text = c.Text
 	}
-	return complaint{next}, news.Sentence(long(now.Sub(c.Since).Round(time.Second)), text)
+	return complaint{next}, news.Sentence(human.Seconds(now.Sub(c.Since)), text)
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/addagent/addagent/systemd"
 )
@@ -201,7 +201,7 @@ func (l *folding) loop(ctx context.Context) error {
 			if err := l.print(r, now, false); err != nil {
 				return err
 			}
-			_ = notify.Status(fmt.Sprintf("%s, folded %s", count(r.Nodes, "node"), now.UTC().Format("15:04:05Z"))) // it only informs
+			_ = notify.Status(fmt.Sprintf("%s, folded %s", human.Count(r.Nodes, "node"), human.Clock(now))) // it only informs
 		}
 		_ = notify.Alive()
 		for waits := true; waits; {
@@ -234,7 +234,7 @@ func (l *folding) loop(ctx context.Context) error {
 func (l *folding) complains(c complaint, err error, now time.Time) complaint {
 	text := ""
 	if err != nil {
-		text = strings.ReplaceAll(err.Error(), "\n", "; ")
+		text = human.Lines(err.Error())
 	}
 	c, line := c.next(text, now)
 	if line != "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
 )
@@ -134,7 +135,7 @@ func (p *process) open(g *global) (*outside, error) {
 
 // says prints words beside the data: on standard error.
 func (p *process) says(format string, args ...any) {
-	fmt.Fprintln(p.Err, "addctl:", cli.OneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(p.Err, "addctl:", human.Safe(fmt.Sprintf(format, args...)))
 }
 
 // notes prints what a reading left out.
@@ -176,17 +177,10 @@ func find(f fleet.Fleet, word string) (fleet.Node, error) {
 		case len(ids) == 1:
 			return found, nil
 		case len(ids) > 6:
-			return found, cli.Failed(fmt.Errorf("%s may be any of %d nodes, such as %s", word, len(ids), strings.Join(ids[:6], ", ")))
+			return found, cli.Failed(fmt.Errorf("%s may be any of %s, such as %s", word, human.Count(len(ids), "node"), strings.Join(ids[:6], ", ")))
 		case len(ids) > 1:
-			return found, cli.Failed(fmt.Errorf("%s may be any of %d nodes: %s", word, len(ids), strings.Join(ids, ", ")))
+			return found, cli.Failed(fmt.Errorf("%s may be any of %s: %s", word, human.Count(len(ids), "node"), strings.Join(ids, ", ")))
 		}
 	}
-	return fleet.Node{}, cli.Failed(fmt.Errorf("there is no node %s among %s (addctl nodes lists them)", word, count(len(f.Nodes), "node")))
-}
-
-func count(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return fleet.Node{}, cli.Failed(fmt.Errorf("there is no node %s among %s (addctl nodes lists them)", word, human.Count(len(f.Nodes), "node")))
 }

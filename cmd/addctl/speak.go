@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/chat"
-	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence/fleet"
 )
@@ -136,7 +135,7 @@ func groupsOf(f fleet.Fleet, now time.Time) (map[group]*present, map[place]int) 
 		}
 		is.ids = append(is.ids, n.InstanceID)
 		if reason != "" {
-			is.reasons[withoutCount(cli.OneLine(reason))]++
+			is.reasons[withoutCount(human.Safe(reason))]++
 		}
 	}
 	return groups, totals
@@ -174,7 +173,7 @@ func wordRow(word string) node.StateRow {
 func sentence(s announced, is *present, total int, now time.Time) string {
 	part, at := placeOf(s.Deployment, s.Part), ""
 	if s.Version != "" {
-		at = " at " + agent.Short(s.Version)
+		at = " at " + human.ID(s.Version)
 	}
 	n := len(is.ids)
 	if n == 0 {
@@ -182,7 +181,7 @@ func sentence(s announced, is *present, total int, now time.Time) string {
 		if s.N == 1 {
 			were = "1 was"
 		}
-		return cli.OneLine(fmt.Sprintf("no %s is %s%s any more (%s, for %s)", part, s.Word, at, were, long(now.Sub(s.Since))))
+		return human.Safe(fmt.Sprintf("no %s is %s%s any more (%s, for %s)", part, s.Word, at, were, human.Seconds(now.Sub(s.Since))))
 	}
 	text := fmt.Sprintf("%d of %d %s %s%s", n, total, part, s.Word, at)
 	if n == s.N {
@@ -199,10 +198,10 @@ func sentence(s announced, is *present, total int, now time.Time) string {
 		more++
 	}
 	if most != "" {
-		text += ": " + cut(most, 200)
+		text += ": " + human.Truncate(most, 200)
 	}
 	if more > 1 {
-		text += fmt.Sprintf(" (and %s)", count(more-1, "other reason"))
+		text += fmt.Sprintf(" (and %s)", human.Count(more-1, "other reason"))
 	}
-	return cli.OneLine(text)
+	return human.Safe(text)
 }

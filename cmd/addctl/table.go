@@ -8,8 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence/fleet"
 )
@@ -70,10 +69,10 @@ func line(row []cell, widths []int, width int, colours bool) string {
 	var b strings.Builder
 	left := width
 	for i, c := range row {
-		text := cut(c.text, widths[i])
+		text := human.Truncate(c.text, widths[i])
 		pad := widths[i] - utf8.RuneCountInString(text)
 		if width > 0 {
-			text = cut(text, left)
+			text = human.Truncate(text, left)
 			left -= widths[i] + len(gap)
 		}
 		b.WriteString(paint(text, c.colour, colours))
@@ -82,18 +81,6 @@ func line(row []cell, widths []int, width int, colours bool) string {
 		}
 	}
 	return b.String()
-}
-
-// cut shortens a text to so many characters, and shows that it did.
-func cut(s string, most int) string {
-	r := []rune(s)
-	switch {
-	case len(r) <= most:
-		return s
-	case most <= 0:
-		return ""
-	}
-	return string(r[:most-1]) + "…"
 }
 
 // paint colours a text for a terminal.
@@ -114,7 +101,7 @@ func nodesTable(nodes []fleet.Node, now time.Time) table {
 	for _, n := range nodes {
 		t.rows = append(t.rows, []cell{
 			{text: n.InstanceID}, {text: placeOf(n.Deployment, n.Nodepart)}, stateCell(n), {text: since(n, now)}, ageCell(n, now),
-			{text: versions(n)}, {text: cli.OneLine(n.Reason)},
+			{text: versions(n)}, {text: human.Safe(n.Reason)},
 		})
 	}
 	return t
@@ -122,7 +109,7 @@ func nodesTable(nodes []fleet.Node, now time.Time) table {
 
 func stateCell(n fleet.Node) cell {
 	row, _ := node.Row(n.State) // an agent of another version may say a word that is not there
-	return cell{cmp.Or(cli.OneLine(string(n.State)), "-"), row.Colour}
+	return cell{cmp.Or(human.Safe(string(n.State)), "-"), row.Colour}
 }
 
 // since is for how long a node is in its state: ">" where only the last statement is
@@ -130,9 +117,9 @@ func stateCell(n fleet.Node) cell {
 func since(n fleet.Node, now time.Time) string {
 	switch {
 	case !n.Since.IsZero():
-		return short(now.Sub(n.Since))
+		return human.Column(now.Sub(n.Since))
 	case !n.Told.IsZero():
-		return ">" + short(now.Sub(n.Told))
+		return ">" + human.Column(now.Sub(n.Told))
 	}
 	return "-"
 }
@@ -145,9 +132,9 @@ func ageCell(n fleet.Node, now time.Time) cell {
 	switch heard := heard(n); {
 	case age == fleet.Present || heard.IsZero():
 	case heard.After(now.Add(fleet.Skew)):
-		text += ", ahead " + short(heard.Sub(now)) // its clock is, or ours is behind
+		text += ", ahead " + human.Column(heard.Sub(now)) // its clock is, or ours is behind
 	default:
-		text += " " + short(now.Sub(heard))
+		text += " " + human.Column(now.Sub(heard))
 	}
 	return cell{text, ageColour(age)}
 }
@@ -168,32 +155,9 @@ func heard(n fleet.Node) time.Time {
 func versions(n fleet.Node) string {
 	var all []string
 	for _, r := range n.Repos {
-		all = append(all, r.Name+"@"+agent.Short(r.Version))
+		all = append(all, r.Name+"@"+human.ID(r.Version))
 	}
-	return cli.OneLine(strings.Join(all, " "))
-}
-
-// short is a duration in one unit, for a column.
-func short(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return "0s"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours())/24)
-}
-
-// long is a duration in words, of whole seconds.
-func long(d time.Duration) string {
-	if d < time.Second {
-		return "0 s"
-	}
-	return agent.For(d.Truncate(time.Second))
+	return human.Safe(strings.Join(all, " "))
 }
 
 // summary is the fleet in a line: how many are how, and how good the news is. shown
@@ -209,9 +173,9 @@ func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
 	}
 	slices.SortFunc(words, func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) })
 	for i, w := range words {
-		words[i] = fmt.Sprintf("%d %s", counts[w], cli.OneLine(w))
+		words[i] = fmt.Sprintf("%d %s", counts[w], human.Safe(w))
 	}
-	text := count(len(f.Nodes), "node")
+	text := human.Count(len(f.Nodes), "node")
 	if len(shown) < len(f.Nodes) {
 		text = fmt.Sprintf("%d of %s", len(shown), text)
 	}
@@ -220,11 +184,11 @@ func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
 	}
 	if f.From == fleet.FromFold {
 		// Ages too are of that time, so it is the one that counts, whenever the fold was read.
-		return text + fmt.Sprintf("; read from the fold, as of %s ago", long(max(now.Sub(f.Folded), time.Second)))
+		return text + fmt.Sprintf("; read from the fold, as of %s ago", human.Seconds(max(now.Sub(f.Folded), time.Second)))
 	}
 	text += "; read from the nodes' refs"
 	if old := now.Sub(f.At); old >= 30*time.Second {
-		text += fmt.Sprintf(" %s ago", long(old))
+		text += fmt.Sprintf(" %s ago", human.Seconds(old))
 	}
 	return text
 }

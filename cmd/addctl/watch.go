@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fleet"
 )
 
@@ -159,23 +160,23 @@ const mostNotes = 2
 // lines are what a screen of that size shows.
 func (v *view) lines(now time.Time, width, height int) []string {
 	if v.seen == nil && v.wrong == nil {
-		return []string{cut("reading ...", width)}
+		return []string{human.Truncate("reading ...", width)}
 	}
 	nodes := v.filter.nodes(v.fleet, now)
 	var top []string
 	if v.seen != nil {
-		top = append(top, cut(summary(nodes, v.fleet, now), width))
+		top = append(top, human.Truncate(summary(nodes, v.fleet, now), width))
 	}
 	if v.wrong != nil {
-		text := fmt.Sprintf("not read for %s: %s", long(now.Sub(v.since)), cli.OneLine(v.wrong.Error()))
-		top = append(top, paint(cut(text, width), "red", v.colours))
+		text := fmt.Sprintf("not read for %s: %s", human.Seconds(now.Sub(v.since)), human.Safe(v.wrong.Error()))
+		top = append(top, paint(human.Truncate(text, width), "red", v.colours))
 	}
 	for i, n := range v.fleet.Notes {
 		if rest := len(v.fleet.Notes) - i; i == mostNotes && rest > 1 {
-			top = append(top, cut(fmt.Sprintf("note: %d more (addctl nodes shows them)", rest), width))
+			top = append(top, human.Truncate(fmt.Sprintf("note: %d more (addctl nodes shows them)", rest), width))
 			break
 		}
-		top = append(top, cut("note: "+cli.OneLine(n), width))
+		top = append(top, human.Truncate("note: "+human.Safe(n), width))
 	}
 	if len(nodes) == 0 {
 		return top
@@ -208,7 +209,7 @@ func (v *view) lines(now time.Time, width, height int) []string {
 		top = append(top, mark+text)
 	}
 	if more > 0 {
-		top = append(top, cut(fmt.Sprintf("  ... %d more", more), width))
+		top = append(top, human.Truncate(fmt.Sprintf("  ... %d more", more), width))
 	}
 	return top
 }

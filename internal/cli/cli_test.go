@@ -43,17 +43,6 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestOneLine(t *testing.T) {
-	for text, want := range map[string]string{
-		"plain größe": "plain größe", "a\nb\tc\rd": "a b c d", "\x1b[2J\x07": "?[2J?", "\u009b31m": "?31m", "": "",
-		"\u202ederas\u202c \u2066x\u2069": "?deras? ?x?", "one\u2028two\u2029three": "one two three", "שלום": "שלום",
-	} {
-		if got := cli.OneLine(text); got != want {
-			t.Errorf("%q: %q", text, got)
-		}
-	}
-}
-
 // TestRoomCheck understands an address, from wherever it comes, and says nothing in the room.
 func TestRoomCheck(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "room")

@@ -3,7 +3,8 @@ package gitaccess
 import (
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and name
@@ -60,9 +61,5 @@ func OneLine(errs []error) error {
 func oneLine(s string) string { return printable(s, 300) }
 
 func printable(s string, limit int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), "; ")
-	if r := []rune(s); len(r) > limit {
-		s = string(r[:limit]) + "..."
-	}
-	return strings.TrimSpace(s)
+	return human.Truncate(human.Line(human.Lines(s)), limit)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // certificates remembers which certificate of a source's host was last found to be good, so that a refusal can name both.
@@ -87,7 +88,7 @@ func (c *certificates) explain(err error, n address.Network) error {
 		todo = "check url, or have a certificate made for that name"
 	}
 	return &certificateError{err, fmt.Sprintf("certificate refused: %s shows %s (subject %s, issuer %s, valid until %s), last trusted: %s: %s", who,
-		certFingerprint(shown), shown.Subject, shown.Issuer, shown.NotAfter.UTC().Format(time.DateOnly), last, why), todo}
+		certFingerprint(shown), shown.Subject, shown.Issuer, human.Date(shown.NotAfter), last, why), todo}
 }
 
 // certificateError says it in our words and is still the error that it was.

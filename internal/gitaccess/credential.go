@@ -15,6 +15,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // basic returns what finds user and password for an HTTP URL; nil when nothing is named.
@@ -141,7 +142,7 @@ func (h *helper) learn(out []byte) (quit bool, err error) {
 // run starts the program. Nothing secret is among its arguments; what it prints never gets into an error, what it
 // complains about does.
 func (h *helper) run(ctx context.Context, action, input string) ([]byte, error) {
-	late := fmt.Errorf("no answer within %s", helperPatience)
+	late := fmt.Errorf("no answer within %s", human.Setting(helperPatience))
 	ctx, cancel := context.WithTimeoutCause(ctx, helperPatience, late)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.command[0], append(h.command[1:len(h.command):len(h.command)], action)...)

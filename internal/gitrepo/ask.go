@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 )
 
@@ -72,7 +73,7 @@ func (r *Repo) Ask(ctx context.Context) (Tip, error) {
 	if err != nil {
 		return Tip{}, r.failed("ask", err)
 	}
-	slow := fmt.Errorf("no answer within %s", r.limits.Look)
+	slow := fmt.Errorf("no answer within %s", human.Setting(r.limits.Look))
 	asking, cancel := context.WithTimeoutCause(ctx, r.limits.Look, slow)
 	defer cancel()
 	tip, err := m.tip(asking, r.source.Branch)
@@ -118,8 +119,8 @@ var errDeadline = errors.New("gave up")
 func newWatch(ctx context.Context, l Limits, told func(Progress)) *watch {
 	w := &watch{stall: l.Stall, told: told, last: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
-	w.timer = time.AfterFunc(l.Stall, func() { w.cancel(fmt.Errorf("%w: nothing advanced for %s", errDeadline, l.Stall)) })
-	w.total = time.AfterFunc(l.Fetch, func() { w.cancel(fmt.Errorf("%w: not finished after %s", errDeadline, l.Fetch)) })
+	w.timer = time.AfterFunc(l.Stall, func() { w.cancel(fmt.Errorf("%w: nothing advanced for %s", errDeadline, human.Setting(l.Stall))) })
+	w.total = time.AfterFunc(l.Fetch, func() { w.cancel(fmt.Errorf("%w: not finished after %s", errDeadline, human.Setting(l.Fetch))) })
 	return w
 }
 

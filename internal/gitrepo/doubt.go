@@ -9,6 +9,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/addagent/addagent/internal/gitpack"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // damagedNote begins a marker that is no move: an object that the agent needs to find its work was missing or damaged,
@@ -34,7 +35,7 @@ func (r *Repo) doubt(err error) {
 	if _, marked, err := interruptedMove(r.dir); marked || err != nil {
 		return // what is to be put right already is compared then
 	}
-	reason := strings.Join(strings.Fields(err.Error()), " ")
+	reason := human.Line(err.Error())
 	_ = writeGit(r.gitDir(), markerFile, []byte(damagedNote+reason+"\n")) // else the next beat finds the same
 }
 

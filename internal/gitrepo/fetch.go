@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Apply makes the clone and its tree what a tip says: it fetches what is missing, finishes a move that a crash
@@ -21,13 +22,11 @@ func (r *Repo) Apply(ctx context.Context, tip Tip, progress func(Progress)) (Sig
 	defer w.stop()
 	s, err := r.apply(w, tip)
 	if err != nil {
-		return Sight{}, r.failed("apply "+short(tip.ID)+" of", w.explain(err))
+		return Sight{}, r.failed("apply "+human.ID(tip.ID)+" of", w.explain(err))
 	}
 	s.Notices = append(r.Notices(), s.Notices...)
 	return s, nil
 }
-
-func short(id string) string { return id[:min(7, len(id))] }
 
 func (r *Repo) apply(w *watch, tip Tip) (Sight, error) {
 	if _, ok := idOf(tip.ID); !ok || checkBranch(tip.Branch) != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/testkit"
 )
 
@@ -96,7 +97,7 @@ func TestRemoteGoesAway(t *testing.T) {
 				t.Error(out)
 			}
 		}
-		stays := "the tree stays at " + short(good.Version) + " of main"
+		stays := "the tree stays at " + human.ID(good.Version) + " of main"
 		// All branches deleted, and one pushed again.
 		w.src.Git("update-ref", "-d", "refs/heads/main")
 		trouble("the remote repository is empty: push a first commit", stays)
@@ -121,7 +122,7 @@ func TestRemoteGoesAway(t *testing.T) {
 		trouble(`branch "main" is not there; the remote has other: push it, or set branch`, stays)
 		w.src.Commit("main", gittest.File("anew", "x"))
 		good = w.check()
-		stays = "the tree stays at " + short(good.Version) + " of main"
+		stays = "the tree stays at " + human.ID(good.Version) + " of main"
 		// Deleted, and another repository under the same address.
 		away := w.src.Dir + ".away"
 		testkit.Must(t, os.Rename(w.src.Dir, away))

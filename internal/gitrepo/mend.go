@@ -17,6 +17,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitpack"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // realFolder is where the clone lies. People move a large one to another disk and leave a symbolic link: then it is
@@ -184,12 +185,12 @@ func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch stri
 		case fate == upstream: // a person pulled
 		case ours:
 			at = ends[0]
-			s.Notices = append(s.Notices, fmt.Sprintf("somebody moved the branch from %s to %s: put back%s", short(at.String()), nameOf(from), kept))
+			s.Notices = append(s.Notices, fmt.Sprintf("somebody moved the branch from %s to %s: put back%s", human.ID(at.String()), nameOf(from), kept))
 		case fate != unknown:
 			if err == nil {
 				at = known // what the remote had before: that the branch now leaves his commit is no rewrite
 			}
-			s.Notices = append(s.Notices, fmt.Sprintf("commit %s is not from the remote: put back%s", short(from.String()), kept))
+			s.Notices = append(s.Notices, fmt.Sprintf("commit %s is not from the remote: put back%s", human.ID(from.String()), kept))
 		}
 	}
 	name := "refs/heads/" + branch
@@ -199,7 +200,7 @@ func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch stri
 			return at, err
 		}
 		if fate == lost {
-			s.Notices = append(s.Notices, fmt.Sprintf("branch %s was at %s, which is not from the remote: put back%s", branch, short(there.String()), kept))
+			s.Notices = append(s.Notices, fmt.Sprintf("branch %s was at %s, which is not from the remote: put back%s", branch, human.ID(there.String()), kept))
 		}
 	}
 	return at, nil
@@ -231,7 +232,7 @@ func nameOf(id plumbing.Hash) string {
 	if id.IsZero() {
 		return "nothing"
 	}
-	return short(id.String())
+	return human.ID(id.String())
 }
 
 func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (fate, error) {

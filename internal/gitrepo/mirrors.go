@@ -12,6 +12,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // places are where one repository is: its URL, and its mirrors in their order. The URL is asked first at each look; one
@@ -137,7 +138,7 @@ func (at *place) share(ctx context.Context, branch string, left int) (Tip, error
 		return tip, err
 	}
 	part := time.Until(deadline) / time.Duration(left)
-	slow := fmt.Errorf("no answer within %s", part.Round(min(time.Second, max(part/10, 1))))
+	slow := fmt.Errorf("no answer within %s", human.Setting(part.Round(min(time.Second, max(part/10, 1)))))
 	ctx, cancel := context.WithTimeoutCause(ctx, part, slow)
 	defer cancel()
 	tip, err := at.tip(ctx, branch)
@@ -209,7 +210,7 @@ func (p *places) begin(ctx context.Context, at *place, f gitwire.FetchRequest, l
 		return at.fetch(ctx, f)
 	}
 	part := p.stall / time.Duration(left)
-	slow := fmt.Errorf("no answer within %s", part)
+	slow := fmt.Errorf("no answer within %s", human.Setting(part))
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(part, func() { cancel(slow) })
 	pack, err := at.fetch(ctx, f)
@@ -269,7 +270,7 @@ func (r *Repo) steady(ctx context.Context, tip Tip) (Tip, error) {
 	}
 	now := lag{at.ID, tip.ID}
 	behind := fmt.Sprintf("%s cannot be asked, and what the mirror %s has (%s) does not follow %s: this node stays there",
-		r.remote.list[0].url, r.remote.told.url, short(tip.ID), short(at.ID))
+		r.remote.list[0].url, r.remote.told.url, human.ID(tip.ID), human.ID(at.ID))
 	if r.remote.stays == now {
 		r.remote.behind = behind
 		return at, nil

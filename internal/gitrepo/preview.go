@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Preview opens the tree of a tip without touching the clone: what is missing is fetched into the folder tmp, which the
@@ -15,7 +16,7 @@ func (r *Repo) Preview(ctx context.Context, tmp string, tip Tip) (*Tree, error) 
 	defer w.stop()
 	t, err := r.preview(w, tmp, tip)
 	if err != nil {
-		return nil, r.failed("preview "+short(tip.ID)+" of", w.explain(err))
+		return nil, r.failed("preview "+human.ID(tip.ID)+" of", w.explain(err))
 	}
 	return t, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Tip is a branch and the commit it points at.
@@ -91,17 +92,9 @@ func noBranch(branch string, heads []string) error {
 	case len(heads) == 0:
 		return &absentError{"the remote repository is empty", "push a first commit"}
 	case branch == "":
-		return &absentError{"the remote's HEAD names a branch that is not there", "set branch; there are " + someOf(heads)}
+		return &absentError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Some(heads, 5)}
 	}
-	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, someOf(heads)), "push it, or set branch"}
-}
-
-func someOf(names []string) string {
-	const some = 5
-	if len(names) > some {
-		return strings.Join(names[:some], ", ") + ", ..."
-	}
-	return strings.Join(names, ", ")
+	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Some(heads, 5)), "push it, or set branch"}
 }
 
 // reprobe is how long a server is taken not to speak v2 after it answered otherwise.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Limits bound how long things may take. A zero is the default.
@@ -121,7 +122,7 @@ func (r *Repo) stays(err error) error {
 	if problem != nil || !ok {
 		return err
 	}
-	return fmt.Errorf("%w; the tree stays at %s of %s", err, short(at.ID), at.Branch)
+	return fmt.Errorf("%w; the tree stays at %s of %s", err, human.ID(at.ID), at.Branch)
 }
 
 // failed puts into an error what failed: "pull ops: ask https://...: dial tcp ..." reads from the caller's word on.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // judged remembers the last step that was found to be allowed or not, so that a refused tip is not asked about at each
@@ -57,9 +58,9 @@ func (r *Repo) judge(w *watch, objects *objectReader, from, to plumbing.Hash) (j
 	before, err := loadCommit(objects, from)
 	switch {
 	case err == nil && slices.Contains(before.parents, to):
-		what = fmt.Sprintf("the branch was moved back from %s to its parent %s", short(from.String()), short(to.String()))
+		what = fmt.Sprintf("the branch was moved back from %s to its parent %s", human.ID(from.String()), human.ID(to.String()))
 	case err == nil && shareParent(before, now):
-		what = fmt.Sprintf("history was rewritten: %s took the place of %s", short(to.String()), short(from.String()))
+		what = fmt.Sprintf("history was rewritten: %s took the place of %s", human.ID(to.String()), human.ID(from.String()))
 	default:
 		if what, err = r.history(w, objects, from, to, r.source.Rewind == "refuse"); err != nil {
 			return j, err
@@ -90,7 +91,7 @@ func (r *Repo) history(w *watch, objects *objectReader, from, to plumbing.Hash, 
 	if reached || err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", short(from.String()), short(to.String())), nil
+	return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", human.ID(from.String()), human.ID(to.String())), nil
 }
 
 // reaches walks so deep into history from a commit and says whether another is in it.
@@ -162,10 +163,9 @@ func (r *Repo) descent(w *watch, from, to plumbing.Hash, prove bool) (string, er
 		// No border at all means that this was all history; or that the old commit is itself the border at just this
 		// depth, of which the server says nothing. It cannot be so at two depths.
 		if whole && len(pack.Shallow) == 0 {
-			return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", short(from.String()), short(to.String())), nil
+			return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", human.ID(from.String()), human.ID(to.String())), nil
 		}
 		whole = len(pack.Shallow) == 0
 	}
-	return fmt.Sprintf("history was rewritten or moved back, or went far ahead: %s is not among the %d commits before %s",
-		short(from.String()), nearDepth, short(to.String())), nil
+	return fmt.Sprintf("history was rewritten or moved back, or went far ahead: %s is not among the %s before %s", human.ID(from.String()), human.Count(nearDepth, "commit"), human.ID(to.String())), nil
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // keepFree is how many bytes of disk a pull must leave: enough for the small files in which an agent keeps its state for
@@ -25,7 +27,7 @@ func diskGuard(dir string) func(int64) error {
 		}
 		free, ok := freeDisk(dir)
 		if ok && free < keepFree {
-			return fmt.Errorf("%w: %d MB are free on the disk of %s, %d MB must stay free", syscall.ENOSPC, free>>20, dir, int64(keepFree)>>20)
+			return fmt.Errorf("%w: %s are free on the disk of %s, %s must stay free", syscall.ENOSPC, human.BinarySize(free), dir, human.BinarySize(keepFree))
 		}
 		next = size + 16<<20
 		if ok {
@@ -71,8 +73,8 @@ func enoughRoom(ctx context.Context, objects *objectReader, dir string, from, to
 	// A file and the one that it replaces are there at the same time; of the replaced ones some are kept for a while.
 	need := max(more, 0) + min(written, max(largest, heldBytes))
 	if free-need < keepFree {
-		return fmt.Errorf("%w: the change needs %d MB on the disk of %s, %d MB are free and %d MB must stay free: make room there",
-			syscall.ENOSPC, need>>20+1, dir, free>>20, int64(keepFree)>>20)
+		return fmt.Errorf("%w: the change needs %s on the disk of %s, %s are free and %s must stay free: make room there",
+			syscall.ENOSPC, human.BinarySize(need+1<<20-1), dir, human.BinarySize(free), human.BinarySize(keepFree))
 	}
 	return nil
 }

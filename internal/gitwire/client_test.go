@@ -285,7 +285,7 @@ func TestStatus(t *testing.T) {
 		c := newClient(t, server.URL+"/r.git", gitwire.Options{})
 		_, err := c.LsRefs(t.Context(), mainOnly)
 		var status *gitwire.StatusError
-		if !errors.As(err, &status) || status.Code != n || status.RetryAfter != 2*time.Minute || status.Text != "no  [31m way" {
+		if !errors.As(err, &status) || status.Code != n || status.RetryAfter != 2*time.Minute || status.Text != "no [31m way" {
 			t.Errorf("%d: %v", n, err)
 		}
 	}

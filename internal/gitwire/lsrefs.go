@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Ref is one line of an answer to ls-refs.
@@ -122,16 +124,7 @@ func remoteError(text []byte) error {
 
 // shorten makes text of a server fit for one line of a log: printable and of bounded length.
 func shorten(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '�' {
-			return ' '
-		}
-		return r
-	}, s)
-	if r := []rune(strings.TrimSpace(s)); len(r) > 200 {
-		return string(r[:200]) + "..."
-	}
-	return strings.TrimSpace(s)
+	return human.Truncate(human.Line(s), 200)
 }
 
 // capped is a reader that fails with ErrTooLarge, not with io.EOF, after so many bytes.

@@ -40,7 +40,7 @@ func Size(n int64) string {
 // BinarySize is a number of bytes of what is measured in powers of two: memory, a disk, a limit.
 func BinarySize(n int64) string {
 	switch {
-	case n < 4<<20:
+	case n < 1<<20:
 		return fmt.Sprintf("%d KB", n>>10)
 	case n < 10<<30:
 		return fmt.Sprintf("%d MB", n>>20)

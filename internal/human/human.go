@@ -4,6 +4,7 @@ package human
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -69,6 +70,19 @@ func Minutes(d time.Duration) string {
 	return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 }
 
+// Setting is a duration as the config has it, without the zeros that Go writes: 15s, 1h30m. It is for limits, so that
+// a reader finds them in the config.
+func Setting(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 const (
 	clock  = "15:04:05Z"
 	moment = "2006-01-02 15:04:05Z"
@@ -79,6 +93,9 @@ func Clock(t time.Time) string { return t.UTC().Format(clock) }
 
 // Time is a date and a time of day: 2026-03-01 18:30:00Z.
 func Time(t time.Time) string { return t.UTC().Format(moment) }
+
+// TimeUTC is Time as it is said in chat rooms, where a Z is not understood: 2026-03-01 18:30:00 UTC.
+func TimeUTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // Date is a day: 2026-03-01.
 func Date(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -57,12 +57,24 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestSetting(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"0s": 0, "250ms": 250 * ms, "15s": 15 * time.Second, "1m": time.Minute, "1m30s": 90 * time.Second,
+		"1h": time.Hour, "1h30m": 90 * time.Minute, "1h0m1s": time.Hour + time.Second, "48h": 2 * day,
+	} {
+		if got := Setting(d); got != want {
+			t.Errorf("Setting(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
 func TestTimes(t *testing.T) {
 	cet := time.FixedZone("CET", 3600)
 	at := time.Date(2026, 3, 1, 0, 30, 5, 999, cet)
 	for name, c := range map[string]struct{ got, want string }{
 		"Clock":     {Clock(at), "23:30:05Z"},
 		"Time":      {Time(at), "2026-02-28 23:30:05Z"},
+		"TimeUTC":   {TimeUTC(at), "2026-02-28 23:30:05 UTC"},
 		"Date":      {Date(at), "2026-02-28"},
 		"Stamp":     {Stamp(at), "2026-03-01T00:30:05+01:00"},
 		"Stamp UTC": {Stamp(at.UTC()), "2026-02-28T23:30:05Z"},
@@ -104,7 +116,8 @@ func TestCounts(t *testing.T) {
 		"9999 KB":    Size(9_999_999),
 		"10 MB":      Size(10_000_000),
 		"64 KB":      BinarySize(64 << 10),
-		"1024 KB":    BinarySize(1 << 20),
+		"1 MB":       BinarySize(1 << 20),
+		"1023 KB":    BinarySize(1<<20 - 1),
 		"4 MB":       BinarySize(4 << 20),
 		"10239 MB":   BinarySize(10<<30 - 1),
 		"10 GB":      BinarySize(10 << 30),
@@ -152,6 +165,17 @@ func TestText(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %q, want %q", name, c.got, c.want)
+		}
+	}
+}
+
+func TestSafe(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain größe": "plain größe", "a\nb\tc\rd": "a b c d", "\x1b[2J\x07": "?[2J?", "\u009b31m": "?31m", "": "",
+		"\u202ederas\u202c \u2066x\u2069": "?deras? ?x?", "one\u2028two\u2029three": "one two three", "שלום": "שלום",
+	} {
+		if got := Safe(text); got != want {
+			t.Errorf("%q: %q", text, got)
 		}
 	}
 }

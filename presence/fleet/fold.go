@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -164,7 +164,7 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 			continue
 		}
 		if len(f.nodes) == nodeLimit {
-			notes.add("the fold has more than %d records: the others are left out", nodeLimit)
+			notes.add("the fold has more than %s: the others are left out", human.Count(nodeLimit, "record"))
 			break
 		}
 		one, ok := before.nodes[id]
@@ -281,20 +281,14 @@ func decode(id string, raw []byte) (presence.Record, error) {
 type notes []string
 
 func (n *notes) add(format string, args ...any) {
-	*n = append(*n, cut(fmt.Sprintf(format, args...), 300))
+	*n = append(*n, human.Truncate(fmt.Sprintf(format, args...), 300))
 }
 
 // with returns the notes and others, each on one line, sorted, none twice, not more than anybody would read.
 func (n notes) with(more []string) []string {
 	var all []string
 	for _, text := range slices.Concat(n, more) {
-		text = strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return ' '
-			}
-			return r
-		}, text)
-		all = append(all, cut(text, 300))
+		all = append(all, human.Truncate(human.Line(text), 300))
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)

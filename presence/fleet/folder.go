@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -149,7 +150,7 @@ func (f *Folder) once(ctx context.Context, now time.Time) (Report, error) {
 	}
 	if len(f.today.content) >= todayLimit && len(list) > 0 {
 		var full notes
-		full.add("%s/%s is full: %s left out", presence.HistoryFolder, f.today.day, plural(len(list), "transition"))
+		full.add("%s/%s is full: %s left out", presence.HistoryFolder, f.today.day, human.Count(len(list), "transition"))
 		next.note.Notes, list = full.with(next.note.Notes), nil
 		r.Notes = next.note.Notes
 	}
@@ -312,7 +313,7 @@ func (f *Folder) unclear(ctx context.Context, commit string, failure error) erro
 	case refs.fold == commit:
 		return nil
 	case refs.fold != f.fold.commit:
-		return fmt.Errorf("%w: %s is at %s: %w", ErrRace, presence.FoldRef, cut7(refs.fold), failure)
+		return fmt.Errorf("%w: %s is at %s: %w", ErrRace, presence.FoldRef, human.ID(refs.fold), failure)
 	}
 	return failure
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -40,7 +41,7 @@ func (o Options) orDefault() Options {
 }
 
 func (o Options) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("not finished after %s", o.Timeout))
+	return context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("not finished after %s", human.Setting(o.Timeout)))
 }
 
 // place is a presence repository and the folder that remembers what was read of it.
@@ -165,7 +166,7 @@ func (p *place) ask(ctx context.Context, all bool) (refList, error) {
 		}
 	}
 	if more > 0 {
-		l.notes.add("%d refs more than %d: they are left out", more, nodeLimit)
+		l.notes.add("%s more than %d: they are left out", human.Count(more, "ref"), nodeLimit)
 	}
 	return l, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // Reader reads what the nodes said. Use it from one goroutine at a time.
@@ -184,7 +185,7 @@ func (r *Reader) readRefs(ctx context.Context, refs refList, now time.Time) (Fle
 			s.told = chain[0]
 		}
 		if err := broken[w.id]; err != nil {
-			s.broken = cut(err.Error(), 200)
+			s.broken = human.Truncate(err.Error(), 200)
 		}
 		s.commit = w.tip
 		next[w.id] = s

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 const cellLimit = 200 // characters of a cell in the table
@@ -48,33 +49,19 @@ func readme(f Fleet, since func(id string) time.Time, now time.Time) []byte {
 func versions(n Node) string {
 	var list []string
 	for _, r := range n.Repos {
-		list = append(list, r.Name+" "+cut7(r.Version))
+		list = append(list, r.Name+" "+human.ID(r.Version))
 	}
 	return strings.Join(list, ", ")
 }
 
-func cut7(id string) string { return id[:min(7, len(id))] }
-
 // escape makes a text of a node fit for a cell of a Markdown table: what it says is shown and means nothing.
 func escape(s string) string {
 	var b strings.Builder
-	for _, r := range cut(s, cellLimit) {
-		switch {
-		case strings.ContainsRune("\\`*_{}[]<>#|!~&$^", r):
+	for _, r := range human.Line(human.Truncate(s, cellLimit)) {
+		if strings.ContainsRune("\\`*_{}[]<>#|!~&$^", r) {
 			b.WriteByte('\\')
-			b.WriteRune(r)
-		case unicode.IsSpace(r) || unicode.IsControl(r) || !unicode.IsGraphic(r) || r == unicode.ReplacementChar:
-			b.WriteByte(' ')
-		default:
-			b.WriteRune(r)
 		}
+		b.WriteRune(r)
 	}
-	return strings.Join(strings.Fields(b.String()), " ")
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -44,10 +45,10 @@ type told struct {
 }
 
 func transition(r presence.Record, at time.Time, from, to, reason string) Transition {
-	t := Transition{Time: at.UTC().Truncate(time.Second), ID: r.InstanceID, Deployment: cut(r.Deployment, wordLimit),
-		Nodepart: cut(r.Nodepart, wordLimit), From: cut(from, wordLimit), To: cut(to, wordLimit), Reason: cut(reason, reasonLimit)}
+	t := Transition{Time: at.UTC().Truncate(time.Second), ID: r.InstanceID, Deployment: human.Truncate(r.Deployment, wordLimit),
+		Nodepart: human.Truncate(r.Nodepart, wordLimit), From: human.Truncate(from, wordLimit), To: human.Truncate(to, wordLimit), Reason: human.Truncate(reason, reasonLimit)}
 	if len(r.Repos) > 0 {
-		t.Version = cut(r.Repos[0].Version, wordLimit)
+		t.Version = human.Truncate(r.Repos[0].Version, wordLimit)
 	}
 	return t
 }
@@ -94,15 +95,7 @@ func shown(t time.Time) string {
 	if t.IsZero() {
 		return "unknown"
 	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-// cut shortens a text to so many characters.
-func cut(s string, limit int) string {
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "..."
-	}
-	return s
+	return human.Stamp(t.UTC())
 }
 
 // appendLine adds the JSON line of a transition.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -142,5 +143,5 @@ func subject(f fold, list []Transition, quiet bool) string {
 	case len(list) == 1:
 		return "fold: " + list[0].ID + " " + list[0].To
 	}
-	return "fold: " + plural(len(list), "transition") + ", " + plural(len(f.nodes), "node")
+	return "fold: " + human.Count(len(list), "transition") + ", " + human.Count(len(f.nodes), "node")
 }
