@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // resultMax bounds the result file that is read. Ours have some hundred bytes; ten thousand watches would still fit.
@@ -54,7 +55,7 @@ func remember[T any](m *Memory, file files.Remembered[T], write bool) T {
 	}
 	then := "treated as absent"
 	if corrupt != nil && corrupt.Aside != "" {
-		then = "set aside as " + filepath.Base(corrupt.Aside) + " and " + then
+		then = human.List([]string{"set aside as " + filepath.Base(corrupt.Aside), then}, "and")
 	}
 	m.Problems = append(m.Problems, fmt.Sprintf("%s: %v: %s", file.Path, err, then))
 	return v
