@@ -35,7 +35,7 @@ var may = map[string]struct {
 	"internal/strictyaml":      {nil, []string{"github.com/goccy/go-yaml"}},
 	"internal/human":           {nil, nil},
 	"internal/files":           {nil, []string{"github.com/google/renameio", "github.com/gofrs/flock"}},
-	"internal/cli":             {[]string{"chat", "config", "internal/files"}, []string{"github.com/spf13/cobra"}},
+	"internal/cli":             {[]string{"internal/chat", "internal/config", "internal/files"}, []string{"github.com/spf13/cobra"}},
 	"internal/testkit":         {nil, nil},
 	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
 	"internal/gitwire":         {[]string{"internal/retry", "internal/human"}, nil},
@@ -46,21 +46,21 @@ var may = map[string]struct {
 	"internal/gitrepo/gittest": {[]string{"internal/testkit"}, nil},
 	"internal/retry":           {nil, nil},
 	"internal/trouble":         {nil, nil},
-	"node":                     {[]string{"internal/files", "internal/human"}, nil},
-	"config":                   {[]string{"internal/files", "internal/git/address", "internal/strictyaml", "internal/human"}, nil},
-	"cloud":                    {[]string{"internal/human"}, nil},
-	"chat":                     {[]string{"internal/files", "internal/retry", "internal/human"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
-	"chat/chattest":            {[]string{"chat"}, nil},
-	"cloud/cloudtest":          {nil, nil},
-	"cloud/ec2":                {[]string{"cloud", "internal/retry", "internal/human"}, []string{"github.com/aws"}},
+	"internal/node":            {[]string{"internal/files", "internal/human"}, nil},
+	"internal/config":          {[]string{"internal/files", "internal/git/address", "internal/strictyaml", "internal/human"}, nil},
+	"internal/cloud":           {[]string{"internal/human"}, nil},
+	"internal/chat":            {[]string{"internal/files", "internal/retry", "internal/human"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
+	"internal/chat/chattest":   {[]string{"internal/chat"}, nil},
+	"internal/cloud/cloudtest": {nil, nil},
+	"internal/cloud/ec2":       {[]string{"internal/cloud", "internal/retry", "internal/human"}, []string{"github.com/aws"}},
 	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
-	"presence":                 {[]string{"node", "internal/files", "internal/gitrepo", "internal/retry", "internal/human"}, nil},
-	"presence/fleet":           {[]string{"presence", "node", "internal/gitrepo", "internal/files", "internal/human"}, nil},
-	"metrics":                  {[]string{"node", "internal/files"}, nil},
-	"presence/presencetest":    {[]string{"presence", "node"}, nil},
-	"kill":                     {[]string{"internal/files", "internal/human"}, nil},
+	"presence":                 {[]string{"internal/node", "internal/files", "internal/gitrepo", "internal/retry", "internal/human"}, nil},
+	"presence/fleet":           {[]string{"presence", "internal/node", "internal/gitrepo", "internal/files", "internal/human"}, nil},
+	"internal/metrics":         {[]string{"internal/node", "internal/files"}, nil},
+	"presence/presencetest":    {[]string{"presence", "internal/node"}, nil},
+	"internal/kill":            {[]string{"internal/files", "internal/human"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files", "internal/strictyaml", "internal/retry", "internal/human"}, nil},
-	"agent":                    {[]string{"node", "work", "presence", "internal/trouble", "internal/human"}, nil},
+	"agent":                    {[]string{"internal/node", "work", "presence", "internal/trouble", "internal/human"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
 	"demo":                     {nil, nil},
@@ -230,7 +230,7 @@ var forbidden = []struct {
 	{"t", "Skip", notATest, "a test that cannot run fails, and says what it needs"},
 	{"t", "Skipf", notATest, "a test that cannot run fails, and says what it needs"},
 	{"t", "SkipNow", notATest, "a test that cannot run fails, and says what it needs"},
-	{"tb", "Skip", func(s source) bool { return inTestkit(s) || s.dir == "cloud/cloudtest" }, "a test that cannot run fails, and says what it needs"},
+	{"tb", "Skip", func(s source) bool { return inTestkit(s) || s.dir == "internal/cloud/cloudtest" }, "a test that cannot run fails, and says what it needs"},
 	{"log", "Fatal", func(source) bool { return false }, "return an error"},
 	{"log", "Fatalf", func(source) bool { return false }, "return an error"},
 	{"os", "Setenv", func(source) bool { return false }, "the environment belongs to everybody: pass values"},
@@ -352,7 +352,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others
 // (`nodework/`, `gitrepo/`, ...) are files on people's nodes.
-var ofThisHouse = []string{"agent", "chat", "kill", "metrics", "node", "config", "work", "presence", "systemd", "cloud", "internal", "cmd", "demo", "test", "docs", "packaging", "cloudformation", "packer", "vagrant"}
+var ofThisHouse = []string{"agent", "work", "presence", "systemd", "internal", "cmd", "demo", "test", "docs", "packaging", "cloudformation", "packer", "vagrant"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}

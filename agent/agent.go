@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 )

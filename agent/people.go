@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 )
 

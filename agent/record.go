@@ -3,7 +3,7 @@ package agent
 import (
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 )
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // Vitals are what the state is settled from: nothing else has a say.

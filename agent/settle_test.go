@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // allVitals are all combinations of what Settle looks at.

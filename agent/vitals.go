@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/trouble"
-	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/work"
 )
 

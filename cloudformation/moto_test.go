@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/cloud/cloudtest"
+	"github.com/addagent/addagent/internal/cloud/cloudtest"
 )
 
 // moto is one for all tests of the package: it takes seconds to start.

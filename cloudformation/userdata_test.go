@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 )
 
 // machine is a PATH with programs that only write down how they were called.

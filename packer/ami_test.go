@@ -23,7 +23,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/cloud/cloudtest"
+	"github.com/addagent/addagent/internal/cloud/cloudtest"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
-	"github.com/addagent/addagent/node"
 )
 
 // What docs/performance.md says that things cost, rounded: change it here when it changes there, and run with UPDATE=1.

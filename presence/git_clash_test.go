@@ -12,7 +12,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // killed is a Store under a sink whose process dies at its n-th push: what is on the disk then is kept.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // All nodes of a fleet tell a transition at once to a server that runs 16 git processes at a time: one push each, none

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 func TestLoopQuietNode(t *testing.T) {

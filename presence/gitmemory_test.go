@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/retry"
-	"github.com/addagent/addagent/node"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // Clash is the error of a node whose ref another machine moves: two machines have the same instance-id. It needs a person.

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // kept fails when a node has not spoken by the time that it named, and returns that time.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // The places of the presence repository, all of them contracts with people who look into it with git alone.

@@ -9,7 +9,7 @@ import (
 	"maps"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // Record is one node's statement. Encode gives its form on disk and in git; the field order is that form's key order.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // refsOnly is a repository that holds refs and no objects, for tests of when something is pushed.

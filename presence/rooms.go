@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // Voice is what carries a line into a room, without waiting for it to arrive.

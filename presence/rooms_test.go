@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // room remembers what is said in it, and what of that is critical.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // Line is one line in a room, as a chat says it.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // heardOf plays a life, one step a minute or as its "+" says, and lists what a room hears.

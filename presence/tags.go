@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // Tagger puts tags on the machine that this node is, at its cloud.

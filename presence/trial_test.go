@@ -11,7 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // TestTrialsChangeNothing: whose the ref is, and whether it may be moved, is learnt without moving it.

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
 )

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/spf13/cobra"
 )
 

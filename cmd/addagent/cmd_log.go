@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/spf13/cobra"
 )
 

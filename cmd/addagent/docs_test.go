@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli/clitest"
+	"github.com/addagent/addagent/internal/config"
 )
 
 const docsDir = "../../docs"

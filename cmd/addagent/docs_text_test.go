@@ -86,5 +86,5 @@ work: { timeout: 30m, env: { LC_ALL: C.UTF-8 } }
 // TestDocsNameTheEnvironment finds the variables that the code asks for and the
 // manual page does not name.
 func TestDocsNameTheEnvironment(t *testing.T) {
-	manual().TestEnvironment(t, ".", "../../config", "../../systemd", "../../internal/cli", "../../internal/gitrepo", "../../node", "../../work", "../../agent")
+	manual().TestEnvironment(t, ".", "../../internal/config", "../../systemd", "../../internal/cli", "../../internal/gitrepo", "../../internal/node", "../../work", "../../agent")
 }

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/kill"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/kill"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
 )

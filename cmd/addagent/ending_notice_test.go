@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
-	"github.com/addagent/addagent/kill"
+	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/kill"
 )
 
 func TestWhoseNoticeCounts(t *testing.T) {

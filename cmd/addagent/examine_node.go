@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/cloud"
+	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/human"

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // status is what became of a thing that was tried. The words are those of `check --live --json`.

@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/addagent/addagent/chat"
-	"github.com/addagent/addagent/cloud/cloudtest"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/cloud/cloudtest"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/presence"

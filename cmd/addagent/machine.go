@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/addagent/addagent/cloud"
-	"github.com/addagent/addagent/cloud/ec2"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/cloud"
+	"github.com/addagent/addagent/internal/cloud/ec2"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/kill"
+	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/presence"
 )
 

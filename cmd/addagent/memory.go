@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 

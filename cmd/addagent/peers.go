@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"

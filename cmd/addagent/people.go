@@ -18,7 +18,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/systemd"
 )
 

@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/chat"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // loading is how this process comes by its config, at the start and whenever it

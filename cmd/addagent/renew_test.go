@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli/clitest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // A described type is what the source says of it: its comment, its fields' comments

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 )
 

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/addagent/addagent/chat"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/presence"

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
 

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"

@@ -4,7 +4,7 @@ import (
 	"reflect"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/work"
 )

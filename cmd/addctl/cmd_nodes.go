@@ -10,7 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

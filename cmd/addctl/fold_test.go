@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // TestFoldAsService: systemd hears that it is ready, alive and stopping; to be stopped

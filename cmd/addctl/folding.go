@@ -8,8 +8,8 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/addagent/addagent/config"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/addagent/addagent/systemd"

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
-	"github.com/addagent/addagent/node"
 	"golang.org/x/sys/unix"
 )
 

@@ -14,12 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/testscript"
-
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cli/clitest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain lets the test binary be addctl.

@@ -11,9 +11,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/addagent/addagent/chat"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"

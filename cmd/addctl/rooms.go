@@ -15,9 +15,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/chat"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/presence/fleet"

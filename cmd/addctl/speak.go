@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence/fleet"
 )
 

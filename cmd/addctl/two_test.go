@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/chat"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // grids are control nodes of one presence repository on a real server.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/addagent/addagent/chat"
-	"github.com/addagent/addagent/config"
+	"github.com/addagent/addagent/internal/chat"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 )
 

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // meter measures one call: bytes both ways, requests, and CPU of this process, which is more than the client's, for the

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // cached is refs.json of the cache folder: what the nodes' refs held when they were last read.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
 

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
-	"github.com/addagent/addagent/node"
 	"github.com/addagent/addagent/presence"
 )
 

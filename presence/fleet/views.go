@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // Count is how many nodes of a part are in a state.

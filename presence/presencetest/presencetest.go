@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
 

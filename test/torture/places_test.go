@@ -19,7 +19,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/addagent/addagent/cloud/cloudtest"
+	"github.com/addagent/addagent/internal/cloud/cloudtest"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/presence"
 )

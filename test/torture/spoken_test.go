@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
-	"github.com/addagent/addagent/node"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // TestKilledWhileTelling kills the agent with -9 at random moments while it tells its states to presence, a room and the

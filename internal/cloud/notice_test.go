@@ -1,0 +1,189 @@
+package cloud_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/cloud"
+	"github.com/addagent/addagent/internal/cloud/cloudtest"
+)
+
+const (
+	spotPath      = "/latest/meta-data/spot/instance-action"
+	lifecyclePath = "/latest/meta-data/autoscaling/target-lifecycle-state"
+)
+
+func TestNotices(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for name, c := range map[string]struct {
+		spot, group string
+		want        cloud.Notice
+	}{
+		"neither spot nor in a group": {"", "", cloud.Notice{}},
+		"in service":                  {"", "InService", cloud.Notice{}},
+		"spot, to terminate":          {"terminate", "InService", cloud.Notice{Leaving: true, Why: "spot interruption: terminate", At: at}},
+		"spot, to stop":               {"stop", "", cloud.Notice{Leaving: true, Why: "spot interruption: stop", At: at}},
+		"spot, to hibernate":          {"hibernate", "", cloud.Notice{Leaving: true, Why: "spot interruption: hibernate", At: at}},
+		"the group takes it":          {"", "Terminated", cloud.Notice{Leaving: true, Why: "Auto Scaling: Terminated"}},
+		"the group waits for it":      {"", "Terminating:Wait", cloud.Notice{Leaving: true, Why: "Auto Scaling: Terminating:Wait"}},
+		"the warm pool takes it":      {"", "Warmed:Terminated", cloud.Notice{Leaving: true, Why: "Auto Scaling: Warmed:Terminated"}},
+		"both":                        {"terminate", "Terminated", cloud.Notice{Leaving: true, Why: "spot interruption: terminate", At: at}},
+		"made ready for a warm pool":  {"", "Warmed:Stopped", cloud.Notice{}},
+		"taken out of service":        {"", "Standby", cloud.Notice{}},
+		"taken out of the group":      {"", "Detached", cloud.Notice{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, server := session(t)
+			server.SetSpot(c.spot, at)
+			server.SetLifecycle(c.group)
+			if n, err := m.Notices(t.Context()); n != c.want || err != nil {
+				t.Errorf("Notices = %+v, %v, want %+v", n, err, c.want)
+			}
+		})
+	}
+}
+
+func TestASpotNoticeComesAndGoes(t *testing.T) {
+	m, server := session(t)
+	for _, leaving := range []bool{false, true, false} {
+		server.ExpireTokens()
+		server.SetSpot(map[bool]string{true: "stop"}[leaving], time.Now())
+		if n, err := m.Notices(t.Context()); n.Leaving != leaving || err != nil {
+			t.Errorf("Notices = %+v, %v, want leaving %v", n, err, leaving)
+		}
+	}
+	if n := server.Asked(tokenPath); n != 3 {
+		t.Errorf("%d tokens, want one each time they expired", n)
+	}
+	if n := server.Connections(); n > 2 {
+		t.Errorf("%d connections, want one for each of the two questions", n)
+	}
+}
+
+// TestAGroupNeverGivesAMachineBack: its word stays when a live migration has emptied it, or nothing answers any more.
+func TestAGroupNeverGivesAMachineBack(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	m, server := session(t)
+	want := func(when string, want cloud.Notice) {
+		t.Helper()
+		if n, err := m.Notices(t.Context()); n != want || err != nil {
+			t.Errorf("%s: Notices = %+v, %v, want %+v", when, n, err, want)
+		}
+	}
+	server.SetLifecycle("InService")
+	want("in service", cloud.Notice{})
+	server.SetLifecycle("")
+	want("nothing heard yet", cloud.Notice{})
+	server.SetLifecycle("Terminated")
+	gone := cloud.Notice{Leaving: true, Why: "Auto Scaling: Terminated"}
+	want("taken", gone)
+	server.SetLifecycle("")
+	want("emptied", gone)
+	server.SetLifecycle("InService")
+	want("an old word", gone)
+	server.SetSpot("terminate", at)
+	want("spot has the time", cloud.Notice{Leaving: true, Why: "spot interruption: terminate", At: at})
+	server.SetSpot("", at)
+	want("spot withdrawn", gone)
+	server.Instead("*", cloudtest.Status(http.StatusInternalServerError))
+	want("nothing answers", gone)
+	// Another boot, another session.
+	server.Instead("*", nil)
+	fresh := cloud.NewMetadata(server.URL)
+	t.Cleanup(fresh.Close)
+	if n, err := fresh.Notices(t.Context()); n.Leaving || err != nil {
+		t.Errorf("another session: %+v, %v", n, err)
+	}
+}
+
+func TestAnAnswerThatCannotBeHadIsNotLeaving(t *testing.T) {
+	text := func(s string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(s)) }
+	}
+	for name, c := range map[string]struct {
+		path string
+		with http.HandlerFunc
+		want string
+	}{
+		"all hangs":          {"*", cloudtest.Hang, "token: URL/latest/api/token did not answer within 1s"},
+		"spot hangs":         {spotPath, cloudtest.Hang, "spot/instance-action did not answer within 1s"},
+		"the group hangs":    {lifecyclePath, cloudtest.Hang, "target-lifecycle-state did not answer within 1s"},
+		"a portal":           {"*", cloudtest.Redirect, "it redirects"},
+		"spot is garbage":    {spotPath, cloudtest.Garbage, "spot/instance-action: not the JSON it should be"},
+		"spot is cut":        {spotPath, cloudtest.Cut, "the connection broke off"},
+		"spot without sense": {spotPath, text(`{"action": "dance", "time": "2026-01-01T00:00:00Z"}`), `spot/instance-action: no known action: "dance"`},
+		"spot with nothing":  {spotPath, text(`{}`), `spot/instance-action: no known action: ""`},
+		"group is garbage":   {lifecyclePath, cloudtest.Garbage, "autoscaling/target-lifecycle-state: no known state"},
+		"spot fails":         {spotPath, cloudtest.Status(http.StatusInternalServerError), "500 Internal Server Error"},
+		"group fails":        {lifecyclePath, cloudtest.Status(http.StatusServiceUnavailable), "503 Service Unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, server := session(t)
+			server.Instead(c.path, c.with)
+			n, err := m.Notices(t.Context())
+			if n != (cloud.Notice{}) || err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), server.URL, "URL"), c.want) {
+				t.Errorf("Notices = %+v, %v, want %q", n, err, c.want)
+			}
+			if c.path == "*" {
+				return
+			}
+			// The other one says that the machine goes: that is enough.
+			server.SetSpot("stop", time.Now())
+			server.SetLifecycle("Terminated")
+			if n, err := m.Notices(t.Context()); !n.Leaving || err != nil {
+				t.Errorf("with a notice from the other: %+v, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestASpotTimeThatCannotBeRead(t *testing.T) {
+	m, server := session(t)
+	server.Set("spot/instance-action", `{"action": "terminate", "time": "soon"}`)
+	want := cloud.Notice{Leaving: true, Why: "spot interruption: terminate"}
+	if n, err := m.Notices(t.Context()); n != want || err != nil {
+		t.Errorf("Notices = %+v, %v, want %+v", n, err, want)
+	}
+}
+
+func TestNoticesHeedTheirContext(t *testing.T) {
+	m, _ := session(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, err := m.Notices(ctx); !errors.Is(err, context.Canceled) || n.Leaving {
+		t.Errorf("Notices = %+v, %v", n, err)
+	}
+}
+
+// FuzzNotice: whatever the service answers, leaving is only what both sides of the contract know.
+func FuzzNotice(f *testing.F) {
+	f.Add(`{"action": "terminate", "time": "2017-09-18T08:22:00Z"}`, "Terminated")
+	f.Add(`{"action": "hibernate"}`, "InService")
+	f.Add(`[]`, "Warmed:Stopped")
+	f.Fuzz(func(t *testing.T, spot, group string) {
+		if n, err := cloud.ReadSpot(spot); n.Leaving && (err != nil || !strings.HasPrefix(n.Why, "spot interruption: ")) || !n.Leaving && n != (cloud.Notice{}) {
+			t.Errorf("spot %q: %+v, %v", spot, n, err)
+		}
+		if n, err := cloud.ReadGroup(group); n.Leaving != strings.Contains(n.Why, "Terminat") || n.Leaving && err != nil {
+			t.Errorf("group %q: %+v, %v", group, n, err)
+		}
+	})
+}
+
+// BenchmarkNotices is what each beat pays, and more: the service of the test is in the same process and counted too.
+func BenchmarkNotices(b *testing.B) {
+	server := cloudtest.Metadata(b)
+	m := cloud.NewMetadata(server.URL)
+	defer m.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := m.Notices(b.Context()); n.Leaving || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}

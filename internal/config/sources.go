@@ -1,0 +1,157 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// dropIns is the folder beside the file whose files are read after it.
+	dropIns = "addagent.d"
+	// sizeLimit is far above any config file: 2,000 repositories take 110 KB.
+	sizeLimit = 256 << 10
+	// wholeLimit and countLimit are for the file and the drop-ins together.
+	wholeLimit = 1 << 20
+	countLimit = 100
+)
+
+// source is a file of the config: its name, from the folder of the config file, and what stands in it.
+type source struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// inPlace is the path of a source by its name, for a config file at path.
+func inPlace(path, name string) string {
+	if name == filepath.Base(path) {
+		return path // as the person wrote it
+	}
+	return filepath.Join(filepath.Dir(path), name)
+}
+
+// gather reads the config file at path and its drop-ins, in the order in which they count.
+func (l *loader) gather(path string, optional bool) []source {
+	var all []source
+	whole := 0
+	add := func(name string) {
+		l.file = inPlace(path, name)
+		l.order = append(l.order, l.file)
+		data, err := files.ReadSmall(l.file, sizeLimit)
+		whole += len(data)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && l.file == path && optional:
+		case errors.Is(err, fs.ErrNotExist) && l.file == path:
+			l.say(place{}, "", "no such file: write one, or name another with --config")
+		case errors.Is(err, fs.ErrNotExist):
+			l.say(place{}, "", "points to a file that is not there: correct the link, or remove it")
+		case errors.Is(err, files.ErrTooLarge):
+			l.say(place{}, "", fmt.Sprintf("is too large: a config file has at most %s", human.BinarySize(sizeLimit)))
+		case err != nil:
+			l.say(place{}, "", "cannot be read: "+cause(err))
+		case whole > wholeLimit:
+			l.say(place{}, "", fmt.Sprintf("is one too many: all files together have at most %s", human.BinarySize(wholeLimit)))
+		default:
+			all = append(all, source{Name: name, Text: string(data)})
+		}
+	}
+	add(filepath.Base(path))
+	for _, name := range l.dropIns(path) {
+		add(name)
+	}
+	return all
+}
+
+// dropIns lists the names of the drop-ins in their order, and says what lies among them and is not read.
+func (l *loader) dropIns(path string) []string {
+	l.file = inPlace(path, dropIns)
+	entries, err := os.ReadDir(l.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		l.say(place{}, "", "cannot be read: "+cause(err))
+	}
+	var names []string
+	for _, e := range entries { // sorted by name
+		name := filepath.Join(dropIns, e.Name())
+		yaml, yml := strings.HasSuffix(name, ".yaml"), strings.HasSuffix(name, ".yml")
+		switch {
+		case (yaml || yml) && strings.HasPrefix(e.Name(), "."):
+			l.note(place{file: inPlace(path, name)}, "", "is not read: its name begins with a dot")
+		case yml:
+			l.note(place{file: inPlace(path, name)}, "", "is not read: only names that end in .yaml are")
+		case yaml:
+			names = append(names, name)
+		}
+	}
+	if len(names) > countLimit {
+		l.say(place{}, "", fmt.Sprintf("holds %s: put some together, at most %d are read", human.Count(len(names), "file"), countLimit))
+		names = names[:countLimit]
+	}
+	return names
+}
+
+// Stamp changes when the config file at path, or anything in addagent.d beside it, does: when it is written, replaced,
+// removed, or comes. It reads no file. Take it before Load, so that no change can fall between the two.
+func Stamp(path string) string {
+	var b strings.Builder
+	add := func(name string) {
+		var st unix.Stat_t
+		if err := unix.Stat(name, &st); err != nil { // through a link: what it points to counts
+			fmt.Fprintf(&b, "%q %v\n", name, err)
+			return
+		}
+		// The time of the last change of the inode cannot be set back, as that of the content can.
+		fmt.Fprintf(&b, "%q %d %d %d %d %d\n", name, st.Dev, st.Ino, st.Size, st.Mode, st.Ctim.Nano())
+	}
+	add(path)
+	dir := inPlace(path, dropIns)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		add(dir)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".yaml") || strings.HasSuffix(e.Name(), ".yml") {
+			add(filepath.Join(dir, e.Name()))
+		}
+	}
+	return b.String()
+}
+
+// cause drops the path from a file error; the problem names it already.
+func cause(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err.Error()
+}
+
+// Files lists the files that c was loaded from, in the order in which they count.
+func (c *Config) Files() []string {
+	var all []string
+	for _, s := range c.sources {
+		all = append(all, inPlace(c.path, s.Name))
+	}
+	return all
+}
+
+// inOrder sorts problems by file in the order in which the files are read, then by line.
+func (l *loader) inOrder() Problems {
+	rank := func(p Problem) int { return slices.Index(l.order, p.File) }
+	sorted := l.problems.sorted()
+	slices.SortStableFunc(sorted, func(a, b Problem) int { return rank(a) - rank(b) })
+	return sorted
+}
