@@ -157,13 +157,6 @@ type Trouble struct {
 	Critical bool      `json:"critical,omitempty"` // it needs a person at once
 }
 
-func (t Trouble) level() Level {
-	if t.Critical {
-		return Critical
-	}
-	return Warning
-}
-
 // Level is how loud a piece of news is.
 type Level int
 

@@ -29,10 +29,10 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 			after[t.Key] = dup
 			continue
 		}
-		is := t.next(before[t.Key], at)
+		is := follow(&t, before[t.Key], at)
 		after[t.Key] = t
 		if is != trouble.Nothing {
-			news = append(news, News{At: at, Level: t.level(), Text: is.Sentence(t.span(at), t.Text)})
+			news = append(news, News{At: at, Level: level(t), Text: is.Sentence(span(t, at), t.Text)})
 		}
 	}
 	for key, t := range before {
@@ -46,18 +46,18 @@ func foldTroubles(before map[string]Trouble, now []Trouble, at time.Time) (map[s
 
 // over is the news that a trouble is none any more.
 func over(t Trouble, at time.Time) News {
-	return News{At: at, Level: Notice, Text: trouble.Over.Sentence(t.span(at), t.Text)}
+	return News{At: at, Level: Notice, Text: trouble.Over.Sentence(span(t, at), t.Text)}
 }
 
-// next makes t the trouble that follows the one of the beat before, the zero value being none.
-func (t *Trouble) next(old Trouble, at time.Time) trouble.News {
+// follow makes t the trouble that follows the one of the beat before, the zero value being none.
+func follow(t *Trouble, old Trouble, at time.Time) trouble.News {
 	next, news := trouble.Trouble{Text: old.Text, Since: old.Since, Said: old.Said}.Next(t.Text, at)
 	t.Since, t.Said, t.Count = next.Since, next.Said, old.Count+1
 	return news
 }
 
 // span is how long a trouble has lasted, in words.
-func (t Trouble) span(at time.Time) string {
+func span(t Trouble, at time.Time) string {
 	return human.Duration(at.Sub(t.Since)) + " (" + human.Count(t.Count, "beat") + ")"
 }
 
@@ -109,4 +109,11 @@ func listTroubles(m map[string]Trouble) []Trouble {
 	}
 	sort.Slice(l, func(i, j int) bool { return l[i].Key < l[j].Key })
 	return l
+}
+
+func level(t Trouble) Level {
+	if t.Critical {
+		return Critical
+	}
+	return Warning
 }

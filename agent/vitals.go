@@ -263,12 +263,12 @@ func (a *Agent) stillWrong(kind string) {
 
 // wrongNow says a trouble that came up after the beat's troubles were folded.
 func (a *Agent) wrongNow(t Trouble, at time.Time) {
-	if next := t; next.next(a.troubles[t.Key], at) == trouble.Nothing {
+	if next := t; follow(&next, a.troubles[t.Key], at) == trouble.Nothing {
 		return
 	}
 	t.Since, t.Count, t.Said = at, 1, at
 	a.troubles[t.Key] = t
-	a.Say(News{At: at, Level: t.level(), Text: t.Text})
+	a.Say(News{At: at, Level: level(t), Text: t.Text})
 }
 
 func (a *Agent) say(l Level, next, format string, args ...any) {

@@ -155,9 +155,12 @@ func (a *Agent) sayEnd(e Ended) {
 	}
 }
 
+// Took is how long it ran, in words.
+func (e Ended) Took() string { return human.Duration(time.Duration(e.Seconds * float64(time.Second))) }
+
 // String is the end in words, on one line: the item, its version, how it went.
 func (e Ended) String() string {
-	name, took := e.Repo+":"+e.Item, human.Duration(time.Duration(e.Seconds*float64(time.Second)))
+	name, took := e.Repo+":"+e.Item, e.Took()
 	switch {
 	case e.OK:
 		return fmt.Sprintf("%s done with %s in %s", name, human.ID(e.Version), took)

@@ -134,19 +134,14 @@ func beatThatObeyed(home, id string) (agent.Beat, error) {
 	if b, err := readBeat(home); err == nil && b != nil && obeyed(b) {
 		return *b, nil
 	}
-	paths, err := journals(home)
+	var found agent.Beat
+	err := eachBeat(home, func(b *agent.Beat) {
+		if obeyed(b) {
+			found = *b
+		}
+	})
 	if err != nil {
 		return agent.Beat{}, failed(err)
-	}
-	var found agent.Beat
-	for _, path := range paths {
-		if err := eachBeat(path, func(b *agent.Beat) {
-			if obeyed(b) {
-				found = *b
-			}
-		}); err != nil {
-			return agent.Beat{}, failed(err)
-		}
 	}
 	if found.Seq == 0 {
 		return found, failed(fmt.Errorf("the request was taken up, but no record tells what became of it: addagent status"))

@@ -127,7 +127,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 	if err := t.advance(l.lines); err != nil {
 		return unreadable(err)
 	}
-	missing := t.file == nil
+	missing := t.missing()
 	switch {
 	case missing && !cfg.Log.File:
 		l.say("log.file is off: what the agent says is in the journal (journalctl -u addagent)")
@@ -136,7 +136,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 		l.say("no log yet in %s: waiting for it", path)
 	case missing:
 		l.say("no log yet in %s: has an agent run here? (addagent status%s)", path, l.g.flags())
-	case !l.follow && fileSize(t.file) == 0 && t.last == "":
+	case !l.follow && t.empty():
 		l.say("the log is empty: %s", path)
 	}
 	return l.print(ctx, nil)
@@ -224,13 +224,13 @@ func (l *logReader) add(name string, prefixed bool, lines int) (missing bool, er
 		}
 	}
 	l.tails = append(l.tails, t)
-	if err := t.advance(lines); err != nil || t.file == nil {
+	if err := t.advance(lines); err != nil || t.missing() {
 		return true, err
 	}
 	if l.follow {
 		return false, nil
 	}
-	if fileSize(t.file) == 0 {
+	if t.empty() {
 		l.say("it printed nothing")
 	}
 	return false, t.end()

@@ -158,9 +158,9 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, human.When(s.Working.Started, now))
 	}
 	if d := b.Did; d != nil {
-		ended := "done in " + took(d)
+		ended := "done in " + d.Took()
 		if !d.OK {
-			ended = fmt.Sprintf("failed after %s: %s", took(d), d.Detail)
+			ended = fmt.Sprintf("failed after %s: %s", d.Took(), d.Detail)
 			if d.Last != "" && d.Reason != string(work.ReasonWedged) {
 				ended += fmt.Sprintf(" (%s)", d.Last)
 			}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -114,7 +113,7 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 		if i > 0 {
 			fmt.Fprintln(p.out)
 		}
-		s.print(p.out, home, g.flags(), now)
+		printStory(s, p.out, home, g.flags(), now)
 	}
 	brakes, err := node.ReadBrakes(cfg.StateDir, now)
 	if err != nil {
@@ -155,7 +154,7 @@ func (p *process) whyNothing(l *agent.Look) {
 	fmt.Fprintf(p.out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 }
 
-func (s *story) print(w io.Writer, home, flags string, now time.Time) {
+func printStory(s *story, w io.Writer, home, flags string, now time.Time) {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -189,11 +188,11 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 		case s.Started.Error != "":
 			ran += ": could not start: " + s.Started.Error
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID && s.Ended.OK:
-			ran += ", done in " + took(s.Ended)
+			ran += ", done in " + s.Ended.Took()
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID && s.Ended.Reason == string(work.ReasonWaiting):
-			ran += fmt.Sprintf(", \"not now\" after %s (exit 75)", took(s.Ended))
+			ran += fmt.Sprintf(", \"not now\" after %s (exit 75)", s.Ended.Took())
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID:
-			ran += fmt.Sprintf(", failed after %s: %s", took(s.Ended), s.Ended.Detail)
+			ran += fmt.Sprintf(", failed after %s: %s", s.Ended.Took(), s.Ended.Detail)
 		case s.InHand != nil:
 			ran += fmt.Sprintf(", running (pid %d)", s.InHand.PID)
 		default:
@@ -232,27 +231,17 @@ func (s *story) print(w io.Writer, home, flags string, now time.Time) {
 	}
 }
 
-func took(e *agent.Ended) string {
-	return human.Duration(time.Duration(e.Seconds * float64(time.Second)))
-}
-
 // readStories reads the decision records, the newest rotated file too, and
 // tells what they say of every item of the last beat, in its order.
 func readStories(home string) ([]*story, *agent.Beat, error) {
-	paths, err := journals(home)
-	if err != nil {
-		return nil, nil, err
-	}
 	all := map[string]*story{}
 	var last *agent.Beat
-	for _, path := range paths {
-		err := eachBeat(path, func(b *agent.Beat) {
-			last = b
-			tellStories(all, b)
-		})
-		if err != nil {
-			return nil, nil, err
-		}
+	err := eachBeat(home, func(b *agent.Beat) {
+		last = b
+		tellStories(all, b)
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	if last == nil {
 		return nil, nil, nil
@@ -316,22 +305,20 @@ func tellStories(all map[string]*story, b *agent.Beat) {
 	}
 }
 
-// journals are the newest rotated file, when there is one, and the current one.
-func journals(home string) ([]string, error) {
-	rotated, err := filepath.Glob(filepath.Join(home, "log", "beats-*.jsonl"))
-	if err != nil {
-		return nil, err
+// eachBeat reads the decision records: those of the newest rotated file, when there is one, and the current ones.
+func eachBeat(home string, do func(*agent.Beat)) error {
+	rotated := rotatedLogs(journalPath(home))
+	for _, path := range append(rotated[max(0, len(rotated)-1):], journalPath(home)) {
+		if err := eachBeatIn(path, do); err != nil {
+			return err
+		}
 	}
-	slices.Sort(rotated)
-	if len(rotated) > 1 {
-		rotated = rotated[len(rotated)-1:]
-	}
-	return append(rotated, journalPath(home)), nil
+	return nil
 }
 
-// eachBeat reads one file of decision records. A line that is cut (the disk was
+// eachBeatIn reads one file of decision records. A line that is cut (the disk was
 // full, the power went) is passed over: the next one is whole again.
-func eachBeat(path string, do func(*agent.Beat)) error {
+func eachBeatIn(path string, do func(*agent.Beat)) error {
 	f, err := files.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

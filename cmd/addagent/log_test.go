@@ -223,6 +223,7 @@ func TestLogFollowsRuns(t *testing.T) {
 
 // TestLogOfARunawayScript: what the shim leaves of it when it has ended.
 func TestLogOfARunawayScript(t *testing.T) {
+	const boundedFrom = 1 << 20 // bytes, from which on its shim shortens the log of a run
 	home := t.TempDir()
 	path := filepath.Join(home, "log", "work", "ops_common", "latest.log")
 	put(t, path, strings.Repeat("x", 3*boundedFrom)+"\n")
@@ -240,7 +241,9 @@ func TestLogOfARunawayScript(t *testing.T) {
 func TestItemsWithLogs(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"ops_common", "ops_part.app_1+x", "my_ops_stacktype.lad1.part.app1", "ops_init", "notes", "_common"} {
-		put(t, filepath.Join(dir, name, "latest.log"), "")
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	got := fmt.Sprint(itemsWithLogs(dir, []string{"ops:common"}))
 	if want := "[my_ops:stacktype.lad1.part.app1 ops:init ops:part.app_1+x]"; got != want {

@@ -92,6 +92,12 @@ func (t *tail) advance(lines int) error {
 	return nil
 }
 
+// missing tells that the log is not there.
+func (t *tail) missing() bool { return t.file == nil }
+
+// empty tells that nothing was ever written to the log.
+func (t *tail) empty() bool { return fileSize(t.file) == 0 && t.last == "" }
+
 // open opens a file; nil when it is not there: not yet, or the agent, which keeps so many, has just removed it.
 func open(path string) (*os.File, error) {
 	f, err := files.Open(path)

@@ -59,17 +59,6 @@ func (m *memory) initDone(memory string) bool {
 	return slices.ContainsFunc(m.log, func(t node.Transition) bool { return t.State == node.InitDone })
 }
 
-// initDone tells whether this instance was set up, as the files say.
-func (p *process) initDone(cfg *config.Config) bool {
-	m := newMemory(cfg.Home)
-	log, err := node.PeekStateLog(m.nodeinfo)
-	if err != nil {
-		return false
-	}
-	m.log = log
-	return m.initDone(initMemory(cfg))
-}
-
 // Show writes nodeinfo/beat.json. It only informs: no fsync.
 func (m *memory) Show(b agent.Beat) error {
 	return beatFile(filepath.Dir(m.nodeinfo)).Save(b)

@@ -342,3 +342,14 @@ func whereSet(cfg *config.Config, key string) string {
 	}
 	return "config"
 }
+
+// initDone tells whether this instance was set up, as the files say.
+func initDone(cfg *config.Config) bool {
+	m := newMemory(cfg.Home)
+	log, err := node.PeekStateLog(m.nodeinfo)
+	if err != nil {
+		return false
+	}
+	m.log = log
+	return m.initDone(initMemory(cfg))
+}
