@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -19,15 +20,15 @@ import (
 // Clones is what the agent needs of this node's repositories.
 type Clones interface {
 	// Here is what lies on the node, as it was left; nobody is asked.
-	Here() []Look
+	Here() []journal.Look
 	// Ask asks every repository for its tip, side by side, and writes nothing;
 	// those that rest are told as they are. Look.Moved says that Move has
 	// something to do there.
-	Ask(ctx context.Context, rests func(repo string) bool) []Look
+	Ask(ctx context.Context, rests func(repo string) bool) []journal.Look
 	// Move brings the trees of those that moved to the tip that was asked for,
 	// side by side. It calls progress, from any goroutine, whenever something
 	// advanced. The answer has all repositories, as they are now.
-	Move(ctx context.Context, asked []Look, progress func(Fetching)) []Look
+	Move(ctx context.Context, asked []journal.Look, progress func(journal.Fetching)) []journal.Look
 }
 
 // Survey judges what the look left. *work.Survey is one.
@@ -68,7 +69,7 @@ type People interface {
 	// Brakes are who said that the node or a repository rests, or is wedged.
 	Brakes(now time.Time) (node.Brakes, error)
 	// Asks are the requests that nobody answered yet, oldest first.
-	Asks() []Ask
+	Asks() []journal.Ask
 	// Answered forgets a request: the beat that obeyed it is written down.
 	Answered(id string)
 	// Fresh is the config, when it was changed since the last time it was asked for;
@@ -97,7 +98,7 @@ type Config struct {
 	By        string                    // "run" or "beat"
 	Hardware  string                    // for the record
 	InitDone  bool                      // init has been done in an earlier life of this instance
-	Before    *Beat                     // the last record of an earlier life; nil = none
+	Before    *journal.Beat             // the last record of an earlier life; nil = none
 	Known     node.Info                 // nodeinfo as it was when the agent was made
 	Info      func() (node.Info, error) // nodeinfo as it is now
 	Clones    Clones
@@ -109,9 +110,9 @@ type Config struct {
 	Doomed    func(now time.Time, w *Wedge) error               // decides whether this node ends itself; w is nil while its work is not wedged; does not wait; nil = it never does
 	Record    func(*presence.Record)                            // fills in what only the wiring knows: addresses, hostname, boot id
 	Supervise Supervisor
-	AliveEach time.Duration // half the watchdog's interval; 0 = no watchdog
-	Say       func(News)    // a line for people
-	Told      func(Beat)    // the line of a beat, when it is over
+	AliveEach time.Duration      // half the watchdog's interval; 0 = no watchdog
+	Say       func(journal.News) // a line for people
+	Told      func(journal.Beat) // the line of a beat, when it is over
 }
 
 // Memory is where a beat and the state are written down.
@@ -119,9 +120,9 @@ type Memory interface {
 	// State makes nodeinfo/state*.txt say s, and writes only what does not say it yet.
 	State(s node.State, at time.Time) error
 	// Show writes nodeinfo/beat.json: how things are now.
-	Show(Beat) error
+	Show(journal.Beat) error
 	// Append adds a beat to log/beats.jsonl.
-	Append(Beat) error
+	Append(journal.Beat) error
 }
 
 // Agent is the heartbeat. Make it with New; Run or Once it from one goroutine.
@@ -135,31 +136,31 @@ type Agent struct {
 	reason    string
 	blamed    string // whom the reason names
 	since     time.Time
-	looks     []Look
+	looks     []journal.Look
 	findings  work.Findings
 	standings []work.Standing // one a judgement
 	firstDue  map[string]time.Time
 	startFail map[string]string // item: why it could not be started in its last beat
 	queue     []int             // judgements that still run in this beat
-	inHand    *InHand
+	inHand    *journal.InHand
 	holding   bool   // the work lock
 	elsewhere string // who else has the work lock
-	started   []Started
-	ended     []Ended
-	did       *Ended // the last one that is worth telling
-	troubles  map[string]Trouble
-	wrong     []Trouble         // collected in this beat
+	started   []journal.Started
+	ended     []journal.Ended
+	did       *journal.Ended // the last one that is worth telling
+	troubles  map[string]journal.Trouble
+	wrong     []journal.Trouble // collected in this beat
 	recalled  bool              // troubles holds those of an earlier process, too
-	late      []Trouble         // collected since, at the end of work: the next beat has them
+	late      []journal.Trouble // collected since, at the end of work: the next beat has them
 	brakes    node.Brakes       // as people have set them
-	asks      []Ask             // as this beat found them
+	asks      []journal.Ask     // as this beat found them
 	unwritten map[string]string // what could not be written down the last time, and why
 	failing   time.Time         // since when it was failing before the work that runs; zero = it was not
 	lastGood  time.Time         // last look that reached a repository
 	sighted   time.Time         // when it was last not blind: such a look, or work in hand
 	begun     time.Time
-	orphan    *InHand // was in hand when the last agent went, and is not any more: its end was not told yet
-	last      Beat    // as last recorded
+	orphan    *journal.InHand // was in hand when the last agent went, and is not any more: its end was not told yet
+	last      journal.Beat    // as last recorded
 	initDone  bool
 	leaving   bool                         // the machine goes down
 	notice    string                       // why the cloud takes it away
@@ -170,7 +171,7 @@ type Agent struct {
 
 // New makes an agent; nothing happens before Run or Once.
 func New(c Config) *Agent {
-	return &Agent{Config: c, info: c.Known, troubles: map[string]Trouble{}, unwritten: map[string]string{}, firstDue: map[string]time.Time{}, startFail: map[string]string{}}
+	return &Agent{Config: c, info: c.Known, troubles: map[string]journal.Trouble{}, unwritten: map[string]string{}, firstDue: map[string]time.Time{}, startFail: map[string]string{}}
 }
 
 // splay is how long the very first beat waits at most, so that a hundred
@@ -183,7 +184,7 @@ func (a *Agent) Run(ctx context.Context) {
 	a.begun = time.Now().UTC()
 	a.wake(a.begun)
 	if err := a.Supervise.Ready(); err != nil {
-		a.say(Warning, "", "%v", err)
+		a.say(journal.Warning, "", "%v", err)
 	}
 
 	tick := time.NewTimer(wait(time.Now(), a.begun.Add(Offset(a.ID, splay, splay)), splay))
@@ -224,7 +225,7 @@ func (a *Agent) beatNow(ctx context.Context, tick *time.Timer) {
 // Once is one beat that waits for its work: what `addagent beat` does. The
 // answer is the beat with the work that ended in it. When ctx ends first, the
 // work is left to its shim.
-func (a *Agent) Once(ctx context.Context) Beat {
+func (a *Agent) Once(ctx context.Context) journal.Beat {
 	a.begun = time.Now().UTC()
 	a.wake(a.begun)
 	a.recallTroubles()
@@ -277,7 +278,7 @@ func (a *Agent) wake(now time.Time) {
 		a.inHand = fromWork(h)
 		a.inHand.Adopted = true
 		a.orphan = nil
-		a.say(Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.inHand.Name(), human.Clock(h.Started), h.Attempt, h.PID)
+		a.say(journal.Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.inHand.Name(), human.Clock(h.Started), h.Attempt, h.PID)
 	}
 }
 
@@ -290,7 +291,7 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 	if e, ok := endedFrom(o, adopted); ok {
 		a.note(e)
 	} else if was != nil {
-		a.say(Warning, "addagent why "+was.Name(), "%s: its run %s ended without a result", was.Name(), was.RunID)
+		a.say(journal.Warning, "addagent why "+was.Name(), "%s: its run %s ended without a result", was.Name(), was.RunID)
 	}
 	pending, known, before := a.queue, len(a.wrong), a.initDone
 	a.heed(now)
@@ -353,11 +354,11 @@ func (a *Agent) leave() {
 		}
 	}
 	if a.inHand != nil && a.leaving {
-		a.say(Notice, "", "stopping, as the machine does; %s (pid %d) is repeated if that cuts it", a.inHand.Name(), a.inHand.PID)
+		a.say(journal.Notice, "", "stopping, as the machine does; %s (pid %d) is repeated if that cuts it", a.inHand.Name(), a.inHand.PID)
 	} else if a.inHand != nil {
-		a.say(Notice, "", "stopping; %s goes on in its shim (pid %d) and is taken over by the next agent", a.inHand.Name(), a.inHand.PID)
+		a.say(journal.Notice, "", "stopping; %s goes on in its shim (pid %d) and is taken over by the next agent", a.inHand.Name(), a.inHand.PID)
 	} else {
-		a.say(Notice, "", "stopping")
+		a.say(journal.Notice, "", "stopping")
 	}
 	if a.holding {
 		a.Hand.Drop()

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 )
 
 // Beat is one beat, the whole of it.
-func (a *Agent) Beat(ctx context.Context, now time.Time) Beat {
+func (a *Agent) Beat(ctx context.Context, now time.Time) journal.Beat {
 	b := a.begin(now)
 	began := time.Now()
 	heard := a.listen(ctx)
@@ -30,7 +31,7 @@ func (a *Agent) Beat(ctx context.Context, now time.Time) Beat {
 	return b
 }
 
-func (a *Agent) begin(now time.Time) Beat {
+func (a *Agent) begin(now time.Time) journal.Beat {
 	a.seq++
 	a.wrong, a.late, a.elsewhere = a.late, nil, ""
 	if info, err := a.Info(); err != nil {
@@ -51,12 +52,12 @@ func (a *Agent) begin(now time.Time) Beat {
 	a.aside(now)
 	a.asks = a.People.Asks()
 	a.heed(now)
-	return Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
+	return journal.Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
 // look is pass one: ask everybody, move what moved. Not while work is in hand:
 // no script may see its tree move. And not while the node rests.
-func (a *Agent) look(ctx context.Context, b *Beat) {
+func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 	if a.inHand != nil || a.brakes.Disabled != nil {
 		a.stillWrong("look ")
 		a.sighted = b.Start    // it does not look, which is not to be blind
@@ -66,7 +67,7 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 		b.Looks = old(a.looks)
 		return
 	}
-	asked := a.supervised(ctx, func(func(Fetching)) []Look { return a.Clones.Ask(ctx, a.rests) }, nil)
+	asked := a.supervised(ctx, func(func(journal.Fetching)) []journal.Look { return a.Clones.Ask(ctx, a.rests) }, nil)
 	if ctx.Err() != nil {
 		return
 	}
@@ -77,35 +78,35 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 	}
 	looks := unmoved(asked) // as long as somebody else's work runs in these trees
 	if moved := anyMoved(asked); !moved || a.take() {
-		var long func([]Fetching, time.Time)
+		var long func([]journal.Fetching, time.Time)
 		if moved {
 			still := *b
 			still.Looks = looks
-			long = func(so []Fetching, now time.Time) { a.still(ctx, still, so, now) }
+			long = func(so []journal.Fetching, now time.Time) { a.still(ctx, still, so, now) }
 		}
-		looks = a.supervised(ctx, func(progress func(Fetching)) []Look { return a.Clones.Move(ctx, asked, progress) }, long)
+		looks = a.supervised(ctx, func(progress func(journal.Fetching)) []journal.Look { return a.Clones.Move(ctx, asked, progress) }, long)
 	}
 	for _, l := range looks {
 		if l.Trouble != "" {
 			key := "look " + l.Repo
 			if l.DiskFull {
-				key += diskFull
+				key += journal.OnDisk
 			}
 			a.trouble(key, l.Trouble)
 		} else if !l.Old {
 			a.lastGood, a.sighted = b.Start, b.Start
 		}
 		for _, n := range l.Notices {
-			a.say(Notice, "", "%s: %s", l.Repo, n)
+			a.say(journal.Notice, "", "%s: %s", l.Repo, n)
 		}
 		switch {
 		case l.Moved && l.Previous == "":
-			a.say(Info, "", "%s cloned at %s (%s), %s", l.Repo, human.ID(l.Version), l.Branch, human.Count(l.Files, "file"))
+			a.say(journal.Info, "", "%s cloned at %s (%s), %s", l.Repo, human.ID(l.Version), l.Branch, human.Count(l.Files, "file"))
 		case l.Moved:
-			a.say(Info, "", "%s moved %s -> %s (%s), %s", l.Repo, human.ID(l.Previous), human.ID(l.Version), l.Branch, human.Count(l.Files, "file"))
+			a.say(journal.Info, "", "%s moved %s -> %s (%s), %s", l.Repo, human.ID(l.Previous), human.ID(l.Version), l.Branch, human.Count(l.Files, "file"))
 		}
 	}
-	if !slices.ContainsFunc(looks, func(l Look) bool { return !l.Old }) {
+	if !slices.ContainsFunc(looks, func(l journal.Look) bool { return !l.Old }) {
 		a.sighted = b.Start // all of them rest
 	}
 	if len(looks) > 0 || ctx.Err() == nil {
@@ -115,7 +116,7 @@ func (a *Agent) look(ctx context.Context, b *Beat) {
 
 // decide is pass two: with all trees still, find the items, read their memory,
 // judge. What an earlier shim left unfinished is ended first.
-func (a *Agent) decide(b *Beat, now time.Time) {
+func (a *Agent) decide(b *journal.Beat, now time.Time) {
 	if a.inHand != nil && len(a.findings.Judgements) > 0 {
 		a.stillWrong("items ")
 		a.obey(b, now)
@@ -213,7 +214,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 		j, s := a.findings.Judgements[i], a.standings[i]
 		name := j.Item.ID()
 		h, err := a.Hand.Start(j, s, a.facts())
-		began := Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
+		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
 		if err != nil {
 			began.Error = err.Error()
 			a.started = append(a.started, began)
@@ -230,15 +231,15 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 			if s.Attempt > 1 {
 				again = fmt.Sprintf(" again, attempt %d", s.Attempt)
 			}
-			a.say(Info, "", "%s works on %s%s: %s", name, human.ID(j.Version), again, j.Why)
+			a.say(journal.Info, "", "%s works on %s%s: %s", name, human.ID(j.Version), again, j.Why)
 		}
 		return
 	}
 }
 
 // report settles the state and tells: files first, then everybody else.
-func (a *Agent) report(ctx context.Context, b *Beat, now time.Time) {
-	var news []News
+func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
+	var news []journal.News
 	a.tell(ctx, now)
 	a.doom(now)
 	a.troubles, news = foldTroubles(a.troubles, append(a.wrong, a.notTriedYet()...), time.Now().UTC())
@@ -247,13 +248,13 @@ func (a *Agent) report(ctx context.Context, b *Beat, now time.Time) {
 	}
 	*b = a.record(time.Now().UTC(), *b)
 	if err := a.Supervise.Status(statusLine(*b)); err != nil {
-		a.wrongNow(Trouble{Key: "systemd", Text: err.Error()}, now)
+		a.wrongNow(journal.Trouble{Key: "systemd", Text: err.Error()}, now)
 	}
 	a.alive()
 }
 
 // record completes the decision record and writes it down.
-func (a *Agent) record(end time.Time, b Beat) Beat {
+func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 	b.Ms = float64(end.Sub(b.Start).Microseconds()) / 1000
 	a.dropped += uint64(missed(a.Schedule, b.Start, end))
 	b.Dropped = a.dropped
@@ -270,7 +271,7 @@ func (a *Agent) record(end time.Time, b Beat) Beat {
 }
 
 // snapshot is a beat with how things are at this moment.
-func (a *Agent) snapshot(b Beat) Beat {
+func (a *Agent) snapshot(b journal.Beat) journal.Beat {
 	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.state, a.reason, a.since, a.lastGood, a.blamed
 	b.Items = a.judged()
 	b.InHand, b.Did = a.inHand, a.did

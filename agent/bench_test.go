@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -36,7 +37,7 @@ type bench struct {
 	took     int // the lock is taken
 	found    *work.InHand
 	brakes   node.Brakes
-	asks     []Ask
+	asks     []journal.Ask
 	answered []string
 	fresh    *Settings
 	bad      []string // what is wrong with the config
@@ -49,12 +50,12 @@ type bench struct {
 	done     chan work.Outcome
 	said     []string
 	states   []node.State
-	beats    []Beat
+	beats    []journal.Beat
 	startErr error
 	diskErr  error
-	slow     func(progress func(Fetching)) // how a move goes on; nil = at once
-	shown    []Beat                        // as beat.json had them
-	alive    int                           // the watchdog was fed
+	slow     func(progress func(journal.Fetching)) // how a move goes on; nil = at once
+	shown    []journal.Beat                        // as beat.json had them
+	alive    int                                   // the watchdog was fed
 }
 
 func newBench(t *testing.T, items ...string) *bench {
@@ -65,13 +66,13 @@ func newBench(t *testing.T, items ...string) *bench {
 		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1", InitGitRepo: b.init}, nil },
 		Clones: b, Survey: b, Hand: (*benchHand)(b), People: (*benchPeople)(b), Memory: (*benchMemory)(b),
 		Settings: Settings{Rules: rules, Schedule: Every(time.Minute)},
-		Record:   func(*presence.Record) {}, Supervise: (*benchSupervisor)(b), Say: func(n News) { b.said = append(b.said, n.Text) },
-		Told: func(bt Beat) { b.beats = append(b.beats, bt) },
+		Record:   func(*presence.Record) {}, Supervise: (*benchSupervisor)(b), Say: func(n journal.News) { b.said = append(b.said, n.Text) },
+		Told: func(bt journal.Beat) { b.beats = append(b.beats, bt) },
 	})
 	return b
 }
 
-func (b *bench) Ask(_ context.Context, rests func(string) bool) []Look {
+func (b *bench) Ask(_ context.Context, rests func(string) bool) []journal.Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := ""
@@ -79,22 +80,22 @@ func (b *bench) Ask(_ context.Context, rests func(string) bool) []Look {
 		was = b.Agent.looks[0].Version
 	}
 	if rests("ops") {
-		return []Look{{Repo: "ops", Branch: "main", Version: was, Old: true}}
+		return []journal.Look{{Repo: "ops", Branch: "main", Version: was, Old: true}}
 	}
 	b.asked = append(b.asked, time.Now())
 	if b.trouble != "" {
-		return []Look{{Repo: "ops", Branch: "main", Version: was, Previous: was, Trouble: b.trouble, DiskFull: b.full}}
+		return []journal.Look{{Repo: "ops", Branch: "main", Version: was, Previous: was, Trouble: b.trouble, DiskFull: b.full}}
 	}
-	return []Look{{Repo: "ops", Branch: "main", Version: b.version, Previous: was, Moved: was != b.version}}
+	return []journal.Look{{Repo: "ops", Branch: "main", Version: b.version, Previous: was, Moved: was != b.version}}
 }
 
-func (b *bench) Here() []Look {
+func (b *bench) Here() []journal.Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return []Look{{Repo: "ops", Branch: "main", Version: b.version}}
+	return []journal.Look{{Repo: "ops", Branch: "main", Version: b.version}}
 }
 
-func (b *bench) Move(_ context.Context, asked []Look, progress func(Fetching)) []Look {
+func (b *bench) Move(_ context.Context, asked []journal.Look, progress func(journal.Fetching)) []journal.Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range asked {
@@ -240,9 +241,9 @@ func (m *benchMemory) State(s node.State, _ time.Time) error {
 	return m.diskErr
 }
 
-func (m *benchMemory) Append(Beat) error { return nil }
+func (m *benchMemory) Append(journal.Beat) error { return nil }
 
-func (m *benchMemory) Show(b Beat) error {
+func (m *benchMemory) Show(b journal.Beat) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.shown = append(m.shown, b)
@@ -293,7 +294,7 @@ func (p *benchPeople) Brakes(now time.Time) (node.Brakes, error) {
 	return b, nil
 }
 
-func (p *benchPeople) Asks() []Ask {
+func (p *benchPeople) Asks() []journal.Ask {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.asks)
@@ -303,7 +304,7 @@ func (p *benchPeople) Answered(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answered = append(p.answered, id)
-	p.asks = slices.DeleteFunc(p.asks, func(a Ask) bool { return a.ID == id })
+	p.asks = slices.DeleteFunc(p.asks, func(a journal.Ask) bool { return a.ID == id })
 }
 
 func (p *benchPeople) Fresh(node.Info) (Settings, bool, []string) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 )
@@ -23,12 +24,12 @@ func (a *Agent) heed(now time.Time) {
 	a.brakes = brakes
 	for repo, b := range brakes.Repos {
 		if _, known := before[repo]; !known {
-			a.say(Notice, "addagent status", "%s disabled: %s", repo, b)
+			a.say(journal.Notice, "addagent status", "%s disabled: %s", repo, b)
 		}
 	}
 	for repo := range before {
 		if _, still := brakes.Repos[repo]; !still {
-			a.say(Notice, "", "%s disabled no more", repo)
+			a.say(journal.Notice, "", "%s disabled no more", repo)
 		}
 	}
 }
@@ -41,15 +42,15 @@ func (a *Agent) rests(repo string) bool {
 
 // obey does what people asked for. Memory is changed under the work lock only,
 // so a request waits for the end of the work in hand.
-func (a *Agent) obey(b *Beat, now time.Time) {
+func (a *Agent) obey(b *journal.Beat, now time.Time) {
 	changed := false
 	type wish struct{ what, target string }
-	granted := map[wish]Asked{}
+	granted := map[wish]journal.Asked{}
 	for _, ask := range a.asks {
-		done := Asked{Ask: ask}
+		done := journal.Asked{Ask: ask}
 		same, twice := granted[wish{ask.What, ask.Target}]
 		switch {
-		case ask.What == AskBeat:
+		case ask.What == journal.AskBeat:
 		case twice: // somebody else asked for the same, and it is done
 			done.Did, done.Error = same.Did, same.Error
 		case a.inHand != nil || !a.take():
@@ -59,7 +60,7 @@ func (a *Agent) obey(b *Beat, now time.Time) {
 			granted[wish{ask.What, ask.Target}] = done
 			changed = changed || len(done.Did) > 0
 			if len(done.Did) > 0 {
-				a.say(Notice, "", "%s, as %s asked: %s", ask.What, cmp.Or(ask.By, "somebody"), strings.Join(done.Did, ", "))
+				a.say(journal.Notice, "", "%s, as %s asked: %s", ask.What, cmp.Or(ask.By, "somebody"), strings.Join(done.Did, ", "))
 			}
 		}
 		b.Asked = append(b.Asked, done)
@@ -70,9 +71,9 @@ func (a *Agent) obey(b *Beat, now time.Time) {
 }
 
 // forget makes the items that are meant forget what was done, or that it failed.
-func (a *Agent) forget(ask Ask) (did []string, wrong string) {
+func (a *Agent) forget(ask journal.Ask) (did []string, wrong string) {
 	repo, _, _ := strings.Cut(ask.Target, ":")
-	if ask.What == AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.initDone {
+	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.initDone {
 		// Not among the judgements: it was done once and for all.
 		if err := a.Hand.Forget(repo, string(work.Init)); err != nil {
 			return nil, err.Error()
@@ -90,7 +91,7 @@ func (a *Agent) forget(ask Ask) (did []string, wrong string) {
 		var err error
 		was := true
 		switch {
-		case ask.What == AskAgain:
+		case ask.What == journal.AskAgain:
 			err = a.Hand.Forget(j.Item.Repo, j.Item.Name)
 		case j.Item.Problem != "":
 			was, err = false, errors.New(name+" waits for a push: "+j.Item.Problem)

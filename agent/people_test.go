@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 )
@@ -93,12 +94,12 @@ func TestAgainAndUnwedgeAreObeyedUnderTheLock(t *testing.T) {
 		b.results["part.app1"] = func(int) (int, time.Duration) { return 3, time.Second }
 		b.live(30*time.Minute, map[time.Duration]func(){
 			20*time.Minute + time.Second: func() {
-				b.asks = []Ask{
-					{ID: "1", What: AskAgain, Target: "ops:common", By: "ann"},
-					{ID: "2", What: AskUnwedge, By: "ann"},
-					{ID: "3", What: AskBeat},
-					{ID: "4", What: AskAgain, Target: "ops:nothing"},
-					{ID: "5", What: AskUnwedge, Target: "ops:common"},
+				b.asks = []journal.Ask{
+					{ID: "1", What: journal.AskAgain, Target: "ops:common", By: "ann"},
+					{ID: "2", What: journal.AskUnwedge, By: "ann"},
+					{ID: "3", What: journal.AskBeat},
+					{ID: "4", What: journal.AskAgain, Target: "ops:nothing"},
+					{ID: "5", What: journal.AskUnwedge, Target: "ops:common"},
 				}
 				b.results["part.app1"] = nil
 			},
@@ -128,7 +129,7 @@ func TestARequestWaitsForTheWorkInHand(t *testing.T) {
 		b := newBench(t, "common")
 		b.results["common"] = func(int) (int, time.Duration) { return 0, 10*time.Minute + time.Second }
 		b.live(35*time.Minute, map[time.Duration]func(){
-			3*time.Minute + time.Second: func() { b.asks = []Ask{{ID: "1", What: AskAgain}, {ID: "2", What: AskBeat}} },
+			3*time.Minute + time.Second: func() { b.asks = []journal.Ask{{ID: "1", What: journal.AskAgain}, {ID: "2", What: journal.AskBeat}} },
 			8 * time.Minute: func() {
 				if fmt.Sprint(b.answered) != "[2]" {
 					t.Errorf("answered %v while work is in hand", b.answered)
@@ -198,7 +199,7 @@ func TestInitAgainIsInitAgainAfterARestartToo(t *testing.T) {
 		b.init = "ops"
 		b.memory["init"] = work.Memory{Version: b.version}
 		b.live(10*time.Minute, map[time.Duration]func(){
-			3*time.Minute + time.Second: func() { b.asks = []Ask{{ID: "1", What: AskAgain, Target: "ops:init"}} },
+			3*time.Minute + time.Second: func() { b.asks = []journal.Ask{{ID: "1", What: journal.AskAgain, Target: "ops:init"}} },
 		})
 		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa init@aaaaaaa]" {
 			t.Errorf("ran %s", got)
@@ -263,7 +264,7 @@ func TestAfterARebootItIsBackAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
 		b.memory["common"] = work.Memory{Version: b.version, Done: &work.Done{Version: b.version, Ids: map[string]string{".": b.version}}}
-		b.Before = &Beat{Node: "i-1", State: node.Leaving, Since: time.Now().Add(-time.Minute)}
+		b.Before = &journal.Beat{Node: "i-1", State: node.Leaving, Since: time.Now().Add(-time.Minute)}
 		b.live(3*time.Minute, nil)
 		if got := fmt.Sprint(b.states); got != "[idle]" || b.hears("leaving no more, after ") != 1 {
 			t.Errorf("states %s, said %q", got, b.said)
@@ -361,7 +362,7 @@ func TestFailingNoMoreIsSaidOnce(t *testing.T) {
 }
 
 func TestALockThatIsTakenHidesNoRepository(t *testing.T) {
-	looks := []Look{{Repo: "a", Old: true, Version: "1"}, {Repo: "b", Previous: "2", Version: "3", Moved: true}}
+	looks := []journal.Look{{Repo: "a", Old: true, Version: "1"}, {Repo: "b", Previous: "2", Version: "3", Moved: true}}
 	for i, l := range unmoved(looks) {
 		if want := []string{"1", "2"}[i]; l.Version != want || l.Moved {
 			t.Errorf("%+v", l)

@@ -3,30 +3,13 @@ package agent
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 )
-
-// Fetching is how far the look that goes on has come with a repository.
-type Fetching struct {
-	Repo    string `json:"repo"`
-	Bytes   int64  `json:"bytes"`   // received
-	Objects int    `json:"objects"` // received
-	Files   int    `json:"files"`   // of the tree, written and deleted
-}
-
-// String is that in words, on one line.
-func (f Fetching) String() string {
-	if f.Files > 0 {
-		return fmt.Sprintf("moving %s: %s so far", f.Repo, human.Count(f.Files, "file"))
-	}
-	return fmt.Sprintf("fetching %s: %s, %s so far", f.Repo, human.Size(f.Bytes), human.Count(f.Objects, "object"))
-}
 
 // stuckWait is how long a look may take to end itself when the agent is told to end.
 const stuckWait = 5 * time.Second
@@ -35,11 +18,11 @@ const stuckWait = 5 * time.Second
 // progress: the loop is alive as long as bytes come and files get written. At
 // each tick, which is dropped, long hears what advanced since the one before, if
 // anything did; nil = nobody asks.
-func (a *Agent) supervised(ctx context.Context, step func(progress func(Fetching)) []Look, long func(so []Fetching, now time.Time)) []Look {
-	advanced := make(chan Fetching, 1)
-	done := make(chan []Look, 1)
+func (a *Agent) supervised(ctx context.Context, step func(progress func(journal.Fetching)) []journal.Look, long func(so []journal.Fetching, now time.Time)) []journal.Look {
+	advanced := make(chan journal.Fetching, 1)
+	done := make(chan []journal.Look, 1)
 	go func() {
-		done <- step(func(f Fetching) {
+		done <- step(func(f journal.Fetching) {
 			select {
 			case advanced <- f:
 			default: // the next one knows more
@@ -54,7 +37,7 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(Fetching
 		defer tick.Stop()
 		ticked = tick.C
 	}
-	so := map[string]Fetching{}
+	so := map[string]journal.Fetching{}
 	stop := ctx.Done()
 	stuck := time.NewTimer(stuckWait)
 	stuck.Stop()
@@ -69,7 +52,7 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(Fetching
 		case <-ticked:
 			now := time.Now().UTC()
 			if len(so) > 0 && ctx.Err() == nil {
-				long(slices.SortedFunc(maps.Values(so), func(a, b Fetching) int { return cmp.Compare(a.Repo, b.Repo) }), now)
+				long(slices.SortedFunc(maps.Values(so), func(a, b journal.Fetching) int { return cmp.Compare(a.Repo, b.Repo) }), now)
 				clear(so)
 			}
 			tick.Reset(wait(now, a.Schedule.Next(now), Interval(a.Schedule, now)))
@@ -85,13 +68,13 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(Fetching
 
 // still says how a look goes on that takes longer than to the next tick, as a first clone does: to people, and to those
 // who wait to hear that this node lives. The state is settled when the look is over. It does not feed the watchdog.
-func (a *Agent) still(ctx context.Context, b Beat, so []Fetching, now time.Time) {
+func (a *Agent) still(ctx context.Context, b journal.Beat, so []journal.Fetching, now time.Time) {
 	var words []string
 	for _, f := range so {
 		words = append(words, f.String())
 	}
 	text := strings.Join(words, "; ")
-	a.say(Info, "", "%s", text)
+	a.say(journal.Info, "", "%s", text)
 	known := len(a.wrong)
 	if len(a.looks) == 0 { // the first look of this process: what the trees hold is known all the same
 		a.looks = b.Looks

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -21,10 +22,10 @@ func TestALongFirstCloneIsTold(t *testing.T) {
 		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
 		start := time.Now()
 		fed := 0
-		b.slow = func(progress func(Fetching)) {
+		b.slow = func(progress func(journal.Fetching)) {
 			for i := range 60 { // ten minutes
 				<-time.After(10 * time.Second)
-				progress(Fetching{Repo: "ops", Bytes: int64(i+1) * 1_500_000, Objects: (i + 1) * 100})
+				progress(journal.Fetching{Repo: "ops", Bytes: int64(i+1) * 1_500_000, Objects: (i + 1) * 100})
 			}
 			synctest.Wait()
 			fed = b.alive
@@ -33,7 +34,7 @@ func TestALongFirstCloneIsTold(t *testing.T) {
 			if b.alive != fed {
 				t.Errorf("a step that hangs fed the watchdog %d times", b.alive-fed)
 			}
-			progress(Fetching{Repo: "ops", Bytes: 90_000_000, Objects: 6000, Files: 7})
+			progress(journal.Fetching{Repo: "ops", Bytes: 90_000_000, Objects: 6000, Files: 7})
 			<-time.After(90 * time.Second)
 		}
 		b.live(20*time.Minute, nil)
@@ -92,11 +93,11 @@ func TestAnAgentThatBeginsWithALongLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
 		b.Sinks, b.Clones = []presence.Named{{Name: "ear", Sink: e}}, moving{b, "0ld"}
-		b.Before = &Beat{Node: "i-1", State: node.Working, InHand: &InHand{Repo: "ops", Item: "common", RunID: "old"}}
-		b.slow = func(progress func(Fetching)) {
+		b.Before = &journal.Beat{Node: "i-1", State: node.Working, InHand: &journal.InHand{Repo: "ops", Item: "common", RunID: "old"}}
+		b.slow = func(progress func(journal.Fetching)) {
 			for range 9 {
 				<-time.After(10 * time.Second)
-				progress(Fetching{Repo: "ops", Bytes: 10})
+				progress(journal.Fetching{Repo: "ops", Bytes: 10})
 			}
 		}
 		b.live(2*time.Minute, nil)
@@ -115,7 +116,7 @@ type moving struct {
 	from string
 }
 
-func (m moving) Ask(ctx context.Context, rests func(string) bool) []Look {
+func (m moving) Ask(ctx context.Context, rests func(string) bool) []journal.Look {
 	looks := m.bench.Ask(ctx, rests)
 	if looks[0].Previous == "" {
 		looks[0].Previous = m.from
@@ -126,8 +127,8 @@ func (m moving) Ask(ctx context.Context, rests func(string) bool) []Look {
 func TestALookOfOneTickSaysNothingOfItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
-		b.slow = func(progress func(Fetching)) {
-			progress(Fetching{Repo: "ops", Bytes: 10})
+		b.slow = func(progress func(journal.Fetching)) {
+			progress(journal.Fetching{Repo: "ops", Bytes: 10})
 			<-time.After(20 * time.Second)
 		}
 		b.live(59*time.Second, nil)
@@ -142,11 +143,11 @@ func TestToldToEndInALongLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
 		over := make(chan struct{})
-		b.slow = func(progress func(Fetching)) {
+		b.slow = func(progress func(journal.Fetching)) {
 			defer close(over)
 			for range 30 {
 				<-time.After(10 * time.Second)
-				progress(Fetching{Repo: "ops", Bytes: 10})
+				progress(journal.Fetching{Repo: "ops", Bytes: 10})
 			}
 		}
 		start := time.Now()
@@ -162,7 +163,7 @@ func TestToldToEndInALongLook(t *testing.T) {
 }
 
 func TestFetchingInWords(t *testing.T) {
-	for want, f := range map[string]Fetching{
+	for want, f := range map[string]journal.Fetching{
 		"fetching a: 0 bytes, 0 objects so far":   {Repo: "a"},
 		"fetching a: 1 byte, 1 object so far":     {Repo: "a", Bytes: 1, Objects: 1},
 		"fetching a: 41 KB, 12 objects so far":    {Repo: "a", Bytes: 41_900, Objects: 12},

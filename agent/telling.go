@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -90,7 +91,7 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		if err == nil {
 			continue
 		}
-		t := Trouble{Key: "tell " + s.Name, Text: human.Lines(err.Error()), Critical: critical(err)}
+		t := journal.Trouble{Key: "tell " + s.Name, Text: human.Lines(err.Error()), Critical: critical(err)}
 		if s.Name == "files" { // of another place it is not this node's disk that is full
 			t.Key += diskFullIf(err)
 		}
@@ -117,7 +118,7 @@ func critical(err error) bool {
 const flushWait = 10 * time.Second
 
 // flush waits until what was told has arrived, or ctx ends, and answers what has not.
-func (a *Agent) flush(ctx context.Context) []Trouble {
+func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 	answers := make([]chan error, len(a.Sinks))
 	for i, s := range a.Sinks {
 		answers[i] = make(chan error, 1)
@@ -129,11 +130,11 @@ func (a *Agent) flush(ctx context.Context) []Trouble {
 			answers[i] <- err
 		}()
 	}
-	var untold []Trouble
+	var untold []journal.Trouble
 	for i, s := range a.Sinks {
 		if err := <-answers[i]; err != nil {
 			text := s.Name + ": not told: " + human.Lines(err.Error())
-			untold = append(untold, Trouble{Key: "tell " + s.Name, Text: text, Critical: critical(err)})
+			untold = append(untold, journal.Trouble{Key: "tell " + s.Name, Text: text, Critical: critical(err)})
 		}
 	}
 	return untold
@@ -143,7 +144,7 @@ func (a *Agent) flush(ctx context.Context) []Trouble {
 func (a *Agent) aside(now time.Time) {
 	for _, s := range a.Asides {
 		if err := s.Tick(now); err != nil {
-			a.wrong = append(a.wrong, Trouble{Key: s.Name, Text: human.Lines(err.Error()), Critical: critical(err)})
+			a.wrong = append(a.wrong, journal.Trouble{Key: s.Name, Text: human.Lines(err.Error()), Critical: critical(err)})
 		}
 	}
 }

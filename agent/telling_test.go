@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -123,11 +124,11 @@ func (clash) Critical() bool { return true }
 func TestATroubleCanBeCritical(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
-		var loud []Level
-		b.Say = func(n News) { loud = append(loud, n.Level) }
+		var loud []journal.Level
+		b.Say = func(n journal.News) { loud = append(loud, n.Level) }
 		b.Sinks = []presence.Named{{Name: "presence", Sink: &ear{wrong: fmt.Errorf("tell: %w", clash{})}}}
 		b.live(2*time.Minute, nil)
-		if !slices.Contains(loud, Critical) {
+		if !slices.Contains(loud, journal.Critical) {
 			t.Errorf("levels %v", loud)
 		}
 	})
@@ -154,7 +155,7 @@ func TestTheCloudsNoticeIsLeaving(t *testing.T) {
 		if got := e.states(); got != "working idle leaving working idle" {
 			t.Errorf("told %s", got)
 		}
-		i := slices.IndexFunc(b.beats, func(bt Beat) bool { return bt.State == node.Leaving && bt.Looks[0].Version[0] == 'b' })
+		i := slices.IndexFunc(b.beats, func(bt journal.Beat) bool { return bt.State == node.Leaving && bt.Looks[0].Version[0] == 'b' })
 		if i < 0 || !strings.HasPrefix(b.beats[i].Items[0].Held, "leaving: spot") {
 			t.Fatalf("what is due on a machine that goes must wait and say why")
 		}
@@ -237,7 +238,7 @@ func TestOneBeatSaysWhatDidNotArrive(t *testing.T) {
 // TestBeatsOfCronSayATroubleOnce: each is a process of its own, and knows what is wrong from the record of the one before.
 func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var before *Beat
+		var before *journal.Beat
 		var said []string
 		for i := range 130 { // a beat a minute; well again after two hours
 			b, place := newBench(t), &ear{untold: errors.New("presence repository: answered 503")}
@@ -252,7 +253,7 @@ func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 			}
 			data, err := json.Marshal(beat)
 			if err == nil {
-				before = &Beat{}
+				before = &journal.Beat{}
 				err = json.Unmarshal(data, before)
 			}
 			if err != nil {
@@ -278,19 +279,19 @@ func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 // TestACriticalTroubleIsSoAtEachBeatOfCron, also where it is said again before the place was tried again.
 func TestACriticalTroubleIsSoAtEachBeatOfCron(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var before *Beat
-		var levels []Level
+		var before *journal.Beat
+		var levels []journal.Level
 		for range 70 {
 			b := newBench(t)
 			b.Before, b.Sinks = before, []presence.Named{{Name: "presence", Sink: &ear{untold: &presence.Clash{Ref: "refs/heads/presence/i-1"}}}}
-			b.Say = func(n News) {
+			b.Say = func(n journal.News) {
 				if strings.Contains(n.Text, "clash") {
 					levels = append(levels, n.Level)
 				}
 			}
 			data, err := json.Marshal(b.Once(t.Context()))
 			if err == nil {
-				before = &Beat{}
+				before = &journal.Beat{}
 				err = json.Unmarshal(data, before)
 			}
 			if err != nil {
@@ -298,7 +299,7 @@ func TestACriticalTroubleIsSoAtEachBeatOfCron(t *testing.T) {
 			}
 			<-time.After(time.Minute)
 		}
-		if !slices.Equal(levels, []Level{Critical, Critical}) {
+		if !slices.Equal(levels, []journal.Level{journal.Critical, journal.Critical}) {
 			t.Errorf("said at levels %v", levels)
 		}
 	})

@@ -4,16 +4,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/journal"
 )
 
 // TestTroublesAreSaidOnceAndCounted walks one trouble through its life.
 func TestTroublesAreSaidOnceAndCounted(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	down := func(text string) []Trouble { return []Trouble{{Key: "look ops", Text: text}} }
-	var known map[string]Trouble
+	down := func(text string) []journal.Trouble { return []journal.Trouble{{Key: "look ops", Text: text}} }
+	var known map[string]journal.Trouble
 	steps := []struct {
 		after time.Duration
-		now   []Trouble
+		now   []journal.Trouble
 		says  string // "" = nothing
 		count int
 	}{
@@ -29,7 +31,7 @@ func TestTroublesAreSaidOnceAndCounted(t *testing.T) {
 	}
 	for i, s := range steps {
 		at = at.Add(s.after)
-		var news []News
+		var news []journal.News
 		known, news = foldTroubles(known, s.now, at)
 		switch {
 		case s.says == "" && len(news) != 0:
@@ -44,7 +46,7 @@ func TestTroublesAreSaidOnceAndCounted(t *testing.T) {
 }
 
 func TestTroublesOfOneKeyAreJoined(t *testing.T) {
-	known, news := foldTroubles(nil, []Trouble{{Key: "k", Text: "one"}, {Key: "k", Text: "two"}}, time.Unix(0, 0))
+	known, news := foldTroubles(nil, []journal.Trouble{{Key: "k", Text: "one"}, {Key: "k", Text: "two"}}, time.Unix(0, 0))
 	if len(known) != 1 || len(news) != 1 || known["k"].Text != "one; two" {
 		t.Errorf("%+v %+v", known, news)
 	}

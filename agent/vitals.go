@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/trouble"
 	"github.com/addagent/addagent/work"
@@ -66,7 +67,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		}
 	}
 	if init := a.info.InitGitRepo; !a.initDone && init != "" && len(a.looks) > 0 &&
-		!slices.ContainsFunc(a.looks, func(l Look) bool { return l.Repo == init }) {
+		!slices.ContainsFunc(a.looks, func(l journal.Look) bool { return l.Repo == init }) {
 		v.Failing = append(v.Failing, Bad{"init", fmt.Sprintf("nodeinfo/initgitrepo.txt names %s, which is none of this node's repositories", init)})
 	}
 	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.unwritten))) {
@@ -85,7 +86,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 
 // always says whether the work in hand is of the kind that runs every beat and
 // is not worth a state.
-func (a *Agent) always(h *InHand) bool {
+func (a *Agent) always(h *journal.InHand) bool {
 	for _, j := range a.findings.Judgements {
 		if j.Item.Repo == h.Repo && j.Item.Name == h.Item {
 			return j.Item.Always && !j.Verdict.Wanted()
@@ -140,7 +141,7 @@ func (a *Agent) take() bool {
 	}
 	said, err := a.Hand.Take()
 	for _, text := range said {
-		a.say(Notice, "", "%s", text)
+		a.say(journal.Notice, "", "%s", text)
 	}
 	var busy *work.Busy
 	switch {
@@ -174,7 +175,7 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 		a.failing = time.Time{}
 	}
 	if (from == node.Disabled || from == node.Leaving) && s != node.Leaving {
-		a.say(Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
+		a.say(journal.Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
 		quiet = quiet || nextCommand(s) == ""
 	}
 	switch {
@@ -182,9 +183,9 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 		// A new version is tried; whether the node is well again its end will tell.
 		a.failing = was
 	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "" && s != node.Leaving: // which makes nothing well
-		a.say(Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
+		a.say(journal.Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
 	case from == node.Working && s == node.Idle && !failing.IsZero():
-		a.say(Notice, "", "failing no more, after %s", human.Duration(now.Sub(failing)))
+		a.say(journal.Notice, "", "failing no more, after %s", human.Duration(now.Sub(failing)))
 	case from == node.Wedged || from == node.Failing:
 		a.say(levelOf(s), nextCommand(s), "%s after %s %s: %s", s, human.Duration(now.Sub(was)), from, why)
 	case quiet || s == node.Working || (from == node.Working && s == node.Idle):
@@ -197,15 +198,15 @@ func (a *Agent) to(s node.State, why string, now time.Time) {
 	}
 }
 
-func levelOf(s node.State) Level {
+func levelOf(s node.State) journal.Level {
 	row, _ := node.Row(s)
 	switch {
 	case row.Critical:
-		return Critical
+		return journal.Critical
 	case s == node.Failing:
-		return Warning
+		return journal.Warning
 	default:
-		return Notice
+		return journal.Notice
 	}
 }
 
@@ -242,13 +243,13 @@ func (a *Agent) wrote(what string, err error, at time.Time) {
 	}
 	a.unwritten[what] = err.Error()
 	if !said {
-		a.Say(News{At: at, Level: Warning, Text: err.Error()})
+		a.Say(journal.News{At: at, Level: journal.Warning, Text: err.Error()})
 	}
 }
 
 // trouble collects something that is wrong in this beat.
 func (a *Agent) trouble(key, text string) {
-	a.wrong = append(a.wrong, Trouble{Key: key, Text: text})
+	a.wrong = append(a.wrong, journal.Trouble{Key: key, Text: text})
 }
 
 // stillWrong carries over the troubles of a kind that this beat does not look
@@ -262,15 +263,15 @@ func (a *Agent) stillWrong(kind string) {
 }
 
 // wrongNow says a trouble that came up after the beat's troubles were folded.
-func (a *Agent) wrongNow(t Trouble, at time.Time) {
+func (a *Agent) wrongNow(t journal.Trouble, at time.Time) {
 	if next := t; follow(&next, a.troubles[t.Key], at) == trouble.Nothing {
 		return
 	}
 	t.Since, t.Count, t.Said = at, 1, at
 	a.troubles[t.Key] = t
-	a.Say(News{At: at, Level: level(t), Text: t.Text})
+	a.Say(journal.News{At: at, Level: level(t), Text: t.Text})
 }
 
-func (a *Agent) say(l Level, next, format string, args ...any) {
-	a.Say(News{At: time.Now().UTC(), Level: l, Text: fmt.Sprintf(format, args...), Next: next})
+func (a *Agent) say(l journal.Level, next, format string, args ...any) {
+	a.Say(journal.News{At: time.Now().UTC(), Level: l, Text: fmt.Sprintf(format, args...), Next: next})
 }

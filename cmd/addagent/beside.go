@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/work"
 )
 
@@ -26,7 +26,7 @@ const (
 
 // beatBeside asks a living agent to beat now, waits for that beat and for the
 // work that it begins, and prints what became of it.
-func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config, holder work.Holder, ask agent.Ask) error {
+func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config, holder work.Holder, ask journal.Ask) error {
 	b, err := p.ask(ctx, cfg, holder, ask)
 	if err != nil {
 		return err
@@ -54,35 +54,35 @@ func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config,
 }
 
 // newVoice speaks to the person at this terminal alone.
-func (p *process) newVoice(cfg *config.Config) *voice {
-	v := newVoice(voiceOptions{screen: p.err})
-	v.renew(config.Log{Level: "info", Format: cfg.Log.Format})
+func (p *process) newVoice(cfg *config.Config) *journal.HumanLog {
+	v := journal.NewHumanLog(journal.LogOptions{Screen: p.err})
+	v.Configure(config.Log{Level: "info", Format: cfg.Log.Format})
 	return v
 }
 
 // sayBeat is how a beat ended, and the work in it.
-func sayBeat(v *voice, b agent.Beat) {
+func sayBeat(v *journal.HumanLog, b journal.Beat) {
 	for _, e := range b.Ended {
-		level := agent.Info
+		level := journal.Info
 		if !e.OK && e.Reason != string(work.ReasonWaiting) {
-			level = agent.Warning
+			level = journal.Warning
 		}
-		v.Say(agent.News{At: e.At, Level: level, Text: e.String()})
+		v.Say(journal.News{At: e.At, Level: level, Text: e.String()})
 	}
 	for _, t := range b.Troubles {
-		v.Say(agent.News{At: now(), Level: agent.Warning, Text: t.Text})
+		v.Say(journal.News{At: now(), Level: journal.Warning, Text: t.Text})
 	}
-	v.Say(agent.News{At: now(), Level: agent.Info, Text: strings.TrimSpace(string(b.State) + " " + b.Reason)})
+	v.Say(journal.News{At: now(), Level: journal.Info, Text: strings.TrimSpace(string(b.State) + " " + b.Reason)})
 }
 
 // ask leaves a request for a living agent, wakes it up and waits for the beat that obeyed.
-func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holder, ask agent.Ask) (agent.Beat, error) {
+func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holder, ask journal.Ask) (journal.Beat, error) {
 	if err := putAsk(cfg.StateDir, ask); err != nil {
-		return agent.Beat{}, err
+		return journal.Beat{}, err
 	}
 	if err := wakeUp(holder.PID); err != nil {
 		takeBack(cfg.StateDir, ask.ID)
-		return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("an agent runs here: %w", err)}
+		return journal.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("an agent runs here: %w", err)}
 	}
 	tick := time.NewTicker(besidePoll)
 	defer tick.Stop()
@@ -93,7 +93,7 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		}
 		since := time.Since(begun)
 		inHand, working, _ := work.ReadHolder(workLock(cfg))
-		waits := ask.What != agent.AskBeat && working && inHand.Purpose == work.PurposeWork
+		waits := ask.What != journal.AskBeat && working && inHand.Purpose == work.PurposeWork
 		if waited && !waits {
 			_ = wakeUp(holder.PID) // the end of work takes no requests, a beat does
 		}
@@ -107,16 +107,16 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
 		case since > besideSay && stopped(holder.PID):
 			takeBack(cfg.StateDir, ask.ID)
-			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
+			return journal.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
 		case !waits && since > besideWait:
 			takeBack(cfg.StateDir, ask.ID)
-			return agent.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, human.Duration(besideWait))}
+			return journal.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", holder.PID, human.Duration(besideWait))}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			takeBack(cfg.StateDir, ask.ID)
-			return agent.Beat{}, &exit{Code: exitInterrupted}
+			return journal.Beat{}, &exit{Code: exitInterrupted}
 		}
 	}
 }
@@ -127,21 +127,21 @@ func takeBack(stateDir, id string) { _ = os.Remove(askPath(stateDir, id)) }
 
 // beatThatObeyed finds the record that answers a request: beat.json, or, when
 // the next beat has followed, the journal.
-func beatThatObeyed(home, id string) (agent.Beat, error) {
-	obeyed := func(b *agent.Beat) bool {
-		return slices.ContainsFunc(b.Asked, func(a agent.Asked) bool { return a.ID == id })
+func beatThatObeyed(home, id string) (journal.Beat, error) {
+	obeyed := func(b *journal.Beat) bool {
+		return slices.ContainsFunc(b.Asked, func(a journal.Asked) bool { return a.ID == id })
 	}
-	if b, err := readBeat(home); err == nil && b != nil && obeyed(b) {
+	if b, err := journal.ReadBeat(home); err == nil && b != nil && obeyed(b) {
 		return *b, nil
 	}
-	var found agent.Beat
-	err := eachBeat(home, func(b *agent.Beat) {
+	var found journal.Beat
+	err := journal.EachBeat(home, func(b *journal.Beat) {
 		if obeyed(b) {
 			found = *b
 		}
 	})
 	if err != nil {
-		return agent.Beat{}, failed(err)
+		return journal.Beat{}, failed(err)
 	}
 	if found.Seq == 0 {
 		return found, failed(fmt.Errorf("the request was taken up, but no record tells what became of it: addagent status"))
@@ -150,16 +150,16 @@ func beatThatObeyed(home, id string) (agent.Beat, error) {
 }
 
 // followWork waits for the end of the work that a beat began, and adds the ends to it.
-func (p *process) followWork(ctx context.Context, cfg *config.Config, b agent.Beat) (agent.Beat, error) {
+func (p *process) followWork(ctx context.Context, cfg *config.Config, b journal.Beat) (journal.Beat, error) {
 	tick := time.NewTicker(besidePoll)
 	defer tick.Stop()
 	for {
-		now, err := readBeat(cfg.Home)
+		now, err := journal.ReadBeat(cfg.Home)
 		if err != nil {
 			return b, failed(err)
 		}
 		if now != nil {
-			b.Started, b.Ended = merged(b.Started, now.Started, func(s agent.Started) string { return s.RunID }), merged(b.Ended, ofThese(now.Ended, b.Started), func(e agent.Ended) string { return e.RunID })
+			b.Started, b.Ended = merged(b.Started, now.Started, func(s journal.Started) string { return s.RunID }), merged(b.Ended, ofThese(now.Ended, b.Started), func(e journal.Ended) string { return e.RunID })
 			b.State, b.Reason, b.InHand, b.Troubles, b.Items, b.Next = now.State, now.Reason, now.InHand, now.Troubles, now.Items, now.Next
 			if now.InHand == nil {
 				return b, nil
@@ -179,9 +179,9 @@ func (p *process) followWork(ctx context.Context, cfg *config.Config, b agent.Be
 }
 
 // ofThese are the ends of the runs that began.
-func ofThese(all []agent.Ended, began []agent.Started) []agent.Ended {
-	return slices.DeleteFunc(slices.Clone(all), func(e agent.Ended) bool {
-		return !slices.ContainsFunc(began, func(s agent.Started) bool { return s.RunID == e.RunID })
+func ofThese(all []journal.Ended, began []journal.Started) []journal.Ended {
+	return slices.DeleteFunc(slices.Clone(all), func(e journal.Ended) bool {
+		return !slices.ContainsFunc(began, func(s journal.Started) bool { return s.RunID == e.RunID })
 	})
 }
 

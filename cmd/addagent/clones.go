@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/journal"
 )
 
 // clones are this node's repositories, as the agent wants them: asked side by
@@ -77,16 +79,16 @@ func (c *clones) add(name string, s gitrepo.Source) {
 }
 
 // Here is what lies on the node, as it was left.
-func (c *clones) Here() []agent.Look {
+func (c *clones) Here() []journal.Look {
 	if c.discover {
 		c.find()
 	}
-	return c.each(func(r *clone) agent.Look { return r.here() })
+	return c.each(func(r *clone) journal.Look { return r.here() })
 }
 
 // here is what lies there, without asking anybody.
-func (r *clone) here() agent.Look {
-	l := agent.Look{Repo: r.name, Old: true}
+func (r *clone) here() journal.Look {
+	l := journal.Look{Repo: r.name, Old: true}
 	if r.problem != nil {
 		return l
 	}
@@ -97,15 +99,15 @@ func (r *clone) here() agent.Look {
 }
 
 // Ask asks every repository for its tip, side by side, but for those that rest.
-func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []agent.Look {
+func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journal.Look {
 	if c.discover {
 		c.find()
 	}
-	return c.each(func(r *clone) agent.Look {
+	return c.each(func(r *clone) journal.Look {
 		if rests(r.name) {
 			return r.here()
 		}
-		l := agent.Look{Repo: r.name}
+		l := journal.Look{Repo: r.name}
 		if r.problem != nil {
 			l.Trouble = fmt.Sprintf("look %s: %v", r.name, r.problem)
 			return l
@@ -135,8 +137,8 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []agent.
 }
 
 // Move brings those that moved to the tip they were asked for, side by side.
-func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func(agent.Fetching)) []agent.Look {
-	before := map[string]agent.Look{}
+func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(journal.Fetching)) []journal.Look {
+	before := map[string]journal.Look{}
 	moved := false
 	for _, l := range asked {
 		before[l.Repo] = l
@@ -148,14 +150,14 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func(age
 		}
 		return asked
 	}
-	looks := c.each(func(r *clone) agent.Look {
+	looks := c.each(func(r *clone) journal.Look {
 		l := before[r.name]
 		if !l.Moved {
 			l.Previous = ""
 			return l
 		}
 		sight, err := r.repo.Apply(ctx, r.tip, func(p gitrepo.Progress) {
-			progress(agent.Fetching{Repo: r.name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
+			progress(journal.Fetching{Repo: r.name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
 		})
 		l.Notices, l.Files, l.Bytes = append(l.Notices, sight.Notices...), sight.Files, sight.Bytes
 		if sight.Rebuilt != "" {
@@ -163,7 +165,7 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func(age
 		}
 		if err != nil {
 			l.Moved, l.Version, l.Previous = false, "", ""
-			l.Trouble, l.DiskFull = fmt.Sprintf("pull %s: %v", r.name, err), agent.DiskFull(err)
+			l.Trouble, l.DiskFull = fmt.Sprintf("pull %s: %v", r.name, err), files.DiskFull(err)
 			if here, whole, err := r.repo.Applied(); err == nil && whole {
 				l.Branch, l.Version = here.Branch, here.ID
 			}
@@ -183,8 +185,8 @@ func (c *clones) Move(ctx context.Context, asked []agent.Look, progress func(age
 const sideBySide = 32
 
 // each does one thing with every repository, side by side, and times it.
-func (c *clones) each(do func(*clone) agent.Look) []agent.Look {
-	looks := make([]agent.Look, len(c.list))
+func (c *clones) each(do func(*clone) journal.Look) []journal.Look {
+	looks := make([]journal.Look, len(c.list))
 	var all sync.WaitGroup
 	places := make(chan struct{}, sideBySide)
 	for i, r := range c.list {

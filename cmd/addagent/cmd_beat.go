@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/work"
@@ -56,9 +57,9 @@ on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 			if wrong != nil {
 				stamp = ""
 			}
-			ask := p.newAsk(agent.AskBeat, "")
+			ask := p.newAsk(journal.AskBeat, "")
 			if again {
-				ask.What = agent.AskAgain
+				ask.What = journal.AskAgain
 				if len(args) > 0 {
 					ask.Target = args[0]
 				}
@@ -71,22 +72,22 @@ on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 	return c
 }
 
-func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp string, ask agent.Ask, spread bool) error {
+func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp string, ask journal.Ask, spread bool) error {
 	if spread {
 		if err := p.waitForOwnSecond(ctx, cfg); err != nil {
 			return err
 		}
 	}
-	screen := voiceOptions{}
+	screen := journal.LogOptions{}
 	if isTerminal(p.err) && !l.g.json {
-		screen.screen = p.err
+		screen.Screen = p.err
 	}
-	var last agent.Beat
-	var asks []agent.Ask
-	if ask.What != agent.AskBeat { // that it beats needs no asking
+	var last journal.Beat
+	var asks []journal.Ask
+	if ask.What != journal.AskBeat { // that it beats needs no asking
 		asks = append(asks, ask)
 	}
-	w, err := p.wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b agent.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
+	w, err := p.wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b journal.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
 	var busy *work.Busy
 	if errors.As(err, &busy) && busy.Path == beatLock(cfg) && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
 		return p.beatBeside(ctx, l.g, cfg, busy.Holder, ask)
@@ -103,7 +104,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 		return &exit{Code: exitInterrupted}
 	}
 	w.voice.Beat(last)
-	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a agent.Asked) bool { return a.ID == ask.ID }) {
+	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
 		return &exit{Code: exitBusy, Err: errors.New("nothing was forgotten: work is in hand; say it again when that has ended (addagent status)")}
 	}
 	if l.g.json {
@@ -111,7 +112,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 			return err
 		}
 	}
-	return p.outcome(last, ask, screen.screen != nil || l.g.json)
+	return p.outcome(last, ask, screen.Screen != nil || l.g.json)
 }
 
 // beatenElsewhere tells whether an agent beats over this home. One that holds
@@ -147,7 +148,7 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 }
 
 // outcome turns a beat into the exit code, and into words where nobody saw the log.
-func (p *process) outcome(b agent.Beat, ask agent.Ask, shown bool) error {
+func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 	var words []string
 	code := exitDone
 	for _, a := range b.Asked {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -98,7 +98,7 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 			}
 			if !was {
 				fmt.Fprintf(p.err, "%s was not disabled\n", cmp.Or(repo, "this node"))
-				if b, err := readBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
+				if b, err := journal.ReadBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
 					fmt.Fprintf(p.err, "it rests all the same: %s; a hold ends with a push\n", human.Safe(b.Reason))
 				}
 			} else {
@@ -186,7 +186,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 					fmt.Fprintln(p.err, "this node is not called wedged any more")
 				}
 			}
-			ask := p.newAsk(agent.AskUnwedge, target)
+			ask := p.newAsk(journal.AskUnwedge, target)
 			holder, held, err := work.ReadHolder(beatLock(cfg))
 			if err != nil {
 				return failed(err)

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
 )
@@ -96,7 +95,7 @@ type logReader struct {
 	logOptions
 	dir   string // log/work
 	out   *bufio.Writer
-	tails []*tail
+	tails []*journal.Tail
 }
 
 // stoppable is what takes nothing more after ^C: the end of a long log may be far away.
@@ -120,14 +119,14 @@ func (l *logReader) say(format string, args ...any) {
 
 // agentLog prints log/addagent.log.
 func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
-	path := logPath(cfg.Home)
-	lines := &lineWriter{each: func(line []byte) error { return l.printAgentLine(parseLogLine(string(line))) }}
-	t := &tail{path: path, rotated: func() []string { return rotatedLogs(path) }, out: lines, say: l.say}
-	l.tails = []*tail{t}
-	if err := t.advance(l.lines); err != nil {
+	path := journal.LogPath(cfg.Home)
+	lines := &journal.LineWriter{Each: func(line []byte) error { return l.printAgentLine(journal.ParseLine(string(line))) }}
+	t := &journal.Tail{Path: path, Rotated: func() []string { return journal.Rotated(path) }, Out: lines, Say: l.say}
+	l.tails = []*journal.Tail{t}
+	if err := t.Advance(l.lines); err != nil {
 		return unreadable(err)
 	}
-	missing := t.missing()
+	missing := t.Missing()
 	switch {
 	case missing && !cfg.Log.File:
 		l.say("log.file is off: what the agent says is in the journal (journalctl -u addagent)")
@@ -136,7 +135,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 		l.say("no log yet in %s: waiting for it", path)
 	case missing:
 		l.say("no log yet in %s: has an agent run here? (addagent status%s)", path, l.g.flags())
-	case !l.follow && t.empty():
+	case !l.follow && t.Empty():
 		l.say("the log is empty: %s", path)
 	}
 	return l.print(ctx, nil)
@@ -144,7 +143,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 
 // workLogs prints what the scripts of one item, or of all items of a repository, said.
 func (l *logReader) workLogs(ctx context.Context, home, want string) error {
-	all := knownItems(home)
+	all := journal.KnownItems(home)
 	var chosen []string
 	for _, name := range all {
 		if repo, _, _ := strings.Cut(name, ":"); want == repo || want == name {
@@ -189,8 +188,8 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 	}
 	return l.print(ctx, func() error {
 		// An item may run for the first time while somebody looks.
-		for _, name := range itemsWithLogs(l.dir, nil) {
-			known := slices.ContainsFunc(l.tails, func(t *tail) bool { return t.path == l.latest(name) })
+		for _, name := range journal.ItemsWithLogs(l.dir, nil) {
+			known := slices.ContainsFunc(l.tails, func(t *journal.Tail) bool { return t.Path == l.latest(name) })
 			if repo, _, _ := strings.Cut(name, ":"); repo != want || known {
 				continue
 			}
@@ -214,26 +213,26 @@ func (l *logReader) latest(name string) string {
 
 // add begins to read the newest run of an item; missing is true when it has not run yet.
 func (l *logReader) add(name string, prefixed bool, lines int) (missing bool, err error) {
-	t := &tail{path: l.latest(name), say: l.say, opened: func(path string) { l.say("==> run of %s, %s: %s <==", name, runTime(path), path) }}
-	t.out = &lineWriter{out: l.out}
+	t := &journal.Tail{Path: l.latest(name), Say: l.say, Opened: func(path string) { l.say("==> run of %s, %s: %s <==", name, runTime(path), path) }}
+	t.Out = &journal.LineWriter{Out: l.out}
 	if prefixed {
 		_, item, _ := strings.Cut(name, ":")
-		t.out.each = func(line []byte) error {
+		t.Out.Each = func(line []byte) error {
 			_, err := fmt.Fprintf(l.out, "%s | %s\n", item, line)
 			return err
 		}
 	}
 	l.tails = append(l.tails, t)
-	if err := t.advance(lines); err != nil || t.missing() {
+	if err := t.Advance(lines); err != nil || t.Missing() {
 		return true, err
 	}
 	if l.follow {
 		return false, nil
 	}
-	if t.empty() {
+	if t.Empty() {
 		l.say("it printed nothing")
 	}
-	return false, t.end()
+	return false, t.End()
 }
 
 // pollLogs is how often a followed log is looked at. A look is one read and one
@@ -247,9 +246,9 @@ func (l *logReader) print(ctx context.Context, more func() error) error {
 	defer tick.Stop()
 	for {
 		for _, t := range l.tails {
-			poll := t.poll
+			poll := t.Poll
 			if !l.follow {
-				poll = t.end
+				poll = t.End
 			}
 			if err := poll(); err != nil {
 				return unreadable(err)
@@ -286,51 +285,12 @@ func unreadable(err error) error {
 }
 
 // printAgentLine prints one line as the person wants it.
-func (l *logReader) printAgentLine(line logLine) error {
+func (l *logReader) printAgentLine(line journal.Line) error {
 	if l.g.json {
 		return printJSONLine(l.out, line)
 	}
 	_, err := fmt.Fprintln(l.out, line.String())
 	return err
-}
-
-// knownItems are the items that the last beat knew, in its order, and those that
-// have left a log, as repo:item.
-func knownItems(home string) []string {
-	var names []string
-	if b, err := readBeat(home); err == nil && b != nil { // one that is damaged names none
-		for _, i := range b.Items {
-			names = append(names, i.Repo+":"+i.Item)
-		}
-		if h := b.InHand; h != nil && !slices.Contains(names, h.Name()) {
-			names = append(names, h.Name())
-		}
-	}
-	return append(names, itemsWithLogs(filepath.Join(home, "log", "work"), names)...)
-}
-
-// logFolder takes the name of a folder of logs apart: the repository's name, an
-// underscore, and an item, which begins with the word of its level.
-var logFolder = regexp.MustCompile(`^(.+?)_((?:root|init|common|part\.|stacktype\.).*)$`)
-
-// itemsWithLogs are the items that have a folder in log/work, but for the known ones.
-func itemsWithLogs(dir string, known []string) []string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil // nothing has run yet
-	}
-	taken := map[string]bool{}
-	for _, name := range known {
-		repo, item, _ := strings.Cut(name, ":")
-		taken[filepath.Base(work.LogDir(dir, repo, item))] = true
-	}
-	var names []string
-	for _, e := range entries {
-		if m := logFolder.FindStringSubmatch(e.Name()); m != nil && !taken[e.Name()] {
-			names = append(names, m[1]+":"+m[2])
-		}
-	}
-	return names
 }
 
 // runTime is when a run began, as its log's name tells.

@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -45,12 +46,12 @@ Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be ask
 
 // planned is what `plan --json` prints.
 type planned struct {
-	Looks    []agent.Look   `json:"looks"`
-	Items    []agent.Judged `json:"items"`
-	Held     []string       `json:"held,omitempty"`
-	InHand   string         `json:"in_hand,omitempty"` // repo:item of the work that runs now
-	Problems []string       `json:"problems,omitempty"`
-	Due      int            `json:"due"`
+	Looks    []journal.Look   `json:"looks"`
+	Items    []journal.Judged `json:"items"`
+	Held     []string         `json:"held,omitempty"`
+	InHand   string           `json:"in_hand,omitempty"` // repo:item of the work that runs now
+	Problems []string         `json:"problems,omitempty"`
+	Due      int              `json:"due"`
 }
 
 func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode bool) error {
@@ -102,7 +103,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	waits := place.Init != "" && !f.InitDone
 	rules := rulesOf(cfg, me.ID)
 
-	out := planned{Looks: looks, Problems: f.Problems, Items: []agent.Judged{}}
+	out := planned{Looks: looks, Problems: f.Problems, Items: []journal.Judged{}}
 	if brakes.Disabled != nil {
 		out.Held = append(out.Held, "disabled: "+brakes.Disabled.String())
 	}
@@ -113,7 +114,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 		out.InHand = h.Item
 	}
 	for _, j := range f.Judgements {
-		d := agent.Describe(j, work.Stand(j, rules, now))
+		d := journal.Describe(j, work.Stand(j, rules, now))
 		if out.InHand == j.Item.Repo+":"+j.Item.Name {
 			d.Due = false // it is being done; what comes after it the next plan tells
 		}
@@ -204,7 +205,7 @@ type preview struct {
 }
 
 // fetch gets the tip of every repository that moved, side by side.
-func (v *preview) fetch(ctx context.Context, looks []agent.Look) {
+func (v *preview) fetch(ctx context.Context, looks []journal.Look) {
 	var all sync.WaitGroup
 	trees := make([]*gitrepo.Tree, len(looks))
 	for i := range looks {

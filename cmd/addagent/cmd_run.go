@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/spf13/cobra"
 )
 
@@ -50,19 +50,19 @@ agent beats here.`,
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
 			defer hear(woken, again)()
 			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", part: try.part, stamp: stamp, woken: woken, again: again,
-				voice: voiceOptions{screen: p.err, journal: underJournal(p.env)}})
+				voice: journal.LogOptions{Screen: p.err, Journald: journal.UnderJournald(p.env)}})
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			w.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
+			w.voice.Say(journal.News{At: now(), Level: journal.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
 			ctx, leave := context.WithCancelCause(c.Context())
 			defer leave(nil)
 			memory, told := newBound(), w.agent.Told
-			w.agent.Told = func(b agent.Beat) {
+			w.agent.Told = func(b journal.Beat) {
 				told(b)
 				if err := memory.over(); err != nil {
-					w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: err.Error() + ": it leaves for a restart"})
+					w.voice.Say(journal.News{At: now(), Level: journal.Warning, Text: err.Error() + ": it leaves for a restart"})
 					leave(err)
 				}
 			}

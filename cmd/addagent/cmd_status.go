@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -45,23 +45,23 @@ const (
 )
 
 // isLate tells whether the next beat is overdue. One that runs long (a first clone) is late too, and a person should see it.
-func isLate(b *agent.Beat, now time.Time) bool {
+func isLate(b *journal.Beat, now time.Time) bool {
 	return b != nil && now.Sub(b.Next) > max(lateLeast, min(b.Next.Sub(b.Start), lateMost))
 }
 
 // standing is what `status --json` prints.
 type standing struct {
-	Running bool         `json:"running"`          // an agent holds the beat lock
-	Holder  *work.Holder `json:"holder,omitempty"` // who holds it
-	Working *work.Holder `json:"working,omitempty"`
-	Late    bool         `json:"late"`   // the last beat is older than it should be
-	Brakes  node.Brakes  `json:"brakes"` // what people said of this node
-	Beat    *agent.Beat  `json:"beat"`
-	Silence *silence     `json:"silence,omitempty"` // the last beat is too old: what other signs tell
+	Running bool          `json:"running"`          // an agent holds the beat lock
+	Holder  *work.Holder  `json:"holder,omitempty"` // who holds it
+	Working *work.Holder  `json:"working,omitempty"`
+	Late    bool          `json:"late"`   // the last beat is older than it should be
+	Brakes  node.Brakes   `json:"brakes"` // what people said of this node
+	Beat    *journal.Beat `json:"beat"`
+	Silence *silence      `json:"silence,omitempty"` // the last beat is too old: what other signs tell
 }
 
 func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
-	b, err := readBeat(cfg.Home)
+	b, err := journal.ReadBeat(cfg.Home)
 	if err != nil {
 		return failed(err)
 	}
@@ -251,7 +251,7 @@ func (s standing) then(home string) string {
 	for repo := range s.Brakes.Repos {
 		return "addagent enable " + repo
 	}
-	if slices.ContainsFunc(s.Beat.Troubles, agent.Trouble.OfDisk) {
+	if slices.ContainsFunc(s.Beat.Troubles, journal.Trouble.OfDisk) {
 		return "df -h " + home
 	}
 	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
@@ -263,7 +263,7 @@ func (s standing) then(home string) string {
 	return ""
 }
 
-func reachedAll(looks []agent.Look) bool {
+func reachedAll(looks []journal.Look) bool {
 	for _, l := range looks {
 		if l.Version == "" {
 			return false
@@ -273,7 +273,7 @@ func reachedAll(looks []agent.Look) bool {
 }
 
 // who is the node in one line.
-func (p *process) who(cfg *config.Config, b *agent.Beat) string {
+func (p *process) who(cfg *config.Config, b *journal.Beat) string {
 	info, _ := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) // what is wrong there is a trouble of the beat
 	who := b.Node
 	for _, f := range []struct{ name, value string }{

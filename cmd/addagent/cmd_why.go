@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
@@ -45,41 +40,24 @@ when the agent looks next.`,
 	}
 }
 
-// story is what the decision records tell of one item.
-type story struct {
-	Repo     string         `json:"repo"`
-	Item     string         `json:"item"`
-	Now      agent.Judged   `json:"now"`                // the newest verdict
-	At       time.Time      `json:"at"`                 // of the newest verdict
-	Beats    int            `json:"beats"`              // beats in a row with this verdict on this version
-	First    time.Time      `json:"first"`              // the first of those
-	Came     *agent.Look    `json:"came,omitempty"`     // the look that last moved the repository
-	CameAt   time.Time      `json:"came_at,omitzero"`   // when
-	Decision *agent.Judged  `json:"decision,omitempty"` // the verdict that last made it run
-	Started  *agent.Started `json:"started,omitempty"`
-	Ended    *agent.Ended   `json:"ended,omitempty"`
-	InHand   *agent.InHand  `json:"in_hand,omitempty"`
-	Next     time.Time      `json:"next"`
-}
-
 func (p *process) why(g *global, cfg *config.Config, want string, now time.Time) error {
 	home := cfg.Home
-	stories, last, err := readStories(home)
+	stories, last, err := journal.Stories(home)
 	if err != nil {
 		return failed(err)
 	}
 	if last == nil {
-		if b, err := readBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {
+		if b, err := journal.ReadBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {
 			fmt.Fprintf(p.err, "nothing is decided yet: the first look goes on since %s, %s (addagent status%s)\n", human.When(b.Start, now), b.Fetching[0], g.flags())
 		} else {
-			fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journalPath(home), g.flags())
+			fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journal.BeatsPath(home), g.flags())
 		}
 		if g.json {
-			return printJSON(p.out, []story{})
+			return printJSON(p.out, []journal.Story{})
 		}
 		return nil
 	}
-	var chosen []*story
+	var chosen []*journal.Story
 	var names []string
 	for _, s := range stories {
 		name := s.Repo + ":" + s.Item
@@ -100,7 +78,7 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 	}
 	if g.json {
 		if chosen == nil {
-			chosen = []*story{}
+			chosen = []*journal.Story{}
 		}
 		return printJSON(p.out, chosen)
 	}
@@ -137,7 +115,7 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 	return nil
 }
 
-func lookOf(b *agent.Beat, repo string) *agent.Look {
+func lookOf(b *journal.Beat, repo string) *journal.Look {
 	for _, l := range b.Looks {
 		if l.Repo == repo {
 			return &l
@@ -146,7 +124,7 @@ func lookOf(b *agent.Beat, repo string) *agent.Look {
 	return nil
 }
 
-func (p *process) whyNothing(l *agent.Look) {
+func (p *process) whyNothing(l *journal.Look) {
 	if l.Trouble != "" {
 		fmt.Fprintln(p.out, human.Safe(l.Trouble))
 		return
@@ -154,7 +132,7 @@ func (p *process) whyNothing(l *agent.Look) {
 	fmt.Fprintf(p.out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 }
 
-func printStory(s *story, w io.Writer, home, flags string, now time.Time) {
+func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time) {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -228,119 +206,5 @@ func printStory(s *story, w io.Writer, home, flags string, now time.Time) {
 		row("next", "should have looked %s: is the agent running? (addagent status)", human.When(s.Next, now))
 	} else {
 		row("next", "looks %s", human.When(s.Next, now))
-	}
-}
-
-// readStories reads the decision records, the newest rotated file too, and
-// tells what they say of every item of the last beat, in its order.
-func readStories(home string) ([]*story, *agent.Beat, error) {
-	all := map[string]*story{}
-	var last *agent.Beat
-	err := eachBeat(home, func(b *agent.Beat) {
-		last = b
-		tellStories(all, b)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	if last == nil {
-		return nil, nil, nil
-	}
-	// Work that ended since the last record stands in beat.json already. One that
-	// is damaged tells nothing new.
-	if b, err := readBeat(home); err == nil && b != nil && b.Seq == last.Seq && b.PID == last.PID {
-		last = b
-		tellStories(all, b)
-	}
-	var out []*story
-	for _, j := range last.Items {
-		s := all[j.Repo+":"+j.Item]
-		s.Next = last.Next
-		if h := last.InHand; h != nil && h.Repo == s.Repo && h.Item == s.Item {
-			s.InHand = h
-		}
-		out = append(out, s)
-	}
-	return out, last, nil
-}
-
-// tellStories adds one beat to the stories.
-func tellStories(all map[string]*story, b *agent.Beat) {
-	get := func(repo, item string) *story {
-		s := all[repo+":"+item]
-		if s == nil {
-			s = &story{Repo: repo, Item: item}
-			all[repo+":"+item] = s
-		}
-		return s
-	}
-	for _, j := range b.Items {
-		s := get(j.Repo, j.Item)
-		if s.Now.Verdict != j.Verdict || s.Now.Version != j.Version || s.Now.Why != j.Why {
-			s.Beats, s.First = 1, b.Start
-		} else if !s.At.Equal(b.Start) { // else it is the same beat once more, with what ended since
-			s.Beats++
-		}
-		s.Now, s.At = j, b.Start
-		if j.Due {
-			decision := j
-			s.Decision = &decision
-		}
-	}
-	for _, l := range b.Looks {
-		if !l.Moved {
-			continue
-		}
-		for _, s := range all {
-			if s.Repo == l.Repo {
-				s.Came, s.CameAt = &l, b.Start
-			}
-		}
-	}
-	for _, st := range b.Started {
-		get(st.Repo, st.Item).Started = &st
-	}
-	for _, e := range b.Ended {
-		get(e.Repo, e.Item).Ended = &e
-	}
-}
-
-// eachBeat reads the decision records: those of the newest rotated file, when there is one, and the current ones.
-func eachBeat(home string, do func(*agent.Beat)) error {
-	rotated := rotatedLogs(journalPath(home))
-	for _, path := range append(rotated[max(0, len(rotated)-1):], journalPath(home)) {
-		if err := eachBeatIn(path, do); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eachBeatIn reads one file of decision records. A line that is cut (the disk was
-// full, the power went) is passed over: the next one is whole again.
-func eachBeatIn(path string, do func(*agent.Beat)) error {
-	f, err := files.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	in := bufio.NewReaderSize(f, 64<<10)
-	for {
-		line, err := in.ReadBytes('\n')
-		if len(line) > 0 {
-			var b agent.Beat
-			if json.Unmarshal(line, &b) == nil && b.Seq > 0 {
-				do(&b)
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", path, err)
-		}
 	}
 }

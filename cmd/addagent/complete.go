@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/spf13/cobra"
 )
 
@@ -32,7 +33,7 @@ func (p *process) completeItems(g *global, items bool) cobra.CompletionFunc {
 		if err != nil || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		b, err := readBeat(cfg.Home)
+		b, err := journal.ReadBeat(cfg.Home)
 		if err != nil || b == nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -40,7 +41,7 @@ func (p *process) completeItems(g *global, items bool) cobra.CompletionFunc {
 		for _, l := range b.Looks {
 			all = append(all, cobra.CompletionWithDesc(l.Repo, "repository"))
 		}
-		known := knownItems(cfg.Home)
+		known := journal.KnownItems(cfg.Home)
 		for i := 0; items && i < len(known); i++ {
 			words := "ran here once"
 			for _, j := range b.Items {

@@ -16,6 +16,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
@@ -29,7 +30,7 @@ type ending struct {
 	tellers *tellers
 	machine *machine
 	wake    func() // a beat now
-	say     func(agent.News)
+	say     func(journal.News)
 	killer  *kill.Killer
 
 	mu    sync.Mutex
@@ -43,7 +44,7 @@ type ending struct {
 func newEnding(e *ending, stateDir string) *ending {
 	e.killer = &kill.Killer{Path: endedPath(stateDir), Means: kill.Means{
 		Peers: e.peers, Lease: e.lease, Tell: e.tell, Do: e.do,
-		Say: func(text string) { e.say(agent.News{At: now(), Level: agent.Notice, Text: text}) },
+		Say: func(text string) { e.say(journal.News{At: now(), Level: journal.Notice, Text: text}) },
 	}}
 	return e
 }
@@ -140,7 +141,7 @@ const enough = time.Hour
 func (e *ending) outlived(at, done time.Time) {
 	if at.Sub(done) > enough {
 		e.stay()
-		e.say(agent.News{At: at, Level: agent.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", human.Duration(enough))})
+		e.say(journal.News{At: at, Level: journal.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", human.Duration(enough))})
 	}
 }
 
@@ -198,7 +199,7 @@ func (e *ending) tell(ctx context.Context, why string) error {
 	e.why, e.told, e.noted = why, make(chan struct{}), false
 	told := e.told
 	e.mu.Unlock()
-	e.say(agent.News{At: now(), Level: agent.Critical, Text: "this machine " + why})
+	e.say(journal.News{At: now(), Level: journal.Critical, Text: "this machine " + why})
 	e.wake()
 	err := fmt.Errorf("no beat told it within %s", human.Setting(hearing))
 	select {
@@ -234,7 +235,7 @@ func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
 			err = fmt.Errorf("this is no machine of a cloud")
 			break
 		}
-		err = e.machine.end(ctx, cfg, way)
+		err = e.machine.End(ctx, cfg, way)
 	default:
 		err = fmt.Errorf("nobody knows how to %s", way)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/kill"
 )
 
@@ -45,7 +46,7 @@ func TestWhoseNoticeCounts(t *testing.T) {
 
 func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 	said := 0
-	e := &ending{cfg: &config.Config{}, why: "ends itself", say: func(agent.News) { said++ }}
+	e := &ending{cfg: &config.Config{}, why: "ends itself", say: func(journal.News) { said++ }}
 	e.cfg.Wedged.Command = []string{"/bin/true"}
 	if err := e.do(t.Context(), kill.Command); err != nil {
 		t.Fatal(err)

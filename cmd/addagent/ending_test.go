@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -69,7 +70,7 @@ func newEndings(t *testing.T, n int) *endings {
 	return g
 }
 
-func (d *doomed) say(n agent.News) {
+func (d *doomed) say(n journal.News) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.said = append(d.said, n.Text)

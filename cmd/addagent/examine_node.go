@@ -20,6 +20,7 @@ import (
 	"github.com/addagent/addagent/internal/gitaccess"
 	"github.com/addagent/addagent/internal/gitrepo"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/addagent/addagent/work"
 	"golang.org/x/sys/unix"
@@ -146,9 +147,9 @@ func (d *checker) beats(context.Context) []finding {
 		return []finding{broken(err, "see who may read "+beatLock(d.cfg))}
 	}
 	s.Running, s.Holder = held, &holder
-	s.Beat, err = readBeat(d.cfg.Home)
+	s.Beat, err = journal.ReadBeat(d.cfg.Home)
 	if err != nil {
-		return []finding{broken(err, "see who may read "+beatPath(d.cfg.Home))}
+		return []finding{broken(err, "see who may read "+journal.BeatPath(d.cfg.Home))}
 	}
 	s.Late = isLate(s.Beat, d.now)
 	flags := d.g.flags()

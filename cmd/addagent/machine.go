@@ -73,8 +73,8 @@ func (m *machine) hook(cfg *config.Config) (presence.Sink, func(), error) {
 	return sink, sink.Close, nil
 }
 
-// end has the cloud end this machine.
-func (m *machine) end(ctx context.Context, cfg *config.Config, way kill.Way) error {
+// End has the cloud end this machine.
+func (m *machine) End(ctx context.Context, cfg *config.Config, way kill.Way) error {
 	i, err := m.at(cfg)
 	if err != nil {
 		return err

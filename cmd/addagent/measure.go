@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/metrics"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
@@ -62,7 +62,7 @@ func (m *measure) open() error {
 func (m *measure) Tick(time.Time) error { return m.wrong }
 
 // show shows a beat.
-func (m *measure) show(b agent.Beat) {
+func (m *measure) show(b journal.Beat) {
 	if m.cfg == (config.Metrics{}) {
 		return
 	}
@@ -80,7 +80,7 @@ func (m *measure) show(b agent.Beat) {
 	m.wrong = errors.Join(errs...)
 }
 
-func (m *measure) sample(b agent.Beat) metrics.Sample {
+func (m *measure) sample(b journal.Beat) metrics.Sample {
 	info, _ := m.info() // what is wrong there is a trouble of the beat
 	s := metrics.Sample{
 		Version: b.Agent, GoVersion: runtime.Version(),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/systemd"
 )
@@ -26,7 +27,7 @@ import (
 // config, signals.
 type people struct {
 	stateDir string
-	asks     []agent.Ask // of the process itself: beat --again
+	asks     []journal.Ask // of the process itself: beat --again
 	woken    chan struct{}
 	renew    func(info node.Info) (agent.Settings, bool, []string)
 }
@@ -39,12 +40,12 @@ func (p *people) Fresh(info node.Info) (agent.Settings, bool, []string) { return
 
 func (p *people) Brakes(now time.Time) (node.Brakes, error) { return node.ReadBrakes(p.stateDir, now) }
 
-func (p *people) Asks() []agent.Ask {
+func (p *people) Asks() []journal.Ask {
 	return append(slices.Clone(p.asks), readAsks(p.stateDir)...)
 }
 
 func (p *people) Answered(id string) {
-	p.asks = slices.DeleteFunc(p.asks, func(a agent.Ask) bool { return a.ID == id })
+	p.asks = slices.DeleteFunc(p.asks, func(a journal.Ask) bool { return a.ID == id })
 	// One that cannot be removed is obeyed again, which repeats work at worst; that
 	// the disk cannot be written is said by all else.
 	_ = os.Remove(askPath(p.stateDir, id))
@@ -53,20 +54,20 @@ func (p *people) Answered(id string) {
 func askedDir(stateDir string) string    { return filepath.Join(stateDir, "asked") }
 func askPath(stateDir, id string) string { return filepath.Join(askedDir(stateDir), id+".json") }
 
-func askFile(stateDir, id string) files.Remembered[agent.Ask] {
-	return files.Remembered[agent.Ask]{Path: askPath(stateDir, id), What: "ask", Limit: 64 << 10, Durable: true, Public: true}
+func askFile(stateDir, id string) files.Remembered[journal.Ask] {
+	return files.Remembered[journal.Ask]{Path: askPath(stateDir, id), What: "ask", Limit: 64 << 10, Durable: true, Public: true}
 }
 
 var askID = regexp.MustCompile(`^[0-9a-z-]{1,60}$`)
 
 // readAsks lists the requests that lie there, oldest first. What is none is
 // removed; one that cannot be read just now waits.
-func readAsks(stateDir string) []agent.Ask {
+func readAsks(stateDir string) []journal.Ask {
 	entries, err := os.ReadDir(askedDir(stateDir))
 	if err != nil {
 		return nil // nobody ever asked
 	}
-	var asks []agent.Ask
+	var asks []journal.Ask
 	for _, e := range entries {
 		id, isAsk := strings.CutSuffix(e.Name(), ".json")
 		if !isAsk || !askID.MatchString(id) {
@@ -77,13 +78,13 @@ func readAsks(stateDir string) []agent.Ask {
 		if err != nil && !corrupt {
 			continue // not now: it is somebody's request all the same
 		}
-		if a.ID = id; corrupt || !slices.Contains([]string{agent.AskBeat, agent.AskAgain, agent.AskUnwedge}, a.What) {
+		if a.ID = id; corrupt || !slices.Contains([]string{journal.AskBeat, journal.AskAgain, journal.AskUnwedge}, a.What) {
 			_ = os.Remove(askPath(stateDir, id))
 			continue
 		}
 		asks = append(asks, a)
 	}
-	slices.SortStableFunc(asks, func(x, y agent.Ask) int { return x.At.Compare(y.At) })
+	slices.SortStableFunc(asks, func(x, y journal.Ask) int { return x.At.Compare(y.At) })
 	return asks
 }
 
@@ -115,9 +116,9 @@ func wake(woken chan<- struct{}) {
 }
 
 // newAsk is a request of whoever runs this command.
-func (p *process) newAsk(what, target string) agent.Ask {
+func (p *process) newAsk(what, target string) journal.Ask {
 	at := now()
-	return agent.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: p.by(), At: at}
+	return journal.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: p.by(), At: at}
 }
 
 // by is the name of the person behind a command, sudo or not.
@@ -130,7 +131,7 @@ func (p *process) by() string {
 }
 
 // putAsk leaves a request for the next beat.
-func putAsk(stateDir string, a agent.Ask) error {
+func putAsk(stateDir string, a journal.Ask) error {
 	if err := askFile(stateDir, a.ID).Save(a); err != nil {
 		return failed(err)
 	}

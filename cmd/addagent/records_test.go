@@ -12,11 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
-	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 const (
@@ -30,7 +29,7 @@ const (
 // name from the golden list.
 func TestSchemas(t *testing.T) {
 	beats, result := newSchema(t), newSchema(t)
-	beats.made["Beat"], result.made["Result"] = reflect.TypeFor[agent.Beat](), reflect.TypeFor[work.Result]()
+	beats.made["Beat"], result.made["Result"] = reflect.TypeFor[journal.Beat](), reflect.TypeFor[work.Result]()
 	testkit.Golden(t, beatsSchema, beats.document(beats.made["Beat"], "a line of log/beats.jsonl, and nodeinfo/beat.json"))
 	testkit.Golden(t, resultSchema, result.document(result.made["Result"], "work.sh_RESULT.json: the memory of one item"))
 
@@ -138,7 +137,7 @@ func TestRealRecordsFitTheirSchema(t *testing.T) {
 	if n := strings.Count(string(data), "\n"); n < beats {
 		t.Errorf("%d records of %d beats", n, beats)
 	}
-	newest, err := os.ReadFile(beatPath(filepath.Join(dir, "node")))
+	newest, err := os.ReadFile(journal.BeatPath(filepath.Join(dir, "node")))
 	if err != nil {
 		t.Fatal(err)
 	}

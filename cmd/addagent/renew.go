@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -198,7 +199,7 @@ func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, err
 		}
 	}
 	if text := changes(r.cfg, cfg); text != "" {
-		r.whole.voice.Say(agent.News{At: now(), Level: agent.Notice, Text: "the config changed: " + text})
+		r.whole.voice.Say(journal.News{At: now(), Level: journal.Notice, Text: "the config changed: " + text})
 	}
 	if err := r.whole.renew(cfg, sources, &settings); err != nil {
 		return agent.Settings{}, err

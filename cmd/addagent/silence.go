@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,10 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/work"
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +37,7 @@ func (s standing) silent(now time.Time) bool {
 
 // listenFor looks for those signs. It tries to write where the agent must, and leaves nothing.
 func listenFor(cfg *config.Config, s standing, h work.Holder) *silence {
-	f := &silence{Next: "addagent run", Said: lastSaid(logPath(cfg.Home))}
+	f := &silence{Next: "addagent run", Said: journal.LastLine(journal.LogPath(cfg.Home))}
 	if s.Running {
 		f.Next = "addagent log"
 		if unit := unitIn(ofProcessFile(h.PID, "cgroup")); unit != "" {
@@ -58,7 +56,7 @@ func listenFor(cfg *config.Config, s standing, h work.Holder) *silence {
 		f.Process = fmt.Sprintf("process %d held the beat lock last, and is gone", h.PID)
 	}
 	size := 4096
-	if st, err := os.Stat(beatPath(cfg.Home)); err == nil {
+	if st, err := os.Stat(journal.BeatPath(cfg.Home)); err == nil {
 		size += int(min(st.Size(), 1<<20))
 	}
 	for _, dir := range []string{filepath.Join(cfg.Home, "nodeinfo"), cfg.StateDir} {
@@ -88,7 +86,7 @@ func roomCommand(dir string, err error, inodes bool) string {
 		return "quota -v"
 	case errors.Is(err, syscall.ENOSPC) && inodes:
 		return "df -i " + dir
-	case agent.DiskFull(err) && !errors.Is(err, syscall.EROFS):
+	case files.DiskFull(err) && !errors.Is(err, syscall.EROFS):
 		return "df -h " + dir
 	}
 	return "findmnt --target " + dir
@@ -97,26 +95,6 @@ func roomCommand(dir string, err error, inodes bool) string {
 func outOfInodes(dir string) bool {
 	var disk unix.Statfs_t
 	return unix.Statfs(dir, &disk) == nil && disk.Files > 0 && disk.Ffree == 0
-}
-
-// lastSaid is the last line of a log, "" when there is none that can be read.
-func lastSaid(path string) string {
-	f, err := files.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	size := fileSize(f)
-	from, _, err := lastLines(f, size, 1)
-	if err != nil {
-		return ""
-	}
-	const most = 400
-	line, err := io.ReadAll(io.NewSectionReader(f, from, min(size-from, most)))
-	if err != nil {
-		return ""
-	}
-	return human.Safe(strings.TrimSpace(string(line)))
 }
 
 // lives tells whether there is such a process.

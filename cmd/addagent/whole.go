@@ -6,6 +6,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/work"
 )
 
@@ -14,8 +15,8 @@ import (
 type whole struct {
 	id      string
 	agent   *agent.Agent
-	voice   *voice
-	journal *memory
+	voice   *journal.HumanLog
+	journal *journal.Writer
 	repos   *clones
 	hand    *work.Hand
 	people  *people
@@ -40,8 +41,8 @@ func (w *whole) renew(cfg *config.Config, sources []named, s *agent.Settings) er
 	limits.Witness = w.witness
 	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cfg.Network)
 	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
-	w.voice.renew(cfg.Log)
-	w.journal.renew(cfg.Log)
+	w.voice.Configure(cfg.Log)
+	w.journal.Configure(cfg.Log)
 	w.repos.never = cfg.Presence.URL
 	s.Sinks = w.tellers.renew(cfg)
 	w.tellers.sweep(cfg)

@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/systemd"
@@ -141,15 +142,15 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		return fail(misuse(err))
 	}
 
-	o.voice.flags, o.voice.path = l.g.flags(), logPath(cfg.Home)
-	w.id, w.voice = me.ID, newVoice(o.voice)
-	w.voice.renew(cfg.Log)
+	o.voice.Flags, o.voice.Path = l.g.flags(), journal.LogPath(cfg.Home)
+	w.id, w.voice = me.ID, journal.NewHumanLog(o.voice)
+	w.voice.Configure(cfg.Log)
 	w.stop = append(w.stop, w.voice.Close)
-	w.journal = newMemory(cfg.Home)
-	w.journal.renew(cfg.Log)
+	w.journal = journal.NewWriter(cfg.Home)
+	w.journal.Configure(cfg.Log)
 	w.stop = append(w.stop, w.journal.Close)
 	for _, n := range me.Notices {
-		w.voice.Say(agent.News{At: time.Now(), Level: agent.Notice, Text: n})
+		w.voice.Say(journal.News{At: time.Now(), Level: journal.Notice, Text: n})
 	}
 
 	settings, err := settingsOf(cfg, me.ID)
@@ -190,22 +191,22 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		return fail(failed(err))
 	}
 	if notice != "" {
-		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: notice})
+		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: notice})
 	}
-	w.journal.log = log
+	w.journal.States = log
 
-	before, err := readBeat(cfg.Home)
+	before, err := journal.ReadBeat(cfg.Home)
 	if err != nil {
-		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: err.Error()})
+		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
 	}
 
-	if o.voice.screen != nil && before != nil {
+	if o.voice.Screen != nil && before != nil {
 		before.Troubles = nil // whoever watches is told what is wrong, also what was said before
 	}
 
 	notify, err := systemd.New(p.env, os.Getpid())
 	if err != nil {
-		w.voice.Say(agent.News{At: time.Now(), Level: agent.Warning, Text: err.Error()})
+		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
 	}
 	aliveEach := time.Duration(0)
 	if watchdog, on := notify.Watchdog(); on {
@@ -215,7 +216,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	addresses := &addresses{}
 	w.agent = agent.New(agent.Config{
 		Settings: settings,
-		ID:       me.ID, Version: version, By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.initDone(initMemory(cfg)), Before: before,
+		ID:       me.ID, Version: version, By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(initMemory(cfg)), Before: before,
 		Known:  info,
 		Info:   readInfo,
 		Clones: w.repos,
@@ -225,7 +226,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		Memory: w.journal,
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
-			r.StateLog, r.StateTss = w.journal.log.String(), w.journal.log.Stamp()
+			r.StateLog, r.StateTss = w.journal.States.String(), w.journal.States.Stamp()
 			r.Addresses = addresses.at(r.BeatSeen)
 		},
 		Supervise: notify,
@@ -236,11 +237,11 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	if told == nil {
 		told = w.voice.Beat
 	}
-	w.agent.Told = func(b agent.Beat) {
+	w.agent.Told = func(b journal.Beat) {
 		told(b)
 		w.measure.show(b)
 		if err := w.measure.Tick(b.Start); err != nil && w.once { // there is no next beat of this process to say it
-			w.voice.Say(agent.News{At: now(), Level: agent.Warning, Text: err.Error()})
+			w.voice.Say(journal.News{At: now(), Level: journal.Warning, Text: err.Error()})
 		}
 	}
 	if m := w.tellers.machine; m != nil {
@@ -268,12 +269,12 @@ func (p *process) metadata() string { return p.env("AWS_EC2_METADATA_SERVICE_END
 
 // wiring is what differs between the commands that beat.
 type wiring struct {
-	purpose string           // "run" or "beat"
-	told    func(agent.Beat) // nil = the line in the log
-	voice   voiceOptions
+	purpose string             // "run" or "beat"
+	told    func(journal.Beat) // nil = the line in the log
+	voice   journal.LogOptions
 	part    string        // for nodeinfo/nodepart.txt; "" = as it is
 	stamp   string        // of the config's files; "" = they are not what is in force
-	asks    []agent.Ask   // of this command itself
+	asks    []journal.Ask // of this command itself
 	woken   chan struct{} // somebody wants a beat now
 	again   *atomic.Bool  // somebody wants the config read again
 }
@@ -345,11 +346,11 @@ func whereSet(cfg *config.Config, key string) string {
 
 // initDone tells whether this instance was set up, as the files say.
 func initDone(cfg *config.Config) bool {
-	m := newMemory(cfg.Home)
-	log, err := node.PeekStateLog(m.nodeinfo)
+	m := journal.NewWriter(cfg.Home)
+	log, err := node.PeekStateLog(m.Nodeinfo)
 	if err != nil {
 		return false
 	}
-	m.log = log
-	return m.initDone(initMemory(cfg))
+	m.States = log
+	return m.InitDone(initMemory(cfg))
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
 )
@@ -186,24 +187,24 @@ func (g *grid) until(what string, ok func() bool) {
 }
 
 // beat is the last beat, the zero one when there is none that can be read.
-func (g *grid) beat() agent.Beat {
-	var b agent.Beat
+func (g *grid) beat() journal.Beat {
+	var b journal.Beat
 	if json.Unmarshal([]byte(read(g.in("nodeinfo", "beat.json"))), &b) != nil {
-		return agent.Beat{}
+		return journal.Beat{}
 	}
 	return b
 }
 
 // asked tells whether a beat asked any repository.
-func asked(b agent.Beat) bool {
-	return slices.ContainsFunc(b.Looks, func(l agent.Look) bool { return !l.Old })
+func asked(b journal.Beat) bool {
+	return slices.ContainsFunc(b.Looks, func(l journal.Look) bool { return !l.Old })
 }
 
 // records are the decision records of all beats.
-func (g *grid) records() []agent.Beat {
-	var all []agent.Beat
+func (g *grid) records() []journal.Beat {
+	var all []journal.Beat
 	for line := range strings.Lines(read(g.in("log", "beats.jsonl"))) {
-		var b agent.Beat
+		var b journal.Beat
 		if json.Unmarshal([]byte(line), &b) == nil {
 			all = append(all, b)
 		}
@@ -244,7 +245,7 @@ func (g *grid) settled(repo string, items ...string) bool {
 		}
 	}
 	b := g.beat()
-	there := slices.ContainsFunc(b.Looks, func(l agent.Look) bool { return l.Repo == repo && l.Version == tip })
+	there := slices.ContainsFunc(b.Looks, func(l journal.Look) bool { return l.Repo == repo && l.Version == tip })
 	return b.State == "idle" && there && b.InHand == nil && g.state() == "idle"
 }
 

@@ -1,8 +1,11 @@
-package agent
+package journal
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
 )
@@ -176,3 +179,22 @@ type News struct {
 	Text  string
 	Next  string // the command to run next; set for failures
 }
+
+// Fetching is how far the look that goes on has come with a repository.
+type Fetching struct {
+	Repo    string `json:"repo"`
+	Bytes   int64  `json:"bytes"`   // received
+	Objects int    `json:"objects"` // received
+	Files   int    `json:"files"`   // of the tree, written and deleted
+}
+
+// String is that in words, on one line.
+func (f Fetching) String() string {
+	if f.Files > 0 {
+		return fmt.Sprintf("moving %s: %s so far", f.Repo, human.Count(f.Files, "file"))
+	}
+	return fmt.Sprintf("fetching %s: %s, %s so far", f.Repo, human.Size(f.Bytes), human.Count(f.Objects, "object"))
+}
+
+// OfDisk tells whether the node fails because a disk takes nothing more.
+func (t Trouble) OfDisk() bool { return strings.HasSuffix(t.Key, OnDisk) }

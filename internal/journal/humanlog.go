@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"cmp"
@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
@@ -21,11 +20,11 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// voice is what people read: log/addagent.log, and the journal or the terminal.
+// HumanLog is what people read: log/addagent.log, and the journal or the terminal.
 // It is the one place that knows zerolog.
-type voice struct {
+type HumanLog struct {
 	mu   sync.Mutex // an attempt to end this machine speaks beside the beats
-	o    voiceOptions
+	o    LogOptions
 	log  config.Log // as in force
 	outs []zerolog.Logger
 	file *lumberjack.Logger
@@ -35,23 +34,23 @@ type voice struct {
 
 // levels maps the agent's levels to zerolog's. A notice is information that the
 // journal shows in bold.
-var levels = map[agent.Level]zerolog.Level{
-	agent.Info: zerolog.InfoLevel, agent.Notice: zerolog.InfoLevel,
-	agent.Warning: zerolog.WarnLevel, agent.Critical: zerolog.ErrorLevel,
+var levels = map[Level]zerolog.Level{
+	Info: zerolog.InfoLevel, Notice: zerolog.InfoLevel,
+	Warning: zerolog.WarnLevel, Critical: zerolog.ErrorLevel,
 }
 
-type voiceOptions struct {
-	path    string    // of addagent.log
-	screen  io.Writer // nil = none
-	flags   string    // what a command to run next must repeat
-	journal bool      // screen is the journal: no times, priorities instead
+type LogOptions struct {
+	Path     string    // of addagent.log
+	Screen   io.Writer // nil = none
+	Flags    string    // what a command to run next must repeat
+	Journald bool      // screen is the journal: no times, priorities instead
 }
 
-// newVoice is silent until renew tells it how to speak.
-func newVoice(o voiceOptions) *voice { return &voice{o: o} }
+// NewHumanLog is silent until renew tells it how to speak.
+func NewHumanLog(o LogOptions) *HumanLog { return &HumanLog{o: o} }
 
-// renew takes what the config says of the log.
-func (v *voice) renew(l config.Log) {
+// Configure takes what the config says of the log.
+func (v *HumanLog) Configure(l config.Log) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.log == l {
@@ -64,12 +63,12 @@ func (v *voice) renew(l config.Log) {
 	}
 	asJSON := l.Format == "json"
 	if l.File {
-		v.file = &lumberjack.Logger{Filename: v.o.path, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
-		v.seen = current(v.file, nil)
-		v.outs = append(v.outs, zerolog.New(form(lenient{v.file}, asJSON, false)))
+		v.file = &lumberjack.Logger{Filename: v.o.Path, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
+		v.seen = currentFile(v.file, nil)
+		v.outs = append(v.outs, zerolog.New(form(ignoreErrors{v.file}, asJSON, false)))
 	}
-	if v.o.screen != nil {
-		v.outs = append(v.outs, zerolog.New(form(v.o.screen, asJSON, v.o.journal)))
+	if v.o.Screen != nil {
+		v.outs = append(v.outs, zerolog.New(form(v.o.Screen, asJSON, v.o.Journald)))
 	}
 }
 
@@ -95,20 +94,20 @@ func form(w io.Writer, asJSON, journal bool) io.Writer {
 		return strings.TrimSuffix(mark, " ")
 	}
 	c.FormatMessage = func(m any) string { return fmt.Sprint(m) }
-	return squeeze{c}
+	return dropSpaces{c}
 }
 
-// lenient loses lines when the disk is full: that it is full is said elsewhere,
+// ignoreErrors loses lines when the disk is full: that it is full is said elsewhere,
 // and zerolog would complain about each line.
-type lenient struct{ io.Writer }
+type ignoreErrors struct{ io.Writer }
 
-func (l lenient) Write(p []byte) (int, error) {
+func (l ignoreErrors) Write(p []byte) (int, error) {
 	_, _ = l.Writer.Write(p)
 	return len(p), nil
 }
 
-// squeeze drops the blank that zerolog leaves where a part is empty.
-type squeeze struct{ io.Writer }
+// dropSpaces drops the blank that zerolog leaves where a part is empty.
+type dropSpaces struct{ io.Writer }
 
 // priority is the prefix by which a line on standard error gets its priority in
 // the journal: sd-daemon(3).
@@ -123,12 +122,12 @@ func priority(level string) string {
 	}
 }
 
-func (v *voice) line(at time.Time, l zerolog.Level, text, next string) {
+func (v *HumanLog) line(at time.Time, l zerolog.Level, text, next string) {
 	if l < v.min {
 		return
 	}
 	if next != "" {
-		text += "  -> " + next + v.o.flags
+		text += "  -> " + next + v.o.Flags
 	}
 	for i := range v.outs {
 		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, human.Stamp(at.UTC())).Msg(human.Safe(text))
@@ -136,29 +135,29 @@ func (v *voice) line(at time.Time, l zerolog.Level, text, next string) {
 }
 
 // Say writes one piece of news.
-func (v *voice) Say(n agent.News) {
+func (v *HumanLog) Say(n News) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.line(n.At, levels[n.Level], n.Text, n.Next)
 }
 
 // Beat writes the one line of a beat.
-func (v *voice) Beat(b agent.Beat) {
+func (v *HumanLog) Beat(b Beat) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.file != nil {
-		v.seen = current(v.file, v.seen)
+		v.seen = currentFile(v.file, v.seen)
 	}
 	v.line(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), zerolog.InfoLevel, beatLine(b), "")
 }
 
-// current makes sure that a log goes on in the file that has its name. Somebody
+// currentFile makes sure that a log goes on in the file that has its name. Somebody
 // may have removed it, moved it away and made a new one (logrotate), or put
 // something else there, a pipe that nobody reads: lumberjack would write into a
 // file without a name, or wait for ever. A new log is for whoever may look around
 // here; a rotated one keeps the mode of the one before. was is what it answered
 // the last time; nil when it was never asked.
-func current(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
+func currentFile(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
 	info, err := os.Stat(l.Filename)
 	if err == nil && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
 		_, _ = files.SetAside(l.Filename, "corrupt")
@@ -178,13 +177,13 @@ func current(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
 	return info
 }
 
-func (v *voice) Close() {
+func (v *HumanLog) Close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.close()
 }
 
-func (v *voice) close() {
+func (v *HumanLog) close() {
 	if v.file != nil {
 		v.file.Close()
 	}
@@ -196,7 +195,7 @@ const longLine = 6
 
 // beatLine is what one beat looks like: a person sees that it lives, what each
 // repository is at, and when it looks next.
-func beatLine(b agent.Beat) string {
+func beatLine(b Beat) string {
 	var parts []string
 	state := string(b.State)
 	switch {
@@ -245,7 +244,7 @@ func beatLine(b agent.Beat) string {
 }
 
 // verdictsOf sums up a repository's items: "same", or "2 same, 1 unaffected".
-func verdictsOf(repo string, items []agent.Judged) string {
+func verdictsOf(repo string, items []Judged) string {
 	counts := map[string]int{}
 	var order []string
 	for _, i := range items {
@@ -272,7 +271,7 @@ func verdictsOf(repo string, items []agent.Judged) string {
 	return strings.Join(order, ", ")
 }
 
-// underJournal tells whether standard error goes to the journal.
-func underJournal(env func(string) string) bool { return env("JOURNAL_STREAM") != "" }
+// UnderJournald tells whether standard error goes to the journal.
+func UnderJournald(env func(string) string) bool { return env("JOURNAL_STREAM") != "" }
 
-func logPath(home string) string { return filepath.Join(home, "log", "addagent.log") }
+func LogPath(home string) string { return filepath.Join(home, "log", "addagent.log") }

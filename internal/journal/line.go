@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"bytes"
@@ -12,16 +12,16 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// logLine is one line of the agent's log, whichever form (log.format) it was
+// Line is one line of the agent's log, whichever form (log.format) it was
 // written in; it is what `log --json` prints, one a line.
-type logLine struct {
+type Line struct {
 	Time  time.Time `json:"time,omitzero"` // absent when the line has none: it was cut
 	Level string    `json:"level"`         // debug, info, warning or critical
 	Text  string    `json:"text"`
 }
 
-// parseLogLine understands both forms. What is neither is text.
-func parseLogLine(line string) logLine {
+// ParseLine understands both forms. What is neither is text.
+func ParseLine(line string) Line {
 	if strings.HasPrefix(line, "{") {
 		var j struct {
 			Level, Message string
@@ -32,10 +32,10 @@ func parseLogLine(line string) logLine {
 			if word == "" {
 				word = j.Level
 			}
-			return logLine{Time: j.Time, Level: word, Text: j.Message}
+			return Line{Time: j.Time, Level: word, Text: j.Message}
 		}
 	}
-	l := logLine{Level: "info", Text: line}
+	l := Line{Level: "info", Text: line}
 	if stamp, rest, ok := strings.Cut(line, " "); ok {
 		if at, err := time.Parse(time.RFC3339, stamp); err == nil {
 			l.Time, l.Text = at, rest
@@ -50,7 +50,7 @@ func parseLogLine(line string) logLine {
 }
 
 // String is the line as log.format: text has it.
-func (l logLine) String() string {
+func (l Line) String() string {
 	var b strings.Builder
 	if !l.Time.IsZero() {
 		b.WriteString(human.Stamp(l.Time.UTC()) + " ")
@@ -61,8 +61,8 @@ func (l logLine) String() string {
 	return b.String() + l.Text
 }
 
-// rotatedLogs are the older files of a log, oldest first, as lumberjack names them.
-func rotatedLogs(path string) []string {
+// Rotated are the older files of a log, oldest first, as lumberjack names them.
+func Rotated(path string) []string {
 	ext := filepath.Ext(path)
 	stem := strings.TrimSuffix(path, ext) + "-"
 	all, _ := filepath.Glob(stem + "*" + ext) // the pattern is good
@@ -77,16 +77,16 @@ func rotatedLogs(path string) []string {
 // lineMax is where a line without an end is cut: the memory of a follower is bounded.
 const lineMax = 64 << 10
 
-// lineWriter hands on line by line, without the newline; or to out, as it comes.
-type lineWriter struct {
-	out  io.Writer
-	each func(line []byte) error
+// LineWriter hands on line by line, without the newline; or to out, as it comes.
+type LineWriter struct {
+	Out  io.Writer
+	Each func(line []byte) error
 	rest []byte
 }
 
-func (w *lineWriter) Write(data []byte) (int, error) {
-	if w.each == nil {
-		return w.out.Write(data)
+func (w *LineWriter) Write(data []byte) (int, error) {
+	if w.Each == nil {
+		return w.Out.Write(data)
 	}
 	w.rest = append(w.rest, data...)
 	for {
@@ -98,19 +98,19 @@ func (w *lineWriter) Write(data []byte) (int, error) {
 			}
 			i, next = lineMax, lineMax
 		}
-		if err := w.each(w.rest[:i]); err != nil {
+		if err := w.Each(w.rest[:i]); err != nil {
 			return 0, err
 		}
 		w.rest = w.rest[next:]
 	}
 }
 
-// end hands on what is left of a line without an end.
-func (w *lineWriter) end() error {
+// End hands on what is left of a line without an end.
+func (w *LineWriter) End() error {
 	if len(w.rest) == 0 {
 		return nil
 	}
 	line := w.rest
 	w.rest = nil
-	return w.each(line)
+	return w.Each(line)
 }

@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"bytes"
@@ -9,21 +9,22 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
-	"golang.org/x/sys/unix"
+	"strings"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
+	"golang.org/x/sys/unix"
 )
 
-// tail is one log that is read, and read on, by its name: whichever file has that name. It holds the file open, so that
+// Tail is one log that is read, and read on, by its name: whichever file has that name. It holds the file open, so that
 // nothing is lost when it is moved away. It is our own because the libraries for this lose lines when a log is rotated
 // more than once between two looks, print some twice, and with inotify do not see that a link was swapped.
-type tail struct {
-	path    string
-	rotated func() []string   // older files of the same log, oldest first; nil: each file is a log of its own
-	opened  func(path string) // is told which file it is now; may be nil
-	out     *lineWriter
-	say     func(format string, args ...any)
+type Tail struct {
+	Path    string
+	Rotated func() []string   // older files of the same log, oldest first; nil: each file is a log of its own
+	Opened  func(path string) // is told which file it is now; may be nil
+	Out     *LineWriter
+	Say     func(format string, args ...any)
 
 	file *os.File // nil before there is one
 	at   int64    // read so far
@@ -31,16 +32,16 @@ type tail struct {
 	cut  bool     // it was said that the middle is missing
 }
 
-// advance goes over to the file that has the name now, by way of those that were rotated since, and prints the last so
+// Advance goes over to the file that has the name now, by way of those that were rotated since, and prints the last so
 // many lines of them all; -1 are all.
-func (t *tail) advance(lines int) error {
-	now, err := open(t.path) // before the rotated ones are listed: it may be the next of them
+func (t *Tail) Advance(lines int) error {
+	now, err := open(t.Path) // before the rotated ones are listed: it may be the next of them
 	if err != nil {
 		return err
 	}
 	var older []string
-	if t.rotated != nil {
-		for _, path := range t.rotated() {
+	if t.Rotated != nil {
+		for _, path := range t.Rotated() {
 			if isFile(now, path) {
 				break
 			}
@@ -74,16 +75,16 @@ func (t *tail) advance(lines int) error {
 		older = older[:len(older)-1]
 	}
 	for _, p := range slices.Backward(parts) {
-		if err := t.end(); err != nil {
+		if err := t.End(); err != nil {
 			return err
 		}
 		t.file, t.at, t.cut = p.file, p.from, false
-		if t.opened != nil {
-			name := t.path
-			if real, err := filepath.EvalSymlinks(t.path); err == nil && isFile(t.file, real) {
+		if t.Opened != nil {
+			name := t.Path
+			if real, err := filepath.EvalSymlinks(t.Path); err == nil && isFile(t.file, real) {
 				name = real
 			}
-			t.opened(name)
+			t.Opened(name)
 		}
 		if err := t.read(); err != nil {
 			return err
@@ -92,11 +93,11 @@ func (t *tail) advance(lines int) error {
 	return nil
 }
 
-// missing tells that the log is not there.
-func (t *tail) missing() bool { return t.file == nil }
+// Missing tells that the log is not there.
+func (t *Tail) Missing() bool { return t.file == nil }
 
-// empty tells that nothing was ever written to the log.
-func (t *tail) empty() bool { return fileSize(t.file) == 0 && t.last == "" }
+// Empty tells that nothing was ever written to the log.
+func (t *Tail) Empty() bool { return fileSize(t.file) == 0 && t.last == "" }
 
 // open opens a file; nil when it is not there: not yet, or the agent, which keeps so many, has just removed it.
 func open(path string) (*os.File, error) {
@@ -107,32 +108,32 @@ func open(path string) (*os.File, error) {
 	return f, err
 }
 
-// poll prints what is new.
-func (t *tail) poll() error {
+// Poll prints what is new.
+func (t *Tail) Poll() error {
 	if err := t.read(); err != nil {
 		return err
 	}
-	now, err := os.Stat(t.path)
+	now, err := os.Stat(t.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // moved away, and the new one is not there yet: until it is, the old one is the log
 	case err != nil:
 		return err
-	case isFile(t.file, t.path):
+	case isFile(t.file, t.Path):
 		return t.shorter(now.Size())
 	}
 	// Another file has the name. What was written to the old one before that is still read.
 	if err := t.read(); err != nil {
 		return err
 	}
-	return t.advance(-1)
+	return t.Advance(-1)
 }
 
-// end prints what is left of a line without an end; nothing more comes of this file.
-func (t *tail) end() error {
+// End prints what is left of a line without an end; nothing more comes of this file.
+func (t *Tail) End() error {
 	t.file.Close() // a nil one, too
 	t.file = nil
-	return t.out.end()
+	return t.Out.End()
 }
 
 // boundedFrom is the size from which on a shortened log of a run was shortened by
@@ -140,23 +141,23 @@ func (t *tail) end() error {
 const boundedFrom = 1 << 20
 
 // shorter deals with a file that is shorter than what was read of it.
-func (t *tail) shorter(size int64) error {
+func (t *Tail) shorter(size int64) error {
 	if size >= t.at {
 		return nil
 	}
-	if t.rotated == nil && size >= boundedFrom {
+	if t.Rotated == nil && size >= boundedFrom {
 		t.at = size
-		t.say("==> the middle of %s was cut out <==", t.path)
+		t.Say("==> the middle of %s was cut out <==", t.Path)
 		return nil
 	}
 	t.at = 0
-	t.say("==> %s was truncated <==", t.path)
+	t.Say("==> %s was truncated <==", t.Path)
 	return t.read()
 }
 
 // read passes on what lies between the last read and the end. The shim cuts holes
 // into the log of a script that writes without end: they are passed over.
-func (t *tail) read() error {
+func (t *Tail) read() error {
 	if t.file == nil {
 		return nil
 	}
@@ -164,7 +165,7 @@ func (t *tail) read() error {
 	for {
 		n, err := t.file.ReadAt(chunk, t.at)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read %s: %w", t.path, err)
+			return fmt.Errorf("read %s: %w", t.Path, err)
 		}
 		if n == 0 {
 			return nil
@@ -175,7 +176,7 @@ func (t *tail) read() error {
 			data = bytes.ReplaceAll(data, []byte{0}, nil)
 			if !t.cut {
 				t.cut = true
-				t.say("==> the middle of %s was cut out <==", t.path)
+				t.Say("==> the middle of %s was cut out <==", t.Path)
 			}
 			if len(data) == 0 {
 				if next, err := t.file.Seek(t.at, unix.SEEK_DATA); err == nil {
@@ -183,7 +184,7 @@ func (t *tail) read() error {
 				}
 			}
 		}
-		if _, err := t.out.Write(data); err != nil {
+		if _, err := t.Out.Write(data); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
@@ -247,4 +248,24 @@ func isFile(f *os.File, path string) bool {
 	}
 	mine, err := f.Stat()
 	return err == nil && os.SameFile(st, mine)
+}
+
+// LastLine is the last line of a log, "" when there is none that can be read.
+func LastLine(path string) string {
+	f, err := files.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	size := fileSize(f)
+	from, _, err := lastLines(f, size, 1)
+	if err != nil {
+		return ""
+	}
+	const most = 400
+	line, err := io.ReadAll(io.NewSectionReader(f, from, min(size-from, most)))
+	if err != nil {
+		return ""
+	}
+	return human.Safe(strings.TrimSpace(string(line)))
 }

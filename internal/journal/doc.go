@@ -1,0 +1,2 @@
+// Package journal holds the records of beats.
+package journal
