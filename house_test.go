@@ -34,7 +34,7 @@ var may = map[string]struct {
 }{
 	"internal/strictyaml":      {nil, []string{"github.com/goccy/go-yaml"}},
 	"internal/human":           {nil, nil},
-	"internal/files":           {nil, []string{"github.com/google/renameio", "github.com/gofrs/flock"}},
+	"internal/files":           {nil, []string{"github.com/gofrs/flock", "github.com/google/renameio"}},
 	"internal/cli":             {[]string{"internal/chat", "internal/config", "internal/files"}, []string{"github.com/spf13/cobra"}},
 	"internal/testkit":         {nil, nil},
 	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
@@ -60,8 +60,8 @@ var may = map[string]struct {
 	"presence/presencetest":    {[]string{"presence", "internal/node"}, nil},
 	"internal/kill":            {[]string{"internal/files", "internal/human"}, nil},
 	"work":                     {[]string{"internal/gitrepo", "internal/files", "internal/strictyaml", "internal/retry", "internal/human"}, nil},
-	"agent":                    {[]string{"internal/node", "work", "presence", "internal/trouble", "internal/human"}, nil},
-	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/robfig/cron", "github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
+	"agent":                    {[]string{"internal/files", "internal/human", "internal/journal", "internal/node", "internal/trouble", "presence", "work"}, nil},
+	"cmd/addagent":             {[]string{"*"}, []string{"github.com/robfig/cron", "github.com/spf13/cobra"}},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
 	"demo":                     {nil, nil},
 	"packaging":                {nil, nil},
@@ -69,6 +69,7 @@ var may = map[string]struct {
 	"test/bench":               {[]string{"*"}, nil},
 	"test/boot":                {nil, nil},
 	"test/torture":             {nil, nil},
+	"internal/journal":         {[]string{"internal/config", "internal/files", "internal/human", "internal/node", "work"}, []string{"github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 }
 
 // heavy are the outsiders that only the packages naming them may import.

@@ -96,7 +96,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 		survey.Nodes = plannedSet(cfg)
 	}
 	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}
-	if initDone(cfg) {
+	if journal.InitDone(cfg.Home, initMemory(cfg)) {
 		place.Init = ""
 	}
 	f := survey.Judge(agent.Ats(looks), place, now)

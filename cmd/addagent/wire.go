@@ -186,14 +186,13 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	if err := w.renew(cfg, sources, &settings); err != nil {
 		return fail(misuse(err))
 	}
-	log, notice, err := node.ReadStateLog(filepath.Join(cfg.Home, "nodeinfo"))
+	notice, err := w.journal.Recall()
 	if err != nil {
 		return fail(failed(err))
 	}
 	if notice != "" {
 		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: notice})
 	}
-	w.journal.States = log
 
 	before, err := journal.ReadBeat(cfg.Home)
 	if err != nil {
@@ -226,7 +225,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		Memory: w.journal,
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
-			r.StateLog, r.StateTss = w.journal.States.String(), w.journal.States.Stamp()
+			r.StateLog, r.StateTss = w.journal.States().String(), w.journal.States().Stamp()
 			r.Addresses = addresses.at(r.BeatSeen)
 		},
 		Supervise: notify,
@@ -342,15 +341,4 @@ func whereSet(cfg *config.Config, key string) string {
 		}
 	}
 	return "config"
-}
-
-// initDone tells whether this instance was set up, as the files say.
-func initDone(cfg *config.Config) bool {
-	m := journal.NewWriter(cfg.Home)
-	log, err := node.PeekStateLog(m.Nodeinfo)
-	if err != nil {
-		return false
-	}
-	m.States = log
-	return m.InitDone(initMemory(cfg))
 }

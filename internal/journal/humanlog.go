@@ -20,7 +20,7 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// HumanLog is what people read: log/addagent.log, and the journal or the terminal.
+// HumanLog is what people read: log/addagent.log, and systemd's journal or the terminal.
 // It is the one place that knows zerolog.
 type HumanLog struct {
 	mu   sync.Mutex // an attempt to end this machine speaks beside the beats
@@ -39,6 +39,7 @@ var levels = map[Level]zerolog.Level{
 	Warning: zerolog.WarnLevel, Critical: zerolog.ErrorLevel,
 }
 
+// LogOptions say where a HumanLog writes.
 type LogOptions struct {
 	Path     string    // of addagent.log
 	Screen   io.Writer // nil = none
@@ -46,7 +47,7 @@ type LogOptions struct {
 	Journald bool      // screen is the journal: no times, priorities instead
 }
 
-// NewHumanLog is silent until renew tells it how to speak.
+// NewHumanLog is silent until Configure tells it how to speak.
 func NewHumanLog(o LogOptions) *HumanLog { return &HumanLog{o: o} }
 
 // Configure takes what the config says of the log.
@@ -74,21 +75,21 @@ func (v *HumanLog) Configure(l config.Log) {
 
 // form chooses between JSON lines and the text that `tail -F` should show: time,
 // a mark for what is bad, the words.
-func form(w io.Writer, asJSON, journal bool) io.Writer {
+func form(w io.Writer, asJSON, journald bool) io.Writer {
 	if asJSON {
 		return w
 	}
 	marks := map[string]string{"warn": "WARNING ", "error": "CRITICAL "}
 	c := zerolog.ConsoleWriter{Out: w, NoColor: true, PartsOrder: []string{zerolog.TimestampFieldName, zerolog.LevelFieldName, zerolog.MessageFieldName}}
 	c.FormatTimestamp = func(t any) string {
-		if journal { // the journal stamps its own
+		if journald { // the journal stamps its own
 			return ""
 		}
 		return fmt.Sprint(t)
 	}
 	c.FormatLevel = func(l any) string {
 		mark := marks[fmt.Sprint(l)]
-		if journal {
+		if journald {
 			return priority(fmt.Sprint(l)) + mark
 		}
 		return strings.TrimSuffix(mark, " ")
@@ -274,4 +275,5 @@ func verdictsOf(repo string, items []Judged) string {
 // UnderJournald tells whether standard error goes to the journal.
 func UnderJournald(env func(string) string) bool { return env("JOURNAL_STREAM") != "" }
 
+// LogPath is the file of the agent's log.
 func LogPath(home string) string { return filepath.Join(home, "log", "addagent.log") }

@@ -12,7 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// Line is one line of the agent's log, whichever form (log.format) it was
+// Line is a line of the agent's log, whichever form (log.format) it was
 // written in; it is what `log --json` prints, one a line.
 type Line struct {
 	Time  time.Time `json:"time,omitzero"` // absent when the line has none: it was cut

@@ -12,7 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/files"
 )
 
-// Story is what the decision records tell of one item.
+// Story is what the records tell of one item. `why --json` prints it.
 type Story struct {
 	Repo     string    `json:"repo"`
 	Item     string    `json:"item"`

@@ -18,14 +18,15 @@ import (
 
 // Writer is where the agent writes its state and its beats down.
 type Writer struct {
-	Nodeinfo string
-	States   node.StateLog
+	nodeinfo string
+	states   node.StateLog
 	beats    *lumberjack.Logger
-	seen     fs.FileInfo // of journal
+	seen     fs.FileInfo // of beats.jsonl
 }
 
+// NewWriter makes the writer of the agent in home. It writes nothing before it is told something.
 func NewWriter(home string) *Writer {
-	return &Writer{Nodeinfo: filepath.Join(home, "nodeinfo"), beats: &lumberjack.Logger{Filename: BeatsPath(home)}}
+	return &Writer{nodeinfo: filepath.Join(home, "nodeinfo"), beats: &lumberjack.Logger{Filename: BeatsPath(home)}}
 }
 
 // Configure takes what the config says of files that grow.
@@ -37,13 +38,23 @@ func (m *Writer) Configure(l config.Log) {
 	m.beats = &lumberjack.Logger{Filename: m.beats.Filename, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
 }
 
+// BeatsPath is the file of all records, BeatPath that of the newest.
 func BeatsPath(home string) string { return filepath.Join(home, "log", "beats.jsonl") }
 func BeatPath(home string) string  { return filepath.Join(home, "nodeinfo", "beat.json") }
 
+// Recall reads the states of earlier lives; notice is what was wrong with them, and is put right.
+func (m *Writer) Recall() (notice string, err error) {
+	m.states, notice, err = node.ReadStateLog(m.nodeinfo)
+	return notice, err
+}
+
+// States are the states that this node was in, as presence has them.
+func (m *Writer) States() node.StateLog { return m.states }
+
 // State writes nodeinfo/state*.txt.
 func (m *Writer) State(s node.State, at time.Time) error {
-	m.States = m.States.Add(s, at)
-	return node.WriteState(m.Nodeinfo, s, m.States)
+	m.states = m.states.Add(s, at)
+	return node.WriteState(m.nodeinfo, s, m.states)
 }
 
 // InitDone tells whether this instance was set up, and that was told, in an
@@ -55,12 +66,20 @@ func (m *Writer) InitDone(memory string) bool {
 		}
 	}
 	// Init that ended while no agent lived is done, too; but that is told first.
-	return slices.ContainsFunc(m.States, func(t node.Transition) bool { return t.State == node.InitDone })
+	return slices.ContainsFunc(m.states, func(t node.Transition) bool { return t.State == node.InitDone })
+}
+
+// InitDone tells whether the instance in home was set up, as its files say; memory is where init is remembered.
+func InitDone(home, memory string) bool {
+	m := NewWriter(home)
+	var err error
+	m.states, err = node.PeekStateLog(m.nodeinfo)
+	return err == nil && m.InitDone(memory)
 }
 
 // Show writes nodeinfo/beat.json. It only informs: no fsync.
 func (m *Writer) Show(b Beat) error {
-	return beatFile(filepath.Dir(m.Nodeinfo)).Save(b)
+	return beatFile(filepath.Dir(m.nodeinfo)).Save(b)
 }
 
 // Append adds a line to log/beats.jsonl.
