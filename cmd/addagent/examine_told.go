@@ -231,10 +231,7 @@ func (d *checker) textfile(context.Context) finding {
 	if path == "" {
 		return skip("metrics.textfile is not set")
 	}
-	file, err := metrics.NewTextfile(path)
-	if err == nil {
-		err = file.Check()
-	}
+	err := (&metrics.Textfile{Path: path}).Check()
 	if errors.Is(err, unix.EACCES) && !d.root() {
 		return foreign(path + " is not for this account")
 	}

@@ -46,9 +46,7 @@ func (m *measure) open() error {
 	var errs []error
 	var err error
 	if m.cfg.Textfile != "" && m.file == nil {
-		if m.file, err = metrics.NewTextfile(m.cfg.Textfile); err != nil {
-			errs = append(errs, err)
-		}
+		m.file = &metrics.Textfile{Path: m.cfg.Textfile}
 	}
 	if m.cfg.Listen != "" && m.server == nil {
 		if m.server, err = metrics.Listen(m.cfg.Listen); err != nil {

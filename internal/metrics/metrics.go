@@ -1,8 +1,9 @@
-// Package metrics tells what a beat found to Prometheus: as a file for node_exporter's textfile collector, and as a page for a scraper on this machine.
+// Package metrics shows the result of a beat to Prometheus: as a file for node_exporter's textfile collector, and as a
+// page for a scraper on this machine.
 //
-// The format is the text exposition format 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/. It is written here and not by client_golang,
-// since that is 2.9 MB of binary (8.6 MB instead of 5.7 MB in a program that has net/http already) for a page of forty lines, and it keeps values between two
-// beats, where a beat that is rendered whole cannot tell of what is no more.
+// The format is text exposition format 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/. It is
+// written here rather than by client_golang, which adds 2.9 MB to the binary for a page of forty lines, and keeps values
+// between beats: a page rendered anew from each beat never shows a repository or an item that is gone.
 package metrics
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// Sample is what one beat has to tell. A zero time means never, or not now.
+// Sample is what one beat found. A zero time means never, or not now.
 type Sample struct {
 	Version   string // of addagent
 	GoVersion string // what it was built with: runtime.Version()
@@ -49,7 +50,7 @@ type Repo struct {
 	Reached               bool // the last look that asked it had an answer
 }
 
-// Item is a work script as the last beat judged it.
+// Item is a work script as the last beat saw it.
 type Item struct {
 	Repo, Item string
 	Success    time.Time     // end of the last success
@@ -73,14 +74,16 @@ type value struct {
 	number float64
 }
 
-// classes are those of all troubles that there are. A line of each is always there: a series that comes and goes has gaps where a rule wants a zero.
+// classes are those of all troubles. Each always has its line: a series that comes and goes has gaps where an alert rule
+// needs a zero.
 func classes() []string {
 	return []string{"cloud", "config", "items", "kill", "look", "metrics", "nodeinfo", "presence", "start", "systemd", "tell", "work"}
 }
 
-// families lists all metrics, in the order of the page. docs/metrics.md is made of it.
+// families lists all metrics, in the order of the page. docs/metrics.md is made from it.
 //
-// Those of the process carry our prefix: node_exporter has a process_resident_memory_bytes of its own, and a textfile that brings a second one spoils both.
+// Those of the process carry our prefix: node_exporter has its own process_resident_memory_bytes, and a textfile with a
+// second one spoils both.
 func families() []family {
 	return []family{
 		{"addagent_build_info", "gauge", []string{"version", "goversion"}, "Always 1; which addagent this is.",
@@ -132,7 +135,7 @@ func families() []family {
 
 // Render is the whole page for a sample. The same sample gives the same bytes.
 func Render(s Sample) []byte {
-	// Sorted, and each name once: a scraper refuses a whole page for one line that is there twice.
+	// Sorted, and each name once: a scraper refuses the whole page for one duplicate line.
 	s.Repos = unique(s.Repos, func(a, b Repo) int { return cmp.Compare(a.Name, b.Name) })
 	s.Items = unique(s.Items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.Item, b.Item)) })
 	var b bytes.Buffer
@@ -150,7 +153,7 @@ func Render(s Sample) []byte {
 			if len(f.labels) > 0 {
 				b.WriteByte('}')
 			}
-			// Not %g: a time as 1.7e+09 is right, and nobody can read it.
+			// Not %g: people cannot read a time as 1.7e+09.
 			b.WriteString(" " + strconv.FormatFloat(v.number, 'f', -1, 64) + "\n")
 		}
 	}

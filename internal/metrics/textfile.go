@@ -12,44 +12,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Textfile is a file that node_exporter's textfile collector reads, https://github.com/prometheus/node_exporter#textfile-collector. It belongs to one
-// goroutine of one process: the holder of beat.lock.
+// Textfile is a file for node_exporter's textfile collector,
+// https://github.com/prometheus/node_exporter#textfile-collector. One goroutine of one process writes it: the holder of
+// beat.lock. The config has checked that its path is absolute and ends in .prom.
 type Textfile struct {
-	path  string
+	Path  string
 	swept bool
 }
 
-// NewTextfile checks the path, and nothing on the disk: absolute, and ending in .prom, without which node_exporter does not read it.
-func NewTextfile(path string) (*Textfile, error) {
-	switch {
-	case !filepath.IsAbs(path):
-		return nil, fmt.Errorf("metrics.textfile: %q is not an absolute path", path)
-	case !strings.HasSuffix(path, ".prom") || filepath.Base(path) == ".prom":
-		return nil, fmt.Errorf("metrics.textfile: %q does not end in NAME.prom: node_exporter would not read it", path)
-	}
-	return &Textfile{path: filepath.Clean(path)}, nil
-}
-
-// Write puts the page in place, whole or not at all, readable by all. It is not synced: it only informs. An error says what to do.
+// Write replaces the file atomically, readable by all. It does not sync: the file only informs. An error says what to do.
 func (t *Textfile) Write(page []byte) error {
 	if !t.swept {
 		t.sweep()
 		t.swept = true
 	}
-	// The temporary name is "." before and digits behind, so it does not end in .prom and node_exporter passes it over.
-	err := files.Replace(t.path, page, 0o644)
+	// The temporary name begins with a dot and ends in digits, not in .prom, so node_exporter ignores it.
+	err := files.Replace(t.Path, page, 0o644)
 	if err == nil {
-		err = readable(t.path)
+		err = os.Chmod(t.Path, 0o644) // despite the umask: node_exporter is another user
 	}
 	return t.explain(err)
 }
 
 // Check tells, without writing, whether Write can be expected to succeed. An error says what to do.
 func (t *Textfile) Check() error {
-	dir := filepath.Dir(t.path)
+	dir := filepath.Dir(t.Path)
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		return fmt.Errorf("metrics.textfile: %s is no folder", dir)
+		return fmt.Errorf("metrics.textfile: %s is not a folder", dir)
 	}
 	if err == nil {
 		if err = unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
@@ -59,7 +49,7 @@ func (t *Textfile) Check() error {
 	return t.explain(err)
 }
 
-// unwritten is an error and what to do about it, with which its text ends.
+// unwritten is an error whose text ends with what to do about it.
 type unwritten struct {
 	error
 	todo string
@@ -74,29 +64,20 @@ func (t *Textfile) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	dir := filepath.Dir(t.path)
+	dir := filepath.Dir(t.Path)
 	named := fmt.Errorf("metrics.textfile: %w", err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &unwritten{named, fmt.Sprintf("make the folder (mkdir -p %s) and start node_exporter with --collector.textfile.directory=%s", dir, dir)}
+		return &unwritten{named, fmt.Sprintf("create the folder (mkdir -p %s) and start node_exporter with --collector.textfile.directory=%s", dir, dir)}
 	case errors.Is(err, fs.ErrPermission):
-		return &unwritten{named, fmt.Sprintf("let the user that addagent runs as write into %s, or take metrics.textfile out of the config", dir)}
+		return &unwritten{named, fmt.Sprintf("allow the user that runs addagent to write into %s, or remove metrics.textfile from the config", dir)}
 	}
 	return named
 }
 
-// readable gives the file its mode, whatever the umask took from it: node_exporter is another user.
-func readable(path string) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() == 0o644 {
-		return err
-	}
-	return os.Chmod(path, 0o644)
-}
-
-// sweep removes what a killed writer left. The names are ours alone, so their age does not matter. That it fails is no reason not to write.
+// sweep removes temporary files of a killed writer, and ignores errors. Only we use these names, so any age will do.
 func (t *Textfile) sweep() {
-	dir, base := filepath.Split(t.path)
+	dir, base := filepath.Split(t.Path)
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		digits, ours := strings.CutPrefix(e.Name(), "."+base)

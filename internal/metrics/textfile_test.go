@@ -11,21 +11,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-func TestTextfilePaths(t *testing.T) {
-	for path, want := range map[string]string{
-		"/var/lib/node_exporter/addagent.prom": "",
-		"addagent.prom":                        "not an absolute path",
-		"":                                     "not an absolute path",
-		"/x/addagent.txt":                      "does not end in NAME.prom",
-		"/x/.prom":                             "does not end in NAME.prom",
-	} {
-		if _, err := NewTextfile(path); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", path, err, want)
-		}
-	}
-}
-
-// TestTextfileIsWholeAndReadable: replaced and not written into, 0644 whatever umask and an earlier file say, and nothing of ours left beside it.
+// TestTextfileIsWholeAndReadable: the file is replaced, not written into, has mode 0644 despite the umask and an earlier
+// file, and no temporary file of ours stays beside it.
 func TestTextfileIsWholeAndReadable(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "addagent.prom")
@@ -38,8 +25,7 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 	testkit.Must(t, err)
 	defer before.Close()
 
-	f, err := NewTextfile(path)
-	testkit.Must(t, err)
+	f := Textfile{Path: path}
 	for _, page := range []string{"one\n", "two\n"} {
 		testkit.Must(t, f.Write([]byte(page)))
 		got, err := os.ReadFile(path)
@@ -68,12 +54,11 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 // TestTextfileErrors name what to do. A permission is played by an error of the same kind, since root may do everything.
 func TestTextfileErrors(t *testing.T) {
 	dir := t.TempDir()
-	f, err := NewTextfile(filepath.Join(dir, "gone", "addagent.prom"))
-	testkit.Must(t, err)
+	f := Textfile{Path: filepath.Join(dir, "gone", "addagent.prom")}
 	if err := f.Check(); err == nil || !strings.HasSuffix(err.Error(), "--collector.textfile.directory="+filepath.Join(dir, "gone")) {
 		t.Errorf("no folder, before it is written: %v", err)
 	}
-	if err := f.Write(nil); err == nil || !strings.Contains(err.Error(), "make the folder (mkdir -p "+filepath.Join(dir, "gone")+") and start node_exporter with --collector.textfile.directory=") {
+	if err := f.Write(nil); err == nil || !strings.Contains(err.Error(), "create the folder (mkdir -p "+filepath.Join(dir, "gone")+") and start node_exporter with --collector.textfile.directory=") {
 		t.Errorf("no folder: %v", err)
 	}
 	testkit.Must(t, os.Mkdir(filepath.Join(dir, "gone"), 0o755))
@@ -84,12 +69,11 @@ func TestTextfileErrors(t *testing.T) {
 	testkit.Must(t, f.Write([]byte("x\n"))) // as soon as somebody did
 
 	testkit.Must(t, os.Mkdir(filepath.Join(dir, "dir.prom"), 0o755))
-	f, err = NewTextfile(filepath.Join(dir, "dir.prom"))
-	testkit.Must(t, err)
+	f = Textfile{Path: filepath.Join(dir, "dir.prom")}
 	if err := f.Write(nil); err == nil || !strings.HasPrefix(err.Error(), "metrics.textfile: ") {
 		t.Errorf("a folder in its place: %v", err)
 	}
-	if err := f.explain(&os.PathError{Op: "open", Path: f.path, Err: syscall.EACCES}); !strings.Contains(err.Error(), "let the user that addagent runs as write into "+dir) {
+	if err := f.explain(&os.PathError{Op: "open", Path: f.Path, Err: syscall.EACCES}); !strings.Contains(err.Error(), "allow the user that runs addagent to write into "+dir) {
 		t.Errorf("no permission: %v", err)
 	}
 }
