@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -15,18 +16,19 @@ func TestDescribe(t *testing.T) {
 	old := &debug.Module{Path: "example.org/b", Version: "v1.0.0", Replace: &debug.Module{Path: "example.org/c", Version: "v2.0.0"}}
 	two := []*debug.BuildInfo{{GoVersion: "go1.26.8", Deps: []*debug.Module{dep, old}}, {GoVersion: "go1.26.8", Deps: []*debug.Module{dep}}}
 	d := describe("addagent", "1.0", time.Unix(0, 0).UTC(), two)
+	packages := d["packages"].([]object)
 	var names []string
-	for _, p := range d.Packages {
-		names = append(names, p.Name+"@"+p.Version)
+	for _, p := range packages {
+		names = append(names, fmt.Sprintf("%s@%s", p["name"], p["versionInfo"]))
 	}
 	if got := strings.Join(names, " "); got != "addagent@1.0 stdlib@1.26.8 example.org/a@v1.2.3 example.org/c@v2.0.0" {
 		t.Errorf("packages: %s", got)
 	}
-	if c := d.Packages[2].Checksums; len(c) != 1 || c[0].Value != strings.Repeat("00", 32) {
+	if c := packages[2]["checksums"].([]object); len(c) != 1 || c[0]["checksumValue"] != strings.Repeat("00", 32) {
 		t.Errorf("checksum of a module: %v", c)
 	}
-	if len(d.Relationships) != len(d.Packages) {
-		t.Errorf("%d relationships for %d packages", len(d.Relationships), len(d.Packages))
+	if got := len(d["relationships"].([]object)); got != len(packages) {
+		t.Errorf("%d relationships for %d packages", got, len(packages))
 	}
 }
 
@@ -45,9 +47,9 @@ func TestOfThisProgram(t *testing.T) {
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("two runs differ")
 	}
-	var d document
-	if err := json.Unmarshal(first.Bytes(), &d); err != nil || d.Creation.Created != "2023-11-14T22:13:20Z" {
-		t.Errorf("%v, created %s", err, d.Creation.Created)
+	var d struct{ CreationInfo struct{ Created string } }
+	if err := json.Unmarshal(first.Bytes(), &d); err != nil || d.CreationInfo.Created != "2023-11-14T22:13:20Z" {
+		t.Errorf("%v, created %s", err, d.CreationInfo.Created)
 	}
 	for _, wrong := range [][]string{{}, {"/dev/null"}} {
 		if err := run(wrong, "1700000000", &first); err == nil {
