@@ -92,9 +92,9 @@ func noBranch(branch string, heads []string) error {
 	case len(heads) == 0:
 		return &absentError{"the remote repository is empty", "push a first commit"}
 	case branch == "":
-		return &absentError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Some(heads, 5)}
+		return &absentError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Examples(heads, 5)}
 	}
-	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Some(heads, 5)), "push it, or set branch"}
+	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Examples(heads, 5)), "push it, or set branch"}
 }
 
 // reprobe is how long a server is taken not to speak v2 after it answered otherwise.

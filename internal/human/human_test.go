@@ -156,12 +156,14 @@ func TestText(t *testing.T) {
 		"Quote":      {Quote("a\"b\n"), `"a\"b\n"`},
 		"Quote long": {Quote(strings.Repeat("ü", 61)), `"` + strings.Repeat("ü", 59) + `…"`},
 
-		"List of 0": {List(nil, "and"), ""},
-		"List of 1": {List([]string{"a"}, "and"), "a"},
-		"List of 2": {List([]string{"a", "b"}, "or"), "a or b"},
-		"List of 3": {List([]string{"a", "b", "c"}, "and"), "a, b and c"},
-		"Some":      {Some([]string{"a", "b"}, 2), "a, b"},
-		"Some more": {Some([]string{"a", "b", "c", "d"}, 2), "a, b and 2 more"},
+		"List of 0":      {List(nil, "and"), ""},
+		"List of 1":      {List([]string{"a"}, "and"), "a"},
+		"List of 2":      {List([]string{"a", "b"}, "or"), "a or b"},
+		"List of 3":      {List([]string{"a", "b", "c"}, "and"), "a, b and c"},
+		"Some":           {Some([]string{"a", "b"}, 2), "a, b"},
+		"Examples":       {Examples([]string{"a", "b"}, 2), "a, b"},
+		"Examples, more": {Examples([]string{"a", "b", "c"}, 2), "a, b, ..."},
+		"Some more":      {Some([]string{"a", "b", "c", "d"}, 2), "a, b and 2 more"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %q, want %q", name, c.got, c.want)

@@ -104,3 +104,11 @@ func Some(words []string, most int) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
 }
+
+// Examples lists at most so many words where their number does not matter: a, b, ...
+func Examples(words []string, most int) string {
+	if len(words) <= most {
+		return strings.Join(words, ", ")
+	}
+	return strings.Join(words[:most], ", ") + ", ..."
+}
