@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitwire"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 )
@@ -42,14 +40,13 @@ func (b *backoff) over(now time.Time) error {
 
 // learn takes in how asking ended.
 func (b *backoff) learn(err error, now time.Time) {
-	var status *gitwire.StatusError
-	if !errors.As(err, &status) || !busy(status) {
+	if !Busy(err) {
 		*b = backoff{}
 		return
 	}
 	wait := busyWait().Delay(b.failures+1, rand.Float64())
-	if status.RetryAfter > 0 {
-		wait = busyWait().Asked(status.RetryAfter, rand.Float64())
+	if after := RetryAfter(err); after > 0 {
+		wait = busyWait().Asked(after, rand.Float64())
 	}
 	*b = backoff{b.failures + 1, now.Add(wait), err, true}
 }
@@ -60,10 +57,6 @@ func (b *backoff) spare(err error, now time.Time) {
 	if b.learn(err, now); b.because == nil {
 		*b = backoff{was + 1, now.Add(spareWait().Delay(was+1, rand.Float64())), err, false}
 	}
-}
-
-func busy(s *gitwire.StatusError) bool {
-	return s.Code == http.StatusTooManyRequests || s.Code >= 500 || s.Code == http.StatusForbidden && s.RetryAfter > 0
 }
 
 // Ask asks the remote where the branch is. It writes nothing. After an answer that says "not now" (429, a rate-limited
@@ -79,11 +72,6 @@ func (r *Repo) Ask(ctx context.Context) (Tip, error) {
 	tip, err := m.tip(asking, r.source.Branch)
 	if err != nil && len(m.list) == 1 && errors.Is(context.Cause(asking), slow) {
 		err = slow
-	}
-	if err == nil {
-		if _, ok := idOf(tip.ID); !ok {
-			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
-		}
 	}
 	if err == nil {
 		tip, err = r.steady(asking, tip)
@@ -135,6 +123,12 @@ func (w *watch) advance() {
 	if w.told != nil {
 		w.told(w.so)
 	}
+}
+
+// moved says how many files of a tree are done.
+func (w *watch) moved(files int) {
+	w.so.Files = files
+	w.advance()
 }
 
 func (w *watch) stop() {

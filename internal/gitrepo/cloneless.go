@@ -26,7 +26,7 @@ import (
 // included, and an answer of 0.3 KB. Over SSH and git:// the server first lists all its refs, unasked, 70 bytes each.
 type Store struct {
 	source Source
-	at     holder
+	at     server
 }
 
 // Ref is a name and the object it points at.
@@ -72,15 +72,8 @@ func RetryAfter(err error) time.Duration {
 // Busy tells whether a server answered "not now": 429, a rate-limited 403, 5xx.
 func Busy(err error) bool {
 	var status *gitwire.StatusError
-	return errors.As(err, &status) && busy(status)
-}
-
-// holder is a repository somewhere else as Store needs it.
-type holder interface {
-	refs(ctx context.Context, o gitwire.LsOptions) ([]gitwire.Ref, error)
-	read(ctx context.Context, f gitwire.FetchRequest, into *Content) error
-	push(ctx context.Context, updates []gitwire.RefUpdate, objects *Objects) (gitwire.Report, error)
-	close()
+	return errors.As(err, &status) && (status.Code == http.StatusTooManyRequests || status.Code >= 500 ||
+		status.Code == http.StatusForbidden && status.RetryAfter > 0)
 }
 
 // NewStore returns the repository at a source's URL. Its branch and rewind mean nothing here. It does no I/O.
@@ -91,7 +84,7 @@ func NewStore(s Source) (*Store, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	at, err := newRemote(s)
+	at, err := newServer(s)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +95,20 @@ func NewStore(s Source) (*Store, error) {
 func (s *Store) Close() error {
 	s.at.close()
 	return nil
+}
+
+// Tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error is an *AbsentError.
+func (s *Store) Tip(ctx context.Context, branch string) (Tip, error) {
+	tip, err := s.at.tip(ctx, branch)
+	if _, ok := idOf(tip.ID); err == nil && !ok {
+		err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
+	}
+	return tip, err
+}
+
+// Fetch asks for a pack. What of the request's filter the server cannot do is left out of it.
+func (s *Store) Fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error) {
+	return s.at.fetch(ctx, f)
 }
 
 // Refs lists the refs whose full names begin with one of the prefixes (no prefix: all), sorted by name, in one request. No
@@ -132,11 +139,11 @@ func (s *Store) Refs(ctx context.Context, prefixes ...string) ([]Ref, error) {
 // Push makes updates, each for itself. A nil error means that all landed. It is sent once: the only repetitions are those
 // before a byte of it went out, and with other credentials after a server that refused the first.
 func (s *Store) Push(ctx context.Context, updates ...Update) error {
-	lines, objects, err := prepare(updates)
+	lines, pack, err := prepare(updates)
 	if err != nil {
 		return fmt.Errorf("push: %w", err)
 	}
-	report, err := s.at.push(ctx, lines, objects)
+	report, err := s.at.push(ctx, lines, pack)
 	if err != nil {
 		return fmt.Errorf("push: %w", classed(ctx, "write", err))
 	}
@@ -159,13 +166,13 @@ func (s *Store) Push(ctx context.Context, updates ...Update) error {
 	return fmt.Errorf("push: %w", err)
 }
 
-// prepare checks updates, and gathers what is to be sent with them.
-func prepare(updates []Update) ([]gitwire.RefUpdate, *Objects, error) {
+// prepare checks updates, and packs what is to be sent with them: nothing when all of them delete.
+func prepare(updates []Update) (lines []gitwire.RefUpdate, pack []byte, err error) {
 	if len(updates) == 0 {
 		return nil, nil, errors.New("no update")
 	}
-	var objects *Objects
-	lines := make([]gitwire.RefUpdate, 0, len(updates))
+	deletes := true
+	var objects []*Objects
 	for i, u := range updates {
 		if err := u.check(); err != nil {
 			return nil, nil, err
@@ -174,18 +181,15 @@ func prepare(updates []Update) ([]gitwire.RefUpdate, *Objects, error) {
 			return nil, nil, fmt.Errorf("ref %q: two updates", u.Ref)
 		}
 		lines = append(lines, gitwire.RefUpdate{Name: u.Ref, Old: u.Old, New: u.New})
-		switch {
-		case u.Objects == nil || u.Objects == objects:
-		case objects == nil:
-			objects = u.Objects
-		default:
-			objects = objects.with(u.Objects)
+		deletes = deletes && u.New == ""
+		if u.Objects != nil && !slices.Contains(objects, u.Objects) {
+			objects = append(objects, u.Objects)
 		}
 	}
-	if objects == nil {
-		objects = &Objects{}
+	if !deletes {
+		pack, err = packOf(objects...)
 	}
-	return lines, objects, objects.err
+	return lines, pack, err
 }
 
 func (u Update) check() error {

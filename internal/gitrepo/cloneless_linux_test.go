@@ -13,7 +13,7 @@ import (
 )
 
 // TestStoreReadOnly has a repository on a disk that cannot be written to, behind sshd and as a folder.
-func TestStoreReadOnly(t *testing.T) { onSmallDisk(t, "size=4m", readOnlyStore) }
+func TestStoreReadOnly(t *testing.T) { gittest.OnSmallDisk(t, "size=4m", readOnlyStore) }
 
 func readOnlyStore(t *testing.T, dir string) {
 	src := gittest.New(t, filepath.Join(dir, "r.git"))
@@ -30,7 +30,7 @@ func readOnlyStore(t *testing.T, dir string) {
 }
 
 // TestStoreFullDisk pushes into a folder with every amount of room, from none to enough.
-func TestStoreFullDisk(t *testing.T) { onSmallDisk(t, "size=256k", fullStore) }
+func TestStoreFullDisk(t *testing.T) { gittest.OnSmallDisk(t, "size=256k", fullStore) }
 
 func fullStore(t *testing.T, dir string) {
 	src := gittest.New(t, filepath.Join(dir, "r.git"))

@@ -56,9 +56,9 @@ func TestStoreKeepsItsConnection(t *testing.T) {
 	}
 	// The server closes what is idle: nothing is unclear, and each goes over a new one.
 	closed := func() {
-		before := openFiles(t)
+		before := gittest.OpenFiles(t)
 		server.HTTP.CloseClientConnections()
-		testkit.Eventually(t, "both ends are closed", func() bool { return openFiles(t) <= before-2 }) // both ends
+		testkit.Eventually(t, "both ends are closed", func() bool { return gittest.OpenFiles(t) <= before-2 }) // both ends
 	}
 	for n := range 3 {
 		closed()
@@ -136,7 +136,7 @@ func TestStoreHangs(t *testing.T) {
 				return call(ctx)
 			}
 			err := within(100 * time.Millisecond)
-			for d := time.Second; sent && !errors.Is(err, ErrUnclear) && d < patient; d *= 2 {
+			for d := time.Second; sent && !errors.Is(err, ErrUnclear) && d < testkit.Patience; d *= 2 {
 				err = within(d) // a busy machine did not get that far
 			}
 			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnclear) != sent || errors.Is(err, ErrAccess) {

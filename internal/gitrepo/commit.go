@@ -16,9 +16,9 @@ type commit struct {
 	parents []plumbing.Hash
 }
 
-// loadCommit reads a commit.
-func loadCommit(objects *objectReader, id plumbing.Hash) (commit, error) {
-	data, err := objects.Load(id, plumbing.CommitObject, gitpack.MaxTree, nil)
+// commit reads a commit.
+func (o *objectReader) commit(id plumbing.Hash) (commit, error) {
+	data, err := o.Load(id, plumbing.CommitObject, gitpack.MaxTree, nil)
 	if err != nil {
 		return commit{}, fmt.Errorf("commit %w", err)
 	}

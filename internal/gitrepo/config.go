@@ -62,7 +62,7 @@ func writeConfig(gitDir string, s Source, branch string) error {
 	if err := gitconfig.NewEncoder(&text).Encode(c); err != nil {
 		return err
 	}
-	return writeDurable(filepath.Join(gitDir, "config"), []byte(text.String()))
+	return writeGit(gitDir, "config", []byte(text.String()))
 }
 
 // adopt notes in the config of a person's clone that its tree is now moved by the agent.
@@ -76,7 +76,7 @@ func adopt(gitDir string) error {
 		return err
 	}
 	text := strings.TrimRight(string(b), "\n") + "\n[" + ourSection + "]\n\tadopted = true\n"
-	return writeDurable(filepath.Join(gitDir, "config"), []byte(text))
+	return writeGit(gitDir, "config", []byte(text))
 }
 
 // exclude sees to it that git does not show the agent's own folder, and keeps what else is excluded.
@@ -94,7 +94,7 @@ func exclude(gitDir string) error {
 	if len(b) > 0 && b[len(b)-1] != '\n' {
 		b = append(b, '\n')
 	}
-	return writeGitIn(gitDir, "info/exclude", append(b, "/"+tempTop+"/\n"...))
+	return writeGit(gitDir, "info/exclude", append(b, "/"+tempTop+"/\n"...))
 }
 
 // mendConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
@@ -114,7 +114,7 @@ func mendConfig(gitDir string, s Source, branch string) error {
 	if err := gitconfig.NewEncoder(&text).Encode(c.Raw); err != nil {
 		return err
 	}
-	return writeDurable(filepath.Join(gitDir, "config"), []byte(text.String()))
+	return writeGit(gitDir, "config", []byte(text.String()))
 }
 
 // made says whether the agent made a clone, and not a person. Where the config cannot be read it is known by what each

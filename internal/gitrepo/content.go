@@ -5,30 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing"
-
 	"github.com/addagent/addagent/internal/gitpack"
-	"github.com/addagent/addagent/internal/gitwire"
+	"github.com/go-git/go-git/v5/plumbing"
 )
-
-// ReadOptions say what of the history of commits is read. The zero value: all of it.
-type ReadOptions struct {
-	Depth    int       // so many commits of each line; 0 = no limit
-	Since    time.Time // no commits before it, but those that are asked for; zero = no limit. Not together with Depth
-	Filter   string    // left out where the server can: "blob:none" (no contents of files), "tree:0" (no folders either)
-	Have     []string  // commits that were read before, wholly: what their folders and files hold does not come again
-	Base     *Content  // where those are: with it only the differences of a long folder come; nil = it is not at hand
-	MaxBytes int64     // in memory; 0 = 64 MB
-}
-
-const defaultContent = 64 << 20
 
 // ErrNotRead is in the error for an object that is not among those that were read.
 var ErrNotRead = errors.New("object was not read")
@@ -38,69 +24,22 @@ type Content struct {
 	objects *gitpack.Memory
 }
 
-// Read gets commits by their ids, whole or not at all, in one request; with Since in two. It is an error when there is
-// more than ReadOptions.MaxBytes.
-func (s *Store) Read(ctx context.Context, ids []string, o ReadOptions) (*Content, error) {
-	limit := o.MaxBytes
-	if limit <= 0 {
-		limit = defaultContent
+// NewContent returns an empty one that takes up to so many bytes. base, which may be nil, is what was read before: a pack
+// may lean on it.
+func NewContent(limit int64, base *Content) *Content {
+	if base == nil {
+		return &Content{gitpack.NewMemory(limit, nil)}
 	}
-	var base *gitpack.Memory
-	if o.Base != nil {
-		base = o.Base.objects
-	}
-	c := &Content{gitpack.NewMemory(limit, base)}
-	if len(ids) == 0 {
-		return c, nil
-	}
-	for _, id := range append(ids[:len(ids):len(ids)], o.Have...) {
-		if h, ok := idOf(id); !ok || h.String() != id {
-			return nil, fmt.Errorf("read: %q is no id of a commit", id)
-		}
-	}
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	f := gitwire.FetchRequest{
-		Want: ids[0], Also: ids[1:], Known: o.Have, Thin: o.Base != nil, Depth: o.Depth, Since: o.Since, Filter: o.Filter,
-		MaxBytes: 2*limit + 64<<10, // small objects are longer in a pack
-	}
-	if !o.Since.IsZero() {
-		// git answers a time that is after all commits with a failure, and for a wanted commit before it sends all of
-		// its history. So the wanted ones come first, and those that are young enough then with what is behind them.
-		f.Since, f.Depth = time.Time{}, 1
-	}
-	err := s.readWhole(ctx, f, c)
-	if err == nil && !o.Since.IsZero() {
-		young := slices.DeleteFunc(ids, func(id string) bool {
-			info, err := c.Commit(id)
-			return err != nil || info.Committer.When.Before(o.Since)
-		})
-		if len(young) > 0 {
-			f.Want, f.Also, f.Since, f.Depth = young[0], young[1:], o.Since, 0
-			err = s.readWhole(ctx, f, c)
-		}
-	}
-	if errors.Is(err, gitpack.ErrTooBig) || errors.Is(err, gitwire.ErrTooLarge) {
-		err = fmt.Errorf("more than %d bytes: %w", limit, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read: %w", classed(ctx, "read", err))
-	}
-	c.objects.Seal()
-	return c, nil
+	return &Content{gitpack.NewMemory(limit, base.objects)}
 }
 
-// readWhole makes one request, and looks whether all came that was wanted.
-func (s *Store) readWhole(ctx context.Context, f gitwire.FetchRequest, c *Content) error {
-	if err := s.at.read(ctx, f, c); err != nil {
-		return err
-	}
-	for _, id := range append([]string{f.Want}, f.Also...) {
-		if _, err := c.Commit(id); err != nil && !slices.Contains(f.Known, id) {
-			return err
-		}
-	}
-	return nil
+// Unpack takes in the objects of a pack.
+func (c *Content) Unpack(ctx context.Context, pack io.Reader) error {
+	return c.objects.Unpack(ctx, pack)
 }
+
+// Seal says that all was read.
+func (c *Content) Seal() { c.objects.Seal() }
 
 func (c *Content) get(id string, kind plumbing.ObjectType) ([]byte, error) {
 	h, ok := idOf(id)
@@ -145,7 +84,7 @@ func (c *Content) Tree(id string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines, all := treeLines{data}, make([]Entry, 0, len(data)/30)
+	lines, all := treeLines(data), make([]Entry, 0, len(data)/30)
 	for {
 		var e treeEntry
 		ok, err := lines.next(&e)
@@ -185,7 +124,7 @@ func (c *Content) Find(commit, name string) (Entry, error) {
 		case !ok || kind != plumbing.TreeObject:
 			return Entry{}, fmt.Errorf("%s: tree %s: %w", showPath([]byte(name)), at.id, ErrNotRead)
 		}
-		lines := treeLines{data}
+		lines := treeLines(data)
 		for more := true; more; {
 			if more, err = lines.next(&at); err != nil {
 				return Entry{}, fmt.Errorf("%s: %w", showPath([]byte(name)), err)

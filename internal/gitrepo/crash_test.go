@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,10 +27,10 @@ func versions(src *gittest.Repo) (one, two string) {
 		}
 	}
 	a = append(a, gittest.File("stays", "stays"), gittest.File("file-to-folder", "file"), gittest.File("folder-to-file/x/y", "y"),
-		mode("run", "run", "100755"), mode("link", "stays", "120000"), gittest.File("gone/a/b/c", "c"), gittest.File("big", strings.Repeat("one\n", 50_000)))
+		gittest.WithMode("run", "run", "100755"), gittest.WithMode("link", "stays", "120000"), gittest.File("gone/a/b/c", "c"), gittest.File("big", strings.Repeat("one\n", 50_000)))
 	one = src.Commit("main", a...)
 	b = append(b, gittest.Remove("file-to-folder"), gittest.File("file-to-folder/x", "x"), gittest.Remove("folder-to-file"),
-		gittest.File("folder-to-file", "file"), mode("run", "run", "100644"), mode("link", "many", "120000"), gittest.Remove("gone"),
+		gittest.File("folder-to-file", "file"), gittest.WithMode("run", "run", "100644"), gittest.WithMode("link", "many", "120000"), gittest.Remove("gone"),
 		gittest.File("new/a/b", "b"), gittest.File("big", strings.Repeat("two\n", 60_000)))
 	two = src.Commit("main", b...)
 	return one, two
@@ -59,13 +58,11 @@ func TestCut(t *testing.T) {
 			for from, to := one, two; ; steps += testkit.Rounds(5, 1) {
 				ctx, cancel := context.WithCancel(t.Context())
 				left := steps
-				s, err := openStore(c.path(".git"))
-				testkit.Must(t, err)
-				_, err = moveTree(ctx, s, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), func() {
+				_, err := moveTree(ctx, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), MoveOptions{Progress: func(int) {
 					if left--; left < 0 {
 						cancel()
 					}
-				})
+				}})
 				cancel()
 				whole := err == nil
 				if !whole && !errors.Is(err, context.Canceled) {
@@ -79,16 +76,14 @@ func TestCut(t *testing.T) {
 					}
 					spoil(c)
 				}
-				m, err := moveTree(t.Context(), s, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), func() {})
+				m, err := c.tryMove(t.Context(), from, to)
 				testkit.Must(t, err)
-				testkit.Must(t, s.Close())
-				testkit.Must(t, commitMove(c.dir, "main", plumbing.NewHash(to)))
 				wantNotices(t, m)
 				c.at = to
 				if steps%7 == 0 || whole {
 					c.check()
 				}
-				if got, want := tree(t, c.dir, "gone/a/mine", "many/mine"), c.src.Git("rev-parse", to+"^{tree}"); got != want {
+				if got, want := gittest.TreeOf(t, c.dir, "gone/a/mine", "many/mine"), c.src.Git("rev-parse", to+"^{tree}"); got != want {
 					t.Fatalf("step %d: tree %s, want %s", steps, got, want)
 				}
 				c.want("gone/a/mine", "mine")
@@ -114,29 +109,10 @@ func otherBoot(c *checkout) {
 	testkit.Must(c.tb, err)
 }
 
-// tree is the id that git gives to the files as they are, without some.
-func tree(tb testing.TB, dir string, without ...string) string {
-	tb.Helper()
-	scratch := filepath.Join(tb.TempDir(), "scratch")
-	gittest.Git(tb, ".", "init", "-q", "--bare", scratch)
-	run := func(args ...string) string {
-		cmd := exec.Command("git", append([]string{"--git-dir=" + scratch, "--work-tree=.", "-c", "core.excludesFile=/dev/null"}, args...)...)
-		cmd.Dir, cmd.Env = dir, gittest.Env()
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			tb.Fatalf("git %v: %v: %s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	run("add", "-A", "-f", ".")
-	run(append([]string{"rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--", ".temp"}, without...)...)
-	return run("write-tree")
-}
-
 // TestKilled kills a process that moves a tree to and fro, at any moment, and lets the next one finish.
 func TestKilled(t *testing.T) {
-	if dir := os.Getenv("GITREPO_TEST_MOVES"); dir != "" {
-		moveForEver(t, dir, strings.Fields(os.Getenv("GITREPO_TEST_COMMITS")))
+	if dir := os.Getenv("ADD_TEST_MOVES"); dir != "" {
+		moveForEver(t, dir, strings.Fields(os.Getenv("ADD_TEST_COMMITS")))
 		return
 	}
 	rounds := testkit.Rounds(5, 40)
@@ -150,7 +126,7 @@ func TestKilled(t *testing.T) {
 	unfinished := 0
 	for range rounds {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), "GITREPO_TEST_MOVES="+c.dir, "GITREPO_TEST_COMMITS="+one+" "+two)
+		cmd.Env = append(os.Environ(), "ADD_TEST_MOVES="+c.dir, "ADD_TEST_COMMITS="+one+" "+two)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		testkit.Must(t, cmd.Start())
@@ -165,7 +141,7 @@ func TestKilled(t *testing.T) {
 		}
 		c.at = finish(t, c.dir, one, two)
 		c.check()
-		if got, want := tree(t, c.dir, "gone/a/mine"), c.src.Git("rev-parse", c.at+"^{tree}"); got != want {
+		if got, want := gittest.TreeOf(t, c.dir, "gone/a/mine"), c.src.Git("rev-parse", c.at+"^{tree}"); got != want {
 			t.Fatalf("seed %d: tree %s, want %s", seed, got, want)
 		}
 		c.want("gone/a/mine", "mine")
@@ -184,13 +160,9 @@ func finish(tb testing.TB, dir, one, two string) string {
 	if !found {
 		return gittest.Git(tb, dir, "rev-parse", "HEAD")
 	}
-	s, err := openStore(filepath.Join(dir, ".git"))
-	testkit.Must(tb, err)
-	m, err := moveTree(tb.Context(), s, dir, mark.From, mark.To, func() {})
+	m, err := moveAndRecord(tb.Context(), dir, mark.From, mark.To, MoveOptions{})
 	testkit.Must(tb, err)
 	wantNotices(tb, m)
-	testkit.Must(tb, commitMove(dir, "main", mark.To))
-	testkit.Must(tb, s.Close())
 	return mark.To.String()
 }
 
@@ -201,13 +173,9 @@ func moveForEver(t *testing.T, dir string, commits []string) {
 		if at == to {
 			to = commits[1]
 		}
-		s, err := openStore(filepath.Join(dir, ".git"))
-		testkit.Must(t, err)
-		m, err := moveTree(t.Context(), s, dir, plumbing.NewHash(at), plumbing.NewHash(to), func() {})
+		m, err := moveAndRecord(t.Context(), dir, plumbing.NewHash(at), plumbing.NewHash(to), MoveOptions{})
 		testkit.Must(t, err)
 		wantNotices(t, m)
-		testkit.Must(t, commitMove(dir, "main", plumbing.NewHash(to)))
-		testkit.Must(t, s.Close())
 		at = to
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // guarded is a repository behind a password that changes.
@@ -56,7 +57,7 @@ func TestCredentialHelper(t *testing.T) {
 	url := w.repo.source.URL
 	dir := t.TempDir()
 	answer := filepath.Join(dir, "answer")
-	write(t, answer, "username=robot\npassword=hunter2-one\n")
+	gittest.WriteFile(t, answer, "username=robot\npassword=hunter2-one\n")
 	path, asked := script(t, `[ "$2" = erase ] || cat `+answer)
 	w.open(Source{URL: url, Auth: Auth{Command: []string{path, "--flag"}}}, Limits{})
 	for range 3 {
@@ -69,21 +70,21 @@ func TestCredentialHelper(t *testing.T) {
 	}
 	// It is kept until the server refuses it; then the helper is told and asked again.
 	password.Store("hunter2-two")
-	write(t, answer, "username=robot\r\npassword=hunter2-two\r\nsomething=else\r\n")
+	gittest.WriteFile(t, answer, "username=robot\r\npassword=hunter2-two\r\nsomething=else\r\n")
 	w.check()
 	if got, want := asked(), "== --flag erase\n"+about+"username=robot\npassword=hunter2-one\n\n== --flag get\n"+about+"\n"; got != want {
 		t.Errorf("asked\n%s, want\n%s", got, want)
 	}
 	// One that is about to expire is not used.
 	password.Store("hunter2-three")
-	write(t, answer, fmt.Sprintf("username=robot\npassword=hunter2-three\npassword_expiry_utc=%d\n", time.Now().Unix()+5))
+	gittest.WriteFile(t, answer, fmt.Sprintf("username=robot\npassword=hunter2-three\npassword_expiry_utc=%d\n", time.Now().Unix()+5))
 	w.look()
 	asked()
 	w.look()
 	if got := asked(); strings.Contains(got, "erase") || !strings.Contains(got, "get") {
 		t.Errorf("asked %s", got)
 	}
-	write(t, answer, fmt.Sprintf("username=robot\npassword=hunter2-three\npassword_expiry_utc=%d\n", time.Now().Unix()+3600))
+	gittest.WriteFile(t, answer, fmt.Sprintf("username=robot\npassword=hunter2-three\npassword_expiry_utc=%d\n", time.Now().Unix()+3600))
 	w.look()
 	asked()
 	w.look()
@@ -91,7 +92,7 @@ func TestCredentialHelper(t *testing.T) {
 		t.Errorf("asked %s", got)
 	}
 	// With a name of ours it is asked for that one's password.
-	write(t, answer, "password=hunter2-three\n")
+	gittest.WriteFile(t, answer, "password=hunter2-three\n")
 	w.open(Source{URL: url, Auth: Auth{Command: []string{path}, Username: "robot"}}, Limits{})
 	w.look()
 	if got := asked(); !strings.Contains(got, "\nusername=robot\n") {
@@ -118,7 +119,7 @@ func TestCredentialHelperFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, asked := script(t, k.body)
-			look := patient
+			look := testkit.Patience
 			if name == "hangs" {
 				look = time.Second
 			}
@@ -148,7 +149,7 @@ func TestGitsOwnHelper(t *testing.T) {
 	w, _ := guarded(t)
 	w.src.Commit("main", gittest.File("a", "a"))
 	store := filepath.Join(t.TempDir(), "store")
-	write(t, store, strings.Replace(w.server.URL, "://", "://robot:hunter2-one@", 1)+"\n")
+	gittest.WriteFile(t, store, strings.Replace(w.server.URL, "://", "://robot:hunter2-one@", 1)+"\n")
 	w.open(Source{URL: w.repo.source.URL, Auth: Auth{Command: []string{"git", "credential-store", "--file", store}}}, Limits{})
 	w.check()
 	w.look()

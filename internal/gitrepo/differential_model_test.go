@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/addagent/addagent/internal/testkit"
 )
@@ -166,7 +167,7 @@ func (d *duel) meddle() bool {
 		testkit.Must(d.t, os.Symlink("person", path))
 	case k == 6 && info.Mode().IsRegular():
 		d.tell("  touch %q", name)
-		testkit.Must(d.t, os.Chtimes(path, epoch, epoch))
+		testkit.Must(d.t, os.Chtimes(path, time.Unix(1_500_000_000, 0), time.Unix(1_500_000_000, 0)))
 		return false
 	case k == 7 && deep && rest != "":
 		if !d.clearFolder(folder) {

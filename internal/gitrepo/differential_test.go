@@ -32,7 +32,6 @@ func TestDifferential(t *testing.T) {
 			for n := range steps / histories {
 				d.step(int(n))
 			}
-			t.Logf("seed %d: the notes of the kernel were believed at %d of %d moves", seed+i, d.believed, steps/histories)
 		})
 	}
 }
@@ -72,8 +71,6 @@ type duel struct {
 	mine    map[string]string // content (or target) of a person's own file or link: where it was made
 	serial  int
 	story   []string
-
-	believed int // moves that looked at what was touched, not at all
 }
 
 func newDuel(t *testing.T, seed uint64, bitmap, settled bool) *duel {
@@ -116,7 +113,6 @@ func (d *duel) step(n int) {
 	if d.bitmap && n%5 == 0 {
 		d.collect()
 	}
-	since := noted(d.ours)
 	sight, err := d.ours.Look(d.t.Context(), nil)
 	if err != nil {
 		d.fatalf("look: %v", err)
@@ -124,9 +120,6 @@ func (d *duel) step(n int) {
 	d.tell("  %+v", sight)
 	if sight.Version != d.now().id || sight.Rebuilt != "" {
 		d.fatalf("at %s (rebuilt: %q), want %s", sight.Version, sight.Rebuilt, d.now().id)
-	}
-	if !since.IsZero() && noted(d.ours).Equal(since) {
-		d.believed++
 	}
 	said := slices.ContainsFunc(sight.Notices, func(s string) bool { return strings.HasPrefix(s, "put back ") })
 	if said && !edited {

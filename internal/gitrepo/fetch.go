@@ -85,14 +85,12 @@ func (r *Repo) step(w *watch, tip Tip, found clone) (Sight, error) {
 		if found.mark.To.IsZero() {
 			verify = true // the marker is damaged: anything may have been half done
 		} else {
-			done, err := r.finish(w, found.mark, tip.Branch)
-			switch {
+			switch err := r.finish(w, &s, found.mark, tip.Branch); {
 			case errors.Is(err, errUnsafe):
 				// Such a tree is refused before anything is written, so nothing of it is there.
 			case err != nil:
 				return s, fmt.Errorf("finish an interrupted move: %w", err)
 			default:
-				s.add(done)
 				from = found.mark.To
 			}
 			if !found.mark.From.IsZero() {
@@ -144,7 +142,7 @@ func (r *Repo) settle(s *Sight, found clone, branch string) error {
 	return exclude(r.gitDir())
 }
 
-func (s *Sight) add(m moved) {
+func (s *Sight) add(m Moved) {
 	s.Files += m.Files
 	s.Notices = append(s.Notices, m.Notices...)
 }
@@ -165,11 +163,11 @@ func (r refusal) again(from, to plumbing.Hash) error {
 // provide sees to it that the clone has all objects of a commit, and that going there is allowed. It returns the pack
 // that came for it, "" when none did.
 func (r *Repo) provide(w *watch, s *Sight, from, to plumbing.Hash, elsewhere bool) (stem string, err error) {
-	objects, closing, err := openObjects(r.gitDir())
+	objects, err := openObjects(r.gitDir())
 	if err != nil {
 		return "", err
 	}
-	defer closing()
+	defer objects.Close()
 	has, err := objects.Has(to)
 	if err != nil {
 		return "", err
@@ -241,39 +239,22 @@ func (r *Repo) receive(w *watch, parent string, f gitwire.FetchRequest, base *gi
 
 // move moves the tree and records that.
 func (r *Repo) move(w *watch, s *Sight, from, to plumbing.Hash, branch string, verify bool) error {
-	objects, err := openStore(r.gitDir())
-	if err != nil {
-		return err
-	}
-	defer objects.Close()
-	var done moved
-	if verify {
-		r.notes.forget()
-		done, err = verifyTree(w.ctx, objects, r.dir, to, w.advance)
-	} else {
-		done, err = move(w.ctx, objects, r.dir, from, to, false, r.notes, w.advance, &w.so)
-	}
+	done, err := moveTree(w.ctx, r.dir, from, to, MoveOptions{Verify: verify, Notes: r.notes, Progress: w.moved})
 	if err != nil {
 		return err
 	}
 	s.add(done)
-	if err := commitMove(r.dir, branch, to); err != nil {
-		return err
-	}
-	r.notes.settle(filepath.Join(r.gitDir(), "index"), done.tree)
-	return nil
+	return done.Commit(func(git string) error { return recordMove(git, branch, to) })
 }
 
 // finish ends a move that was interrupted.
-func (r *Repo) finish(w *watch, m unfinished, branch string) (moved, error) {
-	objects, err := openStore(r.gitDir())
-	if err != nil {
-		return moved{}, err
+func (r *Repo) finish(w *watch, s *Sight, m unfinished, branch string) error {
+	done, err := moveTree(w.ctx, r.dir, m.From, m.To, MoveOptions{Progress: w.moved})
+	if err == nil {
+		err = done.Commit(func(git string) error { return recordMove(git, branch, m.To) })
 	}
-	defer objects.Close()
-	done, err := moveTree(w.ctx, objects, r.dir, m.From, m.To, w.advance)
-	if err != nil {
-		return done, err
+	if err == nil {
+		s.add(done)
 	}
-	return done, commitMove(r.dir, branch, m.To)
+	return err
 }

@@ -78,18 +78,7 @@ func packFolder(gitDir string) string { return filepath.Join(gitDir, "objects", 
 // trackedBytes is about how much the tracked files hold, with 64 bytes for the line of each in a tree. Packed they need
 // less.
 func trackedBytes(gitDir string) (sum int64) {
-	f, err := openIndex(filepath.Join(gitDir, "index"))
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	all, err := f.read(false)
-	for err == nil {
-		var e *indexEntry
-		if e, err = all.next(); err == nil {
-			sum += int64(e.stat.field(recordSize)) + 64
-		}
-	}
+	eachTracked(filepath.Join(gitDir, "index"), func(_ plumbing.Hash, size int64) { sum += size + 64 })
 	return sum
 }
 
@@ -100,11 +89,11 @@ func trackedBytes(gitDir string) (sum int64) {
 // Nothing is deleted before the new pack was read back object by object, is known to hold all that it should, and is on
 // the disk under its name. step is called between any two changes on the disk.
 func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, step func()) error {
-	objects, closing, err := openObjects(gitDir)
+	objects, err := openObjects(gitDir)
 	if err != nil {
 		return err
 	}
-	defer closing()
+	defer objects.Close()
 	f := &folding{Fold: objects.NewFold(), ctx: ctx, gitDir: gitDir, objects: objects, step: step}
 	if ours {
 		err = f.needed(at)

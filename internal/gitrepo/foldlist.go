@@ -49,7 +49,7 @@ func (f *folding) mark(at plumbing.Hash) error {
 		f.step()
 		switch o.kind {
 		case plumbing.CommitObject:
-			c, err := loadCommit(f.objects, o.id)
+			c, err := f.objects.commit(o.id)
 			if err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func (f *folding) mark(at plumbing.Hash) error {
 				return err
 			}
 			var e treeEntry
-			for lines := (treeLines{buf}); ; {
+			for lines := treeLines(buf); ; {
 				ok, err := lines.next(&e)
 				if err != nil {
 					return gitpack.Missing(o.id, err)

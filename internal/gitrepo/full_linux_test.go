@@ -13,36 +13,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// onSmallDisk runs the test once more in a mount namespace of its own, which goes with its process, and there on a tmpfs
-// with these options. An ordinary user needs a user namespace for that. Where nothing can be mounted the test fails.
-func onSmallDisk(t *testing.T, options string, run func(t *testing.T, dir string)) {
-	const where = "GITREPO_TEST_DISK"
-	if dir := os.Getenv(where); dir != "" {
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-			t.Fatalf("mount: %v: this test needs root with CAP_SYS_ADMIN, or user namespaces (user.max_user_namespaces)", err)
-		}
-		run(t, dir)
-		return
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), where+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	t.Logf("%s", out)
-}
-
 // TestDiskFull runs on a filesystem of 1 MB.
-func TestDiskFull(t *testing.T) { onSmallDisk(t, "size=1m", diskFull) }
+func TestDiskFull(t *testing.T) { gittest.OnSmallDisk(t, "size=1m", diskFull) }
 
 func diskFull(t *testing.T, dir string) {
 	src := gittest.New(t, filepath.Join(t.TempDir(), "src.git"))
@@ -89,7 +61,7 @@ func diskFull(t *testing.T, dir string) {
 		testkit.Must(t, err)
 		wantNotices(t, m)
 		c.at = to
-		if got, want := tree(t, c.dir), src.Git("rev-parse", to+"^{tree}"); got != want {
+		if got, want := gittest.TreeOf(t, c.dir), src.Git("rev-parse", to+"^{tree}"); got != want {
 			t.Fatalf("tree %s, want %s", got, want)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // TestPackTooLargeForTheDisk runs on a filesystem that has little more room than must stay free.
-func TestPackTooLargeForTheDisk(t *testing.T) { onSmallDisk(t, "size=35m", littleDisk) }
+func TestPackTooLargeForTheDisk(t *testing.T) { gittest.OnSmallDisk(t, "size=35m", littleDisk) }
 
 func littleDisk(t *testing.T, dir string) {
 	w := newWorld(t, gittest.ServerOptions{})

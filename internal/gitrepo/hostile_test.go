@@ -20,6 +20,7 @@ import (
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // spoiler stands between the server and us and spoils answers to fetches.
@@ -63,7 +64,7 @@ func (k *kept) Write(b []byte) (int, error) { return k.body.Write(b) }
 func newSpoiled(t *testing.T) (*world, *spoiler) {
 	s := &spoiler{}
 	w := newWorld(t, gittest.ServerOptions{Wrap: s.wrap})
-	w.open(w.repo.source, Limits{Stall: patient, Fetch: 2 * patient})
+	w.open(w.repo.source, Limits{Stall: testkit.Patience, Fetch: 2 * testkit.Patience})
 	return w, s
 }
 
@@ -262,13 +263,13 @@ func TestStalls(t *testing.T) {
 		}
 	}
 	s.set(drip)
-	w.open(w.repo.source, Limits{Stall: patient, Fetch: 350 * time.Millisecond})
+	w.open(w.repo.source, Limits{Stall: testkit.Patience, Fetch: 350 * time.Millisecond})
 	w.src.Commit("main", files(200, "z")...)
 	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "not finished after") {
 		t.Error(err)
 	}
 	w.intact(at)
-	w.open(w.repo.source, Limits{Stall: patient, Fetch: 2 * patient})
+	w.open(w.repo.source, Limits{Stall: testkit.Patience, Fetch: 2 * testkit.Patience})
 	var so Progress
 	if _, err := w.repo.Look(t.Context(), func(p Progress) {
 		if p.Bytes < so.Bytes || p.Objects < so.Objects || p.Files < so.Files {

@@ -96,6 +96,9 @@ func (h *httpRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwir
 		return nil, err
 	}
 	if !time.Now().Before(h.old) {
+		if err := h.askFilter(ctx, &f); err != nil {
+			return nil, err
+		}
 		p, err := h.client.Fetch(ctx, f)
 		switch {
 		case errors.Is(err, gitwire.ErrNotV2) && h.proven:
@@ -111,6 +114,27 @@ func (h *httpRemote) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwir
 	}
 	p, err := h.client.FetchV0(ctx, h.advert, f)
 	return p, h.advise(err)
+}
+
+// askFilter asks once whether the server can leave things out. Only its greeting tells that, and one that cannot ends a
+// conversation without an answer.
+func (h *httpRemote) askFilter(ctx context.Context, f *gitwire.FetchRequest) error {
+	if f.Filter == "" {
+		return nil
+	}
+	if h.filter == "" {
+		can, err := h.client.CanFilter(ctx)
+		if err != nil && !errors.Is(err, gitwire.ErrNotV2) {
+			return h.advise(err)
+		}
+		if h.filter = "no"; can {
+			h.filter = "yes"
+		}
+	}
+	if h.filter == "no" {
+		f.Filter = ""
+	}
+	return nil
 }
 
 // advise adds what a person can do about a failure to read.

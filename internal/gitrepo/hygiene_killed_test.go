@@ -95,7 +95,7 @@ func TestReadWhileFolding(t *testing.T) {
 	go func() {
 		for ctx.Err() == nil {
 			at := version.Load()
-			tree, err := openTree(filepath.Join(w.dir, ".git"), at.(string))
+			tree, err := openTree(at.(string), filepath.Join(w.dir, ".git"))
 			if err == nil {
 				for i := range 20 {
 					if _, err = tree.Read(fmt.Sprintf("d%02d/e%d/file%04d.txt", i%20, i%3, i), 1<<20); err != nil {

@@ -99,7 +99,7 @@ func TestThousandFetches(t *testing.T) {
 			s = w.look()
 		} else {
 			var err error
-			if s, err = w.repo.Apply(t.Context(), Tip{"main", tip}, nil); err != nil {
+			if s, err = w.repo.Apply(t.Context(), Tip{Branch: "main", ID: tip}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

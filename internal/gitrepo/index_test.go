@@ -59,7 +59,7 @@ func TestIndexReadsWhatGitWrites(t *testing.T) {
 	for i := range 40 {
 		changes = append(changes, gittest.File(fmt.Sprintf("a%s/f%d", strings.Repeat("x", i), i), "x"))
 	}
-	changes = append(changes, gittest.File(long, "deep"), mode("run", "r", "100755"), mode("link", "run", "120000"))
+	changes = append(changes, gittest.File(long, "deep"), gittest.WithMode("run", "r", "100755"), gittest.WithMode("link", "run", "120000"))
 	tip := src.Commit("main", changes...)
 	dir := t.TempDir()
 	git := func(args ...string) string {

@@ -3,58 +3,24 @@ package gitrepo
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// leaves walks all files of one tree, pulled one after the other, in the order of the index.
+// leaves are all files of one tree as an index would have them, without any stat data.
 type leaves struct {
-	trees
-	stack []leafLevel
+	files *treeFiles
 	entry indexEntry
 }
 
-type leafLevel struct {
-	lines  treeLines
-	length int // of the path of this folder
-}
-
-// walkLeaves starts at a tree; a zero id has none.
-func walkLeaves(objects *objectReader, tree plumbing.Hash) (*leaves, error) {
-	l := &leaves{trees: trees{objects: objects}}
-	lines, err := l.lines(0, 0, tree)
-	l.stack = append(l.stack, leafLevel{lines, 0})
-	return l, err
-}
-
-// next returns the next file, without any stat data; io.EOF after the last.
 func (l *leaves) next() (*indexEntry, error) {
-	for len(l.stack) > 0 {
-		top := &l.stack[len(l.stack)-1]
-		var e treeEntry
-		ok, err := top.lines.next(&e)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", showPath(l.entry.path[:top.length]), err)
-		}
-		if !ok {
-			l.stack = l.stack[:len(l.stack)-1]
-			continue
-		}
-		l.entry.path = append(l.entry.path[:top.length], e.name...)
-		if !e.folder() {
-			l.entry.id, l.entry.mode = e.id, e.mode
-			return &l.entry, nil
-		}
-		l.entry.path = append(l.entry.path, '/')
-		lines, err := l.lines(0, len(l.stack), e.id)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", showPath(l.entry.path), err)
-		}
-		l.stack = append(l.stack, leafLevel{lines, len(l.entry.path)})
+	e, err := l.files.next()
+	if err != nil {
+		return nil, err
 	}
-	return nil, io.EOF
+	l.entry.path, l.entry.mode, l.entry.id = e.name, e.mode, e.id
+	return &l.entry, nil
 }
 
 // tracked is a stream of files in the order of the index: an index, a tree, or nothing.
@@ -113,4 +79,10 @@ func mergeLeaves(old, now tracked, visit func(change) error) error {
 		}
 	}
 	return nil
+}
+
+// leaves are the files of a tree.
+func (m *mover) leaves(tree plumbing.Hash) (*leaves, error) {
+	files, err := m.objects.walkFiles(tree)
+	return &leaves{files: files}, err
 }

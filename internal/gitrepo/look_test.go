@@ -36,15 +36,6 @@ func snapshotOf(tb testing.TB, dir string) string {
 	return b.String()
 }
 
-func openFiles(tb testing.TB) int {
-	tb.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return len(entries)
-}
-
 func TestQuietLook(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{User: "x-access-token", Password: "a-token-of-forty-characters-0123456789ab"})
 	token := filepath.Join(t.TempDir(), "token")
@@ -61,7 +52,7 @@ func TestQuietLook(t *testing.T) {
 	}
 	w.check()
 	w.look()
-	before, files := snapshotOf(t, w.dir), openFiles(t)
+	before, files := snapshotOf(t, w.dir), gittest.OpenFiles(t)
 	requests, conns, bytes := w.server.Requests.Load(), w.server.Conns.Load(), w.server.Bytes()
 	for range 100 {
 		if s := w.look(); s.Moved || s.Files != 0 {
@@ -76,7 +67,7 @@ func TestQuietLook(t *testing.T) {
 	if after := snapshotOf(t, w.dir); after != before {
 		t.Error("a quiet look wrote something")
 	}
-	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and one", files), func() bool { return openFiles(t) <= files+1 })
+	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and one", files), func() bool { return gittest.OpenFiles(t) <= files+1 })
 }
 
 // TestBytes holds what changes cost on the wire: at most twice the changed objects and a small constant, for the three
@@ -214,12 +205,6 @@ func TestServerWithoutV2(t *testing.T) {
 	if s := w.check(); s.Bytes > 2000 || len(s.Notices) != 1 {
 		t.Errorf("%+v", s)
 	}
-	w.repo.remote.list[0].remote.(*httpRemote).old = time.Now().Add(-time.Second)
-	before = w.server.Requests.Load()
-	w.look()
-	if n := w.server.Requests.Load() - before; n != 2 {
-		t.Errorf("%d requests: v2 is not tried again after an hour", n)
-	}
 }
 
 func TestAdvice(t *testing.T) {
@@ -333,10 +318,10 @@ func TestIdleHoldsNothing(t *testing.T) {
 	w.src.Commit("main", files(500, "x")...)
 	w.look()
 	debug.FreeOSMemory()
-	before := openFiles(t)
+	before := gittest.OpenFiles(t)
 	for i := range 10 {
 		w.src.Commit("main", gittest.File("d00/e0/file0000.txt", fmt.Sprint(i)))
 		w.look()
 	}
-	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and two", before), func() bool { return openFiles(t) <= before+2 })
+	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and two", before), func() bool { return gittest.OpenFiles(t) <= before+2 })
 }

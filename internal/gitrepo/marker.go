@@ -1,27 +1,27 @@
 package gitrepo
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+
+	"github.com/addagent/addagent/internal/human"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
 const (
 	markerFile = "addagent-move" // in .git: a move has begun and has not ended
-	tempFolder = "addagent-tmp"  // in .git, on the filesystem of the tree: files on their way into place
 	readyIndex = "index"         // in tempFolder: the index of the tree just moved to
 )
 
 // unfinished is what the marker of a move says.
 type unfinished struct {
 	From, To plumbing.Hash // commits; From is zero when there was nothing
+	Damage   string        // why the clone was noted as damaged; "" = it was not
 	sameBoot bool          // the machine ran on since: what the move wrote can be trusted
 }
 
@@ -36,6 +36,9 @@ func interruptedMove(dir string) (unfinished, bool, error) {
 	if err != nil {
 		return unfinished{}, false, fmt.Errorf("read marker of a move: %w", err)
 	}
+	if reason, ok := strings.CutPrefix(strings.TrimSpace(string(b)), damagedNote); ok {
+		return unfinished{Damage: reason}, true, nil
+	}
 	words := strings.Fields(string(b))
 	if len(words) < 2 || !plumbing.IsHash(words[0]) || !plumbing.IsHash(words[1]) {
 		return unfinished{}, true, nil
@@ -48,21 +51,29 @@ func interruptedMove(dir string) (unfinished, bool, error) {
 	}, true, nil
 }
 
+// damagedNote begins a marker that is no move: an object that the agent needs to find its work was missing or damaged,
+// though the last move had no use for it. Without this it would not be fetched again until it is pushed once more.
+const damagedNote = "damaged: "
+
+// markDamaged notes that an object of a clone is missing or damaged, for the next look. A marker that is there stays:
+// what it is about is compared anyway.
+func markDamaged(dir, reason string) error {
+	if _, marked, err := interruptedMove(dir); marked || err != nil {
+		return err
+	}
+	return writeGit(filepath.Join(dir, ".git"), markerFile, []byte(damagedNote+human.Line(reason)+"\n"))
+}
+
 // writeMarker says that a move begins. The boot is noted because a power cut may lose what a killed process cannot.
 func writeMarker(gitDir string, from, to plumbing.Hash) error {
 	line := strings.TrimSpace(from.String()+" "+to.String()+" "+bootID()) + "\n"
 	return writeGit(gitDir, markerFile, []byte(line))
 }
 
-// commitMove records that the tree is at a commit of a branch: the index that moveTree left ready, then the shallow
-// boundary, the branch, HEAD; then the marker goes. Each file is written whole or not at all. A crash in between leaves
-// the marker, and the move is finished again.
-func commitMove(dir, branch string, to plumbing.Hash) error {
-	git := filepath.Join(dir, ".git")
-	name := plumbing.NewBranchReferenceName(branch)
-	if err := name.Validate(); err != nil {
-		return fmt.Errorf("branch %q: %w", branch, err)
-	}
+// Commit ends a move: the index that it left ready comes into place, record writes what else of .git says where the tree
+// is, and the marker goes. A crash in between leaves the marker, and the move is finished again.
+func (m Moved) Commit(record func(gitDir string) error) error {
+	git := filepath.Join(m.dir, ".git")
 	index := filepath.Join(git, "index")
 	if info, err := os.Lstat(index); err == nil && info.IsDir() {
 		if err := os.RemoveAll(index); err != nil {
@@ -72,225 +83,15 @@ func commitMove(dir, branch string, to plumbing.Hash) error {
 	if err := os.Rename(filepath.Join(git, tempFolder, readyIndex), index); err != nil {
 		return fmt.Errorf("put the index in place: %w", err)
 	}
-	if err := commitBorder(git, name.String(), to); err != nil {
+	if err := record(git); err != nil {
 		return err
-	}
-	if err := writeRef(git, name.String(), to); err != nil {
-		return err
-	}
-	head := "ref: " + name.String() + "\n"
-	if b, err := os.ReadFile(filepath.Join(git, "HEAD")); err != nil || string(b) != head {
-		if err := writeGit(git, "HEAD", []byte(head)); err != nil {
-			return err
-		}
 	}
 	if err := os.Remove(filepath.Join(git, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove marker of a move: %w", err)
 	}
-	return syncFolder(git)
-}
-
-// commitBorder records behind which commits the clone has nothing, and takes the branch that the agent followed before
-// out of the way: in a clone that the agent made the boundary is the commit that is shown and, where people made
-// branches, tags or stashes of their own, the commits at which those end. In a person's clone that has all history it
-// stays so; else one more end is added to his.
-func commitBorder(git, branch string, to plumbing.Hash) error {
-	old := headBranch(git)
-	ends, _ := readShallow(git)
-	c, err := readConfig(git)
-	if err != nil || !c.made {
-		// Where the remote's branch is, as git fetch would note it.
-		if remote := strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1); err == nil && c.origin != "" {
-			if err := writeRef(git, remote, to); err != nil {
-				return err
-			}
-		}
-		if len(ends) == 0 || slices.Contains(ends, to) {
-			return nil
-		}
-		return writeShallow(git, append([]plumbing.Hash{to}, ends...))
-	}
-	if old != "" && old != branch {
-		// Unless a person committed to it: then it is his.
-		if at, err := readRef(git, old); err == nil && (len(ends) == 0 || at == ends[0]) {
-			if err := dropRef(git, old); err != nil {
-				return err
-			}
-		}
-	}
-	people, err := named(git, branch)
-	if err != nil {
+	if err := syncFolder(git); err != nil {
 		return err
 	}
-	more, err := borders(git, people, to)
-	if err != nil {
-		return err
-	}
-	return writeShallow(git, append([]plumbing.Hash{to}, more...))
-}
-
-// writeShallow writes the boundary. The commit that is shown stands first.
-func writeShallow(git string, ends []plumbing.Hash) error {
-	var text []byte
-	for _, id := range ends {
-		text = append(text, id.String()+"\n"...)
-	}
-	return writeGit(git, "shallow", text)
-}
-
-// headBranch is the ref that HEAD names, "" when it names none.
-func headBranch(git string) string {
-	b, err := os.ReadFile(filepath.Join(git, "HEAD"))
-	if err != nil {
-		return ""
-	}
-	name, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: ")
-	if !ok || plumbing.ReferenceName(name).Validate() != nil || !strings.HasPrefix(name, "refs/heads/") {
-		return ""
-	}
-	return name
-}
-
-// writeRef writes a loose ref, which wins over the same name in packed-refs. A branch "a" that became a folder "a/b", or
-// the other way round, gives way: what stood there is kept below refs/addagent/kept.
-func writeRef(git, name string, to plumbing.Hash) error {
-	path := filepath.Join(git, filepath.FromSlash(name))
-	heads := filepath.Join(git, "refs", "heads")
-	for above := filepath.Dir(path); len(above) > len(heads); above = filepath.Dir(above) {
-		if info, err := os.Lstat(above); err == nil && !info.IsDir() {
-			if err := keepRefs(git, above); err != nil {
-				return fmt.Errorf("ref %s: %w", name, err)
-			}
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("ref %s: %w", name, err)
-	}
-	if info, err := os.Lstat(path); err == nil && info.IsDir() {
-		if err := keepRefs(git, path); err != nil {
-			return fmt.Errorf("ref %s: %w", name, err)
-		}
-	}
-	return writeGit(git, name, []byte(to.String()+"\n"))
-}
-
-// keptRefs is where refs go that stand in the way of another one, or that would be lost when a branch is put back.
-const keptRefs = "refs/addagent/kept"
-
-// keepRefs takes a ref, or all below a folder, out of the way.
-func keepRefs(git, top string) error {
-	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(git, path)
-		if err != nil {
-			return err
-		}
-		id, err := readRef(git, filepath.ToSlash(rel))
-		if err != nil {
-			return nil // it names nothing
-		}
-		_, err = keepCommit(git, id)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return os.RemoveAll(top)
-}
-
-// keepCommit gives a commit a name of its own, so that git finds it.
-func keepCommit(git string, id plumbing.Hash) (name string, err error) {
-	name = keptRefs + "/" + id.String()[:12]
-	return name, writeGitIn(git, name, []byte(id.String()+"\n"))
-}
-
-// dropRef removes a ref, loose and packed, with the folders that it leaves empty.
-func dropRef(git, name string) error {
-	path := filepath.Join(git, filepath.FromSlash(name))
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("drop ref %s: %w", name, err)
-	}
-	heads := filepath.Join(git, "refs", "heads")
-	for above := filepath.Dir(path); len(above) > len(heads) && os.Remove(above) == nil; {
-		above = filepath.Dir(above)
-	}
-	packed := filepath.Join(git, "packed-refs")
-	b, err := os.ReadFile(packed)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && !bytes.Contains(b, []byte(" "+name+"\n"))) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("drop ref %s: %w", name, err)
-	}
-	var kept []byte
-	dropped := false
-	for line := range bytes.Lines(b) {
-		peeled := len(line) > 0 && line[0] == '^' // belongs to the line before
-		if !peeled {
-			dropped = bytes.HasSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte(" "+name))
-		}
-		if !dropped {
-			kept = append(kept, line...)
-		}
-	}
-	return writeGit(git, "packed-refs", kept)
-}
-
-// writeGitIn is writeGit into a folder that may not be there.
-func writeGitIn(git, name string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(filepath.Join(git, filepath.FromSlash(name))), 0o755); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return writeGit(git, name, data)
-}
-
-// writeGit writes a file of a git directory whole or not at all. Its temp file lies where git does not look: beside a ref
-// it would be another ref.
-func writeGit(git, name string, data []byte) error {
-	temp := filepath.Join(git, tempFolder)
-	if err := os.MkdirAll(temp, 0o755); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return writeVia(filepath.Join(temp, "file"), filepath.Join(git, filepath.FromSlash(name)), data)
-}
-
-// writeDurable writes a small file whole or not at all, by way of a temp file beside it.
-func writeDurable(path string, data []byte) error {
-	return writeVia(path+".addagent-tmp", path, data)
-}
-
-// writeVia writes a temp file, makes it durable, and renames it into place. One process writes at a time: the left-over
-// of a killed one is overwritten.
-func writeVia(temp, path string, data []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write %s: %w", filepath.Base(path), err)
-		}
-	}()
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		_ = os.Remove(temp) // else the next write overwrites it
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	m.notes.settle(index, m.tree)
+	return nil
 }

@@ -10,57 +10,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// moveTo moves and commits to a branch of any name.
-func (c *checkout) moveTo(branch, id string) {
-	c.tb.Helper()
-	c.fetch(id)
-	s, err := openStore(c.path(".git"))
-	testkit.Must(c.tb, err)
-	_, err = moveTree(c.tb.Context(), s, c.dir, plumbing.NewHash(c.at), plumbing.NewHash(id), func() {})
-	testkit.Must(c.tb, err)
-	testkit.Must(c.tb, s.Close())
-	testkit.Must(c.tb, commitMove(c.dir, branch, plumbing.NewHash(id)))
-	c.at = id
-	c.check()
-	if got := gittest.Git(c.tb, c.dir, "symbolic-ref", "HEAD"); got != "refs/heads/"+branch {
-		c.tb.Errorf("HEAD is %s, want %s", got, branch)
-	}
-	if got := gittest.Git(c.tb, c.dir, "for-each-ref", "--format=%(refname) %(objectname)"); got != "refs/heads/"+branch+" "+id {
-		c.tb.Errorf("refs are %q", got)
-	}
-	b, err := os.ReadFile(c.path(".git/shallow"))
-	if err != nil || string(b) != id+"\n" {
-		c.tb.Errorf("shallow is %q (%v)", b, err)
-	}
-}
-
-// TestBranches: whatever refs stand there, afterwards there is one branch, and git finds nothing wrong.
-func TestBranches(t *testing.T) {
-	c := newCheckout(t)
-	var ids []string
-	for i := range 8 {
-		ids = append(ids, c.src.Commit("main", gittest.File("f", strings.Repeat("x", i))))
-	}
-	gittest.Git(t, c.dir, "config", "addagent.clone", "true")
-	gittest.Git(t, c.dir, "config", "core.logAllRefUpdates", "false")
-	c.moveTo("main", ids[0])
-	c.moveTo("main", ids[1])
-	gittest.Git(t, c.dir, "pack-refs", "--all")
-	c.moveTo("main", ids[2]) // the loose ref wins over the packed one
-	gittest.Git(t, c.dir, "pack-refs", "--all")
-	c.moveTo("a/b", ids[3]) // and the packed one goes with its branch
-	c.moveTo("a", ids[4])
-	c.moveTo("a/b/c", ids[5])
-	gittest.Git(t, c.dir, "checkout", "-q", "--detach")
-	gittest.Git(t, c.dir, "update-ref", "-d", "refs/heads/a/b/c")
-	c.moveTo("main", ids[6])
-	for _, bad := range []string{"", "..", "a..b", "a b", "x.lock", "/x", "../../config"} {
-		if err := commitMove(c.dir, bad, plumbing.NewHash(ids[6])); err == nil {
-			t.Errorf("branch %q is accepted", bad)
-		}
-	}
-}
-
 func TestMarker(t *testing.T) {
 	c := newCheckout(t)
 	from, to := strings.Repeat("1", 40), strings.Repeat("2", 40)
@@ -68,6 +17,7 @@ func TestMarker(t *testing.T) {
 		"":                                    {},
 		"garbage":                             {},
 		from + " " + to[:39] + "\n":           {},
+		"damaged: an object\n":                {Damage: "an object"},
 		from + " " + to + "\n":                {From: plumbing.NewHash(from), To: plumbing.NewHash(to)},
 		from + " " + to + " another-boot\n":   {From: plumbing.NewHash(from), To: plumbing.NewHash(to)},
 		from + " " + to + " " + bootID() + "": {From: plumbing.NewHash(from), To: plumbing.NewHash(to), sameBoot: bootID() != ""},

@@ -160,7 +160,7 @@ func mendShallow(gitDir, head string) (unshallowed bool, err error) {
 			return false, err
 		}
 		text := strings.Replace(string(b), "clone = true", "adopted = true", 1)
-		return true, writeDurable(filepath.Join(gitDir, "config"), []byte(text))
+		return true, writeGit(gitDir, "config", []byte(text))
 	}
 	if err := os.RemoveAll(filepath.Join(gitDir, "shallow")); err != nil { // a folder, perhaps
 		return false, err
@@ -236,12 +236,12 @@ func nameOf(id plumbing.Hash) string {
 }
 
 func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (fate, error) {
-	objects, closing, err := openObjects(git)
+	objects, err := openObjects(git)
 	if err != nil {
 		return unknown, err
 	}
-	defer closing()
-	if _, err := loadCommit(objects, id); errors.Is(err, gitpack.ErrMissing) {
+	defer objects.Close()
+	if _, err := objects.commit(id); errors.Is(err, gitpack.ErrMissing) {
 		return unknown, nil
 	} else if err != nil {
 		return unknown, err

@@ -31,7 +31,7 @@ type places struct {
 
 // place is one address.
 type place struct {
-	remote
+	*Store
 	url  string // redacted
 	wait backoff
 }
@@ -44,18 +44,18 @@ func newPlaces(s Source, l Limits) (*places, error) {
 	for _, url := range append([]string{s.URL}, s.Mirrors...) {
 		at := s
 		at.URL, at.Mirrors = url, nil
-		m, err := newRemote(at)
+		m, err := NewStore(at)
 		if err != nil {
 			return nil, err
 		}
-		p.list = append(p.list, &place{remote: m, url: at.Redacted()})
+		p.list = append(p.list, &place{Store: m, url: at.Redacted()})
 	}
 	return p, nil
 }
 
 func (p *places) close() {
 	for _, at := range p.list {
-		at.close()
+		_ = at.Close()
 	}
 }
 
@@ -84,7 +84,7 @@ func (p *places) tip(ctx context.Context, branch string) (Tip, error) {
 	due := p.due(time.Now())
 	for i, at := range due {
 		tip, err := at.share(ctx, branch, len(due)-i)
-		var absent *absentError
+		var absent *AbsentError
 		// That a branch is not there is an answer; of a mirror it may only mean that it lags.
 		if answer := errors.As(err, &absent) && at == p.list[0]; err == nil || answer {
 			at.wait = backoff{}
@@ -118,7 +118,7 @@ func (p *places) alone(ctx context.Context, branch string) (Tip, error) {
 	if err := at.wait.over(time.Now()); err != nil {
 		return Tip{}, err
 	}
-	tip, err := at.tip(ctx, branch)
+	tip, err := at.Tip(ctx, branch)
 	now := time.Now()
 	at.wait.learn(err, now)
 	if held := at.wait.over(now); held != nil {
@@ -131,7 +131,7 @@ func (p *places) alone(ctx context.Context, branch string) (Tip, error) {
 func (at *place) share(ctx context.Context, branch string, left int) (Tip, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok || left == 1 {
-		tip, err := at.tip(ctx, branch)
+		tip, err := at.Tip(ctx, branch)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
@@ -141,7 +141,7 @@ func (at *place) share(ctx context.Context, branch string, left int) (Tip, error
 	slow := fmt.Errorf("no answer within %s", human.Setting(part.Round(min(time.Second, max(part/10, 1)))))
 	ctx, cancel := context.WithTimeoutCause(ctx, part, slow)
 	defer cancel()
-	tip, err := at.tip(ctx, branch)
+	tip, err := at.Tip(ctx, branch)
 	if err != nil && errors.Is(context.Cause(ctx), slow) {
 		err = slow
 	}
@@ -173,7 +173,7 @@ func (p *places) fromMirror(tip Tip) bool {
 // fetch asks the place that told the tip first, then the others. One that fails is left alone for a while.
 func (p *places) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error) {
 	if len(p.list) == 1 {
-		return p.list[0].fetch(ctx, f)
+		return p.list[0].Fetch(ctx, f)
 	}
 	due := p.due(time.Now())
 	slices.SortStableFunc(due, func(a, b *place) int {
@@ -207,13 +207,13 @@ func (p *places) fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pa
 // begin waits for the beginning of a pack no longer than its share, so that a place that hangs leaves time for the others.
 func (p *places) begin(ctx context.Context, at *place, f gitwire.FetchRequest, left int) (*gitwire.Pack, error) {
 	if left == 1 {
-		return at.fetch(ctx, f)
+		return at.Fetch(ctx, f)
 	}
 	part := p.stall / time.Duration(left)
 	slow := fmt.Errorf("no answer within %s", human.Setting(part))
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(part, func() { cancel(slow) })
-	pack, err := at.fetch(ctx, f)
+	pack, err := at.Fetch(ctx, f)
 	timer.Stop()
 	if err != nil {
 		if errors.Is(context.Cause(ctx), slow) {

@@ -12,20 +12,33 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"github.com/addagent/addagent/internal/gitpack"
 )
 
-// moved is what a move did.
-type moved struct {
+// Moved is what a move did. Commit ends it.
+type Moved struct {
 	Files   int      // written and deleted
 	Notices []string // what a person should know: edits put back, files set aside, submodules and pointers left
-	tree    plumbing.Hash
+
+	dir   string
+	tree  plumbing.Hash
+	notes *notes
+}
+
+// MoveOptions say how a tree is moved. The zero value is fine.
+type MoveOptions struct {
+	// Verify compares every tracked file by its content with the commit to move to: for when the index is lost, and
+	// after a crash of the machine.
+	Verify bool
+	// Notes, when there are any, tell which files were touched since the last move, so that the others need no look.
+	Notes *notes
+	// Progress, when set, is called whenever a file, or some part of a big one, is done.
+	Progress func(files int)
 }
 
 // moveTree moves the work tree in dir from one commit to another (from is zero when there is nothing yet) and leaves the
-// new index ready for commitMove, which must follow. It writes only what differs, each file whole by a rename, and puts
+// new index ready for Moved.Commit, which must follow. It writes only what differs, each file whole by a rename, and puts
 // back every tracked file that somebody edited, anywhere in the tree. Untracked files stay; one that stands where a
 // tracked file belongs is adopted when it is the same, else set aside.
 //
@@ -35,39 +48,41 @@ type moved struct {
 //
 // What was tracked before is known from the index, as long as that is the record of one tree; from serves when it is
 // not. So a clone whose objects are new but whose index was kept can be moved from a commit that it does not have.
-//
-// progress is called whenever a file, or some part of a big one, is done.
-func moveTree(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, progress func()) (moved, error) {
-	return move(ctx, objects, dir, from, to, false, nil, progress, &Progress{})
-}
-
-func move(ctx context.Context, objects storer.EncodedObjectStorer, dir string, from, to plumbing.Hash, verify bool, n *notes, progress func(), so *Progress) (moved, error) {
-	m := &mover{ctx: ctx, dir: dir, git: filepath.Join(dir, ".git"), notes: n, progress: progress, so: so}
-	m.hash.progress = progress
+func moveTree(ctx context.Context, dir string, from, to plumbing.Hash, o MoveOptions) (Moved, error) {
+	m := &mover{ctx: ctx, dir: dir, git: filepath.Join(dir, ".git"), notes: o.Notes}
+	m.progress = func() {
+		if o.Progress != nil {
+			o.Progress(m.done.Files)
+		}
+	}
+	m.hash.progress = m.progress
 	m.displaced.now = time.Now
+	if o.Verify {
+		from = to
+	}
 	defer m.close()
 	mark, found, err := interruptedMove(dir)
 	if err != nil {
-		return moved{}, err
+		return Moved{}, err
 	}
 	m.resumed = found
-	if err := m.open(objects); err != nil {
-		return moved{}, err
+	if err := m.open(); err != nil {
+		return Moved{}, err
 	}
-	if err := m.begin(from, to, !verify && (!found || mark.sameBoot)); err != nil {
-		return moved{}, err
+	if err := m.begin(from, to, !o.Verify && (!found || mark.sameBoot)); err != nil {
+		return Moved{}, err
 	}
 	if err := m.plan(); err != nil {
-		return moved{}, err
+		return Moved{}, err
 	}
 	if m.grown { // nobody watches what a person does there
 		m.notes.forget()
 	}
 	if err := writeMarker(m.git, from, to); err != nil {
-		return moved{}, err
+		return Moved{}, err
 	}
 	if err := m.apply(); err != nil {
-		return moved{}, err
+		return Moved{}, err
 	}
 	return m.end()
 }
@@ -77,7 +92,6 @@ type mover struct {
 	ctx      context.Context
 	dir, git string
 	progress func()
-	so       *Progress // what progress is about
 
 	objects *objectReader
 	folders *folders
@@ -106,7 +120,7 @@ type mover struct {
 	next   *indexEntry // of before; nil after the last
 	out    *indexWriter
 
-	done       moved
+	done       Moved
 	displaced  displaced
 	putBack    names
 	submodules names
@@ -120,7 +134,7 @@ type goneFile struct {
 	id   plumbing.Hash
 }
 
-func (m *mover) open(objects storer.EncodedObjectStorer) (err error) {
+func (m *mover) open() (err error) {
 	if m.folders, err = openFolders(m.dir); err != nil {
 		return err
 	}
@@ -142,7 +156,7 @@ func (m *mover) open(objects storer.EncodedObjectStorer) (err error) {
 	if err = m.temp.handle(); err != nil {
 		return err
 	}
-	m.objects, err = readObjects(objects, m.git)
+	m.objects, err = openObjects(m.git)
 	return err
 }
 
@@ -151,7 +165,7 @@ func (m *mover) close() {
 		_ = m.indexFile.Close() // only read from
 	}
 	if m.objects != nil {
-		m.objects.Close()
+		_ = m.objects.Close() // only read from
 	}
 	if m.temp.root != nil {
 		m.drop()
@@ -205,12 +219,12 @@ func (m *mover) tracked() (tracked, error) {
 	if m.index != nil {
 		return m.indexFile.read(false)
 	}
-	return walkLeaves(m.objects, m.was)
+	return m.leaves(m.was)
 }
 
 // differences visits each path that was tracked before or is to be, and is not the same.
 func (m *mover) differences(folder func([]byte, treeLines) error, visit func(change) error) error {
-	d := differ{trees: trees{objects: m.objects}, folder: folder, visit: visit}
+	d := differ{objects: m.objects, folder: folder, visit: visit}
 	if m.index == nil || !m.was.IsZero() {
 		err := d.walk(m.was, m.is)
 		m.grown = m.grown || d.grown
@@ -228,7 +242,7 @@ func (m *mover) differences(folder func([]byte, treeLines) error, visit func(cha
 	if err != nil {
 		return err
 	}
-	now, err := walkLeaves(m.objects, m.is)
+	now, err := m.leaves(m.is)
 	if err != nil {
 		return err
 	}
@@ -241,7 +255,7 @@ func (m *mover) plan() error {
 	case m.index != nil:
 		m.count = m.index.count
 	case !m.was.IsZero():
-		all, err := walkLeaves(m.objects, m.was)
+		all, err := m.leaves(m.was)
 		if err != nil {
 			return err
 		}
@@ -349,22 +363,21 @@ func (m *mover) writeAll() (err error) {
 }
 
 func (m *mover) step() error {
-	m.so.Files = m.done.Files
 	m.progress()
 	return m.ctx.Err()
 }
 
 // end makes everything durable and collects what there is to say.
-func (m *mover) end() (moved, error) {
+func (m *mover) end() (Moved, error) {
 	m.drop()
 	top := m.folders.top()
 	if err := top.handle(); err != nil {
-		return moved{}, err
+		return Moved{}, err
 	}
 	if err := syncFilesystem(top); err != nil {
-		return moved{}, err
+		return Moved{}, err
 	}
-	m.done.tree = m.is
+	m.done.dir, m.done.tree, m.done.notes = m.dir, m.is, m.notes
 	n := m.putBack.notice(nil, "put back ", "edited file", "edited files", "")
 	n = m.displaced.names.notice(n, "set aside ", "untracked file in the way", "untracked files in the way",
 		" (now in "+displacedTop+"/"+m.displaced.stamp+")")

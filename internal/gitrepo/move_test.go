@@ -22,6 +22,7 @@ type checkout struct {
 	dir   string
 	at    string // commit; "" before the first move
 	loose bool   // let git unpack what it fetches
+	notes *notes
 }
 
 func newCheckout(tb testing.TB) *checkout {
@@ -41,22 +42,29 @@ func (c *checkout) fetch(id string) {
 	gittest.Git(c.tb, c.dir, "-c", "fetch.unpackLimit="+limit, "fetch", "-q", "--depth=1", "file://"+c.src.Dir, id)
 }
 
-func (c *checkout) tryMove(ctx context.Context, from, to string) (moved, error) {
+func (c *checkout) tryMove(ctx context.Context, from, to string) (Moved, error) {
 	c.tb.Helper()
-	s, err := openStore(filepath.Join(c.dir, ".git"))
-	if err != nil {
-		c.tb.Fatal(err)
-	}
-	defer s.Close()
-	m, err := moveTree(ctx, s, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), func() {})
+	return moveAndRecord(ctx, c.dir, plumbing.NewHash(from), plumbing.NewHash(to), MoveOptions{Notes: c.notes})
+}
+
+// moveAndRecord moves a tree, and writes what a clone writes then.
+func moveAndRecord(ctx context.Context, dir string, from, to plumbing.Hash, o MoveOptions) (Moved, error) {
+	m, err := moveTree(ctx, dir, from, to, o)
 	if err != nil {
 		return m, err
 	}
-	return m, commitMove(c.dir, "main", plumbing.NewHash(to))
+	return m, m.Commit(func(git string) error {
+		for name, text := range map[string]string{"HEAD": "ref: refs/heads/main", "refs/heads/main": to.String(), "shallow": to.String()} {
+			if err := writeGit(git, name, []byte(text+"\n")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // move fetches a commit, moves to it, and checks the result as git sees it.
-func (c *checkout) move(id string) moved {
+func (c *checkout) move(id string) Moved {
 	c.tb.Helper()
 	c.fetch(id)
 	m, err := c.tryMove(c.tb.Context(), c.at, id)
@@ -126,7 +134,7 @@ func (c *checkout) aside(name string) string {
 	return all[0]
 }
 
-func wantNotices(tb testing.TB, m moved, want ...string) {
+func wantNotices(tb testing.TB, m Moved, want ...string) {
 	tb.Helper()
 	got := slices.Clone(m.Notices)
 	for i, n := range got {
@@ -139,20 +147,16 @@ func wantNotices(tb testing.TB, m moved, want ...string) {
 	}
 }
 
-func mode(text string, content string, mode string) gittest.Change {
-	return gittest.Change{Path: text, Content: content, Mode: mode}
-}
-
 func TestMove(t *testing.T) {
 	for _, loose := range []bool{false, true} {
 		c := newCheckout(t)
 		c.loose = loose
 		one := c.src.Commit("main",
 			gittest.File("a", "1"), gittest.File("dir/b", "2"), gittest.File("dir/deep/c", "3"),
-			mode("run.sh", "#!/bin/sh\n", "100755"), mode("link", "dir/b", "120000"), gittest.File("empty", ""))
+			gittest.WithMode("run.sh", "#!/bin/sh\n", "100755"), gittest.WithMode("link", "dir/b", "120000"), gittest.File("empty", ""))
 		two := c.src.Commit("main",
-			gittest.File("a", "1 more"), gittest.Remove("dir/deep"), mode("run.sh", "#!/bin/sh\n", "100644"),
-			mode("link", "a", "120000"), gittest.File("dir.c", "x"), gittest.File("dir0", "y"))
+			gittest.File("a", "1 more"), gittest.Remove("dir/deep"), gittest.WithMode("run.sh", "#!/bin/sh\n", "100644"),
+			gittest.WithMode("link", "a", "120000"), gittest.File("dir.c", "x"), gittest.File("dir0", "y"))
 		m := c.move(one)
 		if m.Files != 6 {
 			t.Errorf("wrote %d files, want 6", m.Files)
@@ -214,7 +218,7 @@ func TestInTheWay(t *testing.T) {
 	c := newCheckout(t)
 	one := c.src.Commit("main", gittest.File("a", "1"))
 	two := c.src.Commit("main", gittest.File("same", "same"), gittest.File("differs", "theirs"), gittest.File("dir/sub/x", "x"),
-		mode("run", "run", "100755"), mode("link", "a", "120000"), gittest.File("pipe", "text"), gittest.File("hollow", "text"))
+		gittest.WithMode("run", "run", "100755"), gittest.WithMode("link", "a", "120000"), gittest.File("pipe", "text"), gittest.File("hollow", "text"))
 	c.move(one)
 	c.write("same", "same")
 	c.write("differs", "mine")
@@ -241,7 +245,7 @@ func TestInTheWay(t *testing.T) {
 // TestPutBack: whatever a person did to tracked files, anywhere, is undone when the repository moves.
 func TestPutBack(t *testing.T) {
 	c := newCheckout(t)
-	files := []gittest.Change{mode("x/run", "run\n", "100755"), mode("x/link", "edited", "120000"), gittest.File("moves", "1")}
+	files := []gittest.Change{gittest.WithMode("x/run", "run\n", "100755"), gittest.WithMode("x/link", "edited", "120000"), gittest.File("moves", "1")}
 	for _, name := range []string{"edited", "sized", "deleted", "closed", "made-executable", "touched", "x/y/z/gone1", "x/y/z/gone2",
 		"linked/one", "linked/two", "filed/one", "changed", "dropped", "became-folder", "became-link"} {
 		files = append(files, gittest.File(name, "content of "+name+"\n"))
@@ -319,7 +323,7 @@ func TestUmask(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
 	c := newCheckout(t)
-	c.move(c.src.Commit("main", gittest.File("d/f", "f"), mode("d/run", "run", "100755"), mode("s", "d", "120000")))
+	c.move(c.src.Commit("main", gittest.File("d/f", "f"), gittest.WithMode("d/run", "run", "100755"), gittest.WithMode("s", "d", "120000")))
 	for name, want := range map[string]os.FileMode{"d": 0o755, "d/f": 0o644, "d/run": 0o755} {
 		if info, err := os.Stat(c.path(name)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v (%v), want %v", name, info.Mode(), err, want)
@@ -352,9 +356,9 @@ func TestSubmodulesAndPointers(t *testing.T) {
 	c := newCheckout(t)
 	pointer := lfsPointer + "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
 	id := strings.Repeat("1", 40)
-	one := c.src.Commit("main", mode("lib/sub", id, "160000"), gittest.File("big.bin", pointer), gittest.File("a", "1"))
+	one := c.src.Commit("main", gittest.WithMode("lib/sub", id, "160000"), gittest.File("big.bin", pointer), gittest.File("a", "1"))
 	two := c.src.Commit("main", gittest.File("a", "2"))
-	three := c.src.Commit("main", mode("lib/sub", strings.Repeat("2", 40), "160000"))
+	three := c.src.Commit("main", gittest.WithMode("lib/sub", strings.Repeat("2", 40), "160000"))
 	four := c.src.Commit("main", gittest.Remove("lib"))
 	wantNotices(t, c.move(one), "left 1 submodule as it is: lib/sub", "left 1 Git LFS pointer as it is: big.bin")
 	c.want("big.bin", pointer)

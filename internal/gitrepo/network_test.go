@@ -43,7 +43,7 @@ func TestNginx(t *testing.T) {
 	client := ca.Issue("node", time.Hour)
 	n := gittest.StartNginx(t, filepath.Dir(w.src.Dir), gittest.NginxOptions{User: "robot", Password: "S3CR3T", Pair: ca.Issue("server", time.Hour), ClientCA: ca.File})
 	password := filepath.Join(t.TempDir(), "password")
-	write(t, password, "S3CR3T\n")
+	gittest.WriteFile(t, password, "S3CR3T\n")
 	source := Source{URL: n.URL + "/r.git", Agent: "addagent/test", Auth: Auth{Username: "robot", PasswordFile: password},
 		Network: Network{CAFile: ca.File, ClientCertFile: client.Cert, ClientKeyFile: client.Key}}
 	w.open(source, Limits{})
@@ -58,16 +58,16 @@ func TestNginx(t *testing.T) {
 		t.Errorf("%d connections", conns)
 	}
 	// The files of the network are read anew when they change, and only then.
-	replaceFile(t, ca.File, read(t, ca.File)+"\n")
+	gittest.ReplaceFile(t, ca.File, gittest.ReadFile(t, ca.File)+"\n")
 	w.look()
 	w.look()
 	testkit.Eventually(t, "nginx notes all requests", func() bool { requests, _ := n.Served(); return requests == 2+30+2+2 })
 	if _, conns := n.Served(); conns != 2 {
 		t.Errorf("%d connections after the authority's file was written", conns)
 	}
-	replaceFile(t, ca.File, "nonsense")
+	gittest.ReplaceFile(t, ca.File, "nonsense")
 	w.fails("network ca_file: " + ca.File + " holds no certificate")
-	replaceFile(t, ca.File, read(t, gittest.NewCA(t, "another").File))
+	gittest.ReplaceFile(t, ca.File, gittest.ReadFile(t, gittest.NewCA(t, "another").File))
 	w.fails("certificate refused")
 	source.Network.ClientCertFile, source.Network.ClientKeyFile = "", ""
 	source.Network.CAFile = ""
@@ -140,7 +140,7 @@ func TestClientCertificate(t *testing.T) {
 // validUntil is the day on which a certificate ends.
 func validUntil(t *testing.T, p gittest.Pair) string {
 	t.Helper()
-	block, _ := pem.Decode([]byte(read(t, p.Cert)))
+	block, _ := pem.Decode([]byte(gittest.ReadFile(t, p.Cert)))
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -153,17 +152,20 @@ func (o *Objects) add(kind plumbing.ObjectType, data []byte) string {
 	return hex.EncodeToString(n.ID[:])
 }
 
-// with returns the objects of both, each once.
-func (o *Objects) with(p *Objects) *Objects {
-	both := &Objects{err: errors.Join(o.err, p.err), seen: make(map[plumbing.Hash]struct{})}
-	for _, n := range append(o.list[:len(o.list):len(o.list)], p.list...) {
-		if _, ok := both.seen[n.ID]; !ok {
-			both.seen[n.ID] = struct{}{}
-			both.list = append(both.list, n)
+// packOf returns a pack with the objects of all, each once.
+func packOf(all ...*Objects) ([]byte, error) {
+	var list []gitpack.Object
+	seen := make(map[plumbing.Hash]struct{})
+	for _, o := range all {
+		if o.err != nil {
+			return nil, o.err
+		}
+		for _, n := range o.list {
+			if _, ok := seen[n.ID]; !ok {
+				seen[n.ID] = struct{}{}
+				list = append(list, n)
+			}
 		}
 	}
-	return both
+	return gitpack.Encode(list)
 }
-
-// pack returns a pack with all objects.
-func (o *Objects) pack() ([]byte, error) { return gitpack.Encode(o.list) }

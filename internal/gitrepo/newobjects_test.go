@@ -2,7 +2,6 @@ package gitrepo
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -11,46 +10,6 @@ import (
 	"github.com/addagent/addagent/internal/gitwire"
 	"github.com/addagent/addagent/internal/testkit"
 )
-
-// TestObjectsAreTheSame in two makings, and are what git makes of them.
-func TestObjectsAreTheSame(t *testing.T) {
-	make := func() ([]byte, string) {
-		var o Objects
-		id := putRecord(&o, "i-1", "idle", 1)
-		b, err := o.pack()
-		testkit.Must(t, err)
-		return b, id
-	}
-	one, id := make()
-	two, _ := make()
-	if !bytes.Equal(one, two) {
-		t.Error("two packs of the same objects differ")
-	}
-	src := gittest.New(t, t.TempDir())
-	if _, err := gittest.TryGit(src.Dir, one, "index-pack", "--stdin", "--strict", "--fsck-objects"); err != nil {
-		t.Fatal(err)
-	}
-	if got := src.Git("ls-tree", "-r", "--name-only", id); got != "it/presence/all/i-1.json" {
-		t.Error(got)
-	}
-	// git's order of names, all kinds of entries, and what cannot be in a name.
-	var o Objects
-	blob := o.Blob([]byte("x"))
-	empty := o.Tree(nil)
-	tree := o.Tree([]Entry{{Name: "a0", ID: blob}, {Name: "a", ID: empty, Dir: true}, {Name: "a.b", ID: blob, Executable: true}, {Name: "l", ID: blob, Symlink: true}})
-	commit := o.Commit(CommitInfo{Tree: tree, Author: Person{Name: "<a\n> b ", Email: "x>"}, Message: "s\x00ubject\n\nbody\n\n"})
-	b, err := o.pack()
-	testkit.Must(t, err)
-	if _, err := gittest.TryGit(src.Dir, b, "index-pack", "--stdin", "--strict", "--fsck-objects"); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := src.Git("ls-tree", tree), "100755 blob %[1]s\ta.b\n040000 tree %[2]s\ta\n100644 blob %[1]s\ta0\n120000 blob %[1]s\tl"; got != fmt.Sprintf(want, blob, empty) {
-		t.Error(got)
-	}
-	if got := src.Git("cat-file", "commit", commit); got != "tree "+tree+"\nauthor a b <x> 0 +0000\ncommitter a b <x> 0 +0000\n\nsubject\n\nbody" {
-		t.Errorf("%q", got)
-	}
-}
 
 // BenchmarkStorePush pushes a record: the client's share is what is measured, as far as it can be told from the server's.
 func BenchmarkStorePush(b *testing.B) {
@@ -61,18 +20,6 @@ func BenchmarkStorePush(b *testing.B) {
 	for b.Loop() {
 		at = pushOne(b, s, "i-1", n, at)
 		n++
-	}
-}
-
-// BenchmarkObjects makes the six objects of a push and their pack.
-func BenchmarkObjects(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		var o Objects
-		putRecord(&o, "i-1", "idle", 1)
-		if _, err := o.pack(); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 

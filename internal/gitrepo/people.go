@@ -61,7 +61,8 @@ func (n *names40) folder(top, without string) error {
 		case !d.Type().IsRegular() || path == without:
 			return nil
 		case d.Name() == "index":
-			return n.index(path)
+			eachTracked(path, func(id plumbing.Hash, _ int64) { n.add(id) })
+			return nil
 		}
 		return n.file(path, "")
 	})
@@ -89,23 +90,6 @@ func (n *names40) file(path, without string) error {
 		}
 	}
 	return nil
-}
-
-// index takes the files that a worktree tracks.
-func (n *names40) index(path string) error {
-	f, err := openIndex(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	all, err := f.read(false)
-	for err == nil {
-		var e *indexEntry
-		if e, err = all.next(); err == nil && e.mode != modeSubmodule {
-			n.add(e.id)
-		}
-	}
-	return nil // of a damaged one there is no more to learn
 }
 
 func (n *names40) add(id plumbing.Hash) {
@@ -139,11 +123,11 @@ func borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbin
 	if len(people) == 0 {
 		return nil, nil
 	}
-	objects, closing, err := openObjects(gitDir)
+	objects, err := openObjects(gitDir)
 	if err != nil {
 		return nil, err
 	}
-	defer closing()
+	defer objects.Close()
 	var list []plumbing.Hash
 	seen := map[plumbing.Hash]bool{at: true}
 	for todo := people; len(todo) > 0; {

@@ -37,6 +37,10 @@ type streamRemote struct {
 
 const linePatience = 5 * time.Second
 
+func newStreamRemote(l line, agent string) *streamRemote {
+	return &streamRemote{line: l, agent: agent, patience: linePatience}
+}
+
 var errNoAnswer = errors.New("no answer on a kept connection")
 
 func (s *streamRemote) close() { s.line.Close() }

@@ -2,7 +2,6 @@ package gitrepo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/addagent/addagent/internal/gitwire"
@@ -26,15 +25,15 @@ func (r *Repo) preview(w *watch, tmp string, tip Tip) (*Tree, error) {
 	if !ok {
 		return nil, fmt.Errorf("%q is no version", tip.ID)
 	}
-	objects, closing, err := openObjects(r.gitDir())
+	objects, err := openObjects(r.gitDir())
 	if err != nil {
 		return nil, err
 	}
-	defer closing()
+	defer objects.Close()
 	if has, err := objects.Has(to); err != nil {
 		return nil, err
 	} else if has {
-		return openTree(r.gitDir(), tip.ID)
+		return openTree(tip.ID, r.gitDir())
 	}
 	request := gitwire.FetchRequest{Want: tip.ID, Depth: 1, Advance: w.advance}
 	if at, ok, err := r.Applied(); err == nil && ok {
@@ -47,23 +46,5 @@ func (r *Repo) preview(w *watch, tmp string, tip Tip) (*Tree, error) {
 	if err := got.Install(tmp); err != nil {
 		return nil, err
 	}
-	return openTreeOver(tmp, r.gitDir(), tip.ID)
-}
-
-// openTreeOver opens a tree whose objects are in two git directories.
-func openTreeOver(upper, lower, version string) (*Tree, error) {
-	first, err := openStore(upper)
-	if err != nil {
-		return nil, err
-	}
-	second, err := openStore(lower)
-	if err != nil {
-		return nil, errors.Join(err, first.Close())
-	}
-	release := func() error { return errors.Join(first.Close(), second.Close()) }
-	t, err := newTree(fallback{first, second}, upper, version, release)
-	if err != nil {
-		return nil, errors.Join(err, release())
-	}
-	return t, nil
+	return openTree(tip.ID, tmp, r.gitDir())
 }

@@ -276,14 +276,14 @@ func TestStoreAccess(t *testing.T) {
 	url := server.URL + "/r.git"
 	refused("no credentials", Source{URL: url}, "set auth")
 	password := filepath.Join(t.TempDir(), "password")
-	write(t, password, "S3CR3T\n")
+	gittest.WriteFile(t, password, "S3CR3T\n")
 	auth := Auth{Username: "u", PasswordFile: password}
 	src.Git("config", "http.receivepack", "false")
 	refused("read only", Source{URL: url, Auth: auth}, "give them write access", "http.receivepack")
-	write(t, password, "WR0NG\n")
+	gittest.WriteFile(t, password, "WR0NG\n")
 	refused("wrong", Source{URL: url, Auth: auth}, "renew them")
 	src.Git("config", "http.receivepack", "true")
-	write(t, password, "S3CR3T\n")
+	gittest.WriteFile(t, password, "S3CR3T\n")
 	testkit.Must(t, away{src, Source{URL: url, Auth: auth}}.store(t).Push(t.Context(), update))
 
 	sshd := gittest.StartSSHD(t)
@@ -299,7 +299,7 @@ func TestStoreAccess(t *testing.T) {
 	refused("unknown key", at(other.Dir), "does not let", sshd.KeyFile)
 	sshd.Allow(sshd.KeyFile)
 	empty := filepath.Join(t.TempDir(), "empty")
-	write(t, empty, "")
+	gittest.WriteFile(t, empty, "")
 	refused("unknown host", Source{URL: sshd.URL(other.Dir), Auth: Auth{SSHKeyFiles: keys.SSHKeyFiles, KnownHostsFile: empty}}, "unknown host key")
 	refused("no repository", Source{URL: gittest.Daemon(t, t.TempDir()) + "/none.git"}, "check url")
 }

@@ -4,16 +4,22 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 
+	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/addagent/addagent/internal/gitpack"
 )
 
-// objectReader reads the objects of a git directory. It is for one goroutine at a time.
+// objectReader reads the objects of a git directory. It is opened for one cycle and closed after it: between two beats
+// nothing of a repository is held, neither descriptors nor memory. It is for one goroutine at a time.
 type objectReader struct {
 	*gitpack.Reader
+	stores stores
 	// A move reads the trees that differ twice: to look at them, and to act.
 	seen     map[plumbing.Hash][]byte
 	seenSize int
@@ -22,6 +28,26 @@ type objectReader struct {
 // seenRoom bounds the bytes of trees kept.
 const seenRoom = 2 << 20
 
+// openObjects opens a git directory for reading. What it lacks is read from the others.
+func openObjects(gitDir string, others ...string) (*objectReader, error) {
+	o := &objectReader{stores: stores{openStore(gitDir)}}
+	for _, other := range others {
+		o.stores = append(o.stores, openStore(other))
+	}
+	var err error
+	if o.Reader, err = gitpack.Open(gitDir, o.stores, filepath.Join(gitDir, tempFolder)); err != nil {
+		return nil, errors.Join(err, o.stores.close())
+	}
+	return o, nil
+}
+
+// Close releases the descriptors of the packs.
+func (o *objectReader) Close() error {
+	o.Reader.Close()
+	return o.stores.close()
+}
+
+// remember keeps a tree for the second time that it is asked for.
 func (o *objectReader) remember(id plumbing.Hash, tree []byte) {
 	if o.seenSize += len(tree) + 64; o.seenSize <= seenRoom {
 		if o.seen == nil {
@@ -31,34 +57,46 @@ func (o *objectReader) remember(id plumbing.Hash, tree []byte) {
 	}
 }
 
-// readObjects reads the packs below a git directory and its alternates and, for the rest, a store (nil = none).
-func readObjects(store gitpack.Store, gitDir string) (*objectReader, error) {
-	r, err := gitpack.Open(gitDir, store, filepath.Join(gitDir, tempFolder))
-	if err != nil {
-		return nil, err
-	}
-	return &objectReader{Reader: r}, nil
+// stores are go-git's object stores over git directories: loose objects, packs, alternates. What the first one lacks is
+// asked of the next: a preview's own objects come before those of the clone.
+type stores []*filesystem.Storage
+
+// openStore reads nothing: the indexes of all packs are loaded at the first object that is not loose.
+func openStore(gitDir string) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(
+		osfs.New(gitDir, osfs.WithBoundOS()),
+		cache.NewObjectLRU(8*cache.MiByte),
+		filesystem.Options{
+			LargeObjectThreshold: 1 << 20, // without it a 50 MB blob is held in memory several times
+			KeepDescriptors:      true,    // without it each object opens its pack again
+			AlternatesFS:         osfs.New("/", osfs.WithBoundOS()),
+		})
 }
 
-// openObjects opens a git directory for reading.
-func openObjects(gitDir string) (*objectReader, func(), error) {
-	s, err := openStore(gitDir)
-	if err != nil {
-		return nil, nil, err
+// EncodedObject implements gitpack.Store.
+func (s stores) EncodedObject(kind plumbing.ObjectType, id plumbing.Hash) (o plumbing.EncodedObject, err error) {
+	for _, store := range s {
+		if o, err = store.EncodedObject(kind, id); err == nil {
+			break
+		}
 	}
-	o, err := readObjects(s, gitDir)
-	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
+	return o, err
+}
+
+func (s stores) close() error {
+	var errs []error
+	for _, store := range s {
+		errs = append(errs, store.Close())
 	}
-	return o, func() {
-		o.Close()
-		_ = s.Close() // only read from
-	}, nil
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close objects: %w", err)
+	}
+	return nil
 }
 
 // treeOf returns the root tree of a commit.
 func (o *objectReader) treeOf(id plumbing.Hash) (plumbing.Hash, error) {
-	c, err := loadCommit(o, id)
+	c, err := o.commit(id)
 	return c.tree, err
 }
 

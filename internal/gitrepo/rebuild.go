@@ -60,11 +60,11 @@ func (r *Repo) rebuild(w *watch, tip Tip, found clone) (Sight, error) {
 
 // roomFor says whether the first tree of a clone fits onto the disk.
 func roomFor(w *watch, gitDir, dir string, to plumbing.Hash) error {
-	objects, closing, err := openObjects(gitDir)
+	objects, err := openObjects(gitDir)
 	if err != nil {
 		return err
 	}
-	defer closing()
+	defer objects.Close()
 	return enoughRoom(w.ctx, objects, dir, plumbing.ZeroHash, to)
 }
 
@@ -108,7 +108,7 @@ func layout(dir string, s Source, branch string) error {
 	}
 	for name, data := range map[string]string{"HEAD": "ref: refs/heads/" + branch + "\n",
 		"info/exclude": "/" + tempTop + "/\n"} {
-		if err := writeDurable(filepath.Join(dir, name), []byte(data)); err != nil {
+		if err := writeGit(dir, name, []byte(data)); err != nil {
 			return err
 		}
 	}
@@ -117,18 +117,18 @@ func layout(dir string, s Source, branch string) error {
 
 // whole checks that a git directory has every object of a commit's tree.
 func whole(gitDir string, at plumbing.Hash) error {
-	objects, closing, err := openObjects(gitDir)
+	objects, err := openObjects(gitDir)
 	if err != nil {
 		return err
 	}
-	defer closing()
+	defer objects.Close()
 	tree, err := objects.treeOf(at)
 	if err != nil {
 		return err
 	}
-	all, err := walkLeaves(objects, tree)
+	all, err := objects.walkFiles(tree)
 	for err == nil {
-		var e *indexEntry
+		var e *treeEntry
 		if e, err = all.next(); err == nil && e.mode != modeSubmodule {
 			err = objects.Present(e.id)
 		}

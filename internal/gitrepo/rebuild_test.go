@@ -35,23 +35,23 @@ func TestBrokenClones(t *testing.T) {
 		same  bool // nothing has to be rebuilt
 	}{
 		"no HEAD":      {spoil: func(w *world) { remove(w, git(w, "HEAD")) }},
-		"bad HEAD":     {spoil: func(w *world) { write(w.tb, git(w, "HEAD"), "ref: ../../etc") }},
-		"empty HEAD":   {spoil: func(w *world) { write(w.tb, git(w, "HEAD"), "") }},
+		"bad HEAD":     {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "HEAD"), "ref: ../../etc") }},
+		"empty HEAD":   {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "HEAD"), "") }},
 		"no ref":       {spoil: func(w *world) { remove(w, git(w, "refs")) }, same: true},
-		"bad ref":      {spoil: func(w *world) { write(w.tb, git(w, "refs/heads/main"), "zzz") }},
+		"bad ref":      {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "refs/heads/main"), "zzz") }},
 		"no config":    {spoil: func(w *world) { remove(w, git(w, "config")) }},
-		"bad config":   {spoil: func(w *world) { write(w.tb, git(w, "config"), "[[[") }},
+		"bad config":   {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "config"), "[[[") }},
 		"other remote": {spoil: func(w *world) { gittest.Git(w.tb, w.dir, "remote", "set-url", "origin", "http://u:S3CR3T@elsewhere/x") }, same: true},
 		"no .git":      {spoil: func(w *world) { remove(w, filepath.Join(w.dir, ".git")) }, same: true},
 		".git is a file": {spoil: func(w *world) {
 			remove(w, filepath.Join(w.dir, ".git"))
-			write(w.tb, filepath.Join(w.dir, ".git"), "x")
+			gittest.WriteFile(w.tb, filepath.Join(w.dir, ".git"), "x")
 		}},
 		"no index":   {spoil: func(w *world) { remove(w, git(w, "index")) }, push: true, same: true},
-		"bad index":  {spoil: func(w *world) { write(w.tb, git(w, "index"), "DIRCxxxx") }, push: true, same: true},
-		"bad marker": {spoil: func(w *world) { write(w.tb, git(w, markerFile), "what?") }, same: true},
+		"bad index":  {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "index"), "DIRCxxxx") }, push: true, same: true},
+		"bad marker": {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "addagent-move"), "what?") }, same: true},
 		"strange marker": {spoil: func(w *world) {
-			write(w.tb, git(w, markerFile), strings.Repeat("1", 40)+" "+strings.Repeat("2", 40)+"\n")
+			gittest.WriteFile(w.tb, git(w, "addagent-move"), strings.Repeat("1", 40)+" "+strings.Repeat("2", 40)+"\n")
 		}},
 		"no objects":      {spoil: func(w *world) { remove(w, git(w, "objects")) }, push: true},
 		"no packs":        {spoil: func(w *world) { remove(w, packs(w, ".pack")...) }, push: true},
@@ -59,7 +59,7 @@ func TestBrokenClones(t *testing.T) {
 		"empty packs": {spoil: func(w *world) {
 			for _, p := range packs(w, ".pack") {
 				remove(w, p)
-				write(w.tb, p, "")
+				gittest.WriteFile(w.tb, p, "")
 			}
 		}, push: true},
 		"flipped bits": {spoil: func(w *world) {
@@ -72,7 +72,7 @@ func TestBrokenClones(t *testing.T) {
 					b[i] ^= 0x55
 				}
 				remove(w, p)
-				write(w.tb, p, string(b))
+				gittest.WriteFile(w.tb, p, string(b))
 			}
 		}, push: true},
 	} {

@@ -18,20 +18,19 @@ type Tip struct {
 	ID     string // 40 hex digits
 }
 
-// remote is a repository somewhere else. Each kind of address has one.
-type remote interface {
+// server is a repository somewhere else. Each kind of address has one.
+type server interface {
 	// tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error says which ones are.
 	tip(ctx context.Context, branch string) (Tip, error)
-	// fetch asks for a pack.
+	// fetch asks for a pack. What the server cannot leave out comes along.
 	fetch(ctx context.Context, f gitwire.FetchRequest) (*gitwire.Pack, error)
+	refs(ctx context.Context, o gitwire.LsOptions) ([]gitwire.Ref, error)
+	push(ctx context.Context, updates []gitwire.RefUpdate, pack []byte) (gitwire.Report, error)
 	close()
 }
 
-// newRemote makes the remote of a source. It does no I/O.
-func newRemote(s Source) (interface {
-	remote
-	holder
-}, error) {
+// newServer makes the server of a source. It does no I/O.
+func newServer(s Source) (server, error) {
 	a, err := s.address()
 	if err != nil {
 		return nil, err
@@ -40,11 +39,11 @@ func newRemote(s Source) (interface {
 	case kindHTTP:
 		return &httpRemote{way: gitaccess.NewHTTP(s.URL, s.Agent, s.Auth, s.Network)}, nil
 	case kindSSH:
-		return &streamRemote{line: &gitaccess.SSH{User: a.user, Host: a.host, Path: a.path, Auth: s.Auth}, agent: s.Agent, patience: linePatience}, nil
+		return newStreamRemote(&gitaccess.SSH{User: a.user, Host: a.host, Path: a.path, Auth: s.Auth}, s.Agent), nil
 	case kindGit:
-		return &streamRemote{line: gitaccess.Daemon{Host: a.host, Path: a.path}, agent: s.Agent, patience: linePatience}, nil
+		return newStreamRemote(gitaccess.Daemon{Host: a.host, Path: a.path}, s.Agent), nil
 	}
-	return &streamRemote{line: gitaccess.Program{Path: a.path}, agent: s.Agent, patience: linePatience}, nil
+	return newStreamRemote(gitaccess.Program{Path: a.path}, s.Agent), nil
 }
 
 // question is what is asked for to learn where a branch is.
@@ -80,21 +79,21 @@ func pick(refs []gitwire.Ref, branch string) (Tip, bool, error) {
 	return Tip{}, false, nil
 }
 
-// absentError is the answer of a remote that has no such branch.
-type absentError struct{ text, advice string }
+// AbsentError is the answer of a remote that does not have the branch.
+type AbsentError struct{ text, advice string }
 
-func (e *absentError) Error() string { return e.text + ": " + e.advice }
-func (e *absentError) Mend() string  { return e.advice }
+func (e *AbsentError) Error() string { return e.text + ": " + e.advice }
+func (e *AbsentError) Hint() string  { return e.advice }
 
 // noBranch is the error for a branch that is not there; heads are the first few that are.
 func noBranch(branch string, heads []string) error {
 	switch {
 	case len(heads) == 0:
-		return &absentError{"the remote repository is empty", "push a first commit"}
+		return &AbsentError{"the remote repository is empty", "push a first commit"}
 	case branch == "":
-		return &absentError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Examples(heads, 5)}
+		return &AbsentError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Some(heads, 5)}
 	}
-	return &absentError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Examples(heads, 5)), "push it, or set branch"}
+	return &AbsentError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Some(heads, 5)), "push it, or set branch"}
 }
 
 // reprobe is how long a server is taken not to speak v2 after it answered otherwise.

@@ -113,7 +113,7 @@ func (r *Repo) Look(ctx context.Context, progress func(Progress)) (Sight, error)
 // stays adds to an error what becomes of the clone when the remote is gone or has nothing any more.
 func (r *Repo) stays(err error) error {
 	var status *gitwire.StatusError
-	var absent *absentError
+	var absent *AbsentError
 	gone := errors.As(err, &absent) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &status) && status.Code == http.StatusNotFound
 	if !gone {
 		return err
@@ -181,8 +181,8 @@ func (r *Repo) inspect() (clone, error) {
 	}
 	c.reason = r.config.differs(git, r.source)
 	c.other = r.config.other
-	if c.unfinished && c.reason == "" {
-		c.reason = damaged(git)
+	if c.mark.Damage != "" && c.reason == "" {
+		c.reason = "it is damaged: " + c.mark.Damage
 	}
 	if id, ok := idOf(head); ok {
 		c.head = Tip{ID: id.String()}
@@ -206,32 +206,10 @@ func (r *Repo) inspect() (clone, error) {
 }
 
 // Tree opens the tree of a version that the clone has.
-func (r *Repo) Tree(version string) (*Tree, error) { return openTree(r.gitDir(), version) }
-
-func openTree(gitDir, version string) (*Tree, error) {
-	s, err := openStore(gitDir)
-	if err != nil {
-		return nil, err
-	}
-	t, err := newTree(s, gitDir, version, s.Close)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return t, nil
-}
+func (r *Repo) Tree(version string) (*Tree, error) { return openTree(version, r.gitDir()) }
 
 // Changed lists the paths that differ between two versions that the clone has, at most limit of them; complete is false
 // when there are more.
 func (r *Repo) Changed(old, new string, limit int) (paths []string, complete bool, err error) {
-	a, okA := idOf(old)
-	b, okB := idOf(new)
-	if !okA || !okB {
-		return nil, false, fmt.Errorf("%q or %q is no version", old, new)
-	}
-	s, err := openStore(r.gitDir())
-	if err != nil {
-		return nil, false, err
-	}
-	defer s.Close()
-	return changedPaths(s, r.gitDir(), a, b, limit)
+	return changedPaths(r.gitDir(), old, new, limit)
 }

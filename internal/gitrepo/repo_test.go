@@ -6,16 +6,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/addagent/addagent/internal/gitpack"
 	"github.com/addagent/addagent/internal/gitrepo/gittest"
 	"github.com/addagent/addagent/internal/gitwire"
 	"github.com/addagent/addagent/internal/testkit"
 )
-
-// patient is a deadline for what takes a moment, and longer on a busy machine.
-const patient = 3 * time.Minute
 
 // world is a repository, a server in front of it, and our clone of it.
 type world struct {
@@ -37,7 +33,7 @@ func newWorld(tb testing.TB, o gittest.ServerOptions) *world {
 // open opens the clone anew. Unless a test is about how long an answer may take, it may take as long as it does on a busy machine.
 func (w *world) open(s Source, l Limits) {
 	if l.Look == 0 {
-		l.Look = patient
+		l.Look = testkit.Patience
 	}
 	w.repo = New("r", w.dir, s, l)
 	w.tb.Cleanup(func() { _ = w.repo.Close() })
@@ -132,7 +128,7 @@ func TestLookClonesAndFollows(t *testing.T) {
 	}
 	w.same(s)
 	at, ok, err := w.repo.Applied()
-	if err != nil || !ok || at != (Tip{"main", s.Version}) {
+	if err != nil || !ok || at != (Tip{Branch: "main", ID: s.Version}) {
 		t.Fatalf("applied: %v %v %v", at, ok, err)
 	}
 	changed, complete, err := w.repo.Changed(first, s.Version, 10)

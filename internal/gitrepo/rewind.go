@@ -47,7 +47,7 @@ func (r *Repo) judge(w *watch, objects *objectReader, from, to plumbing.Hash) (j
 	if r.source.Rewind == RewindUnasked {
 		return j, nil
 	}
-	now, err := loadCommit(objects, to)
+	now, err := objects.commit(to)
 	if err != nil {
 		return j, err
 	}
@@ -55,7 +55,7 @@ func (r *Repo) judge(w *watch, objects *objectReader, from, to plumbing.Hash) (j
 		return j, nil
 	}
 	what := ""
-	before, err := loadCommit(objects, from)
+	before, err := objects.commit(from)
 	switch {
 	case err == nil && slices.Contains(before.parents, to):
 		what = fmt.Sprintf("the branch was moved back from %s to its parent %s", human.ID(from.String()), human.ID(to.String()))
@@ -107,7 +107,7 @@ func reaches(ctx context.Context, objects *objectReader, from, to plumbing.Hash,
 				continue
 			}
 			seen[id] = true
-			c, err := loadCommit(objects, id)
+			c, err := objects.commit(id)
 			if errors.Is(err, gitpack.ErrMissing) {
 				continue // the clone is shallow
 			}

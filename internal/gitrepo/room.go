@@ -62,7 +62,7 @@ func enoughRoom(ctx context.Context, objects *objectReader, dir string, from, to
 		}
 		return (n + 4095) &^ 4095
 	}
-	d := differ{trees: trees{objects: objects}, visit: func(c change) error {
+	d := differ{objects: objects, visit: func(c change) error {
 		n := size(c.is)
 		written, more, largest = written+n, more+n-size(c.was), max(largest, n)
 		return ctx.Err()

@@ -146,6 +146,22 @@ func (f *indexFile) read(checked bool) (*indexReader, error) {
 	return readIndex(f, f.size, f.mtime, checked)
 }
 
+// eachTracked visits the files that an index tracks, as far as it can be read: their blobs and sizes.
+func eachTracked(index string, visit func(id plumbing.Hash, size int64)) {
+	f, err := openIndex(index)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	all, err := f.read(false)
+	for err == nil {
+		var e *indexEntry
+		if e, err = all.next(); err == nil && e.mode != modeSubmodule {
+			visit(e.id, int64(e.stat.field(recordSize)))
+		}
+	}
+}
+
 // sweep reads the whole index and compares each file with it: by lstat, and by content only where lstat says that it
 // may have changed. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
 // looked at; else the notes are told which folders are looked into.

@@ -20,7 +20,7 @@ func (w *world) follow(s Source) {
 	w.open(s, Limits{})
 	w.src.Commit("main", files(60, "x")...)
 	w.check()
-	before := openFiles(w.tb)
+	before := gittest.OpenFiles(w.tb)
 	for i := range 4 {
 		w.src.Commit("main", gittest.File("d01/e1/file0001.txt", fmt.Sprint("step ", i)), gittest.File(fmt.Sprint("new", i), "x"))
 		if s := w.check(); s.Bytes > 3000 || len(s.Notices) > 0 {
@@ -41,7 +41,7 @@ func (w *world) follow(s Source) {
 	if s := w.check(); s.Moved {
 		w.tb.Errorf("quiet: %+v", s)
 	}
-	testkit.Eventually(w.tb, fmt.Sprintf("no more files are open than the %d before, and one", before), func() bool { return openFiles(w.tb) <= before+1 })
+	testkit.Eventually(w.tb, fmt.Sprintf("no more files are open than the %d before, and one", before), func() bool { return gittest.OpenFiles(w.tb) <= before+1 })
 }
 
 func newLocal(tb testing.TB) *world {
@@ -102,7 +102,7 @@ func TestGitDaemon(t *testing.T) {
 func TestGitDaemonIsAskedForOneRef(t *testing.T) {
 	w := newLocal(t)
 	w.src.Commit("main", files(3, "x")...)
-	manyRefs(w, 500)
+	w.src.PackRefs("other/", 500)
 	relay := gittest.StartRelay(t, strings.TrimPrefix(gittest.Daemon(t, filepath.Dir(w.src.Dir)), "git://"))
 	w.open(Source{URL: "git://" + relay.Addr + "/r.git", Agent: "addagent/test"}, Limits{})
 	w.check()
@@ -169,7 +169,7 @@ func TestSSH(t *testing.T) {
 	}
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty")
-	write(t, empty, "")
+	gittest.WriteFile(t, empty, "")
 	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: empty}, "unknown host key", d.HostKey, "known: none")
 	other := gittest.StartSSHD(t)
 	_, port, _ := net.SplitHostPort(d.Addr)
@@ -179,20 +179,13 @@ func TestSSH(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := filepath.Join(dir, "changed")
-	write(t, changed, strings.ReplaceAll(string(b), otherPort, port))
+	gittest.WriteFile(t, changed, strings.ReplaceAll(string(b), otherPort, port))
 	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: changed}, "host key changed", d.HostKey, other.HostKey, changed+":1")
 	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{other.KeyFile}, KnownHostsFile: d.KnownHosts}, "does not let", other.KeyFile)
 	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{empty}, KnownHostsFile: d.KnownHosts}, "is not a private key")
 	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{dir + "/none"}, KnownHostsFile: d.KnownHosts}, "auth ssh_key_file", "no such file")
 	ask(d.URL(w.src.Dir), Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: dir + "/none"}, "auth known_hosts_file", "no such file")
 	ask(d.URL(w.src.Dir+"/nothing's here"), auth, "does not appear to be a git repository")
-}
-
-func write(tb testing.TB, path, text string) {
-	tb.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		tb.Fatal(err)
-	}
 }
 
 // TestHangingServers accept and say nothing.
@@ -220,8 +213,8 @@ func TestHangingServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, key, string(b))
-	before := openFiles(t)
+	gittest.WriteFile(t, key, string(b))
+	before := gittest.OpenFiles(t)
 	for _, scheme := range []string{"http", "https", "ssh", "git"} {
 		r := New("r", t.TempDir(), Source{URL: scheme + "://" + l.Addr().String() + "/x", Auth: Auth{SSHKeyFiles: []string{key}, KnownHostsFile: d.KnownHosts}}, Limits{Look: 200 * time.Millisecond})
 		_, err := r.Ask(t.Context())
@@ -231,46 +224,5 @@ func TestHangingServers(t *testing.T) {
 		_ = r.Close()
 	}
 	// The other ends close as they notice.
-	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and four", before), func() bool { return openFiles(t) <= before+4 })
-}
-
-func TestAddresses(t *testing.T) {
-	for raw, want := range map[string]endpoint{
-		"https://h/x.git":          {kind: kindHTTP},
-		"HTTP://h/x.git":           {kind: kindHTTP},
-		"ssh://git@h/x":            {kindSSH, "git", "h:22", "/x"},
-		"ssh://git@h:2222/x":       {kindSSH, "git", "h:2222", "/x"},
-		"ssh://h/~me/x":            {kindSSH, "", "h:22", "~me/x"},
-		"ssh://[::1]/x":            {kindSSH, "", "[::1]:22", "/x"},
-		"git@h:x.git":              {kindSSH, "git", "h:22", "x.git"},
-		"h:/srv/x":                 {kindSSH, "", "h:22", "/srv/x"},
-		"git://h/x":                {kindGit, "", "h:9418", "/x"},
-		"/srv//x/":                 {kind: kindLocal, path: "/srv/x"},
-		"file:///srv/x":            {kind: kindLocal, path: "/srv/x"},
-		"file://localhost/srv/x/.": {kind: kindLocal, path: "/srv/x"},
-	} {
-		got, err := Source{URL: raw}.address()
-		if err != nil || got != want {
-			t.Errorf("%s: %+v %v", raw, got, err)
-		}
-	}
-	for _, raw := range []string{"", "x", "./x", "../x", "a/b:c", "ftp://h/x", "https://", "ssh://h", "ssh://h/", "file://h/x", "file://x", "-oProxyCommand=x:y", ":x", "h:", "/a\nb", "https://u:S3CR3T@h\x00/x", "https://u:S3CR3T@[/x"} {
-		_, err := Source{URL: raw}.address()
-		if err == nil || strings.Contains(err.Error(), "S3CR3T") {
-			t.Errorf("%q: %v", raw, err)
-		}
-	}
-}
-
-func TestBranchNames(t *testing.T) {
-	for _, b := range []string{"main", "a/b", "feature-1", "ü", "a.b", "x@y"} {
-		if err := checkBranch(b); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, b := range []string{"", "@", "HEAD", "refs/heads/x", "-x", "/x", "x/", "x.", "a..b", "a//b", "a@{b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", `a\b`, "a\x7f", ".a", "a/.b", "a.lock", "a.lock/b"} {
-		if checkBranch(b) == nil {
-			t.Errorf("%q is taken", b)
-		}
-	}
+	testkit.Eventually(t, fmt.Sprintf("no more files are open than the %d before, and four", before), func() bool { return gittest.OpenFiles(t) <= before+4 })
 }

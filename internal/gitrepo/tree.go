@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"github.com/addagent/addagent/internal/gitpack"
 )
@@ -18,9 +17,9 @@ import (
 type Tree struct {
 	objects *objectReader
 	root    plumbing.Hash
-	release func() error
-	doubt   func(error) // is told what could not be read; nil = nobody
 	buf     []byte
+	// OnError, when set, is told of each object that could not be read.
+	OnError func(error)
 }
 
 // Entry is one name in a folder of a Tree.
@@ -32,32 +31,25 @@ type Entry struct {
 	Symlink    bool
 }
 
-// newTree opens the tree of a commit from the packs of a git directory and, for what they lack, from a store.
-// release, when given, is called by Close.
-func newTree(objects storer.EncodedObjectStorer, gitDir, version string, release func() error) (*Tree, error) {
-	if !plumbing.IsHash(version) {
+// openTree opens the tree of a commit from a git directory and, for what that lacks, from others.
+func openTree(version, gitDir string, others ...string) (*Tree, error) {
+	id, ok := idOf(version)
+	if !ok {
 		return nil, fmt.Errorf("%q is no commit id", version)
 	}
-	reader, err := readObjects(objects, gitDir)
+	objects, err := openObjects(gitDir, others...)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{objects: reader, release: release}
-	if t.root, err = reader.treeOf(plumbing.NewHash(version)); err != nil {
-		reader.Close()
-		return nil, err
+	t := &Tree{objects: objects}
+	if t.root, err = objects.treeOf(id); err != nil {
+		return nil, errors.Join(err, objects.Close())
 	}
 	return t, nil
 }
 
 // Close releases what the tree holds open. A closed tree finds nothing any more.
-func (t *Tree) Close() error {
-	t.objects.Close()
-	if t.release == nil {
-		return nil
-	}
-	return t.release()
-}
+func (t *Tree) Close() error { return t.objects.Close() }
 
 // ID returns the object id of a file or folder (or of the commit that a submodule stands for), "" when there is none.
 // The root is "", "." or "/"; a slash at the end does no harm. Links are not followed: what is below one is absent.
@@ -152,10 +144,10 @@ func (t *Tree) List(dir string) ([]Entry, error) {
 func (t *Tree) lines(id plumbing.Hash) (treeLines, error) {
 	data, err := t.load(id, plumbing.TreeObject, gitpack.MaxTree, t.buf)
 	if err != nil {
-		return treeLines{}, fmt.Errorf("tree %w", err)
+		return nil, fmt.Errorf("tree %w", err)
 	}
 	t.buf = data
-	return treeLines{data}, nil
+	return treeLines(data), nil
 }
 
 // entry walks down to a path. The name in the result is only good until the next call.
@@ -189,21 +181,34 @@ func (t *Tree) entry(name string) (treeEntry, error) {
 	return at, nil
 }
 
+// load reads one object of the tree.
+func (t *Tree) load(id plumbing.Hash, kind plumbing.ObjectType, limit int64, into []byte) ([]byte, error) {
+	data, err := t.objects.Load(id, kind, limit, into)
+	if err != nil && t.OnError != nil {
+		t.OnError(err)
+	}
+	return data, err
+}
+
 // changedPaths lists the files that differ between two commits, sorted as git does, at most limit of them; complete
 // says that these are all. An old commit that is not there any more is gitpack.ErrMissing.
-func changedPaths(objects storer.EncodedObjectStorer, gitDir string, old, now plumbing.Hash, limit int) (paths []string, complete bool, err error) {
-	reader, err := readObjects(objects, gitDir)
+func changedPaths(gitDir, old, now string, limit int) (paths []string, complete bool, err error) {
+	objects, err := openObjects(gitDir)
 	if err != nil {
 		return nil, false, err
 	}
-	defer reader.Close()
+	defer objects.Close()
 	var roots [2]plumbing.Hash
-	for i, commit := range []plumbing.Hash{old, now} {
-		if roots[i], err = reader.treeOf(commit); err != nil {
+	for i, version := range []string{old, now} {
+		id, ok := idOf(version)
+		if !ok {
+			return nil, false, fmt.Errorf("%q is no commit id", version)
+		}
+		if roots[i], err = objects.treeOf(id); err != nil {
 			return nil, false, err
 		}
 	}
-	d := differ{trees: trees{objects: reader}, visit: func(c change) error {
+	d := differ{objects: objects, visit: func(c change) error {
 		if len(paths) == limit {
 			return errStop
 		}

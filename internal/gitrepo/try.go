@@ -2,7 +2,6 @@ package gitrepo
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/addagent/addagent/internal/gitaccess"
 )
@@ -20,23 +19,19 @@ func Try(ctx context.Context, s Source) (Answer, error) {
 	if err := s.Check(); err != nil {
 		return Answer{}, err
 	}
-	at, err := newRemote(s)
+	s.Mirrors = nil
+	at, err := NewStore(s)
 	if err != nil {
 		return Answer{}, err
 	}
-	defer at.close()
-	tip, err := at.tip(ctx, s.Branch)
-	if err == nil {
-		if _, ok := idOf(tip.ID); !ok {
-			err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
-		}
-	}
+	defer at.Close()
+	tip, err := at.Tip(ctx, s.Branch)
 	if err != nil {
 		return Answer{}, classed(ctx, "read", err)
 	}
 	a := Answer{Tip: tip}
 	proven := false
-	switch r := at.(type) {
+	switch r := at.at.(type) {
 	case *httpRemote:
 		proven, a.With = r.proven, s.Auth.Holder()
 	case *streamRemote:

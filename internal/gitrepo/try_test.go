@@ -15,11 +15,11 @@ func TestTry(t *testing.T) {
 	_, old := gittest.Remote(t, gittest.ServerOptions{NoV2: true})
 	d := gittest.StartSSHD(t)
 	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "hush\n")
+	gittest.WriteFile(t, token, "hush\n")
 	wrong := filepath.Join(t.TempDir(), "wrong")
-	write(t, wrong, "hush-2\n")
+	gittest.WriteFile(t, wrong, "hush-2\n")
 	empty := filepath.Join(t.TempDir(), "empty")
-	write(t, empty, "")
+	gittest.WriteFile(t, empty, "")
 
 	for name, c := range map[string]struct {
 		source Source

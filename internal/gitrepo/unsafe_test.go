@@ -47,14 +47,14 @@ func TestUnsafeTrees(t *testing.T) {
 		{"100644 b", "100644 a"}, {"100644 a", "100644 a"}, {"100644 a", "40000 a"}, {"100644 a", "100644 a.c", "40000 a"},
 		{"120000 a", "40000 a"}, {"40000 a", "100644 a0", "100644 a"}, {"10644 a"}, {"140000 a"}, {"1006440 a"}, {"9 a"}, {" a"}, {"100644"},
 	} {
-		if err := checkFolder([]byte("in/"), treeLines{treeObject(lines...)}); !errors.Is(err, errUnsafe) {
+		if err := checkFolder([]byte("in/"), treeLines(treeObject(lines...))); !errors.Is(err, errUnsafe) {
 			t.Errorf("%q: %v", lines, err)
 		}
 	}
-	if err := checkFolder(nil, treeLines{treeObject("100644 a", "100644 a.c", "40000 a.d", "100644 a0", "40000 b", "100664 c", "160000 d")}); err != nil {
+	if err := checkFolder(nil, treeLines(treeObject("100644 a", "100644 a.c", "40000 a.d", "100644 a0", "40000 b", "100664 c", "160000 d"))); err != nil {
 		t.Error(err)
 	}
-	if err := checkFolder(nil, treeLines{treeObject("100644 a")[:10]}); !errors.Is(err, errUnsafe) {
+	if err := checkFolder(nil, treeLines(treeObject("100644 a")[:10])); !errors.Is(err, errUnsafe) {
 		t.Errorf("a cut tree: %v", err)
 	}
 }
@@ -113,7 +113,7 @@ func FuzzTreeNames(f *testing.F) {
 	f.Add(treeObject("120000 .git"))
 	f.Add(treeObject("100644 a", "100644 a.c", "40000 a"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		err := checkFolder(nil, treeLines{data})
+		err := checkFolder(nil, treeLines(data))
 		if err != nil {
 			if !errors.Is(err, errUnsafe) {
 				t.Fatalf("%v is no errUnsafe", err)
@@ -121,7 +121,7 @@ func FuzzTreeNames(f *testing.F) {
 			return
 		}
 		seen := map[string]bool{}
-		lines := treeLines{data}
+		lines := treeLines(data)
 		var e treeEntry
 		for {
 			ok, err := lines.next(&e)

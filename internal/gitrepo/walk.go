@@ -30,29 +30,30 @@ func (e *treeEntry) folder() bool { return e.mode == modeFolder }
 
 // treeLines reads a tree object line by line. Modes come out as git's index would hold them: old repositories have
 // regular files with group rights.
-type treeLines struct{ rest []byte }
+type treeLines []byte
 
 func (t *treeLines) next(e *treeEntry) (bool, error) {
-	if len(t.rest) == 0 {
+	line := *t
+	if len(line) == 0 {
 		return false, nil
 	}
-	space := bytes.IndexByte(t.rest, ' ')
+	space := bytes.IndexByte(line, ' ')
 	if space < 1 || space > 7 {
 		return false, errors.New("tree is damaged: mode")
 	}
 	mode := uint32(0)
-	for _, c := range t.rest[:space] {
+	for _, c := range line[:space] {
 		if c < '0' || c > '7' {
 			return false, errors.New("tree is damaged: mode")
 		}
 		mode = mode<<3 | uint32(c-'0')
 	}
-	rest := t.rest[space+1:]
+	rest := line[space+1:]
 	end := bytes.IndexByte(rest, 0)
 	if end < 0 || len(rest) < end+1+20 {
 		return false, errors.New("tree is damaged: line is cut")
 	}
-	e.name, e.id, t.rest = rest[:end], plumbing.Hash(rest[end+1:end+21]), rest[end+21:]
+	e.name, e.id, *t = rest[:end], plumbing.Hash(rest[end+1:end+21]), rest[end+21:]
 	switch mode & 0o170000 {
 	case 0o100000:
 		e.mode = modeFile
@@ -88,28 +89,25 @@ func nameByte(e *treeEntry, n int) byte {
 }
 
 // trees reads tree objects into buffers that are used again, one for each depth and side.
-type trees struct {
-	objects *objectReader
-	buffers [2][][]byte
-}
+type trees [2][][]byte
 
-func (t *trees) lines(side, depth int, id plumbing.Hash) (treeLines, error) {
+func (t *trees) lines(objects *objectReader, side, depth int, id plumbing.Hash) (treeLines, error) {
 	if id.IsZero() {
-		return treeLines{}, nil
+		return nil, nil
 	}
-	for len(t.buffers[side]) <= depth {
-		t.buffers[side] = append(t.buffers[side], nil)
+	for len(t[side]) <= depth {
+		t[side] = append(t[side], nil)
 	}
-	if data, ok := t.objects.seen[id]; ok {
-		return treeLines{data}, nil
+	if data, ok := objects.seen[id]; ok {
+		return treeLines(data), nil
 	}
-	data, err := t.objects.Load(id, plumbing.TreeObject, gitpack.MaxTree, t.buffers[side][depth])
+	data, err := objects.Load(id, plumbing.TreeObject, gitpack.MaxTree, t[side][depth])
 	if err != nil {
-		return treeLines{}, fmt.Errorf("tree %w", err)
+		return nil, fmt.Errorf("tree %w", err)
 	}
-	t.buffers[side][depth] = data
-	t.objects.remember(id, data)
-	return treeLines{data}, nil
+	t[side][depth] = data
+	objects.remember(id, data)
+	return treeLines(data), nil
 }
 
 // change is one path that differs between two trees: was or is is nil when the path is only in the other.
@@ -124,13 +122,15 @@ var errStop = errors.New("stop")
 
 // differ walks two trees together, and only into folders that differ.
 type differ struct {
-	trees
+	objects *objectReader
 	// folder, when set, sees the entries of each new or changed folder before any path in it is visited. It may look
 	// at them, and refuse.
 	folder func(path []byte, lines treeLines) error
 	visit  func(change) error
-	path   []byte
 	grown  bool // there are folders that were not
+
+	trees trees
+	path  []byte
 }
 
 // walk calls visit for each path that differs, in the order of git's index. A zero id is an empty tree.
@@ -146,11 +146,11 @@ func (d *differ) descend(wasID, isID plumbing.Hash, depth int) error {
 	if depth > 2000 {
 		return fmt.Errorf("%w: folders are nested too deep", errUnsafe)
 	}
-	was, err := d.lines(0, depth, wasID)
+	was, err := d.trees.lines(d.objects, 0, depth, wasID)
 	if err != nil {
 		return d.in(err)
 	}
-	is, err := d.lines(1, depth, isID)
+	is, err := d.trees.lines(d.objects, 1, depth, isID)
 	if err != nil {
 		return d.in(err)
 	}

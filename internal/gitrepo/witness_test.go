@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,34 +16,42 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// witnessed is a world whose notes are believed: a folder and its files, and two moves.
-func witnessed(t *testing.T) *world {
-	w := newWorld(t, gittest.ServerOptions{})
-	w.repo.notes = NewWitness().notes()
-	w.src.Commit("main", gittest.File("a", "1"), gittest.File("dir/b", "1"), gittest.File("dir/deep/c", "1"),
-		gittest.File("other/d", "1"), gittest.File("version", "0"), mode("link", "a", "120000"))
-	w.look() // makes the clone
-	w.push()
-	w.look() // looks at all, and watches
-	if !w.repo.notes.sure {
-		t.Fatalf("nothing is noted of a clone in %s", w.dir)
+// witnessed is a work tree whose notes are believed: a folder and its files, and two moves.
+func witnessed(t *testing.T) *checkout {
+	c := newCheckout(t)
+	c.notes = NewWitness().notes()
+	c.move(c.src.Commit("main", gittest.File("a", "1"), gittest.File("dir/b", "1"), gittest.File("dir/deep/c", "1"),
+		gittest.File("other/d", "1"), gittest.File("version", "0"), gittest.WithMode("link", "a", "120000")))
+	c.step() // looks at all, and watches
+	if !c.notes.sure {
+		t.Fatalf("nothing is noted of a clone in %s", c.dir)
 	}
-	return w
+	return c
 }
 
-// push changes one file.
-func (w *world) push() {
-	w.src.Commit("main", gittest.File("version", fmt.Sprint(time.Now().UnixNano())))
+// push changes one file, and returns the new commit.
+func (c *checkout) push() string {
+	return c.src.Commit("main", gittest.File("version", fmt.Sprint(time.Now().UnixNano())))
 }
 
-// moves pushes and looks, and checks that what was edited is back, and whether the notes served.
-func (w *world) moves(believed bool, putBack ...string) {
-	w.tb.Helper()
-	w.push()
-	since := w.repo.notes.since
-	s := w.look()
-	if got := w.repo.notes.whole && w.repo.notes.since.Equal(since); got != believed {
-		w.tb.Errorf("the notes were believed: %v, want %v", got, believed)
+// step pushes and moves, and leaves the index as it is: one that git has written again is not ours.
+func (c *checkout) step() Moved {
+	c.tb.Helper()
+	to := c.push()
+	c.fetch(to)
+	m, err := c.tryMove(c.tb.Context(), c.at, to)
+	testkit.Must(c.tb, err)
+	c.at = to
+	return m
+}
+
+// moves pushes and moves, and checks that what was edited is back, and whether the notes served.
+func (c *checkout) moves(believed bool, putBack ...string) {
+	c.tb.Helper()
+	since := c.notes.since
+	m := c.step()
+	if got := c.notes.whole && c.notes.since.Equal(since); got != believed {
+		c.tb.Errorf("the notes were believed: %v, want %v", got, believed)
 	}
 	var want []string
 	if len(putBack) > 0 {
@@ -54,24 +61,16 @@ func (w *world) moves(believed bool, putBack ...string) {
 		}
 		want = []string{"put back " + files + ": " + strings.Join(putBack, ", ")}
 	}
-	if !slices.Equal(s.Notices, want) {
-		w.tb.Errorf("notices %q, want %q", s.Notices, want)
-	}
-	w.right("mine", "build", "dir/deep/mine")
-}
-
-// right compares with the source, and leaves the index as it is: one that git has written again is not ours.
-func (w *world) right(without ...string) {
-	w.tb.Helper()
-	if got, want := tree(w.tb, w.dir, without...), w.src.Git("rev-parse", "main^{tree}"); got != want {
-		w.tb.Fatalf("tree is %s, want %s:\n%s", got, want, strings.Join(gittest.Files(w.tb, w.dir), "\n"))
+	wantNotices(c.tb, m, want...)
+	if got, want := gittest.TreeOf(c.tb, c.dir, "mine", "build", "dir/deep/mine"), c.src.Git("rev-parse", "main^{tree}"); got != want {
+		c.tb.Fatalf("tree is %s, want %s:\n%s", got, want, strings.Join(gittest.Files(c.tb, c.dir), "\n"))
 	}
 	for _, args := range [][]string{{"diff-files"}, {"status", "--porcelain", "-uno"}} {
-		if got := gittest.Git(w.tb, w.dir, append([]string{"--no-optional-locks"}, args...)...); got != "" {
-			w.tb.Fatalf("git %v:\n%s", args, got)
+		if got := gittest.Git(c.tb, c.dir, append([]string{"--no-optional-locks"}, args...)...); got != "" {
+			c.tb.Fatalf("git %v:\n%s", args, got)
 		}
 	}
-	gittest.Fsck(w.tb, w.dir)
+	gittest.Fsck(c.tb, c.dir)
 }
 
 // TestWitnessSees: every way to touch a tracked file is noted, and put right at the next move without a look at the rest.
@@ -142,19 +141,19 @@ func TestWitnessSees(t *testing.T) {
 
 // TestWitnessDoubts: whenever the notes may not be the whole truth all files are looked at, and the notes begin anew.
 func TestWitnessDoubts(t *testing.T) {
-	edit := func(t *testing.T, w *world) { w.write("dir/deep/c", "edited") }
+	edit := func(t *testing.T, w *checkout) { w.write("dir/deep/c", "edited") }
 	for name, c := range map[string]struct {
-		do      func(t *testing.T, w *world)
+		do      func(t *testing.T, w *checkout)
 		putBack []string
 		again   bool // the move after that looks at all, too
 	}{
-		"an hour": {func(t *testing.T, w *world) {
+		"an hour": {func(t *testing.T, w *checkout) {
 			// A hard link elsewhere: nothing is noted of what is done through it.
 			testkit.Must(t, os.Link(filepath.Join(w.dir, "dir/b"), w.dir+"-link"))
 			testkit.Must(t, os.WriteFile(w.dir+"-link", []byte("2"), 0o644))
-			w.repo.notes.since = w.repo.notes.since.Add(-believed)
+			w.notes.since = w.notes.since.Add(-believed)
 		}, []string{"dir/b"}, false},
-		"notes lost": {func(t *testing.T, w *world) {
+		"notes lost": {func(t *testing.T, w *checkout) {
 			b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 			testkit.Must(t, err)
 			var most int
@@ -166,11 +165,11 @@ func TestWitnessDoubts(t *testing.T) {
 			}
 			edit(t, w)
 		}, []string{"a", "dir/b", "dir/deep/c"}, false},
-		"folder renamed": {func(t *testing.T, w *world) {
+		"folder renamed": {func(t *testing.T, w *checkout) {
 			testkit.Must(t, os.Rename(filepath.Join(w.dir, "dir"), filepath.Join(w.dir, "mine")))
 			testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, "mine")))
 		}, []string{"dir/b", "dir/deep/c"}, true},
-		"folder replaced": {func(t *testing.T, w *world) {
+		"folder replaced": {func(t *testing.T, w *checkout) {
 			old := filepath.Join(w.dir, "dir")
 			testkit.Must(t, os.Rename(old, w.dir+"-old"))
 			testkit.Must(t, os.Mkdir(old, 0o755))
@@ -178,48 +177,44 @@ func TestWitnessDoubts(t *testing.T) {
 			w.write("dir/b", "another")
 			w.write("dir/deep/c", "another")
 		}, []string{"dir/b", "dir/deep/c"}, false},
-		"folder away and back": {func(t *testing.T, w *world) {
+		"folder away and back": {func(t *testing.T, w *checkout) {
 			testkit.Must(t, os.Rename(filepath.Join(w.dir, "dir"), w.dir+"-away"))
 			testkit.Must(t, os.WriteFile(w.dir+"-away/deep/c", []byte("edited"), 0o644))
 			testkit.Must(t, os.Rename(w.dir+"-away", filepath.Join(w.dir, "dir")))
 		}, []string{"dir/deep/c"}, false},
-		"folder deleted while somebody is in it": {func(t *testing.T, w *world) {
+		"folder deleted while somebody is in it": {func(t *testing.T, w *checkout) {
 			f, err := os.Open(filepath.Join(w.dir, "other"))
 			testkit.Must(t, err)
 			t.Cleanup(func() { testkit.Must(t, f.Close()) })
 			testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, "other")))
 			w.write("other/d", "another")
 		}, []string{"other/d"}, false},
-		"clone copied and put back": {func(t *testing.T, w *world) {
+		"clone copied and put back": {func(t *testing.T, w *checkout) {
 			gittest.Git(t, filepath.Dir(w.dir), "-C", w.dir, "status") // some program that writes the index
 			testkit.Must(t, os.Rename(w.dir, w.dir+"-old"))
 			testkit.Must(t, os.CopyFS(w.dir, os.DirFS(w.dir+"-old")))
 			edit(t, w)
 		}, []string{"dir/deep/c"}, false},
-		"index of another": {func(t *testing.T, w *world) {
+		"index of another": {func(t *testing.T, w *checkout) {
 			index := filepath.Join(w.dir, ".git", "index")
 			b, err := os.ReadFile(index)
 			testkit.Must(t, err)
 			testkit.Must(t, os.WriteFile(index+".new", b, 0o644))
 			testkit.Must(t, os.Rename(index+".new", index))
 		}, nil, false},
-		"index lost": {func(t *testing.T, w *world) {
+		"index lost": {func(t *testing.T, w *checkout) {
 			testkit.Must(t, os.Remove(filepath.Join(w.dir, ".git", "index")))
 			edit(t, w)
 		}, []string{"dir/deep/c"}, true},
-		"clone broken": {func(t *testing.T, w *world) {
-			testkit.Must(t, os.RemoveAll(filepath.Join(w.dir, ".git", "objects")))
-			edit(t, w)
-		}, []string{"dir/deep/c"}, true},
-		"new folder": {func(t *testing.T, w *world) {
-			w.src.Commit("main", gittest.File("new/folder/x", "1"))
-			w.look()
+		"new folder": {func(t *testing.T, w *checkout) {
+			w.move(w.src.Commit("main", gittest.File("new/folder/x", "1")))
 			w.write("new/folder/x", "edited")
 		}, []string{"new/folder/x"}, false},
-		"move that failed": {func(t *testing.T, w *world) {
+		"move that failed": {func(t *testing.T, w *checkout) {
 			edit(t, w)
-			w.src.Commit("main", gittest.File(".temp/x", "unsafe"))
-			if _, err := w.repo.Look(t.Context(), nil); err == nil {
+			unsafe := w.src.Commit("main", gittest.File(".temp/x", "unsafe"))
+			w.fetch(unsafe)
+			if _, err := w.tryMove(t.Context(), w.at, unsafe); err == nil {
 				t.Error("an unsafe tree was taken")
 			}
 			w.src.Commit("main", gittest.Remove(".temp"))
@@ -255,27 +250,27 @@ func TestWitnessIgnores(t *testing.T) {
 func TestWitnessGivesUp(t *testing.T) {
 	t.Run("no room", func(t *testing.T) {
 		w := witnessed(t)
-		of := w.repo.notes.of
-		w.repo.notes.forget()
+		of := w.notes.of
+		w.notes.forget()
 		of.folders.Store(3)
 		w.write("other/d", "edited")
 		w.moves(false, "other/d")
 		w.moves(false)
-		if n := of.folders.Load(); n != 3 || w.repo.notes.whole {
+		if n := of.folders.Load(); n != 3 || w.notes.whole {
 			t.Errorf("room for %d folders, want 3 as before", n)
 		}
 		of.folders.Store(4)
 		w.moves(false)
-		if w.repo.notes.whole {
+		if w.notes.whole {
 			t.Error("it was tried again within the hour")
 		}
-		w.repo.notes.full = w.repo.notes.full.Add(-believed)
+		w.notes.full = w.notes.full.Add(-believed)
 		of.clones.Store(0)
 		w.moves(false)
 		of.clones.Store(1)
 		w.moves(false)
 		w.moves(true)
-		testkit.Must(t, w.repo.Close())
+		w.notes.forget()
 		if of.folders.Load() != 4 || of.clones.Load() != 1 {
 			t.Error("what was taken did not come back")
 		}
@@ -291,12 +286,4 @@ func TestWitnessGivesUp(t *testing.T) {
 			t.Errorf("mounted below %s: %v", dir, got)
 		}
 	}
-}
-
-// noted is when all files were looked at last, zero when nothing is noted since.
-func noted(r *Repo) time.Time {
-	if r.notes == nil || !r.notes.sure {
-		return time.Time{}
-	}
-	return r.notes.since
 }

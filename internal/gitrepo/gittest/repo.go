@@ -34,6 +34,11 @@ type Change struct {
 // File is a Change that writes a plain file.
 func File(path, content string) Change { return Change{Path: path, Content: content} }
 
+// WithMode is a file of one of git's modes: 100755 is executable, 120000 a link, 160000 a submodule.
+func WithMode(path, content, mode string) Change {
+	return Change{Path: path, Content: content, Mode: mode}
+}
+
 // Remove is a Change that deletes a file or a folder.
 func Remove(path string) Change { return Change{Path: path, Delete: true} }
 
@@ -245,9 +250,9 @@ func Fsck(tb testing.TB, dir string) {
 	}
 }
 
-// TreeOf returns the id of the tree that git makes of the files in dir, .git and .temp left out. Compare it with
-// REF^{tree} of the source.
-func TreeOf(tb testing.TB, dir string) string {
+// TreeOf returns the id of the tree that git makes of the files in dir, .git, .temp and the ones named left out. Compare
+// it with REF^{tree} of the source.
+func TreeOf(tb testing.TB, dir string, without ...string) string {
 	tb.Helper()
 	scratch := filepath.Join(tb.TempDir(), "scratch.git")
 	for _, sub := range []string{"objects", "refs"} {
@@ -258,9 +263,25 @@ func TreeOf(tb testing.TB, dir string) string {
 	if err := os.WriteFile(filepath.Join(scratch, "HEAD"), []byte("ref: refs/heads/main\n"), 0o644); err != nil {
 		tb.Fatal(err)
 	}
-	Git(tb, dir, "--git-dir="+scratch, "--work-tree=.", "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null", "-c", "core.compression=0",
-		"add", "-A", "-f", "--", ".", ":!/.temp")
-	return Git(tb, dir, "--git-dir="+scratch, "write-tree")
+	git := func(args ...string) string {
+		return Git(tb, dir, append([]string{"--git-dir=" + scratch, "--work-tree=.", "-c", "core.autocrlf=false",
+			"-c", "core.excludesFile=/dev/null", "-c", "core.compression=0"}, args...)...)
+	}
+	git("add", "-A", "-f", "--", ".", ":!/.temp")
+	if len(without) > 0 {
+		git(append([]string{"rm", "-r", "-q", "-f", "--cached", "--ignore-unmatch", "--"}, without...)...)
+	}
+	return git("write-tree")
+}
+
+// OpenFiles counts the files that this process has open.
+func OpenFiles(tb testing.TB) int {
+	tb.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return len(entries)
 }
 
 // Files lists the files below dir, sorted, with slashes, .git left out.
@@ -288,4 +309,43 @@ func Files(tb testing.TB, dir string) []string {
 	}
 	sort.Strings(all)
 	return all
+}
+
+// WriteFile writes a file that must not fail.
+func WriteFile(tb testing.TB, path, text string) {
+	tb.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// ReadFile reads one.
+func ReadFile(tb testing.TB, path string) string {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b)
+}
+
+// ReplaceFile puts another file in place of one, as programs that rotate secrets do.
+func ReplaceFile(tb testing.TB, path, text string) {
+	tb.Helper()
+	WriteFile(tb, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// PackRefs gives the repository so many more branches at the tip of main.
+func (r *Repo) PackRefs(prefix string, n int) {
+	r.tb.Helper()
+	var refs strings.Builder
+	refs.WriteString("# pack-refs with: peeled fully-peeled sorted \n")
+	id := r.Tip("main")
+	for i := range n {
+		fmt.Fprintf(&refs, "%s refs/heads/%s%04d\n", id, prefix, i)
+	}
+	WriteFile(r.tb, filepath.Join(r.Dir, "packed-refs"), refs.String())
 }
