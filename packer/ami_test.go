@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cloud/cloudtest"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // These tests want root, packer, moto_server and sshd: make test-images. They build an AMI as people would, with two

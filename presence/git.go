@@ -8,15 +8,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/retry"
 )
 
 // Store is what the sink and the leases need of a git repository without a clone; *gitrepo.Store is one.
 type Store interface {
-	Refs(ctx context.Context, prefixes ...string) ([]gitrepo.Ref, error)
-	Read(ctx context.Context, ids []string, o gitrepo.ReadOptions) (*gitrepo.Content, error)
-	Push(ctx context.Context, updates ...gitrepo.Update) error
+	Refs(ctx context.Context, prefixes ...string) ([]remote.Ref, error)
+	Read(ctx context.Context, ids []string, o remote.ReadOptions) (*objects.Content, error)
+	Push(ctx context.Context, updates ...remote.Update) error
 }
 
 // GitOptions say where a node's record goes in the presence repository.
@@ -294,18 +295,18 @@ func (g *Git) ended(err error) {
 	switch {
 	case err == nil:
 		g.tries, g.notBefore, g.arrived = 0, time.Time{}, true
-	case errors.As(err, &clash) || errors.Is(err, gitrepo.ErrAccess):
+	case errors.As(err, &clash) || errors.Is(err, remote.ErrAccess):
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true
 		rest := slowly
 		if clash == nil { // what a person mends in a minute is not to cost the node a quarter of an hour
 			rest = retry.Backoff{First: soon, Most: slowly, Low: 1, High: 1}.Delay(g.tries, 0)
 		}
-		g.notBefore = now.Add(rest + backoff(1+g.tries, gitrepo.RetryAfter(err)))
+		g.notBefore = now.Add(rest + backoff(1+g.tries, remote.RetryAfter(err)))
 	default:
 		g.tries++
 		g.trouble = fmt.Errorf("presence repository: %w", err)
-		g.notBefore = now.Add(backoff(g.tries, gitrepo.RetryAfter(err)))
+		g.notBefore = now.Add(backoff(g.tries, remote.RetryAfter(err)))
 	}
 	g.over()
 }
@@ -350,7 +351,7 @@ func (g *Git) counted(err error) {
 	g.uncounted = nil
 	if err != nil {
 		g.uncounted = fmt.Errorf("presence repository: count the nodes: %w", err)
-		g.countNext = time.Now().Add(slowly + backoff(2, gitrepo.RetryAfter(err)))
+		g.countNext = time.Now().Add(slowly + backoff(2, remote.RetryAfter(err)))
 	}
 	g.over()
 }

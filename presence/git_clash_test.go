@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -25,7 +25,7 @@ type killed struct {
 
 var errKilled = errors.New("killed")
 
-func (k *killed) Push(ctx context.Context, updates ...gitrepo.Update) error {
+func (k *killed) Push(ctx context.Context, updates ...remote.Update) error {
 	if k.at == "after" {
 		if err := k.Store.Push(ctx, updates...); err != nil {
 			return err

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/presencetest"
 )
@@ -14,23 +14,23 @@ import (
 func TestGit(t *testing.T) {
 	t.Parallel()
 	sshd := gittest.StartSSHD(t)
-	for name, address := range map[string]func(t *testing.T, repo *gittest.Repo) gitrepo.Source{
-		"http": func(t *testing.T, repo *gittest.Repo) gitrepo.Source {
+	for name, address := range map[string]func(t *testing.T, repo *gittest.Repo) remote.Source{
+		"http": func(t *testing.T, repo *gittest.Repo) remote.Source {
 			s := gittest.Serve(t, filepath.Dir(repo.Dir), gittest.ServerOptions{})
-			return gitrepo.Source{URL: s.URL + "/r.git"}
+			return remote.Source{URL: s.URL + "/r.git"}
 		},
-		"http without v2": func(t *testing.T, repo *gittest.Repo) gitrepo.Source {
+		"http without v2": func(t *testing.T, repo *gittest.Repo) remote.Source {
 			s := gittest.Serve(t, filepath.Dir(repo.Dir), gittest.ServerOptions{NoV2: true})
-			return gitrepo.Source{URL: s.URL + "/r.git"}
+			return remote.Source{URL: s.URL + "/r.git"}
 		},
-		"ssh": func(_ *testing.T, repo *gittest.Repo) gitrepo.Source {
-			return gitrepo.Source{URL: sshd.URL(repo.Dir), Auth: gitrepo.Auth{SSHKeyFiles: []string{sshd.KeyFile}, KnownHostsFile: sshd.KnownHosts}}
+		"ssh": func(_ *testing.T, repo *gittest.Repo) remote.Source {
+			return remote.Source{URL: sshd.URL(repo.Dir), Auth: remote.Auth{SSHKeyFiles: []string{sshd.KeyFile}, KnownHostsFile: sshd.KnownHosts}}
 		},
-		"git daemon": func(t *testing.T, repo *gittest.Repo) gitrepo.Source {
-			return gitrepo.Source{URL: gittest.Daemon(t, filepath.Dir(repo.Dir)) + "/r.git"}
+		"git daemon": func(t *testing.T, repo *gittest.Repo) remote.Source {
+			return remote.Source{URL: gittest.Daemon(t, filepath.Dir(repo.Dir)) + "/r.git"}
 		},
-		"path": func(_ *testing.T, repo *gittest.Repo) gitrepo.Source {
-			return gitrepo.Source{URL: repo.Dir}
+		"path": func(_ *testing.T, repo *gittest.Repo) remote.Source {
+			return remote.Source{URL: repo.Dir}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestGit(t *testing.T) {
 				memory := filepath.Join(t.TempDir(), "presence.json")
 				return presencetest.Place{
 					Open: func() presence.Sink {
-						store, err := gitrepo.NewStore(source)
+						store, err := remote.New(source)
 						if err != nil {
 							t.Fatal(err)
 						}

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -37,7 +37,7 @@ func TestGitFleet(t *testing.T) {
 	dir := t.TempDir()
 	sinks := make([]*Git, fleet)
 	for i := range sinks {
-		store, err := gitrepo.NewStore(gitrepo.Source{URL: s.url})
+		store, err := remote.New(remote.Source{URL: s.url})
 		if err != nil {
 			t.Fatal(err)
 		}

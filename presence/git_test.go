@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/testkit"
 )
 
@@ -43,7 +43,7 @@ func newSite(t *testing.T, o gittest.ServerOptions) *site {
 // open returns a sink as a started agent has it. It is closed with the test.
 func (s *site) open() *Git {
 	s.t.Helper()
-	store, err := gitrepo.NewStore(gitrepo.Source{URL: s.url})
+	store, err := remote.New(remote.Source{URL: s.url})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -48,7 +48,7 @@ func TestGitWipedRepository(t *testing.T) {
 	if err := g.Tell(t.Context(), said(node.Wedged, 3*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Flush(t.Context()); !errors.Is(err, gitrepo.ErrAccess) {
+	if err := g.Flush(t.Context()); !errors.Is(err, remote.ErrAccess) {
 		t.Errorf("no repository: %v", err)
 	}
 	gittest.New(t, s.repo.Dir)
@@ -73,14 +73,14 @@ func TestGitWithoutAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := g.Flush(t.Context())
-	if !errors.Is(err, gitrepo.ErrAccess) {
+	if !errors.Is(err, remote.ErrAccess) {
 		t.Fatalf("read-only: %v", err)
 	}
 	for i := range 3 {
 		if again := g.Tell(t.Context(), said(node.Idle, time.Duration(i)*time.Second)); again == nil || again.Error() != err.Error() {
 			t.Errorf("the trouble became %v, it was %v", again, err)
 		}
-		if err := g.Flush(t.Context()); !errors.Is(err, gitrepo.ErrAccess) {
+		if err := g.Flush(t.Context()); !errors.Is(err, remote.ErrAccess) {
 			t.Errorf("read-only: %v", err)
 		}
 	}

@@ -4,22 +4,22 @@ import (
 	"path"
 	"strings"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 )
 
 // fileTree adds a tree that holds one file and returns its id.
-func fileTree(o *gitrepo.Objects, name string, content []byte) string {
-	e := gitrepo.Entry{Name: path.Base(name), ID: o.Blob(content)}
+func fileTree(o *objects.Builder, name string, content []byte) string {
+	e := objects.Entry{Name: path.Base(name), ID: o.Blob(content)}
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		e = gitrepo.Entry{Name: path.Base(dir), ID: o.Tree([]gitrepo.Entry{e}), Dir: true}
+		e = objects.Entry{Name: path.Base(dir), ID: o.Tree([]objects.Entry{e}), Dir: true}
 	}
-	return o.Tree([]gitrepo.Entry{e})
+	return o.Tree([]objects.Entry{e})
 }
 
 // commit adds the step's commit upon a parent ("" = none) and returns its id.
-func (s step) commit(o *gitrepo.Objects, who, parent string) string {
-	c := gitrepo.CommitInfo{Tree: s.tree, Author: gitrepo.Person{Name: who, Email: who + "@addagent", When: s.at}, Message: s.subject}
+func (s step) commit(o *objects.Builder, who, parent string) string {
+	c := objects.CommitInfo{Tree: s.tree, Author: objects.Person{Name: who, Email: who + "@addagent", When: s.at}, Message: s.subject}
 	if parent != "" {
 		c.Parents = []string{parent}
 	}
@@ -36,7 +36,7 @@ func oneLine(s string) string {
 //
 // A refresh stands upon the newest commit that stays, in the place of the refresh before it; a transition does so, too. So a
 // history holds what happened and one refresh. Where the server wants no ref moved back, all stand upon the tip.
-func plan(m *memory, queue []queued, speed pace) (pending, *gitrepo.Objects, error) {
+func plan(m *memory, queue []queued, speed pace) (pending, *objects.Builder, error) {
 	newest := queue[len(queue)-1]
 	who := newest.record.InstanceID
 	now := newest.record.BeatSeen
@@ -45,7 +45,7 @@ func plan(m *memory, queue []queued, speed pace) (pending, *gitrepo.Objects, err
 
 	p := pending{told: told{Base: m.Told.Base}}
 	parent := m.Told.Base
-	objects := &gitrepo.Objects{}
+	objects := &objects.Builder{}
 	n := surplus(m.Steps, len(queue), newest.at)
 	switch {
 	case appends:

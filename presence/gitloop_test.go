@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -187,7 +187,7 @@ func TestLoopTriesSlowlyWhatAPersonMustMend(t *testing.T) {
 	r := newRefsOnly(0)
 	n := 0
 	inBubble(t, r, func(t *testing.T, g *Git) {
-		r.set(func(context.Context, string) error { n++; return fmt.Errorf("401: %w", gitrepo.ErrAccess) })
+		r.set(func(context.Context, string) error { n++; return fmt.Errorf("401: %w", remote.ErrAccess) })
 		for range 24 * 60 {
 			_ = beat(t, g, now(node.Idle), time.Minute) // the trouble; what counts is how often it was tried
 		}

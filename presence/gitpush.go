@@ -8,7 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -76,14 +77,14 @@ func (g *Git) push(ctx context.Context) error {
 	g.save()
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
-	err = g.o.Store.Push(ctx, gitrepo.Update{Ref: g.memory.Ref, Old: old, New: p.Tip, Objects: objects})
+	err = g.o.Store.Push(ctx, remote.Update{Ref: g.memory.Ref, Old: old, New: p.Tip, Objects: objects})
 	if err != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		// Whatever it was: only the ref itself tells. A lock that another had, a hook and an answer that was lost come in
 		// too many words to tell them apart.
 		g.unclear = true
-		if rejected := new(gitrepo.Rejected); p.forced && errors.As(err, &rejected) {
+		if rejected := new(remote.Rejected); p.forced && errors.As(err, &rejected) {
 			g.refused++
 		}
 		return err
@@ -192,8 +193,8 @@ func (g *Git) theirs(ctx context.Context, tip string) (told, []step, error) {
 
 // recognise reads the record at a tip of the ref of ours. It is a *Clash when that is not this machine's; before is what
 // this machine is known to have told.
-func recognise(ctx context.Context, s Store, ref, tip string, ours Record, before *Record) (Record, *gitrepo.Content, error) {
-	found, err := s.Read(ctx, []string{tip}, gitrepo.ReadOptions{Depth: 1})
+func recognise(ctx context.Context, s Store, ref, tip string, ours Record, before *Record) (Record, *objects.Content, error) {
+	found, err := s.Read(ctx, []string{tip}, remote.ReadOptions{Depth: 1})
 	if err != nil {
 		return Record{}, nil, err
 	}
@@ -215,8 +216,8 @@ func recognise(ctx context.Context, s Store, ref, tip string, ours Record, befor
 
 // history reads the commits behind a tip, so that the branch stays bounded though its memory was lost. What cannot be had
 // is left alone, and goes when the branch is cut for the next time.
-func (g *Git) history(ctx context.Context, tip string, found *gitrepo.Content) []step {
-	if all, err := g.o.Store.Read(ctx, []string{tip}, gitrepo.ReadOptions{Depth: historyMost, Filter: "tree:0", MaxBytes: memoryLimit}); err == nil {
+func (g *Git) history(ctx context.Context, tip string, found *objects.Content) []step {
+	if all, err := g.o.Store.Read(ctx, []string{tip}, remote.ReadOptions{Depth: historyMost, Filter: "tree:0", MaxBytes: memoryLimit}); err == nil {
 		found = all
 	}
 	var steps []step

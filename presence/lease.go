@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 )
 
 // Lease is what lease.json in a ref of a lease says: who may do a thing that only one node may do at a time.
@@ -70,13 +71,13 @@ func pushLease(ctx context.Context, s Store, ref, old string, l Lease) error {
 	if err != nil {
 		return err
 	}
-	objects := &gitrepo.Objects{}
+	objects := &objects.Builder{}
 	c := step{tree: fileTree(objects, leaseFile, append(data, '\n')), at: l.Taken, subject: oneLine(l.Holder + ": " + l.Purpose)}
-	return s.Push(ctx, gitrepo.Update{Ref: ref, Old: old, New: c.commit(objects, l.Holder, old), Objects: objects})
+	return s.Push(ctx, remote.Update{Ref: ref, Old: old, New: c.commit(objects, l.Holder, old), Objects: objects})
 }
 
 func readLease(ctx context.Context, s Store, commit string) (Lease, error) {
-	found, err := s.Read(ctx, []string{commit}, gitrepo.ReadOptions{Depth: 1, MaxBytes: leaseLimit})
+	found, err := s.Read(ctx, []string{commit}, remote.ReadOptions{Depth: 1, MaxBytes: leaseLimit})
 	if err != nil {
 		return Lease{}, err
 	}

@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 )
 
 const leaseName = "kill/fed1/app1"
 
 func leaseStore(t *testing.T, url string) Store {
 	t.Helper()
-	store, err := gitrepo.NewStore(gitrepo.Source{URL: url})
+	store, err := remote.New(remote.Source{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestTakeLeaseRace(t *testing.T) {
 				for {
 					won, held, err := TakeLease(t.Context(), store, RefPrefix, leaseName, holder, "kill", now.Add(time.Hour), now)
 					if err != nil {
-						if rejected := new(gitrepo.Rejected); errors.As(err, &rejected) {
+						if rejected := new(remote.Rejected); errors.As(err, &rejected) {
 							continue
 						}
 						t.Errorf("%s: %v", holder, err)
@@ -130,7 +130,7 @@ func TestTakeLeaseUnclear(t *testing.T) {
 		})
 		store := leaseStore(t, "http://"+relay.Addr+"/r.git")
 		won, held, err := TakeLease(t.Context(), store, RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
-		if won != landed || (err == nil) != landed || landed && held.Holder != "n1" || !landed && !errors.Is(err, gitrepo.ErrUnclear) {
+		if won != landed || (err == nil) != landed || landed && held.Holder != "n1" || !landed && !errors.Is(err, remote.ErrUnclear) {
 			t.Errorf("%s: %v, %+v, %v", name, won, held, err)
 		}
 	}
@@ -157,7 +157,7 @@ func TestTakeLeaseRefuses(t *testing.T) {
 	s.repo.Git("update-ref", "-d", "refs/heads/lease/"+leaseName)
 	s.repo.Git("config", "http.receivepack", "false")
 	won, _, err := TakeLease(t.Context(), store, RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
-	if won || !errors.Is(err, gitrepo.ErrAccess) {
+	if won || !errors.Is(err, remote.ErrAccess) {
 		t.Errorf("read-only: %v, %v", won, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

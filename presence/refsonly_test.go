@@ -11,7 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -42,27 +43,27 @@ func (r *refsOnly) failing(ctx context.Context, what string) error {
 	return fail(ctx, what)
 }
 
-func (r *refsOnly) Refs(ctx context.Context, prefixes ...string) ([]gitrepo.Ref, error) {
+func (r *refsOnly) Refs(ctx context.Context, prefixes ...string) ([]remote.Ref, error) {
 	if err := r.failing(ctx, "refs"); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked[prefixes[0]]++
-	var all []gitrepo.Ref
+	var all []remote.Ref
 	for name, id := range r.refs {
 		if strings.HasPrefix(name, prefixes[0]) {
-			all = append(all, gitrepo.Ref{Name: name, ID: id})
+			all = append(all, remote.Ref{Name: name, ID: id})
 		}
 	}
 	return all, nil
 }
 
-func (r *refsOnly) Read(context.Context, []string, gitrepo.ReadOptions) (*gitrepo.Content, error) {
+func (r *refsOnly) Read(context.Context, []string, remote.ReadOptions) (*objects.Content, error) {
 	return nil, errors.New("it holds no objects")
 }
 
-func (r *refsOnly) Push(ctx context.Context, updates ...gitrepo.Update) error {
+func (r *refsOnly) Push(ctx context.Context, updates ...remote.Update) error {
 	r.mu.Lock()
 	r.pushes = append(r.pushes, time.Now())
 	r.mu.Unlock()
@@ -72,7 +73,7 @@ func (r *refsOnly) Push(ctx context.Context, updates ...gitrepo.Update) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.refs[updates[0].Ref] != updates[0].Old {
-		return &gitrepo.Rejected{Ref: updates[0].Ref, Why: "it is not there"}
+		return &remote.Rejected{Ref: updates[0].Ref, Why: "it is not there"}
 	}
 	r.refs[updates[0].Ref] = updates[0].New
 	return nil

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 )
 
 // What is tried here is tried beside a living agent: it changes nothing in the repository and nothing on the node.
@@ -43,12 +43,12 @@ func MayTell(ctx context.Context, s Store, ref, tip string) (refused string, err
 	if to == "" {
 		to = nothing
 	}
-	err = s.Push(ctx, gitrepo.Update{Ref: ref, Old: nowhere, New: to})
-	var no *gitrepo.Rejected
+	err = s.Push(ctx, remote.Update{Ref: ref, Old: nowhere, New: to})
+	var no *remote.Rejected
 	switch {
 	case err == nil:
 		return "", fmt.Errorf("push: the server took %s for where %s is: it is no git server that nodes can share", nowhere, ref)
-	case errors.Is(err, gitrepo.ErrAccess) || !errors.As(err, &no):
+	case errors.Is(err, remote.ErrAccess) || !errors.As(err, &no):
 		return "", err
 	}
 	return no.Why, nil

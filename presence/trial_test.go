@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -70,14 +70,14 @@ func TestMayNotTell(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}})
-	if refused, err := MayTell(t.Context(), s.store(), ourRef, ""); refused != "" || !errors.Is(err, gitrepo.ErrAccess) {
+	if refused, err := MayTell(t.Context(), s.store(), ourRef, ""); refused != "" || !errors.Is(err, remote.ErrAccess) {
 		t.Errorf("%q %v", refused, err)
 	}
 }
 
-func (s *site) store() *gitrepo.Store {
+func (s *site) store() *remote.Repository {
 	s.t.Helper()
-	store, err := gitrepo.NewStore(gitrepo.Source{URL: s.url})
+	store, err := remote.New(remote.Source{URL: s.url})
 	if err != nil {
 		s.t.Fatal(err)
 	}

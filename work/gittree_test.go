@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 )
 
 // gitTree is a Tree as the git program sees it: what the decisions are made from in these tests is real commits, and not what our own reader makes of them.
@@ -58,7 +58,7 @@ func (t gitTree) Read(p string, limit int64) ([]byte, error) {
 	return []byte(out), err
 }
 
-func (t gitTree) List(dir string) ([]gitrepo.Entry, error) {
+func (t gitTree) List(dir string) ([]objects.Entry, error) {
 	_, kind, id, err := t.entry(dir)
 	if err != nil || kind != "tree" {
 		return nil, err
@@ -67,14 +67,14 @@ func (t gitTree) List(dir string) ([]gitrepo.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []gitrepo.Entry
+	var all []objects.Entry
 	for line := range strings.SplitSeq(strings.TrimSuffix(out, "\x00"), "\x00") {
 		meta, name, ok := strings.Cut(line, "\t")
 		if !ok {
 			continue
 		}
 		f := strings.Fields(meta)
-		all = append(all, gitrepo.Entry{Name: name, ID: f[2], Dir: f[1] == "tree", Executable: f[0] == "100755", Symlink: f[0] == "120000"})
+		all = append(all, objects.Entry{Name: name, ID: f[2], Dir: f[1] == "tree", Executable: f[0] == "100755", Symlink: f[0] == "120000"})
 	}
 	return all, nil
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 )
 
@@ -39,7 +39,7 @@ func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look for a hold in %s: list %s: %w", c.Repo, dir, err)
 		}
-		i := slices.IndexFunc(entries, func(e gitrepo.Entry) bool { return e.Name == holdName })
+		i := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == holdName })
 		if i < 0 {
 			continue
 		}

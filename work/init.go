@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 )
 
 // initName is the name of the item that is the init of a node, and of its script.
@@ -80,7 +80,7 @@ func stepThere(t Tree, base, rel string) (there bool, problem string, err error)
 		if err != nil {
 			return false, "", fmt.Errorf("list %s: %w", dir, err)
 		}
-		at := slices.IndexFunc(entries, func(e gitrepo.Entry) bool { return e.Name == name })
+		at := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == name })
 		if at < 0 {
 			return false, "", nil
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 )
 
@@ -38,7 +38,7 @@ type Place struct {
 type Tree interface {
 	ID(path string) (string, error)
 	Read(path string, max int64) ([]byte, error)
-	List(dir string) ([]gitrepo.Entry, error)
+	List(dir string) ([]objects.Entry, error)
 }
 
 // Checkout is a repository as it lies on this node.
@@ -172,14 +172,14 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 		return nil, notices, err
 	}
 	items, notices = withScript(c, at, entries)
-	if !slices.ContainsFunc(entries, func(e gitrepo.Entry) bool { return e.Name == "work.d" && e.Dir }) {
+	if !slices.ContainsFunc(entries, func(e objects.Entry) bool { return e.Name == "work.d" && e.Dir }) {
 		return items, notices, nil
 	}
 	parts, err := c.Tree.List(at.Dir + "/work.d")
 	if err != nil {
 		return nil, nil, fmt.Errorf("list %s/work.d: %w", at.Dir, err)
 	}
-	slices.SortFunc(parts, func(a, b gitrepo.Entry) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(parts, func(a, b objects.Entry) int { return strings.Compare(a.Name, b.Name) })
 	for _, e := range parts {
 		dir := at.Dir + "/work.d/" + e.Name
 		if e.Symlink {
@@ -203,8 +203,8 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 }
 
 // withScript completes an item from what its folder holds; none when there is no work.sh.
-func withScript(c Checkout, it Item, entries []gitrepo.Entry) (items []Item, notices []string) {
-	i := slices.IndexFunc(entries, func(e gitrepo.Entry) bool { return e.Name == "work.sh" })
+func withScript(c Checkout, it Item, entries []objects.Entry) (items []Item, notices []string) {
+	i := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == "work.sh" })
 	if i < 0 {
 		return nil, nil
 	}
@@ -222,10 +222,10 @@ func withScript(c Checkout, it Item, entries []gitrepo.Entry) (items []Item, not
 }
 
 // settings reads the work.yaml beside the script and, when that does not say what is watched, the local override.
-func (it *Item) settings(c Checkout, entries []gitrepo.Entry) {
+func (it *Item) settings(c Checkout, entries []objects.Entry) {
 	it.Watch, it.WatchFrom = []Watch{{Path: "."}}, FromDefault
 	said := false
-	if i := slices.IndexFunc(entries, func(e gitrepo.Entry) bool { return e.Name == "work.yaml" }); i >= 0 {
+	if i := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == "work.yaml" }); i >= 0 {
 		file := it.yamlPath()
 		if entries[i].Symlink || entries[i].Dir {
 			it.Problem = file + ": is not a regular file"
@@ -273,18 +273,18 @@ func workFolder(t Tree) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("list nodework: %w", err)
 		}
-		if slices.ContainsFunc(inside, func(e gitrepo.Entry) bool { return e.Name != holdName }) {
+		if slices.ContainsFunc(inside, func(e objects.Entry) bool { return e.Name != holdName }) {
 			return "nodework", nil
 		}
 	}
-	if !slices.ContainsFunc(entries, func(e gitrepo.Entry) bool { return e.Name == "bin" && e.Dir }) {
+	if !slices.ContainsFunc(entries, func(e objects.Entry) bool { return e.Name == "bin" && e.Dir }) {
 		return "", nil
 	}
 	below, err := t.List("bin")
 	if err != nil {
 		return "", fmt.Errorf("list bin: %w", err)
 	}
-	if slices.ContainsFunc(below, func(e gitrepo.Entry) bool { return e.Name == "nodework" && e.Dir }) {
+	if slices.ContainsFunc(below, func(e objects.Entry) bool { return e.Name == "nodework" && e.Dir }) {
 		return "bin/nodework", nil
 	}
 	return "", nil

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 )
 
 const script = "echo\n"
@@ -242,7 +242,7 @@ func (b brokenTree) Read(p string, limit int64) ([]byte, error) {
 	return b.Tree.Read(p, limit)
 }
 
-func (b brokenTree) List(p string) ([]gitrepo.Entry, error) {
+func (b brokenTree) List(p string) ([]objects.Entry, error) {
 	if p == b.at {
 		return nil, errBroken
 	}

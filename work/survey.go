@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 )
 
@@ -29,7 +29,7 @@ type Findings struct {
 type Survey struct {
 	Root string // absolute path of gitrepo/
 	// Open opens the tree of a repository at a version. The survey closes it.
-	Open func(repo, version string) (*gitrepo.Tree, error)
+	Open func(repo, version string) (*objects.Tree, error)
 	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a wiped clone. The same as the Hand's.
 	InitMemory string
 	// Nodes tells what the set of nodes that agree with filter is now. The keys of filter are part, stacktype and deployment, at least one. What is not known keeps

@@ -7,15 +7,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 )
 
 // surveyGrid has two clones: ops, whose script watches app/ of the other, and app.
 type surveyGrid struct {
 	*Survey
 	home   string
-	repos  map[string]*gitrepo.Repo
+	repos  map[string]*clone.Repo
 	bare   map[string]*gittest.Repo
 	opened int
 	broken string // a repository whose tree cannot be opened
@@ -26,7 +28,7 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 	t.Helper()
 	home := t.TempDir()
 	root := filepath.Join(home, "gitrepo")
-	repos := map[string]*gitrepo.Repo{}
+	repos := map[string]*clone.Repo{}
 	g := &surveyGrid{Survey: &Survey{Root: root, InitMemory: filepath.Join(home, "lib", "init")}, home: home, repos: repos, bare: map[string]*gittest.Repo{}}
 	for name, changes := range map[string][]gittest.Change{
 		"ops": append(ops, gittest.File("nodework/common/work.sh", "true\n"), gittest.File("nodework/common/work.yaml", "watch: [ { repo: app, path: app/ } ]\n")),
@@ -35,7 +37,7 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 		bare := gittest.New(t, filepath.Join(t.TempDir(), name+".git"))
 		bare.Commit("main", changes...)
 		g.bare[name] = bare
-		repo := gitrepo.New(name, filepath.Join(root, name), gitrepo.Source{URL: bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}, gitrepo.Limits{})
+		repo := clone.New(name, filepath.Join(root, name), remote.Source{URL: bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}, clone.Limits{})
 		sight, err := repo.Look(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +45,7 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 		repos[name] = repo
 		g.at = append(g.at, At{Repo: name, Version: sight.Version, Branch: sight.Branch})
 	}
-	g.Open = func(repo, version string) (*gitrepo.Tree, error) {
+	g.Open = func(repo, version string) (*objects.Tree, error) {
 		g.opened++
 		if repo == g.broken {
 			return nil, errors.New("disk error")

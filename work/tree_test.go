@@ -5,7 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/remote"
 )
 
 // What the agent's own reader of trees shows is decided upon as what the git program shows.
@@ -24,7 +25,7 @@ func TestOwnTreesAndGitsAgree(t *testing.T) {
 		"app/a":                                        "1",
 		"lib/x":                                        "-> ../app",
 	})
-	r := gitrepo.New("ops", theirs.Dir, gitrepo.Source{}, gitrepo.Limits{})
+	r := clone.New("ops", theirs.Dir, remote.Source{}, clone.Limits{})
 	defer r.Close()
 	tree, err := r.Tree(theirs.Version)
 	if err != nil {

@@ -15,7 +15,9 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/journal"
 )
 
@@ -24,33 +26,33 @@ import (
 type clones struct {
 	dir      string // <home>/gitrepo
 	discover bool   // look for clones that nobody configured
-	limits   gitrepo.Limits
-	network  gitrepo.Network // of those that nobody configured
-	never    string          // the URL of the repository that is never worked: presence
+	limits   clone.Limits
+	network  remote.Network // of those that nobody configured
+	never    string         // the URL of the repository that is never worked: presence
 
-	list []*clone
+	list []*clonedRepo
 }
 
-// clone is one repository between Ask and Move.
-type clone struct {
+// clonedRepo is one repository between Ask and Move.
+type clonedRepo struct {
 	name    string
-	repo    *gitrepo.Repo
-	source  gitrepo.Source
-	found   bool        // nobody configured it
-	tip     gitrepo.Tip // as last asked
-	problem error       // why it cannot be asked at all
+	repo    *clone.Repo
+	source  remote.Source
+	found   bool       // nobody configured it
+	tip     remote.Tip // as last asked
+	problem error      // why it cannot be asked at all
 }
 
 func newClones(dir string) *clones { return &clones{dir: dir} }
 
 // renew makes these the repositories, in this order. What stays as it was keeps
 // its connection, its backoff and what it knows.
-func (c *clones) renew(all []named, discover bool, l gitrepo.Limits, network gitrepo.Network) {
+func (c *clones) renew(all []named, discover bool, l clone.Limits, network remote.Network) {
 	before, same := c.list, l == c.limits
-	kept := map[*clone]bool{}
+	kept := map[*clonedRepo]bool{}
 	c.list, c.limits = nil, l
 	for _, n := range all {
-		i := slices.IndexFunc(before, func(r *clone) bool {
+		i := slices.IndexFunc(before, func(r *clonedRepo) bool {
 			return r.name == n.name && r.repo != nil && same && n.source.Same(r.source)
 		})
 		if i < 0 {
@@ -62,7 +64,7 @@ func (c *clones) renew(all []named, discover bool, l gitrepo.Limits, network git
 		c.list = append(c.list, before[i])
 	}
 	for _, r := range before {
-		taken := slices.ContainsFunc(c.list, func(o *clone) bool { return o.name == r.name })
+		taken := slices.ContainsFunc(c.list, func(o *clonedRepo) bool { return o.name == r.name })
 		switch {
 		case kept[r]:
 		case r.found && discover && same && !taken:
@@ -74,8 +76,8 @@ func (c *clones) renew(all []named, discover bool, l gitrepo.Limits, network git
 	c.discover, c.network = discover, network
 }
 
-func (c *clones) add(name string, s gitrepo.Source) {
-	c.list = append(c.list, &clone{name: name, source: s, repo: gitrepo.New(name, filepath.Join(c.dir, name), s, c.limits)})
+func (c *clones) add(name string, s remote.Source) {
+	c.list = append(c.list, &clonedRepo{name: name, source: s, repo: clone.New(name, filepath.Join(c.dir, name), s, c.limits)})
 }
 
 // Here is what lies on the node, as it was left.
@@ -83,11 +85,11 @@ func (c *clones) Here() []journal.Look {
 	if c.discover {
 		c.find()
 	}
-	return c.each(func(r *clone) journal.Look { return r.here() })
+	return c.each(func(r *clonedRepo) journal.Look { return r.here() })
 }
 
 // here is what lies there, without asking anybody.
-func (r *clone) here() journal.Look {
+func (r *clonedRepo) here() journal.Look {
 	l := journal.Look{Repo: r.name, Old: true}
 	if r.problem != nil {
 		return l
@@ -103,7 +105,7 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journa
 	if c.discover {
 		c.find()
 	}
-	return c.each(func(r *clone) journal.Look {
+	return c.each(func(r *clonedRepo) journal.Look {
 		if rests(r.name) {
 			return r.here()
 		}
@@ -150,13 +152,13 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 		}
 		return asked
 	}
-	looks := c.each(func(r *clone) journal.Look {
+	looks := c.each(func(r *clonedRepo) journal.Look {
 		l := before[r.name]
 		if !l.Moved {
 			l.Previous = ""
 			return l
 		}
-		sight, err := r.repo.Apply(ctx, r.tip, func(p gitrepo.Progress) {
+		sight, err := r.repo.Apply(ctx, r.tip, func(p clone.Progress) {
 			progress(journal.Fetching{Repo: r.name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
 		})
 		l.Notices, l.Files, l.Bytes = append(l.Notices, sight.Notices...), sight.Files, sight.Bytes
@@ -185,7 +187,7 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 const sideBySide = 32
 
 // each does one thing with every repository, side by side, and times it.
-func (c *clones) each(do func(*clone) journal.Look) []journal.Look {
+func (c *clones) each(do func(*clonedRepo) journal.Look) []journal.Look {
 	looks := make([]journal.Look, len(c.list))
 	var all sync.WaitGroup
 	places := make(chan struct{}, sideBySide)
@@ -209,14 +211,14 @@ func (c *clones) find() {
 		return // no folder, no clones
 	}
 	known := map[string]bool{}
-	c.list = slices.DeleteFunc(c.list, func(r *clone) bool {
+	c.list = slices.DeleteFunc(c.list, func(r *clonedRepo) bool {
 		if !r.found {
 			known[r.name] = true
 			return false
 		}
 		// People mend, move, remove and switch the clones that nobody configured:
 		// what is not as it was is found anew below.
-		s, err := gitrepo.Discover(filepath.Join(c.dir, r.name))
+		s, err := clone.Discover(filepath.Join(c.dir, r.name))
 		s.Agent, s.Network = userAgent(), c.network
 		// One whose config or HEAD is damaged is kept: it is known, and rebuilt.
 		same := r.problem == nil && (err == nil && s.Same(r.source) || err != nil && !errors.Is(err, fs.ErrNotExist))
@@ -233,9 +235,9 @@ func (c *clones) find() {
 		if _, err := os.Lstat(filepath.Join(c.dir, name, ".git")); err != nil {
 			continue
 		}
-		s, err := gitrepo.Discover(filepath.Join(c.dir, name))
+		s, err := clone.Discover(filepath.Join(c.dir, name))
 		if err != nil {
-			c.list = append(c.list, &clone{name: name, problem: err, found: true})
+			c.list = append(c.list, &clonedRepo{name: name, problem: err, found: true})
 			continue
 		}
 		if c.never != "" && bareURL(s.URL) == bareURL(c.never) {
@@ -269,7 +271,7 @@ func (c *clones) linked(e fs.DirEntry) bool {
 }
 
 // get is the repository of that name, nil when there is none that can be used.
-func (c *clones) get(name string) *clone {
+func (c *clones) get(name string) *clonedRepo {
 	for _, r := range c.list {
 		if r.name == name && r.repo != nil {
 			return r
@@ -279,7 +281,7 @@ func (c *clones) get(name string) *clone {
 }
 
 // tree opens the tree of a repository at a version; the caller closes it.
-func (c *clones) tree(name, version string) (*gitrepo.Tree, error) {
+func (c *clones) tree(name, version string) (*objects.Tree, error) {
 	if r := c.get(name); r != nil {
 		return r.repo.Tree(version)
 	}
@@ -287,7 +289,7 @@ func (c *clones) tree(name, version string) (*gitrepo.Tree, error) {
 }
 
 // treeInUse is tree for who works by it: what of it is damaged is put right by the next look.
-func (c *clones) treeInUse(name, version string) (*gitrepo.Tree, error) {
+func (c *clones) treeInUse(name, version string) (*objects.Tree, error) {
 	if r := c.get(name); r != nil {
 		return r.repo.TreeInUse(version)
 	}

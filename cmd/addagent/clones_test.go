@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 )
 
 // TestLinkedClonesAreFound: a clone that was moved to another disk is found through the link in its place; a link to
@@ -25,7 +26,7 @@ func TestLinkedClonesAreFound(t *testing.T) {
 		}
 	}
 	c := newClones(top)
-	c.renew(nil, true, gitrepo.Limits{}, gitrepo.Network{})
+	c.renew(nil, true, clone.Limits{}, remote.Network{})
 	defer c.close()
 	for range 2 {
 		looks := c.Ask(t.Context(), func(string) bool { return false })
@@ -43,20 +44,20 @@ func TestLinkedClonesAreFound(t *testing.T) {
 func TestARenewedConfigReachesAllRepositories(t *testing.T) {
 	c := newClones(t.TempDir())
 	defer c.close()
-	all := []named{{"a", gitrepo.Source{URL: "/a"}}, {"b", gitrepo.Source{URL: "/b"}}, {"c", gitrepo.Source{URL: "/c"}}}
-	repos := func() (all []*gitrepo.Repo) {
+	all := []named{{"a", remote.Source{URL: "/a"}}, {"b", remote.Source{URL: "/b"}}, {"c", remote.Source{URL: "/c"}}}
+	repos := func() (all []*clone.Repo) {
 		for _, r := range c.list {
 			all = append(all, r.repo)
 		}
 		return all
 	}
-	c.renew(all, false, gitrepo.Limits{Look: time.Second}, gitrepo.Network{})
+	c.renew(all, false, clone.Limits{Look: time.Second}, remote.Network{})
 	first := repos()
-	c.renew([]named{all[2], all[0]}, false, gitrepo.Limits{Look: time.Second}, gitrepo.Network{})
+	c.renew([]named{all[2], all[0]}, false, clone.Limits{Look: time.Second}, remote.Network{})
 	if got := repos(); len(got) != 2 || got[0] != first[2] || got[1] != first[0] {
 		t.Error("what stays as it was is not made anew")
 	}
-	c.renew(all, false, gitrepo.Limits{Look: time.Minute}, gitrepo.Network{})
+	c.renew(all, false, clone.Limits{Look: time.Minute}, remote.Network{})
 	for i, r := range repos() {
 		if r == first[i] {
 			t.Errorf("%s keeps its old limits", all[i].name)

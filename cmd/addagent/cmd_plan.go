@@ -10,7 +10,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
@@ -88,7 +88,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 			looks[i].Previous = ""
 		}
 	}
-	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*gitrepo.Tree{}}
+	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*objects.Tree{}}
 	pre.fetch(ctx, looks)
 	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: initMemory(cfg)}
 	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
@@ -201,13 +201,13 @@ func (p *process) printPlan(out planned, now time.Time) {
 type preview struct {
 	repos *clones
 	tmp   string
-	trees map[string]*gitrepo.Tree
+	trees map[string]*objects.Tree
 }
 
 // fetch gets the tip of every repository that moved, side by side.
 func (v *preview) fetch(ctx context.Context, looks []journal.Look) {
 	var all sync.WaitGroup
-	trees := make([]*gitrepo.Tree, len(looks))
+	trees := make([]*objects.Tree, len(looks))
 	for i := range looks {
 		if looks[i].Trouble != "" || !looks[i].Moved {
 			continue
@@ -216,7 +216,7 @@ func (v *preview) fetch(ctx context.Context, looks []journal.Look) {
 			r := v.repos.get(looks[i].Repo)
 			tmp := filepath.Join(v.tmp, r.name)
 			err := os.Mkdir(tmp, 0o700)
-			var tree *gitrepo.Tree
+			var tree *objects.Tree
 			if err == nil {
 				tree, err = r.repo.Preview(ctx, tmp, r.tip)
 			}
@@ -235,7 +235,7 @@ func (v *preview) fetch(ctx context.Context, looks []journal.Look) {
 	}
 }
 
-func (v *preview) open(repo, version string) (*gitrepo.Tree, error) {
+func (v *preview) open(repo, version string) (*objects.Tree, error) {
 	if t := v.trees[repo]; t != nil {
 		return t, nil
 	}

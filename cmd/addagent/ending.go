@@ -14,7 +14,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/kill"
@@ -160,7 +160,7 @@ func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
 
 func (e *ending) lease(ctx context.Context, c kill.Case, until, at time.Time) (won bool, holder string, err error) {
 	cfg := e.config()
-	store, err := gitrepo.NewStore(presenceSource(cfg))
+	store, err := remote.New(presenceSource(cfg))
 	if err != nil {
 		return false, "", err
 	}

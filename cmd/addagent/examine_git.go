@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
@@ -56,9 +56,9 @@ func (d *checker) repositories() []check {
 }
 
 // tryRepo asks one address of a repository where the branch is.
-func tryRepo(ctx context.Context, s gitrepo.Source) finding {
+func tryRepo(ctx context.Context, s remote.Source) finding {
 	start := time.Now()
-	a, err := gitrepo.Try(ctx, s)
+	a, err := remote.Try(ctx, s)
 	if err != nil {
 		return refusedBy(s.Redacted(), hurried(ctx, err))
 	}
@@ -90,7 +90,7 @@ func reach(place string, err error) string {
 	if strings.HasPrefix(place, "/") {
 		return "see what is there: ls -la " + place
 	}
-	if gitrepo.Busy(err) {
+	if remote.Busy(err) {
 		return "wait, the agent tries again by itself; if it stays, see what that server says of its limits and of its health"
 	}
 	if own := (*fs.PathError)(nil); errors.As(err, &own) { // a secret; a server has no paths of ours
@@ -117,15 +117,15 @@ func (d *checker) presence(ctx context.Context) []finding {
 	if p.URL == "" {
 		return []finding{skip("presence is off: presence.url is not set")}
 	}
-	at := gitrepo.Source{URL: p.URL}.Redacted()
-	store, err := gitrepo.NewStore(presenceSource(d.cfg))
+	at := remote.Source{URL: p.URL}.Redacted()
+	store, err := remote.New(presenceSource(d.cfg))
 	if err != nil {
 		return []finding{refusedBy(at, err)}
 	}
 	defer store.Close()
 
 	start := time.Now()
-	var refs []gitrepo.Ref
+	var refs []remote.Ref
 	if err := d.ask(ctx, func(ctx context.Context) (err error) {
 		refs, err = store.Refs(ctx, p.RefPrefix, presence.FoldRef)
 		return err
@@ -149,9 +149,9 @@ func (d *checker) presence(ctx context.Context) []finding {
 }
 
 // ownRef tells whose this node's ref is, and whether a push to it would be let in.
-func (d *checker) ownRef(ctx context.Context, store *gitrepo.Store) []finding {
+func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []finding {
 	ref := presence.RefName(d.cfg.Presence.RefPrefix, d.me.ID)
-	at := gitrepo.Source{URL: d.cfg.Presence.URL}.Redacted()
+	at := remote.Source{URL: d.cfg.Presence.URL}.Redacted()
 	hostname, _ := os.Hostname()
 	addresses, _ := presence.Addresses()
 	ours := presence.Record{InstanceID: d.me.ID, Hardware: d.me.Hardware.String(), Hostname: hostname, Addresses: addresses, BootID: node.System{}.BootID()}

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cloud"
-	"github.com/addagent/addagent/internal/gitaccess"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/presence/fleet"
@@ -214,7 +214,7 @@ type timepiece struct {
 
 // clocks are those of the places that speak HTTP.
 func (d *checker) clocks() ([]timepiece, error) {
-	transport, err := gitaccess.Transport(d.cfg.Network)
+	transport, err := transport.Transport(d.cfg.Network)
 	if err != nil {
 		return nil, err
 	}
@@ -231,10 +231,10 @@ func (d *checker) clocks() ([]timepiece, error) {
 	}
 	for _, r := range d.cfg.Repos {
 		for _, at := range append([]string{r.URL}, r.Mirrors...) {
-			add(gitrepo.Source{URL: at}.Redacted(), transport)
+			add(remote.Source{URL: at}.Redacted(), transport)
 		}
 	}
-	add(gitrepo.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
+	add(remote.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
 	if d.p.machine(d.cfg, d.me) != nil {
 		add(cmp.Or(d.p.metadata(), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
 	}

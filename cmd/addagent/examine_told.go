@@ -20,7 +20,7 @@ import (
 	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/cloud/ec2"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitaccess"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/internal/metrics"
@@ -53,7 +53,7 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	if r.URLFile != "" {
 		fix = "put an address that works into " + r.URLFile
 	}
-	transport, err := gitaccess.Transport(d.cfg.Network)
+	transport, err := transport.Transport(d.cfg.Network)
 	if err != nil {
 		return broken(err, "see network in the config")
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cloud/cloudtest"
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
 )
@@ -90,7 +90,7 @@ func TestLiveSeesTheFold(t *testing.T) {
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", State: "idle", BeatSeen: time.Now(), BeatNextBy: time.Now().Add(time.Hour)})
 	fold := func(at time.Time) {
 		t.Helper()
-		f, err := fleet.NewFolder(fleet.FolderOptions{Options: fleet.Options{Source: gitrepo.Source{URL: s.URL + "/presence.git"}}})
+		f, err := fleet.NewFolder(fleet.FolderOptions{Options: fleet.Options{Source: remote.Source{URL: s.URL + "/presence.git"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/cloud/ec2"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitaccess"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/presence"
@@ -39,7 +39,7 @@ func (m *machine) notice(ctx context.Context) (string, error) {
 
 // at is the machine with the settings of a config.
 func (m *machine) at(cfg *config.Config) (*ec2.Instance, error) {
-	transport, err := gitaccess.Transport(cfg.Network)
+	transport, err := transport.Transport(cfg.Network)
 	if err != nil {
 		return nil, err
 	}

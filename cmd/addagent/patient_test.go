@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -148,7 +148,7 @@ func withToken() gittest.ServerOptions {
 // tell has a node tell its record, as its agent does.
 func (p *patient) tell(url string, r presence.Record) {
 	p.t.Helper()
-	store, err := gitrepo.NewStore(gitrepo.Source{URL: url, Auth: gitrepo.Auth{TokenFile: filepath.Join(p.dir, "token")}})
+	store, err := remote.New(remote.Source{URL: url, Auth: remote.Auth{TokenFile: filepath.Join(p.dir, "token")}})
 	if err != nil {
 		p.t.Fatal(err)
 	}

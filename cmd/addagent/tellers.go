@@ -15,8 +15,8 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitaccess"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -82,7 +82,7 @@ func (t *tellers) wanted(cfg *config.Config) []wanted {
 	}}}
 	if p := cfg.Presence; p.URL != "" {
 		all = append(all, wanted{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (presence.Sink, func(), error) {
-			store, err := gitrepo.NewStore(presenceSource(cfg))
+			store, err := remote.New(presenceSource(cfg))
 			if err != nil {
 				return nil, nil, err
 			}
@@ -126,7 +126,7 @@ func (t *tellers) voices() []presence.Voice {
 // room opens the outbox of one room. What it has to say waits in a folder of its own, named by the room and not by its
 // place in the config: another room must not get it.
 func (t *tellers) room(name string, r config.Room, network config.Network) (presence.Sink, func(), error) {
-	transport, err := gitaccess.Transport(network)
+	transport, err := transport.Transport(network)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -256,8 +256,8 @@ func (v outboxVoice) Say(l presence.Line, at time.Time) error {
 }
 
 // presenceSource is where the presence repository is.
-func presenceSource(cfg *config.Config) gitrepo.Source {
-	return gitrepo.Source{URL: cfg.Presence.URL, Auth: cfg.Presence.Auth, Network: cfg.Network, Agent: userAgent()}
+func presenceSource(cfg *config.Config) remote.Source {
+	return remote.Source{URL: cfg.Presence.URL, Auth: cfg.Presence.Auth, Network: cfg.Network, Agent: userAgent()}
 }
 
 // presenceMemory is where this node remembers its own ref; it belongs to the hardware.

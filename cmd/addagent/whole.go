@@ -5,7 +5,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/work"
 )
@@ -20,8 +20,8 @@ type whole struct {
 	repos   *clones
 	hand    *work.Hand
 	people  *people
-	lock    *work.BeatLock   // beat.lock
-	witness *gitrepo.Witness // of edits in the trees; nil where watching is not worth while
+	lock    *work.BeatLock    // beat.lock
+	witness *worktree.Watcher // of edits in the trees; nil where watching is not worth while
 	survey  *work.Survey
 	tellers *tellers
 	peers   *peers // nil = nobody reads them
@@ -38,7 +38,7 @@ func (w *whole) renew(cfg *config.Config, sources []named, s *agent.Settings) er
 		return err
 	}
 	limits := limitsOf(cfg)
-	limits.Witness = w.witness
+	limits.Watcher = w.witness
 	w.repos.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cfg.Network)
 	w.hand.Timeout, w.hand.Grace, w.hand.Env, w.hand.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
 	w.voice.Configure(cfg.Log)

@@ -14,7 +14,9 @@ import (
 	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
@@ -162,7 +164,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		return fail(misuse(err))
 	}
 	if o.purpose == "run" { // for one beat it is not worth while
-		w.witness = gitrepo.NewWitness()
+		w.witness = worktree.NewWatcher()
 	}
 	w.repos = newClones(filepath.Join(cfg.Home, "gitrepo"))
 	w.stop = append(w.stop, w.repos.close)
@@ -296,7 +298,7 @@ func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (n
 // named is a repository of the config: the folder below gitrepo/ and where it comes from.
 type named struct {
 	name   string
-	source gitrepo.Source
+	source remote.Source
 }
 
 // sources are the repositories of the config, their branches filled in from nodeinfo.
@@ -309,15 +311,15 @@ func sources(cfg *config.Config, info node.Info) ([]named, error) {
 			key := fmt.Sprintf("repos[%d].branch", i)
 			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
 		}
-		all = append(all, named{r.Name, gitrepo.Source{
+		all = append(all, named{r.Name, remote.Source{
 			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: userAgent(), Auth: r.Auth, Network: cfg.Network,
 		}})
 	}
 	return all, errors.Join(problems...)
 }
 
-func limitsOf(cfg *config.Config) gitrepo.Limits {
-	return gitrepo.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout}
+func limitsOf(cfg *config.Config) clone.Limits {
+	return clone.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout}
 }
 
 func userAgent() string { return "addagent/" + version }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
@@ -56,7 +56,7 @@ type listed struct {
 }
 
 func (p *process) list(ctx context.Context, g *global, o *outside, raw bool) error {
-	store, err := gitrepo.NewStore(o.Source)
+	store, err := remote.New(o.Source)
 	if err != nil {
 		return cli.Misuse(err)
 	}
@@ -99,7 +99,7 @@ func (p *process) list(ctx context.Context, g *global, o *outside, raw bool) err
 }
 
 // whose says of refs what they are.
-func whose(refs []gitrepo.Ref, f fleet.Fleet, prefix, lease string, now time.Time) []listed {
+func whose(refs []remote.Ref, f fleet.Fleet, prefix, lease string, now time.Time) []listed {
 	all := make([]listed, 0, len(refs))
 	for _, r := range refs {
 		l := listed{Ref: r.Name, ID: r.ID, What: "other"}

@@ -15,7 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitaccess"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
@@ -119,7 +119,7 @@ func (s *saying) rooms(g *global) ([]chat.Room, error) {
 	} else if cfg, err = s.settings(g); err != nil {
 		return nil, err
 	}
-	through, err := gitaccess.Transport(cfg.Network)
+	through, err := transport.Transport(cfg.Network)
 	if err != nil {
 		return nil, cli.Misuse(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
@@ -85,7 +85,7 @@ func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Optio
 	if g.tokenFile != "" && g.gitCredentials {
 		return fleet.Options{}, cli.Misuse(errors.New("--token-file and --git-credentials: keep one of them"))
 	}
-	s := gitrepo.Source{URL: url, Agent: "addctl/" + version, Auth: auth, Network: cfg.Network}
+	s := remote.Source{URL: url, Agent: "addctl/" + version, Auth: auth, Network: cfg.Network}
 	if err := s.Check(); err != nil {
 		return fleet.Options{}, cli.Misuse(err)
 	}
@@ -148,7 +148,7 @@ func (p *process) notes(f fleet.Fleet) {
 // unread is the error of a reading, with what a person can do.
 func unread(err error, o fleet.Options) error {
 	advice := ""
-	if errors.Is(err, gitrepo.ErrAccess) && o.Source.Auth.Command == nil && o.Source.Auth.TokenFile == "" && strings.HasPrefix(o.Source.URL, "http") {
+	if errors.Is(err, remote.ErrAccess) && o.Source.Auth.Command == nil && o.Source.Auth.TokenFile == "" && strings.HasPrefix(o.Source.URL, "http") {
 		advice = " (--token-file FILE or --git-credentials say who you are)"
 	}
 	return cli.Failed(fmt.Errorf("%s cannot be read: %w%s", o.Source.Redacted(), err, advice))

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
 )
 

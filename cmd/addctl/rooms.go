@@ -19,7 +19,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/gitaccess"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/presence/fleet"
 )
 
@@ -63,7 +63,7 @@ type room struct {
 // newAnnouncer makes the announcer of a config that has rooms with from: fleet; nil when
 // it has none.
 func (p *process) newAnnouncer(cfg *config.Config, o fleet.Options, lasts time.Duration) (*announcer, error) {
-	through, err := gitaccess.Transport(cfg.Network)
+	through, err := transport.Transport(cfg.Network)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/chat"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
 )
 

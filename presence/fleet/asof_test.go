@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -83,7 +83,7 @@ func TestSlowFold(t *testing.T) {
 	url := server.URL + "/r.git"
 	g := newGrid(t, repo)
 	f, folds := folderWith(t, url, FolderOptions{Every: every}), reader(t, url)
-	refs := readerWith(t, Options{Source: gitrepo.Source{URL: url}, Refs: true})
+	refs := readerWith(t, Options{Source: remote.Source{URL: url}, Refs: true})
 	const dies, ends = 33, 75 // minutes: of node b, and of who folds
 	var lateByRef, lateByFold time.Time
 	for minute := range 110 {

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -107,7 +107,7 @@ func name(i int) string { return fmt.Sprintf("i-%017x", 0x1000000+i*7919) }
 
 func reader(tb testing.TB, url string) *Reader {
 	tb.Helper()
-	return readerWith(tb, Options{Source: gitrepo.Source{URL: url}, CacheDir: filepath.Join(tb.TempDir(), "cache")})
+	return readerWith(tb, Options{Source: remote.Source{URL: url}, CacheDir: filepath.Join(tb.TempDir(), "cache")})
 }
 
 func readerWith(tb testing.TB, o Options) *Reader {
@@ -132,7 +132,7 @@ func folder(tb testing.TB, url string) *Folder {
 // folderWith is a folder of the repository at url with a cache of its own.
 func folderWith(tb testing.TB, url string, o FolderOptions) *Folder {
 	tb.Helper()
-	o.Options = Options{Source: gitrepo.Source{URL: url}, CacheDir: filepath.Join(tb.TempDir(), "cache")}
+	o.Options = Options{Source: remote.Source{URL: url}, CacheDir: filepath.Join(tb.TempDir(), "cache")}
 	f, err := NewFolder(o)
 	if err != nil {
 		tb.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
@@ -100,7 +100,7 @@ type fold struct {
 	files  map[string]string          // ids of README.md, fold.json, refs.json, said.json
 	days   map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
 	dirs   map[string]string          // ids of our folders, by path
-	rest   map[string][]gitrepo.Entry // what else people put beside ours, by folder; it stays
+	rest   map[string][]objects.Entry // what else people put beside ours, by folder; it stays
 }
 
 // fleet is the fold as readers see it.
@@ -132,14 +132,14 @@ func (f fold) stands(now time.Time) bool {
 type tree interface {
 	Read(name string, limit int64) ([]byte, error)
 	Blob(id string, limit int64) ([]byte, error)
-	List(dir string) ([]gitrepo.Entry, error)
+	List(dir string) ([]objects.Entry, error)
 }
 
 // readFold reads the fold of a commit. What is broken in it is noted and left out. Records that are in an earlier fold
 // too are taken from there.
 func readFold(t tree, commit string, before fold) (fold, error) {
 	f := fold{commit: commit, seats: map[string]seat{}, nodes: map[string]told{}, files: map[string]string{},
-		days: map[string]string{}, dirs: map[string]string{}, rest: map[string][]gitrepo.Entry{}}
+		days: map[string]string{}, dirs: map[string]string{}, rest: map[string][]objects.Entry{}}
 	if err := f.listRest(t); err != nil {
 		return fold{}, err
 	}

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
@@ -193,7 +194,7 @@ func (f *Folder) recallSaid() error {
 		return err
 	}
 	f.fold.said, err = t.Blob(id, saidLimit)
-	if errors.Is(err, gitrepo.ErrTooBig) {
+	if errors.Is(err, objects.ErrTooBig) {
 		f.fold.said, err = nil, nil
 	}
 	return errors.Join(err, t.Close())
@@ -218,12 +219,12 @@ func (f *Folder) sight(ctx context.Context, refs refList) (sighting, int, error)
 			born = append(born, w)
 		}
 	}
-	birth := gitrepo.ReadOptions{Depth: max(min(birthDepth, birthMost/max(len(born), 1)), 1)}
+	birth := remote.ReadOptions{Depth: max(min(birthDepth, birthMost/max(len(born), 1)), 1)}
 	maps.DeleteFunc(f.broken, func(id string, b brokenRef) bool { return refs.tips[id] != b.tip })
 	for _, part := range []struct {
 		list []wanted
-		o    gitrepo.ReadOptions
-	}{{moved, gitrepo.ReadOptions{}}, {born, birth}} {
+		o    remote.ReadOptions
+	}{{moved, remote.ReadOptions{}}, {born, birth}} {
 		chains, broken, err := f.place.statements(ctx, part.list, part.o)
 		if err != nil {
 			return s, 0, err
@@ -276,7 +277,7 @@ func (f *Folder) openToday(now time.Time) error {
 
 // publish pushes the next fold in the place of the one that we know.
 func (f *Folder) publish(ctx context.Context, next fold, list []Transition, quiet bool, now time.Time) error {
-	author := gitrepo.Person{Name: f.author, Email: f.author + "@addagent", When: now}
+	author := objects.Person{Name: f.author, Email: f.author + "@addagent", When: now}
 	cutting := f.fold.note.Commits >= squashAfter && !f.whole
 	for {
 		// The content of today's file only grows once the push has landed.
@@ -288,10 +289,10 @@ func (f *Folder) publish(ctx context.Context, next fold, list []Transition, quie
 		if err != nil {
 			return err
 		}
-		err = f.place.store.Push(ctx, gitrepo.Update{Ref: presence.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
+		err = f.place.store.Push(ctx, remote.Update{Ref: presence.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
 		if err != nil {
 			err = f.unclear(ctx, drawn.commit, err)
-			var no *gitrepo.Rejected
+			var no *remote.Rejected
 			if cutting && errors.As(err, &no) && !errors.Is(err, ErrRace) {
 				cutting, f.whole = false, true
 				continue

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -67,8 +67,8 @@ func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Tran
 	}
 	for _, part := range []struct {
 		list []wanted
-		o    gitrepo.ReadOptions
-	}{{known, gitrepo.ReadOptions{}}, {unknown, gitrepo.ReadOptions{Since: from.Add(-lookBack)}}} {
+		o    remote.ReadOptions
+	}{{known, remote.ReadOptions{}}, {unknown, remote.ReadOptions{Since: from.Add(-lookBack)}}} {
 		chains, _, err := r.place.statements(ctx, part.list, part.o)
 		if err != nil {
 			return nil, err

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -134,7 +134,7 @@ func TestHostileRefs(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.Git("update-ref", "refs/presence/big", g.Git("commit-tree", "-m", "big", tree))
-	r := readerWith(t, Options{Source: gitrepo.Source{URL: server.URL + "/r.git"}, Prefix: "refs/presence/", CacheDir: t.TempDir()})
+	r := readerWith(t, Options{Source: remote.Source{URL: server.URL + "/r.git"}, Prefix: "refs/presence/", CacheDir: t.TempDir()})
 	for range 2 {
 		got := read(t, r, now)
 		if len(got.Nodes) != 40 || len(got.Notes) != 3 {

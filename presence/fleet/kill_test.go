@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -244,12 +244,12 @@ func TestFoldersOnEveryTransport(t *testing.T) {
 	ssh := gittest.StartSSHD(t)
 	modern := gittest.Serve(t, dir, gittest.ServerOptions{})
 	old := gittest.Serve(t, dir, gittest.ServerOptions{NoV2: true})
-	for kind, s := range map[string]func(repo string) gitrepo.Source{
-		"http":    func(repo string) gitrepo.Source { return gitrepo.Source{URL: modern.URL + "/" + filepath.Base(repo)} },
-		"http v0": func(repo string) gitrepo.Source { return gitrepo.Source{URL: old.URL + "/" + filepath.Base(repo)} },
-		"path":    func(repo string) gitrepo.Source { return gitrepo.Source{URL: repo} },
-		"ssh": func(repo string) gitrepo.Source {
-			return gitrepo.Source{URL: ssh.URL(repo), Auth: gitrepo.Auth{SSHKeyFiles: []string{ssh.KeyFile}, KnownHostsFile: ssh.KnownHosts}}
+	for kind, s := range map[string]func(repo string) remote.Source{
+		"http":    func(repo string) remote.Source { return remote.Source{URL: modern.URL + "/" + filepath.Base(repo)} },
+		"http v0": func(repo string) remote.Source { return remote.Source{URL: old.URL + "/" + filepath.Base(repo)} },
+		"path":    func(repo string) remote.Source { return remote.Source{URL: repo} },
+		"ssh": func(repo string) remote.Source {
+			return remote.Source{URL: ssh.URL(repo), Auth: remote.Auth{SSHKeyFiles: []string{ssh.KeyFile}, KnownHostsFile: ssh.KnownHosts}}
 		},
 	} {
 		for _, prefix := range []string{presence.RefPrefix, "refs/presence/"} {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 )
 
 // paper is a tree that no git has seen: contents by path.
@@ -21,8 +21,8 @@ func (p paper) Read(name string, _ int64) ([]byte, error) {
 func (p paper) Blob(id string, limit int64) ([]byte, error) { return p.Read(id, limit) }
 
 // List gives each file its own path as its id.
-func (p paper) List(dir string) ([]gitrepo.Entry, error) {
-	var all []gitrepo.Entry
+func (p paper) List(dir string) ([]objects.Entry, error) {
+	var all []objects.Entry
 	for path := range p {
 		rest := path
 		if dir != "" {
@@ -32,8 +32,8 @@ func (p paper) List(dir string) ([]gitrepo.Entry, error) {
 			}
 		}
 		name, _, deeper := strings.Cut(rest, "/")
-		e := gitrepo.Entry{Name: name, ID: path, Dir: deeper}
-		if !slices.ContainsFunc(all, func(o gitrepo.Entry) bool { return o.Name == name }) {
+		e := objects.Entry{Name: name, ID: path, Dir: deeper}
+		if !slices.ContainsFunc(all, func(o objects.Entry) bool { return o.Name == name }) {
 			all = append(all, e)
 		}
 	}

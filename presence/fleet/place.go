@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
 
 // Options say where a presence repository is.
 type Options struct {
-	Source   gitrepo.Source // its Branch and Rewind mean nothing here
-	Prefix   string         // of the nodes' refs; "" = presence.RefPrefix
-	CacheDir string         // made when absent, and one process's at a time: another works without; "" = no cache
-	Refs     bool           // never take the fold for the truth: it may be as old as it promises
-	Timeout  time.Duration  // of one call; 0 = 5 min, which is room for a first reading of a large fleet
+	Source   remote.Source // its Branch and Rewind mean nothing here
+	Prefix   string        // of the nodes' refs; "" = presence.RefPrefix
+	CacheDir string        // made when absent, and one process's at a time: another works without; "" = no cache
+	Refs     bool          // never take the fold for the truth: it may be as old as it promises
+	Timeout  time.Duration // of one call; 0 = 5 min, which is room for a first reading of a large fleet
 }
 
 // callTimeout bounds a call that nobody else bounds.
@@ -47,10 +48,10 @@ func (o Options) bounded(ctx context.Context) (context.Context, context.CancelFu
 // place is a presence repository and the folder that remembers what was read of it.
 type place struct {
 	Options
-	store *gitrepo.Store
-	clone *gitrepo.Repo // of the fold alone
-	dir   string        // "" = not opened yet
-	lock  *files.Lock   // nil: the folder is a temporary one
+	store *remote.Repository
+	clone *clone.Repo // of the fold alone
+	dir   string      // "" = not opened yet
+	lock  *files.Lock // nil: the folder is a temporary one
 }
 
 func newPlace(o Options) (*place, error) {
@@ -58,7 +59,7 @@ func newPlace(o Options) (*place, error) {
 	if err := checkPrefix(o.Prefix); err != nil {
 		return nil, err
 	}
-	store, err := gitrepo.NewStore(o.Source)
+	store, err := remote.New(o.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +93,8 @@ func (p *place) open() error {
 	p.dir = dir
 	s := p.Source
 	s.Branch = strings.TrimPrefix(presence.FoldRef, "refs/heads/")
-	s.Rewind = gitrepo.RewindUnasked
-	p.clone = gitrepo.New("fold", filepath.Join(dir, "fold"), s, gitrepo.Limits{Fetch: p.Timeout})
+	s.Rewind = remote.RewindUnasked
+	p.clone = clone.New("fold", filepath.Join(dir, "fold"), s, clone.Limits{Fetch: p.Timeout})
 	return nil
 }
 
@@ -128,7 +129,7 @@ func (p *place) close() error {
 // readFold brings the fold of a commit here and reads it.
 func (p *place) readFold(ctx context.Context, commit string, before fold) (fold, error) {
 	branch := strings.TrimPrefix(presence.FoldRef, "refs/heads/")
-	if _, err := p.clone.Apply(ctx, gitrepo.Tip{Branch: branch, ID: commit}, nil); err != nil {
+	if _, err := p.clone.Apply(ctx, remote.Tip{Branch: branch, ID: commit}, nil); err != nil {
 		return fold{}, err
 	}
 	return p.openFold(commit, before)

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -89,7 +89,7 @@ func TestFailedRead(t *testing.T) {
 		g := newGrid(t, repo)
 		now := noon()
 		g.many(3, node.Idle, now)
-		o := Options{Source: gitrepo.Source{URL: server.URL + "/r.git"}, CacheDir: filepath.Join(t.TempDir(), "cache")}
+		o := Options{Source: remote.Source{URL: server.URL + "/r.git"}, CacheDir: filepath.Join(t.TempDir(), "cache")}
 		if withFold {
 			once(t, folder(t, o.Source.URL), now)
 		}
@@ -137,7 +137,7 @@ func TestCache(t *testing.T) {
 	g := newGrid(t, repo)
 	now := noon()
 	g.many(3, node.Idle, now)
-	o := Options{Source: gitrepo.Source{URL: server.URL + "/r.git"}, CacheDir: filepath.Join(t.TempDir(), "a", "cache")}
+	o := Options{Source: remote.Source{URL: server.URL + "/r.git"}, CacheDir: filepath.Join(t.TempDir(), "a", "cache")}
 	file := filepath.Join(o.CacheDir, "refs.json")
 	use := func(o Options) Fleet {
 		t.Helper()
@@ -224,9 +224,9 @@ func TestCache(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	for _, o := range []Options{
-		{}, {Source: gitrepo.Source{URL: "nonsense"}}, {Source: gitrepo.Source{URL: "/x"}, Prefix: "refs/heads/"},
-		{Source: gitrepo.Source{URL: "/x"}, Prefix: "presence/"}, {Source: gitrepo.Source{URL: "/x"}, Prefix: "refs/"},
-		{Source: gitrepo.Source{URL: "/x"}, Prefix: "refs/heads//x/"},
+		{}, {Source: remote.Source{URL: "nonsense"}}, {Source: remote.Source{URL: "/x"}, Prefix: "refs/heads/"},
+		{Source: remote.Source{URL: "/x"}, Prefix: "presence/"}, {Source: remote.Source{URL: "/x"}, Prefix: "refs/"},
+		{Source: remote.Source{URL: "/x"}, Prefix: "refs/heads//x/"},
 	} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v is taken", o)

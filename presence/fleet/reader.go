@@ -7,7 +7,7 @@ import (
 	"maps"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 )
 
@@ -175,7 +175,7 @@ func (r *Reader) readRefs(ctx context.Context, refs refList, now time.Time) (Fle
 			moved = append(moved, wanted{id: id, tip: tip})
 		}
 	}
-	chains, broken, err := r.place.statements(ctx, moved, gitrepo.ReadOptions{Depth: 1})
+	chains, broken, err := r.place.statements(ctx, moved, remote.ReadOptions{Depth: 1})
 	if err != nil {
 		return Fleet{}, err
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -54,9 +54,9 @@ func (r *Reader) reap(ctx context.Context, olderThan time.Duration, now time.Tim
 	if dryRun || len(due) == 0 {
 		return due, nil
 	}
-	updates := make([]gitrepo.Update, 0, len(due))
+	updates := make([]remote.Update, 0, len(due))
 	for _, d := range due {
-		updates = append(updates, gitrepo.Update{Ref: presence.RefName(r.place.Prefix, d.Node.InstanceID), Old: d.Node.Commit})
+		updates = append(updates, remote.Update{Ref: presence.RefName(r.place.Prefix, d.Node.InstanceID), Old: d.Node.Commit})
 	}
 	pushErr := r.place.store.Push(ctx, updates...)
 	if pushErr == nil {

@@ -9,7 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -35,11 +36,11 @@ type wanted struct {
 
 // statements reads what nodes said: for each that could be read its statements, newest first, and for the others why
 // not. The options are those of each request; MaxBytes and Have are set here.
-func (p *place) statements(ctx context.Context, list []wanted, o gitrepo.ReadOptions) (map[string][]told, map[string]error, error) {
+func (p *place) statements(ctx context.Context, list []wanted, o remote.ReadOptions) (map[string][]told, map[string]error, error) {
 	chains, broken := make(map[string][]told, len(list)), map[string]error{}
 	left := apart
 	for part := range slices.Chunk(list, batch) {
-		if err := p.readPart(ctx, part, o, &left, func(w wanted, c *gitrepo.Content, err error) {
+		if err := p.readPart(ctx, part, o, &left, func(w wanted, c *objects.Content, err error) {
 			var chain []told
 			if err == nil {
 				chain, err = chainOf(c, w)
@@ -59,7 +60,7 @@ func (p *place) statements(ctx context.Context, list []wanted, o gitrepo.ReadOpt
 
 // readPart reads some refs in one request. Where that fails it may be because of one of them, a ref that points at
 // nothing readable or at something huge: then the halves are read apart, until it stands alone.
-func (p *place) readPart(ctx context.Context, part []wanted, o gitrepo.ReadOptions, left *int, each func(wanted, *gitrepo.Content, error)) error {
+func (p *place) readPart(ctx context.Context, part []wanted, o remote.ReadOptions, left *int, each func(wanted, *objects.Content, error)) error {
 	tips := make([]string, 0, len(part))
 	o.Have = nil
 	for _, w := range part {
@@ -75,7 +76,7 @@ func (p *place) readPart(ctx context.Context, part []wanted, o gitrepo.ReadOptio
 		}
 		return nil
 	}
-	if ctx.Err() != nil || errors.Is(err, gitrepo.ErrAccess) || gitrepo.RetryAfter(err) > 0 || *left <= 0 {
+	if ctx.Err() != nil || errors.Is(err, remote.ErrAccess) || remote.RetryAfter(err) > 0 || *left <= 0 {
 		return err
 	}
 	if len(part) == 1 {
@@ -96,7 +97,7 @@ func (p *place) readPart(ctx context.Context, part []wanted, o gitrepo.ReadOptio
 
 // chainOf takes a ref's statements out of what was read, newest first; the known one is the last where they lead to it.
 // The error is about the newest; older ones that cannot be read are passed over.
-func chainOf(c *gitrepo.Content, w wanted) ([]told, error) {
+func chainOf(c *objects.Content, w wanted) ([]told, error) {
 	var chain []told
 	var first error
 	at := w.tip
@@ -115,7 +116,7 @@ func chainOf(c *gitrepo.Content, w wanted) ([]told, error) {
 			break
 		}
 		one, err := statement(c, at, w.id)
-		if w.known.commit != "" && errors.Is(err, gitrepo.ErrNotRead) {
+		if w.known.commit != "" && errors.Is(err, objects.ErrNotRead) {
 			// Only what is known already does not come again: the node says once more what it said then.
 			one, err = w.known, nil
 		}
@@ -157,7 +158,7 @@ func sane(t time.Time) time.Time {
 }
 
 // statement is what one commit of a node's ref says.
-func statement(c *gitrepo.Content, commit, id string) (told, error) {
+func statement(c *objects.Content, commit, id string) (told, error) {
 	var t told
 	e, err := c.Find(commit, presence.PathOf(id))
 	if errors.Is(err, fs.ErrNotExist) {

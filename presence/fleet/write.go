@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
@@ -19,8 +19,8 @@ type today struct {
 
 // draft gathers the objects of a new fold. Those that the old one has too are not sent again.
 type draft struct {
-	objects *gitrepo.Objects
-	scratch gitrepo.Objects // to learn an id without sending anything
+	objects *objects.Builder
+	scratch objects.Builder // to learn an id without sending anything
 	old     fold
 	next    fold
 }
@@ -33,7 +33,7 @@ func (d *draft) file(name string, data []byte) {
 	d.next.files[name] = id
 }
 
-func (d *draft) folder(path string, entries []gitrepo.Entry) string {
+func (d *draft) folder(path string, entries []objects.Entry) string {
 	id := d.scratch.Tree(entries)
 	if id != d.old.dirs[path] {
 		d.objects.Tree(entries)
@@ -44,8 +44,8 @@ func (d *draft) folder(path string, entries []gitrepo.Entry) string {
 
 // draw makes a commit of a fold that was advanced from an old one. Quiet says that there are no news: then only the note
 // changes. Root says that it has no parent. It returns the new fold with all its ids, and what is to be pushed.
-func draw(old, next fold, list []Transition, t *today, quiet, root bool, author gitrepo.Person) (fold, *gitrepo.Objects, error) {
-	d := &draft{objects: &gitrepo.Objects{}, old: old, next: next}
+func draw(old, next fold, list []Transition, t *today, quiet, root bool, author objects.Person) (fold, *objects.Builder, error) {
+	d := &draft{objects: &objects.Builder{}, old: old, next: next}
 	d.next.files, d.next.dirs = map[string]string{}, map[string]string{}
 	if quiet {
 		for _, name := range []string{readmeFile, seatsFile} {
@@ -67,14 +67,14 @@ func draw(old, next fold, list []Transition, t *today, quiet, root bool, author 
 	}
 	top := slices.Clone(old.rest[""])
 	for name, id := range d.next.files {
-		top = append(top, gitrepo.Entry{Name: name, ID: id})
+		top = append(top, objects.Entry{Name: name, ID: id})
 	}
 	for name, id := range d.next.dirs {
 		if !strings.Contains(name, "/") {
-			top = append(top, gitrepo.Entry{Name: name, ID: id, Dir: true})
+			top = append(top, objects.Entry{Name: name, ID: id, Dir: true})
 		}
 	}
-	commit := gitrepo.CommitInfo{Tree: d.objects.Tree(top), Author: author, Message: subject(d.next, list, quiet)}
+	commit := objects.CommitInfo{Tree: d.objects.Tree(top), Author: author, Message: subject(d.next, list, quiet)}
 	if old.commit != "" && !root {
 		commit.Parents = []string{old.commit}
 	}
@@ -84,19 +84,19 @@ func draw(old, next fold, list []Transition, t *today, quiet, root bool, author 
 
 // contents adds everything but the note and the root.
 func (d *draft) contents(list []Transition, t *today, now time.Time) error {
-	records := make([]gitrepo.Entry, 0, len(d.next.nodes))
+	records := make([]objects.Entry, 0, len(d.next.nodes))
 	for id, one := range d.next.nodes {
 		if d.old.nodes[id].blob != one.blob {
 			d.objects.Blob(one.raw)
 		}
-		records = append(records, gitrepo.Entry{Name: path.Base(presence.PathOf(id)), ID: one.blob})
+		records = append(records, objects.Entry{Name: path.Base(presence.PathOf(id)), ID: one.blob})
 	}
 	if len(records) > 0 {
 		inner := d.folder(presence.Folder, records)
 		for dir := presence.Folder; strings.Contains(dir, "/"); {
 			name := path.Base(dir)
 			dir = path.Dir(dir)
-			inner = d.folder(dir, append(slices.Clone(d.old.rest[dir]), gitrepo.Entry{Name: name, ID: inner, Dir: true}))
+			inner = d.folder(dir, append(slices.Clone(d.old.rest[dir]), objects.Entry{Name: name, ID: inner, Dir: true}))
 		}
 	}
 	if len(list) > 0 {
@@ -123,10 +123,10 @@ func (d *draft) history() {
 		level[day] = id
 	}
 	for depth := 0; depth < 3 && len(level) > 0; depth++ {
-		folders := map[string][]gitrepo.Entry{}
+		folders := map[string][]objects.Entry{}
 		for name, id := range level {
 			dir, base := path.Split(name)
-			folders[strings.TrimSuffix(dir, "/")] = append(folders[strings.TrimSuffix(dir, "/")], gitrepo.Entry{Name: base, ID: id, Dir: depth > 0})
+			folders[strings.TrimSuffix(dir, "/")] = append(folders[strings.TrimSuffix(dir, "/")], objects.Entry{Name: base, ID: id, Dir: depth > 0})
 		}
 		level = map[string]string{}
 		for dir, entries := range folders {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // change is a case in which main moves and everybody follows, each in a process of its own.

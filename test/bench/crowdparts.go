@@ -17,8 +17,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
@@ -96,7 +96,7 @@ func tell(args []string, out io.Writer) error {
 	}
 	sinks := make([]*presence.Git, n)
 	for i := range sinks {
-		store, err := gitrepo.NewStore(gitrepo.Source{URL: args[1], Agent: "addagent/bench"})
+		store, err := remote.New(remote.Source{URL: args[1], Agent: "addagent/bench"})
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/remote"
 )
 
 // parts are what this program does when it starts itself: the first argument says which.
@@ -56,12 +57,12 @@ func stopwatch(args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(c)
 }
 
-func open(url, dir string) *gitrepo.Repo {
-	s := gitrepo.Source{URL: url, Branch: "main", Agent: "addagent/bench"}
+func open(url, dir string) *clone.Repo {
+	s := remote.Source{URL: url, Branch: "main", Agent: "addagent/bench"}
 	if key, known, ok := strings.Cut(os.Getenv(sshEnv), ":"); ok {
-		s.Auth = gitrepo.Auth{SSHKeyFiles: []string{key}, KnownHostsFile: known}
+		s.Auth = remote.Auth{SSHKeyFiles: []string{key}, KnownHostsFile: known}
 	}
-	return gitrepo.New(filepath.Base(dir), dir, s, gitrepo.Limits{})
+	return clone.New(filepath.Base(dir), dir, s, clone.Limits{})
 }
 
 // look brings a clone to where its remote is, as one beat does: the counterpart of git pull.

@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/gittest"
 	"golang.org/x/sys/unix"
-
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
 )
 
 // sample is one run of one side.

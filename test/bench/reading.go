@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fleet"
@@ -60,7 +60,7 @@ func foldFleet(args []string, out io.Writer) error {
 }
 
 func fleetAt(args []string) fleet.Options {
-	return fleet.Options{Source: gitrepo.Source{URL: args[0], Agent: "addagent/bench"}, CacheDir: args[1]}
+	return fleet.Options{Source: remote.Source{URL: args[0], Agent: "addagent/bench"}, CacheDir: args[1]}
 }
 
 func minuteOf(line string) (time.Time, error) {

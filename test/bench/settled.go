@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // settled tells when a server has nothing in hand. A client has its answer before the server has counted it, and before

@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // source is a repository on the server and the steps its branch main can take.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // TestCronTells drives a node by single beats, as a cron does, with all places well; with one that is down, or hangs;

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // diskSize is that of the disk in TestDiskFull.

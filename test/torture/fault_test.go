@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // bad stands between a node and a good server, and misbehaves as it is told.

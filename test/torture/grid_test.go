@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // entry is one line of a tree object, whatever git itself would say to it.

@@ -15,10 +15,9 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/testkit"
+	"golang.org/x/sys/unix"
 )
 
 // patient is work that is tried again at once, so that a beat after a failure works.

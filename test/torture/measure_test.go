@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // TestMetricsAway takes away where a node shows its metrics: the folder of the textfile is removed, or is a file; the

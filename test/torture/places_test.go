@@ -20,7 +20,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/cloud/cloudtest"
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/presence"
 )
 

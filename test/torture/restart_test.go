@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // gated is a script that waits until the test lets it go on.

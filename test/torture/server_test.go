@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // impatient are the deadlines of nodes whose servers misbehave.

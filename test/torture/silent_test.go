@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // TestStatusOfASilentNode fills a living node's disk to the last byte, makes its home or its state folder read-only, stops its

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // dripping answers rightly, but from so many bytes on only some now and then (50 KB a second), until it is told to go on.

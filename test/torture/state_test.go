@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }

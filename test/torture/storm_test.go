@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // TestStormOfAgents starts ten agents and ten beats of a cron in the same moment, three times, with a push before each,

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 )
 
 // fault breaks places, and mends them again; without ends they mend themselves, or the node does.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/addagent/addagent/internal/gitrepo/gittest"
+	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/work"
 )
 

@@ -1,0 +1,174 @@
+package clone
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/worktree"
+)
+
+// leftOverAge is how old a file must be that a program may have left behind, before it is taken for that.
+const leftOverAge = time.Hour
+
+// freshMark is a file in a git directory that is being made beside the clone. What lies there without it is a clone that
+// was just replaced, and may be a person's.
+const freshMark = "addagent-new"
+
+// clean removes what a killed process left behind: packs that never came whole, clones that were never swapped in, and,
+// after an hour, what git leaves when it is killed.
+func (r *Repo) clean() error {
+	if err := r.restore(); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return nil // nothing there, nothing to remove
+	}
+	for _, e := range entries {
+		path := filepath.Join(r.dir, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), replacedPrefix):
+			err = r.discard(path)
+		case !strings.HasPrefix(e.Name(), rebuildPrefix):
+		case marked(path, "/"+freshMark) || !marked(path, "/objects"):
+			err = os.RemoveAll(path)
+		default:
+			err = r.discard(path)
+		}
+		if err != nil {
+			return fmt.Errorf("remove what was left behind: %w", err)
+		}
+	}
+	return sweepGit(r.gitDir(), time.Now())
+}
+
+// discard removes a git directory that was replaced. One that a person made, or in which people made branches, tags or
+// stashes, goes aside: there may be commits in it that are nowhere else.
+func (r *Repo) discard(old string) error {
+	if info, err := os.Lstat(old); err == nil && info.IsDir() && made(old) {
+		if people, err := named(old, headBranch(old)); err == nil && len(people) == 0 {
+			return os.RemoveAll(old)
+		}
+	}
+	aside, err := r.aside("git")
+	if err != nil {
+		return err
+	}
+	return os.Rename(old, aside)
+}
+
+// aside makes a name below .temp/displaced for something that is about to be moved there.
+func (r *Repo) aside(what string) (string, error) {
+	top := filepath.Join(r.dir, worktree.DisplacedFolder)
+	if err := os.MkdirAll(top, 0o755); err != nil {
+		return "", err
+	}
+	stamp := time.Now().UTC().Format("20060102-150405")
+	for i := 1; ; i++ {
+		path := filepath.Join(top, stamp+"-"+what)
+		if i > 1 {
+			path += fmt.Sprintf("-%d", i)
+		}
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+}
+
+// sweepGit removes from a git directory what a killed process of ours left there, and what a git that was killed did.
+func sweepGit(gitDir string, now time.Time) error {
+	old := func(path string) bool {
+		info, err := os.Lstat(path)
+		return err == nil && now.Sub(info.ModTime()) >= leftOverAge
+	}
+	var stale []string
+	sweep := func(dir string, is func(name string) (left, atOnce bool)) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			if left, atOnce := is(e.Name()); left && (atOnce || old(filepath.Join(dir, e.Name()))) {
+				stale = append(stale, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	sweep(gitDir, func(name string) (bool, bool) {
+		ours := strings.HasPrefix(name, pack.ReceivePrefix) || name == freshMark || strings.HasSuffix(name, ".addagent-tmp")
+		return ours || strings.HasSuffix(name, ".lock") || name == "gc.pid", ours
+	})
+	sweep(filepath.Join(gitDir, "objects"), func(name string) (bool, bool) {
+		return strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, "incoming-"), false
+	})
+	sweep(filepath.Join(gitDir, "objects", "info"), func(name string) (bool, bool) {
+		return strings.HasSuffix(name, ".lock"), false
+	})
+	sweep(packFolder(gitDir), func(name string) (bool, bool) {
+		return strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, ".tmp-") || strings.HasSuffix(name, ".lock"), false
+	})
+	refs := filepath.Join(gitDir, "refs")
+	_ = filepath.WalkDir(refs, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".lock") && !d.IsDir() && old(path) {
+			stale = append(stale, path)
+		}
+		return nil
+	})
+	for _, path := range stale {
+		if strings.HasSuffix(path, ".lock") && gitWorksIn(filepath.Dir(gitDir)) {
+			continue // a commit whose message is being written holds its lock for as long as that takes
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove what was left behind: %w", err)
+		}
+	}
+	return nil
+}
+
+// tidyPacks finds a pack that is gone while its index is still there, and returns why the clone is damaged then. A pack
+// without an index is what a killed process leaves, between the two steps of putting one there or taking it away; git
+// puts packs there in the same two steps, so it must be an hour old.
+func tidyPacks(gitDir string) (damage string, err error) {
+	dir := packFolder(gitDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "it has no folder of packs", nil
+	}
+	there := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		there[e.Name()] = true
+	}
+	for _, e := range entries {
+		if stem, ok := strings.CutSuffix(e.Name(), ".idx"); ok && !there[stem+".pack"] {
+			return "its " + stem + ".pack is gone", nil
+		}
+		stem, ok := strings.CutSuffix(e.Name(), ".pack")
+		if !ok || there[stem+".idx"] || there[stem+".keep"] {
+			continue
+		}
+		if info, err := e.Info(); err != nil || time.Since(info.ModTime()) < leftOverAge {
+			continue
+		}
+		for _, end := range []string{".pack", ".rev", ".bitmap"} {
+			if err := os.Remove(filepath.Join(dir, stem+end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", fmt.Errorf("remove what was left behind: %w", err)
+			}
+		}
+	}
+	return "", nil
+}
+
+// dropPack takes back a pack that came for a commit that was refused. Nothing else leans on it yet.
+func dropPack(stem string) error {
+	if stem == "" {
+		return nil
+	}
+	return errors.Join(os.Remove(stem+".idx"), os.Remove(stem+".pack"))
+}

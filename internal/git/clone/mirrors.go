@@ -1,0 +1,304 @@
+package clone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/transport"
+	"github.com/addagent/addagent/internal/human"
+)
+
+// places are where one repository is: its URL, and its mirrors in their order. The URL is asked first at each look; one
+// that fails is left alone for a while, so that it does not cost each look its time while the next can answer.
+type places struct {
+	list  []*place
+	stall time.Duration
+	told  *place     // who told the last tip
+	tips  remote.Tip // and which
+	gives *place     // whom the last pack comes from
+	said  []string
+	stays lag
+	// behind says, as long as it is so, that only a mirror answers and that it is not ahead: nothing new can be seen.
+	behind string
+}
+
+// place is one address.
+type place struct {
+	*remote.Repository
+	url  string // redacted
+	wait backoff
+}
+
+// lag is a mirror's tip that is not ahead of what is applied.
+type lag struct{ applied, told string }
+
+func newPlaces(s remote.Source, l Limits) (*places, error) {
+	p := &places{stall: l.Stall}
+	for _, url := range append([]string{s.URL}, s.Mirrors...) {
+		at := s
+		at.URL, at.Mirrors = url, nil
+		m, err := remote.New(at)
+		if err != nil {
+			return nil, err
+		}
+		p.list = append(p.list, &place{Repository: m, url: at.Redacted()})
+	}
+	return p, nil
+}
+
+func (p *places) close() {
+	for _, at := range p.list {
+		_ = at.Close()
+	}
+}
+
+// due are the places to be tried now. When all are left alone, those are tried that did not ask for that.
+func (p *places) due(now time.Time) []*place {
+	var free, failed []*place
+	for _, at := range p.list {
+		switch {
+		case at.wait.over(now) == nil:
+			free = append(free, at)
+		case !at.wait.busy:
+			failed = append(failed, at)
+		}
+	}
+	if len(free) == 0 {
+		return failed
+	}
+	return free
+}
+
+// tip asks one place after the other. Each gets its share of the time that is left.
+func (p *places) tip(ctx context.Context, branch string) (remote.Tip, error) {
+	if len(p.list) == 1 {
+		return p.alone(ctx, branch)
+	}
+	due := p.due(time.Now())
+	for i, at := range due {
+		tip, err := at.share(ctx, branch, len(due)-i)
+		var absent *remote.NoBranchError
+		// That a branch is not there is an answer; of a mirror it may only mean that it lags.
+		if answer := errors.As(err, &absent) && at == p.list[0]; err == nil || answer {
+			at.wait = backoff{}
+			p.heard(at, tip)
+			return tip, err
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return remote.Tip{}, err // we are the ones who go
+		}
+		at.wait.spare(err, time.Now())
+	}
+	var errs []error
+	now := time.Now()
+	for i, at := range p.list {
+		// One that was just asked needs no word on when it is asked again: at the next look, when nobody answers.
+		err := at.wait.because
+		if held := at.wait.over(now); at.wait.busy && held != nil {
+			err = held
+		}
+		if err != nil && i > 0 {
+			err = fmt.Errorf("mirror %s: %w", at.url, err)
+		}
+		errs = append(errs, err)
+	}
+	return remote.Tip{}, transport.OneLine(errs)
+}
+
+// alone is the usual case: a URL without mirrors. It is left alone only when it asks for that.
+func (p *places) alone(ctx context.Context, branch string) (remote.Tip, error) {
+	at := p.list[0]
+	if err := at.wait.over(time.Now()); err != nil {
+		return remote.Tip{}, err
+	}
+	tip, err := at.Tip(ctx, branch)
+	now := time.Now()
+	at.wait.learn(err, now)
+	if held := at.wait.over(now); held != nil {
+		err = held
+	}
+	return tip, err
+}
+
+// share asks one of so many places that are still to be tried.
+func (at *place) share(ctx context.Context, branch string, left int) (remote.Tip, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok || left == 1 {
+		tip, err := at.Tip(ctx, branch)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return tip, err
+	}
+	part := time.Until(deadline) / time.Duration(left)
+	slow := fmt.Errorf("no answer within %s", human.Setting(part.Round(min(time.Second, max(part/10, 1)))))
+	ctx, cancel := context.WithTimeoutCause(ctx, part, slow)
+	defer cancel()
+	tip, err := at.Tip(ctx, branch)
+	if err != nil && errors.Is(context.Cause(ctx), slow) {
+		err = slow
+	}
+	return tip, err
+}
+
+// heard notes who answered, and says so when it is another than before.
+func (p *places) heard(at *place, tip remote.Tip) {
+	first := p.list[0]
+	switch {
+	case at == p.told || p.told == nil && at == first:
+	case at == first:
+		p.say("%s answers again: it is asked, and no mirror", first.url)
+	default:
+		p.say("the mirror %s is asked: %s cannot be: %v", at.url, first.url, first.wait.because)
+	}
+	p.told, p.tips = at, tip
+}
+
+func (p *places) say(format string, args ...any) {
+	p.said = append(p.said, fmt.Sprintf(format, args...))
+}
+
+// fromMirror says whether a tip is what a mirror told.
+func (p *places) fromMirror(tip remote.Tip) bool {
+	return p.told != nil && p.told != p.list[0] && p.tips == tip
+}
+
+// fetch asks the place that told the tip first, then the others. One that fails is left alone for a while.
+func (p *places) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
+	if len(p.list) == 1 {
+		return p.list[0].Fetch(ctx, f)
+	}
+	due := p.due(time.Now())
+	slices.SortStableFunc(due, func(a, b *place) int {
+		switch {
+		case a == p.told:
+			return -1
+		case b == p.told:
+			return 1
+		}
+		return 0
+	})
+	var errs []error
+	for i, at := range due {
+		pack, err := p.begin(ctx, at, f, len(due)-i)
+		if err == nil {
+			p.gives = at
+			return pack, nil
+		}
+		var remote *protocol.RemoteError
+		if !errors.As(err, &remote) { // such as a commit that this place does not have yet
+			at.wait.spare(err, time.Now())
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", at.url, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, transport.OneLine(errs)
+}
+
+// begin waits for the beginning of a pack no longer than its share, so that a place that hangs leaves time for the others.
+func (p *places) begin(ctx context.Context, at *place, f protocol.FetchRequest, left int) (*protocol.Pack, error) {
+	if left == 1 {
+		return at.Fetch(ctx, f)
+	}
+	part := p.stall / time.Duration(left)
+	slow := fmt.Errorf("no answer within %s", human.Setting(part))
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(part, func() { cancel(slow) })
+	pack, err := at.Fetch(ctx, f)
+	timer.Stop()
+	if err != nil {
+		if errors.Is(context.Cause(ctx), slow) {
+			err = slow
+		}
+		cancel(nil)
+		return nil, err
+	}
+	pack.AfterClose(func() { cancel(nil) })
+	return pack, nil
+}
+
+// elsewhere takes in that a pack did not arrive whole from where it was begun, and says whether another place is to be tried.
+func (p *places) elsewhere(ctx context.Context, err error) bool {
+	var path *fs.PathError
+	var link *os.LinkError
+	if err == nil || len(p.list) == 1 || p.gives == nil || errors.As(err, &path) || errors.As(err, &link) || errors.Is(err, syscall.ENOSPC) {
+		return false // what is wrong with our disk is wrong everywhere
+	}
+	now := time.Now()
+	p.gives.wait.spare(err, now)
+	return ctx.Err() == nil && slices.ContainsFunc(p.list, func(at *place) bool { return at.wait.over(now) == nil })
+}
+
+// Notices are what a person should know of the asking since the last call: which place answers.
+func (r *Repo) Notices() []string {
+	if r.remote == nil || len(r.remote.said) == 0 {
+		return nil
+	}
+	said := r.remote.said
+	r.remote.said = nil
+	return said
+}
+
+// steady is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A mirror
+// that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves, before anything
+// is fetched, that what is here leads to what it tells.
+func (r *Repo) steady(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
+	r.remote.behind = ""
+	if !r.remote.fromMirror(tip) {
+		return tip, nil
+	}
+	found, err := r.inspect()
+	if err != nil {
+		return tip, err
+	}
+	at := found.head
+	if found.unfinished && !found.mark.To.IsZero() {
+		at.ID = found.mark.To.String()
+	}
+	// Another remote is a person's wish, and so is another branch, unless it is the mirror that chooses it.
+	if found.reason != "" || found.other != "" || at.ID == "" || at == tip || at.Branch != tip.Branch && r.source.Branch != "" {
+		return tip, nil
+	}
+	now := lag{at.ID, tip.ID}
+	behind := fmt.Sprintf("%s cannot be asked, and what the mirror %s has (%s) does not follow %s: this node stays there",
+		r.remote.list[0].url, r.remote.told.url, human.ID(tip.ID), human.ID(at.ID))
+	if r.remote.stays == now {
+		r.remote.behind = behind
+		return at, nil
+	}
+	from, _ := objects.ParseID(at.ID)
+	to, _ := objects.ParseID(tip.ID)
+	w := newWatch(ctx, r.limits, nil)
+	defer w.stop()
+	back := "it is the same commit on another branch"
+	if from != to {
+		if back, err = r.descent(w, from, to, true); err != nil {
+			return tip, fmt.Errorf("mirror %s: %w", r.remote.told.url, w.explain(err))
+		}
+	}
+	if back == "" {
+		r.judged = judged{from: from, to: to} // need not be asked for again
+		return tip, nil
+	}
+	r.remote.stays, r.remote.behind = now, behind
+	return at, nil
+}
+
+// Behind says that the last Ask saw nothing but a mirror that is not ahead of what is here; "" = it saw the tip.
+func (r *Repo) Behind() string {
+	if r.remote == nil {
+		return ""
+	}
+	return r.remote.behind
+}

@@ -1,0 +1,205 @@
+package clone
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/worktree"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+const (
+	rebuildPrefix  = ".git.rebuild-"  // beside .git: a clone that is being made
+	replacedPrefix = ".git.replaced-" // beside .git: the one that it replaced, for a moment
+)
+
+// rebuild makes the clone anew beside the old one, which stays as it is until the new one is whole, and swaps it in.
+// The tree stays too: the old index is kept, so what was tracked is known, and only what differs is written.
+// The first clone is the same, with nothing there before.
+func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Sight, error) {
+	s := Sight{Version: tip.ID, Branch: tip.Branch, Previous: found.head.ID, Rebuilt: found.reason, Moved: found.head.ID != tip.ID}
+	to, _ := objects.ParseID(tip.ID)
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return s, err
+	}
+	beside, err := r.build(w, &s, tip)
+	if err != nil {
+		return s, err
+	}
+	if !found.exists {
+		if err := roomFor(w, beside, r.dir, to); err != nil {
+			return s, errors.Join(err, os.RemoveAll(beside))
+		}
+	} else {
+		if err := whole(beside, to); err != nil {
+			return s, errors.Join(fmt.Errorf("the remote sent an incomplete pack: %w", err), os.RemoveAll(beside))
+		}
+		if err := keepIndex(r.gitDir(), beside); err != nil {
+			return s, errors.Join(err, os.RemoveAll(beside))
+		}
+	}
+	if err := r.swap(beside, found.exists); err != nil {
+		return s, errors.Join(fmt.Errorf("put the new clone in place: %w", err), os.RemoveAll(beside))
+	}
+	r.config = configCheck{}
+	if err := r.move(w, &s, plumbing.ZeroHash, to, tip.Branch, found.unfinished); err != nil {
+		if errors.Is(err, pack.ErrMissing) {
+			err = fmt.Errorf("the remote sent an incomplete pack: %w", err)
+		}
+		return s, err
+	}
+	return s, nil
+}
+
+// roomFor says whether the first tree of a clone fits onto the disk.
+func roomFor(w *watch, gitDir, dir string, to plumbing.Hash) error {
+	objects, err := objects.Open(gitDir)
+	if err != nil {
+		return err
+	}
+	defer objects.Close()
+	return worktree.EnoughSpace(w.ctx, objects, dir, plumbing.ZeroHash, to)
+}
+
+// build makes a shallow clone without a tree in a new folder beside .git.
+func (r *Repo) build(w *watch, s *Sight, tip remote.Tip) (dir string, err error) {
+	dir, err = os.MkdirTemp(r.dir, rebuildPrefix)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return dir, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, freshMark), nil, 0o644); err != nil {
+		return dir, err
+	}
+	if err := layout(dir, r.source, tip.Branch); err != nil {
+		return dir, err
+	}
+	got, err := r.receive(w, dir, protocol.FetchRequest{Want: tip.ID, Depth: 1, Advance: w.advance}, nil)
+	if err != nil {
+		return dir, err
+	}
+	s.Bytes += got.Bytes
+	return dir, got.Install(dir)
+}
+
+// layout writes what makes a folder a git directory.
+func layout(dir string, s remote.Source, branch string) error {
+	for _, sub := range []string{"objects/pack", "objects/info", "refs/heads", "refs/tags", "info"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := writeConfig(dir, s, branch); err != nil {
+		return err
+	}
+	for name, data := range map[string]string{"HEAD": "ref: refs/heads/" + branch + "\n",
+		"info/exclude": "/" + worktree.OwnFolder + "/\n"} {
+		if err := objects.WriteFile(dir, name, []byte(data)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole checks that a git directory has every object of a commit's tree.
+func whole(gitDir string, at plumbing.Hash) error {
+	store, err := objects.Open(gitDir)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	tree, err := store.TreeOf(at)
+	if err != nil {
+		return err
+	}
+	all, err := store.Files(tree)
+	for err == nil {
+		var e *objects.Line
+		if e, err = all.Next(); err == nil && e.Mode != objects.ModeSubmodule {
+			err = store.Present(e.Id)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// keepIndex carries the record of what is tracked over to the new clone.
+func keepIndex(from, to string) error {
+	info, err := os.Lstat(filepath.Join(from, "index"))
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(from, "index"))
+	if err != nil {
+		return nil // an unreadable index is as good as none
+	}
+	// The time of the index decides which files have to be compared: it must not become younger.
+	target := filepath.Join(to, "index")
+	if err := os.WriteFile(target, data, 0o644); err != nil {
+		return err
+	}
+	return os.Chtimes(target, info.ModTime(), info.ModTime())
+}
+
+// swap puts a git directory in place of .git, in one step where the filesystem can do that.
+func (r *Repo) swap(beside string, exists bool) error {
+	if !exists {
+		if err := os.Rename(beside, r.gitDir()); err != nil {
+			return err
+		}
+		return errors.Join(os.Remove(filepath.Join(r.gitDir(), freshMark)), objects.SyncFolder(r.dir))
+	}
+	old := filepath.Join(r.dir, replacedPrefix+strings.TrimPrefix(filepath.Base(beside), rebuildPrefix))
+	if err := exchange(beside, r.gitDir()); err == nil {
+		old = beside
+	} else {
+		if err := os.Rename(r.gitDir(), old); err != nil {
+			return err
+		}
+		if err := os.Rename(beside, r.gitDir()); err != nil {
+			return errors.Join(err, os.Rename(old, r.gitDir()))
+		}
+	}
+	if err := objects.SyncFolder(r.dir); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(r.gitDir(), freshMark)); err != nil {
+		return err
+	}
+	return r.discard(old)
+}
+
+// restore undoes half of a swap: when a process was killed between its two renames there is no .git.
+func (r *Repo) restore() error {
+	if _, err := os.Lstat(r.gitDir()); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), replacedPrefix) {
+			return os.Rename(filepath.Join(r.dir, e.Name()), r.gitDir())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,273 @@
+package clone
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/transport"
+	"github.com/addagent/addagent/internal/git/worktree"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// realFolder is where the clone lies. People move a large one to another disk and leave a symbolic link: then it is
+// worked where it lies. A link that leads nowhere is most likely a disk that is not mounted, and not to be filled.
+func realFolder(dir string) (string, error) {
+	info, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return dir, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().Type() == fs.ModeSymlink {
+		target, err := os.Readlink(dir)
+		if err != nil {
+			return "", err
+		}
+		there, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			return "", fmt.Errorf("%s is a symbolic link to %s, which cannot be followed (is its disk mounted?): put that right, or remove the link: %w", dir, target, err)
+		}
+		if info, err = os.Stat(there); err != nil {
+			return "", err
+		}
+		dir = there
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("%s is no folder: move it away", dir)
+	}
+	return dir, nil
+}
+
+// noFolder says that something stands at a path that is no folder.
+func noFolder(path string) (bool, error) {
+	var st syscall.Stat_t // and not os.Stat, which costs allocations in every look
+	err := syscall.Stat(path, &st)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return syscall.Lstat(path, &st) == nil, nil // a link that leads nowhere
+	case errors.Is(err, syscall.ENOTDIR):
+		return false, nil
+	case err != nil:
+		return false, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return st.Mode&syscall.S_IFMT != syscall.S_IFDIR, nil
+}
+
+// mend puts right around a clone what git and people need and a move of the tree does not touch, and says so.
+func (r *Repo) mend(found *state) (notices []string, err error) {
+	if found.noTemp {
+		if err := r.healTemp(); err != nil {
+			return nil, err
+		}
+		found.noTemp = false
+		notices = append(notices, "put back the folder .temp; what stood in its place is now in "+worktree.DisplacedFolder)
+	}
+	if !found.exists || found.reason != "" {
+		return notices, nil
+	}
+	notice, err := mendPackedRefs(r.gitDir())
+	if notice != "" {
+		notices = append(notices, notice)
+	}
+	if _, sound := readShallow(r.gitDir()); !sound && made(r.gitDir()) && found.head.ID != "" {
+		unshallowed, err := mendShallow(r.gitDir(), found.head.ID)
+		if err != nil {
+			return notices, err
+		}
+		if !unshallowed {
+			notices = append(notices, "put back .git/shallow")
+		}
+	}
+	return notices, err
+}
+
+// healTemp sets aside what stands where the agent's own folder belongs.
+func (r *Repo) healTemp() error {
+	temp := filepath.Join(r.dir, worktree.OwnFolder)
+	wait := filepath.Join(r.dir, worktree.OwnFolder+".displaced-"+time.Now().UTC().Format("20060102-150405"))
+	if err := os.Rename(temp, wait); err != nil {
+		return err
+	}
+	aside, err := r.aside("temp")
+	if err != nil {
+		return errors.Join(err, os.Rename(wait, temp))
+	}
+	return os.Rename(wait, aside)
+}
+
+// mendPackedRefs keeps the lines that git can read, and sets the file aside as it was.
+func mendPackedRefs(gitDir string) (notice string, err error) {
+	path := filepath.Join(gitDir, "packed-refs")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	var kept []byte
+	if err == nil {
+		for line := range bytes.Lines(b) {
+			if packedRef(line) {
+				kept = append(kept, line...)
+			}
+		}
+		if len(kept) == len(b) {
+			return "", nil
+		}
+	}
+	if err := os.Rename(path, path+".corrupt"); err != nil {
+		return "", fmt.Errorf("set aside packed-refs: %w", err)
+	}
+	return "put back .git/packed-refs; what it was is in packed-refs.corrupt", objects.WriteFile(gitDir, "packed-refs", kept)
+}
+
+// packedRef says whether git can read a line of packed-refs.
+func packedRef(line []byte) bool {
+	text, ended := strings.CutSuffix(string(line), "\n")
+	if strings.HasPrefix(text, "#") {
+		return ended
+	}
+	if peeled, ok := strings.CutPrefix(text, "^"); ok {
+		_, ok := objects.ParseID(peeled)
+		return ok && ended
+	}
+	id, name, _ := strings.Cut(text, " ")
+	_, ok := objects.ParseID(id)
+	return ok && ended && strings.HasPrefix(name, "refs/") && plumbing.ReferenceName(name).Validate() == nil
+}
+
+// mendShallow writes the boundary of a clone of ours anew; unless a person fetched all history into it: then it is his
+// from now on, and stays whole.
+func mendShallow(gitDir, head string) (unshallowed bool, err error) {
+	at, _ := objects.ParseID(head)
+	ends, err := borders(gitDir, []plumbing.Hash{at}, plumbing.ZeroHash)
+	if err != nil {
+		return false, err
+	}
+	if _, err := os.Lstat(filepath.Join(gitDir, "shallow")); errors.Is(err, fs.ErrNotExist) && len(ends) == 0 && marked(gitDir, "/FETCH_HEAD") {
+		b, err := transport.ReadSmall(filepath.Join(gitDir, "config"))
+		if err != nil {
+			return false, err
+		}
+		text := strings.Replace(string(b), "clone = true", "adopted = true", 1)
+		return true, objects.WriteFile(gitDir, "config", []byte(text))
+	}
+	if err := os.RemoveAll(filepath.Join(gitDir, "shallow")); err != nil { // a folder, perhaps
+		return false, err
+	}
+	return false, writeShallow(gitDir, []plumbing.Hash{at})
+}
+
+// handMoved finds out whether somebody moved the branch since the agent did, and returns the commit to start from.
+// Commits that are nowhere else get a name.
+func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch string) (plumbing.Hash, error) {
+	git := r.gitDir()
+	ours := made(git)
+	ends, _ := readShallow(git)
+	applied := func(id plumbing.Hash) bool { return ours && (len(ends) == 0 || slices.Contains(ends, id)) }
+	at := from
+	if !applied(from) && from != to {
+		fate, kept, err := keepLost(w.ctx, git, from, to, "refs/heads/"+branch)
+		if err != nil {
+			return at, err
+		}
+		switch known, err := readRef(git, "refs/remotes/origin/"+branch); {
+		case fate == upstream: // a person pulled
+		case ours:
+			at = ends[0]
+			s.Notices = append(s.Notices, fmt.Sprintf("somebody moved the branch from %s to %s: put back%s", human.ID(at.String()), nameOf(from), kept))
+		case fate != unknown:
+			if err == nil {
+				at = known // what the remote had before: that the branch now leaves his commit is no rewrite
+			}
+			s.Notices = append(s.Notices, fmt.Sprintf("commit %s is not from the remote: put back%s", human.ID(from.String()), kept))
+		}
+	}
+	name := "refs/heads/" + branch
+	if there, err := readRef(git, name); err == nil && there != from && there != to && !applied(there) {
+		fate, kept, err := keepLost(w.ctx, git, there, to, name)
+		if err != nil {
+			return at, err
+		}
+		if fate == lost {
+			s.Notices = append(s.Notices, fmt.Sprintf("branch %s was at %s, which is not from the remote: put back%s", branch, human.ID(there.String()), kept))
+		}
+	}
+	return at, nil
+}
+
+// fate is what becomes of a commit when the branch (or HEAD) does not name it any more.
+type fate int
+
+const (
+	unknown  fate = iota // there is no such commit
+	upstream             // the remote has it
+	safe                 // a branch or a tag of a person leads to it
+	lost
+)
+
+// keepLost finds out what becomes of a commit, and gives one that would be lost a name.
+func keepLost(ctx context.Context, git string, id, to plumbing.Hash, branch string) (f fate, kept string, err error) {
+	if id.IsZero() {
+		return unknown, "", nil
+	}
+	if f, err = fateOf(ctx, git, id, to, branch); err != nil || f != lost {
+		return f, "", err
+	}
+	name, err := keepCommit(git, id)
+	return f, ", kept as " + name, err
+}
+
+func nameOf(id plumbing.Hash) string {
+	if id.IsZero() {
+		return "nothing"
+	}
+	return human.ID(id.String())
+}
+
+func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (fate, error) {
+	objects, err := objects.Open(git)
+	if err != nil {
+		return unknown, err
+	}
+	defer objects.Close()
+	if _, err := objects.Commit(id); errors.Is(err, pack.ErrMissing) {
+		return unknown, nil
+	} else if err != nil {
+		return unknown, err
+	}
+	theirs := []plumbing.Hash{to}
+	if known, err := readRef(git, strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1)); err == nil {
+		theirs = append(theirs, known)
+	}
+	n := names40{seen: make(map[plumbing.Hash]bool)}
+	if err := n.Folder(filepath.Join(git, "refs"), filepath.Join(git, filepath.FromSlash(branch))); err != nil {
+		return unknown, err
+	}
+	if err := n.file(filepath.Join(git, "packed-refs"), branch); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return unknown, err
+	}
+	for i, list := range [][]plumbing.Hash{theirs, n.list} {
+		for _, ref := range list {
+			reached, err := reaches(ctx, objects, ref, id, nearDepth)
+			if reached {
+				return []fate{upstream, safe}[i], nil
+			}
+			if err != nil && !errors.Is(err, pack.ErrMissing) {
+				return unknown, err
+			}
+		}
+	}
+	return lost, nil
+}

@@ -1,0 +1,172 @@
+package clone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// judged remembers the last step that was found to be allowed or not, so that a refused tip is not asked about at each
+// beat.
+type judged struct {
+	from, to plumbing.Hash
+	err      error
+	notice   string
+}
+
+// rewound finds out whether a branch went forward. When it was rewritten or moved back that is a notice, or an error
+// when the source says refuse.
+func (r *Repo) rewound(w *watch, objects *objects.Reader, s *Sight, from, to plumbing.Hash) error {
+	if r.judged.from != from || r.judged.to != to {
+		j, err := r.judge(w, objects, from, to)
+		if err != nil {
+			return err
+		}
+		r.judged = j
+	}
+	if r.judged.notice != "" {
+		s.Notices = append(s.Notices, r.judged.notice)
+	}
+	return r.judged.err
+}
+
+// errRewound says that a branch was rewritten or moved back and the source says refuse.
+var errRewound = errors.New("refused")
+
+func (r *Repo) judge(w *watch, objects *objects.Reader, from, to plumbing.Hash) (judged, error) {
+	j := judged{from: from, to: to}
+	if r.source.Rewind == remote.RewindUnasked {
+		return j, nil
+	}
+	now, err := objects.Commit(to)
+	if err != nil {
+		return j, err
+	}
+	if slices.Contains(now.Parents, from) {
+		return j, nil
+	}
+	what := ""
+	before, err := objects.Commit(from)
+	switch {
+	case err == nil && slices.Contains(before.Parents, to):
+		what = fmt.Sprintf("the branch was moved back from %s to its parent %s", human.ID(from.String()), human.ID(to.String()))
+	case err == nil && shareParent(before, now):
+		what = fmt.Sprintf("history was rewritten: %s took the place of %s", human.ID(to.String()), human.ID(from.String()))
+	default:
+		if what, err = r.history(w, objects, from, to, r.source.Rewind == "refuse"); err != nil {
+			return j, err
+		}
+	}
+	if what == "" {
+		return j, nil
+	}
+	if r.source.Rewind == "refuse" {
+		j.err = fmt.Errorf("%w: %s (rewind: refuse): set rewind to follow for one beat, or move the branch forward", errRewound, what)
+		return j, nil
+	}
+	j.notice = what
+	return j, nil
+}
+
+func shareParent(a, b objects.Commit) bool {
+	return slices.ContainsFunc(a.Parents, func(p plumbing.Hash) bool { return slices.Contains(b.Parents, p) })
+}
+
+// history says in a sentence that a commit does not descend from another; nothing when it does. A clone that has all
+// history knows it, else the remote is asked.
+func (r *Repo) history(w *watch, objects *objects.Reader, from, to plumbing.Hash, prove bool) (string, error) {
+	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
+		return r.descent(w, from, to, prove)
+	}
+	reached, err := reaches(w.ctx, objects, to, from, math.MaxInt32)
+	if reached || err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", human.ID(from.String()), human.ID(to.String())), nil
+}
+
+// reaches walks so deep into history from a commit and says whether another is in it.
+func reaches(ctx context.Context, objects *objects.Reader, from, to plumbing.Hash, depth int) (bool, error) {
+	seen := make(map[plumbing.Hash]bool)
+	for level := []plumbing.Hash{from}; depth > 0 && len(level) > 0; depth-- {
+		var next []plumbing.Hash
+		for _, id := range level {
+			if id == to {
+				return true, nil
+			}
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			c, err := objects.Commit(id)
+			if errors.Is(err, pack.ErrMissing) {
+				continue // the clone is shallow
+			}
+			if err != nil {
+				return false, err
+			}
+			next = append(next, c.Parents...)
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		level = next
+	}
+	return false, nil
+}
+
+// How far back a look for the old commit goes: in steps of four times as far, to nearDepth when only a notice hangs on it, to the
+// root of history when something is to be refused.
+const (
+	firstDepth = 4
+	nearDepth  = 256
+)
+
+// descent asks the remote whether one commit is an ancestor of another, and returns a sentence when it is not.
+//
+// The question is a fetch for which little needs to be sent: we have the new commit, but we ask for its history to some
+// depth. If the old commit, our shallow border, is within that, the server tells us that it is a border no more. It then
+// also sends what lies behind it down to that depth: with such steps about as much as what was pushed since, or a few
+// times that.
+//
+// With prove set the answer must be a proof, however far that is; else a failure to find out says nothing.
+func (r *Repo) descent(w *watch, from, to plumbing.Hash, prove bool) (string, error) {
+	m, err := r.dial()
+	if err != nil {
+		return "", err
+	}
+	whole := false
+	for depth := firstDepth; prove && depth < 1<<30 || depth <= nearDepth; depth *= 4 {
+		pack, err := m.fetch(w.ctx, protocol.FetchRequest{Want: to.String(), Have: to.String(), Shallow: from.String(),
+			Depth: depth, Thin: true, Advance: w.advance})
+		if err != nil && prove {
+			return "", fmt.Errorf("ask for history: %w", err)
+		}
+		if err != nil {
+			return "", nil // nothing is refused, so without proof there is nothing to say
+		}
+		// Read to its end the connection can be used again; but only a little is read for that.
+		_, _ = io.CopyN(io.Discard, pack, 64<<10)
+		_ = pack.Close()
+		if slices.Contains(pack.Unshallow, from.String()) {
+			return "", nil
+		}
+		// No border at all means that this was all history; or that the old commit is itself the border at just this
+		// depth, of which the server says nothing. It cannot be so at two depths.
+		if whole && len(pack.Shallow) == 0 {
+			return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", human.ID(from.String()), human.ID(to.String())), nil
+		}
+		whole = len(pack.Shallow) == 0
+	}
+	return fmt.Sprintf("history was rewritten or moved back, or went far ahead: %s is not among the %s before %s", human.ID(from.String()), human.Count(nearDepth, "commit"), human.ID(to.String())), nil
+}

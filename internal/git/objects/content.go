@@ -1,0 +1,194 @@
+package objects
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// ErrNotRead is in the error for an object that is not among those that were read.
+var ErrNotRead = errors.New("object was not read")
+
+// Content is what was read: commits with their trees and files, in memory. It may be used by many goroutines at a time.
+type Content struct {
+	objects *pack.Memory
+}
+
+// NewContent returns an empty one that takes up to so many bytes. base, which may be nil, is what was read before: a pack
+// may lean on it.
+func NewContent(limit int64, base *Content) *Content {
+	if base == nil {
+		return &Content{pack.NewMemory(limit, nil)}
+	}
+	return &Content{pack.NewMemory(limit, base.objects)}
+}
+
+// Unpack takes in the objects of a pack.
+func (c *Content) Unpack(ctx context.Context, pack io.Reader) error {
+	return c.objects.Unpack(ctx, pack)
+}
+
+// Seal says that all was read.
+func (c *Content) Seal() { c.objects.Seal() }
+
+func (c *Content) get(id string, kind plumbing.ObjectType) ([]byte, error) {
+	h, ok := ParseID(id)
+	if !ok {
+		return nil, fmt.Errorf("%q is no id of an object", id)
+	}
+	got, data, ok := c.objects.Get(h)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%s %s: %w", kind, id, ErrNotRead)
+	case got != kind:
+		return nil, fmt.Errorf("%s is a %s, not a %s", id, got, kind)
+	}
+	return data, nil
+}
+
+// Has says whether an object was read.
+func (c *Content) Has(id string) bool {
+	h, ok := ParseID(id)
+	return ok && c.objects.Has(h)
+}
+
+// Commit returns a commit. Its parents may not have been read.
+func (c *Content) Commit(id string) (CommitInfo, error) {
+	data, err := c.get(id, plumbing.CommitObject)
+	if err != nil {
+		return CommitInfo{}, err
+	}
+	info, err := parseInfo(data)
+	if err != nil {
+		return CommitInfo{}, fmt.Errorf("commit %s: %w", id, err)
+	}
+	return info, nil
+}
+
+// Blob returns the content of a file. It must not be changed.
+func (c *Content) Blob(id string) ([]byte, error) { return c.get(id, plumbing.BlobObject) }
+
+// Tree returns what a folder holds, in git's order, without submodules.
+func (c *Content) Tree(id string) ([]Entry, error) {
+	data, err := c.get(id, plumbing.TreeObject)
+	if err != nil {
+		return nil, err
+	}
+	lines, all := Lines(data), make([]Entry, 0, len(data)/30)
+	for {
+		var e Line
+		ok, err := lines.Next(&e)
+		if err != nil {
+			return nil, fmt.Errorf("tree %s: %w", id, err)
+		}
+		if !ok {
+			return all, nil
+		}
+		if e.Mode != ModeSubmodule {
+			all = append(all, e.entry())
+		}
+	}
+}
+
+func (e *Line) entry() Entry {
+	return Entry{Name: string(e.Name), ID: e.Id.String(), Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink}
+}
+
+// Find returns what is at a path in the tree of a commit; fs.ErrNotExist when nothing is. The root is "".
+func (c *Content) Find(commit, name string) (Entry, error) {
+	info, err := c.Commit(commit)
+	if err != nil {
+		return Entry{}, err
+	}
+	at := Line{Mode: ModeFolder}
+	at.Id, _ = ParseID(info.Tree)
+	clean := strings.Trim(path.Clean("/"+name), "/")
+	for part := range strings.SplitSeq(clean, "/") {
+		if clean == "" {
+			break
+		}
+		kind, data, ok := c.objects.Get(at.Id)
+		switch {
+		case !at.Folder():
+			return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), fs.ErrNotExist)
+		case !ok || kind != plumbing.TreeObject:
+			return Entry{}, fmt.Errorf("%s: tree %s: %w", QuotePath([]byte(name)), at.Id, ErrNotRead)
+		}
+		lines := Lines(data)
+		for more := true; more; {
+			if more, err = lines.Next(&at); err != nil {
+				return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), err)
+			}
+			if more && string(at.Name) == part {
+				break
+			}
+			if !more {
+				return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), fs.ErrNotExist)
+			}
+		}
+	}
+	return at.entry(), nil
+}
+
+// File returns the content of the file at a path in the tree of a commit; fs.ErrNotExist when nothing is there. It must
+// not be changed.
+func (c *Content) File(commit, name string) ([]byte, error) {
+	e, err := c.Find(commit, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case e.Dir || e.Symlink:
+		return nil, fmt.Errorf("%s: is no file", QuotePath([]byte(name)))
+	}
+	return c.Blob(e.ID)
+}
+
+// parseInfo reads a whole commit. Format: gitformat-commit, as git-cat-file(1) shows it.
+func parseInfo(data []byte) (CommitInfo, error) {
+	c, err := ParseCommit(data)
+	if err != nil {
+		return CommitInfo{}, err
+	}
+	info := CommitInfo{Tree: c.Tree.String()}
+	for _, p := range c.Parents {
+		info.Parents = append(info.Parents, p.String())
+	}
+	head, message, _ := bytes.Cut(data, []byte("\n\n"))
+	info.Message = string(message)
+	for line := range bytes.Lines(head) {
+		word, text, _ := bytes.Cut(line, []byte(" "))
+		switch string(word) {
+		case "author":
+			info.Author = parsePerson(string(text))
+		case "committer":
+			info.Committer = parsePerson(string(text))
+		}
+	}
+	return info, nil
+}
+
+// parsePerson reads "Name <mail> seconds zone". What people's tools wrote otherwise is read as far as it goes.
+func parsePerson(text string) Person {
+	name, rest, _ := strings.Cut(strings.TrimSpace(text), "<")
+	i := strings.LastIndexByte(rest, '>')
+	if i < 0 {
+		return Person{Name: strings.TrimSpace(name)}
+	}
+	p := Person{Name: strings.TrimSpace(name), Email: rest[:i]}
+	if when := strings.Fields(rest[i+1:]); len(when) > 0 {
+		if n, err := strconv.ParseInt(when[0], 10, 64); err == nil {
+			p.When = time.Unix(n, 0).UTC()
+		}
+	}
+	return p
+}

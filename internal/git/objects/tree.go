@@ -1,0 +1,222 @@
+package objects
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Tree is the files of one commit, read from git's objects and not from the work tree: what was pushed, whatever
+// somebody did to the files since. It is for one goroutine at a time. Close releases the packs.
+type Tree struct {
+	objects *Reader
+	root    plumbing.Hash
+	buf     []byte
+	// OnError, when set, is told of each object that could not be read.
+	OnError func(error)
+}
+
+// Entry is one name in a folder of a Tree.
+type Entry struct {
+	Name       string
+	ID         string // git's object id, 40 hex digits
+	Dir        bool
+	Executable bool
+	Symlink    bool
+}
+
+// OpenTree opens the tree of a commit from a git directory and, for what that lacks, from others.
+func OpenTree(version, gitDir string, others ...string) (*Tree, error) {
+	id, ok := ParseID(version)
+	if !ok {
+		return nil, fmt.Errorf("%q is no commit id", version)
+	}
+	objects, err := Open(gitDir, others...)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tree{objects: objects}
+	if t.root, err = objects.TreeOf(id); err != nil {
+		return nil, errors.Join(err, objects.Close())
+	}
+	return t, nil
+}
+
+// Close releases what the tree holds open. A closed tree finds nothing any more.
+func (t *Tree) Close() error { return t.objects.Close() }
+
+// ID returns the object id of a file or folder (or of the commit that a submodule stands for), "" when there is none.
+// The root is "", "." or "/"; a slash at the end does no harm. Links are not followed: what is below one is absent.
+func (t *Tree) ID(name string) (string, error) {
+	e, err := t.entry(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return e.Id.String(), nil
+}
+
+// Read returns the content of a file of at most limit bytes. Errors: fs.ErrNotExist when nothing is there; others for a
+// folder, a link, a submodule, a longer file.
+func (t *Tree) Read(name string, limit int64) ([]byte, error) {
+	e, err := t.entry(name)
+	if err != nil {
+		return nil, err
+	}
+	switch e.Mode {
+	case ModeFile, ModeExecutable:
+	case ModeSymlink:
+		return nil, fmt.Errorf("read %s: is a symbolic link", QuotePath([]byte(name)))
+	default:
+		return nil, fmt.Errorf("read %s: is no file", QuotePath([]byte(name)))
+	}
+	data, err := t.load(e.Id, plumbing.BlobObject, limit, nil)
+	if errors.Is(err, pack.ErrTooBig) {
+		return nil, fmt.Errorf("read %s: longer than %d bytes", QuotePath([]byte(name)), limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", QuotePath([]byte(name)), err)
+	}
+	return data, nil
+}
+
+// ErrTooBig is in the error of Tree.Blob about a file that is longer than its limit.
+var ErrTooBig = pack.ErrTooBig
+
+// Blob returns the content of a file of at most limit bytes by the id that List told: of a thousand files in one folder
+// each is found without reading the folder again.
+func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
+	h, ok := ParseID(id)
+	if !ok {
+		return nil, fmt.Errorf("read: %q is no id of an object", id)
+	}
+	data, err := t.load(h, plumbing.BlobObject, limit, nil)
+	if errors.Is(err, pack.ErrTooBig) {
+		return nil, fmt.Errorf("read %s: longer than %d bytes: %w", id, limit, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", id, err)
+	}
+	return data, nil
+}
+
+// List returns what a folder holds, in git's order; nothing when there is no such folder. Submodules are left out: their
+// files are not here.
+func (t *Tree) List(dir string) ([]Entry, error) {
+	e, err := t.entry(dir)
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !e.Folder()) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lines, err := t.lines(e.Id)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", QuotePath([]byte(dir)), err)
+	}
+	var all []Entry
+	for {
+		ok, err := lines.Next(&e)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", QuotePath([]byte(dir)), err)
+		}
+		if !ok {
+			return all, nil
+		}
+		if e.Mode == ModeSubmodule {
+			continue
+		}
+		all = append(all, Entry{
+			Name: string(e.Name), ID: e.Id.String(),
+			Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink,
+		})
+	}
+}
+
+func (t *Tree) lines(id plumbing.Hash) (Lines, error) {
+	data, err := t.load(id, plumbing.TreeObject, pack.MaxTree, t.buf)
+	if err != nil {
+		return nil, fmt.Errorf("tree %w", err)
+	}
+	t.buf = data
+	return Lines(data), nil
+}
+
+// entry walks down to a path. The name in the result is only good until the next call.
+func (t *Tree) entry(name string) (Line, error) {
+	at := Line{Mode: ModeFolder, Id: t.root}
+	clean := strings.Trim(path.Clean("/"+name), "/")
+	if clean == "" {
+		return at, nil
+	}
+	for part := range strings.SplitSeq(clean, "/") {
+		if !at.Folder() {
+			return Line{}, fs.ErrNotExist
+		}
+		lines, err := t.lines(at.Id)
+		if err != nil {
+			return Line{}, fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
+		}
+		for {
+			ok, err := lines.Next(&at)
+			if err != nil {
+				return Line{}, fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
+			}
+			if !ok {
+				return Line{}, fs.ErrNotExist
+			}
+			if string(at.Name) == part {
+				break
+			}
+		}
+	}
+	return at, nil
+}
+
+// load reads one object of the tree.
+func (t *Tree) load(id plumbing.Hash, kind plumbing.ObjectType, limit int64, into []byte) ([]byte, error) {
+	data, err := t.objects.Load(id, kind, limit, into)
+	if err != nil && t.OnError != nil {
+		t.OnError(err)
+	}
+	return data, err
+}
+
+// Changed lists the files that differ between two commits, sorted as git does, at most limit of them; complete
+// says that these are all. An old commit that is not there any more is gitpack.ErrMissing.
+func Changed(gitDir, old, now string, limit int) (paths []string, complete bool, err error) {
+	objects, err := Open(gitDir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer objects.Close()
+	var roots [2]plumbing.Hash
+	for i, version := range []string{old, now} {
+		id, ok := ParseID(version)
+		if !ok {
+			return nil, false, fmt.Errorf("%q is no commit id", version)
+		}
+		if roots[i], err = objects.TreeOf(id); err != nil {
+			return nil, false, err
+		}
+	}
+	d := Differ{Objects: objects, Visit: func(c Change) error {
+		if len(paths) == limit {
+			return errStop
+		}
+		paths = append(paths, string(c.Path))
+		return nil
+	}}
+	err = d.Walk(roots[0], roots[1])
+	if errors.Is(err, errStop) {
+		return paths, false, nil
+	}
+	return paths, err == nil, err
+}

@@ -1,0 +1,275 @@
+package pack
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// ErrTooBig says that an object is longer than what may be held in memory.
+var ErrTooBig = errors.New("object is too big")
+
+// cacheRoom bounds the bytes of delta bases kept: a first clone reads many objects that share theirs.
+const cacheRoom = 8 << 20
+
+// baseCache keeps delta bases that were read a short while ago. The zero value is empty.
+type baseCache struct {
+	slots [256]struct {
+		pack *Pack
+		at   int64
+		data []byte
+	}
+	size int
+	hand int
+}
+
+func (c *baseCache) slot(at int64) int { return int(uint64(at)*0x9e3779b97f4a7c15>>56) & 255 }
+
+func (c *baseCache) get(p *Pack, at int64) []byte {
+	if s := &c.slots[c.slot(at)]; s.pack == p && s.at == at {
+		return s.data
+	}
+	return nil
+}
+
+func (c *baseCache) put(p *Pack, at int64, data []byte) {
+	if len(data) > cacheRoom/16 {
+		return
+	}
+	s := &c.slots[c.slot(at)]
+	c.size += len(data) - len(s.data)
+	s.pack, s.at, s.data = p, at, data
+	for c.size > cacheRoom {
+		c.hand = (c.hand + 1) & 255
+		if old := &c.slots[c.hand]; old != s {
+			c.size -= len(old.data)
+			old.pack, old.data = nil, nil
+		}
+	}
+}
+
+// deltaSizes reads the head of a delta: the size of the base, and that of the result.
+func deltaSizes(r io.ByteReader) (base, result int64, err error) {
+	for _, n := range []*int64{&base, &result} {
+		for shift := 0; ; shift += 7 {
+			b, err := r.ReadByte()
+			if err != nil || shift > 55 {
+				return 0, 0, fmt.Errorf("%w: delta sizes", ErrCorrupt)
+			}
+			*n |= int64(b&0x7f) << shift
+			if b&0x80 == 0 {
+				break
+			}
+		}
+	}
+	return base, result, nil
+}
+
+// deltaStep reads one instruction of a delta. insert > 0: so many bytes follow. Else copy n bytes of the base at offset.
+// io.EOF at the end.
+func deltaStep(r io.ByteReader) (insert, offset, n int64, err error) {
+	op, err := r.ReadByte()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if op&0x80 == 0 {
+		if op == 0 {
+			return 0, 0, 0, fmt.Errorf("%w: delta instruction", ErrCorrupt)
+		}
+		return int64(op), 0, 0, nil
+	}
+	for i := range 7 {
+		if op&(1<<i) == 0 {
+			continue
+		}
+		b, err := r.ReadByte()
+		if err != nil {
+			return 0, 0, 0, fmt.Errorf("%w: delta is cut", ErrCorrupt)
+		}
+		if i < 4 {
+			offset |= int64(b) << (8 * i)
+		} else {
+			n |= int64(b) << (8 * (i - 4))
+		}
+	}
+	if n == 0 {
+		n = 0x10000
+	}
+	return 0, offset, n, nil
+}
+
+// byteCursor reads a slice byte by byte, without the cost of an interface with more to it.
+type byteCursor struct{ b []byte }
+
+func (c *byteCursor) ReadByte() (byte, error) {
+	if len(c.b) == 0 {
+		return 0, io.EOF
+	}
+	b := c.b[0]
+	c.b = c.b[1:]
+	return b, nil
+}
+
+// applyDelta makes an object of its base and a delta. into is used when it is large enough; it must not be the base.
+func applyDelta(base, delta []byte, limit int64, into []byte) ([]byte, error) {
+	c := byteCursor{delta}
+	from, size, err := deltaSizes(&c)
+	if err != nil {
+		return nil, err
+	}
+	if from != int64(len(base)) {
+		return nil, fmt.Errorf("%w: delta of another base", ErrCorrupt)
+	}
+	if size > limit {
+		return nil, ErrTooBig
+	}
+	out := room(into, size)[:0]
+	for {
+		insert, offset, n, err := deltaStep(&c)
+		switch {
+		case errors.Is(err, io.EOF):
+			if int64(len(out)) != size {
+				return nil, fmt.Errorf("%w: delta result is short", ErrCorrupt)
+			}
+			return out, nil
+		case err != nil:
+			return nil, err
+		case int64(len(out))+insert+n > size:
+			return nil, fmt.Errorf("%w: delta result is long", ErrCorrupt)
+		case insert > 0:
+			if insert > int64(len(c.b)) {
+				return nil, fmt.Errorf("%w: delta is cut", ErrCorrupt)
+			}
+			out = append(out, c.b[:insert]...)
+			c.b = c.b[insert:]
+		default:
+			if offset+n > from {
+				return nil, fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
+			}
+			out = append(out, base[offset:offset+n]...)
+		}
+	}
+}
+
+// kindAndSize returns what an object is and how long, without inflating more than the head of one delta.
+func (s *packSet) kindAndSize(p *Pack, at int64) (plumbing.ObjectType, int64, error) {
+	chain, err := s.chain(p, at)
+	if err != nil {
+		return 0, 0, err
+	}
+	kind := chain[len(chain)-1].kind
+	if len(chain) == 1 {
+		return kind, chain[0].size, nil
+	}
+	z, err := s.inflater(chain[0])
+	if err != nil {
+		return 0, 0, err
+	}
+	_, size, err := deltaSizes(bufio.NewReaderSize(z, 32))
+	return kind, size, err
+}
+
+// stream writes an object of any size, holding little of it. Bases of deltas go to nameless files in tmp.
+func (s *packSet) stream(w io.Writer, p *Pack, at int64, tmp string, buf []byte) error {
+	chain, err := s.chain(p, at)
+	if err != nil {
+		return err
+	}
+	var base *os.File
+	defer func() {
+		if base != nil {
+			_ = base.Close()
+		}
+	}()
+	for i := len(chain) - 1; i >= 0; i-- {
+		out, next := w, (*os.File)(nil)
+		if i > 0 {
+			if next, err = namelessFile(tmp); err != nil {
+				return err
+			}
+			out = next
+		}
+		err = s.streamOne(out, chain[i], base, buf)
+		if base != nil {
+			_ = base.Close()
+		}
+		if base = next; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *packSet) streamOne(w io.Writer, e packEntry, base *os.File, buf []byte) error {
+	z, err := s.inflater(e)
+	if err != nil {
+		return err
+	}
+	if base == nil {
+		n, err := io.CopyBuffer(writerOnly{w}, readerOnly{z}, buf)
+		if err == nil && n != e.size {
+			err = fmt.Errorf("%w: object of another length", ErrCorrupt)
+		}
+		return packError(err)
+	}
+	in := bufio.NewReaderSize(z, 32<<10)
+	from, size, err := deltaSizes(in)
+	if err != nil {
+		return packError(err)
+	}
+	for done := int64(0); ; {
+		insert, offset, n, err := deltaStep(in)
+		if errors.Is(err, io.EOF) && done == size {
+			return nil
+		}
+		if err != nil {
+			return packError(err)
+		}
+		var part io.Reader = io.NewSectionReader(base, offset, n)
+		if insert > 0 {
+			part, n = io.LimitReader(in, insert), insert
+		} else if offset+n > from {
+			return fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
+		}
+		if done += n; done > size {
+			return fmt.Errorf("%w: delta result is long", ErrCorrupt)
+		}
+		if got, err := io.CopyBuffer(writerOnly{w}, readerOnly{part}, buf); err != nil || got != n {
+			return packError(errors.Join(err, fmt.Errorf("delta is cut: %w", ErrCorrupt)))
+		}
+	}
+}
+
+// packError tells bad bytes in a pack from a disk that could not be read or written.
+func packError(err error) error {
+	var disk *os.PathError
+	if err == nil || errors.Is(err, ErrCorrupt) || errors.As(err, &disk) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+func namelessFile(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, "base-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// writerOnly and readerOnly hide the short cuts of io.Copy, so that the buffer given is the one used.
+type (
+	writerOnly struct{ io.Writer }
+	readerOnly struct{ io.Reader }
+)

@@ -1,0 +1,253 @@
+package pack
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// openPacks opens all packs of an objects folder and of its alternates. A folder that is not there has no packs; a pack
+// whose index is of an unknown version is left to others.
+func openPacks(objects string) (*packSet, error) {
+	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10), listed: time.Now()}
+	dirs := []string{objects}
+	for i := 0; i < len(dirs) && len(dirs) < 10; i++ { // alternates may have alternates, or name each other
+		if err := s.add(filepath.Join(dirs[i], "pack")); err != nil {
+			return nil, err
+		}
+		list, err := os.ReadFile(filepath.Join(dirs[i], "info", "alternates"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("read alternates: %w", err)
+		}
+		for line := range strings.Lines(string(list)) {
+			if line = strings.TrimSpace(line); !filepath.IsAbs(line) {
+				line = filepath.Join(dirs[i], line)
+			}
+			dirs = append(dirs, line)
+		}
+	}
+	s.folders = dirs
+	return s, nil
+}
+
+// loose reports whether an objects folder has an object as a file of its own.
+func (s *packSet) loose(id plumbing.Hash) (bool, error) {
+	name := id.String()
+	for _, dir := range s.folders {
+		_, err := os.Lstat(filepath.Join(dir, name[:2], name[2:]))
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// again opens the packs that came since the folder was read, and says whether there are any. While somebody reads,
+// another process may fold: then what the old packs held is in a new one. git looks again, too.
+func (s *packSet) again() (bool, error) {
+	dir := filepath.Join(s.folders[0], "pack")
+	info, err := os.Stat(dir)
+	if err != nil || info.ModTime().Before(s.listed.Add(-time.Second)) { // clocks of filesystems are coarse
+		return false, nil
+	}
+	n := len(s.packs)
+	s.listed = time.Now()
+	err = s.add(dir)
+	return len(s.packs) > n, err
+}
+
+func (s *packSet) holds(stem string) bool {
+	return slices.ContainsFunc(s.packs, func(p *Pack) bool { return p.Stem() == stem })
+}
+
+func (s *packSet) add(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read packs: %w", err)
+	}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".idx")
+		if !ok || !strings.HasPrefix(name, "pack-") || s.holds(filepath.Join(dir, name)) {
+			continue
+		}
+		p, err := openPack(filepath.Join(dir, name))
+		if err != nil {
+			continue // whoever needs an object of it will find it missing, and say so
+		}
+		s.packs = append(s.packs, p)
+	}
+	return nil
+}
+
+func openPack(stem string) (_ *Pack, err error) {
+	p := &Pack{}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.index, err = os.Open(stem + ".idx"); err != nil {
+		return nil, err
+	}
+	if p.data, err = os.Open(stem + ".pack"); err != nil {
+		return nil, err
+	}
+	var head [8 + 4*256]byte
+	if _, err = io.ReadFull(p.index, head[:]); err != nil {
+		return nil, err
+	}
+	if string(head[:8]) != "\xfftOc\x00\x00\x00\x02" {
+		return nil, fmt.Errorf("%w: index version", ErrCorrupt)
+	}
+	for i := range p.fanout {
+		p.fanout[i] = binary.BigEndian.Uint32(head[8+4*i:])
+		if i > 0 && p.fanout[i] < p.fanout[i-1] {
+			return nil, fmt.Errorf("%w: index fan-out", ErrCorrupt)
+		}
+	}
+	info, err := p.data.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if p.end = info.Size() - 20; p.end < 12 {
+		return nil, fmt.Errorf("%w: too short", ErrCorrupt)
+	}
+	return p, nil
+}
+
+func (p *Pack) close() {
+	for _, f := range []*os.File{p.index, p.data} {
+		if f != nil {
+			_ = f.Close() // only read from
+		}
+	}
+}
+
+func (s *packSet) close() {
+	for _, p := range s.packs {
+		p.close()
+	}
+	s.packs, s.bases = nil, baseCache{}
+}
+
+// find returns where an object lies; nil when no pack has it.
+func (s *packSet) find(id plumbing.Hash) (*Pack, int64, error) {
+	p, n, err := s.which(id)
+	if p == nil || err != nil {
+		return nil, 0, err
+	}
+	offset, err := p.offset(n)
+	return p, offset, err
+}
+
+// which returns the pack that has an object, and its number in there; nil when none has it.
+func (s *packSet) which(id plumbing.Hash) (*Pack, uint32, error) {
+	p, n, err := s.among(id)
+	if p != nil || err != nil {
+		return p, n, err
+	}
+	if more, err := s.again(); !more || err != nil {
+		return nil, 0, err
+	}
+	return s.among(id)
+}
+
+// among is which, of the packs that are open.
+func (s *packSet) among(id plumbing.Hash) (*Pack, uint32, error) {
+	for i, p := range s.packs {
+		n, ok, err := s.number(p, id)
+		if err != nil {
+			return nil, 0, err
+		}
+		if ok {
+			if i > 0 { // the next object is likely to be in the same pack
+				s.packs[0], s.packs[i] = s.packs[i], s.packs[0]
+			}
+			return p, n, nil
+		}
+	}
+	return nil, 0, nil
+}
+
+// look returns the offset of an object in one pack, -1 when it is not there.
+func (s *packSet) look(p *Pack, id plumbing.Hash) (int64, error) {
+	n, ok, err := s.number(p, id)
+	if err != nil || !ok {
+		return -1, err
+	}
+	return p.offset(n)
+}
+
+// number finds the number of an object in one pack.
+func (s *packSet) number(p *Pack, id plumbing.Hash) (uint32, bool, error) {
+	const block = 512 // names read at once when the range is that small
+	names := int64(8 + 4*256)
+	low, high := uint32(0), p.fanout[id[0]]
+	if id[0] > 0 {
+		low = p.fanout[id[0]-1]
+	}
+	if cap(s.names) < block*20 {
+		s.names = make([]byte, block*20)
+	}
+	for high-low > block {
+		mid := low + (high-low)/2
+		name := s.names[:20]
+		if _, err := p.index.ReadAt(name, names+int64(mid)*20); err != nil {
+			return 0, false, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
+		}
+		if bytes.Compare(name, id[:]) <= 0 {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	got := s.names[:(high-low)*20]
+	if _, err := p.index.ReadAt(got, names+int64(low)*20); err != nil {
+		return 0, false, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
+	}
+	from, to := uint32(0), high-low
+	for from < to {
+		mid := from + (to-from)/2
+		switch bytes.Compare(got[mid*20:mid*20+20], id[:]) {
+		case 0:
+			return low + mid, true, nil
+		case -1:
+			from = mid + 1
+		default:
+			to = mid
+		}
+	}
+	return 0, false, nil
+}
+
+func (p *Pack) offset(n uint32) (int64, error) {
+	count := int64(p.fanout[255])
+	var b [8]byte
+	at := 8 + 4*256 + count*24 + int64(n)*4
+	if _, err := p.index.ReadAt(b[:4], at); err != nil {
+		return 0, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
+	}
+	offset := int64(binary.BigEndian.Uint32(b[:4]))
+	if offset&(1<<31) != 0 {
+		at = 8 + 4*256 + count*28 + (offset&^(1<<31))*8
+		if _, err := p.index.ReadAt(b[:], at); err != nil {
+			return 0, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
+		}
+		offset = int64(binary.BigEndian.Uint64(b[:]))
+	}
+	if offset < 12 || offset >= p.end {
+		return 0, fmt.Errorf("%w: an object outside the pack", ErrCorrupt)
+	}
+	return offset, nil
+}

@@ -1,0 +1,115 @@
+package pack
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"errors"
+	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// deltaPack writes a pack by hand: a blob, then a delta of it, by offset or by name, in this order or the other.
+func deltaPack(tb testing.TB, named, before bool) (pack []byte, base, result []byte) {
+	tb.Helper()
+	base, result = []byte("0123456789abcdef0123456789abcdef"), []byte("0123456789abcdef!")
+	delta := []byte{byte(len(base)), byte(len(result)), 0x90, 16, 1, '!'}
+	id := plumbing.ComputeHash(plumbing.BlobObject, base)
+	var out bytes.Buffer
+	out.Write(packHead(2))
+	whole := func() {
+		out.Write(appendHeader(nil, plumbing.BlobObject, int64(len(base))))
+		testkit.Must(tb, writeStored(&out, base))
+	}
+	if !before {
+		whole()
+	}
+	at := out.Len()
+	if named {
+		out.Write(appendHeader(nil, plumbing.REFDeltaObject, int64(len(delta))))
+		out.Write(id[:])
+	} else {
+		out.Write(appendHeader(nil, plumbing.OFSDeltaObject, int64(len(delta))))
+		out.WriteByte(byte(at - len(packHead(0))))
+	}
+	testkit.Must(tb, writeStored(&out, delta))
+	if before {
+		whole()
+	}
+	sum := sha1.Sum(out.Bytes())
+	return append(out.Bytes(), sum[:]...), base, result
+}
+
+func TestUnpackDeltas(t *testing.T) {
+	for _, c := range [][2]bool{{false, false}, {true, false}, {true, true}} {
+		pack, base, result := deltaPack(t, c[0], c[1])
+		into := NewMemory(1000, nil)
+		testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(pack)))
+		for _, data := range [][]byte{base, result} {
+			kind, got, ok := into.Get(plumbing.ComputeHash(plumbing.BlobObject, data))
+			if !ok || kind != plumbing.BlobObject || !bytes.Equal(got, data) {
+				t.Errorf("%v: %v %q %v", c, kind, got, ok)
+			}
+		}
+		for limit := range int64(len(base) + len(result) + 6 + 300) {
+			if err := NewMemory(limit, nil).Unpack(t.Context(), bytes.NewReader(pack)); !errors.Is(err, ErrTooBig) {
+				t.Fatalf("%d bytes: %v", limit, err)
+			}
+		}
+		for n := range len(pack) {
+			if err := NewMemory(1000, nil).Unpack(t.Context(), bytes.NewReader(pack[:n])); err == nil {
+				t.Fatalf("cut at %d: no error", n)
+			}
+		}
+	}
+	// A delta of what is not there.
+	pack, base, result := deltaPack(t, true, true)
+	cut := append([]byte(nil), pack[:len(pack)-20-len(base)-11-2]...)
+	copy(cut, packHead(1))
+	sum := sha1.Sum(cut)
+	cut = append(cut, sum[:]...)
+	if err := NewMemory(1000, nil).Unpack(t.Context(), bytes.NewReader(cut)); !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+	// And with that at hand from before.
+	before := NewMemory(1000, nil)
+	_, err := before.Add(plumbing.ComputeHash(plumbing.BlobObject, base), plumbing.BlobObject, base)
+	testkit.Must(t, err)
+	into := NewMemory(1000, before)
+	testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(cut)))
+	if !into.Has(plumbing.ComputeHash(plumbing.BlobObject, result)) {
+		t.Error("the result is not there")
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	for _, c := range [][2]bool{{false, false}, {true, false}, {true, true}} {
+		pack, _, _ := deltaPack(f, c[0], c[1])
+		f.Add(pack[:len(pack)-20])
+	}
+	pack, err := Encode([]Object{
+		{Kind: plumbing.BlobObject, Data: bytes.Repeat([]byte("{}\n"), 50)},
+		{Kind: plumbing.TreeObject, Data: []byte("100644 f\x0001234567890123456789")},
+		{Kind: plumbing.CommitObject, Data: []byte("tree 0000000000000000000000000000000000000000\n\nm\n")},
+	})
+	testkit.Must(f, err)
+	f.Add(pack[:len(pack)-20])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sum := sha1.Sum(data)
+		m := NewMemory(1<<20, nil)
+		if err := m.Unpack(t.Context(), bytes.NewReader(append(data, sum[:]...))); err != nil {
+			return
+		}
+		all := 0
+		for id, o := range m.objects {
+			if plumbing.ComputeHash(o.kind, o.data) != id {
+				t.Fatalf("%s has another content", id)
+			}
+			all += len(o.data)
+		}
+		if all > 1<<20 {
+			t.Fatal("more than is allowed")
+		}
+	})
+}

@@ -1,0 +1,256 @@
+package pack
+
+import (
+	"bufio"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// bigObject is the size in bytes from which an object is streamed and never held whole.
+const bigObject = 1 << 20
+
+// maxChain bounds the length of a delta chain; git itself writes at most 4095 and 50 by default.
+const maxChain = 4096
+
+// ErrCorrupt says that a pack or its index does not hold what its format promises.
+var ErrCorrupt = errors.New("pack is corrupt")
+
+// packSet reads objects straight from the packs of one objects/pack folder.
+//
+// go-git's own reader loads every pack index whole, builds a map from offsets to ids and hashes each object that it puts
+// in its cache; for one changed file among 60,000 that is several times the price of everything else. Here a look-up is
+// three short reads of the index file, and nothing is kept but a small cache of delta bases.
+// Formats: gitformat-pack(5), "pack-*.idx version 2" and "pack-*.pack".
+//
+// It is for one goroutine at a time.
+type packSet struct {
+	packs   []*Pack
+	folders []string
+	listed  time.Time // when the folder of packs was read
+	bases   baseCache
+
+	zlib  io.ReadCloser // one inflater for all objects: a new one costs 40 KB
+	in    *bufio.Reader
+	short *bufio.Reader // most objects fit into one read of this
+	long  *bufio.Reader // made when the first big object comes
+	at    packEntry     // whose header short has read last, with nothing behind it
+	names []byte
+	delta []byte
+	links []packEntry
+}
+
+// Pack is one pack that a Reader has open.
+type Pack struct {
+	index, data *os.File
+	fanout      [256]uint32
+	end         int64 // where the trailer begins
+}
+
+// Stem is the path of the pack without the end of its name.
+func (p *Pack) Stem() string { return strings.TrimSuffix(p.index.Name(), ".idx") }
+
+// Size is how many bytes the pack has, without the checksum at its end.
+func (p *Pack) Size() int64 { return p.end }
+
+// packEntry is the header of one object in a pack. Its compressed bytes begin at body.
+type packEntry struct {
+	pack *Pack
+	at   int64
+	body int64
+	kind plumbing.ObjectType
+	size int64 // of what is compressed here: the object, or the delta
+}
+
+// header reads the header of the object at an offset, without its base.
+func (s *packSet) header(p *Pack, at int64) (e packEntry, base int64, err error) {
+	s.short.Reset(io.NewSectionReader(p.data, at, p.end-at))
+	s.at = packEntry{pack: p, at: at}
+	b, err := s.short.Peek(64)
+	n := len(b)
+	if n == 0 || (err != nil && !errors.Is(err, io.EOF)) {
+		return e, 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	e = packEntry{pack: p, at: at, kind: plumbing.ObjectType(b[0] >> 4 & 7), size: int64(b[0] & 15)}
+	i, shift := 0, 4
+	for b[i]&0x80 != 0 {
+		if i++; i >= n || shift > 55 {
+			return e, 0, fmt.Errorf("%w: object header", ErrCorrupt)
+		}
+		e.size |= int64(b[i]&0x7f) << shift
+		shift += 7
+	}
+	i++
+	switch e.kind {
+	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
+	case plumbing.OFSDeltaObject:
+		back := int64(0)
+		for k := 0; ; k++ {
+			if i >= n || k > 8 {
+				return e, 0, fmt.Errorf("%w: delta header", ErrCorrupt)
+			}
+			if k > 0 {
+				back++
+			}
+			back = back<<7 | int64(b[i]&0x7f)
+			i++
+			if b[i-1]&0x80 == 0 {
+				break
+			}
+		}
+		if base = at - back; base < 12 || back <= 0 {
+			return e, 0, fmt.Errorf("%w: delta base outside the pack", ErrCorrupt)
+		}
+	case plumbing.REFDeltaObject:
+		if i+20 > n {
+			return e, 0, fmt.Errorf("%w: delta header", ErrCorrupt)
+		}
+		base, err = s.look(p, plumbing.Hash(b[i:i+20]))
+		if err == nil && base < 0 {
+			err = fmt.Errorf("%w: delta base is not in the pack", ErrCorrupt)
+		}
+		if err != nil {
+			return e, 0, err
+		}
+		i += 20
+	default:
+		return e, 0, fmt.Errorf("%w: object kind %d", ErrCorrupt, e.kind)
+	}
+	e.body = at + int64(i)
+	return e, base, nil
+}
+
+// chain follows the deltas from an object down to one that stands by itself. The result is good until the next call.
+func (s *packSet) chain(p *Pack, at int64) ([]packEntry, error) {
+	s.links = s.links[:0]
+	for {
+		e, base, err := s.header(p, at)
+		if err != nil {
+			return nil, err
+		}
+		s.links = append(s.links, e)
+		if base == 0 {
+			return s.links, nil
+		}
+		if len(s.links) > maxChain {
+			return nil, fmt.Errorf("%w: endless delta chain", ErrCorrupt)
+		}
+		at = base
+	}
+}
+
+// inflater starts to inflate the bytes of an entry.
+func (s *packSet) inflater(e packEntry) (io.Reader, error) {
+	s.in = s.short
+	if read := s.at; read.pack == e.pack && read.at == e.at && e.size < 64<<10 { // its header was read last
+		s.at = packEntry{}
+		_, err := s.short.Discard(int(e.body - e.at))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		return s.start()
+	}
+	s.at = packEntry{}
+	if e.size >= 64<<10 {
+		if s.long == nil {
+			s.long = bufio.NewReaderSize(nil, 64<<10)
+		}
+		s.in = s.long
+	}
+	s.in.Reset(io.NewSectionReader(e.pack.data, e.body, e.pack.end-e.body))
+	return s.start()
+}
+
+func (s *packSet) start() (io.Reader, error) {
+	if s.zlib == nil {
+		z, err := zlib.NewReader(s.in)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		s.zlib = z
+		return z, nil
+	}
+	if err := s.zlib.(zlib.Resetter).Reset(s.in, nil); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return s.zlib, nil
+}
+
+// inflate reads the bytes of an entry into a buffer, which is used when it is large enough.
+func (s *packSet) inflate(e packEntry, into []byte) ([]byte, error) {
+	z, err := s.inflater(e)
+	if err != nil {
+		return nil, err
+	}
+	into = room(into, e.size)
+	if _, err := io.ReadFull(z, into); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	var more [1]byte
+	if n, err := z.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) { // also checks the sum at the end
+		return nil, fmt.Errorf("%w: object longer than it says", ErrCorrupt)
+	}
+	return into, nil
+}
+
+// read returns an object that is at most limit bytes long (as are its bases). into is used when it is large enough.
+func (s *packSet) read(p *Pack, at, limit int64, into []byte) (plumbing.ObjectType, []byte, error) {
+	chain, err := s.chain(p, at)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, e := range chain {
+		if e.size > limit {
+			return 0, nil, ErrTooBig
+		}
+	}
+	last := len(chain) - 1
+	kind := chain[last].kind
+	if last == 0 {
+		data, err := s.inflate(chain[0], into)
+		return kind, data, err
+	}
+	from, data := last, []byte(nil)
+	for i := 1; i <= last; i++ { // the base nearest to the object that is still at hand
+		if data = s.bases.get(p, chain[i].at); data != nil {
+			from = i
+			break
+		}
+	}
+	if data == nil {
+		if data, err = s.inflate(chain[last], nil); err != nil {
+			return 0, nil, err
+		}
+		s.bases.put(p, chain[last].at, data)
+	}
+	for i := from - 1; i >= 0; i-- {
+		if s.delta, err = s.inflate(chain[i], s.delta); err != nil {
+			return 0, nil, err
+		}
+		var target []byte
+		if i == 0 {
+			target = into
+		}
+		if data, err = applyDelta(data, s.delta, limit, target); err != nil {
+			return 0, nil, err
+		}
+		if i > 0 {
+			s.bases.put(p, chain[i].at, data)
+		}
+	}
+	return kind, data, nil
+}
+
+// room returns a slice of n bytes, of the given one when that is large enough.
+func room(b []byte, n int64) []byte {
+	if int64(cap(b)) >= n {
+		return b[:n]
+	}
+	return make([]byte, n)
+}

@@ -1,0 +1,266 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// FetchRequest says which objects are wanted. The request ends with "done": the server answers with a pack at once,
+// also when it does not know Have. Together with Depth that is bounded by one snapshot.
+type FetchRequest struct {
+	Want    string // object name of a commit
+	Have    string // a commit whose tree we have completely; "" = nothing
+	Shallow string // a commit whose parents we do not have; "" = none
+	Depth   int    // how many commits deep; 0 = all history
+	Thin    bool   // deltas against objects of Have that are not in the pack are welcome
+
+	Also   []string  // further commits that are wanted
+	Known  []string  // further commits that we have: their trees completely, their parents not
+	Since  time.Time // only commits that are not older; zero = all. Where Depth is given, too, that counts
+	Filter string    // what is left out, such as "tree:0"; only for servers that are known to take it
+
+	MaxBytes int64  // of the whole answer; 0 = no limit
+	Advance  func() // called whenever bytes of the answer arrived; may be nil
+}
+
+// Pack is the stream of a pack as the server sends it. Close it; closing before the end gives up the connection.
+type Pack struct {
+	Shallow   []string // commits whose parents the server did not send
+	Unshallow []string // commits of ours that are no longer a border: they are reachable from Want
+	r         io.Reader
+	close     func() error
+}
+
+func (p *Pack) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+// OnClose replaces what Close does.
+func (p *Pack) OnClose(f func() error) { p.close = f }
+
+// AfterClose adds to what Close does.
+func (p *Pack) AfterClose(f func()) {
+	before := p.close
+	p.close = func() error {
+		defer f()
+		return before()
+	}
+}
+
+// Close ends the stream.
+func (p *Pack) Close() error { return p.close() }
+
+// Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it.
+func (c *Client) Fetch(ctx context.Context, f FetchRequest) (*Pack, error) {
+	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: fetchRequest(c.agent, f), v2: true})
+	if err != nil {
+		return nil, err
+	}
+	p, err := readFetch(newLineReader(f.limit(answer.Body)))
+	if err != nil {
+		_ = answer.Body.Close()
+		return nil, err
+	}
+	p.close = answer.Body.Close
+	return p, nil
+}
+
+func fetchRequest(agent string, f FetchRequest) []byte {
+	b := make([]byte, 0, 512)
+	b = appendLine(b, "command=fetch")
+	b = appendLine(b, "agent=", agent)
+	b = appendLine(b, "object-format=sha1")
+	b = append(b, delimPkt...)
+	if f.Thin {
+		b = appendLine(b, "thin-pack\n")
+	}
+	b = appendLine(b, "no-progress\n")
+	b = appendLine(b, "ofs-delta\n")
+	if f.Shallow != "" {
+		b = appendLine(b, "shallow ", f.Shallow, "\n")
+	}
+	b = appendLines(b, "shallow ", f.Known)
+	b = f.deepen(b)
+	if f.Filter != "" {
+		b = appendLine(b, "filter ", f.Filter, "\n")
+	}
+	b = appendLine(b, "want ", f.Want, "\n")
+	b = appendLines(b, "want ", f.Also)
+	if f.Have != "" {
+		b = appendLine(b, "have ", f.Have, "\n")
+	}
+	b = appendLines(b, "have ", f.Known)
+	b = appendLine(b, "done\n")
+	return append(b, flushPkt...)
+}
+
+// deepen adds how much history is wanted; v0 has the same form.
+func (f FetchRequest) deepen(b []byte) []byte {
+	switch {
+	case f.Depth > 0:
+		return appendLine(b, "deepen ", strconv.Itoa(f.Depth), "\n")
+	case !f.Since.IsZero():
+		return appendLine(b, "deepen-since ", strconv.FormatInt(f.Since.Unix(), 10), "\n")
+	}
+	return b
+}
+
+func appendLines(b []byte, word string, ids []string) []byte {
+	for _, id := range ids {
+		b = appendLine(b, word, id, "\n")
+	}
+	return b
+}
+
+// limit applies what the request says about the answer as a stream of bytes.
+func (f FetchRequest) limit(r io.Reader) io.Reader {
+	if f.MaxBytes > 0 {
+		r = &capped{r: r, left: f.MaxBytes}
+	}
+	if f.Advance != nil {
+		r = &noticed{r: r, advance: f.Advance}
+	}
+	return r
+}
+
+type noticed struct {
+	r       io.Reader
+	advance func()
+}
+
+func (n *noticed) Read(p []byte) (int, error) {
+	k, err := n.r.Read(p)
+	if k > 0 {
+		n.advance()
+	}
+	return k, err
+}
+
+// maxBorders bounds how many shallow lines an answer may hold: one for each root or cut-off commit.
+const maxBorders = 100_000
+
+// readFetch parses the sections before the pack of a v2 answer.
+func readFetch(in *lineReader) (*Pack, error) {
+	p := &Pack{}
+	section := ""
+	for lines := 0; ; lines++ {
+		line, kind, err := in.next()
+		switch {
+		case lines == 0 && errors.Is(err, io.EOF):
+			return nil, ErrNotV2
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("answer cut off before the pack: %w", io.ErrUnexpectedEOF)
+		case err != nil:
+			return nil, fmt.Errorf("answer to fetch: %w", err)
+		case lines > maxBorders:
+			return nil, fmt.Errorf("answer to fetch: %w", ErrTooLarge)
+		case kind == lineDelim:
+			section = ""
+			continue
+		case kind != lineData:
+			return nil, fmt.Errorf("server sent no pack: %w", io.ErrUnexpectedEOF)
+		}
+		text := string(line)
+		if e, ok := strings.CutPrefix(text, "ERR "); ok {
+			return nil, remoteError([]byte(e))
+		}
+		switch section {
+		case "":
+			section = text
+			if text == "packfile" {
+				p.r = &demux{in: in}
+				return p, nil
+			}
+			if text != "acknowledgments" && text != "shallow-info" {
+				return nil, fmt.Errorf("answer to fetch: unknown section %q: %w", shorten(text), errBadLine)
+			}
+		case "shallow-info":
+			if err := p.border(text); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// border notes one line of shallow information; v0 has the same form.
+func (p *Pack) border(line string) error {
+	word, id, _ := strings.Cut(line, " ")
+	if !validID(id) {
+		return fmt.Errorf("answer to fetch: %w: %q", errBadLine, shorten(line))
+	}
+	switch word {
+	case "shallow":
+		p.Shallow = append(p.Shallow, id)
+	case "unshallow":
+		p.Unshallow = append(p.Unshallow, id)
+	default:
+		return fmt.Errorf("answer to fetch: %w: %q", errBadLine, shorten(line))
+	}
+	return nil
+}
+
+// demux takes the pack out of the side band: channel 1 is data, 2 is for people, 3 is the end by an error.
+type demux struct {
+	in   *lineReader
+	left int // of the current data line
+	done bool
+}
+
+func (d *demux) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for d.left == 0 {
+		if d.done {
+			return 0, io.EOF
+		}
+		if err := d.line(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := d.in.r.Read(p[:min(len(p), d.left)])
+	d.left -= n
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
+	}
+	return n, err
+}
+
+func (d *demux) line() error {
+	n, kind, err := d.in.header()
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
+	case err != nil:
+		return fmt.Errorf("pack: %w", err)
+	case kind == lineFlush:
+		d.done = true
+		return nil
+	case kind != lineData || n == 0:
+		return fmt.Errorf("pack: %w", errBadLine)
+	}
+	channel, err := d.in.r.ReadByte()
+	if err != nil {
+		return fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
+	}
+	n--
+	switch channel {
+	case 1:
+		d.left = n
+		return nil
+	case 2:
+		if _, err := d.in.r.Discard(n); err != nil {
+			return fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
+		}
+		return nil
+	case 3:
+		text := make([]byte, n)
+		k, _ := io.ReadFull(d.in.r, text)
+		return remoteError(text[:k])
+	}
+	return fmt.Errorf("pack: channel %d: %w", channel, errBadLine)
+}

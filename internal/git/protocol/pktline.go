@@ -1,0 +1,136 @@
+package protocol
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The line kinds of https://git-scm.com/docs/protocol-common#_pkt_line_format and protocol v2.
+type lineKind int
+
+const (
+	lineData  lineKind = iota
+	lineFlush          // 0000, end of a message
+	lineDelim          // 0001, end of a section (v2)
+	lineEnd            // 0002, end of a stateless answer (v2)
+)
+
+const (
+	maxLine    = 65520 // the longest line git sends, its four length digits included
+	maxPayload = maxLine - 4
+	hexDigits  = "0123456789abcdef"
+)
+
+var errBadLine = errors.New("not a git protocol line")
+
+// lineReader reads pkt-lines. The slice that next returns is valid until the following call.
+type lineReader struct {
+	r   *bufio.Reader
+	buf []byte
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, 4096)}
+}
+
+// header reads four length digits: the number of payload bytes that follow, or a special line.
+// io.EOF means that the stream ended between two lines.
+func (l *lineReader) header() (int, lineKind, error) {
+	var h [4]byte
+	for i := range h {
+		c, err := l.r.ReadByte()
+		if err != nil {
+			if i > 0 && errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, lineData, err
+		}
+		h[i] = c
+	}
+	n := 0
+	for _, c := range h {
+		d, ok := unhex(c)
+		if !ok {
+			return 0, lineData, fmt.Errorf("%w: length %q", errBadLine, h[:])
+		}
+		n = n<<4 | d
+	}
+	switch {
+	case n == 0:
+		return 0, lineFlush, nil
+	case n == 1:
+		return 0, lineDelim, nil
+	case n == 2:
+		return 0, lineEnd, nil
+	case n < 4 || n > maxLine:
+		return 0, lineData, fmt.Errorf("%w: length %d", errBadLine, n)
+	}
+	return n - 4, lineData, nil
+}
+
+// next reads one whole line, without the newline at its end.
+func (l *lineReader) next() ([]byte, lineKind, error) {
+	n, kind, err := l.header()
+	if err != nil || kind != lineData {
+		return nil, kind, err
+	}
+	if cap(l.buf) < n {
+		l.buf = make([]byte, max(n, 256))
+	}
+	b := l.buf[:n]
+	if _, err := io.ReadFull(l.r, b); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, lineData, err
+	}
+	if n > 0 && b[n-1] == '\n' {
+		b = b[:n-1]
+	}
+	return b, lineData, nil
+}
+
+func unhex(c byte) (int, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0'), true
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10, true
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10, true
+	}
+	return 0, false
+}
+
+// appendLine adds one data line made of the given parts to b.
+func appendLine(b []byte, parts ...string) []byte {
+	n := 4
+	for _, p := range parts {
+		n += len(p)
+	}
+	b = append(b, hexDigits[n>>12&15], hexDigits[n>>8&15], hexDigits[n>>4&15], hexDigits[n&15])
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b
+}
+
+const (
+	flushPkt = "0000"
+	delimPkt = "0001"
+)
+
+// validID says whether s is a full SHA-1 object name in lower case, the only form that goes over the wire.
+func validID(s string) bool {
+	if len(s) != 40 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package protocol_test
+
+// raceDetector makes every allocation larger.
+const raceDetector = true

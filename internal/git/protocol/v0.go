@@ -1,0 +1,236 @@
+package protocol
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Advert is what a server of protocol v0 or v1 says before it is asked: every ref it has. Only those that were asked
+// for are kept, the others stream by.
+type Advert struct {
+	Refs  []Ref    // those with one of the prefixes; HEAD has a Target when the server tells it
+	Heads []string // the first few branches, without refs/heads/
+	Caps  []string // capabilities; nil when the server has no ref at all and does not say
+}
+
+// maxAdvert bounds an advertisement: about a million refs.
+const maxAdvert = 64 << 20
+
+func advertOf(r io.Reader, o LsOptions) (*Advert, error) {
+	in := newLineReader(&capped{r: r, left: maxAdvert})
+	line, kind, err := in.next()
+	return readAdvert(in, o, line, kind, err)
+}
+
+// readAdvert reads the advertisement of a v0 or v1 server, whose first line has been read, up to its end. Any version
+// line and the service line of HTTP before it are skipped. A repository without refs has no Refs and no Heads.
+func readAdvert(in *lineReader, o LsOptions, line []byte, kind lineKind, err error) (*Advert, error) {
+	a := &Advert{}
+	service := false // HTTP puts a service line and a flush before the list
+	for first := true; ; line, kind, err = in.next() {
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("list of refs cut off: %w", io.ErrUnexpectedEOF)
+		case err != nil:
+			return nil, fmt.Errorf("list of refs: %w", err)
+		case kind == lineFlush && service:
+			service = false
+			continue
+		case kind == lineFlush:
+			return a, nil
+		case kind != lineData:
+			return nil, fmt.Errorf("list of refs: %w", errBadLine)
+		}
+		if text, ok := bytes.CutPrefix(line, []byte("ERR ")); ok {
+			return nil, remoteError(text)
+		}
+		if first && bytes.HasPrefix(line, []byte("# service=")) {
+			service = true
+			continue
+		}
+		if first && bytes.HasPrefix(line, []byte("version 1")) {
+			continue
+		}
+		if first {
+			first = false
+			ref, caps, _ := bytes.Cut(line, []byte{0})
+			a.Caps = strings.Fields(string(caps))
+			line = ref
+		}
+		if err := a.add(line, o); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (a *Advert) add(line []byte, o LsOptions) error {
+	if bytes.HasPrefix(line, []byte("shallow ")) {
+		return nil
+	}
+	if len(line) < 42 || line[40] != ' ' {
+		return fmt.Errorf("list of refs: %w: %q", errBadLine, shorten(string(line)))
+	}
+	name := line[41:]
+	if head, ok := bytes.CutPrefix(name, []byte("refs/heads/")); ok && len(a.Heads) < 10 {
+		a.Heads = append(a.Heads, string(head))
+	}
+	wanted := len(o.Prefixes) == 0
+	for _, p := range o.Prefixes {
+		wanted = wanted || strings.HasPrefix(string(name), p)
+	}
+	if !wanted || string(name) == "capabilities^{}" || bytes.HasSuffix(name, []byte("^{}")) {
+		return nil
+	}
+	ref := Ref{ID: string(line[:40]), Name: string(name)}
+	if !validID(ref.ID) {
+		return fmt.Errorf("list of refs: %w: %q", errBadLine, shorten(string(line)))
+	}
+	if ref.Name == "HEAD" {
+		for _, c := range a.Caps {
+			if t, ok := strings.CutPrefix(c, "symref=HEAD:"); ok {
+				ref.Target = t
+			}
+		}
+	}
+	if o.Max == 0 || len(a.Refs) < o.Max {
+		a.Refs = append(a.Refs, ref)
+	}
+	return nil
+}
+
+// can says whether the server has a capability.
+func (a *Advert) can(capability string) bool {
+	for _, c := range a.Caps {
+		if name, _, _ := strings.Cut(c, "="); name == capability {
+			return true
+		}
+	}
+	return false
+}
+
+// bounds says whether the server is told how much history is wanted, and answers with its borders first.
+func (a *Advert) bounds(f FetchRequest) bool {
+	return a.can("shallow") && (f.Depth > 0 || !f.Since.IsZero() && a.can("deepen-since"))
+}
+
+// request returns the v0 form of a fetch, with the capabilities that the server has. Without "shallow" it cannot be
+// told how little we have, so then it asks for everything; bounded for all servers of the last fifteen years.
+func (a *Advert) request(f FetchRequest, agent string) []byte {
+	caps := ""
+	for _, c := range []string{"side-band-64k", "ofs-delta", "no-progress", "shallow", "thin-pack"} {
+		if a.can(c) && (c != "thin-pack" || f.Thin) {
+			caps += " " + c
+		}
+	}
+	if a.can("agent") && agent != "" {
+		caps += " agent=" + agent
+	}
+	filter := f.Filter != "" && a.can("filter")
+	if filter {
+		caps += " filter"
+	}
+	b := appendLine(make([]byte, 0, 512), "want ", f.Want, caps, "\n")
+	b = appendLines(b, "want ", f.Also)
+	shallow := a.can("shallow")
+	if shallow && f.Shallow != "" {
+		b = appendLine(b, "shallow ", f.Shallow, "\n")
+	}
+	if shallow {
+		b = appendLines(b, "shallow ", f.Known)
+	}
+	if a.bounds(f) {
+		b = f.deepen(b)
+	}
+	if filter {
+		b = appendLine(b, "filter ", f.Filter, "\n")
+	}
+	b = append(b, flushPkt...)
+	if shallow && f.Have != "" {
+		b = appendLine(b, "have ", f.Have, "\n")
+	}
+	if shallow {
+		b = appendLines(b, "have ", f.Known)
+	}
+	return appendLine(b, "done\n")
+}
+
+// readPack reads the answer to request up to the pack. The caller closes the stream itself.
+func (a *Advert) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
+	p := &Pack{close: func() error { return nil }}
+	borders := a.bounds(f)
+	for lines := 0; ; lines++ {
+		line, kind, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("answer cut off before the pack: %w", io.ErrUnexpectedEOF)
+		case err != nil:
+			return nil, fmt.Errorf("answer to fetch: %w", err)
+		case lines > maxBorders:
+			return nil, fmt.Errorf("answer to fetch: %w", ErrTooLarge)
+		case kind == lineFlush && borders:
+			borders = false
+			continue
+		case kind != lineData:
+			return nil, fmt.Errorf("answer to fetch: %w", errBadLine)
+		}
+		text := string(line)
+		if e, ok := strings.CutPrefix(text, "ERR "); ok {
+			return nil, remoteError([]byte(e))
+		}
+		switch {
+		case borders:
+			if err := p.border(text); err != nil {
+				return nil, err
+			}
+		case text == "NAK" || strings.HasPrefix(text, "ACK "):
+			if a.can("side-band-64k") {
+				p.r = &demux{in: in}
+			} else {
+				p.r = onlyReader{in.r}
+			}
+			return p, nil
+		default:
+			return nil, fmt.Errorf("answer to fetch: %w: %q", errBadLine, shorten(text))
+		}
+	}
+}
+
+// onlyReader hides the other methods of a bufio.Reader.
+type onlyReader struct{ r *bufio.Reader }
+
+func (o onlyReader) Read(p []byte) (int, error) { return o.r.Read(p) }
+
+// AdvertV0 asks a server that knows no v2 over HTTP for its refs.
+func (c *Client) AdvertV0(ctx context.Context, o LsOptions) (*Advert, error) {
+	answer, err := c.send(ctx, call{method: http.MethodGet, suffix: "/info/refs", query: "service=git-upload-pack"})
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	a, err := advertOf(answer.Body, o)
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, answer.Body, 4096)
+	}
+	return a, err
+}
+
+// FetchV0 is Fetch for a server that knows no v2; a is its advertisement.
+func (c *Client) FetchV0(ctx context.Context, a *Advert, f FetchRequest) (*Pack, error) {
+	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: a.request(f, c.agent)})
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.readPack(newLineReader(f.limit(answer.Body)), f)
+	if err != nil {
+		_ = answer.Body.Close()
+		return nil, err
+	}
+	p.close = answer.Body.Close
+	return p, nil
+}

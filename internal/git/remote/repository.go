@@ -1,0 +1,251 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/transport"
+)
+
+// Repository is a repository somewhere else that is used without a clone: its refs are listed, what is behind them is read into
+// memory, and refs are moved as a compare-and-swap. It keeps its connection between calls. Use it from one goroutine at a
+// time. Every call ends with its context; Store sets no time of its own.
+//
+// Errors are of four kinds. *Rejected: the server says no to this update of this ref. ErrAccess: it does not let us, until
+// a person mends what the error names. ErrUnclear: a push may or may not have landed. All others are temporary, such as a
+// server that is down; RetryAfter tells how long it wants to be left alone.
+//
+// Over the wire a push of one record of 1.2 KB with its four folders and its commit is one request of some 1.25 KB, headers
+// included, and an answer of 0.3 KB. Over SSH and git:// the server first lists all its refs, unasked, 70 bytes each.
+type Repository struct {
+	source Source
+	at     server
+}
+
+// Ref is a name and the object it points at.
+type Ref struct {
+	Name string // full: refs/heads/main
+	ID   string // 40 hex digits
+}
+
+// Update is one change of a ref, which happens only if the ref is where we think it is. (Of git's making: to delete a ref
+// that is not there is a success when the server does not know the object of Old either.)
+type Update struct {
+	Ref     string           // full name
+	Old     string           // where it is now; "" = it must not exist yet
+	New     string           // where it goes; "" = it is deleted
+	Objects *objects.Builder // what the server has not yet; nil = nothing
+}
+
+// Rejected is a server's no to one update: the ref is not where we thought, somebody else is moving it just now, a rule
+// or a hook forbids it. The others of the same push may have landed.
+type Rejected struct {
+	Ref string
+	Why string // the server's words, on one line
+}
+
+func (r *Rejected) Error() string { return r.Ref + " was rejected: " + r.Why }
+
+// ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and name
+// what to do.
+var ErrAccess = transport.ErrAccess
+
+// ErrUnclear is in errors of a push that was sent and got no whole answer: ask for the ref to learn what became of it.
+var ErrUnclear = protocol.ErrUnclear
+
+// RetryAfter returns how long the server behind an error wants to be left alone; zero when it does not say.
+func RetryAfter(err error) time.Duration {
+	var status *protocol.StatusError
+	if errors.As(err, &status) {
+		return status.RetryAfter
+	}
+	return 0
+}
+
+// Busy tells whether a server answered "not now": 429, a rate-limited 403, 5xx.
+func Busy(err error) bool {
+	var status *protocol.StatusError
+	return errors.As(err, &status) && (status.Code == http.StatusTooManyRequests || status.Code >= 500 ||
+		status.Code == http.StatusForbidden && status.RetryAfter > 0)
+}
+
+// New returns the repository at a source's URL. Its branch and rewind mean nothing here. It does no I/O.
+func New(s Source) (*Repository, error) {
+	if len(s.Mirrors) > 0 {
+		return nil, errors.New("mirrors: what is written to has one address and no mirrors")
+	}
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	at, err := newServer(s)
+	if err != nil {
+		return nil, err
+	}
+	return &Repository{source: s, at: at}, nil
+}
+
+// Close gives up the connection. The store can be used again.
+func (s *Repository) Close() error {
+	s.at.close()
+	return nil
+}
+
+// Tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error is an *AbsentError.
+func (s *Repository) Tip(ctx context.Context, branch string) (Tip, error) {
+	tip, err := s.at.tip(ctx, branch)
+	if _, ok := objects.ParseID(tip.ID); err == nil && !ok {
+		err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
+	}
+	return tip, err
+}
+
+// Fetch asks for a pack. What of the request's filter the server cannot do is left out of it.
+func (s *Repository) Fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
+	return s.at.fetch(ctx, f)
+}
+
+// Refs lists the refs whose full names begin with one of the prefixes (no prefix: all), sorted by name, in one request. No
+// ref at all is an empty list.
+func (s *Repository) Refs(ctx context.Context, prefixes ...string) ([]Ref, error) {
+	for _, p := range prefixes {
+		if strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			return nil, fmt.Errorf("list refs: %q begins no name of a ref", p)
+		}
+	}
+	found, err := s.at.refs(ctx, protocol.LsOptions{Prefixes: prefixes})
+	if err != nil {
+		return nil, fmt.Errorf("list refs: %w", classed(ctx, "read", err))
+	}
+	list := make([]Ref, 0, len(found))
+	for _, r := range found {
+		if strings.HasPrefix(r.Name, "refs/") { // and not HEAD, which is a pointer to one of them
+			list = append(list, Ref{Name: r.Name, ID: r.ID})
+		}
+	}
+	byName := func(a, b Ref) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(list, byName) {
+		slices.SortFunc(list, byName)
+	}
+	return list, nil
+}
+
+// Push makes updates, each for itself. A nil error means that all landed. It is sent once: the only repetitions are those
+// before a byte of it went out, and with other credentials after a server that refused the first.
+func (s *Repository) Push(ctx context.Context, updates ...Update) error {
+	lines, pack, err := prepare(updates)
+	if err != nil {
+		return fmt.Errorf("push: %w", err)
+	}
+	report, err := s.at.push(ctx, lines, pack)
+	if err != nil {
+		return fmt.Errorf("push: %w", classed(ctx, "write", err))
+	}
+	var errs []error
+	for i, why := range report.Why {
+		if why == "" {
+			continue
+		}
+		if report.Unpack != "" {
+			why += ": " + report.Unpack
+		}
+		errs = append(errs, &Rejected{Ref: lines[i].Name, Why: why})
+	}
+	if err = transport.OneLine(errs); err == nil {
+		return nil
+	}
+	if denies(report.Unpack) {
+		err = transport.Denied(err, "the server may not write into the repository: see who owns it there, and whether its disk is read-only")
+	}
+	return fmt.Errorf("push: %w", err)
+}
+
+// prepare checks updates, and packs what is to be sent with them: nothing when all of them delete.
+func prepare(updates []Update) (lines []protocol.RefUpdate, pack []byte, err error) {
+	if len(updates) == 0 {
+		return nil, nil, errors.New("no update")
+	}
+	deletes := true
+	var store []*objects.Builder
+	for i, u := range updates {
+		if err := u.check(); err != nil {
+			return nil, nil, err
+		}
+		if slices.ContainsFunc(updates[:i], func(o Update) bool { return o.Ref == u.Ref }) {
+			return nil, nil, fmt.Errorf("ref %q: two updates", u.Ref)
+		}
+		lines = append(lines, protocol.RefUpdate{Name: u.Ref, Old: u.Old, New: u.New})
+		deletes = deletes && u.New == ""
+		if u.Objects != nil && !slices.Contains(store, u.Objects) {
+			store = append(store, u.Objects)
+		}
+	}
+	if !deletes {
+		pack, err = objects.Pack(store...)
+	}
+	return lines, pack, err
+}
+
+func (u Update) check() error {
+	name, ok := strings.CutPrefix(u.Ref, "refs/")
+	if !ok || !strings.Contains(name, "/") {
+		return fmt.Errorf("ref %q: write its full name, as refs/heads/x", u.Ref)
+	}
+	if err := checkRefName(name); err != nil {
+		return fmt.Errorf("ref %q: %w", u.Ref, err)
+	}
+	for _, id := range []string{u.Old, u.New} {
+		if h, ok := objects.ParseID(id); id != "" && (!ok || h.IsZero() || h.String() != id) {
+			return fmt.Errorf("ref %q: %q is no id of an object", u.Ref, id)
+		}
+	}
+	if u.Old == "" && u.New == "" {
+		return fmt.Errorf("ref %q: neither an old nor a new id", u.Ref)
+	}
+	return nil
+}
+
+// classed marks an error that stays until a person mends its cause, and says which deadline a cut connection was.
+func classed(ctx context.Context, do string, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
+	var status *protocol.StatusError
+	var said *protocol.RemoteError
+	switch {
+	case errors.Is(err, ErrUnclear):
+		return err
+	case errors.As(err, &status):
+		switch {
+		case status.Code == http.StatusUnauthorized, status.Code == http.StatusNotFound, status.Code == http.StatusProxyAuthRequired,
+			status.Code == http.StatusForbidden && status.RetryAfter == 0:
+			return transport.Denied(err, "")
+		}
+	case errors.As(err, &said) && denies(said.Text):
+		return transport.Denied(err, "check url, and give the key (or the account) of auth "+do+" access there")
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
+		return transport.Denied(err, "let this account "+do+" there")
+	}
+	return err
+}
+
+// denies recognises in what a server says for people that waiting does not help. There is no other sign of it outside HTTP.
+func denies(text string) bool {
+	text = strings.ToLower(text)
+	for _, words := range []string{
+		"denied", "read-only", "read only", "not permitted", "not allowed", "not authorized", "unauthorized", "not exported",
+		"not enabled", "may not be run", "does not appear to be a git repository", "not found", "unable to create temporary object directory",
+	} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,109 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/transport"
+	"github.com/addagent/addagent/internal/human"
+)
+
+// Tip is a branch and the commit it points at.
+type Tip struct {
+	Branch string // short name
+	ID     string // 40 hex digits
+}
+
+// server is a repository somewhere else. Each kind of address has one.
+type server interface {
+	// tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error says which ones are.
+	tip(ctx context.Context, branch string) (Tip, error)
+	// fetch asks for a pack. What the server cannot leave out comes along.
+	fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error)
+	refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error)
+	push(ctx context.Context, updates []protocol.RefUpdate, pack []byte) (protocol.Report, error)
+	close()
+}
+
+// newServer makes the server of a source. It does no I/O.
+func newServer(s Source) (server, error) {
+	a, err := s.address()
+	if err != nil {
+		return nil, err
+	}
+	switch a.kind {
+	case kindHTTP:
+		return &httpRemote{way: transport.NewHTTP(s.URL, s.Agent, s.Auth, s.Network)}, nil
+	case kindSSH:
+		return newStreamRemote(&transport.SSH{User: a.user, Host: a.host, Path: a.path, Auth: s.Auth}, s.Agent), nil
+	case kindGit:
+		return newStreamRemote(transport.Daemon{Host: a.host, Path: a.path}, s.Agent), nil
+	}
+	return newStreamRemote(transport.Program{Path: a.path}, s.Agent), nil
+}
+
+// question is what is asked for to learn where a branch is.
+func question(branch string) protocol.LsOptions {
+	if branch == "" {
+		return protocol.LsOptions{Prefixes: []string{"HEAD"}, Symrefs: true}
+	}
+	return protocol.LsOptions{Prefixes: []string{"refs/heads/" + branch}}
+}
+
+// pick finds the tip in an answer to a question.
+func pick(refs []protocol.Ref, branch string) (Tip, bool, error) {
+	name := "HEAD"
+	if branch != "" {
+		name = "refs/heads/" + branch
+	}
+	for _, r := range refs {
+		if r.Name != name {
+			continue
+		}
+		if branch == "" {
+			head, ok := strings.CutPrefix(r.Target, "refs/heads/")
+			if !ok {
+				return Tip{}, false, errors.New("the remote's HEAD is on no branch: set branch")
+			}
+			if err := CheckBranch(head); err != nil {
+				return Tip{}, false, fmt.Errorf("the remote's HEAD: %w", err)
+			}
+			branch = head
+		}
+		return Tip{Branch: branch, ID: r.ID}, true, nil
+	}
+	return Tip{}, false, nil
+}
+
+// NoBranchError is the answer of a remote that does not have the branch.
+type NoBranchError struct{ text, advice string }
+
+func (e *NoBranchError) Error() string { return e.text + ": " + e.advice }
+func (e *NoBranchError) Hint() string  { return e.advice }
+
+// noBranch is the error for a branch that is not there; heads are the first few that are.
+func noBranch(branch string, heads []string) error {
+	switch {
+	case len(heads) == 0:
+		return &NoBranchError{"the remote repository is empty", "push a first commit"}
+	case branch == "":
+		return &NoBranchError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Some(heads, 5)}
+	}
+	return &NoBranchError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Some(heads, 5)), "push it, or set branch"}
+}
+
+// reprobe is how long a server is taken not to speak v2 after it answered otherwise.
+const reprobe = time.Hour
+
+// tipOf finds a branch in an advertisement.
+func tipOf(a *protocol.Advert, branch string) (Tip, error) {
+	tip, ok, err := pick(a.Refs, branch)
+	if !ok && err == nil {
+		err = noBranch(branch, a.Heads)
+	}
+	return tip, err
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package worktree
+
+func freeDisk(string) (int64, bool) { return 0, false }

@@ -1,0 +1,80 @@
+package worktree
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// keepFree is how many bytes of disk a pull must leave: enough for the small files in which an agent keeps its state for
+// a long time, little enough that a node with a small disk is still served.
+const keepFree = 4 << 20
+
+// muchRoom is from how many free bytes on nobody counts what a change needs: no push that anybody works with writes so
+// much, and one that did would end in the middle, be told, and be finished when there is room.
+const muchRoom = 2 << 30
+
+// DiskGuard lets a pack grow until only keepFree is left.
+func DiskGuard(dir string) func(int64) error {
+	next := int64(0)
+	return func(size int64) error {
+		if size < next {
+			return nil
+		}
+		free, ok := freeDisk(dir)
+		if ok && free < keepFree {
+			return fmt.Errorf("%w: %s are free on the disk of %s, %s must stay free", syscall.ENOSPC, human.BinarySize(free), dir, human.BinarySize(keepFree))
+		}
+		next = size + 16<<20
+		if ok {
+			next = size + min(16<<20, max((free-keepFree)/2, 64<<10)) // others write to it, too
+		}
+		return nil
+	}
+}
+
+// EnoughSpace says whether the tree can be moved without filling the disk. When it cannot, nothing has been written yet.
+func EnoughSpace(ctx context.Context, store *objects.Reader, dir string, from, to plumbing.Hash) error {
+	free, ok := freeDisk(dir)
+	if !ok || free >= muchRoom {
+		return nil
+	}
+	var was plumbing.Hash
+	is, err := store.TreeOf(to)
+	if err == nil && !from.IsZero() {
+		was, err = store.TreeOf(from)
+	}
+	if err != nil {
+		return nil // who moves the tree will find that, and say it
+	}
+	var written, more, largest int64
+	size := func(e *objects.Line) int64 {
+		if e == nil || e.Mode == objects.ModeSubmodule {
+			return 0
+		}
+		_, n, ok := store.Packed(e.Id)
+		if !ok {
+			return 0
+		}
+		return (n + 4095) &^ 4095
+	}
+	d := objects.Differ{Objects: store, Visit: func(c objects.Change) error {
+		n := size(c.Is)
+		written, more, largest = written+n, more+n-size(c.Was), max(largest, n)
+		return ctx.Err()
+	}}
+	if err := d.Walk(was, is); err != nil {
+		return ctx.Err()
+	}
+	// A file and the one that it replaces are there at the same time; of the replaced ones some are kept for a while.
+	need := max(more, 0) + min(written, max(largest, heldBytes))
+	if free-need < keepFree {
+		return fmt.Errorf("%w: the change needs %s on the disk of %s, %s are free and %s must stay free: make room there",
+			syscall.ENOSPC, human.BinarySize(need+1<<20-1), dir, human.BinarySize(free), human.BinarySize(keepFree))
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package worktree
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+func (m *mover) advance() (err error) {
+	m.next, err = m.before.Next()
+	if errors.Is(err, io.EOF) {
+		m.next, err = nil, nil
+	}
+	return err
+}
+
+// keep carries over the entries before a path (nil = all the rest), which are the same in both trees, and puts back
+// what somebody edited of them.
+func (m *mover) keep(until []byte) error {
+	for m.next != nil && (until == nil || bytes.Compare(m.next.path, until) < 0) {
+		err := m.keepOne(m.next)
+		if err == nil {
+			err = m.forward(until)
+		}
+		if err == nil {
+			err = m.advance()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forward carries over what nobody touched up to a path, or to the next finding, without looking at each entry.
+func (m *mover) forward(until []byte) error {
+	r, ok := m.before.(*indexReader)
+	if !ok || !m.looked {
+		return nil
+	}
+	if next := m.index.after(m.next.path); next != nil && (until == nil || compareToString(until, next.path) > 0) {
+		until = []byte(next.path)
+	}
+	return r.skip(until, m.out.stretch)
+}
+
+func (m *mover) keepOne(e *indexEntry) error {
+	found := m.index.find(e.path)
+	if m.looked && found == nil {
+		return m.out.copy(e)
+	}
+	if m.looked && !found.edited {
+		return m.out.add(e.path, e.mode, &e.id, &found.stat)
+	}
+	now, err := m.place(wanted{path: e.path, mode: e.mode, id: e.id, tracked: true, compare: true, restore: true})
+	if err != nil {
+		return err
+	}
+	if err := m.out.add(e.path, e.mode, &e.id, &now); err != nil {
+		return err
+	}
+	return m.step()
+}

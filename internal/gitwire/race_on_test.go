@@ -1,6 +1,0 @@
-//go:build race
-
-package gitwire_test
-
-// raceDetector makes every allocation larger.
-const raceDetector = true
