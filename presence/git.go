@@ -13,7 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/retry"
 )
 
-// Store is what the sink and the leases need of a git repository without a clone; *gitrepo.Store is one.
+// Store is what the sink and the leases need of a git repository without a clone; *remote.Repository is one.
 type Store interface {
 	Refs(ctx context.Context, prefixes ...string) ([]remote.Ref, error)
 	Read(ctx context.Context, ids []string, o remote.ReadOptions) (*objects.Content, error)

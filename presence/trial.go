@@ -37,7 +37,7 @@ const (
 
 // MayTell asks whether the server would let this node move its ref, which is at tip ("" = nowhere), and moves nothing: it
 // is a compare-and-swap whose compare fails. Refused holds the server's words for that, where a hook or a rule may have had
-// its say as well. The errors are those of a push; gitrepo.ErrAccess: it would not.
+// its say as well. The errors are those of a push; remote.ErrAccess: it would not.
 func MayTell(ctx context.Context, s Store, ref, tip string) (refused string, err error) {
 	to := tip
 	if to == "" {

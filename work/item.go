@@ -33,7 +33,7 @@ type Place struct {
 	Init                string // name of the repository that holds the node's init, while that is not done; "" = do not look for it
 }
 
-// Tree is a repository's tree at one version; *gitrepo.Tree is one. Paths are relative to the top, with slashes; what is absent has the id "", reads as
+// Tree is a repository's tree at one version; *objects.Tree is one. Paths are relative to the top, with slashes; what is absent has the id "", reads as
 // fs.ErrNotExist and lists as empty; reading a file longer than max is an error.
 type Tree interface {
 	ID(path string) (string, error)

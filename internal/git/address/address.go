@@ -21,14 +21,15 @@ type Auth struct {
 	Command        []string // for HTTP: a program speaking git's credential-helper protocol (git-credential(1))
 }
 
-// Network says how HTTP gets out, where that is not the usual way. SSH, git:// and paths always go directly: a proxy for
-// HTTP is no proxy for them. The files are read anew when they change.
+// Network says how HTTP gets out, where that is not the usual way. SSH, git:// and paths always go directly: a proxy
+// for HTTP is no proxy for them. The files are read anew when they change.
 type Network struct {
-	Proxy          string   // http, https, socks5 or socks5h URL; "" = the usual environment variables
-	NoProxy        []string // reached directly: hosts with what is below them, addresses, 10.0.0.0/8, *; with or without a port
-	CAFile         string   // PEM: authorities that are trusted besides the system's
-	ClientCertFile string   // PEM
-	ClientKeyFile  string   // PEM
+	Proxy string // http, https, socks5 or socks5h URL; "" = the usual environment variables
+	// reached directly: hosts with what is below them, addresses, 10.0.0.0/8, *; with or without a port
+	NoProxy        []string
+	CAFile         string // PEM: authorities that are trusted besides the system's
+	ClientCertFile string // PEM
+	ClientKeyFile  string // PEM
 }
 
 // Holder names what holds the credentials for HTTP, for errors; "" when there is nothing.

@@ -14,8 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// recordMove writes that the tree is at a commit of a branch: the shallow boundary, the branch, HEAD. Each file is written
-// whole or not at all.
+// recordMove writes that the tree is at a commit of a branch: the shallow boundary, the branch, HEAD. Each file is
+// written whole or not at all.
 func recordMove(git, branch string, to plumbing.Hash) error {
 	name := plumbing.NewBranchReferenceName(branch)
 	if err := name.Validate(); err != nil {
@@ -95,8 +95,8 @@ func headBranch(git string) string {
 	return name
 }
 
-// writeRef writes a loose ref, which wins over the same name in packed-refs. A branch "a" that became a folder "a/b", or
-// the other way round, gives way: what stood there is kept below refs/addagent/kept.
+// writeRef writes a loose ref, which wins over the same name in packed-refs. A branch "a" that became a folder "a/b",
+// or the other way round, gives way: what stood there is kept below refs/addagent/kept.
 func writeRef(git, name string, to plumbing.Hash) error {
 	path := filepath.Join(git, filepath.FromSlash(name))
 	heads := filepath.Join(git, "refs", "heads")

@@ -18,7 +18,8 @@ import (
 	gitconfig "github.com/go-git/go-git/v5/plumbing/format/config"
 )
 
-// In .git/config: addagent.clone of a clone that the agent made, addagent.adopted of one that it took over from a person.
+// In .git/config: addagent.clone of a clone that the agent made, addagent.adopted of one that it took over from a
+// person.
 const ourSection = "addagent"
 
 // cloneConfig is what .git/config says.

@@ -205,8 +205,8 @@ func (r *Repo) request(w *watch, from, to plumbing.Hash) protocol.FetchRequest {
 	}
 	request.Have, request.Shallow, request.Thin = from.String(), from.String(), true
 	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
-		// One form for all cases. Without the depth a merge of an old branch, or a branch that was moved back, brings all
-		// history; without "thin" the depth brings the whole snapshot.
+		// One form for all cases. Without the depth a merge of an old branch, or a branch that was moved back, brings
+		// all history; without "thin" the depth brings the whole snapshot.
 		return request
 	}
 	// A person's clone that has all history keeps it: what he made there leans on it.

@@ -17,8 +17,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestDrift changes by hand what is the agent's. The next move mends it, tells so, and keeps what is people's; what the
-// agent itself cannot read, and a branch that was moved, it mends at the next look.
+// TestDrift changes by hand what is the agent's. The next move mends it, tells so, and keeps what is people's; what
+// the agent itself cannot read, and a branch that was moved, it mends at the next look.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	const first = "d00/e0/file0000.txt"
@@ -161,8 +161,8 @@ func TestLeftOvers(t *testing.T) {
 	w.check()
 }
 
-// TestReplacedCloneIsNotLost: a process is killed after the clone that a person made was replaced, and before it was set
-// aside.
+// TestReplacedCloneIsNotLost: a process is killed after the clone that a person made was replaced, and before it was
+// set aside.
 func TestReplacedCloneIsNotLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})

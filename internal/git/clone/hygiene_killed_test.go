@@ -81,7 +81,8 @@ func TestKilledFold(t *testing.T) {
 	}
 }
 
-// TestReadWhileFolding reads trees, as a plan does that holds no lock, while packs are folded again and again under it.
+// TestReadWhileFolding reads trees, as a plan does that holds no lock, while packs are folded again and again under
+// it.
 func TestReadWhileFolding(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})

@@ -68,8 +68,8 @@ func TestSwitchedRemote(t *testing.T) {
 	}
 }
 
-// TestRemoteGoesAway empties, deletes, replaces and damages a remote. What was last good stays, and the trouble says what
-// happened and what to do; when the remote is mended, so is all the rest.
+// TestRemoteGoesAway empties, deletes, replaces and damages a remote. What was last good stays, and the trouble says
+// what happened and what to do; when the remote is mended, so is all the rest.
 func TestRemoteGoesAway(t *testing.T) {
 	t.Parallel()
 	for _, local := range []bool{false, true} {
@@ -187,8 +187,8 @@ func TestPersonsCloneOfAPath(t *testing.T) {
 	}
 }
 
-// TestPersonHelpsHimself: a person pulls, and then fetches all history, in a clone of ours. Neither is put back, and the
-// history is his from then on.
+// TestPersonHelpsHimself: a person pulls, and then fetches all history, in a clone of ours. Neither is put back, and
+// the history is his from then on.
 func TestPersonHelpsHimself(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})

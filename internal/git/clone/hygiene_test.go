@@ -73,8 +73,8 @@ func winding(src *gittest.Repo, n int) []string {
 	return tips
 }
 
-// TestThousandFetches brings a thousand changes, one fetch each, into one clone. At the end git finds nothing wrong with
-// it, nothing is left over, and it is not much larger than a fresh one.
+// TestThousandFetches brings a thousand changes, one fetch each, into one clone. At the end git finds nothing wrong
+// with it, nothing is left over, and it is not much larger than a fresh one.
 func TestThousandFetches(t *testing.T) {
 	t.Parallel()
 	n := testkit.Rounds(150, 1000)
@@ -131,15 +131,15 @@ func TestThousandFetches(t *testing.T) {
 	if loose := looseOf(t, w.dir); len(loose) > 0 {
 		t.Errorf("loose objects: %v", loose)
 	}
-	// What may be there besides: 50 packs that were not folded yet, each with a change and what its deltas lean on. Here
-	// each is below 8 KB, with an index of 1.3 KB.
+	// What may be there besides: 50 packs that were not folded yet, each with a change and what its deltas lean on.
+	// Here each is below 8 KB, with an index of 1.3 KB.
 	if limit := 2*gitBytes(t, fresh) + maxPacks*(10<<10); largest > limit {
 		t.Errorf("%d bytes at one time, more than %d", largest, limit)
 	}
 }
 
-// TestFoldKeepsWhatPeopleMade makes branches, tags, stashes and worktrees in a clone of ours and in a person's, and lets
-// many changes pass over them.
+// TestFoldKeepsWhatPeopleMade makes branches, tags, stashes and worktrees in a clone of ours and in a person's, and
+// lets many changes pass over them.
 func TestFoldKeepsWhatPeopleMade(t *testing.T) {
 	t.Parallel()
 	for _, persons := range []bool{false, true} {
@@ -248,8 +248,8 @@ func TestFoldLeavesAlternates(t *testing.T) {
 	gittest.Fsck(t, other)
 }
 
-// TestLooseObjects: a fold takes in the loose objects that a person's branch needs, and removes those that nothing needs
-// once they are an hour old.
+// TestLooseObjects: a fold takes in the loose objects that a person's branch needs, and removes those that nothing
+// needs once they are an hour old.
 func TestLooseObjects(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})

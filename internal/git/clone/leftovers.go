@@ -16,12 +16,12 @@ import (
 // leftOverAge is how old a file must be that a program may have left behind, before it is taken for that.
 const leftOverAge = time.Hour
 
-// freshMark is a file in a git directory that is being made beside the clone. What lies there without it is a clone that
-// was just replaced, and may be a person's.
+// freshMark is a file in a git directory that is being made beside the clone. What lies there without it is a clone
+// that was just replaced, and may be a person's.
 const freshMark = "addagent-new"
 
-// clean removes what a killed process left behind: packs that never came whole, clones that were never swapped in, and,
-// after an hour, what git leaves when it is killed.
+// clean removes what a killed process left behind: packs that never came whole, clones that were never swapped in,
+// and, after an hour, what git leaves when it is killed.
 func (r *Repo) clean() error {
 	if err := r.restore(); err != nil {
 		return err
@@ -132,9 +132,9 @@ func sweepGit(gitDir string, now time.Time) error {
 	return nil
 }
 
-// tidyPacks finds a pack that is gone while its index is still there, and returns why the clone is damaged then. A pack
-// without an index is what a killed process leaves, between the two steps of putting one there or taking it away; git
-// puts packs there in the same two steps, so it must be an hour old.
+// tidyPacks finds a pack that is gone while its index is still there, and returns why the clone is damaged then. A
+// pack without an index is what a killed process leaves, between the two steps of putting one there or taking it
+// away; git puts packs there in the same two steps, so it must be an hour old.
 func tidyPacks(gitDir string) (damage string, err error) {
 	dir := packFolder(gitDir)
 	entries, err := os.ReadDir(dir)

@@ -17,8 +17,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// places are where one repository is: its URL, and its mirrors in their order. The URL is asked first at each look; one
-// that fails is left alone for a while, so that it does not cost each look its time while the next can answer.
+// places are where one repository is: its URL, and its mirrors in their order. The URL is asked first at each look;
+// one that fails is left alone for a while, so that it does not cost each look its time while the next can answer.
 type places struct {
 	list  []*place
 	stall time.Duration
@@ -206,7 +206,8 @@ func (p *places) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.
 	return nil, transport.OneLine(errs)
 }
 
-// begin waits for the beginning of a pack no longer than its share, so that a place that hangs leaves time for the others.
+// begin waits for the beginning of a pack no longer than its share, so that a place that hangs leaves time for the
+// others.
 func (p *places) begin(ctx context.Context, at *place, f protocol.FetchRequest, left int) (*protocol.Pack, error) {
 	if left == 1 {
 		return at.Fetch(ctx, f)
@@ -228,7 +229,8 @@ func (p *places) begin(ctx context.Context, at *place, f protocol.FetchRequest, 
 	return pack, nil
 }
 
-// elsewhere takes in that a pack did not arrive whole from where it was begun, and says whether another place is to be tried.
+// elsewhere takes in that a pack did not arrive whole from where it was begun, and says whether another place is to
+// be tried.
 func (p *places) elsewhere(ctx context.Context, err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -250,9 +252,9 @@ func (r *Repo) Notices() []string {
 	return said
 }
 
-// steady is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A mirror
-// that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves, before anything
-// is fetched, that what is here leads to what it tells.
+// steady is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A
+// mirror that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves,
+// before anything is fetched, that what is here leads to what it tells.
 func (r *Repo) steady(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
 	r.remote.behind = ""
 	if !r.remote.fromMirror(tip) {

@@ -10,8 +10,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// Preview opens the tree of a tip without touching the clone: what is missing is fetched into the folder tmp, which the
-// caller makes and removes (after closing the tree). Nothing else is written.
+// Preview opens the tree of a tip without touching the clone: what is missing is fetched into the folder tmp, which
+// the caller makes and removes (after closing the tree). Nothing else is written.
 func (r *Repo) Preview(ctx context.Context, tmp string, tip remote.Tip) (*objects.Tree, error) {
 	w := newWatch(ctx, r.limits, nil)
 	defer w.stop()

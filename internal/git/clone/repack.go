@@ -32,7 +32,7 @@ type fold struct {
 }
 
 // foldWhenDue makes one pack of many small ones, and drops what nobody needs any more. A clone that turns out to be
-// damaged is gitpack.ErrMissing.
+// damaged is pack.ErrMissing.
 func (r *Repo) foldWhenDue(w *watch, s *Sight, at plumbing.Hash) error {
 	ours := made(r.gitDir())
 	packs, bytes, largest := packSizes(r.gitDir())
@@ -76,8 +76,8 @@ func packSizes(gitDir string) (packs int, bytes, largest int64) {
 
 func packFolder(gitDir string) string { return filepath.Join(gitDir, "objects", "pack") }
 
-// trackedBytes is about how much the tracked files hold, with 64 bytes for the line of each in a tree. Packed they need
-// less.
+// trackedBytes is about how much the tracked files hold, with 64 bytes for the line of each in a tree. Packed they
+// need less.
 func trackedBytes(gitDir string) (sum int64) {
 	worktree.EachTracked(filepath.Join(gitDir, "index"), func(_ plumbing.Hash, size int64) { sum += size + 64 })
 	return sum
@@ -87,8 +87,8 @@ func trackedBytes(gitDir string) (sum int64) {
 // pack, but for what the largest holds already when most of that is needed, and the rest is dropped. In a person's
 // clone nothing is dropped, and only as many of the smaller packs are folded as to keep their number small.
 //
-// Nothing is deleted before the new pack was read back object by object, is known to hold all that it should, and is on
-// the disk under its name. step is called between any two changes on the disk.
+// Nothing is deleted before the new pack was read back object by object, is known to hold all that it should, and is
+// on the disk under its name. step is called between any two changes on the disk.
 func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, step func()) error {
 	store, err := objects.Open(gitDir)
 	if err != nil {
@@ -130,8 +130,8 @@ type folding struct {
 	old     []string // stems of packs that go
 }
 
-// own lists the packs of the clone itself: alternates belong to others. Those that git or a person marked to be kept, or
-// that are of a kind of their own, stay as they are.
+// own lists the packs of the clone itself: alternates belong to others. Those that git or a person marked to be kept,
+// or that are of a kind of their own, stay as they are.
 func (f *folding) own() (may, stay []*pack.Pack) {
 	for _, p := range f.objects.Packs() {
 		if marked(p.Stem(), ".keep", ".promisor", ".mtimes") {

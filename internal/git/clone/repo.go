@@ -24,7 +24,8 @@ type Limits struct {
 	Stall time.Duration // a fetch without a byte, a move without a file; 60 s
 	Fetch time.Duration // fetching and moving altogether; 30 min
 
-	Watcher *worktree.Watcher // shared by all repositories of a process that goes on; nil: each move looks at every tracked file
+	// shared by all repositories of a process that goes on; nil: each move looks at every tracked file
+	Watcher *worktree.Watcher
 }
 
 func (l Limits) orDefault() Limits {
@@ -52,8 +53,8 @@ type Sight struct {
 	Bytes    int64    // of packs received
 }
 
-// Repo is one clone and its remote. It keeps the connection between looks, and with a Witness the watches on the tracked
-// folders; nothing else. Use it from one goroutine at a time.
+// Repo is one clone and its remote. It keeps the connection between looks, and with a Witness the watches on the
+// tracked folders; nothing else. Use it from one goroutine at a time.
 type Repo struct {
 	name, dir string
 	source    remote.Source
@@ -213,8 +214,8 @@ func (r *Repo) Tree(version string) (*objects.Tree, error) {
 	return objects.OpenTree(version, r.gitDir())
 }
 
-// Changed lists the paths that differ between two versions that the clone has, at most limit of them; complete is false
-// when there are more.
+// Changed lists the paths that differ between two versions that the clone has, at most limit of them; complete is
+// false when there are more.
 func (r *Repo) Changed(old, new string, limit int) (paths []string, complete bool, err error) {
 	return objects.Changed(r.gitDir(), old, new, limit)
 }

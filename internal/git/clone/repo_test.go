@@ -31,7 +31,8 @@ func newWorld(tb testing.TB, o gittest.ServerOptions) *world {
 	return w
 }
 
-// open opens the clone anew. Unless a test is about how long an answer may take, it may take as long as it does on a busy machine.
+// open opens the clone anew. Unless a test is about how long an answer may take, it may take as long as it does on a
+// busy machine.
 func (w *world) open(s remote.Source, l Limits) {
 	if l.Look == 0 {
 		l.Look = testkit.Patience

@@ -125,8 +125,8 @@ func reaches(ctx context.Context, objects *objects.Reader, from, to plumbing.Has
 	return false, nil
 }
 
-// How far back a look for the old commit goes: in steps of four times as far, to nearDepth when only a notice hangs on it, to the
-// root of history when something is to be refused.
+// How far back a look for the old commit goes: in steps of four times as far, to nearDepth when only a notice hangs
+// on it, to the root of history when something is to be refused.
 const (
 	firstDepth = 4
 	nearDepth  = 256
@@ -134,10 +134,10 @@ const (
 
 // descent asks the remote whether one commit is an ancestor of another, and returns a sentence when it is not.
 //
-// The question is a fetch for which little needs to be sent: we have the new commit, but we ask for its history to some
-// depth. If the old commit, our shallow border, is within that, the server tells us that it is a border no more. It then
-// also sends what lies behind it down to that depth: with such steps about as much as what was pushed since, or a few
-// times that.
+// The question is a fetch for which little needs to be sent: we have the new commit, but we ask for its history to
+// some depth. If the old commit, our shallow border, is within that, the server tells us that it is a border no more.
+// It then also sends what lies behind it down to that depth: with such steps about as much as what was pushed since,
+// or a few times that.
 //
 // With prove set the answer must be a proof, however far that is; else a failure to find out says nothing.
 func (r *Repo) descent(w *watch, from, to plumbing.Hash, prove bool) (string, error) {

@@ -17,8 +17,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// TestDamageThatNoMoveMeets damages the objects of a folder that no push changes any more. Moves have no use for them, who
-// looks for work has.
+// TestDamageThatNoMoveMeets damages the objects of a folder that no push changes any more. Moves have no use for
+// them, who looks for work has.
 func TestDamageThatNoMoveMeets(t *testing.T) {
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 	src.Commit("main", gittest.File("still/work.sh", "echo\n"), gittest.File("serial", "1"))

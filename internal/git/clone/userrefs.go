@@ -20,9 +20,9 @@ import (
 // maxLog bounds a file of names that is read for what people made, in bytes.
 const maxLog = 64 << 20
 
-// named lists the objects that people's own things name in a clone: refs other than the branch of ours (its full name),
-// logs of refs, worktrees, and what git notes while it merges or rebases. It rather names too much; most clones have
-// nothing.
+// named lists the objects that people's own things name in a clone: refs other than the branch of ours (its full
+// name), logs of refs, worktrees, and what git notes while it merges or rebases. It rather names too much; most
+// clones have nothing.
 func named(gitDir, ours string) ([]plumbing.Hash, error) {
 	n := names40{seen: make(map[plumbing.Hash]bool)}
 	entries, err := os.ReadDir(gitDir)

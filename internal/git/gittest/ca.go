@@ -52,7 +52,8 @@ func NewCA(tb testing.TB, name string) *CA {
 	return c
 }
 
-// Issue makes a certificate for 127.0.0.1, which a client can show as well, valid for so long; a negative time is one that has expired.
+// Issue makes a certificate for 127.0.0.1, which a client can show as well, valid for so long; a negative time is one
+// that has expired.
 func (c *CA) Issue(name string, valid time.Duration) Pair {
 	c.tb.Helper()
 	return c.issue(name, valid, []net.IP{net.IPv4(127, 0, 0, 1)})

@@ -85,7 +85,8 @@ func (r *Relay) Cut() {
 	}
 }
 
-// Freeze lets nothing pass any more over the connections there are and closes none, as a firewall does that forgot them.
+// Freeze lets nothing pass any more over the connections there are and closes none, as a firewall does that forgot
+// them.
 func (r *Relay) Freeze() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -42,8 +42,8 @@ func WithMode(path, content, mode string) Change {
 // Remove is a Change that deletes a file or a folder.
 func Remove(path string) Change { return Change{Path: path, Delete: true} }
 
-// New makes an empty bare repository at dir, whose HEAD names main. Any commit of it may be asked for by id. Programs that
-// are still at work in it when the test ends are ended.
+// New makes an empty bare repository at dir, whose HEAD names main. Any commit of it may be asked for by id. Programs
+// that are still at work in it when the test ends are ended.
 func New(tb testing.TB, dir string) *Repo {
 	tb.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -59,8 +59,8 @@ func New(tb testing.TB, dir string) *Repo {
 	return r
 }
 
-// vacate ends whatever works in the repository. A server that is stopped, or whose client went away, leaves its git programs
-// behind, and their hooks: what they still write would be in the way of whoever removes the folder.
+// vacate ends whatever works in the repository. A server that is stopped, or whose client went away, leaves its git
+// programs behind, and their hooks: what they still write would be in the way of whoever removes the folder.
 func (r *Repo) vacate() {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() {
 		at, err := filepath.EvalSymlinks(r.Dir)
@@ -120,7 +120,8 @@ func TryGit(dir string, stdin []byte, args ...string) (string, error) {
 // Env is the environment for git programs in tests.
 func Env() []string {
 	return append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
-		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false", // else git goes on in the background
+		// else git goes on in the background
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false",
 		"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=C", "GIT_COMMITTER_EMAIL=c@example.org")
 }
 
@@ -250,8 +251,8 @@ func Fsck(tb testing.TB, dir string) {
 	}
 }
 
-// TreeOf returns the id of the tree that git makes of the files in dir, .git, .temp and the ones named left out. Compare
-// it with REF^{tree} of the source.
+// TreeOf returns the id of the tree that git makes of the files in dir, .git, .temp and the ones named left out.
+// Compare it with REF^{tree} of the source.
 func TreeOf(tb testing.TB, dir string, without ...string) string {
 	tb.Helper()
 	scratch := filepath.Join(tb.TempDir(), "scratch.git")

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// OnSmallDisk runs the test once more in a mount namespace of its own, which goes with its process, and there on a tmpfs
-// with these options. An ordinary user needs a user namespace for that. Where nothing can be mounted the test fails.
+// OnSmallDisk runs the test once more in a mount namespace of its own, which goes with its process, and there on a
+// tmpfs with these options. An ordinary user needs a user namespace for that. Where nothing can be mounted the test
+// fails.
 func OnSmallDisk(t *testing.T, options string, run func(t *testing.T, dir string)) {
 	const where = "ADD_TEST_DISK"
 	if dir := os.Getenv(where); dir != "" {

@@ -19,13 +19,14 @@ import (
 // ErrNotRead is in the error for an object that is not among those that were read.
 var ErrNotRead = errors.New("object was not read")
 
-// Content is what was read: commits with their trees and files, in memory. It may be used by many goroutines at a time.
+// Content is what was read: commits with their trees and files, in memory. It may be used by many goroutines at a
+// time.
 type Content struct {
 	objects *pack.Memory
 }
 
-// NewContent returns an empty one that takes up to so many bytes. base, which may be nil, is what was read before: a pack
-// may lean on it.
+// NewContent returns an empty one that takes up to so many bytes. base, which may be nil, is what was read before: a
+// pack may lean on it.
 func NewContent(limit int64, base *Content) *Content {
 	if base == nil {
 		return &Content{pack.NewMemory(limit, nil)}
@@ -140,8 +141,8 @@ func (c *Content) Find(commit, name string) (Entry, error) {
 	return at.entry(), nil
 }
 
-// File returns the content of the file at a path in the tree of a commit; fs.ErrNotExist when nothing is there. It must
-// not be changed.
+// File returns the content of the file at a path in the tree of a commit; fs.ErrNotExist when nothing is there. It
+// must not be changed.
 func (c *Content) File(commit, name string) ([]byte, error) {
 	e, err := c.Find(commit, name)
 	switch {

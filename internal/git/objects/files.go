@@ -29,8 +29,8 @@ func (o *Reader) Files(tree plumbing.Hash) (*Files, error) {
 	return f, err
 }
 
-// Next returns the next file or submodule, its whole path as its name; io.EOF after the last. It is good until the next
-// call.
+// Next returns the next file or submodule, its whole path as its name; io.EOF after the last. It is good until the
+// next call.
 func (f *Files) Next() (*Line, error) {
 	for len(f.levels) > 0 {
 		top := &f.levels[len(f.levels)-1]

@@ -10,8 +10,8 @@ import (
 // TempFolder is a folder in .git, so on the filesystem of the tree, for files on their way into place.
 const TempFolder = "addagent-tmp"
 
-// WriteFile writes a file of a git directory whole or not at all, and makes its folder. Its temp file lies where git does
-// not look: beside a ref it would be another ref. One process writes at a time: the left-over of a killed one is
+// WriteFile writes a file of a git directory whole or not at all, and makes its folder. Its temp file lies where git
+// does not look: beside a ref it would be another ref. One process writes at a time: the left-over of a killed one is
 // overwritten.
 func WriteFile(git, name string, data []byte) (err error) {
 	defer func() {

@@ -56,8 +56,8 @@ func (o *Reader) remember(id plumbing.Hash, tree []byte) {
 	}
 }
 
-// stores are go-git's object stores over git directories: loose objects, packs, alternates. What the first one lacks is
-// asked of the next: a preview's own objects come before those of the clone.
+// stores are go-git's object stores over git directories: loose objects, packs, alternates. What the first one lacks
+// is asked of the next: a preview's own objects come before those of the clone.
 type stores []*filesystem.Storage
 
 // openStore reads nothing: the indexes of all packs are loaded at the first object that is not loose.
@@ -72,7 +72,7 @@ func openStore(gitDir string) *filesystem.Storage {
 		})
 }
 
-// EncodedObject implements gitpack.Store.
+// EncodedObject implements pack.Store.
 func (s stores) EncodedObject(kind plumbing.ObjectType, id plumbing.Hash) (o plumbing.EncodedObject, err error) {
 	for _, store := range s {
 		if o, err = store.EncodedObject(kind, id); err == nil {

@@ -63,8 +63,8 @@ func (t *Tree) ID(name string) (string, error) {
 	return e.Id.String(), nil
 }
 
-// Read returns the content of a file of at most limit bytes. Errors: fs.ErrNotExist when nothing is there; others for a
-// folder, a link, a submodule, a longer file.
+// Read returns the content of a file of at most limit bytes. Errors: fs.ErrNotExist when nothing is there; others for
+// a folder, a link, a submodule, a longer file.
 func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 	e, err := t.entry(name)
 	if err != nil {
@@ -90,8 +90,8 @@ func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 // ErrTooBig is in the error of Tree.Blob about a file that is longer than its limit.
 var ErrTooBig = pack.ErrTooBig
 
-// Blob returns the content of a file of at most limit bytes by the id that List told: of a thousand files in one folder
-// each is found without reading the folder again.
+// Blob returns the content of a file of at most limit bytes by the id that List told: of a thousand files in one
+// folder each is found without reading the folder again.
 func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
 	h, ok := ParseID(id)
 	if !ok {
@@ -107,8 +107,8 @@ func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// List returns what a folder holds, in git's order; nothing when there is no such folder. Submodules are left out: their
-// files are not here.
+// List returns what a folder holds, in git's order; nothing when there is no such folder. Submodules are left out:
+// their files are not here.
 func (t *Tree) List(dir string) ([]Entry, error) {
 	e, err := t.entry(dir)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && !e.Folder()) {
@@ -190,7 +190,7 @@ func (t *Tree) load(id plumbing.Hash, kind plumbing.ObjectType, limit int64, int
 }
 
 // Changed lists the files that differ between two commits, sorted as git does, at most limit of them; complete
-// says that these are all. An old commit that is not there any more is gitpack.ErrMissing.
+// says that these are all. An old commit that is not there any more is pack.ErrMissing.
 func Changed(gitDir, old, now string, limit int) (paths []string, complete bool, err error) {
 	objects, err := Open(gitDir)
 	if err != nil {

@@ -69,8 +69,8 @@ func deltaSizes(r io.ByteReader) (base, result int64, err error) {
 	return base, result, nil
 }
 
-// deltaStep reads one instruction of a delta. insert > 0: so many bytes follow. Else copy n bytes of the base at offset.
-// io.EOF at the end.
+// deltaStep reads one instruction of a delta. insert > 0: so many bytes follow. Else copy n bytes of the base at
+// offset. io.EOF at the end.
 func deltaStep(r io.ByteReader) (insert, offset, n int64, err error) {
 	op, err := r.ReadByte()
 	if err != nil {

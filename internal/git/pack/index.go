@@ -17,8 +17,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// openPacks opens all packs of an objects folder and of its alternates. A folder that is not there has no packs; a pack
-// whose index is of an unknown version is left to others.
+// openPacks opens all packs of an objects folder and of its alternates. A folder that is not there has no packs; a
+// pack whose index is of an unknown version is left to others.
 func openPacks(objects string) (*packSet, error) {
 	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10), listed: time.Now()}
 	dirs := []string{objects}

@@ -90,8 +90,8 @@ type memoryPack struct {
 	left   int                     // to be solved
 }
 
-// Unpack adds the objects of a pack stream. It reads the stream to its end. Errors: ErrTooBig when there is no room for
-// all of them, ErrCorrupt, io.ErrUnexpectedEOF, and those of the stream and of ctx.
+// Unpack adds the objects of a pack stream. It reads the stream to its end. Errors: ErrTooBig when there is no room
+// for all of them, ErrCorrupt, io.ErrUnexpectedEOF, and those of the stream and of ctx.
 func (m *Memory) Unpack(ctx context.Context, src io.Reader) error {
 	p := &memoryPack{scanner: newScanner(ctx, src, io.Discard), into: m, named: make(map[int32]plumbing.Hash)}
 	p.each = p.object

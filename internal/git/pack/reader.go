@@ -86,8 +86,8 @@ func (o *Reader) Present(id plumbing.Hash) error {
 	return err
 }
 
-// Packed returns what an object in a pack is and how many bytes long, without inflating more than the head of one delta.
-// ok is false when no pack has it, or has it damaged.
+// Packed returns what an object in a pack is and how many bytes long, without inflating more than the head of one
+// delta. ok is false when no pack has it, or has it damaged.
 func (o *Reader) Packed(id plumbing.Hash) (kind plumbing.ObjectType, size int64, ok bool) {
 	p, at, err := o.packs.find(id)
 	if err != nil || p == nil {
@@ -97,8 +97,8 @@ func (o *Reader) Packed(id plumbing.Hash) (kind plumbing.ObjectType, size int64,
 	return kind, size, err == nil
 }
 
-// Load returns a whole object of at most limit bytes. into is used when it is large enough. Errors: ErrTooBig, ErrMissing
-// (also for an object of another kind), and those of the disk.
+// Load returns a whole object of at most limit bytes. into is used when it is large enough. Errors: ErrTooBig,
+// ErrMissing (also for an object of another kind), and those of the disk.
 func (o *Reader) Load(id plumbing.Hash, kind plumbing.ObjectType, limit int64, into []byte) ([]byte, error) {
 	got, data, err := o.Raw(id, limit, into)
 	if err != nil {

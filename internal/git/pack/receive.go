@@ -45,7 +45,8 @@ type Received struct {
 	dir   string
 }
 
-// ReceivePrefix begins the names of temporary folders of packs that come in. What a killed process left there nobody needs.
+// ReceivePrefix begins the names of temporary folders of packs that come in. What a killed process left there nobody
+// needs.
 const ReceivePrefix = "addagent-recv-"
 
 // Receive reads a pack from a stream to its end, and a thin one it completes. Nothing of it is visible before Install;
@@ -220,7 +221,8 @@ func appendObject(f *os.File, at int64, o source) (scanned, int64, error) {
 
 const maxStored = 64<<10 - 1
 
-// writeStored writes at most maxStored bytes as a zlib stream without compressing them. Format: RFC 1950, RFC 1951 3.2.4.
+// writeStored writes at most maxStored bytes as a zlib stream without compressing them. Format: RFC 1950, RFC 1951
+// 3.2.4.
 func writeStored(w io.Writer, data []byte) error {
 	head := []byte{0x78, 0x01, 1} // deflate, fastest; one last block, stored
 	head = binary.LittleEndian.AppendUint16(head, uint16(len(data)))

@@ -215,8 +215,8 @@ func (f *Fold) span(p *Pack, at int64) (id plumbing.Hash, end int64, err error) 
 }
 
 // Write makes the new pack, puts it into its place in the git directory, and proves that it holds all of the list. It
-// returns the path of the pack without the end of its name, which may not be on the disk yet. step is called between any
-// two changes on the disk.
+// returns the path of the pack without the end of its name, which may not be on the disk yet. step is called between
+// any two changes on the disk.
 func (f *Fold) Write(ctx context.Context, room Room, step func()) (stem string, err error) {
 	r, w := io.Pipe()
 	ended := make(chan struct{})

@@ -17,8 +17,8 @@ import (
 // maxDepth is how many deltas may lean on each other in a folded pack, as in git's own.
 const maxDepth = 50
 
-// packCopier writes objects of other packs into a new one: compressed as they are where they can stand so there, so that
-// what a server packed well stays so and a large object is neither held nor compressed again.
+// packCopier writes objects of other packs into a new one: compressed as they are where they can stand so there, so
+// that what a server packed well stays so and a large object is neither held nor compressed again.
 type packCopier struct {
 	*Fold
 	out  *counted

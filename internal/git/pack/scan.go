@@ -17,7 +17,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// What a pack that comes in may hold. A server is trusted with the content of files, not with this machine's memory and disk.
+// What a pack that comes in may hold. A server is trusted with the content of files, not with this machine's memory
+// and disk.
 const (
 	maxObject  = 2 << 30   // bytes of one object
 	MaxObjects = 8_000_000 // in one pack; an entry costs us 64 bytes. A snapshot of the Linux kernel has 0.1 million

@@ -24,10 +24,10 @@ var ErrCorrupt = errors.New("pack is corrupt")
 
 // packSet reads objects straight from the packs of one objects/pack folder.
 //
-// go-git's own reader loads every pack index whole, builds a map from offsets to ids and hashes each object that it puts
-// in its cache; for one changed file among 60,000 that is several times the price of everything else. Here a look-up is
-// three short reads of the index file, and nothing is kept but a small cache of delta bases.
-// Formats: gitformat-pack(5), "pack-*.idx version 2" and "pack-*.pack".
+// go-git's own reader loads every pack index whole, builds a map from offsets to ids and hashes each object that it
+// puts in its cache; for one changed file among 60,000 that is several times the price of everything else. Here a
+// look-up is three short reads of the index file, and nothing is kept but a small cache of delta bases. Formats:
+// gitformat-pack(5), "pack-*.idx version 2" and "pack-*.pack".
 //
 // It is for one goroutine at a time.
 type packSet struct {

@@ -14,9 +14,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// solver finds the ids of a pack's deltas. It goes down from each base to the deltas on it, so that a base is inflated
-// once for all of them, and drops contents that are far from where it is when they become too many: they are made again
-// when they are needed. What it holds does not depend on the sizes of objects or the lengths of chains.
+// solver finds the ids of a pack's deltas. It goes down from each base to the deltas on it, so that a base is
+// inflated once for all of them, and drops contents that are far from where it is when they become too many: they are
+// made again when they are needed. What it holds does not depend on the sizes of objects or the lengths of chains.
 type solver struct {
 	ctx     context.Context
 	file    *os.File

@@ -50,7 +50,8 @@ func Encode(list []Object) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// maxPlainTree is the size in bytes up to which a folder is sent as it is: ids are random, so a few of them do not shrink.
+// maxPlainTree is the size in bytes up to which a folder is sent as it is: ids are random, so a few of them do not
+// shrink.
 const maxPlainTree = 256
 
 // packHead is what a pack of version 2 begins with.

@@ -1,5 +1,6 @@
 // Package protocol speaks git's wire protocol, client side: version 2 over smart HTTP on a kept connection, and the
-// older version 0 for servers and transports that know no better. It knows no repository: refs and packs are bytes here.
+// older version 0 for servers and transports that know no better. It knows no repository: refs and packs are bytes
+// here.
 //
 // Sources of the formats: https://git-scm.com/docs/protocol-v2, https://git-scm.com/docs/gitprotocol-pack and
 // https://git-scm.com/docs/gitprotocol-http. No user name, password or token ever gets into an error.

@@ -70,8 +70,8 @@ func Redact(raw string) string {
 	return u.String()
 }
 
-// errNotHTTP stands for what net/http says by quoting the server, which may babble anew at each look: a trouble that stays
-// must keep its words.
+// errNotHTTP stands for what net/http says by quoting the server, which may babble anew at each look: a trouble that
+// stays must keep its words.
 var errNotHTTP = errors.New("what answers there does not speak HTTP")
 
 // bare strips what net/http wraps around an error: the URL in it may hold a token.
@@ -86,7 +86,8 @@ func bare(err error) error {
 	return err
 }
 
-// retryAfter reads the Retry-After header and GitHub's X-RateLimit-Reset. An hour is the most that a server may ask for.
+// retryAfter reads the Retry-After header and GitHub's X-RateLimit-Reset. An hour is the most that a server may ask
+// for.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	wait := retry.After(h.Get("Retry-After"), now)
 	if wait == 0 && h.Get("X-RateLimit-Remaining") == "0" {

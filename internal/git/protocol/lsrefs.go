@@ -25,7 +25,8 @@ type LsOptions struct {
 	Max      int      // stop reading after so many; 0 = all, up to 4 MB of answer
 }
 
-// maxRefs bounds an answer in bytes. A ref is about 60 bytes, so this is some 70,000 of them; the usual question has one.
+// maxRefs bounds an answer in bytes. A ref is about 60 bytes, so this is some 70,000 of them; the usual question has
+// one.
 const maxRefs = 4 << 20
 
 // LsRefs asks for refs in one POST, without the advertisement of capabilities that git asks for first.

@@ -117,10 +117,10 @@ func readReport(in *lineReader, updates []RefUpdate) (Report, error) {
 	}
 }
 
-// Push sends updates of refs and a pack with what they need (nil when all are deletions) in one POST. The server is not
-// asked for its advertisement first: what is wrong with Old it finds itself. An error that is not ErrUnclear means that
-// nothing was changed. The request is not repeated, but where net/http knows that no byte of it went out, and where the
-// server wants (other) credentials.
+// Push sends updates of refs and a pack with what they need (nil when all are deletions) in one POST. The server is
+// not asked for its advertisement first: what is wrong with Old it finds itself. An error that is not ErrUnclear
+// means that nothing was changed. The request is not repeated, but where net/http knows that no byte of it went out,
+// and where the server wants (other) credentials.
 func (c *Client) Push(ctx context.Context, updates []RefUpdate, pack []byte) (Report, error) {
 	if time.Since(c.used) > maxIdle {
 		c.Close()

@@ -13,9 +13,10 @@ import (
 // VersionEnv is what asks a server for protocol v2: over SSH it is an environment variable, over git:// a parameter.
 const VersionEnv, Version2 = "GIT_PROTOCOL", "version=2"
 
-// Stream is a conversation with one git-upload-pack (or, for Push, git-receive-pack) over a stream of bytes: a channel of
-// SSH, a git:// connection. The server speaks first and says in which version. It answers one question and is then given up: a process that goes on
-// living answers from the loose refs as it saw them first, so a kept one would never tell of a push.
+// Stream is a conversation with one git-upload-pack (or, for Push, git-receive-pack) over a stream of bytes: a
+// channel of SSH, a git:// connection. The server speaks first and says in which version. It answers one question and
+// is then given up: a process that goes on living answers from the loose refs as it saw them first, so a kept one
+// would never tell of a push.
 type Stream struct {
 	stream io.ReadWriter
 	bound  *capped // around stream: how much may come
@@ -35,8 +36,8 @@ func NewStream(s io.ReadWriter, agent string) *Stream {
 	return &Stream{stream: s, bound: bound, in: newLineReader(bound), agent: agent}
 }
 
-// AskAhead sends the question of LsRefs before the server has greeted, which saves a round trip. It is for servers that
-// are known to speak v2: one of v0 ends the conversation at it.
+// AskAhead sends the question of LsRefs before the server has greeted, which saves a round trip. It is for servers
+// that are known to speak v2: one of v0 ends the conversation at it.
 func (s *Stream) AskAhead(o LsOptions) error {
 	s.ahead = true
 	_, err := s.stream.Write(lsRequest(s.agent, o))
@@ -76,8 +77,8 @@ func readGreeting(in *lineReader) (filter bool, err error) {
 	}
 }
 
-// CanFilter asks a v2 server over HTTP what it says of itself, which is a few hundred bytes whatever it holds, for whether
-// it takes FetchRequest.Filter. ErrNotV2: it greets in another version.
+// CanFilter asks a v2 server over HTTP what it says of itself, which is a few hundred bytes whatever it holds, for
+// whether it takes FetchRequest.Filter. ErrNotV2: it greets in another version.
 func (c *Client) CanFilter(ctx context.Context) (bool, error) {
 	answer, err := c.send(ctx, call{method: http.MethodGet, suffix: "/info/refs", query: "service=" + UploadPack, v2: true})
 	if err != nil {
@@ -126,8 +127,8 @@ func (s *Stream) LsRefs(o LsOptions) ([]Ref, error) {
 	return refs, s.proven(err)
 }
 
-// Fetch asks for a pack, in whichever version the server speaks. The caller reads it to io.EOF; closing it does nothing
-// until OnClose says what.
+// Fetch asks for a pack, in whichever version the server speaks. The caller reads it to io.EOF; closing it does
+// nothing until OnClose says what.
 func (s *Stream) Fetch(f FetchRequest) (*Pack, error) {
 	request := fetchRequest(s.agent, f)
 	if s.advert != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// BenchmarkStorePush pushes a record: the client's share is what is measured, as far as it can be told from the server's.
+// BenchmarkStorePush pushes a record: the client's share is what is measured, as far as it can be told from the
+// server's.
 func BenchmarkStorePush(b *testing.B) {
 	src, server := gittest.Remote(b, gittest.ServerOptions{})
 	s := away{src, Source{URL: server.URL + "/r.git", Agent: "addagent/0.1.0"}}.store(b)

@@ -116,8 +116,8 @@ func (h *httpRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*proto
 	return p, h.advise(err)
 }
 
-// askFilter asks once whether the server can leave things out. Only its greeting tells that, and one that cannot ends a
-// conversation without an answer.
+// askFilter asks once whether the server can leave things out. Only its greeting tells that, and one that cannot ends
+// a conversation without an answer.
 func (h *httpRemote) askFilter(ctx context.Context, f *protocol.FetchRequest) error {
 	if f.Filter == "" {
 		return nil

@@ -15,12 +15,16 @@ import (
 
 // ReadOptions say what of the history of commits is read. The zero value: all of it.
 type ReadOptions struct {
-	Depth    int              // so many commits of each line; 0 = no limit
-	Since    time.Time        // no commits before it, but those that are asked for; zero = no limit. Not together with Depth
-	Filter   string           // left out where the server can: "blob:none" (no contents of files), "tree:0" (no folders either)
-	Have     []string         // commits that were read before, wholly: what their folders and files hold does not come again
-	Base     *objects.Content // where those are: with it only the differences of a long folder come; nil = it is not at hand
-	MaxBytes int64            // in memory; 0 = 64 MB
+	Depth int // so many commits of each line; 0 = no limit
+	// no commits before it, but those that are asked for; zero = no limit. Not together with Depth
+	Since time.Time
+	// left out where the server can: "blob:none" (no contents of files), "tree:0" (no folders either)
+	Filter string
+	// commits that were read before, wholly: what their folders and files hold does not come again
+	Have []string
+	// where those are: with it only the differences of a long folder come; nil = it is not at hand
+	Base     *objects.Content
+	MaxBytes int64 // in memory; 0 = 64 MB
 }
 
 const defaultContent = 64 << 20

@@ -15,16 +15,17 @@ import (
 	"github.com/addagent/addagent/internal/git/transport"
 )
 
-// Repository is a repository somewhere else that is used without a clone: its refs are listed, what is behind them is read into
-// memory, and refs are moved as a compare-and-swap. It keeps its connection between calls. Use it from one goroutine at a
-// time. Every call ends with its context; Store sets no time of its own.
+// Repository is a repository somewhere else that is used without a clone: its refs are listed, what is behind them is
+// read into memory, and refs are moved as a compare-and-swap. It keeps its connection between calls. Use it from one
+// goroutine at a time. Every call ends with its context; Store sets no time of its own.
 //
-// Errors are of four kinds. *Rejected: the server says no to this update of this ref. ErrAccess: it does not let us, until
-// a person mends what the error names. ErrUnclear: a push may or may not have landed. All others are temporary, such as a
-// server that is down; RetryAfter tells how long it wants to be left alone.
+// Errors are of four kinds. *Rejected: the server says no to this update of this ref. ErrAccess: it does not let us,
+// until a person mends what the error names. ErrUnclear: a push may or may not have landed. All others are temporary,
+// such as a server that is down; RetryAfter tells how long it wants to be left alone.
 //
-// Over the wire a push of one record of 1.2 KB with its four folders and its commit is one request of some 1.25 KB, headers
-// included, and an answer of 0.3 KB. Over SSH and git:// the server first lists all its refs, unasked, 70 bytes each.
+// Over the wire a push of one record of 1.2 KB with its four folders and its commit is one request of some 1.25 KB,
+// headers included, and an answer of 0.3 KB. Over SSH and git:// the server first lists all its refs, unasked, 70
+// bytes each.
 type Repository struct {
 	source Source
 	at     server
@@ -36,8 +37,8 @@ type Ref struct {
 	ID   string // 40 hex digits
 }
 
-// Update is one change of a ref, which happens only if the ref is where we think it is. (Of git's making: to delete a ref
-// that is not there is a success when the server does not know the object of Old either.)
+// Update is one change of a ref, which happens only if the ref is where we think it is. (Of git's making: to delete a
+// ref that is not there is a success when the server does not know the object of Old either.)
 type Update struct {
 	Ref     string           // full name
 	Old     string           // where it is now; "" = it must not exist yet
@@ -45,8 +46,8 @@ type Update struct {
 	Objects *objects.Builder // what the server has not yet; nil = nothing
 }
 
-// Rejected is a server's no to one update: the ref is not where we thought, somebody else is moving it just now, a rule
-// or a hook forbids it. The others of the same push may have landed.
+// Rejected is a server's no to one update: the ref is not where we thought, somebody else is moving it just now, a
+// rule or a hook forbids it. The others of the same push may have landed.
 type Rejected struct {
 	Ref string
 	Why string // the server's words, on one line
@@ -54,8 +55,8 @@ type Rejected struct {
 
 func (r *Rejected) Error() string { return r.Ref + " was rejected: " + r.Why }
 
-// ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and name
-// what to do.
+// ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and
+// name what to do.
 var ErrAccess = transport.ErrAccess
 
 // ErrUnclear is in errors of a push that was sent and got no whole answer: ask for the ref to learn what became of it.
@@ -112,8 +113,8 @@ func (s *Repository) Fetch(ctx context.Context, f protocol.FetchRequest) (*proto
 	return s.at.fetch(ctx, f)
 }
 
-// Refs lists the refs whose full names begin with one of the prefixes (no prefix: all), sorted by name, in one request. No
-// ref at all is an empty list.
+// Refs lists the refs whose full names begin with one of the prefixes (no prefix: all), sorted by name, in one
+// request. No ref at all is an empty list.
 func (s *Repository) Refs(ctx context.Context, prefixes ...string) ([]Ref, error) {
 	for _, p := range prefixes {
 		if strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -137,8 +138,8 @@ func (s *Repository) Refs(ctx context.Context, prefixes ...string) ([]Ref, error
 	return list, nil
 }
 
-// Push makes updates, each for itself. A nil error means that all landed. It is sent once: the only repetitions are those
-// before a byte of it went out, and with other credentials after a server that refused the first.
+// Push makes updates, each for itself. A nil error means that all landed. It is sent once: the only repetitions are
+// those before a byte of it went out, and with other credentials after a server that refused the first.
 func (s *Repository) Push(ctx context.Context, updates ...Update) error {
 	lines, pack, err := prepare(updates)
 	if err != nil {
@@ -236,7 +237,8 @@ func classed(ctx context.Context, do string, err error) error {
 	return err
 }
 
-// denies recognises in what a server says for people that waiting does not help. There is no other sign of it outside HTTP.
+// denies recognises in what a server says for people that waiting does not help. There is no other sign of it outside
+// HTTP.
 func denies(text string) bool {
 	text = strings.ToLower(text)
 	for _, words := range []string{

@@ -129,7 +129,8 @@ func TestStoreHangs(t *testing.T) {
 				return err
 			},
 		} {
-			// Over plain HTTP the push is sent, when there is time for it; elsewhere nothing is, for the server speaks first.
+			// Over plain HTTP the push is sent, when there is time for it; elsewhere nothing is, for the server
+			// speaks first.
 			sent := scheme == "http" && what == "push"
 			within := func(d time.Duration) error {
 				ctx, cancel := context.WithTimeout(t.Context(), d)

@@ -14,17 +14,20 @@ import (
 
 // Source says where a repository comes from.
 type Source struct {
-	URL     string   // https, http, ssh, git or file URL, scp-style user@host:path, or an absolute path
-	Mirrors []string // other places of the same repository, tried in order when the one before cannot be asked or fetched from
-	Branch  string   // "" = the remote's HEAD
-	Auth    Auth     // for the mirrors too
+	URL string // https, http, ssh, git or file URL, scp-style user@host:path, or an absolute path
+	// other places of the same repository, tried in order when the one before cannot be asked or fetched from
+	Mirrors []string
+	Branch  string // "" = the remote's HEAD
+	Auth    Auth   // for the mirrors too
 	Network Network
-	Rewind  string // what a rewritten or moved-back branch means: "follow" (or "") with a notice, "refuse" an error, RewindUnasked nothing
-	Agent   string // user agent, "addagent/VERSION"
+	// what a rewritten or moved-back branch means: "follow" (or "") with a notice, "refuse" an error, RewindUnasked
+	// nothing
+	Rewind string
+	Agent  string // user agent, "addagent/VERSION"
 }
 
-// RewindUnasked is the Rewind of a branch whose history means nothing, only what it holds now. The usual question whether
-// the branch went forward costs a few requests when it went more than one commit ahead. No config says it.
+// RewindUnasked is the Rewind of a branch whose history means nothing, only what it holds now. The usual question
+// whether the branch went forward costs a few requests when it went more than one commit ahead. No config says it.
 const RewindUnasked = "unasked"
 
 type Auth = address.Auth       // who we are there

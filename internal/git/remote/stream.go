@@ -21,8 +21,9 @@ type line interface {
 	Close()
 }
 
-// streamRemote asks over streams: ssh://, git:// and paths. Each question is a git-upload-pack of its own (gitwire.Stream says
-// why), in protocol v2 where the server speaks it, else in v0 with the list of refs streaming by.
+// streamRemote asks over streams: ssh://, git:// and paths. Each question is a git-upload-pack of its own
+// (protocol.Stream says why), in protocol v2 where the server speaks it, else in v0 with the list of refs streaming
+// by.
 //
 // go-git's transports are not used for this: they cannot be cancelled between connecting and the first answer, so a
 // server that accepts and then hangs would hang a beat for ever; and they hold all refs of the server in memory.

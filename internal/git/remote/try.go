@@ -13,8 +13,8 @@ type Answer struct {
 	With     string // what holds the credentials that it may ask for; "" = there are none
 }
 
-// Try asks a source's URL once where the branch is, as a look does, without a clone. Mirrors mean nothing here. Errors are
-// of the kinds of a Store's.
+// Try asks a source's URL once where the branch is, as a look does, without a clone. Mirrors mean nothing here.
+// Errors are of the kinds of a Store's.
 func Try(ctx context.Context, s Source) (Answer, error) {
 	if err := s.Check(); err != nil {
 		return Answer{}, err

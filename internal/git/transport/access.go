@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// secret reads a small file that holds one line, or the variable of the environment that stands in its place as env:NAME.
+// secret reads a small file that holds one line, or the variable of the environment that stands in its place as
+// env:NAME.
 func secret(key, path string) (string, error) {
 	var b []byte
 	if name, ok := strings.CutPrefix(path, "env:"); ok {

@@ -7,8 +7,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and name
-// what is to be mended.
+// ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and
+// name what is to be mended.
 var ErrAccess = errors.New("no access")
 
 // Denied makes an ErrAccess of an error. advice is what a person can do; "" = the error has it already.

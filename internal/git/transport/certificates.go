@@ -18,8 +18,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// certificates remembers which certificate of a source's host was last found to be good, so that a refusal can name both.
-// It is called from the goroutines of a transport.
+// certificates remembers which certificate of a source's host was last found to be good, so that a refusal can name
+// both. It is called from the goroutines of a transport.
 type certificates struct {
 	host string
 	mu   sync.Mutex

@@ -81,7 +81,7 @@ func newHelper(a address.Auth, rawURL string) *helper {
 	return h
 }
 
-// credentials is a gitwire.AuthFunc.
+// credentials is a protocol.AuthFunc.
 func (h *helper) credentials(ctx context.Context, again bool) (string, string, error) {
 	if h.known && again {
 		// It may not know what to do with erase, or fail at it: it is asked again all the same.
@@ -168,7 +168,8 @@ func (h *helper) run(ctx context.Context, action, input string) ([]byte, error) 
 	return nil, fmt.Errorf("auth command %s %s: %w", h.command[0], action, err)
 }
 
-// telling is where a line of a complaint may name a secret: all after such a word. So may what a shell shows of itself (set -x).
+// telling is where a line of a complaint may name a secret: all after such a word. So may what a shell shows of
+// itself (set -x).
 var telling = regexp.MustCompile(`(?i)((?:password|passwd|pass|token|secret|key|authorization|bearer)["']?\s*[=: ]\s*)\S.*`)
 
 // untold is a complaint without what looks like a secret, known or not.

@@ -53,7 +53,8 @@ func (h *HTTP) Client() (*protocol.Client, error) {
 	return h.client, err
 }
 
-// Advise adds what a person can do about a failure of the client at what was to be done: read or write. It is nil for nil.
+// Advise adds what a person can do about a failure of the client at what was to be done: read or write. It is nil for
+// nil.
 func (h *HTTP) Advise(do string, err error) error {
 	var status *protocol.StatusError
 	var proxy *proxyError

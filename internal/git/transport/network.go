@@ -18,8 +18,8 @@ func filesOf(n address.Network) []string {
 	return slices.DeleteFunc([]string{n.CAFile, n.ClientCertFile, n.ClientKeyFile}, func(f string) bool { return f == "" })
 }
 
-// transport makes what HTTP goes over. All of it is a net/http transport of our own with one kept connection: a proxy, an
-// authority or a certificate of ours changes how the connection is made, not how long it lives.
+// transport makes what HTTP goes over. All of it is a net/http transport of our own with one kept connection: a
+// proxy, an authority or a certificate of ours changes how the connection is made, not how long it lives.
 func transport(n address.Network, certificates *certificates) (*http.Transport, error) {
 	t := protocol.NewTransport()
 	if n.Proxy != "" || len(n.NoProxy) > 0 {

@@ -65,8 +65,8 @@ func (l *SSH) Close() {
 	}
 }
 
-// Open starts a program of git there (gitwire.UploadPack or ReceivePack), asked to speak v2 or not. When the context ends
-// it gives up. What stays until a person mends it is ErrAccess.
+// Open starts a program of git there (protocol.UploadPack or ReceivePack), asked to speak v2 or not. When the context
+// ends it gives up. What stays until a person mends it is ErrAccess.
 func (l *SSH) Open(ctx context.Context, program string, v2 bool) (Stream, error) {
 	if l.client == nil {
 		if err := l.connect(ctx); err != nil {
@@ -207,8 +207,8 @@ func (t *tail) text() string {
 	return string(t.b)
 }
 
-// sshSigners reads the key files, or offers the user's own keys and those of a running agent. Of several files some may be
-// unreadable, which the error tells: there are signers all the same.
+// sshSigners reads the key files, or offers the user's own keys and those of a running agent. Of several files some
+// may be unreadable, which the error tells: there are signers all the same.
 func sshSigners(files []string) (signers []ssh.Signer, done func(), err error) {
 	done = func() {}
 	if len(files) > 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// keepFree is how many bytes of disk a pull must leave: enough for the small files in which an agent keeps its state for
-// a long time, little enough that a node with a small disk is still served.
+// keepFree is how many bytes of disk a pull must leave: enough for the small files in which an agent keeps its state
+// for a long time, little enough that a node with a small disk is still served.
 const keepFree = 4 << 20
 
 // muchRoom is from how many free bytes on nobody counts what a change needs: no push that anybody works with writes so
@@ -37,7 +37,8 @@ func DiskGuard(dir string) func(int64) error {
 	}
 }
 
-// EnoughSpace says whether the tree can be moved without filling the disk. When it cannot, nothing has been written yet.
+// EnoughSpace says whether the tree can be moved without filling the disk. When it cannot, nothing has been written
+// yet.
 func EnoughSpace(ctx context.Context, store *objects.Reader, dir string, from, to plumbing.Hash) error {
 	free, ok := freeDisk(dir)
 	if !ok || free >= muchRoom {

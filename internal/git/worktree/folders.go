@@ -10,9 +10,9 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 )
 
-// folders is the open folders from the top of a work tree down to where a file is to be written or deleted, each opened
-// from the one above after it was seen to be a folder and no symlink. Every change to the tree is a single name relative
-// to one of them, so nothing is ever written through a link, wherever it leads.
+// folders is the open folders from the top of a work tree down to where a file is to be written or deleted, each
+// opened from the one above after it was seen to be a folder and no symlink. Every change to the tree is a single
+// name relative to one of them, so nothing is ever written through a link, wherever it leads.
 type folders struct {
 	levels []folder
 	path   []byte // of the innermost, with a slash at the end
@@ -79,8 +79,8 @@ func (f *folders) leave() {
 	f.levels = f.levels[:last]
 }
 
-// enter opens the folder of a path ("" or ending in a slash). With create, missing ones are made and what is in the way
-// goes aside; without, nil says that the folder is not there.
+// enter opens the folder of a path ("" or ending in a slash). With create, missing ones are made and what is in the
+// way goes aside; without, nil says that the folder is not there.
 func (f *folders) enter(path []byte, create bool) (*folder, error) {
 	common := commonPrefix(path, f.path)
 	for f.levels[len(f.levels)-1].end > common {

@@ -10,7 +10,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// TestNewObjects: after a rebuild the commit that the tree is at is unknown, and the index alone says what was tracked.
+// TestNewObjects: after a rebuild the commit that the tree is at is unknown, and the index alone says what was
+// tracked.
 func TestNewObjects(t *testing.T) {
 	for _, index := range []string{"kept", "lost", "by a person"} {
 		c := newCheckout(t)

@@ -20,8 +20,9 @@ import (
 // write, in the middle of a merge, or changed by `git add`.
 var errIndex = errors.New("index is not ours")
 
-// record is what the index remembers of a file's lstat, as it lies in the file: ctime and mtime (seconds, nanoseconds),
-// device, inode, mode, user, group, size; ten big-endian numbers of 32 bits. Format: gitformat-index(5).
+// record is what the index remembers of a file's lstat, as it lies in the file: ctime and mtime (seconds,
+// nanoseconds), device, inode, mode, user, group, size; ten big-endian numbers of 32 bits. Format:
+// gitformat-index(5).
 type record [40]byte
 
 func (r *record) field(i int) uint32       { return binary.BigEndian.Uint32(r[4*i:]) }
@@ -73,8 +74,8 @@ type indexReader struct {
 	last    []byte
 }
 
-// readIndex reads an index of so many bytes, last written at mtime. A checked one is believed by nobody yet: paths, order
-// and the sum at its end are looked at. Reading it for a second time needs no check.
+// readIndex reads an index of so many bytes, last written at mtime. A checked one is believed by nobody yet: paths,
+// order and the sum at its end are looked at. Reading it for a second time needs no check.
 func readIndex(f io.ReaderAt, size, mtime int64, checked bool) (*indexReader, error) {
 	r := &indexReader{f: f, checked: checked, size: size, mtime: mtime}
 	if r.size < 12+sha1.Size {
@@ -150,9 +151,9 @@ func (r *indexReader) Next() (*indexEntry, error) {
 	return e, r.check()
 }
 
-// skip passes over the entries before a path (nil = all that are left), whole stretches at once, and gives each stretch
-// as it lies in the file to pass (nil = nobody). It may stop earlier, at an entry that only next understands. Only for an
-// index that was checked.
+// skip passes over the entries before a path (nil = all that are left), whole stretches at once, and gives each
+// stretch as it lies in the file to pass (nil = nobody). It may stop earlier, at an entry that only next understands.
+// Only for an index that was checked.
 func (r *indexReader) skip(stop []byte, pass func(raw []byte, count uint32) error) error {
 	for r.left > 0 {
 		b, _ := r.in.Peek(r.in.Buffered()) // all that is there without reading

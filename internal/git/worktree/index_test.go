@@ -168,8 +168,8 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// TestIndexSkip: whatever is passed over in stretches is what next would have read, and nothing is passed over that only
-// next understands.
+// TestIndexSkip: whatever is passed over in stretches is what next would have read, and nothing is passed over that
+// only next understands.
 func TestIndexSkip(t *testing.T) {
 	var entries []indexEntry
 	for i := range 3000 { // several buffers

@@ -25,8 +25,8 @@ type Marker struct {
 	sameBoot bool          // the machine ran on since: what the move wrote can be trusted
 }
 
-// ReadMarker reports a move that has begun and not ended. It must be finished, by moveTree with the same From and
-// To and commitMove, before the tree is moved anywhere else. A damaged marker is a move between unknown (zero) commits:
+// ReadMarker reports a move that has begun and not ended. It must be finished, by moveTree with the same From and To
+// and commitMove, before the tree is moved anywhere else. A damaged marker is a move between unknown (zero) commits:
 // then verifyTree is the way out.
 func ReadMarker(dir string) (Marker, bool, error) {
 	b, err := os.ReadFile(filepath.Join(dir, ".git", markerFile))
@@ -70,8 +70,8 @@ func writeMarker(gitDir string, from, to plumbing.Hash) error {
 	return objects.WriteFile(gitDir, markerFile, []byte(line))
 }
 
-// Commit ends a move: the index that it left ready comes into place, record writes what else of .git says where the tree
-// is, and the marker goes. A crash in between leaves the marker, and the move is finished again.
+// Commit ends a move: the index that it left ready comes into place, record writes what else of .git says where the
+// tree is, and the marker goes. A crash in between leaves the marker, and the move is finished again.
 func (m Moved) Commit(record func(gitDir string) error) error {
 	git := filepath.Join(m.dir, ".git")
 	index := filepath.Join(git, "index")

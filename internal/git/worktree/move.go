@@ -38,13 +38,13 @@ type Options struct {
 }
 
 // Move moves the work tree in dir from one commit to another (from is zero when there is nothing yet) and leaves the
-// new index ready for Moved.Commit, which must follow. It writes only what differs, each file whole by a rename, and puts
-// back every tracked file that somebody edited, anywhere in the tree. Untracked files stay; one that stands where a
-// tracked file belongs is adopted when it is the same, else set aside.
+// new index ready for Moved.Commit, which must follow. It writes only what differs, each file whole by a rename, and
+// puts back every tracked file that somebody edited, anywhere in the tree. Untracked files stay; one that stands
+// where a tracked file belongs is adopted when it is the same, else set aside.
 //
 // Before the first change a marker is written. When the move does not end, by a crash or an error, it is finished by
 // calling moveTree with the same commits again. Nothing is changed when the tree is unsafe (errUnsafe) or an object is
-// missing (gitpack.ErrMissing); a damaged object may be found only when it is written.
+// missing (pack.ErrMissing); a damaged object may be found only when it is written.
 //
 // What was tracked before is known from the index, as long as that is the record of one tree; from serves when it is
 // not. So a clone whose objects are new but whose index was kept can be moved from a commit that it does not have.
@@ -291,7 +291,8 @@ func (m *mover) plan() error {
 	})
 }
 
-// apply deletes first (a file may become a folder, or a folder a file), then writes, and makes the new index on the way.
+// apply deletes first (a file may become a folder, or a folder a file), then writes, and makes the new index on the
+// way.
 func (m *mover) apply() (err error) {
 	for _, g := range slices.Backward(m.gone) {
 		path := []byte(g.path)

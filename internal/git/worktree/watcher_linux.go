@@ -21,8 +21,8 @@ import (
 
 // Watcher lets the kernel note (inotify) which tracked files are touched between two moves of a tree, so that a move
 // looks at those alone and not at every file of the repository. The notes are read when a repository moves and at no
-// other time: between two moves they cost nothing. One is shared by all repositories of a process that goes on; it keeps
-// them within half of what this machine lets one user watch.
+// other time: between two moves they cost nothing. One is shared by all repositories of a process that goes on; it
+// keeps them within half of what this machine lets one user watch.
 type Watcher struct{ folders, clones atomic.Int64 }
 
 // NewWatcher reads what this machine allows.
@@ -42,10 +42,10 @@ func half(limit string) int64 {
 	return n / 2
 }
 
-// DirtySet are what the kernel noted of one clone. They are believed only when every tracked folder was watched before its
-// files were looked at, nothing happened to the folders themselves since, and the index is the very file that the last
-// move put there. Whenever one of these is in doubt all files are looked at again, and the notes begin anew.
-// A nil one knows nothing.
+// DirtySet are what the kernel noted of one clone. They are believed only when every tracked folder was watched
+// before its files were looked at, nothing happened to the folders themselves since, and the index is the very file
+// that the last move put there. Whenever one of these is in doubt all files are looked at again, and the notes begin
+// anew. A nil one knows nothing.
 type DirtySet struct {
 	of    *Watcher
 	fd    int    // of inotify; good while whole
@@ -53,8 +53,8 @@ type DirtySet struct {
 	whole bool   // every tracked folder is watched
 	sure  bool   // and the last move ended well
 
-	// Paths of the watched folders, each with a slash at its end, in one piece: there are thousands. The kernel numbers
-	// watches 1, 2, 3; the path of number i ends at ends[i-1]. They are sorted, since the index is.
+	// Paths of the watched folders, each with a slash at its end, in one piece: there are thousands. The kernel
+	// numbers watches 1, 2, 3; the path of number i ends at ends[i-1]. They are sorted, since the index is.
 	paths []byte
 	ends  []uint32
 
@@ -86,8 +86,8 @@ var noting = []int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUP
 const watchMask = unix.IN_MODIFY | unix.IN_ATTRIB | unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE |
 	unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
-// recall returns the paths that were touched since the last move, sorted, and the tree that the index is of. ok is false
-// when all files have to be looked at. From here on nothing is believed until settle.
+// recall returns the paths that were touched since the last move, sorted, and the tree that the index is of. ok is
+// false when all files have to be looked at. From here on nothing is believed until settle.
 func (n *DirtySet) recall(index *indexFile) (touched []string, tree plumbing.Hash, ok bool) {
 	if n == nil || !n.whole {
 		return nil, tree, false

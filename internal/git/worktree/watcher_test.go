@@ -72,7 +72,8 @@ func (c *checkout) moves(believed bool, putBack ...string) {
 	gittest.Fsck(c.tb, c.dir)
 }
 
-// TestWitnessSees: every way to touch a tracked file is noted, and put right at the next move without a look at the rest.
+// TestWitnessSees: every way to touch a tracked file is noted, and put right at the next move without a look at the
+// rest.
 func TestWitnessSees(t *testing.T) {
 	past := time.Unix(1_000_000_000, 0)
 	for name, c := range map[string]struct {

@@ -18,7 +18,8 @@ import (
 // lfsPointer is how the text file begins that stands for a large file of Git LFS.
 const lfsPointer = "version https://git-lfs.github.com/spec/v1\n"
 
-// write makes a file where nobody sees it and then puts it into place in one step, so that nobody ever sees half of it.
+// write makes a file where nobody sees it and then puts it into place in one step, so that nobody ever sees half of
+// it.
 func (m *mover) write(in *folder, name string, w wanted) (record, error) {
 	b, err := m.objects.Blob(w.id, m.content)
 	if err != nil {
@@ -120,9 +121,9 @@ const (
 )
 
 // install puts a file into place. Where there is one already the two are exchanged, and the old ones are deleted
-// together later. On ext4 a rename onto a file flushes the new one to the disk at once, and each file made after one was
-// deleted searches through all that were deleted near it in the last minutes: with a temp folder for all, 500 changed
-// files cost up to three times as much.
+// together later. On ext4 a rename onto a file flushes the new one to the disk at once, and each file made after one
+// was deleted searches through all that were deleted near it in the last minutes: with a temp folder for all, 500
+// changed files cost up to three times as much.
 func (m *mover) install(in *folder, name, temp string, fd int, replaces bool, size int64) error {
 	if fd >= 0 && !replaces {
 		err := nameNameless(fd, in, name)
