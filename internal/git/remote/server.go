@@ -83,7 +83,7 @@ func pick(refs []protocol.Ref, branch string) (Tip, bool, error) {
 type NoBranchError struct{ text, advice string }
 
 func (e *NoBranchError) Error() string { return e.text + ": " + e.advice }
-func (e *NoBranchError) Hint() string  { return e.advice }
+func (e *NoBranchError) Mend() string  { return e.advice }
 
 // noBranch is the error for a branch that is not there; heads are the first few that are.
 func noBranch(branch string, heads []string) error {
@@ -91,9 +91,9 @@ func noBranch(branch string, heads []string) error {
 	case len(heads) == 0:
 		return &NoBranchError{"the remote repository is empty", "push a first commit"}
 	case branch == "":
-		return &NoBranchError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Some(heads, 5)}
+		return &NoBranchError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Examples(heads, 5)}
 	}
-	return &NoBranchError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Some(heads, 5)), "push it, or set branch"}
+	return &NoBranchError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Examples(heads, 5)), "push it, or set branch"}
 }
 
 // reprobe is how long a server is taken not to speak v2 after it answered otherwise.
