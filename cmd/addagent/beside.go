@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
@@ -26,27 +27,27 @@ const (
 
 // beatBeside asks a living agent to beat now, waits for that beat and for the
 // work that it begins, and prints what became of it.
-func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config, holder work.Holder, ask journal.Ask) error {
+func (p *process) beatBeside(ctx context.Context, g *cli.Flags, cfg *config.Config, holder work.Holder, ask journal.Ask) error {
 	b, err := p.ask(ctx, cfg, holder, ask)
 	if err != nil {
 		return err
 	}
 	b.Ended = ofThese(b.Ended, b.Started) // of other work hears who began that
 	if len(b.Started) > 0 && b.InHand != nil {
-		if !g.json && isTerminal(p.err) {
+		if !g.JSON && isTerminal(p.Err) {
 			p.newVoice(cfg).Beat(b)
 		}
 		if b, err = p.followWork(ctx, cfg, b); err != nil {
 			return err
 		}
 	}
-	shown := g.json
+	shown := g.JSON
 	switch {
-	case g.json:
-		if err := printJSON(p.out, b); err != nil {
+	case g.JSON:
+		if err := printJSON(p.Out, b); err != nil {
 			return err
 		}
-	case isTerminal(p.err):
+	case isTerminal(p.Err):
 		shown = true
 		sayBeat(p.newVoice(cfg), b)
 	}
@@ -55,7 +56,7 @@ func (p *process) beatBeside(ctx context.Context, g *global, cfg *config.Config,
 
 // newVoice speaks to the person at this terminal alone.
 func (p *process) newVoice(cfg *config.Config) *journal.HumanLog {
-	v := journal.NewHumanLog(journal.LogOptions{Screen: p.err})
+	v := journal.NewHumanLog(journal.LogOptions{Screen: p.Err})
 	v.Configure(config.Log{Level: "info", Format: cfg.Log.Format})
 	return v
 }
@@ -104,7 +105,7 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		switch {
 		case stays && !said:
 			said = true
-			fmt.Fprintf(p.err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
+			fmt.Fprintf(p.Err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
 		case since > besideSay && stopped(holder.PID):
 			takeBack(cfg.StateDir, ask.ID)
 			return journal.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
@@ -166,13 +167,13 @@ func (p *process) followWork(ctx context.Context, cfg *config.Config, b journal.
 			}
 		}
 		if _, held, err := work.ReadHolder(beatLock(cfg)); err == nil && !held {
-			fmt.Fprintf(p.err, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
+			fmt.Fprintf(p.Err, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
 			return b, &exit{Code: exitFailed}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			fmt.Fprintf(p.err, "addagent: interrupted; %s goes on (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
+			fmt.Fprintf(p.Err, "addagent: interrupted; %s goes on (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
 			return b, &exit{Code: exitInterrupted}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
@@ -21,7 +22,7 @@ import (
 
 func now() time.Time { return time.Now().UTC() }
 
-func (p *process) beatCommand(g *global) *cobra.Command {
+func (p *process) beatCommand(g *cli.Flags) *cobra.Command {
 	var spread, again bool
 	c := &cobra.Command{
 		Use:   "beat [--again [REPO[:ITEM]]]",
@@ -79,8 +80,8 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 		}
 	}
 	screen := journal.LogOptions{}
-	if isTerminal(p.err) && !l.g.json {
-		screen.Screen = p.err
+	if isTerminal(p.Err) && !l.g.JSON {
+		screen.Screen = p.Err
 	}
 	var last journal.Beat
 	var asks []journal.Ask
@@ -99,7 +100,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 	b := w.agent.Once(ctx)
 	if ctx.Err() != nil {
 		if b.InHand != nil {
-			fmt.Fprintf(p.err, "addagent: interrupted; %s goes on in its shim (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
+			fmt.Fprintf(p.Err, "addagent: interrupted; %s goes on in its shim (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
 		}
 		return &exit{Code: exitInterrupted}
 	}
@@ -107,12 +108,12 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
 		return &exit{Code: exitBusy, Err: errors.New("nothing was forgotten: work is in hand; say it again when that has ended (addagent status)")}
 	}
-	if l.g.json {
-		if err := printJSON(p.out, last); err != nil {
+	if l.g.JSON {
+		if err := printJSON(p.Out, last); err != nil {
 			return err
 		}
 	}
-	return p.outcome(last, ask, screen.Screen != nil || l.g.json)
+	return p.outcome(last, ask, screen.Screen != nil || l.g.JSON)
 }
 
 // beatenElsewhere tells whether an agent beats over this home. One that holds
@@ -138,8 +139,8 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 		return misuse(err)
 	}
 	own := agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))
-	if isTerminal(p.err) {
-		fmt.Fprintf(p.err, "addagent: waits %s for this node's own second\n", human.Seconds(own))
+	if isTerminal(p.Err) {
+		fmt.Fprintf(p.Err, "addagent: waits %s for this node's own second\n", human.Seconds(own))
 	}
 	if !retry.Wait(ctx, own) {
 		return &exit{Code: exitInterrupted}
@@ -154,11 +155,11 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 	for _, a := range b.Asked {
 		for _, i := range b.Items {
 			if a.ID == ask.ID && i.Held != "" && slices.Contains(a.Did, i.Repo+":"+i.Item) {
-				fmt.Fprintf(p.err, "addagent: %s:%s will run, but not now: %s\n", i.Repo, i.Item, human.Safe(i.Held))
+				fmt.Fprintf(p.Err, "addagent: %s:%s will run, but not now: %s\n", i.Repo, i.Item, human.Safe(i.Held))
 			}
 		}
 		if a.ID == ask.ID && a.Error != "" {
-			fmt.Fprintln(p.err, "addagent:", human.Safe(a.Error)) // the log does not say it
+			fmt.Fprintln(p.Err, "addagent:", human.Safe(a.Error)) // the log does not say it
 			code = exitFailed
 		}
 	}
@@ -196,7 +197,7 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 	}
 	if !shown {
 		for _, w := range words {
-			fmt.Fprintln(p.err, "addagent:", human.Safe(w))
+			fmt.Fprintln(p.Err, "addagent:", human.Safe(w))
 		}
 	}
 	return &exit{Code: code}

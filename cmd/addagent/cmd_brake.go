@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
@@ -20,7 +21,7 @@ import (
 // longestReason bounds what is said in every line about the node.
 const longestReason = 1000
 
-func (p *process) disableCommand(g *global) *cobra.Command {
+func (p *process) disableCommand(g *cli.Flags) *cobra.Command {
 	var reason, until string
 	c := &cobra.Command{
 		Use:   "disable --reason WHY [--until T] [REPO]",
@@ -63,7 +64,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 			if err := b.Put(node.DisabledPath(cfg.StateDir, repo)); err != nil {
 				return failed(err)
 			}
-			fmt.Fprintf(p.err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), untilWords(b.Until, at), b.Reason)
+			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), untilWords(b.Until, at), b.Reason)
 			p.letKnow(cfg)
 			return nil
 		},
@@ -73,7 +74,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 	return c
 }
 
-func (p *process) enableCommand(g *global) *cobra.Command {
+func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "enable [REPO]",
 		Short: "Enable this node or one repository again",
@@ -97,12 +98,12 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 				return failed(fmt.Errorf("there is no repository %s here; there are: %s", repo, strings.Join(repoNames(cfg), ", ")))
 			}
 			if !was {
-				fmt.Fprintf(p.err, "%s was not disabled\n", cmp.Or(repo, "this node"))
+				fmt.Fprintf(p.Err, "%s was not disabled\n", cmp.Or(repo, "this node"))
 				if b, err := journal.ReadBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
-					fmt.Fprintf(p.err, "it rests all the same: %s; a hold ends with a push\n", human.Safe(b.Reason))
+					fmt.Fprintf(p.Err, "it rests all the same: %s; a hold ends with a push\n", human.Safe(b.Reason))
 				}
 			} else {
-				fmt.Fprintf(p.err, "%s enabled\n", cmp.Or(repo, "this node"))
+				fmt.Fprintf(p.Err, "%s enabled\n", cmp.Or(repo, "this node"))
 				p.letKnow(cfg)
 			}
 			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
@@ -110,17 +111,17 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 				return failed(err)
 			}
 			if brakes.Disabled != nil {
-				fmt.Fprintf(p.err, "the whole node is still disabled: %s\n", brakes.Disabled)
+				fmt.Fprintf(p.Err, "the whole node is still disabled: %s\n", brakes.Disabled)
 			}
 			for name, b := range brakes.Repos {
-				fmt.Fprintf(p.err, "%s is still disabled: %s (addagent enable %[1]s%[3]s)\n", name, b, g.flags())
+				fmt.Fprintf(p.Err, "%s is still disabled: %s (addagent enable %[1]s%[3]s)\n", name, b, g.Suffix())
 			}
 			return nil
 		},
 	}
 }
 
-func (p *process) wedgeCommand(g *global) *cobra.Command {
+func (p *process) wedgeCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "wedge REASON",
 		Short: "Mark this node, or in a script its item, as wedged",
@@ -139,11 +140,11 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 			if len(reason) > longestReason {
 				return misuse(fmt.Errorf("the reason is longer than %d characters: say where the rest is to be read", longestReason))
 			}
-			if run, temp := p.env("ADD_RUN_ID"), p.env("ADD_TEMP"); run != "" && temp != "" {
+			if run, temp := p.Env("ADD_RUN_ID"), p.Env("ADD_TEMP"); run != "" && temp != "" {
 				if err := work.SayWedged(temp, run, reason); err != nil {
 					return failed(err)
 				}
-				fmt.Fprintf(p.err, "%s:%s is wedged when this script ends: %s\n", p.env("ADD_REPO"), p.env("ADD_ITEM"), reason)
+				fmt.Fprintf(p.Err, "%s:%s is wedged when this script ends: %s\n", p.Env("ADD_REPO"), p.Env("ADD_ITEM"), reason)
 				return nil
 			}
 			cfg, err := p.settings(g)
@@ -154,14 +155,14 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 			if err := b.Put(node.WedgedPath(cfg.StateDir)); err != nil {
 				return failed(err)
 			}
-			fmt.Fprintf(p.err, "this node is wedged until addagent unwedge%s: %s\n", g.flags(), reason)
+			fmt.Fprintf(p.Err, "this node is wedged until addagent unwedge%s: %s\n", g.Suffix(), reason)
 			p.letKnow(cfg)
 			return nil
 		},
 	}
 }
 
-func (p *process) unwedgeCommand(g *global) *cobra.Command {
+func (p *process) unwedgeCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unwedge [REPO[:ITEM]]",
 		Short: "Clear failures and retry now",
@@ -183,7 +184,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 					return failed(err)
 				}
 				if was {
-					fmt.Fprintln(p.err, "this node is not called wedged any more")
+					fmt.Fprintln(p.Err, "this node is not called wedged any more")
 				}
 			}
 			ask := p.newAsk(journal.AskUnwedge, target)
@@ -195,7 +196,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 				if err := putAsk(cfg.StateDir, ask); err != nil {
 					return err
 				}
-				fmt.Fprintf(p.err, "no agent runs here: the next beat obeys (addagent beat%s)\n", g.flags())
+				fmt.Fprintf(p.Err, "no agent runs here: the next beat obeys (addagent beat%s)\n", g.Suffix())
 				return nil
 			}
 			b, err := p.ask(c.Context(), cfg, holder, ask)
@@ -208,9 +209,9 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 				case a.Error != "":
 					return failed(errors.New(a.Error))
 				case len(a.Did) == 0:
-					fmt.Fprintln(p.err, "no item is wedged or failing")
+					fmt.Fprintln(p.Err, "no item is wedged or failing")
 				default:
-					fmt.Fprintf(p.err, "tried again: %s\n", strings.Join(a.Did, ", "))
+					fmt.Fprintf(p.Err, "tried again: %s\n", strings.Join(a.Did, ", "))
 				}
 			}
 			return nil
@@ -222,11 +223,11 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 func (p *process) letKnow(cfg *config.Config) {
 	h, held, err := work.ReadHolder(beatLock(cfg))
 	if err != nil || !held || h.Purpose != "run" {
-		fmt.Fprintln(p.err, "no agent runs here: the next beat sees it")
+		fmt.Fprintln(p.Err, "no agent runs here: the next beat sees it")
 		return
 	}
 	if err := wakeUp(h.PID); err != nil {
-		fmt.Fprintf(p.err, "the agent (process %d) sees it at its next beat: %v\n", h.PID, err)
+		fmt.Fprintf(p.Err, "the agent (process %d) sees it at its next beat: %v\n", h.PID, err)
 	}
 }
 

@@ -8,12 +8,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
 
-func (p *process) checkCommand(g *global) *cobra.Command {
+func (p *process) checkCommand(g *cli.Flags) *cobra.Command {
 	live, quiet := false, false
 	c := &cobra.Command{
 		Use:   "check",
@@ -50,7 +51,7 @@ Exit codes: 0 no problem, 1 something that --live tested does not work, 2 a bad 
 }
 
 // doctorCommand is what check --live was called before. It goes with the next version.
-func (p *process) doctorCommand(g *global) *cobra.Command {
+func (p *process) doctorCommand(g *cli.Flags) *cobra.Command {
 	quiet := false
 	c := &cobra.Command{
 		Use:    "doctor",
@@ -79,10 +80,10 @@ func (p *process) check(ctx context.Context, c *checker) error {
 	}
 	var err error
 	switch {
-	case c.live && c.g.json:
-		err = printJSON(p.out, found)
+	case c.live && c.g.JSON:
+		err = printJSON(p.Out, found)
 	case c.live:
-		err = printFindings(p.out, found)
+		err = printFindings(p.Out, found)
 	default:
 		err = p.printConfig(c, found)
 	}
@@ -139,10 +140,10 @@ func (p *process) printConfig(c *checker, found []finding) error {
 			report.Notes = append(report.Notes, f.Text)
 		}
 	}
-	if c.g.json {
-		return printJSON(p.out, report)
+	if c.g.JSON {
+		return printJSON(p.Out, report)
 	}
-	t := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
 	for _, l := range report.Config {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", l.Key, l.Value, l.From)
 	}
@@ -159,10 +160,10 @@ func (p *process) printConfig(c *checker, found []finding) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	for _, note := range report.Notes {
-		fmt.Fprintln(p.err, "note:", note)
+		fmt.Fprintln(p.Err, "note:", note)
 	}
 	for _, problem := range report.Problems {
-		fmt.Fprintln(p.err, problem) // which begins with file:line:column, where an editor looks for it
+		fmt.Fprintln(p.Err, problem) // which begins with file:line:column, where an editor looks for it
 	}
 	return nil
 }

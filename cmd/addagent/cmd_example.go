@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/spf13/cobra"
 )
@@ -22,7 +23,7 @@ import (
 //go:embed example
 var exampleTree embed.FS
 
-func (p *process) exampleCommand(g *global) *cobra.Command {
+func (p *process) exampleCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "example DIR",
 		Short: "Write a small, complete example: a config, and a repository with work for nodes",
@@ -48,22 +49,22 @@ Exit codes: 0 written, 1 DIR is not empty or cannot be written.`,
 				return failed(fmt.Errorf("write the example: %w", err))
 			}
 			steps := exampleSteps(dir, programName())
-			if g.json {
+			if g.JSON {
 				var lines []string
 				for _, s := range steps {
 					lines = append(lines, s.lines...)
 				}
-				return printJSON(p.out, struct {
+				return printJSON(p.Out, struct {
 					Dir   string   `json:"dir"`
 					Files []string `json:"files"` // below dir
 					Steps []string `json:"steps"` // what to type next
 				}{dir, written, lines})
 			}
-			fmt.Fprintf(p.out, "wrote %s and the repository %s: its README.md tells what is what\n", filepath.Join(dir, "addagent.yaml"), filepath.Join(dir, "ops"))
+			fmt.Fprintf(p.Out, "wrote %s and the repository %s: its README.md tells what is what\n", filepath.Join(dir, "addagent.yaml"), filepath.Join(dir, "ops"))
 			for _, s := range steps {
-				fmt.Fprintf(p.out, "\n%s\n", s.words)
+				fmt.Fprintf(p.Out, "\n%s\n", s.words)
 				for _, line := range s.lines {
-					fmt.Fprintln(p.out, "  "+line)
+					fmt.Fprintln(p.Out, "  "+line)
 				}
 			}
 			return nil

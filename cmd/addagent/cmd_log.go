@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
@@ -20,7 +21,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (p *process) logCommand(g *global) *cobra.Command {
+func (p *process) logCommand(g *cli.Flags) *cobra.Command {
 	o := logOptions{}
 	c := &cobra.Command{
 		Use:   "log [REPO[:ITEM]]",
@@ -57,14 +58,14 @@ log cannot be read, 130 -f was ended by ^C.`,
 				return misuse(fmt.Errorf("-n %d: a number of lines from 0, or -1 for all", o.lines))
 			}
 			l := &logReader{process: p, g: g, logOptions: o, dir: filepath.Join(cfg.Home, "log", "work")}
-			l.out = bufio.NewWriterSize(stoppable{c.Context(), p.out}, 64<<10)
+			l.out = bufio.NewWriterSize(stoppable{c.Context(), p.Out}, 64<<10)
 			if len(args) == 0 && o.failed {
 				return misuse(errors.New("--failed is for what scripts said: name a REPO or a REPO:ITEM"))
 			}
 			if len(args) == 0 {
 				return l.agentLog(c.Context(), cfg)
 			}
-			if g.json {
+			if g.JSON {
 				return misuse(errors.New("--json is for the agent's own log: what a script says is text of its own, leave --json out"))
 			}
 			return l.workLogs(c.Context(), cfg.Home, args[0])
@@ -91,7 +92,7 @@ const (
 // logReader prints logs; it only reads.
 type logReader struct {
 	*process
-	g *global
+	g *cli.Flags
 	logOptions
 	dir   string // log/work
 	out   *bufio.Writer
@@ -114,7 +115,7 @@ func (s stoppable) Write(data []byte) (int, error) {
 // say is a word beside the data, after the data that was read before it.
 func (l *logReader) say(format string, args ...any) {
 	l.out.Flush() //nolint:errcheck // the next one has the same error
-	fmt.Fprintf(l.err, format+"\n", args...)
+	fmt.Fprintf(l.Err, format+"\n", args...)
 }
 
 // agentLog prints log/addagent.log.
@@ -134,7 +135,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 	case missing && l.follow:
 		l.say("no log yet in %s: waiting for it", path)
 	case missing:
-		l.say("no log yet in %s: has an agent run here? (addagent status%s)", path, l.g.flags())
+		l.say("no log yet in %s: has an agent run here? (addagent status%s)", path, l.g.Suffix())
 	case !l.follow && t.Empty():
 		l.say("the log is empty: %s", path)
 	}
@@ -153,7 +154,7 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 	if len(chosen) == 0 {
 		there := strings.Join(all, ", ")
 		if there == "" {
-			there = "none yet (addagent status" + l.g.flags() + ")"
+			there = "none yet (addagent status" + l.g.Suffix() + ")"
 		}
 		return failed(fmt.Errorf("there is no item %s here; the items are: %s", want, there))
 	}
@@ -181,7 +182,7 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 	case l.follow:
 		l.say("%s has not %s yet: waiting for it", want, did)
 	default:
-		l.say("%s has not %s yet (addagent why %s%s)", want, did, want, l.g.flags())
+		l.say("%s has not %s yet (addagent why %s%s)", want, did, want, l.g.Suffix())
 	}
 	if one {
 		return l.print(ctx, nil)
@@ -286,7 +287,7 @@ func unreadable(err error) error {
 
 // printAgentLine prints one line as the person wants it.
 func (l *logReader) printAgentLine(line journal.Line) error {
-	if l.g.json {
+	if l.g.JSON {
 		return printJSONLine(l.out, line)
 	}
 	_, err := fmt.Fprintln(l.out, line.String())

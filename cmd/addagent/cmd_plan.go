@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
@@ -18,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (p *process) planCommand(g *global) *cobra.Command {
+func (p *process) planCommand(g *cli.Flags) *cobra.Command {
 	exitCode := false
 	c := &cobra.Command{
 		Use:   "plan",
@@ -37,7 +38,7 @@ Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be ask
 			if err != nil {
 				return err
 			}
-			return p.plan(c.Context(), cfg, g.json, exitCode)
+			return p.plan(c.Context(), cfg, g.JSON, exitCode)
 		},
 	}
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 10 when something is due")
@@ -130,7 +131,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 		out.Items = append(out.Items, d)
 	}
 	if asJSON {
-		if err := printJSON(p.out, out); err != nil {
+		if err := printJSON(p.Out, out); err != nil {
 			return err
 		}
 	} else {
@@ -151,15 +152,15 @@ func (p *process) printPlan(out planned, now time.Time) {
 	for _, l := range out.Looks {
 		switch {
 		case l.Trouble != "":
-			fmt.Fprintln(p.err, "addagent:", human.Safe(l.Trouble))
+			fmt.Fprintln(p.Err, "addagent:", human.Safe(l.Trouble))
 		case l.Moved && l.Previous != "":
-			fmt.Fprintf(p.out, "%s would move %s -> %s (%s)\n", l.Repo, human.ID(l.Previous), human.ID(l.Version), l.Branch)
+			fmt.Fprintf(p.Out, "%s would move %s -> %s (%s)\n", l.Repo, human.ID(l.Previous), human.ID(l.Version), l.Branch)
 		case l.Moved:
-			fmt.Fprintf(p.out, "%s would be cloned at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
+			fmt.Fprintf(p.Out, "%s would be cloned at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
 		case l.Old:
-			fmt.Fprintf(p.out, "%s rests: disabled: %s\n", l.Repo, l.Resting)
+			fmt.Fprintf(p.Out, "%s rests: disabled: %s\n", l.Repo, l.Resting)
 		default:
-			fmt.Fprintf(p.out, "%s stays at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
+			fmt.Fprintf(p.Out, "%s stays at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
 		}
 	}
 	for _, i := range out.Items {
@@ -181,19 +182,19 @@ func (p *process) printPlan(out planned, now time.Time) {
 		if i.Held != "" {
 			why = i.Held + "; " + why
 		}
-		fmt.Fprintf(p.out, "%s:%s %s: %s\n", i.Repo, i.Item, what, why)
+		fmt.Fprintf(p.Out, "%s:%s %s: %s\n", i.Repo, i.Item, what, why)
 	}
 	for _, h := range out.Held {
-		fmt.Fprintln(p.out, h)
+		fmt.Fprintln(p.Out, h)
 	}
 	for _, t := range out.Problems {
-		fmt.Fprintln(p.err, "addagent:", human.Safe(t))
+		fmt.Fprintln(p.Err, "addagent:", human.Safe(t))
 	}
 	switch {
 	case len(out.Looks) == 0:
-		fmt.Fprintln(p.err, "no repository: name some in the config (repos:), or put clones below gitrepo/")
+		fmt.Fprintln(p.Err, "no repository: name some in the config (repos:), or put clones below gitrepo/")
 	case len(out.Items) == 0:
-		fmt.Fprintln(p.err, "this node has no item in these repositories")
+		fmt.Fprintln(p.Err, "this node has no item in these repositories")
 	}
 }
 

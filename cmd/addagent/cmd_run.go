@@ -6,12 +6,13 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/spf13/cobra"
 )
 
-func (p *process) runCommand(g *global) *cobra.Command {
+func (p *process) runCommand(g *cli.Flags) *cobra.Command {
 	var try trial
 	c := &cobra.Command{
 		Use:   "run",
@@ -50,7 +51,7 @@ agent beats here.`,
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
 			defer hear(woken, again)()
 			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", part: try.part, stamp: stamp, woken: woken, again: again,
-				voice: journal.LogOptions{Screen: p.err, Journald: journal.UnderJournald(p.env)}})
+				voice: journal.LogOptions{Screen: p.Err, Journald: journal.UnderJournald(p.Env)}})
 			if err != nil {
 				return err
 			}

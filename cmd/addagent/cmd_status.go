@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
@@ -15,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (p *process) statusCommand(g *global) *cobra.Command {
+func (p *process) statusCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of this node",
@@ -60,7 +61,7 @@ type standing struct {
 	Silence *silence      `json:"silence,omitempty"` // the last beat is too old: what other signs tell
 }
 
-func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
+func (p *process) status(g *cli.Flags, cfg *config.Config, now time.Time) error {
 	b, err := journal.ReadBeat(cfg.Home)
 	if err != nil {
 		return failed(err)
@@ -77,25 +78,25 @@ func (p *process) status(g *global, cfg *config.Config, now time.Time) error {
 		s.Working = &h
 	}
 	if s.Brakes, err = node.ReadBrakes(cfg.StateDir, now); err != nil {
-		fmt.Fprintln(p.err, "addagent:", err) // all else is told nevertheless
+		fmt.Fprintln(p.Err, "addagent:", err) // all else is told nevertheless
 	}
 	s.Late = isLate(b, now)
 	if s.silent(now) {
 		s.Silence = listenFor(cfg, s, holder)
 	}
-	if g.json {
-		if err := printJSON(p.out, s); err != nil {
+	if g.JSON {
+		if err := printJSON(p.Out, s); err != nil {
 			return err
 		}
 		return s.code()
 	}
 	if b == nil {
 		if s.Running {
-			fmt.Fprintf(p.out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
+			fmt.Fprintf(p.Out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
 			s.printSilence(p, g)
 			return s.code()
 		}
-		fmt.Fprintf(p.err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.flags())
+		fmt.Fprintf(p.Err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.Suffix())
 		return &exit{Code: exitFailed}
 	}
 	s.print(p, g, cfg, now)
@@ -119,15 +120,15 @@ func (s standing) alive() bool {
 	return s.Running || s.Beat != nil && s.Beat.By == "beat" && !s.Late
 }
 
-func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time) {
+func (s standing) print(p *process, g *cli.Flags, cfg *config.Config, now time.Time) {
 	b := s.Beat
-	fmt.Fprintf(p.out, "%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
+	fmt.Fprintf(p.Out, "%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
 	if b.Reason != "" && b.State != node.Working {
-		fmt.Fprintf(p.out, ": %s", human.Safe(b.Reason))
+		fmt.Fprintf(p.Out, ": %s", human.Safe(b.Reason))
 	}
-	fmt.Fprintln(p.out)
+	fmt.Fprintln(p.Out)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(p.out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(p.Out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	row("node", "%s", p.who(cfg, b))
 	switch {
@@ -215,24 +216,24 @@ func (s standing) print(p *process, g *global, cfg *config.Config, now time.Time
 }
 
 // printSilence is the end of the text when other signs were looked for.
-func (s standing) printSilence(p *process, g *global) {
+func (s standing) printSilence(p *process, g *cli.Flags) {
 	f := s.Silence
 	if f == nil {
 		return
 	}
 	for _, r := range []struct{ name, text string }{{"disk", f.Unwritable}, {"process", f.Process}, {"log", f.Said}} {
 		if r.text != "" {
-			fmt.Fprintf(p.out, "  %-9s %s\n", r.name, r.text)
+			fmt.Fprintf(p.Out, "  %-9s %s\n", r.name, r.text)
 		}
 	}
 	printThen(p, g, f.Next)
 }
 
-func printThen(p *process, g *global, next string) {
+func printThen(p *process, g *cli.Flags, next string) {
 	if strings.HasPrefix(next, "addagent") {
-		next += g.flags()
+		next += g.Suffix()
 	}
-	fmt.Fprintf(p.out, "  %-9s %s\n", "then", next)
+	fmt.Fprintf(p.Out, "  %-9s %s\n", "then", next)
 }
 
 // then is the command to run next when something is wrong.

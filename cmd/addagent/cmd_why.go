@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
@@ -16,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (p *process) whyCommand(g *global) *cobra.Command {
+func (p *process) whyCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "why [REPO[:ITEM]]",
 		Short: "Explain why each item did or did not run",
@@ -40,7 +41,7 @@ when the agent looks next.`,
 	}
 }
 
-func (p *process) why(g *global, cfg *config.Config, want string, now time.Time) error {
+func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Time) error {
 	home := cfg.Home
 	stories, last, err := journal.Stories(home)
 	if err != nil {
@@ -48,12 +49,12 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 	}
 	if last == nil {
 		if b, err := journal.ReadBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {
-			fmt.Fprintf(p.err, "nothing is decided yet: the first look goes on since %s, %s (addagent status%s)\n", human.When(b.Start, now), b.Fetching[0], g.flags())
+			fmt.Fprintf(p.Err, "nothing is decided yet: the first look goes on since %s, %s (addagent status%s)\n", human.When(b.Start, now), b.Fetching[0], g.Suffix())
 		} else {
-			fmt.Fprintf(p.err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journal.BeatsPath(home), g.flags())
+			fmt.Fprintf(p.Err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journal.BeatsPath(home), g.Suffix())
 		}
-		if g.json {
-			return printJSON(p.out, []journal.Story{})
+		if g.JSON {
+			return printJSON(p.Out, []journal.Story{})
 		}
 		return nil
 	}
@@ -76,11 +77,11 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 		}
 		return failed(fmt.Errorf("nothing is known of %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
 	}
-	if g.json {
+	if g.JSON {
 		if chosen == nil {
 			chosen = []*journal.Story{}
 		}
-		return printJSON(p.out, chosen)
+		return printJSON(p.Out, chosen)
 	}
 	if len(chosen) == 0 {
 		for _, l := range last.Looks {
@@ -89,28 +90,28 @@ func (p *process) why(g *global, cfg *config.Config, want string, now time.Time)
 	}
 	for i, s := range chosen {
 		if i > 0 {
-			fmt.Fprintln(p.out)
+			fmt.Fprintln(p.Out)
 		}
-		printStory(s, p.out, home, g.flags(), now)
+		printStory(s, p.Out, home, g.Suffix(), now)
 	}
 	brakes, err := node.ReadBrakes(cfg.StateDir, now)
 	if err != nil {
-		fmt.Fprintln(p.err, "addagent:", err)
+		fmt.Fprintln(p.Err, "addagent:", err)
 	}
 	if rest := brakes.Disabled; rest != nil {
-		fmt.Fprintf(p.out, "\nthe node is disabled: %s (addagent enable%s)\n", rest, g.flags())
+		fmt.Fprintf(p.Out, "\nthe node is disabled: %s (addagent enable%s)\n", rest, g.Suffix())
 	}
 	for repo, rest := range brakes.Repos {
-		fmt.Fprintf(p.out, "\n%s is disabled: %s (addagent enable %[1]s%[3]s)\n", repo, rest, g.flags())
+		fmt.Fprintf(p.Out, "\n%s is disabled: %s (addagent enable %[1]s%[3]s)\n", repo, rest, g.Suffix())
 	}
 	if w := brakes.Wedged; w != nil {
-		fmt.Fprintf(p.out, "\na person called the node wedged: %s (addagent unwedge%s)\n", w, g.flags())
+		fmt.Fprintf(p.Out, "\na person called the node wedged: %s (addagent unwedge%s)\n", w, g.Suffix())
 	}
 	for _, t := range last.Troubles {
 		if len(chosen) == 0 && strings.HasPrefix(t.Key, "look ") {
 			continue // said above, by the repository
 		}
-		fmt.Fprintf(p.out, "\ntrouble for %s: %s\n", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
+		fmt.Fprintf(p.Out, "\ntrouble for %s: %s\n", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
 	}
 	return nil
 }
@@ -126,10 +127,10 @@ func lookOf(b *journal.Beat, repo string) *journal.Look {
 
 func (p *process) whyNothing(l *journal.Look) {
 	if l.Trouble != "" {
-		fmt.Fprintln(p.out, human.Safe(l.Trouble))
+		fmt.Fprintln(p.Out, human.Safe(l.Trouble))
 		return
 	}
-	fmt.Fprintf(p.out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
+	fmt.Fprintf(p.Out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 }
 
 func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time) {

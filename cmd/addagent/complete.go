@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/spf13/cobra"
 )
@@ -13,7 +14,7 @@ const completed = `commands, flags, files and folders, and, where a command take
 REPO[:ITEM], the repositories and items of this node with the verdict on each.`
 
 // completer completes what a usage calls by a word of this program alone.
-func (p *process) completer(g *global) func(word string) cobra.CompletionFunc {
+func (p *process) completer(g *cli.Flags) func(word string) cobra.CompletionFunc {
 	return func(word string) cobra.CompletionFunc {
 		switch {
 		case strings.Contains(word, "REPO[:ITEM]"):
@@ -27,7 +28,7 @@ func (p *process) completer(g *global) func(word string) cobra.CompletionFunc {
 
 // completeItems offers the repositories of the last beat and, where a command takes
 // them, their items. It is silent where nothing can be read: it runs at each Tab.
-func (p *process) completeItems(g *global, items bool) cobra.CompletionFunc {
+func (p *process) completeItems(g *cli.Flags, items bool) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		cfg, err := loading{p: p, g: g}.read()
 		if err != nil || len(args) > 0 {

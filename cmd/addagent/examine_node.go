@@ -51,7 +51,7 @@ func (d *checker) checks() []check {
 }
 
 // root says whether this process may see what the agent sees.
-func (d *checker) root() bool { return d.p.getuid() == 0 }
+func (d *checker) root() bool { return d.p.Getuid() == 0 }
 
 // identity finds out who this node is, and writes nothing.
 func (d *checker) identity(ctx context.Context) finding {
@@ -102,7 +102,7 @@ func (d *checker) folder(key, dir string) finding {
 				owner = int(st.Uid)
 			}
 		}
-		if !d.root() && owner != d.p.getuid() {
+		if !d.root() && owner != d.p.Getuid() {
 			return foreign(at + " is another account's")
 		}
 		fix := fmt.Sprintf("let this account write there (ls -ld %s), or set %s to another folder", at, key)
@@ -152,7 +152,7 @@ func (d *checker) beats(context.Context) []finding {
 		return []finding{broken(err, "see who may read "+journal.BeatPath(d.cfg.Home))}
 	}
 	s.Late = isLate(s.Beat, d.now)
-	flags := d.g.flags()
+	flags := d.g.Suffix()
 	b := s.Beat
 	var found []finding
 	switch {

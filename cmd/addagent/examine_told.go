@@ -57,7 +57,7 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	if err != nil {
 		return broken(err, "see network in the config")
 	}
-	room := &cli.Room{Name: cli.RoomName(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.env, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}
+	room := &cli.Room{Name: cli.RoomName(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.Env, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}
 	if d.quiet {
 		if err = room.Check(); err == nil {
 			return skip("%s is understood; nothing was said (--quiet-rooms)", shown)
@@ -157,7 +157,7 @@ func (d *checker) metadata(ctx context.Context, m *machine) finding {
 		return broken(err, silent)
 	}
 	text := fmt.Sprintf("%s in %s", id, region)
-	if d.p.env("AWS_ACCESS_KEY_ID") != "" {
+	if d.p.Env("AWS_ACCESS_KEY_ID") != "" {
 		return good("%s, credentials of the environment", text)
 	}
 	role, err := m.metadata.Get(ctx, "iam/security-credentials/")
@@ -256,12 +256,12 @@ func (d *checker) listen(ctx context.Context) finding {
 		case err == nil && strings.Contains(page, "addagent_"):
 			return good("http://%s/metrics is shown", address)
 		case err != nil && held:
-			return fail(fmt.Sprintf("%s takes connections and does not answer: %v", address, hurried(ctx, err)), "see what the agent does: addagent log"+d.g.flags())
+			return fail(fmt.Sprintf("%s takes connections and does not answer: %v", address, hurried(ctx, err)), "see what the agent does: addagent log"+d.g.Suffix())
 		}
 		return fail(address+" is taken by something that shows no metrics of addagent", "end that (ss -ltnp shows who it is), or set metrics.listen to another port")
 	}
 	if held {
-		return fail("an agent runs, and nobody listens at "+address, "addagent status"+d.g.flags()+" shows its trouble; a port of a config that changed is opened at the next beat")
+		return fail("an agent runs, and nobody listens at "+address, "addagent status"+d.g.Suffix()+" shows its trouble; a port of a config that changed is opened at the next beat")
 	}
 	server, err := metrics.Listen(address)
 	if err != nil {

@@ -56,7 +56,7 @@ func (f finding) named(check string) finding {
 // checker checks what one node needs: its config, and with live everything that the config names.
 type checker struct {
 	p     *process
-	g     *global
+	g     *cli.Flags
 	live  bool
 	quiet bool // no room is spoken to
 	now   time.Time
@@ -75,7 +75,7 @@ func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
 			add(fail(problem, ""))
 		}
 		if last := len(found) - 1; err != nil && d.live {
-			found[last].Fix = "edit it, until addagent check" + d.g.flags() + " is content"
+			found[last].Fix = "edit it, until addagent check" + d.g.Suffix() + " is content"
 		}
 	}
 	cfg, wrong, err := loading{p: d.p, g: d.g}.good()
@@ -99,7 +99,7 @@ func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
 		add(good("%s", strings.Join(d.cfg.Files(), ", ")))
 	case d.live:
 		add(good("no file: everything is as it is by default"))
-	case d.g.config == "":
+	case d.g.Config == "":
 		add(note("no config file at "+cli.DefaultConfig+": everything is as it is by default", ""))
 	}
 	for _, n := range d.cfg.Notes {

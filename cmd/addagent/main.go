@@ -34,17 +34,17 @@ func isTerminal(w io.Writer) bool            { return cli.IsTerminal(w) }
 
 // process is everything this process has of the world.
 type process struct {
-	args   []string
-	in     io.Reader
-	out    io.Writer
-	err    io.Writer
-	env    func(string) string
-	getuid func() int
+	Args   []string
+	In     io.Reader
+	Out    io.Writer
+	Err    io.Writer
+	Env    func(string) string
+	Getuid func() int
 }
 
 func main() {
 	this, ctx, stop := cli.This()
-	p := &process{args: this.Args, in: this.In, out: this.Out, err: this.Err, env: this.Env, getuid: this.Getuid}
+	p := &process{Args: this.Args, In: this.In, Out: this.Out, Err: this.Err, Env: this.Env, Getuid: this.Getuid}
 	code := p.run(ctx)
 	stop()
 	os.Exit(code)
@@ -56,5 +56,5 @@ func (p *process) run(ctx context.Context) int {
 
 // shared is the process as both programs know it.
 func (p *process) shared() *cli.Process {
-	return &cli.Process{Args: p.args, In: p.in, Out: p.out, Err: p.err, Env: p.env, Getuid: p.getuid}
+	return &cli.Process{Args: p.Args, In: p.In, Out: p.Out, Err: p.Err, Env: p.Env, Getuid: p.Getuid}
 }

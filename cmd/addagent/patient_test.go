@@ -70,7 +70,7 @@ func (p *patient) examine(config string, args ...string) {
 	run := func(more ...string) (int, string) {
 		var out, complaints bytes.Buffer
 		args := append(append([]string{"check", "--live", "--config", path}, args...), more...)
-		a := &process{args: args, in: strings.NewReader(""), out: &out, err: &complaints, env: func(name string) string { return p.env[name] }, getuid: func() int { return p.uid }}
+		a := &process{Args: args, In: strings.NewReader(""), Out: &out, Err: &complaints, Env: func(name string) string { return p.env[name] }, Getuid: func() int { return p.uid }}
 		code := a.run(p.t.Context())
 		if complaints.Len() > 0 {
 			p.t.Errorf("standard error: %s", &complaints)

@@ -123,7 +123,7 @@ func (p *process) newAsk(what, target string) journal.Ask {
 
 // by is the name of the person behind a command, sudo or not.
 func (p *process) by() string {
-	if name := p.env("SUDO_USER"); name != "" {
+	if name := p.Env("SUDO_USER"); name != "" {
 		return name
 	}
 	_, name := p.shared().Account()

@@ -89,8 +89,8 @@ func TestRealRecordsFitTheirSchema(t *testing.T) {
 	beats := 0
 	beat := func() {
 		t.Helper()
-		p := &process{args: []string{"beat", "--config", filepath.Join(dir, "addagent.yaml")}, in: strings.NewReader(""), out: &bytes.Buffer{}, err: &bytes.Buffer{},
-			env: func(string) string { return "" }, getuid: func() int { return 1000 }}
+		p := &process{Args: []string{"beat", "--config", filepath.Join(dir, "addagent.yaml")}, In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{},
+			Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}
 		p.run(t.Context())
 		beats++
 	}

@@ -22,14 +22,14 @@ import (
 // changes: the files, with the flags of the command line above them.
 type loading struct {
 	p    *process
-	g    *global
+	g    *cli.Flags
 	over func(*config.Config) error // flags of one command; nil = none
 	all  bool                       // what chat and presence need must be there, too
 }
 
 func (l loading) path() string {
-	if l.g.config != "" {
-		return l.g.config
+	if l.g.Config != "" {
+		return l.g.Config
 	}
 	return cli.DefaultConfig
 }
@@ -37,7 +37,7 @@ func (l loading) path() string {
 func (l loading) options() config.Options {
 	home, _ := l.p.shared().Account()
 	return config.Options{
-		Root: l.p.getuid() == 0, Home: home, Env: l.p.env, Optional: l.g.config == "",
+		Root: l.p.Getuid() == 0, Home: home, Env: l.p.Env, Optional: l.g.Config == "",
 		Schedule: func(text string) error {
 			_, err := parseSchedule(text)
 			return err
@@ -57,10 +57,10 @@ func (l loading) read() (*config.Config, error) {
 
 // flags puts the command line above the config.
 func (l loading) flags(cfg *config.Config) error {
-	if l.g.home != "" {
+	if l.g.Home != "" {
 		// The locks and the identity go below the folder too: whoever tries something
 		// must not meet the machine's own agent.
-		dir, err := filepath.Abs(l.g.home)
+		dir, err := filepath.Abs(l.g.Home)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (l loading) good() (cfg *config.Config, wrong, err error) {
 			err = l.flags(kept)
 		}
 		if err == nil {
-			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, human.Time(since), l.g.flags()), nil
+			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, human.Time(since), l.g.Suffix()), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			wrong = fmt.Errorf("%w; the last good config cannot be used either: %w", wrong, err)
@@ -116,10 +116,10 @@ func (l loading) gone() error {
 }
 
 // settings is the config for commands that only look.
-func (p *process) settings(g *global) (*config.Config, error) {
+func (p *process) settings(g *cli.Flags) (*config.Config, error) {
 	cfg, wrong, err := loading{p: p, g: g}.good()
 	if wrong != nil {
-		fmt.Fprintln(p.err, "addagent:", wrong)
+		fmt.Fprintln(p.Err, "addagent:", wrong)
 	}
 	return cfg, err
 }
@@ -158,7 +158,7 @@ func (r *renewal) reread(info node.Info) (s agent.Settings, changed bool) {
 	}
 	if r.bad = err != nil; r.bad {
 		all := human.Lines(err.Error()) // a problem a line, and a trouble is one
-		r.wrong = []string{fmt.Sprintf("%s; the config as it was before stays in force (addagent check%s)", all, r.g.flags())}
+		r.wrong = []string{fmt.Sprintf("%s; the config as it was before stays in force (addagent check%s)", all, r.g.Suffix())}
 		return s, false
 	}
 	if s, err = r.apply(cfg, info); err != nil {

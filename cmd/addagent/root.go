@@ -5,29 +5,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// global are the flags that every command has.
-type global struct {
-	config string
-	home   string
-	json   bool
-}
-
-// flags are those that a command printed for people must repeat, so that it
-// speaks of the same node.
-func (g *global) flags() string {
-	text := ""
-	if g.config != "" {
-		text += " --config " + g.config
-	}
-	if g.home != "" {
-		text += " --home " + g.home
-	}
-	return text
-}
-
 // root is the list of commands: one file each.
 func (p *process) root() *cobra.Command {
-	g := &global{}
+	g := &cli.Flags{}
 	root := &cobra.Command{
 		Use:   "addagent",
 		Short: "Pull git, see what changed, do the work once, and report it",
@@ -43,13 +23,13 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 		Version:       version,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.PersistentFlags().StringVar(&g.config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml)")
-	root.PersistentFlags().StringVar(&g.home, "home", "", "`FOLDER` for everything, locks too, in place of the config's home")
-	root.PersistentFlags().BoolVar(&g.json, "json", false, "print data as JSON")
+	root.PersistentFlags().StringVar(&g.Config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml)")
+	root.PersistentFlags().StringVar(&g.Home, "home", "", "`FOLDER` for everything, locks too, in place of the config's home")
+	root.PersistentFlags().BoolVar(&g.JSON, "json", false, "print data as JSON")
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
 		p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g),
-		p.checkCommand(g), p.doctorCommand(g), cli.VersionCommand("addagent", version, &g.json), p.shimCommand(),
+		p.checkCommand(g), p.doctorCommand(g), cli.VersionCommand("addagent", version, &g.JSON), p.shimCommand(),
 		p.logCommand(g), p.exampleCommand(g), cli.CompletionCommand("addagent", completed),
 	)
 	root.SetHelpCommand(cli.HelpCommand())

@@ -144,7 +144,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		return fail(misuse(err))
 	}
 
-	o.voice.Flags, o.voice.Path = l.g.flags(), journal.LogPath(cfg.Home)
+	o.voice.Flags, o.voice.Path = l.g.Suffix(), journal.LogPath(cfg.Home)
 	w.id, w.voice = me.ID, journal.NewHumanLog(o.voice)
 	w.voice.Configure(cfg.Log)
 	w.stop = append(w.stop, w.voice.Close)
@@ -205,7 +205,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		before.Troubles = nil // whoever watches is told what is wrong, also what was said before
 	}
 
-	notify, err := systemd.New(p.env, os.Getpid())
+	notify, err := systemd.New(p.Env, os.Getpid())
 	if err != nil {
 		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
 	}
@@ -259,14 +259,14 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 
 // machine is this node at its cloud; nil where that is none, or nothing of this agent's business.
 func (p *process) machine(cfg *config.Config, me node.Identity) *machine {
-	if p.getuid() != 0 || me.Hardware.EC2 == "" && cfg.EC2.Tags != "on" {
+	if p.Getuid() != 0 || me.Hardware.EC2 == "" && cfg.EC2.Tags != "on" {
 		return nil
 	}
 	return &machine{metadata: cloud.NewMetadata(p.metadata()), id: me.Hardware.EC2}
 }
 
 // metadata is where the metadata service is; "" = where it always is. The variable is that of AWS's own tools.
-func (p *process) metadata() string { return p.env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
+func (p *process) metadata() string { return p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
 
 // wiring is what differs between the commands that beat.
 type wiring struct {
@@ -289,7 +289,7 @@ func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (n
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
 		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir),
 			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
-	if p.getuid() == 0 {
+	if p.Getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, p.metadata()) }
 	}
 	return node.Identify(ctx, o)
