@@ -35,7 +35,7 @@ GOBIN=$STAGE/host $go install "$NFPM"
 for ARCH in $ARCHES; do
 	mkdir -p "$STAGE/$ARCH"
 	GOOS=linux GOARCH=$ARCH $go build -trimpath -buildvcs=false \
-		-ldflags "-s -w -buildid= -X main.version=$VERSION -X github.com/addagent/addagent/internal/cli.stamped=$COMMIT" -o "$STAGE/$ARCH/" ./cmd/addagent ./cmd/addctl
+		-ldflags "-s -w -buildid= -X github.com/addagent/addagent/internal/cli.version=$VERSION -X github.com/addagent/addagent/internal/cli.stamped=$COMMIT" -o "$STAGE/$ARCH/" ./cmd/addagent ./cmd/addctl
 	"$STAGE/host/sbom" -version "$PKGVERSION" "$STAGE/$ARCH/addagent" "$STAGE/$ARCH/addctl" >"$STAGE/$ARCH/addagent.spdx.json"
 done
 

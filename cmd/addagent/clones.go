@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/clone"
 	"github.com/addagent/addagent/internal/git/objects"
@@ -219,7 +220,7 @@ func (c *clones) find() {
 		// People mend, move, remove and switch the clones that nobody configured:
 		// what is not as it was is found anew below.
 		s, err := clone.Discover(filepath.Join(c.dir, r.name))
-		s.Agent, s.Network = userAgent(), c.network
+		s.Agent, s.Network = cli.UserAgent("addagent"), c.network
 		// One whose config or HEAD is damaged is kept: it is known, and rebuilt.
 		same := r.problem == nil && (err == nil && s.Same(r.source) || err != nil && !errors.Is(err, fs.ErrNotExist))
 		if known[r.name] = same; !same && r.repo != nil {
@@ -243,7 +244,7 @@ func (c *clones) find() {
 		if c.never != "" && bareURL(s.URL) == bareURL(c.never) {
 			continue
 		}
-		s.Agent, s.Network = userAgent(), c.network
+		s.Agent, s.Network = cli.UserAgent("addagent"), c.network
 		c.add(name, s)
 		c.list[len(c.list)-1].found = true
 	}

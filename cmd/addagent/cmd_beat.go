@@ -49,7 +49,7 @@ on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 			return cobra.MaximumNArgs(1)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			l := loading{p: p, g: g}
+			l := loading{p: p.Process, g: g}
 			stamp := config.Stamp(l.path())
 			cfg, wrong, err := l.good()
 			if err != nil {
@@ -58,7 +58,7 @@ on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 			if wrong != nil {
 				stamp = ""
 			}
-			ask := p.newAsk(journal.AskBeat, "")
+			ask := newAsk(p.Process, journal.AskBeat, "")
 			if again {
 				ask.What = journal.AskAgain
 				if len(args) > 0 {
@@ -88,7 +88,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 	if ask.What != journal.AskBeat { // that it beats needs no asking
 		asks = append(asks, ask)
 	}
-	w, err := p.wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b journal.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
+	w, err := wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b journal.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
 	var busy *work.Busy
 	if errors.As(err, &busy) && busy.Path == beatLock(cfg) && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
 		return p.beatBeside(ctx, l.g, cfg, busy.Holder, ask)
@@ -130,7 +130,7 @@ func beatenElsewhere(cfg *config.Config) bool {
 // waitForOwnSecond is what keeps a fleet driven by cron from asking all at once:
 // the node's offset in the interval of the schedule, the same for ever.
 func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) error {
-	me, err := p.identify(ctx, cfg, true)
+	me, err := identify(ctx, p.Process, cfg, true)
 	if err != nil {
 		return misuse(err)
 	}

@@ -37,7 +37,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			at := time.Now()
-			b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: p.by(), Since: at}
+			b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: userName(p.Process), Since: at}
 			if b.Reason == "" {
 				return misuse(errors.New("--reason is missing: say why, for whoever finds this node at rest"))
 			}
@@ -151,7 +151,7 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 			if err != nil {
 				return err
 			}
-			b := node.Brake{Reason: reason, By: p.by(), Since: time.Now()}
+			b := node.Brake{Reason: reason, By: userName(p.Process), Since: time.Now()}
 			if err := b.Put(node.WedgedPath(cfg.StateDir)); err != nil {
 				return failed(err)
 			}
@@ -187,7 +187,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 					fmt.Fprintln(p.Err, "this node is not called wedged any more")
 				}
 			}
-			ask := p.newAsk(journal.AskUnwedge, target)
+			ask := newAsk(p.Process, journal.AskUnwedge, target)
 			holder, held, err := work.ReadHolder(beatLock(cfg))
 			if err != nil {
 				return failed(err)

@@ -60,11 +60,11 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	if err != nil {
 		return misuse(err)
 	}
-	me, err := p.identify(ctx, cfg, true)
+	me, err := identify(ctx, p.Process, cfg, true)
 	if err != nil {
 		return misuse(err)
 	}
-	repos, err := p.clones(cfg, info)
+	repos, err := openClones(cfg, info)
 	if err != nil {
 		return misuse(err)
 	}

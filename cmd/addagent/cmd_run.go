@@ -38,7 +38,7 @@ agent beats here.`,
 			// A crash, and the ABRT of systemd's watchdog, end a Go program with exit code 2, which is misuse here
 			// and keeps the unit from starting it again. So it shall end by the signal.
 			debug.SetTraceback("crash")
-			l := loading{p: p, g: g, over: try.apply}
+			l := loading{p: p.Process, g: g, over: try.apply}
 			stamp := config.Stamp(l.path())
 			cfg, wrong, err := l.good()
 			if err != nil {
@@ -50,13 +50,13 @@ agent beats here.`,
 			// Before the lock is taken: who finds it held may send a signal.
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
 			defer hear(woken, again)()
-			w, err := p.wire(c.Context(), l, cfg, wiring{purpose: "run", part: try.part, stamp: stamp, woken: woken, again: again,
+			w, err := wire(c.Context(), l, cfg, wiring{purpose: "run", part: try.part, stamp: stamp, woken: woken, again: again,
 				voice: journal.LogOptions{Screen: p.Err, Journald: journal.UnderJournald(p.Env)}})
 			if err != nil {
 				return err
 			}
 			defer w.close()
-			w.voice.Say(journal.News{At: now(), Level: journal.Notice, Text: "addagent " + version + " begins: node " + w.agent.ID + ", home " + cfg.Home})
+			w.voice.Say(journal.News{At: now(), Level: journal.Notice, Text: "addagent " + cli.Version() + " begins: node " + w.agent.ID + ", home " + cfg.Home})
 			ctx, leave := context.WithCancelCause(c.Context())
 			defer leave(nil)
 			memory, told := newBound(), w.agent.Told

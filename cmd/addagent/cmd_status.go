@@ -130,7 +130,7 @@ func (s standing) print(p *process, g *cli.Flags, cfg *config.Config, now time.T
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(p.Out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("node", "%s", p.who(cfg, b))
+	row("node", "%s", who(cfg, b))
 	switch {
 	case !s.alive():
 		row("agent", "NOT RUNNING; the last beat was at %s", human.When(b.Start, now))
@@ -274,7 +274,7 @@ func reachedAll(looks []journal.Look) bool {
 }
 
 // who is the node in one line.
-func (p *process) who(cfg *config.Config, b *journal.Beat) string {
+func who(cfg *config.Config, b *journal.Beat) string {
 	info, _ := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) // what is wrong there is a trouble of the beat
 	who := b.Node
 	for _, f := range []struct{ name, value string }{

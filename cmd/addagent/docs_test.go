@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/addagent/addagent/internal/cli"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,7 @@ const docsDir = "../../docs"
 func manual() clitest.Manual {
 	also, files, environment := aboutNode()
 	return clitest.Manual{
-		Root:     (&process{Env: os.Getenv, Getuid: os.Getuid, Out: os.Stdout, Err: os.Stderr}).root(),
+		Root:     (&process{&cli.Process{Env: os.Getenv, Getuid: os.Getuid, Out: os.Stdout, Err: os.Stderr}}).root(),
 		Synopsis: "addagent [--config FILE] [--home FOLDER] [--json] COMMAND ...",
 		Codes:    []string{"0", "1", "2", "3", "4", "5", "10", "130"},
 		Also:     also, SeeAlso: []string{"systemd.timer(5)", "git(1)"},

@@ -20,7 +20,7 @@ import (
 
 // repositories are a check for each repository of this node, and one for each of its mirrors.
 func (d *checker) repositories() []check {
-	repos, err := d.p.clones(d.cfg, d.info)
+	repos, err := openClones(d.cfg, d.info)
 	if err != nil {
 		return nil // settle said it
 	}

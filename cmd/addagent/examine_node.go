@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/transport"
@@ -55,7 +56,7 @@ func (d *checker) root() bool { return d.p.Getuid() == 0 }
 
 // identity finds out who this node is, and writes nothing.
 func (d *checker) identity(ctx context.Context) finding {
-	me, err := d.p.identify(ctx, d.cfg, true)
+	me, err := identify(ctx, d.p, d.cfg, true)
 	if errors.Is(err, fs.ErrPermission) && !d.root() && d.live {
 		return foreign(err.Error()).named("identity")
 	}
@@ -235,8 +236,8 @@ func (d *checker) clocks() ([]timepiece, error) {
 		}
 	}
 	add(remote.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
-	if d.p.machine(d.cfg, d.me) != nil {
-		add(cmp.Or(d.p.metadata(), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
+	if machineOf(d.p, d.cfg, d.me) != nil {
+		add(cmp.Or(metadataEndpoint(d.p), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
 	}
 	return all, nil
 }
@@ -248,7 +249,7 @@ func (t timepiece) compare(ctx context.Context) *finding {
 	if err != nil {
 		return nil
 	}
-	q.Header.Set("User-Agent", userAgent())
+	q.Header.Set("User-Agent", cli.UserAgent("addagent"))
 	before := time.Now()
 	answer, err := t.transport.RoundTrip(q) // which follows no redirect
 	if err != nil {

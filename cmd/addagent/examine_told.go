@@ -57,7 +57,7 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	if err != nil {
 		return broken(err, "see network in the config")
 	}
-	room := &cli.Room{Name: cli.RoomName(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.Env, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}
+	room := &cli.Room{Name: cli.RoomName(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.Env, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
 	if d.quiet {
 		if err = room.Check(); err == nil {
 			return skip("%s is understood; nothing was said (--quiet-rooms)", shown)
@@ -100,7 +100,7 @@ func spooled(dir string, now time.Time) string {
 
 // ec2 tries what this node asks of its cloud.
 func (d *checker) ec2(ctx context.Context) []finding {
-	m := d.p.machine(d.cfg, d.me)
+	m := machineOf(d.p, d.cfg, d.me)
 	switch {
 	case m == nil && !d.root():
 		return []finding{skip("only root has to do with EC2")}
@@ -216,7 +216,7 @@ func (d *checker) kill(context.Context) finding {
 		}
 		return good("%s is there; nothing is powered off to try it", path)
 	case kill.Unhealthy, kill.Terminate:
-		if d.p.machine(d.cfg, d.me) == nil {
+		if machineOf(d.p, d.cfg, d.me) == nil {
 			return fail(fmt.Sprintf("%s: not an EC2 instance", way), "set wedged.kill to poweroff or command")
 		}
 		action := map[kill.Way]string{kill.Unhealthy: "autoscaling:SetInstanceHealth", kill.Terminate: "ec2:TerminateInstances"}[way]

@@ -55,7 +55,7 @@ func (f finding) named(check string) finding {
 
 // checker checks what one node needs: its config, and with live everything that the config names.
 type checker struct {
-	p     *process
+	p     *cli.Process
 	g     *cli.Flags
 	live  bool
 	quiet bool // no room is spoken to

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"github.com/addagent/addagent/internal/cli"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,7 +48,7 @@ func (s *screen) shows(t *testing.T, is func(string) bool) {
 func follow(t *testing.T, args ...string) (out, words *screen, stop func() int) {
 	t.Helper()
 	out, words = &screen{}, &screen{}
-	p := &process{Args: args, In: strings.NewReader(""), Out: out, Err: words, Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}
+	p := &process{&cli.Process{Args: args, In: strings.NewReader(""), Out: out, Err: words, Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}}
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan int, 1)
 	go func() { code <- p.run(ctx) }()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/cloud/ec2"
 	"github.com/addagent/addagent/internal/config"
@@ -44,7 +45,7 @@ func (m *machine) at(cfg *config.Config) (*ec2.Instance, error) {
 		return nil, err
 	}
 	return ec2.New(ec2.Options{Metadata: m.metadata, InstanceID: m.id, Region: cfg.EC2.Region, Endpoint: cfg.EC2.Endpoint,
-		Transport: transport, Agent: userAgent(), Hook: cfg.EC2.LifecycleHook}), nil
+		Transport: transport, Agent: cli.UserAgent("addagent"), Hook: cfg.EC2.LifecycleHook}), nil
 }
 
 // tags is the sink that shows the state in the machine's tags.

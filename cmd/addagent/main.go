@@ -10,9 +10,6 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 )
 
-// version is set by the linker (make build).
-var version = "dev"
-
 const (
 	exitDone        = cli.ExitDone
 	exitFailed      = cli.ExitFailed
@@ -32,29 +29,16 @@ func printJSON(w io.Writer, v any) error     { return cli.PrintJSON(w, v) }
 func printJSONLine(w io.Writer, v any) error { return cli.PrintJSONLine(w, v) }
 func isTerminal(w io.Writer) bool            { return cli.IsTerminal(w) }
 
-// process is everything this process has of the world.
-type process struct {
-	Args   []string
-	In     io.Reader
-	Out    io.Writer
-	Err    io.Writer
-	Env    func(string) string
-	Getuid func() int
-}
+// process is this process, with a method for each command.
+type process struct{ *cli.Process }
 
 func main() {
 	this, ctx, stop := cli.This()
-	p := &process{Args: this.Args, In: this.In, Out: this.Out, Err: this.Err, Env: this.Env, Getuid: this.Getuid}
-	code := p.run(ctx)
+	code := (&process{this}).run(ctx)
 	stop()
 	os.Exit(code)
 }
 
 func (p *process) run(ctx context.Context) int {
-	return p.shared().Run(ctx, p.root())
-}
-
-// shared is the process as both programs know it.
-func (p *process) shared() *cli.Process {
-	return &cli.Process{Args: p.Args, In: p.In, Out: p.Out, Err: p.Err, Env: p.Env, Getuid: p.Getuid}
+	return p.Process.Run(ctx, p.root())
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"github.com/addagent/addagent/internal/cli"
 	"io"
 	"net"
 	"net/http"
@@ -70,7 +71,7 @@ func (p *patient) examine(config string, args ...string) {
 	run := func(more ...string) (int, string) {
 		var out, complaints bytes.Buffer
 		args := append(append([]string{"check", "--live", "--config", path}, args...), more...)
-		a := &process{Args: args, In: strings.NewReader(""), Out: &out, Err: &complaints, Env: func(name string) string { return p.env[name] }, Getuid: func() int { return p.uid }}
+		a := &process{&cli.Process{Args: args, In: strings.NewReader(""), Out: &out, Err: &complaints, Env: func(name string) string { return p.env[name] }, Getuid: func() int { return p.uid }}}
 		code := a.run(p.t.Context())
 		if complaints.Len() > 0 {
 			p.t.Errorf("standard error: %s", &complaints)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
@@ -116,17 +117,17 @@ func wake(woken chan<- struct{}) {
 }
 
 // newAsk is a request of whoever runs this command.
-func (p *process) newAsk(what, target string) journal.Ask {
+func newAsk(p *cli.Process, what, target string) journal.Ask {
 	at := now()
-	return journal.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: p.by(), At: at}
+	return journal.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: userName(p), At: at}
 }
 
-// by is the name of the person behind a command, sudo or not.
-func (p *process) by() string {
+// userName is the name of the person behind a command, sudo or not.
+func userName(p *cli.Process) string {
 	if name := p.Env("SUDO_USER"); name != "" {
 		return name
 	}
-	_, name := p.shared().Account()
+	_, name := p.Account()
 	return name
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"github.com/addagent/addagent/internal/cli"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,8 +90,8 @@ func TestRealRecordsFitTheirSchema(t *testing.T) {
 	beats := 0
 	beat := func() {
 		t.Helper()
-		p := &process{Args: []string{"beat", "--config", filepath.Join(dir, "addagent.yaml")}, In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{},
-			Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}
+		p := &process{&cli.Process{Args: []string{"beat", "--config", filepath.Join(dir, "addagent.yaml")}, In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{},
+			Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}}
 		p.run(t.Context())
 		beats++
 	}

@@ -21,7 +21,7 @@ import (
 // loading is how this process comes by its config, at the start and whenever it
 // changes: the files, with the flags of the command line above them.
 type loading struct {
-	p    *process
+	p    *cli.Process
 	g    *cli.Flags
 	over func(*config.Config) error // flags of one command; nil = none
 	all  bool                       // what chat and presence need must be there, too
@@ -35,7 +35,7 @@ func (l loading) path() string {
 }
 
 func (l loading) options() config.Options {
-	home, _ := l.p.shared().Account()
+	home, _ := l.p.Account()
 	return config.Options{
 		Root: l.p.Getuid() == 0, Home: home, Env: l.p.Env, Optional: l.g.Config == "",
 		Schedule: func(text string) error {
@@ -113,15 +113,6 @@ func (l loading) good() (cfg *config.Config, wrong, err error) {
 // gone is what is wrong when there was a config and it is not there any more.
 func (l loading) gone() error {
 	return fmt.Errorf("%s is gone (write an empty one to mean the defaults)", l.path())
-}
-
-// settings is the config for commands that only look.
-func (p *process) settings(g *cli.Flags) (*config.Config, error) {
-	cfg, wrong, err := loading{p: p, g: g}.good()
-	if wrong != nil {
-		fmt.Fprintln(p.Err, "addagent:", wrong)
-	}
-	return cfg, err
 }
 
 // renewal brings changes of the config into a living agent, between two beats.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/spf13/cobra"
 )
 
@@ -20,7 +23,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 (plan --exit-code), 130 interrupted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version,
+		Version:       cli.Version(),
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVar(&g.Config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml)")
@@ -29,10 +32,19 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
 		p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g),
-		p.checkCommand(g), p.doctorCommand(g), cli.VersionCommand("addagent", version, &g.JSON), p.shimCommand(),
+		p.checkCommand(g), p.doctorCommand(g), cli.VersionCommand("addagent", &g.JSON), p.shimCommand(),
 		p.logCommand(g), p.exampleCommand(g), cli.CompletionCommand("addagent", completed),
 	)
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.Completions(root, p.completer(g))
 	return root
+}
+
+// settings is the config for commands that only look.
+func (p *process) settings(g *cli.Flags) (*config.Config, error) {
+	cfg, wrong, err := loading{p: p.Process, g: g}.good()
+	if wrong != nil {
+		fmt.Fprintln(p.Err, "addagent:", wrong)
+	}
+	return cfg, err
 }

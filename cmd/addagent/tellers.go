@@ -131,7 +131,7 @@ func (t *tellers) room(name string, r config.Room, network config.Network) (pres
 		return nil, nil, err
 	}
 	dir := roomDir(t.stateDir, r)
-	room := &cli.Room{Name: name, URL: r.URL, URLFile: r.URLFile, Env: os.Getenv, Options: chat.Options{UserAgent: userAgent(), Transport: transport}}
+	room := &cli.Room{Name: name, URL: r.URL, URLFile: r.URLFile, Env: os.Getenv, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
 	outbox, err := chat.NewOutbox(room, filepath.Join(dir, "spool"), chat.Limits{})
 	if err != nil {
 		return nil, nil, err
@@ -257,7 +257,7 @@ func (v outboxVoice) Say(l presence.Line, at time.Time) error {
 
 // presenceSource is where the presence repository is.
 func presenceSource(cfg *config.Config) remote.Source {
-	return remote.Source{URL: cfg.Presence.URL, Auth: cfg.Presence.Auth, Network: cfg.Network, Agent: userAgent()}
+	return remote.Source{URL: cfg.Presence.URL, Auth: cfg.Presence.Auth, Network: cfg.Network, Agent: cli.UserAgent("addagent")}
 }
 
 // presenceMemory is where this node remembers its own ref; it belongs to the hardware.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"github.com/addagent/addagent/internal/cli"
 	"io"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func TestNoColours(t *testing.T) {
 	env := func(name string) string { return map[string]string{"NO_COLOR": "1", "TERM": "xterm-256color"}[name] }
 	for _, args := range []string{"beat", "status", "why", "plan", "check", "log", "version", "help", "help log", "no-such", "run --no-such", "completion bash"} {
 		run := func(out, words io.Writer) {
-			p := &process{Args: append(strings.Fields(args), "--config", config), In: strings.NewReader(""), Out: out, Err: words, Env: env, Getuid: func() int { return 1000 }}
+			p := &process{&cli.Process{Args: append(strings.Fields(args), "--config", config), In: strings.NewReader(""), Out: out, Err: words, Env: env, Getuid: func() int { return 1000 }}}
 			p.run(t.Context())
 		}
 		out, words := &bytes.Buffer{}, &bytes.Buffer{}

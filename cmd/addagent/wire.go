@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
@@ -92,7 +93,7 @@ func (u utc) Next(t time.Time) time.Time { return u.Schedule.Next(t.UTC()) }
 // wire is the only place where the concrete kinds meet. It is one straight
 // line: each step needs what the steps above it made. The beat lock comes
 // first, since everything after it may write.
-func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole, error) {
+func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole, error) {
 	w := &whole{once: o.purpose != "run", people: &people{stateDir: cfg.StateDir, asks: o.asks, woken: o.woken}}
 	fail := func(err error) (*whole, error) {
 		w.close()
@@ -139,7 +140,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	if err != nil {
 		return fail(misuse(err))
 	}
-	me, err := p.identify(ctx, cfg, false)
+	me, err := identify(ctx, l.p, cfg, false)
 	if err != nil {
 		return fail(misuse(err))
 	}
@@ -170,14 +171,14 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	w.stop = append(w.stop, w.repos.close)
 	boot := node.System{}.BootID()
 	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all
-	home, name := p.shared().Account()
+	home, name := l.p.Account()
 	w.hand = &work.Hand{
 		LockPath: workLock(cfg), Home: cfg.Home, InitMemory: initMemory(cfg), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
 		BootID: boot, Changed: w.repos.changed,
 	}
 	nodeinfo := filepath.Join(cfg.Home, "nodeinfo")
 	w.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: initMemory(cfg)}
-	w.tellers = &tellers{nodeinfo: nodeinfo, stateDir: cfg.StateDir, machine: p.machine(cfg, me)}
+	w.tellers = &tellers{nodeinfo: nodeinfo, stateDir: cfg.StateDir, machine: machineOf(l.p, cfg, me)}
 	w.stop = append(w.stop, w.tellers.close)
 	readInfo := func() (node.Info, error) { return node.ReadInfo(nodeinfo) }
 	w.measure = &measure{info: readInfo, hand: w.hand, reached: map[string]bool{}}
@@ -205,7 +206,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 		before.Troubles = nil // whoever watches is told what is wrong, also what was said before
 	}
 
-	notify, err := systemd.New(p.Env, os.Getpid())
+	notify, err := systemd.New(l.p.Env, os.Getpid())
 	if err != nil {
 		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
 	}
@@ -217,7 +218,7 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	addresses := &addresses{}
 	w.agent = agent.New(agent.Config{
 		Settings: settings,
-		ID:       me.ID, Version: version, By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(initMemory(cfg)), Before: before,
+		ID:       me.ID, Version: cli.Version(), By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(initMemory(cfg)), Before: before,
 		Known:  info,
 		Info:   readInfo,
 		Clones: w.repos,
@@ -257,16 +258,16 @@ func (p *process) wire(ctx context.Context, l loading, cfg *config.Config, o wir
 	return w, nil
 }
 
-// machine is this node at its cloud; nil where that is none, or nothing of this agent's business.
-func (p *process) machine(cfg *config.Config, me node.Identity) *machine {
+// machineOf is this node at its cloud; nil where that is none, or nothing of this agent's business.
+func machineOf(p *cli.Process, cfg *config.Config, me node.Identity) *machine {
 	if p.Getuid() != 0 || me.Hardware.EC2 == "" && cfg.EC2.Tags != "on" {
 		return nil
 	}
-	return &machine{metadata: cloud.NewMetadata(p.metadata()), id: me.Hardware.EC2}
+	return &machine{metadata: cloud.NewMetadata(metadataEndpoint(p)), id: me.Hardware.EC2}
 }
 
-// metadata is where the metadata service is; "" = where it always is. The variable is that of AWS's own tools.
-func (p *process) metadata() string { return p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
+// metadataEndpoint is where the metadata service is; "" = where it always is. The variable is that of AWS's own tools.
+func metadataEndpoint(p *cli.Process) string { return p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
 
 // wiring is what differs between the commands that beat.
 type wiring struct {
@@ -284,13 +285,13 @@ type wiring struct {
 func initMemory(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "init") }
 
 // identify finds out who this node is. dry writes nothing.
-func (p *process) identify(ctx context.Context, cfg *config.Config, dry bool) (node.Identity, error) {
+func identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool) (node.Identity, error) {
 	info := filepath.Join(cfg.Home, "nodeinfo")
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
 		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir),
 			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
 	if p.Getuid() == 0 {
-		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, p.metadata()) }
+		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, metadataEndpoint(p)) }
 	}
 	return node.Identify(ctx, o)
 }
@@ -312,7 +313,7 @@ func sources(cfg *config.Config, info node.Info) ([]named, error) {
 			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
 		}
 		all = append(all, named{r.Name, remote.Source{
-			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: userAgent(), Auth: r.Auth, Network: cfg.Network,
+			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: cli.UserAgent("addagent"), Auth: r.Auth, Network: cfg.Network,
 		}})
 	}
 	return all, errors.Join(problems...)
@@ -322,10 +323,8 @@ func limitsOf(cfg *config.Config) clone.Limits {
 	return clone.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout}
 }
 
-func userAgent() string { return "addagent/" + version }
-
-// clones are the repositories of the config, for a command that beats no more than once.
-func (p *process) clones(cfg *config.Config, info node.Info) (*clones, error) {
+// openClones opens the repositories of the config, for a command that beats no more than once.
+func openClones(cfg *config.Config, info node.Info) (*clones, error) {
 	all, err := sources(cfg, info)
 	if err != nil {
 		return nil, err

@@ -9,9 +9,6 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 )
 
-// version is set by the linker (make build).
-var version = "dev"
-
 // process is everything this process has of the world.
 type process struct{ *cli.Process }
 

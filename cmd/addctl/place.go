@@ -85,7 +85,7 @@ func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Optio
 	if g.tokenFile != "" && g.gitCredentials {
 		return fleet.Options{}, cli.Misuse(errors.New("--token-file and --git-credentials: keep one of them"))
 	}
-	s := remote.Source{URL: url, Agent: "addctl/" + version, Auth: auth, Network: cfg.Network}
+	s := remote.Source{URL: url, Agent: cli.UserAgent("addctl"), Auth: auth, Network: cfg.Network}
 	if err := s.Check(); err != nil {
 		return fleet.Options{}, cli.Misuse(err)
 	}

@@ -25,7 +25,7 @@ import (
 
 // roomOf is a room by its address, or by the file or variable that holds it.
 func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat.Room {
-	return &cli.Room{Name: name, URL: url, URLFile: file, Env: p.Env, Options: chat.Options{UserAgent: "addctl/" + version, Transport: through}}
+	return &cli.Room{Name: name, URL: url, URLFile: file, Env: p.Env, Options: chat.Options{UserAgent: cli.UserAgent("addctl"), Transport: through}}
 }
 
 // announcer tells the rooms of the config of the fleet, while this control node holds the

@@ -36,7 +36,7 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 3 a node is wedged (nodes --exit-code), 130 interrupted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version,
+		Version:       cli.Version(),
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
@@ -51,7 +51,7 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 	root.AddCommand(
 		p.nodesCommand(g), p.nodeCommand(g), p.logCommand(g),
 		p.listCommand(g), p.foldCommand(g), p.reapCommand(g), p.sayCommand(g),
-		cli.VersionCommand("addctl", version, &g.json), cli.CompletionCommand("addctl", completed),
+		cli.VersionCommand("addctl", &g.json), cli.CompletionCommand("addctl", completed),
 	)
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.Completions(root, p.completer(g))

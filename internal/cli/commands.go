@@ -35,7 +35,7 @@ func HelpCommand() *cobra.Command {
 }
 
 // VersionCommand tells which program this is, of which version; json is the flag.
-func VersionCommand(program, version string, json *bool) *cobra.Command {
+func VersionCommand(program string, json *bool) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of " + program,
@@ -60,6 +60,15 @@ func VersionCommand(program, version string, json *bool) *cobra.Command {
 		},
 	}
 }
+
+// version is set when a package is linked.
+var version = "dev"
+
+// Version is the version of both programs.
+func Version() string { return version }
+
+// UserAgent is how a program calls itself where it asks a server.
+func UserAgent(program string) string { return program + "/" + version }
 
 // stamped is the commit, set when a package is linked: the Go tool stamps none in a work tree of git, and with
 // -buildvcs=false.
