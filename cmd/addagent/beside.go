@@ -93,7 +93,7 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 			return beatThatObeyed(cfg.Home, ask.ID)
 		}
 		since := time.Since(begun)
-		inHand, working, _ := work.ReadHolder(workLock(cfg))
+		inHand, working, _ := work.ReadHolder(cfg.WorkLock())
 		waits := ask.What != journal.AskBeat && working && inHand.Purpose == work.PurposeWork
 		if waited && !waits {
 			_ = wakeUp(holder.PID) // the end of work takes no requests, a beat does
@@ -166,7 +166,7 @@ func (p *process) followWork(ctx context.Context, cfg *config.Config, b journal.
 				return b, nil
 			}
 		}
-		if _, held, err := work.ReadHolder(beatLock(cfg)); err == nil && !held {
+		if _, held, err := work.ReadHolder(cfg.BeatLock()); err == nil && !held {
 			fmt.Fprintf(p.Err, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
 			return b, &exit{Code: exitFailed}
 		}

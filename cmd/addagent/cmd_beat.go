@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -90,7 +89,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 	}
 	w, err := wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b journal.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
 	var busy *work.Busy
-	if errors.As(err, &busy) && busy.Path == beatLock(cfg) && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
+	if errors.As(err, &busy) && busy.Path == cfg.BeatLock() && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
 		return p.beatBeside(ctx, l.g, cfg, busy.Holder, ask)
 	}
 	if err != nil {
@@ -120,7 +119,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 // only the same beat lock, of another home with the same run_dir by mistake,
 // would never hear of what is asked here.
 func beatenElsewhere(cfg *config.Config) bool {
-	house, err := files.TryLockFolder(filepath.Join(cfg.Home, "nodeinfo"))
+	house, err := files.TryLockFolder(cfg.Nodeinfo())
 	if err == nil {
 		house.Close()
 	}

@@ -64,7 +64,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 			if err := b.Put(node.DisabledPath(cfg.StateDir, repo)); err != nil {
 				return failed(err)
 			}
-			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), untilWords(b.Until, at), b.Reason)
+			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), b.Ends(at), b.Reason)
 			p.letKnow(cfg)
 			return nil
 		},
@@ -188,7 +188,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 				}
 			}
 			ask := newAsk(p.Process, journal.AskUnwedge, target)
-			holder, held, err := work.ReadHolder(beatLock(cfg))
+			holder, held, err := work.ReadHolder(cfg.BeatLock())
 			if err != nil {
 				return failed(err)
 			}
@@ -221,7 +221,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 
 // letKnow makes a living agent see at once what a person has just said.
 func (p *process) letKnow(cfg *config.Config) {
-	h, held, err := work.ReadHolder(beatLock(cfg))
+	h, held, err := work.ReadHolder(cfg.BeatLock())
 	if err != nil || !held || h.Purpose != "run" {
 		fmt.Fprintln(p.Err, "no agent runs here: the next beat sees it")
 		return
@@ -273,13 +273,4 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%q is over already", text)
 	}
 	return at, nil
-}
-
-// untilWords echoes an end with its zone and the time left, so that a slip of
-// the zone is seen at once.
-func untilWords(until, now time.Time) string {
-	if until.IsZero() {
-		return " until addagent enable"
-	}
-	return fmt.Sprintf(" until %s (in %s)", human.LocalTime(until), human.Seconds(until.Sub(now)))
 }

@@ -56,7 +56,7 @@ type planned struct {
 }
 
 func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode bool) error {
-	info, err := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo"))
+	info, err := node.ReadInfo(cfg.Nodeinfo())
 	if err != nil {
 		return misuse(err)
 	}
@@ -91,13 +91,13 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	}
 	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*objects.Tree{}}
 	pre.fetch(ctx, looks)
-	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: initMemory(cfg)}
+	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: cfg.InitMemory()}
 	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
 		// It asks nobody who else is there: what an item last met is taken to be so.
 		survey.Nodes = plannedSet(cfg)
 	}
 	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}
-	if journal.InitDone(cfg.Home, initMemory(cfg)) {
+	if journal.InitDone(cfg.Home, cfg.InitMemory()) {
 		place.Init = ""
 	}
 	f := survey.Judge(agent.Ats(looks), place, now)
@@ -111,7 +111,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	for _, h := range f.Holds {
 		out.Held = append(out.Held, h.String())
 	}
-	if h, held, err := work.ReadHolder(workLock(cfg)); err == nil && held && h.Purpose == work.PurposeWork {
+	if h, held, err := work.ReadHolder(cfg.WorkLock()); err == nil && held && h.Purpose == work.PurposeWork {
 		out.InHand = h.Item
 	}
 	for _, j := range f.Judgements {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,57 +63,61 @@ type standing struct {
 }
 
 func (p *process) status(g *cli.Flags, cfg *config.Config, now time.Time) error {
-	b, err := journal.ReadBeat(cfg.Home)
+	s, unread, err := readStanding(cfg, now)
 	if err != nil {
 		return failed(err)
 	}
-	s := standing{Beat: b}
-	holder, held, err := work.ReadHolder(beatLock(cfg))
+	if unread != nil {
+		fmt.Fprintln(p.Err, "addagent:", unread) // all else is told nevertheless
+	}
+	switch {
+	case g.JSON:
+		err = printJSON(p.Out, s)
+	case s.Beat == nil && !s.Running:
+		fmt.Fprintf(p.Err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.Suffix())
+	default:
+		s.print(p.Out, cfg, g.Suffix(), now)
+	}
+	if code := s.exitCode(); err == nil && code != exitDone {
+		err = &exit{Code: code}
+	}
+	return err
+}
+
+// readStanding reads what the state files and the locks say; unread is why the brakes could not be read.
+func readStanding(cfg *config.Config, now time.Time) (s standing, unread, err error) {
+	if s.Beat, err = journal.ReadBeat(cfg.Home); err != nil {
+		return s, nil, err
+	}
+	holder, held, err := work.ReadHolder(cfg.BeatLock())
 	if err != nil {
-		return failed(err)
+		return s, nil, err
 	}
 	if held {
 		s.Running, s.Holder = true, &holder
 	}
-	if h, held, err := work.ReadHolder(workLock(cfg)); err == nil && held {
+	if h, held, err := work.ReadHolder(cfg.WorkLock()); err == nil && held {
 		s.Working = &h
 	}
-	if s.Brakes, err = node.ReadBrakes(cfg.StateDir, now); err != nil {
-		fmt.Fprintln(p.Err, "addagent:", err) // all else is told nevertheless
-	}
-	s.Late = isLate(b, now)
+	s.Brakes, unread = node.ReadBrakes(cfg.StateDir, now)
+	s.Late = isLate(s.Beat, now)
 	if s.silent(now) {
 		s.Silence = listenFor(cfg, s, holder)
 	}
-	if g.JSON {
-		if err := printJSON(p.Out, s); err != nil {
-			return err
-		}
-		return s.code()
-	}
-	if b == nil {
-		if s.Running {
-			fmt.Fprintf(p.Out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
-			s.printSilence(p, g)
-			return s.code()
-		}
-		fmt.Fprintf(p.Err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.Suffix())
-		return &exit{Code: exitFailed}
-	}
-	s.print(p, g, cfg, now)
-	return s.code()
+	return s, unread, nil
 }
 
-func (s standing) code() error {
+// exitCode is that of addagent status.
+func (s standing) exitCode() int {
 	switch {
 	case s.Beat != nil && s.Beat.State == node.Wedged:
-		return &exit{Code: exitWedged}
+		return cli.ExitWedged
 	case s.Beat != nil && s.Beat.State == node.Disabled:
-		return &exit{Code: exitDisabled}
+		return cli.ExitDisabled
 	case !s.alive(), s.Silence != nil && s.Silence.Unwritable != "", s.Beat != nil && (s.Beat.State == node.Failing || len(s.Beat.Troubles) > 0):
-		return &exit{Code: exitFailed}
+		return cli.ExitFailed
 	}
-	return nil
+	return cli.ExitDone
 }
 
 // alive tells whether somebody beats here: the daemon, or cron in good time.
@@ -120,15 +125,21 @@ func (s standing) alive() bool {
 	return s.Running || s.Beat != nil && s.Beat.By == "beat" && !s.Late
 }
 
-func (s standing) print(p *process, g *cli.Flags, cfg *config.Config, now time.Time) {
+// print is that in words; flags are those that a command which is named must repeat.
+func (s standing) print(out io.Writer, cfg *config.Config, flags string, now time.Time) {
 	b := s.Beat
-	fmt.Fprintf(p.Out, "%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
-	if b.Reason != "" && b.State != node.Working {
-		fmt.Fprintf(p.Out, ": %s", human.Safe(b.Reason))
+	if b == nil {
+		fmt.Fprintf(out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
+		s.printSilence(out, flags)
+		return
 	}
-	fmt.Fprintln(p.Out)
+	fmt.Fprintf(out, "%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
+	if b.Reason != "" && b.State != node.Working {
+		fmt.Fprintf(out, ": %s", human.Safe(b.Reason))
+	}
+	fmt.Fprintln(out)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(p.Out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	row("node", "%s", who(cfg, b))
 	switch {
@@ -169,7 +180,7 @@ func (s standing) print(p *process, g *cli.Flags, cfg *config.Config, now time.T
 		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, human.ID(d.Version), human.Safe(ended), human.When(d.At, now))
 	}
 	if rest := s.Brakes.Disabled; rest != nil && b.State != node.Disabled {
-		row("brake", "the next beat sees it: disabled%s: %s", untilWords(rest.Until, now), human.Safe(rest.Reason))
+		row("brake", "the next beat sees it: disabled%s: %s", rest.Ends(now), human.Safe(rest.Reason))
 	}
 	if w := s.Brakes.Wedged; w != nil && b.State != node.Wedged {
 		row("brake", "the next beat sees it: wedged: %s", human.Safe(w.String()))
@@ -180,7 +191,7 @@ func (s standing) print(p *process, g *cli.Flags, cfg *config.Config, now time.T
 			at = l.Branch + " " + human.ID(l.Version)
 		}
 		if rest, rests := s.Brakes.Repos[l.Repo]; rests {
-			at += fmt.Sprintf(", DISABLED%s: %s", untilWords(rest.Until, now), human.Safe(rest.Reason))
+			at += fmt.Sprintf(", DISABLED%s: %s", rest.Ends(now), human.Safe(rest.Reason))
 		}
 		row("repo", "%s %s", l.Repo, at)
 	}
@@ -209,31 +220,31 @@ func (s standing) print(p *process, g *cli.Flags, cfg *config.Config, now time.T
 	if b.Dropped > 0 {
 		row("dropped", "%s since the agent began: each was due while one before went on", human.Count(int(b.Dropped), "beat"))
 	}
-	s.printSilence(p, g)
+	s.printSilence(out, flags)
 	if next := s.then(cfg.Home); next != "" && s.Silence == nil {
-		printThen(p, g, next)
+		printThen(out, flags, next)
 	}
 }
 
 // printSilence is the end of the text when other signs were looked for.
-func (s standing) printSilence(p *process, g *cli.Flags) {
+func (s standing) printSilence(out io.Writer, flags string) {
 	f := s.Silence
 	if f == nil {
 		return
 	}
 	for _, r := range []struct{ name, text string }{{"disk", f.Unwritable}, {"process", f.Process}, {"log", f.Said}} {
 		if r.text != "" {
-			fmt.Fprintf(p.Out, "  %-9s %s\n", r.name, r.text)
+			fmt.Fprintf(out, "  %-9s %s\n", r.name, r.text)
 		}
 	}
-	printThen(p, g, f.Next)
+	printThen(out, flags, f.Next)
 }
 
-func printThen(p *process, g *cli.Flags, next string) {
+func printThen(out io.Writer, flags, next string) {
 	if strings.HasPrefix(next, "addagent") {
-		next += g.Suffix()
+		next += flags
 	}
-	fmt.Fprintf(p.Out, "  %-9s %s\n", "then", next)
+	fmt.Fprintf(out, "  %-9s %s\n", "then", next)
 }
 
 // then is the command to run next when something is wrong.
@@ -275,7 +286,7 @@ func reachedAll(looks []journal.Look) bool {
 
 // who is the node in one line.
 func who(cfg *config.Config, b *journal.Beat) string {
-	info, _ := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo")) // what is wrong there is a trouble of the beat
+	info, _ := node.ReadInfo(cfg.Nodeinfo()) // what is wrong there is a trouble of the beat
 	who := b.Node
 	for _, f := range []struct{ name, value string }{
 		{"part", info.Nodepart}, {"stacktype", info.Stacktype}, {"deployment", info.Deployment},

@@ -83,7 +83,7 @@ func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
 	}
 	var c *kill.Case
 	if w != nil && !w.Leaving {
-		info, err := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo"))
+		info, err := node.ReadInfo(cfg.Nodeinfo())
 		if err != nil {
 			return nil // it is a trouble of the beat already, and nobody knows the peers of such a node
 		}

@@ -140,12 +140,12 @@ func (d *checker) bash(context.Context) finding {
 // beats tells whether somebody beats here, in time, and what troubles the last beat had.
 func (d *checker) beats(context.Context) []finding {
 	s := standing{}
-	holder, held, err := work.ReadHolder(beatLock(d.cfg))
+	holder, held, err := work.ReadHolder(d.cfg.BeatLock())
 	if errors.Is(err, fs.ErrPermission) && !d.root() {
-		return []finding{foreign(beatLock(d.cfg) + " is another account's")}
+		return []finding{foreign(d.cfg.BeatLock() + " is another account's")}
 	}
 	if err != nil {
-		return []finding{broken(err, "see who may read "+beatLock(d.cfg))}
+		return []finding{broken(err, "see who may read "+d.cfg.BeatLock())}
 	}
 	s.Running, s.Holder = held, &holder
 	s.Beat, err = journal.ReadBeat(d.cfg.Home)

@@ -49,7 +49,7 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	if r.URLFile != "" {
 		shown = r.URLFile
 	}
-	fix := fmt.Sprintf("put an address that works into chat[%d].url (%s)", i, whereSet(d.cfg, fmt.Sprintf("chat[%d].url", i)))
+	fix := fmt.Sprintf("put an address that works into chat[%d].url (%s)", i, d.cfg.Origin(fmt.Sprintf("chat[%d].url", i)))
 	if r.URLFile != "" {
 		fix = "put an address that works into " + r.URLFile
 	}
@@ -247,7 +247,7 @@ func (d *checker) listen(ctx context.Context) finding {
 	if address == "" {
 		return skip("metrics.listen is not set")
 	}
-	_, held, _ := work.ReadHolder(beatLock(d.cfg)) // what is wrong there is said of the agent
+	_, held, _ := work.ReadHolder(d.cfg.BeatLock()) // what is wrong there is said of the agent
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err == nil {
 		_ = conn.Close()

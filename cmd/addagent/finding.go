@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -105,7 +104,7 @@ func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
 	for _, n := range d.cfg.Notes {
 		add(note(n.Error(), ""))
 	}
-	d.info, err = node.ReadInfo(filepath.Join(d.cfg.Home, "nodeinfo"))
+	d.info, err = node.ReadInfo(d.cfg.Nodeinfo())
 	bad(err)
 	if d.live || fails(found) == 0 {
 		_, err = sources(d.cfg, d.info)

@@ -185,7 +185,7 @@ func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, err
 		now, then *string
 	}{{"home", &r.cfg.Home, &cfg.Home}, {"run_dir", &r.cfg.RunDir, &cfg.RunDir}, {"state_dir", &r.cfg.StateDir, &cfg.StateDir}} {
 		if *fixed.now != *fixed.then {
-			r.wrong = append(r.wrong, fmt.Sprintf("%s: %s is now %s, which takes a restart of the agent", whereSet(cfg, fixed.key), fixed.key, *fixed.then))
+			r.wrong = append(r.wrong, fmt.Sprintf("%s: %s is now %s, which takes a restart of the agent", cfg.Origin(fixed.key), fixed.key, *fixed.then))
 			*fixed.then = *fixed.now
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,7 +58,7 @@ func listenFor(cfg *config.Config, s standing, h work.Holder) *silence {
 	if st, err := os.Stat(journal.BeatPath(cfg.Home)); err == nil {
 		size += int(min(st.Size(), 1<<20))
 	}
-	for _, dir := range []string{filepath.Join(cfg.Home, "nodeinfo"), cfg.StateDir} {
+	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir} {
 		err := files.Try(dir, size)
 		if err == nil || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
 			continue // another account cannot try, and what is not there is made at the start

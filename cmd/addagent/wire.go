@@ -26,9 +26,6 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-func beatLock(c *config.Config) string { return filepath.Join(c.RunDir, "beat.lock") }
-func workLock(c *config.Config) string { return filepath.Join(c.RunDir, "work.lock") }
-
 // presenceRefresh is how often nodeinfo/presence.json says that the node lives
 // when nothing else changed.
 const presenceRefresh = 10 * time.Minute
@@ -99,12 +96,12 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 		w.close()
 		return nil, err
 	}
-	for _, dir := range []string{cfg.RunDir, filepath.Join(cfg.Home, "nodeinfo"), filepath.Join(cfg.Home, "gitrepo"), filepath.Join(cfg.Home, "log"), cfg.StateDir} {
+	for _, dir := range []string{cfg.RunDir, cfg.Nodeinfo(), filepath.Join(cfg.Home, "gitrepo"), filepath.Join(cfg.Home, "log"), cfg.StateDir} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fail(failed(fmt.Errorf("make %s: %w", dir, err)))
 		}
 	}
-	lock, err := work.TryBeatLock(beatLock(cfg), o.purpose)
+	lock, err := work.TryBeatLock(cfg.BeatLock(), o.purpose)
 	if err != nil {
 		var busy *work.Busy
 		if errors.As(err, &busy) {
@@ -116,7 +113,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	w.lock = lock
 	// The beat lock lies in run_dir. Somebody with another one (--home, a second
 	// config) must not beat over the same clones.
-	house, err := files.TryLockFolder(filepath.Join(cfg.Home, "nodeinfo"))
+	house, err := files.TryLockFolder(cfg.Nodeinfo())
 	if err != nil {
 		if errors.Is(err, files.ErrHeld) {
 			return fail(&exit{Code: exitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)})
@@ -125,7 +122,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	}
 	w.stop = append(w.stop, func() { house.Close() })
 
-	for _, dir := range []string{filepath.Join(cfg.Home, "nodeinfo"), cfg.StateDir, askedDir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
+	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir, askedDir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.
 		if _, err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
 			return fail(failed(err))
@@ -136,7 +133,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 			return fail(failed(err))
 		}
 	}
-	info, err := node.ReadInfo(filepath.Join(cfg.Home, "nodeinfo"))
+	info, err := node.ReadInfo(cfg.Nodeinfo())
 	if err != nil {
 		return fail(misuse(err))
 	}
@@ -173,11 +170,11 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all
 	home, name := l.p.Account()
 	w.hand = &work.Hand{
-		LockPath: workLock(cfg), Home: cfg.Home, InitMemory: initMemory(cfg), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
+		LockPath: cfg.WorkLock(), Home: cfg.Home, InitMemory: cfg.InitMemory(), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
 		BootID: boot, Changed: w.repos.changed,
 	}
-	nodeinfo := filepath.Join(cfg.Home, "nodeinfo")
-	w.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: initMemory(cfg)}
+	nodeinfo := cfg.Nodeinfo()
+	w.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: cfg.InitMemory()}
 	w.tellers = &tellers{nodeinfo: nodeinfo, stateDir: cfg.StateDir, machine: machineOf(l.p, cfg, me)}
 	w.stop = append(w.stop, w.tellers.close)
 	readInfo := func() (node.Info, error) { return node.ReadInfo(nodeinfo) }
@@ -218,7 +215,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	addresses := &addresses{}
 	w.agent = agent.New(agent.Config{
 		Settings: settings,
-		ID:       me.ID, Version: cli.Version(), By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(initMemory(cfg)), Before: before,
+		ID:       me.ID, Version: cli.Version(), By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(cfg.InitMemory()), Before: before,
 		Known:  info,
 		Info:   readInfo,
 		Clones: w.repos,
@@ -281,14 +278,11 @@ type wiring struct {
 	again   *atomic.Bool  // somebody wants the config read again
 }
 
-// initMemory is where the init of this instance is remembered.
-func initMemory(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "init") }
-
 // identify finds out who this node is. dry writes nothing.
 func identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool) (node.Identity, error) {
-	info := filepath.Join(cfg.Home, "nodeinfo")
+	info := cfg.Nodeinfo()
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
-		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), initMemory(cfg), node.WedgedPath(cfg.StateDir),
+		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), cfg.InitMemory(), node.WedgedPath(cfg.StateDir),
 			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
 	if p.Getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, metadataEndpoint(p)) }
@@ -310,7 +304,7 @@ func sources(cfg *config.Config, info node.Info) ([]named, error) {
 		branch, err := config.FillBranch(r.Branch, info.Fields)
 		if err != nil {
 			key := fmt.Sprintf("repos[%d].branch", i)
-			problems = append(problems, fmt.Errorf("%s: %s: %w", whereSet(cfg, key), key, err))
+			problems = append(problems, fmt.Errorf("%s: %s: %w", cfg.Origin(key), key, err))
 		}
 		all = append(all, named{r.Name, remote.Source{
 			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: cli.UserAgent("addagent"), Auth: r.Auth, Network: cfg.Network,
@@ -332,14 +326,4 @@ func openClones(cfg *config.Config, info node.Info) (*clones, error) {
 	c := newClones(filepath.Join(cfg.Home, "gitrepo"))
 	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), cfg.Network)
 	return c, nil
-}
-
-// whereSet is the file and line, or the flag, that set a key.
-func whereSet(cfg *config.Config, key string) string {
-	for _, l := range cfg.Lines() {
-		if l.Key == key {
-			return l.From
-		}
-	}
-	return "config"
 }

@@ -34,6 +34,15 @@ func (b Brake) String() string {
 	return text
 }
 
+// Ends echoes the end of a brake with its zone and the time left, so that a slip of
+// the zone is seen at once.
+func (b Brake) Ends(now time.Time) string {
+	if b.Until.IsZero() {
+		return " until addagent enable"
+	}
+	return fmt.Sprintf(" until %s (in %s)", human.LocalTime(b.Until), human.Seconds(b.Until.Sub(now)))
+}
+
 // Over tells whether the brake has expired.
 func (b Brake) Over(now time.Time) bool { return !b.Until.IsZero() && !now.Before(b.Until) }
 
