@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/work"
 )
 
@@ -106,7 +107,7 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 		case stays && !said:
 			said = true
 			fmt.Fprintf(p.Err, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
-		case since > besideSay && stopped(holder.PID):
+		case since > besideSay && proc.Stopped(holder.PID):
 			takeBack(cfg.StateDir, ask.ID)
 			return journal.Beat{}, &exit{Code: exitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", holder.PID)}
 		case !waits && since > besideWait:

@@ -170,8 +170,8 @@ func (p *process) printConfig(c *checker, found []finding) error {
 
 // printFindings prints what --live found.
 func printFindings(w io.Writer, found []finding) error {
-	marks := map[status]string{worksWell: "ok", isFailing: "FAIL", isNoted: "note", isSkipped: "skipped"}
-	counts := map[status]int{}
+	marks := map[result]string{worksWell: "ok", isFailing: "FAIL", isNoted: "note", isSkipped: "skipped"}
+	counts := map[result]int{}
 	wide := 0
 	for _, f := range found {
 		wide = max(wide, len([]rune(f.Check)))
@@ -185,10 +185,10 @@ func printFindings(w io.Writer, found []finding) error {
 	}
 	words := fmt.Sprintf("%d ok", counts[worksWell])
 	for _, c := range []struct {
-		status status
+		result result
 		word   string
 	}{{isNoted, "to note"}, {isSkipped, "skipped"}, {isFailing, "FAILED"}} {
-		if n := counts[c.status]; n > 0 {
+		if n := counts[c.result]; n > 0 {
 			words += fmt.Sprintf(", %d %s", n, c.word)
 		}
 	}

@@ -139,7 +139,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 	case !l.follow && t.Empty():
 		l.say("the log is empty: %s", path)
 	}
-	return l.print(ctx, nil)
+	return l.Print(ctx, nil)
 }
 
 // workLogs prints what the scripts of one item, or of all items of a repository, said.
@@ -185,9 +185,9 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 		l.say("%s has not %s yet (addagent why %s%s)", want, did, want, l.g.Suffix())
 	}
 	if one {
-		return l.print(ctx, nil)
+		return l.Print(ctx, nil)
 	}
-	return l.print(ctx, func() error {
+	return l.Print(ctx, func() error {
 		// An item may run for the first time while somebody looks.
 		for _, name := range journal.ItemsWithLogs(l.dir, nil) {
 			known := slices.ContainsFunc(l.tails, func(t *journal.Tail) bool { return t.Path == l.latest(name) })
@@ -241,8 +241,8 @@ func (l *logReader) add(name string, prefixed bool, lines int) (missing bool, er
 // that come and go, and needs none of the machine's few inotify watches.
 const pollLogs = 250 * time.Millisecond
 
-// print prints what there is and, when it follows, what comes. more may find more logs.
-func (l *logReader) print(ctx context.Context, more func() error) error {
+// Print prints what there is and, when it follows, what comes. more may find more logs.
+func (l *logReader) Print(ctx context.Context, more func() error) error {
 	tick := time.NewTicker(pollLogs)
 	defer tick.Stop()
 	for {

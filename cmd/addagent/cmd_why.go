@@ -13,6 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/status"
 	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
 )
@@ -203,7 +204,7 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 	if s.Now.Held != "" {
 		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))
 	}
-	if s.Next.Before(now.Add(-lateLeast)) {
+	if s.Next.Before(now.Add(-status.LateLeast)) {
 		row("next", "should have looked %s: is the agent running? (addagent status)", human.When(s.Next, now))
 	} else {
 		row("next", "looks %s", human.When(s.Next, now))

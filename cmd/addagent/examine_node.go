@@ -22,6 +22,8 @@ import (
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/proc"
+	"github.com/addagent/addagent/internal/status"
 	"github.com/addagent/addagent/presence/fleet"
 	"github.com/addagent/addagent/work"
 	"golang.org/x/sys/unix"
@@ -139,7 +141,7 @@ func (d *checker) bash(context.Context) finding {
 
 // beats tells whether somebody beats here, in time, and what troubles the last beat had.
 func (d *checker) beats(context.Context) []finding {
-	s := standing{}
+	s := status.Report{}
 	holder, held, err := work.ReadHolder(d.cfg.BeatLock())
 	if errors.Is(err, fs.ErrPermission) && !d.root() {
 		return []finding{foreign(d.cfg.BeatLock() + " is another account's")}
@@ -152,12 +154,12 @@ func (d *checker) beats(context.Context) []finding {
 	if err != nil {
 		return []finding{broken(err, "see who may read "+journal.BeatPath(d.cfg.Home))}
 	}
-	s.Late = isLate(s.Beat, d.now)
+	s.Late = status.IsLate(s.Beat, d.now)
 	flags := d.g.Suffix()
 	b := s.Beat
 	var found []finding
 	switch {
-	case held && stopped(holder.PID):
+	case held && proc.Stopped(holder.PID):
 		found = append(found, fail(fmt.Sprintf("process %d is stopped: it does not beat", holder.PID), fmt.Sprintf("kill -CONT %d", holder.PID)))
 	case held && b == nil:
 		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, human.When(holder.Started, d.now)))
@@ -166,12 +168,12 @@ func (d *checker) beats(context.Context) []finding {
 			"addagent log"+flags+" says what it does; when it hangs, restart it"))
 	case held:
 		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, human.When(b.Start, d.now), b.State))
-	case s.alive():
+	case s.Alive():
 		found = append(found, good("addagent beat is called from outside, at %s last", human.When(b.Start, d.now)))
 	default:
 		found = append(found, note("no agent runs here", "addagent run"+flags+", or start its unit"))
 	}
-	if s.alive() && b != nil && len(b.Troubles) > 0 {
+	if s.Alive() && b != nil && len(b.Troubles) > 0 {
 		t := b.Troubles[0]
 		found = append(found, note(fmt.Sprintf("the last beat has %s; the first, for %s: %s", human.Count(len(b.Troubles), "trouble"), human.Duration(d.now.Sub(t.Since)), t.Text), "addagent status"+flags))
 	}

@@ -14,20 +14,20 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// status is what became of a thing that was tried. The words are those of `check --live --json`.
-type status string
+// result is what became of a thing that was tried. The words are those of `check --live --json`.
+type result string
 
 const (
-	worksWell status = "ok"
-	isFailing status = "fail"
-	isNoted   status = "note"    // it works, or nobody knows, and a person may want to look
-	isSkipped status = "skipped" // it is not asked for, or cannot be tried from here
+	worksWell result = "ok"
+	isFailing result = "fail"
+	isNoted   result = "note"    // it works, or nobody knows, and a person may want to look
+	isSkipped result = "skipped" // it is not asked for, or cannot be tried from here
 )
 
 // finding is one line of what `addagent check` found; a list of them is the JSON of --live.
 type finding struct {
 	Check  string `json:"check"` // "repo ops", "presence push"
-	Status status `json:"status"`
+	Status result `json:"status"`
 	Text   string `json:"text"`           // what was found
 	Fix    string `json:"mend,omitempty"` // what a person can do about it
 }

@@ -277,16 +277,16 @@ func TestLiveOnEC2(t *testing.T) {
 
 	// Of a dry run a refusal is the good answer: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 	for _, c := range []struct {
-		status     int
+		result     int
 		code       string
-		found      status
+		found      result
 		says, mend string
 	}{
 		{http.StatusPreconditionFailed, "DryRunOperation", worksWell, "may put them on", ""},
 		{http.StatusForbidden, "UnauthorizedOperation", isFailing, "ec2:CreateTags: not permitted", "the instance's role must allow ec2:CreateTags on"},
 	} {
 		aws.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(c.status)
+			w.WriteHeader(c.result)
 			fmt.Fprintf(w, "<Response><Errors><Error><Code>%s</Code><Message>x</Message></Error></Errors><RequestID>1</RequestID></Response>", c.code)
 		})
 		p.examine(config)
@@ -308,7 +308,7 @@ func TestLiveWithoutRoot(t *testing.T) {
 
 func TestLiveReadsTheUnit(t *testing.T) {
 	for shown, want := range map[string]struct {
-		status      status
+		result      result
 		words, mend string
 	}{
 		"LoadState=not-found\nActiveState=inactive\nUnitFileState=\nWatchdogUSec=0\n":          {isNoted, "no unit", "Type=notify"},
@@ -316,7 +316,7 @@ func TestLiveReadsTheUnit(t *testing.T) {
 		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=infinity\n": {isNoted, "without a watchdog", "WatchdogSec="},
 		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=1min\n":     {worksWell, "active, watchdog 1min", ""},
 	} {
-		if f := unit(shown); f.Status != want.status || !strings.Contains(f.Text, want.words) || !strings.Contains(f.Fix, want.mend) {
+		if f := unit(shown); f.Status != want.result || !strings.Contains(f.Text, want.words) || !strings.Contains(f.Fix, want.mend) {
 			t.Errorf("%q: %+v", shown, f)
 		}
 	}

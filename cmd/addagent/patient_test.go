@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"github.com/addagent/addagent/internal/cli"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
@@ -124,7 +124,7 @@ func (p *patient) lying() string {
 }
 
 // want is a finding that must be there, with words of its text and of its advice.
-func (p *patient) want(check string, s status, words, mend string) {
+func (p *patient) want(check string, s result, words, mend string) {
 	p.t.Helper()
 	for _, f := range p.said {
 		if f.Check == check && f.Status == s && strings.Contains(f.Text, words) && strings.Contains(f.Fix, mend) {

@@ -21,6 +21,7 @@ import (
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/systemd"
 )
 
@@ -141,44 +142,13 @@ func putAsk(stateDir string, a journal.Ask) error {
 
 // wakeUp makes a living agent beat now.
 func wakeUp(pid int) error {
-	if !catches(pid, syscall.SIGUSR1) {
+	if !proc.Catches(pid, syscall.SIGUSR1) {
 		return fmt.Errorf("process %d does not understand it: is it an older version?", pid)
 	}
 	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
 		return fmt.Errorf("wake process %d: %w", pid, err)
 	}
 	return nil
-}
-
-// catches tells whether a process has a handler for a signal that would end it
-// otherwise (/proc/PID/status, man 5 proc). Where that cannot be read nothing is sent.
-func catches(pid int, s syscall.Signal) bool {
-	bits, err := strconv.ParseUint(ofProcess(pid, "SigCgt"), 16, 64)
-	return err == nil && bits&(1<<(uint(s)-1)) != 0
-}
-
-// stopped tells that a process was sent SIGSTOP, or is traced: it does nothing until somebody lets it go on.
-func stopped(pid int) bool {
-	return strings.HasPrefix(strings.ToUpper(ofProcess(pid, "State")), "T")
-}
-
-// ofProcess is a line of /proc/PID/status; "" where that cannot be read.
-func ofProcess(pid int, name string) string {
-	for line := range strings.Lines(ofProcessFile(pid, "status")) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
-
-// ofProcessFile is a file of /proc/PID, "" where that cannot be read.
-func ofProcessFile(pid int, name string) string {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
-	if err != nil {
-		return ""
-	}
-	return string(text)
 }
 
 // gone tells that a request was taken up: its file is not there any more.

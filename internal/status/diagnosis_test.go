@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"fmt"
@@ -17,17 +17,17 @@ func TestSilent(t *testing.T) {
 	holder := func(since time.Duration) *work.Holder { return &work.Holder{PID: 1, Started: now.Add(-since)} }
 	for _, c := range []struct {
 		what string
-		s    standing
+		s    Report
 		want bool
 	}{
-		{"nobody ever beat", standing{}, false},
-		{"the first beat goes on", standing{Running: true, Holder: holder(10 * time.Second)}, false},
-		{"the first beat does not end", standing{Running: true, Holder: holder(2 * time.Minute)}, true},
-		{"all is well", standing{Running: true, Holder: holder(time.Hour), Beat: &journal.Beat{By: "run"}}, false},
-		{"late", standing{Running: true, Holder: holder(time.Hour), Late: true, Beat: &journal.Beat{By: "run"}}, true},
-		{"not running", standing{Beat: &journal.Beat{By: "run"}}, true},
-		{"a cron in good time", standing{Beat: &journal.Beat{By: "beat"}}, false},
-		{"a cron that is late", standing{Late: true, Beat: &journal.Beat{By: "beat"}}, true},
+		{"nobody ever beat", Report{}, false},
+		{"the first beat goes on", Report{Running: true, Holder: holder(10 * time.Second)}, false},
+		{"the first beat does not end", Report{Running: true, Holder: holder(2 * time.Minute)}, true},
+		{"all is well", Report{Running: true, Holder: holder(time.Hour), Beat: &journal.Beat{By: "run"}}, false},
+		{"late", Report{Running: true, Holder: holder(time.Hour), Late: true, Beat: &journal.Beat{By: "run"}}, true},
+		{"not running", Report{Beat: &journal.Beat{By: "run"}}, true},
+		{"a cron in good time", Report{Beat: &journal.Beat{By: "beat"}}, false},
+		{"a cron that is late", Report{Late: true, Beat: &journal.Beat{By: "beat"}}, true},
 	} {
 		if got := c.s.silent(now); got != c.want {
 			t.Errorf("%s: %v", c.what, got)
@@ -49,21 +49,8 @@ func TestWhatToRunNext(t *testing.T) {
 		{"the disk is full", journal.Beat{State: node.Failing, Troubles: []journal.Trouble{away, full}}, "df -h /r"},
 		{"nothing is here", journal.Beat{State: node.Failing, Troubles: []journal.Trouble{away}}, "addagent check"},
 	} {
-		if got := (standing{Beat: &c.b}).then("/r"); got != c.want {
+		if got := (Report{Beat: &c.b}).then("/r"); got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
-		}
-	}
-}
-
-func TestUnitIn(t *testing.T) {
-	for cgroup, want := range map[string]string{
-		"":                                    "",
-		"0::/system.slice/addagent.service\n": "addagent.service",
-		"0::/user.slice/user-0.slice/session-2.scope\n":                                         "",
-		"12:pids:/system.slice/agent@x.service\n1:name=systemd:/system.slice/agent@x.service\n": "agent@x.service",
-	} {
-		if got := unitIn(cgroup); got != want {
-			t.Errorf("%q: %q, want %q", cgroup, got, want)
 		}
 	}
 }

@@ -1,11 +1,10 @@
-package main
+package status
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,12 +13,13 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/work"
 	"golang.org/x/sys/unix"
 )
 
-// silence is what other signs tell of a node whose last beat is too old: beat.json cannot say why it was not written.
-type silence struct {
+// Diagnosis is what other signs tell of a node whose last beat is too old: beat.json cannot say why it was not written.
+type Diagnosis struct {
 	Process    string `json:"process,omitempty"`    // what is with the process that holds the beat lock, or held it last
 	Unwritable string `json:"unwritable,omitempty"` // which folder of the agent's cannot be written, and why
 	Said       string `json:"said,omitempty"`       // the newest line of the log
@@ -27,28 +27,28 @@ type silence struct {
 }
 
 // silent tells whether other signs are worth a look: a beat is late, or nobody beats, or a first one takes long.
-func (s standing) silent(now time.Time) bool {
+func (s Report) silent(now time.Time) bool {
 	if s.Beat == nil {
 		return s.Running && now.Sub(s.Holder.Started) > lateMost
 	}
-	return s.Late || !s.alive()
+	return s.Late || !s.Alive()
 }
 
-// listenFor looks for those signs. It tries to write where the agent must, and leaves nothing.
-func listenFor(cfg *config.Config, s standing, h work.Holder) *silence {
-	f := &silence{Next: "addagent run", Said: journal.LastLine(journal.LogPath(cfg.Home))}
+// diagnose looks for those signs. It tries to write where the agent must, and leaves nothing.
+func diagnose(cfg *config.Config, s Report, h work.Holder) *Diagnosis {
+	f := &Diagnosis{Next: "addagent run", Said: journal.LastLine(journal.LogPath(cfg.Home))}
 	if s.Running {
 		f.Next = "addagent log"
-		if unit := unitIn(ofProcessFile(h.PID, "cgroup")); unit != "" {
+		if unit := proc.UnitIn(proc.File(h.PID, "cgroup")); unit != "" {
 			f.Next = "journalctl -u " + unit + " -n 20" // it has what a full disk did not take
 		}
 	}
 	switch {
 	case h.PID == 0:
-	case s.Running && stopped(h.PID):
+	case s.Running && proc.Stopped(h.PID):
 		f.Process, f.Next = fmt.Sprintf("process %d is stopped: it does nothing until it is sent on", h.PID), "kill -CONT "+strconv.Itoa(h.PID)
-	case s.Running && lives(h.PID):
-		f.Process = strings.TrimSpace(fmt.Sprintf("process %d lives: %s", h.PID, ofProcess(h.PID, "State")))
+	case s.Running && proc.Lives(h.PID):
+		f.Process = strings.TrimSpace(fmt.Sprintf("process %d lives: %s", h.PID, proc.Status(h.PID, "State")))
 	case s.Running: // the note is of a process that this one cannot see, in another container
 		f.Process = fmt.Sprintf("the beat lock is held, and process %d, which it names, is not here", h.PID)
 	default:
@@ -94,20 +94,4 @@ func roomCommand(dir string, err error, inodes bool) string {
 func outOfInodes(dir string) bool {
 	var disk unix.Statfs_t
 	return unix.Statfs(dir, &disk) == nil && disk.Files > 0 && disk.Ffree == 0
-}
-
-// lives tells whether there is such a process.
-func lives(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
-}
-
-// unitIn is the unit of systemd that a process runs in, "" when it is none. Format: /proc/PID/cgroup, cgroups(7).
-func unitIn(cgroup string) string {
-	for line := range strings.Lines(cgroup) {
-		if unit := path.Base(strings.TrimSpace(line)); strings.HasSuffix(unit, ".service") {
-			return unit
-		}
-	}
-	return ""
 }

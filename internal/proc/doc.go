@@ -1,0 +1,2 @@
+// Package proc is described below.
+package proc

@@ -1,0 +1,2 @@
+// Package status is described below.
+package status
