@@ -35,7 +35,7 @@ var may = map[string]struct {
 	"internal/strictyaml":      {nil, []string{"github.com/goccy/go-yaml"}},
 	"internal/human":           {nil, nil},
 	"internal/files":           {nil, []string{"github.com/gofrs/flock", "github.com/google/renameio"}},
-	"internal/cli":             {[]string{"internal/chat", "internal/config", "internal/files", "internal/git/remote"}, []string{"github.com/spf13/cobra"}},
+	"internal/cli":             {[]string{"internal/chat", "internal/config", "internal/files"}, []string{"github.com/spf13/cobra"}},
 	"internal/testkit":         {nil, nil},
 	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
 	"internal/git/protocol":    {[]string{"internal/human", "internal/retry"}, nil},
@@ -50,7 +50,7 @@ var may = map[string]struct {
 	"internal/retry":           {nil, nil},
 	"internal/trouble":         {nil, nil},
 	"internal/node":            {[]string{"internal/files", "internal/human"}, nil},
-	"internal/config":          {[]string{"internal/files", "internal/git/address", "internal/strictyaml", "internal/human"}, nil},
+	"internal/config":          {[]string{"internal/files", "internal/git/address", "internal/human", "internal/strictyaml"}, nil},
 	"internal/cloud":           {[]string{"internal/human"}, nil},
 	"internal/chat":            {[]string{"internal/files", "internal/retry", "internal/human"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
 	"internal/chat/chattest":   {[]string{"internal/chat"}, nil},
@@ -73,6 +73,8 @@ var may = map[string]struct {
 	"test/boot":                {nil, nil},
 	"test/torture":             {nil, nil},
 	"internal/journal":         {[]string{"internal/config", "internal/files", "internal/human", "internal/node", "work"}, []string{"github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
+	"internal/status":          {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/node", "internal/proc", "work"}, nil},
+	"internal/proc":            {nil, nil},
 }
 
 // heavy are the outsiders that only the packages naming them may import.

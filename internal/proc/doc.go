@@ -1,2 +1,2 @@
-// Package proc is described below.
+// Package proc looks at other processes of this machine through /proc, as far as this account may.
 package proc

@@ -1,0 +1,189 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/work"
+)
+
+// Print is that in words; flags are those that a command which is named must repeat.
+func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.Time) {
+	b := s.Beat
+	if b == nil {
+		fmt.Fprintf(out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
+		s.printDiagnosis(out, flags)
+		return
+	}
+	fmt.Fprintf(out, "%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
+	if b.Reason != "" && b.State != node.Working {
+		fmt.Fprintf(out, ": %s", human.Safe(b.Reason))
+	}
+	fmt.Fprintln(out)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("node", "%s", who(cfg, b))
+	switch {
+	case !s.Alive():
+		row("agent", "NOT RUNNING; the last beat was at %s", human.When(b.Start, now))
+	case !s.Running:
+		row("agent", "addagent beat, called from outside; the last one was at %s and took %s", human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+		row("next", "due %s", human.When(b.Next, now))
+	case s.Late:
+		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, human.When(b.Start, now), human.When(b.Next, now))
+	case len(b.Fetching) > 0:
+		row("agent", "running, process %d; beat %d, begun %s, still looks", s.Holder.PID, b.Seq, human.When(b.Start, now))
+	default:
+		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+		row("next", "looks %s", human.When(b.Next, now))
+	}
+	for _, f := range b.Fetching {
+		if s.Running {
+			row("look", "%s, %s", f, human.When(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), now))
+		}
+	}
+	if b.InHand != nil && s.Working != nil {
+		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), human.ID(b.InHand.Version), b.InHand.Attempt, human.When(b.InHand.Started, now), b.InHand.PID)
+		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
+	} else if b.InHand != nil {
+		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), human.ID(b.InHand.Version))
+	} else if s.Working != nil && (len(b.Fetching) == 0 || s.Working.PID != s.Holder.PID) { // that it looks is said above
+		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, human.When(s.Working.Started, now))
+	}
+	if d := b.Did; d != nil {
+		ended := "done in " + d.Took()
+		if !d.OK {
+			ended = fmt.Sprintf("failed after %s: %s", d.Took(), d.Detail)
+			if d.Last != "" && d.Reason != string(work.ReasonWedged) {
+				ended += fmt.Sprintf(" (%s)", d.Last)
+			}
+		}
+		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, human.ID(d.Version), human.Safe(ended), human.When(d.At, now))
+	}
+	if rest := s.Brakes.Disabled; rest != nil && b.State != node.Disabled {
+		row("brake", "the next beat sees it: disabled%s: %s", rest.Ends(now), human.Safe(rest.Reason))
+	}
+	if w := s.Brakes.Wedged; w != nil && b.State != node.Wedged {
+		row("brake", "the next beat sees it: wedged: %s", human.Safe(w.String()))
+	}
+	for _, l := range b.Looks {
+		at := "not here as a whole"
+		if l.Version != "" {
+			at = l.Branch + " " + human.ID(l.Version)
+		}
+		if rest, rests := s.Brakes.Repos[l.Repo]; rests {
+			at += fmt.Sprintf(", DISABLED%s: %s", rest.Ends(now), human.Safe(rest.Reason))
+		}
+		row("repo", "%s %s", l.Repo, at)
+	}
+	if len(b.Items) == 0 && reachedAll(b.Looks) {
+		row("item", "none: no repository holds a script for this node in nodework/ or bin/nodework/")
+	}
+	for _, i := range b.Items {
+		text := fmt.Sprintf("%s:%s %s", i.Repo, i.Item, i.Verdict)
+		if i.Standing != "" {
+			text = fmt.Sprintf("%s:%s %s: %s", i.Repo, i.Item, strings.ToUpper(i.Standing), human.Safe(strings.TrimPrefix(i.Reason, i.Standing+": ")))
+		}
+		if i.Done != "" {
+			text += ", last success " + human.ID(i.Done)
+		}
+		if i.Held != "" && b.State != node.Disabled {
+			text += ", " + human.Safe(i.Held)
+		}
+		if i.NotBefore != nil {
+			text += fmt.Sprintf(", attempt %d %s", i.Attempt, human.When(*i.NotBefore, now))
+		}
+		row("item", "%s", text)
+	}
+	for _, t := range b.Troubles {
+		row("trouble", "for %s: %s", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
+	}
+	if b.Dropped > 0 {
+		row("dropped", "%s since the agent began: each was due while one before went on", human.Count(int(b.Dropped), "beat"))
+	}
+	s.printDiagnosis(out, flags)
+	if next := s.then(cfg.Home); next != "" && s.Silence == nil {
+		printThen(out, flags, next)
+	}
+}
+
+// printDiagnosis is the end of the text when other signs were looked for.
+func (s Report) printDiagnosis(out io.Writer, flags string) {
+	f := s.Silence
+	if f == nil {
+		return
+	}
+	for _, r := range []struct{ name, text string }{{"disk", f.Unwritable}, {"process", f.Process}, {"log", f.Said}} {
+		if r.text != "" {
+			fmt.Fprintf(out, "  %-9s %s\n", r.name, r.text)
+		}
+	}
+	printThen(out, flags, f.Next)
+}
+
+func printThen(out io.Writer, flags, next string) {
+	if strings.HasPrefix(next, "addagent") {
+		next += flags
+	}
+	fmt.Fprintf(out, "  %-9s %s\n", "then", next)
+}
+
+// then is the command to run next when something is wrong.
+func (s Report) then(home string) string {
+	switch {
+	case s.Brakes.Disabled != nil:
+		return "addagent enable"
+	case s.Brakes.Wedged != nil:
+		return "addagent unwedge"
+	}
+	for _, i := range s.Beat.Items {
+		if i.Standing == "wedged" || i.Standing == "failing" {
+			return "addagent why " + i.Repo + ":" + i.Item
+		}
+	}
+	for repo := range s.Brakes.Repos {
+		return "addagent enable " + repo
+	}
+	if slices.ContainsFunc(s.Beat.Troubles, journal.Trouble.OfDisk) {
+		return "df -h " + home
+	}
+	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
+		return "addagent check"
+	}
+	if s.Beat.State == node.Disabled {
+		return "addagent why" // a hold: it names the repository and the file
+	}
+	return ""
+}
+
+func reachedAll(looks []journal.Look) bool {
+	for _, l := range looks {
+		if l.Version == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// who is the node in one line.
+func who(cfg *config.Config, b *journal.Beat) string {
+	info, _ := node.ReadInfo(cfg.Nodeinfo()) // what is wrong there is a trouble of the beat
+	who := b.Node
+	for _, f := range []struct{ name, value string }{
+		{"part", info.Nodepart}, {"stacktype", info.Stacktype}, {"deployment", info.Deployment},
+	} {
+		if f.value != "" {
+			who += fmt.Sprintf(", %s %s", f.name, f.value)
+		}
+	}
+	return who
+}
