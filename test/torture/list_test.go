@@ -84,20 +84,18 @@ func listed(t *testing.T, cases int) {
 
 const faultsHead = `# Faults
 
-What is broken on purpose, on the real binary, with real git servers, processes, signals and disks, and which invariant of
-the specification holds all the same. ` + "`go test ./test/torture`" + ` runs it all; the tests that need a disk of their own, namespaces or
-another user need root, or user namespaces.
+With this page you see which faults ` + "`addagent`" + ` is tested against, and what it guarantees under each. The tests run the real binary
+with real git servers, processes, signals and disks. ` + "`go test ./test/torture`" + ` runs all of them; those that need a disk, namespaces or
+another user need root or user namespaces.
 
-` + "`FAULTS=all`" + ` makes the kills between two writes exhaustive: every system call with which a beat changes anything, some 2,600
-points; without it, about fifteen of each series, evenly spread and always the same ones. A random test prints its seed.
+By default, the tests that kill between two writes use about fifteen points of each series, evenly spread and always the same ones.
+` + "`FAULTS=all`" + ` uses every system call with which a beat changes anything, some 2,600 points. A random test prints its seed.
 
-Not here: clock jumps. A static Go program asks the kernel itself for the time, so tools that put another library before it
-(faketime) have no effect; the loop is tested under jumps with ` + "`testing/synctest`" + ` in ` + "`agent/`" + `. Power cuts that lose what
-was written and not synced cannot be made without a disk of one's own making; what is synced, and in which order, stands in
-` + "`internal/files/`" + `.
+Two faults are missing. Clock jumps cannot be made with faketime, because a static Go program asks the kernel for the time; the loop
+is tested under jumps with ` + "`testing/synctest`" + ` in ` + "`agent/`" + `. Power cuts that lose unsynced writes need a special disk.
 
-This table is made by ` + "`UPDATE=1 go test -run TestFaultList ./test/torture`" + ` of the list in ` + "`test/torture/list_test.go`" + ` and the tests' own
-comments.
+` + "`UPDATE=1 go test -run TestFaultList ./test/torture`" + ` makes this table from the list in ` + "`test/torture/list_test.go`" + ` and the comments of
+the tests.
 
 | test | what is broken on purpose | invariant (section of the specification) | cases |
 |---|---|---|---|
