@@ -13,6 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 )
@@ -86,8 +87,8 @@ type Settings struct {
 	Schedule  Schedule      // already shifted by the node's offset
 	WorkAfter time.Duration // this node's share of beat.work_spread
 	Rules     work.Rules
-	Sinks     []presence.Named // who is told, in the order in which their troubles are listed
-	Asides    []Aside          // what goes on beside the heart
+	Sinks     []sink.Named // who is told, in the order in which their troubles are listed
+	Asides    []Aside      // what goes on beside the heart
 }
 
 // Config is what an Agent needs to live. All fields but those that may be nil are required.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -45,7 +46,7 @@ func TestTheFarewellIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, e := newBench(t, "common"), &ear{}
-				b.down, b.Sinks = c.down, []presence.Named{{Name: "presence", Sink: c.place}, {Name: "chat 1", Sink: e}}
+				b.down, b.Sinks = c.down, []sink.Named{{Name: "presence", Sink: c.place}, {Name: "chat 1", Sink: e}}
 				start := time.Now()
 				const life = 3*time.Minute + 30*time.Second
 				b.live(life, nil)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/internal/sink"
 )
 
 // TestALongFirstCloneIsTold: once a tick people and presence hear how far it is, as long as something comes; one that
@@ -19,7 +19,7 @@ import (
 func TestALongFirstCloneIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{wrong: errors.New("presence: not reached")}
-		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
+		b.InitDone, b.Sinks = false, []sink.Named{{Name: "ear", Sink: e}}
 		start := time.Now()
 		fed := 0
 		b.slow = func(progress func(journal.Fetching)) {
@@ -92,7 +92,7 @@ func TestALongFirstCloneIsTold(t *testing.T) {
 func TestAnAgentThatBeginsWithALongLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
-		b.Sinks, b.Clones = []presence.Named{{Name: "ear", Sink: e}}, moving{b, "0ld"}
+		b.Sinks, b.Clones = []sink.Named{{Name: "ear", Sink: e}}, moving{b, "0ld"}
 		b.Before = &journal.Beat{Node: "i-1", State: node.Working, InHand: &journal.InHand{Repo: "ops", Item: "common", RunID: "old"}}
 		b.slow = func(progress func(journal.Fetching)) {
 			for range 9 {

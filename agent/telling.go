@@ -9,6 +9,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 )
@@ -124,7 +125,7 @@ func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 		answers[i] = make(chan error, 1)
 		go func() {
 			var err error
-			if f, ok := s.Sink.(presence.Flusher); ok {
+			if f, ok := s.Sink.(sink.Flusher); ok {
 				err = f.Flush(ctx)
 			}
 			answers[i] <- err

@@ -14,7 +14,9 @@ import (
 
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/addagent/addagent/work"
 )
 
@@ -50,7 +52,7 @@ func (e *ear) states() string {
 func TestEachStepOfTheLifeCycleIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
-		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
+		b.InitDone, b.Sinks = false, []sink.Named{{Name: "ear", Sink: e}}
 		b.live(3*time.Minute, nil)
 		if got := e.states(); got != "setup initdone working idle" {
 			t.Errorf("told %s", got)
@@ -66,7 +68,7 @@ func TestTheRecordSaysThatInitIsFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
 		b.init = "ops"
-		b.InitDone, b.Sinks = false, []presence.Named{{Name: "ear", Sink: e}}
+		b.InitDone, b.Sinks = false, []sink.Named{{Name: "ear", Sink: e}}
 		b.live(5*time.Minute, nil)
 		done := e.heard[len(e.heard)-1].Repos[0].Done
 		if last := b.memory["init"].Last; last == nil || done["init"] != last.Fingerprint || done["common"] == "" {
@@ -78,7 +80,7 @@ func TestTheRecordSaysThatInitIsFinished(t *testing.T) {
 func TestWhatCannotBeToldIsATroubleAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{wrong: errors.New("chat: the room is gone")}
-		b.Sinks = []presence.Named{{Name: "chat 1", Sink: e}}
+		b.Sinks = []sink.Named{{Name: "chat 1", Sink: e}}
 		b.live(5*time.Minute, nil)
 		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa]" {
 			t.Errorf("ran %s", got)
@@ -107,7 +109,7 @@ func (c *counting) Tell(context.Context, presence.Record) error {
 func TestATroubleThatCountsIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
-		b.InitDone, b.Sinks = false, []presence.Named{{Name: "chat 1", Sink: &counting{}}}
+		b.InitDone, b.Sinks = false, []sink.Named{{Name: "chat 1", Sink: &counting{}}}
 		b.live(10*time.Minute, nil)
 		if n := b.hears("chat: refused"); n != 1 {
 			t.Errorf("said %d times: %q", n, b.said)
@@ -126,7 +128,7 @@ func TestATroubleCanBeCritical(t *testing.T) {
 		b := newBench(t, "common")
 		var loud []journal.Level
 		b.Say = func(n journal.News) { loud = append(loud, n.Level) }
-		b.Sinks = []presence.Named{{Name: "presence", Sink: &ear{wrong: fmt.Errorf("tell: %w", clash{})}}}
+		b.Sinks = []sink.Named{{Name: "presence", Sink: &ear{wrong: fmt.Errorf("tell: %w", clash{})}}}
 		b.live(2*time.Minute, nil)
 		if !slices.Contains(loud, journal.Critical) {
 			t.Errorf("levels %v", loud)
@@ -138,7 +140,7 @@ func TestTheCloudsNoticeIsLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
 		notice, wrong := "", error(nil)
-		b.Sinks = []presence.Named{{Name: "ear", Sink: e}}
+		b.Sinks = []sink.Named{{Name: "ear", Sink: e}}
 		b.Notice = func(context.Context) (string, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -213,7 +215,7 @@ func TestWhoIsDoomed(t *testing.T) {
 func TestOneBeatWaitsForWhatItTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
-		b.Sinks = []presence.Named{{Name: "ear", Sink: e}}
+		b.Sinks = []sink.Named{{Name: "ear", Sink: e}}
 		b.Once(t.Context())
 		if e.flushed != 1 || e.states() != "working idle" {
 			t.Errorf("flushed %d times, told %s", e.flushed, e.states())
@@ -224,7 +226,7 @@ func TestOneBeatWaitsForWhatItTold(t *testing.T) {
 func TestOneBeatSaysWhatDidNotArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.Sinks = []presence.Named{{Name: "chat 1", Sink: &ear{untold: errors.Join(errors.New("chat: 1 waiting"), errors.New("no answer"))}}, {Name: "ec2", Sink: &ear{}}}
+		b.Sinks = []sink.Named{{Name: "chat 1", Sink: &ear{untold: errors.Join(errors.New("chat: 1 waiting"), errors.New("no answer"))}}, {Name: "ec2", Sink: &ear{}}}
 		beat := b.Once(t.Context())
 		if n := b.hears("chat 1: not told: chat: 1 waiting; no answer"); n != 1 {
 			t.Errorf("said %d times: %q", n, b.said)
@@ -245,7 +247,7 @@ func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 			if i >= 125 {
 				place.untold = nil
 			}
-			b.Before, b.Sinks = before, []presence.Named{{Name: "presence", Sink: place}}
+			b.Before, b.Sinks = before, []sink.Named{{Name: "presence", Sink: place}}
 			b.Asides = []Aside{{Name: "peers", Tick: func(time.Time) error { return errors.Join(errors.New("no port"), errors.New("no folder")) }}}
 			beat := b.Once(t.Context())
 			if want := map[bool]int{true: 2, false: 1}[i < 125]; len(beat.Troubles) != want || len(b.last.Troubles) != want {
@@ -283,7 +285,7 @@ func TestACriticalTroubleIsSoAtEachBeatOfCron(t *testing.T) {
 		var levels []journal.Level
 		for range 70 {
 			b := newBench(t)
-			b.Before, b.Sinks = before, []presence.Named{{Name: "presence", Sink: &ear{untold: &presence.Clash{Ref: "refs/heads/presence/i-1"}}}}
+			b.Before, b.Sinks = before, []sink.Named{{Name: "presence", Sink: &ear{untold: &gitstore.Clash{Ref: "refs/heads/presence/i-1"}}}}
 			b.Say = func(n journal.News) {
 				if strings.Contains(n.Text, "clash") {
 					levels = append(levels, n.Level)

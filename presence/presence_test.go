@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,13 +12,13 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/sink/sinktest"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/presencetest"
 )
 
 func TestEncode(t *testing.T) {
-	data, err := presence.Encode(presencetest.Record())
+	data, err := presence.Encode(sinktest.Record())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,14 +30,14 @@ func TestEncode(t *testing.T) {
 	testkit.Golden(t, "testdata/least.json", least)
 
 	back, err := presence.Decode(data)
-	if err != nil || !reflect.DeepEqual(back, presencetest.Record()) {
+	if err != nil || !reflect.DeepEqual(back, sinktest.Record()) {
 		t.Errorf("read back %+v, %v", back, err)
 	}
 }
 
 // Keys are sorted: what another program writes with sorted keys is the same file, and diffs stay small.
 func TestEncodeSortsKeys(t *testing.T) {
-	data, err := presence.Encode(presencetest.Record())
+	data, err := presence.Encode(sinktest.Record())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +58,7 @@ func TestEncodeSortsKeys(t *testing.T) {
 }
 
 func TestEncodeTimes(t *testing.T) {
-	r := presencetest.Record()
+	r := sinktest.Record()
 	r.BeatSeen = r.BeatSeen.Add(987 * time.Millisecond).In(time.FixedZone("CET", 3600))
 	data, err := presence.Encode(r)
 	if err != nil || !bytes.Contains(data, []byte(`"beat_seen": "2026-03-01T09:30:07Z"`)) {
@@ -74,7 +73,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"bad time": func(r *presence.Record) { r.BeatSeen = time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"huge":     func(r *presence.Record) { r.Reason = strings.Repeat("x", 1<<20) },
 	} {
-		r := presencetest.Record()
+		r := sinktest.Record()
 		change(&r)
 		if _, err := presence.Encode(r); err == nil || !strings.HasPrefix(err.Error(), "presence record: ") {
 			t.Errorf("%s: %v", name, err)
@@ -136,7 +135,7 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	data, err := presence.Encode(presencetest.Record())
+	data, err := presence.Encode(sinktest.Record())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -160,124 +159,6 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("read %+v, wrote %s, read %+v, %v", r, again, back, err)
 		}
 	})
-}
-
-const refresh = 10 * time.Minute
-
-func filesPlace(t *testing.T) presencetest.Place {
-	dir := filepath.Join(t.TempDir(), "nodeinfo")
-	return presencetest.Place{
-		Open: func() presence.Sink { return presence.NewFiles(dir, refresh) },
-		Read: func() (presence.Record, bool) {
-			data, err := os.ReadFile(filepath.Join(dir, "presence.json"))
-			if err != nil {
-				return presence.Record{}, false
-			}
-			r, err := presence.Decode(data)
-			return r, err == nil
-		},
-		Later: refresh, Promises: true,
-	}
-}
-
-func TestFiles(t *testing.T) { presencetest.Run(t, filesPlace) }
-
-// A quiet beat must not write; the file's own time shows whether one did.
-func TestFilesWritesSparingly(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "presence.json")
-	sink := presence.NewFiles(dir, refresh)
-	r := presencetest.Record()
-	r.BeatNextBy = r.BeatSeen.Add(3 * time.Minute) // as a node says that beats each minute
-	long := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
-	tell := func() (written bool) {
-		t.Helper()
-		if _, err := os.Stat(path); err == nil {
-			if err := os.Chtimes(path, long, long); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := sink.Tell(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return !info.ModTime().Equal(long)
-	}
-	if !tell() {
-		t.Error("the first record was not written")
-	}
-	beat := func(d time.Duration) { r.BeatSeen, r.BeatNextBy = r.BeatSeen.Add(d), r.BeatNextBy.Add(d) }
-	for i := range 9 {
-		beat(time.Minute)
-		if tell() {
-			t.Errorf("quiet beat %d wrote", i+1)
-		}
-		// What a person reads there is true, at each beat until the next write.
-		if data, err := os.ReadFile(path); err != nil {
-			t.Error(err)
-		} else if said, err := presence.Decode(data); err != nil || !said.BeatNextBy.After(r.BeatSeen.Add(time.Minute)) {
-			t.Errorf("at quiet beat %d, of %s, it promises the next by %s, %v", i+1, r.BeatSeen, said.BeatNextBy, err)
-		}
-	}
-	beat(time.Minute)
-	if !tell() {
-		t.Error("after the refresh time nothing was written")
-	}
-	beat(time.Minute)
-	sink = presence.NewFiles(dir, refresh)
-	if tell() {
-		t.Error("a restart wrote the same record again")
-	}
-	r.Repos = []presence.Repo{{Name: "ops", Version: strings.Repeat("f", 40)}}
-	if !tell() {
-		t.Error("a new version was not written")
-	}
-	beat(-time.Hour)
-	if !tell() {
-		t.Error("after the clock was set back nothing was written")
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if !tell() {
-		t.Error("a removed file did not come back")
-	}
-}
-
-func TestFilesSetsACorruptFileAside(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "presence.json")
-	if err := os.WriteFile(path, []byte(`{"filetype":"nodepre`), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	sink := presence.NewFiles(dir, refresh)
-	if err := sink.Tell(t.Context(), presencetest.Record()); err == nil || !strings.Contains(err.Error(), "presence.json.corrupt") {
-		t.Errorf("error %v", err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := presence.Decode(data); err != nil {
-		t.Errorf("the new record: %v", err)
-	}
-	if err := sink.Tell(t.Context(), presencetest.Record()); err != nil {
-		t.Errorf("said again: %v", err)
-	}
-}
-
-func TestFilesSaysWhatFailed(t *testing.T) {
-	dir := t.TempDir()
-	taken := filepath.Join(dir, "nodeinfo")
-	if err := os.WriteFile(taken, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := presence.NewFiles(taken, refresh).Tell(t.Context(), presencetest.Record()); err == nil || !strings.Contains(err.Error(), taken) {
-		t.Errorf("error %v", err)
-	}
 }
 
 func TestAddresses(t *testing.T) {

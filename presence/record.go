@@ -1,4 +1,6 @@
-// Package presence is what a node says of itself to others, the record, and the places where it says so, the sinks.
+// Package presence is what nodes say of themselves to others and what that means: the record of a node, how old it may
+// be before the node counts as late or missing, the sets of nodes that work can wait for, and the view of all nodes as a
+// fleet. It knows no network and no git: package gitstore publishes one node's record, package fold gathers all of them.
 package presence
 
 import (
@@ -7,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/addagent/addagent/internal/node"
@@ -61,8 +64,8 @@ type Service struct {
 
 const (
 	filetype = "nodepresence"
-	// sizeLimit bounds what Decode reads. A usual record has 1 to 2 KB.
-	sizeLimit = 256 << 10
+	// MaxRecordSize bounds what Decode reads. A usual record has 1 to 2 KB.
+	MaxRecordSize = 256 << 10
 )
 
 type document struct {
@@ -76,7 +79,7 @@ func Encode(r Record) ([]byte, error) {
 	if err := node.ValidID(r.InstanceID); err != nil {
 		return nil, fmt.Errorf("presence record: %w", err)
 	}
-	r = normal(r)
+	r = Normalize(r)
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // a reason may well say <nil>, and people read these files
@@ -84,35 +87,36 @@ func Encode(r Record) ([]byte, error) {
 	if err := e.Encode(document{Filetype: filetype, Value: &r}); err != nil {
 		return nil, fmt.Errorf("presence record: %w", err)
 	}
-	if b.Len() > sizeLimit {
-		return nil, fmt.Errorf("presence record: %d bytes, more than %d", b.Len(), sizeLimit)
+	if b.Len() > MaxRecordSize {
+		return nil, fmt.Errorf("presence record: %d bytes, more than %d", b.Len(), MaxRecordSize)
 	}
 	return b.Bytes(), nil
 }
 
-// normal gives a copy in which what means the same is the same: no nil lists, no parts of a second.
-func normal(r Record) Record {
+// Normalize returns a copy in which equal meaning has one form: no nil lists, times in UTC and whole seconds.
+func Normalize(r Record) Record {
 	r.Addresses = append([]string{}, r.Addresses...)
 	r.Repos = append([]Repo{}, r.Repos...)
 	r.Services = append([]Service{}, r.Services...)
 	for i := range r.Repos {
 		r.Repos[i].Done = maps.Clone(r.Repos[i].Done)
 	}
-	r.BeatSeen = second(r.BeatSeen)
-	r.BeatNextBy = second(r.BeatNextBy)
+	r.BeatSeen = WholeSecond(r.BeatSeen)
+	r.BeatNextBy = WholeSecond(r.BeatNextBy)
 	for i := range r.Services {
-		r.Services[i].Time = second(r.Services[i].Time)
+		r.Services[i].Time = WholeSecond(r.Services[i].Time)
 	}
 	return r
 }
 
-func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+// WholeSecond returns a time as records hold it: UTC, without parts of a second.
+func WholeSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 // Decode reads a record, of this agent or any other, old or new: keys it does not know are ignored, those that are
 // absent leave their field empty. An error is anything that is no presence record of a node with a valid id.
 func Decode(data []byte) (Record, error) {
-	if len(data) > sizeLimit {
-		return Record{}, fmt.Errorf("presence record: %d bytes, more than %d", len(data), sizeLimit)
+	if len(data) > MaxRecordSize {
+		return Record{}, fmt.Errorf("presence record: %d bytes, more than %d", len(data), MaxRecordSize)
 	}
 	var d document
 	if err := json.Unmarshal(data, &d); err != nil {
@@ -127,5 +131,22 @@ func Decode(data []byte) (Record, error) {
 	if err := node.ValidID(d.Value.InstanceID); err != nil {
 		return Record{}, fmt.Errorf("presence record: %w", err)
 	}
-	return normal(*d.Value), nil
+	return Normalize(*d.Value), nil
+}
+
+// SameContent says that two records say the same but for the times of the beat. It allocates nothing: it is asked at
+// every beat.
+func SameContent(a, b Record) bool {
+	return a.InstanceID == b.InstanceID && a.State == b.State && a.Reason == b.Reason &&
+		a.Agent == b.Agent && a.BootID == b.BootID && a.Deployment == b.Deployment && a.Hardware == b.Hardware &&
+		a.Hostname == b.Hostname && a.InitGitRepo == b.InitGitRepo && a.Nodepart == b.Nodepart && a.Stacktype == b.Stacktype &&
+		a.StateLog == b.StateLog && a.StateTss == b.StateTss &&
+		slices.Equal(a.Addresses, b.Addresses) &&
+		slices.EqualFunc(a.Repos, b.Repos, func(a, b Repo) bool {
+			return a.Branch == b.Branch && a.Name == b.Name && a.Version == b.Version && maps.Equal(a.Done, b.Done)
+		}) &&
+		slices.EqualFunc(a.Services, b.Services, func(a, b Service) bool {
+			a.Time, b.Time = WholeSecond(a.Time), WholeSecond(b.Time)
+			return a == b
+		})
 }

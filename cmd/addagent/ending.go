@@ -20,7 +20,7 @@ import (
 	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // ending is the end of this machine by its own hand (package kill), with the means that it has here. Its settings are set
@@ -153,7 +153,7 @@ func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
 	var all []kill.Peer
 	for _, n := range f.Nodes {
 		all = append(all, kill.Peer{ID: n.InstanceID, Deployment: n.Deployment, Nodepart: n.Nodepart,
-			Present: n.Age(at) == fleet.Present, Well: n.State == node.Idle || n.State == node.Working, Done: finished(n.Record)})
+			Present: n.Age(at) == presence.Present, Well: n.State == node.Idle || n.State == node.Working, Done: finished(n.Record)})
 	}
 	return all, nil
 }
@@ -166,7 +166,7 @@ func (e *ending) lease(ctx context.Context, c kill.Case, until, at time.Time) (w
 	}
 	defer store.Close()
 	name := "kill/" + refPart(c.Deployment) + "/" + refPart(c.Nodepart)
-	won, held, err := presence.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "ends itself: "+cfg.Wedged.Kill, until, at)
+	won, held, err := gitstore.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "ends itself: "+cfg.Wedged.Kill, until, at)
 	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
 	if won && held.Until.Sub(at) < until.Sub(at)/2 {
 		return false, "an earlier try of this machine, whose lease ends at " + human.Clock(held.Until) + ",", nil

@@ -15,7 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // repositories are a check for each repository of this node, and one for each of its mirrors.
@@ -127,17 +127,17 @@ func (d *checker) presence(ctx context.Context) []finding {
 	start := time.Now()
 	var refs []remote.Ref
 	if err := d.ask(ctx, func(ctx context.Context) (err error) {
-		refs, err = store.Refs(ctx, p.RefPrefix, presence.FoldRef)
+		refs, err = store.Refs(ctx, p.RefPrefix, gitstore.FoldRef)
 		return err
 	}); err != nil {
 		return []finding{refusedBy(at, err)}
 	}
 	nodes, folded := 0, false
 	for _, r := range refs {
-		if _, ok := presence.IDOf(p.RefPrefix, r.Name); ok {
+		if _, ok := gitstore.IDOf(p.RefPrefix, r.Name); ok {
 			nodes++
 		}
-		folded = folded || r.Name == presence.FoldRef
+		folded = folded || r.Name == gitstore.FoldRef
 	}
 	found := []finding{good("%s: %s, %s", at, human.Count(nodes, "node"), human.Duration(time.Since(start)))}
 	if d.me.ID == "" {
@@ -150,7 +150,7 @@ func (d *checker) presence(ctx context.Context) []finding {
 
 // ownRef tells whose this node's ref is, and whether a push to it would be let in.
 func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []finding {
-	ref := presence.RefName(d.cfg.Presence.RefPrefix, d.me.ID)
+	ref := gitstore.RefName(d.cfg.Presence.RefPrefix, d.me.ID)
 	at := remote.Source{URL: d.cfg.Presence.URL}.Redacted()
 	hostname, _ := os.Hostname()
 	addresses, _ := presence.Addresses()
@@ -159,7 +159,7 @@ func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []findin
 	var tip, refused string
 	whose := good("%s is not there yet: the first beat makes it", ref)
 	if err := d.ask(ctx, func(ctx context.Context) error {
-		t, said, err := presence.Own(ctx, store, ref, ours, presenceMemory(d.cfg.StateDir))
+		t, said, err := gitstore.ReadOwnRef(ctx, store, ref, ours, presenceMemory(d.cfg.StateDir))
 		if tip = t; t != "" {
 			whose = good("%s is ours: %s, told at %s", ref, said.State, human.When(said.BeatSeen, d.now))
 		}
@@ -168,7 +168,7 @@ func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []findin
 		whose = refusedBy(ref, err)
 	}
 	err := d.ask(ctx, func(ctx context.Context) (err error) {
-		refused, err = presence.MayTell(ctx, store, ref, tip)
+		refused, err = gitstore.CanPush(ctx, store, ref, tip)
 		return err
 	})
 	push := good("the server would let this node push")
@@ -196,15 +196,15 @@ func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 		}
 		return good("%s", text)
 	}
-	var f fleet.Fleet
+	var f presence.Fleet
 	if err := d.ask(ctx, func(ctx context.Context) (err error) {
 		f, err = everybody(ctx, d.cfg, false, d.now)
 		return err
 	}); err != nil {
-		return refusedBy(presence.FoldRef, err)
+		return refusedBy(gitstore.FoldRef, err)
 	}
-	if f.From != fleet.FromFold {
-		text := fmt.Sprintf("%s is no fold that is kept up: each reader reads the refs of %s itself", presence.FoldRef, human.Count(nodes, "node"))
+	if f.From != presence.FromFold {
+		text := fmt.Sprintf("%s is no fold that is kept up: each reader reads the refs of %s itself", gitstore.FoldRef, human.Count(nodes, "node"))
 		if len(f.Notes) > 0 {
 			text += ": " + f.Notes[0]
 		}

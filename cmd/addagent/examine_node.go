@@ -24,7 +24,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/internal/status"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 	"golang.org/x/sys/unix"
 )
@@ -264,7 +264,7 @@ func (t timepiece) compare(ctx context.Context) *finding {
 	}
 	off := theirs.Sub(before.Add(time.Since(before) / 2))
 	f := good("right by that of %s", t.url)
-	if off.Abs() > fleet.Skew {
+	if off.Abs() > presence.Skew {
 		side := "behind"
 		if off < 0 {
 			side = "ahead of"

@@ -19,7 +19,8 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 func TestLiveFindsAllWell(t *testing.T) {
@@ -90,7 +91,7 @@ func TestLiveSeesTheFold(t *testing.T) {
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", State: "idle", BeatSeen: time.Now(), BeatNextBy: time.Now().Add(time.Hour)})
 	fold := func(at time.Time) {
 		t.Helper()
-		f, err := fleet.NewFolder(fleet.FolderOptions{Options: fleet.Options{Source: remote.Source{URL: s.URL + "/presence.git"}}})
+		f, err := fold.NewAggregator(fold.AggregatorOptions{Options: fold.Options{Source: remote.Source{URL: s.URL + "/presence.git"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func TestLiveSeesTheFold(t *testing.T) {
 	p.want("repo ops", isNoted, "protocol v0", "Git-Protocol header")
 	p.want("presence fold", worksWell, "folded at", "")
 
-	gittest.Git(t, filepath.Join(root, "presence.git"), "update-ref", "-d", presence.FoldRef)
+	gittest.Git(t, filepath.Join(root, "presence.git"), "update-ref", "-d", gitstore.FoldRef)
 	fold(time.Now().Add(-3 * time.Hour))
 	p.examine(config)
 	p.want("presence fold", isNoted, "no fold that is kept up", "addctl presence:fold")

@@ -13,7 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/kill"
-	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/internal/sink"
 )
 
 // machine is this node as its cloud sees it.
@@ -49,22 +49,22 @@ func (m *machine) at(cfg *config.Config) (*ec2.Instance, error) {
 }
 
 // tags is the sink that shows the state in the machine's tags.
-func (m *machine) tags(cfg *config.Config) (presence.Sink, func(), error) {
+func (m *machine) tags(cfg *config.Config) (sink.Sink, func(), error) {
 	i, err := m.at(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	sink := presence.NewApart(presence.NewTags(i, tagsMemory(cfg.StateDir)))
+	sink := sink.NewAsync(sink.NewTags(i, tagsMemory(cfg.StateDir)))
 	return sink, sink.Close, nil
 }
 
 // hook is the sink that lets an autoscaling group count on the machine once its init is done.
-func (m *machine) hook(cfg *config.Config) (presence.Sink, func(), error) {
+func (m *machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
 	i, err := m.at(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	sink := presence.NewApart(presence.NewInitDone(func(ctx context.Context) error {
+	sink := sink.NewAsync(sink.NewInitDone(func(ctx context.Context) error {
 		c, err := i.CompleteLifecycle(ctx)
 		if err == nil && c.Later {
 			err = errors.New("lifecycle hook: " + c.Why)

@@ -17,6 +17,7 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // The secrets of these tests: what check --live prints must hold none of them.
@@ -154,7 +155,7 @@ func (p *patient) tell(url string, r presence.Record) {
 		p.t.Fatal(err)
 	}
 	defer store.Close()
-	git := presence.NewGit(presence.GitOptions{Store: store, Memory: filepath.Join(p.t.TempDir(), "presence.json")})
+	git := gitstore.New(gitstore.Options{Remote: store, StateFile: filepath.Join(p.t.TempDir(), "presence.json")})
 	defer git.Close()
 	if err := git.Tell(p.t.Context(), r); err != nil {
 		p.t.Fatal(err)

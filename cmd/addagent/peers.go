@@ -13,7 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/fold"
 	"github.com/addagent/addagent/work"
 )
 
@@ -21,23 +21,23 @@ import (
 // beside the beats, at most one at a time, and what could not be read stands as it was read before.
 type peers struct {
 	id     string // this node
-	reader *fleet.Reader
+	reader *fold.Reader
 	every  time.Duration
-	limit  time.Duration                              // of one reading
-	nodes  string                                     // nodeinfo/nodes.json
-	memory files.Remembered[map[string]fleet.Settled] // what sets were let through, so that one beat a process (cron) settles them as well
-	spec   any                                        // of the config that it was made from
-	waits  bool                                       // this process is one beat: what is due is read in it
-	before bool                                       // others were read before this process began
+	limit  time.Duration                                 // of one reading
+	nodes  string                                        // nodeinfo/nodes.json
+	memory files.Remembered[map[string]presence.Settled] // what sets were let through, so that one beat a process (cron) settles them as well
+	spec   any                                           // of the config that it was made from
+	waits  bool                                          // this process is one beat: what is due is read in it
+	before bool                                          // others were read before this process began
 
 	// Of the goroutine of the beats:
 	next    time.Time
-	settled map[string]fleet.Settled // by filter
-	seen    map[string]bool          // the filters that were advanced in this beat
+	settled map[string]presence.Settled // by filter
+	seen    map[string]bool             // the filters that were advanced in this beat
 
 	mu    sync.Mutex
 	busy  bool
-	fleet fleet.Fleet
+	fleet presence.Fleet
 	wrong error
 	going sync.WaitGroup
 	stop  context.CancelFunc
@@ -45,7 +45,7 @@ type peers struct {
 }
 
 func newPeers(cfg *config.Config, id string, once bool) (*peers, error) {
-	reader, err := fleet.New(fleet.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix,
+	reader, err := fold.NewReader(fold.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix,
 		CacheDir: filepath.Join(cfg.StateDir, "fleet"), Timeout: cfg.Beat.FetchTimeout})
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func newPeers(cfg *config.Config, id string, once bool) (*peers, error) {
 		nodes: nodesFile(cfg.Home), memory: peersMemory(cfg), seen: map[string]bool{}}
 	p.settled, _, p.wrong = p.memory.Recall()
 	if p.settled == nil {
-		p.settled = map[string]fleet.Settled{}
+		p.settled = map[string]presence.Settled{}
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	st, err := os.Stat(p.nodes)
@@ -80,8 +80,8 @@ func newPeers(cfg *config.Config, id string, once bool) (*peers, error) {
 const awaitMax = time.Hour
 
 // peersMemory is what sets were let through by earlier processes. Of a broken one the next set is taken as it is.
-func peersMemory(cfg *config.Config) files.Remembered[map[string]fleet.Settled] {
-	return files.Remembered[map[string]fleet.Settled]{Path: filepath.Join(cfg.StateDir, "peers.json")}
+func peersMemory(cfg *config.Config) files.Remembered[map[string]presence.Settled] {
+	return files.Remembered[map[string]presence.Settled]{Path: filepath.Join(cfg.StateDir, "peers.json")}
 }
 
 // nodesFile is where scripts find who else is there.
@@ -132,8 +132,8 @@ func (p *peers) read(now time.Time) {
 }
 
 // show writes nodeinfo/nodes.json, also when nothing in it differs: its time says how fresh it is.
-func (p *peers) show(f fleet.Fleet, now time.Time) error {
-	data, err := fleet.EncodeNodes(f, now)
+func (p *peers) show(f presence.Fleet, now time.Time) error {
+	data, err := presence.EncodeNodes(f, now)
 	if err != nil {
 		return err
 	}
@@ -165,9 +165,9 @@ func (p *peers) Set(filter map[string]string) work.NodeSet {
 		p.seen[name] = true
 		before := p.settled[name]
 		after := before
-		switch set := fleet.Set(f, filter, f.At); {
-		case meets(p.settled, name, p.before, read, fleet.Shows(f, p.id)):
-			after = before.First(set, fleet.Shows(f, p.id))
+		switch set := presence.Set(f, filter, f.At); {
+		case meets(p.settled, name, p.before, read, presence.Shows(f, p.id)):
+			after = before.First(set, presence.Shows(f, p.id))
 		case read:
 			after = before.Next(set)
 		}
@@ -185,7 +185,7 @@ func (p *peers) Set(filter map[string]string) work.NodeSet {
 
 // meets decides whether this node is about to meet others for the first time: it never let a set through, and what was
 // read, if anything was, does not show the node itself. Before tells that others were read by an earlier process.
-func meets(settled map[string]fleet.Settled, name string, before, read, shown bool) bool {
+func meets(settled map[string]presence.Settled, name string, before, read, shown bool) bool {
 	if s, known := settled[name]; known {
 		return s.New
 	}
@@ -224,10 +224,10 @@ func (p *peers) close() {
 }
 
 // everybody is presence as it is this moment, whatever was read before; refs does not take a fold's word for it.
-func everybody(ctx context.Context, cfg *config.Config, refs bool, now time.Time) (fleet.Fleet, error) {
-	reader, err := fleet.New(fleet.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix, Refs: refs})
+func everybody(ctx context.Context, cfg *config.Config, refs bool, now time.Time) (presence.Fleet, error) {
+	reader, err := fold.NewReader(fold.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix, Refs: refs})
 	if err != nil {
-		return fleet.Fleet{}, err
+		return presence.Fleet{}, err
 	}
 	f, err := reader.Read(ctx, now)
 	return f, errors.Join(err, reader.Close())

@@ -11,14 +11,14 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 func TestMeets(t *testing.T) {
-	old, fresh := fleet.Settled{Set: "a"}, fleet.Settled{New: true, Beats: 1}
+	old, fresh := presence.Settled{Set: "a"}, presence.Settled{New: true, Beats: 1}
 	for _, c := range []struct {
 		what                string
-		settled             map[string]fleet.Settled
+		settled             map[string]presence.Settled
 		before, read, shown bool
 		want                bool
 	}{
@@ -27,11 +27,11 @@ func TestMeets(t *testing.T) {
 		{"read by an earlier process, and it does not", nil, true, true, false, true},
 		{"read by an earlier process, and nobody knows what", nil, true, false, false, false},
 		{"this node has been there for long", nil, true, true, true, false},
-		{"it waits", map[string]fleet.Settled{"x": fresh}, true, true, true, true},
-		{"it waits for another set", map[string]fleet.Settled{"y": fresh}, true, true, false, true},
-		{"it waits for no more", map[string]fleet.Settled{"x": old}, true, true, false, false},
-		{"it has met others", map[string]fleet.Settled{"y": old, "z": fresh}, true, true, false, false},
-		{"it has met others, and presence cannot be read", map[string]fleet.Settled{"y": old}, false, false, false, false},
+		{"it waits", map[string]presence.Settled{"x": fresh}, true, true, true, true},
+		{"it waits for another set", map[string]presence.Settled{"y": fresh}, true, true, false, true},
+		{"it waits for no more", map[string]presence.Settled{"x": old}, true, true, false, false},
+		{"it has met others", map[string]presence.Settled{"y": old, "z": fresh}, true, true, false, false},
+		{"it has met others, and presence cannot be read", map[string]presence.Settled{"y": old}, false, false, false, false},
 	} {
 		if got := meets(c.settled, "x", c.before, c.read, c.shown); got != c.want {
 			t.Errorf("%s: %v", c.what, got)
@@ -64,7 +64,7 @@ func TestPeersOfANewNode(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				grid.Commit("presence/i-1", gittest.File(presence.PathOf("i-1"), string(data)))
+				grid.Commit("presence/i-1", gittest.File(gitstore.PathOf("i-1"), string(data)))
 			}
 			say(node.Setup, "setup:20260301-080022;")
 			cfg := config.Default(config.Options{Root: true})

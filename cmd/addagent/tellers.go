@@ -17,7 +17,9 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/transport"
+	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // tellers are all places that are told of this node, as the config names them. Those that a changed config leaves as they
@@ -34,7 +36,7 @@ type tellers struct {
 type teller struct {
 	name string
 	spec any // what it was made from
-	sink presence.Sink
+	sink sink.Sink
 	stop func()
 }
 
@@ -42,11 +44,11 @@ type teller struct {
 type wanted struct {
 	name string
 	spec any
-	open func() (presence.Sink, func(), error)
+	open func() (sink.Sink, func(), error)
 }
 
 // renew makes the tellers be what the config says, and returns them as sinks.
-func (t *tellers) renew(cfg *config.Config) []presence.Named {
+func (t *tellers) renew(cfg *config.Config) []sink.Named {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := t.all
@@ -64,9 +66,9 @@ func (t *tellers) renew(cfg *config.Config) []presence.Named {
 	for _, old := range before {
 		old.stop()
 	}
-	var sinks []presence.Named
+	var sinks []sink.Named
 	for _, one := range t.all {
-		sinks = append(sinks, presence.Named{Name: one.name, Sink: one.sink})
+		sinks = append(sinks, sink.Named{Name: one.name, Sink: one.sink})
 	}
 	return sinks
 }
@@ -77,45 +79,45 @@ const pushPatience = 6
 
 // wanted lists what the config asks for. Files come first: what happens on the node is seen on the node, whatever else fails.
 func (t *tellers) wanted(cfg *config.Config) []wanted {
-	all := []wanted{{"files", nil, func() (presence.Sink, func(), error) {
-		return presence.NewFiles(t.nodeinfo, presenceRefresh), func() {}, nil
+	all := []wanted{{"files", nil, func() (sink.Sink, func(), error) {
+		return sink.NewFiles(t.nodeinfo, presenceRefresh), func() {}, nil
 	}}}
 	if p := cfg.Presence; p.URL != "" {
-		all = append(all, wanted{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (presence.Sink, func(), error) {
+		all = append(all, wanted{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (sink.Sink, func(), error) {
 			store, err := remote.New(presenceSource(cfg))
 			if err != nil {
 				return nil, nil, err
 			}
-			git := presence.NewGit(presence.GitOptions{Store: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, Memory: presenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: pushPatience * cfg.Beat.LookTimeout})
-			return presence.NewAlarm(git, t.voices, filepath.Join(t.stateDir, "alarm.json")), func() { git.Close(); _ = store.Close() }, nil
+			git := gitstore.New(gitstore.Options{Remote: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, StateFile: presenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: pushPatience * cfg.Beat.LookTimeout})
+			return sink.NewAlarm(git, t.voices, filepath.Join(t.stateDir, "alarm.json")), func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}
 	for i, r := range cfg.Chat {
 		if r.From == "node" {
-			all = append(all, wanted{fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (presence.Sink, func(), error) {
+			all = append(all, wanted{fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (sink.Sink, func(), error) {
 				return t.room(cli.RoomName(i, r), r, cfg.Network)
 			}})
 		}
 	}
 	if t.machine != nil && cfg.EC2.Tags != "off" {
-		all = append(all, wanted{"ec2", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.tags(cfg) }})
+		all = append(all, wanted{"ec2", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.tags(cfg) }})
 		if cfg.EC2.LifecycleHook != "" {
-			all = append(all, wanted{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (presence.Sink, func(), error) { return t.machine.hook(cfg) }})
+			all = append(all, wanted{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.hook(cfg) }})
 		}
 	}
 	return all
 }
 
 // voices are those of the rooms that are open.
-func (t *tellers) voices() []presence.Voice {
+func (t *tellers) voices() []sink.Room {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var all []presence.Voice
+	var all []sink.Room
 	for _, one := range t.all {
 		if o, ok := one.sink.(*opening); ok {
 			o.mu.Lock()
-			if c, ok := o.sink.(*presence.Chat); ok {
-				all = append(all, c.Voice())
+			if c, ok := o.sink.(*sink.Chat); ok {
+				all = append(all, c.Room())
 			}
 			o.mu.Unlock()
 		}
@@ -125,7 +127,7 @@ func (t *tellers) voices() []presence.Voice {
 
 // room opens the outbox of one room. What it has to say waits in a folder of its own, named by the room and not by its
 // place in the config: another room must not get it.
-func (t *tellers) room(name string, r config.Room, network config.Network) (presence.Sink, func(), error) {
+func (t *tellers) room(name string, r config.Room, network config.Network) (sink.Sink, func(), error) {
 	transport, err := transport.Transport(network)
 	if err != nil {
 		return nil, nil, err
@@ -140,7 +142,7 @@ func (t *tellers) room(name string, r config.Room, network config.Network) (pres
 	if r.Only == "critical" {
 		voice.room = chat.Critical{Room: outbox}
 	}
-	return presence.NewChat(voice, filepath.Join(dir, "told.json")), func() { _ = outbox.Close() }, nil
+	return sink.NewChat(voice, filepath.Join(dir, "told.json")), func() { _ = outbox.Close() }, nil
 }
 
 // roomsDir is where what rooms were told, and are to be told, is kept.
@@ -183,7 +185,7 @@ func (t *tellers) flush(ctx context.Context) error {
 	errs := make([]chan error, len(all))
 	for i, one := range all {
 		errs[i] = make(chan error, 1)
-		f, ok := one.sink.(presence.Flusher)
+		f, ok := one.sink.(sink.Flusher)
 		if !ok {
 			errs[i] <- nil
 			continue
@@ -202,10 +204,10 @@ func (t *tellers) flush(ctx context.Context) error {
 // opening is a sink that is opened when it is first told something, and again at each beat as long as that fails: a folder
 // that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
 type opening struct {
-	open func() (presence.Sink, func(), error)
+	open func() (sink.Sink, func(), error)
 
 	mu   sync.Mutex
-	sink presence.Sink
+	sink sink.Sink
 	stop func()
 }
 
@@ -217,7 +219,7 @@ func (o *opening) Tell(ctx context.Context, r presence.Record) error {
 	return sink.Tell(ctx, r)
 }
 
-func (o *opening) opened() (presence.Sink, error) {
+func (o *opening) opened() (sink.Sink, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var err error
@@ -229,7 +231,7 @@ func (o *opening) opened() (presence.Sink, error) {
 
 func (o *opening) Flush(ctx context.Context) error {
 	o.mu.Lock()
-	f, ok := o.sink.(presence.Flusher)
+	f, ok := o.sink.(sink.Flusher)
 	o.mu.Unlock()
 	if ok {
 		return f.Flush(ctx)
@@ -251,7 +253,7 @@ type outboxVoice struct {
 	room chat.Room // that, or what wraps it
 }
 
-func (v outboxVoice) Say(l presence.Line, at time.Time) error {
+func (v outboxVoice) Say(l sink.Line, at time.Time) error {
 	return v.room.Say(context.Background(), chat.Message{Text: l.Text, Colour: l.Colour, Critical: l.Critical, Time: at})
 }
 

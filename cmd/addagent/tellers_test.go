@@ -14,11 +14,13 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // names are the sinks' names, in order.
-func names(sinks []presence.Named) string {
+func names(sinks []sink.Named) string {
 	var all []string
 	for _, s := range sinks {
 		all = append(all, s.Name)
@@ -64,7 +66,7 @@ func TestTellersFollowTheConfig(t *testing.T) {
 		t.Fatalf("told: %s", got)
 	}
 	r := presence.Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", State: node.Failing, Reason: "ops:root: exit 3", BeatSeen: time.Now()}
-	everywhere := func(sinks []presence.Named) {
+	everywhere := func(sinks []sink.Named) {
 		t.Helper()
 		for _, s := range sinks {
 			if err := s.Tell(t.Context(), r); err != nil {
@@ -139,7 +141,7 @@ func TestPeers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		grid.Commit("presence/"+id, gittest.File(presence.PathOf(id), string(data)))
+		grid.Commit("presence/"+id, gittest.File(gitstore.PathOf(id), string(data)))
 	}
 	say("i-1")
 	cfg := config.Default(config.Options{Root: true})

@@ -10,7 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/fold"
 	"github.com/spf13/cobra"
 )
 
@@ -73,7 +73,7 @@ func (p *process) fold(ctx context.Context, g *global, every time.Duration) erro
 
 // print tells what a fold did. One that found nothing new is silent, unless it is the
 // only one; notes that stay are said once.
-func (l *folding) print(r fleet.Report, now time.Time, always bool) error {
+func (l *folding) print(r fold.Report, now time.Time, always bool) error {
 	for _, n := range r.Notes {
 		if !slices.Contains(l.notes, n) {
 			l.say("%s", n)
@@ -97,15 +97,15 @@ func (l *folding) print(r fleet.Report, now time.Time, always bool) error {
 }
 
 // printJSON prints a report, compact and on one line: more may follow.
-func (l *folding) printJSON(r fleet.Report) error {
+func (l *folding) printJSON(r fold.Report) error {
 	err := cli.PrintJSONLine(l.p.Out, struct {
-		Nodes       int                `json:"nodes"`
-		Moved       int                `json:"moved"`
-		Transitions []fleet.Transition `json:"transitions"`
-		Pushed      bool               `json:"pushed"`
-		Commit      string             `json:"commit"`
-		Notes       []string           `json:"notes"`
-	}{r.Nodes, r.Moved, append([]fleet.Transition{}, r.Transitions...), r.Pushed, r.Commit, append([]string{}, r.Notes...)})
+		Nodes       int               `json:"nodes"`
+		Moved       int               `json:"moved"`
+		Transitions []fold.Transition `json:"transitions"`
+		Pushed      bool              `json:"pushed"`
+		Commit      string            `json:"commit"`
+		Notes       []string          `json:"notes"`
+	}{r.Nodes, r.Moved, append([]fold.Transition{}, r.Transitions...), r.Pushed, r.Commit, append([]string{}, r.Notes...)})
 	if err != nil {
 		return cli.Failed(fmt.Errorf("write: %w", err))
 	}
@@ -113,7 +113,7 @@ func (l *folding) printJSON(r fleet.Report) error {
 }
 
 // news is what a fold brought: its one transition in full, of several how many.
-func news(r fleet.Report) string {
+func news(r fold.Report) string {
 	switch len(r.Transitions) {
 	case 0:
 		return "no transition"

@@ -10,7 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/spf13/cobra"
 )
 
@@ -46,13 +46,13 @@ node, age and told.`,
 
 // listed is one ref of `presence:list --json`.
 type listed struct {
-	Ref   string     `json:"ref"`
-	ID    string     `json:"id"`   // of the commit
-	What  string     `json:"what"` // node, fold, lease, other
-	Node  string     `json:"node,omitempty"`
-	Age   fleet.Age  `json:"age,omitempty"`
-	Told  *time.Time `json:"told,omitempty"`
-	Newer bool       `json:"newer,omitempty"` // than what was read: the fold does not know it yet
+	Ref   string       `json:"ref"`
+	ID    string       `json:"id"`   // of the commit
+	What  string       `json:"what"` // node, fold, lease, other
+	Node  string       `json:"node,omitempty"`
+	Age   presence.Age `json:"age,omitempty"`
+	Told  *time.Time   `json:"told,omitempty"`
+	Newer bool         `json:"newer,omitempty"` // than what was read: the fold does not know it yet
 }
 
 func (p *process) list(ctx context.Context, g *global, o *outside, raw bool) error {
@@ -61,8 +61,8 @@ func (p *process) list(ctx context.Context, g *global, o *outside, raw bool) err
 		return cli.Misuse(err)
 	}
 	defer store.Close()
-	lease := strings.TrimSuffix(presence.LeaseRef(o.Prefix, ""), "/") + "/"
-	refs, err := store.Refs(ctx, o.Prefix, presence.FoldRef, lease)
+	lease := strings.TrimSuffix(gitstore.LeaseRef(o.Prefix, ""), "/") + "/"
+	refs, err := store.Refs(ctx, o.Prefix, gitstore.FoldRef, lease)
 	if err != nil {
 		return unread(err, o.Options)
 	}
@@ -99,13 +99,13 @@ func (p *process) list(ctx context.Context, g *global, o *outside, raw bool) err
 }
 
 // whose says of refs what they are.
-func whose(refs []remote.Ref, f fleet.Fleet, prefix, lease string, now time.Time) []listed {
+func whose(refs []remote.Ref, f presence.Fleet, prefix, lease string, now time.Time) []listed {
 	all := make([]listed, 0, len(refs))
 	for _, r := range refs {
 		l := listed{Ref: r.Name, ID: r.ID, What: "other"}
-		id, ofNode := presence.IDOf(prefix, r.Name)
+		id, ofNode := gitstore.IDOf(prefix, r.Name)
 		switch {
-		case r.Name == presence.FoldRef:
+		case r.Name == gitstore.FoldRef:
 			l.What = "fold"
 		case strings.HasPrefix(r.Name, lease):
 			l.What = "lease"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/fold"
 	"github.com/spf13/cobra"
 )
 
@@ -128,7 +128,7 @@ func (p *process) log(ctx context.Context, g *global, o *outside, word string, s
 		if wrong, say = wrong.next(text, now); say != "" {
 			p.says("%s", say)
 		}
-		list = slices.DeleteFunc(list, func(t fleet.Transition) bool { return told[moveOf(t)] || t.Time.Before(since) })
+		list = slices.DeleteFunc(list, func(t fold.Transition) bool { return told[moveOf(t)] || t.Time.Before(since) })
 		for _, t := range list {
 			if err := p.printTransition(g, t); err != nil {
 				return err
@@ -150,11 +150,11 @@ type moved struct {
 	at     int64 // unix seconds
 }
 
-func moveOf(t fleet.Transition) moved { return moved{t.ID, t.To, t.Time.Unix()} }
+func moveOf(t fold.Transition) moved { return moved{t.ID, t.To, t.Time.Unix()} }
 
 // printLog prints what there is: in columns where all of it is known, as a stream
 // where more follows.
-func (p *process) printLog(g *global, list []fleet.Transition, follow bool) error {
+func (p *process) printLog(g *global, list []fold.Transition, follow bool) error {
 	if !g.json && !follow && len(list) > 0 {
 		width, _ := size(p.Out)
 		for _, text := range logTable(list).lines(width, p.colours())[1:] {

@@ -15,7 +15,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/spf13/cobra"
 )
 
@@ -72,7 +73,7 @@ func (p *process) node(ctx context.Context, g *global, o *outside, word string) 
 	}
 	list = list[max(0, len(list)-nodeLog):]
 	if g.json {
-		data, err := fleet.EncodeNodes(fleet.Fleet{Nodes: []fleet.Node{n}}, now)
+		data, err := presence.EncodeNodes(presence.Fleet{Nodes: []presence.Node{n}}, now)
 		var nodes []json.RawMessage
 		if err == nil {
 			err = json.Unmarshal(data, &nodes)
@@ -81,9 +82,9 @@ func (p *process) node(ctx context.Context, g *global, o *outside, word string) 
 			return cli.Failed(err)
 		}
 		return cli.PrintJSON(p.Out, struct {
-			Node json.RawMessage    `json:"node"`
-			Log  []fleet.Transition `json:"log"`
-		}{nodes[0], append([]fleet.Transition{}, list...)})
+			Node json.RawMessage   `json:"node"`
+			Log  []fold.Transition `json:"log"`
+		}{nodes[0], append([]fold.Transition{}, list...)})
 	}
 	for _, note := range f.Notes {
 		if strings.HasPrefix(note, n.InstanceID+": ") {
@@ -94,7 +95,7 @@ func (p *process) node(ctx context.Context, g *global, o *outside, word string) 
 }
 
 // story is a node in words.
-func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, colours bool) []string {
+func story(n presence.Node, prefix string, list []fold.Transition, now time.Time, colours bool) []string {
 	row, _ := node.Row(n.State)
 	first := paint(strings.ToUpper(cmp.Or(human.Safe(string(n.State)), "unknown")), row.Colour, colours)
 	switch {
@@ -119,7 +120,7 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 	if at := heard(n); !at.IsZero() {
 		age += ", heard " + human.When(at, now)
 	}
-	if !n.BeatNextBy.IsZero() && n.Age(now) != fleet.Gone {
+	if !n.BeatNextBy.IsZero() && n.Age(now) != presence.Gone {
 		age += ", speaks again by " + human.When(n.BeatNextBy, now)
 	}
 	if !n.Folded.IsZero() {
@@ -155,7 +156,7 @@ func story(n fleet.Node, prefix string, list []fleet.Transition, now time.Time, 
 		}
 	}
 	if n.Commit != "" {
-		say("ref", "%s at %s", presence.RefName(prefix, n.InstanceID), human.ID(n.Commit))
+		say("ref", "%s at %s", gitstore.RefName(prefix, n.InstanceID), human.ID(n.Commit))
 	}
 	if len(list) == 0 {
 		return lines

@@ -11,7 +11,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -26,7 +26,7 @@ func (l *filter) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&l.deployments, "deployment", nil, "only nodes of this `DEPLOYMENT`")
 }
 
-func (l *filter) matches(n fleet.Node, now time.Time) bool {
+func (l *filter) matches(n presence.Node, now time.Time) bool {
 	in := func(list []string, words ...string) bool {
 		return len(list) == 0 || slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, w) })
 	}
@@ -35,8 +35,8 @@ func (l *filter) matches(n fleet.Node, now time.Time) bool {
 }
 
 // nodes are those that match, trouble on top.
-func (l *filter) nodes(f fleet.Fleet, now time.Time) []fleet.Node {
-	return slices.DeleteFunc(fleet.Troubled(f, now), func(n fleet.Node) bool { return !l.matches(n, now) })
+func (l *filter) nodes(f presence.Fleet, now time.Time) []presence.Node {
+	return slices.DeleteFunc(presence.Troubled(f, now), func(n presence.Node) bool { return !l.matches(n, now) })
 }
 
 func (p *process) nodesCommand(g *global) *cobra.Command {
@@ -109,7 +109,7 @@ func standings() []string {
 	for _, r := range node.States() {
 		words = append(words, string(r.State))
 	}
-	return append(words, string(fleet.Present), string(fleet.Late), string(fleet.Missing), string(fleet.Gone))
+	return append(words, string(presence.Present), string(presence.Late), string(presence.Missing), string(presence.Gone))
 }
 
 func (p *process) nodes(ctx context.Context, g *global, o *outside, l filter, exitCode bool) error {
@@ -136,12 +136,12 @@ func (p *process) nodes(ctx context.Context, g *global, o *outside, l filter, ex
 	return nil
 }
 
-func (p *process) printNodes(g *global, o *outside, f fleet.Fleet, l filter, now time.Time) error {
+func (p *process) printNodes(g *global, o *outside, f presence.Fleet, l filter, now time.Time) error {
 	p.notes(f)
 	nodes := l.nodes(f, now)
 	if g.json {
-		f.Nodes = slices.DeleteFunc(slices.Clone(f.Nodes), func(n fleet.Node) bool { return !l.matches(n, now) })
-		data, err := fleet.EncodeNodes(f, now)
+		f.Nodes = slices.DeleteFunc(slices.Clone(f.Nodes), func(n presence.Node) bool { return !l.matches(n, now) })
+		data, err := presence.EncodeNodes(f, now)
 		if err != nil {
 			return cli.Failed(err)
 		}
@@ -164,13 +164,13 @@ func (p *process) printNodes(g *global, o *outside, f fleet.Fleet, l filter, now
 }
 
 // verdict is the exit code that --exit-code asks for.
-func verdict(nodes []fleet.Node, now time.Time) error {
+func verdict(nodes []presence.Node, now time.Time) error {
 	code := cli.ExitDone
 	for _, n := range nodes {
 		switch age := n.Age(now); {
-		case n.State == node.Wedged && age != fleet.Gone:
+		case n.State == node.Wedged && age != presence.Gone:
 			return &cli.Exit{Code: cli.ExitWedged}
-		case n.State == node.Failing && age != fleet.Gone, age == fleet.Missing:
+		case n.State == node.Failing && age != presence.Gone, age == presence.Missing:
 			code = cli.ExitFailed
 		}
 	}

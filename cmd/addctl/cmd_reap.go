@@ -8,7 +8,8 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
 	"github.com/spf13/cobra"
 )
 
@@ -41,7 +42,7 @@ It needs the right to delete refs; nodes do not need that.
 			return ended(c.Context(), p.reap(c.Context(), g, o, olderThan, dryRun))
 		},
 	}
-	c.Flags().DurationVar(&olderThan, "older-than", fleet.ReapAfter, "only nodes that are gone or missing for longer than this `DURATION`")
+	c.Flags().DurationVar(&olderThan, "older-than", fold.ReapAfter, "only nodes that are gone or missing for longer than this `DURATION`")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print whose refs would be deleted, and delete none")
 	return c
 }
@@ -50,10 +51,10 @@ func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan tim
 	now := time.Now()
 	list, err := o.Reap(ctx, olderThan, now, dryRun)
 	type reaped struct {
-		ID      string    `json:"id"`
-		Age     fleet.Age `json:"age"`
-		Since   time.Time `json:"since"`
-		Deleted bool      `json:"deleted"`
+		ID      string       `json:"id"`
+		Age     presence.Age `json:"age"`
+		Since   time.Time    `json:"since"`
+		Deleted bool         `json:"deleted"`
 	}
 	all := make([]reaped, 0, len(list))
 	did := "reaped"

@@ -11,7 +11,8 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
 	"github.com/addagent/addagent/systemd"
 )
 
@@ -23,10 +24,10 @@ type folding struct {
 	cfg       *config.Config // in force
 	files     string         // the stamp of those that were read last
 	bad       bool           // what lies there is not in force
-	folder    *fleet.Folder
+	folder    *fold.Aggregator
 	announcer *announcer // nil = no room
 	mute      error      // why there is none though the config has rooms
-	options   fleet.Options
+	options   fold.Options
 	timed     bool // lines begin with the time
 	notes     []string
 	mistake   complaint // in the config
@@ -50,7 +51,7 @@ func (l *folding) begin(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	folder, err := fleet.NewFolder(fleet.FolderOptions{Options: o, Every: l.every, Author: author(), Said: l.said})
+	folder, err := fold.NewAggregator(fold.AggregatorOptions{Options: o, Every: l.every, Author: author(), Said: l.said})
 	if err != nil {
 		return cli.Misuse(err)
 	}
@@ -112,7 +113,7 @@ func (l *folding) end() {
 }
 
 // said is what the fold keeps of what rooms were told.
-func (l *folding) said(data []byte, f fleet.Fleet, now time.Time) []byte {
+func (l *folding) said(data []byte, f presence.Fleet, now time.Time) []byte {
 	if l.announcer == nil {
 		return data
 	}
@@ -120,9 +121,9 @@ func (l *folding) said(data []byte, f fleet.Fleet, now time.Time) []byte {
 }
 
 // fold folds once. Where another control node was faster, what it left is folded.
-func (l *folding) fold(ctx context.Context, now time.Time) (fleet.Report, error) {
+func (l *folding) fold(ctx context.Context, now time.Time) (fold.Report, error) {
 	r, err := l.folder.Once(ctx, now)
-	if errors.Is(err, fleet.ErrRace) {
+	if errors.Is(err, fold.ErrRace) {
 		r, err = l.folder.Once(ctx, now)
 	}
 	return r, err
@@ -244,7 +245,7 @@ func (l *folding) complains(c complaint, err error, now time.Time) complaint {
 }
 
 // tell tells the rooms what is new, and returns what is wrong with them.
-func (l *folding) tell(ctx context.Context, r fleet.Report, failed bool, now time.Time) error {
+func (l *folding) tell(ctx context.Context, r fold.Report, failed bool, now time.Time) error {
 	if l.announcer == nil {
 		return l.mute
 	}

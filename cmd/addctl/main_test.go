@@ -18,6 +18,7 @@ import (
 	"github.com/addagent/addagent/internal/cli/clitest"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -98,8 +99,8 @@ func tellGit(repo string, r presence.Record, at time.Time) error {
 	for _, dir := range []string{"all", "presence", "it"} {
 		inner = "040000 tree " + git(inner, "mktree") + "\t" + dir + "\n"
 	}
-	commit := []string{"commit-tree", "-m", presence.Subject(r), git(inner, "mktree")}
-	ref := presence.RefName(presence.RefPrefix, r.InstanceID)
+	commit := []string{"commit-tree", "-m", gitstore.Subject(r), git(inner, "mktree")}
+	ref := gitstore.RefName(gitstore.RefPrefix, r.InstanceID)
 	if old := git("", "for-each-ref", "--format=%(objectname)", ref); old != "" {
 		commit = append(commit, "-p", old)
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // configPath is the config that the flags want; "" = none is to be read.
@@ -55,15 +56,15 @@ func asGitWould() []string {
 
 // place is the presence repository of a config and the flags above it. kind tells
 // apart those who remember side by side: two processes cannot share a folder.
-func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Options, error) {
+func (p *process) place(g *global, cfg *config.Config, kind string) (fold.Options, error) {
 	url, auth := cfg.Presence.URL, cfg.Presence.Auth
-	prefix := cmp.Or(g.refPrefix, cfg.Presence.RefPrefix, presence.RefPrefix)
+	prefix := cmp.Or(g.refPrefix, cfg.Presence.RefPrefix, gitstore.RefPrefix)
 	if g.presence != "" {
 		url, auth = g.presence, config.Auth{}
 		// A path may be relative here, for a person typed it.
 		if _, err := os.Stat(url); err == nil {
 			if url, err = filepath.Abs(url); err != nil {
-				return fleet.Options{}, cli.Misuse(fmt.Errorf("--presence: %w", err))
+				return fold.Options{}, cli.Misuse(fmt.Errorf("--presence: %w", err))
 			}
 		}
 	}
@@ -80,16 +81,16 @@ func (p *process) place(g *global, cfg *config.Config, kind string) (fleet.Optio
 		prefix += "/"
 	}
 	if url == "" {
-		return fleet.Options{}, cli.Misuse(fmt.Errorf("no presence repository is known: give --presence URL, or write presence.url into %s", g.configPath()))
+		return fold.Options{}, cli.Misuse(fmt.Errorf("no presence repository is known: give --presence URL, or write presence.url into %s", g.configPath()))
 	}
 	if g.tokenFile != "" && g.gitCredentials {
-		return fleet.Options{}, cli.Misuse(errors.New("--token-file and --git-credentials: keep one of them"))
+		return fold.Options{}, cli.Misuse(errors.New("--token-file and --git-credentials: keep one of them"))
 	}
 	s := remote.Source{URL: url, Agent: cli.UserAgent("addctl"), Auth: auth, Network: cfg.Network}
 	if err := s.Check(); err != nil {
-		return fleet.Options{}, cli.Misuse(err)
+		return fold.Options{}, cli.Misuse(err)
 	}
-	return fleet.Options{Source: s, Prefix: prefix, CacheDir: p.cacheDir(kind, url, prefix)}, nil
+	return fold.Options{Source: s, Prefix: prefix, CacheDir: p.cacheDir(kind, url, prefix)}, nil
 }
 
 // cacheDir is where what is read of a repository is remembered; "" = nowhere. A URL
@@ -112,8 +113,8 @@ func (p *process) cacheDir(kind, url, prefix string) string {
 
 // outside is the presence repository as a command reads it.
 type outside struct {
-	*fleet.Reader
-	fleet.Options
+	*fold.Reader
+	fold.Options
 }
 
 // open is where every command that reads begins.
@@ -126,7 +127,7 @@ func (p *process) open(g *global) (*outside, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := fleet.New(o)
+	r, err := fold.NewReader(o)
 	if err != nil {
 		return nil, cli.Misuse(err)
 	}
@@ -139,14 +140,14 @@ func (p *process) says(format string, args ...any) {
 }
 
 // notes prints what a reading left out.
-func (p *process) notes(f fleet.Fleet) {
+func (p *process) notes(f presence.Fleet) {
 	for _, n := range f.Notes {
 		p.says("%s", n)
 	}
 }
 
 // unread is the error of a reading, with what a person can do.
-func unread(err error, o fleet.Options) error {
+func unread(err error, o fold.Options) error {
 	advice := ""
 	if errors.Is(err, remote.ErrAccess) && o.Source.Auth.Command == nil && o.Source.Auth.TokenFile == "" && strings.HasPrefix(o.Source.URL, "http") {
 		advice = " (--token-file FILE or --git-credentials say who you are)"
@@ -156,18 +157,18 @@ func unread(err error, o fleet.Options) error {
 
 // find is the node that a person means by its id, by the beginning of its id or
 // hostname, or by an address; exact ones win.
-func find(f fleet.Fleet, word string) (fleet.Node, error) {
+func find(f presence.Fleet, word string) (presence.Node, error) {
 	if n, ok := f.Node(word); ok {
 		return n, nil
 	}
-	for _, meant := range []func(fleet.Node) bool{
-		func(n fleet.Node) bool { return n.Hostname == word || slices.Contains(n.Addresses, word) },
-		func(n fleet.Node) bool {
+	for _, meant := range []func(presence.Node) bool{
+		func(n presence.Node) bool { return n.Hostname == word || slices.Contains(n.Addresses, word) },
+		func(n presence.Node) bool {
 			return strings.HasPrefix(n.InstanceID, word) || strings.HasPrefix(n.Hostname, word)
 		},
 	} {
 		var ids []string
-		var found fleet.Node
+		var found presence.Node
 		for _, n := range f.Nodes {
 			if word != "" && meant(n) {
 				ids, found = append(ids, n.InstanceID), n
@@ -182,5 +183,5 @@ func find(f fleet.Fleet, word string) (fleet.Node, error) {
 			return found, cli.Failed(fmt.Errorf("%s may be any of %s: %s", word, human.Count(len(ids), "node"), strings.Join(ids, ", ")))
 		}
 	}
-	return fleet.Node{}, cli.Failed(fmt.Errorf("there is no node %s among %s (addctl nodes lists them)", word, human.Count(len(f.Nodes), "node")))
+	return presence.Node{}, cli.Failed(fmt.Errorf("there is no node %s among %s (addctl nodes lists them)", word, human.Count(len(f.Nodes), "node")))
 }

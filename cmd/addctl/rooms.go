@@ -20,7 +20,8 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/transport"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
 )
 
 // roomOf is a room by its address, or by the file or variable that holds it.
@@ -39,9 +40,9 @@ type announcer struct {
 	lock   *files.Lock // no other process of this machine tells the rooms
 	prefix string      // of the names of spools
 	memory
-	said  said        // as of the last fold
-	fleet fleet.Fleet // of that fold
-	at    time.Time   // of that fold
+	said  said           // as of the last fold
+	fleet presence.Fleet // of that fold
+	at    time.Time      // of that fold
 }
 
 // memory is what an announcer knows after a restart.
@@ -62,7 +63,7 @@ type room struct {
 
 // newAnnouncer makes the announcer of a config that has rooms with from: fleet; nil when
 // it has none.
-func (p *process) newAnnouncer(cfg *config.Config, o fleet.Options, lasts time.Duration) (*announcer, error) {
+func (p *process) newAnnouncer(cfg *config.Config, o fold.Options, lasts time.Duration) (*announcer, error) {
 	through, err := transport.Transport(cfg.Network)
 	if err != nil {
 		return nil, err
@@ -143,7 +144,7 @@ func (s *announcer) discard() error {
 
 // write returns said.json as it is to be with a fold of a fleet; the same slice where it
 // stays as it is.
-func (s *announcer) write(data []byte, f fleet.Fleet, now time.Time) []byte {
+func (s *announcer) write(data []byte, f presence.Fleet, now time.Time) []byte {
 	s.said, s.fleet, s.at = parseSaid(data), f, now
 	lease, ok := takeLease(s.said.Lease, s.Me, now, s.lasts)
 	if !ok {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 // is known to have heard. It moves with the fold in one compare-and-swap, so of several
 // control nodes only one can take the lease.
 type said struct {
-	Lease presence.Lease         `json:"lease"`
+	Lease gitstore.Lease         `json:"lease"`
 	Rooms map[string][]announced `json:"rooms"` // by "room N", as in the config
 }
 
@@ -43,13 +43,13 @@ func (s said) encode() ([]byte, error) {
 // takeLease returns the lease as a control node holds it for a while from now on; ok is
 // false where another one holds it. The holder renews it when half of it is over: as
 // often as a quiet fold is pushed.
-func takeLease(l presence.Lease, me string, now time.Time, lasts time.Duration) (_ presence.Lease, ok bool) {
+func takeLease(l gitstore.Lease, me string, now time.Time, lasts time.Duration) (_ gitstore.Lease, ok bool) {
 	left := l.Until.Sub(now)
 	switch {
 	case l.Holder != me && !l.Ended(now) && left <= longLease:
 		return l, false
 	case l.Holder != me:
-		l = presence.Lease{Holder: me, Purpose: "tells the rooms of the fleet", Taken: now}
+		l = gitstore.Lease{Holder: me, Purpose: "tells the rooms of the fleet", Taken: now}
 	case left >= lasts/2 && left <= lasts:
 		return l, true
 	}

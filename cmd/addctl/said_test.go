@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/testkit"
-	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // TestTakeLease: whether control node a may tell the rooms at noon, with a lease of ten
@@ -32,7 +32,7 @@ func TestTakeLease(t *testing.T) {
 		{"of another that fell silent", "b", -time.Minute - time.Second, 10 * time.Minute, true},
 		{"of another, for years", "b", 10000 * time.Hour, 10 * time.Minute, true},
 	} {
-		before := presence.Lease{Holder: c.holder, Taken: noon().Add(-time.Hour), Until: noon().Add(c.until)}
+		before := gitstore.Lease{Holder: c.holder, Taken: noon().Add(-time.Hour), Until: noon().Add(c.until)}
 		l, ok := takeLease(before, "a", noon(), 10*time.Minute)
 		if ok != (c.want > 0) || !ok && l != before || ok && (l.Holder != "a" || l.Until != noon().Add(c.want) || l.Taken.Equal(noon()) != c.taken) {
 			t.Errorf("%s: %v, %+v", c.what, ok, l)
@@ -42,7 +42,7 @@ func TestTakeLease(t *testing.T) {
 
 // The file is on a branch: what one version writes another one reads.
 func TestSaidFile(t *testing.T) {
-	lease, _ := takeLease(presence.Lease{}, "a", noon(), 10*time.Minute)
+	lease, _ := takeLease(gitstore.Lease{}, "a", noon(), 10*time.Minute)
 	told, _ := compose([]announced{}, grid(noon(), "2 idle a", "1 wedged b exit 1"), noon())
 	data, err := said{Lease: lease, Rooms: map[string][]announced{"room 1": told, "room 2": {}}}.encode()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
 )
 
 const (
@@ -60,7 +60,7 @@ type present struct {
 // told now and what they were told then. Of a fleet that nobody was told of (nil) only
 // what is wrong is news. Trouble is said as it grows, shrinks and ends; of what is well
 // only growth is said, so that a rollout shows and its end does.
-func compose(before []announced, f fleet.Fleet, now time.Time) ([]announced, []chat.Message) {
+func compose(before []announced, f presence.Fleet, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
 	after := []announced{} // not nil: somebody was told
 	var messages []chat.Message
@@ -109,11 +109,11 @@ func compose(before []announced, f fleet.Fleet, now time.Time) ([]announced, []c
 type place struct{ deployment, part string }
 
 // groupsOf sorts the nodes of a fleet into groups, and counts how many a part has.
-func groupsOf(f fleet.Fleet, now time.Time) (map[group]*present, map[place]int) {
+func groupsOf(f presence.Fleet, now time.Time) (map[group]*present, map[place]int) {
 	groups, totals := map[group]*present{}, map[place]int{}
 	for _, n := range f.Nodes {
 		age := n.Age(now)
-		if age == fleet.Gone && n.State != node.Leaving {
+		if age == presence.Gone && n.State != node.Leaving {
 			continue
 		}
 		totals[place{n.Deployment, n.Nodepart}]++
@@ -125,8 +125,8 @@ func groupsOf(f fleet.Fleet, now time.Time) (map[group]*present, map[place]int) 
 				g.Version = n.Repos[0].Version
 			}
 		}
-		if age == fleet.Missing {
-			g.Version, g.Word, reason = "", string(fleet.Missing), ""
+		if age == presence.Missing {
+			g.Version, g.Word, reason = "", string(presence.Missing), ""
 		}
 		is := groups[g]
 		if is == nil {
@@ -159,7 +159,7 @@ func withoutCount(reason string) string {
 // wordRow is the row of a state; missing, which no node says of itself, is as bad as
 // wedged.
 func wordRow(word string) node.StateRow {
-	if word == string(fleet.Missing) {
+	if word == string(presence.Missing) {
 		return node.StateRow{Colour: "red", Critical: true}
 	}
 	row, ok := node.Row(node.State(word))

@@ -10,14 +10,13 @@ import (
 
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
 )
 
 func noon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 // one is a node that said so just before now.
-func one(id string, s node.State, version, reason string, now time.Time) fleet.Node {
-	n := fleet.Node{Record: presence.Record{InstanceID: id, State: s, Deployment: "fed1", Nodepart: "app1", Stacktype: "lad1", Reason: reason,
+func one(id string, s node.State, version, reason string, now time.Time) presence.Node {
+	n := presence.Node{Record: presence.Record{InstanceID: id, State: s, Deployment: "fed1", Nodepart: "app1", Stacktype: "lad1", Reason: reason,
 		Hostname: id + ".example.org", Addresses: []string{"10.0.0." + id[2:]}, BeatSeen: now, BeatNextBy: now.Add(12 * time.Minute)}, Told: now}
 	if version != "" {
 		n.Repos = []presence.Repo{{Name: "ops", Branch: "main", Version: strings.Repeat(version, 40)}}
@@ -26,8 +25,8 @@ func one(id string, s node.State, version, reason string, now time.Time) fleet.N
 }
 
 // grid makes nodes i-1, i-2, ... from lines such as "3 idle a" or "1 wedged b exit 100".
-func grid(now time.Time, lines ...string) fleet.Fleet {
-	f := fleet.Fleet{From: fleet.FromFold, At: now, Folded: now}
+func grid(now time.Time, lines ...string) presence.Fleet {
+	f := presence.Fleet{From: presence.FromFold, At: now, Folded: now}
 	for _, l := range lines {
 		var n int
 		var state, version string
@@ -44,7 +43,7 @@ func grid(now time.Time, lines ...string) fleet.Fleet {
 			f.Nodes = append(f.Nodes, one)
 		}
 	}
-	slices.SortFunc(f.Nodes, func(a, b fleet.Node) int { return strings.Compare(a.InstanceID, b.InstanceID) })
+	slices.SortFunc(f.Nodes, func(a, b presence.Node) int { return strings.Compare(a.InstanceID, b.InstanceID) })
 	return f
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
 )
 
 // A cell is a text with the colour of node.StateRow; "" = none.
@@ -93,7 +93,7 @@ func paint(text, colour string, colours bool) string {
 }
 
 // nodesTable is a line a node, in the order given.
-func nodesTable(nodes []fleet.Node, now time.Time) table {
+func nodesTable(nodes []presence.Node, now time.Time) table {
 	t := table{
 		head: []string{"ID", "PART", "STATE", "SINCE", "AGE", "VERSIONS", "REASON"},
 		give: []give{{6, 20}, {5, 12}, {6, 8}, {0, 10}, {1, 8}, {5, 8}},
@@ -107,14 +107,14 @@ func nodesTable(nodes []fleet.Node, now time.Time) table {
 	return t
 }
 
-func stateCell(n fleet.Node) cell {
+func stateCell(n presence.Node) cell {
 	row, _ := node.Row(n.State) // an agent of another version may say a word that is not there
 	return cell{cmp.Or(human.Safe(string(n.State)), "-"), row.Colour}
 }
 
 // since is for how long a node is in its state: ">" where only the last statement is
 // known, and the state may be older.
-func since(n fleet.Node, now time.Time) string {
+func since(n presence.Node, now time.Time) string {
 	switch {
 	case !n.Since.IsZero():
 		return human.Column(now.Sub(n.Since))
@@ -126,12 +126,12 @@ func since(n fleet.Node, now time.Time) string {
 
 // ageCell is a node's age and, when it is not as it should be, for how long it has
 // not been heard.
-func ageCell(n fleet.Node, now time.Time) cell {
+func ageCell(n presence.Node, now time.Time) cell {
 	age := n.Age(now)
 	text := string(age)
 	switch heard := heard(n); {
-	case age == fleet.Present || heard.IsZero():
-	case heard.After(now.Add(fleet.Skew)):
+	case age == presence.Present || heard.IsZero():
+	case heard.After(now.Add(presence.Skew)):
 		text += ", ahead " + human.Column(heard.Sub(now)) // its clock is, or ours is behind
 	default:
 		text += " " + human.Column(now.Sub(heard))
@@ -139,12 +139,12 @@ func ageCell(n fleet.Node, now time.Time) cell {
 	return cell{text, ageColour(age)}
 }
 
-func ageColour(a fleet.Age) string {
-	return map[fleet.Age]string{fleet.Late: "yellow", fleet.Missing: "red", fleet.Gone: "gray"}[a]
+func ageColour(a presence.Age) string {
+	return map[presence.Age]string{presence.Late: "yellow", presence.Missing: "red", presence.Gone: "gray"}[a]
 }
 
 // heard is when a node spoke last; zero when that is not known.
-func heard(n fleet.Node) time.Time {
+func heard(n presence.Node) time.Time {
 	if !n.BeatSeen.IsZero() {
 		return n.BeatSeen
 	}
@@ -152,7 +152,7 @@ func heard(n fleet.Node) time.Time {
 }
 
 // versions are what a node has of its repositories.
-func versions(n fleet.Node) string {
+func versions(n presence.Node) string {
 	var all []string
 	for _, r := range n.Repos {
 		all = append(all, r.Name+"@"+human.ID(r.Version))
@@ -162,9 +162,9 @@ func versions(n fleet.Node) string {
 
 // summary is the fleet in a line: how many are how, and how good the news is. shown
 // are those that the filters let through.
-func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
+func summary(shown []presence.Node, f presence.Fleet, now time.Time) string {
 	counts := map[string]int{}
-	for _, c := range fleet.Counts(fleet.Fleet{Nodes: shown}, now) {
+	for _, c := range presence.Counts(presence.Fleet{Nodes: shown}, now) {
 		counts[c.State] += c.N
 	}
 	words := make([]string, 0, len(counts))
@@ -182,7 +182,7 @@ func summary(shown []fleet.Node, f fleet.Fleet, now time.Time) string {
 	if len(words) > 0 {
 		text += ": " + strings.Join(words, ", ")
 	}
-	if f.From == fleet.FromFold {
+	if f.From == presence.FromFold {
 		// Ages too are of that time, so it is the one that counts, whenever the fold was read.
 		return text + fmt.Sprintf("; read from the fold, as of %s ago", human.Seconds(max(now.Sub(f.Folded), time.Second)))
 	}

@@ -11,14 +11,14 @@ import (
 
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 var escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 
 func TestTableFits(t *testing.T) {
 	f := grid(noon(), "2 idle a", "1 wedged b a long reason that goes on and on and on and on", "1 missing -")
-	table := nodesTable(fleet.Troubled(f, noon().Add(time.Minute)), noon().Add(time.Minute))
+	table := nodesTable(presence.Troubled(f, noon().Add(time.Minute)), noon().Add(time.Minute))
 	want := `ID   PART       STATE   SINCE  AGE          VERSIONS     REASON
 i-3  fed1/app1  wedged  >60s   present      ops@bbbbbbb  a long reason that goes on and on and on and on
 i-4  fed1/app1  idle    >60s   missing 61m
@@ -62,7 +62,7 @@ func TestSummary(t *testing.T) {
 		"40 nodes: 37 idle, 2 wedged, 1 missing; read from the fold, as of 12 s ago": func() string { f.At = noon().Add(12 * time.Second); return summary(f.Nodes, f, f.At) }(),
 		"1 of 40 nodes: 1 idle; read from the nodes' refs 5 min ago": func() string {
 			g := f
-			g.From, g.At = fleet.FromRefs, noon()
+			g.From, g.At = presence.FromRefs, noon()
 			return summary(g.Nodes[:1], g, noon().Add(5*time.Minute))
 		}(),
 	} {
@@ -73,8 +73,8 @@ func TestSummary(t *testing.T) {
 }
 
 func TestStoryOfARecordWithoutState(t *testing.T) {
-	n := fleet.Node{Record: presence.Record{InstanceID: "i-1", Nodepart: "app1"}, Told: noon()}
-	if got := story(n, presence.RefPrefix, nil, noon(), false); got[0] != "UNKNOWN, said 12:00:00Z" {
+	n := presence.Node{Record: presence.Record{InstanceID: "i-1", Nodepart: "app1"}, Told: noon()}
+	if got := story(n, gitstore.RefPrefix, nil, noon(), false); got[0] != "UNKNOWN, said 12:00:00Z" {
 		t.Errorf("%q", got)
 	}
 }

@@ -13,12 +13,13 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
 )
 
 // reading is how one reading ended.
 type reading struct {
-	fleet fleet.Fleet
+	fleet presence.Fleet
 	err   error
 	at    time.Time
 }
@@ -110,7 +111,7 @@ func (p *process) stream(all <-chan reading, g *global, o *outside, l filter) er
 }
 
 // printTransition prints one of a stream.
-func (p *process) printTransition(g *global, t fleet.Transition) error {
+func (p *process) printTransition(g *global, t fold.Transition) error {
 	if g.json {
 		if err := cli.PrintJSONLine(p.Out, t); err != nil {
 			return cli.Failed(fmt.Errorf("write: %w", err))
@@ -126,7 +127,7 @@ type view struct {
 	linger  time.Duration // for how long a change is marked
 	colours bool
 
-	fleet fleet.Fleet
+	fleet presence.Fleet
 	seen  map[string]sight     // nil = nothing was read yet
 	news  map[string]time.Time // id -> when it changed
 	wrong error                // of the last reading

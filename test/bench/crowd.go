@@ -18,6 +18,7 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // telling is what it took until all nodes of a fleet were told: the wall time until the last one had landed, the rest of
@@ -177,14 +178,14 @@ func (b *bench) crowd(s *stage, n int) {
 		}
 		gate := newGate()
 		srv := serveCounted(s, filepath.Join(root, "repos"), gittest.ServerOptions{Wrap: gate.wrap})
-		ref := func(i int) string { return presence.RefName(presence.RefPrefix, nodeName(i)) }
+		ref := func(i int) string { return gitstore.RefName(gitstore.RefPrefix, nodeName(i)) }
 		states := []node.State{node.Setup, node.Wedged, node.Idle, node.Wedged}
 		if i > 0 || n > 100 || b.quick { // a round takes a while
 			states = states[:2]
 		}
 		if side.branch { // the clones that everybody has from before are of what is there
 			seed(s, repo, n)
-			ref = func(int) string { return presence.FoldRef }
+			ref = func(int) string { return gitstore.FoldRef }
 			states = states[1:]
 		}
 		h := b.helper(s, append(side.part, srv.URL+"/r.git", filepath.Join(root, "nodes"), strconv.Itoa(n))...)
@@ -227,7 +228,7 @@ func (b *bench) telling(h *helper, srv counted, gate *gate, state node.State, mi
 func told(s *stage, repo *gittest.Repo, ref func(int) string, n int, state node.State) {
 	var names strings.Builder
 	for i := range n {
-		fmt.Fprintf(&names, "%s:%s\n", ref(i), presence.PathOf(nodeName(i)))
+		fmt.Fprintf(&names, "%s:%s\n", ref(i), gitstore.PathOf(nodeName(i)))
 	}
 	records, err := gittest.TryGit(repo.Dir, []byte(names.String()), "cat-file", "--batch")
 	s.must(err)
@@ -242,7 +243,7 @@ func seed(s *stage, repo *gittest.Repo, n int) {
 	for i := range n {
 		data, err := presence.Encode(nodeRecord(i, node.Presetup, 0))
 		s.must(err)
-		all = append(all, gittest.File(presence.PathOf(nodeName(i)), string(data)))
+		all = append(all, gittest.File(gitstore.PathOf(nodeName(i)), string(data)))
 	}
 	repo.Commit("main", all...)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // answer is what a part says after each line that it was sent.
@@ -94,13 +95,13 @@ func tell(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sinks := make([]*presence.Git, n)
+	sinks := make([]*gitstore.Sink, n)
 	for i := range sinks {
 		store, err := remote.New(remote.Source{URL: args[1], Agent: "addagent/bench"})
 		if err != nil {
 			return err
 		}
-		sinks[i] = presence.NewGit(presence.GitOptions{Store: store, Memory: filepath.Join(args[2], nodeName(i)+".json"), Timeout: timeout})
+		sinks[i] = gitstore.New(gitstore.Options{Remote: store, StateFile: filepath.Join(args[2], nodeName(i)+".json"), Timeout: timeout})
 		defer store.Close()
 		defer sinks[i].Close()
 	}
@@ -133,7 +134,7 @@ func gitNodes(args []string, out io.Writer) error {
 	}
 	clones := make([]gitNode, n)
 	for i := range clones {
-		clones[i] = gitNode{dir: filepath.Join(dir, nodeName(i)), ref: presence.RefName(presence.RefPrefix, nodeName(i)), number: i}
+		clones[i] = gitNode{dir: filepath.Join(dir, nodeName(i)), ref: gitstore.RefName(gitstore.RefPrefix, nodeName(i)), number: i}
 		first := []string{"init", "-q", "--initial-branch=main", clones[i].dir}
 		if kind == "branch" {
 			clones[i].ref = "refs/heads/main"
@@ -173,7 +174,7 @@ func (g gitNode) tell(ctx context.Context, state node.State, minute int) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(g.dir, presence.PathOf(r.InstanceID))
+	path := filepath.Join(g.dir, gitstore.PathOf(r.InstanceID))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -184,7 +185,7 @@ func (g gitNode) tell(ctx context.Context, state node.State, minute int) error {
 		_, err := gittest.TryGit(g.dir, nil, args...)
 		return err
 	}
-	if err := errors.Join(git("add", "-A"), git("commit", "-q", "-m", presence.Subject(r))); err != nil {
+	if err := errors.Join(git("add", "-A"), git("commit", "-q", "-m", gitstore.Subject(r))); err != nil {
 		return err
 	}
 	for most := 200 * time.Millisecond; ; most = min(2*most, 30*time.Second) {

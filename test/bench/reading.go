@@ -15,7 +15,8 @@ import (
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/fleet"
+	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // readFleet reads a fleet again and again, as an agent with presence.read does: for each line, which is a minute.
@@ -23,7 +24,7 @@ func readFleet(args []string, out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("readfleet URL DIR")
 	}
-	r, err := fleet.New(fleetAt(args))
+	r, err := fold.NewReader(fleetAt(args))
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func foldFleet(args []string, out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("foldfleet URL DIR")
 	}
-	f, err := fleet.NewFolder(fleet.FolderOptions{Options: fleetAt(args)})
+	f, err := fold.NewAggregator(fold.AggregatorOptions{Options: fleetAt(args)})
 	if err != nil {
 		return err
 	}
@@ -55,12 +56,12 @@ func foldFleet(args []string, out io.Writer) error {
 			return answer{}, err
 		}
 		r, err := f.Once(context.Background(), now)
-		return answer{Nodes: r.Nodes, From: fleet.FromRefs}, err
+		return answer{Nodes: r.Nodes, From: presence.FromRefs}, err
 	}), f.Close())
 }
 
-func fleetAt(args []string) fleet.Options {
-	return fleet.Options{Source: remote.Source{URL: args[0], Agent: "addagent/bench"}, CacheDir: args[1]}
+func fleetAt(args []string) fold.Options {
+	return fold.Options{Source: remote.Source{URL: args[0], Agent: "addagent/bench"}, CacheDir: args[1]}
 }
 
 func minuteOf(line string) (time.Time, error) {
@@ -100,12 +101,12 @@ func (f *fleetRepo) say(n int) {
 		r := nodeRecord(i, state, f.minute)
 		data, err := presence.Encode(r)
 		f.s.must(err)
-		ref, subject := presence.RefName(presence.RefPrefix, r.InstanceID), presence.Subject(r)
+		ref, subject := gitstore.RefName(gitstore.RefPrefix, r.InstanceID), gitstore.Subject(r)
 		fmt.Fprintf(&in, "commit %s\ncommitter C <c@example.org> %d +0000\ndata %d\n%s\n", ref, r.BeatSeen.Unix(), len(subject), subject)
 		if f.minute > 0 {
 			fmt.Fprintf(&in, "from %s^0\n", ref)
 		}
-		fmt.Fprintf(&in, "M 100644 inline %s\ndata %d\n%s\n\n", presence.PathOf(r.InstanceID), len(data), data)
+		fmt.Fprintf(&in, "M 100644 inline %s\ndata %d\n%s\n\n", gitstore.PathOf(r.InstanceID), len(data), data)
 	}
 	f.repo.Import(in.Bytes())
 	f.minute++
@@ -154,7 +155,7 @@ func (b *bench) reading(s *stage, n int) {
 	folding := func(how string) string { return fmt.Sprintf("%s refs folded, %s", thousands(n), how) }
 
 	folder := b.helper(s, "foldfleet", fold.ours.URL+"/r.git", b.path("run", "folder"))
-	fold.our(folder, folding("the first time"), fleet.FromRefs)
+	fold.our(folder, folding("the first time"), presence.FromRefs)
 	for run := range b.few(5) {
 		b.say("  reading %d", run+1)
 		dir := b.path("run", "readers", strconv.Itoa(run))
@@ -163,25 +164,25 @@ func (b *bench) reading(s *stage, n int) {
 
 		h := b.helper(s, "readfleet", refs.ours.URL+"/r.git", filepath.Join(dir, "refs"))
 		gittest.Git(s, bare, "init", "-q", "--bare")
-		fetch := []string{"git", "fetch", "-q", refs.theirs.URL + "/r.git", "+" + presence.RefPrefix + "*:" + presence.RefPrefix + "*"}
+		fetch := []string{"git", "fetch", "-q", refs.theirs.URL + "/r.git", "+" + gitstore.RefPrefix + "*:" + gitstore.RefPrefix + "*"}
 		for _, how := range []string{cold, same, ten} {
 			if how == ten {
 				refs.say(10)
 			}
-			refs.our(h, row("refs", how), fleet.FromRefs)
+			refs.our(h, row("refs", how), presence.FromRefs)
 			refs.their(bare, row("refs", how), fetch...)
 		}
 		h.end()
 
 		h = b.helper(s, "readfleet", fold.ours.URL+"/r.git", filepath.Join(dir, "fold"))
 		clone := filepath.Join(dir, "clone")
-		fold.our(h, row("a fold", cold), fleet.FromFold)
+		fold.our(h, row("a fold", cold), presence.FromFold)
 		fold.their(dir, row("a fold", cold), "git", "clone", "-q", "--depth", "1", fold.theirs.URL+"/r.git", clone)
-		fold.our(h, row("a fold", same), fleet.FromFold)
+		fold.our(h, row("a fold", same), presence.FromFold)
 		fold.their(clone, row("a fold", same), "git", "pull", "-q", "--ff-only")
 		fold.say(10)
-		fold.our(folder, folding(ten), fleet.FromRefs)
-		fold.our(h, row("a fold", ten), fleet.FromFold)
+		fold.our(folder, folding(ten), presence.FromRefs)
+		fold.our(h, row("a fold", ten), presence.FromFold)
 		fold.their(clone, row("a fold", ten), "git", "pull", "-q", "--ff-only")
 		h.end()
 	}

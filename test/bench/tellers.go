@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // tellingBeats measures what a quiet beat costs a daemon that has a presence repository and a room to tell, beside one
@@ -52,7 +53,7 @@ func (b *bench) tellingBeats(s *stage) {
 			continue
 		}
 		if !eventually(func() bool {
-			record, err := gittest.TryGit(there.Dir, nil, "show", presence.RefName(presence.RefPrefix, one.id)+":"+presence.PathOf(one.id))
+			record, err := gittest.TryGit(there.Dir, nil, "show", gitstore.RefName(gitstore.RefPrefix, one.id)+":"+gitstore.PathOf(one.id))
 			if err != nil {
 				return false
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // fleet are nodes of one part, with one repository to work and one presence repository and room.
@@ -77,7 +78,7 @@ func (p *places) others(from, to int, like presence.Record, change func(r *prese
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		fmt.Fprintf(&stream, "commit %s%s\ncommitter t <t@t> %d +0000\ndata 1\nx\nM 100644 inline %s\ndata %d\n%s\n", presence.RefPrefix, r.InstanceID, r.BeatSeen.Unix(), presence.PathOf(r.InstanceID), len(data), data)
+		fmt.Fprintf(&stream, "commit %s%s\ncommitter t <t@t> %d +0000\ndata 1\nx\nM 100644 inline %s\ndata %d\n%s\n", gitstore.RefPrefix, r.InstanceID, r.BeatSeen.Unix(), gitstore.PathOf(r.InstanceID), len(data), data)
 	}
 	p.store.Import([]byte(stream.String()))
 }
@@ -221,8 +222,8 @@ func TestOneEndsAlone(t *testing.T) {
 			if ended.state() != "wedged" {
 				t.Errorf("the one that ended itself, and was started again, is %s", ended.state())
 			}
-			var lease presence.Lease
-			text := f.store.Git("show", presence.LeaseRef(presence.RefPrefix, "kill/test/app1")+":lease.json")
+			var lease gitstore.Lease
+			text := f.store.Git("show", gitstore.LeaseRef(gitstore.RefPrefix, "kill/test/app1")+":lease.json")
 			if err := json.Unmarshal([]byte(text), &lease); err != nil || lease.Holder != ended.id() {
 				t.Errorf("the lease is held by %+v (%v)", lease, err)
 			}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
-	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // TestPlacesChange changes, under a living agent, who is told: presence and a room come; a second room comes before the
@@ -63,7 +63,7 @@ func TestPlacesChange(t *testing.T) {
 
 	// Another repository knows nothing of the node.
 	p.hear(g, "idle", "presence")
-	old := p.store.Git("rev-parse", presence.RefPrefix+g.id())
+	old := p.store.Git("rev-parse", gitstore.RefPrefix+g.id())
 	before := p.store
 	p.store = gittest.New(t, filepath.Join(p.dir, "other.git"))
 	p.url = strings.Replace(p.url, "presence.git", "other.git", 1)
@@ -71,7 +71,7 @@ func TestPlacesChange(t *testing.T) {
 	ports := []string{gittest.Port(t, "127.0.0.1"), gittest.Port(t, "127.0.0.1")}
 	g.configure(there + fmt.Sprintf("metrics: { listen: %q }\n", ports[0]) + "chat:\n" + p.chat("dev") + p.chat("ops"))
 	p.hear(g, "idle", "presence")
-	if now := before.Git("rev-parse", presence.RefPrefix+g.id()); now != old {
+	if now := before.Git("rev-parse", gitstore.RefPrefix+g.id()); now != old {
 		t.Errorf("the repository that is not in the config any more was told something")
 	}
 	g.until("the metrics", func() bool { return scrape(ports[0]) != "" })
@@ -134,7 +134,7 @@ func TestCopiedDiskTellsAnew(t *testing.T) {
 	g.stop()
 	p.roomWay.becomes(nil)
 	write(t, filepath.Join(g.dir, "lib", "ended.json"), `{"at":"2026-01-01T00:00:00Z","way":"poweroff","why":"x","items":{"ops:root":"x"}}`+"\n")
-	heard, tip := len(p.room.lines("ops", first+":")), p.store.Git("rev-parse", presence.RefPrefix+first)
+	heard, tip := len(p.room.lines("ops", first+":")), p.store.Git("rev-parse", gitstore.RefPrefix+first)
 
 	g.beatOn(two)
 	for _, name := range []string{"presence.json", "chat", "ended.json", "instance.json"} {
@@ -148,7 +148,7 @@ func TestCopiedDiskTellsAnew(t *testing.T) {
 	if g.id() == first || !p.says(g, "idle", "presence") || len(p.room.lines("ops", g.id()+":", "initdone: ")) != 1 {
 		t.Errorf("the copy is %s; presence says %+v, the room heard %q", g.id(), p.record(g.id()), p.room.lines("ops"))
 	}
-	if now := p.store.Git("rev-parse", presence.RefPrefix+first); now != tip || len(p.room.lines("ops", first+":")) != heard {
+	if now := p.store.Git("rev-parse", gitstore.RefPrefix+first); now != tip || len(p.room.lines("ops", first+":")) != heard {
 		t.Errorf("the copy spoke for the first machine: %q", p.room.lines("ops", first+":"))
 	}
 	if strings.Contains(g.log(), "clash") {

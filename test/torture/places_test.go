@@ -22,6 +22,7 @@ import (
 	"github.com/addagent/addagent/internal/cloud/cloudtest"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // The secrets of the places: nobody but they may ever see them.
@@ -85,7 +86,7 @@ func (p *places) all(g *grid) string {
 
 // record is what the store says of a node; the zero one when it says nothing.
 func (p *places) record(id string) presence.Record {
-	text, err := gittest.TryGit(p.store.Dir, nil, "show", presence.RefPrefix+id+":"+presence.PathOf(id))
+	text, err := gittest.TryGit(p.store.Dir, nil, "show", gitstore.RefPrefix+id+":"+gitstore.PathOf(id))
 	if err != nil {
 		return presence.Record{}
 	}
@@ -98,7 +99,7 @@ func (p *places) record(id string) presence.Record {
 
 // subjects are those of the commits at a node's ref, oldest first, without the node's name.
 func (p *places) subjects(id string) []string {
-	text, err := gittest.TryGit(p.store.Dir, nil, "log", "--reverse", "--format=%s", presence.RefPrefix+id)
+	text, err := gittest.TryGit(p.store.Dir, nil, "log", "--reverse", "--format=%s", gitstore.RefPrefix+id)
 	if err != nil {
 		return nil
 	}

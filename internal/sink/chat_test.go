@@ -1,0 +1,267 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// room remembers what is said in it, and what of that is critical.
+type room struct {
+	lines, critical []string
+	wrong           error
+}
+
+func (r *room) Say(l Line, _ time.Time) error {
+	r.lines = append(r.lines, l.Text)
+	if l.Critical {
+		r.critical = append(r.critical, l.Text)
+	}
+	return nil
+}
+func (r *room) Trouble() error              { return r.wrong }
+func (r *room) Flush(context.Context) error { return nil }
+
+func recordIn(s node.State, why string, at time.Time) presence.Record {
+	return presence.Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", State: s, Reason: why, BeatSeen: at}
+}
+
+func TestChatRemembersWhatItSaid(t *testing.T) {
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	path := filepath.Join(t.TempDir(), "chat.json")
+	v := &room{}
+	tell := func(c *Chat, s node.State) {
+		t.Helper()
+		at = at.Add(time.Minute)
+		if err := c.Tell(t.Context(), recordIn(s, "ops:root: exit 3", at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 { // three lives of the agent
+		tell(NewChat(v, path), node.Wedged)
+	}
+	at = at.Add(time.Hour)
+	tell(NewChat(v, path), node.Wedged)
+	if len(v.lines) != 2 || !strings.Contains(v.lines[1], "still wedged") {
+		t.Errorf("said %q", v.lines)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("the memory: %v %v", st, err)
+	}
+}
+
+func TestChatWithABrokenMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "chat.json")
+	if err := os.WriteFile(path, []byte(`{"state": 7`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := &room{}
+	c := NewChat(v, path)
+	err := c.Tell(t.Context(), recordIn(node.Wedged, "ops:root: exit 3", time.Now()))
+	if err == nil || !strings.Contains(err.Error(), "chat.json.corrupt") || len(v.lines) != 1 {
+		t.Errorf("said %q, %v", v.lines, err)
+	}
+	if err := c.Tell(t.Context(), recordIn(node.Wedged, "ops:root: exit 3", time.Now())); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
+func TestChatSaysWhyLinesDoNotArrive(t *testing.T) {
+	v := &room{wrong: errors.New("chat hipchat://: 401")}
+	c := NewChat(v, filepath.Join(t.TempDir(), "chat.json"))
+	if err := c.Tell(t.Context(), recordIn(node.Idle, "", time.Now())); !errors.Is(err, v.wrong) {
+		t.Errorf("told: %v", err)
+	}
+}
+
+func TestWhatIsCritical(t *testing.T) {
+	v := &room{}
+	c := NewChat(v, filepath.Join(t.TempDir(), "chat.json"))
+	at := time.Now()
+	for _, s := range []node.State{node.Setup, node.InitDone, node.Working, node.Failing, node.Wedged, node.Disabled, node.Idle} {
+		if err := c.Tell(t.Context(), recordIn(s, "ops:root: exit 3", at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(v.critical) != 2 || !strings.Contains(v.critical[0], ": wedged: ") || !strings.Contains(v.critical[1], "wedged no more") {
+		t.Errorf("said %q", v.critical)
+	}
+}
+
+// tagger remembers the calls.
+type tagger struct {
+	calls []map[string]string
+	wrong error
+}
+
+func (g *tagger) Tag(_ context.Context, tags map[string]string) error {
+	g.calls = append(g.calls, tags)
+	return g.wrong
+}
+
+func TestTagsAreToldOnChangeInOneCall(t *testing.T) {
+	g := &tagger{}
+	path := filepath.Join(t.TempDir(), "tags.json")
+	s := NewTags(g, path)
+	r := presence.Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", Stacktype: "lad1", State: node.Working, StateLog: strings.Repeat("x", 256), StateTss: "20260301-080022",
+		Repos: []presence.Repo{{Name: "ops", Version: strings.Repeat("1a2b3c4d", 5)}, {Name: strings.Repeat("ü", 300), Version: "5d6e"}}}
+	tell := func() {
+		t.Helper()
+		if err := s.Tell(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell()
+	r.BeatSeen, r.Reason = r.BeatSeen.Add(time.Hour), "what a tag does not say"
+	tell()
+	r.State = node.Idle
+	tell()
+	if len(g.calls) != 2 {
+		t.Fatalf("%d calls for two states", len(g.calls))
+	}
+	want := []string{"add:deployment", "add:nodepart", "add:stacktype", "add:state", "add:statelog", "add:statetss", "add:version"}
+	var got []string
+	for key, value := range g.calls[1] {
+		got = append(got, key)
+		if n := len([]rune(value)); n > 256 {
+			t.Errorf("%s has %d characters", key, n)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) || g.calls[1]["add:state"] != "idle" || !strings.HasPrefix(g.calls[1]["add:version"], "ops@1a2b3c4 üü") {
+		t.Errorf("tags %v", g.calls[1])
+	}
+	s = NewTags(g, path) // another life of the agent, or the next process of one beat
+	tell()
+	if len(g.calls) != 2 {
+		t.Errorf("%d calls: a restart tells what was told", len(g.calls))
+	}
+	g.wrong = errors.New("denied")
+	r.State = node.Working
+	if err := s.Tell(t.Context(), r); !errors.Is(err, g.wrong) {
+		t.Errorf("told: %v", err)
+	}
+	g.wrong = nil
+	tell()
+	if len(g.calls) != 4 {
+		t.Errorf("%d calls: what failed is told again", len(g.calls))
+	}
+}
+
+func TestInitDoneIsDoneOnce(t *testing.T) {
+	calls, wrong := 0, errors.New("throttled")
+	path := filepath.Join(t.TempDir(), "done")
+	do := func(context.Context) error { calls++; return wrong }
+	s := NewInitDone(do, path)
+	r := recordIn(node.Setup, "", time.Now())
+	for _, step := range []struct {
+		log   string
+		wrong error
+		calls int
+	}{{"setup:20260301-080000;", nil, 0}, {"setup:20260301-080000;initdone:20260301-080022;", wrong, 1},
+		{"setup:20260301-080000;initdone:20260301-080022;", nil, 2}, {"setup:20260301-080000;initdone:20260301-080022;", nil, 2}} {
+		r.StateLog, wrong = step.log, step.wrong
+		if err := s.Tell(t.Context(), r); !errors.Is(err, step.wrong) || calls != step.calls {
+			t.Errorf("after %q: %d calls, %v", step.log, calls, err)
+		}
+	}
+	if err := NewInitDone(do, path).Tell(t.Context(), r); err != nil || calls != 2 {
+		t.Errorf("another life: %d calls, %v", calls, err)
+	}
+}
+
+// troubled is a sink with the trouble that a test sets.
+type troubled struct{ wrong error }
+
+func (s *troubled) Tell(context.Context, presence.Record) error { return s.wrong }
+
+func TestAlarm(t *testing.T) {
+	v, s := &room{}, &troubled{}
+	path := filepath.Join(t.TempDir(), "alarm.json")
+	a := NewAlarm(s, func() []Room { return []Room{v} }, path)
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	tell := func(wrong error, lines int) {
+		t.Helper()
+		s.wrong = wrong
+		if err := a.Tell(t.Context(), recordIn(node.Idle, "", at)); !errors.Is(err, wrong) {
+			t.Errorf("told: %v, not %v", err, wrong)
+		}
+		if len(v.lines) != lines || len(v.critical) != lines {
+			t.Errorf("said %q, not %d lines", v.lines, lines)
+		}
+	}
+	tell(nil, 0)
+	tell(errors.New("503"), 0)
+	clash := &gitstore.Clash{Ref: "refs/heads/presence/i-1"}
+	tell(clash, 1)
+	at = at.Add(30 * time.Minute)
+	tell(clash, 1)
+	at = at.Add(31 * time.Minute)
+	tell(clash, 2)
+	tell(errors.New("503"), 2) // nobody knows whether it is over
+	tell(nil, 3)
+	tell(nil, 3)
+	if !strings.HasPrefix(v.lines[0], "i-1:fed1/app1: clash: ") || !strings.Contains(v.lines[2], "is over") {
+		t.Errorf("said %q", v.lines)
+	}
+	if err := a.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is over, and remembered: %v", err)
+	}
+}
+
+// late is a sink that finds out what is wrong when it is waited for.
+type late struct{ wrong error }
+
+func (l *late) Tell(context.Context, presence.Record) error { return nil }
+func (l *late) Flush(context.Context) error                 { return l.wrong }
+
+// TestAlarmOfManyProcesses: cron starts one for each beat.
+func TestAlarmOfManyProcesses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alarm.json")
+	v, at := &room{}, time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	clash := &gitstore.Clash{Ref: "refs/heads/presence/i-1"}
+	beat := func(id string, wrong error) {
+		t.Helper()
+		at = at.Add(time.Minute)
+		a := NewAlarm(&late{wrong}, func() []Room { return []Room{v} }, path)
+		r := recordIn(node.Idle, "", at)
+		r.InstanceID = id
+		if err := a.Tell(t.Context(), r); err != nil {
+			t.Error(err)
+		}
+		if err := a.Flush(t.Context()); !errors.Is(err, wrong) {
+			t.Errorf("%v, not %v", err, wrong)
+		}
+	}
+	for range 61 {
+		beat("i-1", clash)
+	}
+	if len(v.lines) != 2 || !strings.HasPrefix(v.lines[1], "i-1:fed1/app1: clash: ") {
+		t.Errorf("within an hour and a minute it said %q", v.lines)
+	}
+	beat("i-1", errors.New("503"))
+	beat("i-1", nil)
+	beat("i-1", nil)
+	if len(v.lines) != 3 || !strings.Contains(v.lines[2], "is over") {
+		t.Errorf("then it said %q", v.lines[2:])
+	}
+	beat("i-1", clash)
+	beat("i-2", nil) // a person has given it another name
+	beat("i-2", clash)
+	if len(v.lines) != 5 || !strings.HasPrefix(v.lines[4], "i-2:") {
+		t.Errorf("with another name it said %q", v.lines[3:])
+	}
+}

@@ -1,0 +1,141 @@
+package sink
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence"
+)
+
+// heardOf plays a life, one step a minute or as its "+" says, and lists what a room hears.
+func heardOf(t *testing.T, steps ...string) []string {
+	t.Helper()
+	var s Announced
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	var heard []string
+	for _, step := range steps {
+		if d, ok := strings.CutPrefix(step, "+"); ok {
+			wait, err := time.ParseDuration(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(wait)
+			continue
+		}
+		state, rest, _ := strings.Cut(step, "@")
+		version, why, _ := strings.Cut(rest, " ")
+		r := presence.Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "app1", State: node.State(state), Reason: why}
+		if version != "" {
+			r.Repos = []presence.Repo{{Name: "ops", Version: strings.Repeat(version, 40)}}
+		}
+		var lines []Line
+		s, lines = Compose(s, r, now)
+		// What is remembered must survive being written down.
+		data, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = Announced{}
+		if err := json.Unmarshal(data, &s); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range lines {
+			mark := map[bool]string{true: "!", false: ""}[l.Critical]
+			heard = append(heard, l.Colour+mark+" "+strings.TrimPrefix(l.Text, "i-1:fed1/app1: "))
+		}
+		now = now.Add(time.Minute)
+	}
+	return heard
+}
+
+func TestSpeak(t *testing.T) {
+	for name, c := range map[string]struct{ life, want []string }{
+		"a new node": {
+			[]string{"setup@", "initdone@a", "working@a ops:root", "working@a ops:root", "idle@a", "idle@a"},
+			[]string{"yellow setup: the agent lives", "green initdone: launched, ready for its work", "yellow working: ops:root at ops@aaaaaaa", "green idle: done at ops@aaaaaaa"}},
+		"a restart without memory, and a push that concerns others": {
+			[]string{"idle@a", "idle@b", "idle@c"}, nil},
+		"the same work again within the hour: neither its begin nor its end is said, and a begin that is said has an end": {
+			[]string{"idle@a", "working@a ops:root", "idle@a", "working@a ops:root", "idle@a", "working@b ops:root", "idle@b"},
+			[]string{"yellow working: ops:root at ops@aaaaaaa", "green idle: done at ops@aaaaaaa",
+				"yellow working: ops:root at ops@bbbbbbb (and 2 changes before it that said nothing new)", "green idle: done at ops@bbbbbbb"}},
+		"a failure that heals": {
+			[]string{"idle@a", "failing@b ops:root: exit 3", "failing@b ops:root: exit 3 (2 failures in a row)", "idle@b"},
+			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "green failing no more, after 2 min: idle at ops@bbbbbbb"}},
+		"the same failure at the next commit is the same failure": {
+			[]string{"failing@b ops:root: exit 3", "working@c ops:root", "failing@c ops:root: exit 3", "working@d ops:root", "idle@d"},
+			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "yellow working: ops:root at ops@ccccccc",
+				"yellow working: ops:root at ops@ddddddd (and 1 change before it that said nothing new)", "green failing no more, after 4 min: idle at ops@ddddddd"}},
+		"another item joins: that is news": {
+			[]string{"failing@b ops:part.app1: exit 3", "failing@b ops:part.app1: exit 3; ops:part.app2: exit 3"},
+			[]string{"red failing: ops:part.app1: exit 3 at ops@bbbbbbb  -> addagent why ops:part.app1",
+				"red failing: ops:part.app1: exit 3; ops:part.app2: exit 3 at ops@bbbbbbb  -> addagent why ops:part.app1"}},
+		"wedged, reminded each hour, well": {
+			[]string{"idle@a", "wedged@b ops:root: exit 3", "+58m", "wedged@b ops:root: exit 3", "wedged@b ops:root: exit 3 (9 failures in a row)", "+30m", "wedged@b ops:root: exit 3", "+40m", "wedged@b ops:root: exit 3", "idle@c"},
+			[]string{"red! wedged: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root",
+				"red! still wedged, for 60 min: ops:root: exit 3 (9 failures in a row)  -> addagent why ops:root",
+				"red! still wedged, for 2 h: ops:root: exit 3  -> addagent why ops:root", "green! wedged no more, after 2 h: idle at ops@ccccccc"}},
+		"what comes and goes is said once, and counted": {
+			[]string{"idle@a", "failing@a ops: dead", "idle@a", "failing@a ops: dead", "idle@a", "failing@a ops: dead", "idle@a", "+1h", "failing@a ops: dead"},
+			[]string{"red failing: ops: dead at ops@aaaaaaa  -> addagent why", "green failing no more, after 60 s: idle at ops@aaaaaaa",
+				"red failing: ops: dead at ops@aaaaaaa  -> addagent why (and 2 changes before it that said nothing new)"}},
+		"a wedge that comes again within the hour is called to mind when it stays": {
+			[]string{"idle@a", "wedged@a ops:root: exit 3", "idle@a", "wedged@a ops:root: exit 3", "+10m", "wedged@a ops:root: exit 3", "+50m", "wedged@a ops:root: exit 3", "idle@a"},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 60 s: idle at ops@aaaaaaa",
+				"red! still wedged, for 62 min: ops:root: exit 3  -> addagent why ops:root", "green! wedged no more, after 63 min: idle at ops@aaaaaaa"}},
+		"from failing to wedged": {
+			[]string{"failing@a ops:root: exit 3", "wedged@a ops:root: exit 3 (3 failures in a row)", "idle@b"},
+			[]string{"red failing: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root",
+				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 60 s: idle at ops@bbbbbbb"}},
+		"wedged, then only failing, then well: who heard of the wedge hears of the end": {
+			[]string{"wedged@a ops:root: exit 3; ops:app: exit 4", "failing@a ops:app: exit 4", "idle@b"},
+			[]string{"red! wedged: ops:root: exit 3; ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:root",
+				"red failing: ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:app", "green! wedged no more, after 2 min: idle at ops@bbbbbbb"}},
+		"disabled and enabled": {
+			[]string{"idle@a", "disabled@a ann: migration", "idle@a"},
+			[]string{"gray disabled: ann: migration", "green idle: done at ops@aaaaaaa"}},
+		"leaving": {
+			[]string{"idle@a", "leaving@a the machine goes down"},
+			[]string{"gray leaving: the machine goes down"}},
+		"a wedged machine ends itself": {
+			[]string{"wedged@a ops:root: exit 3", "leaving@a ends itself (terminate), wedged for 30m0s"},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "gray! leaving: ends itself (terminate), wedged for 30m0s"}},
+		"a clock set back by a year": {
+			[]string{"wedged@a ops:root: exit 3", "+-8760h", "wedged@a ops:root: exit 3", "+61m", "wedged@a ops:root: exit 3"},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "red! still wedged, for 62 min: ops:root: exit 3  -> addagent why ops:root"}},
+		"a clock set forward by a year": {
+			[]string{"wedged@a ops:root: exit 3", "+8760h", "wedged@a ops:root: exit 3", "wedged@a ops:root: exit 3"},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "red! still wedged, for 365 days: ops:root: exit 3  -> addagent why ops:root"}},
+		"a word of a newer agent": {
+			[]string{"idle@a", "sleeping@a"}, []string{" sleeping: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := heardOf(t, c.life...); !slices.Equal(got, c.want) {
+				t.Errorf("heard\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+			}
+		})
+	}
+}
+
+// TestARoomIsNotFlooded lets a node flap for a day, every minute another state: an hour has a handful of lines.
+func TestARoomIsNotFlooded(t *testing.T) {
+	var steps []string
+	for i := range 24 * 60 {
+		steps = append(steps, [...]string{"failing@a ops:root: exit 3", "wedged@a ops:root: exit 3", "idle@a"}[i%3])
+	}
+	if n := len(heardOf(t, steps...)); n > 24*5 {
+		t.Errorf("%d lines in a day", n)
+	}
+	steps = nil
+	for i := range 24 * 60 {
+		steps = append(steps, fmt.Sprintf("wedged@a ops:root: exit 3 (%d failures in a row)", i))
+	}
+	if n := len(heardOf(t, steps...)); n != 24 {
+		t.Errorf("%d lines in a day of one wedge, want 24", n)
+	}
+}

@@ -1,0 +1,321 @@
+package fold
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// AggregatorOptions say what is folded, how often, and by whom.
+type AggregatorOptions struct {
+	Options
+	Every  time.Duration // how often Once will be called; 0 = 1 min. What the fold promises its readers follows from it
+	Author string        // of the commits: an instance id or a host name; "" = "addctl"
+	// Said keeps said.json, in which those who fold tell each other what they said of the fold elsewhere. It gets what the
+	// file holds (nil = there is none, or none that can be read) and the fleet as it will be in the fold, and returns what
+	// it is to hold; the same slice = nothing new. Both move in one push, so of several who fold only one says what a fold
+	// brought: the one whose push landed. It may be asked again when a push did not. nil = the file stays as it is.
+	Said func(said []byte, f presence.Fleet, now time.Time) []byte
+}
+
+// Aggregator gathers the refs of the nodes into one branch, presence.FoldRef, whose only writer it is. All that it must know
+// is in that branch, so another folding node goes on where this one stopped. Use it from one goroutine at a time.
+type Aggregator struct {
+	repo   *repository
+	every  time.Duration
+	author string
+	say    func(said []byte, f presence.Fleet, now time.Time) []byte
+	fold   fold // as the branch was after the last call
+	known  bool // fold is what the branch held; false = it is to be read
+	today  *today
+	whole  bool // the server does not let us cut the history of the branch
+	broken map[string]brokenRef
+}
+
+// brokenRef is a ref that holds nothing for the fold, or that could not be got: it is not read again until it moves. What
+// was said meanwhile is found then.
+type brokenRef struct{ tip, why string }
+
+// ErrRace is in the error of a fold whose branch somebody else moved: two fold, and one is too many. Nothing is lost, and
+// nothing is in the history twice.
+var ErrRace = errors.New("somebody else folds too")
+
+// Report is what a fold found and did.
+type Report struct {
+	Nodes       int          // in the fold
+	Moved       int          // nodes whose refs had moved
+	Transitions []Transition // what went into the history
+	Pushed      bool
+	Commit      string   // the fold; "" = there is none, because no node has spoken yet
+	Said        []byte   // said.json, as it is in that commit; nil = it is not there
+	Notes       []string // what was left out, and why
+}
+
+const (
+	// squashAfter is how many commits the branch keeps. Its history says nothing that the files do not say.
+	squashAfter = 1000
+	// birthDepth is how many statements of a node are taken into the history when its ref is new to the fold, and
+	// birthMost how many of all such nodes together: at the very first fold of a large fleet they are all new, and only
+	// the last few statements of each fit.
+	birthDepth = 50
+	birthMost  = 5000
+	// todayLimit is when a history file is full, in bytes: then the rest of the day is not told there. Ten times what
+	// 1,000 nodes say in a day of twenty changes.
+	todayLimit = 48 << 20
+)
+
+// NewAggregator returns a folder. It does no I/O; an error is a setting that cannot be.
+func NewAggregator(o AggregatorOptions) (*Aggregator, error) {
+	p, err := newRepository(o.Options)
+	if err != nil {
+		return nil, fmt.Errorf("fold: %w", err)
+	}
+	if o.Every <= 0 {
+		o.Every = time.Minute
+	}
+	if o.Author == "" {
+		o.Author = "addctl"
+	}
+	return &Aggregator{repo: p, every: o.Every, author: o.Author, say: o.Said, broken: map[string]brokenRef{}}, nil
+}
+
+// Close gives up the connections and the cache folder. The folder can be used again.
+func (f *Aggregator) Close() error {
+	f.forget()
+	return f.repo.close()
+}
+
+// Promise is for how long readers may take a fold of this one for the truth.
+func (f *Aggregator) Promise() time.Duration { return goodUntil(time.Time{}, f.every).Sub(time.Time{}) }
+
+func (f *Aggregator) forget() { f.known, f.fold, f.today = false, fold{}, nil }
+
+// Once folds what the nodes said since the last fold. Nothing is pushed when nothing changed, but for a sign of life every
+// third interval. Cut at any moment, it leaves the branch as it was or whole. An error with ErrRace says that there is
+// another folder.
+func (f *Aggregator) Once(ctx context.Context, now time.Time) (Report, error) {
+	ctx, cancel := f.repo.bounded(ctx)
+	defer cancel()
+	r, err := f.once(ctx, now)
+	if err != nil {
+		f.forget() // what the branch holds is not known any more
+		return r, fmt.Errorf("fold: %w", err)
+	}
+	return r, nil
+}
+
+func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
+	if err := f.repo.open(); err != nil {
+		return Report{}, err
+	}
+	refs, err := f.repo.ask(ctx, true)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := f.recall(ctx, refs.fold); err != nil {
+		return Report{}, err
+	}
+	if refs.fold == "" && len(refs.tips) == 0 {
+		return Report{Notes: refs.notes}, nil
+	}
+	s, moved, err := f.sight(ctx, refs)
+	if err != nil {
+		return Report{}, err
+	}
+	// Readers judge the ages by the time that stands in the fold, which has whole seconds.
+	at := now.UTC().Truncate(time.Second)
+	next, list, news := f.fold.advance(s, at)
+	r := Report{Nodes: len(next.nodes), Moved: moved, Transitions: list, Commit: f.fold.commit, Notes: next.info.Notes, Said: f.fold.said}
+	next.info.Folded, next.info.Prefix = at, f.repo.Prefix
+	next.info.NextBy = goodUntil(at, f.every)
+	next.info.Every = int64((f.every + time.Second - 1) / time.Second)
+	if f.say != nil {
+		next.said = f.say(f.fold.said, next.fleet(), at)
+	}
+	if !news && bytes.Equal(next.said, f.fold.said) && now.Sub(f.fold.info.Folded) < sleepBeats*f.every && !f.fold.info.Folded.After(now) {
+		return r, nil
+	}
+	if err := f.openToday(now); err != nil {
+		return r, err
+	}
+	if len(f.today.content) >= todayLimit && len(list) > 0 {
+		var full notes
+		full.add("%s/%s is full: %s left out", gitstore.HistoryFolder, f.today.day, human.Count(len(list), "transition"))
+		next.info.Notes, list = full.with(next.info.Notes), nil
+		r.Notes = next.info.Notes
+	}
+	if err := f.publish(ctx, next, list, !news, now); err != nil {
+		return r, err
+	}
+	r.Pushed, r.Commit, r.Said = true, f.fold.commit, f.fold.said
+	return r, nil
+}
+
+// recall makes sure that what we think the branch holds is what it holds.
+func (f *Aggregator) recall(ctx context.Context, commit string) error {
+	if f.known && f.fold.commit == commit {
+		return nil
+	}
+	f.forget()
+	f.fold = fold{refStates: map[string]refState{}, nodes: map[string]statement{}, days: map[string]string{}}
+	if commit != "" {
+		var err error
+		if f.fold, err = f.repo.readFold(ctx, commit, fold{}); err != nil {
+			return err
+		}
+		if err := f.recallSaid(); err != nil {
+			return err
+		}
+	}
+	f.known = true
+	return nil
+}
+
+// recallSaid reads said.json. One that is too long is of people who push to the branch, and as none. One that cannot be
+// read is not: what is owed would be forgotten, and all said again.
+func (f *Aggregator) recallSaid() error {
+	id, there := f.fold.files[saidFile]
+	if !there {
+		return nil
+	}
+	t, err := f.repo.clone.TreeInUse(f.fold.commit)
+	if err != nil {
+		return err
+	}
+	f.fold.said, err = t.Blob(id, saidLimit)
+	if errors.Is(err, objects.ErrTooBig) {
+		f.fold.said, err = nil, nil
+	}
+	return errors.Join(err, t.Close())
+}
+
+// sight reads what the refs say that the fold does not have.
+func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int, error) {
+	s := observation{tips: refs.tips, chains: map[string][]statement{}, unread: map[string]bool{}, notes: refs.notes}
+	var moved, born []wanted
+	for _, id := range slices.Sorted(maps.Keys(refs.tips)) {
+		w := wanted{id: id, tip: refs.tips[id]}
+		switch w.known = f.fold.nodes[id]; {
+		case w.known.commit == w.tip:
+			// A record that was broken when it was folded is so still.
+			s.notes = append(s.notes, notesOf(f.fold.info.Notes, id)...)
+		case f.broken[id].tip == w.tip:
+			s.notes.add("%s: %s", id, f.broken[id].why)
+			s.unread[id] = true
+		case w.known.commit != "":
+			moved = append(moved, w)
+		default: // also one whose line in refs.json is lost: its record tells where to go on
+			born = append(born, w)
+		}
+	}
+	birth := remote.ReadOptions{Depth: max(min(birthDepth, birthMost/max(len(born), 1)), 1)}
+	maps.DeleteFunc(f.broken, func(id string, b brokenRef) bool { return refs.tips[id] != b.tip })
+	for _, part := range []struct {
+		list []wanted
+		o    remote.ReadOptions
+	}{{moved, remote.ReadOptions{}}, {born, birth}} {
+		chains, broken, err := f.repo.statements(ctx, part.list, part.o)
+		if err != nil {
+			return s, 0, err
+		}
+		for _, w := range part.list {
+			if err := broken[w.id]; err != nil {
+				s.notes.add("%s: %v", w.id, err)
+				s.unread[w.id] = errors.Is(err, errUnread)
+				if s.unread[w.id] || len(chains[w.id]) == 0 && w.known.raw == nil {
+					f.broken[w.id] = brokenRef{w.tip, err.Error()}
+				}
+			}
+			s.chains[w.id] = since(chains[w.id], w.known, w.known.raw != nil)
+		}
+	}
+	return s, len(moved) + len(born), nil
+}
+
+// notesOf are the notes about one node.
+func notesOf(all []string, id string) notes {
+	var n notes
+	for _, text := range all {
+		if strings.HasPrefix(text, id+": ") {
+			n = append(n, text)
+		}
+	}
+	return n
+}
+
+// openToday gets the history file of a day, so that lines can be added to it.
+func (f *Aggregator) openToday(now time.Time) error {
+	day := now.UTC().Format(dayLayout)
+	if f.today != nil && f.today.day == day {
+		return nil
+	}
+	f.today = &today{day: day}
+	if _, there := f.fold.days[day]; !there {
+		return nil
+	}
+	t, err := f.repo.clone.TreeInUse(f.fold.commit)
+	if err != nil {
+		return err
+	}
+	f.today.content, err = t.Read(gitstore.HistoryFolder+"/"+day, fileLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, t.Close())
+}
+
+// publish pushes the next fold in the place of the one that we know.
+func (f *Aggregator) publish(ctx context.Context, next fold, list []Transition, quiet bool, now time.Time) error {
+	author := objects.Person{Name: f.author, Email: f.author + "@addagent", When: now}
+	cutting := f.fold.info.Commits >= squashAfter && !f.whole
+	for {
+		// The content of today's file only grows once the push has landed.
+		day := *f.today
+		if next.info.Commits = f.fold.info.Commits + 1; cutting {
+			next.info.Commits = 1
+		}
+		drawn, objects, err := draw(f.fold, next, list, &day, quiet, cutting, author)
+		if err != nil {
+			return err
+		}
+		err = f.repo.store.Push(ctx, remote.Update{Ref: gitstore.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
+		if err != nil {
+			err = f.unclear(ctx, drawn.commit, err)
+			var no *remote.Rejected
+			if cutting && errors.As(err, &no) && !errors.Is(err, ErrRace) {
+				cutting, f.whole = false, true
+				continue
+			}
+		}
+		if err == nil {
+			f.fold, f.today = drawn, &day
+		}
+		return err
+	}
+}
+
+// unclear finds out what a failed push means: it may have landed all the same, or somebody else's did.
+func (f *Aggregator) unclear(ctx context.Context, commit string, failure error) error {
+	refs, err := f.repo.ask(ctx, false)
+	switch {
+	case err != nil:
+		return failure
+	case refs.fold == commit:
+		return nil
+	case refs.fold != f.fold.commit:
+		return fmt.Errorf("%w: %s is at %s: %w", ErrRace, gitstore.FoldRef, human.ID(refs.fold), failure)
+	}
+	return failure
+}

@@ -1,0 +1,327 @@
+// Package fold reads what all nodes of a presence repository said. The fold is one branch with everybody's newest record
+// and the history of their states, kept by a control node (Aggregator), so that a reader needs one request (Reader).
+// Where there is no fold, or none that is fresh, the nodes' own refs are read. It also deletes the refs of dead nodes.
+package fold
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// The files of the fold, beside presence.Folder and presence.HistoryFolder.
+const (
+	readmeFile = "README.md"
+	infoFile   = "fold.json" // what the folding node says of the fold: a heartbeat changes only this
+	refsFile   = "refs.json" // what was folded: a node's commit, and how the fold saw it
+	saidFile   = "said.json" // what who folds said of it elsewhere, in words of its own
+)
+
+const (
+	recordLimit = 256 << 10 // of one record, in bytes; presence.Decode has the same
+	fileLimit   = 64 << 20  // of a file of the fold
+	saidLimit   = 4 << 20   // of said.json
+	// nodeLimit bounds a fleet. More refs than that are somebody's mistake, or an attack on the memory of each reader.
+	nodeLimit = 20_000
+	noteLimit = 50 // of Notes
+)
+
+// foldInfo is fold.json: {"filetype":"nodefold","value":{...}}, keys sorted.
+type foldInfo struct {
+	Commits int       `json:"commits"` // of the branch since its history was last cut
+	Every   int64     `json:"every"`   // in how many seconds the folding node comes again; 0 = it does not say
+	Folded  time.Time `json:"folded"`  // when the folding node last was here
+	NextBy  time.Time `json:"next_by"` // until when the fold is to be taken for the truth
+	Notes   []string  `json:"notes"`   // what was left out, and why
+	Prefix  string    `json:"prefix"`  // of the refs that are folded
+}
+
+// fresh says whether a reader may take the fold for the truth about the refs under a prefix. A promise for more than a
+// day, or one made in the future, comes from a clock that is wrong.
+func (n foldInfo) fresh(prefix string, now time.Time) bool {
+	return n.Prefix == prefix && !n.Folded.After(now.Add(presence.Skew)) && !now.After(n.NextBy.Add(presence.Skew)) && n.NextBy.Sub(n.Folded) <= mostPromise
+}
+
+// every is how long the folding node takes to come again: as it says, but no shorter than one push may take, and no longer
+// than the fold promises, which is nothing that it can have meant.
+func (n foldInfo) every() time.Duration {
+	most := max(min(n.NextBy.Sub(n.Folded), mostPromise), 0)
+	if n.Every <= 0 {
+		return 0
+	}
+	return min(max(time.Duration(min(n.Every, int64(most/time.Second)))*time.Second, presence.LeastSpan), most)
+}
+
+// refState is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, one node a line so that git stores
+// and sends what changed as a small difference.
+type refState struct {
+	Age    presence.Age `json:"age,omitempty"` // as the fold last saw it; "" = present
+	Commit string       `json:"commit"`        // of the node's ref, up to which its statements are in the history
+	Since  time.Time    `json:"since"`         // when it went into its state
+	Told   time.Time    `json:"told"`          // the time of Commit
+}
+
+func (s refState) age() presence.Age {
+	if s.Age == "" {
+		return presence.Present
+	}
+	return s.Age
+}
+
+// sane is the seat without what cannot be: people can push to the branch, too.
+func (s refState) sane() refState {
+	if b, err := hex.DecodeString(s.Commit); err != nil || len(b) != 20 || strings.ToLower(s.Commit) != s.Commit {
+		s.Commit = ""
+	}
+	if s.Age != presence.Late && s.Age != presence.Missing && s.Age != presence.Gone {
+		s.Age = ""
+	}
+	s.Since, s.Told = sane(s.Since), sane(s.Told)
+	return s
+}
+
+// fold is what the branch holds, in memory. It is a value: advance makes a new one.
+type fold struct {
+	commit    string // "" = there is no such branch
+	info      foldInfo
+	refStates map[string]refState
+	nodes     map[string]statement       // of each node the statement that is in the fold
+	said      []byte                     // said.json, of who folds; readers leave it nil
+	files     map[string]string          // ids of README.md, fold.json, refs.json, said.json
+	days      map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
+	dirs      map[string]string          // ids of our folders, by path
+	rest      map[string][]objects.Entry // what else people put beside ours, by folder; it stays
+}
+
+// fleet is the fold as readers see it.
+func (f fold) fleet() presence.Fleet {
+	fl := presence.Fleet{From: presence.FromFold, At: f.info.Folded, Folded: f.info.Folded, Notes: f.info.Notes, Nodes: make([]presence.Node, 0, len(f.nodes))}
+	every := f.info.every()
+	for id, t := range f.nodes {
+		fl.Nodes = append(fl.Nodes, presence.Node{Record: t.record, Told: t.at, Commit: f.refStates[id].Commit, Since: f.refStates[id].Since,
+			Folded: f.info.Folded, Every: every})
+	}
+	presence.SortNodes(fl.Nodes)
+	return fl
+}
+
+// stands says whether the fold can still be what a folding node sees that keeps its interval: it was there since any age
+// changed that is not as the fold has it, and would have said so. What does not stand is no longer to be gone by, for
+// the same nodes may have spoken since.
+func (f fold) stands(now time.Time) bool {
+	at := presence.JudgedAt(f.info.Folded, f.info.every(), now)
+	for _, t := range f.nodes {
+		if presence.AgeOf(t.record, t.at, at) != presence.AgeOf(t.record, t.at, f.info.Folded) {
+			return false
+		}
+	}
+	return true
+}
+
+// tree is what a fold is read from: a commit of a clone.
+type tree interface {
+	Read(name string, limit int64) ([]byte, error)
+	Blob(id string, limit int64) ([]byte, error)
+	List(dir string) ([]objects.Entry, error)
+}
+
+// readFold reads the fold of a commit. What is broken in it is noted and left out. Records that are in an earlier fold
+// too are taken from there.
+func readFold(t tree, commit string, before fold) (fold, error) {
+	f := fold{commit: commit, refStates: map[string]refState{}, nodes: map[string]statement{}, files: map[string]string{},
+		days: map[string]string{}, dirs: map[string]string{}, rest: map[string][]objects.Entry{}}
+	if err := f.listRest(t); err != nil {
+		return fold{}, err
+	}
+	if err := readValue(t, infoFile, "nodefold", &f.info); err != nil {
+		return fold{}, err
+	}
+	var notes notes
+	if err := readValue(t, refsFile, "nodefoldrefs", &f.refStates); err != nil {
+		return fold{}, err
+	}
+	f.info.Commits = max(f.info.Commits, 0)
+	if f.refStates == nil {
+		f.refStates = map[string]refState{}
+	}
+	records, err := t.List(gitstore.Folder)
+	if err != nil {
+		return fold{}, err
+	}
+	for _, e := range records {
+		id, ok := strings.CutSuffix(e.Name, ".json")
+		if !ok || e.Dir || e.Symlink || node.ValidID(id) != nil {
+			continue
+		}
+		if len(f.nodes) == nodeLimit {
+			notes.add("the fold has more than %s: the others are left out", human.Count(nodeLimit, "record"))
+			break
+		}
+		one, ok := before.nodes[id]
+		if !ok || one.blob != e.ID {
+			raw, err := t.Blob(e.ID, recordLimit)
+			if err == nil {
+				one.record, err = decode(id, raw)
+			}
+			if err != nil {
+				notes.add("%s: %v", id, err)
+				continue
+			}
+			one.raw, one.blob = raw, e.ID
+		}
+		s := f.refStates[id].sane()
+		f.refStates[id] = s
+		one.commit, one.at = s.Commit, s.Told
+		f.nodes[id] = one
+	}
+	// A seat without a record is a node whose record is broken; who folds reads it anew.
+	maps.DeleteFunc(f.refStates, func(id string, _ refState) bool { _, ok := f.nodes[id]; return !ok })
+	f.info.Notes = notes.with(f.info.Notes)
+	return f, f.listDays(t)
+}
+
+// readValue reads a JSON document of the fold. One that is absent or broken leaves the value as it is: the branch may
+// be new, and whatever it holds is made anew at the next fold. An error is that the tree could not be read.
+func readValue(t tree, name, filetype string, value any) error {
+	data, err := t.Read(name, fileLimit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var d struct {
+		Filetype string          `json:"filetype"`
+		Value    json.RawMessage `json:"value"`
+	}
+	if json.Unmarshal(data, &d) == nil && d.Filetype == filetype {
+		_ = json.Unmarshal(d.Value, value) // in part, if it must be
+	}
+	return nil
+}
+
+// listRest finds our files and folders, and what stands beside them.
+func (f fold) listRest(t tree) error {
+	for dir := ""; dir != gitstore.Folder; {
+		entries, err := t.List(dir)
+		if err != nil {
+			return err
+		}
+		next, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(gitstore.Folder, dir), "/"), "/")
+		for _, e := range entries {
+			file := dir == "" && (e.Name == readmeFile || e.Name == infoFile || e.Name == refsFile || e.Name == saidFile)
+			folder := e.Name == next || dir == "" && e.Name == gitstore.HistoryFolder
+			switch {
+			case file && !e.Dir:
+				f.files[e.Name] = e.ID
+			case folder && e.Dir:
+				f.dirs[path.Join(dir, e.Name)] = e.ID
+			case !file && !folder:
+				f.rest[dir] = append(f.rest[dir], e)
+			}
+		}
+		dir = path.Join(dir, next)
+	}
+	return nil
+}
+
+// listDays finds the files of the history.
+func (f fold) listDays(t tree) error {
+	var walk func(dir string, depth int) error
+	walk = func(dir string, depth int) error {
+		entries, err := t.List(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := dir + "/" + e.Name
+			day := strings.TrimPrefix(name, gitstore.HistoryFolder+"/")
+			_, err := time.Parse(dayLayout, day)
+			switch {
+			case e.Dir && depth < 2:
+				f.dirs[name] = e.ID
+				if err := walk(name, depth+1); err != nil {
+					return err
+				}
+			case !e.Dir && !e.Symlink && depth == 2 && err == nil:
+				f.days[day] = e.ID
+			}
+		}
+		return nil
+	}
+	return walk(gitstore.HistoryFolder, 0)
+}
+
+// decode reads the record of a node, and makes sure that it is that node's, and that it can be written again.
+func decode(id string, raw []byte) (presence.Record, error) {
+	r, err := presence.Decode(raw)
+	if err != nil {
+		return r, err
+	}
+	if r.InstanceID != id {
+		return r, fmt.Errorf("the record says that it is of %s", r.InstanceID)
+	}
+	if _, err := presence.Encode(r); err != nil {
+		return r, err
+	}
+	return r, nil
+}
+
+// notes collects what a reader should know.
+type notes []string
+
+func (n *notes) add(format string, args ...any) {
+	*n = append(*n, human.Truncate(fmt.Sprintf(format, args...), 300))
+}
+
+// with returns the notes and others, each on one line, sorted, none twice, not more than anybody would read.
+func (n notes) with(more []string) []string {
+	var all []string
+	for _, text := range slices.Concat(n, more) {
+		all = append(all, human.Truncate(human.Line(text), 300))
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if len(all) > noteLimit {
+		all = append(all[:noteLimit:noteLimit], fmt.Sprintf("and %d more", len(all)-noteLimit))
+	}
+	return all
+}
+
+// encodeInfo and encodeSeats give the two files that tell of the fold.
+func encodeInfo(n foldInfo) ([]byte, error) {
+	n.Notes = append([]string{}, n.Notes...)
+	b, err := json.MarshalIndent(map[string]any{"filetype": "nodefold", "value": n}, "", "    ")
+	return append(b, '\n'), err
+}
+
+func encodeRefs(seats map[string]refState) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString("{\n    \"filetype\": \"nodefoldrefs\",\n    \"value\": {")
+	for i, id := range slices.Sorted(maps.Keys(seats)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		line, err := json.Marshal(seats[id])
+		if err != nil {
+			return nil, fmt.Errorf("fold: %s: %w", id, err)
+		}
+		fmt.Fprintf(&b, "\n        %q: %s", id, line)
+	}
+	b.WriteString("\n    }\n}\n")
+	return b.Bytes(), nil
+}

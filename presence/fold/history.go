@@ -1,0 +1,109 @@
+package fold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// lookBack is how much further back commits are read, to know the state that the first of them changed: a node speaks
+// more often than that.
+const lookBack = 24 * time.Hour
+
+// History returns the transitions of a node ("" = of all) since a time, oldest first: what the fold has of them, also of
+// nodes that were reaped, and what the refs say that is not folded yet. Without a fold it is what the commits of the refs
+// say, as far back as they are kept. Refreshes are no transitions.
+func (r *Reader) History(ctx context.Context, id string, since time.Time) ([]Transition, error) {
+	ctx, cancel := r.repo.bounded(ctx)
+	defer cancel()
+	list, err := r.history(ctx, id, since)
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	list = slices.DeleteFunc(list, func(t Transition) bool { return t.Time.Before(since) || id != "" && t.ID != id })
+	return inOrder(list), nil
+}
+
+func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Transition, error) {
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
+	refs, err := r.repo.ask(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	var list []Transition
+	f := fold{}
+	if refs.fold != "" {
+		if err := r.readFold(ctx, refs.fold); err != nil {
+			return nil, err
+		}
+		if f = r.fold; f.info.Prefix != r.repo.Prefix {
+			f = fold{}
+		}
+	}
+	if len(f.days) > 0 {
+		if list, err = r.repo.folded(f, from); err != nil {
+			return nil, err
+		}
+	}
+	var known, unknown []wanted
+	for _, one := range slices.Sorted(maps.Keys(refs.tips)) {
+		w := wanted{id: one, tip: refs.tips[one], known: f.nodes[one]}
+		switch {
+		case id != "" && one != id || w.known.commit == w.tip:
+		case w.known.commit != "":
+			known = append(known, w)
+		default:
+			unknown = append(unknown, w)
+		}
+	}
+	for _, part := range []struct {
+		list []wanted
+		o    remote.ReadOptions
+	}{{known, remote.ReadOptions{}}, {unknown, remote.ReadOptions{Since: from.Add(-lookBack)}}} {
+		chains, _, err := r.repo.statements(ctx, part.list, part.o)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range part.list {
+			before := ""
+			if w.known.raw != nil {
+				before = string(w.known.record.State)
+			}
+			list = append(list, steps(before, since(chains[w.id], w.known, w.known.raw != nil))...)
+		}
+	}
+	return list, nil
+}
+
+// folded reads the history files that may hold something since a time. They are named by the day of the fold, which
+// comes after what it folds, but for clocks that are ahead.
+func (p *repository) folded(f fold, from time.Time) ([]Transition, error) {
+	t, err := p.clone.TreeInUse(f.commit)
+	if err != nil {
+		return nil, err
+	}
+	var list []Transition
+	for _, day := range slices.Sorted(maps.Keys(f.days)) {
+		if at, err := time.Parse(dayLayout, day); err != nil || at.Before(from.Add(-48*time.Hour)) {
+			continue
+		}
+		data, err := t.Read(gitstore.HistoryFolder+"/"+day, fileLimit)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+		list = append(list, parseLines(data)...)
+	}
+	return list, t.Close()
+}

@@ -1,0 +1,68 @@
+package fold
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
+)
+
+const cellLimit = 200 // characters of a cell in the table
+
+// readme is the fold as a page for people: how many there are, then a table with trouble on top.
+func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte {
+	var b strings.Builder
+	b.WriteString("# Presence\n\n")
+	fmt.Fprintf(&b, "What the nodes said of themselves, as of %s. Made by `addctl presence:fold`; `fold.json` tells when it last ran,\n"+
+		"`%s` holds every transition.\n\n", shown(now), "history/")
+	if len(f.Nodes) == 0 {
+		b.WriteString("No node has spoken yet.\n")
+		return []byte(b.String())
+	}
+	b.WriteString("| part | state | nodes |\n|---|---|---|\n")
+	for _, c := range presence.Counts(f, now) {
+		fmt.Fprintf(&b, "| %s | %s | %d |\n", escape(c.Part), escape(c.State), c.N)
+	}
+	b.WriteString("\n| node | part | state | since | versions | reason |\n|---|---|---|---|---|---|\n")
+	for _, n := range presence.Troubled(f, now) {
+		state := escape(string(n.State))
+		if age := n.Age(now); age != presence.Present {
+			state = string(age) + " (" + state + ")"
+		}
+		place := n.Nodepart
+		if n.Deployment != "" {
+			place = n.Deployment + "/" + n.Nodepart
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", escape(n.InstanceID), escape(place), state,
+			shown(since(n.InstanceID)), escape(versions(n)), escape(n.Reason))
+	}
+	for _, note := range f.Notes {
+		fmt.Fprintf(&b, "\n- %s", escape(note))
+	}
+	if len(f.Notes) > 0 {
+		b.WriteString("\n")
+	}
+	return []byte(b.String())
+}
+
+func versions(n presence.Node) string {
+	var list []string
+	for _, r := range n.Repos {
+		list = append(list, r.Name+" "+human.ID(r.Version))
+	}
+	return strings.Join(list, ", ")
+}
+
+// escape makes a text of a node fit for a cell of a Markdown table: what it says is shown and means nothing.
+func escape(s string) string {
+	var b strings.Builder
+	for _, r := range human.Line(human.Truncate(s, cellLimit)) {
+		if strings.ContainsRune("\\`*_{}[]<>#|!~&$^", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -1,0 +1,42 @@
+package fold
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/testkit"
+	"github.com/addagent/addagent/presence"
+)
+
+// zoo is a fleet with a node in each kind of trouble.
+func zoo(now time.Time) presence.Fleet {
+	one := func(id, part string, s node.State, ago time.Duration) presence.Node {
+		r := record(id, s, now.Add(-ago))
+		r.Nodepart = part
+		return presence.Node{Record: r, Told: now.Add(-ago), Commit: fmt.Sprintf("%040x", len(id))}
+	}
+	failing := one("failing", "app1", node.Failing, 0)
+	failing.Reason = "ops part.app1: exit 100: \"no <such> file | dir\"\n# `größe`"
+	f := presence.Fleet{From: presence.FromRefs, At: now, Nodes: []presence.Node{
+		one("idle-b", "app1", node.Idle, 0), one("idle-a", "app1", node.Idle, time.Minute), one("db", "db", node.Idle, 0),
+		one("wedged", "db", node.Wedged, 0), failing, one("left", "app1", node.Leaving, 0),
+		one("missing", "app1", node.Working, time.Hour), one("late", "app1", node.Working, 20*time.Minute),
+		one("disabled", "db", node.Disabled, 0), one("setup", "db", node.Setup, 0),
+	}}
+	for i := range f.Nodes {
+		if f.Nodes[i].InstanceID == "setup" {
+			f.Nodes[i].StateLog = "setup:20260301-080000;"
+		}
+	}
+	presence.SortNodes(f.Nodes)
+	return f
+}
+
+func TestReadme(t *testing.T) {
+	f := zoo(noon())
+	f.Notes = []string{"x: presence record: filetype \"<b>\", not \"nodepresence\""}
+	testkit.Golden(t, "testdata/README.md", readme(f, func(string) time.Time { return noon().Add(-time.Hour) }, noon()))
+	testkit.Golden(t, "testdata/README-empty.md", readme(presence.Fleet{}, nil, noon()))
+}

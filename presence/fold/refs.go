@@ -1,0 +1,176 @@
+package fold
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+const (
+	// batch is how many commits are asked for in one request: a line of each, so 25 KB.
+	batch = 500
+	// apart bounds how many requests are spent on finding those that cannot be read among those that can.
+	apart = 64
+	// chainLimit is how many statements of a node are read at most. A ref keeps 500 where the server lets it be cut, and
+	// where not, this is half a year of them.
+	chainLimit = 20_000
+)
+
+// errUnread is in the error of a ref that could not be got: what it holds is not known, unlike with a record that is broken.
+var errUnread = errors.New("not read")
+
+// wanted is a node's ref that has moved.
+type wanted struct {
+	id    string
+	tip   string
+	known statement // the statement up to which it is known; the zero value = nothing is
+}
+
+// statements reads what nodes said: for each that could be read its statements, newest first, and for the others why
+// not. The options are those of each request; MaxBytes and Have are set here.
+func (p *repository) statements(ctx context.Context, list []wanted, o remote.ReadOptions) (map[string][]statement, map[string]error, error) {
+	chains, broken := make(map[string][]statement, len(list)), map[string]error{}
+	left := apart
+	for part := range slices.Chunk(list, batch) {
+		if err := p.readPart(ctx, part, o, &left, func(w wanted, c *objects.Content, err error) {
+			var chain []statement
+			if err == nil {
+				chain, err = chainOf(c, w)
+			}
+			if err != nil {
+				broken[w.id] = err
+			}
+			if len(chain) > 0 {
+				chains[w.id] = chain
+			}
+		}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return chains, broken, nil
+}
+
+// readPart reads some refs in one request. Where that fails it may be because of one of them, a ref that points at
+// nothing readable or at something huge: then the halves are read apart, until it stands alone.
+func (p *repository) readPart(ctx context.Context, part []wanted, o remote.ReadOptions, left *int, each func(wanted, *objects.Content, error)) error {
+	tips := make([]string, 0, len(part))
+	o.Have = nil
+	for _, w := range part {
+		tips = append(tips, w.tip)
+		if w.known.commit != "" {
+			o.Have = append(o.Have, w.known.commit)
+		}
+	}
+	content, err := p.store.Read(ctx, tips, o)
+	if err == nil {
+		for _, w := range part {
+			each(w, content, nil)
+		}
+		return nil
+	}
+	if ctx.Err() != nil || errors.Is(err, remote.ErrAccess) || remote.RetryAfter(err) > 0 || *left <= 0 {
+		return err
+	}
+	if len(part) == 1 {
+		// A server that answers is one that has this ref wrong.
+		if _, down := p.store.Refs(ctx, gitstore.FoldRef); down != nil {
+			return err
+		}
+		each(part[0], nil, fmt.Errorf("%w: %w", errUnread, err))
+		return nil
+	}
+	*left -= 2
+	half := len(part) / 2
+	if err := p.readPart(ctx, part[:half], o, left, each); err != nil {
+		return err
+	}
+	return p.readPart(ctx, part[half:], o, left, each)
+}
+
+// chainOf takes a ref's statements out of what was read, newest first; the known one is the last where they lead to it.
+// The error is about the newest; older ones that cannot be read are passed over.
+func chainOf(c *objects.Content, w wanted) ([]statement, error) {
+	var chain []statement
+	var first error
+	at := w.tip
+	for n := 0; n < chainLimit && at != ""; n++ {
+		if at == w.known.commit {
+			return append(chain, w.known), first
+		}
+		if !c.Has(at) {
+			break
+		}
+		info, err := c.Commit(at)
+		if err != nil {
+			if n == 0 {
+				first = err
+			}
+			break
+		}
+		one, err := readStatement(c, at, w.id)
+		if w.known.commit != "" && errors.Is(err, objects.ErrNotRead) {
+			// Only what is known already does not come again: the node says once more what it said then.
+			one, err = w.known, nil
+		}
+		if err == nil {
+			one.commit, one.at = at, sane(info.Committer.When)
+			chain = lengthened(chain, one)
+		} else if n == 0 {
+			first = err
+		}
+		at = ""
+		if len(info.Parents) > 0 {
+			at = info.Parents[0]
+		}
+	}
+	return chain, first
+}
+
+// lengthened adds an older statement to a chain. Of the newest the record is kept as it was told; of a run of refreshes
+// before it only the first is of interest, and a month of them would not fit into memory.
+func lengthened(chain []statement, one statement) []statement {
+	if len(chain) == 0 {
+		one.raw = bytes.Clone(one.raw) // so that it does not keep all else that was read
+		return append(chain, one)
+	}
+	one.raw = nil
+	if last := len(chain) - 1; last > 0 && chain[last].record.State == one.record.State {
+		chain[last] = one
+		return chain
+	}
+	return append(chain, one)
+}
+
+// sane is a time that can be written down: a commit may say any number of seconds. The zero time stays.
+func sane(t time.Time) time.Time {
+	if t = t.UTC(); !t.IsZero() && (t.Year() > 9999 || t.Unix() < 0) {
+		return time.Unix(0, 0).UTC()
+	}
+	return t
+}
+
+// readStatement is what one commit of a node's ref says.
+func readStatement(c *objects.Content, commit, id string) (statement, error) {
+	var t statement
+	e, err := c.Find(commit, gitstore.PathOf(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, fmt.Errorf("its ref holds no %s", gitstore.PathOf(id))
+	}
+	if err != nil {
+		return t, err
+	}
+	if t.raw, err = c.File(commit, gitstore.PathOf(id)); err != nil {
+		return t, err
+	}
+	t.blob = e.ID
+	t.record, err = decode(id, t.raw)
+	return t, err
+}

@@ -1,0 +1,173 @@
+package fold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/git/clone"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// Options say where a presence repository is.
+type Options struct {
+	Source   remote.Source // its Branch and Rewind mean nothing here
+	Prefix   string        // of the nodes' refs; "" = presence.RefPrefix
+	CacheDir string        // made when absent, and one process's at a time: another works without; "" = no cache
+	Refs     bool          // never take the fold for the truth: it may be as old as it promises
+	Timeout  time.Duration // of one call; 0 = 5 min, which is room for a first reading of a large fleet
+}
+
+// callTimeout bounds a call that nobody else bounds.
+const callTimeout = 5 * time.Minute
+
+func (o Options) orDefault() Options {
+	if o.Prefix == "" {
+		o.Prefix = gitstore.RefPrefix
+	}
+	if !strings.HasSuffix(o.Prefix, "/") {
+		o.Prefix += "/"
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = callTimeout
+	}
+	return o
+}
+
+func (o Options) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("not finished after %s", human.Setting(o.Timeout)))
+}
+
+// repository is a presence repository and the folder that remembers what was read of it.
+type repository struct {
+	Options
+	store *remote.Repository
+	clone *clone.Repo // of the fold alone
+	dir   string      // "" = not opened yet
+	lock  *files.Lock // nil: the folder is a temporary one
+}
+
+func newRepository(o Options) (*repository, error) {
+	o = o.orDefault()
+	if err := checkPrefix(o.Prefix); err != nil {
+		return nil, err
+	}
+	store, err := remote.New(o.Source)
+	if err != nil {
+		return nil, err
+	}
+	return &repository{Options: o, store: store}, nil
+}
+
+// checkPrefix refuses a prefix under which the fold itself would be a node.
+func checkPrefix(prefix string) error {
+	if !strings.HasPrefix(prefix, "refs/") || strings.Contains(prefix, "//") || strings.Count(prefix, "/") < 2 ||
+		strings.HasPrefix(gitstore.FoldRef, prefix) {
+		return fmt.Errorf("ref_prefix %q: write refs/heads/NAME/ or refs/NAME/", prefix)
+	}
+	return nil
+}
+
+// open takes the folder. When another process has it, or it cannot be made, a temporary one serves, and all is read anew.
+func (p *repository) open() error {
+	if p.dir != "" {
+		return nil
+	}
+	dir := p.CacheDir
+	if dir != "" {
+		p.lock = lockCache(dir)
+	}
+	if p.lock == nil {
+		var err error
+		if dir, err = os.MkdirTemp("", "addagent-fleet-"); err != nil {
+			return fmt.Errorf("fleet: no folder to read into: %w", err)
+		}
+	}
+	p.dir = dir
+	s := p.Source
+	s.Branch = strings.TrimPrefix(gitstore.FoldRef, "refs/heads/")
+	s.Rewind = remote.RewindUnasked
+	p.clone = clone.New("fold", filepath.Join(dir, "fold"), s, clone.Limits{Fetch: p.Timeout})
+	return nil
+}
+
+// lockCache makes a folder that is nobody else's and takes its lock; nil when that cannot be.
+func lockCache(dir string) *files.Lock {
+	if os.MkdirAll(dir, 0o700) != nil {
+		return nil
+	}
+	l, err := files.TryLock(filepath.Join(dir, "lock"), 0o600)
+	if err != nil {
+		return nil
+	}
+	return l
+}
+
+// close gives up connections and the folder.
+func (p *repository) close() error {
+	errs := []error{p.store.Close()}
+	if p.clone != nil {
+		errs = append(errs, p.clone.Close())
+	}
+	switch {
+	case p.lock != nil:
+		errs = append(errs, p.lock.Close())
+	case p.dir != "":
+		errs = append(errs, os.RemoveAll(p.dir))
+	}
+	p.clone, p.lock, p.dir = nil, nil, ""
+	return errors.Join(errs...)
+}
+
+// readFold brings the fold of a commit here and reads it.
+func (p *repository) readFold(ctx context.Context, commit string, before fold) (fold, error) {
+	branch := strings.TrimPrefix(gitstore.FoldRef, "refs/heads/")
+	if _, err := p.clone.Apply(ctx, remote.Tip{Branch: branch, ID: commit}, nil); err != nil {
+		return fold{}, err
+	}
+	return p.openFold(commit, before)
+}
+
+// refList is what one question for refs tells.
+type refList struct {
+	fold  string            // "" = there is no fold
+	tips  map[string]string // of the nodes
+	notes notes
+}
+
+// ask lists the fold's ref and, when all is set, those of the nodes, in one request.
+func (p *repository) ask(ctx context.Context, all bool) (refList, error) {
+	prefixes := []string{gitstore.FoldRef}
+	if all {
+		prefixes = append(prefixes, p.Prefix)
+	}
+	refs, err := p.store.Refs(ctx, prefixes...)
+	if err != nil {
+		return refList{}, err
+	}
+	l := refList{tips: map[string]string{}}
+	more := 0
+	for _, r := range refs {
+		id, ok := gitstore.IDOf(p.Prefix, r.Name)
+		switch {
+		case r.Name == gitstore.FoldRef:
+			l.fold = r.ID
+		case !ok:
+		case len(l.tips) == nodeLimit:
+			more++
+		default:
+			l.tips[id] = r.ID
+		}
+	}
+	if more > 0 {
+		l.notes.add("%s more than %d: they are left out", human.Count(more, "ref"), nodeLimit)
+	}
+	return l, nil
+}

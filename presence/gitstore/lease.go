@@ -1,0 +1,97 @@
+package gitstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/presence"
+)
+
+// Lease is what lease.json in a ref of a lease says: who may do a thing that only one node may do at a time.
+type Lease struct {
+	Holder  string    `json:"holder"`  // instance-id
+	Purpose string    `json:"purpose"` // in words, for people
+	Taken   time.Time `json:"taken"`
+	Until   time.Time `json:"until"`
+}
+
+// Ended says that another node may take the lease.
+func (l Lease) Ended(now time.Time) bool { return now.After(l.Until.Add(leaseGrace)) }
+
+const (
+	leaseFile = "lease.json"
+	// leaseGrace is how much later than its end a lease is taken over: clocks of two nodes differ by less.
+	leaseGrace = time.Minute
+	leaseLimit = 64 << 10
+)
+
+// TakeLease tries to become the holder of a lease until a time. It is won when nobody held it, when the one before it has
+// ended more than a minute ago, or when holder has it already, which then ends when it did. The answer holds the lease as it
+// is in the repository. Of many who try at once exactly one wins; the others lose without an error. An error means that
+// nobody knows: do as if it was lost. Name is as for LeaseRef; ctx bounds all of it.
+func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose string, until, now time.Time) (won bool, held Lease, err error) {
+	ref := LeaseRef(prefix, name)
+	wanted := Lease{Holder: holder, Purpose: purpose, Taken: presence.WholeSecond(now), Until: presence.WholeSecond(until)}
+	if !wanted.Until.After(wanted.Taken) {
+		return false, Lease{}, fmt.Errorf("lease %s: it would end before it begins", ref)
+	}
+	var pushed error
+	// The second look tells what became of the push when its own answer does not.
+	for range 2 {
+		tip, err := refID(ctx, s, ref)
+		if err != nil {
+			return false, Lease{}, fmt.Errorf("lease %s: %w", ref, joinErrors(pushed, err))
+		}
+		if tip != "" {
+			held, err := readLease(ctx, s, tip)
+			if err != nil {
+				return false, Lease{}, fmt.Errorf("lease %s: %w", ref, err)
+			}
+			if !held.Ended(now) {
+				return held.Holder == holder, held, nil
+			}
+		}
+		if pushed != nil {
+			break // it failed, and nobody else has it either
+		}
+		if pushed = pushLease(ctx, s, ref, tip, wanted); pushed == nil {
+			return true, wanted, nil
+		}
+	}
+	return false, Lease{}, fmt.Errorf("lease %s: %w", ref, pushed)
+}
+
+// pushLease moves the ref from old, which may be none, to the lease. The new commit follows the old one, because some
+// servers let a ref go forward only.
+func pushLease(ctx context.Context, s Remote, ref, old string, l Lease) error {
+	data, err := json.MarshalIndent(l, "", "    ")
+	if err != nil {
+		return err
+	}
+	objects := &objects.Builder{}
+	c := historyEntry{tree: fileTree(objects, leaseFile, append(data, '\n')), at: l.Taken, subject: oneLine(l.Holder + ": " + l.Purpose)}
+	return s.Push(ctx, remote.Update{Ref: ref, Old: old, New: c.commit(objects, l.Holder, old), Objects: objects})
+}
+
+func readLease(ctx context.Context, s Remote, commit string) (Lease, error) {
+	found, err := s.Read(ctx, []string{commit}, remote.ReadOptions{Depth: 1, MaxBytes: leaseLimit})
+	if err != nil {
+		return Lease{}, err
+	}
+	data, err := found.File(commit, leaseFile)
+	if err != nil {
+		return Lease{}, err
+	}
+	var l Lease
+	if err := json.Unmarshal(data, &l); err != nil {
+		return Lease{}, fmt.Errorf("%s: %w", leaseFile, err)
+	}
+	if l.Holder == "" || l.Until.IsZero() {
+		return Lease{}, fmt.Errorf("%s: it names no holder or no end", leaseFile)
+	}
+	return l, nil
+}

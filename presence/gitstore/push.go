@@ -1,0 +1,288 @@
+package gitstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence"
+)
+
+// Clash is the error of a node whose ref another machine moves: two machines have the same instance-id. It needs a person.
+type Clash struct {
+	Ref   string
+	Here  presence.Record // what this machine wants to tell
+	There presence.Record // what the other told; its zero value when that is no record at all
+}
+
+func (c *Clash) Error() string {
+	there, clones := "something that is no record of a node", ""
+	if c.There.InstanceID != "" {
+		there = machine(c.There)
+	}
+	if c.There.Hardware == c.Here.Hardware {
+		clones = " (two clones of one image look like the same hardware)"
+	}
+	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: %s", c.Ref, there, machine(c.Here), clones, c.Mend())
+}
+
+// Mend is what a person can do about it, with which the error's text ends. The file alone is not enough: an agent puts
+// back the name that its hardware is bound to.
+func (c *Clash) Mend() string {
+	return "give one of the two another name (stop its agent, remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref"
+}
+
+// Critical says that this needs a person at once: neither of the two knows which of them is meant to be.
+func (c *Clash) Critical() bool { return true }
+
+// machine names a machine as a person can find it.
+func machine(r presence.Record) string {
+	name := r.Hostname
+	if name == "" {
+		name = "a machine without a name"
+	}
+	return fmt.Sprintf("%s (%s)", name, strings.Join(append(append([]string{}, r.Addresses...), r.Hardware), ", "))
+}
+
+// push is one attempt: ask where the ref is when that is not known, then push what waits.
+func (g *Sink) push(ctx context.Context) error {
+	g.mu.Lock()
+	unclear := g.unclear
+	g.mu.Unlock()
+	if unclear {
+		if err := g.ask(ctx); err != nil {
+			return err
+		}
+	}
+	g.mu.Lock()
+	if len(g.queue) == 0 {
+		g.mu.Unlock()
+		return nil // what was asked about had landed, or is ours
+	}
+	p, objects, err := plan(g.state, g.queue, g.pace())
+	if err != nil {
+		g.mu.Unlock()
+		return err
+	}
+	g.held, g.state.Pending = len(g.queue), &p
+	old := g.state.Told.Tip
+	g.tokens = g.tokens.spend(time.Now(), g.pace())
+	g.mu.Unlock()
+
+	g.save()
+	ctx, cancel := g.bounded(ctx)
+	defer cancel()
+	err = g.o.Remote.Push(ctx, remote.Update{Ref: g.state.Ref, Old: old, New: p.Tip, Objects: objects})
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		// Whatever it was: only the ref itself tells. A lock that another had, a hook and an answer that was lost come in
+		// too many words to tell them apart.
+		g.unclear = true
+		if rejected := new(remote.Rejected); p.forced && errors.As(err, &rejected) {
+			g.refused++
+		}
+		return err
+	}
+	g.landed()
+	return nil
+}
+
+// landed takes note that what is pending is told.
+func (g *Sink) landed() {
+	g.mu.Lock()
+	if g.state.Pending.forced {
+		g.refused = 0
+	}
+	g.state.landed()
+	g.unclear = false
+	if g.held > 0 {
+		g.queue = append([]queued(nil), g.queue[g.held:]...)
+		g.held = 0
+	} else {
+		g.queue = nil // it was pending from an earlier agent, and the queue counts from before it
+	}
+	g.take()
+	g.mu.Unlock()
+	g.save()
+}
+
+// refPosition is what a ref tells about the last push.
+type refPosition string
+
+const (
+	atPending   refPosition = "pending" // the push landed
+	atPublished refPosition = "told"    // it did not
+	atNothing   refPosition = "nothing" // there is no ref any more
+	atAnother   refPosition = "another" // at a commit that this memory does not know
+)
+
+// locate compares a ref ("" = none) with the memory. Pure.
+func locate(m *publishState, tip string) refPosition {
+	switch {
+	case m.Pending != nil && tip == m.Pending.Tip:
+		return atPending
+	case tip == m.Told.Tip:
+		return atPublished
+	case tip == "":
+		return atNothing
+	}
+	return atAnother
+}
+
+// ask finds out where the ref is, and goes on from there. A nil error means that the next push may go; it does not when the
+// ref is another machine's.
+func (g *Sink) ask(ctx context.Context) error {
+	ctx, cancel := g.bounded(ctx)
+	defer cancel()
+	tip, err := refID(ctx, g.o.Remote, g.state.Ref)
+	if err != nil {
+		return err
+	}
+	switch locate(g.state, tip) {
+	case atPending:
+		g.landed()
+	case atPublished:
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.refused >= 2 { // once may have been a lock
+			g.refused = 0
+			g.state.Append = g.latest.BeatSeen.Add(appendFor)
+		}
+		g.state.Pending, g.held, g.unclear = nil, 0, false
+		g.take() // it may be told with its newest beat now
+	case atNothing:
+		g.continueFrom(published{}, nil)
+	case atAnother:
+		t, steps, err := g.theirs(ctx, tip)
+		if err != nil {
+			return err
+		}
+		g.continueFrom(t, steps)
+	}
+	return nil
+}
+
+// continueFrom continues from what was found at the ref.
+func (g *Sink) continueFrom(t published, steps []historyEntry) {
+	g.mu.Lock()
+	g.state.continueFrom(t, steps)
+	g.queue, g.held, g.unclear, g.refused = nil, 0, false, 0
+	g.take()
+	g.mu.Unlock()
+	g.save()
+}
+
+// theirs reads what a commit at our ref says that we do not know. It is ours to go on from when its hardware is ours: the
+// memory was lost, or is that of a copied state_dir. Else it is a *Clash.
+func (g *Sink) theirs(ctx context.Context, tip string) (published, []historyEntry, error) {
+	g.mu.Lock()
+	ours := g.latest
+	g.mu.Unlock()
+	r, found, err := recognise(ctx, g.o.Remote, g.state.Ref, tip, ours, g.state.Told.Record)
+	if err != nil {
+		return published{}, nil, err
+	}
+	return published{Tip: tip, Base: tip, Record: &r}, g.history(ctx, tip, found), nil
+}
+
+// recognise reads the record at a tip of the ref of ours. It is a *Clash when that is not this machine's; before is what
+// this machine is known to have told.
+func recognise(ctx context.Context, s Remote, ref, tip string, ours presence.Record, before *presence.Record) (presence.Record, *objects.Content, error) {
+	found, err := s.Read(ctx, []string{tip}, remote.ReadOptions{Depth: 1})
+	if err != nil {
+		return presence.Record{}, nil, err
+	}
+	clash := &Clash{Ref: ref, Here: ours}
+	data, err := found.File(tip, PathOf(ours.InstanceID))
+	if err != nil {
+		return presence.Record{}, nil, clash
+	}
+	r, err := presence.Decode(data)
+	if err != nil {
+		return presence.Record{}, nil, clash
+	}
+	if !sameHardware(r, ours) || cloned(r, ours, before) {
+		clash.There = r
+		return presence.Record{}, nil, clash
+	}
+	return r, found, nil
+}
+
+// history reads the commits behind a tip, so that the branch stays bounded though its memory was lost. What cannot be had
+// is left alone, and goes when the branch is cut for the next time.
+func (g *Sink) history(ctx context.Context, tip string, found *objects.Content) []historyEntry {
+	if all, err := g.o.Remote.Read(ctx, []string{tip}, remote.ReadOptions{Depth: historyMost, Filter: "tree:0", MaxBytes: stateLimit}); err == nil {
+		found = all
+	}
+	var steps []historyEntry
+	for id := tip; len(steps) < historyMost; {
+		c, err := found.Commit(id)
+		if err != nil {
+			break
+		}
+		steps = append(steps, historyEntry{tree: c.Tree, at: presence.WholeSecond(c.Author.When), subject: oneLine(c.Subject())})
+		if len(c.Parents) == 0 {
+			break
+		}
+		id = c.Parents[0]
+	}
+	slices.Reverse(steps)
+	return steps
+}
+
+// refID asks for one ref; "" when it is not there.
+func refID(ctx context.Context, s Remote, ref string) (string, error) {
+	refs, err := s.Refs(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range refs {
+		if r.Name == ref { // and not a longer name
+			return r.ID, nil
+		}
+	}
+	return "", nil
+}
+
+// sameHardware says that a record was told by this machine, in this life or an earlier one. A record without hardware is of
+// the time before there was such a key, or a person wrote it. Where no part of the hardware is known of both, as when one was
+// told without root, the hostname decides.
+func sameHardware(theirs, ours presence.Record) bool {
+	if theirs.Hardware == "" || theirs.Hardware == ours.Hardware {
+		return true
+	}
+	a, b := parseHardware(theirs.Hardware), parseHardware(ours.Hardware)
+	both := func(a, b string) bool { return a != "" && b != "" }
+	if both(a.EC2, b.EC2) || both(a.Machine, b.Machine) || both(a.Product, b.Product) {
+		return !a.Differs(b)
+	}
+	return theirs.Hostname != "" && theirs.Hostname == ours.Hostname
+}
+
+// cloned says that a record of our hardware is another machine's all the same, as with two clones of one image: it is of
+// another boot, and later than what this boot of ours has told. A repository that was restored from a backup shows an
+// earlier one.
+func cloned(theirs, ours presence.Record, told *presence.Record) bool {
+	return told != nil && told.BootID == ours.BootID && ours.BootID != "" &&
+		theirs.BootID != "" && theirs.BootID != ours.BootID && theirs.BeatSeen.After(told.BeatSeen)
+}
+
+// parseHardware reads what node.Hardware.String writes.
+func parseHardware(s string) node.Hardware {
+	kind, rest, _ := strings.Cut(s, ":")
+	switch kind {
+	case "ec2":
+		return node.Hardware{EC2: rest}
+	case "dmi":
+		machine, product, _ := strings.Cut(rest, "/")
+		return node.Hardware{Machine: machine, Product: product}
+	}
+	return node.Hardware{Host: rest}
+}

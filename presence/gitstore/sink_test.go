@@ -1,0 +1,163 @@
+package gitstore
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/testkit"
+	"github.com/addagent/addagent/presence"
+)
+
+// site is a presence repository behind a server, and one node's state_dir.
+type site struct {
+	t       *testing.T
+	repo    *gittest.Repo
+	server  *gittest.Server
+	url     string
+	memory  string
+	timeout time.Duration
+	between func(Remote) Remote // nil = nothing is between the sink and the store
+}
+
+// patient is a deadline for what takes a moment, and longer on a busy machine.
+const patient = 3 * time.Minute
+
+const ourRef = "refs/heads/presence/n1"
+
+func newSite(t *testing.T, o gittest.ServerOptions) *site {
+	t.Helper()
+	repo, server := gittest.Remote(t, o)
+	t.Cleanup(func() {
+		if out, err := gittest.TryGit(repo.Dir, nil, "fsck", "--strict", "--full"); err != nil {
+			t.Errorf("%s, %v", out, err)
+		}
+	})
+	return &site{t: t, repo: repo, server: server, url: server.URL + "/r.git", memory: filepath.Join(t.TempDir(), "presence.json"), timeout: patient}
+}
+
+// open returns a sink as a started agent has it. It is closed with the test.
+func (s *site) open() *Sink {
+	s.t.Helper()
+	store, err := remote.New(remote.Source{URL: s.url})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	o := Options{Remote: store, StateFile: s.memory, Refresh: 10 * time.Minute, Timeout: s.timeout}
+	if s.between != nil {
+		o.Remote = s.between(store)
+	}
+	g := New(o)
+	s.t.Cleanup(func() {
+		g.Close()
+		if err := store.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
+	return g
+}
+
+// tell tells a record and waits until it has arrived.
+func (s *site) tell(g *Sink, r presence.Record) {
+	s.t.Helper()
+	if err := g.Tell(s.t.Context(), r); err != nil {
+		s.t.Fatalf("tell: %v", err)
+	}
+	s.flush(g)
+}
+
+func (s *site) flush(g *Sink) {
+	s.t.Helper()
+	if err := g.Flush(s.t.Context()); err != nil {
+		s.t.Fatalf("flush: %v", err)
+	}
+}
+
+// log is the history of the node's ref, newest first, a state a commit.
+func (s *site) log() string {
+	s.t.Helper()
+	var words []string
+	for line := range strings.Lines(s.repo.Git("log", "--format=%s", ourRef)) {
+		words = append(words, strings.TrimPrefix(strings.TrimSpace(line), "n1:fed1/app1 "))
+	}
+	return strings.Join(words, " ")
+}
+
+// read is the record at the node's ref.
+func (s *site) read() presence.Record {
+	s.t.Helper()
+	r, err := presence.Decode([]byte(s.repo.Git("show", ourRef+":it/presence/all/n1.json")))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func (s *site) saved() *publishState {
+	s.t.Helper()
+	m, err := loadState(s.memory, ourRef)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return m
+}
+
+// gate lets a test hold back what is pushed.
+type gate struct {
+	mu     sync.Mutex
+	onPush func(w http.ResponseWriter, r *http.Request, next http.Handler)
+	pushes int
+}
+
+func (g *gate) set(f func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.onPush = f
+}
+
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pushes
+}
+
+func (g *gate) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
+			g.mu.Lock()
+			g.pushes++
+			f := g.onPush
+			g.mu.Unlock()
+			if f != nil {
+				f(w, r, next)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// rests is until when the sink rests.
+func (g *Sink) rests() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.notBefore
+}
+
+// rested says that an attempt has failed.
+func (g *Sink) rested() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.tries > 0
+}
+
+// await waits for a condition.
+func (s *site) await(what func() bool) {
+	s.t.Helper()
+	testkit.Eventually(s.t, "the condition", what)
+}

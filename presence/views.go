@@ -1,0 +1,172 @@
+package presence
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/node"
+)
+
+// Count is how many nodes of a part are in a state.
+type Count struct {
+	Part  string
+	State string // the node's state, or the age where that is not present
+	N     int
+}
+
+// standing is the one word for how a node is: its state, which only counts as long as the node is heard of.
+func standing(n Node, now time.Time) string {
+	if age := n.Age(now); age != Present {
+		return string(age)
+	}
+	return cmp.Or(string(n.State), unknown)
+}
+
+// unknown is said of a node that names no state, as the first presence files did.
+const unknown = "unknown"
+
+// Counts returns how many nodes of each part are in each state, sorted by part and state. Of a node that is late, missing
+// or gone the age is counted, for its state is no news.
+func Counts(f Fleet, now time.Time) []Count {
+	n := map[Count]int{}
+	for _, one := range f.Nodes {
+		n[Count{Part: one.Nodepart, State: standing(one, now)}]++
+	}
+	list := make([]Count, 0, len(n))
+	for c, k := range n {
+		c.N = k
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(a.Part, b.Part), cmp.Compare(a.State, b.State))
+	})
+	return list
+}
+
+// trouble orders nodes: the smaller, the sooner somebody should look.
+func trouble(n Node, now time.Time) int {
+	order := []string{string(node.Wedged), string(Missing), string(node.Failing), string(Late), string(node.Disabled)}
+	if n.State == node.Wedged && n.Age(now) != Gone {
+		return 0 // also one that is late: it was wedged when it was heard last
+	}
+	if i := slices.Index(order, standing(n, now)); i >= 0 {
+		return i
+	}
+	if n.Age(now) == Gone {
+		return len(order) + 1
+	}
+	return len(order)
+}
+
+// Troubled returns the nodes in the order in which a person wants to see them: wedged, missing, failing, late, disabled,
+// then all that are well, then those that left; in each the order of deployment, part and id.
+func Troubled(f Fleet, now time.Time) []Node {
+	nodes := slices.Clone(f.Nodes)
+	slices.SortFunc(nodes, func(a, b Node) int {
+		return cmp.Or(cmp.Compare(trouble(a, now), trouble(b, now)), cmp.Compare(a.Deployment, b.Deployment),
+			cmp.Compare(a.Nodepart, b.Nodepart), cmp.Compare(a.InstanceID, b.InstanceID))
+	})
+	return nodes
+}
+
+// Set is the fingerprint of the set of nodes that others can count on: those that are present or late, have finished
+// their init and do not leave. It changes when such a node comes, goes, or has other addresses, and with nothing else.
+// Filter narrows it: the keys part, stacktype and deployment; any other key matches no node.
+func Set(f Fleet, filter map[string]string, now time.Time) string {
+	var lines []string
+	for _, n := range f.Nodes {
+		if age := n.Age(now); age != Present && age != Late || !initialised(n) || !matches(n, filter) {
+			continue
+		}
+		addresses := slices.Clone(n.Addresses)
+		slices.Sort(addresses)
+		// An id has no space; quoting keeps a strange address from looking like two.
+		lines = append(lines, fmt.Sprintf("%s %q\n", n.InstanceID, addresses))
+	}
+	slices.Sort(lines)
+	sum := sha256.Sum256([]byte(strings.Join(lines, "")))
+	return hex.EncodeToString(sum[:])
+}
+
+// initialised says whether a node has finished its init. The statelog tells; it may be cut or be of an old agent, and then
+// a state that only comes after the init does.
+func initialised(n Node) bool {
+	switch n.State {
+	case node.InitDone, node.Idle, node.Working:
+		return true
+	}
+	return strings.HasPrefix(n.StateLog, string(node.InitDone)+":") || strings.Contains(n.StateLog, ";"+string(node.InitDone)+":")
+}
+
+func matches(n Node, filter map[string]string) bool {
+	for key, want := range filter {
+		have := map[string]string{"part": n.Nodepart, "stacktype": n.Stacktype, "deployment": n.Deployment}
+		if got, known := have[key]; !known || got != want {
+			return false
+		}
+	}
+	return true
+}
+
+// settleBeats is after how many beats a set that never rests is let through: those who wait for it must not starve.
+const settleBeats = 5
+
+// Settled lets a changed set through once it has been the same for one beat, after five beats at most: a fleet that
+// boots changes its set with each node, and a work for each of them would be work for nothing. It is a value; the zero
+// value takes the first set that it sees as it is.
+type Settled struct {
+	Set     string `json:"set"`               // what was let through last
+	Pending string `json:"pending,omitempty"` // what was seen since; "" = the same
+	Beats   int    `json:"beats,omitempty"`   // for how many beats the set has not been the one let through
+	New     bool   `json:"new,omitempty"`     // none was let through yet: see First
+	Seen    bool   `json:"seen,omitempty"`    // of a new one: Pending is a set, be it that of no node
+}
+
+// Next takes in the set of a beat. The set to go by is that of the answer, which is also what Next is to be called on at
+// the next beat.
+func (s Settled) Next(set string) Settled {
+	switch {
+	case s.Set == "" || set == s.Set:
+		return Settled{Set: set}
+	case set == s.Pending || s.Beats+1 >= settleBeats:
+		return Settled{Set: set}
+	}
+	return Settled{Set: s.Set, Pending: set, Beats: s.Beats + 1}
+}
+
+// First is Next for a node that meets the others for the first time: what waits for a set had better not run for one that
+// is about to change. It lets the first set through when that has been the same for a beat, after five beats at most,
+// whatever is known then. Whole tells that what was read shows the node itself, which is not so before it has told
+// presence that it is there; set does not count without that.
+func (s Settled) First(set string, whole bool) Settled {
+	beats := s.Beats + 1
+	switch {
+	case beats >= settleBeats || whole && s.Seen && set == s.Pending:
+		return Settled{Set: set}
+	case !whole:
+		return Settled{New: true, Beats: beats}
+	}
+	return Settled{New: true, Seen: true, Pending: set, Beats: beats}
+}
+
+// Await is why the first set was not let through yet, for people; "" = it was.
+func (s Settled) Await() string {
+	what := "until presence is read and shows this node, too"
+	switch {
+	case !s.New:
+		return ""
+	case s.Seen:
+		what = "until the set of nodes has been the same for a beat"
+	}
+	return fmt.Sprintf("waits %s (beat %d of %d at most)", what, s.Beats, settleBeats)
+}
+
+// Shows tells whether what was read shows a node as one that others can count on, unless it is away since.
+func Shows(f Fleet, id string) bool {
+	return slices.ContainsFunc(f.Nodes, func(n Node) bool { return n.InstanceID == id && initialised(n) })
+}
