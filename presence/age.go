@@ -18,10 +18,12 @@ const (
 )
 
 const (
-	// Skew is how far the clocks of a node and of a reader may be apart without any consequence: so much at most, and no
-	// further than a promise spans. Beats of a minute promise three minutes at least, so for them it is always this much.
+	// Skew is how far the clocks of a node and of a reader may be apart without any consequence: so much at most, and
+	// no further than a promise spans. Beats of a minute promise three minutes at least, so for them it is always
+	// this much.
 	Skew = 2 * time.Minute
-	// LeastSpan is what a promise is worth at least: beats of a second can promise three, and one push may take as long.
+	// LeastSpan is what a promise is worth at least: beats of a second can promise three, and one push may take as
+	// long.
 	LeastSpan = 10 * time.Second
 	// noSpan is what a promise is worth of which nobody knows when it was made.
 	noSpan = time.Minute
@@ -37,12 +39,13 @@ const (
 //
 //	present  until beat_next_by
 //	late     after it
-//	missing  when the promised span, beat_next_by - beat_seen, has passed once more (ten seconds at least, two days at most)
+//	missing  when the promised span, beat_next_by - beat_seen, has passed once more (10 s at least, 2 days at most)
 //	gone     when it says leaving, at whatever time
 //
 // Each limit is later by Skew, so that a clock which is a little off changes nothing, or by the span where that is
-// shorter: who speaks every few seconds is soon missed. A beat further in the future than that says nothing about now: such a node is late, for somebody should look at its clock, and never missing, for nobody
-// knows whether it lives. A record without times is present for 15 minutes after Told and missing after that.
+// shorter: who speaks every few seconds is soon missed. A beat further in the future than that says nothing about
+// now: such a node is late, for somebody should look at its clock, and never missing, for nobody knows whether it
+// lives. A record without times is present for 15 minutes after Told and missing after that.
 func AgeOf(r Record, told, now time.Time) Age {
 	if r.State == node.Leaving {
 		return Gone

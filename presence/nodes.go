@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// listed is a node in the list: the record's value and the age. The keys are sorted, and age comes between addresses and
-// agent, so the fields of the record stand around it.
+// listed is a node in the list: the record's value and the age. The keys are sorted, and age comes between addresses
+// and agent, so the fields of the record stand around it.
 type listed struct {
 	Addresses []string `json:"addresses"`
 	Age       Age      `json:"age"`
 	Record
 }
 
-// EncodeNodes gives a fleet as a JSON list, the form of nodeinfo/nodes.json and of `addctl nodes --json`: for each node,
-// sorted by id, the value of its presence record with all its keys and one more,
+// EncodeNodes gives a fleet as a JSON list, the form of nodeinfo/nodes.json and of `addctl nodes --json`: for each
+// node, sorted by id, the value of its presence record with all its keys and one more,
 //
 //	"age": "present" | "late" | "missing" | "gone"
 //

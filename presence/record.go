@@ -1,6 +1,7 @@
-// Package presence is what nodes say of themselves to others and what that means: the record of a node, how old it may
-// be before the node counts as late or missing, the sets of nodes that work can wait for, and the view of all nodes as a
-// fleet. It knows no network and no git: package gitstore publishes one node's record, package fold gathers all of them.
+// Package presence is what nodes say of themselves to others and what that means: the record of a node, how old it
+// may be before the node counts as late or missing, the sets of nodes that work can wait for, and the view of all
+// nodes as a fleet. It knows no network and no git: package gitstore publishes one node's record, package fold
+// gathers all of them.
 package presence
 
 import (
@@ -17,8 +18,8 @@ import (
 
 // Record is one node's statement. Encode gives its form on disk and in git; the field order is that form's key order.
 //
-// The keys deployment, initgitrepo, instance-id, nodepart, stacktype, state, statelog and statetss are those of the first
-// presence files; a record that has only them is read as well.
+// The keys deployment, initgitrepo, instance-id, nodepart, stacktype, state, statelog and statetss are those of the
+// first presence files; a record that has only them is read as well.
 type Record struct {
 	Addresses   []string   `json:"addresses"`             // IP addresses that others can reach, sorted
 	Agent       string     `json:"agent"`                 // "addagent/VERSION"
@@ -43,8 +44,8 @@ type Record struct {
 // Repo is a repository as the node has it.
 type Repo struct {
 	Branch string `json:"branch"`
-	// Done is, for each item of the repository that this node has finished, the fingerprint of that success: others learn
-	// from it that what they fail at can be done.
+	// Done is, for each item of the repository that this node has finished, the fingerprint of that success: others
+	// learn from it that what they fail at can be done.
 	Done    map[string]string `json:"done,omitempty"`
 	Name    string            `json:"name"`    // the folder below gitrepo/
 	Version string            `json:"version"` // full id of the commit that the tree is at
@@ -73,8 +74,8 @@ type document struct {
 	Value    *Record `json:"value"`
 }
 
-// Encode gives the record as a JSON document: keys sorted, four spaces of indent, a newline at the end; times in UTC and
-// whole seconds. The error says that the record could not be read back, so it must not be told.
+// Encode gives the record as a JSON document: keys sorted, four spaces of indent, a newline at the end; times in UTC
+// and whole seconds. The error says that the record could not be read back, so it must not be told.
 func Encode(r Record) ([]byte, error) {
 	if err := node.ValidID(r.InstanceID); err != nil {
 		return nil, fmt.Errorf("presence record: %w", err)

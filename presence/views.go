@@ -30,8 +30,8 @@ func standing(n Node, now time.Time) string {
 // unknown is said of a node that names no state, as the first presence files did.
 const unknown = "unknown"
 
-// Counts returns how many nodes of each part are in each state, sorted by part and state. Of a node that is late, missing
-// or gone the age is counted, for its state is no news.
+// Counts returns how many nodes of each part are in each state, sorted by part and state. Of a node that is late,
+// missing or gone the age is counted, for its state is no news.
 func Counts(f Fleet, now time.Time) []Count {
 	n := map[Count]int{}
 	for _, one := range f.Nodes {
@@ -63,8 +63,8 @@ func trouble(n Node, now time.Time) int {
 	return len(order)
 }
 
-// Troubled returns the nodes in the order in which a person wants to see them: wedged, missing, failing, late, disabled,
-// then all that are well, then those that left; in each the order of deployment, part and id.
+// Troubled returns the nodes in the order in which a person wants to see them: wedged, missing, failing, late,
+// disabled, then all that are well, then those that left; in each the order of deployment, part and id.
 func Troubled(f Fleet, now time.Time) []Node {
 	nodes := slices.Clone(f.Nodes)
 	slices.SortFunc(nodes, func(a, b Node) int {
@@ -93,8 +93,8 @@ func Set(f Fleet, filter map[string]string, now time.Time) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// initialised says whether a node has finished its init. The statelog tells; it may be cut or be of an old agent, and then
-// a state that only comes after the init does.
+// initialised says whether a node has finished its init. The statelog tells; it may be cut or be of an old agent, and
+// then a state that only comes after the init does.
 func initialised(n Node) bool {
 	switch n.State {
 	case node.InitDone, node.Idle, node.Working:
@@ -127,8 +127,8 @@ type Settled struct {
 	Seen    bool   `json:"seen,omitempty"`    // of a new one: Pending is a set, be it that of no node
 }
 
-// Next takes in the set of a beat. The set to go by is that of the answer, which is also what Next is to be called on at
-// the next beat.
+// Next takes in the set of a beat. The set to go by is that of the answer, which is also what Next is to be called on
+// at the next beat.
 func (s Settled) Next(set string) Settled {
 	switch {
 	case s.Set == "" || set == s.Set:
@@ -139,10 +139,10 @@ func (s Settled) Next(set string) Settled {
 	return Settled{Set: s.Set, Pending: set, Beats: s.Beats + 1}
 }
 
-// First is Next for a node that meets the others for the first time: what waits for a set had better not run for one that
-// is about to change. It lets the first set through when that has been the same for a beat, after five beats at most,
-// whatever is known then. Whole tells that what was read shows the node itself, which is not so before it has told
-// presence that it is there; set does not count without that.
+// First is Next for a node that meets the others for the first time: what waits for a set had better not run for one
+// that is about to change. It lets the first set through when that has been the same for a beat, after five beats at
+// most, whatever is known then. Whole tells that what was read shows the node itself, which is not so before it has
+// told presence that it is there; set does not count without that.
 func (s Settled) First(set string, whole bool) Settled {
 	beats := s.Beats + 1
 	switch {

@@ -166,8 +166,8 @@ func TestSettled(t *testing.T) {
 	}
 }
 
-// TestSettledFirst: a small letter is a set of a reading that shows the node itself, a large one of one that does not, "-" no
-// reading; "." is a beat at which the set is still waited for.
+// TestSettledFirst: a small letter is a set of a reading that shows the node itself, a large one of one that does
+// not, "-" no reading; "." is a beat at which the set is still waited for.
 func TestSettledFirst(t *testing.T) {
 	for _, c := range []struct{ what, sets, want string }{
 		{"quiet for one beat", "aaa", ".aa"},

@@ -16,9 +16,9 @@ import (
 // asyncTimeout bounds one telling of a sink that works behind the beat's back.
 const asyncTimeout = 15 * time.Second
 
-// Async wraps a sink that waits for a network, so that Tell does not: a goroutine of its own tells the newest record, each
-// time within a deadline, and after a failure again with growing, jittered delays. Records that came meanwhile and were
-// overtaken by a newer one are never told. A place that is away costs the node nothing but its trouble.
+// Async wraps a sink that waits for a network, so that Tell does not: a goroutine of its own tells the newest record,
+// each time within a deadline, and after a failure again with growing, jittered delays. Records that came meanwhile
+// and were overtaken by a newer one are never told. A place that is away costs the node nothing but its trouble.
 type Async struct {
 	sink Sink
 

@@ -21,8 +21,8 @@ type Room interface {
 	Flush(ctx context.Context) error
 }
 
-// Chat is the sink that tells one room. What the room was told is remembered in a file, so that a restarted agent repeats
-// nothing and forgets no reminder.
+// Chat is the sink that tells one room. What the room was told is remembered in a file, so that a restarted agent
+// repeats nothing and forgets no reminder.
 type Chat struct {
 	room      Room
 	file      files.Remembered[Announced]
@@ -65,8 +65,8 @@ func (c *Chat) Flush(ctx context.Context) error { return c.room.Flush(ctx) }
 func (c *Chat) Room() Room { return c.room }
 
 // Alarm wraps a sink whose trouble may be critical, such as a clash: then rooms hear of it, once, each hour while it
-// stays, and when it is over. What they heard is remembered in a file: an agent that is started again and again, or by cron
-// for each beat, must not say it each time.
+// stays, and when it is over. What they heard is remembered in a file: an agent that is started again and again, or
+// by cron for each beat, must not say it each time.
 type Alarm struct {
 	Sink
 	rooms func() []Room

@@ -19,9 +19,10 @@ type Files struct {
 	told    *presence.Record // last; nil = not known
 }
 
-// NewFiles returns the sink that writes presence.json in the folder dir (nodeinfo), which is made when absent. The file is
-// written when the record says something new, and else once in refresh for its beat times: a quiet beat writes nothing here.
-// So beat_next_by is moved by refresh: it is when the file itself is written again at the latest.
+// NewFiles returns the sink that writes presence.json in the folder dir (nodeinfo), which is made when absent. The
+// file is written when the record says something new, and else once in refresh for its beat times: a quiet beat
+// writes nothing here. So beat_next_by is moved by refresh: it is when the file itself is written again at the
+// latest.
 func NewFiles(dir string, refresh time.Duration) *Files {
 	return &Files{refresh: refresh, file: files.Remembered[presence.Record]{Path: filepath.Join(dir, "presence.json"), What: "presence file",
 		Limit: presence.MaxRecordSize, Parse: presence.Decode, Public: true}}
@@ -36,7 +37,8 @@ func (f *Files) Tell(ctx context.Context, r presence.Record) error {
 	corrupt := f.recall()
 	if f.told != nil {
 		since := presence.WholeSecond(r.BeatSeen).Sub(f.told.BeatSeen)
-		// A clock that was set back makes since negative: written too, or readers would see a beat in the future for long.
+		// A clock that was set back makes since negative: written too, or readers would see a beat in the future for
+		// long.
 		if presence.SameContent(*f.told, r) && since >= 0 && since < f.refresh {
 			return corrupt
 		}

@@ -40,9 +40,9 @@ const (
 	remindEach = time.Hour
 )
 
-// Compose decides what a room is to be told when a node says r: transitions, each in one line; a repeat of what was said
-// within the hour is counted and not said; a wedge that stays is called to mind once an hour; what was said to be bad is
-// said to be well again. Pure: the same values give the same lines.
+// Compose decides what a room is to be told when a node says r: transitions, each in one line; a repeat of what was
+// said within the hour is counted and not said; a wedge that stays is called to mind once an hour; what was said to
+// be bad is said to be well again. Pure: the same values give the same lines.
 func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) {
 	print := fingerprint(r)
 	if print == s.Print {
@@ -202,9 +202,9 @@ func next(r presence.Record) string {
 	return "  -> addagent why " + who
 }
 
-// fingerprint is what a record says without what changes by itself: times, counts, durations, what stands in brackets. Of a bad state its
-// version does not count either: the same failure at the next commit is the same failure. Of work it does: each push is
-// news to those who wait for it.
+// fingerprint is what a record says without what changes by itself: times, counts, durations, what stands in
+// brackets. Of a bad state its version does not count either: the same failure at the next commit is the same
+// failure. Of work it does: each push is news to those who wait for it.
 func fingerprint(r presence.Record) string {
 	words := strings.Fields(aside.ReplaceAllString(r.Reason, ""))
 	for i, w := range words {

@@ -24,8 +24,8 @@ const tagLimit = 256
 // tagsLimit bounds the memory that is read: seven short values.
 const tagsLimit = 64 << 10
 
-// Tags is the sink that shows a node's state in the tags of its machine, for people who look at the cloud's console. They
-// are never read back.
+// Tags is the sink that shows a node's state in the tags of its machine, for people who look at the cloud's console.
+// They are never read back.
 type Tags struct {
 	tagger Tagger
 	file   files.Remembered[map[string]string]
@@ -61,9 +61,9 @@ func (t *Tags) Tell(ctx context.Context, r presence.Record) error {
 	return errors.Join(t.file.Save(tags), recalled)
 }
 
-// TagsOf are the tags of a record: add:deployment, add:nodepart, add:stacktype, add:state, add:statelog, add:statetss as
-// they have always been, and add:version, the commits of the repositories ("ops@1a2b3c4 app2@5d6e7f8"). No value is
-// longer than 256 characters.
+// TagsOf are the tags of a record: add:deployment, add:nodepart, add:stacktype, add:state, add:statelog, add:statetss
+// as they have always been, and add:version, the commits of the repositories ("ops@1a2b3c4 app2@5d6e7f8"). No value
+// is longer than 256 characters.
 func TagsOf(r presence.Record) map[string]string {
 	var versions []string
 	for _, repo := range r.Repos {
@@ -90,8 +90,8 @@ type InitDone struct {
 	done bool
 }
 
-// NewInitDone returns the sink; path is the file that says that it was done, which belongs to the hardware. What is done
-// waits for somebody: wrap it in NewApart.
+// NewInitDone returns the sink; path is the file that says that it was done, which belongs to the hardware. What is
+// done waits for somebody: wrap it in NewApart.
 func NewInitDone(do func(context.Context) error, path string) *InitDone {
 	return &InitDone{do: do, path: path}
 }

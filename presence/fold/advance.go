@@ -12,8 +12,8 @@ import (
 const (
 	// historyKept is for how long history files are kept: a year and a month, to compare with the same season.
 	historyKept = 400 * 24 * time.Hour
-	// sleepBeats is after how many intervals a fold in which nothing changed says that it is alive, and promiseBeats for
-	// how many it is then good: one heartbeat may be late or lost.
+	// sleepBeats is after how many intervals a fold in which nothing changed says that it is alive, and promiseBeats
+	// for how many it is then good: one heartbeat may be late or lost.
 	sleepBeats, promiseBeats = 3, 5
 	leastPromise             = 2 * time.Minute
 	mostPromise              = 24 * time.Hour
@@ -92,8 +92,8 @@ func goodUntil(now time.Time, every time.Duration) time.Time {
 	return now.Add(max(promiseBeats*every, leastPromise))
 }
 
-// since returns what of a ref's statements, newest first, is not folded yet, oldest first. Where the history of the ref
-// was cut or rewritten the folded commit is not among them: then the folded record tells where to stop, and else its time.
+// since takes a ref's statements, newest first, and returns those that are not folded yet, oldest first. Where the
+// ref was cut or rewritten, so that the folded commit is missing, the folded record tells where to stop, or its time.
 func since(newest []statement, folded statement, known bool) []statement {
 	end := len(newest)
 	if known {
@@ -118,7 +118,7 @@ func since(newest []statement, folded statement, known bool) []statement {
 func appended(content []byte, list []Transition) ([]byte, error) {
 	b := slices.Clip(content)
 	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
-		b = append(b, '\n') // somebody edited it
+		b = append(b, '\n') // it was edited by hand
 	}
 	for _, t := range list {
 		var err error

@@ -23,15 +23,15 @@ type AggregatorOptions struct {
 	Options
 	Every  time.Duration // how often Once will be called; 0 = 1 min. What the fold promises its readers follows from it
 	Author string        // of the commits: an instance id or a host name; "" = "addctl"
-	// Said keeps said.json, in which those who fold tell each other what they said of the fold elsewhere. It gets what the
-	// file holds (nil = there is none, or none that can be read) and the fleet as it will be in the fold, and returns what
-	// it is to hold; the same slice = nothing new. Both move in one push, so of several who fold only one says what a fold
-	// brought: the one whose push landed. It may be asked again when a push did not. nil = the file stays as it is.
+	// Said keeps said.json, in which control nodes record what they announced. It gets the content of the file (nil:
+	// there is none that can be read) and the fleet as it will be in the fold, and returns the next content; the same
+	// slice means nothing new. File and fold move in one push, so of several control nodes only the one whose push
+	// landed announces. It may be called again after a failed push. A nil Said leaves the file alone.
 	Said func(said []byte, f presence.Fleet, now time.Time) []byte
 }
 
-// Aggregator gathers the refs of the nodes into one branch, presence.FoldRef, whose only writer it is. All that it must know
-// is in that branch, so another folding node goes on where this one stopped. Use it from one goroutine at a time.
+// Aggregator gathers the refs of the nodes into one branch, gitstore.FoldRef, and alone writes to it. Its state is in
+// that branch, so another control node goes on where this one stopped. Use it from one goroutine at a time.
 type Aggregator struct {
 	repo   *repository
 	every  time.Duration
@@ -44,13 +44,12 @@ type Aggregator struct {
 	broken map[string]brokenRef
 }
 
-// brokenRef is a ref that holds nothing for the fold, or that could not be got: it is not read again until it moves. What
-// was said meanwhile is found then.
+// brokenRef is a ref without a valid record, or one that could not be read. It is read again when it has moved.
 type brokenRef struct{ tip, why string }
 
-// ErrRace is in the error of a fold whose branch somebody else moved: two fold, and one is too many. Nothing is lost, and
-// nothing is in the history twice.
-var ErrRace = errors.New("somebody else folds too")
+// ErrRace is in the error of a fold whose branch another control node moved. The history stays complete and without
+// duplicates.
+var ErrRace = errors.New("another control node folds too")
 
 // Report is what a fold found and did.
 type Report struct {
@@ -102,9 +101,8 @@ func (f *Aggregator) Promise() time.Duration { return goodUntil(time.Time{}, f.e
 
 func (f *Aggregator) forget() { f.known, f.fold, f.today = false, fold{}, nil }
 
-// Once folds what the nodes said since the last fold. Nothing is pushed when nothing changed, but for a sign of life every
-// third interval. Cut at any moment, it leaves the branch as it was or whole. An error with ErrRace says that there is
-// another folder.
+// Once folds what the nodes said since the last fold. Nothing is pushed when nothing changed, but for a sign of life
+// every third interval. Cut at any moment, it leaves the branch as it was or complete.
 func (f *Aggregator) Once(ctx context.Context, now time.Time) (Report, error) {
 	ctx, cancel := f.repo.bounded(ctx)
 	defer cancel()
@@ -210,7 +208,11 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 		switch w.known = f.fold.nodes[id]; {
 		case w.known.commit == w.tip:
 			// A record that was broken when it was folded is so still.
-			s.notes = append(s.notes, notesOf(f.fold.info.Notes, id)...)
+			for _, text := range f.fold.info.Notes {
+				if strings.HasPrefix(text, id+": ") {
+					s.notes = append(s.notes, text)
+				}
+			}
 		case f.broken[id].tip == w.tip:
 			s.notes.add("%s: %s", id, f.broken[id].why)
 			s.unread[id] = true
@@ -242,17 +244,6 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 		}
 	}
 	return s, len(moved) + len(born), nil
-}
-
-// notesOf are the notes about one node.
-func notesOf(all []string, id string) notes {
-	var n notes
-	for _, text := range all {
-		if strings.HasPrefix(text, id+": ") {
-			n = append(n, text)
-		}
-	}
-	return n
 }
 
 // openToday gets the history file of a day, so that lines can be added to it.
@@ -306,7 +297,7 @@ func (f *Aggregator) publish(ctx context.Context, next fold, list []Transition, 
 	}
 }
 
-// unclear finds out what a failed push means: it may have landed all the same, or somebody else's did.
+// unclear finds out what a failed push means: it may have landed all the same, or another one did.
 func (f *Aggregator) unclear(ctx context.Context, commit string, failure error) error {
 	refs, err := f.repo.ask(ctx, false)
 	switch {

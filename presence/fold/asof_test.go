@@ -12,8 +12,8 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// TestAgesOfAFold: how old what a reader has is, against when it was folded. The node spoke at noon and promised to speak
-// again within 12 minutes, so it is late at 12:14:01 and missing at 12:26:01.
+// TestAgesOfAFold: how old what a reader has is, against when it was folded. The node spoke at noon and promised to
+// speak again within 12 minutes, so it is late at 12:14:01 and missing at 12:26:01.
 func TestAgesOfAFold(t *testing.T) {
 	const never = -1
 	for _, c := range []struct {
@@ -74,9 +74,9 @@ func TestIntervalOfAFold(t *testing.T) {
 	}
 }
 
-// TestSlowFold folds each ten minutes nodes that promise twelve and speak each ten. Between two folds none of them is late
-// to a reader of the fold; one that dies is known to be within an interval of when its own ref says so; and when nobody folds
-// any more, the refs tell.
+// TestSlowFold folds each ten minutes nodes that promise twelve and speak each ten. Between two folds none of them is
+// late to a reader of the fold; one that dies is known to be within an interval of when its own ref says so; and when
+// nobody folds any more, the refs tell.
 func TestSlowFold(t *testing.T) {
 	const every = 10 * time.Minute
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
@@ -125,8 +125,8 @@ func TestSlowFold(t *testing.T) {
 	}
 }
 
-// TestFoldByCron: a fold that comes more seldom than it says, as when cron runs it, makes nobody late either: the refs are
-// asked when it would, and who reads nodes.json or watches the set sees no difference.
+// TestFoldByCron: a fold that comes more seldom than it says, as when cron runs it, makes nobody late either: the
+// refs are asked when it would, and who reads nodes.json or watches the set sees no difference.
 func TestFoldByCron(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)

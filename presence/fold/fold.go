@@ -1,6 +1,7 @@
-// Package fold reads what all nodes of a presence repository said. The fold is one branch with everybody's newest record
-// and the history of their states, kept by a control node (Aggregator), so that a reader needs one request (Reader).
-// Where there is no fold, or none that is fresh, the nodes' own refs are read. It also deletes the refs of dead nodes.
+// Package fold reads what all nodes of a presence repository said. The fold is one branch with everybody's newest
+// record and the history of their states, kept by a control node (Aggregator), so that a reader needs one request
+// (Reader). Where there is no fold, or none that is fresh, the nodes' own refs are read. It also deletes the refs of
+// dead nodes.
 package fold
 
 import (
@@ -35,7 +36,7 @@ const (
 	recordLimit = 256 << 10 // of one record, in bytes; presence.Decode has the same
 	fileLimit   = 64 << 20  // of a file of the fold
 	saidLimit   = 4 << 20   // of said.json
-	// nodeLimit bounds a fleet. More refs than that are somebody's mistake, or an attack on the memory of each reader.
+	// nodeLimit bounds a fleet. More refs are a mistake, or an attack on the memory of the readers.
 	nodeLimit = 20_000
 	noteLimit = 50 // of Notes
 )
@@ -56,8 +57,7 @@ func (n foldInfo) fresh(prefix string, now time.Time) bool {
 	return n.Prefix == prefix && !n.Folded.After(now.Add(presence.Skew)) && !now.After(n.NextBy.Add(presence.Skew)) && n.NextBy.Sub(n.Folded) <= mostPromise
 }
 
-// every is how long the folding node takes to come again: as it says, but no shorter than one push may take, and no longer
-// than the fold promises, which is nothing that it can have meant.
+// every is the interval of the folding node as it says, but at least what one push may take and at most the promise.
 func (n foldInfo) every() time.Duration {
 	most := max(min(n.NextBy.Sub(n.Folded), mostPromise), 0)
 	if n.Every <= 0 {
@@ -66,8 +66,8 @@ func (n foldInfo) every() time.Duration {
 	return min(max(time.Duration(min(n.Every, int64(most/time.Second)))*time.Second, presence.LeastSpan), most)
 }
 
-// refState is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, one node a line so that git stores
-// and sends what changed as a small difference.
+// refState is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, one node a line so that git
+// stores and sends what changed as a small difference.
 type refState struct {
 	Age    presence.Age `json:"age,omitempty"` // as the fold last saw it; "" = present
 	Commit string       `json:"commit"`        // of the node's ref, up to which its statements are in the history
@@ -119,9 +119,9 @@ func (f fold) fleet() presence.Fleet {
 	return fl
 }
 
-// stands says whether the fold can still be what a folding node sees that keeps its interval: it was there since any age
-// changed that is not as the fold has it, and would have said so. What does not stand is no longer to be gone by, for
-// the same nodes may have spoken since.
+// stands says whether the fold can still be what a folding node sees that keeps its interval: it was there since any
+// age changed that is not as the fold has it, and would have said so. What does not stand is no longer to be gone by,
+// for the same nodes may have spoken since.
 func (f fold) stands(now time.Time) bool {
 	at := presence.JudgedAt(f.info.Folded, f.info.every(), now)
 	for _, t := range f.nodes {

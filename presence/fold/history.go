@@ -17,9 +17,9 @@ import (
 // more often than that.
 const lookBack = 24 * time.Hour
 
-// History returns the transitions of a node ("" = of all) since a time, oldest first: what the fold has of them, also of
-// nodes that were reaped, and what the refs say that is not folded yet. Without a fold it is what the commits of the refs
-// say, as far back as they are kept. Refreshes are no transitions.
+// History returns the transitions of a node ("" = of all) since a time, oldest first: what the fold has of them, also
+// of nodes that were reaped, and what the refs say that is not folded yet. Without a fold it is what the commits of
+// the refs say, as far back as they are kept. Refreshes are no transitions.
 func (r *Reader) History(ctx context.Context, id string, since time.Time) ([]Transition, error) {
 	ctx, cancel := r.repo.bounded(ctx)
 	defer cancel()

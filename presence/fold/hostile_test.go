@@ -29,7 +29,8 @@ func encoded(t *testing.T, r presence.Record) string {
 	return string(data)
 }
 
-// TestBrokenRecords: each kind of record that cannot be read is named, and hides nobody else; from the refs as from a fold.
+// TestBrokenRecords: each kind of record that cannot be read is named, and hides nobody else; from the refs as from a
+// fold.
 func TestBrokenRecords(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)

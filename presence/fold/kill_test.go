@@ -50,8 +50,8 @@ func (d discard) Header() http.Header       { return d.h }
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) WriteHeader(int)             {}
 
-// TestKilledFold cuts a fold at each of its requests, before the server does it and after, and lets the same folding node
-// or another one go on. No transition is lost and none is there twice.
+// TestKilledFold cuts a fold at each of its requests, before the server does it and after, and lets the same folding
+// node or another one go on. No transition is lost and none is there twice.
 func TestKilledFold(t *testing.T) {
 	c := &cutter{}
 	repo, server := gittest.Remote(t, gittest.ServerOptions{Wrap: c.wrap})

@@ -70,7 +70,8 @@ func TestAgesInTheHistory(t *testing.T) {
 	}
 }
 
-// TestQuietFold: nothing is pushed when nothing changed, but for a sign of life, and readers take the fold for fresh all the while.
+// TestQuietFold: nothing is pushed when nothing changed, but for a sign of life, and readers take the fold for fresh
+// all the while.
 func TestQuietFold(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)
@@ -190,7 +191,8 @@ func TestRewrittenRef(t *testing.T) {
 	sameSet(t, "without refs.json", g.lines(), append(want, "a failing>idle"))
 }
 
-// TestTheSameRecordAgain: records of the first agents have no times, so the same bytes come again; each transition counts.
+// TestTheSameRecordAgain: records of the first agents have no times, so the same bytes come again; each transition
+// counts.
 func TestTheSameRecordAgain(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)

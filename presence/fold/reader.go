@@ -51,7 +51,7 @@ func (r *Reader) Close() error {
 // It stays what it was when a reading fails.
 func (r *Reader) Last() presence.Fleet { return r.last }
 
-// Recall makes Last know what an earlier process read into the cache folder; it asks nobody. Read does it by itself.
+// Recall makes Last know what an earlier process read into the cache folder, without a network. Read does it itself.
 func (r *Reader) Recall() error {
 	if err := r.begin(); err != nil {
 		return fmt.Errorf("fleet: %w", err)
@@ -59,10 +59,11 @@ func (r *Reader) Recall() error {
 	return nil
 }
 
-// Read asks for the fold and, where there is none that keeps its promise and its interval, for all refs of the nodes. When nothing moved
-// that is one request; else what moved is read and nothing more. A repository without a node is an answer: an empty
-// fleet, with a note when there were nodes before. Records that are broken are notes, too; of such a node the last
-// record that could be read stands, if any. After an error, which says what could not be read, see Last.
+// Read asks for the fold and, where there is none that keeps its promise and its interval, for all refs of the nodes.
+// When nothing moved that is one request; else what moved is read and nothing more. A repository without a node is an
+// answer: an empty fleet, with a note when there were nodes before. Records that are broken are notes, too; of such a
+// node the last record that could be read stands, if any. After an error, which says what could not be read, see
+// Last.
 func (r *Reader) Read(ctx context.Context, now time.Time) (presence.Fleet, error) {
 	ctx, cancel := r.repo.bounded(ctx)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// ReapAfter is how long a node has been gone or missing before it is reaped, when nobody says otherwise.
+// ReapAfter is how long a node has been gone or missing before it is reaped, by default.
 const ReapAfter = 24 * time.Hour
 
 // Reaped is a node whose ref was deleted, or would be.
@@ -21,10 +21,10 @@ type Reaped struct {
 	Since time.Time    // when it was to have spoken again
 }
 
-// Reap deletes the refs of nodes that are gone or missing since longer than olderThan (0 = ReapAfter), each only if it is
-// still where it was seen: a node that comes back meanwhile wins. Nodes that are present or late, and refs whose record
-// cannot be read, stay. With dryRun nothing is deleted. The next fold puts the end of each into the history. The list holds
-// those that went, also beside an error.
+// Reap deletes the refs of nodes that are gone or missing since longer than olderThan (0 = ReapAfter), each only if
+// it is still where it was seen: a node that comes back meanwhile wins. Nodes that are present or late, and refs
+// whose record cannot be read, stay. With dryRun nothing is deleted. The next fold puts the end of each into the
+// history. The list holds those that went, also beside an error.
 func (r *Reader) Reap(ctx context.Context, olderThan time.Duration, now time.Time, dryRun bool) ([]Reaped, error) {
 	ctx, cancel := r.repo.bounded(ctx)
 	defer cancel()

@@ -19,12 +19,12 @@ const (
 	batch = 500
 	// apart bounds how many requests are spent on finding those that cannot be read among those that can.
 	apart = 64
-	// chainLimit is how many statements of a node are read at most. A ref keeps 500 where the server lets it be cut, and
-	// where not, this is half a year of them.
+	// chainLimit is how many statements of a node are read at most. A ref keeps 500 where the server lets it be cut,
+	// and where not, this is half a year of them.
 	chainLimit = 20_000
 )
 
-// errUnread is in the error of a ref that could not be got: what it holds is not known, unlike with a record that is broken.
+// errUnread is in the error of a ref that could not be read; a ref that holds a broken record has another error.
 var errUnread = errors.New("not read")
 
 // wanted is a node's ref that has moved.

@@ -25,7 +25,7 @@ type Options struct {
 	Timeout  time.Duration // of one call; 0 = 5 min, which is room for a first reading of a large fleet
 }
 
-// callTimeout bounds a call that nobody else bounds.
+// callTimeout is the default Timeout.
 const callTimeout = 5 * time.Minute
 
 func (o Options) orDefault() Options {
@@ -75,7 +75,7 @@ func checkPrefix(prefix string) error {
 	return nil
 }
 
-// open takes the folder. When another process has it, or it cannot be made, a temporary one serves, and all is read anew.
+// open locks the folder. When another process has it, or it cannot be made, a temporary one is used instead.
 func (p *repository) open() error {
 	if p.dir != "" {
 		return nil
@@ -98,7 +98,7 @@ func (p *repository) open() error {
 	return nil
 }
 
-// lockCache makes a folder that is nobody else's and takes its lock; nil when that cannot be.
+// lockCache makes a private folder and locks it; nil when that fails.
 func lockCache(dir string) *files.Lock {
 	if os.MkdirAll(dir, 0o700) != nil {
 		return nil

@@ -26,8 +26,8 @@ func folderSaying(t *testing.T, url string, words *string) *Aggregator {
 	}})
 }
 
-// TestSaid: what one who folds says is in the branch with the fold that it is about, the next one goes on from there, and
-// who has nothing to say leaves it.
+// TestSaid: what one who folds says is in the branch with the fold that it is about, the next one goes on from there,
+// and who has nothing to say leaves it.
 func TestSaid(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	url := server.URL + "/r.git"

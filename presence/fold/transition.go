@@ -13,8 +13,8 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Transition is one line of the history: a node went from one state to another, or a reader's view of it from one age to
-// another. Its JSON form, one object a line, is that of history/YYYY/MM/DD.jsonl in the fold.
+// Transition is one line of the history: a node went from one state to another, or a reader's view of it from one age
+// to another. Its JSON form, one object a line, is that of history/YYYY/MM/DD.jsonl in the fold.
 type Transition struct {
 	Time       time.Time `json:"time"` // by the node's clock for states, by the folding node's for ages; whole seconds, UTC
 	ID         string    `json:"id"`

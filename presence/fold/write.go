@@ -42,8 +42,8 @@ func (d *draft) folder(path string, entries []objects.Entry) string {
 	return id
 }
 
-// draw makes a commit of a fold that was advanced from an old one. Quiet says that there are no news: then only the note
-// changes. Root says that it has no parent. It returns the new fold with all its ids, and what is to be pushed.
+// draw makes a commit of a fold that was advanced from an old one. Quiet says that there are no news: then only the
+// note changes. Root says that it has no parent. It returns the new fold with all its ids, and what is to be pushed.
 func draw(old, next fold, list []Transition, t *today, quiet, root bool, author objects.Person) (fold, *objects.Builder, error) {
 	d := &draft{objects: &objects.Builder{}, old: old, next: next}
 	d.next.files, d.next.dirs = map[string]string{}, map[string]string{}

@@ -281,8 +281,8 @@ func (r *room) Say(l sink.Line, _ time.Time) error {
 func (r *room) Trouble() error              { return nil }
 func (r *room) Flush(context.Context) error { return nil }
 
-// TestAlarmIsOverAfterARestart: a person has mended a clash and started the agent again. Rooms hear that it is over when
-// the first push of the new agent has landed, and not before.
+// TestAlarmIsOverAfterARestart: a person has mended a clash and started the agent again. Rooms hear that it is over
+// when the first push of the new agent has landed, and not before.
 func TestAlarmIsOverAfterARestart(t *testing.T) {
 	t.Parallel()
 	s, v := newSite(t, gittest.ServerOptions{}), &room{}

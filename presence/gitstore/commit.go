@@ -35,8 +35,9 @@ func oneLine(s string) string {
 // plan makes the commits of a queue, which is not empty: what is told when they have landed, and the objects that the
 // server lacks. Pure.
 //
-// A refresh stands upon the newest commit that stays, in the place of the refresh before it; a transition does so, too. So a
-// history holds what happened and one refresh. Where the server wants no ref moved back, all stand upon the tip.
+// A refresh stands upon the newest commit that stays, in the place of the refresh before it; a transition does so,
+// too. So a history holds what happened and one refresh. Where the server wants no ref moved back, all stand upon the
+// tip.
 func plan(m *publishState, queue []queued, speed pace) (pending, *objects.Builder, error) {
 	newest := queue[len(queue)-1]
 	who := newest.record.InstanceID

@@ -23,8 +23,8 @@ const (
 	worksADay = 4
 )
 
-// pushCPU are the seconds of git on the server for a push into a repository of so many loose refs: 0.027 with 100, 0.1 with
-// 1,000.
+// pushCPU are the seconds of git on the server for a push into a repository of so many loose refs: 0.027 with 100,
+// 0.1 with 1,000.
 func pushCPU(refs int) float64 { return 0.019 + 0.081*float64(refs)/1000 }
 
 // What hosts say of themselves, see docs/fleet.md.
@@ -37,7 +37,8 @@ const (
 
 // What the page advises.
 const (
-	nodesOfOne = 300              // that one repository has at the most at GitHub's rate, so that a dead one is late within an hour and a half
+	// that one repository has at the most at GitHub's rate, so that a dead one is late within an hour and a half
+	nodesOfOne = 300
 	nodesOfOwn = 1000             // that one repository of an own server has at the most: a push is 0.1 s then
 	gitlabPace = 60               // presence.pushes_per_minute there: the looks need the rest
 	ownPace    = 300              // and on an own server
@@ -128,7 +129,8 @@ func readsTable() []string {
 func hostsTable() []string {
 	rows := []string{"| nodes | `work_spread`: GitHub | GitLab | own server | looks a second | fits | presence repositories | lives every | late within | settings |", "|---|---|---|---|---|---|---|---|---|---|"}
 	for _, n := range []int{10, 60, 100, 300, 500, 1000, 3000, 10_000} {
-		// GitHub and GitLab count by repository; on an own server all repositories share the cores, with looks and readings.
+		// GitHub and GitLab count by repository; on an own server all repositories share the cores, with looks and
+		// readings.
 		github, gitlab := spreadFor(n/reposFor(n, nodesOfOne), githubPushes/60.0), spreadFor(n, gitlabPushes/60.0)
 		looks := float64(n) / 60
 		read := max(time.Minute, spreadFor(n, 0.5/foldCPU)) // each after a fold that moved: half a core at the most
@@ -167,8 +169,8 @@ func hostsTable() []string {
 // reposFor is how many repositories so many nodes need, when each has so many at the most.
 func reposFor(nodes, each int) int { return (nodes + each - 1) / each }
 
-// spreadFor is the work_spread with which so many nodes stay below a rate, pushes a second, when they all begin to work:
-// nothing where the 50 s of beat.spread are enough, else whole minutes.
+// spreadFor is the work_spread with which so many nodes stay below a rate, pushes a second, when they all begin to
+// work: nothing where the 50 s of beat.spread are enough, else whole minutes.
 func spreadFor(n int, rate float64) time.Duration {
 	if rate <= 0 {
 		return math.MaxInt64 // never

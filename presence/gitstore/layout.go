@@ -32,8 +32,8 @@ func IDOf(prefix, ref string) (id string, ok bool) {
 // PathOf is where a node's record lies in a tree.
 func PathOf(id string) string { return Folder + "/" + id + ".json" }
 
-// LeaseRef is the ref of a lease that one of many nodes can hold: beside the refs of the nodes, visible or hidden as they
-// are. Name holds what the lease is for and for whom, "kill/fed1/app1".
+// LeaseRef is the ref of a lease that one of many nodes can hold: beside the refs of the nodes, visible or hidden as
+// they are. Name holds what the lease is for and for whom, "kill/fed1/app1".
 func LeaseRef(prefix, name string) string {
 	parent := strings.TrimSuffix(prefix, "/")
 	return parent[:strings.LastIndexByte(parent, '/')+1] + "lease/" + name

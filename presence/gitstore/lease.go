@@ -29,10 +29,10 @@ const (
 	leaseLimit = 64 << 10
 )
 
-// TakeLease tries to become the holder of a lease until a time. It is won when nobody held it, when the one before it has
-// ended more than a minute ago, or when holder has it already, which then ends when it did. The answer holds the lease as it
-// is in the repository. Of many who try at once exactly one wins; the others lose without an error. An error means that
-// nobody knows: do as if it was lost. Name is as for LeaseRef; ctx bounds all of it.
+// TakeLease tries to become the holder of a lease until a time. It is won when nobody held it, when the one before it
+// has ended more than a minute ago, or when holder has it already, which then ends when it did. The answer holds the
+// lease as it is in the repository. Of many who try at once exactly one wins; the others lose without an error. An
+// error means that nobody knows: do as if it was lost. Name is as for LeaseRef; ctx bounds all of it.
 func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose string, until, now time.Time) (won bool, held Lease, err error) {
 	ref := LeaseRef(prefix, name)
 	wanted := Lease{Holder: holder, Purpose: purpose, Taken: presence.WholeSecond(now), Until: presence.WholeSecond(until)}

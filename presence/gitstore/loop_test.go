@@ -327,7 +327,8 @@ func TestLoopTellsWithoutADisk(t *testing.T) {
 		if err := os.WriteFile(filepath.Dir(g.o.StateFile), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_ = beat(t, g, now(node.Failing), time.Second) // the file that is no folder is said by some systems already here
+		// the file that is no folder is said by some systems already here
+		_ = beat(t, g, now(node.Failing), time.Second)
 		if err := beat(t, g, now(node.Wedged), time.Second); err == nil || !strings.Contains(err.Error(), "presence memory: ") {
 			t.Errorf("trouble %v", err)
 		}

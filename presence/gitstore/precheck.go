@@ -12,8 +12,8 @@ import (
 
 // What is tried here is tried beside a living agent: it changes nothing in the repository and nothing on the node.
 
-// ReadOwnRef reads what a node's own ref says. tip is "" when there is no such ref. Memory is the file where the node's sink
-// remembers its ref, which is only read. The error is a *Clash when another machine tells there.
+// ReadOwnRef reads what a node's own ref says. tip is "" when there is no such ref. Memory is the file where the
+// node's sink remembers its ref, which is only read. The error is a *Clash when another machine tells there.
 func ReadOwnRef(ctx context.Context, s Remote, ref string, ours presence.Record, memory string) (tip string, said presence.Record, err error) {
 	tip, err = refID(ctx, s, ref)
 	if err != nil || tip == "" {
@@ -36,9 +36,9 @@ const (
 	nothing = "9876543210987654321098765432109876543210"
 )
 
-// CanPush asks whether the server would let this node move its ref, which is at tip ("" = nowhere), and moves nothing: it
-// is a compare-and-swap whose compare fails. Refused holds the server's words for that, where a hook or a rule may have had
-// its say as well. The errors are those of a push; remote.ErrAccess: it would not.
+// CanPush asks whether the server would let this node move its ref, which is at tip ("" = nowhere), and moves
+// nothing: it is a compare-and-swap whose compare fails. Refused holds the server's words for that, where a hook or a
+// rule may have had its say as well. The errors are those of a push; remote.ErrAccess: it would not.
 func CanPush(ctx context.Context, s Remote, ref, tip string) (refused string, err error) {
 	to := tip
 	if to == "" {

@@ -19,9 +19,9 @@ const (
 	// stateLimit bounds what is read: 1,000 steps of 200 bytes and two records.
 	stateLimit = 2 << 20
 
-	// A history longer than historyMost commits is cut to historyKeep, so that one push in a hundred carries the commits
-	// anew. Commits older than historyAge go, too, but for the newest historyLeast: a clock that jumps ahead for a moment
-	// must not cost all history.
+	// A history longer than historyMost commits is cut to historyKeep, so that one push in a hundred carries the
+	// commits anew. Commits older than historyAge go, too, but for the newest historyLeast: a clock that jumps ahead
+	// for a moment must not cost all history.
 	historyMost, historyKeep, historyLeast = 600, 500, 20
 	historyAge, historySlack               = 90 * 24 * time.Hour, 9 * 24 * time.Hour
 	// stepsMost is what is remembered of a history that the server does not let us cut.
@@ -141,8 +141,8 @@ func storedMemory(path string) files.Remembered[*publishState] {
 		}}
 }
 
-// loadState reads the memory of a ref. There is always one: an absent file, or one of another ref, is an empty memory, and
-// so is a corrupt one, which is set aside; the error says so.
+// loadState reads the memory of a ref. There is always one: an absent file, or one of another ref, is an empty
+// memory, and so is a corrupt one, which is set aside; the error says so.
 func loadState(path, ref string) (*publishState, error) {
 	m, ok, err := storedMemory(path).Recall()
 	if !ok || m.Ref != ref {
@@ -174,8 +174,8 @@ func (m *publishState) continueFrom(t published, steps []historyEntry) {
 	m.Told, m.Pending, m.Steps = t, nil, steps
 }
 
-// surplus is how many of the oldest steps go when so many come, the newest at that time; 0 while it is not worth a push of
-// all the others.
+// surplus is how many of the oldest steps go when so many come, the newest at that time; 0 while it is not worth a
+// push of all the others.
 func surplus(steps []historyEntry, more int, newest time.Time) int {
 	n := 0
 	if len(steps)+more > historyMost {

@@ -14,7 +14,8 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Clash is the error of a node whose ref another machine moves: two machines have the same instance-id. It needs a person.
+// Clash is the error of a node whose ref another machine moves: two machines have the same instance-id. It needs a
+// person.
 type Clash struct {
 	Ref   string
 	Here  presence.Record // what this machine wants to tell
@@ -82,8 +83,8 @@ func (g *Sink) push(ctx context.Context) error {
 	if err != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		// Whatever it was: only the ref itself tells. A lock that another had, a hook and an answer that was lost come in
-		// too many words to tell them apart.
+		// Whatever it was: only the ref itself tells. A lock that another had, a hook and an answer that was lost
+		// come in too many words to tell them apart.
 		g.unclear = true
 		if rejected := new(remote.Rejected); p.forced && errors.As(err, &rejected) {
 			g.refused++
@@ -136,8 +137,8 @@ func locate(m *publishState, tip string) refPosition {
 	return atAnother
 }
 
-// ask finds out where the ref is, and goes on from there. A nil error means that the next push may go; it does not when the
-// ref is another machine's.
+// ask finds out where the ref is, and goes on from there. A nil error means that the next push may go; it does not
+// when the ref is another machine's.
 func (g *Sink) ask(ctx context.Context) error {
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
@@ -179,8 +180,8 @@ func (g *Sink) continueFrom(t published, steps []historyEntry) {
 	g.save()
 }
 
-// theirs reads what a commit at our ref says that we do not know. It is ours to go on from when its hardware is ours: the
-// memory was lost, or is that of a copied state_dir. Else it is a *Clash.
+// theirs reads what a commit at our ref says that we do not know. It is ours to go on from when its hardware is ours:
+// the memory was lost, or is that of a copied state_dir. Else it is a *Clash.
 func (g *Sink) theirs(ctx context.Context, tip string) (published, []historyEntry, error) {
 	g.mu.Lock()
 	ours := g.latest
@@ -192,8 +193,8 @@ func (g *Sink) theirs(ctx context.Context, tip string) (published, []historyEntr
 	return published{Tip: tip, Base: tip, Record: &r}, g.history(ctx, tip, found), nil
 }
 
-// recognise reads the record at a tip of the ref of ours. It is a *Clash when that is not this machine's; before is what
-// this machine is known to have told.
+// recognise reads the record at a tip of the ref of ours. It is a *Clash when that is not this machine's; before is
+// what this machine is known to have told.
 func recognise(ctx context.Context, s Remote, ref, tip string, ours presence.Record, before *presence.Record) (presence.Record, *objects.Content, error) {
 	found, err := s.Read(ctx, []string{tip}, remote.ReadOptions{Depth: 1})
 	if err != nil {
@@ -215,8 +216,8 @@ func recognise(ctx context.Context, s Remote, ref, tip string, ours presence.Rec
 	return r, found, nil
 }
 
-// history reads the commits behind a tip, so that the branch stays bounded though its memory was lost. What cannot be had
-// is left alone, and goes when the branch is cut for the next time.
+// history reads the commits behind a tip, so that the branch stays bounded though its memory was lost. What cannot be
+// had is left alone, and goes when the branch is cut for the next time.
 func (g *Sink) history(ctx context.Context, tip string, found *objects.Content) []historyEntry {
 	if all, err := g.o.Remote.Read(ctx, []string{tip}, remote.ReadOptions{Depth: historyMost, Filter: "tree:0", MaxBytes: stateLimit}); err == nil {
 		found = all
@@ -251,9 +252,9 @@ func refID(ctx context.Context, s Remote, ref string) (string, error) {
 	return "", nil
 }
 
-// sameHardware says that a record was told by this machine, in this life or an earlier one. A record without hardware is of
-// the time before there was such a key, or a person wrote it. Where no part of the hardware is known of both, as when one was
-// told without root, the hostname decides.
+// sameHardware says that a record was told by this machine, in this life or an earlier one. A record without hardware
+// is of the time before there was such a key, or a person wrote it. Where no part of the hardware is known of both,
+// as when one was told without root, the hostname decides.
 func sameHardware(theirs, ours presence.Record) bool {
 	if theirs.Hardware == "" || theirs.Hardware == ours.Hardware {
 		return true
@@ -266,9 +267,9 @@ func sameHardware(theirs, ours presence.Record) bool {
 	return theirs.Hostname != "" && theirs.Hostname == ours.Hostname
 }
 
-// cloned says that a record of our hardware is another machine's all the same, as with two clones of one image: it is of
-// another boot, and later than what this boot of ours has told. A repository that was restored from a backup shows an
-// earlier one.
+// cloned says that a record of our hardware is another machine's all the same, as with two clones of one image: it is
+// of another boot, and later than what this boot of ours has told. A repository that was restored from a backup shows
+// an earlier one.
 func cloned(theirs, ours presence.Record, told *presence.Record) bool {
 	return told != nil && told.BootID == ours.BootID && ours.BootID != "" &&
 		theirs.BootID != "" && theirs.BootID != ours.BootID && theirs.BeatSeen.After(told.BeatSeen)

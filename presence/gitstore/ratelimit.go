@@ -17,8 +17,8 @@ const (
 	// defaultPushes is how many pushes a minute a repository takes from all nodes together, when nobody says otherwise:
 	// hosts of repositories ask for no more.
 	defaultPushes = 6
-	// mostEach bounds how seldom a node says that it lives, in however large a fleet: the promise is for half as much again
-	// at the most, and readers believe none for more than two days.
+	// mostEach bounds how seldom a node says that it lives, in however large a fleet: the promise is for half as much
+	// again at the most, and readers believe none for more than two days.
 	mostEach = 28 * time.Hour
 	// countEach is how often the nodes are counted. A fleet grows in hours, and counting costs 65 bytes a node.
 	countEach = 6 * time.Hour
@@ -28,8 +28,8 @@ const (
 	reasonLimit = 500
 
 	backoffFirst, backoffMost = time.Second, 5 * time.Minute
-	// slowly is how often a push is tried that only a person can make possible: a clash, and no access, of which the first
-	// tries come sooner.
+	// slowly is how often a push is tried that only a person can make possible: a clash, and no access, of which the
+	// first tries come sooner.
 	slowly, soon = 15 * time.Minute, time.Minute
 )
 
@@ -39,8 +39,8 @@ func share(name string, n int64) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]) % uint64(max(n, 1)))
 }
 
-// nextSlot is the first of this node's own moments after a time. They are one interval apart and at the same place of the
-// interval for ever, so that a fleet that was started at once does not push at once.
+// nextSlot is the first of this node's own moments after a time. They are one interval apart and at the same place of
+// the interval for ever, so that a fleet that was started at once does not push at once.
 func nextSlot(after time.Time, each time.Duration, name string) time.Time {
 	seconds := max(int64(each/time.Second), 1)
 	offset := share(name, seconds)
@@ -66,8 +66,8 @@ func (p pace) share() time.Duration {
 // each is the time between two refreshes: so long that those of the whole fleet stay below its rate.
 func (p pace) each() time.Duration { return max(p.refresh, min(p.share(), mostEach)) }
 
-// next is when a node that was seen at a time speaks again at the latest: at the next of its slots or, in a fleet so large
-// that pushes are dear, not before half the time is over.
+// next is when a node that was seen at a time speaks again at the latest: at the next of its slots or, in a fleet so
+// large that pushes are dear, not before half the time is over.
 func (p pace) next(seen time.Time, name string) time.Time {
 	each := p.each()
 	slot := nextSlot(seen, each, name)
@@ -77,10 +77,9 @@ func (p pace) next(seen time.Time, name string) time.Time {
 	return slot
 }
 
-// due says that readers must hear of a node that has nothing new. What was promised is kept when the fleet has grown since,
-// and a clock that was set back must not leave a beat of the future in the repository.
-// Nor must a node be late that beats at some hours only: when the beats themselves pause for longer than was promised, it
-// says so before.
+// due says that readers must hear of a node that has nothing new. What was promised is kept when the fleet has grown
+// since, and a clock that was set back must not leave a beat of the future in the repository. Nor must a node be late
+// that beats at some hours only: when the beats themselves pause for longer than was promised, it says so before.
 func (p pace) due(t published, r presence.Record, name string) bool {
 	seen, now := t.Record.BeatSeen, r.BeatSeen
 	return now.Before(seen) || r.BeatNextBy.After(t.Record.BeatNextBy) || !t.Next.IsZero() && !now.Before(t.Next) || !now.Before(p.next(seen, name))
@@ -134,7 +133,8 @@ func (b bucket) wait(now time.Time, p pace) time.Duration {
 	return time.Duration((1-b.tokens)*float64(p.share())) + time.Millisecond
 }
 
-// urgent says that a transition is told at once: a step of the life cycle, and all that a person waits for or must act on.
+// urgent says that a transition is told at once: a step of the life cycle, and all that a person waits for or must
+// act on.
 func urgent(from, to node.State) bool {
 	if from == to {
 		return false

@@ -148,7 +148,8 @@ func TestEnqueueIsBounded(t *testing.T) {
 	}
 }
 
-// Every field of a record but the times of the beat is something to tell: a field that is added must be compared as well.
+// Every field of a record but the times of the beat is something to tell: a field that is added must be compared as
+// well.
 func TestSameLastingSeesEveryField(t *testing.T) {
 	full := func() presence.Record {
 		r := said(node.Idle, 0)

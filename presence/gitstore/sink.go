@@ -1,6 +1,6 @@
-// Package gitstore keeps a node's presence record in a git repository: one ref a node, moved by a compare-and-swap. It
-// decides what to push when (a limit on the rate, which a large fleet shares), keeps each ref's history bounded, notices
-// when two machines use one name, and holds leases, which only one of many nodes can win.
+// Package gitstore keeps a node's presence record in a git repository: one ref a node, moved by a compare-and-swap.
+// It decides what to push when (a limit on the rate, which a large fleet shares), keeps each ref's history bounded,
+// notices when two machines use one name, and holds leases, which only one of many nodes can win.
 package gitstore
 
 import (
@@ -26,19 +26,22 @@ type Remote interface {
 
 // Options say where a node's record goes in the presence repository.
 type Options struct {
-	Remote    Remote        // used by one goroutine, and by nobody else meanwhile; its Close, if it has one, hangs up after each push
-	Source    string        // names the repository in the memory, without a secret: what another one was told does not count here
-	Prefix    string        // ref_prefix of the config, with a slash at its end; "" = RefPrefix
-	StateFile string        // the file where the sink remembers its ref; it belongs to the hardware
-	Refresh   time.Duration // a quiet node says that it lives at least this often, more seldom in a large fleet; 0 = 10 min
-	Pushes    int           // so many a minute the repository takes from all nodes together; 0 = 6
-	Timeout   time.Duration // of one question, and of one push; 0 = 20 s
+	// used by one goroutine, and by nobody else meanwhile; its Close, if it has one, hangs up after each push
+	Remote Remote
+	// names the repository in the memory, without a secret: what another one was told does not count here
+	Source    string
+	Prefix    string // ref_prefix of the config, with a slash at its end; "" = RefPrefix
+	StateFile string // the file where the sink remembers its ref; it belongs to the hardware
+	// a quiet node says that it lives at least this often, more seldom in a large fleet; 0 = 10 min
+	Refresh time.Duration
+	Pushes  int           // so many a minute the repository takes from all nodes together; 0 = 6
+	Timeout time.Duration // of one question, and of one push; 0 = 20 s
 }
 
 const defaultRefresh, defaultTimeout = 10 * time.Minute, 20 * time.Second
 
-// Sink is the sink that tells the record in the presence repository: one ref a node, moved as a compare-and-swap. Tell never
-// waits for the network; one goroutine pushes.
+// Sink is the sink that tells the record in the presence repository: one ref a node, moved as a compare-and-swap.
+// Tell never waits for the network; one goroutine pushes.
 type Sink struct {
 	o    Options
 	ctx  context.Context
@@ -92,9 +95,9 @@ func New(o Options) *Sink {
 	return g
 }
 
-// Tell takes a record and returns what is wrong with telling as of now, in words that stay while it does; nil = all is well,
-// or will be known at the next call. A *Clash needs a person. A record of another node than the first one is an error.
-// What is pushed when, see gitpace.go.
+// Tell takes a record and returns what is wrong with telling as of now, in words that stay while it does; nil = all
+// is well, or will be known at the next call. A *Clash needs a person. A record of another node than the first one is
+// an error. What is pushed when, see gitpace.go.
 func (g *Sink) Tell(ctx context.Context, r presence.Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("presence repository: %w", err)
@@ -198,7 +201,8 @@ func (g *Sink) Arrived() bool {
 	return g.arrived
 }
 
-// Close ends the worker. A push that is under way is given up; the next agent asks what became of it. Call Flush before.
+// Close ends the worker. A push that is under way is given up; the next agent asks what became of it. Call Flush
+// before.
 func (g *Sink) Close() {
 	g.stop()
 	<-g.done
@@ -243,8 +247,8 @@ func (g *Sink) promised() bool {
 	return t.Record != nil && g.pace().due(t, g.latest, g.latest.InstanceID)
 }
 
-// work is the worker: it does what is to be done and sleeps while that is nothing. It does not wake up for a refresh or a
-// count: a beat must come first, for nobody else may say that the node lives.
+// work is the worker: it does what is to be done and sleeps while that is nothing. It does not wake up for a refresh
+// or a count: a beat must come first, for nobody else may say that the node lives.
 func (g *Sink) work() {
 	defer close(g.done)
 	timer := time.NewTimer(time.Hour)
@@ -281,8 +285,8 @@ func (g *Sink) work() {
 	}
 }
 
-// hangUp closes the connection. The next push is minutes away, and a server would rather greet a thousand nodes now and then
-// than hold a thousand connections.
+// hangUp closes the connection. The next push is minutes away, and a server would rather greet a thousand nodes now
+// and then than hold a thousand connections.
 func (g *Sink) hangUp() {
 	if c, ok := g.o.Remote.(io.Closer); ok {
 		_ = c.Close() // what could fail is saying goodbye

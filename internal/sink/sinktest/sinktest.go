@@ -20,7 +20,8 @@ type Place struct {
 	Read func() (r presence.Record, ok bool)
 	// Arrived waits until all that was told is there; nil = that is when Tell returns.
 	Arrived func(s sink.Sink) error
-	// Promises says that the sink itself knows when it tells again at the latest: beat_next_by is moved, by Later at most.
+	// Promises says that the sink itself knows when it tells again at the latest: beat_next_by is moved, by Later at
+	// most.
 	Promises bool
 	// Later is how much later a beat must be for an unchanged record to be told again; 0 = it never is.
 	Later time.Duration
