@@ -9,4 +9,3 @@ import (
 
 func again(*testing.T, *syscall.SysProcAttr) bool { return false }
 func ownNamespace() *syscall.SysProcAttr          { return nil }
-func nobody() *syscall.SysProcAttr                { return nil }

@@ -2,6 +2,7 @@ package work
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,7 +13,13 @@ import (
 
 // TestChangedPathsAreQuotedAsGitDoes: a newline in a path is no second path. git itself is the witness.
 func TestChangedPathsAreQuotedAsGitDoes(t *testing.T) {
-	c := checkout(t, "ops", nil)
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).Output()
+		testkit.Must(t, err)
+		return string(out)
+	}
+	git("init", "-q")
 	var paths []string
 	for b := 1; b < 256; b++ {
 		if b != '/' {
@@ -21,16 +28,12 @@ func TestChangedPathsAreQuotedAsGitDoes(t *testing.T) {
 	}
 	paths = append(paths, "a b", "größe/日本", `q"\u`, "-n", "new\nline/x")
 	for _, p := range paths {
-		at := filepath.Join(c.Dir, "d", p)
+		at := filepath.Join(dir, "d", p)
 		testkit.Must(t, os.MkdirAll(filepath.Dir(at), 0o755))
 		testkit.Must(t, os.WriteFile(at, nil, 0o644))
 	}
-	if _, err := git(c.Dir, "add", "d"); err != nil {
-		t.Fatal(err)
-	}
-	out, err := git(c.Dir, "-c", "core.quotePath=false", "ls-files", "d")
-	testkit.Must(t, err)
-	want := strings.Split(strings.TrimSpace(out), "\n")
+	git("add", "d")
+	want := strings.Split(strings.TrimSpace(git("-c", "core.quotePath=false", "ls-files", "d")), "\n")
 	for i := range paths {
 		paths[i] = "d/" + paths[i]
 	}

@@ -97,7 +97,7 @@ func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 	run, err := Start(l, o, Program{})
 	testkit.Must(t, err)
 	testkit.Must(t, run.Wait(t.Context()))
-	if m := recall(o.Memory, true); m.Last == nil || !m.Last.OK() || m.Version != commitA || m.Doing != "" || len(m.Problems) > 0 {
+	if m := Peek(o.Memory); m.Last == nil || !m.Last.OK() || m.Version != commitA || m.Doing != "" || len(m.Problems) > 0 {
 		t.Errorf("memory %+v, last %+v", m, m.Last)
 	}
 	if data, err := os.ReadFile(y.path("violations")); !errors.Is(err, os.ErrNotExist) {
@@ -111,7 +111,7 @@ func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 
 // known tells whether this run was recorded.
 func (o Order) known() bool {
-	last := recall(o.Memory, false).Last
+	last := Peek(o.Memory).Last
 	return last != nil && last.RunID == o.Attempt.RunID
 }
 

@@ -153,7 +153,7 @@ func (h *Hand) Found() (InHand, bool) {
 	}
 	if last := h.peek(repo, item).Last; last != nil && last.RunID == run.RunID {
 		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log
-		at.Standing = last.begunAs()
+		at.Standing = last.AtStart()
 	}
 	h.watch(run, repo, item)
 	return at, true
@@ -164,16 +164,16 @@ func (h *Hand) Last(repo, item string) *Attempt { return h.peek(repo, item).Last
 
 // memory is the folder of an item's memory. The init's is the node's, whichever repository it stands in.
 func (h *Hand) memory(repo, item string) string {
-	if item == initName && h.InitMemory != "" {
+	if item == InitName && h.InitMemory != "" {
 		return h.InitMemory
 	}
 	return MemoryDir(filepath.Join(h.Home, "gitrepo", repo), item)
 }
 
-func (h *Hand) peek(repo, item string) Memory { return recall(h.memory(repo, item), false) }
+func (h *Hand) peek(repo, item string) Memory { return Peek(h.memory(repo, item)) }
 
-// begunAs is how the item of an unfinished attempt stood when that began.
-func (a Attempt) begunAs() Standing {
+// AtStart is how the item of an unfinished attempt stood when that began.
+func (a Attempt) AtStart() Standing {
 	s := Standing{Attempt: a.Attempt, Wedged: !a.WedgedSince.IsZero()}
 	waiting := !a.WaitSince.IsZero() && a.Started.Sub(a.WaitSince) >= waitMax
 	s.Failing = !s.Wedged && (a.Failures > 0 || waiting)
@@ -209,7 +209,7 @@ func (h *Hand) Succeeded(repo, item string) time.Time {
 	if last := h.Last(repo, item); last != nil && last.OK() {
 		return last.Finished
 	}
-	st, err := os.Stat(filepath.Join(h.memory(repo, item), versionFile))
+	st, err := os.Stat(VersionIn(h.memory(repo, item)).Path)
 	if err != nil {
 		return time.Time{}
 	}

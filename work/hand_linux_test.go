@@ -10,30 +10,50 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/clone"
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// handGrid is a node: clones, a survey, and a hand.
+// handGrid is a node: the clone of a repository ops, a survey, and a hand.
 type handGrid struct {
-	*surveyGrid
+	*Survey
 	*Hand
 	t     *testing.T
+	home  string
+	bare  *gittest.Repo
+	clone *clone.Repo
+	at    []At
 	place Place
 }
 
 // newHandGrid has the repository ops with these files; the item common of it is always there.
 func newHandGrid(t *testing.T, changes ...gittest.Change) *handGrid {
 	t.Helper()
-	g := newSurveyGrid(t, changes...)
-	return &handGrid{surveyGrid: g, t: t, place: Place{Nodepart: "app1", Init: "ops"}, Hand: g.newHand()}
+	home := t.TempDir()
+	g := &handGrid{t: t, home: home, place: Place{Nodepart: "app1", Init: "ops"}, bare: gittest.New(t, filepath.Join(t.TempDir(), "ops.git"))}
+	g.Survey = &Survey{Root: g.file("gitrepo"), InitMemory: g.file("lib/init"),
+		Open: func(_, version string) (*objects.Tree, error) { return g.clone.Tree(version) }}
+	g.Hand = &Hand{
+		LockPath: g.file("run/work.lock"), Home: home, InitMemory: g.file("lib/init"), UserHome: home, User: "root",
+		Timeout: 5 * time.Minute, Grace: 200 * time.Millisecond, BootID: bootID(),
+		Rules: Rules{RetryFirst: time.Minute, RetryMax: time.Hour, WedgeAfter: 3, Node: "n"},
+	}
+	source := remote.Source{URL: g.bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}
+	g.clone = clone.New("ops", g.file("gitrepo/ops"), source, clone.Limits{})
+	g.push(append(changes, gittest.File("nodework/common/work.sh", "true\n"))...)
+	return g
 }
 
-func (g *surveyGrid) newHand() *Hand {
-	return &Hand{
-		LockPath: filepath.Join(g.home, "run", "work.lock"), Home: g.home, InitMemory: g.InitMemory, UserHome: g.home, User: "root",
-		Timeout: 5 * time.Minute, Grace: 200 * time.Millisecond, Rules: rules, BootID: bootID(),
-	}
+// push commits to the repository and moves its clone.
+func (g *handGrid) push(changes ...gittest.Change) {
+	g.t.Helper()
+	g.bare.Commit("main", changes...)
+	sight, err := g.clone.Look(g.t.Context(), nil)
+	testkit.Must(g.t, err)
+	g.at = []At{{Repo: "ops", Version: sight.Version, Branch: sight.Branch}}
 }
 
 // item judges and gives one item; false when it is not there.
@@ -55,7 +75,7 @@ func (g *handGrid) start(name string) InHand {
 	if !ok {
 		g.t.Fatalf("no item %s", name)
 	}
-	h, err := g.Start(j, Stand(j, rules, time.Now()), Facts{NodeID: "i-1", Nodepart: "app1"})
+	h, err := g.Start(j, Stand(j, g.Rules, time.Now()), Facts{NodeID: "i-1", Nodepart: "app1"})
 	testkit.Must(g.t, err)
 	return h
 }
@@ -99,12 +119,12 @@ func TestHandDoesInit(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	env := g.read("env")
-	for _, want := range []string{"ADD_LEVEL=init", "ADD_ITEM=init", "ADD_REPO=ops", "ADD_TEMP=" + g.surveyGrid.InitMemory, "ADD_VERDICT=first", "ADD_RUN_ID=" + a.RunID, "ADD_ATTEMPT=1"} {
+	for _, want := range []string{"ADD_LEVEL=init", "ADD_ITEM=init", "ADD_REPO=ops", "ADD_TEMP=" + g.Survey.InitMemory, "ADD_VERDICT=first", "ADD_RUN_ID=" + a.RunID, "ADD_ATTEMPT=1"} {
 		if !strings.Contains(env, want+"\n") {
 			t.Errorf("no %s in %s", want, env)
 		}
 	}
-	if _, ok := g.item("init"); ok || !g.Judge(g.at, g.place, noon).InitDone {
+	if _, ok := g.item("init"); ok || !g.Judge(g.at, g.place, time.Now()).InitDone {
 		t.Error("it is not done")
 	}
 	if entries, err := os.ReadDir(g.file("gitrepo/ops/.temp")); err == nil {
@@ -214,7 +234,7 @@ func TestInitDeadlineAndNotNow(t *testing.T) {
 		}
 	}
 	j, _ := g.item("init")
-	if s := Stand(j, rules, time.Now()); !s.Wedged || s.Due {
+	if s := Stand(j, g.Rules, time.Now()); !s.Wedged || s.Due {
 		t.Errorf("%+v", s)
 	}
 }
@@ -222,7 +242,7 @@ func TestInitDeadlineAndNotNow(t *testing.T) {
 // TestHugeFieldsOfNodeinfo: they would make the kernel refuse to start anything.
 func TestHugeFieldsOfNodeinfo(t *testing.T) {
 	g := newHandGrid(t)
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", "echo begun; env | grep -c ^ADD_NODEINFO_\n"))
+	g.push(gittest.File("nodework/common/work.sh", "echo begun; env | grep -c ^ADD_NODEINFO_\n"))
 	fields := map[string]string{"fits": "x"}
 	for i := range 60 {
 		fields[fmt.Sprintf("f%02d", i)] = strings.Repeat("x", 60<<10)
@@ -249,7 +269,7 @@ func TestHugeFieldsOfNodeinfo(t *testing.T) {
 // TestLastFailureIsKept: what runs at every beat does not push its log out.
 func TestLastFailureIsKept(t *testing.T) {
 	g := newHandGrid(t)
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", "[ $ADD_ATTEMPT != 1 ]\n"))
+	g.push(gittest.File("nodework/common/work.sh", "[ $ADD_ATTEMPT != 1 ]\n"))
 	failed := g.do("common")
 	if failed.Reason != ReasonExit {
 		t.Fatalf("%+v", failed)
@@ -274,13 +294,13 @@ func TestLastFailureIsKept(t *testing.T) {
 // TestAlwaysIsToldTheVerdict: it runs whatever that is, and each success moves what verdicts compare with.
 func TestAlwaysIsToldTheVerdict(t *testing.T) {
 	g := newHandGrid(t)
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", "echo $ADD_VERDICT $ADD_PREVIOUS_VERSION; [ ! -e $ADD_HOME/broken ]\n"),
+	g.push(gittest.File("nodework/common/work.sh", "echo $ADD_VERDICT $ADD_PREVIOUS_VERSION; [ ! -e $ADD_HOME/broken ]\n"),
 		gittest.File("nodework/common/work.yaml", "run: always\nwatch: [ app/ ]\n"))
 	before := ""
 	one := func(want Verdict, ok bool) {
 		t.Helper()
 		j, _ := g.item("common")
-		if s := Stand(j, rules, time.Now()); j.Verdict != want || !s.Due {
+		if s := Stand(j, g.Rules, time.Now()); j.Verdict != want || !s.Due {
 			t.Errorf("%s: %+v", j.Verdict, s)
 		}
 		a := g.do("common")
@@ -293,14 +313,14 @@ func TestAlwaysIsToldTheVerdict(t *testing.T) {
 	}
 	one(First, true)
 	one(Same, true)
-	g.push(t, "ops", gittest.File("README", "x\n"))
+	g.push(gittest.File("README", "x\n"))
 	one(Unaffected, true)
 	one(Same, true)
-	g.push(t, "ops", gittest.File("app/x", "x\n"))
+	g.push(gittest.File("app/x", "x\n"))
 	one(Changed, true)
 	testkit.Must(t, os.WriteFile(g.file("broken"), nil, 0o644))
 	one(Same, false)
 	testkit.Must(t, os.Remove(g.file("broken")))
-	g.push(t, "ops", gittest.File("app/x", "y\n")) // else it waits for its delay
+	g.push(gittest.File("app/x", "y\n")) // else it waits for its delay
 	one(Changed, true)
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 )
 
-// initName is the name of the item that is the init of a node, and of its script.
+// InitName is the name of the item that is the init of a node, and of its script.
 const (
-	initName   = "init"
+	InitName   = "init"
 	initScript = "init.sh"
 )
 
@@ -47,7 +47,7 @@ func FindInit(c Checkout, p Place) (it Item, ok bool, err error) {
 }
 
 func initIn(c Checkout, base string, p Place) (it Item, ok bool, err error) {
-	it = Item{Repo: c.Repo, Level: Init, Name: initName, Dir: base, Watch: []Watch{{Path: base}}, WatchFrom: FromDefault}
+	it = Item{Repo: c.Repo, Level: Init, Name: InitName, Dir: base, Watch: []Watch{{Path: base}}, WatchFrom: FromDefault}
 	for _, at := range levels("", p) {
 		if at.Level == Root {
 			continue

@@ -27,7 +27,7 @@ func newInitYard(t *testing.T) *initYard {
 func (y *initYard) initOrder(scripts ...string) Order {
 	y.t.Helper()
 	o := y.order("true\n")
-	o.Item, o.Script, o.Memory, o.Steps = initName, "", y.memory, nil
+	o.Item, o.Script, o.Memory, o.Steps = InitName, "", y.memory, nil
 	for i, path := range []string{"common", "part/app1", "stacktype/lad1", "stacktype/lad1/part/app1"} {
 		s := Step{Script: "nodeinit/" + path + "/init.sh", Missing: i >= len(scripts) || scripts[i] == ""}
 		if !s.Missing {
@@ -37,12 +37,12 @@ func (y *initYard) initOrder(scripts ...string) Order {
 		}
 		o.Steps = append(o.Steps, s)
 	}
-	o.Env = environment(Surroundings{UserHome: y.home, User: "root", RunID: o.Attempt.RunID, RepoDir: y.repoDir, Home: y.home, Level: Init, Item: initName, Temp: y.memory})
+	o.Env = environment(Surroundings{UserHome: y.home, User: "root", RunID: o.Attempt.RunID, RepoDir: y.repoDir, Home: y.home, Level: Init, Item: InitName, Temp: y.memory})
 	return o
 }
 
 func (y *initYard) initLog() string {
-	data, _ := os.ReadFile(filepath.Join(LogDir(filepath.Join(y.home, "log", "work"), "ops", initName), latestLog))
+	data, _ := os.ReadFile(filepath.Join(LogDir(filepath.Join(y.home, "log", "work"), "ops", InitName), latestLog))
 	return string(data)
 }
 
@@ -54,7 +54,7 @@ func (y *initYard) init(scripts ...string) (Attempt, Memory) {
 	if err := run.Wait(ctx); err != nil {
 		y.t.Fatalf("the shim did not end: %v\n%s", err, y.initLog())
 	}
-	m := recall(y.memory, true)
+	m := Peek(y.memory)
 	if m.Last == nil || len(m.Problems) > 0 {
 		y.t.Fatalf("no attempt recorded: %+v\n%s", m, y.initLog())
 	}
@@ -176,7 +176,7 @@ func TestInitScriptThatIsNotOnTheDisk(t *testing.T) {
 		o := y.initOrder("echo ran\n", "true\n")
 		testkit.Must(t, spoil(filepath.Join(y.repoDir, o.Steps[1].Script)))
 		testkit.Must(t, y.start(o).Wait(t.Context()))
-		if m := recall(y.memory, false); m.Last == nil || m.Last.Reason != ReasonStart || m.Last.Detail != want || y.initLog() != notePrefix+want+"\n" {
+		if m := Peek(y.memory); m.Last == nil || m.Last.Reason != ReasonStart || m.Last.Detail != want || y.initLog() != notePrefix+want+"\n" {
 			t.Errorf("%+v, log %s", m.Last, y.initLog())
 		}
 	}
@@ -197,7 +197,7 @@ func TestInitNamesAreData(t *testing.T) {
 	o.Steps = []Step{{Script: step}, {Script: step, Missing: true}}
 	testkit.Must(t, y.start(o).Wait(t.Context()))
 	want := "addagent: sourcing " + step + "\n" + y.repoDir + "\naddagent: Skipped missing: " + step + "\n"
-	if m := recall(y.memory, false); m.Last == nil || !m.Last.OK() || y.initLog() != want {
+	if m := Peek(y.memory); m.Last == nil || !m.Last.OK() || y.initLog() != want {
 		t.Errorf("%+v, log\n%s\nwant\n%s", m.Last, y.initLog(), want)
 	}
 }

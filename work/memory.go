@@ -13,7 +13,6 @@ const (
 	doingFile    = "work.sh_DOING_VERSION"
 	overrideFile = "work.sh_WATCH_PATH.txt"
 	resultFile   = "work.sh_RESULT.json"
-	roomFile     = "work.sh_RESULT.json.room"
 )
 
 // MemoryDir is the folder of one item's memory: <clone>/.temp/add/<item>. It is not tracked, and no move of the tree touches it.
@@ -100,7 +99,7 @@ func Begin(j Judgement, r Rules, runID, bootID, log string, now time.Time) Attem
 	if last.Reason == ReasonWaiting {
 		a.WaitSince = last.WaitSince
 	}
-	if wedged(*last, r) {
+	if last.Wedged(r) {
 		a.WedgedSince = last.WedgedSince
 		if a.WedgedSince.IsZero() {
 			a.WedgedSince = last.Finished

@@ -35,7 +35,7 @@ func TestResultGolden(t *testing.T) {
 		"result_running.json": {Last: &Attempt{RunID: "r", Verdict: First, Version: sha2, Ids: ids, Fingerprint: Fingerprint(ids), Attempt: 1, Started: noon, Exit: -1}},
 		"result_empty.json":   {},
 	} {
-		got, err := encodeResult(r)
+		got, err := ResultIn("").Encode(r)
 		if err != nil {
 			t.Fatal(err)
 		}

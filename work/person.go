@@ -72,7 +72,7 @@ func (h *Hand) Unwedge(repo, item string) (was bool, err error) {
 // asked is the memory of an item that a person named.
 func (h *Hand) asked(repo, item string) (dir string, err error) {
 	for _, name := range []string{repo, item} {
-		if name == "" || !fitsFolder(name) {
+		if filepath.Base(name) != name || name == "." || name == ".." {
 			return "", fmt.Errorf("%q is not the name of a repository or an item", name)
 		}
 	}
@@ -83,7 +83,7 @@ func (h *Hand) asked(repo, item string) (dir string, err error) {
 }
 
 func unwedge(dir string, r Rules, now time.Time) (was bool, err error) {
-	result, _, err := resultIn(dir).Peek()
+	result, _, err := ResultIn(dir).Peek()
 	if err != nil {
 		return false, err
 	}
@@ -94,8 +94,8 @@ func unwedge(dir string, r Rules, now time.Time) (was bool, err error) {
 	if last.Finished.IsZero() {
 		return false, fmt.Errorf("its run %s has no end", last.RunID)
 	}
-	was = wedged(*last, r)
+	was = last.Wedged(r)
 	last.Unwedged = now.UTC()
 	last.Failures, last.Waits, last.Shutdowns, last.WaitSince, last.WedgedSince = 0, 0, 0, time.Time{}, time.Time{}
-	return was, plainly(resultIn(dir).Save(result))
+	return was, plainly(ResultIn(dir).Save(result))
 }

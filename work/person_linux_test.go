@@ -16,12 +16,12 @@ import (
 // TestUnwedge: failures, delay and wedge go, the verdict does not.
 func TestUnwedge(t *testing.T) {
 	g := newHandGrid(t)
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", "[ -e $ADD_HOME/healed ]\n"))
+	g.push(gittest.File("nodework/common/work.sh", "[ -e $ADD_HOME/healed ]\n"))
 	for range 3 {
 		g.do("common")
 	}
 	j, _ := g.item("common")
-	if s := Stand(j, rules, time.Now()); !s.Wedged || s.Due {
+	if s := Stand(j, g.Rules, time.Now()); !s.Wedged || s.Due {
 		t.Fatalf("%+v", s)
 	}
 	if _, err := g.Unwedge("ops", "common"); err == nil {
@@ -39,7 +39,7 @@ func TestUnwedge(t *testing.T) {
 	}
 	g.Drop()
 	j, _ = g.item("common")
-	if s := Stand(j, rules, time.Now()); s.Wedged || s.Failing || !s.Due || s.Attempt != 1 || s.Reason != "" {
+	if s := Stand(j, g.Rules, time.Now()); s.Wedged || s.Failing || !s.Due || s.Attempt != 1 || s.Reason != "" {
 		t.Errorf("%+v", s)
 	}
 	if l := j.Memory.Last; l.Unwedged.IsZero() || l.OK() || l.Reason != ReasonExit || j.Verdict != First || j.Memory.Version != "" {
@@ -64,7 +64,7 @@ func TestUnwedge(t *testing.T) {
 	}
 	g.Drop()
 	testkit.Must(t, os.Remove(g.file("healed")))
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", "# new\n[ -e $ADD_HOME/healed ]\n"))
+	g.push(gittest.File("nodework/common/work.sh", "# new\n[ -e $ADD_HOME/healed ]\n"))
 	g.do("common")
 	_, err = g.Take()
 	testkit.Must(t, err)
@@ -72,7 +72,7 @@ func TestUnwedge(t *testing.T) {
 	if was, err := g.Unwedge("ops", "common"); was || err != nil {
 		t.Errorf("%v, %v", was, err)
 	}
-	if j, _ := g.item("common"); j.Verdict != Changed || !Stand(j, rules, time.Now()).Due {
+	if j, _ := g.item("common"); j.Verdict != Changed || !Stand(j, g.Rules, time.Now()).Due {
 		t.Errorf("%+v", j)
 	}
 }
@@ -93,27 +93,27 @@ func TestScriptSaysThatItIsWedged(t *testing.T) {
 		"signal":   {say + " 'no such disk'; kill -9 $$", -1},
 		"in child": {"( " + say + " 'no such disk' ); true", 0},
 	} {
-		g.push(t, "ops", gittest.File("nodework/common/work.sh", test.script+"\n"))
+		g.push(gittest.File("nodework/common/work.sh", test.script+"\n"))
 		a := g.do("common")
 		if a.Reason != ReasonWedged || a.Detail != "wedged: no such disk" || a.Exit != test.exit || a.Attempt != 1 {
 			t.Errorf("%s: %+v", name, a)
 		}
 		j, _ := g.item("common")
-		if s := Stand(j, rules, time.Now()); !s.Wedged || s.Due || !strings.HasPrefix(s.Reason, "wedged: no such disk") {
+		if s := Stand(j, g.Rules, time.Now()); !s.Wedged || s.Due || !strings.HasPrefix(s.Reason, "wedged: no such disk") {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
 	// The word of that last run lies there still.
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", "[ ! -e $ADD_TEMP/"+wedgedFile+" ]\n"))
+	g.push(gittest.File("nodework/common/work.sh", "[ ! -e $ADD_TEMP/"+wedgedFile+" ]\n"))
 	if a := g.do("common"); !a.OK() {
 		t.Errorf("%+v", a)
 	}
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", "ADD_RUN_ID=another "+say+" x\n"))
+	g.push(gittest.File("nodework/common/work.sh", "ADD_RUN_ID=another "+say+" x\n"))
 	if a := g.do("common"); !a.OK() {
 		t.Errorf("%+v", a)
 	}
 	// The shim is killed after the word: whoever ends the attempt has heard it.
-	g.push(t, "ops", gittest.File("nodework/common/work.sh", say+" 'no such disk'; echo $PPID >$ADD_HOME/shim; sleep 1000\n"))
+	g.push(gittest.File("nodework/common/work.sh", say+" 'no such disk'; echo $PPID >$ADD_HOME/shim; sleep 1000\n"))
 	g.start("common")
 	testkit.Must(t, syscall.Kill((&yard{t: t, home: g.home, lockPath: g.LockPath}).pidOf("shim"), syscall.SIGKILL))
 	g.end()
@@ -139,7 +139,7 @@ func TestSayWedgedRefuses(t *testing.T) {
 	testkit.Must(t, SayWedged(dir, "r", strings.Repeat("long ", 1000)))
 	var said saidWedged
 	data, err := os.ReadFile(filepath.Join(dir, wedgedFile))
-	if err != nil || json.Unmarshal(data, &said) != nil || said.RunID != "r" || len([]rune(said.Reason)) != lineMax || heardWedged(dir, "r") == "" || heardWedged(dir, "s") != "" {
+	if err != nil || json.Unmarshal(data, &said) != nil || said.RunID != "r" || len([]rune(said.Reason)) != 200 || heardWedged(dir, "r") == "" || heardWedged(dir, "s") != "" {
 		t.Errorf("%s, %v", data, err)
 	}
 }

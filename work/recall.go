@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
@@ -15,23 +14,20 @@ import (
 // resultMax bounds the result file that is read. Ours have some hundred bytes; ten thousand watches would still fit.
 const resultMax = 4 << 20
 
-// momentary tells that the machine could not read just now, whatever there is to read: no memory of a run may be taken
-// for absent by that, it may still go on.
-func momentary(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
-}
-
 // recall reads what the folder of an item remembers. It never fails: a file that is not what it should be is set aside as
 // *.corrupt, one that cannot be read stays where it is; both are told in Problems and count as absent, which at worst
-// repeats work. Without write nothing is set aside, for those who hold no lock and must not write.
+// repeats work. Without write nothing is set aside.
 func recall(dir string, write bool) Memory {
 	var m Memory
-	m.Version = remember(&m, versionIn(dir), write)
-	m.Doing = remember(&m, doingIn(dir), write)
-	r := remember(&m, resultIn(dir), write)
+	m.Version = remember(&m, VersionIn(dir), write)
+	m.Doing = remember(&m, DoingIn(dir), write)
+	r := remember(&m, ResultIn(dir), write)
 	m.Done, m.Last = r.Done, r.Last
 	return m
 }
+
+// Peek reads what the folder of an item remembers, for those who hold no lock: nothing is set aside.
+func Peek(dir string) Memory { return recall(dir, false) }
 
 // remember is the content of a file; what is wrong with it is one of the problems of m.
 func remember[T any](m *Memory, file files.Remembered[T], write bool) T {
@@ -61,12 +57,15 @@ func remember[T any](m *Memory, file files.Remembered[T], write bool) T {
 	return v
 }
 
-func versionIn(dir string) files.Remembered[string] { return commitFile(dir, versionFile) }
-func doingIn(dir string) files.Remembered[string]   { return commitFile(dir, doingFile) }
+// VersionIn is work.sh_VERSION: the commit of the last success.
+func VersionIn(dir string) files.Remembered[string] { return commitFile(dir, versionFile) }
+
+// DoingIn is work.sh_DOING_VERSION: the commit that is being worked, for people.
+func DoingIn(dir string) files.Remembered[string] { return commitFile(dir, doingFile) }
 
 // commitFile holds one full commit id. Absent and empty are both "": emptying the file is an old way of saying "again".
 func commitFile(dir, name string) files.Remembered[string] {
-	return files.Remembered[string]{Path: filepath.Join(dir, name), Limit: 4096, Parse: func(data []byte) (string, error) {
+	return files.Remembered[string]{Path: filepath.Join(dir, name), Limit: 4096, Durable: true, Public: true, Parse: func(data []byte) (string, error) {
 		id := strings.TrimSpace(string(data))
 		if id != "" && !isCommit(id) {
 			return "", errors.New("not a full commit id of 40 hex digits")
@@ -75,8 +74,8 @@ func commitFile(dir, name string) files.Remembered[string] {
 	}}
 }
 
-// resultIn is work.sh_RESULT.json. Absent is the zero Result.
-func resultIn(dir string) files.Remembered[Result] {
+// ResultIn is work.sh_RESULT.json. Absent is the zero Result.
+func ResultIn(dir string) files.Remembered[Result] {
 	return files.Remembered[Result]{Path: filepath.Join(dir, resultFile), Limit: resultMax, Parse: parseResult, Durable: true, Public: true, Indent: "    "}
 }
 

@@ -1,8 +1,6 @@
 package work
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +11,9 @@ import (
 
 	"github.com/addagent/addagent/internal/files"
 )
+
+// roomFile is where the space for a result is reserved, beside it.
+const roomFile = "work.sh_RESULT.json.room"
 
 // roomMin is how much is reserved at least for a result; what the result is known to need may raise it.
 const roomMin = 16 << 10
@@ -25,7 +26,7 @@ func RecordAttempt(dir string, done *Done, a Attempt) (err error) {
 		if err != nil {
 			// Without these a later look would take the attempt for one that was cut. Removing needs no space.
 			_ = os.Remove(filepath.Join(dir, roomFile))
-			_ = os.Remove(filepath.Join(dir, doingFile))
+			_ = os.Remove(DoingIn(dir).Path)
 			err = fmt.Errorf("record the attempt: %w", plainly(err))
 		}
 	}()
@@ -34,7 +35,7 @@ func RecordAttempt(dir string, done *Done, a Attempt) (err error) {
 	}
 	// Nobody else writes here: what is an hour old was left by a killed writer. That it cannot be removed is no reason not to work.
 	_, _ = files.Sweep(dir, a.Started.Add(-time.Hour))
-	data, err := encodeResult(Result{Done: done, Last: &a})
+	data, err := ResultIn(dir).Encode(Result{Done: done, Last: &a})
 	if err != nil {
 		return err
 	}
@@ -42,11 +43,11 @@ func RecordAttempt(dir string, done *Done, a Attempt) (err error) {
 	if err := reserve(filepath.Join(dir, roomFile), max(roomMin, 2*int64(len(data))+roomMin/2)); err != nil {
 		return err
 	}
-	if err := files.Write(filepath.Join(dir, doingFile), []byte(a.Version+"\n"), 0o644); err != nil {
+	if err := files.Write(DoingIn(dir).Path, []byte(a.Version+"\n"), 0o644); err != nil {
 		return err
 	}
 	// Last, since this is what counts: an attempt without an end is a failure to whoever finds it.
-	return files.Write(filepath.Join(dir, resultFile), data, 0o644)
+	return files.Write(ResultIn(dir).Path, data, 0o644)
 }
 
 // RecordEnd writes how an attempt ended, made by its End. It needs no new space when RecordAttempt left its room: the result is written into it and renamed.
@@ -58,7 +59,7 @@ func RecordEnd(dir string, a Attempt) error {
 		return fmt.Errorf("record the end: %w", plainly(err))
 	}
 	// The last success is taken from the file and not handed round: a person may have taken it away meanwhile to say "again".
-	r, _, err := resultIn(dir).Peek()
+	r, _, err := ResultIn(dir).Peek()
 	if err != nil {
 		r = Result{}
 	}
@@ -66,11 +67,11 @@ func RecordEnd(dir string, a Attempt) error {
 	if a.OK() {
 		r.Done = &Done{Version: a.Version, Ids: a.Ids}
 	}
-	data, err := encodeResult(r)
+	data, err := ResultIn(dir).Encode(r)
 	if err != nil {
 		return fmt.Errorf("record the end: %w", err)
 	}
-	path := filepath.Join(dir, resultFile)
+	path := ResultIn(dir).Path
 	if err := fillRoom(filepath.Join(dir, roomFile), path, data); err != nil {
 		if err := files.Write(path, data, 0o644); err != nil {
 			return fmt.Errorf("record the end: %w", plainly(err))
@@ -89,8 +90,8 @@ func RecordEnd(dir string, a Attempt) error {
 // settleDoing ends the note of what is being done: after a success it becomes VERSION, else it goes. It finishes what a crash left between the two steps of
 // RecordEnd, and does nothing when there is nothing to finish.
 func settleDoing(dir string, last Attempt) error {
-	doing, version := filepath.Join(dir, doingFile), filepath.Join(dir, versionFile)
-	noted, _, err := doingIn(dir).Peek()
+	doing, version := DoingIn(dir).Path, VersionIn(dir).Path
+	noted, _, err := DoingIn(dir).Peek()
 	if !last.OK() {
 		if err := os.Remove(doing); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("record the end: %w", err)
@@ -123,8 +124,8 @@ func finishCommit(dir string, m Memory) error {
 	if m.Last.OK() && m.Doing == m.Last.Version && errors.Is(err, fs.ErrNotExist) {
 		return settleDoing(dir, *m.Last)
 	}
-	for _, name := range []string{doingFile, roomFile} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, path := range []string{DoingIn(dir).Path, filepath.Join(dir, roomFile)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -136,8 +137,8 @@ func finishCommit(dir string, m Memory) error {
 func forget(dir, item string) error {
 	var problems []error
 	// VERSION first: whatever a crash leaves of the rest, the item is due.
-	for _, name := range []string{versionFile, resultFile, doingFile, roomFile} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, path := range []string{VersionIn(dir).Path, ResultIn(dir).Path, DoingIn(dir).Path, filepath.Join(dir, roomFile)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("forget %s: %w", item, err))
 		}
 	}
@@ -145,17 +146,6 @@ func forget(dir, item string) error {
 		problems = append(problems, fmt.Errorf("forget %s: %w", item, err))
 	}
 	return errors.Join(problems...)
-}
-
-func encodeResult(r Result) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // people read it: "a && b" shall not become \u0026
-	e.SetIndent("", "    ")
-	if err := e.Encode(r); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }
 
 // reserve makes a new file of size bytes that are really there.
@@ -225,4 +215,10 @@ func plainly(err error) error {
 		return fmt.Errorf("disk full: %w", err)
 	}
 	return err
+}
+
+// momentary tells that the machine could not read just now, whatever there is to read: no memory of a run may be taken
+// for absent by that, it may still go on.
+func momentary(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }

@@ -16,7 +16,7 @@ import (
 func begun(t *testing.T, repo string) (dir string, a Attempt) {
 	t.Helper()
 	dir = MemoryDir(repo, "root")
-	j := Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha2}, Recall(repo, "root"))
+	j := Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha2}, Peek(MemoryDir(repo, "root")))
 	a = Begin(j, Rules{}, "r", "b", "/log", noon)
 	if err := RecordAttempt(dir, j.Memory.Done, a); err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestAttemptAndSuccess(t *testing.T) {
 	if got := inDir(t, dir); got != "work.sh_DOING_VERSION work.sh_RESULT.json work.sh_RESULT.json.room" {
 		t.Error(got)
 	}
-	m := Recall(repo, "root")
+	m := Peek(MemoryDir(repo, "root"))
 	if m.Version != "" || m.Doing != sha2 || m.Done != nil || !reflect.DeepEqual(*m.Last, a) || m.Last.OK() {
 		t.Errorf("%+v", m)
 	}
@@ -54,11 +54,11 @@ func TestAttemptAndSuccess(t *testing.T) {
 	if got := inDir(t, dir); got != "work.sh_RESULT.json work.sh_VERSION" {
 		t.Error(got)
 	}
-	m = Recall(repo, "root")
+	m = Peek(MemoryDir(repo, "root"))
 	if m.Version != sha2 || m.Doing != "" || m.Done.Version != sha2 || !reflect.DeepEqual(m.Done.Ids, a.Ids) || !m.Last.OK() || len(m.Problems) > 0 {
 		t.Errorf("%+v", m)
 	}
-	if got := read(t, filepath.Join(dir, versionFile)); got != sha2+"\n" {
+	if got := read(t, VersionIn(dir).Path); got != sha2+"\n" {
 		t.Errorf("%q", got)
 	}
 }
@@ -69,7 +69,7 @@ func TestAttemptAndFailureKeepsTheLastSuccess(t *testing.T) {
 	if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
-	before := Recall(repo, "root")
+	before := Peek(MemoryDir(repo, "root"))
 	a = Begin(Judge(Item{}, sha3, map[string]string{".": sha3}, before), Rules{}, "r2", "b", "", noon)
 	if a.Previous != sha2 {
 		t.Errorf("previous %q", a.Previous)
@@ -77,14 +77,14 @@ func TestAttemptAndFailureKeepsTheLastSuccess(t *testing.T) {
 	if err := RecordAttempt(dir, before.Done, a); err != nil {
 		t.Fatal(err)
 	}
-	if m := Recall(repo, "root"); m.Version != sha2 || m.Doing != sha3 || !reflect.DeepEqual(m.Done, before.Done) {
+	if m := Peek(MemoryDir(repo, "root")); m.Version != sha2 || m.Doing != sha3 || !reflect.DeepEqual(m.Done, before.Done) {
 		t.Errorf("while it runs: %+v", m)
 	}
 	a = a.End(ReasonExit, 3, "exit 3", "", noon)
 	if err := RecordEnd(dir, a); err != nil {
 		t.Fatal(err)
 	}
-	m := Recall(repo, "root")
+	m := Peek(MemoryDir(repo, "root"))
 	if m.Version != sha2 || m.Doing != "" || !reflect.DeepEqual(m.Done, before.Done) || !reflect.DeepEqual(*m.Last, a) {
 		t.Errorf("%+v", m)
 	}
@@ -139,11 +139,31 @@ func TestManyWatches(t *testing.T) {
 	if err := RecordEnd(dir, a.End("", 0, strings.Repeat("\\", 500), strings.Repeat("\"", 500), noon)); err != nil {
 		t.Fatal(err)
 	}
-	result, err := os.Stat(filepath.Join(dir, resultFile))
+	result, err := os.Stat(ResultIn(dir).Path)
 	if err != nil || !os.SameFile(room, result) || result.Size() > room.Size() {
 		t.Errorf("%v: result of %d bytes in a room of %d", err, result.Size(), room.Size())
 	}
-	if m := Recall(repo, "root"); len(m.Done.Ids) != 5000 {
+	if m := Peek(MemoryDir(repo, "root")); len(m.Done.Ids) != 5000 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// TestAttemptBesideOddFiles: what stands where a file should be does not hinder the attempt that follows.
+func TestAttemptBesideOddFiles(t *testing.T) {
+	dir := MemoryDir(t.TempDir(), "root")
+	write(t, filepath.Join(dir, "work.sh_VERSION.corrupt", "x"), "a folder that was set aside")
+	if err := os.Symlink("nowhere", DoingIn(dir).Path); err != nil {
+		t.Fatal(err)
+	}
+	m := Peek(dir)
+	a := Begin(Judge(Item{}, sha2, map[string]string{".": "x"}, m), Rules{}, "r", "b", "", noon)
+	if err := RecordAttempt(dir, m.Done, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
+		t.Fatal(err)
+	}
+	if m := Peek(dir); m.Version != sha2 || m.Doing != "" || len(m.Problems) != 0 {
 		t.Errorf("%+v", m)
 	}
 }
@@ -160,8 +180,8 @@ func TestCutAnywhere(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, roomFile), []byte(`{"done":{"version":"22`), 0o644)
 		}, false},
 		{"after the result, before the commit", func(dir string, a Attempt) error {
-			data, err := encodeResult(Result{Done: &Done{a.Version, a.Ids}, Last: &a})
-			return errors.Join(err, fillRoom(filepath.Join(dir, roomFile), filepath.Join(dir, resultFile), data))
+			data, err := ResultIn(dir).Encode(Result{Done: &Done{a.Version, a.Ids}, Last: &a})
+			return errors.Join(err, fillRoom(filepath.Join(dir, roomFile), ResultIn(dir).Path, data))
 		}, true},
 		{"after the commit", RecordEnd, true},
 	} {
@@ -171,11 +191,11 @@ func TestCutAnywhere(t *testing.T) {
 			if err := test.cut(dir, a.End("", 0, "", "", noon)); err != nil {
 				t.Fatal(err)
 			}
-			m := Recall(repo, "root")
+			m := Peek(MemoryDir(repo, "root"))
 			if err := finishCommit(dir, m); err != nil {
 				t.Fatal(err)
 			}
-			m = Recall(repo, "root")
+			m = Peek(MemoryDir(repo, "root"))
 			j := Judge(Item{}, sha2, a.Ids, m)
 			if test.success != (j.Verdict == Same) || test.success != (m.Doing == "") || len(m.Problems) > 0 {
 				t.Errorf("%s: %+v", j.Verdict, m)
@@ -200,15 +220,15 @@ func TestCutWhileRecording(t *testing.T) {
 		if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Remove(filepath.Join(dir, versionFile)); err != nil { // a person says "again"
+		if err := os.Remove(VersionIn(dir).Path); err != nil { // a person says "again"
 			t.Fatal(err)
 		}
 		write(t, filepath.Join(dir, roomFile), "")
-		write(t, filepath.Join(dir, doingFile), next)
-		if err := finishCommit(dir, Recall(repo, "root")); err != nil {
+		write(t, DoingIn(dir).Path, next)
+		if err := finishCommit(dir, Peek(MemoryDir(repo, "root"))); err != nil {
 			t.Fatal(err)
 		}
-		if got := inDir(t, dir); got != resultFile {
+		if got := inDir(t, dir); got != "work.sh_RESULT.json" {
 			t.Error(got)
 		}
 	}
@@ -218,11 +238,11 @@ func TestCutWhileRecording(t *testing.T) {
 	if err := RecordEnd(dir, a.End(ReasonExit, 1, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, doingFile), sha2)
-	if err := finishCommit(dir, Recall(repo, "root")); err != nil {
+	write(t, DoingIn(dir).Path, sha2)
+	if err := finishCommit(dir, Peek(MemoryDir(repo, "root"))); err != nil {
 		t.Fatal(err)
 	}
-	if got := inDir(t, dir); got != resultFile {
+	if got := inDir(t, dir); got != "work.sh_RESULT.json" {
 		t.Error(got)
 	}
 }
@@ -237,11 +257,11 @@ func TestRecordEndWithoutItsFiles(t *testing.T) {
 			at := filepath.Join(dir, roomFile)
 			return errors.Join(os.Remove(at), os.Symlink("/etc/passwd", at))
 		}},
-		{"doing is gone", func(dir string) error { return os.Remove(filepath.Join(dir, doingFile)) }},
-		{"doing says something else", func(dir string) error { return os.WriteFile(filepath.Join(dir, doingFile), []byte(sha3), 0o644) }},
-		{"doing is garbage", func(dir string) error { return os.WriteFile(filepath.Join(dir, doingFile), []byte("x"), 0o644) }},
-		{"result is gone", func(dir string) error { return os.Remove(filepath.Join(dir, resultFile)) }},
-		{"result is garbage", func(dir string) error { return os.WriteFile(filepath.Join(dir, resultFile), []byte("{"), 0o644) }},
+		{"doing is gone", func(dir string) error { return os.Remove(DoingIn(dir).Path) }},
+		{"doing says something else", func(dir string) error { return os.WriteFile(DoingIn(dir).Path, []byte(sha3), 0o644) }},
+		{"doing is garbage", func(dir string) error { return os.WriteFile(DoingIn(dir).Path, []byte("x"), 0o644) }},
+		{"result is gone", func(dir string) error { return os.Remove(ResultIn(dir).Path) }},
+		{"result is garbage", func(dir string) error { return os.WriteFile(ResultIn(dir).Path, []byte("{"), 0o644) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			repo := t.TempDir()
@@ -252,7 +272,7 @@ func TestRecordEndWithoutItsFiles(t *testing.T) {
 			if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 				t.Fatal(err)
 			}
-			m := Recall(repo, "root")
+			m := Peek(MemoryDir(repo, "root"))
 			if m.Version != sha2 || m.Doing != "" || m.Done == nil || !m.Last.OK() || len(m.Problems) > 0 {
 				t.Errorf("%+v", m)
 			}
@@ -303,7 +323,7 @@ func TestFullDiskPromisesNothing(t *testing.T) {
 	}
 	before := listing(t, dir)
 	fill(t, repo)
-	m := Recall(repo, "root")
+	m := Peek(MemoryDir(repo, "root"))
 	next := Begin(Judge(Item{}, sha3, map[string]string{".": sha3}, m), Rules{}, "r2", "b", "", noon)
 	err := RecordAttempt(dir, m.Done, next)
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "record the attempt: disk full: ") {
@@ -332,7 +352,7 @@ func TestFullDiskForgetsNoResult(t *testing.T) {
 		if err := RecordEnd(dir, a); err != nil {
 			t.Fatal(err)
 		}
-		m := Recall(repo, "root")
+		m := Peek(MemoryDir(repo, "root"))
 		if !reflect.DeepEqual(*m.Last, a) || m.Doing != "" || (m.Version == sha2) != (reason == "") || len(m.Problems) > 0 {
 			t.Errorf("%+v", m)
 		}
@@ -358,19 +378,19 @@ func TestForget(t *testing.T) {
 		t.Errorf("nothing to forget: %v", err)
 	}
 	dir, a := begun(t, repo)
-	write(t, filepath.Join(dir, overrideFile), "app\n")
+	write(t, filepath.Join(dir, "work.sh_WATCH_PATH.txt"), "app\n")
 	if err := RecordEnd(dir, a.End(ReasonWedged, 1, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
 	if err := forget(MemoryDir(repo, "root"), "root"); err != nil {
 		t.Fatal(err)
 	}
-	m := Recall(repo, "root")
+	m := Peek(MemoryDir(repo, "root"))
 	j := Judge(Item{}, sha2, a.Ids, m)
 	if s := Stand(j, Rules{RetryFirst: time.Hour, RetryMax: time.Hour}, noon); j.Verdict != First || !s.Due || s.Wedged {
 		t.Errorf("%s %+v", j.Verdict, s)
 	}
-	if got := inDir(t, dir); got != overrideFile {
+	if got := inDir(t, dir); got != "work.sh_WATCH_PATH.txt" {
 		t.Error(got)
 	}
 }

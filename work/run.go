@@ -73,12 +73,12 @@ func Start(l *Lock, o Order, p Program) (*Run, error) {
 // begin records the attempt, and writes the list of what changed for the script to read.
 func (o Order) begin() error {
 	dir := o.Memory
-	r, _, err := resultIn(dir).Peek()
+	r, _, err := ResultIn(dir).Peek()
 	if momentary(err) {
 		return fmt.Errorf("record the attempt: what came before %w", err)
 	}
 	if err != nil {
-		r = Result{} // Recall said it
+		r = Result{} // the survey said it
 	}
 	if r.Last != nil && r.Last.Finished.IsZero() {
 		return fmt.Errorf("run %s of %s:%s has no end, something of it may still run: it must be swept first", r.Last.RunID, o.Repo, o.Item)

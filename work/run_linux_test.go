@@ -119,7 +119,7 @@ func (y *yard) wait(run *Run) Attempt {
 
 func (y *yard) last() Attempt {
 	y.t.Helper()
-	m := Recall(y.repoDir, "root")
+	m := Peek(MemoryDir(y.repoDir, "root"))
 	if m.Last == nil || len(m.Problems) > 0 {
 		y.t.Fatalf("no attempt recorded: %+v", m)
 	}
@@ -192,7 +192,7 @@ func TestWorkSucceeds(t *testing.T) {
 	if want := "one\n" + y.repoDir + "\nlast line\n"; y.log() != want {
 		t.Errorf("log %q, want %q", y.log(), want)
 	}
-	m := Recall(y.repoDir, "root")
+	m := Peek(MemoryDir(y.repoDir, "root"))
 	if m.Version != commitA || m.Doing != "" || m.Done == nil || m.Done.Version != commitA {
 		t.Errorf("memory: %+v", m)
 	}

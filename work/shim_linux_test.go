@@ -279,7 +279,7 @@ func TestScriptThatRemovesItsMemory(t *testing.T) {
 	if a := y.do("rm -rf .temp\n"); !a.OK() {
 		t.Errorf("attempt %+v", a)
 	}
-	if m := Peek(y.repoDir, "root"); m.Version == "" || m.Done == nil {
+	if m := Peek(MemoryDir(y.repoDir, "root")); m.Version == "" || m.Done == nil {
 		t.Errorf("memory %+v", m)
 	}
 }

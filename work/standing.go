@@ -64,7 +64,7 @@ func Stand(j Judgement, r Rules, now time.Time) Standing {
 
 // say fills in what the node has to say of the item; last is the last attempt if it was no success, again whether it was of this fingerprint.
 func (s *Standing) say(j Judgement, last *Attempt, again bool, r Rules, now time.Time) {
-	if last != nil && wedged(*last, r) {
+	if last != nil && last.Wedged(r) {
 		s.Wedged, s.Since, s.Reason = true, last.WedgedSince, failed(*last)
 		if s.Since.IsZero() {
 			s.Since = last.Finished
@@ -101,8 +101,8 @@ func saidAgain(m Memory) bool {
 	return m.Version == "" && m.Last != nil && m.Last.Previous != ""
 }
 
-// wedged tells whether the item was wedged when this attempt, which has an end, had ended.
-func wedged(a Attempt, r Rules) bool {
+// Wedged tells whether the item was wedged when this attempt, which has an end, had ended.
+func (a Attempt) Wedged(r Rules) bool {
 	if a.OK() {
 		return false
 	}

@@ -32,7 +32,7 @@ func SweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 		}
 	}
 	if initMemory != "" {
-		one(Swept{Item: initName}, initMemory)
+		one(Swept{Item: InitName}, initMemory)
 	}
 	for _, repoDir := range repoDirs {
 		items, err := os.ReadDir(filepath.Dir(MemoryDir(repoDir, "x")))
@@ -55,10 +55,10 @@ func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err 
 			err = fmt.Errorf("sweep %s: %w", dir, err)
 		}
 	}()
-	if _, _, err := resultIn(dir).Peek(); momentary(err) {
+	if _, _, err := ResultIn(dir).Peek(); momentary(err) {
 		return s, err
 	}
-	m := recall(dir, false) // what is corrupt is left for Recall, whose caller tells it
+	m := Peek(dir) // what is corrupt is left for the survey, which tells it
 	if m.Last == nil {
 		return s, nil
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,12 +118,12 @@ func TestSweepFinishesACommit(t *testing.T) {
 	a := y.order("").Attempt
 	testkit.Must(t, RecordAttempt(dir, nil, a))
 	testkit.Must(t, RecordEnd(dir, a.End("", 0, "", "", time.Now())))
-	testkit.Must(t, os.Rename(filepath.Join(dir, versionFile), filepath.Join(dir, doingFile)))
+	testkit.Must(t, os.Rename(VersionIn(dir).Path, DoingIn(dir).Path))
 	l, err := TryLock(y.lockPath, "beat")
 	testkit.Must(t, err)
 	defer l.Close()
 	swept, err := SweepAll(l, []string{y.repoDir}, "", time.Minute)
-	if m := Recall(y.repoDir, "root"); err != nil || len(swept) != 1 || m.Version != commitA || m.Doing != "" {
+	if m := Peek(MemoryDir(y.repoDir, "root")); err != nil || len(swept) != 1 || m.Version != commitA || m.Doing != "" {
 		t.Errorf("swept %+v, %v; memory %+v", swept, err, m)
 	}
 }

@@ -83,14 +83,21 @@ func (r Remembered[T]) read() (v T, ok bool, err error) {
 
 // Save writes the value.
 func (r Remembered[T]) Save(v T) error {
+	data, err := r.Encode(v)
+	if err != nil {
+		return err
+	}
+	return r.Put(data)
+}
+
+// Encode is what Save writes.
+func (r Remembered[T]) Encode(v T) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetIndent("", r.Indent)
 	e.SetEscapeHTML(r.Indent == "")
-	if err := e.Encode(v); err != nil {
-		return r.wrap(err)
-	}
-	return r.Put(b.Bytes())
+	err := e.Encode(v)
+	return b.Bytes(), r.wrap(err)
 }
 
 // Put writes the value in the form that Parse reads.
