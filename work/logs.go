@@ -154,7 +154,7 @@ func printable(line string, limit int) string {
 	escapes := regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[^[\]])`)
 	parts := strings.Split(escapes.ReplaceAllString(line, ""), "\r")
 	for i := len(parts) - 1; i >= 0; i-- {
-		text := oneLine(parts[i])
+		text := human.Line(parts[i])
 		if text == "" {
 			continue
 		}

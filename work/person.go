@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
 )
 
 // wedgedFile is what a script says of itself by `addagent wedge`, in the item's memory until its run has ended: JSON, {"run_id": ..., "reason": ...}. What
@@ -24,7 +25,7 @@ func SayWedged(temp, runID, reason string) error {
 	if !filepath.IsAbs(temp) || runID == "" {
 		return errors.New("say wedged: ADD_TEMP and ADD_RUN_ID do not tell whose script this is: only a script that the agent runs can say it of itself")
 	}
-	if reason = oneLine(reason); reason == "" {
+	if reason = shortLine(reason); reason == "" {
 		return errors.New("say wedged: give a reason")
 	}
 	if err := wedgedIn(temp).Save(saidWedged{runID, reason}); err != nil {
@@ -37,13 +38,16 @@ func wedgedIn(dir string) files.Remembered[saidWedged] {
 	return files.Remembered[saidWedged]{Path: filepath.Join(dir, wedgedFile), Limit: 4096, Durable: true, Public: true}
 }
 
+// shortLine is a reason as logs and one-line tables take it.
+func shortLine(reason string) string { return human.Truncate(human.Line(reason), 200) }
+
 // heardWedged is the reason that this run's script gave for being wedged; "" = it said nothing.
 func heardWedged(dir, runID string) string {
 	said, _, _ := wedgedIn(dir).Peek()
 	if said.RunID != runID {
 		return ""
 	}
-	return oneLine(said.Reason)
+	return shortLine(said.Reason)
 }
 
 // Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local watch override stays. The lock of Take

@@ -68,7 +68,7 @@ func TestExecutableScripts(t *testing.T) {
 			o.Executable = true
 			testkit.Must(t, os.Chmod(o.Script, 0o755))
 			a := y.wait(y.start(o))
-			if a.Detail != c.detail && a.Detail != oneLine(c.detail) {
+			if a.Detail != c.detail && a.Detail != shortLine(c.detail) {
 				t.Errorf("detail %q\nwant   %q", a.Detail, c.detail)
 			}
 			if (c.detail == "") != a.OK() || c.detail != "" && a.Reason != ReasonStart {
