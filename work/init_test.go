@@ -94,8 +94,7 @@ func TestSurveyInit(t *testing.T) {
 	}
 	// It fails; a pushed helper is a new fingerprint and tried at once.
 	a := Begin(j, rules, "r1", "b", "", noon)
-	testkit.Must(t, RecordAttempt(g.InitMemory, nil, a))
-	testkit.Must(t, RecordEnd(g.InitMemory, a.End(ReasonExit, 1, "exit 1", "", noon)))
+	remembered(t, g.InitMemory, a.End(ReasonExit, 1, "exit 1", "", noon))
 	if s := Stand(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due || !s.Failing || s.Attempt != 2 {
 		t.Errorf("after a failure: %+v", s)
 	}
@@ -109,8 +108,7 @@ func TestSurveyInit(t *testing.T) {
 		t.Errorf("after a push into it: %+v", s)
 	}
 	a = Begin(j, rules, "r2", "b", "", noon)
-	testkit.Must(t, RecordAttempt(g.InitMemory, nil, a))
-	testkit.Must(t, RecordEnd(g.InitMemory, a.End("", 0, "", "", noon)))
+	remembered(t, g.InitMemory, a.End("", 0, "", "", noon))
 	g.push(t, "ops", gittest.File("nodeinit/common/init.sh", "true\n"))
 	for range 2 {
 		if f := g.Judge(g.at, place, noon); !f.InitDone || len(f.Judgements) != 2 || f.Judgements[0].Item.Name == "init" {

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func TestRecall(t *testing.T) {
@@ -115,6 +117,17 @@ func TestRecallOfWhatCannotBeReadStays(t *testing.T) {
 	if _, err := os.Lstat(path); err != nil {
 		t.Error(err)
 	}
+}
+
+// remembered is what a run leaves that ended like this.
+func remembered(t testing.TB, dir string, last Attempt) {
+	t.Helper()
+	r := Result{Last: &last}
+	if last.OK() {
+		r.Done = &Done{Version: last.Version, Ids: last.Ids}
+		testkit.Must(t, VersionIn(dir).Put([]byte(last.Version+"\n")))
+	}
+	testkit.Must(t, ResultIn(dir).Save(r))
 }
 
 func read(t testing.TB, path string) string {
