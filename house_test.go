@@ -63,7 +63,8 @@ var may = map[string]struct {
 	"internal/sink/sinktest":   {[]string{"internal/sink", "presence", "internal/node"}, nil},
 	"internal/kill":            {[]string{"internal/files", "internal/human"}, nil},
 	"work":                     {[]string{"internal/files", "internal/strictyaml", "internal/retry", "internal/human", "internal/git/objects"}, nil},
-	"agent":                    {[]string{"internal/files", "internal/human", "internal/journal", "internal/node", "internal/sink", "internal/trouble", "presence", "work"}, nil},
+	"work/run":                 {[]string{"work", "internal/files", "internal/retry", "internal/human"}, nil},
+	"agent":                    {[]string{"internal/files", "internal/human", "internal/journal", "internal/node", "internal/sink", "internal/trouble", "presence", "work", "work/run"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/robfig/cron", "github.com/spf13/cobra"}},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
 	"demo":                     {nil, nil},
@@ -72,8 +73,8 @@ var may = map[string]struct {
 	"test/bench":               {[]string{"*"}, nil},
 	"test/boot":                {nil, nil},
 	"test/torture":             {nil, nil},
-	"internal/journal":         {[]string{"internal/config", "internal/files", "internal/human", "internal/node", "work"}, []string{"github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
-	"internal/status":          {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/node", "internal/proc", "work"}, nil},
+	"internal/journal":         {[]string{"internal/config", "internal/files", "internal/human", "internal/node", "work", "work/run"}, []string{"github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
+	"internal/status":          {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/node", "internal/proc", "work", "work/run"}, nil},
 	"internal/proc":            {nil, nil},
 }
 
@@ -380,11 +381,8 @@ func TestDocsNameWhatExists(t *testing.T) {
 				if strings.Contains(m[1], "/") && !slices.Contains(ofThisHouse, first) || strings.Contains(p, "NAME") {
 					continue
 				}
-				if !deep && filepath.Ext(p) == ".go" {
-					continue // a file of the package the text speaks of
-				}
-				if strings.HasSuffix(p, ".sh") && !deep {
-					continue // scripts on people's nodes
+				if !deep && (filepath.Ext(p) == ".go" || strings.HasSuffix(p, ".sh")) {
+					continue // a file of the package the text speaks of, or a script on people's nodes
 				}
 				if matches, _ := filepath.Glob(p); len(matches) == 0 {
 					t.Errorf("%s:%d names %s, which does not exist", d, n, m[1])

@@ -34,18 +34,18 @@ type Clones interface {
 
 // Survey judges what the look left. *work.Survey is one.
 type Survey interface {
-	Judge(at []work.At, place work.Place, now time.Time) work.Findings
+	Judge(at []work.At, place work.Place, now time.Time) work.Inventory
 }
 
-// Hand holds the work lock and does the work. *work.Hand is one.
-type Hand interface {
+// Runner holds the work lock and does the work. *run.Runner is one.
+type Runner interface {
 	// Take takes the work lock, ends what earlier work left half-done and says
 	// what that was; or says who has the lock with a *work.Busy.
-	Take() (said []string, err error)
+	Acquire() (said []string, err error)
 	// Drop gives the lock back when nothing was started with it.
-	Drop()
+	Release()
 	// Start records the attempt and starts the shim; the lock goes with it.
-	Start(work.Judgement, work.Standing, work.Facts) (work.InHand, error)
+	Start(work.Judgement, work.NextRun, work.Env) (work.InHand, error)
 	// Found is the work that runs though this agent did not start it.
 	Found() (work.InHand, bool)
 	// Done yields the work that was in hand when it has ended.
@@ -104,7 +104,7 @@ type Config struct {
 	Info      func() (node.Info, error) // nodeinfo as it is now
 	Clones    Clones
 	Survey    Survey
-	Hand      Hand
+	Runner    Runner
 	People    People
 	Memory    Memory                                            // state files and journal
 	Notice    func(context.Context) (leaving string, err error) // why the cloud takes this machine away, "" = it does not; within a second; nil = there is nobody to ask
@@ -138,8 +138,8 @@ type Agent struct {
 	blamed    string // whom the reason names
 	since     time.Time
 	looks     []journal.Look
-	findings  work.Findings
-	standings []work.Standing // one a judgement
+	findings  work.Inventory
+	standings []work.NextRun // one a judgement
 	firstDue  map[string]time.Time
 	startFail map[string]string // item: why it could not be started in its last beat
 	queue     []int             // judgements that still run in this beat
@@ -201,7 +201,7 @@ func (a *Agent) Run(ctx context.Context) {
 		case <-ctx.Done():
 			a.leave()
 			return
-		case o := <-a.Hand.Done():
+		case o := <-a.Runner.Done():
 			a.finish(ctx, o, time.Now().UTC())
 		case <-alive:
 			a.alive()
@@ -241,7 +241,7 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 			return b
 		case <-still.C:
 			a.tell(ctx, time.Now().UTC())
-		case o := <-a.Hand.Done():
+		case o := <-a.Runner.Done():
 			a.finish(ctx, o, time.Now().UTC())
 		}
 	}
@@ -275,7 +275,7 @@ func (a *Agent) wake(now time.Time) {
 		a.state = node.Presetup
 		a.to(node.Setup, "", now)
 	}
-	if h, found := a.Hand.Found(); found {
+	if h, found := a.Runner.Found(); found {
 		a.inHand = fromWork(h)
 		a.inHand.Adopted = true
 		a.orphan = nil
@@ -302,7 +302,7 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 	}
 	a.startNext(ctx, now)
 	if a.inHand == nil && a.holding {
-		a.Hand.Drop()
+		a.Runner.Release()
 		a.holding = false
 	}
 	a.tell(ctx, now)
@@ -362,6 +362,6 @@ func (a *Agent) leave() {
 		a.say(journal.Notice, "", "stopping")
 	}
 	if a.holding {
-		a.Hand.Drop()
+		a.Runner.Release()
 	}
 }

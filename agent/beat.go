@@ -163,7 +163,7 @@ func (a *Agent) adoptEnd() {
 	if a.orphan == nil {
 		return
 	}
-	o := work.Outcome{Repo: a.orphan.Repo, Item: a.orphan.Item, RunID: a.orphan.RunID, Last: a.Hand.Last(a.orphan.Repo, a.orphan.Item)}
+	o := work.Outcome{Repo: a.orphan.Repo, Item: a.orphan.Item, RunID: a.orphan.RunID, Last: a.Runner.Last(a.orphan.Repo, a.orphan.Item)}
 	if e, ok := endedFrom(o, true); ok {
 		a.note(e)
 	}
@@ -185,7 +185,7 @@ func (a *Agent) judge(now time.Time) {
 	a.learnFinished()
 	a.standings = a.standings[:0]
 	for _, j := range a.findings.Judgements {
-		a.standings = append(a.standings, work.Stand(j, a.Rules, now))
+		a.standings = append(a.standings, work.PlanRun(j, a.Rules, now))
 	}
 }
 
@@ -197,7 +197,7 @@ func (a *Agent) work(ctx context.Context, now time.Time) {
 	a.startFail = map[string]string{}
 	a.startNext(ctx, now)
 	if a.inHand == nil && a.holding {
-		a.Hand.Drop()
+		a.Runner.Release()
 		a.holding = false
 	}
 }
@@ -213,7 +213,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 		a.queue = a.queue[1:]
 		j, s := a.findings.Judgements[i], a.standings[i]
 		name := j.Item.ID()
-		h, err := a.Hand.Start(j, s, a.facts())
+		h, err := a.Runner.Start(j, s, a.facts())
 		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
 		if err != nil {
 			began.Error = err.Error()

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // bench is an agent among stand-ins: repositories, a memory and a hand that a
@@ -64,7 +65,7 @@ func newBench(t *testing.T, items ...string) *bench {
 	rules := work.Rules{RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3, Node: "i-1"}
 	b.Agent = New(Config{
 		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1", InitGitRepo: b.init}, nil },
-		Clones: b, Survey: b, Hand: (*benchHand)(b), People: (*benchPeople)(b), Memory: (*benchMemory)(b),
+		Clones: b, Survey: b, Runner: (*benchRunner)(b), People: (*benchPeople)(b), Memory: (*benchMemory)(b),
 		Settings: Settings{Rules: rules, Schedule: Every(time.Minute)},
 		Record:   func(*presence.Record) {}, Supervise: (*benchSupervisor)(b), Say: func(n journal.News) { b.said = append(b.said, n.Text) },
 		Told: func(bt journal.Beat) { b.beats = append(b.beats, bt) },
@@ -114,10 +115,10 @@ func (b *bench) Move(_ context.Context, asked []journal.Look, progress func(jour
 	return asked
 }
 
-func (b *bench) Judge(at []work.At, p work.Place, _ time.Time) work.Findings {
+func (b *bench) Judge(at []work.At, p work.Place, _ time.Time) work.Inventory {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	f := work.Findings{Holds: b.holds}
+	f := work.Inventory{Holds: b.holds}
 	for _, a := range at {
 		if a.Repo == p.Init {
 			it := work.Item{Repo: a.Repo, Level: work.Init, Name: "init", WatchFrom: work.FromDefault}
@@ -133,30 +134,30 @@ func (b *bench) Judge(at []work.At, p work.Place, _ time.Time) work.Findings {
 	return f
 }
 
-// benchHand runs work as the bench's results say.
-type benchHand bench
+// benchRunner runs work as the bench's results say.
+type benchRunner bench
 
-func (h *benchHand) Take() ([]string, error) {
+func (h *benchRunner) Acquire() ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running > 0 {
-		return nil, &work.Busy{Path: "work.lock"}
+		return nil, &run.Busy{Path: "work.lock"}
 	}
 	h.took++
 	return nil, nil
 }
-func (h *benchHand) Drop() { h.took-- }
+func (h *benchRunner) Release() { h.took-- }
 
-func (h *benchHand) Last(_, item string) *work.Attempt { return h.memory[item].Last }
+func (h *benchRunner) Last(_, item string) *work.Attempt { return h.memory[item].Last }
 
-func (h *benchHand) Forget(repo, item string) error {
+func (h *benchRunner) Forget(repo, item string) error {
 	h.underLock()
 	h.forgot = append(h.forgot, repo+":"+item)
 	delete(h.memory, item)
 	return nil
 }
 
-func (h *benchHand) Unwedge(repo, item string) (bool, error) {
+func (h *benchRunner) Unwedge(repo, item string) (bool, error) {
 	h.underLock()
 	h.unwedged = append(h.unwedged, repo+":"+item)
 	m := h.memory[item]
@@ -165,21 +166,21 @@ func (h *benchHand) Unwedge(repo, item string) (bool, error) {
 	return true, nil
 }
 
-func (h *benchHand) underLock() {
+func (h *benchRunner) underLock() {
 	if h.took != 1 {
 		h.t.Errorf("memory is changed with the lock taken %d times", h.took)
 	}
 }
 
-func (h *benchHand) Done() <-chan work.Outcome { return h.done }
-func (h *benchHand) Found() (work.InHand, bool) {
+func (h *benchRunner) Done() <-chan work.Outcome { return h.done }
+func (h *benchRunner) Found() (work.InHand, bool) {
 	if h.found == nil {
 		return work.InHand{}, false
 	}
 	return *h.found, true
 }
 
-func (h *benchHand) Start(j work.Judgement, s work.Standing, _ work.Facts) (work.InHand, error) {
+func (h *benchRunner) Start(j work.Judgement, s work.NextRun, _ work.Env) (work.InHand, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.startErr != nil {
@@ -227,7 +228,7 @@ func (h *benchHand) Start(j work.Judgement, s work.Standing, _ work.Facts) (work
 		h.running--
 		h.done <- work.Outcome{Repo: "ops", Item: name, RunID: id, Last: &end}
 	})
-	return work.InHand{Repo: "ops", Item: name, RunID: id, Version: j.Version, Attempt: att.Attempt, Started: time.Now(), PID: 1, Standing: s}, nil
+	return work.InHand{Repo: "ops", Item: name, RunID: id, Version: j.Version, Attempt: att.Attempt, Started: time.Now(), PID: 1, Next: s}, nil
 }
 
 type benchMemory bench

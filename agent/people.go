@@ -75,7 +75,7 @@ func (a *Agent) forget(ask journal.Ask) (did []string, wrong string) {
 	repo, _, _ := strings.Cut(ask.Target, ":")
 	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.initDone {
 		// Not among the judgements: it was done once and for all.
-		if err := a.Hand.Forget(repo, string(work.Init)); err != nil {
+		if err := a.Runner.Forget(repo, string(work.Init)); err != nil {
 			return nil, err.Error()
 		}
 		a.initDone, a.initFinished = false, ""
@@ -92,11 +92,11 @@ func (a *Agent) forget(ask journal.Ask) (did []string, wrong string) {
 		was := true
 		switch {
 		case ask.What == journal.AskAgain:
-			err = a.Hand.Forget(j.Item.Repo, j.Item.Name)
+			err = a.Runner.Forget(j.Item.Repo, j.Item.Name)
 		case j.Item.Problem != "":
 			was, err = false, errors.New(name+" waits for a push: "+j.Item.Problem)
 		case a.standings[i].Wedged || a.standings[i].Failing || a.startFail[name] != "":
-			_, err = a.Hand.Unwedge(j.Item.Repo, j.Item.Name)
+			_, err = a.Runner.Unwedge(j.Item.Repo, j.Item.Name)
 		default:
 			was = false
 		}

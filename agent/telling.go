@@ -65,7 +65,7 @@ func (a *Agent) learnFinished() {
 		// Init is no item any more; but a machine that alone fails at it must learn that it can be done.
 		if a.initFinished == "" {
 			a.initFinished = "-" // looked for, once
-			if last := a.Hand.Last(repo, string(work.Init)); last != nil && last.OK() {
+			if last := a.Runner.Last(repo, string(work.Init)); last != nil && last.OK() {
 				a.initFinished = last.Fingerprint
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/trouble"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // blind is how long no repository may be reachable before the node itself is wedged.
@@ -139,11 +140,11 @@ func (a *Agent) take() bool {
 	if a.elsewhere != "" {
 		return false // once a beat: to take it may mean to end what was left behind
 	}
-	said, err := a.Hand.Take()
+	said, err := a.Runner.Acquire()
 	for _, text := range said {
 		a.say(journal.Notice, "", "%s", text)
 	}
-	var busy *work.Busy
+	var busy *run.Busy
 	switch {
 	case errors.As(err, &busy):
 		a.elsewhere = err.Error()
@@ -152,7 +153,7 @@ func (a *Agent) take() bool {
 	case err != nil:
 		a.elsewhere = err.Error()
 		a.trouble("work lock"+diskFullIf(err), err.Error())
-		a.Hand.Drop()
+		a.Runner.Release()
 		return false
 	}
 	a.holding, a.elsewhere = true, ""
@@ -222,11 +223,11 @@ func nextCommand(s node.State) string {
 }
 
 // facts is what a script is told about the node.
-func (a *Agent) facts() work.Facts {
+func (a *Agent) facts() work.Env {
 	// What the agent itself writes there is told by ADD_STATE, as it is now.
 	fields := maps.Clone(a.info.Fields)
 	maps.DeleteFunc(fields, func(name, _ string) bool { return slices.Contains([]string{"state", "statetss", "statelog"}, name) })
-	return work.Facts{NodeID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
+	return work.Env{NodeID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
 		Deployment: a.info.Deployment, State: string(a.state), Fields: fields}
 }
 

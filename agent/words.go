@@ -93,7 +93,7 @@ func unfinished(js []work.Judgement) bool {
 func fromWork(h work.InHand) *journal.InHand {
 	return &journal.InHand{Repo: h.Repo, Item: h.Item, RunID: h.RunID, Version: h.Version,
 		Attempt: h.Attempt, Started: h.Started, PID: h.PID, Log: h.Log,
-		Wedged: h.Standing.Wedged, Failing: h.Standing.Failing, Before: h.Standing.Reason}
+		Wedged: h.Next.Wedged, Failing: h.Next.Failing, Before: h.Next.Reason}
 }
 
 // endedFrom makes the decision record's line of a finished run; false when the

@@ -89,22 +89,22 @@ func TestSurveyInit(t *testing.T) {
 		t.Fatalf("%+v", f)
 	}
 	j := f.Judgements[0]
-	if j.Item.Name != "init" || j.Item.Level != Init || j.Item.Memory != g.InitMemory || j.Verdict != First || len(j.Item.Steps) != 2 || !Stand(j, rules, noon).Due {
+	if j.Item.Name != "init" || j.Item.Level != Init || j.Item.Memory != g.InitMemory || j.Verdict != First || len(j.Item.Steps) != 2 || !PlanRun(j, rules, noon).Due {
 		t.Errorf("%+v", j)
 	}
 	// It fails; a pushed helper is a new fingerprint and tried at once.
 	a := Begin(j, rules, "r1", "b", "", noon)
 	remembered(t, g.InitMemory, a.End(ReasonExit, 1, "exit 1", "", noon))
-	if s := Stand(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due || !s.Failing || s.Attempt != 2 {
+	if s := PlanRun(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due || !s.Failing || s.Attempt != 2 {
 		t.Errorf("after a failure: %+v", s)
 	}
 	g.push(t, "ops", gittest.File("README", "no part of it\n"))
-	if s := Stand(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due {
+	if s := PlanRun(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due {
 		t.Errorf("after another push: %+v", s)
 	}
 	g.push(t, "ops", gittest.File("nodeinit/common/helper", "x\n"))
 	j = g.Judge(g.at, place, noon).Judgements[0]
-	if s := Stand(j, rules, noon); !s.Due || s.Attempt != 1 {
+	if s := PlanRun(j, rules, noon); !s.Due || s.Attempt != 1 {
 		t.Errorf("after a push into it: %+v", s)
 	}
 	a = Begin(j, rules, "r2", "b", "", noon)

@@ -64,7 +64,7 @@ func TestWithNodes(t *testing.T) {
 				t.Errorf("got %v, %q", ids, notice)
 			}
 			j := Judge(it, test.version, ids, test.m)
-			if s := Stand(j, rules, noon); j.Verdict != test.verdict || s.Attempt != test.attempt {
+			if s := PlanRun(j, rules, noon); j.Verdict != test.verdict || s.Attempt != test.attempt {
 				t.Errorf("%s, attempt %d: %s", j.Verdict, s.Attempt, j.Why)
 			}
 		})
@@ -100,7 +100,7 @@ func TestFirstAwaitsNodes(t *testing.T) {
 			it := Item{Name: "common", Always: test.always, Watch: []Watch{{Path: "app"}, {Nodes: Nodes{Part: "app1"}}}}
 			ids, await, _ := withNodes(it, map[string]string{"./app": "a"}, test.m, func(map[string]string) NodeSet { return test.set })
 			j := Judge(it, sha1, ids, test.m).awaiting(await)
-			if s := Stand(j, rules, noon); j.Await != test.await || s.Due != test.due {
+			if s := PlanRun(j, rules, noon); j.Await != test.await || s.Due != test.due {
 				t.Errorf("waits %q, due %v: %s", j.Await, s.Due, j.Why)
 			}
 		})

@@ -166,7 +166,7 @@ func FuzzResult(f *testing.F) {
 		// Whatever can be read can be judged, and written again.
 		m := Memory{Version: sha1, Done: r.Done, Last: r.Last}
 		j := Judge(Item{Name: "root"}, sha2, map[string]string{".": "y"}, m)
-		s := Stand(j, Rules{RetryFirst: 1, RetryMax: 9, WedgeAfter: 3}, noon)
+		s := PlanRun(j, Rules{RetryFirst: 1, RetryMax: 9, WedgeAfter: 3}, noon)
 		if j.Verdict.Wanted() && !s.Due && s.At.IsZero() {
 			t.Errorf("wanted, and never due: %+v %+v", j, s)
 		}

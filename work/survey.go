@@ -14,8 +14,8 @@ import (
 // At is a repository that is on this node, and the version its tree shows.
 type At struct{ Repo, Version, Branch string }
 
-// Findings is what one look at all trees and memories gave.
-type Findings struct {
+// Inventory is what one look at all trees and memories gave.
+type Inventory struct {
 	Judgements []Judgement // in the order in which they run
 	Holds      []Hold      // those that stop this node now
 	Problems   []string    // what could not be used, each a sentence that names the file
@@ -55,14 +55,14 @@ type foundItem struct {
 
 // Judge finds the items of the repositories that lie on this node, reads their memory and judges them. Every error is a
 // problem of one repository or item: the others are judged all the same.
-func (s *Survey) Judge(at []At, place Place, now time.Time) Findings {
+func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 	if key := fmt.Sprint(at, place); key != s.key || s.overridden() {
 		// A look at trees that could not be read is not kept: the next beat tries again.
 		if s.key = key; !s.find(at, place, now) {
 			s.key = ""
 		}
 	}
-	f := Findings{Problems: append([]string(nil), s.notices...)}
+	f := Inventory{Problems: append([]string(nil), s.notices...)}
 	f.InitDone = s.initRead
 	for _, e := range s.found {
 		m := recall(e.item.memoryDir(s.dir(e.item.Repo)), !s.ReadOnly)

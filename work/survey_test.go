@@ -55,7 +55,7 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 	return g
 }
 
-func (g *surveyGrid) judge() Findings { return g.Judge(g.at, Place{Nodepart: "app1"}, noon) }
+func (g *surveyGrid) judge() Inventory { return g.Judge(g.at, Place{Nodepart: "app1"}, noon) }
 
 // push commits to a repository and moves its clone.
 func (g *surveyGrid) push(t *testing.T, repo string, changes ...gittest.Change) {

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 
 // beatBeside asks a living agent to beat now, waits for that beat and for the
 // work that it begins, and prints what became of it.
-func (p *process) beatBeside(ctx context.Context, g *cli.Flags, cfg *config.Config, holder work.Holder, ask journal.Ask) error {
+func (p *process) beatBeside(ctx context.Context, g *cli.Flags, cfg *config.Config, holder run.Holder, ask journal.Ask) error {
 	b, err := p.ask(ctx, cfg, holder, ask)
 	if err != nil {
 		return err
@@ -78,7 +79,7 @@ func sayBeat(v *journal.HumanLog, b journal.Beat) {
 }
 
 // ask leaves a request for a living agent, wakes it up and waits for the beat that obeyed.
-func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holder, ask journal.Ask) (journal.Beat, error) {
+func (p *process) ask(ctx context.Context, cfg *config.Config, holder run.Holder, ask journal.Ask) (journal.Beat, error) {
 	if err := putAsk(cfg.StateDir, ask); err != nil {
 		return journal.Beat{}, err
 	}
@@ -94,8 +95,8 @@ func (p *process) ask(ctx context.Context, cfg *config.Config, holder work.Holde
 			return beatThatObeyed(cfg.Home, ask.ID)
 		}
 		since := time.Since(begun)
-		inHand, working, _ := work.ReadHolder(cfg.WorkLock())
-		waits := ask.What != journal.AskBeat && working && inHand.Purpose == work.PurposeWork
+		inHand, working, _ := run.ReadHolder(cfg.WorkLock())
+		waits := ask.What != journal.AskBeat && working && inHand.Purpose == run.PurposeWork
 		if waited && !waits {
 			_ = wakeUp(holder.PID) // the end of work takes no requests, a beat does
 		}
@@ -167,7 +168,7 @@ func (p *process) followWork(ctx context.Context, cfg *config.Config, b journal.
 				return b, nil
 			}
 		}
-		if _, held, err := work.ReadHolder(cfg.BeatLock()); err == nil && !held {
+		if _, held, err := run.ReadHolder(cfg.BeatLock()); err == nil && !held {
 			fmt.Fprintf(p.Err, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
 			return b, &exit{Code: exitFailed}
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
 
@@ -88,7 +89,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 		asks = append(asks, ask)
 	}
 	w, err := wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b journal.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
-	var busy *work.Busy
+	var busy *run.Busy
 	if errors.As(err, &busy) && busy.Path == cfg.BeatLock() && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
 		return p.beatBeside(ctx, l.g, cfg, busy.Holder, ask)
 	}

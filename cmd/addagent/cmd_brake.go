@@ -14,7 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
 
@@ -140,8 +140,8 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 			if len(reason) > longestReason {
 				return misuse(fmt.Errorf("the reason is longer than %d characters: say where the rest is to be read", longestReason))
 			}
-			if run, temp := p.Env("ADD_RUN_ID"), p.Env("ADD_TEMP"); run != "" && temp != "" {
-				if err := work.SayWedged(temp, run, reason); err != nil {
+			if runID, temp := p.Env("ADD_RUN_ID"), p.Env("ADD_TEMP"); runID != "" && temp != "" {
+				if err := run.SayWedged(temp, runID, reason); err != nil {
 					return failed(err)
 				}
 				fmt.Fprintf(p.Err, "%s:%s is wedged when this script ends: %s\n", p.Env("ADD_REPO"), p.Env("ADD_ITEM"), reason)
@@ -188,7 +188,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 				}
 			}
 			ask := newAsk(p.Process, journal.AskUnwedge, target)
-			holder, held, err := work.ReadHolder(cfg.BeatLock())
+			holder, held, err := run.ReadHolder(cfg.BeatLock())
 			if err != nil {
 				return failed(err)
 			}
@@ -221,7 +221,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 
 // letKnow makes a living agent see at once what a person has just said.
 func (p *process) letKnow(cfg *config.Config) {
-	h, held, err := work.ReadHolder(cfg.BeatLock())
+	h, held, err := run.ReadHolder(cfg.BeatLock())
 	if err != nil || !held || h.Purpose != "run" {
 		fmt.Fprintln(p.Err, "no agent runs here: the next beat sees it")
 		return

@@ -17,7 +17,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
 
@@ -209,7 +209,7 @@ func (l *logReader) latest(name string) string {
 	if l.failed {
 		link = "failed.log"
 	}
-	return filepath.Join(work.LogDir(l.dir, repo, item), link)
+	return filepath.Join(run.LogDir(l.dir, repo, item), link)
 }
 
 // add begins to read the newest run of an item; missing is true when it has not run yet.

@@ -16,6 +16,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
 
@@ -111,11 +112,11 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	for _, h := range f.Holds {
 		out.Held = append(out.Held, h.String())
 	}
-	if h, held, err := work.ReadHolder(cfg.WorkLock()); err == nil && held && h.Purpose == work.PurposeWork {
+	if h, held, err := run.ReadHolder(cfg.WorkLock()); err == nil && held && h.Purpose == run.PurposeWork {
 		out.InHand = h.Item
 	}
 	for _, j := range f.Judgements {
-		d := journal.Describe(j, work.Stand(j, rules, now))
+		d := journal.Describe(j, work.PlanRun(j, rules, now))
 		if out.InHand == j.Item.Repo+":"+j.Item.Name {
 			d.Due = false // it is being done; what comes after it the next plan tells
 		}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +16,7 @@ func (p *process) shimCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if code := work.Shim(c.Context()); code != 0 {
+			if code := run.Supervise(c.Context()); code != 0 {
 				return &exit{Code: code}
 			}
 			return nil

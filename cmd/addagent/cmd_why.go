@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/status"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
 
@@ -182,7 +183,7 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		if s.Ended != nil && s.Ended.RunID == s.Started.RunID && !s.Ended.OK && s.Ended.Last != "" {
 			row("it said", "%s", human.Safe(s.Ended.Last))
 		}
-		row("log", "%s", filepath.Join(work.LogDir(filepath.Join(home, "log", "work"), s.Repo, s.Item), "latest.log"))
+		row("log", "%s", filepath.Join(run.LogDir(filepath.Join(home, "log", "work"), s.Repo, s.Item), "latest.log"))
 	}
 	verdict := s.Now.Why
 	if s.Beats > 1 {

@@ -224,12 +224,12 @@ func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
 	cfg := e.config()
 	switch way {
 	case kill.Poweroff:
-		err = run(ctx, []string{"systemctl", "poweroff"})
+		err = runProgram(ctx, []string{"systemctl", "poweroff"})
 		if err != nil {
-			err = run(ctx, []string{"/sbin/poweroff"})
+			err = runProgram(ctx, []string{"/sbin/poweroff"})
 		}
 	case kill.Command:
-		err = run(ctx, cfg.Wedged.Command)
+		err = runProgram(ctx, cfg.Wedged.Command)
 	case kill.Unhealthy, kill.Terminate:
 		if e.machine == nil {
 			err = fmt.Errorf("this is no machine of a cloud")
@@ -249,8 +249,8 @@ func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
 	return nil
 }
 
-// run runs a program that ends this machine. What it says goes into the error, on one line.
-func run(ctx context.Context, argv []string) error {
+// runProgram runs a program that ends this machine. What it says goes into the error, on one line.
+func runProgram(ctx context.Context, argv []string) error {
 	if len(argv) == 0 {
 		return errors.New("the config names no command any more")
 	}

@@ -25,7 +25,7 @@ import (
 	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/internal/status"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"golang.org/x/sys/unix"
 )
 
@@ -142,7 +142,7 @@ func (d *checker) bash(context.Context) finding {
 // beats tells whether somebody beats here, in time, and what troubles the last beat had.
 func (d *checker) beats(context.Context) []finding {
 	s := status.Report{}
-	holder, held, err := work.ReadHolder(d.cfg.BeatLock())
+	holder, held, err := run.ReadHolder(d.cfg.BeatLock())
 	if errors.Is(err, fs.ErrPermission) && !d.root() {
 		return []finding{foreign(d.cfg.BeatLock() + " is another account's")}
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/internal/metrics"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"golang.org/x/sys/unix"
 )
 
@@ -247,7 +247,7 @@ func (d *checker) listen(ctx context.Context) finding {
 	if address == "" {
 		return skip("metrics.listen is not set")
 	}
-	_, held, _ := work.ReadHolder(d.cfg.BeatLock()) // what is wrong there is said of the agent
+	_, held, _ := run.ReadHolder(d.cfg.BeatLock()) // what is wrong there is said of the agent
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err == nil {
 		_ = conn.Close()

@@ -10,7 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/metrics"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // measure shows each beat to Prometheus, as the config says. It is of the goroutine of the beats.
@@ -19,7 +19,7 @@ type measure struct {
 	file   *metrics.Textfile
 	server *metrics.Server
 	info   func() (node.Info, error)
-	hand   *work.Hand
+	hand   *run.Runner
 	wrong  error
 	// reached is, by repository, whether the last look that asked it had an answer.
 	reached map[string]bool

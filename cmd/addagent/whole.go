@@ -8,6 +8,7 @@ import (
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // whole is one agent with all that it was wired from, so that it can be taken
@@ -18,9 +19,9 @@ type whole struct {
 	voice   *journal.HumanLog
 	journal *journal.Writer
 	repos   *clones
-	hand    *work.Hand
+	hand    *run.Runner
 	people  *people
-	lock    *work.BeatLock    // beat.lock
+	lock    *run.BeatLock     // beat.lock
 	witness *worktree.Watcher // of edits in the trees; nil where watching is not worth while
 	survey  *work.Survey
 	tellers *tellers

@@ -23,6 +23,7 @@ import (
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/systemd"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"github.com/robfig/cron/v3"
 )
 
@@ -101,9 +102,9 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 			return fail(failed(fmt.Errorf("make %s: %w", dir, err)))
 		}
 	}
-	lock, err := work.TryBeatLock(cfg.BeatLock(), o.purpose)
+	lock, err := run.TryBeatLock(cfg.BeatLock(), o.purpose)
 	if err != nil {
-		var busy *work.Busy
+		var busy *run.Busy
 		if errors.As(err, &busy) {
 			return fail(&exit{Code: exitBusy, Err: fmt.Errorf("another agent beats here: %w", err)})
 		}
@@ -169,7 +170,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	boot := node.System{}.BootID()
 	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all
 	home, name := l.p.Account()
-	w.hand = &work.Hand{
+	w.hand = &run.Runner{
 		LockPath: cfg.WorkLock(), Home: cfg.Home, InitMemory: cfg.InitMemory(), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
 		BootID: boot, Changed: w.repos.changed,
 	}
@@ -220,7 +221,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 		Info:   readInfo,
 		Clones: w.repos,
 		Survey: w.survey,
-		Hand:   w.hand,
+		Runner: w.hand,
 		People: w.people,
 		Memory: w.journal,
 		Record: func(r *presence.Record) {

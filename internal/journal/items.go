@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // KnownItems are the items that the last beat knew, in its order, and those that
@@ -38,7 +38,7 @@ func ItemsWithLogs(dir string, known []string) []string {
 	taken := map[string]bool{}
 	for _, name := range known {
 		repo, item, _ := strings.Cut(name, ":")
-		taken[filepath.Base(work.LogDir(dir, repo, item))] = true
+		taken[filepath.Base(run.LogDir(dir, repo, item))] = true
 	}
 	var names []string
 	for _, e := range entries {

@@ -14,7 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/proc"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +35,7 @@ func (s Report) silent(now time.Time) bool {
 }
 
 // diagnose looks for those signs. It tries to write where the agent must, and leaves nothing.
-func diagnose(cfg *config.Config, s Report, h work.Holder) *Diagnosis {
+func diagnose(cfg *config.Config, s Report, h run.Holder) *Diagnosis {
 	f := &Diagnosis{Next: "addagent run", Said: journal.LastLine(journal.LogPath(cfg.Home))}
 	if s.Running {
 		f.Next = "addagent log"

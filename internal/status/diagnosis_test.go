@@ -9,12 +9,12 @@ import (
 
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 func TestSilent(t *testing.T) {
 	now := time.Now()
-	holder := func(since time.Duration) *work.Holder { return &work.Holder{PID: 1, Started: now.Add(-since)} }
+	holder := func(since time.Duration) *run.Holder { return &run.Holder{PID: 1, Started: now.Add(-since)} }
 	for _, c := range []struct {
 		what string
 		s    Report

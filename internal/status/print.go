@@ -13,6 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // Print is that in words; flags are those that a command which is named must repeat.
@@ -53,7 +54,7 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 	}
 	if b.InHand != nil && s.Working != nil {
 		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), human.ID(b.InHand.Version), b.InHand.Attempt, human.When(b.InHand.Started, now), b.InHand.PID)
-		row("", "tail -f %s", filepath.Join(work.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
+		row("", "tail -f %s", filepath.Join(run.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
 	} else if b.InHand != nil {
 		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), human.ID(b.InHand.Version))
 	} else if s.Working != nil && (len(b.Fetching) == 0 || s.Working.PID != s.Holder.PID) { // that it looks is said above

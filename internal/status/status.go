@@ -7,7 +7,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // A beat is late when it is overdue by more than an interval, within these bounds.
@@ -24,8 +24,8 @@ func IsLate(b *journal.Beat, now time.Time) bool {
 // Report is what `status --json` prints.
 type Report struct {
 	Running bool          `json:"running"`          // an agent holds the beat lock
-	Holder  *work.Holder  `json:"holder,omitempty"` // who holds it
-	Working *work.Holder  `json:"working,omitempty"`
+	Holder  *run.Holder   `json:"holder,omitempty"` // who holds it
+	Working *run.Holder   `json:"working,omitempty"`
 	Late    bool          `json:"late"`   // the last beat is older than it should be
 	Brakes  node.Brakes   `json:"brakes"` // what people said of this node
 	Beat    *journal.Beat `json:"beat"`
@@ -37,14 +37,14 @@ func Read(cfg *config.Config, now time.Time) (s Report, unread, err error) {
 	if s.Beat, err = journal.ReadBeat(cfg.Home); err != nil {
 		return s, nil, err
 	}
-	holder, held, err := work.ReadHolder(cfg.BeatLock())
+	holder, held, err := run.ReadHolder(cfg.BeatLock())
 	if err != nil {
 		return s, nil, err
 	}
 	if held {
 		s.Running, s.Holder = true, &holder
 	}
-	if h, held, err := work.ReadHolder(cfg.WorkLock()); err == nil && held {
+	if h, held, err := run.ReadHolder(cfg.WorkLock()); err == nil && held {
 		s.Working = &h
 	}
 	s.Brakes, unread = node.ReadBrakes(cfg.StateDir, now)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // watchful is a script that holds a lock of its own as long as it lives, writes down when it begins and ends, and fails as
@@ -40,7 +40,7 @@ func (g *grid) remove(pattern ...string) {
 // who is not seen as one and holds the lock.
 func (g *grid) quiet() bool {
 	_, busy := g.shim()
-	_, held, err := work.ReadHolder(g.workLock())
+	_, held, err := run.ReadHolder(g.workLock())
 	return !busy && !held && err == nil
 }
 

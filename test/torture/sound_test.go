@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/git/gittest"
-	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 // sound holds a stopped node to what must be true of it whatever happened: both locks free, no process left, every state
@@ -23,7 +23,7 @@ import (
 func (g *grid) sound(repo string, untracked ...string) {
 	g.t.Helper()
 	for _, lock := range []string{g.beatLock(), g.workLock()} {
-		if h, held, err := work.ReadHolder(lock); err != nil || held {
+		if h, held, err := run.ReadHolder(lock); err != nil || held {
 			g.t.Errorf("%s is held after all ended: %+v %v", filepath.Base(lock), h, err)
 		}
 	}

@@ -1,0 +1,182 @@
+package run
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
+	"golang.org/x/sys/unix"
+)
+
+// Lock is the work lock: an exclusive flock(2) on a file that is never deleted. It belongs to the open file, not to a
+// process: the shim that inherits the descriptor holds the lock too, and it is free when the last copy is closed, however
+// its holder ended. That is why it is not a files.Lock: that one keeps its file to itself and ends with LOCK_UN, which
+// would take the lock from the shim that has just been given it.
+type Lock struct {
+	file   *os.File
+	path   string
+	holder Holder
+}
+
+// Holder is what stands in a lock file: one line of JSON, for people and for Adopt. The lock is the truth, this is a note; it stays behind when the lock is
+// free.
+type Holder struct {
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"` // when the lock was taken, UTC
+	BootID  string    `json:"boot_id"`
+	Purpose string    `json:"purpose"`          // "work": a shim has it
+	Item    string    `json:"item,omitempty"`   // repository:item of the last script that was started under this lock
+	RunID   string    `json:"run_id,omitempty"` // and its run
+	// Session is the session id of that script. It is kept by those who take the lock later, so that what a killed shim left behind can be found. It
+	// stands here and not in RESULT because it means nothing after a reboot, and because overwriting a line in a small file under /run never lacks space.
+	Session int `json:"session,omitempty"`
+}
+
+// PurposeWork is the Purpose of a lock that was handed to a shim.
+const PurposeWork = "work"
+
+// Busy says that somebody else has the lock. Holder is empty when the note could not be read.
+type Busy struct {
+	Path   string
+	Holder Holder
+}
+
+func (b *Busy) Error() string {
+	if b.Holder.PID == 0 {
+		return b.Path + " is held by another process"
+	}
+	return fmt.Sprintf("%s is held by process %d (%s) since %s", b.Path, b.Holder.PID, b.Holder.Purpose, human.Stamp(b.Holder.Started))
+}
+
+// TryLock takes the lock at path without waiting and writes into it who has it now and for what. The error is a *Busy
+// when somebody else has it. The folder must exist.
+func TryLock(path, purpose string) (*Lock, error) {
+	l := &Lock{path: path}
+	err := take(path, func() (err error) {
+		l.file, err = openLocked(path)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	before := readHolder(path)
+	h := newHolder(purpose)
+	h.Item, h.RunID, h.Session = before.Item, before.RunID, before.Session
+	if err := l.note(h); err != nil {
+		l.file.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func newHolder(purpose string) Holder {
+	return Holder{PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Second), BootID: bootID(), Purpose: purpose}
+}
+
+// take tries a lock for a moment, and for a second when the noted holder is dead: on a busy disk a child that the holder
+// was starting when it was killed takes that long to reach its exec, or to note that it is the holder now.
+func take(path string, try func() error) error {
+	err := files.TryAgain(5, try)
+	for i := 0; i < 40 && errors.Is(err, files.ErrHeld) && readHolder(path).dead(); i++ {
+		err = files.TryAgain(5, try)
+	}
+	if errors.Is(err, files.ErrHeld) {
+		return &Busy{Path: path, Holder: readHolder(path)}
+	}
+	if err != nil {
+		return fmt.Errorf("take lock: %w", err)
+	}
+	return nil
+}
+
+func openLocked(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	switch err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case err == nil && sameFile(file, path):
+		return file, nil
+	case err == nil || errors.Is(err, unix.EWOULDBLOCK):
+		err = files.ErrHeld // a file that was replaced meanwhile is tried again, too
+	default:
+		err = fmt.Errorf("lock %s: %w", path, err)
+	}
+	file.Close()
+	return nil, err
+}
+
+// dead tells that the process that wrote the note is not there any more.
+func (h Holder) dead() bool {
+	return h.PID > 0 && h.BootID == bootID() && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH)
+}
+
+// sameFile tells whether path still names the locked file.
+func sameFile(file *os.File, path string) bool {
+	info, err := file.Stat()
+	return err == nil && files.IsFile(info, path)
+}
+
+// ReadHolder tells who wrote into the lock last, and whether it is held now. A lock without a file is free.
+func ReadHolder(path string) (h Holder, held bool, err error) {
+	held, err = files.Held(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return Holder{}, false, fmt.Errorf("read lock: %w", err)
+	}
+	return readHolder(path), held, nil
+}
+
+// readHolder reads the note, if it can be read. The writer does not wait for readers, so a torn line is read again.
+func readHolder(path string) (h Holder) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return Holder{}
+	}
+	defer file.Close()
+	for range 3 {
+		data, _ := io.ReadAll(io.NewSectionReader(file, 0, 4096)) // what cannot be read is no JSON either
+		line, _, _ := bytes.Cut(data, []byte("\n"))
+		if h = (Holder{}); json.Unmarshal(line, &h) == nil {
+			return h
+		}
+	}
+	return Holder{}
+}
+
+// note writes down who has the lock.
+func (l *Lock) note(h Holder) error {
+	l.holder = h
+	return writeHolder(l.file, h)
+}
+
+// writeHolder writes the holder's line in place, in one write: the file keeps its identity, and a full disk cannot empty it.
+func writeHolder(file *os.File, h Holder) error {
+	line, err := json.Marshal(h)
+	if err == nil {
+		line = append(line, '\n')
+		if _, err = file.WriteAt(line, 0); err == nil {
+			err = file.Truncate(int64(len(line)))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("note holder in %s: %w", file.Name(), err)
+	}
+	return nil
+}
+
+// File is the locked file. Its descriptor may be handed to a child, which then holds the lock too.
+func (l *Lock) File() *os.File { return l.file }
+
+// Close gives up this process's copy. The lock is free when no other process has one. Closing twice is harmless.
+func (l *Lock) Close() error {
+	if err := l.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("close lock: %w", err)
+	}
+	return nil
+}

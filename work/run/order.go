@@ -1,0 +1,78 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/work"
+)
+
+// Order is everything a shim must know to do one piece of work. It crosses to the shim as JSON on its stdin, never as arguments or environment: Env may
+// hold secrets, and everybody can read a process's arguments. All paths are absolute.
+type Order struct {
+	Repo       string        `json:"repo"`            // folder name of the clone
+	Item       string        `json:"item"`            // name of the item in file names
+	RepoDir    string        `json:"repo_dir"`        // the clone: working directory of the script
+	Memory     string        `json:"memory"`          // folder of the item's memory
+	Script     string        `json:"script"`          // the file to run; "" with Steps
+	Steps      []work.Step   `json:"steps,omitempty"` // of the init: the files to source, one after the other in one bash
+	Executable bool          `json:"executable"`      // run it as it is; else give it to bash
+	Attempt    work.Attempt  `json:"attempt"`         // made by Begin
+	Logs       string        `json:"logs"`            // the folder log/work
+	Env        []string      `json:"env"`             // made by Environment; holds ADD_RUN_ID=<Attempt.RunID>
+	Timeout    time.Duration `json:"timeout"`         // nanoseconds; 0 = no deadline
+	Grace      time.Duration `json:"grace"`           // nanoseconds between TERM and KILL
+	Notes      []string      `json:"notes,omitempty"` // for people, at the beginning of the log
+	// Changed is written to ChangedFile (see changedList) before the script starts; nil with ChangedFile "" when it is not known.
+	Changed     []string `json:"-"`
+	ChangedFile string   `json:"-"`
+
+	LockPath string `json:"lock_path"` // set by Start
+}
+
+// orderMax bounds the order that a shim reads: environments are at most some hundred kilobytes, ids of ten thousand watches a megabyte.
+const orderMax = 16 << 20
+
+func readOrder(r io.Reader) (Order, error) {
+	var o Order
+	d := json.NewDecoder(io.LimitReader(r, orderMax))
+	if err := d.Decode(&o); err != nil {
+		return Order{}, fmt.Errorf("read order: %w", err)
+	}
+	return o, o.check()
+}
+
+// check finds what only a mistake of ours can produce.
+func (o Order) check() error {
+	var problems []error
+	for name, path := range map[string]string{"repo_dir": o.RepoDir, "memory": o.Memory, "script": o.Script, "logs": o.Logs} {
+		if !(name == "script" && len(o.Steps) > 0) && !filepath.IsAbs(path) {
+			problems = append(problems, fmt.Errorf("order: %s %q is not an absolute path", name, path))
+		}
+	}
+	if o.Repo == "" || o.Item == "" {
+		problems = append(problems, errors.New("order: repo or item is empty"))
+	}
+	if o.Attempt.RunID == "" {
+		problems = append(problems, errors.New("order: no run id"))
+	} else if !slices.Contains(o.Env, runEntry(o.Attempt.RunID)) {
+		problems = append(problems, errors.New("order: env does not hold ADD_RUN_ID: what the script leaves behind could not be found"))
+	}
+	return errors.Join(problems...)
+}
+
+// runEntry is how the processes of a run are known.
+func runEntry(runID string) string { return "ADD_RUN_ID=" + runID }
+
+// name is a script as people know it: below the repository.
+func (o Order) name(script string) string {
+	if name, err := filepath.Rel(o.RepoDir, script); err == nil && filepath.IsLocal(name) {
+		return name
+	}
+	return script
+}

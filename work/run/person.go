@@ -1,0 +1,106 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/work"
+)
+
+// wedgedFile is what a script says of itself by `addagent wedge`, in the item's memory until its run has ended: JSON, {"run_id": ..., "reason": ...}. What
+// another run said is not heard.
+const wedgedFile = "work.sh_WEDGED"
+
+type saidWedged struct {
+	RunID  string `json:"run_id"`
+	Reason string `json:"reason"`
+}
+
+// SayWedged is what `addagent wedge REASON` does inside a script, which has temp and runID as ADD_TEMP and ADD_RUN_ID: when the script has ended, however, its
+// attempt has ended with ReasonWedged and that reason. Said twice, the second reason counts.
+func SayWedged(temp, runID, reason string) error {
+	if !filepath.IsAbs(temp) || runID == "" {
+		return errors.New("say wedged: ADD_TEMP and ADD_RUN_ID do not tell whose script this is: only a script that the agent runs can say it of itself")
+	}
+	if reason = shortLine(reason); reason == "" {
+		return errors.New("say wedged: give a reason")
+	}
+	if err := wedgedIn(temp).Save(saidWedged{runID, reason}); err != nil {
+		return fmt.Errorf("say wedged: %w", plainly(err))
+	}
+	return nil
+}
+
+func wedgedIn(dir string) files.Remembered[saidWedged] {
+	return files.Remembered[saidWedged]{Path: filepath.Join(dir, wedgedFile), Limit: 4096, Durable: true, Public: true}
+}
+
+// shortLine is a reason as logs and one-line tables take it.
+func shortLine(reason string) string { return human.Truncate(human.Line(reason), 200) }
+
+// heardWedged is the reason that this run's script gave for being wedged; "" = it said nothing.
+func heardWedged(dir, runID string) string {
+	said, _, _ := wedgedIn(dir).Peek()
+	if said.RunID != runID {
+		return ""
+	}
+	return shortLine(said.Reason)
+}
+
+// Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local watch override stays. The lock of Take
+// must be held.
+func (h *Runner) Forget(repo, item string) error {
+	dir, err := h.asked(repo, item)
+	if err != nil {
+		return fmt.Errorf("forget: %w", err)
+	}
+	return forget(dir, repo+":"+item)
+}
+
+// Unwedge is a person's "unwedge": failures, wedge and delays of the item are forgotten, it is due at once, and its next attempt is the first. It is no success:
+// the verdict stays changed. It tells whether the item was wedged. The lock of Take must be held.
+func (h *Runner) Unwedge(repo, item string) (was bool, err error) {
+	dir, err := h.asked(repo, item)
+	if err == nil {
+		was, err = unwedge(dir, h.Rules, time.Now())
+	}
+	if err != nil {
+		return was, fmt.Errorf("unwedge %s:%s: %w", repo, item, err)
+	}
+	return was, nil
+}
+
+// asked is the memory of an item that a person named.
+func (h *Runner) asked(repo, item string) (dir string, err error) {
+	for _, name := range []string{repo, item} {
+		if filepath.Base(name) != name || name == "." || name == ".." {
+			return "", fmt.Errorf("%q is not the name of a repository or an item", name)
+		}
+	}
+	if h.lock == nil {
+		return "", errors.New("the work lock is not held")
+	}
+	return h.memory(repo, item), nil
+}
+
+func unwedge(dir string, r work.Rules, now time.Time) (was bool, err error) {
+	result, _, err := work.ResultIn(dir).Peek()
+	if err != nil {
+		return false, err
+	}
+	last := result.Last
+	if last == nil || last.OK() || !last.Unwedged.IsZero() {
+		return false, nil
+	}
+	if last.Finished.IsZero() {
+		return false, fmt.Errorf("its run %s has no end", last.RunID)
+	}
+	was = last.Wedged(r)
+	last.Unwedged = now.UTC()
+	last.Failures, last.Waits, last.Shutdowns, last.WaitSince, last.WedgedSince = 0, 0, 0, time.Time{}, time.Time{}
+	return was, plainly(work.ResultIn(dir).Save(result))
+}

@@ -1,0 +1,185 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/work"
+)
+
+// Runner is what the agent holds work with: the work lock while it decides, then the shim that does the work. One piece
+// of work is in hand at a time. It belongs to one goroutine; only Done is fed by another.
+type Runner struct {
+	LockPath  string            // work.lock
+	Home      string            // where nodeinfo/, gitrepo/ and log/ are
+	Env       map[string]string // work.env of the config
+	Inherited []string          // the agent's own environment: only proxy variables are passed on
+	Self      string            // folder of the agent's own program; "" = not known
+	UserHome  string
+	User      string
+	Timeout   time.Duration // of items that name none
+	Grace     time.Duration
+	Rules     work.Rules
+	BootID    string
+	// InitMemory is the absolute folder of the memory of the node's init: <state_dir>/init. The same as the Survey's.
+	InitMemory string
+	Program    Program
+	// Changed lists the paths that differ between two versions of a repository; false when that is not known. Optional.
+	Changed func(repo, from, to string) (paths []string, known bool)
+
+	lock *Lock
+	done chan work.Outcome
+}
+
+// Acquire takes the work lock and puts in order what earlier shims left behind; it says what that was. The error is a *Busy
+// when somebody has the lock. An item that could not be put in order is an error too, but the lock is held then.
+func (h *Runner) Acquire() (said []string, err error) {
+	// Somebody who cleans up /run by hand must not stop the work of a living agent.
+	if err := os.MkdirAll(filepath.Dir(h.LockPath), 0o755); err != nil {
+		return nil, err
+	}
+	l, err := TryLock(h.LockPath, "beat")
+	if err != nil {
+		return nil, err
+	}
+	h.lock = l
+	dirs, err := filepath.Glob(filepath.Join(h.Home, "gitrepo", "*"))
+	if err != nil {
+		return nil, err
+	}
+	swept, err := SweepAll(l, dirs, h.InitMemory, h.Grace)
+	for _, s := range swept {
+		said = append(said, s.String())
+	}
+	return said, err
+}
+
+// Release gives the lock back: nothing was started with it.
+func (h *Runner) Release() {
+	if h.lock != nil {
+		h.lock.Close()
+		h.lock = nil
+	}
+}
+
+// Start records the attempt and starts the shim. The lock goes with it; after an error it is still held.
+func (h *Runner) Start(j work.Judgement, s work.NextRun, f work.Env) (work.InHand, error) {
+	now := time.Now().UTC()
+	o := h.order(j, f, now)
+	run, err := Start(h.lock, o, h.Program)
+	at := work.InHand{Repo: j.Item.Repo, Item: j.Item.Name, RunID: o.Attempt.RunID, Version: j.Version, Attempt: o.Attempt.Attempt, Started: now, Next: s}
+	if err != nil {
+		return at, err
+	}
+	h.lock = nil
+	at.Log, at.PID = run.Log, run.PID
+	h.watch(run, at.Repo, at.Item)
+	return at, nil
+}
+
+// order is everything the shim must know.
+func (h *Runner) order(j work.Judgement, f work.Env, now time.Time) Order {
+	root := filepath.Join(h.Home, "gitrepo")
+	dir := filepath.Join(root, j.Item.Repo)
+	o := Order{
+		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: h.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
+		Executable: j.Item.Executable, Logs: filepath.Join(h.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: h.Grace,
+		Attempt: work.Begin(j, h.Rules, NewRunID(now), h.BootID, "", now),
+	}
+	if len(o.Steps) == 0 {
+		o.Script = filepath.Join(dir, filepath.FromSlash(j.Item.Script))
+	}
+	if o.Timeout == 0 {
+		o.Timeout = h.Timeout
+	}
+	if h.Changed != nil && j.Memory.Version != "" && j.Memory.Version != j.Version {
+		if paths, known := h.Changed(j.Item.Repo, j.Memory.Version, j.Version); known {
+			o.Changed, o.ChangedFile = paths, filepath.Join(o.Memory, "changed.txt")
+		}
+	}
+	var left []string
+	o.Env, left = Environ(Environment{
+		Path: pathWith(h.Self), UserHome: h.UserHome, User: h.User, Inherited: h.Inherited, Extra: h.Env,
+		Home: h.Home, GitrepoDir: root, NodeID: f.NodeID, Nodepart: f.Nodepart, Stacktype: f.Stacktype,
+		Deployment: f.Deployment, State: f.State, Fields: f.Fields,
+		NodesFile: filepath.Join(h.Home, "nodeinfo", "nodes.json"), ServicesFile: filepath.Join(h.Home, "nodeinfo", "services.json"),
+		Verdict: j.Verdict, Repo: j.Item.Repo, RepoDir: dir, Level: j.Item.Level, Item: j.Item.Name,
+		RunID: o.Attempt.RunID, Version: j.Version, Previous: j.Memory.Version, ChangedFile: o.ChangedFile,
+		Attempt: o.Attempt.Attempt, Temp: o.Memory,
+	})
+	for _, field := range left {
+		o.Notes = append(o.Notes, fmt.Sprintf("nodeinfo/%s.txt is too large for the environment (%d bytes; at most %d, and %d of all fields): not told to the script",
+			human.Printable(field), len(f.Fields[field]), fieldMax, fieldsMax))
+	}
+	return o
+}
+
+// Found is work that runs though this Hand did not start it: an earlier agent's. Its end comes through Done.
+func (h *Runner) Found() (work.InHand, bool) {
+	run, ok, err := Adopt(h.LockPath)
+	if err != nil || !ok {
+		return work.InHand{}, false
+	}
+	repo, item, _ := strings.Cut(run.Item, ":")
+	at := work.InHand{Repo: repo, Item: item, RunID: run.RunID, PID: run.PID}
+	if holder, _, err := ReadHolder(h.LockPath); err == nil {
+		at.Started = holder.Started
+	}
+	if last := h.peek(repo, item).Last; last != nil && last.RunID == run.RunID {
+		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log
+		at.Next = last.AtStart()
+	}
+	h.watch(run, repo, item)
+	return at, true
+}
+
+// Last is the last attempt of an item, as it is remembered; nil = none.
+func (h *Runner) Last(repo, item string) *work.Attempt { return h.peek(repo, item).Last }
+
+// memory is the folder of an item's memory. The init's is the node's, whichever repository it stands in.
+func (h *Runner) memory(repo, item string) string {
+	if item == work.InitName && h.InitMemory != "" {
+		return h.InitMemory
+	}
+	return work.MemoryDir(filepath.Join(h.Home, "gitrepo", repo), item)
+}
+
+func (h *Runner) peek(repo, item string) work.Memory { return work.Peek(h.memory(repo, item)) }
+
+// watch waits for the end of a run and hands it to Done. The goroutine lives as long as the work, or this process.
+func (h *Runner) watch(run *Shim, repo, item string) {
+	done := h.outcomes()
+	go func() {
+		// Never cancelled: whoever leaves before the end leaves with the process.
+		_ = run.Wait(context.Background())
+		done <- work.Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: h.peek(repo, item).Last}
+	}()
+}
+
+// Done yields the work that was in hand, when it has ended.
+func (h *Runner) Done() <-chan work.Outcome { return h.outcomes() }
+
+func (h *Runner) outcomes() chan work.Outcome {
+	if h.done == nil {
+		h.done = make(chan work.Outcome, 1)
+	}
+	return h.done
+}
+
+// Succeeded is when an item last ended in success; zero = never, or nobody knows. While a later attempt is on record it is
+// when that success began: that much is left of it.
+func (h *Runner) Succeeded(repo, item string) time.Time {
+	if last := h.Last(repo, item); last != nil && last.OK() {
+		return last.Finished
+	}
+	st, err := os.Stat(work.VersionIn(h.memory(repo, item)).Path)
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}

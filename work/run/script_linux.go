@@ -1,0 +1,151 @@
+package run
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/addagent/addagent/internal/human"
+)
+
+// command is the script, or the init, as a process that begins a session of its own, writes into the log itself and is told to end when the shim dies.
+func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
+	// Looked at here because the kernel says "no such file" for a missing folder, script and interpreter alike.
+	if info, err := os.Stat(o.RepoDir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("the folder %s is not there", o.RepoDir)
+	}
+	for _, path := range o.scripts() {
+		if err := o.regular(path); err != nil {
+			return nil, err
+		}
+	}
+	args := []string{o.Script}
+	switch {
+	case len(o.Steps) > 0:
+		bash, err := o.find("bash")
+		if err != nil {
+			return nil, fmt.Errorf("there is no bash to source the init scripts in: %w", err)
+		}
+		args = []string{bash, "-c", o.initProgram(steps.file, log), "bash"} // $0 as in a shell that somebody sources a script in
+	case !o.Executable:
+		bash, err := o.find("bash")
+		if err != nil {
+			return nil, fmt.Errorf("%s is not executable, and there is no bash to run it with: %w", o.name(o.Script), err)
+		}
+		args = []string{bash, o.Script}
+	}
+	return &exec.Cmd{
+		Path: args[0], Args: args, Dir: o.RepoDir, Env: o.Env, Stdout: log, Stderr: log,
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM},
+	}, nil
+}
+
+// scripts are the files that are run.
+func (o Order) scripts() []string {
+	if len(o.Steps) == 0 {
+		return []string{o.Script}
+	}
+	var all []string
+	for _, s := range o.Steps {
+		if !s.Missing {
+			all = append(all, o.step(s))
+		}
+	}
+	return all
+}
+
+func (o Order) scriptError(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not there", o.name(path))
+	}
+	return fmt.Errorf("%s cannot be read: %w", o.name(path), errors.Unwrap(err))
+}
+
+// find looks a program up in the script's PATH, not in the shim's own.
+func (o Order) find(name string) (string, error) {
+	path := ""
+	for _, entry := range o.Env {
+		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
+			path = value
+		}
+	}
+	for _, dir := range append(filepath.SplitList(path), "/bin", "/usr/bin") {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("not found in %s", path)
+}
+
+func (o Order) refused(out *output, why string) ending {
+	e := cannotStart(why)
+	out.say("%s", e.detail)
+	return e
+}
+
+// whyNotStarted explains what the kernel refused, naming script and interpreter: its own words ("no such file", "exec format error") name neither.
+func (o Order) whyNotStarted(err error) string {
+	name, interpreter := "init", ""
+	if len(o.Steps) == 0 {
+		name, interpreter = o.name(o.Script), firstLineInterpreter(o.Script)
+	}
+	switch {
+	case errors.Is(err, syscall.E2BIG):
+		return fmt.Sprintf("%s: its environment is too large (%d bytes in %s): shorten work.env of the config, or the files of nodeinfo/", name, len(strings.Join(o.Env, " ")), human.Count(len(o.Env), "variable"))
+	case !o.Executable:
+		return fmt.Sprintf("%s with bash: %v", name, rootCause(err))
+	case errors.Is(err, syscall.ENOENT) && interpreter != "":
+		return fmt.Sprintf("%s: its interpreter %q is not there", name, interpreter)
+	case errors.Is(err, syscall.ENOENT):
+		return fmt.Sprintf("%s: it, or the loader it was linked for, is not there", name)
+	case errors.Is(err, syscall.EACCES) && interpreter != "":
+		return fmt.Sprintf("%s: permission denied: it or its interpreter %q is not executable, or lies on a file system mounted noexec", name, interpreter)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Sprintf("%s: permission denied: it is not executable, or lies on a file system mounted noexec", name)
+	case errors.Is(err, syscall.ENOEXEC) && interpreter != "":
+		return fmt.Sprintf("%s: its interpreter %q is no program for this machine", name, interpreter)
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Sprintf("%s is executable, but no program for this machine: a script begins with #!/bin/bash, or is not executable", name)
+	}
+	return fmt.Sprintf("%s: %v", name, rootCause(err))
+}
+
+// rootCause is the system's own word for what went wrong, without the path that is named already.
+func rootCause(err error) error {
+	var no syscall.Errno
+	if errors.As(err, &no) {
+		return no
+	}
+	return err
+}
+
+// firstLineInterpreter is the program that a script names in its first line; "" = none. A carriage return at its end is part of the name to the kernel, and
+// shows when the name is quoted.
+func firstLineInterpreter(script string) string {
+	file, err := os.OpenFile(script, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	line, _ := bufio.NewReader(io.LimitReader(file, 256)).ReadString('\n') // the kernel reads no more than 256 bytes
+	rest, ok := strings.CutPrefix(line, "#!")
+	if !ok {
+		return ""
+	}
+	rest = strings.Trim(rest, " \t\n")
+	if i := strings.IndexAny(rest, " \t"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
+}

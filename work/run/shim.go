@@ -1,0 +1,144 @@
+package run
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/work"
+)
+
+// Program is how the shim is started: an executable and its arguments without the name. The zero value is this very program as `work-shim`, even when its
+// file was replaced by an upgrade meanwhile.
+type Program struct {
+	Path string
+	Args []string
+}
+
+// Shim is work in hand: a shim that this process started or found.
+type Shim struct {
+	RunID string
+	Item  string // repository:item
+	PID   int    // of the shim
+	Log   string // the script's output; "" when adopted: the attempt in memory names it
+
+	lockPath string
+	ended    <-chan error // of a shim of ours
+}
+
+// NewRunID makes a name for one run, unique on this node: its time (UTC) and some randomness.
+func NewRunID(now time.Time) string {
+	random := make([]byte, 4)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(random)
+}
+
+// Start does the item's script under a shim that lives on without this process. The log is made, the attempt recorded and the room for its result reserved
+// first; then the shim inherits the lock and l, this process's copy, is closed. After an error l is still held, nothing runs, and the item has not begun: the
+// error says why ("disk full: ..."); only when the shim itself could not be started is there an attempt, ended with that reason.
+func Start(l *Lock, o Order, p Program) (*Shim, error) {
+	o.LockPath = l.path
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	log, err := newLog(LogDir(o.Logs, o.Repo, o.Item), o.Attempt.Started)
+	if err != nil {
+		return nil, plainly(err)
+	}
+	o.Attempt.Log = log
+	if err := o.begin(); err != nil {
+		_ = os.Remove(log) // empty: a full disk must not push the logs that tell something out of those kept
+		return nil, err
+	}
+	_ = showLog(log) // it only informs
+	h := l.holder
+	h.Purpose, h.Item, h.RunID, h.Session = PurposeWork, o.Repo+":"+o.Item, o.Attempt.RunID, 0
+	if err = l.note(h); err == nil {
+		var pid int
+		var ended <-chan error
+		if pid, ended, err = spawnShim(l, o, p); err == nil {
+			_ = l.Close() // the shim holds it now; there is nothing to do about a copy that cannot be closed
+			return &Shim{RunID: h.RunID, Item: h.Item, PID: pid, Log: log, lockPath: o.LockPath, ended: ended}, nil
+		}
+	}
+	err = fmt.Errorf("start shim: %w", plainly(err))
+	return nil, errors.Join(err, RecordEnd(o.Memory, o.Attempt.End(work.ReasonStart, -1, err.Error(), "", time.Now())))
+}
+
+// begin records the attempt, and writes the list of what changed for the script to read.
+func (o Order) begin() error {
+	dir := o.Memory
+	r, _, err := work.ResultIn(dir).Peek()
+	if momentary(err) {
+		return fmt.Errorf("record the attempt: what came before %w", err)
+	}
+	if err != nil {
+		r = work.Result{} // the survey said it
+	}
+	if r.Last != nil && r.Last.Finished.IsZero() {
+		return fmt.Errorf("run %s of %s:%s has no end, something of it may still run: it must be swept first", r.Last.RunID, o.Repo, o.Item)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("record the attempt: %w", plainly(err))
+	}
+	_ = os.Remove(filepath.Join(dir, wedgedFile)) // an earlier run's, which nobody hears any more
+	if o.ChangedFile != "" {
+		if err := files.Replace(o.ChangedFile, changedList(o.Changed), 0o644); err != nil {
+			return fmt.Errorf("list what changed: %w", plainly(err))
+		}
+	}
+	return RecordAttempt(dir, r.Done, o.Attempt)
+}
+
+// Adopt finds work in hand that an earlier agent started: ok is false when no shim holds the lock at path.
+func Adopt(path string) (run *Shim, ok bool, err error) {
+	h, held, err := ReadHolder(path)
+	if err != nil || !held || h.Purpose != PurposeWork {
+		return nil, false, err
+	}
+	return &Shim{RunID: h.RunID, Item: h.Item, PID: h.PID, lockPath: path}, true, nil
+}
+
+// Wait returns when the shim has ended, and with it the run: Recall tells how it went. An attempt without an end means that the shim was killed: take the
+// lock and Sweep. The error is ctx's alone; the work goes on then.
+func (r *Shim) Wait(ctx context.Context) error {
+	if r.ended != nil {
+		look := time.NewTicker(stoppedPoll)
+		defer look.Stop()
+		for {
+			select {
+			case <-r.ended: // how it went is in the memory, or nowhere
+				return nil
+			case <-look.C:
+				wakeStopped(r.PID)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	// Somebody else's child. Its end is known by the lock; the pidfd only saves waiting for the next look at it.
+	for {
+		h, held, err := ReadHolder(r.lockPath)
+		if err == nil && (!held || h.Purpose != PurposeWork || h.RunID != r.RunID) {
+			return nil
+		}
+		wakeStopped(h.PID)
+		waitProcess(ctx, h.PID, adoptPoll)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// adoptPoll is how often the lock of adopted work is looked at: a few system calls each, and the longest delay where the kernel has no pidfd (before 5.3).
+const adoptPoll = time.Second
+
+// stoppedPoll is how often a shim of ours is looked at. One that was stopped (SIGSTOP) enforces no deadline and never ends, and with it the node would hang for
+// ever: it is told to go on.
+const stoppedPoll = 2 * time.Second

@@ -1,0 +1,101 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFD is where the shim finds the lock: the first of exec.Cmd's ExtraFiles.
+const lockFD = 3
+
+// spawnShim starts the shim so that nothing of this process is needed afterwards: a session of its own (the agent's terminal, its ^C and its hangup do not
+// reach it), the order in memory instead of a pipe that somebody must go on writing to, its output straight into the log.
+func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan error, err error) {
+	order, err := memoryFile("addagent-order", o)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer order.Close()
+	log, err := os.OpenFile(o.Attempt.Log, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer log.Close()
+	if p.Path == "" {
+		p = Program{Path: "/proc/self/exe", Args: []string{"work-shim"}}
+	}
+	cmd := exec.Command(p.Path, p.Args...)
+	if p.Path == "/proc/self/exe" {
+		cmd.Args[0] = os.Args[0] // what ps shows
+	}
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = order, log, log
+	cmd.ExtraFiles = []*os.File{l.File()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, nil, err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait()
+		close(ended)
+	}()
+	return cmd.Process.Pid, ended, nil
+}
+
+// memoryFile is a file without a name or a disk that holds v as JSON, to be read from its beginning.
+func memoryFile(name string, v any) (*os.File, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	if _, err = file.Write(data); err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// waitProcess returns when the process has ended, atMost has passed, or ctx is done (a tenth of a second later). A process that is not there has not
+// "ended": it waits all the same, so that a caller who asks again does not spin.
+func waitProcess(ctx context.Context, pid int, atMost time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		<-ctx.Done()
+		return
+	}
+	defer unix.Close(fd)
+	for ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// wakeStopped lets a process go on that somebody stopped. Under a debugger it is stopped in another way, and left alone.
+func wakeStopped(pid int) {
+	if p, ok := readProcess(pid); ok && p.State == 'T' {
+		p.signal(syscall.SIGCONT)
+	}
+}

@@ -1,0 +1,280 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/retry"
+	"github.com/addagent/addagent/work"
+	"golang.org/x/sys/unix"
+)
+
+// Supervise is the body of the hidden command `addagent work-shim`: it does one piece of work and returns the exit code of its process. It reads the Order from
+// stdin, and its descriptor 3 is the work lock, held. It belongs into a process of its own, which it changes: umask, signals, descriptors. SIGTERM, SIGINT or
+// the end of ctx tell it to stop the script. The result is in the item's memory before it returns; when that could not be written it says so on stderr, which
+// Start points into the script's log, and returns 1.
+func Supervise(ctx context.Context) int {
+	if err := shim(ctx, os.Stdin); err != nil {
+		fmt.Fprintf(os.Stderr, notePrefix+"%v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func shim(ctx context.Context, stdin io.Reader) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer catchSignals(cancel)()
+	o, err := readOrder(stdin)
+	if err != nil {
+		return err
+	}
+	if err := closeOnExec(); err != nil {
+		return err
+	}
+	lock, err := inheritLock(o)
+	if err != nil {
+		return err
+	}
+	// The lock is closed by the end of the process and not before: a result that is being written belongs under it. Without this the garbage collector would
+	// close the file as soon as nobody of ours needs it any more, and the lock would be free while the script runs.
+	defer runtime.KeepAlive(lock)
+	unix.Umask(0o022)
+	e, last := o.supervise(ctx, lock)
+	if why := heardWedged(o.Memory, o.Attempt.RunID); why != "" {
+		e.reason, e.detail = work.ReasonWedged, "wedged: "+why
+	}
+	return RecordEnd(o.Memory, o.Attempt.End(e.reason, e.exit, e.detail, last, time.Now()))
+}
+
+// catchSignals makes TERM and INT call stop, and takes every other signal that could end or stop the shim, or that somebody before us may have
+// had ignored: what is caught here is back to its default in the script.
+func catchSignals(stop func()) (undo func()) {
+	caught := make(chan os.Signal, 16)
+	signal.Notify(caught, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGALRM, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCONT)
+	go func() {
+		for s := range caught {
+			if s == syscall.SIGTERM || s == syscall.SIGINT {
+				stop()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(caught)
+		close(caught)
+	}
+}
+
+// closeOnExec keeps every descriptor but the first three from the script: the lock, above all, and what whoever started the agent left open.
+func closeOnExec() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list descriptors: %w", err)
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}
+
+// inheritLock takes over the lock that Start handed down, and notes that this process has it now.
+func inheritLock(o Order) (*Lock, error) {
+	file := os.NewFile(lockFD, o.LockPath)
+	if link, err := os.Readlink(procPath(os.Getpid(), fmt.Sprintf("fd/%d", lockFD))); err != nil || !sameFile(file, o.LockPath) && link != o.LockPath+" (deleted)" {
+		return nil, errors.New("descriptor 3 is not the work lock: this command is for the agent, not for people")
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("the work lock was not handed down: %w", err)
+	}
+	l := &Lock{file: file, path: o.LockPath}
+	h := newHolder(PurposeWork)
+	h.Item, h.RunID = o.Repo+":"+o.Item, o.Attempt.RunID
+	return l, l.note(h)
+}
+
+// ending is how an attempt ended.
+type ending struct {
+	reason work.Reason // "" = success
+	exit   int         // -1 = not by itself
+	detail string
+}
+
+// supervise runs the script to its end, whatever that is, and returns it with the script's last line.
+func (o Order) supervise(ctx context.Context, lock *Lock) (e ending, last string) {
+	out, err := openOutput(o.Attempt.Log, defaultBounds())
+	if err != nil {
+		return cannotStart(err.Error()), ""
+	}
+	defer out.Close()
+	steps, err := newTrail()
+	if err != nil {
+		return cannotStart(err.Error()), ""
+	}
+	defer steps.file.Close()
+	for _, note := range o.Notes {
+		out.say("%s", note)
+	}
+	stop := out.keepBounded()
+	e = o.execute(ctx, lock, out, steps)
+	stop()
+	if len(o.Steps) > 0 {
+		e = o.initEnding(e, steps)
+	}
+	last, err = out.finish()
+	if err != nil {
+		out.say("%v", err)
+	}
+	return e, last
+}
+
+func cannotStart(why string) ending { return ending{work.ReasonStart, -1, "cannot start: " + why} }
+
+const (
+	settleWait = time.Second     // what a script leaves behind may end by itself so long: `tee` behind its output, a last child
+	reapWait   = 5 * time.Second // for the end of a process that is already dead
+)
+
+func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trail) ending {
+	cmd, err := o.command(out.append, steps)
+	if err != nil {
+		return o.refused(out, err.Error())
+	}
+	started, done := make(chan error), make(chan error, 1)
+	go func() {
+		// The death signal is sent when the thread that forked ends, not the process: this one is kept for this, and waits as long as the script runs.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			done <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return o.refused(out, o.whyNotStarted(err))
+	}
+	session := cmd.Process.Pid
+	h := lock.holder
+	h.Session = session
+	if err := lock.note(h); err != nil {
+		out.say("%v", err) // only a sweep after a kill of this process would miss it
+	}
+	list := func() ([]process, error) { return sessionOf(session) }
+
+	var deadline <-chan time.Time
+	if o.Timeout > 0 {
+		t := time.NewTimer(o.Timeout)
+		defer t.Stop()
+		deadline = t.C
+	}
+	var e ending
+	select {
+	case err := <-done:
+		e = howEnded(err)
+		if e.reason != "" && e.reason != work.ReasonWaiting && shuttingDown() && toldSoon(ctx) {
+			e = cutByShutdown()
+		}
+		o.clearSession(out, list, e)
+		return e
+	case <-deadline:
+		e = ending{work.ReasonDeadline, -1, fmt.Sprintf("deadline of %s passed", human.Setting(o.Timeout))}
+	case <-ctx.Done():
+		e = ending{work.ReasonInterrupted, -1, "interrupted: told to stop"}
+		if shuttingDown() {
+			e = cutByShutdown()
+		}
+	}
+	ended, stuck, err := endProcesses(list, o.Grace)
+	out.say("%s; ended %s", e.detail, listed(ended))
+	sayStuck(out, stuck, err)
+	reap := time.NewTimer(reapWait)
+	defer reap.Stop()
+	select {
+	case <-done:
+	case <-reap.C:
+	}
+	return e
+}
+
+// clearSession ends what the script left behind in its session.
+func (o Order) clearSession(out *output, list func() ([]process, error), e ending) {
+	left, err := list()
+	tick := time.NewTicker(endPoll)
+	defer tick.Stop()
+	for until := time.Now().Add(settleWait); len(left) > 0 && err == nil && time.Now().Before(until); {
+		<-tick.C
+		left, err = list()
+	}
+	if len(left) == 0 && err == nil {
+		return
+	}
+	ended, stuck, err := endProcesses(list, o.Grace)
+	if len(ended) > 0 {
+		out.say("left %s behind; ended %s", human.Count(len(ended), "process"), listed(ended))
+	}
+	sayStuck(out, stuck, err)
+}
+
+func sayStuck(out *output, stuck []process, err error) {
+	if len(stuck) > 0 {
+		out.say("could not be ended, hanging in the kernel or belonging to another user: %s", listed(stuck))
+	}
+	if err != nil {
+		out.say("cannot tell what the script left behind: %v", err)
+	}
+}
+
+// howEnded reads the end of a script that nobody told to end.
+func howEnded(err error) ending {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return ending{}
+	case !errors.As(err, &exit):
+		return ending{work.ReasonInterrupted, -1, fmt.Sprintf("interrupted: its end was not seen: %v", err)}
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	switch {
+	case ok && status.Signaled():
+		name := unix.SignalName(status.Signal())
+		if name == "" {
+			name = fmt.Sprintf("signal %d", status.Signal())
+		}
+		return ending{work.ReasonSignal, -1, "killed by " + name}
+	case exit.ExitCode() == work.ExitTempFail:
+		return ending{work.ReasonWaiting, work.ExitTempFail, fmt.Sprintf("exit %d", work.ExitTempFail)}
+	}
+	return ending{work.ReasonExit, exit.ExitCode(), fmt.Sprintf("exit %d", exit.ExitCode())}
+}
+
+func cutByShutdown() ending {
+	return ending{work.ReasonShutdown, -1, "interrupted: the machine is shut down"}
+}
+
+// toldSoon tells whether this process is told to end, too: a shutdown signals all processes at once, and a script is often gone before its shim has heard of it.
+func toldSoon(ctx context.Context) bool {
+	return !retry.Wait(ctx, settleWait)
+}
+
+// shuttingDown tells a shutdown of the machine from a person who stops the work. systemd's last step, which signals all that is left, has a program of its
+// own as process 1; before it, and with other init systems, nobody may log in any more.
+func shuttingDown() bool {
+	if p, ok := readProcess(1); ok && strings.HasPrefix(p.Name, "systemd-shut") {
+		return true
+	}
+	_, err := os.Stat("/run/nologin")
+	return err == nil
+}

@@ -1,0 +1,185 @@
+package run
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/work"
+)
+
+// SweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the work lock calls it before a tree moves
+// or anything starts; the memory of the node's init at initMemory ("" = none) counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
+//
+//   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as interrupted. A session counts as the
+//     script's when one of its processes carries the run's ADD_RUN_ID. What the script put into a session of its own on purpose lives on.
+//   - of an earlier boot: nothing can be left, the attempt is ended as interrupted.
+//
+// And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop the others; errors are joined.
+func SweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) ([]Swept, error) {
+	var swept []Swept
+	var problems []error
+	one := func(s Swept, dir string) {
+		s, err := sweepItem(l, s, dir, grace)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		if s.Detail != "" {
+			swept = append(swept, s)
+		}
+	}
+	if initMemory != "" {
+		one(Swept{Item: work.InitName}, initMemory)
+	}
+	for _, repoDir := range repoDirs {
+		items, err := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x")))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, fmt.Errorf("sweep: %w", err))
+		}
+		for _, item := range items {
+			if item.IsDir() {
+				one(Swept{RepoDir: repoDir, Item: item.Name()}, work.MemoryDir(repoDir, item.Name()))
+			}
+		}
+	}
+	return swept, errors.Join(problems...)
+}
+
+// sweepItem puts one item in order, whose memory is in dir.
+func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("sweep %s: %w", dir, err)
+		}
+	}()
+	if _, _, err := work.ResultIn(dir).Peek(); momentary(err) {
+		return s, err
+	}
+	m := work.Peek(dir) // what is corrupt is left for the survey, which tells it
+	if m.Last == nil {
+		return s, nil
+	}
+	s.RunID = m.Last.RunID
+	if !m.Last.Finished.IsZero() {
+		if m.Last.OK() && m.Doing == m.Last.Version {
+			s.Detail = "its success was written but not committed: done now"
+		}
+		return s, finishCommit(dir, m)
+	}
+	how, more := "interrupted: the machine went down", ""
+	if m.Last.BootID == "" || m.Last.BootID == bootID() {
+		how = "interrupted: its supervisor was killed"
+		ended, stuck, err := endProcesses(leftOf(*m.Last, l.holder), grace)
+		if err != nil {
+			return s, err // never two at once: without knowing what still runs the attempt keeps having no end
+		}
+		if len(ended) > 0 {
+			more += "; ended what was left: " + listed(ended)
+		}
+		if len(stuck) > 0 {
+			more += "; could not be ended: " + listed(stuck)
+		}
+	}
+	s.Detail = how + more
+	last := endLog(m.Last.Log, s.Detail)
+	reason := work.ReasonInterrupted
+	if why := heardWedged(dir, m.Last.RunID); why != "" {
+		reason, how = work.ReasonWedged, "wedged: "+why
+	}
+	return s, RecordEnd(dir, m.Last.End(reason, -1, how, last, time.Now()))
+}
+
+// leftOf lists what is left of a run's session. Which session that is stands in the lock, if the last script started under it was this run's. Else the run's
+// oldest process must be its script, from which all others descend, and it must still lead its session.
+//
+// The number alone proves nothing, it may have been given to somebody else since. But a session that a process of the run is in is the run's: nobody can join
+// one from outside, so what a script started with another environment (sudo, env -i) is ended with it, and nobody else ever is.
+func leftOf(a work.Attempt, h Holder) func() ([]process, error) {
+	session, proven := 0, false
+	if h.RunID == a.RunID {
+		session = h.Session
+	}
+	// The shim notes the session as soon as there is one: that it has not means that it was killed in that very moment.
+	justBegun := h.RunID == a.RunID && h.Session == 0
+	return func() ([]process, error) {
+		if a.RunID == "" {
+			return nil, nil
+		}
+		if !proven {
+			var err error
+			if session, err = provenSession(session, justBegun, runEntry(a.RunID), a.Log); err != nil || session == 0 {
+				return nil, err
+			}
+			proven = true
+		}
+		return sessionOf(session)
+	}
+}
+
+// proofTries is how often, endPoll apart, a session is looked at that shows no environment to know it by: an exec takes a millisecond, on a busy machine more.
+const proofTries = 50
+
+// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it. In the session that the lock names, a process
+// that writes into the run's log is proof as well: `env -i` and `sudo` drop the environment, not the output. When the number of the session is not known
+// (0), its leader must still live, else it may be one that the script made on purpose; a script that had just begun when its shim was killed, and was told to
+// die then, has made none, but its first child may have outlived it.
+func provenSession(session int, justBegun bool, entry, log string) (int, error) {
+	tick := time.NewTicker(endPoll)
+	defer tick.Stop()
+	for try := 1; ; try++ {
+		candidates := inSession(session)
+		if session == 0 {
+			candidates = func(p process) bool { return p.Session != 0 } // the kernel's own have none, and no environment
+		}
+		var ours []process
+		unsure, before := false, youngest()
+		_, err := processes(func(p process) bool {
+			if !candidates(p) {
+				return false
+			}
+			yes, sure := carries(p.PID, entry)
+			if !yes && session != 0 && writesTo(p.PID, log) {
+				yes, sure = true, true
+			}
+			if yes {
+				ours = append(ours, p)
+			}
+			unsure = unsure || !sure
+			return false
+		})
+		if err != nil {
+			return 0, err
+		}
+		if len(ours) > 0 {
+			oldest := slices.MinFunc(ours, func(a, b process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
+			if session == 0 && !justBegun && oldest.PID != oldest.Session {
+				return 0, nil
+			}
+			return oldest.Session, nil
+		}
+		if try > 1 && !unsure && youngest() == before || try == proofTries { // nothing found is looked at again, see sessionOf
+			return 0, nil
+		}
+		<-tick.C
+	}
+}
+
+// endLog shortens the log of a killed run, writes into it how it ended, and returns the script's last line. Without a log the run has ended all the same.
+func endLog(path, detail string) string {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	out, err := openOutput(path, defaultBounds())
+	if err != nil {
+		return ""
+	}
+	defer out.Close()
+	last, _ := out.finish()
+	out.say("%s", detail)
+	return last
+}
