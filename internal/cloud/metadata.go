@@ -1,5 +1,5 @@
-// Package cloud is the little that a node asks of the cloud it runs in: who am I, and must I go. It speaks plain HTTP
-// to the metadata service; what needs an SDK is a leaf of its own.
+// Package cloud asks the cloud that a node runs in who the node is, and whether it is about to end. It speaks plain HTTP
+// to the metadata service; what needs AWS's API is in package ec2.
 package cloud
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,34 +18,33 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// EC2Endpoint is where every EC2 instance finds its metadata service.
+// EC2Endpoint is the metadata service of every EC2 instance.
 const EC2Endpoint = "http://169.254.169.254"
 
 const (
-	// askTime bounds a question with all its requests. The service answers within milliseconds; where it is firewalled
-	// or the hop limit is too low for a container, nothing ever comes, and neither a start nor a beat must wait for that.
+	// askTime bounds a question with all its requests. The service answers within milliseconds. Behind a firewall, or
+	// in a container with too low a hop limit, it never answers, and neither a start nor a beat may wait for that.
 	askTime = time.Second
 	// answerLimit bounds an answer: a token has 56 characters, an instance id 19, the credentials of a role some 2,000.
 	answerLimit = 16384
-	// tokenSeconds is the longest life the service gives to a token: six hours.
+	// tokenSeconds is the longest lifetime of a token: six hours.
 	tokenSeconds = "21600"
-	// idleTime keeps a connection from one beat to the next, at the usual minute and somewhat above.
+	// idleTime keeps a connection from one beat to the next, with beats of a minute or somewhat more.
 	idleTime = 5 * time.Minute
 )
 
-// ErrAbsent is in the error of a question to which the service answered that there is no such thing (404): no notice,
-// no role, not in an Auto Scaling group.
+// ErrAbsent is wrapped when the service answered 404: no notice, no role, not in an Auto Scaling group.
 var ErrAbsent = errors.New("404 Not Found")
 
-// Metadata is the EC2 metadata service, asked as IMDSv2 wants it: with a token, which is kept, and fetched anew when
-// the service refuses it. It never falls back to IMDSv1, never goes through a proxy, heeds no environment, and a
-// question takes at most a second. What it says is that of one boot of the machine. It is safe for concurrent use.
+// Metadata is the EC2 metadata service, asked by IMDSv2: with a token, which is kept, and renewed when the service
+// refuses it. It never falls back to IMDSv1, never uses a proxy, ignores the environment, and a question takes at most a
+// second. Use one for one boot of the machine. It is safe for concurrent use.
 type Metadata struct {
 	endpoint string
 	client   *http.Client
-	// token holds the session's token, "" = none yet. Taking it out is the lock, so that a wait for it can be given up.
+	// token holds the session's token, "" before the first. Taking it out locks it, in a way that a context can end.
 	token chan string
-	// taken is the group's word that it takes this machine away; see Notices.
+	// taken is the notice that the group takes this machine away; see Notices.
 	taken atomic.Pointer[Notice]
 }
 
@@ -56,12 +56,12 @@ func NewMetadata(endpoint string) *Metadata {
 	m := &Metadata{
 		endpoint: strings.TrimRight(endpoint, "/"),
 		client: &http.Client{
-			// Answers are small, and two connections stay open for ever: small buffers.
+			// Answers are small, and two connections stay open: small buffers.
 			Transport: &http.Transport{Proxy: nil, DisableCompression: true, MaxIdleConnsPerHost: 2,
 				IdleConnTimeout: idleTime, ReadBufferSize: 2048, WriteBufferSize: 1024},
 			// The service never redirects; something else that answers on its address (a captive portal) does.
 			CheckRedirect: func(*http.Request, []*http.Request) error {
-				return errors.New("it redirects, so it is no metadata service")
+				return errors.New("it redirects, so it is not a metadata service")
 			},
 		},
 		token: make(chan string, 1),
@@ -70,7 +70,7 @@ func NewMetadata(endpoint string) *Metadata {
 	return m
 }
 
-// Close gives the kept connections back. The session stays usable.
+// Close closes idle connections. The session stays usable.
 func (m *Metadata) Close() { m.client.CloseIdleConnections() }
 
 // InstanceID is like "i-0123456789abcdef0"; its form is not checked.
@@ -91,8 +91,8 @@ func (m *Metadata) named(ctx context.Context, what, path string) (string, error)
 	return text, nil
 }
 
-// Get returns the trimmed text below /latest/meta-data/, which is never empty. The error names what was asked and says
-// the same for the same trouble; it is ErrAbsent for what does not exist. No error holds a token or an answer.
+// Get returns the trimmed text at path below /latest/meta-data/, which is never empty. The error names the address, has
+// the same words for the same trouble, and wraps ErrAbsent for a 404. No error contains a token or an answer.
 func (m *Metadata) Get(ctx context.Context, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -103,7 +103,7 @@ func (m *Metadata) Get(ctx context.Context, path string) (string, error) {
 	}
 	text, status, err := m.ask(ctx, http.MethodGet, address, "X-Aws-Ec2-Metadata-Token", token)
 	if status == http.StatusUnauthorized {
-		// Six hours are over, or the machine was started again elsewhere: tokens do not move.
+		// The token has expired, or the machine was restarted on another host, where its old tokens are invalid.
 		if token, err = m.session(ctx, token); err != nil {
 			return "", err
 		}
@@ -112,14 +112,13 @@ func (m *Metadata) Get(ctx context.Context, path string) (string, error) {
 	return text, err
 }
 
-// session returns the token, and a new one if the kept one is still the refused one. Questions that wait for a token
-// wait for one request.
+// session returns the kept token, or a new one if that was refused. Concurrent questions share one request.
 func (m *Metadata) session(ctx context.Context, refused string) (string, error) {
 	var token string
 	select {
 	case token = <-m.token:
 	case <-ctx.Done():
-		return "", fmt.Errorf("token: %w", m.plain(ctx.Err(), m.endpoint))
+		return "", fmt.Errorf("token: %w", unanswered(ctx.Err(), m.endpoint))
 	}
 	defer func() { m.token <- token }()
 	if token != refused && token != "" {
@@ -129,16 +128,16 @@ func (m *Metadata) session(ctx context.Context, refused string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
-	// What is no header's value would be kept and fail for ever.
+	// Anything that is not a header value would be kept and fail every time.
 	if strings.ContainsFunc(fresh, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("token: %s/latest/api/token: the answer is no token", m.endpoint)
+		return "", fmt.Errorf("token: %s/latest/api/token: the answer is not a token", m.endpoint)
 	}
 	token = fresh
 	return token, nil
 }
 
-// ask makes one request with one header and returns the trimmed text of the answer, which must be 200 and not empty,
-// and the status if there was an answer.
+// ask makes one request with one header. It returns the trimmed text of the answer, which must be 200 and not empty, and
+// the status, 0 without an answer.
 func (m *Metadata) ask(ctx context.Context, method, address, header, value string) (string, int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
@@ -147,14 +146,14 @@ func (m *Metadata) ask(ctx context.Context, method, address, header, value strin
 	req.Header.Set(header, value)
 	resp, err := m.client.Do(req)
 	if err != nil {
-		return "", 0, m.plain(err, address)
+		return "", 0, unanswered(err, address)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit+1))
 	text := strings.TrimSpace(string(body))
 	switch {
 	case err != nil:
-		err = m.plain(err, address)
+		err = unanswered(err, address)
 	case resp.StatusCode == http.StatusNotFound:
 		err = fmt.Errorf("%s: %w", address, ErrAbsent)
 	case resp.StatusCode != http.StatusOK:
@@ -170,28 +169,39 @@ func (m *Metadata) ask(ctx context.Context, method, address, header, value strin
 	return text, resp.StatusCode, nil
 }
 
-// plain names the address, and says the same words for the same trouble: no port of ours, no client's own wording.
-func (m *Metadata) plain(err error, address string) error {
-	// url.Error repeats method and address, and hides a deadline behind the client's wording.
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	var op *net.OpError
-	broken := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+// unanswered names the address, and uses the same words for the same trouble.
+func unanswered(err error, address string) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s did not answer within %s: %w", address, human.Setting(askTime), err)
-	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("%s: dial: %w", address, op.Err)
-	case op != nil || broken:
-		// Who notices first, reader or writer, is chance.
-		return fmt.Errorf("%s: the connection broke off", address)
+		return fmt.Errorf("%s did not answer within %s: %w", address, human.Setting(askTime), context.DeadlineExceeded)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", address, context.Canceled)
 	}
-	return fmt.Errorf("%s: %w", address, err)
+	return fmt.Errorf("%s: %s", address, Unreached(err))
 }
 
-// InstanceID asks the metadata service at endpoint ("" = EC2Endpoint) once, for who starts and has no session yet.
+// Unreached says why no HTTP answer came, in the same words each time: without our port, and without the client's frame.
+func Unreached(err error) string {
+	var name *net.DNSError
+	var op *net.OpError
+	var frame *url.Error
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "lookup " + name.Name + ": no such host"
+	case errors.As(err, &name):
+		return "lookup " + name.Name + ": the name server does not answer"
+	case errors.As(err, &op) && slices.Contains([]string{"read", "readfrom", "write"}, op.Op),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection broke off" // whether the reader or the writer notices first is chance
+	case op != nil:
+		return op.Op + ": " + op.Err.Error()
+	case errors.As(err, &frame):
+		return frame.Err.Error()
+	}
+	return err.Error()
+}
+
+// InstanceID asks the metadata service at endpoint ("" = EC2Endpoint) once, when there is no session yet.
 func InstanceID(ctx context.Context, endpoint string) (string, error) {
 	m := NewMetadata(endpoint)
 	defer m.Close()

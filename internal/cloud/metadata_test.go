@@ -121,12 +121,12 @@ func TestMetadataRefuses(t *testing.T) {
 		absent bool
 	}{
 		"no IMDSv2":        {tokenPath, cloudtest.Status(http.StatusForbidden), "instance id: token: URL/latest/api/token: 403 Forbidden", false},
-		"a portal":         {"*", cloudtest.Redirect, "it redirects, so it is no metadata service", false},
+		"a portal":         {"*", cloudtest.Redirect, "it redirects, so it is not a metadata service", false},
 		"endless":          {"*", cloudtest.Endless, "token: URL/latest/api/token: answer of more than 16384 bytes", false},
 		"endless answer":   {idPath, cloudtest.Endless, "instance-id: answer of more than 16384 bytes", false},
 		"empty":            {"*", func(http.ResponseWriter, *http.Request) {}, "empty answer", false},
-		"a bad token":      {tokenPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("a\nb")) }, "token: URL/latest/api/token: the answer is no token", false},
-		"a page as token":  {tokenPath, cloudtest.Garbage, "the answer is no token", false},
+		"a bad token":      {tokenPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("a\nb")) }, "token: URL/latest/api/token: the answer is not a token", false},
+		"a page as token":  {tokenPath, cloudtest.Garbage, "the answer is not a token", false},
 		"token, no id":     {idPath, cloudtest.Status(http.StatusNotFound), "instance id: URL/latest/meta-data/instance-id: 404 Not Found", true},
 		"cut in answer":    {"*", cloudtest.Cut, "the connection broke off", false},
 		"too busy":         {idPath, cloudtest.Status(http.StatusTooManyRequests), "429 Too Many Requests", false},

@@ -6,13 +6,13 @@ import (
 	"net/url"
 )
 
-// Group is this instance's place in its Auto Scaling group.
+// Group is the Auto Scaling group of this instance.
 type Group struct {
 	Name  string // "" = in no group
-	State string // where in its life: "Pending:Wait", "InService", ...
+	State string // its lifecycle state: "Pending:Wait", "InService", ...
 }
 
-// Group asks; an instance that is in no group is no error.
+// Group asks for it. That the instance is in no group is not an error.
 func (i *Instance) Group(ctx context.Context) (Group, error) {
 	said, err := i.do(ctx, call{"autoscaling:DescribeAutoScalingInstances", "InstanceIds.member.1", nil, anyARN})
 	if err != nil || len(said.Members) == 0 {
@@ -21,15 +21,16 @@ func (i *Instance) Group(ctx context.Context) (Group, error) {
 	return Group{said.Members[0].Group, said.Members[0].State}, nil
 }
 
-// Completion is what CompleteLifecycle found.
+// Completion is the result of CompleteLifecycle.
 type Completion struct {
-	Done  bool   // the hook was completed by this call
-	Later bool   // the instance does not wait yet, but will: ask again
-	Why   string // for people: what was done, or why there was nothing to do
+	Done  bool   // this call completed the hook
+	Later bool   // the instance does not wait yet: call again
+	Why   string // for people: what was done, or why nothing
 }
 
-// CompleteLifecycle lets a new instance go on into service: the group's launching hook (Options.Hook) is completed with
-// CONTINUE. Nothing to complete is no error: no hook is set, the instance is in no group, or it does not wait.
+// CompleteLifecycle lets a new instance go into service: it completes the group's launching hook (Options.Hook) with
+// CONTINUE. It is not an error if there is nothing to complete: no hook is set, the instance is in no group, or it does
+// not wait.
 func (i *Instance) CompleteLifecycle(ctx context.Context) (Completion, error) {
 	if i.options.Hook == "" {
 		return Completion{Why: "no lifecycle hook is set"}, nil
@@ -43,24 +44,25 @@ func (i *Instance) CompleteLifecycle(ctx context.Context) (Completion, error) {
 	case g.State == "Pending" || g.State == "Warmed:Pending":
 		return Completion{Later: true, Why: fmt.Sprintf("group %s: the instance is %s and does not wait yet", g.Name, g.State)}, nil
 	case g.State != "Pending:Wait" && g.State != "Warmed:Pending:Wait":
-		return Completion{Why: fmt.Sprintf("group %s: the instance is %s and waits for no launching hook", g.Name, g.State)}, nil
+		return Completion{Why: fmt.Sprintf("group %s: the instance is %s and does not wait for a launching hook", g.Name, g.State)}, nil
 	}
 	_, err = i.do(ctx, call{"autoscaling:CompleteLifecycleAction", "InstanceId",
 		url.Values{"AutoScalingGroupName": {g.Name}, "LifecycleHookName": {i.options.Hook}, "LifecycleActionResult": {"CONTINUE"}}, groupARN(g.Name)})
 	if err != nil {
 		return Completion{}, fmt.Errorf("group %s: hook %s: %w", g.Name, i.options.Hook, err)
 	}
-	return Completion{Done: true, Why: fmt.Sprintf("group %s: hook %s is completed", g.Name, i.options.Hook)}, nil
+	return Completion{Done: true, Why: fmt.Sprintf("group %s: hook %s completed", g.Name, i.options.Hook)}, nil
 }
 
-// Unhealthy has the group replace this instance at once, grace period or not. ErrNoGroup: nobody would.
+// Unhealthy makes the group replace this instance at once, even in its grace period. It fails with ErrNoGroup when there
+// is no group to do so.
 func (i *Instance) Unhealthy(ctx context.Context) error {
 	_, err := i.do(ctx, call{"autoscaling:SetInstanceHealth", "InstanceId",
 		url.Values{"HealthStatus": {"Unhealthy"}, "ShouldRespectGracePeriod": {"false"}}, groupARN("*")})
 	return err
 }
 
-// Terminate ends this instance. A group keeps its size and starts another one.
+// Terminate ends this instance. Its group keeps its size and starts another.
 func (i *Instance) Terminate(ctx context.Context) error {
 	g, err := i.Group(ctx)
 	if err != nil {

@@ -31,7 +31,7 @@ func TestGroup(t *testing.T) {
 	says(t, func() error { _, err := w.instance(t, id).Group(t.Context()); return err }, ec2.ErrCredentials, "credentials refused: SignatureDoesNotMatch; this machine's clock is behind AWS's")
 	w.aws.SetClock(0)
 	w.aws.OnlySecret("other")
-	says(t, func() error { _, err := w.instance(t, id).Group(t.Context()); return err }, ec2.ErrCredentials, "credentials refused: SignatureDoesNotMatch; is the clock right")
+	says(t, func() error { _, err := w.instance(t, id).Group(t.Context()); return err }, ec2.ErrCredentials, "credentials refused: SignatureDoesNotMatch; check the clock")
 }
 
 func TestCompleteLifecycle(t *testing.T) {
@@ -43,13 +43,13 @@ func TestCompleteLifecycle(t *testing.T) {
 		t.Errorf("while it is launched: %+v, %v", c, err)
 	}
 	w.aws.SetState(id, "Pending:Wait")
-	if c, err := node.CompleteLifecycle(t.Context()); c != (ec2.Completion{Done: true, Why: "group " + group + ": hook boot is completed"}) || err != nil {
+	if c, err := node.CompleteLifecycle(t.Context()); c != (ec2.Completion{Done: true, Why: "group " + group + ": hook boot completed"}) || err != nil {
 		t.Errorf("while it waits: %+v, %v", c, err)
 	}
 	if state, _ := w.aws.State(id); state != "InService" {
 		t.Errorf("afterwards it is %s", state)
 	}
-	if c, err := node.CompleteLifecycle(t.Context()); c != (ec2.Completion{Why: "group " + group + ": the instance is InService and waits for no launching hook"}) || err != nil {
+	if c, err := node.CompleteLifecycle(t.Context()); c != (ec2.Completion{Why: "group " + group + ": the instance is InService and does not wait for a launching hook"}) || err != nil {
 		t.Errorf("a second time: %+v, %v", c, err)
 	}
 	done := w.aws.Calls("autoscaling:CompleteLifecycleAction")

@@ -1,10 +1,10 @@
-// Package ec2 is what a node asks of AWS about itself: its tags, and its place in its Auto Scaling group. It is the only
-// importer of aws-sdk-go-v2, of which it takes the signatures and nothing else: the SDK's clients of the two services
-// and of the metadata service, for the six calls that are made here, cost every command and every shim 1.4 MB of binary,
-// 1.2 MB of memory and a millisecond at its start, an idle agent 1.7 MB, and a cold build minutes.
+// Package ec2 is what a node asks of AWS about itself: its tags, and its Auto Scaling group. It alone imports
+// aws-sdk-go-v2, and only for signatures: for the six calls made here, the SDK's clients cost every command and every
+// shim 1.4 MB of binary, 1.2 MB of memory and a millisecond at its start, an idle agent 1.7 MB, and a cold build minutes.
 package ec2
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,10 +25,10 @@ import (
 const (
 	// callTime bounds a call with its one retry, and the questions to the metadata service before it.
 	callTime = 10 * time.Second
-	// attempts: one retry helps against a lost connection; for the rest callers have a backoff of their own.
+	// attempts: one retry helps after a lost connection; beyond that callers have a backoff of their own.
 	attempts = 2
-	// retryWait is the longest wait before the second attempt; how long it is, is chance, so that a fleet which was
-	// throttled together does not come back together.
+	// retryWait is the longest wait before the second attempt. The wait is random, so that nodes that were throttled
+	// together do not return together.
 	retryWait = 2 * time.Second
 )
 
@@ -37,14 +38,14 @@ type Options struct {
 	InstanceID string            // "" = what the metadata service says
 	Region     string            // "" = what the metadata service says
 	Endpoint   string            // for EC2 and Auto Scaling both; "" = AWS's own of the region
-	Transport  http.RoundTripper // with proxy and authorities; nil = as the environment says. The metadata service is never asked through it
-	Agent      string            // "addagent/1.2", said to AWS
+	Transport  http.RoundTripper // nil = one with the proxy of the environment. Metadata has its own
+	Agent      string            // the user agent, "addagent/1.2"
 	Hook       string            // the launching lifecycle hook that CompleteLifecycle completes; "" = none
 }
 
 // Instance is this machine as AWS sees it. A call ends within ten seconds. Its methods may be used concurrently.
-// Their errors are ErrDenied, ErrCredentials, ErrTemporary, ErrUnknown, ErrNoGroup, or none of them: permanent. The same
-// trouble has the same words, without request ids, and no error holds a secret.
+// Their errors are ErrDenied, ErrCredentials, ErrTemporary, ErrUnknown or ErrNoGroup; any other is permanent. The same
+// trouble has the same words, without request ids, and no error contains a secret.
 type Instance struct {
 	options Options
 	client  *http.Client
@@ -58,8 +59,8 @@ type Instance struct {
 // place is who and where this is.
 type place struct{ id, region string }
 
-// New asks nothing yet. Credentials are those of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, if
-// set now, else those of the instance's role, fetched when first needed and kept fresh.
+// New asks nothing yet. Credentials are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, if set now, else
+// those of the instance's role, fetched when first needed, and renewed.
 func New(o Options) *Instance {
 	if o.Metadata == nil {
 		o.Metadata = cloud.NewMetadata("")
@@ -67,12 +68,12 @@ func New(o Options) *Instance {
 	if o.Transport == nil {
 		o.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: callTime}
 	}
-	// AWS does not redirect, and whoever does shall not have the session's token.
+	// AWS does not redirect; any other server must not get the session's token.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Instance{options: o, client: &http.Client{Transport: o.Transport, CheckRedirect: stay}, signer: v4.NewSigner(), keys: newKeys(o.Metadata)}
 }
 
-// regionName is a part of a host's name that gets the session's token: a page of a portal must not pass for one.
+// regionName becomes a part of the name of a host that gets the session's token: it must not be the page of a portal.
 var regionName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)+$`)
 
 // meet finds out who and where this is, once.
@@ -95,22 +96,22 @@ func (i *Instance) meet(ctx context.Context) (place, error) {
 		}
 	}
 	if !regionName.MatchString(p.region) {
-		return place{}, fmt.Errorf("%.40q is no region", p.region)
+		return place{}, fmt.Errorf("%.40q is not a region", p.region)
 	}
 	i.met = &p
 	return p, nil
 }
 
-// call is one action on one resource: what a policy has to allow.
+// call is one action on one resource, as a policy allows it.
 type call struct {
 	action   string             // "ec2:CreateTags"
 	self     string             // what the form calls this instance: "InstanceId.1"
 	form     url.Values         // the rest of it
-	resource func(place) string // its ARN, "*" for what a policy has to name
+	resource func(place) string // its ARN in a policy
 }
 
-// do makes a call within its time, and words what goes wrong. A second attempt is made after a temporary trouble, and
-// when there are other credentials than the refused ones.
+// do makes a call within callTime, and words its error. It makes a second attempt after a temporary trouble, and when
+// there are other credentials than the refused ones.
 func (i *Instance) do(ctx context.Context, c call) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
@@ -133,7 +134,7 @@ func (i *Instance) do(ctx context.Context, c call) (answer, error) {
 		}
 		t := judge(err, c.action, c.resource(here))
 		if t.kind == ErrCredentials || t.kind == ErrDenied {
-			// Who mends it may have given the instance another role, whose keys are not asked for while these are good.
+			// The fix may be another role for the instance, whose keys would not be fetched before these expire.
 			i.keys.refused(used.AccessKeyID)
 		}
 		again := false
@@ -152,7 +153,7 @@ func (i *Instance) do(ctx context.Context, c call) (answer, error) {
 	}
 }
 
-// partitions are AWS's separate clouds; the last one takes what no other does.
+// partitions are AWS's separate clouds; the last matches every region.
 // https://docs.aws.amazon.com/general/latest/gr/rande.html
 var partitions = []struct{ regions, name, domain string }{
 	{"cn-", "aws-cn", "amazonaws.com.cn"},
@@ -167,34 +168,29 @@ var partitions = []struct{ regions, name, domain string }{
 
 // partition is the first part of a region's ARNs, and the end of its hosts' names.
 func partition(region string) (name, domain string) {
-	for _, p := range partitions {
-		if strings.HasPrefix(region, p.regions) {
-			return p.name, p.domain
-		}
-	}
-	return "", ""
+	i := slices.IndexFunc(partitions, func(p struct{ regions, name, domain string }) bool { return strings.HasPrefix(region, p.regions) })
+	return partitions[i].name, partitions[i].domain
 }
 
-// address is where a service of a region answers.
+// address is the server of a service in a region.
 func (i *Instance) address(service, region string) string {
-	if i.options.Endpoint != "" {
-		return i.options.Endpoint
-	}
 	_, domain := partition(region)
-	return "https://" + service + "." + region + "." + domain + "/"
+	return cmp.Or(i.options.Endpoint, "https://"+service+"."+region+"."+domain+"/")
 }
 
-func instanceARN(p place) string {
-	name, _ := partition(p.region)
-	return fmt.Sprintf("arn:%s:ec2:%s:*:instance/%s", name, p.region, p.id)
+// arn names a resource of a region; what comes after the account, which a policy may leave open.
+func arn(service, region, resource string) string {
+	name, _ := partition(region)
+	return fmt.Sprintf("arn:%s:%s:%s:*:%s", name, service, region, resource)
 }
+
+func instanceARN(p place) string { return arn("ec2", p.region, "instance/"+p.id) }
 
 func groupARN(group string) func(place) string {
 	return func(p place) string {
-		name, _ := partition(p.region)
-		return fmt.Sprintf("arn:%s:autoscaling:%s:*:autoScalingGroup:*:autoScalingGroupName/%s", name, p.region, group)
+		return arn("autoscaling", p.region, "autoScalingGroup:*:autoScalingGroupName/"+group)
 	}
 }
 
-// anyARN is for actions that know no resources.
+// anyARN is for actions without resources.
 func anyARN(place) string { return "*" }

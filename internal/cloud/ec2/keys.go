@@ -14,18 +14,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// keysAhead is how long before their end keys are fetched anew: AWS has new ones by then.
+// keysAhead is how long before they expire keys are renewed: AWS has new ones by then.
 const keysAhead = 5 * time.Minute
 
 // keys are the credentials that calls are signed with.
 type keys struct {
-	metadata *cloud.Metadata // nil = they are the environment's, and stay
+	metadata *cloud.Metadata // nil = the keys are from the environment, and stay
 
 	mu   sync.Mutex
 	held aws.Credentials // without AccessKeyID = none
 }
 
-// newKeys takes those of the environment, if there are any now, else those of the instance's role.
+// newKeys takes the keys in the environment, else those of the instance's role.
 func newKeys(m *cloud.Metadata) *keys {
 	key, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
 	if key == "" || secret == "" {
@@ -47,11 +47,11 @@ func (k *keys) get(ctx context.Context) (aws.Credentials, error) {
 	case k.held.AccessKeyID == "":
 		return aws.Credentials{}, err
 	}
-	// While the metadata service is out of order the old ones are better than none; AWS says when they are over.
+	// While the metadata service fails, old keys are better than none; AWS says when they have expired.
 	return k.held, nil
 }
 
-// refused has the next call ask anew, unless somebody else did.
+// refused makes the next call fetch keys, unless another call has done so.
 func (k *keys) refused(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -66,40 +66,37 @@ func fresh(c aws.Credentials, now time.Time) bool {
 
 const rolePath = "iam/security-credentials/"
 
-// roleName is what IAM allows.
+// roleName is a name that IAM allows.
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
 var roleName = regexp.MustCompile(`^[\w+=,.@-]+$`)
 
-// roleKeys asks for the keys of the instance's role.
+// roleKeys fetches the keys of the instance's role.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html
 func roleKeys(ctx context.Context, m *cloud.Metadata) (aws.Credentials, error) {
 	names, err := m.Get(ctx, rolePath)
-	if err != nil {
-		return aws.Credentials{}, noKeys(err)
-	}
 	name, _, _ := strings.Cut(names, "\n")
-	if name = strings.TrimSpace(name); !roleName.MatchString(name) {
-		return aws.Credentials{}, noKeys(errNoKeys)
+	name = strings.TrimSpace(name)
+	if err == nil && !roleName.MatchString(name) {
+		return aws.Credentials{}, unreadable()
 	}
-	text, err := m.Get(ctx, rolePath+name)
-	if err != nil {
-		return aws.Credentials{}, noKeys(err)
+	text := ""
+	if err == nil {
+		text, err = m.Get(ctx, rolePath+name)
 	}
-	c, err := readKeys(text)
-	if err != nil {
-		return aws.Credentials{}, noKeys(err)
+	switch {
+	case errors.Is(err, cloud.ErrAbsent):
+		return aws.Credentials{}, &trouble{ErrCredentials, "no credentials: the instance has no role (instance profile)", err}
+	case err != nil:
+		return aws.Credentials{}, &trouble{ErrTemporary, "metadata: credentials: " + err.Error(), err}
 	}
-	return c, nil
+	return readKeys(text)
 }
 
-var errNoKeys = errors.New("not the keys of a role")
+func unreadable() error {
+	return &trouble{ErrTemporary, "no credentials: the metadata service's answer cannot be read", nil}
+}
 
-// roleError is the word of a role that gives no keys: "AssumeRoleUnauthorizedAccess".
-type roleError string
-
-func (r roleError) Error() string { return string(r) }
-
-// readKeys reads the answer. What the JSON package has against it would quote the answer, which holds a secret.
+// readKeys reads the answer. The JSON package's own errors would quote it, and it holds a secret.
 func readKeys(text string) (aws.Credentials, error) {
 	var said struct {
 		Code, AccessKeyID, SecretAccessKey, Token string
@@ -107,27 +104,11 @@ func readKeys(text string) (aws.Credentials, error) {
 	}
 	err := json.Unmarshal([]byte(text), &said)
 	switch {
-	case err != nil:
-		return aws.Credentials{}, errNoKeys
-	case said.Code != "Success" && said.Code != "":
-		return aws.Credentials{}, roleError(shown(said.Code))
-	case said.AccessKeyID == "" || said.SecretAccessKey == "":
-		return aws.Credentials{}, errNoKeys
+	case err == nil && said.Code != "Success" && said.Code != "":
+		return aws.Credentials{}, &trouble{ErrCredentials, "no credentials: the instance's role gives none: " + shown(said.Code), nil}
+	case err != nil || said.AccessKeyID == "" || said.SecretAccessKey == "":
+		return aws.Credentials{}, unreadable()
 	}
 	return aws.Credentials{AccessKeyID: said.AccessKeyID, SecretAccessKey: said.SecretAccessKey, SessionToken: said.Token,
 		CanExpire: true, Expires: said.Expiration}, nil
-}
-
-// noKeys words why there are none.
-func noKeys(err error) *trouble {
-	var role roleError
-	switch {
-	case errors.Is(err, cloud.ErrAbsent):
-		return &trouble{ErrCredentials, "no credentials: the instance has no role (instance profile)", err}
-	case errors.As(err, &role):
-		return &trouble{ErrCredentials, "no credentials: the instance's role gives none: " + role.Error(), err}
-	case errors.Is(err, errNoKeys):
-		return &trouble{ErrTemporary, "no credentials: the metadata service's answer cannot be read", err}
-	}
-	return &trouble{ErrTemporary, "metadata: credentials: " + err.Error(), err}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -14,17 +15,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Both services speak AWS's query protocol: a form that is posted, and XML that comes back.
+// Both services speak AWS's query protocol: a posted form, answered in XML.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
 // https://docs.aws.amazon.com/autoscaling/ec2/APIReference/making-api-requests.html
 
-// answerLimit is where an answer is cut: those that we ask for have a few hundred bytes.
+// answerLimit is where an answer is cut: ours have a few hundred bytes.
 const answerLimit = 1 << 20
 
-// versions are those of the services' forms.
+// versions of the services' forms.
 var versions = map[string]string{"ec2": "2016-11-15", "autoscaling": "2011-01-01"}
 
-// answer is all that we read of either service's answers.
+// answer is what we read of either service's answers.
 type answer struct {
 	XMLName xml.Name
 	Members []member  `xml:"DescribeAutoScalingInstancesResult>AutoScalingInstances>member"`
@@ -39,17 +40,19 @@ type member struct {
 
 type problem struct{ Code, Message string }
 
-// fault is an answer that is none of ours: an error that AWS worded, or, without a code, something else. Its text is
-// no more than that, because AWS's may repeat what was signed, and with it the session's token.
+// fault is an answer that refuses: an error that AWS worded, or, without a code, something that is not from AWS. Its
+// text leaves out AWS's message, which may repeat what was signed, and with it the session's token.
 type fault struct {
 	status        int
 	code, message string
-	clock         string // what is wrong with this machine's, "" = nothing
+	clock         string // what is wrong with this machine's clock, "" = nothing
 }
 
-func (f *fault) Error() string { return cmp.Or(f.code, http.StatusText(f.status)) }
+func (f *fault) Error() string   { return cmp.Or(f.code, http.StatusText(f.status)) }
+func (f *fault) temporary() bool { return f.status >= 500 || f.status == http.StatusTooManyRequests }
+func (f *fault) line() string    { return fmt.Sprintf("%d %s", f.status, http.StatusText(f.status)) }
 
-// readAnswer reads what came for an action like "CreateTags".
+// readAnswer reads the answer to an action such as "CreateTags".
 func readAnswer(action string, status int, body []byte) (answer, *fault) {
 	var a answer
 	if xml.Unmarshal(body, &a) != nil {
@@ -95,9 +98,9 @@ func (i *Instance) post(ctx context.Context, c aws.Credentials, service, region,
 	return a, nil
 }
 
-// strayed says what is wrong with this clock beside the time in an answer's header, "" = nothing that AWS minds.
+// strayed compares this clock with the time in an answer's header; "" = close enough for AWS.
 func strayed(date string, now time.Time) string {
-	const most = 4 * time.Minute // of the five that AWS takes
+	const most = 4 * time.Minute // of the five that AWS allows
 	there, err := http.ParseTime(date)
 	switch {
 	case err != nil:

@@ -70,16 +70,16 @@ func TestAnswersThatAreNone(t *testing.T) {
 		kind   error
 		want   string
 	}{
-		"nothing":        {200, "", nil, "200 OK, and no answer of AWS"},
-		"text":           {200, "ok", nil, "200 OK, and no answer of AWS"},
-		"another action": {200, "<SetInstanceHealthResponse/>", nil, "200 OK, and no answer of AWS"},
-		"cut":            {200, "<CreateTagsResponse><return>true</ret", nil, "200 OK, and no answer of AWS"},
-		"too big":        {200, "<CreateTagsResponse>" + strings.Repeat(" ", big) + "</CreateTagsResponse>", nil, "200 OK, and no answer of AWS"},
+		"nothing":        {200, "", nil, "200 OK, and not an answer of AWS"},
+		"text":           {200, "ok", nil, "200 OK, and not an answer of AWS"},
+		"another action": {200, "<SetInstanceHealthResponse/>", nil, "200 OK, and not an answer of AWS"},
+		"cut":            {200, "<CreateTagsResponse><return>true</ret", nil, "200 OK, and not an answer of AWS"},
+		"too big":        {200, "<CreateTagsResponse>" + strings.Repeat(" ", big) + "</CreateTagsResponse>", nil, "200 OK, and not an answer of AWS"},
 		"a big page":     {503, strings.Repeat("x", big), ec2.ErrTemporary, "503 Service Unavailable"},
-		"another script": {200, `<?xml version="1.0" encoding="EBCDIC"?><CreateTagsResponse/>`, nil, "200 OK, and no answer of AWS"},
-		"no code":        {400, "<Response><Errors><Error><Message>m</Message></Error></Errors></Response>", nil, "400 Bad Request, and no answer of AWS"},
+		"another script": {200, `<?xml version="1.0" encoding="EBCDIC"?><CreateTagsResponse/>`, nil, "200 OK, and not an answer of AWS"},
+		"no code":        {400, "<Response><Errors><Error><Message>m</Message></Error></Errors></Response>", nil, "400 Bad Request, and not an answer of AWS"},
 		"a long code":    {400, "<Response><Errors><Error><Code>" + strings.Repeat("c ", 500) + "</Code></Error></Errors></Response>", nil, "ec2:CreateTags: c c c"},
-		"JSON":           {403, `{"__type": "AccessDenied"}`, nil, "403 Forbidden, and no answer of AWS"},
+		"JSON":           {403, `{"__type": "AccessDenied"}`, nil, "403 Forbidden, and not an answer of AWS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -20,12 +20,12 @@ const (
 	valueLimit = 256 // characters
 )
 
-// tagKey is what a key may hold where tags are shown in instance metadata: the strictest of AWS's rules.
+// tagKey allows what a key may contain if tags are shown in instance metadata: the strictest of AWS's rules.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 var tagKey = regexp.MustCompile(`^[0-9A-Za-z_+=,.@:-]+$`)
 
-// Tag sets tags of this instance in one call; other tags stay. Values are cut to 256 characters, and what is no
-// character becomes a space. A key that AWS would refuse is an error, and nothing is sent.
+// Tag sets tags of this instance in one call; other tags stay. Values are cut to 256 characters, and control characters
+// become spaces. A key that AWS would refuse is an error, and nothing is sent.
 func (i *Instance) Tag(ctx context.Context, tags map[string]string) error {
 	if len(tags) == 0 {
 		return nil
@@ -33,15 +33,15 @@ func (i *Instance) Tag(ctx context.Context, tags map[string]string) error {
 	return i.tag(ctx, tags, false)
 }
 
-// MayTag asks whether Tag is permitted, and changes nothing; nil = it is.
+// MayTag asks whether Tag is permitted, without changing anything; nil = yes.
 func (i *Instance) MayTag(ctx context.Context) error {
 	err := i.tag(ctx, map[string]string{"add:state": ""}, true)
 	var said *fault
 	switch {
 	case errors.As(err, &said) && said.code == "DryRunOperation":
 		return nil
-	case err == nil: // only a server that does not know DryRun
-		return errors.New("ec2:CreateTags: asked only whether it may, it did it")
+	case err == nil: // a server that ignores DryRun
+		return errors.New("ec2:CreateTags: the server ignores DryRun and has set the tag")
 	}
 	return err
 }
@@ -69,7 +69,7 @@ func checkKey(key string) error {
 	case strings.HasPrefix(strings.ToLower(key), "aws:"):
 		return errors.New("names that begin with aws: belong to AWS")
 	case !tagKey.MatchString(key), key == ".", key == "..", key == "_index":
-		return errors.New("its name is none: letters, digits and _+=,.@:- only, and not . .. or _index")
+		return errors.New("invalid name: use letters, digits and _+=,.@:- only, but not . .. or _index")
 	}
 	return nil
 }

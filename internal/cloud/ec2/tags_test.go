@@ -65,14 +65,14 @@ func TestTagsThatAWSWouldRefuse(t *testing.T) {
 	for name, c := range map[string]struct{ key, want string }{
 		"reserved":       {"aws:state", "belong to AWS"},
 		"reserved, loud": {"AWS:state", "belong to AWS"},
-		"empty":          {"", "its name is none"},
+		"empty":          {"", "invalid name"},
 		"long":           {strings.Repeat("k", 129), "more than 128 characters"},
-		"a space":        {"add state", "its name is none"},
-		"a slash":        {"add/state", "its name is none"},
-		"an umlaut":      {"zustände", "its name is none"},
-		"a dot":          {".", "its name is none"},
-		"the index":      {"_index", "its name is none"},
-		"a line end":     {"add:state\n", "its name is none"},
+		"a space":        {"add state", "invalid name"},
+		"a slash":        {"add/state", "invalid name"},
+		"an umlaut":      {"zustände", "invalid name"},
+		"a dot":          {".", "invalid name"},
+		"the index":      {"_index", "invalid name"},
+		"a line end":     {"add:state\n", "invalid name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			says(t, func() error { return node.Tag(t.Context(), map[string]string{"add:state": "idle", c.key: "x"}) }, nil, "ec2:CreateTags: tag ", c.want)
@@ -145,11 +145,11 @@ func TestATagIsRefused(t *testing.T) {
 		"a portal":         {known, func(w world) { w.aws.FailPage(action, 9, 404) }, nil, "404 Not Found", 2},
 		"a portal moves":   {known, func(w world) { w.aws.FailPage(action, 9, 302) }, nil, "302 Found", 2},
 		"revoked":          {known, func(w world) { w.aws.OnlyKey("ASIAANOTHER000000000") }, ec2.ErrCredentials, "credentials refused: AuthFailure", 2},
-		"a portal lets in": {known, func(w world) { w.aws.FailPage(action, 9, 200) }, nil, "200 OK, and no answer of AWS", 2},
-		"another secret":   {known, func(w world) { w.aws.OnlySecret("other") }, ec2.ErrCredentials, "credentials refused: AuthFailure; is the clock right, and the role still there?", 2},
+		"a portal lets in": {known, func(w world) { w.aws.FailPage(action, 9, 200) }, nil, "200 OK, and not an answer of AWS", 2},
+		"another secret":   {known, func(w world) { w.aws.OnlySecret("other") }, ec2.ErrCredentials, "credentials refused: AuthFailure; check the clock and the instance's role", 2},
 		"a slow clock":     {known, func(w world) { w.aws.SetClock(time.Hour) }, ec2.ErrCredentials, "credentials refused: RequestExpired; this machine's clock is behind AWS's", 2},
 		"a fast clock":     {known, func(w world) { w.aws.SetClock(-time.Hour) }, ec2.ErrCredentials, "credentials refused: RequestExpired; this machine's clock is ahead of AWS's", 2},
-		"keys are over":    {known, func(w world) { w.aws.Fail(action, 9, 400, "RequestExpired", "Request has expired.") }, ec2.ErrCredentials, "credentials refused: RequestExpired; is the clock right, and the role still there?", 2},
+		"keys are over":    {known, func(w world) { w.aws.Fail(action, 9, 400, "RequestExpired", "Request has expired.") }, ec2.ErrCredentials, "credentials refused: RequestExpired; check the clock and the instance's role", 2},
 		"too many": {known, func(w world) {
 			w.aws.Fail(action, 9, 400, "TagLimitExceeded", "The maximum number\n of tags is 50 (request 01234567-89ab-cdef-0123-456789abcdef)")
 		}, nil, "ec2:CreateTags: TagLimitExceeded: The maximum number of tags is 50 (request ...)", 2},
@@ -163,7 +163,7 @@ func TestATagIsRefused(t *testing.T) {
 		}, ec2.ErrTemporary, "ec2:CreateTags: metadata: credentials: http", 0},
 		"a role without keys": {known, func(w world) { w.metadata.Set("iam/security-credentials/node", `{"Code": "Success"}`) }, ec2.ErrTemporary, "the metadata service's answer cannot be read", 0},
 		"a role of markup":    {known, func(w world) { w.metadata.Set("iam/security-credentials/", "<html>") }, ec2.ErrTemporary, "the metadata service's answer cannot be read", 0},
-		"a region of markup":  {known, func(w world) { w.metadata.Set("placement/region", "x.example/") }, nil, `"x.example/" is no region`, 0},
+		"a region of markup":  {known, func(w world) { w.metadata.Set("placement/region", "x.example/") }, nil, `"x.example/" is not a region`, 0},
 		"metadata is away":    {known, func(w world) { w.metadata.Instead("*", cloudtest.Status(403)) }, ec2.ErrTemporary, "ec2:CreateTags: metadata: instance id: token: ", 0},
 		"no region":           {known, func(w world) { w.metadata.Set("placement/region", "") }, ec2.ErrTemporary, "metadata: region: ", 0},
 	} {
