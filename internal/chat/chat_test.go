@@ -31,7 +31,7 @@ func TestCheck(t *testing.T) {
 		{"hipchat://Tok3nTok3n@chat.example.org/Ops?scheme=ftp", "hipchat://", "its form is"},
 		{"hipchat://Tok3nTok3n@chat.example.org/Ops?colour=red", "hipchat://", "its form is"},
 		{"hipchat://Tok3nTok3n@chat.example.org/Ops?a=%zz", "hipchat://", "its form is"},
-		{"hipchatt://Tok3nTok3n@chat.example.org/Ops", "(a chat address)", "unknown kind of address, the kinds are"},
+		{"hipchatt://Tok3nTok3n@chat.example.org/Ops", "(a chat address)", "unknown kind of address: use one of"},
 		{"Tok3nTok3n:more", "(a chat address)", "unknown kind"},
 		{"Tok3nTok3n", "(a chat address)", "begin with KIND://"},
 		{"", "(a chat address)", "begin with KIND://"},

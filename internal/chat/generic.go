@@ -12,25 +12,24 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/specialized/notifiarr"
 )
 
-// genericRoom is a webhook of one's own, generic://HOST/PATH or generic+https://HOST/PATH: the text as it is, or with
-// template=json {"message", "color", "critical"}. Keys of the query that begin with @ are headers, those with $ are
-// fields of the JSON, those of the library are settings, and all others go along.
-func genericRoom(a address, s *generic.Service) (place, error) {
+// genericRoom is any webhook, generic://HOST/PATH or generic+https://HOST/PATH: it gets the plain text, or with
+// template=json {"message", "color", "critical"}. Query keys that begin with @ are headers, those with $ are fields of
+// the JSON, those of the library are settings, and all others stay in the query.
+func genericRoom(u *url.URL, s *generic.Service) *web {
 	c := s.Config
 	target := c.WebhookURL()
 	if target.Host == "" || c.Template != "" && !strings.EqualFold(c.Template, "json") {
-		return nil, errForm
+		return nil
 	}
 	user := target.User
 	target.User = nil
 	headers, extra := http.Header{}, map[string]string{}
-	w := &web{name: a.kind, server: target.Host, limit: 16000}
-	// Nobody but its owner knows what in such an address is secret.
-	w.secrets = append(w.secrets, strings.Trim(target.Path, "/"))
+	w := &web{server: target.Host, limit: 16000}
+	w.secrets = append(w.secrets, strings.Trim(target.Path, "/")) // any part of such an address may be secret
 	for _, values := range target.Query() {
 		w.secrets = append(w.secrets, values...)
 	}
-	for key, values := range a.url.Query() {
+	for key, values := range u.Query() {
 		switch {
 		case strings.HasPrefix(key, "@") && len(key) > 1:
 			headers.Set(headerName(key[1:]), values[0])
@@ -57,10 +56,10 @@ func genericRoom(a address, s *generic.Service) (place, error) {
 		q.body = jsonTo("", body).body
 		return q.with("Content-Type", c.ContentType)
 	})
-	return w, nil
+	return w
 }
 
-// headerName is "X-Api-Key" for "xApiKey", as the library's documents say.
+// headerName makes "X-Api-Key" of "xApiKey", as the library documents.
 func headerName(key string) string {
 	var b strings.Builder
 	for i, r := range key {
@@ -73,23 +72,22 @@ func headerName(key string) string {
 }
 
 // notifiarrRoom: https://notifiarr.wiki/pages/integrations/passthrough/.
-func notifiarrRoom(a address, s *notifiarr.Service) (place, error) {
+func notifiarrRoom(s *notifiarr.Service) *web {
 	c := s.Config
 	if c.APIKey == "" {
-		return nil, errForm
+		return nil
 	}
 	target := notifiarr.APIBaseURL + "/" + url.PathEscape(c.APIKey)
-	return &web{name: a.kind, secrets: secrets{c.APIKey}, limit: 1900, say: once(func(m Message) request {
+	return &web{secrets: secrets{c.APIKey}, limit: 1900, say: once(func(m Message) request {
 		discord := map[string]any{"color": shade(m.Colour)[1:], "text": map[string]any{"description": m.Text}}
 		if id, err := strconv.ParseInt(c.Channel, 10, 64); err == nil {
 			discord["ids"] = map[string]any{"channel": id}
 		}
 		images := map[string]any{}
-		fill(images, "thumbnail", c.Thumbnail)
-		fill(images, "image", c.Image)
+		fill(images, "thumbnail", c.Thumbnail, "image", c.Image)
 		if len(images) > 0 {
 			discord["images"] = images
 		}
 		return jsonTo(target, map[string]any{"notification": map[string]any{"name": strings.Replace(cmp.Or(c.Name, "addagent"), "Shoutrrr", "addagent", 1)}, "discord": discord})
-	})}, nil
+	})}
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"cmp"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/addagent/addagent/internal/human"
@@ -10,23 +11,23 @@ import (
 
 // hipchat makes a room of hipchat://TOKEN@host[:port]/ROOM[?api=v1][&scheme=http][&from=NAME].
 //
-// HipChat's cloud is gone, its protocol is not: servers of one's own and gateways to today's services speak it. The
-// bodies are those of the API's documentation as hipchat-cli sends them: v2 "Send room notification" (a token of the
-// room or of a person, as bearer) and v1 "rooms/message" (a token of the group, in the form).
-func hipchat(a address) (place, error) {
-	token := a.url.User.Username()
-	room := strings.Trim(a.url.Path, "/") // a name may have spaces; Path has them unescaped
-	q, err := url.ParseQuery(a.url.RawQuery)
-	_, password := a.url.User.Password()
-	if err != nil || token == "" || password || a.url.Hostname() == "" || room == "" || !known(q, "api", "scheme", "from") {
-		return nil, errForm
+// HipChat's cloud is gone, but private servers and gateways to other services still speak its protocol. The bodies are
+// those that hipchat-cli sends: v2 "Send room notification" (a token of the room or of a person, as bearer) and v1
+// "rooms/message" (a token of the group, in the form).
+func hipchat(u *url.URL) *web {
+	token := u.User.Username()
+	room := strings.Trim(u.Path, "/") // a name may have spaces; Path has them unescaped
+	q, err := url.ParseQuery(u.RawQuery)
+	_, password := u.User.Password()
+	if err != nil || token == "" || password || u.Hostname() == "" || room == "" || !known(q, "api", "scheme", "from") {
+		return nil
 	}
 	scheme, api, from := cmp.Or(q.Get("scheme"), "https"), cmp.Or(q.Get("api"), "v2"), q.Get("from")
 	if scheme != "https" && scheme != "http" || api != "v1" && api != "v2" {
-		return nil, errForm
+		return nil
 	}
-	base := scheme + "://" + a.url.Host
-	w := &web{name: a.kind, server: a.url.Host, secrets: secrets{token}, limit: 10000}
+	base := scheme + "://" + u.Host
+	w := &web{server: u.Host, secrets: secrets{token}, limit: 10000}
 	if api == "v1" {
 		w.say = once(func(m Message) request {
 			return formTo(base+"/v1/rooms/message", url.Values{
@@ -35,9 +36,9 @@ func hipchat(a address) (place, error) {
 				"message_format": {"text"}, "message": {m.Text},
 			})
 		})
-		return w, nil
+		return w
 	}
-	// Each part is escaped by itself: a room's name may hold a slash.
+	// The name of a room may contain a slash.
 	target := base + "/v2/room/" + url.PathEscape(room) + "/notification"
 	w.say = once(func(m Message) request {
 		body := map[string]any{"color": hipchatColour(m.Colour), "notify": m.Critical, "message_format": "text", "message": m.Text}
@@ -46,25 +47,23 @@ func hipchat(a address) (place, error) {
 		}
 		return jsonTo(target, body).with("Authorization", "Bearer "+token)
 	})
-	return w, nil
+	return w
 }
 
-// hipchatColour is the colour if HipChat has it.
+// hipchatColour is the colour, or gray if HipChat does not have it.
 func hipchatColour(c string) string {
-	switch c {
-	case "yellow", "green", "red", "purple":
+	if slices.Contains([]string{"yellow", "green", "red", "purple"}, c) {
 		return c
 	}
 	return "gray"
 }
 
-// known tells whether a query has no other keys: a misspelt one would be ignored in silence.
+// known tells whether a query has only these keys: a misspelt one would be ignored silently.
 func known(q url.Values, keys ...string) bool {
-	n := 0
-	for _, key := range keys {
-		if _, ok := q[key]; ok {
-			n++
+	for key := range q {
+		if !slices.Contains(keys, key) {
+			return false
 		}
 	}
-	return n == len(q)
+	return true
 }

@@ -1,12 +1,12 @@
 package chat
 
-// kinds are all services: how an address looks, and what makes a room of it. The forms, but for HipChat's, are those of
-// the shoutrrr library, whose documents tell more about each.
+// kinds are all services: the form of an address, and what makes a room of one. The forms, except HipChat's, are those
+// of the shoutrrr library, whose documentation tells more about each.
 func kinds() map[string]kind {
 	return map[string]kind{
 		"bark":       {"bark://:DEVICEKEY@HOST[/PATH]", read(barkRoom)},
 		"discord":    {"discord://TOKEN@WEBHOOKID", read(discordRoom)},
-		"generic":    {"generic://HOST/PATH[?template=json][&disabletls=yes] or generic+https://HOST/PATH", read(genericRoom)},
+		"generic":    {"generic://HOST/PATH[?template=json][&disabletls=yes] or generic+https://HOST/PATH", readURL(genericRoom)},
 		"googlechat": {"googlechat://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN", read(googlechatRoom)},
 		"gotify":     {"gotify://HOST/TOKEN", read(gotifyRoom)},
 		"hangouts":   {"hangouts://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN", read(googlechatRoom)},
@@ -19,30 +19,16 @@ func kinds() map[string]kind {
 		"notifiarr":  {"notifiarr://APIKEY[?channel=ID]", read(notifiarrRoom)},
 		"ntfy":       {"ntfy://[USER:PASSWORD@]HOST/TOPIC", read(ntfyRoom)},
 		"opsgenie":   {"opsgenie://HOST/APIKEY", read(opsgenieRoom)},
-		"pagerduty":  {"pagerduty://HOST/INTEGRATIONKEY", read(pagerdutyRoom)},
+		"pagerduty":  {"pagerduty://HOST/INTEGRATIONKEY", readURL(pagerdutyRoom)},
 		"pushbullet": {"pushbullet://TOKEN/DEVICE", read(pushbulletRoom)},
 		"pushover":   {"pushover://shoutrrr:TOKEN@USER", read(pushoverRoom)},
-		"rocketchat": {"rocketchat://[USER@]HOST[:PORT]/TOKENA/TOKENB[/CHANNEL]", read(rocketchatRoom)},
+		"rocketchat": {"rocketchat://[USER@]HOST[:PORT]/TOKENA/TOKENB[/CHANNEL]", readURL(rocketchatRoom)},
 		"signal":     {"signal://[USER:PASSWORD@]HOST[:PORT]/SOURCE/RECIPIENT", read(signalRoom)},
 		"slack":      {"slack://hook:A-B-C@webhook or slack://xoxb:A-B-C@CHANNEL", read(slackRoom)},
 		"smtp":       {"smtp://[USER:PASSWORD@]HOST[:PORT]/?from=ADDRESS&to=ADDRESS", read(mailRoom)},
 		"teams":      {"teams://GROUP@TENANT/ALTID/OWNER/EXTRA?host=NAME.webhook.office.com", read(teamsRoom)},
 		"telegram":   {"telegram://ID:TOKEN@telegram?chats=CHAT", read(telegramRoom)},
 		"wecom":      {"wecom://KEY", read(wecomRoom)},
-		"zulip":      {"zulip://BOT:KEY@HOST/?stream=NAME&topic=TOPIC", read(zulipRoom)},
-	}
-}
-
-// read has the library read the address for who makes a room of it.
-func read[T any, S interface {
-	*T
-	library
-}](open func(address, S) (place, error)) func(address) (place, error) {
-	return func(a address) (place, error) {
-		s := S(new(T))
-		if err := a.into(s); err != nil {
-			return nil, err
-		}
-		return open(a, s)
+		"zulip":      {"zulip://BOT:KEY@HOST/?stream=NAME&topic=TOPIC", readURL(zulipRoom)},
 	}
 }

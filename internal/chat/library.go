@@ -1,77 +1,85 @@
 package chat
 
 import (
-	"errors"
+	"cmp"
 	"net/url"
 	"strings"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 )
 
-// The shoutrrr library is asked what an address means: it knows all those forms, and people find them in its documents.
-// It is not asked to send. Its services send without a context and mostly through http.DefaultClient, so that a server
-// that does not answer holds a goroutine for ever; they follow redirects with the token, sleep for minutes by
-// themselves (Discord), make transports without the proxy and certificates of the config (Mattermost, ntfy, Gotify),
-// turn status and Retry-After into words, and quote the address in errors. And their senders link text/template. What a
-// service wants to hear is a handful of lines each, and all of them go through post.go.
+// The shoutrrr library parses addresses: it knows all their forms, and documents them. It does not send. Its services
+// send without a context and mostly through http.DefaultClient, so a server that does not answer blocks a goroutine
+// forever. They follow redirects with the token, sleep for minutes (Discord), use transports without the proxy and the
+// certificates of the config (Mattermost, ntfy, Gotify), reduce status and Retry-After to words, and quote the address in
+// errors. Their senders also link text/template. The message of each service takes a few lines here; post.go sends it.
 
-// library is a service of the library, as far as it is used.
+// library is what we use of the library's services.
 type library interface {
 	Initialize(address *url.URL, logger types.StdLogger) error
 }
 
-var errForm = errors.New("not of the form")
+// read has the library parse the address for a service, whose open makes a room of the result; nil when either cannot.
+func read[T any, S interface {
+	*T
+	library
+}](open func(S) *web) func(*url.URL) *web {
+	return readURL(func(_ *url.URL, s S) *web { return open(s) })
+}
 
-// into lets the library read the address; what it found is then in the service's Config. Its errors quote parts of the
-// address and go no further.
-func (a address) into(s library) (err error) {
-	// Addresses come from people. A library that trips over an odd one must not take the agent with it.
+// readURL is read for services that need the address itself, too.
+func readURL[T any, S interface {
+	*T
+	library
+}](open func(*url.URL, S) *web) func(*url.URL) *web {
+	return func(u *url.URL) *web {
+		s := S(new(T))
+		if !readInto(s, u) {
+			return nil
+		}
+		return open(u, s)
+	}
+}
+
+// readInto lets the library parse the address into the service's Config. Its errors quote parts of the address, so they
+// are dropped.
+func readInto(s library, address *url.URL) (ok bool) {
 	defer func() {
-		if recover() != nil {
-			err = errForm
+		if recover() != nil { // an odd address must not end the agent
+			ok = false
 		}
 	}()
-	u := *a.url // some services change what they are given
+	u := *address // some services change it
 	if u.User.Username() == "dummy" && u.Host == "dummy.com" {
-		return errForm // the library lets it pass, as an example for its documents
+		return false // the library accepts this one, for its documentation
 	}
-	if _, _, custom := strings.Cut(u.Scheme, "+"); custom {
+	if strings.Contains(u.Scheme, "+") {
 		c, ok := s.(interface {
 			GetConfigURLFromCustom(custom *url.URL) (*url.URL, error)
 		})
 		if !ok {
-			return errForm
+			return false
 		}
 		plain, err := c.GetConfigURLFromCustom(&u)
 		if err != nil || plain == nil {
-			return errForm
+			return false
 		}
 		u = *plain
 	}
-	if s.Initialize(&u, nil) != nil {
-		return errForm
-	}
-	return nil
+	return s.Initialize(&u, nil) == nil
 }
 
-// shade is a colour for services that take any.
+// shade is a colour as #RRGGBB.
 func shade(colour string) string {
-	switch colour {
-	case "yellow":
-		return "#e8b000"
-	case "green":
-		return "#2e9e4f"
-	case "red":
-		return "#d02020"
-	case "purple":
-		return "#7b3fb5"
-	}
-	return "#8a8a8a"
+	shades := map[string]string{"yellow": "#e8b000", "green": "#2e9e4f", "red": "#d02020", "purple": "#7b3fb5"}
+	return cmp.Or(shades[colour], "#8a8a8a")
 }
 
-// fill adds what is not empty.
-func fill(body map[string]any, key, value string) {
-	if value != "" {
-		body[key] = value
+// fill adds pairs of a key and a value, but for empty values.
+func fill(body map[string]any, pairs ...string) {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			body[pairs[i]] = pairs[i+1]
+		}
 	}
 }

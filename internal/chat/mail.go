@@ -21,20 +21,20 @@ import (
 	lib "github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
 )
 
-// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. A password goes over TLS only,
-// but to this machine itself.
-func mailRoom(a address, s *lib.Service) (place, error) {
+// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. It sends a password over TLS only,
+// except to this machine itself.
+func mailRoom(s *lib.Service) *web {
 	c := s.Config
 	c.FixEmailTags()
 	from, err := mail.ParseAddress(c.FromAddress)
 	if err != nil || c.Host == "" || c.UseHTML || c.SkipTLSVerify {
-		return nil, errForm
+		return nil
 	}
-	l := &letters{config: c, from: mail.Address{Name: c.FromName, Address: from.Address}, secrets: secrets{c.Password}}
+	l := &letters{config: c, from: mail.Address{Name: c.FromName, Address: from.Address}}
 	for _, to := range c.ToAddresses {
 		address, err := mail.ParseAddress(to)
 		if err != nil {
-			return nil, errForm
+			return nil
 		}
 		l.to = append(l.to, address.Address)
 	}
@@ -49,77 +49,56 @@ func mailRoom(a address, s *lib.Service) (place, error) {
 			l.auth = smtp.PlainAuth("", c.Username, c.Password, c.Host)
 		}
 	}
-	return l, nil
+	return &web{server: net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))), secrets: secrets{c.Password}, limit: 1 << 20, say: l.say}
 }
 
 // letters is a room that is reached by mail.
 type letters struct {
-	config  *lib.Config
-	from    mail.Address
-	to      []string
-	auth    smtp.Auth // nil is none
-	secrets secrets
-	tls     *tls.Config // set by through
+	config *lib.Config
+	from   mail.Address
+	to     []string
+	auth   smtp.Auth // nil = none
 }
 
-func (l *letters) shown() string {
-	return net.JoinHostPort(l.config.Host, strconv.Itoa(int(l.config.Port)))
-}
-
-func (l *letters) through(o Options) Room {
-	copied := *l
-	copied.tls = &tls.Config{}
-	if t, ok := o.Transport.(*http.Transport); ok && t.TLSClientConfig != nil {
-		copied.tls = t.TLSClientConfig.Clone()
-		copied.tls.NextProtos = nil // those of HTTP
-	}
-	copied.tls.ServerName, copied.tls.MinVersion = l.config.Host, tls.VersionTLS12
-	return &copied
-}
-
-// Say has no time-out of its own: ctx cuts the connection, whatever it waits for.
-func (l *letters) Say(ctx context.Context, m Message) error {
-	room := "smtp " + l.shown()
-	if empty(m) {
-		return fmt.Errorf("%s: %w", room, ErrEmpty)
-	}
+// say has no time-out of its own: ctx ends the connection, whatever it waits for.
+func (l *letters) say(ctx context.Context, c caller, m Message) error {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", l.shown())
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(l.config.Host, strconv.Itoa(int(l.config.Port))))
 	if err != nil {
-		return cut(ctx, room, err, l.secrets)
+		return cut(ctx, c.room, err, c.secrets)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	if err := l.post(ctx, conn, m); err != nil {
-		return l.trouble(ctx, room, err)
+	secure := &tls.Config{}
+	if t, ok := c.client.Transport.(*http.Transport); ok && t.TLSClientConfig != nil {
+		secure = t.TLSClientConfig.Clone()
+		secure.NextProtos = nil // those of HTTP
 	}
-	return nil
-}
-
-// trouble is the rule of SMTP: 4xx is worth another try, 5xx is permanent,
-// https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1.
-func (l *letters) trouble(ctx context.Context, room string, err error) error {
+	secure.ServerName, secure.MinVersion = l.config.Host, tls.VersionTLS12
+	err = l.post(ctx, conn, secure, m)
+	// SMTP's rule: 4xx is temporary, 5xx permanent, https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1.
 	var answer *textproto.Error
-	if ctx.Err() != nil || !errors.As(err, &answer) {
-		var stays staying
-		t := cut(ctx, room, err, l.secrets)
-		if ctx.Err() == nil && errors.As(err, &stays) {
-			t = &Trouble{Room: room, Permanent: true, Err: l.secrets.free(err)}
-		}
-		return t
+	var stays permanent
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil && errors.As(err, &answer):
+		text := human.Prefix(c.secrets.said(human.Line(answer.Msg)), mostSaid)
+		return &Trouble{Room: c.room, Status: answer.Code, Permanent: answer.Code >= 500, Err: fmt.Errorf("%d %s", answer.Code, text)}
+	case ctx.Err() == nil && errors.As(err, &stays):
+		return &Trouble{Room: c.room, Permanent: true, Err: c.secrets.free(err)}
 	}
-	text := human.Prefix(l.secrets.said(human.Line(answer.Msg)), mostSaid)
-	return &Trouble{Room: room, Status: answer.Code, Permanent: answer.Code >= 500, Err: fmt.Errorf("%d %s", answer.Code, text)}
+	return cut(ctx, c.room, err, c.secrets)
 }
 
-// staying is a trouble with mail that somebody has to mend.
-type staying struct{ error }
+// permanent is an error that stays until a person changes something.
+type permanent struct{ error }
 
-func (l *letters) post(ctx context.Context, conn net.Conn, m Message) error {
+func (l *letters) post(ctx context.Context, conn net.Conn, secure *tls.Config, m Message) error {
 	c := l.config
 	atOnce := c.Encryption == lib.EncMethods.ImplicitTLS || c.Encryption == lib.EncMethods.Auto && c.Port == lib.ImplicitTLSPort
 	if atOnce {
-		conn = tls.Client(conn, l.tls)
+		conn = tls.Client(conn, secure)
 	}
 	client, err := smtp.NewClient(conn, c.Host)
 	if err != nil {
@@ -132,23 +111,23 @@ func (l *letters) post(ctx context.Context, conn net.Conn, m Message) error {
 	if offered, _ := client.Extension("STARTTLS"); !atOnce && c.UseStartTLS && c.Encryption != lib.EncMethods.None {
 		switch {
 		case offered:
-			if err := client.StartTLS(l.tls); err != nil {
+			if err := client.StartTLS(secure); err != nil {
 				return err
 			}
 		case c.RequireStartTLS || c.Encryption == lib.EncMethods.ExplicitTLS:
-			return staying{errors.New("the server offers no STARTTLS")}
+			return permanent{errors.New("the server offers no STARTTLS")}
 		}
 	}
 	if l.auth != nil {
 		if offered, _ := client.Extension("AUTH"); !offered {
-			return staying{errors.New("the server takes no password here")}
+			return permanent{errors.New("the server offers no authentication")}
 		}
 		if err := client.Auth(l.auth); err != nil {
 			var answer *textproto.Error
 			if errors.As(err, &answer) || ctx.Err() != nil {
 				return err
 			}
-			return staying{err} // net/smtp sends no password in the clear
+			return permanent{err} // net/smtp refuses to send a password in the clear
 		}
 	}
 	if err := client.Mail(l.from.Address); err != nil {
@@ -169,11 +148,11 @@ func (l *letters) post(ctx context.Context, conn net.Conn, m Message) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	_ = client.Quit() // it is taken already
+	_ = client.Quit() // the server has taken it
 	return nil
 }
 
-// letter is the mail itself, RFC 5322. The subject is the first line unless the address names one.
+// letter is the mail, RFC 5322. The subject is the first line unless the address names one.
 func (l *letters) letter(m Message) string {
 	text := strings.ToValidUTF8(m.Text, "\uFFFD")
 	head, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
@@ -198,7 +177,7 @@ func (l *letters) letter(m Message) string {
 	}
 	b.WriteString("\r\n")
 	q := quotedprintable.NewWriter(&b)
-	_, _ = q.Write([]byte(text)) // a strings.Builder takes everything
+	_, _ = q.Write([]byte(text))
 	_ = q.Close()
 	return b.String()
 }

@@ -242,7 +242,7 @@ func TestMailFails(t *testing.T) {
 		"cut at the data":             {answers: map[string]string{"DATA": "cut"}},
 		"cut at the end":              {answers: map[string]string{"END": "cut"}},
 		"no STARTTLS and it is asked": {more: "&requirestarttls=yes", hidden: "STARTTLS", permanent: true, want: "no STARTTLS"},
-		"no passwords here":           {hidden: "AUTH", permanent: true, want: "takes no password"},
+		"no passwords here":           {hidden: "AUTH", permanent: true, want: "offers no authentication"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, transport := newPostOffice(t, false, c.answers)

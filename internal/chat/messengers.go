@@ -11,6 +11,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,16 +25,13 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 )
 
-// matrixRoom speaks the client API, https://spec.matrix.org/v1.11/client-server-api/: it joins the rooms, which changes
-// nothing where it is in already and resolves an alias, and sends. What is critical is a text, which notifies people;
-// the rest is a notice, as a bot's words should be.
-func matrixRoom(a address) (place, error) {
+// matrixRoom speaks the client API, https://spec.matrix.org/v1.11/client-server-api/: it joins the rooms, which resolves
+// aliases and changes nothing in rooms it has joined before, and sends. A critical message is a text, which notifies
+// people; any other is a notice, as for bots.
+func matrixRoom(u *url.URL) *web {
 	c := &matrix.Config{}
-	if err := a.into(matrixAddress{c}); err != nil {
-		return nil, err
-	}
-	if c.Host == "" || c.Password == "" || len(c.Rooms) == 0 {
-		return nil, errForm
+	if !readInto(matrixAddress{c}, u) || c.Host == "" || c.Password == "" || len(c.Rooms) == 0 {
+		return nil
 	}
 	base := plainOrTLS(c.DisableTLS) + c.Host + "/_matrix/client/v3"
 	say := func(ctx context.Context, r caller, m Message) error {
@@ -50,7 +48,7 @@ func matrixRoom(a address) (place, error) {
 				return err
 			}
 			token, r.secrets = in.Token, append(r.secrets[:len(r.secrets):len(r.secrets)], in.Token)
-			// Each login is a device. What comes of its end matters to nobody.
+			// Each login adds a device, so log out; a failure to do so is harmless.
 			defer func() {
 				_, _ = r.call(ctx, jsonTo(base+"/logout", map[string]any{}).with("Authorization", "Bearer "+token))
 			}()
@@ -65,7 +63,7 @@ func matrixRoom(a address) (place, error) {
 			if err := r.ask(ctx, jsonTo(base+"/join/"+url.PathEscape(room), map[string]any{}).with("Authorization", "Bearer "+token), &joined); err != nil {
 				return err
 			}
-			// The server takes a number of a transaction once, so a message that is tried again is not said twice.
+			// The server takes a transaction number once, so a retried message is not posted twice.
 			number := sha256.Sum256([]byte(when + room + m.Text))
 			send := jsonTo(fmt.Sprintf("%s/rooms/%s/send/m.room.message/%x", base, url.PathEscape(joined.ID), number[:12]), body)
 			send.method = http.MethodPut
@@ -75,60 +73,44 @@ func matrixRoom(a address) (place, error) {
 		}
 		return nil
 	}
-	return &web{name: a.kind, server: c.Host, secrets: secrets{c.Password}, limit: 8000, say: say}, nil // an event has 64 KB, twice the text
+	return &web{server: c.Host, secrets: secrets{c.Password}, limit: 8000, say: say} // an event has 64 KB, twice the text
 }
 
-// matrixAddress only reads: the library's Initialize of this service would log in.
+// matrixAddress only parses: the library's own Initialize of this service would log in.
 type matrixAddress struct{ config *matrix.Config }
 
 func (m matrixAddress) Initialize(address *url.URL, _ types.StdLogger) error {
 	return m.config.SetURL(address)
 }
 
-// ask makes a request and reads the answer.
-func (c caller) ask(ctx context.Context, q request, v any) error {
-	body, err := c.call(ctx, q)
-	if err != nil {
-		return err
-	}
-	return c.read(body, v)
-}
-
-// telegramRoom: https://core.telegram.org/bots/api#sendmessage. What is not critical comes without a sound.
-func telegramRoom(a address, s *telegram.Service) (place, error) {
+// telegramRoom: https://core.telegram.org/bots/api#sendmessage. Only a critical message makes a sound.
+func telegramRoom(s *telegram.Service) *web {
 	c := s.Config
 	_, key, _ := strings.Cut(c.Token, ":")
-	say := func(ctx context.Context, r caller, m Message) error {
-		for _, chat := range c.Chats {
-			id, thread, _ := strings.Cut(chat, ":")
-			body := map[string]any{"chat_id": id, "text": m.Text, "disable_notification": !m.Critical || !c.Notification, "disable_web_page_preview": !c.Preview}
-			if n, err := strconv.Atoi(thread); err == nil {
-				body["message_thread_id"] = n
-			}
-			if _, err := r.call(ctx, jsonTo("https://api.telegram.org/bot"+c.Token+"/sendMessage", body)); err != nil {
-				return err
-			}
+	return &web{secrets: secrets{c.Token, key}, limit: 4096, say: each(c.Chats, func(m Message, chat string) request {
+		id, thread, _ := strings.Cut(chat, ":")
+		body := map[string]any{"chat_id": id, "text": m.Text, "disable_notification": !m.Critical || !c.Notification, "disable_web_page_preview": !c.Preview}
+		if n, err := strconv.Atoi(thread); err == nil {
+			body["message_thread_id"] = n
 		}
-		return nil
-	}
-	return &web{name: a.kind, secrets: secrets{c.Token, key}, limit: 4096, say: say}, nil
+		return jsonTo("https://api.telegram.org/bot"+c.Token+"/sendMessage", body)
+	})}
 }
 
 // zulipRoom: https://zulip.com/api/send-message.
-func zulipRoom(a address, s *zulip.Service) (place, error) {
+func zulipRoom(u *url.URL, s *zulip.Service) *web {
 	c := s.Config
 	if c.Stream == "" {
-		return nil, errForm
+		return nil
 	}
-	basic := base64.StdEncoding.EncodeToString([]byte(c.BotMail + ":" + c.BotKey))
-	return &web{name: a.kind, server: a.url.Host, secrets: secrets{c.BotKey}, limit: 10000, say: once(func(m Message) request {
+	return &web{server: u.Host, secrets: secrets{c.BotKey}, limit: 10000, say: once(func(m Message) request {
 		form := url.Values{"type": {"stream"}, "to": {c.Stream}, "content": {m.Text}, "topic": {cmp.Or(c.Topic, "addagent")}}
-		return formTo("https://"+a.url.Host+"/api/v1/messages", form).with("Authorization", "Basic "+basic)
-	})}, nil
+		return formTo("https://"+u.Host+"/api/v1/messages", form).with("Authorization", basic(c.BotMail, c.BotKey))
+	})}
 }
 
 // signalRoom speaks to https://github.com/bbernhard/signal-cli-rest-api.
-func signalRoom(a address, s *signal.Service) (place, error) {
+func signalRoom(s *signal.Service) *web {
 	c := s.Config
 	server := c.Host + ":" + strconv.Itoa(c.Port)
 	authorization := ""
@@ -136,17 +118,16 @@ func signalRoom(a address, s *signal.Service) (place, error) {
 	case c.Token != "":
 		authorization = "Bearer " + c.Token
 	case c.User != "":
-		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(c.User+":"+c.Password))
+		authorization = basic(c.User, c.Password)
 	}
-	return &web{name: a.kind, server: server, secrets: secrets{c.Token, c.Password}, limit: 2000, say: once(func(m Message) request {
-		q := jsonTo(plainOrTLS(c.DisableTLS)+server+"/v2/send", map[string]any{"message": m.Text, "number": c.Source, "recipients": c.Recipients})
-		q.header = header("Authorization", authorization)
-		return q
-	})}, nil
+	return &web{server: server, secrets: secrets{c.Token, c.Password}, limit: 2000, say: once(func(m Message) request {
+		body := map[string]any{"message": m.Text, "number": c.Source, "recipients": c.Recipients}
+		return jsonTo(plainOrTLS(c.DisableTLS)+server+"/v2/send", body).with("Authorization", authorization)
+	})}
 }
 
 // larkRoom: https://open.larksuite.com/document/client-docs/bot-v3/add-custom-bot. It answers 200 and a code.
-func larkRoom(a address, s *lark.Service) (place, error) {
+func larkRoom(s *lark.Service) *web {
 	c := s.Config
 	say := func(ctx context.Context, r caller, m Message) error {
 		body := map[string]any{"msg_type": "text", "content": map[string]any{"text": m.Text}}
@@ -164,11 +145,11 @@ func larkRoom(a address, s *lark.Service) (place, error) {
 		}
 		return r.coded(said.Code, said.Msg, 9499, 11232)
 	}
-	return &web{name: a.kind, secrets: secrets{c.Path, c.Secret}, limit: 4096, bytes: 4096, say: say}, nil
+	return &web{secrets: secrets{c.Path, c.Secret}, limit: 4096, bytes: 4096, say: say}
 }
 
 // wecomRoom: https://developer.work.weixin.qq.com/document/path/91770. It answers 200 and a code.
-func wecomRoom(a address, s *wecom.Service) (place, error) {
+func wecomRoom(s *wecom.Service) *web {
 	c := s.Config
 	say := func(ctx context.Context, r caller, m Message) error {
 		text := map[string]any{"content": m.Text}
@@ -188,20 +169,16 @@ func wecomRoom(a address, s *wecom.Service) (place, error) {
 		}
 		return r.coded(said.Code, said.Msg, -1, 45009)
 	}
-	return &web{name: a.kind, secrets: secrets{c.Key}, limit: 2048, bytes: 2048, say: say}, nil
+	return &web{secrets: secrets{c.Key}, limit: 2048, bytes: 2048, say: say}
 }
 
-// coded judges a code in an answer: 0 is done, some pass (busy, too many), all others stay.
-func (c caller) coded(code *int, said string, passing ...int) error {
+// coded judges a code in an answer: 0 is success, some are temporary (busy, too many), all others are permanent.
+func (c caller) coded(code *int, said string, temporary ...int) error {
 	switch {
 	case code == nil:
 		return c.refused("the answer has no code", false)
 	case *code == 0:
 		return nil
 	}
-	permanent := true
-	for _, p := range passing {
-		permanent = permanent && *code != p
-	}
-	return c.refused(fmt.Sprintf("%d %s", *code, said), permanent)
+	return c.refused(fmt.Sprintf("%d %s", *code, said), !slices.Contains(temporary, *code))
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/addagent/addagent/internal/retry"
 )
 
-// Limits are the bounds of an Outbox. A zero in any field stands for what Limits{}.orDefault says.
+// Limits are the bounds of an Outbox. A zero field means the default, see orDefault.
 type Limits struct {
-	Messages int           // that wait; the oldest chatty one is dropped first, critical ones last
-	Bytes    int64         // that they have on disk
-	Age      time.Duration // after which a message is no news and is dropped
-	Late     time.Duration // after which a message is said with its time
-	Try      time.Duration // for one try
+	Messages int           // waiting; the oldest chatty one is dropped first, critical ones last
+	Bytes    int64         // of waiting messages on disk
+	Age      time.Duration // older messages are dropped
+	Late     time.Duration // older messages are said with their time
+	Try      time.Duration // longest try
 	Burst    int           // messages at once ...
-	Every    time.Duration // ... and then one each so often
+	Every    time.Duration // ... and then one in this time
 }
 
 func (l Limits) orDefault() Limits {
@@ -38,18 +38,17 @@ var errClosed = errors.New("chat outbox: closed")
 const (
 	firstDelay = 5 * time.Second
 	mostDelay  = 15 * time.Minute
-	// mendDelay is the first for a trouble that somebody has to mend: a minute later somebody may have.
-	mendDelay = time.Minute
-	// slowDelay bounds what a server may ask for, and how long the worker sleeps.
+	// fixDelay is the first after a permanent trouble: by then a person may have fixed it.
+	fixDelay = time.Minute
+	// slowDelay bounds the delay that a server asks for, and the worker's sleep.
 	slowDelay = time.Hour
-	// mostText is what is kept of a text, in characters: more than any service takes.
+	// mostText is how many characters of a text are kept: more than any service takes.
 	mostText = 16000
 )
 
-// Outbox is a room that never keeps anybody waiting: what is put into it is on disk, and is said when the room can be
-// reached. One goroutine of its own says it, one message after the other, each try with a deadline, failures again with
-// growing delay, no faster than the room bears. It is at least once: killed between the answer and its note, it says a
-// message twice.
+// Outbox is a room whose Say never waits for the network: it stores messages on disk, and one goroutine says them in
+// order, with a deadline for each try, growing delays after failures, and a rate limit. It says a message at least once:
+// twice if it is killed between the answer and its note of it.
 type Outbox struct {
 	room   Room
 	limits Limits
@@ -59,16 +58,16 @@ type Outbox struct {
 	mu      sync.Mutex
 	spool   *spool
 	closed  bool
-	failed  error     // the last try, nil when it succeeded
+	failed  error     // of the last try
 	tries   int       // failures in a row
-	notYet  time.Time // no try before
+	notYet  time.Time // no try before this
 	taken   int       // messages that the room took
 	rate    bucket
-	changed chan struct{} // closed, and made anew, whenever something above changed
+	changed chan struct{} // closed and replaced whenever something above changes
 }
 
-// NewOutbox takes what an earlier process left in the folder, which is made, and begins to say it. The folder belongs
-// to this process until Close; a second one gets an error, and one that comes later goes on where this one ended.
+// NewOutbox creates the folder if need be, and begins to say what an earlier process left in it. The folder belongs to
+// this process until Close: another one gets an error.
 func NewOutbox(room Room, folder string, l Limits) (*Outbox, error) {
 	l = l.orDefault()
 	s, err := openSpool(folder, time.Now(), l)
@@ -81,8 +80,8 @@ func NewOutbox(room Room, folder string, l Limits) (*Outbox, error) {
 	return o, nil
 }
 
-// Say takes a message and returns at once; it waits for the disk, never for the network. The error is ErrEmpty, or that
-// the Outbox is closed. A message that the disk does not take is kept in memory, and Trouble says so.
+// Say takes a message and returns at once; it waits for the disk, never for the network. It fails only for a blank text
+// (ErrEmpty) and after Close. If the disk fails, the message is kept in memory, and Trouble says so.
 func (o *Outbox) Say(_ context.Context, m Message) error {
 	if empty(m) {
 		return ErrEmpty
@@ -91,7 +90,7 @@ func (o *Outbox) Say(_ context.Context, m Message) error {
 	if m.Time.IsZero() {
 		m.Time = now
 	}
-	m.Time = now.Add(-now.Sub(m.Time)) // with the reading of the monotonic clock
+	m.Time = now.Add(-now.Sub(m.Time)) // with a monotonic clock reading
 	m.Text = human.Prefix(m.Text, mostText)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -103,8 +102,8 @@ func (o *Outbox) Say(_ context.Context, m Message) error {
 	return nil
 }
 
-// Trouble is what is wrong now, nil when nothing is or when it is mended: the room does not take messages, the disk
-// does not, or the file of the spool was corrupt (said until a message was sent).
+// Trouble is what is wrong now: the room or the disk does not take messages, or the file of the spool was corrupt
+// (reported until a message was sent).
 func (o *Outbox) Trouble() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -115,26 +114,25 @@ func (o *Outbox) wrong() error {
 	failed := o.failed
 	if failed != nil {
 		var trouble *Trouble
-		again := "tried again with growing delay"
+		again := "retrying with growing delay"
 		switch {
 		case errors.As(failed, &trouble) && trouble.Unasked:
-			again = "somebody must mend this; looked at again every few seconds"
+			again = "fix this; checked again every few seconds"
 		case Permanent(failed):
-			again = "somebody must mend this; tried again with growing delay"
+			again = "fix this; retrying with growing delay"
 		}
 		failed = fmt.Errorf("chat: %w (%s; %d waiting)", failed, again, len(o.spool.waiting))
 	}
 	return errors.Join(failed, o.spool.trouble, o.spool.corrupt)
 }
 
-// Flush waits until everything that was put is said or dropped. When ctx ends before, the error tells how many wait,
-// and why.
+// Flush waits until all messages are said or dropped. If ctx ends first, the error tells how many wait, and why.
 func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		o.mu.Lock()
 		waiting, changed, wrong, closed := len(o.spool.waiting), o.changed, o.wrong(), o.closed
 		if o.spool.lost > 0 {
-			waiting++ // the line that says so
+			waiting++ // the line that tells it
 		}
 		o.mu.Unlock()
 		if waiting == 0 {
@@ -151,8 +149,8 @@ func (o *Outbox) Flush(ctx context.Context) error {
 	}
 }
 
-// Close ends the try that is under way and gives the folder free. What was not said stays there for the next process;
-// the error is about messages that the disk never took, which are lost now.
+// Close cancels the current try and unlocks the folder. Unsaid messages stay there for the next process. The error is
+// about messages that could not be stored, and are lost now.
 func (o *Outbox) Close() error {
 	o.mu.Lock()
 	if o.closed {
@@ -175,13 +173,13 @@ func (o *Outbox) tell() {
 	o.changed = make(chan struct{})
 }
 
-// run is the one goroutine that says things.
+// run says messages, in its own goroutine.
 func (o *Outbox) run(ctx context.Context) {
 	defer close(o.done)
 	for ctx.Err() == nil {
 		next, wait, changed := o.next(time.Now())
 		if next.entry == nil && next.lost == 0 {
-			rest(ctx, wait, changed)
+			pause(ctx, wait, changed)
 			continue
 		}
 		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, unanswered(o.limits.Try))
@@ -191,15 +189,14 @@ func (o *Outbox) run(ctx context.Context) {
 	}
 }
 
-// unanswered is a try that took so long. It is context.DeadlineExceeded, whose own words would tell people nothing
-// more.
+// unanswered is context.DeadlineExceeded in words for people.
 type unanswered time.Duration
 
 func (u unanswered) Error() string        { return "no answer within " + human.Setting(time.Duration(u)) }
 func (u unanswered) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// rest waits: for the time, a change, or the end.
-func rest(ctx context.Context, wait time.Duration, changed <-chan struct{}) {
+// pause waits for the time, a change, or the end.
+func pause(ctx context.Context, wait time.Duration, changed <-chan struct{}) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -212,11 +209,11 @@ func rest(ctx context.Context, wait time.Duration, changed <-chan struct{}) {
 // turn is one try.
 type turn struct {
 	message Message
-	entry   *entry // that the message says; nil = it only tells of lost ones
-	lost    int    // that the message tells of
+	entry   *entry // what the message says; nil = it only tells of lost ones
+	lost    int    // how many lost ones the message tells of
 }
 
-// next is what to say now; nothing when there is nothing or it is not time yet, and then how long to wait.
+// next is what to say now, or how long to wait when there is nothing or it is not time yet.
 func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -239,7 +236,7 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	return t, 0, o.changed
 }
 
-// text is the message of a turn: its time stands before what comes late, and before all of it how many were lost.
+// text is the message of a turn: first how many were lost, then the time of a late message, then its text.
 func (t turn) text(now time.Time, late time.Duration) Message {
 	m := Message{Colour: "gray"}
 	if e := t.entry; e != nil {
@@ -249,13 +246,13 @@ func (t turn) text(now time.Time, late time.Duration) Message {
 		}
 	}
 	if t.lost > 0 {
-		m.Text = strings.TrimSuffix(fmt.Sprintf("%s %s lost: too old or too many while the room could not be reached\n%s",
-			human.Count(t.lost, "earlier message"), map[bool]string{true: "was", false: "were"}[t.lost == 1], m.Text), "\n")
+		m.Text = strings.TrimSuffix(fmt.Sprintf("lost %s: too old or too many while the room could not be reached\n%s",
+			human.Count(t.lost, "earlier message"), m.Text), "\n")
 	}
 	return m
 }
 
-// settle notes how a try ended. One that was cut by Close says nothing about the room.
+// settle records how a try ended. If Close cancelled it, that says nothing about the room.
 func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -269,7 +266,7 @@ func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 			o.spool.remove(e)
 		case trouble == nil || !ofContent(trouble.Status):
 		case e.refused > 0 && o.taken > e.after:
-			// Others were taken since, so it is this one that the service does not like.
+			// The service has taken others since, so it refuses this one.
 			o.spool.drop(e)
 		default:
 			if e.refused == 0 {
@@ -295,19 +292,19 @@ func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 	o.failed = err
 	o.tries++
 	if trouble != nil && trouble.Unasked {
-		o.tries = 0 // the server has not failed yet
+		o.tries = 0 // no server has failed
 	}
 	o.notYet = now.Add(delay(o.tries, trouble, rand.Float64()))
 }
 
-// ofContent are the answers of a service that does not like this one message, perhaps: many say 400 to what they cannot
-// parse, and Mattermost, Telegram and Pushover say it to a wrong token or room as well.
+// ofContent are answers that may refuse this one message: many services say 400 to what they cannot parse, but
+// Mattermost, Telegram and Pushover say it to a wrong token or room as well.
 func ofContent(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
 }
 
-// delay is how long to wait after so many failures in a row; chance is from 0 to 1. Servers that nodes found dead
-// together are not to be asked again together.
+// delay is how long to wait after some failures in a row. chance, from 0 to 1, keeps the nodes that saw a server die from
+// asking it again all at once.
 func delay(tries int, t *Trouble, chance float64) time.Duration {
 	b := retry.Backoff{First: firstDelay, Most: mostDelay, Low: 1, High: 0.75}
 	switch {
@@ -315,9 +312,9 @@ func delay(tries int, t *Trouble, chance float64) time.Duration {
 	case t.RetryAfter > 0:
 		return b.Asked(min(t.RetryAfter, slowDelay), chance)
 	case t.Unasked:
-		return firstDelay // a look at a file: it costs nobody anything, and somebody who wrote it waits
+		return firstDelay // reading a file is cheap, and the person who fixes it waits
 	case t.Permanent:
-		b.First = mendDelay
+		b.First = fixDelay
 	}
 	return b.Delay(tries, chance)
 }

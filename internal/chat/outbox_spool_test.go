@@ -79,7 +79,7 @@ func TestOutboxTellsWhatWasTooOld(t *testing.T) {
 		q := &parrot{}
 		o = newOutbox(t, q, folder, Limits{})
 		flushed(t, o)
-		if got := q.texts(); len(got) != 1 || !strings.HasPrefix(got[0], "3 earlier messages were lost") || !strings.HasSuffix(got[0], "UTC of today") {
+		if got := q.texts(); len(got) != 1 || !strings.HasPrefix(got[0], "lost 3 earlier messages") || !strings.HasSuffix(got[0], "UTC of today") {
 			t.Errorf("heard %q", got)
 		}
 		if got := names(t, folder); len(got) != 0 {

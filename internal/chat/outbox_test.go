@@ -220,7 +220,7 @@ func TestOutboxGoesOnSlowlyWhenSomebodyMustMend(t *testing.T) {
 		if tries := len(p.tried()); tries < 22 || tries > 32 { // at once, after 1, 2, 4, 8 minutes, then every 11 to 15
 			t.Errorf("%d tries in five hours", tries)
 		}
-		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "somebody must mend this") {
+		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "fix this; retrying") {
 			t.Errorf("trouble: %v", err)
 		}
 		mended.Store(true)
@@ -245,7 +245,7 @@ func TestOutboxFindsAnAddressThatComesLate(t *testing.T) {
 		o := newOutbox(t, p, t.TempDir(), Limits{})
 		put(t, o, Message{Text: "one"})
 		after(5 * time.Hour)
-		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "looked at again every few seconds") {
+		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "checked again every few seconds") {
 			t.Errorf("trouble: %v", err)
 		}
 		written.Store(true)
@@ -277,7 +277,7 @@ func TestOutboxGivesUpWhatIsRefusedForItsContent(t *testing.T) {
 				t.Errorf("%q was not said: %q", text, all)
 			}
 		}
-		if !strings.Contains(all, "1 earlier message was lost") {
+		if !strings.Contains(all, "lost 1 earlier message") {
 			t.Errorf("nothing tells of the lost one: %q", all)
 		}
 	})

@@ -39,8 +39,8 @@ func TestTextOfATurn(t *testing.T) {
 		"one":         {at(time.Second), 0, "idle"},
 		"late":        {at(3 * time.Minute), 0, "2026-03-01 09:27:00 UTC idle"},
 		"of tomorrow": {at(-24 * time.Hour), 0, "idle"},
-		"one lost":    {nil, 1, "1 earlier message was lost: too old or too many while the room could not be reached"},
-		"some lost":   {at(0), 7, "7 earlier messages were lost: too old or too many while the room could not be reached\nidle"},
+		"one lost":    {nil, 1, "lost 1 earlier message: too old or too many while the room could not be reached"},
+		"some lost":   {at(0), 7, "lost 7 earlier messages: too old or too many while the room could not be reached\nidle"},
 	} {
 		got := turn{entry: c.entry, lost: c.lost}.text(now, 2*time.Minute)
 		colour := map[bool]string{true: "green", false: "gray"}[c.entry != nil]
@@ -114,7 +114,7 @@ func FuzzAddress(f *testing.F) {
 		if strings.Contains(strings.ToLower(shown), strings.ToLower(token)) && err != nil {
 			t.Errorf("%q is shown as %q", address, shown)
 		}
-		if a, _, err := parse(address); err == nil && !strings.HasPrefix(shown, a.kind+"://") {
+		if name, _, err := parse(address); err == nil && !strings.HasPrefix(shown, name+"://") {
 			t.Errorf("%q is shown as %q", address, shown)
 		}
 		if _, err := Open(address, Options{}); (err == nil) != (Check(address) == nil) {

@@ -10,18 +10,15 @@ import (
 	"strings"
 )
 
-// secrets are what must not be told about a room: tokens, passwords, keys.
+// secrets are what must never be shown of a room: tokens, passwords, keys.
 type secrets []string
 
-// window is how much of a secret betrays it: servers and logs cut texts, so its beginning or its end may come alone.
+// window is how many characters of a secret betray it: servers and logs cut texts, so a part of it may appear alone.
 func window(length int) int { return min(8, max(4, length/2)) }
 
-// in tells whether a text holds a secret or a part of it, as it is or in a form that gateways and services print:
-// escaped for an address or a page, hexadecimal, base64 with whatever before it ("Basic user:token").
+// in tells whether a text contains a secret or a part of one, plain or in a form that gateways and services print:
+// escaped for a URL or HTML, hexadecimal, base64 after other bytes ("Basic user:token").
 func (s secrets) in(text string) bool {
-	if text == "" {
-		return false
-	}
 	text = strings.ToLower(text)
 	for _, secret := range s {
 		if slices.ContainsFunc(forms(secret), func(form string) bool { return overlaps(text, form) }) {
@@ -31,16 +28,16 @@ func (s secrets) in(text string) bool {
 	return false
 }
 
-// said is a text that comes from outside, or what stands in its place when it holds a secret. Nothing is masked inside
-// of it: what is left around a mask may be the rest of the secret in a form that nobody thought of.
+// said is a text from outside, or a replacement if it contains a secret. Masking parts is not enough: the rest may
+// contain the secret in another form.
 func (s secrets) said(text string) string {
 	if s.in(text) {
-		return "(its words are not shown, they hold the token)"
+		return "(its text is not shown: it contains the token)"
 	}
 	return text
 }
 
-// free is an error of a library as it is, or one that says the same without its text when that holds a secret.
+// free is an error of a library, without its text if that contains a secret.
 func (s secrets) free(err error) error {
 	if s.in(err.Error()) {
 		return errors.New(s.said(err.Error()))
@@ -48,12 +45,12 @@ func (s secrets) free(err error) error {
 	return err
 }
 
-// forms are how a secret may be written, in lower case.
+// forms are the ways to write a secret, in lower case.
 func forms(secret string) []string {
 	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret), hex.EncodeToString([]byte(secret))}
 	for offset := range 3 {
-		// Four characters hold three bytes, so what stands before the secret decides which of three forms it has. The first
-		// and the last group hold bits of its neighbours.
+		// Four characters encode three bytes, so the secret has three forms, by the number of bytes before it. The first and
+		// the last group contain bits of its neighbours.
 		for _, coding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			coded := coding.EncodeToString([]byte(strings.Repeat("x", offset) + secret))
 			if offset > 0 {
@@ -62,16 +59,14 @@ func forms(secret string) []string {
 			all = append(all, coded[:len(coded)/4*4])
 		}
 	}
-	var kept []string
-	for _, form := range all {
-		if form = strings.ToLower(form); form != "" && !slices.Contains(kept, form) {
-			kept = append(kept, form)
-		}
+	for i := range all {
+		all[i] = strings.ToLower(all[i])
 	}
-	return kept
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(form string) bool { return form == "" })
 }
 
-// overlaps tells whether a window of the form stands in the text. A form that is shorter counts whole.
+// overlaps tells whether the text contains a window of the form, or all of a shorter form.
 func overlaps(text, form string) bool {
 	n := min(window(len(form)), len(form))
 	for i := 0; i+n <= len(form); i++ {

@@ -8,41 +8,37 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
 )
 
-// spool is the messages that wait, in memory and in one file. The file is written by rename, so it is whole whoever is
-// killed, and without fsync, because a power cut may cost a line in a room. It is bounded, so it is small enough to be
-// written as a whole.
+// spool is the waiting messages, in memory and in one file. The file is replaced atomically, but without fsync: a power
+// cut may cost a line in a room. It is small enough to be written as a whole.
 type spool struct {
 	folder  string
 	lock    *files.Lock
 	waiting []*entry // oldest first
 	bytes   int64
-	lost    int       // messages that were dropped since the room was last told
-	changed bool      // the file is not what memory is
-	written time.Time // when it was
-	old     []string  // files of an earlier version, to be removed once their messages are in ours
-	trouble error     // with the disk, as of the last save
-	corrupt error     // the file was set aside
+	lost    int       // messages dropped since the room was last told
+	changed bool      // memory and the file differ
+	written time.Time // when the file was written
+	trouble error     // with the disk, at the last save
+	corrupt error     // the file was corrupt
 }
 
-// entry is a message that waits. Its times have the reading of the monotonic clock where this process put it: a machine
-// without a battery boots in some year of the past and is set right a minute later, and must not take its messages for
-// years old.
+// entry is a waiting message. If this process put it, its times have monotonic clock readings: a machine without a battery
+// boots in the past and sets its clock a minute later, which must not make its messages years old.
 type entry struct {
 	Message
-	put     time.Time // where it is loaded from the file, its age as counted there is subtracted from now
+	put     time.Time // of a loaded message: when it was loaded, less its age in the file
 	size    int64
-	sending bool // a try is under way, so it is not dropped
-	refused int  // how often the service refused it, perhaps for what it holds
-	after   int  // how many messages it had taken when it first did
+	sending bool // being sent, so it is not dropped
+	refused int  // how often the service refused it, perhaps because of its content
+	after   int  // how many messages the service had taken at the first refusal
 }
 
-// spoolFile is the form of the file.
+// spoolFile is the content of the file.
 type spoolFile struct {
 	Written  time.Time    `json:"written"`
 	Lost     int          `json:"lost,omitempty"`
@@ -51,18 +47,18 @@ type spoolFile struct {
 
 type savedEntry struct {
 	Message
-	Age int64 `json:"age"` // in seconds, when the file was written
+	Age int64 `json:"age"` // seconds, when the file was written
 }
 
 const (
 	spoolName = "messages.json"
-	// spoolLimit is far above what Limits let a file have: what is larger is not ours.
+	// spoolLimit is far above what Limits allow: a larger file is not ours.
 	spoolLimit = 16 << 20
-	// saveEach is how often the file is written while something waits, so that a restart knows how old that is.
+	// saveEach is how often the file is written while messages wait, so that a restart knows their age.
 	saveEach = time.Hour
 )
 
-// openSpool takes a folder, which is made, and reads what an earlier process left there. Only one process may hold it.
+// openSpool creates and locks a folder, and loads what an earlier process left there.
 func openSpool(folder string, now time.Time, l Limits) (*spool, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("chat spool: %w", err)
@@ -72,29 +68,19 @@ func openSpool(folder string, now time.Time, l Limits) (*spool, error) {
 		return nil, fmt.Errorf("chat spool %s: %w", folder, err)
 	}
 	s := &spool{folder: folder, lock: lock}
-	s.takeOver(now, l.Age)
 	s.load(now, l.Age)
 	s.bound(l)
 	s.save(now)
 	return s, nil
 }
 
-// readSpool reads the file of a folder; there may be none.
-func readSpool(folder string) (spoolFile, error) {
-	var f spoolFile
-	data, err := files.ReadSmall(filepath.Join(folder, spoolName), spoolLimit)
-	if err == nil {
-		err = json.Unmarshal(data, &f)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return spoolFile{}, nil
-	}
-	return f, err
+func spoolAt(folder string) files.Remembered[spoolFile] {
+	return files.Remembered[spoolFile]{Path: filepath.Join(folder, spoolName), What: "chat spool", Limit: spoolLimit}
 }
 
-// Waiting returns how many messages wait in the folder of an Outbox that another process may hold, and since when.
+// Waiting returns how many messages wait in the folder of an Outbox, and since when. Another process may hold it.
 func Waiting(folder string) (int, time.Time) {
-	f, err := readSpool(folder)
+	f, _, err := spoolAt(folder).Peek()
 	if err != nil || len(f.Messages) == 0 {
 		return 0, time.Time{}
 	}
@@ -102,17 +88,11 @@ func Waiting(folder string) (int, time.Time) {
 }
 
 func (s *spool) load(now time.Time, most time.Duration) {
-	_, _ = files.Sweep(s.folder, now.Add(-time.Hour)) // what a killed process left only takes space
-	f, err := readSpool(s.folder)
-	if err != nil {
-		aside, asideErr := files.SetAside(filepath.Join(s.folder, spoolName), "corrupt")
-		if s.corrupt = fmt.Errorf("chat spool: it was corrupt and is set aside as %s: %w", aside, err); asideErr != nil {
-			s.corrupt = fmt.Errorf("chat spool: %w", asideErr)
-		}
-		return
-	}
-	// The wall clock may have been set between two processes. Back counts as no time, and ahead as a part of what a
-	// message may live: one jump drops nothing, and no machine keeps a message forever.
+	_, _ = files.Sweep(s.folder, now.Add(-time.Hour)) // temporary files of a killed process only take space
+	var f spoolFile
+	f, _, s.corrupt = spoolAt(s.folder).Recall()
+	// The wall clock may have been set between two processes. A jump back counts as no time, a jump ahead as at most a
+	// quarter of a message's life: one jump drops nothing, and no machine keeps a message forever.
 	off := clamp(now.Sub(f.Written), most/4)
 	for _, m := range f.Messages {
 		s.add(m.Message, now.Add(-off-clamp(time.Duration(min(m.Age, int64(most/time.Second)))*time.Second, most)))
@@ -123,21 +103,7 @@ func (s *spool) load(now time.Time, most time.Duration) {
 
 func clamp(d, most time.Duration) time.Duration { return min(max(d, 0), most) }
 
-// takeOver reads the messages of an earlier version, which kept each in a file of its own.
-func (s *spool) takeOver(now time.Time, most time.Duration) {
-	s.old, _ = filepath.Glob(filepath.Join(s.folder, strings.Repeat("[0-9]", 12)+".json")) // sorted; the pattern is well-formed
-	for _, path := range s.old {
-		var m Message
-		if data, err := files.ReadSmall(path, spoolLimit); err == nil && json.Unmarshal(data, &m) == nil {
-			s.add(m, now.Add(-clamp(now.Sub(m.Time), most/4)))
-		}
-	}
-	if len(s.old) > 0 {
-		s.old = append(s.old, filepath.Join(s.folder, "clock"), filepath.Join(s.folder, "lost"))
-	}
-}
-
-// add takes a message in that was put at a time.
+// add takes in a message that was put at a time.
 func (s *spool) add(m Message, put time.Time) {
 	if empty(m) {
 		return
@@ -151,14 +117,14 @@ func (s *spool) add(m Message, put time.Time) {
 	s.changed = true
 }
 
-// put takes a message in. It cannot fail: what the disk does not take stays in memory.
+// put takes in a message. It cannot fail: without a disk the message stays in memory.
 func (s *spool) put(m Message, now time.Time, l Limits) {
 	s.add(m, now)
 	s.bound(l)
 	s.save(now)
 }
 
-// save makes the file what memory is. What the disk does not take now is tried again at the next one.
+// save brings the file up to date. After a failure the next save tries again.
 func (s *spool) save(now time.Time) {
 	if len(s.waiting) > 0 && now.Sub(s.written) >= saveEach {
 		s.changed = true
@@ -173,39 +139,31 @@ func (s *spool) save(now time.Time) {
 }
 
 func (s *spool) write(now time.Time) error {
-	path := filepath.Join(s.folder, spoolName)
-	var errs []error
+	file := spoolAt(s.folder)
 	if len(s.waiting) == 0 && s.lost == 0 {
-		errs = append(errs, os.Remove(path))
-	} else {
-		f := spoolFile{Written: now.UTC(), Lost: s.lost}
-		for _, e := range s.waiting {
-			m := e.Message
-			m.Time = e.when(now)
-			f.Messages = append(f.Messages, savedEntry{m, int64(now.Sub(e.put) / time.Second)})
+		if err := os.Remove(file.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("chat spool: a restart would repeat messages: %w", err)
 		}
-		data, err := json.Marshal(f)
-		if err == nil {
-			err = files.Replace(path, append(data, '\n'), 0o600)
-		}
-		if err != nil {
-			return fmt.Errorf("chat spool: kept in memory only: %w", err)
-		}
+		return nil
 	}
-	for _, path := range s.old {
-		errs = append(errs, os.Remove(path))
+	f := spoolFile{Written: now.UTC(), Lost: s.lost}
+	for _, e := range s.waiting {
+		m := e.Message
+		m.Time = e.when(now)
+		f.Messages = append(f.Messages, savedEntry{m, int64(now.Sub(e.put) / time.Second)})
 	}
-	for _, err := range errs {
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("chat spool: a restart would say again what was said: %w", err)
-		}
+	data, err := json.Marshal(f)
+	if err == nil {
+		err = files.Replace(file.Path, append(data, '\n'), 0o600) // not Save, which would make a new folder without our lock
 	}
-	s.old = nil
+	if err != nil {
+		return fmt.Errorf("chat spool: kept in memory only: %w", err)
+	}
 	return nil
 }
 
-// when is the time of a message by the wall clock as it is now. A clock that only drifts changes nothing: Matrix knows
-// a message that is tried again by its time.
+// when is the time of a message by today's wall clock. Small drifts change nothing: Matrix recognises a retried message by
+// its time.
 func (e *entry) when(now time.Time) time.Time {
 	put := e.Time.UTC().Round(0)
 	if at := now.Add(-now.Sub(e.Time)).UTC().Round(0); at.Sub(put).Abs() >= time.Minute {
@@ -214,8 +172,7 @@ func (e *entry) when(now time.Time) time.Time {
 	return put
 }
 
-// first is the message to say next. What the service refused for what it holds comes after all others, so that it does
-// not keep the room from them.
+// first is the message to say next. One that the service refused comes after all others, so as not to hold them up.
 func (s *spool) first() *entry {
 	if len(s.waiting) == 0 {
 		return nil
@@ -223,8 +180,8 @@ func (s *spool) first() *entry {
 	return slices.MinFunc(s.waiting, func(a, b *entry) int { return a.refused - b.refused })
 }
 
-// bound drops messages until the rest is within its bounds: the oldest chatty one first, critical ones last. One that
-// is being said, and the last one that there is, stay.
+// bound drops messages until the rest is within the limits: the oldest chatty one first, critical ones last. It keeps the
+// last one, and one that is being sent.
 func (s *spool) bound(l Limits) {
 	for len(s.waiting) > 1 && (len(s.waiting) > l.Messages || s.bytes > l.Bytes) {
 		i := slices.IndexFunc(s.waiting, func(e *entry) bool { return !e.sending && !e.Critical })
@@ -238,7 +195,7 @@ func (s *spool) bound(l Limits) {
 	}
 }
 
-// expire drops what is too old to be news.
+// expire drops messages that are too old to be news.
 func (s *spool) expire(now time.Time, age time.Duration) {
 	for _, e := range slices.Clone(s.waiting) {
 		if !e.sending && now.Sub(e.put) > age {
@@ -259,9 +216,9 @@ func (s *spool) remove(e *entry) {
 	s.changed = true
 }
 
-// close gives the folder to the next process.
+// close unlocks the folder for the next process.
 func (s *spool) close(now time.Time) error {
 	s.save(now)
-	s.lock.Close() // the lock goes with it
+	s.lock.Close()
 	return s.trouble
 }

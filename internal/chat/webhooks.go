@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,23 +17,21 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/chat/teams"
 )
 
-// slackText writes a text for Slack: https://api.slack.com/reference/surfaces/formatting#escaping. Without it a text
-// could call a whole channel.
+// slackText escapes a text for Slack: https://api.slack.com/reference/surfaces/formatting#escaping. Otherwise a text
+// could notify a whole channel.
 func slackText(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 }
 
 // slackRoom says a message as an attachment, which has a colour: https://api.slack.com/reference/messaging/attachments.
-func slackRoom(a address, s *slack.Service) (place, error) {
+func slackRoom(s *slack.Service) *web {
 	c := s.Config
 	_, parts, _ := strings.Cut(c.Token.String(), ":")
-	w := &web{name: a.kind, secrets: secrets{c.Token.String(), parts, strings.ReplaceAll(parts, "-", "/")}, limit: 4000} // more is "not recommended"
+	w := &web{secrets: secrets{c.Token.String(), parts, strings.ReplaceAll(parts, "-", "/")}, limit: 4000} // more is "not recommended"
 	build := func(m Message) request {
 		text := slackText(m.Text)
 		body := map[string]any{"attachments": []any{map[string]any{"fallback": text, "text": text, "color": shade(m.Colour), "mrkdwn_in": []string{}}}}
-		fill(body, "text", c.Title)
-		fill(body, "username", c.BotName)
-		fill(body, "thread_ts", c.ThreadTS)
+		fill(body, "text", c.Title, "username", c.BotName, "thread_ts", c.ThreadTS)
 		icon(body, c.Icon)
 		if c.Channel != "webhook" {
 			fill(body, "channel", c.Channel)
@@ -46,24 +43,20 @@ func slackRoom(a address, s *slack.Service) (place, error) {
 	}
 	w.say = once(build)
 	if c.Token.IsAPIToken() {
-		// The API answers 200 whatever happened.
+		// The API answers 200 even to errors.
 		w.say = func(ctx context.Context, r caller, m Message) error {
-			answer, err := r.call(ctx, build(m))
-			if err != nil {
-				return err
-			}
 			var said struct {
 				OK    bool
 				Error string
 			}
-			if err := r.read(answer, &said); err != nil || said.OK {
+			if err := r.ask(ctx, build(m), &said); err != nil || said.OK {
 				return err
 			}
-			passing := []string{"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
-			return r.refused(said.Error, !slices.Contains(passing, said.Error))
+			temporary := []string{"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+			return r.refused(said.Error, !slices.Contains(temporary, said.Error))
 		}
 	}
-	return w, nil
+	return w
 }
 
 func icon(body map[string]any, value string) {
@@ -76,19 +69,18 @@ func icon(body map[string]any, value string) {
 
 // mattermostRoom says a message as an attachment:
 // https://developers.mattermost.com/integrate/reference/message-attachments.
-func mattermostRoom(a address, s *mattermost.Service) (place, error) {
+func mattermostRoom(s *mattermost.Service) *web {
 	c := s.Config
 	if c.Host == "" {
-		return nil, errForm
+		return nil
 	}
 	target := plainOrTLS(c.DisableTLS) + c.Host + "/hooks/" + url.PathEscape(c.Token)
-	return &web{name: a.kind, server: c.Host, secrets: secrets{c.Token}, limit: 16000, say: once(func(m Message) request {
+	return &web{server: c.Host, secrets: secrets{c.Token}, limit: 16000, say: once(func(m Message) request {
 		body := map[string]any{"attachments": []any{map[string]any{"fallback": m.Text, "text": m.Text, "color": shade(m.Colour)}}}
-		fill(body, "username", c.UserName)
-		fill(body, "channel", c.Channel)
+		fill(body, "username", c.UserName, "channel", c.Channel)
 		icon(body, c.Icon)
 		return jsonTo(target, body)
-	})}, nil
+	})}
 }
 
 func plainOrTLS(plain bool) string {
@@ -100,47 +92,45 @@ func plainOrTLS(plain bool) string {
 
 // rocketchatRoom: https://docs.rocket.chat/docs/integrations. A message has 5,000 characters unless the server's owner
 // chose another number.
-func rocketchatRoom(a address, s *rocketchat.Service) (place, error) {
+func rocketchatRoom(u *url.URL, s *rocketchat.Service) *web {
 	c := s.Config
 	if c.Host == "" || c.TokenA == "" || c.TokenB == "" {
-		return nil, errForm
+		return nil
 	}
-	target := "https://" + a.url.Host + "/hooks/" + url.PathEscape(c.TokenA) + "/" + url.PathEscape(c.TokenB)
-	return &web{name: a.kind, server: a.url.Host, secrets: secrets{c.TokenA, c.TokenB}, limit: 5000, say: once(func(m Message) request {
+	target := "https://" + u.Host + "/hooks/" + url.PathEscape(c.TokenA) + "/" + url.PathEscape(c.TokenB)
+	return &web{server: u.Host, secrets: secrets{c.TokenA, c.TokenB}, limit: 5000, say: once(func(m Message) request {
 		body := map[string]any{"attachments": []any{map[string]any{"text": m.Text, "color": shade(m.Colour)}}}
-		fill(body, "username", c.UserName)
-		fill(body, "channel", c.Channel)
+		fill(body, "username", c.UserName, "channel", c.Channel)
 		return jsonTo(target, body)
-	})}, nil
+	})}
 }
 
-// discordRoom says a message as an embed, which has a colour and calls nobody:
+// discordRoom says a message as an embed, which has a colour and notifies no one:
 // https://discord.com/developers/docs/resources/webhook#execute-webhook.
-func discordRoom(a address, s *discord.Service) (place, error) {
+func discordRoom(s *discord.Service) *web {
 	c := s.Config
-	if c.JSON || strings.ContainsAny(c.Token+c.WebhookID, "/?# ") { // "raw" would take our text for JSON
-		return nil, errForm
+	if c.JSON || strings.ContainsAny(c.Token+c.WebhookID, "/?# ") { // JSON means a raw body: our text would have to be JSON
+		return nil
 	}
 	target := discord.CreateAPIURLFromConfig(c)
-	return &web{name: a.kind, secrets: secrets{c.Token}, limit: 4096, say: once(func(m Message) request {
-		number, _ := strconv.ParseInt(shade(m.Colour)[1:], 16, 32) // ours are all numbers
+	return &web{secrets: secrets{c.Token}, limit: 4096, say: once(func(m Message) request {
+		number, _ := strconv.ParseInt(shade(m.Colour)[1:], 16, 32)
 		embed := map[string]any{"description": m.Text, "color": number}
 		fill(embed, "title", c.Title)
 		body := map[string]any{"embeds": []any{embed}}
-		fill(body, "username", c.Username)
-		fill(body, "avatar_url", c.Avatar)
+		fill(body, "username", c.Username, "avatar_url", c.Avatar)
 		return jsonTo(target, body)
-	})}, nil
+	})}
 }
 
 // teamsRoom says a message as a card of the old connectors:
-// https://learn.microsoft.com/outlook/actionable-messages/message-card-reference. What replaced them (workflows) is a
-// plain webhook.
-func teamsRoom(a address, s *teams.Service) (place, error) {
+// https://learn.microsoft.com/outlook/actionable-messages/message-card-reference. Their successors (workflows) are plain
+// webhooks.
+func teamsRoom(s *teams.Service) *web {
 	c := s.Config
 	target := teams.BuildWebhookURL(c.Host, c.Group, c.Tenant, c.AltID, c.GroupOwner, c.ExtraID)
 	if teams.ValidateWebhookURL(target) != nil {
-		return nil, errForm
+		return nil
 	}
 	build := func(m Message) request {
 		var sections []any
@@ -154,29 +144,29 @@ func teamsRoom(a address, s *teams.Service) (place, error) {
 	}
 	say := func(ctx context.Context, r caller, m Message) error {
 		answer, err := r.call(ctx, build(m))
-		// It answers 200 with such a sentence when what is behind it refused.
+		// It answers 200 with such a sentence when the service behind it refused.
 		if text := string(answer); err == nil && strings.HasPrefix(text, "Webhook message delivery failed") {
 			return r.refused(text, !strings.Contains(text, "HTTP error 429") && !strings.Contains(text, "HTTP error 5"))
 		}
 		return err
 	}
-	// A card has 28 KB, with all that surrounds the text; a character has up to four bytes and an escaped one six.
-	return &web{name: a.kind, secrets: secrets{c.AltID, c.ExtraID, c.Group}, limit: 4000, say: say}, nil
+	// A card has at most 28 KB, with all around the text; a character has up to four bytes, an escaped one six.
+	return &web{secrets: secrets{c.AltID, c.ExtraID, c.Group}, limit: 4000, say: say}
 }
 
 // googlechatRoom: https://developers.google.com/workspace/chat/quickstart/webhooks.
-func googlechatRoom(a address, s *googlechat.Service) (place, error) {
+func googlechatRoom(s *googlechat.Service) *web {
 	c := s.Config
 	if c.Host == "" || c.Path == "" || c.Key == "" || c.Token == "" {
-		return nil, errForm
+		return nil
 	}
 	target := url.URL{Scheme: "https", Host: c.Host, Path: c.Path, RawQuery: url.Values{"key": {c.Key}, "token": {c.Token}}.Encode()}
-	return &web{name: a.kind, server: c.Host, secrets: secrets{c.Key, c.Token}, limit: 4096, say: once(func(m Message) request {
+	return &web{server: c.Host, secrets: secrets{c.Key, c.Token}, limit: 4096, say: once(func(m Message) request {
 		return jsonTo(target.String(), map[string]any{"text": m.Text})
-	})}, nil
+	})}
 }
 
-// again is how long a service asks to wait in the words of its answer, where the header does not tell: Telegram
+// again is how long a service asks to wait in the body of its answer instead of the header: Telegram
 // ({"parameters":{"retry_after":35}}), Discord ({"retry_after":1.5}), Matrix ({"retry_after_ms":2000}).
 func again(body []byte) string {
 	var said struct {
@@ -190,14 +180,4 @@ func again(body []byte) string {
 		return ""
 	}
 	return strconv.FormatFloat(max(said.Parameters.After, said.After, said.Milli/1000), 'f', -1, 64)
-}
-
-func header(pairs ...string) http.Header {
-	h := http.Header{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			h.Set(pairs[i], pairs[i+1])
-		}
-	}
-	return h
 }
