@@ -75,8 +75,8 @@ func (n *Notifier) Status(line string) error {
 	return n.send("STATUS=" + strings.Join(strings.FieldsFunc(line, func(r rune) bool { return r == '\n' || r == '\r' }), " "))
 }
 
-// send makes one datagram of state. The library's own function reads the environment of the process at every call, which
-// we do not, so only the words are taken from there.
+// send makes one datagram of state. The library's own function reads the environment of the process at every call,
+// which we do not, so only the words are taken from there.
 func (n *Notifier) send(state string) error {
 	if n.socket == "" {
 		return nil

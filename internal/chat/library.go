@@ -11,8 +11,9 @@ import (
 // The shoutrrr library parses addresses: it knows all their forms, and documents them. It does not send. Its services
 // send without a context and mostly through http.DefaultClient, so a server that does not answer blocks a goroutine
 // forever. They follow redirects with the token, sleep for minutes (Discord), use transports without the proxy and the
-// certificates of the config (Mattermost, ntfy, Gotify), reduce status and Retry-After to words, and quote the address in
-// errors. Their senders also link text/template. The message of each service takes a few lines here; post.go sends it.
+// certificates of the config (Mattermost, ntfy, Gotify), reduce status and Retry-After to words, and quote the address
+// in errors. Their senders also link text/template. The message of each service takes a few lines here; post.go sends
+// it.
 
 // library is what we use of the library's services.
 type library interface {

@@ -21,8 +21,8 @@ import (
 	lib "github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
 )
 
-// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. It sends a password over TLS only,
-// except to this machine itself.
+// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. It sends a password over TLS
+// only, except to this machine itself.
 func mailRoom(s *lib.Service) *web {
 	c := s.Config
 	c.FixEmailTags()

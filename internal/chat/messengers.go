@@ -25,9 +25,9 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 )
 
-// matrixRoom speaks the client API, https://spec.matrix.org/v1.11/client-server-api/: it joins the rooms, which resolves
-// aliases and changes nothing in rooms it has joined before, and sends. A critical message is a text, which notifies
-// people; any other is a notice, as for bots.
+// matrixRoom speaks the client API, https://spec.matrix.org/v1.11/client-server-api/: it joins the rooms, which
+// resolves aliases and changes nothing in rooms it has joined before, and sends. A critical message is a text, which
+// notifies people; any other is a notice, as for bots.
 func matrixRoom(u *url.URL) *web {
 	c := &matrix.Config{}
 	if !readInto(matrixAddress{c}, u) || c.Host == "" || c.Password == "" || len(c.Rooms) == 0 {

@@ -47,8 +47,8 @@ const (
 )
 
 // Outbox is a room whose Say never waits for the network: it stores messages on disk, and one goroutine says them in
-// order, with a deadline for each try, growing delays after failures, and a rate limit. It says a message at least once:
-// twice if it is killed between the answer and its note of it.
+// order, with a deadline for each try, growing delays after failures, and a rate limit. It says a message at least
+// once: twice if it is killed between the answer and its note of it.
 type Outbox struct {
 	room   Room
 	limits Limits
@@ -303,8 +303,8 @@ func ofContent(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity
 }
 
-// delay is how long to wait after some failures in a row. chance, from 0 to 1, keeps the nodes that saw a server die from
-// asking it again all at once.
+// delay is how long to wait after some failures in a row. chance, from 0 to 1, keeps the nodes that saw a server die
+// from asking it again all at once.
 func delay(tries int, t *Trouble, chance float64) time.Duration {
 	b := retry.Backoff{First: firstDelay, Most: mostDelay, Low: 1, High: 0.75}
 	switch {

@@ -49,8 +49,8 @@ func (s secrets) free(err error) error {
 func forms(secret string) []string {
 	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret), hex.EncodeToString([]byte(secret))}
 	for offset := range 3 {
-		// Four characters encode three bytes, so the secret has three forms, by the number of bytes before it. The first and
-		// the last group contain bits of its neighbours.
+		// Four characters encode three bytes, so the secret has three forms, by the number of bytes before it. The
+		// first and the last group contain bits of its neighbours.
 		for _, coding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			coded := coding.EncodeToString([]byte(strings.Repeat("x", offset) + secret))
 			if offset > 0 {

@@ -27,8 +27,8 @@ type spool struct {
 	corrupt error     // the file was corrupt
 }
 
-// entry is a waiting message. If this process put it, its times have monotonic clock readings: a machine without a battery
-// boots in the past and sets its clock a minute later, which must not make its messages years old.
+// entry is a waiting message. If this process put it, its times have monotonic clock readings: a machine without a
+// battery boots in the past and sets its clock a minute later, which must not make its messages years old.
 type entry struct {
 	Message
 	put     time.Time // of a loaded message: when it was loaded, less its age in the file
@@ -162,8 +162,8 @@ func (s *spool) write(now time.Time) error {
 	return nil
 }
 
-// when is the time of a message by today's wall clock. Small drifts change nothing: Matrix recognises a retried message by
-// its time.
+// when is the time of a message by today's wall clock. Small drifts change nothing: Matrix recognises a retried message
+// by its time.
 func (e *entry) when(now time.Time) time.Time {
 	put := e.Time.UTC().Round(0)
 	if at := now.Add(-now.Sub(e.Time)).UTC().Round(0); at.Sub(put).Abs() >= time.Minute {
@@ -180,8 +180,8 @@ func (s *spool) first() *entry {
 	return slices.MinFunc(s.waiting, func(a, b *entry) int { return a.refused - b.refused })
 }
 
-// bound drops messages until the rest is within the limits: the oldest chatty one first, critical ones last. It keeps the
-// last one, and one that is being sent.
+// bound drops messages until the rest is within the limits: the oldest chatty one first, critical ones last. It keeps
+// the last one, and one that is being sent.
 func (s *spool) bound(l Limits) {
 	for len(s.waiting) > 1 && (len(s.waiting) > l.Messages || s.bytes > l.Bytes) {
 		i := slices.IndexFunc(s.waiting, func(e *entry) bool { return !e.sending && !e.Critical })

@@ -14,8 +14,8 @@ import (
 )
 
 // Trouble is why a room did not take a message. One rule holds for every kind: 2xx is success; 429, 5xx and everything
-// below HTTP (refused connections, time-outs, truncated answers) is temporary; all the rest is permanent. Its text never
-// contains a token.
+// below HTTP (refused connections, time-outs, truncated answers) is temporary; all the rest is permanent. Its text
+// never contains a token.
 type Trouble struct {
 	// Room names the service and its server.
 	Room string
@@ -41,8 +41,8 @@ func Permanent(err error) bool {
 	return errors.As(err, &t) && t.Permanent || errors.Is(err, ErrEmpty)
 }
 
-// refusal judges an answer by its status: nil for 2xx. said is the server's text, without secrets; again is the delay in
-// its body, for services without Retry-After.
+// refusal judges an answer by its status: nil for 2xx. said is the server's text, without secrets; again is the delay
+// in its body, for services without Retry-After.
 func refusal(room string, answer *http.Response, said, again string, now time.Time) error {
 	code := answer.StatusCode
 	if code >= 200 && code < 300 {

@@ -124,8 +124,8 @@ func discordRoom(s *discord.Service) *web {
 }
 
 // teamsRoom says a message as a card of the old connectors:
-// https://learn.microsoft.com/outlook/actionable-messages/message-card-reference. Their successors (workflows) are plain
-// webhooks.
+// https://learn.microsoft.com/outlook/actionable-messages/message-card-reference. Their successors (workflows) are
+// plain webhooks.
 func teamsRoom(s *teams.Service) *web {
 	c := s.Config
 	target := teams.BuildWebhookURL(c.Host, c.Group, c.Tenant, c.AltID, c.GroupOwner, c.ExtraID)

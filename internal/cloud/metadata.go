@@ -1,5 +1,5 @@
-// Package cloud asks the cloud that a node runs in who the node is, and whether it is about to end. It speaks plain HTTP
-// to the metadata service; what needs AWS's API is in package ec2.
+// Package cloud asks the cloud that a node runs in who the node is, and whether it is about to end. It speaks plain
+// HTTP to the metadata service; what needs AWS's API is in package ec2.
 package cloud
 
 import (
@@ -37,8 +37,8 @@ const (
 var ErrAbsent = errors.New("404 Not Found")
 
 // Metadata is the EC2 metadata service, asked by IMDSv2: with a token, which is kept, and renewed when the service
-// refuses it. It never falls back to IMDSv1, never uses a proxy, ignores the environment, and a question takes at most a
-// second. Use one for one boot of the machine. It is safe for concurrent use.
+// refuses it. It never falls back to IMDSv1, never uses a proxy, ignores the environment, and a question takes at most
+// a second. Use one for one boot of the machine. It is safe for concurrent use.
 type Metadata struct {
 	endpoint string
 	client   *http.Client
@@ -136,8 +136,8 @@ func (m *Metadata) session(ctx context.Context, refused string) (string, error) 
 	return token, nil
 }
 
-// ask makes one request with one header. It returns the trimmed text of the answer, which must be 200 and not empty, and
-// the status, 0 without an answer.
+// ask makes one request with one header. It returns the trimmed text of the answer, which must be 200 and not empty,
+// and the status, 0 without an answer.
 func (m *Metadata) ask(ctx context.Context, method, address, header, value string) (string, int, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
@@ -180,7 +180,8 @@ func unanswered(err error, address string) error {
 	return fmt.Errorf("%s: %s", address, Unreached(err))
 }
 
-// Unreached says why no HTTP answer came, in the same words each time: without our port, and without the client's frame.
+// Unreached says why no HTTP answer came, in the same words each time: without our port, and without the client's
+// frame.
 func Unreached(err error) string {
 	var name *net.DNSError
 	var op *net.OpError

@@ -107,7 +107,8 @@ func TestMetadataNeverUsesAProxy(t *testing.T) {
 		t.Setenv(name, proxy.URL)
 	}
 	t.Setenv("NO_PROXY", "")
-	// A name that only a proxy could reach: with one it would answer, without one it cannot be found, and is too long to ask for.
+	// A name that only a proxy could reach: with one it would answer, without one it cannot be found, and is too long
+	// to ask for.
 	if id, err := cloud.InstanceID(t.Context(), "http://"+strings.Repeat("x", 64)+".invalid"); err == nil {
 		t.Errorf("InstanceID = %q", id)
 	}

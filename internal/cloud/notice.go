@@ -16,9 +16,10 @@ type Notice struct {
 	At      time.Time // when, UTC; zero = not known, or now
 }
 
-// Notices asks whether this machine is about to end: by a spot interruption (stop, hibernate or terminate, announced two
-// minutes ahead), or by its Auto Scaling group. It asks both at once, needs no credentials, and takes at most a second.
-// If one says yes, that is the answer, even if the other failed. Otherwise a failure is an error, never Leaving.
+// Notices asks whether this machine is about to end: by a spot interruption (stop, hibernate or terminate, announced
+// two minutes ahead), or by its Auto Scaling group. It asks both at once, needs no credentials, and takes at most a
+// second. If one says yes, that is the answer, even if the other failed. Otherwise a failure is an error, never
+// Leaving.
 //
 // A group never gives a machine back, but its notice can vanish: a live migration by AWS empties it. So once seen it
 // stays, as long as m exists. A spot interruption may be withdrawn: only the last answer counts.
@@ -79,9 +80,9 @@ func spotNotice(text string) (Notice, error) {
 	return n, nil
 }
 
-// groupNotice reads autoscaling/target-lifecycle-state. Only termination is leaving: an instance that goes to Standby or
-// Detached lives on, and one that goes to Warmed:Stopped or Warmed:Hibernated is prepared for its pool first, which would
-// never finish if it left now.
+// groupNotice reads autoscaling/target-lifecycle-state. Only termination is leaving: an instance that goes to Standby
+// or Detached lives on, and one that goes to Warmed:Stopped or Warmed:Hibernated is prepared for its pool first, which
+// would never finish if it left now.
 // https://docs.aws.amazon.com/autoscaling/ec2/userguide/retrieving-target-lifecycle-state-through-imds.html
 func groupNotice(text string) (Notice, error) {
 	switch text {

@@ -2,8 +2,8 @@
 // page for a scraper on this machine.
 //
 // The format is text exposition format 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/. It is
-// written here rather than by client_golang, which adds 2.9 MB to the binary for a page of forty lines, and keeps values
-// between beats: a page rendered anew from each beat never shows a repository or an item that is gone.
+// written here rather than by client_golang, which adds 2.9 MB to the binary for a page of forty lines, and keeps
+// values between beats: a page rendered anew from each beat never shows a repository or an item that is gone.
 package metrics
 
 import (
@@ -74,8 +74,8 @@ type value struct {
 	number float64
 }
 
-// classes are those of all troubles. Each always has its line: a series that comes and goes has gaps where an alert rule
-// needs a zero.
+// classes are those of all troubles. Each always has its line: a series that comes and goes has gaps where an alert
+// rule needs a zero.
 func classes() []string {
 	return []string{"cloud", "config", "items", "kill", "look", "metrics", "nodeinfo", "presence", "start", "systemd", "tell", "work"}
 }

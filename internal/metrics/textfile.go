@@ -20,7 +20,8 @@ type Textfile struct {
 	swept bool
 }
 
-// Write replaces the file atomically, readable by all. It does not sync: the file only informs. An error says what to do.
+// Write replaces the file atomically, readable by all. It does not sync: the file only informs. An error says what to
+// do.
 func (t *Textfile) Write(page []byte) error {
 	if !t.swept {
 		t.sweep()

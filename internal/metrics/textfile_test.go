@@ -11,8 +11,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestTextfileIsWholeAndReadable: the file is replaced, not written into, has mode 0644 despite the umask and an earlier
-// file, and no temporary file of ours stays beside it.
+// TestTextfileIsWholeAndReadable: the file is replaced, not written into, has mode 0644 despite the umask and an
+// earlier file, and no temporary file of ours stays beside it.
 func TestTextfileIsWholeAndReadable(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "addagent.prom")
@@ -51,7 +51,8 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 	}
 }
 
-// TestTextfileErrors name what to do. A permission is played by an error of the same kind, since root may do everything.
+// TestTextfileErrors name what to do. A permission is played by an error of the same kind, since root may do
+// everything.
 func TestTextfileErrors(t *testing.T) {
 	dir := t.TempDir()
 	f := Textfile{Path: filepath.Join(dir, "gone", "addagent.prom")}

@@ -1,4 +1,5 @@
-// Package chattest is the contract of chat.Room as a test suite, which every kind of room runs against a server of its own.
+// Package chattest is the contract of chat.Room as a test suite, which every kind of room runs against a server of its
+// own.
 package chattest
 
 import (
@@ -18,8 +19,8 @@ import (
 
 // Place is one room of a kind, and a service that answers as the real one does.
 type Place struct {
-	// Address is the room's address on a server, "127.0.0.1:4711"; a kind with a fixed server ignores it. Requests to any
-	// host reach the service of the test, in plain HTTP, with the host they were meant for in r.Host.
+	// Address is the room's address on a server, "127.0.0.1:4711"; a kind with a fixed server ignores it. Requests to
+	// any host reach the service of the test, in plain HTTP, with the host they were meant for in r.Host.
 	Address func(server string) string
 	// Wrong are addresses of what the service refuses for good: a wrong token, an unknown room.
 	Wrong map[string]func(server string) string
@@ -194,7 +195,8 @@ func Run(t *testing.T, p Place) {
 			if strings.Contains(strings.ToLower(shown), strings.ToLower(secret)) {
 				t.Errorf("it is shown as %s", shown)
 			}
-			// With the host gone, or a letter too many in the kind, it is not understood; the error does not say it either.
+			// With the host gone, or a letter too many in the kind, it is not understood; the error does not say it
+			// either.
 			for _, broken := range []string{strings.Replace(address, "://", "x://", 1), strings.Replace(address, "127.0.0.1:4711", "", 1), address + "\x01", "x" + address[:4] + "://" + secret} {
 				if err := chat.Check(broken); err != nil && strings.Contains(err.Error(), secret) {
 					t.Errorf("%q: %v", broken, err)

@@ -1,5 +1,6 @@
 // Package cloudtest is the cloud that tests need: a metadata service that demands IMDSv2, a moto server, and in front
-// of it what AWS refuses and moto takes. It imports nothing of ours and no SDK, so that other packages' tests stay cheap.
+// of it what AWS refuses and moto takes. It imports nothing of ours and no SDK, so that other packages' tests stay
+// cheap.
 package cloudtest
 
 import (
@@ -75,7 +76,8 @@ func (s *MetadataServer) SetSpot(action string, at time.Time) {
 	s.Set(pathSpot, answer)
 }
 
-// SetLifecycle is where the Auto Scaling group wants the instance: "InService", "Terminated", ...; "" = it is in no group.
+// SetLifecycle is where the Auto Scaling group wants the instance: "InService", "Terminated", ...; "" = it is in no
+// group.
 func (s *MetadataServer) SetLifecycle(state string) { s.Set(pathLifecycle, state) }
 
 // Credentials are those of a role.

@@ -73,7 +73,8 @@ func (a *AWS) now() time.Time {
 	return time.Now().UTC().Add(a.ahead)
 }
 
-// authentic says what AWS has against a signature, in its words: Auto Scaling's repeat what was signed, EC2's tell little.
+// authentic says what AWS has against a signature, in its words: Auto Scaling's repeat what was signed, EC2's tell
+// little.
 func (a *AWS) authentic(r *http.Request, body []byte, c Call, now time.Time) *refusal {
 	a.mu.Lock()
 	secret := a.secret

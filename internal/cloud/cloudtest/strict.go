@@ -17,8 +17,8 @@ import (
 	"unicode/utf8"
 )
 
-// AWS is EC2 and Auto Scaling as AWS answers: moto, and in front of it the refusals that moto leaves out, in AWS's words,
-// and the calls that it lacks. It does what the node's side needs; another action is a 400.
+// AWS is EC2 and Auto Scaling as AWS answers: moto, and in front of it the refusals that moto leaves out, in AWS's
+// words, and the calls that it lacks. It does what the node's side needs; another action is a 400.
 type AWS struct {
 	URL string
 

@@ -64,7 +64,8 @@ func (a *AWS) Desired(group string) string {
 	return said.Desired
 }
 
-// SetState says where an instance of a group is in its life: "Pending:Wait", "Terminating:Wait", ... moto has no such states.
+// SetState says where an instance of a group is in its life: "Pending:Wait", "Terminating:Wait", ... moto has no such
+// states.
 func (a *AWS) SetState(instance, state string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

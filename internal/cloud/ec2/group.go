@@ -54,8 +54,8 @@ func (i *Instance) CompleteLifecycle(ctx context.Context) (Completion, error) {
 	return Completion{Done: true, Why: fmt.Sprintf("group %s: hook %s completed", g.Name, i.options.Hook)}, nil
 }
 
-// Unhealthy makes the group replace this instance at once, even in its grace period. It fails with ErrNoGroup when there
-// is no group to do so.
+// Unhealthy makes the group replace this instance at once, even in its grace period. It fails with ErrNoGroup when
+// there is no group to do so.
 func (i *Instance) Unhealthy(ctx context.Context) error {
 	_, err := i.do(ctx, call{"autoscaling:SetInstanceHealth", "InstanceId",
 		url.Values{"HealthStatus": {"Unhealthy"}, "ShouldRespectGracePeriod": {"false"}}, groupARN("*")})

@@ -1,6 +1,7 @@
 // Package ec2 is what a node asks of AWS about itself: its tags, and its Auto Scaling group. It alone imports
 // aws-sdk-go-v2, and only for signatures: for the six calls made here, the SDK's clients cost every command and every
-// shim 1.4 MB of binary, 1.2 MB of memory and a millisecond at its start, an idle agent 1.7 MB, and a cold build minutes.
+// shim 1.4 MB of binary, 1.2 MB of memory and a millisecond at its start, an idle agent 1.7 MB, and a cold build
+// minutes.
 package ec2
 
 import (
@@ -59,8 +60,8 @@ type Instance struct {
 // place is who and where this is.
 type place struct{ id, region string }
 
-// New asks nothing yet. Credentials are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, if set now, else
-// those of the instance's role, fetched when first needed, and renewed.
+// New asks nothing yet. Credentials are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, if set now,
+// else those of the instance's role, fetched when first needed, and renewed.
 func New(o Options) *Instance {
 	if o.Metadata == nil {
 		o.Metadata = cloud.NewMetadata("")

@@ -77,7 +77,7 @@ func roleKeys(ctx context.Context, m *cloud.Metadata) (aws.Credentials, error) {
 	name, _, _ := strings.Cut(names, "\n")
 	name = strings.TrimSpace(name)
 	if err == nil && !roleName.MatchString(name) {
-		return aws.Credentials{}, unreadable()
+		return aws.Credentials{}, noKeys()
 	}
 	text := ""
 	if err == nil {
@@ -92,7 +92,7 @@ func roleKeys(ctx context.Context, m *cloud.Metadata) (aws.Credentials, error) {
 	return readKeys(text)
 }
 
-func unreadable() error {
+func noKeys() error {
 	return &trouble{ErrTemporary, "no credentials: the metadata service's answer cannot be read", nil}
 }
 
@@ -107,7 +107,7 @@ func readKeys(text string) (aws.Credentials, error) {
 	case err == nil && said.Code != "Success" && said.Code != "":
 		return aws.Credentials{}, &trouble{ErrCredentials, "no credentials: the instance's role gives none: " + shown(said.Code), nil}
 	case err != nil || said.AccessKeyID == "" || said.SecretAccessKey == "":
-		return aws.Credentials{}, unreadable()
+		return aws.Credentials{}, noKeys()
 	}
 	return aws.Credentials{AccessKeyID: said.AccessKeyID, SecretAccessKey: said.SecretAccessKey, SessionToken: said.Token,
 		CanExpire: true, Expires: said.Expiration}, nil
