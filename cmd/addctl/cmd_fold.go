@@ -7,14 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/addagent/addagent/fleet/control"
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fold"
 	"github.com/spf13/cobra"
 )
 
-func (p *process) foldCommand(g *global) *cobra.Command {
+func (p *program) foldCommand() *cobra.Command {
 	var every time.Duration
 	c := &cobra.Command{
 		Use:   "presence:fold",
@@ -48,72 +48,83 @@ refused what it was told.`,
 			if c.Flags().Changed("every") && every < time.Second {
 				return cli.Misuse(errors.New("--every: once a second is the most"))
 			}
-			return p.fold(c.Context(), g, every)
+			return p.fold(c.Context(), every)
 		},
 	}
 	c.Flags().DurationVar(&every, "every", 0, "go on, and fold every `DURATION`, such as 1m")
 	return c
 }
 
-func (p *process) fold(ctx context.Context, g *global, every time.Duration) error {
-	l := &folding{p: p, g: g, every: every, files: config.Stamp(g.configPath())}
-	cfg, err := p.settings(g)
+func (p *program) fold(ctx context.Context, every time.Duration) error {
+	out := &foldOutput{program: p, once: every == 0, timed: every > 0 && p.Env("JOURNAL_STREAM") == ""}
+	s, err := control.NewService(&p.setup, every, out)
 	if err != nil {
-		return err
+		return cli.Misuse(err)
 	}
-	if err := l.begin(cfg); err != nil {
-		return err
+	defer s.Close()
+	if every == 0 {
+		return s.Once(ctx, time.Now())
 	}
-	defer l.end()
-	if every > 0 {
-		return l.loop(ctx)
+	if err := s.Run(ctx); err != nil {
+		return cli.Failed(err) // also after a signal, which is how a service ends
 	}
-	return l.once(ctx, time.Now())
+	return nil
 }
 
-// print tells what a fold did. One that found nothing new is silent, unless it is the
-// only one; notes that stay are said once.
-func (l *folding) print(r fold.Report, now time.Time, always bool) error {
+// foldOutput prints what folds did.
+type foldOutput struct {
+	*program
+	once  bool     // it prints also a fold that found nothing new
+	timed bool     // lines begin with the time; systemd's journal has its own
+	notes []string // of the fold before
+}
+
+// Folded prints what a fold did, if that is news. A note that stays is printed once.
+func (o *foldOutput) Folded(r fold.Report, now time.Time) error {
 	for _, n := range r.Notes {
-		if !slices.Contains(l.notes, n) {
-			l.say("%s", n)
+		if !slices.Contains(o.notes, n) {
+			o.Say(n)
 		}
 	}
-	l.notes = r.Notes
-	if !always && len(r.Transitions) == 0 && r.Moved == 0 {
+	o.notes = r.Notes
+	if !o.once && len(r.Transitions) == 0 && r.Moved == 0 {
 		return nil
 	}
-	if l.g.json {
-		return l.printJSON(r)
+	if o.json {
+		// Compact and on one line: more may follow.
+		return o.writeJSONLine(struct {
+			Nodes       int               `json:"nodes"`
+			Moved       int               `json:"moved"`
+			Transitions []fold.Transition `json:"transitions"`
+			Pushed      bool              `json:"pushed"`
+			Commit      string            `json:"commit"`
+			Notes       []string          `json:"notes"`
+		}{r.Nodes, r.Moved, append([]fold.Transition{}, r.Transitions...), r.Pushed, r.Commit, append([]string{}, r.Notes...)})
 	}
-	text := fmt.Sprintf("folded %s: %s", human.Count(r.Nodes, "node"), news(r))
+	text := fmt.Sprintf("folded %s: %s", human.Count(r.Nodes, "node"), foldNews(r))
 	switch {
 	case r.Commit == "":
 		text = "nothing to fold: no node has spoken yet"
 	case r.Pushed:
 		text += ", main is at " + human.ID(r.Commit)
 	}
-	return l.p.write([]byte(l.stamp(now) + text + "\n"))
+	return o.write([]byte(o.stamp(now) + text + "\n"))
 }
 
-// printJSON prints a report, compact and on one line: more may follow.
-func (l *folding) printJSON(r fold.Report) error {
-	err := cli.PrintJSONLine(l.p.Out, struct {
-		Nodes       int               `json:"nodes"`
-		Moved       int               `json:"moved"`
-		Transitions []fold.Transition `json:"transitions"`
-		Pushed      bool              `json:"pushed"`
-		Commit      string            `json:"commit"`
-		Notes       []string          `json:"notes"`
-	}{r.Nodes, r.Moved, append([]fold.Transition{}, r.Transitions...), r.Pushed, r.Commit, append([]string{}, r.Notes...)})
-	if err != nil {
-		return cli.Failed(fmt.Errorf("write: %w", err))
+// Say prints a line for people on standard error.
+func (o *foldOutput) Say(text string) {
+	fmt.Fprintf(o.Err, "%saddctl: %s\n", o.stamp(time.Now()), human.Safe(text))
+}
+
+func (o *foldOutput) stamp(now time.Time) string {
+	if !o.timed {
+		return ""
 	}
-	return nil
+	return human.Time(now) + " "
 }
 
-// news is what a fold brought: its one transition in full, of several how many.
-func news(r fold.Report) string {
+// foldNews is what a fold brought: a single transition in full, the number of several.
+func foldNews(r fold.Report) string {
 	switch len(r.Transitions) {
 	case 0:
 		return "no transition"
@@ -125,17 +136,4 @@ func news(r fold.Report) string {
 		return fmt.Sprintf("%s %s → %s", t.ID, human.Safe(t.From), human.Safe(t.To))
 	}
 	return human.Count(len(r.Transitions), "transition")
-}
-
-// stamp is the time before a line of a service; the journal has its own.
-func (l *folding) stamp(now time.Time) string {
-	if !l.timed {
-		return ""
-	}
-	return human.Time(now) + " "
-}
-
-// say prints words beside the data, with the time where lines have one.
-func (l *folding) say(format string, args ...any) {
-	fmt.Fprintf(l.p.Err, "%saddctl: %s\n", l.stamp(time.Now()), human.Safe(fmt.Sprintf(format, args...)))
 }

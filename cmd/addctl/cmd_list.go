@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
@@ -14,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (p *process) listCommand(g *global) *cobra.Command {
+func (p *program) listCommand() *cobra.Command {
 	var raw bool
 	c := &cobra.Command{
 		Use:   "presence:list",
@@ -32,12 +34,12 @@ node, age and told.`,
   addctl presence:list --raw | wc -l`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := p.open(g)
+			o, err := p.open()
 			if err != nil {
 				return err
 			}
 			defer o.Close()
-			return ended(c.Context(), p.list(c.Context(), g, o, raw))
+			return p.list(c.Context(), o, raw)
 		},
 	}
 	c.Flags().BoolVar(&raw, "raw", false, "full ids and names, as git ls-remote prints them")
@@ -55,59 +57,47 @@ type listed struct {
 	Newer bool         `json:"newer,omitempty"` // than what was read: the fold does not know it yet
 }
 
-func (p *process) list(ctx context.Context, g *global, o *outside, raw bool) error {
-	store, err := remote.New(o.Source)
+func (p *program) list(ctx context.Context, o *control.Repository, raw bool) error {
+	refs, err := o.Refs(ctx)
 	if err != nil {
-		return cli.Misuse(err)
-	}
-	defer store.Close()
-	lease := strings.TrimSuffix(gitstore.LeaseRef(o.Prefix, ""), "/") + "/"
-	refs, err := store.Refs(ctx, o.Prefix, gitstore.FoldRef, lease)
-	if err != nil {
-		return unread(err, o.Options)
+		return err
 	}
 	if len(refs) == 0 {
 		p.says("no ref begins with %s in %s", o.Prefix, o.Source.Redacted())
-		if g.json {
+		if p.json {
 			return cli.PrintJSON(p.Out, []listed{})
 		}
 		return nil
 	}
-	if raw && !g.json {
+	if raw && !p.json {
 		var b strings.Builder
 		for _, r := range refs {
 			fmt.Fprintf(&b, "%s\t%s\n", r.ID, r.Name)
 		}
 		return p.write([]byte(b.String()))
 	}
-	f, err := o.Read(ctx, time.Now())
+	f, err := o.Read(ctx)
 	if err != nil {
-		return unread(err, o.Options)
+		return err
 	}
 	p.notes(f)
-	all := whose(refs, f, o.Prefix, lease, time.Now())
-	if g.json {
+	all := whose(refs, f, o, time.Now())
+	if p.json {
 		return cli.PrintJSON(p.Out, all)
 	}
-	width, _ := size(p.Out)
-	for _, text := range refsTable(all, time.Now()).lines(width, p.colours()) {
-		if err := p.write([]byte(text + "\n")); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.write([]byte(strings.Join(p.lines(refsTable(all, time.Now())), "\n") + "\n"))
 }
 
 // whose says of refs what they are.
-func whose(refs []remote.Ref, f presence.Fleet, prefix, lease string, now time.Time) []listed {
+func whose(refs []remote.Ref, f presence.Fleet, o *control.Repository, now time.Time) []listed {
 	all := make([]listed, 0, len(refs))
 	for _, r := range refs {
 		l := listed{Ref: r.Name, ID: r.ID, What: "other"}
-		id, ofNode := gitstore.IDOf(prefix, r.Name)
+		id, ofNode := gitstore.IDOf(o.Prefix, r.Name)
 		switch {
 		case r.Name == gitstore.FoldRef:
 			l.What = "fold"
-		case strings.HasPrefix(r.Name, lease):
+		case strings.HasPrefix(r.Name, o.LeasePrefix()):
 			l.What = "lease"
 		case ofNode:
 			l.What, l.Node, l.Newer = "node", id, true
@@ -123,8 +113,8 @@ func whose(refs []remote.Ref, f presence.Fleet, prefix, lease string, now time.T
 	return all
 }
 
-func refsTable(all []listed, now time.Time) table {
-	t := table{head: []string{"REF", "AT", "WHAT", "AGE", "TOLD"}}
+func refsTable(all []listed, now time.Time) view.Table {
+	t := view.Table{Head: []string{"REF", "AT", "WHAT", "AGE", "TOLD"}}
 	for _, l := range all {
 		age, told := string(l.Age), ""
 		switch {
@@ -136,7 +126,7 @@ func refsTable(all []listed, now time.Time) table {
 		if l.Told != nil {
 			told = human.When(*l.Told, now)
 		}
-		t.rows = append(t.rows, []cell{{text: human.Safe(l.Ref)}, {text: human.ID(l.ID)}, {text: l.What}, {human.Safe(age), ageColour(l.Age)}, {text: told}})
+		t.Rows = append(t.Rows, []view.Cell{{Text: human.Safe(l.Ref)}, {Text: human.ID(l.ID)}, {Text: l.What}, {Text: human.Safe(age), Colour: view.AgeColour(l.Age)}, {Text: told}})
 	}
 	return t
 }

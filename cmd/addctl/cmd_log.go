@@ -9,13 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/trouble"
 	"github.com/addagent/addagent/presence/fold"
 	"github.com/spf13/cobra"
 )
 
-func (p *process) logCommand(g *global) *cobra.Command {
+func (p *program) logCommand() *cobra.Command {
 	var from string
 	var follow bool
 	var every time.Duration
@@ -51,12 +54,12 @@ Exit codes: 0 the history was read, 1 it could not be read or there is no such n
 			case every < time.Second:
 				return cli.Misuse(errors.New("--every: once a second is the most"))
 			}
-			o, err := p.open(g)
+			o, err := p.open()
 			if err != nil {
 				return err
 			}
 			defer o.Close()
-			return p.log(c.Context(), g, o, strings.Join(args, ""), since, follow, every)
+			return p.log(c.Context(), o, strings.Join(args, ""), since, follow, every)
 		},
 	}
 	c.Flags().StringVar(&from, "since", "24h", "from when on: a `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or how long ago (90m, 7d)")
@@ -83,23 +86,22 @@ func moment(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New("write a time such as 2026-03-01 or 2026-03-01T09:30:00Z, or how long ago, such as 90m, 24h or 7d")
 }
 
-// overlap is how far a look goes back before the last one: what a node tells may be
-// late, and its clock behind.
+// overlap is how far a look goes back before the last one: what a node tells may be late, and its clock behind.
 const overlap = time.Hour
 
-func (p *process) log(ctx context.Context, g *global, o *outside, word string, since time.Time, follow bool, every time.Duration) error {
+func (p *program) log(ctx context.Context, o *control.Repository, word string, since time.Time, follow bool, every time.Duration) error {
 	id, err := p.meant(ctx, o, word)
 	if err != nil {
-		return ended(ctx, err)
+		return err
 	}
 	list, err := o.History(ctx, id, since)
 	if err != nil {
-		return ended(ctx, unread(err, o.Options))
+		return err
 	}
 	if len(list) == 0 {
 		p.says("no transition since %s", human.Time(since))
 	}
-	if err := p.printLog(g, list, follow); err != nil || !follow {
+	if err := p.printLog(list, follow); err != nil || !follow {
 		return err
 	}
 	told := map[moved]bool{}
@@ -108,7 +110,7 @@ func (p *process) log(ctx context.Context, g *global, o *outside, word string, s
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var wrong complaint
+	var wrong trouble.Trouble
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,16 +123,13 @@ func (p *process) log(ctx context.Context, g *global, o *outside, word string, s
 		if ctx.Err() != nil {
 			continue
 		}
-		text, say := "", ""
-		if err != nil {
-			text = unread(err, o.Options).Error()
-		}
-		if wrong, say = wrong.next(text, now); say != "" {
-			p.says("%s", say)
+		text := ""
+		if wrong, text = wrong.NextOf(err, now); text != "" {
+			p.says("%s", text)
 		}
 		list = slices.DeleteFunc(list, func(t fold.Transition) bool { return told[moveOf(t)] || t.Time.Before(since) })
 		for _, t := range list {
-			if err := p.printTransition(g, t); err != nil {
+			if err := p.printTransition(t); err != nil {
 				return err
 			}
 			told[moveOf(t)] = true
@@ -143,8 +142,8 @@ func (p *process) log(ctx context.Context, g *global, o *outside, word string, s
 	}
 }
 
-// moved is what makes two transitions the same one: how it was before may be known in
-// one look and, with less history read, not in the next.
+// moved is what makes two transitions the same one: how it was before may be known in one look and, with less history
+// read, not in the next.
 type moved struct {
 	id, to string
 	at     int64 // unix seconds
@@ -152,37 +151,29 @@ type moved struct {
 
 func moveOf(t fold.Transition) moved { return moved{t.ID, t.To, t.Time.Unix()} }
 
-// printLog prints what there is: in columns where all of it is known, as a stream
-// where more follows.
-func (p *process) printLog(g *global, list []fold.Transition, follow bool) error {
-	if !g.json && !follow && len(list) > 0 {
-		width, _ := size(p.Out)
-		for _, text := range logTable(list).lines(width, p.colours())[1:] {
-			if err := p.write([]byte(text + "\n")); err != nil {
-				return err
-			}
-		}
-		return nil
+// printLog prints what there is: in columns where all of it is known, as a stream where more follows.
+func (p *program) printLog(list []fold.Transition, follow bool) error {
+	if !p.json && !follow && len(list) > 0 {
+		return p.write([]byte(strings.Join(p.lines(view.Transitions(list))[1:], "\n") + "\n"))
 	}
 	for _, t := range list {
-		if err := p.printTransition(g, t); err != nil {
+		if err := p.printTransition(t); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// meant is the id of the node that a person means; a word that is no node's may be
-// one that was there.
-func (p *process) meant(ctx context.Context, o *outside, word string) (string, error) {
+// meant is the id of the node that a person means; a word that is no node's may be one that was there.
+func (p *program) meant(ctx context.Context, o *control.Repository, word string) (string, error) {
 	if word == "" {
 		return "", nil
 	}
-	f, err := o.Read(ctx, time.Now())
+	f, err := o.Read(ctx)
 	if err != nil {
-		return "", unread(err, o.Options)
+		return "", err
 	}
-	n, err := find(f, word)
+	n, err := view.Find(f, word)
 	if err == nil {
 		return n.InstanceID, nil
 	}
@@ -191,12 +182,4 @@ func (p *process) meant(ctx context.Context, o *outside, word string) (string, e
 		return "", err
 	}
 	return word, nil
-}
-
-// ended is an error, or the end by ^C which caused it.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return &cli.Exit{Code: cli.ExitInterrupted}
-	}
-	return err
 }

@@ -8,39 +8,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/trouble"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
-// filter narrows a list of nodes; an empty list lets all through.
-type filter struct{ parts, states, stacktypes, deployments []string }
-
-func (l *filter) flags(f *pflag.FlagSet) {
-	f.StringSliceVar(&l.parts, "part", nil, "only nodes of this `PART`; several with commas")
-	f.StringSliceVar(&l.states, "state", nil, "only nodes in this `STATE`, or of this age (late, missing, gone)")
-	f.StringSliceVar(&l.stacktypes, "stacktype", nil, "only nodes of this `STACKTYPE`")
-	f.StringSliceVar(&l.deployments, "deployment", nil, "only nodes of this `DEPLOYMENT`")
-}
-
-func (l *filter) matches(n presence.Node, now time.Time) bool {
-	in := func(list []string, words ...string) bool {
-		return len(list) == 0 || slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, w) })
-	}
-	return in(l.parts, n.Nodepart) && in(l.stacktypes, n.Stacktype) && in(l.deployments, n.Deployment) &&
-		in(l.states, string(n.State), string(n.Age(now)))
-}
-
-// nodes are those that match, trouble on top.
-func (l *filter) nodes(f presence.Fleet, now time.Time) []presence.Node {
-	return slices.DeleteFunc(presence.Troubled(f, now), func(n presence.Node) bool { return !l.matches(n, now) })
-}
-
-func (p *process) nodesCommand(g *global) *cobra.Command {
-	var l filter
+func (p *program) nodesCommand() *cobra.Command {
+	var l view.Filter
 	var watch, exitCode bool
 	var every time.Duration
 	c := &cobra.Command{
@@ -80,31 +60,34 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 			case watch && exitCode:
 				return cli.Misuse(errors.New("--exit-code does not go with --watch, which only ^C ends"))
 			}
-			for _, word := range l.states {
-				if all := standings(); !slices.Contains(all, word) { // a misspelt one would find nothing
+			for _, word := range l.States {
+				if all := stateWords(); !slices.Contains(all, word) { // a misspelt one would find nothing
 					return cli.Misuse(fmt.Errorf("--state %s: the states and ages are %s", word, strings.Join(all, ", ")))
 				}
 			}
-			o, err := p.open(g)
+			o, err := p.open()
 			if err != nil {
 				return err
 			}
 			defer o.Close()
 			if watch {
-				return p.watch(c.Context(), g, o, l, every)
+				return p.watch(c.Context(), o, l, every)
 			}
-			return p.nodes(c.Context(), g, o, l, exitCode)
+			return p.nodes(c.Context(), o, l, exitCode)
 		},
 	}
-	l.flags(c.Flags())
+	c.Flags().StringSliceVar(&l.Parts, "part", nil, "only nodes of this `PART`; several with commas")
+	c.Flags().StringSliceVar(&l.States, "state", nil, "only nodes in this `STATE`, or of this age (late, missing, gone)")
+	c.Flags().StringSliceVar(&l.Stacktypes, "stacktype", nil, "only nodes of this `STACKTYPE`")
+	c.Flags().StringSliceVar(&l.Deployments, "deployment", nil, "only nodes of this `DEPLOYMENT`")
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "go on: a live view on a terminal, elsewhere a line a change")
 	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --watch, read every `DURATION`")
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when a node is wedged, else with 1 when one is failing or missing")
 	return c
 }
 
-// standings are the words that --state takes: the states, and the ages.
-func standings() []string {
+// stateWords are the words that --state takes: the states, and the ages.
+func stateWords() []string {
 	var words []string
 	for _, r := range node.States() {
 		words = append(words, string(r.State))
@@ -112,38 +95,38 @@ func standings() []string {
 	return append(words, string(presence.Present), string(presence.Late), string(presence.Missing), string(presence.Gone))
 }
 
-func (p *process) nodes(ctx context.Context, g *global, o *outside, l filter, exitCode bool) error {
-	f, err := o.Read(ctx, time.Now())
+func (p *program) nodes(ctx context.Context, o *control.Repository, l view.Filter, exitCode bool) error {
+	f, err := o.Read(ctx)
 	now := time.Now()
 	if err != nil {
 		if ctx.Err() != nil {
 			return &cli.Exit{Code: cli.ExitInterrupted}
 		}
-		if f = o.Last(); g.json || len(f.Nodes) == 0 {
-			return unread(err, o.Options)
+		if f = o.Last(); p.json || len(f.Nodes) == 0 {
+			return err
 		}
 		p.says("the nodes as they were read last:")
 	}
-	if code := p.printNodes(g, o, f, l, now); code != nil {
+	if code := p.printNodes(o, f, l, now); code != nil {
 		return code
 	}
 	if err != nil {
-		return unread(err, o.Options)
+		return err
 	}
 	if exitCode {
-		return verdict(l.nodes(f, now), now)
+		return verdict(l.Nodes(f, now), now)
 	}
 	return nil
 }
 
-func (p *process) printNodes(g *global, o *outside, f presence.Fleet, l filter, now time.Time) error {
+func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Filter, now time.Time) error {
 	p.notes(f)
-	nodes := l.nodes(f, now)
-	if g.json {
-		f.Nodes = slices.DeleteFunc(slices.Clone(f.Nodes), func(n presence.Node) bool { return !l.matches(n, now) })
+	nodes := l.Nodes(f, now)
+	if p.json {
+		f.Nodes = slices.DeleteFunc(slices.Clone(f.Nodes), func(n presence.Node) bool { return !l.Matches(n, now) })
 		data, err := presence.EncodeNodes(f, now)
 		if err != nil {
-			return cli.Failed(err)
+			return err
 		}
 		return p.write(data)
 	}
@@ -155,12 +138,7 @@ func (p *process) printNodes(g *global, o *outside, f presence.Fleet, l filter, 
 		p.says("none of %s is like that", human.Count(len(f.Nodes), "node"))
 		return nil
 	}
-	width, _ := size(p.Out)
-	for _, text := range nodesTable(nodes, now).lines(width, p.colours()) {
-		fmt.Fprintln(p.Out, text)
-	}
-	fmt.Fprintln(p.Out, summary(nodes, f, now))
-	return nil
+	return p.write([]byte(strings.Join(append(p.lines(view.Nodes(nodes, now)), view.Summary(nodes, f, now)), "\n") + "\n"))
 }
 
 // verdict is the exit code that --exit-code asks for.
@@ -178,4 +156,98 @@ func verdict(nodes []presence.Node, now time.Time) error {
 		return nil
 	}
 	return &cli.Exit{Code: code}
+}
+
+// readings reads at once and then every so often, until ctx ends; then it closes the channel.
+func readings(ctx context.Context, o *control.Repository, every time.Duration) <-chan view.Reading {
+	all := make(chan view.Reading)
+	go func() {
+		defer close(all)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			f, err := o.Read(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			select {
+			case all <- view.Reading{Fleet: f, Err: err, At: time.Now()}:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return all
+}
+
+// watch shows the nodes until ^C.
+func (p *program) watch(ctx context.Context, o *control.Repository, l view.Filter, every time.Duration) error {
+	ctx, stop := context.WithCancel(ctx)
+	all := readings(ctx, o, every)
+	defer func() { // the repository must not be closed while it is read
+		stop()
+		for range all {
+		}
+	}()
+	if cli.IsTerminal(p.Out) && !p.json && p.Env("TERM") != "dumb" {
+		s := view.Screen{Filter: l, Mark: max(2*every, 10*time.Second), Colours: p.colours()}
+		if err := s.Show(p.Out, all); err != nil {
+			return err
+		}
+		return &cli.Exit{Code: cli.ExitInterrupted}
+	}
+	return p.stream(all, l)
+}
+
+// stream prints a line a change.
+func (p *program) stream(all <-chan view.Reading, l view.Filter) error {
+	var before view.Snapshot
+	var wrong trouble.Trouble
+	var noted []string
+	for r := range all {
+		text := ""
+		if wrong, text = wrong.NextOf(r.Err, r.At); text != "" {
+			p.says("%s", text)
+		}
+		if r.Err != nil {
+			continue
+		}
+		after := view.TakeSnapshot(r.Fleet.Nodes, r.At)
+		for _, n := range r.Fleet.Notes {
+			if !slices.Contains(noted, n) {
+				p.says("%s", n)
+			}
+		}
+		noted = r.Fleet.Notes
+		if before == nil {
+			p.says("%s; changes follow", view.Summary(l.Nodes(r.Fleet, r.At), r.Fleet, r.At))
+			before = after
+		}
+		for _, t := range before.Changes(after, r.At) {
+			// Also when it no longer matches: that is what changed.
+			was, known := before[t.ID]
+			is, still := after[t.ID]
+			if !(known && l.Matches(was.Node, r.At) || still && l.Matches(is.Node, r.At)) {
+				continue
+			}
+			if err := p.printTransition(t); err != nil {
+				return err
+			}
+		}
+		before = after
+	}
+	return &cli.Exit{Code: cli.ExitInterrupted}
+}
+
+// printTransition prints one of a stream.
+func (p *program) printTransition(t fold.Transition) error {
+	if p.json {
+		return p.writeJSONLine(t)
+	}
+	return p.write([]byte(view.Transition(t, p.colours()) + "\n"))
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
@@ -13,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (p *process) reapCommand(g *global) *cobra.Command {
+func (p *program) reapCommand() *cobra.Command {
 	var olderThan time.Duration
 	var dryRun bool
 	c := &cobra.Command{
@@ -34,12 +36,12 @@ It needs the right to delete refs; nodes do not need that.
 			if olderThan <= 0 {
 				return cli.Misuse(errors.New("--older-than: how long a node must be gone or missing, such as 24h"))
 			}
-			o, err := p.open(g)
+			o, err := p.open()
 			if err != nil {
 				return err
 			}
 			defer o.Close()
-			return ended(c.Context(), p.reap(c.Context(), g, o, olderThan, dryRun))
+			return p.reap(c.Context(), o, olderThan, dryRun)
 		},
 	}
 	c.Flags().DurationVar(&olderThan, "older-than", fold.ReapAfter, "only nodes that are gone or missing for longer than this `DURATION`")
@@ -47,7 +49,7 @@ It needs the right to delete refs; nodes do not need that.
 	return c
 }
 
-func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan time.Duration, dryRun bool) error {
+func (p *program) reap(ctx context.Context, o *control.Repository, olderThan time.Duration, dryRun bool) error {
 	now := time.Now()
 	list, err := o.Reap(ctx, olderThan, now, dryRun)
 	type reaped struct {
@@ -63,17 +65,17 @@ func (p *process) reap(ctx context.Context, g *global, o *outside, olderThan tim
 	}
 	for _, r := range list {
 		all = append(all, reaped{r.Node.InstanceID, r.Age, r.Since.UTC(), !dryRun})
-		if !g.json {
-			fmt.Fprintf(p.Out, "%s %s %s: %s for %s\n", r.Node.InstanceID, placeOf(r.Node.Deployment, r.Node.Nodepart), did, r.Age, human.Seconds(now.Sub(r.Since)))
+		if !p.json {
+			fmt.Fprintf(p.Out, "%s %s %s: %s for %s\n", r.Node.InstanceID, view.Part(r.Node.Deployment, r.Node.Nodepart), did, r.Age, human.Seconds(now.Sub(r.Since)))
 		}
 	}
-	if g.json {
+	if p.json {
 		if err := cli.PrintJSON(p.Out, all); err != nil {
 			return err
 		}
 	}
 	if err != nil {
-		return cli.Failed(fmt.Errorf("%s: %w", o.Source.Redacted(), err))
+		return fmt.Errorf("%s: %w", o.Source.Redacted(), err)
 	}
 	if len(list) == 0 {
 		p.says("no node is gone or missing for longer than %s", human.Seconds(olderThan))

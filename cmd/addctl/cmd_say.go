@@ -27,8 +27,8 @@ const (
 	sayLimit = 64 << 10
 )
 
-func (p *process) sayCommand(g *global) *cobra.Command {
-	s := &saying{process: p}
+func (p *program) sayCommand() *cobra.Command {
+	s := &saying{program: p}
 	c := &cobra.Command{
 		Use:   "chat:say",
 		Short: "Post standard input to the configured chat rooms",
@@ -43,7 +43,7 @@ Exit codes: 0 every room took it, 1 a room refused it or could not be reached, 2
   df -h / | addctl chat:say --critical --colour red --room 2
   echo hello | addctl chat:say --url-file ./hipchat-url`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return s.say(c.Context(), g) },
+		RunE: func(c *cobra.Command, _ []string) error { return s.say(c.Context()) },
 	}
 	c.Flags().IntSliceVar(&s.numbers, "room", nil, "only in the `N`th room of the config, from 1; several with commas")
 	c.Flags().StringSliceVar(&s.urlFiles, "url-file", nil, "in the room whose address is in this `FILE`, in place of those of the config")
@@ -57,24 +57,24 @@ func colours() []string { return []string{"yellow", "green", "red", "gray", "pur
 
 // saying is one message and where it goes.
 type saying struct {
-	*process
+	*program
 	message  chat.Message
 	numbers  []int
 	urlFiles []string
 }
 
-func (s *saying) say(ctx context.Context, g *global) error {
+func (s *saying) say(ctx context.Context) error {
 	if all := colours(); !slices.Contains(all, s.message.Colour) {
 		return cli.Misuse(fmt.Errorf("--colour %s: the colours are %s", s.message.Colour, strings.Join(all, ", ")))
 	}
-	rooms, err := s.rooms(g)
+	rooms, err := s.rooms()
 	if err != nil {
 		return err
 	}
 	data, err := io.ReadAll(io.LimitReader(s.In, sayLimit+1))
 	switch {
 	case err != nil:
-		return cli.Failed(fmt.Errorf("read the text: %w", err))
+		return fmt.Errorf("read the text: %w", err)
 	case len(data) > sayLimit:
 		return cli.Misuse(fmt.Errorf("the text is longer than %s: no room takes that", human.BinarySize(sayLimit)))
 	}
@@ -111,13 +111,13 @@ func (s *saying) say(ctx context.Context, g *global) error {
 }
 
 // rooms are those that the message goes to.
-func (s *saying) rooms(g *global) ([]chat.Room, error) {
+func (s *saying) rooms() ([]chat.Room, error) {
 	var cfg *config.Config
 	var err error
-	if len(s.urlFiles) > 0 && g.config == "" {
+	if len(s.urlFiles) > 0 && s.setup.Config == "" {
 		cfg = &config.Config{} // whatever the config says, it is not asked
-	} else if cfg, err = s.settings(g); err != nil {
-		return nil, err
+	} else if cfg, err = s.setup.ReadConfig(); err != nil {
+		return nil, cli.Misuse(err)
 	}
 	through, err := transport.Transport(cfg.Network)
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *saying) rooms(g *global) ([]chat.Room, error) {
 		case r.Only == "critical" && !s.message.Critical:
 			s.says("%s hears only what is critical, and is left out", cli.RoomName(i, r))
 		default:
-			rooms = append(rooms, s.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through))
+			rooms = append(rooms, s.setup.Room(cli.RoomName(i, r), r.URL, r.URLFile, through))
 		}
 	}
 	return rooms, nil
@@ -160,7 +160,7 @@ func (s *saying) byFile(through http.RoundTripper) ([]chat.Room, error) {
 		if err != nil {
 			return nil, cli.Misuse(fmt.Errorf("--url-file: %w", err))
 		}
-		rooms = append(rooms, s.roomOf(file, "", path, through))
+		rooms = append(rooms, s.setup.Room(file, "", path, through))
 	}
 	return rooms, nil
 }

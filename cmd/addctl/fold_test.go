@@ -9,17 +9,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/fleet/fleettest"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/node"
 )
 
-// TestFoldAsService: systemd hears that it is ready, alive and stopping; to be stopped
-// is no failure; under the journal lines have no times.
+// TestFoldAsService: systemd hears that it is ready, alive and stopping; to be stopped is no failure; under the
+// journal lines have no times.
 func TestFoldAsService(t *testing.T) {
 	dir := t.TempDir()
 	repo := filepath.Join(dir, "presence.git")
 	now := time.Now()
-	if err := tellGit(repo, one("i-1", node.Idle, "a", "", now).Record, now); err != nil {
+	if err := fleettest.Report(repo, fleettest.One("i-1", node.Idle, "a", "", now).Record, now); err != nil {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "notify")

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/fleet/fleettest"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
 	"golang.org/x/sys/unix"
@@ -75,8 +76,7 @@ func (p *terminal) shown() string {
 	return p.text.String()
 }
 
-// wait waits until what was written since from holds a text, and returns how much
-// there is then.
+// wait waits until what was written since from holds a text, and returns how much there is then.
 func (p *terminal) wait(t *testing.T, from int, want string) int {
 	t.Helper()
 	var text string
@@ -93,13 +93,13 @@ func (p *terminal) wait(t *testing.T, from int, want string) int {
 func say(t *testing.T, repo string, s node.State) {
 	t.Helper()
 	now := time.Now()
-	if err := tellGit(repo, one("i-1", s, "a", "", now).Record, now); err != nil {
+	if err := fleettest.Report(repo, fleettest.One("i-1", s, "a", "", now).Record, now); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestLiveView runs addctl on a terminal: it fills the screen, marks what changes,
-// follows the size, and leaves the terminal as it was.
+// TestLiveView runs addctl on a terminal: it fills the screen, marks what changes, follows the size, and leaves the
+// terminal as it was.
 func TestLiveView(t *testing.T) {
 	dir := t.TempDir()
 	repo := filepath.Join(dir, "presence.git")
@@ -155,8 +155,7 @@ func TestLiveView(t *testing.T) {
 	}
 }
 
-// TestNoColours: nothing on a pipe has any, and nothing on a terminal whose owner
-// wants none.
+// TestNoColours: nothing on a pipe has any, and nothing on a terminal whose owner wants none.
 func TestNoColours(t *testing.T) {
 	dir := t.TempDir()
 	repo := filepath.Join(dir, "presence.git")

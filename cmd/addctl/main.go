@@ -1,22 +1,92 @@
-// Addctl is the grid seen from outside: which nodes are there, how they are, what
-// happened; and what keeps the presence repository in order.
+// Addctl shows the nodes from outside: which there are, how they are, and what happened. It also keeps the presence
+// repository in order.
 package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"syscall"
 
+	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
 )
 
-// process is everything this process has of the world.
-type process struct{ *cli.Process }
+// program is one run of addctl: the process, and the flags that every command has.
+type program struct {
+	*cli.Process
+	setup control.Setup
+	json  bool
+}
 
 func main() {
 	this, ctx, stop := cli.This()
-	code := (&process{this}).run(ctx)
+	code := (&program{Process: this}).run(ctx)
 	stop()
 	os.Exit(code)
 }
 
-func (p *process) run(ctx context.Context) int { return p.Run(ctx, p.root()) }
+func (p *program) run(ctx context.Context) int { return p.Run(ctx, p.root()) }
+
+// open is where every command that reads begins.
+func (p *program) open() (*control.Repository, error) {
+	r, err := p.setup.Open()
+	if err != nil {
+		return nil, cli.Misuse(err)
+	}
+	return r, nil
+}
+
+// ended gives the error of a command an exit code, where it has none.
+func ended(ctx context.Context, err error) error {
+	switch {
+	case err == nil || errors.As(err, new(*cli.Exit)):
+		return err
+	case ctx.Err() != nil:
+		return &cli.Exit{Code: cli.ExitInterrupted}
+	}
+	return cli.Failed(err)
+}
+
+// says prints words beside the data: on standard error.
+func (p *program) says(format string, args ...any) {
+	fmt.Fprintln(p.Err, "addctl:", human.Safe(fmt.Sprintf(format, args...)))
+}
+
+// notes prints what a reading left out.
+func (p *program) notes(f presence.Fleet) {
+	for _, n := range f.Notes {
+		p.says("%s", n)
+	}
+}
+
+// write prints data as it is. A reader that went away has seen enough.
+func (p *program) write(data []byte) error {
+	if _, err := p.Out.Write(data); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// writeJSONLine prints a value of a stream.
+func (p *program) writeJSONLine(v any) error {
+	if err := cli.PrintJSONLine(p.Out, v); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// lines are those of a table, as wide as the terminal.
+func (p *program) lines(t view.Table) []string {
+	width, _ := view.Size(p.Out)
+	return t.Lines(width, p.colours())
+}
+
+// colours tells whether the output may have any.
+func (p *program) colours() bool {
+	return cli.IsTerminal(p.Out) && p.Env("NO_COLOR") == "" && p.Env("TERM") != "dumb"
+}

@@ -8,17 +8,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/fleet/fleettest"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cli/clitest"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -47,9 +46,8 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// tell REPO.git ID STATE [KEY=VALUE...] says in a presence repository, with git's own
-// commands, what a node would: part, deployment, stacktype, version, reason, hostname,
-// address; ago is how long ago, such as 90m.
+// tell REPO.git ID STATE [KEY=VALUE...] says in a presence repository, with git's own commands, what a node would:
+// part, deployment, stacktype, version, reason, hostname, address; ago is how long ago, such as 90m.
 func tell(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: tell REPO.git ID STATE [KEY=VALUE...]")
@@ -69,48 +67,11 @@ func tell(ts *testscript.TestScript, neg bool, args []string) {
 		BeatSeen: at, BeatNextBy: at.Add(12 * time.Minute), StateLog: "setup:20260301-080000;initdone:20260301-080022;", StateTss: "20260301-080022",
 		Repos: []presence.Repo{{Branch: "main", Name: "ops", Version: value["version"]}},
 	}
-	ts.Check(tellGit(repo, r, at))
+	ts.Check(fleettest.Report(repo, r, at))
 }
 
-// tellGit says a record as a node would, with git's own commands.
-func tellGit(repo string, r presence.Record, at time.Time) error {
-	data, err := presence.Encode(r)
-	if err != nil {
-		return err
-	}
-	git := func(in string, args ...string) string {
-		c := exec.Command("git", append([]string{"-C", repo}, args...)...)
-		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_AUTHOR_NAME=n", "GIT_AUTHOR_EMAIL=n@example.org",
-			"GIT_COMMITTER_NAME=n", "GIT_COMMITTER_EMAIL=n@example.org", fmt.Sprintf("GIT_COMMITTER_DATE=@%d +0000", at.Unix()))
-		c.Stdin = strings.NewReader(in)
-		out, cerr := c.CombinedOutput()
-		if cerr != nil && err == nil {
-			err = fmt.Errorf("git %v: %w: %s", args, cerr, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	if _, absent := os.Stat(repo); absent != nil {
-		if err := os.MkdirAll(repo, 0o755); err != nil {
-			return err
-		}
-		git("", "init", "-q", "--bare", "-b", "main")
-	}
-	inner := "100644 blob " + git(string(data), "hash-object", "-w", "--stdin") + "\t" + r.InstanceID + ".json\n"
-	for _, dir := range []string{"all", "presence", "it"} {
-		inner = "040000 tree " + git(inner, "mktree") + "\t" + dir + "\n"
-	}
-	commit := []string{"commit-tree", "-m", gitstore.Subject(r), git(inner, "mktree")}
-	ref := gitstore.RefName(gitstore.RefPrefix, r.InstanceID)
-	if old := git("", "for-each-ref", "--format=%(objectname)", ref); old != "" {
-		commit = append(commit, "-p", old)
-	}
-	git("", "update-ref", ref, git("", commit...))
-	return err
-}
-
-// hipchat NAME begins a HipChat server: NAME-url holds the address of a room whose
-// token is right, NAME-wrong of one whose token is not, and each message that the
-// server took is a line of NAME-heard.
+// hipchat NAME begins a HipChat server: NAME-url holds the address of a room whose token is right, NAME-wrong of one
+// whose token is not, and each message that the server took is a line of NAME-heard.
 func hipchat(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: hipchat NAME")
@@ -148,8 +109,9 @@ func hipchat(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func testProcess(out, words io.Writer, args ...string) *process {
-	return &process{&cli.Process{Args: args, In: &bytes.Buffer{}, Out: out, Err: words, Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}}
+func testProcess(out, words io.Writer, args ...string) *program {
+	return &program{Process: &cli.Process{Args: args, In: &bytes.Buffer{}, Out: out, Err: words, Env: func(string) string { return "" },
+		Getuid: func() int { return 1000 }}}
 }
 
 // manual is what no command says of itself, beside the commands.
@@ -184,14 +146,12 @@ func manual() clitest.Manual {
 	}
 }
 
-// TestDocs keeps the manual pages and docs/addctl.md the same as the commands.
-// UPDATE=1 writes them.
+// TestDocs keeps the manual pages and docs/addctl.md the same as the commands. UPDATE=1 writes them.
 func TestDocs(t *testing.T) { manual().Test(t) }
 
-// TestDocsNameTheEnvironment finds the variables that the code asks for and the
-// manual page does not name.
+// TestDocsNameTheEnvironment finds the variables that the code asks for and the manual page does not name.
 func TestDocsNameTheEnvironment(t *testing.T) {
-	manual().TestEnvironment(t, ".", "../../internal/cli", "../../internal/gitrepo", "../../systemd")
+	manual().TestEnvironment(t, ".", "../../fleet/control", "../../internal/cli", "../../internal/git/remote", "../../internal/git/transport", "../../systemd")
 }
 
 func TestEveryCommandHasATranscript(t *testing.T) { manual().TestTranscripts(t) }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/fleet/fleettest"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
@@ -34,13 +35,13 @@ func addctl(t *testing.T, env []string, args ...string) (out, words string, code
 	return stdout.String(), stderr.String(), c.ProcessState.ExitCode()
 }
 
-// TestWhoAsks: over https with a token or with git's own credentials, over ssh with a
-// key; whoever is refused is told what to do, and no secret is shown or written.
+// TestWhoAsks: over https with a token or with git's own credentials, over ssh with a key; whoever is refused is told
+// what to do, and no secret is shown or written.
 func TestWhoAsks(t *testing.T) {
 	const secret = "s3cret-t0ken"
 	repo, server := gittest.Remote(t, gittest.ServerOptions{User: "x-access-token", Password: secret})
 	now := time.Now()
-	if err := tellGit(repo.Dir, one("i-1", node.Idle, "a", "", now).Record, now); err != nil {
+	if err := fleettest.Report(repo.Dir, fleettest.One("i-1", node.Idle, "a", "", now).Record, now); err != nil {
 		t.Fatal(err)
 	}
 	sshd := gittest.StartSSHD(t)

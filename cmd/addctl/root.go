@@ -1,25 +1,15 @@
 package main
 
 import (
+	"github.com/addagent/addagent/fleet/control"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/spf13/cobra"
 )
 
-// global are the flags that every command has.
-type global struct {
-	config         string
-	presence       string
-	refPrefix      string
-	tokenFile      string
-	sshKeyFile     string
-	knownHostsFile string
-	gitCredentials bool
-	json           bool
-}
-
 // root is the list of commands: one file each.
-func (p *process) root() *cobra.Command {
-	g := &global{}
+func (p *program) root() *cobra.Command {
+	home, _ := p.Account()
+	p.setup = control.Setup{UserAgent: cli.UserAgent("addctl"), Env: p.Env, Home: home, Root: p.Getuid() == 0}
 	root := &cobra.Command{
 		Use:   "addctl",
 		Short: "Show the nodes of a grid, their state, and what happened",
@@ -40,39 +30,24 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&g.config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml, which need not be there)")
-	f.StringVar(&g.presence, "presence", "", "`URL` of the presence repository: https, ssh, scp-style or a path")
-	f.StringVar(&g.refPrefix, "ref-prefix", "", "`PREFIX` of the nodes' refs (default refs/heads/presence/)")
-	f.StringVar(&g.tokenFile, "token-file", "", "`FILE` that holds the token, for https")
-	f.BoolVar(&g.gitCredentials, "git-credentials", false, "for https, ask git's own credential helpers, as git would")
-	f.StringVar(&g.sshKeyFile, "ssh-key-file", "", "`FILE` that holds the private key, for ssh")
-	f.StringVar(&g.knownHostsFile, "known-hosts-file", "", "`FILE` that holds the keys of servers, for ssh")
-	f.BoolVar(&g.json, "json", false, "print data as JSON")
+	f.StringVar(&p.setup.Config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml, which need not be there)")
+	f.StringVar(&p.setup.Presence, "presence", "", "`URL` of the presence repository: https, ssh, scp-style or a path")
+	f.StringVar(&p.setup.RefPrefix, "ref-prefix", "", "`PREFIX` of the nodes' refs (default refs/heads/presence/)")
+	f.StringVar(&p.setup.TokenFile, "token-file", "", "`FILE` that holds the token, for https")
+	f.BoolVar(&p.setup.GitCredentials, "git-credentials", false, "for https, ask git's own credential helpers, as git would")
+	f.StringVar(&p.setup.SSHKeyFile, "ssh-key-file", "", "`FILE` that holds the private key, for ssh")
+	f.StringVar(&p.setup.KnownHostsFile, "known-hosts-file", "", "`FILE` that holds the keys of servers, for ssh")
+	f.BoolVar(&p.json, "json", false, "print data as JSON")
 	root.AddCommand(
-		p.nodesCommand(g), p.nodeCommand(g), p.logCommand(g),
-		p.listCommand(g), p.foldCommand(g), p.reapCommand(g), p.sayCommand(g),
-		cli.VersionCommand("addctl", &g.json), cli.CompletionCommand("addctl", completed),
+		p.nodesCommand(), p.nodeCommand(), p.logCommand(),
+		p.listCommand(), p.foldCommand(), p.reapCommand(), p.sayCommand(),
+		cli.VersionCommand("addctl", &p.json), cli.CompletionCommand("addctl", completed),
 	)
-	root.SetHelpCommand(cli.HelpCommand())
-	cli.Completions(root, p.completer(g))
-	return root
-}
-
-// completed is what the shells' scripts complete, in the words of their help.
-const completed = `commands, flags and files, and, where a command takes a node, the
-nodes that were there when they were read last.`
-
-// completer completes what a usage calls by a word of this program alone.
-func (p *process) completer(g *global) func(word string) cobra.CompletionFunc {
-	return func(word string) cobra.CompletionFunc {
-		switch word {
-		case "STATE":
-			return cobra.FixedCompletions(standings(), cobra.ShellCompDirectiveNoFileComp)
-		case "COLOUR":
-			return cobra.FixedCompletions(colours(), cobra.ShellCompDirectiveNoFileComp)
-		case "ID", "[ID]":
-			return p.completeIDs(g)
-		}
-		return nil
+	for _, c := range root.Commands() {
+		run := c.RunE
+		c.RunE = func(c *cobra.Command, args []string) error { return ended(c.Context(), run(c, args)) }
 	}
+	root.SetHelpCommand(cli.HelpCommand())
+	cli.Completions(root, p.completer)
+	return root
 }

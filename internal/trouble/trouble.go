@@ -1,11 +1,13 @@
-// Package trouble says what lasts when it is worth saying: when it begins, once an hour while it lasts, and when it is
-// over.
+// Package trouble says what lasts when it is worth saying: when it begins, once an hour while it lasts, and when it
+// is over.
 package trouble
 
 import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/internal/human"
 )
 
 // again is how often a trouble that lasts is said.
@@ -66,4 +68,20 @@ func withoutDigits(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// NextOf is Next for the error of a loop, nil for none, and returns what to say about it: "" for nothing.
+func (t Trouble) NextOf(err error, now time.Time) (Trouble, string) {
+	text := ""
+	if err != nil {
+		text = human.Lines(err.Error())
+	}
+	next, news := t.Next(text, now)
+	switch news {
+	case Nothing:
+		return next, ""
+	case Over:
+		text = t.Text
+	}
+	return next, news.Sentence(human.Seconds(now.Sub(t.Since)), text)
 }

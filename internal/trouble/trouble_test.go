@@ -1,6 +1,7 @@
 package trouble
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -40,6 +41,35 @@ func TestSentence(t *testing.T) {
 	for news, want := range map[News]string{Begun: "x", Lasting: "still, for 2 h: x", Over: "over after 2 h: x"} {
 		if got := news.Sentence("2 h", "x"); got != want {
 			t.Errorf("%v: %q, want %q", news, got, want)
+		}
+	}
+}
+
+func TestNextOf(t *testing.T) {
+	begun := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var now Trouble
+	for i, s := range []struct {
+		at         time.Duration
+		text, want string
+	}{
+		{0, "", ""},
+		{time.Minute, "port 4711 is closed", "port 4711 is closed"},
+		{2 * time.Minute, "port 4712 is closed", ""},
+		{3 * time.Minute, "no route", "no route"},
+		{62 * time.Minute, "no route", ""},
+		{63 * time.Minute, "no route", "still, for 1 h 2 min: no route"},
+		{64 * time.Minute, "no route", ""},
+		{65 * time.Minute, "", "over after 1 h 4 min: no route"},
+		{66 * time.Minute, "", ""},
+		{67 * time.Minute, "no route", "no route"},
+	} {
+		var got string
+		var err error
+		if s.text != "" {
+			err = errors.New(s.text)
+		}
+		if now, got = now.NextOf(err, begun.Add(s.at)); got != s.want {
+			t.Errorf("step %d: %q, want %q", i, got, s.want)
 		}
 	}
 }

@@ -1,51 +1,14 @@
-package main
+package control
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/fleet/fleettest"
 )
-
-func noon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
-
-// one is a node that said so just before now.
-func one(id string, s node.State, version, reason string, now time.Time) presence.Node {
-	n := presence.Node{Record: presence.Record{InstanceID: id, State: s, Deployment: "fed1", Nodepart: "app1", Stacktype: "lad1", Reason: reason,
-		Hostname: id + ".example.org", Addresses: []string{"10.0.0." + id[2:]}, BeatSeen: now, BeatNextBy: now.Add(12 * time.Minute)}, Told: now}
-	if version != "" {
-		n.Repos = []presence.Repo{{Name: "ops", Branch: "main", Version: strings.Repeat(version, 40)}}
-	}
-	return n
-}
-
-// grid makes nodes i-1, i-2, ... from lines such as "3 idle a" or "1 wedged b exit 100".
-func grid(now time.Time, lines ...string) presence.Fleet {
-	f := presence.Fleet{From: presence.FromFold, At: now, Folded: now}
-	for _, l := range lines {
-		var n int
-		var state, version string
-		_, _ = fmt.Sscan(l, &n, &state, &version)
-		reason := strings.Join(strings.Fields(l)[min(3, len(strings.Fields(l))):], " ")
-		for range n {
-			one := one(fmt.Sprintf("i-%d", len(f.Nodes)+1), node.State(state), strings.Trim(version, "-"), reason, now)
-			if state == "none" {
-				one.State = ""
-			}
-			if state == "missing" {
-				one.State, one.BeatSeen, one.BeatNextBy = node.Idle, now.Add(-time.Hour), now.Add(-50*time.Minute)
-			}
-			f.Nodes = append(f.Nodes, one)
-		}
-	}
-	slices.SortFunc(f.Nodes, func(a, b presence.Node) int { return strings.Compare(a.InstanceID, b.InstanceID) })
-	return f
-}
 
 // TestCompose tells a room of one fleet after the other, each so long after the first.
 func TestCompose(t *testing.T) {
@@ -134,8 +97,8 @@ func TestCompose(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var told []announced
 			for i, s := range steps {
-				now := noon().Add(s.at)
-				after, messages := compose(told, grid(now, s.nodes...), now)
+				now := fleettest.Noon().Add(s.at)
+				after, messages := compose(told, fleettest.Of(now, s.nodes...), now)
 				var got []string
 				for _, m := range messages {
 					mark := m.Colour
@@ -167,9 +130,9 @@ func TestCompose(t *testing.T) {
 
 // What a node says draws on nobody's screen and makes no second line.
 func TestComposeKeepsToALine(t *testing.T) {
-	f := grid(noon(), "1 wedged a")
+	f := fleettest.Of(fleettest.Noon(), "1 wedged a")
 	f.Nodes[0].Reason, f.Nodes[0].Nodepart = "a\nb\x1b[2J", "x\ny"
-	_, messages := compose(nil, f, noon())
+	_, messages := compose(nil, f, fleettest.Noon())
 	if len(messages) != 1 || strings.ContainsAny(messages[0].Text, "\n\x1b") {
 		t.Errorf("%+v", messages)
 	}

@@ -1,4 +1,4 @@
-package main
+package control
 
 import (
 	"os"
@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/fleet/fleettest"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// TestTakeLease: whether control node a may tell the rooms at noon, with a lease of ten
-// minutes.
+// TestTakeLease: whether control node a may tell the rooms at noon, with a lease of ten minutes.
 func TestTakeLease(t *testing.T) {
 	for _, c := range []struct {
 		what   string
@@ -32,9 +32,9 @@ func TestTakeLease(t *testing.T) {
 		{"of another that fell silent", "b", -time.Minute - time.Second, 10 * time.Minute, true},
 		{"of another, for years", "b", 10000 * time.Hour, 10 * time.Minute, true},
 	} {
-		before := gitstore.Lease{Holder: c.holder, Taken: noon().Add(-time.Hour), Until: noon().Add(c.until)}
-		l, ok := takeLease(before, "a", noon(), 10*time.Minute)
-		if ok != (c.want > 0) || !ok && l != before || ok && (l.Holder != "a" || l.Until != noon().Add(c.want) || l.Taken.Equal(noon()) != c.taken) {
+		before := gitstore.Lease{Holder: c.holder, Taken: fleettest.Noon().Add(-time.Hour), Until: fleettest.Noon().Add(c.until)}
+		l, ok := takeLease(before, "a", fleettest.Noon(), 10*time.Minute)
+		if ok != (c.want > 0) || !ok && l != before || ok && (l.Holder != "a" || l.Until != fleettest.Noon().Add(c.want) || l.Taken.Equal(fleettest.Noon()) != c.taken) {
 			t.Errorf("%s: %v, %+v", c.what, ok, l)
 		}
 	}
@@ -42,8 +42,8 @@ func TestTakeLease(t *testing.T) {
 
 // The file is on a branch: what one version writes another one reads.
 func TestSaidFile(t *testing.T) {
-	lease, _ := takeLease(gitstore.Lease{}, "a", noon(), 10*time.Minute)
-	told, _ := compose([]announced{}, grid(noon(), "2 idle a", "1 wedged b exit 1"), noon())
+	lease, _ := takeLease(gitstore.Lease{}, "a", fleettest.Noon(), 10*time.Minute)
+	told, _ := compose([]announced{}, fleettest.Of(fleettest.Noon(), "2 idle a", "1 wedged b exit 1"), fleettest.Noon())
 	data, err := said{Lease: lease, Rooms: map[string][]announced{"room 1": told, "room 2": {}}}.encode()
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestSaidFile(t *testing.T) {
 		if what == "another number" {
 			other[0].N++
 		} else {
-			other[0].Said = noon().Add(time.Hour)
+			other[0].Said = fleettest.Noon().Add(time.Hour)
 		}
 		if sameAnnounced(told, other) {
 			t.Errorf("%s is the same", what)
@@ -78,12 +78,12 @@ func FuzzParseSaid(f *testing.F) {
 	f.Add([]byte(`{"filetype":"nodefoldsaid","value":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := parseSaid(data)
-		l, ok := takeLease(s.Lease, "a", noon(), time.Minute)
-		if ok && (l.Holder != "a" || l.Until.Before(noon())) {
+		l, ok := takeLease(s.Lease, "a", fleettest.Noon(), time.Minute)
+		if ok && (l.Holder != "a" || l.Until.Before(fleettest.Noon())) {
 			t.Errorf("%+v", l)
 		}
 		for _, told := range s.Rooms {
-			_, messages := compose(told, grid(noon(), "1 wedged a exit 1"), noon())
+			_, messages := compose(told, fleettest.Of(fleettest.Noon(), "1 wedged a exit 1"), fleettest.Noon())
 			for _, m := range messages {
 				if m.Text == "" || strings.ContainsAny(m.Text, "\n\x1b") {
 					t.Errorf("%q", m.Text)

@@ -1,9 +1,7 @@
-package main
+package control
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,10 +10,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/fleet/fleettest"
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence/fold"
 )
+
+// silent is an output that nobody reads.
+type silent struct{}
+
+func (silent) Folded(fold.Report, time.Time) error { return nil }
+func (silent) Say(string)                          {}
 
 // grids are control nodes of one presence repository on a real server.
 type grids struct {
@@ -37,7 +43,7 @@ func newGrids(t *testing.T, rooms int) *grids {
 }
 
 // control starts a control node, whose state is in a folder of its own.
-func (g *grids) control(dir string) *folding {
+func (g *grids) control(dir string) *Service {
 	g.t.Helper()
 	var rooms []string
 	for _, p := range g.room {
@@ -48,31 +54,25 @@ func (g *grids) control(dir string) *folding {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
-	var words bytes.Buffer
-	p := testProcess(io.Discard, &words)
-	p.Env = func(name string) string { return map[string]string{"XDG_CACHE_HOME": dir, "HOME": dir}[name] }
-	l := &folding{p: p, g: &global{config: path}, every: time.Minute}
-	cfg, err := p.settings(l.g)
-	if err == nil {
-		err = l.begin(cfg)
+	env := func(name string) string { return map[string]string{"XDG_CACHE_HOME": dir, "HOME": dir}[name] }
+	l, err := NewService(&Setup{UserAgent: "addctl/test", Env: env, Config: path}, time.Minute, silent{})
+	if err != nil || l.muted != nil {
+		g.t.Fatal(err, l.muted)
 	}
-	if err != nil || l.mute != nil {
-		g.t.Fatal(err, l.mute, words.String())
-	}
-	g.t.Cleanup(l.end)
+	g.t.Cleanup(l.Close)
 	return l
 }
 
 // tells lets a node say something.
 func (g *grids) tells(id string, s node.State, version, reason string) {
 	g.t.Helper()
-	if err := tellGit(g.repo.Dir, one(id, s, version, reason, g.now).Record, g.now); err != nil {
+	if err := fleettest.Report(g.repo.Dir, fleettest.One(id, s, version, reason, g.now).Record, g.now); err != nil {
 		g.t.Fatal(err)
 	}
 }
 
 // folds lets a control node fold, without telling anybody.
-func (g *grids) folds(l *folding) []byte {
+func (g *grids) folds(l *Service) []byte {
 	g.t.Helper()
 	r, err := l.fold(g.t.Context(), g.now)
 	if err != nil {
@@ -81,9 +81,8 @@ func (g *grids) folds(l *folding) []byte {
 	return r.Said
 }
 
-// turn is what a service does in an interval: it folds, tells, and folds again when the
-// rooms have heard.
-func (g *grids) turn(l *folding) {
+// turn is what a service does in an interval: it folds, tells, and folds again when the rooms have heard.
+func (g *grids) turn(l *Service) {
 	g.t.Helper()
 	for {
 		if err := l.announcer.announce(g.t.Context(), g.folds(l)); err != nil {
@@ -96,11 +95,10 @@ func (g *grids) turn(l *folding) {
 	}
 }
 
-// dies is the end of a control node by kill -9: its locks are free, and what is on its
-// disk stays there.
-func (g *grids) dies(l *folding) {
+// dies is the end of a control node by kill -9: its locks are free, and what is on its disk stays there.
+func (g *grids) dies(l *Service) {
 	g.t.Helper()
-	l.end()
+	l.Close()
 }
 
 // heard compares what every room has heard; more is what is new since the last time.
@@ -114,9 +112,9 @@ func (g *grids) heard(more ...string) {
 	}
 }
 
-// holds fails unless a control node has the lease, and there is as much as is given that
-// rooms heard and the fold does not have yet.
-func (g *grids) holds(l *folding, news bool) {
+// holds fails unless a control node has the lease, and there is as much as is given that rooms heard and the fold
+// does not have yet.
+func (g *grids) holds(l *Service, news bool) {
 	g.t.Helper()
 	s := parseSaid([]byte(g.repo.Git("show", "main:said.json")))
 	if s.Lease.Holder != l.announcer.Me || l.announcer.news() != news {
@@ -135,8 +133,8 @@ func spools(dir string) int {
 	return n
 }
 
-// TestTwoControlNodes: the one that has the lease tells the room, whoever folds first; the
-// other one knows what was told.
+// TestTwoControlNodes: the one that has the lease tells the room, whoever folds first; the other one knows what was
+// told.
 func TestTwoControlNodes(t *testing.T) {
 	g := newGrids(t, 1)
 	a, b := g.control(t.TempDir()), g.control(t.TempDir())
@@ -162,7 +160,7 @@ func TestTwoControlNodes(t *testing.T) {
 	g.now = g.now.Add(2 * time.Minute)
 	g.tells("i-1", node.Idle, "a", "")
 	var all sync.WaitGroup
-	for _, l := range []*folding{a, b} {
+	for _, l := range []*Service{a, b} {
 		all.Go(func() {
 			r, err := l.fold(t.Context(), g.now)
 			if err == nil {
@@ -190,8 +188,8 @@ func TestTwoControlNodes(t *testing.T) {
 	gittest.Fsck(t, g.repo.Dir)
 }
 
-// TestOneIsKilledBeforeItSpeaks: it took the lease, and nobody heard. The other one waits for
-// the end of the lease, then says the line; and when the first one comes back it knows.
+// TestOneIsKilledBeforeItSpeaks: it took the lease, and nobody heard. The other one waits for the end of the lease,
+// then says the line; and when the first one comes back it knows.
 func TestOneIsKilledBeforeItSpeaks(t *testing.T) {
 	g := newGrids(t, 1)
 	dir := t.TempDir()
@@ -258,8 +256,8 @@ func TestOneIsKilledAndComesBack(t *testing.T) {
 	g.heard("1 of 1 fed1/app1 working at ccccccc (i-1)", "1 of 1 fed1/app1 working at ccccccc (i-1)")
 }
 
-// TestRoomIsClosed: what one could not say is said from its spool as long as it holds the
-// lease; when it dies another one says it to that room alone, and the spool is discarded.
+// TestRoomIsClosed: what one could not say is said from its spool as long as it holds the lease; when it dies another
+// one says it to that room alone, and the spool is discarded.
 func TestRoomIsClosed(t *testing.T) {
 	g := newGrids(t, 2)
 	closed := g.room[1]
@@ -313,8 +311,8 @@ func TestRoomIsClosed(t *testing.T) {
 	}
 }
 
-// TestAddressIsMended: what waits for a room goes to its new address, too, and nothing is
-// said again in another room, nor what waits at the old one when that is back.
+// TestAddressIsMended: what waits for a room goes to its new address, too, and nothing is said again in another room,
+// nor what waits at the old one when that is back.
 func TestAddressIsMended(t *testing.T) {
 	g := newGrids(t, 2)
 	wrong, dir := g.room[1], t.TempDir()
@@ -341,8 +339,8 @@ func TestAddressIsMended(t *testing.T) {
 	}
 }
 
-// TestAwayFromTheFold: a control node that cannot ask whether it still has the lease is
-// silent from the end of the lease on.
+// TestAwayFromTheFold: a control node that cannot ask whether it still has the lease is silent from the end of the
+// lease on.
 func TestAwayFromTheFold(t *testing.T) {
 	g := newGrids(t, 1)
 	a := g.control(t.TempDir())
@@ -365,21 +363,17 @@ func TestAwayFromTheFold(t *testing.T) {
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
 }
 
-// TestOneSpeakerAMachine: a second process, as when a person folds by hand beside the
-// service, tells nobody and takes nothing away.
+// TestOneSpeakerAMachine: a second process, as when a person folds by hand beside the service, tells nobody and takes
+// nothing away.
 func TestOneSpeakerAMachine(t *testing.T) {
 	g := newGrids(t, 1)
 	dir := t.TempDir()
 	a := g.control(dir)
-	b := &folding{p: a.p, g: a.g}
-	cfg, err := b.p.settings(b.g)
-	if err == nil {
-		err = b.begin(cfg)
+	b, err := NewService(a.setup, 0, silent{})
+	if err != nil || b.muted == nil || !strings.Contains(b.muted.Error(), "another process") {
+		t.Fatalf("%v, %v", err, b.muted)
 	}
-	if err != nil || b.mute == nil || !strings.Contains(b.mute.Error(), "another process") {
-		t.Fatalf("%v, %v", err, b.mute)
-	}
-	defer b.end()
+	defer b.Close()
 	g.tells("i-1", node.Wedged, "a", "exit 1")
 	g.folds(a)
 	g.folds(b)

@@ -1,4 +1,4 @@
-package main
+package control
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
@@ -14,8 +15,8 @@ import (
 )
 
 const (
-	// lineRest is how long a line rests before it is said again with another count:
-	// a push to forty nodes is a few lines, not forty.
+	// lineRest is how long a line rests before it is said again with another count: a push to forty nodes is a few
+	// lines, not forty.
 	lineRest = time.Minute
 	// lineAgain is after how long a critical line that stays is said again.
 	lineAgain = time.Hour
@@ -23,8 +24,7 @@ const (
 	lineIDs = 3
 )
 
-// group is what one line of a room is about: nodes of one part that are in one state
-// at one version.
+// group is what one line of a room is about: nodes of one part that are in one state at one version.
 type group struct {
 	Deployment string `json:"deployment"`
 	Part       string `json:"part"`
@@ -32,8 +32,7 @@ type group struct {
 	Word       string `json:"word"`    // the state, or missing
 }
 
-// gaveUp tells whether nodes that were failing are wedged by now: it is no good news
-// that nobody is failing any more.
+// gaveUp tells whether nodes that were failing are wedged by now: it is no good news that nobody is failing any more.
 func (g group) gaveUp(groups map[group]*present) bool {
 	if g.Word != string(node.Failing) {
 		return false
@@ -56,10 +55,9 @@ type present struct {
 	reasons map[string]int
 }
 
-// compose compares a fleet with what rooms were told, and returns what they are to be
-// told now and what they were told then. Of a fleet that nobody was told of (nil) only
-// what is wrong is news. Trouble is said as it grows, shrinks and ends; of what is well
-// only growth is said, so that a rollout shows and its end does.
+// compose compares a fleet with what rooms were told, and returns what they are to be told now and what they were
+// told then. Of a fleet that nobody was told of (nil) only what is wrong is news. Trouble is said as it grows,
+// shrinks and ends; of what is well only growth is said, so that a rollout shows and its end does.
 func compose(before []announced, f presence.Fleet, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
 	after := []announced{} // not nil: somebody was told
@@ -141,8 +139,8 @@ func groupsOf(f presence.Fleet, now time.Time) (map[group]*present, map[place]in
 	return groups, totals
 }
 
-// withoutCount leaves out how often a node has failed so far, as agents put it behind a reason: each has tried at moments
-// of its own, and all of them fail for the same reason.
+// withoutCount leaves out how often a node has failed so far, as agents put it behind a reason: each has tried at
+// moments of its own, and all of them fail for the same reason.
 func withoutCount(reason string) string {
 	var b strings.Builder
 	for rest := reason; ; {
@@ -156,8 +154,7 @@ func withoutCount(reason string) string {
 	}
 }
 
-// wordRow is the row of a state; missing, which no node says of itself, is as bad as
-// wedged.
+// wordRow is the row of a state; missing, which no node says of itself, is as bad as wedged.
 func wordRow(word string) node.StateRow {
 	if word == string(presence.Missing) {
 		return node.StateRow{Colour: "red", Critical: true}
@@ -171,7 +168,7 @@ func wordRow(word string) node.StateRow {
 
 // sentence is the line: "37 of 40 fed1/app1 wedged at 1a2b3c4: exit 100".
 func sentence(s announced, is *present, total int, now time.Time) string {
-	part, at := placeOf(s.Deployment, s.Part), ""
+	part, at := view.Part(s.Deployment, s.Part), ""
 	if s.Version != "" {
 		at = " at " + human.ID(s.Version)
 	}

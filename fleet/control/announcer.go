@@ -1,4 +1,4 @@
-package main
+package control
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,15 +23,9 @@ import (
 	"github.com/addagent/addagent/presence/fold"
 )
 
-// roomOf is a room by its address, or by the file or variable that holds it.
-func (p *process) roomOf(name, url, file string, through http.RoundTripper) chat.Room {
-	return &cli.Room{Name: name, URL: url, URLFile: file, Env: p.Env, Options: chat.Options{UserAgent: cli.UserAgent("addctl"), Transport: through}}
-}
-
-// announcer tells the rooms of the config of the fleet, while this control node holds the
-// lease in said.json of the fold. What a room is to be told goes into its spool. What it
-// was told goes into memory at once, and into said.json when the room has taken it: a
-// control node that takes over says again what it cannot know to be heard.
+// announcer tells the rooms of the config of the fleet, while this control node holds the lease in said.json of the
+// fold. What a room is to be told goes into its spool. What it was told goes into memory at once, and into said.json
+// when the room has taken it: a control node that takes over says again what it cannot know to be heard.
 type announcer struct {
 	rooms  []room
 	lasts  time.Duration // the lease
@@ -61,9 +54,8 @@ type room struct {
 	box    *chat.Outbox // nil = closed
 }
 
-// newAnnouncer makes the announcer of a config that has rooms with from: fleet; nil when
-// it has none.
-func (p *process) newAnnouncer(cfg *config.Config, o fold.Options, lasts time.Duration) (*announcer, error) {
+// newAnnouncer makes the announcer of a config that has rooms with from: fleet; nil when it has none.
+func newAnnouncer(setup *Setup, cfg *config.Config, o fold.Options, lasts time.Duration) (*announcer, error) {
 	through, err := transport.Transport(cfg.Network)
 	if err != nil {
 		return nil, err
@@ -72,7 +64,7 @@ func (p *process) newAnnouncer(cfg *config.Config, o fold.Options, lasts time.Du
 	s := &announcer{lasts: min(lasts, longLease), file: keptMemory(filepath.Join(dir, "voice-"+repo+".json")), prefix: "chat-" + repo + "-"}
 	for i, r := range cfg.Chat {
 		if r.From == "fleet" {
-			s.rooms = append(s.rooms, room{name: fmt.Sprintf("room %d", i+1), room: p.roomOf(cli.RoomName(i, r), r.URL, r.URLFile, through),
+			s.rooms = append(s.rooms, room{name: fmt.Sprintf("room %d", i+1), room: setup.Room(cli.RoomName(i, r), r.URL, r.URLFile, through),
 				only: r.Only, folder: filepath.Join(dir, s.prefix+hash(r.URL, r.URLFile))})
 		}
 	}
@@ -112,7 +104,7 @@ func (s *announcer) recall() error {
 	}
 	if s.Me == "" {
 		// Under a new name it waits for the lease of the old one to end.
-		s.memory = memory{Me: author() + "-" + strings.ToLower(rand.Text()[:8])}
+		s.memory = memory{Me: hostname() + "-" + strings.ToLower(rand.Text()[:8])}
 	}
 	told := map[string][]announced{}
 	for _, r := range s.rooms {
@@ -128,8 +120,8 @@ func keptMemory(path string) files.Remembered[memory] {
 	return files.Remembered[memory]{Path: path, Limit: 4 << 20, Indent: "    "}
 }
 
-// discard removes the spools of rooms that are not known to have been told anything:
-// those of rooms that are no longer in the config, and those of an earlier lease.
+// discard removes the spools of rooms that are not known to have been told anything: those of rooms that are no
+// longer in the config, and those of an earlier lease.
 func (s *announcer) discard() error {
 	dir := filepath.Dir(s.file.Path)
 	all, err := os.ReadDir(dir)
@@ -142,8 +134,7 @@ func (s *announcer) discard() error {
 	return errors.Join(errs...)
 }
 
-// write returns said.json as it is to be with a fold of a fleet; the same slice where it
-// stays as it is.
+// write returns said.json as it is to be with a fold of a fleet; the same slice where it stays as it is.
 func (s *announcer) write(data []byte, f presence.Fleet, now time.Time) []byte {
 	s.said, s.fleet, s.at = parseSaid(data), f, now
 	lease, ok := takeLease(s.said.Lease, s.Me, now, s.lasts)
@@ -186,8 +177,8 @@ func (r room) idle() bool {
 	return r.box.Flush(ctx) == nil
 }
 
-// announce takes in said.json as it was pushed, or found, and puts what is new in the
-// fleet into the spools. The error is about the disk; troubles tells how the rooms are.
+// announce takes in said.json as it was pushed, or found, and puts what is new in the fleet into the spools. The
+// error is about the disk; troubles tells how the rooms are.
 func (s *announcer) announce(ctx context.Context, data []byte) (err error) {
 	defer func() { err = ofRooms(err) }()
 	s.said = parseSaid(data)
@@ -264,8 +255,8 @@ func (s *announcer) rest() error {
 	return errors.Join(errs...)
 }
 
-// away says that the presence repository could not be asked. When its lease may be over
-// this control node is silent until it knows.
+// away says that the presence repository could not be asked. When its lease may be over this control node is silent
+// until it knows.
 func (s *announcer) away(now time.Time) error {
 	if now.After(s.said.Lease.Until) {
 		return ofRooms(s.rest())
@@ -292,8 +283,8 @@ func (s *announcer) troubles() error {
 	return errors.Join(errs...)
 }
 
-// wait waits until ctx ends for what is in the spools. Nobody waits for a room that has
-// a trouble; what it was not told is on disk.
+// wait waits until ctx ends for what is in the spools. Nobody waits for a room that has a trouble; what it was not
+// told is on disk.
 func (s *announcer) wait(ctx context.Context) {
 	look := time.NewTicker(flushLook)
 	defer look.Stop()
@@ -323,8 +314,8 @@ func (s *announcer) close() error {
 	return ofRooms(err)
 }
 
-// author is who commits the fold.
-func author() string {
+// hostname is who commits the fold; "" = not known.
+func hostname() string {
 	name, err := os.Hostname()
 	if err != nil {
 		return ""

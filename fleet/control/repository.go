@@ -1,0 +1,77 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// Repository is the presence repository, opened to be read.
+type Repository struct {
+	*fold.Reader
+	fold.Options
+}
+
+// Open opens the presence repository. It asks no server.
+func (s *Setup) Open() (*Repository, error) {
+	cfg, err := s.ReadConfig()
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.options(cfg, "nodes")
+	if err != nil {
+		return nil, err
+	}
+	r, err := fold.NewReader(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Repository{Reader: r, Options: o}, nil
+}
+
+// Read reads the nodes as they are now.
+func (r *Repository) Read(ctx context.Context) (presence.Fleet, error) {
+	f, err := r.Reader.Read(ctx, time.Now())
+	return f, r.unreadable(err)
+}
+
+// History reads the transitions of a node, or of all for "", since a time.
+func (r *Repository) History(ctx context.Context, id string, since time.Time) ([]fold.Transition, error) {
+	list, err := r.Reader.History(ctx, id, since)
+	return list, r.unreadable(err)
+}
+
+// LeasePrefix is what the refs of leases begin with.
+func (r *Repository) LeasePrefix() string {
+	return strings.TrimSuffix(gitstore.LeaseRef(r.Prefix, ""), "/") + "/"
+}
+
+// Refs lists what lies in the repository: the nodes' refs, the fold, and the leases.
+func (r *Repository) Refs(ctx context.Context) ([]remote.Ref, error) {
+	store, err := remote.New(r.Source)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	refs, err := store.Refs(ctx, r.Prefix, gitstore.FoldRef, r.LeasePrefix())
+	return refs, r.unreadable(err)
+}
+
+// unreadable names the repository in the error of a reading, and says what a person can do.
+func (r *Repository) unreadable(err error) error {
+	if err == nil {
+		return nil
+	}
+	hint := ""
+	if auth := r.Source.Auth; errors.Is(err, remote.ErrAccess) && auth.Command == nil && auth.TokenFile == "" && strings.HasPrefix(r.Source.URL, "http") {
+		hint = " (--token-file FILE or --git-credentials say who you are)"
+	}
+	return fmt.Errorf("%s cannot be read: %w%s", r.Source.Redacted(), err, hint)
+}

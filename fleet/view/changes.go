@@ -1,0 +1,103 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
+)
+
+// Snapshot is how the nodes were at a time, by id.
+type Snapshot map[string]Entry
+
+// Entry is a node in a snapshot.
+type Entry struct {
+	presence.Node
+	word string // its state or, where it is not present, its age
+}
+
+// TakeSnapshot returns the nodes as they are at a time.
+func TakeSnapshot(nodes []presence.Node, now time.Time) Snapshot {
+	s := make(Snapshot, len(nodes))
+	for _, n := range nodes {
+		e := Entry{n, string(n.State)}
+		if age := n.Age(now); age != presence.Present {
+			e.word = string(age)
+		}
+		s[n.InstanceID] = e
+	}
+	return s
+}
+
+// Changes are what differs in a later snapshot, sorted by id, in the form of the fold's history. A node that came has
+// no From; one whose ref was deleted is gone; From and To are the same where only a version or a reason is new.
+func (s Snapshot) Changes(after Snapshot, now time.Time) []fold.Transition {
+	var list []fold.Transition
+	add := func(e Entry, from, to, reason string) {
+		t := fold.Transition{Time: now.UTC().Truncate(time.Second), ID: e.InstanceID, Deployment: e.Deployment,
+			Nodepart: e.Nodepart, From: from, To: to, Reason: reason}
+		if len(e.Repos) > 0 {
+			t.Version = e.Repos[0].Version
+		}
+		list = append(list, t)
+	}
+	for id, is := range after {
+		was, known := s[id]
+		if !known || was.word != is.word || was.Reason != is.Reason || versions(was.Node) != versions(is.Node) {
+			add(is, was.word, is.word, is.Reason)
+		}
+	}
+	for id, was := range s {
+		if _, still := after[id]; !still && was.word != string(presence.Gone) {
+			add(was, was.word, string(presence.Gone), "its ref is not there any more")
+		}
+	}
+	slices.SortFunc(list, func(a, b fold.Transition) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// Transitions is a line a transition.
+func Transitions(list []fold.Transition) Table {
+	t := Table{Head: []string{"TIME", "ID", "PART", "FROM", "TO", "VERSION", "REASON"}, shrink: []shrink{{6, 20}, {2, 8}, {1, 10}, {6, 8}}}
+	for _, s := range list {
+		t.Rows = append(t.Rows, transitionCells(s))
+	}
+	return t
+}
+
+func transitionCells(t fold.Transition) []Cell {
+	version := ""
+	if t.Version != "" {
+		version = human.ID(t.Version)
+	}
+	colour := AgeColour(presence.Age(t.To))
+	if row, ok := node.Row(node.State(t.To)); ok {
+		colour = row.Colour
+	}
+	return []Cell{
+		{Text: human.Time(t.Time)}, {Text: t.ID}, {Text: Part(t.Deployment, t.Nodepart)}, {Text: cmp.Or(human.Safe(t.From), "-")},
+		{human.Safe(t.To), colour}, {Text: human.Safe(version)}, {Text: human.Safe(t.Reason)},
+	}
+}
+
+// Transition is one transition in a stream, where the widths of columns are not known.
+func Transition(t fold.Transition, colours bool) string {
+	c := transitionCells(t)
+	text := fmt.Sprintf("%s %s %s ", c[0].Text, c[1].Text, c[2].Text)
+	if t.From != t.To {
+		text += c[3].Text + " → "
+	}
+	text += paint(c[4].Text, c[4].Colour, colours)
+	if c[5].Text != "" {
+		text += " at " + c[5].Text
+	}
+	if c[6].Text != "" {
+		text += ": " + c[6].Text
+	}
+	return text
+}

@@ -1,0 +1,118 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// Node is one node in full, with the transitions of a list.
+func Node(n presence.Node, prefix string, list []fold.Transition, now time.Time, colours bool) []string {
+	row, _ := node.Row(n.State)
+	first := paint(strings.ToUpper(cmp.Or(human.Safe(string(n.State)), "unknown")), row.Colour, colours)
+	switch {
+	case !n.Since.IsZero():
+		first += " since " + human.When(n.Since, now)
+	case !n.Told.IsZero():
+		first += ", said " + human.When(n.Told, now)
+	}
+	if n.Reason != "" {
+		first += ": " + human.Safe(n.Reason)
+	}
+	lines := []string{first}
+	say := func(name, format string, args ...any) {
+		lines = append(lines, fmt.Sprintf("  %-9s %s", name, human.Safe(fmt.Sprintf(format, args...))))
+	}
+	say("node", "%s", strings.Join(named([]string{"", n.InstanceID}, []string{"part ", n.Nodepart}, []string{"stacktype ", n.Stacktype}, []string{"deployment ", n.Deployment}), ", "))
+	if host := named([]string{"", n.Hostname}, []string{"", strings.Join(n.Addresses, ", ")}); len(host) > 0 {
+		say("host", "%s", strings.Join(host, ", "))
+	}
+	age := string(n.Age(now))
+	if at := reported(n); !at.IsZero() {
+		age += ", heard " + human.When(at, now)
+	}
+	if !n.BeatNextBy.IsZero() && n.Age(now) != presence.Gone {
+		age += ", speaks again by " + human.When(n.BeatNextBy, now)
+	}
+	if !n.Folded.IsZero() {
+		age += ", as the fold saw it at " + human.When(n.Folded, now)
+	}
+	say("age", "%s", age)
+	if row.Meaning != "" {
+		say("that is", "%s", row.Meaning)
+	}
+	for _, r := range n.Repos {
+		text := strings.TrimSpace(r.Name + " " + r.Branch + " " + human.ID(r.Version))
+		if len(r.Done) > 0 {
+			text += ", finished: " + strings.Join(slices.Sorted(maps.Keys(r.Done)), ", ")
+		}
+		say("repo", "%s", text)
+	}
+	for _, s := range n.Services {
+		text := fmt.Sprintf("%s %s:%d %s", s.Name, s.IP, s.Port, s.State)
+		if more := named([]string{"", s.Mode}, []string{"", s.Role}, []string{"code ", s.Code}); len(more) > 0 {
+			text += " (" + strings.Join(more, ", ") + ")"
+		}
+		if !s.Time.IsZero() {
+			text += " since " + human.When(s.Time, now)
+		}
+		say("service", "%s", text)
+	}
+	if life, err := node.ParseStateLog(n.StateLog); err == nil && n.StateLog != "" {
+		say("life", "%s", strings.Join(lived(life.String()), ", "))
+	}
+	for _, r := range [][2]string{{"init", n.InitGitRepo}, {"agent", n.Agent}, {"hardware", n.Hardware}, {"boot", n.BootID}} {
+		if r[1] != "" {
+			say(r[0], "%s", r[1])
+		}
+	}
+	if n.Commit != "" {
+		say("ref", "%s at %s", gitstore.RefName(prefix, n.InstanceID), human.ID(n.Commit))
+	}
+	if len(list) == 0 {
+		return lines
+	}
+	lines = append(lines, "")
+	t := Transitions(list)
+	for i := range t.Rows { // without the node and its part
+		t.Rows[i] = slices.Delete(t.Rows[i], 1, 3)
+	}
+	t.Head, t.shrink = slices.Delete(t.Head, 1, 3), nil
+	for _, l := range t.Lines(0, colours)[1:] {
+		lines = append(lines, "  "+l)
+	}
+	return lines
+}
+
+// named are the pairs of a word and a value, without those that have no value.
+func named(pairs ...[]string) []string {
+	var all []string
+	for _, p := range pairs {
+		if p[1] != "" {
+			all = append(all, p[0]+p[1])
+		}
+	}
+	return all
+}
+
+// lived words a statelog: STATE:YYYYMMDD-HHMMSS;...
+func lived(statelog string) []string {
+	var all []string
+	for entry := range strings.SplitSeq(strings.TrimSuffix(statelog, ";"), ";") {
+		state, stamp, _ := strings.Cut(entry, ":")
+		if t, err := time.Parse("20060102-150405", stamp); err == nil {
+			stamp = human.Time(t)
+		}
+		all = append(all, state+" "+stamp)
+	}
+	return all
+}
