@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net"
 	"net/http"
@@ -135,11 +136,11 @@ func (q call) types() (request, result string) {
 var errNoAnswer = errors.New("no answer on a kept connection")
 
 // exchange sends a POST, gives the answer to read and leaves the connection ready for the next.
-// A kept connection may have died unseen: when it fails, or with quick set does not answer in time, the request is
-// repeated once on a new one.
-func (c *Client) exchange(ctx context.Context, body []byte, quick bool, read func(io.Reader) error) error {
+// A kept connection may have died unseen: when it fails, or does not answer in time, the request is repeated once on a
+// new one.
+func (c *Client) exchange(ctx context.Context, body []byte, read func(io.Reader) error) error {
 	for second := false; ; second = true {
-		kept, err := c.attempt(ctx, body, quick && !second, read)
+		kept, err := c.attempt(ctx, body, read)
 		if err == nil || second || !kept || ctx.Err() != nil || !brokenConnection(err) {
 			return err
 		}
@@ -147,25 +148,19 @@ func (c *Client) exchange(ctx context.Context, body []byte, quick bool, read fun
 	}
 }
 
-func (c *Client) attempt(parent context.Context, body []byte, quick bool, read func(io.Reader) error) (bool, error) {
+func (c *Client) attempt(parent context.Context, body []byte, read func(io.Reader) error) (bool, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	var kept atomic.Bool
-	var timer *time.Timer
+	impatience := time.AfterFunc(math.MaxInt64, func() { cancel(errNoAnswer) })
+	defer impatience.Stop()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		kept.Store(i.Reused)
-		if timer != nil {
-			timer.Stop()
-		}
-		if i.Reused && quick {
-			timer = time.AfterFunc(c.patience, func() { cancel(errNoAnswer) })
+		impatience.Stop()
+		if i.Reused {
+			impatience.Reset(c.patience)
 		}
 	}})
-	defer func() {
-		if timer != nil {
-			timer.Stop()
-		}
-	}()
 	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: body, v2: true})
 	if err == nil {
 		err = read(answer.Body)

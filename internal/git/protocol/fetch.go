@@ -56,11 +56,17 @@ func (p *Pack) Close() error { return p.close() }
 
 // Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it.
 func (c *Client) Fetch(ctx context.Context, f FetchRequest) (*Pack, error) {
-	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: fetchRequest(c.agent, f), v2: true})
+	return c.fetch(ctx, f, call{body: fetchRequest(c.agent, f), v2: true}, readFetch)
+}
+
+// fetch sends a request and reads the answer up to the pack.
+func (c *Client) fetch(ctx context.Context, f FetchRequest, q call, read func(*lineReader) (*Pack, error)) (*Pack, error) {
+	q.method, q.suffix = http.MethodPost, uploadPack
+	answer, err := c.send(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	p, err := readFetch(newLineReader(f.limit(answer.Body)))
+	p, err := read(newLineReader(f.limit(answer.Body)))
 	if err != nil {
 		_ = answer.Body.Close()
 		return nil, err
@@ -80,20 +86,14 @@ func fetchRequest(agent string, f FetchRequest) []byte {
 	}
 	b = appendLine(b, "no-progress\n")
 	b = appendLine(b, "ofs-delta\n")
-	if f.Shallow != "" {
-		b = appendLine(b, "shallow ", f.Shallow, "\n")
-	}
-	b = appendLines(b, "shallow ", f.Known)
+	b = appendLines(b, "shallow ", f.Shallow)
+	b = appendLines(b, "shallow ", f.Known...)
 	b = f.deepen(b)
-	if f.Filter != "" {
-		b = appendLine(b, "filter ", f.Filter, "\n")
-	}
-	b = appendLine(b, "want ", f.Want, "\n")
-	b = appendLines(b, "want ", f.Also)
-	if f.Have != "" {
-		b = appendLine(b, "have ", f.Have, "\n")
-	}
-	b = appendLines(b, "have ", f.Known)
+	b = appendLines(b, "filter ", f.Filter)
+	b = appendLines(b, "want ", f.Want)
+	b = appendLines(b, "want ", f.Also...)
+	b = appendLines(b, "have ", f.Have)
+	b = appendLines(b, "have ", f.Known...)
 	b = appendLine(b, "done\n")
 	return append(b, flushPkt...)
 }
@@ -109,9 +109,12 @@ func (f FetchRequest) deepen(b []byte) []byte {
 	return b
 }
 
-func appendLines(b []byte, word string, ids []string) []byte {
-	for _, id := range ids {
-		b = appendLine(b, word, id, "\n")
+// appendLines adds a line for each value that is not empty.
+func appendLines(b []byte, word string, values ...string) []byte {
+	for _, v := range values {
+		if v != "" {
+			b = appendLine(b, word, v, "\n")
+		}
 	}
 	return b
 }
@@ -148,14 +151,12 @@ func readFetch(in *lineReader) (*Pack, error) {
 	p := &Pack{}
 	section := ""
 	for lines := 0; ; lines++ {
-		line, kind, err := in.next()
+		line, kind, err := in.message("answer to fetch")
 		switch {
-		case lines == 0 && errors.Is(err, io.EOF):
+		case lines == 0 && errors.Is(err, errCutOff):
 			return nil, ErrNotV2
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("answer cut off before the pack: %w", io.ErrUnexpectedEOF)
 		case err != nil:
-			return nil, fmt.Errorf("answer to fetch: %w", err)
+			return nil, err
 		case lines > maxBorders:
 			return nil, fmt.Errorf("answer to fetch: %w", ErrTooLarge)
 		case kind == lineDelim:
@@ -164,22 +165,18 @@ func readFetch(in *lineReader) (*Pack, error) {
 		case kind != lineData:
 			return nil, fmt.Errorf("server sent no pack: %w", io.ErrUnexpectedEOF)
 		}
-		text := string(line)
-		if e, ok := strings.CutPrefix(text, "ERR "); ok {
-			return nil, remoteError([]byte(e))
-		}
 		switch section {
 		case "":
-			section = text
-			if text == "packfile" {
+			switch section = string(line); section {
+			case "packfile":
 				p.r = &demux{in: in}
 				return p, nil
-			}
-			if text != "acknowledgments" && text != "shallow-info" {
-				return nil, fmt.Errorf("answer to fetch: unknown section %q: %w", shorten(text), errBadLine)
+			case "acknowledgments", "shallow-info":
+			default:
+				return nil, badLine("answer to fetch: unknown section", line)
 			}
 		case "shallow-info":
-			if err := p.border(text); err != nil {
+			if err := p.border(line); err != nil {
 				return nil, err
 			}
 		}
@@ -187,18 +184,15 @@ func readFetch(in *lineReader) (*Pack, error) {
 }
 
 // border notes one line of shallow information; v0 has the same form.
-func (p *Pack) border(line string) error {
-	word, id, _ := strings.Cut(line, " ")
-	if !validID(id) {
-		return fmt.Errorf("answer to fetch: %w: %q", errBadLine, shorten(line))
-	}
-	switch word {
-	case "shallow":
+func (p *Pack) border(line []byte) error {
+	word, id, _ := strings.Cut(string(line), " ")
+	switch {
+	case word == "shallow" && validID(id):
 		p.Shallow = append(p.Shallow, id)
-	case "unshallow":
+	case word == "unshallow" && validID(id):
 		p.Unshallow = append(p.Unshallow, id)
 	default:
-		return fmt.Errorf("answer to fetch: %w: %q", errBadLine, shorten(line))
+		return badLine("answer to fetch", line)
 	}
 	return nil
 }
@@ -224,19 +218,25 @@ func (d *demux) Read(p []byte) (int, error) {
 	}
 	n, err := d.in.r.Read(p[:min(len(p), d.left)])
 	d.left -= n
-	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
+	return n, inPack(err)
+}
+
+// inPack says of the end of a stream in the middle of a pack that it is one.
+func inPack(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("pack %w", errCutOff)
+	case err != nil:
+		return fmt.Errorf("pack: %w", err)
 	}
-	return n, err
+	return nil
 }
 
 func (d *demux) line() error {
 	n, kind, err := d.in.header()
 	switch {
-	case errors.Is(err, io.EOF):
-		return fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
 	case err != nil:
-		return fmt.Errorf("pack: %w", err)
+		return inPack(err)
 	case kind == lineFlush:
 		d.done = true
 		return nil
@@ -245,7 +245,7 @@ func (d *demux) line() error {
 	}
 	channel, err := d.in.r.ReadByte()
 	if err != nil {
-		return fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
+		return inPack(err)
 	}
 	n--
 	switch channel {
@@ -253,10 +253,8 @@ func (d *demux) line() error {
 		d.left = n
 		return nil
 	case 2:
-		if _, err := d.in.r.Discard(n); err != nil {
-			return fmt.Errorf("pack cut off: %w", io.ErrUnexpectedEOF)
-		}
-		return nil
+		_, err := d.in.r.Discard(n)
+		return inPack(err)
 	case 3:
 		text := make([]byte, n)
 		k, _ := io.ReadFull(d.in.r, text)

@@ -34,15 +34,12 @@ const maxRefs = 4 << 20
 // A ref that does not exist is absent from the answer; that is no error.
 func (c *Client) LsRefs(ctx context.Context, o LsOptions) ([]Ref, error) {
 	var refs []Ref
-	err := c.exchange(ctx, lsRequest(c.agent, o), true, func(r io.Reader) error {
+	err := c.exchange(ctx, lsRequest(c.agent, o), func(r io.Reader) error {
 		var err error
 		refs, err = readRefs(newLineReader(&capped{r: r, left: maxRefs}), o.Max)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return refs, nil
+	return refs, err
 }
 
 func lsRequest(agent string, o LsOptions) []byte {
@@ -65,26 +62,18 @@ func lsRequest(agent string, o LsOptions) []byte {
 func readRefs(in *lineReader, limit int) ([]Ref, error) {
 	var refs []Ref
 	for first := true; ; first = false {
-		line, kind, err := in.next()
+		line, kind, err := in.message("list of refs")
 		switch {
-		case first && errors.Is(err, io.EOF):
+		case first && errors.Is(err, errCutOff):
 			return nil, ErrNotV2
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("list of refs cut off: %w", io.ErrUnexpectedEOF)
 		case first && errors.Is(err, errBadLine):
 			return nil, fmt.Errorf("%w: %w", ErrNotV2, err)
 		case err != nil:
-			return nil, fmt.Errorf("list of refs: %w", err)
+			return nil, err
 		case kind == lineFlush:
 			return refs, nil
-		case kind != lineData:
-			return nil, fmt.Errorf("list of refs: %w", errBadLine)
-		}
-		if first && (bytes.HasPrefix(line, []byte("# service=")) || bytes.HasPrefix(line, []byte("version "))) {
+		case first && (bytes.HasPrefix(line, []byte("# service=")) || bytes.HasPrefix(line, []byte("version "))):
 			return nil, ErrNotV2
-		}
-		if text, ok := bytes.CutPrefix(line, []byte("ERR ")); ok {
-			return nil, remoteError(text)
 		}
 		ref, err := parseRef(string(line))
 		if err != nil {
@@ -101,12 +90,10 @@ func parseRef(line string) (Ref, error) {
 	id, rest, _ := strings.Cut(line, " ")
 	name, attributes, _ := strings.Cut(rest, " ")
 	if !validID(id) || name == "" {
-		return Ref{}, fmt.Errorf("list of refs: %w: %q", errBadLine, shorten(line))
+		return Ref{}, badLine("list of refs", []byte(line))
 	}
 	ref := Ref{Name: name, ID: id}
-	for attributes != "" {
-		var a string
-		a, attributes, _ = strings.Cut(attributes, " ")
+	for a := range strings.SplitSeq(attributes, " ") {
 		if t, ok := strings.CutPrefix(a, "symref-target:"); ok {
 			ref.Target = t
 		}

@@ -2,6 +2,9 @@ package protocol
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -49,15 +52,11 @@ func (l *lineReader) header() (int, lineKind, error) {
 		}
 		h[i] = c
 	}
-	n := 0
-	for _, c := range h {
-		d, ok := unhex(c)
-		if !ok {
-			return 0, lineData, fmt.Errorf("%w: length %q", errBadLine, h[:])
-		}
-		n = n<<4 | d
+	var b [2]byte
+	if _, err := hex.Decode(b[:], h[:]); err != nil {
+		return 0, lineData, fmt.Errorf("%w: length %q", errBadLine, h[:])
 	}
-	switch {
+	switch n := int(binary.BigEndian.Uint16(b[:])); {
 	case n == 0:
 		return 0, lineFlush, nil
 	case n == 1:
@@ -66,8 +65,9 @@ func (l *lineReader) header() (int, lineKind, error) {
 		return 0, lineEnd, nil
 	case n < 4 || n > maxLine:
 		return 0, lineData, fmt.Errorf("%w: length %d", errBadLine, n)
+	default:
+		return n - 4, lineData, nil
 	}
-	return n - 4, lineData, nil
 }
 
 // next reads one whole line, without the newline at its end.
@@ -92,16 +92,26 @@ func (l *lineReader) next() ([]byte, lineKind, error) {
 	return b, lineData, nil
 }
 
-func unhex(c byte) (int, bool) {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0'), true
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10, true
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10, true
+// errCutOff is a stream that ends between two lines where more must come.
+var errCutOff = fmt.Errorf("cut off: %w", io.ErrUnexpectedEOF)
+
+// message is next in the middle of a message, which its errors name. What the server complains of is an error, too.
+func (l *lineReader) message(name string) ([]byte, lineKind, error) {
+	line, kind, err := l.next()
+	switch text, complaint := bytes.CutPrefix(line, []byte("ERR ")); {
+	case errors.Is(err, io.EOF):
+		err = fmt.Errorf("%s %w", name, errCutOff)
+	case err != nil:
+		err = fmt.Errorf("%s: %w", name, err)
+	case complaint:
+		err = remoteError(text)
 	}
-	return 0, false
+	return line, kind, err
+}
+
+// badLine is the error for a line that does not belong into a message.
+func badLine(name string, line []byte) error {
+	return fmt.Errorf("%s: %w: %q", name, errBadLine, shorten(string(line)))
 }
 
 // appendLine adds one data line made of the given parts to b.

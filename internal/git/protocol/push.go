@@ -1,13 +1,13 @@
 package protocol
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -67,31 +67,21 @@ func orNoID(id string) string {
 
 // readReport parses "unpack ok", a line "ok REF" or "ng REF WHY" for each update, and a flush.
 func readReport(in *lineReader, updates []RefUpdate) (Report, error) {
-	bad := func(line []byte) (Report, error) {
-		return Report{}, fmt.Errorf("report: %w: %q", errBadLine, shorten(string(line)))
-	}
 	r := Report{Why: make([]string, len(updates))}
 	told := make([]bool, len(updates))
 	left := len(updates)
 	for first := true; ; first = false {
-		line, kind, err := in.next()
+		line, kind, err := in.message("report")
 		switch {
-		case errors.Is(err, io.EOF):
-			return Report{}, fmt.Errorf("report cut off: %w", io.ErrUnexpectedEOF)
 		case err != nil:
-			return Report{}, fmt.Errorf("report: %w", err)
+			return Report{}, err
 		case kind == lineFlush && left == 0:
 			return r, nil
-		case kind != lineData:
-			return Report{}, fmt.Errorf("report: %w", errBadLine)
-		}
-		if text, ok := bytes.CutPrefix(line, []byte("ERR ")); ok {
-			return Report{}, &RemoteError{Text: shorten(string(text))}
 		}
 		word, rest, _ := strings.Cut(string(line), " ")
 		if first {
 			if word != "unpack" || rest == "" {
-				return bad(line)
+				return Report{}, badLine("report", line)
 			}
 			if rest != "ok" {
 				r.Unpack = shorten(rest)
@@ -102,13 +92,10 @@ func readReport(in *lineReader, updates []RefUpdate) (Report, error) {
 		if why = shorten(why); why == "" {
 			why = "refused without a word"
 		}
-		i := 0
-		for i < len(updates) && (updates[i].Name != name || told[i]) {
-			i++
-		}
+		i := slices.IndexFunc(updates, func(u RefUpdate) bool { return u.Name == name })
 		switch {
-		case i == len(updates) || word != "ok" && word != "ng":
-			return bad(line)
+		case i < 0 || told[i] || word != "ok" && word != "ng":
+			return Report{}, badLine("report", line)
 		case word == "ng":
 			r.Why[i] = why
 		}

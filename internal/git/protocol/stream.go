@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // VersionEnv is what asks a server for protocol v2: over SSH it is an environment variable, over git:// a parameter.
@@ -47,30 +49,32 @@ func (s *Stream) AskAhead(o LsOptions) error {
 // Greeting reads what the server says before it is asked, and tells whether that is v2. Of a v0 or v1 server it is the
 // list of its refs, which streams by; those that o asks for are kept.
 func (s *Stream) Greeting(o LsOptions) (v2 bool, err error) {
-	line, kind, err := s.in.next()
-	if err != nil || kind != lineData || !bytes.Equal(line, []byte("version 2")) {
-		s.advert, err = readAdvert(s.in, o, line, kind, err)
-		return false, err
+	line, kind, v2, err := hello(s.in)
+	switch {
+	case err != nil:
+	case v2:
+		s.filter, err = readGreeting(s.in)
+	default:
+		s.advert, err = readAdvert(s.in, o, line, kind)
 	}
-	s.filter, err = readGreeting(s.in)
-	return true, err
+	return v2, err
 }
 
 // readGreeting reads what a v2 server says of itself, after the line with the version.
 func readGreeting(in *lineReader) (filter bool, err error) {
 	for lines := 0; ; lines++ {
-		line, kind, err := in.next()
+		line, kind, err := in.message("greeting")
 		switch {
-		case errors.Is(err, io.EOF):
-			return false, fmt.Errorf("greeting cut off: %w", io.ErrUnexpectedEOF)
 		case err != nil:
-			return false, fmt.Errorf("greeting: %w", err)
+			return false, err
 		case kind == lineFlush:
 			return filter, nil
 		case kind != lineData || lines > 100:
-			return false, fmt.Errorf("greeting: %w", errBadLine)
+			return false, badLine("greeting", line)
 		}
-		filter = filter || takesFilter(line)
+		if features, ok := bytes.CutPrefix(line, []byte("fetch=")); ok {
+			filter = slices.Contains(strings.Fields(string(features)), "filter")
+		}
 		if format, ok := bytes.CutPrefix(line, []byte("object-format=")); ok && string(format) != "sha1" {
 			return false, &RemoteError{Text: "the repository's objects are named by " + shorten(string(format)) + ", not by sha1"}
 		}
@@ -86,13 +90,7 @@ func (c *Client) CanFilter(ctx context.Context) (bool, error) {
 	}
 	defer answer.Body.Close()
 	in := newLineReader(&capped{r: answer.Body, left: 64 << 10})
-	line, kind, err := in.next()
-	if err == nil && bytes.HasPrefix(line, []byte("# service=")) { // some servers put it before v2, too
-		if _, _, err = in.next(); err == nil {
-			line, kind, err = in.next()
-		}
-	}
-	if err != nil || kind != lineData || !bytes.Equal(line, []byte("version 2")) {
+	if _, _, v2, err := hello(in); err != nil || !v2 {
 		return false, ErrNotV2
 	}
 	filter, err := readGreeting(in)
@@ -100,12 +98,6 @@ func (c *Client) CanFilter(ctx context.Context) (bool, error) {
 		_, _ = io.CopyN(io.Discard, answer.Body, 4096)
 	}
 	return filter, err
-}
-
-// takesFilter tells it from a line of a v2 server's greeting.
-func takesFilter(line []byte) bool {
-	features, ok := bytes.CutPrefix(line, []byte("fetch="))
-	return ok && bytes.Contains(append(append([]byte(" "), features...), ' '), []byte(" filter "))
 }
 
 // CanFilter says whether the server takes FetchRequest.Filter. It is known when the greeting has been read.

@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -22,51 +22,44 @@ type Advert struct {
 // maxAdvert bounds an advertisement: about a million refs.
 const maxAdvert = 64 << 20
 
-func advertOf(r io.Reader, o LsOptions) (*Advert, error) {
-	in := newLineReader(&capped{r: r, left: maxAdvert})
-	line, kind, err := in.next()
-	return readAdvert(in, o, line, kind, err)
+// hello reads the first line of what a server says before it is asked, without what HTTP puts before it, and tells
+// whether it is that of v2. Else it is the first of the refs.
+func hello(in *lineReader) (line []byte, kind lineKind, v2 bool, err error) {
+	line, kind, err = in.message("greeting")
+	if err == nil && bytes.HasPrefix(line, []byte("# service=")) { // and a flush
+		if _, _, err = in.message("greeting"); err == nil {
+			line, kind, err = in.message("greeting")
+		}
+	}
+	if err == nil && string(line) == "version 1" {
+		line, kind, err = in.message("greeting")
+	}
+	return line, kind, string(line) == "version 2", err
 }
 
-// readAdvert reads the advertisement of a v0 or v1 server, whose first line has been read, up to its end. Any version
-// line and the service line of HTTP before it are skipped. A repository without refs has no Refs and no Heads.
-func readAdvert(in *lineReader, o LsOptions, line []byte, kind lineKind, err error) (*Advert, error) {
-	a := &Advert{}
-	service := false // HTTP puts a service line and a flush before the list
-	for first := true; ; line, kind, err = in.next() {
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("list of refs cut off: %w", io.ErrUnexpectedEOF)
-		case err != nil:
-			return nil, fmt.Errorf("list of refs: %w", err)
-		case kind == lineFlush && service:
-			service = false
-			continue
-		case kind == lineFlush:
-			return a, nil
-		case kind != lineData:
-			return nil, fmt.Errorf("list of refs: %w", errBadLine)
+func advertOf(r io.Reader, o LsOptions) (*Advert, error) {
+	in := newLineReader(&capped{r: r, left: maxAdvert})
+	line, kind, _, err := hello(in)
+	if err != nil {
+		return nil, err
+	}
+	return readAdvert(in, o, line, kind)
+}
+
+// readAdvert reads the advertisement of a v0 or v1 server from its first ref up to its end. A repository without refs
+// has no Refs and no Heads.
+func readAdvert(in *lineReader, o LsOptions, line []byte, kind lineKind) (_ *Advert, err error) {
+	line, caps, _ := bytes.Cut(line, []byte{0})
+	a := &Advert{Caps: strings.Fields(string(caps))}
+	for ; kind != lineFlush; line, kind, err = in.message("list of refs") {
+		if err == nil {
+			err = a.add(line, o)
 		}
-		if text, ok := bytes.CutPrefix(line, []byte("ERR ")); ok {
-			return nil, remoteError(text)
-		}
-		if first && bytes.HasPrefix(line, []byte("# service=")) {
-			service = true
-			continue
-		}
-		if first && bytes.HasPrefix(line, []byte("version 1")) {
-			continue
-		}
-		if first {
-			first = false
-			ref, caps, _ := bytes.Cut(line, []byte{0})
-			a.Caps = strings.Fields(string(caps))
-			line = ref
-		}
-		if err := a.add(line, o); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
+	return a, nil
 }
 
 func (a *Advert) add(line []byte, o LsOptions) error {
@@ -74,22 +67,19 @@ func (a *Advert) add(line []byte, o LsOptions) error {
 		return nil
 	}
 	if len(line) < 42 || line[40] != ' ' {
-		return fmt.Errorf("list of refs: %w: %q", errBadLine, shorten(string(line)))
+		return badLine("list of refs", line)
 	}
 	name := line[41:]
 	if head, ok := bytes.CutPrefix(name, []byte("refs/heads/")); ok && len(a.Heads) < 10 {
 		a.Heads = append(a.Heads, string(head))
 	}
-	wanted := len(o.Prefixes) == 0
-	for _, p := range o.Prefixes {
-		wanted = wanted || strings.HasPrefix(string(name), p)
-	}
-	if !wanted || string(name) == "capabilities^{}" || bytes.HasSuffix(name, []byte("^{}")) {
+	wanted := func(prefix string) bool { return bytes.HasPrefix(name, []byte(prefix)) }
+	if len(o.Prefixes) > 0 && !slices.ContainsFunc(o.Prefixes, wanted) || string(name) == "capabilities^{}" || bytes.HasSuffix(name, []byte("^{}")) {
 		return nil
 	}
 	ref := Ref{ID: string(line[:40]), Name: string(name)}
 	if !validID(ref.ID) {
-		return fmt.Errorf("list of refs: %w: %q", errBadLine, shorten(string(line)))
+		return badLine("list of refs", line)
 	}
 	if ref.Name == "HEAD" {
 		for _, c := range a.Caps {
@@ -136,13 +126,11 @@ func (a *Advert) request(f FetchRequest, agent string) []byte {
 		caps += " filter"
 	}
 	b := appendLine(make([]byte, 0, 512), "want ", f.Want, caps, "\n")
-	b = appendLines(b, "want ", f.Also)
+	b = appendLines(b, "want ", f.Also...)
 	shallow := a.can("shallow")
-	if shallow && f.Shallow != "" {
-		b = appendLine(b, "shallow ", f.Shallow, "\n")
-	}
 	if shallow {
-		b = appendLines(b, "shallow ", f.Known)
+		b = appendLines(b, "shallow ", f.Shallow)
+		b = appendLines(b, "shallow ", f.Known...)
 	}
 	if a.bounds(f) {
 		b = f.deepen(b)
@@ -151,11 +139,9 @@ func (a *Advert) request(f FetchRequest, agent string) []byte {
 		b = appendLine(b, "filter ", f.Filter, "\n")
 	}
 	b = append(b, flushPkt...)
-	if shallow && f.Have != "" {
-		b = appendLine(b, "have ", f.Have, "\n")
-	}
 	if shallow {
-		b = appendLines(b, "have ", f.Known)
+		b = appendLines(b, "have ", f.Have)
+		b = appendLines(b, "have ", f.Known...)
 	}
 	return appendLine(b, "done\n")
 }
@@ -165,30 +151,19 @@ func (a *Advert) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
 	p := &Pack{close: func() error { return nil }}
 	borders := a.bounds(f)
 	for lines := 0; ; lines++ {
-		line, kind, err := in.next()
+		line, kind, err := in.message("answer to fetch")
 		switch {
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("answer cut off before the pack: %w", io.ErrUnexpectedEOF)
 		case err != nil:
-			return nil, fmt.Errorf("answer to fetch: %w", err)
+			return nil, err
 		case lines > maxBorders:
 			return nil, fmt.Errorf("answer to fetch: %w", ErrTooLarge)
 		case kind == lineFlush && borders:
 			borders = false
-			continue
-		case kind != lineData:
-			return nil, fmt.Errorf("answer to fetch: %w", errBadLine)
-		}
-		text := string(line)
-		if e, ok := strings.CutPrefix(text, "ERR "); ok {
-			return nil, remoteError([]byte(e))
-		}
-		switch {
 		case borders:
-			if err := p.border(text); err != nil {
+			if err := p.border(line); err != nil {
 				return nil, err
 			}
-		case text == "NAK" || strings.HasPrefix(text, "ACK "):
+		case string(line) == "NAK" || bytes.HasPrefix(line, []byte("ACK ")):
 			if a.can("side-band-64k") {
 				p.r = &demux{in: in}
 			} else {
@@ -196,7 +171,7 @@ func (a *Advert) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
 			}
 			return p, nil
 		default:
-			return nil, fmt.Errorf("answer to fetch: %w: %q", errBadLine, shorten(text))
+			return nil, badLine("answer to fetch", line)
 		}
 	}
 }
@@ -222,15 +197,5 @@ func (c *Client) AdvertV0(ctx context.Context, o LsOptions) (*Advert, error) {
 
 // FetchV0 is Fetch for a server that knows no v2; a is its advertisement.
 func (c *Client) FetchV0(ctx context.Context, a *Advert, f FetchRequest) (*Pack, error) {
-	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: a.request(f, c.agent)})
-	if err != nil {
-		return nil, err
-	}
-	p, err := a.readPack(newLineReader(f.limit(answer.Body)), f)
-	if err != nil {
-		_ = answer.Body.Close()
-		return nil, err
-	}
-	p.close = answer.Body.Close
-	return p, nil
+	return c.fetch(ctx, f, call{body: a.request(f, c.agent)}, func(in *lineReader) (*Pack, error) { return a.readPack(in, f) })
 }
