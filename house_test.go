@@ -63,7 +63,7 @@ var may = map[string]struct {
 	"work/run":                 {[]string{"work", "internal/files", "internal/retry", "internal/human"}, nil},
 	"agent":                    {[]string{"internal/files", "internal/human", "internal/journal", "internal/node", "internal/sink", "internal/trouble", "presence", "work", "work/run"}, nil},
 	"cmd/addagent":             {[]string{"*"}, []string{"github.com/robfig/cron", "github.com/spf13/cobra"}},
-	"fleet/view":               {[]string{"presence", "presence/fold", "presence/gitstore", "internal/node", "internal/human"}, nil},
+	"fleet/view":               {[]string{"presence", "presence/fold", "internal/node", "internal/human"}, nil},
 	"fleet/fleettest":          {[]string{"presence", "presence/gitstore", "internal/node"}, nil},
 	"fleet/control":            {[]string{"fleet/view", "presence", "presence/fold", "presence/gitstore", "systemd", "internal/chat", "internal/cli", "internal/config", "internal/files", "internal/git/transport", "internal/git/remote", "internal/human", "internal/node", "internal/trouble"}, nil},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},

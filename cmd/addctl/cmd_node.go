@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/spf13/cobra"
 )
 
@@ -85,5 +86,5 @@ func (p *program) node(ctx context.Context, o *control.Repository, word string) 
 			p.says("%s", note)
 		}
 	}
-	return p.write([]byte(strings.Join(view.Node(n, o.Prefix, list, now, p.colours()), "\n") + "\n"))
+	return p.write([]byte(strings.Join(view.Node(n, gitstore.RefName(o.Prefix, n.InstanceID), list, now, p.colours()), "\n") + "\n"))
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,16 +16,16 @@ import (
 )
 
 const (
-	// lineRest is how long a line rests before it is said again with another count: a push to forty nodes is a few
-	// lines, not forty.
-	lineRest = time.Minute
-	// lineAgain is after how long a critical line that stays is said again.
-	lineAgain = time.Hour
-	// lineIDs is up to how many nodes are named one by one.
+	// lineInterval is the least time between two messages about a group: a push to forty nodes is a few messages, not
+	// forty.
+	lineInterval = time.Minute
+	// lineRepeat is after how long a critical message about a group that stays as it is is repeated.
+	lineRepeat = time.Hour
+	// lineIDs is the largest number of nodes that are named one by one.
 	lineIDs = 3
 )
 
-// group is what one line of a room is about: nodes of one part that are in one state at one version.
+// group is what one message is about: the nodes of one part that are in one state at one version.
 type group struct {
 	Deployment string `json:"deployment"`
 	Part       string `json:"part"`
@@ -32,8 +33,8 @@ type group struct {
 	Word       string `json:"word"`    // the state, or missing
 }
 
-// gaveUp tells whether nodes that were failing are wedged by now: it is no good news that nobody is failing any more.
-func (g group) gaveUp(groups map[group]*present) bool {
+// gaveUp tells whether nodes that were failing are wedged by now: that none is failing is not good news then.
+func (g group) gaveUp(groups map[group]*members) bool {
 	if g.Word != string(node.Failing) {
 		return false
 	}
@@ -44,29 +45,29 @@ func (g group) gaveUp(groups map[group]*present) bool {
 // announced is what a room was told of a group.
 type announced struct {
 	group
-	N     int       `json:"n"`     // how many of them, as far as anybody was told
+	N     int       `json:"n"`     // how many nodes, as the room knows
 	Said  time.Time `json:"said"`  // when
-	Since time.Time `json:"since"` // when there were none before
+	Since time.Time `json:"since"` // when the first node came
 }
 
-// present is a group as it is.
-type present struct {
+// members are the nodes of a group as they are.
+type members struct {
 	ids     []string
 	reasons map[string]int
 }
 
-// compose compares a fleet with what rooms were told, and returns what they are to be told now and what they were
-// told then. Of a fleet that nobody was told of (nil) only what is wrong is news. Trouble is said as it grows,
-// shrinks and ends; of what is well only growth is said, so that a rollout shows and its end does.
+// compose compares a fleet with what a room was told, and returns what it was told after the messages that are
+// returned, too. A room that was told nothing yet (nil) hears of trouble only. Trouble is reported as it grows,
+// shrinks and ends; of groups that are well only growth is, so that a rollout and its end show.
 func compose(before []announced, f presence.Fleet, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
-	after := []announced{} // not nil: somebody was told
+	after := []announced{} // not nil: the room was told
 	var messages []chat.Message
 	told := map[group]announced{}
 	for _, s := range before {
 		told[s.group] = s
 		if _, is := groups[s.group]; !is {
-			groups[s.group] = &present{}
+			groups[s.group] = &members{}
 		}
 	}
 	for g, is := range groups {
@@ -84,15 +85,15 @@ func compose(before []announced, f presence.Fleet, now time.Time) ([]announced, 
 		switch {
 		case before == nil && !trouble, n < s.N && !trouble, n == 0 && g.gaveUp(groups):
 			s.N = n
-		case n == s.N && !(row.Critical && n > 0 && said >= lineAgain), known && said >= 0 && said < lineRest:
+		case n == s.N && !(row.Critical && n > 0 && said >= lineRepeat), known && said >= 0 && said < lineInterval:
 		default:
-			messages = append(messages, chat.Message{Text: sentence(s, is, totals[place{g.Deployment, g.Part}], now), Colour: row.Colour, Critical: row.Critical, Time: now})
+			messages = append(messages, chat.Message{Text: sentence(s, is, totals[part{g.Deployment, g.Part}], now), Colour: row.Colour, Critical: row.Critical, Time: now})
 			if n == 0 {
 				messages[len(messages)-1].Colour = "green"
 			}
 			s.N, s.Said = n, now
 		}
-		if s.N > 0 || n > 0 || now.Sub(s.Said) < lineRest {
+		if s.N > 0 || n > 0 || now.Sub(s.Said) < lineInterval {
 			after = append(after, s)
 		}
 	}
@@ -103,18 +104,18 @@ func compose(before []announced, f presence.Fleet, now time.Time) ([]announced, 
 	return after, messages
 }
 
-// place is a part of a deployment.
-type place struct{ deployment, part string }
+// part is a part of a deployment.
+type part struct{ deployment, name string }
 
-// groupsOf sorts the nodes of a fleet into groups, and counts how many a part has.
-func groupsOf(f presence.Fleet, now time.Time) (map[group]*present, map[place]int) {
-	groups, totals := map[group]*present{}, map[place]int{}
+// groupsOf sorts the nodes of a fleet into groups, and counts those of each part.
+func groupsOf(f presence.Fleet, now time.Time) (map[group]*members, map[part]int) {
+	groups, totals := map[group]*members{}, map[part]int{}
 	for _, n := range f.Nodes {
 		age := n.Age(now)
 		if age == presence.Gone && n.State != node.Leaving {
 			continue
 		}
-		totals[place{n.Deployment, n.Nodepart}]++
+		totals[part{n.Deployment, n.Nodepart}]++
 		g := group{Deployment: n.Deployment, Part: n.Nodepart, Word: cmp.Or(string(n.State), "unknown")}
 		reason := n.Reason
 		switch n.State {
@@ -128,47 +129,35 @@ func groupsOf(f presence.Fleet, now time.Time) (map[group]*present, map[place]in
 		}
 		is := groups[g]
 		if is == nil {
-			is = &present{reasons: map[string]int{}}
+			is = &members{reasons: map[string]int{}}
 			groups[g] = is
 		}
 		is.ids = append(is.ids, n.InstanceID)
 		if reason != "" {
-			is.reasons[withoutCount(human.Safe(reason))]++
+			is.reasons[failureCount.ReplaceAllString(human.Safe(reason), "")]++
 		}
 	}
 	return groups, totals
 }
 
-// withoutCount leaves out how often a node has failed so far, as agents put it behind a reason: each has tried at
-// moments of its own, and all of them fail for the same reason.
-func withoutCount(reason string) string {
-	var b strings.Builder
-	for rest := reason; ; {
-		at := strings.Index(rest, " failures in a row)")
-		open := strings.LastIndex(rest[:max(at, 0)], " (")
-		if at < 0 || open < 0 || strings.Trim(rest[open+2:at], "0123456789") != "" {
-			return b.String() + rest
-		}
-		b.WriteString(rest[:open])
-		rest = rest[at+len(" failures in a row)"):]
-	}
-}
+// failureCount is what agents put behind a reason. It differs from node to node, and the reason is the same.
+var failureCount = regexp.MustCompile(` \([0-9]+ failures in a row\)`)
 
-// wordRow is the row of a state; missing, which no node says of itself, is as bad as wedged.
+// wordRow is the row of a state, or of missing, which is as bad as wedged.
 func wordRow(word string) node.StateRow {
 	if word == string(presence.Missing) {
 		return node.StateRow{Colour: "red", Critical: true}
 	}
 	row, ok := node.Row(node.State(word))
 	if !ok {
-		row.Colour = "gray" // of an agent that knows more states
+		row.Colour = "gray" // an agent of another version has more states
 	}
 	return row
 }
 
-// sentence is the line: "37 of 40 fed1/app1 wedged at 1a2b3c4: exit 100".
-func sentence(s announced, is *present, total int, now time.Time) string {
-	part, at := view.Part(s.Deployment, s.Part), ""
+// sentence is the message: "37 of 40 fed1/app1 wedged at 1a2b3c4: exit 100".
+func sentence(s announced, is *members, total int, now time.Time) string {
+	where, at := view.Part(s.Deployment, s.Part), ""
 	if s.Version != "" {
 		at = " at " + human.ID(s.Version)
 	}
@@ -178,9 +167,9 @@ func sentence(s announced, is *present, total int, now time.Time) string {
 		if s.N == 1 {
 			were = "1 was"
 		}
-		return human.Safe(fmt.Sprintf("no %s is %s%s any more (%s, for %s)", part, s.Word, at, were, human.Seconds(now.Sub(s.Since))))
+		return human.Safe(fmt.Sprintf("no %s is %s%s any more (%s, for %s)", where, s.Word, at, were, human.Seconds(now.Sub(s.Since))))
 	}
-	text := fmt.Sprintf("%d of %d %s %s%s", n, total, part, s.Word, at)
+	text := fmt.Sprintf("%d of %d %s %s%s", n, total, where, s.Word, at)
 	if n == s.N {
 		text = "still " + text
 	}

@@ -9,21 +9,19 @@ import (
 )
 
 const (
-	// longLease bounds the lease: one that lasts longer was made by a wrong clock, or by people who push to the
-	// branch.
+	// longLease bounds the lease: a longer one was made by a wrong clock, or by people who push to the branch.
 	longLease = 12 * time.Hour
 	saidType  = "nodefoldsaid"
 )
 
-// said is said.json of the fold: which control node tells the rooms, and what each room is known to have heard. It
-// moves with the fold in one compare-and-swap, so of several control nodes only one can take the lease.
+// said is said.json of the fold: which control node tells the rooms, and what each room was told. It is pushed with
+// the fold in one compare-and-swap, so only one of several control nodes can take the lease.
 type said struct {
 	Lease gitstore.Lease         `json:"lease"`
 	Rooms map[string][]announced `json:"rooms"` // by "room N", as in the config
 }
 
-// parseSaid reads said.json. One that is broken was made by people who push to the branch, and is as none: rooms were
-// told nothing yet.
+// parseSaid reads said.json. A broken one was made by people who push to the branch; it counts as empty.
 func parseSaid(data []byte) said {
 	var d struct {
 		Filetype string `json:"filetype"`
@@ -40,8 +38,8 @@ func (s said) encode() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// takeLease returns the lease as a control node holds it for a while from now on; ok is false where another one holds
-// it. The holder renews it when half of it is over: as often as a quiet fold is pushed.
+// takeLease returns the lease as a control node holds it from now on; ok is false if another one holds it. The holder
+// renews it when half of it is over, which is as often as a quiet fold is pushed.
 func takeLease(l gitstore.Lease, me string, now time.Time, lasts time.Duration) (_ gitstore.Lease, ok bool) {
 	left := l.Until.Sub(now)
 	switch {
@@ -56,7 +54,7 @@ func takeLease(l gitstore.Lease, me string, now time.Time, lasts time.Duration) 
 	return l, true
 }
 
-// sameAnnounced says that a room was told the same twice. Groups of which no node is left need not be known.
+// sameAnnounced compares what a room was told, without the groups of which no node is left.
 func sameAnnounced(a, b []announced) bool {
 	left := func(all []announced) []announced {
 		return slices.DeleteFunc(slices.Clone(all), func(s announced) bool { return s.N == 0 })

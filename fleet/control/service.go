@@ -117,16 +117,16 @@ func (s *Service) openRooms() {
 func (s *Service) Close() {
 	_ = s.folder.Close() // a connection, and a folder that may be deleted
 	if s.announcer != nil {
-		_ = s.announcer.close() // what it could not say is on disk
+		_ = s.announcer.close() // unsaid messages are on disk
 	}
 }
 
-// said is what the fold keeps of what rooms were told.
+// said returns said.json for a fold of a fleet.
 func (s *Service) said(data []byte, f presence.Fleet, now time.Time) []byte {
 	if s.announcer == nil {
 		return data
 	}
-	return s.announcer.write(data, f, now)
+	return s.announcer.publish(data, f, now)
 }
 
 // fold folds. When another control node was faster, it folds again on top of that.
@@ -163,7 +163,7 @@ func (s *Service) flush(ctx context.Context, most time.Duration) {
 	waiting, stop := context.WithTimeout(ctx, most)
 	defer stop()
 	s.announcer.wait(waiting)
-	if s.announcer.news() {
+	if s.announcer.unpublished() {
 		_, _ = s.fold(ctx, time.Now()) // the next fold does what this one did not
 	}
 }
@@ -214,7 +214,7 @@ func (s *Service) Run(ctx context.Context) error {
 			case <-tick.C:
 				waits = false
 			case <-taken.C:
-				waits = err != nil || s.announcer == nil || !s.announcer.news()
+				waits = err != nil || s.announcer == nil || !s.announcer.unpublished()
 			case <-alive:
 				_ = notify.Alive() // systemd kills a service that is silent
 			}
@@ -246,7 +246,7 @@ func (s *Service) tell(ctx context.Context, r fold.Report, failed bool, now time
 	}
 	var err error
 	if failed {
-		err = s.announcer.away(now)
+		err = s.announcer.unreachable(now)
 	} else {
 		err = s.announcer.announce(ctx, r.Said)
 	}

@@ -89,7 +89,7 @@ func (g *grids) turn(l *Service) {
 			g.t.Fatal(err)
 		}
 		l.announcer.wait(g.t.Context())
-		if !l.announcer.news() {
+		if !l.announcer.unpublished() {
 			return
 		}
 	}
@@ -117,8 +117,8 @@ func (g *grids) heard(more ...string) {
 func (g *grids) holds(l *Service, news bool) {
 	g.t.Helper()
 	s := parseSaid([]byte(g.repo.Git("show", "main:said.json")))
-	if s.Lease.Holder != l.announcer.Me || l.announcer.news() != news {
-		g.t.Errorf("%s holds the lease, not %s; news %v: %+v", s.Lease.Holder, l.announcer.Me, l.announcer.news(), s.Rooms)
+	if s.Lease.Holder != l.announcer.Me || l.announcer.unpublished() != news {
+		g.t.Errorf("%s holds the lease, not %s; news %v: %+v", s.Lease.Holder, l.announcer.Me, l.announcer.unpublished(), s.Rooms)
 	}
 }
 
@@ -351,7 +351,7 @@ func TestAwayFromTheFold(t *testing.T) {
 		after time.Duration
 		open  bool
 	}{{0, true}, {5 * time.Minute, true}, {5*time.Minute + time.Second, false}} {
-		if err := a.announcer.away(g.now.Add(c.after)); err != nil {
+		if err := a.announcer.unreachable(g.now.Add(c.after)); err != nil {
 			t.Fatal(err)
 		}
 		if open := a.announcer.rooms[0].box != nil; open != c.open {

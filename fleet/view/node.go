@@ -12,11 +12,10 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
-	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// Node is one node in full, with the transitions of a list.
-func Node(n presence.Node, prefix string, list []fold.Transition, now time.Time, colours bool) []string {
+// Node is one node in full, with its ref and its transitions.
+func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, colours bool) []string {
 	row, _ := node.Row(n.State)
 	first := paint(strings.ToUpper(cmp.Or(human.Safe(string(n.State)), "unknown")), row.Colour, colours)
 	switch {
@@ -76,7 +75,7 @@ func Node(n presence.Node, prefix string, list []fold.Transition, now time.Time,
 		}
 	}
 	if n.Commit != "" {
-		say("ref", "%s at %s", gitstore.RefName(prefix, n.InstanceID), human.ID(n.Commit))
+		say("ref", "%s at %s", ref, human.ID(n.Commit))
 	}
 	if len(list) == 0 {
 		return lines

@@ -12,7 +12,6 @@ import (
 	"github.com/addagent/addagent/fleet/fleettest"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/gitstore"
 )
 
 var escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
@@ -75,7 +74,7 @@ func TestSummary(t *testing.T) {
 
 func TestNodeWithoutState(t *testing.T) {
 	n := presence.Node{Record: presence.Record{InstanceID: "i-1", Nodepart: "app1"}, Told: fleettest.Noon()}
-	if got := Node(n, gitstore.RefPrefix, nil, fleettest.Noon(), false); got[0] != "UNKNOWN, said 12:00:00Z" {
+	if got := Node(n, "", nil, fleettest.Noon(), false); got[0] != "UNKNOWN, said 12:00:00Z" {
 		t.Errorf("%q", got)
 	}
 }
