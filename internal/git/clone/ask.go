@@ -75,7 +75,7 @@ func (r *Repo) Ask(ctx context.Context) (remote.Tip, error) {
 		err = slow
 	}
 	if err == nil {
-		tip, err = r.steady(asking, tip)
+		tip, err = r.keepsUp(asking, tip)
 	}
 	if err != nil {
 		return remote.Tip{}, r.failed("ask", r.stays(err))

@@ -62,7 +62,7 @@ func commitBorder(git, branch string, to plumbing.Hash) error {
 			}
 		}
 	}
-	people, err := named(git, branch)
+	people, err := userObjects(git, branch)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func writeRef(git, name string, to plumbing.Hash) error {
 	heads := filepath.Join(git, "refs", "heads")
 	for above := filepath.Dir(path); len(above) > len(heads); above = filepath.Dir(above) {
 		if info, err := os.Lstat(above); err == nil && !info.IsDir() {
-			if err := keepRefs(git, above); err != nil {
+			if err := preserveRefs(git, above); err != nil {
 				return fmt.Errorf("ref %s: %w", name, err)
 			}
 		}
@@ -111,18 +111,18 @@ func writeRef(git, name string, to plumbing.Hash) error {
 		return fmt.Errorf("ref %s: %w", name, err)
 	}
 	if info, err := os.Lstat(path); err == nil && info.IsDir() {
-		if err := keepRefs(git, path); err != nil {
+		if err := preserveRefs(git, path); err != nil {
 			return fmt.Errorf("ref %s: %w", name, err)
 		}
 	}
 	return objects.WriteFile(git, name, []byte(to.String()+"\n"))
 }
 
-// keptRefs is where refs go that stand in the way of another one, or that would be lost when a branch is put back.
-const keptRefs = "refs/addagent/kept"
+// preservedRefs is where refs go that stand in the way of another one, or that would be lost when a branch is put back.
+const preservedRefs = "refs/addagent/kept"
 
-// keepRefs takes a ref, or all below a folder, out of the way.
-func keepRefs(git, top string) error {
+// preserveRefs takes a ref, or all below a folder, out of the way.
+func preserveRefs(git, top string) error {
 	err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -135,7 +135,7 @@ func keepRefs(git, top string) error {
 		if err != nil {
 			return nil // it names nothing
 		}
-		_, err = keepCommit(git, id)
+		_, err = nameCommit(git, id)
 		return err
 	})
 	if err != nil {
@@ -144,9 +144,9 @@ func keepRefs(git, top string) error {
 	return os.RemoveAll(top)
 }
 
-// keepCommit gives a commit a name of its own, so that git finds it.
-func keepCommit(git string, id plumbing.Hash) (name string, err error) {
-	name = keptRefs + "/" + id.String()[:12]
+// nameCommit gives a commit a name of its own, so that git finds it.
+func nameCommit(git string, id plumbing.Hash) (name string, err error) {
+	name = preservedRefs + "/" + id.String()[:12]
 	return name, objects.WriteFile(git, name, []byte(id.String()+"\n"))
 }
 

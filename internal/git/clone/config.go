@@ -100,8 +100,8 @@ func exclude(gitDir string) error {
 	return objects.WriteFile(gitDir, "info/exclude", append(b, "/"+worktree.OwnFolder+"/\n"...))
 }
 
-// mendConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
-func mendConfig(gitDir string, s remote.Source, branch string) error {
+// repairConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
+func repairConfig(gitDir string, s remote.Source, branch string) error {
 	b, err := transport.ReadSmall(filepath.Join(gitDir, "config"))
 	if err != nil {
 		return err

@@ -19,24 +19,24 @@ import (
 // Apply makes the clone and its tree what a tip says: it fetches what is missing, finishes a move that a crash
 // interrupted, and rebuilds a clone that is broken. The caller holds the lock under which the tree may change.
 // progress, which may be nil, is called as bytes, objects and files arrive, ten times a second at most.
-func (r *Repo) Apply(ctx context.Context, tip remote.Tip, progress func(Progress)) (Sight, error) {
+func (r *Repo) Apply(ctx context.Context, tip remote.Tip, progress func(Progress)) (Applied, error) {
 	w := newWatch(ctx, r.limits, progress)
 	defer w.stop()
 	s, err := r.apply(w, tip)
 	if err != nil {
-		return Sight{}, r.failed("apply "+human.ID(tip.ID)+" of", w.explain(err))
+		return Applied{}, r.failed("apply "+human.ID(tip.ID)+" of", w.explain(err))
 	}
 	s.Notices = append(r.Notices(), s.Notices...)
 	return s, nil
 }
 
-func (r *Repo) apply(w *watch, tip remote.Tip) (Sight, error) {
+func (r *Repo) apply(w *watch, tip remote.Tip) (Applied, error) {
 	if _, ok := objects.ParseID(tip.ID); !ok || remote.CheckBranch(tip.Branch) != nil {
-		return Sight{}, fmt.Errorf("%q of branch %q is no tip", tip.ID, tip.Branch)
+		return Applied{}, fmt.Errorf("%q of branch %q is no tip", tip.ID, tip.Branch)
 	}
 	there, err := realFolder(r.dir)
 	if err != nil {
-		return Sight{}, err
+		return Applied{}, err
 	}
 	// Where the folder is a link, all of this happens in the one that it leads to now, whatever becomes of the link.
 	if there != r.dir {
@@ -44,15 +44,15 @@ func (r *Repo) apply(w *watch, tip remote.Tip) (Sight, error) {
 		r.dir = there
 	}
 	if err := r.clean(); err != nil {
-		return Sight{}, err
+		return Applied{}, err
 	}
 	found, err := r.inspect()
 	if err != nil {
-		return Sight{}, err
+		return Applied{}, err
 	}
-	mended, err := r.mend(&found)
+	mended, err := r.repair(&found)
 	if err != nil {
-		return Sight{}, err
+		return Applied{}, err
 	}
 	s, err := r.bring(w, tip, found)
 	s.Notices = append(mended, s.Notices...)
@@ -60,7 +60,7 @@ func (r *Repo) apply(w *watch, tip remote.Tip) (Sight, error) {
 }
 
 // bring makes a clone what a tip says, and makes it anew where it cannot be used.
-func (r *Repo) bring(w *watch, tip remote.Tip, found state) (s Sight, err error) {
+func (r *Repo) bring(w *watch, tip remote.Tip, found state) (s Applied, err error) {
 	if found.exists && found.reason == "" {
 		if found.reason, err = tidyPacks(r.gitDir()); err != nil {
 			return s, err
@@ -78,8 +78,8 @@ func (r *Repo) bring(w *watch, tip remote.Tip, found state) (s Sight, err error)
 }
 
 // step moves a clone that is sound, as far as is known.
-func (r *Repo) step(w *watch, tip remote.Tip, found state) (Sight, error) {
-	s := Sight{Version: tip.ID, Branch: tip.Branch, Previous: found.head.ID}
+func (r *Repo) step(w *watch, tip remote.Tip, found state) (Applied, error) {
+	s := Applied{Version: tip.ID, Branch: tip.Branch, Previous: found.head.ID}
 	from, _ := objects.ParseID(found.head.ID) // zero when nothing was applied yet
 	to, _ := objects.ParseID(tip.ID)
 	verify := false
@@ -125,16 +125,16 @@ func (r *Repo) step(w *watch, tip remote.Tip, found state) (Sight, error) {
 	if err := r.settle(&s, found, tip.Branch); err != nil {
 		return s, err
 	}
-	return s, r.foldWhenDue(w, &s, to)
+	return s, r.repackWhenDue(w, &s, to)
 }
 
 // settle makes the rest of .git what it should be after a move.
-func (r *Repo) settle(s *Sight, found state, branch string) error {
+func (r *Repo) settle(s *Applied, found state, branch string) error {
 	if err := adopt(r.gitDir()); err != nil {
 		return err
 	}
 	if made(r.gitDir()) && (found.other != "" || found.head.Branch != branch) {
-		if err := mendConfig(r.gitDir(), r.source, branch); err != nil {
+		if err := repairConfig(r.gitDir(), r.source, branch); err != nil {
 			return fmt.Errorf("mend .git/config: %w", err)
 		}
 		if found.other != "" {
@@ -144,7 +144,7 @@ func (r *Repo) settle(s *Sight, found state, branch string) error {
 	return exclude(r.gitDir())
 }
 
-func (s *Sight) add(m worktree.Moved) {
+func (s *Applied) add(m worktree.Moved) {
 	s.Files += m.Files
 	s.Notices = append(s.Notices, m.Notices...)
 }
@@ -164,7 +164,7 @@ func (r refusal) again(from, to plumbing.Hash) error {
 
 // provide sees to it that the clone has all objects of a commit, and that going there is allowed. It returns the pack
 // that came for it, "" when none did.
-func (r *Repo) provide(w *watch, s *Sight, from, to plumbing.Hash, elsewhere bool) (stem string, err error) {
+func (r *Repo) provide(w *watch, s *Applied, from, to plumbing.Hash, elsewhere bool) (stem string, err error) {
 	objects, err := objects.Open(r.gitDir())
 	if err != nil {
 		return "", err
@@ -240,7 +240,7 @@ func (r *Repo) receive(w *watch, parent string, f protocol.FetchRequest, base *p
 }
 
 // move moves the tree and records that.
-func (r *Repo) move(w *watch, s *Sight, from, to plumbing.Hash, branch string, verify bool) error {
+func (r *Repo) move(w *watch, s *Applied, from, to plumbing.Hash, branch string, verify bool) error {
 	done, err := worktree.Move(w.ctx, r.dir, from, to, worktree.Options{Verify: verify, Dirty: r.dirty, Progress: w.moved})
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func (r *Repo) move(w *watch, s *Sight, from, to plumbing.Hash, branch string, v
 }
 
 // finish ends a move that was interrupted.
-func (r *Repo) finish(w *watch, s *Sight, m worktree.Marker, branch string) error {
+func (r *Repo) finish(w *watch, s *Applied, m worktree.Marker, branch string) error {
 	done, err := worktree.Move(w.ctx, r.dir, m.From, m.To, worktree.Options{Progress: w.moved})
 	if err == nil {
 		err = done.Commit(func(git string) error { return recordMove(git, branch, m.To) })

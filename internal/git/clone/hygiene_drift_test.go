@@ -77,7 +77,7 @@ func TestDrift(t *testing.T) {
 			w.write("mine/file", "mine")
 			w.write(".temp/add/x", "memory")
 			k.do(w)
-			var s Sight
+			var s Applied
 			if k.look {
 				if s = w.look(); s.Moved || s.Version != before.Version {
 					t.Errorf("nothing was pushed: %+v", s)

@@ -96,7 +96,7 @@ func TestThousandFetches(t *testing.T) {
 	for i, tip := range tips {
 		// As a push does; a program for each would take longer than all the rest.
 		testkit.Must(t, os.WriteFile(ref, []byte(tip+"\n"), 0o644))
-		var s Sight
+		var s Applied
 		if i%10 == 0 {
 			s = w.look()
 		} else {
@@ -181,7 +181,7 @@ func TestFoldKeepsWhatPeopleMade(t *testing.T) {
 			git("commit", "-q", "-a", "-m", "on our branch")
 			ours := git("rev-parse", "HEAD")
 			s = w.check()
-			if len(s.Notices) != 1 || !slices.ContainsFunc(s.Notices, func(n string) bool { return strings.Contains(n, "put back, kept as "+keptRefs) }) {
+			if len(s.Notices) != 1 || !slices.ContainsFunc(s.Notices, func(n string) bool { return strings.Contains(n, "put back, kept as "+preservedRefs) }) {
 				t.Errorf("nothing is said about the commit of a person: %q", s.Notices)
 			}
 			for i := range 2*maxPacks + 10 {
@@ -276,7 +276,7 @@ func TestLooseObjects(t *testing.T) {
 	s := w.look()
 	id, _ := objects.ParseID(s.Version)
 	for range 2 {
-		testkit.Must(t, foldPacks(t.Context(), w.path(".git"), id, true, func() {}))
+		testkit.Must(t, repack(t.Context(), w.path(".git"), id, true, func() {}))
 		if got := looseOf(t, w.dir); len(got) != 1 || got[0] != young {
 			t.Errorf("loose: %v", got)
 		}

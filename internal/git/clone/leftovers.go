@@ -45,26 +45,26 @@ func (r *Repo) clean() error {
 			return fmt.Errorf("remove what was left behind: %w", err)
 		}
 	}
-	return sweepGit(r.gitDir(), time.Now())
+	return removeStale(r.gitDir(), time.Now())
 }
 
 // discard removes a git directory that was replaced. One that a person made, or in which people made branches, tags or
 // stashes, goes aside: there may be commits in it that are nowhere else.
 func (r *Repo) discard(old string) error {
 	if info, err := os.Lstat(old); err == nil && info.IsDir() && made(old) {
-		if people, err := named(old, headBranch(old)); err == nil && len(people) == 0 {
+		if people, err := userObjects(old, headBranch(old)); err == nil && len(people) == 0 {
 			return os.RemoveAll(old)
 		}
 	}
-	aside, err := r.aside("git")
+	aside, err := r.quarantine("git")
 	if err != nil {
 		return err
 	}
 	return os.Rename(old, aside)
 }
 
-// aside makes a name below .temp/displaced for something that is about to be moved there.
-func (r *Repo) aside(what string) (string, error) {
+// quarantine makes a name below .temp/displaced for something that is about to be moved there.
+func (r *Repo) quarantine(what string) (string, error) {
 	top := filepath.Join(r.dir, worktree.DisplacedFolder)
 	if err := os.MkdirAll(top, 0o755); err != nil {
 		return "", err
@@ -83,8 +83,8 @@ func (r *Repo) aside(what string) (string, error) {
 	}
 }
 
-// sweepGit removes from a git directory what a killed process of ours left there, and what a git that was killed did.
-func sweepGit(gitDir string, now time.Time) error {
+// removeStale removes from a git directory what a killed process of ours left there, and what a git that was killed did.
+func removeStale(gitDir string, now time.Time) error {
 	old := func(path string) bool {
 		info, err := os.Lstat(path)
 		return err == nil && now.Sub(info.ModTime()) >= leftOverAge

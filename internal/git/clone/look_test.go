@@ -287,7 +287,7 @@ func TestBusyServerIsLeftAlone(t *testing.T) {
 		if n := w.server.Requests.Load() - before; n != 1 {
 			t.Errorf("%d: asked %d times", c, n)
 		}
-		w.repo.remote.list[0].wait.until = time.Now()
+		w.repo.mirrors.list[0].wait.until = time.Now()
 		code.Store(0)
 		w.look()
 	}

@@ -17,22 +17,22 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// places are where one repository is: its URL, and its mirrors in their order. The URL is asked first at each look;
+// mirrors are where one repository is: its URL, and its mirrors in their order. The URL is asked first at each look;
 // one that fails is left alone for a while, so that it does not cost each look its time while the next can answer.
-type places struct {
-	list  []*place
+type mirrors struct {
+	list  []*endpoint
 	stall time.Duration
-	told  *place     // who told the last tip
+	told  *endpoint  // who told the last tip
 	tips  remote.Tip // and which
-	gives *place     // whom the last pack comes from
+	gives *endpoint  // whom the last pack comes from
 	said  []string
 	stays lag
 	// behind says, as long as it is so, that only a mirror answers and that it is not ahead: nothing new can be seen.
 	behind string
 }
 
-// place is one address.
-type place struct {
+// endpoint is one address.
+type endpoint struct {
 	*remote.Repository
 	url  string // redacted
 	wait backoff
@@ -41,8 +41,8 @@ type place struct {
 // lag is a mirror's tip that is not ahead of what is applied.
 type lag struct{ applied, told string }
 
-func newPlaces(s remote.Source, l Limits) (*places, error) {
-	p := &places{stall: l.Stall}
+func newMirrors(s remote.Source, l Limits) (*mirrors, error) {
+	p := &mirrors{stall: l.Stall}
 	for _, url := range append([]string{s.URL}, s.Mirrors...) {
 		at := s
 		at.URL, at.Mirrors = url, nil
@@ -50,20 +50,20 @@ func newPlaces(s remote.Source, l Limits) (*places, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.list = append(p.list, &place{Repository: m, url: at.Redacted()})
+		p.list = append(p.list, &endpoint{Repository: m, url: at.Redacted()})
 	}
 	return p, nil
 }
 
-func (p *places) close() {
+func (p *mirrors) close() {
 	for _, at := range p.list {
 		_ = at.Close()
 	}
 }
 
 // due are the places to be tried now. When all are left alone, those are tried that did not ask for that.
-func (p *places) due(now time.Time) []*place {
-	var free, failed []*place
+func (p *mirrors) due(now time.Time) []*endpoint {
+	var free, failed []*endpoint
 	for _, at := range p.list {
 		switch {
 		case at.wait.over(now) == nil:
@@ -79,7 +79,7 @@ func (p *places) due(now time.Time) []*place {
 }
 
 // tip asks one place after the other. Each gets its share of the time that is left.
-func (p *places) tip(ctx context.Context, branch string) (remote.Tip, error) {
+func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
 	if len(p.list) == 1 {
 		return p.alone(ctx, branch)
 	}
@@ -115,7 +115,7 @@ func (p *places) tip(ctx context.Context, branch string) (remote.Tip, error) {
 }
 
 // alone is the usual case: a URL without mirrors. It is left alone only when it asks for that.
-func (p *places) alone(ctx context.Context, branch string) (remote.Tip, error) {
+func (p *mirrors) alone(ctx context.Context, branch string) (remote.Tip, error) {
 	at := p.list[0]
 	if err := at.wait.over(time.Now()); err != nil {
 		return remote.Tip{}, err
@@ -130,7 +130,7 @@ func (p *places) alone(ctx context.Context, branch string) (remote.Tip, error) {
 }
 
 // share asks one of so many places that are still to be tried.
-func (at *place) share(ctx context.Context, branch string, left int) (remote.Tip, error) {
+func (at *endpoint) share(ctx context.Context, branch string, left int) (remote.Tip, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok || left == 1 {
 		tip, err := at.Tip(ctx, branch)
@@ -151,7 +151,7 @@ func (at *place) share(ctx context.Context, branch string, left int) (remote.Tip
 }
 
 // heard notes who answered, and says so when it is another than before.
-func (p *places) heard(at *place, tip remote.Tip) {
+func (p *mirrors) heard(at *endpoint, tip remote.Tip) {
 	first := p.list[0]
 	switch {
 	case at == p.told || p.told == nil && at == first:
@@ -163,22 +163,22 @@ func (p *places) heard(at *place, tip remote.Tip) {
 	p.told, p.tips = at, tip
 }
 
-func (p *places) say(format string, args ...any) {
+func (p *mirrors) say(format string, args ...any) {
 	p.said = append(p.said, fmt.Sprintf(format, args...))
 }
 
 // fromMirror says whether a tip is what a mirror told.
-func (p *places) fromMirror(tip remote.Tip) bool {
+func (p *mirrors) fromMirror(tip remote.Tip) bool {
 	return p.told != nil && p.told != p.list[0] && p.tips == tip
 }
 
 // fetch asks the place that told the tip first, then the others. One that fails is left alone for a while.
-func (p *places) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
+func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
 	if len(p.list) == 1 {
 		return p.list[0].Fetch(ctx, f)
 	}
 	due := p.due(time.Now())
-	slices.SortStableFunc(due, func(a, b *place) int {
+	slices.SortStableFunc(due, func(a, b *endpoint) int {
 		switch {
 		case a == p.told:
 			return -1
@@ -208,7 +208,7 @@ func (p *places) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.
 
 // begin waits for the beginning of a pack no longer than its share, so that a place that hangs leaves time for the
 // others.
-func (p *places) begin(ctx context.Context, at *place, f protocol.FetchRequest, left int) (*protocol.Pack, error) {
+func (p *mirrors) begin(ctx context.Context, at *endpoint, f protocol.FetchRequest, left int) (*protocol.Pack, error) {
 	if left == 1 {
 		return at.Fetch(ctx, f)
 	}
@@ -231,7 +231,7 @@ func (p *places) begin(ctx context.Context, at *place, f protocol.FetchRequest, 
 
 // elsewhere takes in that a pack did not arrive whole from where it was begun, and says whether another place is to
 // be tried.
-func (p *places) elsewhere(ctx context.Context, err error) bool {
+func (p *mirrors) elsewhere(ctx context.Context, err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
 	if err == nil || len(p.list) == 1 || p.gives == nil || errors.As(err, &path) || errors.As(err, &link) || errors.Is(err, syscall.ENOSPC) {
@@ -239,25 +239,25 @@ func (p *places) elsewhere(ctx context.Context, err error) bool {
 	}
 	now := time.Now()
 	p.gives.wait.spare(err, now)
-	return ctx.Err() == nil && slices.ContainsFunc(p.list, func(at *place) bool { return at.wait.over(now) == nil })
+	return ctx.Err() == nil && slices.ContainsFunc(p.list, func(at *endpoint) bool { return at.wait.over(now) == nil })
 }
 
 // Notices are what a person should know of the asking since the last call: which place answers.
 func (r *Repo) Notices() []string {
-	if r.remote == nil || len(r.remote.said) == 0 {
+	if r.mirrors == nil || len(r.mirrors.said) == 0 {
 		return nil
 	}
-	said := r.remote.said
-	r.remote.said = nil
+	said := r.mirrors.said
+	r.mirrors.said = nil
 	return said
 }
 
-// steady is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A
+// keepsUp is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A
 // mirror that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves,
 // before anything is fetched, that what is here leads to what it tells.
-func (r *Repo) steady(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
-	r.remote.behind = ""
-	if !r.remote.fromMirror(tip) {
+func (r *Repo) keepsUp(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
+	r.mirrors.behind = ""
+	if !r.mirrors.fromMirror(tip) {
 		return tip, nil
 	}
 	found, err := r.inspect()
@@ -274,9 +274,9 @@ func (r *Repo) steady(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
 	}
 	now := lag{at.ID, tip.ID}
 	behind := fmt.Sprintf("%s cannot be asked, and what the mirror %s has (%s) does not follow %s: this node stays there",
-		r.remote.list[0].url, r.remote.told.url, human.ID(tip.ID), human.ID(at.ID))
-	if r.remote.stays == now {
-		r.remote.behind = behind
+		r.mirrors.list[0].url, r.mirrors.told.url, human.ID(tip.ID), human.ID(at.ID))
+	if r.mirrors.stays == now {
+		r.mirrors.behind = behind
 		return at, nil
 	}
 	from, _ := objects.ParseID(at.ID)
@@ -286,21 +286,21 @@ func (r *Repo) steady(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
 	back := "it is the same commit on another branch"
 	if from != to {
 		if back, err = r.descent(w, from, to, true); err != nil {
-			return tip, fmt.Errorf("mirror %s: %w", r.remote.told.url, w.explain(err))
+			return tip, fmt.Errorf("mirror %s: %w", r.mirrors.told.url, w.explain(err))
 		}
 	}
 	if back == "" {
 		r.judged = judged{from: from, to: to} // need not be asked for again
 		return tip, nil
 	}
-	r.remote.stays, r.remote.behind = now, behind
+	r.mirrors.stays, r.mirrors.behind = now, behind
 	return at, nil
 }
 
 // Behind says that the last Ask saw nothing but a mirror that is not ahead of what is here; "" = it saw the tip.
 func (r *Repo) Behind() string {
-	if r.remote == nil {
+	if r.mirrors == nil {
 		return ""
 	}
-	return r.remote.behind
+	return r.mirrors.behind
 }

@@ -92,12 +92,12 @@ func (m *mirrored) sync() { m.copy.Git("fetch", "-q", "--prune", m.src.Dir, "+re
 
 // forgive ends the time for which the places are left alone.
 func (m *mirrored) forgive() {
-	for _, at := range m.repo.remote.list {
+	for _, at := range m.repo.mirrors.list {
 		at.wait.until = time.Now()
 	}
 }
 
-func (m *mirrored) expect(s Sight, notices ...string) {
+func (m *mirrored) expect(s Applied, notices ...string) {
 	m.tb.Helper()
 	if len(s.Notices) != len(notices) {
 		m.tb.Fatalf("notices %q, want %q", s.Notices, notices)
@@ -159,7 +159,7 @@ func TestMirrorGivesWhatTheFirstCannot(t *testing.T) {
 		m.forgive()
 		tip := m.src.Commit("main", gittest.File("big", fmt.Sprint(i, randomText(4000))))
 		m.sync()
-		m.repo.limits.Stall, m.repo.remote.stall = time.Minute, time.Second
+		m.repo.limits.Stall, m.repo.mirrors.stall = time.Minute, time.Second
 		asked, err := m.repo.Ask(t.Context())
 		if err != nil || asked.ID != tip {
 			t.Fatal(asked, err)

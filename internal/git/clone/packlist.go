@@ -17,7 +17,7 @@ type reached struct {
 
 // mark lists all objects that a commit needs, and all that people made: their branches, tags, stashes, worktrees, and
 // what their logs remember. Only the commit that is shown must be whole.
-func (f *folding) mark(at plumbing.Hash) error {
+func (f *repacking) mark(at plumbing.Hash) error {
 	shallow, _ := readShallow(f.gitDir)
 	border := make(map[plumbing.Hash]bool, len(shallow))
 	for _, id := range shallow {
@@ -25,7 +25,7 @@ func (f *folding) mark(at plumbing.Hash) error {
 	}
 	border[at] = true
 	todo := []reached{}
-	others, err := named(f.gitDir, headBranch(f.gitDir))
+	others, err := userObjects(f.gitDir, headBranch(f.gitDir))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (f *folding) mark(at plumbing.Hash) error {
 	return nil
 }
 
-func (f *folding) reach(todo []reached, o reached) []reached {
+func (f *repacking) reach(todo []reached, o reached) []reached {
 	if f.Has(o.id) {
 		return todo
 	}
@@ -107,7 +107,7 @@ func (f *folding) reach(todo []reached, o reached) []reached {
 
 // add puts an object into the list, unless it is in there; its kind is then known. One that was in there comes back
 // with no kind: all that it needs is in there, too, or soon will be.
-func (f *folding) add(o *reached) (err error) {
+func (f *repacking) add(o *reached) (err error) {
 	o.kind, err = f.Add(o.id, o.kind)
 	return err
 }

@@ -25,8 +25,8 @@ const (
 // rebuild makes the clone anew beside the old one, which stays as it is until the new one is whole, and swaps it in.
 // The tree stays too: the old index is kept, so what was tracked is known, and only what differs is written.
 // The first clone is the same, with nothing there before.
-func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Sight, error) {
-	s := Sight{Version: tip.ID, Branch: tip.Branch, Previous: found.head.ID, Rebuilt: found.reason, Moved: found.head.ID != tip.ID}
+func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Applied, error) {
+	s := Applied{Version: tip.ID, Branch: tip.Branch, Previous: found.head.ID, Rebuilt: found.reason, Moved: found.head.ID != tip.ID}
 	to, _ := objects.ParseID(tip.ID)
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return s, err
@@ -71,7 +71,7 @@ func roomFor(w *watch, gitDir, dir string, to plumbing.Hash) error {
 }
 
 // build makes a shallow clone without a tree in a new folder beside .git.
-func (r *Repo) build(w *watch, s *Sight, tip remote.Tip) (dir string, err error) {
+func (r *Repo) build(w *watch, s *Applied, tip remote.Tip) (dir string, err error) {
 	dir, err = os.MkdirTemp(r.dir, rebuildPrefix)
 	if err != nil {
 		return "", err

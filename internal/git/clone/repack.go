@@ -25,31 +25,31 @@ const (
 	slack = 32 << 20
 )
 
-// fold is what a Repo remembers of folding, so that what cannot be folded is not tried again at each change.
-type fold struct {
+// repackState is what a Repo remembers of folding, so that what cannot be folded is not tried again at each change.
+type repackState struct {
 	packs int   // due again when there are more
 	bytes int64 // what the packs held after it
 }
 
-// foldWhenDue makes one pack of many small ones, and drops what nobody needs any more. A clone that turns out to be
+// repackWhenDue makes one pack of many small ones, and drops what nobody needs any more. A clone that turns out to be
 // damaged is pack.ErrMissing.
-func (r *Repo) foldWhenDue(w *watch, s *Sight, at plumbing.Hash) error {
+func (r *Repo) repackWhenDue(w *watch, s *Applied, at plumbing.Hash) error {
 	ours := made(r.gitDir())
 	packs, bytes, largest := packSizes(r.gitDir())
-	due := packs > max(maxPacks, r.folded.packs)
-	if !due && ours && bytes > slack && bytes-r.folded.bytes > slack/2 {
+	due := packs > max(maxPacks, r.repacked.packs)
+	if !due && ours && bytes > slack && bytes-r.repacked.bytes > slack/2 {
 		due = bytes-largest > largest+slack || bytes > 2*trackedBytes(r.gitDir())+slack
 	}
 	if !due {
 		return nil
 	}
-	err := foldPacks(w.ctx, r.gitDir(), at, ours, w.advance)
+	err := repack(w.ctx, r.gitDir(), at, ours, w.advance)
 	packs, bytes, _ = packSizes(r.gitDir())
-	r.folded = fold{bytes: bytes}
+	r.repacked = repackState{bytes: bytes}
 	if err == nil {
 		return nil
 	}
-	r.folded.packs = packs + maxPacks
+	r.repacked.packs = packs + maxPacks
 	if ours && (errors.Is(err, pack.ErrMissing) || errors.Is(err, pack.ErrCorrupt)) {
 		return fmt.Errorf("fold packs: %w: %w", pack.ErrMissing, err)
 	}
@@ -83,19 +83,19 @@ func trackedBytes(gitDir string) (sum int64) {
 	return sum
 }
 
-// foldPacks folds the packs of a clone. In one that the agent made (ours) everything that is needed comes into one
+// repack folds the packs of a clone. In one that the agent made (ours) everything that is needed comes into one
 // pack, but for what the largest holds already when most of that is needed, and the rest is dropped. In a person's
 // clone nothing is dropped, and only as many of the smaller packs are folded as to keep their number small.
 //
 // Nothing is deleted before the new pack was read back object by object, is known to hold all that it should, and is
 // on the disk under its name. step is called between any two changes on the disk.
-func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, step func()) error {
+func repack(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, step func()) error {
 	store, err := objects.Open(gitDir)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	f := &folding{Fold: store.NewFold(), ctx: ctx, gitDir: gitDir, objects: store, step: step}
+	f := &repacking{Repack: store.NewRepack(), ctx: ctx, gitDir: gitDir, objects: store, step: step}
 	if ours {
 		err = f.needed(at)
 	} else {
@@ -117,12 +117,12 @@ func foldPacks(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, 
 	if err := f.drop(stem); err != nil || !ours {
 		return err
 	}
-	return f.sweepLoose(time.Now())
+	return f.removeLoose(time.Now())
 }
 
-// folding is one fold.
-type folding struct {
-	*pack.Fold
+// repacking is one fold.
+type repacking struct {
+	*pack.Repack
 	ctx     context.Context
 	gitDir  string
 	objects *objects.Reader
@@ -132,7 +132,7 @@ type folding struct {
 
 // own lists the packs of the clone itself: alternates belong to others. Those that git or a person marked to be kept,
 // or that are of a kind of their own, stay as they are.
-func (f *folding) own() (may, stay []*pack.Pack) {
+func (f *repacking) own() (may, stay []*pack.Pack) {
 	for _, p := range f.objects.Packs() {
 		if marked(p.Stem(), ".keep", ".promisor", ".mtimes") {
 			stay = append(stay, p)
@@ -152,7 +152,7 @@ func marked(stem string, ends ...string) bool {
 }
 
 // needed lists what the clone shows and what people made in it, and chooses the packs that go.
-func (f *folding) needed(at plumbing.Hash) error {
+func (f *repacking) needed(at plumbing.Hash) error {
 	may, stay := f.own()
 	if err := f.mark(at); err != nil {
 		return err
@@ -186,7 +186,7 @@ func (f *folding) needed(at plumbing.Hash) error {
 
 // small chooses the smaller packs of a person's clone: so many that each that stays is larger than twice all below it.
 // The number of packs stays below the logarithm of their size.
-func (f *folding) small() error {
+func (f *repacking) small() error {
 	may, stay := f.own()
 	sum, n := int64(0), 0
 	for n < len(may) && (n < 2 || may[n].Size() <= 2*sum) {
@@ -204,7 +204,7 @@ func (f *folding) small() error {
 }
 
 // drop deletes the packs that were folded, and what git made to find things in them faster.
-func (f *folding) drop(stem string) error {
+func (f *repacking) drop(stem string) error {
 	remove := func(path string) error {
 		f.step()
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -240,9 +240,9 @@ func (f *folding) drop(stem string) error {
 	return nil
 }
 
-// sweepLoose deletes loose objects that are in the new pack by now, and those that nothing needs once they are an hour
+// removeLoose deletes loose objects that are in the new pack by now, and those that nothing needs once they are an hour
 // old: before that somebody may be about to use them. The agent makes none; people and their programs do.
-func (f *folding) sweepLoose(now time.Time) error {
+func (f *repacking) removeLoose(now time.Time) error {
 	return eachLoose(f.gitDir, func(id plumbing.Hash, path string) error {
 		if !f.Has(id) {
 			info, err := os.Lstat(path)

@@ -30,7 +30,7 @@ func TestFold(t *testing.T) {
 		t.Fatalf("%d packs", n)
 	}
 	for range 2 {
-		if err := foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, true, func() {}); err != nil {
+		if err := repack(t.Context(), filepath.Join(w.dir, ".git"), id, true, func() {}); err != nil {
 			t.Fatal(err)
 		}
 		if n := count(); n != 2 {
@@ -42,7 +42,7 @@ func TestFold(t *testing.T) {
 	w.src.Commit("main", gittest.File("big", gittest.Wordy(rand.New(rand.NewPCG(2, 2)), 400000)))
 	s = w.check()
 	id, _ = objects.ParseID(s.Version)
-	if err := foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, true, func() {}); err != nil {
+	if err := repack(t.Context(), filepath.Join(w.dir, ".git"), id, true, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	if n := count(); n > 2 { // a pack of which most is needed stays as it is
@@ -55,7 +55,7 @@ func TestFold(t *testing.T) {
 		w.look()
 	}
 	old := gittest.Git(t, w.dir, "cat-file", "--batch-all-objects", "--batch-check")
-	if err := foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, false, func() {}); err != nil {
+	if err := repack(t.Context(), filepath.Join(w.dir, ".git"), id, false, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	if n := count(); n > 2 { // a pack of which most is needed stays as it is

@@ -66,10 +66,10 @@ func noFolder(path string) (bool, error) {
 	return st.Mode&syscall.S_IFMT != syscall.S_IFDIR, nil
 }
 
-// mend puts right around a clone what git and people need and a move of the tree does not touch, and says so.
-func (r *Repo) mend(found *state) (notices []string, err error) {
+// repair puts right around a clone what git and people need and a move of the tree does not touch, and says so.
+func (r *Repo) repair(found *state) (notices []string, err error) {
 	if found.noTemp {
-		if err := r.healTemp(); err != nil {
+		if err := r.repairTemp(); err != nil {
 			return nil, err
 		}
 		found.noTemp = false
@@ -78,12 +78,12 @@ func (r *Repo) mend(found *state) (notices []string, err error) {
 	if !found.exists || found.reason != "" {
 		return notices, nil
 	}
-	notice, err := mendPackedRefs(r.gitDir())
+	notice, err := repairPackedRefs(r.gitDir())
 	if notice != "" {
 		notices = append(notices, notice)
 	}
 	if _, sound := readShallow(r.gitDir()); !sound && made(r.gitDir()) && found.head.ID != "" {
-		unshallowed, err := mendShallow(r.gitDir(), found.head.ID)
+		unshallowed, err := repairShallow(r.gitDir(), found.head.ID)
 		if err != nil {
 			return notices, err
 		}
@@ -94,22 +94,22 @@ func (r *Repo) mend(found *state) (notices []string, err error) {
 	return notices, err
 }
 
-// healTemp sets aside what stands where the agent's own folder belongs.
-func (r *Repo) healTemp() error {
+// repairTemp sets aside what stands where the agent's own folder belongs.
+func (r *Repo) repairTemp() error {
 	temp := filepath.Join(r.dir, worktree.OwnFolder)
 	wait := filepath.Join(r.dir, worktree.OwnFolder+".displaced-"+time.Now().UTC().Format("20060102-150405"))
 	if err := os.Rename(temp, wait); err != nil {
 		return err
 	}
-	aside, err := r.aside("temp")
+	aside, err := r.quarantine("temp")
 	if err != nil {
 		return errors.Join(err, os.Rename(wait, temp))
 	}
 	return os.Rename(wait, aside)
 }
 
-// mendPackedRefs keeps the lines that git can read, and sets the file aside as it was.
-func mendPackedRefs(gitDir string) (notice string, err error) {
+// repairPackedRefs keeps the lines that git can read, and sets the file aside as it was.
+func repairPackedRefs(gitDir string) (notice string, err error) {
 	path := filepath.Join(gitDir, "packed-refs")
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -147,9 +147,9 @@ func packedRef(line []byte) bool {
 	return ok && ended && strings.HasPrefix(name, "refs/") && plumbing.ReferenceName(name).Validate() == nil
 }
 
-// mendShallow writes the boundary of a clone of ours anew; unless a person fetched all history into it: then it is his
+// repairShallow writes the boundary of a clone of ours anew; unless a person fetched all history into it: then it is his
 // from now on, and stays whole.
-func mendShallow(gitDir, head string) (unshallowed bool, err error) {
+func repairShallow(gitDir, head string) (unshallowed bool, err error) {
 	at, _ := objects.ParseID(head)
 	ends, err := borders(gitDir, []plumbing.Hash{at}, plumbing.ZeroHash)
 	if err != nil {
@@ -171,14 +171,14 @@ func mendShallow(gitDir, head string) (unshallowed bool, err error) {
 
 // handMoved finds out whether somebody moved the branch since the agent did, and returns the commit to start from.
 // Commits that are nowhere else get a name.
-func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch string) (plumbing.Hash, error) {
+func (r *Repo) handMoved(w *watch, s *Applied, from, to plumbing.Hash, branch string) (plumbing.Hash, error) {
 	git := r.gitDir()
 	ours := made(git)
 	ends, _ := readShallow(git)
 	applied := func(id plumbing.Hash) bool { return ours && (len(ends) == 0 || slices.Contains(ends, id)) }
 	at := from
 	if !applied(from) && from != to {
-		fate, kept, err := keepLost(w.ctx, git, from, to, "refs/heads/"+branch)
+		fate, kept, err := preserveCommit(w.ctx, git, from, to, "refs/heads/"+branch)
 		if err != nil {
 			return at, err
 		}
@@ -196,7 +196,7 @@ func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch stri
 	}
 	name := "refs/heads/" + branch
 	if there, err := readRef(git, name); err == nil && there != from && there != to && !applied(there) {
-		fate, kept, err := keepLost(w.ctx, git, there, to, name)
+		fate, kept, err := preserveCommit(w.ctx, git, there, to, name)
 		if err != nil {
 			return at, err
 		}
@@ -207,25 +207,25 @@ func (r *Repo) handMoved(w *watch, s *Sight, from, to plumbing.Hash, branch stri
 	return at, nil
 }
 
-// fate is what becomes of a commit when the branch (or HEAD) does not name it any more.
-type fate int
+// commitFate is what becomes of a commit when the branch (or HEAD) does not name it any more.
+type commitFate int
 
 const (
-	unknown  fate = iota // there is no such commit
-	upstream             // the remote has it
-	safe                 // a branch or a tag of a person leads to it
+	unknown  commitFate = iota // there is no such commit
+	upstream                   // the remote has it
+	safe                       // a branch or a tag of a person leads to it
 	lost
 )
 
-// keepLost finds out what becomes of a commit, and gives one that would be lost a name.
-func keepLost(ctx context.Context, git string, id, to plumbing.Hash, branch string) (f fate, kept string, err error) {
+// preserveCommit finds out what becomes of a commit, and gives one that would be lost a name.
+func preserveCommit(ctx context.Context, git string, id, to plumbing.Hash, branch string) (f commitFate, kept string, err error) {
 	if id.IsZero() {
 		return unknown, "", nil
 	}
 	if f, err = fateOf(ctx, git, id, to, branch); err != nil || f != lost {
 		return f, "", err
 	}
-	name, err := keepCommit(git, id)
+	name, err := nameCommit(git, id)
 	return f, ", kept as " + name, err
 }
 
@@ -236,7 +236,7 @@ func nameOf(id plumbing.Hash) string {
 	return human.ID(id.String())
 }
 
-func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (fate, error) {
+func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (commitFate, error) {
 	objects, err := objects.Open(git)
 	if err != nil {
 		return unknown, err
@@ -251,7 +251,7 @@ func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string
 	if known, err := readRef(git, strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1)); err == nil {
 		theirs = append(theirs, known)
 	}
-	n := names40{seen: make(map[plumbing.Hash]bool)}
+	n := idSet{seen: make(map[plumbing.Hash]bool)}
 	if err := n.Folder(filepath.Join(git, "refs"), filepath.Join(git, filepath.FromSlash(branch))); err != nil {
 		return unknown, err
 	}
@@ -262,7 +262,7 @@ func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string
 		for _, ref := range list {
 			reached, err := reaches(ctx, objects, ref, id, nearDepth)
 			if reached {
-				return []fate{upstream, safe}[i], nil
+				return []commitFate{upstream, safe}[i], nil
 			}
 			if err != nil && !errors.Is(err, pack.ErrMissing) {
 				return unknown, err

@@ -41,8 +41,8 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// Sight is what a look saw and did.
-type Sight struct {
+// Applied is what a look saw and did.
+type Applied struct {
 	Version  string // the commit that the tree is at
 	Previous string // the commit that it was at before a move; "" when there was none
 	Branch   string
@@ -59,11 +59,11 @@ type Repo struct {
 	name, dir string
 	source    remote.Source
 	limits    Limits
-	remote    *places // made when it is first needed
+	mirrors   *mirrors // made when it is first needed
 	judged    judged
 	config    configCheck
 	dirty     *worktree.DirtySet
-	folded    fold
+	repacked  repackState
 	refused   refusal
 }
 
@@ -77,39 +77,39 @@ func (r *Repo) gitDir() string { return filepath.Join(r.dir, ".git") }
 // Close gives up the connection and the watches.
 func (r *Repo) Close() error {
 	r.dirty.Forget()
-	if r.remote != nil {
-		r.remote.close()
+	if r.mirrors != nil {
+		r.mirrors.close()
 	}
 	return nil
 }
 
-func (r *Repo) dial() (*places, error) {
-	if r.remote == nil {
+func (r *Repo) dial() (*mirrors, error) {
+	if r.mirrors == nil {
 		if err := r.source.Check(); err != nil {
 			return nil, err
 		}
-		m, err := newPlaces(r.source, r.limits)
+		m, err := newMirrors(r.source, r.limits)
 		if err != nil {
 			return nil, err
 		}
-		r.remote = m
+		r.mirrors = m
 	}
-	return r.remote, nil
+	return r.mirrors, nil
 }
 
 // Look asks where the branch is and, when the clone is not there, fetches and moves the tree. Nothing is written when
 // nothing moved and nothing is broken. progress is that of Apply.
-func (r *Repo) Look(ctx context.Context, progress func(Progress)) (Sight, error) {
+func (r *Repo) Look(ctx context.Context, progress func(Progress)) (Applied, error) {
 	tip, err := r.Ask(ctx)
 	if err != nil {
-		return Sight{}, err
+		return Applied{}, err
 	}
 	at, ok, err := r.Applied()
 	if err != nil {
-		return Sight{}, err
+		return Applied{}, err
 	}
 	if ok && at == tip {
-		return Sight{Version: at.ID, Branch: at.Branch, Notices: r.Notices()}, nil
+		return Applied{Version: at.ID, Branch: at.Branch, Notices: r.Notices()}, nil
 	}
 	return r.Apply(ctx, tip, progress)
 }

@@ -41,7 +41,7 @@ func (w *world) open(s remote.Source, l Limits) {
 	w.tb.Cleanup(func() { _ = w.repo.Close() })
 }
 
-func (w *world) look() Sight {
+func (w *world) look() Applied {
 	w.tb.Helper()
 	s, err := w.repo.Look(w.tb.Context(), nil)
 	if err != nil {
@@ -51,14 +51,14 @@ func (w *world) look() Sight {
 }
 
 // check looks, and compares the result with the source as git sees both.
-func (w *world) check() Sight {
+func (w *world) check() Applied {
 	w.tb.Helper()
 	s := w.look()
 	w.same(s)
 	return s
 }
 
-func (w *world) same(s Sight) {
+func (w *world) same(s Applied) {
 	w.tb.Helper()
 	tip, tree, _ := strings.Cut(w.src.Git("rev-parse", "refs/heads/"+s.Branch, "refs/heads/"+s.Branch+"^{tree}"), "\n")
 	if s.Version != tip {

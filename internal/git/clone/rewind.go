@@ -26,7 +26,7 @@ type judged struct {
 
 // rewound finds out whether a branch went forward. When it was rewritten or moved back that is a notice, or an error
 // when the source says refuse.
-func (r *Repo) rewound(w *watch, objects *objects.Reader, s *Sight, from, to plumbing.Hash) error {
+func (r *Repo) rewound(w *watch, objects *objects.Reader, s *Applied, from, to plumbing.Hash) error {
 	if r.judged.from != from || r.judged.to != to {
 		j, err := r.judge(w, objects, from, to)
 		if err != nil {

@@ -13,14 +13,14 @@ import (
 func (r *Repo) TreeInUse(version string) (*objects.Tree, error) {
 	t, err := r.Tree(version)
 	if err != nil {
-		r.doubt(err)
+		r.noteDamage(err)
 		return nil, err
 	}
-	t.OnError = r.doubt
+	t.OnError = r.noteDamage
 	return t, nil
 }
 
-func (r *Repo) doubt(err error) {
+func (r *Repo) noteDamage(err error) {
 	if errors.Is(err, pack.ErrMissing) {
 		_ = worktree.MarkDamaged(r.dir, err.Error()) // else the next beat finds the same
 	}

@@ -25,7 +25,7 @@ func TestDamageThatNoMoveMeets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "clone")
 	r := New("r", dir, remote.Source{URL: src.Dir, Branch: "main"}, Limits{})
 	defer r.Close()
-	look := func() Sight {
+	look := func() Applied {
 		t.Helper()
 		s, err := r.Look(t.Context(), nil)
 		if err != nil {

@@ -20,11 +20,11 @@ import (
 // maxLog bounds a file of names that is read for what people made, in bytes.
 const maxLog = 64 << 20
 
-// named lists the objects that people's own things name in a clone: refs other than the branch of ours (its full
+// userObjects lists the objects that people's own things name in a clone: refs other than the branch of ours (its full
 // name), logs of refs, worktrees, and what git notes while it merges or rebases. It rather names too much; most
 // clones have nothing.
-func named(gitDir, ours string) ([]plumbing.Hash, error) {
-	n := names40{seen: make(map[plumbing.Hash]bool)}
+func userObjects(gitDir, ours string) ([]plumbing.Hash, error) {
+	n := idSet{seen: make(map[plumbing.Hash]bool)}
 	entries, err := os.ReadDir(gitDir)
 	if err != nil {
 		return nil, fmt.Errorf("read what people made: %w", err)
@@ -46,13 +46,13 @@ func named(gitDir, ours string) ([]plumbing.Hash, error) {
 	return n.list, nil
 }
 
-// names40 collects ids from files.
-type names40 struct {
+// idSet collects ids from files.
+type idSet struct {
 	list []plumbing.Hash
 	seen map[plumbing.Hash]bool
 }
 
-func (n *names40) Folder(top, without string) error {
+func (n *idSet) Folder(top, without string) error {
 	return filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -70,7 +70,7 @@ func (n *names40) Folder(top, without string) error {
 }
 
 // file takes every word of a file that is an id, but for lines that end in a name.
-func (n *names40) file(path, without string) error {
+func (n *idSet) file(path, without string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (n *names40) file(path, without string) error {
 	return nil
 }
 
-func (n *names40) add(id plumbing.Hash) {
+func (n *idSet) add(id plumbing.Hash) {
 	if !id.IsZero() && !n.seen[id] {
 		n.seen[id] = true
 		n.list = append(n.list, id)

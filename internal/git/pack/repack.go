@@ -13,9 +13,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Fold makes one pack of objects that lie in many, or are loose. Which objects those are, and which packs may go then,
+// Repack makes one pack of objects that lie in many, or are loose. Which objects those are, and which packs may go then,
 // is told by whoever folds; what a fold holds is about 300 bytes an object, and no content.
-type Fold struct {
+type Repack struct {
 	r      *Reader
 	list   []living                // what the new pack is to hold
 	number map[plumbing.Hash]int32 // of an object in list; -1: it was left out
@@ -32,8 +32,8 @@ type living struct {
 	begun bool
 }
 
-// NewFold begins a fold of nothing. The reader must stay open, and is the fold's own until it ends.
-func (o *Reader) NewFold() *Fold { return &Fold{r: o, number: make(map[plumbing.Hash]int32)} }
+// NewRepack begins a fold of nothing. The reader must stay open, and is the fold's own until it ends.
+func (o *Reader) NewRepack() *Repack { return &Repack{r: o, number: make(map[plumbing.Hash]int32)} }
 
 // Packs lists the packs of the git directory itself, those of its alternates not.
 func (o *Reader) Packs() []*Pack {
@@ -51,17 +51,17 @@ func (o *Reader) owns(p *Pack) bool {
 }
 
 // Len is how many objects the new pack will hold.
-func (f *Fold) Len() int { return len(f.list) }
+func (f *Repack) Len() int { return len(f.list) }
 
 // Has says whether an object was added, and perhaps left out again.
-func (f *Fold) Has(id plumbing.Hash) bool {
+func (f *Repack) Has(id plumbing.Hash) bool {
 	_, ok := f.number[id]
 	return ok
 }
 
 // Add puts an object into the list, and returns its kind, which need not be known before (AnyObject). For one that was
 // in there that is InvalidObject, whatever it is. ErrMissing: it is nowhere.
-func (f *Fold) Add(id plumbing.Hash, kind plumbing.ObjectType) (plumbing.ObjectType, error) {
+func (f *Repack) Add(id plumbing.Hash, kind plumbing.ObjectType) (plumbing.ObjectType, error) {
 	if f.Has(id) {
 		return plumbing.InvalidObject, nil
 	}
@@ -95,7 +95,7 @@ func (f *Fold) Add(id plumbing.Hash, kind plumbing.ObjectType) (plumbing.ObjectT
 }
 
 // AddPack puts all objects of a pack into the list.
-func (f *Fold) AddPack(p *Pack) error {
+func (f *Repack) AddPack(p *Pack) error {
 	names := make([]byte, 20*int64(p.fanout[255]))
 	if _, err := p.index.ReadAt(names, 8+4*256); err != nil {
 		return fmt.Errorf("%w: index: %w", ErrCorrupt, err)
@@ -116,7 +116,7 @@ func (f *Fold) AddPack(p *Pack) error {
 }
 
 // LeaveOut takes out of the list what packs hold that stay, or packs of alternates.
-func (f *Fold) LeaveOut(stay []*Pack) error {
+func (f *Repack) LeaveOut(stay []*Pack) error {
 	list := f.list[:0]
 	for _, o := range f.list {
 		in := o.pack != nil && !f.r.owns(o.pack)
@@ -142,7 +142,7 @@ func (f *Fold) LeaveOut(stay []*Pack) error {
 }
 
 // Live is how many bytes of a pack belong to objects in the list, in whatever packs these were found.
-func (f *Fold) Live(p *Pack) (sum int64, err error) {
+func (f *Repack) Live(p *Pack) (sum int64, err error) {
 	for _, o := range f.list {
 		at := o.at
 		if o.pack != p {
@@ -168,7 +168,7 @@ type placed struct {
 }
 
 // table lists a pack's objects by where they lie.
-func (f *Fold) table(p *Pack) ([]placed, error) {
+func (f *Repack) table(p *Pack) ([]placed, error) {
 	if t, ok := f.tables[p]; ok {
 		return t, nil
 	}
@@ -196,7 +196,7 @@ func (f *Fold) table(p *Pack) ([]placed, error) {
 }
 
 // span finds the object that begins at an offset: its id, and where the next one begins.
-func (f *Fold) span(p *Pack, at int64) (id plumbing.Hash, end int64, err error) {
+func (f *Repack) span(p *Pack, at int64) (id plumbing.Hash, end int64, err error) {
 	t, err := f.table(p)
 	if err != nil {
 		return id, 0, err
@@ -217,7 +217,7 @@ func (f *Fold) span(p *Pack, at int64) (id plumbing.Hash, end int64, err error) 
 // Write makes the new pack, puts it into its place in the git directory, and proves that it holds all of the list. It
 // returns the path of the pack without the end of its name, which may not be on the disk yet. step is called between
 // any two changes on the disk.
-func (f *Fold) Write(ctx context.Context, room Room, step func()) (stem string, err error) {
+func (f *Repack) Write(ctx context.Context, room Room, step func()) (stem string, err error) {
 	r, w := io.Pipe()
 	ended := make(chan struct{})
 	go func() {

@@ -20,14 +20,14 @@ const maxDepth = 50
 // packCopier writes objects of other packs into a new one: compressed as they are where they can stand so there, so
 // that what a server packed well stays so and a large object is neither held nor compressed again.
 type packCopier struct {
-	*Fold
+	*Repack
 	out  *counted
 	flat *zlib.Writer
 	buf  []byte
 }
 
 // writePack writes the pack stream of a fold.
-func (f *Fold) writePack(ctx context.Context, to io.Writer) error {
+func (f *Repack) writePack(ctx context.Context, to io.Writer) error {
 	// In the order of packs and offsets, so that each is read once from front to back.
 	order := make([]int32, len(f.list))
 	for i := range order {
@@ -42,7 +42,7 @@ func (f *Fold) writePack(ctx context.Context, to io.Writer) error {
 	})
 	sum := sha1.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(to, sum), 32<<10)
-	c := &packCopier{Fold: f, out: &counted{w: buffered}, buf: make([]byte, 32<<10)}
+	c := &packCopier{Repack: f, out: &counted{w: buffered}, buf: make([]byte, 32<<10)}
 	if _, err := c.out.Write(packHead(len(f.list))); err != nil {
 		return err
 	}

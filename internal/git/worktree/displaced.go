@@ -24,8 +24,8 @@ type displaced struct {
 	names names
 }
 
-// aside moves what is at name in a folder to .temp/displaced/<UTC time>/<path>.
-func (d *displaced) aside(from *folder, name string, at []byte) error {
+// quarantine moves what is at name in a folder to .temp/displaced/<UTC time>/<path>.
+func (d *displaced) quarantine(from *folder, name string, at []byte) error {
 	if err := d.begin(); err != nil {
 		return fmt.Errorf("set aside %s: %w", objects.QuotePath(at), err)
 	}

@@ -52,7 +52,7 @@ func (m *mover) keepOne(e *indexEntry) error {
 	if m.looked && !found.edited {
 		return m.out.add(e.path, e.mode, &e.id, &found.stat)
 	}
-	now, err := m.place(wanted{path: e.path, mode: e.mode, id: e.id, tracked: true, compare: true, restore: true})
+	now, err := m.ensure(wanted{path: e.path, mode: e.mode, id: e.id, tracked: true, compare: true, restore: true})
 	if err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ func (m *mover) open() (err error) {
 		return err
 	}
 	m.folders.inWay = func(parent *folder, name string, path []byte) error {
-		return m.displaced.aside(parent, name, path)
+		return m.displaced.quarantine(parent, name, path)
 	}
 	root := m.folders.top().root
 	m.displaced.top = root
@@ -184,9 +184,9 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 	}
 	if m.indexFile, err = openIndex(filepath.Join(m.git, "index")); err == nil {
 		if touched, tree, ok := m.dirty.recall(m.indexFile); ok && look {
-			m.index, err = glance(m.ctx, m.indexFile, m.dir, touched, tree, m.progress)
+			m.index, err = checkPaths(m.ctx, m.indexFile, m.dir, touched, tree, m.progress)
 		} else {
-			m.index, err = sweep(m.ctx, m.indexFile, m.dir, look, m.dirty, m.progress)
+			m.index, err = scan(m.ctx, m.indexFile, m.dir, look, m.dirty, m.progress)
 		}
 	}
 	if err != nil || !look {
@@ -343,7 +343,7 @@ func (m *mover) writeAll() (err error) {
 		}
 		found := m.index.find(c.Path)
 		edited := found != nil && found.edited
-		stat, err := m.place(wanted{
+		stat, err := m.ensure(wanted{
 			path: c.Path, mode: c.Is.Mode, id: c.Is.Id,
 			tracked: was,
 			compare: !was || !m.looked || edited,

@@ -163,10 +163,10 @@ func EachTracked(index string, visit func(id plumbing.Hash, size int64)) {
 	}
 }
 
-// sweep reads the whole index and compares each file with it: by lstat, and by content only where lstat says that it
+// scan reads the whole index and compares each file with it: by lstat, and by content only where lstat says that it
 // may have changed. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
 // looked at; else the notes are told which folders are looked into.
-func sweep(ctx context.Context, index *indexFile, dir string, look bool, n *DirtySet, progress func()) (*indexState, error) {
+func scan(ctx context.Context, index *indexFile, dir string, look bool, n *DirtySet, progress func()) (*indexState, error) {
 	r, err := index.read(true)
 	if err != nil {
 		return nil, err
@@ -206,8 +206,8 @@ func sweep(ctx context.Context, index *indexFile, dir string, look bool, n *Dirt
 	return state, err
 }
 
-// glance compares the files at some paths, sorted, with an index that is known to be sound and to be of a tree.
-func glance(ctx context.Context, index *indexFile, dir string, paths []string, tree plumbing.Hash, progress func()) (*indexState, error) {
+// checkPaths compares the files at some paths, sorted, with an index that is known to be sound and to be of a tree.
+func checkPaths(ctx context.Context, index *indexFile, dir string, paths []string, tree plumbing.Hash, progress func()) (*indexState, error) {
 	r, err := index.read(false)
 	if err != nil {
 		return nil, err

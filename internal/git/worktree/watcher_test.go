@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// witnessed is a work tree whose notes are believed: a folder and its files, and two moves.
-func witnessed(t *testing.T) *checkout {
+// watched is a work tree whose notes are believed: a folder and its files, and two moves.
+func watched(t *testing.T) *checkout {
 	c := newCheckout(t)
 	c.notes = NewWatcher().DirtySet()
 	c.move(c.src.Commit("main", gittest.File("a", "1"), gittest.File("dir/b", "1"), gittest.File("dir/deep/c", "1"),
@@ -72,9 +72,9 @@ func (c *checkout) moves(believed bool, putBack ...string) {
 	gittest.Fsck(c.tb, c.dir)
 }
 
-// TestWitnessSees: every way to touch a tracked file is noted, and put right at the next move without a look at the
+// TestWatcherSees: every way to touch a tracked file is noted, and put right at the next move without a look at the
 // rest.
-func TestWitnessSees(t *testing.T) {
+func TestWatcherSees(t *testing.T) {
 	past := time.Unix(1_000_000_000, 0)
 	for name, c := range map[string]struct {
 		edit    func(t *testing.T, dir string)
@@ -131,7 +131,7 @@ func TestWitnessSees(t *testing.T) {
 		}, []string{"dir/b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := witnessed(t)
+			w := watched(t)
 			c.edit(t, w.dir)
 			w.moves(true, c.putBack...)
 			w.moves(true) // what the move itself wrote is no edit
@@ -139,8 +139,8 @@ func TestWitnessSees(t *testing.T) {
 	}
 }
 
-// TestWitnessDoubts: whenever the notes may not be the whole truth all files are looked at, and the notes begin anew.
-func TestWitnessDoubts(t *testing.T) {
+// TestWatcherDoubts: whenever the notes may not be the whole truth all files are looked at, and the notes begin anew.
+func TestWatcherDoubts(t *testing.T) {
 	edit := func(t *testing.T, w *checkout) { w.write("dir/deep/c", "edited") }
 	for name, c := range map[string]struct {
 		do      func(t *testing.T, w *checkout)
@@ -221,7 +221,7 @@ func TestWitnessDoubts(t *testing.T) {
 		}, []string{"dir/deep/c"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := witnessed(t)
+			w := watched(t)
 			c.do(t, w)
 			w.moves(false, c.putBack...)
 			w.moves(!c.again)
@@ -232,9 +232,9 @@ func TestWitnessDoubts(t *testing.T) {
 	}
 }
 
-// TestWitnessIgnores: what a person or a script does beside the tracked files costs no look at all of them.
-func TestWitnessIgnores(t *testing.T) {
-	w := witnessed(t)
+// TestWatcherIgnores: what a person or a script does beside the tracked files costs no look at all of them.
+func TestWatcherIgnores(t *testing.T) {
+	w := watched(t)
 	w.write(".temp/add/x", "memory")
 	w.write("build/out/x", "made by a script")
 	w.write("dir/deep/mine", "mine")
@@ -246,10 +246,10 @@ func TestWitnessIgnores(t *testing.T) {
 	testkit.Must(t, os.Chmod(filepath.Join(w.dir, "dir"), 0o755))
 }
 
-// TestWitnessGivesUp: where nothing can be noted a move looks at all, as ever.
-func TestWitnessGivesUp(t *testing.T) {
+// TestWatcherGivesUp: where nothing can be noted a move looks at all, as ever.
+func TestWatcherGivesUp(t *testing.T) {
 	t.Run("no room", func(t *testing.T) {
-		w := witnessed(t)
+		w := watched(t)
 		of := w.notes.of
 		w.notes.Forget()
 		of.folders.Store(3)

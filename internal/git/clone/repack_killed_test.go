@@ -24,7 +24,7 @@ func TestKilledFold(t *testing.T) {
 		left, err := strconv.Atoi(os.Getenv("GITREPO_TEST_LEFT"))
 		testkit.Must(t, err)
 		at, _ := objects.ParseID(os.Getenv("GITREPO_TEST_AT"))
-		testkit.Must(t, foldPacks(t.Context(), filepath.Join(dir, ".git"), at, os.Getenv("GITREPO_TEST_OURS") != "", func() {
+		testkit.Must(t, repack(t.Context(), filepath.Join(dir, ".git"), at, os.Getenv("GITREPO_TEST_OURS") != "", func() {
 			if left--; left == 0 {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			}
@@ -72,7 +72,7 @@ func TestKilledFold(t *testing.T) {
 			}
 			if n%5 == 0 {
 				id, _ := objects.ParseID(s.Version)
-				testkit.Must(t, foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, ours, func() {}))
+				testkit.Must(t, repack(t.Context(), filepath.Join(w.dir, ".git"), id, ours, func() {}))
 				w.src.Commit("main", gittest.File("b", "3"), gittest.File("c", fmt.Sprint(n)))
 				w.check()
 				w.src.Move("main", s.Version)
@@ -119,7 +119,7 @@ func TestReadWhileFolding(t *testing.T) {
 		s := w.look()
 		version.Store(s.Version)
 		id, _ := objects.ParseID(s.Version)
-		testkit.Must(t, foldPacks(t.Context(), filepath.Join(w.dir, ".git"), id, i%2 == 0, func() {}))
+		testkit.Must(t, repack(t.Context(), filepath.Join(w.dir, ".git"), id, i%2 == 0, func() {}))
 	}
 	cancel()
 	testkit.Must(t, <-ended)

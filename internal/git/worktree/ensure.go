@@ -24,8 +24,8 @@ type wanted struct {
 	replaces bool // a plain file stands there and is to be replaced
 }
 
-// place makes a path what the tree wants it to be, and returns what lstat says of it then.
-func (m *mover) place(w wanted) (record, error) {
+// ensure makes a path what the tree wants it to be, and returns what lstat says of it then.
+func (m *mover) ensure(w wanted) (record, error) {
 	slash := bytes.LastIndexByte(w.path, '/') + 1
 	in, err := m.folders.enter(w.path[:slash], true)
 	if err != nil {
@@ -37,7 +37,7 @@ func (m *mover) place(w wanted) (record, error) {
 		return record{}, err
 	}
 	if w.mode == objects.ModeSubmodule {
-		return m.placeSubmodule(in, name, now, w)
+		return m.ensureSubmodule(in, name, now, w)
 	}
 	if w.compare && (now.kind == regular || now.kind == symlink) {
 		same, err := m.sameContent(in, name, now, w)
@@ -129,16 +129,16 @@ func (m *mover) clear(in *folder, name string, now fileState, w wanted) error {
 			return nil
 		}
 	}
-	return m.displaced.aside(in, name, w.path)
+	return m.displaced.quarantine(in, name, w.path)
 }
 
-func (m *mover) placeSubmodule(in *folder, name string, now fileState, w wanted) (record, error) {
+func (m *mover) ensureSubmodule(in *folder, name string, now fileState, w wanted) (record, error) {
 	if !w.restore {
 		m.submodules.add(w.path)
 	}
 	if now.kind != folderKind {
 		if now.kind != absent {
-			if err := m.displaced.aside(in, name, w.path); err != nil {
+			if err := m.displaced.quarantine(in, name, w.path); err != nil {
 				return record{}, err
 			}
 		}
@@ -184,7 +184,7 @@ func (m *mover) remove(path []byte, was objects.Line, sure, edited bool) error {
 		}
 		if !same {
 			in.thinned = true
-			return m.displaced.aside(in, name, path)
+			return m.displaced.quarantine(in, name, path)
 		}
 	}
 	if edited {
