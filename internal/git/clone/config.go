@@ -82,7 +82,7 @@ func adopt(gitDir string) error {
 	return objects.WriteFile(gitDir, "config", []byte(text))
 }
 
-// exclude sees to it that git does not show the agent's own folder, and keeps what else is excluded.
+// exclude ensures that git does not show the agent's own folder, and keeps what else is excluded.
 func exclude(gitDir string) error {
 	path := filepath.Join(gitDir, "info", "exclude")
 	b, err := transport.ReadSmall(path)
@@ -138,7 +138,7 @@ type configCheck struct {
 	other string // the remote that a clone of ours names, when it is not the one it should
 }
 
-// differs returns why a clone cannot be used for a source; "" when it can. What is ours to mend is no reason.
+// differs returns why a clone cannot be used for a source; "" when it can. What we can repair is not a reason.
 func (o *configCheck) differs(gitDir string, s remote.Source) string {
 	info, err := os.Stat(filepath.Join(gitDir, "config"))
 	if err != nil {

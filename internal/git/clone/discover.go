@@ -56,7 +56,7 @@ func readHead(gitDir string) (string, error) {
 	return "", fmt.Errorf("%s: not a HEAD", filepath.Join(gitDir, "HEAD"))
 }
 
-// readRef returns the commit that a ref names, loose or packed; fs.ErrNotExist when there is no such ref.
+// readRef returns the commit that a ref names, loose or packed; fs.ErrNotExist when the ref does not exist.
 func readRef(gitDir, name string) (plumbing.Hash, error) {
 	b, err := transport.ReadSmall(filepath.Join(gitDir, filepath.FromSlash(name)))
 	if err == nil {

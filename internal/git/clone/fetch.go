@@ -50,12 +50,12 @@ func (r *Repo) apply(w *watch, tip remote.Tip) (Applied, error) {
 	if err != nil {
 		return Applied{}, err
 	}
-	mended, err := r.repair(&found)
+	repaired, err := r.repair(&found)
 	if err != nil {
 		return Applied{}, err
 	}
 	s, err := r.bring(w, tip, found)
-	s.Notices = append(mended, s.Notices...)
+	s.Notices = append(repaired, s.Notices...)
 	return s, err
 }
 
@@ -135,7 +135,7 @@ func (r *Repo) settle(s *Applied, found state, branch string) error {
 	}
 	if made(r.gitDir()) && (found.other != "" || found.head.Branch != branch) {
 		if err := repairConfig(r.gitDir(), r.source, branch); err != nil {
-			return fmt.Errorf("mend .git/config: %w", err)
+			return fmt.Errorf("repair .git/config: %w", err)
 		}
 		if found.other != "" {
 			s.Notices = append(s.Notices, found.other+": now it is "+r.source.Redacted())
@@ -162,7 +162,7 @@ func (r refusal) again(from, to plumbing.Hash) error {
 	return nil
 }
 
-// provide sees to it that the clone has all objects of a commit, and that going there is allowed. It returns the pack
+// provide ensures that the clone has all objects of a commit, and that going there is allowed. It returns the pack
 // that came for it, "" when none did.
 func (r *Repo) provide(w *watch, s *Applied, from, to plumbing.Hash, elsewhere bool) (stem string, err error) {
 	objects, err := objects.Open(r.gitDir())

@@ -138,9 +138,9 @@ func TestThousandFetches(t *testing.T) {
 	}
 }
 
-// TestFoldKeepsWhatPeopleMade makes branches, tags, stashes and worktrees in a clone of ours and in a person's, and
+// TestRepackKeepsWhatPeopleMade makes branches, tags, stashes and worktrees in a clone of ours and in a person's, and
 // lets many changes pass over them.
-func TestFoldKeepsWhatPeopleMade(t *testing.T) {
+func TestRepackKeepsWhatPeopleMade(t *testing.T) {
 	t.Parallel()
 	for _, persons := range []bool{false, true} {
 		t.Run(map[bool]string{false: "ours", true: "a person's"}[persons], func(t *testing.T) {
@@ -220,8 +220,8 @@ func TestFoldKeepsWhatPeopleMade(t *testing.T) {
 	}
 }
 
-// TestFoldLeavesAlternates: the packs of a repository that a clone borrows from are not ours to fold.
-func TestFoldLeavesAlternates(t *testing.T) {
+// TestRepackLeavesAlternates: the packs of a repository that a clone borrows from are not ours to fold.
+func TestRepackLeavesAlternates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", files(30, "start")...)

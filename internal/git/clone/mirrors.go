@@ -61,7 +61,7 @@ func (p *mirrors) close() {
 	}
 }
 
-// due are the places to be tried now. When all are left alone, those are tried that did not ask for that.
+// due are the endpoints to try now. When all are left alone, those are tried that did not ask for that.
 func (p *mirrors) due(now time.Time) []*endpoint {
 	var free, failed []*endpoint
 	for _, at := range p.list {
@@ -78,7 +78,7 @@ func (p *mirrors) due(now time.Time) []*endpoint {
 	return free
 }
 
-// tip asks one place after the other. Each gets its share of the time that is left.
+// tip asks one endpoint after the other. Each gets its share of the time that is left.
 func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
 	if len(p.list) == 1 {
 		return p.alone(ctx, branch)
@@ -101,7 +101,7 @@ func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
 	var errs []error
 	now := time.Now()
 	for i, at := range p.list {
-		// One that was just asked needs no word on when it is asked again: at the next look, when nobody answers.
+		// One that was just asked needs no word on when it is asked again: at the next look, when none answers.
 		err := at.wait.because
 		if held := at.wait.over(now); at.wait.busy && held != nil {
 			err = held
@@ -129,7 +129,7 @@ func (p *mirrors) alone(ctx context.Context, branch string) (remote.Tip, error) 
 	return tip, err
 }
 
-// share asks one of so many places that are still to be tried.
+// share asks one of so many endpoints that are still to be tried.
 func (at *endpoint) share(ctx context.Context, branch string, left int) (remote.Tip, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok || left == 1 {
@@ -172,7 +172,7 @@ func (p *mirrors) fromMirror(tip remote.Tip) bool {
 	return p.told != nil && p.told != p.list[0] && p.tips == tip
 }
 
-// fetch asks the place that told the tip first, then the others. One that fails is left alone for a while.
+// fetch asks the endpoint that told the tip first, then the others. One that fails is left alone for a while.
 func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
 	if len(p.list) == 1 {
 		return p.list[0].Fetch(ctx, f)
@@ -195,7 +195,7 @@ func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol
 			return pack, nil
 		}
 		var remote *protocol.RemoteError
-		if !errors.As(err, &remote) { // such as a commit that this place does not have yet
+		if !errors.As(err, &remote) { // such as a commit that this endpoint does not have yet
 			at.wait.spare(err, time.Now())
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", at.url, err))
@@ -206,7 +206,7 @@ func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol
 	return nil, transport.OneLine(errs)
 }
 
-// begin waits for the beginning of a pack no longer than its share, so that a place that hangs leaves time for the
+// begin waits for the beginning of a pack no longer than its share, so that an endpoint that hangs leaves time for the
 // others.
 func (p *mirrors) begin(ctx context.Context, at *endpoint, f protocol.FetchRequest, left int) (*protocol.Pack, error) {
 	if left == 1 {
@@ -229,7 +229,7 @@ func (p *mirrors) begin(ctx context.Context, at *endpoint, f protocol.FetchReque
 	return pack, nil
 }
 
-// elsewhere takes in that a pack did not arrive whole from where it was begun, and says whether another place is to
+// elsewhere takes in that a pack did not arrive whole from where it was begun, and says whether another endpoint is to
 // be tried.
 func (p *mirrors) elsewhere(ctx context.Context, err error) bool {
 	var path *fs.PathError
@@ -242,7 +242,7 @@ func (p *mirrors) elsewhere(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && slices.ContainsFunc(p.list, func(at *endpoint) bool { return at.wait.over(now) == nil })
 }
 
-// Notices are what a person should know of the asking since the last call: which place answers.
+// Notices are what a person should know of the asking since the last call: which endpoint answers.
 func (r *Repo) Notices() []string {
 	if r.mirrors == nil || len(r.mirrors.said) == 0 {
 		return nil
@@ -253,7 +253,7 @@ func (r *Repo) Notices() []string {
 }
 
 // keepsUp is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A
-// mirror that lags, or was changed, moves nobody back, whatever rewind says: it is believed only when it proves,
+// mirror that lags, or was changed, does not move the clone back, whatever rewind says: it is believed only when it proves,
 // before anything is fetched, that what is here leads to what it tells.
 func (r *Repo) keepsUp(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
 	r.mirrors.behind = ""

@@ -18,20 +18,20 @@ import (
 )
 
 const (
-	// maxPacks is how many packs a clone may have before they are folded. Each change brings one of a few kilobytes.
+	// maxPacks is how many packs a clone may have before they are repacked. Each change brings one of a few kilobytes.
 	maxPacks = 50
-	// slack is how many bytes a clone may hold that nobody needs any more, besides as many as it needs: a fold copies
+	// slack is how many bytes a clone may hold that are no longer needed, besides as many as it needs: repacking copies
 	// what is needed, so it has to be worth it. It is also less than what one large file may bring with one push.
 	slack = 32 << 20
 )
 
-// repackState is what a Repo remembers of folding, so that what cannot be folded is not tried again at each change.
+// repackState is what a Repo remembers of repacking, so that what fails is not tried again at each change.
 type repackState struct {
 	packs int   // due again when there are more
 	bytes int64 // what the packs held after it
 }
 
-// repackWhenDue makes one pack of many small ones, and drops what nobody needs any more. A clone that turns out to be
+// repackWhenDue makes one pack of many small ones, and drops what is no longer needed. A clone that turns out to be
 // damaged is pack.ErrMissing.
 func (r *Repo) repackWhenDue(w *watch, s *Applied, at plumbing.Hash) error {
 	ours := made(r.gitDir())
@@ -51,10 +51,10 @@ func (r *Repo) repackWhenDue(w *watch, s *Applied, at plumbing.Hash) error {
 	}
 	r.repacked.packs = packs + maxPacks
 	if ours && (errors.Is(err, pack.ErrMissing) || errors.Is(err, pack.ErrCorrupt)) {
-		return fmt.Errorf("fold packs: %w: %w", pack.ErrMissing, err)
+		return fmt.Errorf("repack: %w: %w", pack.ErrMissing, err)
 	}
 	// The clone is whole all the same.
-	s.Notices = append(s.Notices, fmt.Sprintf("packs were not folded: %v", err))
+	s.Notices = append(s.Notices, fmt.Sprintf("packs were not repacked: %v", err))
 	return nil
 }
 
@@ -83,9 +83,9 @@ func trackedBytes(gitDir string) (sum int64) {
 	return sum
 }
 
-// repack folds the packs of a clone. In one that the agent made (ours) everything that is needed comes into one
+// repack makes few packs of the many of a clone. In one that the agent made (ours) everything that is needed comes into one
 // pack, but for what the largest holds already when most of that is needed, and the rest is dropped. In a person's
-// clone nothing is dropped, and only as many of the smaller packs are folded as to keep their number small.
+// clone nothing is dropped, and only as many of the smaller packs are merged as to keep their number small.
 //
 // Nothing is deleted before the new pack was read back object by object, is known to hold all that it should, and is
 // on the disk under its name. step is called between any two changes on the disk.
@@ -120,7 +120,7 @@ func repack(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, ste
 	return f.removeLoose(time.Now())
 }
 
-// repacking is one fold.
+// repacking is one run of repack.
 type repacking struct {
 	*pack.Repack
 	ctx     context.Context
@@ -203,7 +203,7 @@ func (f *repacking) small() error {
 	return f.LeaveOut(stay)
 }
 
-// drop deletes the packs that were folded, and what git made to find things in them faster.
+// drop deletes the packs that were merged, and what git made to find things in them faster.
 func (f *repacking) drop(stem string) error {
 	remove := func(path string) error {
 		f.step()
@@ -241,7 +241,7 @@ func (f *repacking) drop(stem string) error {
 }
 
 // removeLoose deletes loose objects that are in the new pack by now, and those that nothing needs once they are an hour
-// old: before that somebody may be about to use them. The agent makes none; people and their programs do.
+// old: before that a program may be about to use them. The agent makes none; people and their programs do.
 func (f *repacking) removeLoose(now time.Time) error {
 	return eachLoose(f.gitDir, func(id plumbing.Hash, path string) error {
 		if !f.Has(id) {

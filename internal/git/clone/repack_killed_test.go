@@ -17,9 +17,9 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestKilledFold kills a process at each step of a fold. git finds nothing wrong then, readers that had the old packs
+// TestKilledRepack kills a process at each step of a fold. git finds nothing wrong then, readers that had the old packs
 // open go on reading, and the next fold ends as if nothing had been.
-func TestKilledFold(t *testing.T) {
+func TestKilledRepack(t *testing.T) {
 	if dir := os.Getenv("GITREPO_TEST_FOLD"); dir != "" {
 		left, err := strconv.Atoi(os.Getenv("GITREPO_TEST_LEFT"))
 		testkit.Must(t, err)
@@ -52,7 +52,7 @@ func TestKilledFold(t *testing.T) {
 			gittest.Git(t, w.dir, "update-index", "-q", "--refresh")
 			reader, err := w.repo.Tree(s.Version)
 			testkit.Must(t, err)
-			cmd := exec.Command(os.Args[0], "-test.run=^TestKilledFold$")
+			cmd := exec.Command(os.Args[0], "-test.run=^TestKilledRepack$")
 			cmd.Env = append(os.Environ(), "GITREPO_TEST_FOLD="+w.dir, fmt.Sprint("GITREPO_TEST_LEFT=", n), "GITREPO_TEST_AT="+s.Version)
 			if ours {
 				cmd.Env = append(cmd.Env, "GITREPO_TEST_OURS=1")
@@ -81,9 +81,9 @@ func TestKilledFold(t *testing.T) {
 	}
 }
 
-// TestReadWhileFolding reads trees, as a plan does that holds no lock, while packs are folded again and again under
+// TestReadWhileRepacking reads trees, as a plan does that holds no lock, while packs are folded again and again under
 // it.
-func TestReadWhileFolding(t *testing.T) {
+func TestReadWhileRepacking(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", files(20, "start")...)

@@ -10,7 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 )
 
-func TestFold(t *testing.T) {
+func TestRepack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
 	w.src.Commit("main", append(files(100, "start"), gittest.File("big", gittest.Wordy(rand.New(rand.NewPCG(1, 1)), 300000)))...)

@@ -169,7 +169,7 @@ func repairShallow(gitDir, head string) (unshallowed bool, err error) {
 	return false, writeShallow(gitDir, []plumbing.Hash{at})
 }
 
-// handMoved finds out whether somebody moved the branch since the agent did, and returns the commit to start from.
+// handMoved finds out whether the branch was moved since the agent did that, and returns the commit to start from.
 // Commits that are nowhere else get a name.
 func (r *Repo) handMoved(w *watch, s *Applied, from, to plumbing.Hash, branch string) (plumbing.Hash, error) {
 	git := r.gitDir()
@@ -211,7 +211,7 @@ func (r *Repo) handMoved(w *watch, s *Applied, from, to plumbing.Hash, branch st
 type commitFate int
 
 const (
-	unknown  commitFate = iota // there is no such commit
+	unknown  commitFate = iota // the commit does not exist
 	upstream                   // the remote has it
 	safe                       // a branch or a tag of a person leads to it
 	lost

@@ -53,7 +53,7 @@ type Applied struct {
 	Bytes    int64    // of packs received
 }
 
-// Repo is one clone and its remote. It keeps the connection between looks, and with a Witness the watches on the
+// Repo is one clone and its remote. It keeps the connection between looks, and with a Watcher the watches on the
 // tracked folders; nothing else. Use it from one goroutine at a time.
 type Repo struct {
 	name, dir string

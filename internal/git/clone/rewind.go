@@ -135,7 +135,7 @@ const (
 // descent asks the remote whether one commit is an ancestor of another, and returns a sentence when it is not.
 //
 // The question is a fetch for which little needs to be sent: we have the new commit, but we ask for its history to
-// some depth. If the old commit, our shallow border, is within that, the server tells us that it is a border no more.
+// some depth. If the old commit, our shallow border, is within that, the server tells us that it is no longer a border.
 // It then also sends what lies behind it down to that depth: with such steps about as much as what was pushed since,
 // or a few times that.
 //

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// gitWorksIn says whether a git program of somebody's runs in a folder.
+// gitWorksIn says whether a git program runs in a folder.
 func gitWorksIn(dir string) bool {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {

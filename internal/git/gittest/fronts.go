@@ -76,7 +76,7 @@ func StartNginx(tb testing.TB, root string, o NginxOptions) *Nginx {
 	}
 	text := "daemon off; master_process off; pid " + dir + "/pid; error_log " + dir + "/error.log;\n"
 	if os.Getuid() == 0 {
-		text = "user root;\n" + text // the folders of tests are nobody else's
+		text = "user root;\n" + text // other users cannot read the folders of tests
 	}
 	text += "events { worker_connections 64; }\nhttp {\nlog_format one '$connection $status $request';\naccess_log " + n.log + " one;\n"
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -124,7 +124,7 @@ func StartTinyproxy(tb testing.TB, user, password string) *Tinyproxy {
 	return t
 }
 
-// Connects returns how often it was asked to connect somebody.
+// Connects returns how often it was asked to connect a client.
 func (t *Tinyproxy) Connects() int {
 	t.tb.Helper()
 	return strings.Count(read(t.tb, t.log), ": CONNECT ")

@@ -16,7 +16,7 @@ import (
 )
 
 // Builder are new objects, in memory, to be pushed. The zero value holds none. The same calls in the same order give
-// the same bytes. What git would not accept (a name with a slash in a tree, an id that is none) is an error of the
+// the same bytes. What git would not accept (a name with a slash in a tree, a bad id) is an error of the
 // push.
 type Builder struct {
 	list []pack.Object

@@ -11,8 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Tree is the files of one commit, read from git's objects and not from the work tree: what was pushed, whatever
-// somebody did to the files since. It is for one goroutine at a time. Close releases the packs.
+// Tree is the files of one commit, read from git's objects and not from the work tree: what was pushed, even
+// when the files were edited since. It is for one goroutine at a time. Close releases the packs.
 type Tree struct {
 	objects *Reader
 	root    plumbing.Hash
@@ -107,7 +107,7 @@ func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// List returns what a folder holds, in git's order; nothing when there is no such folder. Submodules are left out:
+// List returns what a folder holds, in git's order; nothing when the folder does not exist. Submodules are left out:
 // their files are not here.
 func (t *Tree) List(dir string) ([]Entry, error) {
 	e, err := t.entry(dir)

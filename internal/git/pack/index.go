@@ -53,8 +53,8 @@ func (s *packSet) loose(id plumbing.Hash) (bool, error) {
 	return false, nil
 }
 
-// again opens the packs that came since the folder was read, and says whether there are any. While somebody reads,
-// another process may fold: then what the old packs held is in a new one. git looks again, too.
+// again opens the packs that came since the folder was read, and says whether there are any. While one process reads,
+// another process may repack: then what the old packs held is in a new one. git looks again, too.
 func (s *packSet) again() (bool, error) {
 	dir := filepath.Join(s.folders[0], "pack")
 	info, err := os.Stat(dir)
@@ -83,7 +83,7 @@ func (s *packSet) add(dir string) error {
 		}
 		p, err := openPack(filepath.Join(dir, name))
 		if err != nil {
-			continue // whoever needs an object of it will find it missing, and say so
+			continue // a reader that needs an object of it will find it missing, and say so
 		}
 		s.packs = append(s.packs, p)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Memory is objects in memory. Nil holds none. Many goroutines at a time may read while nobody adds.
+// Memory is objects in memory. Nil holds none. Many goroutines at a time may read while none adds.
 type Memory struct {
 	objects map[plumbing.Hash]held
 	slab    []byte  // room for the next small objects

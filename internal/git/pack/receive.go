@@ -30,8 +30,8 @@ type ReceiveOptions struct {
 	Want   plumbing.Hash                  // a commit that must be in it; zero = any pack will do
 	Base   *Reader                        // has the objects that a thin pack may lean on; nil = it may lean on none
 	Room   Room                           // nil = the pack may be as large as it likes
-	Step   func()                         // called as the work advances; nil = nobody asks
-	Came   func(bytes int64, objects int) // told how much has come, each time before Step; nil = nobody asks
+	Step   func()                         // called as the work advances; nil disables it
+	Came   func(bytes int64, objects int) // told how much has come, each time before Step; nil disables it
 }
 
 // Room is asked for a function that says whether a pack in a folder may have so many bytes. It is called now and then,
@@ -45,7 +45,7 @@ type Received struct {
 	dir   string
 }
 
-// ReceivePrefix begins the names of temporary folders of packs that come in. What a killed process left there nobody
+// ReceivePrefix begins the names of temporary folders of packs that come in. What a killed process left there is not
 // needs.
 const ReceivePrefix = "addagent-recv-"
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Repack makes one pack of objects that lie in many, or are loose. Which objects those are, and which packs may go then,
-// is told by whoever folds; what a fold holds is about 300 bytes an object, and no content.
+// is told by the caller; what a Repack holds is about 300 bytes an object, and no content.
 type Repack struct {
 	r      *Reader
 	list   []living                // what the new pack is to hold
@@ -22,7 +22,7 @@ type Repack struct {
 	tables map[*Pack][]placed
 }
 
-// living is an object that a fold keeps.
+// living is an object that stays.
 type living struct {
 	id    plumbing.Hash
 	pack  *Pack // nil: loose
@@ -32,7 +32,7 @@ type living struct {
 	begun bool
 }
 
-// NewRepack begins a fold of nothing. The reader must stay open, and is the fold's own until it ends.
+// NewRepack begins with nothing. The reader must stay open, and belongs to the Repack until that ends.
 func (o *Reader) NewRepack() *Repack { return &Repack{r: o, number: make(map[plumbing.Hash]int32)} }
 
 // Packs lists the packs of the git directory itself, those of its alternates not.
@@ -243,7 +243,7 @@ func (f *Repack) Write(ctx context.Context, room Room, step func()) (stem string
 	defer p.close()
 	for _, o := range f.list {
 		if at, err := f.r.packs.look(p, o.id); err != nil || at < 0 {
-			return "", fmt.Errorf("the folded pack lacks %s: %w", o.id, errors.Join(ErrCorrupt, err))
+			return "", fmt.Errorf("the new pack lacks %s: %w", o.id, errors.Join(ErrCorrupt, err))
 		}
 	}
 	return stem, nil

@@ -14,7 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// maxDepth is how many deltas may lean on each other in a folded pack, as in git's own.
+// maxDepth is how many deltas may lean on each other in such a pack, as in git's own.
 const maxDepth = 50
 
 // packCopier writes objects of other packs into a new one: compressed as they are where they can stand so there, so
@@ -26,7 +26,7 @@ type packCopier struct {
 	buf  []byte
 }
 
-// writePack writes the pack stream of a fold.
+// writePack writes the stream of the new pack.
 func (f *Repack) writePack(ctx context.Context, to io.Writer) error {
 	// In the order of packs and offsets, so that each is read once from front to back.
 	order := make([]int32, len(f.list))
@@ -103,7 +103,7 @@ func (c *packCopier) put(o *living) error {
 	return c.copy(o, e, appendBack(appendHeader(nil, plumbing.OFSDeltaObject, e.size), c.out.n-b.out))
 }
 
-// copy writes a new header and the compressed bytes as they are. Whoever reads the new pack checks them.
+// copy writes a new header and the compressed bytes as they are. The reader of the new pack checks them.
 func (c *packCopier) copy(o *living, e packEntry, header []byte) error {
 	_, end, err := c.span(o.pack, o.at)
 	if err != nil {

@@ -31,7 +31,7 @@ type AuthFunc func(ctx context.Context, again bool) (user, password string, err 
 
 // Options of a client; the zero value works.
 type Options struct {
-	Transport http.RoundTripper // nil = NewTransport(); shared with nobody, so that closing it closes only our connections
+	Transport http.RoundTripper // nil = NewTransport(); not shared, so that closing it closes only our connections
 	Auth      AuthFunc          // nil = user and password of the URL, or none
 	Agent     string            // "addagent/VERSION": fixed, so that requests are byte-identical
 	Patience  time.Duration     // how long a kept connection may take to answer a look; 0 = 5 s

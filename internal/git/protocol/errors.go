@@ -51,7 +51,7 @@ func Redact(raw string) string {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		// It cannot be read as a URL, so nobody knows where a secret in it would end.
+		// It cannot be read as a URL, so where a secret in it would end is unknown.
 		scheme, rest, _ := strings.Cut(raw, "://")
 		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 			rest = rest[i+1:]

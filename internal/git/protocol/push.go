@@ -26,7 +26,7 @@ type Report struct {
 	Why    []string // for each update, in their order: why it was refused; "" = it landed
 }
 
-// ErrUnclear means that a push was sent and no whole answer came: nobody knows whether it landed.
+// ErrUnclear means that a push was sent and no whole answer came: it may or may not have landed.
 var ErrUnclear = errors.New("it was sent, and no whole answer came")
 
 const (

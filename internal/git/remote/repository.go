@@ -20,7 +20,7 @@ import (
 // goroutine at a time. Every call ends with its context; Store sets no time of its own.
 //
 // Errors are of four kinds. *Rejected: the server says no to this update of this ref. ErrAccess: it does not let us,
-// until a person mends what the error names. ErrUnclear: a push may or may not have landed. All others are temporary,
+// until a person fixes what the error names. ErrUnclear: a push may or may not have landed. All others are temporary,
 // such as a server that is down; RetryAfter tells how long it wants to be left alone.
 //
 // Over the wire a push of one record of 1.2 KB with its four folders and its commit is one request of some 1.25 KB,
@@ -46,7 +46,7 @@ type Update struct {
 	Objects *objects.Builder // what the server has not yet; nil = nothing
 }
 
-// Rejected is a server's no to one update: the ref is not where we thought, somebody else is moving it just now, a
+// Rejected is a server's no to one update: the ref is not where we thought, another client is moving it just now, a
 // rule or a hook forbids it. The others of the same push may have landed.
 type Rejected struct {
 	Ref string
@@ -55,7 +55,7 @@ type Rejected struct {
 
 func (r *Rejected) Error() string { return r.Ref + " was rejected: " + r.Why }
 
-// ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and
+// ErrAccess is in errors of a server that does not let us do what was asked. They stay until a person fixes that, and
 // name what to do.
 var ErrAccess = transport.ErrAccess
 
@@ -213,7 +213,7 @@ func (u Update) check() error {
 	return nil
 }
 
-// classed marks an error that stays until a person mends its cause, and says which deadline a cut connection was.
+// classed marks an error that stays until a person fixes its cause, and says which deadline a cut connection was.
 func classed(ctx context.Context, do string, err error) error {
 	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)

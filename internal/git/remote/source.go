@@ -15,7 +15,7 @@ import (
 // Source says where a repository comes from.
 type Source struct {
 	URL string // https, http, ssh, git or file URL, scp-style user@host:path, or an absolute path
-	// other places of the same repository, tried in order when the one before cannot be asked or fetched from
+	// other addresses of the same repository, tried in order when the one before fails
 	Mirrors []string
 	Branch  string // "" = the remote's HEAD
 	Auth    Auth   // for the mirrors too

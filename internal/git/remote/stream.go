@@ -26,7 +26,7 @@ type line interface {
 // by.
 //
 // go-git's transports are not used for this: they cannot be cancelled between connecting and the first answer, so a
-// server that accepts and then hangs would hang a beat for ever; and they hold all refs of the server in memory.
+// server that accepts and then hangs would hang a beat forever; and they hold all refs of the server in memory.
 type streamRemote struct {
 	line   line
 	agent  string
@@ -116,7 +116,7 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 	return nil, s.why(parent, ctx, cancel, err)
 }
 
-// heard stops an impatience at the first bytes: from then on there is somebody.
+// heard stops an impatience at the first bytes: from then on the server answers.
 type heard struct {
 	transport.Stream
 	first func() bool

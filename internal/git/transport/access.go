@@ -34,7 +34,7 @@ func secret(key, path string) (string, error) {
 // ReadSmall reads a file that should be small, a key or one of git's own; one that is not is an error and not a full
 // memory.
 func ReadSmall(path string) ([]byte, error) {
-	// Not to block on what somebody put in its place: a pipe has no end to read to.
+	// Do not block on a pipe in its place, which has no end to read to.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

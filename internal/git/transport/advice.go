@@ -7,8 +7,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// ErrAccess is in errors of a place that does not let us do what was asked. They stay until a person mends that, and
-// name what is to be mended.
+// ErrAccess is in errors of a server that does not let us do what was asked. They stay until a person fixes that, and name
+// what to do.
 var ErrAccess = errors.New("no access")
 
 // Denied makes an ErrAccess of an error. advice is what a person can do; "" = the error has it already.
@@ -25,7 +25,7 @@ func (a *advised) Error() string { return a.error.Error() + ": " + a.advice }
 func (a *advised) Unwrap() error { return a.error }
 func (a *advised) Mend() string  { return a.advice }
 
-// accessError is an error that stays until a person mends its cause.
+// accessError is an error that stays until a person fixes its cause.
 type accessError struct {
 	error
 	advice string // "" = the error has it already

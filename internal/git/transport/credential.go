@@ -65,7 +65,7 @@ func newHelper(a address.Auth, rawURL string) *helper {
 	h := &helper{command: a.Command}
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return h // such a place is not asked at all
+		return h // such a host is not asked at all
 	}
 	h.about = "protocol=" + strings.ToLower(u.Scheme) + "\nhost=" + u.Host + "\n"
 	if p := strings.Trim(u.Path, "/"); p != "" {

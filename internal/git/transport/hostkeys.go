@@ -50,7 +50,7 @@ func newHostChecker(file string) (*hostChecker, error) {
 	return h, nil
 }
 
-// accept is an ssh.HostKeyCallback. What it says stays until a person mends it.
+// accept is an ssh.HostKeyCallback. What it says stays until a person fixes it.
 func (h *hostChecker) accept(host string, addr net.Addr, key ssh.PublicKey) error {
 	if err := h.check(host, addr, key); err != nil {
 		return &accessError{error: err}
@@ -104,7 +104,7 @@ func (h *hostChecker) algorithms(host string, addr net.Addr) []string {
 	return first
 }
 
-// noKey is a key that nobody has.
+// noKey is a key that no server has.
 type noKey struct{}
 
 func (noKey) Type() string                        { return "none" }

@@ -66,7 +66,7 @@ func (l *SSH) Close() {
 }
 
 // Open starts a program of git there (protocol.UploadPack or ReceivePack), asked to speak v2 or not. When the context
-// ends it gives up. What stays until a person mends it is ErrAccess.
+// ends it gives up. What stays until a person fixes it is ErrAccess.
 func (l *SSH) Open(ctx context.Context, program string, v2 bool) (Stream, error) {
 	if l.client == nil {
 		if err := l.connect(ctx); err != nil {
@@ -82,7 +82,7 @@ func (l *SSH) Open(ctx context.Context, program string, v2 bool) (Stream, error)
 	}
 	go ssh.DiscardRequests(requests)
 	if v2 {
-		// Nobody waits for what the server says to this: its greeting tells.
+		// The server's answer to this is not awaited: its greeting tells.
 		if _, err := c.SendRequest("env", false, ssh.Marshal(struct{ Name, Value string }{protocol.VersionEnv, protocol.Version2})); err != nil {
 			return nil, err
 		}
@@ -252,7 +252,7 @@ func sshKey(file string) (ssh.Signer, error) {
 	var locked *ssh.PassphraseMissingError
 	switch {
 	case errors.As(err, &locked):
-		return nil, &advised{fmt.Errorf("auth ssh_key_file: %s has a passphrase, which nobody can type here", file), "use a key without one"}
+		return nil, &advised{fmt.Errorf("auth ssh_key_file: %s has a passphrase, which cannot be typed here", file), "use a key without one"}
 	case err != nil:
 		return nil, fmt.Errorf("auth ssh_key_file: %s is not a private key", file)
 	}

@@ -14,7 +14,7 @@ import (
 // for a long time, little enough that a node with a small disk is still served.
 const keepFree = 4 << 20
 
-// muchRoom is from how many free bytes on nobody counts what a change needs: no push that anybody works with writes so
+// muchRoom is from how many free bytes on it is not counted what a change needs: no push that people work with writes so
 // much, and one that did would end in the middle, be told, and be finished when there is room.
 const muchRoom = 2 << 30
 

@@ -49,7 +49,7 @@ func (m *mover) ensure(w wanted) (record, error) {
 			if !errors.Is(err, fs.ErrPermission) {
 				return stat, err
 			}
-			// Another user's file, whose mode is not ours to mend: it is replaced.
+			// Another user's file, whose mode we may not change: it is replaced.
 		}
 	}
 	if w.restore {
@@ -78,7 +78,7 @@ func stateIn(in *folder, name string) (fileState, error) {
 	return stateOf(info), nil
 }
 
-// adopt keeps a file whose content is right, and mends its mode.
+// adopt keeps a file whose content is right, and corrects its mode.
 func (m *mover) adopt(in *folder, name string, now fileState, w wanted) (record, error) {
 	if w.mode == objects.ModeSymlink || now.perm == permOf(w.mode) {
 		return now.stat, nil
@@ -151,7 +151,7 @@ func (m *mover) ensureSubmodule(in *folder, name string, now fileState, w wanted
 	return now.stat, nil
 }
 
-// remove deletes a path that was tracked and is no more. sure says that the file is known to be the tracked one, or to
+// remove deletes a path that is no longer tracked. sure says that the file is known to be the tracked one, or to
 // be an edited one; if not, only the very content that was tracked is deleted.
 func (m *mover) remove(path []byte, was objects.Line, sure, edited bool) error {
 	slash := bytes.LastIndexByte(path, '/') + 1

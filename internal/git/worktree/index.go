@@ -28,7 +28,7 @@ type record [40]byte
 func (r *record) field(i int) uint32       { return binary.BigEndian.Uint32(r[4*i:]) }
 func (r *record) setField(i int, v uint32) { binary.BigEndian.PutUint32(r[4*i:], v) }
 
-// Places in a record.
+// Fields of a record.
 const (
 	recordMtime = 2 // and 3
 	recordDev   = 4
@@ -74,7 +74,7 @@ type indexReader struct {
 	last    []byte
 }
 
-// readIndex reads an index of so many bytes, last written at mtime. A checked one is believed by nobody yet: paths,
+// readIndex reads an index of so many bytes, last written at mtime. A checked one is not trusted: paths,
 // order and the sum at its end are looked at. Reading it for a second time needs no check.
 func readIndex(f io.ReaderAt, size, mtime int64, checked bool) (*indexReader, error) {
 	r := &indexReader{f: f, checked: checked, size: size, mtime: mtime}
@@ -152,7 +152,7 @@ func (r *indexReader) Next() (*indexEntry, error) {
 }
 
 // skip passes over the entries before a path (nil = all that are left), whole stretches at once, and gives each
-// stretch as it lies in the file to pass (nil = nobody). It may stop earlier, at an entry that only next understands.
+// stretch as it lies in the file to pass, which may be nil. It may stop earlier, at an entry that only next understands.
 // Only for an index that was checked.
 func (r *indexReader) skip(stop []byte, pass func(raw []byte, count uint32) error) error {
 	for r.left > 0 {
@@ -226,7 +226,7 @@ func (r *indexReader) check() error {
 }
 
 // finish reads what follows the last entry, and returns the tree that the entries are, all of them: git keeps that in
-// the TREE extension, and forgets it when somebody adds or removes a path.
+// the TREE extension, and forgets it when a path is added or removed.
 func (r *indexReader) finish() (plumbing.Hash, error) {
 	tree := plumbing.ZeroHash
 	for {

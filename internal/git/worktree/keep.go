@@ -15,7 +15,7 @@ func (m *mover) advance() (err error) {
 }
 
 // keep carries over the entries before a path (nil = all the rest), which are the same in both trees, and puts back
-// what somebody edited of them.
+// edited ones.
 func (m *mover) keep(until []byte) error {
 	for m.next != nil && (until == nil || bytes.Compare(m.next.path, until) < 0) {
 		err := m.keepOne(m.next)
@@ -32,7 +32,7 @@ func (m *mover) keep(until []byte) error {
 	return nil
 }
 
-// forward carries over what nobody touched up to a path, or to the next finding, without looking at each entry.
+// forward carries over what was not touched up to a path, or to the next finding, without looking at each entry.
 func (m *mover) forward(until []byte) error {
 	r, ok := m.before.(*indexReader)
 	if !ok || !m.looked {

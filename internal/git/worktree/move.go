@@ -39,7 +39,7 @@ type Options struct {
 
 // Move moves the work tree in dir from one commit to another (from is zero when there is nothing yet) and leaves the
 // new index ready for Moved.Commit, which must follow. It writes only what differs, each file whole by a rename, and
-// puts back every tracked file that somebody edited, anywhere in the tree. Untracked files stay; one that stands
+// puts back every tracked file that was edited, anywhere in the tree. Untracked files stay; one that stands
 // where a tracked file belongs is adopted when it is the same, else set aside.
 //
 // Before the first change a marker is written. When the move does not end, by a crash or an error, it is finished by
@@ -75,7 +75,7 @@ func Move(ctx context.Context, dir string, from, to plumbing.Hash, o Options) (M
 	if err := m.plan(); err != nil {
 		return Moved{}, err
 	}
-	if m.grown { // nobody watches what a person does there
+	if m.grown { // new folders are not watched yet
 		m.dirty.Forget()
 	}
 	if err := writeMarker(m.git, from, to); err != nil {
@@ -127,7 +127,7 @@ type mover struct {
 	pointers   names
 }
 
-// goneFile is a path that was tracked and is no more.
+// goneFile is a path that is no longer tracked.
 type goneFile struct {
 	path string
 	mode uint32
@@ -176,7 +176,7 @@ func (m *mover) close() {
 	}
 }
 
-// begin finds out what was tracked, and what of it somebody edited. With look false every file is to be compared by
+// begin finds out what was tracked, and what of it was edited. With look false every file is to be compared by
 // content.
 func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 	if m.is, err = m.objects.TreeOf(to); err != nil {

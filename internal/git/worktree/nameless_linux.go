@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// createNameless makes a file in a folder that has no name yet: nobody sees it, and nothing is left of it when the
+// createNameless makes a file in a folder that has no name yet: it is invisible, and nothing is left of it when the
 // process is killed. errors.ErrUnsupported: the filesystem has no such files.
 func createNameless(in *folder, perm fs.FileMode) (*os.File, int, error) {
 	fd, err := unix.Openat(in.fd, ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, uint32(perm))

@@ -238,7 +238,7 @@ func (n *DirtySet) watches(path []byte) bool {
 	return i < len(n.ends) && bytes.Equal(n.path(i), path)
 }
 
-// mountedBelow reports whether something is mounted below a folder, which nobody is told of; true when that cannot be
+// mountedBelow reports whether something is mounted below a folder, which inotify does not report; true when that cannot be
 // known. Format: proc_pid_mountinfo(5).
 func mountedBelow(dir string) bool {
 	all, err := os.ReadFile("/proc/self/mountinfo")

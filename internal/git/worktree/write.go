@@ -18,7 +18,7 @@ import (
 // lfsPointer is how the text file begins that stands for a large file of Git LFS.
 const lfsPointer = "version https://git-lfs.github.com/spec/v1\n"
 
-// write makes a file where nobody sees it and then puts it into place in one step, so that nobody ever sees half of
+// write makes a file out of sight and then puts it into place in one step, so that no reader ever sees half of
 // it.
 func (m *mover) write(in *folder, name string, w wanted) (record, error) {
 	b, err := m.objects.Blob(w.id, m.content)
