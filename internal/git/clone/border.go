@@ -118,7 +118,8 @@ func writeRef(git, name string, to plumbing.Hash) error {
 	return objects.WriteFile(git, name, []byte(to.String()+"\n"))
 }
 
-// preservedRefs is where refs go that stand in the way of another one, or that would be lost when a branch is put back.
+// preservedRefs is where refs go that stand in the way of another one, or that would be lost when a branch is put
+// back.
 const preservedRefs = "refs/addagent/kept"
 
 // preserveRefs takes a ref, or all below a folder, out of the way.

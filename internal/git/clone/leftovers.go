@@ -83,7 +83,8 @@ func (r *Repo) quarantine(what string) (string, error) {
 	}
 }
 
-// removeStale removes from a git directory what a killed process of ours left there, and what a git that was killed did.
+// removeStale removes from a git directory what a killed process of ours left there, and what a git that was killed
+// did.
 func removeStale(gitDir string, now time.Time) error {
 	old := func(path string) bool {
 		info, err := os.Lstat(path)

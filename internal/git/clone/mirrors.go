@@ -253,8 +253,8 @@ func (r *Repo) Notices() []string {
 }
 
 // keepsUp is a mirror's tip when it is a step forward from what is applied, or being applied; else it is that. A
-// mirror that lags, or was changed, does not move the clone back, whatever rewind says: it is believed only when it proves,
-// before anything is fetched, that what is here leads to what it tells.
+// mirror that lags, or was changed, does not move the clone back, whatever rewind says: it is believed only when it
+// proves, before anything is fetched, that what is here leads to what it tells.
 func (r *Repo) keepsUp(ctx context.Context, tip remote.Tip) (remote.Tip, error) {
 	r.mirrors.behind = ""
 	if !r.mirrors.fromMirror(tip) {

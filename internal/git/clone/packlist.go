@@ -85,9 +85,9 @@ func (f *repacking) mark(at plumbing.Hash) error {
 				switch {
 				case e.Mode == objects.ModeSubmodule:
 				case e.Folder():
-					todo = f.reach(todo, reached{e.Id, plumbing.TreeObject, o.people})
+					todo = f.reach(todo, reached{e.ID, plumbing.TreeObject, o.people})
 				default:
-					b := reached{e.Id, plumbing.BlobObject, o.people}
+					b := reached{e.ID, plumbing.BlobObject, o.people}
 					if err := f.add(&b); err != nil && !(o.people && errors.Is(err, pack.ErrMissing)) {
 						return err
 					}

@@ -132,7 +132,7 @@ func whole(gitDir string, at plumbing.Hash) error {
 	for err == nil {
 		var e *objects.Line
 		if e, err = all.Next(); err == nil && e.Mode != objects.ModeSubmodule {
-			err = store.Present(e.Id)
+			err = store.Present(e.ID)
 		}
 	}
 	if errors.Is(err, io.EOF) {

@@ -20,8 +20,9 @@ import (
 const (
 	// maxPacks is how many packs a clone may have before they are repacked. Each change brings one of a few kilobytes.
 	maxPacks = 50
-	// slack is how many bytes a clone may hold that are no longer needed, besides as many as it needs: repacking copies
-	// what is needed, so it has to be worth it. It is also less than what one large file may bring with one push.
+	// slack is how many bytes a clone may hold that are no longer needed, besides as many as it needs: repacking
+	// copies what is needed, so it has to be worth it. It is also less than what one large file may bring with one
+	// push.
 	slack = 32 << 20
 )
 
@@ -83,9 +84,9 @@ func trackedBytes(gitDir string) (sum int64) {
 	return sum
 }
 
-// repack makes few packs of the many of a clone. In one that the agent made (ours) everything that is needed comes into one
-// pack, but for what the largest holds already when most of that is needed, and the rest is dropped. In a person's
-// clone nothing is dropped, and only as many of the smaller packs are merged as to keep their number small.
+// repack makes few packs of the many of a clone. In one that the agent made (ours) everything that is needed comes
+// into one pack, but for what the largest holds already when most of that is needed, and the rest is dropped. In a
+// person's clone nothing is dropped, and only as many of the smaller packs are merged as to keep their number small.
 //
 // Nothing is deleted before the new pack was read back object by object, is known to hold all that it should, and is
 // on the disk under its name. step is called between any two changes on the disk.
@@ -240,8 +241,8 @@ func (f *repacking) drop(stem string) error {
 	return nil
 }
 
-// removeLoose deletes loose objects that are in the new pack by now, and those that nothing needs once they are an hour
-// old: before that a program may be about to use them. The agent makes none; people and their programs do.
+// removeLoose deletes loose objects that are in the new pack by now, and those that nothing needs once they are an
+// hour old: before that a program may be about to use them. The agent makes none; people and their programs do.
 func (f *repacking) removeLoose(now time.Time) error {
 	return eachLoose(f.gitDir, func(id plumbing.Hash, path string) error {
 		if !f.Has(id) {

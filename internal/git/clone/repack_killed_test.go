@@ -17,8 +17,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestKilledRepack kills a process at each step of a fold. git finds nothing wrong then, readers that had the old packs
-// open go on reading, and the next fold ends as if nothing had been.
+// TestKilledRepack kills a process at each step of a fold. git finds nothing wrong then, readers that had the old
+// packs open go on reading, and the next fold ends as if nothing had been.
 func TestKilledRepack(t *testing.T) {
 	if dir := os.Getenv("GITREPO_TEST_FOLD"); dir != "" {
 		left, err := strconv.Atoi(os.Getenv("GITREPO_TEST_LEFT"))

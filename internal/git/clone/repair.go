@@ -147,8 +147,8 @@ func packedRef(line []byte) bool {
 	return ok && ended && strings.HasPrefix(name, "refs/") && plumbing.ReferenceName(name).Validate() == nil
 }
 
-// repairShallow writes the boundary of a clone of ours anew; unless a person fetched all history into it: then it is his
-// from now on, and stays whole.
+// repairShallow writes the boundary of a clone of ours anew; unless a person fetched all history into it: then it is
+// his from now on, and stays whole.
 func repairShallow(gitDir, head string) (unshallowed bool, err error) {
 	at, _ := objects.ParseID(head)
 	ends, err := borders(gitDir, []plumbing.Hash{at}, plumbing.ZeroHash)

@@ -135,9 +135,9 @@ const (
 // descent asks the remote whether one commit is an ancestor of another, and returns a sentence when it is not.
 //
 // The question is a fetch for which little needs to be sent: we have the new commit, but we ask for its history to
-// some depth. If the old commit, our shallow border, is within that, the server tells us that it is no longer a border.
-// It then also sends what lies behind it down to that depth: with such steps about as much as what was pushed since,
-// or a few times that.
+// some depth. If the old commit, our shallow border, is within that, the server tells us that it is no longer a
+// border. It then also sends what lies behind it down to that depth: with such steps about as much as what was pushed
+// since, or a few times that.
 //
 // With prove set the answer must be a proof, however far that is; else a failure to find out says nothing.
 func (r *Repo) descent(w *watch, from, to plumbing.Hash, prove bool) (string, error) {

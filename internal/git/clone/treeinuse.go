@@ -8,8 +8,8 @@ import (
 	"github.com/addagent/addagent/internal/git/worktree"
 )
 
-// TreeInUse is Tree for who works by it: when an object turns out to be missing or damaged, the clone is noted as
-// broken, and the next look makes it anew.
+// TreeInUse is Tree for work that depends on it: when an object turns out to be missing or damaged, the clone is
+// noted as broken, and the next look makes it anew.
 func (r *Repo) TreeInUse(version string) (*objects.Tree, error) {
 	t, err := r.Tree(version)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Builder are new objects, in memory, to be pushed. The zero value holds none. The same calls in the same order give
+// Builder makes new objects in memory, to be pushed. The zero value has none. The same calls in the same order give
 // the same bytes. What git would not accept (a name with a slash in a tree, a bad id) is an error of the
 // push.
 type Builder struct {
@@ -65,7 +65,7 @@ func (o *Builder) Tree(entries []Entry) string {
 			line.Mode = ModeExecutable
 		}
 		var ok bool
-		if line.Id, ok = ParseID(e.ID); !ok || !goodName(e.Name) {
+		if line.ID, ok = ParseID(e.ID); !ok || !goodName(e.Name) {
 			o.fail("tree entry %q: %q: a name or an id that cannot be", e.Name, e.ID)
 		}
 		if names[e.Name] = struct{}{}; len(names) == len(lines) {
@@ -78,7 +78,7 @@ func (o *Builder) Tree(entries []Entry) string {
 	for _, line := range lines {
 		b = strconv.AppendUint(b, uint64(line.Mode), 8)
 		b = append(append(append(b, ' '), line.Name...), 0)
-		b = append(b, line.Id[:]...)
+		b = append(b, line.ID[:]...)
 	}
 	o.text = b
 	return o.add(plumbing.TreeObject, b)
@@ -152,7 +152,8 @@ func (o *Builder) add(kind plumbing.ObjectType, data []byte) string {
 	return hex.EncodeToString(n.ID[:])
 }
 
-// Pack returns a pack with the objects of all, each once.
+// Pack returns a pack with the objects of all builders, each once; or the first mistake that was made in building
+// them.
 func Pack(all ...*Builder) ([]byte, error) {
 	var list []pack.Object
 	seen := make(map[plumbing.Hash]struct{})

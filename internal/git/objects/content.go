@@ -39,7 +39,7 @@ func (c *Content) Unpack(ctx context.Context, pack io.Reader) error {
 	return c.objects.Unpack(ctx, pack)
 }
 
-// Seal says that all was read.
+// Seal says that all was read: what helped to read it is dropped.
 func (c *Content) Seal() { c.objects.Seal() }
 
 func (c *Content) get(id string, kind plumbing.ObjectType) ([]byte, error) {
@@ -102,7 +102,7 @@ func (c *Content) Tree(id string) ([]Entry, error) {
 }
 
 func (e *Line) entry() Entry {
-	return Entry{Name: string(e.Name), ID: e.Id.String(), Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink}
+	return Entry{Name: string(e.Name), ID: e.ID.String(), Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink}
 }
 
 // Find returns what is at a path in the tree of a commit; fs.ErrNotExist when nothing is. The root is "".
@@ -112,18 +112,18 @@ func (c *Content) Find(commit, name string) (Entry, error) {
 		return Entry{}, err
 	}
 	at := Line{Mode: ModeFolder}
-	at.Id, _ = ParseID(info.Tree)
+	at.ID, _ = ParseID(info.Tree)
 	clean := strings.Trim(path.Clean("/"+name), "/")
 	for part := range strings.SplitSeq(clean, "/") {
 		if clean == "" {
 			break
 		}
-		kind, data, ok := c.objects.Get(at.Id)
+		kind, data, ok := c.objects.Get(at.ID)
 		switch {
 		case !at.Folder():
 			return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), fs.ErrNotExist)
 		case !ok || kind != plumbing.TreeObject:
-			return Entry{}, fmt.Errorf("%s: tree %s: %w", QuotePath([]byte(name)), at.Id, ErrNotRead)
+			return Entry{}, fmt.Errorf("%s: tree %s: %w", QuotePath([]byte(name)), at.ID, ErrNotRead)
 		}
 		lines := Lines(data)
 		for more := true; more; {

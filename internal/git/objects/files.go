@@ -21,7 +21,7 @@ type treeLevel struct {
 	length int // of the path of this folder
 }
 
-// Files starts at a tree; a zero id has none.
+// Files walks the files of a tree; a zero id has none.
 func (o *Reader) Files(tree plumbing.Hash) (*Files, error) {
 	f := &Files{objects: o}
 	lines, err := f.trees.lines(o, 0, 0, tree)
@@ -48,7 +48,7 @@ func (f *Files) Next() (*Line, error) {
 			return &f.entry, nil
 		}
 		f.path = append(f.path, '/')
-		lines, err := f.trees.lines(f.objects, 0, len(f.levels), f.entry.Id)
+		lines, err := f.trees.lines(f.objects, 0, len(f.levels), f.entry.ID)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", QuotePath(f.path), err)
 		}

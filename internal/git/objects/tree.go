@@ -60,7 +60,7 @@ func (t *Tree) ID(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return e.Id.String(), nil
+	return e.ID.String(), nil
 }
 
 // Read returns the content of a file of at most limit bytes. Errors: fs.ErrNotExist when nothing is there; others for
@@ -77,7 +77,7 @@ func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("read %s: is no file", QuotePath([]byte(name)))
 	}
-	data, err := t.load(e.Id, plumbing.BlobObject, limit, nil)
+	data, err := t.load(e.ID, plumbing.BlobObject, limit, nil)
 	if errors.Is(err, pack.ErrTooBig) {
 		return nil, fmt.Errorf("read %s: longer than %d bytes", QuotePath([]byte(name)), limit)
 	}
@@ -117,7 +117,7 @@ func (t *Tree) List(dir string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines, err := t.lines(e.Id)
+	lines, err := t.lines(e.ID)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", QuotePath([]byte(dir)), err)
 	}
@@ -134,7 +134,7 @@ func (t *Tree) List(dir string) ([]Entry, error) {
 			continue
 		}
 		all = append(all, Entry{
-			Name: string(e.Name), ID: e.Id.String(),
+			Name: string(e.Name), ID: e.ID.String(),
 			Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink,
 		})
 	}
@@ -151,7 +151,7 @@ func (t *Tree) lines(id plumbing.Hash) (Lines, error) {
 
 // entry walks down to a path. The name in the result is only good until the next call.
 func (t *Tree) entry(name string) (Line, error) {
-	at := Line{Mode: ModeFolder, Id: t.root}
+	at := Line{Mode: ModeFolder, ID: t.root}
 	clean := strings.Trim(path.Clean("/"+name), "/")
 	if clean == "" {
 		return at, nil
@@ -160,7 +160,7 @@ func (t *Tree) entry(name string) (Line, error) {
 		if !at.Folder() {
 			return Line{}, fs.ErrNotExist
 		}
-		lines, err := t.lines(at.Id)
+		lines, err := t.lines(at.ID)
 		if err != nil {
 			return Line{}, fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
 		}

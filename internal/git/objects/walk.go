@@ -25,15 +25,17 @@ const (
 type Line struct {
 	Name []byte // points into the tree object
 	Mode uint32
-	Id   plumbing.Hash
+	ID   plumbing.Hash
 }
 
+// Folder tells whether the line is of a folder.
 func (e *Line) Folder() bool { return e.Mode == ModeFolder }
 
 // Lines reads a tree object line by line. Modes come out as git's index would hold them: old repositories have
 // regular files with group rights.
 type Lines []byte
 
+// Next puts the next line into e; false after the last one.
 func (t *Lines) Next(e *Line) (bool, error) {
 	line := *t
 	if len(line) == 0 {
@@ -55,7 +57,7 @@ func (t *Lines) Next(e *Line) (bool, error) {
 	if end < 0 || len(rest) < end+1+20 {
 		return false, errors.New("tree is damaged: line is cut")
 	}
-	e.Name, e.Id, *t = rest[:end], plumbing.Hash(rest[end+1:end+21]), rest[end+21:]
+	e.Name, e.ID, *t = rest[:end], plumbing.Hash(rest[end+1:end+21]), rest[end+21:]
 	switch mode & 0o170000 {
 	case 0o100000:
 		e.Mode = ModeFile
@@ -112,7 +114,7 @@ func (t *trees) lines(objects *Reader, side, depth int, id plumbing.Hash) (Lines
 	return Lines(data), nil
 }
 
-// Change is one path that differs between two trees: was or is is nil when the path is only in the other.
+// Change is one path that differs between two trees: Was or Is is nil when the path is only in the other.
 // The path belongs to the walk and changes with its next step.
 type Change struct {
 	Path    []byte
@@ -125,7 +127,7 @@ var errStop = errors.New("stop")
 // Differ walks two trees together, and only into folders that differ.
 type Differ struct {
 	Objects *Reader
-	// folder, when set, sees the entries of each new or changed folder before any path in it is visited. It may look
+	// Folder, when set, sees the entries of each new or changed folder before any path in it is visited. It may look
 	// at them, and refuse.
 	Folder func(path []byte, lines Lines) error
 	Visit  func(Change) error
@@ -135,7 +137,7 @@ type Differ struct {
 	path  []byte
 }
 
-// Walk calls visit for each path that differs, in the order of git's index. A zero id is an empty tree.
+// Walk calls Visit for each path that differs, in the order of git's index. A zero id is an empty tree.
 func (d *Differ) Walk(was, is plumbing.Hash) error {
 	d.path = d.path[:0]
 	if was == is {
@@ -210,7 +212,7 @@ func (d *Differ) pair(was, is *Line, depth int) error {
 	if one == nil {
 		one = is
 	}
-	if was != nil && is != nil && was.Id == is.Id && was.Mode == is.Mode {
+	if was != nil && is != nil && was.ID == is.ID && was.Mode == is.Mode {
 		return nil
 	}
 	length := len(d.path)
@@ -223,10 +225,10 @@ func (d *Differ) pair(was, is *Line, depth int) error {
 	d.Grown = d.Grown || was == nil
 	var a, b plumbing.Hash
 	if was != nil {
-		a = was.Id
+		a = was.ID
 	}
 	if is != nil {
-		b = is.Id
+		b = is.ID
 	}
 	return d.descend(a, b, depth+1)
 }

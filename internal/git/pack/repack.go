@@ -13,8 +13,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Repack makes one pack of objects that lie in many, or are loose. Which objects those are, and which packs may go then,
-// is told by the caller; what a Repack holds is about 300 bytes an object, and no content.
+// Repack makes one pack of objects that lie in many, or are loose. Which objects those are, and which packs may go
+// then, is told by the caller; what a Repack holds is about 300 bytes an object, and no content.
 type Repack struct {
 	r      *Reader
 	list   []living                // what the new pack is to hold

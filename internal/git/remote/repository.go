@@ -17,7 +17,7 @@ import (
 
 // Repository is a repository somewhere else that is used without a clone: its refs are listed, what is behind them is
 // read into memory, and refs are moved as a compare-and-swap. It keeps its connection between calls. Use it from one
-// goroutine at a time. Every call ends with its context; Store sets no time of its own.
+// goroutine at a time. Every call ends with its context; it sets no time of its own.
 //
 // Errors are of four kinds. *Rejected: the server says no to this update of this ref. ErrAccess: it does not let us,
 // until a person fixes what the error names. ErrUnclear: a push may or may not have landed. All others are temporary,
@@ -93,13 +93,13 @@ func New(s Source) (*Repository, error) {
 	return &Repository{source: s, at: at}, nil
 }
 
-// Close gives up the connection. The store can be used again.
+// Close gives up the connection. The repository can be used again.
 func (s *Repository) Close() error {
 	s.at.close()
 	return nil
 }
 
-// Tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error is an *AbsentError.
+// Tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error is a *NoBranchError.
 func (s *Repository) Tip(ctx context.Context, branch string) (Tip, error) {
 	tip, err := s.at.tip(ctx, branch)
 	if _, ok := objects.ParseID(tip.ID); err == nil && !ok {

@@ -14,7 +14,7 @@ type Answer struct {
 }
 
 // Try asks a source's URL once where the branch is, as a look does, without a clone. Mirrors mean nothing here.
-// Errors are of the kinds of a Store's.
+// Errors are of the kinds of a Repository's.
 func Try(ctx context.Context, s Source) (Answer, error) {
 	if err := s.Check(); err != nil {
 		return Answer{}, err

@@ -7,8 +7,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// ErrAccess is in errors of a server that does not let us do what was asked. They stay until a person fixes that, and name
-// what to do.
+// ErrAccess is in errors of a server that does not let us do what was asked. They stay until a person fixes that, and
+// name what to do.
 var ErrAccess = errors.New("no access")
 
 // Denied makes an ErrAccess of an error. advice is what a person can do; "" = the error has it already.

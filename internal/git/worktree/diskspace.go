@@ -14,8 +14,8 @@ import (
 // for a long time, little enough that a node with a small disk is still served.
 const keepFree = 4 << 20
 
-// muchRoom is from how many free bytes on it is not counted what a change needs: no push that people work with writes so
-// much, and one that did would end in the middle, be told, and be finished when there is room.
+// muchRoom free bytes are enough for any push that people work with, so what a change needs is not counted then. One
+// that needed more would end in the middle, be told, and be finished when there is room.
 const muchRoom = 2 << 30
 
 // DiskGuard lets a pack grow until only keepFree is left.
@@ -57,7 +57,7 @@ func EnoughSpace(ctx context.Context, store *objects.Reader, dir string, from, t
 		if e == nil || e.Mode == objects.ModeSubmodule {
 			return 0
 		}
-		_, n, ok := store.Packed(e.Id)
+		_, n, ok := store.Packed(e.ID)
 		if !ok {
 			return 0
 		}

@@ -178,7 +178,7 @@ func (m *mover) remove(path []byte, was objects.Line, sure, edited bool) error {
 	case now.kind != regular && now.kind != symlink:
 		return nil // a person's folder or pipe
 	case !sure:
-		same, err := m.sameContent(in, name, now, wanted{path: path, mode: was.Mode, id: was.Id})
+		same, err := m.sameContent(in, name, now, wanted{path: path, mode: was.Mode, id: was.ID})
 		if err != nil {
 			return err
 		}

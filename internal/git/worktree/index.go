@@ -152,8 +152,8 @@ func (r *indexReader) Next() (*indexEntry, error) {
 }
 
 // skip passes over the entries before a path (nil = all that are left), whole stretches at once, and gives each
-// stretch as it lies in the file to pass, which may be nil. It may stop earlier, at an entry that only next understands.
-// Only for an index that was checked.
+// stretch as it lies in the file to pass, which may be nil. It may stop earlier, at an entry that only next
+// understands. Only for an index that was checked.
 func (r *indexReader) skip(stop []byte, pass func(raw []byte, count uint32) error) error {
 	for r.left > 0 {
 		b, _ := r.in.Peek(r.in.Buffered()) // all that is there without reading

@@ -20,7 +20,7 @@ func (l *leaves) Next() (*indexEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.entry.path, l.entry.mode, l.entry.id = e.Name, e.Mode, e.Id
+	l.entry.path, l.entry.mode, l.entry.id = e.Name, e.Mode, e.ID
 	return &l.entry, nil
 }
 
@@ -58,10 +58,10 @@ func mergeLeaves(old, now tracked, visit func(objects.Change) error) error {
 		}
 		var c objects.Change
 		if order <= 0 {
-			c.Path, c.Was = a.path, &objects.Line{Mode: a.mode, Id: a.id}
+			c.Path, c.Was = a.path, &objects.Line{Mode: a.mode, ID: a.id}
 		}
 		if order >= 0 {
-			c.Path, c.Is = b.path, &objects.Line{Mode: b.mode, Id: b.id}
+			c.Path, c.Is = b.path, &objects.Line{Mode: b.mode, ID: b.id}
 		}
 		if order != 0 || a.id != b.id || a.mode != b.mode {
 			if err := visit(c); err != nil {

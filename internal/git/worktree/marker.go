@@ -25,9 +25,9 @@ type Marker struct {
 	sameBoot bool          // the machine ran on since: what the move wrote can be trusted
 }
 
-// ReadMarker reports a move that has begun and not ended. It must be finished, by moveTree with the same From and To
-// and commitMove, before the tree is moved anywhere else. A damaged marker is a move between unknown (zero) commits:
-// then verifyTree is the way out.
+// ReadMarker reports a move that has begun and not ended. It must be finished, by Move with the same From and To and by
+// Commit, before the tree is moved anywhere else. A damaged marker is a move between unknown (zero) commits: then Move
+// has to verify all.
 func ReadMarker(dir string) (Marker, bool, error) {
 	b, err := os.ReadFile(filepath.Join(dir, ".git", markerFile))
 	if errors.Is(err, fs.ErrNotExist) {

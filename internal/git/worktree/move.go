@@ -31,7 +31,7 @@ type Options struct {
 	// Verify compares every tracked file by its content with the commit to move to: for when the index is lost, and
 	// after a crash of the machine.
 	Verify bool
-	// Notes, when there are any, tell which files were touched since the last move, so that the others need no look.
+	// Dirty, when there is one, tells which files were touched since the last move, so that the others need no look.
 	Dirty *DirtySet
 	// Progress, when set, is called whenever a file, or some part of a big one, is done.
 	Progress func(files int)
@@ -43,8 +43,8 @@ type Options struct {
 // where a tracked file belongs is adopted when it is the same, else set aside.
 //
 // Before the first change a marker is written. When the move does not end, by a crash or an error, it is finished by
-// calling moveTree with the same commits again. Nothing is changed when the tree is unsafe (errUnsafe) or an object is
-// missing (pack.ErrMissing); a damaged object may be found only when it is written.
+// calling Move with the same commits again. Nothing is changed when the tree is unsafe (objects.ErrUnsafe) or an
+// object is missing (pack.ErrMissing); a damaged object may be found only when it is written.
 //
 // What was tracked before is known from the index, as long as that is the record of one tree; from serves when it is
 // not. So a clone whose objects are new but whose index was kept can be moved from a commit that it does not have.
@@ -269,19 +269,19 @@ func (m *mover) plan() error {
 	return m.differences(checkFolder, func(c objects.Change) error {
 		if c.Is == nil {
 			m.count--
-			m.gone = append(m.gone, goneFile{string(c.Path), c.Was.Mode, c.Was.Id})
+			m.gone = append(m.gone, goneFile{string(c.Path), c.Was.Mode, c.Was.ID})
 			return m.step()
 		}
 		if c.Was == nil {
 			m.count++
 		}
 		if c.Is.Mode != objects.ModeSubmodule {
-			has, err := m.objects.Has(c.Is.Id)
+			has, err := m.objects.Has(c.Is.ID)
 			if err == nil && !has {
-				err = pack.Missing(c.Is.Id, nil)
+				err = pack.Missing(c.Is.ID, nil)
 			}
 			if err == nil && c.Is.Mode == objects.ModeSymlink {
-				err = m.checkLink(c.Is.Id)
+				err = m.checkLink(c.Is.ID)
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", objects.QuotePath(c.Path), err)
@@ -297,7 +297,7 @@ func (m *mover) apply() (err error) {
 	for _, g := range slices.Backward(m.gone) {
 		path := []byte(g.path)
 		found := m.index.find(path)
-		err := m.remove(path, objects.Line{Mode: g.mode, Id: g.id}, m.looked, found != nil && found.edited)
+		err := m.remove(path, objects.Line{Mode: g.mode, ID: g.id}, m.looked, found != nil && found.edited)
 		if err != nil {
 			return fmt.Errorf("delete %s: %w", objects.QuotePath(path), err)
 		}
@@ -344,7 +344,7 @@ func (m *mover) writeAll() (err error) {
 		found := m.index.find(c.Path)
 		edited := found != nil && found.edited
 		stat, err := m.ensure(wanted{
-			path: c.Path, mode: c.Is.Mode, id: c.Is.Id,
+			path: c.Path, mode: c.Is.Mode, id: c.Is.ID,
 			tracked: was,
 			compare: !was || !m.looked || edited,
 			restore: was && edited,
@@ -352,7 +352,7 @@ func (m *mover) writeAll() (err error) {
 		if err != nil {
 			return err
 		}
-		if err := m.out.add(c.Path, c.Is.Mode, &c.Is.Id, &stat); err != nil {
+		if err := m.out.add(c.Path, c.Is.Mode, &c.Is.ID, &stat); err != nil {
 			return err
 		}
 		return m.step()

@@ -42,10 +42,10 @@ func half(limit string) int64 {
 	return n / 2
 }
 
-// DirtySet are what the kernel noted of one clone. They are believed only when every tracked folder was watched
-// before its files were looked at, nothing happened to the folders themselves since, and the index is the very file
-// that the last move put there. Whenever one of these is in doubt all files are looked at again, and the notes begin
-// anew. A nil one knows nothing.
+// DirtySet is what the kernel noted of one clone. It is believed only when every tracked folder was watched before its
+// files were looked at, nothing happened to the folders themselves since, and the index is the very file that the last
+// move put there. Whenever one of these is in doubt all files are looked at again, and the notes begin anew. A nil one
+// knows nothing.
 type DirtySet struct {
 	of    *Watcher
 	fd    int    // of inotify; good while whole
@@ -64,6 +64,7 @@ type DirtySet struct {
 	full  time.Time     // when there was no room for so many folders; zero = never
 }
 
+// DirtySet is for one clone. A nil Watcher has none.
 func (w *Watcher) DirtySet() *DirtySet {
 	if w == nil {
 		return nil
@@ -128,17 +129,17 @@ func (n *DirtySet) watch(s *statter) {
 		return
 	}
 	n.dir, n.whole = dir, true
-	n.Folder(top, nil)
+	n.folder(top, nil)
 	if mountedBelow(n.dir) {
 		n.Forget()
 	}
-	s.opened = n.Folder
+	s.opened = n.folder
 }
 
 func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// Folder watches an open folder; -1 is one that is not there.
-func (n *DirtySet) Folder(fd int, path []byte) {
+// folder watches an open folder; -1 is one that is not there.
+func (n *DirtySet) folder(fd int, path []byte) {
 	if !n.whole {
 		return
 	}
@@ -238,8 +239,8 @@ func (n *DirtySet) watches(path []byte) bool {
 	return i < len(n.ends) && bytes.Equal(n.path(i), path)
 }
 
-// mountedBelow reports whether something is mounted below a folder, which inotify does not report; true when that cannot be
-// known. Format: proc_pid_mountinfo(5).
+// mountedBelow reports whether something is mounted below a folder, which inotify does not report; true when that
+// cannot be known. Format: proc_pid_mountinfo(5).
 func mountedBelow(dir string) bool {
 	all, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
