@@ -165,17 +165,17 @@ func (r refusal) again(from, to plumbing.Hash) error {
 // provide ensures that the clone has all objects of a commit, and that going there is allowed. It returns the pack
 // that came for it, "" when none did.
 func (r *Repo) provide(w *watch, s *Applied, from, to plumbing.Hash, elsewhere bool) (stem string, err error) {
-	objects, err := objects.Open(r.gitDir())
+	store, err := objects.Open(r.gitDir())
 	if err != nil {
 		return "", err
 	}
-	defer objects.Close()
-	has, err := objects.Has(to)
+	defer store.Close()
+	has, err := store.Has(to)
 	if err != nil {
 		return "", err
 	}
 	if !has {
-		got, err := r.receive(w, r.gitDir(), r.request(w, from, to), objects.Reader)
+		got, err := r.receive(w, r.gitDir(), r.request(w, from, to), store.Reader)
 		if err != nil {
 			return "", err
 		}
@@ -188,13 +188,13 @@ func (r *Repo) provide(w *watch, s *Applied, from, to plumbing.Hash, elsewhere b
 			runtime.GC() // what a larger pack took to receive serves the move again
 		}
 	}
-	if err := worktree.EnoughSpace(w.ctx, objects, r.dir, from, to); err != nil {
+	if err := worktree.EnoughSpace(w.ctx, store, r.dir, from, to); err != nil {
 		return stem, errors.Join(err, dropPack(stem))
 	}
 	if from.IsZero() || from == to || elsewhere {
 		return stem, nil // of another remote it is no rewrite
 	}
-	return stem, r.rewound(w, objects, s, from, to)
+	return stem, r.rewound(w, store, s, from, to)
 }
 
 // request is what to ask for to come from one commit to another.

@@ -62,12 +62,12 @@ func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Applied, error) {
 
 // roomFor says whether the first tree of a clone fits onto the disk.
 func roomFor(w *watch, gitDir, dir string, to plumbing.Hash) error {
-	objects, err := objects.Open(gitDir)
+	store, err := objects.Open(gitDir)
 	if err != nil {
 		return err
 	}
-	defer objects.Close()
-	return worktree.EnoughSpace(w.ctx, objects, dir, plumbing.ZeroHash, to)
+	defer store.Close()
+	return worktree.EnoughSpace(w.ctx, store, dir, plumbing.ZeroHash, to)
 }
 
 // build makes a shallow clone without a tree in a new folder beside .git.

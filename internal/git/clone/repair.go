@@ -237,12 +237,12 @@ func nameOf(id plumbing.Hash) string {
 }
 
 func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (commitFate, error) {
-	objects, err := objects.Open(git)
+	store, err := objects.Open(git)
 	if err != nil {
 		return unknown, err
 	}
-	defer objects.Close()
-	if _, err := objects.Commit(id); errors.Is(err, pack.ErrMissing) {
+	defer store.Close()
+	if _, err := store.Commit(id); errors.Is(err, pack.ErrMissing) {
 		return unknown, nil
 	} else if err != nil {
 		return unknown, err
@@ -260,7 +260,7 @@ func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string
 	}
 	for i, list := range [][]plumbing.Hash{theirs, n.list} {
 		for _, ref := range list {
-			reached, err := reaches(ctx, objects, ref, id, nearDepth)
+			reached, err := reaches(ctx, store, ref, id, nearDepth)
 			if reached {
 				return []commitFate{upstream, safe}[i], nil
 			}

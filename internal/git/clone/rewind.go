@@ -26,9 +26,9 @@ type judged struct {
 
 // rewound finds out whether a branch went forward. When it was rewritten or moved back that is a notice, or an error
 // when the source says refuse.
-func (r *Repo) rewound(w *watch, objects *objects.Reader, s *Applied, from, to plumbing.Hash) error {
+func (r *Repo) rewound(w *watch, store *objects.Reader, s *Applied, from, to plumbing.Hash) error {
 	if r.judged.from != from || r.judged.to != to {
-		j, err := r.judge(w, objects, from, to)
+		j, err := r.judge(w, store, from, to)
 		if err != nil {
 			return err
 		}
@@ -43,12 +43,12 @@ func (r *Repo) rewound(w *watch, objects *objects.Reader, s *Applied, from, to p
 // errRewound says that a branch was rewritten or moved back and the source says refuse.
 var errRewound = errors.New("refused")
 
-func (r *Repo) judge(w *watch, objects *objects.Reader, from, to plumbing.Hash) (judged, error) {
+func (r *Repo) judge(w *watch, store *objects.Reader, from, to plumbing.Hash) (judged, error) {
 	j := judged{from: from, to: to}
 	if r.source.Rewind == remote.RewindUnasked {
 		return j, nil
 	}
-	now, err := objects.Commit(to)
+	now, err := store.Commit(to)
 	if err != nil {
 		return j, err
 	}
@@ -56,14 +56,14 @@ func (r *Repo) judge(w *watch, objects *objects.Reader, from, to plumbing.Hash) 
 		return j, nil
 	}
 	what := ""
-	before, err := objects.Commit(from)
+	before, err := store.Commit(from)
 	switch {
 	case err == nil && slices.Contains(before.Parents, to):
 		what = fmt.Sprintf("the branch was moved back from %s to its parent %s", human.ID(from.String()), human.ID(to.String()))
 	case err == nil && shareParent(before, now):
 		what = fmt.Sprintf("history was rewritten: %s took the place of %s", human.ID(to.String()), human.ID(from.String()))
 	default:
-		if what, err = r.history(w, objects, from, to, r.source.Rewind == "refuse"); err != nil {
+		if what, err = r.history(w, store, from, to, r.source.Rewind == "refuse"); err != nil {
 			return j, err
 		}
 	}
@@ -84,11 +84,11 @@ func shareParent(a, b objects.Commit) bool {
 
 // history says in a sentence that a commit does not descend from another; nothing when it does. A clone that has all
 // history knows it, else the remote is asked.
-func (r *Repo) history(w *watch, objects *objects.Reader, from, to plumbing.Hash, prove bool) (string, error) {
+func (r *Repo) history(w *watch, store *objects.Reader, from, to plumbing.Hash, prove bool) (string, error) {
 	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
 		return r.descent(w, from, to, prove)
 	}
-	reached, err := reaches(w.ctx, objects, to, from, math.MaxInt32)
+	reached, err := reaches(w.ctx, store, to, from, math.MaxInt32)
 	if reached || err != nil {
 		return "", err
 	}
@@ -96,7 +96,7 @@ func (r *Repo) history(w *watch, objects *objects.Reader, from, to plumbing.Hash
 }
 
 // reaches walks so deep into history from a commit and says whether another is in it.
-func reaches(ctx context.Context, objects *objects.Reader, from, to plumbing.Hash, depth int) (bool, error) {
+func reaches(ctx context.Context, store *objects.Reader, from, to plumbing.Hash, depth int) (bool, error) {
 	seen := make(map[plumbing.Hash]bool)
 	for level := []plumbing.Hash{from}; depth > 0 && len(level) > 0; depth-- {
 		var next []plumbing.Hash
@@ -108,7 +108,7 @@ func reaches(ctx context.Context, objects *objects.Reader, from, to plumbing.Has
 				continue
 			}
 			seen[id] = true
-			c, err := objects.Commit(id)
+			c, err := store.Commit(id)
 			if errors.Is(err, pack.ErrMissing) {
 				continue // the clone is shallow
 			}
