@@ -87,7 +87,7 @@ func (r *Repo) step(w *watch, tip remote.Tip, found state) (Applied, error) {
 		if found.mark.To.IsZero() {
 			verify = true // the marker is damaged: anything may have been half done
 		} else {
-			switch err := r.finish(w, &s, found.mark, tip.Branch); {
+			switch err := r.move(w, &s, found.mark.From, found.mark.To, tip.Branch, false); {
 			case errors.Is(err, objects.ErrUnsafe):
 				// Such a tree is refused before anything is written, so nothing of it is there.
 			case err != nil:
@@ -239,7 +239,7 @@ func (r *Repo) receive(w *watch, parent string, f protocol.FetchRequest, base *p
 	}
 }
 
-// move moves the tree and records that.
+// move moves the tree, or finishes a move that was interrupted, and records that.
 func (r *Repo) move(w *watch, s *Applied, from, to plumbing.Hash, branch string, verify bool) error {
 	done, err := worktree.Move(w.ctx, r.dir, from, to, worktree.Options{Verify: verify, Dirty: r.dirty, Progress: w.moved})
 	if err != nil {
@@ -247,16 +247,4 @@ func (r *Repo) move(w *watch, s *Applied, from, to plumbing.Hash, branch string,
 	}
 	s.add(done)
 	return done.Commit(func(git string) error { return recordMove(git, branch, to) })
-}
-
-// finish ends a move that was interrupted.
-func (r *Repo) finish(w *watch, s *Applied, m worktree.Marker, branch string) error {
-	done, err := worktree.Move(w.ctx, r.dir, m.From, m.To, worktree.Options{Progress: w.moved})
-	if err == nil {
-		err = done.Commit(func(git string) error { return recordMove(git, branch, m.To) })
-	}
-	if err == nil {
-		s.add(done)
-	}
-	return err
 }

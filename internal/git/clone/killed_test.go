@@ -22,8 +22,8 @@ import (
 // TestKilledLook kills a process anywhere in a look: while it clones, fetches, rebuilds, swaps or moves. The next look
 // must end with a whole clone and the right tree, and nothing left behind.
 func TestKilledLook(t *testing.T) {
-	if dir := os.Getenv("GITREPO_TEST_LOOKS"); dir != "" {
-		r := New("r", dir, remote.Source{URL: os.Getenv("GITREPO_TEST_URL")}, Limits{})
+	if dir := os.Getenv("ADD_TEST_LOOKS"); dir != "" {
+		r := New("r", dir, remote.Source{URL: os.Getenv("ADD_TEST_URL")}, Limits{})
 		for {
 			if _, err := r.Look(t.Context(), nil); err != nil {
 				t.Fatal(err)
@@ -53,7 +53,7 @@ func TestKilledLook(t *testing.T) {
 		}
 		w.src.Commit("main", append(files(80, fmt.Sprint("round ", round)), gittest.File("huge", gittest.Wordy(random, 200_000)))...)
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledLook$")
-		cmd.Env = append(os.Environ(), "GITREPO_TEST_LOOKS="+w.dir, "GITREPO_TEST_URL="+w.repo.source.URL)
+		cmd.Env = append(os.Environ(), "ADD_TEST_LOOKS="+w.dir, "ADD_TEST_URL="+w.repo.source.URL)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		testkit.Must(t, cmd.Start())

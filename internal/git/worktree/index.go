@@ -102,8 +102,8 @@ func readIndex(f io.ReaderAt, size, mtime int64, checked bool) (*indexReader, er
 	return r, nil
 }
 
-// Next returns the next entry; io.EOF after the last one.
-func (r *indexReader) Next() (*indexEntry, error) {
+// next returns the next entry; io.EOF after the last one.
+func (r *indexReader) next() (*indexEntry, error) {
 	if r.left == 0 {
 		return nil, io.EOF
 	}

@@ -26,7 +26,7 @@ func readAll(data []byte) ([]indexEntry, plumbing.Hash, error) {
 	}
 	var all []indexEntry
 	for {
-		e, err := r.Next()
+		e, err := r.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -193,7 +193,7 @@ func TestIndexSkip(t *testing.T) {
 				stop = entries[at].path
 			}
 			testkit.Must(t, r.skip(stop, x.stretch))
-			e, err := r.Next()
+			e, err := r.next()
 			if errors.Is(err, io.EOF) {
 				break
 			}
@@ -217,7 +217,7 @@ func TestIndexSkip(t *testing.T) {
 	testkit.Must(t, err)
 	for err == nil {
 		testkit.Must(t, r.skip(nil, nil))
-		_, err = r.Next()
+		_, err = r.next()
 	}
 	if !errors.Is(err, errIndex) {
 		t.Errorf("an index that was cut: %v", err)

@@ -2,15 +2,10 @@ package worktree
 
 import (
 	"bytes"
-	"errors"
-	"io"
 )
 
 func (m *mover) advance() (err error) {
-	m.next, err = m.before.Next()
-	if errors.Is(err, io.EOF) {
-		m.next, err = nil, nil
-	}
+	m.next, err = pull(m.before)
 	return err
 }
 

@@ -15,7 +15,7 @@ type leaves struct {
 	entry indexEntry
 }
 
-func (l *leaves) Next() (*indexEntry, error) {
+func (l *leaves) next() (*indexEntry, error) {
 	e, err := l.files.Next()
 	if err != nil {
 		return nil, err
@@ -26,18 +26,20 @@ func (l *leaves) Next() (*indexEntry, error) {
 
 // tracked is a stream of files in the order of the index: an index, a tree, or nothing.
 type tracked interface {
-	Next() (*indexEntry, error)
+	next() (*indexEntry, error)
+}
+
+// pull returns the next file, nil after the last.
+func pull(t tracked) (*indexEntry, error) {
+	e, err := t.next()
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	return e, err
 }
 
 // mergeLeaves visits what differs between two streams of files.
 func mergeLeaves(old, now tracked, visit func(objects.Change) error) error {
-	pull := func(t tracked) (*indexEntry, error) {
-		e, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil, nil
-		}
-		return e, err
-	}
 	a, err := pull(old)
 	if err != nil {
 		return err

@@ -259,7 +259,7 @@ func (m *mover) plan() error {
 		if err != nil {
 			return err
 		}
-		for _, err = all.Next(); err == nil; _, err = all.Next() {
+		for _, err = all.next(); err == nil; _, err = all.next() {
 			m.count++
 		}
 		if !errors.Is(err, io.EOF) {

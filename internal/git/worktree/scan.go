@@ -157,7 +157,7 @@ func EachTracked(index string, visit func(id plumbing.Hash, size int64)) {
 	all, err := f.read(false)
 	for err == nil {
 		var e *indexEntry
-		if e, err = all.Next(); err == nil && e.mode != objects.ModeSubmodule {
+		if e, err = all.next(); err == nil && e.mode != objects.ModeSubmodule {
 			visit(e.id, int64(e.stat.field(recordSize)))
 		}
 	}
@@ -182,7 +182,7 @@ func scan(ctx context.Context, index *indexFile, dir string, look bool, n *Dirty
 	state := &indexState{count: int(r.count)}
 	h := hasher{progress: progress}
 	for n := 0; ; n++ {
-		e, err := r.Next()
+		e, err := r.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -225,7 +225,7 @@ func checkPaths(ctx context.Context, index *indexFile, dir string, paths []strin
 			if err := r.skip([]byte(path), nil); err != nil {
 				return nil, err
 			}
-			if e, err = r.Next(); errors.Is(err, io.EOF) {
+			if e, err = r.next(); errors.Is(err, io.EOF) {
 				return state, nil
 			}
 			if err != nil {
