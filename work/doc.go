@@ -8,5 +8,6 @@
 // The init of a node is one item like the others, found by FindInit and named "init"; its scripts are sourced in one
 // bash, it is done once, and its memory lies outside of the clones.
 //
-// The package does not know what a node is: it gets the names of two folders, and of the repository that holds the init.
+// The package does not know what a node is: it gets the names of two folders, and of the repository that holds the
+// init.
 package work

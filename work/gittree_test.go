@@ -14,7 +14,8 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 )
 
-// gitTree is a Tree as the git program sees it: what the decisions are made from in these tests is real commits, and not what our own reader makes of them.
+// gitTree is a Tree as the git program sees it: what the decisions are made from in these tests is real commits, and
+// not what our own reader makes of them.
 type gitTree struct{ dir, version string }
 
 func git(dir string, args ...string) (string, error) {
@@ -79,7 +80,8 @@ func (t gitTree) List(dir string) ([]objects.Entry, error) {
 	return all, nil
 }
 
-// checkout is a new repository with one commit of these files. A content "-> x" makes a symlink to x, a first line "#!" an executable.
+// checkout is a new repository with one commit of these files. A content "-> x" makes a symlink to x, a first line "#!"
+// an executable.
 func checkout(t testing.TB, name string, files map[string]string) Checkout {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)

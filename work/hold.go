@@ -11,7 +11,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// holdName is the file that stops the work of a fleet by one push. It stands in nodework/ or bin/nodework/; all keys are optional:
+// holdName is the file that stops the work of a fleet by one push. It stands in nodework/ or bin/nodework/; all keys
+// are optional:
 //
 //	reason: database migration
 //	by: ann
@@ -29,9 +30,9 @@ type Hold struct {
 	Until  time.Time // UTC; zero = until the file goes
 }
 
-// Holds lists what holds a node back at the given time. A brake fails closed: a file with a mistake in it holds every node, and its reason names the mistake.
-// Expired ones, and ones for other nodes, are left out. An error means that the tree could not be read, and nobody knows
-// whether there is a hold.
+// Holds lists what holds a node back at the given time. A brake fails closed: a file with a mistake in it holds every
+// node, and its reason names the mistake. Expired ones, and ones for other nodes, are left out. An error means that the
+// tree could not be read, and nobody knows whether there is a hold.
 func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 	var holds []Hold
 	for _, dir := range []string{"nodework", "bin/nodework"} {
@@ -116,7 +117,8 @@ func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 	return h, matches
 }
 
-// parseUntil reads the end of a hold; wrong says what to write instead. A time without a zone is none: the file is read all over the world.
+// parseUntil reads the end of a hold; wrong says what to write instead. A time without a zone is none: the file is read
+// all over the world.
 func parseUntil(s string) (t time.Time, wrong string) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t.UTC(), ""

@@ -20,14 +20,16 @@ type Step struct {
 	Missing bool   `json:"missing,omitempty"` // it is not in the tree: named as skipped
 }
 
-// FindInit finds the init of a node in the repository that holds it: common, part, stacktype, stacktype+part, in that order, sourced in one shell. They stand in
-// nodeinit/, or else in it/nodeinit/: in the first that has a script for this node. false when neither has.
+// FindInit finds the init of a node in the repository that holds it: common, part, stacktype, stacktype+part, in that
+// order, sourced in one shell. They stand in nodeinit/, or else in it/nodeinit/: in the first that has a script for
+// this node. false when neither has.
 //
-// It watches the whole folder: whatever is pushed into it, the helpers beside the scripts too, is a try to mend an init that fails. And its scripts by name, so
-// that it is tried at once when a person corrects nodepart or stacktype.
+// It watches the whole folder: whatever is pushed into it, the helpers beside the scripts too, is a try to mend an init
+// that fails. And its scripts by name, so that it is tried at once when a person corrects nodepart or stacktype.
 //
-// A script whose last command fails, or that returns something else than 0, fails the init, which ends there: no later one runs on half of what it needs.
-// What a script leaves in the shell is there for the next, `set -e` too; only the working directory is the repository's root again.
+// A script whose last command fails, or that returns something else than 0, fails the init, which ends there: no later
+// one runs on half of what it needs. What a script leaves in the shell is there for the next, `set -e` too; only the
+// working directory is the repository's root again.
 func FindInit(c Checkout, p Place) (it Item, ok bool, err error) {
 	for _, name := range []string{p.Nodepart, p.Stacktype} {
 		if !fitsFolder(name) {
@@ -70,8 +72,8 @@ func initIn(c Checkout, base string, p Place) (it Item, ok bool, err error) {
 	return it, ok, nil
 }
 
-// stepThere looks for a script below base. What stands in its place and is no script is a problem of the init, not an absence: a node must not call itself
-// initialised because somebody linked a folder.
+// stepThere looks for a script below base. What stands in its place and is no script is a problem of the init, not an
+// absence: a node must not call itself initialised because somebody linked a folder.
 func stepThere(t Tree, base, rel string) (there bool, problem string, err error) {
 	dir := base
 	names := strings.Split(rel, "/")

@@ -73,7 +73,8 @@ func TestFindInit(t *testing.T) {
 	}
 }
 
-// TestSurveyInit: init stands first until it is done, a push is a new try, and what was done is done whatever comes later.
+// TestSurveyInit: init stands first until it is done, a push is a new try, and what was done is done whatever comes
+// later.
 func TestSurveyInit(t *testing.T) {
 	g := newSurveyGrid(t)
 	place := Place{Nodepart: "app1", Init: "ops"}

@@ -27,14 +27,15 @@ const (
 	Init Level = "init"
 )
 
-// Place is where in the grid a node stands. An empty field means that the levels named after it do not exist for this node.
+// Place is where in the grid a node stands. An empty field means that the levels named after it do not exist for this
+// node.
 type Place struct {
 	Nodepart, Stacktype string
 	Init                string // name of the repository that holds the node's init, while that is not done; "" = do not look for it
 }
 
-// Tree is a repository's tree at one version; *objects.Tree is one. Paths are relative to the top, with slashes; what is absent has the id "", reads as
-// fs.ErrNotExist and lists as empty; reading a file longer than max is an error.
+// Tree is a repository's tree at one version; *objects.Tree is one. Paths are relative to the top, with slashes; what
+// is absent has the id "", reads as fs.ErrNotExist and lists as empty; reading a file longer than max is an error.
 type Tree interface {
 	ID(path string) (string, error)
 	Read(path string, max int64) ([]byte, error)
@@ -87,9 +88,10 @@ func (it Item) ID() string { return it.Repo + ":" + it.Name }
 
 func (it Item) yamlPath() string { return path.Join(it.Dir, "work.yaml") }
 
-// Find lists the items of a repository that concern a node, in the order in which they are worked: root, common, part, stacktype, stacktype+part, in each its own
-// work.sh and then those of work.d by name. They stand in nodework/, or else in bin/nodework/.
-// What looks like an item and is none is told in notices; an error means that the tree could not be read.
+// Find lists the items of a repository that concern a node, in the order in which they are worked: root, common, part,
+// stacktype, stacktype+part, in each its own work.sh and then those of work.d by name. They stand in nodework/, or else
+// in bin/nodework/. What looks like an item and is none is told in notices; an error means that the tree could not be
+// read.
 func Find(c Checkout, p Place) (items []Item, notices []string, err error) {
 	for _, name := range []string{p.Nodepart, p.Stacktype} {
 		if !fitsFolder(name) {
@@ -118,8 +120,8 @@ func Find(c Checkout, p Place) (items []Item, notices []string, err error) {
 	return items, notices, nil
 }
 
-// noFolder says what stands in the way of a folder that is not there; nothing when nothing does. Without it the work of a whole part would be missing
-// without a word because somebody linked its folder.
+// noFolder says what stands in the way of a folder that is not there; nothing when nothing does. Without it the work of
+// a whole part would be missing without a word because somebody linked its folder.
 func noFolder(t Tree, dir string) (notices []string, err error) {
 	at := ""
 	for _, name := range strings.Split(dir, "/") {
@@ -258,8 +260,8 @@ func (it *Item) settings(c Checkout, entries []objects.Entry) {
 	}
 }
 
-// workFolder is nodework or bin/nodework, "" when there is neither. A nodework/ with nothing but a hold.yaml does not count: whoever stops a fleet by that
-// file must not take away the work that stands in bin/nodework/.
+// workFolder is nodework or bin/nodework, "" when there is neither. A nodework/ with nothing but a hold.yaml does not
+// count: whoever stops a fleet by that file must not take away the work that stands in bin/nodework/.
 func workFolder(t Tree) (string, error) {
 	entries, err := t.List("")
 	if err != nil {

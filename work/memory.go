@@ -7,7 +7,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// The files of one item's memory, in MemoryDir. The first three names are those of the shell scripts that ADD began with: people know them.
+// The files of one item's memory, in MemoryDir. The first three names are those of the shell scripts that ADD began
+// with: people know them.
 const (
 	versionFile  = "work.sh_VERSION"
 	doingFile    = "work.sh_DOING_VERSION"
@@ -15,7 +16,8 @@ const (
 	resultFile   = "work.sh_RESULT.json"
 )
 
-// MemoryDir is the folder of one item's memory: <clone>/.temp/add/<item>. It is not tracked, and no move of the tree touches it.
+// MemoryDir is the folder of one item's memory: <clone>/.temp/add/<item>. It is not tracked, and no move of the tree
+// touches it.
 func MemoryDir(repoDir, item string) string { return filepath.Join(repoDir, ".temp", "add", item) }
 
 // Memory is what is remembered of one item between two beats. The zero value is an item that was never worked.
@@ -27,21 +29,24 @@ type Memory struct {
 	Problems []string // state files that could not be used, each a sentence that names the file
 }
 
-// Result is the file work.sh_RESULT.json: JSON, indented by four spaces, a newline at the end. It is a public contract: fields are added, never renamed, and
-// readers ignore those they do not know. Times are RFC 3339 in UTC, versions are full commit ids (40 hex digits).
+// Result is the file work.sh_RESULT.json: JSON, indented by four spaces, a newline at the end. It is a public contract:
+// fields are added, never renamed, and readers ignore those they do not know. Times are RFC 3339 in UTC, versions are
+// full commit ids (40 hex digits).
 type Result struct {
 	Done *Done    `json:"done,omitempty"` // absent until the item succeeded once
 	Last *Attempt `json:"last,omitempty"` // absent only in a file made by hand
 }
 
-// Done is the last success: what verdicts compare with. It outlives a new clone, a rewritten branch and a branch moved back, since it names contents, not history.
+// Done is the last success: what verdicts compare with. It outlives a new clone, a rewritten branch and a branch moved
+// back, since it names contents, not history.
 type Done struct {
 	Version string            `json:"version"` // the commit that the repository was at when that work began
 	Ids     map[string]string `json:"ids"`     // what each watch was then, see Fingerprints for the keys
 }
 
-// Attempt is one run of an item's script, or the promise of one: it is written without Finished before the script starts, and again when it ended.
-// Fields that are counted (Attempt, Failures, Waits, Shutdowns) belong to the fingerprint and start anew with another one, and after a success.
+// Attempt is one run of an item's script, or the promise of one: it is written without Finished before the script
+// starts, and again when it ended. Fields that are counted (Attempt, Failures, Waits, Shutdowns) belong to the
+// fingerprint and start anew with another one, and after a success.
 type Attempt struct {
 	RunID       string            `json:"run_id"`                // ADD_RUN_ID in the script's environment: how left-over processes of this run are known
 	Verdict     Verdict           `json:"verdict"`               // why it ran: first, changed; with `run: always` also same, unaffected
@@ -87,7 +92,8 @@ func (a Attempt) OK() bool { return !a.Finished.IsZero() && a.Reason == "" }
 // ExitTempFail is the exit status by which a script says "not now" (EX_TEMPFAIL of sysexits.h).
 const ExitTempFail = 75
 
-// Begin makes the attempt that is about to be made of a judged item. Counters go on from the last attempt when that was of the same fingerprint and no success.
+// Begin makes the attempt that is about to be made of a judged item. Counters go on from the last attempt when that was
+// of the same fingerprint and no success.
 func Begin(j Judgement, r Rules, runID, bootID, log string, now time.Time) Attempt {
 	now = now.UTC()
 	a := Attempt{RunID: runID, Verdict: j.Verdict, Version: j.Version, Previous: j.Memory.Version, Ids: j.Ids, Fingerprint: j.Fingerprint,
@@ -111,7 +117,8 @@ func Begin(j Judgement, r Rules, runID, bootID, log string, now time.Time) Attem
 	return a
 }
 
-// End is the attempt as it ended: finished, counted. The reason is "" for a success; detail and lastLine are cut to one clean line each.
+// End is the attempt as it ended: finished, counted. The reason is "" for a success; detail and lastLine are cut to one
+// clean line each.
 func (a Attempt) End(reason Reason, exit int, detail, lastLine string, now time.Time) Attempt {
 	a.Finished, a.Exit, a.Reason = now.UTC(), exit, reason
 	a.Detail, a.LastLine = oneLine(detail), oneLine(lastLine)
@@ -137,8 +144,8 @@ func (a Attempt) End(reason Reason, exit int, detail, lastLine string, now time.
 	return a
 }
 
-// ended is the last attempt with an end: one that was found without is counted as interrupted when it started, so that what is decided from it needs no clock.
-// nil stays nil.
+// ended is the last attempt with an end: one that was found without is counted as interrupted when it started, so that
+// what is decided from it needs no clock. nil stays nil.
 func ended(last *Attempt) *Attempt {
 	if last == nil || !last.Finished.IsZero() {
 		return last
@@ -150,7 +157,8 @@ func ended(last *Attempt) *Attempt {
 // lineMax is how many characters of a script's last line are kept: it ends up in logs, chat and one-line tables.
 const lineMax = 200
 
-// oneLine makes text fit for a line of a log: control characters become blanks, runs of blanks one, and it is cut to lineMax characters.
+// oneLine makes text fit for a line of a log: control characters become blanks, runs of blanks one, and it is cut to
+// lineMax characters.
 func oneLine(text string) string {
 	if len(text) > 16*lineMax {
 		text = text[:16*lineMax]

@@ -37,8 +37,8 @@ type NextRun struct {
 	Attempt int       // number of the next attempt of this fingerprint, from 1
 }
 
-// PlanRun is pure: what Judge decided and what is remembered of the last attempt give what is due now.
-// It is not for an item that is being worked at this moment: an attempt without an end counts here as one that was interrupted.
+// PlanRun is pure: what Judge decided and what is remembered of the last attempt give what is due now. It is not for an
+// item that is being worked at this moment: an attempt without an end counts here as one that was interrupted.
 func PlanRun(j Judgement, r Rules, now time.Time) NextRun {
 	s := NextRun{Attempt: 1}
 	last := unsuccessful(j.Memory)
@@ -52,7 +52,8 @@ func PlanRun(j Judgement, r Rules, now time.Time) NextRun {
 	}
 	if again {
 		at := last.Finished.Add(delay(j, *last, r, s.Wedged))
-		// A last attempt that ended in the future means that the clock was set back: its delay cannot be known any more, so it counts as over.
+		// A last attempt that ended in the future means that the clock was set back: its delay cannot be known any
+		// more, so it counts as over.
 		if at.After(now) && !last.Finished.After(now) {
 			s.At = at
 			return s
@@ -62,7 +63,8 @@ func PlanRun(j Judgement, r Rules, now time.Time) NextRun {
 	return s
 }
 
-// say fills in what the node has to say of the item; last is the last attempt if it was no success, again whether it was of this fingerprint.
+// say fills in what the node has to say of the item; last is the last attempt if it was no success, again whether it
+// was of this fingerprint.
 func (s *NextRun) say(j Judgement, last *Attempt, again bool, r Rules, now time.Time) {
 	if last != nil && last.Wedged(r) {
 		s.Wedged, s.Since, s.Reason = true, last.WedgedSince, failed(*last)
@@ -96,7 +98,8 @@ func unsuccessful(m Memory) *Attempt {
 	return nil
 }
 
-// saidAgain tells that VERSION was there when the last attempt began and is not any more: by that a person says "again", and means now.
+// saidAgain tells that VERSION was there when the last attempt began and is not any more: by that a person says
+// "again", and means now.
 func saidAgain(m Memory) bool {
 	return m.Version == "" && m.Last != nil && m.Last.Previous != ""
 }

@@ -9,10 +9,12 @@ import (
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
-// Nodes names the nodes that a watch depends on: those that agree in every field that is set. The zero value is no watch of nodes.
+// Nodes names the nodes that a watch depends on: those that agree in every field that is set. The zero value is no
+// watch of nodes.
 type Nodes struct{ Part, Stacktype, Deployment string }
 
-// nodesKey begins the key of a watch of nodes, see Fingerprints. The blank keeps it apart from a repository of that name.
+// nodesKey begins the key of a watch of nodes, see Fingerprints. The blank keeps it apart from a repository of that
+// name.
 const nodesKey = "nodes of "
 
 // key is the watch's name among the ids, and what people read: "nodes of part app1, deployment prod".
@@ -44,11 +46,13 @@ type NodeSet struct {
 	Await string // why an item that never met the set had better wait for it; "" = it need not
 }
 
-// withNodes completes the ids of an item by those of the nodes that it watches. They are no part of what is kept between beats: nodes come and go without a push.
+// withNodes completes the ids of an item by those of the nodes that it watches. They are no part of what is kept
+// between beats: nodes come and go without a push.
 //
-// What is not known now is taken to be what the item last met: nothing becomes due for not knowing, and a failed item does not get new tries by a restart
-// of the agent. That is the last attempt where it was no success, else the last success. Not met yet is "", so a first success without knowledge is
-// followed by another run as soon as there is some: await says why that one had better wait.
+// What is not known now is taken to be what the item last met: nothing becomes due for not knowing, and a failed item
+// does not get new tries by a restart of the agent. That is the last attempt where it was no success, else the last
+// success. Not met yet is "", so a first success without knowledge is followed by another run as soon as there is some:
+// await says why that one had better wait.
 func withNodes(it Item, ids map[string]string, m Memory, ask func(filter map[string]string) NodeSet) (all map[string]string, await, notice string) {
 	all = maps.Clone(ids)
 	for _, w := range it.Watch {
@@ -93,7 +97,8 @@ func (m Memory) lastMet(key string) (id string, met bool) {
 	return id, met
 }
 
-// parseNodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of them.
+// parseNodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of
+// them.
 func parseNodes(f field) (n Nodes, mistakes []mistake) {
 	const example = "nodes: must be keys and values, as in { part: app1 }, not "
 	if f.value.Kind != strictyaml.Map {

@@ -125,7 +125,8 @@ func TestNodesAreNotAskedForDuringInit(t *testing.T) {
 	}
 }
 
-// TestSurveyAsksForNodes: the set of nodes is asked for at every beat, without another look at the trees, and counts as a watch outside of the repository.
+// TestSurveyAsksForNodes: the set of nodes is asked for at every beat, without another look at the trees, and counts as
+// a watch outside of the repository.
 func TestSurveyAsksForNodes(t *testing.T) {
 	g := newSurveyGrid(t, gittest.File("nodework/part/app1/work.sh", "true\n"),
 		gittest.File("nodework/part/app1/work.yaml", "watch: [ app/, { nodes: { part: app1, deployment: prod } } ]\n"))

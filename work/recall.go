@@ -14,9 +14,9 @@ import (
 // resultMax bounds the result file that is read. Ours have some hundred bytes; ten thousand watches would still fit.
 const resultMax = 4 << 20
 
-// recall reads what the folder of an item remembers. It never fails: a file that is not what it should be is set aside as
-// *.corrupt, one that cannot be read stays where it is; both are told in Problems and count as absent, which at worst
-// repeats work. Without write nothing is set aside.
+// recall reads what the folder of an item remembers. It never fails: a file that is not what it should be is set aside
+// as *.corrupt, one that cannot be read stays where it is; both are told in Problems and count as absent, which at
+// worst repeats work. Without write nothing is set aside.
 func recall(dir string, write bool) Memory {
 	var m Memory
 	m.Version = remember(&m, VersionIn(dir), write)
@@ -79,7 +79,8 @@ func ResultIn(dir string) files.Remembered[Result] {
 	return files.Remembered[Result]{Path: filepath.Join(dir, resultFile), Limit: resultMax, Parse: parseResult, Durable: true, Public: true, Indent: "    "}
 }
 
-// parseResult is strict about what decides and lenient about fields it does not know: a newer agent may have written them.
+// parseResult is strict about what decides and lenient about fields it does not know: a newer agent may have written
+// them.
 func parseResult(data []byte) (r Result, err error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Result{}, fmt.Errorf("not the JSON of a result: %w", err)

@@ -19,8 +19,9 @@ type Inventory struct {
 	Judgements []Judgement // in the order in which they run
 	Holds      []Hold      // those that stop this node now
 	Problems   []string    // what could not be used, each a sentence that names the file
-	// InitDone is told when Place.Init is set: that repository was read, and it has no init scripts for this node, or they have been done on this
-	// instance. While it is not done the init is the first of Judgements, if that could be read.
+	// InitDone is told when Place.Init is set: that repository was read, and it has no init scripts for this node, or
+	// they have been done on this instance. While it is not done the init is the first of Judgements, if that could be
+	// read.
 	InitDone bool
 }
 
@@ -30,11 +31,12 @@ type Survey struct {
 	Root string // absolute path of gitrepo/
 	// Open opens the tree of a repository at a version. The survey closes it.
 	Open func(repo, version string) (*objects.Tree, error)
-	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a wiped clone. The same as the Hand's.
+	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a
+	// wiped clone. The same as the Hand's.
 	InitMemory string
-	// Nodes tells what the set of nodes that agree with filter is now. The keys of filter are part, stacktype and deployment, at least one. What is not known keeps
-	// what an item last met. It is asked at every beat for each such watch, but not before the init is done, when no item may run. nil = presence.read is 0: not
-	// known, and said.
+	// Nodes tells what the set of nodes that agree with filter is now. The keys of filter are part, stacktype and
+	// deployment, at least one. What is not known keeps what an item last met. It is asked at every beat for each such
+	// watch, but not before the init is done, when no item may run. nil = presence.read is 0: not known, and said.
 	Nodes func(filter map[string]string) NodeSet
 	// ReadOnly is for those who hold no lock: nothing is set aside.
 	ReadOnly bool
@@ -191,8 +193,8 @@ func (h Hold) String() string {
 	return text
 }
 
-// Watching is what an item watches, as a person reads it: "." for its whole repository, "app2:war/" for a path of another,
-// "nodes of part app1" for a set of nodes.
+// Watching is what an item watches, as a person reads it: "." for its whole repository, "app2:war/" for a path of
+// another, "nodes of part app1" for a set of nodes.
 func (it Item) Watching() []string {
 	var all []string
 	for _, w := range it.Watch {

@@ -97,7 +97,8 @@ func TestSurveyKeepsWhatItFound(t *testing.T) {
 	}
 }
 
-// TestSurveyDoesNotTakeATroubleForAChange: who watches a tree that cannot be read is not judged, and is again as soon as it can.
+// TestSurveyDoesNotTakeATroubleForAChange: who watches a tree that cannot be read is not judged, and is again as soon
+// as it can.
 func TestSurveyDoesNotTakeATroubleForAChange(t *testing.T) {
 	g := newSurveyGrid(t)
 	g.broken = "app"

@@ -31,16 +31,19 @@ const (
 	keyYAML   = "work.yaml"
 )
 
-// Fingerprints looks up what every watch of an item is now. all holds the checkouts of this node by repository name, the item's own among them.
+// Fingerprints looks up what every watch of an item is now. all holds the checkouts of this node by repository name,
+// the item's own among them.
 //
-// The keys: "." the whole own repository, "./app" a path in it, "app2:." the whole repository app2, "app2:war" a path in that, "work.sh" the item's script and
-// "work.yaml" the file beside it. The values are git object ids, "" for what is not there; the script's has "+x" at its end when git has it as executable, since
-// that decides how it is run.
+// The keys: "." the whole own repository, "./app" a path in it, "app2:." the whole repository app2, "app2:war" a path
+// in that, "work.sh" the item's script and "work.yaml" the file beside it. The values are git object ids, "" for what
+// is not there; the script's has "+x" at its end when git has it as executable, since that decides how it is run.
 //
-// Watches of nodes are not among them: no tree holds them. Survey adds them at each beat, by keys like "nodes of part app1".
+// Watches of nodes are not among them: no tree holds them. Survey adds them at each beat, by keys like "nodes of part
+// app1".
 //
-// A watched repository that this node does not have is no error but "not there", and a notice. One whose Tree is nil is there and cannot be read now, which is an
-// error: taken for "not there" it would make work of a trouble. So is every other failure to read a tree.
+// A watched repository that this node does not have is no error but "not there", and a notice. One whose Tree is nil is
+// there and cannot be read now, which is an error: taken for "not there" it would make work of a trouble. So is every
+// other failure to read a tree.
 func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, notices []string, err error) {
 	own, ok := all[it.Repo]
 	if !ok || own.Tree == nil {
@@ -87,7 +90,8 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 	return ids, notices, nil
 }
 
-// Fingerprint is one short name for what all watches are together: the first 16 hex digits of a sha256 over the sorted pairs.
+// Fingerprint is one short name for what all watches are together: the first 16 hex digits of a sha256 over the sorted
+// pairs.
 func Fingerprint(ids map[string]string) string {
 	h := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(ids)) {
@@ -154,12 +158,14 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	return j
 }
 
-// isOutside tells whether a key is a watch of something outside of the item's own repository: another repository, or nodes.
+// isOutside tells whether a key is a watch of something outside of the item's own repository: another repository, or
+// nodes.
 func isOutside(key string) bool {
 	return strings.HasPrefix(key, nodesKey) || strings.Contains(key, ":") && !strings.HasPrefix(key, "./")
 }
 
-// differing lists the keys whose ids are not the same in both, or that are only in one: paths of the own repository, then what is outside of it, then script and work.yaml.
+// differing lists the keys whose ids are not the same in both, or that are only in one: paths of the own repository,
+// then what is outside of it, then script and work.yaml.
 func differing(a, b map[string]string) []string {
 	var keys []string
 	for key, id := range a {

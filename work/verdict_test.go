@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// every state that a memory can be in, against every state of the repository, with the verdict that the table of the specification gives.
+// every state that a memory can be in, against every state of the repository, with the verdict that the table of the
+// specification gives.
 func TestJudgeExhaustively(t *testing.T) {
 	now := map[string]string{".": "tree2", "app2:war": "w1", keyScript: "s1", keyYAML: ""}
 	with := func(changes ...string) map[string]string {

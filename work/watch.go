@@ -64,8 +64,8 @@ func cleanWatch(p string) (string, error) {
 // overrideMax bounds the local override: a person wrote it.
 const overrideMax = 64 << 10
 
-// readOverride reads the local override of an item's watches: a path a line, paths of the own repository. nil when there is none; an empty one means the
-// whole repository, as it always did. The problem names file and line.
+// readOverride reads the local override of an item's watches: a path a line, paths of the own repository. nil when
+// there is none; an empty one means the whole repository, as it always did. The problem names file and line.
 func readOverride(repoDir, item string) ([]Watch, string) {
 	file := filepath.Join(MemoryDir(repoDir, item), overrideFile)
 	data, err := files.ReadSmall(file, overrideMax)

@@ -20,8 +20,8 @@ type workYAML struct {
 	timeout time.Duration
 }
 
-// parseWorkYAML reads work.yaml strictly. file is how it is called in the problems, each of which begins with file, line and column; own is the name of the
-// repository that it stands in. With problems the rest means nothing.
+// parseWorkYAML reads work.yaml strictly. file is how it is called in the problems, each of which begins with file,
+// line and column; own is the name of the repository that it stands in. With problems the rest means nothing.
 func parseWorkYAML(file, own string, data []byte) (y workYAML, problems []string) {
 	fields, mistakes := parseFields(data, []string{"watch", "run", "timeout"})
 	for _, f := range fields {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// again runs the calling test once more in a child with other rights. It is true when that has been done, well or not: the caller returns then. In the child
-// it is false.
+// again runs the calling test once more in a child with other rights. It is true when that has been done, well or not:
+// the caller returns then. In the child it is false.
 func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 	t.Helper()
 	const mark = "WORK_TEST_AGAIN"

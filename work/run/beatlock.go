@@ -42,8 +42,8 @@ func tryBeatLock(path string, h Holder) (*BeatLock, error) {
 	return l, nil
 }
 
-// Restore makes the file anew where a person who cleaned up /run took it away, so that others find the lock taken and its
-// holder named. The error is a *Busy when another process has locked the new file first.
+// Restore makes the file anew where a person who cleaned up /run took it away, so that others find the lock taken and
+// its holder named. The error is a *Busy when another process has locked the new file first.
 func (l *BeatLock) Restore() error {
 	if l.lock.Current() {
 		return nil

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// changedList is the file that ADD_CHANGED_FILE names: a path a line. A path with control characters, a double quote or a backslash in it is quoted as git does
-// with core.quotePath=false: in double quotes, with \n, \t, \", \\ and the like, else \ooo in octal. All others stand as they are.
+// changedList is the file that ADD_CHANGED_FILE names: a path a line. A path with control characters, a double quote or
+// a backslash in it is quoted as git does with core.quotePath=false: in double quotes, with \n, \t, \", \\ and the
+// like, else \ooo in octal. All others stand as they are.
 func changedList(paths []string) []byte {
 	var b bytes.Buffer
 	for _, p := range paths {

@@ -17,8 +17,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// TestKilledAnywhere kills agent, shim and script at random moments, round after round. The script holds a lock of its own that its children inherit: it says
-// when a second run, or what was left of one, is beside it.
+// TestKilledAnywhere kills agent, shim and script at random moments, round after round. The script holds a lock of its
+// own that its children inherit: it says when a second run, or what was left of one, is beside it.
 func TestKilledAnywhere(t *testing.T) {
 	t.Run("work", func(t *testing.T) {
 		y := newYard(t)

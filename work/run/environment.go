@@ -10,8 +10,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Environment is what a script is told in its environment: facts about the machine, the node and the run. Empty values are told as empty variables, so
-// that a script under `set -u` can ask for each.
+// Environment is what a script is told in its environment: facts about the machine, the node and the run. Empty values
+// are told as empty variables, so that a script under `set -u` can ask for each.
 type Environment struct {
 	// The machine.
 	Path      string            // "" = the usual system folders
@@ -48,8 +48,9 @@ type Environment struct {
 	Temp        string       // ADD_TEMP: the item's own folder below .temp/add
 }
 
-// Bounds of the nodeinfo fields in the environment. The kernel refuses to start anything whose environment is larger than 2 MB in all or 128 KB in one variable,
-// or smaller where `ulimit -s` is: a file that somebody laid into nodeinfo/ must not stop all work.
+// Bounds of the nodeinfo fields in the environment. The kernel refuses to start anything whose environment is larger
+// than 2 MB in all or 128 KB in one variable, or smaller where `ulimit -s` is: a file that somebody laid into nodeinfo/
+// must not stop all work.
 const (
 	fieldMax  = 8 << 10
 	fieldsMax = 256 << 10
@@ -58,7 +59,8 @@ const (
 // usualPath is the PATH of scripts, unless the config has another.
 const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// pathWith is the usual PATH with one more folder behind all others: that of the agent, so that a script finds it wherever it was installed.
+// pathWith is the usual PATH with one more folder behind all others: that of the agent, so that a script finds it
+// wherever it was installed.
 func pathWith(folder string) string {
 	if folder == "" || strings.Contains(folder, ":") || slices.Contains(strings.Split(usualPath, ":"), folder) {
 		return usualPath
@@ -66,8 +68,9 @@ func pathWith(folder string) string {
 	return usualPath + ":" + folder
 }
 
-// Environ is the environment of a script, built from nothing and sorted: no variable that is not named here reaches it by itself. In particular no
-// NOTIFY_SOCKET, with which it could speak to systemd for the agent, no GODEBUG, no secret of the agent. left names the fields of nodeinfo that are too large.
+// Environ is the environment of a script, built from nothing and sorted: no variable that is not named here reaches it
+// by itself. In particular no NOTIFY_SOCKET, with which it could speak to systemd for the agent, no GODEBUG, no secret
+// of the agent. left names the fields of nodeinfo that are too large.
 func Environ(s Environment) (list, left []string) {
 	env := map[string]string{
 		"PATH":    or(s.Path, usualPath),
@@ -124,7 +127,8 @@ func Environ(s Environment) (list, left []string) {
 	})
 	list = make([]string, 0, len(env))
 	for name, value := range env {
-		// The kernel ends an entry at a zero byte: what came behind it would be lost in silence, so nothing of it is told.
+		// The kernel ends an entry at a zero byte: what came behind it would be lost in silence, so nothing of it is
+		// told.
 		if entry := name + "=" + value; name != "" && !strings.ContainsRune(name, '=') && !strings.ContainsRune(entry, 0) {
 			list = append(list, entry)
 		}
@@ -133,7 +137,8 @@ func Environ(s Environment) (list, left []string) {
 	return list, left
 }
 
-// proxies are the variables by which curl, git, apt and most others find a proxy; they read either spelling, so both are passed as they are.
+// proxies are the variables by which curl, git, apt and most others find a proxy; they read either spelling, so both
+// are passed as they are.
 func proxies(environ []string) map[string]string {
 	found := map[string]string{}
 	for _, entry := range environ {

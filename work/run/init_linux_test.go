@@ -87,7 +87,8 @@ the last
 	}
 }
 
-// TestInitThatIsNotThrough: whatever a script does to the shell, it does not end in a success that was none, and whose fault it is has a name.
+// TestInitThatIsNotThrough: whatever a script does to the shell, it does not end in a success that was none, and whose
+// fault it is has a name.
 func TestInitThatIsNotThrough(t *testing.T) {
 	const part = "nodeinit/part/app1/init.sh"
 	early := "exit 0 by " + part + ", before init was through: a sourced script returns, it does not call exit or exec"

@@ -15,17 +15,17 @@ import (
 )
 
 // Lock is the work lock: an exclusive flock(2) on a file that is never deleted. It belongs to the open file, not to a
-// process: the shim that inherits the descriptor holds the lock too, and it is free when the last copy is closed, however
-// its holder ended. That is why it is not a files.Lock: that one keeps its file to itself and ends with LOCK_UN, which
-// would take the lock from the shim that has just been given it.
+// process: the shim that inherits the descriptor holds the lock too, and it is free when the last copy is closed,
+// however its holder ended. That is why it is not a files.Lock: that one keeps its file to itself and ends with
+// LOCK_UN, which would take the lock from the shim that has just been given it.
 type Lock struct {
 	file   *os.File
 	path   string
 	holder Holder
 }
 
-// Holder is what stands in a lock file: one line of JSON, for people and for Adopt. The lock is the truth, this is a note; it stays behind when the lock is
-// free.
+// Holder is what stands in a lock file: one line of JSON, for people and for Adopt. The lock is the truth, this is a
+// note; it stays behind when the lock is free.
 type Holder struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"` // when the lock was taken, UTC
@@ -33,8 +33,9 @@ type Holder struct {
 	Purpose string    `json:"purpose"`          // "work": a shim has it
 	Item    string    `json:"item,omitempty"`   // repository:item of the last script that was started under this lock
 	RunID   string    `json:"run_id,omitempty"` // and its run
-	// Session is the session id of that script. It is kept by those who take the lock later, so that what a killed shim left behind can be found. It
-	// stands here and not in RESULT because it means nothing after a reboot, and because overwriting a line in a small file under /run never lacks space.
+	// Session is the session id of that script. It is kept by those who take the lock later, so that what a killed shim
+	// left behind can be found. It stands here and not in RESULT because it means nothing after a reboot, and because
+	// overwriting a line in a small file under /run never lacks space.
 	Session int `json:"session,omitempty"`
 }
 
@@ -79,8 +80,8 @@ func newHolder(purpose string) Holder {
 	return Holder{PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Second), BootID: bootID(), Purpose: purpose}
 }
 
-// take tries a lock for a moment, and for a second when the noted holder is dead: on a busy disk a child that the holder
-// was starting when it was killed takes that long to reach its exec, or to note that it is the holder now.
+// take tries a lock for a moment, and for a second when the noted holder is dead: on a busy disk a child that the
+// holder was starting when it was killed takes that long to reach its exec, or to note that it is the holder now.
 func take(path string, try func() error) error {
 	err := files.TryAgain(5, try)
 	for i := 0; i < 40 && errors.Is(err, files.ErrHeld) && readHolder(path).dead(); i++ {
@@ -155,7 +156,8 @@ func (l *Lock) note(h Holder) error {
 	return writeHolder(l.file, h)
 }
 
-// writeHolder writes the holder's line in place, in one write: the file keeps its identity, and a full disk cannot empty it.
+// writeHolder writes the holder's line in place, in one write: the file keeps its identity, and a full disk cannot
+// empty it.
 func writeHolder(file *os.File, h Holder) error {
 	line, err := json.Marshal(h)
 	if err == nil {

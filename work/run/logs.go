@@ -17,9 +17,9 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// What is kept of one item's logs: the newest, so many that one sees when a thing began to fail, and no more bytes than four of the largest have, since a node
-// may have dozens of items. And always the newest, which may still be written, and that of the last failure: what runs at every beat would have pushed it out
-// before anybody is awake.
+// What is kept of one item's logs: the newest, so many that one sees when a thing began to fail, and no more bytes than
+// four of the largest have, since a node may have dozens of items. And always the newest, which may still be written,
+// and that of the last failure: what runs at every beat would have pushed it out before anybody is awake.
 const (
 	logsKept = 20
 	logsMost = 64 << 20
@@ -39,7 +39,8 @@ func LogDir(logs, repo, item string) string {
 	return filepath.Join(logs, repo+"_"+item)
 }
 
-// newLog makes the empty log file of a run that starts now. Its name is the time in UTC, with a number behind it when two runs start in one second.
+// newLog makes the empty log file of a run that starts now. Its name is the time in UTC, with a number behind it when
+// two runs start in one second.
 func newLog(dir string, now time.Time) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make log: %w", err)
@@ -62,7 +63,8 @@ func newLog(dir string, now time.Time) (string, error) {
 	}
 }
 
-// showLog points latest.log at a log and removes all that is not kept. It only informs: the attempt names its log, whatever the link says.
+// showLog points latest.log at a log and removes all that is not kept. It only informs: the attempt names its log,
+// whatever the link says.
 func showLog(path string) error {
 	return errors.Join(linkLog(path, latestLog), pruneLogs(path, logsKept, logsMost))
 }
@@ -80,8 +82,9 @@ func linkLog(path, name string) error {
 	return os.Rename(temp, link)
 }
 
-// pruneLogs keeps the newest logs beside one, no more than keep with no more than most bytes, and that one in any case: it need not be the newest by name when
-// the clock was set back. Only names that newLog gives are touched: people put notes beside logs.
+// pruneLogs keeps the newest logs beside one, no more than keep with no more than most bytes, and that one in any case:
+// it need not be the newest by name when the clock was set back. Only names that newLog gives are touched: people put
+// notes beside logs.
 func pruneLogs(path string, keep int, most int64) error {
 	dir, current := filepath.Split(path)
 	entries, err := os.ReadDir(dir)
@@ -127,7 +130,8 @@ const notePrefix = "addagent: "
 // lastLineMax bounds what is kept of a script's last line, in bytes.
 const lastLineMax = 200
 
-// lastLine is the last line of a script's output that says anything, cut to lastLineMax bytes that can be printed. The shim's own notes are not output.
+// lastLine is the last line of a script's output that says anything, cut to lastLineMax bytes that can be printed. The
+// shim's own notes are not output.
 func lastLine(file io.ReaderAt, size int64) string {
 	const window = 64 << 10
 	from := max(0, size-window)
@@ -148,7 +152,8 @@ func lastLine(file io.ReaderAt, size int64) string {
 	return ""
 }
 
-// printable is what a person saw of a line: without terminal escapes, of a progress bar its last state, without control characters, at most limit bytes.
+// printable is what a person saw of a line: without terminal escapes, of a progress bar its last state, without control
+// characters, at most limit bytes.
 func printable(line string, limit int) string {
 	// Colours and cursor moves (ECMA-48 CSI), titles (OSC), and the two-byte ones.
 	escapes := regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[^[\]])`)

@@ -12,8 +12,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Order is everything a shim must know to do one piece of work. It crosses to the shim as JSON on its stdin, never as arguments or environment: Env may
-// hold secrets, and everybody can read a process's arguments. All paths are absolute.
+// Order is everything a shim must know to do one piece of work. It crosses to the shim as JSON on its stdin, never as
+// arguments or environment: Env may hold secrets, and everybody can read a process's arguments. All paths are absolute.
 type Order struct {
 	Repo       string        `json:"repo"`            // folder name of the clone
 	Item       string        `json:"item"`            // name of the item in file names
@@ -28,14 +28,16 @@ type Order struct {
 	Timeout    time.Duration `json:"timeout"`         // nanoseconds; 0 = no deadline
 	Grace      time.Duration `json:"grace"`           // nanoseconds between TERM and KILL
 	Notes      []string      `json:"notes,omitempty"` // for people, at the beginning of the log
-	// Changed is written to ChangedFile (see changedList) before the script starts; nil with ChangedFile "" when it is not known.
+	// Changed is written to ChangedFile (see changedList) before the script starts; nil with ChangedFile "" when it is
+	// not known.
 	Changed     []string `json:"-"`
 	ChangedFile string   `json:"-"`
 
 	LockPath string `json:"lock_path"` // set by Start
 }
 
-// orderMax bounds the order that a shim reads: environments are at most some hundred kilobytes, ids of ten thousand watches a megabyte.
+// orderMax bounds the order that a shim reads: environments are at most some hundred kilobytes, ids of ten thousand
+// watches a megabyte.
 const orderMax = 16 << 20
 
 func readOrder(r io.Reader) (Order, error) {

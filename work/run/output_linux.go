@@ -21,8 +21,9 @@ type bounds struct {
 // defaultBounds: ordinary logs are never touched; a runaway one keeps about a hundred thousand lines.
 func defaultBounds() bounds { return bounds{Total: 16 << 20, Head: 1 << 20, Tail: 4 << 20} }
 
-// output is the log file that a script writes into directly, so that neither the shim nor the agent is between them. It is bounded from the side: by
-// punching a hole into its middle while it grows, and by closing that hole when the script has ended.
+// output is the log file that a script writes into directly, so that neither the shim nor the agent is between them. It
+// is bounded from the side: by punching a hole into its middle while it grows, and by closing that hole when the script
+// has ended.
 type output struct {
 	path   string
 	append *os.File // what the script gets
@@ -68,8 +69,8 @@ func (o *output) size() int64 {
 	return info.Size()
 }
 
-// bound cuts the middle out when the file has grown too large, and says when to look again: soon while it grows fast, so that it cannot outgrow its
-// bound by much between two looks.
+// bound cuts the middle out when the file has grown too large, and says when to look again: soon while it grows fast,
+// so that it cannot outgrow its bound by much between two looks.
 func (o *output) bound(now time.Time) time.Duration {
 	const soonest, latest = 10 * time.Millisecond, 250 * time.Millisecond
 	size := o.size()
@@ -106,7 +107,8 @@ func (o *output) punch(size int64) {
 		o.cut = to
 	case errors.Is(err, unix.EINTR):
 	default:
-		// No holes here (NFS, some overlays): the beginning stays and the rest starts anew, so it is bounded all the same.
+		// No holes here (NFS, some overlays): the beginning stays and the rest starts anew, so it is bounded all the
+		// same.
 		if o.edit.Truncate(from) == nil {
 			o.lost += size - from
 			o.cut = 0
@@ -114,8 +116,8 @@ func (o *output) punch(size int64) {
 	}
 }
 
-// finish makes the file what a person can read: beginning, one line that says how much was cut, end. In place: a server that the script left running on
-// purpose may still write into it. It returns the script's last line.
+// finish makes the file what a person can read: beginning, one line that says how much was cut, end. In place: a server
+// that the script left running on purpose may still write into it. It returns the script's last line.
 func (o *output) finish() (string, error) {
 	o.bound(time.Now())
 	size := o.size()

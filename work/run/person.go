@@ -11,8 +11,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// wedgedFile is what a script says of itself by `addagent wedge`, in the item's memory until its run has ended: JSON, {"run_id": ..., "reason": ...}. What
-// another run said is not heard.
+// wedgedFile is what a script says of itself by `addagent wedge`, in the item's memory until its run has ended: JSON,
+// {"run_id": ..., "reason": ...}. What another run said is not heard.
 const wedgedFile = "work.sh_WEDGED"
 
 type saidWedged struct {
@@ -20,8 +20,9 @@ type saidWedged struct {
 	Reason string `json:"reason"`
 }
 
-// SayWedged is what `addagent wedge REASON` does inside a script, which has temp and runID as ADD_TEMP and ADD_RUN_ID: when the script has ended, however, its
-// attempt has ended with ReasonWedged and that reason. Said twice, the second reason counts.
+// SayWedged is what `addagent wedge REASON` does inside a script, which has temp and runID as ADD_TEMP and ADD_RUN_ID:
+// when the script has ended, however, its attempt has ended with ReasonWedged and that reason. Said twice, the second
+// reason counts.
 func SayWedged(temp, runID, reason string) error {
 	if !filepath.IsAbs(temp) || runID == "" {
 		return errors.New("say wedged: ADD_TEMP and ADD_RUN_ID do not tell whose script this is: only a script that the agent runs can say it of itself")
@@ -51,8 +52,8 @@ func heardWedged(dir, runID string) string {
 	return shortLine(said.Reason)
 }
 
-// Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local watch override stays. The lock of Take
-// must be held.
+// Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local
+// watch override stays. The lock of Take must be held.
 func (h *Runner) Forget(repo, item string) error {
 	dir, err := h.asked(repo, item)
 	if err != nil {
@@ -61,8 +62,9 @@ func (h *Runner) Forget(repo, item string) error {
 	return forget(dir, repo+":"+item)
 }
 
-// Unwedge is a person's "unwedge": failures, wedge and delays of the item are forgotten, it is due at once, and its next attempt is the first. It is no success:
-// the verdict stays changed. It tells whether the item was wedged. The lock of Take must be held.
+// Unwedge is a person's "unwedge": failures, wedge and delays of the item are forgotten, it is due at once, and its
+// next attempt is the first. It is no success: the verdict stays changed. It tells whether the item was wedged. The
+// lock of Take must be held.
 func (h *Runner) Unwedge(repo, item string) (was bool, err error) {
 	dir, err := h.asked(repo, item)
 	if err == nil {

@@ -19,9 +19,10 @@ const roomFile = "work.sh_RESULT.json.room"
 // roomMin is how much is reserved at least for a result; what the result is known to need may raise it.
 const roomMin = 16 << 10
 
-// RecordAttempt promises an attempt in dir (MemoryDir) before its script starts: the room for its result is really allocated, DOING names its version, and
-// work.sh_RESULT.json gets it as `last` without an end, beside done, which is kept. An error means that the item must not start; nothing is promised then.
-// A full disk is named as such. Only the holder of the work lock may call it.
+// RecordAttempt promises an attempt in dir (MemoryDir) before its script starts: the room for its result is really
+// allocated, DOING names its version, and work.sh_RESULT.json gets it as `last` without an end, beside done, which is
+// kept. An error means that the item must not start; nothing is promised then. A full disk is named as such. Only the
+// holder of the work lock may call it.
 func RecordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	defer func() {
 		if err != nil {
@@ -34,7 +35,8 @@ func RecordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	// Nobody else writes here: what is an hour old was left by a killed writer. That it cannot be removed is no reason not to work.
+	// Nobody else writes here: what is an hour old was left by a killed writer. That it cannot be removed is no reason
+	// not to work.
 	_, _ = files.Sweep(dir, a.Started.Add(-time.Hour))
 	data, err := work.ResultIn(dir).Encode(work.Result{Done: done, Last: &a})
 	if err != nil {
@@ -51,15 +53,16 @@ func RecordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	return files.Write(work.ResultIn(dir).Path, data, 0o644)
 }
 
-// RecordEnd writes how an attempt ended, made by its End. It needs no new space when RecordAttempt left its room: the result is written into it and renamed.
-// After a success DOING is then renamed to VERSION, the commit point; else DOING goes. Errors leave the attempt as it was, to be found by a Sweep.
-// Only the holder of the work lock may call it.
+// RecordEnd writes how an attempt ended, made by its End. It needs no new space when RecordAttempt left its room: the
+// result is written into it and renamed. After a success DOING is then renamed to VERSION, the commit point; else DOING
+// goes. Errors leave the attempt as it was, to be found by a Sweep. Only the holder of the work lock may call it.
 func RecordEnd(dir string, a work.Attempt) error {
 	// A script that cleans up with `git clean -fdx` takes its own memory away.
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("record the end: %w", plainly(err))
 	}
-	// The last success is taken from the file and not handed round: a person may have taken it away meanwhile to say "again".
+	// The last success is taken from the file and not handed round: a person may have taken it away meanwhile to say
+	// "again".
 	r, _, err := work.ResultIn(dir).Peek()
 	if err != nil {
 		r = work.Result{}
@@ -88,8 +91,8 @@ func RecordEnd(dir string, a work.Attempt) error {
 	return settleDoing(dir, a)
 }
 
-// settleDoing ends the note of what is being done: after a success it becomes VERSION, else it goes. It finishes what a crash left between the two steps of
-// RecordEnd, and does nothing when there is nothing to finish.
+// settleDoing ends the note of what is being done: after a success it becomes VERSION, else it goes. It finishes what a
+// crash left between the two steps of RecordEnd, and does nothing when there is nothing to finish.
 func settleDoing(dir string, last work.Attempt) error {
 	doing, version := work.DoingIn(dir).Path, work.VersionIn(dir).Path
 	noted, _, err := work.DoingIn(dir).Peek()
@@ -115,8 +118,9 @@ func settleDoing(dir string, last work.Attempt) error {
 	return nil
 }
 
-// finishCommit puts a DOING in order that a crash left beside an attempt with an end: a success that was written becomes VERSION, any other note goes. That the
-// room is gone is what tells a success whose commit was cut from a next attempt that was cut before it was recorded. Only the holder of the work lock may call it.
+// finishCommit puts a DOING in order that a crash left beside an attempt with an end: a success that was written
+// becomes VERSION, any other note goes. That the room is gone is what tells a success whose commit was cut from a next
+// attempt that was cut before it was recorded. Only the holder of the work lock may call it.
 func finishCommit(dir string, m work.Memory) error {
 	if m.Doing == "" || m.Last == nil || m.Last.Finished.IsZero() {
 		return nil
@@ -165,7 +169,8 @@ func reserve(path string, size int64) error {
 	return nil
 }
 
-// fillWithZeros is allocate where the system has nothing better. The sync is what makes a delayed allocation fail now rather than later.
+// fillWithZeros is allocate where the system has nothing better. The sync is what makes a delayed allocation fail now
+// rather than later.
 func fillWithZeros(f *os.File, size int64) error {
 	zeros := make([]byte, min(size, 64<<10))
 	for at := int64(0); at < size; at += int64(len(zeros)) {

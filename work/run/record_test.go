@@ -214,7 +214,8 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-// A crash in RecordAttempt leaves a DOING that no attempt stands behind: it is no success, not even when it names the version of the last one.
+// A crash in RecordAttempt leaves a DOING that no attempt stands behind: it is no success, not even when it names the
+// version of the last one.
 func TestCutWhileRecording(t *testing.T) {
 	for _, next := range []string{sha2, sha3} {
 		repo := t.TempDir()
@@ -285,7 +286,8 @@ func TestRecordEndWithoutItsFiles(t *testing.T) {
 	}
 }
 
-// A file system of its own, of so many bytes. "" means that the test ran in a child that may make one: the caller returns.
+// A file system of its own, of so many bytes. "" means that the test ran in a child that may make one: the caller
+// returns.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()

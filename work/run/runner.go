@@ -36,8 +36,8 @@ type Runner struct {
 	done chan work.Outcome
 }
 
-// Acquire takes the work lock and puts in order what earlier shims left behind; it says what that was. The error is a *Busy
-// when somebody has the lock. An item that could not be put in order is an error too, but the lock is held then.
+// Acquire takes the work lock and puts in order what earlier shims left behind; it says what that was. The error is a
+// *Busy when somebody has the lock. An item that could not be put in order is an error too, but the lock is held then.
 func (h *Runner) Acquire() (said []string, err error) {
 	// Somebody who cleans up /run by hand must not stop the work of a living agent.
 	if err := os.MkdirAll(filepath.Dir(h.LockPath), 0o755); err != nil {
@@ -171,8 +171,8 @@ func (h *Runner) outcomes() chan work.Outcome {
 	return h.done
 }
 
-// Succeeded is when an item last ended in success; zero = never, or nobody knows. While a later attempt is on record it is
-// when that success began: that much is left of it.
+// Succeeded is when an item last ended in success; zero = never, or nobody knows. While a later attempt is on record it
+// is when that success began: that much is left of it.
 func (h *Runner) Succeeded(repo, item string) time.Time {
 	if last := h.Last(repo, item); last != nil && last.OK() {
 		return last.Finished

@@ -177,7 +177,8 @@ func TestInitOutlivesItsAgent(t *testing.T) {
 	}
 }
 
-// TestInitShimKilled: in the middle, and between the marker and the result. What is left is ended before anything else runs, and the next try is a whole one.
+// TestInitShimKilled: in the middle, and between the marker and the result. What is left is ended before anything else
+// runs, and the next try is a whole one.
 func TestInitShimKilled(t *testing.T) {
 	for name, script := range map[string]string{
 		"in the middle":    "sleep 1000 & echo $! >$ADD_HOME/child; echo $$ >$ADD_HOME/bash; trap '' TERM; while :; do wait; done\n",

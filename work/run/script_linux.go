@@ -15,7 +15,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// command is the script, or the init, as a process that begins a session of its own, writes into the log itself and is told to end when the shim dies.
+// command is the script, or the init, as a process that begins a session of its own, writes into the log itself and is
+// told to end when the shim dies.
 func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
 	// Looked at here because the kernel says "no such file" for a missing folder, script and interpreter alike.
 	if info, err := os.Stat(o.RepoDir); err != nil || !info.IsDir() {
@@ -94,7 +95,8 @@ func (o Order) refused(out *output, why string) ending {
 	return e
 }
 
-// whyNotStarted explains what the kernel refused, naming script and interpreter: its own words ("no such file", "exec format error") name neither.
+// whyNotStarted explains what the kernel refused, naming script and interpreter: its own words ("no such file", "exec
+// format error") name neither.
 func (o Order) whyNotStarted(err error) string {
 	name, interpreter := "init", ""
 	if len(o.Steps) == 0 {
@@ -130,8 +132,8 @@ func rootCause(err error) error {
 	return err
 }
 
-// firstLineInterpreter is the program that a script names in its first line; "" = none. A carriage return at its end is part of the name to the kernel, and
-// shows when the name is quoted.
+// firstLineInterpreter is the program that a script names in its first line; "" = none. A carriage return at its end is
+// part of the name to the kernel, and shows when the name is quoted.
 func firstLineInterpreter(script string) string {
 	file, err := os.OpenFile(script, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -28,7 +28,8 @@ type process struct {
 
 func (p process) String() string { return fmt.Sprintf("%s (%d)", printable(p.Name, 15), p.PID) }
 
-// parseStat reads /proc/PID/stat (man 5 proc_pid_stat). The name may hold anything, parentheses and newlines too; nothing after it does.
+// parseStat reads /proc/PID/stat (man 5 proc_pid_stat). The name may hold anything, parentheses and newlines too;
+// nothing after it does.
 func parseStat(data []byte) (process, bool) {
 	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if open < 1 || end < open {
@@ -68,7 +69,8 @@ func procPath(pid int, name string) string {
 	return filepath.Join("/proc", strconv.Itoa(pid), name)
 }
 
-// processes lists those that wanted keeps. The dead that nobody buried yet (zombies) are left out: no signal reaches them, and they do nothing.
+// processes lists those that wanted keeps. The dead that nobody buried yet (zombies) are left out: no signal reaches
+// them, and they do nothing.
 func processes(wanted func(process) bool) ([]process, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -95,17 +97,18 @@ func processes(wanted func(process) bool) ([]process, error) {
 	return found, nil
 }
 
-// inSession keeps the living processes of one session. A session id cannot be given to a new process while any process is left in it, and nobody can join
-// a session from outside: its processes are descendants of its first.
+// inSession keeps the living processes of one session. A session id cannot be given to a new process while any process
+// is left in it, and nobody can join a session from outside: its processes are descendants of its first.
 func inSession(session int) func(process) bool {
 	return func(p process) bool { return p.Session == session }
 }
 
-// looksAtMost bounds how often a session is looked for in which nothing is found: elsewhere on the machine something may begin all the time.
+// looksAtMost bounds how often a session is looked for in which nothing is found: elsewhere on the machine something
+// may begin all the time.
 const looksAtMost = 20
 
-// sessionOf lists a session. Nothing found is looked at twice, and again as long as processes begin meanwhile: a child can get a number that the look has
-// passed, of a parent that ends before it is reached.
+// sessionOf lists a session. Nothing found is looked at twice, and again as long as processes begin meanwhile: a child
+// can get a number that the look has passed, of a parent that ends before it is reached.
 func sessionOf(session int) ([]process, error) {
 	for look := 1; ; look++ {
 		before := youngest()
@@ -116,7 +119,8 @@ func sessionOf(session int) ([]process, error) {
 	}
 }
 
-// youngest is the number of the process or thread that began last (man 5 proc_loadavg); empty when the kernel does not say.
+// youngest is the number of the process or thread that began last (man 5 proc_loadavg); empty when the kernel does not
+// say.
 func youngest() string {
 	data, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -125,8 +129,8 @@ func youngest() string {
 	return string(data[bytes.LastIndexByte(bytes.TrimSpace(data), ' ')+1:])
 }
 
-// signal sends s to exactly this process: through a pidfd where the kernel has them, looked at once more after it was opened, so that a number that was
-// given to somebody else meanwhile is left alone. It is false when this user may not.
+// signal sends s to exactly this process: through a pidfd where the kernel has them, looked at once more after it was
+// opened, so that a number that was given to somebody else meanwhile is left alone. It is false when this user may not.
 func (p process) signal(s syscall.Signal) bool {
 	target, err := os.FindProcess(p.PID)
 	if err != nil {
@@ -144,9 +148,10 @@ const (
 	deadWait = 30 * time.Second      // after the first KILL, for what does not go
 )
 
-// endProcesses ends everything that list finds: TERM, after grace KILL, again and again until nothing is left. It says whom it signalled. Two kinds of
-// processes are given up deadWait after the first KILL, and named in stuck, since no node may hang for ever: those that hang in the kernel (state D), which will
-// never run another instruction of their own, and another user's, which this one may not signal.
+// endProcesses ends everything that list finds: TERM, after grace KILL, again and again until nothing is left. It says
+// whom it signalled. Two kinds of processes are given up deadWait after the first KILL, and named in stuck, since no
+// node may hang for ever: those that hang in the kernel (state D), which will never run another instruction of their
+// own, and another user's, which this one may not signal.
 func endProcesses(list func() ([]process, error), grace time.Duration) (ended, stuck []process, err error) {
 	type key struct {
 		pid   int
@@ -183,8 +188,9 @@ func endProcesses(list func() ([]process, error), grace time.Duration) (ended, s
 	}
 }
 
-// carries tells whether the process was started with this entry in its environment. What cannot be read (another user's, or gone) carries nothing. It is
-// not sure about a process that shows no environment at all: it may be between its fork and its exec, when the kernel shows none for a moment.
+// carries tells whether the process was started with this entry in its environment. What cannot be read (another
+// user's, or gone) carries nothing. It is not sure about a process that shows no environment at all: it may be between
+// its fork and its exec, when the kernel shows none for a moment.
 func carries(pid int, entry string) (yes, sure bool) {
 	data, err := os.ReadFile(procPath(pid, "environ"))
 	if err != nil || len(data) == 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Program is how the shim is started: an executable and its arguments without the name. The zero value is this very program as `work-shim`, even when its
-// file was replaced by an upgrade meanwhile.
+// Program is how the shim is started: an executable and its arguments without the name. The zero value is this very
+// program as `work-shim`, even when its file was replaced by an upgrade meanwhile.
 type Program struct {
 	Path string
 	Args []string
@@ -39,9 +39,10 @@ func NewRunID(now time.Time) string {
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(random)
 }
 
-// Start does the item's script under a shim that lives on without this process. The log is made, the attempt recorded and the room for its result reserved
-// first; then the shim inherits the lock and l, this process's copy, is closed. After an error l is still held, nothing runs, and the item has not begun: the
-// error says why ("disk full: ..."); only when the shim itself could not be started is there an attempt, ended with that reason.
+// Start does the item's script under a shim that lives on without this process. The log is made, the attempt recorded
+// and the room for its result reserved first; then the shim inherits the lock and l, this process's copy, is closed.
+// After an error l is still held, nothing runs, and the item has not begun: the error says why ("disk full: ..."); only
+// when the shim itself could not be started is there an attempt, ended with that reason.
 func Start(l *Lock, o Order, p Program) (*Shim, error) {
 	o.LockPath = l.path
 	if err := o.check(); err != nil {
@@ -105,8 +106,8 @@ func Adopt(path string) (run *Shim, ok bool, err error) {
 	return &Shim{RunID: h.RunID, Item: h.Item, PID: h.PID, lockPath: path}, true, nil
 }
 
-// Wait returns when the shim has ended, and with it the run: Recall tells how it went. An attempt without an end means that the shim was killed: take the
-// lock and Sweep. The error is ctx's alone; the work goes on then.
+// Wait returns when the shim has ended, and with it the run: Recall tells how it went. An attempt without an end means
+// that the shim was killed: take the lock and Sweep. The error is ctx's alone; the work goes on then.
 func (r *Shim) Wait(ctx context.Context) error {
 	if r.ended != nil {
 		look := time.NewTicker(stoppedPoll)
@@ -136,9 +137,10 @@ func (r *Shim) Wait(ctx context.Context) error {
 	}
 }
 
-// adoptPoll is how often the lock of adopted work is looked at: a few system calls each, and the longest delay where the kernel has no pidfd (before 5.3).
+// adoptPoll is how often the lock of adopted work is looked at: a few system calls each, and the longest delay where
+// the kernel has no pidfd (before 5.3).
 const adoptPoll = time.Second
 
-// stoppedPoll is how often a shim of ours is looked at. One that was stopped (SIGSTOP) enforces no deadline and never ends, and with it the node would hang for
-// ever: it is told to go on.
+// stoppedPoll is how often a shim of ours is looked at. One that was stopped (SIGSTOP) enforces no deadline and never
+// ends, and with it the node would hang for ever: it is told to go on.
 const stoppedPoll = 2 * time.Second

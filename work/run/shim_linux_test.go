@@ -19,7 +19,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// TestMain lets the test binary be what the agent's is: started again as a shim, or as an agent that starts work and is killed.
+// TestMain lets the test binary be what the agent's is: started again as a shim, or as an agent that starts work and is
+// killed.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -205,7 +206,8 @@ func TestWorkSucceeds(t *testing.T) {
 	}
 }
 
-// TestIgnoredSignalsAreDefaultAgain: an agent started with nohup ignores SIGHUP, and what is ignored would be so in every script.
+// TestIgnoredSignalsAreDefaultAgain: an agent started with nohup ignores SIGHUP, and what is ignored would be so in
+// every script.
 func TestIgnoredSignalsAreDefaultAgain(t *testing.T) {
 	y := newYard(t)
 	o := y.order("grep SigIgn /proc/self/status\n")
@@ -219,8 +221,8 @@ func TestIgnoredSignalsAreDefaultAgain(t *testing.T) {
 	}
 }
 
-// noSignals tells whether a mask of /proc/PID/status is empty, but for 32 to 34: the C library keeps those to itself, no program can set them, and whoever
-// started this test may have left them ignored.
+// noSignals tells whether a mask of /proc/PID/status is empty, but for 32 to 34: the C library keeps those to itself,
+// no program can set them, and whoever started this test may have left them ignored.
 func noSignals(mask string) bool {
 	bits, err := strconv.ParseUint(mask, 16, 64)
 	return err == nil && bits&^(7<<31) == 0
@@ -233,7 +235,8 @@ func testBinary(t *testing.T) string {
 	return path
 }
 
-// agent starts an agent process with this order and returns when it said that work started. It is killed at the end of the test.
+// agent starts an agent process with this order and returns when it said that work started. It is killed at the end of
+// the test.
 func (y *yard) agent(cmd *exec.Cmd, o Order) {
 	y.t.Helper()
 	data, err := json.Marshal(o)

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Init is sourced: all its scripts share one bash, so that one can set values for the next, and each of them can do to that bash what it likes. Where it is,
-// and that it came to its end, is therefore written by that bash into a file of the shim's own, opened anew for each line through /proc: it has no name that a
-// script could clean up, no variable that one could unset, no descriptor that one could close or leave to a server, and needs no space on a full disk.
+// Init is sourced: all its scripts share one bash, so that one can set values for the next, and each of them can do to
+// that bash what it likes. Where it is, and that it came to its end, is therefore written by that bash into a file of
+// the shim's own, opened anew for each line through /proc: it has no name that a script could clean up, no variable
+// that one could unset, no descriptor that one could close or leave to a server, and needs no space on a full disk.
 
 // trail is that file: a line with the number of the step before each, and trailEnd after the last.
 type trail struct{ file *os.File }
@@ -51,8 +52,9 @@ func (t *trail) read() (step int, end bool) {
 // ownFile is how another process opens a file that this one has open.
 func ownFile(f *os.File) string { return procPath(os.Getpid(), fmt.Sprintf("fd/%d", f.Fd())) }
 
-// initProgram is what bash runs for an init. Every word in it is a literal and every command a builtin that a function of the same name does not hide, so that
-// it does not depend on what the scripts leave of IFS, PATH, options and variables. A script is not sourced in a condition: that would switch its `set -e` off.
+// initProgram is what bash runs for an init. Every word in it is a literal and every command a builtin that a function
+// of the same name does not hide, so that it does not depend on what the scripts leave of IFS, PATH, options and
+// variables. A script is not sourced in a condition: that would switch its `set -e` off.
 func (o Order) initProgram(trail, log *os.File) string {
 	var b strings.Builder
 	for i, s := range o.Steps {
@@ -97,7 +99,8 @@ func (o Order) initEnding(e ending, t *trail) ending {
 	return e
 }
 
-// regular says why a script cannot be run; nil = it can. Not to block on what somebody put in its place: a pipe has no end to read to.
+// regular says why a script cannot be run; nil = it can. Not to block on what somebody put in its place: a pipe has no
+// end to read to.
 func (o Order) regular(path string) error {
 	script, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

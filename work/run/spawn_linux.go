@@ -17,8 +17,9 @@ import (
 // lockFD is where the shim finds the lock: the first of exec.Cmd's ExtraFiles.
 const lockFD = 3
 
-// spawnShim starts the shim so that nothing of this process is needed afterwards: a session of its own (the agent's terminal, its ^C and its hangup do not
-// reach it), the order in memory instead of a pipe that somebody must go on writing to, its output straight into the log.
+// spawnShim starts the shim so that nothing of this process is needed afterwards: a session of its own (the agent's
+// terminal, its ^C and its hangup do not reach it), the order in memory instead of a pipe that somebody must go on
+// writing to, its output straight into the log.
 func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan error, err error) {
 	order, err := memoryFile("addagent-order", o)
 	if err != nil {
@@ -74,8 +75,8 @@ func memoryFile(name string, v any) (*os.File, error) {
 	return file, nil
 }
 
-// waitProcess returns when the process has ended, atMost has passed, or ctx is done (a tenth of a second later). A process that is not there has not
-// "ended": it waits all the same, so that a caller who asks again does not spin.
+// waitProcess returns when the process has ended, atMost has passed, or ctx is done (a tenth of a second later). A
+// process that is not there has not "ended": it waits all the same, so that a caller who asks again does not spin.
 func waitProcess(ctx context.Context, pid int, atMost time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
@@ -93,7 +94,8 @@ func waitProcess(ctx context.Context, pid int, atMost time.Duration) {
 	}
 }
 
-// wakeStopped lets a process go on that somebody stopped. Under a debugger it is stopped in another way, and left alone.
+// wakeStopped lets a process go on that somebody stopped. Under a debugger it is stopped in another way, and left
+// alone.
 func wakeStopped(pid int) {
 	if p, ok := readProcess(pid); ok && p.State == 'T' {
 		p.signal(syscall.SIGCONT)

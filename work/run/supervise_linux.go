@@ -20,10 +20,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Supervise is the body of the hidden command `addagent work-shim`: it does one piece of work and returns the exit code of its process. It reads the Order from
-// stdin, and its descriptor 3 is the work lock, held. It belongs into a process of its own, which it changes: umask, signals, descriptors. SIGTERM, SIGINT or
-// the end of ctx tell it to stop the script. The result is in the item's memory before it returns; when that could not be written it says so on stderr, which
-// Start points into the script's log, and returns 1.
+// Supervise is the body of the hidden command `addagent work-shim`: it does one piece of work and returns the exit code
+// of its process. It reads the Order from stdin, and its descriptor 3 is the work lock, held. It belongs into a process
+// of its own, which it changes: umask, signals, descriptors. SIGTERM, SIGINT or the end of ctx tell it to stop the
+// script. The result is in the item's memory before it returns; when that could not be written it says so on stderr,
+// which Start points into the script's log, and returns 1.
 func Supervise(ctx context.Context) int {
 	if err := shim(ctx, os.Stdin); err != nil {
 		fmt.Fprintf(os.Stderr, notePrefix+"%v\n", err)
@@ -47,8 +48,9 @@ func shim(ctx context.Context, stdin io.Reader) error {
 	if err != nil {
 		return err
 	}
-	// The lock is closed by the end of the process and not before: a result that is being written belongs under it. Without this the garbage collector would
-	// close the file as soon as nobody of ours needs it any more, and the lock would be free while the script runs.
+	// The lock is closed by the end of the process and not before: a result that is being written belongs under it.
+	// Without this the garbage collector would close the file as soon as nobody of ours needs it any more, and the lock
+	// would be free while the script runs.
 	defer runtime.KeepAlive(lock)
 	unix.Umask(0o022)
 	e, last := o.supervise(ctx, lock)
@@ -58,8 +60,8 @@ func shim(ctx context.Context, stdin io.Reader) error {
 	return RecordEnd(o.Memory, o.Attempt.End(e.reason, e.exit, e.detail, last, time.Now()))
 }
 
-// catchSignals makes TERM and INT call stop, and takes every other signal that could end or stop the shim, or that somebody before us may have
-// had ignored: what is caught here is back to its default in the script.
+// catchSignals makes TERM and INT call stop, and takes every other signal that could end or stop the shim, or that
+// somebody before us may have had ignored: what is caught here is back to its default in the script.
 func catchSignals(stop func()) (undo func()) {
 	caught := make(chan os.Signal, 16)
 	signal.Notify(caught, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2,
@@ -77,7 +79,8 @@ func catchSignals(stop func()) (undo func()) {
 	}
 }
 
-// closeOnExec keeps every descriptor but the first three from the script: the lock, above all, and what whoever started the agent left open.
+// closeOnExec keeps every descriptor but the first three from the script: the lock, above all, and what whoever started
+// the agent left open.
 func closeOnExec() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -155,7 +158,8 @@ func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trai
 	}
 	started, done := make(chan error), make(chan error, 1)
 	go func() {
-		// The death signal is sent when the thread that forked ends, not the process: this one is kept for this, and waits as long as the script runs.
+		// The death signal is sent when the thread that forked ends, not the process: this one is kept for this, and
+		// waits as long as the script runs.
 		runtime.LockOSThread()
 		err := cmd.Start()
 		started <- err
@@ -264,13 +268,15 @@ func cutByShutdown() ending {
 	return ending{work.ReasonShutdown, -1, "interrupted: the machine is shut down"}
 }
 
-// toldSoon tells whether this process is told to end, too: a shutdown signals all processes at once, and a script is often gone before its shim has heard of it.
+// toldSoon tells whether this process is told to end, too: a shutdown signals all processes at once, and a script is
+// often gone before its shim has heard of it.
 func toldSoon(ctx context.Context) bool {
 	return !retry.Wait(ctx, settleWait)
 }
 
-// shuttingDown tells a shutdown of the machine from a person who stops the work. systemd's last step, which signals all that is left, has a program of its
-// own as process 1; before it, and with other init systems, nobody may log in any more.
+// shuttingDown tells a shutdown of the machine from a person who stops the work. systemd's last step, which signals all
+// that is left, has a program of its own as process 1; before it, and with other init systems, nobody may log in any
+// more.
 func shuttingDown() bool {
 	if p, ok := readProcess(1); ok && strings.HasPrefix(p.Name, "systemd-shut") {
 		return true

@@ -233,8 +233,8 @@ func TestShimToldToStop(t *testing.T) {
 
 func TestGiantOutput(t *testing.T) {
 	y := newYard(t)
-	// It goes on when no more than the 16 MB that may stay are on the disk of its 400 (a block is 512 bytes): they are cut
-	// out while it runs, or it meets its deadline.
+	// It goes on when no more than the 16 MB that may stay are on the disk of its 400 (a block is 512 bytes): they are
+	// cut out while it runs, or it meets its deadline.
 	a := y.do("echo first line\nhead -c 400000000 /dev/zero\nwhile [ $(stat -L -c %b /proc/$$/fd/1) -gt 40000 ]; do :; done\n" +
 		"yes 'a line that is repeated' | head -n 2000000\necho; echo the end\n")
 	if !a.OK() || a.LastLine != "the end" {
@@ -271,7 +271,8 @@ func TestResultThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestScriptThatRemovesItsMemory: `git clean -fdx` in a deploy script takes .temp away. The end is recorded all the same, with its count.
+// TestScriptThatRemovesItsMemory: `git clean -fdx` in a deploy script takes .temp away. The end is recorded all the
+// same, with its count.
 func TestScriptThatRemovesItsMemory(t *testing.T) {
 	y := newYard(t)
 	if a := y.do("rm -rf .temp; exit 3\n"); a.Reason != work.ReasonExit || a.Failures != 1 || a.Finished.IsZero() {

@@ -13,14 +13,16 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// SweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the work lock calls it before a tree moves
-// or anything starts; the memory of the node's init at initMemory ("" = none) counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
+// SweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the
+// work lock calls it before a tree moves or anything starts; the memory of the node's init at initMemory ("" = none)
+// counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
 //
 //   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as interrupted. A session counts as the
 //     script's when one of its processes carries the run's ADD_RUN_ID. What the script put into a session of its own on purpose lives on.
 //   - of an earlier boot: nothing can be left, the attempt is ended as interrupted.
 //
-// And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop the others; errors are joined.
+// And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop
+// the others; errors are joined.
 func SweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) ([]Swept, error) {
 	var swept []Swept
 	var problems []error
@@ -94,11 +96,13 @@ func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err 
 	return s, RecordEnd(dir, m.Last.End(reason, -1, how, last, time.Now()))
 }
 
-// leftOf lists what is left of a run's session. Which session that is stands in the lock, if the last script started under it was this run's. Else the run's
-// oldest process must be its script, from which all others descend, and it must still lead its session.
+// leftOf lists what is left of a run's session. Which session that is stands in the lock, if the last script started
+// under it was this run's. Else the run's oldest process must be its script, from which all others descend, and it must
+// still lead its session.
 //
-// The number alone proves nothing, it may have been given to somebody else since. But a session that a process of the run is in is the run's: nobody can join
-// one from outside, so what a script started with another environment (sudo, env -i) is ended with it, and nobody else ever is.
+// The number alone proves nothing, it may have been given to somebody else since. But a session that a process of the
+// run is in is the run's: nobody can join one from outside, so what a script started with another environment (sudo,
+// env -i) is ended with it, and nobody else ever is.
 func leftOf(a work.Attempt, h Holder) func() ([]process, error) {
 	session, proven := 0, false
 	if h.RunID == a.RunID {
@@ -121,13 +125,15 @@ func leftOf(a work.Attempt, h Holder) func() ([]process, error) {
 	}
 }
 
-// proofTries is how often, endPoll apart, a session is looked at that shows no environment to know it by: an exec takes a millisecond, on a busy machine more.
+// proofTries is how often, endPoll apart, a session is looked at that shows no environment to know it by: an exec takes
+// a millisecond, on a busy machine more.
 const proofTries = 50
 
-// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it. In the session that the lock names, a process
-// that writes into the run's log is proof as well: `env -i` and `sudo` drop the environment, not the output. When the number of the session is not known
-// (0), its leader must still live, else it may be one that the script made on purpose; a script that had just begun when its shim was killed, and was told to
-// die then, has made none, but its first child may have outlived it.
+// provenSession is the session of the run that has this entry in its environment, 0 when nothing is left of it. In the
+// session that the lock names, a process that writes into the run's log is proof as well: `env -i` and `sudo` drop the
+// environment, not the output. When the number of the session is not known (0), its leader must still live, else it may
+// be one that the script made on purpose; a script that had just begun when its shim was killed, and was told to die
+// then, has made none, but its first child may have outlived it.
 func provenSession(session int, justBegun bool, entry, log string) (int, error) {
 	tick := time.NewTicker(endPoll)
 	defer tick.Stop()
@@ -169,7 +175,8 @@ func provenSession(session int, justBegun bool, entry, log string) (int, error) 
 	}
 }
 
-// endLog shortens the log of a killed run, writes into it how it ended, and returns the script's last line. Without a log the run has ended all the same.
+// endLog shortens the log of a killed run, writes into it how it ended, and returns the script's last line. Without a
+// log the run has ended all the same.
 func endLog(path, detail string) string {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return ""

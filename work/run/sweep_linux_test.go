@@ -39,7 +39,8 @@ func TestShimKilled(t *testing.T) {
 			if !alive(child) {
 				t.Fatal("the child is gone before the sweep: this test proves nothing")
 			}
-			// Two agents die after they took the lock and before they swept; what the lock says of the session outlives that.
+			// Two agents die after they took the lock and before they swept; what the lock says of the session outlives
+			// that.
 			for range 2 {
 				l, err := TryLock(y.lockPath, "beat")
 				testkit.Must(t, err)
@@ -68,7 +69,8 @@ func TestShimKilled(t *testing.T) {
 	}
 }
 
-// TestSweepWithoutTheLockFile: somebody cleaned /run. The session is found by its oldest process, and a server in its own session is spared.
+// TestSweepWithoutTheLockFile: somebody cleaned /run. The session is found by its oldest process, and a server in its
+// own session is spared.
 func TestSweepWithoutTheLockFile(t *testing.T) {
 	y := newYard(t)
 	o := y.order("trap '' TERM\nsetsid bash -c 'echo $$ > " + y.path("server") + "; exec sleep 1000' >/dev/null 2>&1 &\nwhile :; do sleep 1000; done\n")
