@@ -88,7 +88,7 @@ func ends(r Rules, sequence ...string) Memory {
 			a = a.End("", 0, "", "", now)
 			m.Version, m.Done = a.Version, &Done{a.Version, a.Ids}
 		} else if end != "unfinished" {
-			a = a.End(Reason(end), 1, "", "last "+end, now)
+			a = a.End(Reason(end), 1, map[string]string{"exit": "exit 1"}[end], "last "+end, now)
 		}
 		m.Last = &a
 		if end == "deleted" {

@@ -114,7 +114,7 @@ func (a Attempt) Wedged(r Rules) bool {
 
 // failed says in one line how the attempt ended, and how many failures there were in a row.
 func failed(a Attempt) string {
-	what, counted := cmp.Or(a.Detail, a.brief()), a.Failures
+	what, counted := cmp.Or(a.Detail, string(a.Reason)), a.Failures
 	switch {
 	case a.Reason == ReasonWaiting:
 		what = "waiting: " + cmp.Or(a.LastLine, "exit 75 and not a word")
@@ -129,23 +129,6 @@ func failed(a Attempt) string {
 		return what + " (after a failure)"
 	}
 	return fmt.Sprintf("%s (%s in a row)", what, human.Count(counted, "failure"))
-}
-
-// brief is the end of an attempt where nobody wrote words for it.
-func (a Attempt) brief() string {
-	switch a.Reason {
-	case ReasonExit:
-		return fmt.Sprintf("exit %d", a.Exit)
-	case ReasonDeadline:
-		return "cut by its deadline"
-	case ReasonSignal:
-		return "ended by a signal"
-	case ReasonStart:
-		return "could not be started"
-	case ReasonShutdown:
-		return "cut by a shutdown"
-	}
-	return string(a.Reason)
 }
 
 // delay is how long after its end an attempt that was no success is made again.

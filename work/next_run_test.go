@@ -9,8 +9,8 @@ import (
 
 var rules = Rules{RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3, Node: "n1"}
 
-// stand judges and stands an item of one watch, so long after the end of its last attempt.
-func stand(m Memory, id string, after time.Duration) NextRun {
+// planned judges an item of one watch and plans its run, so long after the end of its last attempt.
+func planned(m Memory, id string, after time.Duration) NextRun {
 	at := noon
 	if m.Last != nil {
 		if at = m.Last.Finished; at.IsZero() {
@@ -20,7 +20,7 @@ func stand(m Memory, id string, after time.Duration) NextRun {
 	return PlanRun(Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": id}, m), rules, at.Add(after))
 }
 
-func TestStand(t *testing.T) {
+func TestPlanRun(t *testing.T) {
 	for _, test := range []struct {
 		sequence string        // how the attempts ended
 		id       string        // sha1 = the fingerprint that they had
@@ -39,18 +39,18 @@ func TestStand(t *testing.T) {
 		{"exit,exit,exit", sha1, 19 * time.Minute, "due W exit 1 (3 failures in a row)"},
 		{"exit,exit,exit", "new", time.Second, "due W exit 1 (3 failures in a row)"},
 		{"exit,exit,exit,new exit", "x", time.Second, "due W exit 1"},
-		{"exit,exit,deadline", sha1, time.Second, "later W cut by its deadline (3 failures in a row)"},
+		{"exit,exit,deadline", sha1, time.Second, "later W deadline (3 failures in a row)"},
 		{"wedged", sha1, time.Second, "later W wedged"},
 		{"wedged", sha1, 11 * time.Minute, "later W wedged"},
-		{"signal", sha1, time.Second, "later f ended by a signal"},
-		{"start", sha1, time.Second, "later f could not be started"},
+		{"signal", sha1, time.Second, "later f signal"},
+		{"start", sha1, time.Second, "later f start"},
 		{"interrupted", sha1, time.Second, "later f interrupted"},
 		{"unfinished", sha1, time.Second, "later f interrupted"},
 		{"unfinished", sha1, 2 * time.Minute, "due f interrupted"},
 		{"exit,exit,unfinished", sha1, time.Second, "later W interrupted (3 failures in a row)"},
 		{"shutdown", sha1, time.Second, "due"},
-		{"shutdown,shutdown", sha1, time.Second, "later f cut by a shutdown"},
-		{"exit,shutdown", sha1, time.Second, "later f cut by a shutdown (after a failure)"},
+		{"shutdown,shutdown", sha1, time.Second, "later f shutdown"},
+		{"exit,shutdown", sha1, time.Second, "later f shutdown (after a failure)"},
 		{"waiting", sha1, time.Second, "due w waiting: last waiting"},
 		{"waiting", "new", time.Second, "due"},
 		{strings.Repeat("waiting,", 8) + "waiting", sha1, 0, "due w waiting: last waiting"},
@@ -68,7 +68,7 @@ func TestStand(t *testing.T) {
 		if test.sequence != "" {
 			m = ends(rules, strings.Split(test.sequence, ",")...)
 		}
-		s := stand(m, test.id, test.after)
+		s := planned(m, test.id, test.after)
 		got := "quiet"
 		switch {
 		case s.Due:
@@ -128,12 +128,12 @@ func TestDelaysGrowAndAreJittered(t *testing.T) {
 // It is due exactly from At on.
 func TestDueAtItsTime(t *testing.T) {
 	m := ends(rules, "exit")
-	s := stand(m, sha1, 0)
+	s := planned(m, sha1, 0)
 	wait := s.At.Sub(m.Last.Finished)
-	if before := stand(m, sha1, wait-1); before.Due {
+	if before := planned(m, sha1, wait-1); before.Due {
 		t.Error("too early")
 	}
-	if at := stand(m, sha1, wait); !at.Due || !at.At.IsZero() {
+	if at := planned(m, sha1, wait); !at.Due || !at.At.IsZero() {
 		t.Errorf("%+v", at)
 	}
 }
@@ -141,11 +141,11 @@ func TestDueAtItsTime(t *testing.T) {
 func TestAClockSetBackStopsNothing(t *testing.T) {
 	for _, sequence := range []string{"exit", "exit,exit,exit", "unfinished", strings.Repeat("waiting,", 20) + "waiting"} {
 		m := ends(rules, strings.Split(sequence, ",")...)
-		if s := stand(m, sha1, -24*365*time.Hour); !s.Due {
+		if s := planned(m, sha1, -24*365*time.Hour); !s.Due {
 			t.Errorf("%s: %+v", sequence, s)
 		}
 	}
-	if s := stand(ends(rules, "waiting"), sha1, -time.Hour); s.Failing {
+	if s := planned(ends(rules, "waiting"), sha1, -time.Hour); s.Failing {
 		t.Errorf("%+v", s)
 	}
 }
@@ -187,18 +187,18 @@ func TestAProblemFails(t *testing.T) {
 // Deleting VERSION is how a person says "again", and means now, whatever delay there was.
 func TestDeletedVersionIsDueNow(t *testing.T) {
 	m := ends(rules, "ok", "exit", "exit")
-	if s := stand(m, sha1, time.Second); s.Due {
+	if s := planned(m, sha1, time.Second); s.Due {
 		t.Fatalf("%+v", s)
 	}
 	m.Version = ""
-	s := stand(m, sha1, time.Second)
+	s := planned(m, sha1, time.Second)
 	if !s.Due || s.Attempt != 1 || s.Failing {
 		t.Errorf("%+v", s)
 	}
 	// That run fails too: from then on it is a first run that fails, with delays like any.
 	a := Begin(Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha1}, m), rules, "", "", "", noon).End(ReasonExit, 1, "", "", noon)
 	m.Last = &a
-	if s := stand(m, sha1, time.Second); s.Due || !s.Failing {
+	if s := planned(m, sha1, time.Second); s.Due || !s.Failing {
 		t.Errorf("%+v", s)
 	}
 }

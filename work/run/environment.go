@@ -17,8 +17,6 @@ type Environment struct {
 	Path      string            // "" = the usual system folders
 	UserHome  string            // HOME
 	User      string            // USER and LOGNAME
-	Shell     string            // "" = /bin/bash
-	Lang      string            // "" = C.UTF-8
 	Inherited []string          // the agent's own environment, of which only the proxy variables are passed on
 	Extra     map[string]string // work.env of the config: stands above all before, below what the agent itself says
 
@@ -73,12 +71,12 @@ func pathWith(folder string) string {
 // of the agent. left names the fields of nodeinfo that are too large.
 func Environ(s Environment) (list, left []string) {
 	env := map[string]string{
-		"PATH":    or(s.Path, usualPath),
+		"PATH":    cmp.Or(s.Path, usualPath),
 		"HOME":    s.UserHome,
 		"USER":    s.User,
 		"LOGNAME": s.User,
-		"SHELL":   or(s.Shell, "/bin/bash"),
-		"LANG":    or(s.Lang, "C.UTF-8"),
+		"SHELL":   "/bin/bash",
+		"LANG":    "C.UTF-8",
 	}
 	maps.Copy(env, proxies(s.Inherited))
 	maps.Copy(env, s.Extra)
@@ -171,11 +169,4 @@ func variable(field string) string {
 		}
 		return '_'
 	}, field)
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

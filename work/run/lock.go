@@ -24,7 +24,7 @@ type Lock struct {
 	holder Holder
 }
 
-// Holder is what stands in a lock file: one line of JSON, for people and for Adopt. The lock is the truth, this is a
+// Holder is what stands in a lock file: one line of JSON, for people and for adopt. The lock is the truth, this is a
 // note; it stays behind when the lock is free.
 type Holder struct {
 	PID     int       `json:"pid"`
@@ -171,9 +171,6 @@ func writeHolder(file *os.File, h Holder) error {
 	}
 	return nil
 }
-
-// File is the locked file. Its descriptor may be handed to a child, which then holds the lock too.
-func (l *Lock) File() *os.File { return l.file }
 
 // Close gives up this process's copy. The lock is free when no other process has one. Closing twice is harmless.
 func (l *Lock) Close() error {

@@ -107,7 +107,7 @@ func TestLockIsHandedOver(t *testing.T) {
 	heir := exec.Command("cat")
 	in, err := heir.StdinPipe()
 	testkit.Must(t, err)
-	heir.ExtraFiles = []*os.File{l.File()}
+	heir.ExtraFiles = []*os.File{l.file}
 	testkit.Must(t, heir.Start())
 	testkit.Must(t, l.Close())
 	if _, held, err := ReadHolder(path); err != nil || !held {

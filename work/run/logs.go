@@ -73,7 +73,7 @@ func showLog(path string) error {
 func linkLog(path, name string) error {
 	link := filepath.Join(filepath.Dir(path), name)
 	temp := filepath.Join(filepath.Dir(path), "."+name)
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := remove(temp); err != nil {
 		return err
 	}
 	if err := os.Symlink(filepath.Base(path), temp); err != nil {

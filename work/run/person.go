@@ -54,8 +54,8 @@ func heardWedged(dir, runID string) string {
 
 // Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local
 // watch override stays. The lock of Take must be held.
-func (h *Runner) Forget(repo, item string) error {
-	dir, err := h.asked(repo, item)
+func (r *Runner) Forget(repo, item string) error {
+	dir, err := r.asked(repo, item)
 	if err != nil {
 		return fmt.Errorf("forget: %w", err)
 	}
@@ -65,10 +65,10 @@ func (h *Runner) Forget(repo, item string) error {
 // Unwedge is a person's "unwedge": failures, wedge and delays of the item are forgotten, it is due at once, and its
 // next attempt is the first. It is no success: the verdict stays changed. It tells whether the item was wedged. The
 // lock of Take must be held.
-func (h *Runner) Unwedge(repo, item string) (was bool, err error) {
-	dir, err := h.asked(repo, item)
+func (r *Runner) Unwedge(repo, item string) (was bool, err error) {
+	dir, err := r.asked(repo, item)
 	if err == nil {
-		was, err = unwedge(dir, h.Rules, time.Now())
+		was, err = unwedge(dir, r.Rules, time.Now())
 	}
 	if err != nil {
 		return was, fmt.Errorf("unwedge %s:%s: %w", repo, item, err)
@@ -77,16 +77,16 @@ func (h *Runner) Unwedge(repo, item string) (was bool, err error) {
 }
 
 // asked is the memory of an item that a person named.
-func (h *Runner) asked(repo, item string) (dir string, err error) {
+func (r *Runner) asked(repo, item string) (dir string, err error) {
 	for _, name := range []string{repo, item} {
 		if filepath.Base(name) != name || name == "." || name == ".." {
 			return "", fmt.Errorf("%q is not the name of a repository or an item", name)
 		}
 	}
-	if h.lock == nil {
+	if r.lock == nil {
 		return "", errors.New("the work lock is not held")
 	}
-	return h.memory(repo, item), nil
+	return r.memory(repo, item), nil
 }
 
 func unwedge(dir string, r work.Rules, now time.Time) (was bool, err error) {

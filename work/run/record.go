@@ -19,16 +19,15 @@ const roomFile = "work.sh_RESULT.json.room"
 // roomMin is how much is reserved at least for a result; what the result is known to need may raise it.
 const roomMin = 16 << 10
 
-// RecordAttempt promises an attempt in dir (MemoryDir) before its script starts: the room for its result is really
+// recordAttempt promises an attempt in dir (MemoryDir) before its script starts: the room for its result is really
 // allocated, DOING names its version, and work.sh_RESULT.json gets it as `last` without an end, beside done, which is
 // kept. An error means that the item must not start; nothing is promised then. A full disk is named as such. Only the
 // holder of the work lock may call it.
-func RecordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
+func recordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	defer func() {
 		if err != nil {
 			// Without these a later look would take the attempt for one that was cut. Removing needs no space.
-			_ = os.Remove(filepath.Join(dir, roomFile))
-			_ = os.Remove(work.DoingIn(dir).Path)
+			_ = remove(filepath.Join(dir, roomFile), work.DoingIn(dir).Path)
 			err = fmt.Errorf("record the attempt: %w", plainly(err))
 		}
 	}()
@@ -46,17 +45,17 @@ func RecordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	if err := reserve(filepath.Join(dir, roomFile), max(roomMin, 2*int64(len(data))+roomMin/2)); err != nil {
 		return err
 	}
-	if err := files.Write(work.DoingIn(dir).Path, []byte(a.Version+"\n"), 0o644); err != nil {
+	if err := work.DoingIn(dir).Put([]byte(a.Version + "\n")); err != nil {
 		return err
 	}
 	// Last, since this is what counts: an attempt without an end is a failure to whoever finds it.
-	return files.Write(work.ResultIn(dir).Path, data, 0o644)
+	return work.ResultIn(dir).Put(data)
 }
 
-// RecordEnd writes how an attempt ended, made by its End. It needs no new space when RecordAttempt left its room: the
+// recordEnd writes how an attempt ended, made by its End. It needs no new space when recordAttempt left its room: the
 // result is written into it and renamed. After a success DOING is then renamed to VERSION, the commit point; else DOING
 // goes. Errors leave the attempt as it was, to be found by a Sweep. Only the holder of the work lock may call it.
-func RecordEnd(dir string, a work.Attempt) error {
+func recordEnd(dir string, a work.Attempt) error {
 	// A script that cleans up with `git clean -fdx` takes its own memory away.
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("record the end: %w", plainly(err))
@@ -77,7 +76,7 @@ func RecordEnd(dir string, a work.Attempt) error {
 	}
 	path := work.ResultIn(dir).Path
 	if err := fillRoom(filepath.Join(dir, roomFile), path, data); err != nil {
-		if err := files.Write(path, data, 0o644); err != nil {
+		if err := work.ResultIn(dir).Put(data); err != nil {
 			return fmt.Errorf("record the end: %w", plainly(err))
 		}
 		_ = os.Remove(filepath.Join(dir, roomFile))
@@ -92,28 +91,26 @@ func RecordEnd(dir string, a work.Attempt) error {
 }
 
 // settleDoing ends the note of what is being done: after a success it becomes VERSION, else it goes. It finishes what a
-// crash left between the two steps of RecordEnd, and does nothing when there is nothing to finish.
+// crash left between the two steps of recordEnd, and does nothing when there is nothing to finish.
 func settleDoing(dir string, last work.Attempt) error {
-	doing, version := work.DoingIn(dir).Path, work.VersionIn(dir).Path
-	noted, _, err := work.DoingIn(dir).Peek()
+	doing, version := work.DoingIn(dir), work.VersionIn(dir)
+	noted, _, err := doing.Peek()
 	if !last.OK() {
-		if err := os.Remove(doing); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := remove(doing.Path); err != nil {
 			return fmt.Errorf("record the end: %w", err)
 		}
 		return nil
 	}
 	if err == nil && noted == last.Version {
-		if err := os.Rename(doing, version); err != nil {
-			return fmt.Errorf("record the success: %w", err)
+		if err = os.Rename(doing.Path, version.Path); err == nil {
+			err = syncDir(dir)
 		}
-		return syncDir(dir)
+	} else if err = version.Put([]byte(last.Version + "\n")); err == nil {
+		// The note was taken away or changed. The success is true all the same; it only needs a little space now.
+		err = remove(doing.Path)
 	}
-	// Somebody took or changed the note. The success is true all the same; it only needs a little space now.
-	if err := files.Write(version, []byte(last.Version+"\n"), 0o644); err != nil {
+	if err != nil {
 		return fmt.Errorf("record the success: %w", plainly(err))
-	}
-	if err := os.Remove(doing); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("record the success: %w", err)
 	}
 	return nil
 }
@@ -129,33 +126,37 @@ func finishCommit(dir string, m work.Memory) error {
 	if m.Last.OK() && m.Doing == m.Last.Version && errors.Is(err, fs.ErrNotExist) {
 		return settleDoing(dir, *m.Last)
 	}
-	for _, path := range []string{work.DoingIn(dir).Path, filepath.Join(dir, roomFile)} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return remove(work.DoingIn(dir).Path, filepath.Join(dir, roomFile))
 }
 
 // forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local
 // watch override stays. Only the holder of the work lock may call it.
 func forget(dir, item string) error {
-	var problems []error
 	// VERSION first: whatever a crash leaves of the rest, the item is due.
-	for _, path := range []string{work.VersionIn(dir).Path, work.ResultIn(dir).Path, work.DoingIn(dir).Path, filepath.Join(dir, roomFile)} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, fmt.Errorf("forget %s: %w", item, err))
-		}
+	err := remove(work.VersionIn(dir).Path, work.ResultIn(dir).Path, work.DoingIn(dir).Path, filepath.Join(dir, roomFile))
+	if sync := syncDir(dir); !errors.Is(sync, fs.ErrNotExist) {
+		err = errors.Join(err, sync)
 	}
-	if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		problems = append(problems, fmt.Errorf("forget %s: %w", item, err))
+	if err != nil {
+		return fmt.Errorf("forget %s: %w", item, err)
+	}
+	return nil
+}
+
+// remove removes files, all that it can; one that is not there is no error.
+func remove(paths ...string) error {
+	var problems []error
+	for _, path := range paths {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, err)
+		}
 	}
 	return errors.Join(problems...)
 }
 
 // reserve makes a new file of size bytes that are really there.
 func reserve(path string, size int64) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := remove(path); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)

@@ -20,7 +20,7 @@ func begun(t *testing.T, repo string) (dir string, a work.Attempt) {
 	dir = work.MemoryDir(repo, "root")
 	j := work.Judge(work.Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha2}, work.Peek(work.MemoryDir(repo, "root")))
 	a = work.Begin(j, work.Rules{}, "r", "b", "/log", noon)
-	if err := RecordAttempt(dir, j.Memory.Done, a); err != nil {
+	if err := recordAttempt(dir, j.Memory.Done, a); err != nil {
 		t.Fatal(err)
 	}
 	return dir, a
@@ -50,7 +50,7 @@ func TestAttemptAndSuccess(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	a = a.End("", 0, "", "done", noon.Add(time.Second))
-	if err := RecordEnd(dir, a); err != nil {
+	if err := recordEnd(dir, a); err != nil {
 		t.Fatal(err)
 	}
 	if got := inDir(t, dir); got != "work.sh_RESULT.json work.sh_VERSION" {
@@ -68,7 +68,7 @@ func TestAttemptAndSuccess(t *testing.T) {
 func TestAttemptAndFailureKeepsTheLastSuccess(t *testing.T) {
 	repo := t.TempDir()
 	dir, a := begun(t, repo)
-	if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
+	if err := recordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
 	before := work.Peek(work.MemoryDir(repo, "root"))
@@ -76,14 +76,14 @@ func TestAttemptAndFailureKeepsTheLastSuccess(t *testing.T) {
 	if a.Previous != sha2 {
 		t.Errorf("previous %q", a.Previous)
 	}
-	if err := RecordAttempt(dir, before.Done, a); err != nil {
+	if err := recordAttempt(dir, before.Done, a); err != nil {
 		t.Fatal(err)
 	}
 	if m := work.Peek(work.MemoryDir(repo, "root")); m.Version != sha2 || m.Doing != sha3 || !reflect.DeepEqual(m.Done, before.Done) {
 		t.Errorf("while it runs: %+v", m)
 	}
 	a = a.End(work.ReasonExit, 3, "exit 3", "", noon)
-	if err := RecordEnd(dir, a); err != nil {
+	if err := recordEnd(dir, a); err != nil {
 		t.Fatal(err)
 	}
 	m := work.Peek(work.MemoryDir(repo, "root"))
@@ -131,14 +131,14 @@ func TestManyWatches(t *testing.T) {
 		ids[fmt.Sprintf("./some/folder/number/%d", i)] = sha1
 	}
 	a := work.Begin(work.Judge(work.Item{}, sha2, ids, work.Memory{}), work.Rules{}, "r", "b", "", noon)
-	if err := RecordAttempt(dir, nil, a); err != nil {
+	if err := recordAttempt(dir, nil, a); err != nil {
 		t.Fatal(err)
 	}
 	room, err := os.Stat(filepath.Join(dir, roomFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := RecordEnd(dir, a.End("", 0, strings.Repeat("\\", 500), strings.Repeat("\"", 500), noon)); err != nil {
+	if err := recordEnd(dir, a.End("", 0, strings.Repeat("\\", 500), strings.Repeat("\"", 500), noon)); err != nil {
 		t.Fatal(err)
 	}
 	result, err := os.Stat(work.ResultIn(dir).Path)
@@ -159,10 +159,10 @@ func TestAttemptBesideOddFiles(t *testing.T) {
 	}
 	m := work.Peek(dir)
 	a := work.Begin(work.Judge(work.Item{}, sha2, map[string]string{".": "x"}, m), work.Rules{}, "r", "b", "", noon)
-	if err := RecordAttempt(dir, m.Done, a); err != nil {
+	if err := recordAttempt(dir, m.Done, a); err != nil {
 		t.Fatal(err)
 	}
-	if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
+	if err := recordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
 	if m := work.Peek(dir); m.Version != sha2 || m.Doing != "" || len(m.Problems) != 0 {
@@ -174,7 +174,7 @@ func TestAttemptBesideOddFiles(t *testing.T) {
 func TestCutAnywhere(t *testing.T) {
 	for _, test := range []struct {
 		name    string
-		cut     func(dir string, a work.Attempt) error // from the state after RecordAttempt
+		cut     func(dir string, a work.Attempt) error // from the state after recordAttempt
 		success bool                                   // the success is known afterwards, else the item is due
 	}{
 		{"before the end", func(string, work.Attempt) error { return nil }, false},
@@ -185,7 +185,7 @@ func TestCutAnywhere(t *testing.T) {
 			data, err := work.ResultIn(dir).Encode(work.Result{Done: &work.Done{Version: a.Version, Ids: a.Ids}, Last: &a})
 			return errors.Join(err, fillRoom(filepath.Join(dir, roomFile), work.ResultIn(dir).Path, data))
 		}, true},
-		{"after the commit", RecordEnd, true},
+		{"after the commit", recordEnd, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			repo := t.TempDir()
@@ -203,7 +203,7 @@ func TestCutAnywhere(t *testing.T) {
 				t.Errorf("%s: %+v", j.Verdict, m)
 			}
 			if !test.success {
-				if err := RecordEnd(dir, m.Last.End(work.ReasonInterrupted, -1, "", "", noon)); err != nil {
+				if err := recordEnd(dir, m.Last.End(work.ReasonInterrupted, -1, "", "", noon)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -214,13 +214,13 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-// A crash in RecordAttempt leaves a DOING that no attempt stands behind: it is no success, not even when it names the
+// A crash in recordAttempt leaves a DOING that no attempt stands behind: it is no success, not even when it names the
 // version of the last one.
 func TestCutWhileRecording(t *testing.T) {
 	for _, next := range []string{sha2, sha3} {
 		repo := t.TempDir()
 		dir, a := begun(t, repo)
-		if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
+		if err := recordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Remove(work.VersionIn(dir).Path); err != nil { // a person says "again"
@@ -238,7 +238,7 @@ func TestCutWhileRecording(t *testing.T) {
 	// After a failure there is nothing to commit.
 	repo := t.TempDir()
 	dir, a := begun(t, repo)
-	if err := RecordEnd(dir, a.End(work.ReasonExit, 1, "", "", noon)); err != nil {
+	if err := recordEnd(dir, a.End(work.ReasonExit, 1, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
 	write(t, work.DoingIn(dir).Path, sha2)
@@ -272,7 +272,7 @@ func TestRecordEndWithoutItsFiles(t *testing.T) {
 			if err := test.do(dir); err != nil {
 				t.Fatal(err)
 			}
-			if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
+			if err := recordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 				t.Fatal(err)
 			}
 			m := work.Peek(work.MemoryDir(repo, "root"))
@@ -322,14 +322,14 @@ func TestFullDiskPromisesNothing(t *testing.T) {
 		return
 	}
 	dir, a := begun(t, repo)
-	if err := RecordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
+	if err := recordEnd(dir, a.End("", 0, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
 	before := listing(t, dir)
 	fill(t, repo)
 	m := work.Peek(work.MemoryDir(repo, "root"))
 	next := work.Begin(work.Judge(work.Item{}, sha3, map[string]string{".": sha3}, m), work.Rules{}, "r2", "b", "", noon)
-	err := RecordAttempt(dir, m.Done, next)
+	err := recordAttempt(dir, m.Done, next)
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "record the attempt: disk full: ") {
 		t.Errorf("error %v", err)
 	}
@@ -339,7 +339,7 @@ func TestFullDiskPromisesNothing(t *testing.T) {
 	if err := os.Remove(filepath.Join(repo, "ballast")); err != nil {
 		t.Fatal(err)
 	}
-	if err := RecordAttempt(dir, m.Done, next); err != nil {
+	if err := recordAttempt(dir, m.Done, next); err != nil {
 		t.Errorf("it does not heal: %v", err)
 	}
 }
@@ -353,7 +353,7 @@ func TestFullDiskForgetsNoResult(t *testing.T) {
 		dir, a := begun(t, repo)
 		fill(t, repo)
 		a = a.End(reason, 0, strings.Repeat("x", 300), strings.Repeat("y", 300), noon)
-		if err := RecordEnd(dir, a); err != nil {
+		if err := recordEnd(dir, a); err != nil {
 			t.Fatal(err)
 		}
 		m := work.Peek(work.MemoryDir(repo, "root"))
@@ -383,7 +383,7 @@ func TestForget(t *testing.T) {
 	}
 	dir, a := begun(t, repo)
 	write(t, filepath.Join(dir, "work.sh_WATCH_PATH.txt"), "app\n")
-	if err := RecordEnd(dir, a.End(work.ReasonWedged, 1, "", "", noon)); err != nil {
+	if err := recordEnd(dir, a.End(work.ReasonWedged, 1, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
 	if err := forget(work.MemoryDir(repo, "root"), "root"); err != nil {

@@ -38,21 +38,21 @@ type Runner struct {
 
 // Acquire takes the work lock and puts in order what earlier shims left behind; it says what that was. The error is a
 // *Busy when somebody has the lock. An item that could not be put in order is an error too, but the lock is held then.
-func (h *Runner) Acquire() (said []string, err error) {
+func (r *Runner) Acquire() (said []string, err error) {
 	// Somebody who cleans up /run by hand must not stop the work of a living agent.
-	if err := os.MkdirAll(filepath.Dir(h.LockPath), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(r.LockPath), 0o755); err != nil {
 		return nil, err
 	}
-	l, err := TryLock(h.LockPath, "beat")
+	l, err := TryLock(r.LockPath, "beat")
 	if err != nil {
 		return nil, err
 	}
-	h.lock = l
-	dirs, err := filepath.Glob(filepath.Join(h.Home, "gitrepo", "*"))
+	r.lock = l
+	dirs, err := filepath.Glob(filepath.Join(r.Home, "gitrepo", "*"))
 	if err != nil {
 		return nil, err
 	}
-	swept, err := SweepAll(l, dirs, h.InitMemory, h.Grace)
+	swept, err := sweepAll(l, dirs, r.InitMemory, r.Grace)
 	for _, s := range swept {
 		said = append(said, s.String())
 	}
@@ -60,54 +60,54 @@ func (h *Runner) Acquire() (said []string, err error) {
 }
 
 // Release gives the lock back: nothing was started with it.
-func (h *Runner) Release() {
-	if h.lock != nil {
-		h.lock.Close()
-		h.lock = nil
+func (r *Runner) Release() {
+	if r.lock != nil {
+		r.lock.Close()
+		r.lock = nil
 	}
 }
 
 // Start records the attempt and starts the shim. The lock goes with it; after an error it is still held.
-func (h *Runner) Start(j work.Judgement, s work.NextRun, f work.Env) (work.InHand, error) {
+func (r *Runner) Start(j work.Judgement, s work.NextRun, f work.Env) (work.InHand, error) {
 	now := time.Now().UTC()
-	o := h.order(j, f, now)
-	run, err := Start(h.lock, o, h.Program)
+	o := r.order(j, f, now)
+	run, err := Start(r.lock, o, r.Program)
 	at := work.InHand{Repo: j.Item.Repo, Item: j.Item.Name, RunID: o.Attempt.RunID, Version: j.Version, Attempt: o.Attempt.Attempt, Started: now, Next: s}
 	if err != nil {
 		return at, err
 	}
-	h.lock = nil
+	r.lock = nil
 	at.Log, at.PID = run.Log, run.PID
-	h.watch(run, at.Repo, at.Item)
+	r.watch(run, at.Repo, at.Item)
 	return at, nil
 }
 
 // order is everything the shim must know.
-func (h *Runner) order(j work.Judgement, f work.Env, now time.Time) Order {
-	root := filepath.Join(h.Home, "gitrepo")
+func (r *Runner) order(j work.Judgement, f work.Env, now time.Time) Order {
+	root := filepath.Join(r.Home, "gitrepo")
 	dir := filepath.Join(root, j.Item.Repo)
 	o := Order{
-		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: h.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
-		Executable: j.Item.Executable, Logs: filepath.Join(h.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: h.Grace,
-		Attempt: work.Begin(j, h.Rules, NewRunID(now), h.BootID, "", now),
+		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
+		Executable: j.Item.Executable, Logs: filepath.Join(r.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: r.Grace,
+		Attempt: work.Begin(j, r.Rules, newRunID(now), r.BootID, "", now),
 	}
 	if len(o.Steps) == 0 {
 		o.Script = filepath.Join(dir, filepath.FromSlash(j.Item.Script))
 	}
 	if o.Timeout == 0 {
-		o.Timeout = h.Timeout
+		o.Timeout = r.Timeout
 	}
-	if h.Changed != nil && j.Memory.Version != "" && j.Memory.Version != j.Version {
-		if paths, known := h.Changed(j.Item.Repo, j.Memory.Version, j.Version); known {
+	if r.Changed != nil && j.Memory.Version != "" && j.Memory.Version != j.Version {
+		if paths, known := r.Changed(j.Item.Repo, j.Memory.Version, j.Version); known {
 			o.Changed, o.ChangedFile = paths, filepath.Join(o.Memory, "changed.txt")
 		}
 	}
 	var left []string
 	o.Env, left = Environ(Environment{
-		Path: pathWith(h.Self), UserHome: h.UserHome, User: h.User, Inherited: h.Inherited, Extra: h.Env,
-		Home: h.Home, GitrepoDir: root, NodeID: f.NodeID, Nodepart: f.Nodepart, Stacktype: f.Stacktype,
+		Path: pathWith(r.Self), UserHome: r.UserHome, User: r.User, Inherited: r.Inherited, Extra: r.Env,
+		Home: r.Home, GitrepoDir: root, NodeID: f.NodeID, Nodepart: f.Nodepart, Stacktype: f.Stacktype,
 		Deployment: f.Deployment, State: f.State, Fields: f.Fields,
-		NodesFile: filepath.Join(h.Home, "nodeinfo", "nodes.json"), ServicesFile: filepath.Join(h.Home, "nodeinfo", "services.json"),
+		NodesFile: filepath.Join(r.Home, "nodeinfo", "nodes.json"), ServicesFile: filepath.Join(r.Home, "nodeinfo", "services.json"),
 		Verdict: j.Verdict, Repo: j.Item.Repo, RepoDir: dir, Level: j.Item.Level, Item: j.Item.Name,
 		RunID: o.Attempt.RunID, Version: j.Version, Previous: j.Memory.Version, ChangedFile: o.ChangedFile,
 		Attempt: o.Attempt.Attempt, Temp: o.Memory,
@@ -120,64 +120,64 @@ func (h *Runner) order(j work.Judgement, f work.Env, now time.Time) Order {
 }
 
 // Found is work that runs though this Hand did not start it: an earlier agent's. Its end comes through Done.
-func (h *Runner) Found() (work.InHand, bool) {
-	run, ok, err := Adopt(h.LockPath)
+func (r *Runner) Found() (work.InHand, bool) {
+	run, ok, err := adopt(r.LockPath)
 	if err != nil || !ok {
 		return work.InHand{}, false
 	}
 	repo, item, _ := strings.Cut(run.Item, ":")
 	at := work.InHand{Repo: repo, Item: item, RunID: run.RunID, PID: run.PID}
-	if holder, _, err := ReadHolder(h.LockPath); err == nil {
+	if holder, _, err := ReadHolder(r.LockPath); err == nil {
 		at.Started = holder.Started
 	}
-	if last := h.peek(repo, item).Last; last != nil && last.RunID == run.RunID {
+	if last := r.peek(repo, item).Last; last != nil && last.RunID == run.RunID {
 		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log
 		at.Next = last.AtStart()
 	}
-	h.watch(run, repo, item)
+	r.watch(run, repo, item)
 	return at, true
 }
 
 // Last is the last attempt of an item, as it is remembered; nil = none.
-func (h *Runner) Last(repo, item string) *work.Attempt { return h.peek(repo, item).Last }
+func (r *Runner) Last(repo, item string) *work.Attempt { return r.peek(repo, item).Last }
 
 // memory is the folder of an item's memory. The init's is the node's, whichever repository it stands in.
-func (h *Runner) memory(repo, item string) string {
-	if item == work.InitName && h.InitMemory != "" {
-		return h.InitMemory
+func (r *Runner) memory(repo, item string) string {
+	if item == work.InitName && r.InitMemory != "" {
+		return r.InitMemory
 	}
-	return work.MemoryDir(filepath.Join(h.Home, "gitrepo", repo), item)
+	return work.MemoryDir(filepath.Join(r.Home, "gitrepo", repo), item)
 }
 
-func (h *Runner) peek(repo, item string) work.Memory { return work.Peek(h.memory(repo, item)) }
+func (r *Runner) peek(repo, item string) work.Memory { return work.Peek(r.memory(repo, item)) }
 
 // watch waits for the end of a run and hands it to Done. The goroutine lives as long as the work, or this process.
-func (h *Runner) watch(run *Shim, repo, item string) {
-	done := h.outcomes()
+func (r *Runner) watch(run *Shim, repo, item string) {
+	done := r.outcomes()
 	go func() {
 		// Never cancelled: whoever leaves before the end leaves with the process.
 		_ = run.Wait(context.Background())
-		done <- work.Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: h.peek(repo, item).Last}
+		done <- work.Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: r.peek(repo, item).Last}
 	}()
 }
 
 // Done yields the work that was in hand, when it has ended.
-func (h *Runner) Done() <-chan work.Outcome { return h.outcomes() }
+func (r *Runner) Done() <-chan work.Outcome { return r.outcomes() }
 
-func (h *Runner) outcomes() chan work.Outcome {
-	if h.done == nil {
-		h.done = make(chan work.Outcome, 1)
+func (r *Runner) outcomes() chan work.Outcome {
+	if r.done == nil {
+		r.done = make(chan work.Outcome, 1)
 	}
-	return h.done
+	return r.done
 }
 
 // Succeeded is when an item last ended in success; zero = never, or nobody knows. While a later attempt is on record it
 // is when that success began: that much is left of it.
-func (h *Runner) Succeeded(repo, item string) time.Time {
-	if last := h.Last(repo, item); last != nil && last.OK() {
+func (r *Runner) Succeeded(repo, item string) time.Time {
+	if last := r.Last(repo, item); last != nil && last.OK() {
 		return last.Finished
 	}
-	st, err := os.Stat(work.VersionIn(h.memory(repo, item)).Path)
+	st, err := os.Stat(work.VersionIn(r.memory(repo, item)).Path)
 	if err != nil {
 		return time.Time{}
 	}

@@ -32,8 +32,8 @@ type Shim struct {
 	ended    <-chan error // of a shim of ours
 }
 
-// NewRunID makes a name for one run, unique on this node: its time (UTC) and some randomness.
-func NewRunID(now time.Time) string {
+// newRunID makes a name for one run, unique on this node: its time (UTC) and some randomness.
+func newRunID(now time.Time) string {
 	random := make([]byte, 4)
 	_, _ = rand.Read(random) // never fails (crypto/rand)
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(random)
@@ -69,7 +69,7 @@ func Start(l *Lock, o Order, p Program) (*Shim, error) {
 		}
 	}
 	err = fmt.Errorf("start shim: %w", plainly(err))
-	return nil, errors.Join(err, RecordEnd(o.Memory, o.Attempt.End(work.ReasonStart, -1, err.Error(), "", time.Now())))
+	return nil, errors.Join(err, recordEnd(o.Memory, o.Attempt.End(work.ReasonStart, -1, err.Error(), "", time.Now())))
 }
 
 // begin records the attempt, and writes the list of what changed for the script to read.
@@ -94,11 +94,11 @@ func (o Order) begin() error {
 			return fmt.Errorf("list what changed: %w", plainly(err))
 		}
 	}
-	return RecordAttempt(dir, r.Done, o.Attempt)
+	return recordAttempt(dir, r.Done, o.Attempt)
 }
 
-// Adopt finds work in hand that an earlier agent started: ok is false when no shim holds the lock at path.
-func Adopt(path string) (run *Shim, ok bool, err error) {
+// adopt finds work in hand that an earlier agent started: ok is false when no shim holds the lock at path.
+func adopt(path string) (run *Shim, ok bool, err error) {
 	h, held, err := ReadHolder(path)
 	if err != nil || !held || h.Purpose != PurposeWork {
 		return nil, false, err

@@ -45,7 +45,7 @@ func testAgent() int {
 	if err == nil {
 		var l *Lock
 		if l, err = TryLock(o.LockPath, "beat"); err == nil {
-			_, err = SweepAll(l, []string{o.RepoDir}, filepath.Join(filepath.Dir(o.LockPath), "lib/init"), o.Grace)
+			_, err = sweepAll(l, []string{o.RepoDir}, filepath.Join(filepath.Dir(o.LockPath), "lib/init"), o.Grace)
 		}
 		if err == nil {
 			_, err = Start(l, o, Program{})
@@ -89,7 +89,7 @@ func (y *yard) order(script string) Order {
 	testkit.Must(y.t, os.WriteFile(y.script, []byte(script), 0o644))
 	y.runs++
 	now := time.Now()
-	id := NewRunID(now)
+	id := newRunID(now)
 	return Order{
 		Repo: "ops", Item: "root", RepoDir: y.repoDir, Memory: work.MemoryDir(y.repoDir, "root"), Script: y.script, Logs: filepath.Join(y.home, "log", "work"),
 		Attempt: work.Attempt{RunID: id, Verdict: work.First, Version: commitA, Ids: map[string]string{".": commitA}, Fingerprint: "f00d",
@@ -273,7 +273,7 @@ func TestAgentKilledWorkGoesOn(t *testing.T) {
 	if !errors.As(err, &busy) || busy.Holder.PID != h.PID || busy.Holder.Item != "ops:root" || busy.Holder.RunID != o.Attempt.RunID {
 		t.Fatalf("lock: %v", err)
 	}
-	run, ok, err := Adopt(y.lockPath)
+	run, ok, err := adopt(y.lockPath)
 	if err != nil || !ok || run.RunID != o.Attempt.RunID || run.Item != "ops:root" {
 		t.Fatalf("adopt: %+v %v %v", run, ok, err)
 	}
@@ -286,7 +286,7 @@ func TestAgentKilledWorkGoesOn(t *testing.T) {
 	if a := y.wait(run); !a.OK() || a.LastLine != "ended" {
 		t.Errorf("attempt %+v", a)
 	}
-	if _, ok, err := Adopt(y.lockPath); ok || err != nil {
+	if _, ok, err := adopt(y.lockPath); ok || err != nil {
 		t.Errorf("adopt after the end: %v %v", ok, err)
 	}
 }
@@ -366,11 +366,11 @@ func TestStartRefused(t *testing.T) {
 		t.Errorf("attempt %+v", a)
 	}
 	unfinished := y.order("exit 0\n").Attempt
-	testkit.Must(t, RecordAttempt(work.MemoryDir(y.repoDir, "root"), nil, unfinished))
+	testkit.Must(t, recordAttempt(work.MemoryDir(y.repoDir, "root"), nil, unfinished))
 	if _, err := Start(l, y.order("exit 0\n"), Program{}); err == nil || !strings.Contains(err.Error(), unfinished.RunID+" of ops:root has no end") {
 		t.Errorf("start beside an unfinished run: %v", err)
 	}
-	if _, err := SweepAll(l, []string{y.repoDir}, "", 0); err != nil {
+	if _, err := sweepAll(l, []string{y.repoDir}, "", 0); err != nil {
 		t.Error(err)
 	}
 	// The lock is still ours, and good for the next item.

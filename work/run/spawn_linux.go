@@ -41,7 +41,7 @@ func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan error, err err
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = order, log, log
-	cmd.ExtraFiles = []*os.File{l.File()}
+	cmd.ExtraFiles = []*os.File{l.file}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return 0, nil, err

@@ -57,7 +57,7 @@ func shim(ctx context.Context, stdin io.Reader) error {
 	if why := heardWedged(o.Memory, o.Attempt.RunID); why != "" {
 		e.reason, e.detail = work.ReasonWedged, "wedged: "+why
 	}
-	return RecordEnd(o.Memory, o.Attempt.End(e.reason, e.exit, e.detail, last, time.Now()))
+	return recordEnd(o.Memory, o.Attempt.End(e.reason, e.exit, e.detail, last, time.Now()))
 }
 
 // catchSignals makes TERM and INT call stop, and takes every other signal that could end or stop the shim, or that

@@ -302,7 +302,7 @@ func TestStoppedShim(t *testing.T) {
 	for name, wait := range map[string]func(*yard, *Shim) *Shim{
 		"by who started it": func(_ *yard, run *Shim) *Shim { return run },
 		"by who adopted it": func(y *yard, _ *Shim) *Shim {
-			run, ok, err := Adopt(y.lockPath)
+			run, ok, err := adopt(y.lockPath)
 			if !ok || err != nil {
 				y.t.Fatalf("adopt: %v, %v", ok, err)
 			}

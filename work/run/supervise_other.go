@@ -23,8 +23,8 @@ func Supervise(context.Context) int {
 	return 1
 }
 
-// SweepAll has nothing to sweep where no work runs.
-func SweepAll(*Lock, []string, string, time.Duration) ([]Swept, error) { return nil, nil }
+// sweepAll has nothing to sweep where no work runs.
+func sweepAll(*Lock, []string, string, time.Duration) ([]Swept, error) { return nil, nil }
 
 func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
 	retry.Wait(ctx, atMost)

@@ -13,7 +13,7 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// SweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the
+// sweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the
 // work lock calls it before a tree moves or anything starts; the memory of the node's init at initMemory ("" = none)
 // counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
 //
@@ -23,7 +23,7 @@ import (
 //
 // And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop
 // the others; errors are joined.
-func SweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) ([]Swept, error) {
+func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) ([]Swept, error) {
 	var swept []Swept
 	var problems []error
 	one := func(s Swept, dir string) {
@@ -93,7 +93,7 @@ func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err 
 	if why := heardWedged(dir, m.Last.RunID); why != "" {
 		reason, how = work.ReasonWedged, "wedged: "+why
 	}
-	return s, RecordEnd(dir, m.Last.End(reason, -1, how, last, time.Now()))
+	return s, recordEnd(dir, m.Last.End(reason, -1, how, last, time.Now()))
 }
 
 // leftOf lists what is left of a run's session. Which session that is stands in the lock, if the last script started

@@ -49,7 +49,7 @@ func TestShimKilled(t *testing.T) {
 			l, err := TryLock(y.lockPath, "beat")
 			testkit.Must(t, err)
 			defer l.Close()
-			swept, err := SweepAll(l, []string{y.repoDir, y.path("gitrepo/none")}, "", 200*time.Millisecond)
+			swept, err := sweepAll(l, []string{y.repoDir, y.path("gitrepo/none")}, "", 200*time.Millisecond)
 			if err != nil || len(swept) != 1 || swept[0].Item != "root" || swept[0].RunID != o.Attempt.RunID ||
 				!strings.HasPrefix(swept[0].Detail, "interrupted: its supervisor was killed; ended what was left: ") {
 				t.Errorf("swept %+v, %v", swept, err)
@@ -62,7 +62,7 @@ func TestShimKilled(t *testing.T) {
 			if a.Reason != work.ReasonInterrupted || a.Detail != "interrupted: its supervisor was killed" || a.LastLine != "working" || a.Failures != 1 {
 				t.Errorf("attempt %+v", a)
 			}
-			if again, err := SweepAll(l, []string{y.repoDir}, "", 0); err != nil || len(again) != 0 {
+			if again, err := sweepAll(l, []string{y.repoDir}, "", 0); err != nil || len(again) != 0 {
 				t.Errorf("swept again: %+v, %v", again, err)
 			}
 		})
@@ -86,7 +86,7 @@ func TestSweepWithoutTheLockFile(t *testing.T) {
 	l, err := TryLock(y.lockPath, "beat")
 	testkit.Must(t, err)
 	defer l.Close()
-	_, err = SweepAll(l, []string{y.repoDir}, "", 100*time.Millisecond)
+	_, err = sweepAll(l, []string{y.repoDir}, "", 100*time.Millisecond)
 	testkit.Must(t, err)
 	if alive(h.Session) {
 		t.Error("the script lives on")
@@ -101,11 +101,11 @@ func TestSweepOfAnotherBoot(t *testing.T) {
 	dir := work.MemoryDir(y.repoDir, "root")
 	a := y.order("").Attempt
 	a.BootID = "another boot"
-	testkit.Must(t, RecordAttempt(dir, nil, a))
+	testkit.Must(t, recordAttempt(dir, nil, a))
 	l, err := TryLock(y.lockPath, "beat")
 	testkit.Must(t, err)
 	defer l.Close()
-	swept, err := SweepAll(l, []string{y.repoDir}, "", time.Minute)
+	swept, err := sweepAll(l, []string{y.repoDir}, "", time.Minute)
 	if err != nil || len(swept) != 1 || swept[0].Detail != "interrupted: the machine went down" {
 		t.Errorf("swept %+v, %v", swept, err)
 	}
@@ -119,13 +119,13 @@ func TestSweepFinishesACommit(t *testing.T) {
 	y := newYard(t)
 	dir := work.MemoryDir(y.repoDir, "root")
 	a := y.order("").Attempt
-	testkit.Must(t, RecordAttempt(dir, nil, a))
-	testkit.Must(t, RecordEnd(dir, a.End("", 0, "", "", time.Now())))
+	testkit.Must(t, recordAttempt(dir, nil, a))
+	testkit.Must(t, recordEnd(dir, a.End("", 0, "", "", time.Now())))
 	testkit.Must(t, os.Rename(work.VersionIn(dir).Path, work.DoingIn(dir).Path))
 	l, err := TryLock(y.lockPath, "beat")
 	testkit.Must(t, err)
 	defer l.Close()
-	swept, err := SweepAll(l, []string{y.repoDir}, "", time.Minute)
+	swept, err := sweepAll(l, []string{y.repoDir}, "", time.Minute)
 	if m := work.Peek(work.MemoryDir(y.repoDir, "root")); err != nil || len(swept) != 1 || m.Version != commitA || m.Doing != "" {
 		t.Errorf("swept %+v, %v; memory %+v", swept, err, m)
 	}
@@ -148,7 +148,7 @@ func TestUnfinishedRunThatCannotBeRead(t *testing.T) {
 	y := newYard(t)
 	dir := work.MemoryDir(y.repoDir, "root")
 	o := y.order("")
-	testkit.Must(t, RecordAttempt(dir, nil, o.Attempt))
+	testkit.Must(t, recordAttempt(dir, nil, o.Attempt))
 	var was unix.Rlimit
 	testkit.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
 	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max}))
