@@ -3,48 +3,13 @@ package run
 import (
 	"cmp"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/addagent/addagent/work"
 )
-
-// Environment is what a script is told in its environment: facts about the machine, the node and the run. Empty values
-// are told as empty variables, so that a script under `set -u` can ask for each.
-type Environment struct {
-	// The machine.
-	Path      string            // "" = the usual system folders
-	UserHome  string            // HOME
-	User      string            // USER and LOGNAME
-	Inherited []string          // the agent's own environment, of which only the proxy variables are passed on
-	Extra     map[string]string // work.env of the config: stands above all before, below what the agent itself says
-
-	// The node.
-	Home         string            // ADD_HOME: where nodeinfo/ and gitrepo/ are
-	GitrepoDir   string            // REPO_ROOT: the folder of all clones
-	NodeID       string            // ADD_NODE_ID, INSTANCE_ID
-	Nodepart     string            // ADD_NODEPART
-	Stacktype    string            // ADD_STACKTYPE
-	Deployment   string            // ADD_DEPLOYMENT
-	State        string            // ADD_STATE: when the work was started
-	Fields       map[string]string // every nodeinfo field: ADD_NODEINFO_<FIELD>, but for those that look like secrets
-	NodesFile    string            // ADD_NODES_FILE
-	ServicesFile string            // ADD_SERVICES_FILE
-
-	// The run.
-	Verdict     work.Verdict // ADD_VERDICT
-	Repo        string       // ADD_REPO
-	RepoDir     string       // ADD_REPO_DIR, GIT_ROOT
-	Level       work.Level   // ADD_LEVEL
-	Item        string       // ADD_ITEM
-	RunID       string       // ADD_RUN_ID
-	Version     string       // ADD_VERSION, GIT_VERSION: full commit id
-	Previous    string       // ADD_PREVIOUS_VERSION, PREV_WORK_VERSION: of the last success; "" = none
-	ChangedFile string       // ADD_CHANGED_FILE: a list of changed paths, one a line, see changedList; "" = not known
-	Attempt     int          // ADD_ATTEMPT, from 1
-	Temp        string       // ADD_TEMP: the item's own folder below .temp/add
-}
 
 // Bounds of the nodeinfo fields in the environment. The kernel refuses to start anything whose environment is larger
 // than 2 MB in all or 128 KB in one variable, or smaller where `ulimit -s` is: a file that somebody laid into nodeinfo/
@@ -66,26 +31,27 @@ func pathWith(folder string) string {
 	return usualPath + ":" + folder
 }
 
-// Environ is the environment of a script, built from nothing and sorted: no variable that is not named here reaches it
-// by itself. In particular no NOTIFY_SOCKET, with which it could speak to systemd for the agent, no GODEBUG, no secret
-// of the agent. left names the fields of nodeinfo that are too large.
-func Environ(s Environment) (list, left []string) {
+// environ is the environment of the script of an order, built from nothing and sorted: no variable that is not named
+// here reaches it by itself. In particular no NOTIFY_SOCKET, with which it could speak to systemd for the agent, no
+// GODEBUG, no secret of the agent. What is not known is an empty variable, so that a script under `set -u` can ask for
+// it. left names the fields of nodeinfo that are too large.
+func (r *Runner) environ(level work.Level, e work.Env, o Order) (list, left []string) {
 	env := map[string]string{
-		"PATH":    cmp.Or(s.Path, usualPath),
-		"HOME":    s.UserHome,
-		"USER":    s.User,
-		"LOGNAME": s.User,
+		"PATH":    pathWith(r.Self),
+		"HOME":    r.UserHome,
+		"USER":    r.User,
+		"LOGNAME": r.User,
 		"SHELL":   "/bin/bash",
 		"LANG":    "C.UTF-8",
 	}
-	maps.Copy(env, proxies(s.Inherited))
-	maps.Copy(env, s.Extra)
+	maps.Copy(env, proxies(r.Inherited))
+	maps.Copy(env, r.Env)
 	room := fieldsMax
 	// The small ones first: none of them is left out because somebody laid large ones beside it.
-	for _, field := range slices.SortedFunc(maps.Keys(s.Fields), func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(s.Fields[a]), len(s.Fields[b])), strings.Compare(a, b))
+	for _, field := range slices.SortedFunc(maps.Keys(e.Fields), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(e.Fields[a]), len(e.Fields[b])), strings.Compare(a, b))
 	}) {
-		value := s.Fields[field]
+		value := e.Fields[field]
 		switch {
 		case looksSecret(field):
 		case len(value) > min(fieldMax, room):
@@ -96,32 +62,32 @@ func Environ(s Environment) (list, left []string) {
 		}
 	}
 	maps.Copy(env, map[string]string{
-		"ADD_VERDICT":          string(s.Verdict),
-		"ADD_REPO":             s.Repo,
-		"ADD_REPO_DIR":         s.RepoDir,
-		"ADD_LEVEL":            string(s.Level),
-		"ADD_ITEM":             s.Item,
-		"ADD_RUN_ID":           s.RunID,
-		"ADD_VERSION":          s.Version,
-		"ADD_PREVIOUS_VERSION": s.Previous,
-		"ADD_CHANGED_FILE":     s.ChangedFile,
-		"ADD_ATTEMPT":          strconv.Itoa(s.Attempt),
-		"ADD_TEMP":             s.Temp,
-		"ADD_HOME":             s.Home,
-		"ADD_NODE_ID":          s.NodeID,
-		"ADD_NODEPART":         s.Nodepart,
-		"ADD_STACKTYPE":        s.Stacktype,
-		"ADD_DEPLOYMENT":       s.Deployment,
-		"ADD_STATE":            s.State,
-		"ADD_NODES_FILE":       s.NodesFile,
-		"ADD_SERVICES_FILE":    s.ServicesFile,
+		"ADD_VERDICT":          string(o.Attempt.Verdict),
+		"ADD_REPO":             o.Repo,
+		"ADD_REPO_DIR":         o.RepoDir,
+		"ADD_LEVEL":            string(level),
+		"ADD_ITEM":             o.Item,
+		"ADD_RUN_ID":           o.Attempt.RunID,
+		"ADD_VERSION":          o.Attempt.Version,
+		"ADD_PREVIOUS_VERSION": o.Attempt.Previous,
+		"ADD_CHANGED_FILE":     o.ChangedFile,
+		"ADD_ATTEMPT":          strconv.Itoa(o.Attempt.Attempt),
+		"ADD_TEMP":             o.Memory,
+		"ADD_HOME":             r.Home,
+		"ADD_NODE_ID":          e.NodeID,
+		"ADD_NODEPART":         e.Nodepart,
+		"ADD_STACKTYPE":        e.Stacktype,
+		"ADD_DEPLOYMENT":       e.Deployment,
+		"ADD_STATE":            e.State,
+		"ADD_NODES_FILE":       filepath.Join(r.Home, "nodeinfo", "nodes.json"),
+		"ADD_SERVICES_FILE":    filepath.Join(r.Home, "nodeinfo", "services.json"),
 
 		// The names of the shell scripts that ADD began with.
-		"GIT_VERSION":       s.Version,
-		"PREV_WORK_VERSION": s.Previous,
-		"REPO_ROOT":         s.GitrepoDir,
-		"GIT_ROOT":          s.RepoDir,
-		"INSTANCE_ID":       s.NodeID,
+		"GIT_VERSION":       o.Attempt.Version,
+		"PREV_WORK_VERSION": o.Attempt.Previous,
+		"REPO_ROOT":         filepath.Join(r.Home, "gitrepo"),
+		"GIT_ROOT":          o.RepoDir,
+		"INSTANCE_ID":       e.NodeID,
 	})
 	list = make([]string, 0, len(env))
 	for name, value := range env {

@@ -38,7 +38,7 @@ func (y *initYard) initOrder(scripts ...string) Order {
 		}
 		o.Steps = append(o.Steps, s)
 	}
-	o.Env = environment(Environment{UserHome: y.home, User: "root", RunID: o.Attempt.RunID, RepoDir: y.repoDir, Home: y.home, Level: work.Init, Item: work.InitName, Temp: y.memory})
+	o.Env = y.environment(work.Init, o)
 	return o
 }
 

@@ -24,7 +24,7 @@ type Order struct {
 	Executable bool          `json:"executable"`      // run it as it is; else give it to bash
 	Attempt    work.Attempt  `json:"attempt"`         // made by Begin
 	Logs       string        `json:"logs"`            // the folder log/work
-	Env        []string      `json:"env"`             // made by Environment; holds ADD_RUN_ID=<Attempt.RunID>
+	Env        []string      `json:"env"`             // made by environ; holds ADD_RUN_ID=<Attempt.RunID>
 	Timeout    time.Duration `json:"timeout"`         // nanoseconds; 0 = no deadline
 	Grace      time.Duration `json:"grace"`           // nanoseconds between TERM and KILL
 	Notes      []string      `json:"notes,omitempty"` // for people, at the beginning of the log

@@ -68,9 +68,9 @@ func (r *Runner) Release() {
 }
 
 // Start records the attempt and starts the shim. The lock goes with it; after an error it is still held.
-func (r *Runner) Start(j work.Judgement, s work.NextRun, f work.Env) (work.InHand, error) {
+func (r *Runner) Start(j work.Judgement, s work.NextRun, e work.Env) (work.InHand, error) {
 	now := time.Now().UTC()
-	o := r.order(j, f, now)
+	o := r.order(j, e, now)
 	run, err := Start(r.lock, o, r.Program)
 	at := work.InHand{Repo: j.Item.Repo, Item: j.Item.Name, RunID: o.Attempt.RunID, Version: j.Version, Attempt: o.Attempt.Attempt, Started: now, Next: s}
 	if err != nil {
@@ -83,7 +83,7 @@ func (r *Runner) Start(j work.Judgement, s work.NextRun, f work.Env) (work.InHan
 }
 
 // order is everything the shim must know.
-func (r *Runner) order(j work.Judgement, f work.Env, now time.Time) Order {
+func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
 	root := filepath.Join(r.Home, "gitrepo")
 	dir := filepath.Join(root, j.Item.Repo)
 	o := Order{
@@ -102,24 +102,16 @@ func (r *Runner) order(j work.Judgement, f work.Env, now time.Time) Order {
 			o.Changed, o.ChangedFile = paths, filepath.Join(o.Memory, "changed.txt")
 		}
 	}
-	var left []string
-	o.Env, left = Environ(Environment{
-		Path: pathWith(r.Self), UserHome: r.UserHome, User: r.User, Inherited: r.Inherited, Extra: r.Env,
-		Home: r.Home, GitrepoDir: root, NodeID: f.NodeID, Nodepart: f.Nodepart, Stacktype: f.Stacktype,
-		Deployment: f.Deployment, State: f.State, Fields: f.Fields,
-		NodesFile: filepath.Join(r.Home, "nodeinfo", "nodes.json"), ServicesFile: filepath.Join(r.Home, "nodeinfo", "services.json"),
-		Verdict: j.Verdict, Repo: j.Item.Repo, RepoDir: dir, Level: j.Item.Level, Item: j.Item.Name,
-		RunID: o.Attempt.RunID, Version: j.Version, Previous: j.Memory.Version, ChangedFile: o.ChangedFile,
-		Attempt: o.Attempt.Attempt, Temp: o.Memory,
-	})
+	env, left := r.environ(j.Item.Level, e, o)
+	o.Env = env
 	for _, field := range left {
 		o.Notes = append(o.Notes, fmt.Sprintf("nodeinfo/%s.txt is too large for the environment (%d bytes; at most %d, and %d of all fields): not told to the script",
-			human.Printable(field), len(f.Fields[field]), fieldMax, fieldsMax))
+			human.Printable(field), len(e.Fields[field]), fieldMax, fieldsMax))
 	}
 	return o
 }
 
-// Found is work that runs though this Hand did not start it: an earlier agent's. Its end comes through Done.
+// Found is work that runs though this Runner did not start it: an earlier agent's. Its end comes through Done.
 func (r *Runner) Found() (work.InHand, bool) {
 	run, ok, err := adopt(r.LockPath)
 	if err != nil || !ok {

@@ -90,13 +90,19 @@ func (y *yard) order(script string) Order {
 	y.runs++
 	now := time.Now()
 	id := newRunID(now)
-	return Order{
+	o := Order{
 		Repo: "ops", Item: "root", RepoDir: y.repoDir, Memory: work.MemoryDir(y.repoDir, "root"), Script: y.script, Logs: filepath.Join(y.home, "log", "work"),
 		Attempt: work.Attempt{RunID: id, Verdict: work.First, Version: commitA, Ids: map[string]string{".": commitA}, Fingerprint: "f00d",
 			Attempt: y.runs, Started: now.UTC(), BootID: bootID()},
-		Env:     environment(Environment{UserHome: y.home, User: "root", RunID: id, RepoDir: y.repoDir, Home: y.home, Temp: work.MemoryDir(y.repoDir, "root")}),
 		Timeout: 5 * time.Minute, Grace: 500 * time.Millisecond,
 	}
+	o.Env = y.environment("", o)
+	return o
+}
+
+func (y *yard) environment(level work.Level, o Order) []string {
+	env, _ := (&Runner{UserHome: y.home, User: "root", Home: y.home}).environ(level, work.Env{}, o)
+	return env
 }
 
 func (y *yard) start(o Order) *Shim {
