@@ -260,34 +260,17 @@ func (it *Item) settings(c Checkout, entries []objects.Entry) {
 	}
 }
 
-// workFolder is nodework or bin/nodework, "" when there is neither. A nodework/ with nothing but a hold.yaml does not
-// count: whoever stops a fleet by that file must not take away the work that stands in bin/nodework/.
+// workFolder is nodework or bin/nodework, "" when there is neither. A folder with nothing but a hold.yaml does not count:
+// a fleet that is stopped by that file in nodework/ must keep the work that stands in bin/nodework/.
 func workFolder(t Tree) (string, error) {
-	entries, err := t.List("")
-	if err != nil {
-		return "", fmt.Errorf("list the root: %w", err)
-	}
-	for _, e := range entries {
-		if e.Name != "nodework" || !e.Dir {
-			continue
-		}
-		inside, err := t.List("nodework")
+	for _, dir := range []string{"nodework", "bin/nodework"} {
+		entries, err := t.List(dir)
 		if err != nil {
-			return "", fmt.Errorf("list nodework: %w", err)
+			return "", fmt.Errorf("list %s: %w", dir, err)
 		}
-		if slices.ContainsFunc(inside, func(e objects.Entry) bool { return e.Name != holdName }) {
-			return "nodework", nil
+		if slices.ContainsFunc(entries, func(e objects.Entry) bool { return e.Name != holdName }) {
+			return dir, nil
 		}
-	}
-	if !slices.ContainsFunc(entries, func(e objects.Entry) bool { return e.Name == "bin" && e.Dir }) {
-		return "", nil
-	}
-	below, err := t.List("bin")
-	if err != nil {
-		return "", fmt.Errorf("list bin: %w", err)
-	}
-	if slices.ContainsFunc(below, func(e objects.Entry) bool { return e.Name == "nodework" && e.Dir }) {
-		return "bin/nodework", nil
 	}
 	return "", nil
 }

@@ -243,7 +243,7 @@ func (b brokenTree) Read(p string, limit int64) ([]byte, error) {
 }
 
 func (b brokenTree) List(p string) ([]objects.Entry, error) {
-	if p == b.at {
+	if p == b.at || b.at == "" { // nothing is found below a root that cannot be read
 		return nil, errBroken
 	}
 	return b.Tree.List(p)

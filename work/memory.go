@@ -160,8 +160,5 @@ const lineMax = 200
 // oneLine makes text fit for a line of a log: control characters become blanks, runs of blanks one, and it is cut to
 // lineMax characters.
 func oneLine(text string) string {
-	if len(text) > 16*lineMax {
-		text = text[:16*lineMax]
-	}
-	return human.Truncate(human.Line(text), lineMax)
+	return human.Truncate(human.Line(text[:min(len(text), 16*lineMax)]), lineMax)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ type Survey struct {
 	// Open opens the tree of a repository at a version. The survey closes it.
 	Open func(repo, version string) (*objects.Tree, error)
 	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a
-	// wiped clone. The same as the Hand's.
+	// wiped clone. The same as the Runner's.
 	InitMemory string
 	// Nodes tells what the set of nodes that agree with filter is now. The keys of filter are part, stacktype and
 	// deployment, at least one. What is not known keeps what an item last met. It is asked at every beat for each such
@@ -64,8 +65,7 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 			s.key = ""
 		}
 	}
-	f := Inventory{Problems: append([]string(nil), s.notices...)}
-	f.InitDone = s.initRead
+	f := Inventory{Problems: slices.Clone(s.notices), InitDone: s.initRead}
 	for _, e := range s.found {
 		m := recall(e.item.memoryDir(s.dir(e.item.Repo)), !s.ReadOnly)
 		f.Problems = append(f.Problems, m.Problems...)

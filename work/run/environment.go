@@ -118,7 +118,7 @@ func proxies(environ []string) map[string]string {
 	return found
 }
 
-// looksSecret recognises nodeinfo fields like access_key: they are for the agent's host, not for every script.
+// looksSecret recognises nodeinfo fields like access_key: they are for the agent's host, not forevery script.
 func looksSecret(field string) bool {
 	field = strings.ToLower(field)
 	return slices.ContainsFunc([]string{"key", "secret", "token", "pass"}, func(word string) bool { return strings.Contains(field, word) })

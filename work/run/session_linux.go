@@ -23,7 +23,7 @@ type process struct {
 	Name    string // at most 15 bytes, as the kernel keeps it
 	State   byte   // R S D Z T ...
 	Session int
-	Start   uint64 // clock ticks after boot; with PID it names a process for ever
+	Start   uint64 // clock ticks after boot; with PID it names a process forever
 }
 
 func (p process) String() string { return fmt.Sprintf("%s (%d)", printable(p.Name, 15), p.PID) }
@@ -150,7 +150,7 @@ const (
 
 // endProcesses ends everything that list finds: TERM, after grace KILL, again and again until nothing is left. It says
 // whom it signalled. Two kinds of processes are given up deadWait after the first KILL, and named in stuck, since no
-// node may hang for ever: those that hang in the kernel (state D), which will never run another instruction of their
+// node may hang forever: those that hang in the kernel (state D), which will never run another instruction of their
 // own, and another user's, which this one may not signal.
 func endProcesses(list func() ([]process, error), grace time.Duration) (ended, stuck []process, err error) {
 	type key struct {

@@ -142,5 +142,5 @@ func (r *Shim) Wait(ctx context.Context) error {
 const adoptPoll = time.Second
 
 // stoppedPoll is how often a shim of ours is looked at. One that was stopped (SIGSTOP) enforces no deadline and never
-// ends, and with it the node would hang for ever: it is told to go on.
+// ends, and with it the node would hang forever: it is told to go on.
 const stoppedPoll = 2 * time.Second
