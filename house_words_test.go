@@ -25,7 +25,7 @@ var worded = map[string]struct {
 	why   string
 }{
 	"Stamp: time":            {1, "the statelog's form is a contract"},
-	"NewRunID: time":         {1, "ids of runs are names of files"},
+	"newRunID: time":         {1, "ids of runs are names of files"},
 	"newLog: time":           {1, "names of logs are a contract"},
 	"begin: time":            {1, "the folder of displaced files has its time in its name"},
 	"quarantine: time":       {1, "what is put aside has its time in its name"},
