@@ -108,7 +108,7 @@ func (o *foldOutput) Folded(r fold.Report, now time.Time) error {
 	case r.Pushed:
 		text += ", main is at " + human.ID(r.Commit)
 	}
-	return o.write([]byte(o.stamp(now) + text + "\n"))
+	return o.writeLines([]string{o.stamp(now) + text})
 }
 
 // Say prints a line for people on standard error.

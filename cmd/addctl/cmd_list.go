@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -34,12 +33,7 @@ node, age and told.`,
   addctl presence:list --raw | wc -l`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer o.Close()
-			return p.list(c.Context(), o, raw)
+			return p.withRepository(func(o *control.Repository) error { return p.list(c.Context(), o, raw) })
 		},
 	}
 	c.Flags().BoolVar(&raw, "raw", false, "full ids and names, as git ls-remote prints them")
@@ -70,26 +64,26 @@ func (p *program) list(ctx context.Context, o *control.Repository, raw bool) err
 		return nil
 	}
 	if raw && !p.json {
-		var b strings.Builder
+		var lines []string
 		for _, r := range refs {
-			fmt.Fprintf(&b, "%s\t%s\n", r.ID, r.Name)
+			lines = append(lines, r.ID+"\t"+r.Name)
 		}
-		return p.write([]byte(b.String()))
+		return p.writeLines(lines)
 	}
 	f, err := o.Read(ctx)
 	if err != nil {
 		return err
 	}
 	p.notes(f)
-	all := whose(refs, f, o, time.Now())
+	all := describe(refs, f, o, time.Now())
 	if p.json {
 		return cli.PrintJSON(p.Out, all)
 	}
-	return p.write([]byte(strings.Join(p.lines(refsTable(all, time.Now())), "\n") + "\n"))
+	return p.writeLines(p.lines(refsTable(all, time.Now())))
 }
 
-// whose says of refs what they are.
-func whose(refs []remote.Ref, f presence.Fleet, o *control.Repository, now time.Time) []listed {
+// describe tells of each ref what it is.
+func describe(refs []remote.Ref, f presence.Fleet, o *control.Repository, now time.Time) []listed {
 	all := make([]listed, 0, len(refs))
 	for _, r := range refs {
 		l := listed{Ref: r.Name, ID: r.ID, What: "other"}

@@ -54,12 +54,9 @@ Exit codes: 0 the history was read, 1 it could not be read or there is no such n
 			case every < time.Second:
 				return cli.Misuse(errors.New("--every: once a second is the most"))
 			}
-			o, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer o.Close()
-			return p.log(c.Context(), o, strings.Join(args, ""), since, follow, every)
+			return p.withRepository(func(o *control.Repository) error {
+				return p.log(c.Context(), o, strings.Join(args, ""), since, follow, every)
+			})
 		},
 	}
 	c.Flags().StringVar(&from, "since", "24h", "from when on: a `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or how long ago (90m, 7d)")
@@ -86,7 +83,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New("write a time such as 2026-03-01 or 2026-03-01T09:30:00Z, or how long ago, such as 90m, 24h or 7d")
 }
 
-// overlap is how far a look goes back before the last one: what a node tells may be late, and its clock behind.
+// overlap is how far a reading goes back before the one before: a report may be late, and a node's clock behind.
 const overlap = time.Hour
 
 func (p *program) log(ctx context.Context, o *control.Repository, word string, since time.Time, follow bool, every time.Duration) error {
@@ -142,8 +139,8 @@ func (p *program) log(ctx context.Context, o *control.Repository, word string, s
 	}
 }
 
-// moved is what makes two transitions the same one: how it was before may be known in one look and, with less history
-// read, not in the next.
+// moved identifies a transition. From is not part of it: one reading may know it and the next one, with less history,
+// may not.
 type moved struct {
 	id, to string
 	at     int64 // unix seconds
@@ -151,10 +148,10 @@ type moved struct {
 
 func moveOf(t fold.Transition) moved { return moved{t.ID, t.To, t.Time.Unix()} }
 
-// printLog prints what there is: in columns where all of it is known, as a stream where more follows.
+// printLog prints transitions: in columns if they are all, as a stream if more follow.
 func (p *program) printLog(list []fold.Transition, follow bool) error {
 	if !p.json && !follow && len(list) > 0 {
-		return p.write([]byte(strings.Join(p.lines(view.Transitions(list))[1:], "\n") + "\n"))
+		return p.writeLines(p.lines(view.Transitions(list))[1:])
 	}
 	for _, t := range list {
 		if err := p.printTransition(t); err != nil {
@@ -164,7 +161,7 @@ func (p *program) printLog(list []fold.Transition, follow bool) error {
 	return nil
 }
 
-// meant is the id of the node that a person means; a word that is no node's may be one that was there.
+// meant is the id of the node that a person means by a word. A node that was reaped is found by its whole id.
 func (p *program) meant(ctx context.Context, o *control.Repository, word string) (string, error) {
 	if word == "" {
 		return "", nil

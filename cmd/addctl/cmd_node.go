@@ -42,12 +42,7 @@ Exit codes: 0 there it is, 1 there is no such node, or several, or nothing could
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			o, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer o.Close()
-			return p.node(c.Context(), o, args[0])
+			return p.withRepository(func(o *control.Repository) error { return p.node(c.Context(), o, args[0]) })
 		},
 	}
 }
@@ -86,5 +81,5 @@ func (p *program) node(ctx context.Context, o *control.Repository, word string) 
 			p.says("%s", note)
 		}
 	}
-	return p.write([]byte(strings.Join(view.Node(n, gitstore.RefName(o.Prefix, n.InstanceID), list, now, p.colours()), "\n") + "\n"))
+	return p.writeLines(view.Node(n, gitstore.RefName(o.Prefix, n.InstanceID), list, now, p.colours()))
 }

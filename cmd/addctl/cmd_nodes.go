@@ -61,19 +61,16 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 				return cli.Misuse(errors.New("--exit-code does not go with --watch, which only ^C ends"))
 			}
 			for _, word := range l.States {
-				if all := stateWords(); !slices.Contains(all, word) { // a misspelt one would find nothing
+				if all := stateWords(); !slices.Contains(all, word) { // a misspelt one would match no node
 					return cli.Misuse(fmt.Errorf("--state %s: the states and ages are %s", word, strings.Join(all, ", ")))
 				}
 			}
-			o, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer o.Close()
-			if watch {
-				return p.watch(c.Context(), o, l, every)
-			}
-			return p.nodes(c.Context(), o, l, exitCode)
+			return p.withRepository(func(o *control.Repository) error {
+				if watch {
+					return p.watch(c.Context(), o, l, every)
+				}
+				return p.nodes(c.Context(), o, l, exitCode)
+			})
 		},
 	}
 	c.Flags().StringSliceVar(&l.Parts, "part", nil, "only nodes of this `PART`; several with commas")
@@ -138,7 +135,7 @@ func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Fil
 		p.says("none of %s is like that", human.Count(len(f.Nodes), "node"))
 		return nil
 	}
-	return p.write([]byte(strings.Join(append(p.lines(view.Nodes(nodes, now)), view.Summary(nodes, f, now)), "\n") + "\n"))
+	return p.writeLines(append(p.lines(view.Nodes(nodes, now)), view.Summary(nodes, f, now)))
 }
 
 // verdict is the exit code that --exit-code asks for.
@@ -249,5 +246,5 @@ func (p *program) printTransition(t fold.Transition) error {
 	if p.json {
 		return p.writeJSONLine(t)
 	}
-	return p.write([]byte(view.Transition(t, p.colours()) + "\n"))
+	return p.writeLines([]string{view.Transition(t, p.colours())})
 }

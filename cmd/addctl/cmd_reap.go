@@ -36,12 +36,7 @@ It needs the right to delete refs; nodes do not need that.
 			if olderThan <= 0 {
 				return cli.Misuse(errors.New("--older-than: how long a node must be gone or missing, such as 24h"))
 			}
-			o, err := p.open()
-			if err != nil {
-				return err
-			}
-			defer o.Close()
-			return p.reap(c.Context(), o, olderThan, dryRun)
+			return p.withRepository(func(o *control.Repository) error { return p.reap(c.Context(), o, olderThan, dryRun) })
 		},
 	}
 	c.Flags().DurationVar(&olderThan, "older-than", fold.ReapAfter, "only nodes that are gone or missing for longer than this `DURATION`")

@@ -26,7 +26,7 @@ func (p *program) completer(word string) cobra.CompletionFunc {
 // completeIDs offers the nodes of the last reading. It runs at each Tab, so it asks no server, and is silent where
 // nothing was read yet.
 func (p *program) completeIDs(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	o, err := p.open()
+	o, err := p.setup.Open()
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

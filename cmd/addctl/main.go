@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/addagent/addagent/fleet/control"
@@ -32,13 +33,14 @@ func main() {
 
 func (p *program) run(ctx context.Context) int { return p.Run(ctx, p.root()) }
 
-// open is where every command that reads begins.
-func (p *program) open() (*control.Repository, error) {
-	r, err := p.setup.Open()
+// withRepository opens the presence repository for a command.
+func (p *program) withRepository(run func(*control.Repository) error) error {
+	o, err := p.setup.Open()
 	if err != nil {
-		return nil, cli.Misuse(err)
+		return cli.Misuse(err)
 	}
-	return r, nil
+	defer o.Close()
+	return run(o)
 }
 
 // ended gives the error of a command an exit code, where it has none.
@@ -52,12 +54,12 @@ func ended(ctx context.Context, err error) error {
 	return cli.Failed(err)
 }
 
-// says prints words beside the data: on standard error.
+// says prints a line for people on standard error.
 func (p *program) says(format string, args ...any) {
 	fmt.Fprintln(p.Err, "addctl:", human.Safe(fmt.Sprintf(format, args...)))
 }
 
-// notes prints what a reading left out.
+// notes prints what a reading left out, and why.
 func (p *program) notes(f presence.Fleet) {
 	for _, n := range f.Notes {
 		p.says("%s", n)
@@ -70,6 +72,11 @@ func (p *program) write(data []byte) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
+}
+
+// writeLines prints each text on a line of its own.
+func (p *program) writeLines(lines []string) error {
+	return p.write([]byte(strings.Join(lines, "\n") + "\n"))
 }
 
 // writeJSONLine prints a value of a stream.
