@@ -34,7 +34,7 @@ var may = map[string]struct {
 	"internal/testkit":         {nil, nil},
 	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
 	"internal/git/protocol":    {[]string{"internal/human", "internal/retry"}, nil},
-	"internal/git/transport":   {[]string{"internal/git/protocol", "internal/git/address", "internal/human"}, nil},
+	"internal/git/transport":   {[]string{"internal/git/protocol", "internal/git/address", "internal/human", "internal/files"}, nil},
 	"internal/git/pack":        {nil, []string{"github.com/go-git"}},
 	"internal/git/objects":     {[]string{"internal/git/pack"}, []string{"github.com/go-git"}},
 	"internal/git/remote":      {[]string{"internal/git/protocol", "internal/git/transport", "internal/git/pack", "internal/git/objects", "internal/git/address", "internal/human"}, nil},

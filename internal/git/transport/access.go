@@ -3,10 +3,10 @@ package transport
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"syscall"
+
+	"github.com/addagent/addagent/internal/files"
 )
 
 // secret reads a small file that holds one line, or the variable of the environment that stands in its place as
@@ -31,23 +31,5 @@ func secret(key, path string) (string, error) {
 	return string(b), nil
 }
 
-// ReadSmall reads a file that should be small, a key or one of git's own; one that is not is an error and not a full
-// memory.
-func ReadSmall(path string) ([]byte, error) {
-	// Do not block on a pipe in its place, which has no end to read to.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var st syscall.Stat_t // and not f.Stat, which costs two allocations in every look
-	if err := syscall.Fstat(int(f.Fd()), &st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	const limit = 1 << 20
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && len(b) > limit {
-		err = fmt.Errorf("%s is larger than a megabyte", path)
-	}
-	return b, err
-}
+// ReadSmall reads a file that should be small, a key or one of git's own.
+func ReadSmall(path string) ([]byte, error) { return files.ReadSmall(path, 1<<20) }

@@ -12,35 +12,29 @@ import (
 var ErrAccess = errors.New("no access")
 
 // Denied makes an ErrAccess of an error. advice is what a person can do; "" = the error has it already.
-func Denied(err error, advice string) error { return &accessError{err, advice} }
+func Denied(err error, advice string) error { return &advised{err, advice, true} }
+
+// advise adds to an error what a person can do about it.
+func advise(err error, advice string) error { return &advised{err, advice, false} }
 
 // advised is an error and what a person can do about it, with which its text ends. All our errors that know it have a
 // method Mend, so that who shows them can take the two apart.
 type advised struct {
 	error
 	advice string
+	denied bool // it is an ErrAccess
 }
 
-func (a *advised) Error() string { return a.error.Error() + ": " + a.advice }
-func (a *advised) Unwrap() error { return a.error }
-func (a *advised) Mend() string  { return a.advice }
-
-// accessError is an error that stays until a person fixes its cause.
-type accessError struct {
-	error
-	advice string // "" = the error has it already
-}
-
-func (e *accessError) Error() string {
-	if e.advice == "" {
-		return e.error.Error()
+func (a *advised) Error() string {
+	if a.advice == "" {
+		return a.error.Error()
 	}
-	return e.error.Error() + ": " + e.advice
+	return a.error.Error() + ": " + a.advice
 }
 
-func (e *accessError) Is(target error) bool { return target == ErrAccess }
-func (e *accessError) Unwrap() error        { return e.error }
-func (e *accessError) Mend() string         { return e.advice }
+func (a *advised) Is(target error) bool { return a.denied && target == ErrAccess }
+func (a *advised) Unwrap() error        { return a.error }
+func (a *advised) Mend() string         { return a.advice }
 
 // OneLine joins errors with semicolons; nil when there are none.
 func OneLine(errs []error) error {

@@ -112,9 +112,9 @@ func adviseAlert(err error, n address.Network) error {
 	switch remote.Err.Error() {
 	case "tls: certificate required", "tls: bad certificate", "tls: unknown certificate authority":
 		if n.ClientCertFile == "" {
-			return &advised{err, "it wants a certificate of ours: set network.client_cert_file and client_key_file"}
+			return advise(err, "it wants a certificate of ours: set network.client_cert_file and client_key_file")
 		}
-		return &advised{err, "it refuses the certificate of " + n.ClientCertFile + ": renew it"}
+		return advise(err, "it refuses the certificate of "+n.ClientCertFile+": renew it")
 	}
 	return err
 }

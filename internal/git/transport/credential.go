@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -113,9 +112,9 @@ func (h *helper) credentials(ctx context.Context, again bool) (string, string, e
 }
 
 // learn reads an answer. Of one that cannot be understood nothing is shown: there may be a secret in it.
-func (h *helper) learn(out []byte) (quit bool, err error) {
+func (h *helper) learn(out string) (quit bool, err error) {
 	h.user, h.password, h.expires = strings.TrimSpace(strings.TrimPrefix(h.username, "username=")), "", time.Time{}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "=")
 		switch {
 		case key == "" && !ok:
@@ -141,7 +140,7 @@ func (h *helper) learn(out []byte) (quit bool, err error) {
 
 // run starts the program. Nothing secret is among its arguments; what it prints never gets into an error, what it
 // complains about does.
-func (h *helper) run(ctx context.Context, action, input string) ([]byte, error) {
+func (h *helper) run(ctx context.Context, action, input string) (string, error) {
 	late := fmt.Errorf("no answer within %s", human.Setting(helperPatience))
 	ctx, cancel := context.WithTimeoutCause(ctx, helperPatience, late)
 	defer cancel()
@@ -151,21 +150,20 @@ func (h *helper) run(ctx context.Context, action, input string) ([]byte, error) 
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	cmd.Stdin = strings.NewReader(input)
-	var out bytes.Buffer
-	said := &tail{}
-	cmd.Stdout, cmd.Stderr = &limited{b: &out, left: 64 << 10}, said
+	out, said := &head{most: 64 << 10}, &head{}
+	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
-		return out.Bytes(), nil
+		return out.text(), nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	text := oneLine(without(untold(said.text()), h.password, passwordIn(out.String())))
+	text := oneLine(without(untold(said.text()), h.password, passwordIn(out.text())))
 	if text != "" {
-		return nil, fmt.Errorf("auth command %s %s: %w: %s", h.command[0], action, err, text)
+		return "", fmt.Errorf("auth command %s %s: %w: %s", h.command[0], action, err, text)
 	}
-	return nil, fmt.Errorf("auth command %s %s: %w", h.command[0], action, err)
+	return "", fmt.Errorf("auth command %s %s: %w", h.command[0], action, err)
 }
 
 // telling is where a line of a complaint may name a secret: all after such a word. So may what a shell shows of
@@ -204,17 +202,4 @@ func passwordIn(out string) string {
 	_, rest, _ := strings.Cut("\n"+out, "\npassword=")
 	password, _, _ := strings.Cut(rest, "\n")
 	return password
-}
-
-// limited drops what does not fit.
-type limited struct {
-	b    *bytes.Buffer
-	left int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	n := min(len(p), l.left)
-	l.left -= n
-	l.b.Write(p[:n])
-	return len(p), nil
 }

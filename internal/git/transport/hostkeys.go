@@ -50,35 +50,30 @@ func newHostChecker(file string) (*hostChecker, error) {
 	return h, nil
 }
 
-// accept is an ssh.HostKeyCallback. What it says stays until a person fixes it.
+// accept is an ssh.HostKeyCallback. A refusal names the fingerprint that the host shows, and the one that is known.
 func (h *hostChecker) accept(host string, addr net.Addr, key ssh.PublicKey) error {
-	if err := h.check(host, addr, key); err != nil {
-		return &accessError{error: err}
-	}
-	return nil
-}
-
-// check accepts a host's key. A refusal names the fingerprint that the host shows, and the one that is known.
-func (h *hostChecker) check(host string, addr net.Addr, key ssh.PublicKey) error {
 	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
 	if h.known == nil {
-		return &advised{fmt.Errorf("unknown host key: %s shows %s and there is no known_hosts file", host, shown),
-			"compare it, then write it to one (set auth known_hosts_file)"}
+		return Denied(fmt.Errorf("unknown host key: %s shows %s and there is no known_hosts file", host, shown),
+			"compare it, then write it to one (set auth known_hosts_file)")
 	}
 	err := h.known(host, addr, key)
 	var refused *knownhosts.KeyError
-	if !errors.As(err, &refused) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &refused):
+		return Denied(err, "")
 	}
 	files := strings.Join(h.files, ", ")
 	if len(refused.Want) == 0 {
-		return &advised{fmt.Errorf("unknown host key: %s shows %s, known: none in %s", host, shown, files), "compare it, then add it with ssh-keyscan"}
+		return Denied(fmt.Errorf("unknown host key: %s shows %s, known: none in %s", host, shown, files), "compare it, then add it with ssh-keyscan")
 	}
 	var known []string
 	for _, k := range refused.Want {
 		known = append(known, fmt.Sprintf("%s %s (%s:%d)", k.Key.Type(), ssh.FingerprintSHA256(k.Key), k.Filename, k.Line))
 	}
-	return &advised{fmt.Errorf("host key changed: %s shows %s, known: %s", host, shown, strings.Join(known, ", ")), "find out why before you change that file"}
+	return Denied(fmt.Errorf("host key changed: %s shows %s, known: %s", host, shown, strings.Join(known, ", ")), "find out why before you change that file")
 }
 
 // algorithms puts those first for which the host's key is known: a host has several keys and shows the one that the

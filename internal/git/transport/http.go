@@ -95,5 +95,5 @@ func (h *HTTP) Advise(do string, err error) error {
 	if n := h.network; status.Code == http.StatusUnauthorized && n.Proxy != "" && strings.HasPrefix(status.URL, "http:") {
 		advice += "; or it is the proxy that says so: see network.proxy"
 	}
-	return &advised{err, advice}
+	return advise(err, advice)
 }

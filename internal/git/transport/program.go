@@ -18,16 +18,13 @@ import (
 
 // Program is the way to a repository on a disk of this machine: git's own server side, a new process for each
 // conversation. It alone needs the program git.
-type Program struct{ Path string }
+type Program struct {
+	Path string
+	notKept
+}
 
 // termPatience is how long a git that was told to end may take to remove its lock files before it is killed.
 const termPatience = 2 * time.Second
-
-// Standing is false.
-func (Program) Standing() bool { return false }
-
-// Close has nothing to do.
-func (Program) Close() {}
 
 // Open starts a program of git, as SSH.Open does. It trusts a repository of another user, because the config names
 // just that one. The superuser pushes as the owner: else the owner's hooks would run with all rights, and what is
@@ -105,7 +102,7 @@ type programStream struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	out   *os.File
-	said  tail
+	said  head
 	as    string
 	ended chan struct{}
 }

@@ -25,7 +25,7 @@ func TestSecret(t *testing.T) {
 		{"env:ADD_SECRET_NONE", "", "env:ADD_SECRET_NONE is empty"},
 		{file("two", "hunter2\nhunter3\n"), "", "more than one line"},
 		{"env:ADD_SECRET_TWO", "", "more than one line"},
-		{dir, "", "is not a file"},
+		{dir, "", "is a folder"},
 	} {
 		got, err := secret("token_file", c.path)
 		if got != c.want || (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {

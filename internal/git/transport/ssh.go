@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func (l *SSH) connect(ctx context.Context) error {
 			if unread != nil {
 				err = fmt.Errorf("%w (%w)", err, unread)
 			}
-			err = &accessError{error: err}
+			err = Denied(err, "")
 		}
 		return err
 	}
@@ -183,25 +184,26 @@ func (s *sshStream) Complaint() string {
 	// The text for people may arrive after the end of the data: wait for the end of the channel, but not for long.
 	timer := time.AfterFunc(2*time.Second, s.Cut)
 	defer timer.Stop()
-	said := &tail{}
+	said := &head{}
 	_, _ = io.Copy(said, s.Stderr())
 	return oneLine(said.text())
 }
 
-// tail keeps the first kilobyte of what is written to it.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
+// head keeps the beginning of what is written to it.
+type head struct {
+	most int // bytes; 0 = a kilobyte
+	mu   sync.Mutex
+	b    []byte
 }
 
-func (t *tail) Write(p []byte) (int, error) {
+func (t *head) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.b = append(t.b, p[:min(len(p), 1024-len(t.b))]...)
+	t.b = append(t.b, p[:min(len(p), cmp.Or(t.most, 1024)-len(t.b))]...)
 	return len(p), nil
 }
 
-func (t *tail) text() string {
+func (t *head) text() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.b)
@@ -238,7 +240,7 @@ func sshSigners(files []string) (signers []ssh.Signer, done func(), err error) {
 	}
 	if len(signers) == 0 {
 		done()
-		return nil, nil, &advised{errors.New("no ssh key"), "set auth ssh_key_file, or put one without a passphrase into ~/.ssh/id_ed25519"}
+		return nil, nil, advise(errors.New("no ssh key"), "set auth ssh_key_file, or put one without a passphrase into ~/.ssh/id_ed25519")
 	}
 	return signers, done, nil
 }
@@ -252,7 +254,7 @@ func sshKey(file string) (ssh.Signer, error) {
 	var locked *ssh.PassphraseMissingError
 	switch {
 	case errors.As(err, &locked):
-		return nil, &advised{fmt.Errorf("auth ssh_key_file: %s has a passphrase, which cannot be typed here", file), "use a key without one"}
+		return nil, advise(fmt.Errorf("auth ssh_key_file: %s has a passphrase, which cannot be typed here", file), "use a key without one")
 	case err != nil:
 		return nil, fmt.Errorf("auth ssh_key_file: %s is not a private key", file)
 	}

@@ -23,13 +23,14 @@ type Stream interface {
 type Daemon struct {
 	Host string // with a port
 	Path string
+	notKept
 }
 
-// Standing is false.
-func (Daemon) Standing() bool { return false }
+// notKept is of ways on which no connection is kept.
+type notKept struct{}
 
-// Close has nothing to do.
-func (Daemon) Close() {}
+func (notKept) Standing() bool { return false }
+func (notKept) Close()         {}
 
 // Open connects and asks for a program, as SSH.Open does.
 func (l Daemon) Open(ctx context.Context, program string, v2 bool) (Stream, error) {
