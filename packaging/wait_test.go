@@ -44,7 +44,7 @@ func TestWaits(t *testing.T) {
 				t.Fatalf("exit %d\n%s", code, out)
 			}
 			agent := exec.Command(filepath.Join(m.bin, "addagent"), "run", "--config", filepath.Join(m.etc, "addagent.yaml"))
-			agent.Env = append([]string{}, m.env...)
+			agent.Env = append(slices.Clone(m.env), "PATH="+os.Getenv("PATH")) // a repository given as a path needs git
 			if err := agent.Start(); err != nil {
 				t.Fatal(err)
 			}
