@@ -84,7 +84,7 @@ func listed(t *testing.T, cases int) {
 
 const faultsHead = `# Faults
 
-With this page you see which faults ` + "`addagent`" + ` is tested against, and what it guarantees under each. The tests run the real binary
+Use this page to see which faults ` + "`addagent`" + ` is tested against, and what it guarantees under each. The tests run the real binary
 with real git servers, processes, signals and disks. ` + "`go test ./test/torture`" + ` runs all of them; those that need a disk, namespaces or
 another user need root or user namespaces.
 
