@@ -6,7 +6,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// Age is what a reader makes of the time since a node last spoke.
+// Age says how current a node's record is.
 type Age string
 
 // The ages. The words are a contract: they stand in nodes.json and in the fold's history.
@@ -18,34 +18,30 @@ const (
 )
 
 const (
-	// Skew is how far the clocks of a node and of a reader may be apart without any consequence: so much at most, and
-	// no further than a promise spans. Beats of a minute promise three minutes at least, so for them it is always
-	// this much.
+	// Skew is how far the clocks of a node and of a reader may differ without consequences, but no more than the span
+	// of the promise. With beats of a minute it is always this much.
 	Skew = 2 * time.Minute
-	// LeastSpan is what a promise is worth at least: beats of a second can promise three, and one push may take as
-	// long.
+	// LeastSpan is the shortest promise that counts: one push may take as long.
 	LeastSpan = 10 * time.Second
-	// noSpan is what a promise is worth of which nobody knows when it was made.
+	// noSpan is the span of a promise when it is not known when it was made.
 	noSpan = time.Minute
-	// mostSpan bounds a promise. A fleet of 10,000 at six pushes a minute promises 28 hours; whoever promises more is
-	// wrong about the time.
+	// mostSpan bounds a promise. A fleet of 10,000 at six pushes a minute promises 28 hours; more is a wrong clock.
 	mostSpan = 48 * time.Hour
-	// oldSpan is how long a record of the first presence files counts, which promises nothing: they came each minute.
+	// oldSpan is for how long an old record without a promise counts: they came each minute.
 	oldSpan = 15 * time.Minute
 )
 
-// AgeOf says how a record stands at a time. Told is when its commit was made, zero when that is not known; only records
-// without times of their own need it.
+// AgeOf is the age of a record at a time. Told is when its commit was made, zero when that is not known; it matters for
+// records without times of their own.
 //
 //	present  until beat_next_by
 //	late     after it
 //	missing  when the promised span, beat_next_by - beat_seen, has passed once more (10 s at least, 2 days at most)
 //	gone     when it says leaving, at whatever time
 //
-// Each limit is later by Skew, so that a clock which is a little off changes nothing, or by the span where that is
-// shorter: who speaks every few seconds is soon missed. A beat further in the future than that says nothing about
-// now: such a node is late, for somebody should look at its clock, and never missing, for nobody knows whether it
-// lives. A record without times is present for 15 minutes after Told and missing after that.
+// Each limit is later by Skew, or by the span where that is shorter, so that a clock which is a little off changes
+// nothing. A node whose beat is further in the future is late, because its clock needs a look, and never missing,
+// because it may be alive. A record without times is present for 15 minutes after Told and missing after that.
 func AgeOf(r Record, told, now time.Time) Age {
 	if r.State == node.Leaving {
 		return Gone
@@ -69,7 +65,7 @@ func AgeOf(r Record, told, now time.Time) Age {
 	return Late
 }
 
-// promise is when a node spoke and when it will have spoken again; from is zero when nothing is known.
+// promise is when a record was made and when the next one is due; from is zero when nothing is known.
 func promise(r Record, told time.Time) (from, by time.Time) {
 	if r.BeatNextBy.IsZero() {
 		if from = r.BeatSeen; from.IsZero() {
@@ -87,7 +83,7 @@ func promise(r Record, told time.Time) (from, by time.Time) {
 	return from, by
 }
 
-// Promised is when the node is to have spoken again: it is late, missing or gone since then.
+// Promised is when the next record of the node is or was due.
 func (n Node) Promised() time.Time {
 	_, by := promise(n.Record, n.Told)
 	return by

@@ -9,23 +9,22 @@ import (
 // Node is one node's record as a reader has it.
 type Node struct {
 	Record
-	Told   time.Time // when the commit that tells it was made, by the node's clock; zero when not known
+	Told   time.Time // when its commit was made, by the node's clock; zero when not known
 	Commit string    // id of that commit, 40 hex digits; "" when not known
-	Since  time.Time // when it went into its state, as the fold saw it; zero when not known
+	Since  time.Time // when it went into its state, by the fold; zero when not known
 	Folded time.Time // when the fold that it was read from was made; zero = it was read from its own ref
 
-	Every time.Duration // of that fold, from one to the next
+	Every time.Duration // the interval of that fold
 }
 
-// Age says how the node stands at a time. Of one that was read from a fold it is as the fold saw it, for what the node
-// has said since is not there yet; but never as of longer ago than a fold takes to come again.
+// Age is the age of the node's record at a time. In a fold it is the age when the fold was made, because newer records
+// are not in it yet, or one interval ago where the fold is older.
 func (n Node) Age(now time.Time) Age {
 	return AgeOf(n.Record, n.Told, JudgedAt(n.Folded, n.Every, now))
 }
 
-// JudgedAt is the time at which ages are judged of what was folded at a time and is folded again after every. A living
-// folding node was there at that time or later, and would have said what is different; a dead one makes nobody look
-// alive for longer than this.
+// JudgedAt is the time to judge ages at, of a fold made at a time and due again after every. A running control node
+// looked at that time or later, and would have pushed a change; a dead one keeps no node present for longer than this.
 func JudgedAt(folded time.Time, every time.Duration, now time.Time) time.Time {
 	if at := now.Add(-every); at.After(folded) {
 		return at
@@ -33,7 +32,7 @@ func JudgedAt(folded time.Time, every time.Duration, now time.Time) time.Time {
 	return folded
 }
 
-// Fleet is what all nodes said, as read at one time. The zero value is a fleet that was never read.
+// Fleet is the records of all nodes, as read at one time. The zero value was never read.
 type Fleet struct {
 	Nodes  []Node    // sorted by id, none twice
 	From   string    // FromFold or FromRefs; "" = never read
@@ -57,8 +56,7 @@ func (f Fleet) Node(id string) (Node, bool) {
 	return f.Nodes[i], true
 }
 
-// SortNodes puts a fleet into the order that it promises.
-func SortNodes(nodes []Node) []Node {
+// SortNodes sorts nodes by id, as in a Fleet.
+func SortNodes(nodes []Node) {
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.InstanceID, b.InstanceID) })
-	return nodes
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// Record is one node's statement. Encode gives its form on disk and in git; the field order is that form's key order.
+// Record is what one node says about itself. Encode gives its form on disk and in git; the field order is that form's
+// key order.
 //
 // The keys deployment, initgitrepo, instance-id, nodepart, stacktype, state, statelog and statetss are those of the
 // first presence files; a record that has only them is read as well.
@@ -74,8 +75,8 @@ type document struct {
 	Value    *Record `json:"value"`
 }
 
-// Encode gives the record as a JSON document: keys sorted, four spaces of indent, a newline at the end; times in UTC
-// and whole seconds. The error says that the record could not be read back, so it must not be told.
+// Encode returns the record as a JSON document: keys sorted, four spaces of indent, a newline at the end, times in UTC
+// and whole seconds. The error says why it could not be read back, so that it must not be published.
 func Encode(r Record) ([]byte, error) {
 	if err := node.ValidID(r.InstanceID); err != nil {
 		return nil, fmt.Errorf("presence record: %w", err)
@@ -113,8 +114,8 @@ func Normalize(r Record) Record {
 // WholeSecond returns a time as records hold it: UTC, without parts of a second.
 func WholeSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
-// Decode reads a record, of this agent or any other, old or new: keys it does not know are ignored, those that are
-// absent leave their field empty. An error is anything that is no presence record of a node with a valid id.
+// Decode reads a record of an older, this or a newer agent: unknown keys are ignored, absent ones leave their field
+// empty. The node must have a valid id.
 func Decode(data []byte) (Record, error) {
 	if len(data) > MaxRecordSize {
 		return Record{}, fmt.Errorf("presence record: %d bytes, more than %d", len(data), MaxRecordSize)
@@ -135,8 +136,8 @@ func Decode(data []byte) (Record, error) {
 	return Normalize(*d.Value), nil
 }
 
-// SameContent says that two records say the same but for the times of the beat. It allocates nothing: it is asked at
-// every beat.
+// SameContent says whether two records are the same apart from the times of the beat. It is called at every beat, so it
+// allocates nothing.
 func SameContent(a, b Record) bool {
 	return a.InstanceID == b.InstanceID && a.State == b.State && a.Reason == b.Reason &&
 		a.Agent == b.Agent && a.BootID == b.BootID && a.Deployment == b.Deployment && a.Hardware == b.Hardware &&

@@ -19,7 +19,7 @@ type Count struct {
 	N     int
 }
 
-// standing is the one word for how a node is: its state, which only counts as long as the node is heard of.
+// standing is the state of a node while it is present, else its age.
 func standing(n Node, now time.Time) string {
 	if age := n.Age(now); age != Present {
 		return string(age)
@@ -27,11 +27,11 @@ func standing(n Node, now time.Time) string {
 	return cmp.Or(string(n.State), unknown)
 }
 
-// unknown is said of a node that names no state, as the first presence files did.
+// unknown stands for a state that a record does not name, as the first presence files did.
 const unknown = "unknown"
 
-// Counts returns how many nodes of each part are in each state, sorted by part and state. Of a node that is late,
-// missing or gone the age is counted, for its state is no news.
+// Counts returns how many nodes of each part are in each state, sorted by part and state. A node that is late, missing
+// or gone is counted under its age, because its state is outdated.
 func Counts(f Fleet, now time.Time) []Count {
 	n := map[Count]int{}
 	for _, one := range f.Nodes {
@@ -48,11 +48,11 @@ func Counts(f Fleet, now time.Time) []Count {
 	return list
 }
 
-// trouble orders nodes: the smaller, the sooner somebody should look.
+// trouble orders nodes: the smaller, the more urgent.
 func trouble(n Node, now time.Time) int {
 	order := []string{string(node.Wedged), string(Missing), string(node.Failing), string(Late), string(node.Disabled)}
 	if n.State == node.Wedged && n.Age(now) != Gone {
-		return 0 // also one that is late: it was wedged when it was heard last
+		return 0 // also when it is late
 	}
 	if i := slices.Index(order, standing(n, now)); i >= 0 {
 		return i
@@ -93,8 +93,8 @@ func Set(f Fleet, filter map[string]string, now time.Time) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// initialised says whether a node has finished its init. The statelog tells; it may be cut or be of an old agent, and
-// then a state that only comes after the init does.
+// initialised says whether a node has finished its init, by the statelog or, where that is cut or of an old agent, by a
+// state that only comes after the init.
 func initialised(n Node) bool {
 	switch n.State {
 	case node.InitDone, node.Idle, node.Working:
@@ -113,22 +113,21 @@ func matches(n Node, filter map[string]string) bool {
 	return true
 }
 
-// settleBeats is after how many beats a set that never rests is let through: those who wait for it must not starve.
+// settleBeats is after how many beats a set that keeps changing is let through: what waits for it must not starve.
 const settleBeats = 5
 
-// Settled lets a changed set through once it has been the same for one beat, after five beats at most: a fleet that
-// boots changes its set with each node, and a work for each of them would be work for nothing. It is a value; the zero
-// value takes the first set that it sees as it is.
+// Settled lets a changed set through once it has been the same for one beat, after five beats at most: while a fleet
+// boots, the set changes with each node, and work for each change would be wasted. The zero value lets the first set
+// through.
 type Settled struct {
 	Set     string `json:"set"`               // what was let through last
 	Pending string `json:"pending,omitempty"` // what was seen since; "" = the same
-	Beats   int    `json:"beats,omitempty"`   // for how many beats the set has not been the one let through
+	Beats   int    `json:"beats,omitempty"`   // for how many beats another set was seen
 	New     bool   `json:"new,omitempty"`     // none was let through yet: see First
 	Seen    bool   `json:"seen,omitempty"`    // of a new one: Pending is a set, be it that of no node
 }
 
-// Next takes in the set of a beat. The set to go by is that of the answer, which is also what Next is to be called on
-// at the next beat.
+// Next takes the set of a beat and returns the next value, whose Set is the one to use.
 func (s Settled) Next(set string) Settled {
 	switch {
 	case s.Set == "" || set == s.Set:
@@ -139,10 +138,9 @@ func (s Settled) Next(set string) Settled {
 	return Settled{Set: s.Set, Pending: set, Beats: s.Beats + 1}
 }
 
-// First is Next for a node that meets the others for the first time: what waits for a set had better not run for one
-// that is about to change. It lets the first set through when that has been the same for a beat, after five beats at
-// most, whatever is known then. Whole tells that what was read shows the node itself, which is not so before it has
-// told presence that it is there; set does not count without that.
+// First is Next for a new node: work that waits for a set should not run for one that is about to change. It lets the
+// first set through when that has been the same for a beat, after five beats in any case. A set counts only when whole
+// is true: what was read shows the node itself.
 func (s Settled) First(set string, whole bool) Settled {
 	beats := s.Beats + 1
 	switch {
@@ -154,7 +152,7 @@ func (s Settled) First(set string, whole bool) Settled {
 	return Settled{New: true, Seen: true, Pending: set, Beats: beats}
 }
 
-// Await is why the first set was not let through yet, for people; "" = it was.
+// Await says why the first set was not let through yet; "" if it was.
 func (s Settled) Await() string {
 	what := "until presence is read and shows this node, too"
 	switch {
@@ -166,7 +164,7 @@ func (s Settled) Await() string {
 	return fmt.Sprintf("waits %s (beat %d of %d at most)", what, s.Beats, settleBeats)
 }
 
-// Shows tells whether what was read shows a node as one that others can count on, unless it is away since.
+// Shows says whether a node is in the fleet and has finished its init.
 func Shows(f Fleet, id string) bool {
 	return slices.ContainsFunc(f.Nodes, func(n Node) bool { return n.InstanceID == id && initialised(n) })
 }

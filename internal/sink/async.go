@@ -13,24 +13,24 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// asyncTimeout bounds one telling of a sink that works behind the beat's back.
+// asyncTimeout bounds one call of the wrapped sink.
 const asyncTimeout = 15 * time.Second
 
-// Async wraps a sink that waits for a network, so that Tell does not: a goroutine of its own tells the newest record,
-// each time within a deadline, and after a failure again with growing, jittered delays. Records that came meanwhile
-// and were overtaken by a newer one are never told. A place that is away costs the node nothing but its trouble.
+// Async wraps a sink that waits for a network, so that Tell does not. A goroutine passes on the newest record, with a
+// deadline for each try and growing, jittered delays between tries. A record that is replaced by a newer one meanwhile
+// is dropped. A service that is down costs the node nothing but a reported trouble.
 type Async struct {
 	sink Sink
 
 	mu      sync.Mutex
-	newest  *presence.Record // not told yet; nil = all is told
-	wrong   error            // of the last telling, nil = it went well
-	waiters []chan struct{}  // closed when nothing is left to tell
+	newest  *presence.Record // nil when nothing is left to pass on
+	wrong   error            // error of the last try
+	waiters []chan struct{}  // closed when nothing is left to pass on
 
 	work   chan struct{}
 	stop   context.CancelFunc
 	ended  chan struct{}
-	urgent chan struct{} // somebody flushes: do not wait for the delay
+	urgent chan struct{} // Flush is waiting: skip the delay
 }
 
 // NewAsync starts the goroutine; Close ends it.
@@ -41,7 +41,7 @@ func NewAsync(s Sink) *Async {
 	return a
 }
 
-// Tell takes the record and answers what went wrong when one was told last. It does not wait.
+// Tell takes the record and returns the error of the last try. It does not wait.
 func (a *Async) Tell(_ context.Context, r presence.Record) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -50,7 +50,7 @@ func (a *Async) Tell(_ context.Context, r presence.Record) error {
 	return a.wrong
 }
 
-// Flush waits until the newest record is told. The error is what went wrong, when ctx ends first.
+// Flush waits until the newest record has been passed on. If ctx ends first, the error says what went wrong.
 func (a *Async) Flush(ctx context.Context) error {
 	a.mu.Lock()
 	if a.newest == nil {
@@ -72,7 +72,7 @@ func (a *Async) Flush(ctx context.Context) error {
 	return errors.Join(ctx.Err(), a.wrong)
 }
 
-// Close gives up what is not told.
+// Close drops a record that has not been passed on.
 func (a *Async) Close() {
 	a.stop()
 	<-a.ended
@@ -129,7 +129,7 @@ func (a *Async) pending() *presence.Record {
 	return a.newest
 }
 
-// once tells the newest record.
+// once passes on the newest record.
 func (a *Async) once(ctx context.Context) error {
 	r := a.pending()
 	late := fmt.Errorf("no answer within %s", human.Setting(asyncTimeout))

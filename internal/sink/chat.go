@@ -13,29 +13,29 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Room is what carries a line into a room, without waiting for it to arrive.
+// Room takes lines for a chat room, without waiting for them to arrive.
 type Room interface {
 	Say(l Line, at time.Time) error
-	// Trouble is why lines do not arrive; nil = they do.
+	// Trouble says why lines do not arrive; nil if they do.
 	Trouble() error
 	Flush(ctx context.Context) error
 }
 
-// Chat is the sink that tells one room. What the room was told is remembered in a file, so that a restarted agent
+// Chat announces the node's states in one room. A file remembers what the room was told, so that a restarted agent
 // repeats nothing and forgets no reminder.
 type Chat struct {
 	room      Room
 	file      files.Remembered[Announced]
 	announced Announced
-	known     bool // spoken is what the file says
+	known     bool // the file has been read
 }
 
-// NewChat returns the sink of a room; path is where it remembers what it said.
-func NewChat(v Room, path string) *Chat {
-	return &Chat{room: v, file: files.Remembered[Announced]{Path: path, What: "chat memory"}}
+// NewChat returns the sink of a room; path is the file that remembers what the room was told.
+func NewChat(room Room, path string) *Chat {
+	return &Chat{room: room, file: files.Remembered[Announced]{Path: path, What: "chat memory"}}
 }
 
-// Tell says what is news in the record. The error is why lines do not arrive, or that the memory cannot be kept.
+// Tell announces what is new in the record. The error says why lines do not arrive, or that the file cannot be written.
 func (c *Chat) Tell(_ context.Context, r presence.Record) error {
 	if err := node.ValidID(r.InstanceID); err != nil {
 		return fmt.Errorf("presence record: %w", err)
@@ -46,51 +46,51 @@ func (c *Chat) Tell(_ context.Context, r presence.Record) error {
 		c.announced, _, recalled = c.file.Recall() // a broken one at worst repeats a line
 	}
 	now := r.BeatSeen
-	spoken, lines := Compose(c.announced, r, now)
+	announced, lines := Compose(c.announced, r, now)
 	var errs []error
 	for _, l := range lines {
 		errs = append(errs, c.room.Say(l, now))
 	}
-	if !reflect.DeepEqual(spoken, c.announced) {
-		c.announced = spoken
-		errs = append(errs, c.file.Save(spoken))
+	if !reflect.DeepEqual(announced, c.announced) {
+		c.announced = announced
+		errs = append(errs, c.file.Save(announced))
 	}
 	return errors.Join(append(errs, recalled, c.room.Trouble())...)
 }
 
-// Flush waits until what was said has arrived.
+// Flush waits until all lines have arrived.
 func (c *Chat) Flush(ctx context.Context) error { return c.room.Flush(ctx) }
 
-// Room is what carries the lines of this room.
+// Room returns the room that Chat posts to.
 func (c *Chat) Room() Room { return c.room }
 
-// Alarm wraps a sink whose trouble may be critical, such as a clash: then rooms hear of it, once, each hour while it
-// stays, and when it is over. What they heard is remembered in a file: an agent that is started again and again, or
-// by cron for each beat, must not say it each time.
+// Alarm wraps a sink whose error may be critical, such as a clash, and announces it in rooms: at once, each hour while
+// it lasts, and when it is over. A file remembers the announcement, so that an agent which is restarted often, or
+// started by cron for each beat, does not repeat it.
 type Alarm struct {
 	Sink
 	rooms func() []Room
 	file  files.Remembered[alarmed]
 
-	mu    sync.Mutex      // who ends this machine flushes beside the beats
-	last  presence.Record // as told last
-	known bool            // said is what the file says
-	said  time.Time       // when rooms heard of it; zero = nothing is critical
-	seen  bool            // this process has seen it, too
+	mu    sync.Mutex      // Flush may be called during a beat, when the machine ends itself
+	last  presence.Record // given last
+	known bool            // the file has been read
+	said  time.Time       // when it was announced; zero when nothing is critical
+	seen  bool            // this process has seen the error itself
 }
 
 // alarmed is the file of an Alarm.
 type alarmed struct {
-	ID   string    `json:"id"` // whose record it is about: another name is another matter
+	ID   string    `json:"id"` // of the node; under another name the node starts afresh
 	Said time.Time `json:"said"`
 }
 
-// NewAlarm returns the sink; rooms are the voices to speak with, path is where it remembers what they heard.
+// NewAlarm returns the sink; rooms lists where to announce, path is the file that remembers the announcement.
 func NewAlarm(s Sink, rooms func() []Room, path string) *Alarm {
 	return &Alarm{Sink: s, rooms: rooms, file: files.Remembered[alarmed]{Path: path, What: "presence alarm"}}
 }
 
-// Tell is that of the sink within.
+// Tell passes the record on and announces a critical error.
 func (a *Alarm) Tell(ctx context.Context, r presence.Record) error {
 	err := a.Sink.Tell(ctx, r)
 	a.mu.Lock()
@@ -104,12 +104,12 @@ func (a *Alarm) Tell(ctx context.Context, r presence.Record) error {
 			a.said = heard.Said
 		}
 	}
-	// As long as the sink has not tried, that nothing is wrong yet says nothing about what an earlier process saw.
+	// Before the first try of the sink, the absence of an error does not mean that an earlier process's alarm is over.
 	arrives, tells := a.Sink.(interface{ Arrived() bool })
 	return errors.Join(a.hear(err, err == nil && (a.seen || tells && arrives.Arrived())), recalled)
 }
 
-// Flush is that of the sink within, if it has one.
+// Flush flushes the wrapped sink, if it can be flushed.
 func (a *Alarm) Flush(ctx context.Context) error {
 	f, ok := a.Sink.(Flusher)
 	if !ok {
@@ -121,7 +121,7 @@ func (a *Alarm) Flush(ctx context.Context) error {
 	return a.hear(err, err == nil)
 }
 
-// hear tells the rooms what there is to be told of how telling went.
+// hear announces a critical error, or that it is over.
 func (a *Alarm) hear(err error, over bool) error {
 	var c interface{ Critical() bool }
 	switch now := a.last.BeatSeen; {

@@ -12,17 +12,16 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Files is the sink on the node itself: presence.json, for people and programs here.
+// Files writes presence.json on the node itself, for people and programs there.
 type Files struct {
 	file    files.Remembered[presence.Record]
 	refresh time.Duration
-	told    *presence.Record // last; nil = not known
+	told    *presence.Record // what the file says; nil when not known
 }
 
-// NewFiles returns the sink that writes presence.json in the folder dir (nodeinfo), which is made when absent. The
-// file is written when the record says something new, and else once in refresh for its beat times: a quiet beat
-// writes nothing here. So beat_next_by is moved by refresh: it is when the file itself is written again at the
-// latest.
+// NewFiles returns the sink that writes presence.json in the folder dir (nodeinfo), which is made when absent. The file
+// is written when its content changes, and once in refresh for its beat times. So beat_next_by is moved by refresh: it
+// is when the file itself is written again at the latest.
 func NewFiles(dir string, refresh time.Duration) *Files {
 	return &Files{refresh: refresh, file: files.Remembered[presence.Record]{Path: filepath.Join(dir, "presence.json"), What: "presence file",
 		Limit: presence.MaxRecordSize, Parse: presence.Decode, Public: true}}
@@ -37,8 +36,7 @@ func (f *Files) Tell(ctx context.Context, r presence.Record) error {
 	corrupt := f.recall()
 	if f.told != nil {
 		since := presence.WholeSecond(r.BeatSeen).Sub(f.told.BeatSeen)
-		// A clock that was set back makes since negative: written too, or readers would see a beat in the future for
-		// long.
+		// since is negative after a clock was set back: written too, or readers would see a beat in the future.
 		if presence.SameContent(*f.told, r) && since >= 0 && since < f.refresh {
 			return corrupt
 		}
@@ -58,7 +56,7 @@ func (f *Files) Tell(ctx context.Context, r presence.Record) error {
 	return corrupt
 }
 
-// recall finds out what the file says: at the first call by reading it, then from memory as long as there is a file.
+// recall reads the file at the first call, and later forgets its content when the file is gone.
 func (f *Files) recall() error {
 	if f.told != nil {
 		if _, err := os.Lstat(f.file.Path); err != nil {

@@ -12,37 +12,36 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Line is one line in a room, as a chat says it.
+// Line is one line for a chat room.
 type Line struct {
 	Text     string
 	Colour   string // of the state, as in node.StateRow
-	Critical bool   // for the rooms that want only what needs a person
+	Critical bool   // also for rooms that want only what needs a person
 }
 
-// Announced is what a room was told of this node. The zero value is a room that knows nothing.
+// Announced is what a room was told about this node. The zero value is a room that was told nothing.
 type Announced struct {
 	State  node.State           `json:"state,omitempty"`  // as of the last record
-	Print  string               `json:"print,omitempty"`  // fingerprint of the last record: what it says without numbers
+	Print  string               `json:"print,omitempty"`  // fingerprint of the last record
 	Since  time.Time            `json:"since,omitzero"`   // since when it is in that state
-	Bad    node.State           `json:"bad,omitempty"`    // failing or wedged, and not well again yet
+	Bad    node.State           `json:"bad,omitempty"`    // failing or wedged, and not recovered yet
 	BadAt  time.Time            `json:"bad_at,omitzero"`  // since when
-	Works  bool                 `json:"works,omitempty"`  // the room was told that it works, and waits to hear of the end
-	Quiet  bool                 `json:"quiet,omitempty"`  // that it is bad was not said: it is a repeat
-	Remind time.Time            `json:"remind,omitzero"`  // when the wedge was said last
-	Said   map[string]time.Time `json:"said,omitempty"`   // by fingerprint, what was said within the hour, and when
-	Folded int                  `json:"folded,omitempty"` // repeats that were not said since the last line
+	Works  bool                 `json:"works,omitempty"`  // the room was told that work began, so it is told of the end
+	Quiet  bool                 `json:"quiet,omitempty"`  // the bad state was a repeat, so it was not announced
+	Remind time.Time            `json:"remind,omitzero"`  // when the wedge was announced last
+	Said   map[string]time.Time `json:"said,omitempty"`   // by fingerprint, what was announced within the hour, and when
+	Folded int                  `json:"folded,omitempty"` // repeats that were left out since the last line
 }
 
 const (
-	// sayOnce is how long a repeat of what was said is not said again.
+	// sayOnce is for how long a repeat is left out.
 	sayOnce = time.Hour
-	// remindEach is how often a wedge that stays is called to mind.
+	// remindEach is how often rooms are reminded of a wedge that lasts.
 	remindEach = time.Hour
 )
 
-// Compose decides what a room is to be told when a node says r: transitions, each in one line; a repeat of what was
-// said within the hour is counted and not said; a wedge that stays is called to mind once an hour; what was said to
-// be bad is said to be well again. Pure: the same values give the same lines.
+// Compose words what a record means to a room: each transition is a line; what repeats within an hour is counted and
+// left out; a wedge that lasts is repeated once an hour; a bad state that was announced is followed by its recovery.
 func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) {
 	print := fingerprint(r)
 	if print == s.Print {
@@ -65,7 +64,7 @@ func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) 
 		}
 		lines := s.say(print, stateLine(r), now)
 		s.Quiet = len(lines) == 0 && (s.Bad == "" || s.Quiet)
-		if s.Bad != node.Wedged { // who heard of a wedge waits to hear that all is well
+		if s.Bad != node.Wedged { // a wedge that was announced is followed by its recovery
 			s.Bad = r.State
 		}
 		if r.State == node.Wedged {
@@ -76,12 +75,12 @@ func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) 
 		text := fmt.Sprintf("%s no more, after %s: %s%s", s.Bad, human.Coarse(now.Sub(s.BadAt)), r.State, at(r))
 		lines := []Line{own(r, Line{Text: text, Colour: "green", Critical: s.Bad == node.Wedged})}
 		if s.Quiet {
-			lines = nil // its coming was no news, so its going is none
+			lines = nil // its begin was a repeat, so its end is one
 		}
 		s.Bad, s.BadAt, s.Quiet = "", time.Time{}, false
 		return s, lines
 	case r.State == node.Leaving && s.Bad == node.Wedged:
-		// Those who only hear what needs a person have waited for one to see to this machine: it sees to itself.
+		// Rooms that take only critical lines were told of the wedge: it is solved by this machine's end.
 		l := stateLine(r)
 		l.Critical = true
 		return s, s.say(print, l, now)
@@ -92,14 +91,14 @@ func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) 
 		s.Folded++
 		return s, nil // its begin was a repeat, so its end is one
 	case r.State == node.Idle && was != node.Disabled && was != node.Leaving:
-		return s, nil // it was ready, and that was said; or something came that it does not watch
+		return s, nil // ready before, too; or something changed that it does not watch
 	}
 	lines := s.say(print, stateLine(r), now)
 	s.Works = r.State == node.Working && len(lines) > 0
 	return s, lines
 }
 
-// remind calls a wedge that stays to mind.
+// remind repeats a wedge that lasts, once an hour.
 func (s Announced) remind(r presence.Record, now time.Time) (Announced, []Line) {
 	if r.State != node.Wedged {
 		return s, nil
@@ -113,7 +112,7 @@ func (s Announced) remind(r presence.Record, now time.Time) (Announced, []Line) 
 	return s, []Line{own(r, Line{Text: text, Colour: "red", Critical: true})}
 }
 
-// say is the line, unless the same was said within the hour: then it is counted.
+// say returns the line, or counts it when the same was announced within the hour.
 func (s *Announced) say(print string, l Line, now time.Time) []Line {
 	if _, known := s.Said[print]; known {
 		s.Folded++
@@ -131,7 +130,7 @@ func (s *Announced) say(print string, l Line, now time.Time) []Line {
 	return []Line{l}
 }
 
-// aged forgets what was said longer ago than an hour, and what a clock that was set back says of the future.
+// aged forgets what is more than an hour old, and times in the future, which a clock that was set back leaves.
 func (s Announced) aged(now time.Time) Announced {
 	for _, t := range []*time.Time{&s.Since, &s.BadAt, &s.Remind} {
 		if t.After(now) {
@@ -146,7 +145,7 @@ func (s Announced) aged(now time.Time) Announced {
 	return s
 }
 
-// stateLine is what is said when a node comes into a state.
+// stateLine announces the state of a node.
 func stateLine(r presence.Record) Line {
 	row, _ := node.Row(r.State)
 	text := string(r.State) + ": " + row.Meaning
@@ -164,8 +163,7 @@ func stateLine(r presence.Record) Line {
 	case node.Disabled, node.Leaving:
 		text = string(r.State) + ": " + reason(r)
 	}
-	line := Line{Text: text, Colour: row.Colour, Critical: row.Critical}
-	return own(r, line)
+	return own(r, Line{Text: text, Colour: row.Colour, Critical: row.Critical})
 }
 
 // own puts the node's name in front.
@@ -174,26 +172,31 @@ func own(r presence.Record, l Line) Line {
 	return l
 }
 
-// at is what versions it is about.
-func at(r presence.Record) string {
+// repoVersions lists the commits of a node's repositories: "ops@1a2b3c4 app2@5d6e7f8".
+func repoVersions(r presence.Record) string {
 	var all []string
 	for _, repo := range r.Repos {
-		all = append(all, repo.Name+"@"+human.ID(repo.Version))
+		all = append(all, repo.Name+"@"+human.Prefix(repo.Version, 7))
 	}
-	if len(all) == 0 {
-		return ""
-	}
-	return " at " + strings.Join(all, " ")
+	return strings.Join(all, " ")
 }
 
-// spokenLength bounds a reason in a room, in characters; the node has all of it.
+// at says which versions a line is about.
+func at(r presence.Record) string {
+	if len(r.Repos) == 0 {
+		return ""
+	}
+	return " at " + repoVersions(r)
+}
+
+// spokenLength bounds a reason in a room, in characters; the whole one is on the node.
 const spokenLength = 400
 
 func reason(r presence.Record) string {
 	return human.Truncate(r.Reason, spokenLength)
 }
 
-// next is the command to run on the node.
+// next suggests the command to run on the node.
 func next(r presence.Record) string {
 	who, _, _ := strings.Cut(r.Reason, ": ")
 	if strings.Count(who, ":") != 1 || strings.ContainsAny(who, " ;") {
@@ -202,9 +205,9 @@ func next(r presence.Record) string {
 	return "  -> addagent why " + who
 }
 
-// fingerprint is what a record says without what changes by itself: times, counts, durations, what stands in
-// brackets. Of a bad state its version does not count either: the same failure at the next commit is the same
-// failure. Of work it does: each push is news to those who wait for it.
+// fingerprint is the state and reason of a record without what changes by itself: times, counts, durations, text in
+// brackets. The version counts for work, where each push is news, but not for a bad state: the same failure at the
+// next commit is the same failure.
 func fingerprint(r presence.Record) string {
 	words := strings.Fields(aside.ReplaceAllString(r.Reason, ""))
 	for i, w := range words {
@@ -222,10 +225,10 @@ func fingerprint(r presence.Record) string {
 	return string(r.State)
 }
 
-// aside is what a reason adds in brackets: how often it happened, what the script said last.
+// aside is what a reason adds in brackets: how often it happened, the last output of the script.
 var aside = regexp.MustCompile(`\([^()]*\)`)
 
-// numeric tells a number, with or without a unit or brackets, from a name with a digit in it.
+// numeric reports whether a word begins with a digit, as a number with a unit does, and not a name with a digit in it.
 func numeric(word string) bool {
 	word = strings.Trim(word, "()[],;:.")
 	return word != "" && word[0] >= '0' && word[0] <= '9'

@@ -9,21 +9,21 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Sink is one place where records are told. Tell is called at each beat with the record as it is now; what is told
-// already, and not so long ago that others would think us late, costs a sink nothing. Only the newest record matters: a
-// sink that failed is told again at the next beat. Calls of Tell on one sink do not overlap.
+// Sink is one place that records go to. Tell is called at each beat with the current record; a sink does nothing when
+// it has published the same content recently enough for others not to count the node as late. Only the newest record
+// matters: after a failure the next beat brings a newer one. Calls of Tell on one sink do not overlap.
 type Sink interface {
 	Tell(ctx context.Context, r presence.Record) error
 }
 
-// Named is a sink with the name that its troubles have.
+// Named is a sink with the name under which its troubles are reported.
 type Named struct {
 	Name string // "files", "presence", "chat 1", "ec2"
 	Sink
 }
 
-// Flusher is a sink that tells behind the back of who calls Tell.
+// Flusher is a sink whose Tell returns before the record has arrived.
 type Flusher interface {
-	// Flush waits until what Tell was given has arrived, or ctx ends.
+	// Flush waits until the last record has arrived, or ctx ends.
 	Flush(ctx context.Context) error
 }

@@ -2,6 +2,9 @@ package fold
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -12,24 +15,23 @@ import (
 const (
 	// historyKept is for how long history files are kept: a year and a month, to compare with the same season.
 	historyKept = 400 * 24 * time.Hour
-	// sleepBeats is after how many intervals a fold in which nothing changed says that it is alive, and promiseBeats
-	// for how many it is then good: one heartbeat may be late or lost.
+	// An unchanged fold is pushed again after sleepBeats intervals, and good for promiseBeats: one heartbeat may be
+	// lost.
 	sleepBeats, promiseBeats = 3, 5
 	leastPromise             = 2 * time.Minute
 	mostPromise              = 24 * time.Hour
 )
 
-// observation is what the refs say.
+// observation is what was read from the refs.
 type observation struct {
 	tips   map[string]string      // where each node's ref is
 	chains map[string][]statement // of the nodes whose ref moved: the statements that are not folded yet, oldest first
-	unread map[string]bool        // nodes whose ref moved and could not be got
+	unread map[string]bool        // nodes whose ref moved and could not be read
 	notes  notes
 }
 
-// advance folds what the refs say into the fold: the next one, and the transitions between the two. It decides and does
-// nothing; the ids of what the next one holds are filled in by who writes it. news says whether there is anything that
-// a reader would see.
+// advance adds what the refs say to the fold. It returns the next fold, whose ids are filled in when it is written, the
+// transitions between the two, and whether a reader would see any change.
 func (f fold) advance(s observation, now time.Time) (next fold, list []Transition, news bool) {
 	next = f
 	next.refStates, next.nodes = maps.Clone(f.refStates), maps.Clone(f.nodes)
@@ -56,11 +58,11 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 			list = append(list, moved...)
 		}
 		if !s.unread[id] {
-			// Also where what is at the tip is broken: it is not to be read again before it moves.
+			// Also of a broken tip: it is not read again before it moves.
 			is.Commit, old.commit = s.tips[id], s.tips[id]
 		}
 		age := presence.AgeOf(old.record, is.Told, now)
-		if t, ok := aged(old.record, was.age(), age, now); ok && known {
+		if t, ok := aged(old.record, cmp.Or(was.Age, presence.Present), age, now); ok && known {
 			list = append(list, t)
 		}
 		if is.Age = age; age == presence.Present {
@@ -71,7 +73,7 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.nodes)) {
 		if _, there := s.tips[id]; !there {
-			list = append(list, ended(f.nodes[id].record, f.refStates[id].age(), now))
+			list = append(list, ended(f.nodes[id].record, cmp.Or(f.refStates[id].Age, presence.Present), now))
 			delete(next.nodes, id)
 			delete(next.refStates, id)
 			news = true
@@ -87,10 +89,8 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 	return next, list, news || len(list) > 0
 }
 
-// goodUntil is what a fold made now promises, where the next one comes after every.
-func goodUntil(now time.Time, every time.Duration) time.Time {
-	return now.Add(max(promiseBeats*every, leastPromise))
-}
+// promise is for how long a fold is good when folds are made at this interval.
+func promise(every time.Duration) time.Duration { return max(promiseBeats*every, leastPromise) }
 
 // since takes a ref's statements, newest first, and returns those that are not folded yet, oldest first. Where the
 // ref was cut or rewritten, so that the folded commit is missing, the folded record tells where to stop, or its time.
@@ -100,7 +100,7 @@ func since(newest []statement, folded statement, known bool) []statement {
 		if end = slices.IndexFunc(newest, func(t statement) bool { return t.commit == folded.commit }); end < 0 {
 			end = slices.IndexFunc(newest, func(t statement) bool { return t.blob == folded.blob })
 		}
-		// The tip is new whatever it says: it may be the same record once more, or of a clock that was set back.
+		// The tip is new even if its record is the same, or older because a clock was set back.
 		if end == 0 && newest[0].commit != folded.commit {
 			end = 1
 		}
@@ -114,17 +114,18 @@ func since(newest []statement, folded statement, known bool) []statement {
 	return list
 }
 
-// appended adds transitions to the content of a history file.
+// appended adds transitions to the content of a history file, a JSON line each.
 func appended(content []byte, list []Transition) ([]byte, error) {
-	b := slices.Clip(content)
-	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
-		b = append(b, '\n') // it was edited by hand
+	b := bytes.NewBuffer(slices.Clip(content))
+	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
+		b.WriteByte('\n') // it was edited by hand
 	}
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
 	for _, t := range list {
-		var err error
-		if b, err = appendLine(b, t); err != nil {
-			return nil, err
+		if err := e.Encode(t); err != nil {
+			return nil, fmt.Errorf("history: %s: %w", t.ID, err)
 		}
 	}
-	return b, nil
+	return b.Bytes(), nil
 }

@@ -2,6 +2,7 @@ package fold
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +19,10 @@ import (
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// AggregatorOptions say what is folded, how often, and by whom.
+// AggregatorOptions say what is gathered, how often, and by whom.
 type AggregatorOptions struct {
 	Options
-	Every  time.Duration // how often Once will be called; 0 = 1 min. What the fold promises its readers follows from it
+	Every  time.Duration // how often Once will be called; 0 = 1 min; for how long a fold is good follows from it
 	Author string        // of the commits: an instance id or a host name; "" = "addctl"
 	// Said keeps said.json, in which control nodes record what they announced. It gets the content of the file (nil:
 	// there is none that can be read) and the fleet as it will be in the fold, and returns the next content; the same
@@ -38,7 +39,7 @@ type Aggregator struct {
 	author string
 	say    func(said []byte, f presence.Fleet, now time.Time) []byte
 	fold   fold // as the branch was after the last call
-	known  bool // fold is what the branch held; false = it is to be read
+	known  bool // fold is what the branch held; else it must be read
 	today  *today
 	whole  bool // the server does not let us cut the history of the branch
 	broken map[string]brokenRef
@@ -57,7 +58,7 @@ type Report struct {
 	Moved       int          // nodes whose refs had moved
 	Transitions []Transition // what went into the history
 	Pushed      bool
-	Commit      string   // the fold; "" = there is none, because no node has spoken yet
+	Commit      string   // the fold; "" = there is none, because no node has reported yet
 	Said        []byte   // said.json, as it is in that commit; nil = it is not there
 	Notes       []string // what was left out, and why
 }
@@ -65,44 +66,38 @@ type Report struct {
 const (
 	// squashAfter is how many commits the branch keeps. Its history says nothing that the files do not say.
 	squashAfter = 1000
-	// birthDepth is how many statements of a node are taken into the history when its ref is new to the fold, and
-	// birthMost how many of all such nodes together: at the very first fold of a large fleet they are all new, and only
-	// the last few statements of each fit.
+	// birthDepth is how many statements of a new node are taken into the history, and birthMost how many of all new
+	// nodes together: at the first fold of a large fleet only the last few of each fit.
 	birthDepth = 50
 	birthMost  = 5000
-	// todayLimit is when a history file is full, in bytes: then the rest of the day is not told there. Ten times what
-	// 1,000 nodes say in a day of twenty changes.
+	// todayLimit is when the history file of a day is full, in bytes: ten times what 1,000 nodes write in a day of
+	// twenty changes each.
 	todayLimit = 48 << 20
 )
 
-// NewAggregator returns a folder. It does no I/O; an error is a setting that cannot be.
+// NewAggregator does no I/O; the error is about the options.
 func NewAggregator(o AggregatorOptions) (*Aggregator, error) {
 	p, err := newRepository(o.Options)
 	if err != nil {
 		return nil, fmt.Errorf("fold: %w", err)
 	}
-	if o.Every <= 0 {
-		o.Every = time.Minute
-	}
-	if o.Author == "" {
-		o.Author = "addctl"
-	}
-	return &Aggregator{repo: p, every: o.Every, author: o.Author, say: o.Said, broken: map[string]brokenRef{}}, nil
+	return &Aggregator{repo: p, every: cmp.Or(o.Every, time.Minute), author: cmp.Or(o.Author, "addctl"), say: o.Said,
+		broken: map[string]brokenRef{}}, nil
 }
 
-// Close gives up the connections and the cache folder. The folder can be used again.
+// Close gives up the connections and the cache folder. The aggregator can be used again.
 func (f *Aggregator) Close() error {
 	f.forget()
 	return f.repo.close()
 }
 
-// Promise is for how long readers may take a fold of this one for the truth.
-func (f *Aggregator) Promise() time.Duration { return goodUntil(time.Time{}, f.every).Sub(time.Time{}) }
+// Promise is for how long a fold of this aggregator is good.
+func (f *Aggregator) Promise() time.Duration { return promise(f.every) }
 
 func (f *Aggregator) forget() { f.known, f.fold, f.today = false, fold{}, nil }
 
-// Once folds what the nodes said since the last fold. Nothing is pushed when nothing changed, but for a sign of life
-// every third interval. Cut at any moment, it leaves the branch as it was or complete.
+// Once adds what the nodes pushed since the last fold. An unchanged fold is pushed only every third interval, as a
+// sign of life. Interrupted at any moment, it leaves the branch as it was or complete.
 func (f *Aggregator) Once(ctx context.Context, now time.Time) (Report, error) {
 	ctx, cancel := f.repo.bounded(ctx)
 	defer cancel()
@@ -132,12 +127,12 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	// Readers judge the ages by the time that stands in the fold, which has whole seconds.
+	// Readers judge ages by the time in the fold, which has whole seconds.
 	at := now.UTC().Truncate(time.Second)
 	next, list, news := f.fold.advance(s, at)
 	r := Report{Nodes: len(next.nodes), Moved: moved, Transitions: list, Commit: f.fold.commit, Notes: next.info.Notes, Said: f.fold.said}
 	next.info.Folded, next.info.Prefix = at, f.repo.Prefix
-	next.info.NextBy = goodUntil(at, f.every)
+	next.info.NextBy = at.Add(promise(f.every))
 	next.info.Every = int64((f.every + time.Second - 1) / time.Second)
 	if f.say != nil {
 		next.said = f.say(f.fold.said, next.fleet(), at)
@@ -149,10 +144,8 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 		return r, err
 	}
 	if len(f.today.content) >= todayLimit && len(list) > 0 {
-		var full notes
-		full.add("%s/%s is full: %s left out", gitstore.HistoryFolder, f.today.day, human.Count(len(list), "transition"))
-		next.info.Notes, list = full.with(next.info.Notes), nil
-		r.Notes = next.info.Notes
+		r.Notes = noted(next.info.Notes, "%s/%s is full: %s left out", gitstore.HistoryFolder, f.today.day, human.Count(len(list), "transition"))
+		next.info.Notes, list = r.Notes, nil
 	}
 	if err := f.publish(ctx, next, list, !news, now); err != nil {
 		return r, err
@@ -161,7 +154,7 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 	return r, nil
 }
 
-// recall makes sure that what we think the branch holds is what it holds.
+// recall reads the fold, unless it is known already.
 func (f *Aggregator) recall(ctx context.Context, commit string) error {
 	if f.known && f.fold.commit == commit {
 		return nil
@@ -181,25 +174,22 @@ func (f *Aggregator) recall(ctx context.Context, commit string) error {
 	return nil
 }
 
-// recallSaid reads said.json. One that is too long is of people who push to the branch, and as none. One that cannot be
-// read is not: what is owed would be forgotten, and all said again.
+// recallSaid reads said.json. One that is too long was pushed by people, and is ignored. When it cannot be read now,
+// that is an error: ignoring it would announce everything again.
 func (f *Aggregator) recallSaid() error {
 	id, there := f.fold.files[saidFile]
 	if !there {
 		return nil
 	}
-	t, err := f.repo.clone.TreeInUse(f.fold.commit)
-	if err != nil {
+	return f.repo.withTree(f.fold.commit, func(t tree) (err error) {
+		if f.fold.said, err = t.Blob(id, saidLimit); errors.Is(err, objects.ErrTooBig) {
+			f.fold.said, err = nil, nil
+		}
 		return err
-	}
-	f.fold.said, err = t.Blob(id, saidLimit)
-	if errors.Is(err, objects.ErrTooBig) {
-		f.fold.said, err = nil, nil
-	}
-	return errors.Join(err, t.Close())
+	})
 }
 
-// sight reads what the refs say that the fold does not have.
+// sight reads what the refs have and the fold has not.
 func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int, error) {
 	s := observation{tips: refs.tips, chains: map[string][]statement{}, unread: map[string]bool{}, notes: refs.notes}
 	var moved, born []wanted
@@ -207,7 +197,7 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 		w := wanted{id: id, tip: refs.tips[id]}
 		switch w.known = f.fold.nodes[id]; {
 		case w.known.commit == w.tip:
-			// A record that was broken when it was folded is so still.
+			// A record that was broken then is still broken.
 			for _, text := range f.fold.info.Notes {
 				if strings.HasPrefix(text, id+": ") {
 					s.notes = append(s.notes, text)
@@ -218,7 +208,7 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 			s.unread[id] = true
 		case w.known.commit != "":
 			moved = append(moved, w)
-		default: // also one whose line in refs.json is lost: its record tells where to go on
+		default: // also one whose line in refs.json is lost
 			born = append(born, w)
 		}
 	}
@@ -246,7 +236,7 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 	return s, len(moved) + len(born), nil
 }
 
-// openToday gets the history file of a day, so that lines can be added to it.
+// openToday reads the history file of the day, so that lines can be added to it.
 func (f *Aggregator) openToday(now time.Time) error {
 	day := now.UTC().Format(dayLayout)
 	if f.today != nil && f.today.day == day {
@@ -256,18 +246,15 @@ func (f *Aggregator) openToday(now time.Time) error {
 	if _, there := f.fold.days[day]; !there {
 		return nil
 	}
-	t, err := f.repo.clone.TreeInUse(f.fold.commit)
-	if err != nil {
+	return f.repo.withTree(f.fold.commit, func(t tree) (err error) {
+		if f.today.content, err = t.Read(gitstore.HistoryFolder+"/"+day, fileLimit); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 		return err
-	}
-	f.today.content, err = t.Read(gitstore.HistoryFolder+"/"+day, fileLimit)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, t.Close())
+	})
 }
 
-// publish pushes the next fold in the place of the one that we know.
+// publish replaces the fold that we know by the next one.
 func (f *Aggregator) publish(ctx context.Context, next fold, list []Transition, quiet bool, now time.Time) error {
 	author := objects.Person{Name: f.author, Email: f.author + "@addagent", When: now}
 	cutting := f.fold.info.Commits >= squashAfter && !f.whole

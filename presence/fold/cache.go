@@ -10,10 +10,10 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// cached is refs.json of the cache folder: what the nodes' refs held when they were last read.
+// cached is refs.json of the cache folder: the nodes' refs as they were last read.
 type cached struct {
 	Filetype string                `json:"filetype"` // "fleetrefs"
-	Source   string                `json:"source"`   // the repository, without secrets: another one's nodes are not ours
+	Source   string                `json:"source"`   // the repository, without secrets
 	Prefix   string                `json:"prefix"`
 	At       time.Time             `json:"at"`
 	Nodes    map[string]cachedNode `json:"nodes"`
@@ -23,8 +23,8 @@ type cached struct {
 type cachedNode struct {
 	Commit string    `json:"commit"`
 	Told   time.Time `json:"told"`
-	Record string    `json:"record,omitempty"` // as it was told; of a broken one the last that was not, if any
-	Broken string    `json:"broken,omitempty"` // why what is at Commit is no record
+	Record string    `json:"record,omitempty"` // as it was pushed; if that is broken, the last good one, if any
+	Broken string    `json:"broken,omitempty"` // why Commit holds no valid record
 }
 
 const (
@@ -36,7 +36,7 @@ func (p *repository) cacheFile() files.Remembered[cached] {
 	return files.Remembered[cached]{Path: filepath.Join(p.dir, "refs.json"), What: "cache", Limit: cacheLimit, Parse: p.parseCache}
 }
 
-// parseCache reads the content of the cache; that of another repository is no fault, and empty.
+// parseCache reads the cache. One of another repository counts as empty.
 func (p *repository) parseCache(data []byte) (c cached, err error) {
 	if err := json.Unmarshal(data, &c); err != nil {
 		return c, err
@@ -63,7 +63,7 @@ func (p *repository) parseCache(data []byte) (c cached, err error) {
 	return c, nil
 }
 
-// recall reads the cache. One that is broken is set aside, and then there is none; the note says so.
+// recall reads the cache. A broken one is set aside, with a note.
 func (p *repository) recall() (map[string]seen, time.Time, notes) {
 	var n notes
 	c, _, err := p.cacheFile().Recall()
@@ -76,7 +76,7 @@ func (p *repository) recall() (map[string]seen, time.Time, notes) {
 	return c.seen, sane(c.At), n
 }
 
-// remember writes the cache. It only informs: lost, it costs a reading.
+// remember writes the cache. A lost one costs a reading.
 func (p *repository) remember(all map[string]seen, at time.Time) error {
 	c := cached{Filetype: cacheType, Source: p.Source.Redacted(), Prefix: p.Prefix, At: at.UTC(), Nodes: make(map[string]cachedNode, len(all))}
 	for id, s := range all {

@@ -1,7 +1,6 @@
-// Package fold reads what all nodes of a presence repository said. The fold is one branch with everybody's newest
-// record and the history of their states, kept by a control node (Aggregator), so that a reader needs one request
-// (Reader). Where there is no fold, or none that is fresh, the nodes' own refs are read. It also deletes the refs of
-// dead nodes.
+// Package fold reads the records of all nodes in a presence repository. The fold is one branch with the newest record
+// of each node and the history of their states. A control node keeps it (Aggregator), so that a reader (Reader) needs
+// one request. Without a fresh fold the nodes' own refs are read. Reap deletes the refs of nodes that are gone.
 package fold
 
 import (
@@ -24,18 +23,17 @@ import (
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// The files of the fold, beside presence.Folder and presence.HistoryFolder.
+// The files of the fold, beside gitstore.Folder and gitstore.HistoryFolder.
 const (
 	readmeFile = "README.md"
-	infoFile   = "fold.json" // what the folding node says of the fold: a heartbeat changes only this
-	refsFile   = "refs.json" // what was folded: a node's commit, and how the fold saw it
-	saidFile   = "said.json" // what who folds said of it elsewhere, in words of its own
+	infoFile   = "fold.json" // about the fold itself: a heartbeat changes only this
+	refsFile   = "refs.json" // of each node the commit that was read, and its age
+	saidFile   = "said.json" // what control nodes announced, in a form of their own
 )
 
 const (
-	recordLimit = 256 << 10 // of one record, in bytes; presence.Decode has the same
-	fileLimit   = 64 << 20  // of a file of the fold
-	saidLimit   = 4 << 20   // of said.json
+	fileLimit = 64 << 20 // of a file of the fold
+	saidLimit = 4 << 20  // of said.json
 	// nodeLimit bounds a fleet. More refs are a mistake, or an attack on the memory of the readers.
 	nodeLimit = 20_000
 	noteLimit = 50 // of Notes
@@ -44,15 +42,15 @@ const (
 // foldInfo is fold.json: {"filetype":"nodefold","value":{...}}, keys sorted.
 type foldInfo struct {
 	Commits int       `json:"commits"` // of the branch since its history was last cut
-	Every   int64     `json:"every"`   // in how many seconds the folding node comes again; 0 = it does not say
-	Folded  time.Time `json:"folded"`  // when the folding node last was here
-	NextBy  time.Time `json:"next_by"` // until when the fold is to be taken for the truth
+	Every   int64     `json:"every"`   // seconds until the next fold; 0 = not known
+	Folded  time.Time `json:"folded"`  // when it was made
+	NextBy  time.Time `json:"next_by"` // until when it is good
 	Notes   []string  `json:"notes"`   // what was left out, and why
 	Prefix  string    `json:"prefix"`  // of the refs that are folded
 }
 
-// fresh says whether a reader may take the fold for the truth about the refs under a prefix. A promise for more than a
-// day, or one made in the future, comes from a clock that is wrong.
+// fresh says whether the fold is good instead of the refs under a prefix. A promise of more than a day, or one made in
+// the future, comes from a wrong clock.
 func (n foldInfo) fresh(prefix string, now time.Time) bool {
 	return n.Prefix == prefix && !n.Folded.After(now.Add(presence.Skew)) && !now.After(n.NextBy.Add(presence.Skew)) && n.NextBy.Sub(n.Folded) <= mostPromise
 }
@@ -66,23 +64,16 @@ func (n foldInfo) every() time.Duration {
 	return min(max(time.Duration(min(n.Every, int64(most/time.Second)))*time.Second, presence.LeastSpan), most)
 }
 
-// refState is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, one node a line so that git
-// stores and sends what changed as a small difference.
+// refState is one node in refs.json: {"filetype":"nodefoldrefs","value":{"ID":{...}}}, a line for each node, so that
+// git stores and sends small differences.
 type refState struct {
-	Age    presence.Age `json:"age,omitempty"` // as the fold last saw it; "" = present
-	Commit string       `json:"commit"`        // of the node's ref, up to which its statements are in the history
+	Age    presence.Age `json:"age,omitempty"` // at the last fold; "" = present
+	Commit string       `json:"commit"`        // of the node's ref, up to which the history is complete
 	Since  time.Time    `json:"since"`         // when it went into its state
 	Told   time.Time    `json:"told"`          // the time of Commit
 }
 
-func (s refState) age() presence.Age {
-	if s.Age == "" {
-		return presence.Present
-	}
-	return s.Age
-}
-
-// sane is the seat without what cannot be: people can push to the branch, too.
+// sane removes impossible values: people can push to the branch, too.
 func (s refState) sane() refState {
 	if b, err := hex.DecodeString(s.Commit); err != nil || len(b) != 20 || strings.ToLower(s.Commit) != s.Commit {
 		s.Commit = ""
@@ -94,17 +85,17 @@ func (s refState) sane() refState {
 	return s
 }
 
-// fold is what the branch holds, in memory. It is a value: advance makes a new one.
+// fold is the content of the branch, in memory. It is a value: advance makes a new one.
 type fold struct {
 	commit    string // "" = there is no such branch
 	info      foldInfo
 	refStates map[string]refState
-	nodes     map[string]statement       // of each node the statement that is in the fold
-	said      []byte                     // said.json, of who folds; readers leave it nil
+	nodes     map[string]statement       // the statement of each node
+	said      []byte                     // said.json, for the aggregator alone
 	files     map[string]string          // ids of README.md, fold.json, refs.json, said.json
 	days      map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
 	dirs      map[string]string          // ids of our folders, by path
-	rest      map[string][]objects.Entry // what else people put beside ours, by folder; it stays
+	rest      map[string][]objects.Entry // other files that people put there, by folder; they stay
 }
 
 // fleet is the fold as readers see it.
@@ -119,9 +110,8 @@ func (f fold) fleet() presence.Fleet {
 	return fl
 }
 
-// stands says whether the fold can still be what a folding node sees that keeps its interval: it was there since any
-// age changed that is not as the fold has it, and would have said so. What does not stand is no longer to be gone by,
-// for the same nodes may have spoken since.
+// stands says whether a control node that keeps its interval could have left the fold as it is. When an age has changed
+// since, it would have pushed a new one: then the fold is outdated, and those nodes may have reported since.
 func (f fold) stands(now time.Time) bool {
 	at := presence.JudgedAt(f.info.Folded, f.info.every(), now)
 	for _, t := range f.nodes {
@@ -132,15 +122,15 @@ func (f fold) stands(now time.Time) bool {
 	return true
 }
 
-// tree is what a fold is read from: a commit of a clone.
+// tree is the commit that a fold is read from.
 type tree interface {
 	Read(name string, limit int64) ([]byte, error)
 	Blob(id string, limit int64) ([]byte, error)
 	List(dir string) ([]objects.Entry, error)
 }
 
-// readFold reads the fold of a commit. What is broken in it is noted and left out. Records that are in an earlier fold
-// too are taken from there.
+// readFold reads the fold of a commit. What is broken is left out, with a note. Unchanged records are taken from the
+// fold before.
 func readFold(t tree, commit string, before fold) (fold, error) {
 	f := fold{commit: commit, refStates: map[string]refState{}, nodes: map[string]statement{}, files: map[string]string{},
 		days: map[string]string{}, dirs: map[string]string{}, rest: map[string][]objects.Entry{}}
@@ -173,7 +163,7 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 		}
 		one, ok := before.nodes[id]
 		if !ok || one.blob != e.ID {
-			raw, err := t.Blob(e.ID, recordLimit)
+			raw, err := t.Blob(e.ID, presence.MaxRecordSize)
 			if err == nil {
 				one.record, err = decode(id, raw)
 			}
@@ -188,14 +178,14 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 		one.commit, one.at = s.Commit, s.Told
 		f.nodes[id] = one
 	}
-	// A seat without a record is a node whose record is broken; who folds reads it anew.
+	// A node whose record is broken is unknown, so that the aggregator reads it again.
 	maps.DeleteFunc(f.refStates, func(id string, _ refState) bool { _, ok := f.nodes[id]; return !ok })
 	f.info.Notes = notes.with(f.info.Notes)
 	return f, f.listDays(t)
 }
 
-// readValue reads a JSON document of the fold. One that is absent or broken leaves the value as it is: the branch may
-// be new, and whatever it holds is made anew at the next fold. An error is that the tree could not be read.
+// readValue reads a JSON document of the fold. One that is absent or broken leaves the value as it is: the next fold
+// writes it again. The error says that the tree could not be read.
 func readValue(t tree, name, filetype string, value any) error {
 	data, err := t.Read(name, fileLimit)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -209,12 +199,12 @@ func readValue(t tree, name, filetype string, value any) error {
 		Value    json.RawMessage `json:"value"`
 	}
 	if json.Unmarshal(data, &d) == nil && d.Filetype == filetype {
-		_ = json.Unmarshal(d.Value, value) // in part, if it must be
+		_ = json.Unmarshal(d.Value, value) // as much as can be read
 	}
 	return nil
 }
 
-// listRest finds our files and folders, and what stands beside them.
+// listRest finds our files and folders, and what is beside them.
 func (f fold) listRest(t tree) error {
 	for dir := ""; dir != gitstore.Folder; {
 		entries, err := t.List(dir)
@@ -266,7 +256,7 @@ func (f fold) listDays(t tree) error {
 	return walk(gitstore.HistoryFolder, 0)
 }
 
-// decode reads the record of a node, and makes sure that it is that node's, and that it can be written again.
+// decode reads the record of a node. It must be of that node, and fit to be written again.
 func decode(id string, raw []byte) (presence.Record, error) {
 	r, err := presence.Decode(raw)
 	if err != nil {
@@ -281,14 +271,21 @@ func decode(id string, raw []byte) (presence.Record, error) {
 	return r, nil
 }
 
-// notes collects what a reader should know.
+// notes are what was left out, and why.
 type notes []string
 
 func (n *notes) add(format string, args ...any) {
 	*n = append(*n, human.Truncate(fmt.Sprintf(format, args...), 300))
 }
 
-// with returns the notes and others, each on one line, sorted, none twice, not more than anybody would read.
+// noted adds one note.
+func noted(all []string, format string, args ...any) []string {
+	var n notes
+	n.add(format, args...)
+	return n.with(all)
+}
+
+// with returns the notes and others, each on one line, sorted, without duplicates, and not too many.
 func (n notes) with(more []string) []string {
 	var all []string
 	for _, text := range slices.Concat(n, more) {
@@ -302,7 +299,7 @@ func (n notes) with(more []string) []string {
 	return all
 }
 
-// encodeInfo and encodeSeats give the two files that tell of the fold.
+// encodeInfo and encodeRefs write fold.json and refs.json.
 func encodeInfo(n foldInfo) ([]byte, error) {
 	n.Notes = append([]string{}, n.Notes...)
 	b, err := json.MarshalIndent(map[string]any{"filetype": "nodefold", "value": n}, "", "    ")

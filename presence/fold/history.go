@@ -13,13 +13,13 @@ import (
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// lookBack is how much further back commits are read, to know the state that the first of them changed: a node speaks
-// more often than that.
+// lookBack is how much further back commits are read, to know the state before the first transition: a node pushes more
+// often than that.
 const lookBack = 24 * time.Hour
 
-// History returns the transitions of a node ("" = of all) since a time, oldest first: what the fold has of them, also
-// of nodes that were reaped, and what the refs say that is not folded yet. Without a fold it is what the commits of
-// the refs say, as far back as they are kept. Refreshes are no transitions.
+// History returns the transitions of a node ("" = of all) since a time, oldest first: those in the fold, also of nodes
+// that were reaped, and those in the refs that are not in the fold yet. Without a fold they are those in the commits of
+// the refs, as far back as these are kept.
 func (r *Reader) History(ctx context.Context, id string, since time.Time) ([]Transition, error) {
 	ctx, cancel := r.repo.bounded(ctx)
 	defer cancel()
@@ -84,26 +84,21 @@ func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Tran
 	return list, nil
 }
 
-// folded reads the history files that may hold something since a time. They are named by the day of the fold, which
-// comes after what it folds, but for clocks that are ahead.
-func (p *repository) folded(f fold, from time.Time) ([]Transition, error) {
-	t, err := p.clone.TreeInUse(f.commit)
-	if err != nil {
-		return nil, err
-	}
-	var list []Transition
-	for _, day := range slices.Sorted(maps.Keys(f.days)) {
-		if at, err := time.Parse(dayLayout, day); err != nil || at.Before(from.Add(-48*time.Hour)) {
-			continue
+// folded reads the history files that may hold something since a time. They are named by the day of the fold, which is
+// later than the transitions in it, except for clocks that are ahead.
+func (p *repository) folded(f fold, from time.Time) (list []Transition, err error) {
+	err = p.withTree(f.commit, func(t tree) error {
+		for _, day := range slices.Sorted(maps.Keys(f.days)) {
+			if at, err := time.Parse(dayLayout, day); err != nil || at.Before(from.Add(-48*time.Hour)) {
+				continue
+			}
+			data, err := t.Read(gitstore.HistoryFolder+"/"+day, fileLimit)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			list = append(list, parseLines(data)...)
 		}
-		data, err := t.Read(gitstore.HistoryFolder+"/"+day, fileLimit)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, errors.Join(err, t.Close())
-		}
-		list = append(list, parseLines(data)...)
-	}
-	return list, t.Close()
+		return nil
+	})
+	return list, err
 }

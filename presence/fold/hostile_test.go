@@ -46,7 +46,7 @@ func TestBrokenRecords(t *testing.T) {
 	g.write("another", encoded(t, record("good", node.Wedged, now)), "x", now)
 	g.write("cut", encoded(t, record("cut", node.Idle, now))[:100], "x", now)
 	g.write("event", `{"filetype":"nodeevent","value":{"instance-id":"event"}}`, "x", now)
-	g.write("huge", strings.Repeat(" ", recordLimit)+encoded(t, record("huge", node.Idle, now)), "x", now)
+	g.write("huge", strings.Repeat(" ", presence.MaxRecordSize)+encoded(t, record("huge", node.Idle, now)), "x", now)
 	g.write("empty", "", "x", now)
 	g.write("later", strings.Replace(encoded(t, record("later", node.Idle, now)), now.Format(time.RFC3339), "9999-12-31T23:59:59-23:59", 1), "x", now)
 	g.write("worse", "not json", "x", now)

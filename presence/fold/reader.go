@@ -2,7 +2,6 @@ package fold
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -12,15 +11,15 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Reader reads what the nodes said. Use it from one goroutine at a time.
+// Reader reads the records of all nodes. Use it from one goroutine at a time.
 type Reader struct {
 	repo  *repository
 	last  presence.Fleet
 	fold  fold            // as last read; commit "" = never
-	seen  map[string]seen // the refs as last read; nil = the cache was not looked at yet
-	byRef bool            // the last reading was of the refs: they are asked for at once
-	notes notes           // of what was recalled, until a reading tells them
-	bad   struct {        // the fold that could not be read: it is not tried again until it moves
+	seen  map[string]seen // the refs as last read; nil = the cache was not read yet
+	byRef bool            // refs were read last time, so they are asked for at once
+	notes notes           // of the cache, for the next reading
+	bad   struct {        // a fold that could not be read; it is read again when it has moved
 		commit string
 		why    error
 	}
@@ -28,11 +27,11 @@ type Reader struct {
 
 // seen is a node's ref as it was read.
 type seen struct {
-	statement        // the last statement that could be read; no raw = there was none. commit is where the ref is
+	statement        // the last one that could be read, without raw if there was none; commit is where the ref is
 	broken    string // why what is at commit is no record; "" = it is one
 }
 
-// NewReader returns a reader. It does no I/O; an error is a setting that cannot be.
+// NewReader does no I/O; the error is about the options.
 func NewReader(o Options) (*Reader, error) {
 	p, err := newRepository(o)
 	if err != nil {
@@ -47,8 +46,7 @@ func (r *Reader) Close() error {
 	return r.repo.close()
 }
 
-// Last returns the fleet as it was read last, however long ago and by whichever process had the cache folder; At tells.
-// It stays what it was when a reading fails.
+// Last returns the fleet as it was read last, also by an earlier process with the cache folder; At tells when.
 func (r *Reader) Last() presence.Fleet { return r.last }
 
 // Recall makes Last know what an earlier process read into the cache folder, without a network. Read does it itself.
@@ -59,11 +57,10 @@ func (r *Reader) Recall() error {
 	return nil
 }
 
-// Read asks for the fold and, where there is none that keeps its promise and its interval, for all refs of the nodes.
-// When nothing moved that is one request; else what moved is read and nothing more. A repository without a node is an
-// answer: an empty fleet, with a note when there were nodes before. Records that are broken are notes, too; of such a
-// node the last record that could be read stands, if any. After an error, which says what could not be read, see
-// Last.
+// Read reads the fold or, without a fresh one, the refs of all nodes. When nothing moved that is one request, else
+// only what moved is read. A repository without nodes gives an empty fleet, with a note when there were nodes before.
+// A broken record is a note, too, and the last good one of that node stays, if any. After an error Last is still
+// valid.
 func (r *Reader) Read(ctx context.Context, now time.Time) (presence.Fleet, error) {
 	ctx, cancel := r.repo.bounded(ctx)
 	defer cancel()
@@ -73,9 +70,7 @@ func (r *Reader) Read(ctx context.Context, now time.Time) (presence.Fleet, error
 	}
 	f.At = now
 	if len(f.Nodes) == 0 && len(r.last.Nodes) > 0 {
-		var n notes
-		n.add("no node is there any more; at %s there were %d", shown(r.last.At), len(r.last.Nodes))
-		f.Notes = n.with(f.Notes)
+		f.Notes = noted(f.Notes, "no node is there any more; at %s there were %d", shown(r.last.At), len(r.last.Nodes))
 	}
 	r.last = f
 	return f, nil
@@ -117,7 +112,7 @@ func (r *Reader) read(ctx context.Context, now time.Time) (presence.Fleet, error
 	return f, err
 }
 
-// begin opens the cache, once, so that Last knows what an earlier process read even when nothing can be read now.
+// begin opens the cache, once.
 func (r *Reader) begin() error {
 	if err := r.repo.open(); err != nil {
 		return err
@@ -135,7 +130,7 @@ func (r *Reader) begin() error {
 	if len(all) > 0 {
 		r.last = fleetOf(all, at)
 	}
-	// A clone that cannot be read is made anew when the fold is asked for.
+	// A broken clone is made again when the fold is read.
 	if tip, ok, err := r.repo.clone.Applied(); err == nil && ok {
 		if f, err := r.repo.openFold(tip.ID, fold{}); err == nil && f.info.Folded.After(r.last.At) {
 			r.last, r.fold = f.fleet(), f
@@ -162,7 +157,7 @@ func (r *Reader) readFold(ctx context.Context, commit string) error {
 	return nil
 }
 
-// readRefs reads the refs that moved. What the fold knows of a ref need not be read.
+// readRefs reads the refs that moved and are not in the fold.
 func (r *Reader) readRefs(ctx context.Context, refs refList, now time.Time) (presence.Fleet, error) {
 	next := make(map[string]seen, len(refs.tips))
 	var moved []wanted
@@ -197,15 +192,13 @@ func (r *Reader) readRefs(ctx context.Context, refs refList, now time.Time) (pre
 	if !maps.EqualFunc(next, r.seen, func(a, b seen) bool { return a.commit == b.commit }) {
 		r.seen = next
 		if err := r.repo.remember(next, now); err != nil {
-			var n notes
-			n.add("%v", err)
-			f.Notes = n.with(f.Notes)
+			f.Notes = noted(f.Notes, "%v", err)
 		}
 	}
 	return f, nil
 }
 
-// fleetOf is the refs as readers see them.
+// fleetOf makes a fleet of the refs.
 func fleetOf(all map[string]seen, at time.Time) presence.Fleet {
 	f := presence.Fleet{From: presence.FromRefs, At: at}
 	var n notes
@@ -220,14 +213,4 @@ func fleetOf(all map[string]seen, at time.Time) presence.Fleet {
 	presence.SortNodes(f.Nodes)
 	f.Notes = n.with(nil)
 	return f
-}
-
-// openFold reads a fold that is here already.
-func (p *repository) openFold(commit string, before fold) (fold, error) {
-	t, err := p.clone.TreeInUse(commit)
-	if err != nil {
-		return fold{}, err
-	}
-	f, err := readFold(t, commit, before)
-	return f, errors.Join(err, t.Close())
 }

@@ -11,7 +11,7 @@ import (
 
 const cellLimit = 200 // characters of a cell in the table
 
-// readme is the fold as a page for people: how many there are, then a table with trouble on top.
+// readme is the fold as a page for people: counts, then a table with trouble on top.
 func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte {
 	var b strings.Builder
 	b.WriteString("# Presence\n\n")
@@ -55,7 +55,7 @@ func versions(n presence.Node) string {
 	return strings.Join(list, ", ")
 }
 
-// escape makes a text of a node fit for a cell of a Markdown table: what it says is shown and means nothing.
+// escape makes a text plain in a cell of a Markdown table.
 func escape(s string) string {
 	var b strings.Builder
 	for _, r := range human.Line(human.Truncate(s, cellLimit)) {

@@ -18,13 +18,12 @@ const ReapAfter = 24 * time.Hour
 type Reaped struct {
 	Node  presence.Node
 	Age   presence.Age // missing or gone
-	Since time.Time    // when it was to have spoken again
+	Since time.Time    // when its next record was due
 }
 
-// Reap deletes the refs of nodes that are gone or missing since longer than olderThan (0 = ReapAfter), each only if
-// it is still where it was seen: a node that comes back meanwhile wins. Nodes that are present or late, and refs
-// whose record cannot be read, stay. With dryRun nothing is deleted. The next fold puts the end of each into the
-// history. The list holds those that went, also beside an error.
+// Reap deletes the refs of nodes that are gone or missing for longer than olderThan (0 = ReapAfter), each only if it
+// has not moved since it was read. Refs whose record cannot be read stay. With dryRun nothing is deleted. The list
+// holds the deleted nodes, also beside an error; the next fold writes their end into the history.
 func (r *Reader) Reap(ctx context.Context, olderThan time.Duration, now time.Time, dryRun bool) ([]Reaped, error) {
 	ctx, cancel := r.repo.bounded(ctx)
 	defer cancel()
@@ -42,7 +41,7 @@ func (r *Reader) reap(ctx context.Context, olderThan time.Duration, now time.Tim
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
-	// The refs themselves, for a fold is older than they are.
+	// The refs are newer than a fold.
 	refs, err := r.repo.ask(ctx, true)
 	if err != nil {
 		return nil, err
@@ -63,7 +62,7 @@ func (r *Reader) reap(ctx context.Context, olderThan time.Duration, now time.Tim
 	if pushErr == nil {
 		return due, nil
 	}
-	// Some may have gone and others not: what is there tells. A node that is back is no failure.
+	// Some may be deleted and others not: ask. A node that is back is not an error.
 	after, err := r.repo.ask(ctx, true)
 	if err != nil {
 		return nil, errors.Join(pushErr, err)
@@ -84,7 +83,7 @@ func (r *Reader) reap(ctx context.Context, olderThan time.Duration, now time.Tim
 	return went, nil
 }
 
-// reapable decides who is to go.
+// reapable decides which nodes to reap.
 func reapable(f presence.Fleet, all map[string]seen, olderThan time.Duration, now time.Time) []Reaped {
 	var due []Reaped
 	for _, n := range f.Nodes {

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// batch is how many commits are asked for in one request: a line of each, so 25 KB.
+	// batch is how many commits one request asks for: a line for each, so 25 KB.
 	batch = 500
-	// apart bounds how many requests are spent on finding those that cannot be read among those that can.
+	// apart bounds the requests spent on finding refs that cannot be read.
 	apart = 64
-	// chainLimit is how many statements of a node are read at most. A ref keeps 500 where the server lets it be cut,
-	// and where not, this is half a year of them.
+	// chainLimit bounds the statements that are read of a node. A ref keeps 500 where the server lets it be cut;
+	// elsewhere this is half a year of them.
 	chainLimit = 20_000
 )
 
@@ -31,11 +31,11 @@ var errUnread = errors.New("not read")
 type wanted struct {
 	id    string
 	tip   string
-	known statement // the statement up to which it is known; the zero value = nothing is
+	known statement // up to this one all is known; zero if nothing is
 }
 
-// statements reads what nodes said: for each that could be read its statements, newest first, and for the others why
-// not. The options are those of each request; MaxBytes and Have are set here.
+// statements reads the statements of nodes, newest first, and says for each other node why it could not be read. The
+// options are those of each request, without Have.
 func (p *repository) statements(ctx context.Context, list []wanted, o remote.ReadOptions) (map[string][]statement, map[string]error, error) {
 	chains, broken := make(map[string][]statement, len(list)), map[string]error{}
 	left := apart
@@ -58,8 +58,8 @@ func (p *repository) statements(ctx context.Context, list []wanted, o remote.Rea
 	return chains, broken, nil
 }
 
-// readPart reads some refs in one request. Where that fails it may be because of one of them, a ref that points at
-// nothing readable or at something huge: then the halves are read apart, until it stands alone.
+// readPart reads some refs in one request. When that fails, one of them may point at nothing readable or at something
+// huge: then the halves are read separately, until it is alone.
 func (p *repository) readPart(ctx context.Context, part []wanted, o remote.ReadOptions, left *int, each func(wanted, *objects.Content, error)) error {
 	tips := make([]string, 0, len(part))
 	o.Have = nil
@@ -80,7 +80,7 @@ func (p *repository) readPart(ctx context.Context, part []wanted, o remote.ReadO
 		return err
 	}
 	if len(part) == 1 {
-		// A server that answers is one that has this ref wrong.
+		// If the server answers, it is this ref that is wrong.
 		if _, down := p.store.Refs(ctx, gitstore.FoldRef); down != nil {
 			return err
 		}
@@ -95,8 +95,8 @@ func (p *repository) readPart(ctx context.Context, part []wanted, o remote.ReadO
 	return p.readPart(ctx, part[half:], o, left, each)
 }
 
-// chainOf takes a ref's statements out of what was read, newest first; the known one is the last where they lead to it.
-// The error is about the newest; older ones that cannot be read are passed over.
+// chainOf takes a ref's statements out of what was read, newest first; if they lead to the known one, that is the last.
+// The error is about the newest; older ones that cannot be read are skipped.
 func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 	var chain []statement
 	var first error
@@ -117,7 +117,7 @@ func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 		}
 		one, err := readStatement(c, at, w.id)
 		if w.known.commit != "" && errors.Is(err, objects.ErrNotRead) {
-			// Only what is known already does not come again: the node says once more what it said then.
+			// What is known already is not sent again: it is the same record once more.
 			one, err = w.known, nil
 		}
 		if err == nil {
@@ -134,11 +134,11 @@ func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 	return chain, first
 }
 
-// lengthened adds an older statement to a chain. Of the newest the record is kept as it was told; of a run of refreshes
-// before it only the first is of interest, and a month of them would not fit into memory.
+// lengthened adds an older statement to a chain. Only the newest keeps its raw record, and of a run of refreshes
+// before it only the first stays, because a month of them would not fit into memory.
 func lengthened(chain []statement, one statement) []statement {
 	if len(chain) == 0 {
-		one.raw = bytes.Clone(one.raw) // so that it does not keep all else that was read
+		one.raw = bytes.Clone(one.raw) // or it would keep everything that was read
 		return append(chain, one)
 	}
 	one.raw = nil
@@ -149,7 +149,7 @@ func lengthened(chain []statement, one statement) []statement {
 	return append(chain, one)
 }
 
-// sane is a time that can be written down: a commit may say any number of seconds. The zero time stays.
+// sane makes a time fit to be written: a commit may say any number of seconds. The zero time stays.
 func sane(t time.Time) time.Time {
 	if t = t.UTC(); !t.IsZero() && (t.Year() > 9999 || t.Unix() < 0) {
 		return time.Unix(0, 0).UTC()
@@ -157,7 +157,7 @@ func sane(t time.Time) time.Time {
 	return t
 }
 
-// readStatement is what one commit of a node's ref says.
+// readStatement reads a commit of a node's ref.
 func readStatement(c *objects.Content, commit, id string) (statement, error) {
 	var t statement
 	e, err := c.Find(commit, gitstore.PathOf(id))

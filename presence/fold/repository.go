@@ -1,6 +1,7 @@
 package fold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,25 +20,18 @@ import (
 // Options say where a presence repository is.
 type Options struct {
 	Source   remote.Source // its Branch and Rewind mean nothing here
-	Prefix   string        // of the nodes' refs; "" = presence.RefPrefix
-	CacheDir string        // made when absent, and one process's at a time: another works without; "" = no cache
-	Refs     bool          // never take the fold for the truth: it may be as old as it promises
-	Timeout  time.Duration // of one call; 0 = 5 min, which is room for a first reading of a large fleet
+	Prefix   string        // of the nodes' refs; "" = gitstore.RefPrefix
+	CacheDir string        // for one process at a time, another works without; "" = no cache
+	Refs     bool          // always read the refs, never the fold
+	Timeout  time.Duration // of one call; 0 = 5 min, enough for the first reading of a large fleet
 }
 
 // callTimeout is the default Timeout.
 const callTimeout = 5 * time.Minute
 
 func (o Options) orDefault() Options {
-	if o.Prefix == "" {
-		o.Prefix = gitstore.RefPrefix
-	}
-	if !strings.HasSuffix(o.Prefix, "/") {
-		o.Prefix += "/"
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = callTimeout
-	}
+	o.Prefix = strings.TrimSuffix(cmp.Or(o.Prefix, gitstore.RefPrefix), "/") + "/"
+	o.Timeout = cmp.Or(o.Timeout, callTimeout)
 	return o
 }
 
@@ -45,13 +39,13 @@ func (o Options) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("not finished after %s", human.Setting(o.Timeout)))
 }
 
-// repository is a presence repository and the folder that remembers what was read of it.
+// repository is a presence repository and the folder that caches what was read from it.
 type repository struct {
 	Options
 	store *remote.Repository
 	clone *clone.Repo // of the fold alone
 	dir   string      // "" = not opened yet
-	lock  *files.Lock // nil: the folder is a temporary one
+	lock  *files.Lock // nil when the folder is temporary
 }
 
 func newRepository(o Options) (*repository, error) {
@@ -126,7 +120,7 @@ func (p *repository) close() error {
 	return errors.Join(errs...)
 }
 
-// readFold brings the fold of a commit here and reads it.
+// readFold fetches the fold of a commit and reads it.
 func (p *repository) readFold(ctx context.Context, commit string, before fold) (fold, error) {
 	branch := strings.TrimPrefix(gitstore.FoldRef, "refs/heads/")
 	if _, err := p.clone.Apply(ctx, remote.Tip{Branch: branch, ID: commit}, nil); err != nil {
@@ -135,14 +129,32 @@ func (p *repository) readFold(ctx context.Context, commit string, before fold) (
 	return p.openFold(commit, before)
 }
 
-// refList is what one question for refs tells.
+// openFold reads a fold that was fetched.
+func (p *repository) openFold(commit string, before fold) (f fold, err error) {
+	err = p.withTree(commit, func(t tree) error {
+		f, err = readFold(t, commit, before)
+		return err
+	})
+	return f, err
+}
+
+// withTree opens a commit that was fetched.
+func (p *repository) withTree(commit string, read func(tree) error) error {
+	t, err := p.clone.TreeInUse(commit)
+	if err != nil {
+		return err
+	}
+	return errors.Join(read(t), t.Close())
+}
+
+// refList is the answer to one request for refs.
 type refList struct {
 	fold  string            // "" = there is no fold
 	tips  map[string]string // of the nodes
 	notes notes
 }
 
-// ask lists the fold's ref and, when all is set, those of the nodes, in one request.
+// ask lists the fold's ref and, with all, those of the nodes, in one request.
 func (p *repository) ask(ctx context.Context, all bool) (refList, error) {
 	prefixes := []string{gitstore.FoldRef}
 	if all {

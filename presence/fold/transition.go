@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -29,17 +28,17 @@ type Transition struct {
 const (
 	// reasonLimit cuts reasons in the history, in characters: lines are kept for more than a year.
 	reasonLimit = 500
-	wordLimit   = 100 // of what is one word with honest nodes
+	wordLimit   = 100 // of what should be one word
 	// lineLimit is the longest line that is read, in bytes; longer than any that is written.
 	lineLimit = 16 << 10
 	dayLayout = "2006/01/02.jsonl"
 )
 
-// statement is one statement of a node: what a commit of its ref holds.
+// statement is what a commit of a node's ref holds.
 type statement struct {
 	commit string
 	at     time.Time
-	raw    []byte // the record as it was told
+	raw    []byte // the record as it was pushed
 	record presence.Record
 	blob   string // git's id of raw
 }
@@ -66,8 +65,8 @@ func steps(from string, chain []statement) []Transition {
 	return list
 }
 
-// aged is the transition between two ages of a node as the fold sees it; ok is false where there is nothing to say: a
-// node that left has said so itself, and says so itself when it is back.
+// aged is the transition between two ages of a node; ok is false if there is none. A node says itself that it leaves,
+// and that it is back.
 func aged(r presence.Record, was, is presence.Age, now time.Time) (Transition, bool) {
 	if was == is || was == presence.Gone || is == presence.Gone {
 		return Transition{}, false
@@ -98,19 +97,7 @@ func shown(t time.Time) string {
 	return human.Stamp(t.UTC())
 }
 
-// appendLine adds the JSON line of a transition.
-func appendLine(b []byte, t Transition) ([]byte, error) {
-	line := bytes.NewBuffer(b)
-	e := json.NewEncoder(line)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(t); err != nil {
-		return b, fmt.Errorf("history: %s: %w", t.ID, err)
-	}
-	return line.Bytes(), nil
-}
-
-// parseLines reads the lines of a history file. Lines that are no transition are left out: the file is on a branch that
-// people can push to, and one bad line must not hide the others.
+// parseLines reads the lines of a history file. People can push to its branch, and a bad line must not hide the others.
 func parseLines(data []byte) []Transition {
 	var list []Transition
 	for line := range bytes.Lines(data) {
@@ -124,8 +111,7 @@ func parseLines(data []byte) []Transition {
 	return list
 }
 
-// inOrder sorts transitions by time. Those of one node at one time stay in the order in which they came, and what
-// stands there twice becomes one.
+// inOrder sorts transitions by time, keeps the order of those of one node at one time, and removes duplicates.
 func inOrder(list []Transition) []Transition {
 	slices.SortStableFunc(list, func(a, b Transition) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))

@@ -20,7 +20,7 @@ import (
 func TestTransitionLine(t *testing.T) {
 	r := record("a", node.Failing, noon())
 	r.Reason = "exit 100: <no> \"file\"\n\u2028größe"
-	line, err := appendLine(nil, transition(r, noon().Add(987*time.Millisecond).In(time.FixedZone("CET", 3600)), "idle", "failing", r.Reason))
+	line, err := appended(nil, []Transition{transition(r, noon().Add(987*time.Millisecond).In(time.FixedZone("CET", 3600)), "idle", "failing", r.Reason)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestTransitionLine(t *testing.T) {
 	huge := strings.Repeat("\u2028", 100_000)
 	r.Deployment, r.Nodepart, r.Repos[0].Version = huge, huge, huge
 	long := transition(r, noon(), huge, "idle", huge)
-	if line, err = appendLine(nil, long); err != nil || len(line) > lineLimit || len(parseLines(line)) != 1 {
+	if line, err = appended(nil, []Transition{long}); err != nil || len(line) > lineLimit || len(parseLines(line)) != 1 {
 		t.Errorf("huge words make %d bytes, %v", len(line), err)
 	}
 }
@@ -129,7 +129,7 @@ func FuzzParseLines(f *testing.F) {
 		var again []byte
 		for _, tr := range list {
 			var err error
-			if again, err = appendLine(again, tr); err != nil {
+			if again, err = appended(again, []Transition{tr}); err != nil {
 				return // a time that was read cannot be written: year 10000 in UTC
 			}
 		}

@@ -17,10 +17,10 @@ type today struct {
 	content []byte
 }
 
-// draft gathers the objects of a new fold. Those that the old one has too are not sent again.
+// draft gathers the objects of a new fold that the old one has not.
 type draft struct {
 	objects *objects.Builder
-	scratch objects.Builder // to learn an id without sending anything
+	scratch objects.Builder // to compute an id without sending the object
 	old     fold
 	next    fold
 }
@@ -42,8 +42,8 @@ func (d *draft) folder(path string, entries []objects.Entry) string {
 	return id
 }
 
-// draw makes a commit of a fold that was advanced from an old one. Quiet says that there are no news: then only the
-// note changes. Root says that it has no parent. It returns the new fold with all its ids, and what is to be pushed.
+// draw makes the commit of a fold that was advanced from an old one, and returns the fold with its ids and the objects
+// to push. With quiet only fold.json changes; with root the commit has no parent.
 func draw(old, next fold, list []Transition, t *today, quiet, root bool, author objects.Person) (fold, *objects.Builder, error) {
 	d := &draft{objects: &objects.Builder{}, old: old, next: next}
 	d.next.files, d.next.dirs = map[string]string{}, map[string]string{}
@@ -82,7 +82,7 @@ func draw(old, next fold, list []Transition, t *today, quiet, root bool, author 
 	return d.next, d.objects, nil
 }
 
-// contents adds everything but the note and the root.
+// contents adds everything but fold.json, said.json and the root.
 func (d *draft) contents(list []Transition, t *today, now time.Time) error {
 	records := make([]objects.Entry, 0, len(d.next.nodes))
 	for id, one := range d.next.nodes {
@@ -135,7 +135,7 @@ func (d *draft) history() {
 	}
 }
 
-// subject says in a line what a fold brought: `git log` of the branch is the history in short.
+// subject says what changed: `git log` of the branch is a short history.
 func subject(f fold, list []Transition, quiet bool) string {
 	switch {
 	case quiet:

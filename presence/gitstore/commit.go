@@ -18,7 +18,7 @@ func fileTree(o *objects.Builder, name string, content []byte) string {
 	return o.Tree([]objects.Entry{e})
 }
 
-// commit adds the step's commit upon a parent ("" = none) and returns its id.
+// commit adds the entry's commit on a parent ("" = none) and returns its id.
 func (s historyEntry) commit(o *objects.Builder, who, parent string) string {
 	c := objects.CommitInfo{Tree: s.tree, Author: objects.Person{Name: who, Email: who + "@addagent", When: s.at}, Message: s.subject}
 	if parent != "" {
@@ -32,12 +32,10 @@ func oneLine(s string) string {
 	return strings.TrimSpace(human.PrefixBytes(human.Line(s), 200))
 }
 
-// plan makes the commits of a queue, which is not empty: what is told when they have landed, and the objects that the
-// server lacks. Pure.
+// plan makes the commits of a queue, which is not empty: what will be published, and the objects that the server lacks.
 //
-// A refresh stands upon the newest commit that stays, in the place of the refresh before it; a transition does so,
-// too. So a history holds what happened and one refresh. Where the server wants no ref moved back, all stand upon the
-// tip.
+// A refresh and a transition both have the newest commit that stays as parent, so they replace the refresh before them,
+// and a history holds the transitions and one refresh. Where the server refuses that, the parent is the tip.
 func plan(m *publishState, queue []queued, speed pace) (pending, *objects.Builder, error) {
 	newest := queue[len(queue)-1]
 	who := newest.record.InstanceID

@@ -8,38 +8,38 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// The places of the presence repository, all of them contracts with people who look into it with git alone.
+// The refs and folders of the presence repository. They are a contract with people who read it with git alone.
 const (
-	// RefPrefix is where the nodes' refs are when the config says nothing else.
+	// RefPrefix is the default prefix of the nodes' refs.
 	RefPrefix = "refs/heads/presence/"
-	// FoldRef is the branch that holds everybody's record, kept by one folding node.
+	// FoldRef is the branch that holds all records, kept by a control node.
 	FoldRef = "refs/heads/main"
-	// Folder holds the records, in a node's own ref as in the fold.
+	// Folder holds the records, both in a node's own ref and in the fold.
 	Folder = "it/presence/all"
-	// HistoryFolder holds, in the fold, one line a transition: YYYY/MM/DD.jsonl.
+	// HistoryFolder holds a line for each transition, in YYYY/MM/DD.jsonl of the fold.
 	HistoryFolder = "history"
 )
 
 // RefName is the ref of one node. Prefix ends with a slash.
 func RefName(prefix, id string) string { return prefix + id }
 
-// IDOf is the node that a ref below prefix belongs to; ok is false for a ref that is no node's.
+// IDOf returns the node that a ref below prefix belongs to; ok is false for any other ref.
 func IDOf(prefix, ref string) (id string, ok bool) {
 	id, ok = strings.CutPrefix(ref, prefix)
 	return id, ok && node.ValidID(id) == nil
 }
 
-// PathOf is where a node's record lies in a tree.
+// PathOf is the path of a node's record in a tree.
 func PathOf(id string) string { return Folder + "/" + id + ".json" }
 
-// LeaseRef is the ref of a lease that one of many nodes can hold: beside the refs of the nodes, visible or hidden as
-// they are. Name holds what the lease is for and for whom, "kill/fed1/app1".
+// LeaseRef is the ref of a lease, beside the refs of the nodes so that it is visible or hidden like them. The name says
+// what the lease is for and for whom, "kill/fed1/app1".
 func LeaseRef(prefix, name string) string {
 	parent := strings.TrimSuffix(prefix, "/")
 	return parent[:strings.LastIndexByte(parent, '/')+1] + "lease/" + name
 }
 
-// Subject is the first line of the commit that tells a record: what `git log --all` shows of the grid.
+// Subject is the first line of the commit of a record: what `git log --all` shows.
 func Subject(r presence.Record) string {
 	return fmt.Sprintf("%s:%s/%s %s", r.InstanceID, r.Deployment, r.Nodepart, r.State)
 }

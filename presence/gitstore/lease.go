@@ -11,7 +11,7 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Lease is what lease.json in a ref of a lease says: who may do a thing that only one node may do at a time.
+// Lease is lease.json in the ref of a lease: who may do what only one node may do at a time.
 type Lease struct {
 	Holder  string    `json:"holder"`  // instance-id
 	Purpose string    `json:"purpose"` // in words, for people
@@ -24,15 +24,15 @@ func (l Lease) Ended(now time.Time) bool { return now.After(l.Until.Add(leaseGra
 
 const (
 	leaseFile = "lease.json"
-	// leaseGrace is how much later than its end a lease is taken over: clocks of two nodes differ by less.
+	// leaseGrace is how long after its end a lease may be taken over: the clocks of two nodes differ by less.
 	leaseGrace = time.Minute
 	leaseLimit = 64 << 10
 )
 
-// TakeLease tries to become the holder of a lease until a time. It is won when nobody held it, when the one before it
-// has ended more than a minute ago, or when holder has it already, which then ends when it did. The answer holds the
-// lease as it is in the repository. Of many who try at once exactly one wins; the others lose without an error. An
-// error means that nobody knows: do as if it was lost. Name is as for LeaseRef; ctx bounds all of it.
+// TakeLease tries to become the holder of a lease until a time. It is won when it was free, when the last one ended
+// more than a minute ago, or when holder has it already; then its end stays. held is the lease in the repository. Of
+// several nodes that try at once exactly one wins; the others lose without an error. After an error act as if it was
+// lost.
 func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose string, until, now time.Time) (won bool, held Lease, err error) {
 	ref := LeaseRef(prefix, name)
 	wanted := Lease{Holder: holder, Purpose: purpose, Taken: presence.WholeSecond(now), Until: presence.WholeSecond(until)}
@@ -40,7 +40,7 @@ func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose stri
 		return false, Lease{}, fmt.Errorf("lease %s: it would end before it begins", ref)
 	}
 	var pushed error
-	// The second look tells what became of the push when its own answer does not.
+	// The second round finds out what became of a push that failed.
 	for range 2 {
 		tip, err := refID(ctx, s, ref)
 		if err != nil {
@@ -56,7 +56,7 @@ func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose stri
 			}
 		}
 		if pushed != nil {
-			break // it failed, and nobody else has it either
+			break // it failed, and the lease is still free
 		}
 		if pushed = pushLease(ctx, s, ref, tip, wanted); pushed == nil {
 			return true, wanted, nil
@@ -65,8 +65,8 @@ func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose stri
 	return false, Lease{}, fmt.Errorf("lease %s: %w", ref, pushed)
 }
 
-// pushLease moves the ref from old, which may be none, to the lease. The new commit follows the old one, because some
-// servers let a ref go forward only.
+// pushLease moves the ref from old ("" = none) to the lease. The new commit follows the old one, because some servers
+// refuse anything else.
 func pushLease(ctx context.Context, s Remote, ref, old string, l Lease) error {
 	data, err := json.MarshalIndent(l, "", "    ")
 	if err != nil {

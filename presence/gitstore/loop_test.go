@@ -313,7 +313,7 @@ func TestLoopClose(t *testing.T) {
 		if err := g.Flush(t.Context()); !errors.Is(err, errClosed) {
 			t.Errorf("flush: %v", err)
 		}
-		if m, err := loadState(g.o.StateFile, ourRef); err != nil || m.Pending == nil {
+		if m, err := loadState(g.o.StateFile, ourRef, ""); err != nil || m.Pending == nil {
 			t.Errorf("what was pending is forgotten: %+v, %v", m, err)
 		}
 	})

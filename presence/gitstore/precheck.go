@@ -10,10 +10,10 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// What is tried here is tried beside a living agent: it changes nothing in the repository and nothing on the node.
+// These checks run beside a running agent: they change nothing in the repository or on the node.
 
-// ReadOwnRef reads what a node's own ref says. tip is "" when there is no such ref. Memory is the file where the
-// node's sink remembers its ref, which is only read. The error is a *Clash when another machine tells there.
+// ReadOwnRef reads the record at a node's own ref; tip is "" when there is no such ref. Memory is the StateFile of the
+// node's sink. The error is a *Clash when another machine pushes there.
 func ReadOwnRef(ctx context.Context, s Remote, ref string, ours presence.Record, memory string) (tip string, said presence.Record, err error) {
 	tip, err = refID(ctx, s, ref)
 	if err != nil || tip == "" {
@@ -30,15 +30,15 @@ func ReadOwnRef(ctx context.Context, s Remote, ref string, ours presence.Record,
 }
 
 const (
-	// nowhere is where no ref ever is: of a compare-and-swap from there the compare fails.
+	// nowhere is a commit that no ref is ever at, so the compare of a compare-and-swap from there fails.
 	nowhere = "0123456789012345678901234567890123456789"
-	// nothing is an object that nobody has.
+	// nothing is the id of an object that does not exist.
 	nothing = "9876543210987654321098765432109876543210"
 )
 
-// CanPush asks whether the server would let this node move its ref, which is at tip ("" = nowhere), and moves
-// nothing: it is a compare-and-swap whose compare fails. Refused holds the server's words for that, where a hook or a
-// rule may have had its say as well. The errors are those of a push; remote.ErrAccess: it would not.
+// CanPush finds out whether the server would let this node move its ref, which is at tip ("" = there is none), without
+// moving it: the compare of its compare-and-swap fails. Refused is the server's message about that, in which a hook or
+// a rule may speak as well. The errors are those of a push; remote.ErrAccess means no.
 func CanPush(ctx context.Context, s Remote, ref, tip string) (refused string, err error) {
 	to := tip
 	if to == "" {

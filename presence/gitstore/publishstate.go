@@ -1,7 +1,6 @@
 package gitstore
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,50 +15,50 @@ import (
 
 const (
 	stateVersion = 1
-	// stateLimit bounds what is read: 1,000 steps of 200 bytes and two records.
+	// stateLimit bounds what is read: 1,000 entries of 200 bytes and two records.
 	stateLimit = 2 << 20
 
-	// A history longer than historyMost commits is cut to historyKeep, so that one push in a hundred carries the
-	// commits anew. Commits older than historyAge go, too, but for the newest historyLeast: a clock that jumps ahead
-	// for a moment must not cost all history.
+	// A history longer than historyMost commits is cut to historyKeep, so that one push in a hundred sends the commits
+	// again. Commits older than historyAge go, too, except the newest historyLeast: a clock that jumps ahead for a
+	// moment must not cost all history.
 	historyMost, historyKeep, historyLeast = 600, 500, 20
 	historyAge, historySlack               = 90 * 24 * time.Hour, 9 * 24 * time.Hour
-	// stepsMost is what is remembered of a history that the server does not let us cut.
+	// stepsMost bounds what is remembered of a history that the server does not let us cut.
 	stepsMost = 1000
-	// appendFor is how long we believe that a server refuses to move a ref anywhere but forward.
+	// appendFor is for how long a server that refused forced pushes is not asked for one again.
 	appendFor = 24 * time.Hour
 )
 
-// publishState is what a node must know of its own ref to push without asking. It is a file of state_dir.
+// publishState is what a node must know about its own ref to push without asking first. It is a file in state_dir.
 type publishState struct {
 	Version int            `json:"version"`
 	Ref     string         `json:"ref"`              // the node's own, which all of this is about
 	Source  string         `json:"source,omitempty"` // the repository, without secrets
 	Told    published      `json:"told"`
-	Pending *pending       `json:"pending,omitempty"`      // what was sent, or is about to be, while it is not known whether it landed
-	Steps   []historyEntry `json:"steps"`                  // the commits that stay, oldest first; a refresh is none of them
-	Append  time.Time      `json:"append_until,omitzero"`  // until then the server is not asked to move the ref anywhere but forward
+	Pending *pending       `json:"pending,omitempty"`      // sent, or about to be, and not known to have landed
+	Steps   []historyEntry `json:"steps"`                  // the commits that stay, oldest first, without refreshes
+	Append  time.Time      `json:"append_until,omitzero"`  // no forced push until then
 	Fleet   int            `json:"fleet,omitempty"`        // nodes in the repository
 	Counted time.Time      `json:"fleet_counted,omitzero"` // when
 }
 
-// published is what the repository says of this node.
+// published is what the repository holds of this node.
 type published struct {
 	Tip    string           `json:"tip"`              // the commit that the ref is at; "" = there is no ref
-	Base   string           `json:"base"`             // the newest commit that stays: Tip, or what it stands upon when it is a refresh
+	Base   string           `json:"base"`             // the newest commit that stays: Tip, or the parent of a refresh
 	Record *presence.Record `json:"record,omitempty"` // what Tip says
 	Next   time.Time        `json:"next,omitzero"`    // when the next push was promised
 }
 
-// pending is what told becomes when a push has landed.
+// pending becomes published when the push has landed.
 type pending struct {
 	published
-	From   int            `json:"from"` // so many of the oldest steps go
+	From   int            `json:"from"` // how many of the oldest steps go
 	Add    []historyEntry `json:"add"`  // and these come
 	forced bool           // the new commit does not follow the old one
 }
 
-// historyEntry is a commit of our history with all that is needed to make it again upon another parent.
+// historyEntry is a commit of our history, with all that is needed to make it again on another parent.
 type historyEntry struct {
 	tree    string
 	at      time.Time
@@ -98,16 +97,11 @@ func (t published) check() error {
 	return nil
 }
 
-// parseState reads the file's content. An error is anything that this package would not have written.
+// parseState reads the file's content. The error says why it cannot be used.
 func parseState(data []byte) (*publishState, error) {
 	var m publishState
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil {
+	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, err
-	}
-	if d.More() {
-		return nil, errors.New("something follows")
 	}
 	if m.Version != stateVersion {
 		return nil, fmt.Errorf("version %d, not %d", m.Version, stateVersion)
@@ -129,53 +123,30 @@ func parseState(data []byte) (*publishState, error) {
 	return &m, nil
 }
 
-// storedMemory is where the memory is.
-func storedMemory(path string) files.Remembered[*publishState] {
-	return files.Remembered[*publishState]{Path: path, What: "presence memory", Limit: stateLimit, Durable: true,
-		Parse: func(data []byte) (*publishState, error) {
-			m, err := parseState(data)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			}
-			return m, nil
-		}}
+// stateFile is where the state is kept.
+func stateFile(path string) files.Remembered[*publishState] {
+	return files.Remembered[*publishState]{Path: path, What: "presence memory: " + path, Limit: stateLimit, Durable: true, Parse: parseState}
 }
 
-// loadState reads the memory of a ref. There is always one: an absent file, or one of another ref, is an empty
-// memory, and so is a corrupt one, which is set aside; the error says so.
-func loadState(path, ref string) (*publishState, error) {
-	m, ok, err := storedMemory(path).Recall()
-	if !ok || m.Ref != ref {
-		m = &publishState{Version: stateVersion, Ref: ref}
+// loadState reads what is known of a ref in a repository. An absent file, or one about another ref or repository, gives
+// an empty state, and so does a corrupt one, which is set aside; the error says so.
+func loadState(path, ref, source string) (*publishState, error) {
+	m, ok, err := stateFile(path).Recall()
+	if !ok || m.Ref != ref || m.Source != source {
+		m = &publishState{Version: stateVersion, Ref: ref, Source: source}
 	}
 	return m, err
 }
 
-// of is the memory for a repository: an empty one, when what is remembered is of another.
-func (m *publishState) of(source string) *publishState {
-	if m.Source == source {
-		return m
-	}
-	return &publishState{Version: stateVersion, Ref: m.Ref, Source: source}
-}
-
-// save writes the memory durably.
-func (m *publishState) save(path string) error { return storedMemory(path).Save(m) }
-
-// landed takes what was pending as told.
+// landed makes what was pending published.
 func (m *publishState) landed() {
 	p := m.Pending
 	m.Steps = slices.Concat(m.Steps[p.From:], p.Add)
 	m.Told, m.Pending = p.published, nil
 }
 
-// continueFrom takes what was found at the ref in the place of what was remembered of it.
-func (m *publishState) continueFrom(t published, steps []historyEntry) {
-	m.Told, m.Pending, m.Steps = t, nil, steps
-}
-
-// surplus is how many of the oldest steps go when so many come, the newest at that time; 0 while it is not worth a
-// push of all the others.
+// surplus is how many of the oldest entries go when more come, the newest at that time; 0 while a push of all the
+// others is not worth it.
 func surplus(steps []historyEntry, more int, newest time.Time) int {
 	n := 0
 	if len(steps)+more > historyMost {

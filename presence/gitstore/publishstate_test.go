@@ -33,7 +33,7 @@ func aMemory() *publishState {
 func TestMemoryFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "presence.json")
 	m := aMemory()
-	if err := m.save(path); err != nil {
+	if err := stateFile(path).Save(m); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
@@ -47,7 +47,7 @@ func TestMemoryFile(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	back, err := loadState(path, m.Ref)
+	back, err := loadState(path, m.Ref, "")
 	if err != nil || !reflect.DeepEqual(back, m) {
 		t.Errorf("read back %+v, %v", back, err)
 	}
@@ -70,7 +70,7 @@ func TestLoadMemory(t *testing.T) {
 		"zeros":              {strings.Repeat("\x00", 4096), true, false},
 		"two":                {string(good) + string(good), true, false},
 		"a newer version":    {strings.Replace(string(good), `"version":1`, `"version":2`, 1), true, false},
-		"an unknown key":     {strings.Replace(string(good), `"fleet":`, `"flea":`, 1), true, false},
+		"of another repo":    {strings.Replace(string(good), `"told":`, `"source":"https://two/r.git","told":`, 1), false, false},
 		"a tip that is none": {strings.Replace(string(good), `"tip":"1`, `"tip":"x`, 1), true, false},
 		"more goes than is":  {strings.Replace(string(good), `"from":1`, `"from":3`, 1), true, false},
 		"a bad step":         {strings.Replace(string(good), " 1772362800 ", " noon ", 1), true, false},
@@ -79,7 +79,7 @@ func TestLoadMemory(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		m, err := loadState(path, "refs/heads/presence/n1")
+		m, err := loadState(path, "refs/heads/presence/n1", "")
 		if (err != nil) != c.corrupt || m == nil || (m.Told.Tip != "") != c.known || m.Ref != "refs/heads/presence/n1" || m.Version != 1 {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
@@ -88,7 +88,7 @@ func TestLoadMemory(t *testing.T) {
 			t.Errorf("%s: set aside: %v; said: %v", name, statErr, err)
 		}
 	}
-	if m, err := loadState(filepath.Join(t.TempDir(), "none"), "r"); err != nil || m.Told.Tip != "" {
+	if m, err := loadState(filepath.Join(t.TempDir(), "none"), "r", ""); err != nil || m.Told.Tip != "" {
 		t.Errorf("none: %+v, %v", m, err)
 	}
 }
@@ -131,25 +131,6 @@ func TestLanded(t *testing.T) {
 	m.landed()
 	if m.Pending != nil || m.Told.Tip != id3 || len(m.Steps) != 2 || m.Steps[0].tree != id2 || m.Steps[1].tree != id3 {
 		t.Errorf("%+v", m)
-	}
-}
-
-func TestPlace(t *testing.T) {
-	m := aMemory()
-	fresh := &publishState{Pending: &pending{published: published{Tip: id3}}}
-	lost := &publishState{Told: published{Tip: id1}}
-	for _, c := range []struct {
-		m    *publishState
-		tip  string
-		want refPosition
-	}{
-		{m, id3, atPending}, {m, id1, atPublished}, {m, "", atNothing}, {m, id2, atAnother},
-		{fresh, id3, atPending}, {fresh, "", atPublished}, {fresh, id1, atAnother},
-		{lost, id1, atPublished}, {lost, "", atNothing}, {lost, id3, atAnother}, {&publishState{}, "", atPublished},
-	} {
-		if got := locate(c.m, c.tip); got != c.want {
-			t.Errorf("told %q, at %q: %s, want %s", c.m.Told.Tip, c.tip, got, c.want)
-		}
 	}
 }
 
@@ -251,7 +232,7 @@ func TestPlanIsBoundedWhereTheServerCannotBe(t *testing.T) {
 		t.Errorf("%d steps are remembered", len(m.Steps))
 	}
 	path := filepath.Join(t.TempDir(), "presence.json")
-	if err := m.save(path); err != nil {
+	if err := stateFile(path).Save(m); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() > stateLimit/4 {
@@ -345,15 +326,5 @@ func TestTogether(t *testing.T) {
 	}
 	if err := joinErrors(nil, nil); err != nil {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestMemoryIsOfOneRepository(t *testing.T) {
-	m := &publishState{Version: stateVersion, Ref: ourRef, Source: "https://one/r.git", Told: published{Tip: "x"}}
-	if same := m.of("https://one/r.git"); same != m {
-		t.Errorf("the memory of the same repository is not kept: %+v", same)
-	}
-	if other := m.of("https://two/r.git"); other.Told.Tip != "" || other.Ref != ourRef || other.Source != "https://two/r.git" || other.Version != stateVersion {
-		t.Errorf("what one repository was told counts for another: %+v", other)
 	}
 }

@@ -14,12 +14,11 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// Clash is the error of a node whose ref another machine moves: two machines have the same instance-id. It needs a
-// person.
+// Clash is the error when another machine moves this node's ref: two machines have the same instance-id.
 type Clash struct {
 	Ref   string
-	Here  presence.Record // what this machine wants to tell
-	There presence.Record // what the other told; its zero value when that is no record at all
+	Here  presence.Record // what this machine wants to push
+	There presence.Record // what the other pushed; zero if it is not a record
 }
 
 func (c *Clash) Error() string {
@@ -39,10 +38,10 @@ func (c *Clash) Mend() string {
 	return "give one of the two another name (stop its agent, remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref"
 }
 
-// Critical says that this needs a person at once: neither of the two knows which of them is meant to be.
+// Critical says that this needs a person at once: neither machine can know which of them is meant to have the name.
 func (c *Clash) Critical() bool { return true }
 
-// machine names a machine as a person can find it.
+// machine describes a machine so that a person can find it.
 func machine(r presence.Record) string {
 	name := r.Hostname
 	if name == "" {
@@ -51,7 +50,7 @@ func machine(r presence.Record) string {
 	return fmt.Sprintf("%s (%s)", name, strings.Join(append(append([]string{}, r.Addresses...), r.Hardware), ", "))
 }
 
-// push is one attempt: ask where the ref is when that is not known, then push what waits.
+// push is one attempt: find out where the ref is, if that is not known, then push what waits.
 func (g *Sink) push(ctx context.Context) error {
 	g.mu.Lock()
 	unclear := g.unclear
@@ -64,7 +63,7 @@ func (g *Sink) push(ctx context.Context) error {
 	g.mu.Lock()
 	if len(g.queue) == 0 {
 		g.mu.Unlock()
-		return nil // what was asked about had landed, or is ours
+		return nil // the last push had landed after all
 	}
 	p, objects, err := plan(g.state, g.queue, g.pace())
 	if err != nil {
@@ -83,8 +82,7 @@ func (g *Sink) push(ctx context.Context) error {
 	if err != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		// Whatever it was: only the ref itself tells. A lock that another had, a hook and an answer that was lost
-		// come in too many words to tell them apart.
+		// Only the ref itself tells what happened: a lock, a hook and a lost answer come in too many words.
 		g.unclear = true
 		if rejected := new(remote.Rejected); p.forced && errors.As(err, &rejected) {
 			g.refused++
@@ -95,7 +93,7 @@ func (g *Sink) push(ctx context.Context) error {
 	return nil
 }
 
-// landed takes note that what is pending is told.
+// landed records that what was pending is published.
 func (g *Sink) landed() {
 	g.mu.Lock()
 	if g.state.Pending.forced {
@@ -107,38 +105,14 @@ func (g *Sink) landed() {
 		g.queue = append([]queued(nil), g.queue[g.held:]...)
 		g.held = 0
 	} else {
-		g.queue = nil // it was pending from an earlier agent, and the queue counts from before it
+		g.queue = nil // an earlier agent pushed it, and the queue was made without it
 	}
 	g.take()
 	g.mu.Unlock()
 	g.save()
 }
 
-// refPosition is what a ref tells about the last push.
-type refPosition string
-
-const (
-	atPending   refPosition = "pending" // the push landed
-	atPublished refPosition = "told"    // it did not
-	atNothing   refPosition = "nothing" // there is no ref any more
-	atAnother   refPosition = "another" // at a commit that this memory does not know
-)
-
-// locate compares a ref ("" = none) with the memory. Pure.
-func locate(m *publishState, tip string) refPosition {
-	switch {
-	case m.Pending != nil && tip == m.Pending.Tip:
-		return atPending
-	case tip == m.Told.Tip:
-		return atPublished
-	case tip == "":
-		return atNothing
-	}
-	return atAnother
-}
-
-// ask finds out where the ref is, and goes on from there. A nil error means that the next push may go; it does not
-// when the ref is another machine's.
+// ask finds out where the ref is and continues from there. The error is a *Clash when the ref is another machine's.
 func (g *Sink) ask(ctx context.Context) error {
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
@@ -146,21 +120,21 @@ func (g *Sink) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch locate(g.state, tip) {
-	case atPending:
+	switch m := g.state; {
+	case m.Pending != nil && tip == m.Pending.Tip:
 		g.landed()
-	case atPublished:
+	case tip == m.Told.Tip: // the push did not land
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.refused >= 2 { // once may have been a lock
+		if g.refused >= 2 { // one may have been a lock
 			g.refused = 0
 			g.state.Append = g.latest.BeatSeen.Add(appendFor)
 		}
 		g.state.Pending, g.held, g.unclear = nil, 0, false
-		g.take() // it may be told with its newest beat now
-	case atNothing:
+		g.take() // with its newest beat
+	case tip == "":
 		g.continueFrom(published{}, nil)
-	case atAnother:
+	default:
 		t, steps, err := g.theirs(ctx, tip)
 		if err != nil {
 			return err
@@ -173,15 +147,15 @@ func (g *Sink) ask(ctx context.Context) error {
 // continueFrom continues from what was found at the ref.
 func (g *Sink) continueFrom(t published, steps []historyEntry) {
 	g.mu.Lock()
-	g.state.continueFrom(t, steps)
+	g.state.Told, g.state.Pending, g.state.Steps = t, nil, steps
 	g.queue, g.held, g.unclear, g.refused = nil, 0, false, 0
 	g.take()
 	g.mu.Unlock()
 	g.save()
 }
 
-// theirs reads what a commit at our ref says that we do not know. It is ours to go on from when its hardware is ours:
-// the memory was lost, or is that of a copied state_dir. Else it is a *Clash.
+// theirs reads a commit at our ref that the state does not know. With our hardware it is ours: the state was lost, or
+// is that of a copied state_dir. Otherwise the error is a *Clash.
 func (g *Sink) theirs(ctx context.Context, tip string) (published, []historyEntry, error) {
 	g.mu.Lock()
 	ours := g.latest
@@ -193,8 +167,8 @@ func (g *Sink) theirs(ctx context.Context, tip string) (published, []historyEntr
 	return published{Tip: tip, Base: tip, Record: &r}, g.history(ctx, tip, found), nil
 }
 
-// recognise reads the record at a tip of the ref of ours. It is a *Clash when that is not this machine's; before is
-// what this machine is known to have told.
+// recognise reads the record at the tip of our ref. The error is a *Clash when another machine pushed it; before is
+// what this machine is known to have pushed.
 func recognise(ctx context.Context, s Remote, ref, tip string, ours presence.Record, before *presence.Record) (presence.Record, *objects.Content, error) {
 	found, err := s.Read(ctx, []string{tip}, remote.ReadOptions{Depth: 1})
 	if err != nil {
@@ -216,8 +190,8 @@ func recognise(ctx context.Context, s Remote, ref, tip string, ours presence.Rec
 	return r, found, nil
 }
 
-// history reads the commits behind a tip, so that the branch stays bounded though its memory was lost. What cannot be
-// had is left alone, and goes when the branch is cut for the next time.
+// history reads the commits behind a tip, so that the branch stays bounded even when the state was lost. What cannot be
+// read is dropped when the branch is cut the next time.
 func (g *Sink) history(ctx context.Context, tip string, found *objects.Content) []historyEntry {
 	if all, err := g.o.Remote.Read(ctx, []string{tip}, remote.ReadOptions{Depth: historyMost, Filter: "tree:0", MaxBytes: stateLimit}); err == nil {
 		found = all
@@ -252,9 +226,9 @@ func refID(ctx context.Context, s Remote, ref string) (string, error) {
 	return "", nil
 }
 
-// sameHardware says that a record was told by this machine, in this life or an earlier one. A record without hardware
-// is of the time before there was such a key, or a person wrote it. Where no part of the hardware is known of both,
-// as when one was told without root, the hostname decides.
+// sameHardware says whether this machine wrote a record. One without hardware is of an old agent, or was written by
+// hand. Where the two have no part of the hardware in common, as when one was written without root, the hostname
+// decides.
 func sameHardware(theirs, ours presence.Record) bool {
 	if theirs.Hardware == "" || theirs.Hardware == ours.Hardware {
 		return true
@@ -267,9 +241,8 @@ func sameHardware(theirs, ours presence.Record) bool {
 	return theirs.Hostname != "" && theirs.Hostname == ours.Hostname
 }
 
-// cloned says that a record of our hardware is another machine's all the same, as with two clones of one image: it is
-// of another boot, and later than what this boot of ours has told. A repository that was restored from a backup shows
-// an earlier one.
+// cloned says that a record with our hardware is another machine's all the same, as with two clones of one image: it is
+// of another boot and later than what this boot has pushed. In a repository restored from a backup it is earlier.
 func cloned(theirs, ours presence.Record, told *presence.Record) bool {
 	return told != nil && told.BootID == ours.BootID && ours.BootID != "" &&
 		theirs.BootID != "" && theirs.BootID != ours.BootID && theirs.BeatSeen.After(told.BeatSeen)

@@ -14,33 +14,33 @@ import (
 )
 
 const (
-	// defaultPushes is how many pushes a minute a repository takes from all nodes together, when nobody says otherwise:
-	// hosts of repositories ask for no more.
+	// defaultPushes is how many pushes a minute a repository takes from all nodes together: what hosting services ask
+	// for.
 	defaultPushes = 6
-	// mostEach bounds how seldom a node says that it lives, in however large a fleet: the promise is for half as much
-	// again at the most, and readers believe none for more than two days.
+	// mostEach bounds the time between two refreshes in a large fleet. A promise is half as much again at most, and
+	// readers believe none of more than two days.
 	mostEach = 28 * time.Hour
 	// countEach is how often the nodes are counted. A fleet grows in hours, and counting costs 65 bytes a node.
 	countEach = 6 * time.Hour
-	// queueLimit is how many transitions wait for a push that does not come; the oldest go.
+	// queueLimit is how many transitions wait for a push; then the oldest go.
 	queueLimit = 20
-	// reasonLimit bounds the reason in a pushed record, in bytes: the whole one is in the node's own files.
+	// reasonLimit bounds the reason in a pushed record, in bytes; the whole one is in the node's own files.
 	reasonLimit = 500
 
 	backoffFirst, backoffMost = time.Second, 5 * time.Minute
-	// slowly is how often a push is tried that only a person can make possible: a clash, and no access, of which the
-	// first tries come sooner.
+	// slowly is the pause between tries that only a person can make succeed: after a clash, or without access, where
+	// the first pauses are shorter.
 	slowly, soon = 15 * time.Minute, time.Minute
 )
 
-// share maps a name to 0 <= share < n, evenly and the same for ever.
+// share maps a name to 0 <= share < n, evenly and always the same.
 func share(name string, n int64) int64 {
 	sum := sha256.Sum256([]byte(name))
 	return int64(binary.BigEndian.Uint64(sum[:]) % uint64(max(n, 1)))
 }
 
-// nextSlot is the first of this node's own moments after a time. They are one interval apart and at the same place of
-// the interval for ever, so that a fleet that was started at once does not push at once.
+// nextSlot is the first of this node's slots after a time. Slots are one interval apart, at an offset that the name
+// decides, so that a fleet that was started at once does not push at once.
 func nextSlot(after time.Time, each time.Duration, name string) time.Time {
 	seconds := max(int64(each/time.Second), 1)
 	offset := share(name, seconds)
@@ -51,23 +51,23 @@ func nextSlot(after time.Time, each time.Duration, name string) time.Time {
 	return time.Unix(after.Unix()-into+seconds, 0).UTC()
 }
 
-// pace is how often a node may push, and how often it must: its part of what the repository takes.
+// pace is how often a node may push, and how often it must: its share of what the repository takes.
 type pace struct {
 	refresh time.Duration // as configured
 	fleet   int
 	pushes  int // a minute, of the whole fleet
 }
 
-// share is the mean time between two pushes of one node, when each has the same part of the rate.
+// share is the mean time between two pushes of one node, when all have the same share of the rate.
 func (p pace) share() time.Duration {
 	return time.Duration(max(p.fleet, 1)) * (time.Minute / time.Duration(max(p.pushes, 1)))
 }
 
-// each is the time between two refreshes: so long that those of the whole fleet stay below its rate.
+// each is the time between two refreshes, so long that those of the whole fleet stay below its rate.
 func (p pace) each() time.Duration { return max(p.refresh, min(p.share(), mostEach)) }
 
-// next is when a node that was seen at a time speaks again at the latest: at the next of its slots or, in a fleet so
-// large that pushes are dear, not before half the time is over.
+// next is when a node that was seen at a time pushes again at the latest: at its next slot or, in a fleet so large that
+// pushes are scarce, not before half the time is over.
 func (p pace) next(seen time.Time, name string) time.Time {
 	each := p.each()
 	slot := nextSlot(seen, each, name)
@@ -77,33 +77,33 @@ func (p pace) next(seen time.Time, name string) time.Time {
 	return slot
 }
 
-// due says that readers must hear of a node that has nothing new. What was promised is kept when the fleet has grown
-// since, and a clock that was set back must not leave a beat of the future in the repository. Nor must a node be late
-// that beats at some hours only: when the beats themselves pause for longer than was promised, it says so before.
+// due says that an unchanged record must be pushed: at the time that was promised, even if the fleet has grown since;
+// when the clock was set back, so that no beat of the future stays in the repository; and when the beats are about to
+// pause for longer than was promised, as on a node that beats at some hours only.
 func (p pace) due(t published, r presence.Record, name string) bool {
 	seen, now := t.Record.BeatSeen, r.BeatSeen
 	return now.Before(seen) || r.BeatNextBy.After(t.Record.BeatNextBy) || !t.Next.IsZero() && !now.Before(t.Next) || !now.Before(p.next(seen, name))
 }
 
-// countDue says that the nodes must be counted: never done, long ago, or by a clock that was set back since.
+// countDue says that the nodes must be counted: never done, done long ago, or done before the clock was set back.
 func countDue(counted, now time.Time, name string) bool {
 	return counted.IsZero() || now.Before(counted) || !now.Before(nextSlot(counted, countEach, name))
 }
 
-// backoff is how long to wait after so many failures in a row and after what the server asked for: anything below the
-// bound, so that a fleet that failed together does not come back together.
+// backoff is the pause after so many failures in a row, beside what the server asked for. It is random below its bound,
+// so that a fleet that failed together does not come back together.
 func backoff(tries int, asked time.Duration) time.Duration {
 	return asked + retry.Backoff{First: backoffFirst, Most: backoffMost, High: 1}.Delay(tries, rand.Float64())
 }
 
-// bucket is what a node may push of the things that can wait: each push takes a token.
+// bucket limits pushes that can wait: each takes a token.
 type bucket struct {
 	tokens float64
 	at     time.Time
 }
 
-// now fills the bucket. A fleet of N nodes gets what the repository takes in two minutes at once, but each at least one
-// and none more than 4, and then its rate, divided by N.
+// now fills the bucket. At once, N nodes get what the repository takes in two minutes, each between one and four
+// tokens; then each gets the rate divided by N.
 func (b bucket) now(now time.Time, p pace) bucket {
 	burst := min(max(float64(2*time.Minute)/float64(p.share()), 1), 4)
 	switch passed := now.Sub(b.at); {
@@ -115,8 +115,8 @@ func (b bucket) now(now time.Time, p pace) bucket {
 	return bucket{tokens: min(b.tokens, burst), at: now}
 }
 
-// spend takes a token. What goes at once takes one, too, but makes no debt: a node that was wedged and mended ten times
-// today still says that it works.
+// spend takes a token. An urgent push takes one, too, but makes no debt: a node that was wedged and recovered ten times
+// today still announces its work.
 func (b bucket) spend(now time.Time, p pace) bucket {
 	b = b.now(now, p)
 	b.tokens = max(b.tokens-1, 0)
@@ -129,12 +129,12 @@ func (b bucket) wait(now time.Time, p pace) time.Duration {
 	if b.tokens >= 1 {
 		return 0
 	}
-	// A little more than the sum says: it must be enough at the first try.
+	// A little more than computed, so that it is enough at the first try.
 	return time.Duration((1-b.tokens)*float64(p.share())) + time.Millisecond
 }
 
-// urgent says that a transition is told at once: a step of the life cycle, and all that a person waits for or must
-// act on.
+// urgent says that a transition is pushed at once: a step of the life cycle, and what a person waits for or must act
+// on.
 func urgent(from, to node.State) bool {
 	if from == to {
 		return false
@@ -149,14 +149,14 @@ type queued struct {
 	record  presence.Record
 	at      time.Time // of the transition
 	urgent  bool
-	refresh bool // it says only that the node lives
+	refresh bool // it only proves that the node is alive
 }
 
-// enqueue returns the queue with what r says that neither told nor the queue does. The first held entries are in a push
-// right now and stay as they are. The queue's memory is used again.
+// enqueue adds to the queue what r says that neither t nor the queue says. The first held entries are in a push and
+// stay as they are. The queue's memory is reused.
 func enqueue(queue []queued, held int, t published, r presence.Record, p pace) []queued {
 	if n := len(queue); n > held && queue[n-1].refresh {
-		queue = queue[:n-1] // whatever comes now takes its place
+		queue = queue[:n-1] // what comes now takes its place
 	}
 	n := len(queue)
 	waiting := n > held
@@ -171,7 +171,7 @@ func enqueue(queue []queued, held int, t published, r presence.Record, p pace) [
 	case before.State != r.State:
 		from := before.State
 		if waiting && from == node.Failing {
-			from = "" // nobody heard that it failed, so nobody waits to hear that it does not
+			from = "" // the failure was not published, so its end is not urgent
 		}
 		add.urgent = urgent(from, r.State)
 	case waiting && presence.SameContent(*before, r):
@@ -198,7 +198,7 @@ func enqueue(queue []queued, held int, t published, r presence.Record, p pace) [
 	return queue
 }
 
-// hurried says that something in the queue does not wait for a token.
+// hurried says that something in the queue need not wait for a token.
 func hurried(queue []queued) bool {
 	return slices.ContainsFunc(queue, func(q queued) bool { return q.urgent || q.refresh })
 }

@@ -4,6 +4,7 @@
 package gitstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,47 +27,43 @@ type Remote interface {
 
 // Options say where a node's record goes in the presence repository.
 type Options struct {
-	// used by one goroutine, and by nobody else meanwhile; its Close, if it has one, hangs up after each push
-	Remote Remote
-	// names the repository in the memory, without a secret: what another one was told does not count here
-	Source    string
-	Prefix    string // ref_prefix of the config, with a slash at its end; "" = RefPrefix
-	StateFile string // the file where the sink remembers its ref; it belongs to the hardware
-	// a quiet node says that it lives at least this often, more seldom in a large fleet; 0 = 10 min
-	Refresh time.Duration
-	Pushes  int           // so many a minute the repository takes from all nodes together; 0 = 6
-	Timeout time.Duration // of one question, and of one push; 0 = 20 s
+	Remote    Remote        // for this sink alone; it is closed after each push, if it has a Close
+	Source    string        // names the repository in StateFile, without secrets
+	Prefix    string        // ref_prefix of the config, with a slash at its end; "" = RefPrefix
+	StateFile string        // remembers the ref; it belongs to the hardware
+	Refresh   time.Duration // an unchanged record is pushed this often, less often in a large fleet; 0 = 10 min
+	Pushes    int           // a minute, which the repository takes from all nodes together; 0 = 6
+	Timeout   time.Duration // of one request for refs, and of one push; 0 = 20 s
 }
 
 const defaultRefresh, defaultTimeout = 10 * time.Minute, 20 * time.Second
 
-// Sink is the sink that tells the record in the presence repository: one ref a node, moved as a compare-and-swap.
-// Tell never waits for the network; one goroutine pushes.
+// Sink pushes the record to the node's ref. Tell never waits for the network: one goroutine pushes.
 type Sink struct {
 	o    Options
 	ctx  context.Context
 	stop context.CancelFunc
 	done chan struct{}
-	wake chan struct{} // something is to be done, or another thing than before
+	wake chan struct{} // there may be something to do
 
 	mu        sync.Mutex
 	state     *publishState   // changed by the worker only, once it is loaded
 	latest    presence.Record // as last taken
 	queue     []queued
-	held      int // so many of the queue are in a push, or in one of unknown end
+	held      int // how many of the queue are in a push, or in one whose end is unknown
 	tokens    bucket
 	tries     int           // failures in a row
-	notBefore time.Time     // no push and no question until then
+	notBefore time.Time     // no request until then
 	countNext time.Time     // no counting until then
-	refused   int           // moves back that the server refused, in a row
-	unclear   bool          // where the ref is must be asked before the next push
-	flushes   int           // how many wait in Flush
+	refused   int           // forced pushes that the server refused, in a row
+	unclear   bool          // ask where the ref is before the next push
+	flushes   int           // calls of Flush that wait
 	rounds    int           // attempts that have ended
 	changed   chan struct{} // closed, and made anew, when an attempt has ended
 	trouble   error         // why the last attempt to push failed
-	stuck     bool          // only a person mends that
+	stuck     bool          // only a person can solve it
 	arrived   bool          // an attempt to push has succeeded
-	unsaved   error         // why the memory could not be written
+	unsaved   error         // why StateFile could not be written
 	uncounted error         // why the nodes could not be counted
 }
 
@@ -77,27 +74,16 @@ var (
 
 // New returns the sink. It does no I/O before the first Tell. Close ends it.
 func New(o Options) *Sink {
-	if o.Prefix == "" {
-		o.Prefix = RefPrefix
-	}
-	if o.Refresh <= 0 {
-		o.Refresh = defaultRefresh
-	}
-	if o.Pushes <= 0 {
-		o.Pushes = defaultPushes
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
-	}
+	o.Prefix, o.Pushes = cmp.Or(o.Prefix, RefPrefix), cmp.Or(o.Pushes, defaultPushes)
+	o.Refresh, o.Timeout = cmp.Or(o.Refresh, defaultRefresh), cmp.Or(o.Timeout, defaultTimeout)
 	g := &Sink{o: o, done: make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{})}
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	go g.work()
 	return g
 }
 
-// Tell takes a record and returns what is wrong with telling as of now, in words that stay while it does; nil = all
-// is well, or will be known at the next call. A *Clash needs a person. A record of another node than the first one is
-// an error. What is pushed when, see gitpace.go.
+// Tell takes a record and returns what is wrong with pushing so far, in the same words while it lasts. A *Clash needs a
+// person. All records must be of one node. What is pushed when is decided in ratelimit.go.
 func (g *Sink) Tell(ctx context.Context, r presence.Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("presence repository: %w", err)
@@ -121,9 +107,8 @@ func (g *Sink) Tell(ctx context.Context, r presence.Record) error {
 	g.latest.BeatSeen, g.latest.BeatNextBy = presence.WholeSecond(r.BeatSeen), presence.WholeSecond(r.BeatNextBy)
 	var said error
 	if g.state == nil {
-		g.state, said = loadState(g.o.StateFile, RefName(g.o.Prefix, r.InstanceID))
-		g.state = g.state.of(g.o.Source)
-		g.unclear = g.state.Pending != nil // an earlier agent died with a push in its hand
+		g.state, said = loadState(g.o.StateFile, RefName(g.o.Prefix, r.InstanceID), g.o.Source)
+		g.unclear = g.state.Pending != nil // an earlier agent died during a push
 	}
 	g.take()
 	if do, wait := g.next(time.Now()); do != doNothing || fresh && wait >= 0 {
@@ -146,7 +131,7 @@ func joinErrors(errs ...error) error {
 	return all
 }
 
-// take puts the latest record into the queue, if that says something.
+// take puts the latest record into the queue, if it says something new.
 func (g *Sink) take() {
 	g.queue = enqueue(g.queue, g.held, g.state.Told, g.latest, g.pace())
 }
@@ -160,14 +145,14 @@ func (g *Sink) nudge() {
 	}
 }
 
-// Flush pushes what waits, without regard to the rate, and returns when nothing waits any more. The error says why
-// something still does: ctx ended, or a person must mend the trouble.
+// Flush pushes what waits, whatever the rate, and returns when nothing waits. The error says why something still does:
+// ctx ended, or only a person can solve the trouble.
 func (g *Sink) Flush(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.flushes++
 	defer func() { g.flushes-- }()
-	g.notBefore = time.Time{} // once, however long it was to rest
+	g.notBefore = time.Time{} // one try now, however long the pause was to be
 	for began := g.rounds; ; {
 		do, _ := g.next(time.Now())
 		switch {
@@ -180,7 +165,7 @@ func (g *Sink) Flush(ctx context.Context) error {
 		case ctx.Err() != nil && g.trouble != nil:
 			return g.trouble
 		case ctx.Err() != nil:
-			return fmt.Errorf("presence repository: not all is told: %w", context.Cause(ctx))
+			return fmt.Errorf("presence repository: not everything is pushed: %w", context.Cause(ctx))
 		}
 		changed := g.changed
 		g.mu.Unlock()
@@ -194,15 +179,14 @@ func (g *Sink) Flush(ctx context.Context) error {
 	}
 }
 
-// Arrived tells whether something that was told has arrived, or was found there, since NewGit.
+// Arrived reports whether a push has succeeded, or was found to have succeeded, since New.
 func (g *Sink) Arrived() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.arrived
 }
 
-// Close ends the worker. A push that is under way is given up; the next agent asks what became of it. Call Flush
-// before.
+// Close ends the worker and aborts a push; the next agent finds out whether it landed. Call Flush before.
 func (g *Sink) Close() {
 	g.stop()
 	<-g.done
@@ -217,7 +201,7 @@ const (
 	doCount   action = "count"
 )
 
-// next says what is to be done now or, when that is nothing, for how long; negative = until somebody says otherwise.
+// next says what to do now or, if nothing, for how long; negative means until the next call of Tell or Flush.
 func (g *Sink) next(now time.Time) (action, time.Duration) {
 	if g.state == nil {
 		return doNothing, -1
@@ -241,14 +225,14 @@ func (g *Sink) next(now time.Time) (action, time.Duration) {
 	return doNothing, wait
 }
 
-// promised says that readers were told to expect a push by now, so that what waits for a token waits no longer.
+// promised says that readers expect a push by now, so that what waits for a token waits no longer.
 func (g *Sink) promised() bool {
 	t := g.state.Told
 	return t.Record != nil && g.pace().due(t, g.latest, g.latest.InstanceID)
 }
 
-// work is the worker: it does what is to be done and sleeps while that is nothing. It does not wake up for a refresh
-// or a count: a beat must come first, for nobody else may say that the node lives.
+// work is the worker: it does what next says, or sleeps. It does not wake up by itself for a refresh: only a beat
+// proves that the node is alive.
 func (g *Sink) work() {
 	defer close(g.done)
 	timer := time.NewTimer(time.Hour)
@@ -285,15 +269,15 @@ func (g *Sink) work() {
 	}
 }
 
-// hangUp closes the connection. The next push is minutes away, and a server would rather greet a thousand nodes now
-// and then than hold a thousand connections.
+// hangUp closes the connection: the next push is minutes away, and a server should not hold one for each of 1,000
+// nodes.
 func (g *Sink) hangUp() {
 	if c, ok := g.o.Remote.(io.Closer); ok {
-		_ = c.Close() // what could fail is saying goodbye
+		_ = c.Close() // only the farewell can fail
 	}
 }
 
-// ended takes note of how an attempt to push ended.
+// ended records how an attempt to push ended.
 func (g *Sink) ended(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -307,7 +291,7 @@ func (g *Sink) ended(err error) {
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true
 		rest := slowly
-		if clash == nil { // what a person mends in a minute is not to cost the node a quarter of an hour
+		if clash == nil { // what a person solves in a minute must not cost a quarter of an hour
 			rest = retry.Backoff{First: soon, Most: slowly, Low: 1, High: 1}.Delay(g.tries, 0)
 		}
 		g.notBefore = now.Add(rest + backoff(1+g.tries, remote.RetryAfter(err)))
@@ -319,7 +303,7 @@ func (g *Sink) ended(err error) {
 	g.over()
 }
 
-// over tells those who wait that an attempt has ended.
+// over wakes the calls of Flush: an attempt has ended.
 func (g *Sink) over() {
 	g.rounds++
 	close(g.changed)
@@ -352,7 +336,7 @@ func (g *Sink) count(ctx context.Context) error {
 	return nil
 }
 
-// counted takes note of how counting ended.
+// counted records how counting ended.
 func (g *Sink) counted(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -364,10 +348,10 @@ func (g *Sink) counted(err error) {
 	g.over()
 }
 
-// save writes the memory. A disk that is full must not keep the node from saying just that, so it goes on without; a
-// commit of ours that is not remembered is recognised by its hardware.
+// save writes StateFile. A failure does not stop the push: with a full disk the node must still be able to say so, and
+// a forgotten commit is recognised by its hardware.
 func (g *Sink) save() {
-	err := g.state.save(g.o.StateFile)
+	err := stateFile(g.o.StateFile).Save(g.state)
 	g.mu.Lock()
 	g.unsaved = err
 	g.mu.Unlock()

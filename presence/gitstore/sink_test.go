@@ -100,7 +100,7 @@ func (s *site) read() presence.Record {
 
 func (s *site) saved() *publishState {
 	s.t.Helper()
-	m, err := loadState(s.memory, ourRef)
+	m, err := loadState(s.memory, ourRef, "")
 	if err != nil {
 		s.t.Fatal(err)
 	}
