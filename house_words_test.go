@@ -40,7 +40,6 @@ var worded = map[string]struct {
 	"commit: id":             {1, "the version of the program shows twelve digits, as Go's own pseudo-versions do"},
 	"recall: id":             {1, "a random name"},
 	"withSuffix: id":         {1, "part of a node's id"},
-	"TagsOf: id":             {1, "the form of a tag is a contract, and has no word for nothing"},
 	"nameCommit: id":         {1, "part of the name of a ref"},
 	"echoes: id":             {1, "the beginning of a secret, which is looked for"},
 	"matrixRoom: line":       {1, "HTML"},
