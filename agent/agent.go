@@ -126,53 +126,34 @@ type Memory interface {
 	Append(journal.Beat) error
 }
 
-// Agent is the heartbeat. Make it with New; Run or Once it from one goroutine.
+// Agent is the heartbeat. Make it with New; Run or Once it from one goroutine. What it knows is in four parts beside
+// the count of its beats: what state the node is in, what the trees hold, which work runs, and what is wrong.
 type Agent struct {
 	Config
+	info  node.Info
+	beats beats
+	life  life
+	trees trees
+	runs  runs
+	wrong troubles
+}
 
-	seq       uint64
-	dropped   uint64
-	info      node.Info
-	state     node.State
-	reason    string
-	blamed    string // whom the reason names
-	since     time.Time
-	looks     []journal.Look
-	findings  work.Inventory
-	standings []work.NextRun // one a judgement
-	firstDue  map[string]time.Time
-	startFail map[string]string // item: why it could not be started in its last beat
-	queue     []int             // judgements that still run in this beat
-	inHand    *journal.InHand
-	holding   bool   // the work lock
-	elsewhere string // who else has the work lock
-	started   []journal.Started
-	ended     []journal.Ended
-	did       *journal.Ended // the last one that is worth telling
-	troubles  map[string]journal.Trouble
-	wrong     []journal.Trouble // collected in this beat
-	recalled  bool              // troubles holds those of an earlier process, too
-	late      []journal.Trouble // collected since, at the end of work: the next beat has them
-	brakes    node.Brakes       // as people have set them
-	asks      []journal.Ask     // as this beat found them
-	unwritten map[string]string // what could not be written down the last time, and why
-	failing   time.Time         // since when it was failing before the work that runs; zero = it was not
-	lastGood  time.Time         // last look that reached a repository
-	sighted   time.Time         // when it was last not blind: such a look, or work in hand
-	begun     time.Time
-	orphan    *journal.InHand // was in hand when the last agent went, and is not any more: its end was not told yet
-	last      journal.Beat    // as last recorded
-	initDone  bool
-	leaving   bool                         // the machine goes down
-	notice    string                       // why the cloud takes it away
-	finished  map[string]map[string]string // by repository and item, the fingerprint of the last success
-	// initFinished is that of init; "" = not looked for yet, "-" = none
-	initFinished string
+// beats is what a beat leaves for the next one.
+type beats struct {
+	seq      uint64
+	dropped  uint64
+	begun    time.Time     // this process
+	last     journal.Beat  // as last recorded
+	requests []journal.Ask // as this beat found them
 }
 
 // New makes an agent; nothing happens before Run or Once.
 func New(c Config) *Agent {
-	return &Agent{Config: c, info: c.Known, troubles: map[string]journal.Trouble{}, unwritten: map[string]string{}, firstDue: map[string]time.Time{}, startFail: map[string]string{}}
+	return &Agent{
+		Config: c, info: c.Known,
+		trees: trees{firstDue: map[string]time.Time{}, startFail: map[string]string{}},
+		wrong: troubles{known: map[string]journal.Trouble{}, unwritten: map[string]string{}},
+	}
 }
 
 // splay is how long the very first beat waits at most, so that a hundred
@@ -182,13 +163,13 @@ const splay = 2 * time.Second
 
 // Run beats until ctx ends. Work that runs then goes on in its shim.
 func (a *Agent) Run(ctx context.Context) {
-	a.begun = time.Now().UTC()
-	a.wake(a.begun)
+	a.beats.begun = time.Now().UTC()
+	a.wake(a.beats.begun)
 	if err := a.Supervise.Ready(); err != nil {
 		a.say(journal.Warning, "", "%v", err)
 	}
 
-	tick := time.NewTimer(wait(time.Now(), a.begun.Add(Offset(a.ID, splay, splay)), splay))
+	tick := time.NewTimer(wait(time.Now(), a.beats.begun.Add(Offset(a.ID, splay, splay)), splay))
 	defer tick.Stop()
 	var alive <-chan time.Time
 	if a.AliveEach > 0 {
@@ -227,15 +208,17 @@ func (a *Agent) beatNow(ctx context.Context, tick *time.Timer) {
 // answer is the beat with the work that ended in it. When ctx ends first, the
 // work is left to its shim.
 func (a *Agent) Once(ctx context.Context) journal.Beat {
-	a.begun = time.Now().UTC()
-	a.wake(a.begun)
-	a.recallTroubles()
-	b := a.Beat(ctx, a.begun)
-	waited := a.inHand != nil && !a.inHand.Adopted
+	a.beats.begun = time.Now().UTC()
+	a.wake(a.beats.begun)
+	if a.Before != nil && a.Before.Node == a.ID {
+		a.wrong.recall(a.Before.Troubles)
+	}
+	b := a.Beat(ctx, a.beats.begun)
+	waited := a.runs.inHand != nil && !a.runs.inHand.Adopted
 	// Work may take longer than what was promised to those who wait to hear of this node.
-	still := time.NewTicker(Interval(a.Schedule, a.begun))
+	still := time.NewTicker(Interval(a.Schedule, a.beats.begun))
 	defer still.Stop()
-	for a.inHand != nil && !a.inHand.Adopted {
+	for a.runs.inHand != nil && !a.runs.inHand.Adopted {
 		select {
 		case <-ctx.Done():
 			return b
@@ -249,9 +232,13 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 	defer cancel()
 	untold, now := a.flush(patient), time.Now().UTC()
 	for _, t := range untold {
-		a.wrongNow(t, now) // there is no next beat of this process to say it
+		a.reportNow(t, now) // there is no next beat of this process to say it
 	}
-	if over := a.toldAfterAll(untold, now); waited || over || len(untold) > 0 {
+	over := a.wrong.settle(untold, now)
+	for _, n := range over {
+		a.Say(n)
+	}
+	if waited || len(over) > 0 || len(untold) > 0 {
 		b = a.record(now, b)
 	}
 	a.Told(b)
@@ -261,55 +248,55 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 // wake settles what an agent finds when it starts: the state files say nothing
 // that it believes but "init is done"; work may be running that it has not begun.
 func (a *Agent) wake(now time.Time) {
-	a.sighted = now
-	a.initDone = a.InitDone
-	a.state, a.since = node.InitDone, now
+	a.trees.lastContact = now
+	a.life.initDone = a.InitDone
+	a.life.state, a.life.since = node.InitDone, now
 	switch b := a.Before; {
 	case b != nil && b.Node == a.ID:
 		// Not what state it is in, that is settled anew; but since when it is in
 		// it, and that it has been said.
-		a.state, a.since, a.reason, a.blamed = b.State, b.Since, b.Reason, b.Blamed
-		a.orphan, a.did = b.InHand, b.Did
-		a.brakes.Repos = restingIn(b.Looks)
-	case !a.initDone:
-		a.state = node.Presetup
+		a.life.state, a.life.since, a.life.reason, a.life.reasonItem = b.State, b.Since, b.Reason, b.Blamed
+		a.runs.unreported, a.runs.lastEnded = b.InHand, b.Did
+		a.life.brakes.Repos = restingIn(b.Looks)
+	case !a.life.initDone:
+		a.life.state = node.Presetup
 		a.to(node.Setup, "", now)
 	}
 	if h, found := a.Runner.Found(); found {
-		a.inHand = fromWork(h)
-		a.inHand.Adopted = true
-		a.orphan = nil
-		a.say(journal.Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.inHand.Name(), human.Clock(h.Started), h.Attempt, h.PID)
+		a.runs.inHand = fromWork(h)
+		a.runs.inHand.Adopted = true
+		a.runs.unreported = nil
+		a.say(journal.Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.runs.inHand.Name(), human.Clock(h.Started), h.Attempt, h.PID)
 	}
 }
 
 // finish takes the result of work that ended, starts what is still due of the
 // same beat, and tells. Looking waits for the tick.
 func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
-	adopted := a.inHand != nil && a.inHand.Adopted
-	was := a.inHand
-	a.inHand = nil
+	adopted := a.runs.inHand != nil && a.runs.inHand.Adopted
+	was := a.runs.inHand
+	a.runs.inHand = nil
 	if e, ok := endedFrom(o, adopted); ok {
-		a.note(e)
+		a.sayEnd(e)
 	} else if was != nil {
 		a.say(journal.Warning, "addagent why "+was.Name(), "%s: its run %s ended without a result", was.Name(), was.RunID)
 	}
-	pending, known, before := a.queue, len(a.wrong), a.initDone
+	pending, known, before := a.trees.queue, len(a.wrong.now), a.life.initDone
 	a.heed(now)
 	a.rejudge(now, pending)
-	if a.initDone && !before {
+	if a.life.initDone && !before {
 		a.enqueue(now) // the work that waited for init
 	}
 	a.startNext(ctx, now)
-	if a.inHand == nil && a.holding {
+	if a.runs.inHand == nil && a.runs.holding {
 		a.Runner.Release()
-		a.holding = false
+		a.runs.holding = false
 	}
 	a.tell(ctx, now)
-	a.late = append(a.late, a.wrong[known:]...)
-	if a.last.Seq > 0 {
+	a.wrong.carried = append(a.wrong.carried, a.wrong.now[known:]...)
+	if a.beats.last.Seq > 0 {
 		// The journal has one record a beat; who asks for the status now shall see what is now.
-		a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
+		a.wrote("beat", a.Memory.Show(a.snapshot(a.beats.last)), now)
 	}
 }
 
@@ -317,18 +304,18 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 func (a *Agent) rejudge(now time.Time, pending []int) {
 	var names []string
 	for _, i := range pending {
-		it := a.findings.Judgements[i].Item
+		it := a.trees.inventory.Judgements[i].Item
 		names = append(names, it.ID())
 	}
-	if len(a.looks) == 0 { // adopted work ended before the first look
+	if len(a.trees.looks) == 0 { // adopted work ended before the first look
 		return
 	}
 	a.judge(now)
-	a.queue = nil
+	a.trees.queue = nil
 	for _, n := range names {
-		for i, j := range a.findings.Judgements {
+		for i, j := range a.trees.inventory.Judgements {
 			if j.Item.ID() == n && a.mayRun(i) {
-				a.queue = append(a.queue, i)
+				a.trees.queue = append(a.trees.queue, i)
 			}
 		}
 	}
@@ -344,24 +331,24 @@ const farewell = 5 * time.Second
 // leave is the end of the process. Work goes on, unless the machine ends, too.
 func (a *Agent) leave() {
 	_ = a.Supervise.Stopping() // there is nobody left to tell
-	if a.leaving = a.People.ShuttingDown(); a.leaving {
+	if a.life.leaving = a.People.ShuttingDown(); a.life.leaving {
 		ctx, cancel := context.WithTimeout(context.Background(), farewell)
 		defer cancel()
 		now := time.Now().UTC()
 		a.tell(ctx, now)
 		a.flush(ctx)
-		if a.last.Seq > 0 {
-			a.wrote("beat", a.Memory.Show(a.snapshot(a.last)), now)
+		if a.beats.last.Seq > 0 {
+			a.wrote("beat", a.Memory.Show(a.snapshot(a.beats.last)), now)
 		}
 	}
-	if a.inHand != nil && a.leaving {
-		a.say(journal.Notice, "", "stopping, as the machine does; %s (pid %d) is repeated if that cuts it", a.inHand.Name(), a.inHand.PID)
-	} else if a.inHand != nil {
-		a.say(journal.Notice, "", "stopping; %s goes on in its shim (pid %d) and is taken over by the next agent", a.inHand.Name(), a.inHand.PID)
+	if a.runs.inHand != nil && a.life.leaving {
+		a.say(journal.Notice, "", "stopping, as the machine does; %s (pid %d) is repeated if that cuts it", a.runs.inHand.Name(), a.runs.inHand.PID)
+	} else if a.runs.inHand != nil {
+		a.say(journal.Notice, "", "stopping; %s goes on in its shim (pid %d) and is taken over by the next agent", a.runs.inHand.Name(), a.runs.inHand.PID)
 	} else {
 		a.say(journal.Notice, "", "stopping")
 	}
-	if a.holding {
+	if a.runs.holding {
 		a.Runner.Release()
 	}
 }

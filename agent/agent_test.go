@@ -93,8 +93,8 @@ func TestAFailingScriptNeitherSpinsNorStarvesTheOthers(t *testing.T) {
 		if got := b.runs[len(b.runs)-2]; got != "common@bbbbbbb" {
 			t.Errorf("the new version was not tried at once: %v", b.runs)
 		}
-		if b.state != node.Idle {
-			t.Errorf("still %s: %s", b.state, b.reason)
+		if b.life.state != node.Idle {
+			t.Errorf("still %s: %s", b.life.state, b.life.reason)
 		}
 		for _, bt := range b.beats {
 			if bt.State == node.Working && (bt.InHand.Attempt > 1 || bt.InHand.Item == "common" && bt.Seq > 2) {
@@ -119,8 +119,8 @@ func TestNotNowIsNoFailureUntilAnHour(t *testing.T) {
 		}
 		b.states = nil
 		b.live(30*time.Minute, nil)
-		if b.state != node.Failing || !strings.Contains(b.reason, "waiting") {
-			t.Errorf("after the hour: %s %q", b.state, b.reason)
+		if b.life.state != node.Failing || !strings.Contains(b.life.reason, "waiting") {
+			t.Errorf("after the hour: %s %q", b.life.state, b.life.reason)
 		}
 	})
 }
@@ -149,13 +149,13 @@ func TestAServerThatIsDownIsSaidOnceAndAfterAnHourItIsAWedge(t *testing.T) {
 		if n := b.hears("connection refused"); n != 2 { // once, and once after an hour
 			t.Errorf("said %d times: %q", n, b.said)
 		}
-		if b.state != node.Wedged || !strings.Contains(b.reason, "no repository could be looked at") {
-			t.Errorf("after 70 minutes: %s %q", b.state, b.reason)
+		if b.life.state != node.Wedged || !strings.Contains(b.life.reason, "no repository could be looked at") {
+			t.Errorf("after 70 minutes: %s %q", b.life.state, b.life.reason)
 		}
 		b.trouble = ""
 		b.live(2*time.Minute, nil)
-		if b.state != node.Idle {
-			t.Errorf("after it came back: %s %q", b.state, b.reason)
+		if b.life.state != node.Idle {
+			t.Errorf("after it came back: %s %q", b.life.state, b.life.reason)
 		}
 	})
 }
@@ -226,8 +226,8 @@ func TestWorkThatIsFoundIsTakenOver(t *testing.T) {
 		if b.hears("taking it over") != 1 || b.hears("ops:common done with") != 1 {
 			t.Errorf("said %q", b.said)
 		}
-		if b.state != node.Idle {
-			t.Errorf("state %s", b.state)
+		if b.life.state != node.Idle {
+			t.Errorf("state %s", b.life.state)
 		}
 	})
 }
@@ -286,8 +286,8 @@ func TestAFullDiskIsFailingAndHealsByItself(t *testing.T) {
 		if bt := b.beats[1]; bt.State != node.Failing || !strings.Contains(bt.Reason, "no space left") {
 			t.Errorf("second beat %s %q", bt.State, bt.Reason)
 		}
-		if b.state != node.Idle {
-			t.Errorf("at the end %s %q", b.state, b.reason)
+		if b.life.state != node.Idle {
+			t.Errorf("at the end %s %q", b.life.state, b.life.reason)
 		}
 		if n := b.hears("write beat.json"); n > 2 { // the trouble, and the state with its reason
 			t.Errorf("said %d times: %q", n, b.said)
@@ -339,16 +339,16 @@ func TestARestartKeepsSinceAndDoesNotRepeatTheAlarm(t *testing.T) {
 		b := newBench(t, "common")
 		b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
 		b.live(10*time.Minute, nil)
-		if b.state != node.Wedged {
-			t.Fatalf("state %s", b.state)
+		if b.life.state != node.Wedged {
+			t.Fatalf("state %s", b.life.state)
 		}
-		before, since := b.last, b.since
+		before, since := b.Agent.beats.last, b.life.since
 		again := newBench(t, "common")
 		again.memory, again.results = b.memory, b.results
 		again.Before = &before
 		again.live(5*time.Minute, nil)
-		if again.state != node.Wedged || !again.since.Equal(since) || again.hears("wedged") != 0 {
-			t.Errorf("%s since %s, was %s; said %q", again.state, again.since, since, again.said)
+		if again.life.state != node.Wedged || !again.life.since.Equal(since) || again.hears("wedged") != 0 {
+			t.Errorf("%s since %s, was %s; said %q", again.life.state, again.life.since, since, again.said)
 		}
 	})
 }

@@ -32,10 +32,10 @@ func (a *Agent) Beat(ctx context.Context, now time.Time) journal.Beat {
 }
 
 func (a *Agent) begin(now time.Time) journal.Beat {
-	a.seq++
-	a.wrong, a.late, a.elsewhere = a.late, nil, ""
+	a.beats.seq++
+	a.wrong.now, a.wrong.carried, a.runs.lockedBy = a.wrong.carried, nil, ""
 	if info, err := a.Info(); err != nil {
-		a.trouble("nodeinfo", err.Error())
+		a.wrong.add("nodeinfo", err.Error())
 	} else {
 		a.info = info
 	}
@@ -44,35 +44,35 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 		a.Settings = s
 	}
 	for _, text := range wrong {
-		a.trouble("config", text)
+		a.wrong.add("config", text)
 	}
 	if changed {
-		a.looks = stillThere(a.looks, a.Clones.Here())
+		a.trees.looks = stillThere(a.trees.looks, a.Clones.Here())
 	}
 	a.aside(now)
-	a.asks = a.People.Asks()
+	a.beats.requests = a.People.Asks()
 	a.heed(now)
-	return journal.Beat{Seq: a.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
+	return journal.Beat{Seq: a.beats.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
 // look is pass one: ask everybody, move what moved. Not while work is in hand:
 // no script may see its tree move. And not while the node rests.
 func (a *Agent) look(ctx context.Context, b *journal.Beat) {
-	if a.inHand != nil || a.brakes.Disabled != nil {
-		a.stillWrong("look ")
-		a.sighted = b.Start    // it does not look, which is not to be blind
-		if len(a.looks) == 0 { // taken over at the start: nothing has been asked yet
-			a.looks = a.Clones.Here()
+	if a.runs.inHand != nil || a.life.brakes.Disabled != nil {
+		a.wrong.keep("look ")
+		a.trees.lastContact = b.Start // it does not look, which is not to be blind
+		if len(a.trees.looks) == 0 {  // taken over at the start: nothing has been asked yet
+			a.trees.looks = a.Clones.Here()
 		}
-		b.Looks = old(a.looks)
+		b.Looks = old(a.trees.looks)
 		return
 	}
-	asked := a.supervised(ctx, func(func(journal.Fetching)) []journal.Look { return a.Clones.Ask(ctx, a.rests) }, nil)
+	asked := a.supervised(ctx, func(func(journal.Fetching)) []journal.Look { return a.Clones.Ask(ctx, a.life.disabled) }, nil)
 	if ctx.Err() != nil {
 		return
 	}
 	for i := range asked {
-		if rest, rests := a.brakes.Repos[asked[i].Repo]; rests {
+		if rest, rests := a.life.brakes.Repos[asked[i].Repo]; rests {
 			asked[i].Resting = rest.String()
 		}
 	}
@@ -92,9 +92,9 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 			if l.DiskFull {
 				key += journal.OnDisk
 			}
-			a.trouble(key, l.Trouble)
+			a.wrong.add(key, l.Trouble)
 		} else if !l.Old {
-			a.lastGood, a.sighted = b.Start, b.Start
+			a.trees.lastReached, a.trees.lastContact = b.Start, b.Start
 		}
 		for _, n := range l.Notices {
 			a.say(journal.Notice, "", "%s: %s", l.Repo, n)
@@ -107,125 +107,129 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 		}
 	}
 	if !slices.ContainsFunc(looks, func(l journal.Look) bool { return !l.Old }) {
-		a.sighted = b.Start // all of them rest
+		a.trees.lastContact = b.Start // all of them rest
 	}
 	if len(looks) > 0 || ctx.Err() == nil {
-		b.Looks, a.looks = looks, looks
+		b.Looks, a.trees.looks = looks, looks
 	}
 }
 
 // decide is pass two: with all trees still, find the items, read their memory,
 // judge. What an earlier shim left unfinished is ended first.
 func (a *Agent) decide(b *journal.Beat, now time.Time) {
-	if a.inHand != nil && len(a.findings.Judgements) > 0 {
-		a.stillWrong("items ")
+	if a.runs.inHand != nil && len(a.trees.inventory.Judgements) > 0 {
+		a.wrong.keep("items ")
 		a.obey(b, now)
 		return // the trees stand still, and the work in hand is judged when it has ended
 	}
 	a.judge(now)
-	if a.inHand == nil && unfinished(a.findings.Judgements) && a.take() {
+	if a.runs.inHand == nil && unfinished(a.trees.inventory.Judgements) && a.take() {
 		a.judge(now) // taking the lock has ended it
 	}
 	a.adoptEnd()
 	a.heed(time.Now().UTC()) // a fetch takes its time: somebody may have said stop
 	a.obey(b, now)
-	for _, p := range a.findings.Problems {
-		a.trouble("items "+p, p)
+	for _, p := range a.trees.inventory.Problems {
+		a.wrong.add("items "+p, p)
 	}
 	a.enqueue(now)
 }
 
 // enqueue lines up what is due and may run now: init alone, until that is done.
 func (a *Agent) enqueue(now time.Time) {
-	a.queue = nil
-	if a.inHand != nil || a.elsewhere != "" {
+	a.trees.queue = nil
+	if a.runs.inHand != nil || a.runs.lockedBy != "" {
 		return
 	}
 	due := map[string]bool{}
-	for i := range a.standings {
-		due[a.dueKey(i)] = a.standings[i].Due
+	for i := range a.trees.next {
+		due[a.trees.dueKey(i)] = a.trees.next[i].Due
 		if a.mayRun(i) && a.restrained(i, now) == "" {
-			a.queue = append(a.queue, i)
+			a.trees.queue = append(a.trees.queue, i)
 		}
 	}
-	maps.DeleteFunc(a.firstDue, func(key string, _ time.Time) bool { return !due[key] })
+	maps.DeleteFunc(a.trees.firstDue, func(key string, _ time.Time) bool { return !due[key] })
 }
 
 // mayRun tells whether an item is due and nobody holds it back. Nothing is begun on a machine that goes: it would be cut.
 func (a *Agent) mayRun(i int) bool {
-	it := a.findings.Judgements[i].Item
-	return a.standings[i].Due && (a.initDone || it.Level == work.Init) && !a.rests(it.Repo) && a.held() == "" && a.going() == ""
+	it := a.trees.inventory.Judgements[i].Item
+	return a.trees.next[i].Due && (a.life.initDone || it.Level == work.Init) && !a.life.disabled(it.Repo) && a.held() == "" && a.life.going() == ""
 }
 
 // adoptEnd tells how work ended that ran when an earlier agent went, and that
 // nobody was there to hear the end of.
 func (a *Agent) adoptEnd() {
-	if a.orphan == nil {
+	if a.runs.unreported == nil {
 		return
 	}
-	o := work.Outcome{Repo: a.orphan.Repo, Item: a.orphan.Item, RunID: a.orphan.RunID, Last: a.Runner.Last(a.orphan.Repo, a.orphan.Item)}
+	o := work.Outcome{Repo: a.runs.unreported.Repo, Item: a.runs.unreported.Item, RunID: a.runs.unreported.RunID, Last: a.Runner.Last(a.runs.unreported.Repo, a.runs.unreported.Item)}
 	if e, ok := endedFrom(o, true); ok {
-		a.note(e)
+		a.sayEnd(e)
 	}
-	a.orphan = nil
+	a.runs.unreported = nil
 }
 
 // judge asks the survey and stands every item; it starts nothing. It is where
 // the node learns that its init is done, or that there is none to do.
 func (a *Agent) judge(now time.Time) {
 	place := work.Place{Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype}
-	if !a.initDone {
+	if !a.life.initDone {
 		place.Init = a.info.InitGitRepo
 	}
-	a.findings = a.Survey.Judge(Ats(a.looks), place, now)
-	if !a.initDone && (place.Init == "" || a.findings.InitDone) {
-		a.initDone = true
+	a.trees.inventory = a.Survey.Judge(Ats(a.trees.looks), place, now)
+	if !a.life.initDone && (place.Init == "" || a.trees.inventory.InitDone) {
+		a.life.initDone = true
 		a.to(node.InitDone, "", now)
 	}
-	a.learnFinished()
-	a.standings = a.standings[:0]
-	for _, j := range a.findings.Judgements {
-		a.standings = append(a.standings, work.PlanRun(j, a.Rules, now))
+	initRepo := ""
+	if a.life.initDone {
+		initRepo = a.info.InitGitRepo
+	}
+	a.trees.learnFinished(initRepo, func() *work.Attempt { return a.Runner.Last(initRepo, string(work.Init)) })
+	a.trees.next = a.trees.next[:0]
+	for _, j := range a.trees.inventory.Judgements {
+		a.trees.next = append(a.trees.next, work.PlanRun(j, a.Rules, now))
 	}
 }
 
 // work starts the first due item; the others follow as each ends.
 func (a *Agent) work(ctx context.Context, now time.Time) {
-	if a.inHand != nil {
+	if a.runs.inHand != nil {
 		return // the rest of the queue follows when it has ended
 	}
-	a.startFail = map[string]string{}
+	a.trees.startFail = map[string]string{}
 	a.startNext(ctx, now)
-	if a.inHand == nil && a.holding {
+	if a.runs.inHand == nil && a.runs.holding {
 		a.Runner.Release()
-		a.holding = false
+		a.runs.holding = false
 	}
 }
 
 // startNext starts the next due item that can be started: one that cannot does
 // not stop those behind it.
 func (a *Agent) startNext(ctx context.Context, now time.Time) {
-	for a.inHand == nil && len(a.queue) > 0 && ctx.Err() == nil {
+	for a.runs.inHand == nil && len(a.trees.queue) > 0 && ctx.Err() == nil {
 		if !a.take() {
 			return
 		}
-		i := a.queue[0]
-		a.queue = a.queue[1:]
-		j, s := a.findings.Judgements[i], a.standings[i]
+		i := a.trees.queue[0]
+		a.trees.queue = a.trees.queue[1:]
+		j, s := a.trees.inventory.Judgements[i], a.trees.next[i]
 		name := j.Item.ID()
 		h, err := a.Runner.Start(j, s, a.facts())
 		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
 		if err != nil {
 			began.Error = err.Error()
-			a.started = append(a.started, began)
-			a.startFail[name] = err.Error()
-			a.trouble("start "+name, "cannot start "+name+": "+err.Error())
+			a.runs.started = append(a.runs.started, began)
+			a.trees.startFail[name] = err.Error()
+			a.wrong.add("start "+name, "cannot start "+name+": "+err.Error())
 			continue
 		}
-		a.started = append(a.started, began)
-		a.holding = false
-		a.inHand = fromWork(h)
-		delete(a.firstDue, a.dueKey(i))
+		a.runs.started = append(a.runs.started, began)
+		a.runs.holding = false
+		a.runs.inHand = fromWork(h)
+		delete(a.trees.firstDue, a.trees.dueKey(i))
 		if !j.Item.Always && !s.Waiting { // what runs often is told by its end, if at all
 			again := ""
 			if s.Attempt > 1 {
@@ -239,16 +243,14 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 
 // report settles the state and tells: files first, then everybody else.
 func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
-	var news []journal.News
 	a.tell(ctx, now)
 	a.doom(now)
-	a.troubles, news = foldTroubles(a.troubles, append(a.wrong, a.notTriedYet()...), time.Now().UTC())
-	for _, n := range news {
+	for _, n := range a.wrong.fold(time.Now().UTC()) {
 		a.Say(n)
 	}
 	*b = a.record(time.Now().UTC(), *b)
 	if err := a.Supervise.Status(statusLine(*b)); err != nil {
-		a.wrongNow(journal.Trouble{Key: "systemd", Text: err.Error()}, now)
+		a.reportNow(journal.Trouble{Key: "systemd", Text: err.Error()}, now)
 	}
 	a.alive()
 }
@@ -256,27 +258,27 @@ func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 // record completes the decision record and writes it down.
 func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 	b.Ms = float64(end.Sub(b.Start).Microseconds()) / 1000
-	a.dropped += uint64(missed(a.Schedule, b.Start, end))
-	b.Dropped = a.dropped
+	a.beats.dropped += uint64(missed(a.Schedule, b.Start, end))
+	b.Dropped = a.beats.dropped
 	b.Next = a.Schedule.Next(end).UTC()
 	b = a.snapshot(b)
-	a.started, a.ended = nil, nil
+	a.runs.started, a.runs.ended = nil, nil
 	a.wrote("beat", a.Memory.Show(b), end)
 	a.wrote("journal", a.Memory.Append(b), end)
 	for _, done := range b.Asked {
 		a.People.Answered(done.ID)
 	}
-	a.last = b
+	a.beats.last = b
 	return b
 }
 
 // snapshot is a beat with how things are at this moment.
 func (a *Agent) snapshot(b journal.Beat) journal.Beat {
-	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.state, a.reason, a.since, a.lastGood, a.blamed
+	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.life.state, a.life.reason, a.life.since, a.trees.lastReached, a.life.reasonItem
 	b.Items = a.judged()
-	b.InHand, b.Did = a.inHand, a.did
-	b.Started, b.Ended = slices.Concat(b.Started, a.started), slices.Concat(b.Ended, a.ended)
-	b.Troubles = listTroubles(a.troubles)
+	b.InHand, b.Did = a.runs.inHand, a.runs.lastEnded
+	b.Started, b.Ended = slices.Concat(b.Started, a.runs.started), slices.Concat(b.Ended, a.runs.ended)
+	b.Troubles = a.wrong.list()
 	return b
 }
 
@@ -286,11 +288,11 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 	s, why := Settle(v)
 	who := blamed(s, v)
 	switch {
-	case s != a.state:
+	case s != a.life.state:
 		a.to(s, why, now)
-	case who != a.blamed && who != "":
+	case who != a.life.reasonItem && who != "":
 		// Another one joined: it alone is news. That one of several is well again is said where it succeeds.
-		if more := joined(v, s, a.blamed); more != "" {
+		if more := joined(v, s, a.life.reasonItem); more != "" {
 			too := ", too"
 			if s == node.Disabled { // more may be less: one brake may have taken the place of another
 				too = ""
@@ -302,6 +304,6 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 		// Nothing new to write, unless somebody edited or removed the files.
 		a.wrote("state", a.Memory.State(s, now), now)
 	}
-	a.reason, a.blamed = why, who
+	a.life.reason, a.life.reasonItem = why, who
 	a.tellSinks(ctx, now)
 }

@@ -77,8 +77,8 @@ func (b *bench) Ask(_ context.Context, rests func(string) bool) []journal.Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := ""
-	if len(b.Agent.looks) == 1 {
-		was = b.Agent.looks[0].Version
+	if len(b.Agent.trees.looks) == 1 {
+		was = b.Agent.trees.looks[0].Version
 	}
 	if rests("ops") {
 		return []journal.Look{{Repo: "ops", Branch: "main", Version: was, Old: true}}

@@ -90,38 +90,9 @@ func unfinished(js []work.Judgement) bool {
 	return false
 }
 
-func fromWork(h work.InHand) *journal.InHand {
-	return &journal.InHand{Repo: h.Repo, Item: h.Item, RunID: h.RunID, Version: h.Version,
-		Attempt: h.Attempt, Started: h.Started, PID: h.PID, Log: h.Log,
-		Wedged: h.Next.Wedged, Failing: h.Next.Failing, Before: h.Next.Reason}
-}
-
-// endedFrom makes the decision record's line of a finished run; false when the
-// run left no result.
-func endedFrom(o work.Outcome, adopted bool) (journal.Ended, bool) {
-	l := o.Last
-	if l == nil || l.RunID != o.RunID || l.Finished.IsZero() {
-		return journal.Ended{}, false
-	}
-	return journal.Ended{Repo: o.Repo, Item: o.Item, RunID: l.RunID, Verdict: l.Verdict, Version: l.Version,
-		Attempt: l.Attempt, At: l.Finished, Seconds: math.Round(l.Finished.Sub(l.Started).Seconds()*1000) / 1000, Exit: l.Exit,
-		OK: l.OK(), Reason: string(l.Reason), Detail: l.Detail, Last: l.LastLine, Log: l.Log, Adopted: adopted}, true
-}
-
-// note takes down that work ended.
-func (a *Agent) note(e journal.Ended) {
-	a.ended = append(a.ended, e)
-	if !e.OK || !routine(e) {
-		a.did = &e
-	}
-	a.sayEnd(e)
-}
-
-// routine tells that only `run: always` made it run: nothing had changed.
-func routine(e journal.Ended) bool { return e.Verdict == work.Same || e.Verdict == work.Unaffected }
-
-// sayEnd is the line about work that ended.
+// sayEnd takes down that work ended, and says so.
 func (a *Agent) sayEnd(e journal.Ended) {
+	a.runs.note(e)
 	waits := e.Reason == string(work.ReasonWaiting)
 	switch {
 	case e.OK && routine(e) && e.Attempt <= 1:
@@ -138,35 +109,35 @@ func (a *Agent) sayEnd(e journal.Ended) {
 // judged is what the decision record says of every item.
 func (a *Agent) judged() []journal.Judged {
 	due := map[int]bool{}
-	for _, i := range a.queue {
+	for _, i := range a.trees.queue {
 		due[i] = true
 	}
 	held := a.held()
 	var out []journal.Judged
-	for i, j := range a.findings.Judgements {
+	for i, j := range a.trees.inventory.Judgements {
 		name := j.Item.ID()
-		mine := a.inHand != nil && a.inHand.Name() == name
-		d := journal.Describe(j, a.standings[i])
+		mine := a.runs.doing(name)
+		d := journal.Describe(j, a.trees.next[i])
 		d.Due = d.Due || due[i] || mine
 		if mine {
 			// Its attempt has no end yet, which is no failure; what was wrong before it still is.
-			d.Standing, d.Reason, d.NotBefore, d.Attempt = a.inHand.Standing(), a.inHand.Before, nil, a.inHand.Attempt
+			d.Standing, d.Reason, d.NotBefore, d.Attempt = a.runs.inHand.Standing(), a.runs.inHand.Before, nil, a.runs.inHand.Attempt
 		}
 		if d.Due && !mine {
-			rest, rests := a.brakes.Repos[j.Item.Repo]
+			rest, rests := a.life.brakes.Repos[j.Item.Repo]
 			switch {
-			case a.going() != "":
-				d.Held = "leaving: " + a.going()
+			case a.life.going() != "":
+				d.Held = "leaving: " + a.life.going()
 			case held != "":
 				d.Held = held
 			case rests:
 				d.Held = "disabled: " + rest.String()
-			case !a.initDone && j.Item.Level != work.Init:
+			case !a.life.initDone && j.Item.Level != work.Init:
 				d.Held = "waits for the init of this node"
-			case a.elsewhere != "":
-				d.Held = a.elsewhere
-			case a.startFail[name] != "":
-				d.Held = a.startFail[name]
+			case a.runs.lockedBy != "":
+				d.Held = a.runs.lockedBy
+			case a.trees.startFail[name] != "":
+				d.Held = a.trees.startFail[name]
 			}
 		}
 		out = append(out, d)

@@ -24,7 +24,7 @@ func TestADisabledNodeBeatsAndNeitherLooksNorWorks(t *testing.T) {
 			},
 		})
 		for _, at := range b.asked {
-			if since := at.Sub(b.begun); since > 11*time.Minute && since < 2*time.Hour {
+			if since := at.Sub(b.Agent.beats.begun); since > 11*time.Minute && since < 2*time.Hour {
 				t.Errorf("asked %s after the start, at rest", since)
 			}
 		}
@@ -56,7 +56,7 @@ func TestADisabledRepositoryRestsAlone(t *testing.T) {
 		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa common@bbbbbbb]" {
 			t.Errorf("ran %s", got)
 		}
-		if at := b.when[1].Sub(b.begun); at < 20*time.Minute {
+		if at := b.when[1].Sub(b.Agent.beats.begun); at < 20*time.Minute {
 			t.Errorf("worked at rest, %s after the start", at)
 		}
 		if got := fmt.Sprint(b.states); got != "[working idle working idle]" {
@@ -107,8 +107,8 @@ func TestAgainAndUnwedgeAreObeyedUnderTheLock(t *testing.T) {
 		if fmt.Sprint(b.forgot, b.unwedged, b.answered) != "[ops:common] [ops:part.app1] [1 2 3 4 5]" {
 			t.Errorf("forgot %v, unwedged %v, answered %v", b.forgot, b.unwedged, b.answered)
 		}
-		if b.state != node.Idle || b.hears("wedged no more") != 1 {
-			t.Errorf("%s: %q", b.state, b.said)
+		if b.life.state != node.Idle || b.hears("wedged no more") != 1 {
+			t.Errorf("%s: %q", b.life.state, b.said)
 		}
 		errs := 0
 		for _, bt := range b.beats {
@@ -148,7 +148,7 @@ func TestSomebodyWhoWakesItGetsABeatNow(t *testing.T) {
 		b.live(2*time.Minute+30*time.Second, map[time.Duration]func(){100 * time.Second: func() { b.woken <- struct{}{} }})
 		at := -1
 		for i, bt := range b.beats {
-			if d := bt.Start.Sub(b.begun); d >= 100*time.Second && d < 101*time.Second {
+			if d := bt.Start.Sub(b.Agent.beats.begun); d >= 100*time.Second && d < 101*time.Second {
 				at = i
 			}
 		}
@@ -176,7 +176,7 @@ func TestWorkWaitsForInit(t *testing.T) {
 		if gap := b.when[4].Sub(b.when[3]); gap > 31*time.Second {
 			t.Errorf("work began %s after the begin of init: it need not wait for another beat", gap)
 		}
-		if b.memory["init"].Version == "" || !b.initDone {
+		if b.memory["init"].Version == "" || !b.life.initDone {
 			t.Error("init is not done")
 		}
 	})
@@ -187,8 +187,8 @@ func TestInitInARepositoryThatIsNotHere(t *testing.T) {
 		b := newBench(t, "common")
 		b.InitDone, b.init = false, "other"
 		b.live(3*time.Minute, nil)
-		if b.state != node.Failing || !strings.Contains(b.reason, "initgitrepo.txt names other") || len(b.runs) > 0 {
-			t.Errorf("%s: %s, ran %v", b.state, b.reason, b.runs)
+		if b.life.state != node.Failing || !strings.Contains(b.life.reason, "initgitrepo.txt names other") || len(b.runs) > 0 {
+			t.Errorf("%s: %s, ran %v", b.life.state, b.life.reason, b.runs)
 		}
 	})
 }
@@ -229,8 +229,8 @@ func TestTheConfigChangesBetweenTwoBeats(t *testing.T) {
 		if b.hears("addagent.yaml:3:1") != 2 || b.hears("over after ") != 1 {
 			t.Errorf("a bad config is said when it comes and when it is over: %q", b.said)
 		}
-		if b.state != node.Idle {
-			t.Errorf("%s: the config of before stays in force", b.state)
+		if b.life.state != node.Idle {
+			t.Errorf("%s: the config of before stays in force", b.life.state)
 		}
 	})
 }
@@ -254,8 +254,8 @@ func TestAMachineThatLeavesIsNotSaidToBeWell(t *testing.T) {
 		b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
 		b.down = true
 		b.live(20*time.Minute, nil)
-		if b.state != node.Leaving || b.hears("wedged no more") != 0 || b.hears("leaving after ") != 1 {
-			t.Errorf("%s: %q", b.state, b.said)
+		if b.life.state != node.Leaving || b.hears("wedged no more") != 0 || b.hears("leaving after ") != 1 {
+			t.Errorf("%s: %q", b.life.state, b.said)
 		}
 	})
 }
@@ -294,8 +294,8 @@ func TestAClockThatJumps(t *testing.T) {
 				if n := len(b.beats); n < 88 || n > 92 {
 					t.Errorf("%d beats in 90 minutes", n)
 				}
-				if b.state != node.Wedged || b.hears("wedged after") != 1 {
-					t.Errorf("%s, said %q", b.state, b.said)
+				if b.life.state != node.Wedged || b.hears("wedged after") != 1 {
+					t.Errorf("%s, said %q", b.life.state, b.said)
 				}
 				if n := len(b.runs); n < 6 || n > 9 {
 					t.Errorf("%d tries: one for the jump, else as ever", n)

@@ -250,8 +250,8 @@ func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 			b.Before, b.Sinks = before, []sink.Named{{Name: "presence", Sink: place}}
 			b.Asides = []Aside{{Name: "peers", Tick: func(time.Time) error { return errors.Join(errors.New("no port"), errors.New("no folder")) }}}
 			beat := b.Once(t.Context())
-			if want := map[bool]int{true: 2, false: 1}[i < 125]; len(beat.Troubles) != want || len(b.last.Troubles) != want {
-				t.Fatalf("beat %d: troubles %+v, recorded %+v", i, beat.Troubles, b.last.Troubles)
+			if want := map[bool]int{true: 2, false: 1}[i < 125]; len(beat.Troubles) != want || len(b.Agent.beats.last.Troubles) != want {
+				t.Fatalf("beat %d: troubles %+v, recorded %+v", i, beat.Troubles, b.Agent.beats.last.Troubles)
 			}
 			data, err := json.Marshal(beat)
 			if err == nil {

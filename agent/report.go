@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
@@ -33,50 +32,16 @@ func (a *Agent) presence(now time.Time) presence.Record {
 	r := presence.Record{
 		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
 		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
-		State: a.state, Reason: a.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
+		State: a.life.state, Reason: a.life.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
 		BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
 	}
-	for _, l := range a.looks {
+	for _, l := range a.trees.looks {
 		if l.Version != "" {
-			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Done: a.finished[l.Repo]})
+			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Done: a.trees.finished[l.Repo]})
 		}
 	}
 	a.Record(&r)
 	return r
-}
-
-// learnFinished takes in what each item has succeeded with, for the record.
-func (a *Agent) learnFinished() {
-	finished := map[string]map[string]string{}
-	for _, j := range a.findings.Judgements {
-		if j.Memory.Done == nil || j.Memory.Version == "" {
-			continue
-		}
-		if finished[j.Item.Repo] == nil {
-			finished[j.Item.Repo] = map[string]string{}
-		}
-		fingerprint := j.Fingerprint
-		if !maps.Equal(j.Memory.Done.Ids, j.Ids) {
-			fingerprint = work.Fingerprint(j.Memory.Done.Ids)
-		}
-		finished[j.Item.Repo][j.Item.Name] = fingerprint
-	}
-	if repo := a.info.InitGitRepo; a.initDone && repo != "" {
-		// Init is no item any more; but a machine that alone fails at it must learn that it can be done.
-		if a.initFinished == "" {
-			a.initFinished = "-" // looked for, once
-			if last := a.Runner.Last(repo, string(work.Init)); last != nil && last.OK() {
-				a.initFinished = last.Fingerprint
-			}
-		}
-		if a.initFinished != "-" {
-			if finished[repo] == nil {
-				finished[repo] = map[string]string{}
-			}
-			finished[repo][string(work.Init)] = a.initFinished
-		}
-	}
-	a.finished = finished
 }
 
 // tellSinks tells the record to every sink, side by side. None of them waits for a network.
@@ -98,13 +63,13 @@ func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 		}
 		if ctx.Err() != nil {
 			// We were told to end in the middle of it: what was wrong before may still be, and nothing else is known.
-			old, known := a.troubles[t.Key]
+			old, known := a.wrong.known[t.Key]
 			if !known {
 				continue
 			}
 			t.Text, t.Critical = old.Text, old.Critical
 		}
-		a.wrong = append(a.wrong, t)
+		a.wrong.now = append(a.wrong.now, t)
 	}
 }
 
@@ -145,7 +110,7 @@ func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 func (a *Agent) aside(now time.Time) {
 	for _, s := range a.Asides {
 		if err := s.Tick(now); err != nil {
-			a.wrong = append(a.wrong, journal.Trouble{Key: s.Name, Text: human.Lines(err.Error()), Critical: critical(err)})
+			a.wrong.now = append(a.wrong.now, journal.Trouble{Key: s.Name, Text: human.Lines(err.Error()), Critical: critical(err)})
 		}
 	}
 }
@@ -167,9 +132,9 @@ func (a *Agent) listen(ctx context.Context) (heard func()) {
 	return func() {
 		// An answer that cannot be had is none: what the cloud said before stays true.
 		if got := <-c; got.err != nil {
-			a.trouble("cloud", got.err.Error())
+			a.wrong.add("cloud", got.err.Error())
 		} else {
-			a.notice = got.why
+			a.life.notice = got.why
 		}
 	}
 }
@@ -180,7 +145,7 @@ func (a *Agent) doom(now time.Time) {
 		return
 	}
 	if err := a.Doomed(now, a.wedge(now)); err != nil {
-		a.trouble("kill", human.Lines(err.Error()))
+		a.wrong.add("kill", human.Lines(err.Error()))
 	}
 }
 
@@ -188,13 +153,13 @@ func (a *Agent) doom(now time.Time) {
 // it is no machine that alone fails at what its peers can. Nor is one that has not failed yet at what is there now, or not
 // often enough: a fix that is tried for the first time may well be one.
 func (a *Agent) wedge(now time.Time) *Wedge {
-	leaves := a.state == node.Leaving && !a.leaving
-	if a.state != node.Wedged && !leaves || a.brakes.Wedged != nil || a.held() != "" {
+	leaves := a.life.state == node.Leaving && !a.life.leaving
+	if a.life.state != node.Wedged && !leaves || a.life.brakes.Wedged != nil || a.held() != "" {
 		return nil
 	}
-	w := Wedge{Since: a.since, Items: map[string]string{}, Leaving: leaves, Reason: a.reason}
-	for i, j := range a.findings.Judgements {
-		if !a.standings[i].Wedged {
+	w := Wedge{Since: a.life.since, Items: map[string]string{}, Leaving: leaves, Reason: a.life.reason}
+	for i, j := range a.trees.inventory.Judgements {
+		if !a.trees.next[i].Wedged {
 			continue
 		}
 		last := j.Memory.Last

@@ -75,18 +75,18 @@ func (a *Agent) still(ctx context.Context, b journal.Beat, so []journal.Fetching
 	}
 	text := strings.Join(words, "; ")
 	a.say(journal.Info, "", "%s", text)
-	known := len(a.wrong)
-	if len(a.looks) == 0 { // the first look of this process: what the trees hold is known all the same
-		a.looks = b.Looks
-		defer func() { a.looks = nil }()
+	known := len(a.wrong.now)
+	if len(a.trees.looks) == 0 { // the first look of this process: what the trees hold is known all the same
+		a.trees.looks = b.Looks
+		defer func() { a.trees.looks = nil }()
 	}
 	a.tellSinks(ctx, now)
-	a.wrong = a.wrong[:known] // the end of the beat tells once more, and knows better
+	a.wrong.now = a.wrong.now[:known] // the end of the beat tells once more, and knows better
 	b.Ms = float64(now.Sub(b.Start).Microseconds()) / 1000
-	b.Dropped, b.Next, b.Fetching = a.dropped, a.Schedule.Next(now).UTC(), so
+	b.Dropped, b.Next, b.Fetching = a.beats.dropped, a.Schedule.Next(now).UTC(), so
 	shown := a.snapshot(b)
 	if shown.InHand == nil {
-		shown.InHand = a.orphan // whose end is told after the look, be it by the next agent
+		shown.InHand = a.runs.unreported // whose end is told after the look, be it by the next agent
 	}
 	a.wrote("beat", a.Memory.Show(shown), now)
 	_ = a.Supervise.Status(text) // the end of the beat says when that fails

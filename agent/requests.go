@@ -16,12 +16,12 @@ import (
 // heed reads who wants what to rest: at the begin of a beat, and whenever work is
 // about to start. Brakes that cannot be read hold: nobody knows what they say.
 func (a *Agent) heed(now time.Time) {
-	before := a.brakes.Repos
+	before := a.life.brakes.Repos
 	brakes, err := a.People.Brakes(now)
 	if err != nil {
-		brakes = node.Brakes{Disabled: &node.Brake{Reason: err.Error()}, Repos: before, Wedged: a.brakes.Wedged}
+		brakes = node.Brakes{Disabled: &node.Brake{Reason: err.Error()}, Repos: before, Wedged: a.life.brakes.Wedged}
 	}
-	a.brakes = brakes
+	a.life.brakes = brakes
 	for repo, b := range brakes.Repos {
 		if _, known := before[repo]; !known {
 			a.say(journal.Notice, "addagent status", "%s disabled: %s", repo, b)
@@ -34,26 +34,20 @@ func (a *Agent) heed(now time.Time) {
 	}
 }
 
-// rests tells whether a person disabled this repository.
-func (a *Agent) rests(repo string) bool {
-	_, rests := a.brakes.Repos[repo]
-	return rests
-}
-
 // obey does what people asked for. Memory is changed under the work lock only,
 // so a request waits for the end of the work in hand.
 func (a *Agent) obey(b *journal.Beat, now time.Time) {
 	changed := false
 	type wish struct{ what, target string }
 	granted := map[wish]journal.Asked{}
-	for _, ask := range a.asks {
+	for _, ask := range a.beats.requests {
 		done := journal.Asked{Ask: ask}
 		same, twice := granted[wish{ask.What, ask.Target}]
 		switch {
 		case ask.What == journal.AskBeat:
 		case twice: // somebody else asked for the same, and it is done
 			done.Did, done.Error = same.Did, same.Error
-		case a.inHand != nil || !a.take():
+		case a.runs.inHand != nil || !a.take():
 			continue
 		default:
 			done.Did, done.Error = a.forget(ask)
@@ -73,16 +67,16 @@ func (a *Agent) obey(b *journal.Beat, now time.Time) {
 // forget makes the items that are meant forget what was done, or that it failed.
 func (a *Agent) forget(ask journal.Ask) (did []string, wrong string) {
 	repo, _, _ := strings.Cut(ask.Target, ":")
-	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.initDone {
+	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.life.initDone {
 		// Not among the judgements: it was done once and for all.
 		if err := a.Runner.Forget(repo, string(work.Init)); err != nil {
 			return nil, err.Error()
 		}
-		a.initDone, a.initFinished = false, ""
+		a.life.initDone, a.trees.initFinished = false, ""
 		return []string{ask.Target}, ""
 	}
 	var names []string
-	for i, j := range a.findings.Judgements {
+	for i, j := range a.trees.inventory.Judgements {
 		name := j.Item.ID()
 		names = append(names, name)
 		if ask.Target != "" && ask.Target != j.Item.Repo && ask.Target != name {
@@ -95,7 +89,7 @@ func (a *Agent) forget(ask journal.Ask) (did []string, wrong string) {
 			err = a.Runner.Forget(j.Item.Repo, j.Item.Name)
 		case j.Item.Problem != "":
 			was, err = false, errors.New(name+" waits for a push: "+j.Item.Problem)
-		case a.standings[i].Wedged || a.standings[i].Failing || a.startFail[name] != "":
+		case a.trees.next[i].Wedged || a.trees.next[i].Failing || a.trees.startFail[name] != "":
 			_, err = a.Runner.Unwedge(j.Item.Repo, j.Item.Name)
 		default:
 			was = false

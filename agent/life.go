@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/work"
+)
+
+// life is the state of the node as it was last told, and what people and the cloud decide about it.
+type life struct {
+	state        node.State
+	reason       string
+	reasonItem   string // the items, or the person, that the reason names: only another one is news
+	since        time.Time
+	failingSince time.Time // of a node that works at a new version now; zero = it was not failing before
+	initDone     bool
+	leaving      bool   // the machine goes down
+	notice       string // why the cloud takes the machine away; "" = it does not
+	brakes       node.Brakes
+}
+
+// going is why this machine goes; "" = it stays.
+func (l *life) going() string {
+	if l.leaving {
+		return "the machine goes down"
+	}
+	return l.notice
+}
+
+// disabled tells whether a person disabled this repository.
+func (l *life) disabled(repo string) bool {
+	_, disabled := l.brakes.Repos[repo]
+	return disabled
+}
+
+// held is why no work may start: a person's brake, or holds that were pushed; "" = it may.
+func (l *life) held(holds []work.Hold) string {
+	var all []string
+	if d := l.brakes.Disabled; d != nil {
+		all = append(all, d.String())
+	}
+	for _, h := range holds {
+		all = append(all, h.String())
+	}
+	return strings.Join(all, "; ")
+}

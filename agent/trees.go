@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"maps"
+	"time"
+
+	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/work"
+)
+
+// trees is what this node's repositories hold, and what is due because of it.
+type trees struct {
+	looks       []journal.Look
+	inventory   work.Inventory
+	next        []work.NextRun               // one for each judgement of the inventory
+	queue       []int                        // judgements that still run in this beat
+	firstDue    map[string]time.Time         // by dueKey: the beat that first found it due
+	startFail   map[string]string            // item: why it could not be started in its last beat
+	lastReached time.Time                    // the last look that reached a repository
+	lastContact time.Time                    // such a look, or a beat that had no reason to look: from here the node counts as blind
+	finished    map[string]map[string]string // by repository and item, the fingerprint of the last success
+	// initFinished is that of init; "" = not looked for yet, "-" = none
+	initFinished string
+}
+
+// dueKey names what became due: an item and what it watches.
+func (t *trees) dueKey(i int) string {
+	j := t.inventory.Judgements[i]
+	return j.Item.ID() + "@" + j.Fingerprint
+}
+
+// always tells whether the work in hand is of the kind that runs every beat and is not worth a state.
+func (t *trees) always(h *journal.InHand) bool {
+	for _, j := range t.inventory.Judgements {
+		if j.Item.Repo == h.Repo && j.Item.Name == h.Item {
+			return j.Item.Always && !j.Verdict.Wanted()
+		}
+	}
+	return false
+}
+
+// learnFinished takes in what each item has succeeded with, for the record. Init, once done, is no item any more, but
+// a machine that alone fails at it must learn that it can be done.
+func (t *trees) learnFinished(initRepo string, lastInit func() *work.Attempt) {
+	t.finished = map[string]map[string]string{}
+	add := func(repo, item, fingerprint string) {
+		if t.finished[repo] == nil {
+			t.finished[repo] = map[string]string{}
+		}
+		t.finished[repo][item] = fingerprint
+	}
+	for _, j := range t.inventory.Judgements {
+		if j.Memory.Done == nil || j.Memory.Version == "" {
+			continue
+		}
+		fingerprint := j.Fingerprint
+		if !maps.Equal(j.Memory.Done.Ids, j.Ids) {
+			fingerprint = work.Fingerprint(j.Memory.Done.Ids)
+		}
+		add(j.Item.Repo, j.Item.Name, fingerprint)
+	}
+	if initRepo == "" {
+		return
+	}
+	if t.initFinished == "" {
+		t.initFinished = "-" // looked for, once
+		if last := lastInit(); last != nil && last.OK() {
+			t.initFinished = last.Fingerprint
+		}
+	}
+	if t.initFinished != "-" {
+		add(initRepo, string(work.Init), t.initFinished)
+	}
+}
