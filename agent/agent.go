@@ -164,7 +164,7 @@ const splay = 2 * time.Second
 // Run beats until ctx ends. Work that runs then goes on in its shim.
 func (a *Agent) Run(ctx context.Context) {
 	a.beats.begun = time.Now().UTC()
-	a.wake(a.beats.begun)
+	a.resume(a.beats.begun)
 	if err := a.Supervise.Ready(); err != nil {
 		a.say(journal.Warning, "", "%v", err)
 	}
@@ -209,7 +209,7 @@ func (a *Agent) beatNow(ctx context.Context, tick *time.Timer) {
 // work is left to its shim.
 func (a *Agent) Once(ctx context.Context) journal.Beat {
 	a.beats.begun = time.Now().UTC()
-	a.wake(a.beats.begun)
+	a.resume(a.beats.begun)
 	if a.Before != nil && a.Before.Node == a.ID {
 		a.wrong.recall(a.Before.Troubles)
 	}
@@ -245,9 +245,9 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 	return b
 }
 
-// wake settles what an agent finds when it starts: the state files say nothing
+// resume settles what an agent finds when it starts: the state files say nothing
 // that it believes but "init is done"; work may be running that it has not begun.
-func (a *Agent) wake(now time.Time) {
+func (a *Agent) resume(now time.Time) {
 	a.trees.lastContact = now
 	a.life.initDone = a.InitDone
 	a.life.state, a.life.since = node.InitDone, now
@@ -257,10 +257,10 @@ func (a *Agent) wake(now time.Time) {
 		// it, and that it has been said.
 		a.life.state, a.life.since, a.life.reason, a.life.reasonItem = b.State, b.Since, b.Reason, b.Blamed
 		a.runs.unreported, a.runs.lastEnded = b.InHand, b.Did
-		a.life.brakes.Repos = restingIn(b.Looks)
+		a.life.brakes.Repos = disabledIn(b.Looks)
 	case !a.life.initDone:
 		a.life.state = node.Presetup
-		a.to(node.Setup, "", now)
+		a.enter(node.Setup, "", now)
 	}
 	if h, found := a.Runner.Found(); found {
 		a.runs.inHand = fromWork(h)
@@ -282,7 +282,7 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 		a.say(journal.Warning, "addagent why "+was.Name(), "%s: its run %s ended without a result", was.Name(), was.RunID)
 	}
 	pending, known, before := a.trees.queue, len(a.wrong.now), a.life.initDone
-	a.heed(now)
+	a.applyBrakes(now)
 	a.rejudge(now, pending)
 	if a.life.initDone && !before {
 		a.enqueue(now) // the work that waited for init
@@ -324,8 +324,8 @@ func (a *Agent) rejudge(now time.Time, pending []int) {
 // alive feeds the watchdog. That systemd cannot be reached is said by Status, once a beat.
 func (a *Agent) alive() { _ = a.Supervise.Alive() }
 
-// farewell is how long the last words may take when the machine goes down, told and arrived. A server that answers at all
-// does so in a second; what hangs is not worth more of a shutdown.
+// farewell is how long the last words may take when the machine goes down, told and arrived. A server that answers at
+// all does so in a second; what hangs is not worth more of a shutdown.
 const farewell = 5 * time.Second
 
 // leave is the end of the process. Work goes on, unless the machine ends, too.

@@ -18,9 +18,9 @@ import (
 func (a *Agent) Beat(ctx context.Context, now time.Time) journal.Beat {
 	b := a.begin(now)
 	began := time.Now()
-	heard := a.listen(ctx)
+	wait := a.startNotice(ctx)
 	a.look(ctx, &b)
-	heard()
+	wait()
 	if ctx.Err() != nil {
 		return b // told to end in the middle of a look: nothing was decided, so there is nothing to report
 	}
@@ -47,11 +47,11 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 		a.wrong.add("config", text)
 	}
 	if changed {
-		a.trees.looks = stillThere(a.trees.looks, a.Clones.Here())
+		a.trees.looks = keepConfigured(a.trees.looks, a.Clones.Here())
 	}
-	a.aside(now)
+	a.tickTasks(now)
 	a.beats.requests = a.People.Asks()
-	a.heed(now)
+	a.applyBrakes(now)
 	return journal.Beat{Seq: a.beats.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
@@ -77,12 +77,12 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 		}
 	}
 	looks := unmoved(asked) // as long as somebody else's work runs in these trees
-	if moved := anyMoved(asked); !moved || a.take() {
+	if moved := anyMoved(asked); !moved || a.acquire() {
 		var long func([]journal.Fetching, time.Time)
 		if moved {
 			still := *b
 			still.Looks = looks
-			long = func(so []journal.Fetching, now time.Time) { a.still(ctx, still, so, now) }
+			long = func(so []journal.Fetching, now time.Time) { a.reportProgress(ctx, still, so, now) }
 		}
 		looks = a.supervised(ctx, func(progress func(journal.Fetching)) []journal.Look { return a.Clones.Move(ctx, asked, progress) }, long)
 	}
@@ -119,16 +119,16 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 func (a *Agent) decide(b *journal.Beat, now time.Time) {
 	if a.runs.inHand != nil && len(a.trees.inventory.Judgements) > 0 {
 		a.wrong.keep("items ")
-		a.obey(b, now)
+		a.serveRequests(b, now)
 		return // the trees stand still, and the work in hand is judged when it has ended
 	}
 	a.judge(now)
-	if a.runs.inHand == nil && unfinished(a.trees.inventory.Judgements) && a.take() {
+	if a.runs.inHand == nil && unfinished(a.trees.inventory.Judgements) && a.acquire() {
 		a.judge(now) // taking the lock has ended it
 	}
-	a.adoptEnd()
-	a.heed(time.Now().UTC()) // a fetch takes its time: somebody may have said stop
-	a.obey(b, now)
+	a.reportMissedEnd()
+	a.applyBrakes(time.Now().UTC()) // a fetch takes its time: somebody may have said stop
+	a.serveRequests(b, now)
 	for _, p := range a.trees.inventory.Problems {
 		a.wrong.add("items "+p, p)
 	}
@@ -151,15 +151,16 @@ func (a *Agent) enqueue(now time.Time) {
 	maps.DeleteFunc(a.trees.firstDue, func(key string, _ time.Time) bool { return !due[key] })
 }
 
-// mayRun tells whether an item is due and nobody holds it back. Nothing is begun on a machine that goes: it would be cut.
+// mayRun tells whether an item is due and nobody holds it back. Nothing is begun on a machine that goes: it would be
+// cut.
 func (a *Agent) mayRun(i int) bool {
 	it := a.trees.inventory.Judgements[i].Item
 	return a.trees.next[i].Due && (a.life.initDone || it.Level == work.Init) && !a.life.disabled(it.Repo) && a.held() == "" && a.life.going() == ""
 }
 
-// adoptEnd tells how work ended that ran when an earlier agent went, and that
+// reportMissedEnd tells how work ended that ran when an earlier agent went, and that
 // nobody was there to hear the end of.
-func (a *Agent) adoptEnd() {
+func (a *Agent) reportMissedEnd() {
 	if a.runs.unreported == nil {
 		return
 	}
@@ -177,10 +178,10 @@ func (a *Agent) judge(now time.Time) {
 	if !a.life.initDone {
 		place.Init = a.info.InitGitRepo
 	}
-	a.trees.inventory = a.Survey.Judge(Ats(a.trees.looks), place, now)
+	a.trees.inventory = a.Survey.Judge(Positions(a.trees.looks), place, now)
 	if !a.life.initDone && (place.Init == "" || a.trees.inventory.InitDone) {
 		a.life.initDone = true
-		a.to(node.InitDone, "", now)
+		a.enter(node.InitDone, "", now)
 	}
 	initRepo := ""
 	if a.life.initDone {
@@ -210,14 +211,14 @@ func (a *Agent) work(ctx context.Context, now time.Time) {
 // not stop those behind it.
 func (a *Agent) startNext(ctx context.Context, now time.Time) {
 	for a.runs.inHand == nil && len(a.trees.queue) > 0 && ctx.Err() == nil {
-		if !a.take() {
+		if !a.acquire() {
 			return
 		}
 		i := a.trees.queue[0]
 		a.trees.queue = a.trees.queue[1:]
 		j, s := a.trees.inventory.Judgements[i], a.trees.next[i]
 		name := j.Item.ID()
-		h, err := a.Runner.Start(j, s, a.facts())
+		h, err := a.Runner.Start(j, s, a.scriptEnv())
 		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
 		if err != nil {
 			began.Error = err.Error()
@@ -244,7 +245,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 // report settles the state and tells: files first, then everybody else.
 func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 	a.tell(ctx, now)
-	a.doom(now)
+	a.considerKill(now)
 	for _, n := range a.wrong.fold(time.Now().UTC()) {
 		a.Say(n)
 	}
@@ -289,7 +290,7 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 	who := blamed(s, v)
 	switch {
 	case s != a.life.state:
-		a.to(s, why, now)
+		a.enter(s, why, now)
 	case who != a.life.reasonItem && who != "":
 		// Another one joined: it alone is news. That one of several is well again is said where it succeeds.
 		if more := joined(v, s, a.life.reasonItem); more != "" {

@@ -52,15 +52,15 @@ func old(looks []journal.Look) []journal.Look {
 	return out
 }
 
-// stillThere are the looks of those repositories that the config still has.
-func stillThere(looks, here []journal.Look) []journal.Look {
+// keepConfigured are the looks of those repositories that the config still has.
+func keepConfigured(looks, here []journal.Look) []journal.Look {
 	return slices.DeleteFunc(slices.Clone(looks), func(l journal.Look) bool {
 		return !slices.ContainsFunc(here, func(h journal.Look) bool { return h.Repo == l.Repo })
 	})
 }
 
-// restingIn are the repositories that rested in an earlier beat.
-func restingIn(looks []journal.Look) map[string]node.Brake {
+// disabledIn are the repositories that rested in an earlier beat.
+func disabledIn(looks []journal.Look) map[string]node.Brake {
 	rest := map[string]node.Brake{}
 	for _, l := range looks {
 		if l.Resting != "" {
@@ -70,9 +70,9 @@ func restingIn(looks []journal.Look) map[string]node.Brake {
 	return rest
 }
 
-// Ats is where the looks left the repositories. One without a version is known
+// Positions is where the looks left the repositories. One without a version is known
 // and not here yet: who watches it waits.
-func Ats(looks []journal.Look) []work.At {
+func Positions(looks []journal.Look) []work.At {
 	var out []work.At
 	for _, l := range looks {
 		out = append(out, work.At{Repo: l.Repo, Version: l.Version, Branch: l.Branch})

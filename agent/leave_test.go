@@ -29,8 +29,8 @@ func (h hanging) Flush(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// TestTheFarewellIsBounded: telling and arriving have one deadline between them, whatever hangs, and the places that are well
-// hear that the node leaves.
+// TestTheFarewellIsBounded: telling and arriving have one deadline between them, whatever hangs, and the places that
+// are well hear that the node leaves.
 func TestTheFarewellIsBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		down  bool

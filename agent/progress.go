@@ -66,9 +66,10 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(journal.
 	}
 }
 
-// still says how a look goes on that takes longer than to the next tick, as a first clone does: to people, and to those
-// who wait to hear that this node lives. The state is settled when the look is over. It does not feed the watchdog.
-func (a *Agent) still(ctx context.Context, b journal.Beat, so []journal.Fetching, now time.Time) {
+// reportProgress says how a look goes on that takes longer than to the next tick, as a first clone does: to people, and
+// to those who wait to hear that this node lives. The state is settled when the look is over. It does not feed the
+// watchdog.
+func (a *Agent) reportProgress(ctx context.Context, b journal.Beat, so []journal.Fetching, now time.Time) {
 	var words []string
 	for _, f := range so {
 		words = append(words, f.String())

@@ -87,8 +87,8 @@ func TestALongFirstCloneIsTold(t *testing.T) {
 	})
 }
 
-// TestAnAgentThatBeginsWithALongLook tells what the trees hold; and how work ended while no agent was there is told by the
-// one after it, should it be killed in that look.
+// TestAnAgentThatBeginsWithALongLook tells what the trees hold; and how work ended while no agent was there is told by
+// the one after it, should it be killed in that look.
 func TestAnAgentThatBeginsWithALongLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}

@@ -13,7 +13,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Aside is what goes on beside the heart: reading the others, measuring. It is told of each beat and answers with what is wrong with it now; it does not wait.
+// Aside is what goes on beside the heart: reading the others, measuring. It is told of each beat and answers with what
+// is wrong with it now; it does not wait.
 type Aside struct {
 	Name string // begins the key of its trouble
 	Tick func(now time.Time) error
@@ -79,8 +80,8 @@ func critical(err error) bool {
 	return errors.As(err, &c) && c.Critical()
 }
 
-// flushWait is how long a beat that is the whole life of this process waits for what it has told to arrive. What does not
-// arrive is not lost: the next one sends it.
+// flushWait is how long a beat that is the whole life of this process waits for what it has told to arrive. What does
+// not arrive is not lost: the next one sends it.
 const flushWait = 10 * time.Second
 
 // flush waits until what was told has arrived, or ctx ends, and answers what has not.
@@ -106,8 +107,8 @@ func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 	return untold
 }
 
-// aside lets all that goes on beside the heart know of this beat.
-func (a *Agent) aside(now time.Time) {
+// tickTasks lets all that goes on beside the heart know of this beat.
+func (a *Agent) tickTasks(now time.Time) {
 	for _, s := range a.Asides {
 		if err := s.Tick(now); err != nil {
 			a.wrong.now = append(a.wrong.now, journal.Trouble{Key: s.Name, Text: human.Lines(err.Error()), Critical: critical(err)})
@@ -115,8 +116,8 @@ func (a *Agent) aside(now time.Time) {
 	}
 }
 
-// listen asks the cloud, beside the look, whether this machine is to go.
-func (a *Agent) listen(ctx context.Context) (heard func()) {
+// startNotice asks the cloud, beside the look, whether this machine is to go.
+func (a *Agent) startNotice(ctx context.Context) (wait func()) {
 	if a.Notice == nil {
 		return func() {}
 	}
@@ -139,8 +140,8 @@ func (a *Agent) listen(ctx context.Context) (heard func()) {
 	}
 }
 
-// doom lets this node decide whether it is to end itself.
-func (a *Agent) doom(now time.Time) {
+// considerKill lets this node decide whether it is to end itself.
+func (a *Agent) considerKill(now time.Time) {
 	if a.Doomed == nil {
 		return
 	}
@@ -149,9 +150,9 @@ func (a *Agent) doom(now time.Time) {
 	}
 }
 
-// wedge is how this node is wedged by its work; nil when it is not, or when a person or the network has a part in it: then
-// it is no machine that alone fails at what its peers can. Nor is one that has not failed yet at what is there now, or not
-// often enough: a fix that is tried for the first time may well be one.
+// wedge is how this node is wedged by its work; nil when it is not, or when a person or the network has a part in it:
+// then it is no machine that alone fails at what its peers can. Nor is one that has not failed yet at what is there
+// now, or not often enough: a fix that is tried for the first time may well be one.
 func (a *Agent) wedge(now time.Time) *Wedge {
 	leaves := a.life.state == node.Leaving && !a.life.leaving
 	if a.life.state != node.Wedged && !leaves || a.life.brakes.Wedged != nil || a.held() != "" {

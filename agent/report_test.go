@@ -237,7 +237,8 @@ func TestOneBeatSaysWhatDidNotArrive(t *testing.T) {
 	})
 }
 
-// TestBeatsOfCronSayATroubleOnce: each is a process of its own, and knows what is wrong from the record of the one before.
+// TestBeatsOfCronSayATroubleOnce: each is a process of its own, and knows what is wrong from the record of the one
+// before.
 func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var before *journal.Beat

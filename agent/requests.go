@@ -13,9 +13,9 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// heed reads who wants what to rest: at the begin of a beat, and whenever work is
+// applyBrakes reads who wants what to rest: at the begin of a beat, and whenever work is
 // about to start. Brakes that cannot be read hold: nobody knows what they say.
-func (a *Agent) heed(now time.Time) {
+func (a *Agent) applyBrakes(now time.Time) {
 	before := a.life.brakes.Repos
 	brakes, err := a.People.Brakes(now)
 	if err != nil {
@@ -34,9 +34,9 @@ func (a *Agent) heed(now time.Time) {
 	}
 }
 
-// obey does what people asked for. Memory is changed under the work lock only,
+// serveRequests does what people asked for. Memory is changed under the work lock only,
 // so a request waits for the end of the work in hand.
-func (a *Agent) obey(b *journal.Beat, now time.Time) {
+func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 	changed := false
 	type wish struct{ what, target string }
 	granted := map[wish]journal.Asked{}
@@ -47,10 +47,10 @@ func (a *Agent) obey(b *journal.Beat, now time.Time) {
 		case ask.What == journal.AskBeat:
 		case twice: // somebody else asked for the same, and it is done
 			done.Did, done.Error = same.Did, same.Error
-		case a.runs.inHand != nil || !a.take():
+		case a.runs.inHand != nil || !a.acquire():
 			continue
 		default:
-			done.Did, done.Error = a.forget(ask)
+			done.Did, done.Error = a.serveRequest(ask)
 			granted[wish{ask.What, ask.Target}] = done
 			changed = changed || len(done.Did) > 0
 			if len(done.Did) > 0 {
@@ -64,8 +64,8 @@ func (a *Agent) obey(b *journal.Beat, now time.Time) {
 	}
 }
 
-// forget makes the items that are meant forget what was done, or that it failed.
-func (a *Agent) forget(ask journal.Ask) (did []string, wrong string) {
+// serveRequest makes the items that are meant forget what was done, or that it failed.
+func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 	repo, _, _ := strings.Cut(ask.Target, ":")
 	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.life.initDone {
 		// Not among the judgements: it was done once and for all.

@@ -97,8 +97,8 @@ func (a *Agent) restrained(i int, now time.Time) string {
 	return ""
 }
 
-// take takes the work lock, once, and says what it found left behind under it.
-func (a *Agent) take() bool {
+// acquire takes the work lock, once, and says what it found left behind under it.
+func (a *Agent) acquire() bool {
 	if a.runs.holding {
 		return true
 	}
@@ -125,8 +125,8 @@ func (a *Agent) take() bool {
 	return true
 }
 
-// to is the only place where the state changes.
-func (a *Agent) to(s node.State, why string, now time.Time) {
+// enter is the only place where the state changes.
+func (a *Agent) enter(s node.State, why string, now time.Time) {
 	from, was := a.life.state, a.life.since
 	a.life.state, a.life.reason, a.life.since = s, why, now
 	a.wrote("state", a.Memory.State(s, now), now)
@@ -187,8 +187,8 @@ func nextCommand(s node.State) string {
 	return ""
 }
 
-// facts is what a script is told about the node.
-func (a *Agent) facts() work.Env {
+// scriptEnv is what a script is told about the node.
+func (a *Agent) scriptEnv() work.Env {
 	// What the agent itself writes there is told by ADD_STATE, as it is now.
 	fields := maps.Clone(a.info.Fields)
 	maps.DeleteFunc(fields, func(name, _ string) bool { return slices.Contains([]string{"state", "statetss", "statelog"}, name) })

@@ -36,7 +36,8 @@ func (t *troubles) keep(kind string) {
 	}
 }
 
-// recall takes in what was wrong in the last beat of an earlier process: under cron, what stays is not news at each beat.
+// recall takes in what was wrong in the last beat of an earlier process: under cron, what stays is not news at each
+// beat.
 func (t *troubles) recall(before []journal.Trouble) {
 	t.recalled = true
 	for _, b := range before {
@@ -51,8 +52,8 @@ func (t *troubles) fold(at time.Time) []journal.News {
 	return news
 }
 
-// untried are the troubles of telling that an earlier process had, and of which this one, whose whole life is this beat,
-// knows no more before its sinks have answered.
+// untried are the troubles of telling that an earlier process had, and of which this one, whose whole life is this
+// beat, knows no more before its sinks have answered.
 func (t *troubles) untried() []journal.Trouble {
 	var all []journal.Trouble
 	for key, known := range t.known {
@@ -90,8 +91,8 @@ func (t *troubles) late(is journal.Trouble, at time.Time) (journal.News, bool) {
 	return journal.News{At: at, Level: level(is), Text: is.Text}, true
 }
 
-// wrote takes note of how writing something down went; a failure is news once. A node that cannot write is failing until
-// it can.
+// wrote takes note of how writing something down went; a failure is news once. A node that cannot write is failing
+// until it can.
 func (t *troubles) wrote(what string, err error) (news bool) {
 	if err == nil {
 		delete(t.unwritten, what)

@@ -101,7 +101,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	if journal.InitDone(cfg.Home, cfg.InitMemory()) {
 		place.Init = ""
 	}
-	f := survey.Judge(agent.Ats(looks), place, now)
+	f := survey.Judge(agent.Positions(looks), place, now)
 	waits := place.Init != "" && !f.InitDone
 	rules := rulesOf(cfg, me.ID)
 
