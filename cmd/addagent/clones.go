@@ -81,6 +81,14 @@ func (c *clones) add(name string, s remote.Source) {
 	c.list = append(c.list, &clonedRepo{name: name, source: s, repo: clone.New(name, filepath.Join(c.dir, name), s, c.limits)})
 }
 
+// known are the repositories as they are now, with those that were only found on the disk.
+func (c *clones) known() []*clonedRepo {
+	if c.discover {
+		c.find()
+	}
+	return c.list
+}
+
 // Here is what lies on the node, as it was left.
 func (c *clones) Here() []journal.Look {
 	if c.discover {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/agent"
@@ -19,8 +20,6 @@ import (
 	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
-
-func now() time.Time { return time.Now().UTC() }
 
 func (p *process) beatCommand(g *cli.Flags) *cobra.Command {
 	var spread, again bool
@@ -91,7 +90,7 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 	w, err := wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b journal.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
 	var busy *run.Busy
 	if errors.As(err, &busy) && busy.Path == cfg.BeatLock() && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
-		return p.beatBeside(ctx, l.g, cfg, busy.Holder, ask)
+		return p.beatViaAgent(ctx, l.g, cfg, busy.Holder, ask)
 	}
 	if err != nil {
 		return err
@@ -201,4 +200,56 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 		}
 	}
 	return &exit{Code: code}
+}
+
+// beatViaAgent asks a living agent to beat now, waits for that beat and for the
+// work that it begins, and prints what became of it.
+func (p *process) beatViaAgent(ctx context.Context, g *cli.Flags, cfg *config.Config, holder run.Holder, ask journal.Ask) error {
+	r := runningAgent{cfg: cfg, holder: holder, words: p.Err}
+	b, err := r.request(ctx, ask)
+	if err != nil {
+		return err
+	}
+	b.Ended = endedOf(b.Ended, b.Started) // of other work hears who began that
+	if len(b.Started) > 0 && b.InHand != nil {
+		if !g.JSON && isTerminal(p.Err) {
+			p.newVoice(cfg).Beat(b)
+		}
+		if b, err = r.follow(ctx, b); err != nil {
+			return err
+		}
+	}
+	shown := g.JSON
+	switch {
+	case g.JSON:
+		if err := printJSON(p.Out, b); err != nil {
+			return err
+		}
+	case isTerminal(p.Err):
+		shown = true
+		sayBeat(p.newVoice(cfg), b)
+	}
+	return p.outcome(b, ask, shown)
+}
+
+// newVoice speaks to the person at this terminal alone.
+func (p *process) newVoice(cfg *config.Config) *journal.HumanLog {
+	v := journal.NewHumanLog(journal.LogOptions{Screen: p.Err})
+	v.Configure(config.Log{Level: "info", Format: cfg.Log.Format})
+	return v
+}
+
+// sayBeat is how a beat ended, and the work in it.
+func sayBeat(v *journal.HumanLog, b journal.Beat) {
+	for _, e := range b.Ended {
+		level := journal.Info
+		if !e.OK && e.Reason != string(work.ReasonWaiting) {
+			level = journal.Warning
+		}
+		v.Say(journal.News{At: e.At, Level: level, Text: e.String()})
+	}
+	for _, t := range b.Troubles {
+		v.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: t.Text})
+	}
+	v.Say(journal.News{At: time.Now().UTC(), Level: journal.Info, Text: strings.TrimSpace(string(b.State) + " " + b.Reason)})
 }

@@ -199,7 +199,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 				fmt.Fprintf(p.Err, "no agent runs here: the next beat obeys (addagent beat%s)\n", g.Suffix())
 				return nil
 			}
-			b, err := p.ask(c.Context(), cfg, holder, ask)
+			b, err := runningAgent{cfg: cfg, holder: holder, words: p.Err}.request(c.Context(), ask)
 			if err != nil {
 				return err
 			}

@@ -42,7 +42,7 @@ Exit codes: 0 no problem, 1 something that --live tested does not work, 2 a bad 
   addagent check --live --quiet-rooms --json | jq -r '.[] | select(.status == "fail") | .mend'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.check(c.Context(), &checker{p: p.Process, g: g, live: live, quiet: quiet, now: now()})
+			return p.check(c.Context(), &checker{p: p.Process, g: g, live: live, quiet: quiet, now: time.Now().UTC()})
 		},
 	}
 	c.Flags().BoolVar(&live, "live", false, "test every credential and service once, and suggest fixes")
@@ -59,7 +59,7 @@ func (p *process) doctorCommand(g *cli.Flags) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.check(c.Context(), &checker{p: p.Process, g: g, live: true, quiet: quiet, now: now()})
+			return p.check(c.Context(), &checker{p: p.Process, g: g, live: true, quiet: quiet, now: time.Now().UTC()})
 		},
 	}
 	c.Flags().BoolVar(&quiet, "quiet-rooms", false, "send nothing to the rooms")

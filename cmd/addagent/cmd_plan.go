@@ -56,30 +56,30 @@ type planned struct {
 	Due      int              `json:"due"`
 }
 
-func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode bool) error {
+// makePlan looks, and decides what the next beat would do.
+func makePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.Time) (*planned, error) {
 	info, err := node.ReadInfo(cfg.Nodeinfo())
 	if err != nil {
-		return misuse(err)
+		return nil, cli.Misuse(err)
 	}
-	me, err := identify(ctx, p.Process, cfg, true)
+	me, err := identify(ctx, p, cfg, true)
 	if err != nil {
-		return misuse(err)
+		return nil, cli.Misuse(err)
 	}
 	repos, err := openClones(cfg, info)
 	if err != nil {
-		return misuse(err)
+		return nil, cli.Misuse(err)
 	}
 	defer repos.close()
 	tmp, err := os.MkdirTemp("", "addagent-plan-")
 	if err != nil {
-		return failed(err)
+		return nil, cli.Failed(err)
 	}
 	defer os.RemoveAll(tmp)
 
-	now := time.Now().UTC()
 	brakes, err := node.ReadBrakes(cfg.StateDir, now)
 	if err != nil {
-		return failed(err)
+		return nil, cli.Failed(err)
 	}
 	looks := repos.Ask(ctx, func(repo string) bool { _, rests := brakes.Repos[repo]; return rests })
 	for i := range looks {
@@ -105,7 +105,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	waits := place.Init != "" && !f.InitDone
 	rules := rulesOf(cfg, me.ID)
 
-	out := planned{Looks: looks, Problems: f.Problems, Items: []journal.Judged{}}
+	out := &planned{Looks: looks, Problems: f.Problems, Items: []journal.Judged{}}
 	if brakes.Disabled != nil {
 		out.Held = append(out.Held, "disabled: "+brakes.Disabled.String())
 	}
@@ -131,6 +131,15 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 		}
 		out.Items = append(out.Items, d)
 	}
+	return out, nil
+}
+
+func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode bool) error {
+	now := time.Now().UTC()
+	out, err := makePlan(ctx, p.Process, cfg, now)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		if err := printJSON(p.Out, out); err != nil {
 			return err
@@ -138,7 +147,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	} else {
 		p.printPlan(out, now)
 	}
-	for _, l := range looks {
+	for _, l := range out.Looks {
 		if l.Trouble != "" {
 			return &exit{Code: exitFailed}
 		}
@@ -149,7 +158,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	return nil
 }
 
-func (p *process) printPlan(out planned, now time.Time) {
+func (p *process) printPlan(out *planned, now time.Time) {
 	for _, l := range out.Looks {
 		switch {
 		case l.Trouble != "":

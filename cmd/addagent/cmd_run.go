@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
@@ -56,14 +57,14 @@ agent beats here.`,
 				return err
 			}
 			defer w.close()
-			w.voice.Say(journal.News{At: now(), Level: journal.Notice, Text: "addagent " + cli.Version() + " begins: node " + w.agent.ID + ", home " + cfg.Home})
+			w.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "addagent " + cli.Version() + " begins: node " + w.agent.ID + ", home " + cfg.Home})
 			ctx, leave := context.WithCancelCause(c.Context())
 			defer leave(nil)
 			memory, told := newBound(), w.agent.Told
 			w.agent.Told = func(b journal.Beat) {
 				told(b)
 				if err := memory.over(); err != nil {
-					w.voice.Say(journal.News{At: now(), Level: journal.Warning, Text: err.Error() + ": it leaves for a restart"})
+					w.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error() + ": it leaves for a restart"})
 					leave(err)
 				}
 			}

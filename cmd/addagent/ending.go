@@ -44,7 +44,7 @@ type ending struct {
 func newEnding(e *ending, stateDir string) *ending {
 	e.killer = &kill.Killer{Path: endedPath(stateDir), Means: kill.Means{
 		Peers: e.peers, Lease: e.lease, Tell: e.tell, Do: e.do,
-		Say: func(text string) { e.say(journal.News{At: now(), Level: journal.Notice, Text: text}) },
+		Say: func(text string) { e.say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: text}) },
 	}}
 	return e
 }
@@ -146,7 +146,8 @@ func (e *ending) outlived(at, done time.Time) {
 }
 
 func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
-	f, err := everybody(ctx, e.config(), true, at)
+	cfg := e.config()
+	f, err := everybody(ctx, presenceSource(cfg), cfg.Presence.RefPrefix, true, at)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +200,7 @@ func (e *ending) tell(ctx context.Context, why string) error {
 	e.why, e.told, e.noted = why, make(chan struct{}), false
 	told := e.told
 	e.mu.Unlock()
-	e.say(journal.News{At: now(), Level: journal.Critical, Text: "this machine " + why})
+	e.say(journal.News{At: time.Now().UTC(), Level: journal.Critical, Text: "this machine " + why})
 	e.wake()
 	err := fmt.Errorf("no beat told it within %s", human.Setting(hearing))
 	select {
@@ -245,7 +246,7 @@ func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.done = now()
+	e.done = time.Now().UTC()
 	return nil
 }
 
@@ -267,4 +268,15 @@ func runProgram(ctx context.Context, argv []string) error {
 		return fmt.Errorf("%s: %w: %s", argv[0], err, text)
 	}
 	return fmt.Errorf("%s: %w", argv[0], err)
+}
+
+// finished is what a node says to have finished, by repo:item.
+func finished(r presence.Record) map[string]string {
+	all := map[string]string{}
+	for _, repo := range r.Repos {
+		for item, fingerprint := range repo.Done {
+			all[repo.Name+":"+item] = fingerprint
+		}
+	}
+	return all
 }

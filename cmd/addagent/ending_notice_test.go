@@ -55,7 +55,7 @@ func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 		after time.Duration
 		stays bool
 	}{{time.Minute, false}, {enough / 2, false}, {enough + time.Minute, true}} {
-		if err := e.doomed(now().Add(c.after), nil); err != nil || (e.leaving() == "") != c.stays {
+		if err := e.doomed(time.Now().UTC().Add(c.after), nil); err != nil || (e.leaving() == "") != c.stays {
 			t.Errorf("after %s it is leaving for %q (%v)", c.after, e.leaving(), err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestWhoCallsItOff(t *testing.T) {
 	} {
 		e := newEnding(&ending{why: "ends itself", told: make(chan struct{})}, t.TempDir())
 		e.cfg = &config.Config{Wedged: config.Wedged{Kill: c.kill}}
-		if err := e.doomed(now(), c.w); err != nil || (e.leaving() == "") != c.stays {
+		if err := e.doomed(time.Now().UTC(), c.w); err != nil || (e.leaving() == "") != c.stays {
 			t.Errorf("%s: leaving for %q (%v)", name, e.leaving(), err)
 		}
 		if e.noted == c.stays {

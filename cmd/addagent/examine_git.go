@@ -25,12 +25,8 @@ func (d *checker) repositories() []check {
 		return nil // settle said it
 	}
 	defer repos.close()
-	repos.never = d.cfg.Presence.URL
-	if repos.discover {
-		repos.find()
-	}
 	var all []check
-	for _, r := range repos.list {
+	for _, r := range repos.known() {
 		name := "repo " + r.name
 		if r.problem != nil {
 			all = append(all, check{name, 1, func(context.Context) []finding {
@@ -198,7 +194,7 @@ func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 	}
 	var f presence.Fleet
 	if err := d.ask(ctx, func(ctx context.Context) (err error) {
-		f, err = everybody(ctx, d.cfg, false, d.now)
+		f, err = everybody(ctx, presenceSource(d.cfg), d.cfg.Presence.RefPrefix, false, d.now)
 		return err
 	}); err != nil {
 		return refusedBy(gitstore.FoldRef, err)

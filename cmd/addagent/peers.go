@@ -12,6 +12,7 @@ import (
 
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
 	"github.com/addagent/addagent/work"
@@ -44,8 +45,8 @@ type peers struct {
 	ctx   context.Context
 }
 
-func newPeers(cfg *config.Config, id string, once bool) (*peers, error) {
-	reader, err := fold.NewReader(fold.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix,
+func newPeers(cfg *config.Config, source remote.Source, id string, once bool) (*peers, error) {
+	reader, err := fold.NewReader(fold.Options{Source: source, Prefix: cfg.Presence.RefPrefix,
 		CacheDir: filepath.Join(cfg.StateDir, "fleet"), Timeout: cfg.Beat.FetchTimeout})
 	if err != nil {
 		return nil, err
@@ -224,22 +225,11 @@ func (p *peers) close() {
 }
 
 // everybody is presence as it is this moment, whatever was read before; refs does not take a fold's word for it.
-func everybody(ctx context.Context, cfg *config.Config, refs bool, now time.Time) (presence.Fleet, error) {
-	reader, err := fold.NewReader(fold.Options{Source: presenceSource(cfg), Prefix: cfg.Presence.RefPrefix, Refs: refs})
+func everybody(ctx context.Context, source remote.Source, prefix string, refs bool, now time.Time) (presence.Fleet, error) {
+	reader, err := fold.NewReader(fold.Options{Source: source, Prefix: prefix, Refs: refs})
 	if err != nil {
 		return presence.Fleet{}, err
 	}
 	f, err := reader.Read(ctx, now)
 	return f, errors.Join(err, reader.Close())
-}
-
-// finished is what a node says to have finished, by repo:item.
-func finished(r presence.Record) map[string]string {
-	all := map[string]string{}
-	for _, repo := range r.Repos {
-		for item, fingerprint := range repo.Done {
-			all[repo.Name+":"+item] = fingerprint
-		}
-	}
-	return all
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
@@ -84,7 +85,7 @@ func TestPeersOfANewNode(t *testing.T) {
 			var p *peers
 			open := func() {
 				var err error
-				if p, err = newPeers(cfg, "i-1", c.once); err != nil {
+				if p, err = newPeers(cfg, remote.Source{URL: cfg.Presence.URL}, "i-1", c.once); err != nil {
 					t.Fatal(err)
 				}
 			}

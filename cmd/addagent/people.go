@@ -119,7 +119,7 @@ func wake(woken chan<- struct{}) {
 
 // newAsk is a request of whoever runs this command.
 func newAsk(p *cli.Process, what, target string) journal.Ask {
-	at := now()
+	at := time.Now().UTC()
 	return journal.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: userName(p), At: at}
 }
 
@@ -135,7 +135,7 @@ func userName(p *cli.Process) string {
 // putAsk leaves a request for the next beat.
 func putAsk(stateDir string, a journal.Ask) error {
 	if err := askFile(stateDir, a.ID).Save(a); err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
 	return nil
 }

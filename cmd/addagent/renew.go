@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/chat"
@@ -107,7 +108,7 @@ func (l loading) good() (cfg *config.Config, wrong, err error) {
 	if absent {
 		return cfg, nil, nil // and never was: everything is as it is by default
 	}
-	return cfg, nil, misuse(wrong)
+	return cfg, nil, cli.Misuse(wrong)
 }
 
 // gone is what is wrong when there was a config and it is not there any more.
@@ -190,7 +191,7 @@ func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, err
 		}
 	}
 	if text := changes(r.cfg, cfg); text != "" {
-		r.whole.voice.Say(journal.News{At: now(), Level: journal.Notice, Text: "the config changed: " + text})
+		r.whole.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "the config changed: " + text})
 	}
 	if err := r.whole.renew(cfg, sources, &settings); err != nil {
 		return agent.Settings{}, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
@@ -150,7 +151,7 @@ func TestPeers(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "nodeinfo"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p, err := newPeers(cfg, "i-1", false)
+	p, err := newPeers(cfg, remote.Source{URL: cfg.Presence.URL}, "i-1", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func TestPeers(t *testing.T) {
 	}
 	// One beat a process: the sets that were let through are remembered.
 	p.close()
-	again, err := newPeers(cfg, "i-1", true)
+	again, err := newPeers(cfg, remote.Source{URL: cfg.Presence.URL}, "i-1", true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (w *whole) read(cfg *config.Config) error {
 	if cfg.Presence.URL == "" || cfg.Presence.Read == 0 {
 		return nil
 	}
-	peers, err := newPeers(cfg, w.id, w.once)
+	peers, err := newPeers(cfg, presenceSource(cfg), w.id, w.once)
 	if err != nil {
 		return err
 	}

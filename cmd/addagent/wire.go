@@ -99,16 +99,16 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	}
 	for _, dir := range []string{cfg.RunDir, cfg.Nodeinfo(), filepath.Join(cfg.Home, "gitrepo"), filepath.Join(cfg.Home, "log"), cfg.StateDir} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fail(failed(fmt.Errorf("make %s: %w", dir, err)))
+			return fail(cli.Failed(fmt.Errorf("make %s: %w", dir, err)))
 		}
 	}
 	lock, err := run.TryBeatLock(cfg.BeatLock(), o.purpose)
 	if err != nil {
 		var busy *run.Busy
 		if errors.As(err, &busy) {
-			return fail(&exit{Code: exitBusy, Err: fmt.Errorf("another agent beats here: %w", err)})
+			return fail(&cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent beats here: %w", err)})
 		}
-		return fail(failed(err))
+		return fail(cli.Failed(err))
 	}
 	w.stop = append(w.stop, func() { lock.Close() })
 	w.lock = lock
@@ -117,30 +117,30 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	house, err := files.TryLockFolder(cfg.Nodeinfo())
 	if err != nil {
 		if errors.Is(err, files.ErrHeld) {
-			return fail(&exit{Code: exitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)})
+			return fail(&cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)})
 		}
-		return fail(failed(err))
+		return fail(cli.Failed(err))
 	}
 	w.stop = append(w.stop, func() { house.Close() })
 
 	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir, askedDir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.
 		if _, err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
-			return fail(failed(err))
+			return fail(cli.Failed(err))
 		}
 	}
 	if o.part != "" {
 		if err := files.Write(filepath.Join(cfg.Home, "nodeinfo", "nodepart.txt"), []byte(o.part+"\n"), 0o644); err != nil {
-			return fail(failed(err))
+			return fail(cli.Failed(err))
 		}
 	}
 	info, err := node.ReadInfo(cfg.Nodeinfo())
 	if err != nil {
-		return fail(misuse(err))
+		return fail(cli.Misuse(err))
 	}
 	me, err := identify(ctx, l.p, cfg, false)
 	if err != nil {
-		return fail(misuse(err))
+		return fail(cli.Misuse(err))
 	}
 
 	o.voice.Flags, o.voice.Path = l.g.Suffix(), journal.LogPath(cfg.Home)
@@ -156,11 +156,11 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 
 	settings, err := settingsOf(cfg, me.ID)
 	if err != nil {
-		return fail(misuse(err))
+		return fail(cli.Misuse(err))
 	}
 	sources, err := sources(cfg, info)
 	if err != nil {
-		return fail(misuse(err))
+		return fail(cli.Misuse(err))
 	}
 	if o.purpose == "run" { // for one beat it is not worth while
 		w.witness = worktree.NewWatcher()
@@ -185,11 +185,11 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 		w.ending = newEnding(&ending{id: me.ID, tellers: w.tellers, machine: w.tellers.machine, wake: func() { wake(o.woken) }, say: w.voice.Say}, cfg.StateDir)
 	}
 	if err := w.renew(cfg, sources, &settings); err != nil {
-		return fail(misuse(err))
+		return fail(cli.Misuse(err))
 	}
 	notice, err := w.journal.Recall()
 	if err != nil {
-		return fail(failed(err))
+		return fail(cli.Failed(err))
 	}
 	if notice != "" {
 		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: notice})
@@ -241,7 +241,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 		told(b)
 		w.measure.show(b)
 		if err := w.measure.Tick(b.Start); err != nil && w.once { // there is no next beat of this process to say it
-			w.voice.Say(journal.News{At: now(), Level: journal.Warning, Text: err.Error()})
+			w.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error()})
 		}
 	}
 	if m := w.tellers.machine; m != nil {
@@ -325,6 +325,7 @@ func openClones(cfg *config.Config, info node.Info) (*clones, error) {
 		return nil, err
 	}
 	c := newClones(filepath.Join(cfg.Home, "gitrepo"))
+	c.never = cfg.Presence.URL
 	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limitsOf(cfg), cfg.Network)
 	return c, nil
 }
