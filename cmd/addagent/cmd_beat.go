@@ -11,10 +11,12 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/work"
 	"github.com/addagent/addagent/work/run"
@@ -48,16 +50,16 @@ on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 			return cobra.MaximumNArgs(1)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			l := loading{p: p.Process, g: g}
-			stamp := config.Stamp(l.path())
-			cfg, wrong, err := l.good()
+			l := daemon.ConfigLoader{Process: p.Process, Flags: g}
+			stamp := config.Stamp(l.Path())
+			cfg, wrong, err := l.LastGood()
 			if err != nil {
 				return err
 			}
 			if wrong != nil {
 				stamp = ""
 			}
-			ask := newAsk(p.Process, journal.AskBeat, "")
+			ask := request.New(p.Process, journal.AskBeat, "")
 			if again {
 				ask.What = journal.AskAgain
 				if len(args) > 0 {
@@ -72,14 +74,14 @@ on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 	return c
 }
 
-func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp string, ask journal.Ask, spread bool) error {
+func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.Config, stamp string, ask journal.Ask, spread bool) error {
 	if spread {
 		if err := p.waitForOwnSecond(ctx, cfg); err != nil {
 			return err
 		}
 	}
 	screen := journal.LogOptions{}
-	if isTerminal(p.Err) && !l.g.JSON {
+	if isTerminal(p.Err) && !l.Flags.JSON {
 		screen.Screen = p.Err
 	}
 	var last journal.Beat
@@ -87,32 +89,32 @@ func (p *process) beat(ctx context.Context, l loading, cfg *config.Config, stamp
 	if ask.What != journal.AskBeat { // that it beats needs no asking
 		asks = append(asks, ask)
 	}
-	w, err := wire(ctx, l, cfg, wiring{purpose: "beat", told: func(b journal.Beat) { last = b }, voice: screen, stamp: stamp, asks: asks})
+	w, err := daemon.Start(ctx, l, cfg, daemon.Options{Purpose: "beat", Told: func(b journal.Beat) { last = b }, Voice: screen, Stamp: stamp, Asks: asks})
 	var busy *run.Busy
 	if errors.As(err, &busy) && busy.Path == cfg.BeatLock() && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
-		return p.beatViaAgent(ctx, l.g, cfg, busy.Holder, ask)
+		return p.beatViaAgent(ctx, l.Flags, cfg, busy.Holder, ask)
 	}
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	b := w.agent.Once(ctx)
+	defer w.Close()
+	b := w.Agent.Once(ctx)
 	if ctx.Err() != nil {
 		if b.InHand != nil {
 			fmt.Fprintf(p.Err, "addagent: interrupted; %s goes on in its shim (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
 		}
 		return &exit{Code: exitInterrupted}
 	}
-	w.voice.Beat(last)
+	w.Log.Beat(last)
 	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
 		return &exit{Code: exitBusy, Err: errors.New("nothing was forgotten: work is in hand; say it again when that has ended (addagent status)")}
 	}
-	if l.g.JSON {
+	if l.Flags.JSON {
 		if err := printJSON(p.Out, last); err != nil {
 			return err
 		}
 	}
-	return p.outcome(last, ask, screen.Screen != nil || l.g.JSON)
+	return p.outcome(last, ask, screen.Screen != nil || l.Flags.JSON)
 }
 
 // beatenElsewhere tells whether an agent beats over this home. One that holds
@@ -129,11 +131,11 @@ func beatenElsewhere(cfg *config.Config) bool {
 // waitForOwnSecond is what keeps a fleet driven by cron from asking all at once:
 // the node's offset in the interval of the schedule, the same for ever.
 func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) error {
-	me, err := identify(ctx, p.Process, cfg, true)
+	me, err := daemon.Identify(ctx, p.Process, cfg, true)
 	if err != nil {
 		return misuse(err)
 	}
-	s, err := parseSchedule(cfg.Beat.Schedule)
+	s, err := daemon.ParseSchedule(cfg.Beat.Schedule)
 	if err != nil {
 		return misuse(err)
 	}
@@ -205,17 +207,17 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 // beatViaAgent asks a living agent to beat now, waits for that beat and for the
 // work that it begins, and prints what became of it.
 func (p *process) beatViaAgent(ctx context.Context, g *cli.Flags, cfg *config.Config, holder run.Holder, ask journal.Ask) error {
-	r := runningAgent{cfg: cfg, holder: holder, words: p.Err}
-	b, err := r.request(ctx, ask)
+	r := request.Running{Cfg: cfg, Holder: holder, Words: p.Err}
+	b, err := r.Ask(ctx, ask)
 	if err != nil {
 		return err
 	}
-	b.Ended = endedOf(b.Ended, b.Started) // of other work hears who began that
+	b.Ended = request.EndedOf(b.Ended, b.Started) // of other work hears who began that
 	if len(b.Started) > 0 && b.InHand != nil {
 		if !g.JSON && isTerminal(p.Err) {
 			p.newVoice(cfg).Beat(b)
 		}
-		if b, err = r.follow(ctx, b); err != nil {
+		if b, err = r.Follow(ctx, b); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
@@ -37,7 +38,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			at := time.Now()
-			b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: userName(p.Process), Since: at}
+			b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: request.UserName(p.Process), Since: at}
 			if b.Reason == "" {
 				return misuse(errors.New("--reason is missing: say why, for whoever finds this node at rest"))
 			}
@@ -151,7 +152,7 @@ is told; it goes on looking and working. That ends with addagent unwedge only.`,
 			if err != nil {
 				return err
 			}
-			b := node.Brake{Reason: reason, By: userName(p.Process), Since: time.Now()}
+			b := node.Brake{Reason: reason, By: request.UserName(p.Process), Since: time.Now()}
 			if err := b.Put(node.WedgedPath(cfg.StateDir)); err != nil {
 				return failed(err)
 			}
@@ -187,19 +188,19 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 					fmt.Fprintln(p.Err, "this node is not called wedged any more")
 				}
 			}
-			ask := newAsk(p.Process, journal.AskUnwedge, target)
+			ask := request.New(p.Process, journal.AskUnwedge, target)
 			holder, held, err := run.ReadHolder(cfg.BeatLock())
 			if err != nil {
 				return failed(err)
 			}
 			if !held || holder.Purpose != "run" {
-				if err := putAsk(cfg.StateDir, ask); err != nil {
+				if err := request.Put(cfg.StateDir, ask); err != nil {
 					return err
 				}
 				fmt.Fprintf(p.Err, "no agent runs here: the next beat obeys (addagent beat%s)\n", g.Suffix())
 				return nil
 			}
-			b, err := runningAgent{cfg: cfg, holder: holder, words: p.Err}.request(c.Context(), ask)
+			b, err := request.Running{Cfg: cfg, Holder: holder, Words: p.Err}.Ask(c.Context(), ask)
 			if err != nil {
 				return err
 			}
@@ -226,7 +227,7 @@ func (p *process) letKnow(cfg *config.Config) {
 		fmt.Fprintln(p.Err, "no agent runs here: the next beat sees it")
 		return
 	}
-	if err := wakeUp(h.PID); err != nil {
+	if err := request.WakeUp(h.PID); err != nil {
 		fmt.Fprintf(p.Err, "the agent (process %d) sees it at its next beat: %v\n", h.PID, err)
 	}
 }

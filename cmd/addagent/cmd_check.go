@@ -10,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
@@ -126,7 +127,7 @@ func (p *process) printConfig(c *checker, found []finding) error {
 	if c.me.ID != "" {
 		report.Node = &checkedNode{ID: c.me.ID, Source: c.me.Source, Hardware: c.me.Hardware.String(), Copied: c.me.Copied,
 			Nodepart: c.info.Nodepart, Stacktype: c.info.Stacktype, Deployment: c.info.Deployment, InitGitRepo: c.info.InitGitRepo}
-		if s, err := settingsOf(c.cfg, c.me.ID); err == nil {
+		if s, err := daemon.AgentSettings(c.cfg, c.me.ID); err == nil {
 			report.Node.NextBeat = s.Schedule.Next(c.now).UTC()
 		}
 	}

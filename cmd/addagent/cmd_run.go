@@ -9,7 +9,9 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/memlimit"
 	"github.com/spf13/cobra"
 )
 
@@ -39,9 +41,9 @@ agent beats here.`,
 			// A crash, and the ABRT of systemd's watchdog, end a Go program with exit code 2, which is misuse here
 			// and keeps the unit from starting it again. So it shall end by the signal.
 			debug.SetTraceback("crash")
-			l := loading{p: p.Process, g: g, over: try.apply}
-			stamp := config.Stamp(l.path())
-			cfg, wrong, err := l.good()
+			l := daemon.ConfigLoader{Process: p.Process, Flags: g, Override: try.apply}
+			stamp := config.Stamp(l.Path())
+			cfg, wrong, err := l.LastGood()
 			if err != nil {
 				return err
 			}
@@ -50,25 +52,25 @@ agent beats here.`,
 			}
 			// Before the lock is taken: who finds it held may send a signal.
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
-			defer hear(woken, again)()
-			w, err := wire(c.Context(), l, cfg, wiring{purpose: "run", part: try.part, stamp: stamp, woken: woken, again: again,
-				voice: journal.LogOptions{Screen: p.Err, Journald: journal.UnderJournald(p.Env)}})
+			defer daemon.HandleSignals(woken, again)()
+			w, err := daemon.Start(c.Context(), l, cfg, daemon.Options{Purpose: "run", Part: try.part, Stamp: stamp, Woken: woken, Again: again,
+				Voice: journal.LogOptions{Screen: p.Err, Journald: journal.UnderJournald(p.Env)}})
 			if err != nil {
 				return err
 			}
-			defer w.close()
-			w.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "addagent " + cli.Version() + " begins: node " + w.agent.ID + ", home " + cfg.Home})
+			defer w.Close()
+			w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "addagent " + cli.Version() + " begins: node " + w.Agent.ID + ", home " + cfg.Home})
 			ctx, leave := context.WithCancelCause(c.Context())
 			defer leave(nil)
-			memory, told := newBound(), w.agent.Told
-			w.agent.Told = func(b journal.Beat) {
+			memory, told := memlimit.New(), w.Agent.Told
+			w.Agent.Told = func(b journal.Beat) {
 				told(b)
-				if err := memory.over(); err != nil {
-					w.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error() + ": it leaves for a restart"})
+				if err := memory.Over(); err != nil {
+					w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error() + ": it leaves for a restart"})
 					leave(err)
 				}
 			}
-			w.agent.Run(ctx)
+			w.Agent.Run(ctx)
 			if c.Context().Err() == nil {
 				return failed(fmt.Errorf("%w: it leaves for a restart", context.Cause(ctx)))
 			}

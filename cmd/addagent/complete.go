@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/spf13/cobra"
 )
@@ -30,7 +31,7 @@ func (p *process) completer(g *cli.Flags) func(word string) cobra.CompletionFunc
 // them, their items. It is silent where nothing can be read: it runs at each Tab.
 func (p *process) completeItems(g *cli.Flags, items bool) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		cfg, err := loading{p: p.Process, g: g}.read()
+		cfg, err := daemon.ConfigLoader{Process: p.Process, Flags: g}.Read()
 		if err != nil || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -11,34 +11,36 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/peers"
 )
 
 // repositories are a check for each repository of this node, and one for each of its mirrors.
 func (d *checker) repositories() []check {
-	repos, err := openClones(d.cfg, d.info)
+	repos, err := daemon.OpenClones(d.cfg, d.info)
 	if err != nil {
 		return nil // settle said it
 	}
-	defer repos.close()
+	defer repos.Close()
 	var all []check
-	for _, r := range repos.known() {
-		name := "repo " + r.name
-		if r.problem != nil {
+	for _, r := range repos.Known() {
+		name := "repo " + r.Name
+		if r.Problem != nil {
 			all = append(all, check{name, 1, func(context.Context) []finding {
-				return []finding{broken(r.problem, "name it in the config (repos:), or take it out of gitrepo/")}
+				return []finding{broken(r.Problem, "name it in the config (repos:), or take it out of gitrepo/")}
 			}})
 			continue
 		}
-		for i, at := range append([]string{r.source.URL}, r.source.Mirrors...) {
-			source := r.source
+		for i, at := range append([]string{r.Source.URL}, r.Source.Mirrors...) {
+			source := r.Source
 			source.URL, source.Mirrors = at, nil
 			if i > 0 {
-				name = fmt.Sprintf("repo %s mirror %d", r.name, i)
+				name = fmt.Sprintf("repo %s mirror %d", r.Name, i)
 			}
 			all = append(all, check{name, 1, func(ctx context.Context) []finding { return []finding{tryRepo(ctx, source)} }})
 		}
@@ -114,7 +116,7 @@ func (d *checker) presence(ctx context.Context) []finding {
 		return []finding{skip("presence is off: presence.url is not set")}
 	}
 	at := remote.Source{URL: p.URL}.Redacted()
-	store, err := remote.New(presenceSource(d.cfg))
+	store, err := remote.New(daemon.PresenceSource(d.cfg))
 	if err != nil {
 		return []finding{refusedBy(at, err)}
 	}
@@ -155,7 +157,7 @@ func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []findin
 	var tip, refused string
 	whose := good("%s is not there yet: the first beat makes it", ref)
 	if err := d.ask(ctx, func(ctx context.Context) error {
-		t, said, err := gitstore.ReadOwnRef(ctx, store, ref, ours, presenceMemory(d.cfg.StateDir))
+		t, said, err := gitstore.ReadOwnRef(ctx, store, ref, ours, daemon.PresenceMemory(d.cfg.StateDir))
 		if tip = t; t != "" {
 			whose = good("%s is ours: %s, told at %s", ref, said.State, human.When(said.BeatSeen, d.now))
 		}
@@ -194,7 +196,7 @@ func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 	}
 	var f presence.Fleet
 	if err := d.ask(ctx, func(ctx context.Context) (err error) {
-		f, err = everybody(ctx, presenceSource(d.cfg), d.cfg.Presence.RefPrefix, false, d.now)
+		f, err = peers.ReadNow(ctx, daemon.PresenceSource(d.cfg), d.cfg.Presence.RefPrefix, false, d.now)
 		return err
 	}); err != nil {
 		return refusedBy(gitstore.FoldRef, err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cloud"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
@@ -58,7 +59,7 @@ func (d *checker) root() bool { return d.p.Getuid() == 0 }
 
 // identity finds out who this node is, and writes nothing.
 func (d *checker) identity(ctx context.Context) finding {
-	me, err := identify(ctx, d.p, d.cfg, true)
+	me, err := daemon.Identify(ctx, d.p, d.cfg, true)
 	if errors.Is(err, fs.ErrPermission) && !d.root() && d.live {
 		return foreign(err.Error()).named("identity")
 	}
@@ -238,8 +239,8 @@ func (d *checker) clocks() ([]timepiece, error) {
 		}
 	}
 	add(remote.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
-	if machineOf(d.p, d.cfg, d.me) != nil {
-		add(cmp.Or(metadataEndpoint(d.p), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
+	if daemon.MachineOf(d.p, d.cfg, d.me) != nil {
+		add(cmp.Or(daemon.MetadataEndpoint(d.p), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
 	}
 	return all, nil
 }

@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/chat"
+	"github.com/addagent/addagent/internal/chat/chatroom"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/cloud/ec2"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/kill"
@@ -34,7 +36,7 @@ func (d *checker) rooms() []check {
 	for i, r := range d.cfg.Chat {
 		all = append(all, check{fmt.Sprintf("room %d", i+1), 1, func(ctx context.Context) []finding {
 			found := []finding{d.room(ctx, i, r)}
-			if waits := spooled(filepath.Join(roomDir(d.cfg.StateDir, r), "spool"), d.now); waits != "" {
+			if waits := spooled(filepath.Join(daemon.RoomDir(d.cfg.StateDir, r), "spool"), d.now); waits != "" {
 				found = append(found, note(waits, "an agent that runs says them, once the room takes them"))
 			}
 			return found
@@ -57,7 +59,7 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	if err != nil {
 		return broken(err, "see network in the config")
 	}
-	room := &cli.Room{Name: cli.RoomName(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.Env, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
+	room := &chatroom.Room{Name: chatroom.Name(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.Env, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
 	if d.quiet {
 		if err = room.Check(); err == nil {
 			return skip("%s is understood; nothing was said (--quiet-rooms)", shown)
@@ -100,7 +102,7 @@ func spooled(dir string, now time.Time) string {
 
 // ec2 tries what this node asks of its cloud.
 func (d *checker) ec2(ctx context.Context) []finding {
-	m := machineOf(d.p, d.cfg, d.me)
+	m := daemon.MachineOf(d.p, d.cfg, d.me)
 	switch {
 	case m == nil && !d.root():
 		return []finding{skip("only root has to do with EC2")}
@@ -109,13 +111,13 @@ func (d *checker) ec2(ctx context.Context) []finding {
 	case m == nil:
 		return []finding{skip("not an EC2 instance")}
 	}
-	defer m.metadata.Close()
+	defer m.Metadata.Close()
 	seen := d.metadata(ctx, m)
 	found := []finding{seen.named("ec2 metadata")}
 	if seen.Status == isFailing {
 		return append(found, skip("without metadata there are neither region nor credentials").named("ec2 tags"))
 	}
-	i, err := m.at(d.cfg)
+	i, err := m.At(d.cfg)
 	if err != nil {
 		return append(found, broken(err, "see network in the config").named("ec2 tags"))
 	}
@@ -146,13 +148,13 @@ func (d *checker) ec2(ctx context.Context) []finding {
 }
 
 // metadata asks the metadata service who this machine is, and whether it has a role.
-func (d *checker) metadata(ctx context.Context, m *machine) finding {
+func (d *checker) metadata(ctx context.Context, m *daemon.Machine) finding {
 	const silent = "let it answer in IMDSv2, with a hop limit of 2 from a container: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
-	id, err := m.metadata.InstanceID(ctx)
+	id, err := m.Metadata.InstanceID(ctx)
 	if err != nil {
 		return broken(err, silent)
 	}
-	region, err := m.metadata.Region(ctx)
+	region, err := m.Metadata.Region(ctx)
 	if err != nil {
 		return broken(err, silent)
 	}
@@ -160,9 +162,9 @@ func (d *checker) metadata(ctx context.Context, m *machine) finding {
 	if d.p.Env("AWS_ACCESS_KEY_ID") != "" {
 		return good("%s, credentials of the environment", text)
 	}
-	role, err := m.metadata.Get(ctx, "iam/security-credentials/")
+	role, err := m.Metadata.Get(ctx, "iam/security-credentials/")
 	if err == nil {
-		_, err = m.metadata.Get(ctx, "iam/security-credentials/"+role)
+		_, err = m.Metadata.Get(ctx, "iam/security-credentials/"+role)
 	}
 	switch {
 	case errors.Is(err, cloud.ErrAbsent):
@@ -216,7 +218,7 @@ func (d *checker) kill(context.Context) finding {
 		}
 		return good("%s is there; nothing is powered off to try it", path)
 	case kill.Unhealthy, kill.Terminate:
-		if machineOf(d.p, d.cfg, d.me) == nil {
+		if daemon.MachineOf(d.p, d.cfg, d.me) == nil {
 			return fail(fmt.Sprintf("%s: not an EC2 instance", way), "set wedged.kill to poweroff or command")
 		}
 		action := map[kill.Way]string{kill.Unhealthy: "autoscaling:SetInstanceHealth", kill.Terminate: "ec2:TerminateInstances"}[way]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 )
@@ -77,14 +78,14 @@ func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
 			found[last].Fix = "edit it, until addagent check" + d.g.Suffix() + " is content"
 		}
 	}
-	cfg, wrong, err := loading{p: d.p, g: d.g}.good()
+	cfg, wrong, err := daemon.ConfigLoader{Process: d.p, Flags: d.g}.LastGood()
 	d.cfg, usable = cfg, err == nil
 	kept := wrong != nil
 	if err != nil {
 		wrong = err
 	}
 	if !d.live { // the text as it is now, with what chat and presence need
-		if cfg, wrong = (loading{p: d.p, g: d.g, all: true}).read(); wrong == nil || !kept {
+		if cfg, wrong = (daemon.ConfigLoader{Process: d.p, Flags: d.g, Complete: true}).Read(); wrong == nil || !kept {
 			d.cfg = cfg
 		}
 	}
@@ -107,7 +108,7 @@ func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
 	d.info, err = node.ReadInfo(d.cfg.Nodeinfo())
 	bad(err)
 	if d.live || fails(found) == 0 {
-		_, err = sources(d.cfg, d.info)
+		_, err = daemon.ConfiguredRepos(d.cfg, d.info)
 		bad(err)
 	}
 	return append(found, d.identity(ctx)), usable

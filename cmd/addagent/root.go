@@ -5,6 +5,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/spf13/cobra"
 )
 
@@ -42,7 +43,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 
 // settings is the config for commands that only look.
 func (p *process) settings(g *cli.Flags) (*config.Config, error) {
-	cfg, wrong, err := loading{p: p.Process, g: g}.good()
+	cfg, wrong, err := daemon.ConfigLoader{Process: p.Process, Flags: g}.LastGood()
 	if wrong != nil {
 		fmt.Fprintln(p.Err, "addagent:", wrong)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/chat"
+	"github.com/addagent/addagent/internal/chat/chatroom"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/transport"
@@ -142,9 +143,9 @@ func (s *saying) rooms() ([]chat.Room, error) {
 		switch {
 		case len(s.numbers) > 0 && !slices.Contains(s.numbers, i+1):
 		case r.Only == "critical" && !s.message.Critical:
-			s.says("%s hears only what is critical, and is left out", cli.RoomName(i, r))
+			s.says("%s hears only what is critical, and is left out", chatroom.Name(i, r))
 		default:
-			rooms = append(rooms, s.setup.Room(cli.RoomName(i, r), r.URL, r.URLFile, through))
+			rooms = append(rooms, s.setup.Room(chatroom.Name(i, r), r.URL, r.URLFile, through))
 		}
 	}
 	return rooms, nil

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/chat"
-	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/chat/chatroom"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/transport"
@@ -64,7 +64,7 @@ func newAnnouncer(setup *Setup, cfg *config.Config, o fold.Options, lasts time.D
 	s := &announcer{lasts: min(lasts, longLease), file: stateFile(filepath.Join(dir, "voice-"+repo+".json")), prefix: "chat-" + repo + "-"}
 	for i, r := range cfg.Chat {
 		if r.From == "fleet" {
-			s.rooms = append(s.rooms, &room{name: fmt.Sprintf("room %d", i+1), room: setup.Room(cli.RoomName(i, r), r.URL, r.URLFile, through),
+			s.rooms = append(s.rooms, &room{name: fmt.Sprintf("room %d", i+1), room: setup.Room(chatroom.Name(i, r), r.URL, r.URLFile, through),
 				only: r.Only, spool: s.prefix + hash(r.URL, r.URLFile)})
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/addagent/addagent/internal/chat"
+	"github.com/addagent/addagent/internal/chat/chatroom"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/remote"
@@ -122,5 +123,5 @@ func (s *Setup) cacheDir(kind, url, prefix string) string {
 
 // Room is a chat room by its address, or by the file or variable that holds it.
 func (s *Setup) Room(name, url, file string, through http.RoundTripper) chat.Room {
-	return &cli.Room{Name: name, URL: url, URLFile: file, Env: s.Env, Options: chat.Options{UserAgent: s.UserAgent, Transport: through}}
+	return &chatroom.Room{Name: name, URL: url, URLFile: file, Env: s.Env, Options: chat.Options{UserAgent: s.UserAgent, Transport: through}}
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,29 +37,6 @@ func TestRun(t *testing.T) {
 		p := &cli.Process{Args: strings.Fields(c.args), In: &bytes.Buffer{}, Out: &out, Err: &words}
 		if code := p.Run(t.Context(), root); code != c.code || words.String() != c.words || out.Len() > 0 {
 			t.Errorf("%s: exit %d, %q, %q", name, code, words.String(), out.String())
-		}
-	}
-}
-
-// TestRoomCheck understands an address, from wherever it comes, and says nothing in the room.
-func TestRoomCheck(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "room")
-	if err := os.WriteFile(file, []byte("hipchat://hush@127.0.0.1:1/room\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		room cli.Room
-		says string // "" = it is understood
-	}{
-		"url":         {cli.Room{URL: "hipchat://hush@127.0.0.1:1/room"}, ""},
-		"file":        {cli.Room{URLFile: file}, ""},
-		"no file":     {cli.Room{URLFile: file + "x"}, "no such file"},
-		"no variable": {cli.Room{URLFile: "env:ADD_SECRET_ROOM", Env: func(string) string { return "" }}, "ADD_SECRET_ROOM is not set"},
-		"no address":  {cli.Room{URL: "hipchat://hush"}, "not understood"},
-	} {
-		err := c.room.Check()
-		if (err == nil) != (c.says == "") || err != nil && (!strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hush")) {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

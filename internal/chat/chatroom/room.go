@@ -1,4 +1,4 @@
-package cli
+package chatroom
 
 import (
 	"context"
@@ -77,8 +77,8 @@ func (r *Room) address() (string, error) {
 	return "", fmt.Errorf("%s is empty", r.URLFile)
 }
 
-// RoomName is what a room of the config is called: by its place there, from 0.
-func RoomName(i int, r config.Room) string {
+// Name is what a room of the config is called: by its place there, from 0.
+func Name(i int, r config.Room) string {
 	if r.URLFile != "" {
 		return fmt.Sprintf("room %d (%s)", i+1, r.URLFile)
 	}

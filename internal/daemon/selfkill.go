@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -21,14 +21,15 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/peers"
 )
 
-// ending is the end of this machine by its own hand (package kill), with the means that it has here. Its settings are set
+// selfKill is the end of this machine by its own hand (package kill), with the means that it has here. Its settings are set
 // between two beats; an attempt runs beside them with those that it began with.
-type ending struct {
+type selfKill struct {
 	id      string
-	tellers *tellers
-	machine *machine
+	sinks   *sinks
+	machine *Machine
 	wake    func() // a beat now
 	say     func(journal.News)
 	killer  *kill.Killer
@@ -41,7 +42,7 @@ type ending struct {
 	done  time.Time     // when what ends it was done; zero = it was not
 }
 
-func newEnding(e *ending, stateDir string) *ending {
+func newSelfKill(e *selfKill, stateDir string) *selfKill {
 	e.killer = &kill.Killer{Path: endedPath(stateDir), Means: kill.Means{
 		Peers: e.peers, Lease: e.lease, Tell: e.tell, Do: e.do,
 		Say: func(text string) { e.say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: text}) },
@@ -52,22 +53,22 @@ func newEnding(e *ending, stateDir string) *ending {
 // endedPath is where it is remembered that this instance ended itself.
 func endedPath(stateDir string) string { return filepath.Join(stateDir, "ended.json") }
 
-func (e *ending) renew(cfg *config.Config) {
+func (e *selfKill) configure(cfg *config.Config) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.cfg = cfg
 }
 
-func (e *ending) config() *config.Config {
+func (e *selfKill) config() *config.Config {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.cfg
 }
 
-// doomed is what the agent asks at each beat, after it was told.
-func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
+// consider is what the agent asks at each beat, after it was told.
+func (e *selfKill) consider(at time.Time, w *agent.Wedge) error {
 	cfg := e.config()
-	why, done := e.standing()
+	why, done := e.attempt()
 	switch {
 	case why != "" && !done.IsZero():
 		e.outlived(at, done)
@@ -77,7 +78,7 @@ func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
 		w = nil
 	case why != "":
 		if w.Leaving && w.Reason == why {
-			e.heard()
+			e.announced()
 		}
 		return nil // it is on its way
 	}
@@ -92,15 +93,15 @@ func (e *ending) doomed(at time.Time, w *agent.Wedge) error {
 	return e.killer.Consider(kill.Rules{Way: kill.Way(cfg.Wedged.Kill), After: cfg.Wedged.After, Grid: cfg.Presence.URL != ""}, c, at)
 }
 
-// standing is why it is about to end, and since when that is done.
-func (e *ending) standing() (why string, done time.Time) {
+// attempt is why it is about to end, and since when that is done.
+func (e *selfKill) attempt() (why string, done time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.why, e.done
 }
 
-// heard takes note that a beat has told that this machine leaves.
-func (e *ending) heard() {
+// announced takes note that a beat has told that this machine leaves.
+func (e *selfKill) announced() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.noted {
@@ -110,7 +111,7 @@ func (e *ending) heard() {
 }
 
 // notice is who takes this machine away: it does so itself, or cloud says that it is done; nil = there is nobody to ask.
-func (e *ending) notice(cloud func(context.Context) (string, error)) func(context.Context) (string, error) {
+func (e *selfKill) notice(cloud func(context.Context) (string, error)) func(context.Context) (string, error) {
 	ours := false
 	return func(ctx context.Context) (string, error) {
 		if why := e.leaving(); why != "" || cloud == nil {
@@ -127,7 +128,7 @@ func (e *ending) notice(cloud func(context.Context) (string, error)) func(contex
 }
 
 // leaving is why this machine is about to end; "" = it is not.
-func (e *ending) leaving() string {
+func (e *selfKill) leaving() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.why
@@ -138,16 +139,16 @@ const enough = time.Hour
 
 // outlived takes back that the node ends when nothing came of it, as with a group whose processes are suspended: a node
 // that leaves for ever would not even try the commit that mends it.
-func (e *ending) outlived(at, done time.Time) {
+func (e *selfKill) outlived(at, done time.Time) {
 	if at.Sub(done) > enough {
 		e.stay()
 		e.say(journal.News{At: at, Level: journal.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", human.Duration(enough))})
 	}
 }
 
-func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
+func (e *selfKill) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
 	cfg := e.config()
-	f, err := everybody(ctx, presenceSource(cfg), cfg.Presence.RefPrefix, true, at)
+	f, err := peers.ReadNow(ctx, PresenceSource(cfg), cfg.Presence.RefPrefix, true, at)
 	if err != nil {
 		return nil, err
 	}
@@ -159,9 +160,9 @@ func (e *ending) peers(ctx context.Context, at time.Time) ([]kill.Peer, error) {
 	return all, nil
 }
 
-func (e *ending) lease(ctx context.Context, c kill.Case, until, at time.Time) (won bool, holder string, err error) {
+func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) (won bool, holder string, err error) {
 	cfg := e.config()
-	store, err := remote.New(presenceSource(cfg))
+	store, err := remote.New(PresenceSource(cfg))
 	if err != nil {
 		return false, "", err
 	}
@@ -193,7 +194,7 @@ func refPart(word string) string {
 const hearing = time.Minute
 
 // tell makes the node leave, for all to see, and returns when presence has it and the others have had their time.
-func (e *ending) tell(ctx context.Context, why string) error {
+func (e *selfKill) tell(ctx context.Context, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, hearing)
 	defer cancel()
 	e.mu.Lock()
@@ -205,7 +206,7 @@ func (e *ending) tell(ctx context.Context, why string) error {
 	err := fmt.Errorf("no beat told it within %s", human.Setting(hearing))
 	select {
 	case <-told:
-		err = e.tellers.flush(ctx)
+		err = e.sinks.flush(ctx)
 	case <-ctx.Done():
 	}
 	if err != nil {
@@ -215,13 +216,13 @@ func (e *ending) tell(ctx context.Context, why string) error {
 }
 
 // stay takes back that the node ends.
-func (e *ending) stay() {
+func (e *selfKill) stay() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.why, e.done = "", time.Time{}
 }
 
-func (e *ending) do(ctx context.Context, way kill.Way) (err error) {
+func (e *selfKill) do(ctx context.Context, way kill.Way) (err error) {
 	cfg := e.config()
 	switch way {
 	case kill.Poweroff:

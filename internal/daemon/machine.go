@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 	"github.com/addagent/addagent/internal/sink"
 )
 
-// machine is this node as its cloud sees it.
-type machine struct {
-	metadata *cloud.Metadata
+// Machine is this node as its cloud sees it.
+type Machine struct {
+	Metadata *cloud.Metadata
 	id       string // as the cloud names it, whatever the node calls itself
 }
 
@@ -27,8 +27,8 @@ func tagsMemory(stateDir string) string { return filepath.Join(stateDir, "tags.j
 func hookMemory(stateDir string) string { return filepath.Join(stateDir, "hook-completed") }
 
 // notice is why the cloud takes this machine away; "" = it does not.
-func (m *machine) notice(ctx context.Context) (string, error) {
-	n, err := m.metadata.Notices(ctx)
+func (m *Machine) notice(ctx context.Context) (string, error) {
+	n, err := m.Metadata.Notices(ctx)
 	if err != nil || !n.Leaving {
 		return "", err
 	}
@@ -38,19 +38,19 @@ func (m *machine) notice(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s at %s", n.Why, human.Clock(n.At)), nil
 }
 
-// at is the machine with the settings of a config.
-func (m *machine) at(cfg *config.Config) (*ec2.Instance, error) {
+// At is the machine with the settings of a config.
+func (m *Machine) At(cfg *config.Config) (*ec2.Instance, error) {
 	transport, err := transport.Transport(cfg.Network)
 	if err != nil {
 		return nil, err
 	}
-	return ec2.New(ec2.Options{Metadata: m.metadata, InstanceID: m.id, Region: cfg.EC2.Region, Endpoint: cfg.EC2.Endpoint,
+	return ec2.New(ec2.Options{Metadata: m.Metadata, InstanceID: m.id, Region: cfg.EC2.Region, Endpoint: cfg.EC2.Endpoint,
 		Transport: transport, Agent: cli.UserAgent("addagent"), Hook: cfg.EC2.LifecycleHook}), nil
 }
 
 // tags is the sink that shows the state in the machine's tags.
-func (m *machine) tags(cfg *config.Config) (sink.Sink, func(), error) {
-	i, err := m.at(cfg)
+func (m *Machine) tags(cfg *config.Config) (sink.Sink, func(), error) {
+	i, err := m.At(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,8 +59,8 @@ func (m *machine) tags(cfg *config.Config) (sink.Sink, func(), error) {
 }
 
 // hook is the sink that lets an autoscaling group count on the machine once its init is done.
-func (m *machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
-	i, err := m.at(cfg)
+func (m *Machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
+	i, err := m.At(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,8 +75,8 @@ func (m *machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
 }
 
 // End has the cloud end this machine.
-func (m *machine) End(ctx context.Context, cfg *config.Config, way kill.Way) error {
-	i, err := m.at(cfg)
+func (m *Machine) End(ctx context.Context, cfg *config.Config, way kill.Way) error {
+	i, err := m.At(cfg)
 	if err != nil {
 		return err
 	}

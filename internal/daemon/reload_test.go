@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 
 func TestAScheduleThatNeverComesIsAMistake(t *testing.T) {
 	for text, good := range map[string]bool{"0 0 30 2 *": false, "0 0 29 2 *": true, "* * * * *": true, "@every 10s": true, "@every 1ms": false, "61 * * * *": false} {
-		if _, err := parseSchedule(text); (err == nil) != good {
+		if _, err := ParseSchedule(text); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

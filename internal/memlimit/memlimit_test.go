@@ -1,4 +1,4 @@
-package main
+package memlimit
 
 import (
 	"math"
@@ -23,8 +23,8 @@ func TestBound(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			held, collected := c.before, false
-			b := &bound{limit: limit, held: func() uint64 { return held }, collect: func() { held, collected = c.after, true }}
-			err := b.over()
+			b := &Limit{limit: limit, held: func() uint64 { return held }, collect: func() { held, collected = c.after, true }}
+			err := b.Over()
 			if (err != nil) != c.over || collected != c.collects {
 				t.Errorf("over: %v, collected: %t", err, collected)
 			}
@@ -33,8 +33,8 @@ func TestBound(t *testing.T) {
 			}
 		})
 	}
-	b := &bound{limit: math.MaxInt64, held: func() uint64 { return math.MaxUint64 / 4 }}
-	if err := b.over(); err != nil {
+	b := &Limit{limit: math.MaxInt64, held: func() uint64 { return math.MaxUint64 / 4 }}
+	if err := b.Over(); err != nil {
 		t.Errorf("without a limit: %v", err)
 	}
 }
@@ -43,12 +43,12 @@ func TestBound(t *testing.T) {
 func TestNewBound(t *testing.T) {
 	was := debug.SetMemoryLimit(math.MaxInt64)
 	defer debug.SetMemoryLimit(was)
-	b := newBound()
+	b := New()
 	if now := debug.SetMemoryLimit(-1); now != ownMemory || b.limit != ownMemory {
 		t.Errorf("the runtime's limit is %d, the bound %d; want %d", now, b.limit, ownMemory)
 	}
 	debug.SetMemoryLimit(77 << 20)
-	if b := newBound(); b.limit != 77<<20 {
+	if b := New(); b.limit != 77<<20 {
 		t.Errorf("a limit that was set became %d", b.limit)
 	}
 	block := make([]byte, 64<<20)

@@ -1,4 +1,4 @@
-package main
+package memlimit
 
 import (
 	"fmt"
@@ -16,23 +16,23 @@ const ownMemory = 256 << 20
 // farAbove is how many times its bound the agent must still hold after a beat to leave for a restart.
 const farAbove = 2
 
-// bound keeps the agent's memory small. It is of the goroutine of the beats.
-type bound struct {
+// Limit keeps the agent's memory small. It is of the goroutine of the beats.
+type Limit struct {
 	limit uint64
 	// held is how much memory this process holds, in bytes; collect gives back what can be given back.
 	held    func() uint64
 	collect func()
 }
 
-// newBound makes the collector work harder as the process nears its limit. GOMEMLIMIT, which the runtime has obeyed
+// New makes the collector work harder as the process nears its limit. GOMEMLIMIT, which the runtime has obeyed
 // already, is a person's word and wins.
-func newBound() *bound {
+func New() *Limit {
 	limit := debug.SetMemoryLimit(-1)
 	if limit == math.MaxInt64 {
 		limit = ownMemory
 		debug.SetMemoryLimit(limit)
 	}
-	return &bound{limit: uint64(limit), held: heldMemory, collect: debug.FreeOSMemory}
+	return &Limit{limit: uint64(limit), held: heldMemory, collect: debug.FreeOSMemory}
 }
 
 // heldMemory is what the limit counts: mapped by the runtime and not given back.
@@ -42,9 +42,9 @@ func heldMemory() uint64 {
 	return s[0].Value.Uint64() - s[1].Value.Uint64()
 }
 
-// over tells that this process holds far more than it should, though everything was given back that could be: something
+// Over tells that this process holds far more than it should, though everything was given back that could be: something
 // leaks, and only a new process mends that. Dividing, since a limit may be as large as an integer.
-func (b *bound) over() error {
+func (b *Limit) Over() error {
 	if b.held()/farAbove <= b.limit {
 		return nil
 	}

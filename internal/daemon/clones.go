@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -36,25 +36,25 @@ type clones struct {
 
 // clonedRepo is one repository between Ask and Move.
 type clonedRepo struct {
-	name    string
+	Name    string
 	repo    *clone.Repo
-	source  remote.Source
+	Source  remote.Source
 	found   bool       // nobody configured it
 	tip     remote.Tip // as last asked
-	problem error      // why it cannot be asked at all
+	Problem error      // why it cannot be asked at all
 }
 
 func newClones(dir string) *clones { return &clones{dir: dir} }
 
 // renew makes these the repositories, in this order. What stays as it was keeps
 // its connection, its backoff and what it knows.
-func (c *clones) renew(all []named, discover bool, l clone.Limits, network remote.Network) {
+func (c *clones) renew(all []configuredRepo, discover bool, l clone.Limits, network remote.Network) {
 	before, same := c.list, l == c.limits
 	kept := map[*clonedRepo]bool{}
 	c.list, c.limits = nil, l
 	for _, n := range all {
 		i := slices.IndexFunc(before, func(r *clonedRepo) bool {
-			return r.name == n.name && r.repo != nil && same && n.source.Same(r.source)
+			return r.Name == n.name && r.repo != nil && same && n.source.Same(r.Source)
 		})
 		if i < 0 {
 			c.add(n.name, n.source)
@@ -65,7 +65,7 @@ func (c *clones) renew(all []named, discover bool, l clone.Limits, network remot
 		c.list = append(c.list, before[i])
 	}
 	for _, r := range before {
-		taken := slices.ContainsFunc(c.list, func(o *clonedRepo) bool { return o.name == r.name })
+		taken := slices.ContainsFunc(c.list, func(o *clonedRepo) bool { return o.Name == r.Name })
 		switch {
 		case kept[r]:
 		case r.found && discover && same && !taken:
@@ -78,11 +78,11 @@ func (c *clones) renew(all []named, discover bool, l clone.Limits, network remot
 }
 
 func (c *clones) add(name string, s remote.Source) {
-	c.list = append(c.list, &clonedRepo{name: name, source: s, repo: clone.New(name, filepath.Join(c.dir, name), s, c.limits)})
+	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: clone.New(name, filepath.Join(c.dir, name), s, c.limits)})
 }
 
-// known are the repositories as they are now, with those that were only found on the disk.
-func (c *clones) known() []*clonedRepo {
+// Known are the repositories as they are now, with those that were only found on the disk.
+func (c *clones) Known() []*clonedRepo {
 	if c.discover {
 		c.find()
 	}
@@ -99,8 +99,8 @@ func (c *clones) Here() []journal.Look {
 
 // here is what lies there, without asking anybody.
 func (r *clonedRepo) here() journal.Look {
-	l := journal.Look{Repo: r.name, Old: true}
-	if r.problem != nil {
+	l := journal.Look{Repo: r.Name, Old: true}
+	if r.Problem != nil {
 		return l
 	}
 	if here, whole, err := r.repo.Applied(); err == nil && whole {
@@ -115,17 +115,17 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journa
 		c.find()
 	}
 	return c.each(func(r *clonedRepo) journal.Look {
-		if rests(r.name) {
+		if rests(r.Name) {
 			return r.here()
 		}
-		l := journal.Look{Repo: r.name}
-		if r.problem != nil {
-			l.Trouble = fmt.Sprintf("look %s: %v", r.name, r.problem)
+		l := journal.Look{Repo: r.Name}
+		if r.Problem != nil {
+			l.Trouble = fmt.Sprintf("look %s: %v", r.Name, r.Problem)
 			return l
 		}
 		here, whole, err := r.repo.Applied()
 		if err != nil {
-			l.Trouble = fmt.Sprintf("look %s: %v", r.name, err)
+			l.Trouble = fmt.Sprintf("look %s: %v", r.Name, err)
 			return l
 		}
 		if whole {
@@ -134,10 +134,10 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journa
 		tip, err := r.repo.Ask(ctx)
 		l.Notices = r.repo.Notices()
 		if behind := r.repo.Behind(); behind != "" {
-			l.Trouble = fmt.Sprintf("look %s: %s", r.name, behind)
+			l.Trouble = fmt.Sprintf("look %s: %s", r.Name, behind)
 		}
 		if err != nil {
-			l.Trouble = fmt.Sprintf("look %s: %v", r.name, err)
+			l.Trouble = fmt.Sprintf("look %s: %v", r.Name, err)
 			return l
 		}
 		r.tip = tip
@@ -162,13 +162,13 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 		return asked
 	}
 	looks := c.each(func(r *clonedRepo) journal.Look {
-		l := before[r.name]
+		l := before[r.Name]
 		if !l.Moved {
 			l.Previous = ""
 			return l
 		}
 		sight, err := r.repo.Apply(ctx, r.tip, func(p clone.Progress) {
-			progress(journal.Fetching{Repo: r.name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
+			progress(journal.Fetching{Repo: r.Name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
 		})
 		l.Notices, l.Files, l.Bytes = append(l.Notices, sight.Notices...), sight.Files, sight.Bytes
 		if sight.Rebuilt != "" {
@@ -176,7 +176,7 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 		}
 		if err != nil {
 			l.Moved, l.Version, l.Previous = false, "", ""
-			l.Trouble, l.DiskFull = fmt.Sprintf("pull %s: %v", r.name, err), files.DiskFull(err)
+			l.Trouble, l.DiskFull = fmt.Sprintf("pull %s: %v", r.Name, err), files.DiskFull(err)
 			if here, whole, err := r.repo.Applied(); err == nil && whole {
 				l.Branch, l.Version = here.Branch, here.ID
 			}
@@ -222,16 +222,16 @@ func (c *clones) find() {
 	known := map[string]bool{}
 	c.list = slices.DeleteFunc(c.list, func(r *clonedRepo) bool {
 		if !r.found {
-			known[r.name] = true
+			known[r.Name] = true
 			return false
 		}
 		// People mend, move, remove and switch the clones that nobody configured:
 		// what is not as it was is found anew below.
-		s, err := clone.Discover(filepath.Join(c.dir, r.name))
+		s, err := clone.Discover(filepath.Join(c.dir, r.Name))
 		s.Agent, s.Network = cli.UserAgent("addagent"), c.network
 		// One whose config or HEAD is damaged is kept: it is known, and rebuilt.
-		same := r.problem == nil && (err == nil && s.Same(r.source) || err != nil && !errors.Is(err, fs.ErrNotExist))
-		if known[r.name] = same; !same && r.repo != nil {
+		same := r.Problem == nil && (err == nil && s.Same(r.Source) || err != nil && !errors.Is(err, fs.ErrNotExist))
+		if known[r.Name] = same; !same && r.repo != nil {
 			r.repo.Close()
 		}
 		return !same
@@ -246,7 +246,7 @@ func (c *clones) find() {
 		}
 		s, err := clone.Discover(filepath.Join(c.dir, name))
 		if err != nil {
-			c.list = append(c.list, &clonedRepo{name: name, problem: err, found: true})
+			c.list = append(c.list, &clonedRepo{Name: name, Problem: err, found: true})
 			continue
 		}
 		if c.never != "" && bareURL(s.URL) == bareURL(c.never) {
@@ -282,7 +282,7 @@ func (c *clones) linked(e fs.DirEntry) bool {
 // get is the repository of that name, nil when there is none that can be used.
 func (c *clones) get(name string) *clonedRepo {
 	for _, r := range c.list {
-		if r.name == name && r.repo != nil {
+		if r.Name == name && r.repo != nil {
 			return r
 		}
 	}
@@ -319,7 +319,7 @@ func (c *clones) changed(name, from, to string) ([]string, bool) {
 	return paths, err == nil && complete
 }
 
-func (c *clones) close() {
+func (c *clones) Close() {
 	for _, r := range c.list {
 		if r.repo != nil {
 			r.repo.Close()

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/systemd"
 	"github.com/addagent/addagent/work"
@@ -38,7 +39,7 @@ type addresses struct {
 	when  time.Time
 }
 
-func (a *addresses) at(now time.Time) []string {
+func (a *addresses) At(now time.Time) []string {
 	if since := now.Sub(a.when); since < 0 || since >= presenceRefresh {
 		// A machine that cannot list its interfaces has no addresses to tell.
 		a.known, _ = presence.Addresses()
@@ -47,8 +48,8 @@ func (a *addresses) at(now time.Time) []string {
 	return a.known
 }
 
-// parseSchedule understands a five-field cron line in UTC, and "@every D".
-func parseSchedule(text string) (agent.Schedule, error) {
+// ParseSchedule understands a five-field cron line in UTC, and "@every D".
+func ParseSchedule(text string) (agent.Schedule, error) {
 	if every, ok := strings.CutPrefix(strings.TrimSpace(text), "@every "); ok {
 		d, err := time.ParseDuration(strings.TrimSpace(every))
 		if err != nil || d < time.Second {
@@ -66,9 +67,9 @@ func parseSchedule(text string) (agent.Schedule, error) {
 	return utc{s}, nil
 }
 
-// settingsOf is what the config says of the agent itself; the schedule is at this node's own second.
-func settingsOf(cfg *config.Config, id string) (agent.Settings, error) {
-	s, err := parseSchedule(cfg.Beat.Schedule)
+// AgentSettings is what the config says of the agent itself; the schedule is at this node's own second.
+func AgentSettings(cfg *config.Config, id string) (agent.Settings, error) {
+	s, err := ParseSchedule(cfg.Beat.Schedule)
 	if err != nil {
 		return agent.Settings{}, err
 	}
@@ -88,13 +89,13 @@ type utc struct{ cron.Schedule }
 
 func (u utc) Next(t time.Time) time.Time { return u.Schedule.Next(t.UTC()) }
 
-// wire is the only place where the concrete kinds meet. It is one straight
+// Start is the only place where the concrete kinds meet. It is one straight
 // line: each step needs what the steps above it made. The beat lock comes
 // first, since everything after it may write.
-func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole, error) {
-	w := &whole{once: o.purpose != "run", people: &people{stateDir: cfg.StateDir, asks: o.asks, woken: o.woken}}
-	fail := func(err error) (*whole, error) {
-		w.close()
+func Start(ctx context.Context, l ConfigLoader, cfg *config.Config, o Options) (*App, error) {
+	w := &App{once: o.Purpose != "run", control: &controlFiles{stateDir: cfg.StateDir, asks: o.Asks, woken: o.Woken}}
+	fail := func(err error) (*App, error) {
+		w.Close()
 		return nil, err
 	}
 	for _, dir := range []string{cfg.RunDir, cfg.Nodeinfo(), filepath.Join(cfg.Home, "gitrepo"), filepath.Join(cfg.Home, "log"), cfg.StateDir} {
@@ -102,7 +103,7 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 			return fail(cli.Failed(fmt.Errorf("make %s: %w", dir, err)))
 		}
 	}
-	lock, err := run.TryBeatLock(cfg.BeatLock(), o.purpose)
+	lock, err := run.TryBeatLock(cfg.BeatLock(), o.Purpose)
 	if err != nil {
 		var busy *run.Busy
 		if errors.As(err, &busy) {
@@ -123,14 +124,14 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	}
 	w.stop = append(w.stop, func() { house.Close() })
 
-	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir, askedDir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
+	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir, request.Dir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.
 		if _, err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
 			return fail(cli.Failed(err))
 		}
 	}
-	if o.part != "" {
-		if err := files.Write(filepath.Join(cfg.Home, "nodeinfo", "nodepart.txt"), []byte(o.part+"\n"), 0o644); err != nil {
+	if o.Part != "" {
+		if err := files.Write(filepath.Join(cfg.Home, "nodeinfo", "nodepart.txt"), []byte(o.Part+"\n"), 0o644); err != nil {
 			return fail(cli.Failed(err))
 		}
 	}
@@ -138,53 +139,53 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	if err != nil {
 		return fail(cli.Misuse(err))
 	}
-	me, err := identify(ctx, l.p, cfg, false)
+	me, err := Identify(ctx, l.Process, cfg, false)
 	if err != nil {
 		return fail(cli.Misuse(err))
 	}
 
-	o.voice.Flags, o.voice.Path = l.g.Suffix(), journal.LogPath(cfg.Home)
-	w.id, w.voice = me.ID, journal.NewHumanLog(o.voice)
-	w.voice.Configure(cfg.Log)
-	w.stop = append(w.stop, w.voice.Close)
+	o.Voice.Flags, o.Voice.Path = l.Flags.Suffix(), journal.LogPath(cfg.Home)
+	w.id, w.Log = me.ID, journal.NewHumanLog(o.Voice)
+	w.Log.Configure(cfg.Log)
+	w.stop = append(w.stop, w.Log.Close)
 	w.journal = journal.NewWriter(cfg.Home)
 	w.journal.Configure(cfg.Log)
 	w.stop = append(w.stop, w.journal.Close)
 	for _, n := range me.Notices {
-		w.voice.Say(journal.News{At: time.Now(), Level: journal.Notice, Text: n})
+		w.Log.Say(journal.News{At: time.Now(), Level: journal.Notice, Text: n})
 	}
 
-	settings, err := settingsOf(cfg, me.ID)
+	settings, err := AgentSettings(cfg, me.ID)
 	if err != nil {
 		return fail(cli.Misuse(err))
 	}
-	sources, err := sources(cfg, info)
+	sources, err := ConfiguredRepos(cfg, info)
 	if err != nil {
 		return fail(cli.Misuse(err))
 	}
-	if o.purpose == "run" { // for one beat it is not worth while
-		w.witness = worktree.NewWatcher()
+	if o.Purpose == "run" { // for one beat it is not worth while
+		w.watcher = worktree.NewWatcher()
 	}
-	w.repos = newClones(filepath.Join(cfg.Home, "gitrepo"))
-	w.stop = append(w.stop, w.repos.close)
+	w.clones = newClones(filepath.Join(cfg.Home, "gitrepo"))
+	w.stop = append(w.stop, w.clones.Close)
 	boot := node.System{}.BootID()
 	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all
-	home, name := l.p.Account()
-	w.hand = &run.Runner{
+	home, name := l.Process.Account()
+	w.runner = &run.Runner{
 		LockPath: cfg.WorkLock(), Home: cfg.Home, InitMemory: cfg.InitMemory(), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
-		BootID: boot, Changed: w.repos.changed,
+		BootID: boot, Changed: w.clones.changed,
 	}
 	nodeinfo := cfg.Nodeinfo()
-	w.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.repos.treeInUse, InitMemory: cfg.InitMemory()}
-	w.tellers = &tellers{nodeinfo: nodeinfo, stateDir: cfg.StateDir, machine: machineOf(l.p, cfg, me)}
-	w.stop = append(w.stop, w.tellers.close)
+	w.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: w.clones.treeInUse, InitMemory: cfg.InitMemory()}
+	w.sinks = &sinks{nodeinfo: nodeinfo, stateDir: cfg.StateDir, machine: MachineOf(l.Process, cfg, me)}
+	w.stop = append(w.stop, w.sinks.Close)
 	readInfo := func() (node.Info, error) { return node.ReadInfo(nodeinfo) }
-	w.measure = &measure{info: readInfo, hand: w.hand, reached: map[string]bool{}}
-	w.stop = append(w.stop, w.measure.close)
+	w.metrics = &metricsReporter{info: readInfo, hand: w.runner, reached: map[string]bool{}}
+	w.stop = append(w.stop, w.metrics.Close)
 	if !w.once { // it takes a life to see that nothing helps
-		w.ending = newEnding(&ending{id: me.ID, tellers: w.tellers, machine: w.tellers.machine, wake: func() { wake(o.woken) }, say: w.voice.Say}, cfg.StateDir)
+		w.selfKill = newSelfKill(&selfKill{id: me.ID, sinks: w.sinks, machine: w.sinks.machine, wake: func() { signalBeat(o.Woken) }, say: w.Log.Say}, cfg.StateDir)
 	}
-	if err := w.renew(cfg, sources, &settings); err != nil {
+	if err := w.configure(cfg, sources, &settings); err != nil {
 		return fail(cli.Misuse(err))
 	}
 	notice, err := w.journal.Recall()
@@ -192,21 +193,21 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 		return fail(cli.Failed(err))
 	}
 	if notice != "" {
-		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: notice})
+		w.Log.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: notice})
 	}
 
 	before, err := journal.ReadBeat(cfg.Home)
 	if err != nil {
-		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
+		w.Log.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
 	}
 
-	if o.voice.Screen != nil && before != nil {
+	if o.Voice.Screen != nil && before != nil {
 		before.Troubles = nil // whoever watches is told what is wrong, also what was said before
 	}
 
-	notify, err := systemd.New(l.p.Env, os.Getpid())
+	notify, err := systemd.New(l.Process.Env, os.Getpid())
 	if err != nil {
-		w.voice.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
+		w.Log.Say(journal.News{At: time.Now(), Level: journal.Warning, Text: err.Error()})
 	}
 	aliveEach := time.Duration(0)
 	if watchdog, on := notify.Watchdog(); on {
@@ -214,92 +215,92 @@ func wire(ctx context.Context, l loading, cfg *config.Config, o wiring) (*whole,
 	}
 	hostname, _ := os.Hostname()
 	addresses := &addresses{}
-	w.agent = agent.New(agent.Config{
+	w.Agent = agent.New(agent.Config{
 		Settings: settings,
-		ID:       me.ID, Version: cli.Version(), By: o.purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(cfg.InitMemory()), Before: before,
+		ID:       me.ID, Version: cli.Version(), By: o.Purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(cfg.InitMemory()), Before: before,
 		Known:  info,
 		Info:   readInfo,
-		Clones: w.repos,
+		Clones: w.clones,
 		Survey: w.survey,
-		Runner: w.hand,
-		People: w.people,
+		Runner: w.runner,
+		People: w.control,
 		Memory: w.journal,
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
 			r.StateLog, r.StateTss = w.journal.States().String(), w.journal.States().Stamp()
-			r.Addresses = addresses.at(r.BeatSeen)
+			r.Addresses = addresses.At(r.BeatSeen)
 		},
 		Supervise: notify,
 		AliveEach: aliveEach,
-		Say:       w.voice.Say,
+		Say:       w.Log.Say,
 	})
-	told := o.told
+	told := o.Told
 	if told == nil {
-		told = w.voice.Beat
+		told = w.Log.Beat
 	}
-	w.agent.Told = func(b journal.Beat) {
+	w.Agent.Told = func(b journal.Beat) {
 		told(b)
-		w.measure.show(b)
-		if err := w.measure.Tick(b.Start); err != nil && w.once { // there is no next beat of this process to say it
-			w.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error()})
+		w.metrics.show(b)
+		if err := w.metrics.Tick(b.Start); err != nil && w.once { // there is no next beat of this process to say it
+			w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error()})
 		}
 	}
-	if m := w.tellers.machine; m != nil {
-		w.agent.Notice = m.notice
+	if m := w.sinks.machine; m != nil {
+		w.Agent.Notice = m.notice
 	}
-	if w.ending != nil {
-		w.agent.Doomed = w.ending.doomed
-		w.agent.Notice = w.ending.notice(w.agent.Notice)
+	if w.selfKill != nil {
+		w.Agent.Doomed = w.selfKill.consider
+		w.Agent.Notice = w.selfKill.notice(w.Agent.Notice)
 	}
-	renewal := &renewal{loading: l, whole: w, cfg: cfg, stamp: o.stamp, again: o.again, unkept: o.stamp != "", names: branchNames(cfg, info)}
-	w.people.renew = renewal.fresh
+	renewal := &reloader{ConfigLoader: l, app: w, cfg: cfg, stamp: o.Stamp, again: o.Again, unkept: o.Stamp != "", names: branchNames(cfg, info)}
+	w.control.reload = renewal.reload
 	return w, nil
 }
 
-// machineOf is this node at its cloud; nil where that is none, or nothing of this agent's business.
-func machineOf(p *cli.Process, cfg *config.Config, me node.Identity) *machine {
+// MachineOf is this node at its cloud; nil where that is none, or nothing of this agent's business.
+func MachineOf(p *cli.Process, cfg *config.Config, me node.Identity) *Machine {
 	if p.Getuid() != 0 || me.Hardware.EC2 == "" && cfg.EC2.Tags != "on" {
 		return nil
 	}
-	return &machine{metadata: cloud.NewMetadata(metadataEndpoint(p)), id: me.Hardware.EC2}
+	return &Machine{Metadata: cloud.NewMetadata(MetadataEndpoint(p)), id: me.Hardware.EC2}
 }
 
-// metadataEndpoint is where the metadata service is; "" = where it always is. The variable is that of AWS's own tools.
-func metadataEndpoint(p *cli.Process) string { return p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
+// MetadataEndpoint is where the metadata service is; "" = where it always is. The variable is that of AWS's own tools.
+func MetadataEndpoint(p *cli.Process) string { return p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
 
-// wiring is what differs between the commands that beat.
-type wiring struct {
-	purpose string             // "run" or "beat"
-	told    func(journal.Beat) // nil = the line in the log
-	voice   journal.LogOptions
-	part    string        // for nodeinfo/nodepart.txt; "" = as it is
-	stamp   string        // of the config's files; "" = they are not what is in force
-	asks    []journal.Ask // of this command itself
-	woken   chan struct{} // somebody wants a beat now
-	again   *atomic.Bool  // somebody wants the config read again
+// Options is what differs between the commands that beat.
+type Options struct {
+	Purpose string             // "run" or "beat"
+	Told    func(journal.Beat) // nil = the line in the log
+	Voice   journal.LogOptions
+	Part    string        // for nodeinfo/nodepart.txt; "" = as it is
+	Stamp   string        // of the config's files; "" = they are not what is in force
+	Asks    []journal.Ask // of this command itself
+	Woken   chan struct{} // somebody wants a beat now
+	Again   *atomic.Bool  // somebody wants the config read again
 }
 
-// identify finds out who this node is. dry writes nothing.
-func identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool) (node.Identity, error) {
+// Identify finds out who this node is. dry writes nothing.
+func Identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool) (node.Identity, error) {
 	info := cfg.Nodeinfo()
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
 		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), cfg.InitMemory(), node.WedgedPath(cfg.StateDir),
-			presenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
+			PresenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
 	if p.Getuid() == 0 {
-		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, metadataEndpoint(p)) }
+		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, MetadataEndpoint(p)) }
 	}
 	return node.Identify(ctx, o)
 }
 
-// named is a repository of the config: the folder below gitrepo/ and where it comes from.
-type named struct {
+// configuredRepo is a repository of the config: the folder below gitrepo/ and where it comes from.
+type configuredRepo struct {
 	name   string
 	source remote.Source
 }
 
-// sources are the repositories of the config, their branches filled in from nodeinfo.
-func sources(cfg *config.Config, info node.Info) ([]named, error) {
-	var all []named
+// ConfiguredRepos are the repositories of the config, their branches filled in from nodeinfo.
+func ConfiguredRepos(cfg *config.Config, info node.Info) ([]configuredRepo, error) {
+	var all []configuredRepo
 	var problems []error
 	for i, r := range cfg.Repos {
 		branch, err := config.FillBranch(r.Branch, info.Fields)
@@ -307,7 +308,7 @@ func sources(cfg *config.Config, info node.Info) ([]named, error) {
 			key := fmt.Sprintf("repos[%d].branch", i)
 			problems = append(problems, fmt.Errorf("%s: %s: %w", cfg.Origin(key), key, err))
 		}
-		all = append(all, named{r.Name, remote.Source{
+		all = append(all, configuredRepo{r.Name, remote.Source{
 			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: cli.UserAgent("addagent"), Auth: r.Auth, Network: cfg.Network,
 		}})
 	}
@@ -318,9 +319,9 @@ func limitsOf(cfg *config.Config) clone.Limits {
 	return clone.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout}
 }
 
-// openClones opens the repositories of the config, for a command that beats no more than once.
-func openClones(cfg *config.Config, info node.Info) (*clones, error) {
-	all, err := sources(cfg, info)
+// OpenClones opens the repositories of the config, for a command that beats no more than once.
+func OpenClones(cfg *config.Config, info node.Info) (*clones, error) {
+	all, err := ConfiguredRepos(cfg, info)
 	if err != nil {
 		return nil, err
 	}

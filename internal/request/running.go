@@ -1,4 +1,4 @@
-package main
+package request
 
 import (
 	"context"
@@ -26,34 +26,34 @@ const (
 	besideSay = 3 * time.Second
 )
 
-// runningAgent is an agent that runs, as a command sees it that is started beside it. What the command waits for goes to words.
-type runningAgent struct {
-	cfg    *config.Config
-	holder run.Holder
-	words  io.Writer
+// Running is an agent that runs, as a command sees it that is started beside it. What the command waits for goes to words.
+type Running struct {
+	Cfg    *config.Config
+	Holder run.Holder
+	Words  io.Writer
 }
 
-// request leaves a request for a living agent, wakes it up and waits for the beat that obeyed.
-func (r runningAgent) request(ctx context.Context, ask journal.Ask) (journal.Beat, error) {
-	if err := putAsk(r.cfg.StateDir, ask); err != nil {
+// Ask leaves a request for a living agent, wakes it up and waits for the beat that obeyed.
+func (r Running) Ask(ctx context.Context, ask journal.Ask) (journal.Beat, error) {
+	if err := Put(r.Cfg.StateDir, ask); err != nil {
 		return journal.Beat{}, err
 	}
-	if err := wakeUp(r.holder.PID); err != nil {
-		takeBack(r.cfg.StateDir, ask.ID)
+	if err := WakeUp(r.Holder.PID); err != nil {
+		takeBack(r.Cfg.StateDir, ask.ID)
 		return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("an agent runs here: %w", err)}
 	}
 	tick := time.NewTicker(besidePoll)
 	defer tick.Stop()
 	begun, said, waited := time.Now(), false, false
 	for {
-		if gone(r.cfg.StateDir, ask.ID) {
-			return beatThatObeyed(r.cfg.Home, ask.ID)
+		if gone(r.Cfg.StateDir, ask.ID) {
+			return beatThatObeyed(r.Cfg.Home, ask.ID)
 		}
 		since := time.Since(begun)
-		inHand, working, _ := run.ReadHolder(r.cfg.WorkLock())
+		inHand, working, _ := run.ReadHolder(r.Cfg.WorkLock())
 		waits := ask.What != journal.AskBeat && working && inHand.Purpose == run.PurposeWork
 		if waited && !waits {
-			_ = wakeUp(r.holder.PID) // the end of work takes no requests, a beat does
+			_ = WakeUp(r.Holder.PID) // the end of work takes no requests, a beat does
 		}
 		stays := waited && waits // a beat that just took the lock has not noted it yet: the words are still those of the last work
 		if waited = waits; waits {
@@ -62,18 +62,18 @@ func (r runningAgent) request(ctx context.Context, ask journal.Ask) (journal.Bea
 		switch {
 		case stays && !said:
 			said = true
-			fmt.Fprintf(r.words, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
-		case since > besideSay && proc.Stopped(r.holder.PID):
-			takeBack(r.cfg.StateDir, ask.ID)
-			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", r.holder.PID)}
+			fmt.Fprintf(r.Words, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
+		case since > besideSay && proc.Stopped(r.Holder.PID):
+			takeBack(r.Cfg.StateDir, ask.ID)
+			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", r.Holder.PID)}
 		case !waits && since > besideWait:
-			takeBack(r.cfg.StateDir, ask.ID)
-			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", r.holder.PID, human.Duration(besideWait))}
+			takeBack(r.Cfg.StateDir, ask.ID)
+			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", r.Holder.PID, human.Duration(besideWait))}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			takeBack(r.cfg.StateDir, ask.ID)
+			takeBack(r.Cfg.StateDir, ask.ID)
 			return journal.Beat{}, &cli.Exit{Code: cli.ExitInterrupted}
 		}
 	}
@@ -81,7 +81,7 @@ func (r runningAgent) request(ctx context.Context, ask journal.Ask) (journal.Bea
 
 // takeBack removes a request that nobody waits for any more; one that is obeyed
 // at this very moment is obeyed.
-func takeBack(stateDir, id string) { _ = os.Remove(askPath(stateDir, id)) }
+func takeBack(stateDir, id string) { _ = os.Remove(Path(stateDir, id)) }
 
 // beatThatObeyed finds the record that answers a request: beat.json, or, when
 // the next beat has followed, the journal.
@@ -107,37 +107,37 @@ func beatThatObeyed(home, id string) (journal.Beat, error) {
 	return found, nil
 }
 
-// follow waits for the end of the work that a beat began, and adds the ends to it.
-func (r runningAgent) follow(ctx context.Context, b journal.Beat) (journal.Beat, error) {
+// Follow waits for the end of the work that a beat began, and adds the ends to it.
+func (r Running) Follow(ctx context.Context, b journal.Beat) (journal.Beat, error) {
 	tick := time.NewTicker(besidePoll)
 	defer tick.Stop()
 	for {
-		now, err := journal.ReadBeat(r.cfg.Home)
+		now, err := journal.ReadBeat(r.Cfg.Home)
 		if err != nil {
 			return b, cli.Failed(err)
 		}
 		if now != nil {
-			b.Started, b.Ended = merged(b.Started, now.Started, func(s journal.Started) string { return s.RunID }), merged(b.Ended, endedOf(now.Ended, b.Started), func(e journal.Ended) string { return e.RunID })
+			b.Started, b.Ended = merged(b.Started, now.Started, func(s journal.Started) string { return s.RunID }), merged(b.Ended, EndedOf(now.Ended, b.Started), func(e journal.Ended) string { return e.RunID })
 			b.State, b.Reason, b.InHand, b.Troubles, b.Items, b.Next = now.State, now.Reason, now.InHand, now.Troubles, now.Items, now.Next
 			if now.InHand == nil {
 				return b, nil
 			}
 		}
-		if _, held, err := run.ReadHolder(r.cfg.BeatLock()); err == nil && !held {
-			fmt.Fprintf(r.words, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
+		if _, held, err := run.ReadHolder(r.Cfg.BeatLock()); err == nil && !held {
+			fmt.Fprintf(r.Words, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
 			return b, &cli.Exit{Code: cli.ExitFailed}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			fmt.Fprintf(r.words, "addagent: interrupted; %s goes on (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
+			fmt.Fprintf(r.Words, "addagent: interrupted; %s goes on (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
 			return b, &cli.Exit{Code: cli.ExitInterrupted}
 		}
 	}
 }
 
-// endedOf are the ends of the runs that began.
-func endedOf(all []journal.Ended, began []journal.Started) []journal.Ended {
+// EndedOf are the ends of the runs that began.
+func EndedOf(all []journal.Ended, began []journal.Started) []journal.Ended {
 	return slices.DeleteFunc(slices.Clone(all), func(e journal.Ended) bool {
 		return !slices.ContainsFunc(began, func(s journal.Started) bool { return s.RunID == e.RunID })
 	})

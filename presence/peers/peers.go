@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"bytes"
@@ -18,16 +18,16 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// peers are the other nodes, as presence was read last: nodeinfo/nodes.json, and the sets that items watch. Reading goes on
+// Peers are the other nodes, as presence was read last: nodeinfo/nodes.json, and the sets that items watch. Reading goes on
 // beside the beats, at most one at a time, and what could not be read stands as it was read before.
-type peers struct {
+type Peers struct {
 	id     string // this node
 	reader *fold.Reader
 	every  time.Duration
 	limit  time.Duration                                 // of one reading
 	nodes  string                                        // nodeinfo/nodes.json
 	memory files.Remembered[map[string]presence.Settled] // what sets were let through, so that one beat a process (cron) settles them as well
-	spec   any                                           // of the config that it was made from
+	Spec   any                                           // of the config that it was made from
 	waits  bool                                          // this process is one beat: what is due is read in it
 	before bool                                          // others were read before this process began
 
@@ -45,17 +45,17 @@ type peers struct {
 	ctx   context.Context
 }
 
-func newPeers(cfg *config.Config, source remote.Source, id string, once bool) (*peers, error) {
+func New(cfg *config.Config, source remote.Source, id string, once bool) (*Peers, error) {
 	reader, err := fold.NewReader(fold.Options{Source: source, Prefix: cfg.Presence.RefPrefix,
 		CacheDir: filepath.Join(cfg.StateDir, "fleet"), Timeout: cfg.Beat.FetchTimeout})
 	if err != nil {
 		return nil, err
 	}
-	limit := pushPatience * cfg.Beat.LookTimeout
+	limit := Patience * cfg.Beat.LookTimeout
 	if once { // the beat waits for it
 		limit = cfg.Beat.LookTimeout
 	}
-	p := &peers{id: id, reader: reader, every: cfg.Presence.Read, limit: limit, waits: once,
+	p := &Peers{id: id, reader: reader, every: cfg.Presence.Read, limit: limit, waits: once,
 		nodes: nodesFile(cfg.Home), memory: peersMemory(cfg), seen: map[string]bool{}}
 	p.settled, _, p.wrong = p.memory.Recall()
 	if p.settled == nil {
@@ -89,7 +89,7 @@ func peersMemory(cfg *config.Config) files.Remembered[map[string]presence.Settle
 func nodesFile(home string) string { return filepath.Join(home, "nodeinfo", "nodes.json") }
 
 // Tick reads the others when that is due.
-func (p *peers) Tick(now time.Time) error {
+func (p *Peers) Tick(now time.Time) error {
 	awaited := p.awaited()
 	p.seen = map[string]bool{}
 	p.mu.Lock()
@@ -105,7 +105,7 @@ func (p *peers) Tick(now time.Time) error {
 		return wrong
 	}
 	p.next = now.Add(p.every)
-	p.going.Go(func() { p.read(now) })
+	p.going.Go(func() { p.Read(now) })
 	if !p.waits {
 		return wrong
 	}
@@ -113,7 +113,7 @@ func (p *peers) Tick(now time.Time) error {
 	return p.wrong
 }
 
-func (p *peers) read(now time.Time) {
+func (p *Peers) Read(now time.Time) {
 	ctx, cancel := context.WithTimeout(p.ctx, p.limit)
 	defer cancel()
 	f, err := p.reader.Read(ctx, now)
@@ -133,7 +133,7 @@ func (p *peers) read(now time.Time) {
 }
 
 // show writes nodeinfo/nodes.json, also when nothing in it differs: its time says how fresh it is.
-func (p *peers) show(f presence.Fleet, now time.Time) error {
+func (p *Peers) show(f presence.Fleet, now time.Time) error {
 	data, err := presence.EncodeNodes(f, now)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (p *peers) show(f presence.Fleet, now time.Time) error {
 }
 
 // awaited tells whether the beat before asked for a first set that was not let through yet: presence is read at each beat then.
-func (p *peers) awaited() bool {
+func (p *Peers) awaited() bool {
 	for name, asked := range p.seen {
 		if asked && p.settled[name].New {
 			return true
@@ -156,7 +156,7 @@ func (p *peers) awaited() bool {
 
 // Set is what work.Survey asks: the set of the nodes that agree with filter, once it has settled. They are judged by the
 // time that they were read at: what was read an hour ago, because presence is away, says nothing of who is missing now.
-func (p *peers) Set(filter map[string]string) work.NodeSet {
+func (p *Peers) Set(filter map[string]string) work.NodeSet {
 	p.mu.Lock()
 	f := p.fleet
 	p.mu.Unlock()
@@ -198,8 +198,8 @@ func meets(settled map[string]presence.Settled, name string, before, read, shown
 	return !shown && (read || !before)
 }
 
-// plannedSet is Set for who asks nobody and writes nothing: no set is known, and what waits for the first one goes on to.
-func plannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet {
+// PlannedSet is Set for who asks nobody and writes nothing: no set is known, and what waits for the first one goes on to.
+func PlannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet {
 	settled, _, _ := peersMemory(cfg).Peek()
 	_, err := os.Stat(nodesFile(cfg.Home))
 	return func(filter map[string]string) work.NodeSet {
@@ -214,18 +214,18 @@ func plannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet 
 
 // remember keeps what was let through. That it cannot be written is no matter of its own: a full disk is said elsewhere,
 // and at worst a set is let through a beat early.
-func (p *peers) remember() {
+func (p *Peers) remember() {
 	_ = p.memory.Save(p.settled)
 }
 
-func (p *peers) close() {
+func (p *Peers) Close() {
 	p.stop()
 	p.going.Wait()
 	_ = p.reader.Close()
 }
 
-// everybody is presence as it is this moment, whatever was read before; refs does not take a fold's word for it.
-func everybody(ctx context.Context, source remote.Source, prefix string, refs bool, now time.Time) (presence.Fleet, error) {
+// ReadNow is presence as it is this moment, whatever was read before; refs does not take a fold's word for it.
+func ReadNow(ctx context.Context, source remote.Source, prefix string, refs bool, now time.Time) (presence.Fleet, error) {
 	reader, err := fold.NewReader(fold.Options{Source: source, Prefix: prefix, Refs: refs})
 	if err != nil {
 		return presence.Fleet{}, err
@@ -233,3 +233,7 @@ func everybody(ctx context.Context, source remote.Source, prefix string, refs bo
 	f, err := reader.Read(ctx, now)
 	return f, errors.Join(err, reader.Close())
 }
+
+// Patience is how much longer than a look a push may take: nobody waits for it, and when a whole fleet tells at once
+// a push that is given up and repeated is more work for a server that has too much already.
+const Patience = 6

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 	"github.com/addagent/addagent/work/run"
 )
 
-// measure shows each beat to Prometheus, as the config says. It is of the goroutine of the beats.
-type measure struct {
+// metricsReporter shows each beat to Prometheus, as the config says. It is of the goroutine of the beats.
+type metricsReporter struct {
 	cfg    config.Metrics
 	file   *metrics.Textfile
 	server *metrics.Server
@@ -25,16 +25,16 @@ type measure struct {
 	reached map[string]bool
 }
 
-// renew opens what the config names, and closes what it names no more. What cannot be opened is tried again at each beat.
-func (m *measure) renew(cfg config.Metrics) {
+// configure opens what the config names, and closes what it names no more. What cannot be opened is tried again at each beat.
+func (m *metricsReporter) configure(cfg config.Metrics) {
 	if cfg == m.cfg {
 		return
 	}
-	m.close()
+	m.Close()
 	m.cfg = cfg
 }
 
-func (m *measure) close() {
+func (m *metricsReporter) Close() {
 	if m.server != nil {
 		_ = m.server.Close()
 	}
@@ -42,7 +42,7 @@ func (m *measure) close() {
 }
 
 // open makes what is not there yet.
-func (m *measure) open() error {
+func (m *metricsReporter) open() error {
 	var errs []error
 	var err error
 	if m.cfg.Textfile != "" && m.file == nil {
@@ -57,10 +57,10 @@ func (m *measure) open() error {
 }
 
 // Tick answers what is wrong with showing the beats.
-func (m *measure) Tick(time.Time) error { return m.wrong }
+func (m *metricsReporter) Tick(time.Time) error { return m.wrong }
 
 // show shows a beat.
-func (m *measure) show(b journal.Beat) {
+func (m *metricsReporter) show(b journal.Beat) {
 	if m.cfg == (config.Metrics{}) {
 		return
 	}
@@ -78,7 +78,7 @@ func (m *measure) show(b journal.Beat) {
 	m.wrong = errors.Join(errs...)
 }
 
-func (m *measure) sample(b journal.Beat) metrics.Sample {
+func (m *metricsReporter) sample(b journal.Beat) metrics.Sample {
 	info, _ := m.info() // what is wrong there is a trouble of the beat
 	s := metrics.Sample{
 		Version: b.Agent, GoVersion: runtime.Version(),

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 func TestWhoseNoticeCounts(t *testing.T) {
-	e := &ending{}
+	e := &selfKill{}
 	cloud, away := "", error(nil)
 	ask := e.notice(func(context.Context) (string, error) {
 		if away != nil {
@@ -46,7 +46,7 @@ func TestWhoseNoticeCounts(t *testing.T) {
 
 func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 	said := 0
-	e := &ending{cfg: &config.Config{}, why: "ends itself", say: func(journal.News) { said++ }}
+	e := &selfKill{cfg: &config.Config{}, why: "ends itself", say: func(journal.News) { said++ }}
 	e.cfg.Wedged.Command = []string{"/bin/true"}
 	if err := e.do(t.Context(), kill.Command); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 		after time.Duration
 		stays bool
 	}{{time.Minute, false}, {enough / 2, false}, {enough + time.Minute, true}} {
-		if err := e.doomed(time.Now().UTC().Add(c.after), nil); err != nil || (e.leaving() == "") != c.stays {
+		if err := e.consider(time.Now().UTC().Add(c.after), nil); err != nil || (e.leaving() == "") != c.stays {
 			t.Errorf("after %s it is leaving for %q (%v)", c.after, e.leaving(), err)
 		}
 	}
@@ -76,9 +76,9 @@ func TestWhoCallsItOff(t *testing.T) {
 		"well again":   {"command", nil, true},
 		"kill is none": {"none", &agent.Wedge{Leaving: true, Reason: "ends itself"}, true},
 	} {
-		e := newEnding(&ending{why: "ends itself", told: make(chan struct{})}, t.TempDir())
+		e := newSelfKill(&selfKill{why: "ends itself", told: make(chan struct{})}, t.TempDir())
 		e.cfg = &config.Config{Wedged: config.Wedged{Kill: c.kill}}
-		if err := e.doomed(time.Now().UTC(), c.w); err != nil || (e.leaving() == "") != c.stays {
+		if err := e.consider(time.Now().UTC(), c.w); err != nil || (e.leaving() == "") != c.stays {
 			t.Errorf("%s: leaving for %q (%v)", name, e.leaving(), err)
 		}
 		if e.noted == c.stays {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -31,7 +31,7 @@ type endings struct {
 
 // doomed is one of them.
 type doomed struct {
-	*ending
+	*selfKill
 	id    string
 	state node.State
 	done  map[string]string
@@ -60,11 +60,11 @@ func newEndings(t *testing.T, n int) *endings {
 		cfg.Home, cfg.StateDir = home, filepath.Join(home, "lib")
 		cfg.Presence.URL = server.URL + "/r.git"
 		cfg.Wedged = config.Wedged{Kill: "command", After: time.Minute, Command: []string{"/bin/sh", "-c", "echo >>" + d.mark}}
-		tell := &tellers{nodeinfo: filepath.Join(home, "nodeinfo"), stateDir: cfg.StateDir}
-		t.Cleanup(tell.close)
-		d.ending = newEnding(&ending{id: id, tellers: tell, wake: func() { d.tell(t) }, say: d.say}, cfg.StateDir)
-		d.renew(cfg)
-		tell.renew(cfg)
+		tell := &sinks{nodeinfo: filepath.Join(home, "nodeinfo"), stateDir: cfg.StateDir}
+		t.Cleanup(tell.Close)
+		d.selfKill = newSelfKill(&selfKill{id: id, sinks: tell, wake: func() { d.tell(t) }, say: d.say}, cfg.StateDir)
+		d.configure(cfg)
+		tell.configure(cfg)
 		g.nodes = append(g.nodes, d)
 	}
 	return g
@@ -84,16 +84,16 @@ func (d *doomed) tell(t *testing.T) {
 	if why := d.leaving(); why != "" {
 		r.State, r.Reason = node.Leaving, why
 	}
-	d.tellers.mu.Lock()
-	all := slices.Clone(d.tellers.all)
-	d.tellers.mu.Unlock()
+	d.sinks.mu.Lock()
+	all := slices.Clone(d.sinks.all)
+	d.sinks.mu.Unlock()
 	for _, one := range all {
 		if err := one.sink.Tell(t.Context(), r); err != nil {
 			t.Errorf("%s: %v", d.id, err)
 		}
 	}
 	if r.State == node.Leaving {
-		_ = d.doomed(now, &agent.Wedge{Leaving: true, Reason: r.Reason})
+		_ = d.consider(now, &agent.Wedge{Leaving: true, Reason: r.Reason})
 	}
 }
 
@@ -109,7 +109,7 @@ func (g *endings) everybodyTells() {
 			d.tell(g.t)
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
-			if err := d.tellers.flush(ctx); err != nil {
+			if err := d.sinks.flush(ctx); err != nil {
 				g.t.Errorf("%s: %v", d.id, err)
 			}
 		})
@@ -130,7 +130,7 @@ func (g *endings) consider(times int) map[string]int {
 			all.Go(func() {
 				w := &agent.Wedge{Since: start, Items: map[string]string{"ops:root": "bad"}}
 				// Presence is read by the wall clock: only the killer's own time is played.
-				_ = d.doomed(start.Add(time.Duration(n)*2*time.Minute), w)
+				_ = d.consider(start.Add(time.Duration(n)*2*time.Minute), w)
 				d.killer.Wait()
 			})
 		}
@@ -188,7 +188,7 @@ func TestNobodyEndsWhenPresenceIsAway(t *testing.T) {
 	if ended := g.consider(6); len(ended) != 0 {
 		t.Fatalf("ended: %v", ended)
 	}
-	if err := g.nodes[0].doomed(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "nobody ends without having seen the others") {
+	if err := g.nodes[0].consider(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "nobody ends without having seen the others") {
 		t.Errorf("the trouble: %v", err)
 	}
 }
@@ -203,7 +203,7 @@ func TestACommandThatFails(t *testing.T) {
 	if ended := g.consider(1); len(ended) != 0 {
 		t.Fatalf("ended: %v", ended)
 	}
-	err := d.doomed(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}})
+	err := d.consider(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}})
 	if err == nil || !strings.Contains(err.Error(), "kill: command: /bin/sh: exit status 3: no rights") || d.leaving() != "" {
 		t.Errorf("the trouble: %v, leaving %q", err, d.leaving())
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"os"
@@ -27,7 +27,7 @@ func TestLinkedClonesAreFound(t *testing.T) {
 	}
 	c := newClones(top)
 	c.renew(nil, true, clone.Limits{}, remote.Network{})
-	defer c.close()
+	defer c.Close()
 	for range 2 {
 		looks := c.Ask(t.Context(), func(string) bool { return false })
 		if len(looks) != 2 || looks[0].Repo != "here" || looks[1].Repo != "moved" {
@@ -43,8 +43,8 @@ func TestLinkedClonesAreFound(t *testing.T) {
 
 func TestARenewedConfigReachesAllRepositories(t *testing.T) {
 	c := newClones(t.TempDir())
-	defer c.close()
-	all := []named{{"a", remote.Source{URL: "/a"}}, {"b", remote.Source{URL: "/b"}}, {"c", remote.Source{URL: "/c"}}}
+	defer c.Close()
+	all := []configuredRepo{{"a", remote.Source{URL: "/a"}}, {"b", remote.Source{URL: "/b"}}, {"c", remote.Source{URL: "/c"}}}
 	repos := func() (all []*clone.Repo) {
 		for _, r := range c.list {
 			all = append(all, r.repo)
@@ -53,7 +53,7 @@ func TestARenewedConfigReachesAllRepositories(t *testing.T) {
 	}
 	c.renew(all, false, clone.Limits{Look: time.Second}, remote.Network{})
 	first := repos()
-	c.renew([]named{all[2], all[0]}, false, clone.Limits{Look: time.Second}, remote.Network{})
+	c.renew([]configuredRepo{all[2], all[0]}, false, clone.Limits{Look: time.Second}, remote.Network{})
 	if got := repos(); len(got) != 2 || got[0] != first[2] || got[1] != first[0] {
 		t.Error("what stays as it was is not made anew")
 	}

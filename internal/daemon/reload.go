@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -19,49 +19,49 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// loading is how this process comes by its config, at the start and whenever it
+// ConfigLoader is how this process comes by its config, at the start and whenever it
 // changes: the files, with the flags of the command line above them.
-type loading struct {
-	p    *cli.Process
-	g    *cli.Flags
-	over func(*config.Config) error // flags of one command; nil = none
-	all  bool                       // what chat and presence need must be there, too
+type ConfigLoader struct {
+	Process  *cli.Process
+	Flags    *cli.Flags
+	Override func(*config.Config) error // flags of one command; nil = none
+	Complete bool                       // what chat and presence need must be there, too
 }
 
-func (l loading) path() string {
-	if l.g.Config != "" {
-		return l.g.Config
+func (l ConfigLoader) Path() string {
+	if l.Flags.Config != "" {
+		return l.Flags.Config
 	}
 	return cli.DefaultConfig
 }
 
-func (l loading) options() config.Options {
-	home, _ := l.p.Account()
+func (l ConfigLoader) options() config.Options {
+	home, _ := l.Process.Account()
 	return config.Options{
-		Root: l.p.Getuid() == 0, Home: home, Env: l.p.Env, Optional: l.g.Config == "",
+		Root: l.Process.Getuid() == 0, Home: home, Env: l.Process.Env, Optional: l.Flags.Config == "",
 		Schedule: func(text string) error {
-			_, err := parseSchedule(text)
+			_, err := ParseSchedule(text)
 			return err
 		},
-		ChatURL: chat.Check, Later: !l.all,
+		ChatURL: chat.Check, Later: !l.Complete,
 	}
 }
 
-// read loads the files as they are, with all problems; the config is never nil.
-func (l loading) read() (*config.Config, error) {
-	cfg, err := config.Load(l.path(), l.options())
+// Read loads the files as they are, with all problems; the config is never nil.
+func (l ConfigLoader) Read() (*config.Config, error) {
+	cfg, err := config.Load(l.Path(), l.options())
 	if err != nil {
 		return cfg, err
 	}
-	return cfg, l.flags(cfg)
+	return cfg, l.applyFlags(cfg)
 }
 
-// flags puts the command line above the config.
-func (l loading) flags(cfg *config.Config) error {
-	if l.g.Home != "" {
+// applyFlags puts the command line above the config.
+func (l ConfigLoader) applyFlags(cfg *config.Config) error {
+	if l.Flags.Home != "" {
 		// The locks and the identity go below the folder too: whoever tries something
 		// must not meet the machine's own agent.
-		dir, err := filepath.Abs(l.g.Home)
+		dir, err := filepath.Abs(l.Flags.Home)
 		if err != nil {
 			return err
 		}
@@ -71,20 +71,20 @@ func (l loading) flags(cfg *config.Config) error {
 			return err
 		}
 	}
-	if l.over == nil {
+	if l.Override == nil {
 		return nil
 	}
-	return l.over(cfg)
+	return l.Override(cfg)
 }
 
 // keptDir is where the last good config lies.
 func keptDir(stateDir string) string { return filepath.Join(stateDir, "config") }
 
-// good loads the config, or the last good one when there are mistakes in it, and
+// LastGood loads the config, or the last good one when there are mistakes in it, and
 // then says in wrong what they are. The error is for a config with mistakes and
 // no good one before it.
-func (l loading) good() (cfg *config.Config, wrong, err error) {
-	cfg, wrong = l.read()
+func (l ConfigLoader) LastGood() (cfg *config.Config, wrong, err error) {
+	cfg, wrong = l.Read()
 	absent := wrong == nil && len(cfg.Files()) == 0
 	if wrong == nil && !absent {
 		return cfg, nil, nil
@@ -92,14 +92,14 @@ func (l loading) good() (cfg *config.Config, wrong, err error) {
 	if absent {
 		wrong = l.gone()
 	}
-	_ = l.flags(cfg) // whatever is wrong, --home says where to look
+	_ = l.applyFlags(cfg) // whatever is wrong, --home says where to look
 	for _, dir := range slices.Compact([]string{cfg.StateDir, config.Default(l.options()).StateDir}) {
-		kept, since, err := config.LoadKept(keptDir(dir), l.path(), l.options())
+		kept, since, err := config.LoadKept(keptDir(dir), l.Path(), l.options())
 		if err == nil {
-			err = l.flags(kept)
+			err = l.applyFlags(kept)
 		}
 		if err == nil {
-			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, human.Time(since), l.g.Suffix()), nil
+			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, human.Time(since), l.Flags.Suffix()), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			wrong = fmt.Errorf("%w; the last good config cannot be used either: %w", wrong, err)
@@ -112,14 +112,14 @@ func (l loading) good() (cfg *config.Config, wrong, err error) {
 }
 
 // gone is what is wrong when there was a config and it is not there any more.
-func (l loading) gone() error {
-	return fmt.Errorf("%s is gone (write an empty one to mean the defaults)", l.path())
+func (l ConfigLoader) gone() error {
+	return fmt.Errorf("%s is gone (write an empty one to mean the defaults)", l.Path())
 }
 
-// renewal brings changes of the config into a living agent, between two beats.
-type renewal struct {
-	loading
-	whole  *whole
+// reloader brings changes of the config into a living agent, between two beats.
+type reloader struct {
+	ConfigLoader
+	app    *App
 	cfg    *config.Config // in force
 	stamp  string         // of the files it was read from
 	again  *atomic.Bool   // somebody said SIGHUP; nil = nobody can
@@ -129,28 +129,28 @@ type renewal struct {
 	wrong  []string
 }
 
-// fresh is called at the begin of every beat: a stat or two when nothing changed.
-func (r *renewal) fresh(info node.Info) (agent.Settings, bool, []string) {
+// reload is called at the begin of every beat: a stat or two when nothing changed.
+func (r *reloader) reload(info node.Info) (agent.Settings, bool, []string) {
 	settings, changed := r.reread(info)
 	return settings, changed, append(r.whileItLives(), r.wrong...)
 }
 
 // reread puts the config in force as it is now, when it changed and has no
 // mistakes; those it has stand in r.wrong then.
-func (r *renewal) reread(info node.Info) (s agent.Settings, changed bool) {
-	stamp, names := config.Stamp(r.path()), branchNames(r.cfg, info)
+func (r *reloader) reread(info node.Info) (s agent.Settings, changed bool) {
+	stamp, names := config.Stamp(r.Path()), branchNames(r.cfg, info)
 	// A bad one is read again whatever its stamp: what it names may be there by now.
 	if stamp == r.stamp && names == r.names && !r.bad && (r.again == nil || !r.again.Swap(false)) {
 		return s, false
 	}
 	r.stamp, r.names = stamp, names
-	cfg, err := r.read()
+	cfg, err := r.Read()
 	if err == nil && len(cfg.Files()) == 0 && len(r.cfg.Files()) > 0 {
 		err = r.gone()
 	}
 	if r.bad = err != nil; r.bad {
 		all := human.Lines(err.Error()) // a problem a line, and a trouble is one
-		r.wrong = []string{fmt.Sprintf("%s; the config as it was before stays in force (addagent check%s)", all, r.g.Suffix())}
+		r.wrong = []string{fmt.Sprintf("%s; the config as it was before stays in force (addagent check%s)", all, r.Flags.Suffix())}
 		return s, false
 	}
 	if s, err = r.apply(cfg, info); err != nil {
@@ -163,20 +163,20 @@ func (r *renewal) reread(info node.Info) (s agent.Settings, changed bool) {
 
 // whileItLives is what must be so for as long as an agent lives, and may not be:
 // its lock is where others look for it, its config is kept.
-func (r *renewal) whileItLives() []string {
-	if err := r.whole.lock.Restore(); err != nil {
+func (r *reloader) whileItLives() []string {
+	if err := r.app.lock.Restore(); err != nil {
 		return append(r.keep(), fmt.Sprintf("the beat lock was taken away, so that commands do not find this agent: %v", err))
 	}
 	return r.keep()
 }
 
 // apply puts a config in force that has no mistakes in itself.
-func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, error) {
-	sources, err := sources(cfg, info)
+func (r *reloader) apply(cfg *config.Config, info node.Info) (agent.Settings, error) {
+	sources, err := ConfiguredRepos(cfg, info)
 	if err != nil {
 		return agent.Settings{}, err
 	}
-	settings, err := settingsOf(cfg, r.whole.id)
+	settings, err := AgentSettings(cfg, r.app.id)
 	if err != nil {
 		return agent.Settings{}, err
 	}
@@ -191,9 +191,9 @@ func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, err
 		}
 	}
 	if text := changes(r.cfg, cfg); text != "" {
-		r.whole.voice.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "the config changed: " + text})
+		r.app.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "the config changed: " + text})
 	}
-	if err := r.whole.renew(cfg, sources, &settings); err != nil {
+	if err := r.app.configure(cfg, sources, &settings); err != nil {
 		return agent.Settings{}, err
 	}
 	r.cfg = cfg
@@ -203,7 +203,7 @@ func (r *renewal) apply(cfg *config.Config, info node.Info) (agent.Settings, err
 
 // keep keeps the config in force for a start with a bad one, and tries again
 // until it can.
-func (r *renewal) keep() []string {
+func (r *reloader) keep() []string {
 	if !r.unkept {
 		return nil
 	}

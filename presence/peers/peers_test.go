@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"os"
@@ -79,21 +79,21 @@ func TestPeersOfANewNode(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if set := plannedSet(cfg)(filter); !strings.Contains(set.Await, "(beat 1 of 5 at most)") {
+			if set := PlannedSet(cfg)(filter); !strings.Contains(set.Await, "(beat 1 of 5 at most)") {
 				t.Errorf("plan says %+v", set)
 			}
-			var p *peers
+			var p *Peers
 			open := func() {
 				var err error
-				if p, err = newPeers(cfg, remote.Source{URL: cfg.Presence.URL}, "i-1", c.once); err != nil {
+				if p, err = New(cfg, remote.Source{URL: cfg.Presence.URL}, "i-1", c.once); err != nil {
 					t.Fatal(err)
 				}
 			}
 			open()
-			defer func() { p.close() }()
+			defer func() { p.Close() }()
 			for beat := range 7 {
 				if c.once && beat > 0 {
-					p.close()
+					p.Close()
 					open()
 				}
 				if err := p.Tick(now.Add(time.Duration(beat) * time.Minute)); c.grid && err != nil {
@@ -107,7 +107,7 @@ func TestPeersOfANewNode(t *testing.T) {
 				if waits := beat < c.awaits; (got.Await != "") != waits || got.Known != (c.grid && !waits) || p.Set(filter) != got {
 					t.Errorf("beat %d: %+v", beat, got)
 				}
-				if plan := plannedSet(cfg)(filter); plan.Await != got.Await || plan.Known {
+				if plan := PlannedSet(cfg)(filter); plan.Await != got.Await || plan.Known {
 					t.Errorf("beat %d: plan says %+v", beat, plan)
 				}
 				if beat == 1 {

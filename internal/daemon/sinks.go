@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/chat"
+	"github.com/addagent/addagent/internal/chat/chatroom"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/remote"
@@ -20,48 +21,49 @@ import (
 	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/peers"
 )
 
-// tellers are all places that are told of this node, as the config names them. Those that a changed config leaves as they
+// sinks are all places that are told of this node, as the config names them. Those that a changed config leaves as they
 // were go on as they are, with what they have on its way.
-type tellers struct {
+type sinks struct {
 	nodeinfo, stateDir string
-	machine            *machine // at its cloud; nil = this is no machine of a cloud
+	machine            *Machine // at its cloud; nil = this is no machine of a cloud
 
 	mu  sync.Mutex // who ends this machine flushes beside the beats
-	all []*teller
+	all []*sinkEntry
 }
 
-// teller is one of them.
-type teller struct {
+// sinkEntry is one of them.
+type sinkEntry struct {
 	name string
 	spec any // what it was made from
 	sink sink.Sink
 	stop func()
 }
 
-// wanted is a teller that the config asks for.
-type wanted struct {
+// wantedSink is a teller that the config asks for.
+type wantedSink struct {
 	name string
 	spec any
 	open func() (sink.Sink, func(), error)
 }
 
-// renew makes the tellers be what the config says, and returns them as sinks.
-func (t *tellers) renew(cfg *config.Config) []sink.Named {
+// configure makes the tellers be what the config says, and returns them as sinks.
+func (t *sinks) configure(cfg *config.Config) []sink.Named {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := t.all
 	t.all = nil
 	for _, w := range t.wanted(cfg) {
-		i := slices.IndexFunc(before, func(old *teller) bool { return old.name == w.name && reflect.DeepEqual(old.spec, w.spec) })
+		i := slices.IndexFunc(before, func(old *sinkEntry) bool { return old.name == w.name && reflect.DeepEqual(old.spec, w.spec) })
 		if i >= 0 {
 			t.all = append(t.all, before[i])
 			before = slices.Delete(before, i, i+1)
 			continue
 		}
-		late := &opening{open: w.open}
-		t.all = append(t.all, &teller{name: w.name, spec: w.spec, sink: late, stop: late.close})
+		late := &opener{open: w.open}
+		t.all = append(t.all, &sinkEntry{name: w.name, spec: w.spec, sink: late, stop: late.Close})
 	}
 	for _, old := range before {
 		old.stop()
@@ -73,48 +75,44 @@ func (t *tellers) renew(cfg *config.Config) []sink.Named {
 	return sinks
 }
 
-// pushPatience is how much longer than a look a push may take: nobody waits for it, and when a whole fleet tells at once
-// a push that is given up and repeated is more work for a server that has too much already.
-const pushPatience = 6
-
 // wanted lists what the config asks for. Files come first: what happens on the node is seen on the node, whatever else fails.
-func (t *tellers) wanted(cfg *config.Config) []wanted {
-	all := []wanted{{"files", nil, func() (sink.Sink, func(), error) {
+func (t *sinks) wanted(cfg *config.Config) []wantedSink {
+	all := []wantedSink{{"files", nil, func() (sink.Sink, func(), error) {
 		return sink.NewFiles(t.nodeinfo, presenceRefresh), func() {}, nil
 	}}}
 	if p := cfg.Presence; p.URL != "" {
-		all = append(all, wanted{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (sink.Sink, func(), error) {
-			store, err := remote.New(presenceSource(cfg))
+		all = append(all, wantedSink{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (sink.Sink, func(), error) {
+			store, err := remote.New(PresenceSource(cfg))
 			if err != nil {
 				return nil, nil, err
 			}
-			git := gitstore.New(gitstore.Options{Remote: store, Source: presenceSource(cfg).Redacted(), Prefix: p.RefPrefix, StateFile: presenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: pushPatience * cfg.Beat.LookTimeout})
+			git := gitstore.New(gitstore.Options{Remote: store, Source: PresenceSource(cfg).Redacted(), Prefix: p.RefPrefix, StateFile: PresenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: peers.Patience * cfg.Beat.LookTimeout})
 			return sink.NewAlarm(git, t.voices, filepath.Join(t.stateDir, "alarm.json")), func() { git.Close(); _ = store.Close() }, nil
 		}})
 	}
 	for i, r := range cfg.Chat {
 		if r.From == "node" {
-			all = append(all, wanted{fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (sink.Sink, func(), error) {
-				return t.room(cli.RoomName(i, r), r, cfg.Network)
+			all = append(all, wantedSink{fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (sink.Sink, func(), error) {
+				return t.room(chatroom.Name(i, r), r, cfg.Network)
 			}})
 		}
 	}
 	if t.machine != nil && cfg.EC2.Tags != "off" {
-		all = append(all, wanted{"ec2", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.tags(cfg) }})
+		all = append(all, wantedSink{"ec2", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.tags(cfg) }})
 		if cfg.EC2.LifecycleHook != "" {
-			all = append(all, wanted{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.hook(cfg) }})
+			all = append(all, wantedSink{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.hook(cfg) }})
 		}
 	}
 	return all
 }
 
 // voices are those of the rooms that are open.
-func (t *tellers) voices() []sink.Room {
+func (t *sinks) voices() []sink.Room {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var all []sink.Room
 	for _, one := range t.all {
-		if o, ok := one.sink.(*opening); ok {
+		if o, ok := one.sink.(*opener); ok {
 			o.mu.Lock()
 			if c, ok := o.sink.(*sink.Chat); ok {
 				all = append(all, c.Room())
@@ -127,13 +125,13 @@ func (t *tellers) voices() []sink.Room {
 
 // room opens the outbox of one room. What it has to say waits in a folder of its own, named by the room and not by its
 // place in the config: another room must not get it.
-func (t *tellers) room(name string, r config.Room, network config.Network) (sink.Sink, func(), error) {
+func (t *sinks) room(name string, r config.Room, network config.Network) (sink.Sink, func(), error) {
 	transport, err := transport.Transport(network)
 	if err != nil {
 		return nil, nil, err
 	}
-	dir := roomDir(t.stateDir, r)
-	room := &cli.Room{Name: name, URL: r.URL, URLFile: r.URLFile, Env: os.Getenv, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
+	dir := RoomDir(t.stateDir, r)
+	room := &chatroom.Room{Name: name, URL: r.URL, URLFile: r.URLFile, Env: os.Getenv, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
 	outbox, err := chat.NewOutbox(room, filepath.Join(dir, "spool"), chat.Limits{})
 	if err != nil {
 		return nil, nil, err
@@ -148,26 +146,26 @@ func (t *tellers) room(name string, r config.Room, network config.Network) (sink
 // roomsDir is where what rooms were told, and are to be told, is kept.
 func roomsDir(stateDir string) string { return filepath.Join(stateDir, "chat") }
 
-func roomDir(stateDir string, r config.Room) string {
+func RoomDir(stateDir string, r config.Room) string {
 	name := sha256.Sum256([]byte(r.URL + "\n" + r.URLFile + "\n" + r.Only))
 	return filepath.Join(roomsDir(stateDir), hex.EncodeToString(name[:6]))
 }
 
 // sweep removes what was left for rooms that are in the config no more.
-func (t *tellers) sweep(cfg *config.Config) {
+func (t *sinks) sweep(cfg *config.Config) {
 	entries, err := os.ReadDir(roomsDir(t.stateDir))
 	if err != nil {
 		return // there is nothing
 	}
 	for _, e := range entries {
 		dir := filepath.Join(roomsDir(t.stateDir), e.Name())
-		if !slices.ContainsFunc(cfg.Chat, func(r config.Room) bool { return roomDir(t.stateDir, r) == dir }) {
+		if !slices.ContainsFunc(cfg.Chat, func(r config.Room) bool { return RoomDir(t.stateDir, r) == dir }) {
 			_ = os.RemoveAll(dir) // what stays is swept the next time
 		}
 	}
 }
 
-func (t *tellers) close() {
+func (t *sinks) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := len(t.all) - 1; i >= 0; i-- {
@@ -178,7 +176,7 @@ func (t *tellers) close() {
 
 // flush waits until what was told has arrived everywhere. The error is that of the presence repository alone: a room that
 // is away must not stand in the way of what waits for this.
-func (t *tellers) flush(ctx context.Context) error {
+func (t *sinks) flush(ctx context.Context) error {
 	t.mu.Lock()
 	all := slices.Clone(t.all)
 	t.mu.Unlock()
@@ -201,9 +199,9 @@ func (t *tellers) flush(ctx context.Context) error {
 	return wrong
 }
 
-// opening is a sink that is opened when it is first told something, and again at each beat as long as that fails: a folder
+// opener is a sink that is opened when it is first told something, and again at each beat as long as that fails: a folder
 // that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
-type opening struct {
+type opener struct {
 	open func() (sink.Sink, func(), error)
 
 	mu   sync.Mutex
@@ -211,7 +209,7 @@ type opening struct {
 	stop func()
 }
 
-func (o *opening) Tell(ctx context.Context, r presence.Record) error {
+func (o *opener) Tell(ctx context.Context, r presence.Record) error {
 	sink, err := o.opened()
 	if err != nil {
 		return err
@@ -219,7 +217,7 @@ func (o *opening) Tell(ctx context.Context, r presence.Record) error {
 	return sink.Tell(ctx, r)
 }
 
-func (o *opening) opened() (sink.Sink, error) {
+func (o *opener) opened() (sink.Sink, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var err error
@@ -229,7 +227,7 @@ func (o *opening) opened() (sink.Sink, error) {
 	return o.sink, err
 }
 
-func (o *opening) Flush(ctx context.Context) error {
+func (o *opener) Flush(ctx context.Context) error {
 	o.mu.Lock()
 	f, ok := o.sink.(sink.Flusher)
 	o.mu.Unlock()
@@ -239,7 +237,7 @@ func (o *opening) Flush(ctx context.Context) error {
 	return nil
 }
 
-func (o *opening) close() {
+func (o *opener) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stop != nil {
@@ -257,10 +255,10 @@ func (v outboxVoice) Say(l sink.Line, at time.Time) error {
 	return v.room.Say(context.Background(), chat.Message{Text: l.Text, Colour: l.Colour, Critical: l.Critical, Time: at})
 }
 
-// presenceSource is where the presence repository is.
-func presenceSource(cfg *config.Config) remote.Source {
+// PresenceSource is where the presence repository is.
+func PresenceSource(cfg *config.Config) remote.Source {
 	return remote.Source{URL: cfg.Presence.URL, Auth: cfg.Presence.Auth, Network: cfg.Network, Agent: cli.UserAgent("addagent")}
 }
 
-// presenceMemory is where this node remembers its own ref; it belongs to the hardware.
-func presenceMemory(stateDir string) string { return filepath.Join(stateDir, "presence.json") }
+// PresenceMemory is where this node remembers its own ref; it belongs to the hardware.
+func PresenceMemory(stateDir string) string { return filepath.Join(stateDir, "presence.json") }

@@ -1,0 +1,2 @@
+// Package daemon makes an agent out of a config.
+package daemon

@@ -1,0 +1,153 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence/peers"
+	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
+)
+
+// Plan is what `plan --json` prints.
+type Plan struct {
+	Looks    []journal.Look   `json:"looks"`
+	Items    []journal.Judged `json:"items"`
+	Held     []string         `json:"held,omitempty"`
+	InHand   string           `json:"in_hand,omitempty"` // repo:item of the work that runs now
+	Problems []string         `json:"problems,omitempty"`
+	Due      int              `json:"due"`
+}
+
+// MakePlan looks, and decides what the next beat would do.
+func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.Time) (*Plan, error) {
+	info, err := node.ReadInfo(cfg.Nodeinfo())
+	if err != nil {
+		return nil, cli.Misuse(err)
+	}
+	me, err := Identify(ctx, p, cfg, true)
+	if err != nil {
+		return nil, cli.Misuse(err)
+	}
+	repos, err := OpenClones(cfg, info)
+	if err != nil {
+		return nil, cli.Misuse(err)
+	}
+	defer repos.Close()
+	tmp, err := os.MkdirTemp("", "addagent-plan-")
+	if err != nil {
+		return nil, cli.Failed(err)
+	}
+	defer os.RemoveAll(tmp)
+
+	brakes, err := node.ReadBrakes(cfg.StateDir, now)
+	if err != nil {
+		return nil, cli.Failed(err)
+	}
+	looks := repos.Ask(ctx, func(repo string) bool { _, rests := brakes.Repos[repo]; return rests })
+	for i := range looks {
+		if rest, rests := brakes.Repos[looks[i].Repo]; rests {
+			looks[i].Resting = rest.String()
+		}
+		if !looks[i].Moved {
+			looks[i].Previous = ""
+		}
+	}
+	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*objects.Tree{}}
+	pre.fetch(ctx, looks)
+	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: cfg.InitMemory()}
+	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
+		// It asks nobody who else is there: what an item last met is taken to be so.
+		survey.Nodes = peers.PlannedSet(cfg)
+	}
+	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}
+	if journal.InitDone(cfg.Home, cfg.InitMemory()) {
+		place.Init = ""
+	}
+	f := survey.Judge(agent.Positions(looks), place, now)
+	waits := place.Init != "" && !f.InitDone
+	rules := rulesOf(cfg, me.ID)
+
+	out := &Plan{Looks: looks, Problems: f.Problems, Items: []journal.Judged{}}
+	if brakes.Disabled != nil {
+		out.Held = append(out.Held, "disabled: "+brakes.Disabled.String())
+	}
+	for _, h := range f.Holds {
+		out.Held = append(out.Held, h.String())
+	}
+	if h, held, err := run.ReadHolder(cfg.WorkLock()); err == nil && held && h.Purpose == run.PurposeWork {
+		out.InHand = h.Item
+	}
+	for _, j := range f.Judgements {
+		d := journal.Describe(j, work.PlanRun(j, rules, now))
+		if out.InHand == j.Item.Repo+":"+j.Item.Name {
+			d.Due = false // it is being done; what comes after it the next plan tells
+		}
+		if rest, rests := brakes.Repos[d.Repo]; rests && d.Due {
+			d.Due, d.Held = false, "disabled: "+rest.String()
+		}
+		if waits && j.Item.Level != work.Init && d.Due {
+			d.Due, d.Held = false, "waits for the init of this node"
+		}
+		if d.Due {
+			out.Due++
+		}
+		out.Items = append(out.Items, d)
+	}
+	return out, nil
+}
+
+// preview holds trees that were fetched for a plan.
+type preview struct {
+	repos *clones
+	tmp   string
+	trees map[string]*objects.Tree
+}
+
+// fetch gets the tip of every repository that moved, side by side.
+func (v *preview) fetch(ctx context.Context, looks []journal.Look) {
+	var all sync.WaitGroup
+	trees := make([]*objects.Tree, len(looks))
+	for i := range looks {
+		if looks[i].Trouble != "" || !looks[i].Moved {
+			continue
+		}
+		all.Go(func() {
+			r := v.repos.get(looks[i].Repo)
+			tmp := filepath.Join(v.tmp, r.Name)
+			err := os.Mkdir(tmp, 0o700)
+			var tree *objects.Tree
+			if err == nil {
+				tree, err = r.repo.Preview(ctx, tmp, r.tip)
+			}
+			if err != nil {
+				looks[i].Trouble, looks[i].Version = fmt.Sprintf("fetch %s: %v", r.Name, err), ""
+				return
+			}
+			trees[i] = tree
+		})
+	}
+	all.Wait()
+	for i, t := range trees {
+		if t != nil {
+			v.trees[looks[i].Repo] = t
+		}
+	}
+}
+
+func (v *preview) open(repo, version string) (*objects.Tree, error) {
+	if t := v.trees[repo]; t != nil {
+		return t, nil
+	}
+	return v.repos.tree(repo, version)
+}

@@ -1,0 +1,2 @@
+// Package memlimit bounds.
+package memlimit

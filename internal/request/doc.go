@@ -1,0 +1,2 @@
+// Package request holds requests.
+package request

@@ -1,0 +1,98 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/proc"
+)
+
+func Dir(stateDir string) string { return filepath.Join(stateDir, "asked") }
+
+func Path(stateDir, id string) string { return filepath.Join(Dir(stateDir), id+".json") }
+
+func askFile(stateDir, id string) files.Remembered[journal.Ask] {
+	return files.Remembered[journal.Ask]{Path: Path(stateDir, id), What: "ask", Limit: 64 << 10, Durable: true, Public: true}
+}
+
+var askID = regexp.MustCompile(`^[0-9a-z-]{1,60}$`)
+
+// Read lists the requests that lie there, oldest first. What is none is
+// removed; one that cannot be read just now waits.
+func Read(stateDir string) []journal.Ask {
+	entries, err := os.ReadDir(Dir(stateDir))
+	if err != nil {
+		return nil // nobody ever asked
+	}
+	var asks []journal.Ask
+	for _, e := range entries {
+		id, isAsk := strings.CutSuffix(e.Name(), ".json")
+		if !isAsk || !askID.MatchString(id) {
+			continue // a temporary file of a writer
+		}
+		a, _, err := askFile(stateDir, id).Peek()
+		corrupt := errors.As(err, new(*files.Corrupt))
+		if err != nil && !corrupt {
+			continue // not now: it is somebody's request all the same
+		}
+		if a.ID = id; corrupt || !slices.Contains([]string{journal.AskBeat, journal.AskAgain, journal.AskUnwedge}, a.What) {
+			_ = os.Remove(Path(stateDir, id))
+			continue
+		}
+		asks = append(asks, a)
+	}
+	slices.SortStableFunc(asks, func(x, y journal.Ask) int { return x.At.Compare(y.At) })
+	return asks
+}
+
+// New is a request of whoever runs this command.
+func New(p *cli.Process, what, target string) journal.Ask {
+	at := time.Now().UTC()
+	return journal.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: UserName(p), At: at}
+}
+
+// UserName is the name of the person behind a command, sudo or not.
+func UserName(p *cli.Process) string {
+	if name := p.Env("SUDO_USER"); name != "" {
+		return name
+	}
+	_, name := p.Account()
+	return name
+}
+
+// Put leaves a request for the next beat.
+func Put(stateDir string, a journal.Ask) error {
+	if err := askFile(stateDir, a.ID).Save(a); err != nil {
+		return cli.Failed(err)
+	}
+	return nil
+}
+
+// WakeUp makes a living agent beat now.
+func WakeUp(pid int) error {
+	if !proc.Catches(pid, syscall.SIGUSR1) {
+		return fmt.Errorf("process %d does not understand it: is it an older version?", pid)
+	}
+	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
+		return fmt.Errorf("wake process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// gone tells that a request was taken up: its file is not there any more.
+func gone(stateDir, id string) bool {
+	_, err := os.Lstat(Path(stateDir, id))
+	return errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,2 @@
+// Package peers reads who else is there.
+package peers
