@@ -30,7 +30,7 @@ var may = map[string]struct {
 	"internal/strictyaml":      {nil, []string{"github.com/goccy/go-yaml"}},
 	"internal/human":           {nil, nil},
 	"internal/files":           {nil, []string{"github.com/gofrs/flock", "github.com/google/renameio"}},
-	"internal/cli":             {[]string{"internal/chat", "internal/config", "internal/files"}, []string{"github.com/spf13/cobra"}},
+	"internal/cli":             {nil, []string{"github.com/spf13/cobra"}},
 	"internal/testkit":         {nil, nil},
 	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
 	"internal/git/protocol":    {[]string{"internal/human", "internal/retry"}, nil},
@@ -62,10 +62,10 @@ var may = map[string]struct {
 	"work":                     {[]string{"internal/files", "internal/strictyaml", "internal/retry", "internal/human", "internal/git/objects"}, nil},
 	"work/run":                 {[]string{"work", "internal/files", "internal/retry", "internal/human"}, nil},
 	"agent":                    {[]string{"internal/files", "internal/human", "internal/journal", "internal/node", "internal/sink", "internal/trouble", "presence", "work", "work/run"}, nil},
-	"cmd/addagent":             {[]string{"*"}, []string{"github.com/robfig/cron", "github.com/spf13/cobra"}},
+	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra"}},
 	"fleet/view":               {[]string{"presence", "presence/fold", "internal/node", "internal/human"}, nil},
 	"fleet/fleettest":          {[]string{"presence", "presence/gitstore", "internal/node"}, nil},
-	"fleet/control":            {[]string{"fleet/view", "presence", "presence/fold", "presence/gitstore", "systemd", "internal/chat", "internal/cli", "internal/config", "internal/files", "internal/git/transport", "internal/git/remote", "internal/human", "internal/node", "internal/trouble"}, nil},
+	"fleet/control":            {[]string{"fleet/view", "internal/chat", "internal/chat/chatroom", "internal/cli", "internal/config", "internal/files", "internal/git/remote", "internal/git/transport", "internal/human", "internal/node", "internal/trouble", "presence", "presence/fold", "presence/gitstore", "systemd"}, nil},
 	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
 	"demo":                     {nil, nil},
 	"packaging":                {nil, nil},
@@ -76,6 +76,11 @@ var may = map[string]struct {
 	"internal/journal":         {[]string{"internal/config", "internal/files", "internal/human", "internal/node", "work", "work/run"}, []string{"github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 	"internal/status":          {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/node", "internal/proc", "work", "work/run"}, nil},
 	"internal/proc":            {nil, nil},
+	"internal/daemon":          {[]string{"agent", "internal/chat", "internal/chat/chatroom", "internal/cli", "internal/cloud", "internal/cloud/ec2", "internal/config", "internal/files", "internal/git/clone", "internal/git/objects", "internal/git/remote", "internal/git/transport", "internal/git/worktree", "internal/human", "internal/journal", "internal/kill", "internal/metrics", "internal/node", "internal/request", "internal/sink", "presence", "presence/gitstore", "presence/peers", "systemd", "work", "work/run"}, []string{"github.com/robfig/cron"}},
+	"internal/memlimit":        {[]string{"internal/human"}, nil},
+	"internal/request":         {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/proc", "work/run"}, nil},
+	"internal/chat/chatroom":   {[]string{"internal/chat", "internal/config", "internal/files"}, nil},
+	"presence/peers":           {[]string{"internal/config", "internal/files", "internal/git/remote", "presence", "presence/fold", "work"}, nil},
 }
 
 // heavy are the outsiders that only the packages naming them may import.

@@ -1,5 +1,5 @@
-// Package cli is what the command lines of both programs share: how a program runs and ends, help, version and completion,
-// and what of the config both need.
+// Package cli is what the command lines of both programs share: how a program runs and ends, exit codes, help, version,
+// completion, printing and common flags.
 package cli
 
 import (

@@ -1,3 +1,4 @@
+// Package chatroom opens the rooms that a config names, whose addresses may be in files.
 package chatroom
 
 import (

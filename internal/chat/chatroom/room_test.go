@@ -14,14 +14,14 @@ func TestRoomCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		room chatroom.Room
+		room Room
 		says string // "" = it is understood
 	}{
-		"url":         {chatroom.Room{URL: "hipchat://hush@127.0.0.1:1/room"}, ""},
-		"file":        {chatroom.Room{URLFile: file}, ""},
-		"no file":     {chatroom.Room{URLFile: file + "x"}, "no such file"},
-		"no variable": {chatroom.Room{URLFile: "env:ADD_SECRET_ROOM", Env: func(string) string { return "" }}, "ADD_SECRET_ROOM is not set"},
-		"no address":  {chatroom.Room{URL: "hipchat://hush"}, "not understood"},
+		"url":         {Room{URL: "hipchat://hush@127.0.0.1:1/room"}, ""},
+		"file":        {Room{URLFile: file}, ""},
+		"no file":     {Room{URLFile: file + "x"}, "no such file"},
+		"no variable": {Room{URLFile: "env:ADD_SECRET_ROOM", Env: func(string) string { return "" }}, "ADD_SECRET_ROOM is not set"},
+		"no address":  {Room{URL: "hipchat://hush"}, "cannot be parsed"},
 	} {
 		err := c.room.Check()
 		if (err == nil) != (c.says == "") || err != nil && (!strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hush")) {
