@@ -1,4 +1,4 @@
-# Sourced by bash, first of all: what is set here, the next init.sh can use.
-# Do not call exit: the ones after it would not be reached, and init has failed then.
+# bash sources this file first, so the next init.sh can use what is set here.
+# Do not call exit: it would skip the next scripts, and the init would fail.
 example_dir="$ADD_HOME/example"
 mkdir -p "$example_dir"

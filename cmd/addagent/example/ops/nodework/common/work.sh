@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every node: what each machine of the grid needs, whatever it is for.
+# For every node: what each machine needs, whatever its part.
 set -eu
 mkdir -p "$ADD_HOME/example"
 echo "node $ADD_NODE_ID, part ${ADD_NODEPART:-none}" >"$ADD_HOME/example/motd.txt"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# An item of its own: it runs after ../../work.sh, and one failing does not stop the other.
+# A separate item: it runs after ../../work.sh, even when that fails.
 set -eu
 echo "$ADD_ITEM of $ADD_REPO ran on $ADD_NODE_ID for $ADD_VERSION" >>"$ADD_TEMP/report.txt"
 tail -n 3 "$ADD_TEMP/report.txt"
