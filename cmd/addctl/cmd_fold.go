@@ -20,27 +20,26 @@ func (p *program) foldCommand() *cobra.Command {
 		Use:   "presence:fold",
 		Short: "Aggregate the records of all nodes into one branch, with a table and a history",
 		Long: `Writes the record of every node, a table for people (README.md) and every transition
-(history/YYYY/MM/DD.jsonl) into the branch main of the presence repository. Whoever
-reads the grid then asks for one ref, not for all.
+(history/YYYY/MM/DD.jsonl) into the branch main of the presence repository. This is the
+fold. Those who read the fleet then ask for one ref instead of all.
 
-Once, as cron would do it, or with --every as a service: a line when something was
-folded, a line when something goes wrong (once, then hourly, and when it is over), until
-^C or SIGTERM. One control node is enough; where several fold, each does what the
+It runs once, for cron, or with --every as a service until ^C or SIGTERM. The service
+prints a line when something was folded, and when something goes wrong: once, then
+hourly, and when it is over. One control node is enough; of several, each does what the
 others have not done yet.
 
-Rooms of the config with from: fleet are told by the folding control node, a line for
-all nodes of a part in one state at one version, as their number changes: "37 of 40
-fed1/app1 wedged at 1a2b3c4: exit 100". Of several control nodes with the same rooms one
-says each line: the one that holds the lease. When it dies another one takes over, some
-minutes later.
+Rooms of the config with from: fleet get a message about all nodes of a part in one
+state at one version when their number changes: "37 of 40 fed1/app1 wedged at 1a2b3c4:
+exit 100". Of several control nodes with the same rooms, the one that holds the lease
+sends it. If it dies, another one takes over after some minutes.
 
-As a service it notices a changed config between two folds. One with mistakes is said,
-and the one before stays in force.
+The service applies a changed config between two folds. It reports one with mistakes,
+and goes on with the one before.
 
 --json prints an object a fold: nodes, moved, transitions, pushed, commit, notes.
 
 Exit codes: 0 folded, or stopped as a service, 1 it could not be folded, or a room
-refused what it was told.`,
+refused a message.`,
 		Example: `  addctl presence:fold --every 1m
   addctl presence:fold --presence git@git.example.org:presence.git`,
 		Args: cobra.NoArgs,
@@ -104,7 +103,7 @@ func (o *foldOutput) Folded(r fold.Report, now time.Time) error {
 	text := fmt.Sprintf("folded %s: %s", human.Count(r.Nodes, "node"), foldNews(r))
 	switch {
 	case r.Commit == "":
-		text = "nothing to fold: no node has spoken yet"
+		text = "nothing to aggregate: no node has reported yet"
 	case r.Pushed:
 		text += ", main is at " + human.ID(r.Commit)
 	}

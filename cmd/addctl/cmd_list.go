@@ -20,12 +20,11 @@ func (p *program) listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "presence:list",
 		Short: "List the refs of the presence repository, with node, commit and age",
-		Long: `Prints a line a ref, for whoever looks into the presence repository itself: the
-nodes' own refs, the branch of the fold, leases, and what else lies beside them. A node
-whose ref has moved since the fold was made is marked; the fold knows it within a
-minute or so.
+		Long: `Prints a line for each ref of the presence repository: the nodes' own refs, the branch
+of the fold, leases, and others. A node whose ref has moved since the fold was made is
+marked; the next fold has it.
 
---raw prints each as git ls-remote does, the full id and the name, and reads no record.
+--raw prints full ids and names, as git ls-remote does, and reads no record.
 
 --json prints a list of objects: ref, id, what (node, fold, lease, other) and, of nodes,
 node, age and told.`,

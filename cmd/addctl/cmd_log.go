@@ -25,14 +25,15 @@ func (p *program) logCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "log [ID]",
 		Short: "Show the transitions of every node, or of one",
-		Long: `Prints a line a transition, oldest first: when, which node, from which state (or age)
-to which, at which version of its first repository, why. Times of states are by the
-node's clock, those of ages by the clock of who folds. A dash in place of the first
-state: the node is new, or nobody remembers how it was.
+		Long: `Prints a line a transition, oldest first: the time, the node, the state (or age) before
+and after, the version of its first repository, and the reason. The time of a state is
+by the clock of the node, that of an age by the clock of the control node. A dash in
+place of the first state means that the node is new, or that its state before is not
+known.
 
-ID is a node's id, the beginning of it or of its hostname, or an address; a node that
-was reaped is found by its whole id. Without a fold (addctl presence:fold) the history
-is what the nodes' own refs still hold.
+ID is a node's id, the beginning of its id or hostname, or an address. A node that was
+reaped is found by its whole id. Without a fold (addctl presence:fold) the history is
+what the nodes' own refs still hold.
 
 --json prints an object a line.
 

@@ -26,20 +26,20 @@ func (p *program) nodesCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "nodes",
 		Short: "List the nodes and their state, trouble first",
-		Long: `Prints a line a node: wedged ones first, then missing, failing, late and disabled
-ones, then those that are well, those that left last.
+		Long: `Prints a line a node: wedged nodes first, then missing, failing, late and disabled ones,
+then those that are well, then those that left.
 
-SINCE is for how long the node is in its state. With > before it only the last
-statement of the node is known, and the state may be older: without a fold (addctl
-presence:fold) nobody keeps the time. AGE is present, late (it missed the time that it
-named), missing (it missed that by as much again) or gone (it said that it leaves), and
-for how long it has not been heard. Read from a fold it is as the fold saw it, for what
-the nodes said since is not there yet: the last line says as of when. A node that dies
-is known to be late one interval of the fold later at the most.
+SINCE is how long the node has been in its state. With > before it, only the last record
+of the node is known, and the state may be older: without a fold (addctl presence:fold)
+the time is not recorded. AGE is present, late (the node missed the time by which it
+promised to report), missing (late by as much again) or gone (it said that it leaves),
+with the time since its last report. Read from a fold, ages are as of the time that the last
+line names. A node that dies is known to be late at most one interval of the fold later.
 
-With --watch the list is read again and again, until ^C. On a terminal it fills the
-screen, and what changed just now is bold and has a * before it; elsewhere it is a line a change (an object a
-line with --json). A reading that fails is said, and what was read before stays.
+With --watch the list is read again and again until ^C. On a terminal it fills the
+screen, and a recent change is bold with a * before it; elsewhere it is a line a change
+(with --json an object). A reading that fails is reported, and the nodes read before
+stay.
 
 --json prints a list of the nodes' records, sorted by id, each with its age.
 
@@ -129,7 +129,7 @@ func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Fil
 	}
 	switch {
 	case len(f.Nodes) == 0:
-		p.says("no node has spoken yet in %s", o.Source.Redacted())
+		p.says("no node has reported yet in %s", o.Source.Redacted())
 		return nil
 	case len(nodes) == 0:
 		p.says("none of %s is like that", human.Count(len(f.Nodes), "node"))

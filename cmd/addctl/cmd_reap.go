@@ -21,12 +21,12 @@ func (p *program) reapCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "presence:reap",
 		Short: "Delete the refs of nodes that are gone or have been missing for long",
-		Long: `Deletes the refs of nodes that are gone or missing for longer than --older-than, each
-only if it is where it was seen: a node that comes back meanwhile stays. Nodes that are
+		Long: `Deletes the refs of nodes that have been gone or missing for longer than --older-than.
+A ref that moved meanwhile stays, because its node came back. Refs of nodes that are
 present or late stay, and so do refs whose record cannot be read. The history of a
-reaped node stays in the fold; should it come back, it makes its ref anew.
+reaped node stays in the fold. If the node comes back, it makes a new ref.
 
-It needs the right to delete refs; nodes do not need that.
+It needs the permission to delete refs, which nodes do not need.
 
 --json prints a list of objects: id, age, since, deleted.`,
 		Example: `  addctl presence:reap --dry-run

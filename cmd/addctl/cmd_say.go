@@ -33,10 +33,10 @@ func (p *program) sayCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "chat:say",
 		Short: "Post standard input to the configured chat rooms",
-		Long: `For scripts: the text comes on standard input, so that nothing of it is seen in a list
-of processes. It is said at once in every room of the config's chat, or in those that
---room or --url-file name; nothing is kept for later. A room with only: critical hears
-it with --critical alone. What is said is printed nowhere, and neither is an address.
+		Long: `Sends standard input at once to every room of the config's chat, or to those that --room
+or --url-file names; it is not kept for later. The text comes on standard input because
+a list of processes shows arguments. A room with only: critical gets it with --critical
+only. Neither the text nor an address is printed.
 
 Exit codes: 0 every room took it, 1 a room refused it or could not be reached, 2 misuse
 (no text, no room, bad config), 130 interrupted.`,

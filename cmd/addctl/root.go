@@ -12,15 +12,14 @@ func (p *program) root() *cobra.Command {
 	p.setup = control.Setup{UserAgent: cli.UserAgent("addctl"), Env: p.Env, Home: home, Root: p.Getuid() == 0}
 	root := &cobra.Command{
 		Use:   "addctl",
-		Short: "Show the nodes of a grid, their state, and what happened",
-		Long: `addctl reads what the nodes said of themselves in the presence repository: it asks
-git and never a node. It takes presence.url, presence.auth, presence.ref_prefix and
-network from the agent's config; with --presence and without --config no config is
-read. Without a flag or a config that says how, ssh goes as you do (the keys of
-~/.ssh, your ssh agent, your known hosts).
+		Short: "Show the nodes of a fleet, their state and their history",
+		Long: `addctl reads the nodes' reports from the presence repository. It asks git, never a node.
+It takes presence.url, presence.auth, presence.ref_prefix and network from the agent's
+config; with --presence and without --config it reads no config. Unless a flag or the
+config says otherwise, ssh uses your own keys (~/.ssh, your ssh agent) and known hosts.
 
-What was read is remembered below XDG_CACHE_HOME/addagent (~/.cache/addagent), so
-that a second look asks only for what moved.
+It caches what it read below XDG_CACHE_HOME/addagent (~/.cache/addagent), so that the
+next reading asks only for changes.
 
 Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence repository),
 3 a node is wedged (nodes --exit-code), 130 interrupted.`,
