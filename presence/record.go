@@ -24,7 +24,7 @@ import (
 type Record struct {
 	Addresses   []string   `json:"addresses"`             // IP addresses that others can reach, sorted
 	Agent       string     `json:"agent"`                 // "addagent/VERSION"
-	BeatNextBy  time.Time  `json:"beat_next_by,omitzero"` // when the next statement is due at the latest: after it the node is late
+	BeatNextBy  time.Time  `json:"beat_next_by,omitzero"` // when the next record is due: after it the node is late
 	BeatSeen    time.Time  `json:"beat_seen,omitzero"`    // the beat that this record was made in
 	BootID      string     `json:"boot_id"`               // the kernel's id of this boot
 	Deployment  string     `json:"deployment"`

@@ -93,7 +93,7 @@ func TestWhatIsCritical(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(v.critical) != 2 || !strings.Contains(v.critical[0], ": wedged: ") || !strings.Contains(v.critical[1], "wedged no more") {
+	if len(v.critical) != 2 || !strings.Contains(v.critical[0], ": wedged: ") || !strings.Contains(v.critical[1], "recovered, was wedged") {
 		t.Errorf("said %q", v.critical)
 	}
 }

@@ -29,7 +29,7 @@ type Announced struct {
 	Works  bool                 `json:"works,omitempty"`  // the room was told that work began, so it is told of the end
 	Quiet  bool                 `json:"quiet,omitempty"`  // the bad state was a repeat, so it was not announced
 	Remind time.Time            `json:"remind,omitzero"`  // when the wedge was announced last
-	Said   map[string]time.Time `json:"said,omitempty"`   // by fingerprint, what was announced within the hour, and when
+	Said   map[string]time.Time `json:"said,omitempty"`   // when, by fingerprint, of what was announced within the hour
 	Folded int                  `json:"folded,omitempty"` // repeats that were left out since the last line
 }
 
@@ -72,7 +72,7 @@ func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) 
 		}
 		return s, lines
 	case well && s.Bad != "":
-		text := fmt.Sprintf("%s no more, after %s: %s%s", s.Bad, human.Coarse(now.Sub(s.BadAt)), r.State, at(r))
+		text := fmt.Sprintf("recovered, was %s for %s: %s%s", s.Bad, human.Coarse(now.Sub(s.BadAt)), r.State, at(r))
 		lines := []Line{own(r, Line{Text: text, Colour: "green", Critical: s.Bad == node.Wedged})}
 		if s.Quiet {
 			lines = nil // its begin was a repeat, so its end is one

@@ -66,11 +66,11 @@ func TestSpeak(t *testing.T) {
 				"yellow working: ops:root at ops@bbbbbbb (and 2 changes before it that said nothing new)", "green idle: done at ops@bbbbbbb"}},
 		"a failure that heals": {
 			[]string{"idle@a", "failing@b ops:root: exit 3", "failing@b ops:root: exit 3 (2 failures in a row)", "idle@b"},
-			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "green failing no more, after 2 min: idle at ops@bbbbbbb"}},
+			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "green recovered, was failing for 2 min: idle at ops@bbbbbbb"}},
 		"the same failure at the next commit is the same failure": {
 			[]string{"failing@b ops:root: exit 3", "working@c ops:root", "failing@c ops:root: exit 3", "working@d ops:root", "idle@d"},
 			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "yellow working: ops:root at ops@ccccccc",
-				"yellow working: ops:root at ops@ddddddd (and 1 change before it that said nothing new)", "green failing no more, after 4 min: idle at ops@ddddddd"}},
+				"yellow working: ops:root at ops@ddddddd (and 1 change before it that said nothing new)", "green recovered, was failing for 4 min: idle at ops@ddddddd"}},
 		"another item joins: that is news": {
 			[]string{"failing@b ops:part.app1: exit 3", "failing@b ops:part.app1: exit 3; ops:part.app2: exit 3"},
 			[]string{"red failing: ops:part.app1: exit 3 at ops@bbbbbbb  -> addagent why ops:part.app1",
@@ -79,23 +79,23 @@ func TestSpeak(t *testing.T) {
 			[]string{"idle@a", "wedged@b ops:root: exit 3", "+58m", "wedged@b ops:root: exit 3", "wedged@b ops:root: exit 3 (9 failures in a row)", "+30m", "wedged@b ops:root: exit 3", "+40m", "wedged@b ops:root: exit 3", "idle@c"},
 			[]string{"red! wedged: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root",
 				"red! still wedged, for 60 min: ops:root: exit 3 (9 failures in a row)  -> addagent why ops:root",
-				"red! still wedged, for 2 h: ops:root: exit 3  -> addagent why ops:root", "green! wedged no more, after 2 h: idle at ops@ccccccc"}},
+				"red! still wedged, for 2 h: ops:root: exit 3  -> addagent why ops:root", "green! recovered, was wedged for 2 h: idle at ops@ccccccc"}},
 		"what comes and goes is said once, and counted": {
 			[]string{"idle@a", "failing@a ops: dead", "idle@a", "failing@a ops: dead", "idle@a", "failing@a ops: dead", "idle@a", "+1h", "failing@a ops: dead"},
-			[]string{"red failing: ops: dead at ops@aaaaaaa  -> addagent why", "green failing no more, after 60 s: idle at ops@aaaaaaa",
+			[]string{"red failing: ops: dead at ops@aaaaaaa  -> addagent why", "green recovered, was failing for 60 s: idle at ops@aaaaaaa",
 				"red failing: ops: dead at ops@aaaaaaa  -> addagent why (and 2 changes before it that said nothing new)"}},
 		"a wedge that comes again within the hour is called to mind when it stays": {
 			[]string{"idle@a", "wedged@a ops:root: exit 3", "idle@a", "wedged@a ops:root: exit 3", "+10m", "wedged@a ops:root: exit 3", "+50m", "wedged@a ops:root: exit 3", "idle@a"},
-			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 60 s: idle at ops@aaaaaaa",
-				"red! still wedged, for 62 min: ops:root: exit 3  -> addagent why ops:root", "green! wedged no more, after 63 min: idle at ops@aaaaaaa"}},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "green! recovered, was wedged for 60 s: idle at ops@aaaaaaa",
+				"red! still wedged, for 62 min: ops:root: exit 3  -> addagent why ops:root", "green! recovered, was wedged for 63 min: idle at ops@aaaaaaa"}},
 		"from failing to wedged": {
 			[]string{"failing@a ops:root: exit 3", "wedged@a ops:root: exit 3 (3 failures in a row)", "idle@b"},
 			[]string{"red failing: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root",
-				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! wedged no more, after 60 s: idle at ops@bbbbbbb"}},
+				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! recovered, was wedged for 60 s: idle at ops@bbbbbbb"}},
 		"wedged, then only failing, then well: who heard of the wedge hears of the end": {
 			[]string{"wedged@a ops:root: exit 3; ops:app: exit 4", "failing@a ops:app: exit 4", "idle@b"},
 			[]string{"red! wedged: ops:root: exit 3; ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:root",
-				"red failing: ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:app", "green! wedged no more, after 2 min: idle at ops@bbbbbbb"}},
+				"red failing: ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:app", "green! recovered, was wedged for 2 min: idle at ops@bbbbbbb"}},
 		"disabled and enabled": {
 			[]string{"idle@a", "disabled@a ann: migration", "idle@a"},
 			[]string{"gray disabled: ann: migration", "green idle: done at ops@aaaaaaa"}},

@@ -15,12 +15,12 @@ import (
 // Transition is one line of the history: a node went from one state to another, or a reader's view of it from one age
 // to another. Its JSON form, one object a line, is that of history/YYYY/MM/DD.jsonl in the fold.
 type Transition struct {
-	Time       time.Time `json:"time"` // by the node's clock for states, by the folding node's for ages; whole seconds, UTC
+	Time       time.Time `json:"time"` // of states by the node, of ages by the control node; whole seconds, UTC
 	ID         string    `json:"id"`
 	Deployment string    `json:"deployment"`
 	Nodepart   string    `json:"nodepart"`
 	From       string    `json:"from"` // a state, or an age; "" = seen for the first time
-	To         string    `json:"to"`   // a state; an age: late, missing, present (it is back); gone: its ref is not there any more
+	To         string    `json:"to"`   // a state; late, missing, present (it is back), gone (its ref was deleted)
 	Reason     string    `json:"reason"`
 	Version    string    `json:"version"` // of the node's first repository; "" = it has none
 }

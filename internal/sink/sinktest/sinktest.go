@@ -16,7 +16,7 @@ import (
 type Place struct {
 	// Open returns a sink on the place; opened again it is what a restarted agent has.
 	Open func() sink.Sink
-	// Read returns the record as somebody else reads it there; ok is false when there is none.
+	// Read returns the record as others read it there; ok is false when there is none.
 	Read func() (r presence.Record, ok bool)
 	// Arrived waits until all that was told is there; nil = that is when Tell returns.
 	Arrived func(s sink.Sink) error
