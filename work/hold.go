@@ -32,7 +32,7 @@ type Hold struct {
 
 // Holds lists what holds a node back at the given time. A brake fails closed: a file with a mistake in it holds every
 // node, and its reason names the mistake. Expired ones, and ones for other nodes, are left out. An error means that the
-// tree could not be read, and nobody knows whether there is a hold.
+// tree could not be read, so a hold may exist.
 func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 	var holds []Hold
 	for _, dir := range []string{"nodework", "bin/nodework"} {
@@ -50,7 +50,7 @@ func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 			continue
 		}
 		data, err := c.Tree.Read(file, yamlMax)
-		if err != nil { // there is a brake, and nobody can say for whom
+		if err != nil { // there is a brake, for unknown nodes
 			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: oneLine(fmt.Sprintf("%s: cannot be read: %v; it holds until that is mended", file, err))})
 			continue
 		}
@@ -103,7 +103,7 @@ func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 		return Hold{}, false
 	}
 	if len(mistakes) > 0 {
-		// With a mistake in it nobody knows whom the file is meant for.
+		// With a mistake in it the file may be meant for this node.
 		inOrder(mistakes)
 		var said []string
 		for _, m := range mistakes {

@@ -24,7 +24,7 @@ type Step struct {
 // order, sourced in one shell. They stand in nodeinit/, or else in it/nodeinit/: in the first that has a script for
 // this node. false when neither has.
 //
-// It watches the whole folder: whatever is pushed into it, the helpers beside the scripts too, is a try to mend an init
+// It watches the whole folder: whatever is pushed into it, the helpers beside the scripts too, may fix an init
 // that fails. And its scripts by name, so that it is tried at once when a person corrects nodepart or stacktype.
 //
 // A script whose last command fails, or that returns something else than 0, fails the init, which ends there: no later
@@ -73,7 +73,7 @@ func initIn(c Checkout, base string, p Place) (it Item, ok bool, err error) {
 }
 
 // stepThere looks for a script below base. What stands in its place and is no script is a problem of the init, not an
-// absence: a node must not call itself initialised because somebody linked a folder.
+// absence: a node must not call itself initialised because a folder was replaced by a link.
 func stepThere(t Tree, base, rel string) (there bool, problem string, err error) {
 	dir := base
 	names := strings.Split(rel, "/")

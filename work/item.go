@@ -121,7 +121,7 @@ func Find(c Checkout, p Place) (items []Item, notices []string, err error) {
 }
 
 // noFolder says what stands in the way of a folder that is not there; nothing when nothing does. Without it the work of
-// a whole part would be missing without a word because somebody linked its folder.
+// a whole part would be missing without a word because its folder was replaced by a link.
 func noFolder(t Tree, dir string) (notices []string, err error) {
 	at := ""
 	for _, name := range strings.Split(dir, "/") {
@@ -188,7 +188,7 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 			notices = append(notices, human.Printable(dir)+": ignored: is a symlink")
 		}
 		if !e.Dir {
-			continue // a README beside the folders is nobody's mistake
+			continue // a README beside the folders is not a mistake
 		}
 		if !plain.MatchString(e.Name) {
 			notices = append(notices, fmt.Sprintf("%s: ignored: the name of an item is made of letters, digits, dot, dash and underscore", human.Printable(dir)))
@@ -260,8 +260,8 @@ func (it *Item) settings(c Checkout, entries []objects.Entry) {
 	}
 }
 
-// workFolder is nodework or bin/nodework, "" when there is neither. A folder with nothing but a hold.yaml does not count:
-// a fleet that is stopped by that file in nodework/ must keep the work that stands in bin/nodework/.
+// workFolder is nodework or bin/nodework, "" when there is neither. A folder with nothing but a hold.yaml does not
+// count: a fleet that is stopped by that file in nodework/ must keep the work that stands in bin/nodework/.
 func workFolder(t Tree) (string, error) {
 	for _, dir := range []string{"nodework", "bin/nodework"} {
 		entries, err := t.List(dir)

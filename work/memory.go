@@ -129,7 +129,7 @@ func (a Attempt) End(reason Reason, exit int, detail, lastLine string, now time.
 		a.Failures, a.WedgedSince = 0, time.Time{}
 	case ReasonWaiting:
 		a.Waits, a.WaitSince = waits+1, since
-		if since.IsZero() || since.After(a.Finished) { // the clock was set back: nobody knows for how long it waits
+		if since.IsZero() || since.After(a.Finished) { // the clock was set back: how long it has waited is unknown
 			a.WaitSince = a.Finished
 		}
 	case ReasonShutdown:

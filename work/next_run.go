@@ -13,7 +13,7 @@ import (
 const (
 	// freeWaits is how many times in a row a script may say "not now" and be asked again at the very next beat.
 	freeWaits = 9
-	// waitMax is how long it may say nothing else before somebody should know.
+	// waitMax is how long it may say nothing else before the item counts as failing.
 	waitMax = time.Hour
 )
 

@@ -164,7 +164,7 @@ func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
 		holds, err := Holds(c, place, now)
 		if err != nil {
 			fail("%v", err)
-			// Nobody knows whether there is a brake. It fails closed.
+			// There may be a brake: fail closed.
 			holds = []Hold{{Repo: a.Repo, File: holdName, Reason: "it cannot be read"}}
 		}
 		s.holds = append(s.holds, holds...)

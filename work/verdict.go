@@ -116,7 +116,7 @@ type Judgement struct {
 // Judge decides. It is pure: the same values give the same judgement, on every node.
 func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	j := Judgement{Item: it, Memory: m, Version: version, Ids: ids, Fingerprint: Fingerprint(ids)}
-	var outside []string // those of the differing watches that are not in the item's own repository; all of them when nobody knows
+	var outside []string // those of the differing watches that are not in the item's own repository; all of them when that is not known
 	if m.Done != nil {
 		for _, key := range differing(ids, m.Done.Ids) {
 			j.Changed = append(j.Changed, strings.TrimPrefix(key, "./"))

@@ -135,7 +135,7 @@ func kind(n strictyaml.Node) string {
 	return "this"
 }
 
-// inOrder sorts mistakes by their place, so that a file is mended from top to bottom.
+// inOrder sorts mistakes by their place, so that a file is corrected from top to bottom.
 func inOrder(all []mistake) {
 	slices.SortStableFunc(all, func(a, b mistake) int { return cmp.Or(a.line-b.line, a.col-b.col) })
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Bounds of the nodeinfo fields in the environment. The kernel refuses to start anything whose environment is larger
-// than 2 MB in all or 128 KB in one variable, or smaller where `ulimit -s` is: a file that somebody laid into nodeinfo/
+// than 2 MB in all or 128 KB in one variable, or smaller where `ulimit -s` is: a file put into nodeinfo/
 // must not stop all work.
 const (
 	fieldMax  = 8 << 10
@@ -47,7 +47,7 @@ func (r *Runner) environ(level work.Level, e work.Env, o Order) (list, left []st
 	maps.Copy(env, proxies(r.Inherited))
 	maps.Copy(env, r.Env)
 	room := fieldsMax
-	// The small ones first: none of them is left out because somebody laid large ones beside it.
+	// The small ones first: none of them is left out because of large ones.
 	for _, field := range slices.SortedFunc(maps.Keys(e.Fields), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(e.Fields[a]), len(e.Fields[b])), strings.Compare(a, b))
 	}) {

@@ -42,7 +42,7 @@ type Holder struct {
 // PurposeWork is the Purpose of a lock that was handed to a shim.
 const PurposeWork = "work"
 
-// Busy says that somebody else has the lock. Holder is empty when the note could not be read.
+// Busy says that another process has the lock. Holder is empty when the note could not be read.
 type Busy struct {
 	Path   string
 	Holder Holder
@@ -56,7 +56,7 @@ func (b *Busy) Error() string {
 }
 
 // TryLock takes the lock at path without waiting and writes into it who has it now and for what. The error is a *Busy
-// when somebody else has it. The folder must exist.
+// when another process has it. The folder must exist.
 func TryLock(path, purpose string) (*Lock, error) {
 	l := &Lock{path: path}
 	err := take(path, func() (err error) {

@@ -163,7 +163,7 @@ func (o *output) restOfLine(at, size int64) int64 {
 
 func (o *output) Close() error { return errors.Join(o.append.Close(), o.edit.Close()) }
 
-// keepBounded looks after the size until stop is called, which returns when nobody looks any more.
+// keepBounded looks after the size until stop is called, which returns when that has ended.
 func (o *output) keepBounded() (stop func()) {
 	over, idle := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -34,7 +34,7 @@ func recordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	// Nobody else writes here: what is an hour old was left by a killed writer. That it cannot be removed is no reason
+	// Only this writes here: what is an hour old was left by a killed writer. That it cannot be removed is no reason
 	// not to work.
 	_, _ = files.Sweep(dir, a.Started.Add(-time.Hour))
 	data, err := work.ResultIn(dir).Encode(work.Result{Done: done, Last: &a})
@@ -48,7 +48,7 @@ func recordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	if err := work.DoingIn(dir).Put([]byte(a.Version + "\n")); err != nil {
 		return err
 	}
-	// Last, since this is what counts: an attempt without an end is a failure to whoever finds it.
+	// Last, since this is what counts: an attempt without an end is a failure to the process that finds it.
 	return work.ResultIn(dir).Put(data)
 }
 

@@ -37,9 +37,10 @@ type Runner struct {
 }
 
 // Acquire takes the work lock and puts in order what earlier shims left behind; it says what that was. The error is a
-// *Busy when somebody has the lock. An item that could not be put in order is an error too, but the lock is held then.
+// *Busy when another process has the lock. An item that could not be put in order is an error too, but the lock is held
+// then.
 func (r *Runner) Acquire() (said []string, err error) {
-	// Somebody who cleans up /run by hand must not stop the work of a living agent.
+	// A person who cleans up /run must not stop the work of a living agent.
 	if err := os.MkdirAll(filepath.Dir(r.LockPath), 0o755); err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func (r *Runner) peek(repo, item string) work.Memory { return work.Peek(r.memory
 func (r *Runner) watch(run *Shim, repo, item string) {
 	done := r.outcomes()
 	go func() {
-		// Never cancelled: whoever leaves before the end leaves with the process.
+		// Never cancelled: it ends with the work or with the process.
 		_ = run.Wait(context.Background())
 		done <- work.Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: r.peek(repo, item).Last}
 	}()
@@ -163,7 +164,7 @@ func (r *Runner) outcomes() chan work.Outcome {
 	return r.done
 }
 
-// Succeeded is when an item last ended in success; zero = never, or nobody knows. While a later attempt is on record it
+// Succeeded is when an item last ended in success; zero = never, or not known. While a later attempt is on record it
 // is when that success began: that much is left of it.
 func (r *Runner) Succeeded(repo, item string) time.Time {
 	if last := r.Last(repo, item); last != nil && last.OK() {

@@ -34,7 +34,7 @@ func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
 		if err != nil {
 			return nil, fmt.Errorf("there is no bash to source the init scripts in: %w", err)
 		}
-		args = []string{bash, "-c", o.initProgram(steps.file, log), "bash"} // $0 as in a shell that somebody sources a script in
+		args = []string{bash, "-c", o.initProgram(steps.file, log), "bash"} // $0 as in an interactive shell that sources a script
 	case !o.Executable:
 		bash, err := o.find("bash")
 		if err != nil {

@@ -69,7 +69,7 @@ func procPath(pid int, name string) string {
 	return filepath.Join("/proc", strconv.Itoa(pid), name)
 }
 
-// processes lists those that wanted keeps. The dead that nobody buried yet (zombies) are left out: no signal reaches
+// processes lists those that wanted keeps. Zombies are left out: no signal reaches
 // them, and they do nothing.
 func processes(wanted func(process) bool) ([]process, error) {
 	dir, err := os.Open("/proc")
@@ -98,7 +98,7 @@ func processes(wanted func(process) bool) ([]process, error) {
 }
 
 // inSession keeps the living processes of one session. A session id cannot be given to a new process while any process
-// is left in it, and nobody can join a session from outside: its processes are descendants of its first.
+// is left in it, and no process can join a session from outside: its processes are descendants of its first.
 func inSession(session int) func(process) bool {
 	return func(p process) bool { return p.Session == session }
 }
@@ -130,7 +130,8 @@ func youngest() string {
 }
 
 // signal sends s to exactly this process: through a pidfd where the kernel has them, looked at once more after it was
-// opened, so that a number that was given to somebody else meanwhile is left alone. It is false when this user may not.
+// opened, so that a number that was given to another process meanwhile is left alone. It is false when this user may
+// not.
 func (p process) signal(s syscall.Signal) bool {
 	target, err := os.FindProcess(p.PID)
 	if err != nil {

@@ -88,7 +88,7 @@ func (o Order) begin() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("record the attempt: %w", plainly(err))
 	}
-	_ = os.Remove(filepath.Join(dir, wedgedFile)) // an earlier run's, which nobody hears any more
+	_ = os.Remove(filepath.Join(dir, wedgedFile)) // an earlier run's, which no longer counts
 	if o.ChangedFile != "" {
 		if err := files.Replace(o.ChangedFile, changedList(o.Changed), 0o644); err != nil {
 			return fmt.Errorf("list what changed: %w", plainly(err))
@@ -123,7 +123,7 @@ func (r *Shim) Wait(ctx context.Context) error {
 			}
 		}
 	}
-	// Somebody else's child. Its end is known by the lock; the pidfd only saves waiting for the next look at it.
+	// The child of another process. Its end is known by the lock; the pidfd only saves waiting for the next look at it.
 	for {
 		h, held, err := ReadHolder(r.lockPath)
 		if err == nil && (!held || h.Purpose != PurposeWork || h.RunID != r.RunID) {

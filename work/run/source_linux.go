@@ -99,7 +99,7 @@ func (o Order) initEnding(e ending, t *trail) ending {
 	return e
 }
 
-// regular says why a script cannot be run; nil = it can. Not to block on what somebody put in its place: a pipe has no
+// regular says why a script cannot be run; nil = it can. It must not block on what stands in its place: a pipe has no
 // end to read to.
 func (o Order) regular(path string) error {
 	script, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

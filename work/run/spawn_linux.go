@@ -94,7 +94,7 @@ func waitProcess(ctx context.Context, pid int, atMost time.Duration) {
 	}
 }
 
-// wakeStopped lets a process go on that somebody stopped. Under a debugger it is stopped in another way, and left
+// wakeStopped continues a process that was stopped. Under a debugger it is stopped in another way, and left
 // alone.
 func wakeStopped(pid int) {
 	if p, ok := readProcess(pid); ok && p.State == 'T' {

@@ -241,7 +241,7 @@ func sayStuck(out *output, stuck []process, err error) {
 	}
 }
 
-// howEnded reads the end of a script that nobody told to end.
+// howEnded reads the end of a script that ended by itself.
 func howEnded(err error) ending {
 	var exit *exec.ExitError
 	switch {

@@ -100,7 +100,7 @@ func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err 
 // under it was this run's. Else the run's oldest process must be its script, from which all others descend, and it must
 // still lead its session.
 //
-// The number alone proves nothing, it may have been given to somebody else since. But a session that a process of the
+// The number alone proves nothing, it may have been given to another process since. But a session that a process of the
 // run is in is the run's: nobody can join one from outside, so what a script started with another environment (sudo,
 // env -i) is ended with it, and nobody else ever is.
 func leftOf(a work.Attempt, h Holder) func() ([]process, error) {
