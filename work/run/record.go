@@ -62,10 +62,7 @@ func recordEnd(dir string, a work.Attempt) error {
 	}
 	// The last success is taken from the file and not handed round: a person may have taken it away meanwhile to say
 	// "again".
-	r, _, err := work.ResultIn(dir).Peek()
-	if err != nil {
-		r = work.Result{}
-	}
+	r, _, _ := work.ResultIn(dir).Peek() // what cannot be read counts as absent
 	r.Last = &a
 	if a.OK() {
 		r.Done = &work.Done{Version: a.Version, Ids: a.Ids}

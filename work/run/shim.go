@@ -79,9 +79,6 @@ func (o Order) begin() error {
 	if momentary(err) {
 		return fmt.Errorf("record the attempt: what came before %w", err)
 	}
-	if err != nil {
-		r = work.Result{} // the survey said it
-	}
 	if r.Last != nil && r.Last.Finished.IsZero() {
 		return fmt.Errorf("run %s of %s:%s has no end, something of it may still run: it must be swept first", r.Last.RunID, o.Repo, o.Item)
 	}
