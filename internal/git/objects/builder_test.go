@@ -83,9 +83,10 @@ func FuzzContent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, commit, tree []byte) {
 		c := &Content{pack.NewMemory(1<<20, nil)}
 		add := func(kind plumbing.ObjectType, data []byte) string {
-			h := plumbing.ComputeHash(kind, data)
-			_, _ = c.objects.Add(h, kind, data) // one that is too large is not there
-			return h.String()
+			one, err := pack.Encode([]pack.Object{{Kind: kind, Data: data}})
+			testkit.Must(t, err)
+			_ = c.Unpack(t.Context(), bytes.NewReader(one)) // one that is too large is not there
+			return plumbing.ComputeHash(kind, data).String()
 		}
 		folder := add(plumbing.TreeObject, tree)
 		shown := add(plumbing.CommitObject, []byte("tree "+folder+"\n\n"))

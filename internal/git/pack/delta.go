@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -18,38 +19,23 @@ const cacheRoom = 8 << 20
 
 // baseCache keeps delta bases that were read a short while ago. The zero value is empty.
 type baseCache struct {
-	slots [256]struct {
-		pack *Pack
-		at   int64
-		data []byte
-	}
-	size int
-	hand int
+	bases map[basePlace][]byte
+	size  int
 }
 
-func (c *baseCache) slot(at int64) int { return int(uint64(at)*0x9e3779b97f4a7c15>>56) & 255 }
-
-func (c *baseCache) get(p *Pack, at int64) []byte {
-	if s := &c.slots[c.slot(at)]; s.pack == p && s.at == at {
-		return s.data
-	}
-	return nil
+type basePlace struct {
+	pack *Pack
+	at   int64
 }
 
 func (c *baseCache) put(p *Pack, at int64, data []byte) {
 	if len(data) > cacheRoom/16 {
 		return
 	}
-	s := &c.slots[c.slot(at)]
-	c.size += len(data) - len(s.data)
-	s.pack, s.at, s.data = p, at, data
-	for c.size > cacheRoom {
-		c.hand = (c.hand + 1) & 255
-		if old := &c.slots[c.hand]; old != s {
-			c.size -= len(old.data)
-			old.pack, old.data = nil, nil
-		}
+	if c.size += len(data) + 100; c.size > cacheRoom || c.bases == nil { // 100: for the place itself
+		c.bases, c.size = make(map[basePlace][]byte), len(data)+100
 	}
+	c.bases[basePlace{p, at}] = data
 }
 
 // deltaSizes reads the head of a delta: the size of the base, and that of the result.
@@ -165,11 +151,10 @@ func (s *packSet) kindAndSize(p *Pack, at int64) (plumbing.ObjectType, int64, er
 	if len(chain) == 1 {
 		return kind, chain[0].size, nil
 	}
-	z, err := s.inflater(chain[0])
-	if err != nil {
+	if err := s.open(chain[0]); err != nil {
 		return 0, 0, err
 	}
-	_, size, err := deltaSizes(bufio.NewReaderSize(z, 32))
+	_, size, err := deltaSizes(bufio.NewReaderSize(&s.zlib, 32))
 	return kind, size, err
 }
 
@@ -179,24 +164,20 @@ func (s *packSet) stream(w io.Writer, p *Pack, at int64, tmp string, buf []byte)
 	if err != nil {
 		return err
 	}
-	var base *os.File
-	defer func() {
-		if base != nil {
-			_ = base.Close()
-		}
-	}()
-	for i := len(chain) - 1; i >= 0; i-- {
-		out, next := w, (*os.File)(nil)
+	var base *os.File // what the last one made; it has no name any more
+	defer func() { _ = base.Close() }()
+	size := int64(0)
+	for i, e := range slices.Backward(chain) {
+		var next *os.File
+		out := w
 		if i > 0 {
 			if next, err = namelessFile(tmp); err != nil {
 				return err
 			}
 			out = next
 		}
-		err = s.streamOne(out, chain[i], base, buf)
-		if base != nil {
-			_ = base.Close()
-		}
+		size, err = s.streamOne(out, e, base, size, buf)
+		_ = base.Close()
 		if base = next; err != nil {
 			return err
 		}
@@ -204,44 +185,28 @@ func (s *packSet) stream(w io.Writer, p *Pack, at int64, tmp string, buf []byte)
 	return nil
 }
 
-func (s *packSet) streamOne(w io.Writer, e packEntry, base *os.File, buf []byte) error {
-	z, err := s.inflater(e)
-	if err != nil {
-		return err
+// streamOne writes what one entry makes of its base (nil: it is no delta), which is so long, and returns how long the
+// result is.
+func (s *packSet) streamOne(w io.Writer, e packEntry, base *os.File, length int64, buf []byte) (int64, error) {
+	if err := s.open(e); err != nil {
+		return 0, err
 	}
 	if base == nil {
-		n, err := io.CopyBuffer(writerOnly{w}, readerOnly{z}, buf)
+		n, err := io.CopyBuffer(writerOnly{w}, readerOnly{&s.zlib}, buf)
 		if err == nil && n != e.size {
 			err = fmt.Errorf("%w: object of another length", ErrCorrupt)
 		}
-		return packError(err)
+		return n, packError(err)
 	}
-	in := bufio.NewReaderSize(z, 32<<10)
+	in := bufio.NewReaderSize(&s.zlib, 32<<10)
 	from, size, err := deltaSizes(in)
-	if err != nil {
-		return packError(err)
+	if err == nil && from != length {
+		err = fmt.Errorf("%w: delta of another base", ErrCorrupt)
 	}
-	for done := int64(0); ; {
-		insert, offset, n, err := deltaStep(in)
-		if errors.Is(err, io.EOF) && done == size {
-			return nil
-		}
-		if err != nil {
-			return packError(err)
-		}
-		var part io.Reader = io.NewSectionReader(base, offset, n)
-		if insert > 0 {
-			part, n = io.LimitReader(in, insert), insert
-		} else if offset+n > from {
-			return fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
-		}
-		if done += n; done > size {
-			return fmt.Errorf("%w: delta result is long", ErrCorrupt)
-		}
-		if got, err := io.CopyBuffer(writerOnly{w}, readerOnly{part}, buf); err != nil || got != n {
-			return packError(errors.Join(err, fmt.Errorf("delta is cut: %w", ErrCorrupt)))
-		}
+	if err == nil {
+		err = patch(w, in, &content{size: length, file: base}, size, buf)
 	}
+	return size, packError(err)
 }
 
 // packError tells bad bytes in a pack from a disk that could not be read or written.

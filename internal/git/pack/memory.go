@@ -1,10 +1,7 @@
 package pack
 
 import (
-	"bytes"
-	"compress/zlib"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -31,9 +28,6 @@ func NewMemory(limit int64, base *Memory) *Memory { return &Memory{left: limit, 
 // Seal gives back what only adding needs.
 func (m *Memory) Seal() { m.slab, m.base = nil, nil }
 
-// Left is for how many bytes there is room.
-func (m *Memory) Left() int64 { return max(m.left, 0) }
-
 // Has says whether an object is held.
 func (m *Memory) Has(id plumbing.Hash) bool {
 	_, _, ok := m.Get(id)
@@ -47,20 +41,6 @@ func (m *Memory) Get(id plumbing.Hash) (kind plumbing.ObjectType, data []byte, o
 	}
 	h, ok := m.objects[id]
 	return h.kind, h.data, ok
-}
-
-// Add copies an object into memory and returns the copy; ErrTooBig when there is no room for it. The id is believed.
-func (m *Memory) Add(id plumbing.Hash, kind plumbing.ObjectType, data []byte) ([]byte, error) {
-	own, err := m.room(int64(len(data)))
-	if err != nil {
-		return nil, err
-	}
-	copy(own, data)
-	if m.objects == nil {
-		m.objects = make(map[plumbing.Hash]held)
-	}
-	m.objects[id] = held{kind, own}
-	return own, nil
 }
 
 // room returns a piece of memory for an object of n bytes.
@@ -83,46 +63,48 @@ func (m *Memory) room(n int64) ([]byte, error) {
 // memoryPack reads a pack into memory: small objects, all of which are wanted.
 type memoryPack struct {
 	*scanner
-	into   *Memory
-	held   []held                  // by number of entry
-	deltas [][]byte                // of those that are not solved yet; nil = it is
-	named  map[int32]plumbing.Hash // bases that are named, not pointed at
-	left   int                     // to be solved
+	into    *Memory
+	waiting []waitingDelta
+}
+
+// waitingDelta is a delta whose base was not seen yet.
+type waitingDelta struct {
+	entry int32
+	base  plumbing.Hash // of one that is named, not pointed at
+	data  []byte
 }
 
 // Unpack adds the objects of a pack stream. It reads the stream to its end. Errors: ErrTooBig when there is no room
 // for all of them, ErrCorrupt, io.ErrUnexpectedEOF, and those of the stream and of ctx.
 func (m *Memory) Unpack(ctx context.Context, src io.Reader) error {
-	p := &memoryPack{scanner: newScanner(ctx, src, io.Discard), into: m, named: make(map[int32]plumbing.Hash)}
+	p := &memoryPack{scanner: newScanner(ctx, src, io.Discard), into: m}
 	p.each = p.object
 	if _, err := p.run(); err != nil {
 		return err
 	}
 	// Nearly always each base came before its delta, so that nothing is left here.
-	for p.left > 0 {
-		before := p.left
-		for i := range p.held {
-			if p.deltas[i] != nil {
-				if err := p.solve(int32(i)); err != nil {
-					return err
-				}
+	for before := 0; len(p.waiting) > 0; {
+		if before == len(p.waiting) {
+			return fmt.Errorf("%w: %d deltas lean on what is not in it", ErrCorrupt, before)
+		}
+		before = len(p.waiting)
+		left := p.waiting[:0]
+		for _, d := range p.waiting {
+			solved, err := p.solve(d)
+			if err != nil {
+				return err
+			}
+			if !solved {
+				left = append(left, d)
 			}
 		}
-		if p.left == before {
-			return fmt.Errorf("%w: %d deltas lean on what is not in it", ErrCorrupt, p.left)
-		}
+		p.waiting = left
 	}
 	return nil
 }
 
 // object reads one object.
 func (p *memoryPack) object() error {
-	if p.held == nil {
-		p.held, p.deltas = make([]held, 0, cap(p.entries)), make([][]byte, 0, cap(p.entries))
-		if p.into.objects == nil {
-			p.into.objects = make(map[plumbing.Hash]held, cap(p.entries))
-		}
-	}
 	e, err := p.head()
 	if err != nil {
 		return err
@@ -131,88 +113,68 @@ func (p *memoryPack) object() error {
 	if err != nil {
 		return err
 	}
-	if err := p.whole(data); err != nil {
-		return err
+	if err := p.zlib.open(p.scanner); err != nil {
+		return cut(err)
 	}
-	i := int32(len(p.entries))
+	if err := p.zlib.fill(data); err != nil {
+		return cut(err)
+	}
+	d := waitingDelta{entry: int32(len(p.entries)), data: data}
 	p.entries = append(p.entries, e)
-	p.held = append(p.held, held{})
-	p.deltas = append(p.deltas, nil)
 	if e.solved {
-		p.found(i, held{e.kind, data})
+		p.found(d.entry, held{e.kind, data})
 		return nil
 	}
 	if e.kind == plumbing.REFDeltaObject {
-		p.named[i] = p.borrowed[len(p.borrowed)-1].base
+		d.base = p.borrowed[len(p.borrowed)-1].base
 	}
-	p.left++
-	p.deltas[i] = data
-	return p.solve(i)
-}
-
-// whole inflates exactly as many bytes as data holds.
-func (p *memoryPack) whole(data []byte) error {
-	if p.inflater == nil {
-		z, err := zlib.NewReader(p.scanner)
-		if err != nil {
-			return cut(err)
-		}
-		p.inflater = z
-	} else if err := p.inflater.(zlib.Resetter).Reset(p.scanner, nil); err != nil {
-		return cut(err)
+	solved, err := p.solve(d)
+	if !solved {
+		p.waiting = append(p.waiting, d)
 	}
-	if _, err := io.ReadFull(p.inflater, data); err != nil {
-		return cut(err)
-	}
-	switch n, err := p.inflater.Read(p.chunk[:1]); {
-	case n > 0:
-		return fmt.Errorf("%w: an object longer than it says", ErrCorrupt)
-	case !errors.Is(err, io.EOF):
-		return cut(err)
-	}
-	return nil
+	return err
 }
 
 // found notes an object's content.
 func (p *memoryPack) found(i int32, h held) {
 	e := &p.entries[i]
-	p.id.Reset()
-	p.id.Write(AppendLooseHeader(p.chunk[:0], h.kind, int64(len(h.data))))
+	begin(p.id, h.kind, int64(len(h.data)))
 	p.id.Write(h.data)
 	p.id.Sum(e.id[:0])
-	p.held[i] = h
+	e.solved = true
+	if p.into.objects == nil {
+		p.into.objects = make(map[plumbing.Hash]held, cap(p.entries))
+	}
 	p.into.objects[e.id] = h
 }
 
 // solve applies a delta when its base is there.
-func (p *memoryPack) solve(i int32) error {
-	base, ok := held{}, false
-	if b := p.entries[i].base; b >= 0 {
-		base, ok = p.held[b], p.deltas[b] == nil
-	} else {
-		base, ok = p.into.objects[p.named[i]]
-		if before := p.into.base; !ok && before != nil {
-			base, ok = before.objects[p.named[i]]
+func (p *memoryPack) solve(d waitingDelta) (bool, error) {
+	if b := p.entries[d.entry].base; b >= 0 {
+		if !p.entries[b].solved {
+			return false, nil
 		}
+		d.base = p.entries[b].id
+	}
+	base, ok := p.into.objects[d.base]
+	if before := p.into.base; !ok && before != nil {
+		base, ok = before.objects[d.base]
 	}
 	if !ok {
-		return nil
+		return false, nil
 	}
-	delta := p.deltas[i]
-	_, size, err := deltaSizes(bytes.NewReader(delta))
+	_, size, err := deltaSizes(&byteCursor{d.data})
 	if err != nil {
-		return err
+		return false, err
 	}
 	into, err := p.into.room(size)
 	if err != nil {
-		return err
+		return false, err
 	}
-	data, err := applyDelta(base.data, delta, size, into)
+	data, err := applyDelta(base.data, d.data, size, into)
 	if err != nil {
-		return err
+		return false, err
 	}
-	p.deltas[i] = nil
-	p.left--
-	p.found(i, held{base.kind, data})
-	return nil
+	p.found(d.entry, held{base.kind, data})
+	return true, nil
 }

@@ -74,8 +74,9 @@ func TestUnpackDeltas(t *testing.T) {
 	}
 	// And with that at hand from before.
 	before := NewMemory(1000, nil)
-	_, err := before.Add(plumbing.ComputeHash(plumbing.BlobObject, base), plumbing.BlobObject, base)
+	held, err := Encode([]Object{{Kind: plumbing.BlobObject, Data: base}})
 	testkit.Must(t, err)
+	testkit.Must(t, before.Unpack(t.Context(), bytes.NewReader(held)))
 	into := NewMemory(1000, before)
 	testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(cut)))
 	if !into.Has(plumbing.ComputeHash(plumbing.BlobObject, result)) {

@@ -282,28 +282,15 @@ type source struct {
 // source opens any object for a pack: held when it is small, else streamed.
 func (o *Reader) source(id plumbing.Hash) (source, error) {
 	kind, data, err := o.Raw(id, bigObject, nil)
-	if err == nil {
-		return source{kind: kind, size: int64(len(data)), write: func(w io.Writer) error {
-			_, err := w.Write(data)
-			return err
-		}}, nil
+	if errors.Is(err, ErrTooBig) {
+		b, notBlob := o.Blob(id, nil)
+		if notBlob == nil {
+			return source{plumbing.BlobObject, b.Size, func(w io.Writer) error { return b.CopyTo(w, func() {}) }}, nil
+		}
+		kind, data, err = o.Raw(id, MaxTree, nil) // a tree or a commit of more than a megabyte: rare, and bounded
 	}
-	if !errors.Is(err, ErrTooBig) {
-		return source{}, err
-	}
-	b, err := o.Blob(id, nil)
-	if err == nil {
-		return source{kind: plumbing.BlobObject, size: b.Size, write: func(w io.Writer) error {
-			return b.CopyTo(w, func() {})
-		}}, nil
-	}
-	// A tree or a commit of more than a megabyte: rare, and bounded.
-	kind, data, again := o.Raw(id, MaxTree, nil)
-	if again != nil {
-		return source{}, errors.Join(err, again)
-	}
-	return source{kind: kind, size: int64(len(data)), write: func(w io.Writer) error {
+	return source{kind, int64(len(data)), func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
-	}}, nil
+	}}, err
 }

@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"hash/adler32"
 	"hash/crc32"
 	"io"
@@ -95,6 +94,7 @@ func receive(ctx context.Context, src io.Reader, o ReceiveOptions, base func(plu
 	end := in.at() - sha1.Size
 	r.Bytes = in.at()
 	solver := newSolver(ctx, f, end, in.entries, in.borrowed, dir)
+	defer solver.close()
 	solver.step = step
 	*in = scanner{} // its buffers are not needed any more
 	if err := solver.run(); err != nil {
@@ -273,62 +273,42 @@ func writeIndex(path string, entries []scanned, pack plumbing.Hash) error {
 		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int { return bytes.Compare(entries[a].id[:], entries[b].id[:]) })
-	w := &packIndex{out: bufio.NewWriterSize(f, 32<<10), sum: sha1.New()}
-	w.bytes([]byte("\xfftOc\x00\x00\x00\x02"))
+	sum := sha1.New()
+	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 32<<10) // keeps its first error until Flush
+	number := func(n uint32) { _, _ = w.Write(binary.BigEndian.AppendUint32(w.AvailableBuffer(), n)) }
+	_, _ = w.WriteString("\xfftOc\x00\x00\x00\x02")
 	n := 0
 	for first := range 256 {
 		for n < len(order) && int(entries[order[n]].id[0]) == first {
 			n++
 		}
-		w.number(uint32(n))
+		number(uint32(n))
 	}
 	for _, i := range order {
-		w.bytes(entries[i].id[:])
+		_, _ = w.Write(entries[i].id[:])
 	}
 	for _, i := range order {
-		w.number(entries[i].crc)
+		number(entries[i].crc)
 	}
-	var far []int64
+	var far []byte
 	for _, i := range order {
 		at := entries[i].at
 		if at < 1<<31 {
-			w.number(uint32(at))
+			number(uint32(at))
 			continue
 		}
-		w.number(uint32(len(far)) | 1<<31)
-		far = append(far, at)
+		number(uint32(len(far)/8) | 1<<31)
+		far = binary.BigEndian.AppendUint64(far, uint64(at))
 	}
-	for _, at := range far {
-		w.bytes(binary.BigEndian.AppendUint64(nil, uint64(at)))
+	_, _ = w.Write(far)
+	_, _ = w.Write(pack[:])
+	if err := w.Flush(); err != nil {
+		return err
 	}
-	w.bytes(pack[:])
-	w.bytes(w.sum.Sum(nil))
-	if w.err != nil {
-		return w.err
-	}
-	if err := w.out.Flush(); err != nil {
+	if _, err := f.Write(sum.Sum(nil)); err != nil {
 		return err
 	}
 	return f.Sync()
-}
-
-type packIndex struct {
-	out *bufio.Writer
-	sum hash.Hash
-	b   [4]byte
-	err error
-}
-
-func (w *packIndex) bytes(b []byte) {
-	w.sum.Write(b)
-	if _, err := w.out.Write(b); err != nil {
-		w.err = err
-	}
-}
-
-func (w *packIndex) number(n uint32) {
-	binary.BigEndian.PutUint32(w.b[:], n)
-	w.bytes(w.b[:])
 }
 
 // counted is a writer that counts.

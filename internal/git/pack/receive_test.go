@@ -158,8 +158,8 @@ func TestThinPack(t *testing.T) {
 	}
 }
 
-// TestDroppedContents solves with hardly any memory: contents are dropped and made again.
-func TestDroppedContents(t *testing.T) {
+// TestManyContents solves more than fits into memory: contents go to the scratch file.
+func TestManyContents(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 8))
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/zlib"
 	"context"
@@ -12,6 +13,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -60,7 +62,7 @@ type scanner struct {
 	sum            hash.Hash
 	crc            uint32
 
-	inflater io.ReadCloser
+	zlib     inflater
 	chunk    []byte
 	id       hash.Hash
 	entries  []scanned
@@ -183,17 +185,11 @@ func (s *scanner) object() error {
 
 // inflate reads compressed bytes that must be exactly so long inflated.
 func (s *scanner) inflate(size int64, hashed bool) error {
-	if s.inflater == nil {
-		z, err := zlib.NewReader(s)
-		if err != nil {
-			return cut(err)
-		}
-		s.inflater = z
-	} else if err := s.inflater.(zlib.Resetter).Reset(s, nil); err != nil {
+	if err := s.zlib.open(s); err != nil {
 		return cut(err)
 	}
 	for got := int64(0); ; {
-		n, err := s.inflater.Read(s.chunk)
+		n, err := s.zlib.Read(s.chunk)
 		if got += int64(n); got > size {
 			return fmt.Errorf("%w: an object longer than it says", ErrCorrupt)
 		}
@@ -213,19 +209,11 @@ func (s *scanner) inflate(size int64, hashed bool) error {
 
 // find returns the object that begins at an offset, -1 when there is none. Objects are noted in the order of offsets.
 func (s *scanner) find(at int64) int32 {
-	low, high := 0, len(s.entries)
-	for low < high {
-		mid := int(uint(low+high) >> 1)
-		if s.entries[mid].at < at {
-			low = mid + 1
-		} else {
-			high = mid
-		}
+	i, found := slices.BinarySearchFunc(s.entries, at, func(e scanned, at int64) int { return cmp.Compare(e.at, at) })
+	if !found {
+		return -1
 	}
-	if low < len(s.entries) && s.entries[low].at == at {
-		return int32(low)
-	}
-	return -1
+	return int32(i)
 }
 
 // store sums and writes what was consumed since the last time.

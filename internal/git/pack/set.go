@@ -2,7 +2,6 @@ package pack
 
 import (
 	"bufio"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +35,7 @@ type packSet struct {
 	listed  time.Time // when the folder of packs was read
 	bases   baseCache
 
-	zlib  io.ReadCloser // one inflater for all objects: a new one costs 40 KB
-	in    *bufio.Reader
+	zlib  inflater
 	short *bufio.Reader // most objects fit into one read of this
 	long  *bufio.Reader // made when the first big object comes
 	at    packEntry     // whose header short has read last, with nothing behind it
@@ -69,60 +67,48 @@ type packEntry struct {
 }
 
 // header reads the header of the object at an offset, without its base.
-func (s *packSet) header(p *Pack, at int64) (e packEntry, base int64, err error) {
+func (s *packSet) header(p *Pack, at int64) (packEntry, int64, error) {
+	e, base, err := s.readEntry(p, at)
+	if err != nil {
+		return e, 0, fmt.Errorf("%w: object header: %w", ErrCorrupt, err)
+	}
+	return e, base, nil
+}
+
+func (s *packSet) readEntry(p *Pack, at int64) (e packEntry, base int64, err error) {
 	s.short.Reset(io.NewSectionReader(p.data, at, p.end-at))
-	s.at = packEntry{pack: p, at: at}
-	b, err := s.short.Peek(64)
-	n := len(b)
-	if n == 0 || (err != nil && !errors.Is(err, io.EOF)) {
-		return e, 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	s.at = packEntry{}
+	if _, err := s.short.Peek(1); err != nil {
+		return e, 0, err
 	}
-	e = packEntry{pack: p, at: at, kind: plumbing.ObjectType(b[0] >> 4 & 7), size: int64(b[0] & 15)}
-	i, shift := 0, 4
-	for b[i]&0x80 != 0 {
-		if i++; i >= n || shift > 55 {
-			return e, 0, fmt.Errorf("%w: object header", ErrCorrupt)
-		}
-		e.size |= int64(b[i]&0x7f) << shift
-		shift += 7
+	read := s.short.Buffered() // more than any header has
+	e = packEntry{pack: p, at: at}
+	if e.kind, e.size, err = readHeader(s.short); err != nil {
+		return e, 0, err
 	}
-	i++
 	switch e.kind {
-	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
 	case plumbing.OFSDeltaObject:
-		back := int64(0)
-		for k := 0; ; k++ {
-			if i >= n || k > 8 {
-				return e, 0, fmt.Errorf("%w: delta header", ErrCorrupt)
-			}
-			if k > 0 {
-				back++
-			}
-			back = back<<7 | int64(b[i]&0x7f)
-			i++
-			if b[i-1]&0x80 == 0 {
-				break
-			}
-		}
-		if base = at - back; base < 12 || back <= 0 {
-			return e, 0, fmt.Errorf("%w: delta base outside the pack", ErrCorrupt)
-		}
-	case plumbing.REFDeltaObject:
-		if i+20 > n {
-			return e, 0, fmt.Errorf("%w: delta header", ErrCorrupt)
-		}
-		base, err = s.look(p, plumbing.Hash(b[i:i+20]))
-		if err == nil && base < 0 {
-			err = fmt.Errorf("%w: delta base is not in the pack", ErrCorrupt)
-		}
+		back, err := readBack(s.short)
 		if err != nil {
 			return e, 0, err
 		}
-		i += 20
-	default:
-		return e, 0, fmt.Errorf("%w: object kind %d", ErrCorrupt, e.kind)
+		if base = at - back; base < 12 || back <= 0 {
+			return e, 0, errors.New("delta base outside the pack")
+		}
+	case plumbing.REFDeltaObject:
+		var id plumbing.Hash
+		if _, err := io.ReadFull(s.short, id[:]); err != nil {
+			return e, 0, err
+		}
+		if base, err = s.look(p, id); err != nil {
+			return e, 0, err
+		}
+		if base < 0 {
+			return e, 0, errors.New("delta base is not in the pack")
+		}
 	}
-	e.body = at + int64(i)
+	e.body = at + int64(read-s.short.Buffered())
+	s.at = e
 	return e, base, nil
 }
 
@@ -145,56 +131,33 @@ func (s *packSet) chain(p *Pack, at int64) ([]packEntry, error) {
 	}
 }
 
-// inflater starts to inflate the bytes of an entry.
-func (s *packSet) inflater(e packEntry) (io.Reader, error) {
-	s.in = s.short
-	if read := s.at; read.pack == e.pack && read.at == e.at && e.size < 64<<10 { // its header was read last
-		s.at = packEntry{}
-		_, err := s.short.Discard(int(e.body - e.at))
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+// open starts to inflate the bytes of an entry.
+func (s *packSet) open(e packEntry) error {
+	in := s.short
+	if s.at != e || e.size >= 64<<10 { // else its header was read last, and short stands behind that
+		if e.size >= 64<<10 {
+			if s.long == nil {
+				s.long = bufio.NewReaderSize(nil, 64<<10)
+			}
+			in = s.long
 		}
-		return s.start()
+		in.Reset(io.NewSectionReader(e.pack.data, e.body, e.pack.end-e.body))
 	}
 	s.at = packEntry{}
-	if e.size >= 64<<10 {
-		if s.long == nil {
-			s.long = bufio.NewReaderSize(nil, 64<<10)
-		}
-		s.in = s.long
+	if err := s.zlib.open(in); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	s.in.Reset(io.NewSectionReader(e.pack.data, e.body, e.pack.end-e.body))
-	return s.start()
-}
-
-func (s *packSet) start() (io.Reader, error) {
-	if s.zlib == nil {
-		z, err := zlib.NewReader(s.in)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-		s.zlib = z
-		return z, nil
-	}
-	if err := s.zlib.(zlib.Resetter).Reset(s.in, nil); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	return s.zlib, nil
+	return nil
 }
 
 // inflate reads the bytes of an entry into a buffer, which is used when it is large enough.
 func (s *packSet) inflate(e packEntry, into []byte) ([]byte, error) {
-	z, err := s.inflater(e)
-	if err != nil {
+	if err := s.open(e); err != nil {
 		return nil, err
 	}
 	into = room(into, e.size)
-	if _, err := io.ReadFull(z, into); err != nil {
+	if err := s.zlib.fill(into); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	var more [1]byte
-	if n, err := z.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) { // also checks the sum at the end
-		return nil, fmt.Errorf("%w: object longer than it says", ErrCorrupt)
 	}
 	return into, nil
 }
@@ -218,7 +181,7 @@ func (s *packSet) read(p *Pack, at, limit int64, into []byte) (plumbing.ObjectTy
 	}
 	from, data := last, []byte(nil)
 	for i := 1; i <= last; i++ { // the base nearest to the object that is still at hand
-		if data = s.bases.get(p, chain[i].at); data != nil {
+		if data = s.bases.bases[basePlace{p, chain[i].at}]; data != nil {
 			from = i
 			break
 		}

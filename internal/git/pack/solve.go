@@ -2,7 +2,7 @@ package pack
 
 import (
 	"bufio"
-	"compress/zlib"
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"errors"
@@ -15,42 +15,53 @@ import (
 )
 
 // solver finds the ids of a pack's deltas. It goes down from each base to the deltas on it, so that a base is
-// inflated once for all of them, and drops contents that are far from where it is when they become too many: they are
-// made again when they are needed. What it holds does not depend on the sizes of objects or the lengths of chains.
+// inflated once for all of them. The contents on the way from a base down to where it is lie in memory, and when they
+// become too many or too big on a scratch file, which grows and shrinks like a stack: what is held in memory does not
+// depend on the sizes of objects or the lengths of chains.
 type solver struct {
 	ctx     context.Context
 	file    *os.File
 	size    int64 // of the file: where objects end
 	entries []scanned
-	tmp     string // a folder for contents of big objects
+	tmp     string // the folder of the scratch file
 	step    func()
 
 	first, next []int32                   // deltas of an object, by number; -1 ends the list
 	waiting     map[plumbing.Hash][]int32 // deltas whose base is named and was not seen yet
 	left        int                       // deltas without an id
 
-	in     *bufio.Reader
-	delta  *bufio.Reader
-	zlib   io.ReadCloser
-	sum    hash.Hash
-	chunk  []byte
-	held   int // bytes of contents in memory
-	spare  []byte
-	frames []frame
+	in, delta *bufio.Reader
+	zlib      inflater
+	sum       hash.Hash
+	chunk     []byte
+
+	frames  []frame
+	held    int64    // bytes of contents in memory
+	spare   []byte   // memory of one that is not needed any more
+	scratch *os.File // nil: not needed yet
+	top     int64    // where the next content goes there
 }
 
 // frame is one object on the way down.
 type frame struct {
-	entry int32
-	c     *content // nil: dropped
-	child int32
+	content
+	child int32 // the next delta on it; -1 = none
+}
+
+// content is what an object holds, in memory or in a file.
+type content struct {
+	kind plumbing.ObjectType
+	size int64
+	data []byte
+	file io.ReaderAt // when data is nil
 }
 
 const maxHeld = 12 << 20
 
 func newSolver(ctx context.Context, file *os.File, size int64, entries []scanned, borrowed []borrowed, tmp string) *solver {
 	s := &solver{ctx: ctx, file: file, size: size, entries: entries, tmp: tmp, step: func() {},
-		in: bufio.NewReaderSize(nil, 16<<10), delta: bufio.NewReaderSize(nil, 4<<10), sum: sha1.New(), waiting: make(map[plumbing.Hash][]int32)}
+		in: bufio.NewReaderSize(nil, 16<<10), delta: bufio.NewReaderSize(nil, 4<<10), sum: sha1.New(), chunk: make([]byte, 32<<10),
+		waiting: make(map[plumbing.Hash][]int32)}
 	for _, b := range borrowed {
 		s.waiting[b.base] = append(s.waiting[b.base], b.entry)
 	}
@@ -68,6 +79,12 @@ func newSolver(ctx context.Context, file *os.File, size int64, entries []scanned
 		}
 	}
 	return s
+}
+
+func (s *solver) close() {
+	if s.scratch != nil {
+		_ = s.scratch.Close() // it has no name any more
+	}
 }
 
 // run solves all that hangs on the objects of the pack itself.
@@ -96,10 +113,7 @@ func (s *solver) add(e scanned, size int64) error {
 // adopt hangs the deltas that name an object onto it.
 func (s *solver) adopt(i int32) {
 	id := s.entries[i].id
-	kids, ok := s.waiting[id]
-	if !ok {
-		return
-	}
+	kids := s.waiting[id]
 	delete(s.waiting, id)
 	for k := len(kids) - 1; k >= 0; k-- {
 		s.entries[kids[k]].base = i
@@ -109,28 +123,26 @@ func (s *solver) adopt(i int32) {
 
 // from solves everything that hangs on one object.
 func (s *solver) from(root int32) error {
-	if len(s.waiting) > 0 {
-		s.adopt(root)
-	}
+	s.adopt(root)
 	if s.first[root] < 0 {
 		return nil
 	}
-	defer s.forget()
-	s.frames = append(s.frames[:0], frame{entry: root, child: s.first[root]})
+	c, err := s.load(&s.entries[root])
+	if err != nil {
+		return err
+	}
+	s.push(root, c)
 	for len(s.frames) > 0 {
-		top := len(s.frames) - 1
-		kid := s.frames[top].child
+		top := &s.frames[len(s.frames)-1]
+		kid := top.child
 		if kid < 0 {
-			s.drop(top)
-			s.frames = s.frames[:top]
+			s.held -= int64(len(top.data))
+			s.release(top.content)
+			s.frames = s.frames[:len(s.frames)-1]
 			continue
 		}
-		s.frames[top].child = s.next[kid]
-		base, err := s.need(top)
-		if err != nil {
-			return err
-		}
-		if err := s.solve(kid, base); err != nil {
+		top.child = s.next[kid]
+		if err := s.solve(kid, &top.content); err != nil {
 			return err
 		}
 	}
@@ -142,115 +154,52 @@ func (s *solver) solve(kid int32, base *content) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
+	if len(s.frames) > maxChain {
+		return fmt.Errorf("%w: endless delta chain", ErrCorrupt)
+	}
 	e := &s.entries[kid]
 	// Whether something waits for this object by its id is known only after it was made.
-	keep := s.first[kid] >= 0 || len(s.waiting) > 0
-	c, err := s.apply(e, base, keep, &e.id)
+	c, err := s.apply(e, base, s.first[kid] >= 0 || len(s.waiting) > 0)
 	if err != nil {
 		return err
 	}
 	e.kind, e.solved = base.kind, true
 	s.left--
 	s.step()
-	if len(s.waiting) > 0 {
-		s.adopt(kid)
-	}
+	s.adopt(kid)
 	if s.first[kid] < 0 {
 		s.release(c)
 		return nil
 	}
-	s.held += len(c.data)
-	s.frames = append(s.frames, frame{entry: kid, c: c, child: s.first[kid]})
-	for i := 0; s.held > maxHeld && i < len(s.frames)-1; i++ {
-		s.drop(i)
-	}
+	s.push(kid, c)
 	return nil
 }
 
-// need returns the content of an object on the way, made again when it was dropped.
-func (s *solver) need(top int) (*content, error) {
-	at := top
-	for at > 0 && s.frames[at].c == nil {
-		at--
+func (s *solver) push(entry int32, c content) {
+	s.held += int64(len(c.data))
+	s.frames = append(s.frames, frame{c, s.first[entry]})
+}
+
+// place makes room for an object. One that is not kept and does not fit into memory goes nowhere.
+func (s *solver) place(kind plumbing.ObjectType, size int64, keep bool) (content, io.Writer, error) {
+	c := content{kind: kind, size: size}
+	switch {
+	case size <= bigObject && (!keep || s.held+size <= maxHeld):
+		c.data = s.room(size)
+		return c, bytes.NewBuffer(c.data[:0]), nil
+	case !keep:
+		return c, io.Discard, nil
 	}
-	if s.frames[at].c == nil {
-		c, err := s.load(&s.entries[s.frames[at].entry])
-		if err != nil {
-			return nil, err
-		}
-		s.frames[at].c = c
-		s.held += len(c.data)
-	}
-	for ; at < top; at++ {
-		c, err := s.apply(&s.entries[s.frames[at+1].entry], s.frames[at].c, true, nil)
-		if err != nil {
-			return nil, err
-		}
-		s.frames[at+1].c = c
-		s.held += len(c.data)
-		if s.held > maxHeld {
-			s.drop(at)
+	if s.scratch == nil {
+		var err error
+		if s.scratch, err = namelessFile(s.tmp); err != nil {
+			return c, nil, err
 		}
 	}
-	return s.frames[top].c, nil
-}
-
-func (s *solver) drop(i int) {
-	if c := s.frames[i].c; c != nil {
-		s.held -= len(c.data)
-		s.release(c)
-		s.frames[i].c = nil
-	}
-}
-
-// release gives a content back: its file is closed, its memory is used for the next one.
-func (s *solver) release(c *content) {
-	c.close()
-	if c != nil && cap(c.data) > cap(s.spare) {
-		s.spare = c.data
-	}
-}
-
-func (s *solver) forget() {
-	for i := range s.frames {
-		s.drop(i)
-	}
-	s.frames = s.frames[:0]
-}
-
-// open inflates the bytes of an entry.
-func (s *solver) open(e *scanned) (io.Reader, error) {
-	s.in.Reset(io.NewSectionReader(s.file, e.body, s.size-e.body))
-	if s.zlib == nil {
-		z, err := zlib.NewReader(s.in)
-		s.zlib = z
-		return z, err
-	}
-	return s.zlib, s.zlib.(zlib.Resetter).Reset(s.in, nil)
-}
-
-// load reads an object that is no delta. Its length was checked when it came in.
-func (s *solver) load(e *scanned) (*content, error) {
-	z, err := s.open(e)
-	if err != nil {
-		return nil, cut(err)
-	}
-	c := &content{kind: e.kind, size: e.size}
-	if e.size <= bigObject {
-		c.data = s.room(e.size)
-		if _, err := io.ReadFull(z, c.data); err != nil {
-			return nil, cut(err)
-		}
-		return c, nil
-	}
-	if c.file, err = namelessFile(s.tmp); err != nil {
-		return nil, err
-	}
-	if err := s.copy(c.file, z, e.size); err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
+	c.file = io.NewSectionReader(s.scratch, s.top, size)
+	out := io.NewOffsetWriter(s.scratch, s.top)
+	s.top += size
+	return c, out, nil
 }
 
 func (s *solver) room(n int64) []byte {
@@ -262,57 +211,67 @@ func (s *solver) room(n int64) []byte {
 	return b[:n]
 }
 
-// apply makes the object that a delta stands for. Its id is written to id when that is not nil; its content is
-// returned when keep is set.
-func (s *solver) apply(e *scanned, base *content, keep bool, id *plumbing.Hash) (*content, error) {
-	z, err := s.open(e)
-	if err != nil {
-		return nil, cut(err)
+// release gives back the room of the content that was placed last.
+func (s *solver) release(c content) {
+	switch {
+	case c.file != nil:
+		s.top -= c.size
+	case cap(c.data) > cap(s.spare):
+		s.spare = c.data
 	}
-	delta := s.delta
-	delta.Reset(z)
-	from, size, err := deltaSizes(delta)
+}
+
+// open inflates the bytes of an entry.
+func (s *solver) open(e *scanned) error {
+	s.in.Reset(io.NewSectionReader(s.file, e.body, s.size-e.body))
+	return cut(s.zlib.open(s.in))
+}
+
+// load reads an object that is no delta. Its length was checked when it came in.
+func (s *solver) load(e *scanned) (content, error) {
+	if err := s.open(e); err != nil {
+		return content{}, err
+	}
+	c, out, err := s.place(e.kind, e.size, true)
+	if err == nil {
+		err = copyBytes(out, &s.zlib, e.size, s.chunk)
+	}
+	return c, err
+}
+
+// apply makes the object that a delta stands for, and finds its id.
+func (s *solver) apply(e *scanned, base *content, keep bool) (content, error) {
+	if err := s.open(e); err != nil {
+		return content{}, err
+	}
+	s.delta.Reset(&s.zlib)
+	from, size, err := deltaSizes(s.delta)
 	switch {
 	case err != nil:
-		return nil, err
+		return content{}, err
 	case from != base.size:
-		return nil, fmt.Errorf("%w: delta of another base", ErrCorrupt)
+		return content{}, fmt.Errorf("%w: delta of another base", ErrCorrupt)
 	case size > maxObject:
-		return nil, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(maxObject))
+		return content{}, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(maxObject))
 	}
-	c := &content{kind: base.kind, size: size}
-	var out io.Writer
-	switch {
-	case size <= bigObject:
-		fixed := &filler{b: s.room(size)}
-		c.data, out = fixed.b, fixed
-	case keep:
-		if c.file, err = namelessFile(s.tmp); err != nil {
-			return nil, err
-		}
-		out = c.file
-	default:
-		out = io.Discard
+	c, out, err := s.place(base.kind, size, keep)
+	if err != nil {
+		return c, err
 	}
-	if id != nil && c.data == nil {
-		begin(s.sum, base.kind, size)
+	begin(s.sum, base.kind, size)
+	if c.data == nil {
 		out = io.MultiWriter(s.sum, out)
 	}
-	if err := s.instructions(out, delta, base, size); err != nil {
-		s.release(c)
-		return nil, err
+	if err := patch(out, s.delta, base, size, s.chunk); err != nil {
+		return c, err
 	}
-	if id != nil {
-		if c.data != nil {
-			begin(s.sum, base.kind, size)
-			s.sum.Write(c.data)
-		}
-		s.sum.Sum(id[:0])
-	}
+	s.sum.Write(c.data)
+	s.sum.Sum(e.id[:0])
 	return c, nil
 }
 
-func (s *solver) instructions(out io.Writer, delta *bufio.Reader, base *content, size int64) error {
+// patch writes the object of so many bytes that a delta makes of its base.
+func patch(w io.Writer, delta *bufio.Reader, base *content, size int64, chunk []byte) error {
 	for done := int64(0); ; {
 		insert, offset, n, err := deltaStep(delta)
 		switch {
@@ -325,33 +284,27 @@ func (s *solver) instructions(out io.Writer, delta *bufio.Reader, base *content,
 		case done+insert+n > size:
 			return fmt.Errorf("%w: delta result is long", ErrCorrupt)
 		case insert > 0:
-			if err := s.copy(out, delta, insert); err != nil {
-				return err
-			}
+			err = copyBytes(w, delta, insert, chunk)
 		case offset+n > base.size:
 			return fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
-		case base.data != nil:
-			if _, err := out.Write(base.data[offset : offset+n]); err != nil {
-				return err
-			}
+		case base.file == nil:
+			_, err = w.Write(base.data[offset : offset+n])
 		default:
-			if err := s.copy(out, io.NewSectionReader(base, offset, n), n); err != nil {
-				return err
-			}
+			err = copyBytes(w, io.NewSectionReader(base.file, offset, n), n, chunk)
+		}
+		if err != nil {
+			return err
 		}
 		done += insert + n
 	}
 }
 
-// copy copies exactly n bytes.
-func (s *solver) copy(w io.Writer, r io.Reader, n int64) error {
-	if s.chunk == nil {
-		s.chunk = make([]byte, 32<<10)
-	}
+// copyBytes copies exactly n bytes by way of chunk.
+func copyBytes(w io.Writer, r io.Reader, n int64, chunk []byte) error {
 	for n > 0 {
-		k, err := r.Read(s.chunk[:min(n, int64(len(s.chunk)))])
+		k, err := r.Read(chunk[:min(n, int64(len(chunk)))])
 		if k > 0 {
-			if _, err := w.Write(s.chunk[:k]); err != nil {
+			if _, err := w.Write(chunk[:k]); err != nil {
 				return err
 			}
 			if n -= int64(k); n == 0 {
