@@ -6,43 +6,47 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"golang.org/x/sys/unix"
 )
 
-// SecretInEnv begins a token_file, password_file or url_file that is no path: the rest is the name of a variable of the agent's own
-// environment, which begins with ADD_SECRET_.
+// SecretInEnv begins a token_file, password_file or url_file that is not a path but a variable of the agent's
+// environment, whose name begins with ADD_SECRET_.
 const SecretInEnv = "env:"
 
-// auth checks that the credentials of a repository go together with each other and its URLs, and that their files are there.
+// auth checks that the credentials of a repository fit together and fit its URLs, and that their files exist.
 func (l *loader) auth(a Auth, urls []string, prefix string) {
-	over := map[protocol]bool{}
+	over := map[address.Kind]bool{}
+	var ways []string
 	for _, url := range urls {
-		p, _ := parseURL(url)
-		over[p] = true
+		e, _ := address.Check(url)
+		over[e.Kind] = true
+		ways = append(ways, kindName(e.Kind))
 	}
-	// Of a URL that is wrong we cannot say what it needs.
+	// What a wrong URL needs is unclear.
 	unclear := urls[0] == "" || l.complains(prefix+"url")
 	for _, f := range []struct {
 		key    string
-		over   protocol
+		over   address.Kind
 		paths  []string
 		secret bool
 	}{
-		{"auth.token_file", overHTTP, []string{a.TokenFile}, true},
-		{"auth.username", overHTTP, nil, false},
-		{"auth.password_file", overHTTP, []string{a.PasswordFile}, true},
-		{"auth.command", overHTTP, nil, false},
-		{"auth.ssh_key_file", overSSH, a.SSHKeyFiles, true},
-		{"auth.known_hosts_file", overSSH, []string{a.KnownHostsFile}, false},
+		{"auth.token_file", address.HTTP, []string{a.TokenFile}, true},
+		{"auth.username", address.HTTP, nil, false},
+		{"auth.password_file", address.HTTP, []string{a.PasswordFile}, true},
+		{"auth.command", address.HTTP, nil, false},
+		{"auth.ssh_key_file", address.SSH, a.SSHKeyFiles, true},
+		{"auth.known_hosts_file", address.SSH, []string{a.KnownHostsFile}, false},
 	} {
 		at, ok := l.at[prefix+f.key]
 		if !ok {
 			continue
 		}
 		if !unclear && !over[f.over] {
-			l.say(at, prefix+f.key, fmt.Sprintf("is for %s, but the url is %s: remove it, or correct the url", speaking(f.over), spoken(urls)))
+			l.say(at, prefix+f.key, fmt.Sprintf("is for %s, but the url is %s: remove it, or correct the url", kindName(f.over), strings.Join(slices.Compact(ways), ", then ")))
 			continue
 		}
 		for i, path := range f.paths {
@@ -50,12 +54,12 @@ func (l *loader) auth(a Auth, urls []string, prefix string) {
 		}
 	}
 	l.program(prefix+"auth.command", a.Command)
-	if unclear || over[overHTTP] {
+	if unclear || over[address.HTTP] {
 		l.together(a, prefix)
 	}
 }
 
-// program checks that the key names one that can be started.
+// program checks that the program of a key can be started.
 func (l *loader) program(key string, command []string) {
 	at, ok := l.at[key]
 	if !ok || l.complains(key) {
@@ -68,7 +72,7 @@ func (l *loader) program(key string, command []string) {
 	}
 }
 
-// together checks which credentials of https stand side by side.
+// together checks which credentials of https may be combined.
 func (l *loader) together(a Auth, prefix string) {
 	say := func(key, text string) { l.say(l.at[prefix+key], prefix+key, text) }
 	has := func(key string) bool { _, ok := l.at[prefix+key]; return ok || l.complains(prefix+key) }
@@ -78,13 +82,13 @@ func (l *loader) together(a Auth, prefix string) {
 	case a.TokenFile != "" && (a.Username != "" || a.PasswordFile != ""):
 		l.say(l.at[prefix+"auth.token_file"], prefix+"auth", "give either token_file, or username and password_file")
 	case a.Username != "" && !has("auth.password_file") && !has("auth.command"):
-		say("auth.username", "needs a password_file or a command beside it")
+		say("auth.username", "needs a password_file or a command")
 	case a.PasswordFile != "" && !has("auth.username"):
-		say("auth.password_file", "needs a username beside it")
+		say("auth.password_file", "needs a username")
 	}
 }
 
-// credential checks what the key at that place of l.at names: a file, or a variable.
+// credential checks the file or variable that a key names; where is its place in l.at.
 func (l *loader) credential(where, key, value string, secret bool) {
 	name, inEnv := strings.CutPrefix(value, SecretInEnv)
 	if !inEnv {
@@ -96,7 +100,7 @@ func (l *loader) credential(where, key, value string, secret bool) {
 	}
 }
 
-// fileThere says whether a file can be used.
+// fileThere tells whether a file can be used.
 func (l *loader) fileThere(where, key, path string, secret bool) bool {
 	problem, note := checkFile(path, secret)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -110,51 +114,31 @@ func (l *loader) fileThere(where, key, path string, secret bool) bool {
 	return problem == ""
 }
 
-func speaking(p protocol) string {
-	switch p {
-	case overHTTP:
+func kindName(k address.Kind) string {
+	switch k {
+	case address.HTTP:
 		return "https and http"
-	case onDisk:
+	case address.Local:
 		return "a path"
 	}
-	return string(p)
-}
-
-// spoken is how a repository is reached, of all its URLs.
-func spoken(urls []string) string {
-	var all []string
-	for _, url := range urls {
-		p, _ := parseURL(url)
-		if s := speaking(p); len(all) == 0 || all[len(all)-1] != s {
-			all = append(all, s)
-		}
-	}
-	return strings.Join(all, ", then ")
+	return string(k)
 }
 
 // checkFile says what is wrong with a file of credentials, and what is only worth a note: a secret that others can read
-// works, but one that others can write is theirs already.
+// still works, but one that others can change must not be used.
 func checkFile(path string, secret bool) (problem, note string) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "does not exist: write it, or correct the path", ""
-	case err != nil:
-		return "cannot be used: " + cause(err), ""
-	case !info.Mode().IsRegular():
-		return "is not a regular file: correct the path", ""
+	mode, size, problem := regular(path, "create it")
+	if problem != "" {
+		return problem, ""
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "cannot be read: " + cause(err), ""
 	}
 	_ = f.Close()
-	mode := info.Mode().Perm()
 	switch {
-	case secret && info.Size() == 0:
+	case secret && size == 0:
 		return "is empty: write the secret into it", ""
-	case mode&0o022 != 0:
-		return fmt.Sprintf("can be changed by others (mode %04o): chmod go-w %s", mode, path), ""
 	case secret && mode&0o077 != 0:
 		return "", fmt.Sprintf("can be read by others (mode %04o): chmod go= %s", mode, path)
 	}
@@ -163,32 +147,40 @@ func checkFile(path string, secret bool) (problem, note string) {
 
 // checkProgram says what is wrong with a program that the agent is to start.
 func checkProgram(path string) string {
+	_, _, problem := regular(path, "install it")
+	if problem == "" && unix.Access(path, unix.X_OK) != nil {
+		return "cannot be executed: chmod +x " + path
+	}
+	return problem
+}
+
+// regular says what is wrong with a file that must be ours alone to change; missing is what to do when it does not
+// exist.
+func regular(path, missing string) (mode fs.FileMode, size int64, problem string) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "does not exist: install it, or correct the path"
+		return 0, 0, "does not exist: " + missing + ", or correct the path"
 	case err != nil:
-		return "cannot be used: " + cause(err)
+		return 0, 0, "cannot be used: " + cause(err)
 	case !info.Mode().IsRegular():
-		return "is not a regular file: correct the path"
+		return 0, 0, "is not a regular file: correct the path"
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Sprintf("can be changed by others (mode %04o): chmod go-w %s", info.Mode().Perm(), path)
-	case unix.Access(path, unix.X_OK) != nil:
-		return "cannot be executed: chmod +x " + path
+		return 0, 0, fmt.Sprintf("can be changed by others (mode %04o): chmod go-w %s", info.Mode().Perm(), path)
 	}
-	return ""
+	return info.Mode().Perm(), info.Size(), ""
 }
 
 var secretName = regexp.MustCompile(`^ADD_SECRET_[A-Za-z0-9_]+$`)
 
-// checkSecretFile takes a path, or the name of a variable. It quotes nothing: somebody may have written the secret here.
+// checkSecretFile takes a path, or the name of a variable. It quotes nothing: the value may be the secret itself.
 func checkSecretFile(s string) string {
 	name, inEnv := strings.CutPrefix(s, SecretInEnv)
 	switch {
 	case !inEnv:
 		return checkSecretPath(s)
 	case !secretName.MatchString(name):
-		return "after env: comes the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT"
+		return "after env: write the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT"
 	}
 	return ""
 }
@@ -197,22 +189,22 @@ func checkSecretFile(s string) string {
 func checkSecretPath(s string) string {
 	switch {
 	case strings.HasPrefix(s, SecretInEnv):
-		return "must be a path: only token_file, password_file and url_file may be in the environment"
+		return "must be a path: only token_file, password_file and url_file may name a variable"
 	case s != "" && !strings.HasPrefix(s, "~") && !strings.HasPrefix(s, "/"):
-		return "is no absolute path: write the secret into a file, and the path of that file here"
+		return "is not an absolute path: write the secret into a file, and its path here"
 	}
 	return checkPath(s)
 }
 
-// checkArgument takes what can be handed to a program.
+// checkArgument takes what can be an argument of a program.
 func checkArgument(s string) string {
 	if odd(s) {
-		return "holds a control character: remove it"
+		return "contains a control character: remove it"
 	}
 	return ""
 }
 
-// maskedArguments hides what is given to a key with such a name. Nothing else is known of other people's arguments.
+// maskedArguments hides the value of an argument such as --token=X.
 func maskedArguments(all []string) []string {
 	shown := make([]string, len(all))
 	for i, s := range all {

@@ -1,8 +1,10 @@
-// Package config is the config: the file and what lies in addagent.d beside it, their shape, their defaults, strict loading
-// that names every problem at once with file, line and column, and the last good one.
+// Package config reads the config: the file and those in addagent.d beside it. It has the table of keys with their
+// defaults and documentation, loads strictly, reports all problems at once with file, line and column, and keeps the
+// last good config.
 package config
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"time"
@@ -10,7 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/git/address"
 )
 
-// Config is what a person may set. Every value is filled: from the file, from a flag, or by default.
+// Config has the values that people may set. Each is filled from the file, from a flag, or by default.
 type Config struct {
 	Home     string // people's files: nodeinfo/, gitrepo/, log/
 	RunDir   string // locks
@@ -27,15 +29,15 @@ type Config struct {
 	Metrics  Metrics
 	Log      Log
 
-	// Notes are no problems, but worth saying: a secret that others can read.
+	// Notes are worth saying, but not problems: a secret that others can read.
 	Notes Problems
 
-	path      string            // of the file, as Load was given it; "" = nothing was loaded
+	path      string            // of the file, as given to Load; "" = nothing was loaded
 	sources   []source          // what was read, for Keep
-	broken    bool              // there were problems: nothing to keep
+	broken    bool              // there were problems: not to be kept
 	from      map[string]string // by key, what set it; absent = default
 	envKeys   []string          // names of Work.Env, sorted
-	ownRunDir bool              // RunDir follows StateDir, as long as nobody sets it
+	ownRunDir bool              // RunDir follows StateDir unless it is set
 }
 
 // Beat is when and for how long a node looks.
@@ -59,14 +61,14 @@ type Repo struct {
 	Verify  string // "off"
 }
 
-// Auth names where credentials are, and Network how servers are reached. A path of Auth may be SecretInEnv and the name
-// of a variable where secretFile takes it.
+// Auth names where credentials are, and Network how servers are reached. Where secretFile takes it, a path of Auth may
+// be SecretInEnv and the name of a variable.
 type (
 	Auth    = address.Auth
 	Network = address.Network
 )
 
-// Work is how scripts are run and tried again.
+// Work is how scripts are run and retried.
 type Work struct {
 	Timeout    time.Duration     // TERM after it
 	Grace      time.Duration     // KILL so long after TERM
@@ -76,18 +78,18 @@ type Work struct {
 	Env        map[string]string // added to what scripts get
 }
 
-// Presence is the repository where the nodes of a grid tell their records.
+// Presence is the repository in which the nodes of a grid share their records.
 type Presence struct {
 	URL       string        // of the forms of a Repo's; "" = presence is off
 	Auth      Auth          // as a Repo's
 	RefPrefix string        // begins with refs/ and ends with a slash; the node's id comes after it
-	Refresh   time.Duration // told at least so often
-	// PushesPerMinute is how many the repository takes from all nodes together.
+	Refresh   time.Duration // the longest time between two pushes
+	// PushesPerMinute is how many pushes the repository takes from all nodes together.
 	PushesPerMinute int
-	Read            time.Duration // how often the others are read into nodes.json; 0 = never
+	Read            time.Duration // how often to read the others into nodes.json; 0 = never
 }
 
-// Room is a place to chat. One of URL and URLFile is set.
+// Room is a chat room. One of URL and URLFile is set.
 type Room struct {
 	URL     string // a secret, as a whole
 	URLFile string // of the file that holds the URL: a path, or SecretInEnv and the name of a variable
@@ -95,7 +97,7 @@ type Room struct {
 	From    string // "node" or "fleet"
 }
 
-// EC2 is what is told to the cloud.
+// EC2 is what the node tells the cloud.
 type EC2 struct {
 	Tags          string // "auto", "on" or "off"; always "off" without root
 	Endpoint      string // http or https URL; "" = the region's own
@@ -103,14 +105,14 @@ type EC2 struct {
 	LifecycleHook string // completed once the node is initdone; "" = none
 }
 
-// Wedged is what becomes of a node that stays wedged.
+// Wedged is what happens to a node that stays wedged.
 type Wedged struct {
 	Kill    string        // "none", "poweroff", "asg-unhealthy", "terminate" or "command"
 	After   time.Duration // wedged for so long
 	Command []string      // with Kill "command": absolute path of a program, and its arguments
 }
 
-// Metrics is where numbers are put for those who collect them. "" = nowhere.
+// Metrics is where metrics are shown; "" = nowhere.
 type Metrics struct {
 	Textfile string // path that ends in .prom
 	Listen   string // loopback host:port
@@ -125,21 +127,21 @@ type Log struct {
 	Keep      int    // rotated files
 }
 
-// Options are what Load needs to know of its surroundings.
+// Options tell Load about its environment.
 type Options struct {
 	Root     bool                // the agent runs as root
-	Home     string              // the user's home folder, for who is not root
+	Home     string              // the user's home folder, used without root
 	Env      func(string) string // asked for XDG_RUNTIME_DIR and XDG_STATE_HOME; nil = nothing set
 	Optional bool                // no file at the path means defaults
 	Schedule func(string) error  // checks beat.schedule; nil = only that there is one
 	ChatURL  func(string) error  // checks the URL of a room, and never quotes it; nil = only that it has a scheme
-	// Later makes a note of a secret for chat or presence that is not there yet: who is told is no reason not to work.
+	// Later makes a missing secret for chat or presence a note: a node works even when it cannot report.
 	Later bool
 }
 
-// Default returns the config of an empty file. Root has /root, /run/addagent and /var/lib/addagent, and EC2 tags where
-// there is EC2. Others have their home folder and the XDG base directories, whose variables count only when they hold an
-// absolute path, and nothing of the cloud.
+// Default returns the config of an empty file. For root it has /root, /run/addagent and /var/lib/addagent, and EC2 tags
+// on EC2. For others it has their home folder and the XDG base directories, whose variables count only with an absolute
+// path, and no cloud.
 func Default(o Options) *Config {
 	c := &Config{
 		Home:     "/root",
@@ -189,10 +191,10 @@ func (c *Config) settleRunDir() {
 	}
 }
 
-// Set gives a key a value that stands above the file: from names where it comes from ("--home", "ADD_HOME") and is what
-// Lines shows. Keys are those of Lines, but for what is a list or a map (repos, chat, network.no_proxy, work.env). The error is of type Problems.
+// Set gives a key a value that overrides the file. Lines shows from as its origin ("--home", "ADD_HOME"). Lists and
+// maps (repos, chat, network.no_proxy, work.env) cannot be set. The error is of type Problems.
 func (c *Config) Set(key, value, from string) error {
-	leaves := slices.DeleteFunc(c.leaves(), func(l leaf) bool { return l.read != nil || l.list != single })
+	leaves := slices.DeleteFunc(now(c.leaves()), func(l leaf) bool { return l.read != nil || l.list != single })
 	f, ok := find(leaves, key)
 	if !ok {
 		return Problems{{File: from, Key: key, Text: unknownKey(key, known(leaves), known(leaves), nil)}}
@@ -205,7 +207,7 @@ func (c *Config) Set(key, value, from string) error {
 	return nil
 }
 
-// AddRepo adds a repository by its URL, as a flag does; its name comes from the URL. The error is of type Problems.
+// AddRepo adds a repository for a flag; its name comes from the URL. The error is of type Problems.
 func (c *Config) AddRepo(url, branch, from string) error {
 	r := newRepo()
 	leaves := r.leaves()
@@ -217,14 +219,14 @@ func (c *Config) AddRepo(url, branch, from string) error {
 		}
 	}
 	if len(problems) == 0 && sameRepository(r.URL, c.Presence.URL) {
-		problems = append(problems, Problem{File: from, Key: "url", Text: "is the presence repository, which is never worked: give another"})
+		problems = append(problems, Problem{File: from, Key: "url", Text: "is the presence repository, which is never worked: use another"})
 	}
 	if len(problems) == 0 {
 		r.Name = RepoName(r.URL)
 		if text := checkRepoName(r.Name); text != "" {
 			problems = append(problems, Problem{File: from, Key: "name", Text: text})
 		} else if slices.ContainsFunc(c.Repos, func(o Repo) bool { return o.Name == r.Name }) {
-			problems = append(problems, Problem{File: from, Key: "name", Text: "there is a repository " + r.Name + " already"})
+			problems = append(problems, Problem{File: from, Key: "name", Text: "there is already a repository " + r.Name})
 		}
 	}
 	if len(problems) > 0 {
@@ -241,7 +243,7 @@ func (c *Config) AddRepo(url, branch, from string) error {
 // Resolved is one key as it is in force.
 type Resolved struct {
 	Key   string `json:"key"`   // "beat.spread", "repos[0].url", "work.env.LANG"
-	Value string `json:"value"` // as one would write it; what looks like a secret is masked
+	Value string `json:"value"` // as in the file, but with secrets masked
 	From  string `json:"from"`  // "default", "FILE:LINE" (of a list several, with commas), or what Set was given
 }
 
@@ -249,17 +251,14 @@ type Resolved struct {
 func (c *Config) Lines() []Resolved {
 	var lines []Resolved
 	add := func(prefix string, l leaf) {
-		from := c.from[prefix+l.key]
-		if from == "" {
-			from = "default"
-		}
-		lines = append(lines, Resolved{Key: prefix + l.key, Value: l.show(), From: from})
+		key := prefix + l.key
+		lines = append(lines, Resolved{Key: key, Value: l.show(), From: cmp.Or(c.from[key], "default")})
 	}
-	for _, l := range c.leaves() {
+	for _, l := range now(c.leaves()) {
 		switch l.key {
 		case "repos":
 			for i := range c.Repos {
-				for _, r := range c.Repos[i].leaves() {
+				for _, r := range now(c.Repos[i].leaves()) {
 					add(repoKey(i), r)
 				}
 			}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"github.com/addagent/addagent/internal/git/address"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -197,7 +198,7 @@ func TestDefaultsWithoutRoot(t *testing.T) {
 func TestFileProblems(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Load(filepath.Join(dir, "none.yaml"), asRoot())
-	if want := filepath.Join(dir, "none.yaml") + ": no such file: write one, or name another with --config"; err == nil || err.Error() != want {
+	if want := filepath.Join(dir, "none.yaml") + ": no such file: create it, or name another with --config"; err == nil || err.Error() != want {
 		t.Errorf("absent: %v", err)
 	}
 	if _, err := Load(dir, Options{Root: true, Optional: true}); err == nil || !strings.Contains(err.Error(), "folder") {
@@ -217,7 +218,7 @@ func TestOneProblem(t *testing.T) {
 		"home: /a\nhome: /b\n":                                        "2:1: home: is set twice, first in line 1: keep one",
 		"log: {keep: 1, keep: 2}\n":                                   "1:16: log.keep: is set twice, first in line 1: keep one",
 		"beat:\n  schedule: * * * * *\n":                              "2:21: undefined alias name; a text that begins with * must stand in quotes",
-		"repos:\n  - url: /a\n    branch: {deployment}\n":             "3:5: repos[0].branch: must be text, not a map: a text that begins with { must stand in quotes",
+		"repos:\n  - url: /a\n    branch: {deployment}\n":             "3:5: repos[0].branch: must be text, not a map: a text that begins with { must be in quotes",
 		"repos:\n  - url: /a\n    branch: 2024\n":                     "3:13: repos[0].branch: must be text, not a number: put it in quotes",
 		"- home: /a\n":                                                "1:1: must be a map of keys, not a list",
 		"hello\n":                                                     "1:1: must be a map of keys, not text",
@@ -226,13 +227,13 @@ func TestOneProblem(t *testing.T) {
 		"home: ~\n":                                                   "1:1: home: has no value: write one, or remove the key",
 		"home: [/a]\n":                                                "1:1: home: must be text, not a list",
 		"home: \"\"\n":                                                "1:7: home: is empty: write a path, or remove the key",
-		"home: srv\n":                                                 "1:7: home: \"srv\" is no absolute path: begin it with /",
+		"home: srv\n":                                                 "1:7: home: \"srv\" is not an absolute path: begin it with /",
 		"beat: {schedule: \" \"}\n":                                   "1:18: beat.schedule: is empty: write a value, or remove the key",
-		"beat: {spread: -5s}\n":                                       "1:16: beat.spread: must not be negative",
-		"beat: {look_timeout: 0s}\n":                                  "1:22: beat.look_timeout: must be longer than 0s",
-		"beat: {look_timeout: 1.5}\n":                                 "1:22: beat.look_timeout: 1.5 has no unit: use 1.5s",
-		"beat: {look_timeout: soon}\n":                                "1:22: beat.look_timeout: \"soon\" is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
-		"beat: {look_timeout: 9999999h}\n":                            "1:22: beat.look_timeout: \"9999999h\" is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
+		"beat: {spread: -5s}\n":                                       "1:16: beat.spread: must be at least 0s",
+		"beat: {look_timeout: 0s}\n":                                  "1:22: beat.look_timeout: must be at least 1ms",
+		"beat: {look_timeout: 1.5}\n":                                 "1:22: beat.look_timeout: \"1.5\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
+		"beat: {look_timeout: soon}\n":                                "1:22: beat.look_timeout: \"soon\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
+		"beat: {look_timeout: 9999999h}\n":                            "1:22: beat.look_timeout: \"9999999h\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
 		"beat: {look_timeout: 100000h}\n":                             "1:22: beat.look_timeout: is longer than ten years",
 		"beat: {look_timeout: true}\n":                                "1:22: beat.look_timeout: must be a duration, not true or false",
 		"work: {wedge_after: \"3\"}\n":                                "1:21: work.wedge_after: must be a whole number, not text",
@@ -242,24 +243,24 @@ func TestOneProblem(t *testing.T) {
 		"work: {env: [A]}\n":                                          "1:8: work.env: must be a map of names and values, not a list",
 		"work: {env: {A: x, A: y}}\n":                                 "1:20: work.env.A: is set twice: keep one",
 		"work: {env: {A: }}\n":                                        "1:14: work.env.A: has no value: write one, or remove the key",
-		"work: {env: {A: \"\\0\"}}\n":                                 "1:14: work.env.A: holds a NUL character: remove it",
+		"work: {env: {A: \"\\0\"}}\n":                                 "1:14: work.env.A: contains a NUL character: remove it",
 		"work: {retry_max: 5s}\n":                                     "1:19: work.retry_max: retry_max (5s) must not be shorter than retry_first (1m)",
 		"discover: 1\n":                                               "1:11: discover: must be true or false, not a number",
 		"repos: ops\n":                                                "1:1: repos: must be a list of repositories, each beginning with a dash, not text",
 		"repos: {name: ops}\n":                                        "1:1: repos: must be a list of repositories, each beginning with a dash, not a map",
 		"repos:\n  - name: ops\n":                                     "2:5: repos[0].url: is missing: a repository needs one",
 		"repos:\n  -\n":                                               "2:5: repos[0].url: is missing: a repository needs one",
-		"repos:\n  - url: /srv/a/..\n":                                "2:10: repos[0].name: is missing, and the URL gives none: write the name of its folder",
-		"repos:\n  - url: /a/ops\n  - url: /b/ops.git\n":              "3:10: repos[1].name: ops is the name of the repository in line 2 too: each needs a folder of its own",
+		"repos:\n  - url: /srv/a/..\n":                                "2:10: repos[0].name: is missing, and the URL gives none: write the name of a folder",
+		"repos:\n  - url: /a/ops\n  - url: /b/ops.git\n":              "3:10: repos[1].name: ops is also the name of the repository in line 2: each needs its own folder",
 		"repos: [{url: /a, verify: {mode: warn}}]\n":                  "1:34: repos[0].verify.mode: \"warn\" is not in this version: only \"off\" is",
 		"repos: [{url: /a, verify: {mode: no}}]\n":                    "1:34: repos[0].verify.mode: \"no\" is not understood: must be \"off\"",
 		"repos: [{url: /a, auth: {token_file: /etc}}]\n":              "1:38: repos[0].auth.token_file: is for https and http, but the url is a path: remove it, or correct the url",
 		"repos: [{url: \"h:a\", auth: {username: b}}]\n":              "1:39: repos[0].auth.username: is for https and http, but the url is ssh: remove it, or correct the url",
 		"repos: [{url: \"https://h/a\", auth: {token_file: /etc}}]\n": "1:49: repos[0].auth.token_file: /etc is not a regular file: correct the path",
-		"repos: [{url: \"https://h/a\", auth: {password_file: /e/no}}]\n": "1:52: repos[0].auth.password_file: /e/no does not exist: write it, or correct the path\n1:52: repos[0].auth.password_file: needs a username beside it",
+		"repos: [{url: \"https://h/a\", auth: {password_file: /e/no}}]\n": "1:52: repos[0].auth.password_file: /e/no does not exist: create it, or correct the path\n1:52: repos[0].auth.password_file: needs a username",
 		"x: &a {b: 1}\n":                       "1:1: x: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, presence, chat, ec2, wedged, metrics, log",
-		"beat: &b {spread: 1s}\n":              "1:1: beat: anchors, aliases, merge keys and tags are not understood in this file: write the value itself",
-		"home: !!str /a\n":                     "1:7: home: anchors, aliases, merge keys and tags are not understood in this file: write the value itself",
+		"beat: &b {spread: 1s}\n":              "1:1: beat: anchors, aliases, merge keys and tags are not supported: write the value itself",
+		"home: !!str /a\n":                     "1:7: home: anchors, aliases, merge keys and tags are not supported: write the value itself",
 		"hoem: /a\n":                           "1:1: hoem: unknown key: did you mean home?",
 		"Home: /a\n":                           "1:1: Home: unknown key: did you mean home?",
 		"repo: []\n":                           "1:1: repo: unknown key: did you mean repos?",
@@ -273,7 +274,7 @@ func TestOneProblem(t *testing.T) {
 		"log: {file: on}\n":                    "1:13: log.file: must be true or false, not text",
 		"home: /a # gr\xf6\xdfe\n":             "1:1: holds bytes that are no UTF-8: save the file as UTF-8",
 		"home: /a\x00b\n":                      "1:9: a NUL character: this is no text file",
-		"home: \"/a\\nb\"\n":                   "1:7: home: holds a control character",
+		"home: \"/a\\nb\"\n":                   "1:7: home: contains a control character",
 		strings.Repeat("[", 300) + "\n":        "1:1: nested too deeply",
 		strings.Repeat("a: [\n", 300):          "201:1: nested too deeply",
 		"? home\n: /a\n":                       "1:1: ?: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, presence, chat, ec2, wedged, metrics, log",
@@ -327,8 +328,8 @@ func TestSet(t *testing.T) {
 	c := Default(Options{Root: true})
 	for key, text := range map[string]string{
 		"hoem":          "--x: hoem: unknown key: did you mean home?",
-		"home":          "--x: home: \"x\" is no absolute path: begin it with /",
-		"beat.spread":   "--x: beat.spread: \"x\" is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
+		"home":          "--x: home: \"x\" is not an absolute path: begin it with /",
+		"beat.spread":   "--x: beat.spread: \"x\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
 		"log.file":      "--x: log.file: must be true or false",
 		"log.keep":      "--x: log.keep: must be a whole number, such as 5",
 		"log.level":     "--x: log.level: \"x\" is not understood: must be \"debug\", \"info\", \"warn\" or \"error\"",
@@ -362,9 +363,9 @@ func TestAddRepo(t *testing.T) {
 		t.Errorf("lines %+v", c.Lines())
 	}
 	for url, text := range map[string]string{
-		"/srv/ops":        "--repo: name: there is a repository ops already",
-		"ops":             "--repo: url: is no URL: " + urlForms,
-		"https://u:p@h/x": "--repo: url: " + noPassword,
+		"/srv/ops":        "--repo: name: there is already a repository ops",
+		"ops":             "--repo: url: is not a URL: " + address.Forms,
+		"https://u:p@h/x": "--repo: url: " + checkURL("https://u:p@h/x"),
 		"/srv/..":         "--repo: name: ",
 	} {
 		if err := c.AddRepo(url, "main", "--repo"); err == nil || !strings.HasPrefix(err.Error(), text) {

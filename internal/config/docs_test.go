@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,10 +44,16 @@ func table() string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Key, k.Kind, standard, doc)
 	}
-	later := laterKeys()
-	for _, k := range laterRepoKeys() {
-		later = append(later, "repos[]."+k)
+	var later []string
+	for prefix, leaves := range map[string][]leaf{"": Default(asRoot()).leaves(), "repos[].": newRepo().leaves()} {
+		for _, l := range leaves {
+			if l.later {
+				later = append(later, prefix+l.key)
+			}
+		}
 	}
+	slices.Sort(later)
+	slices.Reverse(later)
 	fmt.Fprintf(&b, "\n### Later\n\nKeys of features that are not in this version are errors that say so: `%s`.\n\n", strings.Join(later, "`, `"))
 	return b.String()
 }
@@ -146,19 +153,19 @@ func TestExample(t *testing.T) {
 		shown[r.Key] = r
 	}
 	r := newRepo()
-	for _, l := range r.leaves() {
+	for _, l := range now(r.leaves()) {
 		key := repoKey(0) + l.key
 		if shown[key].From == "default" || shown[key].From == "" {
 			t.Errorf("%s is not in the example", key)
 		}
 	}
-	for _, l := range newRoom().leaves() {
+	for _, l := range now(newRoom().leaves()) {
 		if key := roomKey(0) + l.key; shown[key].From == "default" || shown[key].From == "" {
 			t.Errorf("%s is not in the example", key)
 		}
 	}
 	defaults := Default(Options{Root: true})
-	for _, l := range defaults.leaves() {
+	for _, l := range now(defaults.leaves()) {
 		if l.read != nil {
 			continue
 		}

@@ -96,13 +96,13 @@ func TestDropInProblems(t *testing.T) {
 	}{
 		"each with its place": {
 			all: map[string]string{"addagent.yaml": "home: x\n", "addagent.d/1.yaml": "\nhoem: /a\n", "addagent.d/2.yaml": "log: {\n"},
-			want: "addagent.yaml:1:7: home: \"x\" is no absolute path: begin it with /\n" +
+			want: "addagent.yaml:1:7: home: \"x\" is not an absolute path: begin it with /\n" +
 				"addagent.d/1.yaml:2:1: hoem: unknown key: did you mean home?\n" +
 				"addagent.d/2.yaml:1:6: could not find flow mapping end token '}'",
 		},
 		"a name twice": {
 			all:  map[string]string{"addagent.yaml": "repos:\n  - url: /a/ops\n", "addagent.d/1.yaml": "repos: [{url: /b/ops}]\n"},
-			want: "addagent.d/1.yaml:1:15: repos[1].name: ops is the name of the repository at addagent.yaml:2 too: each needs a folder of its own",
+			want: "addagent.d/1.yaml:1:15: repos[1].name: ops is also the name of the repository at addagent.yaml:2: each needs its own folder",
 		},
 		"a bad value that a later file replaces": {
 			all:  map[string]string{"addagent.yaml": "log: {keep: 0}\n", "addagent.d/1.yaml": "log: {keep: 3}\n"},
@@ -114,7 +114,7 @@ func TestDropInProblems(t *testing.T) {
 		},
 		"credentials of a repository there": {
 			all:  map[string]string{"addagent.yaml": "", "addagent.d/1.yaml": "repos:\n  - url: https://h/a\n    auth: {token_file: /no/token}\n"},
-			want: "addagent.d/1.yaml:3:24: repos[0].auth.token_file: /no/token does not exist: write it, or correct the path",
+			want: "addagent.d/1.yaml:3:24: repos[0].auth.token_file: /no/token does not exist: create it, or correct the path",
 		},
 		"a folder": {
 			all:  map[string]string{"addagent.yaml": "", "addagent.d/1.yaml/x": ""},
@@ -127,7 +127,7 @@ func TestDropInProblems(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: "addagent.d/1.yaml: points to a file that is not there: correct the link, or remove it",
+			want: "addagent.d/1.yaml: points to a file that does not exist: correct the link, or remove it",
 		},
 		"addagent.d is a file": {
 			all:  map[string]string{"addagent.yaml": "", "addagent.d": ""},
@@ -140,15 +140,15 @@ func TestDropInProblems(t *testing.T) {
 		"together too large": {
 			all: map[string]string{"addagent.yaml": big, "addagent.d/1.yaml": big, "addagent.d/2.yaml": big, "addagent.d/3.yaml": big,
 				"addagent.d/4.yaml": "log: {keep: 3}\n"},
-			want: "addagent.d/4.yaml: is one too many: all files together have at most 1 MB",
+			want: "addagent.d/4.yaml: is too much: all files together may have at most 1 MB",
 		},
 		"too many": {
 			all:  many,
-			want: "addagent.d: holds 101 files: put some together, at most 100 are read",
+			want: "addagent.d: holds 101 files: merge some, at most 100 are read",
 		},
 		"no main file": {
 			all:  map[string]string{"addagent.d/1.yaml": "log: {keep: 0}\n"},
-			want: "addagent.yaml: no such file: write one, or name another with --config\naddagent.d/1.yaml:1:13: log.keep: 0 is too small: must be at least 1",
+			want: "addagent.yaml: no such file: create it, or name another with --config\naddagent.d/1.yaml:1:13: log.keep: 0 is too small: must be at least 1",
 		},
 	} {
 		path := tree(t, c.all)

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Example returns a config file that sets nothing and shows every key of this version with its default, or an example
-// where it has none, and what it is for. Uncommented it is a working example, but for what it names: a repository, files.
+// Example returns a config file that sets nothing and shows every key of this version with its documentation and its
+// default, or an example. Uncommented it works, but for the repository and files that it names.
 func Example() []byte {
 	var b bytes.Buffer
-	b.WriteString(`# The configuration of addagent. Every key is optional; what is commented out here shows the default, or an example.
-# An unknown key or a bad value is an error. See what is in force, and from where, with: addagent check
-# Files in addagent.d/*.yaml beside this one are read after it, by name: lists are appended, single values replace.
+	b.WriteString(`# The configuration of addagent. Every key is optional. Commented lines show the default, or an example.
+# An unknown key or a bad value is an error. This shows the values in force, and where they are set: addagent check
+# Files in addagent.d/*.yaml beside this one are read after it, by name: they extend lists and replace single values.
 `)
 	all := Keys()
 	open := "" // the section of the key before
@@ -68,18 +68,18 @@ func writeDoc(b *bytes.Buffer, indent, doc string) {
 	}
 }
 
-// sectionDoc is what is to be said of all keys of a section.
+// sectionDoc is the documentation of a section.
 func sectionDoc(section string) string {
 	return map[string]string{
 		"beat":          "When a node looks, and for how long.",
-		"repos[].auth":  "How the servers know this node. Each key is for https or for ssh; a secret never stands here itself.",
-		"network":       "How servers are reached.",
-		"work":          "How scripts are run, and tried again.",
-		"presence":      "Where this node tells its record to others, and reads theirs.",
-		"presence.auth": "How its server knows this node, as with repos.",
-		"ec2":           "What is told to the cloud.",
-		"wedged":        "What becomes of a machine that stays wedged.",
-		"metrics":       "Numbers for those who collect them.",
-		"log":           "What the agent writes for people.",
+		"repos[].auth":  "How this node authenticates. Each key is for https or for ssh; never write a secret here.",
+		"network":       "How to reach servers.",
+		"work":          "How to run scripts, and retry them.",
+		"presence":      "Where this node shares its record with others, and reads theirs.",
+		"presence.auth": "How this node authenticates there, as with repos.",
+		"ec2":           "What to tell the cloud.",
+		"wedged":        "What to do with a machine that stays wedged.",
+		"metrics":       "Where to show metrics.",
+		"log":           "What the agent logs.",
 	}[section]
 }

@@ -15,18 +15,17 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// kept is the last good config, as it lies in the folder that Keep is given: what was read, word for word, so that it
-// is judged again by whoever loads it.
+// kept is the file of the last good config. It has the text of all config files, so that loading it checks them again.
 type kept struct {
 	Config  string    `json:"config"` // absolute path of the config file
 	Kept    time.Time `json:"kept"`
 	Sources []source  `json:"files"`
 }
 
-// keptLimit is for the file of kept: JSON needs at most six bytes for one.
+// keptLimit is for the file of kept: JSON needs at most six bytes for a byte.
 const keptLimit = 6*wholeLimit + 64<<10
 
-// keptFile is where the last good config of that path lies: several agents may share a folder.
+// keptFile is the file of the last good config of a path: several agents may share a folder.
 func keptFile(dir, path string) (file, absolute string, err error) {
 	absolute, err = filepath.Abs(path)
 	if err != nil {
@@ -35,9 +34,8 @@ func keptFile(dir, path string) (file, absolute string, err error) {
 	return filepath.Join(dir, fmt.Sprintf("config-%.8x.json", sha256.Sum256([]byte(absolute)))), absolute, nil
 }
 
-// Keep keeps the files that c was loaded from in dir as the last good ones: whole or not at all, readable by nobody else,
-// and only when they differ from those that lie there. Flags are not kept. A config without any file leaves none to come
-// back to. One that has problems is refused.
+// Keep stores the files that c was loaded from in dir as the last good config: atomically, readable by no one else, and
+// only if they have changed. Flags are not kept. A config without files removes it. One that has problems is refused.
 func (c *Config) Keep(dir string) error {
 	if c.path == "" {
 		return nil // nothing was loaded
@@ -59,7 +57,7 @@ func (c *Config) Keep(dir string) error {
 	if old, _, err := kf.Peek(); err == nil && slices.Equal(old.Sources, c.sources) {
 		return nil
 	}
-	// An existing file keeps its mode, and work.env may hold what is nobody's business.
+	// An existing file keeps its mode, and work.env may contain secrets.
 	if err := os.Chmod(file, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("keep the config: %w", err)
 	}
@@ -69,9 +67,9 @@ func (c *Config) Keep(dir string) error {
 	return nil
 }
 
-// LoadKept loads what Keep kept in dir for the config file at path, and says when that was. What the config names, such
-// as a file of credentials, may be gone: that is a note. The error is of type Problems when this version does not
-// understand what was kept, and wraps fs.ErrNotExist when nothing is: a corrupt file is set aside as *.corrupt.
+// LoadKept loads what Keep stored in dir for the config file at path, and says when that was. A missing file that the
+// config names is a note. The error is of type Problems when this version does not accept the config, and wraps
+// fs.ErrNotExist when there is none, or a corrupt one, which is set aside as *.corrupt.
 func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 	file, absolute, err := keptFile(dir, path)
 	if err != nil {
@@ -99,10 +97,10 @@ func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 func keptAt(file, absolute string) files.Remembered[kept] {
 	return files.Remembered[kept]{Path: file, Limit: keptLimit, Durable: true, Indent: "  ", Parse: func(data []byte) (k kept, err error) {
 		if err := json.Unmarshal(data, &k); err != nil {
-			return k, fmt.Errorf("%s is no config that was kept: %w", file, err)
+			return k, fmt.Errorf("%s is not a kept config: %w", file, err)
 		}
 		if k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
-			return k, fmt.Errorf("%s is no config that was kept", file)
+			return k, fmt.Errorf("%s is not a kept config", file)
 		}
 		return k, nil
 	}}

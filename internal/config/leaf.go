@@ -10,12 +10,12 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// text is a key with one text.
+// text is a key for one text.
 func text(key string, into *string, check func(string) string) leaf {
 	return one(key, into, check, func(s string) string { return s })
 }
 
-// one is a text that is shown as mask makes it.
+// one is a text that mask prepares to be shown.
 func one(key string, into *string, check, mask func(string) string) leaf {
 	return leaf{
 		key: key, kind: textual,
@@ -36,7 +36,7 @@ func secretFile(key string, into *string) leaf {
 	return text(key, into, checkSecretFile).takes("a path, or env:ADD_SECRET_NAME")
 }
 
-// word is one of those that are there now; later ones are known, but not in this version.
+// word is one of the words now; the later ones are not in this version.
 func word(key string, into *string, now []string, later ...string) leaf {
 	return text(key, into, oneOf(now, later...)).takes(alternatives(now))
 }
@@ -46,7 +46,7 @@ func texts(key string, list listing, check func(string) string, into *[]string) 
 	return many(key, list, check, adder(into), func() []string { return *into }).takes("a list")
 }
 
-// many is a list of texts: add takes one more, all gives those to show.
+// many is a list of texts: add takes one more, all lists what to show.
 func many(key string, list listing, check func(string) string, add func(string), all func() []string) leaf {
 	return leaf{
 		key: key, kind: textual, list: list,
@@ -61,13 +61,13 @@ func many(key string, list listing, check func(string) string, add func(string),
 	}
 }
 
-// command is a program with its arguments. That the program is there is for the loader to see.
+// command is a program with its arguments. The loader checks that the program exists.
 func command(key string, into *[]string) leaf {
 	return many(key, listOnly, checkArgument, adder(into), func() []string { return maskedArguments(*into) }).
 		takes("a list: program and arguments")
 }
 
-// refPrefix is what ref names begin with. The slash at its end may be left out.
+// refPrefix begins the names of refs. The slash at its end is optional.
 func refPrefix(key string, into *string) leaf {
 	l := text(key, into, checkRefPrefix).takes("the beginning of a ref's name")
 	check := l.apply
@@ -77,7 +77,7 @@ func refPrefix(key string, into *string) leaf {
 
 func adder(into *[]string) func(string) { return func(s string) { *into = append(*into, s) } }
 
-// showList writes one value plainly where that may stand for a list.
+// showList shows a list, or its only value where that may stand for it.
 func showList(list listing, all []string) string {
 	if list == oneOrAll && len(all) < 2 {
 		return quoted(strings.Join(all, ""))
@@ -93,14 +93,10 @@ func truth(key string, into *bool) leaf {
 	return leaf{
 		key: key, kind: boolean,
 		apply: func(s string) string {
-			switch strings.ToLower(s) {
-			case "true":
-				*into = true
-			case "false":
-				*into = false
-			default:
+			if s = strings.ToLower(s); s != "true" && s != "false" {
 				return "must be true or false"
 			}
+			*into = s == "true"
 			return ""
 		},
 		show: func() string { return strconv.FormatBool(*into) },
@@ -129,21 +125,17 @@ func between(key string, into *int, least, most int) leaf {
 	}
 }
 
-// longest bounds durations, so that adding some to a time never overflows.
+// longest bounds durations, so that a time plus a few of them does not overflow.
 const longest = 10 * 365 * 24 * time.Hour
 
 func duration(key string, into *time.Duration, least time.Duration) leaf {
 	return leaf{
 		key: key, kind: timed,
 		apply: func(s string) string {
-			d, problem := parseDuration(s)
+			d, err := time.ParseDuration(s)
 			switch {
-			case problem != "":
-				return problem
-			case d < 0:
-				return "must not be negative"
-			case d < least && least == 1:
-				return "must be longer than 0s"
+			case err != nil:
+				return human.Quote(s) + " is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m"
 			case d < least:
 				return "must be at least " + human.Setting(least)
 			case d > longest:
@@ -156,24 +148,7 @@ func duration(key string, into *time.Duration, least time.Duration) leaf {
 	}
 }
 
-// parseDuration is time.ParseDuration with a better answer to what people write instead.
-func parseDuration(s string) (time.Duration, string) {
-	d, err := time.ParseDuration(s)
-	if err == nil {
-		return d, ""
-	}
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		return 0, fmt.Sprintf("%s has no unit: use %ss", s, s)
-	}
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 10_000 {
-			return 0, fmt.Sprintf("%s: days are not understood: use %dh", s, 24*n)
-		}
-	}
-	return 0, fmt.Sprintf("%s is no duration: use numbers with ms, s, m or h, such as 90s or 1h30m", human.Quote(s))
-}
-
-// oneOf takes the given words; later ones are known, but not in this version.
+// oneOf takes the words now; the later ones are not in this version.
 func oneOf(now []string, later ...string) func(string) string {
 	return func(s string) string {
 		switch {
@@ -194,7 +169,7 @@ func alternatives(words []string) string {
 	return human.List(quoted, "or")
 }
 
-// orNothing takes an empty text too: that is how a later file switches off what an earlier one set.
+// orNothing also takes an empty text, with which a later file switches off what an earlier one set.
 func orNothing(check func(string) string) func(string) string {
 	return func(s string) string {
 		if s == "" {
@@ -211,7 +186,7 @@ func notEmpty(s string) string {
 	return ""
 }
 
-// quoted shows a text as one would write it in the file: plain where that is the same.
+// quoted shows a text as in the file, without quotes where they are not needed.
 func quoted(s string) string {
 	plain := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-@:+~", r))
@@ -222,8 +197,8 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// masked hides the value of a variable whose name says that it is a secret. Secrets belong into files, but people will
-// put them here too, and what check prints ends up in tickets.
+// masked hides the value of a variable whose name sounds like a secret. Secrets belong in files, but people put them
+// here too, and paste the output of check into tickets.
 func masked(name, value string) string {
 	name = strings.ToLower(name)
 	for _, word := range []string{"key", "secret", "token", "pass"} {

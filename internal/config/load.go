@@ -11,16 +11,15 @@ import (
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
-// Load reads the config file at path, and then addagent.d/*.yaml beside it in the order of their names: there lists are
-// appended, maps merged by name, and a single value that comes later wins. The error is of type Problems and holds all
-// that is wrong, by file and line. The Config is returned in any case, with the values that are good, so that a person
-// can be shown both.
+// Load reads the config file at path, and then addagent.d/*.yaml beside it by name: lists are appended, maps merged,
+// and single values replaced. The error is of type Problems and lists all that is wrong, by file and line. The Config
+// is returned in any case, with the values that are good, so that people can be shown both.
 func Load(path string, o Options) (*Config, error) {
 	l := newLoader(path, o)
 	return l.load(l.gather(path, o.Optional))
 }
 
-// place is where something stands; line 0 is the file as a whole.
+// place is a position in a file; line 0 is the file as a whole.
 type place struct {
 	file         string
 	line, column int
@@ -32,10 +31,10 @@ type loader struct {
 	path     string
 	file     string // being read
 	order    []string
-	kept     string // "" or " (kept DATE)", behind the names of files that are read as they were then
+	kept     string // "" or " (kept DATE)", after the names of files that are read as they were then
 	c        *Config
 	problems Problems
-	at       map[string]place // by key, where its value stands; "KEY[1]" is the second of a list
+	at       map[string]place // by key, where its value is; "KEY[1]" is the second of a list
 	names    map[string]place // of repositories
 }
 
@@ -79,8 +78,8 @@ func (l *loader) note(at place, key, text string) {
 	l.c.Notes = append(l.c.Notes, l.problem(at, key, text))
 }
 
-// miss adds a problem that does not lie in the config but in what it names: a file that is not there. Of the last good
-// config it is only worth a note, because an agent must come up that could work yesterday.
+// miss adds a problem with a file that the config names. In the last good config it is only a note, because an agent
+// that worked yesterday must start.
 func (l *loader) miss(at place, key, text string) {
 	if l.kept != "" {
 		l.note(at, key, text)
@@ -89,7 +88,7 @@ func (l *loader) miss(at place, key, text string) {
 	l.say(at, key, text)
 }
 
-// absent is miss of what is not there at all, which may come later.
+// absent is miss for a file that does not exist, but may come later.
 func (l *loader) absent(at place, key, text string) {
 	if l.o.Later && (strings.HasPrefix(key, "chat[") || strings.HasPrefix(key, "presence.")) {
 		l.note(at, key, text)
@@ -109,33 +108,25 @@ func (l *loader) document(data []byte) {
 		}
 		return
 	}
-	l.section(*body, l.place(*body), keys{leaves: l.c.leaves(), later: laterKeys()}, "", "")
+	l.section(*body, l.place(*body), l.c.leaves(), "", "")
 }
 
-// folderLine is a folder as almost everybody writes it.
+// folderLine is the usual way to set a folder.
 var folderLine = regexp.MustCompile(`(?m)^(home|run_dir|state_dir):[ \t]+(?:(/[^\s#]*)|"(/[^"]*)"|'(/[^']*)')[ \t]*(?:#.*)?\r?$`)
 
-// folders takes the folders from a text that is no YAML as a whole: the last good config lies in one of them.
+// folders finds the folders in a text that is not valid YAML: one of them has the last good config.
 func (l *loader) folders(data []byte) {
 	for _, m := range folderLine.FindAllSubmatch(data, -1) {
 		if f, ok := find(l.c.leaves(), string(m[1])); ok {
-			_ = f.apply(string(m[2]) + string(m[3]) + string(m[4])) // what is wrong with it shows when the rest is right
+			_ = f.apply(string(m[2]) + string(m[3]) + string(m[4])) // a problem with it shows once the rest is right
 		}
 	}
 }
 
-// keys are all that may stand in a map and in the maps below it, by dotted name.
-type keys struct {
-	leaves []leaf
-	later  []string
-}
-
-func (k keys) names() []string { return append(known(k.leaves), k.later...) }
-
-// below lists what may stand directly in the map of that dotted name, "" being the whole.
-func (k keys) below(section string) []string {
+// below lists the names directly below a dotted name, "" being the whole.
+func below(leaves []leaf, section string) []string {
 	var names []string
-	for _, name := range k.names() {
+	for _, name := range known(leaves) {
 		if section != "" {
 			rest, ok := strings.CutPrefix(name, section+".")
 			if !ok {
@@ -151,8 +142,8 @@ func (k keys) below(section string) []string {
 	return names
 }
 
-// section reads one map: prefix is what stands before its names in messages, name its dotted name within k.
-func (l *loader) section(n strictyaml.Node, at place, k keys, prefix, name string) {
+// section reads a map with the dotted name name among leaves; prefix precedes it in messages.
+func (l *loader) section(n strictyaml.Node, at place, leaves []leaf, prefix, name string) {
 	if n.Kind == strictyaml.Null {
 		return // a section whose keys are all commented out
 	}
@@ -165,38 +156,24 @@ func (l *loader) section(n strictyaml.Node, at place, k keys, prefix, name strin
 		if name != "" {
 			full = name + "." + full
 		}
-		if twice := f.Twice(); twice != "" {
+		leaf, ok := find(leaves, full)
+		switch twice := f.Twice(); {
+		case twice != "":
 			l.say(at, prefix+full, twice)
-			continue
+		case f.Key.Kind == strictyaml.Reference:
+			l.say(at, prefix+full, noAnchors)
+		case ok && leaf.later:
+			l.say(at, prefix+full, "is not in this version: remove it")
+		case ok && leaf.read != nil:
+			leaf.read(l, at, f.Value)
+		case ok:
+			l.leaf(leaf, prefix, at, f.Value)
+		case len(below(leaves, full)) > 0:
+			l.section(f.Value, at, leaves, prefix, full)
+		default:
+			l.say(at, prefix+full, unknownKey(f.Key.Text, below(leaves, name), below(now(leaves), name), known(leaves)))
 		}
-		l.key(f, at, k, prefix, full, k.below(name))
 	}
-}
-
-func (l *loader) key(field strictyaml.Field, at place, k keys, prefix, full string, siblings []string) {
-	if field.Key.Kind == strictyaml.Reference {
-		l.say(at, prefix+full, noAnchors)
-		return
-	}
-	if slices.Contains(k.later, full) {
-		l.say(at, prefix+full, "is not in this version: remove it")
-		return
-	}
-	if f, ok := find(k.leaves, full); ok {
-		if f.read != nil {
-			f.read(l, at, field.Value)
-			return
-		}
-		l.leaf(f, prefix, at, field.Value)
-		return
-	}
-	if len(k.below(full)) > 0 {
-		l.section(field.Value, at, k, prefix, full)
-		return
-	}
-	dot := strings.LastIndexByte(full, '.')
-	now := keys{leaves: k.leaves}.below(full[:max(0, dot)])
-	l.say(at, prefix+full, unknownKey(full[dot+1:], siblings, now, k.names()))
 }
 
 func (l *loader) leaf(f leaf, prefix string, at place, n strictyaml.Node) {
@@ -213,7 +190,7 @@ func (l *loader) leaf(f leaf, prefix string, at place, n strictyaml.Node) {
 	l.value(f, prefix, at, n, 0)
 }
 
-// value reads the value of a key, or the one with that index of its list.
+// value reads the value of a key, or one of its list.
 func (l *loader) value(f leaf, prefix string, at place, n strictyaml.Node, index int) {
 	value, problem := scalar(f.kind, n)
 	if !n.Is(strictyaml.Null, strictyaml.List, strictyaml.Map, strictyaml.Other) {
@@ -229,12 +206,12 @@ func (l *loader) value(f leaf, prefix string, at place, n strictyaml.Node, index
 	l.set(prefix+f.key, at, f.list != single, index)
 }
 
-// set notes where a key, or an entry of its list, has its value from.
+// set records where a key, or an entry of its list, has its value from.
 func (l *loader) set(key string, at place, list bool, index int) {
 	from := fmt.Sprintf("%s:%d%s", at.file, at.line, l.kept)
 	switch before := l.c.from[key]; {
 	case index > 0 && before != "":
-		from = before // a list begins where its first entry stands
+		from = before // a list is where its first entry is
 	case list && before != "":
 		from = before + ", " + from
 	}
@@ -267,11 +244,11 @@ func (l *loader) env(at place, n strictyaml.Node) {
 		case here[name]:
 			problem = "is set twice: keep one"
 		case !envName.MatchString(name):
-			problem = "is no name of a variable: use letters, digits and _"
+			problem = "is not the name of a variable: use letters, digits and _"
 		case strings.HasPrefix(name, "ADD_"):
 			problem = "names that begin with ADD_ are set by the agent: choose another"
 		case problem == "" && strings.Contains(value, "\x00"):
-			problem = "holds a NUL character: remove it"
+			problem = "contains a NUL character: remove it"
 		}
 		if problem != "" {
 			l.say(at, key, problem)
@@ -284,7 +261,7 @@ func (l *loader) env(at place, n strictyaml.Node) {
 	l.c.envKeys = slices.Sorted(maps.Keys(l.c.Work.Env))
 }
 
-// entries are those of a list of maps; of them tells a person what belongs there.
+// entries are those of a list of maps; of says what they are.
 func (l *loader) entries(key, of string, at place, n strictyaml.Node) []strictyaml.Node {
 	if n.Kind == strictyaml.Null {
 		return nil
@@ -300,7 +277,7 @@ func (l *loader) repos(at place, n strictyaml.Node) {
 	for _, entry := range l.entries("repos", "repositories", at, n) {
 		r := newRepo()
 		prefix, start := repoKey(len(l.c.Repos)), l.place(entry)
-		l.section(entry, start, keys{leaves: r.leaves(), later: laterRepoKeys()}, prefix, "")
+		l.section(entry, start, r.leaves(), prefix, "")
 		if entry.Is(strictyaml.Map, strictyaml.Null) {
 			l.repo(r, prefix, start)
 		}
@@ -308,7 +285,7 @@ func (l *loader) repos(at place, n strictyaml.Node) {
 	}
 }
 
-// repo checks what only shows when all keys of a repository are read.
+// repo checks a repository, once all its keys are read.
 func (l *loader) repo(r *Repo, prefix string, start place) {
 	if r.URL == "" && !l.complains(prefix+"url") {
 		l.say(start, prefix+"url", "is missing: a repository needs one")
@@ -320,7 +297,7 @@ func (l *loader) repo(r *Repo, prefix string, start place) {
 			r.Name = name
 			l.c.from[prefix+"name"] = l.c.from[prefix+"url"]
 		} else {
-			l.say(at, prefix+"name", "is missing, and the URL gives none: write the name of its folder")
+			l.say(at, prefix+"name", "is missing, and the URL gives none: write the name of a folder")
 		}
 	}
 	if first, twice := l.names[r.Name]; twice && r.Name != "" {
@@ -328,7 +305,7 @@ func (l *loader) repo(r *Repo, prefix string, start place) {
 		if first.file != at.file {
 			where = fmt.Sprintf("at %s:%d%s", first.file, first.line, l.kept)
 		}
-		l.say(at, prefix+"name", fmt.Sprintf("%s is the name of the repository %s too: each needs a folder of its own", r.Name, where))
+		l.say(at, prefix+"name", fmt.Sprintf("%s is also the name of the repository %s: each needs its own folder", r.Name, where))
 	} else if r.Name != "" {
 		l.names[r.Name] = at
 	}
@@ -340,12 +317,12 @@ func (l *loader) repo(r *Repo, prefix string, start place) {
 	l.auth(r.Auth, append([]string{r.URL}, r.Mirrors...), prefix)
 }
 
-// complains says whether there is a problem with that key already.
+// complains tells whether there is already a problem with a key.
 func (l *loader) complains(key string) bool {
 	return slices.ContainsFunc(l.problems, func(p Problem) bool { return p.Key == key })
 }
 
-// finish checks what concerns more than one key, or needs help from outside.
+// finish checks what concerns several keys, or needs the options.
 func (l *loader) finish() {
 	c := l.c
 	if at, ok := l.at["beat.schedule"]; ok && l.o.Schedule != nil {

@@ -14,15 +14,16 @@ import (
 	"unicode"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/human"
 )
 
-// network checks what the keys of that section name.
+// network checks the files that the keys of its section name.
 func (l *loader) network() {
 	const proxy, ca, cert, key = "network.proxy", "network.ca_file", "network.client_cert_file", "network.client_key_file"
 	n := l.c.Network
 	if n.Proxy != withoutPassword(n.Proxy) {
-		l.noteReadable(proxy, "holds a password")
+		l.noteReadable(proxy, "contains a password")
 	}
 	if n.CAFile != "" && l.fileThere(ca, ca, n.CAFile, false) {
 		if problem := checkCertificates(n.CAFile); problem != "" {
@@ -33,12 +34,12 @@ func (l *loader) network() {
 	usable = n.ClientKeyFile != "" && l.fileThere(key, key, n.ClientKeyFile, true) && usable
 	switch {
 	case n.ClientCertFile != "" && n.ClientKeyFile == "" && !l.complains(key):
-		l.say(l.at[cert], cert, "needs a client_key_file beside it")
+		l.say(l.at[cert], cert, "needs a client_key_file")
 	case n.ClientKeyFile != "" && n.ClientCertFile == "" && !l.complains(cert):
-		l.say(l.at[key], key, "needs a client_cert_file beside it")
+		l.say(l.at[key], key, "needs a client_cert_file")
 	case usable:
 		if _, err := tls.LoadX509KeyPair(n.ClientCertFile, n.ClientKeyFile); err != nil {
-			l.miss(l.at[key], key, fmt.Sprintf("%s does not go with %s: %s", n.ClientKeyFile, n.ClientCertFile, strings.TrimPrefix(err.Error(), "tls: ")))
+			l.miss(l.at[key], key, fmt.Sprintf("%s does not match %s: %s", n.ClientKeyFile, n.ClientCertFile, strings.TrimPrefix(err.Error(), "tls: ")))
 		}
 	}
 }
@@ -68,32 +69,32 @@ func checkCertificates(path string) string {
 		}
 		found++
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Sprintf("cannot be used: its certificate number %d is broken (%s): copy the file again", found, strings.TrimPrefix(err.Error(), "x509: "))
+			return fmt.Sprintf("cannot be used: certificate %d is broken (%s): copy the file again", found, strings.TrimPrefix(err.Error(), "x509: "))
 		}
 	}
 	if found == 0 {
-		return "holds no certificate: it must be in PEM form, with lines that say BEGIN CERTIFICATE"
+		return "contains no certificate: use a PEM file, with a line BEGIN CERTIFICATE"
 	}
 	return ""
 }
 
 const proxyForms = "use http://, https:// or socks5://host:port"
 
-// checkProxy never quotes the URL, which may hold a password.
+// checkProxy never quotes the URL, which may contain a password.
 func checkProxy(s string) string {
 	u, err := url.Parse(s)
 	switch {
 	case s == "":
 		return "is empty: " + proxyForms + ", or remove the key"
 	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
-		return "holds a space or a control character: remove it"
+		return "contains a space or a control character: remove it"
 	case err != nil || !strings.Contains(s, "://"):
-		return "is no URL: " + proxyForms
+		return "is not a URL: " + proxyForms
 	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
-		return "is of a kind that is not understood: " + proxyForms
+		return "is of an unknown kind: " + proxyForms
 	case u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
 		return "names no host: " + proxyForms
-	case !validPort(u.Port()):
+	case !address.ValidPort(u.Port()):
 		return "the port must be between 1 and 65535"
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "must end after the port"
@@ -120,7 +121,7 @@ func checkNoProxy(s string) string {
 	const forms = "write a host, .domain, address or network, such as 10.0.0.0/8"
 	host := s
 	if h, port, err := net.SplitHostPort(s); err == nil {
-		if host = h; port == "" || !validPort(port) {
+		if host = h; port == "" || !address.ValidPort(port) {
 			return "the port must be between 1 and 65535"
 		}
 	}
@@ -137,7 +138,7 @@ func checkNoProxy(s string) string {
 	case s == "":
 		return "is empty: " + forms
 	case strings.ContainsAny(s, ", "):
-		return human.Quote(s) + " holds a comma or a space: write each as an entry of its own"
+		return human.Quote(s) + " contains a comma or a space: write each as an entry of its own"
 	case !domain.MatchString(host):
 		return human.Quote(s) + " is not understood: " + forms
 	}

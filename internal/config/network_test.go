@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"github.com/addagent/addagent/internal/git/address"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -60,20 +61,20 @@ func TestWhatIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		// The network.
 		"network: {ca_file: KEYS/ca, client_cert_file: KEYS/cert, client_key_file: KEYS/clientkey}": "",
-		"network: {ca_file: KEYS/none}":                                           "network.ca_file: KEYS/none does not exist: write it, or correct the path",
-		"network: {ca_file: KEYS/password}":                                       "network.ca_file: KEYS/password holds no certificate: it must be in PEM form, with lines that say BEGIN CERTIFICATE",
-		"network: {ca_file: KEYS/clientkey}":                                      "network.ca_file: KEYS/clientkey holds no certificate: it must be in PEM form, with lines that say BEGIN CERTIFICATE",
-		"network: {ca_file: KEYS/broken}":                                         "network.ca_file: KEYS/broken cannot be used: its certificate number 1 is broken (malformed certificate): copy the file again",
+		"network: {ca_file: KEYS/none}":                                           "network.ca_file: KEYS/none does not exist: create it, or correct the path",
+		"network: {ca_file: KEYS/password}":                                       "network.ca_file: KEYS/password contains no certificate: use a PEM file, with a line BEGIN CERTIFICATE",
+		"network: {ca_file: KEYS/clientkey}":                                      "network.ca_file: KEYS/clientkey contains no certificate: use a PEM file, with a line BEGIN CERTIFICATE",
+		"network: {ca_file: KEYS/broken}":                                         "network.ca_file: KEYS/broken cannot be used: certificate 1 is broken (malformed certificate): copy the file again",
 		"network: {ca_file: KEYS/open}":                                           "network.ca_file: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
-		"network: {client_cert_file: KEYS/cert}":                                  "network.client_cert_file: needs a client_key_file beside it",
-		"network: {client_key_file: KEYS/clientkey}":                              "network.client_key_file: needs a client_cert_file beside it",
-		"network: {client_key_file: clientkey}":                                   "network.client_key_file: is no absolute path: write the secret into a file, and the path of that file here",
-		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/otherkey}":  "network.client_key_file: KEYS/otherkey does not go with KEYS/cert: private key does not match public key",
-		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/none}":      "network.client_key_file: KEYS/none does not exist: write it, or correct the path",
-		"network: {client_cert_file: KEYS/clientkey, client_key_file: KEYS/cert}": "network.client_key_file: KEYS/cert does not go with KEYS/clientkey: ",
-		"network: {proxy: \"http://bot:s3cr3t@p:x\"}":                             "network.proxy: is no URL: use http://, https:// or socks5://host:port",
+		"network: {client_cert_file: KEYS/cert}":                                  "network.client_cert_file: needs a client_key_file",
+		"network: {client_key_file: KEYS/clientkey}":                              "network.client_key_file: needs a client_cert_file",
+		"network: {client_key_file: clientkey}":                                   "network.client_key_file: is not an absolute path: write the secret into a file, and its path here",
+		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/otherkey}":  "network.client_key_file: KEYS/otherkey does not match KEYS/cert: private key does not match public key",
+		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/none}":      "network.client_key_file: KEYS/none does not exist: create it, or correct the path",
+		"network: {client_cert_file: KEYS/clientkey, client_key_file: KEYS/cert}": "network.client_key_file: KEYS/cert does not match KEYS/clientkey: ",
+		"network: {proxy: \"http://bot:s3cr3t@p:x\"}":                             "network.proxy: is not a URL: use http://, https:// or socks5://host:port",
 		"network: {no_proxy: localhost}":                                          "network.no_proxy: must be a list, such as [git.example.org, .internal, 10.0.0.0/8], not text",
-		"network: {no_proxy: [a, \"b,c\"]}":                                       "network.no_proxy: \"b,c\" holds a comma or a space: write each as an entry of its own",
+		"network: {no_proxy: [a, \"b,c\"]}":                                       "network.no_proxy: \"b,c\" contains a comma or a space: write each as an entry of its own",
 		"network: {no_proxy: [a, 5]}":                                             "network.no_proxy: must be text, not a number: put it in quotes",
 		"network: {no_proxy: }":                                                   "network.no_proxy: has no value: write one, or remove the key",
 		"network: {no_proxy: []}":                                                 "",
@@ -82,33 +83,33 @@ func TestWhatIsNamed(t *testing.T) {
 		// Several places, several kinds of credentials.
 		"repos: [{url: [\"https://h/a\", \"git@h:a\"], auth: {token_file: KEYS/password, ssh_key_file: [KEYS/password, KEYS/clientkey]}}]": "",
 		"repos: [{url: []}]":                                                      "repos[0].url: is missing: a repository needs one",
-		"repos: [{url: [/srv/a, a]}]":                                             "repos[0].url: is no URL: " + urlForms,
-		"repos: [{url: [/srv/a, {b: c}]}]":                                        "repos[0].url: must be text, not a map: a text that begins with { must stand in quotes",
+		"repos: [{url: [/srv/a, a]}]":                                             "repos[0].url: is not a URL: " + address.Forms,
+		"repos: [{url: [/srv/a, {b: c}]}]":                                        "repos[0].url: must be text, not a map: a text that begins with { must be in quotes",
 		"repos: [{url: [/srv/a, /srv/b, /srv/a]}]":                                "repos[0].url: is in the list twice: keep one",
 		"repos: [{url: [\"git@h:a\", /srv/a], auth: {token_file: /x}}]":           "repos[0].auth.token_file: is for https and http, but the url is ssh, then a path: remove it, or correct the url",
-		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: [KEYS/password, /n]}}]":  "repos[0].auth.ssh_key_file: /n does not exist: write it, or correct the path",
-		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: \"env:ADD_SECRET_K\"}}]": "repos[0].auth.ssh_key_file: must be a path: only token_file, password_file and url_file may be in the environment",
+		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: [KEYS/password, /n]}}]":  "repos[0].auth.ssh_key_file: /n does not exist: create it, or correct the path",
+		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: \"env:ADD_SECRET_K\"}}]": "repos[0].auth.ssh_key_file: must be a path: only token_file, password_file and url_file may name a variable",
 
 		// A helper.
 		repo + "command: [KEYS/helper, get]}}]":                                   "",
 		repo + "command: [KEYS/helper], username: bot}}]":                         "",
 		repo + "command: KEYS/helper}}]":                                          "repos[0].auth.command: must be a list, such as [/usr/local/bin/git-credential-vault, --role, node], not text",
-		repo + "command: [helper]}}]":                                             "repos[0].auth.command: \"helper\" is no absolute path: begin it with /",
+		repo + "command: [helper]}}]":                                             "repos[0].auth.command: \"helper\" is not an absolute path: begin it with /",
 		repo + "command: [KEYS/none]}}]":                                          "repos[0].auth.command: KEYS/none does not exist: install it, or correct the path",
 		repo + "command: [KEYS]}}]":                                               "repos[0].auth.command: KEYS is not a regular file: correct the path",
 		repo + "command: [KEYS/password]}}]":                                      "repos[0].auth.command: KEYS/password cannot be executed: chmod +x KEYS/password",
 		repo + "command: [KEYS/open]}}]":                                          "repos[0].auth.command: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
 		repo + "command: [KEYS/helper], token_file: KEYS/password}}]":             "repos[0].auth: give either command, or the file of a token or password",
 		repo + "command: [KEYS/helper], username: a, password_file: KEYS/cert}}]": "repos[0].auth: give either command, or the file of a token or password",
-		repo + "username: bot}}]":                                                 "repos[0].auth.username: needs a password_file or a command beside it",
+		repo + "username: bot}}]":                                                 "repos[0].auth.username: needs a password_file or a command",
 
 		// The environment.
 		repo + "token_file: \"env:ADD_SECRET_GIT\"}}]":                 "",
 		repo + "username: b, password_file: \"env:ADD_SECRET_GIT\"}}]": "",
 		repo + "token_file: \"env:ADD_SECRET_NONE\"}}]":                "repos[0].auth.token_file: ADD_SECRET_NONE is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file",
-		repo + "token_file: \"env:OTHER\"}}]":                          "repos[0].auth.token_file: after env: comes the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT",
-		repo + "token_file: \"env:s3cr3t\"}}]":                         "repos[0].auth.token_file: after env: comes the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT",
-		repo + "token_file: s3cr3t}}]":                                 "repos[0].auth.token_file: is no absolute path: write the secret into a file, and the path of that file here",
+		repo + "token_file: \"env:OTHER\"}}]":                          "repos[0].auth.token_file: after env: write the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT",
+		repo + "token_file: \"env:s3cr3t\"}}]":                         "repos[0].auth.token_file: after env: write the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT",
+		repo + "token_file: s3cr3t}}]":                                 "repos[0].auth.token_file: is not an absolute path: write the secret into a file, and its path here",
 	} {
 		path := tree(t, map[string]string{"addagent.yaml": strings.ReplaceAll(text, "KEYS", keys) + "\n"})
 		o := asRoot()
@@ -146,7 +147,7 @@ func TestProxyPassword(t *testing.T) {
 	for _, want := range []string{
 		"network.proxy: \"http://bot:********@proxy.example.org:3128\"  (addagent.yaml:2)\n",
 		"repos[0].auth.command: [/bin/sh, \"--role=node\", \"--token=********\"]  (addagent.yaml:3)\n",
-		"note: addagent.yaml:2:10: network.proxy: holds a password, and others can read this file (mode 0640): chmod go= addagent.yaml\n",
+		"note: addagent.yaml:2:10: network.proxy: contains a password, and others can read this file (mode 0640): chmod go= addagent.yaml\n",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %s in:\n%s", want, all)
@@ -164,8 +165,8 @@ func TestProxies(t *testing.T) {
 		}
 	}
 	for bad, want := range map[string]string{
-		"": "is empty", "p:3128": "is no URL", "p": "is no URL", "ftp://p": "not understood", "http://": "names no host", "http://-p": "names no host",
-		"http://p:0": "port", "http://p/x": "must end", "http://p?s3cr3t": "must end", "http://u:s3cr3t@p:x": "is no URL", "http://a b": "a space", "http://p#x": "must end",
+		"": "is empty", "p:3128": "is not a URL", "p": "is not a URL", "ftp://p": "unknown kind", "http://": "names no host", "http://-p": "names no host",
+		"http://p:0": "port", "http://p/x": "must end", "http://p?s3cr3t": "must end", "http://u:s3cr3t@p:x": "is not a URL", "http://a b": "a space", "http://p#x": "must end",
 	} {
 		if got := checkProxy(bad); !strings.Contains(got, want) || strings.Contains(got, "s3cr3t") {
 			t.Errorf("%q: %s", bad, got)

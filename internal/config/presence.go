@@ -6,11 +6,12 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
-// presence checks what is known of the presence repository when all is read.
+// presence checks the presence repository, once all is read.
 func (l *loader) presence() {
 	const url, read = "presence.url", "presence.read"
 	p := l.c.Presence
@@ -25,14 +26,14 @@ func (l *loader) presence() {
 		for j, repo := range append([]string{r.URL}, r.Mirrors...) {
 			if sameRepository(p.URL, repo) {
 				at := l.at[fmt.Sprintf("%surl[%d]", repoKey(i), j)]
-				l.say(l.at[url], url, fmt.Sprintf("is a url of %s too (%s:%d%s): the presence repository is never worked, keep one",
+				l.say(l.at[url], url, fmt.Sprintf("is also a url of %s (%s:%d%s): the presence repository is never worked, keep one",
 					strings.TrimSuffix(repoKey(i), "."), at.file, at.line, l.kept))
 			}
 		}
 	}
 }
 
-// sameRepository compares URLs as servers do: with and without .git or a slash at the end they are one.
+// sameRepository compares URLs as servers do: without .git or a slash at the end.
 func sameRepository(a, b string) bool {
 	plain := func(s string) string {
 		return strings.TrimRight(strings.TrimSuffix(strings.TrimRight(s, "/"), ".git"), "/")
@@ -40,19 +41,19 @@ func sameRepository(a, b string) bool {
 	return plain(a) != "" && plain(a) == plain(b)
 }
 
-// checkRefPrefix takes what ends with a slash. Below main would be in the way of the fold.
+// checkRefPrefix takes a prefix that ends with a slash. Refs below main would collide with the fold's.
 func checkRefPrefix(s string) string {
 	const forms = "such as refs/heads/presence/ or refs/presence/"
 	name := strings.TrimSuffix(s, "/")
 	switch {
 	case !strings.HasPrefix(s, "refs/"):
-		return human.Quote(name) + " does not begin with refs/: write a place for refs, " + forms
+		return human.Quote(name) + " does not begin with refs/: write a prefix for refs, " + forms
 	case s == "refs/" || s == "refs/heads/":
-		return human.Quote(s) + " is everybody's place: write one below it, " + forms
-	case badRef(name):
-		return human.Quote(name) + " cannot be the beginning of a ref's name: write a place for refs, " + forms
+		return human.Quote(s) + " is shared by all refs: write a prefix below it, " + forms
+	case odd(name) || len(name) > 200 || address.CheckRef(name) != nil:
+		return human.Quote(name) + " cannot begin the name of a ref: write a prefix for refs, " + forms
 	case strings.HasPrefix(s, "refs/heads/main/"):
-		return "must not be below refs/heads/main, which holds everybody's record: write another place, " + forms
+		return "must not be below refs/heads/main, which has everyone's record: write another prefix, " + forms
 	}
 	return ""
 }
@@ -61,7 +62,7 @@ func (l *loader) chat(at place, n strictyaml.Node) {
 	for _, entry := range l.entries("chat", "rooms", at, n) {
 		r := newRoom()
 		prefix, start := roomKey(len(l.c.Chat)), l.place(entry)
-		l.section(entry, start, keys{leaves: r.leaves()}, prefix, "")
+		l.section(entry, start, r.leaves(), prefix, "")
 		if entry.Is(strictyaml.Map, strictyaml.Null) {
 			l.room(r, prefix, start)
 		}
@@ -69,17 +70,17 @@ func (l *loader) chat(at place, n strictyaml.Node) {
 	}
 }
 
-// room checks what only shows when all keys of a room are read.
+// room checks a room, once all its keys are read.
 func (l *loader) room(r *Room, prefix string, start place) {
 	url, file := prefix+"url", prefix+"url_file"
 	switch {
 	case r.URL != "" && r.URLFile != "":
-		l.say(l.at[url], url, "is beside a url_file: keep one of them")
+		l.say(l.at[url], url, "is set as well as url_file: keep one of them")
 	case r.URL == "" && r.URLFile == "" && !l.complains(url) && !l.complains(file):
 		l.say(start, url, "is missing: a room needs one, or a url_file")
 	}
 	if r.URL != "" {
-		l.noteReadable(url, "holds a secret")
+		l.noteReadable(url, "contains a secret")
 		if l.o.ChatURL != nil {
 			if err := l.o.ChatURL(r.URL); err != nil {
 				l.say(l.at[url], url, err.Error())
@@ -91,11 +92,11 @@ func (l *loader) room(r *Room, prefix string, start place) {
 	}
 }
 
-// rooms checks what rooms need of the rest of the config.
+// rooms checks what rooms need from the rest of the config.
 func (l *loader) rooms() {
 	for i, r := range l.c.Chat {
 		if key := roomKey(i) + "from"; r.From == "fleet" && l.c.Presence.URL == "" && !l.complains("presence.url") {
-			l.say(l.at[key], key, "fleet needs presence.url: it is told from presence")
+			l.say(l.at[key], key, "fleet needs presence.url: its messages come from presence")
 		}
 	}
 }
@@ -109,9 +110,9 @@ func checkRoomURL(s string) string {
 	case s == "":
 		return "is empty: " + forms
 	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
-		return "holds a space or a control character: remove it"
+		return "contains a space or a control character: remove it"
 	case !roomScheme.MatchString(s):
-		return "is no URL: " + forms
+		return "is not a URL: " + forms
 	}
 	return ""
 }

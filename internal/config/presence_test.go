@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"github.com/addagent/addagent/internal/git/address"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,18 +21,18 @@ func TestWhatGoesTogether(t *testing.T) {
 		"presence: {url: \"\"}": "",
 		"presence: {url: \"git@h:presence\", auth: {ssh_key_file: KEYS/password, known_hosts_file: KEYS/known_hosts}}": "",
 		"presence: {url: \"https://h/presence\", auth: {username: b, command: [KEYS/helper]}}":                         "",
-		"presence: {url: \"https://bot:s3cr3t@h/p\"}":                                                                  "1:17: presence.url: " + noPassword,
+		"presence: {url: \"https://bot:s3cr3t@h/p\"}":                                                                  "1:17: presence.url: " + checkURL("https://u:p@h/x"),
 		"presence: {url: [/a, /b]}":                                                         "1:12: presence.url: must be text, not a list",
-		"presence: {url: \"git@h:presence\", auth: {token_file: s3cr3t}}":                   "1:54: presence.auth.token_file: is no absolute path: write the secret into a file, and the path of that file here",
+		"presence: {url: \"git@h:presence\", auth: {token_file: s3cr3t}}":                   "1:54: presence.auth.token_file: is not an absolute path: write the secret into a file, and its path here",
 		"presence: {url: \"git@h:presence\", auth: {token_file: KEYS/password}}":            "1:54: presence.auth.token_file: is for https and http, but the url is ssh: remove it, or correct the url",
 		"presence: {url: /srv/presence, auth: {ssh_key_file: KEYS/password}}":               "1:53: presence.auth.ssh_key_file: is for ssh, but the url is a path: remove it, or correct the url",
-		"presence: {url: \"https://h/p\", auth: {username: b}}":                             "1:49: presence.auth.username: needs a password_file or a command beside it",
+		"presence: {url: \"https://h/p\", auth: {username: b}}":                             "1:49: presence.auth.username: needs a password_file or a command",
 		"presence: {url: \"https://h/p\", auth: {command: [KEYS/none]}}":                    "1:49: presence.auth.command: KEYS/none does not exist: install it, or correct the path",
 		"presence: {url: \"https://h/p\", auth: {token: x}}":                                "1:39: presence.auth.token: unknown key: did you mean token_file?",
-		"presence: {url: nonsense, auth: {token_file: /e/no}}":                              "1:17: presence.url: is no URL: " + urlForms + "\n1:46: presence.auth.token_file: /e/no does not exist: write it, or correct the path",
+		"presence: {url: nonsense, auth: {token_file: /e/no}}":                              "1:17: presence.url: is not a URL: " + address.Forms + "\n1:46: presence.auth.token_file: /e/no does not exist: create it, or correct the path",
 		"presence: {read: 0s, refresh: 5s}":                                                 "",
 		"presence: {read: 1m}":                                                              "1:18: presence.read: needs presence.url: without presence there is nothing to read",
-		"presence: {read: 1m, url: x}":                                                      "1:27: presence.url: is no URL: " + urlForms,
+		"presence: {read: 1m, url: x}":                                                      "1:27: presence.url: is not a URL: " + address.Forms,
 		"presence: {refresh: 4s}":                                                           "1:21: presence.refresh: must be at least 5s",
 		"presence: {prefix: x}":                                                             "1:12: presence.prefix: unknown key: known here are url, auth, ref_prefix, refresh, pushes_per_minute, read",
 		"presence: {pushes_per_minute: 1}":                                                  "",
@@ -44,8 +45,8 @@ func TestWhatGoesTogether(t *testing.T) {
 		"presence: {pushes_per_minute: [6]}":                                                "1:12: presence.pushes_per_minute: must be a whole number, not a list",
 		"presence: {pushes_per_minutes: 6}":                                                 "1:12: presence.pushes_per_minutes: unknown key: did you mean pushes_per_minute?",
 		"repos: [{url: /srv/ops}]\n" + presence:                                             "",
-		"repos: [{url: /srv/ops}, {url: /srv/presence.git/}]\n" + presence:                  "2:17: presence.url: is a url of repos[1] too (addagent.yaml:1): the presence repository is never worked, keep one",
-		"repos: [{url: [/srv/ops, \"https://h/p\"]}]\npresence: {url: \"https://h/p.git\"}": "2:17: presence.url: is a url of repos[0] too (addagent.yaml:1): the presence repository is never worked, keep one",
+		"repos: [{url: /srv/ops}, {url: /srv/presence.git/}]\n" + presence:                  "2:17: presence.url: is also a url of repos[1] (addagent.yaml:1): the presence repository is never worked, keep one",
+		"repos: [{url: [/srv/ops, \"https://h/p\"]}]\npresence: {url: \"https://h/p.git\"}": "2:17: presence.url: is also a url of repos[0] (addagent.yaml:1): the presence repository is never worked, keep one",
 
 		// Rooms.
 		"chat: []": "",
@@ -56,45 +57,45 @@ func TestWhatGoesTogether(t *testing.T) {
 		"chat: [\"slack://s3cr3t\"]":                                                "1:8: chat[0]: must be a map of keys, not text",
 		"chat: [{}]":                                                                "1:8: chat[0].url: is missing: a room needs one, or a url_file",
 		"chat:\n  -\n":                                                              "2:5: chat[0].url: is missing: a room needs one, or a url_file",
-		"chat: [{url: \"slack://s3cr3t\", url_file: KEYS/password}]":                "1:14: chat[0].url: is beside a url_file: keep one of them",
-		"chat: [{url: s3cr3t}]":                                                     "1:14: chat[0].url: is no URL: write KIND://..., such as slack:// or hipchat://",
-		"chat: [{url: \"slack://s3cr3t x\"}]":                                       "1:14: chat[0].url: holds a space or a control character: remove it",
+		"chat: [{url: \"slack://s3cr3t\", url_file: KEYS/password}]":                "1:14: chat[0].url: is set as well as url_file: keep one of them",
+		"chat: [{url: s3cr3t}]":                                                     "1:14: chat[0].url: is not a URL: write KIND://..., such as slack:// or hipchat://",
+		"chat: [{url: \"slack://s3cr3t x\"}]":                                       "1:14: chat[0].url: contains a space or a control character: remove it",
 		"chat: [{url: \"\"}]":                                                       "1:14: chat[0].url: is empty: write KIND://..., such as slack:// or hipchat://",
 		"chat: [{url: \"nobody://s3cr3t\"}]":                                        "1:14: chat[0].url: nobody is no kind of room",
-		"chat: [{url_file: \"slack://s3cr3t\"}]":                                    "1:19: chat[0].url_file: is no absolute path: write the secret into a file, and the path of that file here",
-		"chat: [{url_file: \"env:OTHER\"}]":                                         "1:19: chat[0].url_file: after env: comes the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT",
+		"chat: [{url_file: \"slack://s3cr3t\"}]":                                    "1:19: chat[0].url_file: is not an absolute path: write the secret into a file, and its path here",
+		"chat: [{url_file: \"env:OTHER\"}]":                                         "1:19: chat[0].url_file: after env: write the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT",
 		"chat: [{url_file: \"env:ADD_SECRET_NONE\"}]":                               "1:19: chat[0].url_file: ADD_SECRET_NONE is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file",
-		"chat: [{url_file: KEYS/none}]":                                             "1:19: chat[0].url_file: KEYS/none does not exist: write it, or correct the path",
+		"chat: [{url_file: KEYS/none}]":                                             "1:19: chat[0].url_file: KEYS/none does not exist: create it, or correct the path",
 		"chat: [{url_file: KEYS/open}]":                                             "1:19: chat[0].url_file: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
 		"chat: [{url: \"slack://s3cr3t\", onyl: all}]":                              "1:32: chat[0].onyl: unknown key: did you mean only?",
 		"chat: [{url: \"slack://s3cr3t\", only: [all]}]":                            "1:32: chat[0].only: must be text, not a list",
 		"chat: [{url: \"slack://s3cr3t\", url: \"slack://s3cr3t\"}]":                "1:32: chat[0].url: is set twice, first in line 1: keep one",
-		"chat: [{url: \"slack://s3cr3t\"}, {url: \"slack://s3cr3t\", from: fleet}]": "1:63: chat[1].from: fleet needs presence.url: it is told from presence",
+		"chat: [{url: \"slack://s3cr3t\"}, {url: \"slack://s3cr3t\", from: fleet}]": "1:63: chat[1].from: fleet needs presence.url: its messages come from presence",
 		"chat: [{url: \"slack://s3cr3t\", from: fleet}]\n" + presence:               "",
-		"chat: [{url: \"slack://s3cr3t\", from: fleet}]\npresence: {url: x}":        "2:17: presence.url: is no URL: " + urlForms,
+		"chat: [{url: \"slack://s3cr3t\", from: fleet}]\npresence: {url: x}":        "2:17: presence.url: is not a URL: " + address.Forms,
 
 		// The cloud.
 		"ec2: {tags: \"on\", endpoint: \"\", region: \"\", lifecycle_hook: \"\"}": "",
 		"ec2: {lifecycle_hook: ready}":                                            "",
-		"ec2: {tags: \"off\", lifecycle_hook: ready}":                             "1:36: ec2.lifecycle_hook: needs ec2.tags: with \"off\" nothing is told to EC2",
+		"ec2: {tags: \"off\", lifecycle_hook: ready}":                             "1:36: ec2.lifecycle_hook: needs ec2.tags: \"off\" tells EC2 nothing",
 		"ec2: {tags: true}":                                                       "1:13: ec2.tags: must be text, not true or false: put it in quotes",
 
 		// Kill.
 		"wedged: {kill: poweroff}":                                        "",
 		"wedged: {kill: none, command: []}":                               "",
 		"wedged: {kill: command, command: [KEYS/helper, now]}":            "",
-		"wedged: {kill: command}":                                         "1:16: wedged.kill: command needs wedged.command beside it",
-		"wedged: {kill: command, command: []}":                            "1:16: wedged.kill: command needs wedged.command beside it",
+		"wedged: {kill: command}":                                         "1:16: wedged.kill: command needs wedged.command",
+		"wedged: {kill: command, command: []}":                            "1:16: wedged.kill: command needs wedged.command",
 		"wedged: {kill: command, command: KEYS/helper}":                   "1:25: wedged.command: must be a list, such as [/usr/local/sbin/replace-me, --now], not text",
-		"wedged: {kill: command, command: [helper]}":                      "1:35: wedged.command: \"helper\" is no absolute path: begin it with /",
+		"wedged: {kill: command, command: [helper]}":                      "1:35: wedged.command: \"helper\" is not an absolute path: begin it with /",
 		"wedged: {kill: command, command: [KEYS/password]}":               "1:35: wedged.command: KEYS/password cannot be executed: chmod +x KEYS/password",
-		"wedged: {command: [KEYS/helper]}":                                "1:20: wedged.command: is only for kill: command, and kill is none: remove it, or change kill",
-		"wedged: {kill: poweroff, command: [KEYS/helper]}":                "1:36: wedged.command: is only for kill: command, and kill is poweroff: remove it, or change kill",
+		"wedged: {command: [KEYS/helper]}":                                "1:20: wedged.command: is only for kill: command, but kill is none: remove it, or change kill",
+		"wedged: {kill: poweroff, command: [KEYS/helper]}":                "1:36: wedged.command: is only for kill: command, but kill is poweroff: remove it, or change kill",
 		"wedged: {kill: comand, command: [KEYS/helper]}":                  "1:16: wedged.kill: \"comand\" is not understood: must be \"none\", \"poweroff\", \"asg-unhealthy\", \"terminate\" or \"command\"",
 		"wedged: {kill: terminate}":                                       "1:16: wedged.kill: terminate needs presence.url: only presence shows that other nodes can do what this one cannot",
 		"wedged: {kill: asg-unhealthy}\n" + presence:                      "",
-		"wedged: {kill: asg-unhealthy}\n" + presence + "ec2: {tags: off}": "1:16: wedged.kill: asg-unhealthy needs ec2.tags: with \"off\" nothing is told to EC2",
-		"wedged: {kill: terminate}\nec2: {tags: off}":                     "1:16: wedged.kill: terminate needs presence.url: only presence shows that other nodes can do what this one cannot\n1:16: wedged.kill: terminate needs ec2.tags: with \"off\" nothing is told to EC2",
+		"wedged: {kill: asg-unhealthy}\n" + presence + "ec2: {tags: off}": "1:16: wedged.kill: asg-unhealthy needs ec2.tags: \"off\" tells EC2 nothing",
+		"wedged: {kill: terminate}\nec2: {tags: off}":                     "1:16: wedged.kill: terminate needs presence.url: only presence shows that other nodes can do what this one cannot\n1:16: wedged.kill: terminate needs ec2.tags: \"off\" tells EC2 nothing",
 		"wedged: {after: 9s}":                                             "1:17: wedged.after: must be at least 10s",
 
 		// Metrics.
@@ -129,11 +130,11 @@ func TestWhatGoesTogether(t *testing.T) {
 func TestSecretsOfPlacesComeLater(t *testing.T) {
 	_, keys := put(t, "")
 	for text, want := range map[string]string{
-		"chat: [{url_file: KEYS/none}]":                                    "note: 1:19: chat[0].url_file: KEYS/none does not exist: write it, or correct the path",
+		"chat: [{url_file: KEYS/none}]":                                    "note: 1:19: chat[0].url_file: KEYS/none does not exist: create it, or correct the path",
 		"chat: [{url_file: \"env:ADD_SECRET_NONE\"}]":                      "note: 1:19: chat[0].url_file: ADD_SECRET_NONE is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file",
-		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/none}}":  "note: 1:51: presence.auth.token_file: KEYS/none does not exist: write it, or correct the path",
+		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/none}}":  "note: 1:51: presence.auth.token_file: KEYS/none does not exist: create it, or correct the path",
 		"chat: [{url_file: KEYS/open}]":                                    "1:19: chat[0].url_file: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
-		"repos: [{url: \"https://h/ops\", auth: {token_file: KEYS/none}}]": "1:51: repos[0].auth.token_file: KEYS/none does not exist: write it, or correct the path",
+		"repos: [{url: \"https://h/ops\", auth: {token_file: KEYS/none}}]": "1:51: repos[0].auth.token_file: KEYS/none does not exist: create it, or correct the path",
 	} {
 		path := tree(t, map[string]string{"addagent.yaml": strings.ReplaceAll(text, "KEYS", keys) + "\n"})
 		o := asRoot()
@@ -280,7 +281,7 @@ func TestGridValues(t *testing.T) {
 	if c.Presence.URL != "/srv/presence" || c.Presence.Refresh != time.Minute || c.Wedged.Kill != "poweroff" || c.EC2.Region != "eu-west-1" || c.Metrics.Listen != "[::1]:1" {
 		t.Errorf("%+v", c)
 	}
-	if err := c.AddRepo("/srv/presence.git", "", "--repo"); err == nil || err.Error() != "--repo: url: is the presence repository, which is never worked: give another" {
+	if err := c.AddRepo("/srv/presence.git", "", "--repo"); err == nil || err.Error() != "--repo: url: is the presence repository, which is never worked: use another" {
 		t.Errorf("%v", err)
 	}
 }

@@ -50,8 +50,8 @@ func (p Problems) sorted() Problems {
 	return p
 }
 
-// unknownKey says that there is no such key, with the nearest one of those that could stand there: by spelling, else one of
-// the same name elsewhere. Without any near one it lists those of this version, now.
+// unknownKey says that there is no such key, with the nearest one of those that could stand there: by spelling, else
+// one of the same name elsewhere. Without any near one it lists those of this version, now.
 func unknownKey(name string, siblings, now, elsewhere []string) string {
 	if near := strictyaml.Nearest(name, siblings); near != "" {
 		return fmt.Sprintf("unknown key: did you mean %s?", near)

@@ -1,23 +1,23 @@
 package config
 
-// KeyDoc is what there is to know of a key.
+// KeyDoc is the documentation of a key.
 type KeyDoc struct {
 	Key     string // "beat.spread"; in the entry of a list "repos[].url"
-	Kind    string // what it takes: "a duration", "a path", "text or a list"
-	Default string // as one would write it; "" = none
+	Kind    string // what values it takes: "a duration", "a path", "text or a list"
+	Default string // as in the file; "" = none
 	Doc     string // what it is for, in full sentences
-	Example string // as one would write it: the default where there is one
+	Example string // as in the file; the default where there is one
 }
 
 // Keys lists all keys of this version in the order of the documentation.
 func Keys() []KeyDoc {
 	var all []KeyDoc
-	for _, l := range Default(Options{Root: true}).leaves() {
+	for _, l := range now(Default(Options{Root: true}).leaves()) {
 		all = append(all, l.describe(""))
 		var entry []leaf
 		switch l.key {
 		case "repos":
-			entry = newRepo().leaves()
+			entry = now(newRepo().leaves())
 		case "chat":
 			entry = newRoom().leaves()
 		}

@@ -24,7 +24,7 @@ const (
 	countLimit = 100
 )
 
-// source is a file of the config: its name, from the folder of the config file, and what stands in it.
+// source is a file of the config: its name, relative to the folder of the config file, and its text.
 type source struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
@@ -38,7 +38,7 @@ func inPlace(path, name string) string {
 	return filepath.Join(filepath.Dir(path), name)
 }
 
-// gather reads the config file at path and its drop-ins, in the order in which they count.
+// gather reads the config file at path and its drop-ins, in order.
 func (l *loader) gather(path string, optional bool) []source {
 	var all []source
 	whole := 0
@@ -50,15 +50,15 @@ func (l *loader) gather(path string, optional bool) []source {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && l.file == path && optional:
 		case errors.Is(err, fs.ErrNotExist) && l.file == path:
-			l.say(place{}, "", "no such file: write one, or name another with --config")
+			l.say(place{}, "", "no such file: create it, or name another with --config")
 		case errors.Is(err, fs.ErrNotExist):
-			l.say(place{}, "", "points to a file that is not there: correct the link, or remove it")
+			l.say(place{}, "", "points to a file that does not exist: correct the link, or remove it")
 		case errors.Is(err, files.ErrTooLarge):
 			l.say(place{}, "", fmt.Sprintf("is too large: a config file has at most %s", human.BinarySize(sizeLimit)))
 		case err != nil:
 			l.say(place{}, "", "cannot be read: "+cause(err))
 		case whole > wholeLimit:
-			l.say(place{}, "", fmt.Sprintf("is one too many: all files together have at most %s", human.BinarySize(wholeLimit)))
+			l.say(place{}, "", fmt.Sprintf("is too much: all files together may have at most %s", human.BinarySize(wholeLimit)))
 		default:
 			all = append(all, source{Name: name, Text: string(data)})
 		}
@@ -70,7 +70,7 @@ func (l *loader) gather(path string, optional bool) []source {
 	return all
 }
 
-// dropIns lists the names of the drop-ins in their order, and says what lies among them and is not read.
+// dropIns lists the names of the drop-ins in order, and notes similar files that are not read.
 func (l *loader) dropIns(path string) []string {
 	l.file = inPlace(path, dropIns)
 	entries, err := os.ReadDir(l.file)
@@ -94,23 +94,23 @@ func (l *loader) dropIns(path string) []string {
 		}
 	}
 	if len(names) > countLimit {
-		l.say(place{}, "", fmt.Sprintf("holds %s: put some together, at most %d are read", human.Count(len(names), "file"), countLimit))
+		l.say(place{}, "", fmt.Sprintf("holds %s: merge some, at most %d are read", human.Count(len(names), "file"), countLimit))
 		names = names[:countLimit]
 	}
 	return names
 }
 
-// Stamp changes when the config file at path, or anything in addagent.d beside it, does: when it is written, replaced,
-// removed, or comes. It reads no file. Take it before Load, so that no change can fall between the two.
+// Stamp changes when the config file at path, or a file in addagent.d beside it, is written, replaced, removed or
+// added. It reads no file. Take it before Load, so as not to miss a change between the two.
 func Stamp(path string) string {
 	var b strings.Builder
 	add := func(name string) {
 		var st unix.Stat_t
-		if err := unix.Stat(name, &st); err != nil { // through a link: what it points to counts
+		if err := unix.Stat(name, &st); err != nil { // follows links
 			fmt.Fprintf(&b, "%q %v\n", name, err)
 			return
 		}
-		// The time of the last change of the inode cannot be set back, as that of the content can.
+		// Programs can set the modification time, but not the change time.
 		fmt.Fprintf(&b, "%q %d %d %d %d %d\n", name, st.Dev, st.Ino, st.Size, st.Mode, st.Ctim.Nano())
 	}
 	add(path)
@@ -127,7 +127,7 @@ func Stamp(path string) string {
 	return b.String()
 }
 
-// cause drops the path from a file error; the problem names it already.
+// cause is a file error without the path, which the problem names already.
 func cause(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -139,7 +139,7 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// Files lists the files that c was loaded from, in the order in which they count.
+// Files lists the files that c was loaded from, in order.
 func (c *Config) Files() []string {
 	var all []string
 	for _, s := range c.sources {

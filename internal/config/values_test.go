@@ -5,33 +5,34 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/human"
 )
 
 func TestURLs(t *testing.T) {
-	for url, want := range map[string]protocol{
-		"https://git.example.org/ops.git":       overHTTP,
-		"http://127.0.0.1:8080/ops.git":         overHTTP,
-		"https://[::1]:8443/a/b":                overHTTP,
-		"ssh://git@git.example.org:2222/ops":    overSSH,
-		"ssh://git.example.org/~ann/ops.git":    overSSH,
-		"git@git.example.org:it/ops.git":        overSSH,
-		"git.example.org:ops.git":               overSSH,
-		"git@[::1]:ops.git":                     overSSH,
-		"git://git.example.org/ops.git":         overGit,
-		"file:///srv/git/ops.git":               onDisk,
-		"file://localhost/srv/git/ops.git":      onDisk,
-		"/srv/git/ops.git":                      onDisk,
-		"https://git.example.org/a%20b/ops.git": overHTTP,
+	for url, want := range map[string]address.Kind{
+		"https://git.example.org/ops.git":       address.HTTP,
+		"http://127.0.0.1:8080/ops.git":         address.HTTP,
+		"https://[::1]:8443/a/b":                address.HTTP,
+		"ssh://git@git.example.org:2222/ops":    address.SSH,
+		"ssh://git.example.org/~ann/ops.git":    address.SSH,
+		"git@git.example.org:it/ops.git":        address.SSH,
+		"git.example.org:ops.git":               address.SSH,
+		"git@[::1]:ops.git":                     address.SSH,
+		"git://git.example.org/ops.git":         address.Git,
+		"file:///srv/git/ops.git":               address.Local,
+		"file://localhost/srv/git/ops.git":      address.Local,
+		"/srv/git/ops.git":                      address.Local,
+		"https://git.example.org/a%20b/ops.git": address.HTTP,
 	} {
-		if got, problem := parseURL(url); got != want || problem != "" {
-			t.Errorf("%s: %q, %s", url, got, problem)
+		if got, err := address.Check(url); got.Kind != want || err != nil {
+			t.Errorf("%s: %q, %v", url, got, err)
 		}
 	}
 	for url, want := range map[string]string{
 		"":                              "is empty",
-		"ops.git":                       "is no URL",
-		"git.example.org/ops.git":       "is no URL",
+		"ops.git":                       "is not a URL",
+		"git.example.org/ops.git":       "is not a URL",
 		"./ops.git":                     "must be absolute",
 		"../ops.git":                    "must be absolute",
 		"~/ops.git":                     "must be absolute",
@@ -45,21 +46,21 @@ func TestURLs(t *testing.T) {
 		"git@git.example.org:":          "names no repository",
 		"ftp://git.example.org/ops":     `"ftp://" is not understood`,
 		"https://h:99999/ops":           "port",
-		"https://h:port/ops":            "is no URL",
-		"https://h/ops?private_token=x": "must not hold ?",
-		"https://h/ops#main":            "must not hold ?",
-		"https://user@h/ops":            "holds a user",
+		"https://h:port/ops":            "is not a URL",
+		"https://h/ops?private_token=x": "must not contain ?",
+		"https://h/ops#main":            "must not contain ?",
+		"https://user@h/ops":            "contains a user",
 		"https://ghp_tokentoken@h/ops":  "auth.token_file",
-		"https://user:s3cr3t@h/ops":     "holds a password",
-		"https://:s3cr3t@h/ops":         "holds a password",
-		"ssh://git:s3cr3t@h/ops":        "holds a password",
-		"git:s3cr3t@h:ops":              "holds a password",
-		"git://u@h/ops":                 "holds a user",
-		"file://u@localhost/ops":        "holds a user",
+		"https://user:s3cr3t@h/ops":     "contains a password",
+		"https://:s3cr3t@h/ops":         "contains a password",
+		"ssh://git:s3cr3t@h/ops":        "contains a password",
+		"git:s3cr3t@h:ops":              "contains a password",
+		"git://u@h/ops":                 "contains a user",
+		"file://u@localhost/ops":        "contains a user",
 		"file://srv/ops":                "three slashes",
-		"https://h/a b":                 "holds a space",
-		"https://h/a\nb":                "holds a space or a control character",
-		"https://user:s3cr3t%zz@h/ops":  "is no URL",
+		"https://h/a b":                 "contains a space",
+		"https://h/a\nb":                "contains a space or a control character",
+		"https://user:s3cr3t%zz@h/ops":  "is not a URL",
 		"ssh://-oProxyCommand=x/ops":    "dash",
 		"-oProxyCommand=x:ops":          "dash",
 		"https://h/\xff":                "control character",
@@ -132,7 +133,7 @@ func TestFillBranch(t *testing.T) {
 	for branch, want := range map[string]string{
 		"{stacktype}":     `branch "{stacktype}": write the value into nodeinfo/stacktype.txt`,
 		"{empty}/{x}/{x}": `branch "{empty}/{x}/{x}": write the value into nodeinfo/empty.txt and nodeinfo/x.txt`,
-		"{bad}":           `branch "{bad}": "a b" cannot be the name of a branch`,
+		"{bad}":           `branch "{bad}": "a b" cannot be the name of a branch: it must not contain spaces, control characters or any of ~^:?*[\`,
 	} {
 		if got, err := FillBranch(branch, fields); err == nil || err.Error() != want {
 			t.Errorf("%q: %q, %v", branch, got, err)
@@ -145,9 +146,8 @@ func FuzzURL(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		p, problem := parseURL(s)
-		if (p == "") == (problem == "") {
-			t.Errorf("%q: %q, %q", s, p, problem)
+		if e, err := address.Check(s); (e.Kind == "") == (err == nil) {
+			t.Errorf("%q: %q, %v", s, e, err)
 		}
 		_ = RepoName(s)
 	})
@@ -172,8 +172,8 @@ func TestShowDuration(t *testing.T) {
 		if got := human.Setting(d); got != want {
 			t.Errorf("%v: %s", d, got)
 		}
-		if back, problem := parseDuration(human.Setting(d)); back != d || problem != "" {
-			t.Errorf("%v is read back as %v, %s", d, back, problem)
+		if back, err := time.ParseDuration(human.Setting(d)); back != d || err != nil {
+			t.Errorf("%v is read back as %v, %v", d, back, err)
 		}
 	}
 }

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/human"
 )
 
-// cloud checks what may be told to the cloud: without root nothing is.
+// cloud checks the keys of ec2: without root the node tells the cloud nothing.
 func (l *loader) cloud() {
 	const tags, hook = "ec2.tags", "ec2.lifecycle_hook"
 	c := &l.c.EC2
@@ -27,7 +28,7 @@ func (l *loader) cloud() {
 		}
 	}
 	if c.LifecycleHook != "" && c.Tags == "off" {
-		text := `needs ec2.tags: with "off" nothing is told to EC2`
+		text := `needs ec2.tags: "off" tells EC2 nothing`
 		if !l.o.Root {
 			text = "needs root, and the agent does not run as root: remove the key"
 		}
@@ -35,7 +36,7 @@ func (l *loader) cloud() {
 	}
 }
 
-// kill checks that the way to end a wedged node can be gone.
+// kill checks that this node can end itself in the configured way.
 func (l *loader) kill() {
 	const key, command = "wedged.kill", "wedged.command"
 	w := l.c.Wedged
@@ -43,9 +44,9 @@ func (l *loader) kill() {
 	l.program(command, w.Command)
 	switch {
 	case w.Kill == "command" && len(w.Command) == 0 && !l.complains(command):
-		say("command needs wedged.command beside it")
+		say("command needs wedged.command")
 	case w.Kill != "command" && len(w.Command) > 0 && !l.complains(key):
-		l.say(l.at[command], command, "is only for kill: command, and kill is "+w.Kill+": remove it, or change kill")
+		l.say(l.at[command], command, "is only for kill: command, but kill is "+w.Kill+": remove it, or change kill")
 	}
 	if w.Kill != "none" && !l.o.Root {
 		say(w.Kill + ` needs root, and the agent does not run as root: write "none", or remove the key`)
@@ -57,7 +58,7 @@ func (l *loader) kill() {
 		say(w.Kill + " needs presence.url: only presence shows that other nodes can do what this one cannot")
 	}
 	if l.c.EC2.Tags == "off" && l.o.Root {
-		say(w.Kill + ` needs ec2.tags: with "off" nothing is told to EC2`)
+		say(w.Kill + ` needs ec2.tags: "off" tells EC2 nothing`)
 	}
 }
 
@@ -66,14 +67,14 @@ func checkEndpoint(s string) string {
 	u, err := url.Parse(s)
 	switch {
 	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
-		return "holds a space or a control character: remove it"
+		return "contains a space or a control character: remove it"
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
-		return "is no URL of https or http: " + forms
+		return "is not a URL of https or http: " + forms
 	case u.User != nil:
-		return "holds a user: take it out, the cloud knows the instance by its role"
+		return "contains a user: remove it, the cloud knows the instance by its role"
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "must not hold ? or #"
-	case !validPort(u.Port()):
+		return "must not contain ? or #"
+	case !address.ValidPort(u.Port()):
 		return "the port must be between 1 and 65535"
 	}
 	return ""
@@ -83,44 +84,44 @@ var regionName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func checkRegion(s string) string {
 	if !regionName.MatchString(s) || len(s) > 60 {
-		return human.Quote(s) + " is no name of a region: write one, such as eu-west-1"
+		return human.Quote(s) + " is not the name of a region: write one, such as eu-west-1"
 	}
 	return ""
 }
 
-// hookName is what the API of EC2 Auto Scaling takes as LifecycleHookName.
+// hookName is a LifecycleHookName for the API of EC2 Auto Scaling.
 var hookName = regexp.MustCompile(`^[A-Za-z0-9_/-]{1,255}$`)
 
 func checkLifecycleHook(s string) string {
 	if !hookName.MatchString(s) {
-		return human.Quote(s) + " is no name of a lifecycle hook: use letters, digits, _, - and /"
+		return human.Quote(s) + " is not the name of a lifecycle hook: use letters, digits, _, - and /"
 	}
 	return ""
 }
 
-// checkTextfile wants the ending that node_exporter looks for: it would read nothing else.
+// checkTextfile requires the ending .prom: node_exporter reads no other files.
 func checkTextfile(s string) string {
 	if problem := checkPath(s); problem != "" {
 		return problem
 	}
 	if !strings.HasSuffix(s, ".prom") || strings.HasSuffix(s, "/.prom") {
-		return human.Quote(s) + " does not end in .prom: node_exporter reads no other file"
+		return human.Quote(s) + " does not end in .prom: node_exporter reads no other files"
 	}
 	return ""
 }
 
-// checkListen takes only what other machines cannot reach: whoever asks is not asked who it is.
+// checkListen takes only addresses that other machines cannot reach: there is no authentication.
 func checkListen(s string) string {
 	const forms = "write a loopback address and port, such as 127.0.0.1:9464"
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return human.Quote(s) + " is no address with a port: " + forms
+		return human.Quote(s) + " is not an address with a port: " + forms
 	}
 	ip, err := netip.ParseAddr(host)
 	switch {
 	case host != "localhost" && (err != nil || !ip.IsLoopback() || ip.Zone() != ""):
-		return human.Quote(s) + " can be reached from elsewhere: " + forms
-	case port == "" || !validPort(port):
+		return human.Quote(s) + " can be reached from other machines: " + forms
+	case port == "" || !address.ValidPort(port):
 		return "the port must be between 1 and 65535"
 	}
 	return ""

@@ -1,31 +1,26 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/addagent/addagent/internal/strictyaml"
 )
 
-const noAnchors = "anchors, aliases, merge keys and tags are not understood in this file: write the value itself"
+const noAnchors = "anchors, aliases, merge keys and tags are not supported: write the value itself"
 
-// scalar gives the text of a single value of that kind.
+// scalar is the text of a single value of a kind.
 func scalar(k kind, n strictyaml.Node) (value, problem string) {
-	fits := false
-	switch n.Kind {
-	case strictyaml.Null:
-		return "", "has no value: write one, or remove the key"
-	case strictyaml.Text:
-		fits = k == textual || k == timed
-	case strictyaml.Block:
-		fits = k == textual
-	case strictyaml.Integer:
-		fits = k == numeric || k == timed
-	case strictyaml.Fraction:
-		fits = k == timed
-	case strictyaml.Bool:
-		fits = k == boolean
+	fits := map[kind][]strictyaml.Kind{
+		textual: {strictyaml.Text, strictyaml.Block},
+		numeric: {strictyaml.Integer},
+		boolean: {strictyaml.Bool},
+		timed:   {strictyaml.Text, strictyaml.Integer, strictyaml.Fraction},
 	}
-	if fits {
+	switch {
+	case n.Kind == strictyaml.Null:
+		return "", "has no value: write one, or remove the key"
+	case n.Is(fits[k]...):
 		return n.Text, ""
 	}
 	return "", mustBe(string(k), n)
@@ -33,34 +28,21 @@ func scalar(k kind, n strictyaml.Node) (value, problem string) {
 
 // mustBe says what is there where something else is needed.
 func mustBe(want string, n strictyaml.Node) string {
-	hint := ""
-	is := "something else"
-	switch n.Kind {
-	case strictyaml.Reference:
+	if n.Kind == strictyaml.Reference {
 		return noAnchors
-	case strictyaml.Null:
-		is = "nothing"
-	case strictyaml.Text, strictyaml.Block:
-		is = "text"
-	case strictyaml.Integer, strictyaml.Fraction, strictyaml.Infinite:
-		is = "a number"
-		if want == string(numeric) {
-			is = "a fraction"
-		}
-		hint = ": put it in quotes"
-	case strictyaml.Bool:
-		is = "true or false"
-		hint = ": put it in quotes"
-	case strictyaml.List:
-		is = "a list"
-	case strictyaml.Map:
-		is = "a map"
-		if n.Flow {
-			hint = ": a text that begins with { must stand in quotes"
-		}
 	}
-	if want != string(textual) {
-		hint = ""
+	is := map[strictyaml.Kind]string{
+		strictyaml.Null: "nothing", strictyaml.Text: "text", strictyaml.Block: "text", strictyaml.Integer: "a number",
+		strictyaml.Fraction: "a fraction", strictyaml.Infinite: "a number", strictyaml.Bool: "true or false",
+		strictyaml.List: "a list", strictyaml.Map: "a map",
+	}[n.Kind]
+	text := fmt.Sprintf("must be %s, not %s", want, cmp.Or(is, "something else"))
+	switch {
+	case want != string(textual):
+	case n.Flow:
+		text += ": a text that begins with { must be in quotes"
+	case n.Is(strictyaml.Integer, strictyaml.Fraction, strictyaml.Infinite, strictyaml.Bool):
+		text += ": put it in quotes"
 	}
-	return fmt.Sprintf("must be %s, not %s%s", want, is, hint)
+	return text
 }

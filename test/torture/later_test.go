@@ -30,7 +30,7 @@ func TestSecretsComeLater(t *testing.T) {
 	g.settle("ops", "root")
 	for _, missing := range []string{room, password} {
 		g.until("the trouble to be said", func() bool { return strings.Contains(g.log(), missing+": no such file or directory") })
-		if code, _, errs := g.run("check"); code != 2 || !strings.Contains(errs, missing+" does not exist: write it, or correct the path") {
+		if code, _, errs := g.run("check"); code != 2 || !strings.Contains(errs, missing+" does not exist: create it, or correct the path") {
 			t.Errorf("check ends with %d and prints\n%s", code, errs)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/protocol"
@@ -31,7 +32,7 @@ func (r *Repo) Apply(ctx context.Context, tip remote.Tip, progress func(Progress
 }
 
 func (r *Repo) apply(w *watch, tip remote.Tip) (Applied, error) {
-	if _, ok := objects.ParseID(tip.ID); !ok || remote.CheckBranch(tip.Branch) != nil {
+	if _, ok := objects.ParseID(tip.ID); !ok || address.CheckBranch(tip.Branch) != nil {
 		return Applied{}, fmt.Errorf("%q of branch %q is no tip", tip.ID, tip.Branch)
 	}
 	there, err := realFolder(r.dir)

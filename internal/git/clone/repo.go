@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/remote"
@@ -193,7 +194,7 @@ func (r *Repo) inspect() (state, error) {
 		return c, nil
 	}
 	c.head.Branch = strings.TrimPrefix(head, "refs/heads/")
-	if c.head.Branch == head || remote.CheckBranch(c.head.Branch) != nil {
+	if c.head.Branch == head || address.CheckBranch(c.head.Branch) != nil {
 		c.head.Branch, c.reason = "", "its HEAD cannot be read"
 		return c, nil
 	}

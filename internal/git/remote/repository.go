@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/transport"
@@ -199,7 +200,7 @@ func (u Update) check() error {
 	if !ok || !strings.Contains(name, "/") {
 		return fmt.Errorf("ref %q: write its full name, as refs/heads/x", u.Ref)
 	}
-	if err := checkRefName(name); err != nil {
+	if err := address.CheckRef(name); err != nil {
 		return fmt.Errorf("ref %q: %w", u.Ref, err)
 	}
 	for _, id := range []string{u.Old, u.New} {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
@@ -31,19 +32,19 @@ type server interface {
 
 // newServer makes the server of a source. It does no I/O.
 func newServer(s Source) (server, error) {
-	a, err := s.address()
+	e, err := s.endpoint()
 	if err != nil {
 		return nil, err
 	}
-	switch a.kind {
-	case kindHTTP:
+	switch e.Kind {
+	case address.HTTP:
 		return &httpRemote{way: transport.NewHTTP(s.URL, s.Agent, s.Auth, s.Network)}, nil
-	case kindSSH:
-		return newStreamRemote(&transport.SSH{User: a.user, Host: a.host, Path: a.path, Auth: s.Auth}, s.Agent), nil
-	case kindGit:
-		return newStreamRemote(transport.Daemon{Host: a.host, Path: a.path}, s.Agent), nil
+	case address.SSH:
+		return newStreamRemote(&transport.SSH{User: e.User, Host: e.Host, Path: e.Path, Auth: s.Auth}, s.Agent), nil
+	case address.Git:
+		return newStreamRemote(transport.Daemon{Host: e.Host, Path: e.Path}, s.Agent), nil
 	}
-	return newStreamRemote(transport.Program{Path: a.path}, s.Agent), nil
+	return newStreamRemote(transport.Program{Path: e.Path}, s.Agent), nil
 }
 
 // question is what is asked for to learn where a branch is.
@@ -69,8 +70,8 @@ func pick(refs []protocol.Ref, branch string) (Tip, bool, error) {
 			if !ok {
 				return Tip{}, false, errors.New("the remote's HEAD is on no branch: set branch")
 			}
-			if err := CheckBranch(head); err != nil {
-				return Tip{}, false, fmt.Errorf("the remote's HEAD: %w", err)
+			if err := address.CheckBranch(head); err != nil {
+				return Tip{}, false, fmt.Errorf("the remote's HEAD: branch %q: %w", head, err)
 			}
 			branch = head
 		}

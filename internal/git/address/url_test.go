@@ -1,4 +1,4 @@
-package remote
+package address
 
 import (
 	"strings"
@@ -6,27 +6,27 @@ import (
 )
 
 func TestAddresses(t *testing.T) {
-	for raw, want := range map[string]endpoint{
-		"https://h/x.git":          {kind: kindHTTP},
-		"HTTP://h/x.git":           {kind: kindHTTP},
-		"ssh://git@h/x":            {kindSSH, "git", "h:22", "/x"},
-		"ssh://git@h:2222/x":       {kindSSH, "git", "h:2222", "/x"},
-		"ssh://h/~me/x":            {kindSSH, "", "h:22", "~me/x"},
-		"ssh://[::1]/x":            {kindSSH, "", "[::1]:22", "/x"},
-		"git@h:x.git":              {kindSSH, "git", "h:22", "x.git"},
-		"h:/srv/x":                 {kindSSH, "", "h:22", "/srv/x"},
-		"git://h/x":                {kindGit, "", "h:9418", "/x"},
-		"/srv//x/":                 {kind: kindLocal, path: "/srv/x"},
-		"file:///srv/x":            {kind: kindLocal, path: "/srv/x"},
-		"file://localhost/srv/x/.": {kind: kindLocal, path: "/srv/x"},
+	for raw, want := range map[string]Endpoint{
+		"https://h/x.git":          {Kind: HTTP},
+		"HTTP://h/x.git":           {Kind: HTTP},
+		"ssh://git@h/x":            {SSH, "git", "h:22", "/x"},
+		"ssh://git@h:2222/x":       {SSH, "git", "h:2222", "/x"},
+		"ssh://h/~me/x":            {SSH, "", "h:22", "~me/x"},
+		"ssh://[::1]/x":            {SSH, "", "[::1]:22", "/x"},
+		"git@h:x.git":              {SSH, "git", "h:22", "x.git"},
+		"h:/srv/x":                 {SSH, "", "h:22", "/srv/x"},
+		"git://h/x":                {Git, "", "h:9418", "/x"},
+		"/srv//x/":                 {Kind: Local, Path: "/srv/x"},
+		"file:///srv/x":            {Kind: Local, Path: "/srv/x"},
+		"file://localhost/srv/x/.": {Kind: Local, Path: "/srv/x"},
 	} {
-		got, err := Source{URL: raw}.address()
+		got, err := Parse(raw)
 		if err != nil || got != want {
 			t.Errorf("%s: %+v %v", raw, got, err)
 		}
 	}
 	for _, raw := range []string{"", "x", "./x", "../x", "a/b:c", "ftp://h/x", "https://", "ssh://h", "ssh://h/", "file://h/x", "file://x", "-oProxyCommand=x:y", ":x", "h:", "/a\nb", "https://u:S3CR3T@h\x00/x", "https://u:S3CR3T@[/x"} {
-		_, err := Source{URL: raw}.address()
+		_, err := Parse(raw)
 		if err == nil || strings.Contains(err.Error(), "S3CR3T") {
 			t.Errorf("%q: %v", raw, err)
 		}
