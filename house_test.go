@@ -39,7 +39,7 @@ var may = map[string]struct {
 	"internal/git/objects":     {[]string{"internal/git/pack"}, []string{"github.com/go-git"}},
 	"internal/git/remote":      {[]string{"internal/git/protocol", "internal/git/transport", "internal/git/pack", "internal/git/objects", "internal/git/address", "internal/human"}, nil},
 	"internal/git/worktree":    {[]string{"internal/git/pack", "internal/git/objects", "internal/human"}, []string{"github.com/go-git"}},
-	"internal/git/clone":       {[]string{"internal/git/protocol", "internal/git/transport", "internal/git/pack", "internal/git/objects", "internal/git/remote", "internal/git/worktree", "internal/human", "internal/retry"}, []string{"github.com/go-git"}},
+	"internal/git/clone":       {[]string{"internal/git/address", "internal/git/protocol", "internal/git/transport", "internal/git/pack", "internal/git/objects", "internal/git/remote", "internal/git/worktree", "internal/human", "internal/retry"}, []string{"github.com/go-git"}},
 	"internal/git/gittest":     {[]string{"internal/testkit"}, nil},
 	"internal/git/address":     {nil, nil},
 	"internal/retry":           {nil, nil},

@@ -33,8 +33,6 @@ var worded = map[string]struct {
 	"openToday: time":        {1, "the history has a file a day"},
 	"letter: time":           {1, "a mail's Date has its own form"},
 	"matrixRoom: time":       {1, "part of the id of a transaction, which nobody reads"},
-	"parseDuration: plural":  {1, "the form that the config reads: 90s"},
-	"parseDuration: unit":    {1, "the form that the config reads: 48h"},
 	"over: duration":         {1, "always in seconds: but for the number the text stays the same, so it is said once"},
 	"over: unit":             {1, "as above"},
 	"commit: id":             {1, "the version of the program shows twelve digits, as Go's own pseudo-versions do"},

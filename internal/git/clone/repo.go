@@ -198,15 +198,12 @@ func (r *Repo) inspect() (state, error) {
 		c.head.Branch, c.reason = "", "its HEAD cannot be read"
 		return c, nil
 	}
-	id, err := readRef(git, head)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return c, nil // made, and nothing applied yet
-	case err != nil:
+	switch id, err := readRef(git, head); {
+	case err == nil:
+		c.head.ID = id.String()
+	case !errors.Is(err, fs.ErrNotExist): // a new clone has no commit yet
 		c.head.Branch, c.reason = "", "its branch cannot be read"
-		return c, nil
 	}
-	c.head.ID = id.String()
 	return c, nil
 }
 
