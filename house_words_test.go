@@ -44,7 +44,6 @@ var worded = map[string]struct {
 	"tagValue: line":         {1, "what a tag may hold; blanks in it count"},
 	"plainName: line":        {1, "what a name in a commit may hold"},
 	"cutReason: cut":         {1, "a record's limit is in bytes"},
-	"Decide: plural":         {1, "a sentence whose verb would have to change, too"},
 	"Unpack: plural":         {1, "of a corrupt pack"},
 	"receive: plural":        {1, "of a corrupt pack"},
 	"run: plural":            {1, "of a corrupt pack"},

@@ -188,7 +188,7 @@ func TestNobodyEndsWhenPresenceIsAway(t *testing.T) {
 	if ended := g.consider(6); len(ended) != 0 {
 		t.Fatalf("ended: %v", ended)
 	}
-	if err := g.nodes[0].consider(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "nobody ends without having seen the others") {
+	if err := g.nodes[0].consider(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "refusing to terminate: no fresh presence data") {
 		t.Errorf("the trouble: %v", err)
 	}
 }

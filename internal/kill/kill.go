@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,175 +13,147 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// Rules are what the config says.
+// Rules are from the config.
 type Rules struct {
 	Way   Way
 	After time.Duration // how long a node must have been wedged
 	Grid  bool          // there is a presence repository
 }
 
-// Means are what the procedure needs of the world. Each call is bounded by its context.
+// Means are the outside world. Each call ends with its context.
 type Means struct {
-	// Peers reads presence, freshly: what was read before does not count. nil = there is none.
+	// Peers reads presence anew. nil = there is no presence.
 	Peers func(ctx context.Context, now time.Time) ([]Peer, error)
-	// Lease takes, for all of a part at once, the right to end; holder says who has it. nil = there is no presence.
+	// Lease takes the right to end, which one node of a part can have; holder has it. nil = there is no presence.
 	Lease func(ctx context.Context, c Case, until, now time.Time) (won bool, holder string, err error)
-	// Tell says to everybody what is about to happen, and returns when it was heard. An error: it was not told.
+	// Tell announces what is about to happen, and returns once the announcement is out.
 	Tell func(ctx context.Context, why string) error
 	// Do ends the machine. It may not return.
 	Do func(ctx context.Context, w Way) error
-	// Say is a line in the log.
+	// Say writes a line to the log.
 	Say func(text string)
 }
 
 const (
-	// pause is how long after an attempt the next may be made: each reads the whole grid.
+	// pause is the time between two attempts: each reads the whole grid.
 	pause = 5 * time.Minute
-	// patience bounds a whole attempt.
+	// patience is the longest time for an attempt.
 	patience = 3 * time.Minute
-	// leaseLeast bounds a lease from below: a replacement needs its time to come up.
+	// leaseLeast is the shortest lease: a replacement needs time to come up.
 	leaseLeast = 15 * time.Minute
 )
 
-// Killer ends this machine when it is time. Its methods are called from one goroutine; the attempt itself runs beside it.
+// Killer ends this machine when it is time. Call its methods from one goroutine; the attempt itself runs beside it.
 type Killer struct {
 	Means
-	// Path is where it is remembered that this instance ended itself, and why: it does not do so twice for the same
-	// failure, or a machine that a person has switched on to look at it would go off under his hands.
+	// Path is the file that records that this instance ended itself, and why. It does not do so twice for the same
+	// failure: a machine that a person has switched on again, to look at it, must stay on.
 	Path string
 
-	begun    time.Time         // the first time that it was asked: what an earlier process saw does not count
-	items    map[string]string // what was wedged when it was asked last
-	same     time.Time         // since when that is so
-	next     time.Time
+	begun    time.Time         // the first call of Consider: what an earlier process saw does not count
+	next     time.Time         // no attempt before this
+	mu       sync.Mutex        // for the fields below
+	items    map[string]string // what was wedged in the last call
+	same     time.Time         // since when it has been the same
 	said     string
-	cancel   context.CancelFunc // of the attempt that is under way
-	mu       sync.Mutex
-	busy     bool
 	wrong    error
+	cancel   context.CancelFunc // of the current attempt
 	attempts sync.WaitGroup
 }
 
-// Consider is told at each beat whether this node is wedged by its work; c is nil when it is not, or not to end any more,
-// which calls off an attempt that is under way. It does not wait. The error is what went wrong with the last attempt.
+// Consider is called at each beat. c is nil unless this node is wedged by its work; nil also cancels the current
+// attempt. Consider does not wait. Its error is that of the last attempt.
 func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 	if k.begun.IsZero() || now.Before(k.begun) {
 		k.begun = now
 	}
 	k.mu.Lock()
-	busy, wrong := k.busy, k.wrong
+	defer k.mu.Unlock()
 	off := c == nil || r.Way == None || r.Way == ""
 	if off || !maps.Equal(k.items, c.Items) {
 		if k.cancel != nil {
-			k.cancel() // what it was begun for is not so any more
+			k.cancel() // its reason is gone
 		}
 		k.same = now
 	}
 	if off {
-		k.wrong, k.said, k.items = nil, "", nil
-	} else {
-		k.items = maps.Clone(c.Items)
-	}
-	k.mu.Unlock()
-	switch {
-	case off:
-		k.next = time.Time{}
+		k.wrong, k.said, k.items, k.next = nil, "", nil, time.Time{}
 		return nil
-	case busy:
-		return wrong
 	}
-	since := c.Since
-	for _, t := range []time.Time{k.begun, k.same} {
-		if since.Before(t) {
-			since = t
-		}
-	}
-	if now.Sub(since) < r.After || now.Before(k.next) && k.next.Sub(now) <= pause {
-		return wrong
+	one := *c
+	one.Items = maps.Clone(c.Items)
+	k.items = one.Items
+	since := slices.MaxFunc([]time.Time{c.Since, k.begun, k.same}, time.Time.Compare)
+	if k.cancel != nil || now.Sub(since) < r.After || now.Before(k.next) && k.next.Sub(now) <= pause {
+		return k.wrong
 	}
 	k.next = now.Add(pause)
 	if before, ok, _ := k.file().Recall(); ok && maps.Equal(before.Items, c.Items) {
-		k.say(fmt.Sprintf("this machine ended itself for the same failure at %s: not again", human.Stamp(before.At.UTC())))
-		return wrong
+		k.say(fmt.Sprintf("this machine has ended itself for the same failure at %s: not again", human.Stamp(before.At.UTC())))
+		return k.wrong
 	}
-	k.mu.Lock()
-	k.busy = true
-	k.mu.Unlock()
-	one := *c
-	one.Items = maps.Clone(c.Items)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	k.mu.Lock()
 	k.cancel = cancel
-	k.mu.Unlock()
 	k.attempts.Go(func() {
 		defer cancel()
-		err := k.attempt(ctx, r, one, now)
+		held, err := k.attempt(ctx, r, one, now)
 		if errors.Is(ctx.Err(), context.Canceled) {
-			err = nil // called off, which is why it went wrong
+			err = nil // the cancellation is why it failed
 		}
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.busy, k.wrong, k.cancel = false, err, nil
+		k.wrong, k.cancel = err, nil
+		k.say(held)
 	})
-	return wrong
+	return k.wrong
 }
 
-// Wait waits for an attempt that is under way.
+// Wait waits for the current attempt.
 func (k *Killer) Wait() { k.attempts.Wait() }
 
-// attempt goes through all guards; nil when one of them holds, which is said, or when it is done.
-func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) error {
-	why := "presence is not kept, so nobody can be compared with"
-	switch {
-	case r.Grid:
+// attempt goes through all guards and ends the machine, or says which guard prevents that.
+func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) (held string, err error) {
+	if !r.Grid && !r.Way.alone() {
+		return fmt.Sprintf("it does not end itself: %s needs presence", r.Way), nil
+	}
+	why := "there is no presence to compare with"
+	if r.Grid {
 		peers, err := k.Peers(ctx, now)
 		if err != nil {
-			return fmt.Errorf("kill: nobody ends without having seen the others: %w", err)
+			return "", fmt.Errorf("kill: refusing to terminate: no fresh presence data: %w", err)
 		}
-		ends, words := Decide(c, peers)
-		if !ends {
-			k.say("it does not end itself: " + words)
-			return nil
+		var ends bool
+		if ends, why = Decide(c, peers); !ends {
+			return "it does not end itself: " + why, nil
 		}
-		why = words
-	case !r.Way.alone():
-		k.say(fmt.Sprintf("it does not end itself: %s needs presence", r.Way))
-		return nil
-	}
-	if r.Grid {
-		until := now.Add(max(r.After, leaseLeast))
-		won, holder, err := k.Lease(ctx, c, until, now)
+		won, holder, err := k.Lease(ctx, c, now.Add(max(r.After, leaseLeast)), now)
 		if err != nil {
-			return fmt.Errorf("kill: lease: %w", err)
+			return "", fmt.Errorf("kill: lease: %w", err)
 		}
 		if !won {
-			k.say("it does not end itself yet: " + holder + " of the same part does")
-			return nil
+			return "it does not end itself yet: " + holder + " of the same part does", nil
 		}
 	}
 	text := fmt.Sprintf("ends itself (%s), wedged for %s: %s", r.Way, human.Minutes(now.Sub(c.Since)), why)
 	if err := k.Tell(ctx, text); err != nil {
-		return fmt.Errorf("kill: nobody ends without having told it: %w", err)
+		return "", fmt.Errorf("kill: refusing to terminate unannounced: %w", err)
 	}
 	if ctx.Err() != nil {
-		return nil // called off: it is well again, or a person said so
+		return "", nil // cancelled: the node is well again, or a person intervened
 	}
 	if err := k.file().Save(ended{At: now.UTC(), Way: r.Way, Why: why, Items: c.Items}); err != nil {
-		return fmt.Errorf("kill: %w", err)
+		return "", fmt.Errorf("kill: %w", err)
 	}
 	if err := k.Do(ctx, r.Way); err != nil {
-		return errors.Join(fmt.Errorf("kill: %s: %w", r.Way, err), k.file().Forget())
+		return "", errors.Join(fmt.Errorf("kill: %s: %w", r.Way, err), k.file().Forget())
 	}
-	return nil
+	return "", nil
 }
 
-// say says a line, unless it was the last one said.
+// say logs a text, unless it is empty or was the last one.
 func (k *Killer) say(text string) {
-	k.mu.Lock()
-	known := k.said == text
-	k.said = text
-	k.mu.Unlock()
-	if !known {
+	if text != "" && text != k.said {
+		k.said = text
 		k.Say(text)
 	}
 }
@@ -193,7 +166,7 @@ type ended struct {
 	Items map[string]string `json:"items"` // what it failed at, as in Case
 }
 
-// file is what this instance remembers to have done. One that is broken counts as absent: it is one guard of many.
+// file is the record at Path. A broken one counts as absent: it is one guard of many.
 func (k *Killer) file() files.Remembered[ended] {
 	return files.Remembered[ended]{Path: k.Path, Durable: true}
 }

@@ -33,7 +33,7 @@ func TestDecide(t *testing.T) {
 		"a peer of another deployment":     {[]Peer{peer(func(p *Peer) { p.Deployment = "fed2" })}, false, "no other node"},
 		"a peer that is missing":           {[]Peer{peer(func(p *Peer) { p.Present = false })}, false, "no other node"},
 		"a peer that is wedged or failing": {[]Peer{peer(func(p *Peer) { p.Well = false })}, false, "no other node"},
-		"a peer that finished another one": {[]Peer{peer(func(p *Peer) { p.Done["ops:root"] = "zz" })}, false, "none of the 1 other nodes of fed1/app1 that are well has finished what ops:root fails at"},
+		"a peer that finished another one": {[]Peer{peer(func(p *Peer) { p.Done["ops:root"] = "zz" })}, false, "none of the 1 healthy other nodes of fed1/app1 has finished what ops:root fails at"},
 		"a peer that says nothing of it":   {[]Peer{peer(func(p *Peer) { p.Done = nil })}, false, "ops:part.app1 fails at"},
 		"two peers that finished one each": {[]Peer{
 			peer(func(p *Peer) { delete(p.Done, "ops:root") }), peer(func(p *Peer) { p.ID = "i-3"; delete(p.Done, "ops:part.app1") })}, true, "ops:part.app1, which i-2 finished; ops:root, which i-3 finished"},
@@ -212,7 +212,7 @@ func TestTheGitServerIsAway(t *testing.T) {
 	w := &world{nodes: map[string]Peer{"i-2": well("i-2")}, away: errors.New("dial: no route")}
 	k := w.killer(t, "i-1")
 	err := live(k, rules, wedged("i-1"), 120)
-	if err == nil || !strings.Contains(err.Error(), "nobody ends without having seen the others: dial: no route") {
+	if err == nil || !strings.Contains(err.Error(), "refusing to terminate: no fresh presence data: dial: no route") {
 		t.Errorf("the trouble: %v", err)
 	}
 	if len(w.ended) != 0 || w.lease != "" {

@@ -123,7 +123,7 @@ func TestNobodyEndsWithTheFleet(t *testing.T) {
 	alone.stop()
 	f.storeWay.down()
 	alone.start()
-	f.considered(alone, "kill: nobody ends without having seen the others")
+	f.considered(alone, "kill: refusing to terminate: no fresh presence data")
 	alone.beats(3)
 	for _, g := range f.nodes {
 		if g.state() != "wedged" {
