@@ -13,16 +13,16 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// Brake is what a person said of this node, or of one of its repositories, until he takes it back: that it rests
-// (disabled), or that it is wedged. It outlives a reboot.
+// Brake is a person's order about this node, or one of its repositories, until it is lifted: disabled or wedged. It
+// survives a reboot.
 type Brake struct {
 	Reason string    `json:"reason"`
 	By     string    `json:"by,omitempty"`
 	Since  time.Time `json:"since"`          // UTC
-	Until  time.Time `json:"until,omitzero"` // UTC; zero = until somebody takes it back
+	Until  time.Time `json:"until,omitzero"` // UTC; zero = until it is lifted
 }
 
-// String is the brake as a person reads it: why, who, until when.
+// String is the brake for people: why, who, until when.
 func (b Brake) String() string {
 	text := b.Reason
 	if b.By != "" {
@@ -46,15 +46,15 @@ func (b Brake) Ends(now time.Time) string {
 // Over tells whether the brake has expired.
 func (b Brake) Over(now time.Time) bool { return !b.Until.IsZero() && !now.Before(b.Until) }
 
-// Brakes are all that people said of a node, but for those that are over.
+// Brakes are all brakes of a node that have not expired.
 type Brakes struct {
-	Disabled *Brake           `json:"disabled,omitempty"` // the whole node rests
-	Repos    map[string]Brake `json:"repos,omitempty"`    // these repositories rest
-	Wedged   *Brake           `json:"wedged,omitempty"`   // the node is wedged, since a person says so
+	Disabled *Brake           `json:"disabled,omitempty"` // on the whole node
+	Repos    map[string]Brake `json:"repos,omitempty"`    // on repositories
+	Wedged   *Brake           `json:"wedged,omitempty"`   // a person declared the node wedged
 }
 
-// The files of the brakes below the folder for what must survive (state_dir): disabled/node.json,
-// disabled/repo.<name>.json and wedged.json, each one Brake as JSON.
+// The files of brakes in state_dir: disabled/node.json, disabled/repo.<name>.json and wedged.json, each a Brake as
+// JSON.
 const (
 	disabledDir  = "disabled"
 	disabledNode = "node.json"
@@ -62,7 +62,7 @@ const (
 	brakeSuffix  = ".json"
 )
 
-// DisabledPath is the file of the brake on a repository; on the whole node when repo is "".
+// DisabledPath is the file of the brake on a repository, or with "" on the whole node.
 func DisabledPath(stateDir, repo string) string {
 	if repo == "" {
 		return filepath.Join(stateDir, disabledDir, disabledNode)
@@ -70,11 +70,11 @@ func DisabledPath(stateDir, repo string) string {
 	return filepath.Join(stateDir, disabledDir, repoPrefix+repo+brakeSuffix)
 }
 
-// WedgedPath is the file by which a person calls the node wedged.
+// WedgedPath is the file with which a person declares the node wedged.
 func WedgedPath(stateDir string) string { return filepath.Join(stateDir, "wedged.json") }
 
-// ReadBrakes reads what people said. Brakes fail closed: a file that cannot be read is a brake whose reason says so.
-// Those that are over at the given time are not told. The error is one of reading the folder; nothing is known then.
+// ReadBrakes reads the brakes that have not expired. They fail closed: a file that cannot be read is a brake, whose
+// reason says so. An error means that the folder cannot be read, and nothing is known.
 func ReadBrakes(stateDir string, now time.Time) (Brakes, error) {
 	var all Brakes
 	if b, there := readBrake(WedgedPath(stateDir), now); there {
@@ -88,22 +88,19 @@ func ReadBrakes(stateDir string, now time.Time) (Brakes, error) {
 		return all, fmt.Errorf("brakes: %w", err)
 	}
 	for _, e := range entries {
-		path := filepath.Join(stateDir, disabledDir, e.Name())
-		if e.Name() == disabledNode {
-			if b, there := readBrake(path, now); there {
-				all.Disabled = &b
-			}
-			continue
-		}
 		name, isRepo := strings.CutPrefix(e.Name(), repoPrefix)
 		name, whole := strings.CutSuffix(name, brakeSuffix)
-		if !isRepo || !whole {
-			continue // a temporary file of a writer, or somebody's notes
+		if e.Name() != disabledNode && !(isRepo && whole) {
+			continue // a writer's temporary file, or a person's notes
 		}
-		if b, there := readBrake(path, now); there {
-			if all.Repos == nil {
-				all.Repos = map[string]Brake{}
-			}
+		b, there := readBrake(filepath.Join(stateDir, disabledDir, e.Name()), now)
+		switch {
+		case !there:
+		case e.Name() == disabledNode:
+			all.Disabled = &b
+		case all.Repos == nil:
+			all.Repos = map[string]Brake{name: b}
+		default:
 			all.Repos[name] = b
 		}
 	}
@@ -118,10 +115,10 @@ func brakeFile(path string) files.Remembered[Brake] {
 func readBrake(path string, now time.Time) (b Brake, there bool) {
 	b, there, err := brakeFile(path).Peek()
 	if there && b.Reason == "" {
-		err = errors.New("it gives no reason")
+		err = errors.New("it has no reason")
 	}
 	if err != nil {
-		return Brake{Reason: fmt.Sprintf("%s cannot be read (%v): it counts until it is removed", path, err)}, true
+		return Brake{Reason: fmt.Sprintf("%s cannot be read (%v): it applies until it is removed", path, err)}, true
 	}
 	return b, there && !b.Over(now)
 }
@@ -135,7 +132,7 @@ func (b Brake) Put(path string) error {
 	return nil
 }
 
-// Lift takes a brake back; was is false when there was none.
+// Lift removes a brake; was is false when there was none.
 func Lift(path string) (was bool, err error) {
 	err = files.Remove(path)
 	switch {

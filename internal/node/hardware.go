@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,16 +13,16 @@ import (
 	"github.com/addagent/addagent/internal/files"
 )
 
-// System says where the machine describes itself. The zero value is the machine we run on; tests set both.
+// System is where the machine describes itself. The zero value is this machine; tests set the fields.
 type System struct {
-	Root     string                 // before /sys, /proc and /etc; "" = "/"
+	Root     string                 // the folder of sys, proc and etc; "" = "/"
 	Hostname func() (string, error) // nil = os.Hostname
 }
 
-// Hardware is what tells one machine from another. Any part may be "": not root, no DMI, a container.
+// Hardware distinguishes machines. Any part may be "": without root, without DMI, in a container.
 //
-// Machine and Product are fingerprints, not the ids themselves: they stand in the presence record for everybody to
-// read, and a machine-id is meant to stay on its machine.
+// Machine and Product are fingerprints, not the ids themselves: the presence record is public, and a machine-id should
+// stay on its machine.
 type Hardware struct {
 	EC2     string `json:"ec2,omitempty"`     // instance id, when DMI says EC2
 	Machine string `json:"machine,omitempty"` // of /etc/machine-id
@@ -40,7 +41,7 @@ func (h Hardware) Kind() string {
 	return "host"
 }
 
-// String names the hardware in one word, as the presence record does: "ec2:i-0123456789", "dmi:<machine>/<product>", "host:<name>".
+// String names the hardware as in the presence record: "ec2:i-0123456789", "dmi:<machine>/<product>", "host:<name>".
 func (h Hardware) String() string {
 	switch h.Kind() {
 	case "ec2":
@@ -51,10 +52,9 @@ func (h Hardware) String() string {
 	return "host:" + h.Host
 }
 
-// Differs says that h and o are two machines. Only parts that are known of both are compared, and nothing in common
-// means that we cannot tell, which is no difference: a metadata service that is down for a moment, or a first run
-// without root, must not make a node forget who it is. On EC2 the instance id alone counts: the product uuid changes
-// with the type of the instance.
+// Differs tells whether h and o are two machines. It compares only parts that are known of both; without any they do
+// not differ: an outage of the metadata service, or a first run without root, must not make a node forget its identity.
+// On EC2 only the instance id counts: the product uuid changes with the instance type.
 func (h Hardware) Differs(o Hardware) bool {
 	if h.EC2 != "" && o.EC2 != "" {
 		return h.EC2 != o.EC2
@@ -63,27 +63,19 @@ func (h Hardware) Differs(o Hardware) bool {
 	return differ(h.Machine, o.Machine) || differ(h.Product, o.Product)
 }
 
-// with fills the parts that h lacks from older.
+// with takes parts that h lacks from older.
 func (h Hardware) with(older Hardware) Hardware {
-	fill := func(part *string, from string) {
-		if *part == "" {
-			*part = from
-		}
-	}
-	fill(&h.EC2, older.EC2)
-	fill(&h.Machine, older.Machine)
-	fill(&h.Product, older.Product)
-	fill(&h.Host, older.Host)
-	return h
+	return Hardware{EC2: cmp.Or(h.EC2, older.EC2), Machine: cmp.Or(h.Machine, older.Machine),
+		Product: cmp.Or(h.Product, older.Product), Host: cmp.Or(h.Host, older.Host)}
 }
 
-// evidence is all that the files of the system tell; what is unreadable is "".
+// evidence is what the files of the system say; "" = unreadable.
 type evidence struct {
 	machineID   string // 32 hex digits
 	productUUID string // lower case
 	hostname    string
-	ec2         bool   // DMI or the hypervisor say that this is EC2
-	assetTag    string // the instance id that newer EC2 hardware puts into the DMI board asset tag
+	ec2         bool   // DMI or the hypervisor says that this is EC2
+	assetTag    string // the instance id, which newer EC2 hardware has in the DMI board asset tag
 }
 
 var (
@@ -98,7 +90,7 @@ func (s System) look() evidence {
 		e.machineID = id
 	}
 	uuid := strings.ToLower(s.dmi("product_uuid"))
-	// All zeros and all ones are what makers leave when they do not set it: no evidence of anything.
+	// Makers that do not set it leave all zeros or all ones.
 	if uuidForm.MatchString(uuid) && strings.Trim(uuid, "0-") != "" && strings.Trim(uuid, "f-") != "" {
 		e.productUUID = uuid
 	}
@@ -116,9 +108,9 @@ func (s System) look() evidence {
 	return e
 }
 
-// isEC2 follows what the EC2 user guide and cloud-init's ds-identify look at: Nitro and metal name the vendor; Xen has
-// "amazon" in the BIOS version and a hypervisor or product uuid that begins with ec2, in either byte order.
-// A wrong yes costs one bounded question to a metadata service that is not there.
+// isEC2 checks what the EC2 user guide and cloud-init's ds-identify do: Nitro and metal name the vendor; Xen has
+// "amazon" in the BIOS version and a hypervisor or product uuid that begins with ec2, in either byte order. A wrong yes
+// costs one short question to a metadata service that does not exist.
 func (s System) isEC2(productUUID string) bool {
 	if s.dmi("sys_vendor") == "Amazon EC2" || s.dmi("chassis_asset_tag") == "Amazon EC2" ||
 		strings.Contains(strings.ToLower(s.dmi("bios_version")), "amazon") {
@@ -144,8 +136,7 @@ func (e evidence) hardware() Hardware {
 	return h
 }
 
-// fingerprint hides an id behind a keyed hash, as machine-id(5) asks of who passes one on. 16 hex digits tell any
-// number of machines apart that a grid can have.
+// fingerprint is a keyed hash of an id, as machine-id(5) asks for. 16 hex digits are enough for any grid.
 func fingerprint(id string) string {
 	if id == "" {
 		return ""
@@ -161,13 +152,6 @@ func (s System) BootID() string { return s.read("proc/sys/kernel/random/boot_id"
 func (s System) dmi(name string) string { return s.read("sys/class/dmi/id/" + name) }
 
 func (s System) read(path string) string {
-	root := s.Root
-	if root == "" {
-		root = "/"
-	}
-	data, err := files.ReadSmall(filepath.Join(root, path), 4096)
-	if err != nil {
-		return ""
-	}
+	data, _ := files.ReadSmall(filepath.Join(cmp.Or(s.Root, "/"), path), 4096)
 	return strings.TrimSpace(string(data))
 }

@@ -15,29 +15,28 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// cloudTime bounds the question to the metadata service: a start must not wait longer for learning that this is no EC2.
+// cloudTime bounds the question to the metadata service: a start must not wait longer for it.
 const cloudTime = time.Second
 
-// IdentifyOptions says where Identify finds things. StateDir and InfoDir are made when absent.
+// IdentifyOptions are the inputs of Identify. It creates StateDir and InfoDir if need be.
 type IdentifyOptions struct {
 	StateDir string   // holds instance.json
 	InfoDir  string   // nodeinfo
-	Memory   []string // paths of other files and folders that belong to this hardware and must not go with a copied image
+	Memory   []string // other files and folders that belong to this hardware, not to a copy of its image
 	System   System
-	// CloudID asks the metadata service for the instance id; nil where there is no cloud (not root). It is asked only
-	// when DMI says EC2.
+	// CloudID asks the metadata service for the instance id, when DMI says EC2; nil = do not ask.
 	CloudID func(ctx context.Context) (string, error)
-	// DryRun finds the identity and says what would be done, but writes nothing and sets nothing aside.
+	// DryRun finds the identity without writing anything or setting anything aside.
 	DryRun bool
 }
 
 // Identity is who this node is.
 type Identity struct {
 	ID       string
-	Source   string // where the id came from: "binding", "file", "metadata", "asset-tag", "machine-id", "hostname"
+	Source   string // of the id: "binding", "file", "metadata", "asset-tag", "machine-id", "hostname"
 	Hardware Hardware
 	Copied   bool     // the image was copied from another machine: begin at presetup
-	Notices  []string // what people should hear: copied, corrupt, put back; a sentence each
+	Notices  []string // for people: copied, corrupt, restored; a sentence each
 }
 
 // binding is the content of instance.json.
@@ -49,14 +48,13 @@ type binding struct {
 
 // Identify finds out who this node is, and binds that to the hardware.
 //
-// A binding (instance.json) whose hardware is ours decides. One that belongs to other hardware was copied with an image:
-// it, o.Memory and nodeinfo/{instance-id,state,statetss,statelog}.txt are set aside as *.copied. Without a binding an
-// instance-id.txt that a person wrote wins (also one written on the copy, which shows in that it differs from the
-// binding); else the cloud's instance id, else the machine-id, else the hostname, each made a valid id. The answer is
-// written to instance.json and instance-id.txt.
+// A binding (instance.json) with our hardware decides. One with other hardware was copied with an image: it, o.Memory
+// and nodeinfo/{instance-id,state,statetss,statelog}.txt are set aside as *.copied. Without a binding an
+// instance-id.txt that a person wrote decides (on a copy, one that differs from the binding); else the cloud's instance
+// id, the machine-id, or the hostname, made a valid id. The result is written to instance.json and instance-id.txt.
 //
-// A corrupt instance.json is set aside and said. Errors are an instance-id.txt that is no valid id, and a disk that
-// cannot be written. ctx bounds all of it.
+// A corrupt instance.json is set aside, with a notice. It fails if instance-id.txt has an invalid id, or the disk
+// cannot be written.
 func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
 	f := finder{o: o, seen: o.System.look()}
 	f.found.Hardware = f.seen.hardware()
@@ -75,7 +73,7 @@ func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
 		f.found.ID, f.found.Source = bound.ID, "binding"
 		f.found.Hardware = f.found.Hardware.with(bound.Hardware)
 		if written != "" && written != bound.ID {
-			f.say("%s said %s, but this machine is %s: put back. To rename a node, stop the agent, remove %s and write the new id",
+			f.say("%s contained %s, but this machine is %s: restored. To rename a node, stop the agent, remove %s and write the new id",
 				f.idPath(), human.Quote(written), bound.ID, f.bindingPath())
 		}
 		if *bound == (binding{bound.ID, bound.Source, f.found.Hardware}) {
@@ -92,7 +90,7 @@ func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
 	}
 	if written != "" {
 		if err := ValidID(written); err != nil {
-			return Identity{}, fmt.Errorf("%s: %w: write another id into it, or remove the file to have one found", f.idPath(), err)
+			return Identity{}, fmt.Errorf("%s: %w: write another id into it, or remove the file to have one chosen", f.idPath(), err)
 		}
 		f.found.ID, f.found.Source = written, "file"
 	} else {
@@ -101,7 +99,7 @@ func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
 	return f.found, f.bind(f.found.Source)
 }
 
-// finder carries what Identify learns from step to step.
+// finder has what Identify has learned so far.
 type finder struct {
 	o     IdentifyOptions
 	seen  evidence
@@ -127,7 +125,7 @@ func (f *finder) askCloud(ctx context.Context) {
 		err = ValidID(id)
 	}
 	if err != nil {
-		f.say("this is EC2, but its metadata service did not tell the instance id: %v", err)
+		f.say("this is EC2, but the metadata service did not provide the instance id: %v", err)
 		return
 	}
 	f.cloud, f.found.Hardware.EC2 = id, id
@@ -137,7 +135,7 @@ func (f *finder) bindingFile() files.Remembered[binding] {
 	return files.Remembered[binding]{Path: f.bindingPath(), What: "identity", Limit: valueLimit, Parse: parseBinding, Durable: true, Indent: "    "}
 }
 
-// readBinding returns nil when there is none, or one that had to be set aside.
+// readBinding returns nil when there is none, or a corrupt one.
 func (f *finder) readBinding() (*binding, error) {
 	read := f.bindingFile().Recall
 	if f.o.DryRun {
@@ -145,7 +143,7 @@ func (f *finder) readBinding() (*binding, error) {
 	}
 	b, ok, err := read()
 	if c := (*files.Corrupt)(nil); errors.As(err, &c) {
-		f.say("%s is corrupt (%v): set aside as *.corrupt, this node is identified anew", f.bindingPath(), c.Err)
+		f.say("%s is corrupt (%v): set aside as *.corrupt, and this node identified again", f.bindingPath(), c.Err)
 		return nil, nil
 	}
 	if !ok {
@@ -165,7 +163,7 @@ func parseBinding(data []byte) (binding, error) {
 	return b, nil
 }
 
-// readIDFile returns "" for a file that is absent or holds nothing: both mean that nobody chose an id.
+// readIDFile returns "" for a file that is absent or empty: no person chose an id.
 func readIDFile(path string) (string, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -173,11 +171,11 @@ func readIDFile(path string) (string, error) {
 	return readValue(path)
 }
 
-// leaveCopyBehind sets aside what belongs to the machine that the image was made from. instance.json comes last: it is
-// what shows the copy, so a crash in between is finished by the next start.
+// leaveCopyBehind sets aside what belongs to the machine of the image. instance.json comes last, because it reveals the
+// copy: after a crash the next start finishes the work.
 func (f *finder) leaveCopyBehind(bound binding, written string) error {
 	f.found.Copied = true
-	f.say("this image was copied from %s (%s), this machine is %s: what that one remembered is set aside as *.copied, and this node begins at presetup",
+	f.say("this image was copied from %s (%s), but this machine is %s: the memory of the original is set aside as *.copied, and this node begins at presetup",
 		bound.ID, bound.Hardware, f.found.Hardware)
 	paths := append([]string{}, f.o.Memory...)
 	for _, field := range []string{"state", "statetss", "statelog"} {
@@ -194,8 +192,8 @@ func (f *finder) leaveCopyBehind(bound binding, written string) error {
 	return nil
 }
 
-// detect chooses the id when nobody else did. copiedFrom is the binding of the machine that the image was made from, nil
-// for a new node: an image that took the machine-id or the hostname along would otherwise make two nodes of one name.
+// detect chooses the id when no person did. copiedFrom is the binding of the machine of the image, nil for a new node:
+// an image with its machine-id or hostname would otherwise make two nodes with one name.
 func (f *finder) detect(copiedFrom *binding) {
 	e := f.seen
 	switch {
@@ -210,18 +208,18 @@ func (f *finder) detect(copiedFrom *binding) {
 	}
 	if copiedFrom != nil && copiedFrom.ID == f.found.ID {
 		f.found.ID = withSuffix(f.found.ID, fingerprint(f.found.Hardware.String()))
-		f.say("the copied image took its %s along, so this node is called %s; give images an empty /etc/machine-id", f.found.Source, f.found.ID)
+		f.say("the copied image still has the %s of the original, so this node is named %s; give images an empty /etc/machine-id", f.found.Source, f.found.ID)
 	}
 }
 
-// madeValid turns any hostname into a valid id, always the same one. A name that had to be changed gets a part of its
-// hash at the end, so that two names that differ only in what was changed stay two.
+// madeValid makes a valid id of any hostname, always the same one. If it changes the name it adds a part of the name's
+// hash, so that different names stay different.
 func madeValid(name string) string {
 	if ValidID(name) == nil {
 		return name
 	}
 	if name == "" {
-		return "node" // nothing at all is known of this machine; a person can write an instance-id.txt
+		return "node" // nothing is known of this machine; a person can write an instance-id.txt
 	}
 	id := strings.Map(func(r rune) rune {
 		if idRune(r) {
@@ -257,7 +255,7 @@ func (f *finder) setAside(path, suffix string) error {
 	return nil
 }
 
-// bind writes instance-id.txt and then the binding: after a crash between the two the file wins, and says the same.
+// bind writes instance-id.txt and then the binding: after a crash between the two, the file decides the same.
 func (f *finder) bind(source string) error {
 	if err := f.writeID(); err != nil || f.o.DryRun {
 		return err

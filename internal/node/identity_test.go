@@ -220,7 +220,7 @@ func TestIdentifyCopiedMachineID(t *testing.T) {
 	if !got.Copied || got.ID == machineA || !strings.HasPrefix(got.ID, machineA+"-") || ValidID(got.ID) != nil {
 		t.Errorf("got %+v", got)
 	}
-	m.notice(got, "machine-id along")
+	m.notice(got, "machine-id of the original")
 	if again := m.identify(); again.ID != got.ID || again.Copied {
 		t.Errorf("at the next start %+v", again)
 	}
@@ -269,7 +269,7 @@ func TestIdentifyKeepsTheBinding(t *testing.T) {
 		if got.ID != "i-0aaaaaaaa" {
 			t.Errorf("got %+v", got)
 		}
-		m.notice(got, `said "other"`)
+		m.notice(got, `contained "other"`)
 		holds(t, m.o.InfoDir, "instance-id.txt", "i-0aaaaaaaa\n")
 	})
 	t.Run("someone removed the file", func(t *testing.T) {

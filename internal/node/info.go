@@ -14,20 +14,19 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// Info is what nodeinfo/*.txt says of this node. A value whose file is absent is "".
+// Info is the content of nodeinfo/*.txt. Without a file a value is "".
 type Info struct {
 	InstanceID  string // instance-id.txt, as written; Identify decides
 	Nodepart    string // nodepart.txt: the one role of the node
 	Stacktype   string // stacktype.txt: the template it was made from
 	Deployment  string // deployment.txt: the federation it belongs to
 	InitGitRepo string // initgitrepo.txt: the repository that initialises it
-	// Fields holds every <field>.txt by field name, trimmed; those above too.
+	// Fields are all <field>.txt by field name, trimmed; those above too.
 	Fields map[string]string
 }
 
-// ReadInfo reads all nodeinfo/*.txt in dir. An absent folder or file is no error: the value is empty. Every problem
-// with a value is found in one go; the error joins them, each naming its file and what to do about it. The Info is
-// then still filled with all that was good.
+// ReadInfo reads all nodeinfo/*.txt in dir; the folder and each file may be absent. The error joins all problems, each
+// with its file and what to do. The Info has all good values even then.
 func ReadInfo(dir string) (Info, error) {
 	info := Info{Fields: map[string]string{}}
 	entries, err := os.ReadDir(dir)
@@ -64,7 +63,7 @@ func ReadInfo(dir string) (Info, error) {
 		}
 		if field == "instance-id" && value != "" {
 			if err := ValidID(value); err != nil {
-				problems = append(problems, fmt.Errorf("%s: %w: write another id into it, or remove the file to have one found", path, err))
+				problems = append(problems, fmt.Errorf("%s: %w: write another id into it, or remove the file to have one chosen", path, err))
 				continue
 			}
 			info.InstanceID = value
@@ -78,17 +77,17 @@ func readValue(path string) (string, error) {
 	data, err := files.ReadSmall(path, valueLimit)
 	switch {
 	case errors.Is(err, files.ErrTooLarge):
-		return "", fmt.Errorf("%s: larger than %s: files of nodeinfo hold one bare value each, move it elsewhere", path, human.BinarySize(valueLimit))
+		return "", fmt.Errorf("%s: larger than %s: a file of nodeinfo contains one value: move it elsewhere", path, human.BinarySize(valueLimit))
 	case err != nil:
 		return "", fmt.Errorf("%s: cannot be read: %w: make it a readable file, or remove it", path, cause(err))
 	}
 	return trim(string(data)), nil
 }
 
-// trim also takes the byte order mark that some editors put before the first character.
+// trim also removes the byte order mark that some editors write.
 func trim(s string) string { return strings.TrimSpace(strings.TrimPrefix(s, "\ufeff")) }
 
-// cause drops the path from a file error whose message names it already.
+// cause is a file error without the path, which the message names already.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -97,7 +96,7 @@ func cause(err error) error {
 	return err
 }
 
-// checkPathValue refuses what cannot be the name of a folder: these values choose which scripts of a repository run.
+// checkPathValue takes the name of a folder: these values choose which scripts of a repository run.
 func checkPathValue(v string) error {
 	var what string
 	switch {
@@ -106,11 +105,11 @@ func checkPathValue(v string) error {
 	case !utf8.ValidString(v):
 		what = "is not UTF-8"
 	case strings.ContainsFunc(v, unicode.IsControl):
-		what = "holds a line break or another control character"
+		what = "contains a line break or another control character"
 	case strings.Contains(v, "/"):
-		what = "holds a slash"
+		what = "contains a slash"
 	case v == "." || strings.Contains(v, ".."):
-		what = "is no plain name because of its dots"
+		what = "is not a plain name because of its dots"
 	case len(v) > 255:
 		what = "is longer than 255 bytes"
 	default:
@@ -119,12 +118,12 @@ func checkPathValue(v string) error {
 	return fmt.Errorf("%s %s: it names a folder, write one plain name into the file", human.Quote(v), what)
 }
 
-// maxID is the longest id: it becomes a file name, a part of a ref and a label.
+// maxID is the longest id, which becomes a file name, a part of a ref and a label.
 const maxID = 63
 
-// ValidID says what is wrong with an instance id. An id is 1 to 63 characters of letters, digits, dot, underscore and
-// dash, begins with a letter or digit, holds no two dots in a row, and ends neither in .lock nor in a dot (git could not
-// name a ref after it).
+// ValidID says what is wrong with an instance id. An id has 1 to 63 letters, digits, dots, underscores and dashes,
+// begins with a letter or digit, and contains no two dots in a row nor ends in .lock or a dot, which git does not
+// accept in a ref.
 func ValidID(id string) error {
 	switch {
 	case id == "":
@@ -134,11 +133,11 @@ func ValidID(id string) error {
 	case !alphanumeric(rune(id[0])):
 		return fmt.Errorf("id %s does not begin with a letter or digit", human.Quote(id))
 	case strings.ContainsFunc(id, func(r rune) bool { return !idRune(r) }):
-		return fmt.Errorf("id %s holds other characters than letters, digits, dot, underscore and dash", human.Quote(id))
+		return fmt.Errorf("id %s contains characters other than letters, digits, dot, underscore and dash", human.Quote(id))
 	case strings.Contains(id, ".."):
-		return fmt.Errorf("id %s holds two dots in a row", human.Quote(id))
+		return fmt.Errorf("id %s contains two dots in a row", human.Quote(id))
 	case strings.HasSuffix(id, ".lock") || strings.HasSuffix(id, "."):
-		return fmt.Errorf("id %s ends in .lock or a dot, which git does not take", human.Quote(id))
+		return fmt.Errorf("id %s ends in .lock or a dot, which git does not accept", human.Quote(id))
 	}
 	return nil
 }

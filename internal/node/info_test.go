@@ -58,11 +58,11 @@ func TestReadInfoNamesEveryProblem(t *testing.T) {
 		t.Fatal("no error")
 	}
 	want := []string{
-		"DIR/big.txt: larger than 64 KB: files of nodeinfo hold one bare value each, move it elsewhere",
-		`DIR/deployment.txt: "fed\a1" holds a line break or another control character: it names a folder, write one plain name into the file`,
+		"DIR/big.txt: larger than 64 KB: a file of nodeinfo contains one value: move it elsewhere",
+		`DIR/deployment.txt: "fed\a1" contains a line break or another control character: it names a folder, write one plain name into the file`,
 		"DIR/initgitrepo.txt: cannot be read: is a folder, not a file: make it a readable file, or remove it",
-		`DIR/instance-id.txt: id "-x" does not begin with a letter or digit: write another id into it, or remove the file to have one found`,
-		`DIR/nodepart.txt: "../app1" holds a slash: it names a folder, write one plain name into the file`,
+		`DIR/instance-id.txt: id "-x" does not begin with a letter or digit: write another id into it, or remove the file to have one chosen`,
+		`DIR/nodepart.txt: "../app1" contains a slash: it names a folder, write one plain name into the file`,
 		"DIR/stacktype.txt: is empty: write one name into it, or remove the file",
 	}
 	if got := strings.ReplaceAll(err.Error(), dir, "DIR"); got != strings.Join(want, "\n") {

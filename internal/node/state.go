@@ -1,5 +1,5 @@
-// Package node is who this machine is: its identity and how that is bound to the hardware, what people wrote about it
-// in nodeinfo, and the states it can be in.
+// Package node is about this machine: its identity and how that is bound to the hardware, what people wrote in
+// nodeinfo, the states it can be in, and the brakes that people put on it.
 package node
 
 import (
@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// State is the one word that says how a node is. The words are a contract: they stand in nodeinfo/state.txt, in the
-// presence record, in chat and in tags.
+// State is how a node is, in one word. The words are a contract: they appear in nodeinfo/state.txt, the presence
+// record, chat and tags.
 type State string
 
-// The states, in the order in which a node usually meets them. The table behind Row says what each means.
+// The states, in the usual order. States says what each means.
 const (
 	Presetup State = "presetup"
 	Setup    State = "setup"
@@ -24,25 +24,25 @@ const (
 	Leaving  State = "leaving"
 )
 
-// StateRow is all there is to know about a state.
+// StateRow describes a state.
 type StateRow struct {
 	State    State
 	Meaning  string  // one sentence for people
 	Next     []State // the states that may follow; staying is always allowed
 	Colour   string  // "gray", "yellow" (started), "green" (success), "red" (trouble), in chat and on a terminal
-	Critical bool    // tell those who only want to hear what needs a person; all other states are chatty
+	Critical bool    // it needs a person; all other states are chatty
 	Logged   bool    // a transition of the life cycle, kept in statelog
 }
 
-// States returns the one table of states. A state is added by a row here and a case where the agent settles its state.
+// States is the table of states. A new state needs a row here and a case where the agent settles its state.
 //
-// Logged are only setup and initdone. What comes and goes (idle, working, failing, wedged, disabled) would push the
-// birth of the node out of the 256 characters that a statelog has, and leaving would break the rule that a reboot adds
-// nothing to it.
+// Only setup and initdone are logged. States that come and go (idle, working, failing, wedged, disabled) would push the
+// birth of the node out of the 256 characters of a statelog, and leaving would break the rule that a reboot adds
+// nothing.
 func States() []StateRow {
 	return []StateRow{
 		{State: Presetup, Colour: "gray",
-			Meaning: "launched or baked, the agent has not spoken yet",
+			Meaning: "launched or baked, the agent has not reported yet",
 			Next:    []State{Setup, Disabled, Leaving}},
 		{State: Setup, Colour: "yellow", Logged: true,
 			Meaning: "the agent lives, the node is being initialised",
@@ -57,22 +57,22 @@ func States() []StateRow {
 			Meaning: "a work script runs",
 			Next:    []State{Setup, Idle, Failing, Wedged, Disabled, Leaving}},
 		{State: Failing, Colour: "red",
-			Meaning: "something failed and is tried again by itself",
+			Meaning: "something failed and is retried automatically",
 			Next:    []State{Setup, InitDone, Idle, Working, Wedged, Disabled, Leaving}},
 		{State: Wedged, Colour: "red", Critical: true,
-			Meaning: "the heart beats, but work cannot be completed without help: a fix pushed, or a person",
+			Meaning: "the agent beats, but needs help to complete its work: a pushed fix, or a person",
 			Next:    []State{Setup, InitDone, Idle, Working, Failing, Disabled, Leaving}},
 		{State: Disabled, Colour: "gray",
-			Meaning: "a person or a hold said so: it beats and reports, it neither looks nor works",
+			Meaning: "stopped by a person or a hold: it beats and reports, but neither looks nor works",
 			Next:    []State{Setup, InitDone, Idle, Working, Failing, Wedged, Leaving}},
-		// A shutdown can be called off and a notice of the cloud can be withdrawn, so leaving has a way back.
+		// A shutdown can be cancelled and a notice of the cloud withdrawn, so leaving has a way back.
 		{State: Leaving, Colour: "gray",
-			Meaning: "the machine shuts down, or its cloud said that it will",
+			Meaning: "the machine is shutting down, or its cloud announced that",
 			Next:    []State{Setup, InitDone, Idle, Working, Failing, Wedged, Disabled}},
 	}
 }
 
-// Row returns the row of s; ok is false for a word that is no state.
+// Row returns the row of s; ok is false if there is no such state.
 func Row(s State) (row StateRow, ok bool) {
 	for _, r := range States() {
 		if r.State == s {
@@ -82,16 +82,16 @@ func Row(s State) (row StateRow, ok bool) {
 	return StateRow{}, false
 }
 
-// MayFollow says whether the table allows next after s. Staying is always allowed.
+// MayFollow tells whether the table allows next after s. Staying is always allowed.
 func (s State) MayFollow(next State) bool {
 	row, ok := Row(s)
 	return ok && (s == next || slices.Contains(row.Next, next))
 }
 
-// ParseState reads a state's word as it stands in state.txt.
+// ParseState parses the word in state.txt.
 func ParseState(word string) (State, error) {
 	if _, ok := Row(State(word)); !ok {
-		return "", fmt.Errorf("%q is no state", word)
+		return "", fmt.Errorf("%q is not a state", word)
 	}
 	return State(word), nil
 }

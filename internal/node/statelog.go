@@ -14,13 +14,13 @@ import (
 
 const (
 	stampLayout = "20060102-150405"
-	// logLimit is the longest value an EC2 tag can have: the statelog is shown there as it is.
+	// logLimit is the longest value of an EC2 tag, in which the statelog is shown.
 	logLimit = 256
-	// valueLimit bounds a file of nodeinfo. They hold bare values, and each goes into the environment of scripts.
+	// valueLimit bounds a file of nodeinfo. Each contains one value, which goes into the environment of scripts.
 	valueLimit = 64 << 10
 )
 
-// Stamp gives t as state files show times: YYYYMMDD-HHMMSS in UTC.
+// Stamp formats a time as in state files: YYYYMMDD-HHMMSS in UTC.
 func Stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
 
 // Transition is one entry of a StateLog.
@@ -32,40 +32,32 @@ type Transition struct {
 // StateLog is the life of an instance, oldest first. Its text is `<state>:<YYYYMMDD-HHMMSS>;` for each entry.
 type StateLog []Transition
 
-// ParseStateLog reads the text of a statelog; space around it is ignored, the empty text is the empty log. States that
-// this version does not log are kept (a log is history). The error names the entry that is none.
+// ParseStateLog parses a statelog, ignoring space around it. It keeps states that this version does not log: a log is
+// history. The error names the bad entry.
 func ParseStateLog(text string) (StateLog, error) {
 	text = strings.TrimSpace(text)
 	if len(text) > 16*logLimit {
 		return nil, fmt.Errorf("statelog of %d characters", len(text))
 	}
 	var log StateLog
-	for text != "" {
-		entry, rest, ok := strings.Cut(text, ";")
-		if !ok {
-			return nil, fmt.Errorf("statelog entry %q does not end with a semicolon", entry)
-		}
-		word, stamp, ok := strings.Cut(entry, ":")
-		if !ok {
-			return nil, fmt.Errorf("statelog entry %q is not <state>:<time>", entry)
-		}
-		s, err := ParseState(word)
-		if err != nil {
-			return nil, fmt.Errorf("statelog entry %q: %w", entry, err)
-		}
-		// The length is compared too: Parse also takes a fraction of a second, which a stamp does not have.
+	for entry := range strings.SplitAfterSeq(text, ";") {
+		word, stamp, _ := strings.Cut(strings.TrimSuffix(entry, ";"), ":")
+		s, bad := ParseState(word)
 		at, err := time.Parse(stampLayout, stamp)
-		if err != nil || len(stamp) != len(stampLayout) {
-			return nil, fmt.Errorf("statelog entry %q: the time is not YYYYMMDD-HHMMSS", entry)
+		t := Transition{State: s, At: at}
+		switch {
+		case entry == "": // after the last semicolon
+		case bad != nil || err != nil || t.text() != entry: // time.Parse also takes fractions of a second
+			return nil, fmt.Errorf("statelog entry %q is not STATE:YYYYMMDD-HHMMSS;", entry)
+		default:
+			log = append(log, t)
 		}
-		log = append(log, Transition{State: s, At: at})
-		text = rest
 	}
 	return log, nil
 }
 
-// Add returns the log with s entered at the given time. States that are not logged and those that are in the log
-// already change nothing: an instance is set up once, however often it reboots. The log that Add is called on keeps its value.
+// Add returns the log with s added at a time. States that are not logged, or already in the log, change nothing: an
+// instance is set up once, however often it reboots. l itself keeps its value.
 func (l StateLog) Add(s State, at time.Time) StateLog {
 	row, ok := Row(s)
 	if !ok || !row.Logged || slices.ContainsFunc(l, func(t Transition) bool { return t.State == s }) {
@@ -74,7 +66,7 @@ func (l StateLog) Add(s State, at time.Time) StateLog {
 	return append(slices.Clip(l), Transition{State: s, At: at.UTC().Truncate(time.Second)})
 }
 
-// String gives the text of the log, at most 256 characters: whole entries are cut, the oldest first.
+// String is the text of the log, at most 256 characters: the oldest entries are dropped.
 func (l StateLog) String() string {
 	var b strings.Builder
 	for _, t := range l.fitting() {
@@ -108,14 +100,14 @@ func stateLogFile(dir string) files.Remembered[StateLog] {
 		Parse: func(data []byte) (StateLog, error) { return ParseStateLog(string(data)) }}
 }
 
-// PeekStateLog is ReadStateLog for those who must not write: one that is broken is an error.
+// PeekStateLog is ReadStateLog without writing: a broken log is an error.
 func PeekStateLog(dir string) (StateLog, error) {
 	log, _, err := stateLogFile(dir).Peek()
 	return log, err
 }
 
-// ReadStateLog reads statelog.txt of the folder dir (nodeinfo). An absent file is an empty log. One that is broken is
-// set aside as statelog.txt.corrupt and taken as absent; notice says so in a sentence, and is "" otherwise.
+// ReadStateLog reads statelog.txt in dir (nodeinfo). An absent file is an empty log. A broken one is set aside as
+// statelog.txt.corrupt and counts as absent; then notice says so.
 func ReadStateLog(dir string) (log StateLog, notice string, err error) {
 	file := stateLogFile(dir)
 	log, _, err = file.Recall()
@@ -125,9 +117,9 @@ func ReadStateLog(dir string) (log StateLog, notice string, err error) {
 	return log, "", err
 }
 
-// WriteState tells the state on the node: state.txt, statetss.txt and statelog.txt in the folder dir (nodeinfo), which
-// is made if it is absent. Only files whose content changes are written, each whole and durable; state.txt last, so
-// that who sees a new state also finds its log. All failures are joined.
+// WriteState writes state.txt, statetss.txt and statelog.txt in dir (nodeinfo), which it creates if need be. It writes
+// only files that change, atomically and durably; state.txt last, so that readers of a new state also find its log. All
+// failures are joined.
 func WriteState(dir string, s State, log StateLog) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("nodeinfo: %w", err)
@@ -139,7 +131,7 @@ func WriteState(dir string, s State, log StateLog) error {
 	)
 }
 
-// writeValue writes one bare value and a newline, unless the file says just that already.
+// writeValue writes a value and a newline, unless the file already has them.
 func writeValue(path, value string) error {
 	data, err := files.ReadSmall(path, valueLimit)
 	if err == nil && string(data) == value+"\n" {
