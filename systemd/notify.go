@@ -1,8 +1,9 @@
-// Package systemd speaks to the service manager that started us: ready, alive, a line for `systemctl status`, stopping.
-// Not started by it, everything here does nothing.
+// Package systemd notifies the service manager that started us: ready, alive, a line for `systemctl status`, stopping.
+// Without a manager it does nothing.
 package systemd
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -12,14 +13,14 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// sendTime bounds one message. The manager's socket has a buffer; when that is full the manager itself hangs, and a
-// beat must not hang with it.
+// sendTime bounds one message. If the buffer of the manager's socket is full, the manager hangs, and a beat must not
+// hang with it.
 const sendTime = time.Second
 
 // Notifier tells the service manager how we are. It keeps what it read from the environment, which stays as it is: what
 // scripts get is built elsewhere and holds none of it.
 type Notifier struct {
-	socket   string // "" = nobody listens; a leading @ means an abstract socket
+	socket   string // "" = no manager; a leading @ means an abstract socket
 	interval time.Duration
 }
 
@@ -28,31 +29,24 @@ type Notifier struct {
 // error that names it; the Notifier is usable all the same, without what that variable would have given.
 func New(env func(string) string, pid int) (*Notifier, error) {
 	n := &Notifier{}
-	var problem error
+	var errs []error
 	switch socket := env("NOTIFY_SOCKET"); {
 	case socket == "":
 	case strings.HasPrefix(socket, "/"), strings.HasPrefix(socket, "@") && len(socket) > 1:
 		n.socket = socket
 	default:
-		problem = fmt.Errorf("systemd: NOTIFY_SOCKET=%q is neither a path nor an abstract socket", socket)
+		errs = append(errs, fmt.Errorf("systemd: NOTIFY_SOCKET=%q is neither a path nor an abstract socket", socket))
 	}
-	interval, err := watchdog(env("WATCHDOG_USEC"), env("WATCHDOG_PID"), pid)
-	if err != nil && problem == nil {
-		problem = err
+	usec, forPID := env("WATCHDOG_USEC"), env("WATCHDOG_PID")
+	if usec != "" && (forPID == "" || forPID == strconv.Itoa(pid)) { // else meant for another process, such as our shell
+		micro, err := strconv.ParseInt(usec, 10, 64)
+		n.interval = time.Duration(micro) * time.Microsecond
+		if err != nil || micro <= 0 || n.interval/time.Microsecond != time.Duration(micro) {
+			n.interval = 0
+			errs = append(errs, fmt.Errorf("systemd: WATCHDOG_USEC=%q is not a number of microseconds", usec))
+		}
 	}
-	n.interval = interval
-	return n, problem
-}
-
-func watchdog(usec, forPID string, pid int) (time.Duration, error) {
-	if usec == "" || forPID != "" && forPID != strconv.Itoa(pid) {
-		return 0, nil // meant for another process, as a shell that started us
-	}
-	n, err := strconv.ParseInt(usec, 10, 64)
-	if err != nil || n <= 0 || n > int64(1<<63-1)/int64(time.Microsecond) {
-		return 0, fmt.Errorf("systemd: WATCHDOG_USEC=%q is no number of microseconds", usec)
-	}
-	return time.Duration(n) * time.Microsecond, nil
+	return n, errors.Join(errs...)
 }
 
 // Watchdog returns after how much silence the manager kills us; ok is false when it does not. Say Alive at least twice
@@ -61,13 +55,13 @@ func (n *Notifier) Watchdog() (interval time.Duration, ok bool) {
 	return n.interval, n.interval > 0 && n.socket != ""
 }
 
-// Ready says that the start is over.
+// Ready says that the start is complete.
 func (n *Notifier) Ready() error { return n.send(daemon.SdNotifyReady) }
 
 // Alive feeds the watchdog. Only progress of the one loop may call it, never a goroutine of its own.
 func (n *Notifier) Alive() error { return n.send(daemon.SdNotifyWatchdog) }
 
-// Stopping says that we end by our own will.
+// Stopping says that we are ending.
 func (n *Notifier) Stopping() error { return n.send(daemon.SdNotifyStopping) }
 
 // Status sets the line that `systemctl status` shows; line breaks become spaces.

@@ -140,7 +140,7 @@ func TestWatchdog(t *testing.T) {
 			t.Errorf("%q %q: %v %v", c.usec, c.pid, got, ok)
 		}
 	}
-	// Nobody would hear the barking.
+	// No manager would notice.
 	n, err := New(env(map[string]string{"WATCHDOG_USEC": "30000000"}), 42)
 	if _, ok := n.Watchdog(); ok || err != nil {
 		t.Errorf("without a socket: %v, %v", ok, err)

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// ShuttingDown tells whether the machine itself is going down, asked by a service that was told to stop. systemd knows
-// best; where it does not run, /run/nologin is what a shutdown leaves (shutdown(8)).
+// ShuttingDown tells whether the machine itself is shutting down, for a service that was told to stop. It asks systemd;
+// without systemd, a shutdown creates /run/nologin (shutdown(8)).
 func ShuttingDown(ctx context.Context) bool { return shuttingDown(ctx, "/run") }
 
-// askTime bounds the question: who is told to stop has not for ever.
+// askTime bounds the question: a service must stop in time.
 const askTime = 2 * time.Second
 
 func shuttingDown(ctx context.Context, run string) bool {
 	if _, err := os.Stat(run + "/systemd/system"); err == nil {
 		ctx, cancel := context.WithTimeout(ctx, askTime)
 		defer cancel()
-		// It exits with 1 for every answer but "running".
+		// It exits with 1 unless the answer is "running".
 		ask := exec.CommandContext(ctx, "systemctl", "is-system-running")
 		ask.WaitDelay = askTime
 		if answer, _ := ask.Output(); len(answer) > 0 {

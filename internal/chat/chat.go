@@ -103,7 +103,7 @@ type kind struct {
 	open func(*url.URL) *web // nil for an address that is not of this form
 }
 
-// parse returns the kind of an address, "" when there is no such kind, and its room.
+// parse returns the kind of an address, "" when it is unknown, and its room.
 func parse(rawURL string) (name string, w *web, err error) {
 	u, err := url.Parse(strings.TrimSpace(rawURL))
 	if err != nil || u.Scheme == "" {

@@ -272,7 +272,7 @@ func TestMailFails(t *testing.T) {
 			t.Errorf("%v, %d letters", err, p.taken())
 		}
 	})
-	t.Run("a certificate that nobody knows", func(t *testing.T) {
+	t.Run("an unknown certificate", func(t *testing.T) {
 		p, _ := newPostOffice(t, false, nil)
 		err := mailRoom(t, p, mailWord, "", nil).Say(t.Context(), chat.Message{Text: "hello"})
 		p.mu.Lock()

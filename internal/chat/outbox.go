@@ -167,7 +167,7 @@ func (o *Outbox) Close() error {
 	return o.spool.close(time.Now())
 }
 
-// tell wakes whoever waits for a change.
+// tell wakes all that wait for a change.
 func (o *Outbox) tell() {
 	close(o.changed)
 	o.changed = make(chan struct{})

@@ -70,7 +70,7 @@ func TestSlackWebhook(t *testing.T) {
 }
 
 func TestSlackAPI(t *testing.T) {
-	// Not in one piece, so that nobody takes it for a real one.
+	// Not in one piece, lest it be taken for a real one.
 	const token = "xox" + "b-123456789012-123456789012-" + slackSecret
 	at := func(token, channel string) func(string) string {
 		return fixed("slack://" + strings.Replace(token, "-", ":", 1) + "@" + channel)

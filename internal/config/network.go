@@ -9,9 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/address"
@@ -78,26 +76,9 @@ func checkCertificates(path string) string {
 	return ""
 }
 
-const proxyForms = "use http://, https:// or socks5://host:port"
-
-// checkProxy never quotes the URL, which may contain a password.
 func checkProxy(s string) string {
-	u, err := url.Parse(s)
-	switch {
-	case s == "":
-		return "is empty: " + proxyForms + ", or remove the key"
-	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
-		return "contains a space or a control character: remove it"
-	case err != nil || !strings.Contains(s, "://"):
-		return "is not a URL: " + proxyForms
-	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
-		return "is of an unknown kind: " + proxyForms
-	case u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
-		return "names no host: " + proxyForms
-	case !address.ValidPort(u.Port()):
-		return "the port must be between 1 and 65535"
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "must end after the port"
+	if _, err := (address.Network{Proxy: s}).ProxyURL(); err != nil {
+		return err.Error()
 	}
 	return ""
 }

@@ -72,7 +72,7 @@ func TestWhatIsNamed(t *testing.T) {
 		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/otherkey}":  "network.client_key_file: KEYS/otherkey does not match KEYS/cert: private key does not match public key",
 		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/none}":      "network.client_key_file: KEYS/none does not exist: create it, or correct the path",
 		"network: {client_cert_file: KEYS/clientkey, client_key_file: KEYS/cert}": "network.client_key_file: KEYS/cert does not match KEYS/clientkey: ",
-		"network: {proxy: \"http://bot:s3cr3t@p:x\"}":                             "network.proxy: is not a URL: use http://, https:// or socks5://host:port",
+		"network: {proxy: \"http://bot:s3cr3t@p:x\"}":                             "network.proxy: is not a URL: use http://, https:// or socks5://host:port, with %40 for an @ in a password",
 		"network: {no_proxy: localhost}":                                          "network.no_proxy: must be a list, such as [git.example.org, .internal, 10.0.0.0/8], not text",
 		"network: {no_proxy: [a, \"b,c\"]}":                                       "network.no_proxy: \"b,c\" contains a comma or a space: write each as an entry of its own",
 		"network: {no_proxy: [a, 5]}":                                             "network.no_proxy: must be text, not a number: put it in quotes",

@@ -50,7 +50,7 @@ func (p Problems) sorted() Problems {
 	return p
 }
 
-// unknownKey says that there is no such key, with the nearest one of those that could stand there: by spelling, else
+// unknownKey names the nearest key that could be meant: by spelling, else
 // one of the same name elsewhere. Without any near one it lists those of this version, now.
 func unknownKey(name string, siblings, now, elsewhere []string) string {
 	if near := strictyaml.Nearest(name, siblings); near != "" {

@@ -27,7 +27,7 @@ func TestDecide(t *testing.T) {
 		why   string
 	}{
 		"a peer has finished all of it":    {[]Peer{peer(as)}, true, "ops:part.app1, which i-2 finished; ops:root, which i-2 finished"},
-		"nobody else":                      {nil, false, "no other node of fed1/app1 is present and well"},
+		"no one else":                      {nil, false, "no other node of fed1/app1 is present and well"},
 		"only itself, an earlier life":     {[]Peer{peer(func(p *Peer) { p.ID = "i-1" })}, false, "no other node"},
 		"a peer of another part":           {[]Peer{peer(func(p *Peer) { p.Nodepart = "db1" })}, false, "no other node"},
 		"a peer of another deployment":     {[]Peer{peer(func(p *Peer) { p.Deployment = "fed2" })}, false, "no other node"},
@@ -49,7 +49,7 @@ func TestDecide(t *testing.T) {
 	}
 	empty := Case{ID: "i-1", Deployment: "fed1", Nodepart: "app1", Items: map[string]string{"ops:root": ""}}
 	if ends, _ := Decide(empty, []Peer{peer(func(p *Peer) { p.Done = map[string]string{"ops:root": ""} })}); ends {
-		t.Error("ended by a fingerprint that nobody knows")
+		t.Error("ended by an unknown fingerprint")
 	}
 }
 
@@ -142,7 +142,7 @@ func TestAMachineThatAloneFailsEndsOnce(t *testing.T) {
 	if !slices.Equal(w.ended, []string{"i-1 terminate"}) || len(w.told) != 1 || !strings.Contains(w.told[0], "ends itself (terminate), wedged for 30 min: ops:root, which i-2 and i-3 finished") {
 		t.Errorf("ended %q, told %q", w.ended, w.told)
 	}
-	// Another life of the same instance, somebody switched it on to look at it.
+	// Another life of the same instance, switched on by a person.
 	again := w.killer(t, "i-1")
 	again.Path = k.Path
 	if err := live(again, rules, wedged("i-1"), 600); err != nil || len(w.ended) != 1 {
@@ -166,7 +166,7 @@ func TestOnlyWhatThisProcessHasSeenCounts(t *testing.T) {
 	}
 }
 
-// TestFortyNodesOnOneBadCommit: all of a part are wedged by the same commit, for a day. Nobody may end; and when one of
+// TestFortyNodesOnOneBadCommit: all of a part are wedged by the same commit, for a day. None may end; and when one of
 // them gets through, by luck, only those that still fail end, one a lease.
 func TestFortyNodesOnOneBadCommit(t *testing.T) {
 	w := &world{nodes: map[string]Peer{}}
@@ -207,7 +207,7 @@ func TestFortyNodesOnOneBadCommit(t *testing.T) {
 	}
 }
 
-// TestTheGitServerIsAway for two hours, and with it presence: nobody may end, whatever was read before.
+// TestTheGitServerIsAway for two hours, and with it presence: no machine may end, even with older data.
 func TestTheGitServerIsAway(t *testing.T) {
 	w := &world{nodes: map[string]Peer{"i-2": well("i-2")}, away: errors.New("dial: no route")}
 	k := w.killer(t, "i-1")

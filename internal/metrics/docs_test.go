@@ -74,7 +74,7 @@ func TestAlerts(t *testing.T) {
 			for _, m := range metric.FindAllStringSubmatch(r.Expr, -1) {
 				labels, ok := known[m[1]]
 				if !ok {
-					t.Errorf("%s uses %s, which nobody writes", r.Alert, m[1])
+					t.Errorf("%s uses %s, which does not exist", r.Alert, m[1])
 				}
 				if m[2] != "" && !slices.Contains(labels, m[2]) {
 					t.Errorf("%s: %s has no label %s", r.Alert, m[1], m[2])

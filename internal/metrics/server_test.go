@@ -81,13 +81,13 @@ func TestServer(t *testing.T) {
 	}
 }
 
-// TestServerHasFewPlaces: slow ones take all places, and the next gets one when somebody leaves.
+// TestServerHasFewPlaces: slow ones take all places, and the next gets one when one leaves.
 func TestServerHasFewPlaces(t *testing.T) {
 	s := listen(t, "127.0.0.1:0")
 	testkit.Must(t, s.Show([]byte("x 1\n")))
 	var crowd []net.Conn
 	for range connections {
-		// Half a request, so that nobody leaves by himself before its time is over.
+		// Half a request, so that none leaves before its time is over.
 		c, err := net.Dial("tcp", s.Address())
 		testkit.Must(t, err)
 		defer c.Close()

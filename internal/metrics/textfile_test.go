@@ -67,7 +67,7 @@ func TestTextfileErrors(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Join(dir, "gone")); err != nil || len(entries) > 0 {
 		t.Errorf("to look wrote %v %v", entries, err)
 	}
-	testkit.Must(t, f.Write([]byte("x\n"))) // as soon as somebody did
+	testkit.Must(t, f.Write([]byte("x\n"))) // as soon as there is one
 
 	testkit.Must(t, os.Mkdir(filepath.Join(dir, "dir.prom"), 0o755))
 	f = Textfile{Path: filepath.Join(dir, "dir.prom")}

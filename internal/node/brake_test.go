@@ -12,7 +12,7 @@ func TestBrakes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lib")
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	if b, err := ReadBrakes(dir, now); err != nil || b.Disabled != nil || b.Wedged != nil || b.Repos != nil {
-		t.Fatalf("nobody said anything: %+v %v", b, err)
+		t.Fatalf("without brakes: %+v %v", b, err)
 	}
 	rest := Brake{Reason: "migration of <db>", By: "ann", Since: now, Until: now.Add(time.Hour)}
 	for _, path := range []string{DisabledPath(dir, ""), DisabledPath(dir, "ops"), WedgedPath(dir)} {

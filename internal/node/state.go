@@ -72,7 +72,7 @@ func States() []StateRow {
 	}
 }
 
-// Row returns the row of s; ok is false if there is no such state.
+// Row returns the row of s; ok is false if there is none.
 func Row(s State) (row StateRow, ok bool) {
 	for _, r := range States() {
 		if r.State == s {

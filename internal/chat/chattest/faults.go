@@ -21,7 +21,7 @@ import (
 
 var hello = chat.Message{Text: "i-1:fed1/app1: wedged", Colour: "red", Critical: true}
 
-// answers checks the one rule: 2xx done, 429 and 5xx again, the rest never until somebody changes something.
+// answers checks the one rule: 2xx done, 429 and 5xx again, the rest never.
 func answers(t *testing.T, p Place) {
 	for _, code := range []int{200, 201, 202, 204, 206, 250, 299} {
 		t.Run(strconv.Itoa(code), func(t *testing.T) {
@@ -248,7 +248,7 @@ func faults(t *testing.T, p Place) {
 			}
 		})
 	}
-	t.Run("nobody listens", func(t *testing.T) {
+	t.Run("not listening", func(t *testing.T) {
 		s := newStage(t, p, nil)
 		r := s.open()
 		s.server.Close()

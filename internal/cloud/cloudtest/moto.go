@@ -61,7 +61,7 @@ func (m *Moto) start() {
 	cmd := exec.Command(program, "-H", "127.0.0.1", "-p", "0")
 	// The program may be a wrapper: its group is ended, not it alone.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// Only loopback, whatever the environment says, and no look at somebody's account.
+	// Only loopback, whatever the environment says, and no access to a real account.
 	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "AWS_EC2_METADATA_DISABLED=true")
 	words, err := cmd.StderrPipe()
 	if err != nil {
@@ -86,7 +86,7 @@ func (m *Moto) start() {
 				break
 			}
 		}
-		// It writes a line for each request, and would wait for somebody to read it.
+		// It writes a line for each request, and would block if it were not read.
 		_, _ = io.Copy(io.Discard, words)
 		_ = cmd.Wait()
 		first <- answer{trouble: fmt.Sprintf("%s ended: %s", program, strings.Join(said, "\n"))}

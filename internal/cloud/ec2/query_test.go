@@ -61,7 +61,7 @@ func TestWhereAWSIsAsked(t *testing.T) {
 	}
 }
 
-// TestAnswersThatAreNone: what somebody else answers is never taken for AWS's.
+// TestAnswersThatAreNone: no other server's answer is taken for AWS's.
 func TestAnswersThatAreNone(t *testing.T) {
 	const big = 3 << 20
 	for name, c := range map[string]struct {

@@ -192,7 +192,7 @@ func TestOneThrottledCallIsMended(t *testing.T) {
 	}
 }
 
-// TestCredentialsComeAnew: those that AWS takes no more are asked for again, within the call.
+// TestCredentialsComeAnew: credentials that AWS refuses are fetched again, within the call.
 func TestCredentialsComeAnew(t *testing.T) {
 	w := newWorld(t)
 	node := w.instance(t, w.aws.Launch())
@@ -245,7 +245,7 @@ func TestCredentialsOutliveTheMetadataService(t *testing.T) {
 	}
 }
 
-// TestAnotherRoleMayMore: a person who mends a policy may do it with another role.
+// TestAnotherRoleMayMore: the fix of a policy may be another role.
 func TestAnotherRoleMayMore(t *testing.T) {
 	w := newWorld(t)
 	node := w.instance(t, w.aws.Launch())

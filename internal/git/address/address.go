@@ -1,5 +1,5 @@
-// Package address says where a repository is, who we are there and which way leads to it: what the config and the
-// connections mean alike. It does no I/O.
+// Package address says where a repository is, how to authenticate there, and how to reach it, for the config and for
+// connections. It does no I/O.
 package address
 
 import (
@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Auth names what holds credentials. Files are read when they are used, so that a new token needs no restart.
@@ -21,8 +23,7 @@ type Auth struct {
 	Command        []string // for HTTP: a program speaking git's credential-helper protocol (git-credential(1))
 }
 
-// Network says how HTTP gets out, where that is not the usual way. SSH, git:// and paths always go directly: a proxy
-// for HTTP is no proxy for them. The files are read anew when they change.
+// Network says how HTTP reaches servers. SSH, git:// and paths do not use it. The files are read again when they change.
 type Network struct {
 	Proxy string // http, https, socks5 or socks5h URL; "" = the usual environment variables
 	// reached directly: hosts with what is below them, addresses, 10.0.0.0/8, *; with or without a port
@@ -32,7 +33,7 @@ type Network struct {
 	ClientKeyFile  string // PEM
 }
 
-// Holder names what holds the credentials for HTTP, for errors; "" when there is nothing.
+// Holder names the source of the credentials for HTTP, for errors; "" = none.
 func (a Auth) Holder() string {
 	switch {
 	case len(a.Command) > 0:
@@ -43,12 +44,13 @@ func (a Auth) Holder() string {
 	return a.PasswordFile
 }
 
-// Check finds what is wrong without asking anybody.
+// Check finds what is wrong, without I/O.
 func (n Network) Check() error {
 	var errs []error
 	if n.Proxy != "" {
-		_, err := n.ProxyURL()
-		errs = append(errs, err)
+		if _, err := n.ProxyURL(); err != nil {
+			errs = append(errs, fmt.Errorf("network proxy: %w", err))
+		}
 	}
 	if (n.ClientCertFile == "") != (n.ClientKeyFile == "") {
 		errs = append(errs, errors.New("network: client_cert_file and client_key_file go together"))
@@ -56,21 +58,34 @@ func (n Network) Check() error {
 	return errors.Join(errs...)
 }
 
-// ProxyURL understands the proxy's address. No error shows it: there may be a password in it.
+// ProxyURL parses the URL of the proxy. No error quotes it: it may contain a password.
 func (n Network) ProxyURL() (*url.URL, error) {
+	const forms = "use http://, https:// or socks5://host:port"
 	u, err := url.Parse(n.Proxy)
-	if err != nil || u.Hostname() == "" {
-		return nil, errors.New("network proxy: it cannot be read as a URL: write http://host:port, https://host:port or socks5://host:port (user:password@ before the host, with %40 for an @ in the password)")
+	switch {
+	case n.Proxy == "":
+		err = errors.New("is empty: " + forms + ", or remove the key")
+	case strings.ContainsFunc(n.Proxy, unicode.IsControl) || strings.ContainsFunc(n.Proxy, unicode.IsSpace) || !utf8.ValidString(n.Proxy):
+		err = errors.New("contains a space or a control character: remove it")
+	case err != nil || !strings.Contains(n.Proxy, "://"):
+		err = errors.New("is not a URL: " + forms + ", with %40 for an @ in a password")
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5" && u.Scheme != "socks5h":
+		err = errors.New("is of an unknown kind: " + forms)
+	case u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
+		err = errors.New("names no host: " + forms)
+	case !ValidPort(u.Port()):
+		err = errors.New("the port must be between 1 and 65535")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		err = errors.New("must end after the port")
 	}
-	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
-		return u, nil
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("network proxy: unknown protocol %q: write http, https, socks5 or socks5h", u.Scheme)
+	return u, nil
 }
 
-// Direct says whether a URL is one of those that are not reached through the proxy. A name covers what is
-// below it; with a dot or *. before it, only that.
+// Direct tells whether a URL is reached without the proxy. A name covers itself and all names below it; with a dot or
+// *. before it, only those below.
 func (n Network) Direct(u *url.URL) bool {
 	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
 	if port == "" {

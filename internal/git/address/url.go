@@ -25,7 +25,7 @@ const (
 	Local Kind = "file" // a path, too
 )
 
-// Endpoint is the URL of a repository, parsed. HTTP has no more than its kind: its URL is used as it is.
+// Endpoint is the URL of a repository, parsed. For HTTP it has only the kind: the URL is used as it is.
 type Endpoint struct {
 	Kind Kind
 	User string // of SSH

@@ -257,7 +257,7 @@ func TestAdvice(t *testing.T) {
 	}
 	ask(remote.Source{URL: strings.Replace(url, "r.git", "nothing.git", 1), Auth: withFile.Auth}, "404", "check url", file)
 	ask(remote.Source{URL: "http://127.0.0.1:1/x"}, "connection refused")
-	ask(remote.Source{URL: "relative/path"}, "a path must be absolute")
+	ask(remote.Source{URL: "relative/path"}, "is not a URL")
 	ask(remote.Source{URL: "/nowhere/at/all"}, "no such file")
 	ask(remote.Source{URL: dir}, "does not appear to be a git repository")
 }

@@ -43,7 +43,7 @@ func TestTry(t *testing.T) {
 		"empty":            {Source{URL: old.URL + "/r.git"}, "the remote repository is empty", "push a first commit", false},
 		"unknown host key": {Source{URL: d.URL(repo.Dir), Auth: Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: empty}}, "unknown host key", "compare it, then add it with ssh-keyscan", true},
 		"not there":        {Source{URL: d.URL("/nowhere.git"), Auth: Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: d.KnownHosts}}, "not appear to be a git repository", "check url, and give the key (or the account) of auth read access there", true},
-		"no URL":           {Source{}, "it is empty", "", false},
+		"no URL":           {Source{}, "is empty", "", false},
 	} {
 		_, err := Try(t.Context(), c.source)
 		if err == nil || !strings.Contains(err.Error(), c.says) || errors.Is(err, ErrAccess) != c.access || strings.Contains(err.Error(), "hush") {

@@ -27,7 +27,7 @@ func transport(n address.Network, certificates *certificates) (*http.Transport, 
 		if n.Proxy != "" {
 			u, err := n.ProxyURL()
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("network proxy: %w", err)
 			}
 			through = http.ProxyURL(u)
 		}
