@@ -3,6 +3,7 @@ package chat
 import (
 	"cmp"
 	"net/url"
+	"reflect"
 	"strings"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
@@ -77,10 +78,11 @@ func shade(colour string) string {
 }
 
 // fill adds pairs of a key and a value, but for empty values.
-func fill(body map[string]any, pairs ...string) {
+func fill(body map[string]any, pairs ...any) {
 	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			body[pairs[i]] = pairs[i+1]
+		v := reflect.ValueOf(pairs[i+1])
+		if list := v.Kind() == reflect.Slice || v.Kind() == reflect.Map; !v.IsZero() && !(list && v.Len() == 0) {
+			body[pairs[i].(string)] = pairs[i+1]
 		}
 	}
 }

@@ -153,22 +153,10 @@ func opsgenieRoom(s *opsgenie.Service) *web {
 	return &web{server: server, secrets: secrets{c.APIKey}, limit: 15000, say: once(func(m Message) request {
 		head, _, _ := strings.Cut(strings.TrimSpace(m.Text), "\n")
 		body := map[string]any{"message": human.Prefix(cmp.Or(c.Title, head), 130), "description": m.Text}
-		fill(body, "alias", c.Alias, "entity", c.Entity, "source", c.Source, "note", c.Note, "user", c.User, "priority", c.Priority)
+		fill(body, "alias", c.Alias, "entity", c.Entity, "source", c.Source, "note", c.Note, "user", c.User, "priority", c.Priority,
+			"responders", c.Responders, "visibleTo", c.VisibleTo, "actions", c.Actions, "tags", c.Tags, "details", c.Details)
 		if m.Critical {
 			body["priority"] = "P1"
-		}
-		for key, list := range map[string][]opsgenie.Entity{"responders": c.Responders, "visibleTo": c.VisibleTo} {
-			if len(list) > 0 {
-				body[key] = list
-			}
-		}
-		for key, list := range map[string][]string{"actions": c.Actions, "tags": c.Tags} {
-			if len(list) > 0 {
-				body[key] = list
-			}
-		}
-		if len(c.Details) > 0 {
-			body["details"] = c.Details
 		}
 		return jsonTo("https://"+server+"/v2/alerts", body).with("Authorization", "GenieKey "+c.APIKey)
 	})}

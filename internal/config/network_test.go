@@ -72,7 +72,7 @@ func TestWhatIsNamed(t *testing.T) {
 		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/otherkey}":  "network.client_key_file: KEYS/otherkey does not match KEYS/cert: private key does not match public key",
 		"network: {client_cert_file: KEYS/cert, client_key_file: KEYS/none}":      "network.client_key_file: KEYS/none does not exist: create it, or correct the path",
 		"network: {client_cert_file: KEYS/clientkey, client_key_file: KEYS/cert}": "network.client_key_file: KEYS/cert does not match KEYS/clientkey: ",
-		"network: {proxy: \"http://bot:s3cr3t@p:x\"}":                             "network.proxy: is not a URL: use http://, https:// or socks5://host:port, with %40 for an @ in a password",
+		"network: {proxy: \"http://bot:s3cr3t@p:x\"}":                             "network.proxy: is not the URL of a proxy: use http://, https:// or socks5://host:port, with %40 for an @ in a password",
 		"network: {no_proxy: localhost}":                                          "network.no_proxy: must be a list, such as [git.example.org, .internal, 10.0.0.0/8], not text",
 		"network: {no_proxy: [a, \"b,c\"]}":                                       "network.no_proxy: \"b,c\" contains a comma or a space: write each as an entry of its own",
 		"network: {no_proxy: [a, 5]}":                                             "network.no_proxy: must be text, not a number: put it in quotes",
@@ -165,8 +165,8 @@ func TestProxies(t *testing.T) {
 		}
 	}
 	for bad, want := range map[string]string{
-		"": "is empty", "p:3128": "is not a URL", "p": "is not a URL", "ftp://p": "unknown kind", "http://": "names no host", "http://-p": "names no host",
-		"http://p:0": "port", "http://p/x": "must end", "http://p?s3cr3t": "must end", "http://u:s3cr3t@p:x": "is not a URL", "http://a b": "a space", "http://p#x": "must end",
+		"": "is not the URL", "p:3128": "is not the URL", "p": "is not the URL", "ftp://p": "unknown kind", "http://": "is not the URL", "http://-p": "is not the URL",
+		"http://p:0": "port", "http://p/x": "must end", "http://p?s3cr3t": "must end", "http://u:s3cr3t@p:x": "is not the URL", "http://a b": "is not the URL", "http://p#x": "must end",
 	} {
 		if got := checkProxy(bad); !strings.Contains(got, want) || strings.Contains(got, "s3cr3t") {
 			t.Errorf("%q: %s", bad, got)

@@ -33,15 +33,10 @@ func odd(s string) bool {
 
 // checkRepoName takes the name of a folder below gitrepo/. A colon separates repository and item in commands.
 func checkRepoName(s string) string {
-	switch {
-	case s == "":
-		return "is empty: write the name of a folder"
-	case strings.ContainsAny(s, `/\:`) || odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
-		return human.Quote(s) + " is not a plain folder name: no slash, colon, space or control character"
-	case strings.HasPrefix(s, ".") || strings.HasPrefix(s, "-") || strings.Contains(s, ".."):
-		return human.Quote(s) + " is not a plain folder name: it must not begin with a dot or dash, nor contain two dots in a row"
-	case len(s) > 100:
-		return "is longer than 100 characters"
+	if s == "" || len(s) > 100 || strings.ContainsAny(s, `/\:`) || odd(s) || strings.ContainsFunc(s, unicode.IsSpace) ||
+		strings.HasPrefix(s, ".") || strings.HasPrefix(s, "-") || strings.Contains(s, "..") {
+		return human.Quote(s) + " is not a plain folder name: use at most 100 characters, without slashes, colons, spaces and double dots, " +
+			"and do not begin with a dot or dash"
 	}
 	return ""
 }

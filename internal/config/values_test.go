@@ -133,7 +133,7 @@ func TestFillBranch(t *testing.T) {
 	for branch, want := range map[string]string{
 		"{stacktype}":     `branch "{stacktype}": write the value into nodeinfo/stacktype.txt`,
 		"{empty}/{x}/{x}": `branch "{empty}/{x}/{x}": write the value into nodeinfo/empty.txt and nodeinfo/x.txt`,
-		"{bad}":           `branch "{bad}": "a b" cannot be the name of a branch: it must not contain spaces, control characters or any of ~^:?*[\`,
+		"{bad}":           `branch "{bad}": "a b" cannot be the name of a branch: git does not accept it, see git help check-ref-format`,
 	} {
 		if got, err := FillBranch(branch, fields); err == nil || err.Error() != want {
 			t.Errorf("%q: %q, %v", branch, got, err)

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/human"
@@ -66,9 +65,7 @@ func checkEndpoint(s string) string {
 	const forms = "write https:// or http://host, such as https://ec2.eu-west-1.amazonaws.com"
 	u, err := url.Parse(s)
 	switch {
-	case odd(s) || strings.ContainsFunc(s, unicode.IsSpace):
-		return "contains a space or a control character: remove it"
-	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
+	case err != nil || odd(s) || strings.Contains(s, " ") || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
 		return "is not a URL of https or http: " + forms
 	case u.User != nil:
 		return "contains a user: remove it, the cloud knows the instance by its role"

@@ -221,12 +221,7 @@ func madeValid(name string) string {
 	if name == "" {
 		return "node" // nothing is known of this machine; a person can write an instance-id.txt
 	}
-	id := strings.Map(func(r rune) rune {
-		if idRune(r) {
-			return r
-		}
-		return '-'
-	}, name)
+	id := notForID.ReplaceAllString(name, "-")
 	for strings.Contains(id, "..") {
 		id = strings.ReplaceAll(id, "..", ".")
 	}
@@ -239,10 +234,7 @@ func madeValid(name string) string {
 // withSuffix keeps the id within its 63 characters. Ending in hex digits it can end neither in .lock nor in a dot.
 func withSuffix(id, hash string) string {
 	hash = "-" + hash[:8]
-	if limit := maxID - len(hash); len(id) > limit {
-		id = id[:limit]
-	}
-	return strings.TrimRight(id, "._-") + hash
+	return strings.TrimRight(id[:min(len(id), 63-len(hash))], "._-") + hash
 }
 
 func (f *finder) setAside(path, suffix string) error {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -98,52 +99,28 @@ func cause(err error) error {
 
 // checkPathValue takes the name of a folder: these values choose which scripts of a repository run.
 func checkPathValue(v string) error {
-	var what string
 	switch {
 	case v == "":
 		return errors.New("is empty: write one name into it, or remove the file")
-	case !utf8.ValidString(v):
-		what = "is not UTF-8"
-	case strings.ContainsFunc(v, unicode.IsControl):
-		what = "contains a line break or another control character"
-	case strings.Contains(v, "/"):
-		what = "contains a slash"
-	case v == "." || strings.Contains(v, ".."):
-		what = "is not a plain name because of its dots"
-	case len(v) > 255:
-		what = "is longer than 255 bytes"
-	default:
-		return nil
-	}
-	return fmt.Errorf("%s %s: it names a folder, write one plain name into the file", human.Quote(v), what)
-}
-
-// maxID is the longest id, which becomes a file name, a part of a ref and a label.
-const maxID = 63
-
-// ValidID says what is wrong with an instance id. An id has 1 to 63 letters, digits, dots, underscores and dashes,
-// begins with a letter or digit, and contains no two dots in a row nor ends in .lock or a dot, which git does not
-// accept in a ref.
-func ValidID(id string) error {
-	switch {
-	case id == "":
-		return errors.New("the id is empty")
-	case len(id) > maxID:
-		return fmt.Errorf("id %s is longer than %d characters", human.Quote(id), maxID)
-	case !alphanumeric(rune(id[0])):
-		return fmt.Errorf("id %s does not begin with a letter or digit", human.Quote(id))
-	case strings.ContainsFunc(id, func(r rune) bool { return !idRune(r) }):
-		return fmt.Errorf("id %s contains characters other than letters, digits, dot, underscore and dash", human.Quote(id))
-	case strings.Contains(id, ".."):
-		return fmt.Errorf("id %s contains two dots in a row", human.Quote(id))
-	case strings.HasSuffix(id, ".lock") || strings.HasSuffix(id, "."):
-		return fmt.Errorf("id %s ends in .lock or a dot, which git does not accept", human.Quote(id))
+	case !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl) || strings.Contains(v, "/") ||
+		v == "." || strings.Contains(v, "..") || len(v) > 255:
+		return fmt.Errorf("%s is not the name of a folder: write one name on one line, without slashes and double dots", human.Quote(v))
 	}
 	return nil
 }
 
-func alphanumeric(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-}
+// An id becomes a file name, a part of a ref and a label.
+var (
+	idForm   = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,62}$`)
+	notForID = regexp.MustCompile(`[^0-9A-Za-z._-]`)
+)
 
-func idRune(r rune) bool { return alphanumeric(r) || r == '.' || r == '_' || r == '-' }
+// ValidID says whether an instance id is valid, and what the rules are. Git accepts neither ".." nor .lock or a dot at
+// the end of a ref.
+func ValidID(id string) error {
+	if idForm.MatchString(id) && !strings.Contains(id, "..") && !strings.HasSuffix(id, ".lock") && !strings.HasSuffix(id, ".") {
+		return nil
+	}
+	return fmt.Errorf("%s is not a valid id: use at most 63 letters, digits, dots, underscores and dashes, begin with a letter or "+
+		"digit, and avoid double dots and .lock or a dot at the end", human.Quote(id))
+}

@@ -59,10 +59,10 @@ func TestReadInfoNamesEveryProblem(t *testing.T) {
 	}
 	want := []string{
 		"DIR/big.txt: larger than 64 KB: a file of nodeinfo contains one value: move it elsewhere",
-		`DIR/deployment.txt: "fed\a1" contains a line break or another control character: it names a folder, write one plain name into the file`,
+		`DIR/deployment.txt: "fed\a1" is not the name of a folder: write one name on one line, without slashes and double dots`,
 		"DIR/initgitrepo.txt: cannot be read: is a folder, not a file: make it a readable file, or remove it",
-		`DIR/instance-id.txt: id "-x" does not begin with a letter or digit: write another id into it, or remove the file to have one chosen`,
-		`DIR/nodepart.txt: "../app1" contains a slash: it names a folder, write one plain name into the file`,
+		`DIR/instance-id.txt: "-x" is not a valid id: use at most 63 letters, digits, dots, underscores and dashes, begin with a letter or digit, and avoid double dots and .lock or a dot at the end: write another id into it, or remove the file to have one chosen`,
+		`DIR/nodepart.txt: "../app1" is not the name of a folder: write one name on one line, without slashes and double dots`,
 		"DIR/stacktype.txt: is empty: write one name into it, or remove the file",
 	}
 	if got := strings.ReplaceAll(err.Error(), dir, "DIR"); got != strings.Join(want, "\n") {

@@ -15,14 +15,11 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-const (
-	keyLimit   = 128 // characters
-	valueLimit = 256 // characters
-)
+const valueLimit = 256 // characters
 
 // tagKey allows what a key may contain if tags are shown in instance metadata: the strictest of AWS's rules.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
-var tagKey = regexp.MustCompile(`^[0-9A-Za-z_+=,.@:-]+$`)
+var tagKey = regexp.MustCompile(`^[0-9A-Za-z_+=,.@:-]{1,128}$`)
 
 // Tag sets tags of this instance in one call; other tags stay. Values are cut to 256 characters, and control characters
 // become spaces. A key that AWS would refuse is an error, and nothing is sent.
@@ -64,12 +61,10 @@ func (i *Instance) tag(ctx context.Context, tags map[string]string, dryRun bool)
 
 func checkKey(key string) error {
 	switch {
-	case len(key) > keyLimit:
-		return fmt.Errorf("its name has more than %d characters", keyLimit)
 	case strings.HasPrefix(strings.ToLower(key), "aws:"):
 		return errors.New("names that begin with aws: belong to AWS")
 	case !tagKey.MatchString(key), key == ".", key == "..", key == "_index":
-		return errors.New("invalid name: use letters, digits and _+=,.@:- only, but not . .. or _index")
+		return errors.New("invalid name: use at most 128 letters, digits and _+=,.@:- only, but not . .. or _index")
 	}
 	return nil
 }

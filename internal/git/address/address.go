@@ -8,9 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Auth names what holds credentials. Files are read when they are used, so that a new token needs no restart.
@@ -23,7 +22,8 @@ type Auth struct {
 	Command        []string // for HTTP: a program speaking git's credential-helper protocol (git-credential(1))
 }
 
-// Network says how HTTP reaches servers. SSH, git:// and paths do not use it. The files are read again when they change.
+// Network says how HTTP reaches servers. SSH, git:// and paths do not use it. The files are read again when they
+// change.
 type Network struct {
 	Proxy string // http, https, socks5 or socks5h URL; "" = the usual environment variables
 	// reached directly: hosts with what is below them, addresses, 10.0.0.0/8, *; with or without a port
@@ -63,23 +63,14 @@ func (n Network) ProxyURL() (*url.URL, error) {
 	const forms = "use http://, https:// or socks5://host:port"
 	u, err := url.Parse(n.Proxy)
 	switch {
-	case n.Proxy == "":
-		err = errors.New("is empty: " + forms + ", or remove the key")
-	case strings.ContainsFunc(n.Proxy, unicode.IsControl) || strings.ContainsFunc(n.Proxy, unicode.IsSpace) || !utf8.ValidString(n.Proxy):
-		err = errors.New("contains a space or a control character: remove it")
-	case err != nil || !strings.Contains(n.Proxy, "://"):
-		err = errors.New("is not a URL: " + forms + ", with %40 for an @ in a password")
-	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5" && u.Scheme != "socks5h":
-		err = errors.New("is of an unknown kind: " + forms)
-	case u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "-"):
-		err = errors.New("names no host: " + forms)
+	case err != nil, !strings.Contains(n.Proxy, "://"), odd(n.Proxy), u.Hostname() == "", strings.HasPrefix(u.Hostname(), "-"):
+		return nil, errors.New("is not the URL of a proxy: " + forms + ", with %40 for an @ in a password")
+	case !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme):
+		return nil, errors.New("is of an unknown kind: " + forms)
 	case !ValidPort(u.Port()):
-		err = errors.New("the port must be between 1 and 65535")
+		return nil, errors.New("the port must be between 1 and 65535")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		err = errors.New("must end after the port")
-	}
-	if err != nil {
-		return nil, err
+		return nil, errors.New("must end after the port")
 	}
 	return u, nil
 }

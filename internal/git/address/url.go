@@ -118,7 +118,7 @@ const noPassword = "contains a password: put it in a file, name that in auth.pas
 // Check is Parse for a URL that people write into the config. It also refuses secrets and what is likely a mistake.
 func Check(raw string) (Endpoint, error) {
 	switch {
-	case strings.ContainsFunc(raw, unicode.IsControl) || strings.ContainsFunc(raw, unicode.IsSpace) || !utf8.ValidString(raw):
+	case odd(raw):
 		return Endpoint{}, errors.New("contains a space or a control character")
 	case userPassword.MatchString(raw):
 		return Endpoint{}, errors.New(noPassword)
@@ -152,6 +152,11 @@ func Check(raw string) (Endpoint, error) {
 	return e, nil
 }
 
+// odd tells whether a text contains what no URL does.
+func odd(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) })
+}
+
 // ValidPort takes a number from 1 to 65535, or none.
 func ValidPort(s string) bool {
 	n, err := strconv.Atoi(s)
@@ -171,20 +176,13 @@ func CheckBranch(name string) error {
 
 // CheckRef is CheckBranch for any ref, without refs/ before it.
 func CheckRef(name string) error {
-	switch {
-	case name == "":
-		return errors.New("it is empty")
-	case strings.HasPrefix(name, "-") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/") || strings.HasSuffix(name, "."):
-		return errors.New("it must not begin with - or /, nor end with / or .")
-	case strings.Contains(name, "..") || strings.Contains(name, "//") || strings.Contains(name, "@{"):
-		return errors.New(`it must not contain "..", "//" or "@{"`)
-	case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`~^:?*[\`, r) }):
-		return errors.New(`it must not contain spaces, control characters or any of ~^:?*[\`)
-	}
+	bad := strings.HasPrefix(name, "-") || strings.HasSuffix(name, ".") || strings.Contains(name, "..") || strings.Contains(name, "@{") ||
+		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`~^:?*[\`, r) })
 	for part := range strings.SplitSeq(name, "/") {
-		if strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock") {
-			return errors.New("no part of it may begin with a dot or end with .lock")
-		}
+		bad = bad || part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock")
+	}
+	if bad {
+		return errors.New("git does not accept it, see git help check-ref-format")
 	}
 	return nil
 }
