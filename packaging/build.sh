@@ -42,9 +42,9 @@ done
 for page in docs/man/*.[15]; do
 	gzip -9nc "$page" >"$STAGE/man/man${page##*.}/$(basename "$page").gz"
 done
-# The bootstrap's own page is its help.
+# The manual page of the bootstrap is its help.
 {
-	printf '.TH ADDAGENT-BOOTSTRAP 8 "" addagent "addagent manual"\n.SH NAME\naddagent\\-bootstrap \\- makes this machine a node\n.SH DESCRIPTION\n.nf\n'
+	printf '.TH ADDAGENT-BOOTSTRAP 8 "" addagent "addagent manual"\n.SH NAME\naddagent\\-bootstrap \\- turn this machine into a node\n.SH DESCRIPTION\n.nf\n'
 	sh packaging/addagent-bootstrap --help | sed 's/\\/\\e/g; s/-/\\-/g; s/^[.]/\\\&./'
 	printf '.fi\n.SH SEE ALSO\n.BR addagent (1),\n.BR addagent.yaml (5)\n'
 } | gzip -9nc >"$STAGE/man/man8/addagent-bootstrap.8.gz"
