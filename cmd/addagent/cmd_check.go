@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/internal/config"
-	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
@@ -68,16 +66,9 @@ func (p *process) doctorCommand(g *cli.Flags) *cobra.Command {
 }
 
 func (p *process) check(ctx context.Context, c *checker) error {
-	found, usable := c.settle(ctx)
-	problems := fails(found)
-	if c.live && usable {
-		found = append(found, examine(ctx, c.cfg.Beat.LookTimeout, c.checks())...)
-	}
+	found, problems := c.run(ctx)
 	if ctx.Err() != nil {
 		return &exit{Code: exitInterrupted}
-	}
-	for i := range found {
-		found[i].Text, found[i].Fix = human.Safe(found[i].Text), human.Safe(found[i].Fix)
 	}
 	var err error
 	switch {
@@ -101,46 +92,9 @@ func (p *process) check(ctx context.Context, c *checker) error {
 	return nil
 }
 
-// checked is what `check --json` prints.
-type checked struct {
-	Node     *checkedNode      `json:"node,omitempty"`
-	Config   []config.Resolved `json:"config"`
-	Notes    []string          `json:"notes,omitempty"` // worth knowing, no problems
-	Problems []string          `json:"problems"`
-}
-
-type checkedNode struct {
-	ID          string    `json:"instance-id"`
-	Source      string    `json:"source"` // where the id comes from
-	Hardware    string    `json:"hardware"`
-	Copied      bool      `json:"copied"` // the image was copied: the agent will begin at presetup
-	Nodepart    string    `json:"nodepart"`
-	Stacktype   string    `json:"stacktype"`
-	Deployment  string    `json:"deployment"`
-	InitGitRepo string    `json:"initgitrepo"`
-	NextBeat    time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
-}
-
 // printConfig prints the config and the node as they are understood, then what is wrong with them.
 func (p *process) printConfig(c *checker, found []finding) error {
-	report := checked{Config: c.cfg.Lines(), Problems: []string{}}
-	if c.me.ID != "" {
-		report.Node = &checkedNode{ID: c.me.ID, Source: c.me.Source, Hardware: c.me.Hardware.String(), Copied: c.me.Copied,
-			Nodepart: c.info.Nodepart, Stacktype: c.info.Stacktype, Deployment: c.info.Deployment, InitGitRepo: c.info.InitGitRepo}
-		if s, err := daemon.AgentSettings(c.cfg, c.me.ID); err == nil {
-			report.Node.NextBeat = s.Schedule.Next(c.now).UTC()
-		}
-	}
-	for _, f := range found {
-		switch {
-		case f.Status == isFailing && f.Fix != "":
-			report.Problems = append(report.Problems, f.Text+": "+f.Fix)
-		case f.Status == isFailing:
-			report.Problems = append(report.Problems, f.Text)
-		case f.Status == isNoted && f.Check == "config":
-			report.Notes = append(report.Notes, f.Text)
-		}
-	}
+	report := c.report(found)
 	if c.g.JSON {
 		return printJSON(p.Out, report)
 	}

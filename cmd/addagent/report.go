@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/daemon"
+	"github.com/addagent/addagent/internal/human"
+)
+
+// checked is what `check --json` prints.
+type checked struct {
+	Node     *checkedNode      `json:"node,omitempty"`
+	Config   []config.Resolved `json:"config"`
+	Notes    []string          `json:"notes,omitempty"` // worth knowing, no problems
+	Problems []string          `json:"problems"`
+}
+
+type checkedNode struct {
+	ID          string    `json:"instance-id"`
+	Source      string    `json:"source"` // where the id comes from
+	Hardware    string    `json:"hardware"`
+	Copied      bool      `json:"copied"` // the image was copied: the agent will begin at presetup
+	Nodepart    string    `json:"nodepart"`
+	Stacktype   string    `json:"stacktype"`
+	Deployment  string    `json:"deployment"`
+	InitGitRepo string    `json:"initgitrepo"`
+	NextBeat    time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
+}
+
+// run checks, and returns what it found and how many of that are problems of the config.
+func (c *checker) run(ctx context.Context) (found []finding, problems int) {
+	found, usable := c.settle(ctx)
+	problems = fails(found)
+	if c.live && usable {
+		found = append(found, examine(ctx, c.cfg.Beat.LookTimeout, c.checks())...)
+	}
+	for i := range found {
+		found[i].Text, found[i].Fix = human.Safe(found[i].Text), human.Safe(found[i].Fix)
+	}
+	return found, problems
+}
+
+// report is the config and the node as they are understood, and what is wrong with them.
+func (c *checker) report(found []finding) checked {
+	report := checked{Config: c.cfg.Lines(), Problems: []string{}}
+	if c.me.ID != "" {
+		report.Node = &checkedNode{ID: c.me.ID, Source: c.me.Source, Hardware: c.me.Hardware.String(), Copied: c.me.Copied,
+			Nodepart: c.info.Nodepart, Stacktype: c.info.Stacktype, Deployment: c.info.Deployment, InitGitRepo: c.info.InitGitRepo}
+		if s, err := daemon.AgentSettings(c.cfg, c.me.ID); err == nil {
+			report.Node.NextBeat = s.Schedule.Next(c.now).UTC()
+		}
+	}
+	for _, f := range found {
+		switch {
+		case f.Status == isFailing && f.Fix != "":
+			report.Problems = append(report.Problems, f.Text+": "+f.Fix)
+		case f.Status == isFailing:
+			report.Problems = append(report.Problems, f.Text)
+		case f.Status == isNoted && f.Check == "config":
+			report.Notes = append(report.Notes, f.Text)
+		}
+	}
+	return report
+}
