@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/addagent/addagent/internal/check"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ Exit codes: 0 no problem, 1 something that --live tested does not work, 2 a bad 
   addagent check --live --quiet-rooms --json | jq -r '.[] | select(.status == "fail") | .mend'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.check(c.Context(), &checker{p: p.Process, g: g, live: live, quiet: quiet, now: time.Now().UTC()})
+			return p.check(c.Context(), &check.Checker{Process: p.Process, Flags: g, Live: live, Quiet: quiet, Now: time.Now().UTC()})
 		},
 	}
 	c.Flags().BoolVar(&live, "live", false, "test every credential and service once, and suggest fixes")
@@ -58,23 +59,23 @@ func (p *process) doctorCommand(g *cli.Flags) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.check(c.Context(), &checker{p: p.Process, g: g, live: true, quiet: quiet, now: time.Now().UTC()})
+			return p.check(c.Context(), &check.Checker{Process: p.Process, Flags: g, Live: true, Quiet: quiet, Now: time.Now().UTC()})
 		},
 	}
 	c.Flags().BoolVar(&quiet, "quiet-rooms", false, "send nothing to the rooms")
 	return c
 }
 
-func (p *process) check(ctx context.Context, c *checker) error {
-	found, problems := c.run(ctx)
+func (p *process) check(ctx context.Context, c *check.Checker) error {
+	found, problems := c.Run(ctx)
 	if ctx.Err() != nil {
 		return &exit{Code: exitInterrupted}
 	}
 	var err error
 	switch {
-	case c.live && c.g.JSON:
+	case c.Live && c.Flags.JSON:
 		err = printJSON(p.Out, found)
-	case c.live:
+	case c.Live:
 		err = printFindings(p.Out, found)
 	default:
 		err = p.printConfig(c, found)
@@ -82,20 +83,20 @@ func (p *process) check(ctx context.Context, c *checker) error {
 	switch {
 	case err != nil:
 		return failed(err)
-	case problems > 0 && c.live:
+	case problems > 0 && c.Live:
 		return misuse(nil)
 	case problems > 0:
 		return misuse(fmt.Errorf("%s", human.Count(problems, "problem")))
-	case fails(found) > 0:
+	case check.Failures(found) > 0:
 		return failed(nil)
 	}
 	return nil
 }
 
 // printConfig prints the config and the node as they are understood, then what is wrong with them.
-func (p *process) printConfig(c *checker, found []finding) error {
-	report := c.report(found)
-	if c.g.JSON {
+func (p *process) printConfig(c *check.Checker, found []check.Finding) error {
+	report := c.Report(found)
+	if c.Flags.JSON {
 		return printJSON(p.Out, report)
 	}
 	t := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
@@ -124,9 +125,9 @@ func (p *process) printConfig(c *checker, found []finding) error {
 }
 
 // printFindings prints what --live found.
-func printFindings(w io.Writer, found []finding) error {
-	marks := map[result]string{worksWell: "ok", isFailing: "FAIL", isNoted: "note", isSkipped: "skipped"}
-	counts := map[result]int{}
+func printFindings(w io.Writer, found []check.Finding) error {
+	marks := map[check.Result]string{check.OK: "ok", check.Failing: "FAIL", check.Noted: "note", check.Skipped: "skipped"}
+	counts := map[check.Result]int{}
 	wide := 0
 	for _, f := range found {
 		wide = max(wide, len([]rune(f.Check)))
@@ -138,12 +139,12 @@ func printFindings(w io.Writer, found []finding) error {
 			fmt.Fprintf(w, "%-7s  %-*s  fix: %s\n", "", wide, "", f.Fix)
 		}
 	}
-	words := fmt.Sprintf("%d ok", counts[worksWell])
+	words := fmt.Sprintf("%d ok", counts[check.OK])
 	for _, c := range []struct {
-		result result
+		Result check.Result
 		word   string
-	}{{isNoted, "to note"}, {isSkipped, "skipped"}, {isFailing, "FAILED"}} {
-		if n := counts[c.result]; n > 0 {
+	}{{check.Noted, "to note"}, {check.Skipped, "skipped"}, {check.Failing, "FAILED"}} {
+		if n := counts[c.Result]; n > 0 {
 			words += fmt.Sprintf(", %d %s", n, c.word)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,10 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/addagent/addagent/internal/chat"
+	"github.com/addagent/addagent/internal/check"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/cloud/cloudtest"
 	"github.com/addagent/addagent/internal/git/gittest"
@@ -40,19 +38,19 @@ wedged: { kill: command, command: [ /bin/true ] }
 	if p.code != exitDone {
 		t.Errorf("exit code %d:\n%s", p.code, p.text)
 	}
-	p.want("repo ops", worksWell, "main at", "")
-	p.want("repo ops", worksWell, "protocol v2, with "+p.dir+"/token", "")
-	p.want("repo ops mirror 1", worksWell, root, "")
-	p.want("presence", worksWell, "1 node", "")
-	p.want("presence ref", worksWell, "not there yet", "")
-	p.want("presence push", worksWell, "would let", "")
-	p.want("presence fold", worksWell, "nobody folds: each reader reads the refs of 1 node itself", "")
-	p.want("clock", worksWell, "right by that of "+s.URL, "")
-	p.want("metrics textfile", worksWell, "can be written", "")
-	p.want("metrics listen", worksWell, "is free", "")
-	p.want("kill", worksWell, "/bin/true", "")
-	p.want("agent", isNoted, "no agent runs here", "addagent run --config")
-	p.want("room 1", isSkipped, p.dir+"/room is understood", "")
+	p.want("repo ops", check.OK, "main at", "")
+	p.want("repo ops", check.OK, "protocol v2, with "+p.dir+"/token", "")
+	p.want("repo ops mirror 1", check.OK, root, "")
+	p.want("presence", check.OK, "1 node", "")
+	p.want("presence ref", check.OK, "not there yet", "")
+	p.want("presence push", check.OK, "would let", "")
+	p.want("presence fold", check.OK, "nobody folds: each reader reads the refs of 1 node itself", "")
+	p.want("clock", check.OK, "right by that of "+s.URL, "")
+	p.want("metrics textfile", check.OK, "can be written", "")
+	p.want("metrics listen", check.OK, "is free", "")
+	p.want("kill", check.OK, "/bin/true", "")
+	p.want("agent", check.Noted, "no agent runs here", "addagent run --config")
+	p.want("room 1", check.Skipped, p.dir+"/room is understood", "")
 	if all := heard(); len(all) != 1 || !strings.Contains(all[0], "n1: addagent check: this room receives messages") || !strings.Contains(all[0], "gray") {
 		t.Errorf("the room heard %q", all)
 	}
@@ -68,8 +66,8 @@ func TestLiveSeesItsOwnRef(t *testing.T) {
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", State: "idle", BeatSeen: time.Now()})
 	refs := gittest.Git(t, filepath.Join(root, "presence.git"), "for-each-ref")
 	p.examine(config)
-	p.want("presence ref", worksWell, "is ours: idle", "")
-	p.want("presence push", worksWell, "would let", "")
+	p.want("presence ref", check.OK, "is ours: idle", "")
+	p.want("presence push", check.OK, "would let", "")
 	if after := gittest.Git(t, filepath.Join(root, "presence.git"), "for-each-ref"); after != refs {
 		t.Errorf("refs before:\n%s\nafter:\n%s", refs, after)
 	}
@@ -81,7 +79,7 @@ func TestLiveSeesItsOwnRef(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.examine(config)
-	p.want("presence push", isNoted, "hook declined", "refs/heads/presence/n1")
+	p.want("presence push", check.Noted, "hook declined", "refs/heads/presence/n1")
 }
 
 // TestLiveSeesTheFold, kept up, left alone, and none at all; and a server that is too old for protocol v2.
@@ -103,13 +101,13 @@ func TestLiveSeesTheFold(t *testing.T) {
 	config := "repos: [ { name: ops, url: \"" + s.URL + "/ops.git\" } ]\npresence: { url: " + s.URL + "/presence.git }\n"
 	fold(time.Now())
 	p.examine(config)
-	p.want("repo ops", isNoted, "protocol v0", "Git-Protocol header")
-	p.want("presence fold", worksWell, "folded at", "")
+	p.want("repo ops", check.Noted, "protocol v0", "Git-Protocol header")
+	p.want("presence fold", check.OK, "folded at", "")
 
 	gittest.Git(t, filepath.Join(root, "presence.git"), "update-ref", "-d", gitstore.FoldRef)
 	fold(time.Now().Add(-3 * time.Hour))
 	p.examine(config)
-	p.want("presence fold", isNoted, "no fold that is kept up", "addctl presence:fold")
+	p.want("presence fold", check.Noted, "no fold that is kept up", "addctl presence:fold")
 }
 
 func TestLiveSeesAClash(t *testing.T) {
@@ -117,7 +115,7 @@ func TestLiveSeesAClash(t *testing.T) {
 	p := newPatient(t)
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", Hardware: "dmi:other/other", Hostname: "elsewhere", State: "idle", BeatSeen: time.Now()})
 	p.examine("presence: { url: " + s.URL + "/presence.git, auth: { token_file: DIR/token } }\n")
-	p.want("presence ref", isFailing, "is told by elsewhere", "remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt")
+	p.want("presence ref", check.Failing, "is told by elsewhere", "remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt")
 	if p.code != exitFailed {
 		t.Errorf("exit code %d", p.code)
 	}
@@ -137,8 +135,8 @@ func TestLiveMayReadAndNotPush(t *testing.T) {
 	_, s := served(t, o)
 	p := newPatient(t)
 	p.examine("presence: { url: " + s.URL + "/presence.git, auth: { token_file: DIR/token } }\n")
-	p.want("presence", worksWell, "0 nodes", "")
-	p.want("presence push", isFailing, "403", "give them write access")
+	p.want("presence", check.OK, "0 nodes", "")
+	p.want("presence push", check.Failing, "403", "give them write access")
 }
 
 func TestLiveIsRefused(t *testing.T) {
@@ -174,19 +172,19 @@ wedged: { kill: asg-unhealthy }
 	if p.code != exitFailed {
 		t.Errorf("exit code %d", p.code)
 	}
-	p.want("repo token", isFailing, "401", "it refuses the credentials of "+p.dir+"/wrong: renew them")
-	p.want("repo none", isFailing, "401", "set auth")
-	p.want("repo branch", isFailing, `branch "nope" is not there; the remote has main`, "push it, or set branch")
-	p.want("repo away", isFailing, "refused", "is up and reached from this machine")
-	p.want("repo away mirror 1", worksWell, s.URL, "")
-	p.want("repo hangs", isFailing, "no answer within 10 s", "is up and reached from this machine")
-	p.want("repo path", isFailing, "nowhere.git", "ls -la")
-	p.want("repo key", isFailing, "unknown host key", "ssh-keyscan")
-	p.want("presence", isFailing, "401", "renew them")
-	p.want("metrics textfile", isFailing, "none", "mkdir -p")
-	p.want("metrics listen", isFailing, "is taken", "ss -ltnp")
+	p.want("repo token", check.Failing, "401", "it refuses the credentials of "+p.dir+"/wrong: renew them")
+	p.want("repo none", check.Failing, "401", "set auth")
+	p.want("repo branch", check.Failing, `branch "nope" is not there; the remote has main`, "push it, or set branch")
+	p.want("repo away", check.Failing, "refused", "is up and reached from this machine")
+	p.want("repo away mirror 1", check.OK, s.URL, "")
+	p.want("repo hangs", check.Failing, "no answer within 10 s", "is up and reached from this machine")
+	p.want("repo path", check.Failing, "nowhere.git", "ls -la")
+	p.want("repo key", check.Failing, "unknown host key", "ssh-keyscan")
+	p.want("presence", check.Failing, "401", "renew them")
+	p.want("metrics textfile", check.Failing, "none", "mkdir -p")
+	p.want("metrics listen", check.Failing, "is taken", "ss -ltnp")
 	if os.Getuid() == 0 {
-		p.want("kill", isFailing, "not an EC2 instance", "poweroff or command")
+		p.want("kill", check.Failing, "not an EC2 instance", "poweroff or command")
 	}
 	if !strings.Contains(p.text, "401 Unauthorized") || !strings.Contains(p.text, "put an address that works into chat[0].url") {
 		t.Errorf("the room is not told of:\n%s", p.text)
@@ -203,34 +201,9 @@ func TestLiveOfServersThatAskToWait(t *testing.T) {
 	defer s.Close()
 	p := newPatient(t)
 	p.examine("presence: { url: " + s.URL + "/presence.git }\nchat: [ { url: \"hipchat://hush@" + strings.TrimPrefix(s.URL, "http://") + "/room1?scheme=http\" } ]\n")
-	p.want("presence", isFailing, "429", "its limits")
+	p.want("presence", check.Failing, "429", "its limits")
 	if !strings.Contains(p.text, "give the service a higher limit") {
 		t.Errorf("the room is not told of:\n%s", p.text)
-	}
-}
-
-func TestLiveSeesWhatWaitsForARoom(t *testing.T) {
-	dir := t.TempDir()
-	room, err := chat.Open("hipchat://hush@127.0.0.1:1/room1?scheme=http", chat.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	box, err := chat.NewOutbox(room, dir, chat.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer box.Close()
-	now := time.Now()
-	for i, want := range []string{"1 message waits to be said, for 2 h", "2 messages wait to be said, the oldest for 2 h"} {
-		if err := box.Say(t.Context(), chat.Message{Text: "x", Time: now.Add(-2 * time.Hour / time.Duration(i+1))}); err != nil {
-			t.Fatal(err)
-		}
-		if got := spooled(dir, now); !strings.HasPrefix(got, want) {
-			t.Error(got)
-		}
-	}
-	if got := spooled(filepath.Join(dir, "none"), now); got != "" {
-		t.Error(got)
 	}
 }
 
@@ -241,15 +214,15 @@ func TestLiveOfAClockThatIsOff(t *testing.T) {
 	defer ahead.Close()
 	p := newPatient(t)
 	p.examine("repos: [ { name: ops, url: " + ahead.URL + "/ops.git } ]\n")
-	p.want("clock", isNoted, "this clock is", "timedatectl")
-	p.want("clock", isNoted, "behind that of "+ahead.URL, "")
+	p.want("clock", check.Noted, "this clock is", "timedatectl")
+	p.want("clock", check.Noted, "behind that of "+ahead.URL, "")
 }
 
 func TestLiveOfABadConfig(t *testing.T) {
 	p := newPatient(t)
 	p.examine("hom: /root\nbeat: { spread: 1 }\n")
-	p.want("config", isFailing, "addagent.yaml:4:1: hom: unknown key", "")
-	p.want("config", isFailing, "addagent.yaml:5:", "addagent check --config")
+	p.want("config", check.Failing, "addagent.yaml:4:1: hom: unknown key", "")
+	p.want("config", check.Failing, "addagent.yaml:5:", "addagent check --config")
 	if p.code != cli.ExitMisuse {
 		t.Errorf("exit code %d", p.code)
 	}
@@ -266,28 +239,28 @@ func TestLiveOnEC2(t *testing.T) {
 	config := "beat: { look_timeout: 5s }\nec2: { tags: on, endpoint: " + aws.URL + ", lifecycle_hook: up }\nwedged: { kill: poweroff }\n"
 	m.SetRole("", cloudtest.Credentials{})
 	p.examine(config)
-	p.want("ec2 metadata", isNoted, cloudtest.InstanceID+" in "+cloudtest.Region+", no credentials", "docs/ec2.md")
-	p.want("ec2 tags", isFailing, "no credentials", "docs/ec2.md")
-	p.want("ec2 hook", isNoted, "not known before it is done", "autoscaling:CompleteLifecycleAction")
-	p.want("clock", worksWell, m.URL, "")
+	p.want("ec2 metadata", check.Noted, cloudtest.InstanceID+" in "+cloudtest.Region+", no credentials", "docs/ec2.md")
+	p.want("ec2 tags", check.Failing, "no credentials", "docs/ec2.md")
+	p.want("ec2 hook", check.Noted, "not known before it is done", "autoscaling:CompleteLifecycleAction")
+	p.want("clock", check.OK, m.URL, "")
 
 	m.SetRole("node", cloudtest.Credentials{AccessKeyID: "hushkey", SecretAccessKey: "hush-secret", Token: "hush-token", Expiration: time.Now().Add(time.Hour)})
 	p.examine(config)
-	p.want("ec2 metadata", worksWell, "role node", "")
-	p.want("ec2 tags", isFailing, "", "reached from this machine")
+	p.want("ec2 metadata", check.OK, "role node", "")
+	p.want("ec2 tags", check.Failing, "", "reached from this machine")
 
 	// Of a dry run a refusal is the good answer: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 	for _, c := range []struct {
-		result     int
+		Result     int
 		code       string
-		found      result
+		found      check.Result
 		says, mend string
 	}{
-		{http.StatusPreconditionFailed, "DryRunOperation", worksWell, "may put them on", ""},
-		{http.StatusForbidden, "UnauthorizedOperation", isFailing, "ec2:CreateTags: not permitted", "the instance's role must allow ec2:CreateTags on"},
+		{http.StatusPreconditionFailed, "DryRunOperation", check.OK, "may put them on", ""},
+		{http.StatusForbidden, "UnauthorizedOperation", check.Failing, "ec2:CreateTags: not permitted", "the instance's role must allow ec2:CreateTags on"},
 	} {
 		aws.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(c.result)
+			w.WriteHeader(c.Result)
 			fmt.Fprintf(w, "<Response><Errors><Error><Code>%s</Code><Message>x</Message></Error></Errors><RequestID>1</RequestID></Response>", c.code)
 		})
 		p.examine(config)
@@ -296,52 +269,13 @@ func TestLiveOnEC2(t *testing.T) {
 
 	m.Instead("*", cloudtest.Hang)
 	p.examine(config)
-	p.want("ec2 metadata", isFailing, "", "hop limit")
-	p.want("ec2 tags", isSkipped, "without metadata", "")
+	p.want("ec2 metadata", check.Failing, "", "hop limit")
+	p.want("ec2 tags", check.Skipped, "without metadata", "")
 }
 
 func TestLiveWithoutRoot(t *testing.T) {
 	p := newPatient(t)
 	p.uid = 65534
 	p.examine("")
-	p.want("ec2", isSkipped, "only root has to do with EC2", "")
-}
-
-func TestLiveReadsTheUnit(t *testing.T) {
-	for shown, want := range map[string]struct {
-		result      result
-		words, mend string
-	}{
-		"LoadState=not-found\nActiveState=inactive\nUnitFileState=\nWatchdogUSec=0\n":          {isNoted, "no unit", "Type=notify"},
-		"LoadState=loaded\nActiveState=active\nUnitFileState=disabled\nWatchdogUSec=1min\n":    {isNoted, "disabled", "systemctl enable addagent"},
-		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=infinity\n": {isNoted, "without a watchdog", "WatchdogSec="},
-		"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=1min\n":     {worksWell, "active, watchdog 1min", ""},
-	} {
-		if f := unit(shown); f.Status != want.result || !strings.Contains(f.Text, want.words) || !strings.Contains(f.Fix, want.mend) {
-			t.Errorf("%q: %+v", shown, f)
-		}
-	}
-}
-
-// TestExamineGivesUp what does not heed its deadline, and keeps the order.
-func TestExamineGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		never := make(chan struct{})
-		found := examine(t.Context(), time.Second, []check{
-			{"hangs", 2, func(context.Context) []finding { <-never; return nil }},
-			{"heeds", 1, func(ctx context.Context) []finding {
-				<-ctx.Done()
-				return []finding{fail(hurried(ctx, ctx.Err()).Error(), "x")}
-			}},
-			{"two", 1, func(context.Context) []finding { return []finding{good("a"), good("b").named("another")} }},
-		})
-		var words []string
-		for _, f := range found {
-			words = append(words, f.Check+" "+f.Text)
-		}
-		if got := strings.Join(words, "; "); got != "hangs no answer within 2 s; heeds no answer within 1 s; two a; another b" {
-			t.Error(got)
-		}
-		close(never)
-	})
+	p.want("ec2", check.Skipped, "only root has to do with EC2", "")
 }

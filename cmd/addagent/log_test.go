@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"github.com/addagent/addagent/internal/cli"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/testkit"
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -51,7 +51,7 @@ func follow(t *testing.T, args ...string) (out, words *screen, stop func() int) 
 	p := &process{&cli.Process{Args: args, In: strings.NewReader(""), Out: out, Err: words, Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}}
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan int, 1)
-	go func() { code <- p.run(ctx) }()
+	go func() { code <- p.Run(ctx) }()
 	return out, words, func() int {
 		cancel()
 		return <-code

@@ -34,11 +34,11 @@ type process struct{ *cli.Process }
 
 func main() {
 	this, ctx, stop := cli.This()
-	code := (&process{this}).run(ctx)
+	code := (&process{this}).Run(ctx)
 	stop()
 	os.Exit(code)
 }
 
-func (p *process) run(ctx context.Context) int {
+func (p *process) Run(ctx context.Context) int {
 	return p.Process.Run(ctx, p.root())
 }

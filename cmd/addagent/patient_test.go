@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/addagent/addagent/internal/check"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
@@ -32,7 +33,7 @@ type patient struct {
 	dir  string
 	env  map[string]string
 	uid  int
-	said []finding
+	said []check.Finding
 	text string
 	code int
 }
@@ -73,7 +74,7 @@ func (p *patient) examine(config string, args ...string) {
 		var out, complaints bytes.Buffer
 		args := append(append([]string{"check", "--live", "--config", path}, args...), more...)
 		a := &process{&cli.Process{Args: args, In: strings.NewReader(""), Out: &out, Err: &complaints, Env: func(name string) string { return p.env[name] }, Getuid: func() int { return p.uid }}}
-		code := a.run(p.t.Context())
+		code := a.Run(p.t.Context())
 		if complaints.Len() > 0 {
 			p.t.Errorf("standard error: %s", &complaints)
 		}
@@ -97,7 +98,7 @@ func (p *patient) examine(config string, args ...string) {
 		}
 	}
 	for _, f := range p.said {
-		if f.Status == isFailing && f.Fix == "" && f.Check != "config" {
+		if f.Status == check.Failing && f.Fix == "" && f.Check != "config" {
 			p.t.Errorf("nothing says how to mend: %+v", f)
 		}
 	}
@@ -125,7 +126,7 @@ func (p *patient) lying() string {
 }
 
 // want is a finding that must be there, with words of its text and of its advice.
-func (p *patient) want(check string, s result, words, mend string) {
+func (p *patient) want(check string, s check.Result, words, mend string) {
 	p.t.Helper()
 	for _, f := range p.said {
 		if f.Check == check && f.Status == s && strings.Contains(f.Text, words) && strings.Contains(f.Fix, mend) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"github.com/addagent/addagent/internal/cli"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
@@ -92,7 +92,7 @@ func TestRealRecordsFitTheirSchema(t *testing.T) {
 		t.Helper()
 		p := &process{&cli.Process{Args: []string{"beat", "--config", filepath.Join(dir, "addagent.yaml")}, In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{},
 			Env: func(string) string { return "" }, Getuid: func() int { return 1000 }}}
-		p.run(t.Context())
+		p.Run(t.Context())
 		beats++
 	}
 	push := func(path, text string) {

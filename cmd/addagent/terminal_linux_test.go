@@ -3,13 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"github.com/addagent/addagent/internal/cli"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/addagent/addagent/internal/cli"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,7 +59,7 @@ func TestNoColours(t *testing.T) {
 	for _, args := range []string{"beat", "status", "why", "plan", "check", "log", "version", "help", "help log", "no-such", "run --no-such", "completion bash"} {
 		run := func(out, words io.Writer) {
 			p := &process{&cli.Process{Args: append(strings.Fields(args), "--config", config), In: strings.NewReader(""), Out: out, Err: words, Env: env, Getuid: func() int { return 1000 }}}
-			p.run(t.Context())
+			p.Run(t.Context())
 		}
 		out, words := &bytes.Buffer{}, &bytes.Buffer{}
 		run(out, words)

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"cmp"
@@ -31,12 +31,12 @@ import (
 )
 
 // rooms are a check for each room.
-func (d *checker) rooms() []check {
-	var all []check
+func (d *Checker) rooms() []probe {
+	var all []probe
 	for i, r := range d.cfg.Chat {
-		all = append(all, check{fmt.Sprintf("room %d", i+1), 1, func(ctx context.Context) []finding {
-			found := []finding{d.room(ctx, i, r)}
-			if waits := spooled(filepath.Join(daemon.RoomDir(d.cfg.StateDir, r), "spool"), d.now); waits != "" {
+		all = append(all, probe{fmt.Sprintf("room %d", i+1), 1, func(ctx context.Context) []Finding {
+			found := []Finding{d.room(ctx, i, r)}
+			if waits := spooled(filepath.Join(daemon.RoomDir(d.cfg.StateDir, r), "spool"), d.Now); waits != "" {
 				found = append(found, note(waits, "an agent that runs says them, once the room takes them"))
 			}
 			return found
@@ -46,7 +46,7 @@ func (d *checker) rooms() []check {
 }
 
 // room says a line in a room.
-func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
+func (d *Checker) room(ctx context.Context, i int, r config.Room) Finding {
 	shown := chat.Redact(r.URL)
 	if r.URLFile != "" {
 		shown = r.URLFile
@@ -59,15 +59,15 @@ func (d *checker) room(ctx context.Context, i int, r config.Room) finding {
 	if err != nil {
 		return broken(err, "see network in the config")
 	}
-	room := &chatroom.Room{Name: chatroom.Name(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.p.Env, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
-	if d.quiet {
+	room := &chatroom.Room{Name: chatroom.Name(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.Process.Env, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
+	if d.Quiet {
 		if err = room.Check(); err == nil {
 			return skip("%s is understood; nothing was said (--quiet-rooms)", shown)
 		}
 	} else {
 		who := cmp.Or(d.me.ID, "a node")
 		start := time.Now()
-		if err = room.Say(ctx, chat.Message{Text: who + ": addagent check: this room receives messages", Colour: "gray", Time: d.now}); err == nil {
+		if err = room.Say(ctx, chat.Message{Text: who + ": addagent check: this room receives messages", Colour: "gray", Time: d.Now}); err == nil {
 			return good("%s took the message, %s", shown, human.Duration(time.Since(start)))
 		}
 	}
@@ -101,20 +101,20 @@ func spooled(dir string, now time.Time) string {
 }
 
 // ec2 tries what this node asks of its cloud.
-func (d *checker) ec2(ctx context.Context) []finding {
-	m := daemon.MachineOf(d.p, d.cfg, d.me)
+func (d *Checker) ec2(ctx context.Context) []Finding {
+	m := daemon.MachineOf(d.Process, d.cfg, d.me)
 	switch {
 	case m == nil && !d.root():
-		return []finding{skip("only root has to do with EC2")}
+		return []Finding{skip("only root has to do with EC2")}
 	case d.cfg.EC2.Tags == "off":
-		return []finding{skip("ec2.tags is off")}
+		return []Finding{skip("ec2.tags is off")}
 	case m == nil:
-		return []finding{skip("not an EC2 instance")}
+		return []Finding{skip("not an EC2 instance")}
 	}
 	defer m.Metadata.Close()
 	seen := d.metadata(ctx, m)
-	found := []finding{seen.named("ec2 metadata")}
-	if seen.Status == isFailing {
+	found := []Finding{seen.named("ec2 metadata")}
+	if seen.Status == Failing {
 		return append(found, skip("without metadata there are neither region nor credentials").named("ec2 tags"))
 	}
 	i, err := m.At(d.cfg)
@@ -132,7 +132,7 @@ func (d *checker) ec2(ctx context.Context) []finding {
 	switch {
 	case err != nil:
 		if group = deniedBy(err); !needed {
-			group.Status = isNoted
+			group.Status = Noted
 			group.Text += "; nothing of the config needs it"
 		}
 	case g.Name == "" && needed:
@@ -148,7 +148,7 @@ func (d *checker) ec2(ctx context.Context) []finding {
 }
 
 // metadata asks the metadata service who this machine is, and whether it has a role.
-func (d *checker) metadata(ctx context.Context, m *daemon.Machine) finding {
+func (d *Checker) metadata(ctx context.Context, m *daemon.Machine) Finding {
 	const silent = "let it answer in IMDSv2, with a hop limit of 2 from a container: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
 	id, err := m.Metadata.InstanceID(ctx)
 	if err != nil {
@@ -159,7 +159,7 @@ func (d *checker) metadata(ctx context.Context, m *daemon.Machine) finding {
 		return broken(err, silent)
 	}
 	text := fmt.Sprintf("%s in %s", id, region)
-	if d.p.Env("AWS_ACCESS_KEY_ID") != "" {
+	if d.Process.Env("AWS_ACCESS_KEY_ID") != "" {
 		return good("%s, credentials of the environment", text)
 	}
 	role, err := m.Metadata.Get(ctx, "iam/security-credentials/")
@@ -176,7 +176,7 @@ func (d *checker) metadata(ctx context.Context, m *daemon.Machine) finding {
 }
 
 // deniedBy is what the cloud refused, or did not answer.
-func deniedBy(err error) finding {
+func deniedBy(err error) Finding {
 	text := err.Error()
 	switch {
 	case errors.Is(err, ec2.ErrDenied):
@@ -193,7 +193,7 @@ func deniedBy(err error) finding {
 }
 
 // kill tells whether the way to end a wedged machine is there. None of them can be tried without doing it.
-func (d *checker) kill(context.Context) finding {
+func (d *Checker) kill(context.Context) Finding {
 	switch way := kill.Way(d.cfg.Wedged.Kill); way {
 	case kill.None:
 		return skip("wedged.kill is none: a wedged machine stays as it is")
@@ -218,7 +218,7 @@ func (d *checker) kill(context.Context) finding {
 		}
 		return good("%s is there; nothing is powered off to try it", path)
 	case kill.Unhealthy, kill.Terminate:
-		if daemon.MachineOf(d.p, d.cfg, d.me) == nil {
+		if daemon.MachineOf(d.Process, d.cfg, d.me) == nil {
 			return fail(fmt.Sprintf("%s: not an EC2 instance", way), "set wedged.kill to poweroff or command")
 		}
 		action := map[kill.Way]string{kill.Unhealthy: "autoscaling:SetInstanceHealth", kill.Terminate: "ec2:TerminateInstances"}[way]
@@ -228,7 +228,7 @@ func (d *checker) kill(context.Context) finding {
 	}
 }
 
-func (d *checker) textfile(context.Context) finding {
+func (d *Checker) textfile(context.Context) Finding {
 	path := d.cfg.Metrics.Textfile
 	if path == "" {
 		return skip("metrics.textfile is not set")
@@ -244,7 +244,7 @@ func (d *checker) textfile(context.Context) finding {
 }
 
 // listen tells whether the page is shown, or could be. Where an agent runs its port is left alone.
-func (d *checker) listen(ctx context.Context) finding {
+func (d *Checker) listen(ctx context.Context) Finding {
 	address := d.cfg.Metrics.Listen
 	if address == "" {
 		return skip("metrics.listen is not set")
@@ -258,12 +258,12 @@ func (d *checker) listen(ctx context.Context) finding {
 		case err == nil && strings.Contains(page, "addagent_"):
 			return good("http://%s/metrics is shown", address)
 		case err != nil && held:
-			return fail(fmt.Sprintf("%s takes connections and does not answer: %v", address, hurried(ctx, err)), "see what the agent does: addagent log"+d.g.Suffix())
+			return fail(fmt.Sprintf("%s takes connections and does not answer: %v", address, hurried(ctx, err)), "see what the agent does: addagent log"+d.Flags.Suffix())
 		}
 		return fail(address+" is taken by something that shows no metrics of addagent", "end that (ss -ltnp shows who it is), or set metrics.listen to another port")
 	}
 	if held {
-		return fail("an agent runs, and nobody listens at "+address, "addagent status"+d.g.Suffix()+" shows its trouble; a port of a config that changed is opened at the next beat")
+		return fail("an agent runs, and nobody listens at "+address, "addagent status"+d.Flags.Suffix()+" shows its trouble; a port of a config that changed is opened at the next beat")
 	}
 	server, err := metrics.Listen(address)
 	if err != nil {
@@ -291,7 +291,7 @@ func pageAt(ctx context.Context, address string) (string, error) {
 }
 
 // systemd tells what the service manager knows of the agent's unit.
-func (d *checker) systemd(ctx context.Context) finding {
+func (d *Checker) systemd(ctx context.Context) Finding {
 	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
 		return skip("systemd does not run here")
 	}
@@ -303,7 +303,7 @@ func (d *checker) systemd(ctx context.Context) finding {
 }
 
 // unit is what `systemctl show` says of the agent's unit.
-func unit(shown string) finding {
+func unit(shown string) Finding {
 	is := map[string]string{}
 	for line := range strings.Lines(shown) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")

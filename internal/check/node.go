@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"cmp"
@@ -30,24 +30,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checks are all that is tried, in the order in which it is shown: the node itself first.
-func (d *checker) checks() []check {
-	one := func(name string, do func(context.Context) finding) check {
-		return check{name, 1, func(ctx context.Context) []finding { return []finding{do(ctx)} }}
+// probes are all that is tried, in the order in which it is shown: the node itself first.
+func (d *Checker) probes() []probe {
+	one := func(name string, do func(context.Context) Finding) probe {
+		return probe{name, 1, func(ctx context.Context) []Finding { return []Finding{do(ctx)} }}
 	}
-	all := []check{
-		one("home", func(context.Context) finding { return d.folder("home", d.cfg.Home) }),
-		one("run_dir", func(context.Context) finding { return d.folder("run_dir", d.cfg.RunDir) }),
-		one("state_dir", func(context.Context) finding { return d.folder("state_dir", d.cfg.StateDir) }),
+	all := []probe{
+		one("home", func(context.Context) Finding { return d.folder("home", d.cfg.Home) }),
+		one("run_dir", func(context.Context) Finding { return d.folder("run_dir", d.cfg.RunDir) }),
+		one("state_dir", func(context.Context) Finding { return d.folder("state_dir", d.cfg.StateDir) }),
 		one("bash", d.bash),
 		{"agent", 1, d.beats},
 		one("clock", d.clock),
 	}
 	all = append(all, d.repositories()...)
-	all = append(all, check{"presence", 4, d.presence})
+	all = append(all, probe{"presence", 4, d.presence})
 	all = append(all, d.rooms()...)
 	return append(all,
-		check{"ec2", 5, d.ec2},
+		probe{"ec2", 5, d.ec2},
 		one("kill", d.kill),
 		one("metrics textfile", d.textfile),
 		one("metrics listen", d.listen),
@@ -55,12 +55,12 @@ func (d *checker) checks() []check {
 }
 
 // root says whether this process may see what the agent sees.
-func (d *checker) root() bool { return d.p.Getuid() == 0 }
+func (d *Checker) root() bool { return d.Process.Getuid() == 0 }
 
 // identity finds out who this node is, and writes nothing.
-func (d *checker) identity(ctx context.Context) finding {
-	me, err := daemon.Identify(ctx, d.p, d.cfg, true)
-	if errors.Is(err, fs.ErrPermission) && !d.root() && d.live {
+func (d *Checker) identity(ctx context.Context) Finding {
+	me, err := daemon.Identify(ctx, d.Process, d.cfg, true)
+	if errors.Is(err, fs.ErrPermission) && !d.root() && d.Live {
 		return foreign(err.Error()).named("identity")
 	}
 	if err != nil {
@@ -86,7 +86,7 @@ const (
 )
 
 // folder tells whether a folder of the agent's can be written, and how much room its disk has. It writes nothing.
-func (d *checker) folder(key, dir string) finding {
+func (d *Checker) folder(key, dir string) Finding {
 	at, absent := dir, false
 	info, err := os.Stat(at)
 	for errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
@@ -106,7 +106,7 @@ func (d *checker) folder(key, dir string) finding {
 				owner = int(st.Uid)
 			}
 		}
-		if !d.root() && owner != d.p.Getuid() {
+		if !d.root() && owner != d.Process.Getuid() {
 			return foreign(at + " is another account's")
 		}
 		fix := fmt.Sprintf("let this account write there (ls -ld %s), or set %s to another folder", at, key)
@@ -132,7 +132,7 @@ func (d *checker) folder(key, dir string) finding {
 	return good("%s", text)
 }
 
-func (d *checker) bash(context.Context) finding {
+func (d *Checker) bash(context.Context) Finding {
 	path, err := exec.LookPath("bash")
 	if err != nil {
 		return fail("no bash in PATH, which init and scripts need", "install bash, or put its folder into the agent's PATH")
@@ -141,49 +141,49 @@ func (d *checker) bash(context.Context) finding {
 }
 
 // beats tells whether somebody beats here, in time, and what troubles the last beat had.
-func (d *checker) beats(context.Context) []finding {
+func (d *Checker) beats(context.Context) []Finding {
 	s := status.Report{}
 	holder, held, err := run.ReadHolder(d.cfg.BeatLock())
 	if errors.Is(err, fs.ErrPermission) && !d.root() {
-		return []finding{foreign(d.cfg.BeatLock() + " is another account's")}
+		return []Finding{foreign(d.cfg.BeatLock() + " is another account's")}
 	}
 	if err != nil {
-		return []finding{broken(err, "see who may read "+d.cfg.BeatLock())}
+		return []Finding{broken(err, "see who may read "+d.cfg.BeatLock())}
 	}
 	s.Running, s.Holder = held, &holder
 	s.Beat, err = journal.ReadBeat(d.cfg.Home)
 	if err != nil {
-		return []finding{broken(err, "see who may read "+journal.BeatPath(d.cfg.Home))}
+		return []Finding{broken(err, "see who may read "+journal.BeatPath(d.cfg.Home))}
 	}
-	s.Late = status.IsLate(s.Beat, d.now)
-	flags := d.g.Suffix()
+	s.Late = status.IsLate(s.Beat, d.Now)
+	flags := d.Flags.Suffix()
 	b := s.Beat
-	var found []finding
+	var found []Finding
 	switch {
 	case held && proc.Stopped(holder.PID):
 		found = append(found, fail(fmt.Sprintf("process %d is stopped: it does not beat", holder.PID), fmt.Sprintf("kill -CONT %d", holder.PID)))
 	case held && b == nil:
-		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, human.When(holder.Started, d.now)))
+		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, human.When(holder.Started, d.Now)))
 	case held && s.Late:
-		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, human.When(b.Start, d.now), human.When(b.Next, d.now)),
+		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, human.When(b.Start, d.Now), human.When(b.Next, d.Now)),
 			"addagent log"+flags+" says what it does; when it hangs, restart it"))
 	case held:
-		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, human.When(b.Start, d.now), b.State))
+		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, human.When(b.Start, d.Now), b.State))
 	case s.Alive():
-		found = append(found, good("addagent beat is called from outside, at %s last", human.When(b.Start, d.now)))
+		found = append(found, good("addagent beat is called from outside, at %s last", human.When(b.Start, d.Now)))
 	default:
 		found = append(found, note("no agent runs here", "addagent run"+flags+", or start its unit"))
 	}
 	if s.Alive() && b != nil && len(b.Troubles) > 0 {
 		t := b.Troubles[0]
-		found = append(found, note(fmt.Sprintf("the last beat has %s; the first, for %s: %s", human.Count(len(b.Troubles), "trouble"), human.Duration(d.now.Sub(t.Since)), t.Text), "addagent status"+flags))
+		found = append(found, note(fmt.Sprintf("the last beat has %s; the first, for %s: %s", human.Count(len(b.Troubles), "trouble"), human.Duration(d.Now.Sub(t.Since)), t.Text), "addagent status"+flags))
 	}
 	return found
 }
 
 // clock compares this machine's clock with the Date of the first server of ours that answers in HTTP. A clock that is off
 // makes a node late, or missing, for all others.
-func (d *checker) clock(ctx context.Context) finding {
+func (d *Checker) clock(ctx context.Context) Finding {
 	servers, err := d.clocks()
 	if err != nil {
 		return broken(err, "see network in the config")
@@ -193,7 +193,7 @@ func (d *checker) clock(ctx context.Context) finding {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan *finding, len(servers))
+	answers := make(chan *Finding, len(servers))
 	for _, server := range servers {
 		go func() { answers <- server.compare(ctx) }()
 	}
@@ -217,7 +217,7 @@ type timepiece struct {
 }
 
 // clocks are those of the places that speak HTTP.
-func (d *checker) clocks() ([]timepiece, error) {
+func (d *Checker) clocks() ([]timepiece, error) {
 	transport, err := transport.Transport(d.cfg.Network)
 	if err != nil {
 		return nil, err
@@ -239,15 +239,15 @@ func (d *checker) clocks() ([]timepiece, error) {
 		}
 	}
 	add(remote.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
-	if daemon.MachineOf(d.p, d.cfg, d.me) != nil {
-		add(cmp.Or(daemon.MetadataEndpoint(d.p), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
+	if daemon.MachineOf(d.Process, d.cfg, d.me) != nil {
+		add(cmp.Or(daemon.MetadataEndpoint(d.Process), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
 	}
 	return all, nil
 }
 
 // compare tells whether our clock agrees with the server's; nil when the server does not tell its time. Any answer will
 // do: each has a Date.
-func (t timepiece) compare(ctx context.Context) *finding {
+func (t timepiece) compare(ctx context.Context) *Finding {
 	q, err := http.NewRequestWithContext(ctx, http.MethodHead, t.url+"/", nil)
 	if err != nil {
 		return nil

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -9,15 +9,15 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// checked is what `check --json` prints.
-type checked struct {
-	Node     *checkedNode      `json:"node,omitempty"`
+// Report is what `check --json` prints.
+type Report struct {
+	Node     *Node             `json:"node,omitempty"`
 	Config   []config.Resolved `json:"config"`
 	Notes    []string          `json:"notes,omitempty"` // worth knowing, no problems
 	Problems []string          `json:"problems"`
 }
 
-type checkedNode struct {
+type Node struct {
 	ID          string    `json:"instance-id"`
 	Source      string    `json:"source"` // where the id comes from
 	Hardware    string    `json:"hardware"`
@@ -29,12 +29,12 @@ type checkedNode struct {
 	NextBeat    time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
 }
 
-// run checks, and returns what it found and how many of that are problems of the config.
-func (c *checker) run(ctx context.Context) (found []finding, problems int) {
+// Run checks, and returns what it found and how many of that are problems of the config.
+func (c *Checker) Run(ctx context.Context) (found []Finding, problems int) {
 	found, usable := c.settle(ctx)
-	problems = fails(found)
-	if c.live && usable {
-		found = append(found, examine(ctx, c.cfg.Beat.LookTimeout, c.checks())...)
+	problems = Failures(found)
+	if c.Live && usable {
+		found = append(found, runProbes(ctx, c.cfg.Beat.LookTimeout, c.probes())...)
 	}
 	for i := range found {
 		found[i].Text, found[i].Fix = human.Safe(found[i].Text), human.Safe(found[i].Fix)
@@ -42,23 +42,23 @@ func (c *checker) run(ctx context.Context) (found []finding, problems int) {
 	return found, problems
 }
 
-// report is the config and the node as they are understood, and what is wrong with them.
-func (c *checker) report(found []finding) checked {
-	report := checked{Config: c.cfg.Lines(), Problems: []string{}}
+// Report is the config and the node as they are understood, and what is wrong with them.
+func (c *Checker) Report(found []Finding) Report {
+	report := Report{Config: c.cfg.Lines(), Problems: []string{}}
 	if c.me.ID != "" {
-		report.Node = &checkedNode{ID: c.me.ID, Source: c.me.Source, Hardware: c.me.Hardware.String(), Copied: c.me.Copied,
+		report.Node = &Node{ID: c.me.ID, Source: c.me.Source, Hardware: c.me.Hardware.String(), Copied: c.me.Copied,
 			Nodepart: c.info.Nodepart, Stacktype: c.info.Stacktype, Deployment: c.info.Deployment, InitGitRepo: c.info.InitGitRepo}
 		if s, err := daemon.AgentSettings(c.cfg, c.me.ID); err == nil {
-			report.Node.NextBeat = s.Schedule.Next(c.now).UTC()
+			report.Node.NextBeat = s.Schedule.Next(c.Now).UTC()
 		}
 	}
 	for _, f := range found {
 		switch {
-		case f.Status == isFailing && f.Fix != "":
+		case f.Status == Failing && f.Fix != "":
 			report.Problems = append(report.Problems, f.Text+": "+f.Fix)
-		case f.Status == isFailing:
+		case f.Status == Failing:
 			report.Problems = append(report.Problems, f.Text)
-		case f.Status == isNoted && f.Check == "config":
+		case f.Status == Noted && f.Check == "config":
 			report.Notes = append(report.Notes, f.Text)
 		}
 	}

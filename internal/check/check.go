@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"cmp"
@@ -15,51 +15,51 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// result is what became of a thing that was tried. The words are those of `check --live --json`.
-type result string
+// Result is what became of a thing that was tried. The words are those of `check --live --json`.
+type Result string
 
 const (
-	worksWell result = "ok"
-	isFailing result = "fail"
-	isNoted   result = "note"    // it works, or nobody knows, and a person may want to look
-	isSkipped result = "skipped" // it is not asked for, or cannot be tried from here
+	OK      Result = "ok"
+	Failing Result = "fail"
+	Noted   Result = "note"    // it works, or nobody knows, and a person may want to look
+	Skipped Result = "skipped" // it is not asked for, or cannot be tried from here
 )
 
-// finding is one line of what `addagent check` found; a list of them is the JSON of --live.
-type finding struct {
+// Finding is one line of what `addagent check` found; a list of them is the JSON of --live.
+type Finding struct {
 	Check  string `json:"check"` // "repo ops", "presence push"
-	Status result `json:"status"`
+	Status Result `json:"status"`
 	Text   string `json:"text"`           // what was found
 	Fix    string `json:"mend,omitempty"` // what a person can do about it
 }
 
-func good(format string, args ...any) finding {
-	return finding{Status: worksWell, Text: fmt.Sprintf(format, args...)}
+func good(format string, args ...any) Finding {
+	return Finding{Status: OK, Text: fmt.Sprintf(format, args...)}
 }
 
-func skip(format string, args ...any) finding {
-	return finding{Status: isSkipped, Text: fmt.Sprintf(format, args...)}
+func skip(format string, args ...any) Finding {
+	return Finding{Status: Skipped, Text: fmt.Sprintf(format, args...)}
 }
 
-func note(text, fix string) finding { return finding{Status: isNoted, Text: text, Fix: fix} }
-func fail(text, fix string) finding { return finding{Status: isFailing, Text: text, Fix: fix} }
+func note(text, fix string) Finding { return Finding{Status: Noted, Text: text, Fix: fix} }
+func fail(text, fix string) Finding { return Finding{Status: Failing, Text: text, Fix: fix} }
 
 // foreign is what this account may not see, and the agent's may.
-func foreign(text string) finding { return skip("%s: run this as the account of the agent", text) }
+func foreign(text string) Finding { return skip("%s: run this as the account of the agent", text) }
 
 // named gives a finding the name of what was tried.
-func (f finding) named(check string) finding {
+func (f Finding) named(check string) Finding {
 	f.Check = check
 	return f
 }
 
-// checker checks what one node needs: its config, and with live everything that the config names.
-type checker struct {
-	p     *cli.Process
-	g     *cli.Flags
-	live  bool
-	quiet bool // no room is spoken to
-	now   time.Time
+// Checker checks what one node needs: its config, and with live everything that the config names.
+type Checker struct {
+	Process *cli.Process
+	Flags   *cli.Flags
+	Live    bool
+	Quiet   bool // no room is spoken to
+	Now     time.Time
 
 	cfg  *config.Config
 	info node.Info
@@ -68,38 +68,38 @@ type checker struct {
 
 // settle reads what everything else is tested with: the config and who this node is. What fails here is a bad config;
 // usable tells that there is one to go on with all the same.
-func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
-	add := func(f finding) { found = append(found, f.named("config")) }
+func (d *Checker) settle(ctx context.Context) (found []Finding, usable bool) {
+	add := func(f Finding) { found = append(found, f.named("config")) }
 	bad := func(err error) {
 		for _, problem := range problemsOf(err) { // each says what to do
 			add(fail(problem, ""))
 		}
-		if last := len(found) - 1; err != nil && d.live {
-			found[last].Fix = "edit it, until addagent check" + d.g.Suffix() + " is content"
+		if last := len(found) - 1; err != nil && d.Live {
+			found[last].Fix = "edit it, until addagent check" + d.Flags.Suffix() + " is content"
 		}
 	}
-	cfg, wrong, err := daemon.ConfigLoader{Process: d.p, Flags: d.g}.LastGood()
+	cfg, wrong, err := daemon.ConfigLoader{Process: d.Process, Flags: d.Flags}.LastGood()
 	d.cfg, usable = cfg, err == nil
 	kept := wrong != nil
 	if err != nil {
 		wrong = err
 	}
-	if !d.live { // the text as it is now, with what chat and presence need
-		if cfg, wrong = (daemon.ConfigLoader{Process: d.p, Flags: d.g, Complete: true}).Read(); wrong == nil || !kept {
+	if !d.Live { // the text as it is now, with what chat and presence need
+		if cfg, wrong = (daemon.ConfigLoader{Process: d.Process, Flags: d.Flags, Complete: true}).Read(); wrong == nil || !kept {
 			d.cfg = cfg
 		}
 	}
 	bad(wrong)
 	switch {
-	case d.live && err != nil:
+	case d.Live && err != nil:
 		return found, false
 	case wrong != nil && kept:
 		add(note("everything else uses the last good config", ""))
 	case len(d.cfg.Files()) > 0:
 		add(good("%s", strings.Join(d.cfg.Files(), ", ")))
-	case d.live:
+	case d.Live:
 		add(good("no file: everything is as it is by default"))
-	case d.g.Config == "":
+	case d.Flags.Config == "":
 		add(note("no config file at "+cli.DefaultConfig+": everything is as it is by default", ""))
 	}
 	for _, n := range d.cfg.Notes {
@@ -107,7 +107,7 @@ func (d *checker) settle(ctx context.Context) (found []finding, usable bool) {
 	}
 	d.info, err = node.ReadInfo(d.cfg.Nodeinfo())
 	bad(err)
-	if d.live || fails(found) == 0 {
+	if d.Live || Failures(found) == 0 {
 		_, err = daemon.ConfiguredRepos(d.cfg, d.info)
 		bad(err)
 	}
@@ -134,14 +134,14 @@ func problemsOf(err error) (lines []string) {
 }
 
 // broken is what fails with an error. The hint of the error itself goes before otherwise.
-func broken(err error, otherwise string) finding {
-	text, fix := apart(err)
+func broken(err error, otherwise string) Finding {
+	text, fix := splitHint(err)
 	return fail(text, cmp.Or(fix, otherwise))
 }
 
-// apart takes an error of ours apart: what is wrong, and what a person can do about it ("" = it does not say). Those that
+// splitHint takes an error of ours apart: what is wrong, and what a person can do about it ("" = it does not say). Those that
 // know it have a method Mend, and their texts end with it.
-func apart(err error) (text, fix string) {
+func splitHint(err error) (text, fix string) {
 	var says interface {
 		error
 		Mend() string
@@ -156,31 +156,31 @@ func apart(err error) (text, fix string) {
 	return text, fix
 }
 
-func fails(found []finding) (n int) {
+func Failures(found []Finding) (n int) {
 	for _, f := range found {
-		if f.Status == isFailing {
+		if f.Status == Failing {
 			n++
 		}
 	}
 	return n
 }
 
-// check is one thing to try, or a few that need each other.
-type check struct {
+// probe is one thing to try, or a few that need each other.
+type probe struct {
 	name  string
 	steps int // how many questions it asks, one after the other
-	do    func(ctx context.Context) []finding
+	do    func(ctx context.Context) []Finding
 }
 
-// examine makes all checks at once, each with a deadline of its own, and returns what they found in their order. One that
+// runProbes makes all checks at once, each with a deadline of its own, and returns what they found in their order. One that
 // does not even heed its deadline, such as a disk that hangs, is given up.
-func examine(ctx context.Context, each time.Duration, checks []check) []finding {
-	results := make([]chan []finding, len(checks))
+func runProbes(ctx context.Context, each time.Duration, checks []probe) []Finding {
+	results := make([]chan []Finding, len(checks))
 	for i, c := range checks {
 		limit := each * time.Duration(c.steps)
 		bounded, cancel := context.WithTimeoutCause(ctx, limit, late{limit})
-		result := make(chan []finding, 1)
-		done := make(chan []finding, 1)
+		result := make(chan []Finding, 1)
+		done := make(chan []Finding, 1)
 		results[i] = result
 		go func() { done <- c.do(bounded) }()
 		go func() {
@@ -191,17 +191,17 @@ func examine(ctx context.Context, each time.Duration, checks []check) []finding 
 				return
 			case <-bounded.Done():
 			}
-			timer := time.NewTimer(graceOfACheck)
+			timer := time.NewTimer(probeGrace)
 			defer timer.Stop()
 			select {
 			case found := <-done:
 				result <- found
 			case <-timer.C:
-				result <- []finding{fail(late{limit}.Error(), "see what it waits for: a disk, a mount, a program that hangs")}
+				result <- []Finding{fail(late{limit}.Error(), "see what it waits for: a disk, a mount, a program that hangs")}
 			}
 		}()
 	}
-	var all []finding
+	var all []Finding
 	for i, c := range checks {
 		for _, f := range <-results[i] {
 			if f.Check == "" {
@@ -213,8 +213,8 @@ func examine(ctx context.Context, each time.Duration, checks []check) []finding 
 	return all
 }
 
-// graceOfACheck is for a check to say what it knows when its time is over.
-const graceOfACheck = 2 * time.Second
+// probeGrace is for a check to say what it knows when its time is over.
+const probeGrace = 2 * time.Second
 
 // late is the error of what does not answer.
 type late struct{ limit time.Duration }
@@ -223,7 +223,7 @@ func (l late) Error() string { return "no answer within " + human.Duration(l.lim
 
 // ask puts one of several questions of a check, with its own share of time. The error of a late answer is late, and not
 // what the deadline did to the connection.
-func (d *checker) ask(ctx context.Context, question func(context.Context) error) error {
+func (d *Checker) ask(ctx context.Context, question func(context.Context) error) error {
 	limit := d.cfg.Beat.LookTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, late{limit})
 	defer cancel()

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -21,18 +21,18 @@ import (
 )
 
 // repositories are a check for each repository of this node, and one for each of its mirrors.
-func (d *checker) repositories() []check {
+func (d *Checker) repositories() []probe {
 	repos, err := daemon.OpenClones(d.cfg, d.info)
 	if err != nil {
 		return nil // settle said it
 	}
 	defer repos.Close()
-	var all []check
+	var all []probe
 	for _, r := range repos.Known() {
 		name := "repo " + r.Name
 		if r.Problem != nil {
-			all = append(all, check{name, 1, func(context.Context) []finding {
-				return []finding{broken(r.Problem, "name it in the config (repos:), or take it out of gitrepo/")}
+			all = append(all, probe{name, 1, func(context.Context) []Finding {
+				return []Finding{broken(r.Problem, "name it in the config (repos:), or take it out of gitrepo/")}
 			}})
 			continue
 		}
@@ -42,19 +42,19 @@ func (d *checker) repositories() []check {
 			if i > 0 {
 				name = fmt.Sprintf("repo %s mirror %d", r.Name, i)
 			}
-			all = append(all, check{name, 1, func(ctx context.Context) []finding { return []finding{tryRepo(ctx, source)} }})
+			all = append(all, probe{name, 1, func(ctx context.Context) []Finding { return []Finding{tryRepo(ctx, source)} }})
 		}
 	}
 	if len(all) == 0 {
-		all = append(all, check{"repo", 1, func(context.Context) []finding {
-			return []finding{note("no repository to look at", "name some in the config (repos:), or put clones below gitrepo/")}
+		all = append(all, probe{"repo", 1, func(context.Context) []Finding {
+			return []Finding{note("no repository to look at", "name some in the config (repos:), or put clones below gitrepo/")}
 		}})
 	}
 	return all
 }
 
 // tryRepo asks one address of a repository where the branch is.
-func tryRepo(ctx context.Context, s remote.Source) finding {
+func tryRepo(ctx context.Context, s remote.Source) Finding {
 	start := time.Now()
 	a, err := remote.Try(ctx, s)
 	if err != nil {
@@ -75,7 +75,7 @@ func tryRepo(ctx context.Context, s remote.Source) finding {
 }
 
 // refusedBy is a place that did not do what was asked.
-func refusedBy(place string, err error) finding {
+func refusedBy(place string, err error) Finding {
 	f := broken(err, reach(place, err))
 	if !strings.Contains(f.Text, place) {
 		f.Text = place + ": " + f.Text
@@ -110,15 +110,15 @@ func reach(place string, err error) string {
 
 // presence tries all that this node does with the presence repository: to see it, to know its own ref, to push, to read
 // the others.
-func (d *checker) presence(ctx context.Context) []finding {
+func (d *Checker) presence(ctx context.Context) []Finding {
 	p := d.cfg.Presence
 	if p.URL == "" {
-		return []finding{skip("presence is off: presence.url is not set")}
+		return []Finding{skip("presence is off: presence.url is not set")}
 	}
 	at := remote.Source{URL: p.URL}.Redacted()
 	store, err := remote.New(daemon.PresenceSource(d.cfg))
 	if err != nil {
-		return []finding{refusedBy(at, err)}
+		return []Finding{refusedBy(at, err)}
 	}
 	defer store.Close()
 
@@ -128,7 +128,7 @@ func (d *checker) presence(ctx context.Context) []finding {
 		refs, err = store.Refs(ctx, p.RefPrefix, gitstore.FoldRef)
 		return err
 	}); err != nil {
-		return []finding{refusedBy(at, err)}
+		return []Finding{refusedBy(at, err)}
 	}
 	nodes, folded := 0, false
 	for _, r := range refs {
@@ -137,7 +137,7 @@ func (d *checker) presence(ctx context.Context) []finding {
 		}
 		folded = folded || r.Name == gitstore.FoldRef
 	}
-	found := []finding{good("%s: %s, %s", at, human.Count(nodes, "node"), human.Duration(time.Since(start)))}
+	found := []Finding{good("%s: %s, %s", at, human.Count(nodes, "node"), human.Duration(time.Since(start)))}
 	if d.me.ID == "" {
 		found = append(found, skip("it is not known who this node is").named("presence ref"))
 	} else {
@@ -147,7 +147,7 @@ func (d *checker) presence(ctx context.Context) []finding {
 }
 
 // ownRef tells whose this node's ref is, and whether a push to it would be let in.
-func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []finding {
+func (d *Checker) ownRef(ctx context.Context, store *remote.Repository) []Finding {
 	ref := gitstore.RefName(d.cfg.Presence.RefPrefix, d.me.ID)
 	at := remote.Source{URL: d.cfg.Presence.URL}.Redacted()
 	hostname, _ := os.Hostname()
@@ -159,7 +159,7 @@ func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []findin
 	if err := d.ask(ctx, func(ctx context.Context) error {
 		t, said, err := gitstore.ReadOwnRef(ctx, store, ref, ours, daemon.PresenceMemory(d.cfg.StateDir))
 		if tip = t; t != "" {
-			whose = good("%s is ours: %s, told at %s", ref, said.State, human.When(said.BeatSeen, d.now))
+			whose = good("%s is ours: %s, told at %s", ref, said.State, human.When(said.BeatSeen, d.Now))
 		}
 		return err
 	}); err != nil {
@@ -176,14 +176,14 @@ func (d *checker) ownRef(ctx context.Context, store *remote.Repository) []findin
 	case strings.Contains(said, "hook") || strings.Contains(said, "protect") || strings.Contains(said, "prohibit"):
 		push = note("a push is let in, but a rule of the server refused the trial: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
 	}
-	return []finding{whose.named("presence ref"), push.named("presence push")}
+	return []Finding{whose.named("presence ref"), push.named("presence push")}
 }
 
 // manyNodes is how many refs each reader may have to read itself before a fold is worth advice.
 const manyNodes = 50
 
 // fold tells whether the others are read from a fold that is kept up.
-func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
+func (d *Checker) fold(ctx context.Context, nodes int, there bool) Finding {
 	if !there {
 		if nodes == 0 {
 			return good("no node is there yet, and nobody folds")
@@ -196,7 +196,7 @@ func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 	}
 	var f presence.Fleet
 	if err := d.ask(ctx, func(ctx context.Context) (err error) {
-		f, err = peers.ReadNow(ctx, daemon.PresenceSource(d.cfg), d.cfg.Presence.RefPrefix, false, d.now)
+		f, err = peers.ReadNow(ctx, daemon.PresenceSource(d.cfg), d.cfg.Presence.RefPrefix, false, d.Now)
 		return err
 	}); err != nil {
 		return refusedBy(gitstore.FoldRef, err)
@@ -208,5 +208,5 @@ func (d *checker) fold(ctx context.Context, nodes int, there bool) finding {
 		}
 		return note(text, "see whether the machine that runs addctl presence:fold still does")
 	}
-	return good("folded at %s, %s", human.When(f.Folded, d.now), human.Count(len(f.Nodes), "node"))
+	return good("folded at %s, %s", human.When(f.Folded, d.Now), human.Count(len(f.Nodes), "node"))
 }

@@ -1,0 +1,2 @@
+// Package check checks.
+package check
