@@ -81,6 +81,7 @@ var may = map[string]struct {
 	"internal/request":         {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/proc", "work/run"}, nil},
 	"internal/chat/chatroom":   {[]string{"internal/chat", "internal/config", "internal/files"}, nil},
 	"presence/peers":           {[]string{"internal/config", "internal/files", "internal/git/remote", "presence", "presence/fold", "work"}, nil},
+	"internal/check":           {[]string{"internal/chat", "internal/chat/chatroom", "internal/cli", "internal/cloud", "internal/cloud/ec2", "internal/config", "internal/daemon", "internal/git/remote", "internal/git/transport", "internal/human", "internal/journal", "internal/kill", "internal/metrics", "internal/node", "internal/proc", "internal/status", "presence", "presence/gitstore", "presence/peers", "work/run"}, nil},
 }
 
 // heavy are the outsiders that only the packages naming them may import.

@@ -17,6 +17,7 @@ type Report struct {
 	Problems []string          `json:"problems"`
 }
 
+// Node is who this node is, as its files and its hardware say.
 type Node struct {
 	ID          string    `json:"instance-id"`
 	Source      string    `json:"source"` // where the id comes from
