@@ -1,4 +1,4 @@
-package packaging
+package systemd
 
 import (
 	"os"
@@ -14,7 +14,7 @@ func TestUnits(t *testing.T) {
 	dir := t.TempDir()
 	var units []string
 	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer"} {
-		data, err := os.ReadFile(filepath.Join("systemd", name))
+		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestPromisedSettings(t *testing.T) {
 		"growing-delay.conf":    {"RestartSteps=6", "RestartMaxDelaySec=60s"},
 		"addagent.tmpfiles":     {"d /run/addagent 0755 root root -"},
 	} {
-		data, err := os.ReadFile(filepath.Join("systemd", name))
+		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestPromisedSettings(t *testing.T) {
 // one that deletes the lock under it.
 func TestNoLimitOnWork(t *testing.T) {
 	for _, name := range []string{"addagent.service", "addagent-beat.service", "growing-delay.conf"} {
-		data, err := os.ReadFile(filepath.Join("systemd", name))
+		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestNoLimitOnWork(t *testing.T) {
 func TestEveryLineHasItsReason(t *testing.T) {
 	plain := []string{"Description", "Documentation", "WantedBy", "ExecStart", "Unit", "EnvironmentFile", "After", "OOMPolicy", "TasksMax", "RestartMaxDelaySec", "RestartSteps"}
 	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer"} {
-		data, err := os.ReadFile(filepath.Join("systemd", name))
+		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
