@@ -37,7 +37,7 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 		bare := gittest.New(t, filepath.Join(t.TempDir(), name+".git"))
 		bare.Commit("main", changes...)
 		g.bare[name] = bare
-		repo := clone.New(name, filepath.Join(root, name), remote.Source{URL: bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}, clone.Limits{})
+		repo := clone.New(filepath.Join(root, name), remote.Source{URL: bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}, clone.Limits{})
 		sight, err := repo.Look(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ func TestOwnTreesAndGitsAgree(t *testing.T) {
 		"app/a":                                        "1",
 		"lib/x":                                        "-> ../app",
 	})
-	r := clone.New("ops", theirs.Dir, remote.Source{}, clone.Limits{})
+	r := clone.New(theirs.Dir, remote.Source{}, clone.Limits{})
 	defer r.Close()
 	tree, err := r.Tree(theirs.Version)
 	if err != nil {

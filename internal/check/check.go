@@ -140,14 +140,14 @@ func broken(err error, otherwise string) Finding {
 }
 
 // splitHint takes an error of ours apart: what is wrong, and what a person can do about it ("" = it does not say). Those that
-// know it have a method Mend, and their texts end with it.
+// know it have a method Hint, and their texts end with it.
 func splitHint(err error) (text, fix string) {
 	var says interface {
 		error
-		Mend() string
+		Hint() string
 	}
 	for at := err; fix == "" && errors.As(at, &says); at = errors.Unwrap(says) {
-		fix = says.Mend()
+		fix = says.Hint()
 	}
 	text = err.Error()
 	if fix != "" {

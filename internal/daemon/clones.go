@@ -78,7 +78,7 @@ func (c *clones) renew(all []configuredRepo, discover bool, l clone.Limits, netw
 }
 
 func (c *clones) add(name string, s remote.Source) {
-	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: clone.New(name, filepath.Join(c.dir, name), s, c.limits)})
+	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: clone.New(filepath.Join(c.dir, name), s, c.limits)})
 }
 
 // Known are the repositories as they are now, with those that were only found on the disk.

@@ -58,7 +58,7 @@ type unwritten struct {
 
 func (u *unwritten) Error() string { return u.error.Error() + ": " + u.todo }
 func (u *unwritten) Unwrap() error { return u.error }
-func (u *unwritten) Mend() string  { return u.todo }
+func (u *unwritten) Hint() string  { return u.todo }
 
 // explain adds to an error what to do about it.
 func (t *Textfile) explain(err error) error {

@@ -88,7 +88,7 @@ func (p *repository) open() error {
 	s := p.Source
 	s.Branch = strings.TrimPrefix(gitstore.FoldRef, "refs/heads/")
 	s.Rewind = remote.RewindUnasked
-	p.clone = clone.New("fold", filepath.Join(dir, "fold"), s, clone.Limits{Fetch: p.Timeout})
+	p.clone = clone.New(filepath.Join(dir, "fold"), s, clone.Limits{Fetch: p.Timeout})
 	return nil
 }
 

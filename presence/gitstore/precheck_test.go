@@ -47,7 +47,7 @@ func TestTrialsChangeNothing(t *testing.T) {
 	theirs := ours
 	theirs.Hardware = "dmi:elsewhere/elsewhere"
 	var clash *Clash
-	if _, _, err := ReadOwnRef(t.Context(), store, ourRef, theirs, s.memory); !errors.As(err, &clash) || !strings.HasSuffix(err.Error(), clash.Mend()) {
+	if _, _, err := ReadOwnRef(t.Context(), store, ourRef, theirs, s.memory); !errors.As(err, &clash) || !strings.HasSuffix(err.Error(), clash.Hint()) {
 		t.Errorf("of another: %v", err)
 	}
 	// A clone of the image has the same hardware: only the memory tells that another boot spoke since.

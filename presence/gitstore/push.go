@@ -29,12 +29,12 @@ func (c *Clash) Error() string {
 	if c.There.Hardware == c.Here.Hardware {
 		clones = " (two clones of one image look like the same hardware)"
 	}
-	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: %s", c.Ref, there, machine(c.Here), clones, c.Mend())
+	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: %s", c.Ref, there, machine(c.Here), clones, c.Hint())
 }
 
-// Mend is what a person can do about it, with which the error's text ends. The file alone is not enough: an agent puts
+// Hint is what a person can do about it, with which the error's text ends. The file alone is not enough: an agent puts
 // back the name that its hardware is bound to.
-func (c *Clash) Mend() string {
+func (c *Clash) Hint() string {
 	return "give one of the two another name (stop its agent, remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt) or, if that machine is gone, delete the ref"
 }
 

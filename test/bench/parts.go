@@ -62,7 +62,7 @@ func open(url, dir string) *clone.Repo {
 	if key, known, ok := strings.Cut(os.Getenv(sshEnv), ":"); ok {
 		s.Auth = remote.Auth{SSHKeyFiles: []string{key}, KnownHostsFile: known}
 	}
-	return clone.New(filepath.Base(dir), dir, s, clone.Limits{})
+	return clone.New(dir, s, clone.Limits{})
 }
 
 // look brings a clone to where its remote is, as one beat does: the counterpart of git pull.

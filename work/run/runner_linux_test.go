@@ -43,7 +43,7 @@ func newHandGrid(t *testing.T, changes ...gittest.Change) *handGrid {
 		Rules: work.Rules{RetryFirst: time.Minute, RetryMax: time.Hour, WedgeAfter: 3, Node: "n"},
 	}
 	source := remote.Source{URL: g.bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}
-	g.clone = clone.New("ops", g.file("gitrepo/ops"), source, clone.Limits{})
+	g.clone = clone.New(g.file("gitrepo/ops"), source, clone.Limits{})
 	g.push(append(changes, gittest.File("nodework/common/work.sh", "true\n"))...)
 	return g
 }

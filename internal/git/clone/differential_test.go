@@ -80,7 +80,7 @@ func newDuel(t *testing.T, seed uint64, bitmap, settled bool) *duel {
 	root := t.TempDir()
 	d := &duel{t: t, r: rand.New(rand.NewPCG(seed, 0)), seed: seed, bitmap: bitmap, settled: settled, src: src,
 		dir: filepath.Join(root, "ours"), git: filepath.Join(root, "git"), scratch: filepath.Join(root, "scratch"), mine: map[string]string{}}
-	d.ours = New("r", d.dir, remote.Source{URL: server.URL + "/r.git", Branch: "main", Agent: "test"}, Limits{Watcher: worktree.NewWatcher()})
+	d.ours = New(d.dir, remote.Source{URL: server.URL + "/r.git", Branch: "main", Agent: "test"}, Limits{Watcher: worktree.NewWatcher()})
 	t.Cleanup(func() { testkit.Must(t, d.ours.Close()) })
 	d.commit(nil, map[string]planned{}, 12)
 	if settled {

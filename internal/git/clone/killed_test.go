@@ -23,7 +23,7 @@ import (
 // must end with a whole clone and the right tree, and nothing left behind.
 func TestKilledLook(t *testing.T) {
 	if dir := os.Getenv("ADD_TEST_LOOKS"); dir != "" {
-		r := New("r", dir, remote.Source{URL: os.Getenv("ADD_TEST_URL")}, Limits{})
+		r := New(dir, remote.Source{URL: os.Getenv("ADD_TEST_URL")}, Limits{})
 		for {
 			if _, err := r.Look(t.Context(), nil); err != nil {
 				t.Fatal(err)

@@ -57,20 +57,20 @@ type Applied struct {
 // Repo is one clone and its remote. It keeps the connection between looks, and with a Watcher the watches on the
 // tracked folders; nothing else. Use it from one goroutine at a time.
 type Repo struct {
-	name, dir string
-	source    remote.Source
-	limits    Limits
-	mirrors   *mirrors // made when it is first needed
-	judged    judged
-	config    configCheck
-	dirty     *worktree.DirtySet
-	repacked  repackState
-	refused   refusal
+	dir      string
+	source   remote.Source
+	limits   Limits
+	mirrors  *mirrors // made when it is first needed
+	judged   judged
+	config   configCheck
+	dirty    *worktree.DirtySet
+	repacked repackState
+	refused  refusal
 }
 
 // New returns the repository in dir, which is made when it is first applied. It does no I/O.
-func New(name, dir string, s remote.Source, l Limits) *Repo {
-	return &Repo{name: name, dir: dir, source: s, limits: l.orDefault(), dirty: l.Watcher.DirtySet()}
+func New(dir string, s remote.Source, l Limits) *Repo {
+	return &Repo{dir: dir, source: s, limits: l.orDefault(), dirty: l.Watcher.DirtySet()}
 }
 
 func (r *Repo) gitDir() string { return filepath.Join(r.dir, ".git") }

@@ -37,7 +37,7 @@ func (w *world) open(s remote.Source, l Limits) {
 	if l.Look == 0 {
 		l.Look = testkit.Patience
 	}
-	w.repo = New("r", w.dir, s, l)
+	w.repo = New(w.dir, s, l)
 	w.tb.Cleanup(func() { _ = w.repo.Close() })
 }
 

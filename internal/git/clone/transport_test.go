@@ -74,7 +74,7 @@ func TestPaths(t *testing.T) {
 	gittest.Git(t, tree, "push", "-q", w.src.Dir, "main")
 	w.open(remote.Source{URL: tree}, Limits{})
 	w.same(w.look())
-	_, err := New("r", w.dir, remote.Source{URL: tree, Branch: "nothing"}, Limits{}).Ask(t.Context())
+	_, err := New(w.dir, remote.Source{URL: tree, Branch: "nothing"}, Limits{}).Ask(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "the remote has main") {
 		t.Error(err)
 	}
@@ -217,7 +217,7 @@ func TestHangingServers(t *testing.T) {
 	gittest.WriteFile(t, key, string(b))
 	before := gittest.OpenFiles(t)
 	for _, scheme := range []string{"http", "https", "ssh", "git"} {
-		r := New("r", t.TempDir(), remote.Source{URL: scheme + "://" + l.Addr().String() + "/x", Auth: remote.Auth{SSHKeyFiles: []string{key}, KnownHostsFile: d.KnownHosts}}, Limits{Look: 200 * time.Millisecond})
+		r := New(t.TempDir(), remote.Source{URL: scheme + "://" + l.Addr().String() + "/x", Auth: remote.Auth{SSHKeyFiles: []string{key}, KnownHostsFile: d.KnownHosts}}, Limits{Look: 200 * time.Millisecond})
 		_, err := r.Ask(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "no answer within 200ms") {
 			t.Errorf("%s: %v", scheme, err)

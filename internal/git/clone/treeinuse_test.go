@@ -23,7 +23,7 @@ func TestDamageThatNoMoveMeets(t *testing.T) {
 	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 	src.Commit("main", gittest.File("still/work.sh", "echo\n"), gittest.File("serial", "1"))
 	dir := filepath.Join(t.TempDir(), "clone")
-	r := New("r", dir, remote.Source{URL: src.Dir, Branch: "main"}, Limits{})
+	r := New(dir, remote.Source{URL: src.Dir, Branch: "main"}, Limits{})
 	defer r.Close()
 	look := func() Applied {
 		t.Helper()

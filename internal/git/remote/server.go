@@ -85,8 +85,8 @@ type NoBranchError struct{ text, advice string }
 
 func (e *NoBranchError) Error() string { return e.text + ": " + e.advice }
 
-// Mend says what a person can do.
-func (e *NoBranchError) Mend() string { return e.advice }
+// Hint says what a person can do.
+func (e *NoBranchError) Hint() string { return e.advice }
 
 // noBranch is the error for a branch that is not there; heads are the first few that are.
 func noBranch(branch string, heads []string) error {

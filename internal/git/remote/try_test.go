@@ -52,14 +52,14 @@ func TestTry(t *testing.T) {
 		}
 		var mends interface {
 			error
-			Mend() string
+			Hint() string
 		}
 		mend := ""
 		for at := err; mend == "" && errors.As(at, &mends); at = errors.Unwrap(mends) {
-			mend = mends.Mend()
+			mend = mends.Hint()
 		}
 		if mend != c.mend || !strings.HasSuffix(err.Error(), mend) {
-			t.Errorf("%s: %q says how to mend it: %q, want %q", name, err, mend, c.mend)
+			t.Errorf("%s: %q says what to do: %q, want %q", name, err, mend, c.mend)
 		}
 	}
 }

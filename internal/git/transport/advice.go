@@ -18,7 +18,7 @@ func Denied(err error, advice string) error { return &advised{err, advice, true}
 func advise(err error, advice string) error { return &advised{err, advice, false} }
 
 // advised is an error and what a person can do about it, with which its text ends. All our errors that know it have a
-// method Mend, so that who shows them can take the two apart.
+// method Hint, so that who shows them can take the two apart.
 type advised struct {
 	error
 	advice string
@@ -34,7 +34,7 @@ func (a *advised) Error() string {
 
 func (a *advised) Is(target error) bool { return a.denied && target == ErrAccess }
 func (a *advised) Unwrap() error        { return a.error }
-func (a *advised) Mend() string         { return a.advice }
+func (a *advised) Hint() string         { return a.advice }
 
 // OneLine joins errors with semicolons; nil when there are none.
 func OneLine(errs []error) error {

@@ -99,7 +99,7 @@ type certificateError struct {
 }
 
 func (e *certificateError) Error() string { return printable(e.text+": "+e.todo, 700) }
-func (e *certificateError) Mend() string  { return e.todo }
+func (e *certificateError) Hint() string  { return e.todo }
 func (e *certificateError) Unwrap() error { return e.err }
 
 // adviseAlert adds what can be done when it is our certificate that is refused, or missing.
