@@ -41,13 +41,13 @@ func TestDrift(t *testing.T) {
 		}, notice: "set aside"},
 		"HEAD on another branch": {do: func(w *world) {
 			testkit.Must(w.tb, os.WriteFile(w.path(".git/HEAD"), []byte("ref: refs/heads/nothing\n"), 0o644))
-		}, look: true, notice: "somebody moved the branch"},
+		}, look: true, notice: "the branch was moved by hand"},
 		"HEAD detached": {do: func(w *world) { gittest.Git(w.tb, w.dir, "checkout", "-q", "--detach") }, look: true},
 		"branch deleted": {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(".git/refs/heads/main"))) }, look: true,
-			notice: "somebody moved the branch"},
+			notice: "the branch was moved by hand"},
 		"branch wrong": {do: func(w *world) {
 			testkit.Must(w.tb, os.WriteFile(w.path(".git/refs/heads/main"), []byte(strings.Repeat("7", 40)+"\n"), 0o644))
-		}, look: true, notice: "somebody moved the branch"},
+		}, look: true, notice: "the branch was moved by hand"},
 		"index deleted": {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(".git/index"))) }},
 		"index corrupt": {do: func(w *world) { testkit.Must(w.tb, os.WriteFile(w.path(".git/index"), []byte("DIRC????"), 0o644)) }},
 		"URL edited":    {do: func(w *world) { gittest.Git(w.tb, w.dir, "remote", "set-url", "origin", "https://elsewhere.example/x") }, look: true, notice: "its remote was https://elsewhere.example/x"},

@@ -186,7 +186,7 @@ func (r *Repo) handMoved(w *watch, s *Applied, from, to plumbing.Hash, branch st
 		case fate == upstream: // a person pulled
 		case ours:
 			at = ends[0]
-			s.Notices = append(s.Notices, fmt.Sprintf("somebody moved the branch from %s to %s: put back%s", human.ID(at.String()), nameOf(from), kept))
+			s.Notices = append(s.Notices, fmt.Sprintf("the branch was moved by hand from %s to %s: put back%s", human.ID(at.String()), nameOf(from), kept))
 		case fate != unknown:
 			if err == nil {
 				at = known // what the remote had before: that the branch now leaves his commit is no rewrite

@@ -9,8 +9,8 @@ import (
 )
 
 // Port returns host:port of this machine where nothing listens, for a program that is to listen there. Until the test
-// ends nobody else is given it, neither for listening nor for calling somebody: it is held by a socket that never
-// listens, beside which whoever sets SO_REUSEADDR, as all servers do, may listen.
+// ends no other program is given it, neither for listening nor for calling: it is held by a socket that never listens,
+// beside which a program that sets SO_REUSEADDR, as all servers do, may listen.
 func Port(tb testing.TB, host string) string {
 	tb.Helper()
 	hold, err := holdPort(net.ParseIP(host).To4())

@@ -60,7 +60,7 @@ func New(tb testing.TB, dir string) *Repo {
 }
 
 // vacate ends whatever works in the repository. A server that is stopped, or whose client went away, leaves its git
-// programs behind, and their hooks: what they still write would be in the way of whoever removes the folder.
+// programs behind, and their hooks: what they still write would be in the way when the folder is removed.
 func (r *Repo) vacate() {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() {
 		at, err := filepath.EvalSymlinks(r.Dir)
@@ -83,7 +83,7 @@ func (r *Repo) vacate() {
 			return
 		}
 	}
-	r.tb.Errorf("somebody still works in %s", r.Dir)
+	r.tb.Errorf("a program still works in %s", r.Dir)
 }
 
 // Git runs the git program in the repository and returns what it prints, trimmed.
