@@ -16,9 +16,9 @@ import (
 	"github.com/addagent/addagent/internal/git/transport"
 )
 
-// Repository is a repository elsewhere. Tip and Fetch are what a clone needs of it; without a clone its refs are listed,
-// commits are read into memory, and refs are moved by compare-and-swap. It keeps its connection between calls. Use it
-// from one goroutine at a time. Every call ends with its context; it sets no time of its own.
+// Repository is a repository elsewhere. Tip and Fetch are what a clone needs of it; without a clone its refs are
+// listed, commits are read into memory, and refs are moved by compare-and-swap. It keeps its connection between
+// calls. Use it from one goroutine at a time. Every call ends with its context; it sets no time of its own.
 //
 // Errors are of four kinds. *Rejected: the server says no to this update of this ref. ErrAccess: it does not let us,
 // until a person fixes what the error names. ErrUnclear: a push may or may not have landed. All others are temporary,
