@@ -212,22 +212,24 @@ func (c *Config) AddRepo(url, branch, from string) error {
 	r := newRepo()
 	leaves := r.leaves()
 	var problems Problems
-	for key, value := range map[string]string{"url": url, "branch": branch} {
-		f, _ := find(leaves, key)
-		if text := f.apply(value); text != "" {
+	say := func(key, text string) {
+		if text != "" {
 			problems = append(problems, Problem{File: from, Key: key, Text: text})
 		}
 	}
-	if len(problems) == 0 && sameRepository(r.URL, c.Presence.URL) {
-		problems = append(problems, Problem{File: from, Key: "url", Text: "is the presence repository, which is never worked: use another"})
+	for key, value := range map[string]string{"url": url, "branch": branch} {
+		f, _ := find(leaves, key)
+		say(key, f.apply(value))
 	}
-	if len(problems) == 0 {
-		r.Name = RepoName(r.URL)
-		if text := checkRepoName(r.Name); text != "" {
-			problems = append(problems, Problem{File: from, Key: "name", Text: text})
-		} else if slices.ContainsFunc(c.Repos, func(o Repo) bool { return o.Name == r.Name }) {
-			problems = append(problems, Problem{File: from, Key: "name", Text: "there is already a repository " + r.Name})
-		}
+	r.Name = RepoName(r.URL)
+	switch {
+	case len(problems) > 0:
+	case sameRepository(r.URL, c.Presence.URL):
+		say("url", "is the presence repository, which is never worked: use another")
+	case slices.ContainsFunc(c.Repos, func(o Repo) bool { return o.Name == r.Name }):
+		say("name", "there is already a repository "+r.Name)
+	default:
+		say("name", checkRepoName(r.Name))
 	}
 	if len(problems) > 0 {
 		return problems.sorted()

@@ -40,31 +40,32 @@ func (c *Config) Keep(dir string) error {
 	if c.path == "" {
 		return nil // nothing was loaded
 	}
+	if err := c.keep(dir); err != nil {
+		return fmt.Errorf("keep the config: %w", err)
+	}
+	return nil
+}
+
+func (c *Config) keep(dir string) error {
 	if c.broken {
-		return fmt.Errorf("keep the config: %s has problems", c.path)
+		return fmt.Errorf("%s has problems", c.path)
 	}
 	file, absolute, err := keptFile(dir, c.path)
 	if err != nil {
-		return fmt.Errorf("keep the config: %w", err)
-	}
-	if len(c.sources) == 0 {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("keep the config: %w", err)
-		}
-		return nil
+		return err
 	}
 	kf := keptAt(file, absolute)
+	if len(c.sources) == 0 {
+		return kf.Forget()
+	}
 	if old, _, err := kf.Peek(); err == nil && slices.Equal(old.Sources, c.sources) {
 		return nil
 	}
 	// An existing file keeps its mode, and work.env may contain secrets.
 	if err := os.Chmod(file, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keep the config: %w", err)
+		return err
 	}
-	if err := kf.Save(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources}); err != nil {
-		return fmt.Errorf("keep the config: %w", err)
-	}
-	return nil
+	return kf.Save(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources})
 }
 
 // LoadKept loads what Keep stored in dir for the config file at path, and says when that was. A missing file that the
@@ -76,13 +77,13 @@ func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
 	}
 	k, ok, err := keptAt(file, absolute).Recall()
-	switch {
-	case errors.As(err, new(*files.Corrupt)):
-		return nil, time.Time{}, fmt.Errorf("last good config: %w: %w", err, fs.ErrNotExist)
-	case err != nil:
+	if errors.As(err, new(*files.Corrupt)) {
+		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	} else if err == nil && !ok {
+		err = fmt.Errorf("%s: %w", file, fs.ErrNotExist)
+	}
+	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
-	case !ok:
-		return nil, time.Time{}, fmt.Errorf("last good config: %s: %w", file, fs.ErrNotExist)
 	}
 	l := newLoader(path, o)
 	l.kept = " (kept " + human.Stamp(k.Kept) + ")"
@@ -96,11 +97,8 @@ func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 // keptAt is the last good config of the file at absolute.
 func keptAt(file, absolute string) files.Remembered[kept] {
 	return files.Remembered[kept]{Path: file, Limit: keptLimit, Durable: true, Indent: "  ", Parse: func(data []byte) (k kept, err error) {
-		if err := json.Unmarshal(data, &k); err != nil {
-			return k, fmt.Errorf("%s is not a kept config: %w", file, err)
-		}
-		if k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
-			return k, fmt.Errorf("%s is not a kept config", file)
+		if err := json.Unmarshal(data, &k); err != nil || k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
+			return k, fmt.Errorf("%s is not a kept config of %s", file, absolute)
 		}
 		return k, nil
 	}}

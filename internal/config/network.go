@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"net/url"
@@ -56,22 +55,8 @@ func checkCertificates(path string) string {
 	if err != nil {
 		return "cannot be used: " + cause(err)
 	}
-	found := 0
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		found++
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Sprintf("cannot be used: certificate %d is broken (%s): copy the file again", found, strings.TrimPrefix(err.Error(), "x509: "))
-		}
-	}
-	if found == 0 {
-		return "contains no certificate: use a PEM file, with a line BEGIN CERTIFICATE"
+	if !x509.NewCertPool().AppendCertsFromPEM(data) {
+		return "contains no usable certificate: copy the file again, in PEM form, with a line BEGIN CERTIFICATE"
 	}
 	return ""
 }
@@ -86,44 +71,28 @@ func checkProxy(s string) string {
 // withoutPassword masks the password in a URL.
 func withoutPassword(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.User == nil {
+	if err != nil {
 		return s
 	}
-	if _, ok := u.User.Password(); !ok {
-		return s
-	}
-	scheme, rest, _ := strings.Cut(s, "://")
-	user, _, _ := strings.Cut(rest, ":")
-	return scheme + "://" + user + ":********" + s[strings.LastIndexByte(s, '@'):]
+	return strings.Replace(u.Redacted(), ":xxxxx@", ":********@", 1)
 }
 
 // checkNoProxy takes a host, .domain, address or network, with or without a port, or * for all.
 func checkNoProxy(s string) string {
-	const forms = "write a host, .domain, address or network, such as 10.0.0.0/8"
 	host := s
 	if h, port, err := net.SplitHostPort(s); err == nil {
 		if host = h; port == "" || !address.ValidPort(port) {
 			return "the port must be between 1 and 65535"
 		}
 	}
-	if bare, ok := strings.CutPrefix(host, "["); ok && strings.HasSuffix(bare, "]") {
-		host = strings.TrimSuffix(bare, "]")
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
 	}
-	if s == "*" || net.ParseIP(host) != nil {
+	_, _, err := net.ParseCIDR(s)
+	if s == "*" || err == nil || net.ParseIP(host) != nil || domain.MatchString(host) {
 		return ""
 	}
-	if _, _, err := net.ParseCIDR(s); err == nil {
-		return ""
-	}
-	switch {
-	case s == "":
-		return "is empty: " + forms
-	case strings.ContainsAny(s, ", "):
-		return human.Quote(s) + " contains a comma or a space: write each as an entry of its own"
-	case !domain.MatchString(host):
-		return human.Quote(s) + " is not understood: " + forms
-	}
-	return ""
+	return human.Quote(s) + " is not understood: write one host, .domain, address or network in each entry, such as 10.0.0.0/8"
 }
 
 var domain = regexp.MustCompile(`^(\*?\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
