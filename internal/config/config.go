@@ -5,6 +5,7 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -36,7 +37,6 @@ type Config struct {
 	sources   []source          // what was read, for Keep
 	broken    bool              // there were problems: not to be kept
 	from      map[string]string // by key, what set it; absent = default
-	envKeys   []string          // names of Work.Env, sorted
 	ownRunDir bool              // RunDir follows StateDir unless it is set
 }
 
@@ -271,7 +271,7 @@ func (c *Config) Lines() []Resolved {
 				}
 			}
 		case "work.env":
-			for _, name := range c.envKeys {
+			for _, name := range slices.Sorted(maps.Keys(c.Work.Env)) {
 				value := c.Work.Env[name]
 				add("work.env.", leaf{key: name, show: func() string { return masked(name, value) }})
 			}

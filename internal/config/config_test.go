@@ -241,7 +241,7 @@ func TestOneProblem(t *testing.T) {
 		"work: {wedge_after: 0x10}\n":                                 "1:21: work.wedge_after: must be a whole number, such as 3",
 		"work: {wedge_after: 99999999}\n":                             "1:21: work.wedge_after: 99999999 is too large: must be at most 1000000",
 		"work: {env: [A]}\n":                                          "1:8: work.env: must be a map of names and values, not a list",
-		"work: {env: {A: x, A: y}}\n":                                 "1:20: work.env.A: is set twice: keep one",
+		"work: {env: {A: x, A: y}}\n":                                 "1:20: work.env.A: is set twice, first in line 1: keep one",
 		"work: {env: {A: }}\n":                                        "1:14: work.env.A: has no value: write one, or remove the key",
 		"work: {env: {A: \"\\0\"}}\n":                                 "1:14: work.env.A: contains a NUL character: remove it",
 		"work: {retry_max: 5s}\n":                                     "1:19: work.retry_max: retry_max (5s) must not be shorter than retry_first (1m)",

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -235,14 +234,13 @@ func (l *loader) env(at place, n strictyaml.Node) {
 	if l.c.Work.Env == nil {
 		l.c.Work.Env = map[string]string{}
 	}
-	here := map[string]bool{}
 	for _, f := range n.Fields {
 		name, at := f.Key.Text, l.place(f.Key)
 		key := "work.env." + name
 		value, problem := scalar(textual, f.Value)
 		switch {
-		case here[name]:
-			problem = "is set twice: keep one"
+		case f.Twice() != "":
+			problem = f.Twice()
 		case !envName.MatchString(name):
 			problem = "is not the name of a variable: use letters, digits and _"
 		case strings.HasPrefix(name, "ADD_"):
@@ -254,11 +252,9 @@ func (l *loader) env(at place, n strictyaml.Node) {
 			l.say(at, key, problem)
 			continue
 		}
-		here[name] = true
 		l.c.Work.Env[name] = value
 		l.set(key, at, false, 0)
 	}
-	l.c.envKeys = slices.Sorted(maps.Keys(l.c.Work.Env))
 }
 
 // entries are those of a list of maps; of says what they are.
