@@ -38,7 +38,8 @@ func New(env func(string) string, pid int) (*Notifier, error) {
 		errs = append(errs, fmt.Errorf("systemd: NOTIFY_SOCKET=%q is neither a path nor an abstract socket", socket))
 	}
 	usec, forPID := env("WATCHDOG_USEC"), env("WATCHDOG_PID")
-	if usec != "" && (forPID == "" || forPID == strconv.Itoa(pid)) { // else meant for another process, such as our shell
+	// With another pid it is meant for another process, such as the shell that started us.
+	if usec != "" && (forPID == "" || forPID == strconv.Itoa(pid)) {
 		micro, err := strconv.ParseInt(usec, 10, 64)
 		n.interval = time.Duration(micro) * time.Microsecond
 		if err != nil || micro <= 0 || n.interval/time.Microsecond != time.Duration(micro) {

@@ -31,7 +31,8 @@ func hipchat(u *url.URL) *web {
 	if api == "v1" {
 		w.say = once(func(m Message) request {
 			return formTo(base+"/v1/rooms/message", url.Values{
-				"auth_token": {token}, "room_id": {room}, "from": {human.Prefix(cmp.Or(from, "addagent"), 15)}, // v1 takes 15 characters
+				// v1 takes 15 characters of a name.
+				"auth_token": {token}, "room_id": {room}, "from": {human.Prefix(cmp.Or(from, "addagent"), 15)},
 				"color": {hipchatColour(m.Colour)}, "notify": {map[bool]string{true: "1", false: "0"}[m.Critical]},
 				"message_format": {"text"}, "message": {m.Text},
 			})

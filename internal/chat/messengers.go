@@ -73,7 +73,8 @@ func matrixRoom(u *url.URL) *web {
 		}
 		return nil
 	}
-	return &web{server: c.Host, secrets: secrets{c.Password}, limit: 8000, say: say} // an event has 64 KB, twice the text
+	// An event may have 64 KB, and contains the text twice.
+	return &web{server: c.Host, secrets: secrets{c.Password}, limit: 8000, say: say}
 }
 
 // matrixAddress only parses: the library's own Initialize of this service would log in.

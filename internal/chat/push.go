@@ -26,7 +26,8 @@ func ntfyRoom(s *ntfy.Service) *web {
 		return nil // name a private CA in network.ca_file instead
 	}
 	dots := map[string]string{"red": "red_circle", "yellow": "yellow_circle", "green": "green_circle", "purple": "purple_circle"}
-	w := &web{server: c.Host, secrets: secrets{c.Password, c.Topic}, limit: 4096, bytes: 4096} // longer ones become a file
+	// ntfy makes a file of a longer message.
+	w := &web{server: c.Host, secrets: secrets{c.Password, c.Topic}, limit: 4096, bytes: 4096}
 	w.say = once(func(m Message) request {
 		priority := int(c.Priority)
 		if m.Critical {

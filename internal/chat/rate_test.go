@@ -18,7 +18,8 @@ func TestBucket(t *testing.T) {
 		{0, 0}, {0, 0}, {0, 0}, {0, 6 * time.Second}, {2 * time.Second, 4 * time.Second}, {6 * time.Second, 0}, {6 * time.Second, 6 * time.Second},
 		{-time.Hour, 6 * time.Second}, // a clock that jumps back gives nothing
 		{-time.Hour + 6*time.Second, 0},
-		{1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 6 * time.Second}, // no more than the burst
+		// At most the burst.
+		{1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 6 * time.Second},
 	} {
 		if got := b.take(start.Add(step.at), l); got.Round(time.Millisecond) != step.want {
 			t.Errorf("step %d: wait %s, want %s", i, got, step.want)

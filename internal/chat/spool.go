@@ -154,7 +154,8 @@ func (s *spool) write(now time.Time) error {
 	}
 	data, err := json.Marshal(f)
 	if err == nil {
-		err = files.Replace(file.Path, append(data, '\n'), 0o600) // not Save, which would make a new folder without our lock
+		// Not Save, which would make a new folder without our lock.
+		err = files.Replace(file.Path, append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("chat spool: kept in memory only: %w", err)

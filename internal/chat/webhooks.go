@@ -27,7 +27,8 @@ func slackText(text string) string {
 func slackRoom(s *slack.Service) *web {
 	c := s.Config
 	_, parts, _ := strings.Cut(c.Token.String(), ":")
-	w := &web{secrets: secrets{c.Token.String(), parts, strings.ReplaceAll(parts, "-", "/")}, limit: 4000} // more is "not recommended"
+	// Slack does not recommend longer texts.
+	w := &web{secrets: secrets{c.Token.String(), parts, strings.ReplaceAll(parts, "-", "/")}, limit: 4000}
 	build := func(m Message) request {
 		text := slackText(m.Text)
 		body := map[string]any{"attachments": []any{map[string]any{"fallback": text, "text": text, "color": shade(m.Colour), "mrkdwn_in": []string{}}}}
@@ -109,7 +110,8 @@ func rocketchatRoom(u *url.URL, s *rocketchat.Service) *web {
 // https://discord.com/developers/docs/resources/webhook#execute-webhook.
 func discordRoom(s *discord.Service) *web {
 	c := s.Config
-	if c.JSON || strings.ContainsAny(c.Token+c.WebhookID, "/?# ") { // JSON means a raw body: our text would have to be JSON
+	// JSON means a raw body: our text would have to be JSON.
+	if c.JSON || strings.ContainsAny(c.Token+c.WebhookID, "/?# ") {
 		return nil
 	}
 	target := discord.CreateAPIURLFromConfig(c)

@@ -17,8 +17,9 @@ type leaf struct {
 
 	example string // as in the file, where the default shows none
 
-	apply func(text string) (problem string) // sets the value, or adds it to a list; changes nothing when there is a problem
-	show  func() string                      // the value as in the file, without secrets
+	// apply sets the value, or adds it to a list; it changes nothing when there is a problem.
+	apply func(text string) (problem string)
+	show  func() string // the value as in the file, without secrets
 
 	// read replaces apply and show for a key with others below it.
 	read func(l *loader, at place, n strictyaml.Node)

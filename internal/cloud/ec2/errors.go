@@ -81,7 +81,8 @@ func refused(f *fault, action, resource string) *trouble {
 		return &trouble{ErrCredentials, "credentials refused: " + f.code + "; " + advice, f}
 	case unknownCodes.MatchString(f.code):
 		return &trouble{ErrUnknown, "unknown instance in this region: " + f.code, f}
-	case f.code == "ValidationError" && strings.Contains(f.message, "No managed instance found"): // other bad parameters have this code too
+	// Other bad parameters have the same code.
+	case f.code == "ValidationError" && strings.Contains(f.message, "No managed instance found"):
 		return &trouble{ErrNoGroup, "the instance is in no Auto Scaling group", f}
 	case temporaryCodes.MatchString(f.code) || f.temporary():
 		return &trouble{ErrTemporary, f.code, f}
