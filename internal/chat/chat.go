@@ -73,7 +73,8 @@ func Open(rawURL string, o Options) (Room, error) {
 		// A token, which may be in the path or the body, goes only to the host that a person named.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &openRoom{w, caller{strings.TrimSpace(name + " " + w.server), w.secrets, client, cmp.Or(o.UserAgent, "addagent")}}, nil
+	w.caller = caller{strings.TrimSpace(name + " " + w.server), w.secrets, client, cmp.Or(o.UserAgent, "addagent")}
+	return w, nil
 }
 
 // Check tells whether an address can be parsed. The error never quotes the address.

@@ -182,18 +182,12 @@ func (o *Outbox) run(ctx context.Context) {
 			pause(ctx, wait, changed)
 			continue
 		}
-		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, unanswered(o.limits.Try))
+		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, errors.New("no answer within "+human.Setting(o.limits.Try)))
 		err := o.room.Say(try, next.message)
 		cancel()
 		o.settle(next, err, time.Now(), ctx.Err() != nil)
 	}
 }
-
-// unanswered is context.DeadlineExceeded in words for people.
-type unanswered time.Duration
-
-func (u unanswered) Error() string        { return "no answer within " + human.Setting(time.Duration(u)) }
-func (u unanswered) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // pause waits for the time, a change, or the end.
 func pause(ctx context.Context, wait time.Duration, changed <-chan struct{}) {

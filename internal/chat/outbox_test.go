@@ -317,7 +317,7 @@ func TestOutboxDeadlineOfATry(t *testing.T) {
 		o := newOutbox(t, p, t.TempDir(), Limits{})
 		put(t, o, Message{Text: "one"})
 		after(16 * time.Second)
-		if err := o.Trouble(); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 15s (") {
+		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "no answer within 15s (") {
 			t.Errorf("trouble: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

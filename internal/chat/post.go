@@ -16,14 +16,14 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// web is what we know of a room before it can be used: where it is, and how a message is sent there.
+// web is a room: where it is, and how to send a message there.
 type web struct {
 	server  string  // shown to people; "" when the service has only one, or its name is part of the secret
 	secrets secrets // never shown
 	limit   int     // longest text, in characters
 	bytes   int     // and in bytes, for services that count them too; 0 = no limit
-	// say sends a message with call.
-	say func(ctx context.Context, c caller, m Message) error
+	say     func(ctx context.Context, c caller, m Message) error
+	caller  caller // set by Open
 }
 
 // request is an HTTP request; its body is JSON unless the header says otherwise.
@@ -42,21 +42,15 @@ type caller struct {
 	agent   string
 }
 
-// openRoom is a room that can be used.
-type openRoom struct {
-	*web
-	caller caller
-}
-
-func (r *openRoom) Say(ctx context.Context, m Message) error {
+func (w *web) Say(ctx context.Context, m Message) error {
 	if empty(m) {
-		return fmt.Errorf("%s: %w", r.caller.room, ErrEmpty)
+		return fmt.Errorf("%s: %w", w.caller.room, ErrEmpty)
 	}
-	m.Text = human.Prefix(strings.ToValidUTF8(m.Text, "\uFFFD"), r.limit)
-	if r.bytes > 0 && len(m.Text) > r.bytes {
-		m.Text = strings.ToValidUTF8(m.Text[:r.bytes], "") // without half a character at the end
+	m.Text = human.Prefix(strings.ToValidUTF8(m.Text, "\uFFFD"), w.limit)
+	if w.bytes > 0 && len(m.Text) > w.bytes {
+		m.Text = strings.ToValidUTF8(m.Text[:w.bytes], "") // without half a character at the end
 	}
-	return r.say(ctx, r.caller, m)
+	return w.say(ctx, w.caller, m)
 }
 
 const (
