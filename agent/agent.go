@@ -1,9 +1,9 @@
-// Package agent is the heartbeat: begin, look, decide, work, report, once a
-// minute, for ever. It knows neither git nor chat nor a cloud; cmd/addagent
-// wires those in.
+// Package agent is the heartbeat: begin, look, decide, work and report, once a minute.
 //
-// One goroutine, the caller of Run or Once, owns everything in an Agent. Looks
-// and work happen elsewhere and hand their results back on channels.
+// Begin with Agent.Beat in beat.go; Settle in settle.go turns what was found into a state. One goroutine, the caller of
+// Run or Once, owns everything in an Agent. Looks and work happen elsewhere and hand back their results on channels.
+//
+// The package knows neither git nor chat nor a cloud: package daemon passes them in, as the interfaces in agent.go.
 package agent
 
 import (

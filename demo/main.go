@@ -1,5 +1,7 @@
-// Demo shows addagent at work on a throw-away grid on this machine: make demo, make demo-grid. It runs the programs
-// that stand beside it, addagent and addctl, as a person would.
+// Demo shows addagent at work on a throw-away grid on this machine: make demo, make demo-grid.
+//
+// It runs the programs beside it, addagent and addctl, as a person would, and imports nothing of theirs. one.go is the
+// story of one node, grid.go that of three.
 package main
 
 import (

@@ -1,2 +1,3 @@
-// Package packaging is what bakes addagent into machines: units, packages, the bootstrap. Here are its tests.
+// Package packaging holds what bakes addagent into machines: packages, the bootstrap, cron and cloud-init, with their
+// tests.
 package packaging

@@ -1,7 +1,8 @@
-// Package presence is what nodes say of themselves to others and what that means: the record of a node, how old it
-// may be before the node counts as late or missing, the sets of nodes that work can wait for, and the view of all
-// nodes as a fleet. It knows no network and no git: package gitstore publishes one node's record, package fold
-// gathers all of them.
+// Package presence is what nodes say of themselves, and what that means to others.
+//
+// Record in record.go is what one node says, age.go how old it may be before the node counts as late or missing,
+// nodes.go the sets of nodes that work can wait for, fleet.go and views.go all nodes together. It is pure: package
+// gitstore publishes one node's record, package fold gathers all of them.
 package presence
 
 import (

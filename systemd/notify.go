@@ -1,5 +1,6 @@
-// Package systemd notifies the service manager that started us: ready, alive, a line for `systemctl status`, stopping.
-// Without a manager it does nothing.
+// Package systemd speaks to the service manager that started us: ready, alive, a line for `systemctl status`, stopping.
+//
+// Not started by it, everything here does nothing. The units are in the same folder.
 package systemd
 
 import (

@@ -1,5 +1,8 @@
-// Addagent looks at git repositories once a minute, and when something that this
-// node watches has changed it runs the repository's work script, under a lock.
+// Addagent is the agent of a node: it looks at git repositories once a minute, and runs work scripts when what they
+// watch has changed.
+//
+// Here are its commands only, one file each, listed in root.go: flags in, text or JSON and an exit code out. What they
+// call is in packages of its own: internal/daemon, internal/status, internal/check, internal/journal.
 package main
 
 import (

@@ -1,5 +1,7 @@
-// Addctl shows the nodes from outside: which there are, how they are, and what happened. It also keeps the presence
-// repository in order.
+// Addctl shows the nodes of a fleet from outside, and is what a control node runs.
+//
+// Here are its commands only, one file each, listed in root.go. What they call is in fleet/view, fleet/control and
+// presence/fold.
 package main
 
 import (

@@ -1,5 +1,8 @@
-// Package control is what a control node does: it finds the presence repository, aggregates it on a schedule, and
-// tells chat rooms about the fleet.
+// Package control is what a control node does: it folds the records of all nodes on a schedule, and tells chat rooms
+// about the fleet.
+//
+// Begin with Service in service.go, the loop. Setup finds the presence repository; announcer.go tells the rooms while
+// this control node holds the lease in the fold. The package knows nothing of command lines or tables.
 package control
 
 import (

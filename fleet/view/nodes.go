@@ -1,5 +1,7 @@
-// Package view words a fleet for people: tables, one line for all, one node in full, what changed between two
-// readings, and a screen that follows them.
+// Package view words a fleet for people: tables, one line for all nodes, one node in full, changes, and a screen that
+// follows them.
+//
+// Values go in and text comes out: it knows no repository and no config. Begin with Nodes in nodes.go.
 package view
 
 import (

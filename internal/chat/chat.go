@@ -2,7 +2,7 @@
 //
 // A room has an address, which as a whole is a secret, because most contain a token. Open makes a Room of it. A Room
 // posts one message, or returns a *Trouble. An Outbox wraps a Room, and is one, for an agent that must not wait: it
-// adds a spool on disk, retries and a rate limit.
+// adds a spool on disk, retries and a rate limit. kinds.go lists the services. The texts are package sink's.
 package chat
 
 import (

@@ -1,5 +1,8 @@
-// Package cli is what the command lines of both programs share: how a program runs and ends, exit codes, help, version,
-// completion, printing and common flags.
+// Package cli is what the command lines of both programs share: exit codes, help, completion, printing and common
+// flags.
+//
+// A Process is a program as its tests can start it. The package knows nothing of the product: no config, no git, no
+// chat.
 package cli
 
 import (

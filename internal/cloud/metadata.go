@@ -1,5 +1,6 @@
-// Package cloud asks the cloud that a node runs in who the node is, and whether it is about to end. It speaks plain
-// HTTP to the metadata service; what needs AWS's API is in package ec2.
+// Package cloud asks the metadata service of the cloud who this machine is, and whether it is about to end.
+//
+// It speaks plain HTTP to a local address and holds no credentials; what needs a signed request is in package ec2.
 package cloud
 
 import (

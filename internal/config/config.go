@@ -1,6 +1,5 @@
-// Package config reads the config: the file and those in addagent.d beside it. It has the table of keys with their
-// defaults and documentation, loads strictly, reports all problems at once with file, line and column, and keeps the
-// last good config.
+// Package config reads the config file and the files in addagent.d beside it, and names every mistake with file, line
+// and column. Load in load.go reads, keys.go is the one table of keys, kept.go keeps the last good config.
 package config
 
 import (

@@ -1,7 +1,8 @@
-// Package files writes the agent's small files whole or not at all.
+// Package files writes the agent's small files whole or not at all, remembers values in them, and locks.
 //
-// There are two kinds of them. What decides (which version was worked, which state the node is in) must survive a power
-// cut: Write. What only informs a person or another program may be lost but never torn: Replace.
+// What decides (which version was worked, which state the node is in) must survive a power cut: Write. What only
+// informs a person or another program may be lost but never torn: Replace. Remembered is a value in a file, with either
+// of them below it. Lock is every lock that is not handed to another process.
 package files
 
 import (

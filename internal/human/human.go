@@ -1,5 +1,6 @@
 // Package human words values for people: durations, times, counts, sizes, short ids, one line of text.
-// Texts in logs, chat and commands look alike because every package words them here.
+//
+// Texts in logs, chat and commands look alike because all packages word their values here; a house rule keeps it so.
 package human
 
 import (

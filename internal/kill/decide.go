@@ -1,8 +1,9 @@
-// Package kill ends a machine that stays wedged, so that its cloud or a person replaces it.
+// Package kill decides whether a machine that stays wedged ends itself, and does it once.
 //
-// It is hard to trigger. A broken commit wedges a whole fleet in the same minute, and an outage of the git server
-// blinds it; neither may end a machine. Only a machine that fails at what one of its peers has finished counts as
-// broken, only one of a part ends at a time, and only after an announcement.
+// It is made to be hard to set off. A broken commit wedges a whole fleet in the same minute, and a git server that is
+// away blinds it; in both no machine may die. Only a machine that alone fails at what one of its peers has finished
+// counts as broken, only one of a part at a time, and only after it was reported. Decide in decide.go is pure; Killer
+// in kill.go is the attempt. How to end a machine, and how to read the peers, is passed in.
 package kill
 
 import (

@@ -1,9 +1,10 @@
-// Package metrics shows the result of a beat to Prometheus: as a file for node_exporter's textfile collector, and as a
-// page for a scraper on this machine.
+// Package metrics shows the result of a beat to Prometheus: a file for node_exporter, and a page for a scraper on this
+// machine.
 //
-// The format is text exposition format 0.0.4, https://prometheus.io/docs/instrumenting/exposition_formats/. It is
-// written here rather than by client_golang, which adds 2.9 MB to the binary for a page of forty lines, and keeps
-// values between beats: a page rendered anew from each beat never shows a repository or an item that is gone.
+// families in metrics.go lists them all. The format is text exposition format 0.0.4,
+// https://prometheus.io/docs/instrumenting/exposition_formats/. It is written here rather than by client_golang, which
+// adds 2.9 MB to the binary for a page of forty lines, and keeps values between beats: a page made anew from each beat
+// never shows a repository or an item that is gone.
 package metrics
 
 import (

@@ -1,5 +1,8 @@
-// Package node is about this machine: its identity and how that is bound to the hardware, what people wrote in
-// nodeinfo, the states it can be in, and the brakes that people put on it.
+// Package node is who this machine is, and the one table of states.
+//
+// identity.go binds the node's name to its hardware, info.go reads what people wrote into nodeinfo, brake.go what they
+// said with disable and wedge, and state.go lists the states with what may follow. The package does not decide a state:
+// package agent does.
 package node
 
 import (

@@ -1,6 +1,8 @@
-// Package sink is where a node's presence record goes at each beat: the interface of such a place, and the places that
-// need no git: a file on the node, chat rooms, tags of a cloud machine. Async puts a slow one behind a goroutine of its
-// own; Compose words what a room is told.
+// Package sink is where a node's presence record goes at each beat: the interface, and the places that need no git.
+//
+// Files is a file on the node, Chat a room, Tags the tags of a cloud machine. Async wraps a slow sink in a goroutine of
+// its own; Compose in messages.go words what a room is told. The sink of the presence repository is in package
+// gitstore.
 package sink
 
 import (

@@ -1,3 +1,5 @@
-// Package status tells how this node is from the files that the agent leaves: the newest record, what people said
-// (brakes), and who holds the locks. When no beat came for too long it looks for other signs of why.
+// Package status tells how this node is, from the files that the agent leaves.
+//
+// Read puts together the newest record, what people said (brakes), and who holds the locks. When the last beat is too
+// old, diagnosis.go looks for other signs of why. It asks no agent and changes nothing.
 package status

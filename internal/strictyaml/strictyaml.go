@@ -1,5 +1,8 @@
-// Package strictyaml reads YAML that people write by hand: what is in it as a small tree with the line and the column of
-// each value, and its mistakes in words that say what to do.
+// Package strictyaml reads YAML that people write by hand: a small tree with the line and column of each value, and all
+// mistakes at once.
+//
+// Each mistake says what to do about it. Which keys there are is the caller's: package config, and package work for
+// work.yaml and hold.yaml.
 package strictyaml
 
 import (

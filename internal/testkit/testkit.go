@@ -1,5 +1,7 @@
-// Package testkit holds what the tests of all packages share: golden files, made
-// sections of documents, waiting for a condition, and errors that must not be.
+// Package testkit is what the tests of all packages share: golden files, waiting for a condition, and what `make test`
+// leaves out.
+//
+// Only tests import it.
 package testkit
 
 import (

@@ -1,5 +1,7 @@
-// Package trouble says what lasts when it is worth saying: when it begins, once an hour while it lasts, and when it
-// is over.
+// Package trouble says when something that lasts is worth a line: when it begins, once an hour while it lasts, and when
+// it is over.
+//
+// It is pure. The agent keeps its troubles by key (agent/troubles.go); a loop with one error at a time keeps a Trouble.
 package trouble
 
 import (

@@ -1,5 +1,6 @@
-// Sbom prints what Go programs were built from as an SPDX 2.3 document: each linked module with its version and its
-// checksum, read from the programs themselves.
+// Sbom prints what Go programs were built from as an SPDX 2.3 document, read from the programs themselves.
+//
+// Each linked module is named with its version and its checksum.
 package main
 
 import (

@@ -1,6 +1,8 @@
-// Package fold reads the records of all nodes in a presence repository. The fold is one branch with the newest record
-// of each node and the history of their states. A control node keeps it (Aggregator), so that a reader (Reader) needs
-// one request. Without a fresh fold the nodes' own refs are read. Reap deletes the refs of nodes that are gone.
+// Package fold reads the records of all nodes in a presence repository.
+//
+// The fold is one branch that has the newest record of each node and the history of their states. A control node keeps
+// it (Aggregator), so that a Reader needs one request; without a fresh fold the nodes' own refs are read. Reap deletes
+// the refs of nodes that are gone. How one node writes its ref is package gitstore's.
 package fold
 
 import (

@@ -1,6 +1,9 @@
-// Package gitstore keeps a node's presence record in a git repository: one ref a node, moved by a compare-and-swap.
-// It decides what to push when (a limit on the rate, which a large fleet shares), keeps each ref's history bounded,
-// notices when two machines use one name, and holds leases, which only one of many nodes can win.
+// Package gitstore publishes one node's presence record in a git repository: one ref a node, moved by a
+// compare-and-swap.
+//
+// Begin with Sink in sink.go. ratelimit.go decides what is pushed when, within a limit that the whole fleet shares;
+// commit.go keeps the history of a ref bounded; push.go notices when two machines use one name. lease.go holds leases,
+// which only one of many nodes can win. It reads no other node.
 package gitstore
 
 import (

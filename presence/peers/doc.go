@@ -1,3 +1,4 @@
-// Package peers reads who else is there, beside the beats: it keeps nodeinfo/nodes.json, and answers which set of nodes
-// agrees with a filter, for items that watch one.
+// Package peers is the other nodes as last read: nodeinfo/nodes.json, and the sets of them that items watch.
+//
+// It reads beside the beats, at most once at a time; what could not be read stands as it was read before.
 package peers

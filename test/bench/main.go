@@ -1,6 +1,7 @@
-// Bench measures addagent against the git program, side by side in one run: real repositories behind a real git
-// http-backend on loopback, medians and ratios, CPU and memory of the client and bytes at the server's socket.
-// docs/performance.md says how to read what it prints.
+// Bench measures addagent against the git program, side by side in one run.
+//
+// Real repositories behind a real git http-backend on loopback, medians and ratios, CPU and memory of the client and
+// bytes at the server's socket. docs/performance.md says how to read what it prints; cases.go lists the cases.
 package main
 
 import (

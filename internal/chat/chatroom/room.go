@@ -1,4 +1,6 @@
-// Package chatroom opens the rooms that a config names, whose addresses may be in files.
+// Package chatroom opens the chat rooms that a config names, whose addresses may be in files that change.
+//
+// It is the door between package chat, which knows no config, and package config, which knows no chat.
 package chatroom
 
 import (

@@ -1,4 +1,4 @@
-// Package chattest is the contract of chat.Room as a test suite, which every kind of room runs against a server of its
+// Package chattest is the contract of chat.Room as a test suite, which each kind of room runs against a server of its
 // own.
 package chattest
 

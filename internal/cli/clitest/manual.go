@@ -1,4 +1,4 @@
-// Package clitest makes the manual of a program from its commands, and keeps it so.
+// Package clitest makes a program's manual pages from its commands, and tests that each command has a transcript.
 package clitest
 
 import (

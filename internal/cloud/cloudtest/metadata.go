@@ -1,6 +1,7 @@
-// Package cloudtest is the cloud that tests need: a metadata service that demands IMDSv2, a moto server, and in front
-// of it what AWS refuses and moto takes. It imports nothing of ours and no SDK, so that other packages' tests stay
-// cheap.
+// Package cloudtest is the cloud that tests need: a metadata service that demands IMDSv2, and AWS as moto plays it.
+//
+// In front of moto it refuses what AWS refuses and moto takes. It imports nothing of ours and no SDK, so that the tests
+// of other packages stay cheap.
 package cloudtest
 
 import (

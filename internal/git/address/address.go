@@ -1,5 +1,6 @@
-// Package address says where a repository is, how to authenticate there, and how to reach it, for the config and for
-// connections. It does no I/O.
+// Package address parses addresses of repositories, and says which credentials and which way belong to one.
+//
+// It is what the config and the connections mean alike. It does no I/O.
 package address
 
 import (

@@ -1,10 +1,10 @@
-// Package clone keeps clones of repositories up to date. Look asks where a branch is, fetches what is missing, and
-// has the work tree moved; it finishes what a crash interrupted, and rebuilds a clone that is damaged.
+// Package clone keeps clones of repositories up to date.
 //
-// A clone is a real git repository, shallow at the commit that its tree is at (a clone that a person made with all
-// history keeps that); `git status`, `git log` and `git fsck` work in it. What is below its .git and .temp belongs to
-// the agent, tracked files are put back when the repository moves, and everything else is people's and never deleted.
+// Begin with Repo in repo.go: Ask (ask.go) asks where a branch is, Apply fetches what is missing (fetch.go) and has the
+// work tree moved. What a crash interrupted is finished, and a damaged clone is made anew (repair.go, rebuild.go). A
+// clone is a real git repository, shallow at the commit that its tree shows; `git status`, `git log` and `git fsck`
+// work in it. Its .git and .temp belong to the agent, tracked files are restored when the repository moves, and
+// everything else is people's and never deleted.
 //
 // The package knows nothing of how a server is reached (package remote) or how files are written (package worktree).
-// The two meet in the objects below .git: the one puts a whole pack there or nothing, the other reads from there.
 package clone

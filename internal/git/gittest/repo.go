@@ -1,4 +1,6 @@
-// Package gittest makes git repositories and real servers in front of them, for the tests of whatever talks to git.
+// Package gittest makes git repositories, and real servers in front of them, for the tests of everything that talks to
+// git.
+//
 // The repositories are made by the git program, so that what we read is what people push.
 package gittest
 

@@ -1,10 +1,10 @@
-// Package pack reads and writes git's packs: it takes them in from a stream and indexes them, finds and inflates
-// objects in those of a git directory, reads small ones into memory, and makes one of many.
+// Package pack reads and writes git's packs: it takes one in from a stream, finds objects in many, and makes one of
+// many.
 //
-// It knows the formats (gitformat-pack(5), gitformat-loose(5)) and nothing of what a repository is for: which objects
-// are needed, which packs may go and how full a disk may become is said by who calls. A pack of any size is taken in
-// and an object of any size is read in bounded memory. What is read is checked: bad bytes are an error, ErrCorrupt or
-// ErrMissing.
+// Receive, Reader and Repack are the three doors. The package knows the formats (gitformat-pack(5), gitformat-loose(5))
+// and not what a repository is for: the caller says which objects are needed, which packs may go and how full a disk
+// may become. Packs and objects of any size are read in bounded memory. What is read is checked: bad bytes are an
+// error, ErrCorrupt or ErrMissing.
 //
 // go-git lends the names of things (ids, kinds) and, as a Store, has what is in no pack.
 package pack

@@ -1,6 +1,7 @@
-// Package protocol speaks git's wire protocol, client side: version 2 over smart HTTP on a kept connection, and the
-// older version 0 for servers and transports that know no better. It knows no repository: refs and packs are bytes
-// here.
+// Package protocol speaks git's wire protocol, as a client: version 2, and version 0 with servers that know no better.
+//
+// Client speaks over smart HTTP on a kept connection, Stream over SSH, git:// or a pipe. The package knows no
+// repository and no credentials: refs and packs are bytes here.
 //
 // Sources of the formats: https://git-scm.com/docs/protocol-v2, https://git-scm.com/docs/gitprotocol-pack and
 // https://git-scm.com/docs/gitprotocol-http. No user name, password or token ever gets into an error.

@@ -1,7 +1,7 @@
-// Package transport is how a server of git is reached: what we show to it (tokens, passwords, keys, a certificate),
-// by what we know it (authorities, known host keys), and which way (a proxy, TLS, SSH, git://). It makes the
-// connections and says what a person can do when one is refused; what is spoken over them is package protocol.
+// Package transport makes the connections to a git server: credentials, certificates, host keys, proxies, TLS, SSH and
+// git://.
 //
-// Files that hold secrets are read when they are used, and a connection that was made with one that has changed since
-// is given up. No secret is in an error.
+// HTTP, SSH, Daemon and Program are the four ways. When a server refuses one, the error suggests what a person can do.
+// Files that hold secrets are read when they are used, and a connection made with one that has changed is given up. No
+// secret is in an error. What is spoken over a connection is package protocol.
 package transport

@@ -1,4 +1,4 @@
-// Package sinktest is the contract of sink.Sink as a test suite, which every sink runs.
+// Package sinktest is the contract of sink.Sink as a test suite, which each sink runs.
 package sinktest
 
 import (
