@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -60,8 +61,10 @@ func Parse(raw string) (Endpoint, error) {
 	switch u.Scheme {
 	case "http", "https":
 	case "ssh", "git+ssh", "ssh+git":
-		// ssh://host/~user/x is below a home.
-		e = Endpoint{SSH, u.User.Username(), withPort(u.Hostname(), u.Port(), "22"), strings.Replace(u.Path, "/~", "~", 1)}
+		e = Endpoint{SSH, u.User.Username(), withPort(u.Hostname(), u.Port(), "22"), u.Path}
+		if strings.HasPrefix(u.Path, "/~") { // ssh://host/~user/x is below a home
+			e.Path = u.Path[1:]
+		}
 	case "git":
 		e = Endpoint{Git, "", withPort(u.Hostname(), u.Port(), "9418"), u.Path}
 	case "file":
@@ -93,7 +96,7 @@ func parseSCP(raw string) (Endpoint, error) {
 	}
 	user, host, path := m[1], m[2], m[3]
 	switch {
-	case host == "https" || host == "http" || host == "ssh" || host == "git" || host == "file":
+	case user == "" && slices.Contains([]string{"https", "http", "ssh", "git", "file"}, host):
 		return Endpoint{}, fmt.Errorf("needs two slashes after %s:: %s", host, Forms)
 	case path == "" || path == "/":
 		return Endpoint{}, errors.New("names no repository: " + Forms)
