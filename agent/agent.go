@@ -18,46 +18,44 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Clones is what the agent needs of this node's repositories.
+// Clones are this node's repositories.
 type Clones interface {
-	// Here is what lies on the node, as it was left; nobody is asked.
-	Here() []journal.Look
-	// Ask asks every repository for its tip, side by side, and writes nothing;
-	// those that rest are told as they are. Look.Moved says that Move has
-	// something to do there.
-	Ask(ctx context.Context, rests func(repo string) bool) []journal.Look
-	// Move brings the trees of those that moved to the tip that was asked for,
-	// side by side. It calls progress, from any goroutine, whenever something
-	// advanced. The answer has all repositories, as they are now.
+	// Current returns what is on the node, as the last move left it. It asks no server.
+	Current() []journal.Look
+	// Ask asks every repository for its tip, side by side, and writes nothing. It does not ask those that a person
+	// disabled. Look.Moved says that Move has something to do there.
+	Ask(ctx context.Context, disabled func(repo string) bool) []journal.Look
+	// Move brings the trees of those that moved to the tip that was asked for, side by side. It calls progress, from any
+	// goroutine, whenever something advanced. The answer has all repositories, as they are now.
 	Move(ctx context.Context, asked []journal.Look, progress func(journal.Fetching)) []journal.Look
 }
 
-// Survey judges what the look left. *work.Survey is one.
+// Survey judges what the look left: *work.Survey.
 type Survey interface {
 	Judge(at []work.At, place work.Place, now time.Time) work.Inventory
 }
 
-// Runner holds the work lock and does the work. *run.Runner is one.
+// Runner holds the work lock and runs the work: *run.Runner.
 type Runner interface {
-	// Take takes the work lock, ends what earlier work left half-done and says
-	// what that was; or says who has the lock with a *work.Busy.
+	// Acquire takes the work lock, ends what earlier work left half-done, and says what that was. The error is a *run.Busy
+	// when another process has the lock.
 	Acquire() (said []string, err error)
-	// Drop gives the lock back when nothing was started with it.
+	// Release gives the lock back when nothing was started with it.
 	Release()
-	// Start records the attempt and starts the shim; the lock goes with it.
+	// Start records the attempt and starts the shim, which takes over the lock.
 	Start(work.Judgement, work.NextRun, work.Env) (work.InHand, error)
-	// Found is the work that runs though this agent did not start it.
+	// Found returns work that runs although this agent did not start it.
 	Found() (work.InHand, bool)
 	// Done yields the work that was in hand when it has ended.
 	Done() <-chan work.Outcome
-	// Last is the last attempt of an item, as it is remembered; nil = none.
+	// Last returns the last attempt of an item, as it is remembered; nil = none.
 	Last(repo, item string) *work.Attempt
-	// Forget is a person's "again", Unwedge his "try once more": both under the lock of Take.
+	// Forget deletes the memory of an item, and Unwedge its failures. Both need the lock.
 	Forget(repo, item string) error
 	Unwedge(repo, item string) (was bool, err error)
 }
 
-// Supervisor is who watches over this process: systemd, or nobody.
+// Supervisor watches over this process: systemd, or nothing.
 type Supervisor interface {
 	Ready() error
 	Alive() error
@@ -65,55 +63,57 @@ type Supervisor interface {
 	Stopping() error
 }
 
-// People are what persons say to an agent that lives: in files, between two beats.
-type People interface {
-	// Brakes are who said that the node or a repository rests, or is wedged.
+// Control is how people steer a running agent: through files that it reads between two beats.
+type Control interface {
+	// Brakes returns who disabled the node or a repository, or called the node wedged.
 	Brakes(now time.Time) (node.Brakes, error)
-	// Asks are the requests that nobody answered yet, oldest first.
+	// Asks returns the requests without an answer, oldest first.
 	Asks() []journal.Ask
-	// Answered forgets a request: the beat that obeyed it is written down.
+	// Answered deletes a request after the beat that served it was written down.
 	Answered(id string)
-	// Fresh is the config, when it was changed since the last time it was asked for;
-	// wrong is what is wrong with the one that lies there, as long as it does.
-	Fresh(info node.Info) (s Settings, changed bool, wrong []string)
-	// Woken yields when somebody wants a beat now.
+	// Reload returns the config if it changed since the last call; wrong lists its mistakes for as long as they last.
+	Reload(info node.Info) (s Settings, changed bool, wrong []string)
+	// Woken yields when a person wants a beat now.
 	Woken() <-chan struct{}
-	// ShuttingDown tells the end of the machine from the end of the agent.
+	// ShuttingDown distinguishes the end of the machine from the end of the agent.
 	ShuttingDown() bool
 }
 
-// Settings are what the config may change while the agent lives.
+// Settings are what the config may change while the agent runs.
 type Settings struct {
 	Schedule  Schedule      // already shifted by the node's offset
 	WorkAfter time.Duration // this node's share of beat.work_spread
 	Rules     work.Rules
 	Sinks     []sink.Named // who is told, in the order in which their troubles are listed
-	Asides    []Aside      // what goes on beside the heart
+	Tasks     []Task       // what runs in the background
 }
 
-// Config is what an Agent needs to live. All fields but those that may be nil are required.
+// Config is what an Agent needs. All fields are required but those that may be nil.
 type Config struct {
 	Settings
-	ID        string                    // this node's instance-id
-	Version   string                    // of addagent
-	By        string                    // "run" or "beat"
-	Hardware  string                    // for the record
-	InitDone  bool                      // init has been done in an earlier life of this instance
-	Before    *journal.Beat             // the last record of an earlier life; nil = none
-	Known     node.Info                 // nodeinfo as it was when the agent was made
-	Info      func() (node.Info, error) // nodeinfo as it is now
-	Clones    Clones
-	Survey    Survey
-	Runner    Runner
-	People    People
-	Memory    Memory                                            // state files and journal
-	Notice    func(context.Context) (leaving string, err error) // why the cloud takes this machine away, "" = it does not; within a second; nil = there is nobody to ask
-	Doomed    func(now time.Time, w *Wedge) error               // decides whether this node ends itself; w is nil while its work is not wedged; does not wait; nil = it never does
-	Record    func(*presence.Record)                            // fills in what only the wiring knows: addresses, hostname, boot id
-	Supervise Supervisor
-	AliveEach time.Duration      // half the watchdog's interval; 0 = no watchdog
-	Say       func(journal.News) // a line for people
-	Told      func(journal.Beat) // the line of a beat, when it is over
+	ID       string                    // this node's instance-id
+	Version  string                    // of addagent
+	By       string                    // "run" or "beat"
+	Hardware string                    // for the record
+	InitDone bool                      // an earlier process of this instance finished init
+	Before   *journal.Beat             // the last record of an earlier process; nil = none
+	Known    node.Info                 // nodeinfo as it was when the agent was made
+	Info     func() (node.Info, error) // nodeinfo as it is now
+	Clones   Clones
+	Survey   Survey
+	Runner   Runner
+	Control  Control
+	Memory   Memory // state files and journal
+	// Notice asks the cloud why it takes this machine away, "" = it does not. It answers within a second. nil = no cloud.
+	Notice func(context.Context) (leaving string, err error)
+	// SelfDestruct decides whether this node ends itself; w is nil while its work is not wedged. It does not wait.
+	// nil = it never does.
+	SelfDestruct func(now time.Time, w *Wedge) error
+	Record       func(*presence.Record) // fills in addresses, hostname and boot id
+	Supervise    Supervisor
+	AliveEach    time.Duration      // half the watchdog's interval; 0 = no watchdog
+	Say          func(journal.News) // prints a line for people
+	Told         func(journal.Beat) // prints the line of a beat when it is over
 }
 
 // Memory is where a beat and the state are written down.
@@ -186,7 +186,7 @@ func (a *Agent) Run(ctx context.Context) {
 			a.finish(ctx, o, time.Now().UTC())
 		case <-alive:
 			a.alive()
-		case <-a.People.Woken():
+		case <-a.Control.Woken():
 			a.beatNow(ctx, tick)
 		case <-tick.C:
 			a.beatNow(ctx, tick)
@@ -331,7 +331,7 @@ const farewell = 5 * time.Second
 // leave is the end of the process. Work goes on, unless the machine ends, too.
 func (a *Agent) leave() {
 	_ = a.Supervise.Stopping() // there is nobody left to tell
-	if a.life.leaving = a.People.ShuttingDown(); a.life.leaving {
+	if a.life.leaving = a.Control.ShuttingDown(); a.life.leaving {
 		ctx, cancel := context.WithTimeout(context.Background(), farewell)
 		defer cancel()
 		now := time.Now().UTC()

@@ -39,7 +39,7 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 	} else {
 		a.info = info
 	}
-	s, changed, wrong := a.People.Fresh(a.info)
+	s, changed, wrong := a.Control.Reload(a.info)
 	if changed {
 		a.Settings = s
 	}
@@ -47,10 +47,10 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 		a.wrong.add("config", text)
 	}
 	if changed {
-		a.trees.looks = keepConfigured(a.trees.looks, a.Clones.Here())
+		a.trees.looks = keepConfigured(a.trees.looks, a.Clones.Current())
 	}
 	a.tickTasks(now)
-	a.beats.requests = a.People.Asks()
+	a.beats.requests = a.Control.Asks()
 	a.applyBrakes(now)
 	return journal.Beat{Seq: a.beats.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
@@ -62,7 +62,7 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 		a.wrong.keep("look ")
 		a.trees.lastContact = b.Start // it does not look, which is not to be blind
 		if len(a.trees.looks) == 0 {  // taken over at the start: nothing has been asked yet
-			a.trees.looks = a.Clones.Here()
+			a.trees.looks = a.Clones.Current()
 		}
 		b.Looks = old(a.trees.looks)
 		return
@@ -267,7 +267,7 @@ func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 	a.wrote("beat", a.Memory.Show(b), end)
 	a.wrote("journal", a.Memory.Append(b), end)
 	for _, done := range b.Asked {
-		a.People.Answered(done.ID)
+		a.Control.Answered(done.ID)
 	}
 	a.beats.last = b
 	return b

@@ -65,7 +65,7 @@ func newBench(t *testing.T, items ...string) *bench {
 	rules := work.Rules{RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3, Node: "i-1"}
 	b.Agent = New(Config{
 		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1", InitGitRepo: b.init}, nil },
-		Clones: b, Survey: b, Runner: (*benchRunner)(b), People: (*benchPeople)(b), Memory: (*benchMemory)(b),
+		Clones: b, Survey: b, Runner: (*benchRunner)(b), Control: (*benchControl)(b), Memory: (*benchMemory)(b),
 		Settings: Settings{Rules: rules, Schedule: Every(time.Minute)},
 		Record:   func(*presence.Record) {}, Supervise: (*benchSupervisor)(b), Say: func(n journal.News) { b.said = append(b.said, n.Text) },
 		Told: func(bt journal.Beat) { b.beats = append(b.beats, bt) },
@@ -90,7 +90,7 @@ func (b *bench) Ask(_ context.Context, rests func(string) bool) []journal.Look {
 	return []journal.Look{{Repo: "ops", Branch: "main", Version: b.version, Previous: was, Moved: was != b.version}}
 }
 
-func (b *bench) Here() []journal.Look {
+func (b *bench) Current() []journal.Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return []journal.Look{{Repo: "ops", Branch: "main", Version: b.version}}
@@ -282,10 +282,10 @@ func (b *bench) hears(text string) int {
 	return n
 }
 
-// benchPeople are persons who say what the bench has.
-type benchPeople bench
+// benchControl are persons who say what the bench has.
+type benchControl bench
 
-func (p *benchPeople) Brakes(now time.Time) (node.Brakes, error) {
+func (p *benchControl) Brakes(now time.Time) (node.Brakes, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.brakes
@@ -295,20 +295,20 @@ func (p *benchPeople) Brakes(now time.Time) (node.Brakes, error) {
 	return b, nil
 }
 
-func (p *benchPeople) Asks() []journal.Ask {
+func (p *benchControl) Asks() []journal.Ask {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.asks)
 }
 
-func (p *benchPeople) Answered(id string) {
+func (p *benchControl) Answered(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answered = append(p.answered, id)
 	p.asks = slices.DeleteFunc(p.asks, func(a journal.Ask) bool { return a.ID == id })
 }
 
-func (p *benchPeople) Fresh(node.Info) (Settings, bool, []string) {
+func (p *benchControl) Reload(node.Info) (Settings, bool, []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fresh == nil {
@@ -319,5 +319,5 @@ func (p *benchPeople) Fresh(node.Info) (Settings, bool, []string) {
 	return s, true, p.bad
 }
 
-func (p *benchPeople) Woken() <-chan struct{} { return p.woken }
-func (p *benchPeople) ShuttingDown() bool     { return p.down }
+func (p *benchControl) Woken() <-chan struct{} { return p.woken }
+func (p *benchControl) ShuttingDown() bool     { return p.down }

@@ -13,14 +13,14 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Aside is what goes on beside the heart: reading the others, measuring. It is told of each beat and answers with what
+// Task is what goes on beside the heart: reading the others, measuring. It is told of each beat and answers with what
 // is wrong with it now; it does not wait.
-type Aside struct {
+type Task struct {
 	Name string // begins the key of its trouble
 	Tick func(now time.Time) error
 }
 
-// Wedge is how this node is wedged by its work, as Config.Doomed is told of it.
+// Wedge is how this node is wedged by its work, as Config.SelfDestruct is told of it.
 type Wedge struct {
 	Since   time.Time         // since when the node is in its state
 	Items   map[string]string // repo:item that is wedged, and the fingerprint that it has failed at
@@ -109,7 +109,7 @@ func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 
 // tickTasks lets all that goes on beside the heart know of this beat.
 func (a *Agent) tickTasks(now time.Time) {
-	for _, s := range a.Asides {
+	for _, s := range a.Tasks {
 		if err := s.Tick(now); err != nil {
 			a.wrong.now = append(a.wrong.now, journal.Trouble{Key: s.Name, Text: human.Lines(err.Error()), Critical: critical(err)})
 		}
@@ -142,10 +142,10 @@ func (a *Agent) startNotice(ctx context.Context) (wait func()) {
 
 // considerKill lets this node decide whether it is to end itself.
 func (a *Agent) considerKill(now time.Time) {
-	if a.Doomed == nil {
+	if a.SelfDestruct == nil {
 		return
 	}
-	if err := a.Doomed(now, a.wedge(now)); err != nil {
+	if err := a.SelfDestruct(now, a.wedge(now)); err != nil {
 		a.wrong.add("kill", human.Lines(err.Error()))
 	}
 }

@@ -167,7 +167,7 @@ func TestTheCloudsNoticeIsLeaving(t *testing.T) {
 	})
 }
 
-func TestWhoIsDoomed(t *testing.T) {
+func TestWhoEndsItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(b *bench)
 		doomed bool
@@ -191,7 +191,7 @@ func TestWhoIsDoomed(t *testing.T) {
 				b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
 				var last *Wedge
 				calls := 0
-				b.Doomed = func(_ time.Time, w *Wedge) error { calls++; last = w; return nil }
+				b.SelfDestruct = func(_ time.Time, w *Wedge) error { calls++; last = w; return nil }
 				b.Notice = func(context.Context) (string, error) {
 					b.mu.Lock()
 					defer b.mu.Unlock()
@@ -249,7 +249,7 @@ func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 				place.untold = nil
 			}
 			b.Before, b.Sinks = before, []sink.Named{{Name: "presence", Sink: place}}
-			b.Asides = []Aside{{Name: "peers", Tick: func(time.Time) error { return errors.Join(errors.New("no port"), errors.New("no folder")) }}}
+			b.Tasks = []Task{{Name: "peers", Tick: func(time.Time) error { return errors.Join(errors.New("no port"), errors.New("no folder")) }}}
 			beat := b.Once(t.Context())
 			if want := map[bool]int{true: 2, false: 1}[i < 125]; len(beat.Troubles) != want || len(b.Agent.beats.last.Troubles) != want {
 				t.Fatalf("beat %d: troubles %+v, recorded %+v", i, beat.Troubles, b.Agent.beats.last.Troubles)
@@ -312,7 +312,7 @@ func TestWhatGoesOnBesideTheHeartIsTickedAndItsTroubleSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
 		ticks := 0
-		b.Asides = []Aside{{Name: "peers", Tick: func(time.Time) error { ticks++; return errors.New("peers: nobody answers") }}}
+		b.Tasks = []Task{{Name: "peers", Tick: func(time.Time) error { ticks++; return errors.New("peers: nobody answers") }}}
 		b.live(5*time.Minute, nil)
 		if ticks < len(b.beats) || ticks > len(b.beats)+1 || b.hears("peers: nobody answers") != 1 {
 			t.Errorf("%d ticks in %d beats, said %q", ticks, len(b.beats), b.said)

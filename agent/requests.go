@@ -17,7 +17,7 @@ import (
 // about to start. Brakes that cannot be read hold: nobody knows what they say.
 func (a *Agent) applyBrakes(now time.Time) {
 	before := a.life.brakes.Repos
-	brakes, err := a.People.Brakes(now)
+	brakes, err := a.Control.Brakes(now)
 	if err != nil {
 		brakes = node.Brakes{Disabled: &node.Brake{Reason: err.Error()}, Repos: before, Wedged: a.life.brakes.Wedged}
 	}

@@ -49,9 +49,9 @@ func (w *App) configure(cfg *config.Config, sources []configuredRepo, s *agent.S
 	s.Sinks = w.sinks.configure(cfg)
 	w.sinks.sweep(cfg)
 	w.metrics.configure(cfg.Metrics)
-	s.Asides = []agent.Aside{{Name: "metrics", Tick: w.metrics.Tick}}
+	s.Tasks = []agent.Task{{Name: "metrics", Tick: w.metrics.Tick}}
 	if w.peers != nil {
-		s.Asides = append(s.Asides, agent.Aside{Name: "presence", Tick: w.peers.Tick})
+		s.Tasks = append(s.Tasks, agent.Task{Name: "presence", Tick: w.peers.Tick})
 	}
 	if w.selfKill != nil {
 		w.selfKill.configure(cfg)

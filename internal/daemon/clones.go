@@ -89,8 +89,8 @@ func (c *clones) Known() []*clonedRepo {
 	return c.list
 }
 
-// Here is what lies on the node, as it was left.
-func (c *clones) Here() []journal.Look {
+// Current is what lies on the node, as it was left.
+func (c *clones) Current() []journal.Look {
 	if c.discover {
 		c.find()
 	}

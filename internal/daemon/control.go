@@ -29,7 +29,7 @@ func (p *controlFiles) Woken() <-chan struct{} { return p.woken }
 
 func (p *controlFiles) ShuttingDown() bool { return systemd.ShuttingDown(context.Background()) }
 
-func (p *controlFiles) Fresh(info node.Info) (agent.Settings, bool, []string) { return p.reload(info) }
+func (p *controlFiles) Reload(info node.Info) (agent.Settings, bool, []string) { return p.reload(info) }
 
 func (p *controlFiles) Brakes(now time.Time) (node.Brakes, error) {
 	return node.ReadBrakes(p.stateDir, now)

@@ -218,13 +218,13 @@ func Start(ctx context.Context, l ConfigLoader, cfg *config.Config, o Options) (
 	w.Agent = agent.New(agent.Config{
 		Settings: settings,
 		ID:       me.ID, Version: cli.Version(), By: o.Purpose, Hardware: me.Hardware.String(), InitDone: w.journal.InitDone(cfg.InitMemory()), Before: before,
-		Known:  info,
-		Info:   readInfo,
-		Clones: w.clones,
-		Survey: w.survey,
-		Runner: w.runner,
-		People: w.control,
-		Memory: w.journal,
+		Known:   info,
+		Info:    readInfo,
+		Clones:  w.clones,
+		Survey:  w.survey,
+		Runner:  w.runner,
+		Control: w.control,
+		Memory:  w.journal,
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, boot
 			r.StateLog, r.StateTss = w.journal.States().String(), w.journal.States().Stamp()
@@ -249,7 +249,7 @@ func Start(ctx context.Context, l ConfigLoader, cfg *config.Config, o Options) (
 		w.Agent.Notice = m.notice
 	}
 	if w.selfKill != nil {
-		w.Agent.Doomed = w.selfKill.consider
+		w.Agent.SelfDestruct = w.selfKill.consider
 		w.Agent.Notice = w.selfKill.notice(w.Agent.Notice)
 	}
 	renewal := &reloader{ConfigLoader: l, app: w, cfg: cfg, stamp: o.Stamp, again: o.Again, unkept: o.Stamp != "", names: branchNames(cfg, info)}
