@@ -3,7 +3,6 @@ package clone
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -128,17 +127,13 @@ func whole(gitDir string, at plumbing.Hash) error {
 	if err != nil {
 		return err
 	}
-	all, err := store.Files(tree)
-	for err == nil {
-		var e *objects.Line
-		if e, err = all.Next(); err == nil && e.Mode != objects.ModeSubmodule {
-			err = store.Present(e.ID)
+	d := objects.Differ{Objects: store, Visit: func(c objects.Change) error {
+		if c.Is.Mode == objects.ModeSubmodule {
+			return nil
 		}
-	}
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
+		return store.Present(c.Is.ID)
+	}}
+	return d.Walk(plumbing.ZeroHash, tree)
 }
 
 // keepIndex carries the record of what is tracked over to the new clone.

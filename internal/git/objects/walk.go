@@ -124,9 +124,15 @@ type Change struct {
 // errStop ends a walk early; the walk returns it.
 var errStop = errors.New("stop")
 
+// Same says that it does not differ, as a Differ with All set visits it.
+func (c Change) Same() bool {
+	return c.Was != nil && c.Is != nil && c.Was.ID == c.Is.ID && c.Was.Mode == c.Is.Mode
+}
+
 // Differ walks two trees together, and only into folders that differ.
 type Differ struct {
 	Objects *Reader
+	All     bool // also visit what does not differ
 	// Folder, when set, sees the entries of each new or changed folder before any path in it is visited. It may look
 	// at them, and refuse.
 	Folder func(path []byte, lines Lines) error
@@ -140,7 +146,7 @@ type Differ struct {
 // Walk calls Visit for each path that differs, in the order of git's index. A zero id is an empty tree.
 func (d *Differ) Walk(was, is plumbing.Hash) error {
 	d.path = d.path[:0]
-	if was == is {
+	if was == is && !d.All {
 		return nil
 	}
 	return d.descend(was, is, 0)
@@ -212,7 +218,7 @@ func (d *Differ) pair(was, is *Line, depth int) error {
 	if one == nil {
 		one = is
 	}
-	if was != nil && is != nil && was.ID == is.ID && was.Mode == is.Mode {
+	if !d.All && (Change{nil, was, is}).Same() {
 		return nil
 	}
 	length := len(d.path)

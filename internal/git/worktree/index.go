@@ -102,10 +102,10 @@ func readIndex(f io.ReaderAt, size, mtime int64, checked bool) (*indexReader, er
 	return r, nil
 }
 
-// next returns the next entry; io.EOF after the last one.
+// next returns the next entry, nil after the last one.
 func (r *indexReader) next() (*indexEntry, error) {
 	if r.left == 0 {
-		return nil, io.EOF
+		return nil, nil
 	}
 	r.left--
 	// Of nearly all entries the length stands in the flags, and the buffer holds them whole.

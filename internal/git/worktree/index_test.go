@@ -5,7 +5,6 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +26,7 @@ func readAll(data []byte) ([]indexEntry, plumbing.Hash, error) {
 	var all []indexEntry
 	for {
 		e, err := r.next()
-		if errors.Is(err, io.EOF) {
+		if e == nil && err == nil {
 			break
 		}
 		if err != nil {
@@ -194,7 +193,7 @@ func TestIndexSkip(t *testing.T) {
 			}
 			testkit.Must(t, r.skip(stop, x.stretch))
 			e, err := r.next()
-			if errors.Is(err, io.EOF) {
+			if e == nil && err == nil {
 				break
 			}
 			testkit.Must(t, err)

@@ -4,11 +4,6 @@ import (
 	"bytes"
 )
 
-func (m *mover) advance() (err error) {
-	m.next, err = pull(m.before)
-	return err
-}
-
 // keep carries over the entries before a path (nil = all the rest), which are the same in both trees, and puts back
 // edited ones.
 func (m *mover) keep(until []byte) error {
@@ -18,7 +13,7 @@ func (m *mover) keep(until []byte) error {
 			err = m.forward(until)
 		}
 		if err == nil {
-			err = m.advance()
+			m.next, err = m.before.next()
 		}
 		if err != nil {
 			return err
@@ -29,14 +24,13 @@ func (m *mover) keep(until []byte) error {
 
 // forward carries over what was not touched up to a path, or to the next finding, without looking at each entry.
 func (m *mover) forward(until []byte) error {
-	r, ok := m.before.(*indexReader)
-	if !ok || !m.looked {
+	if !m.looked {
 		return nil
 	}
 	if next := m.index.after(m.next.path); next != nil && (until == nil || compareToString(until, next.path) > 0) {
 		until = []byte(next.path)
 	}
-	return r.skip(until, m.out.stretch)
+	return m.before.skip(until, m.out.stretch)
 }
 
 func (m *mover) keepOne(e *indexEntry) error {

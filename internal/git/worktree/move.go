@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,8 +115,8 @@ type mover struct {
 	grown     bool // there are new folders
 	gone      []goneFile
 
-	before tracked     // all files that were tracked
-	next   *indexEntry // of before; nil after the last
+	before *indexReader // all files that were tracked; nil without an index
+	next   *indexEntry  // of before; nil after the last
 	out    *indexWriter
 
 	done       Moved
@@ -214,68 +213,71 @@ func (m *mover) begin(from, to plumbing.Hash, look bool) (err error) {
 	return err
 }
 
-// tracked opens the files that were tracked before, once more from the start.
-func (m *mover) tracked() (tracked, error) {
-	if m.index != nil {
-		return m.indexFile.read(false)
-	}
-	return m.leaves(m.was)
-}
-
-// differences visits each path that was tracked before or is to be, and is not the same.
+// differences visits each path that was tracked before or is to be, and is not the same; without an index it visits
+// all of them, since nothing tells which files are as they should be.
 func (m *mover) differences(folder func([]byte, objects.Lines) error, visit func(objects.Change) error) error {
-	d := objects.Differ{Objects: m.objects, Folder: folder, Visit: visit}
+	d := objects.Differ{Objects: m.objects, All: m.index == nil, Folder: folder, Visit: visit}
 	if m.index == nil || !m.was.IsZero() {
 		err := d.Walk(m.was, m.is)
 		m.grown = m.grown || d.Grown
 		return err
 	}
-	m.grown = true // for all that is known
 	// The clone has new objects: the index alone knows what was.
-	if folder != nil {
-		d.Visit = func(objects.Change) error { return nil }
-		if err := d.Walk(plumbing.ZeroHash, m.is); err != nil {
+	m.grown = true // for all that is known
+	all, err := m.indexFile.read(false)
+	if err != nil {
+		return err
+	}
+	old, err := all.next()
+	// take takes the next of the old paths.
+	take := func() *objects.Line {
+		line := &objects.Line{Mode: old.mode, ID: old.id}
+		old, err = all.next()
+		return line
+	}
+	goneBefore := func(path []byte) error {
+		for err == nil && old != nil && (path == nil || bytes.Compare(old.path, path) < 0) {
+			gone := bytes.Clone(old.path)
+			if err := visit(objects.Change{Path: gone, Was: take()}); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+	d.Visit = func(c objects.Change) error {
+		if err := goneBefore(c.Path); err != nil {
 			return err
 		}
+		if old != nil && bytes.Equal(old.path, c.Path) {
+			if c.Was = take(); c.Same() {
+				return nil
+			}
+		}
+		return visit(c)
 	}
-	old, err := m.indexFile.read(false)
-	if err != nil {
+	if err := d.Walk(plumbing.ZeroHash, m.is); err != nil {
 		return err
 	}
-	now, err := m.leaves(m.is)
-	if err != nil {
-		return err
-	}
-	return mergeLeaves(old, now, visit)
+	return goneBefore(nil)
 }
 
 // plan looks at all that is to change and changes nothing: unsafe names, missing objects, what is to be deleted.
 func (m *mover) plan() error {
-	switch {
-	case m.index != nil:
+	if m.index != nil {
 		m.count = m.index.count
-	case !m.was.IsZero():
-		all, err := m.leaves(m.was)
-		if err != nil {
-			return err
-		}
-		for _, err = all.next(); err == nil; _, err = all.next() {
-			m.count++
-		}
-		if !errors.Is(err, io.EOF) {
-			return err
-		}
 	}
 	return m.differences(checkFolder, func(c objects.Change) error {
 		if c.Is == nil {
-			m.count--
+			if m.index != nil {
+				m.count--
+			}
 			m.gone = append(m.gone, goneFile{string(c.Path), c.Was.Mode, c.Was.ID})
 			return m.step()
 		}
-		if c.Was == nil {
+		if c.Was == nil || m.index == nil {
 			m.count++
 		}
-		if c.Is.Mode != objects.ModeSubmodule {
+		if !c.Same() && c.Is.Mode != objects.ModeSubmodule {
 			has, err := m.objects.Has(c.Is.ID)
 			if err == nil && !has {
 				err = pack.Missing(c.Is.ID, nil)
@@ -322,32 +324,33 @@ func (m *mover) apply() (err error) {
 }
 
 func (m *mover) writeAll() (err error) {
-	if m.before, err = m.tracked(); err != nil {
-		return err
-	}
-	if err := m.advance(); err != nil {
-		return err
+	if m.index != nil {
+		if m.before, err = m.indexFile.read(false); err != nil {
+			return err
+		}
+		if m.next, err = m.before.next(); err != nil {
+			return err
+		}
 	}
 	err = m.differences(nil, func(c objects.Change) error {
 		if err := m.keep(c.Path); err != nil {
 			return err
 		}
-		was := m.next != nil && bytes.Equal(m.next.path, c.Path)
-		if was {
-			if err := m.advance(); err != nil {
+		if m.next != nil && bytes.Equal(m.next.path, c.Path) {
+			if m.next, err = m.before.next(); err != nil {
 				return err
 			}
 		}
 		if c.Is == nil {
 			return nil
 		}
-		found := m.index.find(c.Path)
+		found, was := m.index.find(c.Path), c.Was != nil
 		edited := found != nil && found.edited
 		stat, err := m.ensure(wanted{
 			path: c.Path, mode: c.Is.Mode, id: c.Is.ID,
 			tracked: was,
 			compare: !was || !m.looked || edited,
-			restore: was && edited,
+			restore: was && edited || c.Same(),
 		})
 		if err != nil {
 			return err

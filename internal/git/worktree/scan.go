@@ -155,9 +155,11 @@ func EachTracked(index string, visit func(id plumbing.Hash, size int64)) {
 	}
 	defer f.Close()
 	all, err := f.read(false)
-	for err == nil {
-		var e *indexEntry
-		if e, err = all.next(); err == nil && e.mode != objects.ModeSubmodule {
+	if err != nil {
+		return
+	}
+	for e, err := all.next(); e != nil && err == nil; e, err = all.next() {
+		if e.mode != objects.ModeSubmodule {
 			visit(e.id, int64(e.stat.field(recordSize)))
 		}
 	}
@@ -183,11 +185,11 @@ func scan(ctx context.Context, index *indexFile, dir string, look bool, n *Dirty
 	h := hasher{progress: progress}
 	for n := 0; ; n++ {
 		e, err := r.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
 		if err != nil {
 			return nil, err
+		}
+		if e == nil {
+			break
 		}
 		if n&0xff == 0 {
 			if err := ctx.Err(); err != nil {
@@ -225,11 +227,8 @@ func checkPaths(ctx context.Context, index *indexFile, dir string, paths []strin
 			if err := r.skip([]byte(path), nil); err != nil {
 				return nil, err
 			}
-			if e, err = r.next(); errors.Is(err, io.EOF) {
-				return state, nil
-			}
-			if err != nil {
-				return nil, err
+			if e, err = r.next(); err != nil || e == nil {
+				return state, err
 			}
 		}
 		if string(e.path) != path {
