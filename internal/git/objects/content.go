@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -85,24 +83,11 @@ func (c *Content) Tree(id string) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines, all := Lines(data), make([]Entry, 0, len(data)/30)
-	for {
-		var e Line
-		ok, err := lines.Next(&e)
-		if err != nil {
-			return nil, fmt.Errorf("tree %s: %w", id, err)
-		}
-		if !ok {
-			return all, nil
-		}
-		if e.Mode != ModeSubmodule {
-			all = append(all, e.entry())
-		}
+	all, err := Lines(data).entries()
+	if err != nil {
+		return nil, fmt.Errorf("tree %s: %w", id, err)
 	}
-}
-
-func (e *Line) entry() Entry {
-	return Entry{Name: string(e.Name), ID: e.ID.String(), Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink}
+	return all, nil
 }
 
 // Find returns what is at a path in the tree of a commit; fs.ErrNotExist when nothing is. The root is "".
@@ -111,32 +96,12 @@ func (c *Content) Find(commit, name string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	at := Line{Mode: ModeFolder}
-	at.ID, _ = ParseID(info.Tree)
-	clean := strings.Trim(path.Clean("/"+name), "/")
-	for part := range strings.SplitSeq(clean, "/") {
-		if clean == "" {
-			break
-		}
-		kind, data, ok := c.objects.Get(at.ID)
-		switch {
-		case !at.Folder():
-			return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), fs.ErrNotExist)
-		case !ok || kind != plumbing.TreeObject:
-			return Entry{}, fmt.Errorf("%s: tree %s: %w", QuotePath([]byte(name)), at.ID, ErrNotRead)
-		}
-		lines := Lines(data)
-		for more := true; more; {
-			if more, err = lines.Next(&at); err != nil {
-				return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), err)
-			}
-			if more && string(at.Name) == part {
-				break
-			}
-			if !more {
-				return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), fs.ErrNotExist)
-			}
-		}
+	root, _ := ParseID(info.Tree)
+	at, err := find(root, name, func(id plumbing.Hash) (Lines, error) {
+		return c.get(id.String(), plumbing.TreeObject)
+	})
+	if err != nil {
+		return Entry{}, fmt.Errorf("%s: %w", QuotePath([]byte(name)), err)
 	}
 	return at.entry(), nil
 }

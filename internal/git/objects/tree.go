@@ -118,26 +118,13 @@ func (t *Tree) List(dir string) ([]Entry, error) {
 		return nil, err
 	}
 	lines, err := t.lines(e.ID)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", QuotePath([]byte(dir)), err)
-	}
-	var all []Entry
-	for {
-		ok, err := lines.Next(&e)
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", QuotePath([]byte(dir)), err)
-		}
-		if !ok {
+	if err == nil {
+		var all []Entry
+		if all, err = lines.entries(); err == nil {
 			return all, nil
 		}
-		if e.Mode == ModeSubmodule {
-			continue
-		}
-		all = append(all, Entry{
-			Name: string(e.Name), ID: e.ID.String(),
-			Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink,
-		})
 	}
+	return nil, fmt.Errorf("list %s: %w", QuotePath([]byte(dir)), err)
 }
 
 func (t *Tree) lines(id plumbing.Hash) (Lines, error) {
@@ -151,33 +138,53 @@ func (t *Tree) lines(id plumbing.Hash) (Lines, error) {
 
 // entry walks down to a path. The name in the result is only good until the next call.
 func (t *Tree) entry(name string) (Line, error) {
-	at := Line{Mode: ModeFolder, ID: t.root}
-	clean := strings.Trim(path.Clean("/"+name), "/")
-	if clean == "" {
-		return at, nil
+	at, err := find(t.root, name, t.lines)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
 	}
-	for part := range strings.SplitSeq(clean, "/") {
+	return at, err
+}
+
+// find walks down from a folder to a path, with what reads a folder; fs.ErrNotExist when nothing is there.
+func find(root plumbing.Hash, name string, lines func(plumbing.Hash) (Lines, error)) (Line, error) {
+	at := Line{Mode: ModeFolder, ID: root}
+	for part := range strings.SplitSeq(strings.Trim(path.Clean("/"+name), "/"), "/") {
+		if part == "" {
+			break // the root itself
+		}
 		if !at.Folder() {
 			return Line{}, fs.ErrNotExist
 		}
-		lines, err := t.lines(at.ID)
-		if err != nil {
-			return Line{}, fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
+		folder, err := lines(at.ID)
+		for found := false; err == nil && !found; found = string(at.Name) == part {
+			var more bool
+			if more, err = folder.Next(&at); err == nil && !more {
+				err = fs.ErrNotExist
+			}
 		}
-		for {
-			ok, err := lines.Next(&at)
-			if err != nil {
-				return Line{}, fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
-			}
-			if !ok {
-				return Line{}, fs.ErrNotExist
-			}
-			if string(at.Name) == part {
-				break
-			}
+		if err != nil {
+			return Line{}, err
 		}
 	}
 	return at, nil
+}
+
+func (e *Line) entry() Entry {
+	return Entry{Name: string(e.Name), ID: e.ID.String(), Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink}
+}
+
+// entries lists a folder without its submodules.
+func (t Lines) entries() ([]Entry, error) {
+	var all []Entry
+	for e := (Line{}); ; {
+		ok, err := t.Next(&e)
+		if err != nil || !ok {
+			return all, err
+		}
+		if e.Mode != ModeSubmodule {
+			all = append(all, e.entry())
+		}
+	}
 }
 
 // load reads one object of the tree.
