@@ -95,3 +95,12 @@ func (m Moved) Commit(record func(gitDir string) error) error {
 	m.dirty.settle(index, m.tree)
 	return nil
 }
+
+// bootID names this boot of the machine; empty when the system has no such thing.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil || len(b) < 36 {
+		return ""
+	}
+	return string(b[:36])
+}

@@ -34,31 +34,6 @@ type fileState struct {
 	stat record
 }
 
-// plainState is what can be said on any system: no change time, no inode.
-func plainState(info fs.FileInfo) fileState {
-	s := fileState{perm: uint32(info.Mode().Perm()), size: info.Size()}
-	mode := uint32(0)
-	switch info.Mode().Type() {
-	case 0:
-		s.kind, mode = regular, objects.ModeFile
-		if s.perm&0o100 != 0 {
-			mode = objects.ModeExecutable
-		}
-	case fs.ModeSymlink:
-		s.kind, mode = symlink, objects.ModeSymlink
-	case fs.ModeDir:
-		s.kind, mode = folderKind, objects.ModeSubmodule
-	default:
-		s.kind = other
-	}
-	at := info.ModTime()
-	s.stat.setField(recordMtime, uint32(at.Unix()))
-	s.stat.setField(recordMtime+1, uint32(at.Nanosecond()))
-	s.stat.setField(recordMode, mode)
-	s.stat.setField(recordSize, uint32(s.size))
-	return s
-}
-
 // permOf are the permissions that a tracked file gets, whatever the umask is.
 func permOf(mode uint32) uint32 {
 	if mode == objects.ModeExecutable {

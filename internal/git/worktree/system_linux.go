@@ -1,3 +1,5 @@
+//go:build linux && (amd64 || arm64)
+
 package worktree
 
 import (
@@ -5,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"syscall"
 
 	"github.com/addagent/addagent/internal/git/objects"
@@ -12,13 +15,7 @@ import (
 )
 
 // stateOf turns what lstat says into what is compared with an index.
-func stateOf(info fs.FileInfo) fileState {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return plainState(info)
-	}
-	return stateOfStat(st)
-}
+func stateOf(info fs.FileInfo) fileState { return stateOfStat(info.Sys().(*syscall.Stat_t)) }
 
 func stateOfStat(st *syscall.Stat_t) fileState {
 	s := fileState{perm: st.Mode & 0o7777, size: st.Size}
@@ -74,11 +71,36 @@ func syncFilesystem(in *folder) error {
 	return nil
 }
 
-// bootID names this boot of the machine; empty when the system has no such thing.
-func bootID() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil || len(b) < 36 {
-		return ""
+// createNameless makes a file in a folder that has no name yet: it is invisible, and nothing is left of it when the
+// process is killed. errors.ErrUnsupported: the filesystem has no such files.
+func createNameless(in *folder, perm fs.FileMode) (*os.File, int, error) {
+	fd, err := unix.Openat(in.fd, ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, uint32(perm))
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
+		return nil, -1, errors.ErrUnsupported
+	case err != nil:
+		return nil, -1, fmt.Errorf("make a file: %w", err)
 	}
-	return string(b[:36])
+	return os.NewFile(uintptr(fd), "nameless"), fd, nil
+}
+
+// nameNameless gives such a file a name that nothing has yet (else fs.ErrExist).
+func nameNameless(fd int, in *folder, name string) error {
+	err := unix.Linkat(fd, "", in.fd, name, unix.AT_EMPTY_PATH) // needs a privilege, the other way needs /proc
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
+		err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), in.fd, name, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
+		return fmt.Errorf("name a file %s: %w", objects.QuotePath([]byte(name)), err)
+	}
+	return nil
+}
+
+// freeDisk returns the bytes that an ordinary process may still write to the disk of a folder.
+func freeDisk(dir string) (int64, bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * s.Bsize, true
 }
