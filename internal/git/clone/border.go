@@ -27,11 +27,10 @@ func recordMove(git, branch string, to plumbing.Hash) error {
 	if err := writeRef(git, name.String(), to); err != nil {
 		return err
 	}
-	head := "ref: " + name.String() + "\n"
-	if b, err := os.ReadFile(filepath.Join(git, "HEAD")); err == nil && string(b) == head {
+	if head, err := readHead(git); err == nil && head == name.String() {
 		return nil
 	}
-	return objects.WriteFile(git, "HEAD", []byte(head))
+	return objects.WriteFile(git, "HEAD", []byte("ref: "+name.String()+"\n"))
 }
 
 // commitBorder records behind which commits the clone has nothing, and takes the branch that the agent followed before
@@ -84,12 +83,8 @@ func writeShallow(git string, ends []plumbing.Hash) error {
 
 // headBranch is the ref that HEAD names, "" when it names none.
 func headBranch(git string) string {
-	b, err := os.ReadFile(filepath.Join(git, "HEAD"))
-	if err != nil {
-		return ""
-	}
-	name, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: ")
-	if !ok || plumbing.ReferenceName(name).Validate() != nil || !strings.HasPrefix(name, "refs/heads/") {
+	name, err := readHead(git)
+	if err != nil || plumbing.ReferenceName(name).Validate() != nil || !strings.HasPrefix(name, "refs/heads/") {
 		return ""
 	}
 	return name

@@ -86,47 +86,34 @@ func (r *Repo) quarantine(what string) (string, error) {
 // removeStale removes from a git directory what a killed process of ours left there, and what a git that was killed
 // did.
 func removeStale(gitDir string, now time.Time) error {
-	old := func(path string) bool {
-		info, err := os.Lstat(path)
-		return err == nil && now.Sub(info.ModTime()) >= leftOverAge
-	}
+	git := os.DirFS(gitDir)
 	var stale []string
-	sweep := func(dir string, is func(name string) (left, atOnce bool)) {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return
-		}
-		for _, e := range entries {
-			if left, atOnce := is(e.Name()); left && (atOnce || old(filepath.Join(dir, e.Name()))) {
-				stale = append(stale, filepath.Join(dir, e.Name()))
-			}
-		}
+	for _, pattern := range []string{pack.ReceivePrefix + "*", freshMark, "*.addagent-tmp"} {
+		ours, _ := fs.Glob(git, pattern) // fails for a bad pattern alone
+		stale = append(stale, ours...)
 	}
-	sweep(gitDir, func(name string) (bool, bool) {
-		ours := strings.HasPrefix(name, pack.ReceivePrefix) || name == freshMark || strings.HasSuffix(name, ".addagent-tmp")
-		return ours || strings.HasSuffix(name, ".lock") || name == "gc.pid", ours
-	})
-	sweep(filepath.Join(gitDir, "objects"), func(name string) (bool, bool) {
-		return strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, "incoming-"), false
-	})
-	sweep(filepath.Join(gitDir, "objects", "info"), func(name string) (bool, bool) {
-		return strings.HasSuffix(name, ".lock"), false
-	})
-	sweep(packFolder(gitDir), func(name string) (bool, bool) {
-		return strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, ".tmp-") || strings.HasSuffix(name, ".lock"), false
-	})
-	refs := filepath.Join(gitDir, "refs")
-	_ = filepath.WalkDir(refs, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".lock") && !d.IsDir() && old(path) {
-			stale = append(stale, path)
+	all := []string{"gc.pid"}
+	for _, pattern := range []string{"*.lock", "objects/tmp_*", "objects/incoming-*", "objects/info/*.lock",
+		"objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/pack/*.lock"} {
+		theirs, _ := fs.Glob(git, pattern)
+		all = append(all, theirs...)
+	}
+	_ = fs.WalkDir(git, "refs", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".lock") && !d.IsDir() {
+			all = append(all, path)
 		}
 		return nil
 	})
+	for _, path := range all {
+		if info, err := os.Lstat(filepath.Join(gitDir, path)); err == nil && now.Sub(info.ModTime()) >= leftOverAge {
+			stale = append(stale, path)
+		}
+	}
 	for _, path := range stale {
 		if strings.HasSuffix(path, ".lock") && gitWorksIn(filepath.Dir(gitDir)) {
 			continue // a commit whose message is being written holds its lock for as long as that takes
 		}
-		if err := os.RemoveAll(path); err != nil {
+		if err := os.RemoveAll(filepath.Join(gitDir, path)); err != nil {
 			return fmt.Errorf("remove what was left behind: %w", err)
 		}
 	}

@@ -26,7 +26,6 @@ type mirrors struct {
 	tips  remote.Tip // and which
 	gives *endpoint  // whom the last pack comes from
 	said  []string
-	stays lag
 	// behind says, as long as it is so, that only a mirror answers and that it is not ahead: nothing new can be seen.
 	behind string
 }
@@ -37,9 +36,6 @@ type endpoint struct {
 	url  string // redacted
 	wait backoff
 }
-
-// lag is a mirror's tip that is not ahead of what is applied.
-type lag struct{ applied, told string }
 
 func newMirrors(s remote.Source, l Limits) (*mirrors, error) {
 	p := &mirrors{stall: l.Stall}
@@ -131,23 +127,31 @@ func (p *mirrors) alone(ctx context.Context, branch string) (remote.Tip, error) 
 
 // share asks one of so many endpoints that are still to be tried.
 func (at *endpoint) share(ctx context.Context, branch string, left int) (remote.Tip, error) {
-	deadline, ok := ctx.Deadline()
-	if !ok || left == 1 {
-		tip, err := at.Tip(ctx, branch)
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
+	ask := func(ctx context.Context) (remote.Tip, error) { return at.Tip(ctx, branch) }
+	if deadline, ok := ctx.Deadline(); ok && left > 1 {
+		tip, end, err := within(ctx, time.Until(deadline)/time.Duration(left), ask)
+		end()
 		return tip, err
 	}
-	part := time.Until(deadline) / time.Duration(left)
-	slow := fmt.Errorf("no answer within %s", human.Setting(part.Round(min(time.Second, max(part/10, 1)))))
-	ctx, cancel := context.WithTimeoutCause(ctx, part, slow)
-	defer cancel()
-	tip, err := at.Tip(ctx, branch)
+	tip, err := ask(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return tip, err
+}
+
+// within gives up what takes longer than its share of the time, so that an endpoint that hangs leaves time for the
+// others. What it returns is good until end is called.
+func within[T any](ctx context.Context, share time.Duration, do func(context.Context) (T, error)) (got T, end func(), err error) {
+	slow := fmt.Errorf("no answer within %s", human.Setting(share.Round(min(time.Second, max(share/10, 1)))))
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(share, func() { cancel(slow) })
+	got, err = do(ctx)
+	timer.Stop()
 	if err != nil && errors.Is(context.Cause(ctx), slow) {
 		err = slow
 	}
-	return tip, err
+	return got, func() { cancel(nil) }, err
 }
 
 // heard notes who answered, and says so when it is another than before.
@@ -212,20 +216,14 @@ func (p *mirrors) begin(ctx context.Context, at *endpoint, f protocol.FetchReque
 	if left == 1 {
 		return at.Fetch(ctx, f)
 	}
-	part := p.stall / time.Duration(left)
-	slow := fmt.Errorf("no answer within %s", human.Setting(part))
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(part, func() { cancel(slow) })
-	pack, err := at.Fetch(ctx, f)
-	timer.Stop()
+	pack, end, err := within(ctx, p.stall/time.Duration(left), func(ctx context.Context) (*protocol.Pack, error) {
+		return at.Fetch(ctx, f)
+	})
 	if err != nil {
-		if errors.Is(context.Cause(ctx), slow) {
-			err = slow
-		}
-		cancel(nil)
+		end()
 		return nil, err
 	}
-	pack.AfterClose(func() { cancel(nil) })
+	pack.AfterClose(end)
 	return pack, nil
 }
 
@@ -272,28 +270,24 @@ func (r *Repo) keepsUp(ctx context.Context, tip remote.Tip) (remote.Tip, error) 
 	if found.reason != "" || found.other != "" || at.ID == "" || at == tip || at.Branch != tip.Branch && r.source.Branch != "" {
 		return tip, nil
 	}
-	now := lag{at.ID, tip.ID}
-	behind := fmt.Sprintf("%s cannot be asked, and what the mirror %s has (%s) does not follow %s: this node stays there",
-		r.mirrors.list[0].url, r.mirrors.told.url, human.ID(tip.ID), human.ID(at.ID))
-	if r.mirrors.stays == now {
-		r.mirrors.behind = behind
-		return at, nil
-	}
 	from, _ := objects.ParseID(at.ID)
 	to, _ := objects.ParseID(tip.ID)
-	w := newWatch(ctx, r.limits, nil)
-	defer w.stop()
-	back := "it is the same commit on another branch"
-	if from != to {
-		if back, err = r.descent(w, from, to, true); err != nil {
-			return tip, fmt.Errorf("mirror %s: %w", r.mirrors.told.url, w.explain(err))
+	if r.judged.from != from || r.judged.to != to {
+		back := "it is the same commit on another branch"
+		if from != to {
+			w := newWatch(ctx, r.limits, nil)
+			defer w.stop()
+			if back, err = r.descent(w, from, to, true); err != nil {
+				return tip, fmt.Errorf("mirror %s: %w", r.mirrors.told.url, w.explain(err))
+			}
 		}
+		r.judged = judged{from, to, back}
 	}
-	if back == "" {
-		r.judged = judged{from: from, to: to} // need not be asked for again
+	if r.judged.back == "" {
 		return tip, nil
 	}
-	r.mirrors.stays, r.mirrors.behind = now, behind
+	r.mirrors.behind = fmt.Sprintf("%s cannot be asked, and what the mirror %s has (%s) does not follow %s: this node stays there",
+		r.mirrors.list[0].url, r.mirrors.told.url, human.ID(tip.ID), human.ID(at.ID))
 	return at, nil
 }
 

@@ -16,66 +16,52 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// judged remembers the last step that was found to be allowed or not, so that a refused tip is not asked about at each
-// beat.
+// judged remembers the last step that was looked into: the same tip is not asked about at each beat.
 type judged struct {
 	from, to plumbing.Hash
-	err      error
-	notice   string
+	back     string // why it does not go forward; "" = it does
 }
 
 // rewound finds out whether a branch went forward. When it was rewritten or moved back that is a notice, or an error
 // when the source says refuse.
 func (r *Repo) rewound(w *watch, store *objects.Reader, s *Applied, from, to plumbing.Hash) error {
+	if r.source.Rewind == remote.RewindUnasked {
+		return nil
+	}
 	if r.judged.from != from || r.judged.to != to {
-		j, err := r.judge(w, store, from, to)
+		back, err := r.judge(w, store, from, to)
 		if err != nil {
 			return err
 		}
-		r.judged = j
+		r.judged = judged{from, to, back}
 	}
-	if r.judged.notice != "" {
-		s.Notices = append(s.Notices, r.judged.notice)
+	switch {
+	case r.judged.back == "":
+	case r.source.Rewind == "refuse":
+		return fmt.Errorf("%w: %s (rewind: refuse): set rewind to follow for one beat, or move the branch forward", errRewound, r.judged.back)
+	default:
+		s.Notices = append(s.Notices, r.judged.back)
 	}
-	return r.judged.err
+	return nil
 }
 
 // errRewound says that a branch was rewritten or moved back and the source says refuse.
 var errRewound = errors.New("refused")
 
-func (r *Repo) judge(w *watch, store *objects.Reader, from, to plumbing.Hash) (judged, error) {
-	j := judged{from: from, to: to}
-	if r.source.Rewind == remote.RewindUnasked {
-		return j, nil
-	}
+// judge says why a step does not go forward, "" when it does.
+func (r *Repo) judge(w *watch, store *objects.Reader, from, to plumbing.Hash) (back string, err error) {
 	now, err := store.Commit(to)
-	if err != nil {
-		return j, err
+	if err != nil || slices.Contains(now.Parents, from) {
+		return "", err
 	}
-	if slices.Contains(now.Parents, from) {
-		return j, nil
-	}
-	what := ""
 	before, err := store.Commit(from)
 	switch {
 	case err == nil && slices.Contains(before.Parents, to):
-		what = fmt.Sprintf("the branch was moved back from %s to its parent %s", human.ID(from.String()), human.ID(to.String()))
+		return fmt.Sprintf("the branch was moved back from %s to its parent %s", human.ID(from.String()), human.ID(to.String())), nil
 	case err == nil && shareParent(before, now):
-		what = fmt.Sprintf("history was rewritten: %s took the place of %s", human.ID(to.String()), human.ID(from.String()))
-	default:
-		if what, err = r.history(w, store, from, to, r.source.Rewind == "refuse"); err != nil {
-			return j, err
-		}
+		return fmt.Sprintf("history was rewritten: %s took the place of %s", human.ID(to.String()), human.ID(from.String())), nil
 	}
-	if what == "" {
-		return j, nil
-	}
-	if r.source.Rewind == "refuse" {
-		j.err = fmt.Errorf("%w: %s (rewind: refuse): set rewind to follow for one beat, or move the branch forward", errRewound, what)
-		return j, nil
-	}
-	j.notice = what
-	return j, nil
+	return r.history(w, store, from, to, r.source.Rewind == "refuse")
 }
 
 func shareParent(a, b objects.Commit) bool {

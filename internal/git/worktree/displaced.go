@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/objects"
@@ -98,20 +99,12 @@ func (n *names) notice(list []string, before, one, many, after string) []string 
 	if n.count == 0 {
 		return list
 	}
-	text := before
-	switch {
-	case n.count == 1:
-		text += "1 " + one
-	default:
-		text += strconv.Itoa(n.count) + " " + many
-	}
-	sep := ": "
-	for _, name := range n.first {
-		text += sep + name
-		sep = ", "
+	things, more := many, ""
+	if n.count == 1 {
+		things = one
 	}
 	if n.count > len(n.first) {
-		text += ", ..."
+		more = ", ..."
 	}
-	return append(list, text+after)
+	return append(list, fmt.Sprintf("%s%d %s: %s%s%s", before, n.count, things, strings.Join(n.first, ", "), more, after))
 }
