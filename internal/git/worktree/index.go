@@ -290,41 +290,26 @@ func rootOfCache(b []byte, count uint32) plumbing.Hash {
 
 // indexWriter writes an index of version 2 as a stream. The number of entries must be known before.
 type indexWriter struct {
-	out   *bufio.Writer
+	w     io.Writer
+	out   *bufio.Writer // to w and sum
 	sum   hash.Hash
 	count uint32
-	left  uint32
+	left  int64 // how many more must come
 }
 
 func newIndexWriter(w io.Writer, count int) (*indexWriter, error) {
 	if count < 0 || int64(count) > 1<<31 {
 		return nil, fmt.Errorf("an index of %d entries", count)
 	}
-	x := &indexWriter{sum: sha1.New(), count: uint32(count), left: uint32(count)}
-	x.out = bufio.NewWriterSize(summed{w, x.sum}, 64<<10)
+	x := &indexWriter{w: w, sum: sha1.New(), count: uint32(count), left: int64(count)}
+	x.out = bufio.NewWriterSize(io.MultiWriter(w, x.sum), 64<<10)
 	head := binary.BigEndian.AppendUint32([]byte("DIRC\x00\x00\x00\x02"), x.count)
 	_, err := x.out.Write(head)
 	return x, err
 }
 
-var errCount = errors.New("index has more entries than were counted")
-
-// summed writes and hashes.
-type summed struct {
-	w   io.Writer
-	sum hash.Hash
-}
-
-func (s summed) Write(b []byte) (int, error) {
-	s.sum.Write(b)
-	return s.w.Write(b)
-}
-
 // add writes one entry; its mode is taken from mode and not from stat.
 func (x *indexWriter) add(path []byte, mode uint32, id *plumbing.Hash, stat *record) error {
-	if x.left == 0 {
-		return errCount
-	}
 	x.left--
 	b := append(x.out.AvailableBuffer(), stat[:]...)
 	binary.BigEndian.PutUint32(b[4*recordMode:], mode)
@@ -341,20 +326,12 @@ func (x *indexWriter) copy(e *indexEntry) error {
 	if e.raw == nil || e.raw[60]&0x80 != 0 { // "assume unchanged" is not carried on
 		return x.add(e.path, e.mode, &e.id, &e.stat)
 	}
-	if x.left == 0 {
-		return errCount
-	}
-	x.left--
-	_, err := x.out.Write(e.raw)
-	return err
+	return x.stretch(e.raw, 1)
 }
 
 // stretch writes entries as they were in the index before.
 func (x *indexWriter) stretch(raw []byte, count uint32) error {
-	if x.left < count {
-		return errCount
-	}
-	x.left -= count
+	x.left -= int64(count)
 	_, err := x.out.Write(raw)
 	return err
 }
@@ -362,7 +339,7 @@ func (x *indexWriter) stretch(raw []byte, count uint32) error {
 // finish says which tree the entries are, and writes the sum.
 func (x *indexWriter) finish(tree plumbing.Hash) error {
 	if x.left != 0 {
-		return fmt.Errorf("index lacks %d of %d entries", x.left, x.count)
+		return fmt.Errorf("index lacks %d of %d entries", x.left, x.count) // below zero: it has too many
 	}
 	body := append([]byte{0}, strconv.FormatUint(uint64(x.count), 10)+" 0\n"...)
 	body = append(body, tree[:]...)
@@ -371,10 +348,6 @@ func (x *indexWriter) finish(tree plumbing.Hash) error {
 	if err := x.out.Flush(); err != nil {
 		return err
 	}
-	// The sum does not sum itself.
-	_, err := x.out.Write(x.sum.Sum(nil))
-	if err != nil {
-		return err
-	}
-	return x.out.Flush()
+	_, err := x.w.Write(x.sum.Sum(nil))
+	return err
 }

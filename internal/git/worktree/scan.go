@@ -10,9 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 
 	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -57,23 +57,23 @@ type indexState struct {
 }
 
 func (s *indexState) find(path []byte) *finding {
-	if s == nil || len(s.findings) == 0 {
+	if s == nil {
 		return nil
 	}
-	i, ok := slices.BinarySearchFunc(s.findings, path, func(f finding, path []byte) int {
-		return -compareToString(path, f.path)
-	})
+	i, ok := s.search(path)
 	if !ok {
 		return nil
 	}
 	return &s.findings[i]
 }
 
+func (s *indexState) search(path []byte) (int, bool) {
+	return slices.BinarySearchFunc(s.findings, path, func(f finding, path []byte) int { return -compareToString(path, f.path) })
+}
+
 // after is the first finding behind a path, nil when there is none.
 func (s *indexState) after(path []byte) *finding {
-	i, found := slices.BinarySearchFunc(s.findings, path, func(f finding, path []byte) int {
-		return -compareToString(path, f.path)
-	})
+	i, found := s.search(path)
 	if found {
 		i++
 	}
@@ -284,7 +284,7 @@ func (h *hasher) begin(size int64) {
 		h.sum, h.buf = sha1.New(), make([]byte, 64<<10)
 	}
 	h.sum.Reset()
-	h.sum.Write(append(strconv.AppendInt([]byte("blob "), size, 10), 0))
+	h.sum.Write(pack.AppendLooseHeader(h.buf[:0], plumbing.BlobObject, size))
 }
 
 func (h *hasher) id() plumbing.Hash { return plumbing.Hash(h.sum.Sum(nil)) }
