@@ -15,8 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// What a system has that is none of ours: it works, with a look at every tracked file at each move, and no more speed
-// or care than Go's own library gives.
+// On other systems all of it works by Go's own library, and each move looks at every tracked file.
 
 // stateOf turns what lstat says into what is compared with an index: no change time, no inode.
 func stateOf(info fs.FileInfo) fileState {
