@@ -76,13 +76,12 @@ func (o *Reader) Has(id plumbing.Hash) (bool, error) {
 	return o.packs.loose(id)
 }
 
-// Present is nil when an object is there. Unlike Has it also asks the store, which may know more alternates, and costs
-// the reading of it.
+// Present is nil when an object is there, and ErrMissing when it is not.
 func (o *Reader) Present(id plumbing.Hash) error {
-	if there, err := o.Has(id); err != nil || there {
-		return err
+	there, err := o.Has(id)
+	if err == nil && !there {
+		return Missing(id, nil)
 	}
-	_, err := o.stored(id) // of an alternate
 	return err
 }
 

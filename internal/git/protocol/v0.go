@@ -96,12 +96,10 @@ func (a *Advert) add(line []byte, o LsOptions) error {
 
 // can says whether the server has a capability.
 func (a *Advert) can(capability string) bool {
-	for _, c := range a.Caps {
-		if name, _, _ := strings.Cut(c, "="); name == capability {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.Caps, func(c string) bool {
+		name, _, _ := strings.Cut(c, "=")
+		return name == capability
+	})
 }
 
 // bounds says whether the server is told how much history is wanted, and answers with its borders first.

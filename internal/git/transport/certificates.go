@@ -87,20 +87,10 @@ func (c *certificates) explain(err error, n address.Network) error {
 	case errors.As(refused.Err, &name):
 		todo = "check url, or have a certificate made for that name"
 	}
-	return &certificateError{err, fmt.Sprintf("certificate refused: %s shows %s (subject %s, issuer %s, valid until %s), last trusted: %s: %s", who,
-		certFingerprint(shown), shown.Subject, shown.Issuer, human.Date(shown.NotAfter), last, why), todo}
+	text := fmt.Sprintf("certificate refused: %s shows %s (subject %s, issuer %s, valid until %s), last trusted: %s: %s", who,
+		certFingerprint(shown), shown.Subject, shown.Issuer, human.Date(shown.NotAfter), last, why)
+	return advise(errors.New(printable(text, 600)), todo)
 }
-
-// certificateError says it in our words and is still the error that it was.
-type certificateError struct {
-	err  error
-	text string
-	todo string
-}
-
-func (e *certificateError) Error() string { return printable(e.text+": "+e.todo, 700) }
-func (e *certificateError) Hint() string  { return e.todo }
-func (e *certificateError) Unwrap() error { return e.err }
 
 // adviseAlert adds what can be done when it is our certificate that is refused, or missing.
 func adviseAlert(err error, n address.Network) error {

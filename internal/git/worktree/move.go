@@ -278,10 +278,7 @@ func (m *mover) plan() error {
 			m.count++
 		}
 		if !c.Same() && c.Is.Mode != objects.ModeSubmodule {
-			has, err := m.objects.Has(c.Is.ID)
-			if err == nil && !has {
-				err = pack.Missing(c.Is.ID, nil)
-			}
+			err := m.objects.Present(c.Is.ID)
 			if err == nil && c.Is.Mode == objects.ModeSymlink {
 				err = m.checkLink(c.Is.ID)
 			}
