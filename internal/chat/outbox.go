@@ -62,7 +62,7 @@ type Outbox struct {
 	tries   int       // failures in a row
 	notYet  time.Time // no try before this
 	taken   int       // messages that the room took
-	rate    bucket
+	rate    retry.Bucket
 	changed chan struct{} // closed and replaced whenever something above changes
 }
 
@@ -220,7 +220,7 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	if wait := o.notYet.Sub(now); wait > 0 {
 		return turn{}, min(wait, slowDelay), o.changed
 	}
-	if wait := o.rate.take(now, o.limits); wait > 0 {
+	if wait := o.rate.Take(now, o.limits.Burst, o.limits.Every); wait > 0 {
 		return turn{}, wait, o.changed
 	}
 	if t.entry != nil {

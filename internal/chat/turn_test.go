@@ -7,26 +7,6 @@ import (
 	"time"
 )
 
-func TestBucket(t *testing.T) {
-	l := Limits{Burst: 3, Every: 6 * time.Second}.orDefault()
-	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	var b bucket
-	for i, step := range []struct {
-		at   time.Duration
-		want time.Duration
-	}{
-		{0, 0}, {0, 0}, {0, 0}, {0, 6 * time.Second}, {2 * time.Second, 4 * time.Second}, {6 * time.Second, 0}, {6 * time.Second, 6 * time.Second},
-		{-time.Hour, 6 * time.Second}, // a clock that jumps back gives nothing
-		{-time.Hour + 6*time.Second, 0},
-		// At most the burst.
-		{1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 6 * time.Second},
-	} {
-		if got := b.take(start.Add(step.at), l); got.Round(time.Millisecond) != step.want {
-			t.Errorf("step %d: wait %s, want %s", i, got, step.want)
-		}
-	}
-}
-
 func TestTextOfATurn(t *testing.T) {
 	now := time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
 	at := func(ago time.Duration) *entry {
