@@ -113,7 +113,7 @@ func clamp(d, most time.Duration) time.Duration { return min(max(d, 0), most) }
 // takeOver adds the messages of the version before the first release, which kept each in a file of its own. It returns
 // the files that it read.
 func (s *spool) takeOver(now time.Time, most time.Duration) []string {
-	old, _ := filepath.Glob(filepath.Join(s.folder, strings.Repeat("[0-9]", 12)+".json")) // sorted
+	old, _ := filepath.Glob(filepath.Join(s.folder, strings.Repeat("[0-9]", 12)+".json"))
 	for _, path := range old {
 		var m Message
 		if data, err := files.ReadSmall(path, spoolLimit); err == nil && json.Unmarshal(data, &m) == nil {

@@ -8,7 +8,8 @@ type Bucket struct {
 	at     time.Time
 }
 
-// Take returns how long to wait until one more may pass; 0 means now, and counts it. Burst is how many may pass at once.
+// Take returns how long to wait until one more may pass; 0 means now, and counts it. Burst is how many may pass at
+// once.
 func (b *Bucket) Take(now time.Time, burst int, every time.Duration) time.Duration {
 	most := float64(burst)
 	if b.at.IsZero() {
