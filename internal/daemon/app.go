@@ -2,90 +2,100 @@ package daemon
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence/peers"
 	"github.com/addagent/addagent/work"
 	"github.com/addagent/addagent/work/run"
 )
 
-// App is one agent with all that it was wired from, so that it can be taken
+// App is one agent with all that it was made of, so that it can be taken
 // apart again in the right order.
 type App struct {
-	id       string
-	Agent    *agent.Agent
-	Log      *journal.HumanLog
+	Options
+	Agent *agent.Agent
+	Log   *journal.HumanLog
+
+	loader ConfigLoader
+	cfg    *config.Config // as at the start; the reloader has the one in force
+	once   bool           // this process is one beat
+	onStop []func()
+
+	lock     *run.BeatLock
+	info     node.Info     // as at the start
+	me       node.Identity // this node
+	bootID   string
 	journal  *journal.Writer
+	before   *journal.Beat // the last record of an earlier life; nil = none
+	settings agent.Settings
+	watcher  *worktree.Watcher // of edits in the trees; nil where watching is not worth while
 	clones   *clones
 	runner   *run.Runner
-	control  *controlFiles
-	lock     *run.BeatLock     // beat.lock
-	watcher  *worktree.Watcher // of edits in the trees; nil where watching is not worth while
 	survey   *work.Survey
 	sinks    *sinks
-	peers    *peers.Peers // nil = nobody reads them
+	peers    *peers.Peers // nil = presence is not read
 	metrics  *metricsReporter
 	selfKill *selfKill // nil = it is not for this process to end the machine
-	once     bool      // this process is one beat
-	stop     []func()
 }
 
 // configure puts a changed config in force. It is called between two beats, from the
 // agent's own goroutine.
-func (w *App) configure(cfg *config.Config, sources []configuredRepo, s *agent.Settings) error {
-	if err := w.configurePeers(cfg); err != nil {
+func (a *App) configure(cfg *config.Config, sources []configuredRepo, s *agent.Settings) error {
+	if err := a.configurePeers(cfg); err != nil {
 		return err
 	}
-	limits := limitsOf(cfg)
-	limits.Watcher = w.watcher
-	w.clones.renew(sources, len(cfg.Repos) == 0 || cfg.Discover, limits, cfg.Network)
-	w.runner.Timeout, w.runner.Grace, w.runner.Env, w.runner.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
-	w.Log.Configure(cfg.Log)
-	w.journal.Configure(cfg.Log)
-	w.clones.never = cfg.Presence.URL
-	s.Sinks = w.sinks.configure(cfg)
-	w.sinks.sweep(cfg)
-	w.metrics.configure(cfg.Metrics)
-	s.Tasks = []agent.Task{{Name: "metrics", Tick: w.metrics.Tick}}
-	if w.peers != nil {
-		s.Tasks = append(s.Tasks, agent.Task{Name: "presence", Tick: w.peers.Tick})
+	a.clones.configure(cfg, sources, a.watcher)
+	a.runner.Timeout, a.runner.Grace, a.runner.Env, a.runner.Rules = cfg.Work.Timeout, cfg.Work.Grace, cfg.Work.Env, s.Rules
+	a.Log.Configure(cfg.Log)
+	a.journal.Configure(cfg.Log)
+	s.Sinks = a.sinks.configure(cfg)
+	a.sinks.sweep(cfg)
+	a.metrics.configure(cfg.Metrics)
+	s.Tasks = []agent.Task{{Name: "metrics", Tick: a.metrics.Tick}}
+	if a.peers != nil {
+		s.Tasks = append(s.Tasks, agent.Task{Name: "presence", Tick: a.peers.Tick})
 	}
-	if w.selfKill != nil {
-		w.selfKill.configure(cfg)
+	if a.selfKill != nil {
+		a.selfKill.configure(cfg)
 	}
 	return nil
 }
 
 // configurePeers begins, goes on or ends to read who else is there.
-func (w *App) configurePeers(cfg *config.Config) error {
+func (a *App) configurePeers(cfg *config.Config) error {
 	spec := []any{cfg.Presence, cfg.Network, cfg.StateDir}
-	if w.peers != nil {
-		if reflect.DeepEqual(spec, w.peers.Spec) {
+	if a.peers != nil {
+		if reflect.DeepEqual(spec, a.peers.Spec) {
 			return nil
 		}
-		w.peers.Close()
-		w.peers, w.survey.Nodes = nil, nil
+		a.peers.Close()
+		a.peers, a.survey.Nodes = nil, nil
 	}
 	if cfg.Presence.URL == "" || cfg.Presence.Read == 0 {
 		return nil
 	}
-	peers, err := peers.New(cfg, PresenceSource(cfg), w.id, w.once)
+	peers, err := peers.New(cfg, PresenceSource(cfg), a.me.ID, a.once)
 	if err != nil {
 		return err
 	}
 	peers.Spec = spec
-	w.peers, w.survey.Nodes = peers, peers.Set
+	a.peers, a.survey.Nodes = peers, peers.Set
 	return nil
 }
 
-func (w *App) Close() {
-	if w.peers != nil {
-		w.peers.Close()
+// Close ends all parts, the last one first.
+func (a *App) Close() {
+	if a.peers != nil {
+		a.peers.Close()
 	}
-	for i := len(w.stop) - 1; i >= 0; i-- {
-		w.stop[i]()
+	for _, stop := range slices.Backward(a.onStop) {
+		stop()
 	}
 }
+
+func (a *App) onClose(stop func()) { a.onStop = append(a.onStop, stop) }

@@ -15,11 +15,14 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/clone"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // clones are this node's repositories, as the agent wants them: asked side by
@@ -325,4 +328,45 @@ func (c *clones) Close() {
 			r.repo.Close()
 		}
 	}
+}
+
+// configuredRepo is a repository of the config: the folder below gitrepo/ and where it comes from.
+type configuredRepo struct {
+	name   string
+	source remote.Source
+}
+
+// ConfiguredRepos are the repositories of the config, their branches filled in from nodeinfo.
+func ConfiguredRepos(cfg *config.Config, info node.Info) ([]configuredRepo, error) {
+	var all []configuredRepo
+	var problems []error
+	for i, r := range cfg.Repos {
+		branch, err := config.FillBranch(r.Branch, info.Fields)
+		if err != nil {
+			key := fmt.Sprintf("repos[%d].branch", i)
+			problems = append(problems, fmt.Errorf("%s: %s: %w", cfg.Origin(key), key, err))
+		}
+		all = append(all, configuredRepo{r.Name, remote.Source{
+			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: cli.UserAgent("addagent"), Auth: r.Auth, Network: cfg.Network,
+		}})
+	}
+	return all, errors.Join(problems...)
+}
+
+// OpenClones opens the repositories of the config, for a command that beats no more than once.
+func OpenClones(cfg *config.Config, info node.Info) (*clones, error) {
+	all, err := ConfiguredRepos(cfg, info)
+	if err != nil {
+		return nil, err
+	}
+	c := newClones(filepath.Join(cfg.Home, "gitrepo"))
+	c.configure(cfg, all, nil)
+	return c, nil
+}
+
+// configure makes the repositories be what the config says. A watcher of edits may be nil.
+func (c *clones) configure(cfg *config.Config, all []configuredRepo, w *worktree.Watcher) {
+	c.never = cfg.Presence.URL
+	limits := clone.Limits{Look: cfg.Beat.LookTimeout, Stall: cfg.Beat.FetchStall, Fetch: cfg.Beat.FetchTimeout, Watcher: w}
+	c.renew(all, len(cfg.Repos) == 0 || cfg.Discover, limits, cfg.Network)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/kill"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/sink"
 )
 
@@ -84,4 +85,27 @@ func (m *Machine) End(ctx context.Context, cfg *config.Config, way kill.Way) err
 		return i.Unhealthy(ctx)
 	}
 	return i.Terminate(ctx)
+}
+
+// MachineOf is this node at its cloud; nil where that is none, or nothing of this agent's business.
+func MachineOf(p *cli.Process, cfg *config.Config, me node.Identity) *Machine {
+	if p.Getuid() != 0 || me.Hardware.EC2 == "" && cfg.EC2.Tags != "on" {
+		return nil
+	}
+	return &Machine{Metadata: cloud.NewMetadata(MetadataEndpoint(p)), id: me.Hardware.EC2}
+}
+
+// MetadataEndpoint is where the metadata service is; "" = where it always is. The variable is that of AWS's own tools.
+func MetadataEndpoint(p *cli.Process) string { return p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT") }
+
+// Identify finds out who this node is. dry writes nothing.
+func Identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool) (node.Identity, error) {
+	info := cfg.Nodeinfo()
+	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
+		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), cfg.InitMemory(), node.WedgedPath(cfg.StateDir),
+			PresenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
+	if p.Getuid() == 0 {
+		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, MetadataEndpoint(p)) }
+	}
+	return node.Identify(ctx, o)
 }

@@ -39,6 +39,10 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 	if err != nil {
 		return nil, cli.Misuse(err)
 	}
+	settings, err := AgentSettings(cfg, me.ID)
+	if err != nil {
+		return nil, cli.Misuse(err)
+	}
 	repos, err := OpenClones(cfg, info)
 	if err != nil {
 		return nil, cli.Misuse(err)
@@ -76,7 +80,6 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 	}
 	f := survey.Judge(agent.Positions(looks), place, now)
 	waits := place.Init != "" && !f.InitDone
-	rules := rulesOf(cfg, me.ID)
 
 	out := &Plan{Looks: looks, Problems: f.Problems, Items: []journal.Judged{}}
 	if brakes.Disabled != nil {
@@ -89,7 +92,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 		out.InHand = h.Item
 	}
 	for _, j := range f.Judgements {
-		d := journal.Describe(j, work.PlanRun(j, rules, now))
+		d := journal.Describe(j, work.PlanRun(j, settings.Rules, now))
 		if out.InHand == j.Item.Repo+":"+j.Item.Name {
 			d.Due = false // it is being done; what comes after it the next plan tells
 		}

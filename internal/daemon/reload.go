@@ -176,7 +176,7 @@ func (r *reloader) apply(cfg *config.Config, info node.Info) (agent.Settings, er
 	if err != nil {
 		return agent.Settings{}, err
 	}
-	settings, err := AgentSettings(cfg, r.app.id)
+	settings, err := AgentSettings(cfg, r.app.me.ID)
 	if err != nil {
 		return agent.Settings{}, err
 	}

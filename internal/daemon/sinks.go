@@ -24,6 +24,10 @@ import (
 	"github.com/addagent/addagent/presence/peers"
 )
 
+// presenceRefresh is how often nodeinfo/presence.json says that the node lives
+// when nothing else changed.
+const presenceRefresh = 10 * time.Minute
+
 // sinks are all places that are told of this node, as the config names them. Those that a changed config leaves as they
 // were go on as they are, with what they have on its way.
 type sinks struct {

@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/work"
+	"github.com/robfig/cron/v3"
+)
+
+// ParseSchedule understands a five-field cron line in UTC, and "@every D".
+func ParseSchedule(text string) (agent.Schedule, error) {
+	if every, ok := strings.CutPrefix(strings.TrimSpace(text), "@every "); ok {
+		d, err := time.ParseDuration(strings.TrimSpace(every))
+		if err != nil || d < time.Second {
+			return nil, fmt.Errorf("schedule %q: after @every comes a duration of at least 1s, such as @every 30s", text)
+		}
+		return agent.Every(d), nil
+	}
+	s, err := cron.ParseStandard(text)
+	if err != nil {
+		return nil, fmt.Errorf("schedule %q: %w; five fields (minute hour day month weekday) or @every 30s are understood", text, err)
+	}
+	if s.Next(time.Now()).IsZero() {
+		return nil, fmt.Errorf("schedule %q: that never comes", text)
+	}
+	return utc{s}, nil
+}
+
+// AgentSettings is what the config says of the agent itself; the schedule is at this node's own second.
+func AgentSettings(cfg *config.Config, id string) (agent.Settings, error) {
+	s, err := ParseSchedule(cfg.Beat.Schedule)
+	if err != nil {
+		return agent.Settings{}, err
+	}
+	return agent.Settings{
+		Schedule:  agent.Shifted{Schedule: s, By: agent.Offset(id, cfg.Beat.Spread, agent.Interval(s, time.Now()))},
+		WorkAfter: agent.Offset(id+" work", cfg.Beat.WorkSpread, cfg.Beat.WorkSpread),
+		Rules:     work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: id},
+	}, nil
+}
+
+// utc keeps a cron line from following the machine's time zone through summer time.
+type utc struct{ cron.Schedule }
+
+func (u utc) Next(t time.Time) time.Time { return u.Schedule.Next(t.UTC()) }
