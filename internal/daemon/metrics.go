@@ -19,7 +19,7 @@ type metricsReporter struct {
 	file   *metrics.Textfile
 	server *metrics.Server
 	info   func() (node.Info, error)
-	hand   *run.Runner
+	runner *run.Runner
 	wrong  error
 	// reached is, by repository, whether the last look that asked it had an answer.
 	reached map[string]bool
@@ -100,8 +100,8 @@ func (m *metricsReporter) sample(b journal.Beat) metrics.Sample {
 	}
 	for _, i := range b.Items {
 		item := metrics.Item{Repo: i.Repo, Item: i.Item, Wedged: i.Standing == "wedged", Due: i.Due}
-		item.Success = m.hand.Succeeded(i.Repo, i.Item)
-		if last := m.hand.Last(i.Repo, i.Item); last != nil && !last.Finished.IsZero() {
+		item.Success = m.runner.Succeeded(i.Repo, i.Item)
+		if last := m.runner.Last(i.Repo, i.Item); last != nil && !last.Finished.IsZero() {
 			item.Failures, item.Took = last.Failures, last.Finished.Sub(last.Started)
 		}
 		s.Items = append(s.Items, item)

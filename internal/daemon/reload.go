@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/config/diff"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
@@ -190,7 +191,7 @@ func (r *reloader) apply(cfg *config.Config, info node.Info) (agent.Settings, er
 			*fixed.then = *fixed.now
 		}
 	}
-	if text := changes(r.cfg, cfg); text != "" {
+	if text := diff.Words(r.cfg, cfg); text != "" {
 		r.app.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "the config changed: " + text})
 	}
 	if err := r.app.configure(cfg, sources, &settings); err != nil {
@@ -224,65 +225,4 @@ func branchNames(cfg *config.Config, info node.Info) string {
 		}
 	}
 	return strings.Join(names, "\n")
-}
-
-// hidden are the values that Lines masks, by key: only to see that one is another.
-func hidden(cfg *config.Config) map[string]string {
-	values := map[string]string{"network.proxy": cfg.Network.Proxy}
-	for name, value := range cfg.Work.Env {
-		values["work.env."+name] = value
-	}
-	for i, room := range cfg.Chat {
-		values[fmt.Sprintf("chat[%d].url", i)] = room.URL
-	}
-	return values
-}
-
-// changes names what differs, for people: keys by their value, repositories and
-// rooms that came or went by their URL.
-func changes(before, after *config.Config) string {
-	oldHidden, newHidden := hidden(before), hidden(after)
-	old := map[string]string{}
-	for _, l := range before.Lines() {
-		old[l.Key] = l.Value
-	}
-	var words []string
-	for _, l := range after.Lines() {
-		was, known := old[l.Key]
-		delete(old, l.Key)
-		switch entry, key, inList := strings.Cut(l.Key, "]."); {
-		case !known && inList && isURL(key, l.Value):
-			words = append(words, fmt.Sprintf("%s] is new: %s", entry, l.Value))
-		case strings.HasPrefix(l.Key, "work.env."): // its value is nobody's business
-			if !known || oldHidden[l.Key] != newHidden[l.Key] {
-				words = append(words, l.Key+" is another")
-			}
-		case known && was == l.Value && oldHidden[l.Key] != newHidden[l.Key]:
-			words = append(words, l.Key+" is another")
-		case !known && !inList:
-			words = append(words, fmt.Sprintf("%s is %s", l.Key, l.Value))
-		case known && was != l.Value:
-			words = append(words, fmt.Sprintf("%s is %s, was %s", l.Key, l.Value, was))
-		}
-	}
-	for gone, was := range old {
-		switch entry, key, inList := strings.Cut(gone, "]."); {
-		case inList && isURL(key, was):
-			words = append(words, fmt.Sprintf("%s] is gone: %s", entry, was))
-		case !inList:
-			words = append(words, gone+" is gone")
-		}
-	}
-	slices.Sort(words)
-	const most = 8
-	if len(words) > most {
-		words = append(words[:most], fmt.Sprintf("and %d more", len(words)-most))
-	}
-	return strings.Join(words, "; ")
-}
-
-// isURL says whether that is how people know an entry of a list: of a room, the
-// one of two keys that is set.
-func isURL(key, value string) bool {
-	return (key == "url" || key == "url_file") && value != `""`
 }

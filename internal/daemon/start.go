@@ -155,7 +155,7 @@ func (a *App) buildParts(context.Context) error {
 	a.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: a.clones.treeInUse, InitMemory: cfg.InitMemory()}
 	a.sinks = &sinks{nodeinfo: cfg.Nodeinfo(), stateDir: cfg.StateDir, machine: MachineOf(p, cfg, a.me)}
 	a.onClose(a.sinks.Close)
-	a.metrics = &metricsReporter{info: a.readInfo, hand: a.runner, reached: map[string]bool{}}
+	a.metrics = &metricsReporter{info: a.readInfo, runner: a.runner, reached: map[string]bool{}}
 	a.onClose(a.metrics.Close)
 	if !a.once { // it takes a life to see that nothing helps
 		a.selfKill = newSelfKill(&selfKill{id: a.me.ID, sinks: a.sinks, machine: a.sinks.machine, wake: func() { signalBeat(a.Woken) }, say: a.Log.Say}, cfg.StateDir)
