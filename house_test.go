@@ -76,12 +76,13 @@ var may = map[string]struct {
 	"internal/journal":         {[]string{"internal/config", "internal/files", "internal/human", "internal/node", "work", "work/run"}, []string{"github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
 	"internal/status":          {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/node", "internal/proc", "work", "work/run"}, nil},
 	"internal/proc":            {nil, nil},
-	"internal/daemon":          {[]string{"agent", "internal/chat", "internal/chat/chatroom", "internal/cli", "internal/cloud", "internal/cloud/ec2", "internal/config", "internal/files", "internal/git/clone", "internal/git/objects", "internal/git/remote", "internal/git/transport", "internal/git/worktree", "internal/human", "internal/journal", "internal/kill", "internal/metrics", "internal/node", "internal/request", "internal/sink", "presence", "presence/gitstore", "presence/peers", "systemd", "work", "work/run"}, []string{"github.com/robfig/cron"}},
+	"internal/daemon":          {[]string{"agent", "internal/chat", "internal/chat/chatroom", "internal/cli", "internal/cloud", "internal/cloud/ec2", "internal/config", "internal/config/diff", "internal/files", "internal/git/clone", "internal/git/objects", "internal/git/remote", "internal/git/transport", "internal/git/worktree", "internal/human", "internal/journal", "internal/kill", "internal/metrics", "internal/node", "internal/request", "internal/sink", "presence", "presence/gitstore", "presence/peers", "systemd", "work", "work/run"}, []string{"github.com/robfig/cron"}},
 	"internal/memlimit":        {[]string{"internal/human"}, nil},
 	"internal/request":         {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/proc", "work/run"}, nil},
 	"internal/chat/chatroom":   {[]string{"internal/chat", "internal/config", "internal/files"}, nil},
 	"presence/peers":           {[]string{"internal/config", "internal/files", "internal/git/remote", "presence", "presence/fold", "work"}, nil},
 	"internal/check":           {[]string{"internal/chat", "internal/chat/chatroom", "internal/cli", "internal/cloud", "internal/cloud/ec2", "internal/config", "internal/daemon", "internal/git/remote", "internal/git/transport", "internal/human", "internal/journal", "internal/kill", "internal/metrics", "internal/node", "internal/proc", "internal/status", "presence", "presence/gitstore", "presence/peers", "work/run"}, nil},
+	"internal/config/diff":     {[]string{"internal/config"}, nil},
 }
 
 // heavy are the outsiders that only the packages naming them may import.

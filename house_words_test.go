@@ -50,7 +50,7 @@ var worded = map[string]struct {
 	"newIndexWriter: plural": {1, "of a defect of ours"},
 	"finish: plural":         {1, "of a defect of ours"},
 	"with: list":             {1, "a line of its own below the list"},
-	"changes: list":          {1, "the last element of a list that is joined with semicolons"},
+	"Words: list":            {1, "the last element of a list that is joined with semicolons"},
 }
 
 // notShipped are the packages that may word as they like: human itself, and what is in no binary that people install.

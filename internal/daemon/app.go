@@ -14,8 +14,7 @@ import (
 	"github.com/addagent/addagent/work/run"
 )
 
-// App is one agent with all that it was made of, so that it can be taken
-// apart again in the right order.
+// App is one agent with all that it was made of, so that it can be taken apart again in the right order.
 type App struct {
 	Options
 	Agent *agent.Agent
@@ -43,8 +42,7 @@ type App struct {
 	selfKill *selfKill // nil = it is not for this process to end the machine
 }
 
-// configure puts a changed config in force. It is called between two beats, from the
-// agent's own goroutine.
+// configure puts a changed config in force. It is called between two beats, from the agent's own goroutine.
 func (a *App) configure(cfg *config.Config, sources []configuredRepo, s *agent.Settings) error {
 	if err := a.configurePeers(cfg); err != nil {
 		return err

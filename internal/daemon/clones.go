@@ -25,8 +25,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// clones are this node's repositories, as the agent wants them: asked side by
-// side, moved side by side.
+// clones are this node's repositories, as the agent wants them: asked side by side, moved side by side.
 type clones struct {
 	dir      string // <home>/gitrepo
 	discover bool   // look for clones that nobody configured

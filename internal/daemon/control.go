@@ -16,8 +16,7 @@ import (
 	"github.com/addagent/addagent/systemd"
 )
 
-// controlFiles is what persons say to the agent: brakes and requests in files, the
-// config, signals.
+// controlFiles is what persons say to the agent: brakes and requests in files, the config, signals.
 type controlFiles struct {
 	stateDir string
 	asks     []journal.Ask // of the process itself: beat --again

@@ -81,9 +81,8 @@ func (l ConfigLoader) applyFlags(cfg *config.Config) error {
 // keptDir is where the last good config lies.
 func keptDir(stateDir string) string { return filepath.Join(stateDir, "config") }
 
-// LastGood loads the config, or the last good one when there are mistakes in it, and
-// then says in wrong what they are. The error is for a config with mistakes and
-// no good one before it.
+// LastGood loads the config, or the last good one when there are mistakes in it, and then says in wrong what they are.
+// The error is for a config with mistakes and no good one before it.
 func (l ConfigLoader) LastGood() (cfg *config.Config, wrong, err error) {
 	cfg, wrong = l.Read()
 	absent := wrong == nil && len(cfg.Files()) == 0
@@ -202,8 +201,7 @@ func (r *reloader) apply(cfg *config.Config, info node.Info) (agent.Settings, er
 	return settings, nil
 }
 
-// keep keeps the config in force for a start with a bad one, and tries again
-// until it can.
+// keep keeps the config in force for a start with a bad one, and tries again until it can.
 func (r *reloader) keep() []string {
 	if !r.unkept {
 		return nil

@@ -24,8 +24,7 @@ import (
 	"github.com/addagent/addagent/presence/peers"
 )
 
-// presenceRefresh is how often nodeinfo/presence.json says that the node lives
-// when nothing else changed.
+// presenceRefresh is how often nodeinfo/presence.json says that the node lives when nothing else changed.
 const presenceRefresh = 10 * time.Minute
 
 // sinks are all places that are told of this node, as the config names them. Those that a changed config leaves as they

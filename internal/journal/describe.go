@@ -8,8 +8,7 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// OnDisk ends the key of a trouble that makes the node `failing`: it cannot
-// write down what it must.
+// OnDisk ends the key of a trouble that makes the node `failing`: it cannot write down what it must.
 const OnDisk = " (disk)"
 
 // Standing is how the item stood when this run began.

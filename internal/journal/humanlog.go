@@ -32,8 +32,7 @@ type HumanLog struct {
 	min  zerolog.Level
 }
 
-// levels maps the agent's levels to zerolog's. A notice is information that the
-// journal shows in bold.
+// levels maps the agent's levels to zerolog's. A notice is information that the journal shows in bold.
 var levels = map[Level]zerolog.Level{
 	Info: zerolog.InfoLevel, Notice: zerolog.InfoLevel,
 	Warning: zerolog.WarnLevel, Critical: zerolog.ErrorLevel,
@@ -73,8 +72,7 @@ func (v *HumanLog) Configure(l config.Log) {
 	}
 }
 
-// form chooses between JSON lines and the text that `tail -F` should show: time,
-// a mark for what is bad, the words.
+// form chooses between JSON lines and the text that `tail -F` should show: time, a mark for what is bad, the words.
 func form(w io.Writer, asJSON, journald bool) io.Writer {
 	if asJSON {
 		return w
@@ -110,8 +108,7 @@ func (l ignoreErrors) Write(p []byte) (int, error) {
 // dropSpaces drops the blank that zerolog leaves where a part is empty.
 type dropSpaces struct{ io.Writer }
 
-// priority is the prefix by which a line on standard error gets its priority in
-// the journal: sd-daemon(3).
+// priority is the prefix by which a line on standard error gets its priority in the journal: sd-daemon(3).
 func priority(level string) string {
 	switch level {
 	case "error":
@@ -152,12 +149,10 @@ func (v *HumanLog) Beat(b Beat) {
 	v.line(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), zerolog.InfoLevel, beatLine(b), "")
 }
 
-// currentFile makes sure that a log goes on in the file that has its name. Somebody
-// may have removed it, moved it away and made a new one (logrotate), or put
-// something else there, a pipe that nobody reads: lumberjack would write into a
-// file without a name, or wait for ever. A new log is for whoever may look around
-// here; a rotated one keeps the mode of the one before. was is what it answered
-// the last time; nil when it was never asked.
+// currentFile makes sure that a log goes on in the file that has its name. Somebody may have removed it, moved it away
+// and made a new one (logrotate), or put something else there, a pipe that nobody reads: lumberjack would write into a
+// file without a name, or wait for ever. A new log is for whoever may look around here; a rotated one keeps the mode of
+// the one before. was is what it answered the last time; nil when it was never asked.
 func currentFile(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
 	info, err := os.Stat(l.Filename)
 	if err == nil && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
@@ -190,8 +185,7 @@ func (v *HumanLog) close() {
 	}
 }
 
-// longLine is how many repositories a line names one by one; of more it names
-// those only that have something to say.
+// longLine is how many repositories a line names one by one; of more it names those only that have something to say.
 const longLine = 6
 
 // beatLine is what one beat looks like: a person sees that it lives, what each

@@ -10,8 +10,7 @@ import (
 	"github.com/addagent/addagent/work/run"
 )
 
-// KnownItems are the items that the last beat knew, in its order, and those that
-// have left a log, as repo:item.
+// KnownItems are the items that the last beat knew, in its order, and those that have left a log, as repo:item.
 func KnownItems(home string) []string {
 	var names []string
 	if b, err := ReadBeat(home); err == nil && b != nil { // one that is damaged names none

@@ -10,9 +10,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// A Beat is what one tick saw, decided and did. It is the decision record: a
-// line of log/beats.jsonl, and nodeinfo/beat.json for the newest. The JSON is a
-// contract with people's scripts: fields are added, never renamed.
+// A Beat is what one tick saw, decided and did. It is the decision record: a line of log/beats.jsonl, and
+// nodeinfo/beat.json for the newest. The JSON is a contract with people's scripts: fields are added, never renamed.
 type Beat struct {
 	Seq      uint64     `json:"seq"`                // counts from the start of this agent
 	Start    time.Time  `json:"start"`              // UTC
@@ -125,8 +124,7 @@ type Ended struct {
 	Adopted bool         `json:"adopted,omitempty"`
 }
 
-// An Ask is a request of a person to an agent that lives: a file of
-// state_dir/asked.
+// An Ask is a request of a person to an agent that lives: a file of state_dir/asked.
 type Ask struct {
 	ID     string    `json:"id"`               // names the request
 	What   string    `json:"what"`             // beat, again or unwedge
@@ -149,8 +147,7 @@ type Asked struct {
 	Error string   `json:"error,omitempty"` // why not
 }
 
-// A Trouble is something that is wrong and does not stop the beat. It is said
-// once and then counted.
+// A Trouble is something that is wrong and does not stop the beat. It is said once and then counted.
 type Trouble struct {
 	Key      string    `json:"key"` // what it is about: "look ops", "state files", ...
 	Text     string    `json:"text"`
@@ -171,8 +168,7 @@ const (
 	Critical
 )
 
-// News is one line worth a person's eye: a transition, work that began or
-// ended, a trouble that came or went.
+// News is one line worth a person's eye: a transition, work that began or ended, a trouble that came or went.
 type News struct {
 	At    time.Time
 	Level Level

@@ -95,8 +95,7 @@ func (m *Writer) Append(b Beat) error {
 	return nil
 }
 
-// takeBack removes the part of a line that went in before the disk was full,
-// else the next line would be torn too.
+// takeBack removes the part of a line that went in before the disk was full, else the next line would be torn too.
 func (m *Writer) takeBack(n int) error {
 	if n == 0 {
 		return nil

@@ -79,12 +79,10 @@ func (r Running) Ask(ctx context.Context, ask journal.Ask) (journal.Beat, error)
 	}
 }
 
-// takeBack removes a request that nobody waits for any more; one that is obeyed
-// at this very moment is obeyed.
+// takeBack removes a request that nobody waits for any more; one that is obeyed at this very moment is obeyed.
 func takeBack(stateDir, id string) { _ = os.Remove(Path(stateDir, id)) }
 
-// beatThatObeyed finds the record that answers a request: beat.json, or, when
-// the next beat has followed, the journal.
+// beatThatObeyed finds the record that answers a request: beat.json, or, when the next beat has followed, the journal.
 func beatThatObeyed(home, id string) (journal.Beat, error) {
 	obeyed := func(b *journal.Beat) bool {
 		return slices.ContainsFunc(b.Asked, func(a journal.Asked) bool { return a.ID == id })

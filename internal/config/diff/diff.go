@@ -21,8 +21,7 @@ func masked(cfg *config.Config) map[string]string {
 	return values
 }
 
-// Words names what differs, for people: keys by their value, repositories and
-// rooms that came or went by their URL.
+// Words names what differs, for people: keys by their value, repositories and rooms that came or went by their URL.
 func Words(before, after *config.Config) string {
 	oldHidden, newHidden := masked(before), masked(after)
 	old := map[string]string{}
@@ -64,8 +63,7 @@ func Words(before, after *config.Config) string {
 	return strings.Join(words, "; ")
 }
 
-// isURL says whether that is how people know an entry of a list: of a room, the
-// one of two keys that is set.
+// isURL says whether that is how people know an entry of a list: of a room, the one of two keys that is set.
 func isURL(key, value string) bool {
 	return (key == "url" || key == "url_file") && value != `""`
 }
