@@ -156,6 +156,7 @@ func splitHint(err error) (text, fix string) {
 	return text, fix
 }
 
+// Failures counts what does not work.
 func Failures(found []Finding) (n int) {
 	for _, f := range found {
 		if f.Status == Failing {

@@ -24,10 +24,8 @@ type controlFiles struct {
 	reload   func(info node.Info) (agent.Settings, bool, []string)
 }
 
-func (p *controlFiles) Woken() <-chan struct{} { return p.woken }
-
-func (p *controlFiles) ShuttingDown() bool { return systemd.ShuttingDown(context.Background()) }
-
+func (p *controlFiles) Woken() <-chan struct{}                                 { return p.woken }
+func (p *controlFiles) ShuttingDown() bool                                     { return systemd.ShuttingDown(context.Background()) }
 func (p *controlFiles) Reload(info node.Info) (agent.Settings, bool, []string) { return p.reload(info) }
 
 func (p *controlFiles) Brakes(now time.Time) (node.Brakes, error) {

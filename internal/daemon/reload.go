@@ -29,6 +29,7 @@ type ConfigLoader struct {
 	Complete bool                       // what chat and presence need must be there, too
 }
 
+// Path is the config's file.
 func (l ConfigLoader) Path() string {
 	if l.Flags.Config != "" {
 		return l.Flags.Config

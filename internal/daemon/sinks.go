@@ -149,6 +149,7 @@ func (t *sinks) room(name string, r config.Room, network config.Network) (sink.S
 // roomsDir is where what rooms were told, and are to be told, is kept.
 func roomsDir(stateDir string) string { return filepath.Join(stateDir, "chat") }
 
+// RoomDir is the folder of one room.
 func RoomDir(stateDir string, r config.Room) string {
 	name := sha256.Sum256([]byte(r.URL + "\n" + r.URLFile + "\n" + r.Only))
 	return filepath.Join(roomsDir(stateDir), hex.EncodeToString(name[:6]))

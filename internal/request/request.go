@@ -19,6 +19,7 @@ import (
 	"github.com/addagent/addagent/internal/proc"
 )
 
+// Dir is the folder of the requests, Path the file of one.
 func Dir(stateDir string) string { return filepath.Join(stateDir, "asked") }
 
 func Path(stateDir, id string) string { return filepath.Join(Dir(stateDir), id+".json") }

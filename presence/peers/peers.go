@@ -45,6 +45,7 @@ type Peers struct {
 	ctx   context.Context
 }
 
+// New reads from source, for the node id; once tells that this process is one beat, which waits for what it reads.
 func New(cfg *config.Config, source remote.Source, id string, once bool) (*Peers, error) {
 	reader, err := fold.NewReader(fold.Options{Source: source, Prefix: cfg.Presence.RefPrefix,
 		CacheDir: filepath.Join(cfg.StateDir, "fleet"), Timeout: cfg.Beat.FetchTimeout})
