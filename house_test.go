@@ -3,96 +3,17 @@
 package house
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"path"
 	"path/filepath"
-	"slices"
-	"sort"
-	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/addagent/addagent/internal/testkit"
 )
 
 const module = "github.com/addagent/addagent"
-
-// may is the import table: package -> what it may import of ours, and which heavy outsiders it alone may import.
-// TestImportTableInDocs keeps ARCHITECTURE.md the same (UPDATE=1 writes it there).
-var may = map[string]struct {
-	ours  []string
-	heavy []string
-}{
-	"internal/strictyaml":      {nil, []string{"github.com/goccy/go-yaml"}},
-	"internal/human":           {nil, nil},
-	"internal/files":           {nil, []string{"github.com/gofrs/flock", "github.com/google/renameio"}},
-	"internal/cli":             {nil, []string{"github.com/spf13/cobra"}},
-	"internal/testkit":         {nil, nil},
-	"internal/cli/clitest":     {[]string{"internal/testkit"}, []string{"github.com/spf13/cobra"}},
-	"internal/git/protocol":    {[]string{"internal/human", "internal/retry"}, nil},
-	"internal/git/transport":   {[]string{"internal/git/protocol", "internal/git/address", "internal/human", "internal/files"}, nil},
-	"internal/git/pack":        {nil, []string{"github.com/go-git"}},
-	"internal/git/objects":     {[]string{"internal/git/pack"}, []string{"github.com/go-git"}},
-	"internal/git/remote":      {[]string{"internal/git/protocol", "internal/git/transport", "internal/git/pack", "internal/git/objects", "internal/git/address", "internal/human"}, nil},
-	"internal/git/worktree":    {[]string{"internal/git/pack", "internal/git/objects", "internal/human"}, []string{"github.com/go-git"}},
-	"internal/git/clone":       {[]string{"internal/git/address", "internal/git/protocol", "internal/git/transport", "internal/git/pack", "internal/git/objects", "internal/git/remote", "internal/git/worktree", "internal/human", "internal/retry"}, []string{"github.com/go-git"}},
-	"internal/git/gittest":     {[]string{"internal/testkit"}, nil},
-	"internal/git/address":     {nil, nil},
-	"internal/retry":           {nil, nil},
-	"internal/trouble":         {[]string{"internal/human"}, nil},
-	"internal/node":            {[]string{"internal/files", "internal/human"}, nil},
-	"internal/config":          {[]string{"internal/files", "internal/git/address", "internal/human", "internal/strictyaml"}, nil},
-	"internal/cloud":           {[]string{"internal/human"}, nil},
-	"internal/chat":            {[]string{"internal/files", "internal/retry", "internal/human"}, []string{"github.com/nicholas-fedor/shoutrrr"}},
-	"internal/chat/chattest":   {[]string{"internal/chat"}, nil},
-	"internal/cloud/cloudtest": {nil, nil},
-	"internal/cloud/ec2":       {[]string{"internal/cloud", "internal/retry", "internal/human"}, []string{"github.com/aws"}},
-	"systemd":                  {nil, []string{"github.com/coreos/go-systemd"}},
-	"internal/metrics":         {[]string{"internal/node", "internal/files"}, nil},
-	"presence":                 {[]string{"internal/node"}, nil},
-	"presence/gitstore":        {[]string{"presence", "internal/node", "internal/files", "internal/human", "internal/retry", "internal/git/objects", "internal/git/remote"}, nil},
-	"presence/fold":            {[]string{"presence", "presence/gitstore", "internal/node", "internal/files", "internal/human", "internal/git/clone", "internal/git/objects", "internal/git/remote"}, nil},
-	"internal/sink":            {[]string{"presence", "internal/node", "internal/files", "internal/human", "internal/retry"}, nil},
-	"internal/sink/sinktest":   {[]string{"internal/sink", "presence", "internal/node"}, nil},
-	"internal/kill":            {[]string{"internal/files", "internal/human"}, nil},
-	"work":                     {[]string{"internal/files", "internal/strictyaml", "internal/retry", "internal/human", "internal/git/objects"}, nil},
-	"work/run":                 {[]string{"work", "internal/files", "internal/retry", "internal/human"}, nil},
-	"agent":                    {[]string{"internal/files", "internal/human", "internal/journal", "internal/node", "internal/sink", "internal/trouble", "presence", "work", "work/run"}, nil},
-	"cmd/addagent":             {[]string{"*"}, []string{"github.com/spf13/cobra"}},
-	"fleet/view":               {[]string{"presence", "presence/fold", "internal/node", "internal/human"}, nil},
-	"fleet/fleettest":          {[]string{"presence", "presence/gitstore", "internal/node"}, nil},
-	"fleet/control":            {[]string{"fleet/view", "internal/chat", "internal/chat/chatroom", "internal/cli", "internal/config", "internal/files", "internal/git/remote", "internal/git/transport", "internal/human", "internal/node", "internal/trouble", "presence", "presence/fold", "presence/gitstore", "systemd"}, nil},
-	"cmd/addctl":               {[]string{"*"}, []string{"github.com/spf13/cobra"}},
-	"demo":                     {nil, nil},
-	"packaging":                {nil, nil},
-	"packaging/sbom":           {nil, nil},
-	"test/bench":               {[]string{"*"}, nil},
-	"test/boot":                {nil, nil},
-	"test/torture":             {nil, nil},
-	"internal/journal":         {[]string{"internal/config", "internal/files", "internal/human", "internal/node", "work", "work/run"}, []string{"github.com/rs/zerolog", "gopkg.in/natefinch/lumberjack.v2"}},
-	"internal/status":          {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/node", "internal/proc", "work", "work/run"}, nil},
-	"internal/proc":            {nil, nil},
-	"internal/daemon":          {[]string{"agent", "internal/chat", "internal/chat/chatroom", "internal/cli", "internal/cloud", "internal/cloud/ec2", "internal/config", "internal/config/diff", "internal/files", "internal/git/clone", "internal/git/objects", "internal/git/remote", "internal/git/transport", "internal/git/worktree", "internal/human", "internal/journal", "internal/kill", "internal/metrics", "internal/node", "internal/request", "internal/sink", "presence", "presence/gitstore", "presence/peers", "systemd", "work", "work/run"}, []string{"github.com/robfig/cron"}},
-	"internal/memlimit":        {[]string{"internal/human"}, nil},
-	"internal/request":         {[]string{"internal/cli", "internal/config", "internal/files", "internal/human", "internal/journal", "internal/proc", "work/run"}, nil},
-	"internal/chat/chatroom":   {[]string{"internal/chat", "internal/config", "internal/files"}, nil},
-	"presence/peers":           {[]string{"internal/config", "internal/files", "internal/git/remote", "presence", "presence/fold", "work"}, nil},
-	"internal/check":           {[]string{"internal/chat", "internal/chat/chatroom", "internal/cli", "internal/cloud", "internal/cloud/ec2", "internal/config", "internal/daemon", "internal/git/remote", "internal/git/transport", "internal/human", "internal/journal", "internal/kill", "internal/metrics", "internal/node", "internal/proc", "internal/status", "presence", "presence/gitstore", "presence/peers", "work/run"}, nil},
-	"internal/config/diff":     {[]string{"internal/config"}, nil},
-}
-
-// heavy are the outsiders that only the packages naming them may import.
-func heavyOnes() []string {
-	var all []string
-	for _, m := range may {
-		all = append(all, m.heavy...)
-	}
-	return all
-}
 
 type source struct {
 	dir, name string // dir relative to the module, "." for the root
@@ -130,70 +51,6 @@ func sources(t *testing.T) []source {
 		t.Fatalf("found only %d Go files: the walk is broken", len(all))
 	}
 	return all
-}
-
-func TestImportTable(t *testing.T) {
-	seen := map[string]bool{}
-	for _, s := range sources(t) {
-		if s.dir == "." || s.test() {
-			continue
-		}
-		seen[s.dir] = true
-		allowed, known := may[s.dir]
-		if !known {
-			t.Errorf("package %s is not in the import table of house_test.go: add it with what it may import", s.dir)
-			continue
-		}
-		for _, imp := range s.file.Imports {
-			p, _ := strconv.Unquote(imp.Path.Value)
-			if rest, ours := strings.CutPrefix(p, module+"/"); ours {
-				if rest == "internal/testkit" && s.product() {
-					t.Errorf("%s/%s imports %s, which is for tests", s.dir, s.name, rest)
-				}
-				if !slices.Contains(allowed.ours, "*") && !slices.Contains(allowed.ours, rest) {
-					t.Errorf("%s/%s imports %s, which the import table does not allow", s.dir, s.name, rest)
-				}
-				continue
-			}
-			for _, h := range heavyOnes() {
-				if (p == h || strings.HasPrefix(p, h+"/")) && !slices.Contains(allowed.heavy, h) {
-					t.Errorf("%s/%s imports %s, which is not its business", s.dir, s.name, p)
-				}
-			}
-		}
-	}
-	for p := range may {
-		if !seen[p] {
-			t.Errorf("the import table has %s, which is no package any more", p)
-		}
-	}
-}
-
-func importTable() string {
-	var b strings.Builder
-	b.WriteString("| package | may import of ours | heavy outsiders it may import |\n|---|---|---|\n")
-	var names []string
-	for p := range may {
-		names = append(names, p)
-	}
-	sort.Strings(names)
-	or := func(l []string) string {
-		switch {
-		case len(l) == 0:
-			return "-"
-		case l[0] == "*":
-			return "everything"
-		}
-		return strings.Join(l, ", ")
-	}
-	for _, p := range names {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", p, or(may[p].ours), or(may[p].heavy))
-	}
-	return b.String()
-}
-
-func TestImportTableInDocs(t *testing.T) {
-	testkit.Section(t, "ARCHITECTURE.md", "import table", importTable())
 }
 
 func TestOnePackageComment(t *testing.T) {

@@ -1,4 +1,3 @@
-// Package daemon makes an agent out of a config: it claims the node, finds out who the node is, opens the logs and
-// memories, builds the parts (clones, runner, sinks, metrics) and joins them. It is the only place where the concrete
-// kinds meet. It also brings a changed config into an agent that runs.
+// Package daemon makes an agent out of a config, and hands a changed config to one that runs. Begin with Start in
+// start.go, the story of a start, and App.configure in app.go. It decides nothing: the concrete kinds only meet here.
 package daemon

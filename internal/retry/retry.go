@@ -1,7 +1,7 @@
 // Package retry says how long to wait before something that failed is tried again.
 //
-// Backoff is the delay, Wait waits for it. It is the only package that multiplies a delay or reads Retry-After. What is
-// random, and what the time is, are arguments. When to give up is the caller's.
+// Backoff is the delay, Wait waits for it, Bucket limits a rate. Only this package multiplies a delay or reads
+// Retry-After. What is random, and what the time is, are arguments. When to give up is the caller's.
 package retry
 
 import (

@@ -1,4 +1,4 @@
-// Package diff words what is new in a config.
+// Package diff words what is new in a config, for the log: which keys have another value, and never which secret.
 package diff
 
 import (
