@@ -17,9 +17,10 @@ type wanted struct {
 	path    []byte
 	mode    uint32
 	id      plumbing.Hash
-	tracked bool // something tracked was at this path before: what stands there now is not a person's own file
-	compare bool // what stands there may be the right content already
-	restore bool // the tree did not change here: if the file did, a person did it
+	tracked bool          // something tracked was at this path before: what stands there now is not a person's own file
+	compare bool          // what stands there may be the right content already
+	restore bool          // the tree did not change here: if the file did, a person did it
+	was     *objects.Line // what was tracked here, where the tree changed and perhaps a person did, too; or nil
 
 	replaces bool // a plain file stands there and is to be replaced
 }
@@ -52,7 +53,13 @@ func (m *mover) ensure(w wanted) (record, error) {
 			// Another user's file, whose mode we may not change: it is replaced.
 		}
 	}
-	if w.restore {
+	edited := w.restore
+	if w.was != nil {
+		if edited, err = m.isEdited(in, name, now, w); err != nil {
+			return record{}, err
+		}
+	}
+	if edited {
 		m.putBack.add(w.path)
 	}
 	if err := m.clear(in, name, now, w); err != nil {
@@ -115,6 +122,15 @@ func (m *mover) sameContent(in *folder, name string, now fileState, w wanted) (b
 	return id == w.id, nil
 }
 
+// isEdited says whether what stands at a path is something else than what was tracked there.
+func (m *mover) isEdited(in *folder, name string, now fileState, w wanted) (bool, error) {
+	if now.kind != regular && now.kind != symlink || now.kind == regular && now.perm != permOf(w.was.Mode) {
+		return true, nil
+	}
+	same, err := m.sameContent(in, name, now, wanted{path: w.path, mode: w.was.Mode, id: w.was.ID})
+	return !same, err
+}
+
 // clear makes room for a file: a tracked one is replaced, anything of a person's goes aside.
 func (m *mover) clear(in *folder, name string, now fileState, w wanted) error {
 	switch now.kind {
@@ -151,9 +167,9 @@ func (m *mover) ensureSubmodule(in *folder, name string, now fileState, w wanted
 	return now.stat, nil
 }
 
-// remove deletes a path that is no longer tracked. sure says that the file is known to be the tracked one, or to
-// be an edited one; if not, only the very content that was tracked is deleted.
-func (m *mover) remove(path []byte, was objects.Line, sure, edited bool) error {
+// remove deletes a path that is no longer tracked. sure says that the file is known to be the tracked one. Else one
+// with another content was edited; or, where nothing tells what was tracked, it is perhaps a person's own.
+func (m *mover) remove(path []byte, was objects.Line, sure bool) error {
 	slash := bytes.LastIndexByte(path, '/') + 1
 	in, err := m.folders.enter(path[:slash], false)
 	if err != nil || in == nil {
@@ -182,13 +198,14 @@ func (m *mover) remove(path []byte, was objects.Line, sure, edited bool) error {
 		if err != nil {
 			return err
 		}
-		if !same {
+		switch {
+		case same:
+		case m.looked:
+			m.putBack.add(path)
+		default:
 			in.thinned = true
 			return m.displaced.quarantine(in, name, path)
 		}
-	}
-	if edited {
-		m.putBack.add(path)
 	}
 	if err := in.root.Remove(name); err != nil {
 		return err

@@ -22,24 +22,20 @@ func (m *mover) keep(until []byte) error {
 	return nil
 }
 
-// forward carries over what was not touched up to a path, or to the next finding, without looking at each entry.
+// forward carries over what was not touched up to a path, or to the next one that was, without looking at each entry.
 func (m *mover) forward(until []byte) error {
 	if !m.looked {
 		return nil
 	}
-	if next := m.index.after(m.next.path); next != nil && (until == nil || compareToString(until, next.path) > 0) {
-		until = []byte(next.path)
+	if next := m.index.after(m.next.path); next != nil && (until == nil || bytes.Compare(until, next) > 0) {
+		until = next
 	}
 	return m.before.skip(until, m.out.stretch)
 }
 
 func (m *mover) keepOne(e *indexEntry) error {
-	found := m.index.find(e.path)
-	if m.looked && found == nil {
+	if m.looked && !m.index.isTouched(e.path) {
 		return m.out.copy(e)
-	}
-	if m.looked && !found.edited {
-		return m.out.add(e.path, e.mode, &e.id, &found.stat)
 	}
 	now, err := m.ensure(wanted{path: e.path, mode: e.mode, id: e.id, tracked: true, compare: true, restore: true})
 	if err != nil {

@@ -295,8 +295,7 @@ func (m *mover) plan() error {
 func (m *mover) apply() (err error) {
 	for _, g := range slices.Backward(m.gone) {
 		path := []byte(g.path)
-		found := m.index.find(path)
-		err := m.remove(path, objects.Line{Mode: g.mode, ID: g.id}, m.looked, found != nil && found.edited)
+		err := m.remove(path, objects.Line{Mode: g.mode, ID: g.id}, m.looked && !m.index.isTouched(path))
 		if err != nil {
 			return fmt.Errorf("delete %s: %w", objects.QuotePath(path), err)
 		}
@@ -341,14 +340,13 @@ func (m *mover) writeAll() (err error) {
 		if c.Is == nil {
 			return nil
 		}
-		found, was := m.index.find(c.Path), c.Was != nil
-		edited := found != nil && found.edited
-		stat, err := m.ensure(wanted{
-			path: c.Path, mode: c.Is.Mode, id: c.Is.ID,
-			tracked: was,
-			compare: !was || !m.looked || edited,
-			restore: was && edited || c.Same(),
-		})
+		w := wanted{path: c.Path, mode: c.Is.Mode, id: c.Is.ID, tracked: c.Was != nil, restore: c.Same()}
+		touched := m.looked && m.index.isTouched(c.Path)
+		w.compare = !w.tracked || !m.looked || touched
+		if w.tracked && touched && c.Was.Mode != objects.ModeSubmodule {
+			w.was = c.Was
+		}
+		stat, err := m.ensure(w)
 		if err != nil {
 			return err
 		}

@@ -42,45 +42,37 @@ func permOf(mode uint32) uint32 {
 	return 0o644
 }
 
-// finding is a tracked path whose lstat is not what the index remembers.
-type finding struct {
-	path   string
-	edited bool   // else only touched: the content is the tracked one
-	stat   record // what it is now, when it was only touched
-}
-
 // indexState is what an index says, checked, and what became of its files.
 type indexState struct {
-	tree     plumbing.Hash // that the entries are
-	count    int
-	findings []finding // in the order of the index
+	tree  plumbing.Hash // that the entries are
+	count int
+	// paths whose lstat is not what the index remembers, in its order: edited or only touched
+	touched []string
 }
 
-func (s *indexState) find(path []byte) *finding {
+// isTouched says whether a file may be another than the index says.
+func (s *indexState) isTouched(path []byte) bool {
 	if s == nil {
-		return nil
+		return false
 	}
-	i, ok := s.search(path)
-	if !ok {
-		return nil
-	}
-	return &s.findings[i]
+	_, found := s.search(path)
+	return found
 }
 
-func (s *indexState) search(path []byte) (int, bool) {
-	return slices.BinarySearchFunc(s.findings, path, func(f finding, path []byte) int { return -compareToString(path, f.path) })
-}
-
-// after is the first finding behind a path, nil when there is none.
-func (s *indexState) after(path []byte) *finding {
+// after is the first touched path behind a path, nil when there is none.
+func (s *indexState) after(path []byte) []byte {
 	i, found := s.search(path)
 	if found {
 		i++
 	}
-	if i == len(s.findings) {
+	if i == len(s.touched) {
 		return nil
 	}
-	return &s.findings[i]
+	return []byte(s.touched[i])
+}
+
+func (s *indexState) search(path []byte) (int, bool) {
+	return slices.BinarySearchFunc(s.touched, path, func(t string, path []byte) int { return -compareToString(path, t) })
 }
 
 func compareToString(a []byte, b string) int {
@@ -140,8 +132,7 @@ func EachTracked(index string, visit func(id plumbing.Hash, size int64)) {
 	}
 }
 
-// scan reads the whole index and compares each file with it: by lstat, and by content only where lstat says that it
-// may have changed. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
+// scan reads the whole index and compares each file with it, by lstat. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
 // looked at; else the notes are told which folders are looked into.
 func scan(ctx context.Context, index *indexFile, dir string, look bool, n *DirtySet, progress func()) (*indexState, error) {
 	r, err := index.read(true)
@@ -157,7 +148,6 @@ func scan(ctx context.Context, index *indexFile, dir string, look bool, n *Dirty
 		n.watch(s)
 	}
 	state := &indexState{count: int(r.count)}
-	h := hasher{progress: progress}
 	for n := 0; ; n++ {
 		e, err := r.next()
 		if err != nil {
@@ -175,7 +165,7 @@ func scan(ctx context.Context, index *indexFile, dir string, look bool, n *Dirty
 		if !look {
 			continue
 		}
-		if err := state.compare(e, s, &h, r.mtime); err != nil {
+		if err := state.compare(e, s, r.mtime); err != nil {
 			return nil, err
 		}
 	}
@@ -195,7 +185,6 @@ func checkPaths(ctx context.Context, index *indexFile, dir string, paths []strin
 	}
 	defer s.close()
 	state := &indexState{count: int(r.count), tree: tree}
-	h := hasher{progress: progress}
 	var e *indexEntry
 	for _, path := range paths {
 		for e == nil || compareToString(e.path, path) < 0 {
@@ -213,63 +202,24 @@ func checkPaths(ctx context.Context, index *indexFile, dir string, paths []strin
 			return nil, err
 		}
 		progress()
-		if err := state.compare(e, s, &h, r.mtime); err != nil {
+		if err := state.compare(e, s, r.mtime); err != nil {
 			return nil, err
 		}
 	}
 	return state, nil
 }
 
-// compare looks at the file of an entry of an index that was written at a time.
-func (s *indexState) compare(e *indexEntry, at *statter, h *hasher, written int64) error {
+// compare looks at the file of an entry of an index that was written at a time. What changed in the very moment in
+// which the index was written may have changed unseen (git's racy rule).
+func (s *indexState) compare(e *indexEntry, at *statter, written int64) error {
 	now, err := at.lstat(e.path)
 	if err != nil {
 		return err
 	}
-	if now.stat.same(&e.stat) && (e.stat.mtime() < written || e.mode == objects.ModeSubmodule) {
-		return nil
+	if !now.stat.same(&e.stat) || e.stat.mtime() >= written && e.mode != objects.ModeSubmodule {
+		s.touched = append(s.touched, string(e.path))
 	}
-	edited, err := isEdited(e, now, at, h)
-	if err != nil {
-		return err
-	}
-	s.findings = append(s.findings, finding{string(e.path), edited, now.stat})
 	return nil
-}
-
-// isEdited decides about a file whose lstat is not the one remembered, or that may have changed in the very moment in
-// which the index was written (git's racy rule).
-func isEdited(e *indexEntry, now fileState, s *statter, h *hasher) (bool, error) {
-	switch e.mode {
-	case objects.ModeSubmodule:
-		return now.kind != folderKind, nil
-	case objects.ModeSymlink:
-		if now.kind != symlink {
-			return true, nil
-		}
-		target, err := s.target()
-		if err != nil {
-			return false, fmt.Errorf("read link %s: %w", objects.QuotePath(e.path), err)
-		}
-		return h.bytes(target) != e.id, nil
-	}
-	if now.kind != regular || now.perm != permOf(e.mode) {
-		return true, nil
-	}
-	// git marks a file that it is not sure of with size 0
-	if size := e.stat.field(recordSize); size != uint32(now.size) && size != 0 {
-		return true, nil
-	}
-	f, err := s.open()
-	if err != nil {
-		return true, nil // gone or not ours to read: written anew
-	}
-	id, err := h.reader(f, now.size)
-	_ = f.Close() // only read from
-	if err != nil {
-		return false, fmt.Errorf("read %s: %w", objects.QuotePath(e.path), err)
-	}
-	return id != e.id, nil
 }
 
 // hasher computes the ids of blobs.

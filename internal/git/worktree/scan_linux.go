@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"syscall"
 	"unsafe"
 
@@ -121,25 +119,4 @@ func (s *statter) lstat(path []byte) (fileState, error) {
 			return fileState{}, fmt.Errorf("look at %s: %w", objects.QuotePath(path), errno)
 		}
 	}
-}
-
-// open opens the file that lstat saw last, for reading.
-func (s *statter) open() (io.ReadCloser, error) {
-	name := string(s.name[:bytes.IndexByte(s.name[:], 0)])
-	fd, err := unix.Openat(s.levels[len(s.levels)-1].fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), name), nil
-}
-
-// target reads the symlink that lstat saw last.
-func (s *statter) target() ([]byte, error) {
-	name := string(s.name[:bytes.IndexByte(s.name[:], 0)])
-	buf := make([]byte, 4097)
-	n, err := unix.Readlinkat(s.levels[len(s.levels)-1].fd, name, buf)
-	if err != nil {
-		return nil, err
-	}
-	return buf[:n], nil
 }

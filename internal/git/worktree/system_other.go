@@ -3,12 +3,9 @@
 package worktree
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 
 	"github.com/addagent/addagent/internal/git/objects"
@@ -43,14 +40,11 @@ func stateOf(info fs.FileInfo) fileState {
 }
 
 // statter looks at files of a work tree and writes nothing. No symlink is followed on the way.
-type statter struct {
-	root *os.Root
-	last string
-}
+type statter struct{ root *os.Root }
 
 func newStatter(dir string) (*statter, error) {
 	root, err := os.OpenRoot(dir)
-	return &statter{root: root}, err
+	return &statter{root}, err
 }
 
 func (s *statter) close() { _ = s.root.Close() }
@@ -65,8 +59,7 @@ func (s *statter) lstat(name []byte) (fileState, error) {
 			return fileState{}, ignoreAbsent(err)
 		}
 	}
-	s.last = string(bytes.Clone(name))
-	info, err := s.root.Lstat(s.last)
+	info, err := s.root.Lstat(string(name))
 	if err != nil {
 		return fileState{}, ignoreAbsent(err)
 	}
@@ -78,15 +71,6 @@ func ignoreAbsent(err error) error {
 		return nil
 	}
 	return err
-}
-
-// open opens the file that lstat saw last, for reading.
-func (s *statter) open() (io.ReadCloser, error) { return s.root.Open(path.Clean(s.last)) }
-
-// target reads the symlink that lstat saw last.
-func (s *statter) target() ([]byte, error) {
-	to, err := s.root.Readlink(s.last)
-	return []byte(to), err
 }
 
 // Watcher knows nothing: each move looks at every tracked file.
