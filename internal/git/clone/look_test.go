@@ -170,7 +170,7 @@ func TestAskForBranches(t *testing.T) {
 			w.src.Commit(fmt.Sprint("b", i), gittest.File("a", "a"))
 		}
 		ask("b", "the remote has b0, b1, b2, b3, b4, ...: push it, or set branch")
-		ask("a b", `branch "a b": it must not hold spaces`)
+		ask("a b", `branch "a b": git does not accept it`)
 		w.src.Git("symbolic-ref", "HEAD", "refs/heads/b3")
 		w.open(remote.Source{URL: w.repo.source.URL}, Limits{})
 		before := w.server.Requests.Load()

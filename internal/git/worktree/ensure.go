@@ -17,12 +17,12 @@ type wanted struct {
 	path    []byte
 	mode    uint32
 	id      plumbing.Hash
-	tracked bool          // something tracked was at this path before: what stands there now is not a person's own file
-	compare bool          // what stands there may be the right content already
-	restore bool          // the tree did not change here: if the file did, a person did it
-	was     *objects.Line // what was tracked here, where the tree changed and perhaps a person did, too; or nil
+	tracked bool // something tracked was at this path before: what stands there now is not a person's own file
+	compare bool // what stands there may be the right content already
+	restore bool // the tree did not change here: if the file did, a person did it
 
-	replaces bool // a plain file stands there and is to be replaced
+	was      *objects.Line // what was tracked where the tree and perhaps a person made a change; or nil
+	replaces bool          // a plain file stands there and is to be replaced
 }
 
 // ensure makes a path what the tree wants it to be, and returns what lstat says of it then.
