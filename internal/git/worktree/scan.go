@@ -132,8 +132,9 @@ func EachTracked(index string, visit func(id plumbing.Hash, size int64)) {
 	}
 }
 
-// scan reads the whole index and compares each file with it, by lstat. Nothing is written. An index that cannot be believed is errIndex. With look false, files are not
-// looked at; else the notes are told which folders are looked into.
+// scan reads the whole index and compares each file with it, by lstat. Nothing is written. An index that cannot be
+// believed is errIndex. With look false, files are not looked at; else the dirty set is told which folders are looked
+// into.
 func scan(ctx context.Context, index *indexFile, dir string, look bool, n *DirtySet, progress func()) (*indexState, error) {
 	r, err := index.read(true)
 	if err != nil {
