@@ -132,9 +132,8 @@ func EachTracked(index string, visit func(id plumbing.Hash, size int64)) {
 	}
 }
 
-// scan reads the whole index and compares each file with it, by lstat. Nothing is written. An index that cannot be
-// believed is errIndex. With look false, files are not looked at; else the dirty set is told which folders are looked
-// into.
+// scan reads the whole index, which is errIndex when it cannot be believed. With look set it compares each file with
+// it, by lstat, and tells the dirty set which folders these are in. Nothing is written.
 func scan(ctx context.Context, index *indexFile, dir string, look bool, n *DirtySet, progress func()) (*indexState, error) {
 	r, err := index.read(true)
 	if err != nil {
