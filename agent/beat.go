@@ -246,7 +246,7 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 	a.tell(ctx, now)
 	a.considerKill(now)
-	for _, n := range a.wrong.fold(time.Now().UTC()) {
+	for _, n := range a.wrong.merge(time.Now().UTC()) {
 		a.Say(n)
 	}
 	*b = a.record(time.Now().UTC(), *b)

@@ -203,7 +203,7 @@ func (a *Agent) wrote(what string, err error, at time.Time) {
 	}
 }
 
-// reportNow says a trouble that came up after the troubles of the beat were folded.
+// reportNow says a trouble that came up after the troubles of the beat were merged.
 func (a *Agent) reportNow(t journal.Trouble, at time.Time) {
 	if n, news := a.wrong.late(t, at); news {
 		a.Say(n)

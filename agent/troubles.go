@@ -15,7 +15,7 @@ import (
 
 // troubles is what is wrong with this node: as it was told before, as this beat found it, and as it was found since.
 type troubles struct {
-	known     map[string]journal.Trouble // by key, as last folded
+	known     map[string]journal.Trouble // by key, as last merged
 	now       []journal.Trouble          // collected in this beat
 	carried   []journal.Trouble          // collected since, at the end of work: the next beat has them
 	recalled  bool                       // known holds those of an earlier process, too
@@ -45,10 +45,10 @@ func (t *troubles) recall(before []journal.Trouble) {
 	}
 }
 
-// fold makes what this beat found the known troubles, and answers with the news in it.
-func (t *troubles) fold(at time.Time) []journal.News {
+// merge makes what this beat found the known troubles, and answers with the news in it.
+func (t *troubles) merge(at time.Time) []journal.News {
 	var news []journal.News
-	t.known, news = foldTroubles(t.known, append(t.now, t.untried()...), at)
+	t.known, news = mergeTroubles(t.known, append(t.now, t.untried()...), at)
 	return news
 }
 
@@ -81,7 +81,7 @@ func (t *troubles) settle(untold []journal.Trouble, now time.Time) []journal.New
 	return news
 }
 
-// late takes in a trouble that came up after the troubles of the beat were folded; false when it is no news.
+// late takes in a trouble that came up after the troubles of the beat were merged; false when it is no news.
 func (t *troubles) late(is journal.Trouble, at time.Time) (journal.News, bool) {
 	if next := is; follow(&next, t.known[is.Key], at) == trouble.Nothing {
 		return journal.News{}, false
@@ -111,9 +111,9 @@ func (t *troubles) list() []journal.Trouble {
 	return slices.SortedFunc(maps.Values(t.known), func(a, b journal.Trouble) int { return cmp.Compare(a.Key, b.Key) })
 }
 
-// foldTroubles merges what went wrong in this beat into what was wrong before: a trouble is news when it comes, once an
-// hour while it stays, and when it is over. Pure; the answer is sorted by key.
-func foldTroubles(before map[string]journal.Trouble, now []journal.Trouble, at time.Time) (map[string]journal.Trouble, []journal.News) {
+// mergeTroubles merges what went wrong in this beat into what was wrong before: a trouble is news when it begins, once
+// an hour while it lasts, and when it is over. Pure; the answer is sorted by key.
+func mergeTroubles(before map[string]journal.Trouble, now []journal.Trouble, at time.Time) (map[string]journal.Trouble, []journal.News) {
 	after := make(map[string]journal.Trouble, len(now))
 	var news []journal.News
 	for _, t := range now {

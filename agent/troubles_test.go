@@ -32,7 +32,7 @@ func TestTroublesAreSaidOnceAndCounted(t *testing.T) {
 	for i, s := range steps {
 		at = at.Add(s.after)
 		var news []journal.News
-		known, news = foldTroubles(known, s.now, at)
+		known, news = mergeTroubles(known, s.now, at)
 		switch {
 		case s.says == "" && len(news) != 0:
 			t.Errorf("step %d says %q", i, news[0].Text)
@@ -46,7 +46,7 @@ func TestTroublesAreSaidOnceAndCounted(t *testing.T) {
 }
 
 func TestTroublesOfOneKeyAreJoined(t *testing.T) {
-	known, news := foldTroubles(nil, []journal.Trouble{{Key: "k", Text: "one"}, {Key: "k", Text: "two"}}, time.Unix(0, 0))
+	known, news := mergeTroubles(nil, []journal.Trouble{{Key: "k", Text: "one"}, {Key: "k", Text: "two"}}, time.Unix(0, 0))
 	if len(known) != 1 || len(news) != 1 || known["k"].Text != "one; two" {
 		t.Errorf("%+v %+v", known, news)
 	}

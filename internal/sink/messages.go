@@ -30,7 +30,7 @@ type Announced struct {
 	Quiet  bool                 `json:"quiet,omitempty"`  // the bad state was a repeat, so it was not announced
 	Remind time.Time            `json:"remind,omitzero"`  // when the wedge was announced last
 	Said   map[string]time.Time `json:"said,omitempty"`   // when, by fingerprint, of what was announced within the hour
-	Folded int                  `json:"folded,omitempty"` // repeats that were left out since the last line
+	Unsaid int                  `json:"folded,omitempty"` // repeats that were left out since the last line
 }
 
 const (
@@ -88,7 +88,7 @@ func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) 
 		s.Works = false
 		return s, []Line{stateLine(r)}
 	case r.State == node.Idle && was == node.Working:
-		s.Folded++
+		s.Unsaid++
 		return s, nil // its begin was a repeat, so its end is one
 	case r.State == node.Idle && was != node.Disabled && was != node.Leaving:
 		return s, nil // ready before, too; or something changed that it does not watch
@@ -115,7 +115,7 @@ func (s Announced) remind(r presence.Record, now time.Time) (Announced, []Line) 
 // say returns the line, or counts it when the same was announced within the hour.
 func (s *Announced) say(print string, l Line, now time.Time) []Line {
 	if _, known := s.Said[print]; known {
-		s.Folded++
+		s.Unsaid++
 		return nil
 	}
 	s.Said = maps.Clone(s.Said)
@@ -123,9 +123,9 @@ func (s *Announced) say(print string, l Line, now time.Time) []Line {
 		s.Said = map[string]time.Time{}
 	}
 	s.Said[print] = now
-	if s.Folded > 0 {
-		l.Text += fmt.Sprintf(" (and %s before it that said nothing new)", human.Count(s.Folded, "change"))
-		s.Folded = 0
+	if s.Unsaid > 0 {
+		l.Text += fmt.Sprintf(" (and %s before it that said nothing new)", human.Count(s.Unsaid, "change"))
+		s.Unsaid = 0
 	}
 	return []Line{l}
 }

@@ -131,7 +131,7 @@ func TestThousandFetches(t *testing.T) {
 	if loose := looseOf(t, w.dir); len(loose) > 0 {
 		t.Errorf("loose objects: %v", loose)
 	}
-	// What may be there besides: 50 packs that were not folded yet, each with a change and what its deltas lean on.
+	// What may be there besides: 50 packs that were not repacked yet, each with a change and what its deltas lean on.
 	// Here each is below 8 KB, with an index of 1.3 KB.
 	if limit := 2*gitBytes(t, fresh) + maxPacks*(10<<10); largest > limit {
 		t.Errorf("%d bytes at one time, more than %d", largest, limit)
@@ -220,7 +220,7 @@ func TestRepackKeepsWhatPeopleMade(t *testing.T) {
 	}
 }
 
-// TestRepackLeavesAlternates: the packs of a repository that a clone borrows from are not ours to fold.
+// TestRepackLeavesAlternates: the packs of a repository that a clone borrows from are not ours to repack.
 func TestRepackLeavesAlternates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
@@ -248,7 +248,7 @@ func TestRepackLeavesAlternates(t *testing.T) {
 	gittest.Fsck(t, other)
 }
 
-// TestLooseObjects: a fold takes in the loose objects that a person's branch needs, and removes those that nothing
+// TestLooseObjects: repacking takes in the loose objects that a person's branch needs, and removes those that nothing
 // needs once they are an hour old.
 func TestLooseObjects(t *testing.T) {
 	t.Parallel()

@@ -17,10 +17,10 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestKilledRepack kills a process at each step of a fold. git finds nothing wrong then, readers that had the old
-// packs open go on reading, and the next fold ends as if nothing had been.
+// TestKilledRepack kills a process at each step of repacking. git finds nothing wrong then, readers that had the old
+// packs open go on reading, and the next repack ends as if nothing had been.
 func TestKilledRepack(t *testing.T) {
-	if dir := os.Getenv("GITREPO_TEST_FOLD"); dir != "" {
+	if dir := os.Getenv("GITREPO_TEST_REPACK"); dir != "" {
 		left, err := strconv.Atoi(os.Getenv("GITREPO_TEST_LEFT"))
 		testkit.Must(t, err)
 		at, _ := objects.ParseID(os.Getenv("GITREPO_TEST_AT"))
@@ -53,7 +53,7 @@ func TestKilledRepack(t *testing.T) {
 			reader, err := w.repo.Tree(s.Version)
 			testkit.Must(t, err)
 			cmd := exec.Command(os.Args[0], "-test.run=^TestKilledRepack$")
-			cmd.Env = append(os.Environ(), "GITREPO_TEST_FOLD="+w.dir, fmt.Sprint("GITREPO_TEST_LEFT=", n), "GITREPO_TEST_AT="+s.Version)
+			cmd.Env = append(os.Environ(), "GITREPO_TEST_REPACK="+w.dir, fmt.Sprint("GITREPO_TEST_LEFT=", n), "GITREPO_TEST_AT="+s.Version)
 			if ours {
 				cmd.Env = append(cmd.Env, "GITREPO_TEST_OURS=1")
 			}
@@ -81,7 +81,7 @@ func TestKilledRepack(t *testing.T) {
 	}
 }
 
-// TestReadWhileRepacking reads trees, as a plan does that holds no lock, while packs are folded again and again under
+// TestReadWhileRepacking reads trees, as a plan does that holds no lock, while packs are repacked again and again under
 // it.
 func TestReadWhileRepacking(t *testing.T) {
 	t.Parallel()
