@@ -230,7 +230,7 @@ func TestOneProblem(t *testing.T) {
 		"home: srv\n":                                                 "1:7: home: \"srv\" is not an absolute path: begin it with /",
 		"beat: {schedule: \" \"}\n":                                   "1:18: beat.schedule: is empty: write a value, or remove the key",
 		"beat: {spread: -5s}\n":                                       "1:16: beat.spread: must be at least 0s",
-		"beat: {look_timeout: 0s}\n":                                  "1:22: beat.look_timeout: must be at least 1ms",
+		"beat: {look_timeout: 0s}\n":                                  "1:22: beat.look_timeout: must be longer than 0s",
 		"beat: {look_timeout: 1.5}\n":                                 "1:22: beat.look_timeout: \"1.5\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
 		"beat: {look_timeout: soon}\n":                                "1:22: beat.look_timeout: \"soon\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
 		"beat: {look_timeout: 9999999h}\n":                            "1:22: beat.look_timeout: \"9999999h\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
@@ -296,7 +296,7 @@ func TestAccepted(t *testing.T) {
 	for _, text := range []string{
 		"\ufeffhome: /a\n", "home: /a\r\nbeat:\r\n  spread: 5s\r\n", "%YAML 1.2\n---\nhome: /a\n", "home: '/a b'\n", "beat: {spread: 0}\n",
 		"verify: {}\n"[:0], "ec2: { tags: \"off\" }\n", "ec2: { tags: off }\n", "repos: [{url: /a, verify: {mode: \"off\"}}]\n",
-		"work: {timeout: 1h30m, retry_first: 500ms}\n", "work: {env: {PORT: \"80\"}}\n", "beat:\n  schedule: |-\n    @every 5s\n",
+		"work: {timeout: 1h30m, retry_first: 500ms}\n", "work: {grace: 1us}\n", "work: {env: {PORT: \"80\"}}\n", "beat:\n  schedule: |-\n    @every 5s\n",
 		"repos:\n- url: /a\n  branch: \"\"\n",
 	} {
 		path, _ := put(t, text)

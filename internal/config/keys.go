@@ -70,9 +70,9 @@ func (c *Config) beatLeaves() []leaf {
 		text("beat.schedule", &c.Beat.Schedule, notEmpty).means(`When to look: five-field cron in UTC, or "@every 10s".`).takes("a schedule"),
 		duration("beat.spread", &c.Beat.Spread, 0).means("Each node looks later by its own fixed offset, which is below this and below the interval."),
 		duration("beat.work_spread", &c.Beat.WorkSpread, 0).means("The same between a look that found something and its work; use minutes for a thousand nodes."),
-		duration("beat.look_timeout", &c.Beat.LookTimeout, time.Millisecond).means("The longest time to ask one repository whether something is new."),
-		duration("beat.fetch_stall", &c.Beat.FetchStall, time.Millisecond).means("A fetch ends after this time without progress."),
-		duration("beat.fetch_timeout", &c.Beat.FetchTimeout, time.Millisecond).means("The longest time for a whole fetch."),
+		duration("beat.look_timeout", &c.Beat.LookTimeout, 1).means("The longest time to ask one repository whether something is new."),
+		duration("beat.fetch_stall", &c.Beat.FetchStall, 1).means("A fetch ends after this time without progress."),
+		duration("beat.fetch_timeout", &c.Beat.FetchTimeout, 1).means("The longest time for a whole fetch."),
 
 		leaf{key: "repos", read: (*loader).repos, show: func() string { return "[]" }}.takes("a list of repositories").
 			means("The repositories to work. Without any, every clone in gitrepo/ is worked."),
@@ -91,10 +91,10 @@ func (c *Config) beatLeaves() []leaf {
 		text("network.client_key_file", &c.Network.ClientKeyFile, checkSecretPath).takes("a path").like("/etc/addagent/client.key").
 			means("The key (PEM) of client_cert_file."),
 
-		duration("work.timeout", &c.Work.Timeout, time.Millisecond).means("A script that runs longer gets TERM."),
-		duration("work.grace", &c.Work.Grace, time.Millisecond).means("A script that still runs this long after TERM is killed."),
-		duration("work.retry_first", &c.Work.RetryFirst, time.Millisecond).means("The delay after the first failure; it grows with each."),
-		duration("work.retry_max", &c.Work.RetryMax, time.Millisecond).means("The longest delay."),
+		duration("work.timeout", &c.Work.Timeout, 1).means("A script that runs longer gets TERM."),
+		duration("work.grace", &c.Work.Grace, 1).means("A script that still runs this long after TERM is killed."),
+		duration("work.retry_first", &c.Work.RetryFirst, 1).means("The delay after the first failure; it grows with each."),
+		duration("work.retry_max", &c.Work.RetryMax, 1).means("The longest delay."),
 		number("work.wedge_after", &c.Work.WedgeAfter, 1).means("How many failures in a row make the node wedged."),
 		leaf{key: "work.env", read: (*loader).env, show: func() string { return "{}" }}.takes("a map of names and texts").like("{ LC_ALL: C.UTF-8 }").
 			means("Added to the environment of scripts. Do not put secrets here: everyone who can read this file can read them."),

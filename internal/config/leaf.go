@@ -136,6 +136,8 @@ func duration(key string, into *time.Duration, least time.Duration) leaf {
 			switch {
 			case err != nil:
 				return human.Quote(s) + " is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m"
+			case least == 1 && d < least:
+				return "must be longer than 0s"
 			case d < least:
 				return "must be at least " + human.Setting(least)
 			case d > longest:
@@ -201,10 +203,8 @@ func quoted(s string) string {
 // here too, and paste the output of check into tickets.
 func masked(name, value string) string {
 	name = strings.ToLower(name)
-	for _, word := range []string{"key", "secret", "token", "pass"} {
-		if strings.Contains(name, word) {
-			return "********"
-		}
+	if slices.ContainsFunc([]string{"key", "secret", "token", "pass"}, func(word string) bool { return strings.Contains(name, word) }) {
+		return "********"
 	}
 	return quoted(value)
 }
