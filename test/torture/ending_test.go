@@ -208,7 +208,7 @@ func TestOneEndsAlone(t *testing.T) {
 			f.considered(other, "it does not end itself yet: "+ended.id())
 			ended.stop()
 			ended.start()
-			f.considered(ended, "this machine ended itself for the same failure")
+			f.considered(ended, "has ended itself for the same failure")
 			ended.beats(3)
 			if m := f.ended(); len(m) != 1 {
 				t.Errorf("ended: %v", m)

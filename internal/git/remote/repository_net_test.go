@@ -295,7 +295,7 @@ func TestStoreArguments(t *testing.T) {
 	parent.Commit(objects.CommitInfo{Tree: id, Parents: []string{"HEAD"}})
 	for what, u := range map[string][]Update{
 		"no update": nil,
-		"full name": {{Ref: "main", New: id}}, "full name ": {{Ref: "refs/main", New: id}}, "must not": {{Ref: "refs/heads/a..b", New: id}},
+		"full name": {{Ref: "main", New: id}}, "full name ": {{Ref: "refs/main", New: id}}, "git does not accept": {{Ref: "refs/heads/a..b", New: id}},
 		".lock": {{Ref: "refs/heads/a.lock", New: id}}, "neither": {{Ref: "refs/heads/a"}}, "no id": {{Ref: "refs/heads/a", New: "1234"}},
 		"no id of": {{Ref: "refs/heads/a", New: strings.Repeat("A", 40)}}, "no id of an": {{Ref: "refs/heads/a", New: strings.Repeat("0", 40)}},
 		"two updates": {{Ref: "refs/heads/a", New: id}, {Ref: "refs/heads/a", New: id}},
