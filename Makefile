@@ -23,9 +23,12 @@ demo-grid: bin/demo ## three agents, presence and a chat room below ./.demo: one
 bin/demo: build
 	@$(STATIC) -o bin/ ./demo
 
+# The packages that take longest come first, so that the others fill the gaps.
+FIRST := ./test/torture ./internal/git/clone ./presence/fold ./work/run ./internal/git/worktree
+
 # With more packages at once than cores: most tests wait, for a process, a server or a beat.
 test: test-tools ## install what the tests need, run what a change could break: five minutes on two cores
-	@$(GO) test -short -p 4 -timeout 30m ./...
+	@$(GO) test -short -p 4 -timeout 30m $(FIRST) ./...
 	@sh test/left-out.sh
 
 # Its deadlines are for a machine with twenty other things to do. The torture tests start a program that has no race detector.
