@@ -279,7 +279,7 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 	if e, ok := endedFrom(o, adopted); ok {
 		a.sayEnd(e)
 	} else if was != nil {
-		a.say(journal.Warning, "addagent why "+was.Name(), "%s: its run %s ended without a result", was.Name(), was.RunID)
+		a.say(journal.Warning, "addagent why "+was.Name(), "%s: run %s ended without a result", was.Name(), was.RunID)
 	}
 	pending, known, before := a.trees.queue, len(a.wrong.now), a.life.initDone
 	a.applyBrakes(now)
@@ -342,9 +342,9 @@ func (a *Agent) leave() {
 		}
 	}
 	if a.runs.inHand != nil && a.life.leaving {
-		a.say(journal.Notice, "", "stopping, as the machine does; %s (pid %d) is repeated if that cuts it", a.runs.inHand.Name(), a.runs.inHand.PID)
+		a.say(journal.Notice, "", "stopping: the machine is shutting down; %s (pid %d) runs again if that interrupts it", a.runs.inHand.Name(), a.runs.inHand.PID)
 	} else if a.runs.inHand != nil {
-		a.say(journal.Notice, "", "stopping; %s goes on in its shim (pid %d) and is taken over by the next agent", a.runs.inHand.Name(), a.runs.inHand.PID)
+		a.say(journal.Notice, "", "stopping; %s continues in its shim (pid %d), and the next agent takes it over", a.runs.inHand.Name(), a.runs.inHand.PID)
 	} else {
 		a.say(journal.Notice, "", "stopping")
 	}

@@ -87,7 +87,7 @@ func TestAFailingScriptNeitherSpinsNorStarvesTheOthers(t *testing.T) {
 		if parts != 2 {
 			t.Errorf("the healthy item ran %d times", parts)
 		}
-		if b.hears("wedged after") != 1 || b.hears("wedged:") != 0 || b.hears("wedged no more") != 1 {
+		if b.hears("wedged after") != 1 || b.hears("wedged:") != 0 || b.hears("recovered after ") != 1 {
 			t.Errorf("wedged and well again are said once each: %q", b.said)
 		}
 		if got := b.runs[len(b.runs)-2]; got != "common@bbbbbbb" {
@@ -149,7 +149,7 @@ func TestAServerThatIsDownIsSaidOnceAndAfterAnHourItIsAWedge(t *testing.T) {
 		if n := b.hears("connection refused"); n != 2 { // once, and once after an hour
 			t.Errorf("said %d times: %q", n, b.said)
 		}
-		if b.life.state != node.Wedged || !strings.Contains(b.life.reason, "no repository could be looked at") {
+		if b.life.state != node.Wedged || !strings.Contains(b.life.reason, "no repository could be reached") {
 			t.Errorf("after 70 minutes: %s %q", b.life.state, b.life.reason)
 		}
 		b.trouble = ""
@@ -195,7 +195,7 @@ func TestRunAlwaysRunsEveryBeatAndIsQuiet(t *testing.T) {
 		if n := len(b.runs); n < 10 || n > 12 {
 			t.Errorf("%d runs in ten minutes", n)
 		}
-		if n := b.hears("done with"); n > 1 {
+		if n := b.hears("done at"); n > 1 {
 			t.Errorf("its success was said %d times", n)
 		}
 		for i, s := range b.states {
@@ -223,7 +223,7 @@ func TestWorkThatIsFoundIsTakenOver(t *testing.T) {
 		if len(b.runs) != 0 {
 			t.Errorf("ran again: %v", b.runs)
 		}
-		if b.hears("taking it over") != 1 || b.hears("ops:common done with") != 1 {
+		if b.hears("taking it over") != 1 || b.hears("ops:common done at") != 1 {
 			t.Errorf("said %q", b.said)
 		}
 		if b.life.state != node.Idle {
@@ -301,7 +301,7 @@ func TestACloneThatFillsTheDiskIsBlamedOnce(t *testing.T) {
 		b := newBench(t, "common")
 		b.trouble, b.full = "pull ops: no space left on device", true
 		b.live(time.Minute, nil)
-		if first := b.beats[0]; first.State != node.Failing || first.Reason != "ops: not here as a whole: pull ops: no space left on device" {
+		if first := b.beats[0]; first.State != node.Failing || first.Reason != "ops: incomplete: pull ops: no space left on device" {
 			t.Errorf("%s: %s", first.State, first.Reason)
 		}
 	})
@@ -328,7 +328,7 @@ func TestTheEndThatNobodyHeardIsTold(t *testing.T) {
 		since := time.Now().Add(-time.Hour)
 		b.Before = &journal.Beat{Node: "i-1", State: node.Working, Since: since, InHand: &journal.InHand{Repo: "ops", Item: "common", RunID: "old"}}
 		b.live(2*time.Minute, nil)
-		if b.hears("ops:common done with") != 1 || len(b.beats[0].Ended) != 1 || !b.beats[0].Ended[0].Adopted {
+		if b.hears("ops:common done at") != 1 || len(b.beats[0].Ended) != 1 || !b.beats[0].Ended[0].Adopted {
 			t.Errorf("said %q, ended %+v", b.said, b.beats[0].Ended)
 		}
 	})

@@ -234,9 +234,9 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 		if !j.Item.Always && !s.Waiting { // what runs often is told by its end, if at all
 			again := ""
 			if s.Attempt > 1 {
-				again = fmt.Sprintf(" again, attempt %d", s.Attempt)
+				again = fmt.Sprintf(", attempt %d", s.Attempt)
 			}
-			a.say(journal.Info, "", "%s works on %s%s: %s", name, human.ID(j.Version), again, j.Why)
+			a.say(journal.Info, "", "%s started at %s%s: %s", name, human.ID(j.Version), again, j.Why)
 		}
 		return
 	}
@@ -294,11 +294,11 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 	case who != a.life.reasonItem && who != "":
 		// Another one joined: it alone is news. That one of several is well again is said where it succeeds.
 		if more := joined(v, s, a.life.reasonItem); more != "" {
-			too := ", too"
+			also := "also "
 			if s == node.Disabled { // more may be less: one brake may have taken the place of another
-				too = ""
+				also = ""
 			}
-			a.say(levelOf(s), nextCommand(s), "%s%s: %s", s, too, more)
+			a.say(levelOf(s), nextCommand(s), "%s%s: %s", also, s, more)
 		}
 		fallthrough
 	default:

@@ -80,7 +80,7 @@ func Positions(looks []journal.Look) []work.At {
 	return out
 }
 
-// unfinished tells whether an attempt has no end, or a success no commit.
+// unfinished tells whether an attempt has no recorded end, or a success no commit.
 func unfinished(js []work.Judgement) bool {
 	for _, j := range js {
 		if l := j.Memory.Last; l != nil && (l.Finished.IsZero() || l.OK() && j.Memory.Doing == l.Version) {
@@ -120,7 +120,7 @@ func (a *Agent) judged() []journal.Judged {
 		d := journal.Describe(j, a.trees.next[i])
 		d.Due = d.Due || due[i] || mine
 		if mine {
-			// Its attempt has no end yet, which is no failure; what was wrong before it still is.
+			// Its attempt has no recorded end yet, which is no failure; what was wrong before it still is.
 			d.Standing, d.Reason, d.NotBefore, d.Attempt = a.runs.inHand.Standing(), a.runs.inHand.Before, nil, a.runs.inHand.Attempt
 		}
 		if d.Due && !mine {
@@ -133,7 +133,7 @@ func (a *Agent) judged() []journal.Judged {
 			case rests:
 				d.Held = "disabled: " + rest.String()
 			case !a.life.initDone && j.Item.Level != work.Init:
-				d.Held = "waits for the init of this node"
+				d.Held = "waiting for the init of this node"
 			case a.runs.lockedBy != "":
 				d.Held = a.runs.lockedBy
 			case a.trees.startFail[name] != "":
@@ -153,7 +153,7 @@ func statusLine(b journal.Beat) string {
 		fmt.Fprintf(&s, " (%s)", b.Reason)
 	}
 	if b.InHand != nil {
-		fmt.Fprintf(&s, "; in hand: %s since %s", b.InHand.Name(), human.Clock(b.InHand.Started))
+		fmt.Fprintf(&s, "; running %s since %s", b.InHand.Name(), human.Clock(b.InHand.Started))
 	}
 	fmt.Fprintf(&s, "; next look %s", human.Clock(b.Next))
 	return s.String()

@@ -24,7 +24,7 @@ type life struct {
 // going is why this machine goes; "" = it stays.
 func (l *life) going() string {
 	if l.leaving {
-		return "the machine goes down"
+		return "the machine is shutting down"
 	}
 	return l.notice
 }

@@ -100,7 +100,7 @@ func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 	var untold []journal.Trouble
 	for i, s := range a.Sinks {
 		if err := <-answers[i]; err != nil {
-			text := s.Name + ": not told: " + human.Lines(err.Error())
+			text := s.Name + ": not delivered: " + human.Lines(err.Error())
 			untold = append(untold, journal.Trouble{Key: "tell " + s.Name, Text: text, Critical: critical(err)})
 		}
 	}
@@ -170,7 +170,7 @@ func (a *Agent) wedge(now time.Time) *Wedge {
 		w.Items[j.Item.ID()] = j.Fingerprint
 	}
 	for _, b := range a.vitals(now).Wedged {
-		if b.Who == "node" { // no repository could be looked at for long
+		if b.Who == "node" { // no repository could be reached for long
 			return nil
 		}
 	}

@@ -228,7 +228,7 @@ func TestOneBeatSaysWhatDidNotArrive(t *testing.T) {
 		b := newBench(t)
 		b.Sinks = []sink.Named{{Name: "chat 1", Sink: &ear{untold: errors.Join(errors.New("chat: 1 waiting"), errors.New("no answer"))}}, {Name: "ec2", Sink: &ear{}}}
 		beat := b.Once(t.Context())
-		if n := b.hears("chat 1: not told: chat: 1 waiting; no answer"); n != 1 {
+		if n := b.hears("chat 1: not delivered: chat: 1 waiting; no answer"); n != 1 {
 			t.Errorf("said %d times: %q", n, b.said)
 		}
 		if len(beat.Troubles) != 1 || beat.Troubles[0].Key != "tell chat 1" || len(b.beats) != 1 || len(b.beats[0].Troubles) != 1 {
@@ -273,7 +273,7 @@ func TestBeatsOfCronSayATroubleOnce(t *testing.T) {
 			}
 			return n
 		}
-		if count("503") != 4 || count("still, for 1 h") != 2 || count("over after 2 h 5 min (125 beats): presence: not told: ") != 1 || count("no port; no folder") != 3 {
+		if count("503") != 4 || count("ongoing for 1 h") != 2 || count("resolved after 2 h 5 min (125 beats): presence: not delivered: ") != 1 || count("no port; no folder") != 3 {
 			t.Errorf("said %q", said)
 		}
 	})

@@ -29,7 +29,7 @@ func (a *Agent) applyBrakes(now time.Time) {
 	}
 	for repo := range before {
 		if _, still := brakes.Repos[repo]; !still {
-			a.say(journal.Notice, "", "%s disabled no more", repo)
+			a.say(journal.Notice, "", "%s enabled", repo)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 			granted[wish{ask.What, ask.Target}] = done
 			changed = changed || len(done.Did) > 0
 			if len(done.Did) > 0 {
-				a.say(journal.Notice, "", "%s, as %s asked: %s", ask.What, cmp.Or(ask.By, "somebody"), strings.Join(done.Did, ", "))
+				a.say(journal.Notice, "", "%s requested by %s: %s", ask.What, cmp.Or(ask.By, "a user"), strings.Join(done.Did, ", "))
 			}
 		}
 		b.Asked = append(b.Asked, done)
@@ -88,7 +88,7 @@ func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 		case ask.What == journal.AskAgain:
 			err = a.Runner.Forget(j.Item.Repo, j.Item.Name)
 		case j.Item.Problem != "":
-			was, err = false, errors.New(name+" waits for a push: "+j.Item.Problem)
+			was, err = false, errors.New(name+" needs a push: "+j.Item.Problem)
 		case a.trees.next[i].Wedged || a.trees.next[i].Failing || a.trees.startFail[name] != "":
 			_, err = a.Runner.Unwedge(j.Item.Repo, j.Item.Name)
 		default:
@@ -105,9 +105,9 @@ func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 	case slices.ContainsFunc(names, func(n string) bool { return n == ask.Target || strings.HasPrefix(n, ask.Target+":") }):
 		wrong = ask.Target + " is neither wedged nor failing"
 	case len(names) == 0:
-		wrong = fmt.Sprintf("nothing is known of %s: this node has no items", ask.Target)
+		wrong = fmt.Sprintf("unknown item %s: this node has no items", ask.Target)
 	default:
-		wrong = fmt.Sprintf("nothing is known of %s; the items are: %s", ask.Target, strings.Join(names, ", "))
+		wrong = fmt.Sprintf("unknown item %s; the items are: %s", ask.Target, strings.Join(names, ", "))
 	}
 	return did, wrong
 }

@@ -34,7 +34,7 @@ func TestADisabledNodeBeatsAndNeitherLooksNorWorks(t *testing.T) {
 		if got := fmt.Sprint(b.states); got != "[working idle disabled idle working idle]" && got != "[working idle disabled working idle]" {
 			t.Errorf("states %s", got)
 		}
-		if b.hears("disabled: migration (ann), until ") != 1 || b.hears("disabled no more, after ") != 1 || b.hears("wedged") != 0 {
+		if b.hears("disabled: migration (ann), until ") != 1 || b.hears("enabled after ") != 1 || b.hears("wedged") != 0 {
 			t.Errorf("said %q", b.said)
 		}
 		if n := len(b.beats); n < 170 {
@@ -62,7 +62,7 @@ func TestADisabledRepositoryRestsAlone(t *testing.T) {
 		if got := fmt.Sprint(b.states); got != "[working idle working idle]" {
 			t.Errorf("states %s: a repository at rest is not a node at rest", got)
 		}
-		if b.hears("ops disabled: broken here (ann)") != 1 || b.hears("ops disabled no more") != 1 {
+		if b.hears("ops disabled: broken here (ann)") != 1 || b.hears("ops enabled") != 1 {
 			t.Errorf("said %q", b.said)
 		}
 	})
@@ -82,7 +82,7 @@ func TestAPersonCallsTheNodeWedgedUntilHeTakesItBack(t *testing.T) {
 		if len(b.runs) != 2 {
 			t.Errorf("ran %v: it still looks and works", b.runs)
 		}
-		if b.hears("wedged: node: disk errors (ann)") != 1 || b.hears("wedged no more") != 1 {
+		if b.hears("wedged: node: disk errors (ann)") != 1 || b.hears("recovered after ") != 1 {
 			t.Errorf("said %q", b.said)
 		}
 	})
@@ -107,7 +107,7 @@ func TestAgainAndUnwedgeAreObeyedUnderTheLock(t *testing.T) {
 		if fmt.Sprint(b.forgot, b.unwedged, b.answered) != "[ops:common] [ops:part.app1] [1 2 3 4 5]" {
 			t.Errorf("forgot %v, unwedged %v, answered %v", b.forgot, b.unwedged, b.answered)
 		}
-		if b.life.state != node.Idle || b.hears("wedged no more") != 1 {
+		if b.life.state != node.Idle || b.hears("recovered after ") != 1 {
 			t.Errorf("%s: %q", b.life.state, b.said)
 		}
 		errs := 0
@@ -226,7 +226,7 @@ func TestTheConfigChangesBetweenTwoBeats(t *testing.T) {
 		if n := len(b.beats); n < 80 || n > 100 {
 			t.Errorf("%d beats: six in the first minutes, then one in ten seconds", n)
 		}
-		if b.hears("addagent.yaml:3:1") != 2 || b.hears("over after ") != 1 {
+		if b.hears("addagent.yaml:3:1") != 2 || b.hears("resolved after ") != 1 {
 			t.Errorf("a bad config is said when it comes and when it is over: %q", b.said)
 		}
 		if b.life.state != node.Idle {
@@ -254,7 +254,7 @@ func TestAMachineThatLeavesIsNotSaidToBeWell(t *testing.T) {
 		b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
 		b.down = true
 		b.live(20*time.Minute, nil)
-		if b.life.state != node.Leaving || b.hears("wedged no more") != 0 || b.hears("leaving after ") != 1 {
+		if b.life.state != node.Leaving || b.hears("recovered after ") != 0 || b.hears("leaving after ") != 1 {
 			t.Errorf("%s: %q", b.life.state, b.said)
 		}
 	})
@@ -266,7 +266,7 @@ func TestAfterARebootItIsBackAndSaysSo(t *testing.T) {
 		b.memory["common"] = work.Memory{Version: b.version, Done: &work.Done{Version: b.version, Ids: map[string]string{".": b.version}}}
 		b.Before = &journal.Beat{Node: "i-1", State: node.Leaving, Since: time.Now().Add(-time.Minute)}
 		b.live(3*time.Minute, nil)
-		if got := fmt.Sprint(b.states); got != "[idle]" || b.hears("leaving no more, after ") != 1 {
+		if got := fmt.Sprint(b.states); got != "[idle]" || b.hears("running again after ") != 1 {
 			t.Errorf("states %s, said %q", got, b.said)
 		}
 	})
@@ -347,7 +347,7 @@ func TestAnUnreadableNodeinfoIsNoNodeWithoutInit(t *testing.T) {
 	})
 }
 
-func TestFailingNoMoreIsSaidOnce(t *testing.T) {
+func TestARecoveryIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
 		b.results["common"] = func(n int) (int, time.Duration) { return max(0, 1-n), 5 * time.Second } // each version fails once
@@ -355,7 +355,7 @@ func TestFailingNoMoreIsSaidOnce(t *testing.T) {
 			30 * time.Second:             func() { b.version = strings.Repeat("b", 40) },
 			30*time.Minute + time.Second: func() { b.results["common"] = nil; b.version = strings.Repeat("c", 40) },
 		})
-		if n := b.hears("failing no more"); n != 1 {
+		if n := b.hears("recovered after "); n != 1 {
 			t.Errorf("said %d times: %q", n, b.said)
 		}
 	})

@@ -14,7 +14,7 @@ func allVitals() []Vitals {
 		on := func(i int) bool { return bits>>i&1 == 1 }
 		v := Vitals{Setup: on(4)}
 		if on(0) {
-			v.Leaving = "the machine goes down"
+			v.Leaving = "the machine is shutting down"
 		}
 		if on(1) {
 			v.Disabled = "ann: migration"

@@ -54,13 +54,13 @@ func (a *Agent) vitals(now time.Time) Vitals {
 	for _, l := range a.trees.looks {
 		if l.Version == "" && l.Trouble != "" {
 			// Nobody knows what this node should be doing.
-			v.Failing = append(v.Failing, Bad{l.Repo, "not here as a whole: " + l.Trouble})
+			v.Failing = append(v.Failing, Bad{l.Repo, "incomplete: " + l.Trouble})
 			said[l.Trouble] = true
 		}
 	}
 	if init := a.info.InitGitRepo; !a.life.initDone && init != "" && len(a.trees.looks) > 0 &&
 		!slices.ContainsFunc(a.trees.looks, func(l journal.Look) bool { return l.Repo == init }) {
-		v.Failing = append(v.Failing, Bad{"init", fmt.Sprintf("nodeinfo/initgitrepo.txt names %s, which is none of this node's repositories", init)})
+		v.Failing = append(v.Failing, Bad{"init", fmt.Sprintf("nodeinfo/initgitrepo.txt names %s, which is not a repository of this node", init)})
 	}
 	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.wrong.unwritten))) {
 		v.Failing = append(v.Failing, Bad{"node", why})
@@ -71,7 +71,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		}
 	}
 	if d := now.Sub(a.trees.lastContact); len(a.trees.looks) > 0 && d >= blind {
-		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be looked at for " + human.Duration(d)})
+		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be reached for " + human.Duration(d)})
 	}
 	return v
 }
@@ -92,7 +92,7 @@ func (a *Agent) restrained(i int, now time.Time) string {
 		a.trees.firstDue[key] = now
 	}
 	if at := first.Add(a.WorkAfter); now.Before(at) {
-		return "waits for its share of work_spread until " + human.Clock(at)
+		return "delayed by work_spread until " + human.Clock(at)
 	}
 	return ""
 }
@@ -113,7 +113,7 @@ func (a *Agent) acquire() bool {
 	switch {
 	case errors.As(err, &busy):
 		a.runs.lockedBy = err.Error()
-		a.wrong.add("work lock", "not working: "+err.Error())
+		a.wrong.add("work lock", "work blocked: "+err.Error())
 		return false
 	case err != nil:
 		a.runs.lockedBy = err.Error()
@@ -141,7 +141,7 @@ func (a *Agent) enter(s node.State, why string, now time.Time) {
 		a.life.failingSince = time.Time{}
 	}
 	if (from == node.Disabled || from == node.Leaving) && s != node.Leaving {
-		a.say(journal.Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
+		a.say(journal.Notice, "", "%s", from.Ended(human.Duration(now.Sub(was))))
 		quiet = quiet || nextCommand(s) == ""
 	}
 	switch {
@@ -149,9 +149,9 @@ func (a *Agent) enter(s node.State, why string, now time.Time) {
 		// A new version is tried; whether the node is well again its end will tell.
 		a.life.failingSince = was
 	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "" && s != node.Leaving: // which makes nothing well
-		a.say(journal.Notice, "", "%s no more, after %s", from, human.Duration(now.Sub(was)))
+		a.say(journal.Notice, "", "%s", from.Ended(human.Duration(now.Sub(was))))
 	case from == node.Working && s == node.Idle && !failing.IsZero():
-		a.say(journal.Notice, "", "failing no more, after %s", human.Duration(now.Sub(failing)))
+		a.say(journal.Notice, "", "%s", node.Failing.Ended(human.Duration(now.Sub(failing))))
 	case from == node.Wedged || from == node.Failing:
 		a.say(levelOf(s), nextCommand(s), "%s after %s %s: %s", s, human.Duration(now.Sub(was)), from, why)
 	case quiet || s == node.Working || (from == node.Working && s == node.Idle):

@@ -23,9 +23,9 @@ func TestTroublesAreSaidOnceAndCounted(t *testing.T) {
 		{time.Minute, down("connection refused in 17 ms"), "", 2},
 		{time.Minute, down("certificate has expired"), "certificate has expired", 3},
 		{time.Minute, down("certificate has expired"), "", 4},
-		{time.Hour, down("certificate has expired"), "still, for 1 h 3 min (5 beats): certificate", 5},
+		{time.Hour, down("certificate has expired"), "ongoing for 1 h 3 min (5 beats): certificate", 5},
 		{time.Minute, down("certificate has expired"), "", 6},
-		{time.Minute, nil, "over after 1 h 5 min (6 beats): certificate", 0},
+		{time.Minute, nil, "resolved after 1 h 5 min (6 beats): certificate", 0},
 		{time.Minute, nil, "", 0},
 		{time.Minute, down("connection refused"), "connection refused", 1},
 	}

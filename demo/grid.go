@@ -212,7 +212,7 @@ func (g *grid) unwedge() {
 	g.write("people/ops/nodework/part/db1/work.sh", gridWork)
 	g.push("migrate the customers, after the table is made")
 	g.worked(n)
-	g.waitChat(n, "recovered, was wedged")
+	g.waitChat(n, ": recovered after ")
 }
 
 // loseOne kills the agent that promised first, and waits until the grid misses it.

@@ -154,14 +154,14 @@ func (s Settled) First(set string, whole bool) Settled {
 
 // Await says why the first set was not let through yet; "" if it was.
 func (s Settled) Await() string {
-	what := "until presence is read and shows this node, too"
+	what := "until presence shows this node"
 	switch {
 	case !s.New:
 		return ""
 	case s.Seen:
-		what = "until the set of nodes has been the same for a beat"
+		what = "until the set of nodes is stable for a beat"
 	}
-	return fmt.Sprintf("waits %s (beat %d of %d at most)", what, s.Beats, settleBeats)
+	return fmt.Sprintf("waiting %s (beat %d of at most %d)", what, s.Beats, settleBeats)
 }
 
 // Shows says whether a node is in the fleet and has finished its init.

@@ -216,8 +216,8 @@ func TestSettledFirst(t *testing.T) {
 	for s, want := range map[Settled]string{
 		{}:                                "",
 		{Set: "a", Pending: "b"}:          "",
-		{New: true, Beats: 1}:             "waits until presence is read and shows this node, too (beat 1 of 5 at most)",
-		{New: true, Seen: true, Beats: 3}: "waits until the set of nodes has been the same for a beat (beat 3 of 5 at most)",
+		{New: true, Beats: 1}:             "waiting until presence shows this node (beat 1 of at most 5)",
+		{New: true, Seen: true, Beats: 3}: "waiting until the set of nodes is stable for a beat (beat 3 of at most 5)",
 	} {
 		if got := s.Await(); got != want {
 			t.Errorf("%+v: %q, want %q", s, got, want)

@@ -46,12 +46,12 @@ func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 		}
 		file := dir + "/" + holdName
 		if entries[i].Dir || entries[i].Symlink {
-			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: file + ": is not a regular file; it holds until that is mended"})
+			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: file + ": is not a regular file; holding until it is fixed"})
 			continue
 		}
 		data, err := c.Tree.Read(file, yamlMax)
 		if err != nil { // there is a brake, for unknown nodes
-			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: oneLine(fmt.Sprintf("%s: cannot be read: %v; it holds until that is mended", file, err))})
+			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: oneLine(fmt.Sprintf("%s: cannot be read: %v; holding until it is fixed", file, err))})
 			continue
 		}
 		if h, on := parseHold(file, data, p, now); on {
@@ -109,7 +109,7 @@ func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 		for _, m := range mistakes {
 			said = append(said, m.in(file))
 		}
-		h.Reason = strings.Join(said, "; ") + "; it holds every node until that is mended"
+		h.Reason = strings.Join(said, "; ") + "; holding every node until it is fixed"
 		h.By, h.Until = "", time.Time{}
 		return h, true
 	}

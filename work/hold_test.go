@@ -24,7 +24,7 @@ func TestParseHold(t *testing.T) {
 		{"parts are names, not patterns", "reason: x\nparts: [app]\n", place, nil},
 		{"one name", "reason: x\nparts: app1\nstacktypes: lad1\n", place, &Hold{Reason: "x"}},
 		{"one name of another", "reason: x\nparts: db1\n", place, nil},
-		{"one empty name", "reason: x\nparts: ''\n", place, &Hold{Reason: "f:2:1: parts: must be a list, as in [ app1, app2 ], not text; it holds every node until that is mended"}},
+		{"one empty name", "reason: x\nparts: ''\n", place, &Hold{Reason: "f:2:1: parts: must be a list, as in [ app1, app2 ], not text; holding every node until it is fixed"}},
 		{"this stacktype", "reason: x\nstacktypes: [lad1]\n", place, &Hold{Reason: "x"}},
 		{"another stacktype", "reason: x\nstacktypes: [lad2]\n", place, nil},
 		{"both match", "reason: x\nstacktypes: [lad1]\nparts: [app1]\n", place, &Hold{Reason: "x"}},
@@ -76,7 +76,7 @@ func TestABadHoldHolds(t *testing.T) {
 		"---\nreason: a\n---\nparts: [x]\n": "a second document",
 	} {
 		h, on := parseHold("f", []byte(in), Place{Nodepart: "app1"}, time.Now())
-		if !on || !strings.Contains(h.Reason, want) || !strings.HasSuffix(h.Reason, "it holds every node until that is mended") {
+		if !on || !strings.Contains(h.Reason, want) || !strings.HasSuffix(h.Reason, "holding every node until it is fixed") {
 			t.Errorf("%q: holds %v: %q, want %q", in[:min(len(in), 40)], on, h.Reason, want)
 		}
 		if strings.ContainsAny(h.Reason, "\n\t") {
@@ -97,8 +97,8 @@ func TestHoldsOfTrees(t *testing.T) {
 		{"bin", map[string]string{"bin/nodework/hold.yaml": "reason: y\n"}, []string{"bin/nodework/hold.yaml y"}},
 		{"both", map[string]string{"bin/nodework/hold.yaml": "reason: y\n", "nodework/hold.yaml": "reason: x\n", "nodework/work.sh": script},
 			[]string{"nodework/hold.yaml x", "bin/nodework/hold.yaml y"}},
-		{"symlink", map[string]string{"nodework/hold.yaml": "-> x"}, []string{"nodework/hold.yaml nodework/hold.yaml: is not a regular file; it holds until that is mended"}},
-		{"folder", map[string]string{"nodework/hold.yaml/x": "x"}, []string{"nodework/hold.yaml nodework/hold.yaml: is not a regular file; it holds until that is mended"}},
+		{"symlink", map[string]string{"nodework/hold.yaml": "-> x"}, []string{"nodework/hold.yaml nodework/hold.yaml: is not a regular file; holding until it is fixed"}},
+		{"folder", map[string]string{"nodework/hold.yaml/x": "x"}, []string{"nodework/hold.yaml nodework/hold.yaml: is not a regular file; holding until it is fixed"}},
 		{"elsewhere", map[string]string{"hold.yaml": "reason: x\n", "nodework/common/hold.yaml": "reason: x\n"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

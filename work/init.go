@@ -90,7 +90,7 @@ func stepThere(t Tree, base, rel string) (there bool, problem string, err error)
 		last := i == len(names)-1
 		switch e := entries[at]; {
 		case e.Symlink:
-			return true, dir + ": is a symlink: init reads none, since what they lead to may stand outside of the repository", nil
+			return true, dir + ": is a symlink: init ignores symlinks, which may lead outside the repository", nil
 		case last && e.Dir:
 			return true, dir + ": is a folder, not a script", nil
 		case !last && !e.Dir:

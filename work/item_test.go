@@ -266,7 +266,7 @@ func TestBrokenTreesAreErrorsAndNeverNothingToDo(t *testing.T) {
 		}
 	}
 	c.Tree = brokenTree{whole, "nodework/hold.yaml"}
-	if holds, err := Holds(c, Place{}, time.Now()); err != nil || len(holds) != 1 || !strings.Contains(holds[0].Reason, "cannot be read: object missing; it holds") {
+	if holds, err := Holds(c, Place{}, time.Now()); err != nil || len(holds) != 1 || !strings.Contains(holds[0].Reason, "cannot be read: object missing; holding") {
 		t.Errorf("a hold that cannot be read: %+v, %v", holds, err)
 	}
 	c.Tree = brokenTree{whole, "nodework/work.yaml"}

@@ -117,7 +117,7 @@ func failed(a Attempt) string {
 	what, counted := cmp.Or(a.Detail, string(a.Reason)), a.Failures
 	switch {
 	case a.Reason == ReasonWaiting:
-		what = "waiting: " + cmp.Or(a.LastLine, "exit 75 and not a word")
+		what = "waiting: " + cmp.Or(a.LastLine, "exit 75, no output")
 	case a.Reason == ReasonShutdown && a.Shutdowns < 2:
 	case counted < 2:
 		return what

@@ -111,7 +111,7 @@ func parseNodes(f field) (n Nodes, mistakes []mistake) {
 	for _, f := range fields {
 		s, wrong := f.wantText()
 		if wrong == nil && (s == "" || !fitsFolder(s)) {
-			wrong = &mistake{f.line, f.col, fmt.Sprintf("%s: %s is no name of a %s", f.key, human.Quote(s), f.key)}
+			wrong = &mistake{f.line, f.col, fmt.Sprintf("%s: %s is not a valid %s", f.key, human.Quote(s), f.key)}
 		}
 		switch {
 		case wrong != nil:

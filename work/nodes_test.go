@@ -76,7 +76,7 @@ func TestWithNodes(t *testing.T) {
 
 // The first run alone waits for what it never met: neither one that failed, nor one that a person wants again.
 func TestFirstAwaitsNodes(t *testing.T) {
-	const why = "waits until presence is read"
+	const why = "waiting until presence is read"
 	met := map[string]string{"./app": "a", app1Nodes: "n1"}
 	failed := &Attempt{Version: sha1, Ids: met, Attempt: 1, Failures: 1, Finished: noon.Add(-time.Hour), Reason: ReasonExit}
 	for _, test := range []struct {

@@ -47,7 +47,7 @@ const (
 func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, notices []string, err error) {
 	own, ok := all[it.Repo]
 	if !ok || own.Tree == nil {
-		return nil, nil, fmt.Errorf("%s: its repository %s is not there", it.Name, it.Repo)
+		return nil, nil, fmt.Errorf("%s: its repository %s is missing", it.Name, it.Repo)
 	}
 	ids = map[string]string{}
 	if it.Level != Init { // which watches the folder that its scripts stand in, and has no work.yaml
@@ -84,7 +84,7 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, key, err)
 		}
 		if ids[key] == "" && strings.ContainsAny(w.Path, "*?[") {
-			notices = append(notices, fmt.Sprintf("%s watches %s, which is not there: a watch is a path, not a pattern", it.Name, called(key)))
+			notices = append(notices, fmt.Sprintf("%s watches %s, which does not exist: a watch is a path, not a pattern", it.Name, called(key)))
 		}
 	}
 	return ids, notices, nil
@@ -130,22 +130,22 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	why := ""
 	switch {
 	case m.Version == "":
-		j.Verdict, why = First, "no "+versionFile
+		j.Verdict, j.Why = First, "first run"
 	case m.Last != nil && !m.Last.OK():
 		j.Verdict, j.Why = Changed, fmt.Sprintf("the last attempt %s: changed until a run succeeds", m.Last.verb())
 		if !m.Last.Unwedged.IsZero() {
 			j.Why = fmt.Sprintf("the last attempt %s, and was unwedged by a person at %s: changed until a run succeeds", m.Last.verb(), human.Stamp(m.Last.Unwedged))
 		}
 	case m.Version == version && len(outside) == 0:
-		j.Verdict, why = Same, fmt.Sprintf("version %s is the version of the last success", human.ID(version))
+		j.Verdict, why = Same, fmt.Sprintf("version %s is unchanged since the last success", human.ID(version))
 	case m.Done == nil && m.Version == version:
-		j.Verdict, why = Changed, fmt.Sprintf("what %s was at the last success is not known", called(outside[0]))
+		j.Verdict, why = Changed, fmt.Sprintf("the state of %s at the last success is unknown", called(outside[0]))
 	case m.Done == nil:
-		j.Verdict, why = Changed, fmt.Sprintf("version %s is not %s, and what was watched then is not known", human.ID(version), human.ID(m.Version))
+		j.Verdict, why = Changed, fmt.Sprintf("version %s is not %s, and what that success watched is unknown", human.ID(version), human.ID(m.Version))
 	case m.Version == version:
 		j.Verdict, why = Changed, differ(outside, m.Done.Version)
 	case len(j.Changed) == 0:
-		j.Verdict, why = Unaffected, fmt.Sprintf("nothing watched differs from the last success (%s)", human.ID(m.Done.Version))
+		j.Verdict, why = Unaffected, fmt.Sprintf("no watch differs from the last success (%s)", human.ID(m.Done.Version))
 	default:
 		j.Verdict, why = Changed, differ(differing(ids, m.Done.Ids), m.Done.Version)
 	}
@@ -153,7 +153,7 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 		j.Why = fmt.Sprintf("%s: %s", why, j.Verdict)
 	}
 	if it.Problem != "" {
-		j.Why = "not worked: " + it.Problem
+		j.Why = "cannot run: " + it.Problem
 	}
 	return j
 }
@@ -233,19 +233,19 @@ func called(key string) string {
 func (a Attempt) verb() string {
 	switch {
 	case a.Finished.IsZero():
-		return "has no end"
+		return "has no recorded end"
 	case a.Reason == ReasonExit:
 		return fmt.Sprintf("failed (exit %d)", a.Exit)
 	case a.Reason == ReasonDeadline:
-		return "was cut by its deadline"
+		return "exceeded its deadline"
 	case a.Reason == ReasonWaiting:
-		return "said \"not now\" (exit 75)"
+		return "asked to wait (exit 75)"
 	case a.Reason == ReasonWedged:
-		return "said that it is wedged"
+		return "marked itself wedged"
 	case a.Reason == ReasonStart:
-		return "could not be started"
+		return "could not start"
 	case a.Reason == ReasonShutdown:
-		return "was cut by a shutdown"
+		return "was interrupted by a shutdown"
 	case a.Reason == ReasonInterrupted:
 		return "was interrupted"
 	}

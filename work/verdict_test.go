@@ -92,11 +92,11 @@ func TestWhy(t *testing.T) {
 		m    Memory
 		want string
 	}{
-		{Memory{}, "no work.sh_VERSION: first"},
-		{Memory{Version: sha2}, "what app2:war was at the last success is not known: changed"},
-		{Memory{Version: sha2, Done: differing()}, "version 2222222 is the version of the last success: same"},
-		{Memory{Version: sha1, Done: differing()}, "nothing watched differs from the last success (3333333): unaffected"},
-		{Memory{Version: sha1}, "version 2222222 is not 1111111, and what was watched then is not known: changed"},
+		{Memory{}, "first run"},
+		{Memory{Version: sha2}, "the state of app2:war at the last success is unknown: changed"},
+		{Memory{Version: sha2, Done: differing()}, "version 2222222 is unchanged since the last success: same"},
+		{Memory{Version: sha1, Done: differing()}, "no watch differs from the last success (3333333): unaffected"},
+		{Memory{Version: sha1}, "version 2222222 is not 1111111, and what that success watched is unknown: changed"},
 		{Memory{Version: sha1, Done: differing(".")}, "the repository differs from the last success (3333333): changed"},
 		{Memory{Version: sha1, Done: differing("./app")}, "app differs from the last success (3333333): changed"},
 		{Memory{Version: sha1, Done: differing("./app", keyScript)}, "app and its work.sh differ from the last success (3333333): changed"},
@@ -109,20 +109,20 @@ func TestWhy(t *testing.T) {
 		{Memory{Version: sha1, Last: failed(ReasonExit, 3)}, "the last attempt failed (exit 3): changed until a run succeeds"},
 		{Memory{Version: sha1, Last: &Attempt{Finished: noon, Reason: ReasonExit, Exit: 3, Unwedged: noon}},
 			"the last attempt failed (exit 3), and was unwedged by a person at 2026-03-01T12:00:00Z: changed until a run succeeds"},
-		{Memory{Version: sha1, Last: failed(ReasonDeadline, -1)}, "the last attempt was cut by its deadline: changed until a run succeeds"},
-		{Memory{Version: sha1, Last: failed(ReasonWaiting, 75)}, `the last attempt said "not now" (exit 75): changed until a run succeeds`},
+		{Memory{Version: sha1, Last: failed(ReasonDeadline, -1)}, "the last attempt exceeded its deadline: changed until a run succeeds"},
+		{Memory{Version: sha1, Last: failed(ReasonWaiting, 75)}, `the last attempt asked to wait (exit 75): changed until a run succeeds`},
 		{Memory{Version: sha1, Last: failed(ReasonSignal, -1)}, "the last attempt failed (signal): changed until a run succeeds"},
-		{Memory{Version: sha1, Last: failed(ReasonStart, -1)}, "the last attempt could not be started: changed until a run succeeds"},
-		{Memory{Version: sha1, Last: failed(ReasonWedged, 1)}, "the last attempt said that it is wedged: changed until a run succeeds"},
-		{Memory{Version: sha1, Last: failed(ReasonShutdown, -1)}, "the last attempt was cut by a shutdown: changed until a run succeeds"},
+		{Memory{Version: sha1, Last: failed(ReasonStart, -1)}, "the last attempt could not start: changed until a run succeeds"},
+		{Memory{Version: sha1, Last: failed(ReasonWedged, 1)}, "the last attempt marked itself wedged: changed until a run succeeds"},
+		{Memory{Version: sha1, Last: failed(ReasonShutdown, -1)}, "the last attempt was interrupted by a shutdown: changed until a run succeeds"},
 		{Memory{Version: sha1, Last: failed(ReasonInterrupted, -1)}, "the last attempt was interrupted: changed until a run succeeds"},
-		{Memory{Version: sha1, Last: &Attempt{}}, "the last attempt has no end: changed until a run succeeds"},
+		{Memory{Version: sha1, Last: &Attempt{}}, "the last attempt has no recorded end: changed until a run succeeds"},
 	} {
 		if got := Judge(Item{}, sha2, now, test.m).Why; got != test.want {
 			t.Errorf("\n got %s\nwant %s", got, test.want)
 		}
 	}
-	if got := Judge(Item{Problem: "f:1:1: x"}, sha2, nil, Memory{}).Why; got != "not worked: f:1:1: x" {
+	if got := Judge(Item{Problem: "f:1:1: x"}, sha2, nil, Memory{}).Why; got != "cannot run: f:1:1: x" {
 		t.Error(got)
 	}
 }
@@ -234,7 +234,7 @@ func TestNoticeOfAPatternThatIsNoPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	ids, notices, err := Fingerprints(items[0], map[string]Checkout{"ops": ops})
-	if err != nil || len(notices) != 1 || !strings.Contains(notices[0], "app/**, which is not there: a watch is a path, not a pattern") {
+	if err != nil || len(notices) != 1 || !strings.Contains(notices[0], "app/**, which does not exist: a watch is a path, not a pattern") {
 		t.Errorf("%q, %v", notices, err)
 	}
 	if ids["./gone"] != "" || ids["./app/**"] != "" || ids["./odd[1]"] == "" {

@@ -67,7 +67,7 @@ func parseTimeout(f field) (time.Duration, *mistake) {
 	case err != nil:
 		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is not a time, %s", human.Quote(s), example)}
 	case d < time.Second:
-		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is too short for any work, a second is the least", human.Quote(s))}
+		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is too short: the minimum is 1s", human.Quote(s))}
 	}
 	return d, nil
 }
@@ -105,13 +105,13 @@ func parseWatch(n strictyaml.Node, own string) (w Watch, mistakes []mistake) {
 	}
 	for _, f := range fields {
 		if f.key == "service" {
-			mistakes = append(mistakes, mistake{f.line, f.col, "service: a watch of that kind is not in this version"})
+			mistakes = append(mistakes, mistake{f.line, f.col, "service: this kind of watch is not supported in this version"})
 			continue
 		}
 		if f.key == "nodes" {
 			nodes, wrong := parseNodes(f)
 			if len(fields) > 1 {
-				wrong = append(wrong, mistake{f.line, f.col, "nodes: is a watch of its own, without other keys beside it"})
+				wrong = append(wrong, mistake{f.line, f.col, "nodes: cannot be combined with other keys"})
 			}
 			w.Nodes, mistakes = nodes, append(mistakes, wrong...)
 			continue

@@ -28,24 +28,24 @@ func (p *process) beatCommand(g *cli.Flags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "beat [--again [REPO[:ITEM]]]",
 		Short: "Run one beat and wait for its work",
-		Long: `Looks, decides, works and reports once, so that plain cron or a timer can drive a
-node too. It ends when the work that it began has ended. On no terminal it prints
-nothing unless something failed. ^C leaves the work to its shim.
+		Long: `Looks, decides, works and reports once, so that cron or a timer can drive a node. It
+exits when its work has ended. Without a terminal it prints nothing unless something
+failed. ^C leaves the work to its shim.
 
-Where an agent runs it is asked to beat now, and that beat is printed; with work
-in hand it reports only.
+Beside a running agent it asks the agent to beat now, and prints that beat. While work
+is running it only reports.
 
-With --again it first forgets what was done (of one repository, of one item, or of
-all), so that it is done again; init only when it is named, as in ops:init.
+--again first clears the memory of one repository, of one item, or of all, so that the
+work runs again. It clears init only when named, as in ops:init.
 
-Exit codes: 0 done or nothing due, 1 something failed, 2 misuse, 3 wedged, 4 another beat goes
-on, or the agent does not answer, 5 disabled, 130 interrupted.`,
+Exit codes: 0 done or nothing due, 1 something failed, 2 misuse, 3 wedged, 4 another beat
+is running or the agent does not answer, 5 disabled, 130 interrupted.`,
 		Example: `  addagent beat                       # look now
-  addagent beat --again ops:part.app1 # do that work again
-  * * * * * root addagent beat --spread   # in /etc/cron.d, in place of a daemon`,
+  addagent beat --again ops:part.app1 # run that work again
+  * * * * * root addagent beat --spread   # in /etc/cron.d, instead of a daemon`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 && !again {
-				return fmt.Errorf("%s: name what to do again after --again", args[0])
+				return fmt.Errorf("%s: give --again before the item to run again", args[0])
 			}
 			return cobra.MaximumNArgs(1)(c, args)
 		},
@@ -69,8 +69,8 @@ on, or the agent does not answer, 5 disabled, 130 interrupted.`,
 			return p.beat(c.Context(), l, cfg, stamp, ask, spread)
 		},
 	}
-	c.Flags().BoolVar(&spread, "spread", false, "wait for this node's own second first (for cron)")
-	c.Flags().BoolVar(&again, "again", false, "forget what was done, and do it again")
+	c.Flags().BoolVar(&spread, "spread", false, "first wait for this node's own second (for cron)")
+	c.Flags().BoolVar(&again, "again", false, "clear the memory of past work and run it again")
 	return c
 }
 
@@ -101,13 +101,13 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 	b := w.Agent.Once(ctx)
 	if ctx.Err() != nil {
 		if b.InHand != nil {
-			fmt.Fprintf(p.Err, "addagent: interrupted; %s goes on in its shim (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
+			fmt.Fprintf(p.Err, "addagent: interrupted; %s continues in its shim (pid %d); addagent status shows how it ends\n", b.InHand.Name(), b.InHand.PID)
 		}
 		return &exit{Code: exitInterrupted}
 	}
 	w.Log.Beat(last)
 	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
-		return &exit{Code: exitBusy, Err: errors.New("nothing was forgotten: work is in hand; say it again when that has ended (addagent status)")}
+		return &exit{Code: exitBusy, Err: errors.New("nothing cleared: work is running; try again when it has ended (addagent status)")}
 	}
 	if l.Flags.JSON {
 		if err := printJSON(p.Out, last); err != nil {
@@ -141,7 +141,7 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 	}
 	own := agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))
 	if isTerminal(p.Err) {
-		fmt.Fprintf(p.Err, "addagent: waits %s for this node's own second\n", human.Seconds(own))
+		fmt.Fprintf(p.Err, "addagent: waiting %s for this node's own second\n", human.Seconds(own))
 	}
 	if !retry.Wait(ctx, own) {
 		return &exit{Code: exitInterrupted}
@@ -156,7 +156,7 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 	for _, a := range b.Asked {
 		for _, i := range b.Items {
 			if a.ID == ask.ID && i.Held != "" && slices.Contains(a.Did, i.Repo+":"+i.Item) {
-				fmt.Fprintf(p.Err, "addagent: %s:%s will run, but not now: %s\n", i.Repo, i.Item, human.Safe(i.Held))
+				fmt.Fprintf(p.Err, "addagent: %s:%s is due but waiting: %s\n", i.Repo, i.Item, human.Safe(i.Held))
 			}
 		}
 		if a.ID == ask.ID && a.Error != "" {

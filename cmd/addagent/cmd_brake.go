@@ -27,12 +27,13 @@ func (p *process) disableCommand(g *cli.Flags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "disable --reason WHY [--until T] [REPO]",
 		Short: "Disable this node or one repository",
-		Long: `The node goes on beating and reports that it rests, why, who said so and until
-when; with REPO only that repository rests. Work in hand is not ended. It outlives
-a restart and a reboot, and ends at --until or with addagent enable.
+		Long: `A disabled node keeps beating and reports the reason, who disabled it and until when,
+but neither looks nor works. With REPO only that repository is disabled. Running work
+continues. The node stays disabled across restarts and reboots, until --until or
+addagent enable.
 
---until takes a time as 2026-03-01T18:00:00Z, a duration as 2h, and by this
-machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
+--until takes a time such as 2026-03-01T18:00:00Z, a duration such as 2h, or local time
+such as "2026-03-01 18:00" or 18:00 (the next one).`,
 		Example: `  addagent disable --reason "moving the database" --until 2h
   addagent disable --reason "broken on this kernel" ops`,
 		Args: cobra.MaximumNArgs(1),
@@ -40,10 +41,10 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 			at := time.Now()
 			b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: request.UserName(p.Process), Since: at}
 			if b.Reason == "" {
-				return misuse(errors.New("--reason is missing: say why, for whoever finds this node at rest"))
+				return misuse(errors.New("--reason is missing: explain why the node is disabled"))
 			}
 			if len(b.Reason) > longestReason {
-				return misuse(fmt.Errorf("--reason is longer than %d characters: say where the rest is to be read", longestReason))
+				return misuse(fmt.Errorf("--reason is longer than %d characters: shorten it, and refer to the details", longestReason))
 			}
 			if c.Flags().Changed("until") {
 				end, err := parseUntil(until, at)
@@ -59,7 +60,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 			repo := ""
 			if len(args) > 0 {
 				if repo = args[0]; !knownRepo(cfg, repo) {
-					return failed(fmt.Errorf("there is no repository %s here; there are: %s", repo, strings.Join(repoNames(cfg), ", ")))
+					return failed(fmt.Errorf("unknown repository %s; the repositories are: %s", repo, strings.Join(repoNames(cfg), ", ")))
 				}
 			}
 			if err := b.Put(node.DisabledPath(cfg.StateDir, repo)); err != nil {
@@ -71,7 +72,7 @@ machine's clock "2026-03-01 18:00" or 18:00, the next time that it is six.`,
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`WHY`; required")
-	c.Flags().StringVar(&until, "until", "", "`T` when it ends by itself: 2h, 18:00 or 2026-03-01T18:00:00Z")
+	c.Flags().StringVar(&until, "until", "", "enable again at `T`: 2h, 18:00 or 2026-03-01T18:00:00Z")
 	return c
 }
 
@@ -79,8 +80,8 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "enable [REPO]",
 		Short: "Enable this node or one repository again",
-		Long: `Ends what addagent disable began, of this node or of one repository. A hold that
-was pushed (nodework/hold.yaml) ends with another push.`,
+		Long: `Reverts addagent disable, for this node or for one repository. A pushed hold
+(nodework/hold.yaml) ends with another push.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := p.settings(g)
@@ -89,19 +90,19 @@ was pushed (nodework/hold.yaml) ends with another push.`,
 			}
 			repo := strings.Join(args, "")
 			if strings.Contains(repo, "/") {
-				return misuse(fmt.Errorf("%q is no name of a repository", repo))
+				return misuse(fmt.Errorf("%q is not a repository name", repo))
 			}
 			was, err := node.Lift(node.DisabledPath(cfg.StateDir, repo))
 			if err != nil {
 				return failed(err)
 			}
 			if !was && repo != "" && !knownRepo(cfg, repo) {
-				return failed(fmt.Errorf("there is no repository %s here; there are: %s", repo, strings.Join(repoNames(cfg), ", ")))
+				return failed(fmt.Errorf("unknown repository %s; the repositories are: %s", repo, strings.Join(repoNames(cfg), ", ")))
 			}
 			if !was {
 				fmt.Fprintf(p.Err, "%s was not disabled\n", cmp.Or(repo, "this node"))
 				if b, err := journal.ReadBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
-					fmt.Fprintf(p.Err, "it rests all the same: %s; a hold ends with a push\n", human.Safe(b.Reason))
+					fmt.Fprintf(p.Err, "it is still disabled: %s; push to end a hold\n", human.Safe(b.Reason))
 				}
 			} else {
 				fmt.Fprintf(p.Err, "%s enabled\n", cmp.Or(repo, "this node"))
@@ -126,26 +127,26 @@ func (p *process) wedgeCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "wedge REASON",
 		Short: "Mark this node, or in a script its item, as wedged",
-		Long: `Called by a work script it says that trying again is of no use before a new version
-comes: when the script has ended its item is wedged, without further tries in a row.
+		Long: `In a work script it declares that a retry is useless before the next version: the item
+becomes wedged when the script ends, without further retries in a row.
 
-Called by a person the node itself is wedged, which all places show where its state
-is told; it goes on looking and working. That ends with addagent unwedge only.`,
+Run by a person it marks the node itself as wedged, everywhere its state is reported.
+The node keeps looking and working. Only addagent unwedge clears the mark.`,
 		Example: `  [ -d /data ] || { addagent wedge "no disk for /data"; exit 1; }    # in a script
   addagent wedge "disk errors, do not trust this node"               # a person`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			reason := human.Safe(strings.TrimSpace(strings.Join(args, " ")))
 			if reason == "" {
-				return misuse(errors.New("say why"))
+				return misuse(errors.New("a reason is missing"))
 			}
 			if len(reason) > longestReason {
-				return misuse(fmt.Errorf("the reason is longer than %d characters: say where the rest is to be read", longestReason))
+				return misuse(fmt.Errorf("the reason is longer than %d characters: shorten it, and refer to the details", longestReason))
 			}
 			if runID, temp := p.Env("ADD_RUN_ID"), p.Env("ADD_TEMP"); runID != "" && temp != "" {
 				if err := run.SayWedged(temp, runID, reason); err != nil {
 					return failed(err)
 				}
-				fmt.Fprintf(p.Err, "%s:%s is wedged when this script ends: %s\n", p.Env("ADD_REPO"), p.Env("ADD_ITEM"), reason)
+				fmt.Fprintf(p.Err, "%s:%s becomes wedged when this script ends: %s\n", p.Env("ADD_REPO"), p.Env("ADD_ITEM"), reason)
 				return nil
 			}
 			cfg, err := p.settings(g)
@@ -167,11 +168,11 @@ func (p *process) unwedgeCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unwedge [REPO[:ITEM]]",
 		Short: "Clear failures and retry now",
-		Long: `Ends a wedge that a person said, and makes items that are wedged or failing due at
-once, with all tries before them; with an argument only those. What was done
-successfully is not done again: that is addagent beat --again.
+		Long: `Clears the mark of addagent wedge, and makes wedged and failing items due at once with
+a fresh count of attempts. With an argument it only affects those items. It does not
+repeat successful work: use addagent beat --again.
 
-Where an agent runs this waits until it has obeyed; else the next beat does.`,
+It waits until a running agent has done so. Without one, the next beat does it.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := p.settings(g)
@@ -185,7 +186,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 					return failed(err)
 				}
 				if was {
-					fmt.Fprintln(p.Err, "this node is not called wedged any more")
+					fmt.Fprintln(p.Err, "this node is no longer marked as wedged")
 				}
 			}
 			ask := request.New(p.Process, journal.AskUnwedge, target)
@@ -197,7 +198,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 				if err := request.Put(cfg.StateDir, ask); err != nil {
 					return err
 				}
-				fmt.Fprintf(p.Err, "no agent runs here: the next beat obeys (addagent beat%s)\n", g.Suffix())
+				fmt.Fprintf(p.Err, "no agent is running here: the next beat does it (addagent beat%s)\n", g.Suffix())
 				return nil
 			}
 			b, err := request.Running{Cfg: cfg, Holder: holder, Words: p.Err}.Ask(c.Context(), ask)
@@ -212,7 +213,7 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 				case len(a.Did) == 0:
 					fmt.Fprintln(p.Err, "no item is wedged or failing")
 				default:
-					fmt.Fprintf(p.Err, "tried again: %s\n", strings.Join(a.Did, ", "))
+					fmt.Fprintf(p.Err, "retrying: %s\n", strings.Join(a.Did, ", "))
 				}
 			}
 			return nil
@@ -224,11 +225,11 @@ Where an agent runs this waits until it has obeyed; else the next beat does.`,
 func (p *process) letKnow(cfg *config.Config) {
 	h, held, err := run.ReadHolder(cfg.BeatLock())
 	if err != nil || !held || h.Purpose != "run" {
-		fmt.Fprintln(p.Err, "no agent runs here: the next beat sees it")
+		fmt.Fprintln(p.Err, "no agent is running here: it takes effect at the next beat")
 		return
 	}
 	if err := request.WakeUp(h.PID); err != nil {
-		fmt.Fprintf(p.Err, "the agent (process %d) sees it at its next beat: %v\n", h.PID, err)
+		fmt.Fprintf(p.Err, "it takes effect at the next beat of the agent (process %d): %v\n", h.PID, err)
 	}
 }
 
@@ -268,10 +269,10 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 			at = time.Date(now.Year(), now.Month(), now.Day()+1, t.Hour(), t.Minute(), 0, 0, now.Location())
 		}
 	} else {
-		return time.Time{}, fmt.Errorf("%q is not understood: write 2h, 18:00, \"2026-03-01 18:00\" or 2026-03-01T18:00:00Z", text)
+		return time.Time{}, fmt.Errorf("%q is not a time: write 2h, 18:00, \"2026-03-01 18:00\" or 2026-03-01T18:00:00Z", text)
 	}
 	if !at.After(now) {
-		return time.Time{}, fmt.Errorf("%q is over already", text)
+		return time.Time{}, fmt.Errorf("%q is in the past", text)
 	}
 	return at, nil
 }

@@ -19,23 +19,23 @@ func (p *process) checkCommand(g *cli.Flags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the config, or test every credential and service (--live)",
-		Long: `Prints every key with its value and where it was set, secrets masked, who this node
-is, and all problems at once. It asks no server.
+		Long: `Prints every key with its value and its source, with secrets masked, the identity of
+this node, and all problems at once. It contacts no server.
 
 With --live it tests every credential and service once, and suggests fixes: config and
 folders, the clock, each repository and each mirror, the presence repository and
-whether it would let this node push, each room, the cloud, the way to end a wedged
-machine, metrics, systemd. The tests run side by side. A server that hangs costs
+permission to push to it, each room, the cloud, the way to end a wedged machine,
+metrics, systemd. The tests run side by side. A server that hangs costs
 beat.look_timeout and delays no other test.
 
---live SPEAKS: each room of the config gets one grey line, because nothing else shows
-that a message arrives. With --quiet-rooms only their addresses are checked.
+--live SENDS MESSAGES: one grey line to each room of the config, because nothing else
+shows that a message arrives. With --quiet-rooms it only checks the addresses.
 
 It takes no lock, moves no ref and writes none of the agent's files, so it may run
-beside a running agent. As another account than the agent's it skips what that account
-may not see, and says so.
+beside a running agent. Under another account than the agent's it skips and names what
+that account may not see.
 
-Exit codes: 0 no problem, 1 something that --live tested does not work, 2 a bad config.`,
+Exit codes: 0 no problem, 1 a test of --live failed, 2 a bad config.`,
 		Example: `  addagent check
   addagent check --config ./addagent.yaml && cp addagent.yaml /etc/addagent/
   addagent check --live

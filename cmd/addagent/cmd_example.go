@@ -27,13 +27,13 @@ func (p *process) exampleCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "example DIR",
 		Short: "Write a small, complete example: a config, and a repository with work for nodes",
-		Long: `Writes DIR/addagent.yaml, a config with every key and what it means, and DIR/ops, the
-content of a repository: work for every node and for the nodes of one part, what each
-item watches, a brake for the whole fleet, init scripts, and a README.md that says what
-is what. Then it prints, step by step, how to make a git repository of it and to be a
-node that works it; the lines can be typed as they are. Needs no root.
+		Long: `Writes DIR/addagent.yaml, a config that explains every key, and DIR/ops, the content of
+a repository: work for every node and for the nodes of one part, what each item watches,
+a hold for the whole fleet, init scripts, and a README.md that explains them. Then it
+prints the steps to make a git repository of it and run a node on it, as lines to type.
+It needs no root.
 
-DIR is made when it is not there. One that is not empty is refused.
+It creates DIR if it does not exist, and refuses one that is not empty.
 
 Exit codes: 0 written, 1 DIR is not empty or cannot be written.`,
 		Example: `  addagent example ./grid
@@ -60,7 +60,7 @@ Exit codes: 0 written, 1 DIR is not empty or cannot be written.`,
 					Steps []string `json:"steps"` // what to type next
 				}{dir, written, lines})
 			}
-			fmt.Fprintf(p.Out, "wrote %s and the repository %s: its README.md tells what is what\n", filepath.Join(dir, "addagent.yaml"), filepath.Join(dir, "ops"))
+			fmt.Fprintf(p.Out, "wrote %s and the repository %s; its README.md explains them\n", filepath.Join(dir, "addagent.yaml"), filepath.Join(dir, "ops"))
 			for _, s := range steps {
 				fmt.Fprintf(p.Out, "\n%s\n", s.words)
 				for _, line := range s.lines {
@@ -123,7 +123,7 @@ func exampleSteps(dir, program string) []exampleStep {
 		address = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "ops.git")}).String() // a URL holds no space
 	}
 	return []exampleStep{
-		{"Make a git repository of it, and push it to a server (here a folder; any git server will do):", []string{
+		{"Make a git repository of it and push it to a server (here a folder; any git server works):", []string{
 			"git init -q --bare -b main " + server,
 			"cd " + ops,
 			"git init -q -b main",
@@ -132,18 +132,18 @@ func exampleSteps(dir, program string) []exampleStep {
 			"git remote add origin " + server,
 			"git push -q -u origin main",
 		}},
-		{"Be a node of part app1, initialised from ops, with everything below " + node + ", until ^C:", []string{
+		{"Run a node of part app1, initialised from ops, with all its files below " + node + " (stop it with ^C):", []string{
 			"mkdir -p " + shellWord(filepath.Join(node, "nodeinfo")),
 			"echo ops >" + shellWord(filepath.Join(node, "nodeinfo", "initgitrepo.txt")),
 			program + " run --repo " + shellWord(address) + " --part app1 --home " + home,
 		}},
-		{"Meanwhile, in another terminal, see what it did and why:", []string{
+		{"In another terminal, see what it did and why:", []string{
 			program + " status --home " + home,
 			program + " why --home " + home,
 			program + " log --home " + home,
 			program + " log --home " + home + " ops:part.app1",
 		}},
-		{"Push a change of what part.app1 watches; the node sees it within a minute (a beat makes it look now):", []string{
+		{"Push a change that part.app1 watches; the node sees it within a minute (addagent beat makes it look now):", []string{
 			"cd " + ops,
 			"echo 2 >app/version.txt",
 			`git commit -q -a -m "version 2"`,

@@ -26,27 +26,27 @@ func (p *process) logCommand(g *cli.Flags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "log [REPO[:ITEM]]",
 		Short: "Show the agent's log, or the output of an item's last run",
-		Long: `Without an argument it prints the end of the agent's own log, log/addagent.log, and
-of the rotated ones when more lines are asked for than the newest holds. With
-REPO:ITEM it prints what that item's script said when it last ran, with REPO the same
-for every item of that repository; each line then begins with the name of its item.
---failed asks for the last run that failed, which stays when others have followed it.
+		Long: `Without an argument it prints the end of the agent's log, log/addagent.log, continuing
+into the rotated files where more lines are wanted. With REPO:ITEM it prints the output
+of that item's last run, and with REPO that of every item of the repository, each line
+with the name of its item. --failed selects the last failed run, which is kept after
+later runs succeed.
 
-With -f it goes on until ^C, across rotation, truncation and removal, and across a new
-run of the item: a line on standard error says which run it is that one reads.
+-f follows until ^C, across rotation, truncation, removal and new runs. A line on
+standard error names each run.
 
-A log is text and goes to standard output as it is, colours that a script wrote
-included. With --json each line of the agent's log is an object with time, level
-(debug, info, warning or critical) and text, whatever log.format says.
+The text goes to standard output unchanged, with the colours of the scripts. With --json
+each line of the agent's log is an object with time, level (debug, info, warning or
+critical) and text, for every log.format.
 
-Exit codes: 0 printed, or there is nothing to print yet, 1 there is no such item, or the
-log cannot be read, 130 -f was ended by ^C.`,
-		Example: `  addagent log                       # what the agent did lately
-  addagent log -f                    # and goes on doing
+Exit codes: 0 printed, or nothing to print yet, 1 unknown item or unreadable log, 130 -f
+was interrupted by ^C.`,
+		Example: `  addagent log                       # the latest lines of the agent
+  addagent log -f                    # and those to come
   addagent log -n 1000 | grep CRITICAL
   addagent log ops:part.app1         # the last run of one script
   addagent log --failed ops:part.app1
-  addagent log -f ops                # everything that the scripts of ops say`,
+  addagent log -f ops                # the output of all scripts of ops`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := p.settings(g)
@@ -55,25 +55,25 @@ log cannot be read, 130 -f was ended by ^C.`,
 			}
 			o.given = c.Flags().Changed("lines")
 			if o.given && o.lines < -1 {
-				return misuse(fmt.Errorf("-n %d: a number of lines from 0, or -1 for all", o.lines))
+				return misuse(fmt.Errorf("-n %d: give a number of lines from 0, or -1 for all", o.lines))
 			}
 			l := &logReader{process: p, g: g, logOptions: o, dir: filepath.Join(cfg.Home, "log", "work")}
 			l.out = bufio.NewWriterSize(stoppable{c.Context(), p.Out}, 64<<10)
 			if len(args) == 0 && o.failed {
-				return misuse(errors.New("--failed is for what scripts said: name a REPO or a REPO:ITEM"))
+				return misuse(errors.New("--failed is for the output of scripts: name a REPO or a REPO:ITEM"))
 			}
 			if len(args) == 0 {
 				return l.agentLog(c.Context(), cfg)
 			}
 			if g.JSON {
-				return misuse(errors.New("--json is for the agent's own log: what a script says is text of its own, leave --json out"))
+				return misuse(errors.New("--json is for the agent's own log: the output of a script is plain text"))
 			}
 			return l.workLogs(c.Context(), cfg.Home, args[0])
 		},
 	}
-	c.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on until ^C")
-	c.Flags().BoolVar(&o.failed, "failed", false, "of the last run that failed, in place of the last run")
-	c.Flags().IntVarP(&o.lines, "lines", "n", agentLines, "the last `LINES`, -1 for all; of one item all unless given, of each of several items 10")
+	c.Flags().BoolVarP(&o.follow, "follow", "f", false, "follow the log until ^C")
+	c.Flags().BoolVar(&o.failed, "failed", false, "of the last failed run instead of the last run")
+	c.Flags().IntVarP(&o.lines, "lines", "n", agentLines, "the last `LINES`, -1 for all; default: all of one item, 10 of each of several")
 	return c
 }
 
@@ -130,7 +130,7 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 	missing := t.Missing()
 	switch {
 	case missing && !cfg.Log.File:
-		l.say("log.file is off: what the agent says is in the journal (journalctl -u addagent)")
+		l.say("log.file is off: read the journal (journalctl -u addagent)")
 		return nil
 	case missing && l.follow:
 		l.say("no log yet in %s: waiting for it", path)
@@ -156,7 +156,7 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 		if there == "" {
 			there = "none yet (addagent status" + l.g.Suffix() + ")"
 		}
-		return failed(fmt.Errorf("there is no item %s here; the items are: %s", want, there))
+		return failed(fmt.Errorf("unknown item %s; the items are: %s", want, there))
 	}
 	one := strings.Contains(want, ":")
 	lines := l.lines
@@ -280,7 +280,7 @@ func unreadable(err error) error {
 	case errors.Is(err, context.Canceled):
 		return &exit{Code: exitInterrupted}
 	case errors.Is(err, fs.ErrPermission):
-		return failed(fmt.Errorf("%w: the log belongs to who runs the agent (sudo addagent log)", err))
+		return failed(fmt.Errorf("%w: the log belongs to the agent's account (sudo addagent log)", err))
 	}
 	return failed(err)
 }

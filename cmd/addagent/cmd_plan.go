@@ -17,14 +17,14 @@ func (p *process) planCommand(g *cli.Flags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what the next beat would do, without doing it",
-		Long: `Asks every repository, fetches what moved into a private temporary folder, judges
-from the trees, and prints what would run and why. Takes no lock, tells nobody,
-writes nothing else.
+		Long: `Asks every repository, fetches changes into a private temporary folder, judges the
+items, and prints what would run and why. It takes no lock, reports nothing and writes
+nothing else.
 
-Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be asked,
+Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be reached,
 10 something is due.`,
 		Example: `  addagent plan
-  addagent plan --exit-code || echo "something is due, or a repository was not reached"`,
+  addagent plan --exit-code || echo "something is due, or a repository could not be reached"`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := p.settings(g)
@@ -34,7 +34,7 @@ Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be ask
 			return p.plan(c.Context(), cfg, g.JSON, exitCode)
 		},
 	}
-	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 10 when something is due")
+	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 10 if something is due")
 	return c
 }
 
@@ -72,7 +72,7 @@ func (p *process) printPlan(out *daemon.Plan, now time.Time) {
 		case l.Moved:
 			fmt.Fprintf(p.Out, "%s would be cloned at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
 		case l.Old:
-			fmt.Fprintf(p.Out, "%s rests: disabled: %s\n", l.Repo, l.Resting)
+			fmt.Fprintf(p.Out, "%s disabled: %s\n", l.Repo, l.Resting)
 		default:
 			fmt.Fprintf(p.Out, "%s stays at %s (%s)\n", l.Repo, human.ID(l.Version), l.Branch)
 		}
@@ -106,8 +106,8 @@ func (p *process) printPlan(out *daemon.Plan, now time.Time) {
 	}
 	switch {
 	case len(out.Looks) == 0:
-		fmt.Fprintln(p.Err, "no repository: name some in the config (repos:), or put clones below gitrepo/")
+		fmt.Fprintln(p.Err, "no repositories: add some to the config (repos:), or put clones into gitrepo/")
 	case len(out.Items) == 0:
-		fmt.Fprintln(p.Err, "this node has no item in these repositories")
+		fmt.Fprintln(p.Err, "these repositories have no item for this node")
 	}
 }

@@ -20,20 +20,20 @@ func (p *process) runCommand(g *cli.Flags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent",
-		Long: `Beats until it is told to end (TERM or ^C). Work that runs then goes on in its
-shim, and the next agent takes its result over.
+		Long: `Runs until TERM or ^C. Running work continues in its shim, and the next agent takes its
+result over.
 
-To try it without a config: addagent run --repo URL --part app1 --home DIR keeps
-everything, locks too, below DIR.
+To try it without a config, addagent run --repo URL --part app1 --home DIR keeps all its
+files, locks included, below DIR.
 
-HUP makes it read its config again, USR1 makes it beat now. A changed config is
-noticed at the next beat anyway; a bad one is said, and the one before stays.
+HUP makes it read its config again, USR1 makes it beat now. It notices a changed config
+at the next beat in any case. It reports a bad one and keeps the previous one.
 
-It bounds its own memory, at 256 MB or at GOMEMLIMIT. When it still holds twice as
-much after a beat, it ends, for whoever started it to start it again.
+It limits its own memory to 256 MB or GOMEMLIMIT. If it still holds twice as much after
+a beat, it exits so that its supervisor restarts it.
 
-Exit codes: 0 told to end, 1 it holds too much memory, 2 a bad config and no good one before it, 4 another
-agent beats here.`,
+Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier good one,
+4 another agent is running here.`,
 		Example: `  addagent run
   addagent run --repo https://git.example.org/ops.git --part app1 --home ./node   # to try it`,
 		Args: cobra.NoArgs,
@@ -59,26 +59,26 @@ agent beats here.`,
 				return err
 			}
 			defer w.Close()
-			w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "addagent " + cli.Version() + " begins: node " + w.Agent.ID + ", home " + cfg.Home})
+			w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "addagent " + cli.Version() + " started: node " + w.Agent.ID + ", home " + cfg.Home})
 			ctx, leave := context.WithCancelCause(c.Context())
 			defer leave(nil)
 			memory, told := memlimit.New(), w.Agent.Told
 			w.Agent.Told = func(b journal.Beat) {
 				told(b)
 				if err := memory.Over(); err != nil {
-					w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error() + ": it leaves for a restart"})
+					w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error() + ": exiting for a restart"})
 					leave(err)
 				}
 			}
 			w.Agent.Run(ctx)
 			if c.Context().Err() == nil {
-				return failed(fmt.Errorf("%w: it leaves for a restart", context.Cause(ctx)))
+				return failed(fmt.Errorf("%w: exiting for a restart", context.Cause(ctx)))
 			}
 			return nil
 		},
 	}
-	c.Flags().StringVar(&try.repo, "repo", "", "one repository by its `URL`, beside those of the config")
-	c.Flags().StringVar(&try.part, "part", "", "write nodeinfo/nodepart.txt with this `NAME` first")
+	c.Flags().StringVar(&try.repo, "repo", "", "add the repository at `URL` to those of the config")
+	c.Flags().StringVar(&try.part, "part", "", "first write `NAME` to nodeinfo/nodepart.txt")
 	return c
 }
 

@@ -14,12 +14,12 @@ func (p *process) statusCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show the state of this node",
-		Long: `Reads the state files: it asks nobody and takes no lock. When no beat came for too
-long it tells what else there is to see: the process that holds the lock, whether
-the agent's folders can be written (which it tries), the last line of the log.
+		Long: `Reads the state files, contacts no server and takes no lock. If the last beat is too old,
+it also shows the process that holds the lock, whether the agent's folders are writable
+(it tries), and the last line of the log.
 
-Exit codes: 0 all is well, 1 failing, a trouble, no agent is running, or it is late and
-its folders cannot be written, 3 wedged, 5 disabled.`,
+Exit codes: 0 no problem, 1 failing, a trouble, no running agent, or a late agent whose
+folders cannot be written, 3 wedged, 5 disabled.`,
 		Example: `  addagent status
   addagent status --json | jq -r .beat.reason`,
 		Args: cobra.NoArgs,
@@ -45,7 +45,7 @@ func (p *process) status(g *cli.Flags, cfg *config.Config, now time.Time) error 
 	case g.JSON:
 		err = printJSON(p.Out, s)
 	case s.Beat == nil && !s.Running:
-		fmt.Fprintf(p.Err, "no agent has ever beaten in %s\nrun: addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.Suffix())
+		fmt.Fprintf(p.Err, "no agent has run in %s yet\nrun addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.Suffix())
 	default:
 		s.Print(p.Out, cfg, g.Suffix(), now)
 	}

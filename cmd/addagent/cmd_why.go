@@ -23,9 +23,9 @@ func (p *process) whyCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "why [REPO[:ITEM]]",
 		Short: "Explain why each item did or did not run",
-		Long: `Tells from the decision records (log/beats.jsonl) which commit came, which watched
-path it touched, which of the four verdicts that gave, what ran, how it ended, and
-when the agent looks next.`,
+		Long: `Reads the decision records (log/beats.jsonl) and shows the latest commit, the watched
+paths that it changed, the verdict, the last run and its result, and the time of the
+next look.`,
 		Example: `  addagent why
   addagent why ops:part.app1`,
 		Args: cobra.MaximumNArgs(1),
@@ -51,7 +51,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 	}
 	if last == nil {
 		if b, err := journal.ReadBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {
-			fmt.Fprintf(p.Err, "nothing is decided yet: the first look goes on since %s, %s (addagent status%s)\n", human.When(b.Start, now), b.Fetching[0], g.Suffix())
+			fmt.Fprintf(p.Err, "no decision yet: the first look has been running since %s, %s (addagent status%s)\n", human.When(b.Start, now), b.Fetching[0], g.Suffix())
 		} else {
 			fmt.Fprintf(p.Err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journal.BeatsPath(home), g.Suffix())
 		}
@@ -77,7 +77,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 		if len(names) == 0 {
 			names = []string{"none"}
 		}
-		return failed(fmt.Errorf("nothing is known of %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
+		return failed(fmt.Errorf("unknown item %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
 	}
 	if g.JSON {
 		if chosen == nil {
@@ -107,7 +107,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 		fmt.Fprintf(p.Out, "\n%s is disabled: %s (addagent enable %[1]s%[3]s)\n", repo, rest, g.Suffix())
 	}
 	if w := brakes.Wedged; w != nil {
-		fmt.Fprintf(p.Out, "\na person called the node wedged: %s (addagent unwedge%s)\n", w, g.Suffix())
+		fmt.Fprintf(p.Out, "\nthe node is marked as wedged: %s (addagent unwedge%s)\n", w, g.Suffix())
 	}
 	for _, t := range last.Troubles {
 		if len(chosen) == 0 && strings.HasPrefix(t.Key, "look ") {
@@ -132,7 +132,7 @@ func (p *process) whyNothing(l *journal.Look) {
 		fmt.Fprintln(p.Out, human.Safe(l.Trouble))
 		return
 	}
-	fmt.Fprintf(p.Out, "%s is at %s (%s) and holds no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
+	fmt.Fprintf(p.Out, "%s is at %s (%s) and has no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 }
 
 func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time) {
@@ -149,13 +149,13 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 	fmt.Fprintf(w, "%s:%s  %s\n", s.Repo, s.Item, head)
 	commit := human.ID(s.Now.Version)
 	if s.Came != nil && s.Came.Version == s.Now.Version {
-		commit += fmt.Sprintf(" on %s, came %s", s.Came.Branch, human.When(s.CameAt, now))
+		commit += fmt.Sprintf(" on %s, arrived %s", s.Came.Branch, human.When(s.CameAt, now))
 		if s.Came.Previous != "" {
-			commit += ", before it " + human.ID(s.Came.Previous)
+			commit += ", previously " + human.ID(s.Came.Previous)
 		}
 	}
 	row("commit", "%s", commit)
-	watches := fmt.Sprintf("%s (%s)", cmp.Or(strings.Join(s.Now.Watch, " "), "nothing but its script"), s.Now.WatchFrom)
+	watches := fmt.Sprintf("%s (%s)", cmp.Or(strings.Join(s.Now.Watch, " "), "only its script"), s.Now.WatchFrom)
 	if s.Now.Always {
 		watches += ", and runs every beat (run: always)"
 	}
@@ -164,14 +164,14 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		row("decided", "%s: %s", human.When(s.Started.At, now), s.Decision.Why)
 	}
 	if s.Started != nil {
-		ran := fmt.Sprintf("%s on %s, attempt %d", human.When(s.Started.At, now), human.ID(s.Started.Version), s.Started.Attempt)
+		ran := fmt.Sprintf("%s at %s, attempt %d", human.When(s.Started.At, now), human.ID(s.Started.Version), s.Started.Attempt)
 		switch {
 		case s.Started.Error != "":
 			ran += ": could not start: " + s.Started.Error
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID && s.Ended.OK:
 			ran += ", done in " + s.Ended.Took()
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID && s.Ended.Reason == string(work.ReasonWaiting):
-			ran += fmt.Sprintf(", \"not now\" after %s (exit 75)", s.Ended.Took())
+			ran += fmt.Sprintf(", asked to wait after %s (exit 75)", s.Ended.Took())
 		case s.Ended != nil && s.Ended.RunID == s.Started.RunID:
 			ran += fmt.Sprintf(", failed after %s: %s", s.Ended.Took(), s.Ended.Detail)
 		case s.InHand != nil:
@@ -181,7 +181,7 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		}
 		row("ran", "%s", ran)
 		if s.Ended != nil && s.Ended.RunID == s.Started.RunID && !s.Ended.OK && s.Ended.Last != "" {
-			row("it said", "%s", human.Safe(s.Ended.Last))
+			row("output", "%s", human.Safe(s.Ended.Last))
 		}
 		row("log", "%s", filepath.Join(run.LogDir(filepath.Join(home, "log", "work"), s.Repo, s.Item), "latest.log"))
 	}
@@ -197,17 +197,17 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		if s.Now.NotBefore != nil {
 			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, human.When(*s.Now.NotBefore, now))
 		}
-		row("stands", "%s", text)
+		row("standing", "%s", text)
 		if s.Now.Standing == "wedged" {
-			row("way out", "push a commit that changes what it watches, or its script: it is tried at once; or say: addagent unwedge %s:%s%s", s.Repo, s.Item, flags)
+			row("to fix", "push a commit that changes what it watches or its script; or run addagent unwedge %s:%s%s", s.Repo, s.Item, flags)
 		}
 	}
 	if s.Now.Held != "" {
 		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))
 	}
 	if s.Next.Before(now.Add(-status.LateLeast)) {
-		row("next", "should have looked %s: is the agent running? (addagent status)", human.When(s.Next, now))
+		row("next", "overdue since %s: is the agent running? (addagent status)", human.When(s.Next, now))
 	} else {
-		row("next", "looks %s", human.When(s.Next, now))
+		row("next look", "%s", human.When(s.Next, now))
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // completed is what the shells' scripts complete, in the words of their help.
-const completed = `commands, flags, files and folders, and, where a command takes
-REPO[:ITEM], the repositories and items of this node with the verdict on each.`
+const completed = `commands, flags, files and folders. Where a command takes REPO[:ITEM],
+it offers the repositories and items of this node, with their verdicts.`
 
 // completer completes what a usage calls by a word of this program alone.
 func (p *process) completer(g *cli.Flags) func(word string) cobra.CompletionFunc {

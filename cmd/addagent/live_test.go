@@ -42,15 +42,15 @@ wedged: { kill: command, command: [ /bin/true ] }
 	p.want("repo ops", check.OK, "protocol v2, with "+p.dir+"/token", "")
 	p.want("repo ops mirror 1", check.OK, root, "")
 	p.want("presence", check.OK, "1 node", "")
-	p.want("presence ref", check.OK, "not there yet", "")
-	p.want("presence push", check.OK, "would let", "")
-	p.want("presence fold", check.OK, "nobody folds: each reader reads the refs of 1 node itself", "")
-	p.want("clock", check.OK, "right by that of "+s.URL, "")
+	p.want("presence ref", check.OK, "does not exist yet", "")
+	p.want("presence push", check.OK, "accepts pushes", "")
+	p.want("presence fold", check.OK, "no fold: each reader reads the refs of 1 node", "")
+	p.want("clock", check.OK, "matches that of "+s.URL, "")
 	p.want("metrics textfile", check.OK, "can be written", "")
 	p.want("metrics listen", check.OK, "is free", "")
 	p.want("kill", check.OK, "/bin/true", "")
-	p.want("agent", check.Noted, "no agent runs here", "addagent run --config")
-	p.want("room 1", check.Skipped, p.dir+"/room is understood", "")
+	p.want("agent", check.Noted, "no agent is running here", "addagent run --config")
+	p.want("room 1", check.Skipped, p.dir+"/room is valid", "")
 	if all := heard(); len(all) != 1 || !strings.Contains(all[0], "n1: addagent check: this room receives messages") || !strings.Contains(all[0], "gray") {
 		t.Errorf("the room heard %q", all)
 	}
@@ -66,8 +66,8 @@ func TestLiveSeesItsOwnRef(t *testing.T) {
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", State: "idle", BeatSeen: time.Now()})
 	refs := gittest.Git(t, filepath.Join(root, "presence.git"), "for-each-ref")
 	p.examine(config)
-	p.want("presence ref", check.OK, "is ours: idle", "")
-	p.want("presence push", check.OK, "would let", "")
+	p.want("presence ref", check.OK, "belongs to this node: idle", "")
+	p.want("presence push", check.OK, "accepts pushes", "")
 	if after := gittest.Git(t, filepath.Join(root, "presence.git"), "for-each-ref"); after != refs {
 		t.Errorf("refs before:\n%s\nafter:\n%s", refs, after)
 	}
@@ -107,7 +107,7 @@ func TestLiveSeesTheFold(t *testing.T) {
 	gittest.Git(t, filepath.Join(root, "presence.git"), "update-ref", "-d", gitstore.FoldRef)
 	fold(time.Now().Add(-3 * time.Hour))
 	p.examine(config)
-	p.want("presence fold", check.Noted, "no fold that is kept up", "addctl presence:fold")
+	p.want("presence fold", check.Noted, "is out of date", "addctl presence:fold")
 }
 
 func TestLiveSeesAClash(t *testing.T) {
@@ -115,7 +115,7 @@ func TestLiveSeesAClash(t *testing.T) {
 	p := newPatient(t)
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", Hardware: "dmi:other/other", Hostname: "elsewhere", State: "idle", BeatSeen: time.Now()})
 	p.examine("presence: { url: " + s.URL + "/presence.git, auth: { token_file: DIR/token } }\n")
-	p.want("presence ref", check.Failing, "is told by elsewhere", "remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt")
+	p.want("presence ref", check.Failing, "is also written by elsewhere", "remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt")
 	if p.code != exitFailed {
 		t.Errorf("exit code %d", p.code)
 	}
@@ -175,18 +175,18 @@ wedged: { kill: asg-unhealthy }
 	p.want("repo token", check.Failing, "401", "it refuses the credentials of "+p.dir+"/wrong: renew them")
 	p.want("repo none", check.Failing, "401", "set auth")
 	p.want("repo branch", check.Failing, `branch "nope" is not there; the remote has main`, "push it, or set branch")
-	p.want("repo away", check.Failing, "refused", "is up and reached from this machine")
+	p.want("repo away", check.Failing, "refused", "is up and reachable from this machine")
 	p.want("repo away mirror 1", check.OK, s.URL, "")
-	p.want("repo hangs", check.Failing, "no answer within 10 s", "is up and reached from this machine")
+	p.want("repo hangs", check.Failing, "no answer within 10 s", "is up and reachable from this machine")
 	p.want("repo path", check.Failing, "nowhere.git", "ls -la")
 	p.want("repo key", check.Failing, "unknown host key", "ssh-keyscan")
 	p.want("presence", check.Failing, "401", "renew them")
 	p.want("metrics textfile", check.Failing, "none", "mkdir -p")
-	p.want("metrics listen", check.Failing, "is taken", "ss -ltnp")
+	p.want("metrics listen", check.Failing, "in use", "ss -ltnp")
 	if os.Getuid() == 0 {
 		p.want("kill", check.Failing, "not an EC2 instance", "poweroff or command")
 	}
-	if !strings.Contains(p.text, "401 Unauthorized") || !strings.Contains(p.text, "put an address that works into chat[0].url") {
+	if !strings.Contains(p.text, "401 Unauthorized") || !strings.Contains(p.text, "put a working address into chat[0].url") {
 		t.Errorf("the room is not told of:\n%s", p.text)
 	}
 	if all := heard(); len(all) > 0 {
@@ -201,8 +201,8 @@ func TestLiveOfServersThatAskToWait(t *testing.T) {
 	defer s.Close()
 	p := newPatient(t)
 	p.examine("presence: { url: " + s.URL + "/presence.git }\nchat: [ { url: \"hipchat://hush@" + strings.TrimPrefix(s.URL, "http://") + "/room1?scheme=http\" } ]\n")
-	p.want("presence", check.Failing, "429", "its limits")
-	if !strings.Contains(p.text, "give the service a higher limit") {
+	p.want("presence", check.Failing, "429", "the limits")
+	if !strings.Contains(p.text, "raise the limit of the service") {
 		t.Errorf("the room is not told of:\n%s", p.text)
 	}
 }
@@ -241,13 +241,13 @@ func TestLiveOnEC2(t *testing.T) {
 	p.examine(config)
 	p.want("ec2 metadata", check.Noted, cloudtest.InstanceID+" in "+cloudtest.Region+", no credentials", "docs/ec2.md")
 	p.want("ec2 tags", check.Failing, "no credentials", "docs/ec2.md")
-	p.want("ec2 hook", check.Noted, "not known before it is done", "autoscaling:CompleteLifecycleAction")
+	p.want("ec2 hook", check.Noted, "cannot be tested in advance", "autoscaling:CompleteLifecycleAction")
 	p.want("clock", check.OK, m.URL, "")
 
 	m.SetRole("node", cloudtest.Credentials{AccessKeyID: "hushkey", SecretAccessKey: "hush-secret", Token: "hush-token", Expiration: time.Now().Add(time.Hour)})
 	p.examine(config)
 	p.want("ec2 metadata", check.OK, "role node", "")
-	p.want("ec2 tags", check.Failing, "", "reached from this machine")
+	p.want("ec2 tags", check.Failing, "", "reachable from this machine")
 
 	// Of a dry run a refusal is the good answer: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 	for _, c := range []struct {
@@ -256,7 +256,7 @@ func TestLiveOnEC2(t *testing.T) {
 		found      check.Result
 		says, mend string
 	}{
-		{http.StatusPreconditionFailed, "DryRunOperation", check.OK, "may put them on", ""},
+		{http.StatusPreconditionFailed, "DryRunOperation", check.OK, "may set tags", ""},
 		{http.StatusForbidden, "UnauthorizedOperation", check.Failing, "ec2:CreateTags: not permitted", "the instance's role must allow ec2:CreateTags on"},
 	} {
 		aws.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -277,5 +277,5 @@ func TestLiveWithoutRoot(t *testing.T) {
 	p := newPatient(t)
 	p.uid = 65534
 	p.examine("")
-	p.want("ec2", check.Skipped, "only root has to do with EC2", "")
+	p.want("ec2", check.Skipped, "only root uses EC2", "")
 }

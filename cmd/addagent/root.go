@@ -15,9 +15,9 @@ func (p *process) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "addagent",
 		Short: "Pull git, see what changed, do the work once, and report it",
-		Long: `addagent looks at git repositories once a minute, at a second of its own. When
-something that this node watches has changed it runs the repository's work
-script under a lock, and says what state the node is in.
+		Long: `addagent looks at git repositories once a minute, at this node's own second. When
+something that this node watches has changed, it runs the repository's work script
+under a lock and reports the state of the node.
 
 Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 3 wedged, 4 busy (another agent holds the beat lock), 5 disabled, 10 something is due
@@ -28,7 +28,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVar(&g.Config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml)")
-	root.PersistentFlags().StringVar(&g.Home, "home", "", "`FOLDER` for everything, locks too, in place of the config's home")
+	root.PersistentFlags().StringVar(&g.Home, "home", "", "`FOLDER` for all files, locks included, instead of the config's home")
 	root.PersistentFlags().BoolVar(&g.JSON, "json", false, "print data as JSON")
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),

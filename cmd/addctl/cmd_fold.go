@@ -21,36 +21,35 @@ func (p *program) foldCommand() *cobra.Command {
 		Short: "Aggregate the records of all nodes into one branch, with a table and a history",
 		Long: `Writes the record of every node, a table for people (README.md) and every transition
 (history/YYYY/MM/DD.jsonl) into the branch main of the presence repository. This is the
-fold. Those who read the fleet then ask for one ref instead of all.
+fold. Readers then ask for one ref instead of all.
 
 It runs once, for cron, or with --every as a service until ^C or SIGTERM. The service
-prints a line when something was folded, and when something goes wrong: once, then
-hourly, and when it is over. One control node is enough; of several, each does what the
-others have not done yet.
+prints a line when it folded something, and reports an error once, then hourly, and when
+it is resolved. One control node is enough; several share the work.
 
 Rooms of the config with from: fleet get a message about all nodes of a part in one
 state at one version when their number changes: "37 of 40 fed1/app1 wedged at 1a2b3c4:
 exit 100". Of several control nodes with the same rooms, the one that holds the lease
-sends it. If it dies, another one takes over after some minutes.
+sends it. If it dies, another one takes resolved after some minutes.
 
-The service applies a changed config between two folds. It reports one with mistakes,
-and goes on with the one before.
+The service applies a changed config between two folds. It reports a bad one and keeps
+the previous one.
 
 --json prints an object a fold: nodes, moved, transitions, pushed, commit, notes.
 
-Exit codes: 0 folded, or stopped as a service, 1 it could not be folded, or a room
-refused a message.`,
+Exit codes: 0 folded, or stopped as a service, 1 folding failed, or a room refused a
+message.`,
 		Example: `  addctl presence:fold --every 1m
   addctl presence:fold --presence git@git.example.org:presence.git`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("every") && every < time.Second {
-				return cli.Misuse(errors.New("--every: once a second is the most"))
+				return cli.Misuse(errors.New("--every: the minimum is 1s"))
 			}
 			return p.fold(c.Context(), every)
 		},
 	}
-	c.Flags().DurationVar(&every, "every", 0, "go on, and fold every `DURATION`, such as 1m")
+	c.Flags().DurationVar(&every, "every", 0, "keep running and fold every `DURATION`, such as 1m")
 	return c
 }
 

@@ -22,7 +22,7 @@ func (p *program) listCommand() *cobra.Command {
 		Short: "List the refs of the presence repository, with node, commit and age",
 		Long: `Prints a line for each ref of the presence repository: the nodes' own refs, the branch
 of the fold, leases, and others. A node whose ref has moved since the fold was made is
-marked; the next fold has it.
+marked; the next fold includes it.
 
 --raw prints full ids and names, as git ls-remote does, and reads no record.
 
@@ -35,7 +35,7 @@ node, age and told.`,
 			return p.withRepository(func(o *control.Repository) error { return p.list(c.Context(), o, raw) })
 		},
 	}
-	c.Flags().BoolVar(&raw, "raw", false, "full ids and names, as git ls-remote prints them")
+	c.Flags().BoolVar(&raw, "raw", false, "print full ids and names, as git ls-remote does")
 	return c
 }
 
@@ -114,7 +114,7 @@ func refsTable(all []listed, now time.Time) view.Table {
 		case l.What == "node" && l.Age == "":
 			age = "no record"
 		case l.Newer:
-			age += ", has moved since"
+			age += ", moved since"
 		}
 		if l.Told != nil {
 			told = human.When(*l.Told, now)

@@ -33,11 +33,11 @@ known.
 
 ID is a node's id, the beginning of its id or hostname, or an address. A node that was
 reaped is found by its whole id. Without a fold (addctl presence:fold) the history is
-what the nodes' own refs still hold.
+what the nodes' own refs still have.
 
 --json prints an object a line.
 
-Exit codes: 0 the history was read, 1 it could not be read or there is no such node,
+Exit codes: 0 the history was read, 1 it could not be read, or the node is unknown,
 130 interrupted, which is how --follow ends.`,
 		Example: `  addctl log
   addctl log i-0123 --since 7d
@@ -51,17 +51,17 @@ Exit codes: 0 the history was read, 1 it could not be read or there is no such n
 			}
 			switch {
 			case !follow && c.Flags().Changed("every"):
-				return cli.Misuse(errors.New("--every goes with --follow"))
+				return cli.Misuse(errors.New("--every needs --follow"))
 			case every < time.Second:
-				return cli.Misuse(errors.New("--every: once a second is the most"))
+				return cli.Misuse(errors.New("--every: the minimum is 1s"))
 			}
 			return p.withRepository(func(o *control.Repository) error {
 				return p.log(c.Context(), o, strings.Join(args, ""), since, follow, every)
 			})
 		},
 	}
-	c.Flags().StringVar(&from, "since", "24h", "from when on: a `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or how long ago (90m, 7d)")
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on as it grows, until ^C")
+	c.Flags().StringVar(&from, "since", "24h", "start at `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or an age (90m, 7d)")
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "follow new transitions until ^C")
 	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --follow, look every `DURATION`")
 	return c
 }
@@ -81,7 +81,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, errors.New("write a time such as 2026-03-01 or 2026-03-01T09:30:00Z, or how long ago, such as 90m, 24h or 7d")
+	return time.Time{}, errors.New("give a time such as 2026-03-01 or 2026-03-01T09:30:00Z, or an age such as 90m, 24h or 7d")
 }
 
 // overlap is how far a reading goes back before the one before: a report may be late, and a node's clock behind.

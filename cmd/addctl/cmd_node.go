@@ -27,11 +27,11 @@ func (p *program) nodeCommand() *cobra.Command {
 		Use:   "node ID",
 		Short: "Show one node's record and its latest transitions",
 		Long: `ID is the node's id, the beginning of its id or hostname, or an address; it must match
-one node only. The last ten transitions of thirty days are shown, too.
+exactly one node. The last ten transitions of thirty days follow.
 
 --json prints an object: node (the record and its age) and log (the transitions).
 
-Exit codes: 0 the node was found, 1 no node or several match, or nothing could be read.`,
+Exit codes: 0 the node was found, 1 no node or several match, or the presence repository could not be read.`,
 		Example: `  addctl node i-0123456789abcdef0
   addctl node web1
   addctl node 10.0.0.7 --json | jq .node.repos`,

@@ -27,19 +27,18 @@ func (p *program) nodesCommand() *cobra.Command {
 		Use:   "nodes",
 		Short: "List the nodes and their state, trouble first",
 		Long: `Prints a line a node: wedged nodes first, then missing, failing, late and disabled ones,
-then those that are well, then those that left.
+then healthy ones, then those that left.
 
 SINCE is how long the node has been in its state. With > before it, only the last record
 of the node is known, and the state may be older: without a fold (addctl presence:fold)
 the time is not recorded. AGE is present, late (the node missed the time by which it
-promised to report), missing (late by as much again) or gone (it said that it leaves),
-with the time since its last report. Read from a fold, ages are as of the time that the last
-line names. A node that dies is known to be late at most one interval of the fold later.
+promised to report), missing (late by as much again) or gone (it announced that it
+leaves), with the time since its last report. Read from a fold, ages are as of the time that the last
+line names. A dead node shows as late at most one fold interval later.
 
-With --watch the list is read again and again until ^C. On a terminal it fills the
-screen, and a recent change is bold with a * before it; elsewhere it is a line a change
-(with --json an object). A reading that fails is reported, and the nodes read before
-stay.
+--watch reads the list repeatedly until ^C. On a terminal it fills the screen and shows
+a recent change in bold with a * before it. Elsewhere it prints a line a change (with
+--json an object). If a reading fails, it reports that and keeps the last list.
 
 --json prints a list of the nodes' records, sorted by id, each with its age.
 
@@ -54,15 +53,15 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case !watch && c.Flags().Changed("every"):
-				return cli.Misuse(errors.New("--every goes with --watch"))
+				return cli.Misuse(errors.New("--every needs --watch"))
 			case every < time.Second:
-				return cli.Misuse(errors.New("--every: once a second is the most"))
+				return cli.Misuse(errors.New("--every: the minimum is 1s"))
 			case watch && exitCode:
-				return cli.Misuse(errors.New("--exit-code does not go with --watch, which only ^C ends"))
+				return cli.Misuse(errors.New("--exit-code cannot be combined with --watch, which runs until ^C"))
 			}
 			for _, word := range l.States {
 				if all := stateWords(); !slices.Contains(all, word) { // a misspelt one would match no node
-					return cli.Misuse(fmt.Errorf("--state %s: the states and ages are %s", word, strings.Join(all, ", ")))
+					return cli.Misuse(fmt.Errorf("--state %s: give one of %s", word, strings.Join(all, ", ")))
 				}
 			}
 			return p.withRepository(func(o *control.Repository) error {
@@ -77,9 +76,9 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 	c.Flags().StringSliceVar(&l.States, "state", nil, "only nodes in this `STATE`, or of this age (late, missing, gone)")
 	c.Flags().StringSliceVar(&l.Stacktypes, "stacktype", nil, "only nodes of this `STACKTYPE`")
 	c.Flags().StringSliceVar(&l.Deployments, "deployment", nil, "only nodes of this `DEPLOYMENT`")
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "go on: a live view on a terminal, elsewhere a line a change")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "keep reading: a live view on a terminal, elsewhere a line a change")
 	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --watch, read every `DURATION`")
-	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 when a node is wedged, else with 1 when one is failing or missing")
+	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 if a node is wedged, else with 1 if one is failing or missing")
 	return c
 }
 
@@ -102,7 +101,7 @@ func (p *program) nodes(ctx context.Context, o *control.Repository, l view.Filte
 		if f = o.Last(); p.json || len(f.Nodes) == 0 {
 			return err
 		}
-		p.says("the nodes as they were read last:")
+		p.says("the nodes as last read:")
 	}
 	if code := p.printNodes(o, f, l, now); code != nil {
 		return code
@@ -132,7 +131,7 @@ func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Fil
 		p.says("no node has reported yet in %s", o.Source.Redacted())
 		return nil
 	case len(nodes) == 0:
-		p.says("none of %s is like that", human.Count(len(f.Nodes), "node"))
+		p.says("none of %s matches", human.Count(len(f.Nodes), "node"))
 		return nil
 	}
 	return p.writeLines(append(p.lines(view.Nodes(nodes, now)), view.Summary(nodes, f, now)))

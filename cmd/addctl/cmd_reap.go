@@ -34,13 +34,13 @@ It needs the permission to delete refs, which nodes do not need.
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if olderThan <= 0 {
-				return cli.Misuse(errors.New("--older-than: how long a node must be gone or missing, such as 24h"))
+				return cli.Misuse(errors.New("--older-than: give how long a node must be gone or missing, such as 24h"))
 			}
 			return p.withRepository(func(o *control.Repository) error { return p.reap(c.Context(), o, olderThan, dryRun) })
 		},
 	}
 	c.Flags().DurationVar(&olderThan, "older-than", fold.ReapAfter, "only nodes that are gone or missing for longer than this `DURATION`")
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "print whose refs would be deleted, and delete none")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print the nodes to reap, and delete nothing")
 	return c
 }
 
@@ -73,7 +73,7 @@ func (p *program) reap(ctx context.Context, o *control.Repository, olderThan tim
 		return fmt.Errorf("%s: %w", o.Source.Redacted(), err)
 	}
 	if len(list) == 0 {
-		p.says("no node is gone or missing for longer than %s", human.Seconds(olderThan))
+		p.says("no node has been gone or missing for longer than %s", human.Seconds(olderThan))
 	}
 	return nil
 }

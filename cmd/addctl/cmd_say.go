@@ -34,11 +34,11 @@ func (p *program) sayCommand() *cobra.Command {
 		Use:   "chat:say",
 		Short: "Post standard input to the configured chat rooms",
 		Long: `Sends standard input at once to every room of the config's chat, or to those that --room
-or --url-file names; it is not kept for later. The text comes on standard input because
-a list of processes shows arguments. A room with only: critical gets it with --critical
-only. Neither the text nor an address is printed.
+or --url-file names, without a spool. It reads the text from standard input because the
+process list shows arguments. A room with only: critical receives it only with
+--critical. It prints neither the text nor an address.
 
-Exit codes: 0 every room took it, 1 a room refused it or could not be reached, 2 misuse
+Exit codes: 0 every room accepted it, 1 a room refused it or could not be reached, 2 misuse
 (no text, no room, bad config), 130 interrupted.`,
 		Example: `  echo "release 41 is out" | addctl chat:say --colour green
   df -h / | addctl chat:say --critical --colour red --room 2
@@ -46,10 +46,10 @@ Exit codes: 0 every room took it, 1 a room refused it or could not be reached, 2
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return s.say(c.Context()) },
 	}
-	c.Flags().IntSliceVar(&s.numbers, "room", nil, "only in the `N`th room of the config, from 1; several with commas")
-	c.Flags().StringSliceVar(&s.urlFiles, "url-file", nil, "in the room whose address is in this `FILE`, in place of those of the config")
+	c.Flags().IntSliceVar(&s.numbers, "room", nil, "only the `N`th room of the config, from 1; several with commas")
+	c.Flags().StringSliceVar(&s.urlFiles, "url-file", nil, "the room whose address is in `FILE`, instead of those of the config")
 	c.Flags().StringVar(&s.message.Colour, "colour", "gray", "`COLOUR`: yellow (started), green (success), red (trouble), gray or purple")
-	c.Flags().BoolVar(&s.message.Critical, "critical", false, "ask for the attention of people")
+	c.Flags().BoolVar(&s.message.Critical, "critical", false, "notify people")
 	return c
 }
 
@@ -66,7 +66,7 @@ type saying struct {
 
 func (s *saying) say(ctx context.Context) error {
 	if all := colours(); !slices.Contains(all, s.message.Colour) {
-		return cli.Misuse(fmt.Errorf("--colour %s: the colours are %s", s.message.Colour, strings.Join(all, ", ")))
+		return cli.Misuse(fmt.Errorf("--colour %s: give one of %s", s.message.Colour, strings.Join(all, ", ")))
 	}
 	rooms, err := s.rooms()
 	if err != nil {
@@ -77,10 +77,10 @@ func (s *saying) say(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the text: %w", err)
 	case len(data) > sayLimit:
-		return cli.Misuse(fmt.Errorf("the text is longer than %s: no room takes that", human.BinarySize(sayLimit)))
+		return cli.Misuse(fmt.Errorf("the text is longer than %s, the limit of rooms", human.BinarySize(sayLimit)))
 	}
 	if s.message.Text = strings.TrimSpace(strings.ToValidUTF8(string(data), "?")); s.message.Text == "" {
-		return cli.Misuse(errors.New("there is no text on standard input"))
+		return cli.Misuse(errors.New("no text on standard input"))
 	}
 	s.message.Time = time.Now()
 	// All at once: a room that does not answer must not keep the others waiting.
@@ -126,12 +126,12 @@ func (s *saying) rooms() ([]chat.Room, error) {
 	}
 	if len(s.urlFiles) > 0 {
 		if len(s.numbers) > 0 {
-			return nil, cli.Misuse(errors.New("--room and --url-file: keep one of them"))
+			return nil, cli.Misuse(errors.New("--room and --url-file: give only one"))
 		}
 		return s.byFile(through)
 	}
 	if len(cfg.Chat) == 0 {
-		return nil, cli.Misuse(errors.New("the config has no chat: write a room there, or give --url-file FILE"))
+		return nil, cli.Misuse(errors.New("the config has no chat: add a room, or give --url-file FILE"))
 	}
 	var rooms []chat.Room
 	for _, n := range s.numbers {
@@ -143,7 +143,7 @@ func (s *saying) rooms() ([]chat.Room, error) {
 		switch {
 		case len(s.numbers) > 0 && !slices.Contains(s.numbers, i+1):
 		case r.Only == "critical" && !s.message.Critical:
-			s.says("%s hears only what is critical, and is left out", chatroom.Name(i, r))
+			s.says("%s receives only critical messages, and is skipped", chatroom.Name(i, r))
 		default:
 			rooms = append(rooms, s.setup.Room(chatroom.Name(i, r), r.URL, r.URLFile, through))
 		}

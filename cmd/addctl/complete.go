@@ -7,8 +7,8 @@ import (
 )
 
 // completed is what the shells' scripts complete, in the words of their help.
-const completed = `commands, flags and files, and, where a command takes a node, the
-nodes that were there when they were read last.`
+const completed = `commands, flags and files. Where a command takes a node, it offers the
+nodes as last read.`
 
 // completer completes the words that only the usage of this program has.
 func (p *program) completer(word string) cobra.CompletionFunc {

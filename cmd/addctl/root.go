@@ -29,11 +29,11 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&p.setup.Config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml, which need not be there)")
+	f.StringVar(&p.setup.Config, "config", "", "config `FILE` (default /etc/addagent/addagent.yaml, optional)")
 	f.StringVar(&p.setup.Presence, "presence", "", "`URL` of the presence repository: https, ssh, scp-style or a path")
 	f.StringVar(&p.setup.RefPrefix, "ref-prefix", "", "`PREFIX` of the nodes' refs (default refs/heads/presence/)")
 	f.StringVar(&p.setup.TokenFile, "token-file", "", "`FILE` that holds the token, for https")
-	f.BoolVar(&p.setup.GitCredentials, "git-credentials", false, "for https, ask git's own credential helpers, as git would")
+	f.BoolVar(&p.setup.GitCredentials, "git-credentials", false, "for https, use git's own credential helpers")
 	f.StringVar(&p.setup.SSHKeyFile, "ssh-key-file", "", "`FILE` that holds the private key, for ssh")
 	f.StringVar(&p.setup.KnownHostsFile, "known-hosts-file", "", "`FILE` that holds the keys of servers, for ssh")
 	f.BoolVar(&p.json, "json", false, "print data as JSON")

@@ -89,7 +89,7 @@ func (s *announcer) recall() error {
 	}
 	lock, err := files.TryLock(strings.TrimSuffix(s.file.Path, ".json")+".lock", 0o600)
 	if errors.Is(err, files.ErrHeld) {
-		return errors.New("another process of this machine tells the rooms")
+		return errors.New("another process on this machine sends the messages")
 	}
 	if err != nil {
 		return err

@@ -163,11 +163,7 @@ func sentence(s announced, is *members, total int, now time.Time) string {
 	}
 	n := len(is.ids)
 	if n == 0 {
-		were := fmt.Sprintf("%d were", s.N)
-		if s.N == 1 {
-			were = "1 was"
-		}
-		return human.Safe(fmt.Sprintf("no %s is %s%s any more (%s, for %s)", where, s.Word, at, were, human.Seconds(now.Sub(s.Since))))
+		return human.Safe(fmt.Sprintf("0 of %d %s %s%s (was %d, for %s)", total, where, s.Word, at, s.N, human.Seconds(now.Sub(s.Since))))
 	}
 	text := fmt.Sprintf("%d of %d %s %s%s", n, total, where, s.Word, at)
 	if n == s.N {

@@ -52,7 +52,7 @@ func TestCompose(t *testing.T) {
 			{69 * time.Second, []string{"10 idle a", "30 wedged a exit 100"}, nil},
 			{70 * time.Second, []string{"3 idle a", "37 wedged a exit 100"}, []string{"red! 37 of 40 fed1/app1 wedged at aaaaaaa: exit 100"}},
 			{80 * time.Second, []string{"40 idle a"}, []string{"green 40 of 40 fed1/app1 idle at aaaaaaa"}},
-			{130 * time.Second, []string{"40 idle a"}, []string{"green! no fed1/app1 is wedged at aaaaaaa any more (37 were, for 2 min)"}},
+			{130 * time.Second, []string{"40 idle a"}, []string{"green! 0 of 40 fed1/app1 wedged at aaaaaaa (was 37, for 2 min)"}},
 			{200 * time.Second, []string{"40 idle a"}, nil},
 		},
 		"what flickers within the minute is said once": {
@@ -61,7 +61,7 @@ func TestCompose(t *testing.T) {
 			{2 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)"}},
 			{3 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
 			{63 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
-			{64 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)", "green no fed1/app1 is failing at aaaaaaa any more (1 was, for 63 s)"}},
+			{64 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)", "green 0 of 2 fed1/app1 failing at aaaaaaa (was 1, for 63 s)"}},
 		},
 		"who is wedged is failing no more, which is no good news": {
 			{0, []string{"3 failing a exit 1"}, []string{"red 3 of 3 fed1/app1 failing at aaaaaaa (i-1, i-2, i-3): exit 1"}},
@@ -80,7 +80,7 @@ func TestCompose(t *testing.T) {
 		"a fix that helps some": {
 			{0, []string{"4 wedged a exit 100"}, []string{"red! 4 of 4 fed1/app1 wedged at aaaaaaa: exit 100"}},
 			{2 * time.Minute, []string{"1 wedged b exit 100", "3 idle b"}, []string{
-				"green 3 of 4 fed1/app1 idle at bbbbbbb (i-2, i-3, i-4)", "green! no fed1/app1 is wedged at aaaaaaa any more (4 were, for 2 min)",
+				"green 3 of 4 fed1/app1 idle at bbbbbbb (i-2, i-3, i-4)", "green! 0 of 4 fed1/app1 wedged at aaaaaaa (was 4, for 2 min)",
 				"red! 1 of 4 fed1/app1 wedged at bbbbbbb (i-1): exit 100"}},
 		},
 		"the reason that most have": {

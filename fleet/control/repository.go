@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
@@ -57,7 +58,7 @@ func (r *Repository) LeasePrefix() string {
 func (r *Repository) Refs(ctx context.Context) ([]remote.Ref, error) {
 	store, err := remote.New(r.Source)
 	if err != nil {
-		return nil, err
+		return nil, cli.Misuse(err)
 	}
 	defer store.Close()
 	refs, err := store.Refs(ctx, r.Prefix, gitstore.FoldRef, r.LeasePrefix())
@@ -71,7 +72,7 @@ func (r *Repository) unreadable(err error) error {
 	}
 	hint := ""
 	if auth := r.Source.Auth; errors.Is(err, remote.ErrAccess) && auth.Command == nil && auth.TokenFile == "" && strings.HasPrefix(r.Source.URL, "http") {
-		hint = " (--token-file FILE or --git-credentials say who you are)"
+		hint = " (authenticate with --token-file FILE or --git-credentials)"
 	}
 	return fmt.Errorf("%s cannot be read: %w%s", r.Source.Redacted(), err, hint)
 }

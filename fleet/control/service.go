@@ -88,15 +88,15 @@ func (s *Service) reload() error {
 	s.stamp, s.rejected = stamp, true
 	cfg, err := s.setup.ReadConfig()
 	if err == nil && len(cfg.Files()) == 0 && len(s.cfg.Files()) > 0 {
-		err = fmt.Errorf("%s is gone (write an empty one to mean the defaults)", path)
+		err = fmt.Errorf("%s is missing (create an empty file to use the defaults)", path)
 	}
 	if err == nil && !sameService(cfg, s.cfg) {
 		if err = s.apply(cfg); err == nil {
-			s.output.Say("the config changed, and is in force")
+			s.output.Say("the changed config is in force")
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w; the config as it was before stays in force", err)
+		return fmt.Errorf("%w; the previous config stays in force", err)
 	}
 	s.cfg, s.rejected = cfg, false
 	return nil
@@ -109,7 +109,7 @@ func sameService(a, b *config.Config) bool {
 
 func (s *Service) openRooms() {
 	if s.announcer, s.muted = newAnnouncer(s.setup, s.cfg, s.options, s.folder.Promise()); s.muted != nil {
-		s.announcer, s.muted = nil, fmt.Errorf("rooms: %w; it folds all the same, and tells no room", s.muted)
+		s.announcer, s.muted = nil, fmt.Errorf("rooms: %w; folding continues without messages", s.muted)
 	}
 }
 

@@ -95,10 +95,10 @@ func (s *Setup) options(cfg *config.Config, kind string) (fold.Options, error) {
 		prefix += "/"
 	}
 	if url == "" {
-		return fold.Options{}, fmt.Errorf("no presence repository is known: give --presence URL, or write presence.url into %s", s.configPath())
+		return fold.Options{}, fmt.Errorf("no presence repository: give --presence URL, or set presence.url in %s", s.configPath())
 	}
 	if s.TokenFile != "" && s.GitCredentials {
-		return fold.Options{}, errors.New("--token-file and --git-credentials: keep one of them")
+		return fold.Options{}, errors.New("--token-file and --git-credentials: give only one")
 	}
 	source := remote.Source{URL: url, Agent: s.UserAgent, Auth: auth, Network: cfg.Network}
 	if err := source.Check(); err != nil {

@@ -54,7 +54,7 @@ func (s Snapshot) Changes(after Snapshot, now time.Time) []fold.Transition {
 	}
 	for id, was := range s {
 		if _, still := after[id]; !still && was.word != string(presence.Gone) {
-			add(was, was.word, string(presence.Gone), "its ref is not there any more")
+			add(was, was.word, string(presence.Gone), "its ref was deleted")
 		}
 	}
 	slices.SortFunc(list, func(a, b fold.Transition) int { return cmp.Compare(a.ID, b.ID) })

@@ -32,10 +32,10 @@ func Find(f presence.Fleet, word string) (presence.Node, error) {
 		case len(ids) == 1:
 			return found, nil
 		case len(ids) > 6:
-			return found, fmt.Errorf("%s may be any of %s, such as %s", word, human.Count(len(ids), "node"), strings.Join(ids[:6], ", "))
+			return found, fmt.Errorf("%s matches %s, such as %s", word, human.Count(len(ids), "node"), strings.Join(ids[:6], ", "))
 		case len(ids) > 1:
-			return found, fmt.Errorf("%s may be any of %s: %s", word, human.Count(len(ids), "node"), strings.Join(ids, ", "))
+			return found, fmt.Errorf("%s matches %s: %s", word, human.Count(len(ids), "node"), strings.Join(ids, ", "))
 		}
 	}
-	return presence.Node{}, fmt.Errorf("there is no node %s among %s (addctl nodes lists them)", word, human.Count(len(f.Nodes), "node"))
+	return presence.Node{}, fmt.Errorf("no node %s among %s (addctl nodes lists them)", word, human.Count(len(f.Nodes), "node"))
 }

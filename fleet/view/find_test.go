@@ -18,7 +18,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for word, want := range map[string]string{
-		"": "there is no node  among 12 nodes", "i-": "i- may be any of 12 nodes, such as i-1, i-10, i-11, i-12, i-2, i-3", "10.0.0": "there is no node",
+		"": "no node  among 12 nodes", "i-": "i- matches 12 nodes, such as i-1, i-10, i-11, i-12, i-2, i-3", "10.0.0": "no node",
 	} {
 		if n, err := Find(f, word); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %s, %v", word, n.InstanceID, err)

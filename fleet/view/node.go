@@ -22,7 +22,7 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 	case !n.Since.IsZero():
 		first += " since " + human.When(n.Since, now)
 	case !n.Told.IsZero():
-		first += ", said " + human.When(n.Told, now)
+		first += ", reported " + human.When(n.Told, now)
 	}
 	if n.Reason != "" {
 		first += ": " + human.Safe(n.Reason)
@@ -37,17 +37,17 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 	}
 	age := string(n.Age(now))
 	if at := reported(n); !at.IsZero() {
-		age += ", heard " + human.When(at, now)
+		age += ", last report " + human.When(at, now)
 	}
 	if !n.BeatNextBy.IsZero() && n.Age(now) != presence.Gone {
-		age += ", speaks again by " + human.When(n.BeatNextBy, now)
+		age += ", next report by " + human.When(n.BeatNextBy, now)
 	}
 	if !n.Folded.IsZero() {
-		age += ", as the fold saw it at " + human.When(n.Folded, now)
+		age += ", as of the fold at " + human.When(n.Folded, now)
 	}
 	say("age", "%s", age)
 	if row.Meaning != "" {
-		say("that is", "%s", row.Meaning)
+		say("meaning", "%s", row.Meaning)
 	}
 	for _, r := range n.Repos {
 		text := strings.TrimSpace(r.Name + " " + r.Branch + " " + human.ID(r.Version))

@@ -74,7 +74,7 @@ func TestSummary(t *testing.T) {
 
 func TestNodeWithoutState(t *testing.T) {
 	n := presence.Node{Record: presence.Record{InstanceID: "i-1", Nodepart: "app1"}, Told: fleettest.Noon()}
-	if got := Node(n, "", nil, fleettest.Noon(), false); got[0] != "UNKNOWN, said 12:00:00Z" {
+	if got := Node(n, "", nil, fleettest.Noon(), false); got[0] != "UNKNOWN, reported 12:00:00Z" {
 		t.Errorf("%q", got)
 	}
 }
@@ -171,7 +171,7 @@ func TestChanges(t *testing.T) {
 	for _, c := range before.Changes(nil, now) {
 		got = append(got, c.ID+" "+c.From+" "+c.To+" "+c.Reason)
 	}
-	gone := " gone its ref is not there any more"
+	gone := " gone its ref was deleted"
 	if !slices.Equal(got, []string{"i-1 idle" + gone, "i-2 working" + gone, "i-3 idle" + gone, "i-5 idle" + gone}) {
 		t.Errorf("got %q", got)
 	}

@@ -45,7 +45,7 @@ func note(text, fix string) Finding { return Finding{Status: Noted, Text: text, 
 func fail(text, fix string) Finding { return Finding{Status: Failing, Text: text, Fix: fix} }
 
 // foreign is what this account may not see, and the agent's may.
-func foreign(text string) Finding { return skip("%s: run this as the account of the agent", text) }
+func foreign(text string) Finding { return skip("%s: run this as the agent's account", text) }
 
 // named gives a finding the name of what was tried.
 func (f Finding) named(check string) Finding {
@@ -75,7 +75,7 @@ func (d *Checker) settle(ctx context.Context) (found []Finding, usable bool) {
 			add(fail(problem, ""))
 		}
 		if last := len(found) - 1; err != nil && d.Live {
-			found[last].Fix = "edit it, until addagent check" + d.Flags.Suffix() + " is content"
+			found[last].Fix = "edit it until addagent check" + d.Flags.Suffix() + " reports no problem"
 		}
 	}
 	cfg, wrong, err := daemon.ConfigLoader{Process: d.Process, Flags: d.Flags}.LastGood()
@@ -94,13 +94,13 @@ func (d *Checker) settle(ctx context.Context) (found []Finding, usable bool) {
 	case d.Live && err != nil:
 		return found, false
 	case wrong != nil && kept:
-		add(note("everything else uses the last good config", ""))
+		add(note("the other checks use the last good config", ""))
 	case len(d.cfg.Files()) > 0:
 		add(good("%s", strings.Join(d.cfg.Files(), ", ")))
 	case d.Live:
-		add(good("no file: everything is as it is by default"))
+		add(good("no file: all defaults"))
 	case d.Flags.Config == "":
-		add(note("no config file at "+cli.DefaultConfig+": everything is as it is by default", ""))
+		add(note("no config file at "+cli.DefaultConfig+": all defaults", ""))
 	}
 	for _, n := range d.cfg.Notes {
 		add(note(n.Error(), ""))
@@ -198,7 +198,7 @@ func runProbes(ctx context.Context, each time.Duration, checks []probe) []Findin
 			case found := <-done:
 				result <- found
 			case <-timer.C:
-				result <- []Finding{fail(late{limit}.Error(), "see what it waits for: a disk, a mount, a program that hangs")}
+				result <- []Finding{fail(late{limit}.Error(), "check for a hanging disk, mount or program")}
 			}
 		}()
 	}

@@ -23,7 +23,7 @@ func TestLiveSeesWhatWaitsForARoom(t *testing.T) {
 	}
 	defer box.Close()
 	now := time.Now()
-	for i, want := range []string{"1 message waits to be said, for 2 h", "2 messages wait to be said, the oldest for 2 h"} {
+	for i, want := range []string{"1 message waiting for 2 h", "2 messages waiting, the oldest for 2 h"} {
 		if err := box.Say(t.Context(), chat.Message{Text: "x", Time: now.Add(-2*time.Hour/time.Duration(i+1) - time.Second)}); err != nil {
 			t.Fatal(err)
 		}

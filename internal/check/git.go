@@ -32,7 +32,7 @@ func (d *Checker) repositories() []probe {
 		name := "repo " + r.Name
 		if r.Problem != nil {
 			all = append(all, probe{name, 1, func(context.Context) []Finding {
-				return []Finding{broken(r.Problem, "name it in the config (repos:), or take it out of gitrepo/")}
+				return []Finding{broken(r.Problem, "add it to the config (repos:), or remove it from gitrepo/")}
 			}})
 			continue
 		}
@@ -47,7 +47,7 @@ func (d *Checker) repositories() []probe {
 	}
 	if len(all) == 0 {
 		all = append(all, probe{"repo", 1, func(context.Context) []Finding {
-			return []Finding{note("no repository to look at", "name some in the config (repos:), or put clones below gitrepo/")}
+			return []Finding{note("no repositories", "add some to the config (repos:), or put clones into gitrepo/")}
 		}})
 	}
 	return all
@@ -69,7 +69,7 @@ func tryRepo(ctx context.Context, s remote.Source) Finding {
 	}
 	text += ", " + human.Duration(time.Since(start))
 	if a.Protocol == "v0" {
-		return note(text+": each look lists all refs of the server", "let git's protocol v2 through: the Git-Protocol header of HTTP, AcceptEnv GIT_PROTOCOL of sshd, or a newer git there")
+		return note(text+": each look lists all refs of the server", "enable git protocol v2: pass the HTTP header Git-Protocol, set AcceptEnv GIT_PROTOCOL in sshd, or install a newer git there")
 	}
 	return good("%s", text)
 }
@@ -86,10 +86,10 @@ func refusedBy(place string, err error) Finding {
 // reach is how to find out why a place does not answer as it should, where the error does not say it.
 func reach(place string, err error) string {
 	if strings.HasPrefix(place, "/") {
-		return "see what is there: ls -la " + place
+		return "check the path: ls -la " + place
 	}
 	if remote.Busy(err) {
-		return "wait, the agent tries again by itself; if it stays, see what that server says of its limits and of its health"
+		return "wait, the agent retries by itself; if it persists, check the limits and the health of that server"
 	}
 	if own := (*fs.PathError)(nil); errors.As(err, &own) { // a secret; a server has no paths of ours
 		return "write " + own.Path + ", or correct its path in the config"
@@ -97,7 +97,7 @@ func reach(place string, err error) string {
 	var l late
 	var unreached net.Error
 	if !errors.As(err, &l) && !errors.As(err, &unreached) {
-		return "see whether this is the address of a git repository, and what its server says of it"
+		return "check that this is the address of a git repository, and read its server's log"
 	}
 	host := place
 	if u, err := url.Parse(place); err == nil && u.Host != "" {
@@ -105,7 +105,7 @@ func reach(place string, err error) string {
 	} else if before, _, ok := strings.Cut(place, ":"); ok {
 		host = before
 	}
-	return "see whether " + host + " is up and reached from this machine: its name, the route, a firewall, network.proxy"
+	return "check that " + host + " is up and reachable from this machine: DNS, route, firewall, network.proxy"
 }
 
 // presence tries all that this node does with the presence repository: to see it, to know its own ref, to push, to read
@@ -139,7 +139,7 @@ func (d *Checker) presence(ctx context.Context) []Finding {
 	}
 	found := []Finding{good("%s: %s, %s", at, human.Count(nodes, "node"), human.Duration(time.Since(start)))}
 	if d.me.ID == "" {
-		found = append(found, skip("it is not known who this node is").named("presence ref"))
+		found = append(found, skip("the id of this node is unknown").named("presence ref"))
 	} else {
 		found = append(found, d.ownRef(ctx, store)...)
 	}
@@ -155,11 +155,11 @@ func (d *Checker) ownRef(ctx context.Context, store *remote.Repository) []Findin
 	ours := presence.Record{InstanceID: d.me.ID, Hardware: d.me.Hardware.String(), Hostname: hostname, Addresses: addresses, BootID: node.System{}.BootID()}
 
 	var tip, refused string
-	whose := good("%s is not there yet: the first beat makes it", ref)
+	whose := good("%s does not exist yet: the first beat creates it", ref)
 	if err := d.ask(ctx, func(ctx context.Context) error {
 		t, said, err := gitstore.ReadOwnRef(ctx, store, ref, ours, daemon.PresenceMemory(d.cfg.StateDir))
 		if tip = t; t != "" {
-			whose = good("%s is ours: %s, told at %s", ref, said.State, human.When(said.BeatSeen, d.Now))
+			whose = good("%s belongs to this node: %s, written at %s", ref, said.State, human.When(said.BeatSeen, d.Now))
 		}
 		return err
 	}); err != nil {
@@ -169,12 +169,12 @@ func (d *Checker) ownRef(ctx context.Context, store *remote.Repository) []Findin
 		refused, err = gitstore.CanPush(ctx, store, ref, tip)
 		return err
 	})
-	push := good("the server would let this node push")
+	push := good("the server accepts pushes from this node")
 	switch said := strings.ToLower(refused); {
 	case err != nil:
 		push = refusedBy(at, err)
 	case strings.Contains(said, "hook") || strings.Contains(said, "protect") || strings.Contains(said, "prohibit"):
-		push = note("a push is let in, but a rule of the server refused the trial: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
+		push = note("the server accepts pushes, but one of its rules refused the test push: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
 	}
 	return []Finding{whose.named("presence ref"), push.named("presence push")}
 }
@@ -186,11 +186,11 @@ const manyNodes = 50
 func (d *Checker) fold(ctx context.Context, nodes int, there bool) Finding {
 	if !there {
 		if nodes == 0 {
-			return good("no node is there yet, and nobody folds")
+			return good("no nodes and no fold yet")
 		}
-		text := fmt.Sprintf("nobody folds: each reader reads the refs of %s itself", human.Count(nodes, "node"))
+		text := fmt.Sprintf("no fold: each reader reads the refs of %s", human.Count(nodes, "node"))
 		if nodes > manyNodes {
-			return note(text, "let one machine run addctl presence:fold")
+			return note(text, "run addctl presence:fold on one machine")
 		}
 		return good("%s", text)
 	}
@@ -202,11 +202,11 @@ func (d *Checker) fold(ctx context.Context, nodes int, there bool) Finding {
 		return refusedBy(gitstore.FoldRef, err)
 	}
 	if f.From != presence.FromFold {
-		text := fmt.Sprintf("%s is no fold that is kept up: each reader reads the refs of %s itself", gitstore.FoldRef, human.Count(nodes, "node"))
+		text := fmt.Sprintf("%s is out of date: each reader reads the refs of %s", gitstore.FoldRef, human.Count(nodes, "node"))
 		if len(f.Notes) > 0 {
 			text += ": " + f.Notes[0]
 		}
-		return note(text, "see whether the machine that runs addctl presence:fold still does")
+		return note(text, "check that addctl presence:fold still runs")
 	}
 	return good("folded at %s, %s", human.When(f.Folded, d.Now), human.Count(len(f.Nodes), "node"))
 }

@@ -67,7 +67,7 @@ func (d *Checker) identity(ctx context.Context) Finding {
 		return broken(err, "write a valid id into "+filepath.Join(d.cfg.Home, "nodeinfo", "instance-id.txt")+", or remove the file").named("identity")
 	}
 	d.me = me
-	text := fmt.Sprintf("%s, known from %s, hardware %s", me.ID, me.Source, me.Hardware)
+	text := fmt.Sprintf("%s, from %s, hardware %s", me.ID, me.Source, me.Hardware)
 	for _, f := range []struct{ name, value string }{{"part", d.info.Nodepart}, {"stacktype", d.info.Stacktype}, {"deployment", d.info.Deployment}} {
 		if f.value != "" {
 			text += fmt.Sprintf(", %s %s", f.name, f.value)
@@ -94,7 +94,7 @@ func (d *Checker) folder(key, dir string) Finding {
 		info, err = os.Stat(at)
 	}
 	if err == nil && !info.IsDir() {
-		return fail(at+" is no folder", "move it away, or set "+key+" to another folder")
+		return fail(at+" is not a folder", "move it, or set "+key+" to another folder")
 	}
 	if err == nil {
 		err = unix.Access(at, unix.W_OK|unix.X_OK)
@@ -107,17 +107,17 @@ func (d *Checker) folder(key, dir string) Finding {
 			}
 		}
 		if !d.root() && owner != d.Process.Getuid() {
-			return foreign(at + " is another account's")
+			return foreign(at + " belongs to another account")
 		}
-		fix := fmt.Sprintf("let this account write there (ls -ld %s), or set %s to another folder", at, key)
+		fix := fmt.Sprintf("make it writable for this account (ls -ld %s), or set %s to another folder", at, key)
 		if errors.Is(err, syscall.EROFS) {
-			fix = "mount it for writing, or set " + key + " to a folder elsewhere"
+			fix = "mount it read-write, or set " + key + " to a folder elsewhere"
 		}
 		return fail(fmt.Sprintf("%s cannot be written: %v", at, err), fix)
 	}
 	text := dir + " can be written"
 	if absent {
-		text = dir + " is not there yet, and can be made"
+		text = dir + " does not exist yet and can be created"
 	}
 	var disk unix.Statfs_t
 	if err := unix.Statfs(at, &disk); err != nil || disk.Blocks == 0 {
@@ -127,7 +127,7 @@ func (d *Checker) folder(key, dir string) Finding {
 	percent := int64(disk.Bavail) * 100 / int64(disk.Blocks)
 	text += fmt.Sprintf(", %s free (%d %%)", human.BinarySize(free), percent)
 	if free < littleRoom || percent < littlePercent {
-		return note(text, "make room on that disk: du -xh "+at+" | sort -h | tail")
+		return note(text, "free space on that disk: du -xh "+at+" | sort -h | tail")
 	}
 	return good("%s", text)
 }
@@ -135,7 +135,7 @@ func (d *Checker) folder(key, dir string) Finding {
 func (d *Checker) bash(context.Context) Finding {
 	path, err := exec.LookPath("bash")
 	if err != nil {
-		return fail("no bash in PATH, which init and scripts need", "install bash, or put its folder into the agent's PATH")
+		return fail("bash, which init and scripts need, is not in PATH", "install bash, or add its folder to the agent's PATH")
 	}
 	return good("%s", path)
 }
@@ -145,15 +145,15 @@ func (d *Checker) beats(context.Context) []Finding {
 	s := status.Report{}
 	holder, held, err := run.ReadHolder(d.cfg.BeatLock())
 	if errors.Is(err, fs.ErrPermission) && !d.root() {
-		return []Finding{foreign(d.cfg.BeatLock() + " is another account's")}
+		return []Finding{foreign(d.cfg.BeatLock() + " belongs to another account")}
 	}
 	if err != nil {
-		return []Finding{broken(err, "see who may read "+d.cfg.BeatLock())}
+		return []Finding{broken(err, "check who may read "+d.cfg.BeatLock())}
 	}
 	s.Running, s.Holder = held, &holder
 	s.Beat, err = journal.ReadBeat(d.cfg.Home)
 	if err != nil {
-		return []Finding{broken(err, "see who may read "+journal.BeatPath(d.cfg.Home))}
+		return []Finding{broken(err, "check who may read "+journal.BeatPath(d.cfg.Home))}
 	}
 	s.Late = status.IsLate(s.Beat, d.Now)
 	flags := d.Flags.Suffix()
@@ -161,22 +161,22 @@ func (d *Checker) beats(context.Context) []Finding {
 	var found []Finding
 	switch {
 	case held && proc.Stopped(holder.PID):
-		found = append(found, fail(fmt.Sprintf("process %d is stopped: it does not beat", holder.PID), fmt.Sprintf("kill -CONT %d", holder.PID)))
+		found = append(found, fail(fmt.Sprintf("process %d is stopped and does not beat", holder.PID), fmt.Sprintf("kill -CONT %d", holder.PID)))
 	case held && b == nil:
-		found = append(found, good("process %d has not finished its first beat; it began %s", holder.PID, human.When(holder.Started, d.Now)))
+		found = append(found, good("process %d has not finished its first beat, started %s", holder.PID, human.When(holder.Started, d.Now)))
 	case held && s.Late:
-		found = append(found, fail(fmt.Sprintf("process %d is late: its last beat was at %s, the next was due %s", holder.PID, human.When(b.Start, d.Now), human.When(b.Next, d.Now)),
-			"addagent log"+flags+" says what it does; when it hangs, restart it"))
+		found = append(found, fail(fmt.Sprintf("process %d is late: last beat at %s, next one due %s", holder.PID, human.When(b.Start, d.Now), human.When(b.Next, d.Now)),
+			"addagent log"+flags+" shows what it does; restart it if it hangs"))
 	case held:
-		found = append(found, good("process %d beats: the last one at %s, %s", holder.PID, human.When(b.Start, d.Now), b.State))
+		found = append(found, good("process %d is running: last beat at %s, %s", holder.PID, human.When(b.Start, d.Now), b.State))
 	case s.Alive():
-		found = append(found, good("addagent beat is called from outside, at %s last", human.When(b.Start, d.Now)))
+		found = append(found, good("addagent beat, run by cron or a timer: last one at %s", human.When(b.Start, d.Now)))
 	default:
-		found = append(found, note("no agent runs here", "addagent run"+flags+", or start its unit"))
+		found = append(found, note("no agent is running here", "addagent run"+flags+", or start its unit"))
 	}
 	if s.Alive() && b != nil && len(b.Troubles) > 0 {
 		t := b.Troubles[0]
-		found = append(found, note(fmt.Sprintf("the last beat has %s; the first, for %s: %s", human.Count(len(b.Troubles), "trouble"), human.Duration(d.Now.Sub(t.Since)), t.Text), "addagent status"+flags))
+		found = append(found, note(fmt.Sprintf("the last beat has %s; the first one, for %s: %s", human.Count(len(b.Troubles), "trouble"), human.Duration(d.Now.Sub(t.Since)), t.Text), "addagent status"+flags))
 	}
 	return found
 }
@@ -186,10 +186,10 @@ func (d *Checker) beats(context.Context) []Finding {
 func (d *Checker) clock(ctx context.Context) Finding {
 	servers, err := d.clocks()
 	if err != nil {
-		return broken(err, "see network in the config")
+		return broken(err, "check network in the config")
 	}
 	if len(servers) == 0 {
-		return skip("no place in the config speaks HTTP, so there is no clock to compare with")
+		return skip("no HTTP address in the config to compare the clock with")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -204,10 +204,10 @@ func (d *Checker) clock(ctx context.Context) Finding {
 				return *f
 			}
 		case <-ctx.Done():
-			return skip("no server answered in time to compare with")
+			return skip("no server answered in time")
 		}
 	}
-	return skip("no server answered with its time")
+	return skip("no server sent its time")
 }
 
 // timepiece is a server whose clock can be seen.
@@ -264,14 +264,14 @@ func (t timepiece) compare(ctx context.Context) *Finding {
 		return nil
 	}
 	off := theirs.Sub(before.Add(time.Since(before) / 2))
-	f := good("right by that of %s", t.url)
+	f := good("matches that of %s", t.url)
 	if off.Abs() > presence.Skew {
 		side := "behind"
 		if off < 0 {
 			side = "ahead of"
 		}
-		f = note(fmt.Sprintf("this clock is %s %s that of %s: others take this node for late or missing", human.Duration(off.Abs().Round(time.Minute)), side, t.url),
-			"set the clock of this machine, or that one (timedatectl, chronyc tracking)")
+		f = note(fmt.Sprintf("this clock is %s %s that of %s: other nodes see this one as late or missing", human.Duration(off.Abs().Round(time.Minute)), side, t.url),
+			"set the clock of this machine, or of that one (timedatectl, chronyc tracking)")
 	}
 	return &f
 }

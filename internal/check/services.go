@@ -37,7 +37,7 @@ func (d *Checker) rooms() []probe {
 		all = append(all, probe{fmt.Sprintf("room %d", i+1), 1, func(ctx context.Context) []Finding {
 			found := []Finding{d.room(ctx, i, r)}
 			if waits := spooled(filepath.Join(daemon.RoomDir(d.cfg.StateDir, r), "spool"), d.Now); waits != "" {
-				found = append(found, note(waits, "an agent that runs says them, once the room takes them"))
+				found = append(found, note(waits, "a running agent sends them once the room accepts them"))
 			}
 			return found
 		}})
@@ -51,24 +51,24 @@ func (d *Checker) room(ctx context.Context, i int, r config.Room) Finding {
 	if r.URLFile != "" {
 		shown = r.URLFile
 	}
-	fix := fmt.Sprintf("put an address that works into chat[%d].url (%s)", i, d.cfg.Origin(fmt.Sprintf("chat[%d].url", i)))
+	fix := fmt.Sprintf("put a working address into chat[%d].url (%s)", i, d.cfg.Origin(fmt.Sprintf("chat[%d].url", i)))
 	if r.URLFile != "" {
-		fix = "put an address that works into " + r.URLFile
+		fix = "put a working address into " + r.URLFile
 	}
 	transport, err := transport.Transport(d.cfg.Network)
 	if err != nil {
-		return broken(err, "see network in the config")
+		return broken(err, "check network in the config")
 	}
 	room := &chatroom.Room{Name: chatroom.Name(i, r), URL: r.URL, URLFile: r.URLFile, Env: d.Process.Env, Options: chat.Options{UserAgent: cli.UserAgent("addagent"), Transport: transport}}
 	if d.Quiet {
 		if err = room.Check(); err == nil {
-			return skip("%s is understood; nothing was said (--quiet-rooms)", shown)
+			return skip("%s is valid; no message sent (--quiet-rooms)", shown)
 		}
 	} else {
 		who := cmp.Or(d.me.ID, "a node")
 		start := time.Now()
 		if err = room.Say(ctx, chat.Message{Text: who + ": addagent check: this room receives messages", Colour: "gray", Time: d.Now}); err == nil {
-			return good("%s took the message, %s", shown, human.Duration(time.Since(start)))
+			return good("%s accepted the message, %s", shown, human.Duration(time.Since(start)))
 		}
 	}
 	text := strings.TrimPrefix(hurried(ctx, err).Error(), room.Name+": ") // which names the service, but for its file
@@ -80,9 +80,9 @@ func (d *Checker) room(ctx context.Context, i int, r config.Room) Finding {
 	case errors.Is(err, fs.ErrPermission) && !d.root():
 		return foreign(text)
 	case errors.As(err, &trouble) && trouble.Status == http.StatusTooManyRequests:
-		fix = "wait: what the node has to say is kept and said later; if it stays, give the service a higher limit, or let the folding control node speak for all (from: fleet)"
+		fix = "wait: the node keeps its messages and sends them later; if it persists, raise the limit of the service, or report from the control node (from: fleet)"
 	case !chat.Permanent(err):
-		fix = "see whether the service is up and reached from this machine: its name, the route, a firewall, network.proxy"
+		fix = "check that the service is up and reachable from this machine: DNS, route, firewall, network.proxy"
 	}
 	return fail(text, fix)
 }
@@ -93,9 +93,9 @@ func spooled(dir string, now time.Time) string {
 	if n == 0 {
 		return ""
 	}
-	wait := "waits to be said, for "
+	wait := "waiting for "
 	if n > 1 {
-		wait = "wait to be said, the oldest for "
+		wait = "waiting, the oldest for "
 	}
 	return human.Count(n, "message") + " " + wait + human.Duration(now.Sub(since))
 }
@@ -105,7 +105,7 @@ func (d *Checker) ec2(ctx context.Context) []Finding {
 	m := daemon.MachineOf(d.Process, d.cfg, d.me)
 	switch {
 	case m == nil && !d.root():
-		return []Finding{skip("only root has to do with EC2")}
+		return []Finding{skip("only root uses EC2")}
 	case d.cfg.EC2.Tags == "off":
 		return []Finding{skip("ec2.tags is off")}
 	case m == nil:
@@ -115,41 +115,41 @@ func (d *Checker) ec2(ctx context.Context) []Finding {
 	seen := d.metadata(ctx, m)
 	found := []Finding{seen.named("ec2 metadata")}
 	if seen.Status == Failing {
-		return append(found, skip("without metadata there are neither region nor credentials").named("ec2 tags"))
+		return append(found, skip("no region and no credentials without metadata").named("ec2 tags"))
 	}
 	i, err := m.At(d.cfg)
 	if err != nil {
-		return append(found, broken(err, "see network in the config").named("ec2 tags"))
+		return append(found, broken(err, "check network in the config").named("ec2 tags"))
 	}
 	if err := i.MayTag(ctx); err != nil {
 		found = append(found, deniedBy(err).named("ec2 tags"))
 	} else {
-		found = append(found, good("this node may put them on (a dry run)").named("ec2 tags"))
+		found = append(found, good("this node may set tags (dry run)").named("ec2 tags"))
 	}
 	needed := d.cfg.EC2.LifecycleHook != "" || d.cfg.Wedged.Kill == string(kill.Unhealthy)
 	g, err := i.Group(ctx)
-	group := good("in no Auto Scaling group")
+	group := good("not in an Auto Scaling group")
 	switch {
 	case err != nil:
 		if group = deniedBy(err); !needed {
 			group.Status = Noted
-			group.Text += "; nothing of the config needs it"
+			group.Text += "; the config does not need it"
 		}
 	case g.Name == "" && needed:
-		group = note("in no Auto Scaling group, and the config has to do with one", "take ec2.lifecycle_hook and wedged.kill asg-unhealthy out of the config, or start the machine from a group")
+		group = note("not in an Auto Scaling group, but the config uses one", "remove ec2.lifecycle_hook and wedged.kill asg-unhealthy from the config, or launch the machine from a group")
 	case g.Name != "":
 		group = good("%s, %s", g.Name, g.State)
 	}
 	found = append(found, group.named("ec2 group"))
 	if hook := d.cfg.EC2.LifecycleHook; hook != "" {
-		found = append(found, note("whether "+hook+" can be completed is not known before it is done", "see that the role allows autoscaling:CompleteLifecycleAction (docs/ec2.md)").named("ec2 hook"))
+		found = append(found, note("permission to complete "+hook+" cannot be tested in advance", "check that the role allows autoscaling:CompleteLifecycleAction (docs/ec2.md)").named("ec2 hook"))
 	}
 	return found
 }
 
 // metadata asks the metadata service who this machine is, and whether it has a role.
 func (d *Checker) metadata(ctx context.Context, m *daemon.Machine) Finding {
-	const silent = "let it answer in IMDSv2, with a hop limit of 2 from a container: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
+	const silent = "enable IMDSv2, with a hop limit of 2 for containers: aws ec2 modify-instance-metadata-options --http-endpoint enabled"
 	id, err := m.Metadata.InstanceID(ctx)
 	if err != nil {
 		return broken(err, silent)
@@ -160,7 +160,7 @@ func (d *Checker) metadata(ctx context.Context, m *daemon.Machine) Finding {
 	}
 	text := fmt.Sprintf("%s in %s", id, region)
 	if d.Process.Env("AWS_ACCESS_KEY_ID") != "" {
-		return good("%s, credentials of the environment", text)
+		return good("%s, credentials from the environment", text)
 	}
 	role, err := m.Metadata.Get(ctx, "iam/security-credentials/")
 	if err == nil {
@@ -183,30 +183,30 @@ func deniedBy(err error) Finding {
 		if action, fix, ok := strings.Cut(text, "not permitted: "); ok { // which says what to allow
 			return fail(action+"not permitted", fix)
 		}
-		return fail(text, "let the role allow what docs/ec2.md lists")
+		return fail(text, "allow the role what docs/ec2.md lists")
 	case errors.Is(err, ec2.ErrCredentials):
 		return fail(text, "give the instance a role (instance profile) that allows what docs/ec2.md lists")
 	case errors.Is(err, ec2.ErrUnknown):
-		return fail(text, "see ec2.region and ec2.endpoint")
+		return fail(text, "check ec2.region and ec2.endpoint")
 	}
-	return fail(text, "try again; if it stays, see whether ec2.endpoint or the region's own is reached from this machine (network.proxy)")
+	return fail(text, "try again; if it persists, check that ec2.endpoint or the region's endpoint is reachable from this machine (network.proxy)")
 }
 
 // kill tells whether the way to end a wedged machine is there. None of them can be tried without doing it.
 func (d *Checker) kill(context.Context) Finding {
 	switch way := kill.Way(d.cfg.Wedged.Kill); way {
 	case kill.None:
-		return skip("wedged.kill is none: a wedged machine stays as it is")
+		return skip("wedged.kill is none: a wedged machine keeps running")
 	case kill.Command:
 		program := d.cfg.Wedged.Command[0]
 		info, err := os.Stat(program)
 		if err == nil && (info.IsDir() || info.Mode()&0o111 == 0) {
-			err = fmt.Errorf("%s is no program: it is not executable", program)
+			err = fmt.Errorf("%s is not executable", program)
 		}
 		if err != nil {
-			return fail(err.Error(), "put an executable program there, or name another in wedged.command")
+			return fail(err.Error(), "put an executable program there, or set wedged.command to another")
 		}
-		return good("%s is there; it is not run to try it", program)
+		return good("%s exists (not run)", program)
 	case kill.Poweroff:
 		path, err := exec.LookPath("systemctl")
 		if err != nil {
@@ -214,17 +214,17 @@ func (d *Checker) kill(context.Context) Finding {
 			_, err = os.Stat(path)
 		}
 		if err != nil {
-			return fail("neither systemctl nor /sbin/poweroff is here", "set wedged.kill to command, with a program that ends this machine")
+			return fail("systemctl and /sbin/poweroff are missing", "set wedged.kill to command, with a program that ends this machine")
 		}
-		return good("%s is there; nothing is powered off to try it", path)
+		return good("%s exists (not run)", path)
 	case kill.Unhealthy, kill.Terminate:
 		if daemon.MachineOf(d.Process, d.cfg, d.me) == nil {
 			return fail(fmt.Sprintf("%s: not an EC2 instance", way), "set wedged.kill to poweroff or command")
 		}
 		action := map[kill.Way]string{kill.Unhealthy: "autoscaling:SetInstanceHealth", kill.Terminate: "ec2:TerminateInstances"}[way]
-		return note(fmt.Sprintf("%s: whether it may is not known before it is done", way), "see that the role allows "+action+" (docs/ec2.md)")
+		return note(fmt.Sprintf("%s: the permission cannot be tested in advance", way), "check that the role allows "+action+" (docs/ec2.md)")
 	default:
-		return fail(fmt.Sprintf("nobody knows how to %s", way), "set wedged.kill to a way of docs/config.md")
+		return fail(fmt.Sprintf("unknown way to terminate: %s", way), "set wedged.kill to a value from docs/config.md")
 	}
 }
 
@@ -235,7 +235,7 @@ func (d *Checker) textfile(context.Context) Finding {
 	}
 	err := (&metrics.Textfile{Path: path}).Check()
 	if errors.Is(err, unix.EACCES) && !d.root() {
-		return foreign(path + " is not for this account")
+		return foreign(path + " is not accessible to this account")
 	}
 	if err != nil {
 		return broken(err, "set metrics.textfile to a file NAME.prom in a folder that node_exporter reads")
@@ -256,14 +256,14 @@ func (d *Checker) listen(ctx context.Context) Finding {
 		page, err := pageAt(ctx, address)
 		switch {
 		case err == nil && strings.Contains(page, "addagent_"):
-			return good("http://%s/metrics is shown", address)
+			return good("http://%s/metrics works", address)
 		case err != nil && held:
-			return fail(fmt.Sprintf("%s takes connections and does not answer: %v", address, hurried(ctx, err)), "see what the agent does: addagent log"+d.Flags.Suffix())
+			return fail(fmt.Sprintf("%s accepts connections but does not answer: %v", address, hurried(ctx, err)), "read the log: addagent log"+d.Flags.Suffix())
 		}
-		return fail(address+" is taken by something that shows no metrics of addagent", "end that (ss -ltnp shows who it is), or set metrics.listen to another port")
+		return fail(address+" is in use by another program", "stop it (ss -ltnp shows which), or set metrics.listen to another port")
 	}
 	if held {
-		return fail("an agent runs, and nobody listens at "+address, "addagent status"+d.Flags.Suffix()+" shows its trouble; a port of a config that changed is opened at the next beat")
+		return fail("an agent is running but not listening at "+address, "addagent status"+d.Flags.Suffix()+" shows its trouble; a changed port is opened at the next beat")
 	}
 	server, err := metrics.Listen(address)
 	if err != nil {
@@ -293,7 +293,7 @@ func pageAt(ctx context.Context, address string) (string, error) {
 // systemd tells what the service manager knows of the agent's unit.
 func (d *Checker) systemd(ctx context.Context) Finding {
 	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
-		return skip("systemd does not run here")
+		return skip("systemd is not running")
 	}
 	out, err := exec.CommandContext(ctx, "systemctl", "show", "addagent.service", "--property=LoadState,ActiveState,UnitFileState,WatchdogUSec").Output()
 	if err != nil {
@@ -311,11 +311,11 @@ func unit(shown string) Finding {
 	}
 	switch {
 	case is["LoadState"] != "loaded":
-		return note("there is no unit addagent.service", "install one with Type=notify, WatchdogSec= and Restart=always, so that the agent is back after a crash and a boot")
+		return note("no unit addagent.service", "install one with Type=notify, WatchdogSec= and Restart=always, so that the agent restarts after a crash and a boot")
 	case is["UnitFileState"] == "disabled":
-		return note("addagent.service is "+is["ActiveState"]+", and disabled: a boot does not start it", "systemctl enable addagent")
+		return note("addagent.service is "+is["ActiveState"]+", but disabled: not started at boot", "systemctl enable addagent")
 	case is["WatchdogUSec"] == "0" || is["WatchdogUSec"] == "infinity" || is["WatchdogUSec"] == "":
-		return note("addagent.service is "+is["ActiveState"]+", without a watchdog: a hanging agent is not ended", "set WatchdogSec= in its unit")
+		return note("addagent.service is "+is["ActiveState"]+", without a watchdog: a hanging agent is not restarted", "set WatchdogSec= in its unit")
 	}
 	return good("addagent.service is %s, watchdog %s", is["ActiveState"], is["WatchdogUSec"])
 }

@@ -100,7 +100,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 			d.Due, d.Held = false, "disabled: "+rest.String()
 		}
 		if waits && j.Item.Level != work.Init && d.Due {
-			d.Due, d.Held = false, "waits for the init of this node"
+			d.Due, d.Held = false, "waiting for the init of this node"
 		}
 		if d.Due {
 			out.Due++

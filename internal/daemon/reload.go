@@ -100,21 +100,21 @@ func (l ConfigLoader) LastGood() (cfg *config.Config, wrong, err error) {
 			err = l.applyFlags(kept)
 		}
 		if err == nil {
-			return kept, fmt.Errorf("%w; the last good config, of %s, is in force (addagent check%s)", wrong, human.Time(since), l.Flags.Suffix()), nil
+			return kept, fmt.Errorf("%w; using the last good config, of %s (addagent check%s)", wrong, human.Time(since), l.Flags.Suffix()), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			wrong = fmt.Errorf("%w; the last good config cannot be used either: %w", wrong, err)
 		}
 	}
 	if absent {
-		return cfg, nil, nil // and never was: everything is as it is by default
+		return cfg, nil, nil // and never was: all defaults
 	}
 	return cfg, nil, cli.Misuse(wrong)
 }
 
 // gone is what is wrong when there was a config and it is not there any more.
 func (l ConfigLoader) gone() error {
-	return fmt.Errorf("%s is gone (write an empty one to mean the defaults)", l.Path())
+	return fmt.Errorf("%s is missing (create an empty file to use the defaults)", l.Path())
 }
 
 // reloader brings changes of the config into a living agent, between two beats.
@@ -151,12 +151,12 @@ func (r *reloader) reread(info node.Info) (s agent.Settings, changed bool) {
 	}
 	if r.bad = err != nil; r.bad {
 		all := human.Lines(err.Error()) // a problem a line, and a trouble is one
-		r.wrong = []string{fmt.Sprintf("%s; the config as it was before stays in force (addagent check%s)", all, r.Flags.Suffix())}
+		r.wrong = []string{fmt.Sprintf("%s; the previous config stays in force (addagent check%s)", all, r.Flags.Suffix())}
 		return s, false
 	}
 	if s, err = r.apply(cfg, info); err != nil {
 		r.bad = true // nodeinfo may give what is missing
-		r.wrong = []string{fmt.Sprintf("%v; the config as it was before stays in force", err)}
+		r.wrong = []string{fmt.Sprintf("%v; the previous config stays in force", err)}
 		return s, false
 	}
 	return s, true
@@ -166,7 +166,7 @@ func (r *reloader) reread(info node.Info) (s agent.Settings, changed bool) {
 // its lock is where others look for it, its config is kept.
 func (r *reloader) whileItLives() []string {
 	if err := r.app.lock.Restore(); err != nil {
-		return append(r.keep(), fmt.Sprintf("the beat lock was taken away, so that commands do not find this agent: %v", err))
+		return append(r.keep(), fmt.Sprintf("the beat lock was removed, so commands cannot find this agent: %v", err))
 	}
 	return r.keep()
 }
@@ -187,7 +187,7 @@ func (r *reloader) apply(cfg *config.Config, info node.Info) (agent.Settings, er
 		now, then *string
 	}{{"home", &r.cfg.Home, &cfg.Home}, {"run_dir", &r.cfg.RunDir, &cfg.RunDir}, {"state_dir", &r.cfg.StateDir, &cfg.StateDir}} {
 		if *fixed.now != *fixed.then {
-			r.wrong = append(r.wrong, fmt.Sprintf("%s: %s is now %s, which takes a restart of the agent", cfg.Origin(fixed.key), fixed.key, *fixed.then))
+			r.wrong = append(r.wrong, fmt.Sprintf("%s: %s is now %s, which needs a restart of the agent", cfg.Origin(fixed.key), fixed.key, *fixed.then))
 			*fixed.then = *fixed.now
 		}
 	}
@@ -208,7 +208,7 @@ func (r *reloader) keep() []string {
 		return nil
 	}
 	if err := r.cfg.Keep(keptDir(r.cfg.StateDir)); err != nil {
-		return []string{fmt.Sprintf("the config cannot be kept for a start with a bad one: %v", err)}
+		return []string{fmt.Sprintf("cannot save the last good config: %v", err)}
 	}
 	r.unkept = false
 	return nil

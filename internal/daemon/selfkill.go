@@ -142,7 +142,7 @@ const enough = time.Hour
 func (e *selfKill) outlived(at, done time.Time) {
 	if at.Sub(done) > enough {
 		e.stay()
-		e.say(journal.News{At: at, Level: journal.Critical, Text: fmt.Sprintf("this machine lives on, %s after it ended itself: it stays", human.Duration(enough))})
+		e.say(journal.News{At: at, Level: journal.Critical, Text: fmt.Sprintf("still running %s after this machine terminated itself: it stays in service", human.Duration(enough))})
 	}
 }
 
@@ -168,10 +168,10 @@ func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) 
 	}
 	defer store.Close()
 	name := "kill/" + refPart(c.Deployment) + "/" + refPart(c.Nodepart)
-	won, held, err := gitstore.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "ends itself: "+cfg.Wedged.Kill, until, at)
+	won, held, err := gitstore.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "terminating itself: "+cfg.Wedged.Kill, until, at)
 	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
 	if won && held.Until.Sub(at) < until.Sub(at)/2 {
-		return false, "an earlier try of this machine, whose lease ends at " + human.Clock(held.Until) + ",", nil
+		return false, "an earlier attempt of this machine until " + human.Clock(held.Until), nil
 	}
 	return won, held.Holder, err
 }
@@ -201,9 +201,9 @@ func (e *selfKill) tell(ctx context.Context, why string) error {
 	e.why, e.told, e.noted = why, make(chan struct{}), false
 	told := e.told
 	e.mu.Unlock()
-	e.say(journal.News{At: time.Now().UTC(), Level: journal.Critical, Text: "this machine " + why})
+	e.say(journal.News{At: time.Now().UTC(), Level: journal.Critical, Text: "this machine is " + why})
 	e.wake()
-	err := fmt.Errorf("no beat told it within %s", human.Setting(hearing))
+	err := fmt.Errorf("no beat reported it within %s", human.Setting(hearing))
 	select {
 	case <-told:
 		err = e.sinks.flush(ctx)
@@ -234,12 +234,12 @@ func (e *selfKill) do(ctx context.Context, way kill.Way) (err error) {
 		err = runProgram(ctx, cfg.Wedged.Command)
 	case kill.Unhealthy, kill.Terminate:
 		if e.machine == nil {
-			err = fmt.Errorf("this is no machine of a cloud")
+			err = fmt.Errorf("not a cloud instance")
 			break
 		}
 		err = e.machine.End(ctx, cfg, way)
 	default:
-		err = fmt.Errorf("nobody knows how to %s", way)
+		err = fmt.Errorf("unknown way to terminate: %s", way)
 	}
 	if err != nil {
 		e.stay()
@@ -254,7 +254,7 @@ func (e *selfKill) do(ctx context.Context, way kill.Way) (err error) {
 // runProgram runs a program that ends this machine. What it says goes into the error, on one line.
 func runProgram(ctx context.Context, argv []string) error {
 	if len(argv) == 0 {
-		return errors.New("the config names no command any more")
+		return errors.New("wedged.command is not set")
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.WaitDelay = 5 * time.Second // what it leaves running may hold its output

@@ -155,7 +155,7 @@ func TestFortyRealRecordsOnOneBadCommit(t *testing.T) {
 		t.Fatalf("ended: %v", ended)
 	}
 	for _, d := range g.nodes {
-		if len(d.said) != 1 || !strings.Contains(d.said[0], "no other node of fed1/app1 is present and well") {
+		if len(d.said) != 1 || !strings.Contains(d.said[0], "no other node of fed1/app1 is present and healthy") {
 			t.Fatalf("%s says %q", d.id, d.said)
 		}
 	}

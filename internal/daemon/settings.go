@@ -16,16 +16,16 @@ func ParseSchedule(text string) (agent.Schedule, error) {
 	if every, ok := strings.CutPrefix(strings.TrimSpace(text), "@every "); ok {
 		d, err := time.ParseDuration(strings.TrimSpace(every))
 		if err != nil || d < time.Second {
-			return nil, fmt.Errorf("schedule %q: after @every comes a duration of at least 1s, such as @every 30s", text)
+			return nil, fmt.Errorf("schedule %q: @every needs a duration of at least 1s, such as @every 30s", text)
 		}
 		return agent.Every(d), nil
 	}
 	s, err := cron.ParseStandard(text)
 	if err != nil {
-		return nil, fmt.Errorf("schedule %q: %w; five fields (minute hour day month weekday) or @every 30s are understood", text, err)
+		return nil, fmt.Errorf("schedule %q: %w; write five fields (minute hour day month weekday) or @every 30s", text, err)
 	}
 	if s.Next(time.Now()).IsZero() {
-		return nil, fmt.Errorf("schedule %q: that never comes", text)
+		return nil, fmt.Errorf("schedule %q: it never comes due", text)
 	}
 	return utc{s}, nil
 }

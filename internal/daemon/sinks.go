@@ -31,7 +31,7 @@ const presenceRefresh = 10 * time.Minute
 // were go on as they are, with what they have on its way.
 type sinks struct {
 	nodeinfo, stateDir string
-	machine            *Machine // at its cloud; nil = this is no machine of a cloud
+	machine            *Machine // at its cloud; nil = not a cloud instance
 
 	mu  sync.Mutex // who ends this machine flushes beside the beats
 	all []*sinkEntry

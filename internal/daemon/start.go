@@ -63,7 +63,7 @@ func (a *App) claimNode(context.Context) error {
 	}
 	lock, err := run.TryBeatLock(cfg.BeatLock(), a.Purpose)
 	if busy := (*run.Busy)(nil); errors.As(err, &busy) {
-		return &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent beats here: %w", err)}
+		return &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent is running here: %w", err)}
 	} else if err != nil {
 		return cli.Failed(err)
 	}
@@ -72,7 +72,7 @@ func (a *App) claimNode(context.Context) error {
 	// The beat lock lies in run_dir: an agent with another one (--home, a second config) must not beat here, too.
 	home, err := files.TryLockFolder(cfg.Nodeinfo())
 	if errors.Is(err, files.ErrHeld) {
-		return &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, beats in %s", cfg.Home)}
+		return &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, uses %s", cfg.Home)}
 	} else if err != nil {
 		return cli.Failed(err)
 	}

@@ -30,11 +30,11 @@ func (e Ended) String() string {
 	name, took := e.Repo+":"+e.Item, e.Took()
 	switch {
 	case e.OK:
-		return fmt.Sprintf("%s done with %s in %s", name, human.ID(e.Version), took)
+		return fmt.Sprintf("%s done at %s in %s", name, human.ID(e.Version), took)
 	case e.Reason == string(work.ReasonWaiting):
-		return fmt.Sprintf("%s not now (exit %d after %s): %s", name, e.Exit, took, e.Last)
+		return fmt.Sprintf("%s waiting (exit %d after %s): %s", name, e.Exit, took, e.Last)
 	}
-	text := fmt.Sprintf("%s failed on %s after %s, attempt %d: %s", name, human.ID(e.Version), took, e.Attempt, e.Detail)
+	text := fmt.Sprintf("%s failed at %s after %s, attempt %d: %s", name, human.ID(e.Version), took, e.Attempt, e.Detail)
 	if e.Last != "" && e.Reason != string(work.ReasonWedged) { // what it said last is that
 		text += fmt.Sprintf(" (%s)", e.Last)
 	}

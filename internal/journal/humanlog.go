@@ -200,7 +200,7 @@ func beatLine(b Beat) string {
 		}
 		parts = append(parts, fmt.Sprintf("%s for %s (attempt %d, pid %d)", b.InHand.Name(), human.Duration(b.Start.Sub(b.InHand.Started)), b.InHand.Attempt, b.InHand.PID))
 	case len(b.Looks) == 0:
-		parts = append(parts, "no repository to look at: name some in the config (repos:)")
+		parts = append(parts, "no repositories: add some to the config (repos:)")
 	}
 	quiet := 0
 	for _, l := range b.Looks {
@@ -229,7 +229,7 @@ func beatLine(b Beat) string {
 		parts = append(parts, human.Count(quiet, "repository")+" quiet")
 	}
 	if len(parts) == 0 {
-		parts = append(parts, cmp.Or(b.Reason, "all repositories rest")) // nobody was asked
+		parts = append(parts, cmp.Or(b.Reason, "all repositories disabled")) // nobody was asked
 	}
 	line := fmt.Sprintf("%-7s %s | %s", state, strings.Join(parts, ", "), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
 	if n := len(b.Troubles); n > 0 {

@@ -57,7 +57,7 @@ func move(path string, anew func() error) error {
 func TestVerdictsInTheLog(t *testing.T) {
 	same, first := Judged{Repo: "ops", Verdict: work.Same}, Judged{Repo: "ops", Verdict: work.First}
 	held := first
-	held.Held = "waits until presence is read and shows this node, too (beat 1 of 5 at most)"
+	held.Held = "waiting until presence shows this node (beat 1 of at most 5)"
 	for want, items := range map[string][]Judged{
 		"same":                          {same, same},
 		"1 same, 1 first":               {same, first},

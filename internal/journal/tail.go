@@ -147,7 +147,7 @@ func (t *Tail) shorter(size int64) error {
 	}
 	if t.Rotated == nil && size >= boundedFrom {
 		t.at = size
-		t.Say("==> the middle of %s was cut out <==", t.Path)
+		t.Say("==> %s: middle omitted <==", t.Path)
 		return nil
 	}
 	t.at = 0
@@ -176,7 +176,7 @@ func (t *Tail) read() error {
 			data = bytes.ReplaceAll(data, []byte{0}, nil)
 			if !t.cut {
 				t.cut = true
-				t.Say("==> the middle of %s was cut out <==", t.Path)
+				t.Say("==> %s: middle omitted <==", t.Path)
 			}
 			if len(data) == 0 {
 				if next, err := t.file.Seek(t.at, unix.SEEK_DATA); err == nil {

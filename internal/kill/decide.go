@@ -67,14 +67,14 @@ func Decide(c Case, peers []Peer) (ends bool, why string) {
 	who := fmt.Sprintf("of %s/%s", c.Deployment, c.Nodepart)
 	switch {
 	case len(c.Items) == 0:
-		return false, "none of its work is wedged"
+		return false, "no item is wedged"
 	case sound == 0:
-		return false, "no other node " + who + " is present and well: it may be the work, not this machine"
+		return false, "no other node " + who + " is present and healthy: the work may be at fault, not this machine"
 	}
 	var words []string
 	for _, item := range slices.Sorted(maps.Keys(c.Items)) {
 		if len(proof[item]) == 0 {
-			return false, fmt.Sprintf("none of the %d healthy other nodes %s has finished what %s fails at: it may be the work, not this machine", sound, who, item)
+			return false, fmt.Sprintf("%s has not succeeded elsewhere (%s %s): the work may be at fault, not this machine", item, human.Count(sound, "other healthy node"), who)
 		}
 		words = append(words, fmt.Sprintf("%s, which %s finished", item, some(proof[item])))
 	}

@@ -89,7 +89,7 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 	}
 	k.next = now.Add(pause)
 	if before, ok, _ := k.file().Recall(); ok && maps.Equal(before.Items, c.Items) {
-		k.say(fmt.Sprintf("this machine has ended itself for the same failure at %s: not again", human.Stamp(before.At.UTC())))
+		k.say(fmt.Sprintf("not terminating: this machine already terminated itself for the same failure at %s", human.Stamp(before.At.UTC())))
 		return k.wrong
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -114,9 +114,9 @@ func (k *Killer) Wait() { k.attempts.Wait() }
 // attempt goes through all guards and ends the machine, or says which guard prevents that.
 func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) (held string, err error) {
 	if !r.Grid && !r.Way.alone() {
-		return fmt.Sprintf("it does not end itself: %s needs presence", r.Way), nil
+		return fmt.Sprintf("not terminating: %s needs presence", r.Way), nil
 	}
-	why := "there is no presence to compare with"
+	why := "no presence to compare with"
 	if r.Grid {
 		peers, err := k.Peers(ctx, now)
 		if err != nil {
@@ -124,17 +124,17 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) (h
 		}
 		var ends bool
 		if ends, why = Decide(c, peers); !ends {
-			return "it does not end itself: " + why, nil
+			return "not terminating: " + why, nil
 		}
 		won, holder, err := k.Lease(ctx, c, now.Add(max(r.After, leaseLeast)), now)
 		if err != nil {
 			return "", fmt.Errorf("kill: lease: %w", err)
 		}
 		if !won {
-			return "it does not end itself yet: " + holder + " of the same part does", nil
+			return "not terminating yet: lease of the part held by " + holder, nil
 		}
 	}
-	text := fmt.Sprintf("ends itself (%s), wedged for %s: %s", r.Way, human.Minutes(now.Sub(c.Since)), why)
+	text := fmt.Sprintf("terminating itself (%s) after %s wedged: %s", r.Way, human.Minutes(now.Sub(c.Since)), why)
 	if err := k.Tell(ctx, text); err != nil {
 		return "", fmt.Errorf("kill: refusing to terminate unannounced: %w", err)
 	}

@@ -27,14 +27,14 @@ func TestDecide(t *testing.T) {
 		why   string
 	}{
 		"a peer has finished all of it":    {[]Peer{peer(as)}, true, "ops:part.app1, which i-2 finished; ops:root, which i-2 finished"},
-		"no one else":                      {nil, false, "no other node of fed1/app1 is present and well"},
+		"no one else":                      {nil, false, "no other node of fed1/app1 is present and healthy"},
 		"only itself, an earlier life":     {[]Peer{peer(func(p *Peer) { p.ID = "i-1" })}, false, "no other node"},
 		"a peer of another part":           {[]Peer{peer(func(p *Peer) { p.Nodepart = "db1" })}, false, "no other node"},
 		"a peer of another deployment":     {[]Peer{peer(func(p *Peer) { p.Deployment = "fed2" })}, false, "no other node"},
 		"a peer that is missing":           {[]Peer{peer(func(p *Peer) { p.Present = false })}, false, "no other node"},
 		"a peer that is wedged or failing": {[]Peer{peer(func(p *Peer) { p.Well = false })}, false, "no other node"},
-		"a peer that finished another one": {[]Peer{peer(func(p *Peer) { p.Done["ops:root"] = "zz" })}, false, "none of the 1 healthy other nodes of fed1/app1 has finished what ops:root fails at"},
-		"a peer that says nothing of it":   {[]Peer{peer(func(p *Peer) { p.Done = nil })}, false, "ops:part.app1 fails at"},
+		"a peer that finished another one": {[]Peer{peer(func(p *Peer) { p.Done["ops:root"] = "zz" })}, false, "ops:root has not succeeded elsewhere (1 other healthy node of fed1/app1)"},
+		"a peer that says nothing of it":   {[]Peer{peer(func(p *Peer) { p.Done = nil })}, false, "ops:part.app1 has not succeeded"},
 		"two peers that finished one each": {[]Peer{
 			peer(func(p *Peer) { delete(p.Done, "ops:root") }), peer(func(p *Peer) { p.ID = "i-3"; delete(p.Done, "ops:part.app1") })}, true, "ops:part.app1, which i-2 finished; ops:root, which i-3 finished"},
 		"many": {[]Peer{peer(as), peer(func(p *Peer) { p.ID = "i-4" }), peer(func(p *Peer) { p.ID = "i-3" })}, true, "i-2 and 2 others finished"},
@@ -139,7 +139,7 @@ func TestAMachineThatAloneFailsEndsOnce(t *testing.T) {
 	if err := live(k, rules, wedged("i-1"), 600); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(w.ended, []string{"i-1 terminate"}) || len(w.told) != 1 || !strings.Contains(w.told[0], "ends itself (terminate), wedged for 30 min: ops:root, which i-2 and i-3 finished") {
+	if !slices.Equal(w.ended, []string{"i-1 terminate"}) || len(w.told) != 1 || !strings.Contains(w.told[0], "terminating itself (terminate) after 30 min wedged: ops:root, which i-2 and i-3 finished") {
 		t.Errorf("ended %q, told %q", w.ended, w.told)
 	}
 	// Another life of the same instance, switched on by a person.

@@ -48,7 +48,7 @@ func States() []StateRow {
 			Meaning: "launched or baked, the agent has not reported yet",
 			Next:    []State{Setup, Disabled, Leaving}},
 		{State: Setup, Colour: "yellow", Logged: true,
-			Meaning: "the agent lives, the node is being initialised",
+			Meaning: "the agent is running and initialises the node",
 			Next:    []State{InitDone, Failing, Wedged, Disabled, Leaving}},
 		{State: InitDone, Colour: "green", Logged: true,
 			Meaning: "initialised, ready for its first work",
@@ -83,6 +83,19 @@ func Row(s State) (row StateRow, ok bool) {
 		}
 	}
 	return StateRow{}, false
+}
+
+// Ended words the end of a state that lasted for a span: "recovered after 5.1 s of failures".
+func (s State) Ended(span string) string {
+	switch s {
+	case Failing:
+		return "recovered after " + span + " of failures"
+	case Wedged:
+		return "recovered after " + span + " wedged"
+	case Disabled:
+		return "enabled after " + span + " disabled"
+	}
+	return "running again after " + span + " " + string(s)
 }
 
 // MayFollow tells whether the table allows next after s. Staying is always allowed.

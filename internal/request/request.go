@@ -84,7 +84,7 @@ func Put(stateDir string, a journal.Ask) error {
 // WakeUp makes a living agent beat now.
 func WakeUp(pid int) error {
 	if !proc.Catches(pid, syscall.SIGUSR1) {
-		return fmt.Errorf("process %d does not understand it: is it an older version?", pid)
+		return fmt.Errorf("process %d does not support this request: is it an older version?", pid)
 	}
 	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
 		return fmt.Errorf("wake process %d: %w", pid, err)

@@ -62,13 +62,13 @@ func (r Running) Ask(ctx context.Context, ask journal.Ask) (journal.Beat, error)
 		switch {
 		case stays && !said:
 			said = true
-			fmt.Fprintf(r.Words, "addagent: waiting for the end of %s, in hand since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
+			fmt.Fprintf(r.Words, "addagent: waiting for %s to end, running since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
 		case since > besideSay && proc.Stopped(r.Holder.PID):
 			takeBack(r.Cfg.StateDir, ask.ID)
 			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", r.Holder.PID)}
 		case !waits && since > besideWait:
 			takeBack(r.Cfg.StateDir, ask.ID)
-			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) did not begin a beat within %s: addagent status", r.Holder.PID, human.Duration(besideWait))}
+			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) did not start a beat within %s: addagent status", r.Holder.PID, human.Duration(besideWait))}
 		}
 		select {
 		case <-tick.C:
@@ -100,7 +100,7 @@ func beatThatObeyed(home, id string) (journal.Beat, error) {
 		return journal.Beat{}, cli.Failed(err)
 	}
 	if found.Seq == 0 {
-		return found, cli.Failed(fmt.Errorf("the request was taken up, but no record tells what became of it: addagent status"))
+		return found, cli.Failed(fmt.Errorf("the agent took the request and recorded no result: addagent status"))
 	}
 	return found, nil
 }
@@ -122,13 +122,13 @@ func (r Running) Follow(ctx context.Context, b journal.Beat) (journal.Beat, erro
 			}
 		}
 		if _, held, err := run.ReadHolder(r.Cfg.BeatLock()); err == nil && !held {
-			fmt.Fprintf(r.Words, "addagent: the agent has ended; %s goes on in its shim\n", b.InHand.Name())
+			fmt.Fprintf(r.Words, "addagent: the agent has exited; %s continues in its shim\n", b.InHand.Name())
 			return b, &cli.Exit{Code: cli.ExitFailed}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			fmt.Fprintf(r.Words, "addagent: interrupted; %s goes on (pid %d); addagent status tells how it ends\n", b.InHand.Name(), b.InHand.PID)
+			fmt.Fprintf(r.Words, "addagent: interrupted; %s continues (pid %d); addagent status shows how it ends\n", b.InHand.Name(), b.InHand.PID)
 			return b, &cli.Exit{Code: cli.ExitInterrupted}
 		}
 	}

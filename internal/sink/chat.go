@@ -133,7 +133,7 @@ func (a *Alarm) hear(err error, over bool) error {
 		}
 	case over && !a.said.IsZero():
 		a.said, a.seen = time.Time{}, false
-		return errors.Join(a.say(own(a.last, Line{Text: "what was critical is over: told in the presence repository again", Colour: "green", Critical: true}), now), a.remember())
+		return errors.Join(a.say(own(a.last, Line{Text: "resolved: the presence repository accepts this node again", Colour: "green", Critical: true}), now), a.remember())
 	}
 	return err
 }

@@ -93,7 +93,7 @@ func TestWhatIsCritical(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(v.critical) != 2 || !strings.Contains(v.critical[0], ": wedged: ") || !strings.Contains(v.critical[1], "recovered, was wedged") {
+	if len(v.critical) != 2 || !strings.Contains(v.critical[0], ": wedged: ") || !strings.Contains(v.critical[1], "recovered after 0 s wedged") {
 		t.Errorf("said %q", v.critical)
 	}
 }
@@ -211,7 +211,7 @@ func TestAlarm(t *testing.T) {
 	tell(errors.New("503"), 2) // nobody knows whether it is over
 	tell(nil, 3)
 	tell(nil, 3)
-	if !strings.HasPrefix(v.lines[0], "i-1:fed1/app1: clash: ") || !strings.Contains(v.lines[2], "is over") {
+	if !strings.HasPrefix(v.lines[0], "i-1:fed1/app1: clash: ") || !strings.Contains(v.lines[2], "resolved") {
 		t.Errorf("said %q", v.lines)
 	}
 	if err := a.Flush(t.Context()); err != nil {
@@ -255,7 +255,7 @@ func TestAlarmOfManyProcesses(t *testing.T) {
 	beat("i-1", errors.New("503"))
 	beat("i-1", nil)
 	beat("i-1", nil)
-	if len(v.lines) != 3 || !strings.Contains(v.lines[2], "is over") {
+	if len(v.lines) != 3 || !strings.Contains(v.lines[2], "resolved") {
 		t.Errorf("then it said %q", v.lines[2:])
 	}
 	beat("i-1", clash)

@@ -72,7 +72,7 @@ func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) 
 		}
 		return s, lines
 	case well && s.Bad != "":
-		text := fmt.Sprintf("recovered, was %s for %s: %s%s", s.Bad, human.Coarse(now.Sub(s.BadAt)), r.State, at(r))
+		text := fmt.Sprintf("%s: %s%s", s.Bad.Ended(human.Coarse(now.Sub(s.BadAt))), r.State, at(r))
 		lines := []Line{own(r, Line{Text: text, Colour: "green", Critical: s.Bad == node.Wedged})}
 		if s.Quiet {
 			lines = nil // its begin was a repeat, so its end is one
@@ -108,7 +108,7 @@ func (s Announced) remind(r presence.Record, now time.Time) (Announced, []Line) 
 		return s, nil
 	}
 	s.Remind, s.Quiet = now, false
-	text := fmt.Sprintf("still wedged, for %s: %s%s", human.Coarse(now.Sub(s.Since)), reason(r), next(r))
+	text := fmt.Sprintf("still wedged after %s: %s%s", human.Coarse(now.Sub(s.Since)), reason(r), next(r))
 	return s, []Line{own(r, Line{Text: text, Colour: "red", Critical: true})}
 }
 
@@ -124,7 +124,7 @@ func (s *Announced) say(print string, l Line, now time.Time) []Line {
 	}
 	s.Said[print] = now
 	if s.Unsaid > 0 {
-		l.Text += fmt.Sprintf(" (and %s before it that said nothing new)", human.Count(s.Unsaid, "change"))
+		l.Text += fmt.Sprintf(" (%s before it omitted as repeats)", human.Count(s.Unsaid, "change"))
 		s.Unsaid = 0
 	}
 	return []Line{l}
@@ -151,9 +151,9 @@ func stateLine(r presence.Record) Line {
 	text := string(r.State) + ": " + row.Meaning
 	switch r.State {
 	case node.Setup:
-		text = "setup: the agent lives"
+		text = "setup: the agent is running"
 	case node.InitDone:
-		text = "initdone: launched, ready for its work"
+		text = "initdone: initialised, ready for its first work"
 	case node.Working:
 		text = "working: " + reason(r) + at(r)
 	case node.Idle:

@@ -57,20 +57,20 @@ func TestSpeak(t *testing.T) {
 	for name, c := range map[string]struct{ life, want []string }{
 		"a new node": {
 			[]string{"setup@", "initdone@a", "working@a ops:root", "working@a ops:root", "idle@a", "idle@a"},
-			[]string{"yellow setup: the agent lives", "green initdone: launched, ready for its work", "yellow working: ops:root at ops@aaaaaaa", "green idle: done at ops@aaaaaaa"}},
+			[]string{"yellow setup: the agent is running", "green initdone: initialised, ready for its first work", "yellow working: ops:root at ops@aaaaaaa", "green idle: done at ops@aaaaaaa"}},
 		"a restart without memory, and a push that concerns others": {
 			[]string{"idle@a", "idle@b", "idle@c"}, nil},
 		"the same work again within the hour: neither its begin nor its end is said, and a begin that is said has an end": {
 			[]string{"idle@a", "working@a ops:root", "idle@a", "working@a ops:root", "idle@a", "working@b ops:root", "idle@b"},
 			[]string{"yellow working: ops:root at ops@aaaaaaa", "green idle: done at ops@aaaaaaa",
-				"yellow working: ops:root at ops@bbbbbbb (and 2 changes before it that said nothing new)", "green idle: done at ops@bbbbbbb"}},
+				"yellow working: ops:root at ops@bbbbbbb (2 changes before it omitted as repeats)", "green idle: done at ops@bbbbbbb"}},
 		"a failure that heals": {
 			[]string{"idle@a", "failing@b ops:root: exit 3", "failing@b ops:root: exit 3 (2 failures in a row)", "idle@b"},
-			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "green recovered, was failing for 2 min: idle at ops@bbbbbbb"}},
+			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "green recovered after 2 min of failures: idle at ops@bbbbbbb"}},
 		"the same failure at the next commit is the same failure": {
 			[]string{"failing@b ops:root: exit 3", "working@c ops:root", "failing@c ops:root: exit 3", "working@d ops:root", "idle@d"},
 			[]string{"red failing: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root", "yellow working: ops:root at ops@ccccccc",
-				"yellow working: ops:root at ops@ddddddd (and 1 change before it that said nothing new)", "green recovered, was failing for 4 min: idle at ops@ddddddd"}},
+				"yellow working: ops:root at ops@ddddddd (1 change before it omitted as repeats)", "green recovered after 4 min of failures: idle at ops@ddddddd"}},
 		"another item joins: that is news": {
 			[]string{"failing@b ops:part.app1: exit 3", "failing@b ops:part.app1: exit 3; ops:part.app2: exit 3"},
 			[]string{"red failing: ops:part.app1: exit 3 at ops@bbbbbbb  -> addagent why ops:part.app1",
@@ -78,24 +78,24 @@ func TestSpeak(t *testing.T) {
 		"wedged, reminded each hour, well": {
 			[]string{"idle@a", "wedged@b ops:root: exit 3", "+58m", "wedged@b ops:root: exit 3", "wedged@b ops:root: exit 3 (9 failures in a row)", "+30m", "wedged@b ops:root: exit 3", "+40m", "wedged@b ops:root: exit 3", "idle@c"},
 			[]string{"red! wedged: ops:root: exit 3 at ops@bbbbbbb  -> addagent why ops:root",
-				"red! still wedged, for 60 min: ops:root: exit 3 (9 failures in a row)  -> addagent why ops:root",
-				"red! still wedged, for 2 h: ops:root: exit 3  -> addagent why ops:root", "green! recovered, was wedged for 2 h: idle at ops@ccccccc"}},
+				"red! still wedged after 60 min: ops:root: exit 3 (9 failures in a row)  -> addagent why ops:root",
+				"red! still wedged after 2 h: ops:root: exit 3  -> addagent why ops:root", "green! recovered after 2 h wedged: idle at ops@ccccccc"}},
 		"what comes and goes is said once, and counted": {
 			[]string{"idle@a", "failing@a ops: dead", "idle@a", "failing@a ops: dead", "idle@a", "failing@a ops: dead", "idle@a", "+1h", "failing@a ops: dead"},
-			[]string{"red failing: ops: dead at ops@aaaaaaa  -> addagent why", "green recovered, was failing for 60 s: idle at ops@aaaaaaa",
-				"red failing: ops: dead at ops@aaaaaaa  -> addagent why (and 2 changes before it that said nothing new)"}},
+			[]string{"red failing: ops: dead at ops@aaaaaaa  -> addagent why", "green recovered after 60 s of failures: idle at ops@aaaaaaa",
+				"red failing: ops: dead at ops@aaaaaaa  -> addagent why (2 changes before it omitted as repeats)"}},
 		"a wedge that comes again within the hour is called to mind when it stays": {
 			[]string{"idle@a", "wedged@a ops:root: exit 3", "idle@a", "wedged@a ops:root: exit 3", "+10m", "wedged@a ops:root: exit 3", "+50m", "wedged@a ops:root: exit 3", "idle@a"},
-			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "green! recovered, was wedged for 60 s: idle at ops@aaaaaaa",
-				"red! still wedged, for 62 min: ops:root: exit 3  -> addagent why ops:root", "green! recovered, was wedged for 63 min: idle at ops@aaaaaaa"}},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "green! recovered after 60 s wedged: idle at ops@aaaaaaa",
+				"red! still wedged after 62 min: ops:root: exit 3  -> addagent why ops:root", "green! recovered after 63 min wedged: idle at ops@aaaaaaa"}},
 		"from failing to wedged": {
 			[]string{"failing@a ops:root: exit 3", "wedged@a ops:root: exit 3 (3 failures in a row)", "idle@b"},
 			[]string{"red failing: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root",
-				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! recovered, was wedged for 60 s: idle at ops@bbbbbbb"}},
+				"red! wedged: ops:root: exit 3 (3 failures in a row) at ops@aaaaaaa  -> addagent why ops:root", "green! recovered after 60 s wedged: idle at ops@bbbbbbb"}},
 		"wedged, then only failing, then well: who heard of the wedge hears of the end": {
 			[]string{"wedged@a ops:root: exit 3; ops:app: exit 4", "failing@a ops:app: exit 4", "idle@b"},
 			[]string{"red! wedged: ops:root: exit 3; ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:root",
-				"red failing: ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:app", "green! recovered, was wedged for 2 min: idle at ops@bbbbbbb"}},
+				"red failing: ops:app: exit 4 at ops@aaaaaaa  -> addagent why ops:app", "green! recovered after 2 min wedged: idle at ops@bbbbbbb"}},
 		"disabled and enabled": {
 			[]string{"idle@a", "disabled@a ann: migration", "idle@a"},
 			[]string{"gray disabled: ann: migration", "green idle: done at ops@aaaaaaa"}},
@@ -103,14 +103,14 @@ func TestSpeak(t *testing.T) {
 			[]string{"idle@a", "leaving@a the machine goes down"},
 			[]string{"gray leaving: the machine goes down"}},
 		"a wedged machine ends itself": {
-			[]string{"wedged@a ops:root: exit 3", "leaving@a ends itself (terminate), wedged for 30m0s"},
-			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "gray! leaving: ends itself (terminate), wedged for 30m0s"}},
+			[]string{"wedged@a ops:root: exit 3", "leaving@a terminating itself (terminate), wedged for 30m0s"},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "gray! leaving: terminating itself (terminate), wedged for 30m0s"}},
 		"a clock set back by a year": {
 			[]string{"wedged@a ops:root: exit 3", "+-8760h", "wedged@a ops:root: exit 3", "+61m", "wedged@a ops:root: exit 3"},
-			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "red! still wedged, for 62 min: ops:root: exit 3  -> addagent why ops:root"}},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "red! still wedged after 62 min: ops:root: exit 3  -> addagent why ops:root"}},
 		"a clock set forward by a year": {
 			[]string{"wedged@a ops:root: exit 3", "+8760h", "wedged@a ops:root: exit 3", "wedged@a ops:root: exit 3"},
-			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "red! still wedged, for 365 days: ops:root: exit 3  -> addagent why ops:root"}},
+			[]string{"red! wedged: ops:root: exit 3 at ops@aaaaaaa  -> addagent why ops:root", "red! still wedged after 365 days: ops:root: exit 3  -> addagent why ops:root"}},
 		"a word of a newer agent": {
 			[]string{"idle@a", "sleeping@a"}, []string{" sleeping: "}},
 	} {

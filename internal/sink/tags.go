@@ -36,7 +36,7 @@ type Tags struct {
 // NewTags returns the sink; path is the file that remembers the tags, so that a restart, or a process for each beat,
 // makes no call without need. The file belongs to the hardware. Tell waits for the cloud: wrap it in NewAsync.
 func NewTags(t Tagger, path string) *Tags {
-	return &Tags{tagger: t, file: files.Remembered[map[string]string]{Path: path, What: "tags: remember what was told", Limit: tagsLimit}}
+	return &Tags{tagger: t, file: files.Remembered[map[string]string]{Path: path, What: "tags: save what was sent", Limit: tagsLimit}}
 }
 
 // Tell sets all tags in one call, when one of them has changed.
@@ -103,7 +103,7 @@ func (i *InitDone) Tell(ctx context.Context, r presence.Record) error {
 	}
 	i.done = true
 	if err := files.Replace(i.path, []byte(node.Stamp(r.BeatSeen)+"\n"), 0o600); err != nil {
-		return fmt.Errorf("remember what was done at initdone: %w", err)
+		return fmt.Errorf("save what was done at initdone: %w", err)
 	}
 	return nil
 }

@@ -46,13 +46,13 @@ func diagnose(cfg *config.Config, s Report, h run.Holder) *Diagnosis {
 	switch {
 	case h.PID == 0:
 	case s.Running && proc.Stopped(h.PID):
-		f.Process, f.Next = fmt.Sprintf("process %d is stopped: it does nothing until it is sent on", h.PID), "kill -CONT "+strconv.Itoa(h.PID)
+		f.Process, f.Next = fmt.Sprintf("process %d is stopped and does nothing until it is resumed", h.PID), "kill -CONT "+strconv.Itoa(h.PID)
 	case s.Running && proc.Lives(h.PID):
-		f.Process = strings.TrimSpace(fmt.Sprintf("process %d lives: %s", h.PID, proc.Status(h.PID, "State")))
+		f.Process = strings.TrimSpace(fmt.Sprintf("process %d is alive: %s", h.PID, proc.Status(h.PID, "State")))
 	case s.Running: // the note is of a process that this one cannot see, in another container
-		f.Process = fmt.Sprintf("the beat lock is held, and process %d, which it names, is not here", h.PID)
+		f.Process = fmt.Sprintf("process %d holds the beat lock but is not visible from here", h.PID)
 	default:
-		f.Process = fmt.Sprintf("process %d held the beat lock last, and is gone", h.PID)
+		f.Process = fmt.Sprintf("process %d held the beat lock last and has exited", h.PID)
 	}
 	size := 4096
 	if st, err := os.Stat(journal.BeatPath(cfg.Home)); err == nil {

@@ -20,7 +20,7 @@ import (
 func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.Time) {
 	b := s.Beat
 	if b == nil {
-		fmt.Fprintf(out, "starting: process %d has not finished its first beat; it began %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
+		fmt.Fprintf(out, "starting: process %d has not finished its first beat, started %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
 		s.printDiagnosis(out, flags)
 		return
 	}
@@ -35,17 +35,17 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 	row("node", "%s", who(cfg, b))
 	switch {
 	case !s.Alive():
-		row("agent", "NOT RUNNING; the last beat was at %s", human.When(b.Start, now))
+		row("agent", "NOT RUNNING; last beat at %s", human.When(b.Start, now))
 	case !s.Running:
-		row("agent", "addagent beat, called from outside; the last one was at %s and took %s", human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
-		row("next", "due %s", human.When(b.Next, now))
+		row("agent", "addagent beat, run by cron or a timer; the last one at %s took %s", human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+		row("next beat", "due %s", human.When(b.Next, now))
 	case s.Late:
-		row("agent", "process %d is LATE: its last beat was at %s, the next was due %s", s.Holder.PID, human.When(b.Start, now), human.When(b.Next, now))
+		row("agent", "process %d is LATE: last beat at %s, next one due %s", s.Holder.PID, human.When(b.Start, now), human.When(b.Next, now))
 	case len(b.Fetching) > 0:
-		row("agent", "running, process %d; beat %d, begun %s, still looks", s.Holder.PID, b.Seq, human.When(b.Start, now))
+		row("agent", "running, process %d; beat %d, started %s, still looking", s.Holder.PID, b.Seq, human.When(b.Start, now))
 	default:
 		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
-		row("next", "looks %s", human.When(b.Next, now))
+		row("next look", "%s", human.When(b.Next, now))
 	}
 	for _, f := range b.Fetching {
 		if s.Running {
@@ -53,12 +53,12 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		}
 	}
 	if b.InHand != nil && s.Working != nil {
-		row("in hand", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), human.ID(b.InHand.Version), b.InHand.Attempt, human.When(b.InHand.Started, now), b.InHand.PID)
+		row("running", "%s at %s, attempt %d, since %s, pid %d", b.InHand.Name(), human.ID(b.InHand.Version), b.InHand.Attempt, human.When(b.InHand.Started, now), b.InHand.PID)
 		row("", "tail -f %s", filepath.Join(run.LogDir(filepath.Join(cfg.Home, "log", "work"), b.InHand.Repo, b.InHand.Item), "latest.log"))
 	} else if b.InHand != nil {
-		row("in hand", "%s at %s has ended; the next beat takes its result", b.InHand.Name(), human.ID(b.InHand.Version))
+		row("running", "%s at %s has ended; the next beat collects its result", b.InHand.Name(), human.ID(b.InHand.Version))
 	} else if s.Working != nil && (len(b.Fetching) == 0 || s.Working.PID != s.Holder.PID) { // that it looks is said above
-		row("in hand", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, human.When(s.Working.Started, now))
+		row("running", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, human.When(s.Working.Started, now))
 	}
 	if d := b.Did; d != nil {
 		ended := "done in " + d.Took()
@@ -68,16 +68,16 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 				ended += fmt.Sprintf(" (%s)", d.Last)
 			}
 		}
-		row("did last", "%s:%s at %s, %s, %s", d.Repo, d.Item, human.ID(d.Version), human.Safe(ended), human.When(d.At, now))
+		row("last run", "%s:%s at %s, %s, %s", d.Repo, d.Item, human.ID(d.Version), human.Safe(ended), human.When(d.At, now))
 	}
 	if rest := s.Brakes.Disabled; rest != nil && b.State != node.Disabled {
-		row("brake", "the next beat sees it: disabled%s: %s", rest.Ends(now), human.Safe(rest.Reason))
+		row("brake", "disabled%s, from the next beat on: %s", rest.Ends(now), human.Safe(rest.Reason))
 	}
 	if w := s.Brakes.Wedged; w != nil && b.State != node.Wedged {
-		row("brake", "the next beat sees it: wedged: %s", human.Safe(w.String()))
+		row("brake", "wedged, from the next beat on: %s", human.Safe(w.String()))
 	}
 	for _, l := range b.Looks {
-		at := "not here as a whole"
+		at := "incomplete"
 		if l.Version != "" {
 			at = l.Branch + " " + human.ID(l.Version)
 		}
@@ -87,7 +87,7 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		row("repo", "%s %s", l.Repo, at)
 	}
 	if len(b.Items) == 0 && reachedAll(b.Looks) {
-		row("item", "none: no repository holds a script for this node in nodework/ or bin/nodework/")
+		row("item", "none: no repository has a script for this node in nodework/ or bin/nodework/")
 	}
 	for _, i := range b.Items {
 		text := fmt.Sprintf("%s:%s %s", i.Repo, i.Item, i.Verdict)
@@ -109,7 +109,7 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		row("trouble", "for %s: %s", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
 	}
 	if b.Dropped > 0 {
-		row("dropped", "%s since the agent began: each was due while one before went on", human.Count(int(b.Dropped), "beat"))
+		row("dropped", "%s since the agent started, each due while an earlier one was running", human.Count(int(b.Dropped), "beat"))
 	}
 	s.printDiagnosis(out, flags)
 	if next := s.then(cfg.Home); next != "" && s.Silence == nil {

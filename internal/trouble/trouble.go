@@ -53,9 +53,9 @@ func (t Trouble) Next(text string, now time.Time) (Trouble, News) {
 func (n News) Sentence(span, text string) string {
 	switch n {
 	case Lasting:
-		return fmt.Sprintf("still, for %s: %s", span, text)
+		return fmt.Sprintf("ongoing for %s: %s", span, text)
 	case Over:
-		return fmt.Sprintf("over after %s: %s", span, text)
+		return fmt.Sprintf("resolved after %s: %s", span, text)
 	}
 	return text
 }

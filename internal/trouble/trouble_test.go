@@ -38,7 +38,7 @@ func TestNext(t *testing.T) {
 }
 
 func TestSentence(t *testing.T) {
-	for news, want := range map[News]string{Begun: "x", Lasting: "still, for 2 h: x", Over: "over after 2 h: x"} {
+	for news, want := range map[News]string{Begun: "x", Lasting: "ongoing for 2 h: x", Over: "resolved after 2 h: x"} {
 		if got := news.Sentence("2 h", "x"); got != want {
 			t.Errorf("%v: %q, want %q", news, got, want)
 		}
@@ -57,9 +57,9 @@ func TestNextOf(t *testing.T) {
 		{2 * time.Minute, "port 4712 is closed", ""},
 		{3 * time.Minute, "no route", "no route"},
 		{62 * time.Minute, "no route", ""},
-		{63 * time.Minute, "no route", "still, for 1 h 2 min: no route"},
+		{63 * time.Minute, "no route", "ongoing for 1 h 2 min: no route"},
 		{64 * time.Minute, "no route", ""},
-		{65 * time.Minute, "", "over after 1 h 4 min: no route"},
+		{65 * time.Minute, "", "resolved after 1 h 4 min: no route"},
 		{66 * time.Minute, "", ""},
 		{67 * time.Minute, "no route", "no route"},
 	} {

@@ -50,7 +50,7 @@ type brokenRef struct{ tip, why string }
 
 // ErrRace is in the error of a fold whose branch another control node moved. The history stays complete and without
 // duplicates.
-var ErrRace = errors.New("another control node folds too")
+var ErrRace = errors.New("another control node is also folding")
 
 // Report is what a fold found and did.
 type Report struct {

@@ -160,7 +160,7 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 			continue
 		}
 		if len(f.nodes) == nodeLimit {
-			notes.add("the fold has more than %s: the others are left out", human.Count(nodeLimit, "record"))
+			notes.add("the fold has more than %s: the others are omitted", human.Count(nodeLimit, "record"))
 			break
 		}
 		one, ok := before.nodes[id]
@@ -265,7 +265,7 @@ func decode(id string, raw []byte) (presence.Record, error) {
 		return r, err
 	}
 	if r.InstanceID != id {
-		return r, fmt.Errorf("the record says that it is of %s", r.InstanceID)
+		return r, fmt.Errorf("the record names %s", r.InstanceID)
 	}
 	if _, err := presence.Encode(r); err != nil {
 		return r, err

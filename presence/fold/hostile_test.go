@@ -40,7 +40,7 @@ func TestBrokenRecords(t *testing.T) {
 	g.tell("worse", node.Idle, now)
 	g.push()
 	broken := map[string]string{ // what the note says
-		"another": "says that it is of good", "cut": "unexpected end", "event": "filetype", "huge": "longer|bytes|too big", "empty": "unexpected end",
+		"another": "names good", "cut": "unexpected end", "event": "filetype", "huge": "longer|bytes|too big", "empty": "unexpected end",
 		"none": "holds no", "link": "no file", "folder": "no file", "later": "cannot be|year|Time", "worse": "invalid character",
 	}
 	g.write("another", encoded(t, record("good", node.Wedged, now)), "x", now)

@@ -303,7 +303,7 @@ func TestReap(t *testing.T) {
 	// A server that lets nobody delete says so.
 	ago("left", node.Leaving, 30*time.Hour)
 	repo.Git("config", "receive.denyDeletes", "true")
-	if list, err := r.Reap(t.Context(), 0, now, false); err == nil || len(list) != 0 || !strings.Contains(err.Error(), "left: its ref stays") {
+	if list, err := r.Reap(t.Context(), 0, now, false); err == nil || len(list) != 0 || !strings.Contains(err.Error(), "left: its ref is kept") {
 		t.Errorf("reaped %s, %v", names(list), err)
 	}
 }

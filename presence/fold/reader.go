@@ -70,7 +70,7 @@ func (r *Reader) Read(ctx context.Context, now time.Time) (presence.Fleet, error
 	}
 	f.At = now
 	if len(f.Nodes) == 0 && len(r.last.Nodes) > 0 {
-		f.Notes = noted(f.Notes, "no node is there any more; at %s there were %d", shown(r.last.At), len(r.last.Nodes))
+		f.Notes = noted(f.Notes, "no nodes left; at %s there were %d", shown(r.last.At), len(r.last.Nodes))
 	}
 	r.last = f
 	return f, nil

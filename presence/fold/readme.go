@@ -15,10 +15,10 @@ const cellLimit = 200 // characters of a cell in the table
 func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte {
 	var b strings.Builder
 	b.WriteString("# Presence\n\n")
-	fmt.Fprintf(&b, "What the nodes said of themselves, as of %s. Made by `addctl presence:fold`; `fold.json` tells when it last ran,\n"+
-		"`%s` holds every transition.\n\n", shown(now), "history/")
+	fmt.Fprintf(&b, "The state of every node as of %s. `addctl presence:fold` writes this page; `fold.json` shows when it last ran,\n"+
+		"`%s` has every transition.\n\n", shown(now), "history/")
 	if len(f.Nodes) == 0 {
-		b.WriteString("No node has spoken yet.\n")
+		b.WriteString("No node has reported yet.\n")
 		return []byte(b.String())
 	}
 	b.WriteString("| part | state | nodes |\n|---|---|---|\n")

@@ -74,7 +74,7 @@ func (r *Reader) reap(ctx context.Context, olderThan time.Duration, now time.Tim
 		case "":
 			went = append(went, d)
 		case d.Node.Commit:
-			errs = append(errs, fmt.Errorf("%s: its ref stays", d.Node.InstanceID))
+			errs = append(errs, fmt.Errorf("%s: its ref is kept", d.Node.InstanceID))
 		}
 	}
 	if len(errs) > 0 {

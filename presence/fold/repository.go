@@ -179,7 +179,7 @@ func (p *repository) ask(ctx context.Context, all bool) (refList, error) {
 		}
 	}
 	if more > 0 {
-		l.notes.add("%s more than %d: they are left out", human.Count(more, "ref"), nodeLimit)
+		l.notes.add("%s more than %d: they are omitted", human.Count(more, "ref"), nodeLimit)
 	}
 	return l, nil
 }

@@ -199,7 +199,7 @@ func TestGitClashWithNoRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	var clash *Clash
-	if err := g.Flush(t.Context()); !errors.As(err, &clash) || !strings.Contains(err.Error(), "no record") {
+	if err := g.Flush(t.Context()); !errors.As(err, &clash) || !strings.Contains(err.Error(), "unknown writer") {
 		t.Errorf("%v", err)
 	}
 	if s.repo.Tip("presence/n1") != tip {
@@ -305,7 +305,7 @@ func TestAlarmIsOverAfterARestart(t *testing.T) {
 	s.await(g.Arrived)
 	tell(time.Minute)
 	tell(2 * time.Minute)
-	if len(v.lines) != 1 || !strings.Contains(v.lines[0], "is over") {
+	if len(v.lines) != 1 || !strings.Contains(v.lines[0], "resolved") {
 		t.Errorf("it said %q", v.lines)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {

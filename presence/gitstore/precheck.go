@@ -48,7 +48,7 @@ func CanPush(ctx context.Context, s Remote, ref, tip string) (refused string, er
 	var no *remote.Rejected
 	switch {
 	case err == nil:
-		return "", fmt.Errorf("push: the server took %s for where %s is: it is no git server that nodes can share", nowhere, ref)
+		return "", fmt.Errorf("push: the server accepted %s as the position of %s: nodes cannot share this git server", nowhere, ref)
 	case errors.Is(err, remote.ErrAccess) || !errors.As(err, &no):
 		return "", err
 	}

@@ -114,11 +114,11 @@ func parseState(data []byte) (*publishState, error) {
 			return nil, fmt.Errorf("pending: %w", err)
 		}
 		if p.Tip == "" || p.From < 0 || p.From > len(m.Steps) {
-			return nil, errors.New("pending: it does not follow from the rest")
+			return nil, errors.New("pending: inconsistent")
 		}
 	}
 	if m.Fleet < 0 {
-		return nil, errors.New("a fleet of less than none")
+		return nil, errors.New("a negative number of nodes")
 	}
 	return &m, nil
 }

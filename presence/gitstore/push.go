@@ -22,14 +22,14 @@ type Clash struct {
 }
 
 func (c *Clash) Error() string {
-	there, clones := "something that is no record of a node", ""
+	there, clones := "an unknown writer", ""
 	if c.There.InstanceID != "" {
 		there = machine(c.There)
 	}
 	if c.There.Hardware == c.Here.Hardware {
 		clones = " (two clones of one image look like the same hardware)"
 	}
-	return fmt.Sprintf("clash: %s is told by %s; this one, %s, tells no more%s: %s", c.Ref, there, machine(c.Here), clones, c.Hint())
+	return fmt.Sprintf("clash: %s is also written by %s; this one, %s, stops reporting%s: %s", c.Ref, there, machine(c.Here), clones, c.Hint())
 }
 
 // Hint is what a person can do about it, with which the error's text ends. The file alone is not enough: an agent puts
@@ -45,7 +45,7 @@ func (c *Clash) Critical() bool { return true }
 func machine(r presence.Record) string {
 	name := r.Hostname
 	if name == "" {
-		name = "a machine without a name"
+		name = "a machine without a hostname"
 	}
 	return fmt.Sprintf("%s (%s)", name, strings.Join(append(append([]string{}, r.Addresses...), r.Hardware), ", "))
 }

@@ -97,7 +97,7 @@ func (g *Sink) Tell(ctx context.Context, r presence.Record) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state != nil && g.latest.InstanceID != r.InstanceID {
-		return fmt.Errorf("presence record: it is of %s, and this sink tells of %s", r.InstanceID, g.latest.InstanceID)
+		return fmt.Errorf("presence record: of %s, but this sink is for %s", r.InstanceID, g.latest.InstanceID)
 	}
 	r.Reason = cutReason(r.Reason)
 	fresh := g.state == nil || !presence.SameContent(g.latest, r)

@@ -79,7 +79,7 @@ func TestPeersOfANewNode(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if set := PlannedSet(cfg)(filter); !strings.Contains(set.Await, "(beat 1 of 5 at most)") {
+			if set := PlannedSet(cfg)(filter); !strings.Contains(set.Await, "(beat 1 of at most 5)") {
 				t.Errorf("plan says %+v", set)
 			}
 			var p *Peers

@@ -61,7 +61,7 @@ func TestCronTells(t *testing.T) {
 			}
 			told("wedged", slices.DeleteFunc(slices.Clone(every), func(place string) bool { return slices.Contains(c.places, place) })...)
 			for _, place := range c.places {
-				name := map[string]string{"presence": "presence", "chat": "chat 1", "ec2": "ec2"}[place] + ": not told: "
+				name := map[string]string{"presence": "presence", "chat": "chat 1", "ec2": "ec2"}[place] + ": not delivered: "
 				if troubles, _ := g.news(name); len(troubles) != 1 || !strings.Contains(stderr, name) {
 					t.Errorf("that %s is away was said in the log: %q; by the beat: %s", place, troubles, stderr)
 				}
@@ -70,7 +70,7 @@ func TestCronTells(t *testing.T) {
 			g.push("ops", gittest.Remove("bad"))
 			g.beatInTime()
 			told("idle", every...)
-			if len(p.room.lines("ops", "wedged: ")) != 1 || len(p.room.lines("ops", "recovered, was wedged")) != 1 {
+			if len(p.room.lines("ops", ": wedged: ")) != 1 || len(p.room.lines("ops", "recovered after ", " wedged: ")) != 1 {
 				t.Errorf("the room heard %q", p.room.lines("ops"))
 			}
 			g.sound("ops")

@@ -93,7 +93,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	g.stop()
 	g.sound("ops")
-	if !strings.Contains(g.log(), "failing no more") {
+	if !strings.Contains(g.log(), "recovered after ") {
 		t.Error("the log does not say that the node is well again")
 	}
 	// Every run that a script knows of is one that the node kept: none was repeated for want of room.

@@ -109,7 +109,7 @@ func TestNobodyEndsWithTheFleet(t *testing.T) {
 	}
 	f.others(5, 40, f.record("n-00"), func(r *presence.Record) { r.State = node.Wedged })
 	for _, g := range f.nodes {
-		f.considered(g, "it does not end itself: no other node of test/app1 is present and well")
+		f.considered(g, "it does not end itself: no other node of test/app1 is present and healthy")
 	}
 	for _, g := range f.nodes {
 		g.beats(3)
@@ -183,7 +183,7 @@ func TestOneEndsAlone(t *testing.T) {
 				var one *grid
 				f.nodes[0].until("one to be about to end itself", func() bool {
 					for _, g := range broken {
-						if strings.Contains(g.log(), "this machine ends itself") {
+						if strings.Contains(g.log(), "this machine is terminating itself") {
 							one = g
 							return true
 						}
@@ -199,10 +199,10 @@ func TestOneEndsAlone(t *testing.T) {
 				ended, other = other, ended
 			}
 			// Nothing but the mark tells that it had ended: what follows it was before it.
-			if r := f.record(ended.id()); r.State != node.Leaving || !strings.Contains(r.Reason, "ends itself (command)") {
+			if r := f.record(ended.id()); r.State != node.Leaving || !strings.Contains(r.Reason, "terminating itself (command)") {
 				t.Errorf("when it ended, presence said %s: %s", r.State, r.Reason)
 			}
-			if n := len(f.room.lines("ops", ended.id()+":test/app1: leaving: ends itself (command)", "ops:root, which n-02 and n-03 finished")); n != 1 && !(c.killed && n == 2) {
+			if n := len(f.room.lines("ops", ended.id()+":test/app1: leaving: terminating itself (command)", "ops:root, which n-02 and n-03 finished")); n != 1 && !(c.killed && n == 2) {
 				t.Errorf("when it ended, the room had heard: %q", f.room.lines("ops"))
 			}
 			f.considered(other, "it does not end itself yet: "+ended.id())

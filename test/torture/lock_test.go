@@ -102,7 +102,7 @@ func TestBeatWithWorkInHandElsewhere(t *testing.T) {
 	g.until("the work to begin", func() bool { return g.count("start") == 1 })
 	p.signal(syscall.SIGINT)
 	g.until("the beat to end", func() bool { return !p.alive() })
-	if p.code() != 130 || !strings.Contains(stderr.String(), "goes on") {
+	if p.code() != 130 || !strings.Contains(stderr.String(), "continues") {
 		t.Errorf("an interrupted beat ends with %d: %q", p.code(), stderr.String())
 	}
 	g.push("ops", script("nodework/work.sh", gated+"exit 0\n"))

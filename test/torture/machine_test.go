@@ -79,7 +79,7 @@ func TestMachineGoesDown(t *testing.T) {
 		"reboot by the script":         {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 1, runs: 2, says: "the machine is shut down"},
 		"reboot by the script, twice":  {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 2, runs: 3, says: "the machine is shut down"},
 		"kill of all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -9 -1; }`, runs: 2, says: "its supervisor was killed"},
-		"TERM to all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, runs: 2, says: "failed on"},
+		"TERM to all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, runs: 2, says: "failed at"},
 		"agent ended by init, in work": {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock"); until grep -q '"adopted": *true' "$ADD_HOME/nodeinfo/beat.json"; do sleep 0.1; done; }`, runs: 1, says: "taking it over"},
 	}
 	listed(t, len(cases))

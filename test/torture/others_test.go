@@ -173,7 +173,7 @@ func TestFirstRunMeetsOthers(t *testing.T) {
 				t.Errorf("%d runs after another start", n)
 			}
 			for _, b := range g.records()[before:] {
-				if strings.Contains(b.Items[0].Held, "waits until presence") {
+				if strings.Contains(b.Items[0].Held, "waiting until presence") {
 					t.Errorf("it waits again: %s", b.Items[0].Held)
 				}
 			}

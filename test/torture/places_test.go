@@ -250,7 +250,7 @@ func (g *grid) news(says string) (troubles, over []string) {
 	for _, m := range line.FindAllStringSubmatch(g.log(), -1) {
 		switch {
 		case !strings.Contains(m[2], says):
-		case strings.HasPrefix(m[2], "over after "):
+		case strings.HasPrefix(m[2], "resolved after "):
 			over = append(over, m[2])
 		case m[1] != "":
 			troubles = append(troubles, m[2])

@@ -33,7 +33,7 @@ func TestStatusOfASilentNode(t *testing.T) {
 			ballast := g.in("ballast")
 			fill(t, ballast, 0)
 			return func() { g.remove(ballast) }
-		}, []string{"disk      HOME/nodeinfo cannot be written: no space left on device", "process   process PID lives", "then      df -h HOME/nodeinfo"}, 1},
+		}, []string{"disk      HOME/nodeinfo cannot be written: no space left on device", "process   process PID is alive", "then      df -h HOME/nodeinfo"}, 1},
 		"the home is read-only": {func(t *testing.T, g *grid) func() { return readOnly(t, g.home) },
 			[]string{"disk      HOME/nodeinfo cannot be written: read-only file system", "then      findmnt --target HOME/nodeinfo"}, 1},
 		"the agent is stopped": {func(t *testing.T, g *grid) func() {

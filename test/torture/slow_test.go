@@ -69,7 +69,7 @@ func TestLongFirstClone(t *testing.T) {
 					g.surprise()
 					r := p.record(g.id())
 					if r.State != "setup" && r.State != "" {
-						t.Fatalf("presence hears %s of a node that is not here as a whole", r.State)
+						t.Fatalf("presence hears %s of a node that is incomplete", r.State)
 					}
 					if !r.BeatSeen.IsZero() {
 						seen[r.BeatSeen] = true
@@ -81,7 +81,7 @@ func TestLongFirstClone(t *testing.T) {
 					t.Errorf("beat.json says %+v", f)
 				}
 				code, status, _ := g.run("status")
-				if code != 0 || !strings.Contains(status, "still looks") || !far.MatchString(status) || strings.Contains(status, "LATE") {
+				if code != 0 || !strings.Contains(status, "still looking") || !far.MatchString(status) || strings.Contains(status, "LATE") {
 					t.Errorf("status ends with %d: %s", code, status)
 				}
 				if n := len(far.FindAllString(g.log(), -1)); n < 2 {

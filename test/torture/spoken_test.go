@@ -68,11 +68,11 @@ func TestKilledWhileTelling(t *testing.T) {
 		}
 	}
 	for n := range wedges {
-		if len(p.room.lines("ops", "wedged: ", "ops:root+bad"+itoa(n+1)+": exit 1")) == 0 {
+		if len(p.room.lines("ops", ": wedged: ", "ops:root+bad"+itoa(n+1)+": exit 1")) == 0 {
 			t.Errorf("the room did not hear of wedge %d of %d: %q", n+1, wedges, p.room.lines("ops"))
 		}
 	}
-	if n := len(p.room.lines("ops", "recovered, was wedged")); n < wedges {
+	if n := len(p.room.lines("ops", "recovered after ", " wedged: ")); n < wedges {
 		t.Errorf("the room heard of %d ends of %d wedges: %q", n, wedges, p.room.lines("ops"))
 	}
 	p.noSecrets(g)

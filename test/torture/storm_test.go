@@ -120,7 +120,7 @@ func TestTwoHomesOneRunFolder(t *testing.T) {
 	a.settle("ops", "root")
 	a.stop()
 	for _, g := range []*grid{a, b} {
-		if strings.Contains(g.log(), "failed on") || strings.Contains(g.log(), "interrupted") {
+		if strings.Contains(g.log(), "failed at") || strings.Contains(g.log(), "interrupted") {
 			t.Errorf("a failure was counted:\n%s", g.log())
 		}
 	}

@@ -138,7 +138,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("attempt %+v", a)
 	}
 	fill(t, small)
-	if err := SayWedged(work.MemoryDir(y.repoDir, "root"), "r", "no room"); !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), "say wedged: disk full: ") {
+	if err := SayWedged(work.MemoryDir(y.repoDir, "root"), "r", "no room"); !errors.Is(err, syscall.ENOSPC) || !strings.HasPrefix(err.Error(), "mark wedged: disk full: ") {
 		t.Errorf("said wedged on a full disk: %v", err)
 	}
 	l, err := TryLock(y.lockPath, "beat")

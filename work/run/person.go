@@ -25,13 +25,13 @@ type saidWedged struct {
 // reason counts.
 func SayWedged(temp, runID, reason string) error {
 	if !filepath.IsAbs(temp) || runID == "" {
-		return errors.New("say wedged: ADD_TEMP and ADD_RUN_ID do not tell whose script this is: only a script that the agent runs can say it of itself")
+		return errors.New("mark wedged: ADD_TEMP and ADD_RUN_ID do not identify a run: only a script that the agent started can mark itself")
 	}
 	if reason = shortLine(reason); reason == "" {
-		return errors.New("say wedged: give a reason")
+		return errors.New("mark wedged: give a reason")
 	}
 	if err := wedgedIn(temp).Save(saidWedged{runID, reason}); err != nil {
-		return fmt.Errorf("say wedged: %w", plainly(err))
+		return fmt.Errorf("mark wedged: %w", plainly(err))
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func unwedge(dir string, r work.Rules, now time.Time) (was bool, err error) {
 		return false, nil
 	}
 	if last.Finished.IsZero() {
-		return false, fmt.Errorf("its run %s has no end", last.RunID)
+		return false, fmt.Errorf("its run %s has no recorded end", last.RunID)
 	}
 	was = last.Wedged(r)
 	last.Unwedged = now.UTC()

@@ -130,7 +130,7 @@ func TestSayWedgedRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ temp, run, reason, want string }{
 		{"", "r", "x", "ADD_TEMP and ADD_RUN_ID"}, {"relative", "r", "x", "ADD_TEMP and ADD_RUN_ID"}, {dir, "", "x", "ADD_TEMP and ADD_RUN_ID"},
-		{dir, "r", " \n", "give a reason"}, {filepath.Join(dir, "file", "x"), "r", "x", "say wedged: mkdir"},
+		{dir, "r", " \n", "give a reason"}, {filepath.Join(dir, "file", "x"), "r", "x", "mark wedged: mkdir"},
 	} {
 		testkit.Must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
 		if err := SayWedged(c.temp, c.run, c.reason); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -182,7 +182,7 @@ func fillWithZeros(f *os.File, size int64) error {
 // fillRoom writes data into the reserved file and renames it to path. The caller syncs the folder.
 func fillRoom(room, path string, data []byte) error {
 	if info, err := os.Lstat(room); err != nil || !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: no room was reserved", room)
+		return fmt.Errorf("%s: no space was reserved", room)
 	}
 	f, err := os.OpenFile(room, os.O_WRONLY, 0)
 	if err != nil {

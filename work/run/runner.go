@@ -106,7 +106,7 @@ func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
 	env, left := r.environ(j.Item.Level, e, o)
 	o.Env = env
 	for _, field := range left {
-		o.Notes = append(o.Notes, fmt.Sprintf("nodeinfo/%s.txt is too large for the environment (%d bytes; at most %d, and %d of all fields): not told to the script",
+		o.Notes = append(o.Notes, fmt.Sprintf("nodeinfo/%s.txt is too large for the environment (%d bytes; at most %d, and %d of all fields): not passed to the script",
 			human.Printable(field), len(e.Fields[field]), fieldMax, fieldsMax))
 	}
 	return o

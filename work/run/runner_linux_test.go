@@ -259,7 +259,7 @@ func TestHugeFieldsOfNodeinfo(t *testing.T) {
 	}
 	data, err := os.ReadFile(h.Log)
 	if log := string(data); err != nil || strings.Count(log, "is too large for the environment") != 60 ||
-		!strings.HasPrefix(log, "addagent: nodeinfo/f00.txt is too large for the environment (61440 bytes; at most 8192, and 262144 of all fields): not told to the script\n") {
+		!strings.HasPrefix(log, "addagent: nodeinfo/f00.txt is too large for the environment (61440 bytes; at most 8192, and 262144 of all fields): not passed to the script\n") {
 		t.Errorf("%.600s, %v", log, err)
 	}
 	g.Env = map[string]string{"HUGE": strings.Repeat("x", 1<<20)}

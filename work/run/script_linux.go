@@ -20,7 +20,7 @@ import (
 func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
 	// Looked at here because the kernel says "no such file" for a missing folder, script and interpreter alike.
 	if info, err := os.Stat(o.RepoDir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("the folder %s is not there", o.RepoDir)
+		return nil, fmt.Errorf("the folder %s does not exist", o.RepoDir)
 	}
 	for _, path := range o.scripts() {
 		if err := o.regular(path); err != nil {
@@ -32,13 +32,13 @@ func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
 	case len(o.Steps) > 0:
 		bash, err := o.find("bash")
 		if err != nil {
-			return nil, fmt.Errorf("there is no bash to source the init scripts in: %w", err)
+			return nil, fmt.Errorf("bash is missing, so the init scripts cannot be sourced: %w", err)
 		}
 		args = []string{bash, "-c", o.initProgram(steps.file, log), "bash"} // $0 as in an interactive shell that sources a script
 	case !o.Executable:
 		bash, err := o.find("bash")
 		if err != nil {
-			return nil, fmt.Errorf("%s is not executable, and there is no bash to run it with: %w", o.name(o.Script), err)
+			return nil, fmt.Errorf("%s is not executable, and bash is missing: %w", o.name(o.Script), err)
 		}
 		args = []string{bash, o.Script}
 	}
@@ -116,9 +116,9 @@ func (o Order) whyNotStarted(err error) string {
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Sprintf("%s: permission denied: it is not executable, or lies on a file system mounted noexec", name)
 	case errors.Is(err, syscall.ENOEXEC) && interpreter != "":
-		return fmt.Sprintf("%s: its interpreter %q is no program for this machine", name, interpreter)
+		return fmt.Sprintf("%s: its interpreter %q is not a program for this machine", name, interpreter)
 	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Sprintf("%s is executable, but no program for this machine: a script begins with #!/bin/bash, or is not executable", name)
+		return fmt.Sprintf("%s is executable, but not a program for this machine: begin it with #!/bin/bash, or make it non-executable", name)
 	}
 	return fmt.Sprintf("%s: %v", name, rootCause(err))
 }

@@ -80,7 +80,7 @@ func (o Order) begin() error {
 		return fmt.Errorf("record the attempt: what came before %w", err)
 	}
 	if r.Last != nil && r.Last.Finished.IsZero() {
-		return fmt.Errorf("run %s of %s:%s has no end, something of it may still run: it must be swept first", r.Last.RunID, o.Repo, o.Item)
+		return fmt.Errorf("run %s of %s:%s has no recorded end and may still be running: sweep it first", r.Last.RunID, o.Repo, o.Item)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("record the attempt: %w", plainly(err))

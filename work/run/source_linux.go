@@ -89,12 +89,12 @@ func (o Order) initEnding(e ending, t *trail) ending {
 		e.detail += " after the last init script (a trap on EXIT?)"
 	case end || step < 0 || step >= len(o.Steps):
 	case e.reason == "":
-		return ending{work.ReasonExit, e.exit, fmt.Sprintf("exit 0 by %s, before init was through: a sourced script returns, it does not call exit or exec", o.Steps[step].Script)}
+		return ending{work.ReasonExit, e.exit, fmt.Sprintf("exit 0 by %s before init finished: a sourced script must return, not call exit or exec", o.Steps[step].Script)}
 	default:
 		e.detail += " in " + o.Steps[step].Script
 	}
 	if !end && e.reason == "" {
-		return ending{work.ReasonExit, e.exit, "exit 0 before init was through"}
+		return ending{work.ReasonExit, e.exit, "exit 0 before init finished"}
 	}
 	return e
 }

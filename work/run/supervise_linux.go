@@ -101,7 +101,7 @@ func inheritLock(o Order) (*Lock, error) {
 		return nil, errors.New("descriptor 3 is not the work lock: this command is for the agent, not for people")
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, fmt.Errorf("the work lock was not handed down: %w", err)
+		return nil, fmt.Errorf("the work lock was not inherited: %w", err)
 	}
 	l := &Lock{file: file, path: o.LockPath}
 	h := newHolder(PurposeWork)
@@ -265,7 +265,7 @@ func howEnded(err error) ending {
 }
 
 func cutByShutdown() ending {
-	return ending{work.ReasonShutdown, -1, "interrupted: the machine is shut down"}
+	return ending{work.ReasonShutdown, -1, "interrupted: the machine is shutting down"}
 }
 
 // toldSoon tells whether this process is told to end, too: a shutdown signals all processes at once, and a script is

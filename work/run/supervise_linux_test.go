@@ -59,8 +59,8 @@ func TestExecutableScripts(t *testing.T) {
 		{"carriage return", "#!/bin/bash\r\nexit 0\r\n", `cannot start: nodework/work.sh: its interpreter "/bin/bash\r" is not there`},
 		{"interpreter not executable", "#!/etc/passwd\n", `cannot start: nodework/work.sh: permission denied: it or its interpreter "/etc/passwd" is not executable, ` +
 			`or lies on a file system mounted noexec`},
-		{"no shebang", "exit 0\n", "cannot start: nodework/work.sh is executable, but no program for this machine: a script begins with #!/bin/bash, or is not executable"},
-		{"foreign program", foreign, "cannot start: nodework/work.sh is executable, but no program for this machine: a script begins with #!/bin/bash, or is not executable"},
+		{"no shebang", "exit 0\n", "cannot start: nodework/work.sh is executable, but not a program for this machine: begin it with #!/bin/bash, or make it non-executable"},
+		{"foreign program", foreign, "cannot start: nodework/work.sh is executable, but not a program for this machine: begin it with #!/bin/bash, or make it non-executable"},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {

@@ -69,11 +69,11 @@ func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err 
 	s.RunID = m.Last.RunID
 	if !m.Last.Finished.IsZero() {
 		if m.Last.OK() && m.Doing == m.Last.Version {
-			s.Detail = "its success was written but not committed: done now"
+			s.Detail = "its success was recorded but not committed: committed now"
 		}
 		return s, finishCommit(dir, m)
 	}
-	how, more := "interrupted: the machine went down", ""
+	how, more := "interrupted: the machine shut down", ""
 	if m.Last.BootID == "" || m.Last.BootID == bootID() {
 		how = "interrupted: its supervisor was killed"
 		ended, stuck, err := endProcesses(leftOf(*m.Last, l.holder), grace)

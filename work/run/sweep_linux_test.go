@@ -106,10 +106,10 @@ func TestSweepOfAnotherBoot(t *testing.T) {
 	testkit.Must(t, err)
 	defer l.Close()
 	swept, err := sweepAll(l, []string{y.repoDir}, "", time.Minute)
-	if err != nil || len(swept) != 1 || swept[0].Detail != "interrupted: the machine went down" {
+	if err != nil || len(swept) != 1 || swept[0].Detail != "interrupted: the machine shut down" {
 		t.Errorf("swept %+v, %v", swept, err)
 	}
-	if got := y.last(); got.Reason != work.ReasonInterrupted || got.Detail != "interrupted: the machine went down" {
+	if got := y.last(); got.Reason != work.ReasonInterrupted || got.Detail != "interrupted: the machine shut down" {
 		t.Errorf("attempt %+v", got)
 	}
 }

@@ -22,7 +22,7 @@ var (
 	// ErrUnknown: AWS has no such instance in this region.
 	ErrUnknown = errors.New("unknown instance")
 	// ErrNoGroup: the instance is in no Auto Scaling group.
-	ErrNoGroup = errors.New("in no Auto Scaling group")
+	ErrNoGroup = errors.New("not in an Auto Scaling group")
 )
 
 // trouble is an error with a text of our own.
