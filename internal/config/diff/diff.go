@@ -34,13 +34,13 @@ func Words(before, after *config.Config) string {
 		delete(old, l.Key)
 		switch entry, key, inList := strings.Cut(l.Key, "]."); {
 		case !known && inList && isURL(key, l.Value):
-			words = append(words, fmt.Sprintf("%s] is new: %s", entry, l.Value))
+			words = append(words, fmt.Sprintf("%s] added: %s", entry, l.Value))
 		case strings.HasPrefix(l.Key, "work.env."): // its value is nobody's business
 			if !known || oldHidden[l.Key] != newHidden[l.Key] {
-				words = append(words, l.Key+" is another")
+				words = append(words, l.Key+" changed")
 			}
 		case known && was == l.Value && oldHidden[l.Key] != newHidden[l.Key]:
-			words = append(words, l.Key+" is another")
+			words = append(words, l.Key+" changed")
 		case !known && !inList:
 			words = append(words, fmt.Sprintf("%s is %s", l.Key, l.Value))
 		case known && was != l.Value:
@@ -50,9 +50,9 @@ func Words(before, after *config.Config) string {
 	for gone, was := range old {
 		switch entry, key, inList := strings.Cut(gone, "]."); {
 		case inList && isURL(key, was):
-			words = append(words, fmt.Sprintf("%s] is gone: %s", entry, was))
+			words = append(words, fmt.Sprintf("%s] removed: %s", entry, was))
 		case !inList:
-			words = append(words, gone+" is gone")
+			words = append(words, gone+" removed")
 		}
 	}
 	slices.Sort(words)
