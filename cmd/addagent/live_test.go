@@ -101,7 +101,7 @@ func TestLiveSeesTheFold(t *testing.T) {
 	config := "repos: [ { name: ops, url: \"" + s.URL + "/ops.git\" } ]\npresence: { url: " + s.URL + "/presence.git }\n"
 	fold(time.Now())
 	p.examine(config)
-	p.want("repo ops", check.Noted, "protocol v0", "Git-Protocol header")
+	p.want("repo ops", check.Noted, "protocol v0", "Git-Protocol")
 	p.want("presence fold", check.OK, "folded at", "")
 
 	gittest.Git(t, filepath.Join(root, "presence.git"), "update-ref", "-d", gitstore.FoldRef)

@@ -71,10 +71,10 @@ func TestWhoAsks(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nobody":       {[]string{"--presence", url}, "(--token-file FILE or --git-credentials say who you are)"},
+		"nobody":       {[]string{"--presence", url}, "(authenticate with --token-file FILE or --git-credentials)"},
 		"another":      {[]string{"--presence", url, "--token-file", file("wrong", "an0ther-t0ken\n")}, "401"},
 		"unknown host": {[]string{"--presence", sshd.URL(repo.Dir), "--ssh-key-file", sshd.KeyFile, "--known-hosts-file", file("nobody", "")}, "cannot be read"},
-		"both":         {[]string{"--presence", url, "--token-file", file("token", secret+"\n"), "--git-credentials"}, "keep one of them"},
+		"both":         {[]string{"--presence", url, "--token-file", file("token", secret+"\n"), "--git-credentials"}, "give only one"},
 	} {
 		_, words, code := addctl(t, append(env, "XDG_CACHE_HOME="+t.TempDir()), append([]string{"nodes"}, c.args...)...)
 		if code == cli.ExitDone || !strings.Contains(words, c.want) || strings.Contains(words, "t0ken") {

@@ -61,7 +61,7 @@ func TestCompose(t *testing.T) {
 			{2 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)"}},
 			{3 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
 			{63 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
-			{64 * time.Second, []string{"2 idle a"}, []string{"green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)", "green 0 of 2 fed1/app1 failing at aaaaaaa (was 1, for 63 s)"}},
+			{64 * time.Second, []string{"2 idle a"}, []string{"green 0 of 2 fed1/app1 failing at aaaaaaa (was 1, for 63 s)", "green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)"}},
 		},
 		"who is wedged is failing no more, which is no good news": {
 			{0, []string{"3 failing a exit 1"}, []string{"red 3 of 3 fed1/app1 failing at aaaaaaa (i-1, i-2, i-3): exit 1"}},

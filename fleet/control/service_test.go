@@ -238,7 +238,7 @@ func TestOneIsKilledAndComesBack(t *testing.T) {
 	a = g.control(dir)
 	g.turn(a)
 	g.holds(a, false)
-	g.heard("1 of 1 fed1/app1 idle at bbbbbbb (i-1)", "0 of 1 fed1/app1 wedged at aaaaaaa (was 1, for 2 min)")
+	g.heard("0 of 1 fed1/app1 wedged at aaaaaaa (was 1, for 2 min)", "1 of 1 fed1/app1 idle at bbbbbbb (i-1)")
 	// Killed between the spool and its memory: the spool is said once more, and nothing is lost.
 	g.now = g.now.Add(2 * time.Minute)
 	g.tells("i-1", node.Working, "c", "")
@@ -301,7 +301,7 @@ func TestRoomIsClosed(t *testing.T) {
 		t.Errorf("a room that knew heard %q", got)
 	}
 	got := closed.lines()
-	if len(got) != 3 || !slices.Contains(got, "1 of 1 fed1/app1 idle at bbbbbbb (i-1)") || !strings.HasPrefix(got[2], "0 of 1 fed1/app1 wedged at aaaaaaa (was 1, for ") {
+	if len(got) != 3 || !slices.Contains(got, "1 of 1 fed1/app1 idle at bbbbbbb (i-1)") || !strings.HasPrefix(got[1], "0 of 1 fed1/app1 wedged at aaaaaaa (was 1, for ") {
 		t.Errorf("the other one heard %q", got)
 	}
 	a = g.control(dir)
