@@ -178,7 +178,7 @@ func TestLogOfARunawayScript(t *testing.T) {
 	if err := os.Truncate(path, 2*boundedFrom); err != nil {
 		t.Fatal(err)
 	}
-	words.shows(t, func(s string) bool { return strings.Contains(s, "was cut out") })
+	words.shows(t, func(s string) bool { return strings.Contains(s, "middle omitted") })
 	put(t, path, "\nthe end\n")
 	out.shows(t, func(s string) bool { return len(s) == 3*boundedFrom+1+len("\nthe end\n") })
 	stop()
