@@ -109,12 +109,12 @@ func TestNobodyEndsWithTheFleet(t *testing.T) {
 	}
 	f.others(5, 40, f.record("n-00"), func(r *presence.Record) { r.State = node.Wedged })
 	for _, g := range f.nodes {
-		f.considered(g, "it does not end itself: no other node of test/app1 is present and healthy")
+		f.considered(g, "not terminating: no other node of test/app1 is present and healthy")
 	}
 	for _, g := range f.nodes {
 		g.beats(3)
-		if n := strings.Count(g.log(), "does not end itself"); n != 1 {
-			t.Errorf("%s said %d times that it does not end itself", g.id(), n)
+		if n := strings.Count(g.log(), "not terminating"); n != 1 {
+			t.Errorf("%s said %d times that it is not terminating", g.id(), n)
 		}
 	}
 
@@ -134,7 +134,7 @@ func TestNobodyEndsWithTheFleet(t *testing.T) {
 	if m := f.ended(); len(m) > 0 {
 		t.Errorf("ended: %v", m)
 	}
-	if lines := f.room.lines("ops", "ends itself"); len(lines) > 0 {
+	if lines := f.room.lines("ops", "terminating itself"); len(lines) > 0 {
 		t.Errorf("the room heard %q", lines)
 	}
 }
@@ -205,10 +205,10 @@ func TestOneEndsAlone(t *testing.T) {
 			if n := len(f.room.lines("ops", ended.id()+":test/app1: leaving: terminating itself (command)", "ops:root, which n-02 and n-03 finished")); n != 1 && !(c.killed && n == 2) {
 				t.Errorf("when it ended, the room had heard: %q", f.room.lines("ops"))
 			}
-			f.considered(other, "it does not end itself yet: "+ended.id())
+			f.considered(other, "not terminating yet: lease of the part held by "+ended.id())
 			ended.stop()
 			ended.start()
-			f.considered(ended, "has ended itself for the same failure")
+			f.considered(ended, "already terminated itself for the same failure")
 			ended.beats(3)
 			if m := f.ended(); len(m) != 1 {
 				t.Errorf("ended: %v", m)

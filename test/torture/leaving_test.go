@@ -107,7 +107,7 @@ func TestLeaves(t *testing.T) {
 				case "ec2":
 					return p.cloud.tag("add:state") == "leaving"
 				}
-				return len(p.room.lines("ops", "leaving: the machine goes down")) == 1
+				return len(p.room.lines("ops", "leaving: the machine is shutting down")) == 1
 			}
 			for _, place := range every {
 				want := c.down && !slices.Contains(c.hang, place)

@@ -74,10 +74,10 @@ func TestMachineGoesDown(t *testing.T) {
 		runs      int    // of the first push
 		says      string // part of the log
 	}{
-		"power cut":                    {script: `[ -e "$T_DIR/go" ] || sleep 1000`, cut: true, runs: 2, says: "the machine went down"},
-		"power cut, TERM was ignored":  {script: `trap '' TERM; [ -e "$T_DIR/go" ] || while :; do sleep 1; done`, cut: true, runs: 2, says: "the machine went down"},
-		"reboot by the script":         {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 1, runs: 2, says: "the machine is shut down"},
-		"reboot by the script, twice":  {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 2, runs: 3, says: "the machine is shut down"},
+		"power cut":                    {script: `[ -e "$T_DIR/go" ] || sleep 1000`, cut: true, runs: 2, says: "the machine shut down"},
+		"power cut, TERM was ignored":  {script: `trap '' TERM; [ -e "$T_DIR/go" ] || while :; do sleep 1; done`, cut: true, runs: 2, says: "the machine shut down"},
+		"reboot by the script":         {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 1, runs: 2, says: "the machine is shutting down"},
+		"reboot by the script, twice":  {script: `[ -e "$T_DIR/go" ] || bash "$T_DIR/reboot"`, shutdowns: 2, runs: 3, says: "the machine is shutting down"},
 		"kill of all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -9 -1; }`, runs: 2, says: "its supervisor was killed"},
 		"TERM to all that runs (-1)":   {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM -1; sleep 1000; }`, runs: 2, says: "failed at"},
 		"agent ended by init, in work": {script: `[ -e "$T_DIR/go" ] || { : >"$T_DIR/go"; kill -TERM $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock"); until grep -q '"adopted": *true' "$ADD_HOME/nodeinfo/beat.json"; do sleep 0.1; done; }`, runs: 1, says: "taking it over"},

@@ -112,8 +112,8 @@ func TestFirstRunMeetsOthers(t *testing.T) {
 		away, unread, init, cron bool
 		held                     string // among the reasons why it waits
 	}{
-		"daemon":             {held: "shows this node, too"},
-		"daemon with init":   {init: true, held: "shows this node, too"},
+		"daemon":             {held: "presence shows this node"},
+		"daemon with init":   {init: true, held: "presence shows this node"},
 		"cron":               {cron: true, held: "the same for a beat"},
 		"cron with init":     {cron: true, init: true, held: "the same for a beat"},
 		"presence is away":   {away: true, held: "beat 4 of 5 at most"},

@@ -32,7 +32,7 @@ func TestScriptsMisbehave(t *testing.T) {
 	}{
 		{"a-interpreter", "#!/no/such/interpreter\n", "", work.ReasonStart, `its interpreter "/no/such/interpreter" is not there`},
 		{"b-windows", "#!/bin/bash\r\necho hello\r\n", "", work.ReasonStart, `"/bin/bash\r"`},
-		{"c-nothing", "", "", work.ReasonStart, "a script begins with #!/bin/bash"},
+		{"c-nothing", "", "", work.ReasonStart, "begin it with #!/bin/bash"},
 		{"d-fails", "echo the cause >&2; exit 3", "", work.ReasonExit, "exit 3"},
 		{"e-signal", "kill -SEGV $$", "", work.ReasonSignal, "SIGSEGV"},
 		{"f-output", "head -c 200000000 /dev/zero | tr '\\0' 'x'; echo; echo the end", "timeout: 5m", "", ""},
@@ -232,7 +232,7 @@ func TestWedgedAndOut(t *testing.T) {
 	if g.count("run", "root", fixed) != 1 {
 		t.Errorf("the fix ran %d times", g.count("run", "root", fixed))
 	}
-	for _, said := range []string{`CRITICAL wedged .*ops:root: exit 5 \(2 failures in a row\)  -> addagent why`, `wedged no more`} {
+	for _, said := range []string{`CRITICAL wedged .*ops:root: exit 5 \(2 failures in a row\)  -> addagent why`, `recovered after .* wedged`} {
 		if !regexp.MustCompile(said).MatchString(g.log()) {
 			t.Errorf("the log does not say %s", said)
 		}
