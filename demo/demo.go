@@ -73,7 +73,7 @@ func (d *demo) run(story func(*demo) (hints string)) error {
 		<-d.ctx.Done()
 		return nil
 	}
-	d.say("the agents end")
+	d.say("everything stops")
 	d.stop()
 	if d.err == nil {
 		d.say("that was it, in %s. Everything is in %s; make demo KEEP=1 and make demo-grid KEEP=1 leave it running", took, d.show(d.dir))
@@ -208,7 +208,10 @@ func (d *demo) serve() (stop func()) {
 	go server.Serve(listener) //nolint:errcheck // ends with Shutdown
 	d.server = "http://" + listener.Addr().String()
 	d.git("", "init", "-q", "-b", "main", d.path("people", "ops"))
-	d.git(d.path("people", "ops"), "remote", "add", "origin", d.server+"/ops.git")
+	ops := d.path("people", "ops")
+	d.git(ops, "remote", "add", "origin", d.server+"/ops.git")
+	d.git(ops, "config", "user.name", "Ann") // for what a reader commits there, who may have no identity
+	d.git(ops, "config", "user.email", "ann@example.org")
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()

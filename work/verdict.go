@@ -22,6 +22,9 @@ const (
 	Changed    Verdict = "changed"    // all else, and whatever has not succeeded since it was last tried
 )
 
+// CannotRun begins the reason of an item that only a push corrects.
+const CannotRun = "cannot run: "
+
 // Wanted tells whether an item of this verdict is to be worked; one with `run: always` is, whatever the verdict.
 func (v Verdict) Wanted() bool { return v == First || v == Changed }
 
@@ -153,7 +156,7 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 		j.Why = fmt.Sprintf("%s: %s", why, j.Verdict)
 	}
 	if it.Problem != "" {
-		j.Why = "cannot run: " + it.Problem
+		j.Why = CannotRun + it.Problem
 	}
 	return j
 }

@@ -60,13 +60,18 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 			repo := ""
 			if len(args) > 0 {
 				if repo = args[0]; !knownRepo(cfg, repo) {
-					return failed(fmt.Errorf("unknown repository %s; the repositories are: %s", repo, strings.Join(repoNames(cfg), ", ")))
+					return unknownRepo(cfg, repo)
 				}
 			}
-			if err := b.Put(node.DisabledPath(cfg.StateDir, repo)); err != nil {
+			path := node.DisabledPath(cfg.StateDir, repo)
+			before, was := node.ReadBrake(path, at)
+			if err := b.Put(path); err != nil {
 				return failed(err)
 			}
 			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), b.Ends(at), b.Reason)
+			if was {
+				fmt.Fprintf(p.Err, "replaces: %s\n", before)
+			}
 			p.letKnow(cfg)
 			return nil
 		},
@@ -97,16 +102,19 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 				return failed(err)
 			}
 			if !was && repo != "" && !knownRepo(cfg, repo) {
-				return failed(fmt.Errorf("unknown repository %s; the repositories are: %s", repo, strings.Join(repoNames(cfg), ", ")))
+				return unknownRepo(cfg, repo)
 			}
 			if !was {
 				fmt.Fprintf(p.Err, "%s was not disabled\n", cmp.Or(repo, "this node"))
-				if b, err := journal.ReadBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
-					fmt.Fprintf(p.Err, "it is still disabled: %s; push to end a hold\n", human.Safe(b.Reason))
-				}
 			} else {
 				fmt.Fprintf(p.Err, "%s enabled\n", cmp.Or(repo, "this node"))
 				p.letKnow(cfg)
+			}
+			if b, err := journal.ReadBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
+				// The last beat names a person's disable first, which has ended by now, then the holds.
+				if _, holds, held := strings.Cut("; "+b.Reason, "; held by "); held {
+					fmt.Fprintf(p.Err, "it is still disabled: held by %s; push to end a hold\n", human.Safe(holds))
+				}
 			}
 			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
 			if err != nil {
@@ -228,6 +236,10 @@ func (p *process) letKnow(cfg *config.Config) {
 		fmt.Fprintln(p.Err, "no agent is running here: it takes effect at the next beat")
 		return
 	}
+	if err := request.Stopped(h.PID); err != nil {
+		fmt.Fprintf(p.Err, "it takes effect when the agent goes on: %v\n", err)
+		return
+	}
 	if err := request.WakeUp(h.PID); err != nil {
 		fmt.Fprintf(p.Err, "it takes effect at the next beat of the agent (process %d): %v\n", h.PID, err)
 	}
@@ -248,6 +260,14 @@ func repoNames(cfg *config.Config) []string {
 		}
 	}
 	return names
+}
+
+// unknownRepo is the error for a name that no repository of this node has.
+func unknownRepo(cfg *config.Config, name string) error {
+	if names := repoNames(cfg); len(names) > 0 {
+		return failed(fmt.Errorf("unknown repository %s; the repositories are: %s", name, strings.Join(names, ", ")))
+	}
+	return failed(fmt.Errorf("unknown repository %s: this node has none yet; add some to the config (repos:)", name))
 }
 
 func knownRepo(cfg *config.Config, name string) bool { return slices.Contains(repoNames(cfg), name) }

@@ -119,6 +119,7 @@ type exampleStep struct {
 func exampleSteps(dir, program string) []exampleStep {
 	ops, server, node := shellWord(filepath.Join(dir, "ops")), shellWord(filepath.Join(dir, "ops.git")), filepath.Join(dir, "node")
 	home, address := shellWord(node), server
+	const commit = "git -c user.name=Ann -c user.email=ann@example.org commit -q " // a fresh machine has no identity
 	if strings.ContainsFunc(dir, unicode.IsSpace) {
 		address = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "ops.git")}).String() // a URL holds no space
 	}
@@ -128,7 +129,7 @@ func exampleSteps(dir, program string) []exampleStep {
 			"cd " + ops,
 			"git init -q -b main",
 			"git add -A",
-			`git commit -q -m "the example"`,
+			commit + `-m "the example"`,
 			"git remote add origin " + server,
 			"git push -q -u origin main",
 		}},
@@ -146,7 +147,7 @@ func exampleSteps(dir, program string) []exampleStep {
 		{"Push a change that part.app1 watches; the node sees it within a minute (addagent beat makes it look now):", []string{
 			"cd " + ops,
 			"echo 2 >app/version.txt",
-			`git commit -q -a -m "version 2"`,
+			commit + `-a -m "version 2"`,
 			"git push -q",
 			program + " beat --home " + home,
 			program + " why --home " + home + " ops:part.app1",

@@ -198,7 +198,10 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 			text += fmt.Sprintf("; attempt %d not before %s", s.Now.Attempt, human.When(*s.Now.NotBefore, now))
 		}
 		row("standing", "%s", text)
-		if s.Now.Standing == "wedged" {
+		switch {
+		case strings.HasPrefix(s.Now.Why, work.CannotRun):
+			row("to fix", "push a commit that corrects it")
+		case s.Now.Standing == "wedged":
 			row("to fix", "push a commit that changes what it watches or its script; or run addagent unwedge %s:%s%s", s.Repo, s.Item, flags)
 		}
 	}

@@ -189,7 +189,7 @@ func (d *Checker) clock(ctx context.Context) Finding {
 		return broken(err, "check network in the config")
 	}
 	if len(servers) == 0 {
-		return skip("no HTTP address in the config to compare the clock with")
+		return skip("no repository or presence over HTTP, so there is no server to compare the clock with")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/addagent/addagent/internal/cli"
@@ -27,11 +29,15 @@ func TestRun(t *testing.T) {
 		"unknown command":  {nil, "dance", cli.ExitMisuse, "prog: unknown command \"dance\" for \"prog\"\n"},
 		"unknown flag":     {nil, "do --fast", cli.ExitMisuse, "prog: unknown flag: --fast\n"},
 		"help of nothing":  {nil, "help dance", cli.ExitMisuse, "prog: there is no command \"dance\": prog help lists them\n"},
-		"no such shell":    {nil, "completion ksh", cli.ExitMisuse, "prog: invalid argument \"ksh\" for \"prog completion\"\n"},
+		"no such shell":    {nil, "completion ksh", cli.ExitMisuse, "prog: invalid argument \"ksh\" for \"prog completion\": it takes bash, zsh or fish\n"},
+		"no number":        {nil, "do -n x", cli.ExitMisuse, "prog: invalid argument \"x\" for \"-n, --lines\" flag: not a number\n"},
+		"reader went away": {cli.Failed(fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE})), "do", cli.ExitFailed, ""},
 		"an error of none": {errors.New("odd"), "do", cli.ExitMisuse, "prog: odd\n"},
 	} {
 		root := &cobra.Command{Use: "prog", SilenceUsage: true, SilenceErrors: true}
-		root.AddCommand(&cobra.Command{Use: "do", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return c.err }}, cli.CompletionCommand("prog", "things."))
+		do := &cobra.Command{Use: "do", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return c.err }}
+		do.Flags().IntP("lines", "n", 0, "")
+		root.AddCommand(do, cli.CompletionCommand("prog", "things."))
 		root.SetHelpCommand(cli.HelpCommand())
 		var out, words bytes.Buffer
 		p := &cli.Process{Args: strings.Fields(c.args), In: &bytes.Buffer{}, Out: &out, Err: &words}

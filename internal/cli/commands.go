@@ -115,7 +115,12 @@ it, Tab completes ` + more,
   PROGRAM completion bash >/etc/bash_completion.d/PROGRAM
   PROGRAM completion zsh >/usr/local/share/zsh/site-functions/_PROGRAM
   PROGRAM completion fish >/etc/fish/completions/PROGRAM.fish`, "PROGRAM", program),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args: cobra.MatchAll(cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+			if err := cobra.OnlyValidArgs(c, args); err != nil {
+				return fmt.Errorf("%w: it takes bash, zsh or fish", err)
+			}
+			return nil
+		}),
 		ValidArgs: []string{"bash", "zsh", "fish"},
 		RunE: func(c *cobra.Command, args []string) error {
 			out := c.OutOrStdout()

@@ -10,8 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -83,12 +86,31 @@ func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
 	case err == nil:
 		return ExitDone
 	case errors.As(err, &e):
-		if e.Err != nil {
+		if e.Err != nil && !readerGone(e.Err) {
 			fmt.Fprintf(p.Err, "%s: %v\n", root.Name(), e.Err)
 		}
 		return e.Code
 	default: // cobra's own: an unknown command or flag
-		fmt.Fprintf(p.Err, "%s: %v\n", root.Name(), err)
+		fmt.Fprintf(p.Err, "%s: %s\n", root.Name(), withoutStrconv(err))
 		return ExitMisuse
 	}
+}
+
+// readerGone tells that the reader of standard output went away, as head does: it has seen enough.
+func readerGone(err error) bool {
+	var file *fs.PathError // and not of a connection
+	return errors.As(err, &file) && file.Path == os.Stdout.Name() && errors.Is(file, syscall.EPIPE)
+}
+
+// withoutStrconv is the text of an error without the words of Go's package for numbers.
+func withoutStrconv(err error) string {
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err.Error()
+	}
+	why := number.Err.Error()
+	if errors.Is(number.Err, strconv.ErrSyntax) && number.Func != "ParseBool" {
+		why = "not a number"
+	}
+	return strings.ReplaceAll(err.Error(), number.Error(), why)
 }

@@ -77,7 +77,7 @@ func WedgedPath(stateDir string) string { return filepath.Join(stateDir, "wedged
 // reason says so. An error means that the folder cannot be read, and nothing is known.
 func ReadBrakes(stateDir string, now time.Time) (Brakes, error) {
 	var all Brakes
-	if b, there := readBrake(WedgedPath(stateDir), now); there {
+	if b, there := ReadBrake(WedgedPath(stateDir), now); there {
 		all.Wedged = &b
 	}
 	entries, err := os.ReadDir(filepath.Join(stateDir, disabledDir))
@@ -93,7 +93,7 @@ func ReadBrakes(stateDir string, now time.Time) (Brakes, error) {
 		if e.Name() != disabledNode && !(isRepo && whole) {
 			continue // a writer's temporary file, or a person's notes
 		}
-		b, there := readBrake(filepath.Join(stateDir, disabledDir, e.Name()), now)
+		b, there := ReadBrake(filepath.Join(stateDir, disabledDir, e.Name()), now)
 		switch {
 		case !there:
 		case e.Name() == disabledNode:
@@ -112,7 +112,8 @@ func brakeFile(path string) files.Remembered[Brake] {
 	return files.Remembered[Brake]{Path: path, Limit: valueLimit, Durable: true, Public: true, Indent: "    "}
 }
 
-func readBrake(path string, now time.Time) (b Brake, there bool) {
+// ReadBrake reads the brake in a file; there is false when there is none, or it has expired.
+func ReadBrake(path string, now time.Time) (b Brake, there bool) {
 	b, there, err := brakeFile(path).Peek()
 	if there && b.Reason == "" {
 		err = errors.New("it has no reason")

@@ -92,6 +92,14 @@ func WakeUp(pid int) error {
 	return nil
 }
 
+// Stopped says that an agent is stopped, and what to do; nil = it is not.
+func Stopped(pid int) error {
+	if !proc.Stopped(pid) {
+		return nil
+	}
+	return fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", pid)
+}
+
 // gone tells that a request was taken up: its file is not there any more.
 func gone(stateDir, id string) bool {
 	_, err := os.Lstat(Path(stateDir, id))

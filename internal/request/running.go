@@ -12,7 +12,6 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
-	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/work/run"
 )
 
@@ -63,9 +62,9 @@ func (r Running) Ask(ctx context.Context, ask journal.Ask) (journal.Beat, error)
 		case stays && !said:
 			said = true
 			fmt.Fprintf(r.Words, "addagent: waiting for %s to end, running since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
-		case since > besideSay && proc.Stopped(r.Holder.PID):
+		case since > besideSay && Stopped(r.Holder.PID) != nil:
 			takeBack(r.Cfg.StateDir, ask.ID)
-			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", r.Holder.PID)}
+			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: Stopped(r.Holder.PID)}
 		case !waits && since > besideWait:
 			takeBack(r.Cfg.StateDir, ask.ID)
 			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) did not start a beat within %s: addagent status", r.Holder.PID, human.Duration(besideWait))}

@@ -160,6 +160,9 @@ func (s Report) then(home string) string {
 	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
 		return "addagent check"
 	}
+	if len(s.Beat.Looks)+len(s.Beat.Fetching) == 0 && (s.Beat.State == node.Idle || s.Beat.State == node.Setup) {
+		return "add some repositories to the config (repos:)"
+	}
 	if s.Beat.State == node.Disabled {
 		return "addagent why" // a hold: it names the repository and the file
 	}
