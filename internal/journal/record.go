@@ -45,7 +45,7 @@ type Look struct {
 	Version  string   `json:"version,omitempty"`  // full id of what the tree shows now
 	Previous string   `json:"previous,omitempty"` // what it showed before, when it moved
 	Moved    bool     `json:"moved,omitempty"`
-	Old      bool     `json:"old,omitempty"`     // not asked in this beat: work is in hand, or it rests
+	Old      bool     `json:"old,omitempty"`     // not asked in this beat: work is running, or the repository is disabled
 	Resting  string   `json:"resting,omitempty"` // a person disabled this repository: why, who, until when
 	Files    int      `json:"files,omitempty"`   // written and deleted
 	Bytes    int64    `json:"bytes,omitempty"`   // received for the move

@@ -44,7 +44,8 @@ func TestWhatToRunNext(t *testing.T) {
 		b    journal.Beat
 		want string
 	}{
-		{"all is well", journal.Beat{State: node.Idle}, ""},
+		{"all is well", journal.Beat{State: node.Idle, Looks: []journal.Look{{Repo: "ops"}}}, ""},
+		{"it has no repository", journal.Beat{State: node.Idle}, "add some repositories to the config (repos:)"},
 		{"a work fails", journal.Beat{State: node.Failing, Items: []journal.Judged{failing}, Troubles: []journal.Trouble{full}}, "addagent why ops:common"},
 		{"the disk is full", journal.Beat{State: node.Failing, Troubles: []journal.Trouble{away, full}}, "df -h /r"},
 		{"nothing is here", journal.Beat{State: node.Failing, Troubles: []journal.Trouble{away}}, "addagent check"},
