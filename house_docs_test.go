@@ -13,8 +13,8 @@ import (
 // mention finds `path/to/file.ext` and `folder/` in the documents.
 var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-z0-9_-]+\\.(?:go|md|sh))`")
 
-// ofThisHouse are the first parts of paths that are ours and must exist; others (`nodework/`, `gitrepo/`, ...) are files
-// on people's nodes.
+// ofThisHouse are the first parts of paths that are ours and must exist; others (`nodework/`, `gitrepo/`, ...) are
+// files on people's nodes.
 var ofThisHouse = []string{"agent", "work", "presence", "fleet", "systemd", "internal", "cmd", "demo", "test", "docs", "packaging", "cloudformation", "packer", "vagrant"}
 
 func TestDocsNameWhatExists(t *testing.T) {

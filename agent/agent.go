@@ -25,8 +25,8 @@ type Clones interface {
 	// Ask asks every repository for its tip, side by side, and writes nothing. It does not ask those that a person
 	// disabled. Look.Moved says that Move has something to do there.
 	Ask(ctx context.Context, disabled func(repo string) bool) []journal.Look
-	// Move brings the trees of those that moved to the tip that was asked for, side by side. It calls progress, from any
-	// goroutine, whenever something advanced. The answer has all repositories, as they are now.
+	// Move brings the trees of those that moved to the tip that was asked for, side by side. It calls progress, from
+	// any goroutine, whenever something advanced. The answer has all repositories, as they are now.
 	Move(ctx context.Context, asked []journal.Look, progress func(journal.Fetching)) []journal.Look
 }
 
@@ -37,8 +37,8 @@ type Survey interface {
 
 // Runner holds the work lock and runs the work: *run.Runner.
 type Runner interface {
-	// Acquire takes the work lock, ends what earlier work left half-done, and says what that was. The error is a *run.Busy
-	// when another process has the lock.
+	// Acquire takes the work lock, ends what earlier work left half-done, and says what that was. The error is a
+	// *run.Busy when another process has the lock.
 	Acquire() (said []string, err error)
 	// Release gives the lock back when nothing was started with it.
 	Release()
@@ -104,7 +104,8 @@ type Config struct {
 	Runner   Runner
 	Control  Control
 	Memory   Memory // state files and journal
-	// Notice asks the cloud why it takes this machine away, "" = it does not. It answers within a second. nil = no cloud.
+	// Notice asks the cloud why it takes this machine away, "" = it does not. It answers within a second. nil = no
+	// cloud.
 	Notice func(context.Context) (leaving string, err error)
 	// SelfDestruct decides whether this node ends itself; w is nil while its work is not wedged. It does not wait.
 	// nil = it never does.

@@ -45,15 +45,16 @@ func bootstrap(t *testing.T) string {
 	return "sh '" + real + "' \"$@\" --help >/dev/null"
 }
 
-// run gives the script to a shell whose only other programs are those of a minimal system, and answers its exit code and
-// the calls it made.
+// run gives the script to a shell whose only other programs are those of a minimal system, and answers its exit code
+// and the calls it made.
 func (m machine) run(script string) (int, []string) {
 	m.t.Helper()
 	units := filepath.Join(m.dir, "units")
 	if err := os.MkdirAll(units, 0o755); err != nil {
 		m.t.Fatal(err)
 	}
-	// The one place of the real machine that it writes to, and that the machine has been up for a minute and 40 seconds.
+	// The one place of the real machine that it writes to, and that the machine has been up for a minute and 40
+	// seconds.
 	script = strings.NewReplacer("/etc/systemd/system", units, "/proc/uptime", filepath.Join(m.dir, "uptime")).Replace(script)
 	if err := os.WriteFile(filepath.Join(m.dir, "uptime"), []byte("100.25 190.00\n"), 0o644); err != nil {
 		m.t.Fatal(err)

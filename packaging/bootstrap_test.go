@@ -47,7 +47,8 @@ type machine struct {
 	in             string
 }
 
-// awsProgram stands in for the AWS program: it notes how it was called, and fails as often as the file `fail` has lines.
+// awsProgram stands in for the AWS program: it notes how it was called, and fails as often as the file `fail` has
+// lines.
 const awsProgram = `#!/bin/sh
 echo "$*" >>"$T/aws.log"
 if [ -s "$T/fail" ]; then sed -i 1d "$T/fail"; echo half; echo 'An error occurred (AccessDenied)' >&2; exit 254; fi

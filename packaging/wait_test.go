@@ -78,7 +78,8 @@ func (m *machine) await(path, content string) {
 	}
 }
 
-// endWork ends what is left of a node, and returns when all of it is gone: a shim that sees its script die still writes.
+// endWork ends what is left of a node, and returns when all of it is gone: a shim that sees its script die still
+// writes.
 func endWork(t *testing.T, dir string) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)

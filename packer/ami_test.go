@@ -302,8 +302,8 @@ func TestAMI(t *testing.T) {
 		}
 	}
 
-	// It may end only what carries the tag from its launch, and may not give the tag to an instance later: else it could
-	// end any.
+	// It may end only what carries the tag from its launch, and may not give the tag to an instance later: else it
+	// could end any.
 	launches := aws.of("RunInstances")
 	if len(launches) != 1 || !strings.Contains(launches[0].Encode(), url.QueryEscape("addagent:bake")) {
 		t.Errorf("launched without the tag: %v", launches)

@@ -249,7 +249,8 @@ func TestLiveOnEC2(t *testing.T) {
 	p.want("ec2 metadata", check.OK, "role node", "")
 	p.want("ec2 tags", check.Failing, "", "reachable from this machine")
 
-	// Of a dry run a refusal is the good answer: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+	// Of a dry run a refusal is the good answer:
+	// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 	for _, c := range []struct {
 		Result     int
 		code       string

@@ -139,8 +139,8 @@ func broken(err error, otherwise string) Finding {
 	return fail(text, cmp.Or(fix, otherwise))
 }
 
-// splitHint takes an error of ours apart: what is wrong, and what a person can do about it ("" = it does not say). Those that
-// know it have a method Hint, and their texts end with it.
+// splitHint takes an error of ours apart: what is wrong, and what a person can do about it ("" = it does not say).
+// Those that know it have a method Hint, and their texts end with it.
 func splitHint(err error) (text, fix string) {
 	var says interface {
 		error
@@ -173,8 +173,8 @@ type probe struct {
 	do    func(ctx context.Context) []Finding
 }
 
-// runProbes makes all checks at once, each with a deadline of its own, and returns what they found in their order. One that
-// does not even heed its deadline, such as a disk that hangs, is given up.
+// runProbes makes all checks at once, each with a deadline of its own, and returns what they found in their order. One
+// that does not even heed its deadline, such as a disk that hangs, is given up.
 func runProbes(ctx context.Context, each time.Duration, checks []probe) []Finding {
 	results := make([]chan []Finding, len(checks))
 	for i, c := range checks {

@@ -181,8 +181,8 @@ func (d *Checker) beats(context.Context) []Finding {
 	return found
 }
 
-// clock compares this machine's clock with the Date of the first server of ours that answers in HTTP. A clock that is off
-// makes a node late, or missing, for all others.
+// clock compares this machine's clock with the Date of the first server of ours that answers in HTTP. A clock that is
+// off makes a node late, or missing, for all others.
 func (d *Checker) clock(ctx context.Context) Finding {
 	servers, err := d.clocks()
 	if err != nil {

@@ -25,7 +25,7 @@ type metricsReporter struct {
 	reached map[string]bool
 }
 
-// configure opens what the config names, and closes what it names no more. What cannot be opened is tried again at each beat.
+// configure opens what the config names and closes the rest. What cannot be opened is tried again at each beat.
 func (m *metricsReporter) configure(cfg config.Metrics) {
 	if cfg == m.cfg {
 		return

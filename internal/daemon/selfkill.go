@@ -24,8 +24,8 @@ import (
 	"github.com/addagent/addagent/presence/peers"
 )
 
-// selfKill is the end of this machine by its own hand (package kill), with the means that it has here. Its settings are set
-// between two beats; an attempt runs beside them with those that it began with.
+// selfKill is the end of this machine by its own hand (package kill), with the means that it has here. Its settings are
+// set between two beats; an attempt runs beside them with those that it began with.
 type selfKill struct {
 	id      string
 	sinks   *sinks
@@ -110,7 +110,7 @@ func (e *selfKill) announced() {
 	}
 }
 
-// notice is who takes this machine away: it does so itself, or cloud says that it is done; nil = there is nobody to ask.
+// notice says who takes this machine away: the node itself, or the cloud; nil = there is no cloud to ask.
 func (e *selfKill) notice(cloud func(context.Context) (string, error)) func(context.Context) (string, error) {
 	ours := false
 	return func(ctx context.Context) (string, error) {

@@ -117,7 +117,8 @@ func (g *endings) everybodyTells() {
 	all.Wait()
 }
 
-// consider lets those that are wedged think of their end, two minutes later each time, and returns who has ended, how often.
+// consider lets those that are wedged think of their end, two minutes later each time, and returns who has ended, how
+// often.
 func (g *endings) consider(times int) map[string]int {
 	g.t.Helper()
 	start := time.Now().UTC()

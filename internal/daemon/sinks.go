@@ -78,7 +78,7 @@ func (t *sinks) configure(cfg *config.Config) []sink.Named {
 	return sinks
 }
 
-// wanted lists what the config asks for. Files come first: what happens on the node is seen on the node, whatever else fails.
+// wanted lists what the config asks for. Files come first: they show the node's state even if all else fails.
 func (t *sinks) wanted(cfg *config.Config) []wantedSink {
 	all := []wantedSink{{"files", nil, func() (sink.Sink, func(), error) {
 		return sink.NewFiles(t.nodeinfo, presenceRefresh), func() {}, nil
@@ -178,8 +178,8 @@ func (t *sinks) Close() {
 	t.all = nil
 }
 
-// flush waits until what was told has arrived everywhere. The error is that of the presence repository alone: a room that
-// is away must not stand in the way of what waits for this.
+// flush waits until what was told has arrived everywhere. The error is that of the presence repository alone: a room
+// that is away must not stand in the way of what waits for this.
 func (t *sinks) flush(ctx context.Context) error {
 	t.mu.Lock()
 	all := slices.Clone(t.all)
@@ -203,8 +203,8 @@ func (t *sinks) flush(ctx context.Context) error {
 	return wrong
 }
 
-// opener is a sink that is opened when it is first told something, and again at each beat as long as that fails: a folder
-// that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
+// opener is a sink that is opened when it is first told something, and again at each beat as long as that fails: a
+// folder that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
 type opener struct {
 	open func() (sink.Sink, func(), error)
 

@@ -69,8 +69,8 @@ func pending(path string, data []byte, perm os.FileMode) (*renameio.PendingFile,
 	return p, nil
 }
 
-// Try tells whether a file of so many bytes can be written in dir now: it writes one, syncs it, since some file systems find
-// out late that they are full, and takes it away again. The error is that of the file system, as Write's would be.
+// Try tells whether a file of so many bytes can be written in dir now: it writes one, syncs it, since some file systems
+// find out late that they are full, and takes it away again. The error is that of the file system, as Write's would be.
 func Try(dir string, size int) error {
 	p, err := pending(filepath.Join(dir, "try"), make([]byte, size), 0o600)
 	if err != nil {
@@ -133,7 +133,8 @@ func ReadSmall(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// Open opens a regular file for reading. Whatever else has its name is an error and not a wait: a pipe has no end to read to.
+// Open opens a regular file for reading. Whatever else has its name is an error and not a wait: a pipe has no end to
+// read to.
 func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -16,8 +16,8 @@ var ErrHeld = errors.New("another process holds it")
 
 var errReplaced = errors.New("the file was replaced meanwhile")
 
-// Lock is an exclusive lock on a file or a folder, which ends with its process at the latest. The file is never deleted:
-// a process that had just opened it would then lock what no other process can find.
+// Lock is an exclusive lock on a file or a folder, which ends with its process at the latest. The file is never
+// deleted: a process that had just opened it would then lock what no other process can find.
 type Lock struct{ flock *flock.Flock }
 
 // TryLock takes the lock on the file at path without waiting. A new file gets perm; the folder must exist. A symbolic
@@ -74,8 +74,8 @@ func IsFile(info fs.FileInfo, path string) bool {
 // Close ends the lock. Closing twice is harmless.
 func (l *Lock) Close() error { return l.flock.Close() }
 
-// Held tells whether a process has the lock at path. It takes a shared lock for a moment: the only way to ask that works
-// on every file system.
+// Held tells whether a process has the lock at path. It takes a shared lock for a moment: the only way to ask that
+// works on every file system.
 func Held(path string) (bool, error) {
 	f := flock.New(path, flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW))
 	shared, err := f.TryRLock()

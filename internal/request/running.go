@@ -25,7 +25,8 @@ const (
 	besideSay = 3 * time.Second
 )
 
-// Running is an agent that runs, as a command sees it that is started beside it. What the command waits for goes to words.
+// Running is an agent that runs, as a command sees it that is started beside it. What the command waits for goes to
+// words.
 type Running struct {
 	Cfg    *config.Config
 	Holder run.Holder

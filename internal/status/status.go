@@ -16,7 +16,8 @@ const (
 	lateMost  = time.Minute
 )
 
-// IsLate tells whether the next beat is overdue. One that runs long (a first clone) is late too, and a person should see it.
+// IsLate tells whether the next beat is overdue. One that runs long (a first clone) is late too, and a person should
+// see it.
 func IsLate(b *journal.Beat, now time.Time) bool {
 	return b != nil && now.Sub(b.Next) > max(LateLeast, min(b.Next.Sub(b.Start), lateMost))
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// Peers are the other nodes, as presence was read last: nodeinfo/nodes.json, and the sets that items watch. Reading goes on
-// beside the beats, at most one at a time, and what could not be read stands as it was read before.
+// Peers are the other nodes, as presence was read last: nodeinfo/nodes.json, and the sets that items watch. Reading
+// goes on beside the beats, at most one at a time, and what could not be read stands as it was read before.
 type Peers struct {
 	id     string // this node
 	reader *fold.Reader
@@ -78,7 +78,8 @@ func New(cfg *config.Config, source remote.Source, id string, once bool) (*Peers
 	return p, nil
 }
 
-// awaitMax is how long ago work may have asked in vain for a first set, for that to be wanted still: five beats are sooner.
+// awaitMax is how long ago work may have asked in vain for a first set, for that to be wanted still: five beats are
+// sooner.
 const awaitMax = time.Hour
 
 // peersMemory is what sets were let through by earlier processes. Of a broken one the next set is taken as it is.
@@ -145,7 +146,8 @@ func (p *Peers) show(f presence.Fleet, now time.Time) error {
 	return files.Replace(p.nodes, data, 0o644)
 }
 
-// awaited tells whether the beat before asked for a first set that was not let through yet: presence is read at each beat then.
+// awaited tells whether the beat before asked for a first set that was not let through yet: presence is read at each
+// beat then.
 func (p *Peers) awaited() bool {
 	for name, asked := range p.seen {
 		if asked && p.settled[name].New {
@@ -155,8 +157,9 @@ func (p *Peers) awaited() bool {
 	return false
 }
 
-// Set is what work.Survey asks: the set of the nodes that agree with filter, once it has settled. They are judged by the
-// time that they were read at: what was read an hour ago, because presence is away, says nothing of who is missing now.
+// Set is what work.Survey asks: the set of the nodes that agree with filter, once it has settled. They are judged by
+// the time that they were read at: what was read an hour ago, because presence is away, says nothing of who is missing
+// now.
 func (p *Peers) Set(filter map[string]string) work.NodeSet {
 	p.mu.Lock()
 	f := p.fleet
@@ -199,7 +202,8 @@ func meets(settled map[string]presence.Settled, name string, before, read, shown
 	return !shown && (read || !before)
 }
 
-// PlannedSet is Set for who asks nobody and writes nothing: no set is known, and what waits for the first one goes on to.
+// PlannedSet is Set for who asks nobody and writes nothing: no set is known, and what waits for the first one goes on
+// to.
 func PlannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet {
 	settled, _, _ := peersMemory(cfg).Peek()
 	_, err := os.Stat(nodesFile(cfg.Home))
@@ -213,8 +217,8 @@ func PlannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet 
 	}
 }
 
-// remember keeps what was let through. That it cannot be written is no matter of its own: a full disk is said elsewhere,
-// and at worst a set is let through a beat early.
+// remember keeps what was let through. That it cannot be written is no matter of its own: a full disk is said
+// elsewhere, and at worst a set is let through a beat early.
 func (p *Peers) remember() {
 	_ = p.memory.Save(p.settled)
 }

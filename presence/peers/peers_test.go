@@ -40,8 +40,8 @@ func TestMeets(t *testing.T) {
 	}
 }
 
-// TestPeersOfANewNode: a first set waits until presence shows the node itself, as one daemon and as one beat a process; and not for
-// ever when presence cannot be read.
+// TestPeersOfANewNode: a first set waits until presence shows the node itself, as one daemon and as one beat a process;
+// and not forever when presence cannot be read.
 func TestPeersOfANewNode(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Second)
 	filter := map[string]string{"part": "app1"}

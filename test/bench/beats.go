@@ -66,8 +66,8 @@ func (b *bench) quietBeats(s *stage) {
 	}
 }
 
-// day lets a real daemon beat as often as in a day in which nothing is new, as fast as it can, and measures the whole of
-// it: from its start to its last beat.
+// day lets a real daemon beat as often as in a day in which nothing is new, as fast as it can, and measures the whole
+// of it: from its start to its last beat.
 func (b *bench) day(s *stage) {
 	const repo, what, pull = "small", "1,440 quiet beats", side("git pull")
 	beats, pulls := uint64(1440), 100

@@ -91,8 +91,8 @@ func (b *bench) judge(c change, all samples, received times, names map[side]stri
 	}
 }
 
-// follow is what a side does after a push of that kind. Git pull neither follows a branch back nor stays shallow when an
-// old branch is merged: there git gets the commands that do.
+// follow is what a side does after a push of that kind. Git pull neither follows a branch back nor stays shallow when
+// an old branch is merged: there git gets the commands that do.
 func (b *bench) follow(side side, c change) []string {
 	if side == ours || c.kind == "merge" || c.kind == "back" {
 		return b.update(side, c.repo)

@@ -21,8 +21,8 @@ import (
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// telling is what it took until all nodes of a fleet were told: the wall time until the last one had landed, the rest of
-// all nodes together.
+// telling is what it took until all nodes of a fleet were told: the wall time until the last one had landed, the rest
+// of all nodes together.
 type telling struct {
 	what, who   string
 	nodes, runs int
@@ -32,7 +32,8 @@ type telling struct {
 	sample                    // of the clients
 }
 
-// gate stands in front of git: it lets a number of git processes run at a time, as a web server does, and counts pushes.
+// gate stands in front of git: it lets a number of git processes run at a time, as a web server does, and counts
+// pushes.
 type gate struct {
 	processes chan struct{}
 	mu        sync.Mutex
@@ -300,7 +301,8 @@ func crowdTable(all []telling) string {
 	return t.String()
 }
 
-// childrenCPU is what the processes used that this one started and waited for: the git of its servers, while no client ends.
+// childrenCPU is what the processes used that this one started and waited for: the git of its servers, while no client
+// ends.
 func childrenCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u); err != nil {

@@ -34,8 +34,8 @@ type answer struct {
 // crowdTime bounds one round of a fleet.
 const crowdTime = 10 * time.Minute
 
-// serve says that the part is ready, does what each line of stdin says, and answers with what that cost. The CPU is this
-// process's, with the children it waited for.
+// serve says that the part is ready, does what each line of stdin says, and answers with what that cost. The CPU is
+// this process's, with the children it waited for.
 func serve(out io.Writer, do func(line string) (answer, error)) error {
 	if _, err := fmt.Fprintln(out, "ready"); err != nil {
 		return err

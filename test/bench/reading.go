@@ -144,8 +144,8 @@ func (f *fleetRepo) show(what string, limit float64) {
 	f.b.check(check{what: what + ": CPU of git on the server", unit: "ms", limit: noTarget, ours: ms(m.server)})
 }
 
-// reading measures what it costs to know what all nodes of a fleet said: for the first time, again when nothing changed,
-// and again when ten said something new; and what it costs to fold them.
+// reading measures what it costs to know what all nodes of a fleet said: for the first time, again when nothing
+// changed, and again when ten said something new; and what it costs to fold them.
 func (b *bench) reading(s *stage, n int) {
 	refs, fold := b.fleetRepo(s, "fleet-refs", n), b.fleetRepo(s, "fleet-fold", n)
 	row := func(from, how string) string {

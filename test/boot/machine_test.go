@@ -117,8 +117,8 @@ func (m *machine) up() {
 	})
 }
 
-// reboot asks the machine to reboot, and returns when it is up again. nspawn ends with 133 then, for its caller to start
-// it again.
+// reboot asks the machine to reboot, and returns when it is up again. nspawn ends with 133 then, for its caller to
+// start it again.
 func (m *machine) reboot() {
 	m.t.Helper()
 	m.run("systemctl", "reboot")

@@ -14,8 +14,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestPackages looks into the packages, and makes them twice: in another folder, under another umask and another clock's
-// zone the same commit gives the same bytes.
+// TestPackages looks into the packages, and makes them twice: in another folder, under another umask and another
+// clock's zone the same commit gives the same bytes.
 func TestPackages(t *testing.T) {
 	here, err := filepath.Abs("../..")
 	testkit.Must(t, err)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// rpm is the life of a node whose package is the .rpm. The machine is a Debian: rpm knows none of what is installed there
-// (so --nodeps), but its scripts are run by rpm itself, and by the real systemd.
+// rpm is the life of a node whose package is the .rpm. The machine is a Debian: rpm knows none of what is installed
+// there (so --nodeps), but its scripts are run by rpm itself, and by the real systemd.
 func (l *lab) rpm(net string) {
 	l.t.Helper()
 	m := l.newMachine("r", net, "")

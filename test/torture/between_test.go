@@ -98,9 +98,9 @@ func pointsAtMost() int { return testkit.Rounds(3, 15) }
 // kills with -9 right before the N-th: for each N of the whole beat with FAULTS=all, else for some, spread evenly.
 //
 // INVARIANT (spec 6, 4): never two runs of one item at once; the next beat that is let alone ends with 0 (or, when the
-// killed run counts as a failure, the one after it), having worked what is pushed; what is recorded as a success is a run
-// that its script knows to have ended well, and is not repeated; state files are whole; the clone is what was pushed by
-// git's own word; a file that git does not know is still there; both locks are free and no process is left.
+// killed run counts as a failure, the one after it), having worked what is pushed; what is recorded as a success is a
+// run that its script knows to have ended well, and is not repeated; state files are whole; the clone is what was
+// pushed by git's own word; a file that git does not know is still there; both locks are free and no process is left.
 func TestKilledBetweenWrites(t *testing.T) {
 	t.Parallel()
 	all := map[string]struct {

@@ -31,12 +31,12 @@ func (g *grid) beatOn(id string) {
 	}
 }
 
-// TestDiskCopied sets a node up and has it work, and then goes on with its disk on other hardware, as an image does that
-// was made of a living node.
+// TestDiskCopied sets a node up and has it work, and then goes on with its disk on other hardware, as an image does
+// that was made of a living node.
 //
-// INVARIANT (spec 1, 7): on other hardware a node begins at presetup, under a name of its own, with its init done again;
-// what the other one remembered of itself is set aside, not lost; what was worked is in the clone and is not worked again;
-// on the same hardware nothing is done again, however often it starts.
+// INVARIANT (spec 1, 7): on other hardware a node begins at presetup, under a name of its own, with its init done
+// again; what the other one remembered of itself is set aside, not lost; what was worked is in the clone and is not
+// worked again; on the same hardware nothing is done again, however often it starts.
 func TestDiskCopied(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

@@ -16,9 +16,9 @@ import (
 // TestCronTells drives a node by single beats, as a cron does, with all places well; with one that is down, or hangs;
 // and again when that is over.
 //
-// INVARIANT (spec 7, 11): a beat tells all places before it ends, and ends though one hangs; its work counts, what could
-// not be told is said by that beat or by the next, and the first beat that finds the place well brings it the newest state; the room
-// hears then what it could not hear.
+// INVARIANT (spec 7, 11): a beat tells all places before it ends, and ends though one hangs; its work counts, what
+// could not be told is said by that beat or by the next, and the first beat that finds the place well brings it the
+// newest state; the room hears then what it could not hear.
 func TestCronTells(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -79,8 +79,8 @@ func TestCronTells(t *testing.T) {
 	}
 }
 
-// beatInTime is a beat that ends well, and is tried again when the metadata service did not get to answer within the second that it
-// has, as on a busy machine.
+// beatInTime is a beat that ends well, and is tried again when the metadata service did not get to answer within the
+// second that it has, as on a busy machine.
 func (g *grid) beatInTime() {
 	g.t.Helper()
 	g.until("a beat with an answer of the metadata service", func() bool {
@@ -95,9 +95,9 @@ func (g *grid) beatInTime() {
 
 // TestTwoOfOneName gives a second machine the instance-id of one that is there already.
 //
-// INVARIANT (spec 7): the one whose ref was moved says so, critically, with both machines named, once, and tells no more;
-// the other tells on, and hears of nothing; both work; when the second gets a name of its own the trouble of the first is over
-// with the next thing that it tells.
+// INVARIANT (spec 7): the one whose ref was moved says so, critically, with both machines named, once, and tells no
+// more; the other tells on, and hears of nothing; both work; when the second gets a name of its own the trouble of the
+// first is over with the next thing that it tells.
 func TestTwoOfOneName(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

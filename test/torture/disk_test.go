@@ -18,12 +18,12 @@ import (
 // diskSize is that of the disk in TestDiskFull.
 const diskSize = 100 << 20
 
-// TestDiskFull fills the disk under the node, but for a little, and goes on pushing. The little is another each time, so
-// that the disk is full at another write.
+// TestDiskFull fills the disk under the node, but for a little, and goes on pushing. The little is another each time,
+// so that the disk is full at another write.
 //
-// INVARIANT (spec 6, 1): nothing is half-written, ever: every state file is whole, every tracked file is that of HEAD or was never
-// touched; no script runs whose result could not be kept; the node says that it is failing, and why, where it still can;
-// when there is room again it heals by itself: idle, with the last push worked.
+// INVARIANT (spec 6, 1): nothing is half-written, ever: every state file is whole, every tracked file is that of HEAD
+// or was never touched; no script runs whose result could not be kept; the node says that it is failing, and why, where
+// it still can; when there is room again it heals by itself: idle, with the last push worked.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	listed(t, 8)
@@ -106,8 +106,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// intact is whole, for a disk that is full now: the temporary file of a write that failed may be anywhere, and the journal
-// of beats may have lost lines.
+// intact is whole, for a disk that is full now: the temporary file of a write that failed may be anywhere, and the
+// journal of beats may have lost lines.
 func (g *grid) intact() {
 	g.t.Helper()
 	for _, path := range []string{g.in("nodeinfo", "beat.json"), g.in("nodeinfo", "presence.json"), filepath.Join(g.memory("ops", "root"), "work.sh_RESULT.json")} {

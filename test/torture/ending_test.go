@@ -86,11 +86,11 @@ func (p *places) others(from, to int, like presence.Record, change func(r *prese
 // fails is work that fails where a file lies, on that machine alone.
 const fails = "! [ -e \"$T_DIR/broken\" ]\n"
 
-// TestNobodyEndsWithTheFleet gives a bad commit to forty nodes at once, some of them real, all set to end themselves when
-// they stay wedged; then takes away the git server from a node that is wedged, for many beats.
+// TestNobodyEndsWithTheFleet gives a bad commit to forty nodes at once, some of them real, all set to end themselves
+// when they stay wedged; then takes away the git server from a node that is wedged, for many beats.
 //
-// INVARIANT (spec 6): nobody ends itself: it may be the work and not the machine; without having read presence, now, nobody does
-// either; each says why it does not, once.
+// INVARIANT (spec 6): nobody ends itself: it may be the work and not the machine; without having read presence, now,
+// nobody does either; each says why it does not, once.
 func TestNobodyEndsWithTheFleet(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -139,12 +139,12 @@ func TestNobodyEndsWithTheFleet(t *testing.T) {
 	}
 }
 
-// TestOneEndsAlone breaks two machines of a part so that they fail at what their peers have finished, kills the first with
-// -9 while it is about to end itself, and restarts it later.
+// TestOneEndsAlone breaks two machines of a part so that they fail at what their peers have finished, kills the first
+// with -9 while it is about to end itself, and restarts it later.
 //
-// INVARIANT (spec 6, 7): one of the two ends itself, once, after presence and the room heard that it leaves and why; the other
-// waits for as long as the lease lasts; a restarted agent goes on with an attempt that was cut before its end, and does not end
-// itself twice for the same failure.
+// INVARIANT (spec 6, 7): one of the two ends itself, once, after presence and the room heard that it leaves and why;
+// the other waits for as long as the lease lasts; a restarted agent goes on with an attempt that was cut before its
+// end, and does not end itself twice for the same failure.
 func TestOneEndsAlone(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

@@ -18,10 +18,11 @@ import (
 )
 
 // TestPackCutEverywhere measures how much a server sends for a push, and then breaks the connection at each fiftieth of
-// that, half of the times by a reset: for a push to a clone that is here, and, at each twenty-fifth, for the first clone.
+// that, half of the times by a reset: for a push to a clone that is here, and, at each twenty-fifth, for the first
+// clone.
 //
-// INVARIANT (spec 4, 6): such a beat ends with 1 and the reason and leaves the clone as it was, in order by git's own word,
-// or with 0 and what was pushed, whole; the next beat with a good server brings it to what was pushed.
+// INVARIANT (spec 4, 6): such a beat ends with 1 and the reason and leaves the clone as it was, in order by git's own
+// word, or with 0 and what was pushed, whole; the next beat with a good server brings it to what was pushed.
 func TestPackCutEverywhere(t *testing.T) {
 	t.Parallel()
 	parts := map[string]int{"a push": 50, "a first clone": 25}
@@ -94,10 +95,11 @@ func TestPackCutEverywhere(t *testing.T) {
 	}
 }
 
-// TestBitsFlipped flips one bit in each kind of file of a clone: the first byte, the last, and some between; beats; pushes.
+// TestBitsFlipped flips one bit in each kind of file of a clone: the first byte, the last, and some between; beats;
+// pushes.
 //
-// INVARIANT (spec 4): with the next push at the latest the tree is what was pushed, and what a script saw; untracked files
-// survive; nothing of the damage is fatal, and no half-readable object or index is ever believed.
+// INVARIANT (spec 4): with the next push at the latest the tree is what was pushed, and what a script saw; untracked
+// files survive; nothing of the damage is fatal, and no half-readable object or index is ever believed.
 func TestBitsFlipped(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]string{

@@ -28,7 +28,8 @@ import (
 // patience is how long a condition may take that takes a second or two on an idle machine.
 const patience = 4 * time.Minute
 
-// grid is one node and what is around it: repositories behind a real server, a home, a config, and the agent as a process.
+// grid is one node and what is around it: repositories behind a real server, a home, a config, and the agent as a
+// process.
 type grid struct {
 	t     *testing.T
 	dir   string // everything is below it

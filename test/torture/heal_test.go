@@ -11,8 +11,8 @@ import (
 	"github.com/addagent/addagent/work/run"
 )
 
-// watchful is a script that holds a lock of its own as long as it lives, writes down when it begins and ends, and fails as
-// often as its commit says.
+// watchful is a script that holds a lock of its own as long as it lives, writes down when it begins and ends, and fails
+// as often as its commit says.
 const watchful = `#!/bin/bash
 exec 9>>"$T_DIR/one"
 flock -n 9

@@ -65,8 +65,8 @@ func with(t *testing.T, r *gittest.Repo, commit string, more ...entry) string {
 
 // TestHostileTrees pushes trees that git would not make, and that would write outside of the clone or into its .git.
 //
-// INVARIANT (spec 4): each is refused and its path named, before anything at all is written; the node goes on with what it has;
-// the next good push is taken.
+// INVARIANT (spec 4): each is refused and its path named, before anything at all is written; the node goes on with what
+// it has; the next good push is taken.
 func TestHostileTrees(t *testing.T) {
 	t.Parallel()
 	g := newGrid(t, plan{})
@@ -133,8 +133,8 @@ func TestHostileTrees(t *testing.T) {
 
 // TestLinksLeadNowhere has links, tracked ones and a person's, where the next push has folders.
 //
-// INVARIANT (spec 4): nothing is ever written or deleted through a link; what was in the way of a tracked path and is a person's is
-// set aside, not lost.
+// INVARIANT (spec 4): nothing is ever written or deleted through a link; what was in the way of a tracked path and is a
+// person's is set aside, not lost.
 func TestLinksLeadNowhere(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)
@@ -177,7 +177,8 @@ func TestLinksLeadNowhere(t *testing.T) {
 	}
 }
 
-// snapshot is a hash of every file around and in the clone that a tree must not reach: all but what a beat itself keeps.
+// snapshot is a hash of every file around and in the clone that a tree must not reach: all but what a beat itself
+// keeps.
 func (g *grid) snapshot() map[string]string {
 	g.t.Helper()
 	all := map[string]string{}

@@ -14,9 +14,9 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// suspicious is a script that finds out by itself when something is wrong with how it is run: it holds a lock as long as
-// any process of it lives, and looks whether its tree moves under it. What else it does is in the file mood of the same
-// commit: how long it takes, how many children it has, how often it fails, whether it leaves something behind.
+// suspicious is a script that finds out by itself when something is wrong with how it is run: it holds a lock as long
+// as any process of it lives, and looks whether its tree moves under it. What else it does is in the file mood of the
+// same commit: how long it takes, how many children it has, how often it fails, whether it leaves something behind.
 const suspicious = `#!/bin/bash
 say() { echo "$*" >>"$T_DIR/journal"; }
 who() {
@@ -49,9 +49,10 @@ func mood(r *rand.Rand, serial int) []gittest.Change {
 // TestKilledAtRandom kills the agent, the shim or the script with -9 at random moments, starts the agent again at once,
 // and goes on pushing.
 //
-// INVARIANT (spec 6): never two runs at once, not even a child of one beside the other; no tree moves under a script, and it sees
-// the version that it is told; what was pushed last is worked in the end; then no lock is held, no process of the node is
-// left, git finds the clone in order, a file that git does not know is still there, and the node says idle.
+// INVARIANT (spec 6): never two runs at once, not even a child of one beside the other; no tree moves under a script,
+// and it sees the version that it is told; what was pushed last is worked in the end; then no lock is held, no process
+// of the node is left, git finds the clone in order, a file that git does not know is still there, and the node says
+// idle.
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
 	const usual = 50
@@ -116,8 +117,8 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
-// strike waits for its victims to be there, then for a random moment, and kills them. It returns whether it did: a script
-// may have ended before its moment came.
+// strike waits for its victims to be there, then for a random moment, and kills them. It returns whether it did: a
+// script may have ended before its moment came.
 func (g *grid) strike(victim string, r *rand.Rand) int {
 	g.t.Helper()
 	moment := time.Duration(r.IntN(350)) * time.Millisecond

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// TestSecretsComeLater begins on a new machine whose config names a password for presence and an address of a room in files
-// that are not there yet; they come later.
+// TestSecretsComeLater begins on a new machine whose config names a password for presence and an address of a room in
+// files that are not there yet; they come later.
 //
-// INVARIANT (spec 7): who is told is no reason not to work: the agent starts, works, and says once what is missing; check calls
-// it a mistake; when the secrets are there everybody hears how the node is.
+// INVARIANT (spec 7): who is told is no reason not to work: the agent starts, works, and says once what is missing;
+// check calls it a mistake; when the secrets are there everybody hears how the node is.
 func TestSecretsComeLater(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)

@@ -43,12 +43,12 @@ func (g *grid) goesDown() {
 	g.agent.signal(syscall.SIGTERM)
 }
 
-// TestLeaves ends the agent with TERM, while its machine goes down, and while it does not; with all places well, and with
-// one or all that hang; when it is idle, and in the middle of work.
+// TestLeaves ends the agent with TERM, while its machine goes down, and while it does not; with all places well, and
+// with one or all that hang; when it is idle, and in the middle of work.
 //
-// INVARIANT (spec 7, 3): a node whose machine goes down says so in every place that answers before its process ends, and
-// a place that hangs holds up neither the others nor the end; what a room could not hear it hears when the node is back; a
-// restart of the agent is told to nobody.
+// INVARIANT (spec 7, 3): a node whose machine goes down says so in every place that answers before its process ends,
+// and a place that hangs holds up neither the others nor the end; what a room could not hear it hears when the node is
+// back; a restart of the agent is told to nobody.
 func TestLeaves(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -146,12 +146,12 @@ func TestLeaves(t *testing.T) {
 }
 
 // TestCloudTakesTheMachine has the cloud give notice to a machine: that a spot instance is to be ended, that an Auto
-// Scaling group lets it go; with something pushed in the same moment, and work in hand; and takes the notice back. Between
-// the two the metadata service hangs, or is away.
+// Scaling group lets it go; with something pushed in the same moment, and work in hand; and takes the notice back.
+// Between the two the metadata service hangs, or is away.
 //
-// INVARIANT (spec 7): the next beat says that the node leaves, and why, in all places; no work begins that would be cut, and
-// what runs is not disturbed; while the metadata service says nothing, what it said last is true; when it takes a
-// spot notice back, the node is back and does what was pushed; an Auto Scaling group takes none back.
+// INVARIANT (spec 7): the next beat says that the node leaves, and why, in all places; no work begins that would be
+// cut, and what runs is not disturbed; while the metadata service says nothing, what it said last is true; when it
+// takes a spot notice back, the node is back and does what was pushed; an Auto Scaling group takes none back.
 func TestCloudTakesTheMachine(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

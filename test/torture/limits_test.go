@@ -23,11 +23,11 @@ import (
 // patient is work that is tried again at once, so that a beat after a failure works.
 const patient = "timeout: 30s, grace: 1s, retry_first: 10ms, retry_max: 10ms, wedge_after: 1000"
 
-// TestOutOfInodes leaves the node's disk so many files as may still be made, from none on, and beats: with a push to take,
-// and with nothing here yet.
+// TestOutOfInodes leaves the node's disk so many files as may still be made, from none on, and beats: with a push to
+// take, and with nothing here yet.
 //
-// INVARIANT (spec 6, 1): such a beat ends with 0, or with 1 and the reason; every state file is whole, whatever was pushed
-// is taken whole or not at all; when there is room again the next beat heals it all.
+// INVARIANT (spec 6, 1): such a beat ends with 0, or with 1 and the reason; every state file is whole, whatever was
+// pushed is taken whole or not at all; when there is room again the next beat heals it all.
 func TestOutOfInodes(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -144,8 +144,9 @@ func elsewhere(t *testing.T) bool {
 // with a disk that the kernel gave up), while the agent has nothing to do, and while work runs; pushes; and makes it
 // writable again.
 //
-// INVARIANT (spec 3, 6): the agent lives and says what it cannot do; nothing is worked whose result could not be kept, a
-// run that ended meanwhile is repeated rather than forgotten; when the home can be written again the node heals by itself.
+// INVARIANT (spec 3, 6): the agent lives and says what it cannot do; nothing is worked whose result could not be kept,
+// a run that ended meanwhile is repeated rather than forgotten; when the home can be written again the node heals by
+// itself.
 func TestHomeReadOnly(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -300,8 +301,8 @@ func runtimeGaveUp(stderr string) bool {
 
 // TestNoProcesses beats as a user who may have but so many processes and threads, from as few as addagent starts with.
 //
-// INVARIANT (spec 6): what cannot be started is said and tried again; a Go program that is refused a thread dies, and that
-// leaves nothing that the next beat does not finish.
+// INVARIANT (spec 6): what cannot be started is said and tried again; a Go program that is refused a thread dies, and
+// that leaves nothing that the next beat does not finish.
 func TestNoProcesses(t *testing.T) {
 	t.Parallel()
 	const least, most = 1, 24
@@ -328,8 +329,8 @@ func TestNoProcesses(t *testing.T) {
 	t.Logf("%d of %d beats came through", through, most-least+1)
 }
 
-// stranger gives the node to a user of its own, who has no processes, when we are root; else it stays ours. It returns who
-// that is and how many processes and threads that user has already.
+// stranger gives the node to a user of its own, who has no processes, when we are root; else it stays ours. It returns
+// who that is and how many processes and threads that user has already.
 func (g *grid) stranger() (as *syscall.Credential, base int) {
 	g.t.Helper()
 	if os.Getuid() != 0 {

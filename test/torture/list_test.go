@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// faults are the tests of this package in the order of docs/faults.md, with the number of their cases. What is broken on
-// purpose and which invariant holds stands in the comment of each test; TestFaultList makes the document of both.
+// faults are the tests of this package in the order of docs/faults.md, with the number of their cases. What is broken
+// on purpose and which invariant holds stands in the comment of each test; TestFaultList makes the document of both.
 var faults = []struct {
 	test  string
 	cases int
@@ -148,8 +148,8 @@ func TestFaultList(t *testing.T) {
 // one is a paragraph in one line.
 func one(paragraph string) string { return strings.Join(strings.Fields(paragraph), " ") }
 
-// comments are the comments of all tests of this package but TestFaultList, those for other machines too. It fails for a
-// test that does not tell how many cases it has.
+// comments are the comments of all tests of this package but TestFaultList, those for other machines too. It fails for
+// a test that does not tell how many cases it has.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob("*_test.go")

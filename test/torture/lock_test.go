@@ -11,8 +11,8 @@ import (
 
 // TestOneAgentANode starts a second agent, and a beat of a cron, beside a running agent.
 //
-// INVARIANT (spec 3, 11): one agent beats; another ends with 4 and names the process that does, and changes nothing; a beat
-// asks that one to beat now, and ends as that beat did.
+// INVARIANT (spec 3, 11): one agent beats; another ends with 4 and names the process that does, and changes nothing; a
+// beat asks that one to beat now, and ends as that beat did.
 func TestOneAgentANode(t *testing.T) {
 	t.Parallel()
 	listed(t, 2)
@@ -88,8 +88,8 @@ func TestBeatsAtOnce(t *testing.T) {
 
 // TestBeatWithWorkInHandElsewhere interrupts a beat while its work runs, and beats again.
 //
-// INVARIANT (spec 3, 11): the interrupted beat ends with 130 and leaves the work to its shim; the next beat reports it, neither waits
-// for it nor looks nor works, and ends with 0; the one after its end takes the result.
+// INVARIANT (spec 3, 11): the interrupted beat ends with 130 and leaves the work to its shim; the next beat reports it,
+// neither waits for it nor looks nor works, and ends with 0; the one after its end takes the result.
 func TestBeatWithWorkInHandElsewhere(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)

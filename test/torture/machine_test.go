@@ -29,8 +29,8 @@ setsid -f bash -c 'kill -TERM -1; sleep 5; kill -KILL -1'
 sleep 1000
 `
 
-// boot starts a machine of the node's own: namespaces of processes and mounts, in which its agent runs under an init. To
-// kill that is to cut its power. Each has a boot id of its own.
+// boot starts a machine of the node's own: namespaces of processes and mounts, in which its agent runs under an init.
+// To kill that is to cut its power. Each has a boot id of its own.
 func (g *grid) boot(id string) *process {
 	g.t.Helper()
 	write(g.t, filepath.Join(g.dir, "boot_id"), id+"\n")
@@ -57,11 +57,12 @@ func (g *grid) cut(machine *process) {
 	g.until("all of the machine to be gone", func() bool { return len(g.processes()) == 0 })
 }
 
-// TestMachineGoesDown puts a node into a machine of its own and cuts that machine's power while work runs, has its script
-// reboot it, once and twice in a row, and has its script kill all that runs (kill -9 -1).
+// TestMachineGoesDown puts a node into a machine of its own and cuts that machine's power while work runs, has its
+// script reboot it, once and twice in a row, and has its script kill all that runs (kill -9 -1).
 //
-// INVARIANT (spec 6): what was cut is known to have been cut, and why, and is repeated; a shutdown during work counts as a
-// failure only from the second time in a row; nothing of another boot is taken for running; the node comes back by itself.
+// INVARIANT (spec 6): what was cut is known to have been cut, and why, and is repeated; a shutdown during work counts
+// as a failure only from the second time in a row; nothing of another boot is taken for running; the node comes back by
+// itself.
 func TestMachineGoesDown(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

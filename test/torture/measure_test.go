@@ -108,8 +108,8 @@ func scrape(addr string) string {
 	return string(text)
 }
 
-// watch reads a file over and over until stop is called; wrong says what is wrong with what it holds. That it is not there
-// is fine.
+// watch reads a file over and over until stop is called; wrong says what is wrong with what it holds. That it is not
+// there is fine.
 func watch(t *testing.T, path string, wrong func(text string) string) (stop func()) {
 	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {

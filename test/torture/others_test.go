@@ -13,12 +13,13 @@ import (
 	"github.com/addagent/addagent/presence"
 )
 
-// TestOthersCannotBeRead has a node read who else is there, and work whenever that set changes; lets a second node come;
-// breaks the presence repository in several ways; and lets a third one come when that is over.
+// TestOthersCannotBeRead has a node read who else is there, and work whenever that set changes; lets a second node
+// come; breaks the presence repository in several ways; and lets a third one come when that is over.
 //
-// INVARIANT (spec 1, 5, 8): nodeinfo/nodes.json is whole at every moment that it is there, and is not emptied because the
-// store cannot be read; what watches the set of nodes runs once when that changes, and neither at each beat nor because nobody
-// could be asked; a new node's first run waits until it knows who is there, and runs once; the trouble is said once, and its end.
+// INVARIANT (spec 1, 5, 8): nodeinfo/nodes.json is whole at every moment that it is there, and is not emptied because
+// the store cannot be read; what watches the set of nodes runs once when that changes, and neither at each beat nor
+// because nobody could be asked; a new node's first run waits until it knows who is there, and runs once; the trouble
+// is said once, and its end.
 func TestOthersCannotBeRead(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -98,11 +99,11 @@ func (g *grid) calm() int {
 	return g.count("start")
 }
 
-// TestFirstRunMeetsOthers boots a new node, with an init and without, whose work watches the set of nodes: with presence well,
-// away, and not read at all; as a daemon and as a cron; and starts it once more.
+// TestFirstRunMeetsOthers boots a new node, with an init and without, whose work watches the set of nodes: with
+// presence well, away, and not read at all; as a daemon and as a cron; and starts it once more.
 //
-// INVARIANT (spec 5, 8): the first run waits until presence shows who is there, this node too, and is the only one; it says what it
-// waits for; it waits for five beats at most, and at no later start.
+// INVARIANT (spec 5, 8): the first run waits until presence shows who is there, this node too, and is the only one; it
+// says what it waits for; it waits for five beats at most, and at no later start.
 func TestFirstRunMeetsOthers(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

@@ -13,12 +13,12 @@ import (
 )
 
 // TestPlacesChange changes, under a living agent, who is told: presence and a room come; a second room comes before the
-// first, with lines for the first on their way; presence moves to another repository; the port of the metrics is another;
-// the first room goes; and at last all of it.
+// first, with lines for the first on their way; presence moves to another repository; the port of the metrics is
+// another; the first room goes; and at last all of it.
 //
-// INVARIANT (spec 2, 7): a change counts from the next beat on, without a restart; what waits for a place that stays is not
-// lost, and goes to no other; a new repository is told what is now; a place that is gone is left in peace; no secret is in what the node
-// wrote, nor in what check prints.
+// INVARIANT (spec 2, 7): a change counts from the next beat on, without a restart; what waits for a place that stays is
+// not lost, and goes to no other; a new repository is told what is now; a place that is gone is left in peace; no
+// secret is in what the node wrote, nor in what check prints.
 func TestPlacesChange(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)
@@ -42,7 +42,8 @@ func TestPlacesChange(t *testing.T) {
 	g.settle("ops", "root")
 	p.hear(g, "idle", "chat")
 
-	// What waits for the first room must not go to the one that takes its place in the list; that hears how things are now.
+	// What waits for the first room must not go to the one that takes its place in the list; that hears how things are
+	// now.
 	p.roomWay.down()
 	push(gittest.File("bad", "x"))
 	waits := g.tip("ops")[:7]
@@ -109,11 +110,12 @@ func TestPlacesChange(t *testing.T) {
 	gittest.Fsck(t, before.Dir)
 }
 
-// TestCopiedDiskTellsAnew goes on with the disk of a node on other hardware, while lines of the first node wait for a room that
-// is away, and it is noted that the first one ended itself.
+// TestCopiedDiskTellsAnew goes on with the disk of a node on other hardware, while lines of the first node wait for a
+// room that is away, and it is noted that the first one ended itself.
 //
-// INVARIANT (spec 1, 7): what the first machine told, was about to tell, and did to itself is set aside and not the copy's; the
-// copy tells everybody under its own name; the record of the first machine stays as it is, and nobody says that they clash.
+// INVARIANT (spec 1, 7): what the first machine told, was about to tell, and did to itself is set aside and not the
+// copy's; the copy tells everybody under its own name; the record of the first machine stays as it is, and nobody says
+// that they clash.
 func TestCopiedDiskTellsAnew(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

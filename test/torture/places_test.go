@@ -214,8 +214,8 @@ func (g *grid) configure(more string) {
 // id is how a node calls itself.
 func (g *grid) id() string { return strings.TrimSpace(read(g.in("nodeinfo", "instance-id.txt"))) }
 
-// written are all files that the node wrote, its standard error among them, but those of its scripts and of its clones. The
-// config that it keeps for a bad day is another copy of the config, and as closed as that.
+// written are all files that the node wrote, its standard error among them, but those of its scripts and of its clones.
+// The config that it keeps for a bad day is another copy of the config, and as closed as that.
 func (g *grid) written() map[string]string {
 	g.t.Helper()
 	all := map[string]string{g.stderr(): read(g.stderr())}
@@ -243,8 +243,8 @@ func (g *grid) written() map[string]string {
 	return all
 }
 
-// news are the lines of the log, without their times, that are warnings or worse and say this; over those that say that it
-// is over.
+// news are the lines of the log, without their times, that are warnings or worse and say this; over those that say that
+// it is over.
 func (g *grid) news(says string) (troubles, over []string) {
 	line := regexp.MustCompile(`(?m)^\S+ (?:(WARNING|CRITICAL|ERROR) )?(.*)$`)
 	for _, m := range line.FindAllStringSubmatch(g.log(), -1) {

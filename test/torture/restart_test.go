@@ -20,8 +20,9 @@ echo "end $ADD_ITEM $ADD_RUN_ID $ADD_VERSION" >>"$T_DIR/journal"
 
 // TestRestartedAgentAdoptsWork kills the agent, and ends it with TERM, while work runs.
 //
-// INVARIANT (spec 6): the work goes on as if nothing had happened; the next agent takes it over, as running or with its result,
-// and repeats nothing; TERM ends the agent at once whatever runs; what is pushed meanwhile is worked afterwards.
+// INVARIANT (spec 6): the work goes on as if nothing had happened; the next agent takes it over, as running or with its
+// result, and repeats nothing; TERM ends the agent at once whatever runs; what is pushed meanwhile is worked
+// afterwards.
 func TestRestartedAgentAdoptsWork(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -92,11 +93,11 @@ func TestRestartedAgentAdoptsWork(t *testing.T) {
 	}
 }
 
-// TestShimDiesWithoutAgent kills the shim while no agent lives, and with the script's own process gone so that only what
-// it started is left.
+// TestShimDiesWithoutAgent kills the shim while no agent lives, and with the script's own process gone so that only
+// what it started is left.
 //
-// INVARIANT (spec 6): what is left of the script is ended before it is started again, and the cut run counts as a failure that is
-// tried again, not as done.
+// INVARIANT (spec 6): what is left of the script is ended before it is started again, and the cut run counts as a
+// failure that is tried again, not as done.
 func TestShimDiesWithoutAgent(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)

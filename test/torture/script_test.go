@@ -121,7 +121,8 @@ func (g *grid) checkTalker() {
 
 // TestScriptGoneFromDisk takes the script away behind the agent's back, makes it unreadable, or puts a folder there.
 //
-// INVARIANT (spec 6): the item fails with a reason that names the script; the next push puts the script back and works it.
+// INVARIANT (spec 6): the item fails with a reason that names the script; the next push puts the script back and works
+// it.
 func TestScriptGoneFromDisk(t *testing.T) {
 	t.Parallel()
 	listed(t, 2)
@@ -175,11 +176,12 @@ func join(errs ...error) error {
 	return nil
 }
 
-// TestWedgedAndOut fails until it is wedged, and gets out by a pushed fix; then fails half-way and gets out by a revert.
+// TestWedgedAndOut fails until it is wedged, and gets out by a pushed fix; then fails half-way and gets out by a
+// revert.
 //
-// INVARIANT (spec 6, 5): failures are counted per version, the node is failing and then wedged, and neither counted nor tried on;
-// other items go on; a pushed fix is tried at once though the next try was an hour away; a revert to what worked before
-// is worked again, since the failed run may have left anything behind.
+// INVARIANT (spec 6, 5): failures are counted per version, the node is failing and then wedged, and neither counted nor
+// tried on; other items go on; a pushed fix is tried at once though the next try was an hour away; a revert to what
+// worked before is worked again, since the failed run may have left anything behind.
 func TestWedgedAndOut(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)

@@ -23,9 +23,9 @@ const impatient = ", look_timeout: 6s, fetch_stall: 6s, fetch_timeout: 12s"
 
 // TestServerMisbehaves lets the server of one repository do what servers do on bad days, for some beats each.
 //
-// INVARIANT (spec 3, 4): each beat is bounded by its deadlines; the clone stays as it was and is worked as it is; the repository of
-// another server is not disturbed; the trouble is said once and counted, and its end is said; when the server is well
-// again, the node is too, by itself, and nothing is left on disk.
+// INVARIANT (spec 3, 4): each beat is bounded by its deadlines; the clone stays as it was and is worked as it is; the
+// repository of another server is not disturbed; the trouble is said once and counted, and its end is said; when the
+// server is well again, the node is too, by itself, and nothing is left on disk.
 func TestServerMisbehaves(t *testing.T) {
 	t.Parallel()
 	cases := map[string]func(b *bad) func(net.Conn){
@@ -167,11 +167,11 @@ func size(t *testing.T, dir string) int64 {
 	return total
 }
 
-// TestAnswersCutAndBentAnywhere breaks the connection, or flips a bit, at random places of all that a server answers to a
-// beat, a beat each.
+// TestAnswersCutAndBentAnywhere breaks the connection, or flips a bit, at random places of all that a server answers to
+// a beat, a beat each.
 //
-// INVARIANT (spec 4): such a beat leaves the clone as it was or brings it to what was pushed, whole, and never anything else; no
-// script sees anything else; the next beat with a good server brings it to what was pushed.
+// INVARIANT (spec 4): such a beat leaves the clone as it was or brings it to what was pushed, whole, and never anything
+// else; no script sees anything else; the next beat with a good server brings it to what was pushed.
 func TestAnswersCutAndBentAnywhere(t *testing.T) {
 	t.Parallel()
 	const usual = 40

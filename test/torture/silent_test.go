@@ -13,12 +13,12 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 )
 
-// TestStatusOfASilentNode fills a living node's disk to the last byte, makes its home or its state folder read-only, stops its
-// agent, or kills it; and asks for the status when no beat came for too long.
+// TestStatusOfASilentNode fills a living node's disk to the last byte, makes its home or its state folder read-only,
+// stops its agent, or kills it; and asks for the status when no beat came for too long.
 //
-// INVARIANT (spec 1, 11): beat.json cannot say why it was not written, so status says it by other signs, and names the next command: which
-// folder cannot be written and why, what is with the process that holds the lock, the last line of the log; it leaves
-// nothing behind, and is silent again when all is well.
+// INVARIANT (spec 1, 11): beat.json cannot say why it was not written, so status says it by other signs, and names the
+// next command: which folder cannot be written and why, what is with the process that holds the lock, the last line of
+// the log; it leaves nothing behind, and is silent again when all is well.
 func TestStatusOfASilentNode(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

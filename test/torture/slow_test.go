@@ -14,7 +14,8 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 )
 
-// dripping answers rightly, but from so many bytes on only some now and then (50 KB a second), until it is told to go on.
+// dripping answers rightly, but from so many bytes on only some now and then (50 KB a second), until it is told to go
+// on.
 func (b *bad) dripping(after int, goOn <-chan struct{}) func(net.Conn) {
 	return func(c net.Conn) {
 		left := after
@@ -40,12 +41,12 @@ func (b *bad) dripping(after int, goOn <-chan struct{}) func(net.Conn) {
 	}
 }
 
-// TestLongFirstClone lets the server of a new node send its pack so slowly that the clone takes many beats, as a daemon and as a
-// single beat; kills the agent in the middle of it, once; and then lets the server go on.
+// TestLongFirstClone lets the server of a new node send its pack so slowly that the clone takes many beats, as a daemon
+// and as a single beat; kills the agent in the middle of it, once; and then lets the server go on.
 //
-// INVARIANT (spec 3, 7): while a look goes on no other begins; at each tick the log, status and beat.json say how far it is, and
-// presence hears that the node lives; what is half here is no clone, and nothing of it is worked; when it is over the node works
-// what was pushed, once.
+// INVARIANT (spec 3, 7): while a look goes on no other begins; at each tick the log, status and beat.json say how far
+// it is, and presence hears that the node lives; what is half here is no clone, and nothing of it is worked; when it is
+// over the node works what was pushed, once.
 func TestLongFirstClone(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

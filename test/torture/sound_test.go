@@ -18,8 +18,8 @@ import (
 	"github.com/addagent/addagent/work/run"
 )
 
-// sound holds a stopped node to what must be true of it whatever happened: both locks free, no process left, every state
-// file whole, the clone in order by git's own word.
+// sound holds a stopped node to what must be true of it whatever happened: both locks free, no process left, every
+// state file whole, the clone in order by git's own word.
 func (g *grid) sound(repo string, untracked ...string) {
 	g.t.Helper()
 	for _, lock := range []string{g.beatLock(), g.workLock()} {

@@ -13,12 +13,12 @@ import (
 	"github.com/addagent/addagent/internal/node"
 )
 
-// TestKilledWhileTelling kills the agent with -9 at random moments while it tells its states to presence, a room and the
-// cloud, starts it again at once, and goes on pushing good commits and bad ones.
+// TestKilledWhileTelling kills the agent with -9 at random moments while it tells its states to presence, a room and
+// the cloud, starts it again at once, and goes on pushing good commits and bad ones.
 //
-// INVARIANT (spec 7): at every moment the ref of the node holds a whole history; the node never takes itself for another
-// machine; the newest state arrives in all places; the room hears of each wedge that lasted, and of its end, and no line more
-// often than once and once for each kill.
+// INVARIANT (spec 7): at every moment the ref of the node holds a whole history; the node never takes itself for
+// another machine; the newest state arrives in all places; the room hears of each wedge that lasted, and of its end,
+// and no line more often than once and once for each kill.
 func TestKilledWhileTelling(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

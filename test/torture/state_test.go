@@ -17,8 +17,8 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // TestStateFilesDamaged puts garbage into every file that the agent keeps, cuts it short, empties it, or puts a folder
 // there; while the agent runs, and while it does not.
 //
-// INVARIANT (spec 1, 6): none of it is fatal; what was corrupt is set aside and said in the log, never lost in silence; the node comes
-// back to idle with the last push worked, at worst once more, and still knows its name.
+// INVARIANT (spec 1, 6): none of it is fatal; what was corrupt is set aside and said in the log, never lost in silence;
+// the node comes back to idle with the last push worked, at worst once more, and still knows its name.
 func TestStateFilesDamaged(t *testing.T) {
 	t.Parallel()
 	var (
@@ -112,8 +112,8 @@ func TestStateFilesDamaged(t *testing.T) {
 
 // TestNodeinfoEditedBadly writes a nodepart into nodeinfo that cannot be one.
 //
-// INVARIANT (spec 1): while the agent runs, that is a trouble that names the file, said once, and the node goes on as who it was;
-// a start that cannot know who it is ends with 2 and names the file; a good value ends the trouble.
+// INVARIANT (spec 1): while the agent runs, that is a trouble that names the file, said once, and the node goes on as
+// who it was; a start that cannot know who it is ends with 2 and names the file; a good value ends the trouble.
 func TestNodeinfoEditedBadly(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)
@@ -147,8 +147,8 @@ func TestNodeinfoEditedBadly(t *testing.T) {
 
 // TestCloneDamaged breaks the clone itself in the ways in which disks and people do.
 //
-// INVARIANT (spec 4): the next push at the latest brings the clone back to what was pushed, by git's own word; untracked files and
-// the memory of what was worked survive.
+// INVARIANT (spec 4): the next push at the latest brings the clone back to what was pushed, by git's own word;
+// untracked files and the memory of what was worked survive.
 func TestCloneDamaged(t *testing.T) {
 	t.Parallel()
 	each := func(pattern string, do func(path string) error) func(git string) error {

@@ -18,12 +18,12 @@ bash -c 'while [ ! -e "$T_DIR/go" ]; do sleep 0.02; done; exit 0'
 echo "end $ADD_ITEM $ADD_RUN_ID $ADD_VERSION" >>"$T_DIR/journal"
 `
 
-// TestStopped sends SIGSTOP to each process of a node while work runs, lets some beats pass, and sends SIGCONT; or never
-// does, and leaves it to the agent (a shim) or the deadline (a script).
+// TestStopped sends SIGSTOP to each process of a node while work runs, lets some beats pass, and sends SIGCONT; or
+// never does, and leaves it to the agent (a shim) or the deadline (a script).
 //
-// INVARIANT (spec 3, 6): a stopped process is work in hand like any other: nobody works beside it, nobody looks, another
-// agent ends with 4; when it goes on, its run ends as if nothing had been and is not repeated; a stopped shim does not
-// hold the node for ever, and a stopped script does not outlive its deadline.
+// INVARIANT (spec 3, 6): a stopped process is work in hand like any other: nobody works beside it, nobody looks,
+// another agent ends with 4; when it goes on, its run ends as if nothing had been and is not repeated; a stopped shim
+// does not hold the node forever, and a stopped script does not outlive its deadline.
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

@@ -16,8 +16,8 @@ import (
 // TestStormOfAgents starts ten agents and ten beats of a cron in the same moment, three times, with a push before each,
 // and kills the agent that won before the next storm.
 //
-// INVARIANT (spec 3, 6): one at a time beats; the others end with 4, or, a beat beside an agent, as that one's next beat;
-// what is pushed is worked once, and never by two.
+// INVARIANT (spec 3, 6): one at a time beats; the others end with 4, or, a beat beside an agent, as that one's next
+// beat; what is pushed is worked once, and never by two.
 func TestStormOfAgents(t *testing.T) {
 	t.Parallel()
 	const storms = 3
@@ -85,8 +85,8 @@ func (g *grid) neighbour(t *testing.T) *grid {
 // TestTwoHomesOneRunFolder lets two nodes share their locks by mistake: agents and beats of the one beside those of the
 // other, and the one's work still running when the other's agent starts.
 //
-// INVARIANT (spec 3): one agent holds the locks, the other says who does and ends with 4; work of the one is never taken
-// for an item of the other, nor counted as its failure; each works what it should as soon as the locks are free.
+// INVARIANT (spec 3): one agent holds the locks, the other says who does and ends with 4; work of the one is never
+// taken for an item of the other, nor counted as its failure; each works what it should as soon as the locks are free.
 func TestTwoHomesOneRunFolder(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)

@@ -78,10 +78,10 @@ var troubled = map[string]string{"presence": "presence repository: ", "chat": "c
 // TestPlacesAway breaks the presence repository, the chat room and the cloud, one of them or all, in the ways in which
 // servers break; has a node become wedged and well again meanwhile; and mends them.
 //
-// INVARIANT (spec 3, 7): work goes on at its usual beat; the places that are well are told all the same, before those that are
-// not have answered; a trouble is said once while it stays, names its place, and its end is said; then the newest state is in all
-// places, the room heard of the wedge and of its end, and the ref of the node holds a whole history; no secret is in what
-// the node wrote.
+// INVARIANT (spec 3, 7): work goes on at its usual beat; the places that are well are told all the same, before those
+// that are not have answered; a trouble is said once while it stays, names its place, and its end is said; then the
+// newest state is in all places, the room heard of the wedge and of its end, and the ref of the node holds a whole
+// history; no secret is in what the node wrote.
 func TestPlacesAway(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -166,7 +166,8 @@ func TestPlacesAway(t *testing.T) {
 			for _, place := range every {
 				troubles, over := g.news(troubled[place])
 				broken := slices.Contains(c.places, place)
-				// It may be broken in some ways one after the other, for a push and for a question, and when what hung is cut.
+				// It may be broken in some ways one after the other, for a push and for a question, and when what hung
+				// is cut.
 				different := slices.Compact(slices.Sorted(slices.Values(troubles)))
 				if len(different) != len(troubles) || len(troubles) > 3 || !broken && len(troubles) > 0 || !c.quiet && !c.restart && broken && len(over) != 1 || len(over) > 1 {
 					t.Errorf("%s: its trouble was said %d times, its end %d times:\n%s\n%s", place, len(troubles), len(over), strings.Join(troubles, "\n"), strings.Join(over, "\n"))

@@ -19,9 +19,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tracer runs one addagent and counts, over all threads of it, the system calls that change something. At the N-th it
-// kills with -9, before that call is carried out. (strace can do that, too, but counts for each thread by itself.) It is a
-// process of its own, this test program once more: who traces waits for whatever child stops next, and the test has others.
+// The tracer runs one addagent and counts, over all threads of it, the system calls that change something. At the N-th
+// it kills with -9, before that call is carried out. (strace can do that, too, but counts for each thread by itself.)
+// It is a process of its own, this test program once more: who traces waits for whatever child stops next, and the test
+// has others.
 
 // victim says whose system calls count, and who is killed.
 type victim string

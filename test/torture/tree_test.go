@@ -52,9 +52,9 @@ func load(serial, files int) []gittest.Change {
 // TestKilledWhileTreeMoves kills beats that fetch some thousand changed files and move a tree to them, at moments all
 // over that time, also the beats that finish what earlier ones left.
 //
-// INVARIANT (spec 4): whatever was left half done, the next beat that is let alone brings the tree to exactly what was pushed; a
-// script never sees the files of two commits; files that git does not know survive, in folders too that come and go; git
-// finds the clone in order.
+// INVARIANT (spec 4): whatever was left half done, the next beat that is let alone brings the tree to exactly what was
+// pushed; a script never sees the files of two commits; files that git does not know survive, in folders too that come
+// and go; git finds the clone in order.
 func TestKilledWhileTreeMoves(t *testing.T) {
 	t.Parallel()
 	const usual = 8

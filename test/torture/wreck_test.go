@@ -27,11 +27,11 @@ fi
 }
 
 // TestScriptsWreckTheirNode lets a script do to its own node what scripts have done: delete or move the repository, the
-// memory, the state files, the logs, the locks; kill its shim, the agent, or both; close its output, print what nobody can
-// read; leave processes behind that start more of themselves.
+// memory, the state files, the logs, the locks; kill its shim, the agent, or both; close its output, print what nobody
+// can read; leave processes behind that start more of themselves.
 //
-// INVARIANT (spec 4, 6): the run ends, with a result or as interrupted, and at worst is repeated; never beside another; the
-// next push is taken and worked; nothing of the script's session is left.
+// INVARIANT (spec 4, 6): the run ends, with a result or as interrupted, and at worst is repeated; never beside another;
+// the next push is taken and worked; nothing of the script's session is left.
 func TestScriptsWreckTheirNode(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -98,8 +98,8 @@ func TestScriptsWreckTheirNode(t *testing.T) {
 
 // TestScriptFillsTheDisk lets a script fill its node's disk to the last byte and end well, or end badly.
 //
-// INVARIANT (spec 6): the room for its result was reserved: how it ended is recorded as it was, a success is committed and
-// never repeated; when somebody makes room the node goes on by itself.
+// INVARIANT (spec 6): the room for its result was reserved: how it ended is recorded as it was, a success is committed
+// and never repeated; when somebody makes room the node goes on by itself.
 func TestScriptFillsTheDisk(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
