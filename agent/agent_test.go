@@ -168,7 +168,7 @@ func TestItemsBehindTheOneInHandWaitInSilence(t *testing.T) {
 		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa part.app1@aaaaaaa]" {
 			t.Errorf("ran %s", got)
 		}
-		if b.hears("not working") != 0 {
+		if b.hears("work blocked") != 0 {
 			t.Errorf("said %q", b.said)
 		}
 	})
@@ -179,7 +179,7 @@ func TestATroubleOfLookingIsNotOverWhileNobodyLooks(t *testing.T) {
 		b := newBench(t, "common")
 		b.results["common"] = func(n int) (int, time.Duration) { return 1, time.Duration(n) * 90 * time.Second } // tried again and again, ever longer
 		b.live(30*time.Minute, map[time.Duration]func(){time.Minute / 2: func() { b.trouble = "look ops: connection refused" }})
-		if n := b.hears("connection refused"); n != 1 || b.hears("over after") != 0 {
+		if n := b.hears("connection refused"); n != 1 || b.hears("resolved after") != 0 {
 			t.Errorf("said %d times: %q", n, b.said)
 		}
 		if len(b.runs) < 3 {

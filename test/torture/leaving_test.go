@@ -59,7 +59,7 @@ func TestLeaves(t *testing.T) {
 		down, work bool
 		hang       []string
 	}{
-		"the machine is shutting down":              {down: true},
+		"the machine goes down":                     {down: true},
 		"the machine goes down, in work":            {down: true, work: true},
 		"the machine goes down, presence hangs":     {down: true, hang: []string{"presence"}},
 		"the machine goes down, chat hangs":         {down: true, hang: []string{"chat"}},

@@ -113,11 +113,11 @@ func TestFirstRunMeetsOthers(t *testing.T) {
 		away, unread, init, cron bool
 		held                     string // among the reasons why it waits
 	}{
-		"daemon":             {held: "presence shows this node"},
-		"daemon with init":   {init: true, held: "presence shows this node"},
-		"cron":               {cron: true, held: "the same for a beat"},
-		"cron with init":     {cron: true, init: true, held: "the same for a beat"},
-		"presence is away":   {away: true, held: "beat 4 of 5 at most"},
+		"daemon":             {held: "shows this node"},
+		"daemon with init":   {init: true, held: "shows this node"},
+		"cron":               {cron: true, held: "stable for a beat"},
+		"cron with init":     {cron: true, init: true, held: "stable for a beat"},
+		"presence is away":   {away: true, held: "beat 4 of at most 5"},
 		"presence is unread": {unread: true},
 	}
 	listed(t, len(cases))
@@ -165,7 +165,7 @@ func TestFirstRunMeetsOthers(t *testing.T) {
 					held += i.Held + "\n"
 				}
 			}
-			if c.held == "" && strings.Contains(held, "waits until") || !strings.Contains(held, c.held) {
+			if c.held == "" && strings.Contains(held, "waiting until") || !strings.Contains(held, c.held) {
 				t.Errorf("held by %q, want %q", held, c.held)
 			}
 			before := len(g.records())

@@ -91,7 +91,7 @@ the last
 // fault it is has a name.
 func TestInitThatIsNotThrough(t *testing.T) {
 	const part = "nodeinit/part/app1/init.sh"
-	early := "exit 0 by " + part + ", before init finished: a sourced script must return, not call exit or exec"
+	early := "exit 0 by " + part + " before init finished: a sourced script must return, not call exit or exec"
 	tests := []struct {
 		name, script string
 		exit         int

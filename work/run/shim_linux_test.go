@@ -373,7 +373,7 @@ func TestStartRefused(t *testing.T) {
 	}
 	unfinished := y.order("exit 0\n").Attempt
 	testkit.Must(t, recordAttempt(work.MemoryDir(y.repoDir, "root"), nil, unfinished))
-	if _, err := Start(l, y.order("exit 0\n"), Program{}); err == nil || !strings.Contains(err.Error(), unfinished.RunID+" of ops:root has no end") {
+	if _, err := Start(l, y.order("exit 0\n"), Program{}); err == nil || !strings.Contains(err.Error(), unfinished.RunID+" of ops:root has no recorded end") {
 		t.Errorf("start beside an unfinished run: %v", err)
 	}
 	if _, err := sweepAll(l, []string{y.repoDir}, "", 0); err != nil {
