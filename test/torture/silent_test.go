@@ -43,7 +43,7 @@ func TestStatusOfASilentNode(t *testing.T) {
 		"the agent is killed": {func(_ *testing.T, g *grid) func() {
 			g.agent.kill()
 			return func() { g.start() }
-		}, []string{"NOT RUNNING", "process   process PID held the beat lock last, and is gone", "log       20", "then      addagent run"}, 1},
+		}, []string{"NOT RUNNING", "process   process PID held the beat lock last and has exited", "log       20", "then      addagent run"}, 1},
 	}
 	listed(t, len(cases))
 	for name, c := range cases {
