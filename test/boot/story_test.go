@@ -93,7 +93,7 @@ func (m *machine) locks() string {
 func (m *machine) speaks(version string) {
 	m.t.Helper()
 	m.until("an agent of version "+version, func() bool {
-		begins := regexp.MustCompile(`addagent (\S+) begins`).FindAllStringSubmatch(m.read("/root/log/addagent.log"), -1)
+		begins := regexp.MustCompile(`addagent (\S+) started`).FindAllStringSubmatch(m.read("/root/log/addagent.log"), -1)
 		return len(begins) > 0 && begins[len(begins)-1][1] == version
 	})
 }
