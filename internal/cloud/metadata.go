@@ -115,23 +115,24 @@ func (m *Metadata) Get(ctx context.Context, path string) (string, error) {
 
 // session returns the kept token, or a new one if that was refused. Concurrent questions share one request.
 func (m *Metadata) session(ctx context.Context, refused string) (string, error) {
+	address := m.endpoint + "/latest/api/token"
 	var token string
 	select {
 	case token = <-m.token:
-	case <-ctx.Done():
-		return "", fmt.Errorf("token: %w", unanswered(ctx.Err(), m.endpoint))
+	case <-ctx.Done(): // another question waits for the same answer
+		return "", fmt.Errorf("token: %w", unanswered(ctx.Err(), address))
 	}
 	defer func() { m.token <- token }()
 	if token != refused && token != "" {
 		return token, nil
 	}
-	fresh, _, err := m.ask(ctx, http.MethodPut, m.endpoint+"/latest/api/token", "X-Aws-Ec2-Metadata-Token-Ttl-Seconds", tokenSeconds)
+	fresh, _, err := m.ask(ctx, http.MethodPut, address, "X-Aws-Ec2-Metadata-Token-Ttl-Seconds", tokenSeconds)
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
 	// Anything that is not a header value would be kept and fail every time.
 	if strings.ContainsFunc(fresh, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("token: %s/latest/api/token: the answer is not a token", m.endpoint)
+		return "", fmt.Errorf("token: %s: the answer is not a token", address)
 	}
 	token = fresh
 	return token, nil
