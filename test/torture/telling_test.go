@@ -202,7 +202,7 @@ func (p *places) says(g *grid, state, place string) bool {
 	case "ec2":
 		return p.cloud.tag("add:state") == state && p.cloud.tag("add:version") == tip
 	}
-	// "recovered, was wedged for 3 s: idle at ..." and "idle: done at ..." are of the same state.
+	// "recovered after 3 s wedged: idle at ..." and "idle: done at ..." are of the same state.
 	all := p.room.lines("ops", g.id()+":")
 	return len(all) > 0 && strings.Contains(all[len(all)-1], ": "+state) && (state == "leaving" || strings.Contains(all[len(all)-1], tip))
 }
