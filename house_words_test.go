@@ -41,7 +41,6 @@ var worded = map[string]struct {
 	"nameCommit: id":         {1, "part of the name of a ref"},
 	"echoes: id":             {1, "the beginning of a secret, which is looked for"},
 	"matrixRoom: line":       {1, "HTML"},
-	"tagValue: line":         {1, "what a tag may hold; blanks in it count"},
 	"plainName: line":        {1, "what a name in a commit may hold"},
 	"cutReason: cut":         {1, "a record's limit is in bytes"},
 	"Unpack: plural":         {1, "of a corrupt pack"},

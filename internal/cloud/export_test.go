@@ -1,5 +1,5 @@
 package cloud
 
 // The parsers, for the fuzz test.
-func ReadSpot(text string) (Notice, error)  { return spotNotice(text) }
-func ReadGroup(text string) (Notice, error) { return groupNotice(text) }
+func ReadSpot(text string) (string, error)  { return spotNotice(text) }
+func ReadGroup(text string) (string, error) { return groupNotice(text) }

@@ -45,8 +45,8 @@ type Metadata struct {
 	client   *http.Client
 	// token holds the session's token, "" before the first. Taking it out locks it, in a way that a context can end.
 	token chan string
-	// taken is the notice that the group takes this machine away; see Notices.
-	taken atomic.Pointer[Notice]
+	// taken is the notice that the group takes this machine away; see Notice.
+	taken atomic.Pointer[string]
 }
 
 // NewMetadata asks nothing yet. endpoint "" = EC2Endpoint.

@@ -21,27 +21,27 @@ func TestNotices(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for name, c := range map[string]struct {
 		spot, group string
-		want        cloud.Notice
+		want        string
 	}{
-		"neither spot nor in a group": {"", "", cloud.Notice{}},
-		"in service":                  {"", "InService", cloud.Notice{}},
-		"spot, to terminate":          {"terminate", "InService", cloud.Notice{Leaving: true, Why: "spot interruption: terminate", At: at}},
-		"spot, to stop":               {"stop", "", cloud.Notice{Leaving: true, Why: "spot interruption: stop", At: at}},
-		"spot, to hibernate":          {"hibernate", "", cloud.Notice{Leaving: true, Why: "spot interruption: hibernate", At: at}},
-		"the group takes it":          {"", "Terminated", cloud.Notice{Leaving: true, Why: "Auto Scaling: Terminated"}},
-		"the group waits for it":      {"", "Terminating:Wait", cloud.Notice{Leaving: true, Why: "Auto Scaling: Terminating:Wait"}},
-		"the warm pool takes it":      {"", "Warmed:Terminated", cloud.Notice{Leaving: true, Why: "Auto Scaling: Warmed:Terminated"}},
-		"both":                        {"terminate", "Terminated", cloud.Notice{Leaving: true, Why: "spot interruption: terminate", At: at}},
-		"made ready for a warm pool":  {"", "Warmed:Stopped", cloud.Notice{}},
-		"taken out of service":        {"", "Standby", cloud.Notice{}},
-		"taken out of the group":      {"", "Detached", cloud.Notice{}},
+		"neither spot nor in a group": {"", "", ""},
+		"in service":                  {"", "InService", ""},
+		"spot, to terminate":          {"terminate", "InService", "spot interruption: terminate at 05:06:07Z"},
+		"spot, to stop":               {"stop", "", "spot interruption: stop at 05:06:07Z"},
+		"spot, to hibernate":          {"hibernate", "", "spot interruption: hibernate at 05:06:07Z"},
+		"the group takes it":          {"", "Terminated", "Auto Scaling: Terminated"},
+		"the group waits for it":      {"", "Terminating:Wait", "Auto Scaling: Terminating:Wait"},
+		"the warm pool takes it":      {"", "Warmed:Terminated", "Auto Scaling: Warmed:Terminated"},
+		"both":                        {"terminate", "Terminated", "spot interruption: terminate at 05:06:07Z"},
+		"made ready for a warm pool":  {"", "Warmed:Stopped", ""},
+		"taken out of service":        {"", "Standby", ""},
+		"taken out of the group":      {"", "Detached", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, server := session(t)
 			server.SetSpot(c.spot, at)
 			server.SetLifecycle(c.group)
-			if n, err := m.Notices(t.Context()); n != c.want || err != nil {
-				t.Errorf("Notices = %+v, %v, want %+v", n, err, c.want)
+			if n, err := m.Notice(t.Context()); n != c.want || err != nil {
+				t.Errorf("Notice = %q, %v, want %q", n, err, c.want)
 			}
 		})
 	}
@@ -52,8 +52,8 @@ func TestASpotNoticeComesAndGoes(t *testing.T) {
 	for _, leaving := range []bool{false, true, false} {
 		server.ExpireTokens()
 		server.SetSpot(map[bool]string{true: "stop"}[leaving], time.Now())
-		if n, err := m.Notices(t.Context()); n.Leaving != leaving || err != nil {
-			t.Errorf("Notices = %+v, %v, want leaving %v", n, err, leaving)
+		if n, err := m.Notice(t.Context()); (n != "") != leaving || err != nil {
+			t.Errorf("Notice = %q, %v, want leaving %v", n, err, leaving)
 		}
 	}
 	if n := server.Asked(tokenPath); n != 3 {
@@ -68,25 +68,25 @@ func TestASpotNoticeComesAndGoes(t *testing.T) {
 func TestAGroupNeverGivesAMachineBack(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	m, server := session(t)
-	want := func(when string, want cloud.Notice) {
+	want := func(when string, want string) {
 		t.Helper()
-		if n, err := m.Notices(t.Context()); n != want || err != nil {
-			t.Errorf("%s: Notices = %+v, %v, want %+v", when, n, err, want)
+		if n, err := m.Notice(t.Context()); n != want || err != nil {
+			t.Errorf("%s: Notice = %q, %v, want %q", when, n, err, want)
 		}
 	}
 	server.SetLifecycle("InService")
-	want("in service", cloud.Notice{})
+	want("in service", "")
 	server.SetLifecycle("")
-	want("nothing heard yet", cloud.Notice{})
+	want("nothing heard yet", "")
 	server.SetLifecycle("Terminated")
-	gone := cloud.Notice{Leaving: true, Why: "Auto Scaling: Terminated"}
+	gone := "Auto Scaling: Terminated"
 	want("taken", gone)
 	server.SetLifecycle("")
 	want("emptied", gone)
 	server.SetLifecycle("InService")
 	want("an old word", gone)
 	server.SetSpot("terminate", at)
-	want("spot has the time", cloud.Notice{Leaving: true, Why: "spot interruption: terminate", At: at})
+	want("spot has the time", "spot interruption: terminate at 05:06:07Z")
 	server.SetSpot("", at)
 	want("spot withdrawn", gone)
 	server.Instead("*", cloudtest.Status(http.StatusInternalServerError))
@@ -95,8 +95,8 @@ func TestAGroupNeverGivesAMachineBack(t *testing.T) {
 	server.Instead("*", nil)
 	fresh := cloud.NewMetadata(server.URL)
 	t.Cleanup(fresh.Close)
-	if n, err := fresh.Notices(t.Context()); n.Leaving || err != nil {
-		t.Errorf("another session: %+v, %v", n, err)
+	if n, err := fresh.Notice(t.Context()); n != "" || err != nil {
+		t.Errorf("another session: %q, %v", n, err)
 	}
 }
 
@@ -125,9 +125,9 @@ func TestAnAnswerThatCannotBeHadIsNotLeaving(t *testing.T) {
 			t.Parallel()
 			m, server := session(t)
 			server.Instead(c.path, c.with)
-			n, err := m.Notices(t.Context())
-			if n != (cloud.Notice{}) || err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), server.URL, "URL"), c.want) {
-				t.Errorf("Notices = %+v, %v, want %q", n, err, c.want)
+			n, err := m.Notice(t.Context())
+			if n != ("") || err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), server.URL, "URL"), c.want) {
+				t.Errorf("Notice = %q, %v, want %q", n, err, c.want)
 			}
 			if c.path == "*" {
 				return
@@ -135,8 +135,8 @@ func TestAnAnswerThatCannotBeHadIsNotLeaving(t *testing.T) {
 			// The other one says that the machine goes: that is enough.
 			server.SetSpot("stop", time.Now())
 			server.SetLifecycle("Terminated")
-			if n, err := m.Notices(t.Context()); !n.Leaving || err != nil {
-				t.Errorf("with a notice from the other: %+v, %v", n, err)
+			if n, err := m.Notice(t.Context()); n == "" || err != nil {
+				t.Errorf("with a notice from the other: %q, %v", n, err)
 			}
 		})
 	}
@@ -145,9 +145,9 @@ func TestAnAnswerThatCannotBeHadIsNotLeaving(t *testing.T) {
 func TestASpotTimeThatCannotBeRead(t *testing.T) {
 	m, server := session(t)
 	server.Set("spot/instance-action", `{"action": "terminate", "time": "soon"}`)
-	want := cloud.Notice{Leaving: true, Why: "spot interruption: terminate"}
-	if n, err := m.Notices(t.Context()); n != want || err != nil {
-		t.Errorf("Notices = %+v, %v, want %+v", n, err, want)
+	want := "spot interruption: terminate"
+	if n, err := m.Notice(t.Context()); n != want || err != nil {
+		t.Errorf("Notice = %q, %v, want %q", n, err, want)
 	}
 }
 
@@ -155,8 +155,8 @@ func TestNoticesHeedTheirContext(t *testing.T) {
 	m, _ := session(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if n, err := m.Notices(ctx); !errors.Is(err, context.Canceled) || n.Leaving {
-		t.Errorf("Notices = %+v, %v", n, err)
+	if n, err := m.Notice(ctx); !errors.Is(err, context.Canceled) || n != "" {
+		t.Errorf("Notice = %q, %v", n, err)
 	}
 }
 
@@ -166,11 +166,11 @@ func FuzzNotice(f *testing.F) {
 	f.Add(`{"action": "hibernate"}`, "InService")
 	f.Add(`[]`, "Warmed:Stopped")
 	f.Fuzz(func(t *testing.T, spot, group string) {
-		if n, err := cloud.ReadSpot(spot); n.Leaving && (err != nil || !strings.HasPrefix(n.Why, "spot interruption: ")) || !n.Leaving && n != (cloud.Notice{}) {
-			t.Errorf("spot %q: %+v, %v", spot, n, err)
+		if n, err := cloud.ReadSpot(spot); n != "" && (err != nil || !strings.HasPrefix(n, "spot interruption: ")) {
+			t.Errorf("spot %q: %q, %v", spot, n, err)
 		}
-		if n, err := cloud.ReadGroup(group); n.Leaving != strings.Contains(n.Why, "Terminat") || n.Leaving && err != nil {
-			t.Errorf("group %q: %+v, %v", group, n, err)
+		if n, err := cloud.ReadGroup(group); (n != "") != strings.Contains(n, "Terminat") || n != "" && err != nil {
+			t.Errorf("group %q: %q, %v", group, n, err)
 		}
 	})
 }
@@ -182,7 +182,7 @@ func BenchmarkNotices(b *testing.B) {
 	defer m.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		if n, err := m.Notices(b.Context()); n.Leaving || err != nil {
+		if n, err := m.Notice(b.Context()); n != "" || err != nil {
 			b.Fatal(n, err)
 		}
 	}

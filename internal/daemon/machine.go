@@ -2,8 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"path/filepath"
 
 	"github.com/addagent/addagent/internal/cli"
@@ -11,7 +9,6 @@ import (
 	"github.com/addagent/addagent/internal/cloud/ec2"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/transport"
-	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/sink"
@@ -26,18 +23,6 @@ type Machine struct {
 // tagsMemory and hookMemory are where it is remembered what the cloud was told; they belong to the hardware.
 func tagsMemory(stateDir string) string { return filepath.Join(stateDir, "tags.json") }
 func hookMemory(stateDir string) string { return filepath.Join(stateDir, "hook-completed") }
-
-// notice is why the cloud takes this machine away; "" = it does not.
-func (m *Machine) notice(ctx context.Context) (string, error) {
-	n, err := m.Metadata.Notices(ctx)
-	if err != nil || !n.Leaving {
-		return "", err
-	}
-	if n.At.IsZero() {
-		return n.Why, nil
-	}
-	return fmt.Sprintf("%s at %s", n.Why, human.Clock(n.At)), nil
-}
 
 // At is the machine with the settings of a config.
 func (m *Machine) At(cfg *config.Config) (*ec2.Instance, error) {
@@ -65,13 +50,7 @@ func (m *Machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	sink := sink.NewAsync(sink.NewInitDone(func(ctx context.Context) error {
-		c, err := i.CompleteLifecycle(ctx)
-		if err == nil && c.Later {
-			err = errors.New("lifecycle hook: " + c.Why)
-		}
-		return err
-	}, hookMemory(cfg.StateDir)))
+	sink := sink.NewAsync(sink.NewInitDone(i.CompleteLifecycle, hookMemory(cfg.StateDir)))
 	return sink, sink.Close, nil
 }
 

@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"errors"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/metrics"
 	"github.com/addagent/addagent/internal/node"
@@ -36,7 +38,7 @@ func (m *metricsReporter) configure(cfg config.Metrics) {
 
 func (m *metricsReporter) Close() {
 	if m.server != nil {
-		_ = m.server.Close()
+		m.server.Close()
 	}
 	m.file, m.server, m.wrong = nil, nil, nil
 }
@@ -47,6 +49,7 @@ func (m *metricsReporter) open() error {
 	var err error
 	if m.cfg.Textfile != "" && m.file == nil {
 		m.file = &metrics.Textfile{Path: m.cfg.Textfile}
+		_, _ = files.Sweep(filepath.Dir(m.cfg.Textfile), time.Now().Add(-time.Hour)) // of a writer that was killed
 	}
 	if m.cfg.Listen != "" && m.server == nil {
 		if m.server, err = metrics.Listen(m.cfg.Listen); err != nil {
@@ -70,10 +73,7 @@ func (m *metricsReporter) show(b journal.Beat) {
 		errs = append(errs, m.file.Write(page))
 	}
 	if m.server != nil {
-		if err := m.server.Show(page); err != nil {
-			errs = append(errs, err, m.server.Close())
-			m.server = nil // the next beat listens anew
-		}
+		m.server.Show(page)
 	}
 	m.wrong = errors.Join(errs...)
 }

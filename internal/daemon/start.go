@@ -202,7 +202,7 @@ func (a *App) makeAgent(context.Context) error {
 		Told:      a.told,
 	})
 	if m := a.sinks.machine; m != nil {
-		a.Agent.Notice = m.notice
+		a.Agent.Notice = m.Metadata.Notice
 	}
 	if a.selfKill != nil {
 		a.Agent.SelfDestruct = a.selfKill.consider

@@ -24,7 +24,7 @@ import (
 // After an error the old content is still there; only when the last step, the fsync of the folder, failed is the new
 // one in place and not yet known to survive a power cut.
 func Write(path string, data []byte, perm os.FileMode) error {
-	p, err := pending(path, data, perm)
+	p, err := pending(path, data, renameio.WithPermissions(perm), renameio.WithExistingPermissions())
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,17 @@ func Write(path string, data []byte, perm os.FileMode) error {
 // Replace puts data at path for what only informs: temporary file beside it, rename, no fsync. Readers see the old or
 // the new content, never a part; a power cut may leave an empty file. Modes and the folder as with Write.
 func Replace(path string, data []byte, perm os.FileMode) error {
-	p, err := pending(path, data, perm)
+	return replace(path, data, renameio.WithPermissions(perm), renameio.WithExistingPermissions())
+}
+
+// Publish is Replace for a file that other accounts read: its mode is 0644, whatever the umask says and the file before
+// it had. The mode is set before the rename: in a folder of another account, the path may be a link afterwards.
+func Publish(path string, data []byte) error {
+	return replace(path, data, renameio.WithStaticPermissions(0o644))
+}
+
+func replace(path string, data []byte, mode ...renameio.Option) error {
+	p, err := pending(path, data, mode...)
 	if err != nil {
 		return err
 	}
@@ -56,9 +66,8 @@ func Replace(path string, data []byte, perm os.FileMode) error {
 
 // pending returns the temporary file with data in it. Always in path's own folder: renameio would otherwise try TMPDIR
 // first, which costs four more system calls a write, and the folder is the only place where a rename surely works.
-func pending(path string, data []byte, perm os.FileMode) (*renameio.PendingFile, error) {
-	p, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)),
-		renameio.WithPermissions(perm), renameio.WithExistingPermissions())
+func pending(path string, data []byte, mode ...renameio.Option) (*renameio.PendingFile, error) {
+	p, err := renameio.NewPendingFile(path, append(mode, renameio.WithTempDir(filepath.Dir(path)))...)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
@@ -72,7 +81,7 @@ func pending(path string, data []byte, perm os.FileMode) (*renameio.PendingFile,
 // Try tells whether a file of so many bytes can be written in dir now: it writes one, syncs it, since some file systems
 // find out late that they are full, and takes it away again. The error is that of the file system, as Write's would be.
 func Try(dir string, size int) error {
-	p, err := pending(filepath.Join(dir, "try"), make([]byte, size), 0o600)
+	p, err := pending(filepath.Join(dir, "try"), make([]byte, size))
 	if err != nil {
 		return err
 	}

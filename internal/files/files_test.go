@@ -182,7 +182,7 @@ func TestSweep(t *testing.T) {
 // What renameio really names its files must be what Sweep recognises.
 func TestSweepKnowsTheRealNames(t *testing.T) {
 	dir := t.TempDir()
-	p, err := pending(filepath.Join(dir, "state.txt"), []byte("x"), 0o644)
+	p, err := pending(filepath.Join(dir, "state.txt"), []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,8 +28,6 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	page     atomic.Pointer[[]byte]
-	ended    chan struct{} // closed when the server has stopped
-	err      error         // why it stopped; set before ended is closed
 }
 
 // Listen serves at a loopback address such as 127.0.0.1:9850, [::1]:9850 or localhost:9850; port 0 takes any. The page
@@ -42,7 +40,7 @@ func Listen(address string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics.listen: %w", err)
 	}
-	s := &Server{listener: netutil.LimitListener(l, connections), ended: make(chan struct{})}
+	s := &Server{listener: netutil.LimitListener(l, connections)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", s.show)
 	s.http = &http.Server{
@@ -51,27 +49,16 @@ func Listen(address string) (*Server, error) {
 		MaxHeaderBytes: headerMax,
 		ErrorLog:       log.New(io.Discard, "", 0), // mistakes of clients do not belong in our log
 	}
-	s.http.SetKeepAlivesEnabled(false) // an idle connection would hold one of the few places
-	go func() {
-		s.err = s.http.Serve(s.listener)
-		close(s.ended)
-	}()
+	s.http.SetKeepAlivesEnabled(false)           // an idle connection would hold one of the few places
+	go func() { _ = s.http.Serve(s.listener) }() // until Close: it outlasts what fails meanwhile
 	return s, nil
 }
 
 // Address is where it listens, with the port that it got.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// Show replaces the page, which the caller must not change afterwards. An error says why the server has stopped.
-func (s *Server) Show(page []byte) error {
-	s.page.Store(&page)
-	select {
-	case <-s.ended:
-		return fmt.Errorf("metrics.listen: %w", s.err)
-	default:
-		return nil
-	}
-}
+// Show replaces the page, which the caller must not change afterwards.
+func (s *Server) Show(page []byte) { s.page.Store(&page) }
 
 func (s *Server) show(w http.ResponseWriter, r *http.Request) {
 	page := s.page.Load()
@@ -85,8 +72,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request) {
 }
 
 // Close stops listening and cuts open connections.
-func (s *Server) Close() error {
-	err := s.http.Close()
-	<-s.ended // by then Serve has closed the listener, even if it started too late to serve
-	return err
+func (s *Server) Close() {
+	_ = s.http.Close()
+	_ = s.listener.Close() // if it was not served yet
 }

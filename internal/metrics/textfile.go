@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/addagent/addagent/internal/files"
 	"golang.org/x/sys/unix"
@@ -15,24 +14,13 @@ import (
 // Textfile is a file for node_exporter's textfile collector,
 // https://github.com/prometheus/node_exporter#textfile-collector. One goroutine of one process writes it: the holder of
 // beat.lock. The config has checked that its path is absolute and ends in .prom.
-type Textfile struct {
-	Path  string
-	swept bool
-}
+type Textfile struct{ Path string }
 
-// Write replaces the file atomically, readable by all. It does not sync: the file only informs. An error says what to
-// do.
+// Write replaces the file atomically, readable by all: node_exporter is another user. It does not sync: the file only
+// informs. An error says what to do.
 func (t *Textfile) Write(page []byte) error {
-	if !t.swept {
-		t.sweep()
-		t.swept = true
-	}
 	// The temporary name begins with a dot and ends in digits, not in .prom, so node_exporter ignores it.
-	err := files.Replace(t.Path, page, 0o644)
-	if err == nil {
-		err = os.Chmod(t.Path, 0o644) // despite the umask: node_exporter is another user
-	}
-	return t.explain(err)
+	return t.explain(files.Publish(t.Path, page))
 }
 
 // Check tells, without writing, whether Write can be expected to succeed. An error says what to do.
@@ -74,16 +62,4 @@ func (t *Textfile) explain(err error) error {
 		return &unwritten{named, fmt.Sprintf("allow the user that runs addagent to write into %s, or remove metrics.textfile from the config", dir)}
 	}
 	return named
-}
-
-// sweep removes temporary files of a killed writer, and ignores errors. Only we use these names, so any age will do.
-func (t *Textfile) sweep() {
-	dir, base := filepath.Split(t.Path)
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		digits, ours := strings.CutPrefix(e.Name(), "."+base)
-		if ours && digits != "" && strings.Trim(digits, "0123456789") == "" && e.Type().IsRegular() {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
 }

@@ -3,28 +3,26 @@ package metrics
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestTextfileIsWholeAndReadable: the file is replaced, not written into, has mode 0644 despite the umask and an
-// earlier file, and no temporary file of ours stays beside it.
+// TestTextfileIsWholeAndReadable: the file is replaced, not written into, and has mode 0644 despite the umask and an
+// earlier file.
 func TestTextfileIsWholeAndReadable(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "addagent.prom")
-	others := []string{".addagent.prom", ".addagent.prom1x", ".other.prom123456789012345", "node.prom"}
-	for _, name := range append(others, ".addagent.prom123456789012345", ".addagent.prom7") {
-		testkit.Must(t, os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600))
-	}
 	testkit.Must(t, os.WriteFile(path, []byte("old\n"), 0o600))
 	before, err := os.Open(path)
 	testkit.Must(t, err)
 	defer before.Close()
 
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
 	f := Textfile{Path: path}
 	for _, page := range []string{"one\n", "two\n"} {
 		testkit.Must(t, f.Write([]byte(page)))
@@ -40,14 +38,41 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 	if n, _ := before.Read(held); string(held[:n]) != "old\n" {
 		t.Errorf("who had the old file open reads %q", held[:n])
 	}
-	entries, err := os.ReadDir(dir)
-	testkit.Must(t, err)
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
+}
+
+// TestTextfileLeavesTheTargetOfALinkAlone: who owns the folder may put a link there at any time.
+func TestTextfileLeavesTheTargetOfALinkAlone(t *testing.T) {
+	dir := t.TempDir()
+	secret, path := filepath.Join(dir, "shadow"), filepath.Join(dir, "addagent.prom")
+	testkit.Must(t, os.WriteFile(secret, []byte("x"), 0o600))
+	done := make(chan struct{})
+	var linking sync.WaitGroup
+	linking.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				link := filepath.Join(dir, "link")
+				if os.Symlink(secret, link) == nil {
+					_ = os.Rename(link, path)
+				}
+			}
+		}
+	})
+	f := Textfile{Path: path}
+	for range 2000 {
+		if err := f.Write([]byte("one\n")); err != nil {
+			t.Error(err)
+			break
+		}
 	}
-	if want := slices.Sorted(slices.Values(append(others, "addagent.prom"))); !slices.Equal(names, want) {
-		t.Errorf("there is %q, want %q", names, want)
+	close(done)
+	linking.Wait()
+	info, err := os.Stat(secret)
+	testkit.Must(t, err)
+	if info.Mode() != 0o600 {
+		t.Errorf("the target of a link has mode %v", info.Mode())
 	}
 }
 

@@ -21,8 +21,6 @@ var (
 	ErrTemporary = errors.New("temporary")
 	// ErrUnknown: AWS has no such instance in this region.
 	ErrUnknown = errors.New("unknown instance")
-	// ErrNoGroup: the instance is in no Auto Scaling group.
-	ErrNoGroup = errors.New("not in an Auto Scaling group")
 )
 
 // trouble is an error with a text of our own.
@@ -35,9 +33,6 @@ type trouble struct {
 func (t *trouble) Error() string        { return t.text }
 func (t *trouble) Unwrap() error        { return t.cause }
 func (t *trouble) Is(target error) bool { return t.kind != nil && target == t.kind }
-
-// unheard is a metadata service that does not answer.
-func unheard(err error) *trouble { return &trouble{ErrTemporary, err.Error(), err} }
 
 // judge words the error of a call.
 func judge(err error, action, resource string) *trouble {
@@ -83,7 +78,7 @@ func refused(f *fault, action, resource string) *trouble {
 		return &trouble{ErrUnknown, "unknown instance in this region: " + f.code, f}
 	// Other bad parameters have the same code.
 	case f.code == "ValidationError" && strings.Contains(f.message, "No managed instance found"):
-		return &trouble{ErrNoGroup, "the instance is in no Auto Scaling group", f}
+		return &trouble{nil, "the instance is in no Auto Scaling group", f}
 	case temporaryCodes.MatchString(f.code) || f.temporary():
 		return &trouble{ErrTemporary, f.code, f}
 	}

@@ -7,8 +7,8 @@ func ReadAnswer(action string, status int, body []byte) (group, code string, ok 
 	if no != nil {
 		return "", no.code, false
 	}
-	for _, m := range a.Members {
-		group = m.Group
+	for _, g := range a.Groups {
+		group = g.Name
 	}
 	return group, "", true
 }

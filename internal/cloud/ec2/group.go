@@ -8,57 +8,44 @@ import (
 
 // Group is the Auto Scaling group of this instance.
 type Group struct {
-	Name  string // "" = in no group
-	State string // its lifecycle state: "Pending:Wait", "InService", ...
+	Name  string `xml:"AutoScalingGroupName"` // "" = in no group
+	State string `xml:"LifecycleState"`       // of this instance: "Pending:Wait", "InService", ...
 }
 
 // Group asks for it. That the instance is in no group is not an error.
 func (i *Instance) Group(ctx context.Context) (Group, error) {
-	said, err := i.do(ctx, call{"autoscaling:DescribeAutoScalingInstances", "InstanceIds.member.1", nil, anyARN})
-	if err != nil || len(said.Members) == 0 {
+	said, err := i.do(ctx, call{"autoscaling:DescribeAutoScalingInstances", "InstanceIds.member.1", nil, ""})
+	if err != nil || len(said.Groups) == 0 {
 		return Group{}, err
 	}
-	return Group{said.Members[0].Group, said.Members[0].State}, nil
-}
-
-// Completion is the result of CompleteLifecycle.
-type Completion struct {
-	Done  bool   // this call completed the hook
-	Later bool   // the instance does not wait yet: call again
-	Why   string // for people: what was done, or why nothing
+	return said.Groups[0], nil
 }
 
 // CompleteLifecycle lets a new instance go into service: it completes the group's launching hook (Options.Hook) with
-// CONTINUE. It is not an error if there is nothing to complete: no hook is set, the instance is in no group, or it does
-// not wait.
-func (i *Instance) CompleteLifecycle(ctx context.Context) (Completion, error) {
-	if i.options.Hook == "" {
-		return Completion{Why: "no lifecycle hook is set"}, nil
-	}
+// CONTINUE. It is not an error if there is nothing to complete: the instance is in no group, or does not wait for a
+// hook. It is one if the instance does not wait yet: call again.
+func (i *Instance) CompleteLifecycle(ctx context.Context) error {
 	g, err := i.Group(ctx)
 	switch {
 	case err != nil:
-		return Completion{}, err
-	case g.Name == "":
-		return Completion{Why: "the instance is in no Auto Scaling group"}, nil
+		return err
 	case g.State == "Pending" || g.State == "Warmed:Pending":
-		return Completion{Later: true, Why: fmt.Sprintf("group %s: the instance is %s and does not wait yet", g.Name, g.State)}, nil
+		return fmt.Errorf("lifecycle hook: group %s: the instance is %s and does not wait yet", g.Name, g.State)
 	case g.State != "Pending:Wait" && g.State != "Warmed:Pending:Wait":
-		return Completion{Why: fmt.Sprintf("group %s: the instance is %s and does not wait for a launching hook", g.Name, g.State)}, nil
+		return nil
 	}
 	_, err = i.do(ctx, call{"autoscaling:CompleteLifecycleAction", "InstanceId",
-		url.Values{"AutoScalingGroupName": {g.Name}, "LifecycleHookName": {i.options.Hook}, "LifecycleActionResult": {"CONTINUE"}}, groupARN(g.Name)})
+		url.Values{"AutoScalingGroupName": {g.Name}, "LifecycleHookName": {i.options.Hook}, "LifecycleActionResult": {"CONTINUE"}}, g.Name})
 	if err != nil {
-		return Completion{}, fmt.Errorf("group %s: hook %s: %w", g.Name, i.options.Hook, err)
+		return fmt.Errorf("group %s: hook %s: %w", g.Name, i.options.Hook, err)
 	}
-	return Completion{Done: true, Why: fmt.Sprintf("group %s: hook %s completed", g.Name, i.options.Hook)}, nil
+	return nil
 }
 
-// Unhealthy makes the group replace this instance at once, even in its grace period. It fails with ErrNoGroup when
-// there is no group to do so.
+// Unhealthy makes the group replace this instance at once, even in its grace period.
 func (i *Instance) Unhealthy(ctx context.Context) error {
 	_, err := i.do(ctx, call{"autoscaling:SetInstanceHealth", "InstanceId",
-		url.Values{"HealthStatus": {"Unhealthy"}, "ShouldRespectGracePeriod": {"false"}}, groupARN("*")})
+		url.Values{"HealthStatus": {"Unhealthy"}, "ShouldRespectGracePeriod": {"false"}}, "*"})
 	return err
 }
 
@@ -70,9 +57,9 @@ func (i *Instance) Terminate(ctx context.Context) error {
 	}
 	if g.Name != "" {
 		_, err = i.do(ctx, call{"autoscaling:TerminateInstanceInAutoScalingGroup", "InstanceId",
-			url.Values{"ShouldDecrementDesiredCapacity": {"false"}}, groupARN(g.Name)})
+			url.Values{"ShouldDecrementDesiredCapacity": {"false"}}, g.Name})
 		return err
 	}
-	_, err = i.do(ctx, call{"ec2:TerminateInstances", "InstanceId.1", nil, instanceARN})
+	_, err = i.do(ctx, call{"ec2:TerminateInstances", "InstanceId.1", nil, ""})
 	return err
 }

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,17 +35,17 @@ const (
 
 // Options say which instance this is, and how to reach AWS.
 type Options struct {
-	Metadata   *cloud.Metadata   // nil = the real one; gives the credentials of the instance's role
+	Metadata   *cloud.Metadata   // gives the credentials of the instance's role
 	InstanceID string            // "" = what the metadata service says
 	Region     string            // "" = what the metadata service says
 	Endpoint   string            // for EC2 and Auto Scaling both; "" = AWS's own of the region
-	Transport  http.RoundTripper // nil = one with the proxy of the environment. Metadata has its own
+	Transport  http.RoundTripper // not that of Metadata, which is never reached through a proxy
 	Agent      string            // the user agent, "addagent/1.2"
-	Hook       string            // the launching lifecycle hook that CompleteLifecycle completes; "" = none
+	Hook       string            // the launching lifecycle hook that CompleteLifecycle completes
 }
 
 // Instance is this machine as AWS sees it. A call ends within ten seconds. Its methods may be used concurrently.
-// Their errors are ErrDenied, ErrCredentials, ErrTemporary, ErrUnknown or ErrNoGroup; any other is permanent. The same
+// Their errors are ErrDenied, ErrCredentials, ErrTemporary or ErrUnknown; any other is permanent. The same
 // trouble has the same words, without request ids, and no error contains a secret.
 type Instance struct {
 	options Options
@@ -64,12 +63,6 @@ type place struct{ id, region string }
 // New asks nothing yet. Credentials are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, if set now,
 // else those of the instance's role, fetched when first needed, and renewed.
 func New(o Options) *Instance {
-	if o.Metadata == nil {
-		o.Metadata = cloud.NewMetadata("")
-	}
-	if o.Transport == nil {
-		o.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: callTime}
-	}
 	// AWS does not redirect; any other server must not get the session's token.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Instance{options: o, client: &http.Client{Transport: o.Transport, CheckRedirect: stay}, signer: v4.NewSigner(), keys: newKeys(o.Metadata)}
@@ -88,14 +81,13 @@ func (i *Instance) meet(ctx context.Context) (place, error) {
 	p := place{i.options.InstanceID, i.options.Region}
 	var err error
 	if p.id == "" {
-		if p.id, err = i.options.Metadata.InstanceID(ctx); err != nil {
-			return place{}, unheard(err)
-		}
+		p.id, err = i.options.Metadata.InstanceID(ctx)
 	}
-	if p.region == "" {
-		if p.region, err = i.options.Metadata.Region(ctx); err != nil {
-			return place{}, unheard(err)
-		}
+	if err == nil && p.region == "" {
+		p.region, err = i.options.Metadata.Region(ctx)
+	}
+	if err != nil {
+		return place{}, &trouble{ErrTemporary, err.Error(), err}
 	}
 	if !regionName.MatchString(p.region) {
 		return place{}, fmt.Errorf("%.40q is not a region", p.region)
@@ -104,12 +96,12 @@ func (i *Instance) meet(ctx context.Context) (place, error) {
 	return p, nil
 }
 
-// call is one action on one resource, as a policy allows it.
+// call is one action on this instance, or on its group.
 type call struct {
-	action   string             // "ec2:CreateTags"
-	self     string             // what the form calls this instance: "InstanceId.1"
-	form     url.Values         // the rest of it
-	resource func(place) string // its ARN in a policy
+	action string     // "ec2:CreateTags"
+	self   string     // what the form calls this instance: "InstanceId.1"
+	form   url.Values // the rest of it
+	group  string     // of an Auto Scaling action that a policy may allow on some groups: which; "*" = any
 }
 
 // do makes a call within callTime, and words its error. It makes a second attempt after a temporary trouble, and when
@@ -134,7 +126,7 @@ func (i *Instance) do(ctx context.Context, c call) (answer, error) {
 		if err == nil {
 			return said, nil
 		}
-		t := judge(err, c.action, c.resource(here))
+		t := judge(err, c.action, here.resource(service, c.group))
 		if t.kind == ErrCredentials || t.kind == ErrDenied {
 			// The fix may be another role for the instance, whose keys would not be fetched before these expire.
 			i.keys.refused(used.AccessKeyID)
@@ -155,7 +147,7 @@ func (i *Instance) do(ctx context.Context, c call) (answer, error) {
 	}
 }
 
-// partitions are AWS's separate clouds; the last matches every region.
+// partitions are AWS's separate clouds; all other regions are in its first one.
 // https://docs.aws.amazon.com/general/latest/gr/rande.html
 var partitions = []struct{ regions, name, domain string }{
 	{"cn-", "aws-cn", "amazonaws.com.cn"},
@@ -165,13 +157,16 @@ var partitions = []struct{ regions, name, domain string }{
 	{"us-isob-", "aws-iso-b", "sc2s.sgov.gov"},
 	{"eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"},
 	{"us-isof-", "aws-iso-f", "csp.hci.ic.gov"},
-	{"", "aws", "amazonaws.com"},
 }
 
 // partition is the first part of a region's ARNs, and the end of its hosts' names.
 func partition(region string) (name, domain string) {
-	i := slices.IndexFunc(partitions, func(p struct{ regions, name, domain string }) bool { return strings.HasPrefix(region, p.regions) })
-	return partitions[i].name, partitions[i].domain
+	for _, p := range partitions {
+		if strings.HasPrefix(region, p.regions) {
+			return p.name, p.domain
+		}
+	}
+	return "aws", "amazonaws.com"
 }
 
 // address is the server of a service in a region.
@@ -180,19 +175,15 @@ func (i *Instance) address(service, region string) string {
 	return cmp.Or(i.options.Endpoint, "https://"+service+"."+region+"."+domain+"/")
 }
 
-// arn names a resource of a region; what comes after the account, which a policy may leave open.
-func arn(service, region, resource string) string {
-	name, _ := partition(region)
-	return fmt.Sprintf("arn:%s:%s:%s:*:%s", name, service, region, resource)
-}
-
-func instanceARN(p place) string { return arn("ec2", p.region, "instance/"+p.id) }
-
-func groupARN(group string) func(place) string {
-	return func(p place) string {
-		return arn("autoscaling", p.region, "autoScalingGroup:*:autoScalingGroupName/"+group)
+// resource is what a policy must allow an action on. The account may be left open there.
+func (p place) resource(service, group string) string {
+	name := "instance/" + p.id
+	if service == "autoscaling" {
+		if group == "" {
+			return "*" // an action that knows no resources
+		}
+		name = "autoScalingGroup:*:autoScalingGroupName/" + group
 	}
+	partition, _ := partition(p.region)
+	return fmt.Sprintf("arn:%s:%s:%s:*:%s", partition, service, p.region, name)
 }
-
-// anyARN is for actions without resources.
-func anyARN(place) string { return "*" }

@@ -79,7 +79,7 @@ func says(t *testing.T, again func() error, kind error, words ...string) {
 			t.Errorf("error %q holds a secret", text)
 		}
 	}
-	for _, k := range []error{ec2.ErrDenied, ec2.ErrCredentials, ec2.ErrTemporary, ec2.ErrUnknown, ec2.ErrNoGroup} {
+	for _, k := range []error{ec2.ErrDenied, ec2.ErrCredentials, ec2.ErrTemporary, ec2.ErrUnknown} {
 		if is(first, k) != (k == kind) {
 			t.Errorf("error %q: is %q: %v", text, k, is(first, k))
 		}

@@ -28,14 +28,9 @@ var versions = map[string]string{"ec2": "2016-11-15", "autoscaling": "2011-01-01
 // answer is what we read of either service's answers.
 type answer struct {
 	XMLName xml.Name
-	Members []member  `xml:"DescribeAutoScalingInstancesResult>AutoScalingInstances>member"`
+	Groups  []Group   `xml:"DescribeAutoScalingInstancesResult>AutoScalingInstances>member"`
 	EC2     []problem `xml:"Errors>Error"`
 	Scaling []problem `xml:"Error"`
-}
-
-type member struct {
-	Group string `xml:"AutoScalingGroupName"`
-	State string `xml:"LifecycleState"`
 }
 
 type problem struct{ Code, Message string }
@@ -74,9 +69,7 @@ func (i *Instance) post(ctx context.Context, c aws.Credentials, service, region,
 		return answer{}, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
-	if i.options.Agent != "" {
-		req.Header.Set("User-Agent", i.options.Agent)
-	}
+	req.Header.Set("User-Agent", i.options.Agent)
 	sum := sha256.Sum256([]byte(form))
 	if err := i.signer.SignHTTP(ctx, c, req, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
 		return answer{}, err
