@@ -81,7 +81,7 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 		}
 	}
 	screen := journal.LogOptions{}
-	if isTerminal(p.Err) && !l.Flags.JSON {
+	if cli.IsTerminal(p.Err) && !l.Flags.JSON {
 		screen.Screen = p.Err
 	}
 	var last journal.Beat
@@ -103,14 +103,14 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 		if b.InHand != nil {
 			fmt.Fprintf(p.Err, "addagent: interrupted; %s continues in its shim (pid %d); addagent status shows how it ends\n", b.InHand.Name(), b.InHand.PID)
 		}
-		return &exit{Code: exitInterrupted}
+		return &cli.Exit{Code: cli.ExitInterrupted}
 	}
 	w.Log.Beat(last)
 	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
-		return &exit{Code: exitBusy, Err: errors.New("nothing cleared: work is running; try again when it has ended (addagent status)")}
+		return &cli.Exit{Code: cli.ExitBusy, Err: errors.New("nothing cleared: work is running; try again when it has ended (addagent status)")}
 	}
 	if l.Flags.JSON {
-		if err := printJSON(p.Out, last); err != nil {
+		if err := cli.PrintJSON(p.Out, last); err != nil {
 			return err
 		}
 	}
@@ -133,18 +133,18 @@ func beatenElsewhere(cfg *config.Config) bool {
 func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) error {
 	me, err := daemon.Identify(ctx, p.Process, cfg, true)
 	if err != nil {
-		return misuse(err)
+		return cli.Misuse(err)
 	}
 	s, err := daemon.ParseSchedule(cfg.Beat.Schedule)
 	if err != nil {
-		return misuse(err)
+		return cli.Misuse(err)
 	}
 	own := agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))
-	if isTerminal(p.Err) {
+	if cli.IsTerminal(p.Err) {
 		fmt.Fprintf(p.Err, "addagent: waiting %s for this node's own second\n", human.Seconds(own))
 	}
 	if !retry.Wait(ctx, own) {
-		return &exit{Code: exitInterrupted}
+		return &cli.Exit{Code: cli.ExitInterrupted}
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 // outcome turns a beat into the exit code, and into words where nobody saw the log.
 func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 	var words []string
-	code := exitDone
+	code := cli.ExitDone
 	for _, a := range b.Asked {
 		for _, i := range b.Items {
 			if a.ID == ask.ID && i.Held != "" && slices.Contains(a.Did, i.Repo+":"+i.Item) {
@@ -161,7 +161,7 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 		}
 		if a.ID == ask.ID && a.Error != "" {
 			fmt.Fprintln(p.Err, "addagent:", human.Safe(a.Error)) // the log does not say it
-			code = exitFailed
+			code = cli.ExitFailed
 		}
 	}
 	for _, t := range b.Troubles {
@@ -172,28 +172,28 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 			words = append(words, fmt.Sprintf("%s:%s failed: %s (log %s)", e.Repo, e.Item, e.Detail, e.Log))
 		}
 	}
-	if code == exitDone && b.InHand != nil {
+	if code == cli.ExitDone && b.InHand != nil {
 		return nil // it only reported: whoever began that work hears how it ends
 	}
 	switch b.State {
 	case node.Wedged:
-		code = exitWedged
+		code = cli.ExitWedged
 		if len(words) == 0 {
 			words = append(words, "wedged: "+b.Reason)
 		}
 	case node.Disabled:
-		code = exitDisabled
+		code = cli.ExitDisabled
 	case node.Failing:
-		code = exitFailed
+		code = cli.ExitFailed
 		if len(words) == 0 {
 			words = append(words, "failing: "+b.Reason)
 		}
 	default:
 		if len(words) > 0 {
-			code = exitFailed
+			code = cli.ExitFailed
 		}
 	}
-	if code == exitDone {
+	if code == cli.ExitDone {
 		return nil
 	}
 	if !shown {
@@ -201,7 +201,7 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 			fmt.Fprintln(p.Err, "addagent:", human.Safe(w))
 		}
 	}
-	return &exit{Code: code}
+	return &cli.Exit{Code: code}
 }
 
 // beatViaAgent asks a living agent to beat now, waits for that beat and for the
@@ -214,7 +214,7 @@ func (p *process) beatViaAgent(ctx context.Context, g *cli.Flags, cfg *config.Co
 	}
 	b.Ended = request.EndedOf(b.Ended, b.Started) // of other work hears who began that
 	if len(b.Started) > 0 && b.InHand != nil {
-		if !g.JSON && isTerminal(p.Err) {
+		if !g.JSON && cli.IsTerminal(p.Err) {
 			p.newVoice(cfg).Beat(b)
 		}
 		if b, err = r.Follow(ctx, b); err != nil {
@@ -224,10 +224,10 @@ func (p *process) beatViaAgent(ctx context.Context, g *cli.Flags, cfg *config.Co
 	shown := g.JSON
 	switch {
 	case g.JSON:
-		if err := printJSON(p.Out, b); err != nil {
+		if err := cli.PrintJSON(p.Out, b); err != nil {
 			return err
 		}
-	case isTerminal(p.Err):
+	case cli.IsTerminal(p.Err):
 		shown = true
 		sayBeat(p.newVoice(cfg), b)
 	}

@@ -37,25 +37,18 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 		Example: `  addagent disable --reason "moving the database" --until 2h
   addagent disable --reason "broken on this kernel" ops`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: p.withConfig(g, func(c *cobra.Command, cfg *config.Config, args []string) error {
 			at := time.Now()
-			b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: request.UserName(p.Process), Since: at}
-			if b.Reason == "" {
-				return misuse(errors.New("--reason is missing: explain why the node is disabled"))
-			}
-			if len(b.Reason) > longestReason {
-				return misuse(fmt.Errorf("--reason is longer than %d characters: shorten it, and refer to the details", longestReason))
+			b, err := p.brake(reason, at)
+			if err != nil {
+				return cli.Misuse(fmt.Errorf("--reason %w", err))
 			}
 			if c.Flags().Changed("until") {
 				end, err := parseUntil(until, at)
 				if err != nil {
-					return misuse(fmt.Errorf("--until %w", err))
+					return cli.Misuse(fmt.Errorf("--until %w", err))
 				}
 				b.Until = end
-			}
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
 			}
 			repo := ""
 			if len(args) > 0 {
@@ -66,7 +59,7 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 			path := node.DisabledPath(cfg.StateDir, repo)
 			before, was := node.ReadBrake(path, at)
 			if err := b.Put(path); err != nil {
-				return failed(err)
+				return cli.Failed(err)
 			}
 			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), b.Ends(at), b.Reason)
 			if was {
@@ -74,7 +67,7 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 			}
 			p.letKnow(cfg)
 			return nil
-		},
+		}),
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`WHY`; required")
 	c.Flags().StringVar(&until, "until", "", "enable again at `T`: 2h, 18:00 or 2026-03-01T18:00:00Z")
@@ -88,18 +81,14 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 		Long: `Reverts addagent disable, for this node or for one repository. A pushed hold
 (nodework/hold.yaml) ends with another push.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
-			}
+		RunE: p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, args []string) error {
 			repo := strings.Join(args, "")
 			if strings.Contains(repo, "/") {
-				return misuse(fmt.Errorf("%q is not a repository name", repo))
+				return cli.Misuse(fmt.Errorf("%q is not a repository name", repo))
 			}
 			was, err := node.Lift(node.DisabledPath(cfg.StateDir, repo))
 			if err != nil {
-				return failed(err)
+				return cli.Failed(err)
 			}
 			if !was && repo != "" && !knownRepo(cfg, repo) {
 				return unknownRepo(cfg, repo)
@@ -118,7 +107,7 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 			}
 			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
 			if err != nil {
-				return failed(err)
+				return cli.Failed(err)
 			}
 			if brakes.Disabled != nil {
 				fmt.Fprintf(p.Err, "the whole node is still disabled: %s\n", brakes.Disabled)
@@ -127,7 +116,7 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 				fmt.Fprintf(p.Err, "%s is still disabled: %s (addagent enable %[1]s%[3]s)\n", name, b, g.Suffix())
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -142,34 +131,40 @@ Run by a person it marks the node itself as wedged, everywhere its state is repo
 The node keeps looking and working. Only addagent unwedge clears the mark.`,
 		Example: `  [ -d /data ] || { addagent wedge "no disk for /data"; exit 1; }    # in a script
   addagent wedge "disk errors, do not trust this node"               # a person`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			reason := human.Safe(strings.TrimSpace(strings.Join(args, " ")))
-			if reason == "" {
-				return misuse(errors.New("a reason is missing"))
-			}
-			if len(reason) > longestReason {
-				return misuse(fmt.Errorf("the reason is longer than %d characters: shorten it, and refer to the details", longestReason))
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := p.brake(strings.Join(args, " "), time.Now())
+			if err != nil {
+				return cli.Misuse(fmt.Errorf("REASON %w", err))
 			}
 			if runID, temp := p.Env("ADD_RUN_ID"), p.Env("ADD_TEMP"); runID != "" && temp != "" {
-				if err := run.SayWedged(temp, runID, reason); err != nil {
-					return failed(err)
+				if err := run.SayWedged(temp, runID, b.Reason); err != nil {
+					return cli.Failed(err)
 				}
-				fmt.Fprintf(p.Err, "%s:%s becomes wedged when this script ends: %s\n", p.Env("ADD_REPO"), p.Env("ADD_ITEM"), reason)
+				fmt.Fprintf(p.Err, "%s:%s becomes wedged when this script ends: %s\n", p.Env("ADD_REPO"), p.Env("ADD_ITEM"), b.Reason)
 				return nil
 			}
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
-			}
-			b := node.Brake{Reason: reason, By: request.UserName(p.Process), Since: time.Now()}
-			if err := b.Put(node.WedgedPath(cfg.StateDir)); err != nil {
-				return failed(err)
-			}
-			fmt.Fprintf(p.Err, "this node is wedged until addagent unwedge%s: %s\n", g.Suffix(), reason)
-			p.letKnow(cfg)
-			return nil
+			return p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, _ []string) error {
+				if err := b.Put(node.WedgedPath(cfg.StateDir)); err != nil {
+					return cli.Failed(err)
+				}
+				fmt.Fprintf(p.Err, "this node is wedged until addagent unwedge%s: %s\n", g.Suffix(), b.Reason)
+				p.letKnow(cfg)
+				return nil
+			})(c, args)
 		},
 	}
+}
+
+// brake is an order of the person at this terminal.
+func (p *process) brake(reason string, now time.Time) (node.Brake, error) {
+	b := node.Brake{Reason: human.Safe(strings.TrimSpace(reason)), By: request.UserName(p.Process), Since: now}
+	switch {
+	case b.Reason == "":
+		return b, errors.New("is missing: explain why")
+	case len(b.Reason) > longestReason:
+		return b, fmt.Errorf("is longer than %d characters: shorten it, and refer to the details", longestReason)
+	}
+	return b, nil
 }
 
 func (p *process) unwedgeCommand(g *cli.Flags) *cobra.Command {
@@ -182,16 +177,12 @@ repeat successful work: use addagent beat --again.
 
 It waits until a running agent has done so. Without one, the next beat does it.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
-			}
+		RunE: p.withConfig(g, func(c *cobra.Command, cfg *config.Config, args []string) error {
 			target := strings.Join(args, "")
 			if target == "" {
 				was, err := node.Lift(node.WedgedPath(cfg.StateDir))
 				if err != nil {
-					return failed(err)
+					return cli.Failed(err)
 				}
 				if was {
 					fmt.Fprintln(p.Err, "this node is no longer marked as wedged")
@@ -200,7 +191,7 @@ It waits until a running agent has done so. Without one, the next beat does it.`
 			ask := request.New(p.Process, journal.AskUnwedge, target)
 			holder, held, err := run.ReadHolder(cfg.BeatLock())
 			if err != nil {
-				return failed(err)
+				return cli.Failed(err)
 			}
 			if !held || holder.Purpose != "run" {
 				if err := request.Put(cfg.StateDir, ask); err != nil {
@@ -217,7 +208,7 @@ It waits until a running agent has done so. Without one, the next beat does it.`
 				switch {
 				case a.ID != ask.ID:
 				case a.Error != "":
-					return failed(errors.New(a.Error))
+					return cli.Failed(errors.New(a.Error))
 				case len(a.Did) == 0:
 					fmt.Fprintln(p.Err, "no item is wedged or failing")
 				default:
@@ -225,7 +216,7 @@ It waits until a running agent has done so. Without one, the next beat does it.`
 				}
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -265,9 +256,9 @@ func repoNames(cfg *config.Config) []string {
 // unknownRepo is the error for a name that no repository of this node has.
 func unknownRepo(cfg *config.Config, name string) error {
 	if names := repoNames(cfg); len(names) > 0 {
-		return failed(fmt.Errorf("unknown repository %s; the repositories are: %s", name, strings.Join(names, ", ")))
+		return cli.Failed(fmt.Errorf("unknown repository %s; the repositories are: %s", name, strings.Join(names, ", ")))
 	}
-	return failed(fmt.Errorf("unknown repository %s: this node has none yet; add some to the config (repos:)", name))
+	return cli.Failed(fmt.Errorf("unknown repository %s: this node has none yet; add some to the config (repos:)", name))
 }
 
 func knownRepo(cfg *config.Config, name string) bool { return slices.Contains(repoNames(cfg), name) }

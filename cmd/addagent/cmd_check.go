@@ -69,12 +69,12 @@ func (p *process) doctorCommand(g *cli.Flags) *cobra.Command {
 func (p *process) check(ctx context.Context, c *check.Checker) error {
 	found, problems := c.Run(ctx)
 	if ctx.Err() != nil {
-		return &exit{Code: exitInterrupted}
+		return &cli.Exit{Code: cli.ExitInterrupted}
 	}
 	var err error
 	switch {
 	case c.Live && c.Flags.JSON:
-		err = printJSON(p.Out, found)
+		err = cli.PrintJSON(p.Out, found)
 	case c.Live:
 		err = printFindings(p.Out, found)
 	default:
@@ -82,13 +82,13 @@ func (p *process) check(ctx context.Context, c *check.Checker) error {
 	}
 	switch {
 	case err != nil:
-		return failed(err)
+		return cli.Failed(err)
 	case problems > 0 && c.Live:
-		return misuse(nil)
+		return cli.Misuse(nil)
 	case problems > 0:
-		return misuse(fmt.Errorf("%s", human.Count(problems, "problem")))
+		return cli.Misuse(fmt.Errorf("%s", human.Count(problems, "problem")))
 	case check.Failures(found) > 0:
-		return failed(nil)
+		return cli.Failed(nil)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (p *process) check(ctx context.Context, c *check.Checker) error {
 func (p *process) printConfig(c *check.Checker, found []check.Finding) error {
 	report := c.Report(found)
 	if c.Flags.JSON {
-		return printJSON(p.Out, report)
+		return cli.PrintJSON(p.Out, report)
 	}
 	t := tabwriter.NewWriter(p.Out, 0, 0, 2, ' ', 0)
 	for _, l := range report.Config {

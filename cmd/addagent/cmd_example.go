@@ -42,11 +42,11 @@ Exit codes: 0 written, 1 DIR is not empty or cannot be written.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
 			if err != nil {
-				return failed(err)
+				return cli.Failed(err)
 			}
 			written, err := writeExample(dir)
 			if err != nil {
-				return failed(fmt.Errorf("write the example: %w", err))
+				return cli.Failed(fmt.Errorf("write the example: %w", err))
 			}
 			steps := exampleSteps(dir, programName())
 			if g.JSON {
@@ -54,7 +54,7 @@ Exit codes: 0 written, 1 DIR is not empty or cannot be written.`,
 				for _, s := range steps {
 					lines = append(lines, s.lines...)
 				}
-				return printJSON(p.Out, struct {
+				return cli.PrintJSON(p.Out, struct {
 					Dir   string   `json:"dir"`
 					Files []string `json:"files"` // below dir
 					Steps []string `json:"steps"` // what to type next

@@ -22,7 +22,7 @@ import (
 )
 
 func (p *process) logCommand(g *cli.Flags) *cobra.Command {
-	o := logOptions{}
+	l := &logReader{process: p, g: g}
 	c := &cobra.Command{
 		Use:   "log [REPO[:ITEM]]",
 		Short: "Show the agent's log, or the output of an item's last run",
@@ -48,40 +48,27 @@ was interrupted by ^C.`,
   addagent log --failed ops:part.app1
   addagent log -f ops                # the output of all scripts of ops`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
-			}
-			o.given = c.Flags().Changed("lines")
-			if o.given && o.lines < -1 {
-				return misuse(fmt.Errorf("-n %d: give a number of lines from 0, or -1 for all", o.lines))
-			}
-			l := &logReader{process: p, g: g, logOptions: o, dir: filepath.Join(cfg.Home, "log", "work")}
+		RunE: p.withConfig(g, func(c *cobra.Command, cfg *config.Config, args []string) error {
+			l.given = c.Flags().Changed("lines")
+			l.dir = filepath.Join(cfg.Home, "log", "work")
 			l.out = bufio.NewWriterSize(stoppable{c.Context(), p.Out}, 64<<10)
-			if len(args) == 0 && o.failed {
-				return misuse(errors.New("--failed is for the output of scripts: name a REPO or a REPO:ITEM"))
-			}
-			if len(args) == 0 {
+			switch {
+			case l.given && l.lines < -1:
+				return cli.Misuse(fmt.Errorf("-n %d: give a number of lines from 0, or -1 for all", l.lines))
+			case len(args) == 0 && l.failed:
+				return cli.Misuse(errors.New("--failed is for the output of scripts: name a REPO or a REPO:ITEM"))
+			case len(args) == 0:
 				return l.agentLog(c.Context(), cfg)
-			}
-			if g.JSON {
-				return misuse(errors.New("--json is for the agent's own log: the output of a script is plain text"))
+			case g.JSON:
+				return cli.Misuse(errors.New("--json is for the agent's own log: the output of a script is plain text"))
 			}
 			return l.workLogs(c.Context(), cfg.Home, args[0])
-		},
+		}),
 	}
-	c.Flags().BoolVarP(&o.follow, "follow", "f", false, "follow the log until ^C")
-	c.Flags().BoolVar(&o.failed, "failed", false, "of the last failed run instead of the last run")
-	c.Flags().IntVarP(&o.lines, "lines", "n", agentLines, "the last `LINES`, -1 for all; default: all of one item, 10 of each of several")
+	c.Flags().BoolVarP(&l.follow, "follow", "f", false, "follow the log until ^C")
+	c.Flags().BoolVar(&l.failed, "failed", false, "of the last failed run instead of the last run")
+	c.Flags().IntVarP(&l.lines, "lines", "n", agentLines, "the last `LINES`, -1 for all; default: all of one item, 10 of each of several")
 	return c
-}
-
-type logOptions struct {
-	follow bool
-	failed bool // of the last run that failed, not of the last one
-	lines  int  // -1 = all
-	given  bool // a person said how many
 }
 
 const (
@@ -92,11 +79,14 @@ const (
 // logReader prints logs; it only reads.
 type logReader struct {
 	*process
-	g *cli.Flags
-	logOptions
-	dir   string // log/work
-	out   *bufio.Writer
-	tails []*journal.Tail
+	g      *cli.Flags
+	follow bool
+	failed bool   // of the last run that failed, not of the last one
+	lines  int    // -1 = all
+	given  bool   // a person said how many
+	dir    string // log/work
+	out    *bufio.Writer
+	tails  []*journal.Tail
 }
 
 // stoppable is what takes nothing more after ^C: the end of a long log may be far away.
@@ -121,7 +111,14 @@ func (l *logReader) say(format string, args ...any) {
 // agentLog prints log/addagent.log.
 func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 	path := journal.LogPath(cfg.Home)
-	lines := &journal.LineWriter{Each: func(line []byte) error { return l.printAgentLine(journal.ParseLine(string(line))) }}
+	lines := &journal.LineWriter{Each: func(text []byte) error {
+		line := journal.ParseLine(string(text))
+		if l.g.JSON {
+			return cli.PrintJSONLine(l.out, line)
+		}
+		_, err := fmt.Fprintln(l.out, line.String())
+		return err
+	}}
 	t := &journal.Tail{Path: path, Rotated: func() []string { return journal.Rotated(path) }, Out: lines, Say: l.say}
 	l.tails = []*journal.Tail{t}
 	if err := t.Advance(l.lines); err != nil {
@@ -156,7 +153,7 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 		if there == "" {
 			there = "none yet (addagent status" + l.g.Suffix() + ")"
 		}
-		return failed(fmt.Errorf("unknown item %s; the items are: %s", want, there))
+		return cli.Failed(fmt.Errorf("unknown item %s; the items are: %s", want, there))
 	}
 	one := strings.Contains(want, ":")
 	lines := l.lines
@@ -260,7 +257,7 @@ func (l *logReader) Print(ctx context.Context, more func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return &exit{Code: exitInterrupted}
+			return &cli.Exit{Code: cli.ExitInterrupted}
 		case <-tick.C:
 		}
 		if more == nil {
@@ -278,20 +275,11 @@ func unreadable(err error) error {
 	case err == nil, errors.Is(err, syscall.EPIPE):
 		return nil // who read it has seen enough
 	case errors.Is(err, context.Canceled):
-		return &exit{Code: exitInterrupted}
+		return &cli.Exit{Code: cli.ExitInterrupted}
 	case errors.Is(err, fs.ErrPermission):
-		return failed(fmt.Errorf("%w: the log belongs to the agent's account (sudo addagent log)", err))
+		return cli.Failed(fmt.Errorf("%w: the log belongs to the agent's account (sudo addagent log)", err))
 	}
-	return failed(err)
-}
-
-// printAgentLine prints one line as the person wants it.
-func (l *logReader) printAgentLine(line journal.Line) error {
-	if l.g.JSON {
-		return printJSONLine(l.out, line)
-	}
-	_, err := fmt.Fprintln(l.out, line.String())
-	return err
+	return cli.Failed(err)
 }
 
 // runTime is when a run began, as its log's name tells.

@@ -26,13 +26,9 @@ Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be rea
 		Example: `  addagent plan
   addagent plan --exit-code || echo "something is due, or a repository could not be reached"`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
-			}
+		RunE: p.withConfig(g, func(c *cobra.Command, cfg *config.Config, _ []string) error {
 			return p.plan(c.Context(), cfg, g.JSON, exitCode)
-		},
+		}),
 	}
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 10 if something is due")
 	return c
@@ -45,7 +41,7 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 		return err
 	}
 	if asJSON {
-		if err := printJSON(p.Out, out); err != nil {
+		if err := cli.PrintJSON(p.Out, out); err != nil {
 			return err
 		}
 	} else {
@@ -53,11 +49,11 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	}
 	for _, l := range out.Looks {
 		if l.Trouble != "" {
-			return &exit{Code: exitFailed}
+			return &cli.Exit{Code: cli.ExitFailed}
 		}
 	}
 	if exitCode && out.Due > 0 && len(out.Held) == 0 {
-		return &exit{Code: exitDue}
+		return &cli.Exit{Code: cli.ExitDue}
 	}
 	return nil
 }

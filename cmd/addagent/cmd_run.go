@@ -72,7 +72,7 @@ Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier
 			}
 			w.Agent.Run(ctx)
 			if c.Context().Err() == nil {
-				return failed(fmt.Errorf("%w: exiting for a restart", context.Cause(ctx)))
+				return cli.Failed(fmt.Errorf("%w: exiting for a restart", context.Cause(ctx)))
 			}
 			return nil
 		},
@@ -90,5 +90,5 @@ func (t *trial) apply(cfg *config.Config) error {
 	if t.repo == "" {
 		return nil
 	}
-	return cfg.AddRepo(t.repo, "", "--repo")
+	return cfg.AddRepo(t.repo, "--repo")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
@@ -17,7 +18,7 @@ func (p *process) shimCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if code := run.Supervise(c.Context()); code != 0 {
-				return &exit{Code: code}
+				return &cli.Exit{Code: code}
 			}
 			return nil
 		},

@@ -23,34 +23,30 @@ folders cannot be written, 3 wedged, 5 disabled.`,
 		Example: `  addagent status
   addagent status --json | jq -r .beat.reason`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
-			}
+		RunE: p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, _ []string) error {
 			return p.status(g, cfg, time.Now())
-		},
+		}),
 	}
 }
 
 func (p *process) status(g *cli.Flags, cfg *config.Config, now time.Time) error {
 	s, unread, err := status.Read(cfg, now)
 	if err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
 	if unread != nil {
 		fmt.Fprintln(p.Err, "addagent:", unread) // all else is told nevertheless
 	}
 	switch {
 	case g.JSON:
-		err = printJSON(p.Out, s)
+		err = cli.PrintJSON(p.Out, s)
 	case s.Beat == nil && !s.Running:
 		fmt.Fprintf(p.Err, "no agent has run in %s yet\nrun addagent check%[2]s, then addagent run%[2]s\n", cfg.Home, g.Suffix())
 	default:
 		s.Print(p.Out, cfg, g.Suffix(), now)
 	}
-	if code := s.ExitCode(); err == nil && code != exitDone {
-		err = &exit{Code: code}
+	if code := s.ExitCode(); err == nil && code != cli.ExitDone {
+		err = &cli.Exit{Code: code}
 	}
 	return err
 }

@@ -29,17 +29,9 @@ next look.`,
 		Example: `  addagent why
   addagent why ops:part.app1`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := p.settings(g)
-			if err != nil {
-				return err
-			}
-			want := ""
-			if len(args) == 1 {
-				want = args[0]
-			}
-			return p.why(g, cfg, want, time.Now())
-		},
+		RunE: p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, args []string) error {
+			return p.why(g, cfg, strings.Join(args, ""), time.Now())
+		}),
 	}
 }
 
@@ -47,7 +39,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 	home := cfg.Home
 	stories, last, err := journal.Stories(home)
 	if err != nil {
-		return failed(err)
+		return cli.Failed(err)
 	}
 	if last == nil {
 		if b, err := journal.ReadBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {
@@ -56,7 +48,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 			fmt.Fprintf(p.Err, "no beat has been recorded in %s yet: is the agent running? (addagent status%s)\n", journal.BeatsPath(home), g.Suffix())
 		}
 		if g.JSON {
-			return printJSON(p.Out, []journal.Story{})
+			return cli.PrintJSON(p.Out, []journal.Story{})
 		}
 		return nil
 	}
@@ -77,13 +69,13 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 		if len(names) == 0 {
 			names = []string{"none"}
 		}
-		return failed(fmt.Errorf("unknown item %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
+		return cli.Failed(fmt.Errorf("unknown item %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
 	}
 	if g.JSON {
 		if chosen == nil {
 			chosen = []*journal.Story{}
 		}
-		return printJSON(p.Out, chosen)
+		return cli.PrintJSON(p.Out, chosen)
 	}
 	if len(chosen) == 0 {
 		for _, l := range last.Looks {

@@ -35,7 +35,7 @@ chat: [ { url_file: DIR/room } ]
 metrics: { textfile: DIR/node/addagent.prom, listen: "` + gittest.Port(t, "127.0.0.1") + `" }
 wedged: { kill: command, command: [ /bin/true ] }
 `)
-	if p.code != exitDone {
+	if p.code != cli.ExitDone {
 		t.Errorf("exit code %d:\n%s", p.code, p.text)
 	}
 	p.want("repo ops", check.OK, "main at", "")
@@ -116,7 +116,7 @@ func TestLiveSeesAClash(t *testing.T) {
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n1", Hardware: "dmi:other/other", Hostname: "elsewhere", State: "idle", BeatSeen: time.Now()})
 	p.examine("presence: { url: " + s.URL + "/presence.git, auth: { token_file: DIR/token } }\n")
 	p.want("presence ref", check.Failing, "is also written by elsewhere", "remove instance.json from its state_dir, write the name into nodeinfo/instance-id.txt")
-	if p.code != exitFailed {
+	if p.code != cli.ExitFailed {
 		t.Errorf("exit code %d", p.code)
 	}
 }
@@ -169,7 +169,7 @@ chat: [ { url: "hipchat://hush-wrong@` + room + `/room1?scheme=http" } ]
 metrics: { textfile: DIR/node/none/addagent.prom, listen: "` + taken.Addr().String() + `" }
 wedged: { kill: asg-unhealthy }
 `)
-	if p.code != exitFailed {
+	if p.code != cli.ExitFailed {
 		t.Errorf("exit code %d", p.code)
 	}
 	p.want("repo token", check.Failing, "401", "it refuses the credentials of "+p.dir+"/wrong: renew them")

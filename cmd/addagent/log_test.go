@@ -113,7 +113,7 @@ func TestLogFollowsRotation(t *testing.T) {
 	put(t, path, "2026-01-02T03:04:05Z half ")
 	put(t, path, "a line\n")
 	shows("2026-01-02T03:04:05Z half a line\n")
-	if code := stop(); code != exitInterrupted {
+	if code := stop(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -159,10 +159,10 @@ func TestLogFollowsRuns(t *testing.T) {
 	all.shows(t, func(s string) bool { return strings.HasSuffix(s, "part.app1 | head\npart.app1 | tail\n") })
 	// Another repository is none of its business.
 	put(t, filepath.Join(home, "log", "work", "other_common", "latest.log"), "other\n")
-	if code := stopAll(); code != exitInterrupted || strings.Contains(all.String(), "other") {
+	if code := stopAll(); code != cli.ExitInterrupted || strings.Contains(all.String(), "other") {
 		t.Errorf("exit code %d, shown:\n%s", code, all)
 	}
-	if code := stopOne(); code != exitInterrupted {
+	if code := stopOne(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -41,11 +41,16 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 	return root
 }
 
-// settings is the config for commands that only look.
-func (p *process) settings(g *cli.Flags) (*config.Config, error) {
-	cfg, wrong, err := daemon.ConfigLoader{Process: p.Process, Flags: g}.LastGood()
-	if wrong != nil {
-		fmt.Fprintln(p.Err, "addagent:", wrong)
+// withConfig is a command that needs the config, and reports what is wrong with it.
+func (p *process) withConfig(g *cli.Flags, do func(c *cobra.Command, cfg *config.Config, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		cfg, wrong, err := daemon.ConfigLoader{Process: p.Process, Flags: g}.LastGood()
+		if wrong != nil {
+			fmt.Fprintln(p.Err, "addagent:", wrong)
+		}
+		if err != nil {
+			return err
+		}
+		return do(c, cfg, args)
 	}
-	return cfg, err
 }

@@ -180,34 +180,23 @@ func runProbes(ctx context.Context, each time.Duration, checks []probe) []Findin
 	for i, c := range checks {
 		limit := each * time.Duration(c.steps)
 		bounded, cancel := context.WithTimeoutCause(ctx, limit, late{limit})
-		result := make(chan []Finding, 1)
-		done := make(chan []Finding, 1)
+		result := make(chan []Finding, 2) // the first one counts
 		results[i] = result
-		go func() { done <- c.do(bounded) }()
-		go func() {
-			defer cancel()
-			select {
-			case found := <-done:
-				result <- found
-				return
-			case <-bounded.Done():
-			}
-			timer := time.NewTimer(probeGrace)
-			defer timer.Stop()
-			select {
-			case found := <-done:
-				result <- found
-			case <-timer.C:
+		stop := context.AfterFunc(bounded, func() {
+			time.AfterFunc(probeGrace, func() {
 				result <- []Finding{fail(late{limit}.Error(), "check for a hanging disk, mount or program")}
-			}
+			})
+		})
+		go func() {
+			result <- c.do(bounded)
+			stop()
+			cancel()
 		}()
 	}
 	var all []Finding
 	for i, c := range checks {
 		for _, f := range <-results[i] {
-			if f.Check == "" {
-				f.Check = c.name
-			}
+			f.Check = cmp.Or(f.Check, c.name)
 			all = append(all, f)
 		}
 	}

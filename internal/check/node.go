@@ -26,7 +26,6 @@ import (
 	"github.com/addagent/addagent/internal/proc"
 	"github.com/addagent/addagent/internal/status"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/work/run"
 	"golang.org/x/sys/unix"
 )
 
@@ -142,22 +141,15 @@ func (d *Checker) bash(context.Context) Finding {
 
 // beats tells whether somebody beats here, in time, and what troubles the last beat had.
 func (d *Checker) beats(context.Context) []Finding {
-	s := status.Report{}
-	holder, held, err := run.ReadHolder(d.cfg.BeatLock())
+	s, _, err := status.Read(d.cfg, d.Now)
 	if errors.Is(err, fs.ErrPermission) && !d.root() {
-		return []Finding{foreign(d.cfg.BeatLock() + " belongs to another account")}
+		return []Finding{foreign(err.Error())}
 	}
 	if err != nil {
-		return []Finding{broken(err, "check who may read "+d.cfg.BeatLock())}
+		return []Finding{broken(err, "check who may read "+d.cfg.BeatLock()+" and "+journal.BeatPath(d.cfg.Home))}
 	}
-	s.Running, s.Holder = held, &holder
-	s.Beat, err = journal.ReadBeat(d.cfg.Home)
-	if err != nil {
-		return []Finding{broken(err, "check who may read "+journal.BeatPath(d.cfg.Home))}
-	}
-	s.Late = status.IsLate(s.Beat, d.Now)
 	flags := d.Flags.Suffix()
-	b := s.Beat
+	b, holder, held := s.Beat, s.Holder, s.Running
 	var found []Finding
 	switch {
 	case held && proc.Stopped(holder.PID):
@@ -234,7 +226,7 @@ func (d *Checker) clocks() ([]timepiece, error) {
 		}
 	}
 	for _, r := range d.cfg.Repos {
-		for _, at := range append([]string{r.URL}, r.Mirrors...) {
+		for _, at := range r.URLs {
 			add(remote.Source{URL: at}.Redacted(), transport)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -197,26 +196,17 @@ func (d *Checker) kill(context.Context) Finding {
 	switch way := kill.Way(d.cfg.Wedged.Kill); way {
 	case kill.None:
 		return skip("wedged.kill is none: a wedged machine keeps running")
-	case kill.Command:
-		program := d.cfg.Wedged.Command[0]
-		info, err := os.Stat(program)
-		if err == nil && (info.IsDir() || info.Mode()&0o111 == 0) {
-			err = fmt.Errorf("%s is not executable", program)
+	case kill.Command, kill.Poweroff:
+		programs, fix := []string{"systemctl", "/sbin/poweroff"}, "set wedged.kill to command, with a program that ends this machine"
+		if way == kill.Command {
+			programs, fix = d.cfg.Wedged.Command[:1], "put an executable program there, or set wedged.command to another"
 		}
-		if err != nil {
-			return fail(err.Error(), "put an executable program there, or set wedged.command to another")
+		for _, program := range programs {
+			if path, err := exec.LookPath(program); err == nil {
+				return good("%s exists (not run)", path)
+			}
 		}
-		return good("%s exists (not run)", program)
-	case kill.Poweroff:
-		path, err := exec.LookPath("systemctl")
-		if err != nil {
-			path = "/sbin/poweroff"
-			_, err = os.Stat(path)
-		}
-		if err != nil {
-			return fail("systemctl and /sbin/poweroff are missing", "set wedged.kill to command, with a program that ends this machine")
-		}
-		return good("%s exists (not run)", path)
+		return fail(human.List(programs, "and")+": no such program", fix)
 	case kill.Unhealthy, kill.Terminate:
 		if daemon.MachineOf(d.Process, d.cfg, d.me) == nil {
 			return fail(fmt.Sprintf("%s: not an EC2 instance", way), "set wedged.kill to poweroff or command")
@@ -249,28 +239,27 @@ func (d *Checker) listen(ctx context.Context) Finding {
 	if address == "" {
 		return skip("metrics.listen is not set")
 	}
-	_, held, _ := run.ReadHolder(d.cfg.BeatLock()) // what is wrong there is said of the agent
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	if err == nil {
-		_ = conn.Close()
-		page, err := pageAt(ctx, address)
-		switch {
-		case err == nil && strings.Contains(page, "addagent_"):
-			return good("http://%s/metrics works", address)
-		case err != nil && held:
-			return fail(fmt.Sprintf("%s accepts connections but does not answer: %v", address, hurried(ctx, err)), "read the log: addagent log"+d.Flags.Suffix())
-		}
-		return fail(address+" is in use by another program", "stop it (ss -ltnp shows which), or set metrics.listen to another port")
-	}
-	if held {
-		return fail("an agent is running but not listening at "+address, "addagent status"+d.Flags.Suffix()+" shows its trouble; a changed port is opened at the next beat")
-	}
 	server, err := metrics.Listen(address)
-	if err != nil {
+	if err == nil {
+		server.Close()
+	}
+	_, held, _ := run.ReadHolder(d.cfg.BeatLock()) // what is wrong there is said of the agent
+	switch {
+	case err == nil && held:
+		return fail("an agent is running but not listening at "+address, "addagent status"+d.Flags.Suffix()+" shows its trouble; a changed port is opened at the next beat")
+	case err == nil:
+		return good("%s is free", address)
+	case !errors.Is(err, unix.EADDRINUSE):
 		return broken(err, "set metrics.listen to a free port of 127.0.0.1")
 	}
-	server.Close()
-	return good("%s is free", address)
+	page, err := pageAt(ctx, address)
+	switch {
+	case err == nil && strings.Contains(page, "addagent_"):
+		return good("http://%s/metrics works", address)
+	case err != nil && held:
+		return fail(fmt.Sprintf("%s accepts connections but does not answer: %v", address, hurried(ctx, err)), "read the log: addagent log"+d.Flags.Suffix())
+	}
+	return fail(address+" is in use by another program", "stop it (ss -ltnp shows which), or set metrics.listen to another port")
 }
 
 // pageAt is the page of numbers that is shown at an address.

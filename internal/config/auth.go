@@ -27,7 +27,7 @@ func (l *loader) auth(a Auth, urls []string, prefix string) {
 		ways = append(ways, kindName(e.Kind))
 	}
 	// What a wrong URL needs is unclear.
-	unclear := urls[0] == "" || l.complains(prefix+"url")
+	unclear := len(urls) == 0 || l.complains(prefix+"url")
 	for _, f := range []struct {
 		key    string
 		over   address.Kind
@@ -204,14 +204,11 @@ func checkArgument(s string) string {
 	return ""
 }
 
-// maskedArguments hides the value of an argument such as --token=X.
-func maskedArguments(all []string) []string {
-	shown := make([]string, len(all))
-	for i, s := range all {
-		if name, value, ok := strings.Cut(s, "="); ok && i > 0 {
-			s = name + "=" + masked(name, value)
-		}
-		shown[i] = s
+// maskedArgument hides the value of an argument such as --token=X.
+func maskedArgument(s string) string {
+	name, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return s
 	}
-	return shown
+	return name + "=" + masked(name, value)
 }

@@ -4,7 +4,6 @@ package config
 
 import (
 	"cmp"
-	"maps"
 	"path/filepath"
 	"slices"
 	"time"
@@ -51,13 +50,14 @@ type Beat struct {
 
 // Repo is one repository to work.
 type Repo struct {
-	Name    string   // folder below gitrepo/
-	URL     string   // https, http, ssh, git, file, user@host:path, or an absolute path; never with a secret in it
-	Mirrors []string // other places of the same repository, of the same forms, in the order to try them
-	Branch  string   // "" = the remote's HEAD; may hold {field}, see FillBranch
-	Auth    Auth
-	Rewind  string // "follow" or "refuse"
-	Verify  string // "off"
+	Name string // folder below gitrepo/
+	// URLs are https, http, ssh, git, file, user@host:path, or an absolute path; never with a secret in them. The second
+	// and later ones are mirrors, in the order to try them.
+	URLs   []string
+	Branch string // "" = the remote's HEAD; may hold {field}, see FillBranch
+	Auth   Auth
+	Rewind string // "follow" or "refuse"
+	Verify string // "off"
 }
 
 // Auth names where credentials are, and Network how servers are reached. Where secretFile takes it, a path of Auth may
@@ -190,54 +190,40 @@ func (c *Config) settleRunDir() {
 	}
 }
 
-// Set gives a key a value that overrides the file. Lines shows from as its origin ("--home", "ADD_HOME"). Lists and
-// maps (repos, chat, network.no_proxy, work.env) cannot be set. The error is of type Problems.
-func (c *Config) Set(key, value, from string) error {
-	leaves := slices.DeleteFunc(now(c.leaves()), func(l leaf) bool { return l.read != nil || l.list != single })
-	f, ok := find(leaves, key)
-	if !ok {
-		return Problems{{File: from, Key: key, Text: unknownKey(key, known(leaves), known(leaves), nil)}}
+// SetHome moves all folders below dir, those of locks and identity too: what a person tries must not meet the machine's
+// own agent. Lines shows from as the origin. The error is of type Problems.
+func (c *Config) SetHome(dir, from string) error {
+	if problem := checkPath(dir); problem != "" {
+		return Problems{{File: from, Key: "home", Text: problem}}
 	}
-	if text := f.apply(value); text != "" {
-		return Problems{{File: from, Key: key, Text: text}}
+	c.Home, c.RunDir, c.StateDir = dir, filepath.Join(dir, ".addagent", "run"), filepath.Join(dir, ".addagent", "lib")
+	for _, key := range []string{"home", "run_dir", "state_dir"} {
+		c.from[key] = from
 	}
-	c.from[key] = from
-	c.settleRunDir()
 	return nil
 }
 
 // AddRepo adds a repository for a flag; its name comes from the URL. The error is of type Problems.
-func (c *Config) AddRepo(url, branch, from string) error {
+func (c *Config) AddRepo(url, from string) error {
 	r := newRepo()
-	leaves := r.leaves()
-	var problems Problems
-	say := func(key, text string) {
-		if text != "" {
-			problems = append(problems, Problem{File: from, Key: key, Text: text})
+	r.Name, r.URLs = RepoName(url), []string{url}
+	wrong := Problem{File: from, Key: "url", Text: checkURL(url)}
+	if wrong.Text == "" && sameRepository(url, c.Presence.URL) {
+		wrong.Text = "is the presence repository, which is never worked: use another"
+	}
+	if wrong.Text == "" {
+		wrong.Key, wrong.Text = "name", checkRepoName(r.Name)
+		if slices.ContainsFunc(c.Repos, func(o Repo) bool { return o.Name == r.Name }) {
+			wrong.Text = "there is already a repository " + r.Name
 		}
 	}
-	for key, value := range map[string]string{"url": url, "branch": branch} {
-		f, _ := find(leaves, key)
-		say(key, f.apply(value))
+	if wrong.Text != "" {
+		return Problems{wrong}
 	}
-	r.Name = RepoName(r.URL)
-	switch {
-	case len(problems) > 0:
-	case sameRepository(r.URL, c.Presence.URL):
-		say("url", "is the presence repository, which is never worked: use another")
-	case slices.ContainsFunc(c.Repos, func(o Repo) bool { return o.Name == r.Name }):
-		say("name", "there is already a repository "+r.Name)
-	default:
-		say("name", checkRepoName(r.Name))
+	for _, key := range []string{"name", "url"} {
+		c.from[entryKey("repos", len(c.Repos))+key] = from
 	}
-	if len(problems) > 0 {
-		return problems.sorted()
-	}
-	prefix := repoKey(len(c.Repos))
-	for _, key := range []string{"name", "url", "branch"} {
-		c.from[prefix+key] = from
-	}
-	c.Repos = append(c.Repos, *r)
+	c.Repos = append(c.Repos, r)
 	return nil
 }
 
@@ -256,27 +242,31 @@ func (c *Config) Lines() []Resolved {
 		lines = append(lines, Resolved{Key: key, Value: l.show(), From: cmp.Or(c.from[key], "default")})
 	}
 	for _, l := range now(c.leaves()) {
-		switch l.key {
-		case "repos":
-			for i := range c.Repos {
-				for _, r := range now(c.Repos[i].leaves()) {
-					add(repoKey(i), r)
-				}
-			}
-		case "chat":
-			for i := range c.Chat {
-				for _, r := range c.Chat[i].leaves() {
-					add(roomKey(i), r)
-				}
-			}
-		case "work.env":
-			for _, name := range slices.Sorted(maps.Keys(c.Work.Env)) {
-				value := c.Work.Env[name]
-				add("work.env.", leaf{key: name, show: func() string { return masked(name, value) }})
-			}
-		default:
+		if l.section.lines != nil {
+			l.section.lines(add)
+		} else {
 			add("", l)
 		}
 	}
 	return lines
+}
+
+// Nodeinfo is the folder with what this node says and is told of itself.
+func (c *Config) Nodeinfo() string { return filepath.Join(c.Home, "nodeinfo") }
+
+// BeatLock is held by the process that beats, WorkLock by the one that moves trees or works.
+func (c *Config) BeatLock() string { return filepath.Join(c.RunDir, "beat.lock") }
+func (c *Config) WorkLock() string { return filepath.Join(c.RunDir, "work.lock") }
+
+// InitMemory is the folder where the init of this instance is remembered.
+func (c *Config) InitMemory() string { return filepath.Join(c.StateDir, "init") }
+
+// Origin is the file and line, or the flag, that set a key.
+func (c *Config) Origin(key string) string {
+	for _, l := range c.Lines() {
+		if l.Key == key {
+			return l.From
+		}
+	}
+	return "config"
 }

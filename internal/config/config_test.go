@@ -94,14 +94,14 @@ func TestGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Set("home", "/elsewhere", "--home"); err != nil {
+	if err := c.SetHome("/elsewhere", "--home"); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Golden(t, "testdata/good.txt", lines(c, path, keys))
 	want := []Repo{
-		{Name: "ops", URL: "https://git.example.org/ops.git", Branch: "{deployment}", Rewind: "refuse", Verify: "off",
+		{Name: "ops", URLs: []string{"https://git.example.org/ops.git"}, Branch: "{deployment}", Rewind: "refuse", Verify: "off",
 			Auth: Auth{Username: "bot", PasswordFile: filepath.Join(keys, "password")}},
-		{Name: "tools", URL: "git@git.example.org:it/tools.git", Rewind: "follow", Verify: "off",
+		{Name: "tools", URLs: []string{"git@git.example.org:it/tools.git"}, Rewind: "follow", Verify: "off",
 			Auth: Auth{SSHKeyFiles: []string{filepath.Join(keys, "key")}, KnownHostsFile: filepath.Join(keys, "known_hosts")}},
 	}
 	if !reflect.DeepEqual(c.Repos, want) {
@@ -178,15 +178,6 @@ func TestDefaultsWithoutRoot(t *testing.T) {
 	c, err := Load(path, Options{Home: "/home/ann"})
 	if err != nil || c.RunDir != "/srv/state/run" {
 		t.Errorf("run_dir %q does not follow state_dir, %v", c.RunDir, err)
-	}
-	if err := c.Set("state_dir", "/srv/other", "--state-dir"); err != nil || c.RunDir != "/srv/other/run" {
-		t.Errorf("run_dir %q, %v", c.RunDir, err)
-	}
-	if err := c.Set("run_dir", "/srv/run", "--run-dir"); err != nil || c.RunDir != "/srv/run" {
-		t.Errorf("run_dir %q, %v", c.RunDir, err)
-	}
-	if err := c.Set("state_dir", "/srv/third", "--state-dir"); err != nil || c.RunDir != "/srv/run" {
-		t.Errorf("a run_dir that was set became %q, %v", c.RunDir, err)
 	}
 
 	_, err = Load(path, Options{})
@@ -324,34 +315,26 @@ func TestFoldersOfBrokenFiles(t *testing.T) {
 	}
 }
 
-func TestSet(t *testing.T) {
-	c := Default(Options{Root: true})
-	for key, text := range map[string]string{
-		"hoem":          "--x: hoem: unknown key: did you mean home?",
-		"home":          "--x: home: \"x\" is not an absolute path: begin it with /",
-		"beat.spread":   "--x: beat.spread: \"x\" is not a duration: use numbers with ms, s, m or h, such as 90s or 1h30m",
-		"log.file":      "--x: log.file: must be true or false",
-		"log.keep":      "--x: log.keep: must be a whole number, such as 5",
-		"log.level":     "--x: log.level: \"x\" is not understood: must be \"debug\", \"info\", \"warn\" or \"error\"",
-		"repos[0].name": "--x: repos[0].name: unknown key: known here are home, run_dir",
-	} {
-		err := c.Set(key, "x", "--x")
-		var problems Problems
-		if !errors.As(err, &problems) || !strings.HasPrefix(err.Error(), text) {
-			t.Errorf("%s: %v", key, err)
-		}
+func TestSetHome(t *testing.T) {
+	path, _ := put(t, "run_dir: /srv/run\n")
+	c, err := Load(path, asRoot())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(c, Default(Options{Root: true})) {
-		t.Errorf("something changed: %+v", c)
+	if err := c.SetHome("node", "--home"); err == nil || c.Home != "/root" || err.Error() != `--home: home: "node" is not an absolute path: begin it with /` {
+		t.Errorf("a relative path: %v", err)
+	}
+	if err := c.SetHome("/node", "--home"); err != nil || c.RunDir != "/node/.addagent/run" || c.StateDir != "/node/.addagent/lib" {
+		t.Errorf("%v: %s, %s", err, c.RunDir, c.StateDir)
 	}
 }
 
 func TestAddRepo(t *testing.T) {
 	c := Default(Options{Root: true})
-	if err := c.AddRepo("https://git.example.org/it/ops.git", "", "--repo"); err != nil {
+	if err := c.AddRepo("https://git.example.org/it/ops.git", "--repo"); err != nil {
 		t.Fatal(err)
 	}
-	want := []Repo{{Name: "ops", URL: "https://git.example.org/it/ops.git", Rewind: "follow", Verify: "off"}}
+	want := []Repo{{Name: "ops", URLs: []string{"https://git.example.org/it/ops.git"}, Rewind: "follow", Verify: "off"}}
 	if !reflect.DeepEqual(c.Repos, want) {
 		t.Errorf("repos %+v", c.Repos)
 	}
@@ -368,11 +351,8 @@ func TestAddRepo(t *testing.T) {
 		"https://u:p@h/x": "--repo: url: " + checkURL("https://u:p@h/x"),
 		"/srv/..":         "--repo: name: ",
 	} {
-		if err := c.AddRepo(url, "main", "--repo"); err == nil || !strings.HasPrefix(err.Error(), text) {
+		if err := c.AddRepo(url, "--repo"); err == nil || !strings.HasPrefix(err.Error(), text) {
 			t.Errorf("%s: %v", url, err)
 		}
-	}
-	if err := c.AddRepo("/srv/x", "a b", "--repo"); err == nil || len(c.Repos) != 1 {
-		t.Errorf("a bad branch: %v", err)
 	}
 }

@@ -45,7 +45,7 @@ func table() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Key, k.Kind, standard, doc)
 	}
 	var later []string
-	for prefix, leaves := range map[string][]leaf{"": Default(asRoot()).leaves(), "repos[].": newRepo().leaves()} {
+	for prefix, leaves := range map[string][]leaf{"": Default(asRoot()).leaves(), "repos[].": new(newRepo()).leaves()} {
 		for _, l := range leaves {
 			if l.later {
 				later = append(later, prefix+l.key)
@@ -79,7 +79,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	text := fmt.Sprint(Keys())
-	for _, l := range append(Default(asRoot()).Lines(), (&Config{Repos: []Repo{*newRepo()}, Chat: []Room{*newRoom()}}).Lines()...) {
+	for _, l := range append(Default(asRoot()).Lines(), (&Config{Repos: []Repo{newRepo()}, Chat: []Room{newRoom()}}).Lines()...) {
 		if key := strings.Replace(l.Key, "[0]", "[]", 1); !strings.Contains(text, "{"+key+" ") {
 			t.Errorf("%s is not documented", key)
 		}
@@ -154,19 +154,20 @@ func TestExample(t *testing.T) {
 	}
 	r := newRepo()
 	for _, l := range now(r.leaves()) {
-		key := repoKey(0) + l.key
+		key := entryKey("repos", 0) + l.key
 		if shown[key].From == "default" || shown[key].From == "" {
 			t.Errorf("%s is not in the example", key)
 		}
 	}
-	for _, l := range now(newRoom().leaves()) {
-		if key := roomKey(0) + l.key; shown[key].From == "default" || shown[key].From == "" {
+	room := newRoom()
+	for _, l := range now(room.leaves()) {
+		if key := entryKey("chat", 0) + l.key; shown[key].From == "default" || shown[key].From == "" {
 			t.Errorf("%s is not in the example", key)
 		}
 	}
 	defaults := Default(Options{Root: true})
 	for _, l := range now(defaults.leaves()) {
-		if l.read != nil {
+		if l.into == nil {
 			continue
 		}
 		if shown[l.key].From == "default" || shown[l.key].From == "" {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -82,4 +83,34 @@ func sectionDoc(section string) string {
 		"metrics":       "Where to show metrics.",
 		"log":           "What the agent logs.",
 	}[section]
+}
+
+// KeyDoc is the documentation of a key.
+type KeyDoc struct {
+	Key     string // "beat.spread"; in the entry of a list "repos[].url"
+	Kind    string // what values it takes: "a duration", "a path", "text or a list"
+	Default string // as in the file; "" = none
+	Doc     string // what it is for, in full sentences
+	Example string // as in the file; the default where there is one
+}
+
+// Keys lists all keys of this version in the order of the documentation.
+func Keys() []KeyDoc {
+	var all []KeyDoc
+	for _, l := range now(Default(Options{Root: true}).leaves()) {
+		all = append(all, l.describe(""))
+		for _, e := range l.section.entry {
+			all = append(all, e.describe(l.key+"[]."))
+		}
+	}
+	return all
+}
+
+func (l leaf) describe(prefix string) KeyDoc {
+	d := KeyDoc{Key: prefix + l.key, Kind: cmp.Or(l.is, string(l.kind())), Default: l.show(), Doc: l.doc}
+	if d.Default == `""` {
+		d.Default = ""
+	}
+	d.Example = cmp.Or(l.example, d.Default)
+	return d
 }

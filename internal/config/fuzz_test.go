@@ -55,7 +55,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		names := map[string]bool{}
 		for _, r := range c.Repos {
-			if checkURL(r.URL) != "" || checkRepoName(r.Name) != "" || names[r.Name] {
+			if len(r.URLs) == 0 || checkURL(r.URLs[0]) != "" || checkRepoName(r.Name) != "" || names[r.Name] {
 				t.Errorf("repository %+v", r)
 			}
 			names[r.Name] = true

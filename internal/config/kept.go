@@ -26,12 +26,19 @@ type kept struct {
 const keptLimit = 6*wholeLimit + 64<<10
 
 // keptFile is the file of the last good config of a path: several agents may share a folder.
-func keptFile(dir, path string) (file, absolute string, err error) {
+func keptFile(dir, path string) (file files.Remembered[kept], absolute string, err error) {
 	absolute, err = filepath.Abs(path)
 	if err != nil {
-		return "", "", err
+		return file, "", fmt.Errorf("last good config: %w", err)
 	}
-	return filepath.Join(dir, fmt.Sprintf("config-%.8x.json", sha256.Sum256([]byte(absolute)))), absolute, nil
+	name := filepath.Join(dir, fmt.Sprintf("config-%.8x.json", sha256.Sum256([]byte(absolute))))
+	parse := func(data []byte) (k kept, err error) {
+		if err := json.Unmarshal(data, &k); err != nil || k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
+			return k, fmt.Errorf("%s is not a kept config of %s", name, absolute)
+		}
+		return k, nil
+	}
+	return files.Remembered[kept]{Path: name, Limit: keptLimit, Durable: true, Indent: "  ", Parse: parse}, absolute, nil
 }
 
 // Keep stores the files that c was loaded from in dir as the last good config: atomically, readable by no one else, and
@@ -40,47 +47,39 @@ func (c *Config) Keep(dir string) error {
 	if c.path == "" {
 		return nil // nothing was loaded
 	}
-	if err := c.keep(dir); err != nil {
-		return fmt.Errorf("keep the config: %w", err)
-	}
-	return nil
-}
-
-func (c *Config) keep(dir string) error {
 	if c.broken {
-		return fmt.Errorf("%s has problems", c.path)
+		return fmt.Errorf("keep the config: %s has problems", c.path)
 	}
 	file, absolute, err := keptFile(dir, c.path)
 	if err != nil {
 		return err
 	}
-	kf := keptAt(file, absolute)
 	if len(c.sources) == 0 {
-		return kf.Forget()
+		return file.Forget()
 	}
-	if old, _, err := kf.Peek(); err == nil && slices.Equal(old.Sources, c.sources) {
+	if old, _, err := file.Peek(); err == nil && slices.Equal(old.Sources, c.sources) {
 		return nil
 	}
 	// An existing file keeps its mode, and work.env may contain secrets.
-	if err := os.Chmod(file, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := os.Chmod(file.Path, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("keep the config: %w", err)
 	}
-	return kf.Save(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources})
+	return file.Save(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources})
 }
 
 // LoadKept loads what Keep stored in dir for the config file at path, and says when that was. A missing file that the
 // config names is a note. The error is of type Problems when this version does not accept the config, and wraps
 // fs.ErrNotExist when there is none, or a corrupt one, which is set aside as *.corrupt.
 func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
-	file, absolute, err := keptFile(dir, path)
+	file, _, err := keptFile(dir, path)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
+		return nil, time.Time{}, err
 	}
-	k, ok, err := keptAt(file, absolute).Recall()
+	k, ok, err := file.Recall()
 	if errors.As(err, new(*files.Corrupt)) {
 		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	} else if err == nil && !ok {
-		err = fmt.Errorf("%s: %w", file, fs.ErrNotExist)
+		err = fmt.Errorf("%s: %w", file.Path, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("last good config: %w", err)
@@ -92,14 +91,4 @@ func LoadKept(dir, path string, o Options) (*Config, time.Time, error) {
 	}
 	c, err := l.load(k.Sources)
 	return c, k.Kept, err
-}
-
-// keptAt is the last good config of the file at absolute.
-func keptAt(file, absolute string) files.Remembered[kept] {
-	return files.Remembered[kept]{Path: file, Limit: keptLimit, Durable: true, Indent: "  ", Parse: func(data []byte) (k kept, err error) {
-		if err := json.Unmarshal(data, &k); err != nil || k.Config != absolute || k.Kept.IsZero() || len(k.Sources) == 0 {
-			return k, fmt.Errorf("%s is not a kept config of %s", file, absolute)
-		}
-		return k, nil
-	}}
 }

@@ -3,47 +3,6 @@ package config
 import (
 	"slices"
 	"time"
-
-	"github.com/addagent/addagent/internal/strictyaml"
-)
-
-// leaf is a key with a value: how a text becomes its value, and back. It also has the documentation of the key.
-type leaf struct {
-	key  string
-	kind kind
-	list listing
-	is   string // what values it takes, for people; "" = kind
-	doc  string
-
-	example string // as in the file, where the default shows none
-
-	// apply sets the value, or adds it to a list; it changes nothing when there is a problem.
-	apply func(text string) (problem string)
-	show  func() string // the value as in the file, without secrets
-
-	// read replaces apply and show for a key with others below it.
-	read func(l *loader, at place, n strictyaml.Node)
-
-	later bool // not in this version
-}
-
-// kind is which YAML values a leaf takes.
-type kind string
-
-const (
-	textual kind = "text"
-	numeric kind = "a whole number"
-	boolean kind = "true or false"
-	timed   kind = "a duration"
-)
-
-// listing tells whether a leaf takes several values. Those of several files are appended.
-type listing int
-
-const (
-	single   listing = iota
-	oneOrAll         // one value, or a list
-	listOnly
 )
 
 // leaves is the one table of the keys, bound to the fields of c, in the order of the documentation.
@@ -74,14 +33,14 @@ func (c *Config) beatLeaves() []leaf {
 		duration("beat.fetch_stall", &c.Beat.FetchStall, 1).means("A fetch ends after this time without progress."),
 		duration("beat.fetch_timeout", &c.Beat.FetchTimeout, 1).means("The longest time for a whole fetch."),
 
-		leaf{key: "repos", read: (*loader).repos, show: func() string { return "[]" }}.takes("a list of repositories").
+		entries("repos", "repositories", &c.Repos, newRepo(), (*Repo).leaves, (*loader).repo).
 			means("The repositories to work. Without any, every clone in gitrepo/ is worked."),
 		truth("discover", &c.Discover).means("With repos: also work the other clones in gitrepo/."),
 
-		one("network.proxy", &c.Network.Proxy, checkProxy, withoutPassword).takes("a URL").like("http://proxy.example.org:3128").
+		text("network.proxy", &c.Network.Proxy, checkProxy).hides(withoutPassword).takes("a URL").like("http://proxy.example.org:3128").
 			means("The proxy of https and http: http://, https:// or socks5://host:port. Without it, the usual variables of " +
 				"the environment apply (https_proxy, http_proxy, no_proxy). ssh, git and paths never use it."),
-		texts("network.no_proxy", listOnly, checkNoProxy, &c.Network.NoProxy).like("[git.example.org, .internal, 10.0.0.0/8]").
+		texts("network.no_proxy", listOnly, &c.Network.NoProxy, checkNoProxy).takes("a list").like("[git.example.org, .internal, 10.0.0.0/8]").
 			means("Servers to reach without the proxy: a host and all below it, .domain for only those below, an address, " +
 				"a network; each may end in :port. * means all."),
 		pathText("network.ca_file", &c.Network.CAFile).like("/etc/addagent/ca.pem").
@@ -96,7 +55,7 @@ func (c *Config) beatLeaves() []leaf {
 		duration("work.retry_first", &c.Work.RetryFirst, 1).means("The delay after the first failure; it grows with each."),
 		duration("work.retry_max", &c.Work.RetryMax, 1).means("The longest delay."),
 		number("work.wedge_after", &c.Work.WedgeAfter, 1).means("How many failures in a row make the node wedged."),
-		leaf{key: "work.env", read: (*loader).env, show: func() string { return "{}" }}.takes("a map of names and texts").like("{ LC_ALL: C.UTF-8 }").
+		leaf{key: "work.env", section: section{empty: "{}", read: (*loader).env, lines: c.Work.envLines}}.takes("a map of names and texts").like("{ LC_ALL: C.UTF-8 }").
 			means("Added to the environment of scripts. Do not put secrets here: everyone who can read this file can read them."),
 	}
 }
@@ -108,7 +67,7 @@ func (c *Config) gridLeaves() []leaf {
 			means("The presence repository, in any form of repos[].url; it is never worked. Without it, presence is off.")},
 		authLeaves(&c.Presence.Auth, "presence.auth."),
 		[]leaf{
-			refPrefix("presence.ref_prefix", &c.Presence.RefPrefix).
+			text("presence.ref_prefix", &c.Presence.RefPrefix, checkRefPrefix).takes("the beginning of a ref's name").
 				means("The prefix of the nodes' refs: branches show in every git browser, refs/presence/ hides them."),
 			duration("presence.refresh", &c.Presence.Refresh, 5*time.Second).
 				means("Nodes without news push at least this often; large fleets push less often."),
@@ -118,7 +77,7 @@ func (c *Config) gridLeaves() []leaf {
 			duration("presence.read", &c.Presence.Read, 0).means("How often to read the other nodes into nodeinfo/nodes.json; 0s means never."),
 		})
 	return append(presence,
-		leaf{key: "chat", read: (*loader).chat, show: func() string { return "[]" }}.takes("a list of rooms").
+		entries("chat", "rooms", &c.Chat, newRoom(), (*Room).leaves, (*loader).room).
 			means("The chat rooms where transitions are told."),
 
 		word("ec2.tags", &c.EC2.Tags, []string{"auto", "on", "off"}).
@@ -143,21 +102,13 @@ func (c *Config) gridLeaves() []leaf {
 	)
 }
 
-func newRepo() *Repo { return &Repo{Rewind: "follow", Verify: "off"} }
+func newRepo() Repo { return Repo{Rewind: "follow", Verify: "off"} }
 
 func (r *Repo) leaves() []leaf {
-	urls := func() []string { return append([]string{r.URL}, r.Mirrors...) }
-	addURL := func(s string) {
-		if r.URL == "" {
-			r.URL = s
-		} else {
-			r.Mirrors = append(r.Mirrors, s)
-		}
-	}
 	return slices.Concat([]leaf{
 		text("name", &r.Name, checkRepoName).takes("the name of a folder").like("ops").
 			means("The folder below gitrepo/. Default: the last part of the first URL."),
-		many("url", oneOrAll, checkURL, addURL, urls).takes("a URL or a list").like("https://git.example.org/ops.git").
+		texts("url", oneOrAll, &r.URLs, checkURL).takes("a URL or a list").like("https://git.example.org/ops.git").
 			means("https://, http://, ssh:// or git://host/path, user@host:path, file:///path or an absolute path. " +
 				"A list names mirrors: when one fails, the next is tried."),
 		text("branch", &r.Branch, checkBranch).takes("the name of a branch").like("main").
@@ -181,21 +132,21 @@ func authLeaves(a *Auth, prefix string) []leaf {
 		command(prefix+"command", &a.Command).like("[/usr/local/bin/git-credential-vault, --role, node]").
 			means("For https: a program that speaks git's credential-helper protocol (git help credentials). " +
 				"It is called with get appended, and again when the server refuses its answer."),
-		texts(prefix+"ssh_key_file", oneOrAll, checkSecretPath, &a.SSHKeyFiles).takes("a path or a list").like("/etc/addagent/git-key").
+		texts(prefix+"ssh_key_file", oneOrAll, &a.SSHKeyFiles, checkSecretPath).takes("a path or a list").like("/etc/addagent/git-key").
 			means("For ssh: the private key; several are tried in order."),
 		pathText(prefix+"known_hosts_file", &a.KnownHostsFile).like("/etc/addagent/known_hosts").
 			means("For ssh: the servers' keys, as ssh-keyscan writes them. Unknown and changed keys are refused."),
 	}
 }
 
-func newRoom() *Room { return &Room{Only: "all", From: "node"} }
+func newRoom() Room { return Room{Only: "all", From: "node"} }
 
 func (r *Room) leaves() []leaf {
 	return []leaf{
 		secretFile("url_file", &r.URLFile).like("/etc/addagent/chat-url").
 			means("The file with the URL of the room, which is a secret. It is read again when it changes; " +
 				"env:ADD_SECRET_NAME works as with token_file."),
-		one("url", &r.URL, checkRoomURL, maskRoomURL).takes("a URL").like("slack://hook:TOKEN@webhook").
+		text("url", &r.URL, checkRoomURL).hides(maskRoomURL).takes("a URL").like("slack://hook:TOKEN@webhook").
 			means("Instead of url_file: the URL itself, in a config that no one else can read."),
 		word("only", &r.Only, []string{"all", "critical"}).means("What to tell there: every transition, or only critical ones."),
 		word("from", &r.From, []string{"node", "fleet"}).
@@ -230,3 +181,5 @@ func (l leaf) means(doc string) leaf { l.doc = doc; return l }
 func (l leaf) takes(what string) leaf { l.is = what; return l }
 
 func (l leaf) like(example string) leaf { l.example = example; return l }
+
+func (l leaf) hides(shown func(string) string) leaf { l.shown = shown; return l }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -163,8 +164,8 @@ func (l *loader) section(n strictyaml.Node, at place, leaves []leaf, prefix, nam
 			l.say(at, prefix+full, noAnchors)
 		case ok && leaf.later:
 			l.say(at, prefix+full, "is not in this version: remove it")
-		case ok && leaf.read != nil:
-			leaf.read(l, at, f.Value)
+		case ok && leaf.section.read != nil:
+			leaf.section.read(l, at, f.Value)
 		case ok:
 			l.leaf(leaf, prefix, at, f.Value)
 		case len(below(leaves, full)) > 0:
@@ -191,7 +192,7 @@ func (l *loader) leaf(f leaf, prefix string, at place, n strictyaml.Node) {
 
 // value reads the value of a key, or one of its list.
 func (l *loader) value(f leaf, prefix string, at place, n strictyaml.Node, index int) {
-	value, problem := scalar(f.kind, n)
+	value, problem := scalar(f.kind(), n)
 	if !n.Is(strictyaml.Null, strictyaml.List, strictyaml.Map, strictyaml.Other) {
 		at = l.place(n)
 	}
@@ -257,39 +258,22 @@ func (l *loader) env(at place, n strictyaml.Node) {
 	}
 }
 
-// entries are those of a list of maps; of says what they are.
-func (l *loader) entries(key, of string, at place, n strictyaml.Node) []strictyaml.Node {
-	if n.Kind == strictyaml.Null {
-		return nil
-	}
-	if n.Kind != strictyaml.List {
-		l.say(at, key, mustBe("a list of "+of+", each beginning with a dash", n))
-		return nil
-	}
-	return n.List
-}
-
-func (l *loader) repos(at place, n strictyaml.Node) {
-	for _, entry := range l.entries("repos", "repositories", at, n) {
-		r := newRepo()
-		prefix, start := repoKey(len(l.c.Repos)), l.place(entry)
-		l.section(entry, start, r.leaves(), prefix, "")
-		if entry.Is(strictyaml.Map, strictyaml.Null) {
-			l.repo(r, prefix, start)
-		}
-		l.c.Repos = append(l.c.Repos, *r)
+func (w *Work) envLines(add func(string, leaf)) {
+	for _, name := range slices.Sorted(maps.Keys(w.Env)) {
+		value := masked(name, w.Env[name])
+		add("work.env.", leaf{key: name, into: &value})
 	}
 }
 
 // repo checks a repository, once all its keys are read.
 func (l *loader) repo(r *Repo, prefix string, start place) {
-	if r.URL == "" && !l.complains(prefix+"url") {
+	if len(r.URLs) == 0 && !l.complains(prefix+"url") {
 		l.say(start, prefix+"url", "is missing: a repository needs one")
 	}
 	at := l.at[prefix+"name"]
-	if r.Name == "" && r.URL != "" && !l.complains(prefix+"name") {
+	if r.Name == "" && len(r.URLs) > 0 && !l.complains(prefix+"name") {
 		at = l.at[prefix+"url"]
-		if name := RepoName(r.URL); checkRepoName(name) == "" {
+		if name := RepoName(r.URLs[0]); checkRepoName(name) == "" {
 			r.Name = name
 			l.c.from[prefix+"name"] = l.c.from[prefix+"url"]
 		} else {
@@ -305,12 +289,12 @@ func (l *loader) repo(r *Repo, prefix string, start place) {
 	} else if r.Name != "" {
 		l.names[r.Name] = at
 	}
-	for i, url := range r.Mirrors {
-		if url == r.URL || slices.Contains(r.Mirrors[:i], url) {
-			l.say(l.at[fmt.Sprintf("%surl[%d]", prefix, i+1)], prefix+"url", "is in the list twice: keep one")
+	for i, url := range r.URLs {
+		if slices.Contains(r.URLs[:i], url) {
+			l.say(l.at[fmt.Sprintf("%surl[%d]", prefix, i)], prefix+"url", "is in the list twice: keep one")
 		}
 	}
-	l.auth(r.Auth, append([]string{r.URL}, r.Mirrors...), prefix)
+	l.auth(r.Auth, r.URLs, prefix)
 }
 
 // complains tells whether there is already a problem with a key.

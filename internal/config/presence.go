@@ -8,13 +8,13 @@ import (
 
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // presence checks the presence repository, once all is read.
 func (l *loader) presence() {
 	const url, read = "presence.url", "presence.read"
-	p := l.c.Presence
+	p := &l.c.Presence
+	p.RefPrefix = strings.TrimSuffix(p.RefPrefix, "/") + "/"
 	if p.URL == "" && !l.complains(url) {
 		if p.Read > 0 {
 			l.say(l.at[read], read, "needs presence.url: without presence there is nothing to read")
@@ -23,11 +23,11 @@ func (l *loader) presence() {
 	}
 	l.auth(p.Auth, []string{p.URL}, "presence.")
 	for i, r := range l.c.Repos {
-		for j, repo := range append([]string{r.URL}, r.Mirrors...) {
+		for j, repo := range r.URLs {
 			if sameRepository(p.URL, repo) {
-				at := l.at[fmt.Sprintf("%surl[%d]", repoKey(i), j)]
-				l.say(l.at[url], url, fmt.Sprintf("is also a url of %s (%s:%d%s): the presence repository is never worked, keep one",
-					strings.TrimSuffix(repoKey(i), "."), at.file, at.line, l.kept))
+				at := l.at[fmt.Sprintf("repos[%d].url[%d]", i, j)]
+				l.say(l.at[url], url, fmt.Sprintf("is also a url of repos[%d] (%s:%d%s): the presence repository is never worked, keep one",
+					i, at.file, at.line, l.kept))
 			}
 		}
 	}
@@ -41,10 +41,11 @@ func sameRepository(a, b string) bool {
 	return plain(a) != "" && plain(a) == plain(b)
 }
 
-// checkRefPrefix takes a prefix that ends with a slash. Refs below main would collide with the fold's.
+// checkRefPrefix takes a prefix, whose last slash is optional. Refs below main would collide with the fold's.
 func checkRefPrefix(s string) string {
 	const forms = "such as refs/heads/presence/ or refs/presence/"
 	name := strings.TrimSuffix(s, "/")
+	s = name + "/"
 	switch {
 	case !strings.HasPrefix(s, "refs/"):
 		return human.Quote(name) + " does not begin with refs/: write a prefix for refs, " + forms
@@ -56,18 +57,6 @@ func checkRefPrefix(s string) string {
 		return "must not be below refs/heads/main, which has everyone's record: write another prefix, " + forms
 	}
 	return ""
-}
-
-func (l *loader) chat(at place, n strictyaml.Node) {
-	for _, entry := range l.entries("chat", "rooms", at, n) {
-		r := newRoom()
-		prefix, start := roomKey(len(l.c.Chat)), l.place(entry)
-		l.section(entry, start, r.leaves(), prefix, "")
-		if entry.Is(strictyaml.Map, strictyaml.Null) {
-			l.room(r, prefix, start)
-		}
-		l.c.Chat = append(l.c.Chat, *r)
-	}
 }
 
 // room checks a room, once all its keys are read.
@@ -95,7 +84,7 @@ func (l *loader) room(r *Room, prefix string, start place) {
 // rooms checks what rooms need from the rest of the config.
 func (l *loader) rooms() {
 	for i, r := range l.c.Chat {
-		if key := roomKey(i) + "from"; r.From == "fleet" && l.c.Presence.URL == "" && !l.complains("presence.url") {
+		if key := entryKey("chat", i) + "from"; r.From == "fleet" && l.c.Presence.URL == "" && !l.complains("presence.url") {
 			l.say(l.at[key], key, "fleet needs presence.url: its messages come from presence")
 		}
 	}
@@ -122,5 +111,5 @@ func maskRoomURL(s string) string {
 		return ""
 	}
 	scheme, _, _ := strings.Cut(s, "://")
-	return scheme + "://********"
+	return scheme + "://" + stars
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What presence, rooms, the cloud and kill need of each other and of root.
@@ -226,17 +225,16 @@ func TestRefPrefixes(t *testing.T) {
 		"refs/heads/presence/": "refs/heads/presence/", "refs/heads/presence": "refs/heads/presence/", "refs/presence": "refs/presence/",
 		"refs/heads/grid/eu/": "refs/heads/grid/eu/", "refs/heads/mainland": "refs/heads/mainland/",
 	} {
-		c := Default(asRoot())
-		if err := c.Set("presence.ref_prefix", prefix, "--x"); err != nil || c.Presence.RefPrefix != want {
+		path, _ := put(t, "presence: {ref_prefix: "+prefix+"}\n")
+		if c, err := Load(path, asRoot()); err != nil || c.Presence.RefPrefix != want {
 			t.Errorf("%s: %s, %v", prefix, c.Presence.RefPrefix, err)
 		}
 	}
 	for _, bad := range []string{"", "/", "refs", "refs/", "refs//", "refs/heads", "refs/heads/", "refs/heads/main", "refs/heads/main/", "refs/heads/main/x",
 		"heads/presence/", "/refs/x", "refs/x//", "refs//x", "refs/x/../y", "refs/x.lock", "refs/.x", "refs/a b", "refs/x*", "refs/{deployment}^", "refs/\xff",
 		"refs/" + strings.Repeat("x", 200)} {
-		c := Default(asRoot())
-		if err := c.Set("presence.ref_prefix", bad, "--x"); err == nil || c.Presence.RefPrefix != "refs/heads/presence/" {
-			t.Errorf("%q is taken as %q", bad, c.Presence.RefPrefix)
+		if checkRefPrefix(bad) == "" {
+			t.Errorf("%q is taken", bad)
 		}
 	}
 }
@@ -273,15 +271,8 @@ func TestGridValues(t *testing.T) {
 		}
 	}
 	c := Default(asRoot())
-	for key, value := range map[string]string{"presence.url": "/srv/presence", "presence.refresh": "1m", "wedged.kill": "poweroff", "ec2.region": "eu-west-1", "metrics.listen": "[::1]:1"} {
-		if err := c.Set(key, value, "--x"); err != nil {
-			t.Error(err)
-		}
-	}
-	if c.Presence.URL != "/srv/presence" || c.Presence.Refresh != time.Minute || c.Wedged.Kill != "poweroff" || c.EC2.Region != "eu-west-1" || c.Metrics.Listen != "[::1]:1" {
-		t.Errorf("%+v", c)
-	}
-	if err := c.AddRepo("/srv/presence.git", "", "--repo"); err == nil || err.Error() != "--repo: url: is the presence repository, which is never worked: use another" {
+	c.Presence.URL = "/srv/presence"
+	if err := c.AddRepo("/srv/presence.git", "--repo"); err == nil || err.Error() != "--repo: url: is the presence repository, which is never worked: use another" {
 		t.Errorf("%v", err)
 	}
 }

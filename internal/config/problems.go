@@ -1,10 +1,7 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/addagent/addagent/internal/strictyaml"
@@ -43,15 +40,8 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (p Problems) sorted() Problems {
-	slices.SortStableFunc(p, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
-	})
-	return p
-}
-
-// unknownKey names the nearest key that could be meant: by spelling, else
-// one of the same name elsewhere. Without any near one it lists those of this version, now.
+// unknownKey names the nearest key that could be meant: by spelling, else one of the same name elsewhere. Without any
+// near one it lists those of this version, now.
 func unknownKey(name string, siblings, now, elsewhere []string) string {
 	if near := strictyaml.Nearest(name, siblings); near != "" {
 		return fmt.Sprintf("unknown key: did you mean %s?", near)
@@ -64,7 +54,3 @@ func unknownKey(name string, siblings, now, elsewhere []string) string {
 	}
 	return "unknown key: known here are " + strings.Join(now, ", ")
 }
-
-func repoKey(i int) string { return "repos[" + strconv.Itoa(i) + "]." }
-
-func roomKey(i int) string { return "chat[" + strconv.Itoa(i) + "]." }

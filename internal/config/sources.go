@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -150,8 +151,9 @@ func (c *Config) Files() []string {
 
 // inOrder sorts problems by file in the order in which the files are read, then by line.
 func (l *loader) inOrder() Problems {
-	rank := func(p Problem) int { return slices.Index(l.order, p.File) }
-	sorted := l.problems.sorted()
-	slices.SortStableFunc(sorted, func(a, b Problem) int { return rank(a) - rank(b) })
-	return sorted
+	slices.SortStableFunc(l.problems, func(a, b Problem) int {
+		file := slices.Index(l.order, a.File) - slices.Index(l.order, b.File)
+		return cmp.Or(file, a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Key, b.Key))
+	})
+	return l.problems
 }

@@ -346,7 +346,7 @@ func ConfiguredRepos(cfg *config.Config, info node.Info) ([]configuredRepo, erro
 			problems = append(problems, fmt.Errorf("%s: %s: %w", cfg.Origin(key), key, err))
 		}
 		all = append(all, configuredRepo{r.Name, remote.Source{
-			URL: r.URL, Mirrors: r.Mirrors, Branch: branch, Rewind: r.Rewind, Agent: cli.UserAgent("addagent"), Auth: r.Auth, Network: cfg.Network,
+			URL: r.URLs[0], Mirrors: r.URLs[1:], Branch: branch, Rewind: r.Rewind, Agent: cli.UserAgent("addagent"), Auth: r.Auth, Network: cfg.Network,
 		}})
 	}
 	return all, errors.Join(problems...)

@@ -61,15 +61,11 @@ func (l ConfigLoader) Read() (*config.Config, error) {
 // applyFlags puts the command line above the config.
 func (l ConfigLoader) applyFlags(cfg *config.Config) error {
 	if l.Flags.Home != "" {
-		// The locks and the identity go below the folder too: whoever tries something
-		// must not meet the machine's own agent.
 		dir, err := filepath.Abs(l.Flags.Home)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(cfg.Set("home", dir, "--home"),
-			cfg.Set("run_dir", filepath.Join(dir, ".addagent", "run"), "--home"),
-			cfg.Set("state_dir", filepath.Join(dir, ".addagent", "lib"), "--home")); err != nil {
+		if err := cfg.SetHome(dir, "--home"); err != nil {
 			return err
 		}
 	}
