@@ -146,7 +146,7 @@ func (d *Checker) beats(context.Context) []Finding {
 		return []Finding{foreign(err.Error())}
 	}
 	if err != nil {
-		return []Finding{broken(err, "check who may read "+d.cfg.BeatLock()+" and "+journal.BeatPath(d.cfg.Home))}
+		return []Finding{broken(err, "check who may read "+d.cfg.BeatLock()+", "+journal.BeatPath(d.cfg.Home))}
 	}
 	flags := d.Flags.Suffix()
 	b, holder, held := s.Beat, s.Holder, s.Running

@@ -51,8 +51,8 @@ type Beat struct {
 // Repo is one repository to work.
 type Repo struct {
 	Name string // folder below gitrepo/
-	// URLs are https, http, ssh, git, file, user@host:path, or an absolute path; never with a secret in them. The second
-	// and later ones are mirrors, in the order to try them.
+	// URLs are https, http, ssh, git, file, user@host:path, or an absolute path; never with a secret in them. All but
+	// the first are mirrors, in the order to try them.
 	URLs   []string
 	Branch string // "" = the remote's HEAD; may hold {field}, see FillBranch
 	Auth   Auth
