@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // holdName is the file that stops the work of a fleet by one push. It stands in nodework/ or bin/nodework/; all keys
@@ -40,22 +40,20 @@ func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 		if err != nil {
 			return nil, fmt.Errorf("look for a hold in %s: list %s: %w", c.Repo, dir, err)
 		}
-		i := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == holdName })
-		if i < 0 {
+		e := named(entries, holdName)
+		if e == nil {
 			continue
 		}
 		file := dir + "/" + holdName
-		if entries[i].Dir || entries[i].Symlink {
-			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: file + ": is not a regular file; holding until it is fixed"})
-			continue
+		h, on := Hold{File: file}, true
+		if e.Dir || e.Symlink {
+			h.Reason = file + ": is not a regular file; holding until it is fixed"
+		} else if data, err := c.Tree.Read(file, yamlMax); err != nil { // there is a brake, for unknown nodes
+			h.Reason = oneLine(fmt.Sprintf("%s: cannot be read: %v; holding until it is fixed", file, err))
+		} else {
+			h, on = parseHold(file, data, p, now)
 		}
-		data, err := c.Tree.Read(file, yamlMax)
-		if err != nil { // there is a brake, for unknown nodes
-			holds = append(holds, Hold{Repo: c.Repo, File: file, Reason: oneLine(fmt.Sprintf("%s: cannot be read: %v; holding until it is fixed", file, err))})
-			continue
-		}
-		if h, on := parseHold(file, data, p, now); on {
-			h.Repo = c.Repo
+		if h.Repo = c.Repo; on {
 			holds = append(holds, h)
 		}
 	}
@@ -66,52 +64,33 @@ func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 	h := Hold{File: file}
 	matches := true
-	fields, mistakes := parseFields(data, []string{"reason", "by", "until", "parts", "stacktypes"})
-	for _, f := range fields {
-		var s string
-		var list []string
-		var wrong *mistake
-		switch f.key {
-		case "parts", "stacktypes":
-			list, wrong = f.wantNames()
-		default:
-			s, wrong = f.wantText()
+	problems := readYAML(file, data, []string{"reason", "by", "until", "parts", "stacktypes"}, func(y *yamlFile, f strictyaml.Field) {
+		if key := f.Key.Text; key == "parts" || key == "stacktypes" {
+			list, own := y.names(f), p.Nodepart
+			if key == "stacktypes" {
+				own = p.Stacktype
+			}
+			matches = matches && (len(list) == 0 || slices.Contains(list, own))
+			return
 		}
-		if wrong != nil {
-			mistakes = append(mistakes, *wrong)
-			continue
-		}
-		switch f.key {
+		s, ok := y.text(f)
+		switch f.Key.Text {
 		case "reason":
 			h.Reason = oneLine(s)
 		case "by":
 			h.By = oneLine(s)
 		case "until":
 			t, wrong := parseUntil(strings.TrimSpace(s))
-			if wrong != "" {
-				mistakes = append(mistakes, mistake{f.line, f.col, "until: " + wrong})
-				continue
+			if h.Until = t; ok && wrong != "" {
+				y.wrong(f.Key, "until: %s", wrong)
 			}
-			h.Until = t
-		case "parts":
-			matches = matches && (len(list) == 0 || slices.Contains(list, p.Nodepart))
-		case "stacktypes":
-			matches = matches && (len(list) == 0 || slices.Contains(list, p.Stacktype))
 		}
-	}
-	if !h.Until.IsZero() && !now.Before(h.Until) {
+	})
+	switch {
+	case !h.Until.IsZero() && !now.Before(h.Until):
 		return Hold{}, false
-	}
-	if len(mistakes) > 0 {
-		// With a mistake in it the file may be meant for this node.
-		inOrder(mistakes)
-		var said []string
-		for _, m := range mistakes {
-			said = append(said, m.in(file))
-		}
-		h.Reason = strings.Join(said, "; ") + "; holding every node until it is fixed"
-		h.By, h.Until = "", time.Time{}
-		return h, true
+	case len(problems) > 0: // with a mistake in it the file may be meant for this node
+		return Hold{File: file, Reason: strings.Join(problems, "; ") + "; holding every node until it is fixed"}, true
 	}
 	h.Reason = cmp.Or(h.Reason, file+" gives no reason")
 	return h, matches
@@ -131,23 +110,17 @@ func parseUntil(s string) (t time.Time, wrong string) {
 	return time.Time{}, fmt.Sprintf("%s is not a time, as in 2026-03-01T18:00:00Z", human.Quote(s))
 }
 
-// wantNames is the elements of a field that must be a list of names, or one name.
-func (f field) wantNames() ([]string, *mistake) {
-	if s, ok := text(f.value); ok && s != "" {
-		return []string{s}, nil
+// names is the elements of a field that must be a list of names, or one name.
+func (y *yamlFile) names(f strictyaml.Field) (names []string) {
+	list := []strictyaml.Node{f.Value}
+	if !f.Value.Is(strictyaml.Text, strictyaml.Block) || f.Value.Text == "" {
+		list = y.list(f, "[ app1, app2 ]")
 	}
-	list, wrong := f.wantList("[ app1, app2 ]")
-	if wrong != nil {
-		return nil, wrong
-	}
-	var names []string
 	for _, n := range list {
-		s, ok := text(n)
-		if !ok || s == "" {
-			m := misplaced(n, fmt.Sprintf("%s: must be a list of names, not of %s", f.key, kind(n)))
-			return nil, &m
+		if !n.Is(strictyaml.Text, strictyaml.Block) || n.Text == "" {
+			y.wrong(n, "%s: must be a list of names, not of %s", f.Key.Text, kind(n))
 		}
-		names = append(names, s)
+		names = append(names, n.Text)
 	}
-	return names, nil
+	return names
 }

@@ -93,55 +93,60 @@ func (it Item) yamlPath() string { return path.Join(it.Dir, "work.yaml") }
 // in bin/nodework/. What looks like an item and is none is told in notices; an error means that the tree could not be
 // read.
 func Find(c Checkout, p Place) (items []Item, notices []string, err error) {
-	for _, name := range []string{p.Nodepart, p.Stacktype} {
-		if !fitsFolder(name) {
-			return nil, nil, fmt.Errorf("find work in %s: %q cannot be the name of a folder", c.Repo, name)
+	base, notices, err := workFolder(c.Tree)
+	if err == nil && base != "" {
+		for _, at := range levels(base, p) {
+			var found []Item
+			var said []string
+			if found, said, err = findLevel(c, at); err != nil {
+				break
+			}
+			items, notices = append(items, found...), append(notices, said...)
 		}
 	}
-	base, err := workFolder(c.Tree)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find work in %s: %w", c.Repo, err)
 	}
-	if base == "" {
-		return nil, nil, nil
-	}
-	for _, at := range levels(base, p) {
-		found, said, err := findLevel(c, at)
-		if err != nil {
-			return nil, nil, fmt.Errorf("find work in %s: %w", c.Repo, err)
-		}
-		items = append(items, found...)
-		for _, s := range said {
-			if !slices.Contains(notices, s) { // two levels can lie behind one symlink
-				notices = append(notices, s)
-			}
-		}
-	}
-	return items, notices, nil
+	slices.Sort(notices) // two levels can lie behind one symlink
+	return items, slices.Compact(notices), nil
 }
 
-// noFolder says what stands in the way of a folder that is not there; nothing when nothing does. Without it the work of
-// a whole part would be missing without a word because its folder was replaced by a link.
-func noFolder(t Tree, dir string) (notices []string, err error) {
-	at := ""
-	for _, name := range strings.Split(dir, "/") {
-		at = path.Join(at, name)
-		id, err := t.ID(at)
+// entryAt looks a path up, name by name. nil means that it is not there; obstacle then says what stands in the way of
+// it, if anything does. Without that the work of a whole part would be missing without a word because its folder was
+// replaced by a link.
+func entryAt(t Tree, at string) (e *objects.Entry, obstacle string, err error) {
+	dir := "."
+	for name := range strings.SplitSeq(at, "/") {
+		if e != nil && !e.Dir {
+			break
+		}
+		entries, err := t.List(dir)
 		if err != nil {
-			return nil, fmt.Errorf("look up %s: %w", at, err)
+			return nil, "", fmt.Errorf("list %s: %w", dir, err)
 		}
-		if id == "" {
-			return nil, nil
+		if e = named(entries, name); e == nil {
+			return nil, "", nil
 		}
-		entries, err := t.List(at)
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", at, err)
-		}
-		if len(entries) == 0 {
-			return []string{human.Printable(at) + ": ignored: is not a folder (a symlink to one is not followed)"}, nil
-		}
+		dir = path.Join(dir, name)
 	}
-	return nil, nil
+	switch {
+	case e.Symlink:
+		obstacle = human.Printable(dir) + ": is a symlink, which is not followed: it may lead outside the repository"
+	case dir != at && dir != "bin" && dir != "it": // files of these names are no mistake
+		obstacle = human.Printable(dir) + ": is a file, not a folder"
+	}
+	if obstacle != "" || dir != at {
+		return nil, obstacle, nil
+	}
+	return e, "", nil
+}
+
+// named is the entry of that name in a folder, nil when there is none.
+func named(entries []objects.Entry, name string) *objects.Entry {
+	if i := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == name }); i >= 0 {
+		return &entries[i]
+	}
+	return nil
 }
 
 // levels gives the items that a place can have, without those of work.d: only Level, Name and Dir are set.
@@ -164,72 +169,71 @@ func levels(base string, p Place) []Item {
 var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) {
-	entries, err := c.Tree.List(at.Dir)
-	if err != nil {
-		return nil, nil, fmt.Errorf("list %s: %w", at.Dir, err)
-	}
 	at.Repo = c.Repo
-	if len(entries) == 0 {
-		notices, err := noFolder(c.Tree, at.Dir)
-		return nil, notices, err
-	}
-	items, notices = withScript(c, at, entries)
-	if !slices.ContainsFunc(entries, func(e objects.Entry) bool { return e.Name == "work.d" && e.Dir }) {
-		return items, notices, nil
-	}
-	parts, err := c.Tree.List(at.Dir + "/work.d")
+	dirs := []Item{at}
+	parts, obstacle, err := folder(c.Tree, at.Dir+"/work.d")
 	if err != nil {
-		return nil, nil, fmt.Errorf("list %s/work.d: %w", at.Dir, err)
+		return nil, nil, err
+	}
+	if obstacle != "" {
+		notices = append(notices, obstacle)
 	}
 	slices.SortFunc(parts, func(a, b objects.Entry) int { return strings.Compare(a.Name, b.Name) })
 	for _, e := range parts {
 		dir := at.Dir + "/work.d/" + e.Name
-		if e.Symlink {
+		switch {
+		case e.Symlink:
 			notices = append(notices, human.Printable(dir)+": ignored: is a symlink")
+		case !e.Dir: // a README beside the folders is not a mistake
+		case !plain.MatchString(e.Name):
+			notices = append(notices, human.Printable(dir)+": ignored: the name of an item is made of letters, digits, dot, dash and underscore")
+		default:
+			dirs = append(dirs, Item{Repo: c.Repo, Level: at.Level, Name: at.Name + "+" + e.Name, Dir: dir})
 		}
-		if !e.Dir {
-			continue // a README beside the folders is not a mistake
+	}
+	for _, it := range dirs {
+		entries, err := c.Tree.List(it.Dir)
+		if err != nil {
+			return nil, nil, fmt.Errorf("list %s: %w", it.Dir, err)
 		}
-		if !plain.MatchString(e.Name) {
-			notices = append(notices, fmt.Sprintf("%s: ignored: the name of an item is made of letters, digits, dot, dash and underscore", human.Printable(dir)))
+		script := named(entries, "work.sh")
+		switch {
+		case script == nil:
+			continue
+		case script.Dir:
+			notices = append(notices, it.Dir+"/work.sh: ignored: is a folder, not a script")
 			continue
 		}
-		inside, err := c.Tree.List(dir)
-		if err != nil {
-			return nil, nil, fmt.Errorf("list %s: %w", dir, err)
+		it.Script, it.Executable = it.Dir+"/work.sh", script.Executable
+		it.settings(c, named(entries, "work.yaml"))
+		if script.Symlink {
+			// It could lead out of the repository, and a change of what it leads to would not be one of the script.
+			it.Problem = it.Script + ": is a symlink: write a script that calls the other one instead"
 		}
-		more, said := withScript(c, Item{Repo: c.Repo, Level: at.Level, Name: at.Name + "+" + e.Name, Dir: dir}, inside)
-		items, notices = append(items, more...), append(notices, said...)
+		items = append(items, it)
 	}
 	return items, notices, nil
 }
 
-// withScript completes an item from what its folder holds; none when there is no work.sh.
-func withScript(c Checkout, it Item, entries []objects.Entry) (items []Item, notices []string) {
-	i := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == "work.sh" })
-	if i < 0 {
-		return nil, nil
+// folder lists a folder, or says what stands in the way of it.
+func folder(t Tree, dir string) (entries []objects.Entry, obstacle string, err error) {
+	e, obstacle, err := entryAt(t, dir)
+	if err == nil && e != nil {
+		if entries, err = t.List(dir); err != nil {
+			err = fmt.Errorf("list %s: %w", dir, err)
+		} else if !e.Dir {
+			obstacle = human.Printable(dir) + ": is a file, not a folder"
+		}
 	}
-	it.Script = it.Dir + "/work.sh"
-	if entries[i].Dir {
-		return nil, []string{it.Script + ": ignored: is a folder, not a script"}
-	}
-	it.Executable = entries[i].Executable
-	it.settings(c, entries)
-	if entries[i].Symlink {
-		// It could lead out of the repository, and a change of what it leads to would not be a change of the script.
-		it.Problem = it.Script + ": is a symlink: write a script that calls the other one instead"
-	}
-	return []Item{it}, nil
+	return entries, obstacle, err
 }
 
 // settings reads the work.yaml beside the script and, when that does not say what is watched, the local override.
-func (it *Item) settings(c Checkout, entries []objects.Entry) {
+func (it *Item) settings(c Checkout, yaml *objects.Entry) {
 	it.Watch, it.WatchFrom = []Watch{{Path: "."}}, FromDefault
-	said := false
-	if i := slices.IndexFunc(entries, func(e objects.Entry) bool { return e.Name == "work.yaml" }); i >= 0 {
+	if yaml != nil {
 		file := it.yamlPath()
-		if entries[i].Symlink || entries[i].Dir {
+		if yaml.Symlink || yaml.Dir {
 			it.Problem = file + ": is not a regular file"
 			return
 		}
@@ -244,17 +248,13 @@ func (it *Item) settings(c Checkout, entries []objects.Entry) {
 			return
 		}
 		it.Always, it.Timeout = y.always, y.timeout
-		if said = y.watch != nil; said {
+		if y.watch != nil {
 			it.Watch, it.WatchFrom = y.watch, FromYAML
+			return
 		}
 	}
-	if said {
-		return
-	}
 	watch, problem := readOverride(c.Dir, it.Name)
-	if problem != "" {
-		it.Problem = problem
-	}
+	it.Problem = problem
 	if watch != nil {
 		it.Watch, it.WatchFrom = watch, FromOverride
 	}
@@ -262,20 +262,18 @@ func (it *Item) settings(c Checkout, entries []objects.Entry) {
 
 // workFolder is nodework or bin/nodework, "" when there is neither. A folder with nothing but a hold.yaml does not
 // count: a fleet that is stopped by that file in nodework/ must keep the work that stands in bin/nodework/.
-func workFolder(t Tree) (string, error) {
+func workFolder(t Tree) (dir string, notices []string, err error) {
 	for _, dir := range []string{"nodework", "bin/nodework"} {
-		entries, err := t.List(dir)
+		entries, obstacle, err := folder(t, dir)
 		if err != nil {
-			return "", fmt.Errorf("list %s: %w", dir, err)
+			return "", nil, err
+		}
+		if obstacle != "" {
+			notices = append(notices, obstacle)
 		}
 		if slices.ContainsFunc(entries, func(e objects.Entry) bool { return e.Name != holdName }) {
-			return dir, nil
+			return dir, notices, nil
 		}
 	}
-	return "", nil
-}
-
-// fitsFolder tells whether a name can be one folder of a path; the empty one stands for none.
-func fitsFolder(name string) bool {
-	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && human.Printable(name) == name
+	return "", notices, nil
 }

@@ -97,32 +97,24 @@ func (m Memory) lastMet(key string) (id string, met bool) {
 	return id, met
 }
 
-// parseNodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of
-// them.
-func parseNodes(f field) (n Nodes, mistakes []mistake) {
-	const example = "nodes: must be keys and values, as in { part: app1 }, not "
-	if f.value.Kind != strictyaml.Map {
-		return n, []mistake{{f.line, f.col, example + kind(f.value)}}
+// nodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of them.
+func (y *yamlFile) nodes(f strictyaml.Field) (n Nodes) {
+	if f.Value.Kind != strictyaml.Map || len(f.Value.Fields) == 0 {
+		y.wrong(f.Key, "nodes: must be keys and values, as in { part: app1 }, not %s", kind(f.Value))
+		return n
 	}
-	fields, mistakes := mapping(f.value, []string{"part", "stacktype", "deployment"})
-	if len(fields) == 0 && len(mistakes) == 0 {
-		return n, []mistake{{f.line, f.col, example + "nothing"}}
-	}
-	for _, f := range fields {
-		s, wrong := f.wantText()
-		if wrong == nil && (s == "" || !fitsFolder(s)) {
-			wrong = &mistake{f.line, f.col, fmt.Sprintf("%s: %s is not a valid %s", f.key, human.Quote(s), f.key)}
+	to := map[string]*string{"part": &n.Part, "stacktype": &n.Stacktype, "deployment": &n.Deployment}
+	for _, f := range y.fields(f.Value, []string{"part", "stacktype", "deployment"}) {
+		s, ok := y.text(f)
+		if ok && (s == "" || !folderName(s)) {
+			y.wrong(f.Key, "%s: %s is not a valid %[1]s", f.Key.Text, human.Quote(s))
 		}
-		switch {
-		case wrong != nil:
-			mistakes = append(mistakes, *wrong)
-		case f.key == "part":
-			n.Part = s
-		case f.key == "stacktype":
-			n.Stacktype = s
-		default:
-			n.Deployment = s
-		}
+		*to[f.Key.Text] = s
 	}
-	return n, mistakes
+	return n
+}
+
+// folderName tells whether a name can be one folder of a path.
+func folderName(name string) bool {
+	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && human.Printable(name) == name
 }

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -190,12 +191,7 @@ func differing(a, b map[string]string) []string {
 		}
 		return 2
 	}
-	slices.SortFunc(keys, func(x, y string) int {
-		if d := rank(x) - rank(y); d != 0 {
-			return d
-		}
-		return strings.Compare(x, y)
-	})
+	slices.SortFunc(keys, func(x, y string) int { return cmp.Or(rank(x)-rank(y), strings.Compare(x, y)) })
 	return keys
 }
 
@@ -234,23 +230,16 @@ func called(key string) string {
 
 // verb says how an attempt ended, after "the last attempt".
 func (a Attempt) verb() string {
-	switch {
-	case a.Finished.IsZero():
+	if a.Finished.IsZero() {
 		return "has no recorded end"
-	case a.Reason == ReasonExit:
-		return fmt.Sprintf("failed (exit %d)", a.Exit)
-	case a.Reason == ReasonDeadline:
-		return "exceeded its deadline"
-	case a.Reason == ReasonWaiting:
-		return "asked to wait (exit 75)"
-	case a.Reason == ReasonWedged:
-		return "marked itself wedged"
-	case a.Reason == ReasonStart:
-		return "could not start"
-	case a.Reason == ReasonShutdown:
-		return "was interrupted by a shutdown"
-	case a.Reason == ReasonInterrupted:
-		return "was interrupted"
 	}
-	return fmt.Sprintf("failed (%s)", a.Reason)
+	return cmp.Or(map[Reason]string{
+		ReasonExit:        fmt.Sprintf("failed (exit %d)", a.Exit),
+		ReasonDeadline:    "exceeded its deadline",
+		ReasonWaiting:     "asked to wait (exit 75)",
+		ReasonWedged:      "marked itself wedged",
+		ReasonStart:       "could not start",
+		ReasonShutdown:    "was interrupted by a shutdown",
+		ReasonInterrupted: "was interrupted",
+	}[a.Reason], fmt.Sprintf("failed (%s)", a.Reason))
 }

@@ -35,17 +35,6 @@ func (w Watch) key(own string) string {
 	return "./" + w.Path
 }
 
-// String is the watch as a person would write it.
-func (w Watch) String() string {
-	switch {
-	case w.Nodes != (Nodes{}):
-		return w.Nodes.key()
-	case w.Repo == "":
-		return w.Path
-	}
-	return w.Repo + ":" + w.Path
-}
-
 // cleanWatch makes a path of a watch comparable. "", "." and "/" mean the whole repository.
 func cleanWatch(p string) (string, error) {
 	switch {

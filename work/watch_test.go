@@ -1,7 +1,6 @@
 package work
 
 import (
-	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -38,7 +37,7 @@ func TestKeysAreUnambiguous(t *testing.T) {
 	if got := (Watch{Repo: "ops", Path: "app"}).key("ops"); got != "./app" {
 		t.Error(got)
 	}
-	if got := fmt.Sprint(Watch{Repo: "app2", Path: "war"}, Watch{Path: "app"}, Watch{Nodes: Nodes{"app1", "", "a: b"}}); got != `app2:war app nodes of part app1, deployment "a: b"` {
+	if got := strings.Join((Item{Watch: []Watch{{Repo: "app2", Path: "war"}, {Path: "app"}, {Nodes: Nodes{"app1", "", "a: b"}}}}).Watching(), " "); got != `app2:war app nodes of part app1, deployment "a: b"` {
 		t.Error(got)
 	}
 }

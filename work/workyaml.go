@@ -1,7 +1,6 @@
 package work
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
@@ -20,132 +19,88 @@ type workYAML struct {
 	timeout time.Duration
 }
 
-// parseWorkYAML reads work.yaml strictly. file is how it is called in the problems, each of which begins with file,
-// line and column; own is the name of the repository that it stands in. With problems the rest means nothing.
-func parseWorkYAML(file, own string, data []byte) (y workYAML, problems []string) {
-	fields, mistakes := parseFields(data, []string{"watch", "run", "timeout"})
-	for _, f := range fields {
-		switch f.key {
+// parseWorkYAML reads work.yaml strictly. file is how it is called in the problems; own is the name of the repository
+// that it stands in. With problems the rest means nothing.
+func parseWorkYAML(file, own string, data []byte) (w workYAML, problems []string) {
+	problems = readYAML(file, data, []string{"watch", "run", "timeout"}, func(y *yamlFile, f strictyaml.Field) {
+		switch f.Key.Text {
 		case "watch":
-			watch, wrong := parseWatches(f, own)
-			y.watch, mistakes = watch, append(mistakes, wrong...)
+			w.watch = []Watch{}
+			for _, n := range y.list(f, "[ app/, { repo: app2, path: war/ } ]") {
+				w.watch = appendWatch(w.watch, y.watch(n, own))
+			}
 		case "run":
-			s, wrong := f.wantText()
-			if wrong == nil && s != "changed" && s != "always" {
-				wrong = &mistake{f.line, f.col, fmt.Sprintf("run: is %s, must be changed or always", human.Quote(s))}
+			s, ok := y.text(f)
+			if ok && s != "changed" && s != "always" {
+				y.wrong(f.Key, "run: is %s, must be changed or always", human.Quote(s))
 			}
-			if wrong != nil {
-				mistakes = append(mistakes, *wrong)
-			}
-			y.always = s == "always"
+			w.always = s == "always"
 		case "timeout":
-			d, wrong := parseTimeout(f)
-			if wrong != nil {
-				mistakes = append(mistakes, *wrong)
-			}
-			y.timeout = d
+			w.timeout = y.duration(f)
 		}
-	}
-	inOrder(mistakes)
-	for _, m := range mistakes {
-		problems = append(problems, m.in(file))
-	}
-	return y, problems
+	})
+	return w, problems
 }
 
-func parseTimeout(f field) (time.Duration, *mistake) {
+func (y *yamlFile) duration(f strictyaml.Field) time.Duration {
 	const example = "as in 90s, 10m or 1h30m"
-	if f.value.Kind == strictyaml.Integer {
-		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s has no unit, %s", f.value.Text, example)}
+	if f.Value.Kind == strictyaml.Integer {
+		y.wrong(f.Key, "timeout: %s has no unit, %s", f.Value.Text, example)
+		return 0
 	}
-	s, wrong := f.wantText()
-	if wrong != nil {
-		return 0, wrong
-	}
+	s, ok := y.text(f)
 	d, err := time.ParseDuration(s)
 	switch {
+	case !ok:
 	case err != nil:
-		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is not a time, %s", human.Quote(s), example)}
+		y.wrong(f.Key, "timeout: %s is not a time, %s", human.Quote(s), example)
 	case d < time.Second:
-		return 0, &mistake{f.line, f.col, fmt.Sprintf("timeout: %s is too short: the minimum is 1s", human.Quote(s))}
+		y.wrong(f.Key, "timeout: %s is too short: the minimum is 1s", human.Quote(s))
 	}
-	return d, nil
+	return d
 }
 
-func parseWatches(f field, own string) (watch []Watch, mistakes []mistake) {
-	list, wrong := f.wantList("[ app/, { repo: app2, path: war/ } ]")
-	if wrong != nil {
-		return nil, []mistake{*wrong}
+// watch reads one element of watch: a path, or a mapping.
+func (y *yamlFile) watch(n strictyaml.Node, own string) (w Watch) {
+	if n.Is(strictyaml.Text, strictyaml.Block) {
+		return y.path(n, Watch{Path: n.Text})
 	}
-	watch = []Watch{}
-	for _, n := range list {
-		w, wrong := parseWatch(n, own)
-		if len(wrong) > 0 {
-			mistakes = append(mistakes, wrong...)
-			continue
-		}
-		watch = appendWatch(watch, w)
+	if n.Kind != strictyaml.Map || len(n.Fields) == 0 {
+		y.wrong(n, "watch: must be a path, { repo: NAME, path: PATH } or { nodes: { part: NAME } }, not %s", kind(n))
+		return w
 	}
-	return watch, mistakes
-}
-
-const wantWatch = "watch: must be a path, { repo: NAME, path: PATH } or { nodes: { part: NAME } }, not "
-
-// parseWatch reads one element of watch: a path, or a mapping.
-func parseWatch(n strictyaml.Node, own string) (w Watch, mistakes []mistake) {
-	if s, ok := text(n); ok {
-		return finishWatch(n, Watch{Path: s})
-	}
-	if n.Kind != strictyaml.Map {
-		return w, []mistake{misplaced(n, wantWatch+kind(n))}
-	}
-	fields, mistakes := mapping(n, []string{"repo", "path", "service", "nodes"})
-	if len(fields) == 0 && len(mistakes) == 0 {
-		return w, []mistake{misplaced(n, wantWatch+"nothing")}
-	}
+	fields := y.fields(n, []string{"repo", "path", "service", "nodes"})
 	for _, f := range fields {
-		if f.key == "service" {
-			mistakes = append(mistakes, mistake{f.line, f.col, "service: this kind of watch is not supported in this version"})
-			continue
-		}
-		if f.key == "nodes" {
-			nodes, wrong := parseNodes(f)
-			if len(fields) > 1 {
-				wrong = append(wrong, mistake{f.line, f.col, "nodes: cannot be combined with other keys"})
+		switch f.Key.Text {
+		case "service":
+			y.wrong(f.Key, "service: this kind of watch is not supported in this version")
+		case "nodes":
+			if w.Nodes = y.nodes(f); len(fields) > 1 {
+				y.wrong(f.Key, "nodes: cannot be combined with other keys")
 			}
-			w.Nodes, mistakes = nodes, append(mistakes, wrong...)
-			continue
+		case "path":
+			w.Path, _ = y.text(f)
+		case "repo":
+			s, ok := y.text(f)
+			if ok && !plain.MatchString(s) {
+				y.wrong(f.Key, "repo: %s is not the name of a folder in gitrepo/", human.Quote(s))
+			}
+			if s != own {
+				w.Repo = s
+			}
 		}
-		s, wrong := f.wantText()
-		if wrong == nil && f.key == "repo" && !plain.MatchString(s) {
-			wrong = &mistake{f.line, f.col, fmt.Sprintf("repo: %s is not the name of a folder in gitrepo/", human.Quote(s))}
-		}
-		switch {
-		case wrong != nil:
-			mistakes = append(mistakes, *wrong)
-		case f.key == "repo":
-			w.Repo = s
-		default:
-			w.Path = s
-		}
-	}
-	if len(mistakes) > 0 {
-		return Watch{}, mistakes
 	}
 	if w.Nodes != (Nodes{}) {
-		return w, nil
+		return w
 	}
-	if w.Repo == own {
-		w.Repo = ""
-	}
-	return finishWatch(n, w)
+	return y.path(n, w)
 }
 
-func finishWatch(n strictyaml.Node, w Watch) (Watch, []mistake) {
+func (y *yamlFile) path(n strictyaml.Node, w Watch) Watch {
 	p, err := cleanWatch(w.Path)
 	if err != nil {
-		return Watch{}, []mistake{misplaced(n, "watch: "+err.Error())}
+		y.wrong(n, "watch: %v", err)
 	}
 	w.Path = p
-	return w, nil
+	return w
 }

@@ -89,9 +89,8 @@ func TestParseWorkYAMLProblems(t *testing.T) {
 		{"<<: {run: always}\n", []string{"f:1:1: a key must be a plain word"}},
 		{"watch: [app\n", []string{"f:1:8: "}},
 		{"\trun: x\n", []string{"f:1:"}},
-		{"run: \xff\n", []string{"f: is not text in UTF-8"}},
-		{"run: \x00\n", []string{"f: is not text in UTF-8"}},
-		{strings.Repeat("#", yamlMax+1), []string{"f: is larger than 16384 bytes"}},
+		{"run: \xff\n", []string{"f:1:1: holds bytes that are no UTF-8"}},
+		{"run: \x00\n", []string{"f:1:6: a NUL character"}},
 	} {
 		_, problems := parseWorkYAML("f", "ops", []byte(test.in))
 		if len(problems) != len(test.want) {

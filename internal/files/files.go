@@ -32,7 +32,7 @@ func Write(path string, data []byte, perm os.FileMode) error {
 		_ = p.Cleanup()
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncFolder(filepath.Dir(path))
 }
 
 // Replace puts data at path for what only informs: temporary file beside it, rename, no fsync. Readers see the old or
@@ -96,7 +96,7 @@ func Remove(path string) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncFolder(filepath.Dir(path))
 }
 
 // SetAside renames the file or folder at path to path.suffix ("corrupt", "copied") and returns the new name. What an
@@ -115,7 +115,7 @@ func SetAside(path, suffix string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("set aside %s: %w", path, err)
 	}
-	return aside, syncDir(filepath.Dir(path))
+	return aside, SyncFolder(filepath.Dir(path))
 }
 
 // ErrTooLarge is wrapped by the error of ReadSmall for a file above its bound.
@@ -213,7 +213,8 @@ func isTemporary(name string) bool {
 	return base != "" && digits >= 12 && digits <= 40
 }
 
-func syncDir(dir string) error {
+// SyncFolder makes the names in a folder survive a power cut.
+func SyncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return fmt.Errorf("sync folder: %w", err)

@@ -106,19 +106,15 @@ func (r *Runner) environ(level work.Level, e work.Env, o Order) (list, left []st
 func proxies(environ []string) map[string]string {
 	found := map[string]string{}
 	for _, entry := range environ {
-		name, value, ok := strings.Cut(entry, "=")
-		if !ok {
-			continue
-		}
-		switch strings.ToLower(name) {
-		case "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy":
+		name, value, _ := strings.Cut(entry, "=")
+		if slices.Contains([]string{"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"}, strings.ToLower(name)) {
 			found[name] = value
 		}
 	}
 	return found
 }
 
-// looksSecret recognises nodeinfo fields like access_key: they are for the agent's host, not forevery script.
+// looksSecret recognises nodeinfo fields like access_key: they are for the agent's host, not for every script.
 func looksSecret(field string) bool {
 	field = strings.ToLower(field)
 	return slices.ContainsFunc([]string{"key", "secret", "token", "pass"}, func(word string) bool { return strings.Contains(field, word) })
@@ -127,12 +123,9 @@ func looksSecret(field string) bool {
 // variable is a field's name as part of a variable's: INSTANCE_ID for instance-id.
 func variable(field string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z':
-			return r - 'a' + 'A'
-		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
 			return r
 		}
 		return '_'
-	}, field)
+	}, strings.ToUpper(field))
 }

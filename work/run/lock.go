@@ -101,8 +101,12 @@ func openLocked(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-	case err == nil && sameFile(file, path):
+	info, err := file.Stat()
+	if err == nil {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	switch {
+	case err == nil && files.IsFile(info, path):
 		return file, nil
 	case err == nil || errors.Is(err, unix.EWOULDBLOCK):
 		err = files.ErrHeld // a file that was replaced meanwhile is tried again, too
@@ -116,12 +120,6 @@ func openLocked(path string) (*os.File, error) {
 // dead tells that the process that wrote the note is not there any more.
 func (h Holder) dead() bool {
 	return h.PID > 0 && h.BootID == bootID() && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH)
-}
-
-// sameFile tells whether path still names the locked file.
-func sameFile(file *os.File, path string) bool {
-	info, err := file.Stat()
-	return err == nil && files.IsFile(info, path)
 }
 
 // ReadHolder tells who wrote into the lock last, and whether it is held now. A lock without a file is free.

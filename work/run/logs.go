@@ -92,7 +92,7 @@ func pruneLogs(path string, keep int, most int64) error {
 		return err
 	}
 	failed, _ := os.Readlink(filepath.Join(dir, failedLog)) // "" without one
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !e.Type().IsRegular() || !isLogName(e.Name()) })
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !e.Type().IsRegular() || !logName.MatchString(e.Name()) })
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return compareLogs(b.Name(), a.Name()) })
 	var all []error
 	for _, e := range entries {
@@ -108,15 +108,8 @@ func pruneLogs(path string, keep int, most int64) error {
 	return errors.Join(all...)
 }
 
-func isLogName(name string) bool {
-	stem, ok := strings.CutSuffix(name, ".log")
-	if !ok || len(stem) < len(logStamp) {
-		return false
-	}
-	stamp, number := stem[:len(logStamp)], stem[len(logStamp):]
-	_, err := time.Parse(logStamp, stamp)
-	return err == nil && (number == "" || number[0] == '_' && strings.Trim(number[1:], "0123456789") == "")
-}
+// logName is what newLog calls its files.
+var logName = regexp.MustCompile(`^\d{8}-\d{6}(_\d+)?\.log$`)
 
 // compareLogs orders log names by age: by stamp, then by number, where 2 comes before 10.
 func compareLogs(a, b string) int {

@@ -41,7 +41,7 @@ func TestLogsAreKept(t *testing.T) {
 	var logs []string
 	others := map[string]bool{}
 	for _, e := range entries {
-		if e.Type().IsRegular() && isLogName(e.Name()) {
+		if e.Type().IsRegular() && logName.MatchString(e.Name()) {
 			logs = append(logs, e.Name())
 		} else {
 			others[e.Name()] = true

@@ -1,12 +1,7 @@
 package run
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/addagent/addagent/work"
@@ -34,38 +29,6 @@ type Order struct {
 	ChangedFile string   `json:"-"`
 
 	LockPath string `json:"lock_path"` // set by Start
-}
-
-// orderMax bounds the order that a shim reads: environments are at most some hundred kilobytes, ids of ten thousand
-// watches a megabyte.
-const orderMax = 16 << 20
-
-func readOrder(r io.Reader) (Order, error) {
-	var o Order
-	d := json.NewDecoder(io.LimitReader(r, orderMax))
-	if err := d.Decode(&o); err != nil {
-		return Order{}, fmt.Errorf("read order: %w", err)
-	}
-	return o, o.check()
-}
-
-// check finds what only a mistake of ours can produce.
-func (o Order) check() error {
-	var problems []error
-	for name, path := range map[string]string{"repo_dir": o.RepoDir, "memory": o.Memory, "script": o.Script, "logs": o.Logs} {
-		if !(name == "script" && len(o.Steps) > 0) && !filepath.IsAbs(path) {
-			problems = append(problems, fmt.Errorf("order: %s %q is not an absolute path", name, path))
-		}
-	}
-	if o.Repo == "" || o.Item == "" {
-		problems = append(problems, errors.New("order: repo or item is empty"))
-	}
-	if o.Attempt.RunID == "" {
-		problems = append(problems, errors.New("order: no run id"))
-	} else if !slices.Contains(o.Env, runEntry(o.Attempt.RunID)) {
-		problems = append(problems, errors.New("order: env does not hold ADD_RUN_ID: what the script leaves behind could not be found"))
-	}
-	return errors.Join(problems...)
 }
 
 // runEntry is how the processes of a run are known.

@@ -53,18 +53,21 @@ func heardWedged(dir, runID string) string {
 }
 
 // Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local
-// watch override stays. The lock of Take must be held.
+// watch override stays. The lock of Acquire must be held.
 func (r *Runner) Forget(repo, item string) error {
 	dir, err := r.asked(repo, item)
-	if err != nil {
-		return fmt.Errorf("forget: %w", err)
+	if err == nil {
+		err = forget(dir)
 	}
-	return forget(dir, repo+":"+item)
+	if err != nil {
+		return fmt.Errorf("forget %s:%s: %w", repo, item, err)
+	}
+	return nil
 }
 
 // Unwedge is a person's "unwedge": failures, wedge and delays of the item are forgotten, it is due at once, and its
 // next attempt is the first. It is no success: the verdict stays changed. It tells whether the item was wedged. The
-// lock of Take must be held.
+// lock of Acquire must be held.
 func (r *Runner) Unwedge(repo, item string) (was bool, err error) {
 	dir, err := r.asked(repo, item)
 	if err == nil {
@@ -91,14 +94,11 @@ func (r *Runner) asked(repo, item string) (dir string, err error) {
 
 func unwedge(dir string, r work.Rules, now time.Time) (was bool, err error) {
 	result, _, err := work.ResultIn(dir).Peek()
-	if err != nil {
-		return false, err
-	}
 	last := result.Last
-	if last == nil || last.OK() || !last.Unwedged.IsZero() {
-		return false, nil
-	}
-	if last.Finished.IsZero() {
+	switch {
+	case err != nil || last == nil || last.OK() || !last.Unwedged.IsZero():
+		return false, err
+	case last.Finished.IsZero():
 		return false, fmt.Errorf("its run %s has no recorded end", last.RunID)
 	}
 	was = last.Wedged(r)

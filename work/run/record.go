@@ -78,7 +78,7 @@ func recordEnd(dir string, a work.Attempt) error {
 		}
 		_ = os.Remove(filepath.Join(dir, roomFile))
 	}
-	if err := syncDir(dir); err != nil {
+	if err := files.SyncFolder(dir); err != nil {
 		return fmt.Errorf("record the end: %w", plainly(err))
 	}
 	if !a.OK() && a.Reason != work.ReasonWaiting && a.Log != "" {
@@ -100,7 +100,7 @@ func settleDoing(dir string, last work.Attempt) error {
 	}
 	if err == nil && noted == last.Version {
 		if err = os.Rename(doing.Path, version.Path); err == nil {
-			err = syncDir(dir)
+			err = files.SyncFolder(dir)
 		}
 	} else if err = version.Put([]byte(last.Version + "\n")); err == nil {
 		// The note was taken away or changed. The success is true all the same; it only needs a little space now.
@@ -126,18 +126,14 @@ func finishCommit(dir string, m work.Memory) error {
 	return remove(work.DoingIn(dir).Path, filepath.Join(dir, roomFile))
 }
 
-// forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local
-// watch override stays. Only the holder of the work lock may call it.
-func forget(dir, item string) error {
+// forget removes all that is remembered of an item. Only the holder of the work lock may call it.
+func forget(dir string) error {
 	// VERSION first: whatever a crash leaves of the rest, the item is due.
 	err := remove(work.VersionIn(dir).Path, work.ResultIn(dir).Path, work.DoingIn(dir).Path, filepath.Join(dir, roomFile))
-	if sync := syncDir(dir); !errors.Is(sync, fs.ErrNotExist) {
+	if sync := files.SyncFolder(dir); !errors.Is(sync, fs.ErrNotExist) {
 		err = errors.Join(err, sync)
 	}
-	if err != nil {
-		return fmt.Errorf("forget %s: %w", item, err)
-	}
-	return nil
+	return err
 }
 
 // remove removes files, all that it can; one that is not there is no error.
@@ -199,18 +195,6 @@ func fillRoom(room, path string, data []byte) error {
 		return err
 	}
 	return os.Rename(room, path)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
 }
 
 // plainly puts the words that a person looks for before what the system calls it.

@@ -378,7 +378,7 @@ func TestLeftOversOfKilledWritersGo(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	repo := t.TempDir()
-	if err := forget(work.MemoryDir(repo, "root"), "root"); err != nil {
+	if err := forget(work.MemoryDir(repo, "root")); err != nil {
 		t.Errorf("nothing to forget: %v", err)
 	}
 	dir, a := begun(t, repo)
@@ -386,7 +386,7 @@ func TestForget(t *testing.T) {
 	if err := recordEnd(dir, a.End(work.ReasonWedged, 1, "", "", noon)); err != nil {
 		t.Fatal(err)
 	}
-	if err := forget(work.MemoryDir(repo, "root"), "root"); err != nil {
+	if err := forget(work.MemoryDir(repo, "root")); err != nil {
 		t.Fatal(err)
 	}
 	m := work.Peek(work.MemoryDir(repo, "root"))

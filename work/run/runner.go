@@ -53,11 +53,7 @@ func (r *Runner) Acquire() (said []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	swept, err := sweepAll(l, dirs, r.InitMemory, r.Grace)
-	for _, s := range swept {
-		said = append(said, s.String())
-	}
-	return said, err
+	return sweepAll(l, dirs, r.InitMemory, r.Grace)
 }
 
 // Release gives the lock back: nothing was started with it.
@@ -119,10 +115,7 @@ func (r *Runner) Found() (work.InHand, bool) {
 		return work.InHand{}, false
 	}
 	repo, item, _ := strings.Cut(run.Item, ":")
-	at := work.InHand{Repo: repo, Item: item, RunID: run.RunID, PID: run.PID}
-	if holder, _, err := ReadHolder(r.LockPath); err == nil {
-		at.Started = holder.Started
-	}
+	at := work.InHand{Repo: repo, Item: item, RunID: run.RunID, PID: run.PID, Started: run.started}
 	if last := r.peek(repo, item).Last; last != nil && last.RunID == run.RunID {
 		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log
 		at.Next = last.AtStart()

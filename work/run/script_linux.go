@@ -102,25 +102,27 @@ func (o Order) whyNotStarted(err error) string {
 	if len(o.Steps) == 0 {
 		name, interpreter = o.name(o.Script), firstLineInterpreter(o.Script)
 	}
+	by := fmt.Sprintf("its interpreter %q", interpreter)
+	why := fmt.Sprint(rootCause(err))
 	switch {
 	case errors.Is(err, syscall.E2BIG):
-		return fmt.Sprintf("%s: its environment is too large (%d bytes in %s): shorten work.env of the config, or the files of nodeinfo/", name, len(strings.Join(o.Env, " ")), human.Count(len(o.Env), "variable"))
+		why = fmt.Sprintf("its environment is too large (%d bytes in %s): shorten work.env of the config, or the files of nodeinfo/", len(strings.Join(o.Env, " ")), human.Count(len(o.Env), "variable"))
 	case !o.Executable:
-		return fmt.Sprintf("%s with bash: %v", name, rootCause(err))
+		return name + " with bash: " + why
 	case errors.Is(err, syscall.ENOENT) && interpreter != "":
-		return fmt.Sprintf("%s: its interpreter %q is not there", name, interpreter)
+		why = by + " is not there"
 	case errors.Is(err, syscall.ENOENT):
-		return fmt.Sprintf("%s: it, or the loader it was linked for, is not there", name)
+		why = "it, or the loader it was linked for, is not there"
 	case errors.Is(err, syscall.EACCES) && interpreter != "":
-		return fmt.Sprintf("%s: permission denied: it or its interpreter %q is not executable, or lies on a file system mounted noexec", name, interpreter)
+		why = "permission denied: it or " + by + " is not executable, or lies on a file system mounted noexec"
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Sprintf("%s: permission denied: it is not executable, or lies on a file system mounted noexec", name)
+		why = "permission denied: it is not executable, or lies on a file system mounted noexec"
 	case errors.Is(err, syscall.ENOEXEC) && interpreter != "":
-		return fmt.Sprintf("%s: its interpreter %q is not a program for this machine", name, interpreter)
+		why = by + " is not a program for this machine"
 	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Sprintf("%s is executable, but not a program for this machine: begin it with #!/bin/bash, or make it non-executable", name)
+		return name + " is executable, but not a program for this machine: begin it with #!/bin/bash, or make it non-executable"
 	}
-	return fmt.Sprintf("%s: %v", name, rootCause(err))
+	return name + ": " + why
 }
 
 // rootCause is the system's own word for what went wrong, without the path that is named already.
@@ -142,12 +144,8 @@ func firstLineInterpreter(script string) string {
 	defer file.Close()
 	line, _ := bufio.NewReader(io.LimitReader(file, 256)).ReadString('\n') // the kernel reads no more than 256 bytes
 	rest, ok := strings.CutPrefix(line, "#!")
-	if !ok {
-		return ""
+	if words := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }); ok && len(words) > 0 {
+		return words[0]
 	}
-	rest = strings.Trim(rest, " \t\n")
-	if i := strings.IndexAny(rest, " \t"); i >= 0 {
-		rest = rest[:i]
-	}
-	return rest
+	return ""
 }

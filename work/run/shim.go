@@ -29,7 +29,7 @@ type Shim struct {
 	Log   string // the script's output; "" when adopted: the attempt in memory names it
 
 	lockPath string
-	ended    <-chan error // of a shim of ours
+	started  time.Time // when it took the lock, if it was adopted
 }
 
 // newRunID makes a name for one run, unique on this node: its time (UTC) and some randomness.
@@ -45,9 +45,6 @@ func newRunID(now time.Time) string {
 // when the shim itself could not be started is there an attempt, ended with that reason.
 func Start(l *Lock, o Order, p Program) (*Shim, error) {
 	o.LockPath = l.path
-	if err := o.check(); err != nil {
-		return nil, err
-	}
 	log, err := newLog(LogDir(o.Logs, o.Repo, o.Item), o.Attempt.Started)
 	if err != nil {
 		return nil, plainly(err)
@@ -62,10 +59,9 @@ func Start(l *Lock, o Order, p Program) (*Shim, error) {
 	h.Purpose, h.Item, h.RunID, h.Session = PurposeWork, o.Repo+":"+o.Item, o.Attempt.RunID, 0
 	if err = l.note(h); err == nil {
 		var pid int
-		var ended <-chan error
-		if pid, ended, err = spawnShim(l, o, p); err == nil {
+		if pid, err = spawnShim(l, o, p); err == nil {
 			_ = l.Close() // the shim holds it now; there is nothing to do about a copy that cannot be closed
-			return &Shim{RunID: h.RunID, Item: h.Item, PID: pid, Log: log, lockPath: o.LockPath, ended: ended}, nil
+			return &Shim{RunID: h.RunID, Item: h.Item, PID: pid, Log: log, lockPath: o.LockPath}, nil
 		}
 	}
 	err = fmt.Errorf("start shim: %w", plainly(err))
@@ -82,12 +78,9 @@ func (o Order) begin() error {
 	if r.Last != nil && r.Last.Finished.IsZero() {
 		return fmt.Errorf("run %s of %s:%s has no recorded end and may still be running: sweep it first", r.Last.RunID, o.Repo, o.Item)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("record the attempt: %w", plainly(err))
-	}
 	_ = os.Remove(filepath.Join(dir, wedgedFile)) // an earlier run's, which no longer counts
 	if o.ChangedFile != "" {
-		if err := files.Replace(o.ChangedFile, changedList(o.Changed), 0o644); err != nil {
+		if err := (files.Remembered[string]{Path: o.ChangedFile, Public: true}).Put(changedList(o.Changed)); err != nil {
 			return fmt.Errorf("list what changed: %w", plainly(err))
 		}
 	}
@@ -100,44 +93,28 @@ func adopt(path string) (run *Shim, ok bool, err error) {
 	if err != nil || !held || h.Purpose != PurposeWork {
 		return nil, false, err
 	}
-	return &Shim{RunID: h.RunID, Item: h.Item, PID: h.PID, lockPath: path}, true, nil
+	return &Shim{RunID: h.RunID, Item: h.Item, PID: h.PID, lockPath: path, started: h.Started}, true, nil
 }
 
-// Wait returns when the shim has ended, and with it the run: Recall tells how it went. An attempt without an end means
-// that the shim was killed: take the lock and Sweep. The error is ctx's alone; the work goes on then.
+// Wait returns when the shim has ended, and with it the run: the item's memory tells how it went. An attempt without an
+// end means that the shim was killed. The error is ctx's alone; the work goes on then.
+//
+// The end is known by the lock; the pidfd only saves waiting for the next look at it. A shim that was stopped (SIGSTOP)
+// enforces no deadline and never ends, and with it the node would hang forever: it is told to go on.
 func (r *Shim) Wait(ctx context.Context) error {
-	if r.ended != nil {
-		look := time.NewTicker(stoppedPoll)
-		defer look.Stop()
-		for {
-			select {
-			case <-r.ended: // how it went is in the memory, or nowhere
-				return nil
-			case <-look.C:
-				wakeStopped(r.PID)
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	}
-	// The child of another process. Its end is known by the lock; the pidfd only saves waiting for the next look at it.
 	for {
 		h, held, err := ReadHolder(r.lockPath)
 		if err == nil && (!held || h.Purpose != PurposeWork || h.RunID != r.RunID) {
 			return nil
 		}
 		wakeStopped(h.PID)
-		waitProcess(ctx, h.PID, adoptPoll)
+		waitProcess(ctx, r.PID, adoptPoll)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
 }
 
-// adoptPoll is how often the lock of adopted work is looked at: a few system calls each, and the longest delay where
+// adoptPoll is how often the lock of work in hand is looked at: a few system calls each, and the longest delay where
 // the kernel has no pidfd (before 5.3).
 const adoptPoll = time.Second
-
-// stoppedPoll is how often a shim of ours is looked at. One that was stopped (SIGSTOP) enforces no deadline and never
-// ends, and with it the node would hang forever: it is told to go on.
-const stoppedPoll = 2 * time.Second

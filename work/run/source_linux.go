@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"github.com/addagent/addagent/work"
-	"golang.org/x/sys/unix"
 )
 
 // Init is sourced: all its scripts share one bash, so that one can set values for the next, and each of them can do to
@@ -25,11 +24,8 @@ type trail struct{ file *os.File }
 const trailEnd = "end"
 
 func newTrail() (*trail, error) {
-	fd, err := unix.MemfdCreate("addagent-init", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("memfd: %w", err)
-	}
-	return &trail{os.NewFile(uintptr(fd), "addagent-init")}, nil
+	file, err := memoryFile("addagent-init", nil)
+	return &trail{file}, err
 }
 
 // read tells which step came last, -1 when none was begun, and whether the end was reached.

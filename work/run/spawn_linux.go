@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -20,15 +19,19 @@ const lockFD = 3
 // spawnShim starts the shim so that nothing of this process is needed afterwards: a session of its own (the agent's
 // terminal, its ^C and its hangup do not reach it), the order in memory instead of a pipe that somebody must go on
 // writing to, its output straight into the log.
-func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan error, err error) {
-	order, err := memoryFile("addagent-order", o)
+func spawnShim(l *Lock, o Order, p Program) (pid int, err error) {
+	data, err := json.Marshal(o)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
+	}
+	order, err := memoryFile("addagent-order", data)
+	if err != nil {
+		return 0, err
 	}
 	defer order.Close()
 	log, err := os.OpenFile(o.Attempt.Log, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	defer log.Close()
 	if p.Path == "" {
@@ -44,33 +47,21 @@ func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan error, err err
 	cmd.ExtraFiles = []*os.File{l.file}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return 0, nil, err
+		return 0, err
 	}
-	ended := make(chan error, 1)
-	go func() {
-		ended <- cmd.Wait()
-		close(ended)
-	}()
-	return cmd.Process.Pid, ended, nil
+	go func() { _ = cmd.Wait() }() // how it went is in the memory, or nowhere
+	return cmd.Process.Pid, nil
 }
 
-// memoryFile is a file without a name or a disk that holds v as JSON, to be read from its beginning.
-func memoryFile(name string, v any) (*os.File, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
+// memoryFile is a file without a name or a disk that holds data, to be read from its beginning.
+func memoryFile(name string, data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), name)
-	if _, err = file.Write(data); err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
+	if _, err = file.WriteAt(data, 0); err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
 }

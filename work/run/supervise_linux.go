@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/work"
@@ -37,9 +39,9 @@ func shim(ctx context.Context, stdin io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer catchSignals(cancel)()
-	o, err := readOrder(stdin)
-	if err != nil {
-		return err
+	var o Order
+	if err := json.NewDecoder(stdin).Decode(&o); err != nil {
+		return fmt.Errorf("read order: %w", err)
 	}
 	if err := closeOnExec(); err != nil {
 		return err
@@ -97,7 +99,8 @@ func closeOnExec() error {
 // inheritLock takes over the lock that Start handed down, and notes that this process has it now.
 func inheritLock(o Order) (*Lock, error) {
 	file := os.NewFile(lockFD, o.LockPath)
-	if link, err := os.Readlink(procPath(os.Getpid(), fmt.Sprintf("fd/%d", lockFD))); err != nil || !sameFile(file, o.LockPath) && link != o.LockPath+" (deleted)" {
+	info, err := file.Stat()
+	if link, _ := os.Readlink(ownFile(file)); err != nil || !files.IsFile(info, o.LockPath) && link != o.LockPath+" (deleted)" {
 		return nil, errors.New("descriptor 3 is not the work lock: this command is for the agent, not for people")
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {

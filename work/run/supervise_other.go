@@ -15,7 +15,7 @@ import (
 // Work is done on Linux only: sessions are found through /proc. Elsewhere the package builds, judges and explains.
 var errLinuxOnly = errors.New("work runs on Linux only")
 
-func spawnShim(*Lock, Order, Program) (int, <-chan error, error) { return 0, nil, errLinuxOnly }
+func spawnShim(*Lock, Order, Program) (int, error) { return 0, errLinuxOnly }
 
 // Supervise is the body of the hidden command `addagent work-shim`; on this system it only refuses.
 func Supervise(context.Context) int {
@@ -24,7 +24,7 @@ func Supervise(context.Context) int {
 }
 
 // sweepAll has nothing to sweep where no work runs.
-func sweepAll(*Lock, []string, string, time.Duration) ([]Swept, error) { return nil, nil }
+func sweepAll(*Lock, []string, string, time.Duration) ([]string, error) { return nil, nil }
 
 func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
 	retry.Wait(ctx, atMost)
@@ -33,3 +33,6 @@ func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
 func bootID() string { return "" }
 
 func wakeStopped(int) {}
+
+// allocate gives f size bytes of disk that a later write of them cannot be refused.
+func allocate(f *os.File, size int64) error { return fillWithZeros(f, size) }

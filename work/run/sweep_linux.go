@@ -23,20 +23,19 @@ import (
 //
 // And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop
 // the others; errors are joined.
-func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) ([]Swept, error) {
-	var swept []Swept
+func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) (said []string, err error) {
 	var problems []error
-	one := func(s Swept, dir string) {
-		s, err := sweepItem(l, s, dir, grace)
+	one := func(item, dir string) {
+		detail, err := sweepItem(l, dir, grace)
 		if err != nil {
-			problems = append(problems, err)
+			problems = append(problems, fmt.Errorf("sweep %s: %w", dir, err))
 		}
-		if s.Detail != "" {
-			swept = append(swept, s)
+		if detail != "" {
+			said = append(said, item+" "+detail)
 		}
 	}
 	if initMemory != "" {
-		one(Swept{Item: work.InitName}, initMemory)
+		one(work.InitName+":", initMemory)
 	}
 	for _, repoDir := range repoDirs {
 		items, err := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x")))
@@ -45,40 +44,34 @@ func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 		}
 		for _, item := range items {
 			if item.IsDir() {
-				one(Swept{RepoDir: repoDir, Item: item.Name()}, work.MemoryDir(repoDir, item.Name()))
+				one(filepath.Base(repoDir)+":"+item.Name(), work.MemoryDir(repoDir, item.Name()))
 			}
 		}
 	}
-	return swept, errors.Join(problems...)
+	return said, errors.Join(problems...)
 }
 
-// sweepItem puts one item in order, whose memory is in dir.
-func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("sweep %s: %w", dir, err)
-		}
-	}()
+// sweepItem puts one item in order, whose memory is in dir, and says what was done, in one line for people.
+func sweepItem(l *Lock, dir string, grace time.Duration) (detail string, err error) {
 	if _, _, err := work.ResultIn(dir).Peek(); momentary(err) {
-		return s, err
+		return "", err
 	}
 	m := work.Peek(dir) // what is corrupt is left for the survey, which tells it
 	if m.Last == nil {
-		return s, nil
+		return "", nil
 	}
-	s.RunID = m.Last.RunID
 	if !m.Last.Finished.IsZero() {
 		if m.Last.OK() && m.Doing == m.Last.Version {
-			s.Detail = "its success was recorded but not committed: committed now"
+			detail = "its success was recorded but not committed: committed now"
 		}
-		return s, finishCommit(dir, m)
+		return detail, finishCommit(dir, m)
 	}
 	how, more := "interrupted: the machine shut down", ""
 	if m.Last.BootID == "" || m.Last.BootID == bootID() {
 		how = "interrupted: its supervisor was killed"
 		ended, stuck, err := endProcesses(leftOf(*m.Last, l.holder), grace)
 		if err != nil {
-			return s, err // never two at once: without knowing what still runs the attempt keeps having no end
+			return "", err // never two at once: without knowing what still runs the attempt keeps having no end
 		}
 		if len(ended) > 0 {
 			more += "; ended what was left: " + listed(ended)
@@ -87,13 +80,13 @@ func sweepItem(l *Lock, s Swept, dir string, grace time.Duration) (_ Swept, err 
 			more += "; could not be ended: " + listed(stuck)
 		}
 	}
-	s.Detail = how + more
-	last := endLog(m.Last.Log, s.Detail)
+	detail = how + more
+	last := endLog(m.Last.Log, detail)
 	reason := work.ReasonInterrupted
 	if why := heardWedged(dir, m.Last.RunID); why != "" {
 		reason, how = work.ReasonWedged, "wedged: "+why
 	}
-	return s, recordEnd(dir, m.Last.End(reason, -1, how, last, time.Now()))
+	return detail, recordEnd(dir, m.Last.End(reason, -1, how, last, time.Now()))
 }
 
 // leftOf lists what is left of a run's session. Which session that is stands in the lock, if the last script started

@@ -50,8 +50,8 @@ func TestShimKilled(t *testing.T) {
 			testkit.Must(t, err)
 			defer l.Close()
 			swept, err := sweepAll(l, []string{y.repoDir, y.path("gitrepo/none")}, "", 200*time.Millisecond)
-			if err != nil || len(swept) != 1 || swept[0].Item != "root" || swept[0].RunID != o.Attempt.RunID ||
-				!strings.HasPrefix(swept[0].Detail, "interrupted: its supervisor was killed; ended what was left: ") {
+			if err != nil || len(swept) != 1 ||
+				!strings.HasPrefix(swept[0], "ops:root interrupted: its supervisor was killed; ended what was left: ") {
 				t.Errorf("swept %+v, %v", swept, err)
 			}
 			y.allGone(o)
@@ -106,7 +106,7 @@ func TestSweepOfAnotherBoot(t *testing.T) {
 	testkit.Must(t, err)
 	defer l.Close()
 	swept, err := sweepAll(l, []string{y.repoDir}, "", time.Minute)
-	if err != nil || len(swept) != 1 || swept[0].Detail != "interrupted: the machine shut down" {
+	if err != nil || len(swept) != 1 || swept[0] != "ops:root interrupted: the machine shut down" {
 		t.Errorf("swept %+v, %v", swept, err)
 	}
 	if got := y.last(); got.Reason != work.ReasonInterrupted || got.Detail != "interrupted: the machine shut down" {
@@ -153,7 +153,7 @@ func TestUnfinishedRunThatCannotBeRead(t *testing.T) {
 	testkit.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
 	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max}))
 	began := o.begin()
-	_, swept := sweepItem(&Lock{}, Swept{}, dir, 0)
+	_, swept := sweepItem(&Lock{}, dir, 0)
 	testkit.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was))
 	for _, err := range []error{began, swept} {
 		if !errors.Is(err, unix.EMFILE) {
