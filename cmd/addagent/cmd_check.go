@@ -52,17 +52,9 @@ Exit codes: 0 no problem, 1 a test of --live failed, 2 a bad config.`,
 
 // doctorCommand is what check --live was called before. It goes with the next version.
 func (p *process) doctorCommand(g *cli.Flags) *cobra.Command {
-	quiet := false
-	c := &cobra.Command{
-		Use:    "doctor",
-		Short:  "Test every credential and service once, and suggest fixes (now check --live)",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return p.check(c.Context(), &check.Checker{Process: p.Process, Flags: g, Live: true, Quiet: quiet, Now: time.Now().UTC()})
-		},
-	}
-	c.Flags().BoolVar(&quiet, "quiet-rooms", false, "send nothing to the rooms")
+	c := p.checkCommand(g)
+	c.Use, c.Hidden = "doctor", true
+	_ = c.Flags().Set("live", "true") // it takes true
 	return c
 }
 

@@ -7,9 +7,8 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -156,29 +155,18 @@ func exampleSteps(dir, program string) []exampleStep {
 	}
 }
 
-// programName is how this program is called in a shell: by its name when that finds
-// this very file, else by its path.
+// programName is how this program was called in a shell: by its name, or else by a path.
 func programName() string {
 	me, err := os.Executable()
-	if err != nil {
+	if err != nil || !strings.Contains(os.Args[0], "/") {
 		return "addagent"
-	}
-	if found, err := exec.LookPath("addagent"); err == nil {
-		a, err1 := os.Stat(found)
-		b, err2 := os.Stat(me)
-		if err1 == nil && err2 == nil && os.SameFile(a, b) {
-			return "addagent"
-		}
 	}
 	return shellWord(me)
 }
 
 // shellWord quotes a word for a shell where that is needed.
 func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || slices.Contains([]rune("/._-+:@%,"), r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+	if regexp.MustCompile(`^[A-Za-z0-9/._+:@%,-]+$`).MatchString(s) {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -176,9 +175,24 @@ func (d *Checker) beats(context.Context) []Finding {
 // clock compares this machine's clock with the Date of the first server of ours that answers in HTTP. A clock that is
 // off makes a node late, or missing, for all others.
 func (d *Checker) clock(ctx context.Context) Finding {
-	servers, err := d.clocks()
+	transport, err := transport.Transport(d.cfg.Network)
 	if err != nil {
 		return broken(err, "check network in the config")
+	}
+	servers := map[string]http.RoundTripper{} // by URL, without a secret
+	add := func(raw string, t http.RoundTripper) {
+		if u, err := url.Parse(raw); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
+			servers[u.Scheme+"://"+u.Host] = t
+		}
+	}
+	for _, r := range d.cfg.Repos {
+		for _, at := range r.URLs {
+			add(remote.Source{URL: at}.Redacted(), transport)
+		}
+	}
+	add(remote.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
+	if daemon.MachineOf(d.Process, d.cfg, d.me) != nil {
+		add(cmp.Or(daemon.MetadataEndpoint(d.Process), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
 	}
 	if len(servers) == 0 {
 		return skip("no repository or presence over HTTP, so there is no server to compare the clock with")
@@ -186,8 +200,8 @@ func (d *Checker) clock(ctx context.Context) Finding {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan *Finding, len(servers))
-	for _, server := range servers {
-		go func() { answers <- server.compare(ctx) }()
+	for at, t := range servers {
+		go func() { answers <- compareClock(ctx, at, t) }()
 	}
 	for range servers {
 		select {
@@ -202,51 +216,16 @@ func (d *Checker) clock(ctx context.Context) Finding {
 	return skip("no server sent its time")
 }
 
-// timepiece is a server whose clock can be seen.
-type timepiece struct {
-	url       string // without a secret
-	transport http.RoundTripper
-}
-
-// clocks are those of the places that speak HTTP.
-func (d *Checker) clocks() ([]timepiece, error) {
-	transport, err := transport.Transport(d.cfg.Network)
-	if err != nil {
-		return nil, err
-	}
-	var all []timepiece
-	add := func(raw string, t http.RoundTripper) {
-		u, err := url.Parse(raw)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" {
-			return
-		}
-		origin := u.Scheme + "://" + u.Host
-		if !slices.ContainsFunc(all, func(c timepiece) bool { return c.url == origin }) {
-			all = append(all, timepiece{origin, t})
-		}
-	}
-	for _, r := range d.cfg.Repos {
-		for _, at := range r.URLs {
-			add(remote.Source{URL: at}.Redacted(), transport)
-		}
-	}
-	add(remote.Source{URL: d.cfg.Presence.URL}.Redacted(), transport)
-	if daemon.MachineOf(d.Process, d.cfg, d.me) != nil {
-		add(cmp.Or(daemon.MetadataEndpoint(d.Process), cloud.EC2Endpoint), &http.Transport{DisableKeepAlives: true}) // which is never reached through a proxy
-	}
-	return all, nil
-}
-
-// compare tells whether our clock agrees with the server's; nil when the server does not tell its time. Any answer will
-// do: each has a Date.
-func (t timepiece) compare(ctx context.Context) *Finding {
-	q, err := http.NewRequestWithContext(ctx, http.MethodHead, t.url+"/", nil)
+// compareClock tells whether our clock agrees with a server's; nil when the server does not tell its time. Any answer
+// will do: each has a Date.
+func compareClock(ctx context.Context, at string, transport http.RoundTripper) *Finding {
+	q, err := http.NewRequestWithContext(ctx, http.MethodHead, at+"/", nil)
 	if err != nil {
 		return nil
 	}
 	q.Header.Set("User-Agent", cli.UserAgent("addagent"))
 	before := time.Now()
-	answer, err := t.transport.RoundTrip(q) // which follows no redirect
+	answer, err := transport.RoundTrip(q) // which follows no redirect
 	if err != nil {
 		return nil
 	}
@@ -256,13 +235,13 @@ func (t timepiece) compare(ctx context.Context) *Finding {
 		return nil
 	}
 	off := theirs.Sub(before.Add(time.Since(before) / 2))
-	f := good("matches that of %s", t.url)
+	f := good("matches that of %s", at)
 	if off.Abs() > presence.Skew {
 		side := "behind"
 		if off < 0 {
 			side = "ahead of"
 		}
-		f = note(fmt.Sprintf("this clock is %s %s that of %s: other nodes see this one as late or missing", human.Duration(off.Abs().Round(time.Minute)), side, t.url),
+		f = note(fmt.Sprintf("this clock is %s %s that of %s: other nodes see this one as late or missing", human.Duration(off.Abs().Round(time.Minute)), side, at),
 			"set the clock of this machine, or of that one (timedatectl, chronyc tracking)")
 	}
 	return &f

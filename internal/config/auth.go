@@ -67,8 +67,8 @@ func (l *loader) program(key string, command []string) {
 	}
 	if problem := checkPath(command[0]); problem != "" {
 		l.say(at, key, problem)
-	} else if problem := checkProgram(command[0]); problem != "" {
-		l.miss(at, key, command[0]+" "+problem)
+	} else if err := checkProgram(command[0]); err != nil {
+		l.miss(at, key, command[0]+" "+err.Error())
 	}
 }
 
@@ -100,18 +100,26 @@ func (l *loader) credential(where, key, value string, secret bool) {
 	}
 }
 
-// fileThere tells whether a file can be used.
+// fileThere tells whether a file can be used. A secret that others can read still works and is only worth a note, but
+// one that others can change must not be used.
 func (l *loader) fileThere(where, key, path string, secret bool) bool {
-	problem, note := checkFile(path, secret)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		l.absent(l.at[where], key, path+" "+problem)
-	} else if problem != "" {
-		l.miss(l.at[where], key, path+" "+problem)
+	at := l.at[where]
+	info, problem := regular(path, "create it")
+	switch {
+	case errors.Is(problem, errAbsent):
+		l.absent(at, key, path+" "+problem.Error())
+		return false
+	case problem == nil && unix.Access(path, unix.R_OK) != nil:
+		problem = errors.New("cannot be read: permission denied")
+	case problem == nil && secret && info.Size() == 0:
+		problem = errors.New("is empty: write the secret into it")
+	case problem == nil && secret && info.Mode()&0o077 != 0:
+		l.note(at, key, fmt.Sprintf("%s can be read by others (mode %04o): chmod go= %[1]s", path, info.Mode().Perm()))
 	}
-	if note != "" {
-		l.note(l.at[where], key, path+" "+note)
+	if problem != nil {
+		l.miss(at, key, path+" "+problem.Error())
 	}
-	return problem == ""
+	return problem == nil
 }
 
 func kindName(k address.Kind) string {
@@ -124,51 +132,32 @@ func kindName(k address.Kind) string {
 	return string(k)
 }
 
-// checkFile says what is wrong with a file of credentials, and what is only worth a note: a secret that others can read
-// still works, but one that others can change must not be used.
-func checkFile(path string, secret bool) (problem, note string) {
-	mode, size, problem := regular(path, "create it")
-	if problem != "" {
-		return problem, ""
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "cannot be read: " + cause(err), ""
-	}
-	_ = f.Close()
-	switch {
-	case secret && size == 0:
-		return "is empty: write the secret into it", ""
-	case secret && mode&0o077 != 0:
-		return "", fmt.Sprintf("can be read by others (mode %04o): chmod go= %s", mode, path)
-	}
-	return "", ""
-}
-
 // checkProgram says what is wrong with a program that the agent is to start.
-func checkProgram(path string) string {
-	_, _, problem := regular(path, "install it")
-	if problem == "" && unix.Access(path, unix.X_OK) != nil {
-		return "cannot be executed: chmod +x " + path
+func checkProgram(path string) error {
+	_, problem := regular(path, "install it")
+	if problem == nil && unix.Access(path, unix.X_OK) != nil {
+		return errors.New("cannot be executed: chmod +x " + path)
 	}
 	return problem
 }
 
+var errAbsent = errors.New("does not exist")
+
 // regular says what is wrong with a file that must be ours alone to change; missing is what to do when it does not
 // exist.
-func regular(path, missing string) (mode fs.FileMode, size int64, problem string) {
+func regular(path, missing string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return 0, 0, "does not exist: " + missing + ", or correct the path"
+		return nil, fmt.Errorf("%w: %s, or correct the path", errAbsent, missing)
 	case err != nil:
-		return 0, 0, "cannot be used: " + cause(err)
+		return nil, errors.New("cannot be used: " + cause(err))
 	case !info.Mode().IsRegular():
-		return 0, 0, "is not a regular file: correct the path"
+		return nil, errors.New("is not a regular file: correct the path")
 	case info.Mode().Perm()&0o022 != 0:
-		return 0, 0, fmt.Sprintf("can be changed by others (mode %04o): chmod go-w %s", info.Mode().Perm(), path)
+		return nil, fmt.Errorf("can be changed by others (mode %04o): chmod go-w %s", info.Mode().Perm(), path)
 	}
-	return info.Mode().Perm(), info.Size(), ""
+	return info, nil
 }
 
 var secretName = regexp.MustCompile(`^ADD_SECRET_[A-Za-z0-9_]+$`)

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -59,14 +60,7 @@ type Field struct {
 }
 
 // Is tells whether the node is of one of these kinds.
-func (n Node) Is(kinds ...Kind) bool {
-	for _, k := range kinds {
-		if n.Kind == k {
-			return true
-		}
-	}
-	return false
-}
+func (n Node) Is(kinds ...Kind) bool { return slices.Contains(kinds, n.Kind) }
 
 // depthLimit bounds nesting before the parser sees it: its time grows with the square of the depth.
 const depthLimit = 200
@@ -210,11 +204,8 @@ func (n *Node) add(v *ast.MappingValueNode) {
 	if v.Value != nil {
 		f.Value = convert(v.Value)
 	}
-	for _, before := range n.Fields {
-		if before.Key.Text == f.Key.Text {
-			f.First = before.Key.Line
-			break
-		}
+	if i := slices.IndexFunc(n.Fields, func(before Field) bool { return before.Key.Text == f.Key.Text }); i >= 0 {
+		f.First = n.Fields[i].Key.Line
 	}
 	n.Fields = append(n.Fields, f)
 }
