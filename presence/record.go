@@ -33,6 +33,7 @@ type Record struct {
 	Hostname    string     `json:"hostname"`
 	InitGitRepo string     `json:"initgitrepo"`
 	InstanceID  string     `json:"instance-id"` // never empty
+	Items       int        `json:"-"`           // of the deploy in hand, for the rooms of this node
 	Nodepart    string     `json:"nodepart"`
 	Reason      string     `json:"reason"`   // why it is in this state; "" when the state says it all
 	Repos       []Repo     `json:"repos"`    // in the order of the config

@@ -47,11 +47,11 @@ type state struct {
 
 // room is a room of the config with from: fleet.
 type room struct {
-	name  string // in said.json
-	room  chat.Room
-	only  string
-	spool string       // name of the folder
-	box   *chat.Outbox // nil = closed
+	name         string // in said.json
+	room         chat.Room
+	onlyCritical bool
+	spool        string       // name of the folder
+	box          *chat.Outbox // nil = closed
 }
 
 // newAnnouncer makes the announcer of a config; nil without a room with from: fleet.
@@ -65,7 +65,7 @@ func newAnnouncer(setup *Setup, cfg *config.Config, o fold.Options, lasts time.D
 	for i, r := range cfg.Chat {
 		if r.From == "fleet" {
 			s.rooms = append(s.rooms, &room{name: fmt.Sprintf("room %d", i+1), room: setup.Room(chatroom.Name(i, r), r.URL, r.URLFile, through),
-				only: r.Only, spool: s.prefix + hash(r.URL, r.URLFile)})
+				onlyCritical: r.Only == "critical", spool: s.prefix + hash(r.URL, r.URLFile)})
 		}
 	}
 	if len(s.rooms) == 0 {
@@ -200,9 +200,9 @@ func (s *announcer) announce(ctx context.Context, data []byte) (err error) {
 		if !known {
 			before = s.said.Rooms[r.name]
 		}
-		after, messages := compose(before, s.fleet, s.at)
+		after, messages := compose(before, s.fleet, r.onlyCritical, s.at)
 		for _, m := range messages {
-			errs = append(errs, r.say(ctx, m)) // it waits for the disk only
+			errs = append(errs, r.box.Say(ctx, m)) // it waits for the disk only
 		}
 		s.Told[r.spool] = after
 		changed = changed || !known || !slices.Equal(before, after)
@@ -211,13 +211,6 @@ func (s *announcer) announce(ctx context.Context, data []byte) (err error) {
 		errs = append(errs, s.file.Save(s.state))
 	}
 	return errors.Join(errs...)
-}
-
-func (r *room) say(ctx context.Context, m chat.Message) error {
-	if r.only == "critical" {
-		return chat.Critical{Room: r.box}.Say(ctx, m)
-	}
-	return r.box.Say(ctx, m)
 }
 
 func (s *announcer) openSpools() error {

@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,15 +34,6 @@ type group struct {
 	Word       string `json:"word"`    // the state, or missing
 }
 
-// gaveUp tells whether nodes that were failing are wedged by now: that none is failing is not good news then.
-func (g group) gaveUp(groups map[group]*members) bool {
-	if g.Word != string(node.Failing) {
-		return false
-	}
-	g.Word = string(node.Wedged)
-	return groups[g] != nil && len(groups[g].ids) > 0
-}
-
 // announced is what a room was told of a group.
 type announced struct {
 	group
@@ -53,13 +45,14 @@ type announced struct {
 // members are the nodes of a group as they are.
 type members struct {
 	ids     []string
+	since   time.Time // when the first of them came into this state
 	reasons map[string]int
 }
 
 // compose compares a fleet with what a room was told, and returns what it was told after the messages that are
 // returned, too. A room that was told nothing yet (nil) hears of trouble only. Trouble is reported as it grows,
 // shrinks and ends; of groups that are well only growth is, so that a rollout and its end show.
-func compose(before []announced, f presence.Fleet, now time.Time) ([]announced, []chat.Message) {
+func compose(before []announced, f presence.Fleet, onlyCritical bool, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
 	after := []announced{} // not nil: the room was told
 	var messages []chat.Message
@@ -71,37 +64,66 @@ func compose(before []announced, f presence.Fleet, now time.Time) ([]announced, 
 		}
 	}
 	for g, is := range groups {
-		s, known := told[g]
-		if !known {
-			s = announced{group: g}
-		}
+		s := told[g]
+		s.group = g
 		row := wordRow(g.Word)
 		trouble := row.Colour == "red"
 		n := len(is.ids)
-		if n > 0 && s.N == 0 {
-			s.Since = now
+		if n > 0 && (s.N == 0 || is.since.Before(s.Since)) {
+			s.Since = is.since
 		}
 		said := now.Sub(s.Said)
+		soon := said >= 0 && said < lineInterval && (s.N > 0 || !row.Critical)
+		left, critical := troubleOf(groups, g)
 		switch {
-		case before == nil && !trouble, n < s.N && !trouble, n == 0 && g.gaveUp(groups):
-			s.N = n
-		case n == s.N && !(row.Critical && n > 0 && said >= lineRepeat), known && said >= 0 && said < lineInterval:
+		case onlyCritical && !row.Critical:
+			continue
+		case before == nil && !trouble, n < s.N && !trouble, n == 0 && trouble && !row.Critical && critical:
+			s.N = n // that none is failing is no good news where nodes are wedged by now
+		case n == s.N && !(row.Critical && n > 0 && said >= lineRepeat), soon:
 		default:
-			messages = append(messages, chat.Message{Text: sentence(s, is, totals[part{g.Deployment, g.Part}], now), Colour: row.Colour, Critical: row.Critical, Time: now})
-			if n == 0 {
-				messages[len(messages)-1].Colour = "green"
+			m := chat.Message{Text: sentence(s, is, totals[part{g.Deployment, g.Part}], now), Colour: row.Colour, Critical: row.Critical, Time: now}
+			switch {
+			case n == 0 && left == "":
+				m.Colour = "green"
+			case n == 0:
+				m.Text += "; " + left
 			}
+			messages = append(messages, m)
 			s.N, s.Said = n, now
 		}
 		if s.N > 0 || n > 0 || now.Sub(s.Said) < lineInterval {
 			after = append(after, s)
 		}
 	}
-	slices.SortFunc(after, func(a, b announced) int {
-		return cmp.Or(cmp.Compare(a.Deployment, b.Deployment), cmp.Compare(a.Part, b.Part), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Word, b.Word))
-	})
+	slices.SortFunc(after, func(a, b announced) int { return a.compare(b.group) })
 	slices.SortFunc(messages, func(a, b chat.Message) int { return cmp.Compare(a.Text, b.Text) })
 	return after, messages
+}
+
+func (g group) compare(o group) int {
+	return cmp.Or(cmp.Compare(g.Deployment, o.Deployment), cmp.Compare(g.Part, o.Part), cmp.Compare(g.Version, o.Version), cmp.Compare(g.Word, o.Word))
+}
+
+// troubleOf words the trouble of a part, and tells whether some of it is critical.
+func troubleOf(groups map[group]*members, of group) (words string, critical bool) {
+	var list []string
+	for _, g := range slices.SortedFunc(maps.Keys(groups), group.compare) {
+		row := wordRow(g.Word)
+		if n := len(groups[g].ids); n > 0 && row.Colour == "red" && g.Deployment == of.Deployment && g.Part == of.Part {
+			list = append(list, human.Safe(fmt.Sprintf("%d %s%s", n, g.Word, g.at())))
+			critical = critical || row.Critical
+		}
+	}
+	return strings.Join(list, ", "), critical
+}
+
+// at is where a group is, in words.
+func (g group) at() string {
+	if g.Version == "" {
+		return ""
+	}
+	return " at " + human.ID(g.Version)
 }
 
 // part is a part of a deployment.
@@ -127,10 +149,17 @@ func groupsOf(f presence.Fleet, now time.Time) (map[group]*members, map[part]int
 		if age == presence.Missing {
 			g.Version, g.Word, reason = "", string(presence.Missing), ""
 		}
+		since := n.Since
+		if age == presence.Missing || since.IsZero() || since.After(now) {
+			since = now
+		}
 		is := groups[g]
 		if is == nil {
-			is = &members{reasons: map[string]int{}}
+			is = &members{since: since, reasons: map[string]int{}}
 			groups[g] = is
+		}
+		if since.Before(is.since) {
+			is.since = since
 		}
 		is.ids = append(is.ids, n.InstanceID)
 		if reason != "" {
@@ -157,15 +186,11 @@ func wordRow(word string) node.StateRow {
 
 // sentence is the message: "37 of 40 fed1/app1 wedged at 1a2b3c4: exit 100".
 func sentence(s announced, is *members, total int, now time.Time) string {
-	where, at := view.Part(s.Deployment, s.Part), ""
-	if s.Version != "" {
-		at = " at " + human.ID(s.Version)
-	}
 	n := len(is.ids)
+	text := fmt.Sprintf("%d of %d %s %s%s", n, total, view.Part(s.Deployment, s.Part), s.Word, s.at())
 	if n == 0 {
-		return human.Safe(fmt.Sprintf("0 of %d %s %s%s (was %d, for %s)", total, where, s.Word, at, s.N, human.Seconds(now.Sub(s.Since))))
+		return human.Safe(fmt.Sprintf("%s (was %d, for %s)", text, s.N, human.Seconds(now.Sub(s.Since))))
 	}
-	text := fmt.Sprintf("%d of %d %s %s%s", n, total, where, s.Word, at)
 	if n == s.N {
 		text = "still " + text
 	}

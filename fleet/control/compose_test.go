@@ -80,7 +80,7 @@ func TestCompose(t *testing.T) {
 		"a fix that helps some": {
 			{0, []string{"4 wedged a exit 100"}, []string{"red! 4 of 4 fed1/app1 wedged at aaaaaaa: exit 100"}},
 			{2 * time.Minute, []string{"1 wedged b exit 100", "3 idle b"}, []string{
-				"green 3 of 4 fed1/app1 idle at bbbbbbb (i-2, i-3, i-4)", "green! 0 of 4 fed1/app1 wedged at aaaaaaa (was 4, for 2 min)",
+				"green 3 of 4 fed1/app1 idle at bbbbbbb (i-2, i-3, i-4)", "red! 0 of 4 fed1/app1 wedged at aaaaaaa (was 4, for 2 min); 1 wedged at bbbbbbb",
 				"red! 1 of 4 fed1/app1 wedged at bbbbbbb (i-1): exit 100"}},
 		},
 		"the reason that most have": {
@@ -98,7 +98,7 @@ func TestCompose(t *testing.T) {
 			var told []announced
 			for i, s := range steps {
 				now := fleettest.Noon().Add(s.at)
-				after, messages := compose(told, fleettest.Of(now, s.nodes...), now)
+				after, messages := compose(told, fleettest.Of(now, s.nodes...), false, now)
 				var got []string
 				for _, m := range messages {
 					mark := m.Colour
@@ -132,7 +132,7 @@ func TestCompose(t *testing.T) {
 func TestComposeKeepsToALine(t *testing.T) {
 	f := fleettest.Of(fleettest.Noon(), "1 wedged a")
 	f.Nodes[0].Reason, f.Nodes[0].Nodepart = "a\nb\x1b[2J", "x\ny"
-	_, messages := compose(nil, f, fleettest.Noon())
+	_, messages := compose(nil, f, false, fleettest.Noon())
 	if len(messages) != 1 || strings.ContainsAny(messages[0].Text, "\n\x1b") {
 		t.Errorf("%+v", messages)
 	}

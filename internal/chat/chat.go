@@ -36,17 +36,6 @@ type Room interface {
 	Say(ctx context.Context, m Message) error
 }
 
-// Critical is a room that drops all messages but critical ones.
-type Critical struct{ Room }
-
-// Say passes on a critical message.
-func (c Critical) Say(ctx context.Context, m Message) error {
-	if !m.Critical {
-		return nil
-	}
-	return c.Room.Say(ctx, m)
-}
-
 // ErrEmpty is the error for a message without text, which no service takes.
 var ErrEmpty = errors.New("a chat message without a text")
 

@@ -170,16 +170,3 @@ func TestOutboxFromManyGoroutines(t *testing.T) {
 		t.Errorf("%d lines were said", len(lines))
 	}
 }
-
-func TestCriticalHearsOnlyThat(t *testing.T) {
-	p := &parrot{}
-	c := Critical{p}
-	for _, m := range []Message{{Text: "idle"}, {Text: "wedged", Critical: true}} {
-		if err := c.Say(t.Context(), m); err != nil {
-			t.Error(err)
-		}
-	}
-	if got := p.texts(); !slices.Equal(got, []string{"wedged"}) {
-		t.Errorf("heard %q", got)
-	}
-}

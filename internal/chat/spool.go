@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
@@ -69,15 +68,9 @@ func openSpool(folder string, now time.Time, l Limits) (*spool, error) {
 		return nil, fmt.Errorf("chat spool %s: %w", folder, err)
 	}
 	s := &spool{folder: folder, lock: lock}
-	old := s.takeOver(now, l.Age)
 	s.load(now, l.Age)
 	s.bound(l)
 	s.save(now)
-	for _, path := range old {
-		if s.trouble == nil {
-			_ = os.Remove(path) // what cannot be removed is posted twice, not lost
-		}
-	}
 	return s, nil
 }
 
@@ -109,19 +102,6 @@ func (s *spool) load(now time.Time, most time.Duration) {
 }
 
 func clamp(d, most time.Duration) time.Duration { return min(max(d, 0), most) }
-
-// takeOver adds the messages of the version before the first release, which kept each in a file of its own. It returns
-// the files that it read.
-func (s *spool) takeOver(now time.Time, most time.Duration) []string {
-	old, _ := filepath.Glob(filepath.Join(s.folder, strings.Repeat("[0-9]", 12)+".json"))
-	for _, path := range old {
-		var m Message
-		if data, err := files.ReadSmall(path, spoolLimit); err == nil && json.Unmarshal(data, &m) == nil {
-			s.add(m, now.Add(-clamp(now.Sub(m.Time), most/4)))
-		}
-	}
-	return append(old, filepath.Join(s.folder, "clock"), filepath.Join(s.folder, "lost"))
-}
 
 // add takes in a message that was put at a time.
 func (s *spool) add(m Message, put time.Time) {

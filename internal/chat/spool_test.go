@@ -177,37 +177,6 @@ func TestSpoolGoesByTheMonotonicClock(t *testing.T) {
 	}
 }
 
-// TestSpoolTakesOverOldFiles: what the version before left, a file for each message, is posted as well.
-func TestSpoolTakesOverOldFiles(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		folder := t.TempDir()
-		for name, content := range map[string]string{
-			"000000000003.json": `{"text":"first","critical":true,"time":"2000-01-01T00:00:00Z","at":17}`,
-			"000000000010.json": `{"text":"second","time":"1999-12-31T23:00:00Z"}`,
-			"000000000011.json": `{"text":`,
-			"clock":             `{"at":20,"wall":"2026-03-01T09:30:08Z"}`,
-			"lost":              "2\n",
-			"README":            "of a person",
-		} {
-			if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		s := newSpool(t, folder, Limits{})
-		if got := names(t, folder); !slices.Equal(got, []string{"README", spoolName}) {
-			t.Errorf("on disk: %q", got)
-		}
-		s.lock.Close() // as by kill -9
-		p := &parrot{}
-		o := newOutbox(t, p, folder, Limits{})
-		put(t, o, Message{Text: "new"})
-		flushed(t, o)
-		if got := p.texts(); !slices.Equal(got, []string{"first", "1999-12-31 23:00:00 UTC second", "new"}) || !p.heard[0].Critical {
-			t.Errorf("heard %q", got)
-		}
-	})
-}
-
 // Whatever a full disk, a bad one or a person makes of the file: it is set aside and named, and the room goes on.
 func TestSpoolIsCorrupt(t *testing.T) {
 	for name, content := range map[string]string{

@@ -118,7 +118,7 @@ func (t *sinks) voices() []sink.Room {
 		if o, ok := one.sink.(*opener); ok {
 			o.mu.Lock()
 			if c, ok := o.sink.(*sink.Chat); ok {
-				all = append(all, c.Room())
+				all = append(all, c.Room)
 			}
 			o.mu.Unlock()
 		}
@@ -139,11 +139,7 @@ func (t *sinks) room(name string, r config.Room, network config.Network) (sink.S
 	if err != nil {
 		return nil, nil, err
 	}
-	voice := outboxVoice{outbox, outbox}
-	if r.Only == "critical" {
-		voice.room = chat.Critical{Room: outbox}
-	}
-	return sink.NewChat(voice, filepath.Join(dir, "told.json")), func() { _ = outbox.Close() }, nil
+	return sink.NewChat(outbox, r.Only == "critical", filepath.Join(dir, "told.json")), func() { _ = outbox.Close() }, nil
 }
 
 // roomsDir is where what rooms were told, and are to be told, is kept.
@@ -247,16 +243,6 @@ func (o *opener) Close() {
 	if o.stop != nil {
 		o.stop()
 	}
-}
-
-// outboxVoice is the outbox of a room, as the sink of a room speaks into it.
-type outboxVoice struct {
-	*chat.Outbox
-	room chat.Room // that, or what wraps it
-}
-
-func (v outboxVoice) Say(l sink.Line, at time.Time) error {
-	return v.room.Say(context.Background(), chat.Message{Text: l.Text, Colour: l.Colour, Critical: l.Critical, Time: at})
 }
 
 // PresenceSource is where the presence repository is.

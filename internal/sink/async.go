@@ -20,23 +20,22 @@ const asyncTimeout = 15 * time.Second
 // deadline for each try and growing, jittered delays between tries. A record that is replaced by a newer one meanwhile
 // is dropped. A service that is down costs the node nothing but a reported trouble.
 type Async struct {
-	sink Sink
-
-	mu      sync.Mutex
-	newest  *presence.Record // nil when nothing is left to pass on
-	wrong   error            // error of the last try
-	waiters []chan struct{}  // closed when nothing is left to pass on
-
-	work   chan struct{}
+	sink   Sink
 	stop   context.CancelFunc
 	ended  chan struct{}
+	told   chan struct{} // there is something to pass on
 	urgent chan struct{} // Flush is waiting: skip the delay
+
+	mu     sync.Mutex
+	newest *presence.Record // nil when nothing is left to pass on
+	wrong  error            // error of the last try
+	tried  chan struct{}    // closed and replaced after each try
 }
 
 // NewAsync starts the goroutine; Close ends it.
 func NewAsync(s Sink) *Async {
 	ctx, stop := context.WithCancel(context.Background())
-	a := &Async{sink: s, work: make(chan struct{}, 1), urgent: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	a := &Async{sink: s, stop: stop, ended: make(chan struct{}), tried: make(chan struct{}), told: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	go a.run(ctx)
 	return a
 }
@@ -46,30 +45,28 @@ func (a *Async) Tell(_ context.Context, r presence.Record) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.newest = &r
-	wake(a.work)
+	wake(a.told)
 	return a.wrong
 }
 
 // Flush waits until the newest record has been passed on. If ctx ends first, the error says what went wrong.
 func (a *Async) Flush(ctx context.Context) error {
-	a.mu.Lock()
-	if a.newest == nil {
-		defer a.mu.Unlock()
-		return a.wrong
-	}
-	done := make(chan struct{})
-	a.waiters = append(a.waiters, done)
-	a.mu.Unlock()
 	wake(a.urgent)
-	select {
-	case <-done:
-		return nil
-	case <-a.ended:
-	case <-ctx.Done():
+	for {
+		a.mu.Lock()
+		left, wrong, tried := a.newest != nil, a.wrong, a.tried
+		a.mu.Unlock()
+		if !left {
+			return nil
+		}
+		select {
+		case <-tried:
+		case <-a.ended:
+			return wrong
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), wrong)
+		}
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return errors.Join(ctx.Err(), a.wrong)
 }
 
 // Close drops a record that has not been passed on.
@@ -92,46 +89,32 @@ func (a *Async) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.work:
+		case <-a.told:
 		}
-		for a.pending() != nil {
-			err := a.once(ctx)
-			if ctx.Err() != nil {
-				return
-			}
-			if err == nil {
-				failures = 0
-				continue
-			}
-			failures++
-			again := time.NewTimer(wait.Delay(failures, rand.Float64()))
-			select {
-			case <-ctx.Done():
-				again.Stop()
-				return
-			case <-again.C:
-			case <-a.urgent:
-				again.Stop()
-			}
+		if a.once(ctx) == nil {
+			failures = 0
+			continue
 		}
+		failures++
+		wake(a.told)
+		again := time.NewTimer(wait.Delay(failures, rand.Float64()))
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		case <-a.urgent:
+		}
+		again.Stop()
 	}
-}
-
-func (a *Async) pending() *presence.Record {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.newest == nil {
-		for _, w := range a.waiters {
-			close(w)
-		}
-		a.waiters = nil
-	}
-	return a.newest
 }
 
 // once passes on the newest record.
 func (a *Async) once(ctx context.Context) error {
-	r := a.pending()
+	a.mu.Lock()
+	r := a.newest
+	a.mu.Unlock()
+	if r == nil {
+		return nil
+	}
 	late := fmt.Errorf("no answer within %s", human.Setting(asyncTimeout))
 	ctx, cancel := context.WithTimeoutCause(ctx, asyncTimeout, late)
 	defer cancel()
@@ -145,5 +128,7 @@ func (a *Async) once(ctx context.Context) error {
 	if err == nil && a.newest == r {
 		a.newest = nil
 	}
+	close(a.tried)
+	a.tried = make(chan struct{})
 	return err
 }

@@ -4,65 +4,60 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
 
-// Room takes lines for a chat room, without waiting for them to arrive.
+// Room takes messages without waiting for them to arrive.
 type Room interface {
-	Say(l Line, at time.Time) error
-	// Trouble says why lines do not arrive; nil if they do.
+	chat.Room
+	// Trouble says why messages do not arrive; nil if they do.
 	Trouble() error
-	Flush(ctx context.Context) error
+	Flusher
 }
 
-// Chat announces the node's states in one room. A file remembers what the room was told, so that a restarted agent
+// Chat announces the node's states in one room. A file remembers what the room heard, so that a restarted agent
 // repeats nothing and forgets no reminder.
 type Chat struct {
-	room      Room
-	file      files.Remembered[Announced]
-	announced Announced
-	known     bool // the file has been read
+	Room
+	onlyCritical bool
+	file         files.Remembered[Heard]
+	heard        Heard
+	known        bool // the file has been read
 }
 
-// NewChat returns the sink of a room; path is the file that remembers what the room was told.
-func NewChat(room Room, path string) *Chat {
-	return &Chat{room: room, file: files.Remembered[Announced]{Path: path, What: "chat memory"}}
+// NewChat returns the sink of a room, which wants all lines or only critical ones; path is the file that remembers what
+// the room heard.
+func NewChat(room Room, onlyCritical bool, path string) *Chat {
+	return &Chat{Room: room, onlyCritical: onlyCritical, file: files.Remembered[Heard]{Path: path, What: "chat memory"}}
 }
 
 // Tell announces what is new in the record. The error says why lines do not arrive, or that the file cannot be written.
-func (c *Chat) Tell(_ context.Context, r presence.Record) error {
+func (c *Chat) Tell(ctx context.Context, r presence.Record) error {
 	if err := node.ValidID(r.InstanceID); err != nil {
 		return fmt.Errorf("presence record: %w", err)
 	}
 	var recalled error
 	if !c.known {
 		c.known = true
-		c.announced, _, recalled = c.file.Recall() // a broken one at worst repeats a line
+		c.heard, _, recalled = c.file.Recall() // a broken one at worst repeats a line
 	}
-	now := r.BeatSeen
-	announced, lines := Compose(c.announced, r, now)
+	heard, lines := Compose(c.heard, r, c.onlyCritical, r.BeatSeen)
 	var errs []error
 	for _, l := range lines {
-		errs = append(errs, c.room.Say(l, now))
+		errs = append(errs, c.Say(ctx, l))
 	}
-	if !reflect.DeepEqual(announced, c.announced) {
-		c.announced = announced
-		errs = append(errs, c.file.Save(announced))
+	if heard != c.heard {
+		c.heard = heard
+		errs = append(errs, c.file.Save(heard))
 	}
-	return errors.Join(append(errs, recalled, c.room.Trouble())...)
+	return errors.Join(append(errs, recalled, c.Trouble())...)
 }
-
-// Flush waits until all lines have arrived.
-func (c *Chat) Flush(ctx context.Context) error { return c.room.Flush(ctx) }
-
-// Room returns the room that Chat posts to.
-func (c *Chat) Room() Room { return c.room }
 
 // Alarm wraps a sink whose error may be critical, such as a clash, and announces it in rooms: at once, each hour while
 // it lasts, and when it is over. A file remembers the announcement, so that an agent which is restarted often, or
@@ -129,19 +124,19 @@ func (a *Alarm) hear(err error, over bool) error {
 		a.seen = true
 		if since := now.Sub(a.said); since >= remindEach || since < 0 {
 			a.said = now
-			return errors.Join(err, a.say(own(a.last, Line{Text: err.Error(), Colour: "red", Critical: true}), now), a.remember())
+			return errors.Join(err, a.say(chat.Message{Text: own(a.last, err.Error()), Colour: "red", Critical: true, Time: now}), a.remember())
 		}
 	case over && !a.said.IsZero():
 		a.said, a.seen = time.Time{}, false
-		return errors.Join(a.say(own(a.last, Line{Text: "resolved: the presence repository accepts this node again", Colour: "green", Critical: true}), now), a.remember())
+		return errors.Join(a.say(chat.Message{Text: own(a.last, "resolved: the presence repository accepts this node again"), Colour: "green", Critical: true, Time: now}), a.remember())
 	}
 	return err
 }
 
-func (a *Alarm) say(l Line, at time.Time) error {
+func (a *Alarm) say(m chat.Message) error {
 	var errs []error
 	for _, v := range a.rooms() {
-		errs = append(errs, v.Say(l, at))
+		errs = append(errs, v.Say(context.Background(), m)) // it does not wait for the network
 	}
 	return errors.Join(errs...)
 }

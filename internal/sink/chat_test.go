@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
@@ -22,10 +23,10 @@ type room struct {
 	wrong           error
 }
 
-func (r *room) Say(l Line, _ time.Time) error {
-	r.lines = append(r.lines, l.Text)
-	if l.Critical {
-		r.critical = append(r.critical, l.Text)
+func (r *room) Say(_ context.Context, m chat.Message) error {
+	r.lines = append(r.lines, m.Text)
+	if m.Critical {
+		r.critical = append(r.critical, m.Text)
 	}
 	return nil
 }
@@ -48,10 +49,10 @@ func TestChatRemembersWhatItSaid(t *testing.T) {
 		}
 	}
 	for range 3 { // three lives of the agent
-		tell(NewChat(v, path), node.Wedged)
+		tell(NewChat(v, false, path), node.Wedged)
 	}
 	at = at.Add(time.Hour)
-	tell(NewChat(v, path), node.Wedged)
+	tell(NewChat(v, false, path), node.Wedged)
 	if len(v.lines) != 2 || !strings.Contains(v.lines[1], "still wedged") {
 		t.Errorf("said %q", v.lines)
 	}
@@ -66,7 +67,7 @@ func TestChatWithABrokenMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := &room{}
-	c := NewChat(v, path)
+	c := NewChat(v, false, path)
 	err := c.Tell(t.Context(), recordIn(node.Wedged, "ops:root: exit 3", time.Now()))
 	if err == nil || !strings.Contains(err.Error(), "chat.json.corrupt") || len(v.lines) != 1 {
 		t.Errorf("said %q, %v", v.lines, err)
@@ -78,7 +79,7 @@ func TestChatWithABrokenMemory(t *testing.T) {
 
 func TestChatSaysWhyLinesDoNotArrive(t *testing.T) {
 	v := &room{wrong: errors.New("chat hipchat://: 401")}
-	c := NewChat(v, filepath.Join(t.TempDir(), "chat.json"))
+	c := NewChat(v, false, filepath.Join(t.TempDir(), "chat.json"))
 	if err := c.Tell(t.Context(), recordIn(node.Idle, "", time.Now())); !errors.Is(err, v.wrong) {
 		t.Errorf("told: %v", err)
 	}
@@ -86,7 +87,7 @@ func TestChatSaysWhyLinesDoNotArrive(t *testing.T) {
 
 func TestWhatIsCritical(t *testing.T) {
 	v := &room{}
-	c := NewChat(v, filepath.Join(t.TempDir(), "chat.json"))
+	c := NewChat(v, false, filepath.Join(t.TempDir(), "chat.json"))
 	at := time.Now()
 	for _, s := range []node.State{node.Setup, node.InitDone, node.Working, node.Failing, node.Wedged, node.Disabled, node.Idle} {
 		if err := c.Tell(t.Context(), recordIn(s, "ops:root: exit 3", at)); err != nil {

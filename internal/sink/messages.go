@@ -2,174 +2,129 @@ package sink
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 )
 
-// Line is one line for a chat room.
-type Line struct {
-	Text     string
-	Colour   string // of the state, as in node.StateRow
-	Critical bool   // also for rooms that want only what needs a person
-}
-
-// Announced is what a room was told about this node. The zero value is a room that was told nothing.
-type Announced struct {
-	State  node.State           `json:"state,omitempty"`  // as of the last record
-	Print  string               `json:"print,omitempty"`  // fingerprint of the last record
-	Since  time.Time            `json:"since,omitzero"`   // since when it is in that state
-	Bad    node.State           `json:"bad,omitempty"`    // failing or wedged, and not recovered yet
-	BadAt  time.Time            `json:"bad_at,omitzero"`  // since when
-	Works  bool                 `json:"works,omitempty"`  // the room was told that work began, so it is told of the end
-	Quiet  bool                 `json:"quiet,omitempty"`  // the bad state was a repeat, so it was not announced
-	Remind time.Time            `json:"remind,omitzero"`  // when the wedge was announced last
-	Said   map[string]time.Time `json:"said,omitempty"`   // when, by fingerprint, of what was announced within the hour
-	Unsaid int                  `json:"folded,omitempty"` // repeats that were left out since the last line
+// Heard is what a room heard last about this node. The zero value is a room that heard nothing.
+type Heard struct {
+	State node.State `json:"state,omitempty"` // of the last line
+	Print string     `json:"print,omitempty"` // fingerprint of that line
+	At    time.Time  `json:"remind,omitzero"` // of that line
+	Bad   node.State `json:"bad,omitempty"`   // failing or wedged: the room heard its begin, but not its end
+	BadAt time.Time  `json:"bad_at,omitzero"` // since when
+	Items int        `json:"items,omitempty"` // of the deploy whose begin the room heard
+	Paid  time.Time  `json:"paid,omitzero"`   // until when the lines so far use up the rate
 }
 
 const (
-	// sayOnce is for how long a repeat is left out.
-	sayOnce = time.Hour
 	// remindEach is how often rooms are reminded of a wedge that lasts.
 	remindEach = time.Hour
+	// A node that flaps gets this many lines at once, and then one in each interval. What is left out is made up for by
+	// the state as it is when the next line is free.
+	lineBurst, lineEach = 12, 5 * time.Minute
 )
 
-// Compose words what a record means to a room: each transition is a line; what repeats within an hour is counted and
-// left out; a wedge that lasts is repeated once an hour; a bad state that was announced is followed by its recovery.
-func Compose(s Announced, r presence.Record, now time.Time) (Announced, []Line) {
-	print := fingerprint(r)
-	if print == s.Print {
-		return s.remind(r, now)
-	}
-	s = s.aged(now)
-	was := s.State
-	if was != r.State {
-		s.Since = now
-	}
-	s.State, s.Print = r.State, print
-	bad := r.State == node.Failing || r.State == node.Wedged
-	well := !bad && (r.State == node.Idle || r.State == node.InitDone)
-	switch {
-	case r.State == node.Presetup:
-		return s, nil
-	case bad:
-		if s.Bad != r.State && s.Bad != node.Wedged {
-			s.BadAt = now
-		}
-		lines := s.say(print, stateLine(r), now)
-		s.Quiet = len(lines) == 0 && (s.Bad == "" || s.Quiet)
-		if s.Bad != node.Wedged { // a wedge that was announced is followed by its recovery
-			s.Bad = r.State
-		}
-		if r.State == node.Wedged {
-			s.Remind = s.Said[print]
-		}
-		return s, lines
-	case well && s.Bad != "":
-		text := fmt.Sprintf("%s: %s%s", s.Bad.Ended(human.Coarse(now.Sub(s.BadAt))), r.State, at(r))
-		lines := []Line{own(r, Line{Text: text, Colour: "green", Critical: s.Bad == node.Wedged})}
-		if s.Quiet {
-			lines = nil // its begin was a repeat, so its end is one
-		}
-		s.Bad, s.BadAt, s.Quiet = "", time.Time{}, false
-		return s, lines
-	case r.State == node.Leaving && s.Bad == node.Wedged:
-		// Rooms that take only critical lines were told of the wedge: it is solved by this machine's end.
-		l := stateLine(r)
-		l.Critical = true
-		return s, s.say(print, l, now)
-	case r.State == node.Idle && was == node.Working && s.Works:
-		s.Works = false
-		return s, []Line{stateLine(r)}
-	case r.State == node.Idle && was == node.Working:
-		s.Unsaid++
-		return s, nil // its begin was a repeat, so its end is one
-	case r.State == node.Idle && was != node.Disabled && was != node.Leaving:
-		return s, nil // ready before, too; or something changed that it does not watch
-	}
-	lines := s.say(print, stateLine(r), now)
-	s.Works = r.State == node.Working && len(lines) > 0
-	return s, lines
-}
-
-// remind repeats a wedge that lasts, once an hour.
-func (s Announced) remind(r presence.Record, now time.Time) (Announced, []Line) {
-	if r.State != node.Wedged {
-		return s, nil
-	}
-	s = s.aged(now)
-	if now.Sub(s.Remind) < remindEach {
-		return s, nil
-	}
-	s.Remind, s.Quiet = now, false
-	text := fmt.Sprintf("still wedged after %s: %s%s", human.Coarse(now.Sub(s.Since)), reason(r), next(r))
-	return s, []Line{own(r, Line{Text: text, Colour: "red", Critical: true})}
-}
-
-// say returns the line, or counts it when the same was announced within the hour.
-func (s *Announced) say(print string, l Line, now time.Time) []Line {
-	if _, known := s.Said[print]; known {
-		s.Unsaid++
-		return nil
-	}
-	s.Said = maps.Clone(s.Said)
-	if s.Said == nil {
-		s.Said = map[string]time.Time{}
-	}
-	s.Said[print] = now
-	if s.Unsaid > 0 {
-		l.Text += fmt.Sprintf(" (%s before it omitted as repeats)", human.Count(s.Unsaid, "change"))
-		s.Unsaid = 0
-	}
-	return []Line{l}
-}
-
-// aged forgets what is more than an hour old, and times in the future, which a clock that was set back leaves.
-func (s Announced) aged(now time.Time) Announced {
-	for _, t := range []*time.Time{&s.Since, &s.BadAt, &s.Remind} {
-		if t.After(now) {
+// Compose decides what a room hears, from what it heard last and the present record. A line is due when the last one
+// is not about the present state. The begin of a wedge, its reminder and its end are told whatever the rate is; a room
+// of critical lines hears nothing else.
+func Compose(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Heard, []chat.Message) {
+	for _, t := range []*time.Time{&h.At, &h.BadAt} {
+		if t.After(now) { // the clock was set back
 			*t = now
 		}
 	}
-	s.Said = maps.Clone(s.Said)
-	maps.DeleteFunc(s.Said, func(_ string, at time.Time) bool {
-		age := now.Sub(at)
-		return age < 0 || age >= sayOnce
-	})
-	return s
+	print := fingerprint(r)
+	again := print == h.Print
+	switch {
+	case r.State == node.Presetup, again && (r.State != node.Wedged || now.Sub(h.At) < remindEach):
+		return h, nil
+	case h.State == "" && r.State == node.Idle:
+		h.State, h.Print = r.State, print // that all is well from the first is no news
+		return h, nil
+	}
+	m, over := line(h, r, again, now)
+	if onlyCritical && !m.Critical {
+		return h, nil
+	}
+	if begins := h.State != r.State; !(m.Critical && (begins || again)) && !h.pay(now) {
+		return h, nil
+	}
+	if over {
+		h.Bad = ""
+	}
+	if bad := r.State == node.Failing || r.State == node.Wedged; bad && h.Bad != r.State {
+		h.Bad, h.BadAt = r.State, now
+	}
+	h.State, h.Print, h.At, h.Items = r.State, print, now, r.Items
+	return h, []chat.Message{m}
 }
 
-// stateLine announces the state of a node.
-func stateLine(r presence.Record) Line {
-	row, _ := node.Row(r.State)
-	text := string(r.State) + ": " + row.Meaning
-	switch r.State {
-	case node.Setup:
-		text = "setup: the agent is running"
-	case node.InitDone:
-		text = "initdone: initialised, ready for its first work"
-	case node.Working:
-		text = "working: " + reason(r) + at(r)
-	case node.Idle:
-		text = "idle: done" + at(r)
-	case node.Failing, node.Wedged:
-		text = string(r.State) + ": " + reason(r) + at(r) + next(r)
-	case node.Disabled, node.Leaving:
-		text = string(r.State) + ": " + reason(r)
+// pay takes one line out of the rate; false when there is none left.
+func (h *Heard) pay(now time.Time) bool {
+	paid := h.Paid
+	if left := paid.Sub(now); left < 0 || left > lineBurst*lineEach { // or the clock was set back
+		paid = now
 	}
-	return own(r, Line{Text: text, Colour: row.Colour, Critical: row.Critical})
+	if paid.Sub(now) > (lineBurst-1)*lineEach {
+		return false
+	}
+	h.Paid = paid.Add(lineEach)
+	return true
+}
+
+// line announces the state of a node to a room. Over tells that it announces the end of what was bad, too.
+func line(h Heard, r presence.Record, again bool, now time.Time) (m chat.Message, over bool) {
+	row, _ := node.Row(r.State)
+	well := r.State == node.Idle || r.State == node.InitDone
+	m = chat.Message{Colour: row.Colour, Critical: row.Critical, Time: now}
+	text := string(r.State) + ": " + row.Meaning
+	switch {
+	case again:
+		text = fmt.Sprintf("still wedged after %s: %s%s", human.Coarse(now.Sub(h.BadAt)), reason(r), next(r))
+	case well && h.Bad != "":
+		text, over = fmt.Sprintf("%s: %s%s", h.Bad.Ended(human.Coarse(now.Sub(h.BadAt))), r.State, at(r)), true
+	case r.State == node.Setup:
+		text = "setup: the agent is running"
+	case r.State == node.InitDone:
+		text = "initdone: initialised, ready for its first work"
+	case r.State == node.Working && r.Items > 1:
+		text = "working: " + human.Count(r.Items, "item") + at(r)
+	case r.State == node.Working:
+		text = "working: " + reason(r) + at(r)
+	case r.State == node.Idle && h.State == node.Working && h.Items > 1:
+		text = fmt.Sprintf("idle: done (%s)%s", human.Count(h.Items, "item"), at(r))
+	case r.State == node.Idle && h.State == node.InitDone:
+		text = "idle: ready" + at(r)
+	case r.State == node.Idle:
+		text = "idle: done" + at(r)
+	case r.State == node.Failing, r.State == node.Wedged:
+		text = string(r.State) + ": " + reason(r) + at(r) + next(r)
+	case r.State == node.Disabled, r.State == node.Leaving:
+		text = string(r.State) + ": " + reason(r)
+		// Rooms of critical lines heard of the wedge: it is solved by this machine's end.
+		m.Critical = r.State == node.Leaving && h.Bad == node.Wedged
+	}
+	if hidden := r.State == node.Disabled || r.State == node.Leaving; h.Bad == node.Wedged && r.State != node.Wedged && !hidden {
+		m.Critical = true
+		if !well {
+			text, over = fmt.Sprintf("no longer wedged after %s; %s", human.Coarse(now.Sub(h.BadAt)), text), true
+		}
+	}
+	m.Text = own(r, text)
+	return m, over
 }
 
 // own puts the node's name in front.
-func own(r presence.Record, l Line) Line {
-	l.Text = fmt.Sprintf("%s:%s/%s: %s", r.InstanceID, r.Deployment, r.Nodepart, l.Text)
-	return l
+func own(r presence.Record, text string) string {
+	return fmt.Sprintf("%s:%s/%s: %s", r.InstanceID, r.Deployment, r.Nodepart, text)
 }
 
 // repoVersions lists the commits of a node's repositories: "ops@1a2b3c4 app2@5d6e7f8".
@@ -205,22 +160,22 @@ func next(r presence.Record) string {
 	return "  -> addagent why " + who
 }
 
-// fingerprint is the state and reason of a record without what changes by itself: times, counts, durations, text in
-// brackets. The version counts for work, where each push is news, but not for a bad state: the same failure at the
-// next commit is the same failure.
+// fingerprint is what a line about a record says, without what changes by itself: times, counts, durations, text in
+// brackets. The numbers of exits and signals stay.
 func fingerprint(r presence.Record) string {
-	words := strings.Fields(aside.ReplaceAllString(r.Reason, ""))
-	for i, w := range words {
-		if numeric(w) {
-			words[i] = "#"
-		}
-	}
-	why := strings.Join(words, " ")
 	switch r.State {
-	case node.Failing, node.Wedged, node.Disabled, node.Leaving:
-		return string(r.State) + " " + why
-	case node.Working, node.Idle:
-		return string(r.State) + " " + why + at(r)
+	case node.Failing, node.Wedged:
+		words := strings.Fields(aside.ReplaceAllString(r.Reason, ""))
+		for i, w := range words {
+			if numeric(w) && (i == 0 || !slices.Contains([]string{"exit", "signal"}, words[i-1])) {
+				words[i] = "#"
+			}
+		}
+		return string(r.State) + " " + strings.Join(words, " ") + at(r)
+	case node.Disabled, node.Leaving:
+		return string(r.State) + " " + r.Reason
+	case node.Working:
+		return string(r.State) + at(r)
 	}
 	return string(r.State)
 }

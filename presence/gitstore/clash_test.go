@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
@@ -274,8 +275,8 @@ func TestGitFindsItselfTold(t *testing.T) {
 // room remembers what is said in it.
 type room struct{ lines []string }
 
-func (r *room) Say(l sink.Line, _ time.Time) error {
-	r.lines = append(r.lines, l.Text)
+func (r *room) Say(_ context.Context, m chat.Message) error {
+	r.lines = append(r.lines, m.Text)
 	return nil
 }
 func (r *room) Trouble() error              { return nil }
