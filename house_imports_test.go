@@ -82,7 +82,7 @@ var importTable = []struct {
 		"internal/cloud/ec2":       {"internal/cloud internal/human internal/retry", "github.com/aws"},
 		"internal/kill":            {"internal/files internal/human", ""},
 		"internal/metrics":         {"internal/files internal/node", ""},
-		"internal/sink":            {"internal/files internal/human internal/node internal/retry presence", ""},
+		"internal/sink":            {"internal/chat internal/files internal/human internal/node internal/retry presence", ""},
 		"internal/sink/sinktest":   {"internal/node internal/sink presence", ""},
 	}},
 	{"git", map[string]imports{

@@ -90,7 +90,7 @@ func (o *foldOutput) Folded(r fold.Report, now time.Time) error {
 	}
 	if o.json {
 		// Compact and on one line: more may follow.
-		return o.writeJSONLine(struct {
+		return cli.PrintJSONLine(o.Out, struct {
 			Nodes       int               `json:"nodes"`
 			Moved       int               `json:"moved"`
 			Transitions []fold.Transition `json:"transitions"`
@@ -106,7 +106,7 @@ func (o *foldOutput) Folded(r fold.Report, now time.Time) error {
 	case r.Pushed:
 		text += ", main is at " + human.ID(r.Commit)
 	}
-	return o.writeLines([]string{o.stamp(now) + text})
+	return o.print(o.stamp(now) + text)
 }
 
 // Say prints a line for people on standard error.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -63,11 +64,10 @@ func (p *program) list(ctx context.Context, o *control.Repository, raw bool) err
 		return nil
 	}
 	if raw && !p.json {
-		var lines []string
 		for _, r := range refs {
-			lines = append(lines, r.ID+"\t"+r.Name)
+			fmt.Fprintf(p.Out, "%s\t%s\n", r.ID, r.Name)
 		}
-		return p.writeLines(lines)
+		return nil
 	}
 	f, err := o.Read(ctx)
 	if err != nil {
@@ -78,7 +78,8 @@ func (p *program) list(ctx context.Context, o *control.Repository, raw bool) err
 	if p.json {
 		return cli.PrintJSON(p.Out, all)
 	}
-	return p.writeLines(p.lines(refsTable(all, time.Now())))
+	p.table(refsTable(all, time.Now()))
+	return nil
 }
 
 // describe tells of each ref what it is.

@@ -99,12 +99,15 @@ func (p *program) log(ctx context.Context, o *control.Repository, word string, s
 	if len(list) == 0 {
 		p.says("no transition since %s", human.Time(since))
 	}
-	if err := p.printLog(list, follow); err != nil || !follow {
-		return err
-	}
 	told := map[moved]bool{}
 	for _, t := range list {
+		if err := p.printTransition(t); err != nil {
+			return err
+		}
 		told[moveOf(t)] = true
+	}
+	if !follow {
+		return nil
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -148,19 +151,6 @@ type moved struct {
 }
 
 func moveOf(t fold.Transition) moved { return moved{t.ID, t.To, t.Time.Unix()} }
-
-// printLog prints transitions: in columns if they are all, as a stream if more follow.
-func (p *program) printLog(list []fold.Transition, follow bool) error {
-	if !p.json && !follow && len(list) > 0 {
-		return p.writeLines(p.lines(view.Transitions(list))[1:])
-	}
-	for _, t := range list {
-		if err := p.printTransition(t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // meant is the id of the node that a person means by a word. A node that was reaped is found by its whole id.
 func (p *program) meant(ctx context.Context, o *control.Repository, word string) (string, error) {

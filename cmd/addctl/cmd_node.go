@@ -81,5 +81,5 @@ func (p *program) node(ctx context.Context, o *control.Repository, word string) 
 			p.says("%s", note)
 		}
 	}
-	return p.writeLines(view.Node(n, gitstore.RefName(o.Prefix, n.InstanceID), list, now, p.colours()))
+	return p.print(strings.Join(view.Node(n, gitstore.RefName(o.Prefix, n.InstanceID), list, now, p.colours()), "\n"))
 }

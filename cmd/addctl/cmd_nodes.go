@@ -124,7 +124,8 @@ func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Fil
 		if err != nil {
 			return err
 		}
-		return p.write(data)
+		_, err = p.Out.Write(data)
+		return err
 	}
 	switch {
 	case len(f.Nodes) == 0:
@@ -134,7 +135,8 @@ func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Fil
 		p.says("none of %s matches", human.Count(len(f.Nodes), "node"))
 		return nil
 	}
-	return p.writeLines(append(p.lines(view.Nodes(nodes, now)), view.Summary(nodes, f, now)))
+	p.table(view.Nodes(nodes, now), view.Summary(nodes, f, now))
+	return nil
 }
 
 // verdict is the exit code that --exit-code asks for.
@@ -192,7 +194,7 @@ func (p *program) watch(ctx context.Context, o *control.Repository, l view.Filte
 	}()
 	if cli.IsTerminal(p.Out) && !p.json && p.Env("TERM") != "dumb" {
 		s := view.Screen{Filter: l, Mark: max(2*every, 10*time.Second), Colours: p.colours()}
-		if err := s.Show(p.Out, all); err != nil {
+		if err := s.Show(p.Out, func() (int, int) { return cli.Size(p.Out) }, all); err != nil {
 			return err
 		}
 		return &cli.Exit{Code: cli.ExitInterrupted}
@@ -243,7 +245,7 @@ func (p *program) stream(all <-chan view.Reading, l view.Filter) error {
 // printTransition prints one of a stream.
 func (p *program) printTransition(t fold.Transition) error {
 	if p.json {
-		return p.writeJSONLine(t)
+		return cli.PrintJSONLine(p.Out, t)
 	}
-	return p.writeLines([]string{view.Transition(t, p.colours())})
+	return p.print(view.Transition(t, p.colours()))
 }

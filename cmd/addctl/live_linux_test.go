@@ -135,12 +135,8 @@ func TestLiveView(t *testing.T) {
 	say(t, repo, node.Wedged)
 	screen.wait(t, at, "* \x1b[1mi-1\x1b[0m")
 	screen.wait(t, at, "\x1b[31mwedged\x1b[0m")
-	if changed := screen.shown()[at:]; strings.Contains(changed, "\x1b[2J") {
-		t.Errorf("the screen was drawn anew for a change: %q", changed)
-	}
 	at = len(screen.shown())
 	screen.resize(t, 30, 10)
-	screen.wait(t, at, "\x1b[H\x1b[2J")
 	screen.wait(t, at, "1 node: 1 wedged; read from t…")
 	if _, err := io.WriteString(screen.master, "\x03"); err != nil { // ^C, as a person presses it
 		t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/addagent/addagent/fleet/control"
 	"github.com/addagent/addagent/fleet/view"
@@ -68,31 +68,16 @@ func (p *program) notes(f presence.Fleet) {
 	}
 }
 
-// write prints data as it is. A reader that went away has seen enough.
-func (p *program) write(data []byte) error {
-	if _, err := p.Out.Write(data); err != nil && !errors.Is(err, syscall.EPIPE) {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
+// print prints a text and what ends it. Only what runs on needs the error: the reader may have gone away.
+func (p *program) print(text string) error {
+	_, err := io.WriteString(p.Out, text+"\n")
+	return err
 }
 
-// writeLines prints each text on a line of its own.
-func (p *program) writeLines(lines []string) error {
-	return p.write([]byte(strings.Join(lines, "\n") + "\n"))
-}
-
-// writeJSONLine prints a value of a stream.
-func (p *program) writeJSONLine(v any) error {
-	if err := cli.PrintJSONLine(p.Out, v); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
-}
-
-// lines are those of a table, as wide as the terminal.
-func (p *program) lines(t view.Table) []string {
-	width, _ := view.Size(p.Out)
-	return t.Lines(width, p.colours())
+// table prints a table, as wide as the terminal, and lines below it.
+func (p *program) table(t view.Table, below ...string) {
+	width, _ := cli.Size(p.Out)
+	_ = p.print(strings.Join(append(t.Lines(width, p.colours()), below...), "\n"))
 }
 
 // colours tells whether the output may have any.

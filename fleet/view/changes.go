@@ -61,15 +61,6 @@ func (s Snapshot) Changes(after Snapshot, now time.Time) []fold.Transition {
 	return list
 }
 
-// Transitions is a line a transition.
-func Transitions(list []fold.Transition) Table {
-	t := Table{Head: []string{"TIME", "ID", "PART", "FROM", "TO", "VERSION", "REASON"}, shrink: []shrink{{6, 20}, {2, 8}, {1, 10}, {6, 8}}}
-	for _, s := range list {
-		t.Rows = append(t.Rows, transitionCells(s))
-	}
-	return t
-}
-
 func transitionCells(t fold.Transition) []Cell {
 	version := ""
 	if t.Version != "" {

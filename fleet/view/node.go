@@ -81,11 +81,10 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 		return lines
 	}
 	lines = append(lines, "")
-	t := Transitions(list)
-	for i := range t.Rows { // without the node and its part
-		t.Rows[i] = slices.Delete(t.Rows[i], 1, 3)
+	t := Table{Head: make([]string, 5)}
+	for _, s := range list {
+		t.Rows = append(t.Rows, slices.Delete(transitionCells(s), 1, 3)) // without the node and its part
 	}
-	t.Head, t.shrink = slices.Delete(t.Head, 1, 3), nil
 	for _, l := range t.Lines(0, colours)[1:] {
 		lines = append(lines, "  "+l)
 	}

@@ -3,15 +3,11 @@ package view
 import (
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
-	"golang.org/x/sys/unix"
 )
 
 // Reading is how one reading of the presence repository ended.
@@ -120,51 +116,21 @@ const (
 	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 )
 
-// redraw turns the old lines of a screen into others, and leaves alone those that are the same. nil = the screen may
-// show anything.
-func redraw(old, lines []string) string {
-	var b strings.Builder
-	if old == nil {
-		b.WriteString("\x1b[H\x1b[2J")
-	}
-	for i := range max(len(old), len(lines)) {
-		switch {
-		case i >= len(lines):
-			fmt.Fprintf(&b, "\x1b[%d;1H\x1b[K", i+1)
-		case i >= len(old) || old[i] != lines[i]:
-			fmt.Fprintf(&b, "\x1b[%d;1H%s\x1b[K", i+1, lines[i])
-		}
-	}
-	return b.String()
-}
-
-// Show fills a terminal until the readings end, and draws a line again when it changes.
-func (s *Screen) Show(out io.Writer, readings <-chan Reading) error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP)
-	defer signal.Stop(signals)
+// Show fills a terminal, whose size is asked for each time, until the readings end.
+func (s *Screen) Show(out io.Writer, size func() (width, height int), readings <-chan Reading) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
-	var shown []string
-	draw := func() error {
-		width, height := Size(out)
+	_, _ = io.WriteString(out, enterScreen)
+	defer func() { _, _ = io.WriteString(out, leaveScreen) }()
+	for {
+		width, height := size()
 		if width == 0 || height == 0 {
 			width, height = 80, 24 // a terminal that does not know its size
 		}
 		lines := s.lines(time.Now(), width, height)
-		lines = lines[:min(len(lines), height)]
-		_, err := io.WriteString(out, redraw(shown, lines))
-		shown = lines
-		if err != nil {
+		text := strings.Join(lines[:min(len(lines), height)], "\x1b[K\r\n")
+		if _, err := io.WriteString(out, "\x1b[H"+text+"\x1b[K\x1b[J"); err != nil {
 			return fmt.Errorf("write: %w", err)
-		}
-		return nil
-	}
-	_, _ = io.WriteString(out, enterScreen)
-	defer func() { _, _ = io.WriteString(out, leaveScreen) }()
-	for {
-		if err := draw(); err != nil {
-			return err
 		}
 		select {
 		case r, ok := <-readings:
@@ -172,27 +138,7 @@ func (s *Screen) Show(out io.Writer, readings <-chan Reading) error {
 				return nil
 			}
 			s.update(r)
-		case got := <-signals:
-			if got == syscall.SIGTSTP { // the shell needs its screen while this process is stopped
-				_, _ = io.WriteString(out, leaveScreen)
-				_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)
-				_, _ = io.WriteString(out, enterScreen)
-			}
-			shown = nil
 		case <-second.C:
 		}
 	}
-}
-
-// Size is that of a terminal, in characters; 0, 0 where the output is none.
-func Size(w io.Writer) (width, height int) {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0, 0
-	}
-	s, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil {
-		return 0, 0
-	}
-	return int(s.Col), int(s.Row)
 }

@@ -79,25 +79,6 @@ func TestNodeWithoutState(t *testing.T) {
 	}
 }
 
-// A screen that is turned into another by redraw shows the other.
-func TestRedraw(t *testing.T) {
-	for name, c := range map[string]struct {
-		old, lines []string
-		want       string
-	}{
-		"all anew":      {nil, []string{"a", "b"}, "\x1b[H\x1b[2J\x1b[1;1Ha\x1b[K\x1b[2;1Hb\x1b[K"},
-		"the same":      {[]string{"a", "b"}, []string{"a", "b"}, ""},
-		"one line":      {[]string{"a", "b", "c"}, []string{"a", "x", "c"}, "\x1b[2;1Hx\x1b[K"},
-		"fewer":         {[]string{"a", "b"}, []string{"a"}, "\x1b[2;1H\x1b[K"},
-		"more":          {[]string{"a"}, []string{"a", "b"}, "\x1b[2;1Hb\x1b[K"},
-		"an empty line": {[]string{"a", ""}, []string{"a", "", ""}, "\x1b[3;1H\x1b[K"},
-	} {
-		if got := redraw(c.old, c.lines); got != c.want {
-			t.Errorf("%s: %q", name, got)
-		}
-	}
-}
-
 func TestScreen(t *testing.T) {
 	v := &Screen{Mark: 10 * time.Second}
 	now := fleettest.Noon()

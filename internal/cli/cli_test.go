@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +30,6 @@ func TestRun(t *testing.T) {
 		"help of nothing":  {nil, "help dance", cli.ExitMisuse, "prog: there is no command \"dance\": prog help lists them\n"},
 		"no such shell":    {nil, "completion ksh", cli.ExitMisuse, "prog: invalid argument \"ksh\" for \"prog completion\": it takes bash, zsh or fish\n"},
 		"no number":        {nil, "do -n x", cli.ExitMisuse, "prog: invalid argument \"x\" for \"-n, --lines\" flag: not a number\n"},
-		"reader went away": {cli.Failed(fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE})), "do", cli.ExitFailed, ""},
 		"an error of none": {errors.New("odd"), "do", cli.ExitMisuse, "prog: odd\n"},
 	} {
 		root := &cobra.Command{Use: "prog", SilenceUsage: true, SilenceErrors: true}
@@ -46,3 +44,35 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// TestOutputIsLost: standard output cannot be written, and the command does not look, or returns the error.
+func TestOutputIsLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		wrong error
+		looks bool
+		code  int
+		words string
+	}{
+		"a full disk":              {syscall.ENOSPC, false, cli.ExitFailed, "prog: write: no space left on device\n"},
+		"a full disk, looked":      {syscall.ENOSPC, true, cli.ExitFailed, "prog: print: no space left on device\n"},
+		"reader went away":         {syscall.EPIPE, false, cli.ExitDone, ""},
+		"reader went away, looked": {syscall.EPIPE, true, cli.ExitFailed, ""},
+	} {
+		out := failing{c.wrong}
+		root := &cobra.Command{Use: "prog", SilenceUsage: true, SilenceErrors: true, RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := fmt.Fprintln(cmd.OutOrStdout(), "data"); err != nil && c.looks {
+				return cli.Failed(fmt.Errorf("print: %w", err))
+			}
+			return nil
+		}}
+		var words bytes.Buffer
+		p := &cli.Process{In: &bytes.Buffer{}, Out: out, Err: &words}
+		if code := p.Run(t.Context(), root); code != c.code || words.String() != c.words {
+			t.Errorf("%s: exit %d, %q", name, code, words.String())
+		}
+	}
+}
+
+type failing struct{ error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.error }

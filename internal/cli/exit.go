@@ -6,11 +6,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"strconv"
@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // Exit codes of both programs: a contract with people's scripts.
@@ -73,33 +74,85 @@ func This() (*Process, context.Context, context.CancelFunc) {
 	return &Process{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv, Getuid: os.Getuid}, ctx, stop
 }
 
-// Run runs the command line of a program and turns its error into the exit code
-// and one line that begins with the program's name.
+// Run runs the command line of a program and turns its error into the exit code and one line that begins with the
+// program's name. A command need not look whether its output could be written: Run does.
 func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
+	out := &output{Writer: p.Out}
+	p.Out = out
 	root.SetIn(p.In)
-	root.SetOut(p.Out)
+	root.SetOut(out)
 	root.SetErr(p.Err)
 	root.SetArgs(p.Args)
 	err := root.ExecuteContext(ctx)
+	code, text := ExitDone, ""
 	var e *Exit
 	switch {
-	case err == nil:
-		return ExitDone
 	case errors.As(err, &e):
-		if e.Err != nil && !readerGone(e.Err) {
-			fmt.Fprintf(p.Err, "%s: %v\n", root.Name(), e.Err)
+		if code = e.Code; e.Err != nil {
+			text = e.Err.Error()
 		}
-		return e.Code
-	default: // cobra's own: an unknown command or flag
-		fmt.Fprintf(p.Err, "%s: %s\n", root.Name(), withoutStrconv(err))
-		return ExitMisuse
+	case err != nil: // cobra's own: an unknown command or flag
+		code, text = ExitMisuse, withoutStrconv(err)
 	}
+	switch {
+	case errors.Is(out.lost, syscall.EPIPE): // the reader went away, as head does: it has seen enough
+		if errors.Is(err, syscall.EPIPE) {
+			text = ""
+		}
+	case out.lost != nil && !strings.Contains(text, out.lost.Error()):
+		text = strings.TrimPrefix(text+"; write: "+out.lost.Error(), "; ")
+		code = cmp.Or(code, ExitFailed)
+	}
+	if text != "" {
+		fmt.Fprintf(p.Err, "%s: %s\n", root.Name(), text)
+	}
+	return code
 }
 
-// readerGone tells that the reader of standard output went away, as head does: it has seen enough.
-func readerGone(err error) bool {
-	var file *fs.PathError // and not of a connection
-	return errors.As(err, &file) && file.Path == os.Stdout.Name() && errors.Is(file, syscall.EPIPE)
+// output is standard output. It remembers why something could not be written.
+type output struct {
+	io.Writer
+	lost error
+}
+
+func (o *output) Write(data []byte) (int, error) {
+	n, err := o.Writer.Write(data)
+	if o.lost == nil {
+		o.lost = err
+	}
+	return n, err
+}
+
+// terminal is the file behind standard output or error; nil = it is none, as in a test.
+func terminal(w io.Writer) *os.File {
+	if o, ok := w.(*output); ok {
+		w = o.Writer
+	}
+	f, _ := w.(*os.File)
+	return f
+}
+
+// IsTerminal tells whether a person watches.
+func IsTerminal(w io.Writer) bool {
+	f := terminal(w)
+	if f == nil {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// Size is that of a terminal, in characters; 0, 0 where the output is none.
+func Size(w io.Writer) (width, height int) {
+	f := terminal(w)
+	if f == nil {
+		return 0, 0
+	}
+	s, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, 0
+	}
+	return int(s.Col), int(s.Row)
 }
 
 // withoutStrconv is the text of an error without the words of Go's package for numbers.

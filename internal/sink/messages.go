@@ -50,7 +50,7 @@ func Compose(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Hear
 		h.State, h.Print = r.State, print // that all is well from the first is no news
 		return h, nil
 	}
-	m, over := line(h, r, again, now)
+	m, over := announcement(h, r, again, now)
 	if onlyCritical && !m.Critical {
 		return h, nil
 	}
@@ -80,8 +80,8 @@ func (h *Heard) pay(now time.Time) bool {
 	return true
 }
 
-// line announces the state of a node to a room. Over tells that it announces the end of what was bad, too.
-func line(h Heard, r presence.Record, again bool, now time.Time) (m chat.Message, over bool) {
+// announcement is the state of a node as a room hears it. Over tells that it announces the end of what was bad, too.
+func announcement(h Heard, r presence.Record, again bool, now time.Time) (m chat.Message, over bool) {
 	row, _ := node.Row(r.State)
 	well := r.State == node.Idle || r.State == node.InitDone
 	m = chat.Message{Colour: row.Colour, Critical: row.Critical, Time: now}
