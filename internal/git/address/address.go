@@ -5,7 +5,6 @@ package address
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -43,20 +42,6 @@ func (a Auth) Holder() string {
 		return a.TokenFile
 	}
 	return a.PasswordFile
-}
-
-// Check finds what is wrong, without I/O.
-func (n Network) Check() error {
-	var errs []error
-	if n.Proxy != "" {
-		if _, err := n.ProxyURL(); err != nil {
-			errs = append(errs, fmt.Errorf("network proxy: %w", err))
-		}
-	}
-	if (n.ClientCertFile == "") != (n.ClientKeyFile == "") {
-		errs = append(errs, errors.New("network: client_cert_file and client_key_file go together"))
-	}
-	return errors.Join(errs...)
 }
 
 // ProxyURL parses the URL of the proxy. No error quotes it: it may contain a password.

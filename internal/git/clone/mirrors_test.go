@@ -332,7 +332,7 @@ func TestMirrorAndBranchesThatAreNotThere(t *testing.T) {
 	if m.first.Requests.Load() != one || m.second.Requests.Load() == two {
 		t.Error(m.first.Requests.Load()-one, m.second.Requests.Load()-two)
 	}
-	if err := (remote.Source{URL: "https://h/x", Mirrors: []string{"nonsense"}}).Check(); err == nil {
+	if _, err := newMirrors(remote.Source{URL: "https://h/x", Mirrors: []string{"nonsense"}}, Limits{}); err == nil {
 		t.Error("no error")
 	}
 }

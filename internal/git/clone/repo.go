@@ -86,9 +86,6 @@ func (r *Repo) Close() error {
 
 func (r *Repo) dial() (*mirrors, error) {
 	if r.mirrors == nil {
-		if err := r.source.Check(); err != nil {
-			return nil, err
-		}
 		m, err := newMirrors(r.source, r.limits)
 		if err != nil {
 			return nil, err

@@ -32,20 +32,19 @@ type AuthFunc func(ctx context.Context, again bool) (user, password string, err 
 
 // Options of a client; the zero value works.
 type Options struct {
-	Transport http.RoundTripper // nil = NewTransport(); not shared, so that closing it closes only our connections
-	Auth      AuthFunc          // nil = user and password of the URL, or none
-	Agent     string            // "addagent/VERSION": fixed, so that requests are byte-identical
-	Patience  time.Duration     // how long a kept connection may take to answer a look; 0 = 5 s
+	Transport *http.Transport // nil = NewTransport(); not shared, so that closing it closes only our connections
+	Auth      AuthFunc        // nil = user and password of the URL, or none
+	Agent     string          // "addagent/VERSION": fixed, so that requests are byte-identical
 }
 
 // Client asks one repository over smart HTTP. It is not safe for concurrent use.
 type Client struct {
 	base      *url.URL // no user, no query; moves with permanent redirects
-	transport http.RoundTripper
+	transport *http.Transport
 	auth      AuthFunc
 	agent     string
-	patience  time.Duration
-	used      time.Time // when a connection last gave an answer
+	patience  time.Duration // how long a kept connection may take to answer a look
+	used      time.Time     // when a connection last gave an answer
 }
 
 // NewTransport returns a transport for one repository: one kept connection, HTTP/1.1 (one request at a time needs no
@@ -73,15 +72,9 @@ func NewHTTP(rawURL string, o Options) (*Client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("%s is not an http or https address", Redact(rawURL))
 	}
-	c := &Client{transport: o.Transport, auth: o.Auth, agent: o.Agent, patience: o.Patience}
+	c := &Client{transport: o.Transport, auth: o.Auth, agent: o.Agent, patience: 5 * time.Second}
 	if c.transport == nil {
 		c.transport = NewTransport()
-	}
-	if c.agent == "" {
-		c.agent = "addagent"
-	}
-	if c.patience == 0 {
-		c.patience = 5 * time.Second
 	}
 	if u.User != nil && c.auth == nil {
 		user := u.User.Username()
@@ -96,11 +89,7 @@ func NewHTTP(rawURL string, o Options) (*Client, error) {
 }
 
 // Close closes the kept connection. The client can be used again.
-func (c *Client) Close() {
-	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
-}
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // call is one request, before authentication and redirects.
 type call struct {
@@ -179,9 +168,9 @@ func (c *Client) attempt(parent context.Context, body []byte, read func(io.Reade
 
 // brokenConnection tells what may be the fault of one connection from what the server really said.
 func brokenConnection(err error) bool {
-	var status *StatusError
-	var remote *RemoteError
-	return !errors.As(err, &status) && !errors.As(err, &remote) && !errors.Is(err, ErrNotV2) &&
+	_, status := errors.AsType[*StatusError](err)
+	_, remote := errors.AsType[*RemoteError](err)
+	return !status && !remote && !errors.Is(err, ErrNotV2) &&
 		!errors.Is(err, ErrTooLarge) && !errors.Is(err, errBadLine) && !errors.Is(err, errAuth)
 }
 

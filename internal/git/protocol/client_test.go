@@ -324,7 +324,7 @@ func TestBadAnswers(t *testing.T) {
 			if err == nil || k.is != nil && !errors.Is(err, k.is) || !strings.Contains(err.Error(), k.text) {
 				t.Fatal(err)
 			}
-			_, err = c.Fetch(t.Context(), protocol.FetchRequest{Want: cannedID, Depth: 1})
+			_, err = c.Fetch(t.Context(), nil, protocol.FetchRequest{Want: cannedID, Depth: 1})
 			if err == nil {
 				t.Fatal("fetch: no error")
 			}

@@ -76,8 +76,7 @@ var errNotHTTP = errors.New("what answers there does not speak HTTP")
 
 // bare strips what net/http wraps around an error: the URL in it may hold a token.
 func bare(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	if strings.Contains(err.Error(), "malformed HTTP ") {

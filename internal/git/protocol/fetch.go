@@ -1,10 +1,12 @@
 package protocol
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,7 +25,7 @@ type FetchRequest struct {
 	Also   []string  // further commits that are wanted
 	Known  []string  // further commits that we have: their trees completely, their parents not
 	Since  time.Time // only commits that are not older; zero = all. Where Depth is given, too, that counts
-	Filter string    // what is left out, such as "tree:0"; only for servers that are known to take it
+	Filter string    // what is left out, such as "tree:0", where the server can
 
 	MaxBytes int64  // of the whole answer; 0 = no limit
 	Advance  func() // called whenever bytes of the answer arrived; may be nil
@@ -39,9 +41,6 @@ type Pack struct {
 
 func (p *Pack) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-// OnClose replaces what Close does.
-func (p *Pack) OnClose(f func() error) { p.close = f }
-
 // AfterClose adds to what Close does.
 func (p *Pack) AfterClose(f func()) {
 	before := p.close
@@ -54,19 +53,15 @@ func (p *Pack) AfterClose(f func()) {
 // Close ends the stream.
 func (p *Pack) Close() error { return p.close() }
 
-// Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it.
-func (c *Client) Fetch(ctx context.Context, f FetchRequest) (*Pack, error) {
-	return c.fetch(ctx, f, call{body: fetchRequest(c.agent, f), v2: true}, readFetch)
-}
-
-// fetch sends a request and reads the answer up to the pack.
-func (c *Client) fetch(ctx context.Context, f FetchRequest, q call, read func(*lineReader) (*Pack, error)) (*Pack, error) {
-	q.method, q.suffix = http.MethodPost, uploadPack
+// Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it. What the server cannot filter, by its
+// greeting, is not left out. No greeting means v2.
+func (c *Client) Fetch(ctx context.Context, g *Greeting, f FetchRequest) (*Pack, error) {
+	q := call{method: http.MethodPost, suffix: uploadPack, body: g.fetchRequest(f, c.agent), v2: g.isV2()}
 	answer, err := c.send(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	p, err := read(newLineReader(f.limit(answer.Body)))
+	p, err := g.readPack(newLineReader(f.limit(answer.Body)), f)
 	if err != nil {
 		_ = answer.Body.Close()
 		return nil, err
@@ -75,7 +70,16 @@ func (c *Client) fetch(ctx context.Context, f FetchRequest, q call, read func(*l
 	return p, nil
 }
 
-func fetchRequest(agent string, f FetchRequest) []byte {
+// isV2 says which version is spoken after a greeting; without one it is v2.
+func (g *Greeting) isV2() bool { return g == nil || g.V2 }
+
+func (g *Greeting) fetchRequest(f FetchRequest, agent string) []byte {
+	if g != nil && !g.Can("filter") {
+		f.Filter = ""
+	}
+	if !g.isV2() {
+		return g.fetchV0(f, agent)
+	}
 	b := make([]byte, 0, 512)
 	b = appendLine(b, "command=fetch")
 	b = appendLine(b, "agent=", agent)
@@ -120,34 +124,18 @@ func appendLines(b []byte, word string, values ...string) []byte {
 }
 
 // limit applies what the request says about the answer as a stream of bytes.
-func (f FetchRequest) limit(r io.Reader) io.Reader {
-	if f.MaxBytes > 0 {
-		r = &capped{r: r, left: f.MaxBytes}
-	}
-	if f.Advance != nil {
-		r = &noticed{r: r, advance: f.Advance}
-	}
-	return r
-}
-
-type noticed struct {
-	r       io.Reader
-	advance func()
-}
-
-func (n *noticed) Read(p []byte) (int, error) {
-	k, err := n.r.Read(p)
-	if k > 0 {
-		n.advance()
-	}
-	return k, err
+func (f FetchRequest) limit(r io.Reader) *capped {
+	return &capped{r: r, left: cmp.Or(f.MaxBytes, math.MaxInt64), advance: f.Advance}
 }
 
 // maxBorders bounds how many shallow lines an answer may hold: one for each root or cut-off commit.
 const maxBorders = 100_000
 
-// readFetch parses the sections before the pack of a v2 answer.
-func readFetch(in *lineReader) (*Pack, error) {
+// readPack reads the answer to fetchRequest up to the pack: in v2 there are sections before it.
+func (g *Greeting) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
+	if !g.isV2() {
+		return g.readPackV0(in, f)
+	}
 	p := &Pack{}
 	section := ""
 	for lines := 0; ; lines++ {

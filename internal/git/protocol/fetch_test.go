@@ -43,17 +43,15 @@ func TestFetchBothVersions(t *testing.T) {
 		c := newClient(t, server.URL+"/r.git", protocol.Options{})
 		fetch := func(f protocol.FetchRequest) *protocol.Pack {
 			t.Helper()
-			var p *protocol.Pack
-			var err error
-			if v2 {
-				p, err = c.Fetch(t.Context(), f)
-			} else {
-				a, aerr := c.AdvertV0(t.Context(), protocol.LsOptions{Prefixes: []string{"HEAD"}})
-				if aerr != nil || len(a.Refs) != 1 || a.Refs[0].Target != "refs/heads/main" || !slices.Equal(a.Heads, []string{"main"}) {
-					t.Fatalf("%+v %v", a, aerr)
+			var g *protocol.Greeting
+			if !v2 {
+				var err error
+				g, err = c.Greet(t.Context(), false, protocol.LsOptions{Prefixes: []string{"HEAD"}})
+				if err != nil || g.V2 || len(g.Refs) != 1 || g.Refs[0].Target != "refs/heads/main" {
+					t.Fatalf("%+v %v", g, err)
 				}
-				p, err = c.FetchV0(t.Context(), a, f)
 			}
+			p, err := c.Fetch(t.Context(), g, f)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,20 +88,20 @@ func TestFetchErrors(t *testing.T) {
 	src, server := gittest.Remote(t, gittest.ServerOptions{})
 	id := src.Commit("main", gittest.File("a", strings.Repeat("x", 100)))
 	c := newClient(t, server.URL+"/r.git", protocol.Options{})
-	_, err := c.Fetch(t.Context(), protocol.FetchRequest{Want: cannedID, Depth: 1})
+	_, err := c.Fetch(t.Context(), nil, protocol.FetchRequest{Want: cannedID, Depth: 1})
 	var remote *protocol.RemoteError
 	if !errors.As(err, &remote) || !strings.Contains(remote.Text, cannedID) {
 		t.Errorf("unknown commit: %v", err)
 	}
 	// Something we have that the server never saw: the whole snapshot comes, not all history.
-	p, err := c.Fetch(t.Context(), protocol.FetchRequest{Want: id, Have: cannedID, Shallow: cannedID, Depth: 1, Thin: true})
+	p, err := c.Fetch(t.Context(), nil, protocol.FetchRequest{Want: id, Have: cannedID, Shallow: cannedID, Depth: 1, Thin: true})
 	readPack(t, p, err)
 	_, v2err := newClient(t, server.URL+"/nothing.git", protocol.Options{}).LsRefs(t.Context(), mainOnly)
 	var status *protocol.StatusError
 	if !errors.As(v2err, &status) || status.Code != http.StatusNotFound {
 		t.Error(v2err)
 	}
-	p, err = c.Fetch(t.Context(), protocol.FetchRequest{Want: id, Depth: 1, MaxBytes: 60})
+	p, err = c.Fetch(t.Context(), nil, protocol.FetchRequest{Want: id, Depth: 1, MaxBytes: 60})
 	if err == nil {
 		_, err = io.ReadAll(p)
 	}

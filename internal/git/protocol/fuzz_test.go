@@ -59,7 +59,7 @@ func FuzzFetchAnswer(f *testing.F) {
 	f.Add([]byte("000dpackfile\n0009\x03oops0000"))
 	f.Add([]byte("0014acknowledgments\n0008NAK\n0000"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := readFetch(newLineReader(bytes.NewReader(data)))
+		p, err := (*Greeting)(nil).readPack(newLineReader(bytes.NewReader(data)), FetchRequest{})
 		if err != nil {
 			return
 		}
@@ -80,18 +80,18 @@ func FuzzAdvert(f *testing.F) {
 	f.Add([]byte("001e# service=git-upload-pack\n0000"+string(appendLine(nil, first))+string(appendLine(nil, someID, " refs/heads/main\n"))+"0000"), []byte("0035shallow "+someID+"\n00000008NAK\n0009\x01PACK0000"))
 	f.Add([]byte(string(appendLine(nil, strings.Repeat("0", 40), " capabilities^{}\x00shallow\n"))+"0000"), []byte("0008NAK\nPACK"))
 	f.Fuzz(func(t *testing.T, advert, answer []byte) {
-		a, err := advertOf(bytes.NewReader(advert), LsOptions{})
+		g, err := readGreeting(newLineReader(bytes.NewReader(advert)), LsOptions{})
 		if err != nil {
 			return
 		}
-		for _, r := range a.Refs {
+		for _, r := range g.Refs {
 			if !validID(r.ID) {
 				t.Fatalf("%+v", r)
 			}
 		}
 		request := FetchRequest{Want: someID, Have: someID, Shallow: someID, Depth: 1, Thin: true}
-		_ = a.request(request, "addagent/fuzz")
-		p, err := a.readPack(newLineReader(bytes.NewReader(answer)), request)
+		_ = g.fetchRequest(request, "addagent/fuzz")
+		p, err := g.readPack(newLineReader(bytes.NewReader(answer)), request)
 		if err != nil {
 			return
 		}
@@ -111,14 +111,10 @@ func FuzzStream(f *testing.F) {
 			io.Reader
 			io.Writer
 		}{bytes.NewReader(data), io.Discard}, "")
-		v2, err := s.Greeting(LsOptions{})
-		if err != nil {
+		if _, err := s.Greet(LsOptions{}); err != nil {
 			return
 		}
-		if v2 != (s.Advert() == nil) {
-			t.Fatal("neither one nor the other")
-		}
-		if v2 && ask {
+		if ask {
 			got, err := s.LsRefs(LsOptions{})
 			for _, r := range got {
 				if err == nil && !validID(r.ID) {

@@ -81,7 +81,8 @@ func TestDeadKeptConnectionIsReplaced(t *testing.T) {
 			f, src, url := serveFreezer(t)
 			src.Commit("main", gittest.File("a", "a"))
 			// Only what is asked on the dead connection is in a hurry: a busy machine answers when it can.
-			c := newClient(t, url, protocol.Options{Patience: time.Hour})
+			c := newClient(t, url, protocol.Options{})
+			c.SetPatience(time.Hour)
 			for range 3 {
 				if _, err := c.LsRefs(t.Context(), mainOnly); err != nil {
 					t.Fatal(err)
@@ -117,7 +118,8 @@ func TestNewConnectionMayTakeItsTime(t *testing.T) {
 			<-r.Context().Done()
 		})
 	}})
-	c := newClient(t, server.URL+"/r.git", protocol.Options{Patience: time.Millisecond})
+	c := newClient(t, server.URL+"/r.git", protocol.Options{})
+	c.SetPatience(time.Millisecond)
 	_, err := c.LsRefs(ctx, mainOnly)
 	if !errors.Is(err, context.Canceled) || server.Requests.Load() != 1 {
 		t.Fatalf("%v after %d requests", err, server.Requests.Load())

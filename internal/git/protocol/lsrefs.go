@@ -117,8 +117,9 @@ func shorten(s string) string {
 
 // capped is a reader that fails with ErrTooLarge, not with io.EOF, after so many bytes.
 type capped struct {
-	r    io.Reader
-	left int64
+	r       io.Reader
+	left    int64
+	advance func() // called whenever bytes arrived; may be nil
 }
 
 func (c *capped) Read(p []byte) (int, error) {
@@ -134,6 +135,8 @@ func (c *capped) Read(p []byte) (int, error) {
 		p = p[:c.left]
 	}
 	n, err := c.r.Read(p)
-	c.left -= int64(n)
+	if c.left -= int64(n); n > 0 && c.advance != nil {
+		c.advance()
+	}
 	return n, err
 }

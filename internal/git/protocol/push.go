@@ -137,8 +137,8 @@ func (c *Client) Push(ctx context.Context, updates []RefUpdate, pack []byte) (Re
 // perhapsDone says whether a push that failed so may have landed all the same: a gateway that gave up waiting, or a
 // server that stumbled after its work.
 func perhapsDone(err error) bool {
-	var status *StatusError
-	if !errors.As(err, &status) {
+	status, ok := errors.AsType[*StatusError](err)
+	if !ok {
 		return !errors.Is(err, errAuth)
 	}
 	switch status.Code {

@@ -36,7 +36,7 @@ func BenchmarkUnpackThousand(b *testing.B) {
 	}
 	c, err := protocol.NewHTTP(server.URL+"/r.git", protocol.Options{})
 	testkit.Must(b, err)
-	p, err := c.Fetch(b.Context(), protocol.FetchRequest{Want: all[0], Also: all[1:], Depth: 1})
+	p, err := c.Fetch(b.Context(), nil, protocol.FetchRequest{Want: all[0], Also: all[1:], Depth: 1})
 	testkit.Must(b, err)
 	var incoming bytes.Buffer
 	_, err = incoming.ReadFrom(p)

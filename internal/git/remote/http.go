@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/protocol"
@@ -15,53 +14,44 @@ import (
 
 // httpRemote speaks v2, and v0 where something does not understand that.
 type httpRemote struct {
-	way    *transport.HTTP
-	client *protocol.Client // set by connect
-	proven bool             // it answered in v2 once
-	old    time.Time        // until then it is asked in v0
-	advert *protocol.Advert // v0: what it said last
-	filter string           // "yes" or "no": v2, whether it can leave things out; "" = it was not asked yet
+	*transport.HTTP
+	proven   bool               // it answered in v2 once
+	old      time.Time          // until then it is asked in v0
+	greeting *protocol.Greeting // nil: it speaks v2, and what it can do was not needed yet
 }
 
-func (h *httpRemote) close() { h.way.Close() }
-
-func (h *httpRemote) connect() (err error) {
-	h.client, err = h.way.Client()
-	return err
-}
-
-func (h *httpRemote) tip(ctx context.Context, branch string) (Tip, error) {
-	if err := h.connect(); err != nil {
-		return Tip{}, err
-	}
-	if time.Now().Before(h.old) {
-		return h.tipV0(ctx, branch)
-	}
-	refs, err := h.client.LsRefs(ctx, question(branch))
+func (h *httpRemote) refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error) {
+	client, err := h.Client()
 	if err != nil {
+		return nil, err
+	}
+	old := time.Now().Before(h.old)
+	if !old {
+		var refs []protocol.Ref
+		if refs, err = client.LsRefs(ctx, o); err == nil {
+			h.proven = true
+			if h.greeting != nil && !h.greeting.V2 {
+				h.greeting = nil
+			}
+			return refs, nil
+		}
 		if !h.perhapsOld(err) || ctx.Err() != nil {
-			return Tip{}, h.advise(err)
+			return nil, err
 		}
-		tip, v0err := h.tipV0(ctx, branch)
-		if h.advert != nil {
-			h.old = time.Now().Add(reprobe)
-			return tip, v0err
+	}
+	g, v0err := client.Greet(ctx, false, o)
+	if v0err != nil {
+		if old || errors.Is(err, protocol.ErrNotV2) {
+			err = v0err
 		}
-		if errors.Is(err, protocol.ErrNotV2) {
-			return Tip{}, v0err
-		}
-		return Tip{}, h.advise(err)
+		return nil, err
 	}
-	h.proven = true
-	tip, ok, err := pick(refs, branch)
-	if ok || err != nil {
-		return tip, err
+	refs := g.Refs
+	g.Refs = nil // of the rest a fetch needs what the server can do
+	if h.greeting = g; !old {
+		h.old = time.Now().Add(reprobe)
 	}
-	refs, err = h.client.LsRefs(ctx, someHeads())
-	if err != nil {
-		return Tip{}, h.advise(err)
-	}
-	return Tip{}, noBranch(branch, headsOf(refs))
+	return refs, nil
 }
 
 // perhapsOld says whether a failure may come from a server that stumbled over a question in v2.
@@ -69,8 +59,8 @@ func (h *httpRemote) perhapsOld(err error) bool {
 	if errors.Is(err, protocol.ErrNotV2) {
 		return true
 	}
-	var status *protocol.StatusError
-	if h.proven || !errors.As(err, &status) {
+	status, ok := errors.AsType[*protocol.StatusError](err)
+	if h.proven || !ok {
 		return false
 	}
 	switch status.Code {
@@ -81,77 +71,34 @@ func (h *httpRemote) perhapsOld(err error) bool {
 	return false
 }
 
-func (h *httpRemote) tipV0(ctx context.Context, branch string) (Tip, error) {
-	h.advert = nil
-	a, err := h.client.AdvertV0(ctx, question(branch))
-	if err != nil {
-		return Tip{}, h.advise(err)
-	}
-	h.advert = a
-	return tipOf(a, branch)
-}
-
 func (h *httpRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
-	if err := h.connect(); err != nil {
+	client, err := h.Client()
+	if err != nil {
 		return nil, err
 	}
-	if !time.Now().Before(h.old) {
-		if err := h.askFilter(ctx, &f); err != nil {
-			return nil, err
-		}
-		p, err := h.client.Fetch(ctx, f)
-		switch {
-		case errors.Is(err, protocol.ErrNotV2) && h.proven:
-			return nil, fmt.Errorf("the server sent an empty answer: %w", io.ErrUnexpectedEOF)
-		case !errors.Is(err, protocol.ErrNotV2):
-			return p, h.advise(err)
-		}
-	}
-	if h.advert == nil {
-		if _, err := h.tipV0(ctx, ""); h.advert == nil {
+	if f.Filter != "" && h.greeting == nil {
+		// Only its greeting tells whether it can, and a server that cannot ends a conversation without an answer.
+		if h.greeting, err = client.Greet(ctx, true, noRefs()); err != nil {
 			return nil, err
 		}
 	}
-	p, err := h.client.FetchV0(ctx, h.advert, f)
-	return p, h.advise(err)
-}
-
-// askFilter asks once whether the server can leave things out. Only its greeting tells that, and one that cannot ends
-// a conversation without an answer.
-func (h *httpRemote) askFilter(ctx context.Context, f *protocol.FetchRequest) error {
-	if f.Filter == "" {
-		return nil
-	}
-	if h.filter == "" {
-		can, err := h.client.CanFilter(ctx)
-		if err != nil && !errors.Is(err, protocol.ErrNotV2) {
-			return h.advise(err)
-		}
-		if h.filter = "no"; can {
-			h.filter = "yes"
+	p, err := client.Fetch(ctx, h.greeting, f)
+	switch {
+	case !errors.Is(err, protocol.ErrNotV2):
+	case h.proven:
+		err = fmt.Errorf("the server sent an empty answer: %w", io.ErrUnexpectedEOF)
+	default:
+		if h.greeting, err = client.Greet(ctx, false, noRefs()); err == nil {
+			p, err = client.Fetch(ctx, h.greeting, f)
 		}
 	}
-	if h.filter == "no" {
-		f.Filter = ""
-	}
-	return nil
+	return p, err
 }
 
-// advise adds what a person can do about a failure to read.
-func (h *httpRemote) advise(err error) error { return h.adviseTo("read", err) }
-
-// adviseTo is advise for what was to be done: read or write.
-func (h *httpRemote) adviseTo(do string, err error) error { return h.way.Advise(do, err) }
-
-// someHeads asks for the first few branches, for an error.
-func someHeads() protocol.LsOptions {
-	return protocol.LsOptions{Prefixes: []string{"refs/heads/"}, Max: 6}
-}
-
-func headsOf(refs []protocol.Ref) []string {
-	var heads []string
-	for _, r := range refs {
-		heads = append(heads, strings.TrimPrefix(r.Name, "refs/heads/"))
+func (h *httpRemote) push(ctx context.Context, updates []protocol.RefUpdate, pack []byte) (protocol.Report, error) {
+	client, err := h.Client()
+	if err != nil {
+		return protocol.Report{}, err
 	}
-	return heads
+	return client.Push(ctx, updates, pack)
 }

@@ -70,7 +70,7 @@ func (s *Repository) Read(ctx context.Context, ids []string, o ReadOptions) (*ob
 		err = fmt.Errorf("more than %d bytes: %w", limit, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read: %w", classed(ctx, "read", err))
+		return nil, fmt.Errorf("read: %w", s.classed(ctx, "read", err))
 	}
 	c.Seal()
 	return c, nil

@@ -33,10 +33,7 @@ type Repository struct {
 }
 
 // Ref is a name and the object it points at.
-type Ref struct {
-	Name string // full: refs/heads/main
-	ID   string // 40 hex digits
-}
+type Ref = protocol.Ref
 
 // Update is one change of a ref, which happens only if the ref is where we think it is. (Of git's making: to delete a
 // ref that is not there is a success when the server does not know the object of Old either.)
@@ -65,8 +62,7 @@ var ErrUnclear = protocol.ErrUnclear
 
 // RetryAfter returns how long the server behind an error wants to be left alone; zero when it does not say.
 func RetryAfter(err error) time.Duration {
-	var status *protocol.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*protocol.StatusError](err); ok {
 		return status.RetryAfter
 	}
 	return 0
@@ -74,8 +70,8 @@ func RetryAfter(err error) time.Duration {
 
 // Busy tells whether a server answered "not now": 429, a rate-limited 403, 5xx.
 func Busy(err error) bool {
-	var status *protocol.StatusError
-	return errors.As(err, &status) && (status.Code == http.StatusTooManyRequests || status.Code >= 500 ||
+	status, ok := errors.AsType[*protocol.StatusError](err)
+	return ok && (status.Code == http.StatusTooManyRequests || status.Code >= 500 ||
 		status.Code == http.StatusForbidden && status.RetryAfter > 0)
 }
 
@@ -96,22 +92,32 @@ func New(s Source) (*Repository, error) {
 
 // Close gives up the connection. The repository can be used again.
 func (s *Repository) Close() error {
-	s.at.close()
+	s.at.Close()
 	return nil
 }
 
-// Tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error is a *NoBranchError.
+// Tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error is a *NoBranchError, which
+// says which ones are.
 func (s *Repository) Tip(ctx context.Context, branch string) (Tip, error) {
-	tip, err := s.at.tip(ctx, branch)
-	if _, ok := objects.ParseID(tip.ID); err == nil && !ok {
-		err = fmt.Errorf("the remote answers with %q, which is no commit", tip.ID)
+	refs, err := s.at.refs(ctx, question(branch))
+	if err == nil {
+		var tip Tip
+		var there bool
+		if tip, there, err = pick(refs, branch); there || err != nil {
+			return tip, err
+		}
+		refs, err = s.at.refs(ctx, someHeads())
 	}
-	return tip, err
+	if err != nil {
+		return Tip{}, s.classed(ctx, "read", err)
+	}
+	return Tip{}, noBranch(branch, refs)
 }
 
 // Fetch asks for a pack. What of the request's filter the server cannot do is left out of it.
 func (s *Repository) Fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
-	return s.at.fetch(ctx, f)
+	p, err := s.at.fetch(ctx, f)
+	return p, s.classed(ctx, "read", err)
 }
 
 // Refs lists the refs whose full names begin with one of the prefixes (no prefix: all), sorted by name, in one
@@ -124,14 +130,10 @@ func (s *Repository) Refs(ctx context.Context, prefixes ...string) ([]Ref, error
 	}
 	found, err := s.at.refs(ctx, protocol.LsOptions{Prefixes: prefixes})
 	if err != nil {
-		return nil, fmt.Errorf("list refs: %w", classed(ctx, "read", err))
+		return nil, fmt.Errorf("list refs: %w", s.classed(ctx, "read", err))
 	}
-	list := make([]Ref, 0, len(found))
-	for _, r := range found {
-		if strings.HasPrefix(r.Name, "refs/") { // and not HEAD, which is a pointer to one of them
-			list = append(list, Ref{Name: r.Name, ID: r.ID})
-		}
-	}
+	// HEAD is a pointer to one of them.
+	list := slices.DeleteFunc(found, func(r Ref) bool { return !strings.HasPrefix(r.Name, "refs/") })
 	byName := func(a, b Ref) int { return strings.Compare(a.Name, b.Name) }
 	if !slices.IsSortedFunc(list, byName) {
 		slices.SortFunc(list, byName)
@@ -148,7 +150,7 @@ func (s *Repository) Push(ctx context.Context, updates ...Update) error {
 	}
 	report, err := s.at.push(ctx, lines, pack)
 	if err != nil {
-		return fmt.Errorf("push: %w", classed(ctx, "write", err))
+		return fmt.Errorf("push: %w", s.classed(ctx, "write", err))
 	}
 	var errs []error
 	for i, why := range report.Why {
@@ -215,22 +217,23 @@ func (u Update) check() error {
 }
 
 // classed marks an error that stays until a person fixes its cause, and says which deadline a cut connection was.
-func classed(ctx context.Context, do string, err error) error {
+func (s *Repository) classed(ctx context.Context, do string, err error) error {
+	if err = s.at.Advise(do, err); err == nil {
+		return nil
+	}
 	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
-	var status *protocol.StatusError
-	var said *protocol.RemoteError
+	status, isStatus := errors.AsType[*protocol.StatusError](err)
+	said, isSaid := errors.AsType[*protocol.RemoteError](err)
 	switch {
 	case errors.Is(err, ErrUnclear):
-		return err
-	case errors.As(err, &status):
-		switch {
-		case status.Code == http.StatusUnauthorized, status.Code == http.StatusNotFound, status.Code == http.StatusProxyAuthRequired,
-			status.Code == http.StatusForbidden && status.RetryAfter == 0:
+	case isStatus:
+		if slices.Contains([]int{http.StatusUnauthorized, http.StatusNotFound, http.StatusProxyAuthRequired}, status.Code) ||
+			status.Code == http.StatusForbidden && status.RetryAfter == 0 {
 			return transport.Denied(err, "")
 		}
-	case errors.As(err, &said) && denies(said.Text):
+	case isSaid && denies(said.Text):
 		return transport.Denied(err, "check url, and give the key (or the account) of auth "+do+" access there")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return transport.Denied(err, "let this account "+do+" there")

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,13 +22,13 @@ type Tip struct {
 
 // server is a repository somewhere else. Each kind of address has one.
 type server interface {
-	// tip asks where a branch is ("" = where HEAD is). Of a branch that is not there the error says which ones are.
-	tip(ctx context.Context, branch string) (Tip, error)
+	refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error)
 	// fetch asks for a pack. What the server cannot leave out comes along.
 	fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error)
-	refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error)
 	push(ctx context.Context, updates []protocol.RefUpdate, pack []byte) (protocol.Report, error)
-	close()
+	// Advise adds what a person can do about a failure at what was to be done: read or write.
+	Advise(do string, err error) error
+	Close()
 }
 
 // newServer makes the server of a source. It does no I/O.
@@ -36,15 +37,16 @@ func newServer(s Source) (server, error) {
 	if err != nil {
 		return nil, err
 	}
+	agent := cmp.Or(s.Agent, "addagent")
 	switch e.Kind {
 	case address.HTTP:
-		return &httpRemote{way: transport.NewHTTP(s.URL, s.Agent, s.Auth, s.Network)}, nil
+		return &httpRemote{HTTP: transport.NewHTTP(s.URL, agent, s.Auth, s.Network)}, nil
 	case address.SSH:
-		return newStreamRemote(&transport.SSH{User: e.User, Host: e.Host, Path: e.Path, Auth: s.Auth}, s.Agent), nil
+		return newStreamRemote(&transport.SSH{User: e.User, Host: e.Host, Path: e.Path, Auth: s.Auth}, agent), nil
 	case address.Git:
-		return newStreamRemote(transport.Daemon{Host: e.Host, Path: e.Path}, s.Agent), nil
+		return newStreamRemote(transport.Daemon{Host: e.Host, Path: e.Path}, agent), nil
 	}
-	return newStreamRemote(transport.Program{Path: e.Path}, s.Agent), nil
+	return newStreamRemote(transport.Program{Path: e.Path}, agent), nil
 }
 
 // question is what is asked for to learn where a branch is.
@@ -54,6 +56,14 @@ func question(branch string) protocol.LsOptions {
 	}
 	return protocol.LsOptions{Prefixes: []string{"refs/heads/" + branch}}
 }
+
+// someHeads asks for the first few branches, for an error.
+func someHeads() protocol.LsOptions {
+	return protocol.LsOptions{Prefixes: []string{"refs/heads/"}, Max: 6}
+}
+
+// noRefs keeps nothing of a list of refs that comes by itself: no ref has an empty line in its name.
+func noRefs() protocol.LsOptions { return protocol.LsOptions{Prefixes: []string{"\n"}} }
 
 // pick finds the tip in an answer to a question.
 func pick(refs []protocol.Ref, branch string) (Tip, bool, error) {
@@ -88,8 +98,12 @@ func (e *NoBranchError) Error() string { return e.text + ": " + e.advice }
 // Hint says what a person can do.
 func (e *NoBranchError) Hint() string { return e.advice }
 
-// noBranch is the error for a branch that is not there; heads are the first few that are.
-func noBranch(branch string, heads []string) error {
+// noBranch is the error for a branch that is not there; refs are the first few that are.
+func noBranch(branch string, refs []protocol.Ref) error {
+	var heads []string
+	for _, r := range refs {
+		heads = append(heads, strings.TrimPrefix(r.Name, "refs/heads/"))
+	}
 	switch {
 	case len(heads) == 0:
 		return &NoBranchError{"the remote repository is empty", "push a first commit"}
@@ -101,12 +115,3 @@ func noBranch(branch string, heads []string) error {
 
 // reprobe is how long a server is taken not to speak v2 after it answered otherwise.
 const reprobe = time.Hour
-
-// tipOf finds a branch in an advertisement.
-func tipOf(a *protocol.Advert, branch string) (Tip, error) {
-	tip, ok, err := pick(a.Refs, branch)
-	if !ok && err == nil {
-		err = noBranch(branch, a.Heads)
-	}
-	return tip, err
-}

@@ -182,7 +182,7 @@ func TestSSHKeys(t *testing.T) {
 	w.relay.Cut()
 	w.check()
 	w.reach(first, missing)
-	w.refused("the keys of "+first+", "+missing+" do not let", "no such file")
+	w.refused("not let", "in with "+first+", "+missing, "no such file")
 	// The same file, another key in it: the next look makes a new connection.
 	w.sshd.Allow(first, second)
 	w.reach(first)

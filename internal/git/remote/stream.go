@@ -44,7 +44,10 @@ func newStreamRemote(l line, agent string) *streamRemote {
 
 var errNoAnswer = errors.New("no answer on a kept connection")
 
-func (s *streamRemote) close() { s.line.Close() }
+func (s *streamRemote) Close() { s.line.Close() }
+
+// Advise adds nothing: what a person can do is in the errors of a line.
+func (s *streamRemote) Advise(_ string, err error) error { return err }
 
 // talk is how a conversation is held.
 type talk struct {
@@ -69,38 +72,44 @@ func (s *streamRemote) hold(ctx context.Context, t talk) (end func(), err error)
 
 // answered tells what the other side said from what may be the fault of a connection.
 func answered(err error) bool {
-	var remote *protocol.RemoteError
-	return errors.As(err, &remote) || errors.Is(err, protocol.ErrTooLarge)
+	_, said := errors.AsType[*protocol.RemoteError](err)
+	return said || errors.Is(err, protocol.ErrTooLarge)
 }
 
-func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func(), error) {
+func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (end func(), err error) {
 	ctx, cancel := context.WithCancelCause(parent)
-	var patience *time.Timer
+	end = func() { cancel(nil) }
+	defer func() {
+		if err == nil {
+			return
+		}
+		if parent.Err() == nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // and not the trace that our impatience left
+		}
+		if end(); !answered(err) {
+			s.line.Close()
+		}
+	}()
+	heard := func() bool { return true }
 	if stood {
-		patience = time.AfterFunc(s.patience, func() { cancel(errNoAnswer) })
+		heard = time.AfterFunc(s.patience, func() { cancel(errNoAnswer) }).Stop
+		defer heard()
 	}
 	program, v2 := protocol.UploadPack, !time.Now().Before(s.old)
 	if t.push {
 		program, v2 = protocol.ReceivePack, false
 	}
 	c, err := s.line.Open(ctx, program, v2)
-	if patience != nil {
-		defer patience.Stop()
-		c = &heard{Stream: c, first: patience.Stop}
-	}
 	if err != nil {
-		s.line.Close()
-		return nil, s.why(parent, ctx, cancel, err)
+		return end, err
 	}
 	stop := context.AfterFunc(ctx, c.Cut)
-	err = s.converse(c, t)
-	if err == nil {
-		return func() {
-			stop()
-			cancel(nil)
-			_ = c.Close()
-		}, nil
+	end = func() {
+		stop()
+		cancel(nil)
+		_ = c.Close()
 	}
+	err = s.converse(&hearing{c, heard}, t, v2)
 	if ctx.Err() == nil && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)) {
 		if text := c.Complaint(); text != "" && errors.Is(err, protocol.ErrUnclear) {
 			err = fmt.Errorf("%w: %w", err, &protocol.RemoteError{Text: text})
@@ -108,106 +117,78 @@ func (s *streamRemote) attempt(parent context.Context, t talk, stood bool) (func
 			err = &protocol.RemoteError{Text: text}
 		}
 	}
-	stop()
-	_ = c.Close()
-	if !answered(err) {
-		s.line.Close()
-	}
-	return nil, s.why(parent, ctx, cancel, err)
+	return end, err
 }
 
-// heard stops an impatience at the first bytes: from then on the server answers.
-type heard struct {
+// hearing calls heard when bytes come: from then on the server answers.
+type hearing struct {
 	transport.Stream
-	first func() bool
+	heard func() bool
 }
 
-func (h *heard) Read(p []byte) (int, error) {
+func (h *hearing) Read(p []byte) (int, error) {
 	n, err := h.Stream.Read(p)
-	if n > 0 && h.first != nil {
-		h.first()
-		h.first = nil
+	if n > 0 {
+		h.heard()
 	}
 	return n, err
 }
 
-// why replaces the trace that our impatience left by that.
-func (s *streamRemote) why(parent, ctx context.Context, cancel context.CancelCauseFunc, err error) error {
-	if parent.Err() == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	cancel(nil)
-	return err
-}
-
-func (s *streamRemote) converse(c transport.Stream, t talk) error {
+// converse reads the greeting, and lets t put its question.
+func (s *streamRemote) converse(c transport.Stream, t talk, askedV2 bool) error {
 	g := protocol.NewStream(c, s.agent)
-	if t.push {
-		if _, err := g.Greeting(t.keep); err != nil {
-			return err
-		}
-		return t.say(g, c)
-	}
 	if t.ahead && s.proven {
 		if err := g.AskAhead(t.keep); err != nil {
 			return err
 		}
 	}
-	asked := !time.Now().Before(s.old)
-	v2, err := g.Greeting(t.keep)
+	greeting, err := g.Greet(t.keep)
 	if err != nil {
 		return err
 	}
-	if s.proven = v2; !v2 && asked {
-		s.old = time.Now().Add(reprobe)
+	if !t.push {
+		if s.proven = greeting.V2; !s.proven && askedV2 {
+			s.old = time.Now().Add(reprobe)
+		}
 	}
 	return t.say(g, c)
 }
 
-func (s *streamRemote) tip(ctx context.Context, branch string) (Tip, error) {
-	var tip Tip
-	var wrong error // with what was asked for, not with the asking
-	end, err := s.hold(ctx, talk{keep: question(branch), ahead: true, say: func(g *protocol.Stream, _ transport.Stream) error {
-		if a := g.Advert(); a != nil {
-			tip, wrong = tipOf(a, branch)
-			g.HangUp()
-			return nil
-		}
-		refs, err := g.LsRefs(question(branch))
-		if err != nil {
-			return err
-		}
-		var there bool
-		if tip, there, wrong = pick(refs, branch); there || wrong != nil {
-			return nil
-		}
-		refs, err = g.LsRefs(someHeads())
-		wrong = noBranch(branch, headsOf(refs))
+func (s *streamRemote) refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error) {
+	var refs []protocol.Ref
+	end, err := s.hold(ctx, talk{keep: o, ahead: true, say: func(g *protocol.Stream, _ transport.Stream) (err error) {
+		refs, err = g.LsRefs(o)
 		return err
 	}})
-	if err != nil {
-		return Tip{}, err
-	}
 	end()
-	return tip, wrong
+	return refs, err
 }
 
 func (s *streamRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
 	var p *protocol.Pack
-	end, err := s.hold(ctx, talk{keep: protocol.LsOptions{Prefixes: []string{"HEAD"}}, say: func(g *protocol.Stream, _ transport.Stream) error {
-		if !g.CanFilter() {
-			f.Filter = ""
-		}
-		var err error
+	end, err := s.hold(ctx, talk{keep: noRefs(), say: func(g *protocol.Stream, _ transport.Stream) (err error) {
 		p, err = g.Fetch(f)
 		return err
 	}})
 	if err != nil {
 		return nil, err
 	}
-	p.OnClose(func() error {
-		end()
-		return nil
-	})
+	p.AfterClose(end)
 	return p, nil
+}
+
+func (s *streamRemote) push(ctx context.Context, updates []protocol.RefUpdate, pack []byte) (protocol.Report, error) {
+	var report protocol.Report
+	end, err := s.hold(ctx, talk{keep: noRefs(), push: true, say: func(g *protocol.Stream, c transport.Stream) (err error) {
+		report, err = g.Push(updates, pack)
+		for i, why := range report.Why {
+			// The report says "failed to update ref"; what git here writes for people says why, and does not ramble.
+			if _, here := s.line.(transport.Program); here && why != "" && c.Complaint() != "" {
+				report.Why[i] = why + ": " + c.Complaint()
+			}
+		}
+		return err
+	}})
+	end()
+	return report, err
 }

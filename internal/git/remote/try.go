@@ -16,9 +16,6 @@ type Answer struct {
 // Try asks a source's URL once where the branch is, as a look does, without a clone. Mirrors mean nothing here.
 // Errors are of the kinds of a Repository's.
 func Try(ctx context.Context, s Source) (Answer, error) {
-	if err := s.Check(); err != nil {
-		return Answer{}, err
-	}
 	s.Mirrors = nil
 	at, err := New(s)
 	if err != nil {
@@ -27,7 +24,7 @@ func Try(ctx context.Context, s Source) (Answer, error) {
 	defer at.Close()
 	tip, err := at.Tip(ctx, s.Branch)
 	if err != nil {
-		return Answer{}, classed(ctx, "read", err)
+		return Answer{}, err
 	}
 	a := Answer{Tip: tip}
 	proven := false

@@ -53,14 +53,14 @@ func certFingerprint(c *x509.Certificate) string {
 // explain says of a refused certificate whose it is, which one was good before, and what a person can do.
 func (c *certificates) explain(err error, n address.Network) error {
 	proxied := false
-	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "proxyconnect" {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
 		proxied = true
 		if u, perr := n.ProxyURL(); perr == nil {
 			err = fmt.Errorf("proxy %s: %w", protocol.Redact(u.String()), op.Err)
 		}
 	}
-	var refused *tls.CertificateVerificationError
-	if !errors.As(err, &refused) || len(refused.UnverifiedCertificates) == 0 {
+	refused, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	if !ok || len(refused.UnverifiedCertificates) == 0 {
 		return adviseAlert(err, n)
 	}
 	shown := refused.UnverifiedCertificates[0]
@@ -75,16 +75,16 @@ func (c *certificates) explain(err error, n address.Network) error {
 		last = "none seen since the start"
 	}
 	why, todo := refused.Err.Error(), "compare it; if it is right, put the certificate of the authority that issued it into network.ca_file"
-	var unfit x509.CertificateInvalidError
-	var name x509.HostnameError
+	unfit, invalid := errors.AsType[x509.CertificateInvalidError](refused.Err)
+	_, otherName := errors.AsType[x509.HostnameError](refused.Err)
 	switch {
-	case errors.As(refused.Err, &unfit) && unfit.Reason == x509.Expired:
+	case invalid && unfit.Reason == x509.Expired:
 		// The text of the library holds the time, and would be a new trouble at each look.
 		why, todo = "it has expired", "have it renewed"
 		if time.Now().Before(shown.NotBefore) {
 			why, todo = "it is not valid yet", "check the clocks here and there"
 		}
-	case errors.As(refused.Err, &name):
+	case otherName:
 		todo = "check url, or have a certificate made for that name"
 	}
 	text := fmt.Sprintf("certificate refused: %s shows %s (subject %s, issuer %s, valid until %s), last trusted: %s: %s", who,
@@ -94,8 +94,8 @@ func (c *certificates) explain(err error, n address.Network) error {
 
 // adviseAlert adds what can be done when it is our certificate that is refused, or missing.
 func adviseAlert(err error, n address.Network) error {
-	var remote *net.OpError
-	if !errors.As(err, &remote) || remote.Op != "remote error" {
+	remote, ok := errors.AsType[*net.OpError](err)
+	if !ok || remote.Op != "remote error" {
 		return err
 	}
 	// The library keeps the type of what the other side says to itself: its words are all there is.

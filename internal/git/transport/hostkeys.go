@@ -2,11 +2,14 @@ package transport
 
 import (
 	"bytes"
-	"errors"
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // known_hosts names hosts by it
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,11 +17,24 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// hostChecker compares host keys with known_hosts files. A host that is not in them is refused.
+// hostChecker compares the key of one host with the lines about it in known_hosts files. A host that is not in them is
+// refused.
 type hostChecker struct {
 	files []string
-	known ssh.HostKeyCallback // nil: there is no file
+	found bool // there is one of them
+	known []knownKey
 }
+
+// knownKey is a line of a known_hosts file.
+type knownKey struct {
+	ssh.PublicKey
+	marker string // "" = it is the host's; "cert-authority" = it signs certificates of hosts; "revoked"
+	at     string // FILE:LINE
+}
+
+func (k knownKey) String() string { return shownKey(k) + " (" + k.at + ")" }
+
+func shownKey(k ssh.PublicKey) string { return k.Type() + " " + ssh.FingerprintSHA256(k) }
 
 // knownHostsFiles are the files that hold known host keys.
 func knownHostsFiles(file string) []string {
@@ -29,79 +45,140 @@ func knownHostsFiles(file string) []string {
 	return []string{filepath.Join(home, ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"}
 }
 
-func newHostChecker(file string) (*hostChecker, error) {
+// newHostChecker reads what the files say of a host:port. A line that cannot be read is passed over, as openssh does:
+// it may have a type of key that is newer than this program, and is mostly about another host.
+func newHostChecker(file, address string) (*hostChecker, error) {
 	h := &hostChecker{files: knownHostsFiles(file)}
-	var there []string
+	host := knownhosts.Normalize(strings.ToLower(address))
 	for _, f := range h.files {
-		if _, err := os.Stat(f); err == nil {
-			there = append(there, f)
-		} else if file != "" {
+		data, err := ReadSmall(f)
+		if err != nil && file != "" {
 			return nil, fmt.Errorf("auth known_hosts_file: %w", err)
 		}
+		h.found = h.found || err == nil
+		for i, line := range bytes.Split(data, []byte("\n")) {
+			marker, patterns, key, _, _, err := ssh.ParseKnownHosts(line)
+			if err == nil && namesHost(patterns, host) {
+				h.known = append(h.known, knownKey{key, marker, fmt.Sprintf("%s:%d", f, i+1)})
+			}
+		}
 	}
-	if len(there) == 0 {
-		return h, nil
-	}
-	known, err := knownhosts.New(there...)
-	if err != nil {
-		return nil, fmt.Errorf("known hosts: %w", err)
-	}
-	h.known = known
 	return h, nil
+}
+
+// namesHost says whether the patterns of a line are about a host, as known_hosts writes it: with a port in brackets
+// when that is not 22.
+func namesHost(patterns []string, host string) bool {
+	named := false
+	for _, p := range patterns {
+		p, not := strings.CutPrefix(strings.ToLower(p), "!")
+		glob := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(p))
+		if match, err := regexp.MatchString("^"+glob+"$", host); err != nil || !match {
+			continue
+		}
+		if not {
+			return false
+		}
+		named = true
+	}
+	return named || len(patterns) == 1 && hashes(patterns[0], host)
+}
+
+// hashes says whether |1|SALT|HASH stands for a host.
+func hashes(pattern, host string) bool {
+	parts := strings.Split(pattern, "|")
+	if len(parts) != 4 || parts[1] != "1" {
+		return false
+	}
+	salt, serr := base64.StdEncoding.DecodeString(parts[2])
+	sum, herr := base64.StdEncoding.DecodeString(parts[3])
+	mac := hmac.New(sha1.New, salt)
+	mac.Write([]byte(host))
+	return serr == nil && herr == nil && hmac.Equal(mac.Sum(nil), sum)
+}
+
+// line finds the line with a key.
+func (h *hostChecker) line(marker string, key ssh.PublicKey) (knownKey, bool) {
+	i := slices.IndexFunc(h.known, func(k knownKey) bool { return k.marker == marker && bytes.Equal(k.Marshal(), key.Marshal()) })
+	if i < 0 {
+		return knownKey{}, false
+	}
+	return h.known[i], true
 }
 
 // accept is an ssh.HostKeyCallback. A refusal names the fingerprint that the host shows, and the one that is known.
 func (h *hostChecker) accept(host string, addr net.Addr, key ssh.PublicKey) error {
-	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
-	if h.known == nil {
+	checker := ssh.CertChecker{
+		HostKeyFallback: h.acceptKey,
+		IsHostAuthority: func(key ssh.PublicKey, _ string) bool {
+			_, ok := h.line("cert-authority", key)
+			return ok
+		},
+		IsRevoked: func(c *ssh.Certificate) bool { return h.revoked(c.Key) != nil || h.revoked(c.SignatureKey) != nil },
+	}
+	err := checker.CheckHostKey(host, addr, key)
+	if cert, ok := key.(*ssh.Certificate); ok && err != nil {
+		return Denied(fmt.Errorf("host certificate refused: %s shows one by %s: %w", host, shownKey(cert.SignatureKey), err),
+			"have it renewed, or compare that key and add it as @cert-authority to "+h.files[0])
+	}
+	return err
+}
+
+func (h *hostChecker) revoked(key ssh.PublicKey) error {
+	if line, ok := h.line("revoked", key); ok {
+		return Denied(fmt.Errorf("host key revoked: %s", line), "have the host's key replaced")
+	}
+	return nil
+}
+
+func (h *hostChecker) acceptKey(host string, _ net.Addr, key ssh.PublicKey) error {
+	if err := h.revoked(key); err != nil {
+		return err
+	}
+	if _, ok := h.line("", key); ok {
+		return nil
+	}
+	shown := shownKey(key)
+	if !h.found {
 		return Denied(fmt.Errorf("unknown host key: %s shows %s and there is no known_hosts file", host, shown),
 			"compare it, then write it to one (set auth known_hosts_file)")
 	}
-	err := h.known(host, addr, key)
-	var refused *knownhosts.KeyError
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &refused):
-		return Denied(err, "")
-	}
-	files := strings.Join(h.files, ", ")
-	if len(refused.Want) == 0 {
-		return Denied(fmt.Errorf("unknown host key: %s shows %s, known: none in %s", host, shown, files), "compare it, then add it with ssh-keyscan")
-	}
 	var known []string
-	for _, k := range refused.Want {
-		known = append(known, fmt.Sprintf("%s %s (%s:%d)", k.Key.Type(), ssh.FingerprintSHA256(k.Key), k.Filename, k.Line))
+	for _, k := range h.known {
+		if k.marker == "" {
+			known = append(known, k.String())
+		}
+	}
+	if len(known) == 0 {
+		return Denied(fmt.Errorf("unknown host key: %s shows %s, known: none in %s", host, shown, strings.Join(h.files, ", ")),
+			"compare it, then add it with ssh-keyscan")
 	}
 	return Denied(fmt.Errorf("host key changed: %s shows %s, known: %s", host, shown, strings.Join(known, ", ")), "find out why before you change that file")
 }
 
-// algorithms puts those first for which the host's key is known: a host has several keys and shows the one that the
-// client likes best.
-func (h *hostChecker) algorithms(host string, addr net.Addr) []string {
-	var first []string
-	if h.known != nil {
-		var asked *knownhosts.KeyError
-		if errors.As(h.known(host, addr, noKey{}), &asked) {
-			for _, k := range asked.Want {
-				if k.Key.Type() == ssh.KeyAlgoRSA {
-					first = append(first, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-				}
-				first = append(first, k.Key.Type())
-			}
+// algorithms puts those first for which the host's key is known, the best of them first: a host has several keys and
+// shows the one that the client likes best. Certificates come before keys, but only where there is an authority: a host
+// that has both would show what nothing here can judge.
+func (h *hostChecker) algorithms() []string {
+	certificates := slices.ContainsFunc(h.known, func(k knownKey) bool { return k.marker == "cert-authority" })
+	rank := func(algorithm string) int {
+		kind := algorithm
+		if strings.HasPrefix(kind, "rsa-sha2-") {
+			kind = ssh.KeyAlgoRSA
 		}
-	}
-	for _, a := range ssh.SupportedAlgorithms().HostKeys {
-		if !slices.Contains(first, a) {
-			first = append(first, a)
+		switch {
+		case isCertificate(algorithm):
+			return 0
+		case !slices.ContainsFunc(h.known, func(k knownKey) bool { return k.marker == "" && k.Type() == kind }):
+			return 3
+		case kind == ssh.KeyAlgoED25519:
+			return 1
 		}
+		return 2
 	}
-	return first
+	all := slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(a string) bool { return isCertificate(a) && !certificates })
+	slices.SortStableFunc(all, func(a, b string) int { return rank(a) - rank(b) })
+	return all
 }
 
-// noKey is a key that no server has.
-type noKey struct{}
-
-func (noKey) Type() string                        { return "none" }
-func (noKey) Marshal() []byte                     { return bytes.Repeat([]byte{1}, 8) }
-func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }
+func isCertificate(algorithm string) bool { return strings.Contains(algorithm, "-cert-") }

@@ -56,12 +56,11 @@ func (h *HTTP) Client() (*protocol.Client, error) {
 // Advise adds what a person can do about a failure of the client at what was to be done: read or write. It is nil for
 // nil.
 func (h *HTTP) Advise(do string, err error) error {
-	var status *protocol.StatusError
-	var proxy *proxyError
-	if err == nil || errors.As(err, &proxy) {
+	if _, known := errors.AsType[*advised](err); err == nil || known {
 		return err
 	}
-	if !errors.As(err, &status) {
+	status, ok := errors.AsType[*protocol.StatusError](err)
+	if !ok {
 		return h.certificates.explain(err, h.network)
 	}
 	holder := h.auth.Holder()
@@ -73,7 +72,7 @@ func (h *HTTP) Advise(do string, err error) error {
 	case status.Code == http.StatusUnauthorized:
 		advice = "it refuses the credentials of " + holder + ": renew them"
 	case status.Code == http.StatusProxyAuthRequired:
-		return &proxyError{status}
+		return proxyRefusal(status)
 	case status.Code == http.StatusForbidden && status.RetryAfter > 0:
 		advice = "too many requests"
 	case status.Code == http.StatusForbidden && holder == "":

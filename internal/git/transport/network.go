@@ -42,7 +42,7 @@ func transport(n address.Network, certificates *certificates) (*http.Transport, 
 		if answer.StatusCode == http.StatusOK {
 			return nil
 		}
-		return &proxyError{&protocol.StatusError{Code: answer.StatusCode, URL: protocol.Redact(proxy.String())}}
+		return proxyRefusal(&protocol.StatusError{Code: answer.StatusCode, URL: protocol.Redact(proxy.String())})
 	}
 	if n.CAFile != "" {
 		pem, err := ReadSmall(n.CAFile)
@@ -85,21 +85,17 @@ func clientPair(certFile, keyFile string) (tls.Certificate, error) {
 	return pair, nil
 }
 
-// proxyError is a proxy's refusal to connect us.
-type proxyError struct{ status *protocol.StatusError }
-
-func (e *proxyError) Error() string {
-	text := "the proxy " + e.status.Error()
-	switch e.status.Code {
+// proxyRefusal is a proxy's refusal to connect us.
+func proxyRefusal(status *protocol.StatusError) error {
+	advice := ""
+	switch status.Code {
 	case http.StatusProxyAuthRequired, http.StatusUnauthorized: // tinyproxy says the latter
-		text += ": it wants other credentials: put user:password@ before the host in network.proxy"
+		advice = "it wants other credentials: put user:password@ before the host in network.proxy"
 	case http.StatusForbidden, http.StatusMethodNotAllowed:
-		text += ": it does not let us through to this host: name the host in network.no_proxy, or have it allowed there"
+		advice = "it does not let us through to this host: name the host in network.no_proxy, or have it allowed there"
 	}
-	return text
+	return advise(fmt.Errorf("the proxy %w", status), advice)
 }
-
-func (e *proxyError) Unwrap() error { return e.status }
 
 // Transport makes the requests of others, such as those to a chat, go the same way.
 func Transport(n address.Network) (http.RoundTripper, error) {

@@ -95,7 +95,8 @@ func (l *SSH) Open(ctx context.Context, program string, v2 bool) (Stream, error)
 		err = &protocol.RemoteError{Text: program + " may not be run here"}
 	}
 	if err != nil {
-		return nil, errors.Join(err, ignoreClosed(c.Close()))
+		_ = c.Close()
+		return nil, err
 	}
 	return &sshStream{Channel: c, client: client}, nil
 }
@@ -111,7 +112,7 @@ func (l *SSH) Keys() string {
 // connect makes a connection and checks the host key.
 func (l *SSH) connect(ctx context.Context) error {
 	made := stampsOf(l.files())
-	checker, err := newHostChecker(l.Auth.KnownHostsFile)
+	checker, err := newHostChecker(l.Auth.KnownHostsFile, l.Host)
 	if err != nil {
 		return err
 	}
@@ -137,39 +138,24 @@ func (l *SSH) connect(ctx context.Context) error {
 		User:              who,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signers...)},
 		HostKeyCallback:   checker.accept,
-		HostKeyAlgorithms: checker.algorithms(l.Host, conn.RemoteAddr()),
+		HostKeyAlgorithms: checker.algorithms(),
 	})
 	if err != nil {
 		_ = conn.Close()
 		if strings.Contains(err.Error(), "unable to authenticate") {
-			err = fmt.Errorf("%w: %s not let %q in", err, keyNames(l.Auth.SSHKeyFiles), who)
-			if unread != nil {
+			if err = fmt.Errorf("%w: it does not let %q in with %s", err, who, l.Keys()); unread != nil {
 				err = fmt.Errorf("%w (%w)", err, unread)
 			}
-			err = Denied(err, "")
+			advice := ""
+			if len(l.Auth.SSHKeyFiles) == 0 {
+				advice = "set auth ssh_key_file"
+			}
+			err = Denied(err, advice)
 		}
 		return err
 	}
 	l.client, l.made = ssh.NewClient(c, channels, requests), made
 	return nil
-}
-
-func keyNames(files []string) string {
-	switch len(files) {
-	case 0:
-		return "the keys of ~/.ssh (set auth ssh_key_file) do"
-	case 1:
-		return "the key of " + files[0] + " does"
-	}
-	return "the keys of " + strings.Join(files, ", ") + " do"
-}
-
-// ignoreClosed drops the complaint of a connection that was closed before.
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
 // sshStream is one program of git in one channel on one connection.
@@ -251,9 +237,9 @@ func sshKey(file string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("auth ssh_key_file: %w", err)
 	}
 	s, err := ssh.ParsePrivateKey(b)
-	var locked *ssh.PassphraseMissingError
+	_, locked := errors.AsType[*ssh.PassphraseMissingError](err)
 	switch {
-	case errors.As(err, &locked):
+	case locked:
 		return nil, advise(fmt.Errorf("auth ssh_key_file: %s has a passphrase, which cannot be typed here", file), "use a key without one")
 	case err != nil:
 		return nil, fmt.Errorf("auth ssh_key_file: %s is not a private key", file)
