@@ -241,7 +241,7 @@ func TestStoreWorkTree(t *testing.T) {
 		t.Error(err)
 	}
 	refs, err := s.Refs(t.Context())
-	if err != nil || len(refs) != 2 || refs[0] != (Ref{Name: "refs/heads/main", ID: id}) || refs[1] != (Ref{"refs/heads/side", id}) {
+	if err != nil || len(refs) != 2 || refs[0] != (Ref{Name: "refs/heads/main", ID: id}) || refs[1] != (Ref{Name: "refs/heads/side", ID: id}) {
 		t.Errorf("%v %v", refs, err)
 	}
 	// A lock that somebody left.
