@@ -370,7 +370,7 @@ func TestGroup(t *testing.T) {
 		}
 		at(t, group, "CreationPolicy", "ResourceSignal", "Timeout")
 		if at(t, group, "UpdatePolicy", "AutoScalingRollingUpdate", "WaitOnResourceSignals") != true {
-			t.Errorf("%s: an update does not wait for initdone", name)
+			t.Errorf("%s: an update does not wait for the signal of its nodes", name)
 		}
 		hook := at(t, group, "Properties", "LifecycleHookSpecificationList", 0)
 		if at(t, hook, "LifecycleTransition") != "autoscaling:EC2_INSTANCE_LAUNCHING" || at(t, hook, "DefaultResult") != "ABANDON" ||

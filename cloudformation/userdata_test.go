@@ -131,7 +131,7 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	script := a.first(a.create("script-app1", "application.yaml", map[string]string{"KeyParameter": "/add/git-key", "PresenceUrl": "",
 		"InitGitUrl": "git@git.example.org:ops.git", "KnownHosts": "git.example.org ssh-ed25519 AAAAC3Nz"}))
 	called := "addagent-bootstrap [--stacktype] [lad1] [--nodepart] [app1] [--deployment] [fed1] [--region] [eu-west-1] [--initgitrepo] [ops] " +
-		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--config-from] [file:FILE] [--wait] [initdone] [--deadline] [1070]"
+		"[--repo] [ops=git@git.example.org:ops.git] [--key-from] [ssm:/add/git-key] [--known-hosts-from] [file:FILE] [--config-from] [file:FILE] [--wait] [idle] [--deadline] [1070]"
 
 	m := newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": ""})
 	code, got := m.run(script)
@@ -146,7 +146,7 @@ func TestUserDataOfAnApplication(t *testing.T) {
 	}
 	m.called(got, called, "cfn-signal [--exit-code] [0] [--region] [eu-west-1] [--stack] [script-app1] [--resource] [PrimaryServerGroup]")
 
-	// A node that does not get to initdone says so.
+	// A node that does not get to idle says so.
 	m = newMachine(t, map[string]string{"addagent-bootstrap": "exit 1", "cfn-signal": ""})
 	code, got = m.run(script)
 	if code != 1 {
@@ -204,7 +204,7 @@ func TestUserDataOfTheControlNode(t *testing.T) {
 	if code != 0 || len(got) != 4 {
 		t.Fatalf("exit code %d, calls %q", code, got)
 	}
-	for _, word := range []string{"[--presence] [git@git.example.org:presence.git]", "[--token-from] [s3://bucket/git-key]", "[--nodepart] [control]"} {
+	for _, word := range []string{"[--presence] [git@git.example.org:presence.git]", "[--token-from] [s3://bucket/git-key] [--token-host] [git.example.org]", "[--nodepart] [control]"} {
 		if !strings.Contains(got[0], word) {
 			t.Errorf("the bootstrap was not told %s: %s", word, got[0])
 		}

@@ -63,7 +63,7 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	// Only what is named here: this machine may have an aws program.
-	for _, tool := range []string{"sh", "awk", "cat", "chmod", "cmp", "curl", "cut", "date", "grep", "mkdir", "mv", "rm", "sed", "sleep", "tr"} {
+	for _, tool := range []string{"sh", "awk", "cat", "chmod", "cmp", "curl", "cut", "date", "grep", "mkdir", "mv", "rm", "sed", "sleep", "sort", "tr"} {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -190,10 +190,14 @@ func TestKeyThatCannotBeHad(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	for _, args := range [][]string{
-		{"--nodepart"}, {"--nonsense", "x"}, {"--wait", "idle"}, {"--start", "now"}, {"--deadline", "5m"}, {"--repo", "ops"},
+		{"--nodepart"}, {"--nonsense", "x"}, {"--wait", "ready"}, {"--start", "now"}, {"--deadline", "5m"}, {"--repo", "ops"},
 		{"--key-from", "hunter2"}, {"--key-from", "stdin", "--token-from", "stdin"},
 		{"--repo", "ops=https://bot:hunter2@git.example.org/ops.git"}, {"--repo", "ops=https://hunter2@git.example.org/ops.git"},
 		{"--repo", "https://bot:hunter2@git.example.org/ops.git"}, {"--repo", "https://bot:hunter2@git.example.org/ops.git?a=b"},
+		{"--repo", "ops=HTTPS://hunter2@git.example.org/ops.git"}, {"--presence", "Http://hunter2@git.example.org/ops.git"},
+		{"--repo", "ops=bot:hunter2@git.example.org:ops.git"},
+		{"--repo", "a=https://one/a.git", "--repo", "b=https://two/b.git", "--token-from", "stdin"},
+		{"--repo", "a=https://one/a.git", "--token-from", "stdin", "--token-host", "two"},
 		{"--presence", "ssh://git:hunter2@git.example.org/ops.git"}, {"--key-from", ""}, {"--key-from="}, {"--nodepart="},
 		{"--nodepart", "a\nb"}, {"--nodepart", "../x"}, {"--stacktype", ".."}, {"--instance-id=a/b"}, {"--initgitrepo=."},
 	} {
@@ -224,16 +228,17 @@ func TestAgain(t *testing.T) {
 	m.write(m.path("k"), key)
 	m.write(m.path("t"), "token-of-c2VjcmV0")
 	args := []string{"--wait=no", "--nodepart=app1", "--stacktype", "lad1", "--deployment=fed1", "--initgitrepo=ops", "--instance-id=n1",
-		"--repo", "ops=ssh://git@h/ops.git#it's", "--repo", "o2=https://h/o2.git", "--presence", "git@h:presence.git",
+		"--repo", "ops=ssh://git@h/ops.git#it's", "--repo", "o2=HTTPS://h/o2.git", "--presence", "git@h:presence.git",
 		"--key-from=file:" + m.path("k"), "--token-from=file:" + m.path("t"), "--known-hosts-from=file:" + m.path("k"), "--chat-url-from=file:" + m.path("t")}
 	if code, out := m.bootstrap(args...); code != 0 || strings.Count(out, "wrote ") != 12 {
 		t.Fatalf("exit %d\n%s", code, out)
 	}
 	want := strings.NewReplacer("ETC", m.etc, "HOME", m.home).Replace(`# Written by addagent-bootstrap. Changes belong into another file of this folder.
+# The token is for 'h'.
 home: 'HOME'
 repos:
   - { name: 'ops', url: 'ssh://git@h/ops.git', branch: 'it''s', auth: { ssh_key_file: ETC/git-key, known_hosts_file: ETC/known_hosts } }
-  - { name: 'o2', url: 'https://h/o2.git', auth: { token_file: ETC/git-token } }
+  - { name: 'o2', url: 'HTTPS://h/o2.git', auth: { token_file: ETC/git-token } }
 presence: { url: 'git@h:presence.git', auth: { ssh_key_file: ETC/git-key, known_hosts_file: ETC/known_hosts } }
 chat: [ { url_file: ETC/chat-url } ]
 `)
@@ -267,6 +272,7 @@ chat: [ { url_file: ETC/chat-url } ]
 	if code, out := m.bootstrap("--wait=no", "--repo=ops=git://h/ops.git"); code != 0 {
 		t.Errorf("exit %d\n%s", code, out)
 	}
+	want = strings.Replace(want, "# The token is for 'h'.\n", "", 1) // which no repository has now
 	want = want[:strings.Index(want, "  - {")] + "  - { name: 'ops', url: 'git://h/ops.git' }\n" + want[strings.Index(want, "presence:"):]
 	if got := m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml")); got != want {
 		t.Errorf("config after another repo:\n%s", got)
@@ -305,5 +311,68 @@ func TestCloudInit(t *testing.T) {
 	m.write(m.path("secret"), key)
 	if code, out := m.bootstrap(append(c.Runcmd[0][1:], "--wait=no")...); code != 0 {
 		t.Errorf("exit %d\n%s", code, out)
+	}
+}
+
+// TestTokenIsForOneServer: no other server is shown it, and none in clear text unless it was named.
+func TestTokenIsForOneServer(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		with []string // the URLs that get it
+	}{
+		{"the only one", []string{"--repo=a=https://one/a.git", "--repo=b=https://ONE/b.git", "--repo=c=ssh://git@two/c.git"}, []string{"https://one/a.git", "https://ONE/b.git"}},
+		{"beside a public one", []string{"--repo=a=https://one/a.git", "--repo=b=https://github.com/b.git", "--token-host=One"}, []string{"https://one/a.git"}},
+		{"another port", []string{"--repo=a=https://one:8443/a.git", "--presence=https://one/p.git", "--token-host=one:8443"}, []string{"https://one:8443/a.git"}},
+		{"clear text", []string{"--repo=a=http://one/a.git", "--repo=b=https://two/b.git"}, []string{"https://two/b.git"}},
+		{"clear text alone", []string{"--repo=a=http://one/a.git"}, nil},
+		{"clear text on purpose", []string{"--repo=a=http://one/a.git", "--token-host=one"}, []string{"http://one/a.git"}},
+		{"presence", []string{"--presence=https://one/p.git"}, []string{"https://one/p.git"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine(t)
+			m.write(m.path("t"), "token-of-c2VjcmV0")
+			if code, out := m.bootstrap(append(c.args, "--wait=no", "--token-from=file:"+m.path("t"))...); code != 0 {
+				t.Fatalf("exit %d\n%s", code, out)
+			}
+			for _, args := range [][]string{nil, {"--wait=no", "--nodepart=app2"}, {"--wait=no", "--presence=git@h:p.git"}} {
+				if args != nil { // a later call, with less
+					if code, out := m.bootstrap(args...); code != 0 {
+						t.Fatalf("%v: exit %d\n%s", args, code, out)
+					}
+				}
+				if c.name == "presence" && len(args) == 2 && args[1] == "--presence=git@h:p.git" {
+					continue
+				}
+				var with []string
+				for line := range strings.Lines(m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml"))) {
+					if _, url, ok := strings.Cut(line, "url: '"); ok && strings.Contains(line, "token_file") {
+						url, _, _ = strings.Cut(url, "'")
+						with = append(with, url)
+					}
+				}
+				if !slices.Equal(with, c.with) {
+					t.Errorf("after %v the token is for %q, want %q", args, with, c.with)
+				}
+			}
+		})
+	}
+}
+
+// TestHomeOfTheConfig: identity is where the agent looks for it.
+func TestHomeOfTheConfig(t *testing.T) {
+	m := newMachine(t)
+	home := m.home
+	m.home = ""
+	m.write(m.path("more"), "home: "+home+"\n")
+	if code, out := m.bootstrap("--wait=no", "--nodepart=app1", "--config-from=file:"+m.path("more")); code != 0 {
+		t.Fatalf("exit %d\n%s", code, out)
+	}
+	if got := m.read(filepath.Join(home, "nodeinfo/nodepart.txt")); got != "app1\n" {
+		t.Errorf("nodepart %q", got)
+	}
+	m.home = m.path("other")
+	if code, out := m.bootstrap("--wait=no", "--nodepart=app2"); code != 2 || !strings.Contains(out, "the config says home: "+home) {
+		t.Errorf("two homes: exit %d\n%s", code, out)
 	}
 }

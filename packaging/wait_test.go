@@ -25,6 +25,8 @@ func TestWaits(t *testing.T) {
 	}{
 		{"setup", "sleep 1000", []string{"--wait=setup", "--deadline=600"}, 0, "is setup"},
 		{"initdone", "true", []string{"--wait=initdone", "--deadline=600"}, 0, "n1 is "},
+		{"idle", "true", []string{"--wait=idle", "--deadline=600"}, 0, "n1 is idle"},
+		{"first work fails", "true", []string{"--wait=idle", "--deadline=600"}, 3, "exit 6"},
 		{"deadline", "sleep 1000", []string{"--wait=initdone", "--deadline=3"}, 1, "after 3 s the node is still setup, not initdone"},
 		{"wedged", "exit 5", []string{"--wait=initdone", "--deadline=600"}, 3, "exit 5"},
 	} {
@@ -32,6 +34,7 @@ func TestWaits(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
 			m.write(m.path("ops/it/nodeinit/common/init.sh"), c.init+"\n")
+			m.write(m.path("ops/nodework/work.sh"), "#!/bin/sh\nexit "+map[bool]string{true: "6"}[c.name == "first work fails"]+"\n")
 			for _, line := range []string{"init -q -b main", "add -A", "-c user.name=a -c user.email=a@b commit -q -m first"} {
 				git := exec.Command("git", append([]string{"-C", m.path("ops")}, strings.Fields(line)...)...)
 				if out, err := git.CombinedOutput(); err != nil {

@@ -4,7 +4,9 @@ package packer_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,28 @@ import (
 	"strings"
 	"testing"
 )
+
+// agent is a build of addagent, which seal asks.
+var agent string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "seal")
+	if err == nil {
+		agent = filepath.Join(dir, "addagent")
+		build := exec.Command("go", "build", "-o", agent, "../cmd/addagent")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		build.Stderr = os.Stderr
+		err = build.Run()
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
 
 const privateKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n-----END OPENSSH PRIVATE KEY-----\n"
 
@@ -84,11 +108,27 @@ func tree(t *testing.T, files map[string]string) string {
 	return root
 }
 
+// machine is a tree with addagent installed.
+func machine(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := tree(t, files)
+	bin := filepath.Join(root, "usr/bin")
+	err := os.MkdirAll(bin, 0o755)
+	if err == nil {
+		err = os.Link(agent, filepath.Join(bin, "addagent"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// files are those of a tree without the program.
 func files(t *testing.T, root string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || d.Name() == "addagent" && filepath.Base(filepath.Dir(p)) == "bin" {
 			return err
 		}
 		data, err := os.ReadFile(p)
@@ -111,6 +151,9 @@ func seal(t *testing.T, args ...string) (code int, words string) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh", append([]string{"-c", string(script), "seal"}, args...)...)
+	if os.Getuid() != 0 { // chroot needs it
+		cmd = exec.Command("unshare", append([]string{"-r"}, cmd.Args...)...)
+	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
@@ -123,7 +166,7 @@ func seal(t *testing.T, args ...string) (code int, words string) {
 
 func TestSeal(t *testing.T) {
 	before := lived()
-	root := tree(t, before)
+	root := machine(t, before)
 	if code, words := seal(t, root); code != 0 {
 		t.Fatalf("exit code %d: %s", code, words)
 	}
@@ -157,7 +200,7 @@ func TestSeal(t *testing.T) {
 }
 
 func TestSealOfABox(t *testing.T) {
-	root := tree(t, lived())
+	root := machine(t, lived())
 	if code, words := seal(t, "--keep-login", root); code != 0 {
 		t.Fatalf("exit code %d: %s", code, words)
 	}
@@ -173,13 +216,72 @@ func TestSealOfABox(t *testing.T) {
 }
 
 func TestSealElsewhere(t *testing.T) {
-	root := tree(t, map[string]string{"srv/add/nodeinfo/instance-id.txt": "i-1\n", "srv/add/log/addagent.log": "x\n"})
-	if code, words := seal(t, "--home", "/srv/add", root); code != 0 {
-		t.Fatalf("exit code %d: %s", code, words)
+	for name, config := range map[string]string{"by its option": "", "by its config": "home: /srv/add\nstate_dir: /srv/memory\n"} {
+		t.Run(name, func(t *testing.T) {
+			all := map[string]string{"srv/add/nodeinfo/instance-id.txt": "i-1\n", "srv/add/log/addagent.log": "x\n"}
+			args := []string{"--home", "/srv/add"}
+			if config != "" {
+				all["etc/addagent/addagent.yaml"], all["srv/memory/instance.json"], args = config, "{}\n", nil
+			}
+			root := machine(t, all)
+			if code, words := seal(t, append(args, root)...); code != 0 {
+				t.Fatalf("exit code %d: %s", code, words)
+			}
+			got := files(t, root)
+			delete(got, "etc/addagent/addagent.yaml")
+			if len(got) != 1 || got["srv/add/nodeinfo/state.txt"] != "presetup\n" {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}
+
+// TestSealKnowsTheFilesOfTheConfig, wherever they are. One that is missing, as after the first seal, is no mistake.
+func TestSealKnowsTheFilesOfTheConfig(t *testing.T) {
+	config := `repos:
+  - { name: ops, url: "https://git.example.org/ops.git", auth: { token_file: /srv/secrets/ops } }
+  - { name: app, url: "https://git.example.org/app.git", auth: { username: bot, password_file: /srv/secrets/app } }
+presence: { url: "git@git.example.org:presence.git", auth: { ssh_key_file: [/srv/secrets/one, /srv/secrets/two] } }
+network: { client_cert_file: /srv/secrets/cert.pem, client_key_file: /srv/secrets/cert.key }
+chat: [ { url_file: /srv/secrets/room } ]
+`
+	all := map[string]string{"etc/addagent/addagent.yaml": config}
+	for _, name := range []string{"ops", "app", "one", "two", "cert.key", "room", "other"} {
+		all["srv/secrets/"+name] = "sesame\n"
+	}
+	root := machine(t, all)
+	for range 2 {
+		if code, words := seal(t, root); code != 0 {
+			t.Fatalf("exit code %d: %s", code, words)
+		}
 	}
 	got := files(t, root)
-	if len(got) != 1 || got["srv/add/nodeinfo/state.txt"] != "presetup\n" {
-		t.Errorf("%v", got)
+	for p := range got {
+		if p != "etc/addagent/addagent.yaml" && p != "root/nodeinfo/state.txt" && p != "srv/secrets/other" {
+			t.Errorf("%s is left", p)
+		}
+	}
+	if len(got) != 3 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// TestSealAsksFirst: a machine whose addagent cannot be asked stays as it is.
+func TestSealAsksFirst(t *testing.T) {
+	for name, root := range map[string]string{
+		"no program": tree(t, lived()),
+		"a config that cannot be read": machine(t, map[string]string{
+			"etc/addagent/addagent.yaml": "repos: [ { url: https://git.example.org/ops.git, auth: { token_file: sesame } } ]\n", "root/log/addagent.log": "x\n"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := files(t, root)
+			if code, words := seal(t, root); code != 1 || !strings.Contains(words, "does not say which parts of the config are secret") || strings.Contains(words, "sesame") {
+				t.Errorf("exit code %d: %s", code, words)
+			}
+			if got := files(t, root); !maps.Equal(got, before) {
+				t.Errorf("something was removed: %v", got)
+			}
+		})
 	}
 }
 
@@ -190,15 +292,22 @@ func TestSealRefuses(t *testing.T) {
 		"a key in somebody's home":  {"home/admin/deploy.pem", privateKey},
 		"a key that was handed in":  {"tmp/git-key", privateKey},
 		"a room with its token":     {"etc/addagent/addagent.d/chat.yaml", "chat:\n  - url: \"hipchat://sesame@example.org/room\"\n"},
+		"gotify":                    {"etc/addagent/addagent.d/chat.yaml", "chat:\n  - url: gotify://gotify.example.org/AbCsesame123456\n"},
+		"googlechat":                {"etc/addagent/addagent.d/chat.yaml", "chat:\n  - url: \"googlechat://chat.googleapis.com/v1/spaces/FOO/messages?key=bar&token=sesame\"\n"},
+		"a webhook":                 {"etc/addagent/addagent.d/chat.yaml", "chat:\n  - url: generic://hooks.example.org/T0/B0/sesame\n"},
+		"a password for scripts":    {"etc/addagent/addagent.d/work.yaml", "work:\n  env: { DB_PASSWORD: sesame }\n"},
+		"an address for scripts":    {"etc/addagent/addagent.d/work.yaml", "work:\n  env: { DB: \"pg://u:sesame@db/x\" }\n"},
+		"a proxy of the config":     {"etc/addagent/addagent.d/net.yaml", "network:\n  proxy: http://u:sesame@proxy.example.org:3128\n"},
+		"a variable of the agent":   {"etc/default/addagent", "# ours\nVAULT_TOKEN=sesame\n"},
 		"a proxy with its password": {"etc/default/addagent", "https_proxy=http://user:sesame@proxy:3128\n"},
 		"a clone with its token":    {"root/gitrepo/app/.git/config", "\turl = https://sesame@git.example.org/app.git\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := lived()
 			all[c.path] = c.content
-			root := tree(t, all)
+			root := machine(t, all)
 			code, words := seal(t, root)
-			if code != 1 || !strings.Contains(words, filepath.Join(root, c.path)+"\n") {
+			if code != 1 || !strings.Contains(words, filepath.Join(root, c.path)) {
 				t.Errorf("exit code %d: %s", code, words)
 			}
 			if strings.Contains(words, "sesame") || strings.Contains(words, "PRIVATE") {

@@ -10,12 +10,13 @@ import (
 
 	"github.com/addagent/addagent/internal/check"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
 
 func (p *process) checkCommand(g *cli.Flags) *cobra.Command {
-	live, quiet := false, false
+	live, quiet, image := false, false, false
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the config, or test every credential and service (--live)",
@@ -35,6 +36,11 @@ It takes no lock, moves no ref and writes none of the agent's files, so it may r
 beside a running agent. Under another account than the agent's it skips and names what
 that account may not see.
 
+With --image it lists what must not be in an image of this machine, a line each with
+tabs between its fields: "home" and "folder" with the agent's folders, "file" with a
+file that holds a secret, "value" with FILE:LINE of a secret in the config or in
+/etc/default/addagent, then the key. packer/seal uses it.
+
 Exit codes: 0 no problem, 1 a test of --live failed, 2 a bad config.`,
 		Example: `  addagent check
   addagent check --config ./addagent.yaml && cp addagent.yaml /etc/addagent/
@@ -42,11 +48,16 @@ Exit codes: 0 no problem, 1 a test of --live failed, 2 a bad config.`,
   addagent check --live --quiet-rooms --json | jq -r '.[] | select(.status == "fail") | .mend'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if image {
+				return p.checkImage(g)
+			}
 			return p.check(c.Context(), &check.Checker{Process: p.Process, Flags: g, Live: live, Quiet: quiet, Now: time.Now().UTC()})
 		},
 	}
+	c.Flags().BoolVar(&image, "image", false, "list what must not be in an image of this machine")
 	c.Flags().BoolVar(&live, "live", false, "test every credential and service once, and suggest fixes")
 	c.Flags().BoolVar(&quiet, "quiet-rooms", false, "with --live, send nothing to the rooms")
+	c.MarkFlagsMutuallyExclusive("image", "live")
 	return c
 }
 
@@ -81,6 +92,23 @@ func (p *process) check(ctx context.Context, c *check.Checker) error {
 		return cli.Misuse(fmt.Errorf("%s", human.Count(problems, "problem")))
 	case check.Failures(found) > 0:
 		return cli.Failed(nil)
+	}
+	return nil
+}
+
+// checkImage prints what must not be in an image of this machine.
+func (p *process) checkImage(g *cli.Flags) error {
+	all, err := check.Image(daemon.ConfigLoader{Process: p.Process, Flags: g})
+	if err != nil {
+		return cli.Misuse(err)
+	}
+	if g.JSON {
+		return cli.PrintJSON(p.Out, all)
+	}
+	for _, u := range all {
+		if _, err := fmt.Fprintf(p.Out, "%s\t%s\t%s\n", u.Kind, u.Where, u.Key); err != nil {
+			return cli.Failed(fmt.Errorf("write: %w", err))
+		}
 	}
 	return nil
 }

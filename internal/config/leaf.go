@@ -263,12 +263,12 @@ func quoted(s string) string {
 
 const stars = "********"
 
-// masked hides the value of a variable whose name sounds like a secret. Secrets belong in files, but people put them
-// here too, and paste the output of check into tickets.
+// masked hides the value of a variable whose name sounds like a secret, and the password in a URL. Secrets belong in
+// files, but people put them here too, and paste the output of check into tickets.
 func masked(name, value string) string {
 	name = strings.ToLower(name)
 	if slices.ContainsFunc([]string{"key", "secret", "token", "pass"}, func(word string) bool { return strings.Contains(name, word) }) {
 		return stars
 	}
-	return value
+	return withoutPassword(value)
 }

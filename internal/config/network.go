@@ -68,10 +68,10 @@ func checkProxy(s string) string {
 	return ""
 }
 
-// withoutPassword masks the password in a URL.
+// withoutPassword masks the password in a URL. Any other text stays.
 func withoutPassword(s string) string {
 	u, err := url.Parse(s)
-	if err != nil {
+	if err != nil || u.User == nil {
 		return s
 	}
 	return strings.Replace(u.Redacted(), ":xxxxx@", ":********@", 1)
