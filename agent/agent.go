@@ -8,6 +8,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
@@ -282,43 +283,24 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 	} else if was != nil {
 		a.say(journal.Warning, "addagent why "+was.Name(), "%s: run %s ended without a result", was.Name(), was.RunID)
 	}
-	pending, known, before := a.trees.queue, len(a.wrong.now), a.life.initDone
+	known, before := len(a.wrong.now), a.life.initDone
 	a.applyBrakes(now)
-	a.rejudge(now, pending)
+	if len(a.trees.looks) > 0 { // else adopted work ended before the first look
+		a.judge(now)
+		a.trees.queue = slices.DeleteFunc(a.trees.queue, func(name string) bool {
+			i := a.trees.find(name)
+			return i < 0 || !a.mayRun(i)
+		})
+	}
 	if a.life.initDone && !before {
 		a.enqueue(now) // the work that waited for init
 	}
-	a.startNext(ctx, now)
-	if a.runs.inHand == nil && a.runs.holding {
-		a.Runner.Release()
-		a.runs.holding = false
-	}
+	a.startNext(ctx)
 	a.tell(ctx, now)
 	a.wrong.carried = append(a.wrong.carried, a.wrong.now[known:]...)
 	if a.beats.last.Seq > 0 {
 		// The journal has one record a beat; who asks for the status now shall see what is now.
 		a.wrote("beat", a.Memory.Show(a.snapshot(a.beats.last)), now)
-	}
-}
-
-// rejudge judges again, and keeps the queue: the same items, found by name.
-func (a *Agent) rejudge(now time.Time, pending []int) {
-	var names []string
-	for _, i := range pending {
-		it := a.trees.inventory.Judgements[i].Item
-		names = append(names, it.ID())
-	}
-	if len(a.trees.looks) == 0 { // adopted work ended before the first look
-		return
-	}
-	a.judge(now)
-	a.trees.queue = nil
-	for _, n := range names {
-		for i, j := range a.trees.inventory.Judgements {
-			if j.Item.ID() == n && a.mayRun(i) {
-				a.trees.queue = append(a.trees.queue, i)
-			}
-		}
 	}
 }
 

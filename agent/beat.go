@@ -26,7 +26,7 @@ func (a *Agent) Beat(ctx context.Context, now time.Time) journal.Beat {
 	}
 	now = now.Add(time.Since(began)) // a first clone takes minutes: no state of this beat is older than its look
 	a.decide(&b, now)
-	a.work(ctx, now)
+	a.work(ctx)
 	a.report(ctx, &b, now)
 	return b
 }
@@ -77,7 +77,7 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 		}
 	}
 	looks := unmoved(asked) // as long as somebody else's work runs in these trees
-	if moved := anyMoved(asked); !moved || a.acquire() {
+	if moved := slices.ContainsFunc(asked, func(l journal.Look) bool { return l.Moved }); !moved || a.acquire() {
 		var long func([]journal.Fetching, time.Time)
 		if moved {
 			still := *b
@@ -145,7 +145,7 @@ func (a *Agent) enqueue(now time.Time) {
 	for i := range a.trees.next {
 		due[a.trees.dueKey(i)] = a.trees.next[i].Due
 		if a.mayRun(i) && a.restrained(i, now) == "" {
-			a.trees.queue = append(a.trees.queue, i)
+			a.trees.queue = append(a.trees.queue, a.trees.inventory.Judgements[i].Item.ID())
 		}
 	}
 	maps.DeleteFunc(a.trees.firstDue, func(key string, _ time.Time) bool { return !due[key] })
@@ -195,29 +195,22 @@ func (a *Agent) judge(now time.Time) {
 }
 
 // work starts the first due item; the others follow as each ends.
-func (a *Agent) work(ctx context.Context, now time.Time) {
+func (a *Agent) work(ctx context.Context) {
 	if a.runs.inHand != nil {
 		return // the rest of the queue follows when it has ended
 	}
 	a.trees.startFail = map[string]string{}
-	a.startNext(ctx, now)
-	if a.runs.inHand == nil && a.runs.holding {
-		a.Runner.Release()
-		a.runs.holding = false
-	}
+	a.startNext(ctx)
 }
 
-// startNext starts the next due item that can be started: one that cannot does
-// not stop those behind it.
-func (a *Agent) startNext(ctx context.Context, now time.Time) {
-	for a.runs.inHand == nil && len(a.trees.queue) > 0 && ctx.Err() == nil {
-		if !a.acquire() {
-			return
-		}
-		i := a.trees.queue[0]
+// startNext starts the next due item that can be started: one that cannot does not stop those behind it. Without one it
+// gives the lock back.
+func (a *Agent) startNext(ctx context.Context) {
+	for a.runs.inHand == nil && len(a.trees.queue) > 0 && ctx.Err() == nil && a.acquire() {
+		name := a.trees.queue[0]
 		a.trees.queue = a.trees.queue[1:]
+		i := a.trees.find(name)
 		j, s := a.trees.inventory.Judgements[i], a.trees.next[i]
-		name := j.Item.ID()
 		h, err := a.Runner.Start(j, s, a.scriptEnv())
 		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
 		if err != nil {
@@ -238,7 +231,10 @@ func (a *Agent) startNext(ctx context.Context, now time.Time) {
 			}
 			a.say(journal.Info, "", "%s started at %s%s: %s", name, human.ID(j.Version), again, j.Why)
 		}
-		return
+	}
+	if a.runs.inHand == nil && a.runs.holding {
+		a.Runner.Release()
+		a.runs.holding = false
 	}
 }
 

@@ -21,15 +21,6 @@ func diskFullIf(err error) string {
 	return ""
 }
 
-func anyMoved(looks []journal.Look) bool {
-	for _, l := range looks {
-		if l.Moved {
-			return true
-		}
-	}
-	return false
-}
-
 // unmoved are the answers of repositories whose trees could not be moved in this beat.
 func unmoved(looks []journal.Look) []journal.Look {
 	out := make([]journal.Look, len(looks))
@@ -108,17 +99,13 @@ func (a *Agent) sayEnd(e journal.Ended) {
 
 // judged is what the decision record says of every item.
 func (a *Agent) judged() []journal.Judged {
-	due := map[int]bool{}
-	for _, i := range a.trees.queue {
-		due[i] = true
-	}
 	held := a.held()
 	var out []journal.Judged
 	for i, j := range a.trees.inventory.Judgements {
 		name := j.Item.ID()
 		mine := a.runs.doing(name)
 		d := journal.Describe(j, a.trees.next[i])
-		d.Due = d.Due || due[i] || mine
+		d.Due = d.Due || mine || slices.Contains(a.trees.queue, name)
 		if mine {
 			// Its attempt has no recorded end yet, which is no failure; what was wrong before it still is.
 			d.Standing, d.Reason, d.NotBefore, d.Attempt = a.runs.inHand.Standing(), a.runs.inHand.Before, nil, a.runs.inHand.Attempt

@@ -48,16 +48,11 @@ func (a *Agent) presence(now time.Time) presence.Record {
 // tellSinks tells the record to every sink, side by side. None of them waits for a network.
 func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 	r := a.presence(now)
-	answers := make([]chan error, len(a.Sinks))
-	for i, s := range a.Sinks {
-		answers[i] = make(chan error, 1)
-		go func() { answers[i] <- s.Tell(ctx, r) }()
-	}
-	for i, s := range a.Sinks {
-		err := <-answers[i]
+	for i, err := range sink.Each(a.Sinks, func(s sink.Sink) error { return s.Tell(ctx, r) }) {
 		if err == nil {
 			continue
 		}
+		s := a.Sinks[i]
 		t := journal.Trouble{Key: "tell " + s.Name, Text: human.Lines(err.Error()), Critical: critical(err)}
 		if s.Name == "files" { // of another place it is not this node's disk that is full
 			t.Key += diskFullIf(err)
@@ -86,22 +81,12 @@ const flushWait = 10 * time.Second
 
 // flush waits until what was told has arrived, or ctx ends, and answers what has not.
 func (a *Agent) flush(ctx context.Context) []journal.Trouble {
-	answers := make([]chan error, len(a.Sinks))
-	for i, s := range a.Sinks {
-		answers[i] = make(chan error, 1)
-		go func() {
-			var err error
-			if f, ok := s.Sink.(sink.Flusher); ok {
-				err = f.Flush(ctx)
-			}
-			answers[i] <- err
-		}()
-	}
 	var untold []journal.Trouble
-	for i, s := range a.Sinks {
-		if err := <-answers[i]; err != nil {
-			text := s.Name + ": not delivered: " + human.Lines(err.Error())
-			untold = append(untold, journal.Trouble{Key: "tell " + s.Name, Text: text, Critical: critical(err)})
+	for i, err := range sink.Each(a.Sinks, func(s sink.Sink) error { return sink.Flush(ctx, s) }) {
+		if err != nil {
+			name := a.Sinks[i].Name
+			text := name + ": not delivered: " + human.Lines(err.Error())
+			untold = append(untold, journal.Trouble{Key: "tell " + name, Text: text, Critical: critical(err)})
 		}
 	}
 	return untold

@@ -38,20 +38,13 @@ func (a *Agent) applyBrakes(now time.Time) {
 // so a request waits for the end of the work in hand.
 func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 	changed := false
-	type wish struct{ what, target string }
-	granted := map[wish]journal.Asked{}
 	for _, ask := range a.beats.requests {
 		done := journal.Asked{Ask: ask}
-		same, twice := granted[wish{ask.What, ask.Target}]
-		switch {
-		case ask.What == journal.AskBeat:
-		case twice: // somebody else asked for the same, and it is done
-			done.Did, done.Error = same.Did, same.Error
-		case a.runs.inHand != nil || !a.acquire():
-			continue
-		default:
+		if ask.What != journal.AskBeat {
+			if a.runs.inHand != nil || !a.acquire() {
+				continue
+			}
 			done.Did, done.Error = a.serveRequest(ask)
-			granted[wish{ask.What, ask.Target}] = done
 			changed = changed || len(done.Did) > 0
 			if len(done.Did) > 0 {
 				a.say(journal.Notice, "", "%s requested by %s: %s", ask.What, cmp.Or(ask.By, "a user"), strings.Join(done.Did, ", "))

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/addagent/addagent/internal/journal"
@@ -13,7 +14,7 @@ type trees struct {
 	looks       []journal.Look
 	inventory   work.Inventory
 	next        []work.NextRun               // one for each judgement of the inventory
-	queue       []int                        // judgements that still run in this beat
+	queue       []string                     // items that still run in this beat
 	firstDue    map[string]time.Time         // by dueKey: the beat that first found it due
 	startFail   map[string]string            // item: why it could not be started in its last beat
 	lastReached time.Time                    // the last look that reached a repository
@@ -31,12 +32,13 @@ func (t *trees) dueKey(i int) string {
 
 // always tells whether the work in hand is of the kind that runs every beat and is not worth a state.
 func (t *trees) always(h *journal.InHand) bool {
-	for _, j := range t.inventory.Judgements {
-		if j.Item.Repo == h.Repo && j.Item.Name == h.Item {
-			return j.Item.Always && !j.Verdict.Wanted()
-		}
-	}
-	return false
+	i := t.find(h.Name())
+	return i >= 0 && t.inventory.Judgements[i].Item.Always && !t.inventory.Judgements[i].Verdict.Wanted()
+}
+
+// find is the index of an item's judgement; -1 = there is none.
+func (t *trees) find(item string) int {
+	return slices.IndexFunc(t.inventory.Judgements, func(j work.Judgement) bool { return j.Item.ID() == item })
 }
 
 // learnFinished takes in what each item has succeeded with, for the record. Init, once done, is no item any more, but

@@ -52,51 +52,37 @@ func newClones(dir string) *clones { return &clones{dir: dir} }
 // its connection, its backoff and what it knows.
 func (c *clones) renew(all []configuredRepo, discover bool, l clone.Limits, network remote.Network) {
 	before, same := c.list, l == c.limits
-	kept := map[*clonedRepo]bool{}
-	c.list, c.limits = nil, l
+	c.list, c.limits, c.discover, c.network = nil, l, discover, network
 	for _, n := range all {
 		i := slices.IndexFunc(before, func(r *clonedRepo) bool {
-			return r.Name == n.name && r.repo != nil && same && n.source.Same(r.Source)
+			return same && r.Name == n.name && r.repo != nil && n.source.Same(r.Source)
 		})
 		if i < 0 {
 			c.add(n.name, n.source)
 			continue
 		}
 		before[i].found = false
-		kept[before[i]] = true
 		c.list = append(c.list, before[i])
+		before = slices.Delete(before, i, i+1)
 	}
 	for _, r := range before {
 		taken := slices.ContainsFunc(c.list, func(o *clonedRepo) bool { return o.Name == r.Name })
 		switch {
-		case kept[r]:
 		case r.found && discover && same && !taken:
-			c.list = append(c.list, r) // find compares it with what lies there
+			c.list = append(c.list, r) // Known compares it with what lies there
 		case r.repo != nil:
 			r.repo.Close()
 		}
 	}
-	c.discover, c.network = discover, network
 }
 
 func (c *clones) add(name string, s remote.Source) {
 	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: clone.New(filepath.Join(c.dir, name), s, c.limits)})
 }
 
-// Known are the repositories as they are now, with those that were only found on the disk.
-func (c *clones) Known() []*clonedRepo {
-	if c.discover {
-		c.find()
-	}
-	return c.list
-}
-
 // Current is what lies on the node, as it was left.
 func (c *clones) Current() []journal.Look {
-	if c.discover {
-		c.find()
-	}
-	return c.each(func(r *clonedRepo) journal.Look { return r.here() })
+	return c.each(c.Known(), (*clonedRepo).here)
 }
 
 // here is what lies there, without asking anybody.
@@ -113,10 +99,7 @@ func (r *clonedRepo) here() journal.Look {
 
 // Ask asks every repository for its tip, side by side, but for those that rest.
 func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journal.Look {
-	if c.discover {
-		c.find()
-	}
-	return c.each(func(r *clonedRepo) journal.Look {
+	return c.each(c.Known(), func(r *clonedRepo) journal.Look {
 		if rests(r.Name) {
 			return r.here()
 		}
@@ -163,7 +146,7 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 		}
 		return asked
 	}
-	looks := c.each(func(r *clonedRepo) journal.Look {
+	looks := c.each(c.list, func(r *clonedRepo) journal.Look {
 		l := before[r.Name]
 		if !l.Moved {
 			l.Previous = ""
@@ -198,11 +181,11 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 const sideBySide = 32
 
 // each does one thing with every repository, side by side, and times it.
-func (c *clones) each(do func(*clonedRepo) journal.Look) []journal.Look {
-	looks := make([]journal.Look, len(c.list))
+func (c *clones) each(list []*clonedRepo, do func(*clonedRepo) journal.Look) []journal.Look {
+	looks := make([]journal.Look, len(list))
 	var all sync.WaitGroup
 	places := make(chan struct{}, sideBySide)
-	for i, r := range c.list {
+	for i, r := range list {
 		all.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
@@ -215,11 +198,15 @@ func (c *clones) each(do func(*clonedRepo) journal.Look) []journal.Look {
 	return looks
 }
 
-// find looks for clones that nobody configured: a folder with a .git in it.
-func (c *clones) find() {
+// Known are the repositories as they are now. Where the config wants it, these are also the clones that it does not
+// name: a folder with a .git in it.
+func (c *clones) Known() []*clonedRepo {
+	if !c.discover {
+		return c.list
+	}
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
-		return // no folder, no clones
+		return c.list // no folder, no clones
 	}
 	known := map[string]bool{}
 	c.list = slices.DeleteFunc(c.list, func(r *clonedRepo) bool {
@@ -258,6 +245,7 @@ func (c *clones) find() {
 		c.add(name, s)
 		c.list[len(c.list)-1].found = true
 	}
+	return c.list
 }
 
 // bareURL is a URL without what may as well be left out.
@@ -293,16 +281,17 @@ func (c *clones) get(name string) *clonedRepo {
 
 // tree opens the tree of a repository at a version; the caller closes it.
 func (c *clones) tree(name, version string) (*objects.Tree, error) {
-	if r := c.get(name); r != nil {
-		return r.repo.Tree(version)
-	}
-	return nil, fmt.Errorf("no repository %s here", name)
+	return c.open(name, version, (*clone.Repo).Tree)
 }
 
 // treeInUse is tree for who works by it: what of it is damaged is put right by the next look.
 func (c *clones) treeInUse(name, version string) (*objects.Tree, error) {
+	return c.open(name, version, (*clone.Repo).TreeInUse)
+}
+
+func (c *clones) open(name, version string, tree func(*clone.Repo, string) (*objects.Tree, error)) (*objects.Tree, error) {
 	if r := c.get(name); r != nil {
-		return r.repo.TreeInUse(version)
+		return tree(r.repo, version)
 	}
 	return nil, fmt.Errorf("no repository %s here", name)
 }

@@ -36,22 +36,23 @@ func (m *Machine) At(cfg *config.Config) (*ec2.Instance, error) {
 
 // tags is the sink that shows the state in the machine's tags.
 func (m *Machine) tags(cfg *config.Config) (sink.Sink, func(), error) {
-	i, err := m.At(cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	sink := sink.NewAsync(sink.NewTags(i, tagsMemory(cfg.StateDir)))
-	return sink, sink.Close, nil
+	return m.sink(cfg, func(i *ec2.Instance) sink.Sink { return sink.NewTags(i, tagsMemory(cfg.StateDir)) })
 }
 
 // hook is the sink that lets an autoscaling group count on the machine once its init is done.
 func (m *Machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
+	return m.sink(cfg, func(i *ec2.Instance) sink.Sink {
+		return sink.NewInitDone(i.CompleteLifecycle, hookMemory(cfg.StateDir))
+	})
+}
+
+func (m *Machine) sink(cfg *config.Config, of func(*ec2.Instance) sink.Sink) (sink.Sink, func(), error) {
 	i, err := m.At(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	sink := sink.NewAsync(sink.NewInitDone(i.CompleteLifecycle, hookMemory(cfg.StateDir)))
-	return sink, sink.Close, nil
+	async := sink.NewAsync(of(i))
+	return async, async.Close, nil
 }
 
 // End has the cloud end this machine.

@@ -27,13 +27,13 @@ type metricsReporter struct {
 	reached map[string]bool
 }
 
-// configure opens what the config names and closes the rest. What cannot be opened is tried again at each beat.
+// configure takes what the config says. A server of other settings ends; what cannot be opened is tried again at each
+// beat.
 func (m *metricsReporter) configure(cfg config.Metrics) {
-	if cfg == m.cfg {
-		return
+	if cfg != m.cfg {
+		m.Close()
+		m.cfg = cfg
 	}
-	m.Close()
-	m.cfg = cfg
 }
 
 func (m *metricsReporter) Close() {
@@ -41,22 +41,6 @@ func (m *metricsReporter) Close() {
 		m.server.Close()
 	}
 	m.file, m.server, m.wrong = nil, nil, nil
-}
-
-// open makes what is not there yet.
-func (m *metricsReporter) open() error {
-	var errs []error
-	var err error
-	if m.cfg.Textfile != "" && m.file == nil {
-		m.file = &metrics.Textfile{Path: m.cfg.Textfile}
-		_, _ = files.Sweep(filepath.Dir(m.cfg.Textfile), time.Now().Add(-time.Hour)) // of a writer that was killed
-	}
-	if m.cfg.Listen != "" && m.server == nil {
-		if m.server, err = metrics.Listen(m.cfg.Listen); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Tick answers what is wrong with showing the beats.
@@ -67,15 +51,29 @@ func (m *metricsReporter) show(b journal.Beat) {
 	if m.cfg == (config.Metrics{}) {
 		return
 	}
-	errs := []error{m.open()}
 	page := metrics.Render(m.sample(b))
-	if m.file != nil {
+	var errs []error
+	if m.cfg.Textfile != "" {
+		if m.file == nil {
+			m.file = &metrics.Textfile{Path: m.cfg.Textfile}
+			_, _ = files.Sweep(filepath.Dir(m.cfg.Textfile), time.Now().Add(-time.Hour)) // of a writer that was killed
+		}
 		errs = append(errs, m.file.Write(page))
 	}
-	if m.server != nil {
-		m.server.Show(page)
+	if m.cfg.Listen != "" {
+		errs = append(errs, m.serve(page))
 	}
 	m.wrong = errors.Join(errs...)
+}
+
+func (m *metricsReporter) serve(page []byte) (err error) {
+	if m.server == nil {
+		if m.server, err = metrics.Listen(m.cfg.Listen); err != nil {
+			return err
+		}
+	}
+	m.server.Show(page)
+	return nil
 }
 
 func (m *metricsReporter) sample(b journal.Beat) metrics.Sample {

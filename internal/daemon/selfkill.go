@@ -114,7 +114,7 @@ func (e *selfKill) announced() {
 func (e *selfKill) notice(cloud func(context.Context) (string, error)) func(context.Context) (string, error) {
 	ours := false
 	return func(ctx context.Context) (string, error) {
-		if why := e.leaving(); why != "" || cloud == nil {
+		if why, _ := e.attempt(); why != "" || cloud == nil {
 			ours = why != ""
 			return why, nil
 		}
@@ -125,13 +125,6 @@ func (e *selfKill) notice(cloud func(context.Context) (string, error)) func(cont
 		}
 		return why, err
 	}
-}
-
-// leaving is why this machine is about to end; "" = it is not.
-func (e *selfKill) leaving() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.why
 }
 
 // enough is how long a machine may live on after what ends it was done: a group takes its minutes to notice.

@@ -55,8 +55,9 @@ func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 		after time.Duration
 		stays bool
 	}{{time.Minute, false}, {enough / 2, false}, {enough + time.Minute, true}} {
-		if err := e.consider(time.Now().UTC().Add(c.after), nil); err != nil || (e.leaving() == "") != c.stays {
-			t.Errorf("after %s it is leaving for %q (%v)", c.after, e.leaving(), err)
+		err := e.consider(time.Now().UTC().Add(c.after), nil)
+		if why, _ := e.attempt(); err != nil || (why == "") != c.stays {
+			t.Errorf("after %s it is leaving for %q (%v)", c.after, why, err)
 		}
 	}
 	if said != 1 {
@@ -78,8 +79,9 @@ func TestWhoCallsItOff(t *testing.T) {
 	} {
 		e := newSelfKill(&selfKill{why: "ends itself", told: make(chan struct{})}, t.TempDir())
 		e.cfg = &config.Config{Wedged: config.Wedged{Kill: c.kill}}
-		if err := e.consider(time.Now().UTC(), c.w); err != nil || (e.leaving() == "") != c.stays {
-			t.Errorf("%s: leaving for %q (%v)", name, e.leaving(), err)
+		err := e.consider(time.Now().UTC(), c.w)
+		if why, _ := e.attempt(); err != nil || (why == "") != c.stays {
+			t.Errorf("%s: leaving for %q (%v)", name, why, err)
 		}
 		if e.noted == c.stays {
 			t.Errorf("%s: heard %v", name, e.noted)

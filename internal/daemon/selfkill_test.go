@@ -81,14 +81,14 @@ func (d *doomed) tell(t *testing.T) {
 	now := time.Now().UTC()
 	r := presence.Record{InstanceID: d.id, Deployment: "fed1", Nodepart: "app1", State: d.state, Reason: "ops:root: exit 3", Hardware: "dmi:" + d.id + "/",
 		BeatSeen: now, BeatNextBy: now.Add(time.Hour), Repos: []presence.Repo{{Name: "ops", Branch: "main", Version: strings.Repeat("a", 40), Done: d.done}}}
-	if why := d.leaving(); why != "" {
+	if why, _ := d.attempt(); why != "" {
 		r.State, r.Reason = node.Leaving, why
 	}
 	d.sinks.mu.Lock()
 	all := slices.Clone(d.sinks.all)
 	d.sinks.mu.Unlock()
 	for _, one := range all {
-		if err := one.sink.Tell(t.Context(), r); err != nil {
+		if err := one.Tell(t.Context(), r); err != nil {
 			t.Errorf("%s: %v", d.id, err)
 		}
 	}
@@ -205,7 +205,7 @@ func TestACommandThatFails(t *testing.T) {
 		t.Fatalf("ended: %v", ended)
 	}
 	err := d.consider(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}})
-	if err == nil || !strings.Contains(err.Error(), "kill: command: /bin/sh: exit status 3: no rights") || d.leaving() != "" {
-		t.Errorf("the trouble: %v, leaving %q", err, d.leaving())
+	if why, _ := d.attempt(); err == nil || !strings.Contains(err.Error(), "kill: command: /bin/sh: exit status 3: no rights") || why != "" {
+		t.Errorf("the trouble: %v, leaving %q", err, why)
 	}
 }

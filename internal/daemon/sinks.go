@@ -37,22 +37,53 @@ type sinks struct {
 	all []*sinkEntry
 }
 
-// sinkEntry is one of them.
+// sinkEntry is a sink that the config asks for. It is opened when it is first told something, and again at each beat as
+// long as that fails: a folder that cannot be made, or a certificate that is not there yet, is a trouble and not the
+// end.
 type sinkEntry struct {
 	name string
-	spec any // what it was made from
-	sink sink.Sink
+	spec any // what it is made from
+	open func() (sink.Sink, func(), error)
+
+	mu   sync.Mutex
+	sink sink.Sink // nil before it is open
 	stop func()
 }
 
-// wantedSink is a teller that the config asks for.
-type wantedSink struct {
-	name string
-	spec any
-	open func() (sink.Sink, func(), error)
+func (e *sinkEntry) opened() (sink.Sink, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var err error
+	if e.sink == nil {
+		e.sink, e.stop, err = e.open()
+	}
+	return e.sink, err
 }
 
-// configure makes the tellers be what the config says, and returns them as sinks.
+func (e *sinkEntry) Tell(ctx context.Context, r presence.Record) error {
+	sink, err := e.opened()
+	if err != nil {
+		return err
+	}
+	return sink.Tell(ctx, r)
+}
+
+func (e *sinkEntry) Flush(ctx context.Context) error {
+	e.mu.Lock()
+	opened := e.sink
+	e.mu.Unlock()
+	return sink.Flush(ctx, opened)
+}
+
+func (e *sinkEntry) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stop != nil {
+		e.stop()
+	}
+}
+
+// configure makes the sinks be what the config says, and returns them.
 func (t *sinks) configure(cfg *config.Config) []sink.Named {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,49 +92,54 @@ func (t *sinks) configure(cfg *config.Config) []sink.Named {
 	for _, w := range t.wanted(cfg) {
 		i := slices.IndexFunc(before, func(old *sinkEntry) bool { return old.name == w.name && reflect.DeepEqual(old.spec, w.spec) })
 		if i >= 0 {
-			t.all = append(t.all, before[i])
+			w = before[i]
 			before = slices.Delete(before, i, i+1)
-			continue
 		}
-		late := &opener{open: w.open}
-		t.all = append(t.all, &sinkEntry{name: w.name, spec: w.spec, sink: late, stop: late.Close})
+		t.all = append(t.all, w)
 	}
 	for _, old := range before {
-		old.stop()
+		old.Close()
 	}
-	var sinks []sink.Named
+	return t.named()
+}
+
+func (t *sinks) named() []sink.Named {
+	var all []sink.Named
 	for _, one := range t.all {
-		sinks = append(sinks, sink.Named{Name: one.name, Sink: one.sink})
+		all = append(all, sink.Named{Name: one.name, Sink: one})
 	}
-	return sinks
+	return all
 }
 
 // wanted lists what the config asks for. Files come first: they show the node's state even if all else fails.
-func (t *sinks) wanted(cfg *config.Config) []wantedSink {
-	all := []wantedSink{{"files", nil, func() (sink.Sink, func(), error) {
+func (t *sinks) wanted(cfg *config.Config) (all []*sinkEntry) {
+	add := func(name string, spec []any, open func() (sink.Sink, func(), error)) {
+		all = append(all, &sinkEntry{name: name, spec: spec, open: open})
+	}
+	add("files", nil, func() (sink.Sink, func(), error) {
 		return sink.NewFiles(t.nodeinfo, presenceRefresh), func() {}, nil
-	}}}
+	})
 	if p := cfg.Presence; p.URL != "" {
-		all = append(all, wantedSink{"presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (sink.Sink, func(), error) {
+		add("presence", []any{p.URL, p.Auth, p.RefPrefix, p.Refresh, p.PushesPerMinute, cfg.Network, cfg.Beat.LookTimeout}, func() (sink.Sink, func(), error) {
 			store, err := remote.New(PresenceSource(cfg))
 			if err != nil {
 				return nil, nil, err
 			}
 			git := gitstore.New(gitstore.Options{Remote: store, Source: PresenceSource(cfg).Redacted(), Prefix: p.RefPrefix, StateFile: PresenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: peers.Patience * cfg.Beat.LookTimeout})
 			return sink.NewAlarm(git, t.voices, filepath.Join(t.stateDir, "alarm.json")), func() { git.Close(); _ = store.Close() }, nil
-		}})
+		})
 	}
 	for i, r := range cfg.Chat {
 		if r.From == "node" {
-			all = append(all, wantedSink{fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (sink.Sink, func(), error) {
+			add(fmt.Sprintf("chat %d", i+1), []any{r, cfg.Network}, func() (sink.Sink, func(), error) {
 				return t.room(chatroom.Name(i, r), r, cfg.Network)
-			}})
+			})
 		}
 	}
 	if t.machine != nil && cfg.EC2.Tags != "off" {
-		all = append(all, wantedSink{"ec2", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.tags(cfg) }})
+		add("ec2", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.tags(cfg) })
 		if cfg.EC2.LifecycleHook != "" {
-			all = append(all, wantedSink{"ec2 hook", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.hook(cfg) }})
+			add("ec2 hook", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.hook(cfg) })
 		}
 	}
 	return all
@@ -115,13 +151,11 @@ func (t *sinks) voices() []sink.Room {
 	defer t.mu.Unlock()
 	var all []sink.Room
 	for _, one := range t.all {
-		if o, ok := one.sink.(*opener); ok {
-			o.mu.Lock()
-			if c, ok := o.sink.(*sink.Chat); ok {
-				all = append(all, c.Room)
-			}
-			o.mu.Unlock()
+		one.mu.Lock()
+		if c, ok := one.sink.(*sink.Chat); ok {
+			all = append(all, c.Room)
 		}
+		one.mu.Unlock()
 	}
 	return all
 }
@@ -168,8 +202,8 @@ func (t *sinks) sweep(cfg *config.Config) {
 func (t *sinks) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := len(t.all) - 1; i >= 0; i-- {
-		t.all[i].stop()
+	for _, one := range slices.Backward(t.all) {
+		one.Close()
 	}
 	t.all = nil
 }
@@ -178,71 +212,14 @@ func (t *sinks) Close() {
 // that is away must not stand in the way of what waits for this.
 func (t *sinks) flush(ctx context.Context) error {
 	t.mu.Lock()
-	all := slices.Clone(t.all)
+	all := t.named()
 	t.mu.Unlock()
-	errs := make([]chan error, len(all))
-	for i, one := range all {
-		errs[i] = make(chan error, 1)
-		f, ok := one.sink.(sink.Flusher)
-		if !ok {
-			errs[i] <- nil
-			continue
+	for i, err := range sink.Each(all, func(s sink.Sink) error { return sink.Flush(ctx, s) }) {
+		if all[i].Name == "presence" {
+			return err
 		}
-		go func() { errs[i] <- f.Flush(ctx) }()
-	}
-	var wrong error
-	for i, one := range all {
-		if err := <-errs[i]; one.name == "presence" {
-			wrong = err
-		}
-	}
-	return wrong
-}
-
-// opener is a sink that is opened when it is first told something, and again at each beat as long as that fails: a
-// folder that cannot be made, or a certificate that is not there yet, is a trouble and not the end.
-type opener struct {
-	open func() (sink.Sink, func(), error)
-
-	mu   sync.Mutex
-	sink sink.Sink
-	stop func()
-}
-
-func (o *opener) Tell(ctx context.Context, r presence.Record) error {
-	sink, err := o.opened()
-	if err != nil {
-		return err
-	}
-	return sink.Tell(ctx, r)
-}
-
-func (o *opener) opened() (sink.Sink, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	var err error
-	if o.sink == nil {
-		o.sink, o.stop, err = o.open()
-	}
-	return o.sink, err
-}
-
-func (o *opener) Flush(ctx context.Context) error {
-	o.mu.Lock()
-	f, ok := o.sink.(sink.Flusher)
-	o.mu.Unlock()
-	if ok {
-		return f.Flush(ctx)
 	}
 	return nil
-}
-
-func (o *opener) Close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.stop != nil {
-		o.stop()
-	}
 }
 
 // PresenceSource is where the presence repository is.

@@ -52,13 +52,12 @@ func replace(path string, data []byte, mode ...renameio.Option) error {
 	if err != nil {
 		return err
 	}
-	name := p.Name()
-	if err := p.File.Close(); err != nil {
-		_ = os.Remove(name)
-		return fmt.Errorf("write %s: %w", path, err)
+	err = p.File.Close()
+	if err == nil {
+		err = os.Rename(p.Name(), path)
 	}
-	if err := os.Rename(name, path); err != nil {
-		_ = os.Remove(name)
+	if err != nil {
+		_ = os.Remove(p.Name())
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
@@ -224,4 +223,9 @@ func SyncFolder(dir string) error {
 		return fmt.Errorf("sync folder: %w", err)
 	}
 	return nil
+}
+
+// DiskFull tells whether an error comes from a disk that takes nothing more.
+func DiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }

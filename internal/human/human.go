@@ -66,11 +66,6 @@ func coarse(d time.Duration) (int, string) {
 	return int(d.Hours()) / 24, "days"
 }
 
-// Minutes is a duration in minutes however long it is, for limits that the config gives in minutes.
-func Minutes(d time.Duration) string {
-	return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
-}
-
 // Setting is a duration as the config has it, without the zeros that Go writes: 15s, 1h30m. It is for limits, so that
 // a reader finds them in the config.
 func Setting(d time.Duration) string {

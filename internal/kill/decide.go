@@ -76,16 +76,7 @@ func Decide(c Case, peers []Peer) (ends bool, why string) {
 		if len(proof[item]) == 0 {
 			return false, fmt.Sprintf("%s has not succeeded elsewhere (%s %s): the work may be at fault, not this machine", item, human.Count(sound, "other healthy node"), who)
 		}
-		words = append(words, fmt.Sprintf("%s, which %s finished", item, some(proof[item])))
+		words = append(words, fmt.Sprintf("%s, which %s finished", item, human.Some(slices.Sorted(slices.Values(proof[item])), 2)))
 	}
 	return true, strings.Join(words, "; ")
-}
-
-// some names one or two.
-func some(ids []string) string {
-	slices.Sort(ids)
-	if len(ids) > 2 {
-		ids = []string{ids[0], human.Count(len(ids)-1, "other")}
-	}
-	return human.List(ids, "and")
 }

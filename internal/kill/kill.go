@@ -134,7 +134,7 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) (h
 			return "not terminating yet: lease of the part held by " + holder, nil
 		}
 	}
-	text := fmt.Sprintf("terminating itself (%s) after %s wedged: %s", r.Way, human.Minutes(now.Sub(c.Since)), why)
+	text := fmt.Sprintf("terminating itself (%s) after %s wedged: %s", r.Way, human.Duration(now.Sub(c.Since)), why)
 	if err := k.Tell(ctx, text); err != nil {
 		return "", fmt.Errorf("kill: refusing to terminate unannounced: %w", err)
 	}

@@ -37,7 +37,7 @@ func TestDecide(t *testing.T) {
 		"a peer that says nothing of it":   {[]Peer{peer(func(p *Peer) { p.Done = nil })}, false, "ops:part.app1 has not succeeded"},
 		"two peers that finished one each": {[]Peer{
 			peer(func(p *Peer) { delete(p.Done, "ops:root") }), peer(func(p *Peer) { p.ID = "i-3"; delete(p.Done, "ops:part.app1") })}, true, "ops:part.app1, which i-2 finished; ops:root, which i-3 finished"},
-		"many": {[]Peer{peer(as), peer(func(p *Peer) { p.ID = "i-4" }), peer(func(p *Peer) { p.ID = "i-3" })}, true, "i-2 and 2 others finished"},
+		"many": {[]Peer{peer(as), peer(func(p *Peer) { p.ID = "i-4" }), peer(func(p *Peer) { p.ID = "i-3" })}, true, "i-2, i-3 and 1 more finished"},
 	} {
 		ends, why := Decide(me, c.peers)
 		if ends != c.ends || !strings.Contains(why, c.why) {
@@ -139,7 +139,7 @@ func TestAMachineThatAloneFailsEndsOnce(t *testing.T) {
 	if err := live(k, rules, wedged("i-1"), 600); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(w.ended, []string{"i-1 terminate"}) || len(w.told) != 1 || !strings.Contains(w.told[0], "terminating itself (terminate) after 30 min wedged: ops:root, which i-2 and i-3 finished") {
+	if !slices.Equal(w.ended, []string{"i-1 terminate"}) || len(w.told) != 1 || !strings.Contains(w.told[0], "terminating itself (terminate) after 30 min wedged: ops:root, which i-2, i-3 finished") {
 		t.Errorf("ended %q, told %q", w.ended, w.told)
 	}
 	// Another life of the same instance, switched on by a person.

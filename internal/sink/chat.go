@@ -106,11 +106,7 @@ func (a *Alarm) Tell(ctx context.Context, r presence.Record) error {
 
 // Flush flushes the wrapped sink, if it can be flushed.
 func (a *Alarm) Flush(ctx context.Context) error {
-	f, ok := a.Sink.(Flusher)
-	if !ok {
-		return nil
-	}
-	err := f.Flush(ctx)
+	err := Flush(ctx, a.Sink)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.hear(err, err == nil)

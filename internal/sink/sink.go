@@ -7,6 +7,7 @@ package sink
 
 import (
 	"context"
+	"sync"
 
 	"github.com/addagent/addagent/presence"
 )
@@ -22,6 +23,25 @@ type Sink interface {
 type Named struct {
 	Name string // "files", "presence", "chat 1", "ec2"
 	Sink
+}
+
+// Each calls do with every sink, side by side, and returns the errors in their order.
+func Each(all []Named, do func(Sink) error) []error {
+	errs := make([]error, len(all))
+	var done sync.WaitGroup
+	for i, s := range all {
+		done.Go(func() { errs[i] = do(s.Sink) })
+	}
+	done.Wait()
+	return errs
+}
+
+// Flush waits until the last record has arrived in a sink, or ctx ends.
+func Flush(ctx context.Context, s Sink) error {
+	if f, ok := s.(Flusher); ok {
+		return f.Flush(ctx)
+	}
+	return nil
 }
 
 // Flusher is a sink whose Tell returns before the record has arrived.
