@@ -171,6 +171,7 @@ func TestFindSettings(t *testing.T) {
 		{name: "yaml is silent", yaml: "timeout: 1s\n", override: override,
 			want: Item{Watch: []Watch{{Path: "app"}, {Path: "lib/x y"}}, WatchFrom: FromOverride, Timeout: time.Second}},
 		{name: "override", override: override, want: Item{Watch: []Watch{{Path: "app"}, {Path: "lib/x y"}}, WatchFrom: FromOverride}},
+		{name: "override of an editor", override: "\ufeffapp\r\nlib\r\n", want: Item{Watch: []Watch{{Path: "app"}, {Path: "lib"}}, WatchFrom: FromOverride}},
 		{name: "override of nothing is all", override: "\n", want: Item{Watch: []Watch{{Path: "."}}, WatchFrom: FromOverride}},
 		{name: "bad override", override: "app\n../x\n", problem: `work.sh_WATCH_PATH.txt:2: "../x" has ".."`},
 		{name: "bad yaml", yaml: "watch: [app]\ntimeuot: 1m\n", problem: `nodework/work.yaml:2:1: unknown key "timeuot", did you mean timeout?`},

@@ -25,7 +25,8 @@ func TestLiveFindsAllWell(t *testing.T) {
 	root, s := served(t, withToken())
 	room, heard := hipchat(t)
 	p := newPatient(t)
-	p.write(filepath.Join(p.dir, "room"), "hipchat://"+roomSecret+"@"+room+"/room1?scheme=http")
+	p.write(filepath.Join(p.dir, "token"), "\ufeff"+gitSecret+"\r\n") // as some editors write it
+	p.write(filepath.Join(p.dir, "room"), "\ufeffhipchat://"+roomSecret+"@"+room+"/room1?scheme=http\r\n")
 	p.tell(s.URL+"/presence.git", presence.Record{InstanceID: "n2", Hardware: "host:n2", State: "idle", BeatSeen: time.Now()})
 	refs := gittest.Git(t, filepath.Join(root, "presence.git"), "for-each-ref")
 	p.examine(`

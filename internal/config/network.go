@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -35,7 +36,7 @@ func (l *loader) network() {
 	case n.ClientKeyFile != "" && n.ClientCertFile == "" && !l.complains(cert):
 		l.say(l.at[key], key, "needs a client_cert_file")
 	case usable:
-		if _, err := tls.LoadX509KeyPair(n.ClientCertFile, n.ClientKeyFile); err != nil {
+		if err := checkPair(n.ClientCertFile, n.ClientKeyFile); err != nil {
 			l.miss(l.at[key], key, fmt.Sprintf("%s does not match %s: %s", n.ClientKeyFile, n.ClientCertFile, strings.TrimPrefix(err.Error(), "tls: ")))
 		}
 	}
@@ -49,9 +50,11 @@ func (l *loader) noteReadable(key, what string) {
 	}
 }
 
+const pemLimit = 4 << 20 // the system's own bundle has 200 KB
+
 // checkCertificates says what is wrong with a file of certificates.
 func checkCertificates(path string) string {
-	data, err := files.ReadSmall(path, 4<<20) // the system's own bundle has 200 KB
+	data, err := files.ReadSmall(path, pemLimit)
 	if err != nil {
 		return "cannot be used: " + cause(err)
 	}
@@ -59,6 +62,14 @@ func checkCertificates(path string) string {
 		return "contains no usable certificate: copy the file again, in PEM form, with a line BEGIN CERTIFICATE"
 	}
 	return ""
+}
+
+// checkPair says what is wrong with a certificate and its key, read as the connections read them.
+func checkPair(certificate, key string) error {
+	public, err1 := files.ReadSmall(certificate, pemLimit)
+	private, err2 := files.ReadSmall(key, pemLimit)
+	_, err := tls.X509KeyPair(public, private)
+	return cmp.Or(err1, err2, err)
 }
 
 func checkProxy(s string) string {

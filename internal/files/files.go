@@ -6,6 +6,7 @@
 package files
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -122,6 +123,7 @@ var ErrTooLarge = errors.New("too large")
 
 // ReadSmall reads a regular file of at most limit bytes. A pipe or a device, which would block or never end, is an
 // error, and so is a larger file (ErrTooLarge): people's folders hold surprises. Errors of the file system are wrapped.
+// The byte order mark that some editors write is left out.
 func ReadSmall(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
 	if errors.Is(err, ErrIrregular) {
@@ -138,7 +140,20 @@ func ReadSmall(path string, limit int64) ([]byte, error) {
 	if int64(len(data)) > limit {
 		return nil, fmt.Errorf("read %s: %w: more than %d bytes", path, ErrTooLarge, limit)
 	}
-	return data, nil
+	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
+}
+
+// ReadText is ReadSmall for a value that a person wrote: a token, a URL, a name. Space and line ends around it are left
+// out. UTF-16 is an error.
+func ReadText(path string, limit int64) (string, error) {
+	data, err := ReadSmall(path, limit)
+	if err == nil && bytes.IndexByte(data, 0) >= 0 {
+		err = fmt.Errorf("read %s: contains a NUL character: save it as UTF-8 text", path)
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(bytes.TrimSpace(data)), nil
 }
 
 // Open opens a regular file for reading. Whatever else has its name is an error and not a wait: a pipe has no end to

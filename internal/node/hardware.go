@@ -152,6 +152,6 @@ func (s System) BootID() string { return s.read("proc/sys/kernel/random/boot_id"
 func (s System) dmi(name string) string { return s.read("sys/class/dmi/id/" + name) }
 
 func (s System) read(path string) string {
-	data, _ := files.ReadSmall(filepath.Join(cmp.Or(s.Root, "/"), path), 4096)
-	return strings.TrimSpace(string(data))
+	text, _ := files.ReadText(filepath.Join(cmp.Or(s.Root, "/"), path), 4096)
+	return text
 }

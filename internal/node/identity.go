@@ -262,7 +262,7 @@ func (f *finder) writeID() error {
 	if err := os.MkdirAll(f.o.InfoDir, 0o700); err != nil {
 		return fmt.Errorf("identity: %w", err)
 	}
-	if data, err := files.ReadSmall(f.idPath(), valueLimit); err == nil && trim(string(data)) == f.found.ID {
+	if id, err := files.ReadText(f.idPath(), valueLimit); err == nil && id == f.found.ID {
 		return nil
 	}
 	if err := files.Write(f.idPath(), []byte(f.found.ID+"\n"), 0o644); err != nil {

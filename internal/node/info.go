@@ -75,18 +75,15 @@ func ReadInfo(dir string) (Info, error) {
 }
 
 func readValue(path string) (string, error) {
-	data, err := files.ReadSmall(path, valueLimit)
+	value, err := files.ReadText(path, valueLimit)
 	switch {
 	case errors.Is(err, files.ErrTooLarge):
 		return "", fmt.Errorf("%s: larger than %s: a file of nodeinfo contains one value: move it elsewhere", path, human.BinarySize(valueLimit))
 	case err != nil:
 		return "", fmt.Errorf("%s: cannot be read: %w: make it a readable file, or remove it", path, cause(err))
 	}
-	return trim(string(data)), nil
+	return value, nil
 }
-
-// trim also removes the byte order mark that some editors write.
-func trim(s string) string { return strings.TrimSpace(strings.TrimPrefix(s, "\ufeff")) }
 
 // cause is a file error without the path, which the message names already.
 func cause(err error) error {

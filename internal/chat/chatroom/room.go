@@ -70,14 +70,11 @@ func (r *Room) address() (string, error) {
 		}
 		return "", fmt.Errorf("%s is not set", variable)
 	}
-	data, err := files.ReadSmall(r.URLFile, addressLimit)
-	if err != nil {
-		return "", err
+	text, err := files.ReadText(r.URLFile, addressLimit)
+	if err == nil && text == "" {
+		err = fmt.Errorf("%s is empty", r.URLFile)
 	}
-	if text := strings.TrimSpace(string(data)); text != "" {
-		return text, nil
-	}
-	return "", fmt.Errorf("%s is empty", r.URLFile)
+	return text, err
 }
 
 // Name is what a room of the config is called: by its place there, from 0.

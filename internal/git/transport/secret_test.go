@@ -21,6 +21,9 @@ func TestSecret(t *testing.T) {
 	for _, c := range []struct{ path, want, wrong string }{
 		{file("good", "hunter2\n"), "hunter2", ""},
 		{"env:ADD_SECRET_GIT", "hunter2", ""},
+		{file("notepad", "\ufeffhunter2\r\n"), "hunter2", ""},
+		{file("utf-16", "\xff\xfeh\x00u\x00n\x00t\x00e\x00r\x002\x00"), "", "UTF-8"},
+		{file("mark alone", "\ufeff\r\n"), "", "is empty"},
 		{file("empty", "\n"), "", "is empty"},
 		{"env:ADD_SECRET_NONE", "", "env:ADD_SECRET_NONE is empty"},
 		{file("two", "hunter2\nhunter3\n"), "", "more than one line"},
