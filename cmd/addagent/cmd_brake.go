@@ -194,6 +194,9 @@ It waits until a running agent has done so. Without one, the next beat does it.`
 				return cli.Failed(err)
 			}
 			if !held || holder.Purpose != "run" {
+				if known := journal.KnownItems(cfg.Home); target != "" && len(itemsOf(known, target)) == 0 && !knownRepo(cfg, target) {
+					return unknownItem(target, known)
+				}
 				if err := request.Put(cfg.StateDir, ask); err != nil {
 					return err
 				}
@@ -259,6 +262,19 @@ func unknownRepo(cfg *config.Config, name string) error {
 		return cli.Failed(fmt.Errorf("unknown repository %s; the repositories are: %s", name, strings.Join(names, ", ")))
 	}
 	return cli.Failed(fmt.Errorf("unknown repository %s: this node has none yet; add some to the config (repos:)", name))
+}
+
+// itemsOf are those of the known items that REPO or REPO:ITEM means.
+func itemsOf(known []string, target string) []string {
+	return slices.DeleteFunc(slices.Clone(known), func(name string) bool {
+		repo, _, _ := strings.Cut(name, ":")
+		return target != name && target != repo
+	})
+}
+
+// unknownItem is the error for a REPO[:ITEM] that this node does not have.
+func unknownItem(target string, known []string) error {
+	return cli.Failed(fmt.Errorf("unknown item %s; the items are: %s", target, cmp.Or(strings.Join(known, ", "), "none yet")))
 }
 
 func knownRepo(cfg *config.Config, name string) bool { return slices.Contains(repoNames(cfg), name) }

@@ -142,18 +142,9 @@ func (l *logReader) agentLog(ctx context.Context, cfg *config.Config) error {
 // workLogs prints what the scripts of one item, or of all items of a repository, said.
 func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 	all := journal.KnownItems(home)
-	var chosen []string
-	for _, name := range all {
-		if repo, _, _ := strings.Cut(name, ":"); want == repo || want == name {
-			chosen = append(chosen, name)
-		}
-	}
+	chosen := itemsOf(all, want)
 	if len(chosen) == 0 {
-		there := strings.Join(all, ", ")
-		if there == "" {
-			there = "none yet (addagent status" + l.g.Suffix() + ")"
-		}
-		return cli.Failed(fmt.Errorf("unknown item %s; the items are: %s", want, there))
+		return unknownItem(want, all)
 	}
 	one := strings.Contains(want, ":")
 	lines := l.lines

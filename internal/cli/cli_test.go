@@ -30,11 +30,17 @@ func TestRun(t *testing.T) {
 		"help of nothing":  {nil, "help dance", cli.ExitMisuse, "prog: there is no command \"dance\": prog help lists them\n"},
 		"no such shell":    {nil, "completion ksh", cli.ExitMisuse, "prog: invalid argument \"ksh\" for \"prog completion\": it takes bash, zsh or fish\n"},
 		"no number":        {nil, "do -n x", cli.ExitMisuse, "prog: invalid argument \"x\" for \"-n, --lines\" flag: not a number\n"},
+		"an empty flag":    {nil, "do --file=", cli.ExitMisuse, "prog: --file is empty: give it a value, or leave it out\n"},
+		"an empty list":    {nil, "do --part=", cli.ExitMisuse, "prog: --part is empty: give it a value, or leave it out\n"},
+		"an empty entry":   {nil, "do --part=a,,b", cli.ExitMisuse, "prog: --part is empty: give it a value, or leave it out\n"},
+		"a full list":      {nil, "do --part=a,b --file=x", cli.ExitDone, ""},
 		"an error of none": {errors.New("odd"), "do", cli.ExitMisuse, "prog: odd\n"},
 	} {
 		root := &cobra.Command{Use: "prog", SilenceUsage: true, SilenceErrors: true}
 		do := &cobra.Command{Use: "do", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return c.err }}
 		do.Flags().IntP("lines", "n", 0, "")
+		do.Flags().String("file", "", "")
+		do.Flags().StringSlice("part", nil, "")
 		root.AddCommand(do, cli.CompletionCommand("prog", "things."))
 		root.SetHelpCommand(cli.HelpCommand())
 		var out, words bytes.Buffer

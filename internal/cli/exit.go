@@ -83,6 +83,7 @@ func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
 	root.SetOut(out)
 	root.SetErr(p.Err)
 	root.SetArgs(p.Args)
+	root.PersistentPreRunE = refuseEmpty
 	err := root.ExecuteContext(ctx)
 	code, text := ExitDone, ""
 	var e *Exit

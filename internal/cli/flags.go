@@ -1,5 +1,14 @@
 package cli
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
 // Flags are the flags that every command has.
 type Flags struct {
 	Config string
@@ -18,4 +27,26 @@ func (g *Flags) Suffix() string {
 		text += " --home " + g.Home
 	}
 	return text
+}
+
+// refuseEmpty refuses flags and arguments that are empty, as an unset variable of a script is: the command would act on
+// another node, or on all of them.
+func refuseEmpty(c *cobra.Command, args []string) (err error) {
+	if c.DisableFlagParsing {
+		return nil // the completion of a word that is not begun yet
+	}
+	empty := func(s string) bool { return strings.TrimSpace(s) == "" }
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if len(values) == 0 || slices.ContainsFunc(values, empty) {
+			err = Misuse(fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name))
+		}
+	})
+	if err == nil && slices.ContainsFunc(args, empty) {
+		err = Misuse(fmt.Errorf("an argument is empty: the usage is %s", c.UseLine()))
+	}
+	return err
 }
