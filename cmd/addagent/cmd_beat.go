@@ -45,7 +45,7 @@ is running or the agent does not answer, 5 disabled, 130 interrupted.`,
   * * * * * root addagent beat --spread   # in /etc/cron.d, instead of a daemon`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 && !again {
-				return fmt.Errorf("%s: give --again before the item to run again", args[0])
+				return cli.Misuse(fmt.Errorf("%s: give --again before the item to run again", args[0]))
 			}
 			return cobra.MaximumNArgs(1)(c, args)
 		},

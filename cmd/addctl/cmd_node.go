@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -35,12 +34,7 @@ Exit codes: 0 the node was found, 1 no node or several match, or the presence re
 		Example: `  addctl node i-0123456789abcdef0
   addctl node web1
   addctl node 10.0.0.7 --json | jq .node.repos`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New("name one node (addctl nodes lists them)")
-			}
-			return nil
-		},
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.withRepository(func(o *control.Repository) error { return p.node(c.Context(), o, args[0]) })
 		},

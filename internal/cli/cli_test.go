@@ -28,8 +28,11 @@ func TestRun(t *testing.T) {
 		"unknown command":  {nil, "dance", cli.ExitMisuse, "prog: unknown command \"dance\" for \"prog\"\n"},
 		"unknown flag":     {nil, "do --fast", cli.ExitMisuse, "prog: unknown flag: --fast\n"},
 		"help of nothing":  {nil, "help dance", cli.ExitMisuse, "prog: there is no command \"dance\": prog help lists them\n"},
-		"no such shell":    {nil, "completion ksh", cli.ExitMisuse, "prog: invalid argument \"ksh\" for \"prog completion\": it takes bash, zsh or fish\n"},
-		"no number":        {nil, "do -n x", cli.ExitMisuse, "prog: invalid argument \"x\" for \"-n, --lines\" flag: not a number\n"},
+		"no such shell":    {nil, "completion ksh", cli.ExitMisuse, "prog: completion ksh: it takes bash, zsh or fish\n"},
+		"no number":        {nil, "do -n x", cli.ExitMisuse, "prog: --lines x: give it a whole number\n"},
+		"no duration":      {nil, "do --every 5", cli.ExitMisuse, "prog: --every 5: give it a duration such as 90s or 1h30m\n"},
+		"too many":         {nil, "do this that", cli.ExitMisuse, "prog: wrong arguments: the usage is prog do [flags]\n"},
+		"too few":          {nil, "completion", cli.ExitMisuse, "prog: wrong arguments: the usage is prog completion SHELL [flags]\n"},
 		"an empty flag":    {nil, "do --file=", cli.ExitMisuse, "prog: --file is empty: give it a value, or leave it out\n"},
 		"an empty list":    {nil, "do --part=", cli.ExitMisuse, "prog: --part is empty: give it a value, or leave it out\n"},
 		"an empty entry":   {nil, "do --part=a,,b", cli.ExitMisuse, "prog: --part is empty: give it a value, or leave it out\n"},
@@ -39,6 +42,7 @@ func TestRun(t *testing.T) {
 		root := &cobra.Command{Use: "prog", SilenceUsage: true, SilenceErrors: true}
 		do := &cobra.Command{Use: "do", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return c.err }}
 		do.Flags().IntP("lines", "n", 0, "")
+		do.Flags().Duration("every", 0, "")
 		do.Flags().String("file", "", "")
 		do.Flags().StringSlice("part", nil, "")
 		root.AddCommand(do, cli.CompletionCommand("prog", "things."))

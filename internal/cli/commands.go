@@ -117,7 +117,7 @@ it, Tab completes ` + more,
   PROGRAM completion fish >/etc/fish/completions/PROGRAM.fish`, "PROGRAM", program),
 		Args: cobra.MatchAll(cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
 			if err := cobra.OnlyValidArgs(c, args); err != nil {
-				return fmt.Errorf("%w: it takes bash, zsh or fish", err)
+				return Misuse(fmt.Errorf("completion %s: it takes bash, zsh or fish", args[0]))
 			}
 			return nil
 		}),

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -84,6 +83,10 @@ func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
 	root.SetErr(p.Err)
 	root.SetArgs(p.Args)
 	root.PersistentPreRunE = refuseEmpty
+	root.SetFlagErrorFunc(flagError)
+	for _, c := range root.Commands() {
+		c.Args = ownWords(c.Args)
+	}
 	err := root.ExecuteContext(ctx)
 	code, text := ExitDone, ""
 	var e *Exit
@@ -92,8 +95,8 @@ func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
 		if code = e.Code; e.Err != nil {
 			text = e.Err.Error()
 		}
-	case err != nil: // cobra's own: an unknown command or flag
-		code, text = ExitMisuse, withoutStrconv(err)
+	case err != nil: // cobra's own: an unknown command
+		code, text = ExitMisuse, err.Error()
 	}
 	switch {
 	case errors.Is(out.lost, syscall.EPIPE): // the reader went away, as head does: it has seen enough
@@ -154,17 +157,4 @@ func Size(w io.Writer) (width, height int) {
 		return 0, 0
 	}
 	return int(s.Col), int(s.Row)
-}
-
-// withoutStrconv is the text of an error without the words of Go's package for numbers.
-func withoutStrconv(err error) string {
-	var number *strconv.NumError
-	if !errors.As(err, &number) {
-		return err.Error()
-	}
-	why := number.Err.Error()
-	if errors.Is(number.Err, strconv.ErrSyntax) && number.Func != "ParseBool" {
-		why = "not a number"
-	}
-	return strings.ReplaceAll(err.Error(), number.Error(), why)
 }

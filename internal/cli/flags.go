@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,4 +50,26 @@ func refuseEmpty(c *cobra.Command, args []string) (err error) {
 		err = Misuse(fmt.Errorf("an argument is empty: the usage is %s", c.UseLine()))
 	}
 	return err
+}
+
+// flagError words a value that a flag does not take; the library would show Go's own words.
+func flagError(_ *cobra.Command, err error) error {
+	wants := map[string]string{"bool": "true or false", "int": "a whole number", "duration": "a duration such as 90s or 1h30m"}
+	if bad := (*pflag.InvalidValueError)(nil); errors.As(err, &bad) && wants[bad.GetFlag().Value.Type()] != "" {
+		err = fmt.Errorf("--%s %s: give it %s", bad.GetFlag().Name, bad.GetValue(), wants[bad.GetFlag().Value.Type()])
+	}
+	return Misuse(err)
+}
+
+// ownWords names the usage of a command that does not take its arguments; an error of the command itself stays.
+func ownWords(takes cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if takes == nil || takes(c, args) == nil {
+			return nil
+		}
+		if own := (*Exit)(nil); errors.As(takes(c, args), &own) {
+			return own
+		}
+		return Misuse(fmt.Errorf("wrong arguments: the usage is %s", c.UseLine()))
+	}
 }
