@@ -73,7 +73,7 @@ var importTable = []struct {
 		"presence/peers": {"internal/config internal/files internal/git/remote presence presence/fold work", ""},
 	}},
 	{"telling", map[string]imports{
-		"internal/chat":            {"internal/files internal/human internal/retry", "github.com/nicholas-fedor/shoutrrr"},
+		"internal/chat":            {"internal/files internal/human internal/retry internal/secret", "github.com/nicholas-fedor/shoutrrr"},
 		"internal/chat/chatroom":   {"internal/chat internal/config internal/files", ""},
 		"internal/chat/chattest":   {"internal/chat", ""},
 		"internal/cloud":           {"internal/human", ""},
@@ -92,11 +92,11 @@ var importTable = []struct {
 		"internal/git/gittest":  {"internal/testkit", ""},
 		"internal/git/objects":  {"internal/git/pack", "github.com/go-git"},
 		"internal/git/pack":     {"", "github.com/go-git"},
-		"internal/git/protocol": {"internal/human internal/retry", ""},
+		"internal/git/protocol": {"internal/human internal/retry internal/secret", ""},
 		"internal/git/remote": {`
 			internal/git/address internal/git/objects internal/git/pack internal/git/protocol internal/git/transport
 			internal/human`, ""},
-		"internal/git/transport": {"internal/files internal/git/address internal/git/protocol internal/human", ""},
+		"internal/git/transport": {"internal/files internal/git/address internal/git/protocol internal/human internal/secret", ""},
 		"internal/git/worktree":  {"internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
 	}},
 	{"ground", map[string]imports{
@@ -104,6 +104,7 @@ var importTable = []struct {
 		"internal/human":      {"", ""},
 		"internal/proc":       {"", ""},
 		"internal/retry":      {"", ""},
+		"internal/secret":     {"", ""},
 		"internal/strictyaml": {"", "github.com/goccy/go-yaml"},
 		"internal/testkit":    {"", ""},
 		"internal/trouble":    {"internal/human", ""},

@@ -83,10 +83,10 @@ func (l *letters) say(ctx context.Context, c caller, m Message) error {
 	case err == nil:
 		return nil
 	case ctx.Err() == nil && errors.As(err, &answer):
-		text := human.Prefix(c.secrets.said(human.Line(answer.Msg)), mostSaid)
+		text := human.Prefix(c.secrets.Said(human.Line(answer.Msg)), mostSaid)
 		return &Trouble{Room: c.room, Status: answer.Code, Permanent: answer.Code >= 500, Err: fmt.Errorf("%d %s", answer.Code, text)}
 	case ctx.Err() == nil && errors.As(err, &stays):
-		return &Trouble{Room: c.room, Permanent: true, Err: c.secrets.free(err)}
+		return &Trouble{Room: c.room, Permanent: true, Err: c.secrets.Free(err)}
 	}
 	return cut(ctx, c.room, err, c.secrets)
 }

@@ -94,7 +94,7 @@ func (c caller) words(answer *http.Response, body []byte) string {
 	if kind := answer.Header.Get("Content-Type"); strings.Contains(kind, "html") || strings.HasPrefix(strings.TrimSpace(text), "<") {
 		return ""
 	}
-	return human.Prefix(c.secrets.said(human.Line(text)), mostSaid)
+	return human.Prefix(c.secrets.Said(human.Line(text)), mostSaid)
 }
 
 // ask makes a request and decodes the answer. One that is truncated or garbage is temporary.
@@ -108,7 +108,7 @@ func (c caller) ask(ctx context.Context, q request, into any) error {
 
 // refused is the Trouble of a service that answers 200, with words that say that it did not take the message.
 func (c caller) refused(said string, permanent bool) error {
-	return &Trouble{Room: c.room, Status: http.StatusOK, Permanent: permanent, Err: fmt.Errorf("refused: %s", human.Prefix(c.secrets.said(human.Line(said)), mostSaid))}
+	return &Trouble{Room: c.room, Status: http.StatusOK, Permanent: permanent, Err: fmt.Errorf("refused: %s", human.Prefix(c.secrets.Said(human.Line(said)), mostSaid))}
 }
 
 // once is the say of a service that takes a message in one request.

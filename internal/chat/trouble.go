@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/retry"
+	"github.com/addagent/addagent/internal/secret"
 )
+
+type secrets = secret.Set
 
 // Trouble is why a room did not take a message. One rule holds for every kind: 2xx is success; 429, 5xx and everything
 // below HTTP (refused connections, time-outs, truncated answers) is temporary; all the rest is permanent. Its text
@@ -83,7 +86,7 @@ func cut(ctx context.Context, room string, err error, s secrets) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return &Trouble{Room: room, Err: s.free(err)}
+	return &Trouble{Room: room, Err: s.Free(err)}
 }
 
 func empty(m Message) bool { return strings.TrimSpace(m.Text) == "" }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -146,6 +147,9 @@ func (d *Checker) presence(ctx context.Context) []Finding {
 	return append(found, d.fold(ctx, nodes, folded).named("presence fold"))
 }
 
+// ruled matches what servers say where not only the compare of the test push failed.
+var ruled = regexp.MustCompile(`(?i)hook|declined|protect|prohibit|denied|forbidden|not allowed|not permitted`)
+
 // ownRef tells whose this node's ref is, and whether a push to it would be let in.
 func (d *Checker) ownRef(ctx context.Context, store *remote.Repository) []Finding {
 	ref := gitstore.RefName(d.cfg.Presence.RefPrefix, d.me.ID)
@@ -170,11 +174,11 @@ func (d *Checker) ownRef(ctx context.Context, store *remote.Repository) []Findin
 		return err
 	})
 	push := good("the server accepts pushes from this node")
-	switch said := strings.ToLower(refused); {
+	switch {
 	case err != nil:
 		push = refusedBy(at, err)
-	case strings.Contains(said, "hook") || strings.Contains(said, "protect") || strings.Contains(said, "prohibit"):
-		push = note("the server accepts pushes, but one of its rules refused the test push: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
+	case ruled.MatchString(strings.ReplaceAll(refused, ref, "")):
+		push = note("a hook or a rule of the server refused the test push: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
 	}
 	return []Finding{whose.named("presence ref"), push.named("presence push")}
 }

@@ -1,9 +1,11 @@
 package gitstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/remote"
@@ -36,14 +38,32 @@ const (
 	nothing = "9876543210987654321098765432109876543210"
 )
 
+// blocked is the error of a ref that cannot be made.
+type blocked struct{ ref, by string }
+
+func (e *blocked) Error() string { return e.by + " blocks " + e.ref + ": " + e.Hint() }
+
+// Hint says what a person can do.
+func (e *blocked) Hint() string {
+	return "git cannot have both: delete or rename the former, or set presence.ref_prefix"
+}
+
 // CanPush finds out whether the server would let this node move its ref, which is at tip ("" = there is none), without
 // moving it: the compare of its compare-and-swap fails. Refused is the server's message about that, in which a hook or
-// a rule may speak as well. The errors are those of a push; remote.ErrAccess means no.
+// a rule may speak as well. The errors are those of a push, or a ref that blocks this one; remote.ErrAccess means no.
 func CanPush(ctx context.Context, s Remote, ref, tip string) (refused string, err error) {
-	to := tip
-	if to == "" {
-		to = nothing
+	refs, err := s.Refs(ctx)
+	if err != nil {
+		return "", err
 	}
+	to := tip
+	for _, r := range refs {
+		if strings.HasPrefix(ref, r.Name+"/") || strings.HasPrefix(r.Name, ref+"/") {
+			return "", &blocked{ref, r.Name}
+		}
+		to = cmp.Or(to, r.ID) // hooks are asked only about an object that is there
+	}
+	to = cmp.Or(to, nothing)
 	err = s.Push(ctx, remote.Update{Ref: ref, Old: nowhere, New: to})
 	var no *remote.Rejected
 	switch {

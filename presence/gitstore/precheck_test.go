@@ -76,6 +76,31 @@ func TestMayNotTell(t *testing.T) {
 	}
 }
 
+// TestCanPushPromisesNothing that the push then cannot do: a branch in the way, and a hook that refuses a new ref.
+func TestCanPushPromisesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gittest.ServerOptions{})
+	id := s.repo.Commit("main", gittest.File("a", "x"))
+	hook := filepath.Join(s.repo.Dir, "hooks", "pre-receive")
+	gittest.WriteFile(t, hook, "#!/bin/sh\necho 'only Ada pushes here' >&2; exit 1\n")
+	if err := os.Chmod(hook, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if refused, err := CanPush(t.Context(), s.store(), ourRef, ""); err != nil || !strings.Contains(refused, "only Ada pushes here") {
+		t.Errorf("a hook: %q %v", refused, err)
+	}
+	if err := os.Remove(hook); err != nil {
+		t.Fatal(err)
+	}
+	for _, blocking := range []string{strings.TrimSuffix(RefPrefix, "/"), ourRef + "/x"} {
+		s.repo.Git("update-ref", blocking, id)
+		if _, err := CanPush(t.Context(), s.store(), ourRef, ""); err == nil || !strings.Contains(err.Error(), blocking+" blocks "+ourRef) {
+			t.Errorf("%s: %v", blocking, err)
+		}
+		s.repo.Git("update-ref", "-d", blocking)
+	}
+}
+
 func (s *site) store() *remote.Repository {
 	s.t.Helper()
 	store, err := remote.New(remote.Source{URL: s.url})

@@ -31,7 +31,9 @@ type SSHD struct {
 
 // SSHDOptions change how an SSH server behaves; the zero value lets git's protocol v2 through.
 type SSHDOptions struct {
-	NoV2 bool // does not take GIT_PROTOCOL, as an unconfigured OpenSSH does not
+	NoV2    bool     // does not take GIT_PROTOCOL, as an unconfigured OpenSSH does not
+	AllKeys bool     // has an RSA key, rsa.pub, and a certificate by the key ca.pub, too
+	More    []string // lines of its configuration
 }
 
 // URL returns the ssh:// address of a folder on the server.
@@ -70,9 +72,17 @@ func StartSSHDWith(tb testing.TB, o SSHDOptions) *SSHD {
 	if !o.NoV2 {
 		lines = append(lines, "AcceptEnv GIT_PROTOCOL")
 	}
+	lines = append(lines, o.More...)
+	if o.AllKeys {
+		lines = append(lines, "HostKey "+filepath.Join(dir, "rsa"), "HostCertificate "+filepath.Join(dir, "host-cert.pub"))
+	}
 	write(tb, filepath.Join(dir, "config"), strings.Join(lines, "\n")+"\n")
 	s.NewHostKey()
 	s.Knows(s.Addr)
+	if o.AllKeys {
+		run(tb, "ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "test", "-f", filepath.Join(dir, "rsa"))
+		run(tb, "ssh-keygen", "-q", "-s", s.NewKey("ca"), "-I", "host", "-h", "-n", "127.0.0.1", filepath.Join(dir, "host.pub"))
+	}
 	if s.logs, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		tb.Fatal(err)
 	}
@@ -140,14 +150,18 @@ func (s *SSHD) NewHostKey() {
 	s.HostKey = strings.Fields(run(s.tb, "ssh-keygen", "-l", "-E", "sha256", "-f", host+".pub"))[1]
 }
 
+// Public is a key's type and itself, as known_hosts has it: of "host", "rsa", "ca", or one that NewKey made.
+func (s *SSHD) Public(name string) string {
+	return strings.Join(strings.Fields(read(s.tb, filepath.Join(s.dir, name+".pub")))[:2], " ")
+}
+
 // Knows writes a known_hosts file that knows the server at these addresses, with the host key that it has now.
 func (s *SSHD) Knows(addrs ...string) {
 	s.tb.Helper()
-	public := strings.Fields(read(s.tb, filepath.Join(s.dir, "host.pub")))
 	text := ""
 	for _, addr := range addrs {
 		host, port, _ := net.SplitHostPort(addr)
-		text += fmt.Sprintf("[%s]:%s %s %s\n", host, port, public[0], public[1])
+		text += fmt.Sprintf("[%s]:%s %s\n", host, port, s.Public("host"))
 	}
 	write(s.tb, s.KnownHosts, text)
 }

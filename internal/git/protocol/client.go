@@ -8,10 +8,11 @@
 package protocol
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +22,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/addagent/addagent/internal/secret"
 )
 
 // AuthFunc returns the user and password for HTTP basic authentication. It is called for every request, and once more
@@ -35,6 +39,7 @@ type Options struct {
 	Transport *http.Transport // nil = NewTransport(); not shared, so that closing it closes only our connections
 	Auth      AuthFunc        // nil = user and password of the URL, or none
 	Agent     string          // "addagent/VERSION": fixed, so that requests are byte-identical
+	Shown     *secret.Set     // what servers were shown, added to with each login; nil = one of the client's own
 }
 
 // Client asks one repository over smart HTTP. It is not safe for concurrent use.
@@ -42,6 +47,7 @@ type Client struct {
 	base      *url.URL // no user, no query; moves with permanent redirects
 	transport *http.Transport
 	auth      AuthFunc
+	shown     *secret.Set
 	agent     string
 	patience  time.Duration // how long a kept connection may take to answer a look
 	used      time.Time     // when a connection last gave an answer
@@ -72,7 +78,10 @@ func NewHTTP(rawURL string, o Options) (*Client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("%s is not an http or https address", Redact(rawURL))
 	}
-	c := &Client{transport: o.Transport, auth: o.Auth, agent: o.Agent, patience: 5 * time.Second}
+	c := &Client{transport: o.Transport, auth: o.Auth, shown: o.Shown, agent: o.Agent, patience: 5 * time.Second}
+	if c.shown == nil {
+		c.shown = &secret.Set{}
+	}
 	if c.transport == nil {
 		c.transport = NewTransport()
 	}
@@ -153,10 +162,8 @@ func (c *Client) attempt(parent context.Context, body []byte, read func(io.Reade
 	}})
 	answer, err := c.send(ctx, call{method: http.MethodPost, suffix: uploadPack, body: body, v2: true})
 	if err == nil {
-		err = read(answer.Body)
-		if err == nil {
-			// The end of the answer must be read for the connection to be used again.
-			_, _ = io.CopyN(io.Discard, answer.Body, 4096)
+		if err = read(answer.Body); err == nil {
+			drain(answer)
 		}
 		_ = answer.Body.Close()
 	}
@@ -170,7 +177,7 @@ func (c *Client) attempt(parent context.Context, body []byte, read func(io.Reade
 func brokenConnection(err error) bool {
 	_, status := errors.AsType[*StatusError](err)
 	_, remote := errors.AsType[*RemoteError](err)
-	return !status && !remote && !errors.Is(err, ErrNotV2) &&
+	return !status && !remote && !errors.Is(err, ErrNotV2) && !errors.Is(err, ErrDumb) &&
 		!errors.Is(err, ErrTooLarge) && !errors.Is(err, errBadLine) && !errors.Is(err, errAuth)
 }
 
@@ -178,58 +185,90 @@ var errAuth = errors.New("credentials")
 
 // send does one request with authentication and redirects. The answer has status 200 and a git content type.
 func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
-	base := c.base
-	again := false
+	answer, _, err := c.sendTo(ctx, c.base, q)
+	return answer, err
+}
+
+// sendTo is send for a base. It returns where the redirects led, too.
+func (c *Client) sendTo(ctx context.Context, base *url.URL, q call) (*http.Response, *url.URL, error) {
+	again, sought := false, false
 	var user, password string
 	for hops := 0; ; {
 		if c.auth != nil {
 			u, p, err := c.auth(ctx, again)
 			if err != nil {
-				return nil, fmt.Errorf("%w: %w", errAuth, err)
+				return nil, nil, fmt.Errorf("%w: %w", errAuth, err)
 			}
 			if again && u == user && p == password {
-				return nil, &StatusError{Code: http.StatusUnauthorized, URL: base.String()}
+				return nil, nil, &StatusError{Code: http.StatusUnauthorized, URL: base.String()}
 			}
 			user, password = u, p
+			c.shown.Add(cmp.Or(p, u)) // a user alone may be a token
 		}
 		answer, err := c.transport.RoundTrip(c.request(ctx, base, q, user, password))
 		if err != nil {
-			return nil, bare(err)
+			return nil, nil, c.shown.Free(bare(err))
 		}
 		c.used = time.Now()
 		if answer.StatusCode == http.StatusOK {
-			return c.checkType(answer, q, base)
+			answer, err = c.checkType(answer, q, base)
+			return answer, base, err
 		}
-		failure := statusError(answer, base)
-		if echoes(failure.Text+failure.Location, user, password) {
-			failure.Text, failure.Location = "", ""
-		}
-		_, _ = io.CopyN(io.Discard, answer.Body, 4096)
-		_ = answer.Body.Close()
+		failure := c.statusError(answer, base)
+		drain(answer)
 		switch answer.StatusCode {
 		case http.StatusUnauthorized:
 			if c.auth == nil || again {
-				return nil, failure
+				return nil, nil, failure
 			}
 			again = true
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 			next, err := c.redirected(base, q, answer.Header.Get("Location"))
 			if err != nil {
 				failure.Text = err.Error()
-				return nil, failure
+				return nil, nil, failure
 			}
 			if hops++; hops > 5 {
 				failure.Text = "too many redirects"
-				return nil, failure
+				return nil, nil, failure
 			}
 			if s := answer.StatusCode; s == http.StatusMovedPermanently || s == http.StatusPermanentRedirect {
 				c.base = next
 			}
 			base = next
+		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+			if sought || q.method != http.MethodPost {
+				return nil, nil, failure
+			}
+			sought = true
+			if base, err = c.seek(ctx, base, failure); err != nil {
+				return nil, nil, err
+			}
 		default:
-			return nil, failure
+			return nil, nil, failure
 		}
 	}
+}
+
+// seek asks where a repository is that a POST did not find. GitLab redirects only what old clients begin with, a GET,
+// to the name with .git. Only such a GET tells a server of files, too.
+func (c *Client) seek(ctx context.Context, base *url.URL, failure error) (*url.URL, error) {
+	answer, next, err := c.sendTo(ctx, base, call{method: http.MethodGet, suffix: "/info/refs", query: "service=" + UploadPack, v2: true})
+	if err == nil {
+		drain(answer)
+		if *next != *base {
+			return next, nil
+		}
+	} else if status, ok := errors.AsType[*StatusError](err); errors.Is(err, ErrDumb) || ok && status.Location != "" {
+		return nil, err
+	}
+	return nil, failure
+}
+
+// drain reads the end of an answer, so that the connection can be used again.
+func drain(answer *http.Response) {
+	_, _ = io.CopyN(io.Discard, answer.Body, 4096)
+	_ = answer.Body.Close()
 }
 
 func (c *Client) request(ctx context.Context, base *url.URL, q call, user, password string) *http.Request {
@@ -274,35 +313,43 @@ func (c *Client) checkType(answer *http.Response, q call, base *url.URL) (*http.
 	if got == want {
 		return answer, nil
 	}
-	_ = answer.Body.Close()
-	return nil, fmt.Errorf("%w: %s answered with %q, not with git data: is the address right?", ErrNotV2, base, shorten(got))
+	defer answer.Body.Close()
+	if first, _ := bufio.NewReader(io.LimitReader(answer.Body, 64)).ReadString('\t'); validID(strings.TrimSuffix(first, "\t")) {
+		return nil, fmt.Errorf("%s: %w", base, ErrDumb)
+	}
+	return nil, fmt.Errorf("%w: %s answered with %q, not with git data: is the address right?", ErrNotV2, base, words(got, *c.shown))
 }
 
-// echoes tells whether a server's words hold the credentials that it was sent, or the beginning of them: gateways that
-// print the request for debugging do that.
-func echoes(text, user, password string) bool {
-	if password == "" {
-		return false
-	}
-	sent := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
-	for _, secret := range []string{password, url.QueryEscape(password), sent} {
-		if strings.Contains(text, secret[:min(8, len(secret))]) {
-			return true
+// otherSchemes are the ways to log in that a server offers, when none of them is the one that we have.
+func otherSchemes(h http.Header) string {
+	var schemes []string
+	for _, challenge := range h.Values("WWW-Authenticate") {
+		for part := range strings.SplitSeq(challenge, ",") { // of the rest of one challenge, or a further one
+			scheme, _, _ := strings.Cut(strings.TrimSpace(part), " ")
+			switch {
+			case strings.EqualFold(scheme, "Basic"):
+				return ""
+			case scheme != "" && !strings.ContainsAny(scheme, "=\"") && !slices.Contains(schemes, scheme):
+				schemes = append(schemes, scheme)
+			}
 		}
 	}
-	return false
+	return strings.Join(schemes, ", ")
 }
 
-func statusError(answer *http.Response, base *url.URL) *StatusError {
+func (c *Client) statusError(answer *http.Response, base *url.URL) *StatusError {
 	e := &StatusError{Code: answer.StatusCode, RetryAfter: retryAfter(answer.Header, time.Now()), URL: base.String()}
-	if l := answer.Header.Get("Location"); l != "" {
+	if l := answer.Header.Get("Location"); l != "" && !c.shown.In(l) {
 		e.Location = Redact(l)
 	}
 	if t, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); t == "text/plain" {
 		text := make([]byte, 300)
 		n, _ := io.ReadFull(answer.Body, text)
 		line, _, _ := strings.Cut(string(text[:n]), "\n")
-		e.Text = shorten(line)
+		e.Text = words(line, *c.shown)
+	}
+	if e.Code == http.StatusUnauthorized {
+		e.Schemes = words(otherSchemes(answer.Header), *c.shown)
 	}
 	return e
 }
@@ -319,6 +366,8 @@ func (c *Client) redirected(base *url.URL, q call, location string) (*url.URL, e
 	u = asked.ResolveReference(u)
 	path, ok := strings.CutSuffix(u.Path, q.suffix)
 	switch {
+	case c.shown.Holds(u.String()):
+		return nil, errors.New("redirect to an address that repeats the credentials refused")
 	case !ok:
 		return nil, errors.New("the redirect does not lead to a git repository: set url to where it is now")
 	case u.Scheme != "https" && u.Scheme != base.Scheme:

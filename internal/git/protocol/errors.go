@@ -15,6 +15,9 @@ import (
 // Git-Protocol header. Ask it with protocol v0.
 var ErrNotV2 = errors.New("server does not speak git protocol v2")
 
+// ErrDumb means that a server offers the files of a repository, and no git that answers questions about them.
+var ErrDumb = errors.New("a server of files, which speaks only git's dumb protocol")
+
 // ErrTooLarge means that an answer is longer than the caller allows.
 var ErrTooLarge = errors.New("answer is larger than allowed")
 
@@ -30,6 +33,7 @@ type StatusError struct {
 	URL        string        // without user, password and query
 	Location   string        // where a refused redirect leads to, redacted
 	Text       string        // the first line of a plain text answer
+	Schemes    string        // of 401: the ways to log in that it offers, when Basic is none of them
 }
 
 func (e *StatusError) Error() string {

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -61,7 +62,7 @@ func (c *Client) Fetch(ctx context.Context, g *Greeting, f FetchRequest) (*Pack,
 	if err != nil {
 		return nil, err
 	}
-	p, err := g.readPack(newLineReader(f.limit(answer.Body)), f)
+	p, err := g.readPack(newLineReader(f.limit(answer.Body), *c.shown), f)
 	if err != nil {
 		_ = answer.Body.Close()
 		return nil, err
@@ -157,14 +158,14 @@ func (g *Greeting) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
 		case "":
 			switch section = string(line); section {
 			case "packfile":
-				p.r = &demux{in: in}
+				p.r = &demux{in: in, name: "pack"}
 				return p, nil
 			case "acknowledgments", "shallow-info":
 			default:
-				return nil, badLine("answer to fetch: unknown section", line)
+				return nil, in.badLine("answer to fetch: unknown section", line)
 			}
 		case "shallow-info":
-			if err := p.border(line); err != nil {
+			if err := p.border(in, line); err != nil {
 				return nil, err
 			}
 		}
@@ -172,7 +173,7 @@ func (g *Greeting) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
 }
 
 // border notes one line of shallow information; v0 has the same form.
-func (p *Pack) border(line []byte) error {
+func (p *Pack) border(in *lineReader, line []byte) error {
 	word, id, _ := strings.Cut(string(line), " ")
 	switch {
 	case word == "shallow" && validID(id):
@@ -180,17 +181,22 @@ func (p *Pack) border(line []byte) error {
 	case word == "unshallow" && validID(id):
 		p.Unshallow = append(p.Unshallow, id)
 	default:
-		return badLine("answer to fetch", line)
+		return in.badLine("answer to fetch", line)
 	}
 	return nil
 }
 
-// demux takes the pack out of the side band: channel 1 is data, 2 is for people, 3 is the end by an error.
+// demux takes the data out of the side band: channel 1 is data, 2 is for people, 3 is the end by an error.
 type demux struct {
 	in   *lineReader
-	left int // of the current data line
+	name string // of the data, for errors
+	left int    // of the current data line
 	done bool
+	said bytes.Buffer // the beginning of channel 2
 }
+
+// mostSaid bounds what is kept of the words for people, in bytes.
+const mostSaid = 1024
 
 func (d *demux) Read(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -206,16 +212,16 @@ func (d *demux) Read(p []byte) (int, error) {
 	}
 	n, err := d.in.r.Read(p[:min(len(p), d.left)])
 	d.left -= n
-	return n, inPack(err)
+	return n, d.wrong(err)
 }
 
-// inPack says of the end of a stream in the middle of a pack that it is one.
-func inPack(err error) error {
+// wrong names what an error is in; the end of the stream is one in its middle.
+func (d *demux) wrong(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("pack %w", errCutOff)
+		return fmt.Errorf("%s %w", d.name, errCutOff)
 	case err != nil:
-		return fmt.Errorf("pack: %w", err)
+		return fmt.Errorf("%s: %w", d.name, err)
 	}
 	return nil
 }
@@ -224,16 +230,16 @@ func (d *demux) line() error {
 	n, kind, err := d.in.header()
 	switch {
 	case err != nil:
-		return inPack(err)
+		return d.wrong(err)
 	case kind == lineFlush:
 		d.done = true
 		return nil
 	case kind != lineData || n == 0:
-		return fmt.Errorf("pack: %w", errBadLine)
+		return d.wrong(errBadLine)
 	}
 	channel, err := d.in.r.ReadByte()
 	if err != nil {
-		return inPack(err)
+		return d.wrong(err)
 	}
 	n--
 	switch channel {
@@ -241,12 +247,15 @@ func (d *demux) line() error {
 		d.left = n
 		return nil
 	case 2:
-		_, err := d.in.r.Discard(n)
-		return inPack(err)
+		k, err := io.CopyN(&d.said, d.in.r, int64(min(n, mostSaid-d.said.Len())))
+		if err == nil {
+			_, err = d.in.r.Discard(n - int(k))
+		}
+		return d.wrong(err)
 	case 3:
 		text := make([]byte, n)
 		k, _ := io.ReadFull(d.in.r, text)
-		return remoteError(text[:k])
+		return d.in.remoteError(text[:k])
 	}
-	return fmt.Errorf("pack: channel %d: %w", channel, errBadLine)
+	return d.wrong(fmt.Errorf("channel %d: %w", channel, errBadLine))
 }

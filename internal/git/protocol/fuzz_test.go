@@ -14,7 +14,7 @@ func FuzzPktLine(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := newLineReader(bytes.NewReader(data))
+		in := newLineReader(bytes.NewReader(data), nil)
 		read := 0
 		for {
 			line, kind, err := in.next()
@@ -28,7 +28,7 @@ func FuzzPktLine(f *testing.F) {
 				t.Fatal("more lines than bytes")
 			}
 			if kind == lineData && len(line) < maxPayload && !bytes.HasSuffix(line, []byte("\n")) {
-				again := newLineReader(bytes.NewReader(appendLine(nil, string(line), "\n")))
+				again := newLineReader(bytes.NewReader(appendLine(nil, string(line), "\n")), nil)
 				if b, _, err := again.next(); err != nil || !bytes.Equal(b, line) {
 					t.Fatalf("%q became %q, %v", line, b, err)
 				}
@@ -42,7 +42,7 @@ func FuzzRefs(f *testing.F) {
 	f.Add([]byte("0056" + someID + " HEAD symref-target:refs/heads/main peeled:" + "\n0000"))
 	f.Add([]byte("000fERR go away0000"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		refs, err := readRefs(newLineReader(bytes.NewReader(data)), 0)
+		refs, err := readRefs(newLineReader(bytes.NewReader(data), nil), 0)
 		if err != nil {
 			return
 		}
@@ -59,7 +59,7 @@ func FuzzFetchAnswer(f *testing.F) {
 	f.Add([]byte("000dpackfile\n0009\x03oops0000"))
 	f.Add([]byte("0014acknowledgments\n0008NAK\n0000"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := (*Greeting)(nil).readPack(newLineReader(bytes.NewReader(data)), FetchRequest{})
+		p, err := (*Greeting)(nil).readPack(newLineReader(bytes.NewReader(data), nil), FetchRequest{})
 		if err != nil {
 			return
 		}
@@ -80,7 +80,7 @@ func FuzzAdvert(f *testing.F) {
 	f.Add([]byte("001e# service=git-upload-pack\n0000"+string(appendLine(nil, first))+string(appendLine(nil, someID, " refs/heads/main\n"))+"0000"), []byte("0035shallow "+someID+"\n00000008NAK\n0009\x01PACK0000"))
 	f.Add([]byte(string(appendLine(nil, strings.Repeat("0", 40), " capabilities^{}\x00shallow\n"))+"0000"), []byte("0008NAK\nPACK"))
 	f.Fuzz(func(t *testing.T, advert, answer []byte) {
-		g, err := readGreeting(newLineReader(bytes.NewReader(advert)), LsOptions{})
+		g, err := readGreeting(newLineReader(bytes.NewReader(advert), nil), LsOptions{})
 		if err != nil {
 			return
 		}
@@ -91,7 +91,7 @@ func FuzzAdvert(f *testing.F) {
 		}
 		request := FetchRequest{Want: someID, Have: someID, Shallow: someID, Depth: 1, Thin: true}
 		_ = g.fetchRequest(request, "addagent/fuzz")
-		p, err := g.readPack(newLineReader(bytes.NewReader(answer)), request)
+		p, err := g.readPack(newLineReader(bytes.NewReader(answer), nil), request)
 		if err != nil {
 			return
 		}

@@ -3,7 +3,6 @@ package protocol
 import (
 	"bytes"
 	"context"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,9 +27,9 @@ func (c *Client) Greet(ctx context.Context, v2 bool, o LsOptions) (*Greeting, er
 		return nil, err
 	}
 	defer answer.Body.Close()
-	g, err := readGreeting(newLineReader(&capped{r: answer.Body, left: maxGreeting}), o)
+	g, err := readGreeting(newLineReader(&capped{r: answer.Body, left: maxGreeting}, *c.shown), o)
 	if err == nil {
-		_, _ = io.CopyN(io.Discard, answer.Body, 4096)
+		drain(answer)
 	}
 	return g, err
 }
@@ -55,11 +54,11 @@ func readGreeting(in *lineReader, o LsOptions) (*Greeting, error) {
 	for lines := 0; err == nil && kind != lineFlush; lines++ {
 		switch {
 		case !g.V2:
-			err = g.ref(line, o)
+			err = g.ref(in, line, o)
 		case kind != lineData || lines > 100:
-			err = badLine("greeting", line)
+			err = in.badLine("greeting", line)
 		default:
-			err = g.feature(string(line))
+			err = g.feature(in, string(line))
 		}
 		if err == nil {
 			line, kind, err = in.message("greeting")
@@ -68,27 +67,28 @@ func readGreeting(in *lineReader, o LsOptions) (*Greeting, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.Refs = in.named(g.Refs)
 	return g, nil
 }
 
 // feature takes in a line of a greeting in v2.
-func (g *Greeting) feature(line string) error {
+func (g *Greeting) feature(in *lineReader, line string) error {
 	switch name, value, _ := strings.Cut(line, "="); {
 	case name == "fetch":
 		g.Caps = strings.Fields(value)
 	case name == "object-format" && value != "sha1":
-		return &RemoteError{Text: "the repository's objects are named by " + shorten(value) + ", not by sha1"}
+		return &RemoteError{Text: "the repository's objects are named by " + in.words(value) + ", not by sha1"}
 	}
 	return nil
 }
 
 // ref takes in a line of a greeting in v0.
-func (g *Greeting) ref(line []byte, o LsOptions) error {
+func (g *Greeting) ref(in *lineReader, line []byte, o LsOptions) error {
 	if bytes.HasPrefix(line, []byte("shallow ")) {
 		return nil
 	}
 	if len(line) < 42 || line[40] != ' ' {
-		return badLine("list of refs", line)
+		return in.badLine("list of refs", line)
 	}
 	name := line[41:]
 	wanted := func(prefix string) bool { return bytes.HasPrefix(name, []byte(prefix)) }
@@ -97,7 +97,7 @@ func (g *Greeting) ref(line []byte, o LsOptions) error {
 	}
 	ref := Ref{ID: string(line[:40]), Name: string(name)}
 	if !validID(ref.ID) {
-		return badLine("list of refs", line)
+		return in.badLine("list of refs", line)
 	}
 	if ref.Name == "HEAD" {
 		for _, c := range g.Caps {

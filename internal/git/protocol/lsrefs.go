@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/addagent/addagent/internal/human"
 )
 
 // Ref is one line of an answer to ls-refs.
@@ -36,7 +34,7 @@ func (c *Client) LsRefs(ctx context.Context, o LsOptions) ([]Ref, error) {
 	var refs []Ref
 	err := c.exchange(ctx, lsRequest(c.agent, o), func(r io.Reader) error {
 		var err error
-		refs, err = readRefs(newLineReader(&capped{r: r, left: maxRefs}), o.Max)
+		refs, err = readRefs(newLineReader(&capped{r: r, left: maxRefs}, *c.shown), o.Max)
 		return err
 	})
 	return refs, err
@@ -71,48 +69,31 @@ func readRefs(in *lineReader, limit int) ([]Ref, error) {
 		case err != nil:
 			return nil, err
 		case kind == lineFlush:
-			return refs, nil
+			return in.named(refs), nil
 		case first && (bytes.HasPrefix(line, []byte("# service=")) || bytes.HasPrefix(line, []byte("version "))):
 			return nil, ErrNotV2
 		}
-		ref, err := parseRef(string(line))
-		if err != nil {
-			return nil, err
+		ref, ok := parseRef(string(line))
+		if !ok {
+			return nil, in.badLine("list of refs", line)
 		}
 		refs = append(refs, ref)
 		if limit > 0 && len(refs) == limit {
-			return refs, nil
+			return in.named(refs), nil
 		}
 	}
 }
 
-func parseRef(line string) (Ref, error) {
+func parseRef(line string) (Ref, bool) {
 	id, rest, _ := strings.Cut(line, " ")
 	name, attributes, _ := strings.Cut(rest, " ")
-	if !validID(id) || name == "" {
-		return Ref{}, badLine("list of refs", []byte(line))
-	}
 	ref := Ref{Name: name, ID: id}
 	for a := range strings.SplitSeq(attributes, " ") {
 		if t, ok := strings.CutPrefix(a, "symref-target:"); ok {
 			ref.Target = t
 		}
 	}
-	return ref, nil
-}
-
-// remoteError makes an error of what the server says, and recognises a v0 server that met a v2 question.
-func remoteError(text []byte) error {
-	e := &RemoteError{Text: shorten(string(text))}
-	if bytes.Contains(text, []byte("command=")) {
-		return fmt.Errorf("%w: %w", ErrNotV2, e)
-	}
-	return e
-}
-
-// shorten makes text of a server fit for one line of a log: printable and of bounded length.
-func shorten(s string) string {
-	return human.Truncate(human.Line(s), 200)
+	return ref, validID(id) && name != ""
 }
 
 // capped is a reader that fails with ErrTooLarge, not with io.EOF, after so many bytes.

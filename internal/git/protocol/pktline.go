@@ -8,6 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/secret"
 )
 
 // The line kinds of https://git-scm.com/docs/protocol-common#_pkt_line_format and protocol v2.
@@ -30,12 +35,32 @@ var errBadLine = errors.New("not a git protocol line")
 
 // lineReader reads pkt-lines. The slice that next returns is valid until the following call.
 type lineReader struct {
-	r   *bufio.Reader
-	buf []byte
+	r     *bufio.Reader
+	buf   []byte
+	shown secret.Set // what the server was shown: no text of it may repeat that
 }
 
-func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(r, 4096)}
+func newLineReader(r io.Reader, shown secret.Set) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, 4096), shown: shown}
+}
+
+// words is the door for each text of a server: fit for one line of a log, of bounded length, and without a secret.
+func words(text string, shown secret.Set) string {
+	return human.Truncate(shown.Said(human.Line(text)), 200)
+}
+
+func (l *lineReader) words(text string) string { return words(text, l.shown) }
+
+// named leaves out refs whose names hold a secret: they are words of the server, too.
+func (l *lineReader) named(refs []Ref) []Ref {
+	var all strings.Builder
+	for _, r := range refs {
+		all.WriteString(r.Name + "\n" + r.Target + "\n")
+	}
+	if !l.shown.Holds(all.String()) {
+		return refs
+	}
+	return slices.DeleteFunc(refs, func(r Ref) bool { return l.shown.Holds(r.Name) || l.shown.Holds(r.Target) })
 }
 
 // header reads four length digits: the number of payload bytes that follow, or a special line.
@@ -104,14 +129,23 @@ func (l *lineReader) message(name string) ([]byte, lineKind, error) {
 	case err != nil:
 		err = fmt.Errorf("%s: %w", name, err)
 	case complaint:
-		err = remoteError(text)
+		err = l.remoteError(text)
 	}
 	return line, kind, err
 }
 
 // badLine is the error for a line that does not belong into a message.
-func badLine(name string, line []byte) error {
-	return fmt.Errorf("%s: %w: %q", name, errBadLine, shorten(string(line)))
+func (l *lineReader) badLine(name string, line []byte) error {
+	return fmt.Errorf("%s: %w: %q", name, errBadLine, l.words(string(line)))
+}
+
+// remoteError makes an error of what the server says, and recognises a v0 server that met a v2 question.
+func (l *lineReader) remoteError(text []byte) error {
+	e := &RemoteError{Text: l.words(string(text))}
+	if bytes.Contains(text, []byte("command=")) {
+		return fmt.Errorf("%w: %w", ErrNotV2, e)
+	}
+	return e
 }
 
 // appendLine adds one data line made of the given parts to b.
@@ -128,13 +162,14 @@ func appendLine(b []byte, parts ...string) []byte {
 }
 
 const (
+	idLength = 40
 	flushPkt = "0000"
 	delimPkt = "0001"
 )
 
 // validID says whether s is a full SHA-1 object name in lower case, the only form that goes over the wire.
 func validID(s string) bool {
-	if len(s) != 40 {
+	if len(s) != idLength {
 		return false
 	}
 	for i := range len(s) {

@@ -24,6 +24,7 @@ type RefUpdate struct {
 type Report struct {
 	Unpack string   // what was wrong with the pack as a whole; "" = nothing
 	Why    []string // for each update, in their order: why it was refused; "" = it landed
+	Said   string   // what its hooks, and git there, said to people meanwhile, on one line
 }
 
 // ErrUnclear means that a push was sent and no whole answer came: it may or may not have landed.
@@ -40,7 +41,9 @@ const (
 	maxIdle = time.Minute
 )
 
-// pushRequest returns the commands and, after them, the pack; see gitprotocol-pack(5), "Reference Update Request".
+// pushRequest returns the commands and, after them, the pack; see gitprotocol-pack(5), "Reference Update Request". Over
+// HTTP the capabilities of the server are not known: every one of the last fifteen years has these, and one that has no
+// side band answers without it.
 func pushRequest(updates []RefUpdate, pack []byte) []byte {
 	n := len(pack) + 64
 	for _, u := range updates {
@@ -50,7 +53,7 @@ func pushRequest(updates []RefUpdate, pack []byte) []byte {
 	for i, u := range updates {
 		caps := ""
 		if i == 0 {
-			caps = "\x00report-status" // and no object-format: without it, it is sha1
+			caps = "\x00report-status side-band-64k" // and no object-format: without it, it is sha1
 		}
 		b = appendLine(b, orNoID(u.Old), " ", orNoID(u.New), " ", u.Name, caps)
 	}
@@ -65,8 +68,22 @@ func orNoID(id string) string {
 	return id
 }
 
-// readReport parses "unpack ok", a line "ok REF" or "ng REF WHY" for each update, and a flush.
+// readReport reads a report, in a side band or not, and to the end of what hooks say after it.
 func readReport(in *lineReader, updates []RefUpdate) (Report, error) {
+	band := &demux{in: in, name: "side band"}
+	if first, err := in.r.Peek(5); err != nil || first[4] > 3 || string(first[:4]) == flushPkt {
+		return parseReport(in, updates)
+	}
+	r, err := parseReport(newLineReader(band, in.shown), updates)
+	if err == nil {
+		_, _ = io.Copy(io.Discard, band)
+	}
+	r.Said = in.words(band.said.String())
+	return r, err
+}
+
+// parseReport parses "unpack ok", a line "ok REF" or "ng REF WHY" for each update, and a flush.
+func parseReport(in *lineReader, updates []RefUpdate) (Report, error) {
 	r := Report{Why: make([]string, len(updates))}
 	told := make([]bool, len(updates))
 	left := len(updates)
@@ -81,21 +98,21 @@ func readReport(in *lineReader, updates []RefUpdate) (Report, error) {
 		word, rest, _ := strings.Cut(string(line), " ")
 		if first {
 			if word != "unpack" || rest == "" {
-				return Report{}, badLine("report", line)
+				return Report{}, in.badLine("report", line)
 			}
 			if rest != "ok" {
-				r.Unpack = shorten(rest)
+				r.Unpack = in.words(rest)
 			}
 			continue
 		}
 		name, why, _ := strings.Cut(rest, " ")
-		if why = shorten(why); why == "" {
+		if why = in.words(why); why == "" {
 			why = "refused without a word"
 		}
 		i := slices.IndexFunc(updates, func(u RefUpdate) bool { return u.Name == name })
 		switch {
 		case i < 0 || told[i] || word != "ok" && word != "ng":
-			return Report{}, badLine("report", line)
+			return Report{}, in.badLine("report", line)
 		case word == "ng":
 			r.Why[i] = why
 		}
@@ -126,11 +143,11 @@ func (c *Client) Push(ctx context.Context, updates []RefUpdate, pack []byte) (Re
 		return Report{}, err
 	}
 	defer answer.Body.Close()
-	r, err := readReport(newLineReader(&capped{r: answer.Body, left: maxReport}), updates)
+	r, err := readReport(newLineReader(&capped{r: answer.Body, left: maxReport}, *c.shown), updates)
 	if err != nil {
 		return Report{}, fmt.Errorf("%w: %w", ErrUnclear, err)
 	}
-	_, _ = io.CopyN(io.Discard, answer.Body, 4096) // the end must be read for the connection to be used again
+	drain(answer)
 	return r, nil
 }
 

@@ -15,7 +15,7 @@ import (
 func TestPushRequest(t *testing.T) {
 	other := strings.Repeat("ab", 20)
 	got := string(pushRequest([]RefUpdate{{Name: "refs/heads/a", New: someID}, {Name: "refs/heads/b", Old: someID, New: other}, {Name: "refs/x/c", Old: other}}, []byte("PACK")))
-	want := "0070" + noID + " " + someID + " refs/heads/a\x00report-status" +
+	want := "007e" + noID + " " + someID + " refs/heads/a\x00report-status side-band-64k" +
 		"0062" + someID + " " + other + " refs/heads/b" + "005e" + other + " " + noID + " refs/x/c" + "0000PACK"
 	if got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -60,7 +60,7 @@ func FuzzReport(f *testing.F) {
 	}
 	updates := []RefUpdate{{Name: "refs/heads/a", New: someID}, {Name: "refs/heads/b", Old: someID}}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := readReport(newLineReader(bytes.NewReader(data)), updates)
+		r, err := readReport(newLineReader(bytes.NewReader(data), nil), updates)
 		if err != nil {
 			if len(r.Why) > 0 {
 				t.Fatal("a report and an error")

@@ -25,7 +25,7 @@ type Stream struct {
 // NewStream begins a conversation. It sends and reads nothing.
 func NewStream(s io.ReadWriter, agent string) *Stream {
 	bound := &capped{r: s, left: maxGreeting}
-	return &Stream{stream: s, bound: bound, in: newLineReader(bound), agent: agent}
+	return &Stream{stream: s, bound: bound, in: newLineReader(bound, nil), agent: agent}
 }
 
 // AskAhead sends the question of LsRefs before the server has greeted, which saves a round trip. It is for servers

@@ -157,8 +157,10 @@ func (s *Repository) Push(ctx context.Context, updates ...Update) error {
 		if why == "" {
 			continue
 		}
-		if report.Unpack != "" {
-			why += ": " + report.Unpack
+		for _, more := range []string{report.Unpack, report.Said} { // "failed to update ref" alone does not say why
+			if more != "" {
+				why += ": " + more
+			}
 		}
 		errs = append(errs, &Rejected{Ref: lines[i].Name, Why: why})
 	}
@@ -233,6 +235,8 @@ func (s *Repository) classed(ctx context.Context, do string, err error) error {
 			status.Code == http.StatusForbidden && status.RetryAfter == 0 {
 			return transport.Denied(err, "")
 		}
+	case errors.Is(err, protocol.ErrDumb):
+		return transport.Denied(err, "have git http-backend answer there, or use ssh")
 	case isSaid && denies(said.Text):
 		return transport.Denied(err, "check url, and give the key (or the account) of auth "+do+" access there")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):

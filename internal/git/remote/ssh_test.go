@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -42,6 +43,7 @@ func (w *sshWorld) reach(keys ...string) {
 	w.repo, err = New(Source{URL: w.sshd.URLAt(w.relay.Addr, w.src.Dir), Agent: "addagent/test",
 		Auth: Auth{SSHKeyFiles: keys, KnownHostsFile: w.sshd.KnownHosts}})
 	testkit.Must(w.tb, err)
+	w.line().patience = testkit.Patience // a busy machine answers when it can
 	w.tb.Cleanup(func() { _ = w.repo.Close() })
 }
 
@@ -260,5 +262,57 @@ func TestV2IsTriedAgain(t *testing.T) {
 		if n := server.Requests.Load() - before; n != want {
 			t.Errorf("look %d: %d requests, want %d", i, n, want)
 		}
+	}
+}
+
+// TestKnownHosts reads them as openssh does.
+func TestKnownHosts(t *testing.T) {
+	d := gittest.StartSSHDWith(t, gittest.SSHDOptions{AllKeys: true})
+	src := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
+	src.Commit("main", gittest.File("a", "x"))
+	d.NewKey("other")
+	host, rsa, ca, other := d.Public("host"), d.Public("rsa"), d.Public("ca"), d.Public("other")
+	at, _, _ := strings.Cut(gittest.ReadFile(t, d.KnownHosts), " ")
+	_, port, _ := strings.Cut(at, ":")
+	keygen := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("ssh-keygen", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	stale := filepath.Join(t.TempDir(), "rsa")
+	keygen("-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", stale)
+	staleRSA := gittest.ReadFile(t, stale+".pub")
+	hashed := filepath.Join(t.TempDir(), "hashed")
+	gittest.WriteFile(t, hashed, at+" "+host+"\n")
+	keygen("-H", "-f", hashed)
+	for name, c := range map[string]struct{ lines, wrong string }{
+		"lines that cannot be read": {"h ssh-new AAAA\n@odd h ssh-rsa AAAA\nh ssh-ed25519 !!!\n|1|x|y ssh-rsa\n" + at + " ssh-new AAAAB3Nz\n\x00\xff\n" + at + " " + host, ""},
+		"stale RSA first":           {at + " " + staleRSA + "\n" + at + " " + host, ""},
+		"stale RSA last":            {at + " " + host + "\n" + at + " " + staleRSA, ""},
+		"RSA alone":                 {at + " " + rsa, ""},
+		"an old key beside it":      {at + " " + other + "\n" + at + " " + host, ""},
+		"hashed":                    {gittest.ReadFile(t, hashed), ""},
+		"a pattern":                 {"h,[127.0.0.*]:?* " + host, ""},
+		"not that one":              {"!" + at + ",[127.0.0.*]:* " + host, "unknown host key"},
+		"another port":              {"[127.0.0.1]:1" + port + " " + host, "unknown host key"},
+		"an authority":              {"@cert-authority [127.*]:* " + ca, ""},
+		"an authority and a key":    {"@cert-authority * " + ca + "\n" + at + " " + other, ""},
+		"another authority":         {"@cert-authority * " + other, "unknown host key"},
+		"another, and the key":      {"@cert-authority * " + other + "\n" + at + " " + host, ""},
+		"the authority's as a key":  {at + " " + ca, "host key changed"},
+		"revoked":                   {"@revoked * " + host + "\n" + at + " " + host, "revoked"},
+		"authority revoked":         {"@revoked * " + ca + "\n@cert-authority * " + ca, "revoked"},
+		"nothing":                   {"", "unknown host key"},
+	} {
+		known := filepath.Join(t.TempDir(), "known_hosts")
+		gittest.WriteFile(t, known, c.lines+"\n")
+		r, err := New(Source{URL: d.URL(src.Dir), Auth: Auth{SSHKeyFiles: []string{d.KeyFile}, KnownHostsFile: known}})
+		testkit.Must(t, err)
+		_, err = r.Tip(t.Context(), "main")
+		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+			t.Errorf("%s: %v, want %q", name, err, c.wrong)
+		}
+		_ = r.Close()
 	}
 }

@@ -54,7 +54,7 @@ type talk struct {
 	keep  protocol.LsOptions // of a v0 server's list of refs
 	ahead bool               // the server is asked for these refs before it has greeted, when it is known to speak v2
 	push  bool               // it is git-receive-pack that is talked to
-	say   func(*protocol.Stream, transport.Stream) error
+	say   func(*protocol.Stream) error
 }
 
 // hold opens a stream, reads the greeting and lets say put a question. A connection that stood already may have died
@@ -151,12 +151,12 @@ func (s *streamRemote) converse(c transport.Stream, t talk, askedV2 bool) error 
 			s.old = time.Now().Add(reprobe)
 		}
 	}
-	return t.say(g, c)
+	return t.say(g)
 }
 
 func (s *streamRemote) refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error) {
 	var refs []protocol.Ref
-	end, err := s.hold(ctx, talk{keep: o, ahead: true, say: func(g *protocol.Stream, _ transport.Stream) (err error) {
+	end, err := s.hold(ctx, talk{keep: o, ahead: true, say: func(g *protocol.Stream) (err error) {
 		refs, err = g.LsRefs(o)
 		return err
 	}})
@@ -166,7 +166,7 @@ func (s *streamRemote) refs(ctx context.Context, o protocol.LsOptions) ([]protoc
 
 func (s *streamRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
 	var p *protocol.Pack
-	end, err := s.hold(ctx, talk{keep: noRefs(), say: func(g *protocol.Stream, _ transport.Stream) (err error) {
+	end, err := s.hold(ctx, talk{keep: noRefs(), say: func(g *protocol.Stream) (err error) {
 		p, err = g.Fetch(f)
 		return err
 	}})
@@ -179,14 +179,8 @@ func (s *streamRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*pro
 
 func (s *streamRemote) push(ctx context.Context, updates []protocol.RefUpdate, pack []byte) (protocol.Report, error) {
 	var report protocol.Report
-	end, err := s.hold(ctx, talk{keep: noRefs(), push: true, say: func(g *protocol.Stream, c transport.Stream) (err error) {
+	end, err := s.hold(ctx, talk{keep: noRefs(), push: true, say: func(g *protocol.Stream) (err error) {
 		report, err = g.Push(updates, pack)
-		for i, why := range report.Why {
-			// The report says "failed to update ref"; what git here writes for people says why, and does not ramble.
-			if _, here := s.line.(transport.Program); here && why != "" && c.Complaint() != "" {
-				report.Why[i] = why + ": " + c.Complaint()
-			}
-		}
 		return err
 	}})
 	end()

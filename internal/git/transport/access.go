@@ -10,7 +10,7 @@ import (
 
 // secret reads a small file that holds one line, or the variable of the environment that stands in its place as
 // env:NAME.
-func secret(key, path string) (string, error) {
+func secretIn(key, path string) (string, error) {
 	name, inEnv := strings.CutPrefix(path, "env:")
 	value := strings.TrimSpace(os.Getenv(name))
 	if !inEnv {

@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/secret"
 )
 
 // basic returns what finds user and password for an HTTP URL; nil when nothing is named.
@@ -28,14 +29,14 @@ func basic(a address.Auth, rawURL string) protocol.AuthFunc {
 	return func(context.Context, bool) (string, string, error) {
 		switch {
 		case a.TokenFile != "":
-			token, err := secret("token_file", a.TokenFile)
+			token, err := secretIn("token_file", a.TokenFile)
 			user := a.Username
 			if user == "" {
 				user = "x-access-token"
 			}
 			return user, token, err
 		case a.PasswordFile != "":
-			password, err := secret("password_file", a.PasswordFile)
+			password, err := secretIn("password_file", a.PasswordFile)
 			return a.Username, password, err
 		}
 		return a.Username, "", nil
@@ -159,8 +160,7 @@ func (h *helper) run(ctx context.Context, action, input string) (string, error) 
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	text := oneLine(without(untold(said.text()), h.password, passwordIn(out.text())))
-	if text != "" {
+	if text := oneLine(secret.Set{h.password, passwordIn(out.text())}.Said(untold(said.text()))); text != "" {
 		return "", fmt.Errorf("auth command %s %s: %w: %s", h.command[0], action, err, text)
 	}
 	return "", fmt.Errorf("auth command %s %s: %w", h.command[0], action, err)
@@ -179,23 +179,6 @@ func untold(text string) string {
 		}
 	}
 	return strings.Join(lines, " ")
-}
-
-// without masks secrets in a text, also one of which the end of the text shows only the beginning.
-func without(text string, secrets ...string) string {
-	for _, secret := range secrets {
-		if secret == "" {
-			continue
-		}
-		text = strings.ReplaceAll(text, secret, "***")
-		for n := min(len(secret)-1, len(text)); n > 3; n-- {
-			if strings.HasSuffix(text, secret[:n]) {
-				text = text[:len(text)-n] + "***"
-				break
-			}
-		}
-	}
-	return text
 }
 
 func passwordIn(out string) string {

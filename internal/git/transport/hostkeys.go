@@ -106,22 +106,24 @@ func (h *hostChecker) line(marker string, key ssh.PublicKey) (knownKey, bool) {
 	return h.known[i], true
 }
 
-// accept is an ssh.HostKeyCallback. A refusal names the fingerprint that the host shows, and the one that is known.
+// accept is an ssh.HostKeyCallback. A refusal names the fingerprint that the host shows, and the one that is known. A
+// certificate of an authority that no line names counts as the key in it.
 func (h *hostChecker) accept(host string, addr net.Addr, key ssh.PublicKey) error {
+	cert, ok := key.(*ssh.Certificate)
+	if !ok {
+		return h.acceptKey(host, key)
+	}
+	if _, ok = h.line("cert-authority", cert.SignatureKey); !ok {
+		return h.acceptKey(host, cert.Key)
+	}
 	checker := ssh.CertChecker{
-		HostKeyFallback: h.acceptKey,
-		IsHostAuthority: func(key ssh.PublicKey, _ string) bool {
-			_, ok := h.line("cert-authority", key)
-			return ok
-		},
-		IsRevoked: func(c *ssh.Certificate) bool { return h.revoked(c.Key) != nil || h.revoked(c.SignatureKey) != nil },
+		IsHostAuthority: func(ssh.PublicKey, string) bool { return true },
+		IsRevoked:       func(c *ssh.Certificate) bool { return h.revoked(c.Key) != nil || h.revoked(c.SignatureKey) != nil },
 	}
-	err := checker.CheckHostKey(host, addr, key)
-	if cert, ok := key.(*ssh.Certificate); ok && err != nil {
-		return Denied(fmt.Errorf("host certificate refused: %s shows one by %s: %w", host, shownKey(cert.SignatureKey), err),
-			"have it renewed, or compare that key and add it as @cert-authority to "+h.files[0])
+	if err := checker.CheckHostKey(host, addr, key); err != nil {
+		return Denied(fmt.Errorf("host certificate refused: %s shows one by %s: %w", host, shownKey(cert.SignatureKey), err), "have it renewed")
 	}
-	return err
+	return nil
 }
 
 func (h *hostChecker) revoked(key ssh.PublicKey) error {
@@ -131,7 +133,7 @@ func (h *hostChecker) revoked(key ssh.PublicKey) error {
 	return nil
 }
 
-func (h *hostChecker) acceptKey(host string, _ net.Addr, key ssh.PublicKey) error {
+func (h *hostChecker) acceptKey(host string, key ssh.PublicKey) error {
 	if err := h.revoked(key); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/secret"
 )
 
 // HTTP is the way to a repository over HTTP, with one kept connection.
@@ -15,6 +16,7 @@ type HTTP struct {
 	auth         address.Auth
 	network      address.Network
 	basic        protocol.AuthFunc
+	shown        *secret.Set // to servers, proxies and by a command
 	certificates *certificates
 	client       *protocol.Client // made when it is first needed, and anew when a file of the network changes
 	made         stamps           // of those files
@@ -22,7 +24,7 @@ type HTTP struct {
 
 // NewHTTP is the way to a URL; agent is what it tells of us. It does no I/O.
 func NewHTTP(url, agent string, a address.Auth, n address.Network) *HTTP {
-	return &HTTP{url: url, agent: agent, auth: a, network: n, basic: basic(a, url), certificates: newCertificates(url)}
+	return &HTTP{url: url, agent: agent, auth: a, network: n, basic: basic(a, url), shown: &secret.Set{}, certificates: newCertificates(url)}
 }
 
 // Close gives up the connection.
@@ -44,11 +46,11 @@ func (h *HTTP) Client() (*protocol.Client, error) {
 	}
 	h.Close()
 	h.client = nil
-	t, err := transport(n, h.certificates)
+	t, err := transport(n, h.certificates, h.shown)
 	if err != nil {
 		return nil, err
 	}
-	h.client, err = protocol.NewHTTP(h.url, protocol.Options{Transport: t, Auth: h.basic, Agent: h.agent})
+	h.client, err = protocol.NewHTTP(h.url, protocol.Options{Transport: t, Auth: h.basic, Agent: h.agent, Shown: h.shown})
 	h.made = now
 	return h.client, err
 }
@@ -61,12 +63,14 @@ func (h *HTTP) Advise(do string, err error) error {
 	}
 	status, ok := errors.AsType[*protocol.StatusError](err)
 	if !ok {
-		return h.certificates.explain(err, h.network)
+		return h.shown.Free(h.certificates.explain(err, h.network))
 	}
 	holder := h.auth.Holder()
 	const set = "set auth (token_file, username and password_file, or command)"
 	var advice string
 	switch {
+	case status.Schemes != "":
+		advice = "it offers " + status.Schemes + " to log in, and addagent speaks Basic: have Basic allowed there, or use ssh"
 	case status.Code == http.StatusUnauthorized && holder == "":
 		advice = "it wants credentials: " + set
 	case status.Code == http.StatusUnauthorized:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/secret"
 )
 
 // filesOf are those that a connection is made with.
@@ -20,23 +21,26 @@ func filesOf(n address.Network) []string {
 
 // transport makes what HTTP goes over. All of it is a net/http transport of our own with one kept connection: a
 // proxy, an authority or a certificate of ours changes how the connection is made, not how long it lives.
-func transport(n address.Network, certificates *certificates) (*http.Transport, error) {
+func transport(n address.Network, certificates *certificates, shown *secret.Set) (*http.Transport, error) {
 	t := protocol.NewTransport()
-	if n.Proxy != "" || len(n.NoProxy) > 0 {
-		through := http.ProxyFromEnvironment
-		if n.Proxy != "" {
-			u, err := n.ProxyURL()
-			if err != nil {
-				return nil, fmt.Errorf("network proxy: %w", err)
-			}
-			through = http.ProxyURL(u)
+	through := http.ProxyFromEnvironment
+	if n.Proxy != "" {
+		u, err := n.ProxyURL()
+		if err != nil {
+			return nil, fmt.Errorf("network proxy: %w", err)
 		}
-		t.Proxy = func(r *http.Request) (*url.URL, error) {
-			if n.Direct(r.URL) {
-				return nil, nil
-			}
-			return through(r)
+		through = http.ProxyURL(u)
+	}
+	t.Proxy = func(r *http.Request) (*url.URL, error) {
+		if n.Direct(r.URL) {
+			return nil, nil
 		}
+		proxy, err := through(r)
+		if proxy != nil {
+			password, _ := proxy.User.Password()
+			shown.Add(password)
+		}
+		return proxy, err
 	}
 	t.OnProxyConnectResponse = func(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
 		if answer.StatusCode == http.StatusOK {
@@ -99,5 +103,5 @@ func proxyRefusal(status *protocol.StatusError) error {
 
 // Transport makes the requests of others, such as those to a chat, go the same way.
 func Transport(n address.Network) (http.RoundTripper, error) {
-	return transport(n, newCertificates(""))
+	return transport(n, newCertificates(""), &secret.Set{})
 }

@@ -30,7 +30,7 @@ func TestSecret(t *testing.T) {
 		{"env:ADD_SECRET_TWO", "", "more than one line"},
 		{dir, "", "is a folder"},
 	} {
-		got, err := secret("token_file", c.path)
+		got, err := secretIn("token_file", c.path)
 		if got != c.want || (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s: %q %v, want %q %q", c.path, got, err, c.want, c.wrong)
 		}
