@@ -74,7 +74,8 @@ func (g *Greeting) readPackV0(in *lineReader, f FetchRequest) (*Pack, error) {
 				return nil, err
 			}
 		case bytes.HasPrefix(line, []byte("ACK ")) && len(line) > len("ACK ")+idLength:
-			// multi_ack: ACK ID common, continue or ready, of each commit that the server has, too. The last has no word.
+			// multi_ack: ACK ID common, continue or ready, of each commit that the server has, too. The last has no
+			// word.
 		case string(line) == "NAK" || bytes.HasPrefix(line, []byte("ACK ")):
 			if p.r = in.r; g.Can("side-band-64k") || g.Can("side-band") {
 				p.r = &demux{in: in, name: "pack"}
