@@ -94,8 +94,8 @@ var importTable = []struct {
 		"internal/git/pack":     {"", "github.com/go-git"},
 		"internal/git/protocol": {"internal/human internal/retry internal/secret", ""},
 		"internal/git/remote": {`
-			internal/git/address internal/git/objects internal/git/pack internal/git/protocol internal/git/transport
-			internal/human`, ""},
+			internal/files internal/git/address internal/git/objects internal/git/pack internal/git/protocol
+			internal/git/transport internal/human internal/retry`, ""},
 		"internal/git/transport": {"internal/files internal/git/address internal/git/protocol internal/human internal/secret", ""},
 		"internal/git/worktree":  {"internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
 	}},

@@ -28,6 +28,7 @@ import (
 // clones are this node's repositories, as the agent wants them: asked side by side, moved side by side.
 type clones struct {
 	dir      string // <home>/gitrepo
+	waits    string // a folder that remembers which servers are left alone; "" = none
 	discover bool   // look for clones that nobody configured
 	limits   clone.Limits
 	network  remote.Network // of those that nobody configured
@@ -77,7 +78,11 @@ func (c *clones) renew(all []configuredRepo, discover bool, l clone.Limits, netw
 }
 
 func (c *clones) add(name string, s remote.Source) {
-	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: clone.New(filepath.Join(c.dir, name), s, c.limits)})
+	limits := c.limits
+	if c.waits != "" {
+		limits.Waits = filepath.Join(c.waits, name+".json")
+	}
+	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: clone.New(filepath.Join(c.dir, name), s, limits)})
 }
 
 // Current is what lies on the node, as it was left.

@@ -144,6 +144,7 @@ func (a *App) buildParts(context.Context) error {
 		a.watcher = worktree.NewWatcher()
 	}
 	a.clones = newClones(filepath.Join(cfg.Home, "gitrepo"))
+	a.clones.waits = filepath.Join(cfg.StateDir, "remotes")
 	a.onClose(a.clones.Close)
 	a.bootID = node.System{}.BootID()
 	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all

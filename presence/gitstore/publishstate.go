@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -40,6 +41,7 @@ type publishState struct {
 	Append  time.Time      `json:"append_until,omitzero"`  // no forced push until then
 	Fleet   int            `json:"fleet,omitempty"`        // nodes in the repository
 	Counted time.Time      `json:"fleet_counted,omitzero"` // when
+	Asked   remote.Backoff `json:"asked,omitzero"`         // the server wants to be left alone
 }
 
 // published is what the repository holds of this node.

@@ -112,6 +112,9 @@ func (g *Sink) Tell(ctx context.Context, r presence.Record) error {
 	if g.state == nil {
 		g.state, said = loadState(g.o.StateFile, RefName(g.o.Prefix, r.InstanceID), g.o.Source)
 		g.unclear = g.state.Pending != nil // an earlier agent died during a push
+		if err := g.state.Asked.Over(time.Now()); err != nil {
+			g.trouble, g.notBefore = fmt.Errorf("presence repository: %w", err), g.state.Asked.Until
+		}
 	}
 	g.take()
 	if do, wait := g.next(time.Now()); do != doNothing || fresh && wait >= 0 {
@@ -149,19 +152,22 @@ func (g *Sink) nudge() {
 }
 
 // Flush pushes what waits, whatever the rate, and returns when nothing waits. The error says why something still does:
-// ctx ended, or only a person can solve the trouble.
+// ctx ended, only a person can solve the trouble, or the server asked to be left alone.
 func (g *Sink) Flush(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.flushes++
 	defer func() { g.flushes-- }()
-	g.notBefore = time.Time{} // one try now, however long the pause was to be
+	asked := func() bool { return g.state != nil && g.state.Asked.Over(time.Now()) != nil }
+	if !asked() {
+		g.notBefore = time.Time{} // one try now, however long the pause was to be
+	}
 	for began := g.rounds; ; {
 		do, _ := g.next(time.Now())
 		switch {
 		case do == doNothing && len(g.queue) == 0 && !g.unclear:
 			return nil
-		case g.stuck && g.rounds > began:
+		case g.stuck && g.rounds > began, asked():
 			return g.trouble
 		case g.ctx.Err() != nil:
 			return errClosed
@@ -283,8 +289,11 @@ func (g *Sink) hangUp() {
 // ended records how an attempt to push ended.
 func (g *Sink) ended(err error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	now := time.Now()
+	asked := g.state.Asked.Failures > 0 || remote.RetryAfter(err) > 0
+	if asked {
+		g.state.Asked.Learn(err, now)
+	}
 	g.trouble, g.stuck = nil, false
 	var clash *Clash
 	switch {
@@ -304,6 +313,10 @@ func (g *Sink) ended(err error) {
 		g.notBefore = now.Add(backoff(g.tries, remote.RetryAfter(err)))
 	}
 	g.over()
+	g.mu.Unlock()
+	if asked {
+		g.save()
+	}
 }
 
 // over wakes the calls of Flush: an attempt has ended.

@@ -5,11 +5,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
 )
@@ -160,4 +162,43 @@ func (g *Sink) rested() bool {
 func (s *site) await(what func() bool) {
 	s.t.Helper()
 	testkit.Eventually(s.t, "the condition", what)
+}
+
+// TestAskedToWait: with one process a beat, a server that asked to be left alone gets no request at each.
+func TestAskedToWait(t *testing.T) {
+	t.Parallel()
+	var busy atomic.Bool
+	var asked atomic.Int64
+	s := newSite(t, gittest.ServerOptions{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1); busy.Load() {
+				w.Header().Set("Retry-After", "600")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	busy.Store(true)
+	for i := range 3 {
+		g := s.open()
+		_ = g.Tell(t.Context(), said(node.Idle, time.Duration(i)*time.Minute))
+		if err := g.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), "429") {
+			t.Errorf("beat %d: %v", i, err)
+		}
+		g.Close()
+		if n := asked.Load(); n != 1 {
+			t.Errorf("%d requests after beat %d", n, i)
+		}
+	}
+	busy.Store(false)
+	m := s.saved()
+	m.Asked.Until = time.Now()
+	if err := stateFile(s.memory).Save(m); err != nil {
+		t.Fatal(err)
+	}
+	s.tell(s.open(), said(node.Idle, 3*time.Minute))
+	if m := s.saved(); m.Asked.Failures != 0 {
+		t.Errorf("still %+v", m.Asked)
+	}
 }

@@ -4,61 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/internal/retry"
 )
-
-// backoff leaves a remote alone that asked for it, or that failed and has mirrors. The zero value asks at once.
-type backoff struct {
-	failures int
-	until    time.Time
-	because  error
-	busy     bool // it said so itself
-}
-
-// busyWait is how long a remote is left alone that asked for it.
-func busyWait() retry.Backoff {
-	return retry.Backoff{First: 5 * time.Second, Most: 15 * time.Minute, Low: 1, High: 1.5}
-}
-
-// spareWait is for one that failed while a mirror can answer: it is missed, so it is tried again sooner.
-func spareWait() retry.Backoff {
-	return retry.Backoff{First: time.Minute, Most: 5 * time.Minute, Low: 1, High: 1.25}
-}
-
-// over is nil when the remote may be asked again.
-func (b *backoff) over(now time.Time) error {
-	if b.because == nil || !now.Before(b.until) {
-		return nil
-	}
-	// In seconds always: but for the number it reads the same at every look, so it is said once.
-	return fmt.Errorf("%w (asked again in %d s)", b.because, int(b.until.Sub(now).Seconds())+1)
-}
-
-// learn takes in how asking ended.
-func (b *backoff) learn(err error, now time.Time) {
-	if !remote.Busy(err) {
-		*b = backoff{}
-		return
-	}
-	wait := busyWait().Delay(b.failures+1, rand.Float64())
-	if after := remote.RetryAfter(err); after > 0 {
-		wait = busyWait().Asked(after, rand.Float64())
-	}
-	*b = backoff{b.failures + 1, now.Add(wait), err, true}
-}
-
-// spare is learn for one of several: after any failure it is left alone.
-func (b *backoff) spare(err error, now time.Time) {
-	was := b.failures
-	if b.learn(err, now); b.because == nil {
-		*b = backoff{was + 1, now.Add(spareWait().Delay(was+1, rand.Float64())), err, false}
-	}
-}
 
 // Ask asks the remote where the branch is. It writes nothing. After an answer that says "not now" (429, a rate-limited
 // 403, 5xx) the remote is left alone for as long as it said, or for a time that doubles up to 15 minutes.

@@ -1,7 +1,6 @@
 package clone
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -276,10 +275,14 @@ func TestBusyServerIsLeftAlone(t *testing.T) {
 	}})
 	w.src.Commit("main", gittest.File("a", "a"))
 	w.look()
+	waits := filepath.Join(t.TempDir(), "remotes", "ops.json")
 	for _, c := range []int64{429, 403, 503} {
 		code.Store(c)
 		before := w.server.Requests.Load()
-		for range 3 {
+		for i := range 4 {
+			if i != 1 { // another process, as under cron
+				w.open(w.repo.source, Limits{Waits: waits})
+			}
 			if _, err := w.repo.Ask(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprint(c)) {
 				t.Fatal(err)
 			}
@@ -287,30 +290,14 @@ func TestBusyServerIsLeftAlone(t *testing.T) {
 		if n := w.server.Requests.Load() - before; n != 1 {
 			t.Errorf("%d: asked %d times", c, n)
 		}
-		w.repo.mirrors.list[0].wait.until = time.Now()
+		w.repo.mirrors.list[0].wait.Until = time.Now()
 		code.Store(0)
 		w.look()
-	}
-}
-
-func TestBackoffDoubles(t *testing.T) {
-	var b backoff
-	now := time.Unix(1_700_000_000, 0)
-	last := time.Duration(0)
-	for i := range 20 {
-		b.learn(statusError(500), now)
-		wait := b.until.Sub(now)
-		if wait < busyWait().Delay(i+1, 0) || wait >= busyWait().Delay(i+1, 1) {
-			t.Fatalf("wait %d is %s after %s", i, wait, last)
+		if _, err := os.Lstat(waits); err == nil {
+			t.Errorf("%d: there is still a file", c)
 		}
-		last = wait
-	}
-	if b.over(now) == nil || b.over(now.Add(time.Hour)) != nil {
-		t.Error("over")
-	}
-	b.learn(errors.New("refused"), now)
-	if b.over(now) != nil {
-		t.Error("another failure needs no patience")
+		w.open(w.repo.source, Limits{Waits: waits})
+		w.look()
 	}
 }
 

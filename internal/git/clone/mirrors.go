@@ -26,6 +26,7 @@ type mirrors struct {
 	tips  remote.Tip // and which
 	gives *endpoint  // whom the last pack comes from
 	said  []string
+	waits remote.Waits
 	// behind says, as long as it is so, that only a mirror answers and that it is not ahead: nothing new can be seen.
 	behind string
 }
@@ -34,11 +35,15 @@ type mirrors struct {
 type endpoint struct {
 	*remote.Repository
 	url  string // redacted
-	wait backoff
+	wait remote.Backoff
 }
 
 func newMirrors(s remote.Source, l Limits) (*mirrors, error) {
-	p := &mirrors{stall: l.Stall}
+	p := &mirrors{stall: l.Stall, waits: remote.Waits{Path: l.Waits}}
+	waits, err := p.waits.Recall()
+	if err != nil {
+		p.say("%v", err)
+	}
 	for _, url := range append([]string{s.URL}, s.Mirrors...) {
 		at := s
 		at.URL, at.Mirrors = url, nil
@@ -46,9 +51,24 @@ func newMirrors(s remote.Source, l Limits) (*mirrors, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.list = append(p.list, &endpoint{Repository: m, url: at.Redacted()})
+		p.list = append(p.list, &endpoint{Repository: m, url: at.Redacted(), wait: waits[at.Redacted()]})
 	}
 	return p, nil
+}
+
+// remember brings the file of waits up to date after something was asked.
+func (p *mirrors) remember() {
+	var waits map[string]remote.Backoff
+	for _, at := range p.list {
+		if at.wait.Failures == 0 {
+			continue
+		}
+		if waits == nil {
+			waits = map[string]remote.Backoff{}
+		}
+		waits[at.url] = at.wait
+	}
+	p.waits.Save(waits)
 }
 
 func (p *mirrors) close() {
@@ -62,9 +82,9 @@ func (p *mirrors) due(now time.Time) []*endpoint {
 	var free, failed []*endpoint
 	for _, at := range p.list {
 		switch {
-		case at.wait.over(now) == nil:
+		case at.wait.Over(now) == nil:
 			free = append(free, at)
-		case !at.wait.busy:
+		case !at.wait.Busy:
 			failed = append(failed, at)
 		}
 	}
@@ -79,27 +99,28 @@ func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
 	if len(p.list) == 1 {
 		return p.alone(ctx, branch)
 	}
+	defer p.remember()
 	due := p.due(time.Now())
 	for i, at := range due {
 		tip, err := at.share(ctx, branch, len(due)-i)
 		var absent *remote.NoBranchError
 		// That a branch is not there is an answer; of a mirror it may only mean that it lags.
 		if answer := errors.As(err, &absent) && at == p.list[0]; err == nil || answer {
-			at.wait = backoff{}
+			at.wait = remote.Backoff{}
 			p.heard(at, tip)
 			return tip, err
 		}
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return remote.Tip{}, err // we are the ones who go
 		}
-		at.wait.spare(err, time.Now())
+		at.wait.Spare(err, time.Now())
 	}
 	var errs []error
 	now := time.Now()
 	for i, at := range p.list {
 		// One that was just asked needs no word on when it is asked again: at the next look, when none answers.
-		err := at.wait.because
-		if held := at.wait.over(now); at.wait.busy && held != nil {
+		err := at.wait.Because()
+		if held := at.wait.Over(now); at.wait.Busy && held != nil {
 			err = held
 		}
 		if err != nil && i > 0 {
@@ -113,13 +134,14 @@ func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
 // alone is the usual case: a URL without mirrors. It is left alone only when it asks for that.
 func (p *mirrors) alone(ctx context.Context, branch string) (remote.Tip, error) {
 	at := p.list[0]
-	if err := at.wait.over(time.Now()); err != nil {
+	if err := at.wait.Over(time.Now()); err != nil {
 		return remote.Tip{}, err
 	}
 	tip, err := at.Tip(ctx, branch)
 	now := time.Now()
-	at.wait.learn(err, now)
-	if held := at.wait.over(now); held != nil {
+	at.wait.Learn(err, now)
+	p.remember()
+	if held := at.wait.Over(now); held != nil {
 		err = held
 	}
 	return tip, err
@@ -162,7 +184,7 @@ func (p *mirrors) heard(at *endpoint, tip remote.Tip) {
 	case at == first:
 		p.say("%s answers again: it is asked, and no mirror", first.url)
 	default:
-		p.say("the mirror %s is asked: %s cannot be: %v", at.url, first.url, first.wait.because)
+		p.say("the mirror %s is asked: %s cannot be: %v", at.url, first.url, first.wait.Because())
 	}
 	p.told, p.tips = at, tip
 }
@@ -178,8 +200,14 @@ func (p *mirrors) fromMirror(tip remote.Tip) bool {
 
 // fetch asks the endpoint that told the tip first, then the others. One that fails is left alone for a while.
 func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
+	defer p.remember()
 	if len(p.list) == 1 {
-		return p.list[0].Fetch(ctx, f)
+		at := p.list[0]
+		pack, err := at.Fetch(ctx, f)
+		if remote.Busy(err) {
+			at.wait.Learn(err, time.Now())
+		}
+		return pack, err
 	}
 	due := p.due(time.Now())
 	slices.SortStableFunc(due, func(a, b *endpoint) int {
@@ -198,9 +226,8 @@ func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol
 			p.gives = at
 			return pack, nil
 		}
-		var remote *protocol.RemoteError
-		if !errors.As(err, &remote) { // such as a commit that this endpoint does not have yet
-			at.wait.spare(err, time.Now())
+		if _, said := errors.AsType[*protocol.RemoteError](err); !said { // such as a commit that this endpoint does not have yet
+			at.wait.Spare(err, time.Now())
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", at.url, err))
 		if ctx.Err() != nil {
@@ -236,8 +263,9 @@ func (p *mirrors) elsewhere(ctx context.Context, err error) bool {
 		return false // what is wrong with our disk is wrong everywhere
 	}
 	now := time.Now()
-	p.gives.wait.spare(err, now)
-	return ctx.Err() == nil && slices.ContainsFunc(p.list, func(at *endpoint) bool { return at.wait.over(now) == nil })
+	p.gives.wait.Spare(err, now)
+	p.remember()
+	return ctx.Err() == nil && slices.ContainsFunc(p.list, func(at *endpoint) bool { return at.wait.Over(now) == nil })
 }
 
 // Notices are what a person should know of the asking since the last call: which endpoint answers.

@@ -1,7 +1,6 @@
 package clone
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,7 +92,7 @@ func (m *mirrored) sync() { m.copy.Git("fetch", "-q", "--prune", m.src.Dir, "+re
 // forgive ends the time for which the places are left alone.
 func (m *mirrored) forgive() {
 	for _, at := range m.repo.mirrors.list {
-		at.wait.until = time.Now()
+		at.wait.Until = time.Now()
 	}
 }
 
@@ -334,17 +333,5 @@ func TestMirrorAndBranchesThatAreNotThere(t *testing.T) {
 	}
 	if _, err := newMirrors(remote.Source{URL: "https://h/x", Mirrors: []string{"nonsense"}}, Limits{}); err == nil {
 		t.Error("no error")
-	}
-}
-
-func TestSpareDoubles(t *testing.T) {
-	var b backoff
-	now := time.Unix(1_700_000_000, 0)
-	for i := range 10 {
-		b.spare(errors.New("refused"), now)
-		wait := b.until.Sub(now)
-		if least := spareWait().Delay(i+1, 0); wait < least || wait > spareWait().Delay(i+1, 1) || b.busy {
-			t.Fatalf("wait %d is %s", i, wait)
-		}
 	}
 }

@@ -25,6 +25,7 @@ type Limits struct {
 	Stall time.Duration // a fetch without a byte, a move without a file; 60 s
 	Fetch time.Duration // fetching and moving altogether; 30 min
 
+	Waits string // a file that remembers, for the next process, which addresses are left alone; "" = none
 	// shared by all repositories of a process that goes on; nil: each move looks at every tracked file
 	Watcher *worktree.Watcher
 }
