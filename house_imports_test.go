@@ -88,7 +88,7 @@ var importTable = []struct {
 		"internal/git/address": {"", ""},
 		"internal/git/clone": {`
 			internal/git/address internal/git/objects internal/git/pack internal/git/protocol internal/git/remote
-			internal/git/transport internal/git/worktree internal/human internal/retry`, "github.com/go-git"},
+			internal/git/transport internal/git/worktree internal/human`, "github.com/go-git"},
 		"internal/git/gittest":  {"internal/testkit", ""},
 		"internal/git/objects":  {"internal/git/pack", "github.com/go-git"},
 		"internal/git/pack":     {"", "github.com/go-git"},

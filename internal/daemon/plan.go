@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
@@ -48,7 +49,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 		return nil, cli.Misuse(err)
 	}
 	defer repos.Close()
-	tmp, err := os.MkdirTemp("", "addagent-plan-")
+	tmp, err := files.Scratch("addagent-plan-")
 	if err != nil {
 		return nil, cli.Failed(err)
 	}

@@ -20,6 +20,15 @@ import (
 	"github.com/google/renameio/v2"
 )
 
+// Scratch makes a folder for what is read once; the caller removes it.
+func Scratch(prefix string) (string, error) {
+	dir, err := os.MkdirTemp("", prefix)
+	if err != nil {
+		err = fmt.Errorf("%w: set TMPDIR to a folder that can be written", err)
+	}
+	return dir, err
+}
+
 // Write puts data at path for what decides: temporary file beside it, fsync, rename, fsync of the folder.
 // A new file gets perm (less the umask), an existing one keeps the mode it has. The folder must exist.
 // After an error the old content is still there; only when the last step, the fsync of the folder, failed is the new

@@ -80,7 +80,7 @@ func (p *repository) open() error {
 	}
 	if p.lock == nil {
 		var err error
-		if dir, err = os.MkdirTemp("", "addagent-fleet-"); err != nil {
+		if dir, err = files.Scratch("addagent-fleet-"); err != nil {
 			return fmt.Errorf("fleet: no folder to read into: %w", err)
 		}
 	}

@@ -27,7 +27,8 @@ type cloneConfig struct {
 	origin  string // URL of remote origin; "" = none
 	made    bool   // by the agent
 	adopted bool
-	partial bool // without all objects: git fetches them when it needs them
+	partial bool   // without all objects: git fetches them when it needs them
+	foreign string // what of its format is not read here; "" = nothing
 }
 
 func readConfig(gitDir string) (cloneConfig, error) {
@@ -45,6 +46,12 @@ func readConfig(gitDir string) (cloneConfig, error) {
 		found.origin = o.URLs[0]
 	}
 	found.partial = c.Raw.Section("remote").Subsection("origin").Option("promisor") != ""
+	extensions := c.Raw.Section("extensions")
+	if f := extensions.Option("objectformat"); f != "" && f != "sha1" {
+		found.foreign = "it names objects by " + f + ", and the agent reads sha1"
+	} else if f = extensions.Option("refstorage"); f != "" && f != "files" {
+		found.foreign = "it keeps its refs as " + f + ", and the agent reads files"
+	}
 	return found, nil
 }
 
@@ -157,6 +164,8 @@ func (o *configCheck) differs(gitDir string, s remote.Source) string {
 		return "its remote was " + protocol.Redact(c.origin)
 	case !right:
 		o.other = "its remote was " + protocol.Redact(c.origin)
+	case c.foreign != "":
+		return c.foreign
 	case c.partial:
 		return "it is a partial clone that the agent did not make"
 	}

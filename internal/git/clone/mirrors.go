@@ -226,7 +226,8 @@ func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol
 			p.gives = at
 			return pack, nil
 		}
-		if _, said := errors.AsType[*protocol.RemoteError](err); !said { // such as a commit that this endpoint does not have yet
+		// What the server says of itself may be that it does not have this commit yet.
+		if _, said := errors.AsType[*protocol.RemoteError](err); !said {
 			at.wait.Spare(err, time.Now())
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", at.url, err))

@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -193,14 +194,14 @@ func (r *Repo) inspect() (state, error) {
 	}
 	c.head.Branch = strings.TrimPrefix(head, "refs/heads/")
 	if c.head.Branch == head || address.CheckBranch(c.head.Branch) != nil {
-		c.head.Branch, c.reason = "", "its HEAD cannot be read"
+		c.head.Branch, c.reason = "", cmp.Or(c.reason, "its HEAD cannot be read")
 		return c, nil
 	}
 	switch id, err := readRef(git, head); {
 	case err == nil:
 		c.head.ID = id.String()
 	case !errors.Is(err, fs.ErrNotExist): // a new clone has no commit yet
-		c.head.Branch, c.reason = "", "its branch cannot be read"
+		c.head.Branch, c.reason = "", cmp.Or(c.reason, "its branch cannot be read")
 	}
 	return c, nil
 }

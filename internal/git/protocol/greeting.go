@@ -50,6 +50,11 @@ func readGreeting(in *lineReader, o LsOptions) (*Greeting, error) {
 		var caps []byte
 		line, caps, _ = bytes.Cut(line, []byte{0})
 		g.Caps = strings.Fields(string(caps))
+		for _, c := range g.Caps {
+			if err = g.feature(in, c); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for lines := 0; err == nil && kind != lineFlush; lines++ {
 		switch {
@@ -71,13 +76,13 @@ func readGreeting(in *lineReader, o LsOptions) (*Greeting, error) {
 	return g, nil
 }
 
-// feature takes in a line of a greeting in v2.
+// feature takes in a line of a greeting in v2, or a capability of v0.
 func (g *Greeting) feature(in *lineReader, line string) error {
 	switch name, value, _ := strings.Cut(line, "="); {
 	case name == "fetch":
 		g.Caps = strings.Fields(value)
 	case name == "object-format" && value != "sha1":
-		return &RemoteError{Text: "the repository's objects are named by " + in.words(value) + ", not by sha1"}
+		return &RemoteError{Text: "the repository names its objects by " + in.words(value) + ", and addagent reads sha1"}
 	}
 	return nil
 }

@@ -259,3 +259,93 @@ func TestServerRepeatsTheToken(t *testing.T) {
 		}
 	}
 }
+
+// TestSHA256: a repository whose objects are named by another hash says so, over each way and version.
+func TestSHA256(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "r.git")
+	gittest.Git(t, root, "init", "-q", "--bare", "--object-format=sha256", "-b", "main", dir)
+	tree := strings.TrimSpace(gittest.Git(t, dir, "hash-object", "-t", "tree", "-w", "/dev/null"))
+	id := strings.TrimSpace(gittest.Git(t, dir, "commit-tree", "-m", "x", tree))
+	gittest.Git(t, dir, "update-ref", "refs/heads/main", id)
+	sshd := gittest.StartSSHD(t)
+	auth := Auth{SSHKeyFiles: []string{sshd.KeyFile}, KnownHostsFile: sshd.KnownHosts}
+	for name, source := range map[string]Source{
+		"v2": {URL: gittest.Serve(t, root, gittest.ServerOptions{}).URL + "/r.git"}, "v0": {URL: gittest.Serve(t, root, gittest.ServerOptions{NoV2: true}).URL + "/r.git"},
+		"ssh": {URL: sshd.URL(dir), Auth: auth}, "path": {URL: dir}, "git": {URL: gittest.Daemon(t, root) + "/r.git"},
+	} {
+		at, err := New(source)
+		testkit.Must(t, err)
+		for range 2 {
+			_, err = at.Tip(t.Context(), "main")
+			if err == nil || !strings.Contains(err.Error(), "sha256") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err = at.Push(t.Context(), Update{Ref: "refs/heads/x", New: strings.Repeat("12", 20), Objects: &objects.Builder{}}); err == nil {
+			t.Errorf("%s: pushed", name)
+		}
+		_ = at.Close()
+	}
+}
+
+// TestTagsAreNoBranches: the words of a branch that is a tag, and of a repository that has nothing else.
+func TestTagsAreNoBranches(t *testing.T) {
+	for _, noV2 := range []bool{false, true} {
+		src, at := host(t, gittest.ServerOptions{NoV2: noV2}, "r.git")
+		tip := func(branch, want string) {
+			t.Helper()
+			_, err := at.Tip(t.Context(), branch)
+			if absent := (*NoBranchError)(nil); !errors.As(err, &absent) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v, want %q", branch, err, want)
+			}
+		}
+		tip("", "empty")
+		id := src.Commit("main", gittest.File("a", "x"))
+		src.Git("tag", "v1.0", id)
+		tip("v1.0", `"v1.0" is a tag; the remote has the branches main`)
+		tip("v1", `branch "v1" is not there; the remote has main`)
+		src.Git("update-ref", "-d", "refs/heads/main")
+		tip("", "has tags and no branch")
+		tip("main", "has tags and no branch")
+	}
+}
+
+// TestKeyIsNotEnough: a server that wants a password after the key does not refuse the key.
+func TestKeyIsNotEnough(t *testing.T) {
+	d := gittest.StartSSHDWith(t, gittest.SSHDOptions{More: []string{"AuthenticationMethods publickey,password"}})
+	for key, want := range map[string]bool{d.KeyFile: true, d.NewKey("other"): false} {
+		at, err := New(Source{URL: d.URL("/r.git"), Auth: Auth{SSHKeyFiles: []string{key}, KnownHostsFile: d.KnownHosts}})
+		testkit.Must(t, err)
+		_, err = at.Tip(t.Context(), "main")
+		if !errors.Is(err, ErrAccess) || strings.Contains(err.Error(), "it takes a key, and wants more") != want {
+			t.Errorf("%s: %v", key, err)
+		}
+		_ = at.Close()
+	}
+}
+
+// TestOtherLogins: a server that takes no password names what it takes, and is not given new credentials in vain.
+func TestOtherLogins(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	gittest.WriteFile(t, file, "Q7vXz81LkMnBw72\n")
+	for want, offers := range map[string][]string{
+		"it offers Digest to log in":          {`Digest realm="a, b", qop="auth,auth-int", nonce="x=="`},
+		"it offers NTLM, Negotiate to log in": {"NTLM", "Negotiate"},
+		"it offers Bearer to log in":          {`Bearer realm="https://h/token",service="h"`},
+		"it refuses the credentials":          {"Negotiate", `Basic realm="x"`},
+		"refuses the credentials":             {`Digest realm="x", basic realm="y"`},
+		"refuses the credentials of":          nil,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Www-Authenticate"] = offers
+			w.WriteHeader(http.StatusUnauthorized)
+		}))
+		at, err := New(Source{URL: server.URL + "/r.git", Auth: Auth{TokenFile: file}})
+		testkit.Must(t, err)
+		if _, err = at.Tip(t.Context(), "main"); !errors.Is(err, ErrAccess) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", offers, err, want)
+		}
+		server.Close()
+	}
+}

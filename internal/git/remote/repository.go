@@ -106,12 +106,20 @@ func (s *Repository) Tip(ctx context.Context, branch string) (Tip, error) {
 		if tip, there, err = pick(refs, branch); there || err != nil {
 			return tip, err
 		}
-		refs, err = s.at.refs(ctx, someHeads())
+		refs, err = s.at.refs(ctx, protocol.LsOptions{Prefixes: []string{"refs/heads/"}, Max: 6})
+	}
+	var tags []Ref
+	if err == nil {
+		tag := branch
+		if len(refs) == 0 {
+			tag = ""
+		}
+		tags, err = s.at.refs(ctx, protocol.LsOptions{Prefixes: []string{"refs/tags/" + tag}, Max: 1})
 	}
 	if err != nil {
 		return Tip{}, s.classed(ctx, "read", err)
 	}
-	return Tip{}, noBranch(branch, refs)
+	return Tip{}, noBranch(branch, refs, tags)
 }
 
 // Fetch asks for a pack. What of the request's filter the server cannot do is left out of it.

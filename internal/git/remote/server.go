@@ -57,11 +57,6 @@ func question(branch string) protocol.LsOptions {
 	return protocol.LsOptions{Prefixes: []string{"refs/heads/" + branch}}
 }
 
-// someHeads asks for the first few branches, for an error.
-func someHeads() protocol.LsOptions {
-	return protocol.LsOptions{Prefixes: []string{"refs/heads/"}, Max: 6}
-}
-
 // noRefs keeps nothing of a list of refs that comes by itself: no ref has an empty line in its name.
 func noRefs() protocol.LsOptions { return protocol.LsOptions{Prefixes: []string{"\n"}} }
 
@@ -98,17 +93,24 @@ func (e *NoBranchError) Error() string { return e.text + ": " + e.advice }
 // Hint says what a person can do.
 func (e *NoBranchError) Hint() string { return e.advice }
 
-// noBranch is the error for a branch that is not there; refs are the first few that are.
-func noBranch(branch string, refs []protocol.Ref) error {
+// noBranch is the error for a branch that is not there; refs are the first few that are, tags a tag whose name begins
+// so.
+func noBranch(branch string, refs, tags []Ref) error {
 	var heads []string
 	for _, r := range refs {
 		heads = append(heads, strings.TrimPrefix(r.Name, "refs/heads/"))
 	}
 	switch {
+	case len(heads) == 0 && len(tags) > 0:
+		return &NoBranchError{"the remote has tags and no branch", "push a branch: the agent follows one, because a tag does not move"}
 	case len(heads) == 0:
 		return &NoBranchError{"the remote repository is empty", "push a first commit"}
 	case branch == "":
 		return &NoBranchError{"the remote's HEAD names a branch that is not there", "set branch; there are " + human.Examples(heads, 5)}
+	}
+	if len(tags) > 0 && tags[0].Name == "refs/tags/"+branch {
+		return &NoBranchError{fmt.Sprintf("%q is a tag; the remote has the branches %s", branch, human.Examples(heads, 5)),
+			"set branch to one of them, or push a branch: a tag does not move"}
 	}
 	return &NoBranchError{fmt.Sprintf("branch %q is not there; the remote has %s", branch, human.Examples(heads, 5)), "push it, or set branch"}
 }

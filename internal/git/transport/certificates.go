@@ -84,6 +84,8 @@ func (c *certificates) explain(err error, n address.Network) error {
 		if time.Now().Before(shown.NotBefore) {
 			why, todo = "it is not valid yet", "check the clocks here and there"
 		}
+	case invalid && unfit.Reason == x509.IncompatibleUsage:
+		why, todo = "it is not for servers", "have one issued for TLS servers (extendedKeyUsage serverAuth)"
 	case otherName:
 		todo = "check url, or have a certificate made for that name"
 	}

@@ -121,6 +121,12 @@ func (l *SSH) connect(ctx context.Context) error {
 		return err
 	}
 	unread := err // of some of several keys
+	taken := false
+	for i, s := range signers {
+		if s, ok := s.(ssh.AlgorithmSigner); ok {
+			signers[i] = &takenKey{s, &taken}
+		}
+	}
 	defer done()
 	who := l.User
 	if who == "" {
@@ -147,7 +153,9 @@ func (l *SSH) connect(ctx context.Context) error {
 				err = fmt.Errorf("%w (%w)", err, unread)
 			}
 			advice := ""
-			if len(l.Auth.SSHKeyFiles) == 0 {
+			if taken {
+				advice = "it takes a key, and wants more besides: have keys suffice for this account (AuthenticationMethods publickey)"
+			} else if len(l.Auth.SSHKeyFiles) == 0 {
 				advice = "set auth ssh_key_file"
 			}
 			err = Denied(err, advice)
@@ -156,6 +164,22 @@ func (l *SSH) connect(ctx context.Context) error {
 	}
 	l.client, l.made = ssh.NewClient(c, channels, requests), made
 	return nil
+}
+
+// takenKey notes that a server took a key: only then does it have to sign.
+type takenKey struct {
+	ssh.AlgorithmSigner
+	taken *bool
+}
+
+func (k *takenKey) Sign(r io.Reader, data []byte) (*ssh.Signature, error) {
+	*k.taken = true
+	return k.AlgorithmSigner.Sign(r, data)
+}
+
+func (k *takenKey) SignWithAlgorithm(r io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	*k.taken = true
+	return k.AlgorithmSigner.SignWithAlgorithm(r, data, algorithm)
 }
 
 // sshStream is one program of git in one channel on one connection.
