@@ -142,10 +142,15 @@ func (a *Agent) enqueue(now time.Time) {
 		return
 	}
 	due := map[string]bool{}
+	a.runs.deploy = 0
 	for i := range a.trees.next {
+		j := a.trees.inventory.Judgements[i]
 		due[a.trees.dueKey(i)] = a.trees.next[i].Due
 		if a.mayRun(i) && a.restrained(i, now) == "" {
-			a.trees.queue = append(a.trees.queue, a.trees.inventory.Judgements[i].Item.ID())
+			if a.trees.next[i].Attempt <= 1 && j.Verdict.Wanted() {
+				a.runs.deploy++
+			}
+			a.trees.queue = append(a.trees.queue, j.Item.ID())
 		}
 	}
 	maps.DeleteFunc(a.trees.firstDue, func(key string, _ time.Time) bool { return !due[key] })

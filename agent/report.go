@@ -34,11 +34,11 @@ func (a *Agent) presence(now time.Time) presence.Record {
 		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
 		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
 		State: a.life.state, Reason: a.life.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
-		BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
+		Items: a.runs.deploy, BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
 	}
 	for _, l := range a.trees.looks {
 		if l.Version != "" {
-			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Done: a.trees.finished[l.Repo]})
+			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Done: a.trees.finished[l.Repo], Failed: a.trees.failed(l.Repo)})
 		}
 	}
 	a.Record(&r)

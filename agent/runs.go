@@ -12,6 +12,7 @@ type runs struct {
 	inHand     *journal.InHand
 	holding    bool   // the work lock
 	lockedBy   string // why the work lock could not be had in this beat; "" = it was not refused
+	deploy     int    // first tries among the items that were lined up together
 	started    []journal.Started
 	ended      []journal.Ended
 	lastEnded  *journal.Ended  // the last one that is worth telling

@@ -74,3 +74,19 @@ func (t *trees) learnFinished(initRepo string, lastInit func() *work.Attempt) {
 		add(initRepo, string(work.Init), t.initFinished)
 	}
 }
+
+// failed are the items of a repository that are failing or wedged, and the version that each failed at.
+func (t *trees) failed(repo string) map[string]string {
+	var all map[string]string
+	for _, j := range t.inventory.Judgements {
+		last := j.Memory.Last
+		if j.Item.Repo != repo || last == nil || last.Finished.IsZero() || last.OK() || last.Failures == 0 {
+			continue
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[j.Item.Name] = last.Version
+	}
+	return all
+}

@@ -49,10 +49,16 @@ type Repo struct {
 	Branch string `json:"branch"`
 	// Done is, for each item of the repository that this node has finished, the fingerprint of that success: others
 	// learn from it that what they fail at can be done.
-	Done    map[string]string `json:"done,omitempty"`
+	Done map[string]string `json:"done,omitempty"`
+	// Failed is, for each item that is failing or wedged, the full id of the commit that it failed at: while a new one
+	// is tried, Version is that already.
+	Failed  map[string]string `json:"failed,omitempty"`
 	Name    string            `json:"name"`    // the folder below gitrepo/
 	Version string            `json:"version"` // full id of the commit that the tree is at
 }
+
+// FailedAt are the versions that items of the repository failed at.
+func (r Repo) FailedAt() []string { return slices.Compact(slices.Sorted(maps.Values(r.Failed))) }
 
 // Service is a service that the node offers.
 type Service struct {
@@ -104,6 +110,7 @@ func Normalize(r Record) Record {
 	r.Services = append([]Service{}, r.Services...)
 	for i := range r.Repos {
 		r.Repos[i].Done = maps.Clone(r.Repos[i].Done)
+		r.Repos[i].Failed = maps.Clone(r.Repos[i].Failed)
 	}
 	r.BeatSeen = WholeSecond(r.BeatSeen)
 	r.BeatNextBy = WholeSecond(r.BeatNextBy)
@@ -147,7 +154,7 @@ func SameContent(a, b Record) bool {
 		a.StateLog == b.StateLog && a.StateTss == b.StateTss &&
 		slices.Equal(a.Addresses, b.Addresses) &&
 		slices.EqualFunc(a.Repos, b.Repos, func(a, b Repo) bool {
-			return a.Branch == b.Branch && a.Name == b.Name && a.Version == b.Version && maps.Equal(a.Done, b.Done)
+			return a.Branch == b.Branch && a.Name == b.Name && a.Version == b.Version && maps.Equal(a.Done, b.Done) && maps.Equal(a.Failed, b.Failed)
 		}) &&
 		slices.EqualFunc(a.Services, b.Services, func(a, b Service) bool {
 			a.Time, b.Time = WholeSecond(a.Time), WholeSecond(b.Time)

@@ -145,6 +145,11 @@ func groupsOf(f presence.Fleet, now time.Time) (map[group]*members, map[part]int
 			if len(n.Repos) > 0 {
 				g.Version = n.Repos[0].Version
 			}
+			for _, r := range slices.Backward(n.Repos) {
+				if failed := r.FailedAt(); len(failed) > 0 && (n.State == node.Failing || n.State == node.Wedged) {
+					g.Version = failed[0] // and not what is tried meanwhile
+				}
+			}
 		}
 		if age == presence.Missing {
 			g.Version, g.Word, reason = "", string(presence.Missing), ""

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/fleet/fleettest"
+	"github.com/addagent/addagent/internal/node"
 )
 
 // TestCompose tells a room of one fleet after the other, each so long after the first.
@@ -83,6 +84,20 @@ func TestCompose(t *testing.T) {
 				"green 3 of 4 fed1/app1 idle at bbbbbbb (i-2, i-3, i-4)", "red! 0 of 4 fed1/app1 wedged at aaaaaaa (was 4, for 2 min); 1 wedged at bbbbbbb",
 				"red! 1 of 4 fed1/app1 wedged at bbbbbbb (i-1): exit 100"}},
 		},
+		"wedged at one version after the other": {
+			{0, []string{"2 wedged a exit 1"}, []string{"red! 2 of 2 fed1/app1 wedged at aaaaaaa (i-1, i-2): exit 1"}},
+			{5 * time.Minute, []string{"2 wedged b exit 1"}, []string{
+				"red! 0 of 2 fed1/app1 wedged at aaaaaaa (was 2, for 5 min); 2 wedged at bbbbbbb", "red! 2 of 2 fed1/app1 wedged at bbbbbbb (i-1, i-2): exit 1"}},
+			{5*time.Minute + 5*time.Second, []string{"1 wedged b exit 1", "1 failing c exit 1"}, []string{"red 1 of 2 fed1/app1 failing at ccccccc (i-2): exit 1"}},
+			{9 * time.Minute, []string{"1 idle c", "1 failing c exit 1"}, []string{
+				"green 1 of 2 fed1/app1 idle at ccccccc (i-1)", "red! 0 of 2 fed1/app1 wedged at bbbbbbb (was 2, for 9 min); 1 failing at ccccccc"}},
+			{12 * time.Minute, []string{"2 idle c"}, []string{
+				"green 0 of 2 fed1/app1 failing at ccccccc (was 1, for 6 min)", "green 2 of 2 fed1/app1 idle at ccccccc (i-1, i-2)"}},
+			{12*time.Minute + time.Second, []string{"1 idle c", "1 wedged c exit 1"}, []string{"red! 1 of 2 fed1/app1 wedged at ccccccc (i-2): exit 1"}},
+			{13 * time.Minute, []string{"2 idle c"}, []string{"green 2 of 2 fed1/app1 idle at ccccccc (i-1, i-2)"}},
+			{13*time.Minute + time.Second, []string{"2 idle c"}, []string{"green! 0 of 2 fed1/app1 wedged at ccccccc (was 1, for 60 s)"}},
+			{13*time.Minute + 2*time.Second, []string{"1 idle c", "1 wedged c exit 1"}, []string{"red! 1 of 2 fed1/app1 wedged at ccccccc (i-2): exit 1"}},
+		},
 		"the reason that most have": {
 			{0, []string{"1 failing a exit 1", "4 failing a exit 2", "1 failing a exit 3"}, []string{"red 6 of 6 fed1/app1 failing at aaaaaaa: exit 2 (and 2 other reasons)"}},
 		},
@@ -96,9 +111,17 @@ func TestCompose(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told []announced
+			states, since := map[string]node.State{}, map[string]time.Time{}
 			for i, s := range steps {
 				now := fleettest.Noon().Add(s.at)
-				after, messages := compose(told, fleettest.Of(now, s.nodes...), false, now)
+				f := fleettest.Of(now, s.nodes...)
+				for i, n := range f.Nodes { // since when it is in its state, the fold knows
+					if n.State != states[n.InstanceID] {
+						since[n.InstanceID] = now
+					}
+					states[n.InstanceID], f.Nodes[i].Since = n.State, since[n.InstanceID]
+				}
+				after, messages := compose(told, f, false, now)
 				var got []string
 				for _, m := range messages {
 					mark := m.Colour

@@ -21,20 +21,19 @@ type Heard struct {
 	Bad   node.State `json:"bad,omitempty"`   // failing or wedged: the room heard its begin, but not its end
 	BadAt time.Time  `json:"bad_at,omitzero"` // since when
 	Items int        `json:"items,omitempty"` // of the deploy whose begin the room heard
-	Paid  time.Time  `json:"paid,omitzero"`   // until when the lines so far use up the rate
+	Paid  time.Time  `json:"paid,omitzero"`   // until when the failures told so far use up the rate
 }
 
 const (
 	// remindEach is how often rooms are reminded of a wedge that lasts.
 	remindEach = time.Hour
-	// A node that flaps gets this many lines at once, and then one in each interval. What is left out is made up for by
-	// the state as it is when the next line is free.
-	lineBurst, lineEach = 12, 5 * time.Minute
+	// What fails comes and goes, and fails in other ways: so often at once, and then once in each interval, this is told.
+	// What is left out is made up for by the state as it is when the next line is free.
+	failBurst, failEach = 12, 5 * time.Minute
 )
 
 // Compose decides what a room hears, from what it heard last and the present record. A line is due when the last one
-// is not about the present state. The begin of a wedge, its reminder and its end are told whatever the rate is; a room
-// of critical lines hears nothing else.
+// is not about the present state. A room of critical lines hears the begin of a wedge, its reminder and its end.
 func Compose(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Heard, []chat.Message) {
 	for _, t := range []*time.Time{&h.At, &h.BadAt} {
 		if t.After(now) { // the clock was set back
@@ -54,29 +53,30 @@ func Compose(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Hear
 	if onlyCritical && !m.Critical {
 		return h, nil
 	}
-	if begins := h.State != r.State; !(m.Critical && (begins || again)) && !h.pay(now) {
+	bad := r.State == node.Failing || r.State == node.Wedged
+	if begins := h.State != r.State && m.Critical; bad && !begins && !again && !h.pay(now) {
 		return h, nil
 	}
 	if over {
 		h.Bad = ""
 	}
-	if bad := r.State == node.Failing || r.State == node.Wedged; bad && h.Bad != r.State {
+	if bad && h.Bad != r.State {
 		h.Bad, h.BadAt = r.State, now
 	}
 	h.State, h.Print, h.At, h.Items = r.State, print, now, r.Items
 	return h, []chat.Message{m}
 }
 
-// pay takes one line out of the rate; false when there is none left.
+// pay takes one line about a failure out of the rate; false when there is none left.
 func (h *Heard) pay(now time.Time) bool {
 	paid := h.Paid
-	if left := paid.Sub(now); left < 0 || left > lineBurst*lineEach { // or the clock was set back
+	if left := paid.Sub(now); left < 0 || left > failBurst*failEach { // or the clock was set back
 		paid = now
 	}
-	if paid.Sub(now) > (lineBurst-1)*lineEach {
+	if paid.Sub(now) > (failBurst-1)*failEach {
 		return false
 	}
-	h.Paid = paid.Add(lineEach)
+	h.Paid = paid.Add(failEach)
 	return true
 }
 
@@ -114,8 +114,12 @@ func announcement(h Heard, r presence.Record, again bool, now time.Time) (m chat
 	}
 	if hidden := r.State == node.Disabled || r.State == node.Leaving; h.Bad == node.Wedged && r.State != node.Wedged && !hidden {
 		m.Critical = true
+		ended := node.Wedged.Ended(human.Coarse(now.Sub(h.BadAt)))
+		if r.State == node.Failing {
+			ended = "no longer wedged after " + human.Coarse(now.Sub(h.BadAt))
+		}
 		if !well {
-			text, over = fmt.Sprintf("no longer wedged after %s; %s", human.Coarse(now.Sub(h.BadAt)), text), true
+			text, over = ended+"; "+text, true
 		}
 	}
 	m.Text = own(r, text)
@@ -136,10 +140,19 @@ func repoVersions(r presence.Record) string {
 	return strings.Join(all, " ")
 }
 
-// at says which versions a line is about.
+// at says which versions a line is about: of a failure, those that failed.
 func at(r presence.Record) string {
-	if len(r.Repos) == 0 {
+	var failed []string
+	for _, repo := range r.Repos {
+		for _, version := range repo.FailedAt() {
+			failed = append(failed, repo.Name+"@"+human.ID(version))
+		}
+	}
+	switch bad := r.State == node.Failing || r.State == node.Wedged; {
+	case len(r.Repos) == 0:
 		return ""
+	case bad && len(failed) > 0:
+		return " at " + strings.Join(failed, " ")
 	}
 	return " at " + repoVersions(r)
 }

@@ -153,7 +153,7 @@ func TestEnqueueIsBounded(t *testing.T) {
 func TestSameLastingSeesEveryField(t *testing.T) {
 	full := func() presence.Record {
 		r := said(node.Idle, 0)
-		r.Repos = []presence.Repo{{Name: "ops", Done: map[string]string{"root": "f"}}}
+		r.Repos = []presence.Repo{{Name: "ops", Done: map[string]string{"root": "f"}, Failed: map[string]string{"app": "1a"}}}
 		r.Services = []presence.Service{{Name: "api"}}
 		return r
 	}

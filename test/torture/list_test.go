@@ -66,6 +66,7 @@ var faults = []struct {
 	{"TestFirstRunMeetsOthers", 6, ""},
 	{"TestMetricsAway", 3, ""},
 	{"TestPlacesChange", 1, ""},
+	{"TestLastWordInARoom", 1, ""},
 	{"TestSecretsComeLater", 1, ""},
 	{"TestCopiedDiskTellsAnew", 1, ""},
 	{"TestNobodyEndsWithTheFleet", 2, ""},

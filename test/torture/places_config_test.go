@@ -110,6 +110,76 @@ func TestPlacesChange(t *testing.T) {
 	gittest.Fsck(t, before.Dir)
 }
 
+// TestLastWordInARoom deploys three items at once, disables and enables the node twice, well and wedged, lets work fail
+// with one exit code after the other, heal, and fail again, and runs all work again twice.
+//
+// INVARIANT (spec 7): a deploy is two lines, whatever the number of its items; every wedge and every end of one is told,
+// also within the hour; the last line is about the state of the node.
+func TestLastWordInARoom(t *testing.T) {
+	t.Parallel()
+	listed(t, 1)
+	g := newGrid(t, plan{work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
+	p := newPlaces(t, filepath.Join(g.dir, "store"))
+	g.push("ops", script("nodework/work.sh", "exit $(cat code)\n"), script("nodework/work.d/a/work.sh", ""), script("nodework/work.d/b/work.sh", ""), gittest.File("code", "0"))
+	g.configure("chat:\n" + p.chat("ops") + strings.Replace(p.chat("pager"), "only: all", "only: critical", 1))
+	g.start()
+	heard := 0
+	hears := func(words ...string) {
+		t.Helper()
+		g.until("the room to hear "+strings.Join(words, ", then "), func() bool {
+			g.surprise()
+			lines := p.room.lines("ops", g.id()+":")[heard:]
+			return len(lines) >= len(words)
+		})
+		for i, line := range p.room.lines("ops", g.id()+":")[heard:] {
+			if i >= len(words) || !strings.Contains(line, ": "+words[i]) {
+				t.Fatalf("line %d is %q, not %q", i, line, words)
+			}
+		}
+		heard += len(words)
+	}
+	does := func(args ...string) {
+		t.Helper()
+		if code, out, errs := g.run(args...); code > 3 || code == 2 {
+			t.Fatalf("%q ends with %d: %s%s", args, code, out, errs)
+		}
+	}
+	hears("setup: ", "initdone: ", "working: 3 items at ops@", "idle: done (3 items) at ops@")
+	g.push("ops", gittest.File("serial", "1"))
+	hears("working: 3 items at ops@", "idle: done (3 items) at ops@"+g.tip("ops")[:7])
+	for range 2 {
+		does("disable", "--reason", "migration")
+		hears("disabled: ")
+		does("enable")
+		hears("idle: done at ops@")
+	}
+	g.push("ops", gittest.File("code", "3"))
+	hears("working: 3 items", "wedged: ops:root: exit 3 at ops@"+g.tip("ops")[:7])
+	g.push("ops", gittest.File("code", "4"))
+	hears("wedged: ops:root: exit 4 at ops@" + g.tip("ops")[:7])
+	does("disable", "--reason", "migration")
+	hears("disabled: ")
+	does("enable")
+	hears("wedged: ops:root: exit 4")
+	for range 2 {
+		g.push("ops", gittest.File("code", "0"))
+		hears("recovered after ", "idle: done (3 items)")
+		g.push("ops", gittest.File("code", "4"))
+		hears("working: 3 items", "wedged: ops:root: exit 4")
+	}
+	g.push("ops", gittest.File("code", "0"))
+	hears("recovered after ", "idle: done (3 items)")
+	for range 2 {
+		does("beat", "--again")
+		hears("working: 3 items at ops@", "idle: done (3 items) at ops@")
+	}
+	if wedged, over := p.room.lines("pager", ": wedged: "), p.room.lines("pager", "recovered after "); len(over) != 3 || len(wedged) != 4 || !strings.Contains(wedged[1], "exit 4") {
+		t.Errorf("the pager heard %q, and %q", wedged, over)
+	}
+	g.stop()
+	g.sound("ops")
+}
+
 // TestCopiedDiskTellsAnew goes on with the disk of a node on other hardware, while lines of the first node wait for a
 // room that is away, and it is noted that the first one ended itself.
 //
