@@ -50,8 +50,8 @@ type Repo struct {
 	// Done is, for each item of the repository that this node has finished, the fingerprint of that success: others
 	// learn from it that what they fail at can be done.
 	Done map[string]string `json:"done,omitempty"`
-	// Failed is, for each item that is failing or wedged, the full id of the commit that it failed at: while a new one
-	// is tried, Version is that already.
+	// Failed is, for each item that is failing or wedged, the full id of the commit that it failed at: while a new
+	// one is tried, Version is that already.
 	Failed  map[string]string `json:"failed,omitempty"`
 	Name    string            `json:"name"`    // the folder below gitrepo/
 	Version string            `json:"version"` // full id of the commit that the tree is at

@@ -27,8 +27,8 @@ type Heard struct {
 const (
 	// remindEach is how often rooms are reminded of a wedge that lasts.
 	remindEach = time.Hour
-	// What fails comes and goes, and fails in other ways: so often at once, and then once in each interval, this is told.
-	// What is left out is made up for by the state as it is when the next line is free.
+	// What fails comes and goes, and fails in other ways: this is told so often at once, and then once in each
+	// interval. What is left out is made up for by the state as it is when the next line is free.
 	failBurst, failEach = 12, 5 * time.Minute
 )
 

@@ -110,11 +110,11 @@ func TestPlacesChange(t *testing.T) {
 	gittest.Fsck(t, before.Dir)
 }
 
-// TestLastWordInARoom deploys three items at once, disables and enables the node twice, well and wedged, lets work fail
-// with one exit code after the other, heal, and fail again, and runs all work again twice.
+// TestLastWordInARoom deploys three items at once, disables and enables the node twice, well and wedged, lets work
+// fail with one exit code after the other, heal, and fail again, and runs all work again twice.
 //
-// INVARIANT (spec 7): a deploy is two lines, whatever the number of its items; every wedge and every end of one is told,
-// also within the hour; the last line is about the state of the node.
+// INVARIANT (spec 7): a deploy is two lines, whatever the number of its items; every wedge and every end of one is
+// told, also within the hour; the last line is about the state of the node.
 func TestLastWordInARoom(t *testing.T) {
 	t.Parallel()
 	listed(t, 1)
