@@ -38,6 +38,7 @@ var importTable = []struct {
 			internal/git/transport internal/git/worktree internal/human internal/journal internal/kill
 			internal/metrics internal/node internal/request internal/sink presence presence/gitstore presence/peers
 			systemd work work/run`, "github.com/robfig/cron"},
+		"internal/memlimit": {"internal/human", ""},
 		"internal/request": {`
 			internal/cli internal/config internal/files internal/human internal/journal internal/proc work/run`, ""},
 		"internal/status": {`
@@ -50,7 +51,7 @@ var importTable = []struct {
 			work/run`, ""},
 		"internal/config":      {"internal/files internal/git/address internal/human internal/strictyaml", ""},
 		"internal/config/diff": {"internal/config", ""},
-		"internal/journal":     {"internal/config internal/files internal/human internal/node work work/run", "gopkg.in/natefinch/lumberjack.v2"},
+		"internal/journal":     {"internal/config internal/files internal/human internal/node work work/run", "github.com/rs/zerolog gopkg.in/natefinch/lumberjack.v2"},
 		"internal/node":        {"internal/files internal/human", ""},
 		"systemd":              {"", "github.com/coreos/go-systemd"},
 		"work":                 {"internal/files internal/git/objects internal/human internal/retry internal/strictyaml", ""},

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/memlimit"
 	"github.com/spf13/cobra"
 )
 
@@ -26,10 +29,11 @@ files, locks included, below DIR.
 HUP makes it read its config again, USR1 makes it beat now. It notices a changed config
 at the next beat in any case. It reports a bad one and keeps the previous one.
 
-It aims to stay below 256 MB of memory, or below GOMEMLIMIT.
+It limits its own memory to 256 MB or GOMEMLIMIT. If it still holds twice as much after
+a beat, it exits so that its supervisor restarts it.
 
-Exit codes: 0 stopped, 2 a bad config and no earlier good one, 4 another agent is running
-here.`,
+Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier good one,
+4 another agent is running here.`,
 		Example: `  addagent run
   addagent run --repo https://git.example.org/ops.git --part app1 --home ./node   # to try it`,
 		Args: cobra.NoArgs,
@@ -56,8 +60,20 @@ here.`,
 			}
 			defer w.Close()
 			w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: "addagent " + cli.Version() + " started: node " + w.Agent.ID + ", home " + cfg.Home})
-			daemon.LimitMemory()
-			w.Agent.Run(c.Context())
+			ctx, leave := context.WithCancelCause(c.Context())
+			defer leave(nil)
+			memory, told := memlimit.New(), w.Agent.Told
+			w.Agent.Told = func(b journal.Beat) {
+				told(b)
+				if err := memory.Over(); err != nil {
+					w.Log.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: err.Error() + ": exiting for a restart"})
+					leave(err)
+				}
+			}
+			w.Agent.Run(ctx)
+			if c.Context().Err() == nil {
+				return cli.Failed(fmt.Errorf("%w: exiting for a restart", context.Cause(ctx)))
+			}
 			return nil
 		},
 	}

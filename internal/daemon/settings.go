@@ -2,8 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"math"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -49,15 +47,3 @@ func AgentSettings(cfg *config.Config, id string) (agent.Settings, error) {
 type utc struct{ cron.Schedule }
 
 func (u utc) Next(t time.Time) time.Time { return u.Schedule.Next(t.UTC()) }
-
-// ownMemory is what the agent should need at most: five times what the first clone of a large repository was measured
-// to take (docs/performance.md). The unit has no MemoryMax=, which would fall on people's work in its cgroup.
-const ownMemory = 256 << 20
-
-// LimitMemory makes the garbage collector work harder as this process nears ownMemory. GOMEMLIMIT, which the runtime
-// has obeyed already, wins.
-func LimitMemory() {
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(ownMemory)
-	}
-}

@@ -1,9 +1,7 @@
 package journal
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,16 +16,26 @@ import (
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
+	"github.com/rs/zerolog"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
 // HumanLog is what people read: log/addagent.log, and systemd's journal or the terminal.
+// It is the one place that knows zerolog.
 type HumanLog struct {
 	mu   sync.Mutex // an attempt to end this machine speaks beside the beats
 	o    LogOptions
-	log  config.Log         // as in force
-	file *lumberjack.Logger // nil = there is none
-	seen fs.FileInfo        // of file
+	log  config.Log // as in force
+	outs []zerolog.Logger
+	file *lumberjack.Logger
+	seen fs.FileInfo // of file
+	min  zerolog.Level
+}
+
+// levels maps the agent's levels to zerolog's. A notice is information that the journal shows in bold.
+var levels = map[Level]zerolog.Level{
+	Info: zerolog.InfoLevel, Notice: zerolog.InfoLevel,
+	Warning: zerolog.WarnLevel, Critical: zerolog.ErrorLevel,
 }
 
 // LogOptions say where a HumanLog writes.
@@ -49,64 +57,86 @@ func (v *HumanLog) Configure(l config.Log) {
 		return
 	}
 	v.close()
-	v.log, v.file = l, nil
+	v.log, v.min, v.outs, v.file = l, zerolog.InfoLevel, nil, nil
+	if min, err := zerolog.ParseLevel(l.Level); err == nil {
+		v.min = min
+	}
+	asJSON := l.Format == "json"
 	if l.File {
 		v.file = &lumberjack.Logger{Filename: v.o.Path, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
 		v.seen = currentFile(v.file, nil)
+		v.outs = append(v.outs, zerolog.New(form(ignoreErrors{v.file}, asJSON, false)))
+	}
+	if v.o.Screen != nil {
+		v.outs = append(v.outs, zerolog.New(form(v.o.Screen, asJSON, v.o.Journald)))
 	}
 }
 
-// levels are how a line says its level: in JSON, in a text, and by the prefix that gives a line on standard error its
-// priority in the journal (sd-daemon(3)).
-var levels = map[Level]struct{ word, mark, priority string }{
-	Info: {"info", "", "<6>"}, Notice: {"info", "", "<6>"},
-	Warning: {"warn", "WARNING ", "<4>"}, Critical: {"error", "CRITICAL ", "<2>"},
+// form chooses between JSON lines and the text that `tail -F` should show: time, a mark for what is bad, the words.
+func form(w io.Writer, asJSON, journald bool) io.Writer {
+	if asJSON {
+		return w
+	}
+	marks := map[string]string{"warn": "WARNING ", "error": "CRITICAL "}
+	c := zerolog.ConsoleWriter{Out: w, NoColor: true, PartsOrder: []string{zerolog.TimestampFieldName, zerolog.LevelFieldName, zerolog.MessageFieldName}}
+	c.FormatTimestamp = func(t any) string {
+		if journald { // the journal stamps its own
+			return ""
+		}
+		return fmt.Sprint(t)
+	}
+	c.FormatLevel = func(l any) string {
+		mark := marks[fmt.Sprint(l)]
+		if journald {
+			return priority(fmt.Sprint(l)) + mark
+		}
+		return strings.TrimSuffix(mark, " ")
+	}
+	c.FormatMessage = func(m any) string { return fmt.Sprint(m) }
+	return dropSpaces{c}
 }
 
-// least is the lowest level that each value of log.level lets through.
-var least = map[string]Level{"debug": Info, "info": Info, "warn": Warning, "error": Critical}
+// ignoreErrors loses lines when the disk is full: that it is full is said elsewhere,
+// and zerolog would complain about each line.
+type ignoreErrors struct{ io.Writer }
 
-func (v *HumanLog) line(at time.Time, l Level, text, next string) {
-	if min, configured := least[v.log.Level]; !configured || l < min {
+func (l ignoreErrors) Write(p []byte) (int, error) {
+	_, _ = l.Writer.Write(p)
+	return len(p), nil
+}
+
+// dropSpaces drops the blank that zerolog leaves where a part is empty.
+type dropSpaces struct{ io.Writer }
+
+// priority is the prefix by which a line on standard error gets its priority in the journal: sd-daemon(3).
+func priority(level string) string {
+	switch level {
+	case "error":
+		return "<2>"
+	case "warn":
+		return "<4>"
+	default:
+		return "<6>"
+	}
+}
+
+func (v *HumanLog) line(at time.Time, l zerolog.Level, text, next string) {
+	if l < v.min {
 		return
 	}
 	if next != "" {
 		text += "  -> " + next + v.o.Flags
 	}
-	text = human.Safe(text)
-	stamp, say := human.Stamp(at.UTC()), levels[l]
-	line := []byte(stamp + " " + say.mark + text + "\n")
-	screen := line
-	switch {
-	case v.log.Format == "json":
-		var b bytes.Buffer
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		_ = e.Encode(jsonLine{say.word, stamp, text}) // texts alone do not fail
-		line, screen = b.Bytes(), b.Bytes()
-	case v.o.Journald: // which stamps its own times
-		screen = []byte(say.priority + say.mark + text + "\n")
+	for i := range v.outs {
+		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, human.Stamp(at.UTC())).Msg(human.Safe(text))
 	}
-	if v.file != nil {
-		_, _ = v.file.Write(line) // that the disk is full is said elsewhere
-	}
-	if v.o.Screen != nil {
-		_, _ = v.o.Screen.Write(screen)
-	}
-}
-
-// jsonLine is a line in the form of log.format: json.
-type jsonLine struct {
-	Level   string `json:"level"`
-	Time    string `json:"time"`
-	Message string `json:"message"`
 }
 
 // Say writes one piece of news.
 func (v *HumanLog) Say(n News) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.line(n.At, n.Level, n.Text, n.Next)
+	v.line(n.At, levels[n.Level], n.Text, n.Next)
 }
 
 // Beat writes the one line of a beat.
@@ -116,12 +146,12 @@ func (v *HumanLog) Beat(b Beat) {
 	if v.file != nil {
 		v.seen = currentFile(v.file, v.seen)
 	}
-	v.line(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), Info, beatLine(b), "")
+	v.line(b.Start.Add(time.Duration(b.Ms*float64(time.Millisecond))), zerolog.InfoLevel, beatLine(b), "")
 }
 
-// currentFile makes sure that a log goes on in the file that has its name. Somebody may have removed it, moved it away
-// and made a new one (logrotate), or put something else there, a pipe that nobody reads: lumberjack would write into a
-// file without a name, or wait for ever. A new log is for whoever may look around here; a rotated one keeps the mode of
+// currentFile makes sure that a log goes on in the file that has its name. A person may have removed it, moved it away
+// and made a new one (logrotate), or put something else there, a pipe without a reader: lumberjack would write into a
+// file without a name, or wait for ever. Any local user may read a new log; a rotated one keeps the mode of
 // the one before. was is what it answered the last time; nil when it was never asked.
 func currentFile(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
 	info, err := os.Stat(l.Filename)
@@ -199,7 +229,7 @@ func beatLine(b Beat) string {
 		parts = append(parts, human.Count(quiet, "repository")+" quiet")
 	}
 	if len(parts) == 0 {
-		parts = append(parts, cmp.Or(b.Reason, "all repositories disabled")) // nobody was asked
+		parts = append(parts, cmp.Or(b.Reason, "all repositories disabled")) // no server was asked
 	}
 	line := fmt.Sprintf("%-7s %s | %s", state, strings.Join(parts, ", "), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
 	if n := len(b.Troubles); n > 0 {
