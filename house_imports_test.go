@@ -87,18 +87,20 @@ var importTable = []struct {
 	}},
 	{"git", map[string]imports{
 		"internal/git/address": {"", ""},
-		"internal/git/clone": {`
-			internal/git/address internal/git/objects internal/git/pack internal/git/protocol internal/git/remote
-			internal/git/transport internal/git/worktree internal/human`, "github.com/go-git"},
-		"internal/git/gittest":  {"internal/testkit", ""},
-		"internal/git/objects":  {"internal/git/pack", "github.com/go-git"},
-		"internal/git/pack":     {"", "github.com/go-git"},
-		"internal/git/protocol": {"internal/human internal/retry internal/secret", ""},
+		"internal/git/clone": {`internal/files
+			internal/git/address internal/git/diskspace internal/git/objects internal/git/pack internal/git/protocol internal/git/refs
+			internal/git/remote internal/git/transport internal/git/worktree internal/human`, "github.com/go-git"},
+		"internal/git/diskspace": {"internal/git/objects internal/human", "github.com/go-git"},
+		"internal/git/refs":      {"internal/git/objects internal/git/pack internal/git/transport internal/git/worktree", "github.com/go-git"},
+		"internal/git/gittest":   {"internal/testkit", ""},
+		"internal/git/objects":   {"internal/git/pack", "github.com/go-git"},
+		"internal/git/pack":      {"", "github.com/go-git"},
+		"internal/git/protocol":  {"internal/human internal/retry internal/secret", ""},
 		"internal/git/remote": {`
 			internal/files internal/git/address internal/git/objects internal/git/pack internal/git/protocol
 			internal/git/transport internal/human internal/retry`, ""},
 		"internal/git/transport": {"internal/files internal/git/address internal/git/protocol internal/human internal/secret", ""},
-		"internal/git/worktree":  {"internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
+		"internal/git/worktree":  {"internal/git/diskspace internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
 	}},
 	{"ground", map[string]imports{
 		"internal/files":      {"", "github.com/gofrs/flock github.com/google/renameio"},

@@ -94,6 +94,8 @@ var forbidden = []struct {
 	{"time", "After", func(s source) bool {
 		return s.test() || strings.HasPrefix(s.dir, "test/") || strings.HasSuffix(s.dir, "test")
 	}, "its timer does not stop: retry.Wait, or a timer of your own"},
+	{"filepath", "Glob", func(s source) bool { return s.test() || s.dir == "demo" || strings.HasSuffix(s.dir, "test") },
+		"a folder's path is no pattern: files.Matching, or fs.Glob below an os.DirFS"},
 	{"os", "Exit", func(s source) bool {
 		return s.name == "main.go" && s.file.Name.Name == "main" || s.test() && callsMain(s.file)
 	}, "only main ends the process"},

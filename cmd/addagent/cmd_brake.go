@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
@@ -246,8 +247,7 @@ func repoNames(cfg *config.Config) []string {
 		names = append(names, r.Name)
 	}
 	if len(cfg.Repos) == 0 || cfg.Discover {
-		dirs, _ := filepath.Glob(filepath.Join(cfg.Home, "gitrepo", "*", ".git"))
-		for _, d := range dirs {
+		for _, d := range files.Matching(filepath.Join(cfg.Home, "gitrepo"), "*/.git") {
 			if name := filepath.Base(filepath.Dir(d)); !slices.Contains(names, name) {
 				names = append(names, name)
 			}

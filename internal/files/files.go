@@ -45,6 +45,45 @@ func Write(path string, data []byte, perm os.FileMode) error {
 	return SyncFolder(filepath.Dir(path))
 }
 
+// Matching lists the files in a folder whose names, relative to it, match a pattern. The folder's own path may have any
+// character, which filepath.Glob would take for a pattern.
+func Matching(dir, pattern string) []string {
+	all, _ := fs.Glob(os.DirFS(dir), pattern) // fails for a bad pattern alone
+	for i, name := range all {
+		all[i] = filepath.Join(dir, name)
+	}
+	return all
+}
+
+// MakeFolder makes a folder of the agent's own. What people put in its place, or in that of the folder above it, goes
+// aside as *.corrupt: whatever it is, it stops nothing.
+func MakeFolder(path string, perm os.FileMode) error {
+	err := os.MkdirAll(path, perm)
+	if err == nil {
+		return nil
+	}
+	for _, at := range []string{filepath.Dir(path), path} {
+		info, noFolder := os.Stat(at)
+		if noFolder == nil && !info.IsDir() {
+			noFolder = syscall.ENOTDIR
+		}
+		_, absent := os.Lstat(at)
+		if absent == nil && (errors.Is(noFolder, fs.ErrNotExist) || errors.Is(noFolder, syscall.ELOOP) || errors.Is(noFolder, syscall.ENOTDIR)) {
+			aside := at + ".corrupt"
+			for n := 2; ; n++ {
+				if _, err := os.Lstat(aside); err != nil {
+					break
+				}
+				aside = fmt.Sprintf("%s.corrupt-%d", at, n)
+			}
+			if err := os.Rename(at, aside); err != nil {
+				return err
+			}
+		}
+	}
+	return os.MkdirAll(path, perm)
+}
+
 // Replace puts data at path for what only informs: temporary file beside it, rename, no fsync. Readers see the old or
 // the new content, never a part; a power cut may leave an empty file. Modes and the folder as with Write.
 func Replace(path string, data []byte, perm os.FileMode) error {

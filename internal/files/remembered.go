@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"syscall"
 )
@@ -111,7 +110,7 @@ func (r Remembered[T]) Put(data []byte) error {
 	}
 	err := write(r.Path, data, file)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		if err = os.MkdirAll(filepath.Dir(r.Path), folder); err == nil {
+		if err = MakeFolder(filepath.Dir(r.Path), folder); err == nil {
 			err = write(r.Path, data, file)
 		}
 	}

@@ -97,17 +97,28 @@ func TestRememberedIsCorrupt(t *testing.T) {
 	}
 }
 
-func TestRememberedCannotBeWritten(t *testing.T) {
+// TestRememberedInAFile: a file in place of the folder holds nothing that could be read, and goes aside for what is
+// written.
+func TestRememberedInAFile(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r := Remembered[note]{Path: filepath.Join(dir, "file", "note.json"), What: "note"}
-	if err := r.Save(note{}); err == nil || !strings.HasPrefix(err.Error(), "note: mkdir ") {
-		t.Errorf("%v", err)
-	}
-	// Below a file there is nothing to read either, and it is not corrupt.
 	if _, ok, err := r.Recall(); ok || err == nil || errors.As(err, new(*Corrupt)) {
 		t.Errorf("%v %v", ok, err)
+	}
+	if err := r.Save(note{}); err != nil {
+		t.Errorf("%v", err)
+	}
+	if _, ok, err := r.Recall(); !ok || err != nil {
+		t.Errorf("%v %v", ok, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "file.corrupt")); err != nil {
+		t.Error(err)
+	}
+	r.Path = "/proc/none/note.json"
+	if err := r.Save(note{}); err == nil || !strings.HasPrefix(err.Error(), "note: mkdir ") {
+		t.Errorf("%v", err)
 	}
 }

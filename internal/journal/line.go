@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 )
 
@@ -65,8 +66,7 @@ func (l Line) String() string {
 func Rotated(path string) []string {
 	ext := filepath.Ext(path)
 	stem := strings.TrimSuffix(path, ext) + "-"
-	all, _ := filepath.Glob(stem + "*" + ext) // the pattern is good
-	all = slices.DeleteFunc(all, func(p string) bool {
+	all := slices.DeleteFunc(files.Matching(filepath.Dir(path), "*"+ext), func(p string) bool {
 		_, err := time.Parse("2006-01-02T15-04-05.000", strings.TrimSuffix(strings.TrimPrefix(p, stem), ext))
 		return err != nil
 	})

@@ -24,6 +24,8 @@ type Info struct {
 	InitGitRepo string // initgitrepo.txt: the repository that initialises it
 	// Fields are all <field>.txt by field name, trimmed; those above too.
 	Fields map[string]string
+	// Ignored are the files that cannot be read and that decide nothing: why, each with its file.
+	Ignored []string
 }
 
 // ReadInfo reads all nodeinfo/*.txt in dir; the folder and each file may be absent. The error joins all problems, each
@@ -51,11 +53,19 @@ func ReadInfo(dir string) (Info, error) {
 		}
 		path := filepath.Join(dir, e.Name())
 		value, err := readValue(path)
-		if err != nil {
+		into, decides := paths[field]
+		switch {
+		case err == nil:
+		case decides || field == "instance-id":
 			problems = append(problems, err)
 			continue
+		case strings.HasPrefix(field, "state"):
+			continue // written by the agent, and never read
+		default:
+			info.Ignored = append(info.Ignored, err.Error())
+			continue
 		}
-		if into, ok := paths[field]; ok {
+		if decides {
 			if err := checkPathValue(value); err != nil {
 				problems = append(problems, fmt.Errorf("%s: %w", path, err))
 				continue

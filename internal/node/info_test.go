@@ -58,7 +58,6 @@ func TestReadInfoNamesEveryProblem(t *testing.T) {
 		t.Fatal("no error")
 	}
 	want := []string{
-		"DIR/big.txt: larger than 64 KB: a file of nodeinfo contains one value: move it elsewhere",
 		`DIR/deployment.txt: "fed\a1" is not the name of a folder: write one name on one line, without slashes and double dots`,
 		"DIR/initgitrepo.txt: cannot be read: is a folder, not a file: make it a readable file, or remove it",
 		`DIR/instance-id.txt: "-x" is not a valid id: use at most 63 letters, digits, dots, underscores and dashes, begin with a letter or digit, and avoid double dots and .lock or a dot at the end: write another id into it, or remove the file to have one chosen`,
@@ -67,6 +66,9 @@ func TestReadInfoNamesEveryProblem(t *testing.T) {
 	}
 	if got := strings.ReplaceAll(err.Error(), dir, "DIR"); got != strings.Join(want, "\n") {
 		t.Errorf("got:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
+	}
+	if got := strings.ReplaceAll(strings.Join(info.Ignored, "\n"), dir, "DIR"); got != "DIR/big.txt: larger than 64 KB: a file of nodeinfo contains one value: move it elsewhere" {
+		t.Errorf("ignored: %s", got)
 	}
 	if info.Fields["good"] != "value" || info.Nodepart != "" || len(info.Fields) != 1 {
 		t.Errorf("info %+v", info)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -188,16 +189,23 @@ func TestWriteState(t *testing.T) {
 	holds(t, dir, "state.txt", "idle\n")
 }
 
-func TestWriteStateSaysWhatFailed(t *testing.T) {
+// TestWriteStateInPlaceOfAnything: whatever stands in place of an output goes aside.
+func TestWriteStateInPlaceOfAnything(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "statetss.txt"), 0o755); err != nil {
+	put(t, filepath.Join(dir, "statetss.txt"), "mine", "x")
+	if err := os.Symlink("statelog.txt", filepath.Join(dir, "statelog.txt")); err != nil {
 		t.Fatal(err)
 	}
-	err := WriteState(dir, Idle, nil)
-	if err == nil || !strings.Contains(err.Error(), "statetss.txt") {
-		t.Errorf("error %v", err)
+	if err := syscall.Mkfifo(filepath.Join(dir, "state.txt"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	holds(t, dir, "state.txt", "idle\n") // the others are written all the same
+	if err := WriteState(dir, Idle, nil); err != nil {
+		t.Error(err)
+	}
+	holds(t, dir, "state.txt", "idle\n")
+	holds(t, dir, "statetss.txt", "\n")
+	holds(t, dir, "statelog.txt", "\n")
+	holds(t, filepath.Join(dir, "statetss.txt.corrupt"), "mine", "x")
 }
 
 func TestReadStateLog(t *testing.T) {

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,7 +120,7 @@ func ReadStateLog(dir string) (log StateLog, notice string, err error) {
 // only files that change, atomically and durably; state.txt last, so that readers of a new state also find its log. All
 // failures are joined.
 func WriteState(dir string, s State, log StateLog) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := files.MakeFolder(dir, 0o700); err != nil {
 		return fmt.Errorf("nodeinfo: %w", err)
 	}
 	return errors.Join(
@@ -136,6 +135,11 @@ func writeValue(path, value string) error {
 	data, err := files.ReadSmall(path, valueLimit)
 	if err == nil && string(data) == value+"\n" {
 		return nil
+	}
+	if errors.Is(err, files.ErrIrregular) {
+		if _, err := files.SetAside(path, "corrupt"); err != nil {
+			return err
+		}
 	}
 	return files.Write(path, []byte(value+"\n"), 0o644)
 }

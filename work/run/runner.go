@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
 )
@@ -41,7 +42,7 @@ type Runner struct {
 // then.
 func (r *Runner) Acquire() (said []string, err error) {
 	// A person who cleans up /run must not stop the work of a living agent.
-	if err := os.MkdirAll(filepath.Dir(r.LockPath), 0o755); err != nil {
+	if err := files.MakeFolder(filepath.Dir(r.LockPath), 0o755); err != nil {
 		return nil, err
 	}
 	l, err := TryLock(r.LockPath, "beat")
@@ -49,9 +50,11 @@ func (r *Runner) Acquire() (said []string, err error) {
 		return nil, err
 	}
 	r.lock = l
-	dirs, err := filepath.Glob(filepath.Join(r.Home, "gitrepo", "*"))
-	if err != nil {
-		return nil, err
+	root := filepath.Join(r.Home, "gitrepo")
+	entries, _ := os.ReadDir(root) // nothing there, nothing to put in order
+	dirs := make([]string, len(entries))
+	for i, e := range entries {
+		dirs[i] = filepath.Join(root, e.Name())
 	}
 	return sweepAll(l, dirs, r.InitMemory, r.Grace)
 }

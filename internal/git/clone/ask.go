@@ -21,9 +21,6 @@ func (r *Repo) Ask(ctx context.Context) (remote.Tip, error) {
 	asking, cancel := context.WithTimeoutCause(ctx, r.limits.Look, slow)
 	defer cancel()
 	tip, err := m.tip(asking, r.source.Branch)
-	if err != nil && len(m.list) == 1 && errors.Is(context.Cause(asking), slow) {
-		err = slow
-	}
 	if err == nil {
 		tip, err = r.keepsUp(asking, tip)
 	}

@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,14 +66,31 @@ func writeConfig(gitDir string, s remote.Source, branch string) error {
 		AddOption("logallrefupdates", "false")
 	c.Section("gc").AddOption("auto", "0")
 	c.Section(ourSection).AddOption("clone", "true")
+	return writeOrigin(gitDir, c, s, branch)
+}
+
+// repairConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
+func repairConfig(gitDir string, s remote.Source, branch string) error {
+	b, err := transport.ReadSmall(filepath.Join(gitDir, "config"))
+	if err != nil {
+		return err
+	}
+	c := gitconfig.New()
+	if err := gitconfig.NewDecoder(bytes.NewReader(b)).Decode(c); err != nil {
+		return err
+	}
+	return writeOrigin(gitDir, c, s, branch)
+}
+
+func writeOrigin(gitDir string, c *gitconfig.Config, s remote.Source, branch string) error {
 	c.Section("remote").Subsection("origin").
-		AddOption("url", s.Redacted()).
-		AddOption("fetch", "+refs/heads/"+branch+":refs/remotes/origin/"+branch)
-	var text strings.Builder
+		SetOption("url", s.Redacted()).
+		SetOption("fetch", "+refs/heads/"+branch+":refs/remotes/origin/"+branch)
+	var text bytes.Buffer
 	if err := gitconfig.NewEncoder(&text).Encode(c); err != nil {
 		return err
 	}
-	return objects.WriteFile(gitDir, "config", []byte(text.String()))
+	return objects.WriteFile(gitDir, "config", text.Bytes())
 }
 
 // adopt notes in the config of a person's clone that its tree is now moved by the agent.
@@ -105,26 +123,6 @@ func exclude(gitDir string) error {
 		b = append(b, '\n')
 	}
 	return objects.WriteFile(gitDir, "info/exclude", append(b, "/"+worktree.OwnFolder+"/\n"...))
-}
-
-// repairConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
-func repairConfig(gitDir string, s remote.Source, branch string) error {
-	b, err := transport.ReadSmall(filepath.Join(gitDir, "config"))
-	if err != nil {
-		return err
-	}
-	c := config.NewConfig()
-	if err := c.Unmarshal(b); err != nil {
-		return err
-	}
-	c.Raw.Section("remote").Subsection("origin").
-		SetOption("url", s.Redacted()).
-		SetOption("fetch", "+refs/heads/"+branch+":refs/remotes/origin/"+branch)
-	var text strings.Builder
-	if err := gitconfig.NewEncoder(&text).Encode(c.Raw); err != nil {
-		return err
-	}
-	return objects.WriteFile(gitDir, "config", []byte(text.String()))
 }
 
 // made says whether the agent made a clone, and not a person. Where the config cannot be read it is known by what each

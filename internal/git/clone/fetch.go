@@ -8,9 +8,11 @@ import (
 	"runtime"
 
 	"github.com/addagent/addagent/internal/git/address"
+	"github.com/addagent/addagent/internal/git/diskspace"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/human"
@@ -57,7 +59,10 @@ func (r *Repo) apply(w *watch, tip remote.Tip) (Applied, error) {
 	}
 	s, err := r.bring(w, tip, found)
 	s.Notices = append(repaired, s.Notices...)
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	return s, r.accept(tip.ID)
 }
 
 // bring makes a clone what a tip says, and makes it anew where it cannot be used.
@@ -65,6 +70,9 @@ func (r *Repo) bring(w *watch, tip remote.Tip, found state) (s Applied, err erro
 	if found.exists && found.reason == "" {
 		if found.reason, err = tidyPacks(r.gitDir()); err != nil {
 			return s, err
+		}
+		if found.reason == "" && unreadablePacked(r.gitDir()) {
+			found.reason = "its packed-refs cannot be read"
 		}
 	}
 	if !found.exists || found.reason != "" {
@@ -112,7 +120,14 @@ func (r *Repo) step(w *watch, tip remote.Tip, found state) (Applied, error) {
 	if err := r.refused.again(from, to); err != nil {
 		return s, err
 	}
+	done, err := keepDone(r.dir)
+	if err != nil {
+		return s, err
+	}
 	stem, err := r.provide(w, &s, from, to, found.other != "")
+	if err == nil && len(done) > 0 {
+		err = r.connect(w, &s, to, from)
+	}
 	if err == nil {
 		err = r.move(w, &s, from, to, tip.Branch, verify)
 	}
@@ -189,13 +204,14 @@ func (r *Repo) provide(w *watch, s *Applied, from, to plumbing.Hash, elsewhere b
 			runtime.GC() // what a larger pack took to receive serves the move again
 		}
 	}
-	if err := worktree.EnoughSpace(w.ctx, store, r.dir, from, to); err != nil {
+	if err := diskspace.Enough(w.ctx, store, r.dir, from, to); err != nil {
 		return stem, errors.Join(err, dropPack(stem))
 	}
-	if from.IsZero() || from == to || elsewhere {
-		return stem, nil // of another remote it is no rewrite
+	known, err := r.last(from)
+	if err != nil || known.IsZero() || known == to || elsewhere && r.source.Rewind != "refuse" {
+		return stem, err // of another remote it is no rewrite
 	}
-	return stem, r.rewound(w, store, s, from, to)
+	return stem, r.rewound(w, store, s, known, to)
 }
 
 // request is what to ask for to come from one commit to another.
@@ -205,14 +221,14 @@ func (r *Repo) request(w *watch, from, to plumbing.Hash) protocol.FetchRequest {
 		return request
 	}
 	request.Have, request.Shallow, request.Thin = from.String(), from.String(), true
-	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
+	if ends, _ := refs.Shallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
 		// One form for all cases. Without the depth a merge of an old branch, or a branch that was moved back, brings
 		// all history; without "thin" the depth brings the whole snapshot.
 		return request
 	}
 	// A person's clone that has all history keeps it: what he made there leans on it.
 	request.Shallow, request.Depth = "", 0
-	if known, err := readRef(r.gitDir(), "refs/remotes/origin/"+r.source.Branch); err == nil {
+	if known, err := refs.Read(r.gitDir(), "refs/remotes/origin/"+r.source.Branch); err == nil {
 		request.Have = known.String() // unlike a commit that only he has
 	}
 	return request
@@ -225,12 +241,15 @@ func (r *Repo) receive(w *watch, parent string, f protocol.FetchRequest, base *p
 		return nil, err
 	}
 	want, _ := objects.ParseID(f.Want)
+	if f.Want == f.Have {
+		want = plumbing.ZeroHash // it is its history that is wanted
+	}
 	for {
 		incoming, err := m.fetch(w.ctx, f)
 		if err != nil {
 			return nil, fmt.Errorf("fetch: %w", err)
 		}
-		got, err := pack.Receive(w.ctx, incoming, pack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: worktree.DiskGuard, Step: w.advance,
+		got, err := pack.Receive(w.ctx, incoming, pack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: diskspace.Guard, Step: w.advance,
 			Came: func(bytes int64, objects int) { w.so.Bytes, w.so.Objects = bytes, objects }})
 		// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
 		_ = incoming.Close()

@@ -19,7 +19,7 @@ func littleDisk(t *testing.T, dir string) {
 	w := newWorld(t, gittest.ServerOptions{})
 	w.dir = filepath.Join(dir, "clone")
 	w.open(w.repo.source, Limits{})
-	at := w.src.Commit("main", files(20, "x")...)
+	at := w.src.Commit("main", someFiles(20, "x")...)
 	w.check()
 	noise := make([]byte, 20<<20)
 	random := rand.New(rand.NewPCG(1, 2))

@@ -84,7 +84,7 @@ func (w *world) intact(at string) {
 func TestCutPacks(t *testing.T) {
 	t.Parallel()
 	w, s := newSpoiled(t)
-	w.src.Commit("main", files(20, "x")...)
+	w.src.Commit("main", someFiles(20, "x")...)
 	// The first clone: nothing is there after a failure, and the next look starts anew.
 	s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) { _, _ = rw.Write(answer[:len(answer)/2]) })
 	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -95,7 +95,7 @@ func TestCutPacks(t *testing.T) {
 	}
 	s.set(nil)
 	at := w.check().Version
-	w.src.Commit("main", files(20, "y")...)
+	w.src.Commit("main", someFiles(20, "y")...)
 	length := 0
 	s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) {
 		length = len(answer)
@@ -124,9 +124,9 @@ func TestCutPacks(t *testing.T) {
 func TestGarbagePacks(t *testing.T) {
 	t.Parallel()
 	w, s := newSpoiled(t)
-	w.src.Commit("main", files(20, "x")...)
+	w.src.Commit("main", someFiles(20, "x")...)
 	at := w.check().Version
-	w.src.Commit("main", files(20, "y")...)
+	w.src.Commit("main", someFiles(20, "y")...)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 30 {
 		s.set(func(rw http.ResponseWriter, answer []byte, _ *http.Request) {
@@ -139,7 +139,7 @@ func TestGarbagePacks(t *testing.T) {
 		if err == nil { // the change hit a byte that nobody needs
 			w.same(sight)
 			s.set(nil)
-			w.src.Commit("main", files(20, fmt.Sprint(random.Int()))...)
+			w.src.Commit("main", someFiles(20, fmt.Sprint(random.Int()))...)
 			at = sight.Version
 		}
 	}
@@ -167,9 +167,9 @@ func sideband(w io.Writer, pack []byte) error {
 func TestHostilePacks(t *testing.T) {
 	t.Parallel()
 	w, s := newSpoiled(t)
-	w.src.Commit("main", files(20, "x")...)
+	w.src.Commit("main", someFiles(20, "x")...)
 	at := w.check().Version
-	w.src.Commit("main", files(20, "y")...)
+	w.src.Commit("main", someFiles(20, "y")...)
 	big := gittest.Deflated(make([]byte, 64<<20))
 	base := gittest.PackEntry(plumbing.BlobObject, 5, []byte("hello"))
 	// Each delta doubles the one before it; the last one says that it makes 3 GB.
@@ -229,10 +229,10 @@ func TestHostilePacks(t *testing.T) {
 
 func TestStalls(t *testing.T) {
 	w, s := newSpoiled(t)
-	w.src.Commit("main", files(20, "x")...)
+	w.src.Commit("main", someFiles(20, "x")...)
 	at := w.check().Version
 	w.open(w.repo.source, Limits{Stall: 300 * time.Millisecond})
-	w.src.Commit("main", files(20, "y")...)
+	w.src.Commit("main", someFiles(20, "y")...)
 	hang := func(n int) func(http.ResponseWriter, []byte, *http.Request) {
 		return func(rw http.ResponseWriter, answer []byte, r *http.Request) {
 			_, _ = rw.Write(answer[:n])
@@ -263,7 +263,7 @@ func TestStalls(t *testing.T) {
 	}
 	s.set(drip)
 	w.open(w.repo.source, Limits{Stall: testkit.Patience, Fetch: 350 * time.Millisecond})
-	w.src.Commit("main", files(200, "z")...)
+	w.src.Commit("main", someFiles(200, "z")...)
 	if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, errDeadline) || !strings.Contains(err.Error(), "not finished after") {
 		t.Error(err)
 	}
@@ -296,9 +296,9 @@ func TestStalls(t *testing.T) {
 
 func TestEndlessPack(t *testing.T) {
 	w, s := newSpoiled(t)
-	w.src.Commit("main", files(20, "x")...)
+	w.src.Commit("main", someFiles(20, "x")...)
 	at := w.check().Version
-	w.src.Commit("main", files(20, "y")...)
+	w.src.Commit("main", someFiles(20, "y")...)
 	one := gittest.PackEntry(plumbing.BlobObject, 1<<20, bytes.Repeat([]byte("y"), 1<<20))
 	s.set(func(rw http.ResponseWriter, _ []byte, r *http.Request) {
 		_, _ = io.WriteString(rw, "000dpackfile\n")
@@ -335,9 +335,9 @@ func TestAskHangs(t *testing.T) {
 
 func TestLeftOversOfAKilledProcess(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(20, "x")...)
+	w.src.Commit("main", someFiles(20, "x")...)
 	w.check()
-	for _, dir := range []string{".git/" + pack.ReceivePrefix + "123", rebuildPrefix + "123", replacedPrefix + "5"} {
+	for _, dir := range []string{".git/" + pack.ReceivePrefix + "123", rebuildPrefix + "123"} {
 		if err := os.MkdirAll(filepath.Join(w.dir, dir, "sub"), 0o755); err != nil {
 			t.Fatal(err)
 		}

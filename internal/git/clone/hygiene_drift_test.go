@@ -54,13 +54,6 @@ func TestDrift(t *testing.T) {
 		"shallow gone":  {do: func(w *world) { testkit.Must(w.tb, os.Remove(w.path(".git/shallow"))) }, notice: "put back .git/shallow"},
 		"shallow rubbish": {do: func(w *world) { testkit.Must(w.tb, os.WriteFile(w.path(".git/shallow"), []byte("?\x00\n"), 0o644)) },
 			notice: "put back .git/shallow"},
-		"packed-refs rubbish": {do: func(w *world) {
-			gittest.Git(w.tb, w.dir, "tag", "mine")
-			gittest.Git(w.tb, w.dir, "pack-refs", "--all")
-			b, err := os.ReadFile(w.path(".git/packed-refs"))
-			testkit.Must(w.tb, err)
-			testkit.Must(w.tb, os.WriteFile(w.path(".git/packed-refs"), append(b, "what is this\n"...), 0o644))
-		}, notice: "put back .git/packed-refs"},
 		".temp is a file": {do: func(w *world) {
 			testkit.Must(w.tb, os.Rename(w.path(".temp"), w.path("keep")))
 			testkit.Must(w.tb, os.WriteFile(w.path(".temp"), []byte("mine"), 0o644))
@@ -70,7 +63,7 @@ func TestDrift(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, gittest.ServerOptions{})
-			w.src.Commit("main", files(20, "x")...)
+			w.src.Commit("main", someFiles(20, "x")...)
 			w.look()
 			w.src.Commit("main", gittest.File("second", "x"))
 			before := w.check()
@@ -118,16 +111,16 @@ func TestDrift(t *testing.T) {
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
-// TestLeftOvers puts into a clone what killed programs leave. What is an hour old goes, what is younger may be in use.
+// TestLeftOvers puts into a clone what killed programs leave. What is a day old goes, what is younger may be in use.
 func TestLeftOvers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(5, "x")...)
+	w.src.Commit("main", someFiles(5, "x")...)
 	w.check()
 	left := []string{".git/objects/pack/tmp_pack_abc", ".git/objects/pack/tmp_idx_abc", ".git/objects/pack/.tmp-12-pack-abc.pack",
 		".git/index.lock", ".git/refs/heads/main.lock", ".git/shallow.lock", ".git/packed-refs.lock", ".git/objects/tmp_objdir-incoming-x/y",
 		".git/objects/pack/pack-" + strings.Repeat("a", 40) + ".pack", ".git/gc.pid"}
-	old := time.Now().Add(-2 * time.Hour)
+	old := time.Now().Add(-24 * time.Hour)
 	for _, name := range left {
 		for _, age := range []string{"", "-young"} {
 			if path := strings.Replace(name, "pack-a", "pack"+age+"-a", 1); path != name {
@@ -166,12 +159,12 @@ func TestLeftOvers(t *testing.T) {
 func TestReplacedCloneIsNotLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(5, "x")...)
+	w.src.Commit("main", someFiles(5, "x")...)
 	gittest.Git(t, ".", "clone", "-q", w.repo.source.URL, w.path(".git.was"))
 	testkit.Must(t, os.Rename(w.path(".git.was/.git"), w.path(rebuildPrefix+"7")))
 	testkit.Must(t, os.RemoveAll(w.path(".git.was")))
 	s := w.look()
-	aside, err := filepath.Glob(w.path(worktree.DisplacedFolder + "/*-git/refs"))
+	aside, err := filepath.Glob(w.path(worktree.DisplacedFolder + "/*/git/refs"))
 	if err != nil || len(aside) != 1 {
 		t.Fatal(aside, err)
 	}
@@ -216,7 +209,7 @@ func TestRefusedTreesLeaveNothing(t *testing.T) {
 func TestLinkedFolder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(5, "x")...)
+	w.src.Commit("main", someFiles(5, "x")...)
 	w.check()
 	other := filepath.Join(t.TempDir(), "data", "ops")
 	testkit.Must(t, os.MkdirAll(filepath.Dir(other), 0o755))

@@ -18,13 +18,13 @@ import (
 func TestSwitchedRemote(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(30, "x")...)
+	w.src.Commit("main", someFiles(30, "x")...)
 	w.src.Commit("main", gittest.File("second", "x"))
 	w.src.CommitOn("release", []string{w.src.Tip("main")}, gittest.File("release", "x"))
 	root := filepath.Dir(w.src.Dir)
 	gittest.Git(t, root, "clone", "-q", "--mirror", w.src.Dir, "mirror.git")
 	rewritten := gittest.New(t, filepath.Join(root, "rewritten.git"))
-	rewritten.Commit("main", append(files(30, "x"), gittest.File("other", "history"))...)
+	rewritten.Commit("main", append(someFiles(30, "x"), gittest.File("other", "history"))...)
 	unrelated := gittest.New(t, filepath.Join(root, "unrelated.git"))
 	unrelated.Commit("trunk", gittest.File("nothing", "in common"))
 	unrelated.Git("symbolic-ref", "HEAD", "refs/heads/trunk")
@@ -77,7 +77,7 @@ func TestRemoteGoesAway(t *testing.T) {
 		if local {
 			w.open(remote.Source{URL: w.src.Dir}, Limits{})
 		}
-		w.src.Commit("main", files(20, "x")...)
+		w.src.Commit("main", someFiles(20, "x")...)
 		good := w.check()
 		trouble := func(want ...string) {
 			t.Helper()

@@ -27,7 +27,7 @@ func TestLargeFilesDoNotPileUp(t *testing.T) {
 	w.src.Git("config", "core.bigFileThreshold", "1m") // no deltas, which would take the server long
 	random := rand.New(rand.NewPCG(5, 6))
 	const size = 12 << 20
-	w.src.Commit("main", append(files(20, "x"), gittest.File("large", noise(random, size)))...)
+	w.src.Commit("main", append(someFiles(20, "x"), gittest.File("large", noise(random, size)))...)
 	w.check()
 	most := int64(0)
 	for range 6 {
@@ -63,7 +63,7 @@ func TestPackedRef(t *testing.T) {
 		"what is this\n":                                  false,
 		"<<<<<<< HEAD\n":                                  false,
 	} {
-		if packedRef([]byte(line)) != want {
+		if packedRef(line) != want {
 			t.Errorf("%q: want %v", line, want)
 		}
 	}

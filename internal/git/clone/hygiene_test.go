@@ -12,6 +12,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/testkit"
 )
@@ -84,7 +85,7 @@ func TestThousandFetches(t *testing.T) {
 		w.dir = filepath.Join(shm, "clone")
 		w.open(w.repo.source, Limits{})
 	}
-	w.src.Commit("main", files(200, "start")...)
+	w.src.Commit("main", someFiles(200, "start")...)
 	first := w.src.Tip("main")
 	tips := winding(w.src, n)
 	w.src.Git("repack", "-q", "-adb")
@@ -146,7 +147,7 @@ func TestRepackKeepsWhatPeopleMade(t *testing.T) {
 		t.Run(map[bool]string{false: "ours", true: "a person's"}[persons], func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, gittest.ServerOptions{})
-			w.src.Commit("main", files(60, "start")...)
+			w.src.Commit("main", someFiles(60, "start")...)
 			w.src.Commit("main", gittest.File("a", "a"))
 			if persons {
 				gittest.Git(t, ".", "clone", "-q", w.repo.source.URL, w.dir)
@@ -181,7 +182,7 @@ func TestRepackKeepsWhatPeopleMade(t *testing.T) {
 			git("commit", "-q", "-a", "-m", "on our branch")
 			ours := git("rev-parse", "HEAD")
 			s = w.check()
-			if len(s.Notices) != 1 || !slices.ContainsFunc(s.Notices, func(n string) bool { return strings.Contains(n, "put back, kept as "+preservedRefs) }) {
+			if len(s.Notices) != 1 || !slices.ContainsFunc(s.Notices, func(n string) bool { return strings.Contains(n, "put back, kept as "+refs.Kept) }) {
 				t.Errorf("nothing is said about the commit of a person: %q", s.Notices)
 			}
 			for i := range 2*maxPacks + 10 {
@@ -224,7 +225,7 @@ func TestRepackKeepsWhatPeopleMade(t *testing.T) {
 func TestRepackLeavesAlternates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(30, "start")...)
+	w.src.Commit("main", someFiles(30, "start")...)
 	other := filepath.Join(t.TempDir(), "other")
 	gittest.Git(t, ".", "clone", "-q", w.repo.source.URL, other)
 	for i := range 3 {
@@ -253,7 +254,7 @@ func TestRepackLeavesAlternates(t *testing.T) {
 func TestLooseObjects(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(5, "x")...)
+	w.src.Commit("main", someFiles(5, "x")...)
 	w.check()
 	git := func(args ...string) string { t.Helper(); return gittest.Git(t, w.dir, args...) }
 	git("checkout", "-q", "-b", "mine")

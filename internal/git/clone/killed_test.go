@@ -34,7 +34,7 @@ func TestKilledLook(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 1))
-	w.src.Commit("main", files(120, "start")...)
+	w.src.Commit("main", someFiles(120, "start")...)
 	w.src.Commit("main", gittest.File("huge", gittest.Wordy(random, 200_000)))
 	w.look()
 	w.write("mine/x", "mine")
@@ -51,7 +51,7 @@ func TestKilledLook(t *testing.T) {
 		case 2:
 			w.src.Move("main", "main~1")
 		}
-		w.src.Commit("main", append(files(80, fmt.Sprint("round ", round)), gittest.File("huge", gittest.Wordy(random, 200_000)))...)
+		w.src.Commit("main", append(someFiles(80, fmt.Sprint("round ", round)), gittest.File("huge", gittest.Wordy(random, 200_000)))...)
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledLook$")
 		cmd.Env = append(os.Environ(), "ADD_TEST_LOOKS="+w.dir, "ADD_TEST_URL="+w.repo.source.URL)
 		var out bytes.Buffer
@@ -86,7 +86,7 @@ func (w *world) state() string {
 	case found:
 		return "move"
 	}
-	for name, pattern := range map[string]string{"receive": ".git/" + pack.ReceivePrefix + "*", "rebuild": rebuildPrefix + "*", "swap": replacedPrefix + "*"} {
+	for name, pattern := range map[string]string{"receive": ".git/" + pack.ReceivePrefix + "*", "rebuild": rebuildPrefix + "*"} {
 		if found, _ := filepath.Glob(filepath.Join(w.dir, pattern)); len(found) > 0 {
 			return name
 		}

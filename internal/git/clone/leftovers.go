@@ -10,11 +10,15 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/worktree"
 )
 
 // leftOverAge is how old a file must be that a program may have left behind, before it is taken for that.
 const leftOverAge = time.Hour
+
+// lockAge is that of a lock: a commit whose message is being written holds one for as long as that takes.
+const lockAge = 12 * time.Hour
 
 // freshMark is a file in a git directory that is being made beside the clone. What lies there without it is a clone
 // that was just replaced, and may be a person's.
@@ -23,9 +27,6 @@ const freshMark = "addagent-new"
 // clean removes what a killed process left behind: packs that never came whole, clones that were never swapped in,
 // and, after an hour, what git leaves when it is killed.
 func (r *Repo) clean() error {
-	if err := r.restore(); err != nil {
-		return err
-	}
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return nil // nothing there, nothing to remove
@@ -33,8 +34,6 @@ func (r *Repo) clean() error {
 	for _, e := range entries {
 		path := filepath.Join(r.dir, e.Name())
 		switch {
-		case strings.HasPrefix(e.Name(), replacedPrefix):
-			err = r.discard(path)
 		case !strings.HasPrefix(e.Name(), rebuildPrefix):
 		case marked(path, "/"+freshMark) || !marked(path, "/objects"):
 			err = os.RemoveAll(path)
@@ -52,35 +51,12 @@ func (r *Repo) clean() error {
 // stashes, goes aside: there may be commits in it that are nowhere else.
 func (r *Repo) discard(old string) error {
 	if info, err := os.Lstat(old); err == nil && info.IsDir() && made(old) {
-		if people, err := userObjects(old, headBranch(old)); err == nil && len(people) == 0 {
+		if people, err := refs.People(old, refs.Branch(old)); err == nil && len(people) == 0 {
 			return os.RemoveAll(old)
 		}
 	}
-	aside, err := r.quarantine("git")
-	if err != nil {
-		return err
-	}
-	return os.Rename(old, aside)
-}
-
-// quarantine makes a name below .temp/displaced for something that is about to be moved there.
-func (r *Repo) quarantine(what string) (string, error) {
-	top := filepath.Join(r.dir, worktree.DisplacedFolder)
-	if err := os.MkdirAll(top, 0o755); err != nil {
-		return "", err
-	}
-	stamp := time.Now().UTC().Format("20060102-150405")
-	for i := 1; ; i++ {
-		path := filepath.Join(top, stamp+"-"+what)
-		if i > 1 {
-			path += fmt.Sprintf("-%d", i)
-		}
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			return path, nil
-		} else if err != nil {
-			return "", err
-		}
-	}
+	_, err := worktree.SetAside(r.dir, filepath.Base(old), "git")
+	return err
 }
 
 // removeStale removes from a git directory what a killed process of ours left there, and what a git that was killed
@@ -105,14 +81,15 @@ func removeStale(gitDir string, now time.Time) error {
 		return nil
 	})
 	for _, path := range all {
-		if info, err := os.Lstat(filepath.Join(gitDir, path)); err == nil && now.Sub(info.ModTime()) >= leftOverAge {
+		age := leftOverAge
+		if strings.HasSuffix(path, ".lock") {
+			age = lockAge
+		}
+		if info, err := os.Lstat(filepath.Join(gitDir, path)); err == nil && now.Sub(info.ModTime()) >= age {
 			stale = append(stale, path)
 		}
 	}
 	for _, path := range stale {
-		if strings.HasSuffix(path, ".lock") && gitWorksIn(filepath.Dir(gitDir)) {
-			continue // a commit whose message is being written holds its lock for as long as that takes
-		}
 		if err := os.RemoveAll(filepath.Join(gitDir, path)); err != nil {
 			return fmt.Errorf("remove what was left behind: %w", err)
 		}

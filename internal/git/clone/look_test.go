@@ -43,7 +43,7 @@ func TestQuietLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.open(remote.Source{URL: w.repo.source.URL, Branch: "main", Agent: "addagent/0.1.0", Auth: remote.Auth{TokenFile: token}}, Limits{})
-	id := w.src.Commit("main", files(30, "x")...)
+	id := w.src.Commit("main", someFiles(30, "x")...)
 	for i := range 1000 {
 		w.src.Git("update-ref", fmt.Sprintf("refs/heads/other/%d", i), id)
 		if i == 20 {
@@ -76,7 +76,7 @@ func TestBytes(t *testing.T) {
 	t.Parallel()
 	for _, bitmap := range []bool{false, true} {
 		w := newWorld(t, gittest.ServerOptions{})
-		w.src.Commit("main", files(400, "start")...)
+		w.src.Commit("main", someFiles(400, "start")...)
 		w.src.History("main", 300, func(i int) []gittest.Change {
 			return []gittest.Change{gittest.File(fmt.Sprintf("d%02d/e%d/file%04d.txt", i%20, i%3, i%400), strings.Repeat(fmt.Sprint("step ", i, "\n"), 30))}
 		})
@@ -186,7 +186,7 @@ func TestAskForBranches(t *testing.T) {
 
 func TestServerWithoutV2(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{NoV2: true})
-	w.src.Commit("main", files(50, "x")...)
+	w.src.Commit("main", someFiles(50, "x")...)
 	w.check()
 	before := w.server.Requests.Load()
 	for range 5 {
@@ -303,7 +303,7 @@ func TestBusyServerIsLeftAlone(t *testing.T) {
 
 func TestIdleHoldsNothing(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(500, "x")...)
+	w.src.Commit("main", someFiles(500, "x")...)
 	w.look()
 	debug.FreeOSMemory()
 	before := gittest.OpenFiles(t)

@@ -96,9 +96,6 @@ func (p *mirrors) due(now time.Time) []*endpoint {
 
 // tip asks one endpoint after the other. Each gets its share of the time that is left.
 func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
-	if len(p.list) == 1 {
-		return p.alone(ctx, branch)
-	}
 	defer p.remember()
 	due := p.due(time.Now())
 	for i, at := range due {
@@ -131,34 +128,20 @@ func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
 	return remote.Tip{}, transport.OneLine(errs)
 }
 
-// alone is the usual case: a URL without mirrors. It is left alone only when it asks for that.
-func (p *mirrors) alone(ctx context.Context, branch string) (remote.Tip, error) {
-	at := p.list[0]
-	if err := at.wait.Over(time.Now()); err != nil {
-		return remote.Tip{}, err
-	}
-	tip, err := at.Tip(ctx, branch)
-	now := time.Now()
-	at.wait.Learn(err, now)
-	p.remember()
-	if held := at.wait.Over(now); held != nil {
-		err = held
-	}
-	return tip, err
-}
-
 // share asks one of so many endpoints that are still to be tried.
 func (at *endpoint) share(ctx context.Context, branch string, left int) (remote.Tip, error) {
-	ask := func(ctx context.Context) (remote.Tip, error) { return at.Tip(ctx, branch) }
-	if deadline, ok := ctx.Deadline(); ok && left > 1 {
-		tip, end, err := within(ctx, time.Until(deadline)/time.Duration(left), ask)
-		end()
+	deadline, ok := ctx.Deadline()
+	if !ok || left == 1 {
+		tip, err := at.Tip(ctx, branch)
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = context.Cause(ctx)
+		}
 		return tip, err
 	}
-	tip, err := ask(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
+	tip, end, err := within(ctx, time.Until(deadline)/time.Duration(left), func(ctx context.Context) (remote.Tip, error) {
+		return at.Tip(ctx, branch)
+	})
+	end()
 	return tip, err
 }
 

@@ -75,7 +75,7 @@ func newMirrored(t *testing.T, l Limits) *mirrored {
 		copy:  gittest.New(t, filepath.Join(other, "m.git")),
 	}
 	m.first, m.second = serveSpoilt(t, root), serveSpoilt(t, other)
-	m.src.Commit("main", files(40, "x")...)
+	m.src.Commit("main", someFiles(40, "x")...)
 	m.sync()
 	m.again(l)
 	return m

@@ -39,7 +39,7 @@ func (w *world) fails(want ...string) {
 // TestNginx is what most people have: TLS, a password, nginx, git http-backend.
 func TestNginx(t *testing.T) {
 	w := newLocal(t)
-	w.src.Commit("main", files(30, "x")...)
+	w.src.Commit("main", someFiles(30, "x")...)
 	ca := gittest.NewCA(t, "house authority")
 	client := ca.Issue("node", time.Hour)
 	n := gittest.StartNginx(t, filepath.Dir(w.src.Dir), gittest.NginxOptions{User: "robot", Password: "S3CR3T", Pair: ca.Issue("server", time.Hour), ClientCA: ca.File})
@@ -78,7 +78,7 @@ func TestNginx(t *testing.T) {
 
 func TestNginxClosesConnections(t *testing.T) {
 	w := newLocal(t)
-	w.src.Commit("main", files(30, "x")...)
+	w.src.Commit("main", someFiles(30, "x")...)
 	n := gittest.StartNginx(t, filepath.Dir(w.src.Dir), gittest.NginxOptions{Requests: 5})
 	w.open(remote.Source{URL: n.URL + "/r.git"}, Limits{})
 	for range 20 {
@@ -93,7 +93,7 @@ func TestNginxClosesConnections(t *testing.T) {
 // TestIdleConnectionsAreClosed by the server, as all servers do sooner or later.
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	w := newLocal(t)
-	w.src.Commit("main", files(3, "x")...)
+	w.src.Commit("main", someFiles(3, "x")...)
 	var closed atomic.Int64
 	server := gittest.Serve(t, filepath.Dir(w.src.Dir), gittest.ServerOptions{Tune: func(s *http.Server) {
 		s.IdleTimeout = time.Millisecond
@@ -112,7 +112,7 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 
 func TestClientCertificate(t *testing.T) {
 	w := newLocal(t)
-	w.src.Commit("main", files(3, "x")...)
+	w.src.Commit("main", someFiles(3, "x")...)
 	ca, other := gittest.NewCA(t, "house authority"), gittest.NewCA(t, "another")
 	n := gittest.StartNginx(t, filepath.Dir(w.src.Dir), gittest.NginxOptions{Pair: ca.Issue("server", time.Hour), ClientCA: ca.File})
 	mine, wrong := ca.Issue("node", time.Hour), other.Issue("node", time.Hour)
@@ -149,7 +149,7 @@ func validUntil(t *testing.T, p gittest.Pair) string {
 
 func TestCertificates(t *testing.T) {
 	w := newLocal(t)
-	w.src.Commit("main", files(3, "x")...)
+	w.src.Commit("main", someFiles(3, "x")...)
 	ca, other := gittest.NewCA(t, "house authority"), gittest.NewCA(t, "Mallory & sons")
 	good, renewed := ca.Issue("git.example.org", time.Hour), ca.Issue("git.example.org", 2*time.Hour)
 	front := gittest.TLSFront(t, gittest.Serve(t, filepath.Dir(w.src.Dir), gittest.ServerOptions{}).URL, good, "")
@@ -188,7 +188,7 @@ func TestCertificates(t *testing.T) {
 
 func TestProxies(t *testing.T) {
 	w := newLocal(t)
-	w.src.Commit("main", files(3, "x")...)
+	w.src.Commit("main", someFiles(3, "x")...)
 	root := filepath.Dir(w.src.Dir)
 	ca := gittest.NewCA(t, "house authority")
 	server := gittest.Serve(t, root, gittest.ServerOptions{})

@@ -2,112 +2,137 @@ package clone
 
 import (
 	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// reached is an object on the way from what is shown to all that it needs.
-type reached struct {
-	id     plumbing.Hash
-	kind   plumbing.ObjectType // AnyObject: not known yet
-	people bool                // a person made what leads here: what is missing was missing before
-}
-
 // mark lists all objects that a commit needs, and all that people made: their branches, tags, stashes, worktrees, and
-// what their logs remember. Only the commit that is shown must be whole.
+// what their logs remember. Only the commit that is shown must be whole: what people lack, they lacked before.
 func (f *repacking) mark(at plumbing.Hash) error {
-	shallow, _ := readShallow(f.gitDir)
-	border := make(map[plumbing.Hash]bool, len(shallow))
+	shallow, _ := refs.Shallow(f.gitDir)
+	f.border, f.commits = map[plumbing.Hash]bool{at: true}, map[plumbing.Hash][]plumbing.Hash{}
 	for _, id := range shallow {
-		border[id] = true
+		f.border[id] = true
 	}
-	border[at] = true
-	todo := []reached{}
-	others, err := userObjects(f.gitDir, headBranch(f.gitDir))
+	todo, err := refs.People(f.gitDir, refs.Branch(f.gitDir))
 	if err != nil {
 		return err
 	}
-	for _, id := range others {
-		todo = append(todo, reached{id, plumbing.AnyObject, true})
+	if _, err := f.reach(at, plumbing.CommitObject); err != nil {
+		return err
 	}
-	todo = append(todo, reached{at, plumbing.CommitObject, false}) // first: it is last in the list
-	var buf []byte
+	f.lenient = true
+	done := slices.Collect(maps.Values(succeeded(filepath.Dir(f.gitDir))))
+	for _, id := range done {
+		if _, err := f.reach(id, plumbing.CommitObject); err != nil {
+			return err
+		}
+	}
+	if len(done) > 0 {
+		delete(f.border, at)
+		if err := f.history(at, done); err != nil {
+			return err
+		}
+	}
 	for len(todo) > 0 {
-		o := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if err := f.ctx.Err(); err != nil {
+		id := todo[len(todo)-1]
+		next, err := f.reach(id, plumbing.AnyObject)
+		if err != nil {
 			return err
 		}
-		if err := f.add(&o); err != nil {
-			if o.people && errors.Is(err, pack.ErrMissing) {
-				continue
-			}
+		todo = append(todo[:len(todo)-1], next...)
+	}
+	return nil
+}
+
+// history adds what leads from the last successes to the commit that is shown, as long as there is room for it, and
+// writes where the clone ends then: what is older goes.
+func (f *repacking) history(at plumbing.Hash, done []plumbing.Hash) error {
+	line, err := sinceDone(f.objects, at, done)
+	if err != nil {
+		return err
+	}
+	f.room = slack
+	for _, id := range line {
+		if _, err := f.reach(id, plumbing.CommitObject); err != nil {
 			return err
 		}
-		f.step()
-		switch o.kind {
-		case plumbing.CommitObject:
-			c, err := f.objects.Commit(o.id)
-			if err != nil {
-				return err
-			}
-			if !border[o.id] {
-				for _, p := range c.Parents {
-					todo = f.reach(todo, reached{p, plumbing.CommitObject, true})
-				}
-			}
-			todo = f.reach(todo, reached{c.Tree, plumbing.TreeObject, o.people})
-		case plumbing.TagObject:
-			data, err := f.objects.Load(o.id, plumbing.TagObject, pack.MaxTree, nil)
-			if err != nil {
-				return err
-			}
-			if len(data) > 47 {
-				if id, ok := objects.ParseID(string(data[7:47])); ok { // "object <id>\n"
-					todo = f.reach(todo, reached{id, plumbing.AnyObject, true})
-				}
-			}
-		case plumbing.TreeObject:
-			if buf, err = f.objects.Load(o.id, plumbing.TreeObject, pack.MaxTree, buf); err != nil {
-				return err
-			}
-			var e objects.Line
-			for lines := objects.Lines(buf); ; {
-				ok, err := lines.Next(&e)
-				if err != nil {
-					return pack.Missing(o.id, err)
-				}
-				if !ok {
-					break
-				}
-				switch {
-				case e.Mode == objects.ModeSubmodule:
-				case e.Folder():
-					todo = f.reach(todo, reached{e.ID, plumbing.TreeObject, o.people})
-				default:
-					b := reached{e.ID, plumbing.BlobObject, o.people}
-					if err := f.add(&b); err != nil && !(o.people && errors.Is(err, pack.ErrMissing)) {
-						return err
-					}
-				}
-			}
+		if f.room <= 0 {
+			break
 		}
 	}
 	return nil
 }
 
-func (f *repacking) reach(todo []reached, o reached) []reached {
-	if f.Has(o.id) {
-		return todo
+// ends lists the commits in the list with parents that are not.
+func (f *repacking) ends() (list []plumbing.Hash) {
+	for id, parents := range f.commits {
+		if slices.ContainsFunc(parents, func(p plumbing.Hash) bool { return !f.Has(p) }) {
+			list = append(list, id)
+		}
 	}
-	return append(todo, o)
+	return list
 }
 
-// add puts an object into the list, unless it is in there; its kind is then known. One that was in there comes back
-// with no kind: all that it needs is in there, too, or soon will be.
-func (f *repacking) add(o *reached) (err error) {
-	o.kind, err = f.Add(o.id, o.kind)
-	return err
+// reach adds an object and what it holds to the list, unless it is in there, and returns what it leads to.
+func (f *repacking) reach(id plumbing.Hash, kind plumbing.ObjectType) (next []plumbing.Hash, err error) {
+	if err := f.ctx.Err(); err != nil {
+		return nil, err
+	}
+	kind, err = f.Add(id, kind) // without a kind when it is in there
+	if f.lenient && errors.Is(err, pack.ErrMissing) {
+		return nil, nil
+	}
+	if err == nil && kind != plumbing.InvalidObject && f.room > 0 {
+		_, size, _ := f.objects.Packed(id)
+		f.room -= size
+	}
+	if err != nil || kind == plumbing.BlobObject {
+		return nil, err
+	}
+	f.step()
+	switch kind {
+	case plumbing.CommitObject:
+		c, err := f.objects.Commit(id)
+		if err != nil {
+			return nil, err
+		}
+		f.commits[id] = c.Parents
+		if !f.border[id] {
+			next = c.Parents
+		}
+		_, err = f.reach(c.Tree, plumbing.TreeObject)
+		return next, err
+	case plumbing.TagObject:
+		data, err := f.objects.Load(id, kind, pack.MaxTree, nil)
+		return refs.Tagged(data), err
+	case plumbing.TreeObject:
+		data, err := f.objects.Load(id, kind, pack.MaxTree, nil)
+		lines := objects.Lines(data)
+		for err == nil {
+			var e objects.Line
+			ok, cut := lines.Next(&e)
+			if cut != nil {
+				return nil, pack.Missing(id, cut)
+			}
+			if !ok {
+				return nil, nil
+			}
+			switch {
+			case e.Mode == objects.ModeSubmodule:
+			case e.Folder():
+				_, err = f.reach(e.ID, plumbing.TreeObject)
+			default:
+				_, err = f.reach(e.ID, plumbing.BlobObject)
+			}
+		}
+		return nil, err
+	}
+	return nil, nil
 }

@@ -3,11 +3,12 @@ package clone
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
+	"github.com/addagent/addagent/internal/git/diskspace"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/protocol"
@@ -16,10 +17,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-const (
-	rebuildPrefix  = ".git.rebuild-"  // beside .git: a clone that is being made
-	replacedPrefix = ".git.replaced-" // beside .git: the one that it replaced, for a moment
-)
+// rebuildPrefix begins the name of a clone that is being made beside .git, and for a moment that of the one that it
+// replaced.
+const rebuildPrefix = ".git.rebuild-"
 
 // rebuild makes the clone anew beside the old one, which stays as it is until the new one is whole, and swaps it in.
 // The tree stays too: the old index is kept, so what was tracked is known, and only what differs is written.
@@ -29,6 +29,15 @@ func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Applied, error) {
 	to, _ := objects.ParseID(tip.ID)
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return s, err
+	}
+	if r.source.Rewind == "refuse" {
+		known, err := r.last(plumbing.NewHash(found.head.ID))
+		if err == nil && !known.IsZero() && known != to {
+			err = r.rewound(w, nil, &s, known, to)
+		}
+		if err != nil {
+			return s, err
+		}
 	}
 	beside, err := r.build(w, &s, tip)
 	if err != nil {
@@ -50,6 +59,12 @@ func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Applied, error) {
 		return s, errors.Join(fmt.Errorf("put the new clone in place: %w", err), os.RemoveAll(beside))
 	}
 	r.config = configCheck{}
+	if err := r.connect(w, &s, to, slices.Collect(maps.Values(succeeded(r.dir)))...); err != nil {
+		return s, err
+	}
+	if _, err := keepDone(r.dir); err != nil {
+		return s, err
+	}
 	if err := r.move(w, &s, plumbing.ZeroHash, to, tip.Branch, found.unfinished); err != nil {
 		if errors.Is(err, pack.ErrMissing) {
 			err = fmt.Errorf("the remote sent an incomplete pack: %w", err)
@@ -66,7 +81,7 @@ func roomFor(w *watch, gitDir, dir string, to plumbing.Hash) error {
 		return err
 	}
 	defer store.Close()
-	return worktree.EnoughSpace(w.ctx, store, dir, plumbing.ZeroHash, to)
+	return diskspace.Enough(w.ctx, store, dir, plumbing.ZeroHash, to)
 }
 
 // build makes a shallow clone without a tree in a new folder beside .git.
@@ -162,11 +177,10 @@ func (r *Repo) swap(beside string, exists bool) error {
 		}
 		return errors.Join(os.Remove(filepath.Join(r.gitDir(), freshMark)), objects.SyncFolder(r.dir))
 	}
-	old := filepath.Join(r.dir, replacedPrefix+strings.TrimPrefix(filepath.Base(beside), rebuildPrefix))
-	if err := exchange(beside, r.gitDir()); err == nil {
-		old = beside
-	} else {
-		if err := os.Rename(r.gitDir(), old); err != nil {
+	old := beside
+	if err := worktree.Exchange(beside, r.gitDir()); err != nil {
+		old += "-was"
+		if err := worktree.MoveFolder(r.dir, ".git", filepath.Base(old)); err != nil {
 			return err
 		}
 		if err := os.Rename(beside, r.gitDir()); err != nil {
@@ -180,21 +194,4 @@ func (r *Repo) swap(beside string, exists bool) error {
 		return err
 	}
 	return r.discard(old)
-}
-
-// restore undoes half of a swap: when a process was killed between its two renames there is no .git.
-func (r *Repo) restore() error {
-	if _, err := os.Lstat(r.gitDir()); !errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	entries, err := os.ReadDir(r.dir)
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), replacedPrefix) {
-			return os.Rename(filepath.Join(r.dir, e.Name()), r.gitDir())
-		}
-	}
-	return nil
 }

@@ -56,6 +56,15 @@ func TestBrokenClones(t *testing.T) {
 		"strange marker": {spoil: func(w *world) {
 			gittest.WriteFile(w.tb, git(w, "addagent-move"), strings.Repeat("1", 40)+" "+strings.Repeat("2", 40)+"\n")
 		}},
+		"bad packed-refs": {spoil: func(w *world) {
+			gittest.Git(w.tb, w.dir, "tag", "mine")
+			gittest.Git(w.tb, w.dir, "pack-refs", "--all")
+			b, err := os.ReadFile(git(w, "packed-refs"))
+			if err != nil {
+				w.tb.Fatal(err)
+			}
+			gittest.WriteFile(w.tb, git(w, "packed-refs"), string(b)+"what is this\n")
+		}, push: true},
 		"no objects":      {spoil: func(w *world) { remove(w, git(w, "objects")) }, push: true},
 		"no packs":        {spoil: func(w *world) { remove(w, packs(w, ".pack")...) }, push: true},
 		"no pack indexes": {spoil: func(w *world) { remove(w, packs(w, ".idx")...) }, push: true},
@@ -81,7 +90,7 @@ func TestBrokenClones(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, gittest.ServerOptions{})
-			w.src.Commit("main", append(files(40, "x"), gittest.File("goes", "x"))...)
+			w.src.Commit("main", append(someFiles(40, "x"), gittest.File("goes", "x"))...)
 			first := w.check().Version
 			w.write("mine/file", "mine")
 			w.write(".temp/add/x", "memory")
@@ -129,7 +138,7 @@ func TestPersonsClone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, gittest.ServerOptions{})
 			w.src.Git("config", "uploadpack.allowFilter", "true")
-			w.src.Commit("main", files(40, "x")...)
+			w.src.Commit("main", someFiles(40, "x")...)
 			w.src.Commit("main", gittest.File("a", "a"))
 			w.src.Commit("other", gittest.File("a", "b"))
 			w.src.Git("tag", "v1")
@@ -153,7 +162,7 @@ func TestPersonsClone(t *testing.T) {
 				t.Error(err)
 			}
 			if s.Rebuilt != "" {
-				aside, err := filepath.Glob(filepath.Join(w.dir, worktree.DisplacedFolder, "*-git", "HEAD"))
+				aside, err := filepath.Glob(filepath.Join(w.dir, worktree.DisplacedFolder, "*", "git", "HEAD"))
 				if err != nil || len(aside) != 1 {
 					t.Error("what the person made is gone: ", aside, err)
 				}
@@ -173,7 +182,7 @@ func TestPersonsClone(t *testing.T) {
 // TestOtherBranch changes the branch and the remote's HEAD.
 func TestOtherBranch(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(40, "x")...)
+	w.src.Commit("main", someFiles(40, "x")...)
 	w.check()
 	w.src.CommitOn("dev", []string{w.src.Tip("main")}, gittest.File("dev", "x"))
 	w.src.Git("symbolic-ref", "HEAD", "refs/heads/dev")

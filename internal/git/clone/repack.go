@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/diskspace"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -107,7 +109,7 @@ func repack(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, ste
 	}
 	stem := ""
 	if f.Len() > 0 {
-		if stem, err = f.Write(ctx, worktree.DiskGuard, step); err != nil {
+		if stem, err = f.Write(ctx, diskspace.Guard, step); err != nil {
 			return err
 		}
 		// A power cut may not keep the deletions and lose the new names.
@@ -128,7 +130,11 @@ type repacking struct {
 	gitDir  string
 	objects *objects.Reader
 	step    func()
-	old     []string // stems of packs that go
+	old     []string                          // stems of packs that go
+	border  map[plumbing.Hash]bool            // commits whose parents the clone does without
+	commits map[plumbing.Hash][]plumbing.Hash // in the list, with their parents
+	lenient bool                              // what is missing was missing before
+	room    int64                             // bytes that history may still take
 }
 
 // own lists the packs of the clone itself: alternates belong to others. Those that git or a person marked to be kept,
@@ -168,16 +174,18 @@ func (f *repacking) needed(at plumbing.Hash) error {
 			stay = append(stay, largest)
 		}
 	}
+	if f.room != 0 { // there is history: where it is cut
+		if err := refs.WriteShallow(f.gitDir, f.ends()); err != nil {
+			return err
+		}
+	}
 	if err := f.LeaveOut(stay); err != nil {
 		return err
 	}
 	// Those that cannot be opened go, too: what is needed was found elsewhere.
-	names, err := filepath.Glob(filepath.Join(packFolder(f.gitDir), "pack-*.idx"))
-	if err != nil {
-		return err
-	}
+	names, _ := fs.Glob(os.DirFS(packFolder(f.gitDir)), "pack-*.idx") // fails for a bad pattern alone
 	for _, name := range names {
-		stem := strings.TrimSuffix(name, ".idx")
+		stem := filepath.Join(packFolder(f.gitDir), strings.TrimSuffix(name, ".idx"))
 		if !slices.ContainsFunc(stay, func(p *pack.Pack) bool { return p.Stem() == stem }) && !marked(stem, ".keep") {
 			f.old = append(f.old, stem)
 		}
@@ -213,17 +221,14 @@ func (f *repacking) drop(stem string) error {
 		}
 		return nil
 	}
-	info := filepath.Join(f.gitDir, "objects", "info")
-	shortcuts, err := filepath.Glob(filepath.Join(packFolder(f.gitDir), "multi-pack-index*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range append(shortcuts, filepath.Join(info, "packs"), filepath.Join(info, "commit-graph")) {
-		if err := remove(path); err != nil {
+	top := filepath.Join(f.gitDir, "objects")
+	shortcuts, _ := fs.Glob(os.DirFS(top), "pack/multi-pack-index*") // fails for a bad pattern alone
+	for _, name := range append(shortcuts, "info/packs", "info/commit-graph") {
+		if err := remove(filepath.Join(top, name)); err != nil {
 			return err
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(info, "commit-graphs")); err != nil {
+	if err := os.RemoveAll(filepath.Join(top, "info", "commit-graphs")); err != nil {
 		return err
 	}
 	for _, old := range f.old {
@@ -261,17 +266,16 @@ func (f *repacking) removeLoose(now time.Time) error {
 
 // eachLoose visits the loose objects of a clone.
 func eachLoose(gitDir string, visit func(plumbing.Hash, string) error) error {
-	folders, err := filepath.Glob(filepath.Join(gitDir, "objects", "[0-9a-f][0-9a-f]"))
-	if err != nil {
-		return err
-	}
-	for _, folder := range folders {
+	top := filepath.Join(gitDir, "objects")
+	folders, _ := fs.Glob(os.DirFS(top), "[0-9a-f][0-9a-f]") // fails for a bad pattern alone
+	for _, name := range folders {
+		folder := filepath.Join(top, name)
 		entries, err := os.ReadDir(folder)
 		if err != nil {
 			continue
 		}
 		for _, e := range entries {
-			if id, ok := objects.ParseID(filepath.Base(folder) + e.Name()); ok {
+			if id, ok := objects.ParseID(name + e.Name()); ok {
 				if err := visit(id, filepath.Join(folder, e.Name())); err != nil {
 					return err
 				}

@@ -34,7 +34,7 @@ func TestKilledRepack(t *testing.T) {
 	t.Parallel()
 	for _, ours := range []bool{true, false} {
 		w := newWorld(t, gittest.ServerOptions{})
-		w.src.Commit("main", files(10, "start")...)
+		w.src.Commit("main", someFiles(10, "start")...)
 		if !ours {
 			gittest.Git(t, ".", "clone", "-q", w.repo.source.URL, w.dir)
 		}
@@ -86,7 +86,7 @@ func TestKilledRepack(t *testing.T) {
 func TestReadWhileRepacking(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(20, "start")...)
+	w.src.Commit("main", someFiles(20, "start")...)
 	s := w.check()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

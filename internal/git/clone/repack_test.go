@@ -13,10 +13,10 @@ import (
 func TestRepack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", append(files(100, "start"), gittest.File("big", gittest.Wordy(rand.New(rand.NewPCG(1, 1)), 300000)))...)
+	w.src.Commit("main", append(someFiles(100, "start"), gittest.File("big", gittest.Wordy(rand.New(rand.NewPCG(1, 1)), 300000)))...)
 	w.check()
 	for i := range 3 {
-		w.src.Commit("main", files(20, fmt.Sprint("step ", i))...)
+		w.src.Commit("main", someFiles(20, fmt.Sprint("step ", i))...)
 		w.look()
 	}
 	w.src.Commit("main", gittest.File("last", "x"))
@@ -38,7 +38,7 @@ func TestRepack(t *testing.T) {
 		}
 		w.same(s)
 	}
-	w.src.Commit("main", files(90, "all anew")...)
+	w.src.Commit("main", someFiles(90, "all anew")...)
 	w.src.Commit("main", gittest.File("big", gittest.Wordy(rand.New(rand.NewPCG(2, 2)), 400000)))
 	s = w.check()
 	id, _ = objects.ParseID(s.Version)

@@ -1,7 +1,7 @@
 package clone
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/human"
@@ -56,8 +57,8 @@ func noFolder(path string) (bool, error) {
 	var st syscall.Stat_t // and not os.Stat, which costs allocations in every look
 	err := syscall.Stat(path, &st)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return syscall.Lstat(path, &st) == nil, nil // a link that leads nowhere
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ELOOP):
+		return syscall.Lstat(path, &st) == nil, nil // a link that leads nowhere, or to itself
 	case errors.Is(err, syscall.ENOTDIR):
 		return false, nil
 	case err != nil:
@@ -75,14 +76,10 @@ func (r *Repo) repair(found *state) (notices []string, err error) {
 		found.noTemp = false
 		notices = append(notices, "put back the folder .temp; what stood in its place is now in "+worktree.DisplacedFolder)
 	}
-	if !found.exists || found.reason != "" {
+	if !found.exists || found.reason != "" || found.head.ID == "" || !made(r.gitDir()) {
 		return notices, nil
 	}
-	notice, err := repairPackedRefs(r.gitDir())
-	if notice != "" {
-		notices = append(notices, notice)
-	}
-	if _, sound := readShallow(r.gitDir()); !sound && made(r.gitDir()) && found.head.ID != "" {
+	if _, sound := refs.Shallow(r.gitDir()); !sound {
 		unshallowed, err := repairShallow(r.gitDir(), found.head.ID)
 		if err != nil {
 			return notices, err
@@ -91,7 +88,7 @@ func (r *Repo) repair(found *state) (notices []string, err error) {
 			notices = append(notices, "put back .git/shallow")
 		}
 	}
-	return notices, err
+	return notices, nil
 }
 
 // repairTemp sets aside what stands where the agent's own folder belongs.
@@ -101,40 +98,29 @@ func (r *Repo) repairTemp() error {
 	if err := os.Rename(temp, wait); err != nil {
 		return err
 	}
-	aside, err := r.quarantine("temp")
-	if err != nil {
+	if _, err := worktree.SetAside(r.dir, filepath.Base(wait), "temp"); err != nil {
 		return errors.Join(err, os.Rename(wait, temp))
 	}
-	return os.Rename(wait, aside)
+	return nil
 }
 
-// repairPackedRefs keeps the lines that git can read, and sets the file aside as it was.
-func repairPackedRefs(gitDir string) (notice string, err error) {
-	path := filepath.Join(gitDir, "packed-refs")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+// unreadablePacked says that git cannot read the packed refs.
+func unreadablePacked(gitDir string) bool {
+	b, err := os.ReadFile(filepath.Join(gitDir, "packed-refs"))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
 	}
-	var kept []byte
-	if err == nil {
-		for line := range bytes.Lines(b) {
-			if packedRef(line) {
-				kept = append(kept, line...)
-			}
-		}
-		if len(kept) == len(b) {
-			return "", nil
+	for line := range strings.Lines(string(b)) {
+		if !packedRef(line) {
+			return true
 		}
 	}
-	if err := os.Rename(path, path+".corrupt"); err != nil {
-		return "", fmt.Errorf("set aside packed-refs: %w", err)
-	}
-	return "put back .git/packed-refs; what it was is in packed-refs.corrupt", objects.WriteFile(gitDir, "packed-refs", kept)
+	return false
 }
 
 // packedRef says whether git can read a line of packed-refs.
-func packedRef(line []byte) bool {
-	text, ended := strings.CutSuffix(string(line), "\n")
+func packedRef(line string) bool {
+	text, ended := strings.CutSuffix(line, "\n")
 	if strings.HasPrefix(text, "#") {
 		return ended
 	}
@@ -151,7 +137,7 @@ func packedRef(line []byte) bool {
 // his from now on, and stays whole.
 func repairShallow(gitDir, head string) (unshallowed bool, err error) {
 	at, _ := objects.ParseID(head)
-	ends, err := borders(gitDir, []plumbing.Hash{at}, plumbing.ZeroHash)
+	ends, err := refs.Borders(gitDir, []plumbing.Hash{at}, plumbing.ZeroHash)
 	if err != nil {
 		return false, err
 	}
@@ -166,42 +152,41 @@ func repairShallow(gitDir, head string) (unshallowed bool, err error) {
 	if err := os.RemoveAll(filepath.Join(gitDir, "shallow")); err != nil { // a folder, perhaps
 		return false, err
 	}
-	return false, writeShallow(gitDir, []plumbing.Hash{at})
+	if ends, err = boundary(gitDir, refs.Branch(gitDir), at); err != nil {
+		return false, err
+	}
+	return false, refs.WriteShallow(gitDir, ends)
 }
 
 // handMoved finds out whether the branch was moved since the agent did that, and returns the commit to start from.
 // Commits that are nowhere else get a name.
 func (r *Repo) handMoved(w *watch, s *Applied, from, to plumbing.Hash, branch string) (plumbing.Hash, error) {
-	git := r.gitDir()
+	git, name := r.gitDir(), "refs/heads/"+branch
 	ours := made(git)
-	ends, _ := readShallow(git)
-	applied := func(id plumbing.Hash) bool { return ours && (len(ends) == 0 || slices.Contains(ends, id)) }
+	put := putThere(git)
 	at := from
-	if !applied(from) && from != to {
-		fate, kept, err := preserveCommit(w.ctx, git, from, to, "refs/heads/"+branch)
+	there, err := refs.Read(git, name)
+	if err != nil {
+		there = from
+	}
+	for _, id := range slices.Compact([]plumbing.Hash{from, there}) {
+		if id == to || ours && id == cmp.Or(put, id) {
+			continue
+		}
+		f, kept, err := preserveCommit(w.ctx, git, id, to, branch)
 		if err != nil {
 			return at, err
 		}
-		switch known, err := readRef(git, "refs/remotes/origin/"+branch); {
-		case fate == upstream: // a person pulled
-		case ours:
-			at = ends[0]
-			s.Notices = append(s.Notices, fmt.Sprintf("the branch was moved by hand from %s to %s: put back%s", human.ID(at.String()), nameOf(from), kept))
-		case fate != unknown:
-			if err == nil {
+		switch {
+		case f == upstream: // a person pulled
+		case id == from && ours:
+			at = put
+			s.Notices = append(s.Notices, fmt.Sprintf("the branch was moved by hand from %s to %s: put back%s", human.ID(at.String()), nameOf(id), kept))
+		case f == lost:
+			if known, err := refs.Read(git, "refs/remotes/origin/"+branch); err == nil && id == from {
 				at = known // what the remote had before: that the branch now leaves his commit is no rewrite
 			}
-			s.Notices = append(s.Notices, fmt.Sprintf("commit %s is not from the remote: put back%s", human.ID(from.String()), kept))
-		}
-	}
-	name := "refs/heads/" + branch
-	if there, err := readRef(git, name); err == nil && there != from && there != to && !applied(there) {
-		fate, kept, err := preserveCommit(w.ctx, git, there, to, name)
-		if err != nil {
-			return at, err
-		}
-		if fate == lost {
-			s.Notices = append(s.Notices, fmt.Sprintf("branch %s was at %s, which is not from the remote: put back%s", branch, human.ID(there.String()), kept))
+			s.Notices = append(s.Notices, fmt.Sprintf("commit %s of branch %s is not from the remote: put back%s", human.ID(id.String()), branch, kept))
 		}
 	}
 	return at, nil
@@ -213,20 +198,33 @@ type commitFate int
 const (
 	unknown  commitFate = iota // the commit does not exist
 	upstream                   // the remote has it
-	safe                       // a branch or a tag of a person leads to it
 	lost
 )
 
 // preserveCommit finds out what becomes of a commit, and gives one that would be lost a name.
 func preserveCommit(ctx context.Context, git string, id, to plumbing.Hash, branch string) (f commitFate, kept string, err error) {
-	if id.IsZero() {
+	store, err := objects.Open(git)
+	if err != nil {
+		return unknown, "", err
+	}
+	defer store.Close()
+	if _, err := store.Commit(id); errors.Is(err, pack.ErrMissing) {
 		return unknown, "", nil
+	} else if err != nil {
+		return unknown, "", err
 	}
-	if f, err = fateOf(ctx, git, id, to, branch); err != nil || f != lost {
-		return f, "", err
+	known, _ := refs.Read(git, "refs/remotes/origin/"+branch) // zero without one
+	for _, theirs := range []plumbing.Hash{to, known} {
+		reached, err := reaches(ctx, store, theirs, id, nearDepth)
+		if reached {
+			return upstream, "", nil
+		}
+		if err != nil && !errors.Is(err, pack.ErrMissing) {
+			return unknown, "", err
+		}
 	}
-	name, err := nameCommit(git, id)
-	return f, ", kept as " + name, err
+	name, err := refs.Keep(git, id)
+	return lost, ", kept as " + name, err
 }
 
 func nameOf(id plumbing.Hash) string {
@@ -234,40 +232,4 @@ func nameOf(id plumbing.Hash) string {
 		return "nothing"
 	}
 	return human.ID(id.String())
-}
-
-func fateOf(ctx context.Context, git string, id, to plumbing.Hash, branch string) (commitFate, error) {
-	store, err := objects.Open(git)
-	if err != nil {
-		return unknown, err
-	}
-	defer store.Close()
-	if _, err := store.Commit(id); errors.Is(err, pack.ErrMissing) {
-		return unknown, nil
-	} else if err != nil {
-		return unknown, err
-	}
-	theirs := []plumbing.Hash{to}
-	if known, err := readRef(git, strings.Replace(branch, "refs/heads/", "refs/remotes/origin/", 1)); err == nil {
-		theirs = append(theirs, known)
-	}
-	n := idSet{seen: make(map[plumbing.Hash]bool)}
-	if err := n.Folder(filepath.Join(git, "refs"), filepath.Join(git, filepath.FromSlash(branch))); err != nil {
-		return unknown, err
-	}
-	if err := n.file(filepath.Join(git, "packed-refs"), branch); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return unknown, err
-	}
-	for i, list := range [][]plumbing.Hash{theirs, n.list} {
-		for _, ref := range list {
-			reached, err := reaches(ctx, store, ref, id, nearDepth)
-			if reached {
-				return []commitFate{upstream, safe}[i], nil
-			}
-			if err != nil && !errors.Is(err, pack.ErrMissing) {
-				return unknown, err
-			}
-		}
-	}
-	return lost, nil
 }

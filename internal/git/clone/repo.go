@@ -12,9 +12,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/human"
@@ -32,15 +35,7 @@ type Limits struct {
 }
 
 func (l Limits) orDefault() Limits {
-	if l.Look <= 0 {
-		l.Look = 20 * time.Second
-	}
-	if l.Stall <= 0 {
-		l.Stall = time.Minute
-	}
-	if l.Fetch <= 0 {
-		l.Fetch = 30 * time.Minute
-	}
+	l.Look, l.Stall, l.Fetch = cmp.Or(l.Look, 20*time.Second), cmp.Or(l.Stall, time.Minute), cmp.Or(l.Fetch, 30*time.Minute)
 	return l
 }
 
@@ -68,6 +63,7 @@ type Repo struct {
 	dirty    *worktree.DirtySet
 	repacked repackState
 	refused  refusal
+	accepted files.Remembered[string]
 }
 
 // New returns the repository in dir, which is made when it is first applied. It does no I/O.
@@ -178,7 +174,7 @@ func (r *Repo) inspect() (state, error) {
 	if c.mark, c.unfinished, err = worktree.ReadMarker(r.dir); err != nil {
 		return c, err
 	}
-	head, err := readHead(git)
+	head, err := refs.Head(git)
 	if err != nil {
 		c.reason = "its HEAD cannot be read"
 		return c, nil
@@ -197,7 +193,7 @@ func (r *Repo) inspect() (state, error) {
 		c.head.Branch, c.reason = "", cmp.Or(c.reason, "its HEAD cannot be read")
 		return c, nil
 	}
-	switch id, err := readRef(git, head); {
+	switch id, err := refs.Read(git, head); {
 	case err == nil:
 		c.head.ID = id.String()
 	case !errors.Is(err, fs.ErrNotExist): // a new clone has no commit yet
@@ -209,6 +205,24 @@ func (r *Repo) inspect() (state, error) {
 // Tree opens the tree of a version that the clone has.
 func (r *Repo) Tree(version string) (*objects.Tree, error) {
 	return objects.OpenTree(version, r.gitDir())
+}
+
+// TreeInUse is Tree for work that depends on it: when an object turns out to be missing or damaged, the clone is
+// noted as broken, and the next look makes it anew.
+func (r *Repo) TreeInUse(version string) (*objects.Tree, error) {
+	t, err := r.Tree(version)
+	if err != nil {
+		r.noteDamage(err)
+		return nil, err
+	}
+	t.OnError = r.noteDamage
+	return t, nil
+}
+
+func (r *Repo) noteDamage(err error) {
+	if errors.Is(err, pack.ErrMissing) {
+		_ = worktree.MarkDamaged(r.dir, err.Error()) // else the next beat finds the same
+	}
 }
 
 // Changed lists the paths that differ between two versions that the clone has, at most limit of them; complete is

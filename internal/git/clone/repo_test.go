@@ -77,7 +77,7 @@ func (w *world) same(s Applied) {
 
 func (w *world) noLeftOvers() {
 	w.tb.Helper()
-	for _, pattern := range []string{".git/" + pack.ReceivePrefix + "*", rebuildPrefix + "*", replacedPrefix + "*", ".git/*.addagent-tmp"} {
+	for _, pattern := range []string{".git/" + pack.ReceivePrefix + "*", rebuildPrefix + "*", ".git/*.addagent-tmp"} {
 		found, err := filepath.Glob(filepath.Join(w.dir, pattern))
 		if err != nil {
 			w.tb.Fatal(err)
@@ -100,7 +100,7 @@ func (w *world) write(name, text string) {
 }
 
 // files makes the changes of a commit that touches n files.
-func files(n int, text string) []gittest.Change {
+func someFiles(n int, text string) []gittest.Change {
 	var all []gittest.Change
 	for i := range n {
 		all = append(all, gittest.File(fmt.Sprintf("d%02d/e%d/file%04d.txt", i%20, i%3, i), strings.Repeat(fmt.Sprintf("%s %d\n", text, i), 20)))
@@ -110,7 +110,7 @@ func files(n int, text string) []gittest.Change {
 
 func TestLookClonesAndFollows(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(50, "one")...)
+	w.src.Commit("main", someFiles(50, "one")...)
 	s := w.check()
 	if !s.Moved || s.Previous != "" || s.Rebuilt != "" || s.Branch != "main" || s.Files != 50 {
 		t.Fatalf("first look: %+v", s)
@@ -150,7 +150,7 @@ func TestLookClonesAndFollows(t *testing.T) {
 func TestManySteps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(100, "start")...)
+	w.src.Commit("main", someFiles(100, "start")...)
 	w.src.Git("repack", "-q", "-adb")
 	w.check()
 	back := w.src.Tip("main")

@@ -7,10 +7,13 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -48,8 +51,47 @@ func (r *Repo) rewound(w *watch, store *objects.Reader, s *Applied, from, to plu
 // errRewound says that a branch was rewritten or moved back and the source says refuse.
 var errRewound = errors.New("refused")
 
+// Remember names the file that holds the last commit that was accepted: where rewinds are refused, this must hold when
+// the clone is gone, and with another URL.
+func (r *Repo) Remember(path string) {
+	r.accepted = files.Remembered[string]{Path: path, Durable: true, Parse: func(data []byte) (string, error) {
+		id := strings.TrimSpace(string(data))
+		if _, ok := objects.ParseID(id); !ok {
+			return "", errors.New("not the id of a commit")
+		}
+		return id, nil
+	}}
+}
+
+// last is the commit that a rewind is measured from: where rewinds are refused, the last one that was accepted.
+func (r *Repo) last(from plumbing.Hash) (plumbing.Hash, error) {
+	if r.source.Rewind != "refuse" || r.accepted.Path == "" {
+		return from, nil
+	}
+	id, known, err := r.accepted.Recall()
+	if corrupt := (*files.Corrupt)(nil); errors.As(err, &corrupt) || err == nil && !known {
+		return from, nil
+	}
+	return plumbing.NewHash(id), err
+}
+
+// accept remembers a commit, where one was remembered before or rewinds are refused.
+func (r *Repo) accept(id string) error {
+	if r.accepted.Path == "" {
+		return nil
+	}
+	was, known, _ := r.accepted.Peek() // what cannot be read is written anew
+	if was == id || !known && r.source.Rewind != "refuse" {
+		return nil
+	}
+	return r.accepted.Put([]byte(id + "\n"))
+}
+
 // judge says why a step does not go forward, "" when it does.
 func (r *Repo) judge(w *watch, store *objects.Reader, from, to plumbing.Hash) (back string, err error) {
+	if store == nil { // there is no clone
+		return r.descent(w, from, to, r.source.Rewind == "refuse")
+	}
 	now, err := store.Commit(to)
 	if err != nil || slices.Contains(now.Parents, from) {
 		return "", err
@@ -71,7 +113,7 @@ func shareParent(a, b objects.Commit) bool {
 // history says in a sentence that a commit does not descend from another; nothing when it does. A clone that has all
 // history knows it, else the remote is asked.
 func (r *Repo) history(w *watch, store *objects.Reader, from, to plumbing.Hash, prove bool) (string, error) {
-	if ends, _ := readShallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
+	if ends, _ := refs.Shallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
 		return r.descent(w, from, to, prove)
 	}
 	reached, err := reaches(w.ctx, store, to, from, math.MaxInt32)

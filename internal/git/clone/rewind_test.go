@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 func TestRewind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(10, "x")...)
+	w.src.Commit("main", someFiles(10, "x")...)
 	w.src.History("main", 10, func(i int) []gittest.Change { return []gittest.Change{gittest.File("n", fmt.Sprint(i))} })
 	w.check()
 	notice := func(want string) {
@@ -79,9 +80,63 @@ func TestRewind(t *testing.T) {
 	}
 }
 
+// TestRefuseOutlivesTheClone: a rewind is refused where the clone is gone, comes from another URL or was made anew, and
+// is followed for as long as the config says so.
+func TestRefuseOutlivesTheClone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gittest.ServerOptions{})
+	memory := filepath.Join(t.TempDir(), "accepted")
+	open := func(rewind, url string) {
+		s := w.repo.source
+		s.Rewind, s.URL = rewind, url
+		w.open(s, Limits{})
+		w.repo.Remember(memory)
+	}
+	url := w.repo.source.URL
+	open("refuse", url)
+	w.src.Commit("main", someFiles(10, "x")...)
+	w.src.History("main", 10, func(i int) []gittest.Change { return []gittest.Change{gittest.File("n", fmt.Sprint(i))} })
+	w.check()
+	refused := func(what string) {
+		t.Helper()
+		for range 2 {
+			if _, err := w.repo.Look(t.Context(), nil); !errors.Is(err, errRewound) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	gone := func() {
+		if err := os.RemoveAll(filepath.Join(w.dir, ".git")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.src.Move("main", "main~6")
+	refused("in a clone")
+	gone()
+	refused("without a clone")
+	open("refuse", strings.TrimSuffix(url, ".git")) // a new process
+	refused("in another process")
+	open("follow", url)
+	w.check()
+	open("refuse", url)
+	w.check()
+	gone()
+	w.src.History("main", 3, func(i int) []gittest.Change { return []gittest.Change{gittest.File("m", fmt.Sprint(i))} })
+	w.check() // it went forward
+
+	other := gittest.New(t, filepath.Join(filepath.Dir(w.src.Dir), "other.git"))
+	other.Commit("main", someFiles(10, "y")...)
+	open("refuse", strings.Replace(url, filepath.Base(url), "other.git", 1))
+	refused("at another URL")
+	if err := os.WriteFile(memory, []byte("what?"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("at another URL, with a memory that is damaged")
+}
+
 func TestPreview(t *testing.T) {
 	w := newWorld(t, gittest.ServerOptions{})
-	w.src.Commit("main", files(40, "x")...)
+	w.src.Commit("main", someFiles(40, "x")...)
 	preview := func(want string) {
 		t.Helper()
 		tip, err := w.repo.Ask(t.Context())

@@ -19,7 +19,7 @@ import (
 func (w *world) follow(s remote.Source) {
 	w.tb.Helper()
 	w.open(s, Limits{})
-	w.src.Commit("main", files(60, "x")...)
+	w.src.Commit("main", someFiles(60, "x")...)
 	w.check()
 	before := gittest.OpenFiles(w.tb)
 	for i := range 4 {
@@ -58,7 +58,7 @@ func TestPaths(t *testing.T) {
 	}
 	// A work tree, packed refs, packs with deltas, an alternate, and loose objects.
 	w := newLocal(t)
-	w.src.Commit("main", files(60, "x")...)
+	w.src.Commit("main", someFiles(60, "x")...)
 	w.src.History("main", 30, func(i int) []gittest.Change {
 		return []gittest.Change{gittest.File("d00/e0/file0000.txt", strings.Repeat(fmt.Sprint("line ", i, "\n"), 2000))}
 	})
@@ -102,7 +102,7 @@ func TestGitDaemon(t *testing.T) {
 // TestGitDaemonIsAskedForOneRef and not for all of them.
 func TestGitDaemonIsAskedForOneRef(t *testing.T) {
 	w := newLocal(t)
-	w.src.Commit("main", files(3, "x")...)
+	w.src.Commit("main", someFiles(3, "x")...)
 	w.src.PackRefs("other/", 500)
 	relay := gittest.StartRelay(t, strings.TrimPrefix(gittest.Daemon(t, filepath.Dir(w.src.Dir)), "git://"))
 	w.open(remote.Source{URL: "git://" + relay.Addr + "/r.git", Agent: "addagent/test"}, Limits{})

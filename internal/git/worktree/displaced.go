@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/objects"
@@ -23,6 +24,19 @@ type displaced struct {
 	stamp string   // the folder of this move, once there is one
 	now   func() time.Time
 	names names
+}
+
+// SetAside moves what stands at a name at the top of a work tree to .temp/displaced/<UTC time>/<as>, and returns where
+// that is, below the tree.
+func SetAside(dir, name, as string) (string, error) {
+	folders, err := openFolders(dir)
+	if err != nil {
+		return "", err
+	}
+	defer folders.close()
+	d := displaced{top: folders.top().root, now: time.Now}
+	err = d.quarantine(folders.top(), name, []byte(as))
+	return path.Join(DisplacedFolder, d.stamp, as), err
 }
 
 // quarantine moves what is at name in a folder to .temp/displaced/<UTC time>/<path>.
@@ -43,19 +57,61 @@ func (d *displaced) quarantine(from *folder, name string, at []byte) error {
 }
 
 func (d *displaced) rename(from *folder, name, target string) error {
-	if err := from.handle(); err != nil {
-		return err
-	}
 	root, err := d.top.OpenRoot(path.Dir(target))
 	if err != nil {
 		return err
 	}
 	to := folder{root: root}
 	defer to.close()
-	if err := to.handle(); err != nil {
+	return moveInto(from, name, &to, path.Base(target))
+}
+
+// MoveFolder renames a folder, also where only the files in it can be renamed.
+func MoveFolder(dir, name, target string) error {
+	folders, err := openFolders(dir)
+	if err != nil {
 		return err
 	}
-	return renameInto(from, name, &to, path.Base(target))
+	defer folders.close()
+	return moveInto(folders.top(), name, folders.top(), target)
+}
+
+// moveInto renames what is at a name into another folder. A folder that came with the lower layer of an overlay cannot
+// be renamed (EXDEV), but all in it can: then it is made anew, and they are moved one by one.
+func moveInto(from *folder, name string, to *folder, target string) error {
+	if err := errors.Join(from.handle(), to.handle()); err != nil {
+		return err
+	}
+	err := renameInto(from, name, to, target)
+	if !errors.Is(err, syscall.EXDEV) {
+		return err
+	}
+	info, lost := from.root.Lstat(name)
+	if lost != nil || !info.IsDir() {
+		return mounted(err)
+	}
+	inner, outer := folder{}, folder{}
+	if inner.root, err = from.root.OpenRoot(name); err != nil {
+		return err
+	}
+	defer inner.close()
+	if err := to.root.Mkdir(target, info.Mode().Perm()); err != nil {
+		return err
+	}
+	if outer.root, err = to.root.OpenRoot(target); err != nil {
+		return err
+	}
+	defer outer.close()
+	entries, err := fs.ReadDir(inner.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := moveInto(&inner, e.Name(), &outer, e.Name()); err != nil {
+			return err
+		}
+	}
+	return from.root.Remove(name)
 }
 
 func (d *displaced) begin() error {

@@ -124,6 +124,7 @@ type mover struct {
 	putBack    names
 	submodules names
 	pointers   names
+	attributes names // files of attributes that ask for a conversion
 }
 
 // goneFile is a path that is no longer tracked.
@@ -381,6 +382,7 @@ func (m *mover) end() (Moved, error) {
 	n = m.displaced.names.notice(n, "set aside ", "untracked file in the way", "untracked files in the way",
 		" (now in "+DisplacedFolder+"/"+m.displaced.stamp+")")
 	n = m.submodules.notice(n, "left ", "submodule as it is", "submodules as they are", "")
-	m.done.Notices = m.pointers.notice(n, "left ", "Git LFS pointer as it is", "Git LFS pointers as they are", "")
+	n = m.pointers.notice(n, "left ", "Git LFS pointer as it is", "Git LFS pointers as they are", "")
+	m.done.Notices = m.attributes.notice(n, "content is not converted (eol, ident, encoding, filter), though ", "file asks for it", "files ask for it", "")
 	return m.done, nil
 }

@@ -378,3 +378,23 @@ func TestSubmodulesAndPointers(t *testing.T) {
 		t.Errorf("the submodule's folder was not put back: %v", err)
 	}
 }
+
+// TestConversions: what git would convert is written as it is stored, and that is said when the attributes come.
+func TestConversions(t *testing.T) {
+	c := newCheckout(t)
+	said := "content is not converted (eol, ident, encoding, filter), though 1 file asks for it: "
+	for attributes, want := range map[string]string{
+		"*.bat text eol=crlf\n":                   said,
+		"# x\n\n*.c  ident\n":                     said,
+		"*.txt working-tree-encoding=UTF-16 text": said,
+		"*.key filter=vault\n":                    said,
+		"*.bin filter=lfs diff=lfs merge=lfs -text\n* text=auto\n*.sh text eol=lf\n# *.x ident\n": "",
+	} {
+		to := c.src.Commit("main", gittest.File("win/.gitattributes", attributes), gittest.File("win/a.bat", "$Id$\n"))
+		m := c.move(to)
+		if got := strings.Join(m.Notices, "; "); got != want && got != want+"win/.gitattributes" {
+			t.Errorf("%q: %q, want %q", attributes, got, want)
+		}
+		c.want("win/a.bat", "$Id$\n")
+	}
+}

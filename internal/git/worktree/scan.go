@@ -248,21 +248,14 @@ func (h *hasher) bytes(b []byte) plumbing.Hash {
 // reader computes the id of a file of the size that lstat said. When it has another by now, no id is equal to it.
 func (h *hasher) reader(r io.Reader, size int64) (plumbing.Hash, error) {
 	h.begin(size)
-	for left := size; ; {
-		n, err := r.Read(h.buf)
-		h.sum.Write(h.buf[:n])
-		if left -= int64(n); left < 0 {
-			return plumbing.ZeroHash, nil
+	for left := size + 1; left > 0; h.progress() {
+		n, err := io.CopyBuffer(h.sum, io.LimitReader(r, min(left, 1<<20)), h.buf)
+		if left -= n; left == 1 && n == 0 {
+			return h.id(), err
 		}
-		if errors.Is(err, io.EOF) {
-			if left != 0 {
-				return plumbing.ZeroHash, nil
-			}
-			return h.id(), nil
-		}
-		if err != nil {
+		if n == 0 || err != nil {
 			return plumbing.ZeroHash, err
 		}
-		h.progress()
 	}
+	return plumbing.ZeroHash, nil
 }

@@ -53,7 +53,14 @@ func renameInto(from *folder, name string, to *folder, target string) error {
 
 // exchangeInto swaps two files in one step. errors.ErrUnsupported: the filesystem cannot do that.
 func exchangeInto(from *folder, name string, to *folder, target string) error {
-	err := unix.Renameat2(from.fd, name, to.fd, target, unix.RENAME_EXCHANGE)
+	return exchange(from.fd, name, to.fd, target)
+}
+
+// Exchange is exchangeInto for two paths.
+func Exchange(a, b string) error { return exchange(unix.AT_FDCWD, a, unix.AT_FDCWD, b) }
+
+func exchange(from int, name string, to int, target string) error {
+	err := unix.Renameat2(from, name, to, target, unix.RENAME_EXCHANGE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
 		return errors.ErrUnsupported
 	}
@@ -94,13 +101,4 @@ func nameNameless(fd int, in *folder, name string) error {
 		return fmt.Errorf("name a file %s: %w", objects.QuotePath([]byte(name)), err)
 	}
 	return nil
-}
-
-// freeDisk returns the bytes that an ordinary process may still write to the disk of a folder.
-func freeDisk(dir string) (int64, bool) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, false
-	}
-	return int64(s.Bavail) * s.Bsize, true
 }

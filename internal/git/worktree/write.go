@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
+	"github.com/addagent/addagent/internal/git/diskspace"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -31,6 +33,9 @@ func (m *mover) write(in *folder, name string, w wanted) (record, error) {
 	if bytes.HasPrefix(b.Data, []byte(lfsPointer)) && w.mode != objects.ModeSymlink && b.Size <= 1024 {
 		m.pointers.add(w.path)
 	}
+	if name == ".gitattributes" && converts(b.Data) {
+		m.attributes.add(w.path)
+	}
 	if err := in.handle(); err != nil {
 		return record{}, err
 	}
@@ -40,6 +45,25 @@ func (m *mover) write(in *folder, name string, w wanted) (record, error) {
 		return m.writeLink(in, name, temp, b)
 	}
 	return m.writeFile(in, name, temp, b, w)
+}
+
+// converts says whether a file of attributes asks for content that git would write differently from how it is stored.
+// Filters of Git LFS show by their pointers.
+func converts(attributes []byte) bool {
+	for line := range strings.Lines(string(attributes)) {
+		words := strings.Fields(line)
+		if len(words) < 2 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		for _, word := range words[1:] {
+			name, value, _ := strings.Cut(word, "=")
+			if name == "eol" && value == "crlf" || word == "ident" || name == "working-tree-encoding" && value != "" ||
+				name == "filter" && value != "" && value != "lfs" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkLink refuses a symlink that no filesystem could hold. Where it leads does not matter: it is never followed.
@@ -117,7 +141,7 @@ func (m *mover) create(in *folder, temp string, perm fs.FileMode) (*os.File, int
 // heldFiles and heldBytes bound what is kept of the files that were replaced.
 const (
 	heldFiles = 4096
-	heldBytes = 32 << 20
+	heldBytes = diskspace.Replaced
 )
 
 // install puts a file into place. Where there is one already the two are exchanged, and the old ones are deleted

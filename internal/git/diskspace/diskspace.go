@@ -1,4 +1,7 @@
-package worktree
+// Package diskspace says whether the disk has room for what git brings, before it is full.
+//
+// It knows no network and no refs: Guard is asked while a pack comes in, Enough before a tree moves.
+package diskspace
 
 import (
 	"context"
@@ -18,14 +21,17 @@ const keepFree = 4 << 20
 // that needed more would end in the middle, be told, and be finished when there is room.
 const muchRoom = 2 << 30
 
-// DiskGuard lets a pack grow until only keepFree is left.
-func DiskGuard(dir string) func(int64) error {
+// Replaced bounds the bytes of replaced files that are kept for a while when a tree moves.
+const Replaced = 32 << 20
+
+// Guard lets a pack grow until only keepFree is left.
+func Guard(dir string) func(int64) error {
 	next := int64(0)
 	return func(size int64) error {
 		if size < next {
 			return nil
 		}
-		free, ok := freeDisk(dir)
+		free, ok := Free(dir)
 		if ok && free < keepFree {
 			return fmt.Errorf("%w: %s are free on the disk of %s, %s must stay free", syscall.ENOSPC, human.BinarySize(free), dir, human.BinarySize(keepFree))
 		}
@@ -37,10 +43,10 @@ func DiskGuard(dir string) func(int64) error {
 	}
 }
 
-// EnoughSpace says whether the tree can be moved without filling the disk. When it cannot, nothing has been written
+// Enough says whether the tree can be moved without filling the disk. When it cannot, nothing has been written
 // yet.
-func EnoughSpace(ctx context.Context, store *objects.Reader, dir string, from, to plumbing.Hash) error {
-	free, ok := freeDisk(dir)
+func Enough(ctx context.Context, store *objects.Reader, dir string, from, to plumbing.Hash) error {
+	free, ok := Free(dir)
 	if !ok || free >= muchRoom {
 		return nil
 	}
@@ -72,7 +78,7 @@ func EnoughSpace(ctx context.Context, store *objects.Reader, dir string, from, t
 		return ctx.Err()
 	}
 	// A file and the one that it replaces are there at the same time; of the replaced ones some are kept for a while.
-	need := max(more, 0) + min(written, max(largest, heldBytes))
+	need := max(more, 0) + min(written, max(largest, Replaced))
 	if free-need < keepFree {
 		return fmt.Errorf("%w: the change needs %s on the disk of %s, %s are free and %s must stay free: make room there",
 			syscall.ENOSPC, human.BinarySize(need+1<<20-1), dir, human.BinarySize(free), human.BinarySize(keepFree))

@@ -1,4 +1,4 @@
-package clone
+package refs
 
 import (
 	"bytes"
@@ -20,10 +20,10 @@ import (
 // maxLog bounds a file of names that is read for what people made, in bytes.
 const maxLog = 64 << 20
 
-// userObjects lists the objects that people's own things name in a clone: refs other than the branch of ours (its full
+// People lists the objects that people's own things name in a clone: refs other than the branch of ours (its full
 // name), logs of refs, worktrees, and what git notes while it merges or rebases. It rather names too much; most
 // clones have nothing.
-func userObjects(gitDir, ours string) ([]plumbing.Hash, error) {
+func People(gitDir, ours string) ([]plumbing.Hash, error) {
 	n := idSet{seen: make(map[plumbing.Hash]bool)}
 	entries, err := os.ReadDir(gitDir)
 	if err != nil {
@@ -59,6 +59,8 @@ func (n *idSet) Folder(top, without string) error {
 			return nil
 		case err != nil:
 			return err
+		case d.IsDir() && strings.HasSuffix(path, filepath.FromSlash("/"+Done)):
+			return fs.SkipDir
 		case !d.Type().IsRegular() || path == without:
 			return nil
 		case d.Name() == "index":
@@ -81,7 +83,7 @@ func (n *idSet) file(path, without string) error {
 	}
 	for line := range bytes.Lines(b) {
 		words := bytes.Fields(line)
-		if without != "" && len(words) == 2 && string(words[1]) == without {
+		if len(words) == 2 && (string(words[1]) == without || bytes.HasPrefix(words[1], []byte(Done+"/"))) {
 			continue
 		}
 		for _, word := range words {
@@ -100,27 +102,8 @@ func (n *idSet) add(id plumbing.Hash) {
 	}
 }
 
-// readShallow returns the commits behind which a clone has nothing. Lines that are none are left out; sound says that
-// there are none of those, and that the file is there.
-func readShallow(gitDir string) (list []plumbing.Hash, sound bool) {
-	b, err := transport.ReadSmall(filepath.Join(gitDir, "shallow"))
-	if err != nil {
-		return nil, false
-	}
-	sound = true
-	for line := range strings.Lines(string(b)) {
-		id, ok := objects.ParseID(strings.TrimSpace(line))
-		if !ok {
-			sound = false
-			continue
-		}
-		list = append(list, id)
-	}
-	return list, sound
-}
-
-// borders lists the commits whose parents the clone lacks and that people's own things lead to.
-func borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbing.Hash, error) {
+// Borders lists the commits whose parents the clone lacks and that people's own things lead to.
+func Borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbing.Hash, error) {
 	if len(people) == 0 {
 		return nil, nil
 	}
@@ -147,11 +130,7 @@ func borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbin
 		}
 		switch kind {
 		case plumbing.TagObject:
-			if len(data) > 47 {
-				if id, ok := objects.ParseID(string(data[7:47])); ok {
-					todo = append(todo, id)
-				}
-			}
+			todo = append(todo, Tagged(data)...)
 		case plumbing.CommitObject:
 			c, err := objects.ParseCommit(data)
 			if err != nil {
@@ -169,4 +148,42 @@ func borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbin
 		}
 	}
 	return list, nil
+}
+
+// Tagged is what a tag names, which begins "object <id>\n".
+func Tagged(data []byte) []plumbing.Hash {
+	if len(data) > 47 {
+		if id, ok := objects.ParseID(string(data[7:47])); ok {
+			return []plumbing.Hash{id}
+		}
+	}
+	return nil
+}
+
+// Shallow returns the commits behind which a clone has nothing. Lines that are none are left out; sound says that
+// there are none of those, and that the file is there.
+func Shallow(gitDir string) (list []plumbing.Hash, sound bool) {
+	b, err := transport.ReadSmall(filepath.Join(gitDir, "shallow"))
+	if err != nil {
+		return nil, false
+	}
+	sound = true
+	for line := range strings.Lines(string(b)) {
+		id, ok := objects.ParseID(strings.TrimSpace(line))
+		if !ok {
+			sound = false
+			continue
+		}
+		list = append(list, id)
+	}
+	return list, sound
+}
+
+// WriteShallow writes the boundary.
+func WriteShallow(git string, ends []plumbing.Hash) error {
+	var text []byte
+	for _, id := range ends {
+		text = append(text, id.String()+"\n"...)
+	}
+	return objects.WriteFile(git, "shallow", text)
 }

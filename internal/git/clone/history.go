@@ -1,0 +1,261 @@
+package clone
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/pack"
+	"github.com/addagent/addagent/internal/git/protocol"
+	"github.com/addagent/addagent/internal/git/refs"
+	"github.com/addagent/addagent/internal/git/transport"
+	"github.com/addagent/addagent/internal/git/worktree"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Scripts ask git what changed since they last succeeded: `git log DONE..NOW -- path`, `git diff DONE NOW`. So the
+// commit of each last success keeps a name and all its objects, and what was pushed since stays in the clone.
+
+// Depths in which history is fetched: first what one merge needs, at most what a week of pushes has.
+const (
+	firstStep = 2
+	lastStep  = 512
+)
+
+// maxHistory is how many commits are kept since the oldest of the last successes, and slack how many bytes besides
+// what is shown and what they showed.
+const maxHistory = 2000
+
+// succeeded reads from the memory of the items what each succeeded with: the files work.sh_VERSION in .temp/add, and
+// those that scripts of their own write there. The names are those of refs.
+func succeeded(dir string) map[string]plumbing.Hash {
+	top := filepath.Join(dir, worktree.OwnFolder, "add")
+	done := map[string]plumbing.Hash{}
+	for _, pattern := range []string{"*_VERSION", "*/*_VERSION"} {
+		files, _ := fs.Glob(os.DirFS(top), pattern) // fails for a bad pattern alone
+		for _, file := range files {
+			info, err := os.Lstat(filepath.Join(top, file))
+			if err != nil || !info.Mode().IsRegular() || strings.HasSuffix(file, "_DOING_VERSION") {
+				continue
+			}
+			text, _ := transport.ReadSmall(filepath.Join(top, file)) // one that cannot be read names nothing
+			if id, ok := objects.ParseID(strings.TrimSpace(string(text))); ok {
+				name := refs.Done + "/" + strings.ReplaceAll(strings.TrimSuffix(file, "/work.sh_VERSION"), "/", ".")
+				if plumbing.ReferenceName(name).Validate() != nil {
+					name = refs.Done + "/" + id.String()
+				}
+				done[name] = id
+			}
+		}
+	}
+	return done
+}
+
+// keepDone names the commits of the last successes, as far as the clone has them, and forgets those of other items.
+func keepDone(dir string) (map[string]plumbing.Hash, error) {
+	git, done := filepath.Join(dir, ".git"), succeeded(dir)
+	store, err := objects.Open(git)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	for name, id := range done {
+		if at, err := refs.Read(git, name); err == nil && at == id {
+			continue
+		}
+		if has, err := store.Has(id); err != nil || !has {
+			continue // perhaps the remote has it
+		}
+		if err := refs.Write(git, name, id); err != nil {
+			return nil, err
+		}
+	}
+	entries, _ := os.ReadDir(filepath.Join(git, filepath.FromSlash(refs.Done))) // none before the first success
+	for _, e := range entries {
+		if name := refs.Done + "/" + e.Name(); done[name].IsZero() {
+			if err := refs.Drop(git, name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return done, nil
+}
+
+// connect fetches what lies between the commit that is shown and those of the last successes, where the clone lacks it.
+// What the remote cannot give is left out: git then shows the oldest commit that is there as the first.
+func (r *Repo) connect(w *watch, s *Applied, to plumbing.Hash, from ...plumbing.Hash) error {
+	if ends, _ := refs.Shallow(r.gitDir()); len(ends) == 0 && !made(r.gitDir()) {
+		return nil // a person's clone with all history
+	}
+	store, err := objects.Open(r.gitDir())
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	for _, id := range from {
+		if id.IsZero() || id == to {
+			continue
+		}
+		if has, err := store.Has(id); err != nil {
+			return err
+		} else if !has && !r.fetchMore(w, s, store, protocol.FetchRequest{Want: id.String(), Have: to.String(), Shallow: to.String(), Depth: 1}) {
+			continue
+		}
+		more := protocol.FetchRequest{Want: to.String(), Have: to.String(), Shallow: to.String(), Also: []string{id.String()}, Known: []string{id.String()}}
+		for more.Depth = firstStep; more.Depth <= lastStep; more.Depth *= 4 {
+			whole, err := connected(store, id, to)
+			if err != nil {
+				return err
+			}
+			if whole || !r.fetchMore(w, s, store, more) {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// fetchMore fetches objects without which the tree can be shown, and says whether they came.
+func (r *Repo) fetchMore(w *watch, s *Applied, store *objects.Reader, f protocol.FetchRequest) bool {
+	f.Thin, f.MaxBytes, f.Advance = true, slack, w.advance
+	got, err := r.receive(w, r.gitDir(), f, store.Reader)
+	if err != nil || got.Install(r.gitDir()) != nil {
+		return false
+	}
+	s.Bytes += got.Bytes
+	return true
+}
+
+// connected says whether the clone has what `git log FROM..TO` needs: a commit that both lead to, and no commit on the
+// way there with only some of its parents. What one side alone leads to may end anywhere.
+func connected(store *objects.Reader, from, to plumbing.Hash) (bool, error) {
+	base := map[plumbing.Hash]bool{}
+	if err := ancestors(store, []plumbing.Hash{from}, func(id plumbing.Hash, _, _ []plumbing.Hash) bool {
+		base[id] = true
+		return id != to
+	}); err != nil || base[to] {
+		return err == nil, err
+	}
+	met, half := false, false
+	err := ancestors(store, []plumbing.Hash{to}, func(id plumbing.Hash, there, missing []plumbing.Hash) bool {
+		if base[id] {
+			met = true
+			return false
+		}
+		half = half || len(there) > 0 && len(missing) > 0
+		return !half
+	})
+	return met && !half, err
+}
+
+// ancestors visits the commits that some lead to, as far as they are there, nearest first, with the parents that are
+// there and those that are missing. A visit that returns false goes no further from there.
+func ancestors(store *objects.Reader, todo []plumbing.Hash, visit func(id plumbing.Hash, there, missing []plumbing.Hash) bool) error {
+	seen := map[plumbing.Hash]bool{}
+	for i := 0; i < len(todo); i++ {
+		id := todo[i]
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		c, err := store.Commit(id)
+		if errors.Is(err, pack.ErrMissing) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		var there, missing []plumbing.Hash
+		for _, p := range c.Parents {
+			has, err := store.Has(p)
+			if err != nil {
+				return err
+			}
+			if has {
+				there = append(there, p)
+			} else {
+				missing = append(missing, p)
+			}
+		}
+		if visit(id, there, missing) {
+			todo = append(todo, there...)
+		}
+	}
+	return nil
+}
+
+// sinceDone lists the commits that lead from the one that is shown, and from those of the last successes, to where all
+// of these meet; nearest first.
+func sinceDone(store *objects.Reader, at plumbing.Hash, done []plumbing.Hash) (line []plumbing.Hash, err error) {
+	next := map[plumbing.Hash]bool{at: true} // not visited yet
+	for _, id := range done {
+		next[id] = true
+	}
+	sources := len(next)
+	err = ancestors(store, append([]plumbing.Hash{at}, done...), func(id plumbing.Hash, there, _ []plumbing.Hash) bool {
+		delete(next, id)
+		if line = append(line, id); len(line) >= sources && len(next) == 0 || len(line) >= maxHistory {
+			return false
+		}
+		for _, p := range there {
+			next[p] = true
+		}
+		return true
+	})
+	return line, err
+}
+
+// boundary lists the commits behind which a clone of ours has nothing: the one that is shown and those at which what
+// people made ends. Where scripts compare with earlier ones, history goes on from it, as far as it is there.
+func boundary(git, branch string, to plumbing.Hash) ([]plumbing.Hash, error) {
+	people, err := refs.People(git, branch)
+	if err != nil {
+		return nil, err
+	}
+	done := succeeded(filepath.Dir(git))
+	if len(done) == 0 {
+		more, err := refs.Borders(git, people, to)
+		return append([]plumbing.Hash{to}, more...), err
+	}
+	store, err := objects.Open(git)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	if ends, sound := refs.Shallow(git); sound && !lacksParents(store, to) {
+		changed := func(id plumbing.Hash) bool { return !lacksParents(store, id) }
+		if !slices.ContainsFunc(ends, changed) {
+			return ends, nil
+		}
+	}
+	return refs.Borders(git, slices.Concat(people, []plumbing.Hash{to}, slices.Collect(maps.Values(done))), plumbing.ZeroHash)
+}
+
+// lacksParents says whether a commit has parents that the clone has not.
+func lacksParents(store *objects.Reader, id plumbing.Hash) (lacks bool) {
+	_ = ancestors(store, []plumbing.Hash{id}, func(_ plumbing.Hash, _, missing []plumbing.Hash) bool {
+		lacks = len(missing) > 0
+		return false
+	}) // what cannot be read is found by who needs it
+	return lacks
+}
+
+// atFile is in .git: the commit that the agent put there.
+const atFile = "addagent-at"
+
+// putThere is the commit at which the agent left a clone of ours; zero when that is not known.
+func putThere(git string) plumbing.Hash {
+	text, err := transport.ReadSmall(filepath.Join(git, atFile))
+	if id, ok := objects.ParseID(strings.TrimSpace(string(text))); ok && err == nil {
+		return id
+	}
+	if ends, _ := refs.Shallow(git); len(ends) > 0 {
+		return ends[0] // as it was before there was such a file
+	}
+	return plumbing.ZeroHash
+}

@@ -1,0 +1,102 @@
+package clone
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/refs"
+	"github.com/addagent/addagent/internal/testkit"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// TestHistory pushes commits one by one and several at once, merges old branches, moves the branch back, forces it, has
+// the packs repacked and the clone rebuilt. In between items succeed, some of them seldom. Whatever happened, git says
+// in the clone what it says where all history is: which commits since the last success touched a path.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.Git("config", "gc.auto", "0")
+	w.src.Commit("main", append(someFiles(30, "x"), gittest.File("a/f", "0"), gittest.File("b/f", "0"))...)
+	w.check()
+	random := rand.New(rand.NewSource(1))
+	done := map[string]string{}
+	memory := map[string]string{"often": ".temp/add/often/work.sh_VERSION", "seldom": ".temp/add/seldom/work.sh_VERSION", "old": ".temp/add/work.sh_VERSION"}
+	succeed := func(item string) {
+		done[item] = w.src.Tip("main")
+		w.write(memory[item], done[item]+"\n")
+	}
+	for item := range memory {
+		succeed(item)
+	}
+	change := func() gittest.Change {
+		return gittest.File(fmt.Sprintf("%c/f", 'a'+random.Intn(2)), fmt.Sprint(random.Int()))
+	}
+	for i := range testkit.Rounds(80, 220) {
+		tip := w.src.Tip("main")
+		what := "a commit"
+		switch {
+		case i%50 == 49:
+			what = "rebuilt"
+			testkit.Must(t, os.RemoveAll(w.path(".git")))
+			w.src.Commit("main", change())
+		case i%11 == 10:
+			what = "several at once"
+			w.src.History("main", 2+random.Intn(8), func(int) []gittest.Change { return []gittest.Change{change()} })
+		case i%13 == 12:
+			what = "a merge of an old branch"
+			c := gittest.File(fmt.Sprintf("side/%d", i), "x")
+			side := w.src.CommitOn("side", []string{w.src.Git("rev-parse", tip+"~5")}, c)
+			w.src.CommitOn("main", []string{tip, side}, c)
+		case i%17 == 16:
+			what = "forced"
+			w.src.CommitOn("main", []string{w.src.Git("rev-parse", tip+"~2")}, change())
+		case i%19 == 18:
+			what = "moved back"
+			w.src.Move("main", tip+"~2")
+		default:
+			w.src.Commit("main", change())
+		}
+		s := w.look()
+		now := w.src.Tip("main")
+		for item, was := range done {
+			for _, path := range []string{"a", "b", "side", "d00"} {
+				args := []string{"log", "--format=%H", was + ".." + now, "--", path}
+				ours, err := gittest.TryGit(w.dir, nil, args...)
+				if theirs := w.src.Git(args...); err != nil || strings.TrimSpace(ours) != theirs {
+					t.Fatalf("step %d, %s: the log of %s since %s succeeded (%s) is %q %v, want %q; %+v", i, what, path, item, was, ours, err, theirs, s)
+				}
+			}
+			args := []string{"diff", was, now}
+			ours, err := gittest.TryGit(w.dir, nil, args...)
+			if theirs := w.src.Git(args...); err != nil || strings.TrimSpace(ours) != theirs {
+				t.Fatalf("step %d, %s: the diff since %s succeeded (%s): %v", i, what, item, was, err)
+			}
+			if _, known, err := w.repo.Changed(was, now, 1000); err != nil || !known {
+				t.Errorf("step %d: what changed since %s is not known: %v", i, was, err)
+			}
+		}
+		if i%10 == 9 {
+			testkit.Must(t, repack(t.Context(), w.path(".git"), plumbing.NewHash(now), true, func() {}))
+			gittest.Fsck(t, w.dir)
+		}
+		succeed("often")
+		if i%40 == 39 {
+			succeed("seldom")
+		}
+		if i%4 == 3 {
+			succeed("old")
+		}
+	}
+	// An item that is gone needs nothing any more.
+	testkit.Must(t, os.RemoveAll(filepath.Dir(w.path(memory["seldom"]))))
+	w.src.Commit("main", change())
+	w.look()
+	if named := gittest.Git(t, w.dir, "for-each-ref", "--format=%(refname)", refs.Done); named != refs.Done+"/often\n"+refs.Done+"/work.sh_VERSION" {
+		t.Errorf("refs: %s", named)
+	}
+}
