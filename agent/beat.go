@@ -38,6 +38,9 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 		a.wrong.add("nodeinfo", err.Error())
 	} else {
 		a.info = info
+		for _, text := range info.Ignored {
+			a.wrong.add("nodeinfo "+text, text)
+		}
 	}
 	s, changed, wrong := a.Control.Reload(a.info)
 	if changed {

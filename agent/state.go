@@ -52,15 +52,24 @@ func (a *Agent) vitals(now time.Time) Vitals {
 	}
 	said := map[string]bool{}
 	for _, l := range a.trees.looks {
-		if l.Version == "" && l.Trouble != "" {
-			// Nobody knows what this node should be doing.
+		switch {
+		case l.Trouble == "":
+			continue
+		case l.Version == "" && !l.Old: // what this node should be doing is unknown
 			v.Failing = append(v.Failing, Bad{l.Repo, "incomplete: " + l.Trouble})
-			said[l.Trouble] = true
+		case l.Blocked && !l.DiskFull: // it is known, and cannot be done
+			v.Failing = append(v.Failing, Bad{l.Repo, l.Trouble})
+		default:
+			continue
 		}
+		said[l.Trouble] = true
 	}
 	if init := a.info.InitGitRepo; !a.life.initDone && init != "" && len(a.trees.looks) > 0 &&
 		!slices.ContainsFunc(a.trees.looks, func(l journal.Look) bool { return l.Repo == init }) {
 		v.Failing = append(v.Failing, Bad{"init", fmt.Sprintf("nodeinfo/initgitrepo.txt names %s, which is not a repository of this node", init)})
+	}
+	if why := a.runs.lockedBy; why != "" && a.runs.inHand == nil {
+		v.Failing = append(v.Failing, Bad{"node", why}) // there was something to do, and it was not done
 	}
 	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.wrong.unwritten))) {
 		v.Failing = append(v.Failing, Bad{"node", why})

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -58,7 +59,7 @@ const overrideMax = 64 << 10
 func readOverride(repoDir, item string) ([]Watch, string) {
 	file := filepath.Join(MemoryDir(repoDir, item), overrideFile)
 	data, err := files.ReadSmall(file, overrideMax)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) { // or no folder
 		return nil, ""
 	}
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 // clones are this node's repositories, as the agent wants them: asked side by side, moved side by side.
 type clones struct {
 	dir      string // <home>/gitrepo
-	waits    string // a folder that remembers which servers are left alone; "" = none
+	waits    string // a folder that remembers which servers are left alone, and what was accepted; "" = none
 	discover bool   // look for clones that nobody configured
 	limits   clone.Limits
 	network  remote.Network // of those that nobody configured
@@ -43,6 +43,7 @@ type clonedRepo struct {
 	repo    *clone.Repo
 	Source  remote.Source
 	found   bool       // nobody configured it
+	foreign bool       // and it is no clone that could be looked at
 	tip     remote.Tip // as last asked
 	Problem error      // why it cannot be asked at all
 }
@@ -82,7 +83,11 @@ func (c *clones) add(name string, s remote.Source) {
 	if c.waits != "" {
 		limits.Waits = filepath.Join(c.waits, name+".json")
 	}
-	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: clone.New(filepath.Join(c.dir, name), s, limits)})
+	repo := clone.New(filepath.Join(c.dir, name), s, limits)
+	if c.waits != "" {
+		repo.Remember(filepath.Join(c.waits, name+".accepted"))
+	}
+	c.list = append(c.list, &clonedRepo{Name: name, Source: s, repo: repo})
 }
 
 // Current is what lies on the node, as it was left.
@@ -110,7 +115,7 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journa
 		}
 		l := journal.Look{Repo: r.Name}
 		if r.Problem != nil {
-			l.Trouble = fmt.Sprintf("look %s: %v", r.Name, r.Problem)
+			l.Trouble, l.Old = fmt.Sprintf("look %s: %v", r.Name, r.Problem), r.foreign
 			return l
 		}
 		here, whole, err := r.repo.Applied()
@@ -165,7 +170,7 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 			l.Notices = append(l.Notices, "the clone was rebuilt: "+sight.Rebuilt)
 		}
 		if err != nil {
-			l.Moved, l.Version, l.Previous = false, "", ""
+			l.Moved, l.Blocked, l.Version, l.Previous = false, true, "", ""
 			l.Trouble, l.DiskFull = fmt.Sprintf("pull %s: %v", r.Name, err), files.DiskFull(err)
 			if here, whole, err := r.repo.Applied(); err == nil && whole {
 				l.Branch, l.Version = here.Branch, here.ID
@@ -235,12 +240,13 @@ func (c *clones) Known() []*clonedRepo {
 		if known[name] || name[0] == '.' || !e.IsDir() && !c.linked(e) {
 			continue
 		}
-		if _, err := os.Lstat(filepath.Join(c.dir, name, ".git")); err != nil {
+		git, err := os.Stat(filepath.Join(c.dir, name, ".git"))
+		if err != nil {
 			continue
 		}
 		s, err := clone.Discover(filepath.Join(c.dir, name))
 		if err != nil {
-			c.list = append(c.list, &clonedRepo{Name: name, Problem: err, found: true})
+			c.list = append(c.list, &clonedRepo{Name: name, Problem: err, found: true, foreign: !git.IsDir()})
 			continue
 		}
 		if c.never != "" && bareURL(s.URL) == bareURL(c.never) {

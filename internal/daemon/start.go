@@ -57,7 +57,7 @@ type Options struct {
 func (a *App) claimNode(context.Context) error {
 	cfg := a.cfg
 	for _, dir := range []string{cfg.RunDir, cfg.Nodeinfo(), filepath.Join(cfg.Home, "gitrepo"), filepath.Join(cfg.Home, "log"), cfg.StateDir} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := files.MakeFolder(dir, 0o755); err != nil {
 			return cli.Failed(fmt.Errorf("make %s: %w", dir, err))
 		}
 	}

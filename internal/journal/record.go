@@ -53,6 +53,7 @@ type Look struct {
 	Notices  []string `json:"notices,omitempty"`
 	Trouble  string   `json:"trouble,omitempty"`
 	DiskFull bool     `json:"disk_full,omitempty"` // that is the trouble: the node is failing until there is room
+	Blocked  bool     `json:"blocked,omitempty"`   // the tree cannot be moved to a version that is known: failing
 }
 
 // Judged is the verdict on one item in one beat.

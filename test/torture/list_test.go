@@ -45,6 +45,7 @@ var faults = []struct {
 	{"TestNodeinfoEditedBadly", 1, ""},
 	{"TestCloneDamaged", 17, ""},
 	{"TestBitsFlipped", 64, ""},
+	{"TestStrays", 228, ""},
 	{"TestServerMisbehaves", 18, ""},
 	{"TestLongFirstClone", 2, ""},
 	{"TestPackCutEverywhere", 75, ""},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,10 +37,7 @@ func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 		one(work.InitName+":", initMemory)
 	}
 	for _, repoDir := range repoDirs {
-		items, err := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x")))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, fmt.Errorf("sweep: %w", err))
-		}
+		items, _ := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x"))) // what people leave there is no work of ours
 		for _, item := range items {
 			if item.IsDir() {
 				one(filepath.Base(repoDir)+":"+item.Name(), work.MemoryDir(repoDir, item.Name()))
