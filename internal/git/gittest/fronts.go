@@ -142,6 +142,14 @@ func (s *SSHD) StartSOCKS() string {
 	return addr
 }
 
+// Start runs a server of a Debian package, and waits until it listens. It ends with the test.
+func Start(tb testing.TB, pkg, addr string, argv ...string) {
+	tb.Helper()
+	log := filepath.Join(tb.TempDir(), "log")
+	started(tb, log, pkg, argv...)
+	awaitDial(tb, "tcp", addr, log)
+}
+
 // started runs a program in a process group of its own that ends with the test.
 func started(tb testing.TB, log, pkg string, argv ...string) {
 	tb.Helper()

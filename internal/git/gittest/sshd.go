@@ -33,7 +33,7 @@ type SSHD struct {
 type SSHDOptions struct {
 	NoV2    bool     // does not take GIT_PROTOCOL, as an unconfigured OpenSSH does not
 	AllKeys bool     // has an RSA key, rsa.pub, and a certificate by the key ca.pub, too
-	More    []string // lines of its configuration
+	More    []string // lines of its configuration, which precede the usual ones
 }
 
 // URL returns the ssh:// address of a folder on the server.
@@ -63,16 +63,15 @@ func StartSSHDWith(tb testing.TB, o SSHDOptions) *SSHD {
 	s := &SSHD{User: me.Username, Addr: Port(tb, "127.0.0.1"), KnownHosts: filepath.Join(dir, "known_hosts"), tb: tb, dir: dir}
 	s.KeyFile = s.NewKey("client")
 	s.Allow(s.KeyFile)
-	lines := []string{
-		"ListenAddress " + s.Addr, "HostKey " + filepath.Join(dir, "host"), "AuthorizedKeysFile " + filepath.Join(dir, "authorized"),
+	lines := append(o.More,
+		"ListenAddress "+s.Addr, "HostKey "+filepath.Join(dir, "host"), "AuthorizedKeysFile "+filepath.Join(dir, "authorized"),
 		"PidFile none", "UsePAM no", "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no",
 		"KbdInteractiveAuthentication no", "LogLevel ERROR",
 		"MaxStartups 200", // else it drops some of many that come at once
-	}
+	)
 	if !o.NoV2 {
 		lines = append(lines, "AcceptEnv GIT_PROTOCOL")
 	}
-	lines = append(lines, o.More...)
 	if o.AllKeys {
 		lines = append(lines, "HostKey "+filepath.Join(dir, "rsa"), "HostCertificate "+filepath.Join(dir, "host-cert.pub"))
 	}

@@ -191,16 +191,17 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 
 // sendTo is send for a base. It returns where the redirects led, too.
 func (c *Client) sendTo(ctx context.Context, base *url.URL, q call) (*http.Response, *url.URL, error) {
-	again, sought := false, false
+	var refused *StatusError // with the credentials that we had
+	sought := false
 	var user, password string
 	for hops := 0; ; {
 		if c.auth != nil {
-			u, p, err := c.auth(ctx, again)
+			u, p, err := c.auth(ctx, refused != nil)
 			if err != nil {
 				return nil, nil, fmt.Errorf("%w: %w", errAuth, err)
 			}
-			if again && u == user && p == password {
-				return nil, nil, &StatusError{Code: http.StatusUnauthorized, URL: base.String()}
+			if refused != nil && u == user && p == password {
+				return nil, nil, refused
 			}
 			user, password = u, p
 			c.shown.Add(cmp.Or(p, u)) // a user alone may be a token
@@ -218,10 +219,10 @@ func (c *Client) sendTo(ctx context.Context, base *url.URL, q call) (*http.Respo
 		drain(answer)
 		switch answer.StatusCode {
 		case http.StatusUnauthorized:
-			if c.auth == nil || again {
+			if c.auth == nil || refused != nil {
 				return nil, nil, failure
 			}
-			again = true
+			refused = failure
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 			next, err := c.redirected(base, q, answer.Header.Get("Location"))
 			if err != nil {

@@ -57,7 +57,7 @@ func (p *Pack) Close() error { return p.close() }
 // Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it. What the server cannot filter, by its
 // greeting, is not left out. No greeting means v2.
 func (c *Client) Fetch(ctx context.Context, g *Greeting, f FetchRequest) (*Pack, error) {
-	q := call{method: http.MethodPost, suffix: uploadPack, body: g.fetchRequest(f, c.agent), v2: g.isV2()}
+	q := call{method: http.MethodPost, suffix: uploadPack, body: g.fetchRequest(f, c.agent), v2: g.SpeaksV2()}
 	answer, err := c.send(ctx, q)
 	if err != nil {
 		return nil, err
@@ -71,14 +71,14 @@ func (c *Client) Fetch(ctx context.Context, g *Greeting, f FetchRequest) (*Pack,
 	return p, nil
 }
 
-// isV2 says which version is spoken after a greeting; without one it is v2.
-func (g *Greeting) isV2() bool { return g == nil || g.V2 }
+// SpeaksV2 says which version is spoken after a greeting; without one it is v2.
+func (g *Greeting) SpeaksV2() bool { return g == nil || g.V2 }
 
 func (g *Greeting) fetchRequest(f FetchRequest, agent string) []byte {
 	if g != nil && !g.Can("filter") {
 		f.Filter = ""
 	}
-	if !g.isV2() {
+	if !g.SpeaksV2() {
 		return g.fetchV0(f, agent)
 	}
 	b := make([]byte, 0, 512)
@@ -134,7 +134,7 @@ const maxBorders = 100_000
 
 // readPack reads the answer to fetchRequest up to the pack: in v2 there are sections before it.
 func (g *Greeting) readPack(in *lineReader, f FetchRequest) (*Pack, error) {
-	if !g.isV2() {
+	if !g.SpeaksV2() {
 		return g.readPackV0(in, f)
 	}
 	p := &Pack{}

@@ -47,6 +47,7 @@ func TestAzure(t *testing.T) {
 	src, at := host(t, gittest.ServerOptions{Wrap: gittest.Azure}, "r.git")
 	old := src.Commit("main", gittest.File("a", strings.Repeat("some text\n", 1000)))
 	now := src.Commit("main", gittest.File("b", "x"))
+	received(t, at, protocol.FetchRequest{Want: now, Depth: 1}) // the first that it hears of us
 	tip, err := at.Tip(t.Context(), "main")
 	if err != nil || tip.ID != now {
 		t.Fatalf("%+v %v", tip, err)
@@ -313,7 +314,7 @@ func TestTagsAreNoBranches(t *testing.T) {
 
 // TestKeyIsNotEnough: a server that wants a password after the key does not refuse the key.
 func TestKeyIsNotEnough(t *testing.T) {
-	d := gittest.StartSSHDWith(t, gittest.SSHDOptions{More: []string{"AuthenticationMethods publickey,password"}})
+	d := gittest.StartSSHDWith(t, gittest.SSHDOptions{More: []string{"PasswordAuthentication yes", "AuthenticationMethods publickey,password"}})
 	for key, want := range map[string]bool{d.KeyFile: true, d.NewKey("other"): false} {
 		at, err := New(Source{URL: d.URL("/r.git"), Auth: Auth{SSHKeyFiles: []string{key}, KnownHostsFile: d.KnownHosts}})
 		testkit.Must(t, err)

@@ -83,16 +83,18 @@ func (h *httpRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*proto
 		}
 	}
 	p, err := client.Fetch(ctx, h.greeting, f)
-	switch {
-	case !errors.Is(err, protocol.ErrNotV2):
-	case h.proven:
-		err = fmt.Errorf("the server sent an empty answer: %w", io.ErrUnexpectedEOF)
-	default:
-		if h.greeting, err = client.Greet(ctx, false, noRefs()); err == nil {
-			p, err = client.Fetch(ctx, h.greeting, f)
-		}
+	if err == nil || !h.greeting.SpeaksV2() || !h.perhapsOld(err) || ctx.Err() != nil {
+		return p, err
 	}
-	return p, err
+	if h.proven {
+		return nil, fmt.Errorf("the server sent an empty answer: %w", io.ErrUnexpectedEOF)
+	}
+	g, v0err := client.Greet(ctx, false, noRefs())
+	if v0err != nil {
+		return nil, err
+	}
+	h.greeting = g
+	return client.Fetch(ctx, g, f)
 }
 
 func (h *httpRemote) push(ctx context.Context, updates []protocol.RefUpdate, pack []byte) (protocol.Report, error) {
