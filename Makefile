@@ -1,11 +1,12 @@
 # `make` lists what there is. CI runs what a person runs: `make lint`, `make test` and `make test-all`.
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+RELEASE   ?= $(shell git describe --tags --exact-match 2>/dev/null)
 LDFLAGS   := -s -w -X github.com/addagent/addagent/internal/cli.version=$(VERSION)
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo demo-grid test test-all lint baked test-images fmt bench fuzz cover package test-boot test-tools test-all-tools clean
+.PHONY: help build demo demo-grid test test-all lint baked test-images fmt bench fuzz cover package release test-boot test-tools test-all-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,9 @@ test-all: test-all-tools ## all of it: images, machines that boot, the long test
 
 package: ## .deb and .rpm for amd64 and arm64 into dist/ (ARCHES=amd64 FORMATS=deb for less)
 	@GO='$(GO)' VERSION='$(VERSION)' sh packaging/build.sh
+
+release: ## archives for four platforms, packages, SBOMs, install.sh, notes and SHA256SUMS into dist/, for the tag of HEAD
+	@GO='$(GO)' VERSION='$(RELEASE)' sh packaging/release.sh
 
 test-boot: ## machines that really boot, with the package, under systemd (needs root; installs what it needs)
 	@sh test/boot/tools.sh

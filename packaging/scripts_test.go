@@ -56,7 +56,7 @@ func TestShellcheck(t *testing.T) {
 	if err != nil || len(scripts) != 3 {
 		t.Fatalf("scripts of the package: %q %v", scripts, err)
 	}
-	scripts = append(scripts, "addagent-bootstrap", "build.sh")
+	scripts = append(scripts, "addagent-bootstrap", "build.sh", "release.sh", "install.sh")
 	if out, err := exec.Command("shellcheck", scripts...).CombinedOutput(); err != nil {
 		t.Errorf("shellcheck: %v\n%s", err, out)
 	}

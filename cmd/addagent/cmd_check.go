@@ -39,7 +39,7 @@ that account may not see.
 With --image it lists what must not be in an image of this machine, a line each with
 tabs between its fields: "home" and "folder" with the agent's folders, "file" with a
 file that holds a secret, "value" with FILE:LINE of a secret in the config or in
-/etc/default/addagent, then the key. packer/seal uses it.
+/etc/default/addagent, then the key.
 
 Exit codes: 0 no problem, 1 a test of --live failed, 2 a bad config.`,
 		Example: `  addagent check

@@ -26,8 +26,8 @@ func (p *process) exampleCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "example DIR",
 		Short: "Write a small, complete example: a config, and a repository with work for nodes",
-		Long: `Writes DIR/addagent.yaml, a config that explains every key, and DIR/ops, the content of
-a repository: work for every node and for the nodes of one part, what each item watches,
+		Long: `Writes DIR/addagent.yaml, the config of a node that keeps all its files below DIR/node,
+with every other key explained, and DIR/ops, the content of a repository: work for every node and for the nodes of one part, what each item watches,
 a hold for the whole fleet, init scripts, and a README.md that explains them. Then it
 prints the steps to make a git repository of it and run a node on it, as lines to type.
 It needs no root.
@@ -92,7 +92,9 @@ func writeExample(dir string) (written []string, err error) {
 		}
 		return os.WriteFile(full, data, mode)
 	}
-	if err := put("addagent.yaml", config.Example()); err != nil {
+	node := fmt.Sprintf("# The node of this example. All other keys are explained below.\nhome: %q\nrun_dir: %q\nstate_dir: %q\nrepos:\n  - { name: ops, url: %q }\n\n",
+		filepath.Join(dir, "node"), filepath.Join(dir, "node", ".addagent", "run"), filepath.Join(dir, "node", ".addagent", "lib"), serverURL(dir))
+	if err := put("addagent.yaml", append([]byte(node), config.Example()...)); err != nil {
 		return nil, err
 	}
 	err = fs.WalkDir(exampleTree, "example", func(path string, d fs.DirEntry, err error) error {
@@ -117,11 +119,8 @@ type exampleStep struct {
 // exampleSteps is how the example becomes a node that works.
 func exampleSteps(dir, program string) []exampleStep {
 	ops, server, node := shellWord(filepath.Join(dir, "ops")), shellWord(filepath.Join(dir, "ops.git")), filepath.Join(dir, "node")
-	home, address := shellWord(node), server
+	config := " --config " + shellWord(filepath.Join(dir, "addagent.yaml"))
 	const commit = "git -c user.name=Ann -c user.email=ann@example.org commit -q " // a fresh machine has no identity
-	if strings.ContainsFunc(dir, unicode.IsSpace) {
-		address = (&url.URL{Scheme: "file", Path: filepath.Join(dir, "ops.git")}).String() // a URL holds no space
-	}
 	return []exampleStep{
 		{"Make a git repository of it and push it to a server (here a folder; any git server works):", []string{
 			"git init -q --bare -b main " + server,
@@ -134,25 +133,35 @@ func exampleSteps(dir, program string) []exampleStep {
 		}},
 		{"Run a node of part app1, initialised from ops, with all its files below " + node + " (stop it with ^C):", []string{
 			"mkdir -p " + shellWord(filepath.Join(node, "nodeinfo")),
+			"echo app1 >" + shellWord(filepath.Join(node, "nodeinfo", "nodepart.txt")),
 			"echo ops >" + shellWord(filepath.Join(node, "nodeinfo", "initgitrepo.txt")),
-			program + " run --repo " + shellWord(address) + " --part app1 --home " + home,
+			program + " run" + config,
 		}},
 		{"In another terminal, see what it did and why:", []string{
-			program + " status --home " + home,
-			program + " why --home " + home,
-			program + " log --home " + home,
-			program + " log --home " + home + " ops:part.app1",
+			program + " status" + config,
+			program + " why" + config,
+			program + " log" + config,
+			program + " log" + config + " ops:part.app1",
 		}},
 		{"Push a change that part.app1 watches; the node sees it within a minute (addagent beat makes it look now):", []string{
 			"cd " + ops,
 			"echo 2 >app/version.txt",
 			commit + `-a -m "version 2"`,
 			"git push -q",
-			program + " beat --home " + home,
-			program + " why --home " + home + " ops:part.app1",
+			program + " beat" + config,
+			program + " why" + config + " ops:part.app1",
 			"cat " + shellWord(filepath.Join(node, "example", "app1.txt")),
 		}},
 	}
+}
+
+// serverURL is the address of the repository that the steps make.
+func serverURL(dir string) string {
+	path := filepath.Join(dir, "ops.git")
+	if strings.ContainsFunc(path, unicode.IsSpace) { // which no address holds
+		return (&url.URL{Scheme: "file", Path: path}).String()
+	}
+	return path
 }
 
 // programName is how this program was called in a shell: by its name, or else by a path.

@@ -17,7 +17,7 @@ func aboutNode() (also map[string][]string, files, environment []clitest.Block) 
 	files = []clitest.Block{
 		{Text: "Below home (/root, or the home folder of who is not root):"},
 		{Term: "nodeinfo/nodepart.txt, stacktype.txt, deployment.txt, initgitrepo.txt", Text: "who this node is: one bare value a file, written by people"},
-		{Term: "nodeinfo/instance-id.txt, state.txt, statetss.txt, statelog.txt", Text: "its name, its state, since when, and the states it went through"},
+		{Term: "nodeinfo/instance-id.txt, state.txt, statetss.txt, statelog.txt", Text: "its name, its state, the time of its last step in the life cycle, and those steps"},
 		{Term: "nodeinfo/beat.json", Text: "the last beat: looks, verdicts, work, troubles, the next beat (docs/beats.schema.json)"},
 		{Term: "nodeinfo/presence.json", Text: "this node's record"},
 		{Term: "gitrepo/REPO/", Text: "the clones: .git and .temp belong to the agent, the rest is the tracked tree"},

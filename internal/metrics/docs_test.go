@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -45,14 +46,8 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 	testkit.Must(t, yaml.UnmarshalWithOptions(data, &file, yaml.Strict()))
-	known := map[string][]string{}
-	for _, f := range families() {
-		known[f.name] = append(f.labels, "instance", "job")
-	}
-	for _, name := range ofNodeExporter {
-		known[name] = []string{"instance", "job", "file"}
-	}
-	metric := regexp.MustCompile(`\b((?:addagent|node)_\w+)(?:\{(\w+)=~?"([^"]*)"\})?`)
+	known := knownLabels()
+	metric := usedMetric()
 	shown := regexp.MustCompile(`\$labels\.(\w+)`)
 	seen := map[string]bool{}
 	used := 0
@@ -94,5 +89,95 @@ func TestAlerts(t *testing.T) {
 	}
 	if len(seen) < 8 || used < len(seen) {
 		t.Errorf("%d rules with %d metrics: the reading of the file is broken", len(seen), used)
+	}
+}
+
+// usedMetric finds a metric of ours or of node_exporter in a query, with its first label and the value of that.
+func usedMetric() *regexp.Regexp {
+	return regexp.MustCompile(`\b((?:addagent|node)_\w+)(?:\{(\w+)=~?"([^"]*)"\})?`)
+}
+
+// knownLabels are the labels of each metric that there is.
+func knownLabels() map[string][]string {
+	known := map[string][]string{}
+	for _, f := range families() {
+		known[f.name] = append(f.labels, "instance", "job")
+	}
+	for _, name := range ofNodeExporter {
+		known[name] = []string{"instance", "job", "file"}
+	}
+	return known
+}
+
+// TestGrafanaBoard: its queries name metrics and labels that Render writes, and each panel has a place of its own.
+func TestGrafanaBoard(t *testing.T) {
+	data, err := os.ReadFile("../../docs/grafana.json")
+	testkit.Must(t, err)
+	var board struct {
+		Title, UID string
+		Templating struct {
+			List []struct{ Name, Query string }
+		}
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr, LegendFormat string }
+		}
+	}
+	testkit.Must(t, json.Unmarshal(data, &board))
+	known := knownLabels()
+	by := regexp.MustCompile(`\b(?:by|without) \(([^)]*)\)`)
+	legend := regexp.MustCompile(`\{\{(\w+)\}\}`)
+	taken, ids, used := map[[2]int]string{}, map[int]bool{}, map[string]bool{}
+	check := func(where, query, shown string) {
+		var has []string
+		for _, m := range usedMetric().FindAllStringSubmatch(query, -1) {
+			labels, ok := known[m[1]]
+			if !ok || m[2] != "" && !slices.Contains(labels, m[2]) {
+				t.Errorf("%s: %s", where, m[0])
+			}
+			has = append(has, labels...)
+			used[m[1]] = true
+		}
+		if len(has) == 0 && strings.Contains(query, "_") {
+			t.Errorf("%s uses no metric: %s", where, query)
+		}
+		var names []string
+		for _, m := range by.FindAllStringSubmatch(query, -1) {
+			names = append(names, strings.Split(strings.ReplaceAll(m[1], " ", ""), ",")...)
+		}
+		for _, m := range legend.FindAllStringSubmatch(shown, -1) {
+			names = append(names, m[1])
+		}
+		for _, name := range names {
+			if !slices.Contains(has, name) {
+				t.Errorf("%s: no label %s in %s", where, name, query)
+			}
+		}
+	}
+	for _, v := range board.Templating.List {
+		check("variable "+v.Name, v.Query, "")
+	}
+	for _, p := range board.Panels {
+		if ids[p.ID] || p.Title == "" || len(p.Targets) == 0 || p.GridPos.X+p.GridPos.W > 24 {
+			t.Errorf("panel %d %q", p.ID, p.Title)
+		}
+		ids[p.ID] = true
+		for x := range p.GridPos.W {
+			for y := range p.GridPos.H {
+				at := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+				if other := taken[at]; other != "" {
+					t.Fatalf("%s covers %s", p.Title, other)
+				}
+				taken[at] = p.Title
+			}
+		}
+		for _, q := range p.Targets {
+			check(p.Title, q.Expr, q.LegendFormat)
+		}
+	}
+	if board.Title == "" || len(board.Panels) < 8 || len(used) < 8 {
+		t.Errorf("%d panels with %d metrics: the reading of the file is broken", len(board.Panels), len(used))
 	}
 }

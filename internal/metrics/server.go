@@ -30,7 +30,7 @@ type Server struct {
 	page     atomic.Pointer[[]byte]
 }
 
-// Listen serves at a loopback address such as 127.0.0.1:9850, [::1]:9850 or localhost:9850; port 0 takes any. The page
+// Listen serves at a loopback address such as 127.0.0.1:9464, [::1]:9464 or localhost:9464; port 0 takes any. The page
 // shows what runs here and clients need no password, so the config refuses addresses that other machines can reach.
 func Listen(address string) (*Server, error) {
 	if port, ok := strings.CutPrefix(address, "localhost:"); ok { // /etc/hosts could send that name anywhere

@@ -66,7 +66,7 @@ func States() []StateRow {
 			Meaning: "the agent beats, but needs help to complete its work: a pushed fix, or a person",
 			Next:    []State{Setup, InitDone, Idle, Working, Failing, Disabled, Leaving}},
 		{State: Disabled, Colour: "gray",
-			Meaning: "stopped by a person or a hold: it beats and reports, but neither looks nor works",
+			Meaning: "disabled by a person or a hold: it beats and reports, but starts no work; it looks under a hold alone",
 			Next:    []State{Setup, InitDone, Idle, Working, Failing, Wedged, Leaving}},
 		// A shutdown can be cancelled and a notice of the cloud withdrawn, so leaving has a way back.
 		{State: Leaving, Colour: "gray",
