@@ -248,7 +248,7 @@ func TestApplicationStack(t *testing.T) {
 		}
 	}
 	if all := a.balancers(); len(all) != 0 {
-		t.Errorf("nobody asked for a load balancer: %v", all)
+		t.Errorf("a load balancer that no parameter asks for: %v", all)
 	}
 }
 

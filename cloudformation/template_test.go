@@ -91,7 +91,7 @@ func accepts(t *testing.T, parameter any, value string) bool {
 	return regexp.MustCompile(`^(?:` + pattern + `)$`).MatchString(value)
 }
 
-// secrets are what somebody may try to give where only the place of a secret belongs.
+// secrets are values that a person may give where only the place of a secret belongs.
 var secrets = []string{
 	"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
 	"-----BEGIN OPENSSH PRIVATE KEY-----",

@@ -76,7 +76,7 @@ func (m machine) run(script string) (int, []string) {
 	if err != nil && !os.IsNotExist(err) {
 		m.t.Fatal(err)
 	}
-	// Its files have names that nobody knows before.
+	// The names of its files are random.
 	calls := regexp.MustCompile(`\[file:[^]]*\]`).ReplaceAllString(string(data), "[file:FILE]")
 	return code, strings.Split(strings.TrimSpace(calls), "\n")
 }

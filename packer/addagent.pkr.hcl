@@ -208,7 +208,7 @@ build {
     destination = "/tmp/seal"
   }
   provisioner "shell" {
-    # One shell as root for all: after the seal nobody can log in again.
+    # One shell as root for all: after the seal no login is possible.
     inline = [
       "set -eu; as=; [ \"$(id -u)\" = 0 ] || as='sudo -n'",
       "$as sh /tmp/bake /tmp/${basename(var.package)} ${var.tools}",

@@ -144,12 +144,12 @@ mkdir -p "$1/root/run/sshd" "$1/root/root/nodeinfo" "$1/root/root/.ssh"
 cp "$2/host" "$1/root/run/sshd/host"
 cp "$2/key.pub" "$1/root/root/.ssh/authorized_keys"
 chmod -R go-rwx "$1/root/root/.ssh" "$1/root/run/sshd/host"
-# cloud-init is installed and did not begin with the boot: who waits for it waits for ever.
+# cloud-init is installed and did not begin with the boot: a wait for it never ends.
 rm -rf "$1/root/run/cloud-init"
 printf '#!/bin/sh\ntouch /run/waited\n' >"$1/root/usr/bin/cloud-init.new"
 chmod 755 "$1/root/usr/bin/cloud-init.new"
 mv "$1/root/usr/bin/cloud-init.new" "$1/root/usr/bin/cloud-init"
-# As if somebody had tried the package here before.
+# As if a person had tried the package here before.
 echo i-of-the-bake >"$1/root/root/nodeinfo/instance-id.txt"
 echo a-token >"$1/root/etc/addagent/git-token"
 exec chroot "$1/root" /usr/sbin/sshd -D -e -f /dev/null -p "$3" -h /run/sshd/host -o ListenAddress=127.0.0.1 \

@@ -181,7 +181,7 @@ func TestSeal(t *testing.T) {
 	want["etc/machine-id"], want["var/log/auth.log"], want["var/log/amazon/ssm/agent.log"] = "", "", ""
 	got := files(t, root)
 	if unit := got["etc/systemd/system/ssh.service.d/host-keys.conf"]; !strings.Contains(unit, "ExecStartPre=/usr/bin/ssh-keygen -A\n") {
-		t.Errorf("nobody makes host keys: %q", unit)
+		t.Errorf("no unit makes host keys: %q", unit)
 	}
 	delete(got, "etc/systemd/system/ssh.service.d/host-keys.conf")
 	for p, content := range got {
@@ -289,7 +289,7 @@ func TestSealAsksFirst(t *testing.T) {
 func TestSealRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ path, content string }{
 		"a key among known hosts":   {"etc/addagent/known_hosts_old", privateKey},
-		"a key in somebody's home":  {"home/admin/deploy.pem", privateKey},
+		"a key in a person's home":  {"home/admin/deploy.pem", privateKey},
 		"a key that was handed in":  {"tmp/git-key", privateKey},
 		"a room with its token":     {"etc/addagent/addagent.d/chat.yaml", "chat:\n  - url: \"hipchat://sesame@example.org/room\"\n"},
 		"gotify":                    {"etc/addagent/addagent.d/chat.yaml", "chat:\n  - url: gotify://gotify.example.org/AbCsesame123456\n"},

@@ -109,7 +109,7 @@ func (l *loader) fileThere(where, key, path string, secret bool) bool {
 	case errors.Is(problem, errAbsent):
 		l.absent(at, key, path+" "+problem.Error())
 		return false
-	case problem == nil && unix.Access(path, unix.R_OK) != nil:
+	case problem == nil && unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK, unix.AT_EACCESS) != nil:
 		problem = errors.New("cannot be read: permission denied")
 	case problem == nil && secret && info.Size() == 0:
 		problem = errors.New("is empty: write the secret into it")

@@ -19,7 +19,7 @@ const stampForm = "20060102T150405Z"
 var authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=[^/]+/(\d{8})/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, ?SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})$`)
 
 // Signature is what a request for "/" must be signed with, worked out anew from AWS's document: it shares no code with
-// whoever signed. It is an error when what must be signed is not.
+// any signer. It is an error when what must be signed is not.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 func Signature(r *http.Request, body []byte, secret string) (string, error) {
 	said := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
