@@ -37,6 +37,9 @@ func TestDocs(t *testing.T) {
 
 func TestEveryCommandHasATranscript(t *testing.T) { manual().TestTranscripts(t) }
 
+// TestQuotedCommands: what the pages tell a reader to type exists.
+func TestQuotedCommands(t *testing.T) { manual().TestQuoted(t, docsDir) }
+
 func configPage(t *testing.T) *clitest.Page {
 	t.Helper()
 	about, example, files := aboutConfig()

@@ -19,7 +19,7 @@ func (p *program) foldCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "presence:fold",
 		Short: "Aggregate the records of all nodes into one branch, with a table and a history",
-		Long: `Writes the record of every node, a table for people (README.md) and every transition
+		Long: `Writes the record of every node, a table for people (README.md) and what nodes reported
 (history/YYYY/MM/DD.jsonl) into the branch main of the presence repository. This is the
 fold. Readers then ask for one ref instead of all.
 

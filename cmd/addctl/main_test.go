@@ -157,6 +157,9 @@ func TestDocsNameTheEnvironment(t *testing.T) {
 
 func TestEveryCommandHasATranscript(t *testing.T) { manual().TestTranscripts(t) }
 
+// TestQuotedCommands: what the pages tell a reader to type exists.
+func TestQuotedCommands(t *testing.T) { manual().TestQuoted(t, "../../docs") }
+
 // TestFullDisk: a command whose output cannot be written fails.
 func TestFullDisk(t *testing.T) {
 	repo := filepath.Join(t.TempDir(), "presence.git")

@@ -148,7 +148,7 @@ func (r *Room) leaves() []leaf {
 				"env:ADD_SECRET_NAME works as with token_file."),
 		text("url", &r.URL, checkRoomURL).hides(maskRoomURL).takes("a URL").like("slack://hook:TOKEN@webhook").
 			means("Instead of url_file: the URL itself, in a config that no one else can read."),
-		word("only", &r.Only, []string{"all", "critical"}).means("What to tell there: every transition, or only critical ones."),
+		word("only", &r.Only, []string{"all", "critical"}).means("What to tell there: all transitions that docs/chat.md lists, or only critical ones."),
 		word("from", &r.From, []string{"node", "fleet"}).
 			means("Who tells it: each node, or for all of them the control node that folds presence, with a line per version, part and state."),
 	}

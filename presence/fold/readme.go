@@ -16,7 +16,7 @@ func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []
 	var b strings.Builder
 	b.WriteString("# Presence\n\n")
 	fmt.Fprintf(&b, "The state of every node as of %s. `addctl presence:fold` writes this page; `fold.json` shows when it last ran,\n"+
-		"`%s` has every transition.\n\n", shown(now), "history/")
+		"`%s` has the transitions that nodes reported.\n\n", shown(now), "history/")
 	if len(f.Nodes) == 0 {
 		b.WriteString("No node has reported yet.\n")
 		return []byte(b.String())
