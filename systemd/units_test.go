@@ -39,7 +39,7 @@ func TestPromisedSettings(t *testing.T) {
 		"addagent.timer":        {"OnCalendar=*-*-* *:*:00", "AccuracySec=1s", "Unit=addagent-beat.service"},
 		// Without root, an empty root folder around it, and no call that leads out of it.
 		"addctl-fold.service": {"Type=notify", "ExecStart=/usr/bin/addctl presence:fold --every 1m", "RestartPreventExitStatus=2", "DynamicUser=yes",
-			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
+			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-fold", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
 		"growing-delay.conf": {"RestartSteps=6", "RestartMaxDelaySec=60s"},
 		"addagent.tmpfiles":  {"d /run/addagent 0755 root root -"},
 	} {
