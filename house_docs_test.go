@@ -131,6 +131,22 @@ func TestDocsSayWhatIsSo(t *testing.T) {
 			t.Errorf("docs/performance.md says %s pushes each with %s nodes, and measured %s", said[i+1], nodes, row[1])
 		}
 	}
+	// What a node prints about features of git that it does not have.
+	sources, err := filepath.Glob("internal/git/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed strings.Builder
+	for _, path := range sources {
+		if !strings.HasSuffix(path, "_test.go") {
+			printed.WriteString(read(path))
+		}
+	}
+	for _, text := range []string{"submodule as it is", "Git LFS pointer as it is", "content is not converted (eol, ident, encoding, filter), though ", "a tag does not move", "the repository names its objects by "} {
+		if !strings.Contains(read("docs/git.md"), text) || !strings.Contains(printed.String(), text) {
+			t.Errorf("docs/git.md and internal/git do not both say %q", text)
+		}
+	}
 	// One port for metrics, everywhere.
 	port := regexp.MustCompile(`127\.0\.0\.1:(9\d\d\d)\b`)
 	for _, path := range []string{"docs/metrics.md", "docs/config.md", "docs/addagent.yaml", "internal/metrics/server.go"} {
