@@ -39,7 +39,7 @@ type Sample struct {
 
 	Repos    []Repo
 	Items    []Item
-	Troubles map[string]int // class -> how many stand now; the class is the first word of the trouble's key
+	Troubles map[string]int // class -> how many there are now; the class is the first word of the trouble's key
 
 	Resident int64         // bytes of memory of the agent, see Usage; 0 = not known
 	CPU      time.Duration // processor time of the agent since its start, see Usage
@@ -112,7 +112,7 @@ func families() []family {
 			func(s Sample) []value { return one(flag(!s.Working.IsZero())) }},
 		{"addagent_working_since_timestamp_seconds", "gauge", nil, "When the work in hand began, Unix time; 0 = none runs.",
 			func(s Sample) []value { return one(stamp(s.Working)) }},
-		{"addagent_troubles", "gauge", []string{"class"}, "Troubles that stand, by class; what they are says addagent status.", troubles},
+		{"addagent_troubles", "gauge", []string{"class"}, "Troubles that last, by class; addagent status shows what they are.", troubles},
 		{"addagent_repo_info", "gauge", []string{"repo", "branch", "version"}, "Always 1; the commit that the tree of a repository shows.",
 			perRepo(func(r Repo) value { return value{[]string{r.Name, r.Branch, r.Version}, 1} })},
 		{"addagent_repo_look_success", "gauge", []string{"repo"}, "1 when the last look that asked the repository had an answer.",
