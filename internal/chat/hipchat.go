@@ -27,7 +27,7 @@ func hipchat(u *url.URL) *web {
 		return nil
 	}
 	base := scheme + "://" + u.Host
-	w := &web{server: u.Host, secrets: secrets{token}, limit: 10000}
+	w := &web{server: u.Host, secrets: secrets{token}, limit: 10000, mention: "@"}
 	if api == "v1" {
 		w.say = once(func(m Message) request {
 			return formTo(base+"/v1/rooms/message", url.Values{

@@ -13,6 +13,7 @@ import (
 	"net/mail"
 	"net/smtp"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,8 @@ import (
 	lib "github.com/nicholas-fedor/shoutrrr/pkg/services/email/smtp"
 )
 
-// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. It sends a password over TLS
-// only, except to this machine itself.
+// mailRoom says a message as a letter: smtp://USER:PASSWORD@HOST:PORT/?from=A&to=B,C. It authenticates over TLS only,
+// whatever the method, except to this machine itself.
 func mailRoom(s *lib.Service) *web {
 	c := s.Config
 	c.FixEmailTags()
@@ -119,7 +120,12 @@ func (l *letters) post(ctx context.Context, conn net.Conn, secure *tls.Config, m
 		}
 	}
 	if l.auth != nil {
-		if offered, _ := client.Extension("AUTH"); !offered {
+		// net/smtp looks at this for a password, and not for a token or for an answer from which one can be guessed.
+		_, secret := client.TLSConnectionState()
+		switch offered, _ := client.Extension("AUTH"); {
+		case !secret && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, c.Host):
+			return permanent{errors.New("the connection is not encrypted, so no password and no token is sent (the server offers no STARTTLS, or the address says encryption=None)")}
+		case !offered:
 			return permanent{errors.New("the server offers no authentication")}
 		}
 		if err := client.Auth(l.auth); err != nil {
@@ -127,7 +133,7 @@ func (l *letters) post(ctx context.Context, conn net.Conn, secure *tls.Config, m
 			if errors.As(err, &answer) || ctx.Err() != nil {
 				return err
 			}
-			return permanent{err} // net/smtp refuses to send a password in the clear
+			return permanent{err} // what the server asks for cannot be answered
 		}
 	}
 	if err := client.Mail(l.from.Address); err != nil {

@@ -39,10 +39,14 @@ type postOffice struct {
 }
 
 func newPostOffice(t *testing.T, atOnce bool, answers map[string]string) (*postOffice, http.RoundTripper) {
+	return newPostOfficeAt(t, "127.0.0.1:0", atOnce, answers)
+}
+
+func newPostOfficeAt(t *testing.T, at string, atOnce bool, answers map[string]string) (*postOffice, http.RoundTripper) {
 	web := httptest.NewTLSServer(nil) // for its certificate
 	t.Cleanup(web.Close)
 	trusting := web.Client().Transport.(*http.Transport)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +285,20 @@ func TestMailFails(t *testing.T) {
 			t.Errorf("%v; passwords sent: %d", err, len(p.users))
 		}
 	})
+}
+
+// TestMailInTheClear: no method sends what it has over a connection that others can read.
+func TestMailInTheClear(t *testing.T) {
+	for _, more := range []string{"&auth=Plain", "&auth=CRAMMD5", "&auth=OAuth2", "&auth=Unknown", "&auth=OAuth2&encryption=None", "&auth=CRAMMD5&usestarttls=no"} {
+		p, transport := newPostOfficeAt(t, "127.0.0.2:0", false, nil) // not one of the names of this machine
+		p.hidden = "STARTTLS"
+		err := mailRoom(t, p, mailWord, more, transport).Say(t.Context(), chat.Message{Text: "hello"})
+		p.mu.Lock()
+		if !chat.Permanent(err) || !strings.Contains(err.Error(), "not encrypted") || len(p.users) != 0 {
+			t.Errorf("%s: %v; %d answers sent", more, err, len(p.users))
+		}
+		p.mu.Unlock()
+	}
 }
 
 func TestMailHangs(t *testing.T) {

@@ -54,7 +54,8 @@ func matrixRoom(u *url.URL) *web {
 			}()
 		}
 		body := map[string]any{"msgtype": map[bool]string{true: "m.text", false: "m.notice"}[m.Critical], "body": m.Text,
-			"format": "org.matrix.custom.html", "formatted_body": fmt.Sprintf(`<font data-mx-color="%s">%s</font>`, shade(m.Colour),
+			"m.mentions": map[string]any{}, // empty: no one, whatever the text says
+			"format":     "org.matrix.custom.html", "formatted_body": fmt.Sprintf(`<font data-mx-color="%s">%s</font>`, shade(m.Colour),
 				strings.ReplaceAll(html.EscapeString(m.Text), "\n", "<br>"))}
 		for _, room := range c.Rooms {
 			var joined struct {
@@ -88,7 +89,7 @@ func (m matrixAddress) Initialize(address *url.URL, _ types.StdLogger) error {
 func telegramRoom(s *telegram.Service) *web {
 	c := s.Config
 	_, key, _ := strings.Cut(c.Token, ":")
-	return &web{secrets: secrets{c.Token, key}, limit: 4096, say: each(c.Chats, func(m Message, chat string) request {
+	return &web{secrets: secrets{c.Token, key}, limit: 4096, mention: "@", say: each(c.Chats, func(m Message, chat string) request {
 		id, thread, _ := strings.Cut(chat, ":")
 		body := map[string]any{"chat_id": id, "text": m.Text, "disable_notification": !m.Critical || !c.Notification, "disable_web_page_preview": !c.Preview}
 		if n, err := strconv.Atoi(thread); err == nil {
@@ -104,7 +105,7 @@ func zulipRoom(u *url.URL, s *zulip.Service) *web {
 	if c.Stream == "" {
 		return nil
 	}
-	return &web{server: u.Host, secrets: secrets{c.BotKey}, limit: 10000, say: once(func(m Message) request {
+	return &web{server: u.Host, secrets: secrets{c.BotKey}, limit: 10000, mention: "@", say: once(func(m Message) request {
 		form := url.Values{"type": {"stream"}, "to": {c.Stream}, "content": {m.Text}, "topic": {cmp.Or(c.Topic, "addagent")}}
 		return formTo("https://"+u.Host+"/api/v1/messages", form).with("Authorization", basic(c.BotMail, c.BotKey))
 	})}
@@ -146,7 +147,7 @@ func larkRoom(s *lark.Service) *web {
 		}
 		return r.coded(said.Code, said.Msg, 9499, 11232)
 	}
-	return &web{secrets: secrets{c.Path, c.Secret}, limit: 4096, bytes: 4096, say: say}
+	return &web{secrets: secrets{c.Path, c.Secret}, limit: 4096, bytes: 4096, mention: "<at", say: say}
 }
 
 // wecomRoom: https://developer.work.weixin.qq.com/document/path/91770. It answers 200 and a code.
@@ -170,7 +171,7 @@ func wecomRoom(s *wecom.Service) *web {
 		}
 		return r.coded(said.Code, said.Msg, -1, 45009)
 	}
-	return &web{secrets: secrets{c.Key}, limit: 2048, bytes: 2048, say: say}
+	return &web{secrets: secrets{c.Key}, limit: 2048, bytes: 2048, mention: "<@", say: say}
 }
 
 // coded judges a code in an answer: 0 is success, some are temporary (busy, too many), all others are permanent.

@@ -33,7 +33,8 @@ func TestMatrix(t *testing.T) {
 		send, isSend := strings.CutPrefix(r.URL.EscapedPath(), "/_matrix/client/v3/rooms/%21abc:here/send/m.room.message/")
 		var b struct {
 			MsgType, Body, Format string
-			Formatted             string `json:"formatted_body"`
+			Formatted             string   `json:"formatted_body"`
+			Mentions              struct{} `json:"m.mentions"`
 		}
 		switch {
 		case r.Header.Get("Authorization") != "Bearer "+token || r.URL.RawQuery != "":
@@ -117,7 +118,8 @@ func TestMatrixLogin(t *testing.T) {
 			default:
 				var b struct {
 					MsgType, Body, Format string
-					Formatted             string `json:"formatted_body"`
+					Formatted             string   `json:"formatted_body"`
+					Mentions              struct{} `json:"m.mentions"`
 				}
 				if decode(w, r, &b) {
 					heard(chattest.Heard{Text: b.Body, Critical: b.MsgType == "m.text"})

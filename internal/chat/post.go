@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type web struct {
 	secrets secrets // never shown
 	limit   int     // longest text, in characters
 	bytes   int     // and in bytes, for services that count them too; 0 = no limit
+	mention string  // how a mention of people begins in a text: "@", or "<" and what follows it; "" = none can
 	say     func(ctx context.Context, c caller, m Message) error
 	caller  caller // set by Open
 }
@@ -46,11 +48,25 @@ func (w *web) Say(ctx context.Context, m Message) error {
 	if empty(m) {
 		return fmt.Errorf("%s: %w", w.caller.room, ErrEmpty)
 	}
-	m.Text = human.Prefix(strings.ToValidUTF8(m.Text, "\uFFFD"), w.limit)
+	m.Text = human.Prefix(w.harmless(strings.ToValidUTF8(m.Text, "\uFFFD")), w.limit)
 	if w.bytes > 0 && len(m.Text) > w.bytes {
 		m.Text = strings.ToValidUTF8(m.Text[:w.bytes], "") // without half a character at the end
 	}
 	return w.say(ctx, w.caller, m)
+}
+
+// atSign is an @ that begins a word, and not that of an address of mail.
+var atSign = regexp.MustCompile(`(^|[^\pL\pN])@`)
+
+// harmless is a text that mentions no one: what scripts print must not notify people.
+func (w *web) harmless(text string) string {
+	switch w.mention {
+	case "":
+		return text
+	case "@":
+		return atSign.ReplaceAllString(text, "$1@\u200b") // without width
+	}
+	return strings.ReplaceAll(text, w.mention, "<\u200b"+w.mention[1:])
 }
 
 const (

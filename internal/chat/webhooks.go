@@ -76,7 +76,7 @@ func mattermostRoom(s *mattermost.Service) *web {
 		return nil
 	}
 	target := plainOrTLS(c.DisableTLS) + c.Host + "/hooks/" + url.PathEscape(c.Token)
-	return &web{server: c.Host, secrets: secrets{c.Token}, limit: 16000, say: once(func(m Message) request {
+	return &web{server: c.Host, secrets: secrets{c.Token}, limit: 16000, mention: "@", say: once(func(m Message) request {
 		body := map[string]any{"attachments": []any{map[string]any{"fallback": m.Text, "text": m.Text, "color": shade(m.Colour)}}}
 		fill(body, "username", c.UserName, "channel", c.Channel)
 		icon(body, c.Icon)
@@ -99,7 +99,7 @@ func rocketchatRoom(u *url.URL, s *rocketchat.Service) *web {
 		return nil
 	}
 	target := "https://" + u.Host + "/hooks/" + url.PathEscape(c.TokenA) + "/" + url.PathEscape(c.TokenB)
-	return &web{server: u.Host, secrets: secrets{c.TokenA, c.TokenB}, limit: 5000, say: once(func(m Message) request {
+	return &web{server: u.Host, secrets: secrets{c.TokenA, c.TokenB}, limit: 5000, mention: "@", say: once(func(m Message) request {
 		body := map[string]any{"attachments": []any{map[string]any{"text": m.Text, "color": shade(m.Colour)}}}
 		fill(body, "username", c.UserName, "channel", c.Channel)
 		return jsonTo(target, body)
@@ -163,7 +163,7 @@ func googlechatRoom(s *googlechat.Service) *web {
 		return nil
 	}
 	target := url.URL{Scheme: "https", Host: c.Host, Path: c.Path, RawQuery: url.Values{"key": {c.Key}, "token": {c.Token}}.Encode()}
-	return &web{server: c.Host, secrets: secrets{c.Key, c.Token}, limit: 4096, say: once(func(m Message) request {
+	return &web{server: c.Host, secrets: secrets{c.Key, c.Token}, limit: 4096, mention: "<users/", say: once(func(m Message) request {
 		return jsonTo(target.String(), map[string]any{"text": m.Text})
 	})}
 }
