@@ -64,7 +64,7 @@ var importTable = []struct {
 			presence/fold presence/gitstore systemd`, ""},
 		"fleet/fleettest": {"internal/node presence presence/gitstore", ""},
 		"fleet/view":      {"internal/human internal/node presence presence/fold", ""},
-		"presence":        {"internal/node", ""},
+		"presence":        {"internal/human internal/node", ""},
 		"presence/fold": {`
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node
 			presence presence/gitstore`, ""},

@@ -35,7 +35,7 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 	a.beats.seq++
 	a.wrong.now, a.wrong.carried, a.runs.lockedBy = a.wrong.carried, nil, ""
 	if info, err := a.Info(); err != nil {
-		a.wrong.add("nodeinfo", err.Error())
+		a.wrong.now = append(a.wrong.now, journal.Trouble{Key: "nodeinfo", Text: err.Error(), Person: true})
 	} else {
 		a.info = info
 		for _, text := range info.Ignored {
@@ -47,7 +47,7 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 		a.Settings = s
 	}
 	for _, text := range wrong {
-		a.wrong.add("config", text)
+		a.wrong.now = append(a.wrong.now, journal.Trouble{Key: "config", Text: text, Person: true})
 	}
 	if changed {
 		a.trees.looks = keepConfigured(a.trees.looks, a.Clones.Current())
@@ -95,7 +95,7 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 			if l.DiskFull {
 				key += journal.OnDisk
 			}
-			a.wrong.add(key, l.Trouble)
+			a.wrong.now = append(a.wrong.now, journal.Trouble{Key: key, Text: l.Trouble, Person: l.Denied})
 		} else if !l.Old {
 			a.trees.lastReached, a.trees.lastContact = b.Start, b.Start
 		}

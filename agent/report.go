@@ -38,9 +38,13 @@ func (a *Agent) presence(now time.Time) presence.Record {
 	}
 	for _, l := range a.trees.looks {
 		if l.Version != "" {
-			r.Repos = append(r.Repos, presence.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Done: a.trees.finished[l.Repo], Failed: a.trees.failed(l.Repo)})
+			repo := a.trees.worked[l.Repo]
+			repo.Name, repo.Branch, repo.Version = l.Repo, l.Branch, l.Version
+			repo.Failed = a.trees.failed(l.Repo)
+			r.Repos = append(r.Repos, repo)
 		}
 	}
+	r.Troubles = a.wrong.forPeople()
 	a.Record(&r)
 	return r
 }

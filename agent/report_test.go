@@ -61,6 +61,13 @@ func TestEachStepOfTheLifeCycleIsTold(t *testing.T) {
 		if len(last.Repos) != 1 || last.Repos[0].Done["common"] == "" || last.Repos[0].Done["common"] != work.Fingerprint(b.memory["common"].Done.Ids) {
 			t.Errorf("the record does not say what was finished: %+v", last.Repos)
 		}
+		if r := last.Repos[0]; len(r.Due) != 0 || r.Worked["common"] != r.Version {
+			t.Errorf("all is worked: %+v", r)
+		}
+		working := e.heard[slices.IndexFunc(e.heard, func(r presence.Record) bool { return r.State == node.Working })]
+		if r := working.Repos[0]; !slices.Equal(r.Due, []string{"common"}) || r.Worked["common"] != "" {
+			t.Errorf("the record does not say what is due: %+v", r)
+		}
 	})
 }
 

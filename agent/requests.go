@@ -65,7 +65,7 @@ func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 		if err := a.Runner.Forget(repo, string(work.Init)); err != nil {
 			return nil, err.Error()
 		}
-		a.life.initDone, a.trees.initFinished = false, ""
+		a.life.initDone, a.trees.initFinished = false, nil
 		return []string{ask.Target}, ""
 	}
 	var names []string

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 )
 
@@ -13,15 +14,15 @@ import (
 type trees struct {
 	looks       []journal.Look
 	inventory   work.Inventory
-	next        []work.NextRun               // one for each judgement of the inventory
-	queue       []string                     // items that still run in this beat
-	firstDue    map[string]time.Time         // by dueKey: the beat that first found it due
-	startFail   map[string]string            // item: why it could not be started in its last beat
-	lastReached time.Time                    // the last look that reached a repository
-	lastContact time.Time                    // such a look, or a beat that had no reason to look: from here the node counts as blind
-	finished    map[string]map[string]string // by repository and item, the fingerprint of the last success
-	// initFinished is that of init; "" = not looked for yet, "-" = none
-	initFinished string
+	next        []work.NextRun           // one for each judgement of the inventory
+	queue       []string                 // items that still run in this beat
+	firstDue    map[string]time.Time     // by dueKey: the beat that first found it due
+	startFail   map[string]string        // item: why it could not be started in its last beat
+	lastReached time.Time                // the last look that reached a repository
+	lastContact time.Time                // such a look, or a beat that had no reason to look: from here the node counts as blind
+	worked      map[string]presence.Repo // by repository, what its items have succeeded with
+	// initFinished is that of init; nil = not looked for yet
+	initFinished *work.Attempt
 }
 
 // dueKey names what became due: an item and what it watches.
@@ -44,14 +45,21 @@ func (t *trees) find(item string) int {
 // learnFinished takes in what each item has succeeded with, for the record. Init, once done, is no item any more, but
 // a machine that alone fails at it must learn that it can be done.
 func (t *trees) learnFinished(initRepo string, lastInit func() *work.Attempt) {
-	t.finished = map[string]map[string]string{}
-	add := func(repo, item, fingerprint string) {
-		if t.finished[repo] == nil {
-			t.finished[repo] = map[string]string{}
+	t.worked = map[string]presence.Repo{}
+	add := func(repo, item, fingerprint, version string) {
+		r := t.worked[repo]
+		if r.Done == nil {
+			r.Done, r.Worked = map[string]string{}, map[string]string{}
 		}
-		t.finished[repo][item] = fingerprint
+		r.Done[item], r.Worked[item] = fingerprint, version
+		t.worked[repo] = r
 	}
 	for _, j := range t.inventory.Judgements {
+		if j.Verdict.Wanted() {
+			r := t.worked[j.Item.Repo]
+			r.Due = append(r.Due, j.Item.Name)
+			t.worked[j.Item.Repo] = r
+		}
 		if j.Memory.Done == nil || j.Memory.Version == "" {
 			continue
 		}
@@ -59,19 +67,19 @@ func (t *trees) learnFinished(initRepo string, lastInit func() *work.Attempt) {
 		if !maps.Equal(j.Memory.Done.Ids, j.Ids) {
 			fingerprint = work.Fingerprint(j.Memory.Done.Ids)
 		}
-		add(j.Item.Repo, j.Item.Name, fingerprint)
+		add(j.Item.Repo, j.Item.Name, fingerprint, j.Memory.Version)
 	}
 	if initRepo == "" {
 		return
 	}
-	if t.initFinished == "" {
-		t.initFinished = "-" // looked for, once
+	if t.initFinished == nil {
+		t.initFinished = &work.Attempt{} // looked for, once
 		if last := lastInit(); last != nil && last.OK() {
-			t.initFinished = last.Fingerprint
+			t.initFinished = last
 		}
 	}
-	if t.initFinished != "-" {
-		add(initRepo, string(work.Init), t.initFinished)
+	if last := t.initFinished; last.Fingerprint != "" {
+		add(initRepo, string(work.Init), last.Fingerprint, last.Version)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/trouble"
+	"github.com/addagent/addagent/presence"
 )
 
 // troubles is what is wrong with this node: as it was told before, as this beat found it, and as it was found since.
@@ -31,7 +32,7 @@ func (t *troubles) add(key, text string) {
 func (t *troubles) keep(kind string) {
 	for key, known := range t.known {
 		if strings.HasPrefix(key, kind) {
-			t.add(key, known.Text)
+			t.now = append(t.now, journal.Trouble{Key: key, Text: known.Text, Person: known.Person})
 		}
 	}
 }
@@ -58,7 +59,7 @@ func (t *troubles) untried() []journal.Trouble {
 	var all []journal.Trouble
 	for key, known := range t.known {
 		if t.recalled && strings.HasPrefix(key, "tell ") && !slices.ContainsFunc(t.now, func(w journal.Trouble) bool { return w.Key == key }) {
-			all = append(all, journal.Trouble{Key: key, Text: known.Text, Critical: known.Critical})
+			all = append(all, journal.Trouble{Key: key, Text: known.Text, Critical: known.Critical, Person: known.Person})
 		}
 	}
 	return all
@@ -109,6 +110,19 @@ func (t *troubles) wrote(what string, err error) (news bool) {
 // list is the known troubles by key.
 func (t *troubles) list() []journal.Trouble {
 	return slices.SortedFunc(maps.Values(t.known), func(a, b journal.Trouble) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+// forPeople is what only a person can end, for the record: as it was known after the beat before, and as this one found
+// it so far.
+func (t *troubles) forPeople() []string {
+	var all []string
+	for _, one := range slices.Concat(t.list(), t.now) {
+		text := human.Truncate(human.Line(one.Text), 200)
+		if (one.Critical || one.Person) && len(all) < presence.TroublesMost && !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // mergeTroubles merges what went wrong in this beat into what was wrong before: a trouble is news when it begins, once

@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/presence"
 )
 
 // TestTroublesAreSaidOnceAndCounted walks one trouble through its life.
@@ -49,5 +52,22 @@ func TestTroublesOfOneKeyAreJoined(t *testing.T) {
 	known, news := mergeTroubles(nil, []journal.Trouble{{Key: "k", Text: "one"}, {Key: "k", Text: "two"}}, time.Unix(0, 0))
 	if len(known) != 1 || len(news) != 1 || known["k"].Text != "one; two" {
 		t.Errorf("%+v %+v", known, news)
+	}
+}
+
+// What only a person can end is in the record, within its bound and each once.
+func TestTroublesForPeople(t *testing.T) {
+	w := troubles{known: map[string]journal.Trouble{
+		"config":   {Key: "config", Text: "unknown key\nwrok", Person: true},
+		"look ops": {Key: "look ops", Text: "timeout"},
+	}, now: []journal.Trouble{{Key: "config", Text: "unknown key\nwrok", Person: true}, {Key: "tell presence", Text: "clash", Critical: true}}}
+	if got := w.forPeople(); !slices.Equal(got, []string{"unknown key wrok", "clash"}) {
+		t.Errorf("%q", got)
+	}
+	for i := range 20 {
+		w.now = append(w.now, journal.Trouble{Text: fmt.Sprint("trouble ", i), Person: true})
+	}
+	if got := w.forPeople(); len(got) != presence.TroublesMost {
+		t.Errorf("%d lines", len(got))
 	}
 }

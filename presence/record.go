@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 )
 
@@ -42,7 +43,12 @@ type Record struct {
 	State       node.State `json:"state"`    // a newer or older agent may say a word that this one does not know
 	StateLog    string     `json:"statelog"` // node.StateLog.String
 	StateTss    string     `json:"statetss"` // node.StateLog.Stamp
+	// Troubles is what needs a person, such as a bad config or no access: at most TroublesMost, a line each.
+	Troubles []string `json:"troubles,omitempty"`
 }
+
+// TroublesMost bounds Troubles.
+const TroublesMost = 5
 
 // Repo is a repository as the node has it.
 type Repo struct {
@@ -50,11 +56,22 @@ type Repo struct {
 	// Done is, for each item of the repository that this node has finished, the fingerprint of that success: others
 	// learn from it that what they fail at can be done.
 	Done map[string]string `json:"done,omitempty"`
+	Due  []string          `json:"due,omitempty"` // the items whose last success is not of what the tree asks for, in their order
 	// Failed is, for each item that is failing or wedged, the full id of the commit that it failed at: while a new
 	// one is tried, Version is that already.
 	Failed  map[string]string `json:"failed,omitempty"`
-	Name    string            `json:"name"`    // the folder below gitrepo/
-	Version string            `json:"version"` // full id of the commit that the tree is at
+	Name    string            `json:"name"`             // the folder below gitrepo/
+	Version string            `json:"version"`          // full id of the commit that the tree is at
+	Worked  map[string]string `json:"worked,omitempty"` // for each item in Done the full id of the commit of that success
+}
+
+// Deployed is the version that a repository is worked at, and the one that it is pulled at where that is another:
+// "ops@6942aad -> f1857fe".
+func (r Repo) Deployed() string {
+	if len(r.Due) == 0 { // also of an older agent, which does not tell
+		return r.Name + "@" + human.ID(r.Version)
+	}
+	return r.Name + "@" + human.ID(r.Worked[r.Due[0]]) + " -> " + human.ID(r.Version)
 }
 
 // FailedAt are the versions that items of the repository failed at.
@@ -108,8 +125,10 @@ func Normalize(r Record) Record {
 	r.Addresses = append([]string{}, r.Addresses...)
 	r.Repos = append([]Repo{}, r.Repos...)
 	r.Services = append([]Service{}, r.Services...)
+	r.Troubles = slices.Clone(r.Troubles)
 	for i := range r.Repos {
-		r.Repos[i].Done = maps.Clone(r.Repos[i].Done)
+		r.Repos[i].Done, r.Repos[i].Worked = maps.Clone(r.Repos[i].Done), maps.Clone(r.Repos[i].Worked)
+		r.Repos[i].Due = slices.Clone(r.Repos[i].Due)
 		r.Repos[i].Failed = maps.Clone(r.Repos[i].Failed)
 	}
 	r.BeatSeen = WholeSecond(r.BeatSeen)
@@ -152,9 +171,10 @@ func SameContent(a, b Record) bool {
 		a.Agent == b.Agent && a.BootID == b.BootID && a.Deployment == b.Deployment && a.Hardware == b.Hardware &&
 		a.Hostname == b.Hostname && a.InitGitRepo == b.InitGitRepo && a.Nodepart == b.Nodepart && a.Stacktype == b.Stacktype &&
 		a.StateLog == b.StateLog && a.StateTss == b.StateTss &&
-		slices.Equal(a.Addresses, b.Addresses) &&
+		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Troubles, b.Troubles) &&
 		slices.EqualFunc(a.Repos, b.Repos, func(a, b Repo) bool {
-			return a.Branch == b.Branch && a.Name == b.Name && a.Version == b.Version && maps.Equal(a.Done, b.Done) && maps.Equal(a.Failed, b.Failed)
+			return a.Branch == b.Branch && a.Name == b.Name && a.Version == b.Version &&
+				maps.Equal(a.Done, b.Done) && maps.Equal(a.Worked, b.Worked) && slices.Equal(a.Due, b.Due) && maps.Equal(a.Failed, b.Failed)
 		}) &&
 		slices.EqualFunc(a.Services, b.Services, func(a, b Service) bool {
 			a.Time, b.Time = WholeSecond(a.Time), WholeSecond(b.Time)

@@ -132,7 +132,7 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journa
 			l.Trouble = fmt.Sprintf("look %s: %s", r.Name, behind)
 		}
 		if err != nil {
-			l.Trouble = fmt.Sprintf("look %s: %v", r.Name, err)
+			l.Trouble, l.Denied = fmt.Sprintf("look %s: %v", r.Name, err), errors.Is(err, remote.ErrAccess)
 			return l
 		}
 		r.tip = tip
@@ -172,6 +172,7 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 		if err != nil {
 			l.Moved, l.Blocked, l.Version, l.Previous = false, true, "", ""
 			l.Trouble, l.DiskFull = fmt.Sprintf("pull %s: %v", r.Name, err), files.DiskFull(err)
+			l.Denied = errors.Is(err, remote.ErrAccess)
 			if here, whole, err := r.repo.Applied(); err == nil && whole {
 				l.Branch, l.Version = here.Branch, here.ID
 			}

@@ -54,6 +54,7 @@ type Look struct {
 	Trouble  string   `json:"trouble,omitempty"`
 	DiskFull bool     `json:"disk_full,omitempty"` // that is the trouble: the node is failing until there is room
 	Blocked  bool     `json:"blocked,omitempty"`   // the tree cannot be moved to a version that is known: failing
+	Denied   bool     `json:"denied,omitempty"`    // the server gives no access: it stays until a person changes that
 }
 
 // Judged is the verdict on one item in one beat.
@@ -156,6 +157,7 @@ type Trouble struct {
 	Count    int       `json:"count"`              // beats in a row
 	Said     time.Time `json:"said"`               // when it stood in the log last, UTC
 	Critical bool      `json:"critical,omitempty"` // it needs a person at once
+	Person   bool      `json:"person,omitempty"`   // it stays until a person changes something
 }
 
 // Level is how loud a piece of news is.

@@ -50,7 +50,7 @@ func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []
 func versions(n presence.Node) string {
 	var list []string
 	for _, r := range n.Repos {
-		list = append(list, r.Name+" "+human.ID(r.Version))
+		list = append(list, r.Deployed())
 	}
 	return strings.Join(list, ", ")
 }

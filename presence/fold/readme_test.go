@@ -26,6 +26,9 @@ func zoo(now time.Time) presence.Fleet {
 		one("disabled", "db", node.Disabled, 0), one("setup", "db", node.Setup, 0),
 	}}
 	for i := range f.Nodes {
+		if f.Nodes[i].InstanceID == "wedged" { // it pulled what it cannot work
+			f.Nodes[i].Repos[0].Due, f.Nodes[i].Repos[0].Worked = []string{"root"}, map[string]string{"root": "6942aad4d5e6f708192a3b4c5d6e7f8091a2b3c4"}
+		}
 		if f.Nodes[i].InstanceID == "setup" {
 			f.Nodes[i].StateLog = "setup:20260301-080000;"
 		}
