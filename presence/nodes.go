@@ -13,12 +13,14 @@ type listed struct {
 	Addresses []string `json:"addresses"`
 	Age       Age      `json:"age"`
 	Record
+	Since time.Time `json:"since,omitzero"`
 }
 
 // EncodeNodes gives a fleet as a JSON list, the form of nodeinfo/nodes.json and of `addctl nodes --json`: for each
-// node, sorted by id, the value of its presence record with all its keys and one more,
+// node, sorted by id, the value of its presence record with all its keys and two more,
 //
 //	"age": "present" | "late" | "missing" | "gone"
+//	"since": when it went into its state, where the fold knows that
 //
 // Keys sorted, four spaces of indent, a newline at the end, times in UTC; no node is []. Readers must ignore keys that
 // they do not know.
@@ -28,7 +30,7 @@ func EncodeNodes(f Fleet, now time.Time) ([]byte, error) {
 		r := n.Record
 		// Lists that are empty are [] and never null, as in a record that was told.
 		r.Repos, r.Services = append([]Repo{}, r.Repos...), append([]Service{}, r.Services...)
-		list = append(list, listed{append([]string{}, r.Addresses...), n.Age(now), r})
+		list = append(list, listed{append([]string{}, r.Addresses...), n.Age(now), r, WholeSecond(n.Since)})
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
@@ -56,13 +57,13 @@ type Repo struct {
 	// Done is, for each item of the repository that this node has finished, the fingerprint of that success: others
 	// learn from it that what they fail at can be done.
 	Done map[string]string `json:"done,omitempty"`
-	Due  []string          `json:"due,omitempty"` // the items whose last success is not of what the tree asks for, in their order
+	Due  []string          `json:"due,omitempty"` // items whose last success is of something else, in order
 	// Failed is, for each item that is failing or wedged, the full id of the commit that it failed at: while a new
 	// one is tried, Version is that already.
 	Failed  map[string]string `json:"failed,omitempty"`
 	Name    string            `json:"name"`             // the folder below gitrepo/
 	Version string            `json:"version"`          // full id of the commit that the tree is at
-	Worked  map[string]string `json:"worked,omitempty"` // for each item in Done the full id of the commit of that success
+	Worked  map[string]string `json:"worked,omitempty"` // for each item in Done, the commit of that success
 }
 
 // Deployed is the version that a repository is worked at, and the one that it is pulled at where that is another:
@@ -72,6 +73,18 @@ func (r Repo) Deployed() string {
 		return r.Name + "@" + human.ID(r.Version)
 	}
 	return r.Name + "@" + human.ID(r.Worked[r.Due[0]]) + " -> " + human.ID(r.Version)
+}
+
+// WorkedAt tells whether all items have worked a version, which may be cut short; has is false where the node has never
+// had it, as far as the record tells.
+func (r Repo) WorkedAt(version string) (has, worked bool) {
+	if strings.HasPrefix(r.Version, version) {
+		return true, len(r.Due) == 0 && len(r.Failed) == 0
+	}
+	for _, v := range r.Worked {
+		has = has || strings.HasPrefix(v, version)
+	}
+	return has, false
 }
 
 // FailedAt are the versions that items of the repository failed at.

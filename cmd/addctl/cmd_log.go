@@ -20,6 +20,7 @@ import (
 
 func (p *program) logCommand() *cobra.Command {
 	var from string
+	var states []string
 	var follow bool
 	var every time.Duration
 	c := &cobra.Command{
@@ -42,6 +43,7 @@ Exit codes: 0 the history was read, 1 it could not be read, or the node is unkno
 		Example: `  addctl log
   addctl log i-0123 --since 7d
   addctl log --since 2026-03-01
+  addctl log --state wedged,missing --since 7d
   addctl log -f`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,11 +58,12 @@ Exit codes: 0 the history was read, 1 it could not be read, or the node is unkno
 				return cli.Misuse(errors.New("--every: the minimum is 1s"))
 			}
 			return p.withRepository(func(o *control.Repository) error {
-				return p.log(c.Context(), o, strings.Join(args, ""), since, follow, every)
+				return p.log(c.Context(), o, strings.Join(args, ""), states, since, follow, every)
 			})
 		},
 	}
 	c.Flags().StringVar(&from, "since", "24h", "start at `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or an age (90m, 7d)")
+	c.Flags().StringSliceVar(&states, "state", nil, "only what became this `STATE`, or of this age (late, missing, gone); several with commas")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "follow new transitions until ^C")
 	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --follow, look every `DURATION`")
 	return c
@@ -87,7 +90,11 @@ func moment(text string, now time.Time) (time.Time, error) {
 // overlap is how far a reading goes back before the one before: a report may be late, and a node's clock behind.
 const overlap = time.Hour
 
-func (p *program) log(ctx context.Context, o *control.Repository, word string, since time.Time, follow bool, every time.Duration) error {
+func (p *program) log(ctx context.Context, o *control.Repository, word string, states []string, since time.Time, follow bool, every time.Duration) error {
+	if err := knownStates(states); err != nil {
+		return err
+	}
+	other := func(t fold.Transition) bool { return len(states) > 0 && !slices.Contains(states, t.To) }
 	id, err := p.meant(ctx, o, word)
 	if err != nil {
 		return err
@@ -96,7 +103,7 @@ func (p *program) log(ctx context.Context, o *control.Repository, word string, s
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 {
+	if list = slices.DeleteFunc(list, other); len(list) == 0 {
 		p.says("no transition since %s", human.Time(since))
 	}
 	told := map[moved]bool{}
@@ -128,7 +135,7 @@ func (p *program) log(ctx context.Context, o *control.Repository, word string, s
 		if wrong, text = wrong.NextOf(err, now); text != "" {
 			p.says("%s", text)
 		}
-		list = slices.DeleteFunc(list, func(t fold.Transition) bool { return told[moveOf(t)] || t.Time.Before(since) })
+		list = slices.DeleteFunc(list, func(t fold.Transition) bool { return told[moveOf(t)] || other(t) || t.Time.Before(since) })
 		for _, t := range list {
 			if err := p.printTransition(t); err != nil {
 				return err

@@ -22,6 +22,7 @@ import (
 func (p *program) nodesCommand() *cobra.Command {
 	var l view.Filter
 	var watch, exitCode bool
+	var commit string
 	var every time.Duration
 	c := &cobra.Command{
 		Use:   "nodes",
@@ -40,12 +41,21 @@ line names. A dead node shows as late at most one fold interval later.
 a recent change in bold with a * before it. Elsewhere it prints a line a change (with
 --json an object). If a reading fails, it reports that and keeps the last list.
 
---json prints a list of the nodes' records, sorted by id, each with its age.
+--at REV lists the nodes of the repository that has this commit: which have worked it
+(all their items are done at it), at which it failed, and which have not yet. With
+--exit-code it exits with 0 when all have, 3 if it is wedged on one that has not, else
+with 10.
+
+--json prints a list of the nodes' records, sorted by id, each with its age and since
+(when it went into its state, where the fold knows that). With --at it prints a list of
+objects: id, deployment, nodepart, state, repo, version, worked, failed, reason.
 
 Exit codes: 0 the nodes were read, 1 they could not be read, or with --exit-code one is
-failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
+failing or missing, 3 with --exit-code one is wedged, 10 with --at and --exit-code one has
+not worked the commit, 130 interrupted.`,
 		Example: `  addctl nodes
   addctl nodes --part app1,app2 --state wedged
+  addctl nodes --at 1a2b3c4 --exit-code
   addctl nodes --watch
   addctl nodes --json | jq -r '.[] | select(.age == "missing") | .hostname'
   addctl nodes --presence git@git.example.org:presence.git`,
@@ -56,17 +66,20 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 				return cli.Misuse(errors.New("--every needs --watch"))
 			case every < time.Second:
 				return cli.Misuse(errors.New("--every: the minimum is 1s"))
+			case c.Flags().Changed("at") && (watch || len(commit) < 4 || strings.Trim(commit, "0123456789abcdef") != ""):
+				return cli.Misuse(errors.New("--at: give the first four or more characters of the id of a commit, and no --watch"))
 			case watch && exitCode:
 				return cli.Misuse(errors.New("--exit-code cannot be combined with --watch, which runs until ^C"))
 			}
-			for _, word := range l.States {
-				if all := stateWords(); !slices.Contains(all, word) { // a misspelt one would match no node
-					return cli.Misuse(fmt.Errorf("--state %s: give one of %s", word, strings.Join(all, ", ")))
-				}
+			if err := knownStates(l.States); err != nil {
+				return err
 			}
 			return p.withRepository(func(o *control.Repository) error {
 				if watch {
 					return p.watch(c.Context(), o, l, every)
+				}
+				if c.Flags().Changed("at") {
+					return p.at(c.Context(), o, l, commit, exitCode)
 				}
 				return p.nodes(c.Context(), o, l, exitCode)
 			})
@@ -76,6 +89,7 @@ failing or missing, 3 with --exit-code one is wedged, 130 interrupted.`,
 	c.Flags().StringSliceVar(&l.States, "state", nil, "only nodes in this `STATE`, or of this age (late, missing, gone)")
 	c.Flags().StringSliceVar(&l.Stacktypes, "stacktype", nil, "only nodes of this `STACKTYPE`")
 	c.Flags().StringSliceVar(&l.Deployments, "deployment", nil, "only nodes of this `DEPLOYMENT`")
+	c.Flags().StringVar(&commit, "at", "", "show which nodes have worked the commit `REV`, and which have not")
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "keep reading: a live view on a terminal, elsewhere a line a change")
 	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --watch, read every `DURATION`")
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 if a node is wedged, else with 1 if one is failing or missing")
@@ -89,6 +103,16 @@ func stateWords() []string {
 		words = append(words, string(r.State))
 	}
 	return append(words, string(presence.Present), string(presence.Late), string(presence.Missing), string(presence.Gone))
+}
+
+// knownStates refuses a misspelt state, which would match no node.
+func knownStates(words []string) error {
+	for _, word := range words {
+		if all := stateWords(); !slices.Contains(all, word) {
+			return cli.Misuse(fmt.Errorf("--state %s: give one of %s", word, strings.Join(all, ", ")))
+		}
+	}
+	return nil
 }
 
 func (p *program) nodes(ctx context.Context, o *control.Repository, l view.Filter, exitCode bool) error {
@@ -137,6 +161,43 @@ func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Fil
 	}
 	p.table(view.Nodes(nodes, now), view.Summary(nodes, f, now))
 	return nil
+}
+
+// at prints which nodes have worked a commit.
+func (p *program) at(ctx context.Context, o *control.Repository, l view.Filter, commit string, exitCode bool) error {
+	f, err := o.Read(ctx)
+	if err != nil {
+		return err
+	}
+	p.notes(f)
+	now := time.Now()
+	nodes := slices.DeleteFunc(l.Nodes(f, now), func(n presence.Node) bool { return n.Age(now) == presence.Gone })
+	all, worked, code := view.AtCommit(nodes, commit), 0, cli.ExitDone
+	for _, a := range all {
+		switch {
+		case a.Worked:
+			worked++
+		case a.State == node.Wedged:
+			code = cli.ExitWedged
+		case code == cli.ExitDone:
+			code = cli.ExitDue
+		}
+	}
+	switch {
+	case p.json:
+		err = cli.PrintJSON(p.Out, all)
+	case len(all) == 0:
+		p.says("no node has had the commit %s", commit)
+	default:
+		p.table(view.AtTable(all), fmt.Sprintf("%d of %s have worked %s", worked, human.Count(len(all), "node"), commit))
+	}
+	if len(all) == 0 {
+		code = cli.ExitDue
+	}
+	if err != nil || !exitCode || code == cli.ExitDone {
+		return err
+	}
+	return &cli.Exit{Code: code}
 }
 
 // verdict is the exit code that --exit-code asks for.

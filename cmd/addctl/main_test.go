@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -159,6 +160,55 @@ func TestEveryCommandHasATranscript(t *testing.T) { manual().TestTranscripts(t) 
 
 // TestQuotedCommands: what the pages tell a reader to type exists.
 func TestQuotedCommands(t *testing.T) { manual().TestQuoted(t, "../../docs") }
+
+// TestAtCommit: which nodes have worked a commit, and what a wedged node has finished.
+func TestAtCommit(t *testing.T) {
+	repo, now := filepath.Join(t.TempDir(), "presence.git"), time.Now()
+	old, tip := strings.Repeat("6942aad0", 5), strings.Repeat("f1857fe0", 5)
+	report := func(id string, s node.State, r presence.Repo) {
+		t.Helper()
+		n := fleettest.One(id, s, "", "", now)
+		r.Name, r.Branch = "ops", "main"
+		n.Repos = []presence.Repo{r}
+		if id == "i-3" {
+			n.Troubles = []string{"config: addagent.yaml:3:1: unknown key"}
+		}
+		if err := fleettest.Report(repo, n.Record, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	both := map[string]string{"root": "x", "app": "y"}
+	run := func(want int, args string, words ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		p := testProcess(&out, io.Discard, append(strings.Fields(args), "--presence", repo)...)
+		if code := p.run(t.Context()); code != want {
+			t.Errorf("%s: exit %d, not %d: %s", args, code, want, out.String())
+		}
+		for _, w := range words {
+			if !regexp.MustCompile(w).MatchString(out.String()) {
+				t.Errorf("%s: no %q in\n%s", args, w, out.String())
+			}
+		}
+	}
+	report("i-1", node.Idle, presence.Repo{Version: tip, Done: both, Worked: map[string]string{"root": tip, "app": old}})
+	report("i-3", node.Idle, presence.Repo{Version: old, Done: both, Worked: map[string]string{"root": old, "app": old}})
+	run(cli.ExitDue, "nodes --at f1857fe --exit-code", `i-3 +fed1/app1 +idle +ops@6942aad +no`, `i-1 +fed1/app1 +idle +ops@f1857fe +yes`, `1 of 2 nodes have worked f1857fe`)
+	run(cli.ExitDone, "nodes --at f1857fe")
+	report("i-2", node.Wedged, presence.Repo{Version: tip, Done: both, Worked: map[string]string{"root": tip, "app": old}, Due: []string{"app"}, Failed: map[string]string{"app": tip}})
+	run(cli.ExitWedged, "nodes --at f1857fe --exit-code", `i-2 +fed1/app1 +wedged +ops@f1857fe +failed`)
+	run(cli.ExitDone, "nodes --at f1857fe --json", `"id": "i-2",[^}]*"worked": false,\s+"failed": \[\s+"app"`, `"id": "i-1",[^}]*"worked": true`)
+	run(cli.ExitDue, "nodes --at 0000000 --exit-code")
+	run(cli.ExitMisuse, "nodes --at main")
+	run(cli.ExitDone, "nodes", `i-2 .* ops@6942aad -> f1857fe`, `i-1 .* ops@f1857fe`, `i-3 .* needs a person: config: addagent.yaml:3:1: unknown key`)
+	run(cli.ExitDone, "node i-2", `repo +ops@6942aad -> f1857fe main, finished: root; not finished: app failed at f1857fe, last success 6942aad`)
+	run(cli.ExitDone, "node i-3", `trouble +config: addagent.yaml:3:1: unknown key`)
+	run(cli.ExitDone, "log i-2", ` wedged at 6942aad -> f1857fe`)
+	run(cli.ExitDone, "log --state wedged", `i-2`)
+	run(cli.ExitMisuse, "log --state wegded")
+	run(cli.ExitDone, "presence:fold")
+	run(cli.ExitDone, "nodes --json", `"since": "20`)
+}
 
 // TestFullDisk: a command whose output cannot be written fails.
 func TestFullDisk(t *testing.T) {

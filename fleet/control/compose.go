@@ -140,6 +140,10 @@ func groupsOf(f presence.Fleet, now time.Time) (map[group]*members, map[part]int
 		totals[part{n.Deployment, n.Nodepart}]++
 		g := group{Deployment: n.Deployment, Part: n.Nodepart, Word: cmp.Or(string(n.State), "unknown")}
 		reason := n.Reason
+		if len(n.Troubles) > 0 && age != presence.Missing && age != presence.Gone {
+			needs := group{Deployment: n.Deployment, Part: n.Nodepart, Word: inTrouble}
+			groups[needs] = groups[needs].with(n.InstanceID, strings.Join(n.Troubles, "; "), now)
+		}
 		switch n.State {
 		case node.Idle, node.Working, node.Failing, node.Wedged, node.InitDone:
 			if len(n.Repos) > 0 {
@@ -158,28 +162,35 @@ func groupsOf(f presence.Fleet, now time.Time) (map[group]*members, map[part]int
 		if age == presence.Missing || since.IsZero() || since.After(now) {
 			since = now
 		}
-		is := groups[g]
-		if is == nil {
-			is = &members{since: since, reasons: map[string]int{}}
-			groups[g] = is
-		}
-		if since.Before(is.since) {
-			is.since = since
-		}
-		is.ids = append(is.ids, n.InstanceID)
-		if reason != "" {
-			is.reasons[failureCount.ReplaceAllString(human.Safe(reason), "")]++
-		}
+		groups[g] = groups[g].with(n.InstanceID, reason, since)
 	}
 	return groups, totals
 }
 
+// with adds a node.
+func (m *members) with(id, reason string, since time.Time) *members {
+	if m == nil {
+		m = &members{since: since, reasons: map[string]int{}}
+	}
+	if since.Before(m.since) {
+		m.since = since
+	}
+	m.ids = append(m.ids, id)
+	if reason != "" {
+		m.reasons[failureCount.ReplaceAllString(human.Safe(reason), "")]++
+	}
+	return m
+}
+
+// inTrouble is the word of the nodes that need a person, whatever their state: a bad config, no access.
+const inTrouble = "in trouble"
+
 // failureCount is what agents put behind a reason. It differs from node to node, and the reason is the same.
 var failureCount = regexp.MustCompile(` \([0-9]+ failures in a row\)`)
 
-// wordRow is the row of a state, or of missing, which is as bad as wedged.
+// wordRow is the row of a state, or of what is as bad as wedged: missing, and in need of a person.
 func wordRow(word string) node.StateRow {
-	if word == string(presence.Missing) {
+	if word == string(presence.Missing) || word == inTrouble {
 		return node.StateRow{Colour: "red", Critical: true}
 	}
 	row, ok := node.Row(node.State(word))

@@ -43,13 +43,16 @@ func (s Snapshot) Changes(after Snapshot, now time.Time) []fold.Transition {
 			Nodepart: e.Nodepart, From: from, To: to, Reason: reason}
 		if len(e.Repos) > 0 {
 			t.Version = e.Repos[0].Version
+			if due := e.Repos[0].Due; len(due) > 0 {
+				t.Worked = e.Repos[0].Worked[due[0]]
+			}
 		}
 		list = append(list, t)
 	}
 	for id, is := range after {
 		was, known := s[id]
-		if !known || was.word != is.word || was.Reason != is.Reason || versions(was.Node) != versions(is.Node) {
-			add(is, was.word, is.word, is.Reason)
+		if !known || was.word != is.word || reason(was.Node) != reason(is.Node) || versions(was.Node) != versions(is.Node) {
+			add(is, was.word, is.word, reason(is.Node))
 		}
 	}
 	for id, was := range s {
@@ -65,6 +68,9 @@ func transitionCells(t fold.Transition) []Cell {
 	version := ""
 	if t.Version != "" {
 		version = human.ID(t.Version)
+	}
+	if t.Worked != "" && t.Worked != t.Version {
+		version = human.ID(t.Worked) + " -> " + version
 	}
 	colour := AgeColour(presence.Age(t.To))
 	if row, ok := node.Row(node.State(t.To)); ok {

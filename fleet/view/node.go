@@ -49,12 +49,11 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 	if row.Meaning != "" {
 		say("meaning", "%s", row.Meaning)
 	}
+	for _, t := range n.Troubles {
+		say("trouble", "%s", t)
+	}
 	for _, r := range n.Repos {
-		text := strings.TrimSpace(r.Name + " " + r.Branch + " " + human.ID(r.Version))
-		if len(r.Done) > 0 {
-			text += ", finished: " + strings.Join(slices.Sorted(maps.Keys(r.Done)), ", ")
-		}
-		say("repo", "%s", text)
+		say("repo", "%s", strings.TrimSpace(r.Deployed()+" "+r.Branch)+items(r))
 	}
 	for _, s := range n.Services {
 		text := fmt.Sprintf("%s %s:%d %s", s.Name, s.IP, s.Port, s.State)
@@ -89,6 +88,34 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 		lines = append(lines, "  "+l)
 	}
 	return lines
+}
+
+// items are those of a repository: what is finished, and what is not, with the version of its last success.
+func items(r presence.Repo) string {
+	var finished, rest []string
+	for _, item := range slices.Sorted(maps.Keys(r.Done)) {
+		if r.Failed[item] == "" && !slices.Contains(r.Due, item) {
+			finished = append(finished, item)
+		}
+	}
+	for _, item := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(r.Due, slices.Collect(maps.Keys(r.Failed)))))) {
+		text := item
+		if at := r.Failed[item]; at != "" {
+			text += " failed at " + human.ID(at)
+		}
+		if at := r.Worked[item]; at != "" {
+			text += ", last success " + human.ID(at)
+		}
+		rest = append(rest, text)
+	}
+	text := ""
+	if len(finished) > 0 {
+		text = ", finished: " + strings.Join(finished, ", ")
+	}
+	if len(rest) > 0 {
+		text += "; not finished: " + strings.Join(rest, "; ")
+	}
+	return text
 }
 
 // named are the pairs of a word and a value, without those that have no value.

@@ -48,10 +48,19 @@ func Nodes(nodes []presence.Node, now time.Time) Table {
 		row, _ := node.Row(n.State) // an agent of another version may have a state that is not there
 		t.Rows = append(t.Rows, []Cell{
 			{Text: n.InstanceID}, {Text: Part(n.Deployment, n.Nodepart)}, {cmp.Or(human.Safe(string(n.State)), "-"), row.Colour},
-			{Text: since(n, now)}, ageCell(n, now), {Text: versions(n)}, {Text: human.Safe(n.Reason)},
+			{Text: since(n, now)}, ageCell(n, now), {Text: versions(n)}, {Text: human.Safe(reason(n))},
 		})
 	}
 	return t
+}
+
+// reason is why a node is in its state, and what needs a person there.
+func reason(n presence.Node) string {
+	text := n.Reason
+	for _, t := range n.Troubles {
+		text = strings.TrimPrefix(text+"; needs a person: "+t, "; ")
+	}
+	return text
 }
 
 // since is for how long a node has been in its state: ">" where only its last record is known, and the state may be
@@ -93,11 +102,11 @@ func reported(n presence.Node) time.Time {
 	return n.Told
 }
 
-// versions are what a node has of its repositories.
+// versions are what a node has of its repositories: what it worked and, where that is another, what it pulled.
 func versions(n presence.Node) string {
 	var all []string
 	for _, r := range n.Repos {
-		all = append(all, r.Name+"@"+human.ID(r.Version))
+		all = append(all, r.Deployed())
 	}
 	return human.Safe(strings.Join(all, " "))
 }

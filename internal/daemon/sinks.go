@@ -126,7 +126,7 @@ func (t *sinks) wanted(cfg *config.Config) (all []*sinkEntry) {
 				return nil, nil, err
 			}
 			git := gitstore.New(gitstore.Options{Remote: store, Source: PresenceSource(cfg).Redacted(), Prefix: p.RefPrefix, StateFile: PresenceMemory(t.stateDir), Refresh: p.Refresh, Pushes: p.PushesPerMinute, Timeout: peers.Patience * cfg.Beat.LookTimeout})
-			return sink.NewAlarm(git, t.voices, filepath.Join(t.stateDir, "alarm.json")), func() { git.Close(); _ = store.Close() }, nil
+			return git, func() { git.Close(); _ = store.Close() }, nil
 		})
 	}
 	for i, r := range cfg.Chat {
@@ -141,21 +141,6 @@ func (t *sinks) wanted(cfg *config.Config) (all []*sinkEntry) {
 		if cfg.EC2.LifecycleHook != "" {
 			add("ec2 hook", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.hook(cfg) })
 		}
-	}
-	return all
-}
-
-// voices are those of the rooms that are open.
-func (t *sinks) voices() []sink.Room {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var all []sink.Room
-	for _, one := range t.all {
-		one.mu.Lock()
-		if c, ok := one.sink.(*sink.Chat); ok {
-			all = append(all, c.Room)
-		}
-		one.mu.Unlock()
 	}
 	return all
 }

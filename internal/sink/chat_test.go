@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +13,6 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
-	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // room remembers what is said in it, and what of that is critical.
@@ -178,91 +176,5 @@ func TestInitDoneIsDoneOnce(t *testing.T) {
 	}
 	if err := NewInitDone(do, path).Tell(t.Context(), r); err != nil || calls != 2 {
 		t.Errorf("another life: %d calls, %v", calls, err)
-	}
-}
-
-// troubled is a sink with the trouble that a test sets.
-type troubled struct{ wrong error }
-
-func (s *troubled) Tell(context.Context, presence.Record) error { return s.wrong }
-
-func TestAlarm(t *testing.T) {
-	v, s := &room{}, &troubled{}
-	path := filepath.Join(t.TempDir(), "alarm.json")
-	a := NewAlarm(s, func() []Room { return []Room{v} }, path)
-	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	tell := func(wrong error, lines int) {
-		t.Helper()
-		s.wrong = wrong
-		if err := a.Tell(t.Context(), recordIn(node.Idle, "", at)); !errors.Is(err, wrong) {
-			t.Errorf("told: %v, not %v", err, wrong)
-		}
-		if len(v.lines) != lines || len(v.critical) != lines {
-			t.Errorf("said %q, not %d lines", v.lines, lines)
-		}
-	}
-	tell(nil, 0)
-	tell(errors.New("503"), 0)
-	clash := &gitstore.Clash{Ref: "refs/heads/presence/i-1"}
-	tell(clash, 1)
-	at = at.Add(30 * time.Minute)
-	tell(clash, 1)
-	at = at.Add(31 * time.Minute)
-	tell(clash, 2)
-	tell(errors.New("503"), 2) // nobody knows whether it is over
-	tell(nil, 3)
-	tell(nil, 3)
-	if !strings.HasPrefix(v.lines[0], "i-1:fed1/app1: clash: ") || !strings.Contains(v.lines[2], "resolved") {
-		t.Errorf("said %q", v.lines)
-	}
-	if err := a.Flush(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it is over, and remembered: %v", err)
-	}
-}
-
-// late is a sink that finds out what is wrong when it is waited for.
-type late struct{ wrong error }
-
-func (l *late) Tell(context.Context, presence.Record) error { return nil }
-func (l *late) Flush(context.Context) error                 { return l.wrong }
-
-// TestAlarmOfManyProcesses: cron starts one for each beat.
-func TestAlarmOfManyProcesses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "alarm.json")
-	v, at := &room{}, time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	clash := &gitstore.Clash{Ref: "refs/heads/presence/i-1"}
-	beat := func(id string, wrong error) {
-		t.Helper()
-		at = at.Add(time.Minute)
-		a := NewAlarm(&late{wrong}, func() []Room { return []Room{v} }, path)
-		r := recordIn(node.Idle, "", at)
-		r.InstanceID = id
-		if err := a.Tell(t.Context(), r); err != nil {
-			t.Error(err)
-		}
-		if err := a.Flush(t.Context()); !errors.Is(err, wrong) {
-			t.Errorf("%v, not %v", err, wrong)
-		}
-	}
-	for range 61 {
-		beat("i-1", clash)
-	}
-	if len(v.lines) != 2 || !strings.HasPrefix(v.lines[1], "i-1:fed1/app1: clash: ") {
-		t.Errorf("within an hour and a minute it said %q", v.lines)
-	}
-	beat("i-1", errors.New("503"))
-	beat("i-1", nil)
-	beat("i-1", nil)
-	if len(v.lines) != 3 || !strings.Contains(v.lines[2], "resolved") {
-		t.Errorf("then it said %q", v.lines[2:])
-	}
-	beat("i-1", clash)
-	beat("i-2", nil) // a person has given it another name
-	beat("i-2", clash)
-	if len(v.lines) != 5 || !strings.HasPrefix(v.lines[4], "i-2:") {
-		t.Errorf("with another name it said %q", v.lines[3:])
 	}
 }

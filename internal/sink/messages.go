@@ -2,6 +2,7 @@ package sink
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,7 +22,14 @@ type Heard struct {
 	Bad   node.State `json:"bad,omitempty"`   // failing or wedged: the room heard its begin, but not its end
 	BadAt time.Time  `json:"bad_at,omitzero"` // since when
 	Items int        `json:"items,omitempty"` // of the deploy whose begin the room heard
-	Paid  time.Time  `json:"paid,omitzero"`   // until when the failures told so far use up the rate
+	// Troubles are what needs a person, as the room heard it, by the text without what changes by itself.
+	Troubles map[string]heardTrouble `json:"troubles,omitempty"`
+	Paid     time.Time               `json:"paid,omitzero"` // until when the failures told so far use up the rate
+}
+
+type heardTrouble struct {
+	Text string `json:"text"`
+	Gone bool   `json:"gone,omitempty"` // the last record did not have it any more
 }
 
 const (
@@ -35,6 +43,50 @@ const (
 // Compose decides what a room hears, from what it heard last and the present record. A line is due when the last one
 // is not about the present state. A room of critical lines hears the begin of a wedge, its reminder and its end.
 func Compose(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Heard, []chat.Message) {
+	h, troubles := needs(h, r, now)
+	h, state := about(h, r, onlyCritical, now)
+	return h, append(troubles, state...)
+}
+
+// needs decides what a room hears of what needs a person: once, and its end, which is when two records lack it. The
+// first record of a new process may not know yet.
+func needs(h Heard, r presence.Record, now time.Time) (Heard, []chat.Message) {
+	var lines []chat.Message
+	after := map[string]heardTrouble{}
+	for _, t := range r.Troubles {
+		key := steady(t)
+		heard, known := h.Troubles[key]
+		if !known {
+			if !h.pay(now) {
+				continue
+			}
+			lines = append(lines, chat.Message{Text: own(r, "needs a person: "+t), Colour: "red", Critical: true, Time: now})
+		}
+		if heard.Gone = false; !known {
+			heard.Text = t
+		}
+		after[key] = heard
+	}
+	for _, key := range slices.Sorted(maps.Keys(h.Troubles)) {
+		if _, still := after[key]; still {
+			continue
+		}
+		heard := h.Troubles[key]
+		if !heard.Gone {
+			heard.Gone = true
+			after[key] = heard
+			continue
+		}
+		lines = append(lines, chat.Message{Text: own(r, "resolved: "+heard.Text), Colour: "green", Critical: true, Time: now})
+	}
+	if h.Troubles = after; len(after) == 0 {
+		h.Troubles = nil
+	}
+	return h, lines
+}
+
+// about decides what a room hears of the state.
+func about(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Heard, []chat.Message) {
 	for _, t := range []*time.Time{&h.At, &h.BadAt} {
 		if t.After(now) { // the clock was set back
 			*t = now
@@ -140,6 +192,15 @@ func repoVersions(r presence.Record) string {
 	return strings.Join(all, " ")
 }
 
+// deployed lists what a node has worked, and pulled where that is another: "ops@1a2b3c4 app2@5d6e7f8 -> 9a8b7c6".
+func deployed(r presence.Record) string {
+	var all []string
+	for _, repo := range r.Repos {
+		all = append(all, repo.Deployed())
+	}
+	return strings.Join(all, " ")
+}
+
 // at says which versions a line is about: of a failure, those that failed.
 func at(r presence.Record) string {
 	var failed []string
@@ -173,24 +234,29 @@ func next(r presence.Record) string {
 	return "  -> addagent why " + who
 }
 
-// fingerprint is what a line about a record says, without what changes by itself: times, counts, durations, text in
-// brackets. The numbers of exits and signals stay.
+// fingerprint is what a line about a record says, without what changes by itself.
 func fingerprint(r presence.Record) string {
 	switch r.State {
 	case node.Failing, node.Wedged:
-		words := strings.Fields(aside.ReplaceAllString(r.Reason, ""))
-		for i, w := range words {
-			if numeric(w) && (i == 0 || !slices.Contains([]string{"exit", "signal"}, words[i-1])) {
-				words[i] = "#"
-			}
-		}
-		return string(r.State) + " " + strings.Join(words, " ") + at(r)
+		return string(r.State) + " " + steady(r.Reason) + at(r)
 	case node.Disabled, node.Leaving:
 		return string(r.State) + " " + r.Reason
 	case node.Working:
 		return string(r.State) + at(r)
 	}
 	return string(r.State)
+}
+
+// steady is a reason without what changes by itself: counts, times, durations, text in brackets. The numbers of exits
+// and signals stay.
+func steady(reason string) string {
+	words := strings.Fields(aside.ReplaceAllString(reason, ""))
+	for i, w := range words {
+		if numeric(w) && (i == 0 || !slices.Contains([]string{"exit", "signal"}, words[i-1])) {
+			words[i] = "#"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // aside is what a reason adds in brackets: how often it happened, the last output of the script.

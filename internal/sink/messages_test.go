@@ -133,6 +133,32 @@ func TestSpeak(t *testing.T) {
 	}
 }
 
+// TestTroublesInARoom: what needs a person is told once, and its end, to rooms of both kinds; one record without it, as
+// of a new process, is no end.
+func TestTroublesInARoom(t *testing.T) {
+	for _, onlyCritical := range []bool{false, true} {
+		var heard Heard
+		var got []string
+		now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+		for _, troubles := range [][]string{{"config: addagent.yaml:3:1: unknown key (2 beats)"}, {"config: addagent.yaml:3:1: unknown key (3 beats)"}, nil,
+			{"config: addagent.yaml:3:1: unknown key", "look ops: 401 Unauthorized"}, {"look ops: 401 Unauthorized"}, {"look ops: 401 Unauthorized"}, nil, nil, nil} {
+			var lines []chat.Message
+			now = now.Add(time.Minute)
+			heard, lines = Compose(heard, presence.Record{InstanceID: "i-1", State: node.Idle, Troubles: troubles}, onlyCritical, now)
+			for _, l := range lines {
+				if got = append(got, l.Text); !l.Critical {
+					t.Errorf("%q is not critical", l.Text)
+				}
+			}
+		}
+		want := []string{"i-1:/: needs a person: config: addagent.yaml:3:1: unknown key (2 beats)", "i-1:/: needs a person: look ops: 401 Unauthorized",
+			"i-1:/: resolved: config: addagent.yaml:3:1: unknown key (2 beats)", "i-1:/: resolved: look ops: 401 Unauthorized"}
+		if !slices.Equal(got, want) || heard.Troubles != nil {
+			t.Errorf("heard %q", got)
+		}
+	}
+}
+
 // TestARoomIsNotFlooded lets a node flap for a day, every minute another state.
 func TestARoomIsNotFlooded(t *testing.T) {
 	var steps []string

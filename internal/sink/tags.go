@@ -62,12 +62,12 @@ func (t *Tags) Tell(ctx context.Context, r presence.Record) error {
 }
 
 // tagsOf returns the tags of a record. Their names and values are a contract with older versions; add:version lists the
-// commits of the repositories.
+// commits that the repositories are worked at, A>B while B is pulled and not done.
 func tagsOf(r presence.Record) map[string]string {
 	tags := map[string]string{
 		"add:deployment": r.Deployment, "add:nodepart": r.Nodepart, "add:stacktype": r.Stacktype,
 		"add:state": string(r.State), "add:statelog": r.StateLog, "add:statetss": r.StateTss,
-		"add:version": repoVersions(r),
+		"add:version": strings.ReplaceAll(deployed(r), " -> ", ">"),
 	}
 	for key, value := range tags {
 		tags[key] = human.Prefix(value, tagLimit)

@@ -22,7 +22,8 @@ type Transition struct {
 	From       string    `json:"from"` // a state, or an age; "" = seen for the first time
 	To         string    `json:"to"`   // a state; late, missing, present (it is back), gone (its ref was deleted)
 	Reason     string    `json:"reason"`
-	Version    string    `json:"version"` // of the node's first repository; "" = it has none
+	Version    string    `json:"version"`          // of the node's first repository; "" = it has none
+	Worked     string    `json:"worked,omitempty"` // that its first due item last succeeded at, where one is due
 }
 
 const (
@@ -48,6 +49,9 @@ func transition(r presence.Record, at time.Time, from, to, reason string) Transi
 		Nodepart: human.Truncate(r.Nodepart, wordLimit), From: human.Truncate(from, wordLimit), To: human.Truncate(to, wordLimit), Reason: human.Truncate(reason, reasonLimit)}
 	if len(r.Repos) > 0 {
 		t.Version = human.Truncate(r.Repos[0].Version, wordLimit)
+		if due := r.Repos[0].Due; len(due) > 0 {
+			t.Worked = human.Truncate(r.Repos[0].Worked[due[0]], wordLimit)
+		}
 	}
 	return t
 }

@@ -3,18 +3,15 @@ package gitstore
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -269,47 +266,5 @@ func TestGitFindsItselfTold(t *testing.T) {
 	s.tell(g, said(node.Idle, time.Second))
 	if got := s.log(); got != "idle" || pushes.count() != 2 {
 		t.Errorf("%d pushes: %s", pushes.count(), got)
-	}
-}
-
-// room remembers what is said in it.
-type room struct{ lines []string }
-
-func (r *room) Say(_ context.Context, m chat.Message) error {
-	r.lines = append(r.lines, m.Text)
-	return nil
-}
-func (r *room) Trouble() error              { return nil }
-func (r *room) Flush(context.Context) error { return nil }
-
-// TestAlarmIsOverAfterARestart: a person has mended a clash and started the agent again. Rooms hear that it is over
-// when the first push of the new agent has landed, and not before.
-func TestAlarmIsOverAfterARestart(t *testing.T) {
-	t.Parallel()
-	s, v := newSite(t, gittest.ServerOptions{}), &room{}
-	path := filepath.Join(t.TempDir(), "alarm.json")
-	if err := os.WriteFile(path, []byte(`{"id":"n1","said":"2026-03-01T09:00:00Z"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	g := s.open()
-	a := sink.NewAlarm(g, func() []sink.Room { return []sink.Room{v} }, path)
-	tell := func(after time.Duration) {
-		t.Helper()
-		if err := a.Tell(t.Context(), said(node.Idle, after)); err != nil {
-			t.Error(err)
-		}
-	}
-	tell(0)
-	if len(v.lines) > 0 {
-		t.Errorf("nothing was pushed, and it said %q", v.lines)
-	}
-	s.await(g.Arrived)
-	tell(time.Minute)
-	tell(2 * time.Minute)
-	if len(v.lines) != 1 || !strings.Contains(v.lines[0], "resolved") {
-		t.Errorf("it said %q", v.lines)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it is remembered still: %v", err)
 	}
 }

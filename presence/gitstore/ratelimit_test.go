@@ -153,7 +153,8 @@ func TestEnqueueIsBounded(t *testing.T) {
 func TestSameLastingSeesEveryField(t *testing.T) {
 	full := func() presence.Record {
 		r := said(node.Idle, 0)
-		r.Repos = []presence.Repo{{Name: "ops", Done: map[string]string{"root": "f"}, Failed: map[string]string{"app": "1a"}}}
+		r.Repos = []presence.Repo{{Name: "ops", Done: map[string]string{"root": "f"}, Failed: map[string]string{"app": "1a"}, Worked: map[string]string{"root": "1a"}, Due: []string{"app"}}}
+		r.Troubles = []string{"config: x"}
 		r.Services = []presence.Service{{Name: "api"}}
 		return r
 	}

@@ -229,7 +229,7 @@ func messages(t *testing.T, p Place) {
 		"i-1:fed1/app1: Launched!", "größe \u2028 日本語 🚀 e\u0301", "two\nlines and a\ttab", `quotes " ' \ and <b>tags</b> & {{braces}} %s %20 *stars* _x_`,
 		"@all #room http://example.org/?a=b&c=d", strings.Repeat("z", 300),
 	} {
-		if h := arrives(chat.Message{Text: text, Colour: "green"}); strings.ReplaceAll(h.Text, "\u200b", "") != text { // after what begins a mention
+		if h := arrives(chat.Message{Text: text, Colour: "green"}); strings.ReplaceAll(h.Text, "\u200b", "") != text {
 			t.Errorf("%q arrived as %q", text, h.Text)
 		}
 	}
