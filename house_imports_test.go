@@ -118,6 +118,7 @@ var importTable = []struct {
 		"packaging/sbom": {"", ""},
 		"test/bench":     {"*", ""},
 		"test/boot":      {"", ""},
+		"test/servers":   {"", ""},
 		"test/torture":   {"", ""},
 	}},
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tests need beyond Go, make and git. Installs it with apt-get where that
 # is possible; else says what is missing and ends with 1. Of moto it only speaks.
-# With "all", also what the race detector needs; with "images", what make baked and make test-images need.
+# With "all", also what the race detector and test/servers need; with "images", what make baked and make test-images need.
 set -eu
 missing=
 need() { # need PACKAGE FILE_OR_COMMAND
@@ -22,6 +22,12 @@ need systemd /usr/bin/systemd-analyze # its opinion of our units
 need shellcheck shellcheck
 need curl curl # asks AWS where the aws program is not there
 [ "${1:-}" = '' ] || need gcc gcc # for the race detector
+if [ "${1:-}" = all ]; then # git servers that are not git's own
+	need lighttpd /usr/sbin/lighttpd
+	need python3-dulwich /usr/lib/python3/dist-packages/dulwich
+	need jgit-cli /usr/share/java/org.eclipse.jgit.pgm.jar
+	need gitolite3 /usr/bin/gitolite
+fi
 if [ "${1:-}" = images ]; then
 	[ "$(id -u)" = 0 ] || { echo "make test-images needs root: it mounts a file system of its own" >&2; exit 1; }
 	command -v moto_server >/dev/null 2>&1 || { echo "make test-images needs moto_server: pip install 'moto[server]'" >&2; exit 1; }

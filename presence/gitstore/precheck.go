@@ -68,6 +68,9 @@ func CanPush(ctx context.Context, s Remote, ref, tip string) (refused string, er
 	var no *remote.Rejected
 	switch {
 	case err == nil:
+		if tip == "" { // it did what must not happen
+			_ = s.Push(ctx, remote.Update{Ref: ref, Old: to})
+		}
 		return "", fmt.Errorf("push: the server accepted %s as the position of %s: nodes cannot share this git server", nowhere, ref)
 	case errors.Is(err, remote.ErrAccess) || !errors.As(err, &no):
 		return "", err
