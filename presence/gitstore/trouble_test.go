@@ -118,6 +118,12 @@ func TestGitRetryAfter(t *testing.T) {
 			t.Errorf("%d: it rests until %s, and began at %s", code, until, began)
 		}
 		pushes.set(nil)
+		if err := g.Flush(t.Context()); err == nil {
+			t.Errorf("%d: a flush within that time: %v", code, err)
+		}
+		g.mu.Lock()
+		g.state.Asked.Until = time.Now()
+		g.mu.Unlock()
 		s.flush(g)
 		if s.log() != "idle" {
 			t.Errorf("%d: %s", code, s.log())
