@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -59,6 +60,26 @@ func remember[T any](m *Memory, file files.Remembered[T], write bool) T {
 
 // VersionIn is work.sh_VERSION: the commit of the last success.
 func VersionIn(dir string) files.Remembered[string] { return commitFile(dir, versionFile) }
+
+// AdoptOld copies what the script of the item common remembers from before there was a folder for each item, so that it
+// finds it where ADD_TEMP leads now.
+func AdoptOld(repoDir string) error {
+	to := MemoryDir(repoDir, "common")
+	if _, err := os.Lstat(to); err == nil {
+		return nil
+	}
+	version, known, err := VersionIn(filepath.Dir(to)).Peek()
+	if err != nil || !known {
+		return nil // there is none that could be read
+	}
+	if data, err := files.ReadSmall(filepath.Join(filepath.Dir(to), overrideFile), overrideMax); err == nil {
+		watched := files.Remembered[string]{Path: filepath.Join(to, overrideFile), Durable: true, Public: true}
+		if err := watched.Put(data); err != nil {
+			return err
+		}
+	}
+	return VersionIn(to).Put([]byte(version + "\n"))
+}
 
 // DoingIn is work.sh_DOING_VERSION: the commit that is being worked, for people.
 func DoingIn(dir string) files.Remembered[string] { return commitFile(dir, doingFile) }

@@ -175,3 +175,32 @@ func FuzzResult(f *testing.F) {
 		}
 	})
 }
+
+// TestAdoptOld: what a script of the old kind remembers, in .temp/add itself, is found where ADD_TEMP leads now, once.
+func TestAdoptOld(t *testing.T) {
+	repo := t.TempDir()
+	old, id := filepath.Join(repo, ".temp", "add"), strings.Repeat("a", 40)
+	if err := AdoptOld(repo); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{versionFile: id + "\n", overrideFile: "app\n"} {
+		if err := os.MkdirAll(old, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(old, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := AdoptOld(repo); err != nil {
+			t.Fatal(err)
+		}
+		watch, problem := readOverride(repo, "common")
+		if m := Peek(MemoryDir(repo, "common")); m.Version != id || problem != "" || len(watch) != 1 || watch[0].Path != "app" {
+			t.Errorf("%+v %+v %s", m, watch, problem)
+		}
+		if err := os.WriteFile(filepath.Join(old, versionFile), []byte(strings.Repeat("b", 40)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -52,6 +52,7 @@ var faults = []struct {
 	{"TestAnswersCutAndBentAnywhere", 40, "answers"},
 	{"TestHostileTrees", 17, ""},
 	{"TestLinksLeadNowhere", 1, ""},
+	{"TestOldScripts", 200, "pushes"},
 	{"TestScriptsMisbehave", 13, ""},
 	{"TestScriptsWreckTheirNode", 25, ""},
 	{"TestScriptFillsTheDisk", 3, ""},

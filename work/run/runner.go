@@ -50,12 +50,7 @@ func (r *Runner) Acquire() (said []string, err error) {
 		return nil, err
 	}
 	r.lock = l
-	root := filepath.Join(r.Home, "gitrepo")
-	entries, _ := os.ReadDir(root) // nothing there, nothing to put in order
-	dirs := make([]string, len(entries))
-	for i, e := range entries {
-		dirs[i] = filepath.Join(root, e.Name())
-	}
+	dirs := files.Matching(filepath.Join(r.Home, "gitrepo"), "*")
 	return sweepAll(l, dirs, r.InitMemory, r.Grace)
 }
 

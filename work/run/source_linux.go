@@ -48,11 +48,15 @@ func (t *trail) read() (step int, end bool) {
 // ownFile is how another process opens a file that this one has open.
 func ownFile(f *os.File) string { return procPath(os.Getpid(), fmt.Sprintf("fd/%d", f.Fd())) }
 
+// include is a function that scripts of the old kind call: their bootstrap defined it.
+const include = "include() { if [ -e \"$1\" ]; then builtin source \"$@\"; else builtin echo \"Skipped missing: $1\"; fi; }\n"
+
 // initProgram is what bash runs for an init. Every word in it is a literal and every command a builtin that a function
 // of the same name does not hide, so that it does not depend on what the scripts leave of IFS, PATH, options and
 // variables. A script is not sourced in a condition: that would switch its `set -e` off.
 func (o Order) initProgram(trail, log *os.File) string {
 	var b strings.Builder
+	b.WriteString(include)
 	for i, s := range o.Steps {
 		say := "sourcing " + s.Script
 		if s.Missing {

@@ -37,6 +37,7 @@ func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 		one(work.InitName+":", initMemory)
 	}
 	for _, repoDir := range repoDirs {
+		problems = append(problems, work.AdoptOld(repoDir))
 		items, _ := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x"))) // what people leave there is no work of ours
 		for _, item := range items {
 			if item.IsDir() {

@@ -74,6 +74,9 @@ func (r *Repo) bring(w *watch, tip remote.Tip, found state) (s Applied, err erro
 		if found.reason == "" && unreadablePacked(r.gitDir()) {
 			found.reason = "its packed-refs cannot be read"
 		}
+		if found.reason == "" {
+			found.reason = checkPacks(r.gitDir(), w.advance)
+		}
 	}
 	if !found.exists || found.reason != "" {
 		return r.rebuild(w, tip, found)
@@ -117,8 +120,8 @@ func (r *Repo) step(w *watch, tip remote.Tip, found state) (Applied, error) {
 	if from == to && found.head.Branch == tip.Branch && !verify && found.unfinished {
 		return s, nil
 	}
-	if err := r.refused.again(from, to); err != nil {
-		return s, err
+	if r.refused.from == from && r.refused.to == to {
+		return s, r.refused.err
 	}
 	done, err := keepDone(r.dir)
 	if err != nil {
@@ -160,22 +163,10 @@ func (r *Repo) settle(s *Applied, found state, branch string) error {
 	return exclude(r.gitDir())
 }
 
-func (s *Applied) add(m worktree.Moved) {
-	s.Files += m.Files
-	s.Notices = append(s.Notices, m.Notices...)
-}
-
 // refusal is a commit that was refused. Its objects were thrown away: it is not fetched again to be refused again.
 type refusal struct {
 	from, to plumbing.Hash
 	err      error
-}
-
-func (r refusal) again(from, to plumbing.Hash) error {
-	if r.from == from && r.to == to {
-		return r.err
-	}
-	return nil
 }
 
 // provide ensures that the clone has all objects of a commit, and that going there is allowed. It returns the pack
@@ -265,6 +256,6 @@ func (r *Repo) move(w *watch, s *Applied, from, to plumbing.Hash, branch string,
 	if err != nil {
 		return err
 	}
-	s.add(done)
+	s.Files, s.Notices = s.Files+done.Files, append(s.Notices, done.Notices...)
 	return done.Commit(func(git string) error { return recordMove(git, branch, to) })
 }

@@ -40,7 +40,7 @@ func TestSwitchedRemote(t *testing.T) {
 		name, want, _ := strings.Cut(to, " ")
 		url := w.server.URL + "/" + name + ".git"
 		w.src = all[name]
-		w.open(remote.Source{URL: url, Branch: want, Rewind: "refuse"}, Limits{})
+		w.open(remote.Source{URL: url, Branch: want, Rewind: "follow"}, Limits{})
 		if _, ok, err := w.repo.Applied(); ok || err != nil {
 			t.Error("a clone of another remote is taken for this one: ", err)
 		}

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/refs"
+	"github.com/addagent/addagent/internal/git/verify"
 	"github.com/addagent/addagent/internal/git/worktree"
 )
 
@@ -96,6 +98,22 @@ func removeStale(gitDir string, now time.Time) error {
 	}
 	return nil
 }
+
+// checkEvery is how often all bytes of the packs are read: what nothing reads would stay damaged.
+const checkEvery = 7 * 24 * time.Hour
+
+// checkPacks returns why a clone with damaged packs is damaged.
+func checkPacks(gitDir string, step func()) (damage string) {
+	info, err := os.Stat(filepath.Join(gitDir, checkedFile))
+	due := err == nil && time.Since(info.ModTime()) > checkEvery
+	if damage = verify.Packs(gitDir, due, step); damage == "" && (due || err != nil) {
+		_ = objects.WriteFile(gitDir, checkedFile, nil) // else they are read again
+	}
+	return damage
+}
+
+// checkedFile is in .git: it is as old as the last check of all packs.
+const checkedFile = "addagent-checked"
 
 // tidyPacks finds a pack that is gone while its index is still there, and returns why the clone is damaged then. A
 // pack without an index is what a killed process leaves, between the two steps of putting one there or taking it

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/objects"
@@ -68,6 +69,38 @@ func TestBrokenClones(t *testing.T) {
 		"no objects":      {spoil: func(w *world) { remove(w, git(w, "objects")) }, push: true},
 		"no packs":        {spoil: func(w *world) { remove(w, packs(w, ".pack")...) }, push: true},
 		"no pack indexes": {spoil: func(w *world) { remove(w, packs(w, ".idx")...) }, push: true},
+		"an index cut by a byte": {spoil: func(w *world) {
+			p := packs(w, ".idx")[0]
+			info, err := os.Stat(p)
+			if err == nil {
+				err = os.Truncate(p, info.Size()-1)
+			}
+			if err != nil {
+				w.tb.Fatal(err)
+			}
+		}, push: true},
+		"a folder for an index": {spoil: func(w *world) {
+			p := packs(w, ".idx")[0]
+			remove(w, p)
+			if err := os.Mkdir(p, 0o755); err != nil {
+				w.tb.Fatal(err)
+			}
+		}, push: true},
+		"a bit that nothing reads": {spoil: func(w *world) {
+			p := packs(w, ".pack")[0]
+			b, err := os.ReadFile(p)
+			if err != nil {
+				w.tb.Fatal(err)
+			}
+			b[len(b)-21] ^= 1
+			remove(w, p)
+			gittest.WriteFile(w.tb, p, string(b))
+			old := time.Now().Add(-2 * checkEvery)
+			gittest.WriteFile(w.tb, git(w, checkedFile), "")
+			if err := os.Chtimes(git(w, checkedFile), old, old); err != nil {
+				w.tb.Fatal(err)
+			}
+		}, push: true},
 		"empty packs": {spoil: func(w *world) {
 			for _, p := range packs(w, ".pack") {
 				remove(w, p)

@@ -181,7 +181,7 @@ func (r *Repo) handMoved(w *watch, s *Applied, from, to plumbing.Hash, branch st
 		case f == upstream: // a person pulled
 		case id == from && ours:
 			at = put
-			s.Notices = append(s.Notices, fmt.Sprintf("the branch was moved by hand from %s to %s: put back%s", human.ID(at.String()), nameOf(id), kept))
+			s.Notices = append(s.Notices, fmt.Sprintf("the branch was moved by hand from %s to %s: put back%s", human.ID(at.String()), human.ID(id.String()), kept))
 		case f == lost:
 			if known, err := refs.Read(git, "refs/remotes/origin/"+branch); err == nil && id == from {
 				at = known // what the remote had before: that the branch now leaves his commit is no rewrite
@@ -225,11 +225,4 @@ func preserveCommit(ctx context.Context, git string, id, to plumbing.Hash, branc
 	}
 	name, err := refs.Keep(git, id)
 	return lost, ", kept as " + name, err
-}
-
-func nameOf(id plumbing.Hash) string {
-	if id.IsZero() {
-		return "nothing"
-	}
-	return human.ID(id.String())
 }

@@ -100,14 +100,10 @@ func (r *Repo) judge(w *watch, store *objects.Reader, from, to plumbing.Hash) (b
 	switch {
 	case err == nil && slices.Contains(before.Parents, to):
 		return fmt.Sprintf("the branch was moved back from %s to its parent %s", human.ID(from.String()), human.ID(to.String())), nil
-	case err == nil && shareParent(before, now):
+	case err == nil && slices.ContainsFunc(before.Parents, func(p plumbing.Hash) bool { return slices.Contains(now.Parents, p) }):
 		return fmt.Sprintf("history was rewritten: %s took the place of %s", human.ID(to.String()), human.ID(from.String())), nil
 	}
 	return r.history(w, store, from, to, r.source.Rewind == "refuse")
-}
-
-func shareParent(a, b objects.Commit) bool {
-	return slices.ContainsFunc(a.Parents, func(p plumbing.Hash) bool { return slices.Contains(b.Parents, p) })
 }
 
 // history says in a sentence that a commit does not descend from another; nothing when it does. A clone that has all
