@@ -58,6 +58,7 @@ func TestOldScripts(t *testing.T) {
 	plain := filepath.Join(g.dir, "plain")
 	gittest.Git(t, g.dir, "clone", "-q", g.repos["ops"].Dir, plain)
 	random := rand.New(rand.NewSource(7))
+	listed(t, 200)
 	n := testkit.Rounds(30, 200)
 	change := func(i int) gittest.Change {
 		where := "other"
