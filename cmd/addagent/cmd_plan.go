@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/work"
 	"github.com/spf13/cobra"
 )
 
@@ -21,8 +26,8 @@ func (p *process) planCommand(g *cli.Flags) *cobra.Command {
 items, and prints what would run and why. It takes no lock, reports nothing and writes
 nothing else.
 
-Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be reached,
-10 something is due.`,
+Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be reached or
+an item cannot run, 10 something is due, 130 interrupted.`,
 		Example: `  addagent plan
   addagent plan --exit-code || echo "something is due, or a repository could not be reached"`,
 		Args: cobra.NoArgs,
@@ -37,6 +42,9 @@ Exit codes: 0 nothing is due, or no --exit-code, 1 a repository could not be rea
 func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode bool) error {
 	now := time.Now().UTC()
 	out, err := daemon.MakePlan(ctx, p.Process, cfg, now)
+	if ctx.Err() != nil {
+		return &cli.Exit{Code: cli.ExitInterrupted, Err: errors.New("interrupted: nothing was planned, and nothing was changed")}
+	}
 	if err != nil {
 		return err
 	}
@@ -47,12 +55,11 @@ func (p *process) plan(ctx context.Context, cfg *config.Config, asJSON, exitCode
 	} else {
 		p.printPlan(out, now)
 	}
-	for _, l := range out.Looks {
-		if l.Trouble != "" {
-			return &cli.Exit{Code: cli.ExitFailed}
-		}
+	broken := len(out.Problems) > 0 || slices.ContainsFunc(out.Looks, func(l journal.Look) bool { return l.Trouble != "" })
+	if broken || slices.ContainsFunc(out.Items, func(i journal.Judged) bool { return strings.HasPrefix(i.Why, work.CannotRun) }) {
+		return &cli.Exit{Code: cli.ExitFailed}
 	}
-	if exitCode && out.Due > 0 && len(out.Held) == 0 {
+	if exitCode && out.Due > 0 {
 		return &cli.Exit{Code: cli.ExitDue}
 	}
 	return nil
@@ -74,25 +81,21 @@ func (p *process) printPlan(out *daemon.Plan, now time.Time) {
 		}
 	}
 	for _, i := range out.Items {
-		what := "would not run"
+		what := "would not run: "
 		switch {
 		case out.InHand == i.Repo+":"+i.Item:
-			what = "runs now"
-		case i.Due && len(out.Held) > 0 || i.Held != "":
-			what = "held"
+			what = "runs now: "
+		case i.Held != "":
+			what = i.Held + "; "
 		case i.Due:
-			what = "WOULD RUN"
+			what = "WOULD RUN: "
 		case i.NotBefore != nil:
-			what = "would run " + human.When(*i.NotBefore, now)
+			what = "would run " + human.When(*i.NotBefore, now) + ": "
 		}
-		why := i.Why
 		if i.Always {
-			why = "run: always; " + why
+			what += "run: always; "
 		}
-		if i.Held != "" {
-			why = i.Held + "; " + why
-		}
-		fmt.Fprintf(p.Out, "%s:%s %s: %s\n", i.Repo, i.Item, what, why)
+		fmt.Fprintf(p.Out, "%s:%s %s%s\n", i.Repo, i.Item, what, i.Why)
 	}
 	for _, h := range out.Held {
 		fmt.Fprintln(p.Out, h)

@@ -52,7 +52,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 		}
 		return nil
 	}
-	var chosen []*journal.Story
+	chosen, looks := []*journal.Story{}, []journal.Look{} // the latter of repositories without an item for this node
 	var names []string
 	for _, s := range stories {
 		name := s.Repo + ":" + s.Item
@@ -61,25 +61,22 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 			chosen = append(chosen, s)
 		}
 	}
-	if want != "" && len(chosen) == 0 {
-		if l := lookOf(last, want); l != nil {
-			p.whyNothing(l)
-			return nil
+	for _, l := range last.Looks {
+		if len(chosen) == 0 && (want == "" || want == l.Repo) {
+			looks = append(looks, l)
 		}
-		if len(names) == 0 {
-			names = []string{"none"}
-		}
-		return cli.Failed(fmt.Errorf("unknown item %s; the items of the last beat are: %s", want, strings.Join(names, ", ")))
+	}
+	if want != "" && len(chosen)+len(looks) == 0 {
+		return unknownItem(want, names)
 	}
 	if g.JSON {
-		if chosen == nil {
-			chosen = []*journal.Story{}
-		}
 		return cli.PrintJSON(p.Out, chosen)
 	}
-	if len(chosen) == 0 {
-		for _, l := range last.Looks {
-			p.whyNothing(&l)
+	for _, l := range looks {
+		if l.Trouble != "" {
+			fmt.Fprintln(p.Out, human.Safe(l.Trouble))
+		} else {
+			fmt.Fprintf(p.Out, "%s is at %s (%s) and has no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 		}
 	}
 	for i, s := range chosen {
@@ -108,23 +105,6 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 		fmt.Fprintf(p.Out, "\ntrouble for %s: %s\n", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
 	}
 	return nil
-}
-
-func lookOf(b *journal.Beat, repo string) *journal.Look {
-	for _, l := range b.Looks {
-		if l.Repo == repo {
-			return &l
-		}
-	}
-	return nil
-}
-
-func (p *process) whyNothing(l *journal.Look) {
-	if l.Trouble != "" {
-		fmt.Fprintln(p.Out, human.Safe(l.Trouble))
-		return
-	}
-	fmt.Fprintf(p.Out, "%s is at %s (%s) and has no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 }
 
 func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time) {

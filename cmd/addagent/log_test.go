@@ -77,6 +77,19 @@ func put(t *testing.T, path, text string) {
 
 // TestLogFollowsRotation: every line once and in order, though the log is rotated
 // more than once between two looks, truncated, removed and made anew.
+// TestPlanInterrupted: ^C is no answer about the items.
+func TestPlanInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	var out, words bytes.Buffer
+	env := func(name string) string { return map[string]string{"HOME": dir}[name] }
+	a := &process{&cli.Process{Args: []string{"plan", "--home", filepath.Join(dir, "node")}, In: strings.NewReader(""), Out: &out, Err: &words, Env: env, Getuid: os.Getuid}}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if code := a.Run(ctx); code != cli.ExitInterrupted || out.Len() > 0 || !strings.Contains(words.String(), "interrupted") || strings.Contains(words.String(), "no item") {
+		t.Errorf("exit %d: %s%s", code, &out, &words)
+	}
+}
+
 func TestLogFollowsRotation(t *testing.T) {
 	home := t.TempDir()
 	path := journal.LogPath(home)

@@ -126,17 +126,24 @@ func (o *Outbox) wrong() error {
 	return errors.Join(failed, o.spool.trouble, o.spool.corrupt)
 }
 
-// Flush waits until all messages are said or dropped. If ctx ends first, the error tells how many wait, and why.
+// Flush waits until all messages are said or dropped. If ctx ends first, the error tells how many wait, and why. It does
+// not wait for a person to fix an address, nor for a try that comes after the deadline of ctx.
 func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		o.mu.Lock()
 		waiting, changed, wrong, closed := len(o.spool.waiting), o.changed, o.wrong(), o.closed
+		until, bounded := ctx.Deadline()
+		trouble := (*Trouble)(nil)
+		hopeless := errors.As(o.failed, &trouble) && trouble.Unasked || bounded && o.notYet.After(until)
 		if o.spool.lost > 0 {
 			waiting++ // the line that tells it
 		}
 		o.mu.Unlock()
 		if waiting == 0 {
 			return nil
+		}
+		if hopeless {
+			return fmt.Errorf("chat: %d waiting: %w", waiting, wrong)
 		}
 		if closed {
 			return fmt.Errorf("chat: %d waiting: %w", waiting, errors.Join(errClosed, wrong))

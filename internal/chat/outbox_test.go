@@ -244,6 +244,11 @@ func TestOutboxFindsAnAddressThatComesLate(t *testing.T) {
 		}
 		o := newOutbox(t, p, t.TempDir(), Limits{})
 		put(t, o, Message{Text: "one"})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := o.Flush(ctx); err == nil || ctx.Err() != nil {
+			t.Errorf("it waited for a person: %v", err)
+		}
 		after(5 * time.Hour)
 		if err := o.Trouble(); err == nil || !strings.Contains(err.Error(), "checked again every few seconds") {
 			t.Errorf("trouble: %v", err)

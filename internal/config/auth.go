@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/address"
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +51,12 @@ func (l *loader) auth(a Auth, urls []string, prefix string) {
 			continue
 		}
 		for i, path := range f.paths {
-			l.credential(fmt.Sprintf("%s%s[%d]", prefix, f.key, i), prefix+f.key, path, f.secret)
+			where := fmt.Sprintf("%s%s[%d]", prefix, f.key, i)
+			if f.over == address.SSH {
+				l.fileThere(where, prefix+f.key, path, f.secret)
+			} else if text := l.credential(where, prefix+f.key, path); strings.ContainsAny(text, "\r\n") {
+				l.miss(l.at[where], prefix+f.key, path+" contains more than one line: write only the secret into it")
+			}
 		}
 	}
 	l.program(prefix+"auth.command", a.Command)
@@ -88,16 +94,27 @@ func (l *loader) together(a Auth, prefix string) {
 	}
 }
 
-// credential checks the file or variable that a key names; where is its place in l.at.
-func (l *loader) credential(where, key, value string, secret bool) {
+// credential is the secret in the file or variable that a key names, "" with a problem; where is its place in l.at.
+func (l *loader) credential(where, key, value string) (text string) {
 	name, inEnv := strings.CutPrefix(value, SecretInEnv)
-	if !inEnv {
-		l.fileThere(where, key, value, secret)
-		return
+	switch {
+	case inEnv:
+		if l.o.Env != nil {
+			text = strings.TrimSpace(l.o.Env(name))
+		}
+		if text == "" {
+			l.absent(l.at[where], key, name+" is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file")
+		}
+	case l.fileThere(where, key, value, true):
+		var err error
+		if text, err = files.ReadText(value, sizeLimit); err == nil && text == "" {
+			err = errors.New("is empty: write the secret into it")
+		}
+		if err != nil {
+			l.miss(l.at[where], key, fmt.Sprintf("%s cannot be used: %s", value, cause(err)))
+		}
 	}
-	if l.o.Env == nil || l.o.Env(name) == "" {
-		l.absent(l.at[where], key, name+" is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file")
-	}
+	return text
 }
 
 // fileThere tells whether a file can be used. A secret that others can read still works and is only worth a note, but

@@ -91,17 +91,17 @@ func TestWhatIsNamed(t *testing.T) {
 		"repos: [{url: \"git@h:a\", auth: {ssh_key_file: \"env:ADD_SECRET_K\"}}]": "repos[0].auth.ssh_key_file: must be a path: only token_file, password_file and url_file may name a variable",
 
 		// A helper.
-		repo + "command: [KEYS/helper, get]}}]":                                   "",
-		repo + "command: [KEYS/helper], username: bot}}]":                         "",
-		repo + "command: KEYS/helper}}]":                                          "repos[0].auth.command: must be a list, such as [/usr/local/bin/git-credential-vault, --role, node], not text",
-		repo + "command: [helper]}}]":                                             "repos[0].auth.command: \"helper\" is not an absolute path: begin it with /",
-		repo + "command: [KEYS/none]}}]":                                          "repos[0].auth.command: KEYS/none does not exist: install it, or correct the path",
-		repo + "command: [KEYS]}}]":                                               "repos[0].auth.command: KEYS is not a regular file: correct the path",
-		repo + "command: [KEYS/password]}}]":                                      "repos[0].auth.command: KEYS/password cannot be executed: chmod +x KEYS/password",
-		repo + "command: [KEYS/open]}}]":                                          "repos[0].auth.command: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
-		repo + "command: [KEYS/helper], token_file: KEYS/password}}]":             "repos[0].auth: give either command, or the file of a token or password",
-		repo + "command: [KEYS/helper], username: a, password_file: KEYS/cert}}]": "repos[0].auth: give either command, or the file of a token or password",
-		repo + "username: bot}}]":                                                 "repos[0].auth.username: needs a password_file or a command",
+		repo + "command: [KEYS/helper, get]}}]":                                       "",
+		repo + "command: [KEYS/helper], username: bot}}]":                             "",
+		repo + "command: KEYS/helper}}]":                                              "repos[0].auth.command: must be a list, such as [/usr/local/bin/git-credential-vault, --role, node], not text",
+		repo + "command: [helper]}}]":                                                 "repos[0].auth.command: \"helper\" is not an absolute path: begin it with /",
+		repo + "command: [KEYS/none]}}]":                                              "repos[0].auth.command: KEYS/none does not exist: install it, or correct the path",
+		repo + "command: [KEYS]}}]":                                                   "repos[0].auth.command: KEYS is not a regular file: correct the path",
+		repo + "command: [KEYS/password]}}]":                                          "repos[0].auth.command: KEYS/password cannot be executed: chmod +x KEYS/password",
+		repo + "command: [KEYS/open]}}]":                                              "repos[0].auth.command: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
+		repo + "command: [KEYS/helper], token_file: KEYS/password}}]":                 "repos[0].auth: give either command, or the file of a token or password",
+		repo + "command: [KEYS/helper], username: a, password_file: KEYS/password}}]": "repos[0].auth: give either command, or the file of a token or password",
+		repo + "username: bot}}]":                                                     "repos[0].auth.username: needs a password_file or a command",
 
 		// The environment.
 		repo + "token_file: \"env:ADD_SECRET_GIT\"}}]":                 "",

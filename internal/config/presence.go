@@ -77,7 +77,11 @@ func (l *loader) room(r *Room, prefix string, start place) {
 		}
 	}
 	if r.URLFile != "" {
-		l.credential(file, file, r.URLFile, true)
+		if text := l.credential(file, file, r.URLFile); text != "" && l.o.ChatURL != nil {
+			if err := l.o.ChatURL(text); err != nil {
+				l.absent(l.at[file], file, r.URLFile+": "+err.Error())
+			}
+		}
 	}
 }
 

@@ -97,6 +97,11 @@ func TestWhatGoesTogether(t *testing.T) {
 		"wedged: {kill: terminate}\nec2: {tags: off}":                     "1:16: wedged.kill: terminate needs presence.url: only presence shows that other nodes can do what this one cannot\n1:16: wedged.kill: terminate needs ec2.tags: \"off\" tells EC2 nothing",
 		"wedged: {after: 9s}":                                             "1:17: wedged.after: must be at least 10s",
 
+		// What is in the files.
+		"chat: [{url_file: KEYS/badroom}]":                                 "1:19: chat[0].url_file: KEYS/badroom: nobody is no kind of room",
+		"chat: [{url_file: KEYS/utf16}]":                                   "1:19: chat[0].url_file: KEYS/utf16 cannot be used: contains a NUL character: save it as UTF-8 text",
+		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/lines}}": "1:51: presence.auth.token_file: KEYS/lines contains more than one line: write only the secret into it",
+
 		// Metrics.
 		"metrics: {textfile: \"\", listen: \"\"}":                      "",
 		"metrics: {textfile: /srv/x.prom, listen: \"localhost:9464\"}": "",
@@ -132,12 +137,14 @@ func TestSecretsOfPlacesComeLater(t *testing.T) {
 		"chat: [{url_file: KEYS/none}]":                                    "note: 1:19: chat[0].url_file: KEYS/none does not exist: create it, or correct the path",
 		"chat: [{url_file: \"env:ADD_SECRET_NONE\"}]":                      "note: 1:19: chat[0].url_file: ADD_SECRET_NONE is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file",
 		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/none}}":  "note: 1:51: presence.auth.token_file: KEYS/none does not exist: create it, or correct the path",
+		"chat: [{url_file: KEYS/badroom}]":                                 "note: 1:19: chat[0].url_file: KEYS/badroom: nobody is no kind of room",
 		"chat: [{url_file: KEYS/open}]":                                    "1:19: chat[0].url_file: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
 		"repos: [{url: \"https://h/ops\", auth: {token_file: KEYS/none}}]": "1:51: repos[0].auth.token_file: KEYS/none does not exist: create it, or correct the path",
 	} {
 		path := tree(t, map[string]string{"addagent.yaml": strings.ReplaceAll(text, "KEYS", keys) + "\n"})
 		o := asRoot()
 		o.Later = true
+		o.ChatURL = func(string) error { return errors.New("nobody is no kind of room") }
 		c, err := Load(path, o)
 		var all []string
 		if err != nil {

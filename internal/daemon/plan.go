@@ -94,13 +94,16 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 	}
 	for _, j := range f.Judgements {
 		d := journal.Describe(j, work.PlanRun(j, settings.Rules, now))
-		if out.InHand == j.Item.Repo+":"+j.Item.Name {
+		rest, rests := brakes.Repos[d.Repo]
+		switch {
+		case out.InHand == j.Item.Repo+":"+j.Item.Name:
 			d.Due = false // it is being done; what comes after it the next plan tells
-		}
-		if rest, rests := brakes.Repos[d.Repo]; rests && d.Due {
+		case !d.Due && d.NotBefore == nil:
+		case len(out.Held) > 0:
+			d.Due, d.Held = false, out.Held[0]
+		case rests:
 			d.Due, d.Held = false, "disabled: "+rest.String()
-		}
-		if waits && j.Item.Level != work.Init && d.Due {
+		case waits && j.Item.Level != work.Init:
 			d.Due, d.Held = false, "waiting for the init of this node"
 		}
 		if d.Due {

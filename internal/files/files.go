@@ -191,12 +191,14 @@ func ReadSmall(path string, limit int64) ([]byte, error) {
 	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }
 
+var errNotText = errors.New("contains a NUL character: save it as UTF-8 text")
+
 // ReadText is ReadSmall for a value that a person wrote: a token, a URL, a name. Space and line ends around it are left
 // out. UTF-16 is an error.
 func ReadText(path string, limit int64) (string, error) {
 	data, err := ReadSmall(path, limit)
 	if err == nil && bytes.IndexByte(data, 0) >= 0 {
-		err = fmt.Errorf("read %s: contains a NUL character: save it as UTF-8 text", path)
+		err = fmt.Errorf("read %s: %w", path, errNotText)
 	}
 	if err != nil {
 		return "", err

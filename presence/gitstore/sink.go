@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"io"
 	"sync"
 	"time"
@@ -299,7 +300,7 @@ func (g *Sink) ended(err error) {
 	switch {
 	case err == nil:
 		g.tries, g.notBefore, g.arrived = 0, time.Time{}, true
-	case errors.As(err, &clash) || errors.Is(err, remote.ErrAccess):
+	case errors.As(err, &clash) || errors.Is(err, remote.ErrAccess) || errors.As(err, new(*fs.PathError)): // a file of ours, such as the token's
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true
 		rest := slowly

@@ -3,9 +3,11 @@ package gitstore
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,27 @@ func TestGitHangsUp(t *testing.T) {
 		if n := relay.Conns.Load(); n != int64(i+1) {
 			t.Errorf("%s: %d connections so far", state, n)
 		}
+	}
+}
+
+// TestFlushDoesNotWaitForAPerson: a single beat does not wait for a token that is not there.
+func TestFlushDoesNotWaitForAPerson(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, gittest.ServerOptions{})
+	store, err := remote.New(remote.Source{URL: s.url, Auth: remote.Auth{TokenFile: filepath.Join(t.TempDir(), "token")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	g := New(Options{Remote: store, StateFile: s.memory, Refresh: 10 * time.Minute})
+	defer g.Close()
+	if err := g.Tell(t.Context(), said(node.Idle, 0)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := g.Flush(ctx); !errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+		t.Errorf("%v, after %v", err, ctx.Err())
 	}
 }
 
