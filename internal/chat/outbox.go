@@ -126,8 +126,8 @@ func (o *Outbox) wrong() error {
 	return errors.Join(failed, o.spool.trouble, o.spool.corrupt)
 }
 
-// Flush waits until all messages are said or dropped. If ctx ends first, the error tells how many wait, and why. It does
-// not wait for a person to fix an address, nor for a try that comes after the deadline of ctx.
+// Flush waits until all messages are said or dropped. If ctx ends first, the error tells how many wait, and why. It
+// does not wait for a person to fix an address, nor for a try that comes after the deadline of ctx.
 func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		o.mu.Lock()

@@ -22,10 +22,13 @@ const SecretInEnv = "env:"
 func (l *loader) auth(a Auth, urls []string, prefix string) {
 	over := map[address.Kind]bool{}
 	var ways []string
-	for _, url := range urls {
+	for i, url := range urls {
 		e, _ := address.Check(url)
 		over[e.Kind] = true
 		ways = append(ways, kindName(e.Kind))
+		if host, plain := address.PlainHTTP(url); plain && a.Holder() != "" {
+			l.note(l.at[fmt.Sprintf("%surl[%d]", prefix, i)], prefix+"url", "sends the credentials to "+host+" without encryption: use https://")
+		}
 	}
 	// What a wrong URL needs is unclear.
 	unclear := len(urls) == 0 || l.complains(prefix+"url")
@@ -71,10 +74,15 @@ func (l *loader) program(key string, command []string) {
 	if !ok || l.complains(key) {
 		return
 	}
+	if slices.ContainsFunc(command, func(s string) bool { return maskedArgument(s) != s }) {
+		l.noteReadable(key, "contains a secret")
+	}
 	if problem := checkPath(command[0]); problem != "" {
 		l.say(at, key, problem)
-	} else if err := checkProgram(command[0]); err != nil {
+	} else if _, err := regular(command[0], "install it"); err != nil {
 		l.miss(at, key, command[0]+" "+err.Error())
+	} else if unix.Access(command[0], unix.X_OK) != nil {
+		l.miss(at, key, command[0]+" cannot be executed: chmod +x "+command[0])
 	}
 }
 
@@ -147,15 +155,6 @@ func kindName(k address.Kind) string {
 		return "a path"
 	}
 	return string(k)
-}
-
-// checkProgram says what is wrong with a program that the agent is to start.
-func checkProgram(path string) error {
-	_, problem := regular(path, "install it")
-	if problem == nil && unix.Access(path, unix.X_OK) != nil {
-		return errors.New("cannot be executed: chmod +x " + path)
-	}
-	return problem
 }
 
 var errAbsent = errors.New("does not exist")

@@ -239,7 +239,7 @@ func (c *Config) Lines() []Resolved {
 	var lines []Resolved
 	add := func(prefix string, l leaf) {
 		key := prefix + l.key
-		lines = append(lines, Resolved{Key: key, Value: l.show(), From: cmp.Or(c.from[key], "default")})
+		lines = append(lines, Resolved{Key: key, Value: l.show(), From: c.Origin(key)})
 	}
 	for _, l := range now(c.leaves()) {
 		if l.section.lines != nil {
@@ -262,11 +262,4 @@ func (c *Config) WorkLock() string { return filepath.Join(c.RunDir, "work.lock")
 func (c *Config) InitMemory() string { return filepath.Join(c.StateDir, "init") }
 
 // Origin is the file and line, or the flag, that set a key.
-func (c *Config) Origin(key string) string {
-	for _, l := range c.Lines() {
-		if l.Key == key {
-			return l.From
-		}
-	}
-	return "config"
-}
+func (c *Config) Origin(key string) string { return cmp.Or(c.from[key], "default") }

@@ -97,20 +97,15 @@ type KeyDoc struct {
 // Keys lists all keys of this version in the order of the documentation.
 func Keys() []KeyDoc {
 	var all []KeyDoc
+	add := func(prefix string, l leaf) {
+		standard := strings.TrimPrefix(l.show(), `""`)
+		all = append(all, KeyDoc{Key: prefix + l.key, Kind: cmp.Or(l.is, string(l.kind())), Default: standard, Doc: l.doc, Example: cmp.Or(l.example, standard)})
+	}
 	for _, l := range now(Default(Options{Root: true}).leaves()) {
-		all = append(all, l.describe(""))
+		add("", l)
 		for _, e := range l.section.entry {
-			all = append(all, e.describe(l.key+"[]."))
+			add(l.key+"[].", e)
 		}
 	}
 	return all
-}
-
-func (l leaf) describe(prefix string) KeyDoc {
-	d := KeyDoc{Key: prefix + l.key, Kind: cmp.Or(l.is, string(l.kind())), Default: l.show(), Doc: l.doc}
-	if d.Default == `""` {
-		d.Default = ""
-	}
-	d.Example = cmp.Or(l.example, d.Default)
-	return d
 }

@@ -255,6 +255,9 @@ func (l *loader) env(at place, n strictyaml.Node) {
 		}
 		l.c.Work.Env[name] = value
 		l.set(key, at, false, 0)
+		if masked(name, value) != value {
+			l.noteReadable(key, "contains a secret")
+		}
 	}
 }
 

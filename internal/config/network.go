@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/addagent/addagent/internal/files"
@@ -88,22 +86,9 @@ func withoutPassword(s string) string {
 	return strings.Replace(u.Redacted(), ":xxxxx@", ":********@", 1)
 }
 
-// checkNoProxy takes a host, .domain, address or network, with or without a port, or * for all.
 func checkNoProxy(s string) string {
-	host := s
-	if h, port, err := net.SplitHostPort(s); err == nil {
-		if host = h; port == "" || !address.ValidPort(port) {
-			return "the port must be between 1 and 65535"
-		}
+	if !address.ValidNoProxy(s) {
+		return human.Quote(s) + " is not understood: write one host, .domain, address or network in each entry, such as 10.0.0.0/8"
 	}
-	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		host = host[1 : len(host)-1]
-	}
-	_, _, err := net.ParseCIDR(s)
-	if s == "*" || err == nil || net.ParseIP(host) != nil || domain.MatchString(host) {
-		return ""
-	}
-	return human.Quote(s) + " is not understood: write one host, .domain, address or network in each entry, such as 10.0.0.0/8"
+	return ""
 }
-
-var domain = regexp.MustCompile(`^(\*?\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"github.com/addagent/addagent/internal/git/address"
 	"os"
 	"path/filepath"
@@ -126,6 +127,35 @@ func TestWhatGoesTogether(t *testing.T) {
 		}
 		if all := got + lines(c, path, keys); strings.Contains(all, "s3cr3t") {
 			t.Errorf("%s: the secret is shown:\n%s", text, all)
+		}
+	}
+}
+
+// TestSecretsThatOthersSee notes what leaves the node in the clear, or lies where other accounts can read it.
+func TestSecretsThatOthersSee(t *testing.T) {
+	_, keys := put(t, "")
+	const readable = "contains a secret, and others can read this file (mode 0644)"
+	for text, want := range map[string]string{
+		"repos: [{url: \"http://h.example.org/a\", auth: {token_file: KEYS/password}}]":                             "repos[0].url: sends the credentials to h.example.org without encryption: use https://",
+		"repos: [{url: [\"https://h/a\", \"HTTP://h:8080/a\"], auth: {username: a, password_file: KEYS/password}}]": "repos[0].url: sends the credentials to h:8080 without encryption: use https://",
+		"presence: {url: \"http://h/p\", auth: {token_file: KEYS/password}}":                                        "presence.url: sends the credentials to h without encryption: use https://",
+		"repos: [{url: \"http://h/a\"}]":                                               "",
+		"repos: [{url: \"http://127.0.0.1:80/a\", auth: {token_file: KEYS/password}}]": "",
+		"work: {env: {API_TOKEN: t0psecret}}":                                          "work.env.API_TOKEN: " + readable,
+		"work: {env: {DB: \"mysql://a:t0psecret@h/\"}}":                                "work.env.DB: " + readable,
+		"work: {env: {LANG: C}}":                                                       "",
+		"wedged: {kill: command, command: [/bin/true, --token=t0psecret]}":             "wedged.command: " + readable,
+	} {
+		path := tree(t, map[string]string{"addagent.yaml": strings.ReplaceAll(text, "KEYS", keys) + "\n"})
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path, asRoot())
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if got := fmt.Sprint(c.Notes); !strings.Contains(got, want) || want == "" && len(c.Notes) > 0 || strings.Contains(got, "t0psecret") {
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
 		}
 	}
 }

@@ -65,7 +65,7 @@ type Sink struct {
 	rounds    int           // attempts that have ended
 	changed   chan struct{} // closed, and made anew, when an attempt has ended
 	trouble   error         // why the last attempt to push failed
-	stuck     bool          // only a person can solve it
+	stuck     bool          // only a person can solve it, such as a file of ours that is missing
 	arrived   bool          // an attempt to push has succeeded
 	unsaved   error         // why StateFile could not be written
 	uncounted error         // why the nodes could not be counted
@@ -300,7 +300,7 @@ func (g *Sink) ended(err error) {
 	switch {
 	case err == nil:
 		g.tries, g.notBefore, g.arrived = 0, time.Time{}, true
-	case errors.As(err, &clash) || errors.Is(err, remote.ErrAccess) || errors.As(err, new(*fs.PathError)): // a file of ours, such as the token's
+	case errors.As(err, &clash) || errors.Is(err, remote.ErrAccess) || errors.As(err, new(*fs.PathError)):
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true
 		rest := slowly

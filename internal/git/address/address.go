@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -59,6 +60,33 @@ func (n Network) ProxyURL() (*url.URL, error) {
 		return nil, errors.New("must end after the port")
 	}
 	return u, nil
+}
+
+// ValidNoProxy takes a host, .domain, address or network, with or without a port, or * for all.
+func ValidNoProxy(entry string) bool {
+	host := entry
+	if h, port, err := net.SplitHostPort(entry); err == nil {
+		if host = h; port == "" || !ValidPort(port) {
+			return false
+		}
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	}
+	_, _, err := net.ParseCIDR(entry)
+	return entry == "*" || err == nil || net.ParseIP(host) != nil || domain.MatchString(host)
+}
+
+var domain = regexp.MustCompile(`^(\*?\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
+
+// PlainHTTP is the host of a URL whose credentials everyone on the way can read; ok is false for https and this machine.
+func PlainHTTP(raw string) (host string, ok bool) {
+	u, err := url.Parse(raw)
+	if err != nil || !strings.EqualFold(u.Scheme, "http") {
+		return "", false
+	}
+	ip, _ := netip.ParseAddr(u.Hostname())
+	return u.Host, u.Hostname() != "localhost" && !ip.IsLoopback()
 }
 
 // Direct tells whether a URL is reached without the proxy. A name covers itself and all names below it; with a dot or
