@@ -79,7 +79,8 @@ func ValidNoProxy(entry string) bool {
 
 var domain = regexp.MustCompile(`^(\*?\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
 
-// PlainHTTP is the host of a URL whose credentials everyone on the way can read; ok is false for https and this machine.
+// PlainHTTP is the host of a URL whose credentials everyone on the way can read; ok is false for https and for this
+// machine.
 func PlainHTTP(raw string) (host string, ok bool) {
 	u, err := url.Parse(raw)
 	if err != nil || !strings.EqualFold(u.Scheme, "http") {
