@@ -40,7 +40,7 @@ func put(t *testing.T, text string) (path, keys string) {
 			t.Fatal(err)
 		}
 	}
-	for name, text := range map[string]string{"badroom": "\ufeffnobody:s3cr3t\r\n", "lines": "s3cr3t\nt0psecret\n", "utf16": "\xff\xfes\x003\x00"} {
+	for name, text := range map[string]string{"badroom": "\ufeffpigeon:s3cr3t\r\n", "lines": "s3cr3t\nt0psecret\n", "utf16": "\xff\xfes\x003\x00"} {
 		if err := os.WriteFile(filepath.Join(keys, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

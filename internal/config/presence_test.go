@@ -61,7 +61,7 @@ func TestWhatGoesTogether(t *testing.T) {
 		"chat: [{url: s3cr3t}]":                                                     "1:14: chat[0].url: is not a URL: write KIND://..., such as slack:// or hipchat://",
 		"chat: [{url: \"slack://s3cr3t x\"}]":                                       "1:14: chat[0].url: contains a space or a control character: remove it",
 		"chat: [{url: \"\"}]":                                                       "1:14: chat[0].url: is empty: write KIND://..., such as slack:// or hipchat://",
-		"chat: [{url: \"nobody://s3cr3t\"}]":                                        "1:14: chat[0].url: nobody is no kind of room",
+		"chat: [{url: \"pigeon://s3cr3t\"}]":                                        "1:14: chat[0].url: pigeon is no kind of room",
 		"chat: [{url_file: \"slack://s3cr3t\"}]":                                    "1:19: chat[0].url_file: is not an absolute path: write the secret into a file, and its path here",
 		"chat: [{url_file: \"env:OTHER\"}]":                                         "1:19: chat[0].url_file: after env: write the name of a variable that begins with ADD_SECRET_, such as env:ADD_SECRET_GIT",
 		"chat: [{url_file: \"env:ADD_SECRET_NONE\"}]":                               "1:19: chat[0].url_file: ADD_SECRET_NONE is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file",
@@ -99,7 +99,7 @@ func TestWhatGoesTogether(t *testing.T) {
 		"wedged: {after: 9s}":                                             "1:17: wedged.after: must be at least 10s",
 
 		// What is in the files.
-		"chat: [{url_file: KEYS/badroom}]":                                 "1:19: chat[0].url_file: KEYS/badroom: nobody is no kind of room",
+		"chat: [{url_file: KEYS/badroom}]":                                 "1:19: chat[0].url_file: KEYS/badroom: pigeon is no kind of room",
 		"chat: [{url_file: KEYS/utf16}]":                                   "1:19: chat[0].url_file: KEYS/utf16 cannot be used: contains a NUL character: save it as UTF-8 text",
 		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/lines}}": "1:51: presence.auth.token_file: KEYS/lines contains more than one line: write only the secret into it",
 
@@ -112,8 +112,8 @@ func TestWhatGoesTogether(t *testing.T) {
 		o := asRoot()
 		o.Env = func(name string) string { return map[string]string{"ADD_SECRET_CHAT": "slack://s3cr3t"}[name] }
 		o.ChatURL = func(url string) error {
-			if strings.HasPrefix(url, "nobody:") {
-				return errors.New("nobody is no kind of room")
+			if strings.HasPrefix(url, "pigeon:") {
+				return errors.New("pigeon is no kind of room")
 			}
 			return nil
 		}
@@ -167,14 +167,14 @@ func TestSecretsOfPlacesComeLater(t *testing.T) {
 		"chat: [{url_file: KEYS/none}]":                                    "note: 1:19: chat[0].url_file: KEYS/none does not exist: create it, or correct the path",
 		"chat: [{url_file: \"env:ADD_SECRET_NONE\"}]":                      "note: 1:19: chat[0].url_file: ADD_SECRET_NONE is not set in the agent's environment: set it (under systemd with EnvironmentFile=), or name a file",
 		"presence: {url: \"https://h/p\", auth: {token_file: KEYS/none}}":  "note: 1:51: presence.auth.token_file: KEYS/none does not exist: create it, or correct the path",
-		"chat: [{url_file: KEYS/badroom}]":                                 "note: 1:19: chat[0].url_file: KEYS/badroom: nobody is no kind of room",
+		"chat: [{url_file: KEYS/badroom}]":                                 "note: 1:19: chat[0].url_file: KEYS/badroom: pigeon is no kind of room",
 		"chat: [{url_file: KEYS/open}]":                                    "1:19: chat[0].url_file: KEYS/open can be changed by others (mode 0666): chmod go-w KEYS/open",
 		"repos: [{url: \"https://h/ops\", auth: {token_file: KEYS/none}}]": "1:51: repos[0].auth.token_file: KEYS/none does not exist: create it, or correct the path",
 	} {
 		path := tree(t, map[string]string{"addagent.yaml": strings.ReplaceAll(text, "KEYS", keys) + "\n"})
 		o := asRoot()
 		o.Later = true
-		o.ChatURL = func(string) error { return errors.New("nobody is no kind of room") }
+		o.ChatURL = func(string) error { return errors.New("pigeon is no kind of room") }
 		c, err := Load(path, o)
 		var all []string
 		if err != nil {
