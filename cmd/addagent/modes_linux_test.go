@@ -95,7 +95,7 @@ metrics: { textfile: DIR/home/metrics.prom }
 func modes(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	words := [][2]string{{`[0-9]{8}-[0-9]{6}[^/]*\.log`, "TIME.log"}, {`chat/[0-9a-f]+`, "chat/ID"}, {`config-[0-9a-f]{8}`, "config-ID"}}
+	words := [][2]string{{`[0-9]{8}-[0-9]{6}[^/]*\.log`, "TIME.log"}, {`chat/[0-9a-f]+`, "chat/ID"}, {`config-[0-9a-f]+`, "config-ID"}}
 	testkit.Must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == dir {
 			return nil // it went meanwhile
