@@ -108,11 +108,13 @@ type Config struct {
 	// Notice asks the cloud why it takes this machine away, "" = it does not. It answers within a second. nil = no
 	// cloud.
 	Notice func(context.Context) (leaving string, err error)
-	// SelfDestruct decides whether this node ends itself; w is nil while its work is not wedged. It does not wait.
-	// nil = it never does.
-	SelfDestruct func(now time.Time, w *Wedge) error
+	// SelfDestruct decides whether this node ends itself; up is Clock.Up, w is nil while its work is not wedged. It does
+	// not wait. nil = it never does.
+	SelfDestruct func(now time.Time, up time.Duration, w *Wedge) error
 	Record       func(*presence.Record) // fills in addresses, hostname and boot id
 	Supervise    Supervisor
+	Clock        Clock
+	BootID       string             // of this boot of the machine
 	AliveEach    time.Duration      // half the watchdog's interval; 0 = no watchdog
 	Say          func(journal.News) // prints a line for people
 	Told         func(journal.Beat) // prints the line of a beat when it is over
@@ -144,9 +146,11 @@ type Agent struct {
 type beats struct {
 	seq      uint64
 	dropped  uint64
-	begun    time.Time     // this process
-	last     journal.Beat  // as last recorded
-	requests []journal.Ask // as this beat found them
+	read     journal.Reading // what the clocks last showed
+	began    time.Duration   // the beat, in the time of Clock.Up
+	ended    time.Time       // the last one
+	last     journal.Beat    // as last recorded
+	requests []journal.Ask   // as this beat found them
 }
 
 // New makes an agent; nothing happens before Run or Once.
@@ -165,13 +169,12 @@ const splay = 2 * time.Second
 
 // Run beats until ctx ends. Work that runs then goes on in its shim.
 func (a *Agent) Run(ctx context.Context) {
-	a.beats.begun = time.Now().UTC()
-	a.resume(a.beats.begun)
+	a.resume(false)
 	if err := a.Supervise.Ready(); err != nil {
 		a.say(journal.Warning, "", "%v", err)
 	}
 
-	tick := time.NewTimer(wait(time.Now(), a.beats.begun.Add(Offset(a.ID, splay, splay)), splay))
+	tick := time.NewTimer(Offset(a.ID, splay, splay))
 	defer tick.Stop()
 	var alive <-chan time.Time
 	if a.AliveEach > 0 {
@@ -179,60 +182,61 @@ func (a *Agent) Run(ctx context.Context) {
 		defer t.Stop()
 		alive = t.C
 	}
+	first := true
 	for {
 		select {
 		case <-ctx.Done():
 			a.leave()
 			return
 		case o := <-a.Runner.Done():
-			a.finish(ctx, o, time.Now().UTC())
+			a.finish(ctx, o, a.now())
 		case <-alive:
 			a.alive()
 		case <-a.Control.Woken():
-			a.beatNow(ctx, tick)
+			a.beatNow(ctx)
+			tick.Reset(a.untilTick(a.now()))
 		case <-tick.C:
-			a.beatNow(ctx, tick)
+			if now := a.now(); first || !a.Schedule.Next(a.beats.ended).After(now) {
+				a.beatNow(ctx)
+			}
+			first = false
+			tick.Reset(a.untilTick(a.now()))
 		}
 	}
 }
 
-// beatNow is a beat of the loop; tick is set for the one after it.
-func (a *Agent) beatNow(ctx context.Context, tick *time.Timer) {
-	b := a.Beat(ctx, time.Now().UTC())
+// beatNow is a beat of the loop.
+func (a *Agent) beatNow(ctx context.Context) {
+	b := a.Beat(ctx, a.now())
 	if ctx.Err() == nil {
 		a.Told(b)
 	}
-	end := time.Now().UTC()
-	tick.Reset(wait(end, a.Schedule.Next(end), Interval(a.Schedule, end)))
+	a.beats.ended = a.now()
 }
 
 // Once is one beat that waits for its work: what `addagent beat` does. The
 // answer is the beat with the work that ended in it. When ctx ends first, the
 // work is left to its shim.
 func (a *Agent) Once(ctx context.Context) journal.Beat {
-	a.beats.begun = time.Now().UTC()
-	a.resume(a.beats.begun)
-	if a.Before != nil && a.Before.Node == a.ID {
-		a.wrong.recall(a.Before.Troubles)
-	}
-	b := a.Beat(ctx, a.beats.begun)
+	a.resume(true)
+	b := a.Beat(ctx, a.now())
 	waited := a.runs.inHand != nil && !a.runs.inHand.Adopted
 	// Work may take longer than what was promised to those who wait to hear of this node.
-	still := time.NewTicker(Interval(a.Schedule, a.beats.begun))
+	still := time.NewTicker(Interval(a.Schedule, b.Start))
 	defer still.Stop()
 	for a.runs.inHand != nil && !a.runs.inHand.Adopted {
 		select {
 		case <-ctx.Done():
 			return b
 		case <-still.C:
-			a.tell(ctx, time.Now().UTC())
+			a.tell(ctx, a.now())
 		case o := <-a.Runner.Done():
-			a.finish(ctx, o, time.Now().UTC())
+			a.finish(ctx, o, a.now())
 		}
 	}
 	patient, cancel := context.WithTimeout(context.Background(), flushWait)
 	defer cancel()
-	untold, now := a.flush(patient), time.Now().UTC()
+	untold, now := a.flush(patient), a.now()
 	for _, t := range untold {
 		a.reportNow(t, now) // there is no next beat of this process to say it
 	}
@@ -249,26 +253,38 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 
 // resume settles what an agent finds when it starts: the state files say nothing
 // that it believes but "init is done"; work may be running that it has not begun.
-func (a *Agent) resume(now time.Time) {
-	a.trees.lastContact = now
+func (a *Agent) resume(once bool) {
+	before := a.Before
+	if before != nil && before.Node != a.ID {
+		before = nil
+	}
+	if before != nil {
+		a.recallTimes(*before)
+		a.wrong.recall(before.Troubles, once)
+	}
+	now := a.now()
+	if a.trees.lastContact.IsZero() {
+		a.trees.lastContact = now
+	}
 	a.life.initDone = a.InitDone
-	a.life.state, a.life.since = node.InitDone, now
-	switch b := a.Before; {
-	case b != nil && b.Node == a.ID:
+	switch b := before; {
+	case b != nil:
 		// Not what state it is in, that is settled anew; but since when it is in
 		// it, and that it has been said.
-		a.life.state, a.life.since, a.life.reason, a.life.reasonItem = b.State, b.Since, b.Reason, b.Blamed
+		a.life.state, a.life.reason, a.life.reasonItem = b.State, b.Reason, b.Blamed
 		a.runs.unreported, a.runs.lastEnded = b.InHand, b.Did
 		a.life.brakes.Repos = disabledIn(b.Looks)
-	case !a.life.initDone:
-		a.life.state = node.Presetup
+	case a.life.initDone:
+		a.life.state, a.life.since = node.InitDone, now
+	default:
+		a.life.state, a.life.since = node.Presetup, now
 		a.enter(node.Setup, "", now)
 	}
 	if h, found := a.Runner.Found(); found {
 		a.runs.inHand = fromWork(h)
 		a.runs.inHand.Adopted = true
 		a.runs.unreported = nil
-		a.say(journal.Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.runs.inHand.Name(), human.Clock(h.Started), h.Attempt, h.PID)
+		a.say(journal.Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.runs.inHand.Name(), human.Moment(h.Started, now), h.Attempt, h.PID)
 	}
 }
 
@@ -317,7 +333,7 @@ func (a *Agent) leave() {
 	if a.life.leaving = a.Control.ShuttingDown(); a.life.leaving {
 		ctx, cancel := context.WithTimeout(context.Background(), farewell)
 		defer cancel()
-		now := time.Now().UTC()
+		now := a.now()
 		a.tell(ctx, now)
 		a.flush(ctx)
 		if a.beats.last.Seq > 0 {

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"time"
@@ -17,14 +16,13 @@ import (
 // Beat is one beat, the whole of it.
 func (a *Agent) Beat(ctx context.Context, now time.Time) journal.Beat {
 	b := a.begin(now)
-	began := time.Now()
 	wait := a.startNotice(ctx)
 	a.look(ctx, &b)
 	wait()
 	if ctx.Err() != nil {
 		return b // told to end in the middle of a look: nothing was decided, so there is nothing to report
 	}
-	now = now.Add(time.Since(began)) // a first clone takes minutes: no state of this beat is older than its look
+	now = a.now() // a first clone takes minutes: no state of this beat is older than its look
 	a.decide(&b, now)
 	a.work(ctx)
 	a.report(ctx, &b, now)
@@ -33,6 +31,7 @@ func (a *Agent) Beat(ctx context.Context, now time.Time) journal.Beat {
 
 func (a *Agent) begin(now time.Time) journal.Beat {
 	a.beats.seq++
+	a.beats.began = a.beats.read.Up()
 	a.wrong.now, a.wrong.carried, a.runs.lockedBy = a.wrong.carried, nil, ""
 	if info, err := a.Info(); err != nil {
 		a.wrong.now = append(a.wrong.now, journal.Trouble{Key: "nodeinfo", Text: err.Error(), Person: true})
@@ -63,7 +62,7 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 	if a.runs.inHand != nil || a.life.brakes.Disabled != nil {
 		a.wrong.keep("look ")
-		a.trees.lastContact = b.Start // it does not look, which is not to be blind
+		a.trees.lastContact = a.now() // it does not look, which is no blindness
 		if len(a.trees.looks) == 0 {  // taken over at the start: nothing has been asked yet
 			a.trees.looks = a.Clones.Current()
 		}
@@ -89,6 +88,7 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 		}
 		looks = a.supervised(ctx, func(progress func(journal.Fetching)) []journal.Look { return a.Clones.Move(ctx, asked, progress) }, long)
 	}
+	now := a.now()
 	for _, l := range looks {
 		if l.Trouble != "" {
 			key := "look " + l.Repo
@@ -97,7 +97,7 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 			}
 			a.wrong.now = append(a.wrong.now, journal.Trouble{Key: key, Text: l.Trouble, Person: l.Denied})
 		} else if !l.Old {
-			a.trees.lastReached, a.trees.lastContact = b.Start, b.Start
+			a.trees.lastReached, a.trees.lastContact = now, now
 		}
 		for _, n := range l.Notices {
 			a.say(journal.Notice, "", "%s: %s", l.Repo, n)
@@ -110,7 +110,7 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 		}
 	}
 	if !slices.ContainsFunc(looks, func(l journal.Look) bool { return !l.Old }) {
-		a.trees.lastContact = b.Start // all of them rest
+		a.trees.lastContact = now // all of them are disabled
 	}
 	if len(looks) > 0 || ctx.Err() == nil {
 		b.Looks, a.trees.looks = looks, looks
@@ -130,7 +130,7 @@ func (a *Agent) decide(b *journal.Beat, now time.Time) {
 		a.judge(now) // taking the lock has ended it
 	}
 	a.reportMissedEnd()
-	a.applyBrakes(time.Now().UTC()) // a fetch takes its time: somebody may have said stop
+	a.applyBrakes(a.now()) // a fetch takes its time: somebody may have said stop
 	a.serveRequests(b, now)
 	for _, p := range a.trees.inventory.Problems {
 		a.wrong.add("items "+p, p)
@@ -144,19 +144,23 @@ func (a *Agent) enqueue(now time.Time) {
 	if a.runs.inHand != nil || a.runs.lockedBy != "" {
 		return
 	}
-	due := map[string]bool{}
-	a.runs.deploy = 0
-	for i := range a.trees.next {
-		j := a.trees.inventory.Judgements[i]
-		due[a.trees.dueKey(i)] = a.trees.next[i].Due
-		if a.mayRun(i) && a.restrained(i, now) == "" {
+	before := a.trees.firstDue
+	a.trees.firstDue, a.runs.deploy = map[string]time.Time{}, 0
+	for i, j := range a.trees.inventory.Judgements {
+		name := j.Item.ID()
+		if a.trees.next[i].Due {
+			a.trees.firstDue[name] = now
+			if first, known := before[name]; known {
+				a.trees.firstDue[name] = first
+			}
+		}
+		if a.mayRun(i) && !a.spreadUntil(i).After(now) {
 			if a.trees.next[i].Attempt <= 1 && j.Verdict.Wanted() {
 				a.runs.deploy++
 			}
-			a.trees.queue = append(a.trees.queue, j.Item.ID())
+			a.trees.queue = append(a.trees.queue, name)
 		}
 	}
-	maps.DeleteFunc(a.trees.firstDue, func(key string, _ time.Time) bool { return !due[key] })
 }
 
 // mayRun tells whether an item is due and nobody holds it back. Nothing is begun on a machine that goes: it would be
@@ -220,7 +224,7 @@ func (a *Agent) startNext(ctx context.Context) {
 		i := a.trees.find(name)
 		j, s := a.trees.inventory.Judgements[i], a.trees.next[i]
 		h, err := a.Runner.Start(j, s, a.scriptEnv())
-		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: time.Now().UTC()}
+		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: a.Clock.Now().UTC()}
 		if err != nil {
 			began.Error = err.Error()
 			a.runs.started = append(a.runs.started, began)
@@ -231,7 +235,7 @@ func (a *Agent) startNext(ctx context.Context) {
 		a.runs.started = append(a.runs.started, began)
 		a.runs.holding = false
 		a.runs.inHand = fromWork(h)
-		delete(a.trees.firstDue, a.trees.dueKey(i))
+		delete(a.trees.firstDue, name)
 		if !j.Item.Always && !s.Waiting { // what runs often is told by its end, if at all
 			again := ""
 			if s.Attempt > 1 {
@@ -250,10 +254,10 @@ func (a *Agent) startNext(ctx context.Context) {
 func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 	a.tell(ctx, now)
 	a.considerKill(now)
-	for _, n := range a.wrong.merge(time.Now().UTC()) {
+	for _, n := range a.wrong.merge(now) {
 		a.Say(n)
 	}
-	*b = a.record(time.Now().UTC(), *b)
+	*b = a.record(a.now(), *b)
 	if err := a.Supervise.Status(statusLine(*b)); err != nil {
 		a.reportNow(journal.Trouble{Key: "systemd", Text: err.Error()}, now)
 	}
@@ -262,8 +266,9 @@ func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 
 // record completes the decision record and writes it down.
 func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
-	b.Ms = float64(end.Sub(b.Start).Microseconds()) / 1000
-	a.beats.dropped += uint64(missed(a.Schedule, b.Start, end))
+	took := a.Clock.Up() - a.beats.began
+	b.Ms = float64(took.Microseconds()) / 1000
+	a.beats.dropped += uint64(missed(a.Schedule, b.Start, b.Start.Add(took)))
 	b.Dropped = a.beats.dropped
 	b.Next = a.Schedule.Next(end).UTC()
 	b = a.snapshot(b)
@@ -280,6 +285,7 @@ func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 // snapshot is a beat with how things are at this moment.
 func (a *Agent) snapshot(b journal.Beat) journal.Beat {
 	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.life.state, a.life.reason, a.life.since, a.trees.lastReached, a.life.reasonItem
+	b.LastContact, b.Clock = a.trees.lastContact, a.beats.read
 	b.Items = a.judged()
 	b.InHand, b.Did = a.runs.inHand, a.runs.lastEnded
 	b.Started, b.Ended = slices.Concat(b.Started, a.runs.started), slices.Concat(b.Ended, a.runs.ended)

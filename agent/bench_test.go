@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type bench struct {
 	*Agent
 	version  string      // tip of the repository ops
 	trouble  string      // of the next looks
+	tree     string      // what the tree of ops shows
 	full     bool        // and that is because the disk is full
 	asked    []time.Time // when ops was asked
 	items    []string    // names of its items
@@ -57,6 +59,18 @@ type bench struct {
 	slow     func(progress func(journal.Fetching)) // how a move goes on; nil = at once
 	shown    []journal.Beat                        // as beat.json had them
 	alive    int                                   // the watchdog was fed
+	clock    benchClock
+	begun    time.Time // the last life
+}
+
+// benchClock is a clock that a test sets.
+type benchClock struct{ set atomic.Int64 }
+
+func (c *benchClock) Now() time.Time { return time.Now().Add(time.Duration(c.set.Load())) }
+
+// Up is that of a machine that booted when synctest's time begins.
+func (c *benchClock) Up() time.Duration {
+	return time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
 func newBench(t *testing.T, items ...string) *bench {
@@ -67,7 +81,7 @@ func newBench(t *testing.T, items ...string) *bench {
 		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1", InitGitRepo: b.init}, nil },
 		Clones: b, Survey: b, Runner: (*benchRunner)(b), Control: (*benchControl)(b), Memory: (*benchMemory)(b),
 		Settings: Settings{Rules: rules, Schedule: Every(time.Minute)},
-		Record:   func(*presence.Record) {}, Supervise: (*benchSupervisor)(b), Say: func(n journal.News) { b.said = append(b.said, n.Text) },
+		Record:   func(*presence.Record) {}, Clock: &b.clock, BootID: "boot", Supervise: (*benchSupervisor)(b), Say: func(n journal.News) { b.said = append(b.said, n.Text) },
 		Told: func(bt journal.Beat) { b.beats = append(b.beats, bt) },
 	})
 	return b
@@ -76,10 +90,7 @@ func newBench(t *testing.T, items ...string) *bench {
 func (b *bench) Ask(_ context.Context, rests func(string) bool) []journal.Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	was := ""
-	if len(b.Agent.trees.looks) == 1 {
-		was = b.Agent.trees.looks[0].Version
-	}
+	was := b.tree
 	if rests("ops") {
 		return []journal.Look{{Repo: "ops", Branch: "main", Version: was, Old: true}}
 	}
@@ -103,6 +114,7 @@ func (b *bench) Move(_ context.Context, asked []journal.Look, progress func(jour
 		if l.Moved && b.took == 0 {
 			b.t.Error("a tree is moved without the work lock")
 		}
+		b.tree = l.Version
 	}
 	if b.running > 0 {
 		b.t.Error("a tree is moved while work runs")
@@ -205,7 +217,7 @@ func (h *benchRunner) Start(j work.Judgement, s work.NextRun, _ work.Env) (work.
 		exit, takes = how(n)
 	}
 	id := fmt.Sprintf("run-%d", len(h.runs))
-	att := work.Begin(j, h.Rules, id, "boot", "log", time.Now())
+	att := work.Begin(j, h.Rules, id, "boot", "log", h.clock.Now())
 	m := h.memory[name]
 	m.Last = &att
 	h.memory[name] = m
@@ -222,13 +234,13 @@ func (h *benchRunner) Start(j work.Judgement, s work.NextRun, _ work.Env) (work.
 		default:
 			reason = work.ReasonExit
 		}
-		end := att.End(reason, exit, fmt.Sprintf("exit %d", exit), "", time.Now())
+		end := att.End(reason, exit, fmt.Sprintf("exit %d", exit), "", h.clock.Now())
 		m.Last = &end
 		h.memory[name] = m
 		h.running--
 		h.done <- work.Outcome{Repo: "ops", Item: name, RunID: id, Last: &end}
 	})
-	return work.InHand{Repo: "ops", Item: name, RunID: id, Version: j.Version, Attempt: att.Attempt, Started: time.Now(), PID: 1, Next: s}, nil
+	return work.InHand{Repo: "ops", Item: name, RunID: id, Version: j.Version, Attempt: att.Attempt, Started: h.clock.Now(), PID: 1, Next: s}, nil
 }
 
 type benchMemory bench
@@ -262,6 +274,7 @@ func (s *benchSupervisor) Stopping() error     { return nil }
 func (b *bench) live(d time.Duration, steps map[time.Duration]func()) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), d)
 	defer cancel()
+	b.begun = b.clock.Now()
 	for at, do := range steps {
 		time.AfterFunc(at, func() {
 			b.mu.Lock()

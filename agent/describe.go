@@ -99,12 +99,13 @@ func (a *Agent) sayEnd(e journal.Ended) {
 
 // judged is what the decision record says of every item.
 func (a *Agent) judged() []journal.Judged {
-	held := a.held()
+	held, now := a.held(), a.beats.read.At
 	var out []journal.Judged
 	for i, j := range a.trees.inventory.Judgements {
 		name := j.Item.ID()
 		mine := a.runs.doing(name)
 		d := journal.Describe(j, a.trees.next[i])
+		d.DueSince = a.trees.firstDue[name]
 		d.Due = d.Due || mine || slices.Contains(a.trees.queue, name)
 		if mine {
 			// Its attempt has no recorded end yet, which is no failure; what was wrong before it still is.
@@ -123,6 +124,8 @@ func (a *Agent) judged() []journal.Judged {
 				d.Held = "waiting for the init of this node"
 			case a.runs.lockedBy != "":
 				d.Held = a.runs.lockedBy
+			case a.spreadUntil(i).After(now):
+				d.Held = "delayed by beat.work_spread until " + human.Moment(a.spreadUntil(i), now)
 			case a.trees.startFail[name] != "":
 				d.Held = a.trees.startFail[name]
 			}
@@ -140,9 +143,9 @@ func statusLine(b journal.Beat) string {
 		fmt.Fprintf(&s, " (%s)", b.Reason)
 	}
 	if b.InHand != nil {
-		fmt.Fprintf(&s, "; running %s since %s", b.InHand.Name(), human.Clock(b.InHand.Started))
+		fmt.Fprintf(&s, "; running %s since %s", b.InHand.Name(), human.Moment(b.InHand.Started, b.Start))
 	}
-	fmt.Fprintf(&s, "; next look %s", human.Clock(b.Next))
+	fmt.Fprintf(&s, "; next look %s", human.Moment(b.Next, b.Start))
 	return s.String()
 }
 

@@ -32,8 +32,7 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(journal.
 	var tick *time.Timer
 	var ticked <-chan time.Time
 	if long != nil {
-		now := time.Now().UTC()
-		tick = time.NewTimer(wait(now, a.Schedule.Next(now), Interval(a.Schedule, now)))
+		tick = time.NewTimer(a.untilTick(a.now()))
 		defer tick.Stop()
 		ticked = tick.C
 	}
@@ -50,12 +49,12 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(journal.
 			so[f.Repo] = f
 			a.alive()
 		case <-ticked:
-			now := time.Now().UTC()
+			now := a.now()
 			if len(so) > 0 && ctx.Err() == nil {
 				long(slices.SortedFunc(maps.Values(so), func(a, b journal.Fetching) int { return cmp.Compare(a.Repo, b.Repo) }), now)
 				clear(so)
 			}
-			tick.Reset(wait(now, a.Schedule.Next(now), Interval(a.Schedule, now)))
+			tick.Reset(a.untilTick(now))
 		case <-stop:
 			// A step that hangs in the kernel (a dead network disk) must not make us deaf.
 			stop = nil
@@ -83,7 +82,7 @@ func (a *Agent) reportProgress(ctx context.Context, b journal.Beat, so []journal
 	}
 	a.tellSinks(ctx, now)
 	a.wrong.now = a.wrong.now[:known] // the end of the beat tells once more, and knows better
-	b.Ms = float64(now.Sub(b.Start).Microseconds()) / 1000
+	b.Ms = float64((a.Clock.Up() - a.beats.began).Microseconds()) / 1000
 	b.Dropped, b.Next, b.Fetching = a.beats.dropped, a.Schedule.Next(now).UTC(), so
 	shown := a.snapshot(b)
 	if shown.InHand == nil {

@@ -22,7 +22,6 @@ type Task struct {
 
 // Wedge is how this node is wedged by its work, as Config.SelfDestruct is told of it.
 type Wedge struct {
-	Since   time.Time         // since when the node is in its state
 	Items   map[string]string // repo:item that is wedged, and the fingerprint that it has failed at
 	Leaving bool              // it leaves, by notice, and would be wedged else
 	Reason  string            // of the state, as it was just told
@@ -134,7 +133,7 @@ func (a *Agent) considerKill(now time.Time) {
 	if a.SelfDestruct == nil {
 		return
 	}
-	if err := a.SelfDestruct(now, a.wedge(now)); err != nil {
+	if err := a.SelfDestruct(now, a.Clock.Up(), a.wedge(now)); err != nil {
 		a.wrong.add("kill", human.Lines(err.Error()))
 	}
 }
@@ -147,7 +146,7 @@ func (a *Agent) wedge(now time.Time) *Wedge {
 	if a.life.state != node.Wedged && !leaves || a.life.brakes.Wedged != nil || a.held() != "" {
 		return nil
 	}
-	w := Wedge{Since: a.life.since, Items: map[string]string{}, Leaving: leaves, Reason: a.life.reason}
+	w := Wedge{Items: map[string]string{}, Leaving: leaves, Reason: a.life.reason}
 	for i, j := range a.trees.inventory.Judgements {
 		if !a.trees.next[i].Wedged {
 			continue

@@ -198,7 +198,7 @@ func TestWhoEndsItself(t *testing.T) {
 				b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
 				var last *Wedge
 				calls := 0
-				b.SelfDestruct = func(_ time.Time, w *Wedge) error { calls++; last = w; return nil }
+				b.SelfDestruct = func(_ time.Time, _ time.Duration, w *Wedge) error { calls++; last = w; return nil }
 				b.Notice = func(context.Context) (string, error) {
 					b.mu.Lock()
 					defer b.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +23,7 @@ func TestADisabledNodeBeatsAndNeitherLooksNorWorks(t *testing.T) {
 			},
 		})
 		for _, at := range b.asked {
-			if since := at.Sub(b.Agent.beats.begun); since > 11*time.Minute && since < 2*time.Hour {
+			if since := at.Sub(b.begun); since > 11*time.Minute && since < 2*time.Hour {
 				t.Errorf("asked %s after the start, at rest", since)
 			}
 		}
@@ -56,7 +55,7 @@ func TestADisabledRepositoryRestsAlone(t *testing.T) {
 		if got := fmt.Sprint(b.runs); got != "[common@aaaaaaa common@bbbbbbb]" {
 			t.Errorf("ran %s", got)
 		}
-		if at := b.when[1].Sub(b.Agent.beats.begun); at < 20*time.Minute {
+		if at := b.when[1].Sub(b.begun); at < 20*time.Minute {
 			t.Errorf("worked at rest, %s after the start", at)
 		}
 		if got := fmt.Sprint(b.states); got != "[working idle working idle]" {
@@ -148,7 +147,7 @@ func TestSomebodyWhoWakesItGetsABeatNow(t *testing.T) {
 		b.live(2*time.Minute+30*time.Second, map[time.Duration]func(){100 * time.Second: func() { b.woken <- struct{}{} }})
 		at := -1
 		for i, bt := range b.beats {
-			if d := bt.Start.Sub(b.Agent.beats.begun); d >= 100*time.Second && d < 101*time.Second {
+			if d := bt.Start.Sub(b.begun); d >= 100*time.Second && d < 101*time.Second {
 				at = i
 			}
 		}
@@ -270,50 +269,6 @@ func TestAfterARebootItIsBackAndSaysSo(t *testing.T) {
 			t.Errorf("states %s, said %q", got, b.said)
 		}
 	})
-}
-
-// TestAClockThatJumps: the wait is a monotonic timer of at most one interval, so
-// a jump costs at most one beat; what stands in memory with a time of the clock of
-// before neither spins nor stands still.
-func TestAClockThatJumps(t *testing.T) {
-	for name, jump := range map[string]time.Duration{"three days on": 72*time.Hour + 17*time.Second, "three days back": -72*time.Hour - 17*time.Second} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, "common")
-				b.results["common"] = func(int) (int, time.Duration) { return 3, time.Second }
-				var jumped atomic.Int64
-				b.Settings.Schedule = jumping{b.Settings.Schedule, &jumped}
-				b.live(90*time.Minute, map[time.Duration]func(){40*time.Minute + 30*time.Second: func() {
-					jumped.Store(int64(jump))
-					m := b.memory["common"] // written by the clock of before
-					last := *m.Last
-					last.Started, last.Finished, last.WedgedSince = last.Started.Add(-jump), last.Finished.Add(-jump), last.WedgedSince.Add(-jump)
-					m.Last = &last
-					b.memory["common"] = m
-				}})
-				if n := len(b.beats); n < 88 || n > 92 {
-					t.Errorf("%d beats in 90 minutes", n)
-				}
-				if b.life.state != node.Wedged || b.hears("wedged after") != 1 {
-					t.Errorf("%s, said %q", b.life.state, b.said)
-				}
-				if n := len(b.runs); n < 6 || n > 9 {
-					t.Errorf("%d tries: one for the jump, else as ever", n)
-				}
-			})
-		})
-	}
-}
-
-// jumping is a schedule on a clock that was set: its minutes begin at another moment.
-type jumping struct {
-	Schedule
-	by *atomic.Int64
-}
-
-func (j jumping) Next(t time.Time) time.Time {
-	by := time.Duration(j.by.Load())
-	return j.Schedule.Next(t.Add(by)).Add(-by)
 }
 
 func TestDisableStopsWhatWaitsBehindTheWorkInHand(t *testing.T) {

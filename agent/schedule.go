@@ -34,6 +34,22 @@ func (s Shifted) Next(t time.Time) time.Time {
 	return s.Schedule.Next(t.Add(-s.By)).Add(s.By)
 }
 
+// Shortest is the shortest time between two ticks of a schedule. It does not depend on the time at which it is asked.
+func Shortest(s Schedule) time.Duration {
+	begin := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	end := begin.AddDate(9, 0, 0) // it holds two leap days
+	shortest := end.Sub(begin)
+	t := s.Next(begin)
+	for n := 0; n < 1500 && shortest > time.Minute; n++ { // so many are a day at least
+		next := s.Next(t)
+		if next.IsZero() || next.After(end) {
+			break
+		}
+		shortest, t = min(shortest, next.Sub(t)), next
+	}
+	return shortest
+}
+
 // Interval is the time between the two ticks that follow t.
 func Interval(s Schedule, t time.Time) time.Duration {
 	first := s.Next(t)
@@ -61,10 +77,12 @@ func Offset(id string, spread, interval time.Duration) time.Duration {
 	return time.Duration(x % uint64(within))
 }
 
-// wait is how long to sleep until the next beat: until next, but never longer
-// than one interval, so that a clock that jumped back costs at most one beat.
-func wait(now, next time.Time, interval time.Duration) time.Duration {
-	return min(max(next.Sub(now), 0), interval)
+// longest bounds every wait, so that a clock that was set is noticed.
+const longest = time.Minute
+
+// untilTick is how long to wait for the next tick, or for another look at the clock.
+func (a *Agent) untilTick(now time.Time) time.Duration {
+	return min(max(a.Schedule.Next(now).Sub(now), 0), longest)
 }
 
 // missed counts the ticks that passed while a beat ran: they are dropped, not

@@ -68,19 +68,12 @@ func TestOffsetSpreadsAFleet(t *testing.T) {
 	}
 }
 
-func TestWait(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for _, c := range []struct {
-		next time.Time
-		want time.Duration
-		why  string
-	}{
-		{now.Add(20 * time.Second), 20 * time.Second, "the usual"},
-		{now.Add(-time.Hour), 0, "the clock jumped forward: at once"},
-		{now.Add(24 * time.Hour), time.Minute, "the clock jumped back: one interval at most"},
-	} {
-		if got := wait(now, c.next, time.Minute); got != c.want {
-			t.Errorf("%s: wait %s, want %s", c.why, got, c.want)
+func TestUntilTick(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 50, 0, time.UTC)
+	for every, want := range map[time.Duration]time.Duration{time.Minute: 10 * time.Second, time.Hour: time.Minute} {
+		a := Agent{Config: Config{Settings: Settings{Schedule: Every(every)}}}
+		if got := a.untilTick(now); got != want {
+			t.Errorf("every %s: waits %s, want %s", every, got, want)
 		}
 	}
 }

@@ -88,22 +88,14 @@ func (a *Agent) vitals(now time.Time) Vitals {
 // held is why no work may start on this node; "" = it may.
 func (a *Agent) held() string { return a.life.held(a.trees.inventory.Holds) }
 
-// restrained says why a due item waits: the node's share of work_spread, counted
-// from the beat that first found it due.
-func (a *Agent) restrained(i int, now time.Time) string {
-	if a.WorkAfter <= 0 || a.trees.next[i].Attempt > 1 || !a.life.initDone {
-		return ""
+// spreadUntil is until when a due item waits for this node's share of work_spread, counted from the beat that first found
+// it due.
+func (a *Agent) spreadUntil(i int) (until time.Time) {
+	first, due := a.trees.firstDue[a.trees.inventory.Judgements[i].Item.ID()]
+	if due && a.WorkAfter > 0 && a.trees.next[i].Attempt <= 1 && a.life.initDone {
+		until = first.Add(a.WorkAfter)
 	}
-	key := a.trees.dueKey(i)
-	first, known := a.trees.firstDue[key]
-	if !known {
-		first = now
-		a.trees.firstDue[key] = now
-	}
-	if at := first.Add(a.WorkAfter); now.Before(at) {
-		return "delayed by work_spread until " + human.Clock(at)
-	}
-	return ""
+	return until
 }
 
 // acquire takes the work lock, once, and says what it found left behind under it.
@@ -220,5 +212,5 @@ func (a *Agent) reportNow(t journal.Trouble, at time.Time) {
 }
 
 func (a *Agent) say(l journal.Level, next, format string, args ...any) {
-	a.Say(journal.News{At: time.Now().UTC(), Level: l, Text: fmt.Sprintf(format, args...), Next: next})
+	a.Say(journal.News{At: a.Clock.Now().UTC(), Level: l, Text: fmt.Sprintf(format, args...), Next: next})
 }

@@ -16,19 +16,13 @@ type trees struct {
 	inventory   work.Inventory
 	next        []work.NextRun           // one for each judgement of the inventory
 	queue       []string                 // items that still run in this beat
-	firstDue    map[string]time.Time     // by dueKey: the beat that first found it due
+	firstDue    map[string]time.Time     // by item: the beat that first found it due
 	startFail   map[string]string        // item: why it could not be started in its last beat
 	lastReached time.Time                // the last look that reached a repository
 	lastContact time.Time                // such a look, or a beat that had no reason to look: from here the node counts as blind
 	worked      map[string]presence.Repo // by repository, what its items have succeeded with
 	// initFinished is that of init; nil = not looked for yet
 	initFinished *work.Attempt
-}
-
-// dueKey names what became due: an item and what it watches.
-func (t *trees) dueKey(i int) string {
-	j := t.inventory.Judgements[i]
-	return j.Item.ID() + "@" + j.Fingerprint
 }
 
 // always tells whether the work in hand is of the kind that runs every beat and is not worth a state.

@@ -37,12 +37,17 @@ func (t *troubles) keep(kind string) {
 	}
 }
 
-// recall takes in what was wrong in the last beat of an earlier process: under cron, what stays is not news at each
-// beat.
-func (t *troubles) recall(before []journal.Trouble) {
-	t.recalled = true
+// recall takes in what was wrong in the last beat of an earlier process. Under cron, once, what stays is not news at each
+// beat. A daemon says it again, but for what it does not know before its second beat.
+func (t *troubles) recall(before []journal.Trouble, once bool) {
+	t.recalled = once
 	for _, b := range before {
-		t.known[b.Key] = b
+		if kind, _, _ := strings.Cut(b.Key, " "); once || slices.Contains([]string{"config", "items", "look", "nodeinfo", "start"}, kind) {
+			if !once {
+				b.Said = time.Time{}
+			}
+			t.known[b.Key] = b
+		}
 	}
 }
 

@@ -103,7 +103,7 @@ func Begin(j Judgement, r Rules, runID, bootID, log string, now time.Time) Attem
 		return a
 	}
 	if last.Reason == ReasonWaiting {
-		a.WaitSince = last.WaitSince
+		a.WaitSince = now.Add(-last.waited(now))
 	}
 	if last.Wedged(r) {
 		a.WedgedSince = last.WedgedSince

@@ -15,6 +15,8 @@ const (
 	freeWaits = 9
 	// waitMax is how long it may say nothing else before the item counts as failing.
 	waitMax = time.Hour
+	// waitPause is the longest pause between two tries that counts towards waitMax.
+	waitPause = 15 * time.Minute
 )
 
 // Rules are the numbers of section work of the config, and who asks.
@@ -83,11 +85,17 @@ func (s *NextRun) say(j Judgement, last *Attempt, again bool, r Rules, now time.
 	if s.Wedged {
 		return
 	}
-	hour := s.Waiting && !now.Before(last.WaitSince.Add(waitMax))
+	hour := s.Waiting && last.waited(now) >= waitMax
 	s.Failing = last.Failures > 0 || hour
 	if s.Failing || s.Waiting {
 		s.Reason = failed(*last)
 	}
+}
+
+// waited is how long a script has only said "not now". A pause between two tries counts as waitPause at most: what is
+// longer was a clock that was set, or a machine that was off.
+func (a Attempt) waited(now time.Time) time.Duration {
+	return max(a.Finished.Sub(a.WaitSince), 0) + min(max(now.Sub(a.Finished), 0), waitPause)
 }
 
 // unsuccessful is the last attempt, with an end, unless that was a success or a person has said "unwedge" since.

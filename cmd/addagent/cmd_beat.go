@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/daemon"
@@ -139,7 +138,7 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 	if err != nil {
 		return cli.Misuse(err)
 	}
-	own := agent.Offset(me.ID, cfg.Beat.Spread, agent.Interval(s, time.Now()))
+	own := daemon.OwnOffset(cfg, s, me.ID)
 	if cli.IsTerminal(p.Err) {
 		fmt.Fprintf(p.Err, "addagent: waiting %s for this node's own second\n", human.Seconds(own))
 	}

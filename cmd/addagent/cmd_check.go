@@ -129,7 +129,7 @@ func (p *process) printConfig(c *check.Checker, found []check.Finding) error {
 			fmt.Fprintf(t, "%s\t%s\tnodeinfo\n", f[0], cmp.Or(f[1], "-"))
 		}
 		if !n.NextBeat.IsZero() {
-			fmt.Fprintf(t, "next beat\t%s\tthe schedule, at this node's own second\n", human.Clock(n.NextBeat))
+			fmt.Fprintf(t, "next beat\t%s\tthe schedule, at this node's own second\n", human.Moment(n.NextBeat, time.Now()))
 		}
 	}
 	if err := t.Flush(); err != nil {

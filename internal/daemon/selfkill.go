@@ -39,7 +39,8 @@ type selfKill struct {
 	why   string        // it is about to end, for this reason; "" = it is not
 	told  chan struct{} // closed when the record says that it leaves
 	noted bool          // told is closed
-	done  time.Time     // when what ends it was done; zero = it was not
+	up    time.Duration // how long the machine had run at the last beat
+	done  time.Duration // and when what ends it was done; 0 = it was not
 }
 
 func newSelfKill(e *selfKill, stateDir string) *selfKill {
@@ -66,12 +67,15 @@ func (e *selfKill) config() *config.Config {
 }
 
 // consider is what the agent asks at each beat, after it was told.
-func (e *selfKill) consider(at time.Time, w *agent.Wedge) error {
+func (e *selfKill) consider(at time.Time, up time.Duration, w *agent.Wedge) error {
 	cfg := e.config()
+	e.mu.Lock()
+	e.up = up
+	e.mu.Unlock()
 	why, done := e.attempt()
 	switch {
-	case why != "" && !done.IsZero():
-		e.outlived(at, done)
+	case why != "" && done > 0:
+		e.outlived(at, up-done)
 		return nil
 	case why != "" && (w == nil || kill.Way(cfg.Wedged.Kill) == kill.None):
 		e.stay() // it is well again, or a person said that it rests, or that machines do not end themselves
@@ -88,13 +92,13 @@ func (e *selfKill) consider(at time.Time, w *agent.Wedge) error {
 		if err != nil {
 			return nil // it is a trouble of the beat already, and nobody knows the peers of such a node
 		}
-		c = &kill.Case{ID: e.id, Deployment: info.Deployment, Nodepart: info.Nodepart, Since: w.Since, Items: w.Items}
+		c = &kill.Case{ID: e.id, Deployment: info.Deployment, Nodepart: info.Nodepart, Items: w.Items}
 	}
-	return e.killer.Consider(kill.Rules{Way: kill.Way(cfg.Wedged.Kill), After: cfg.Wedged.After, Grid: cfg.Presence.URL != ""}, c, at)
+	return e.killer.Consider(kill.Rules{Way: kill.Way(cfg.Wedged.Kill), After: cfg.Wedged.After, Grid: cfg.Presence.URL != ""}, c, at, up)
 }
 
 // attempt is why it is about to end, and since when that is done.
-func (e *selfKill) attempt() (why string, done time.Time) {
+func (e *selfKill) attempt() (why string, done time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.why, e.done
@@ -132,8 +136,8 @@ const enough = time.Hour
 
 // outlived takes back that the node ends when nothing came of it, as with a group whose processes are suspended: a node
 // that leaves for ever would not even try the commit that mends it.
-func (e *selfKill) outlived(at, done time.Time) {
-	if at.Sub(done) > enough {
+func (e *selfKill) outlived(at time.Time, lived time.Duration) {
+	if lived > enough {
 		e.stay()
 		e.say(journal.News{At: at, Level: journal.Critical, Text: fmt.Sprintf("still running %s after this machine terminated itself: it stays in service", human.Duration(enough))})
 	}
@@ -164,7 +168,7 @@ func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) 
 	won, held, err := gitstore.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "terminating itself: "+cfg.Wedged.Kill, until, at)
 	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
 	if won && held.Until.Sub(at) < until.Sub(at)/2 {
-		return false, "an earlier attempt of this machine until " + human.Clock(held.Until), nil
+		return false, "an earlier attempt of this machine until " + human.Moment(held.Until, at), nil
 	}
 	return won, held.Holder, err
 }
@@ -212,7 +216,7 @@ func (e *selfKill) tell(ctx context.Context, why string) error {
 func (e *selfKill) stay() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.why, e.done = "", time.Time{}
+	e.why, e.done = "", 0
 }
 
 func (e *selfKill) do(ctx context.Context, way kill.Way) (err error) {
@@ -240,7 +244,7 @@ func (e *selfKill) do(ctx context.Context, way kill.Way) (err error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.done = time.Now().UTC()
+	e.done = max(e.up, 1)
 	return nil
 }
 

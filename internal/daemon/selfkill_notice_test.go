@@ -55,7 +55,7 @@ func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 		after time.Duration
 		stays bool
 	}{{time.Minute, false}, {enough / 2, false}, {enough + time.Minute, true}} {
-		err := e.consider(time.Now().UTC().Add(c.after), nil)
+		err := e.consider(time.Now(), c.after, nil)
 		if why, _ := e.attempt(); err != nil || (why == "") != c.stays {
 			t.Errorf("after %s it is leaving for %q (%v)", c.after, why, err)
 		}
@@ -79,7 +79,7 @@ func TestWhoCallsItOff(t *testing.T) {
 	} {
 		e := newSelfKill(&selfKill{why: "ends itself", told: make(chan struct{})}, t.TempDir())
 		e.cfg = &config.Config{Wedged: config.Wedged{Kill: c.kill}}
-		err := e.consider(time.Now().UTC(), c.w)
+		err := e.consider(time.Now(), 0, c.w)
 		if why, _ := e.attempt(); err != nil || (why == "") != c.stays {
 			t.Errorf("%s: leaving for %q (%v)", name, why, err)
 		}

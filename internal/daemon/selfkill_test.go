@@ -93,7 +93,7 @@ func (d *doomed) tell(t *testing.T) {
 		}
 	}
 	if r.State == node.Leaving {
-		_ = d.consider(now, &agent.Wedge{Leaving: true, Reason: r.Reason})
+		_ = d.consider(now, 0, &agent.Wedge{Leaving: true, Reason: r.Reason})
 	}
 }
 
@@ -129,9 +129,9 @@ func (g *endings) consider(times int) map[string]int {
 				continue
 			}
 			all.Go(func() {
-				w := &agent.Wedge{Since: start, Items: map[string]string{"ops:root": "bad"}}
+				w := &agent.Wedge{Items: map[string]string{"ops:root": "bad"}}
 				// Presence is read by the wall clock: only the killer's own time is played.
-				_ = d.consider(start.Add(time.Duration(n)*2*time.Minute), w)
+				_ = d.consider(start.Add(time.Duration(n)*2*time.Minute), time.Duration(n)*2*time.Minute, w)
 				d.killer.Wait()
 			})
 		}
@@ -189,7 +189,7 @@ func TestNobodyEndsWhenPresenceIsAway(t *testing.T) {
 	if ended := g.consider(6); len(ended) != 0 {
 		t.Fatalf("ended: %v", ended)
 	}
-	if err := g.nodes[0].consider(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "refusing to terminate: no fresh presence data") {
+	if err := g.nodes[0].consider(time.Now(), 0, &agent.Wedge{Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "refusing to terminate: no fresh presence data") {
 		t.Errorf("the trouble: %v", err)
 	}
 }
@@ -204,7 +204,7 @@ func TestACommandThatFails(t *testing.T) {
 	if ended := g.consider(1); len(ended) != 0 {
 		t.Fatalf("ended: %v", ended)
 	}
-	err := d.consider(time.Now(), &agent.Wedge{Since: time.Now(), Items: map[string]string{"ops:root": "bad"}})
+	err := d.consider(time.Now(), 0, &agent.Wedge{Items: map[string]string{"ops:root": "bad"}})
 	if why, _ := d.attempt(); err == nil || !strings.Contains(err.Error(), "kill: command: /bin/sh: exit status 3: no rights") || why != "" {
 		t.Errorf("the trouble: %v, leaving %q", err, why)
 	}

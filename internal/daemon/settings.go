@@ -20,6 +20,9 @@ func ParseSchedule(text string) (agent.Schedule, error) {
 		}
 		return agent.Every(d), nil
 	}
+	if zone, _, ok := strings.Cut(strings.TrimSpace(text), "="); ok && (zone == "TZ" || zone == "CRON_TZ") {
+		return nil, fmt.Errorf("schedule %q: times are in UTC; remove %s= and convert the hours", text, zone)
+	}
 	s, err := cron.ParseStandard(text)
 	if err != nil {
 		return nil, fmt.Errorf("schedule %q: %w; write five fields (minute hour day month weekday) or @every 30s", text, err)
@@ -37,10 +40,15 @@ func AgentSettings(cfg *config.Config, id string) (agent.Settings, error) {
 		return agent.Settings{}, err
 	}
 	return agent.Settings{
-		Schedule:  agent.Shifted{Schedule: s, By: agent.Offset(id, cfg.Beat.Spread, agent.Interval(s, time.Now()))},
+		Schedule:  agent.Shifted{Schedule: s, By: OwnOffset(cfg, s, id)},
 		WorkAfter: agent.Offset(id+" work", cfg.Beat.WorkSpread, cfg.Beat.WorkSpread),
 		Rules:     work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: id},
 	}, nil
+}
+
+// OwnOffset is how far this node's beats are behind the ticks of the schedule.
+func OwnOffset(cfg *config.Config, s agent.Schedule, id string) time.Duration {
+	return agent.Offset(id, cfg.Beat.Spread, agent.Shortest(s))
 }
 
 // utc keeps a cron line from following the machine's time zone through summer time.

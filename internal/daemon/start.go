@@ -198,6 +198,8 @@ func (a *App) makeAgent(context.Context) error {
 			r.Addresses = addresses.At(r.BeatSeen)
 		},
 		Supervise: notify,
+		Clock:     node.System{},
+		BootID:    a.bootID,
 		AliveEach: aliveEach,
 		Say:       a.Log.Say,
 		Told:      a.told,

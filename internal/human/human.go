@@ -84,7 +84,7 @@ const (
 	moment = "2006-01-02 15:04:05Z"
 )
 
-// Clock is a time of day: 18:30:00Z. It is for times that are hours away at most.
+// Clock is a time of day: 18:30:00Z. It is for a time of this day.
 func Clock(t time.Time) string { return t.UTC().Format(clock) }
 
 // Time is a date and a time of day: 2026-03-01 18:30:00Z.
@@ -103,12 +103,17 @@ func LocalTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:0
 // Stamp is a time as the JSON files have it: 2026-03-01T18:30:00Z. It keeps the zone that t has.
 func Stamp(t time.Time) string { return t.Format(time.RFC3339) }
 
+// Moment is a time as it reads at another one: without the date on the same day.
+func Moment(t, now time.Time) string {
+	if Date(t) == Date(now) {
+		return Clock(t)
+	}
+	return Time(t)
+}
+
 // When is a time and its distance from now: 18:30:00Z (5 min ago). The date is left out today.
 func When(t, now time.Time) string {
-	at := Time(t)
-	if Date(t) == Date(now) {
-		at = Clock(t)
-	}
+	at := Moment(t, now)
 	switch d := now.Sub(t); {
 	case d >= time.Second:
 		return at + " (" + Seconds(d) + " ago)"

@@ -235,7 +235,7 @@ func beatLine(b Beat) string {
 	if n := len(b.Troubles); n > 0 {
 		line += " | " + human.Count(n, "trouble")
 	}
-	return line + " | next " + human.Clock(b.Next)
+	return line + " | next " + human.Moment(b.Next, b.Start)
 }
 
 // verdictsOf sums up a repository's items: "same", or "2 same, 1 unaffected".

@@ -36,7 +36,21 @@ type Beat struct {
 	PID      int        `json:"pid"`                // of the agent
 	By       string     `json:"by"`                 // what beats: "run", the daemon, or "beat", called by cron, a timer or a person
 	LastLook time.Time  `json:"last_look,omitzero"` // the last look that reached a repository
+
+	LastContact time.Time `json:"last_contact,omitzero"` // that look, or a later beat that had no reason to look; an hour after it the node is wedged
+	Clock       Reading   `json:"clock,omitzero"`        // what the clocks showed when this was written
 }
+
+// A Reading is what the clocks of a machine show at one moment. By two of them a process knows what passed in between,
+// and by how much the time of day was set.
+type Reading struct {
+	At      time.Time `json:"at"`      // the time of day, UTC
+	BootID  string    `json:"boot_id"` // of the machine
+	Seconds float64   `json:"up"`      // how long the machine has run since it booted, seconds
+}
+
+// Up is how long the machine had run.
+func (r Reading) Up() time.Duration { return time.Duration(r.Seconds * float64(time.Second)) }
 
 // A Look is what one repository answered, or, when Old, what it was at before.
 type Look struct {
@@ -70,6 +84,7 @@ type Judged struct {
 	WatchFrom string       `json:"watch_from"`           // work.yaml, override or default
 	Changed   []string     `json:"changed,omitempty"`    // watches that differ from the last success
 	Due       bool         `json:"due,omitempty"`        // it runs in this beat
+	DueSince  time.Time    `json:"due_since,omitzero"`   // the beat that first found it due; beat.work_spread counts from here
 	Standing  string       `json:"standing,omitempty"`   // failing, wedged or waiting
 	Reason    string       `json:"reason,omitempty"`     // of the standing
 	Attempt   int          `json:"attempt,omitempty"`    // the try that is next or running

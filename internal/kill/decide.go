@@ -11,7 +11,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/addagent/addagent/internal/human"
 )
@@ -35,7 +34,6 @@ func (w Way) alone() bool { return w == Poweroff || w == Command }
 type Case struct {
 	ID, Deployment, Nodepart string
 
-	Since time.Time         // since when it has been wedged, as seen by this process
 	Items map[string]string // wedged repo:item, and the fingerprint at which it fails
 }
 

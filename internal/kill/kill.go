@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -50,11 +49,10 @@ type Killer struct {
 	// failure: a machine that a person has switched on again, to look at it, must stay on.
 	Path string
 
-	begun    time.Time         // the first call of Consider: what an earlier process saw does not count
-	next     time.Time         // no attempt before this
+	next     time.Duration     // no attempt before this
 	mu       sync.Mutex        // for the fields below
 	items    map[string]string // what was wedged in the last call
-	same     time.Time         // since when it has been the same
+	same     time.Duration     // since when it has been the same; what an earlier process saw does not count
 	said     string
 	wrong    error
 	cancel   context.CancelFunc // of the current attempt
@@ -62,11 +60,9 @@ type Killer struct {
 }
 
 // Consider is called at each beat. c is nil unless this node is wedged by its work; nil also cancels the current
-// attempt. Consider does not wait. Its error is that of the last attempt.
-func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
-	if k.begun.IsZero() || now.Before(k.begun) {
-		k.begun = now
-	}
+// attempt. Consider does not wait. Its error is that of the last attempt. up is
+// what the time is measured with: how long the machine has run. The clock may be set at any moment.
+func (k *Killer) Consider(r Rules, c *Case, now time.Time, up time.Duration) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	off := c == nil || r.Way == None || r.Way == ""
@@ -74,20 +70,20 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 		if k.cancel != nil {
 			k.cancel() // its reason is gone
 		}
-		k.same = now
+		k.same, k.next = up, 0
 	}
 	if off {
-		k.wrong, k.said, k.items, k.next = nil, "", nil, time.Time{}
+		k.wrong, k.said, k.items = nil, "", nil
 		return nil
 	}
 	one := *c
 	one.Items = maps.Clone(c.Items)
 	k.items = one.Items
-	since := slices.MaxFunc([]time.Time{c.Since, k.begun, k.same}, time.Time.Compare)
-	if k.cancel != nil || now.Sub(since) < r.After || now.Before(k.next) && k.next.Sub(now) <= pause {
+	lasts := up - k.same
+	if k.cancel != nil || lasts < r.After || up < k.next {
 		return k.wrong
 	}
-	k.next = now.Add(pause)
+	k.next = up + pause
 	if before, ok, _ := k.file().Recall(); ok && maps.Equal(before.Items, c.Items) {
 		k.say(fmt.Sprintf("not terminating: this machine already terminated itself for the same failure at %s", human.Stamp(before.At.UTC())))
 		return k.wrong
@@ -96,7 +92,7 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 	k.cancel = cancel
 	k.attempts.Go(func() {
 		defer cancel()
-		held, err := k.attempt(ctx, r, one, now)
+		held, err := k.attempt(ctx, r, one, lasts, now.UTC())
 		if errors.Is(ctx.Err(), context.Canceled) {
 			err = nil // the cancellation is why it failed
 		}
@@ -112,7 +108,7 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time) error {
 func (k *Killer) Wait() { k.attempts.Wait() }
 
 // attempt goes through all guards and ends the machine, or says which guard prevents that.
-func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) (held string, err error) {
+func (k *Killer) attempt(ctx context.Context, r Rules, c Case, lasts time.Duration, now time.Time) (held string, err error) {
 	if !r.Grid && !r.Way.alone() {
 		return fmt.Sprintf("not terminating: %s needs presence", r.Way), nil
 	}
@@ -134,14 +130,14 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, now time.Time) (h
 			return "not terminating yet: lease of the part held by " + holder, nil
 		}
 	}
-	text := fmt.Sprintf("terminating itself (%s) after %s wedged: %s", r.Way, human.Duration(now.Sub(c.Since)), why)
+	text := fmt.Sprintf("terminating itself (%s) after %s wedged: %s", r.Way, human.Duration(lasts), why)
 	if err := k.Tell(ctx, text); err != nil {
 		return "", fmt.Errorf("kill: refusing to terminate unannounced: %w", err)
 	}
 	if ctx.Err() != nil {
 		return "", nil // cancelled: the node is well again, or a person intervened
 	}
-	if err := k.file().Save(ended{At: now.UTC(), Way: r.Way, Why: why, Items: c.Items}); err != nil {
+	if err := k.file().Save(ended{At: now, Way: r.Way, Why: why, Items: c.Items}); err != nil {
 		return "", fmt.Errorf("kill: %w", err)
 	}
 	if err := k.Do(ctx, r.Way); err != nil {

@@ -114,17 +114,20 @@ var (
 
 // wedged is a node that fails at what others may have finished.
 func wedged(id string) *Case {
-	return &Case{ID: id, Deployment: "fed1", Nodepart: "app1", Since: begin, Items: map[string]string{"ops:root": "bad"}}
+	return &Case{ID: id, Deployment: "fed1", Nodepart: "app1", Items: map[string]string{"ops:root": "bad"}}
 }
 
 func well(id string) Peer {
 	return Peer{ID: id, Deployment: "fed1", Nodepart: "app1", Present: true, Well: true, Done: map[string]string{"ops:root": "bad"}}
 }
 
+// at asks a killer on a machine whose clock was never set.
+func (k *Killer) at(r Rules, c *Case, at time.Time) error { return k.Consider(r, c, at, at.Sub(begin)) }
+
 // live asks a killer once a minute.
 func live(k *Killer, r Rules, c *Case, minutes int) (wrong error) {
 	for i := range minutes {
-		wrong = k.Consider(r, c, begin.Add(time.Duration(i)*time.Minute))
+		wrong = k.at(r, c, begin.Add(time.Duration(i)*time.Minute))
 		k.Wait()
 	}
 	return wrong
@@ -158,11 +161,28 @@ func TestAMachineThatAloneFailsEndsOnce(t *testing.T) {
 
 func TestOnlyWhatThisProcessHasSeenCounts(t *testing.T) {
 	w := &world{nodes: map[string]Peer{"i-2": well("i-2")}}
-	k := w.killer(t, "i-1")
-	c := wedged("i-1")
-	c.Since = begin.Add(-100 * time.Hour)
-	if live(k, rules, c, 29); len(w.ended) != 0 {
+	if live(w.killer(t, "i-1"), rules, wedged("i-1"), 29); len(w.ended) != 0 {
 		t.Errorf("a machine that was just switched on ended at once: %q", w.ended)
+	}
+}
+
+// TestOnlyTimeThatPassedCounts: a clock that is set forward or back neither ends a machine nor keeps it.
+func TestOnlyTimeThatPassedCounts(t *testing.T) {
+	for _, jump := range []time.Duration{-50 * 365 * 24 * time.Hour, -24 * time.Hour, -time.Minute, time.Minute, 24 * time.Hour, 50 * 365 * 24 * time.Hour} {
+		w := &world{nodes: map[string]Peer{"i-2": well("i-2")}}
+		k := w.killer(t, "i-1")
+		for minute := range 31 {
+			up := time.Duration(minute) * time.Minute
+			now := begin.Add(up)
+			if minute > 10 {
+				now = now.Add(jump)
+			}
+			_ = k.Consider(rules, wedged("i-1"), now, up)
+			k.Wait()
+			if len(w.ended) > 0 != (minute == 30) {
+				t.Fatalf("the clock set by %s: ended %q after %d min", jump, w.ended, minute)
+			}
+		}
 	}
 }
 
@@ -184,7 +204,7 @@ func TestFortyNodesOnOneBadCommit(t *testing.T) {
 				if w.nodes[id].Well {
 					continue
 				}
-				if err := k.Consider(rules, wedged(id), begin.Add(time.Duration(from+i)*time.Minute)); err != nil {
+				if err := k.at(rules, wedged(id), begin.Add(time.Duration(from+i)*time.Minute)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -244,7 +264,7 @@ func TestACloudThatRefusesIsATroubleAndTriedAgain(t *testing.T) {
 	if _, err := os.Lstat(k.Path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it is remembered as done: %v", err)
 	}
-	if err := k.Consider(rules, nil, begin.Add(time.Hour)); err != nil {
+	if err := k.at(rules, nil, begin.Add(time.Hour)); err != nil {
 		t.Errorf("well again, and still %v", err)
 	}
 }
@@ -275,12 +295,12 @@ func TestABrokenMemory(t *testing.T) {
 // TestAnAttemptIsCalledOff when the node is well again, or a person says so, while everybody is being told.
 func TestAnAttemptIsCalledOff(t *testing.T) {
 	for name, call := range map[string]func(k *Killer, at time.Time){
-		"well again":   func(k *Killer, at time.Time) { _ = k.Consider(rules, nil, at) },
-		"switched off": func(k *Killer, at time.Time) { _ = k.Consider(Rules{Way: None}, wedged("i-1"), at) },
+		"well again":   func(k *Killer, at time.Time) { _ = k.at(rules, nil, at) },
+		"switched off": func(k *Killer, at time.Time) { _ = k.at(Rules{Way: None}, wedged("i-1"), at) },
 		"another failure": func(k *Killer, at time.Time) {
 			c := wedged("i-1")
 			c.Items = map[string]string{"ops:root": "fix"}
-			_ = k.Consider(rules, c, at)
+			_ = k.at(rules, c, at)
 		},
 	} {
 		w := &world{nodes: map[string]Peer{"i-2": well("i-2")}}
@@ -293,7 +313,7 @@ func TestAnAttemptIsCalledOff(t *testing.T) {
 		}
 		live(k, rules, wedged("i-1"), 30)
 		at := begin.Add(31 * time.Minute)
-		_ = k.Consider(rules, wedged("i-1"), at)
+		_ = k.at(rules, wedged("i-1"), at)
 		<-telling
 		call(k, at.Add(time.Second))
 		k.Wait()
@@ -303,7 +323,7 @@ func TestAnAttemptIsCalledOff(t *testing.T) {
 		if _, err := os.Lstat(k.Path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: it is remembered as done", name)
 		}
-		if err := k.Consider(rules, nil, at.Add(time.Minute)); err != nil {
+		if err := k.at(rules, nil, at.Add(time.Minute)); err != nil {
 			t.Errorf("%s: and still %v", name, err)
 		}
 	}
@@ -318,14 +338,14 @@ func TestAFixHasItsTime(t *testing.T) {
 	fix := wedged("i-1")
 	fix.Items = map[string]string{"ops:root": "fix"}
 	for i := range 29 {
-		_ = k.Consider(rules, fix, begin.Add(time.Duration(41+i)*time.Minute))
+		_ = k.at(rules, fix, begin.Add(time.Duration(41+i)*time.Minute))
 		k.Wait()
 	}
 	if len(w.ended) != 0 {
 		t.Errorf("ended %q", w.ended)
 	}
 	for i := range 10 {
-		_ = k.Consider(rules, fix, begin.Add(time.Duration(70+i)*time.Minute))
+		_ = k.at(rules, fix, begin.Add(time.Duration(70+i)*time.Minute))
 		k.Wait()
 	}
 	if len(w.ended) != 1 {
