@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/run"
 )
 
 func TestAPushIsWorkedOnceAndThenItIsQuiet(t *testing.T) {
@@ -349,6 +350,44 @@ func TestARestartKeepsSinceAndDoesNotRepeatTheAlarm(t *testing.T) {
 		again.live(5*time.Minute, nil)
 		if again.life.state != node.Wedged || !again.life.since.Equal(since) || again.hears("wedged") != 0 {
 			t.Errorf("%s since %s, was %s; said %q", again.life.state, again.life.since, since, again.said)
+		}
+	})
+}
+
+// TestABeatThatDidNotDoItsWorkIsNotIdle: as others see it.
+func TestABeatThatDidNotDoItsWorkIsNotIdle(t *testing.T) {
+	for name, c := range map[string]struct {
+		breaks, ends func(*bench)
+		reason       string
+	}{
+		"a lock that cannot be had":              {func(b *bench) { b.lockErr = errors.New("sweep: not a directory"); b.version = strings.Repeat("b", 40) }, func(b *bench) { b.lockErr = nil }, "sweep: not a directory"},
+		"a lock that stays with another process": {func(b *bench) { b.lockErr = &run.Busy{Path: "work.lock"}; b.version = strings.Repeat("b", 40) }, func(b *bench) { b.lockErr = nil }, "held by another process"},
+		"a tree that cannot be read":             {func(b *bench) { b.unread = []string{"read the tree of ops: no"} }, func(b *bench) { b.unread = nil }, "read the tree of ops"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, "common")
+				b.live(6*time.Minute+30*time.Second, map[time.Duration]func(){90 * time.Second: func() { c.breaks(b) }})
+				if b.life.state != node.Failing || !strings.Contains(b.life.reason, c.reason) {
+					t.Errorf("%s %q", b.life.state, b.life.reason)
+				}
+				c.ends(b)
+				if b.live(6*time.Minute, nil); b.life.state != node.Idle {
+					t.Errorf("after it is over: %s %q", b.life.state, b.life.reason)
+				}
+			})
+		})
+	}
+}
+
+// TestTheWatchdogIsFedWhileRemainsEnd: they have work.grace, which may be minutes.
+func TestTheWatchdogIsFedWhileRemainsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "common")
+		b.AliveEach, b.remains = 30*time.Second, 10*time.Minute
+		b.live(11*time.Minute, nil)
+		if b.alive < 20 {
+			t.Errorf("fed %d times in 11 minutes", b.alive)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,7 +61,10 @@ type bench struct {
 	shown    []journal.Beat                        // as beat.json had them
 	alive    int                                   // the watchdog was fed
 	clock    benchClock
-	begun    time.Time // the last life
+	lockErr  error         // why the lock cannot be had
+	remains  time.Duration // how long it takes to end what a killed shim left behind
+	unread   []string      // of the trees
+	begun    time.Time     // the last life
 }
 
 // benchClock is a clock that a test sets.
@@ -130,7 +134,7 @@ func (b *bench) Move(_ context.Context, asked []journal.Look, progress func(jour
 func (b *bench) Judge(at []work.At, p work.Place, _ time.Time) work.Inventory {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	f := work.Inventory{Holds: b.holds}
+	f := work.Inventory{Holds: b.holds, Unread: b.unread}
 	for _, a := range at {
 		if a.Repo == p.Init {
 			it := work.Item{Repo: a.Repo, Level: work.Init, Name: "init", WatchFrom: work.FromDefault}
@@ -150,8 +154,15 @@ func (b *bench) Judge(at []work.At, p work.Place, _ time.Time) work.Inventory {
 type benchRunner bench
 
 func (h *benchRunner) Acquire() ([]string, error) {
+	time.Sleep(h.remains)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.lockErr != nil {
+		if !errors.As(h.lockErr, new(*run.Busy)) {
+			h.took++
+		}
+		return nil, h.lockErr
+	}
 	if h.running > 0 {
 		return nil, &run.Busy{Path: "work.lock"}
 	}

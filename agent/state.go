@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 	}
 	said := map[string]bool{}
 	for _, l := range a.trees.looks {
+		known, lasts := a.wrong.known["look "+l.Repo]
 		switch {
 		case l.Trouble == "":
 			continue
@@ -59,10 +61,15 @@ func (a *Agent) vitals(now time.Time) Vitals {
 			v.Failing = append(v.Failing, Bad{l.Repo, "incomplete: " + l.Trouble})
 		case l.Blocked && !l.DiskFull: // it is known, and cannot be done
 			v.Failing = append(v.Failing, Bad{l.Repo, l.Trouble})
+		case lasts && now.Sub(known.Since) >= blind:
+			v.Failing = append(v.Failing, Bad{l.Repo, "for " + human.Duration(now.Sub(known.Since)) + ": " + l.Trouble})
 		default:
 			continue
 		}
 		said[l.Trouble] = true
+	}
+	for _, why := range a.trees.inventory.Unread {
+		v.Failing = append(v.Failing, Bad{"node", why})
 	}
 	if init := a.info.InitGitRepo; !a.life.initDone && init != "" && len(a.trees.looks) > 0 &&
 		!slices.ContainsFunc(a.trees.looks, func(l journal.Look) bool { return l.Repo == init }) {
@@ -70,6 +77,7 @@ func (a *Agent) vitals(now time.Time) Vitals {
 	}
 	if why := a.runs.lockedBy; why != "" && a.runs.inHand == nil {
 		v.Failing = append(v.Failing, Bad{"node", why}) // there was something to do, and it was not done
+		said[why] = true
 	}
 	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.wrong.unwritten))) {
 		v.Failing = append(v.Failing, Bad{"node", why})
@@ -106,24 +114,43 @@ func (a *Agent) acquire() bool {
 	if a.runs.lockedBy != "" {
 		return false // once a beat: to take it may mean to end what was left behind
 	}
-	said, err := a.Runner.Acquire()
+	said, err := a.acquireSlowly()
 	for _, text := range said {
 		a.say(journal.Notice, "", "%s", text)
 	}
-	var busy *run.Busy
-	switch {
-	case errors.As(err, &busy):
+	if err != nil {
 		a.runs.lockedBy = err.Error()
-		a.wrong.add("work lock", "work blocked: "+err.Error())
-		return false
-	case err != nil:
-		a.runs.lockedBy = err.Error()
-		a.wrong.add("work lock"+diskFullIf(err), err.Error())
-		a.Runner.Release()
+		if errors.As(err, new(*run.Busy)) {
+			a.wrong.add("work lock", "work blocked: "+err.Error())
+		} else {
+			a.wrong.add("work lock"+diskFullIf(err), err.Error())
+			a.Runner.Release()
+		}
 		return false
 	}
 	a.runs.holding, a.runs.lockedBy = true, ""
 	return true
+}
+
+// acquireSlowly takes the lock beside the loop, which feeds the watchdog meanwhile: what a killed shim left behind is
+// given its time to end (work.grace), and that may be longer than the watchdog waits. It ends, since what does not obey
+// is killed.
+func (a *Agent) acquireSlowly() (said []string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		said, err = a.Runner.Acquire()
+	}()
+	for {
+		alive := time.NewTimer(cmp.Or(a.AliveEach, time.Minute))
+		select {
+		case <-done:
+			alive.Stop()
+			return said, err
+		case <-alive.C:
+			a.alive()
+		}
+	}
 }
 
 // enter is the only place where the state changes.

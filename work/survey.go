@@ -20,6 +20,7 @@ type Inventory struct {
 	Judgements []Judgement // in the order in which they run
 	Holds      []Hold      // those that stop this node now
 	Problems   []string    // what could not be used, each a sentence that names the file
+	Unread     []string    // those of them that hide items, or may
 	// InitDone is told when Place.Init is set: that repository was read, and it has no init scripts for this node, or
 	// they have been done on this instance. While it is not done the init is the first of Judgements, if that could be
 	// read.
@@ -46,6 +47,7 @@ type Survey struct {
 	found    []foundItem
 	holds    []Hold
 	notices  []string
+	unread   []string
 	initRead bool // the repository of Place.Init was read: if found has no init there is none
 }
 
@@ -61,11 +63,12 @@ type foundItem struct {
 func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 	if key := fmt.Sprint(at, place); key != s.key || s.overridden() {
 		// A look at trees that could not be read is not kept: the next beat tries again.
-		if s.key = key; !s.find(at, place, now) {
+		s.find(at, place, now)
+		if s.key = key; len(s.unread) > 0 {
 			s.key = ""
 		}
 	}
-	f := Inventory{Problems: slices.Clone(s.notices), InitDone: s.initRead}
+	f := Inventory{Problems: slices.Clone(s.notices), Unread: s.unread, InitDone: s.initRead}
 	for _, e := range s.found {
 		m := recall(e.item.memoryDir(s.dir(e.item.Repo)), !s.ReadOnly)
 		f.Problems = append(f.Problems, m.Problems...)
@@ -112,13 +115,12 @@ func (s *Survey) overrideStamp(it Item) string {
 	return fmt.Sprint(st.Size(), st.ModTime().UnixNano())
 }
 
-// find reads the trees; false when one of them could not be read.
-func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
-	s.found, s.holds, s.notices, s.initRead = nil, nil, nil, false
-	whole = true
+// find reads the trees. What could not be read is in unread.
+func (s *Survey) find(at []At, place Place, now time.Time) {
+	s.found, s.holds, s.notices, s.unread, s.initRead = nil, nil, nil, nil, false
 	fail := func(format string, args ...any) {
+		s.unread = append(s.unread, fmt.Sprintf(format, args...))
 		s.notices = append(s.notices, fmt.Sprintf(format, args...))
-		whole = false
 	}
 	all := map[string]Checkout{}
 	for _, a := range at {
@@ -178,7 +180,6 @@ func (s *Survey) find(at []At, place Place, now time.Time) (whole bool) {
 			add(a.Version, it)
 		}
 	}
-	return whole
 }
 
 // String is a hold as a person reads it: who holds, why, until when.
