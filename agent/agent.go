@@ -108,8 +108,8 @@ type Config struct {
 	// Notice asks the cloud why it takes this machine away, "" = it does not. It answers within a second. nil = no
 	// cloud.
 	Notice func(context.Context) (leaving string, err error)
-	// SelfDestruct decides whether this node ends itself; up is Clock.Up, w is nil while its work is not wedged. It does
-	// not wait. nil = it never does.
+	// SelfDestruct decides whether this node ends itself; up is Clock.Up, w is nil while its work is not wedged. It
+	// does not wait. nil = it never does.
 	SelfDestruct func(now time.Time, up time.Duration, w *Wedge) error
 	Record       func(*presence.Record) // fills in addresses, hostname and boot id
 	Supervise    Supervisor
@@ -149,6 +149,7 @@ type beats struct {
 	read     journal.Reading // what the clocks last showed
 	began    time.Duration   // the beat, in the time of Clock.Up
 	ended    time.Time       // the last one
+	died     time.Time       // the last one of a daemon that was killed before this process
 	last     journal.Beat    // as last recorded
 	requests []journal.Ask   // as this beat found them
 }
@@ -269,6 +270,9 @@ func (a *Agent) resume(once bool) {
 	a.life.initDone = a.InitDone
 	switch b := before; {
 	case b != nil:
+		if a.beats.died = b.Died; b.By == "run" && b.Stopped.IsZero() {
+			a.beats.died = b.Start
+		}
 		// Not what state it is in, that is settled anew; but since when it is in
 		// it, and that it has been said.
 		a.life.state, a.life.reason, a.life.reasonItem = b.State, b.Reason, b.Blamed
@@ -336,16 +340,18 @@ func (a *Agent) leave() {
 		now := a.now()
 		a.tell(ctx, now)
 		a.flush(ctx)
-		if a.beats.last.Seq > 0 {
-			a.wrote("beat", a.Memory.Show(a.snapshot(a.beats.last)), now)
-		}
 	}
-	if a.runs.inHand != nil && a.life.leaving {
-		a.say(journal.Notice, "", "stopping: the machine is shutting down; %s (pid %d) runs again if that interrupts it", a.runs.inHand.Name(), a.runs.inHand.PID)
-	} else if a.runs.inHand != nil {
-		a.say(journal.Notice, "", "stopping; %s continues in its shim (pid %d), and the next agent takes it over", a.runs.inHand.Name(), a.runs.inHand.PID)
-	} else {
+	if last := a.snapshot(a.beats.last); last.Seq > 0 {
+		last.Stopped = a.now()
+		a.wrote("beat", a.Memory.Show(last), last.Stopped)
+	}
+	switch h := a.runs.inHand; {
+	case h == nil:
 		a.say(journal.Notice, "", "stopping")
+	case a.life.leaving:
+		a.say(journal.Notice, "", "stopping: the machine is shutting down; %s (pid %d) runs again if that interrupts it", h.Name(), h.PID)
+	default:
+		a.say(journal.Notice, "", "stopping; %s continues in its shim (pid %d), and the next agent takes it over", h.Name(), h.PID)
 	}
 	if a.runs.holding {
 		a.Runner.Release()

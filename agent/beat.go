@@ -42,14 +42,15 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 		}
 	}
 	s, changed, wrong := a.Control.Reload(a.info)
-	if changed {
-		a.Settings = s
-	}
 	for _, text := range wrong {
 		a.wrong.now = append(a.wrong.now, journal.Trouble{Key: "config", Text: text, Person: true})
 	}
 	if changed {
-		a.trees.looks = keepConfigured(a.trees.looks, a.Clones.Current())
+		a.Settings = s
+		here := a.Clones.Current()
+		a.trees.looks = slices.DeleteFunc(slices.Clone(a.trees.looks), func(l journal.Look) bool {
+			return !slices.ContainsFunc(here, func(h journal.Look) bool { return h.Repo == l.Repo })
+		})
 	}
 	a.tickTasks(now)
 	a.beats.requests = a.Control.Asks()
@@ -173,10 +174,11 @@ func (a *Agent) mayRun(i int) bool {
 // reportMissedEnd tells how work ended that ran when an earlier agent went, and that
 // nobody was there to hear the end of.
 func (a *Agent) reportMissedEnd() {
-	if a.runs.unreported == nil {
+	h := a.runs.unreported
+	if h == nil {
 		return
 	}
-	o := work.Outcome{Repo: a.runs.unreported.Repo, Item: a.runs.unreported.Item, RunID: a.runs.unreported.RunID, Last: a.Runner.Last(a.runs.unreported.Repo, a.runs.unreported.Item)}
+	o := work.Outcome{Repo: h.Repo, Item: h.Item, RunID: h.RunID, Last: a.Runner.Last(h.Repo, h.Item)}
 	if e, ok := endedFrom(o, true); ok {
 		a.sayEnd(e)
 	}
@@ -190,7 +192,7 @@ func (a *Agent) judge(now time.Time) {
 	if !a.life.initDone {
 		place.Init = a.info.InitGitRepo
 	}
-	a.trees.inventory = a.Survey.Judge(Positions(a.trees.looks), place, now)
+	a.trees.inventory = a.Survey.Judge(journal.Positions(a.trees.looks), place, now)
 	if !a.life.initDone && (place.Init == "" || a.trees.inventory.InitDone) {
 		a.life.initDone = true
 		a.enter(node.InitDone, "", now)
@@ -253,7 +255,11 @@ func (a *Agent) startNext(ctx context.Context) {
 // report settles the state and tells: files first, then everybody else.
 func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 	a.tell(ctx, now)
-	a.considerKill(now)
+	if a.SelfDestruct != nil {
+		if err := a.SelfDestruct(now, a.Clock.Up(), a.wedge(now)); err != nil {
+			a.wrong.add("kill", human.Lines(err.Error()))
+		}
+	}
 	for _, n := range a.wrong.merge(now) {
 		a.Say(n)
 	}
@@ -286,6 +292,9 @@ func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 func (a *Agent) snapshot(b journal.Beat) journal.Beat {
 	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.life.state, a.life.reason, a.life.since, a.trees.lastReached, a.life.reasonItem
 	b.LastContact, b.Clock = a.trees.lastContact, a.beats.read
+	if a.By == "beat" { // a daemon that runs is not dead any more
+		b.Died = a.beats.died
+	}
 	b.Items = a.judged()
 	b.InHand, b.Did = a.runs.inHand, a.runs.lastEnded
 	b.Started, b.Ended = slices.Concat(b.Started, a.runs.started), slices.Concat(b.Ended, a.runs.ended)
@@ -308,7 +317,7 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 			if s == node.Disabled { // more may be less: one brake may have taken the place of another
 				also = ""
 			}
-			a.say(levelOf(s), nextCommand(s), "%s%s: %s", also, s, more)
+			a.say(levelOf(s), nextCommand[s], "%s%s: %s", also, s, more)
 		}
 		fallthrough
 	default:

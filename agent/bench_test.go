@@ -154,7 +154,7 @@ func (b *bench) Judge(at []work.At, p work.Place, _ time.Time) work.Inventory {
 type benchRunner bench
 
 func (h *benchRunner) Acquire() ([]string, error) {
-	time.Sleep(h.remains)
+	<-time.NewTimer(h.remains).C
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lockErr != nil {

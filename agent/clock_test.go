@@ -164,6 +164,6 @@ func (b *bench) cron(d time.Duration, steps map[time.Duration]func()) {
 		c.Before, c.By = before, "beat"
 		*b.Agent = *New(c)
 		b.Once(b.t.Context())
-		time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)))
+		<-time.NewTimer(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute))).C
 	}
 }

@@ -1,11 +1,7 @@
 package agent
 
 import (
-	"fmt"
-	"math"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
@@ -23,13 +19,12 @@ func diskFullIf(err error) string {
 
 // unmoved are the answers of repositories whose trees could not be moved in this beat.
 func unmoved(looks []journal.Look) []journal.Look {
-	out := make([]journal.Look, len(looks))
-	for i, l := range looks {
+	out := slices.Clone(looks)
+	for i, l := range out {
 		if l.Moved {
-			l.Version = l.Previous
+			out[i].Version = l.Previous
 		}
-		l.Moved, l.Previous = false, ""
-		out[i] = l
+		out[i].Moved, out[i].Previous = false, ""
 	}
 	return out
 }
@@ -43,13 +38,6 @@ func old(looks []journal.Look) []journal.Look {
 	return out
 }
 
-// keepConfigured are the looks of those repositories that the config still has.
-func keepConfigured(looks, here []journal.Look) []journal.Look {
-	return slices.DeleteFunc(slices.Clone(looks), func(l journal.Look) bool {
-		return !slices.ContainsFunc(here, func(h journal.Look) bool { return h.Repo == l.Repo })
-	})
-}
-
 // disabledIn are the repositories that rested in an earlier beat.
 func disabledIn(looks []journal.Look) map[string]node.Brake {
 	rest := map[string]node.Brake{}
@@ -61,24 +49,12 @@ func disabledIn(looks []journal.Look) map[string]node.Brake {
 	return rest
 }
 
-// Positions is where the looks left the repositories. One without a version is known
-// and not here yet: who watches it waits.
-func Positions(looks []journal.Look) []work.At {
-	var out []work.At
-	for _, l := range looks {
-		out = append(out, work.At{Repo: l.Repo, Version: l.Version, Branch: l.Branch})
-	}
-	return out
-}
-
 // unfinished tells whether an attempt has no recorded end, or a success no commit.
 func unfinished(js []work.Judgement) bool {
-	for _, j := range js {
-		if l := j.Memory.Last; l != nil && (l.Finished.IsZero() || l.OK() && j.Memory.Doing == l.Version) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(js, func(j work.Judgement) bool {
+		l := j.Memory.Last
+		return l != nil && (l.Finished.IsZero() || l.OK() && j.Memory.Doing == l.Version)
+	})
 }
 
 // sayEnd takes down that work ended, and says so.
@@ -137,21 +113,12 @@ func (a *Agent) judged() []journal.Judged {
 
 // statusLine is what `systemctl status addagent` shows.
 func statusLine(b journal.Beat) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s", b.State)
+	text := string(b.State)
 	if b.Reason != "" {
-		fmt.Fprintf(&s, " (%s)", b.Reason)
+		text += " (" + b.Reason + ")"
 	}
 	if b.InHand != nil {
-		fmt.Fprintf(&s, "; running %s since %s", b.InHand.Name(), human.Moment(b.InHand.Started, b.Start))
+		text += "; running " + b.InHand.Name() + " since " + human.Moment(b.InHand.Started, b.Start)
 	}
-	fmt.Fprintf(&s, "; next look %s", human.Moment(b.Next, b.Start))
-	return s.String()
-}
-
-// Ms is the time since start in milliseconds, to the microsecond, on top of what
-// was measured before.
-func Ms(start time.Time, before float64) float64 {
-	us := time.Since(start).Microseconds() + int64(math.Round(before*1000))
-	return float64(us) / 1000
+	return text + "; next look " + human.Moment(b.Next, b.Start)
 }

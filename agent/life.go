@@ -1,11 +1,9 @@
 package agent
 
 import (
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/node"
-	"github.com/addagent/addagent/work"
 )
 
 // life is the state of the node as it was last told, and what people and the cloud decide about it.
@@ -33,16 +31,4 @@ func (l *life) going() string {
 func (l *life) disabled(repo string) bool {
 	_, disabled := l.brakes.Repos[repo]
 	return disabled
-}
-
-// held is why no work may start: a person's brake, or holds that were pushed; "" = it may.
-func (l *life) held(holds []work.Hold) string {
-	var all []string
-	if d := l.brakes.Disabled; d != nil {
-		all = append(all, d.String())
-	}
-	for _, h := range holds {
-		all = append(all, h.String())
-	}
-	return strings.Join(all, "; ")
 }

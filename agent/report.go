@@ -109,32 +109,20 @@ func (a *Agent) startNotice(ctx context.Context) (wait func()) {
 	if a.Notice == nil {
 		return func() {}
 	}
-	type answer struct {
-		why string
-		err error
-	}
-	c := make(chan answer, 1)
+	var why string
+	var err error
+	done := make(chan struct{})
 	go func() {
-		why, err := a.Notice(ctx)
-		c <- answer{why, err}
+		defer close(done)
+		why, err = a.Notice(ctx)
 	}()
 	return func() {
-		// An answer that cannot be had is none: what the cloud said before stays true.
-		if got := <-c; got.err != nil {
-			a.wrong.add("cloud", got.err.Error())
+		// Without an answer, what the cloud said before stays true.
+		if <-done; err != nil {
+			a.wrong.add("cloud", err.Error())
 		} else {
-			a.life.notice = got.why
+			a.life.notice = why
 		}
-	}
-}
-
-// considerKill lets this node decide whether it is to end itself.
-func (a *Agent) considerKill(now time.Time) {
-	if a.SelfDestruct == nil {
-		return
-	}
-	if err := a.SelfDestruct(now, a.Clock.Up(), a.wedge(now)); err != nil {
-		a.wrong.add("kill", human.Lines(err.Error()))
 	}
 }
 

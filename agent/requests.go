@@ -45,8 +45,8 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 				continue
 			}
 			done.Did, done.Error = a.serveRequest(ask)
-			changed = changed || len(done.Did) > 0
 			if len(done.Did) > 0 {
+				changed = true
 				a.say(journal.Notice, "", "%s requested by %s: %s", ask.What, cmp.Or(ask.By, "a user"), strings.Join(done.Did, ", "))
 			}
 		}

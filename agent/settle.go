@@ -63,7 +63,7 @@ func joined(v Vitals, s node.State, before string) string {
 	if s == node.Failing {
 		bad = v.Failing
 	}
-	known := blamedNames(before)
+	known := strings.Fields(before)
 	return reasons(slices.DeleteFunc(slices.Clone(bad), func(b Bad) bool { return slices.Contains(known, b.Who) }))
 }
 
@@ -87,6 +87,3 @@ func blamed(s node.State, v Vitals) string {
 	slices.Sort(names) // who is in hand stands last in the vitals: that is no news either
 	return strings.Join(names, " ")
 }
-
-// blamedNames takes apart what blamed has joined.
-func blamedNames(joined string) []string { return strings.Fields(joined) }

@@ -93,11 +93,20 @@ func (a *Agent) vitals(now time.Time) Vitals {
 	return v
 }
 
-// held is why no work may start on this node; "" = it may.
-func (a *Agent) held() string { return a.life.held(a.trees.inventory.Holds) }
+// held is why no work may start on this node: a person's brake, or holds that were pushed; "" = it may.
+func (a *Agent) held() string {
+	var all []string
+	if d := a.life.brakes.Disabled; d != nil {
+		all = append(all, d.String())
+	}
+	for _, h := range a.trees.inventory.Holds {
+		all = append(all, h.String())
+	}
+	return strings.Join(all, "; ")
+}
 
-// spreadUntil is until when a due item waits for this node's share of work_spread, counted from the beat that first found
-// it due.
+// spreadUntil is until when a due item waits for this node's share of work_spread, counted from the beat that first
+// found it due.
 func (a *Agent) spreadUntil(i int) (until time.Time) {
 	first, due := a.trees.firstDue[a.trees.inventory.Judgements[i].Item.ID()]
 	if due && a.WorkAfter > 0 && a.trees.next[i].Attempt <= 1 && a.life.initDone {
@@ -170,22 +179,22 @@ func (a *Agent) enter(s node.State, why string, now time.Time) {
 	}
 	if (from == node.Disabled || from == node.Leaving) && s != node.Leaving {
 		a.say(journal.Notice, "", "%s", from.Ended(human.Duration(now.Sub(was))))
-		quiet = quiet || nextCommand(s) == ""
+		quiet = quiet || nextCommand[s] == ""
 	}
 	switch {
 	case from == node.Failing && s == node.Working:
 		// A new version is tried; whether the node is well again its end will tell.
 		a.life.failingSince = was
-	case (from == node.Wedged || from == node.Failing) && nextCommand(s) == "" && s != node.Leaving: // which makes nothing well
+	case (from == node.Wedged || from == node.Failing) && nextCommand[s] == "" && s != node.Leaving: // which makes nothing well
 		a.say(journal.Notice, "", "%s", from.Ended(human.Duration(now.Sub(was))))
 	case from == node.Working && s == node.Idle && !failing.IsZero():
 		a.say(journal.Notice, "", "%s", node.Failing.Ended(human.Duration(now.Sub(failing))))
 	case from == node.Wedged || from == node.Failing:
-		a.say(levelOf(s), nextCommand(s), "%s after %s %s: %s", s, human.Duration(now.Sub(was)), from, why)
+		a.say(levelOf(s), nextCommand[s], "%s after %s %s: %s", s, human.Duration(now.Sub(was)), from, why)
 	case quiet || s == node.Working || (from == node.Working && s == node.Idle):
 		// The lines about the work itself say it already.
 	case why != "":
-		a.say(levelOf(s), nextCommand(s), "%s: %s", s, why)
+		a.say(levelOf(s), nextCommand[s], "%s: %s", s, why)
 	default:
 		row, _ := node.Row(s)
 		a.say(levelOf(s), "", "%s: %s", s, row.Meaning)
@@ -205,15 +214,7 @@ func levelOf(s node.State) journal.Level {
 }
 
 // nextCommand is what a person runs to learn more about a bad state.
-func nextCommand(s node.State) string {
-	switch s {
-	case node.Wedged, node.Failing:
-		return "addagent why"
-	case node.Disabled:
-		return "addagent status"
-	}
-	return ""
-}
+var nextCommand = map[node.State]string{node.Wedged: "addagent why", node.Failing: "addagent why", node.Disabled: "addagent status"}
 
 // scriptEnv is what a script is told about the node.
 func (a *Agent) scriptEnv() work.Env {

@@ -37,15 +37,12 @@ func (t *troubles) keep(kind string) {
 	}
 }
 
-// recall takes in what was wrong in the last beat of an earlier process. Under cron, once, what stays is not news at each
-// beat. A daemon says it again, but for what it does not know before its second beat.
+// recall takes in what was wrong in the last beat of an earlier process. Under cron, once, what stays is not news at
+// each beat. A daemon begins anew with what it does not know before its second beat.
 func (t *troubles) recall(before []journal.Trouble, once bool) {
 	t.recalled = once
 	for _, b := range before {
 		if kind, _, _ := strings.Cut(b.Key, " "); once || slices.Contains([]string{"config", "items", "look", "nodeinfo", "start"}, kind) {
-			if !once {
-				b.Said = time.Time{}
-			}
 			t.known[b.Key] = b
 		}
 	}
@@ -94,7 +91,7 @@ func (t *troubles) late(is journal.Trouble, at time.Time) (journal.News, bool) {
 	}
 	is.Since, is.Count, is.Said = at, 1, at
 	t.known[is.Key] = is
-	return journal.News{At: at, Level: level(is), Text: is.Text}, true
+	return journal.News{At: at, Level: level(is), Text: is.Text, Next: is.Next()}, true
 }
 
 // wrote takes note of how writing something down went; a failure is news once. A node that cannot write is failing
@@ -149,7 +146,7 @@ func mergeTroubles(before map[string]journal.Trouble, now []journal.Trouble, at 
 		is := follow(&t, before[t.Key], at)
 		after[t.Key] = t
 		if is != trouble.Nothing {
-			news = append(news, journal.News{At: at, Level: level(t), Text: is.Sentence(span(t, at), t.Text)})
+			news = append(news, journal.News{At: at, Level: level(t), Text: is.Sentence(span(t, at), t.Text), Next: t.Next()})
 		}
 	}
 	for key, t := range before {

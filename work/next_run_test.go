@@ -58,7 +58,8 @@ func TestPlanRun(t *testing.T) {
 		{strings.Repeat("waiting,", 9) + "waiting", sha1, 2 * time.Minute, "due w waiting: last waiting"},
 		{strings.Repeat("waiting,", 13) + "waiting", sha1, 11 * time.Minute, "later w waiting: last waiting"},
 		{"waiting", sha1, 59 * time.Minute, "due w waiting: last waiting"},
-		{"waiting", sha1, 100 * time.Hour, "due w waiting: last waiting"},                                  // the clock was set, or the machine was off
+		// A clock that was set.
+		{"waiting", sha1, 100 * time.Hour, "due w waiting: last waiting"},
 		{strings.Repeat("waiting,", 200) + "waiting", sha1, time.Second, "later fw waiting: last waiting"}, // never wedged by it
 		{"exit,waiting", sha1, time.Second, "due fw waiting: last waiting (after a failure)"},
 		{"exit,exit,waiting,exit", sha1, time.Second, "later W exit 1 (3 failures in a row)"},

@@ -189,7 +189,7 @@ func (h Hold) String() string {
 		text += " (" + h.By + ")"
 	}
 	if !h.Until.IsZero() {
-		text += ", until " + human.Stamp(h.Until)
+		text += ", until " + human.Time(h.Until)
 	}
 	return text
 }

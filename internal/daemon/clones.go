@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -13,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
@@ -202,7 +202,7 @@ func (c *clones) each(list []*clonedRepo, do func(*clonedRepo) journal.Look) []j
 			defer func() { <-places }()
 			start := time.Now()
 			looks[i] = do(r)
-			looks[i].Ms = agent.Ms(start, looks[i].Ms)
+			looks[i].Ms = milliseconds(start, looks[i].Ms)
 		})
 	}
 	all.Wait()
@@ -262,6 +262,12 @@ func (c *clones) Known() []*clonedRepo {
 
 // bareURL is a URL without what may as well be left out.
 func bareURL(url string) string { return strings.TrimSuffix(strings.TrimRight(url, "/"), ".git") }
+
+// milliseconds is the time since start, to the microsecond, on top of what was measured before.
+func milliseconds(start time.Time, before float64) float64 {
+	us := time.Since(start).Microseconds() + int64(math.Round(before*1000))
+	return float64(us) / 1000
+}
 
 // linked says that an entry is a link to a folder elsewhere: people move a large
 // clone to another disk. One to another clone here would be the same one twice.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
@@ -79,7 +78,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 	if journal.InitDone(cfg.Home, cfg.InitMemory()) {
 		place.Init = ""
 	}
-	f := survey.Judge(agent.Positions(looks), place, now)
+	f := survey.Judge(journal.Positions(looks), place, now)
 	waits := place.Init != "" && !f.InitDone
 
 	out := &Plan{Looks: looks, Problems: f.Problems, Items: []journal.Judged{}}

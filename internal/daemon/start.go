@@ -124,7 +124,10 @@ func (a *App) openLogs(context.Context) (err error) {
 		a.say(journal.Warning, err.Error())
 	}
 	if a.Voice.Screen != nil && a.before != nil {
-		a.before.Troubles = nil // a person who watches is told what is wrong, also what was said before
+		// A person who watches is told what is wrong, also what was said before.
+		for i := range a.before.Troubles {
+			a.before.Troubles[i].Said = time.Time{}
+		}
 	}
 	return nil
 }

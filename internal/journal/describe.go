@@ -65,3 +65,13 @@ func Describe(j work.Judgement, s work.NextRun) Judged {
 	}
 	return d
 }
+
+// Positions is where the looks left the repositories. One without a version is known and not here yet: what watches it
+// waits.
+func Positions(looks []Look) []work.At {
+	var out []work.At
+	for _, l := range looks {
+		out = append(out, work.At{Repo: l.Repo, Version: l.Version, Branch: l.Branch})
+	}
+	return out
+}

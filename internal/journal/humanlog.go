@@ -125,7 +125,9 @@ func (v *HumanLog) line(at time.Time, l zerolog.Level, text, next string) {
 		return
 	}
 	if next != "" {
-		text += "  -> " + next + v.o.Flags
+		if text += "  -> " + next; strings.HasPrefix(next, "addagent") {
+			text += v.o.Flags
+		}
 	}
 	for i := range v.outs {
 		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, human.Stamp(at.UTC())).Msg(human.Safe(text))

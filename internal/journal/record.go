@@ -37,8 +37,13 @@ type Beat struct {
 	By       string     `json:"by"`                 // what beats: "run", the daemon, or "beat", called by cron, a timer or a person
 	LastLook time.Time  `json:"last_look,omitzero"` // the last look that reached a repository
 
-	LastContact time.Time `json:"last_contact,omitzero"` // that look, or a later beat that had no reason to look; an hour after it the node is wedged
-	Clock       Reading   `json:"clock,omitzero"`        // what the clocks showed when this was written
+	// Stopped is when the daemon was told to end, and did; in beat.json only.
+	Stopped time.Time `json:"stopped,omitzero"`
+	// Died is the last beat of a daemon that was killed, in those of single beats that follow.
+	Died time.Time `json:"died,omitzero"`
+	// LastContact is that look, or a later beat that had no reason to look. An hour after it the node is wedged.
+	LastContact time.Time `json:"last_contact,omitzero"`
+	Clock       Reading   `json:"clock,omitzero"` // what the clocks showed when this was written
 }
 
 // A Reading is what the clocks of a machine show at one moment. By two of them a process knows what passed in between,
@@ -84,7 +89,7 @@ type Judged struct {
 	WatchFrom string       `json:"watch_from"`           // work.yaml, override or default
 	Changed   []string     `json:"changed,omitempty"`    // watches that differ from the last success
 	Due       bool         `json:"due,omitempty"`        // it runs in this beat
-	DueSince  time.Time    `json:"due_since,omitzero"`   // the beat that first found it due; beat.work_spread counts from here
+	DueSince  time.Time    `json:"due_since,omitzero"`   // the beat that first found it due; work_spread counts from it
 	Standing  string       `json:"standing,omitempty"`   // failing, wedged or waiting
 	Reason    string       `json:"reason,omitempty"`     // of the standing
 	Attempt   int          `json:"attempt,omitempty"`    // the try that is next or running
@@ -208,6 +213,24 @@ func (f Fetching) String() string {
 		return fmt.Sprintf("moving %s: %s so far", f.Repo, human.Count(f.Files, "file"))
 	}
 	return fmt.Sprintf("fetching %s: %s, %s so far", f.Repo, human.Size(f.Bytes), human.Count(f.Objects, "object"))
+}
+
+// Next is the command to run next.
+func (t Trouble) Next() string {
+	kind, name, _ := strings.Cut(t.Key, " ")
+	switch {
+	case t.OfDisk():
+		return "df -h"
+	case kind == "start":
+		return "addagent why " + name
+	case kind == "items":
+		return "addagent why"
+	case kind == "look", kind == "tell", kind == "presence", kind == "cloud":
+		return "addagent check --live"
+	case kind == "config", kind == "nodeinfo", kind == "metrics":
+		return "addagent check"
+	}
+	return "addagent log"
 }
 
 // OfDisk tells whether the node fails because a disk takes nothing more.

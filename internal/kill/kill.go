@@ -85,7 +85,7 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time, up time.Duration) err
 	}
 	k.next = up + pause
 	if before, ok, _ := k.file().Recall(); ok && maps.Equal(before.Items, c.Items) {
-		k.say(fmt.Sprintf("not terminating: this machine already terminated itself for the same failure at %s", human.Stamp(before.At.UTC())))
+		k.say(fmt.Sprintf("not terminating: this machine already terminated itself for the same failure at %s", human.Time(before.At)))
 		return k.wrong
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -29,7 +29,7 @@ func (b Brake) String() string {
 		text += " (" + b.By + ")"
 	}
 	if !b.Until.IsZero() {
-		text += ", until " + human.Stamp(b.Until)
+		text += ", until " + human.Time(b.Until)
 	}
 	return text
 }

@@ -16,35 +16,58 @@ import (
 	"github.com/addagent/addagent/work/run"
 )
 
+// headline is how many characters the first line has at most: the width of a terminal. A longer reason is in a row.
+const headline = 100
+
 // Print is that in words; flags are those that a command which is named must repeat.
 func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.Time) {
 	b := s.Beat
 	if b == nil {
 		fmt.Fprintf(out, "starting: process %d has not finished its first beat, started %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
-		s.printDiagnosis(out, flags)
+		s.printDiagnosis(out, flags, now)
 		return
 	}
-	fmt.Fprintf(out, "%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
-	if b.Reason != "" && b.State != node.Working {
-		fmt.Fprintf(out, ": %s", human.Safe(b.Reason))
-	}
-	fmt.Fprintln(out)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(out, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("node", "%s", who(cfg, b))
+	state := fmt.Sprintf("%s since %s", strings.ToUpper(string(b.State)), human.When(b.Since, now))
+	whole := state
+	if b.Reason != "" && b.State != node.Working {
+		whole += ": " + human.Safe(b.Reason)
+	}
 	switch {
-	case !s.Alive():
-		row("agent", "NOT RUNNING; last beat at %s", human.When(b.Start, now))
-	case !s.Running:
-		row("agent", "addagent beat, run by cron or a timer; the last one at %s took %s", human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+	case s.Alive() && !s.Late, s.Other:
+		fmt.Fprintln(out, human.Truncate(whole, headline))
+	case s.Running:
+		fmt.Fprintf(out, "LATE: the beat due %s has not come\n", human.When(b.Next, now))
+	case s.killed():
+		fmt.Fprintf(out, "NOT RUNNING: the agent was killed after its beat at %s\n", human.When(b.Died, now))
+	case !b.Stopped.IsZero():
+		fmt.Fprintf(out, "NOT RUNNING: the agent was stopped at %s\n", human.When(b.Stopped, now))
+	default:
+		fmt.Fprintf(out, "NOT RUNNING: the last beat was at %s\n", human.When(b.Start, now))
+	}
+	if !s.Alive() || s.Late && !s.Other {
+		row("state", "%s", whole)
+	} else if human.Truncate(whole, headline) != whole {
+		row("reason", "%s", human.Safe(b.Reason))
+	}
+	row("node", "%s", who(cfg, b))
+	took := human.Duration(time.Duration(b.Ms * float64(time.Millisecond)))
+	switch {
+	case s.Other:
+		row("agent", "process %d, with its locks in another run_dir: give its --config to see and steer it", b.PID)
+	case !s.Running && b.By == "beat":
+		row("agent", "addagent beat, run by cron, a timer or a person; the last one at %s took %s", human.When(b.Start, now), took)
 		row("next beat", "due %s", human.When(b.Next, now))
+	case !s.Running:
+		row("agent", "addagent run, not running; beat %d at %s took %s", b.Seq, human.When(b.Start, now), took)
 	case s.Late:
-		row("agent", "process %d is LATE: last beat at %s, next one due %s", s.Holder.PID, human.When(b.Start, now), human.When(b.Next, now))
+		row("agent", "process %d, beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), took)
 	case len(b.Fetching) > 0:
 		row("agent", "running, process %d; beat %d, started %s, still looking", s.Holder.PID, b.Seq, human.When(b.Start, now))
 	default:
-		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), human.Duration(time.Duration(b.Ms*float64(time.Millisecond))))
+		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), took)
 		row("next look", "%s", human.When(b.Next, now))
 	}
 	for _, f := range b.Fetching {
@@ -71,7 +94,7 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		row("last run", "%s:%s at %s, %s, %s", d.Repo, d.Item, human.ID(d.Version), human.Safe(ended), human.When(d.At, now))
 	}
 	if rest := s.Brakes.Disabled; rest != nil && b.State != node.Disabled {
-		row("brake", "disabled%s, from the next beat on: %s", rest.Ends(now), human.Safe(rest.Reason))
+		row("brake", "disabled%s, from the next beat on: %s", until(*rest, now), human.Safe(rest.Reason))
 	}
 	if w := s.Brakes.Wedged; w != nil && b.State != node.Wedged {
 		row("brake", "wedged, from the next beat on: %s", human.Safe(w.String()))
@@ -82,7 +105,7 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 			at = l.Branch + " " + human.ID(l.Version)
 		}
 		if rest, rests := s.Brakes.Repos[l.Repo]; rests {
-			at += fmt.Sprintf(", DISABLED%s: %s", rest.Ends(now), human.Safe(rest.Reason))
+			at += fmt.Sprintf(", DISABLED%s: %s", until(rest, now), human.Safe(rest.Reason))
 		}
 		row("repo", "%s %s", l.Repo, at)
 	}
@@ -100,28 +123,36 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		if i.Held != "" && b.State != node.Disabled {
 			text += ", " + human.Safe(i.Held)
 		}
-		if i.NotBefore != nil {
-			text += fmt.Sprintf(", attempt %d %s", i.Attempt, human.When(*i.NotBefore, now))
+		switch at := i.NotBefore; {
+		case at == nil:
+		case at.After(now):
+			text += fmt.Sprintf(", next attempt (%d) at %s", i.Attempt, human.When(*at, now))
+		default:
+			text += fmt.Sprintf(", next attempt (%d) due since %s", i.Attempt, human.When(*at, now))
 		}
 		row("item", "%s", text)
 	}
 	for _, t := range b.Troubles {
-		row("trouble", "for %s: %s", human.Duration(now.Sub(t.Since)), human.Safe(t.Text))
+		row("trouble", "for %s: %s  -> %s", human.Duration(now.Sub(t.Since)), human.Safe(t.Text), withFlags(t.Next(), flags))
 	}
 	if b.Dropped > 0 {
 		row("dropped", "%s since the agent started, each due while an earlier one was running", human.Count(int(b.Dropped), "beat"))
 	}
-	s.printDiagnosis(out, flags)
+	s.printDiagnosis(out, flags, now)
 	if next := s.then(cfg.Home); next != "" && s.Silence == nil {
 		printThen(out, flags, next)
 	}
 }
 
 // printDiagnosis is the end of the text when other signs were looked for.
-func (s Report) printDiagnosis(out io.Writer, flags string) {
-	f := s.Silence
-	if f == nil {
+func (s Report) printDiagnosis(out io.Writer, flags string, now time.Time) {
+	if s.Silence == nil {
 		return
+	}
+	f := *s.Silence
+	said := journal.ParseLine(f.Said)
+	if f.Said = said.Text; !said.Time.IsZero() {
+		f.Said = human.When(said.Time, now) + " " + said.Text
 	}
 	for _, r := range []struct{ name, text string }{{"disk", f.Unwritable}, {"process", f.Process}, {"log", f.Said}} {
 		if r.text != "" {
@@ -132,10 +163,23 @@ func (s Report) printDiagnosis(out io.Writer, flags string) {
 }
 
 func printThen(out io.Writer, flags, next string) {
-	if strings.HasPrefix(next, "addagent") {
-		next += flags
+	fmt.Fprintf(out, "  %-9s %s\n", "then", withFlags(next, flags))
+}
+
+// withFlags is a command as this person must type it.
+func withFlags(command, flags string) string {
+	if strings.HasPrefix(command, "addagent") {
+		command += flags
 	}
-	fmt.Fprintf(out, "  %-9s %s\n", "then", next)
+	return command
+}
+
+// until is how long a brake holds.
+func until(b node.Brake, now time.Time) string {
+	if b.Until.IsZero() {
+		return " until addagent enable"
+	}
+	return " until " + human.When(b.Until, now)
 }
 
 // then is the command to run next when something is wrong.

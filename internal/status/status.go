@@ -5,6 +5,7 @@ import (
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work/run"
@@ -26,6 +27,7 @@ func IsLate(b *journal.Beat, now time.Time) bool {
 type Report struct {
 	Running bool          `json:"running"`          // an agent holds the beat lock
 	Holder  *run.Holder   `json:"holder,omitempty"` // who holds it
+	Other   bool          `json:"other,omitempty"`  // an agent with its locks in another run_dir beats over this home
 	Working *run.Holder   `json:"working,omitempty"`
 	Late    bool          `json:"late"`   // the last beat is older than it should be
 	Brakes  node.Brakes   `json:"brakes"` // what people said of this node
@@ -44,6 +46,8 @@ func Read(cfg *config.Config, now time.Time) (s Report, unread, err error) {
 	}
 	if held {
 		s.Running, s.Holder = true, &holder
+	} else if other, err := files.Held(cfg.Nodeinfo()); err == nil {
+		s.Other = other
 	}
 	if h, held, err := run.ReadHolder(cfg.WorkLock()); err == nil && held {
 		s.Working = &h
@@ -71,5 +75,10 @@ func (s Report) ExitCode() int {
 
 // Alive tells whether somebody beats here: the daemon, or cron in good time.
 func (s Report) Alive() bool {
-	return s.Running || s.Beat != nil && s.Beat.By == "beat" && !s.Late
+	return s.Running || s.Other || s.Beat != nil && s.Beat.By == "beat" && !s.Late && !s.killed()
+}
+
+// killed tells whether a daemon was killed, and only single beats came since. After a day they are how this node lives.
+func (s Report) killed() bool {
+	return !s.Beat.Died.IsZero() && s.Beat.Start.Sub(s.Beat.Died) < 24*time.Hour
 }

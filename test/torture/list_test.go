@@ -63,6 +63,8 @@ var faults = []struct {
 	{"TestLeaves", 10, ""},
 	{"TestCloudTakesTheMachine", 3, ""},
 	{"TestCronTells", 5, ""},
+	{"TestTwoWaysToLive", 12, ""},
+	{"TestClockSet", 12, ""},
 	{"TestTwoOfOneName", 1, ""},
 	{"TestOthersCannotBeRead", 4, ""},
 	{"TestFirstRunMeetsOthers", 6, ""},
@@ -94,8 +96,9 @@ another user need root or user namespaces.
 By default, the tests that kill between two writes use about fifteen points of each series, evenly spread and always the same ones.
 ` + "`FAULTS=all`" + ` uses every system call with which a beat changes anything, some 2,600 points. A random test prints its seed.
 
-Two faults are missing. Clock jumps cannot be made with faketime, because a static Go program asks the kernel for the time; the loop
-is tested under jumps with ` + "`testing/synctest`" + ` in ` + "`agent/`" + `. Power cuts that lose unsynced writes need a special disk.
+One fault is missing: power cuts that lose unsynced writes need a special disk. A static Go program asks the kernel for the time, so
+faketime cannot set its clock: ` + "`TestClockSet`" + ` moves what a node has written down, and the loop of a living agent is tested under
+jumps with ` + "`testing/synctest`" + ` in ` + "`agent/clock_test.go`" + `.
 
 ` + "`UPDATE=1 go test -run TestFaultList ./test/torture`" + ` makes this table from the list in ` + "`test/torture/list_test.go`" + ` and the comments of
 the tests.

@@ -52,7 +52,7 @@ func (b *Busy) Error() string {
 	if b.Holder.PID == 0 {
 		return b.Path + " is held by another process"
 	}
-	return fmt.Sprintf("%s is held by process %d (%s) since %s", b.Path, b.Holder.PID, b.Holder.Purpose, human.Stamp(b.Holder.Started))
+	return fmt.Sprintf("%s is held by process %d (%s) since %s", b.Path, b.Holder.PID, b.Holder.Purpose, human.Time(b.Holder.Started))
 }
 
 // TryLock takes the lock at path without waiting and writes into it who has it now and for what. The error is a *Busy
