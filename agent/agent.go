@@ -105,8 +105,7 @@ type Config struct {
 	Runner   Runner
 	Control  Control
 	Memory   Memory // state files and journal
-	// Notice asks the cloud why it takes this machine away, "" = it does not. It answers within a second. nil = no
-	// cloud.
+	// Notice asks the cloud within a second why it takes this machine away, "" = it does not. nil = no cloud.
 	Notice func(context.Context) (leaving string, err error)
 	// SelfDestruct decides whether this node ends itself; up is Clock.Up, w is nil while its work is not wedged. It
 	// does not wait. nil = it never does.
@@ -163,9 +162,8 @@ func New(c Config) *Agent {
 	}
 }
 
-// splay is how long the very first beat waits at most, so that a hundred
-// machines switched on together do not ask in the same instant; a person who
-// starts one by hand should not notice.
+// splay is how long the very first beat waits at most, so that a hundred machines switched on together do not ask in
+// the same instant. A person who starts one by hand should not notice.
 const splay = 2 * time.Second
 
 // Run beats until ctx ends. Work that runs then goes on in its shim.
@@ -192,7 +190,7 @@ func (a *Agent) Run(ctx context.Context) {
 		case o := <-a.Runner.Done():
 			a.finish(ctx, o, a.now())
 		case <-alive:
-			a.alive()
+			_ = a.Supervise.Alive()
 		case <-a.Control.Woken():
 			a.beatNow(ctx)
 			tick.Reset(a.untilTick(a.now()))
@@ -323,9 +321,6 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 		a.wrote("beat", a.Memory.Show(a.snapshot(a.beats.last)), now)
 	}
 }
-
-// alive feeds the watchdog. That systemd cannot be reached is said by Status, once a beat.
-func (a *Agent) alive() { _ = a.Supervise.Alive() }
 
 // farewell is how long the last words may take when the machine goes down, told and arrived. A server that answers at
 // all does so in a second; what hangs is not worth more of a shutdown.

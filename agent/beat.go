@@ -267,7 +267,7 @@ func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 	if err := a.Supervise.Status(statusLine(*b)); err != nil {
 		a.reportNow(journal.Trouble{Key: "systemd", Text: err.Error()}, now)
 	}
-	a.alive()
+	_ = a.Supervise.Alive()
 }
 
 // record completes the decision record and writes it down.

@@ -47,7 +47,7 @@ func (a *Agent) supervised(ctx context.Context, step func(progress func(journal.
 			return looks
 		case f := <-advanced:
 			so[f.Repo] = f
-			a.alive()
+			_ = a.Supervise.Alive() // that it cannot be reached is said by Status, once a beat
 		case <-ticked:
 			now := a.now()
 			if len(so) > 0 && ctx.Err() == nil {

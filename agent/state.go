@@ -157,7 +157,7 @@ func (a *Agent) acquireSlowly() (said []string, err error) {
 			alive.Stop()
 			return said, err
 		case <-alive.C:
-			a.alive()
+			_ = a.Supervise.Alive()
 		}
 	}
 }
@@ -202,15 +202,13 @@ func (a *Agent) enter(s node.State, why string, now time.Time) {
 }
 
 func levelOf(s node.State) journal.Level {
-	row, _ := node.Row(s)
-	switch {
-	case row.Critical:
+	if row, _ := node.Row(s); row.Critical {
 		return journal.Critical
-	case s == node.Failing:
-		return journal.Warning
-	default:
-		return journal.Notice
 	}
+	if s == node.Failing {
+		return journal.Warning
+	}
+	return journal.Notice
 }
 
 // nextCommand is what a person runs to learn more about a bad state.
