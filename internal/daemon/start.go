@@ -201,7 +201,7 @@ func (a *App) makeAgent(context.Context) error {
 			r.Addresses = addresses.At(r.BeatSeen)
 		},
 		Supervise: notify,
-		Clock:     node.System{},
+		Clock:     node.StartClock(),
 		BootID:    a.bootID,
 		AliveEach: aliveEach,
 		Say:       a.Log.Say,
