@@ -36,7 +36,8 @@ var importTable = []struct {
 			agent internal/chat internal/chat/chatroom internal/cli internal/cloud internal/cloud/ec2 internal/config
 			internal/config/diff internal/files internal/git/clone internal/git/objects internal/git/remote
 			internal/git/transport internal/git/worktree internal/human internal/journal internal/kill
-			internal/metrics internal/node internal/request internal/sink presence presence/gitstore presence/peers
+			internal/metrics internal/node internal/request internal/schedule internal/sink presence presence/gitstore
+			presence/peers
 			systemd work work/run`, "github.com/robfig/cron"},
 		"internal/memlimit": {"internal/human", ""},
 		"internal/request": {`
@@ -47,8 +48,8 @@ var importTable = []struct {
 	}},
 	{"the beat and work", map[string]imports{
 		"agent": {`
-			internal/files internal/human internal/journal internal/node internal/sink internal/trouble presence work
-			work/run`, ""},
+			internal/files internal/human internal/journal internal/node internal/schedule internal/sink internal/trouble
+			presence work work/run`, ""},
 		"internal/config":      {"internal/files internal/git/address internal/human internal/strictyaml", ""},
 		"internal/config/diff": {"internal/config", ""},
 		"internal/journal":     {"internal/config internal/files internal/human internal/node work work/run", "github.com/rs/zerolog gopkg.in/natefinch/lumberjack.v2"},
@@ -108,6 +109,7 @@ var importTable = []struct {
 		"internal/human":      {"", ""},
 		"internal/proc":       {"", ""},
 		"internal/retry":      {"", ""},
+		"internal/schedule":   {"", ""},
 		"internal/secret":     {"", ""},
 		"internal/strictyaml": {"", "github.com/goccy/go-yaml"},
 		"internal/testkit":    {"", ""},

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -82,8 +83,8 @@ type Control interface {
 
 // Settings are what the config may change while the agent runs.
 type Settings struct {
-	Schedule  Schedule      // already shifted by the node's offset
-	WorkAfter time.Duration // this node's share of beat.work_spread
+	Schedule  schedule.Schedule // already shifted by the node's offset
+	WorkAfter time.Duration     // this node's share of beat.work_spread
 	Rules     work.Rules
 	Sinks     []sink.Named // who is told, in the order in which their troubles are listed
 	Tasks     []Task       // what runs in the background
@@ -173,7 +174,7 @@ func (a *Agent) Run(ctx context.Context) {
 		a.say(journal.Warning, "", "%v", err)
 	}
 
-	tick := time.NewTimer(Offset(a.ID, splay, splay))
+	tick := time.NewTimer(schedule.Offset(a.ID, splay, splay))
 	defer tick.Stop()
 	var alive <-chan time.Time
 	if a.AliveEach > 0 {
@@ -221,7 +222,7 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 	b := a.Beat(ctx, a.now())
 	waited := a.runs.inHand != nil && !a.runs.inHand.Adopted
 	// Work may take longer than what was promised to those who wait to hear of this node.
-	still := time.NewTicker(Interval(a.Schedule, b.Start))
+	still := time.NewTicker(schedule.Interval(a.Schedule, b.Start))
 	defer still.Stop()
 	for a.runs.inHand != nil && !a.runs.inHand.Adopted {
 		select {

@@ -10,6 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/work"
 )
 
@@ -274,7 +275,7 @@ func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 	took := a.Clock.Up() - a.beats.began
 	b.Ms = float64(took.Microseconds()) / 1000
-	a.beats.dropped += uint64(missed(a.Schedule, b.Start, b.Start.Add(took)))
+	a.beats.dropped += uint64(schedule.Missed(a.Schedule, b.Start, b.Start.Add(took)))
 	b.Dropped = a.beats.dropped
 	b.Next = a.Schedule.Next(end).UTC()
 	b = a.snapshot(b)

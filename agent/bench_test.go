@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 	"github.com/addagent/addagent/work/run"
@@ -84,7 +85,7 @@ func newBench(t *testing.T, items ...string) *bench {
 	b.Agent = New(Config{
 		ID: "i-1", Version: "test", InitDone: true, Info: func() (node.Info, error) { return node.Info{Nodepart: "app1", InitGitRepo: b.init}, nil },
 		Clones: b, Survey: b, Runner: (*benchRunner)(b), Control: (*benchControl)(b), Memory: (*benchMemory)(b),
-		Settings: Settings{Rules: rules, Schedule: Every(time.Minute)},
+		Settings: Settings{Rules: rules, Schedule: schedule.Every(time.Minute)},
 		Record:   func(*presence.Record) {}, Clock: &b.clock, BootID: "boot", Supervise: (*benchSupervisor)(b), Say: func(n journal.News) { b.said = append(b.said, n.Text) },
 		Told: func(bt journal.Beat) { b.beats = append(b.beats, bt) },
 	})

@@ -67,3 +67,11 @@ func (a *Agent) recallTimes(b journal.Beat) {
 		a.beats.read = journal.Reading{At: last.At, Seconds: up.Seconds()}
 	}
 }
+
+// longest bounds every wait, so that a clock that was set is noticed.
+const longest = time.Minute
+
+// untilTick is how long to wait for the next tick, or for another look at the clock.
+func (a *Agent) untilTick(now time.Time) time.Duration {
+	return min(max(a.Schedule.Next(now).Sub(now), 0), longest)
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/work"
 )
 
@@ -135,7 +136,7 @@ func TestBeatsOnlyWhenATickIsDue(t *testing.T) {
 type hours []int
 
 func (h hours) Next(t time.Time) time.Time {
-	for t = Every(time.Minute).Next(t); ; t = t.Add(time.Minute) {
+	for t = schedule.Every(time.Minute).Next(t); ; t = t.Add(time.Minute) {
 		for _, hour := range h {
 			if t.Hour() == hour {
 				return t
@@ -165,5 +166,15 @@ func (b *bench) cron(d time.Duration, steps map[time.Duration]func()) {
 		*b.Agent = *New(c)
 		b.Once(b.t.Context())
 		<-time.NewTimer(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute))).C
+	}
+}
+
+func TestUntilTick(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 50, 0, time.UTC)
+	for every, want := range map[time.Duration]time.Duration{time.Minute: 10 * time.Second, time.Hour: time.Minute} {
+		a := Agent{Config: Config{Settings: Settings{Schedule: schedule.Every(every)}}}
+		if got := a.untilTick(now); got != want {
+			t.Errorf("every %s: waits %s, want %s", every, got, want)
+		}
 	}
 }

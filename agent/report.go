@@ -8,6 +8,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
@@ -33,7 +34,7 @@ func (a *Agent) presence(now time.Time) presence.Record {
 		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
 		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
 		State: a.life.state, Reason: a.life.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
-		Items: a.runs.deploy, BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * Interval(a.Schedule, now)).UTC(),
+		Items: a.runs.deploy, BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * schedule.Interval(a.Schedule, now)).UTC(),
 	}
 	for _, l := range a.trees.looks {
 		if l.Version != "" {

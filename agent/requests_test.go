@@ -10,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/work"
 )
 
@@ -213,7 +214,7 @@ func TestTheConfigChangesBetweenTwoBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")
 		faster := b.Settings
-		faster.Schedule = Every(10 * time.Second)
+		faster.Schedule = schedule.Every(10 * time.Second)
 		b.live(20*time.Minute, map[time.Duration]func(){
 			5*time.Minute + time.Second: func() {
 				s := faster

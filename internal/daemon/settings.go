@@ -7,18 +7,19 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/work"
 	"github.com/robfig/cron/v3"
 )
 
 // ParseSchedule understands a five-field cron line in UTC, and "@every D".
-func ParseSchedule(text string) (agent.Schedule, error) {
+func ParseSchedule(text string) (schedule.Schedule, error) {
 	if every, ok := strings.CutPrefix(strings.TrimSpace(text), "@every "); ok {
 		d, err := time.ParseDuration(strings.TrimSpace(every))
 		if err != nil || d < time.Second {
 			return nil, fmt.Errorf("schedule %q: @every needs a duration of at least 1s, such as @every 30s", text)
 		}
-		return agent.Every(d), nil
+		return schedule.Every(d), nil
 	}
 	if zone, _, ok := strings.Cut(strings.TrimSpace(text), "="); ok && (zone == "TZ" || zone == "CRON_TZ") {
 		return nil, fmt.Errorf("schedule %q: times are in UTC; remove %s= and convert the hours", text, zone)
@@ -40,15 +41,15 @@ func AgentSettings(cfg *config.Config, id string) (agent.Settings, error) {
 		return agent.Settings{}, err
 	}
 	return agent.Settings{
-		Schedule:  agent.Shifted{Schedule: s, By: OwnOffset(cfg, s, id)},
-		WorkAfter: agent.Offset(id+" work", cfg.Beat.WorkSpread, cfg.Beat.WorkSpread),
+		Schedule:  schedule.Shifted{Schedule: s, By: OwnOffset(cfg, s, id)},
+		WorkAfter: schedule.Offset(id+" work", cfg.Beat.WorkSpread, cfg.Beat.WorkSpread),
 		Rules:     work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: id},
 	}, nil
 }
 
 // OwnOffset is how far this node's beats are behind the ticks of the schedule.
-func OwnOffset(cfg *config.Config, s agent.Schedule, id string) time.Duration {
-	return agent.Offset(id, cfg.Beat.Spread, agent.Shortest(s))
+func OwnOffset(cfg *config.Config, s schedule.Schedule, id string) time.Duration {
+	return schedule.Offset(id, cfg.Beat.Spread, schedule.Shortest(s))
 }
 
 // utc keeps a cron line from following the machine's time zone through summer time.

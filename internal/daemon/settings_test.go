@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/schedule"
 )
 
 func TestSchedules(t *testing.T) {
@@ -31,7 +31,7 @@ func TestTheOffsetIsTheSameForEver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := agent.Shortest(s); got > want || got < want*9/10 {
+		if got := schedule.Shortest(s); got > want || got < want*9/10 {
 			t.Errorf("%q: the shortest pause is %s, want %s", text, got, want)
 		}
 		cfg := &config.Config{Beat: config.Beat{Schedule: text, Spread: time.Hour}}

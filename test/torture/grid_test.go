@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
 )
@@ -96,7 +96,7 @@ func newGrid(t *testing.T, p plan) *grid {
 func promptID() string {
 	for n := 0; ; n++ {
 		id := "i-" + strconv.Itoa(n)
-		if agent.Offset(id, 2*time.Second, 2*time.Second) < 20*time.Millisecond {
+		if schedule.Offset(id, 2*time.Second, 2*time.Second) < 20*time.Millisecond {
 			return id
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/schedule"
 )
 
 // way is how a node lives: as a daemon, or by one process a beat, as under cron.
@@ -139,7 +139,7 @@ func TestTwoWaysToLive(t *testing.T) {
 		},
 		"work_spread": func(t *testing.T, w way) {
 			g := newGrid(t, plan{beat: ", work_spread: 10h"})
-			share := agent.Offset(g.id()+" work", 10*time.Hour, 10*time.Hour)
+			share := schedule.Offset(g.id()+" work", 10*time.Hour, 10*time.Hour)
 			g.push("ops", script("nodework/work.sh", "echo ran >>$T_DIR/journal\n"))
 			g.live(w, 2)
 			g.rest(w, func() { g.pass(share - 5*time.Minute) })

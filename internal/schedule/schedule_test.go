@@ -1,4 +1,4 @@
-package agent
+package schedule
 
 import (
 	"fmt"
@@ -68,21 +68,11 @@ func TestOffsetSpreadsAFleet(t *testing.T) {
 	}
 }
 
-func TestUntilTick(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 50, 0, time.UTC)
-	for every, want := range map[time.Duration]time.Duration{time.Minute: 10 * time.Second, time.Hour: time.Minute} {
-		a := Agent{Config: Config{Settings: Settings{Schedule: Every(every)}}}
-		if got := a.untilTick(now); got != want {
-			t.Errorf("every %s: waits %s, want %s", every, got, want)
-		}
-	}
-}
-
 func TestMissed(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 30, 0, time.UTC)
 	s := Every(time.Minute)
 	for d, want := range map[time.Duration]int{time.Second: 0, 29 * time.Second: 0, 31 * time.Second: 1, 10 * time.Minute: 10, -time.Hour: 0, 1e6 * time.Minute: 1000} {
-		if got := missed(s, at, at.Add(d)); got != want {
+		if got := Missed(s, at, at.Add(d)); got != want {
 			t.Errorf("a beat of %s missed %d ticks, want %d", d, got, want)
 		}
 	}

@@ -1,4 +1,5 @@
-package agent
+// Package schedule says when the beats of a node are due. It is pure, and knows no config.
+package schedule
 
 import (
 	"hash/fnv"
@@ -77,17 +78,9 @@ func Offset(id string, spread, interval time.Duration) time.Duration {
 	return time.Duration(x % uint64(within))
 }
 
-// longest bounds every wait, so that a clock that was set is noticed.
-const longest = time.Minute
-
-// untilTick is how long to wait for the next tick, or for another look at the clock.
-func (a *Agent) untilTick(now time.Time) time.Duration {
-	return min(max(a.Schedule.Next(now).Sub(now), 0), longest)
-}
-
-// missed counts the ticks that passed while a beat ran: they are dropped, not
+// Missed counts the ticks that passed while a beat ran: they are dropped, not
 // caught up with. The count stops at 1,000: after a clock jump it means nothing.
-func missed(s Schedule, from, to time.Time) int {
+func Missed(s Schedule, from, to time.Time) int {
 	n := 0
 	for t := s.Next(from); !t.After(to) && n < 1000; t = s.Next(t) {
 		n++
