@@ -91,11 +91,11 @@ var importTable = []struct {
 		"internal/git/clone": {`internal/files
 			internal/git/address internal/git/diskspace internal/git/objects internal/git/pack internal/git/protocol internal/git/refs
 			internal/git/remote internal/git/transport internal/git/verify internal/git/worktree internal/human`, "github.com/go-git"},
-		"internal/git/diskspace": {"internal/git/objects internal/human", "github.com/go-git"},
+		"internal/git/diskspace": {"internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
 		"internal/git/refs":      {"internal/git/objects internal/git/pack internal/git/transport internal/git/worktree", "github.com/go-git"},
 		"internal/git/gittest":   {"internal/testkit", ""},
-		"internal/git/objects":   {"internal/git/pack", "github.com/go-git"},
-		"internal/git/pack":      {"", "github.com/go-git"},
+		"internal/git/objects":   {"internal/files internal/git/pack", "github.com/go-git"},
+		"internal/git/pack":      {"", "github.com/go-git github.com/pjbgf/sha1cd"},
 		"internal/git/protocol":  {"internal/human internal/retry internal/secret", ""},
 		"internal/git/remote": {`
 			internal/files internal/git/address internal/git/objects internal/git/pack internal/git/protocol

@@ -42,7 +42,6 @@ var worded = map[string]struct {
 	"plainName: line":        {1, "what a name in a commit may hold"},
 	"cutReason: cut":         {1, "a record's limit is in bytes"},
 	"Unpack: plural":         {1, "of a corrupt pack"},
-	"receive: plural":        {1, "of a corrupt pack"},
 	"run: plural":            {1, "of a corrupt pack"},
 	"newIndexWriter: plural": {1, "of a defect of ours"},
 	"finish: plural":         {1, "of a defect of ours"},

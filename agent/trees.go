@@ -19,7 +19,7 @@ type trees struct {
 	firstDue    map[string]time.Time     // by item: the beat that first found it due
 	startFail   map[string]string        // item: why it could not be started in its last beat
 	lastReached time.Time                // the last look that reached a repository
-	lastContact time.Time                // such a look, or a beat that had no reason to look: from here the node counts as blind
+	lastContact time.Time                // such a look, or a beat without a reason to look: from here the node is blind
 	worked      map[string]presence.Repo // by repository, what its items have succeeded with
 	// initFinished is that of init; nil = not looked for yet
 	initFinished *work.Attempt

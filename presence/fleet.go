@@ -39,6 +39,7 @@ type Fleet struct {
 	At     time.Time // when it was read
 	Folded time.Time // from the fold: when that was made
 	Notes  []string  // what was left out, and why; sorted
+	Unseen int       // nodes that may be there and are not in Nodes, because nothing of them could be read
 }
 
 // Where a fleet was read from.

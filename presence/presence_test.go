@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/sink/sinktest"
@@ -176,5 +177,29 @@ func TestAddresses(t *testing.T) {
 	}
 	if !slices.IsSortedFunc(ips, netip.Addr.Compare) {
 		t.Errorf("not sorted: %q", list)
+	}
+}
+
+// TestDecodeHostile: what another machine says can draw on no terminal, however it is shown.
+func TestDecodeHostile(t *testing.T) {
+	r := sinktest.Record()
+	evil := "a\u009b31m\x1b]0;x\x07\u202eb\nc"
+	r.Reason, r.Hostname, r.State = evil, evil, node.State(evil)
+	r.Addresses, r.Troubles = []string{evil}, []string{evil}
+	r.Repos = []presence.Repo{{Name: evil, Due: []string{evil}, Done: map[string]string{evil: evil}, Worked: map[string]string{evil: evil}}}
+	r.Services = []presence.Service{{Name: evil, State: evil}}
+	data, err := presence.Encode(r)
+	testkit.Must(t, err)
+	back, err := presence.Decode(data)
+	testkit.Must(t, err)
+	list, err := presence.EncodeNodes(presence.Fleet{Nodes: []presence.Node{{Record: back}}}, r.BeatSeen)
+	testkit.Must(t, err)
+	for _, c := range string(list) {
+		if c != '\n' && unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) {
+			t.Fatalf("%q in %s", c, list)
+		}
+	}
+	if want := "a?31m?]0;x??b\nc"; back.Reason != want || back.Repos[0].Done[want] != want || len(back.Repos[0].Worked) != 1 {
+		t.Errorf("%+v", back)
 	}
 }

@@ -7,10 +7,12 @@ package presence
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -104,13 +106,41 @@ type Service struct {
 
 const (
 	filetype = "nodepresence"
-	// MaxRecordSize bounds what Decode reads. A usual record has 1 to 2 KB.
-	MaxRecordSize = 256 << 10
+	// MaxRecordSize bounds what Decode reads. A usual record has 1 to 2 KB, one with a hundred services 40 KB.
+	MaxRecordSize = 64 << 10
 )
 
-type document struct {
-	Filetype string  `json:"filetype"`
-	Value    *Record `json:"value"`
+// EncodeDocument returns the form of our JSON files in git, {"filetype":TYPE,"value":{...}}: four spaces of indent, a
+// newline at the end.
+func EncodeDocument(filetype string, value any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // a reason may well say <nil>, and people read these files
+	e.SetIndent("", "    ")
+	err := e.Encode(struct {
+		Filetype string `json:"filetype"`
+		Value    any    `json:"value"`
+	}{filetype, value})
+	return b.Bytes(), err
+}
+
+// DecodeDocument reads what EncodeDocument writes into a value, as far as it can be read.
+func DecodeDocument[T any](data []byte, filetype string, value *T) error {
+	var d struct {
+		Filetype string `json:"filetype"`
+		Value    *T     `json:"value"`
+	}
+	err := json.Unmarshal(data, &d)
+	switch {
+	case errors.As(err, new(*json.SyntaxError)):
+		return err
+	case d.Filetype != filetype:
+		return cmp.Or(err, fmt.Errorf("filetype %.40q, not %q", d.Filetype, filetype))
+	case d.Value == nil:
+		return cmp.Or(err, errors.New("no value"))
+	}
+	*value = *d.Value
+	return err
 }
 
 // Encode returns the record as a JSON document: keys sorted, four spaces of indent, a newline at the end, times in UTC
@@ -119,18 +149,14 @@ func Encode(r Record) ([]byte, error) {
 	if err := node.ValidID(r.InstanceID); err != nil {
 		return nil, fmt.Errorf("presence record: %w", err)
 	}
-	r = Normalize(r)
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // a reason may well say <nil>, and people read these files
-	e.SetIndent("", "    ")
-	if err := e.Encode(document{Filetype: filetype, Value: &r}); err != nil {
+	data, err := EncodeDocument(filetype, Normalize(r))
+	if err == nil && len(data) > MaxRecordSize {
+		err = fmt.Errorf("%d bytes, more than %d", len(data), MaxRecordSize)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("presence record: %w", err)
 	}
-	if b.Len() > MaxRecordSize {
-		return nil, fmt.Errorf("presence record: %d bytes, more than %d", b.Len(), MaxRecordSize)
-	}
-	return b.Bytes(), nil
+	return data, nil
 }
 
 // Normalize returns a copy in which equal meaning has one form: no nil lists, times in UTC and whole seconds.
@@ -161,20 +187,52 @@ func Decode(data []byte) (Record, error) {
 	if len(data) > MaxRecordSize {
 		return Record{}, fmt.Errorf("presence record: %d bytes, more than %d", len(data), MaxRecordSize)
 	}
-	var d document
-	if err := json.Unmarshal(data, &d); err != nil {
+	var r Record
+	err := DecodeDocument(data, filetype, &r)
+	if err == nil {
+		err = node.ValidID(r.InstanceID)
+	}
+	times := []time.Time{r.BeatSeen, r.BeatNextBy}
+	for _, s := range r.Services {
+		times = append(times, s.Time)
+	}
+	for _, t := range times {
+		if y := t.UTC().Year(); err == nil && (y < 0 || y > 9999) {
+			err = fmt.Errorf("the year %d cannot be", y) // it could not be written again
+		}
+	}
+	if err != nil {
 		return Record{}, fmt.Errorf("presence record: %w", err)
 	}
-	if d.Filetype != filetype {
-		return Record{}, fmt.Errorf("presence record: filetype %.40q, not %q", d.Filetype, filetype)
+	clean(reflect.ValueOf(&r).Elem())
+	return Normalize(r), nil
+}
+
+// clean takes out of all texts what would draw on a terminal: a record is what another machine says, and is shown in
+// tables, lists, rooms and files, whose encoding may let it pass.
+func clean(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(human.SafeLines(v.String()))
+	case reflect.Slice:
+		for i := range v.Len() {
+			clean(v.Index(i))
+		}
+	case reflect.Map:
+		for key, value := range v.Seq2() {
+			if safe := human.SafeLines(key.String()); safe != key.String() {
+				v.SetMapIndex(key, reflect.Value{})
+				key = reflect.ValueOf(safe)
+			}
+			v.SetMapIndex(key, reflect.ValueOf(human.SafeLines(value.String())))
+		}
+	case reflect.Struct:
+		if v.Type() != reflect.TypeFor[time.Time]() {
+			for i := range v.NumField() {
+				clean(v.Field(i))
+			}
+		}
 	}
-	if d.Value == nil {
-		return Record{}, errors.New("presence record: no value")
-	}
-	if err := node.ValidID(d.Value.InstanceID); err != nil {
-		return Record{}, fmt.Errorf("presence record: %w", err)
-	}
-	return Normalize(*d.Value), nil
 }
 
 // SameContent says whether two records are the same apart from the times of the beat. It is called at every beat, so it

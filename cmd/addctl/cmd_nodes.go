@@ -51,8 +51,8 @@ with 10.
 objects: id, deployment, nodepart, state, repo, version, worked, failed, reason.
 
 Exit codes: 0 the nodes were read, 1 they could not be read, or with --exit-code one is
-failing or missing, 3 with --exit-code one is wedged, 10 with --at and --exit-code one has
-not worked the commit, 130 interrupted.`,
+failing or missing or not all can be seen, 3 with --exit-code one is wedged, 10 with --at
+and --exit-code one has not worked the commit, 130 interrupted.`,
 		Example: `  addctl nodes
   addctl nodes --part app1,app2 --state wedged
   addctl nodes --at 1a2b3c4 --exit-code
@@ -92,7 +92,7 @@ not worked the commit, 130 interrupted.`,
 	c.Flags().StringVar(&commit, "at", "", "show which nodes have worked the commit `REV`, and which have not")
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "keep reading: a live view on a terminal, elsewhere a line a change")
 	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --watch, read every `DURATION`")
-	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 if a node is wedged, else with 1 if one is failing or missing")
+	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 3 if a node is wedged, else with 1 if one is failing or missing, or cannot be seen")
 	return c
 }
 
@@ -116,6 +116,9 @@ func knownStates(words []string) error {
 }
 
 func (p *program) nodes(ctx context.Context, o *control.Repository, l view.Filter, exitCode bool) error {
+	if exitCode {
+		o.IgnoreFold()
+	}
 	f, err := o.Read(ctx)
 	now := time.Now()
 	if err != nil {
@@ -134,7 +137,7 @@ func (p *program) nodes(ctx context.Context, o *control.Repository, l view.Filte
 		return err
 	}
 	if exitCode {
-		return verdict(l.Nodes(f, now), now)
+		return verdict(f, l, now)
 	}
 	return nil
 }
@@ -165,6 +168,9 @@ func (p *program) printNodes(o *control.Repository, f presence.Fleet, l view.Fil
 
 // at prints which nodes have worked a commit.
 func (p *program) at(ctx context.Context, o *control.Repository, l view.Filter, commit string, exitCode bool) error {
+	if exitCode {
+		o.IgnoreFold()
+	}
 	f, err := o.Read(ctx)
 	if err != nil {
 		return err
@@ -183,6 +189,9 @@ func (p *program) at(ctx context.Context, o *control.Repository, l view.Filter, 
 			code = cli.ExitDue
 		}
 	}
+	if code == cli.ExitDone && f.Unseen > 0 {
+		code = cli.ExitFailed
+	}
 	switch {
 	case p.json:
 		err = cli.PrintJSON(p.Out, all)
@@ -200,9 +209,13 @@ func (p *program) at(ctx context.Context, o *control.Repository, l view.Filter, 
 	return &cli.Exit{Code: code}
 }
 
-// verdict is the exit code that --exit-code asks for.
-func verdict(nodes []presence.Node, now time.Time) error {
+// verdict is the exit code that --exit-code asks for. That no node is seen, or not all of them, is not well.
+func verdict(f presence.Fleet, l view.Filter, now time.Time) error {
+	nodes := l.Nodes(f, now)
 	code := cli.ExitDone
+	if l.States = nil; f.Unseen > 0 || len(l.Nodes(f, now)) == 0 {
+		code = cli.ExitFailed
+	}
 	for _, n := range nodes {
 		switch age := n.Age(now); {
 		case n.State == node.Wedged && age != presence.Gone:

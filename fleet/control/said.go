@@ -1,10 +1,10 @@
 package control
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
@@ -23,20 +23,14 @@ type said struct {
 
 // parseSaid reads said.json. A broken one was made by people who push to the branch; it counts as empty.
 func parseSaid(data []byte) said {
-	var d struct {
-		Filetype string `json:"filetype"`
-		Value    said   `json:"value"`
-	}
-	if json.Unmarshal(data, &d) != nil || d.Filetype != saidType {
+	var s said
+	if presence.DecodeDocument(data, saidType, &s) != nil {
 		return said{}
 	}
-	return d.Value
+	return s
 }
 
-func (s said) encode() ([]byte, error) {
-	data, err := json.MarshalIndent(map[string]any{"filetype": saidType, "value": s}, "", "    ")
-	return append(data, '\n'), err
-}
+func (s said) encode() ([]byte, error) { return presence.EncodeDocument(saidType, s) }
 
 // takeLease returns the lease as a control node holds it from now on; ok is false if another one holds it. The holder
 // renews it when half of it is over, which is as often as a quiet fold is pushed.

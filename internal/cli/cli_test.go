@@ -2,13 +2,17 @@ package cli_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
 
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/spf13/cobra"
 )
 
@@ -86,3 +90,16 @@ func TestOutputIsLost(t *testing.T) {
 type failing struct{ error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.error }
+
+// TestPrintJSONIsSafe: eight-bit control characters, which JSON lets pass, do not reach a terminal.
+func TestPrintJSONIsSafe(t *testing.T) {
+	const evil = "x\u009b31m\u007fé\x1b"
+	for _, print := range []func(io.Writer, any) error{cli.PrintJSON, cli.PrintJSONLine} {
+		var out bytes.Buffer
+		testkit.Must(t, print(&out, evil))
+		var back string
+		if err := json.Unmarshal(out.Bytes(), &back); err != nil || back != evil || strings.ContainsFunc(strings.TrimSpace(out.String()), unicode.IsControl) {
+			t.Errorf("%q, %v", out.String(), err)
+		}
+	}
+}

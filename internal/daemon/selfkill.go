@@ -33,6 +33,7 @@ type selfKill struct {
 	wake    func() // a beat now
 	say     func(journal.News)
 	killer  *kill.Killer
+	watch   gitstore.LeaseWatch // of the killer's attempts, of which there is one at a time
 
 	mu    sync.Mutex
 	cfg   *config.Config
@@ -165,7 +166,7 @@ func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) 
 	}
 	defer store.Close()
 	name := "kill/" + refPart(c.Deployment) + "/" + refPart(c.Nodepart)
-	won, held, err := gitstore.TakeLease(ctx, store, cfg.Presence.RefPrefix, name, c.ID, "terminating itself: "+cfg.Wedged.Kill, until, at)
+	won, held, err := gitstore.TakeLease(ctx, store, &e.watch, cfg.Presence.RefPrefix, name, c.ID, "terminating itself: "+cfg.Wedged.Kill, until, at)
 	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
 	if won && held.Until.Sub(at) < until.Sub(at)/2 {
 		return false, "an earlier attempt of this machine until " + human.Moment(held.Until, at), nil

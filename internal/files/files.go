@@ -34,7 +34,12 @@ func Scratch(prefix string) (string, error) {
 // After an error the old content is still there; only when the last step, the fsync of the folder, failed is the new
 // one in place and not yet known to survive a power cut.
 func Write(path string, data []byte, perm os.FileMode) error {
-	p, err := pending(path, data, renameio.WithPermissions(perm), renameio.WithExistingPermissions())
+	return WriteVia(filepath.Dir(path), path, data, perm)
+}
+
+// WriteVia is Write with its temporary file in another folder of the same filesystem.
+func WriteVia(temp, path string, data []byte, perm os.FileMode) error {
+	p, err := pending(path, data, renameio.WithTempDir(temp), renameio.WithPermissions(perm), renameio.WithExistingPermissions())
 	if err != nil {
 		return err
 	}
@@ -112,10 +117,10 @@ func replace(path string, data []byte, mode ...renameio.Option) error {
 	return nil
 }
 
-// pending returns the temporary file with data in it. Always in path's own folder: renameio would otherwise try TMPDIR
-// first, which costs four more system calls a write, and the folder is the only place where a rename surely works.
-func pending(path string, data []byte, mode ...renameio.Option) (*renameio.PendingFile, error) {
-	p, err := renameio.NewPendingFile(path, append(mode, renameio.WithTempDir(filepath.Dir(path)))...)
+// pending returns the temporary file with data in it, in path's own folder unless an option says another: renameio
+// would otherwise try TMPDIR first, which costs four more system calls a write, and there a rename need not work.
+func pending(path string, data []byte, options ...renameio.Option) (*renameio.PendingFile, error) {
+	p, err := renameio.NewPendingFile(path, append([]renameio.Option{renameio.WithTempDir(filepath.Dir(path))}, options...)...)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}

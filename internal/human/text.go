@@ -28,14 +28,28 @@ func Lines(text string) string {
 // of writing, with which a text is shown as another one.
 func Safe(text string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r' || r == '\u2028' || r == '\u2029':
+		if r == '\n' || r == '\t' || r == '\r' || r == '\u2028' || r == '\u2029' {
 			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
-			return '?'
 		}
-		return r
+		return safe(r)
 	}, text)
+}
+
+// SafeLines is Safe for a text that may have lines.
+func SafeLines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		return safe(r)
+	}, text)
+}
+
+func safe(r rune) rune {
+	if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+		return '?'
+	}
+	return r
 }
 
 // Printable shows a name of a file, whatever bytes it has, with ? for each that does not print.

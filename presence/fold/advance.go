@@ -28,6 +28,8 @@ type observation struct {
 	chains map[string][]statement // of the nodes whose ref moved: the statements that are not folded yet, oldest first
 	unread map[string]bool        // nodes whose ref moved and could not be read
 	notes  notes
+
+	omitted int // how many more refs there are
 }
 
 // advance adds what the refs say to the fold. It returns the next fold, whose ids are filled in when it is written, the
@@ -79,8 +81,8 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 			news = true
 		}
 	}
-	next.info.Notes = s.notes.with(nil)
-	news = news || !slices.Equal(next.info.Notes, f.info.Notes) || f.commit == ""
+	next.info.Notes, next.info.Unseen = s.notes.with(nil), s.omitted+len(s.tips)-len(next.nodes)
+	news = news || next.info.Unseen != f.info.Unseen || !slices.Equal(next.info.Notes, f.info.Notes) || f.commit == ""
 	next.days = maps.Clone(f.days)
 	maps.DeleteFunc(next.days, func(day string, _ string) bool {
 		t, err := time.Parse(dayLayout, day)

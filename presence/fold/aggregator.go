@@ -123,6 +123,7 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 	if refs.fold == "" && len(refs.tips) == 0 {
 		return Report{Notes: refs.notes}, nil
 	}
+	refs.limit(func(id string) bool { return f.fold.nodes[id].raw != nil })
 	s, moved, err := f.sight(ctx, refs)
 	if err != nil {
 		return Report{}, err
@@ -177,12 +178,12 @@ func (f *Aggregator) recall(ctx context.Context, commit string) error {
 // recallSaid reads said.json. One that is too long was pushed by people, and is ignored. When it cannot be read now,
 // that is an error: ignoring it would announce everything again.
 func (f *Aggregator) recallSaid() error {
-	id, there := f.fold.files[saidFile]
-	if !there {
+	i := slices.IndexFunc(f.fold.top, func(e objects.Entry) bool { return e.Name == saidFile && !e.Dir })
+	if i < 0 {
 		return nil
 	}
 	return f.repo.withTree(f.fold.commit, func(t tree) (err error) {
-		if f.fold.said, err = t.Blob(id, saidLimit); errors.Is(err, objects.ErrTooBig) {
+		if f.fold.said, err = t.Blob(f.fold.top[i].ID, saidLimit); errors.Is(err, objects.ErrTooBig) {
 			f.fold.said, err = nil, nil
 		}
 		return err
@@ -191,8 +192,9 @@ func (f *Aggregator) recallSaid() error {
 
 // sight reads what the refs have and the fold has not.
 func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int, error) {
-	s := observation{tips: refs.tips, chains: map[string][]statement{}, unread: map[string]bool{}, notes: refs.notes}
-	var moved, born []wanted
+	s := observation{tips: refs.tips, unread: map[string]bool{}, notes: refs.notes, omitted: refs.omitted}
+	var moved []wanted
+	born := 0
 	for _, id := range slices.Sorted(maps.Keys(refs.tips)) {
 		w := wanted{id: id, tip: refs.tips[id]}
 		switch w.known = f.fold.nodes[id]; {
@@ -206,34 +208,32 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 		case f.broken[id].tip == w.tip:
 			s.notes.add("%s: %s", id, f.broken[id].why)
 			s.unread[id] = true
-		case w.known.commit != "":
+		default:
 			moved = append(moved, w)
-		default: // also one whose line in refs.json is lost
-			born = append(born, w)
-		}
-	}
-	birth := remote.ReadOptions{Depth: max(min(birthDepth, birthMost/max(len(born), 1)), 1)}
-	maps.DeleteFunc(f.broken, func(id string, b brokenRef) bool { return refs.tips[id] != b.tip })
-	for _, part := range []struct {
-		list []wanted
-		o    remote.ReadOptions
-	}{{moved, remote.ReadOptions{}}, {born, birth}} {
-		chains, broken, err := f.repo.statements(ctx, part.list, part.o)
-		if err != nil {
-			return s, 0, err
-		}
-		for _, w := range part.list {
-			if err := broken[w.id]; err != nil {
-				s.notes.add("%s: %v", w.id, err)
-				s.unread[w.id] = errors.Is(err, errUnread)
-				if s.unread[w.id] || len(chains[w.id]) == 0 && w.known.raw == nil {
-					f.broken[w.id] = brokenRef{w.tip, err.Error()}
-				}
+			if w.known.commit == "" { // also one whose line in refs.json is lost
+				born++
 			}
-			s.chains[w.id] = since(chains[w.id], w.known, w.known.raw != nil)
 		}
 	}
-	return s, len(moved) + len(born), nil
+	maps.DeleteFunc(f.broken, func(id string, b brokenRef) bool { return refs.tips[id] != b.tip })
+	chains, broken, err := f.repo.news(ctx, moved, remote.ReadOptions{Depth: max(min(birthDepth, birthMost/max(born, 1)), 1)})
+	if err != nil {
+		return s, 0, err
+	}
+	s.chains = chains
+	for _, w := range moved {
+		if err := broken[w.id]; err != nil {
+			s.notes.add("%s: %v", w.id, err)
+			s.unread[w.id] = errors.Is(err, errUnread)
+			if s.unread[w.id] || len(chains[w.id]) == 0 && w.known.raw == nil {
+				f.broken[w.id] = brokenRef{w.tip, err.Error()}
+			}
+			if errors.Is(err, errLater) {
+				delete(f.broken, w.id)
+			}
+		}
+	}
+	return s, len(moved), nil
 }
 
 // openToday reads the history file of the day, so that lines can be added to it.

@@ -31,6 +31,8 @@ const (
 	infoFile   = "fold.json" // about the fold itself: a heartbeat changes only this
 	refsFile   = "refs.json" // of each node the commit that was read, and its age
 	saidFile   = "said.json" // what control nodes announced, in a form of their own
+
+	infoType, refsType = "nodefold", "nodefoldrefs"
 )
 
 const (
@@ -49,6 +51,8 @@ type foldInfo struct {
 	NextBy  time.Time `json:"next_by"` // until when it is good
 	Notes   []string  `json:"notes"`   // what was left out, and why
 	Prefix  string    `json:"prefix"`  // of the refs that are folded
+
+	Unseen int `json:"unseen,omitempty"` // refs of which no record is known
 }
 
 // fresh says whether the fold is good instead of the refs under a prefix. A promise of more than a day, or one made in
@@ -94,15 +98,15 @@ type fold struct {
 	refStates map[string]refState
 	nodes     map[string]statement       // the statement of each node
 	said      []byte                     // said.json, for the aggregator alone
-	files     map[string]string          // ids of README.md, fold.json, refs.json, said.json
 	days      map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
-	dirs      map[string]string          // ids of our folders, by path
+	top       []objects.Entry            // the root folder
+	known     map[string]bool            // ids of all files and folders
 	rest      map[string][]objects.Entry // other files that people put there, by folder; they stay
 }
 
 // fleet is the fold as readers see it.
 func (f fold) fleet() presence.Fleet {
-	fl := presence.Fleet{From: presence.FromFold, At: f.info.Folded, Folded: f.info.Folded, Notes: f.info.Notes, Nodes: make([]presence.Node, 0, len(f.nodes))}
+	fl := presence.Fleet{From: presence.FromFold, At: f.info.Folded, Folded: f.info.Folded, Notes: f.info.Notes, Unseen: max(f.info.Unseen, 0), Nodes: make([]presence.Node, 0, len(f.nodes))}
 	every := f.info.every()
 	for id, t := range f.nodes {
 		fl.Nodes = append(fl.Nodes, presence.Node{Record: t.record, Told: t.at, Commit: f.refStates[id].Commit, Since: f.refStates[id].Since,
@@ -134,23 +138,23 @@ type tree interface {
 // readFold reads the fold of a commit. What is broken is left out, with a note. Unchanged records are taken from the
 // fold before.
 func readFold(t tree, commit string, before fold) (fold, error) {
-	f := fold{commit: commit, refStates: map[string]refState{}, nodes: map[string]statement{}, files: map[string]string{},
-		days: map[string]string{}, dirs: map[string]string{}, rest: map[string][]objects.Entry{}}
+	f := fold{commit: commit, refStates: map[string]refState{}, nodes: map[string]statement{},
+		days: map[string]string{}, known: map[string]bool{}, rest: map[string][]objects.Entry{}}
 	if err := f.listRest(t); err != nil {
 		return fold{}, err
 	}
-	if err := readValue(t, infoFile, "nodefold", &f.info); err != nil {
+	if err := readValue(t, infoFile, infoType, &f.info); err != nil {
 		return fold{}, err
 	}
 	var notes notes
-	if err := readValue(t, refsFile, "nodefoldrefs", &f.refStates); err != nil {
+	if err := readValue(t, refsFile, refsType, &f.refStates); err != nil {
 		return fold{}, err
 	}
 	f.info.Commits = max(f.info.Commits, 0)
 	if f.refStates == nil {
 		f.refStates = map[string]refState{}
 	}
-	records, err := t.List(gitstore.Folder)
+	records, err := f.list(t, gitstore.Folder)
 	if err != nil {
 		return fold{}, err
 	}
@@ -186,56 +190,52 @@ func readFold(t tree, commit string, before fold) (fold, error) {
 	return f, f.listDays(t)
 }
 
-// readValue reads a JSON document of the fold. One that is absent or broken leaves the value as it is: the next fold
-// writes it again. The error says that the tree could not be read.
-func readValue(t tree, name, filetype string, value any) error {
+// readValue reads a JSON document of the fold. One that is absent or broken leaves the value as it is, or as far as it
+// can be read: the next fold writes it again. The error says that the tree could not be read.
+func readValue[T any](t tree, name, filetype string, value *T) error {
 	data, err := t.Read(name, fileLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		_ = presence.DecodeDocument(data, filetype, value)
 	}
-	var d struct {
-		Filetype string          `json:"filetype"`
-		Value    json.RawMessage `json:"value"`
-	}
-	if json.Unmarshal(data, &d) == nil && d.Filetype == filetype {
-		_ = json.Unmarshal(d.Value, value) // as much as can be read
-	}
-	return nil
+	return err
 }
 
-// listRest finds our files and folders, and what is beside them.
-func (f fold) listRest(t tree) error {
+// listRest finds what people put beside our files and folders.
+func (f *fold) listRest(t tree) error {
 	for dir := ""; dir != gitstore.Folder; {
-		entries, err := t.List(dir)
+		entries, err := f.list(t, dir)
 		if err != nil {
 			return err
 		}
 		next, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(gitstore.Folder, dir), "/"), "/")
-		for _, e := range entries {
-			file := dir == "" && (e.Name == readmeFile || e.Name == infoFile || e.Name == refsFile || e.Name == saidFile)
-			folder := e.Name == next || dir == "" && e.Name == gitstore.HistoryFolder
-			switch {
-			case file && !e.Dir:
-				f.files[e.Name] = e.ID
-			case folder && e.Dir:
-				f.dirs[path.Join(dir, e.Name)] = e.ID
-			case !file && !folder:
-				f.rest[dir] = append(f.rest[dir], e)
-			}
+		ours := []string{next}
+		if dir == "" {
+			f.top = entries
+			ours = append(ours, readmeFile, infoFile, refsFile, saidFile, gitstore.HistoryFolder)
 		}
+		f.rest[dir] = slices.DeleteFunc(slices.Clone(entries), func(e objects.Entry) bool { return slices.Contains(ours, e.Name) })
 		dir = path.Join(dir, next)
 	}
 	return nil
 }
 
+// list lists a folder, whose entries are known then.
+func (f *fold) list(t tree, dir string) ([]objects.Entry, error) {
+	entries, err := t.List(dir)
+	for _, e := range entries {
+		f.known[e.ID] = true
+	}
+	return entries, err
+}
+
 // listDays finds the files of the history.
-func (f fold) listDays(t tree) error {
+func (f *fold) listDays(t tree) error {
 	var walk func(dir string, depth int) error
 	walk = func(dir string, depth int) error {
-		entries, err := t.List(dir)
+		entries, err := f.list(t, dir)
 		if err != nil {
 			return err
 		}
@@ -245,7 +245,6 @@ func (f fold) listDays(t tree) error {
 			_, err := time.Parse(dayLayout, day)
 			switch {
 			case e.Dir && depth < 2:
-				f.dirs[name] = e.ID
 				if err := walk(name, depth+1); err != nil {
 					return err
 				}
@@ -258,7 +257,7 @@ func (f fold) listDays(t tree) error {
 	return walk(gitstore.HistoryFolder, 0)
 }
 
-// decode reads the record of a node. It must be of that node, and fit to be written again.
+// decode reads the record of a node. It must be of that node.
 func decode(id string, raw []byte) (presence.Record, error) {
 	r, err := presence.Decode(raw)
 	if err != nil {
@@ -266,9 +265,6 @@ func decode(id string, raw []byte) (presence.Record, error) {
 	}
 	if r.InstanceID != id {
 		return r, fmt.Errorf("the record names %s", r.InstanceID)
-	}
-	if _, err := presence.Encode(r); err != nil {
-		return r, err
 	}
 	return r, nil
 }
@@ -289,7 +285,7 @@ func noted(all []string, format string, args ...any) []string {
 
 // with returns the notes and others, each on one line, sorted, without duplicates, and not too many.
 func (n notes) with(more []string) []string {
-	var all []string
+	all := []string{}
 	for _, text := range slices.Concat(n, more) {
 		all = append(all, human.Truncate(human.Line(text), 300))
 	}
@@ -301,21 +297,15 @@ func (n notes) with(more []string) []string {
 	return all
 }
 
-// encodeInfo and encodeRefs write fold.json and refs.json.
-func encodeInfo(n foldInfo) ([]byte, error) {
-	n.Notes = append([]string{}, n.Notes...)
-	b, err := json.MarshalIndent(map[string]any{"filetype": "nodefold", "value": n}, "", "    ")
-	return append(b, '\n'), err
-}
-
-func encodeRefs(seats map[string]refState) ([]byte, error) {
+// encodeRefs writes refs.json.
+func encodeRefs(states map[string]refState) ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString("{\n    \"filetype\": \"nodefoldrefs\",\n    \"value\": {")
-	for i, id := range slices.Sorted(maps.Keys(seats)) {
+	fmt.Fprintf(&b, "{\n    \"filetype\": %q,\n    \"value\": {", refsType)
+	for i, id := range slices.Sorted(maps.Keys(states)) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		line, err := json.Marshal(seats[id])
+		line, err := json.Marshal(states[id])
 		if err != nil {
 			return nil, fmt.Errorf("fold: %s: %w", id, err)
 		}

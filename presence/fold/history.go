@@ -54,32 +54,19 @@ func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Tran
 			return nil, err
 		}
 	}
-	var known, unknown []wanted
+	var moved []wanted
 	for _, one := range slices.Sorted(maps.Keys(refs.tips)) {
 		w := wanted{id: one, tip: refs.tips[one], known: f.nodes[one]}
-		switch {
-		case id != "" && one != id || w.known.commit == w.tip:
-		case w.known.commit != "":
-			known = append(known, w)
-		default:
-			unknown = append(unknown, w)
+		if (id == "" || one == id) && w.known.commit != w.tip {
+			moved = append(moved, w)
 		}
 	}
-	for _, part := range []struct {
-		list []wanted
-		o    remote.ReadOptions
-	}{{known, remote.ReadOptions{}}, {unknown, remote.ReadOptions{Since: from.Add(-lookBack)}}} {
-		chains, _, err := r.repo.statements(ctx, part.list, part.o)
-		if err != nil {
-			return nil, err
-		}
-		for _, w := range part.list {
-			before := ""
-			if w.known.raw != nil {
-				before = string(w.known.record.State)
-			}
-			list = append(list, steps(before, since(chains[w.id], w.known, w.known.raw != nil))...)
-		}
+	chains, _, err := r.repo.news(ctx, moved, remote.ReadOptions{Since: from.Add(-lookBack)})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range moved {
+		list = append(list, steps(string(w.known.record.State), chains[w.id])...)
 	}
 	return list, nil
 }

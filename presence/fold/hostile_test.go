@@ -194,16 +194,16 @@ func TestUnreadRef(t *testing.T) {
 // TestHostileFold: a fold that cannot be read, or lies about itself, is passed over for the refs.
 func TestHostileFold(t *testing.T) {
 	now := noon()
-	fresh, err := encodeInfo(foldInfo{Commits: 1, Folded: now, NextBy: now.Add(5 * time.Minute), Prefix: gitstore.RefPrefix})
+	fresh, err := presence.EncodeDocument(infoType, foldInfo{Commits: 1, Folded: now, NextBy: now.Add(5 * time.Minute), Prefix: gitstore.RefPrefix})
 	if err != nil {
 		t.Fatal(err)
 	}
 	other := bytes.Replace(fresh, []byte("heads/presence"), []byte("other"), 1)
-	ahead, err := encodeInfo(foldInfo{Folded: now.Add(time.Hour), NextBy: now.Add(2 * time.Hour), Prefix: gitstore.RefPrefix})
+	ahead, err := presence.EncodeDocument(infoType, foldInfo{Folded: now.Add(time.Hour), NextBy: now.Add(2 * time.Hour), Prefix: gitstore.RefPrefix})
 	if err != nil {
 		t.Fatal(err)
 	}
-	forever, err := encodeInfo(foldInfo{Folded: now, NextBy: now.AddDate(10, 0, 0), Prefix: gitstore.RefPrefix})
+	forever, err := presence.EncodeDocument(infoType, foldInfo{Folded: now, NextBy: now.AddDate(10, 0, 0), Prefix: gitstore.RefPrefix})
 	if err != nil {
 		t.Fatal(err)
 	}

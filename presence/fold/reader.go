@@ -2,6 +2,7 @@ package fold
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -37,8 +38,11 @@ func NewReader(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
-	return &Reader{repo: p}, nil
+	return &Reader{repo: p, byRef: p.Refs}, nil
 }
+
+// IgnoreFold makes the reader ask each node's ref: a control node may have died a minute ago.
+func (r *Reader) IgnoreFold() { r.repo.Refs, r.byRef = true, true }
 
 // Close gives up the connections and the cache folder. The reader can be used again.
 func (r *Reader) Close() error {
@@ -159,6 +163,7 @@ func (r *Reader) readFold(ctx context.Context, commit string) error {
 
 // readRefs reads the refs that moved and are not in the fold.
 func (r *Reader) readRefs(ctx context.Context, refs refList, now time.Time) (presence.Fleet, error) {
+	refs.limit(func(id string) bool { return len(r.seen[id].raw) > 0 || r.fold.nodes[id].raw != nil })
 	next := make(map[string]seen, len(refs.tips))
 	var moved []wanted
 	for id, tip := range refs.tips {
@@ -181,14 +186,17 @@ func (r *Reader) readRefs(ctx context.Context, refs refList, now time.Time) (pre
 		if chain := chains[w.id]; len(chain) > 0 {
 			s.statement = chain[0]
 		}
+		s.commit = w.tip
 		if err := broken[w.id]; err != nil {
 			s.broken = human.Truncate(err.Error(), 200)
+			if errors.Is(err, errLater) {
+				s.commit = ""
+			}
 		}
-		s.commit = w.tip
 		next[w.id] = s
 	}
 	f := fleetOf(next, now)
-	f.Notes = refs.notes.with(f.Notes)
+	f.Notes, f.Unseen = refs.notes.with(f.Notes), f.Unseen+refs.omitted
 	if !maps.EqualFunc(next, r.seen, func(a, b seen) bool { return a.commit == b.commit }) {
 		r.seen = next
 		if err := r.repo.remember(next, now); err != nil {
@@ -206,9 +214,11 @@ func fleetOf(all map[string]seen, at time.Time) presence.Fleet {
 		if s.broken != "" {
 			n.add("%s: %s", id, s.broken)
 		}
-		if len(s.raw) > 0 {
-			f.Nodes = append(f.Nodes, presence.Node{Record: s.record, Told: s.at, Commit: s.commit})
+		if len(s.raw) == 0 {
+			f.Unseen++
+			continue
 		}
+		f.Nodes = append(f.Nodes, presence.Node{Record: s.record, Told: s.at, Commit: s.commit})
 	}
 	presence.SortNodes(f.Nodes)
 	f.Notes = n.with(nil)

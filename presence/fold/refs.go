@@ -1,31 +1,39 @@
 package fold
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
 const (
 	// batch is how many commits one request asks for: a line for each, so 25 KB.
 	batch = 500
-	// apart bounds the requests spent on finding refs that cannot be read.
-	apart = 64
+	// failMost bounds the requests that fail, in one reading, before the refs that cannot be read are found. The rest
+	// waits for the next reading, which has fewer to look through.
+	failMost = 200
+	// refLimit bounds, in bytes, what is read of a single ref after more than one request may bring was found.
+	refLimit = 4 << 20
 	// chainLimit bounds the statements that are read of a node. A ref keeps 500 where the server lets it be cut;
 	// elsewhere this is half a year of them.
 	chainLimit = 20_000
 )
 
-// errUnread is in the error of a ref that could not be read; a ref that holds a broken record has another error.
-var errUnread = errors.New("not read")
+var (
+	// errUnread is in the error of a ref that could not be read; a ref that holds a broken record has another error.
+	errUnread = errors.New("not read")
+	// errLater is in that of a ref that was not tried.
+	errLater = errors.New("too many refs cannot be read: it comes later")
+)
 
 // wanted is a node's ref that has moved.
 type wanted struct {
@@ -34,11 +42,34 @@ type wanted struct {
 	known statement // up to this one all is known; zero if nothing is
 }
 
+// news reads the statements of nodes that are not known yet, oldest first, and says of which the newest could not be
+// read. The options are those for nodes of which nothing is known.
+func (p *repository) news(ctx context.Context, list []wanted, born remote.ReadOptions) (map[string][]statement, map[string]error, error) {
+	chains, broken := map[string][]statement{}, map[string]error{}
+	for _, known := range []bool{true, false} {
+		part := slices.DeleteFunc(slices.Clone(list), func(w wanted) bool { return known != (w.known.commit != "") })
+		o := born
+		if known {
+			o = remote.ReadOptions{}
+		}
+		newest, wrong, err := p.statements(ctx, part, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		maps.Copy(broken, wrong)
+		for _, w := range part {
+			chains[w.id] = since(newest[w.id], w.known, w.known.raw != nil)
+		}
+	}
+	return chains, broken, nil
+}
+
 // statements reads the statements of nodes, newest first, and says for each other node why it could not be read. The
 // options are those of each request, without Have.
 func (p *repository) statements(ctx context.Context, list []wanted, o remote.ReadOptions) (map[string][]statement, map[string]error, error) {
 	chains, broken := make(map[string][]statement, len(list)), map[string]error{}
-	left := apart
+	left := failMost
+	o.MaxObject = 2 * presence.MaxRecordSize
 	for part := range slices.Chunk(list, batch) {
 		if err := p.readPart(ctx, part, o, &left, func(w wanted, c *objects.Content, err error) {
 			var chain []statement
@@ -58,8 +89,8 @@ func (p *repository) statements(ctx context.Context, list []wanted, o remote.Rea
 	return chains, broken, nil
 }
 
-// readPart reads some refs in one request. When that fails, one of them may point at nothing readable or at something
-// huge: then the halves are read separately, until it is alone.
+// readPart reads some refs in one request. When that fails, one of them may point at nothing readable or at more than
+// fits: then the halves are read separately, until it is alone, and of that one only the newest statement is tried.
 func (p *repository) readPart(ctx context.Context, part []wanted, o remote.ReadOptions, left *int, each func(wanted, *objects.Content, error)) error {
 	tips := make([]string, 0, len(part))
 	o.Have = nil
@@ -76,18 +107,28 @@ func (p *repository) readPart(ctx context.Context, part []wanted, o remote.ReadO
 		}
 		return nil
 	}
-	if ctx.Err() != nil || errors.Is(err, remote.ErrAccess) || remote.RetryAfter(err) > 0 || *left <= 0 {
+	if ctx.Err() != nil || errors.Is(err, remote.ErrAccess) || remote.RetryAfter(err) > 0 {
 		return err
 	}
-	if len(part) == 1 {
+	*left--
+	switch {
+	case len(part) == 1 && o.MaxBytes == 0 && errors.Is(err, objects.ErrTooBig):
+		one := part[0]
+		one.known.commit = ""
+		return p.readPart(ctx, []wanted{one}, remote.ReadOptions{Depth: 1, MaxBytes: refLimit, MaxObject: o.MaxObject}, left, each)
+	case len(part) == 1:
 		// If the server answers, it is this ref that is wrong.
 		if _, down := p.store.Refs(ctx, gitstore.FoldRef); down != nil {
 			return err
 		}
 		each(part[0], nil, fmt.Errorf("%w: %w", errUnread, err))
 		return nil
+	case *left < 0:
+		for _, w := range part {
+			each(w, nil, fmt.Errorf("%w: %w", errUnread, errLater))
+		}
+		return nil
 	}
-	*left -= 2
 	half := len(part) / 2
 	if err := p.readPart(ctx, part[:half], o, left, each); err != nil {
 		return err
@@ -104,9 +145,6 @@ func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 	for n := 0; n < chainLimit && at != ""; n++ {
 		if at == w.known.commit {
 			return append(chain, w.known), first
-		}
-		if !c.Has(at) {
-			break
 		}
 		info, err := c.Commit(at)
 		if err != nil {
@@ -137,14 +175,12 @@ func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 // lengthened adds an older statement to a chain. Only the newest keeps its raw record, and of a run of refreshes
 // before it only the first stays, because a month of them would not fit into memory.
 func lengthened(chain []statement, one statement) []statement {
-	if len(chain) == 0 {
-		one.raw = bytes.Clone(one.raw) // or it would keep everything that was read
-		return append(chain, one)
+	last := len(chain) - 1
+	if last >= 0 {
+		one.raw = nil
 	}
-	one.raw = nil
-	if last := len(chain) - 1; last > 0 && chain[last].record.State == one.record.State {
-		chain[last] = one
-		return chain
+	if last > 0 && chain[last].record.State == one.record.State {
+		chain = chain[:last]
 	}
 	return append(chain, one)
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,9 +151,31 @@ func (p *repository) withTree(commit string, read func(tree) error) error {
 
 // refList is the answer to one request for refs.
 type refList struct {
-	fold  string            // "" = there is no fold
-	tips  map[string]string // of the nodes
-	notes notes
+	fold    string            // "" = there is no fold
+	tips    map[string]string // of the nodes
+	notes   notes
+	omitted int // more tips
+}
+
+// limit keeps at most nodeLimit tips: those of nodes that are known come before others.
+func (l *refList) limit(known func(id string) bool) {
+	if len(l.tips) <= nodeLimit {
+		return
+	}
+	ids := slices.SortedFunc(maps.Keys(l.tips), func(a, b string) int {
+		if x, y := known(a), known(b); x != y {
+			if x {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a, b)
+	})
+	for _, id := range ids[nodeLimit:] {
+		delete(l.tips, id)
+	}
+	l.omitted = len(ids) - nodeLimit
+	l.notes.add("%s more than %d: they are omitted", human.Count(l.omitted, "ref"), nodeLimit)
 }
 
 // ask lists the fold's ref and, with all, those of the nodes, in one request.
@@ -165,21 +189,12 @@ func (p *repository) ask(ctx context.Context, all bool) (refList, error) {
 		return refList{}, err
 	}
 	l := refList{tips: map[string]string{}}
-	more := 0
 	for _, r := range refs {
-		id, ok := gitstore.IDOf(p.Prefix, r.Name)
-		switch {
-		case r.Name == gitstore.FoldRef:
+		if r.Name == gitstore.FoldRef {
 			l.fold = r.ID
-		case !ok:
-		case len(l.tips) == nodeLimit:
-			more++
-		default:
+		} else if id, ok := gitstore.IDOf(p.Prefix, r.Name); ok {
 			l.tips[id] = r.ID
 		}
-	}
-	if more > 0 {
-		l.notes.add("%s more than %d: they are omitted", human.Count(more, "ref"), nodeLimit)
 	}
 	return l, nil
 }

@@ -157,7 +157,7 @@ func FuzzEscape(f *testing.F) {
 
 // FuzzReadFold: whatever people push to the fold's branch, a reader survives it.
 func FuzzReadFold(f *testing.F) {
-	note, err := encodeInfo(foldInfo{Commits: 1, Folded: noon(), NextBy: noon().Add(time.Minute), Prefix: gitstore.RefPrefix})
+	note, err := presence.EncodeDocument(infoType, foldInfo{Commits: 1, Folded: noon(), NextBy: noon().Add(time.Minute), Prefix: gitstore.RefPrefix})
 	if err != nil {
 		f.Fatal(err)
 	}

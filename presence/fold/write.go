@@ -1,13 +1,14 @@
 package fold
 
 import (
+	"maps"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
@@ -20,61 +21,45 @@ type today struct {
 // draft gathers the objects of a new fold that the old one has not.
 type draft struct {
 	objects *objects.Builder
-	scratch objects.Builder // to compute an id without sending the object
-	old     fold
 	next    fold
 }
 
-func (d *draft) file(name string, data []byte) {
-	id := d.scratch.Blob(data)
-	if id != d.old.files[name] {
-		d.objects.Blob(data)
+// folder adds a folder.
+func (d *draft) folder(name string, entries []objects.Entry) objects.Entry {
+	for _, e := range entries {
+		d.next.known[e.ID] = true
 	}
-	d.next.files[name] = id
+	return objects.Entry{Name: name, ID: d.objects.Tree(entries), Dir: true}
 }
 
-func (d *draft) folder(path string, entries []objects.Entry) string {
-	id := d.scratch.Tree(entries)
-	if id != d.old.dirs[path] {
-		d.objects.Tree(entries)
-	}
-	d.next.dirs[path] = id
-	return id
+// file puts a file into a list, in the place of one with its name.
+func (d *draft) file(list []objects.Entry, name string, data []byte) []objects.Entry {
+	list = slices.DeleteFunc(slices.Clone(list), func(e objects.Entry) bool { return e.Name == name })
+	return append(list, objects.Entry{Name: name, ID: d.objects.Blob(data)})
 }
 
 // draw makes the commit of a fold that was advanced from an old one, and returns the fold with its ids and the objects
 // to push. With quiet only fold.json changes; with root the commit has no parent.
 func draw(old, next fold, list []Transition, t *today, quiet, root bool, author objects.Person) (fold, *objects.Builder, error) {
-	d := &draft{objects: &objects.Builder{}, old: old, next: next}
-	d.next.files, d.next.dirs = map[string]string{}, map[string]string{}
+	d := &draft{objects: &objects.Builder{Known: old.known}, next: next}
+	d.next.known = map[string]bool{}
 	if quiet {
-		for _, name := range []string{readmeFile, refsFile} {
-			d.next.files[name] = old.files[name]
-		}
-		for path, id := range old.dirs {
-			d.next.dirs[path] = id
+		maps.Copy(d.next.known, old.known)
+		for _, e := range old.top {
+			delete(d.next.known, e.ID)
 		}
 	} else if err := d.contents(list, t, author.When); err != nil {
 		return fold{}, nil, err
 	}
-	data, err := encodeInfo(next.info)
+	data, err := presence.EncodeDocument(infoType, next.info)
 	if err != nil {
 		return fold{}, nil, err
 	}
-	d.file(infoFile, data)
+	d.next.top = d.file(d.next.top, infoFile, data)
 	if len(next.said) > 0 {
-		d.file(saidFile, next.said)
+		d.next.top = d.file(d.next.top, saidFile, next.said)
 	}
-	top := slices.Clone(old.rest[""])
-	for name, id := range d.next.files {
-		top = append(top, objects.Entry{Name: name, ID: id})
-	}
-	for name, id := range d.next.dirs {
-		if !strings.Contains(name, "/") {
-			top = append(top, objects.Entry{Name: name, ID: id, Dir: true})
-		}
-	}
-	commit := objects.CommitInfo{Tree: d.objects.Tree(top), Author: author, Message: subject(d.next, list, quiet)}
+	commit := objects.CommitInfo{Tree: d.folder("", d.next.top).ID, Author: author, Message: subject(d.next, list, quiet)}
 	if old.commit != "" && !root {
 		commit.Parents = []string{old.commit}
 	}
@@ -84,20 +69,20 @@ func draw(old, next fold, list []Transition, t *today, quiet, root bool, author 
 
 // contents adds everything but fold.json, said.json and the root.
 func (d *draft) contents(list []Transition, t *today, now time.Time) error {
+	d.next.top = slices.Clone(d.next.rest[""])
 	records := make([]objects.Entry, 0, len(d.next.nodes))
 	for id, one := range d.next.nodes {
-		if d.old.nodes[id].blob != one.blob {
+		if !d.objects.Known[one.blob] {
 			d.objects.Blob(one.raw)
 		}
 		records = append(records, objects.Entry{Name: path.Base(gitstore.PathOf(id)), ID: one.blob})
 	}
 	if len(records) > 0 {
-		inner := d.folder(gitstore.Folder, records)
-		for dir := gitstore.Folder; strings.Contains(dir, "/"); {
-			name := path.Base(dir)
-			dir = path.Dir(dir)
-			inner = d.folder(dir, append(slices.Clone(d.old.rest[dir]), objects.Entry{Name: name, ID: inner, Dir: true}))
+		inner := d.folder(path.Base(gitstore.Folder), records)
+		for dir := path.Dir(gitstore.Folder); dir != "."; dir = path.Dir(dir) {
+			inner = d.folder(path.Base(dir), append(slices.Clone(d.next.rest[dir]), inner))
 		}
+		d.next.top = append(d.next.top, inner)
 	}
 	if len(list) > 0 {
 		var err error
@@ -107,31 +92,30 @@ func (d *draft) contents(list []Transition, t *today, now time.Time) error {
 		d.next.days[t.day] = d.objects.Blob(t.content)
 	}
 	d.history()
-	seats, err := encodeRefs(d.next.refStates)
+	states, err := encodeRefs(d.next.refStates)
 	if err != nil {
 		return err
 	}
-	d.file(refsFile, seats)
-	d.file(readmeFile, readme(d.next.fleet(), func(id string) time.Time { return d.next.refStates[id].Since }, now))
+	d.next.top = d.file(d.next.top, refsFile, states)
+	d.next.top = d.file(d.next.top, readmeFile, readme(d.next.fleet(), func(id string) time.Time { return d.next.refStates[id].Since }, now))
 	return nil
 }
 
 // history adds the folders of the history files, from the months up.
 func (d *draft) history() {
-	level := map[string]string{} // path below the folder -> id
+	level := map[string][]objects.Entry{} // by folder
 	for day, id := range d.next.days {
-		level[day] = id
+		level[path.Dir(day)] = append(level[path.Dir(day)], objects.Entry{Name: path.Base(day), ID: id})
 	}
-	for depth := 0; depth < 3 && len(level) > 0; depth++ {
-		folders := map[string][]objects.Entry{}
-		for name, id := range level {
-			dir, base := path.Split(name)
-			folders[strings.TrimSuffix(dir, "/")] = append(folders[strings.TrimSuffix(dir, "/")], objects.Entry{Name: base, ID: id, Dir: depth > 0})
+	for level["."] == nil && len(level) > 0 {
+		up := map[string][]objects.Entry{}
+		for dir, entries := range level {
+			up[path.Dir(dir)] = append(up[path.Dir(dir)], d.folder(path.Base(dir), entries))
 		}
-		level = map[string]string{}
-		for dir, entries := range folders {
-			level[dir] = d.folder(path.Join(gitstore.HistoryFolder, dir), entries)
-		}
+		level = up
+	}
+	if years := level["."]; years != nil {
+		d.next.top = append(d.next.top, d.folder(gitstore.HistoryFolder, years))
 	}
 }
 

@@ -19,7 +19,7 @@ type Lease struct {
 	Until   time.Time `json:"until"`
 }
 
-// Ended says that another node may take the lease.
+// Ended says that a lease is over by this machine's clock.
 func (l Lease) Ended(now time.Time) bool { return now.After(l.Until.Add(leaseGrace)) }
 
 const (
@@ -29,11 +29,26 @@ const (
 	leaseLimit = 64 << 10
 )
 
-// TakeLease tries to become the holder of a lease until a time. It is won when it was free, when the last one ended
-// more than a minute ago, or when holder has it already; then its end stays. held is the lease in the repository. Of
-// several nodes that try at once exactly one wins; the others lose without an error. After an error act as if it was
-// lost.
-func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose string, until, now time.Time) (won bool, held Lease, err error) {
+// LeaseWatch is how long this process has seen a lease of another node unchanged. The zero value has seen none.
+type LeaseWatch struct {
+	tip   string
+	since time.Time
+}
+
+// ended says that a lease was seen unchanged for as long as it lasts. What the clocks of its holder and of this node
+// say does not matter: one of them may be wrong, and both nodes would believe that they have it.
+func (w *LeaseWatch) ended(tip string, l Lease, now time.Time) bool {
+	if w.tip != tip || now.Before(w.since) {
+		*w = LeaseWatch{tip, now}
+	}
+	return now.Sub(w.since) > l.Until.Sub(l.Taken)+leaseGrace
+}
+
+// TakeLease tries to become the holder of a lease until a time. It is won when it was free, when watch has seen the
+// last one unchanged for longer than that lasts, or when holder has it already; then its end stays. held is the lease
+// in the repository. Of several nodes that try at once exactly one wins; the others lose without an error. After an
+// error act as if it was lost.
+func TakeLease(ctx context.Context, s Remote, watch *LeaseWatch, prefix, name, holder, purpose string, until, now time.Time) (won bool, held Lease, err error) {
 	ref := LeaseRef(prefix, name)
 	wanted := Lease{Holder: holder, Purpose: purpose, Taken: presence.WholeSecond(now), Until: presence.WholeSecond(until)}
 	if !wanted.Until.After(wanted.Taken) {
@@ -51,8 +66,11 @@ func TakeLease(ctx context.Context, s Remote, prefix, name, holder, purpose stri
 			if err != nil {
 				return false, Lease{}, fmt.Errorf("lease %s: %w", ref, err)
 			}
-			if !held.Ended(now) {
-				return held.Holder == holder, held, nil
+			if held.Holder == holder && !held.Ended(now) {
+				return true, held, nil
+			}
+			if held.Holder != holder && !watch.ended(tip, held, now) {
+				return false, held, nil
 			}
 		}
 		if pushed != nil {

@@ -36,16 +36,19 @@ func TestTakeLease(t *testing.T) {
 	s := newSite(t, gittest.ServerOptions{})
 	s.repo.Git("config", "receive.denyNonFastForwards", "true")
 	store := leaseStore(t, s.url)
+	watches := map[string]*LeaseWatch{"n1": {}, "n2": {}, "n3": {}}
 	take := func(holder string, after time.Duration) (bool, Lease) {
 		t.Helper()
 		now := noon.Add(after)
-		won, held, err := TakeLease(t.Context(), store, RefPrefix, leaseName, holder, "kill "+holder, now.Add(time.Hour), now)
+		won, held, err := TakeLease(t.Context(), store, watches[holder], RefPrefix, leaseName, holder, "kill "+holder, now.Add(time.Hour), now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return won, held
 	}
 	first := Lease{Holder: "n1", Purpose: "kill n1", Taken: noon, Until: noon.Add(time.Hour)}
+	taken := noon.Add(time.Hour + 2*leaseGrace + time.Second)
+	second := Lease{Holder: "n2", Purpose: "kill n2", Taken: taken, Until: taken.Add(time.Hour)}
 	for _, c := range []struct {
 		holder string
 		after  time.Duration
@@ -54,19 +57,18 @@ func TestTakeLease(t *testing.T) {
 	}{
 		{"n1", 0, true, first},
 		{"n2", time.Minute, false, first},
-		{"n1", 2 * time.Minute, true, first}, // its own: it ends when it did
-		{"n2", time.Hour + leaseGrace, false, first},
-		{"n2", -24 * time.Hour, false, first}, // a clock that is behind
-		{"n2", time.Hour + leaseGrace + time.Second, true,
-			Lease{Holder: "n2", Purpose: "kill n2", Taken: noon.Add(time.Hour + leaseGrace + time.Second), Until: noon.Add(2*time.Hour + leaseGrace + time.Second)}},
-		{"n1", time.Hour + leaseGrace + time.Minute, false,
-			Lease{Holder: "n2", Purpose: "kill n2", Taken: noon.Add(time.Hour + leaseGrace + time.Second), Until: noon.Add(2*time.Hour + leaseGrace + time.Second)}},
+		{"n1", 2 * time.Minute, true, first},           // its own: it ends when it did
+		{"n2", time.Hour + 2*leaseGrace, false, first}, // it was seen a minute after it began
+		{"n3", 24 * time.Hour, false, first},           // a clock that is ahead: it was never seen before
+		{"n2", time.Hour + 2*leaseGrace + time.Second, true, second},
+		{"n3", 25*time.Hour + 2*leaseGrace, false, second}, // it is another one by now
+		{"n1", time.Hour + 3*leaseGrace, false, second},
 	} {
 		if won, held := take(c.holder, c.after); won != c.won || held != c.held {
 			t.Errorf("%s after %s: %v, %+v", c.holder, c.after, won, held)
 		}
 	}
-	want := "{\n    \"holder\": \"n2\",\n    \"purpose\": \"kill n2\",\n    \"taken\": \"2026-03-01T13:01:01Z\",\n    \"until\": \"2026-03-01T14:01:01Z\"\n}"
+	want := "{\n    \"holder\": \"n2\",\n    \"purpose\": \"kill n2\",\n    \"taken\": \"2026-03-01T13:02:01Z\",\n    \"until\": \"2026-03-01T14:02:01Z\"\n}"
 	if got := s.repo.Git("show", "refs/heads/lease/"+leaseName+":lease.json"); got != want {
 		t.Errorf("lease.json:\n%s", got)
 	}
@@ -80,16 +82,18 @@ func TestTakeLeaseRace(t *testing.T) {
 	s := newSite(t, gittest.ServerOptions{})
 	for round := range 3 { // the first takes it new, the others take over what has ended
 		now := noon.Add(time.Duration(round) * 2 * time.Hour)
+		tip := s.repo.Git("for-each-ref", "--format=%(objectname)", "refs/heads/lease/")
 		var mu sync.Mutex
 		var winners []string
 		var all sync.WaitGroup
 		for i := range 8 {
 			holder := fmt.Sprintf("n%d", i)
 			store := leaseStore(t, s.url)
+			watch := &LeaseWatch{tip: tip, since: now.Add(-2 * time.Hour)}
 			all.Go(func() {
 				// A lock that another had just then is an error, and tried again at the next beat.
 				for {
-					won, held, err := TakeLease(t.Context(), store, RefPrefix, leaseName, holder, "kill", now.Add(time.Hour), now)
+					won, held, err := TakeLease(t.Context(), store, watch, RefPrefix, leaseName, holder, "kill", now.Add(time.Hour), now)
 					if err != nil {
 						if rejected := new(remote.Rejected); errors.As(err, &rejected) {
 							continue
@@ -129,7 +133,7 @@ func TestTakeLeaseUnclear(t *testing.T) {
 			relay.Cut()
 		})
 		store := leaseStore(t, "http://"+relay.Addr+"/r.git")
-		won, held, err := TakeLease(t.Context(), store, RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
+		won, held, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
 		if won != landed || (err == nil) != landed || landed && held.Holder != "n1" || !landed && !errors.Is(err, remote.ErrUnclear) {
 			t.Errorf("%s: %v, %+v, %v", name, won, held, err)
 		}
@@ -142,7 +146,7 @@ func TestTakeLeaseRefuses(t *testing.T) {
 	store := leaseStore(t, s.url)
 	fails := func(name string, until time.Time, word string) {
 		t.Helper()
-		won, _, err := TakeLease(t.Context(), store, RefPrefix, leaseName, "n1", "kill", until, noon)
+		won, _, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", until, noon)
 		if won || err == nil || !strings.HasPrefix(err.Error(), "lease refs/heads/lease/"+leaseName+": ") || !strings.Contains(err.Error(), word) {
 			t.Errorf("%s: %v, %v", name, won, err)
 		}
@@ -156,13 +160,13 @@ func TestTakeLeaseRefuses(t *testing.T) {
 	fails("no lease", noon.Add(time.Hour), "lease.json")
 	s.repo.Git("update-ref", "-d", "refs/heads/lease/"+leaseName)
 	s.repo.Git("config", "http.receivepack", "false")
-	won, _, err := TakeLease(t.Context(), store, RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
+	won, _, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
 	if won || !errors.Is(err, remote.ErrAccess) {
 		t.Errorf("read-only: %v, %v", won, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if won, _, err := TakeLease(ended, store, RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon); won || !errors.Is(err, context.Canceled) {
+	if won, _, err := TakeLease(ended, store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon); won || !errors.Is(err, context.Canceled) {
 		t.Errorf("in no time: %v, %v", won, err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 )
@@ -22,10 +21,8 @@ func ReadOwnRef(ctx context.Context, s Remote, ref string, ours presence.Record,
 		return "", presence.Record{}, err
 	}
 	var before *presence.Record
-	if data, err := files.ReadSmall(memory, stateLimit); err == nil {
-		if m, err := parseState(data); err == nil && m.Ref == ref {
-			before = m.Told.Record
-		}
+	if m, ok, _ := stateFile(memory).Peek(); ok && m.Ref == ref {
+		before = m.Told.Record
 	}
 	said, _, err = recognise(ctx, s, ref, tip, ours, before)
 	return tip, said, err

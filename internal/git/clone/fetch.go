@@ -235,13 +235,16 @@ func (r *Repo) receive(w *watch, parent string, f protocol.FetchRequest, base *p
 	if f.Want == f.Have {
 		want = plumbing.ZeroHash // it is its history that is wanted
 	}
+	came := diskspace.Guard(parent, func(bytes int64, objects int) {
+		w.so.Bytes, w.so.Objects = bytes, objects
+		w.advance()
+	})
 	for {
 		incoming, err := m.fetch(w.ctx, f)
 		if err != nil {
 			return nil, fmt.Errorf("fetch: %w", err)
 		}
-		got, err := pack.Receive(w.ctx, incoming, pack.ReceiveOptions{Parent: parent, Want: want, Base: base, Room: diskspace.Guard, Step: w.advance,
-			Came: func(bytes int64, objects int) { w.so.Bytes, w.so.Objects = bytes, objects }})
+		got, err := pack.Receive(w.ctx, incoming, pack.ReceiveOptions{Parent: parent, Want: want, Base: base, Progress: came})
 		// Closing a pack that was not read to its end gives up the connection; there is nothing else to learn from it.
 		_ = incoming.Close()
 		if !m.elsewhere(w.ctx, err) {

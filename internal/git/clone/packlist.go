@@ -90,7 +90,7 @@ func (f *repacking) reach(id plumbing.Hash, kind plumbing.ObjectType) (next []pl
 		return nil, nil
 	}
 	if err == nil && kind != plumbing.InvalidObject && f.room > 0 {
-		_, size, _ := f.objects.Packed(id)
+		_, size, _ := f.objects.KindAndSize(id)
 		f.room -= size
 	}
 	if err != nil || kind == plumbing.BlobObject {

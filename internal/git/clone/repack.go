@@ -63,10 +63,7 @@ func (r *Repo) repackWhenDue(w *watch, s *Applied, at plumbing.Hash) error {
 
 // packSizes counts the packs of a clone, and their bytes.
 func packSizes(gitDir string) (packs int, bytes, largest int64) {
-	entries, err := os.ReadDir(packFolder(gitDir))
-	if err != nil {
-		return 0, 0, 0
-	}
+	entries, _ := os.ReadDir(packFolder(gitDir)) // a folder that is not there has none
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".pack") {
 			packs++
@@ -109,7 +106,7 @@ func repack(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, ste
 	}
 	stem := ""
 	if f.Len() > 0 {
-		if stem, err = f.Write(ctx, diskspace.Guard, step); err != nil {
+		if stem, err = f.Write(ctx, diskspace.Guard(gitDir, func(int64, int) { step() })); err != nil {
 			return err
 		}
 		// A power cut may not keep the deletions and lose the new names.

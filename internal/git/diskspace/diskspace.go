@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -24,10 +25,11 @@ const muchRoom = 2 << 30
 // Replaced bounds the bytes of replaced files that are kept for a while when a tree moves.
 const Replaced = 32 << 20
 
-// Guard lets a pack grow until only keepFree is left.
-func Guard(dir string) func(int64) error {
+// Guard lets a pack in a folder grow until only keepFree is left, and passes on how much has come.
+func Guard(dir string, came func(bytes int64, objects int)) pack.Progress {
 	next := int64(0)
-	return func(size int64) error {
+	return func(size int64, objects int) error {
+		came(size, objects)
 		if size < next {
 			return nil
 		}
@@ -63,10 +65,7 @@ func Enough(ctx context.Context, store *objects.Reader, dir string, from, to plu
 		if e == nil || e.Mode == objects.ModeSubmodule {
 			return 0
 		}
-		_, n, ok := store.Packed(e.ID)
-		if !ok {
-			return 0
-		}
+		_, n, _ := store.KindAndSize(e.ID) // 0 of what cannot be read: the move says that
 		return (n + 4095) &^ 4095
 	}
 	d := objects.Differ{Objects: store, Visit: func(c objects.Change) error {

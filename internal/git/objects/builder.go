@@ -19,6 +19,8 @@ import (
 // the same bytes. What git would not accept (a name with a slash in a tree, a bad id) is an error of the
 // push.
 type Builder struct {
+	Known map[string]bool // ids of objects that the server has: they are not sent
+
 	list []pack.Object
 	seen map[plumbing.Hash]struct{}
 	sum  hash.Hash
@@ -144,12 +146,13 @@ func (o *Builder) add(kind plumbing.ObjectType, data []byte) string {
 	o.sum.Write(data)
 	n := pack.Object{Kind: kind}
 	o.sum.Sum(n.ID[:0])
-	if _, ok := o.seen[n.ID]; !ok {
+	id := hex.EncodeToString(n.ID[:])
+	if _, ok := o.seen[n.ID]; !ok && !o.Known[id] {
 		o.seen[n.ID] = struct{}{}
 		n.Data = bytes.Clone(data)
 		o.list = append(o.list, n)
 	}
-	return hex.EncodeToString(n.ID[:])
+	return id
 }
 
 // Pack returns a pack with the objects of all builders, each once; or the first mistake that was made in building

@@ -81,7 +81,7 @@ func FuzzContent(f *testing.F) {
 	f.Add([]byte("tree "+id+"\nparent "+id+"\nauthor A <a@x> 1 +0000\ncommitter A <a@x> 1 +0000\n\ntext\n"), []byte("40000 it\x0001234567890123456789100644 x\x0001234567890123456789"))
 	f.Add([]byte("tree "+id), []byte("100644 i"))
 	f.Fuzz(func(t *testing.T, commit, tree []byte) {
-		c := &Content{pack.NewMemory(1<<20, nil)}
+		c := &Content{pack.NewMemory(1<<20, 1<<20)}
 		add := func(kind plumbing.ObjectType, data []byte) string {
 			one, err := pack.Encode([]pack.Object{{Kind: kind, Data: data}})
 			testkit.Must(t, err)

@@ -2,10 +2,8 @@ package objects
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -19,46 +17,35 @@ var ErrNotRead = errors.New("object was not read")
 
 // Content is what was read: commits with their trees and files, in memory. It may be used by many goroutines at a
 // time.
-type Content struct {
-	objects *pack.Memory
-}
+type Content struct{ *pack.Memory }
 
-// NewContent returns an empty one that takes up to so many bytes. base, which may be nil, is what was read before: a
-// pack may lean on it.
-func NewContent(limit int64, base *Content) *Content {
-	if base == nil {
-		return &Content{pack.NewMemory(limit, nil)}
-	}
-	return &Content{pack.NewMemory(limit, base.objects)}
-}
-
-// Unpack takes in the objects of a pack.
-func (c *Content) Unpack(ctx context.Context, pack io.Reader) error {
-	return c.objects.Unpack(ctx, pack)
-}
-
-// Seal says that all was read: what helped to read it is dropped.
-func (c *Content) Seal() { c.objects.Seal() }
+// NewContent returns an empty one that takes up to so many bytes, and passes over objects that are larger than most.
+func NewContent(limit, most int64) *Content { return &Content{pack.NewMemory(limit, most)} }
 
 func (c *Content) get(id string, kind plumbing.ObjectType) ([]byte, error) {
 	h, ok := ParseID(id)
 	if !ok {
 		return nil, fmt.Errorf("%q is no id of an object", id)
 	}
-	got, data, ok := c.objects.Get(h)
+	got, data, ok := c.Get(h)
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%s %s: %w", kind, id, ErrNotRead)
 	case got != kind:
 		return nil, fmt.Errorf("%s is a %s, not a %s", id, got, kind)
+	case data == nil:
+		return nil, fmt.Errorf("%s %s: %w", kind, id, ErrTooBig)
 	}
 	return data, nil
 }
 
-// Has says whether an object was read.
+// Has says whether an object was read, or passed over.
 func (c *Content) Has(id string) bool {
 	h, ok := ParseID(id)
-	return ok && c.objects.Has(h)
+	if ok {
+		_, _, ok = c.Get(h)
+	}
+	return ok
 }
 
 // Commit returns a commit. Its parents may not have been read.

@@ -77,17 +77,10 @@ func (t *Tree) Read(name string, limit int64) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("read %s: is no file", QuotePath([]byte(name)))
 	}
-	data, err := t.load(e.ID, plumbing.BlobObject, limit, nil)
-	if errors.Is(err, pack.ErrTooBig) {
-		return nil, fmt.Errorf("read %s: longer than %d bytes", QuotePath([]byte(name)), limit)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", QuotePath([]byte(name)), err)
-	}
-	return data, nil
+	return t.blob(QuotePath([]byte(name)), e.ID, limit)
 }
 
-// ErrTooBig is in the error of Tree.Blob about a file that is longer than its limit.
+// ErrTooBig is in the error about a file that is longer than its limit.
 var ErrTooBig = pack.ErrTooBig
 
 // Blob returns the content of a file of at most limit bytes by the id that List told: of a thousand files in one
@@ -97,12 +90,16 @@ func (t *Tree) Blob(id string, limit int64) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("read: %q is no id of an object", id)
 	}
-	data, err := t.load(h, plumbing.BlobObject, limit, nil)
-	if errors.Is(err, pack.ErrTooBig) {
-		return nil, fmt.Errorf("read %s: longer than %d bytes: %w", id, limit, err)
+	return t.blob(id, h, limit)
+}
+
+func (t *Tree) blob(what string, id plumbing.Hash, limit int64) ([]byte, error) {
+	data, err := t.load(id, plumbing.BlobObject, limit, nil)
+	if errors.Is(err, ErrTooBig) {
+		return nil, fmt.Errorf("read %s: %w: longer than %d bytes", what, err, limit)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", id, err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	return data, nil
 }

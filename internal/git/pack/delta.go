@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,21 +39,25 @@ func (c *baseCache) put(p *Pack, at int64, data []byte) {
 	c.bases[basePlace{p, at}] = data
 }
 
-// deltaSizes reads the head of a delta: the size of the base, and that of the result.
-func deltaSizes(r io.ByteReader) (base, result int64, err error) {
-	for _, n := range []*int64{&base, &result} {
+// deltaSize reads the head of a delta: the size of the base, which must be this one (-1 = any), and that of the result.
+func deltaSize(r io.ByteReader, base int64) (int64, error) {
+	var sizes [2]int64
+	for i := range sizes {
 		for shift := 0; ; shift += 7 {
 			b, err := r.ReadByte()
 			if err != nil || shift > 55 {
-				return 0, 0, fmt.Errorf("%w: delta sizes", ErrCorrupt)
+				return 0, fmt.Errorf("%w: delta sizes", ErrCorrupt)
 			}
-			*n |= int64(b&0x7f) << shift
+			sizes[i] |= int64(b&0x7f) << shift
 			if b&0x80 == 0 {
 				break
 			}
 		}
 	}
-	return base, result, nil
+	if base >= 0 && sizes[0] != base {
+		return 0, fmt.Errorf("%w: delta of another base", ErrCorrupt)
+	}
+	return sizes[1], nil
 }
 
 // deltaStep reads one instruction of a delta. insert > 0: so many bytes follow. Else copy n bytes of the base at
@@ -88,57 +93,19 @@ func deltaStep(r io.ByteReader) (insert, offset, n int64, err error) {
 	return 0, offset, n, nil
 }
 
-// byteCursor reads a slice byte by byte, without the cost of an interface with more to it.
-type byteCursor struct{ b []byte }
-
-func (c *byteCursor) ReadByte() (byte, error) {
-	if len(c.b) == 0 {
-		return 0, io.EOF
-	}
-	b := c.b[0]
-	c.b = c.b[1:]
-	return b, nil
-}
-
 // applyDelta makes an object of its base and a delta. into is used when it is large enough; it must not be the base.
 func applyDelta(base, delta []byte, limit int64, into []byte) ([]byte, error) {
-	c := byteCursor{delta}
-	from, size, err := deltaSizes(&c)
+	in := bytes.NewReader(delta)
+	size, err := deltaSize(in, int64(len(base)))
 	if err != nil {
 		return nil, err
-	}
-	if from != int64(len(base)) {
-		return nil, fmt.Errorf("%w: delta of another base", ErrCorrupt)
 	}
 	if size > limit {
 		return nil, ErrTooBig
 	}
-	out := room(into, size)[:0]
-	for {
-		insert, offset, n, err := deltaStep(&c)
-		switch {
-		case errors.Is(err, io.EOF):
-			if int64(len(out)) != size {
-				return nil, fmt.Errorf("%w: delta result is short", ErrCorrupt)
-			}
-			return out, nil
-		case err != nil:
-			return nil, err
-		case int64(len(out))+insert+n > size:
-			return nil, fmt.Errorf("%w: delta result is long", ErrCorrupt)
-		case insert > 0:
-			if insert > int64(len(c.b)) {
-				return nil, fmt.Errorf("%w: delta is cut", ErrCorrupt)
-			}
-			out = append(out, c.b[:insert]...)
-			c.b = c.b[insert:]
-		default:
-			if offset+n > from {
-				return nil, fmt.Errorf("%w: delta copies past its base", ErrCorrupt)
-			}
-			out = append(out, base[offset:offset+n]...)
-		}
-	}
+	out := bytes.NewBuffer(room(into, size)[:0])
+	err = patch(out, in, &content{size: int64(len(base)), data: base}, size, make([]byte, 128))
+	return out.Bytes(), packError(err)
 }
 
 // kindAndSize returns what an object is and how long, without inflating more than the head of one delta.
@@ -154,7 +121,7 @@ func (s *packSet) kindAndSize(p *Pack, at int64) (plumbing.ObjectType, int64, er
 	if err := s.open(chain[0]); err != nil {
 		return 0, 0, err
 	}
-	_, size, err := deltaSizes(bufio.NewReaderSize(&s.zlib, 32))
+	size, err := deltaSize(bufio.NewReaderSize(&s.zlib, 32), -1)
 	return kind, size, err
 }
 
@@ -199,10 +166,7 @@ func (s *packSet) streamOne(w io.Writer, e packEntry, base *os.File, length int6
 		return n, packError(err)
 	}
 	in := bufio.NewReaderSize(&s.zlib, 32<<10)
-	from, size, err := deltaSizes(in)
-	if err == nil && from != length {
-		err = fmt.Errorf("%w: delta of another base", ErrCorrupt)
-	}
+	size, err := deltaSize(in, length)
 	if err == nil {
 		err = patch(w, in, &content{size: length, file: base}, size, buf)
 	}

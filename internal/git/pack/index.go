@@ -7,21 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// openPacks opens all packs of an objects folder and of its alternates. A folder that is not there has no packs; a
-// pack whose index is of an unknown version is left to others.
-func openPacks(objects string) (*packSet, error) {
+// openPacks opens all packs of objects folders and of their alternates. A folder that is not there has no packs.
+func openPacks(dirs ...string) (*packSet, error) {
 	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10), listed: time.Now()}
-	dirs := []string{objects}
 	for i := 0; i < len(dirs) && len(dirs) < 10; i++ { // alternates may have alternates, or name each other
 		if err := s.add(filepath.Join(dirs[i], "pack")); err != nil {
 			return nil, err
@@ -41,30 +39,21 @@ func openPacks(objects string) (*packSet, error) {
 	return s, nil
 }
 
-// loose reports whether an objects folder has an object as a file of its own.
-func (s *packSet) loose(id plumbing.Hash) (bool, error) {
-	name := id.String()
-	for _, dir := range s.folders {
-		_, err := os.Lstat(filepath.Join(dir, name[:2], name[2:]))
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return err == nil, err
-		}
-	}
-	return false, nil
-}
-
-// again opens the packs that came since the folder was read, and says whether there are any. While one process reads,
+// again opens the packs that came since the folders were read, and says whether there are any. While one process reads,
 // another process may repack: then what the old packs held is in a new one. git looks again, too.
 func (s *packSet) again() (bool, error) {
-	dir := filepath.Join(s.folders[0], "pack")
-	info, err := os.Stat(dir)
-	if err != nil || info.ModTime().Before(s.listed.Add(-time.Second)) { // clocks of filesystems are coarse
-		return false, nil
+	n, since := len(s.packs), s.listed.Add(-time.Second) // clocks of filesystems are coarse
+	for _, dir := range s.folders {
+		dir = filepath.Join(dir, "pack")
+		if info, err := os.Stat(dir); err != nil || info.ModTime().Before(since) {
+			continue
+		}
+		s.listed = time.Now()
+		if err := s.add(dir); err != nil {
+			return false, err
+		}
 	}
-	n := len(s.packs)
-	s.listed = time.Now()
-	err = s.add(dir)
-	return len(s.packs) > n, err
+	return len(s.packs) > n, nil
 }
 
 func (s *packSet) holds(stem string) bool {
@@ -94,7 +83,7 @@ func openPack(stem string) (_ *Pack, err error) {
 	p := &Pack{}
 	defer func() {
 		if err != nil {
-			p.close()
+			_ = p.close() // whatever of it is open
 		}
 	}()
 	if p.index, err = os.Open(stem + ".idx"); err != nil {
@@ -126,19 +115,15 @@ func openPack(stem string) (_ *Pack, err error) {
 	return p, nil
 }
 
-func (p *Pack) close() {
-	for _, f := range []*os.File{p.index, p.data} {
-		if f != nil {
-			_ = f.Close() // only read from
-		}
-	}
-}
+func (p *Pack) close() error { return errors.Join(p.index.Close(), p.data.Close()) }
 
-func (s *packSet) close() {
+func (s *packSet) close() error {
+	var errs []error
 	for _, p := range s.packs {
-		p.close()
+		errs = append(errs, p.close())
 	}
 	s.packs, s.bases = nil, baseCache{}
+	return errors.Join(errs...)
 }
 
 // find returns where an object lies; nil when no pack has it.
@@ -154,21 +139,25 @@ func (s *packSet) find(id plumbing.Hash) (*Pack, int64, error) {
 // which returns the pack that has an object, and its number in there; nil when none has it.
 func (s *packSet) which(id plumbing.Hash) (*Pack, uint32, error) {
 	p, n, err := s.among(id)
-	if p != nil || err != nil {
-		return p, n, err
+	if p != nil {
+		return p, n, nil
 	}
-	if more, err := s.again(); !more || err != nil {
+	more, failed := s.again()
+	if failed != nil {
+		return nil, 0, failed
+	}
+	if !more {
 		return nil, 0, err
 	}
 	return s.among(id)
 }
 
-// among is which, of the packs that are open.
-func (s *packSet) among(id plumbing.Hash) (*Pack, uint32, error) {
+// among is which, of the packs that are open. One that is damaged does not hide the others.
+func (s *packSet) among(id plumbing.Hash) (_ *Pack, _ uint32, damage error) {
 	for i, p := range s.packs {
 		n, ok, err := s.number(p, id)
 		if err != nil {
-			return nil, 0, err
+			damage = err
 		}
 		if ok {
 			if i > 0 { // the next object is likely to be in the same pack
@@ -177,7 +166,7 @@ func (s *packSet) among(id plumbing.Hash) (*Pack, uint32, error) {
 			return p, n, nil
 		}
 	}
-	return nil, 0, nil
+	return nil, 0, damage
 }
 
 // look returns the offset of an object in one pack, -1 when it is not there.
@@ -216,19 +205,8 @@ func (s *packSet) number(p *Pack, id plumbing.Hash) (uint32, bool, error) {
 	if _, err := p.index.ReadAt(got, names+int64(low)*20); err != nil {
 		return 0, false, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
 	}
-	from, to := uint32(0), high-low
-	for from < to {
-		mid := from + (to-from)/2
-		switch bytes.Compare(got[mid*20:mid*20+20], id[:]) {
-		case 0:
-			return low + mid, true, nil
-		case -1:
-			from = mid + 1
-		default:
-			to = mid
-		}
-	}
-	return 0, false, nil
+	i, found := sort.Find(int(high-low), func(i int) int { return bytes.Compare(id[:], got[i*20:i*20+20]) })
+	return low + uint32(i), found, nil
 }
 
 func (p *Pack) offset(n uint32) (int64, error) {

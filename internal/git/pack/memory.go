@@ -1,104 +1,88 @@
 package pack
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Memory is objects in memory. Nil holds none. Many goroutines at a time may read while none adds.
+// Memory is objects in memory. Many goroutines at a time may read while none adds.
 type Memory struct {
 	objects map[plumbing.Hash]held
-	slab    []byte  // room for the next small objects
-	left    int64   // how much more may come
-	base    *Memory // until Seal: what deltas may lean on
+	left    int64 // how much more may come
+	most    int64 // bytes of one object
+	skip    int64 // how many bytes of larger ones may come
+	skipped bool  // some did
 }
 
 type held struct {
 	kind plumbing.ObjectType
-	data []byte
+	data []byte // nil of one that is too big
 }
 
-// NewMemory makes room for objects of so many bytes, with 100 for the place of each. What is added may lean on base
-// (nil = on nothing), which is not part of it.
-func NewMemory(limit int64, base *Memory) *Memory { return &Memory{left: limit, base: base} }
+// skipMost bounds the bytes of objects that are too big: they are inflated all the same, to go past them.
+const skipMost = 1 << 30
 
-// Seal gives back what only adding needs.
-func (m *Memory) Seal() { m.slab, m.base = nil, nil }
+// NewMemory makes room for objects of so many bytes, with 100 for the place of each. Of one that is larger than most
+// only the kind is held, so that it hides no other.
+func NewMemory(limit, most int64) *Memory { return &Memory{left: limit, most: most, skip: skipMost} }
 
-// Has says whether an object is held.
-func (m *Memory) Has(id plumbing.Hash) bool {
-	_, _, ok := m.Get(id)
-	return ok
-}
-
-// Get returns an object's kind and its bytes, which must not be changed.
+// Get returns an object's kind and its bytes, which must not be changed; nil of one that is too big.
 func (m *Memory) Get(id plumbing.Hash) (kind plumbing.ObjectType, data []byte, ok bool) {
-	if m == nil {
-		return 0, nil, false
-	}
 	h, ok := m.objects[id]
 	return h.kind, h.data, ok
 }
 
 // room returns a piece of memory for an object of n bytes.
 func (m *Memory) room(n int64) ([]byte, error) {
-	const slab = 64 << 10
 	if m.left -= n + 100; m.left < 0 { // 100: for the place of the object itself
 		return nil, ErrTooBig
 	}
-	if n > slab/8 {
-		return make([]byte, n), nil
+	return make([]byte, n), nil
+}
+
+// pass says whether an object of n bytes is too big, so that it is not held.
+func (m *Memory) pass(n int64) (bool, error) {
+	if n <= m.most {
+		return false, nil
 	}
-	if int64(len(m.slab)) < n {
-		m.slab = make([]byte, slab)
+	m.skipped = true
+	if m.skip -= n; m.skip < 0 {
+		return true, ErrTooBig
 	}
-	b := m.slab[:n:n]
-	m.slab = m.slab[n:]
-	return b, nil
+	return true, nil
 }
 
 // memoryPack reads a pack into memory: small objects, all of which are wanted.
 type memoryPack struct {
 	*scanner
-	into    *Memory
-	waiting []waitingDelta
+	into *Memory
+	// Deltas whose base was not seen yet: by its id, or by its number where that is a delta that waits.
+	named  map[plumbing.Hash][]delta
+	placed map[int32][]delta
 }
 
-// waitingDelta is a delta whose base was not seen yet.
-type waitingDelta struct {
+// delta is the content of an entry that stands for a change of another one.
+type delta struct {
 	entry int32
-	base  plumbing.Hash // of one that is named, not pointed at
 	data  []byte
 }
 
 // Unpack adds the objects of a pack stream. It reads the stream to its end. Errors: ErrTooBig when there is no room
 // for all of them, ErrCorrupt, io.ErrUnexpectedEOF, and those of the stream and of ctx.
 func (m *Memory) Unpack(ctx context.Context, src io.Reader) error {
-	p := &memoryPack{scanner: newScanner(ctx, src, io.Discard), into: m}
+	p := &memoryPack{scanner: newScanner(ctx, src, io.Discard), into: m,
+		named: map[plumbing.Hash][]delta{}, placed: map[int32][]delta{}}
 	p.each = p.object
 	if _, err := p.run(); err != nil {
 		return err
 	}
-	// Nearly always each base came before its delta, so that nothing is left here.
-	for before := 0; len(p.waiting) > 0; {
-		if before == len(p.waiting) {
-			return fmt.Errorf("%w: %d deltas lean on what is not in it", ErrCorrupt, before)
-		}
-		before = len(p.waiting)
-		left := p.waiting[:0]
-		for _, d := range p.waiting {
-			solved, err := p.solve(d)
-			if err != nil {
-				return err
-			}
-			if !solved {
-				left = append(left, d)
-			}
-		}
-		p.waiting = left
+	if n := len(p.named) + len(p.placed); n > 0 && !m.skipped { // else they may lean on what was passed over
+		return fmt.Errorf("%w: %d deltas lean on what is not in it", ErrCorrupt, n)
 	}
 	return nil
 }
@@ -108,6 +92,24 @@ func (p *memoryPack) object() error {
 	e, err := p.head()
 	if err != nil {
 		return err
+	}
+	n := int32(len(p.entries))
+	pass, err := p.into.pass(e.size)
+	if err != nil {
+		return err
+	}
+	if pass {
+		begin(p.id, e.kind, e.size)
+		if err := p.inflate(e.size, true); err != nil {
+			return err
+		}
+		if e.id, err = p.id.sum(); err != nil {
+			return err
+		}
+		if p.entries = append(p.entries, e); e.solved {
+			p.note(e.id, held{kind: e.kind})
+		}
+		return nil
 	}
 	data, err := p.into.room(e.size)
 	if err != nil {
@@ -119,62 +121,91 @@ func (p *memoryPack) object() error {
 	if err := p.zlib.fill(data); err != nil {
 		return cut(err)
 	}
-	d := waitingDelta{entry: int32(len(p.entries)), data: data}
 	p.entries = append(p.entries, e)
 	if e.solved {
-		p.found(d.entry, held{e.kind, data})
+		return p.found(n, held{e.kind, data})
+	}
+	d := delta{n, data}
+	var name plumbing.Hash
+	switch {
+	case e.kind == plumbing.REFDeltaObject:
+		name = p.borrowed[len(p.borrowed)-1].base
+	case p.entries[e.base].solved:
+		name = p.entries[e.base].id
+	default:
+		p.placed[e.base] = append(p.placed[e.base], d)
 		return nil
 	}
-	if e.kind == plumbing.REFDeltaObject {
-		d.base = p.borrowed[len(p.borrowed)-1].base
+	base, ok := p.into.objects[name]
+	if !ok {
+		p.named[name] = append(p.named[name], d)
+		return nil
 	}
-	solved, err := p.solve(d)
-	if !solved {
-		p.waiting = append(p.waiting, d)
+	h, ok, err := p.apply(d, base)
+	if err != nil || !ok {
+		return err
 	}
-	return err
+	return p.found(n, h)
 }
 
-// found notes an object's content.
-func (p *memoryPack) found(i int32, h held) {
-	e := &p.entries[i]
-	begin(p.id, h.kind, int64(len(h.data)))
-	p.id.Write(h.data)
-	p.id.Sum(e.id[:0])
-	e.solved = true
+// note holds an object.
+func (p *memoryPack) note(id plumbing.Hash, h held) {
 	if p.into.objects == nil {
 		p.into.objects = make(map[plumbing.Hash]held, cap(p.entries))
 	}
-	p.into.objects[e.id] = h
+	p.into.objects[id] = h
 }
 
-// solve applies a delta when its base is there.
-func (p *memoryPack) solve(d waitingDelta) (bool, error) {
-	if b := p.entries[d.entry].base; b >= 0 {
-		if !p.entries[b].solved {
-			return false, nil
-		}
-		d.base = p.entries[b].id
-	}
-	base, ok := p.into.objects[d.base]
-	if before := p.into.base; !ok && before != nil {
-		base, ok = before.objects[d.base]
-	}
-	if !ok {
-		return false, nil
-	}
-	_, size, err := deltaSizes(&byteCursor{d.data})
+// apply makes the object of a delta and its base; ok is false when one of the two is too big.
+func (p *memoryPack) apply(d delta, base held) (h held, ok bool, err error) {
+	size, err := deltaSize(bytes.NewReader(d.data), -1)
 	if err != nil {
-		return false, err
+		return held{}, false, err
+	}
+	if pass, err := p.into.pass(size); pass || base.data == nil {
+		return held{}, false, err
 	}
 	into, err := p.into.room(size)
 	if err != nil {
-		return false, err
+		return held{}, false, err
 	}
 	data, err := applyDelta(base.data, d.data, size, into)
-	if err != nil {
-		return false, err
+	return held{base.kind, data}, true, err
+}
+
+// found notes an object's content, and makes what waits for it, and for that. Nearly always each base comes before its
+// delta, so that nothing waits. Not by recursion: the depth is the sender's choice.
+func (p *memoryPack) found(i int32, h held) error {
+	type solved struct {
+		entry int32
+		held
 	}
-	p.found(d.entry, held{base.kind, data})
-	return true, nil
+	for todo := []solved{{i, h}}; len(todo) > 0; {
+		if err := p.ctx.Err(); err != nil {
+			return err
+		}
+		one := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		e := &p.entries[one.entry]
+		begin(p.id, one.kind, int64(len(one.data)))
+		p.id.Write(one.data)
+		var err error
+		if e.id, err = p.id.sum(); err != nil {
+			return err
+		}
+		e.solved = true
+		p.note(e.id, one.held)
+		for _, d := range slices.Concat(p.named[e.id], p.placed[one.entry]) {
+			result, ok, err := p.apply(d, one.held)
+			if err != nil {
+				return err
+			}
+			if ok {
+				todo = append(todo, solved{d.entry, result})
+			}
+		}
+		delete(p.named, e.id)
+		delete(p.placed, one.entry)
+	}
+	return nil
 }

@@ -2,8 +2,11 @@ package pack
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1"
 	"errors"
+	"fmt"
+	"io"
 	"testing"
 
 	"github.com/addagent/addagent/internal/testkit"
@@ -44,7 +47,7 @@ func deltaPack(tb testing.TB, named, before bool) (pack []byte, base, result []b
 func TestUnpackDeltas(t *testing.T) {
 	for _, c := range [][2]bool{{false, false}, {true, false}, {true, true}} {
 		pack, base, result := deltaPack(t, c[0], c[1])
-		into := NewMemory(1000, nil)
+		into := NewMemory(1000, 1000)
 		testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(pack)))
 		for _, data := range [][]byte{base, result} {
 			kind, got, ok := into.Get(plumbing.ComputeHash(plumbing.BlobObject, data))
@@ -53,34 +56,75 @@ func TestUnpackDeltas(t *testing.T) {
 			}
 		}
 		for limit := range int64(len(base) + len(result) + 6 + 300) {
-			if err := NewMemory(limit, nil).Unpack(t.Context(), bytes.NewReader(pack)); !errors.Is(err, ErrTooBig) {
+			if err := NewMemory(limit, 1000).Unpack(t.Context(), bytes.NewReader(pack)); !errors.Is(err, ErrTooBig) {
 				t.Fatalf("%d bytes: %v", limit, err)
 			}
 		}
 		for n := range len(pack) {
-			if err := NewMemory(1000, nil).Unpack(t.Context(), bytes.NewReader(pack[:n])); err == nil {
+			if err := NewMemory(1000, 1000).Unpack(t.Context(), bytes.NewReader(pack[:n])); err == nil {
 				t.Fatalf("cut at %d: no error", n)
 			}
 		}
 	}
 	// A delta of what is not there.
-	pack, base, result := deltaPack(t, true, true)
+	pack, base, _ := deltaPack(t, true, true)
 	cut := append([]byte(nil), pack[:len(pack)-20-len(base)-11-2]...)
 	copy(cut, packHead(1))
 	sum := sha1.Sum(cut)
 	cut = append(cut, sum[:]...)
-	if err := NewMemory(1000, nil).Unpack(t.Context(), bytes.NewReader(cut)); !errors.Is(err, ErrCorrupt) {
+	if err := NewMemory(1000, 1000).Unpack(t.Context(), bytes.NewReader(cut)); !errors.Is(err, ErrCorrupt) {
 		t.Error(err)
 	}
-	// And with that at hand from before.
-	before := NewMemory(1000, nil)
-	held, err := Encode([]Object{{Kind: plumbing.BlobObject, Data: base}})
+}
+
+// TestUnpackBackwards: deltas that each come before their base are applied once each, however many, and the end of the
+// context ends that.
+func TestUnpackBackwards(t *testing.T) {
+	const many = 30_000
+	var out bytes.Buffer
+	out.Write(packHead(many + 1))
+	object := func(i int) []byte { return fmt.Appendf(nil, "%08d0123456789", i) }
+	for i := many; i > 0; i-- {
+		base := plumbing.ComputeHash(plumbing.BlobObject, object(i-1))
+		delta := append(append([]byte{18, 18, 8}, object(i)[:8]...), 0x91, 8, 10)
+		out.Write(appendHeader(nil, plumbing.REFDeltaObject, int64(len(delta))))
+		out.Write(base[:])
+		testkit.Must(t, writeStored(&out, delta))
+	}
+	out.Write(appendHeader(nil, plumbing.BlobObject, 18))
+	testkit.Must(t, writeStored(&out, object(0)))
+	sum := sha1.Sum(out.Bytes())
+	out.Write(sum[:])
+	m := NewMemory(64<<20, 1<<20)
+	testkit.Must(t, m.Unpack(t.Context(), bytes.NewReader(out.Bytes())))
+	if _, data, ok := m.Get(plumbing.ComputeHash(plumbing.BlobObject, object(many))); !ok || !bytes.Equal(data, object(many)) {
+		t.Errorf("%q", data)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	// The last byte of the stream ends the context: all that is left is to apply the deltas.
+	err := NewMemory(64<<20, 1<<20).Unpack(ctx, io.MultiReader(bytes.NewReader(out.Bytes()[:out.Len()-40]), endsWith(cancel), bytes.NewReader(out.Bytes()[out.Len()-40:])))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// endsWith is an empty reader that calls a function.
+type endsWith func()
+
+func (e endsWith) Read([]byte) (int, error) { e(); return 0, io.EOF }
+
+// TestUnpackTooBig: an object that is too big hides no other, is known as such, and so is what leans on it.
+func TestUnpackTooBig(t *testing.T) {
+	big, small := make([]byte, 5<<20), []byte("small")
+	pack, err := Encode([]Object{{Kind: plumbing.BlobObject, Data: big}, {Kind: plumbing.BlobObject, Data: small}})
 	testkit.Must(t, err)
-	testkit.Must(t, before.Unpack(t.Context(), bytes.NewReader(held)))
-	into := NewMemory(1000, before)
-	testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(cut)))
-	if !into.Has(plumbing.ComputeHash(plumbing.BlobObject, result)) {
-		t.Error("the result is not there")
+	m := NewMemory(1<<20, 1000)
+	testkit.Must(t, m.Unpack(t.Context(), bytes.NewReader(pack)))
+	if _, data, ok := m.Get(plumbing.ComputeHash(plumbing.BlobObject, big)); !ok || data != nil {
+		t.Errorf("%d bytes, %v", len(data), ok)
+	}
+	if _, data, ok := m.Get(plumbing.ComputeHash(plumbing.BlobObject, small)); !ok || !bytes.Equal(data, small) {
+		t.Errorf("%q, %v", data, ok)
 	}
 }
 
@@ -98,7 +142,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(pack[:len(pack)-20])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sum := sha1.Sum(data)
-		m := NewMemory(1<<20, nil)
+		m := NewMemory(1<<20, 1<<20)
 		if err := m.Unpack(t.Context(), bytes.NewReader(append(data, sum[:]...))); err != nil {
 			return
 		}

@@ -1,17 +1,18 @@
 package pack
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/objfile"
 )
 
 // ErrMissing says that a git directory lacks an object that it should have, or holds it damaged. The cure is to fetch
@@ -35,65 +36,110 @@ func Missing(id plumbing.Hash, err error) error {
 // MaxTree bounds one folder's tree object (and commits and tags), in bytes: about half a million entries.
 const MaxTree = 32 << 20
 
-// Store has the objects that are in no pack: go-git's stores are such.
-type Store interface {
-	EncodedObject(plumbing.ObjectType, plumbing.Hash) (plumbing.EncodedObject, error)
-}
-
-// Reader reads objects by id, and checks that what it read has that id. Packs are read directly; what no pack
-// has (loose objects, alternates) comes from the store behind. It is for one goroutine at a time.
+// Reader reads objects by id, and checks that what it read has that id. It is for one goroutine at a time.
 type Reader struct {
 	gitDir string
 	packs  *packSet
-	store  Store
 	tmp    string // a folder for the bases of huge deltas
 	buf    []byte // for copying
 	sum    hash.Hash
 }
 
-// Open reads the packs below a git directory and its alternates and, for the rest, a store (nil = none). The bases of
-// huge deltas go to files without a name in the folder tmp, which is made when it is needed.
-func Open(gitDir string, store Store, tmp string) (*Reader, error) {
-	packs, err := openPacks(filepath.Join(gitDir, "objects"))
+// Open reads the objects of a git directory and its alternates: those in packs, and the loose ones. What it lacks is
+// read from the others. The bases of huge deltas go to files without a name in the folder tmp, which is made when it is
+// needed.
+func Open(gitDir, tmp string, others ...string) (*Reader, error) {
+	folders := []string{filepath.Join(gitDir, "objects")}
+	for _, other := range others {
+		folders = append(folders, filepath.Join(other, "objects"))
+	}
+	packs, err := openPacks(folders...)
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{gitDir: gitDir, packs: packs, store: store, tmp: tmp, sum: sha1.New()}, nil
+	return &Reader{gitDir: gitDir, packs: packs, tmp: tmp, sum: sha1.New()}, nil
 }
 
-// Close releases the packs. A closed reader has only what the store has.
-func (o *Reader) Close() { o.packs.close() }
+// Close releases the packs.
+func (o *Reader) Close() error { return o.packs.close() }
 
 // Has reports whether an object is there, without reading it.
 func (o *Reader) Has(id plumbing.Hash) (bool, error) {
-	p, _, err := o.packs.which(id)
-	if p != nil || (err != nil && !errors.Is(err, ErrCorrupt)) {
-		return p != nil, err
-	}
-	if o.store == nil {
+	err := o.Present(id)
+	if errors.Is(err, ErrMissing) {
 		return false, nil
 	}
-	return o.packs.loose(id)
+	return err == nil, err
 }
 
 // Present is nil when an object is there, and ErrMissing when it is not.
 func (o *Reader) Present(id plumbing.Hash) error {
-	there, err := o.Has(id)
-	if err == nil && !there {
-		return Missing(id, nil)
+	p, _, err := o.packs.which(id)
+	if p != nil || (err != nil && !errors.Is(err, ErrCorrupt)) {
+		return err
+	}
+	l, err := o.loose(id)
+	if err == nil {
+		l.close()
 	}
 	return err
 }
 
-// Packed returns what an object in a pack is and how many bytes long, without inflating more than the head of one
-// delta. ok is false when no pack has it, or has it damaged.
-func (o *Reader) Packed(id plumbing.Hash) (kind plumbing.ObjectType, size int64, ok bool) {
-	p, at, err := o.packs.find(id)
-	if err != nil || p == nil {
-		return 0, 0, false
+// loose is an object in a file of its own.
+type loose struct {
+	*objfile.Reader
+	file *os.File
+	kind plumbing.ObjectType
+	size int64
+}
+
+func (o *Reader) loose(id plumbing.Hash) (l *loose, err error) {
+	name := id.String()
+	for _, dir := range o.packs.folders {
+		l = &loose{}
+		l.file, err = os.Open(filepath.Join(dir, name[:2], name[2:]))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			l.Reader, err = objfile.NewReader(l.file)
+		}
+		if err == nil {
+			l.kind, l.size, err = l.Header()
+		}
+		if err != nil {
+			l.close()
+			return nil, Missing(id, err)
+		}
+		return l, nil
 	}
-	kind, size, err = o.packs.kindAndSize(p, at)
-	return kind, size, err == nil
+	return nil, Missing(id, nil)
+}
+
+func (l *loose) close() {
+	if l.Reader != nil {
+		_ = l.Reader.Close() // it gives back memory
+	}
+	_ = l.file.Close() // only read from
+}
+
+// KindAndSize returns what an object is and how many bytes long, without reading more than its head or that of one
+// delta.
+func (o *Reader) KindAndSize(id plumbing.Hash) (plumbing.ObjectType, int64, error) {
+	p, at, err := o.packs.find(id)
+	if p != nil && err == nil {
+		kind, size, err := o.packs.kindAndSize(p, at)
+		if err != nil {
+			err = Missing(id, err)
+		}
+		return kind, size, err
+	}
+	l, err := o.loose(id)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer l.close()
+	return l.kind, l.size, nil
 }
 
 // Load returns a whole object of at most limit bytes. into is used when it is large enough. Errors: ErrTooBig,
@@ -106,10 +152,7 @@ func (o *Reader) Load(id plumbing.Hash, kind plumbing.ObjectType, limit int64, i
 	if got != kind {
 		return nil, Missing(id, fmt.Errorf("it is a %s, not a %s", got, kind))
 	}
-	if o.begin(kind, int64(len(data))); !o.ended(data, id) {
-		return nil, Missing(id, errors.New("its content has another id"))
-	}
-	return data, nil
+	return data, o.check(id, kind, data)
 }
 
 // Raw is Load of an object of any kind, whose id is not checked.
@@ -125,87 +168,65 @@ func (o *Reader) Raw(id plumbing.Hash, limit int64, into []byte) (plumbing.Objec
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return 0, nil, err
 	}
-	stored, err := o.stored(id)
+	l, err := o.loose(id)
 	if err != nil {
 		return 0, nil, err
 	}
-	if stored.Size() > limit {
+	defer l.close()
+	if l.size > limit {
 		return 0, nil, ErrTooBig
 	}
-	r, err := stored.Reader()
-	if err != nil {
+	data := room(into, l.size)
+	if _, err = io.ReadFull(l, data); err != nil {
 		return 0, nil, Missing(id, err)
 	}
-	data := room(into, stored.Size())
-	_, err = io.ReadFull(r, data)
-	if err = errors.Join(err, r.Close()); err != nil {
-		return 0, nil, Missing(id, err)
-	}
-	return stored.Type(), data, nil
+	return l.kind, data, nil
 }
 
-func (o *Reader) stored(id plumbing.Hash) (plumbing.EncodedObject, error) {
-	if o.store == nil {
-		return nil, Missing(id, nil)
-	}
-	stored, err := o.store.EncodedObject(plumbing.AnyObject, id)
-	if err != nil {
-		return nil, Missing(id, err)
-	}
-	return stored, nil
-}
+var errOtherID = errors.New("its content has another id")
 
-// begin starts the hash of an object, ended adds its last bytes and compares.
-func (o *Reader) begin(kind plumbing.ObjectType, size int64) { begin(o.sum, kind, size) }
-
-func (o *Reader) ended(data []byte, id plumbing.Hash) bool {
+// check tells whether an object has its id.
+func (o *Reader) check(id plumbing.Hash, kind plumbing.ObjectType, data []byte) error {
+	begin(o.sum, kind, int64(len(data)))
 	o.sum.Write(data)
-	var got [sha1.Size]byte
-	return bytes.Equal(o.sum.Sum(got[:0]), id[:])
+	if plumbing.Hash(o.sum.Sum(nil)) != id {
+		return Missing(id, errOtherID)
+	}
+	return nil
 }
 
-// Blob is the content of a file: held when it is small (1 MB), else streamed.
-type Blob struct {
+// Object is an object of any length: held when it is small (1 MB), else streamed.
+type Object struct {
+	ID   plumbing.Hash
+	Kind plumbing.ObjectType
 	Size int64  // bytes
 	Data []byte // nil for a big one
 	o    *Reader
-	id   plumbing.Hash
 }
 
-// Blob opens a blob. into is used for a small one.
-func (o *Reader) Blob(id plumbing.Hash, into []byte) (Blob, error) {
-	data, err := o.Load(id, plumbing.BlobObject, bigObject, into)
+// Blob opens the content of a file. into is used for a small one.
+func (o *Reader) Blob(id plumbing.Hash, into []byte) (Object, error) {
+	b, err := o.object(id, into)
+	if err == nil && b.Kind != plumbing.BlobObject {
+		err = Missing(id, fmt.Errorf("it is a %s, not a blob", b.Kind))
+	}
+	return b, err
+}
+
+func (o *Reader) object(id plumbing.Hash, into []byte) (Object, error) {
+	kind, data, err := o.Raw(id, bigObject, into)
+	if errors.Is(err, ErrTooBig) {
+		kind, size, err := o.KindAndSize(id)
+		return Object{ID: id, Kind: kind, Size: size, o: o}, err
+	}
 	if err == nil {
-		return Blob{int64(len(data)), data, o, id}, nil
+		err = o.check(id, kind, data)
 	}
-	if !errors.Is(err, ErrTooBig) {
-		return Blob{}, err
-	}
-	b := Blob{o: o, id: id}
-	p, at, err := o.packs.find(id)
-	if err != nil {
-		return b, Missing(id, err)
-	}
-	kind := plumbing.BlobObject
-	if p != nil {
-		if kind, b.Size, err = o.packs.kindAndSize(p, at); err != nil {
-			return b, Missing(id, err)
-		}
-	} else {
-		stored, err := o.stored(id)
-		if err != nil {
-			return b, err
-		}
-		kind, b.Size = stored.Type(), stored.Size()
-	}
-	if kind != plumbing.BlobObject {
-		return b, Missing(id, fmt.Errorf("it is a %s, not a blob", kind))
-	}
-	return b, nil
+	return Object{id, kind, int64(len(data)), data, o}, err
 }
 
 // CopyTo writes the content and calls advanced now and then. An error of w comes back as it is.
-func (b Blob) CopyTo(w io.Writer, advanced func()) error {
+func (b Object) CopyTo(w io.Writer, advanced func()) error {
 	if b.Data != nil || b.Size == 0 {
 		_, err := w.Write(b.Data) // its id was checked
 		return err
@@ -214,18 +235,18 @@ func (b Blob) CopyTo(w io.Writer, advanced func()) error {
 	if o.buf == nil {
 		o.buf = make([]byte, 64<<10)
 	}
-	o.begin(plumbing.BlobObject, b.Size)
+	begin(o.sum, b.Kind, b.Size)
 	out := &tally{w: w, sum: o.sum, advanced: advanced}
-	err := o.streamTo(out, b.id)
+	err := o.streamTo(out, b.ID)
 	switch {
 	case out.err != nil:
 		return out.err
 	case errors.As(err, new(*fs.PathError)): // the room for a delta's base
 		return err
 	case err != nil:
-		return Missing(b.id, err)
-	case out.n != b.Size || !o.ended(nil, b.id):
-		return Missing(b.id, errors.New("its content has another id"))
+		return Missing(b.ID, err)
+	case plumbing.Hash(o.sum.Sum(nil)) != b.ID:
+		return Missing(b.ID, errOtherID)
 	}
 	return nil
 }
@@ -238,16 +259,13 @@ func (o *Reader) streamTo(w io.Writer, id plumbing.Hash) error {
 	if p != nil {
 		return o.packs.stream(w, p, at, o.tmp, o.buf)
 	}
-	stored, err := o.stored(id)
+	l, err := o.loose(id)
 	if err != nil {
 		return err
 	}
-	r, err := stored.Reader()
-	if err != nil {
-		return err
-	}
-	_, err = io.CopyBuffer(writerOnly{w}, readerOnly{r}, o.buf)
-	return errors.Join(err, r.Close())
+	defer l.close()
+	_, err = io.CopyBuffer(writerOnly{w}, readerOnly{l}, o.buf)
+	return err
 }
 
 // tally is a writer that hashes and counts on the way, and remembers whose error it was.
@@ -269,27 +287,4 @@ func (t *tally) Write(b []byte) (int, error) {
 		t.next = t.n + 1<<20
 	}
 	return n, err
-}
-
-// source is an object that comes into a pack.
-type source struct {
-	kind  plumbing.ObjectType
-	size  int64
-	write func(io.Writer) error
-}
-
-// source opens any object for a pack: held when it is small, else streamed.
-func (o *Reader) source(id plumbing.Hash) (source, error) {
-	kind, data, err := o.Raw(id, bigObject, nil)
-	if errors.Is(err, ErrTooBig) {
-		b, notBlob := o.Blob(id, nil)
-		if notBlob == nil {
-			return source{plumbing.BlobObject, b.Size, func(w io.Writer) error { return b.CopyTo(w, func() {}) }}, nil
-		}
-		kind, data, err = o.Raw(id, MaxTree, nil) // a tree or a commit of more than a megabyte: rare, and bounded
-	}
-	return source{kind, int64(len(data)), func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	}}, err
 }

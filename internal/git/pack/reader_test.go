@@ -45,7 +45,7 @@ func deltaRepo(tb testing.TB) *gittest.Repo {
 // TestObjectsAsGit: every object reads as git reads it, whole and streamed.
 func TestObjectsAsGit(t *testing.T) {
 	src := deltaRepo(t)
-	o, err := Open(src.Dir, nil, filepath.Join(src.Dir, "tmp"))
+	o, err := Open(src.Dir, filepath.Join(src.Dir, "tmp"))
 	testkit.Must(t, err)
 	defer o.Close()
 	list := strings.Split(src.Git("cat-file", "--batch-all-objects", "--batch-check"), "\n")
@@ -110,7 +110,7 @@ func TestPackDamaged(t *testing.T) {
 				bad = bad[:i]
 			}
 			testkit.Must(t, os.WriteFile(all[0], bad, 0o644))
-			o, err := Open(src.Dir, nil, filepath.Join(src.Dir, "tmp"))
+			o, err := Open(src.Dir, filepath.Join(src.Dir, "tmp"))
 			testkit.Must(t, err)
 			for _, text := range ids {
 				kind, data, err := o.Raw(plumbing.NewHash(text), 1<<20, nil)

@@ -25,17 +25,15 @@ import (
 
 // ReceiveOptions are how a pack is taken in. Only Parent must be given.
 type ReceiveOptions struct {
-	Parent string                         // a folder on the disk where the pack will lie: where the temporary folder goes
-	Want   plumbing.Hash                  // a commit that must be in it; zero = any pack will do
-	Base   *Reader                        // has the objects that a thin pack may lean on; nil = it may lean on none
-	Room   Room                           // nil = the pack may be as large as it likes
-	Step   func()                         // called as the work advances; nil disables it
-	Came   func(bytes int64, objects int) // told how much has come, each time before Step; nil disables it
+	Parent string        // a folder on the disk where the pack will lie: where the temporary folder goes
+	Want   plumbing.Hash // a commit that must be in it; zero = any pack will do
+	Base   *Reader       // has the objects that a thin pack may lean on; nil = it may lean on none
+	// told as the work advances how much has come; its error, as of a disk that is full, ends the work. nil disables it
+	Progress Progress
 }
 
-// Room is asked for a function that says whether a pack in a folder may have so many bytes. It is called now and then,
-// with ever larger sizes; its error ends the work.
-type Room func(dir string) func(size int64) error
+// Progress is told how many bytes and objects of a pack have come.
+type Progress func(bytes int64, objects int) error
 
 // Received is a whole pack with its index in a temporary folder.
 type Received struct {
@@ -51,15 +49,7 @@ const ReceivePrefix = "addagent-recv-"
 // Receive reads a pack from a stream to its end, and a thin one it completes. Nothing of it is visible before Install;
 // after an error nothing is left. Errors: ErrCorrupt, ErrMissing for a thin pack that leans on what Base has not,
 // io.ErrUnexpectedEOF for one that is cut off, and those of the disk, of the stream and of ctx.
-func Receive(ctx context.Context, src io.Reader, o ReceiveOptions) (*Received, error) {
-	var base func(plumbing.Hash) (source, error)
-	if o.Base != nil {
-		base = o.Base.source
-	}
-	return receive(ctx, src, o, base)
-}
-
-func receive(ctx context.Context, src io.Reader, o ReceiveOptions, base func(plumbing.Hash) (source, error)) (_ *Received, err error) {
+func Receive(ctx context.Context, src io.Reader, o ReceiveOptions) (_ *Received, err error) {
 	dir, err := os.MkdirTemp(o.Parent, ReceivePrefix)
 	if err != nil {
 		return nil, fmt.Errorf("receive pack: %w", err)
@@ -77,36 +67,29 @@ func receive(ctx context.Context, src io.Reader, o ReceiveOptions, base func(plu
 	defer f.Close()
 
 	in := newScanner(ctx, src, f)
-	if o.Step != nil {
-		in.step = o.Step
+	if o.Progress != nil {
+		in.progress = o.Progress
 	}
-	if o.Came != nil {
-		in.came = o.Came
-	}
-	if o.Room != nil {
-		in.room = o.Room(dir)
-	}
-	step := in.step
+	progress := in.progress
 	sum, err := in.run()
 	if err != nil {
 		return nil, err
 	}
-	end := in.at() - sha1.Size
 	r.Bytes = in.at()
-	solver := newSolver(ctx, f, end, in.entries, in.borrowed, dir)
+	solver := newSolver(ctx, f, r.Bytes-sha1.Size, in.entries, in.borrowed, dir)
 	defer solver.close()
-	solver.step = step
+	solver.step = func() error { return progress(r.Bytes, len(solver.entries)) }
 	*in = scanner{} // its buffers are not needed any more
 	if err := solver.run(); err != nil {
 		return nil, err
 	}
 	if len(solver.waiting) > 0 {
-		if sum, err = complete(f, solver, base); err != nil {
+		if sum, err = complete(f, solver, o.Base); err != nil {
 			return nil, err
 		}
 	}
 	if solver.left > 0 {
-		return nil, fmt.Errorf("%w: %d deltas lean on each other", ErrCorrupt, solver.left)
+		return nil, fmt.Errorf("%w: deltas lean on each other", ErrCorrupt)
 	}
 	if !o.Want.IsZero() && !slices.ContainsFunc(solver.entries, func(e scanned) bool { return e.id == o.Want }) {
 		return nil, fmt.Errorf("the remote did not send commit %s", o.Want)
@@ -135,7 +118,7 @@ func (r *Received) Install(gitDir string) error {
 func (r *Received) discard() error { return os.RemoveAll(r.dir) }
 
 // complete appends the objects that a thin pack leans on, and writes the new number of objects and checksum.
-func complete(f *os.File, s *solver, base func(plumbing.Hash) (source, error)) (plumbing.Hash, error) {
+func complete(f *os.File, s *solver, base *Reader) (plumbing.Hash, error) {
 	var sum plumbing.Hash
 	end := s.size
 	for len(s.waiting) > 0 {
@@ -147,19 +130,16 @@ func complete(f *os.File, s *solver, base func(plumbing.Hash) (source, error)) (
 			if base == nil {
 				return sum, Missing(id, errors.New("a delta leans on it"))
 			}
-			source, err := base(id)
+			object, err := base.object(id, nil)
 			if errors.Is(err, ErrMissing) {
 				continue // perhaps a delta of one that comes after it
 			}
 			if err != nil {
 				return sum, err
 			}
-			e, size, err := appendObject(f, end, source)
+			e, size, err := appendObject(f, end, object)
 			if err != nil {
 				return sum, err
-			}
-			if e.id != id {
-				return sum, Missing(id, errors.New("its content has another id"))
 			}
 			end += size
 			if err := s.add(e, end); err != nil {
@@ -183,23 +163,17 @@ func sortedBases(m map[plumbing.Hash][]int32) []plumbing.Hash {
 }
 
 // appendObject writes an object at an offset of a pack.
-func appendObject(f *os.File, at int64, o source) (scanned, int64, error) {
+func appendObject(f *os.File, at int64, o Object) (scanned, int64, error) {
 	crc := crc32.NewIEEE()
 	out := &counted{w: io.MultiWriter(io.NewOffsetWriter(f, at), crc)}
-	e := scanned{at: at, size: o.size, kind: o.kind, base: -1, solved: true}
-	if _, err := out.Write(appendHeader(nil, o.kind, o.size)); err != nil {
+	e := scanned{id: o.ID, at: at, size: o.Size, kind: o.Kind, base: -1, solved: true}
+	if _, err := out.Write(appendHeader(nil, o.Kind, o.Size)); err != nil {
 		return e, 0, err
 	}
 	e.body = at + out.n
-	h := sha1.New()
-	begin(h, o.kind, o.size)
-	if o.size <= maxStored {
+	if o.Size <= maxStored {
 		// Most are trees of a few kilobytes, which hardly compress; a compressor costs 800 KB of memory.
-		plain := bytes.NewBuffer(make([]byte, 0, o.size))
-		if err := o.write(io.MultiWriter(plain, h)); err != nil {
-			return e, 0, err
-		}
-		if err := writeStored(out, plain.Bytes()); err != nil {
+		if err := writeStored(out, o.Data); err != nil {
 			return e, 0, err
 		}
 	} else {
@@ -207,14 +181,10 @@ func appendObject(f *os.File, at int64, o source) (scanned, int64, error) {
 		if err != nil {
 			return e, 0, err
 		}
-		if err := o.write(io.MultiWriter(z, h)); err != nil {
-			return e, 0, err
-		}
-		if err := z.Close(); err != nil {
+		if err := errors.Join(o.CopyTo(z, func() {}), z.Close()); err != nil {
 			return e, 0, err
 		}
 	}
-	h.Sum(e.id[:0])
 	e.crc = crc.Sum32()
 	return e, out.n, nil
 }

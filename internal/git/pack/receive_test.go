@@ -5,7 +5,6 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -74,7 +74,7 @@ func TestIndexIsGits(t *testing.T) {
 			pack := packer(t, src, "main", args...)
 			dir := t.TempDir()
 			steps := 0
-			got, err := Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: dir, Step: func() { steps++ }})
+			got, err := Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: dir, Progress: func(int64, int) error { steps++; return nil }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +132,7 @@ func TestThinPack(t *testing.T) {
 		if _, err := Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: gitDir}); !errors.Is(err, ErrMissing) {
 			t.Errorf("without the clone: %v", err)
 		}
-		objects, err := Open(gitDir, nil, filepath.Join(gitDir, "tmp"))
+		objects, err := Open(gitDir, filepath.Join(gitDir, "tmp"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,13 @@ func TestManyContents(t *testing.T) {
 func FuzzReceive(f *testing.F) {
 	hello := gittest.PackEntry(plumbing.BlobObject, 5, []byte("hello"))
 	delta := append(append(appendHeader(nil, plumbing.OFSDeltaObject, 4), byte(len(hello))), gittest.Deflated([]byte("\x05\x05\x90\x05"))...)
-	named := append(append(appendHeader(nil, plumbing.REFDeltaObject, 4), bytes.Repeat([]byte{7}, 20)...), gittest.Deflated([]byte("\x05\x05\x90\x05"))...)
+	src := gittest.New(f, filepath.Join(f.TempDir(), "r.git"))
+	src.Commit("main", gittest.File("f", "hello"))
+	base, err := Open(src.Dir, f.TempDir())
+	testkit.Must(f, err)
+	defer base.Close()
+	id := plumbing.ComputeHash(plumbing.BlobObject, []byte("hello"))
+	named := append(append(appendHeader(nil, plumbing.REFDeltaObject, 4), id[:]...), gittest.Deflated([]byte("\x05\x05\x90\x05"))...)
 	f.Add(gittest.Pack(0))
 	f.Add(gittest.Pack(2, hello, delta))
 	f.Add(gittest.Pack(2, hello, named))
@@ -198,13 +204,7 @@ func FuzzReceive(f *testing.F) {
 		// The checksum would stop nearly everything: give each input the right one as well.
 		sum := sha1.Sum(data)
 		for _, pack := range [][]byte{data, append(bytes.Clone(data), sum[:]...)} {
-			got, err := receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: dir},
-				func(plumbing.Hash) (source, error) {
-					return source{kind: plumbing.BlobObject, size: 5, write: func(w io.Writer) error {
-						_, err := io.WriteString(w, "hello")
-						return err
-					}}, nil
-				})
+			got, err := Receive(t.Context(), bytes.NewReader(pack), ReceiveOptions{Parent: dir, Base: base})
 			if err == nil {
 				err = got.discard()
 				if err != nil {
@@ -250,5 +250,22 @@ func TestAppendBack(t *testing.T) {
 		if got, err := readBack(bytes.NewReader(b)); got != back || err != nil {
 			t.Errorf("%d: %x is read as %d (%v)", back, b, got, err)
 		}
+	}
+}
+
+// TestCollision: an object that was made to collide is refused, however it comes. The bytes are the first of the two
+// files of "SHA-1 is a Shambles".
+func TestCollision(t *testing.T) {
+	data, err := os.ReadFile("testdata/sha-mbles-1.bin")
+	testkit.Must(t, err)
+	h := newIDHash()
+	h.Write(data) // without git's header, which the files were not made for
+	if _, err := h.sum(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+	begin(h, plumbing.BlobObject, 5)
+	h.Write([]byte("hello"))
+	if id, err := h.sum(); err != nil || id != plumbing.ComputeHash(plumbing.BlobObject, []byte("hello")) {
+		t.Errorf("%s, %v", id, err)
 	}
 }

@@ -65,29 +65,16 @@ func (f *Repack) Add(id plumbing.Hash, kind plumbing.ObjectType) (plumbing.Objec
 	if f.Has(id) {
 		return plumbing.InvalidObject, nil
 	}
-	packs := f.r.packs
-	p, at, err := packs.find(id)
+	p, at, err := f.r.packs.find(id)
+	switch {
+	case err != nil:
+	case kind == plumbing.AnyObject:
+		kind, _, err = f.r.KindAndSize(id)
+	case p == nil:
+		err = f.r.Present(id)
+	}
 	if err != nil {
 		return kind, err
-	}
-	if p == nil {
-		has, err := packs.loose(id)
-		if err != nil || !has {
-			return kind, errors.Join(Missing(id, nil), err)
-		}
-	}
-	if kind == plumbing.AnyObject {
-		if p != nil {
-			kind, _, err = packs.kindAndSize(p, at)
-		} else {
-			var stored plumbing.EncodedObject
-			if stored, err = f.r.stored(id); err == nil {
-				kind = stored.Type()
-			}
-		}
-		if err != nil {
-			return kind, Missing(id, err)
-		}
 	}
 	f.number[id] = int32(len(f.list))
 	f.list = append(f.list, living{id: id, pack: p, at: at})
@@ -215,32 +202,36 @@ func (f *Repack) span(p *Pack, at int64) (id plumbing.Hash, end int64, err error
 }
 
 // Write makes the new pack, puts it into its place in the git directory, and proves that it holds all of the list. It
-// returns the path of the pack without the end of its name, which may not be on the disk yet. step is called between
-// any two changes on the disk.
-func (f *Repack) Write(ctx context.Context, room Room, step func()) (stem string, err error) {
+// returns the path of the pack without the end of its name, which may not be on the disk yet. progress is also called
+// between any two changes on the disk.
+func (f *Repack) Write(ctx context.Context, progress Progress) (stem string, err error) {
 	r, w := io.Pipe()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_ = w.CloseWithError(f.writePack(ctx, w))
 	}()
-	got, err := Receive(ctx, bufio.NewReader(r), ReceiveOptions{Parent: f.r.gitDir, Room: room, Step: step})
+	got, err := Receive(ctx, bufio.NewReader(r), ReceiveOptions{Parent: f.r.gitDir, Progress: progress})
 	_ = r.Close()
 	<-ended
 	if err != nil {
 		return "", err
 	}
-	step()
+	if err := progress(got.Bytes, f.Len()); err != nil {
+		return "", errors.Join(err, got.discard())
+	}
 	if err := got.Install(f.r.gitDir); err != nil {
 		return "", err
 	}
-	step()
+	if err := progress(got.Bytes, f.Len()); err != nil {
+		return "", err
+	}
 	stem = filepath.Join(f.r.gitDir, "objects", "pack", got.Stem)
 	p, err := openPack(stem)
 	if err != nil {
 		return "", err
 	}
-	defer p.close()
+	defer func() { _ = p.close() }()
 	for _, o := range f.list {
 		if at, err := f.r.packs.look(p, o.id); err != nil || at < 0 {
 			return "", fmt.Errorf("the new pack lacks %s: %w", o.id, errors.Join(ErrCorrupt, err))

@@ -122,12 +122,12 @@ func (c *packCopier) copy(o *living, e packEntry, header []byte) error {
 
 // whole writes an object that stands by itself.
 func (c *packCopier) whole(o *living) error {
-	source, err := c.r.source(o.id)
+	object, err := c.r.object(o.id, nil)
 	if err != nil {
 		return err
 	}
 	o.out = c.out.n
-	if _, err := c.out.Write(appendHeader(nil, source.kind, source.size)); err != nil {
+	if _, err := c.out.Write(appendHeader(nil, object.Kind, object.Size)); err != nil {
 		return err
 	}
 	if c.flat == nil {
@@ -135,7 +135,7 @@ func (c *packCopier) whole(o *living) error {
 	} else {
 		c.flat.Reset(c.out)
 	}
-	if err := source.write(c.flat); err != nil {
+	if err := object.CopyTo(c.flat, func() {}); err != nil {
 		return err
 	}
 	return c.flat.Close()

@@ -17,6 +17,7 @@ import (
 	"strconv"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/pjbgf/sha1cd"
 )
 
 // What a pack that comes in may hold. A server is trusted with the content of files, not with this machine's memory
@@ -50,11 +51,10 @@ type scanner struct {
 	ctx   context.Context
 	src   io.Reader
 	out   io.Writer
-	room  func(int64) error // may so many bytes be stored?
-	step  func()            // called as objects come in
-	came  func(int64, int)  // how many bytes and objects have come
-	each  func() error      // reads one object
-	total int64             // objects announced
+	each  func() error // reads one object
+	total int64        // objects announced
+
+	progress Progress
 
 	buf            []byte
 	mark, pos, end int   // mark: up to where bytes are stored and summed
@@ -64,14 +64,14 @@ type scanner struct {
 
 	zlib     inflater
 	chunk    []byte
-	id       hash.Hash
+	id       idHash
 	entries  []scanned
 	borrowed []borrowed
 }
 
 func newScanner(ctx context.Context, src io.Reader, out io.Writer) *scanner {
-	s := &scanner{ctx: ctx, src: src, out: out, room: func(int64) error { return nil }, step: func() {}, came: func(int64, int) {},
-		buf: make([]byte, 64<<10), chunk: make([]byte, 32<<10), sum: sha1.New(), id: sha1.New()}
+	s := &scanner{ctx: ctx, src: src, out: out, progress: func(int64, int) error { return nil },
+		buf: make([]byte, 64<<10), chunk: make([]byte, 32<<10), sum: sha1.New(), id: newIDHash()}
 	s.each = s.object
 	return s
 }
@@ -173,7 +173,9 @@ func (s *scanner) object() error {
 		return err
 	}
 	if e.solved {
-		s.id.Sum(e.id[:0])
+		if e.id, err = s.id.sum(); err != nil {
+			return err
+		}
 	}
 	if err := s.store(); err != nil {
 		return err
@@ -239,15 +241,10 @@ func (s *scanner) fill() error {
 	}
 	s.offset += int64(s.end)
 	s.mark, s.pos, s.end = 0, 0, 0
-	if err := s.room(s.offset); err != nil {
-		return err
-	}
 	n, err := io.ReadAtLeast(s.src, s.buf, 1)
 	s.end = n
 	if n > 0 {
-		s.came(s.offset+int64(n), len(s.entries))
-		s.step()
-		return nil
+		return s.progress(s.offset+int64(n), len(s.entries))
 	}
 	return err
 }
@@ -313,6 +310,19 @@ func readBack(r io.ByteReader) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%w: a delta with an absurd base", ErrCorrupt)
+}
+
+// idHash finds the ids of objects that another machine sent. It refuses one that was made to have the id of another, as
+// git does.
+type idHash struct{ sha1cd.CollisionResistantHash }
+
+func newIDHash() idHash { return idHash{sha1cd.New().(sha1cd.CollisionResistantHash)} }
+
+func (h idHash) sum() (id plumbing.Hash, err error) {
+	if _, attack := h.CollisionResistantSum(id[:0]); attack {
+		err = fmt.Errorf("%w: an object made to share its id with another (an attack on SHA-1)", ErrCorrupt)
+	}
+	return id, err
 }
 
 // begin starts the hash of an object.

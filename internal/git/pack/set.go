@@ -32,7 +32,7 @@ var ErrCorrupt = errors.New("pack is corrupt")
 type packSet struct {
 	packs   []*Pack
 	folders []string
-	listed  time.Time // when the folder of packs was read
+	listed  time.Time // when the folders of packs were read
 	bases   baseCache
 
 	zlib  inflater

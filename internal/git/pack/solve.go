@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha1"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 
@@ -23,8 +21,8 @@ type solver struct {
 	file    *os.File
 	size    int64 // of the file: where objects end
 	entries []scanned
-	tmp     string // the folder of the scratch file
-	step    func()
+	tmp     string       // the folder of the scratch file
+	step    func() error // called as the work advances
 
 	first, next []int32                   // deltas of an object, by number; -1 ends the list
 	waiting     map[plumbing.Hash][]int32 // deltas whose base is named and was not seen yet
@@ -32,7 +30,7 @@ type solver struct {
 
 	in, delta *bufio.Reader
 	zlib      inflater
-	sum       hash.Hash
+	sum       idHash
 	chunk     []byte
 
 	frames  []frame
@@ -59,8 +57,8 @@ type content struct {
 const maxHeld = 12 << 20
 
 func newSolver(ctx context.Context, file *os.File, size int64, entries []scanned, borrowed []borrowed, tmp string) *solver {
-	s := &solver{ctx: ctx, file: file, size: size, entries: entries, tmp: tmp, step: func() {},
-		in: bufio.NewReaderSize(nil, 16<<10), delta: bufio.NewReaderSize(nil, 4<<10), sum: sha1.New(), chunk: make([]byte, 32<<10),
+	s := &solver{ctx: ctx, file: file, size: size, entries: entries, tmp: tmp,
+		in: bufio.NewReaderSize(nil, 16<<10), delta: bufio.NewReaderSize(nil, 4<<10), sum: newIDHash(), chunk: make([]byte, 32<<10),
 		waiting: make(map[plumbing.Hash][]int32)}
 	for _, b := range borrowed {
 		s.waiting[b.base] = append(s.waiting[b.base], b.entry)
@@ -165,7 +163,9 @@ func (s *solver) solve(kid int32, base *content) error {
 	}
 	e.kind, e.solved = base.kind, true
 	s.left--
-	s.step()
+	if err := s.step(); err != nil {
+		return err
+	}
 	s.adopt(kid)
 	if s.first[kid] < 0 {
 		s.release(c)
@@ -245,12 +245,10 @@ func (s *solver) apply(e *scanned, base *content, keep bool) (content, error) {
 		return content{}, err
 	}
 	s.delta.Reset(&s.zlib)
-	from, size, err := deltaSizes(s.delta)
+	size, err := deltaSize(s.delta, base.size)
 	switch {
 	case err != nil:
 		return content{}, err
-	case from != base.size:
-		return content{}, fmt.Errorf("%w: delta of another base", ErrCorrupt)
 	case size > maxObject:
 		return content{}, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(maxObject))
 	}
@@ -266,12 +264,17 @@ func (s *solver) apply(e *scanned, base *content, keep bool) (content, error) {
 		return c, err
 	}
 	s.sum.Write(c.data)
-	s.sum.Sum(e.id[:0])
-	return c, nil
+	e.id, err = s.sum.sum()
+	return c, err
+}
+
+type byteReader interface {
+	io.Reader
+	io.ByteReader
 }
 
 // patch writes the object of so many bytes that a delta makes of its base.
-func patch(w io.Writer, delta *bufio.Reader, base *content, size int64, chunk []byte) error {
+func patch(w io.Writer, delta byteReader, base *content, size int64, chunk []byte) error {
 	for done := int64(0); ; {
 		insert, offset, n, err := deltaStep(delta)
 		switch {
@@ -302,18 +305,14 @@ func patch(w io.Writer, delta *bufio.Reader, base *content, size int64, chunk []
 // copyBytes copies exactly n bytes by way of chunk.
 func copyBytes(w io.Writer, r io.Reader, n int64, chunk []byte) error {
 	for n > 0 {
-		k, err := r.Read(chunk[:min(n, int64(len(chunk)))])
-		if k > 0 {
-			if _, err := w.Write(chunk[:k]); err != nil {
-				return err
-			}
-			if n -= int64(k); n == 0 {
-				return nil
-			}
-		}
-		if err != nil {
+		part := chunk[:min(n, int64(len(chunk)))]
+		if _, err := io.ReadFull(r, part); err != nil {
 			return cut(err)
 		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		n -= int64(len(part))
 	}
 	return nil
 }

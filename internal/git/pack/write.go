@@ -9,13 +9,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Object is an object in memory.
-type Object struct {
-	ID   plumbing.Hash
-	Kind plumbing.ObjectType
-	Data []byte
-}
-
 // Encode returns a pack of version 2 with all objects, without deltas. Format: gitformat-pack(5).
 func Encode(list []Object) ([]byte, error) {
 	size := 32

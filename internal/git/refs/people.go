@@ -121,7 +121,7 @@ func Borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbin
 			continue
 		}
 		seen[id] = true
-		if kind, _, ok := store.Packed(id); ok && kind != plumbing.CommitObject && kind != plumbing.TagObject {
+		if kind, _, err := store.KindAndSize(id); err == nil && kind != plumbing.CommitObject && kind != plumbing.TagObject {
 			continue
 		}
 		kind, data, err := store.Raw(id, pack.MaxTree, nil)

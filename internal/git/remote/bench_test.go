@@ -46,7 +46,7 @@ func BenchmarkUnpackThousand(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
-		into := pack.NewMemory(defaultContent, nil)
+		into := pack.NewMemory(defaultContent, defaultContent)
 		if err := into.Unpack(b.Context(), bytes.NewReader(incoming.Bytes())); err != nil {
 			b.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,22 +22,22 @@ type ReadOptions struct {
 	// left out where the server can: "blob:none" (no contents of files), "tree:0" (no folders either)
 	Filter string
 	// commits that were read before, wholly: what their folders and files hold does not come again
-	Have []string
-	// where those are: with it only the differences of a long folder come; nil = it is not at hand
-	Base     *objects.Content
+	Have     []string
 	MaxBytes int64 // in memory; 0 = 64 MB
+	// of one object: a larger one is passed over, so that it hides no other; 0 = MaxBytes
+	MaxObject int64
 }
 
 const defaultContent = 64 << 20
 
-// Read gets commits by their ids, whole or not at all, in one request; with Since in two. It is an error when there is
-// more than ReadOptions.MaxBytes.
+// Read gets commits by their ids in one request; with Since in two. What is no commit, and what is too big, is known as
+// such. It is an error when there is more than ReadOptions.MaxBytes.
 func (s *Repository) Read(ctx context.Context, ids []string, o ReadOptions) (*objects.Content, error) {
 	limit := o.MaxBytes
 	if limit <= 0 {
 		limit = defaultContent
 	}
-	c := objects.NewContent(limit, o.Base)
+	c := objects.NewContent(limit, cmp.Or(o.MaxObject, limit))
 	if len(ids) == 0 {
 		return c, nil
 	}
@@ -47,7 +48,7 @@ func (s *Repository) Read(ctx context.Context, ids []string, o ReadOptions) (*ob
 	}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	f := protocol.FetchRequest{
-		Want: ids[0], Also: ids[1:], Known: o.Have, Thin: o.Base != nil, Depth: o.Depth, Since: o.Since, Filter: o.Filter,
+		Want: ids[0], Also: ids[1:], Known: o.Have, Depth: o.Depth, Since: o.Since, Filter: o.Filter,
 		MaxBytes: 2*limit + 64<<10, // small objects are longer in a pack
 	}
 	if !o.Since.IsZero() {
@@ -67,12 +68,11 @@ func (s *Repository) Read(ctx context.Context, ids []string, o ReadOptions) (*ob
 		}
 	}
 	if errors.Is(err, pack.ErrTooBig) || errors.Is(err, protocol.ErrTooLarge) {
-		err = fmt.Errorf("more than %d bytes: %w", limit, err)
+		err = fmt.Errorf("more than %d bytes: %w", limit, pack.ErrTooBig)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", s.classed(ctx, "read", err))
 	}
-	c.Seal()
 	return c, nil
 }
 
@@ -92,8 +92,8 @@ func (s *Repository) readWhole(ctx context.Context, f protocol.FetchRequest, c *
 		return fmt.Errorf("pack: %w", err)
 	}
 	for _, id := range append([]string{f.Want}, f.Also...) {
-		if _, err := c.Commit(id); err != nil && !slices.Contains(f.Known, id) {
-			return err
+		if !c.Has(id) && !slices.Contains(f.Known, id) {
+			return fmt.Errorf("%s: %w", id, objects.ErrNotRead)
 		}
 	}
 	return nil

@@ -168,7 +168,7 @@ func TestStoreIncrement(t *testing.T) {
 		testkit.Must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
 		old, err := s.Read(t.Context(), []string{first}, ReadOptions{Depth: 1})
 		testkit.Must(t, err)
-		c, err := s.Read(t.Context(), []string{second}, ReadOptions{Depth: 1, Have: []string{first}, Base: old})
+		c, err := s.Read(t.Context(), []string{second}, ReadOptions{Depth: 1, Have: []string{first}})
 		testkit.Must(t, err)
 		info, err := c.Commit(second)
 		testkit.Must(t, err)
@@ -186,44 +186,6 @@ func TestStoreIncrement(t *testing.T) {
 			t.Errorf("%d of %d came again", came, len(now))
 		}
 	})
-}
-
-// TestStoreFoldAgain reads one branch of a thousand records again, of which ten changed: spec section 12 holds 5 KB.
-func TestStoreFoldAgain(t *testing.T) {
-	src, server := gittest.Remote(t, gittest.ServerOptions{})
-	var o objects.Builder
-	files := make([]objects.Entry, 0, 1000)
-	for i := range 1000 {
-		files = append(files, objects.Entry{Name: nodeName(i) + ".json", ID: o.Blob(someRecord(nodeName(i), "idle"))})
-	}
-	who := objects.Person{Name: "fold", Email: "fold", When: time.Unix(1_800_000_000, 0)}
-	first := o.Commit(objects.CommitInfo{Tree: o.Tree(files), Author: who, Message: "first"})
-	for i := range 10 {
-		changed := strings.ReplaceAll(string(someRecord(nodeName(97*i), "idle")), "083044", "090211")
-		files[97*i].ID = o.Blob([]byte(strings.Replace(changed, `"idle"`, `"working"`, 1)))
-	}
-	second := o.Commit(objects.CommitInfo{Tree: o.Tree(files), Parents: []string{first}, Author: who, Message: "second"})
-	s := away{src, Source{URL: server.URL + "/r.git", Agent: "addagent/0.1.0"}}.store(t)
-	testkit.Must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
-	src.Git("repack", "-qad")
-	old, err := s.Read(t.Context(), []string{first}, ReadOptions{Depth: 1})
-	testkit.Must(t, err)
-	refs, err := s.Refs(t.Context(), "refs/heads/main")
-	testkit.Must(t, err)
-	before := server.Bytes()
-	c, err := s.Read(t.Context(), []string{refs[0].ID}, ReadOptions{Depth: 1, Have: []string{first}, Base: old})
-	testkit.Must(t, err)
-	testkit.Must(t, s.Close())
-	server.HTTP.Close() // all is counted then
-	for i := range 10 {
-		if _, err := c.File(second, nodeName(97*i)+".json"); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Logf("%d bytes both ways", server.Bytes()-before)
-	if n := server.Bytes() - before; n > 5000 {
-		t.Errorf("%d bytes", n)
-	}
 }
 
 // TestStoreWorkTree pushes into a person's work tree, and into repositories of another kind.

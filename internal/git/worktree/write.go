@@ -75,7 +75,7 @@ func (m *mover) checkLink(id plumbing.Hash) error {
 	return err
 }
 
-func (m *mover) writeLink(in *folder, name, temp string, b pack.Blob) (record, error) {
+func (m *mover) writeLink(in *folder, name, temp string, b pack.Object) (record, error) {
 	if err := m.temp.root.Symlink(string(b.Data), temp); err != nil {
 		return record{}, err
 	}
@@ -86,7 +86,7 @@ func (m *mover) writeLink(in *folder, name, temp string, b pack.Blob) (record, e
 	return now.stat, err
 }
 
-func (m *mover) writeFile(in *folder, name, temp string, b pack.Blob, w wanted) (_ record, err error) {
+func (m *mover) writeFile(in *folder, name, temp string, b pack.Object, w wanted) (_ record, err error) {
 	perm := fs.FileMode(permOf(w.mode))
 	f, fd, err := m.create(in, temp, perm)
 	if err != nil {
