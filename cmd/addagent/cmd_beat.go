@@ -120,7 +120,7 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 // only the same beat lock, of another home with the same run_dir by mistake,
 // would never hear of what is asked here.
 func beatenElsewhere(cfg *config.Config) bool {
-	house, err := files.TryLockFolder(cfg.Nodeinfo())
+	house, err := files.TryLock(cfg.HomeLock())
 	if err == nil {
 		house.Close()
 	}

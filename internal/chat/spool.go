@@ -63,7 +63,7 @@ func openSpool(folder string, now time.Time, l Limits) (*spool, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("chat spool: %w", err)
 	}
-	lock, err := files.TryLockFolder(folder)
+	lock, err := files.TryLock(filepath.Join(folder, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("chat spool %s: %w", folder, err)
 	}

@@ -258,6 +258,9 @@ func (c *Config) Nodeinfo() string { return filepath.Join(c.Home, "nodeinfo") }
 func (c *Config) BeatLock() string { return filepath.Join(c.RunDir, "beat.lock") }
 func (c *Config) WorkLock() string { return filepath.Join(c.RunDir, "work.lock") }
 
+// HomeLock is held by the process that beats over this home, wherever its run_dir is.
+func (c *Config) HomeLock() string { return filepath.Join(c.Nodeinfo(), ".lock") }
+
 // InitMemory is the folder where the init of this instance is remembered.
 func (c *Config) InitMemory() string { return filepath.Join(c.StateDir, "init") }
 

@@ -70,7 +70,7 @@ func (a *App) claimNode(context.Context) error {
 	a.lock = lock
 	a.onClose(func() { lock.Close() })
 	// The beat lock lies in run_dir: an agent with another one (--home, a second config) must not beat here, too.
-	home, err := files.TryLockFolder(cfg.Nodeinfo())
+	home, err := files.TryLock(cfg.HomeLock())
 	if errors.Is(err, files.ErrHeld) {
 		return &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, uses %s", cfg.Home)}
 	} else if err != nil {
@@ -110,8 +110,10 @@ func (a *App) openLogs(context.Context) (err error) {
 	a.journal.Configure(a.cfg.Log)
 	a.onClose(a.Log.Close)
 	a.onClose(a.journal.Close)
-	for _, n := range a.me.Notices {
-		a.say(journal.Notice, n)
+	for _, n := range append(a.me.Notices, a.lock.Aside()) {
+		if n != "" {
+			a.say(journal.Notice, n)
+		}
 	}
 	notice, err := a.journal.Recall()
 	if err != nil {

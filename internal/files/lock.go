@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,21 +18,41 @@ var ErrHeld = errors.New("another process holds it")
 
 var errReplaced = errors.New("the file was replaced meanwhile")
 
-// Lock is an exclusive lock on a file or a folder, which ends with its process at the latest. The file is never
-// deleted: a process that had just opened it would then lock what no other process can find.
-type Lock struct{ flock *flock.Flock }
-
-// TryLock takes the lock on the file at path without waiting. A new file gets perm; the folder must exist. A symbolic
-// link is an error, and so is ErrHeld.
-func TryLock(path string, perm fs.FileMode) (*Lock, error) {
-	l := &Lock{flock.New(path, flock.SetFlag(os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW), flock.SetPermissions(perm))}
-	return l, l.take()
+// Lock is an exclusive lock on a file, which ends with its process at the latest. The file is never deleted: a process
+// that had just opened it would then lock what no other process can find.
+type Lock struct {
+	flock *flock.Flock
+	Aside string // where that is now which stood in the place of the file; "" = nothing did
 }
 
-// TryLockFolder takes a lock on the folder itself, and writes nothing.
-func TryLockFolder(dir string) (*Lock, error) {
-	l := &Lock{flock.New(dir, flock.SetFlag(os.O_RDONLY|syscall.O_DIRECTORY))}
-	return l, TryAgain(5, l.take)
+// TryLock takes the lock on the file at path without waiting. The folder must exist.
+func TryLock(path string) (l *Lock, err error) {
+	l = &Lock{flock: flock.New(path, flock.SetFlag(LockFlags), flock.SetPermissions(LockMode))}
+	if l.Aside, err = MakeWay(path); err == nil {
+		err = TryAgain(5, l.take)
+	}
+	return l, err
+}
+
+// How the file of a lock is opened. A shared lock needs no more than reading: another account that could read the file
+// could stop the agent by holding it.
+const (
+	LockFlags = os.O_RDWR | os.O_CREATE | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	LockMode  = fs.FileMode(0o600)
+)
+
+// MakeWay prepares path for a lock: what is no regular file is set aside, and the file of an earlier version, which
+// other accounts may read, becomes ours alone.
+func MakeWay(path string) (aside string, err error) {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil: // opening it tells
+	case !info.Mode().IsRegular():
+		return SetAside(path, "corrupt")
+	case info.Mode().Perm()&^LockMode != 0:
+		_ = os.Chmod(path, LockMode) // of a file that is not ours opening tells
+	}
+	return "", nil
 }
 
 func (l *Lock) take() error {
@@ -75,9 +97,32 @@ func IsFile(info fs.FileInfo, path string) bool {
 func (l *Lock) Close() error { return l.flock.Close() }
 
 // Held tells whether a process has the lock at path. It takes a shared lock for a moment: the only way to ask that
-// works on every file system.
+// works on every file system. An account that may not open the file relies on the kernel's list.
 func Held(path string) (bool, error) {
-	f := flock.New(path, flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW))
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return false, nil // none of ours holds that
+	}
+	f := flock.New(path, flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
 	shared, err := f.TryRLock()
-	return err == nil && !shared, errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); errors.Is(err, fs.ErrPermission) {
+		return LockedBy(path) != 0, nil
+	}
+	return err == nil && !shared, err
+}
+
+// LockedBy is the process that took the lock at path, shared or not, 0 when that is not known (man 5 proc_locks). Device numbers are
+// not compared: some file systems show others there.
+func LockedBy(path string) (pid int) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	list, _ := os.ReadFile("/proc/locks")
+	inode := fmt.Sprintf(":%d", info.Sys().(*syscall.Stat_t).Ino)
+	for line := range strings.Lines(string(list)) {
+		if f := strings.Fields(line); len(f) > 5 && f[1] == "FLOCK" && strings.HasSuffix(f[5], inode) {
+			pid, _ = strconv.Atoi(f[4])
+		}
+	}
+	return pid
 }

@@ -23,7 +23,7 @@ const headline = 100
 func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.Time) {
 	b := s.Beat
 	if b == nil {
-		fmt.Fprintf(out, "starting: process %d has not finished its first beat, started %s\n", s.Holder.PID, human.When(s.Holder.Started, now))
+		fmt.Fprintf(out, "starting: %v has not finished its first beat, started %s\n", s.Holder, human.When(s.Holder.Started, now))
 		s.printDiagnosis(out, flags, now)
 		return
 	}
@@ -63,11 +63,11 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 	case !s.Running:
 		row("agent", "addagent run, not running; beat %d at %s took %s", b.Seq, human.When(b.Start, now), took)
 	case s.Late:
-		row("agent", "process %d, beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), took)
+		row("agent", "%v, beat %d at %s took %s", s.Holder, b.Seq, human.When(b.Start, now), took)
 	case len(b.Fetching) > 0:
-		row("agent", "running, process %d; beat %d, started %s, still looking", s.Holder.PID, b.Seq, human.When(b.Start, now))
+		row("agent", "running, %v; beat %d, started %s, still looking", s.Holder, b.Seq, human.When(b.Start, now))
 	default:
-		row("agent", "running, process %d; beat %d at %s took %s", s.Holder.PID, b.Seq, human.When(b.Start, now), took)
+		row("agent", "running, %v; beat %d at %s took %s", s.Holder, b.Seq, human.When(b.Start, now), took)
 		row("next look", "%s", human.When(b.Next, now))
 	}
 	for _, f := range b.Fetching {
@@ -81,7 +81,7 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 	} else if b.InHand != nil {
 		row("running", "%s at %s has ended; the next beat collects its result", b.InHand.Name(), human.ID(b.InHand.Version))
 	} else if s.Working != nil && (len(b.Fetching) == 0 || s.Working.PID != s.Holder.PID) { // that it looks is said above
-		row("running", "%s holds the work lock: process %d since %s", s.Working.Purpose, s.Working.PID, human.When(s.Working.Started, now))
+		row("running", "%s holds the work lock: %v since %s", s.Working.Purpose, s.Working, human.When(s.Working.Started, now))
 	}
 	if d := b.Did; d != nil {
 		ended := "done in " + d.Took()

@@ -46,7 +46,7 @@ func Read(cfg *config.Config, now time.Time) (s Report, unread, err error) {
 	}
 	if held {
 		s.Running, s.Holder = true, &holder
-	} else if other, err := files.Held(cfg.Nodeinfo()); err == nil {
+	} else if other, err := files.Held(cfg.HomeLock()); err == nil {
 		s.Other = other
 	}
 	if h, held, err := run.ReadHolder(cfg.WorkLock()); err == nil && held {

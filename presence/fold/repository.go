@@ -99,7 +99,7 @@ func lockCache(dir string) *files.Lock {
 	if os.MkdirAll(dir, 0o700) != nil {
 		return nil
 	}
-	l, err := files.TryLock(filepath.Join(dir, "lock"), 0o600)
+	l, err := files.TryLock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil
 	}

@@ -25,7 +25,7 @@ func TryBeatLock(path, purpose string) (*BeatLock, error) {
 func tryBeatLock(path string, h Holder) (*BeatLock, error) {
 	l := &BeatLock{path: path, holder: h}
 	err := take(path, func() (err error) {
-		l.lock, err = files.TryLock(path, 0o644) // other accounts may read who it is
+		l.lock, err = files.TryLock(path)
 		return err
 	})
 	if err != nil {
@@ -41,6 +41,9 @@ func tryBeatLock(path string, h Holder) (*BeatLock, error) {
 	}
 	return l, nil
 }
+
+// Aside says what stood in the place of the lock's file; "" = nothing did.
+func (l *BeatLock) Aside() string { return setAside(l.path, l.lock.Aside) }
 
 // Restore makes the file anew where a person who cleaned up /run took it away, so that others find the lock taken and
 // its holder named. The error is a *Busy when another process has locked the new file first.

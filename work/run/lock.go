@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
@@ -22,6 +23,7 @@ type Lock struct {
 	file   *os.File
 	path   string
 	holder Holder
+	aside  string // see files.Lock
 }
 
 // Holder is what stands in a lock file: one line of JSON, for people and for adopt. The lock is the truth, this is a
@@ -49,23 +51,38 @@ type Busy struct {
 }
 
 func (b *Busy) Error() string {
-	if b.Holder.PID == 0 {
-		return b.Path + " is held by another process"
+	text := b.Path + " is held by " + b.Holder.String()
+	if b.Holder.Purpose != "" {
+		text += fmt.Sprintf(" (%s) since %s", b.Holder.Purpose, human.Time(b.Holder.Started))
 	}
-	return fmt.Sprintf("%s is held by process %d (%s) since %s", b.Path, b.Holder.PID, b.Holder.Purpose, human.Time(b.Holder.Started))
+	return text
+}
+
+// String is the holder in a sentence.
+func (h Holder) String() string {
+	if h.PID == 0 {
+		return "another process"
+	}
+	return fmt.Sprintf("process %d", h.PID)
 }
 
 // TryLock takes the lock at path without waiting and writes into it who has it now and for what. The error is a *Busy
 // when another process has it. The folder must exist.
 func TryLock(path, purpose string) (*Lock, error) {
 	l := &Lock{path: path}
-	err := take(path, func() (err error) {
-		l.file, err = openLocked(path)
-		return err
-	})
+	aside, err := files.MakeWay(path)
+	if err == nil {
+		err = take(path, func() error {
+			return files.TryAgain(5, func() (err error) {
+				l.file, err = openLocked(path)
+				return err
+			})
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
+	l.aside = aside
 	before := readHolder(path)
 	h := newHolder(purpose)
 	h.Item, h.RunID, h.Session = before.Item, before.RunID, before.Session
@@ -83,12 +100,12 @@ func newHolder(purpose string) Holder {
 // take tries a lock for a moment, and for a second when the noted holder is dead: on a busy disk a child that the
 // holder was starting when it was killed takes that long to reach its exec, or to note that it is the holder now.
 func take(path string, try func() error) error {
-	err := files.TryAgain(5, try)
+	err := try()
 	for i := 0; i < 40 && errors.Is(err, files.ErrHeld) && readHolder(path).dead(); i++ {
-		err = files.TryAgain(5, try)
+		err = try()
 	}
 	if errors.Is(err, files.ErrHeld) {
-		return &Busy{Path: path, Holder: readHolder(path)}
+		return &Busy{Path: path, Holder: holderOf(path)}
 	}
 	if err != nil {
 		return fmt.Errorf("take lock: %w", err)
@@ -96,8 +113,16 @@ func take(path string, try func() error) error {
 	return nil
 }
 
+// setAside says that something else stood in the place of a lock's file.
+func setAside(path, aside string) string {
+	if aside == "" {
+		return ""
+	}
+	return path + " was not a regular file: set aside as " + filepath.Base(aside)
+}
+
 func openLocked(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	file, err := os.OpenFile(path, files.LockFlags, files.LockMode)
 	if err != nil {
 		return nil, err
 	}
@@ -119,21 +144,33 @@ func openLocked(path string) (*os.File, error) {
 
 // dead tells that the process that wrote the note is not there any more.
 func (h Holder) dead() bool {
-	return h.PID > 0 && h.BootID == bootID() && errors.Is(unix.Kill(h.PID, 0), unix.ESRCH)
+	return h.PID > 0 && (h.BootID != bootID() || errors.Is(unix.Kill(h.PID, 0), unix.ESRCH))
 }
 
-// ReadHolder tells who wrote into the lock last, and whether it is held now. A lock without a file is free.
+// ReadHolder tells who holds a lock, or who held it last when it is free. A lock without a file is free. When the note
+// is of a process that has exited, another one holds it, which left none: no more than its number is known, if that.
 func ReadHolder(path string) (h Holder, held bool, err error) {
 	held, err = files.Held(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return Holder{}, false, fmt.Errorf("read lock: %w", err)
 	}
-	return readHolder(path), held, nil
+	if held {
+		return holderOf(path), true, nil
+	}
+	return readHolder(path), false, nil
+}
+
+// holderOf is who holds a lock that is held.
+func holderOf(path string) Holder {
+	if h := readHolder(path); h.PID != 0 && !h.dead() {
+		return h
+	}
+	return Holder{PID: files.LockedBy(path)}
 }
 
 // readHolder reads the note, if it can be read. The writer does not wait for readers, so a torn line is read again.
 func readHolder(path string) (h Holder) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return Holder{}
 	}

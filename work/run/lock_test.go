@@ -3,11 +3,13 @@ package run
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,12 +93,26 @@ func TestLockErrors(t *testing.T) {
 	if _, err := TryLock(filepath.Join(dir, "none", "work.lock"), "beat"); !errors.Is(err, os.ErrNotExist) || errors.As(err, &busy) {
 		t.Errorf("missing folder: %v", err)
 	}
-	if _, err := TryLock(dir, "beat"); err == nil || errors.As(err, &busy) {
-		t.Errorf("a folder: %v", err)
-	}
 	testkit.Must(t, os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "link")))
-	if _, err := TryLock(filepath.Join(dir, "link"), "beat"); err == nil || errors.As(err, &busy) {
-		t.Errorf("a link: %v", err)
+	l, err := TryLock(filepath.Join(dir, "link"), "beat")
+	if err != nil || l.aside == "" {
+		t.Fatalf("a link: %v", err)
+	}
+	l.Close()
+	// Held by a process that left no note: the note that is there is of one that has exited.
+	gone := exec.Command("true")
+	testkit.Must(t, gone.Run())
+	path := filepath.Join(dir, "old.lock")
+	testkit.Must(t, os.WriteFile(path, fmt.Appendf(nil, `{"pid":%d,"boot_id":%q,"purpose":"run"}`+"\n", gone.Process.Pid, bootID()), 0o644))
+	stranger, err := os.Open(path)
+	testkit.Must(t, err)
+	defer stranger.Close()
+	testkit.Must(t, syscall.Flock(int(stranger.Fd()), syscall.LOCK_SH))
+	if _, err := TryLock(path, "beat"); !errors.As(err, &busy) || busy.Error() != fmt.Sprintf("%s is held by process %d", path, os.Getpid()) {
+		t.Errorf("a stranger holds it: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("it stays open for others: %v, %v", info.Mode(), err)
 	}
 }
 

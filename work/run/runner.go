@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,8 +52,20 @@ func (r *Runner) Acquire() (said []string, err error) {
 		return nil, err
 	}
 	r.lock = l
-	dirs := files.Matching(filepath.Join(r.Home, "gitrepo"), "*")
-	return sweepAll(l, dirs, r.InitMemory, r.Grace)
+	if aside := setAside(r.LockPath, l.aside); aside != "" {
+		said = append(said, aside)
+	}
+	root := filepath.Join(r.Home, "gitrepo")
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return said, err
+	}
+	var dirs []string
+	for _, e := range entries {
+		dirs = append(dirs, filepath.Join(root, e.Name()))
+	}
+	swept, err := sweepAll(l, dirs, r.InitMemory, r.Grace)
+	return append(said, swept...), err
 }
 
 // Release gives the lock back: nothing was started with it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/addagent/addagent/work"
@@ -16,8 +17,9 @@ import (
 // work lock calls it before a tree moves or anything starts; the memory of the node's init at initMemory ("" = none)
 // counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
 //
-//   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as interrupted. A session counts as the
-//     script's when one of its processes carries the run's ADD_RUN_ID. What the script put into a session of its own on purpose lives on.
+//   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as
+//     interrupted. A session counts as the script's when one of its processes carries the run's ADD_RUN_ID. What the
+//     script put into a session of its own on purpose lives on.
 //   - of an earlier boot: nothing can be left, the attempt is ended as interrupted.
 //
 // And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop
@@ -38,7 +40,11 @@ func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 	}
 	for _, repoDir := range repoDirs {
 		problems = append(problems, work.AdoptOld(repoDir))
-		items, _ := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x"))) // what people leave there is no work of ours
+		items, err := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x")))
+		stray := errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) // no clone, so nothing was worked in it
+		if err != nil && !stray && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, fmt.Errorf("sweep: %w", err))
+		}
 		for _, item := range items {
 			if item.IsDir() {
 				one(filepath.Base(repoDir)+":"+item.Name(), work.MemoryDir(repoDir, item.Name()))
