@@ -82,17 +82,20 @@ func parseOverride(text string) ([]Watch, string) {
 		if err != nil {
 			return nil, fmt.Sprintf("%d: %v", n+1, err)
 		}
-		watch = appendWatch(watch, Watch{Path: p})
+		watch = append(watch, Watch{Path: p})
 	}
 	if len(watch) == 0 {
 		watch = append(watch, Watch{Path: "."})
 	}
-	return watch, ""
+	return unique(watch), ""
 }
 
-func appendWatch(all []Watch, w Watch) []Watch {
-	if slices.Contains(all, w) {
-		return all
-	}
-	return append(all, w)
+// unique leaves the first of equal watches.
+func unique(all []Watch) []Watch {
+	seen := map[Watch]bool{}
+	return slices.DeleteFunc(all, func(w Watch) bool {
+		before := seen[w]
+		seen[w] = true
+		return before
+	})
 }

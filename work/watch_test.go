@@ -1,6 +1,7 @@
 package work
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -63,4 +64,17 @@ func FuzzOverride(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Sixty thousand lines are read in milliseconds, where each was compared with all before it.
+func BenchmarkLongOverride(b *testing.B) {
+	var text strings.Builder
+	for i := range 15_000 {
+		fmt.Fprintf(&text, "%04x\n", i)
+	}
+	for b.Loop() {
+		if watch, problem := parseOverride(text.String()); len(watch) != 15_000 || problem != "" {
+			b.Fatal(len(watch), problem)
+		}
+	}
 }

@@ -27,8 +27,9 @@ func parseWorkYAML(file, own string, data []byte) (w workYAML, problems []string
 		case "watch":
 			w.watch = []Watch{}
 			for _, n := range y.list(f, "[ app/, { repo: app2, path: war/ } ]") {
-				w.watch = appendWatch(w.watch, y.watch(n, own))
+				w.watch = append(w.watch, y.watch(n, own))
 			}
+			w.watch = unique(w.watch)
 		case "run":
 			s, ok := y.text(f)
 			if ok && s != "changed" && s != "always" {

@@ -2,6 +2,7 @@ package work
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,8 @@ func TestParseWorkYAMLProblems(t *testing.T) {
 		{"<<: {run: always}\n", []string{"f:1:1: a key must be a plain word"}},
 		{"watch: [app\n", []string{"f:1:8: "}},
 		{"\trun: x\n", []string{"f:1:"}},
+		{strings.Repeat("a: 1\n", 3000), []string{"f: more than 1000 keys"}},
+		{strings.Repeat("a: 1\n", 12), append(slices.Repeat([]string{"unknown key"}, 10), "f: and 2 mistakes more")},
 		{"run: \xff\n", []string{"f:1:1: holds bytes that are no UTF-8"}},
 		{"run: \x00\n", []string{"f:1:6: a NUL character"}},
 	} {

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -13,6 +14,12 @@ import (
 // yamlMax bounds work.yaml and hold.yaml, which are read at every beat.
 const yamlMax = 16 << 10
 
+// problemsMax is how many mistakes of one file are named: all of them are part of one line of the log.
+const problemsMax = 10
+
+// keysMax bounds the keys of one file, by its colons: the library takes a second for three thousand.
+const keysMax = 1000
+
 // yamlFile is a YAML file while it is read: what is wrong with it is collected, each with its place.
 type yamlFile struct{ mistakes []strictyaml.Mistake }
 
@@ -24,6 +31,9 @@ func (y *yamlFile) wrong(at strictyaml.Node, format string, args ...any) {
 // an empty mapping. The problems begin with file, line and column, and are sorted so that a file is corrected from top
 // to bottom.
 func readYAML(file string, data []byte, known []string, set func(*yamlFile, strictyaml.Field)) (problems []string) {
+	if bytes.Count(data, []byte(":")) > keysMax {
+		return []string{fmt.Sprintf("%s: more than %s", file, human.Count(keysMax, "key"))}
+	}
 	body, mistakes := strictyaml.Parse(data)
 	y := &yamlFile{mistakes}
 	if body != nil && len(mistakes) == 0 && body.Kind != strictyaml.Null {
@@ -32,7 +42,10 @@ func readYAML(file string, data []byte, known []string, set func(*yamlFile, stri
 		}
 	}
 	slices.SortStableFunc(y.mistakes, func(a, b strictyaml.Mistake) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
-	for _, m := range y.mistakes {
+	for i, m := range y.mistakes {
+		if i == problemsMax {
+			return append(problems, fmt.Sprintf("%s: and %s more", file, human.Count(len(y.mistakes)-i, "mistake")))
+		}
 		at := file
 		if m.Line > 0 {
 			at = fmt.Sprintf("%s:%d:%d", file, m.Line, m.Column)

@@ -134,11 +134,9 @@ func lastLine(file io.ReaderAt, size int64) string {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return ""
 	}
-	data = data[:n]
-	for len(data) > 0 {
+	for data = data[:n]; len(data) > 0; {
 		at := bytes.LastIndexByte(data, '\n')
-		line := printable(string(data[at+1:]), lastLineMax)
-		if line != "" && !strings.HasPrefix(line, notePrefix) {
+		if line := printable(data[at+1:], lastLineMax); line != "" && !strings.HasPrefix(line, notePrefix) {
 			return line
 		}
 		data = data[:max(at, 0)]
@@ -146,18 +144,21 @@ func lastLine(file io.ReaderAt, size int64) string {
 	return ""
 }
 
+// escapes are colours and cursor moves (ECMA-48 CSI), titles (OSC), and the two-byte ones.
+var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[^[\]])`)
+
 // printable is what a person saw of a line: without terminal escapes, of a progress bar its last state, without control
 // characters, at most limit bytes.
-func printable(line string, limit int) string {
-	// Colours and cursor moves (ECMA-48 CSI), titles (OSC), and the two-byte ones.
-	escapes := regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[^[\]])`)
-	parts := strings.Split(escapes.ReplaceAllString(line, ""), "\r")
-	for i := len(parts) - 1; i >= 0; i-- {
-		text := shortLine(parts[i])
-		if text == "" {
-			continue
+func printable(line []byte, limit int) string {
+	if bytes.IndexByte(line, 0x1b) >= 0 {
+		line = escapes.ReplaceAll(line, nil)
+	}
+	for len(line) > 0 {
+		at := bytes.LastIndexByte(line, '\r')
+		if text := shortLine(string(line[at+1:])); text != "" {
+			return human.PrefixBytes(text, limit)
 		}
-		return human.PrefixBytes(text, limit)
+		line = line[:max(at, 0)]
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -138,5 +139,17 @@ func TestLogsAreBoundedInAll(t *testing.T) {
 		if got := strings.Join(stay, " "); got != c.want {
 			t.Errorf("%v, failed %d: %s stay, want %s", c.sizes, c.fail, got, c.want)
 		}
+	}
+}
+
+// BenchmarkLastLine is of what a script writes that knows how its last line is found.
+func BenchmarkLastLine(b *testing.B) {
+	for _, piece := range []string{"\n", "\r", "\x1b]", "\x1b[", "\x01\n", "addagent: x\n"} {
+		output := strings.Repeat(piece, 64<<10/len(piece))
+		b.Run(strconv.Quote(piece), func(b *testing.B) {
+			for b.Loop() {
+				lastLine(strings.NewReader(output), int64(len(output)))
+			}
+		})
 	}
 }

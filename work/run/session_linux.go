@@ -26,7 +26,7 @@ type process struct {
 	Start   uint64 // clock ticks after boot; with PID it names a process forever
 }
 
-func (p process) String() string { return fmt.Sprintf("%s (%d)", printable(p.Name, 15), p.PID) }
+func (p process) String() string { return fmt.Sprintf("%s (%d)", printable([]byte(p.Name), 15), p.PID) }
 
 // parseStat reads /proc/PID/stat (man 5 proc_pid_stat). The name may hold anything, parentheses and newlines too;
 // nothing after it does.
