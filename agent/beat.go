@@ -137,6 +137,13 @@ func (a *Agent) decide(b *journal.Beat, now time.Time) {
 	for _, p := range a.trees.inventory.Problems {
 		a.wrong.add("items "+p, p)
 	}
+	for _, j := range a.trees.inventory.Judgements {
+		if moved := func(l journal.Look) bool { return l.Moved && l.Repo == j.Item.Repo }; slices.ContainsFunc(b.Looks, moved) {
+			for _, m := range j.Missing { // once a push
+				a.say(journal.Notice, "", "%s watches %s", j.Item.ID(), m)
+			}
+		}
+	}
 	a.enqueue(now)
 }
 

@@ -54,3 +54,17 @@ func FindInit(c Checkout, p Place) (it Item, ok bool, err error) {
 	}
 	return Item{}, false, nil
 }
+
+// misspeltInit adds the names in a repository that mean an init script of the node and are none.
+func misspeltInit(t Tree, p Place, notices []string) ([]string, error) {
+	for _, base := range []string{"nodeinit", "it/nodeinit"} {
+		for _, at := range levels(base, p) {
+			entries, err := t.List(at.Dir)
+			if err != nil {
+				return nil, fmt.Errorf("list %s: %w", at.Dir, err)
+			}
+			notices = append(notices, misspelt(at.Dir, entries, initScript)...)
+		}
+	}
+	return notices, nil
+}

@@ -94,6 +94,9 @@ func (it Item) yamlPath() string { return path.Join(it.Dir, "work.yaml") }
 // read.
 func Find(c Checkout, p Place) (items []Item, notices []string, err error) {
 	base, notices, err := workFolder(c.Tree)
+	if err == nil && p.Init == c.Repo {
+		notices, err = misspeltInit(c.Tree, p, notices)
+	}
 	if err == nil && base != "" {
 		for _, at := range levels(base, p) {
 			var found []Item
@@ -139,6 +142,28 @@ func entryAt(t Tree, at string) (e *objects.Entry, obstacle string, err error) {
 		return nil, obstacle, nil
 	}
 	return e, "", nil
+}
+
+// meant is a name as it is when a person does not take it exactly: WORK.yaml, work.yml and work.yaml.txt mean work.yaml.
+func meant(name string) string {
+	name = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(name)), ".txt")
+	for _, ending := range [][2]string{{".yml", ".yaml"}, {".bash", ".sh"}} {
+		if stem, ok := strings.CutSuffix(name, ending[0]); ok {
+			return stem + ending[1]
+		}
+	}
+	return name
+}
+
+// misspelt names what a folder holds that means one of our names and is not: without that a brake or a watch would be
+// missing in silence.
+func misspelt(dir string, entries []objects.Entry, ours ...string) (notices []string) {
+	for _, e := range entries {
+		if is := meant(e.Name); is != e.Name && slices.Contains(ours, is) {
+			notices = append(notices, fmt.Sprintf("%s: ignored: did you mean %s?", human.Printable(path.Join(dir, e.Name)), is))
+		}
+	}
+	return notices
 }
 
 // named is the entry of that name in a folder, nil when there is none.
@@ -195,6 +220,15 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 		entries, err := c.Tree.List(it.Dir)
 		if err != nil {
 			return nil, nil, fmt.Errorf("list %s: %w", it.Dir, err)
+		}
+		notices = append(notices, misspelt(it.Dir, entries, "work.sh", "work.yaml", "work.d")...)
+		for _, e := range entries {
+			switch is := meant(e.Name); {
+			case is == "services.yaml":
+				notices = append(notices, it.Dir+"/"+e.Name+": ignored: services are not supported in this version")
+			case is == holdName && it.Level != Root:
+				notices = append(notices, fmt.Sprintf("%s/%s: ignored: only %s in nodework/ or bin/nodework/ holds", it.Dir, human.Printable(e.Name), holdName))
+			}
 		}
 		script := named(entries, "work.sh")
 		switch {
@@ -262,18 +296,23 @@ func (it *Item) settings(c Checkout, yaml *objects.Entry) {
 
 // workFolder is nodework or bin/nodework, "" when there is neither. A folder with nothing but a hold.yaml does not
 // count: a fleet that is stopped by that file in nodework/ must keep the work that stands in bin/nodework/.
-func workFolder(t Tree) (dir string, notices []string, err error) {
+func workFolder(t Tree) (base string, notices []string, err error) {
 	for _, dir := range []string{"nodework", "bin/nodework"} {
 		entries, obstacle, err := folder(t, dir)
 		if err != nil {
 			return "", nil, err
 		}
+		notices = append(notices, misspelt(dir, entries, holdName)...)
+		if base != "" {
+			break
+		}
 		if obstacle != "" {
 			notices = append(notices, obstacle)
 		}
-		if slices.ContainsFunc(entries, func(e objects.Entry) bool { return e.Name != holdName }) {
-			return dir, notices, nil
+		notices = append(notices, misspelt(dir, entries, "common", "part", "stacktype")...)
+		if slices.ContainsFunc(entries, func(e objects.Entry) bool { return meant(e.Name) != holdName }) {
+			base = dir
 		}
 	}
-	return "", notices, nil
+	return base, notices, nil
 }

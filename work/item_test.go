@@ -289,3 +289,32 @@ func TestBrokenTreesAreErrorsAndNeverNothingToDo(t *testing.T) {
 		t.Errorf("a repository that cannot be read: %v, %v", ids, err)
 	}
 }
+
+// A name that means one of ours and is not is said: a hold that holds nothing, a watch that is none.
+func TestMisspeltNames(t *testing.T) {
+	place := Place{Nodepart: "app1", Init: "ops"}
+	for name, want := range map[string]string{
+		"nodework/hold.yml":                    "did you mean hold.yaml?",
+		"bin/nodework/HOLD.yaml":               "did you mean hold.yaml?",
+		"nodework/hold.yaml.txt":               "did you mean hold.yaml?",
+		"nodework/common/hold.yaml":            "only hold.yaml in nodework/ or bin/nodework/ holds",
+		"nodework/work.yml":                    "did you mean work.yaml?",
+		"nodework/part/app1/WORK.yaml":         "did you mean work.yaml?",
+		"nodework/part/app1/work.yaml.txt":     "did you mean work.yaml?",
+		"nodework/part/app1/work.SH":           "did you mean work.sh?",
+		"nodework/part/app1/Work.d/x/work.sh":  "did you mean work.d?",
+		"nodework/Part/app1/work.sh":           "did you mean part?",
+		"nodework/part/app1/work.d/x/work.yml": "did you mean work.yaml?",
+		"nodework/services.yml":                "services are not supported in this version",
+		"nodeinit/common/Init.sh":              "did you mean init.sh?",
+		"it/nodeinit/part/app1/init.bash":      "did you mean init.sh?",
+		"nodework/part/app1/work.sh.bak":       "",
+		"nodework/part/app1/helper.yml":        "",
+		"nodework/part/db1/work.yml":           "",
+	} {
+		_, notices, err := Find(checkout(t, "ops", map[string]string{name: "x", "nodework/work.sh": script}), place)
+		if said := strings.Join(notices, "; "); err != nil || !strings.HasSuffix(said, want) || (said == "") != (want == "") {
+			t.Errorf("%s: %q, %v", name, said, err)
+		}
+	}
+}

@@ -55,6 +55,7 @@ type foundItem struct {
 	item    Item
 	version string
 	ids     map[string]string
+	missing []string
 	stamp   string // of its override file
 }
 
@@ -85,7 +86,9 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 		if notice != "" {
 			f.Problems = append(f.Problems, notice)
 		}
-		f.Judgements = append(f.Judgements, Judge(e.item, e.version, ids, m).awaiting(await))
+		j := Judge(e.item, e.version, ids, m).awaiting(await)
+		j.Missing = e.missing
+		f.Judgements = append(f.Judgements, j)
 	}
 	for _, h := range s.holds {
 		if h.Until.IsZero() || now.Before(h.Until) {
@@ -145,7 +148,7 @@ func (s *Survey) find(at []At, place Place, now time.Time) {
 			return
 		}
 		s.notices = append(s.notices, notices...)
-		s.found = append(s.found, foundItem{it, version, ids, s.overrideStamp(it)})
+		s.found = append(s.found, foundItem{it, version, ids, missing(it, all, ids), s.overrideStamp(it)})
 	}
 	if c := all[place.Init]; c.Tree != nil {
 		it, ok, err := FindInit(c, place)

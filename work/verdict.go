@@ -87,9 +87,6 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 		if ids[key], err = from.Tree.ID(w.Path); err != nil {
 			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, key, err)
 		}
-		if ids[key] == "" && strings.ContainsAny(w.Path, "*?[") {
-			notices = append(notices, fmt.Sprintf("%s watches %s, which does not exist: a watch is a path, not a pattern", it.Name, called(key)))
-		}
 	}
 	return ids, notices, nil
 }
@@ -114,6 +111,7 @@ type Judgement struct {
 	Fingerprint string
 	Changed     []string // keys of the watches that differ from the last success, "./" cut; nil when that is not known
 	Why         string   // one sentence for people, ending in the verdict
+	Missing     []string // watched paths that are not there, each with what may be meant: "ap: not there, did you mean app?"
 	Await       string   // why its first run waits, though it is wanted: see NodeSet; "" = it does not
 }
 

@@ -227,17 +227,34 @@ func TestVerdictsOnCommits(t *testing.T) {
 	judge(t, "changed changed")
 }
 
-func TestNoticeOfAPatternThatIsNoPath(t *testing.T) {
-	ops := checkout(t, "ops", map[string]string{"nodework/work.sh": script, "nodework/work.yaml": "watch: [ 'app/**', gone, 'odd[1]' ]\n", "odd[1]": "x"})
+// A watch that is not there makes its item deaf: it is said, with what may be meant.
+func TestMissingWatches(t *testing.T) {
+	ops := checkout(t, "ops", map[string]string{"nodework/work.sh": script, "odd[1]": "x", "app/conf/a b": "x", "lib": "-> app", "gr\u00f6\u00dfe": "x",
+		"nodework/work.yaml": "watch: [ 'app/**', gone, 'odd[1]', ap, App/Conf, app/CONF, 'app/conf/a  b', '!app', lib/conf, lib, \"gro\u0308\u00dfe\", app/conf ]\n"})
+	app2 := checkout(t, "app2", map[string]string{"war/x": "x"})
 	items, _, err := Find(ops, Place{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids, notices, err := Fingerprints(items[0], map[string]Checkout{"ops": ops})
-	if err != nil || len(notices) != 1 || !strings.Contains(notices[0], "app/**, which does not exist: a watch is a path, not a pattern") {
-		t.Errorf("%q, %v", notices, err)
+	all := map[string]Checkout{"ops": ops, "app2": app2}
+	items[0].Watch = append(items[0].Watch, Watch{Repo: "app2", Path: "wra"}, Watch{Nodes: Nodes{Part: "app1"}}, Watch{Repo: "nowhere", Path: "x"})
+	ids, notices, err := Fingerprints(items[0], all)
+	if err != nil || len(notices) != 1 || ids["./gone"] != "" || ids["./odd[1]"] == "" {
+		t.Errorf("%v %q, %v", ids, notices, err)
 	}
-	if ids["./gone"] != "" || ids["./app/**"] != "" || ids["./odd[1]"] == "" {
-		t.Errorf("%v", ids)
+	want := []string{
+		"app/**: not there: a watch is a path, not a pattern",
+		"gone: not there",
+		"ap: not there, did you mean app?",
+		"App/Conf: not there",
+		"app/CONF: not there, did you mean app/conf?",
+		"app/conf/a  b: not there, did you mean app/conf/a b?",
+		"!app: not there: a watch is a path, not a pattern",
+		"lib/conf: not there (lib: is a symlink, which is not followed: it may lead outside the repository)",
+		"gro\u0308\u00dfe: not there, did you mean gr\\u00f6\\u00dfe?",
+		"app2:wra: not there, did you mean war?",
+	}
+	if got := missing(items[0], all, ids); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

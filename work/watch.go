@@ -1,19 +1,23 @@
 package work
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // Watch is what an item depends on: a path of a repository, or a set of nodes.
@@ -49,6 +53,53 @@ func cleanWatch(p string) (string, error) {
 		return "", fmt.Errorf("%s has \"..\": a watch cannot leave its repository", human.Quote(p))
 	}
 	return path.Clean(p), nil
+}
+
+// missing says which of the watched paths are not there, and what may be meant: such an item is deaf, and a person has
+// misspelt it as likely as not. The init is left out, whose scripts are named when they are skipped.
+func missing(it Item, all map[string]Checkout, ids map[string]string) (said []string) {
+	for _, w := range it.Watch {
+		c := all[cmp.Or(w.Repo, it.Repo)]
+		if it.Level == Init || w.Nodes != (Nodes{}) || c.Tree == nil || ids[w.key(it.Repo)] != "" {
+			continue
+		}
+		text := strings.TrimPrefix(w.key(it.Repo), "./") + ": not there"
+		at, name := path.Split(w.Path)
+		_, obstacle, _ := entryAt(c.Tree, w.Path)
+		entries, _ := c.Tree.List(path.Clean(at))
+		near := nearest(name, entries)
+		switch {
+		case obstacle != "":
+			text += " (" + obstacle + ")"
+		case strings.ContainsAny(w.Path, "*?[!"):
+			text += ": a watch is a path, not a pattern"
+		case near != "":
+			// Escaped: letters that look the same may not be the same, as where an accent is a character of its own.
+			text += fmt.Sprintf(", did you mean %s?", strings.Trim(strconv.QuoteToASCII(at+near), `"`))
+		}
+		said = append(said, text)
+	}
+	return said
+}
+
+// nearest is the name in a folder that is most like another one, "" when none is. What is not ASCII does not count.
+func nearest(name string, entries []objects.Entry) string {
+	ascii := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r > unicode.MaxASCII {
+				return -1
+			}
+			return unicode.ToLower(r)
+		}, s)
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = ascii(e.Name)
+	}
+	if i := slices.Index(names, strictyaml.Nearest(ascii(name), names)); i >= 0 {
+		return entries[i].Name
+	}
+	return ""
 }
 
 // overrideMax bounds the local override: a person wrote it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,11 +128,20 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		}
 	}
 	row("commit", "%s", commit)
-	watches := fmt.Sprintf("%s (%s)", cmp.Or(strings.Join(s.Now.Watch, " "), "only its script"), s.Now.WatchFrom)
+	watched := slices.Clone(s.Now.Watch)
+	for i, w := range watched {
+		if slices.ContainsFunc(s.Now.Missing, func(m string) bool { return strings.HasPrefix(m, w+": ") }) {
+			watched[i] += " (not there)"
+		}
+	}
+	watches := fmt.Sprintf("%s (%s)", cmp.Or(strings.Join(watched, " "), "only its script"), s.Now.WatchFrom)
 	if s.Now.Always {
 		watches += ", and runs every beat (run: always)"
 	}
 	row("watches", "%s", watches)
+	for _, m := range s.Now.Missing {
+		row("", "%s", m)
+	}
 	if s.Decision != nil && s.Started != nil && (s.Decision.Version != s.Now.Version || s.Decision.Why != s.Now.Why) {
 		row("decided", "%s: %s", human.When(s.Started.At, now), s.Decision.Why)
 	}

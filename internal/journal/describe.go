@@ -44,7 +44,7 @@ func (e Ended) String() string {
 // Describe is a judgement and a standing as the decision record has them.
 func Describe(j work.Judgement, s work.NextRun) Judged {
 	d := Judged{Repo: j.Item.Repo, Item: j.Item.Name, Verdict: j.Verdict, Why: j.Why, Version: j.Version,
-		Always: j.Item.Always, Watch: j.Item.Watching(), WatchFrom: j.Item.WatchFrom, Changed: j.Changed, Reason: s.Reason, Due: s.Due, Held: j.Await}
+		Always: j.Item.Always, Watch: j.Item.Watching(), WatchFrom: j.Item.WatchFrom, Missing: j.Missing, Changed: j.Changed, Reason: s.Reason, Due: s.Due, Held: j.Await}
 	if j.Memory.Done != nil {
 		d.Done = j.Memory.Done.Version
 	}
