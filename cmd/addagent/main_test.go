@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -39,6 +41,7 @@ func TestTranscripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"waitfor": clitest.WaitFor,
 			"grid":    grid,
+			"replace": replace,
 		},
 	})
 }
@@ -68,4 +71,19 @@ func grid(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	config := fmt.Sprintf("home: %[1]s\nrun_dir: %[1]s/run\nstate_dir: %[1]s/lib\nbeat: { schedule: \"@every 1s\", spread: 0s }\nrepos:\n  - { name: ops, url: %[2]s }\n", home, strconv.Quote(ts.MkAbs("ops.git")))
 	ts.Check(os.WriteFile(ts.MkAbs("addagent.yaml"), []byte(config), 0o644))
+}
+
+// replace puts something else in the place of files: replace KIND FILE...
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	put := map[string]func(path string) error{
+		"link":   func(path string) error { return os.Symlink("nowhere", path) },
+		"loop":   func(path string) error { return os.Symlink(filepath.Base(path), path) },
+		"folder": func(path string) error { return os.MkdirAll(filepath.Join(path, "in"), 0o755) },
+		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"long":   func(path string) error { return os.WriteFile(path, make([]byte, 10<<20), 0o644) },
+	}[args[0]]
+	for _, path := range args[1:] {
+		path = ts.MkAbs(path)
+		ts.Check(errors.Join(os.RemoveAll(path), os.MkdirAll(filepath.Dir(path), 0o755), put(path)))
+	}
 }

@@ -43,7 +43,7 @@ func WriteVia(temp, path string, data []byte, perm os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := p.CloseAtomicallyReplace(); err != nil {
+	if err := overFolder(p.Name(), path, p.CloseAtomicallyReplace()); err != nil {
 		_ = p.Cleanup()
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -89,19 +89,31 @@ func MakeFolder(path string, perm os.FileMode) error {
 	return os.MkdirAll(path, perm)
 }
 
+// overFolder is the end of a rename that ended with err. A link, a pipe and a device are replaced by a rename; a folder,
+// which cannot be, is set aside: what Write and Replace write is ours.
+func overFolder(temp, path string, err error) error {
+	if info, missing := os.Lstat(path); err == nil || missing != nil || !info.IsDir() {
+		return err
+	}
+	if _, err := SetAside(path, "corrupt"); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
 // Replace puts data at path for what only informs: temporary file beside it, rename, no fsync. Readers see the old or
 // the new content, never a part; a power cut may leave an empty file. Modes and the folder as with Write.
 func Replace(path string, data []byte, perm os.FileMode) error {
-	return replace(path, data, renameio.WithPermissions(perm), renameio.WithExistingPermissions())
+	return replace(path, data, true, renameio.WithPermissions(perm), renameio.WithExistingPermissions())
 }
 
 // Publish is Replace for a file that other accounts read: its mode is 0644, whatever the umask says and the file before
 // it had. The mode is set before the rename: in a folder of another account, the path may be a link afterwards.
 func Publish(path string, data []byte) error {
-	return replace(path, data, renameio.WithStaticPermissions(0o644))
+	return replace(path, data, false, renameio.WithStaticPermissions(0o644))
 }
 
-func replace(path string, data []byte, mode ...renameio.Option) error {
+func replace(path string, data []byte, ours bool, mode ...renameio.Option) error {
 	p, err := pending(path, data, mode...)
 	if err != nil {
 		return err
@@ -109,6 +121,9 @@ func replace(path string, data []byte, mode ...renameio.Option) error {
 	err = p.File.Close()
 	if err == nil {
 		err = os.Rename(p.Name(), path)
+	}
+	if ours {
+		err = overFolder(p.Name(), path, err)
 	}
 	if err != nil {
 		_ = os.Remove(p.Name())
@@ -215,6 +230,9 @@ func ReadText(path string, limit int64) (string, error) {
 // read to.
 func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link to itself, a socket
+		err = &fs.PathError{Op: "read", Path: path, Err: ErrIrregular}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/addagent/addagent/internal/config"
@@ -157,7 +158,7 @@ func (v *HumanLog) Beat(b Beat) {
 // the one before. was is what it answered the last time; nil when it was never asked.
 func currentFile(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
 	info, err := os.Stat(l.Filename)
-	if err == nil && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+	if errors.Is(err, syscall.ELOOP) || err == nil && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
 		_, _ = files.SetAside(l.Filename, "corrupt")
 		info, err = nil, fs.ErrNotExist
 	}

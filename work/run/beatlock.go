@@ -51,7 +51,7 @@ func (l *BeatLock) Restore() error {
 	if l.lock.Current() {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(l.path), 0o755); err != nil {
+	if err := files.MakeFolder(filepath.Dir(l.path), 0o755); err != nil {
 		return fmt.Errorf("restore lock: %w", err)
 	}
 	again, err := tryBeatLock(l.path, l.holder)

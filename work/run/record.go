@@ -150,7 +150,9 @@ func remove(paths ...string) error {
 // reserve makes a new file of size bytes that are really there.
 func reserve(path string, size int64) error {
 	if err := remove(path); err != nil {
-		return err
+		if _, err := files.SetAside(path, "corrupt"); err != nil { // a folder
+			return err
+		}
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
