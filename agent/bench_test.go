@@ -229,7 +229,7 @@ func (h *benchRunner) Start(j work.Judgement, s work.NextRun, _ work.Env) (work.
 		exit, takes = how(n)
 	}
 	id := fmt.Sprintf("run-%d", len(h.runs))
-	att := work.Begin(j, h.Rules, id, "boot", "log", h.clock.Now())
+	att := work.Begin(j, h.Rules, id, "boot", h.clock.Now(), 0)
 	m := h.memory[name]
 	m.Last = &att
 	h.memory[name] = m

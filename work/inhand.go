@@ -30,8 +30,7 @@ type Outcome struct {
 // AtStart is how the item of an unfinished attempt stood when that began.
 func (a Attempt) AtStart() NextRun {
 	s := NextRun{Attempt: a.Attempt, Wedged: !a.WedgedSince.IsZero()}
-	waiting := !a.WaitSince.IsZero() && a.Started.Sub(a.WaitSince) >= waitMax
-	s.Failing = !s.Wedged && (a.Failures > 0 || waiting)
+	s.Failing = !s.Wedged && (a.Failures > 0 || a.waitedLong())
 	if s.Wedged || s.Failing {
 		s.Reason = fmt.Sprintf("attempt %d runs", a.Attempt)
 	}

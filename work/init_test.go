@@ -96,7 +96,7 @@ func TestSurveyInit(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 	// It fails; a pushed helper is a new fingerprint and tried at once.
-	a := Begin(j, rules, "r1", "b", "", noon)
+	a := Begin(j, rules, "r1", "b", noon, 0)
 	remembered(t, g.InitMemory, a.End(ReasonExit, 1, "exit 1", "", noon))
 	if s := PlanRun(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due || !s.Failing || s.Attempt != 2 {
 		t.Errorf("after a failure: %+v", s)
@@ -110,7 +110,7 @@ func TestSurveyInit(t *testing.T) {
 	if s := PlanRun(j, rules, noon); !s.Due || s.Attempt != 1 {
 		t.Errorf("after a push into it: %+v", s)
 	}
-	a = Begin(j, rules, "r2", "b", "", noon)
+	a = Begin(j, rules, "r2", "b", noon, 0)
 	remembered(t, g.InitMemory, a.End("", 0, "", "", noon))
 	g.push(t, "ops", gittest.File("nodeinit/common/init.sh", "true\n"))
 	for range 2 {

@@ -66,6 +66,8 @@ type Attempt struct {
 	Failures    int               `json:"failures"`              // failures in a row, this one included once it is finished
 	Waits       int               `json:"waits,omitempty"`       // exits with 75 ("not now") in a row, this one included
 	WaitSince   time.Time         `json:"wait_since,omitzero"`   // end of the first of those; outlives a new fingerprint, else an hour of waiting could hide behind pushes
+	Waited      float64           `json:"waited,omitempty"`      // seconds between the starts of the first of those and of this attempt, however the clock was set; a reboot stops the count
+	Uptime      float64           `json:"uptime,omitempty"`      // seconds since the boot when it began
 	Shutdowns   int               `json:"shutdowns,omitempty"`   // ends by a shutdown of the machine in a row, this one included
 	WedgedSince time.Time         `json:"wedged_since,omitzero"` // the item is wedged since then; only a success (or a person) ends that, not a new fingerprint
 	Unwedged    time.Time         `json:"unwedged,omitzero"`     // a person said "unwedge" then: what is counted starts anew, the verdict stays
@@ -86,6 +88,9 @@ const (
 	ReasonInterrupted Reason = "interrupted" // found without an end: supervisor killed, power lost, ...
 )
 
+// waitedLong tells that the script has said nothing but "not now" for an hour.
+func (a Attempt) waitedLong() bool { return a.Waited >= waitMax.Seconds() }
+
 // OK tells whether the attempt ended in success.
 func (a Attempt) OK() bool { return !a.Finished.IsZero() && a.Reason == "" }
 
@@ -93,17 +98,20 @@ func (a Attempt) OK() bool { return !a.Finished.IsZero() && a.Reason == "" }
 const ExitTempFail = 75
 
 // Begin makes the attempt that is about to be made of a judged item. Counters go on from the last attempt when that was
-// of the same fingerprint and no success.
-func Begin(j Judgement, r Rules, runID, bootID, log string, now time.Time) Attempt {
+// of the same fingerprint and no success. up is the time since the boot.
+func Begin(j Judgement, r Rules, runID, bootID string, now time.Time, up time.Duration) Attempt {
 	now = now.UTC()
 	a := Attempt{RunID: runID, Verdict: j.Verdict, Version: j.Version, Previous: j.Memory.Version, Ids: j.Ids, Fingerprint: j.Fingerprint,
-		Attempt: 1, Started: now, Exit: -1, BootID: bootID, Log: log}
+		Attempt: 1, Started: now, Exit: -1, BootID: bootID, Uptime: up.Seconds()}
 	last := unsuccessful(j.Memory)
 	if last == nil {
 		return a
 	}
 	if last.Reason == ReasonWaiting {
-		a.WaitSince = now.Add(-last.waited(now))
+		a.WaitSince, a.Waited = last.WaitSince, last.Waited
+		if last.BootID == bootID {
+			a.Waited += max(a.Uptime-last.Uptime, 0)
+		}
 	}
 	if last.Wedged(r) {
 		a.WedgedSince = last.WedgedSince
@@ -122,13 +130,13 @@ func Begin(j Judgement, r Rules, runID, bootID, log string, now time.Time) Attem
 func (a Attempt) End(reason Reason, exit int, detail, lastLine string, now time.Time) Attempt {
 	a.Finished, a.Exit, a.Reason = now.UTC(), exit, reason
 	a.Detail, a.LastLine = oneLine(detail), oneLine(lastLine)
-	waits, shutdowns, since := a.Waits, a.Shutdowns, a.WaitSince
-	a.Waits, a.Shutdowns, a.WaitSince = 0, 0, time.Time{}
+	waits, shutdowns, since, waited := a.Waits, a.Shutdowns, a.WaitSince, a.Waited
+	a.Waits, a.Shutdowns, a.WaitSince, a.Waited = 0, 0, time.Time{}, 0
 	switch reason {
 	case "":
 		a.Failures, a.WedgedSince = 0, time.Time{}
 	case ReasonWaiting:
-		a.Waits, a.WaitSince = waits+1, since
+		a.Waits, a.WaitSince, a.Waited = waits+1, since, waited
 		if since.IsZero() || since.After(a.Finished) { // the clock was set back: how long it has waited is unknown
 			a.WaitSince = a.Finished
 		}

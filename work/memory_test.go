@@ -28,7 +28,7 @@ func TestResultGolden(t *testing.T) {
 	full := Attempt{
 		RunID: "20260301-120000-1", Verdict: Changed, Version: sha2, Previous: sha1, Ids: ids, Fingerprint: Fingerprint(ids), Attempt: 3,
 		Started: noon, Finished: noon.Add(1500 * time.Millisecond), Exit: 3, Reason: ReasonExit, Detail: "exit 3", Log: "/root/log/work/ops_part.app1/x.log",
-		LastLine: "E: Unable to locate <package> & more", BootID: "b", Failures: 2, Waits: 1, WaitSince: noon, Shutdowns: 1, WedgedSince: noon, Unwedged: noon,
+		LastLine: "E: Unable to locate <package> & more", BootID: "b", Failures: 2, Waits: 1, WaitSince: noon, Waited: 12.5, Uptime: 345, Shutdowns: 1, WedgedSince: noon, Unwedged: noon,
 	}
 	for name, r := range map[string]Result{
 		"result_full.json":    {Done: &Done{Version: sha1, Ids: map[string]string{".": sha3, keyScript: sha2, keyYAML: ""}}, Last: &full},
@@ -82,7 +82,7 @@ func ends(r Rules, sequence ...string) Memory {
 			ids, end = map[string]string{".": sha1, "new": string(rune('a' + i))}, rest
 		}
 		j := Judge(Item{Repo: "ops", Name: "root"}, sha2, ids, m)
-		a := Begin(j, r, "run", "boot", "log", now)
+		a := Begin(j, r, "run", "boot", now, now.Sub(noon))
 		now = now.Add(time.Minute)
 		if end == "ok" {
 			a = a.End("", 0, "", "", now)
@@ -156,14 +156,14 @@ func TestBeginAfterVersionWasDeleted(t *testing.T) {
 	m := ends(Rules{WedgeAfter: 2}, "ok", "exit", "exit")
 	m.Version = ""
 	j := Judge(Item{}, sha2, m.Last.Ids, m)
-	if a := Begin(j, Rules{WedgeAfter: 2}, "", "", "", noon); a.Attempt != 1 || a.Failures != 0 || a.Previous != "" || a.WedgedSince.IsZero() {
+	if a := Begin(j, Rules{WedgeAfter: 2}, "", "", noon, 0); a.Attempt != 1 || a.Failures != 0 || a.Previous != "" || a.WedgedSince.IsZero() {
 		t.Errorf("%+v", a)
 	}
 }
 
 func TestTimesAreUTC(t *testing.T) {
 	there := noon.In(time.FixedZone("x", 7200))
-	a := Begin(Judgement{}, Rules{}, "", "", "", there).End("", 0, "", "", there)
+	a := Begin(Judgement{}, Rules{}, "", "", there, 0).End("", 0, "", "", there)
 	if a.Started.Location() != time.UTC || a.Finished.Location() != time.UTC || !a.Started.Equal(noon) {
 		t.Errorf("%v %v", a.Started, a.Finished)
 	}

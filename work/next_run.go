@@ -15,8 +15,6 @@ const (
 	freeWaits = 9
 	// waitMax is how long it may say nothing else before the item counts as failing.
 	waitMax = time.Hour
-	// waitPause is the longest pause between two tries that counts towards waitMax.
-	waitPause = 15 * time.Minute
 )
 
 // Rules are the numbers of section work of the config, and who asks.
@@ -48,7 +46,7 @@ func PlanRun(j Judgement, r Rules, now time.Time) NextRun {
 	if again {
 		s.Attempt = last.Attempt + 1
 	}
-	s.say(j, last, again, r, now)
+	s.say(j, last, again, r)
 	if j.Item.Problem != "" || !j.Verdict.Wanted() && !j.Item.Always {
 		return s
 	}
@@ -67,7 +65,7 @@ func PlanRun(j Judgement, r Rules, now time.Time) NextRun {
 
 // say fills in what the node has to say of the item; last is the last attempt if it was no success, again whether it
 // was of this fingerprint.
-func (s *NextRun) say(j Judgement, last *Attempt, again bool, r Rules, now time.Time) {
+func (s *NextRun) say(j Judgement, last *Attempt, again bool, r Rules) {
 	if last != nil && last.Wedged(r) {
 		s.Wedged, s.Since, s.Reason = true, last.WedgedSince, failed(*last)
 		if s.Since.IsZero() {
@@ -85,17 +83,10 @@ func (s *NextRun) say(j Judgement, last *Attempt, again bool, r Rules, now time.
 	if s.Wedged {
 		return
 	}
-	hour := s.Waiting && last.waited(now) >= waitMax
-	s.Failing = last.Failures > 0 || hour
+	s.Failing = last.Failures > 0 || s.Waiting && last.waitedLong()
 	if s.Failing || s.Waiting {
 		s.Reason = failed(*last)
 	}
-}
-
-// waited is how long a script has only said "not now". A pause between two tries counts as waitPause at most: what is
-// longer was a clock that was set, or a machine that was off.
-func (a Attempt) waited(now time.Time) time.Duration {
-	return max(a.Finished.Sub(a.WaitSince), 0) + min(max(now.Sub(a.Finished), 0), waitPause)
 }
 
 // unsuccessful is the last attempt, with an end, unless that was a success or a person has said "unwedge" since.
@@ -143,10 +134,10 @@ func failed(a Attempt) string {
 func delay(j Judgement, a Attempt, r Rules, wedged bool) time.Duration {
 	n := a.Failures
 	switch {
+	case a.Reason == ReasonWaiting: // of a wedged item, too: the script runs, and only asks for time
+		n = a.Waits - freeWaits
 	case wedged:
 		n = math.MaxInt
-	case a.Reason == ReasonWaiting:
-		n = a.Waits - freeWaits
 	}
 	// By who asks for the how-manieth time: the same however often it is asked, and another for each node of a fleet.
 	chance := retry.Chance(fmt.Sprintf("%s\n%s\n%s\n%d", r.Node, j.Item.Repo, j.Item.Name, a.Attempt))

@@ -58,12 +58,13 @@ func TestPlanRun(t *testing.T) {
 		{strings.Repeat("waiting,", 9) + "waiting", sha1, 2 * time.Minute, "due w waiting: last waiting"},
 		{strings.Repeat("waiting,", 13) + "waiting", sha1, 11 * time.Minute, "later w waiting: last waiting"},
 		{"waiting", sha1, 59 * time.Minute, "due w waiting: last waiting"},
-		// A clock that was set.
-		{"waiting", sha1, 100 * time.Hour, "due w waiting: last waiting"},
+		{"waiting", sha1, time.Hour, "due w waiting: last waiting"}, // what the clock says counts for nothing
+		{strings.Repeat("waiting,", 59) + "waiting", sha1, 20 * time.Minute, "due w waiting: last waiting"},
+		{strings.Repeat("waiting,", 60) + "waiting", sha1, 20 * time.Minute, "due fw waiting: last waiting"},
 		{strings.Repeat("waiting,", 200) + "waiting", sha1, time.Second, "later fw waiting: last waiting"}, // never wedged by it
 		{"exit,waiting", sha1, time.Second, "due fw waiting: last waiting (after a failure)"},
 		{"exit,exit,waiting,exit", sha1, time.Second, "later W exit 1 (3 failures in a row)"},
-		{"exit,exit,exit,waiting", sha1, time.Minute, "later Ww waiting: last waiting (3 failures in a row)"},
+		{"exit,exit,exit,waiting", sha1, time.Second, "due Ww waiting: last waiting (3 failures in a row)"},
 	} {
 		var m Memory
 		if test.sequence != "" {
@@ -92,6 +93,36 @@ func TestPlanRun(t *testing.T) {
 		}
 		if s.Wedged == s.Since.IsZero() || s.Wedged && s.Failing {
 			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// The hour of waiting is counted by a clock that nobody sets: a jump of a day is no hour, and an hour is one whatever
+// the clock says. A reboot stops the count and keeps what was counted.
+func TestWaitingIsMeasured(t *testing.T) {
+	r := Rules{RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3}
+	m := Memory{}
+	try := func(boot string, at time.Time, up time.Duration) (failing bool) {
+		j := Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha1}, m)
+		a := Begin(j, r, "run", boot, at, up).End(ReasonWaiting, 75, "exit 75", "", at.Add(7*time.Second))
+		m.Last = &a
+		return PlanRun(Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha1}, m), r, at.Add(7*time.Second)).Failing
+	}
+	for _, step := range []struct {
+		boot string
+		at   time.Time
+		up   time.Duration
+		want bool
+	}{
+		{"b1", noon, 10 * time.Minute, false},
+		{"b1", noon.Add(24 * time.Hour), 11 * time.Minute, false}, // set forward by a day
+		{"b1", noon.Add(-24 * time.Hour), 40 * time.Minute, false},
+		{"b2", noon.Add(48 * time.Hour), time.Minute, false},
+		{"b2", noon, 29 * time.Minute, false},
+		{"b2", noon, 31 * time.Minute, true},
+	} {
+		if got := try(step.boot, step.at, step.up); got != step.want {
+			t.Errorf("%+v: failing %v, waited %v s", step, got, m.Last.Waited)
 		}
 	}
 }
@@ -197,7 +228,7 @@ func TestDeletedVersionIsDueNow(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	// That run fails too: from then on it is a first run that fails, with delays like any.
-	a := Begin(Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha1}, m), rules, "", "", "", noon).End(ReasonExit, 1, "", "", noon)
+	a := Begin(Judge(Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha1}, m), rules, "", "", noon, 0).End(ReasonExit, 1, "", "", noon)
 	m.Last = &a
 	if s := planned(m, sha1, time.Second); s.Due || !s.Failing {
 		t.Errorf("%+v", s)

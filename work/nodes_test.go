@@ -154,7 +154,7 @@ func TestSurveyAsksForNodes(t *testing.T) {
 	succeed := func(j Judgement) {
 		t.Helper()
 		dir := MemoryDir(filepath.Join(g.Root, "ops"), j.Item.Name)
-		a := Begin(j, rules, "r", "b", "", noon)
+		a := Begin(j, rules, "r", "b", noon, 0)
 		remembered(t, dir, a.End("", 0, "", "", noon))
 	}
 	succeed(j)

@@ -190,7 +190,7 @@ func TestVerdictsOnCommits(t *testing.T) {
 	succeed := func(all []Judgement) {
 		for _, j := range all {
 			if j.Verdict.Wanted() {
-				a := Begin(j, Rules{}, "r", "b", "", noon).End("", 0, "", "", noon)
+				a := Begin(j, Rules{}, "r", "b", noon, 0).End("", 0, "", "", noon)
 				memory[j.Item.Name] = Memory{Version: j.Version, Done: &Done{j.Version, j.Ids}, Last: &a}
 			}
 		}

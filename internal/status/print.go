@@ -85,7 +85,9 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 	}
 	if d := b.Did; d != nil {
 		ended := "done in " + d.Took()
-		if !d.OK {
+		if d.Reason == string(work.ReasonWaiting) {
+			ended = fmt.Sprintf("waiting (exit %d after %s): %s", d.Exit, d.Took(), d.Last)
+		} else if !d.OK {
 			ended = fmt.Sprintf("failed after %s: %s", d.Took(), d.Detail)
 			if d.Last != "" && d.Reason != string(work.ReasonWedged) {
 				ended += fmt.Sprintf(" (%s)", d.Last)

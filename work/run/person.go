@@ -103,6 +103,6 @@ func unwedge(dir string, r work.Rules, now time.Time) (was bool, err error) {
 	}
 	was = last.Wedged(r)
 	last.Unwedged = now.UTC()
-	last.Failures, last.Waits, last.Shutdowns, last.WaitSince, last.WedgedSince = 0, 0, 0, time.Time{}, time.Time{}
+	last.Failures, last.Waits, last.Shutdowns, last.WaitSince, last.Waited, last.WedgedSince = 0, 0, 0, time.Time{}, 0, time.Time{}
 	return was, plainly(work.ResultIn(dir).Save(result))
 }

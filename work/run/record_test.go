@@ -19,7 +19,7 @@ func begun(t *testing.T, repo string) (dir string, a work.Attempt) {
 	t.Helper()
 	dir = work.MemoryDir(repo, "root")
 	j := work.Judge(work.Item{Repo: "ops", Name: "root"}, sha2, map[string]string{".": sha2}, work.Peek(work.MemoryDir(repo, "root")))
-	a = work.Begin(j, work.Rules{}, "r", "b", "/log", noon)
+	a = work.Begin(j, work.Rules{}, "r", "b", noon, 0)
 	if err := recordAttempt(dir, j.Memory.Done, a); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestAttemptAndFailureKeepsTheLastSuccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := work.Peek(work.MemoryDir(repo, "root"))
-	a = work.Begin(work.Judge(work.Item{}, sha3, map[string]string{".": sha3}, before), work.Rules{}, "r2", "b", "", noon)
+	a = work.Begin(work.Judge(work.Item{}, sha3, map[string]string{".": sha3}, before), work.Rules{}, "r2", "b", noon, 0)
 	if a.Previous != sha2 {
 		t.Errorf("previous %q", a.Previous)
 	}
@@ -130,7 +130,7 @@ func TestManyWatches(t *testing.T) {
 	for i := range 5000 {
 		ids[fmt.Sprintf("./some/folder/number/%d", i)] = sha1
 	}
-	a := work.Begin(work.Judge(work.Item{}, sha2, ids, work.Memory{}), work.Rules{}, "r", "b", "", noon)
+	a := work.Begin(work.Judge(work.Item{}, sha2, ids, work.Memory{}), work.Rules{}, "r", "b", noon, 0)
 	if err := recordAttempt(dir, nil, a); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestAttemptBesideOddFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := work.Peek(dir)
-	a := work.Begin(work.Judge(work.Item{}, sha2, map[string]string{".": "x"}, m), work.Rules{}, "r", "b", "", noon)
+	a := work.Begin(work.Judge(work.Item{}, sha2, map[string]string{".": "x"}, m), work.Rules{}, "r", "b", noon, 0)
 	if err := recordAttempt(dir, m.Done, a); err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func TestFullDiskPromisesNothing(t *testing.T) {
 	before := listing(t, dir)
 	fill(t, repo)
 	m := work.Peek(work.MemoryDir(repo, "root"))
-	next := work.Begin(work.Judge(work.Item{}, sha3, map[string]string{".": sha3}, m), work.Rules{}, "r2", "b", "", noon)
+	next := work.Begin(work.Judge(work.Item{}, sha3, map[string]string{".": sha3}, m), work.Rules{}, "r2", "b", noon, 0)
 	err := recordAttempt(dir, m.Done, next)
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "record the attempt: disk full: ") {
 		t.Errorf("error %v", err)

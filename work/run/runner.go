@@ -98,7 +98,7 @@ func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
 	o := Order{
 		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
 		Executable: j.Item.Executable, Logs: filepath.Join(r.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: r.Grace,
-		Attempt: work.Begin(j, r.Rules, newRunID(now), r.BootID, "", now),
+		Attempt: work.Begin(j, r.Rules, newRunID(now), r.BootID, now, uptime()),
 	}
 	if len(o.Steps) == 0 {
 		o.Script = filepath.Join(dir, filepath.FromSlash(j.Item.Script))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"golang.org/x/sys/unix"
 )
 
 // process is one line of /proc that matters here.
@@ -212,6 +213,15 @@ func bootID() string {
 		return ""
 	}
 	return strings.TrimSpace(string(data))
+}
+
+// uptime is the time since the boot, whatever the wall clock says.
+func uptime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }
 
 // listed lists processes for a sentence, the first few.

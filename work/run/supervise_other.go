@@ -32,6 +32,8 @@ func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
 
 func bootID() string { return "" }
 
+func uptime() time.Duration { return 0 }
+
 func wakeStopped(int) {}
 
 // allocate gives f size bytes of disk that a later write of them cannot be refused.
