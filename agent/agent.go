@@ -53,7 +53,7 @@ type Runner interface {
 	// Last returns the last attempt of an item, as it is remembered; nil = none.
 	Last(repo, item string) *work.Attempt
 	// Forget deletes the memory of an item, and Unwedge its failures. Both need the lock.
-	Forget(repo, item string) error
+	Again(repo, item, by string) error
 	Unwedge(repo, item string) (was bool, err error)
 }
 

@@ -174,7 +174,7 @@ func (h *benchRunner) Release() { h.took-- }
 
 func (h *benchRunner) Last(_, item string) *work.Attempt { return h.memory[item].Last }
 
-func (h *benchRunner) Forget(repo, item string) error {
+func (h *benchRunner) Again(repo, item, by string) error {
 	h.underLock()
 	h.forgot = append(h.forgot, repo+":"+item)
 	delete(h.memory, item)

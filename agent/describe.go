@@ -104,6 +104,8 @@ func (a *Agent) judged() []journal.Judged {
 				d.Held = "delayed by beat.work_spread until " + human.Moment(a.spreadUntil(i), now)
 			case a.trees.startFail[name] != "":
 				d.Held = a.trees.startFail[name]
+			case a.runs.inHand != nil:
+				d.Held = "waits for " + a.runs.inHand.Name() + " to end"
 			}
 		}
 		out = append(out, d)

@@ -60,9 +60,10 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 // serveRequest makes the items that are meant forget what was done, or that it failed.
 func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 	repo, _, _ := strings.Cut(ask.Target, ":")
+	by := cmp.Or(ask.By, "a user")
 	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.life.initDone {
 		// Not among the judgements: it was done once and for all.
-		if err := a.Runner.Forget(repo, string(work.Init)); err != nil {
+		if err := a.Runner.Again(repo, string(work.Init), by); err != nil {
 			return nil, err.Error()
 		}
 		a.life.initDone, a.trees.initFinished = false, nil
@@ -79,7 +80,7 @@ func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 		was := true
 		switch {
 		case ask.What == journal.AskAgain:
-			err = a.Runner.Forget(j.Item.Repo, j.Item.Name)
+			err = a.Runner.Again(j.Item.Repo, j.Item.Name, by)
 		case j.Item.Problem != "":
 			was, err = false, errors.New(name+" needs a push: "+j.Item.Problem)
 		case a.trees.next[i].Wedged || a.trees.next[i].Failing || a.trees.startFail[name] != "":

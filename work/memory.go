@@ -71,6 +71,8 @@ type Attempt struct {
 	Shutdowns   int               `json:"shutdowns,omitempty"`   // ends by a shutdown of the machine in a row, this one included
 	WedgedSince time.Time         `json:"wedged_since,omitzero"` // the item is wedged since then; only a success (or a person) ends that, not a new fingerprint
 	Unwedged    time.Time         `json:"unwedged,omitzero"`     // a person said "unwedge" then: what is counted starts anew, the verdict stays
+	Asked       time.Time         `json:"asked,omitzero"`        // a person asked then that it is run again, whatever differs: `beat --again`
+	AskedBy     string            `json:"asked_by,omitempty"`    // who
 }
 
 // Reason is the kind of end that an attempt had, a word in work.sh_RESULT.json. A success has none.
@@ -150,6 +152,24 @@ func (a Attempt) End(reason Reason, exit int, detail, lastLine string, now time.
 		a.Failures++
 	}
 	return a
+}
+
+// Forgive is a person's "unwedge": what is counted starts anew, the verdict stays.
+func (a *Attempt) Forgive(now time.Time) {
+	a.Unwedged = now.UTC()
+	a.Failures, a.Waits, a.Shutdowns, a.WaitSince, a.Waited, a.WedgedSince = 0, 0, 0, time.Time{}, 0, time.Time{}
+}
+
+// Again is what is remembered of an item that a person wants to be run again: what is counted starts anew. The last
+// success stays, so that the script can compare with it.
+func (m Memory) Again(by string, now time.Time) Result {
+	last := Attempt{Version: m.Version, Fingerprint: "unknown", Started: now.UTC(), Finished: now.UTC()}
+	if m.Last != nil {
+		last = *m.Last
+	}
+	last.Forgive(now)
+	last.Asked, last.AskedBy = now.UTC(), by
+	return Result{Done: m.Done, Last: &last}
 }
 
 // ended is the last attempt with an end: one that was found without is counted as interrupted when it started, so that

@@ -28,7 +28,7 @@ func TestResultGolden(t *testing.T) {
 	full := Attempt{
 		RunID: "20260301-120000-1", Verdict: Changed, Version: sha2, Previous: sha1, Ids: ids, Fingerprint: Fingerprint(ids), Attempt: 3,
 		Started: noon, Finished: noon.Add(1500 * time.Millisecond), Exit: 3, Reason: ReasonExit, Detail: "exit 3", Log: "/root/log/work/ops_part.app1/x.log",
-		LastLine: "E: Unable to locate <package> & more", BootID: "b", Failures: 2, Waits: 1, WaitSince: noon, Waited: 12.5, Uptime: 345, Shutdowns: 1, WedgedSince: noon, Unwedged: noon,
+		LastLine: "E: Unable to locate <package> & more", BootID: "b", Failures: 2, Waits: 1, WaitSince: noon, Waited: 12.5, Uptime: 345, Asked: noon, AskedBy: "ann", Shutdowns: 1, WedgedSince: noon, Unwedged: noon,
 	}
 	for name, r := range map[string]Result{
 		"result_full.json":    {Done: &Done{Version: sha1, Ids: map[string]string{".": sha3, keyScript: sha2, keyYAML: ""}}, Last: &full},

@@ -133,6 +133,10 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	switch {
 	case m.Version == "":
 		j.Verdict, j.Why = First, "first run"
+	case m.Last != nil && !m.Last.Asked.IsZero():
+		j.Verdict, why = Changed, fmt.Sprintf("%s asked at %s to run it again", cmp.Or(m.Last.AskedBy, "a user"), human.Stamp(m.Last.Asked))
+	case m.Last != nil && !m.Last.OK() && j.Fingerprint != m.Last.Fingerprint && len(m.Last.Ids) > 0:
+		j.Verdict, why = Changed, differ(differing(ids, m.Last.Ids), fmt.Sprintf("the last attempt (%s), which %s", human.ID(m.Last.Version), m.Last.verb()))
 	case m.Last != nil && !m.Last.OK():
 		j.Verdict, j.Why = Changed, fmt.Sprintf("the last attempt %s: changed until a run succeeds", m.Last.verb())
 		if !m.Last.Unwedged.IsZero() {
@@ -145,11 +149,11 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	case m.Done == nil:
 		j.Verdict, why = Changed, fmt.Sprintf("version %s is not %s, and what that success watched is unknown", human.ID(version), human.ID(m.Version))
 	case m.Version == version:
-		j.Verdict, why = Changed, differ(outside, m.Done.Version)
+		j.Verdict, why = Changed, differ(outside, success(m.Done))
 	case len(j.Changed) == 0:
 		j.Verdict, why = Unaffected, fmt.Sprintf("no watch differs from the last success (%s)", human.ID(m.Done.Version))
 	default:
-		j.Verdict, why = Changed, differ(differing(ids, m.Done.Ids), m.Done.Version)
+		j.Verdict, why = Changed, differ(differing(ids, m.Done.Ids), success(m.Done))
 	}
 	if why != "" {
 		j.Why = fmt.Sprintf("%s: %s", why, j.Verdict)
@@ -193,8 +197,10 @@ func differing(a, b map[string]string) []string {
 	return keys
 }
 
-// differ says which watches differ from the last success.
-func differ(keys []string, done string) string {
+func success(d *Done) string { return "the last success (" + human.ID(d.Version) + ")" }
+
+// differ says which watches differ from an earlier run.
+func differ(keys []string, from string) string {
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = called(k)
@@ -206,7 +212,7 @@ func differ(keys []string, done string) string {
 	case 2:
 		what = human.List(names, "and")
 	}
-	return fmt.Sprintf("%s %s from the last success (%s)", what, verb, human.ID(done))
+	return fmt.Sprintf("%s %s from %s", what, verb, from)
 }
 
 // called is a key of Ids as people call it.

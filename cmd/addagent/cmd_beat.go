@@ -153,6 +153,9 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 	var words []string
 	code := cli.ExitDone
 	for _, a := range b.Asked {
+		if a.ID == ask.ID && len(a.Did) > 0 {
+			fmt.Fprintf(p.Err, "addagent: cleared the memory of %s, to run again: %s\n", human.Count(len(a.Did), "item"), human.Some(a.Did, 10))
+		}
 		for _, i := range b.Items {
 			if a.ID == ask.ID && i.Held != "" && slices.Contains(a.Did, i.Repo+":"+i.Item) {
 				fmt.Fprintf(p.Err, "addagent: %s:%s is due but waiting: %s\n", i.Repo, i.Item, human.Safe(i.Held))

@@ -115,7 +115,10 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 	head := string(s.Now.Verdict)
 	switch {
 	case s.InHand != nil:
-		head += fmt.Sprintf(", working for %s", human.Seconds(now.Sub(s.InHand.Started)))
+		head = fmt.Sprintf("%s, working for %s", cmp.Or(s.Now.Standing, head), human.Seconds(now.Sub(s.InHand.Started)))
+		if s.InHand.Attempt > 1 {
+			head += fmt.Sprintf(" (attempt %d)", s.InHand.Attempt)
+		}
 	case s.Now.Standing != "":
 		head = s.Now.Standing
 	}
@@ -186,6 +189,9 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		case s.Now.Standing == "wedged":
 			row("to fix", "push a commit that changes what it watches or its script; or run addagent unwedge %s:%s%s", s.Repo, s.Item, flags)
 		}
+	}
+	if s.Now.Standing == "" && s.Now.NotBefore != nil {
+		row("waits", "attempt %d not before %s", s.Now.Attempt, human.When(*s.Now.NotBefore, now))
 	}
 	if s.Now.Held != "" {
 		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))

@@ -87,7 +87,7 @@ func (s *announcer) recall() error {
 	if err := os.MkdirAll(filepath.Dir(s.file.Path), 0o700); err != nil {
 		return err
 	}
-	lock, err := files.TryLock(strings.TrimSuffix(s.file.Path, ".json")+".lock")
+	lock, err := files.TryLock(strings.TrimSuffix(s.file.Path, ".json") + ".lock")
 	if errors.Is(err, files.ErrHeld) {
 		return errors.New("another process on this machine sends the messages")
 	}

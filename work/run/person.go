@@ -52,15 +52,17 @@ func heardWedged(dir, runID string) string {
 	return shortLine(said.Reason)
 }
 
-// Forget is a person's "again": the item's next verdict is first, its failures, wedge and delays are forgotten; a local
-// watch override stays. The lock of Acquire must be held.
-func (r *Runner) Forget(repo, item string) error {
+// Again is a person's "again": the item is due, its failures, wedge and delays are forgotten. The init, and what never
+// succeeded, are run as for the first time. The lock of Acquire must be held.
+func (r *Runner) Again(repo, item, by string) error {
 	dir, err := r.asked(repo, item)
-	if err == nil {
+	if m := work.Peek(dir); err == nil && (item == work.InitName || m.Version == "") {
 		err = forget(dir)
+	} else if err == nil {
+		err = plainly(work.ResultIn(dir).Save(m.Again(by, time.Now())))
 	}
 	if err != nil {
-		return fmt.Errorf("forget %s:%s: %w", repo, item, err)
+		return fmt.Errorf("run %s:%s again: %w", repo, item, err)
 	}
 	return nil
 }
@@ -102,7 +104,6 @@ func unwedge(dir string, r work.Rules, now time.Time) (was bool, err error) {
 		return false, fmt.Errorf("its run %s has no recorded end", last.RunID)
 	}
 	was = last.Wedged(r)
-	last.Unwedged = now.UTC()
-	last.Failures, last.Waits, last.Shutdowns, last.WaitSince, last.Waited, last.WedgedSince = 0, 0, 0, time.Time{}, 0, time.Time{}
+	last.Forgive(now)
 	return was, plainly(work.ResultIn(dir).Save(result))
 }

@@ -131,18 +131,18 @@ func TestHandDoesInit(t *testing.T) {
 	if entries, err := os.ReadDir(g.file("gitrepo/ops/.temp")); err == nil {
 		t.Errorf("in the clone: %v", entries)
 	}
-	if err := g.Forget("ops", "init"); err == nil {
+	if err := g.Again("ops", "init", "ann"); err == nil {
 		t.Error("forgotten without the lock")
 	}
 	_, err := g.Acquire()
 	testkit.Must(t, err)
 	for _, bad := range []string{"", "..", "a/b"} {
-		if g.Forget("ops", bad) == nil || g.Forget(bad, "root") == nil {
+		if g.Again("ops", bad, "ann") == nil || g.Again(bad, "root", "ann") == nil {
 			t.Errorf("forgot %q", bad)
 		}
 	}
-	testkit.Must(t, g.Forget("ops", "init"))
-	testkit.Must(t, g.Forget("ops", "nosuchitem"))
+	testkit.Must(t, g.Again("ops", "init", "ann"))
+	testkit.Must(t, g.Again("ops", "nosuchitem", "ann"))
 	g.Release()
 	if j, ok := g.item("init"); !ok || j.Verdict != work.First {
 		t.Errorf("%+v", j)
