@@ -86,6 +86,7 @@ type Settings struct {
 	Schedule  schedule.Schedule // already shifted by the node's offset
 	WorkAfter time.Duration     // this node's share of beat.work_spread
 	Rules     work.Rules
+	Output    bool         // others are told the last line that a script wrote
 	Sinks     []sink.Named // who is told, in the order in which their troubles are listed
 	Tasks     []Task       // what runs in the background
 }

@@ -314,6 +314,7 @@ func (a *Agent) snapshot(b journal.Beat) journal.Beat {
 func (a *Agent) tell(ctx context.Context, now time.Time) {
 	v := a.vitals(now)
 	s, why := Settle(v)
+	_, a.life.outside = Settle(v.outside())
 	who := blamed(s, v)
 	switch {
 	case s != a.life.state:

@@ -34,6 +34,7 @@ type bench struct {
 	items    []string    // names of its items
 	memory   map[string]work.Memory
 	results  map[string]func(n int) (exit int, takes time.Duration) // how an item's n-th run goes
+	output   string                                                 // the last line of each run
 	runs     []string                                               // item@version, in order of start
 	when     []time.Time                                            // of the runs
 	running  int
@@ -229,7 +230,7 @@ func (h *benchRunner) Start(j work.Judgement, s work.NextRun, _ work.Env) (work.
 		exit, takes = how(n)
 	}
 	id := fmt.Sprintf("run-%d", len(h.runs))
-	att := work.Begin(j, h.Rules, id, "boot", h.clock.Now(), 0)
+	att := work.Begin(j, h.Rules, id, "boot", h.clock.Now(), time.Duration(time.Now().UnixNano()))
 	m := h.memory[name]
 	m.Last = &att
 	h.memory[name] = m
@@ -246,7 +247,7 @@ func (h *benchRunner) Start(j work.Judgement, s work.NextRun, _ work.Env) (work.
 		default:
 			reason = work.ReasonExit
 		}
-		end := att.End(reason, exit, fmt.Sprintf("exit %d", exit), "", h.clock.Now())
+		end := att.End(reason, exit, fmt.Sprintf("exit %d", exit), h.output, h.clock.Now())
 		m.Last = &end
 		h.memory[name] = m
 		h.running--

@@ -10,6 +10,7 @@ import (
 type life struct {
 	state        node.State
 	reason       string
+	outside      string // the reason as others are told
 	reasonItem   string // the items, or the person, that the reason names: only another one is news
 	since        time.Time
 	failingSince time.Time // of a node that works at a new version now; zero = it was not failing before

@@ -33,7 +33,7 @@ func (a *Agent) presence(now time.Time) presence.Record {
 	r := presence.Record{
 		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
 		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
-		State: a.life.state, Reason: a.life.reason, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
+		State: a.life.state, Reason: a.life.outside, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
 		Items: a.runs.deploy, BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * schedule.Interval(a.Schedule, now)).UTC(),
 	}
 	for _, l := range a.trees.looks {
@@ -135,7 +135,7 @@ func (a *Agent) wedge(now time.Time) *Wedge {
 	if a.life.state != node.Wedged && !leaves || a.life.brakes.Wedged != nil || a.held() != "" {
 		return nil
 	}
-	w := Wedge{Items: map[string]string{}, Leaving: leaves, Reason: a.life.reason}
+	w := Wedge{Items: map[string]string{}, Leaving: leaves, Reason: a.life.outside}
 	for i, j := range a.trees.inventory.Judgements {
 		if !a.trees.next[i].Wedged {
 			continue

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -19,8 +20,20 @@ type Vitals struct {
 
 // Bad is one thing that is wrong with a node.
 type Bad struct {
-	Who string // repo:item, or "node"
-	Why string
+	Who     string // repo:item, or "node"
+	Why     string
+	Outside string // what others are told instead; "" = Why
+}
+
+// outside are the vitals as others are told.
+func (v Vitals) outside() Vitals {
+	for _, list := range []*[]Bad{&v.Wedged, &v.Failing} {
+		*list = slices.Clone(*list)
+		for i, b := range *list {
+			(*list)[i].Why = cmp.Or(b.Outside, b.Why)
+		}
+	}
+	return v
 }
 
 // Settle says which state a node with these vitals is in, and why. The order is

@@ -20,10 +20,10 @@ func allVitals() []Vitals {
 			v.Disabled = "ann: migration"
 		}
 		if on(2) {
-			v.Wedged = []Bad{{"ops:common", "exit 3"}}
+			v.Wedged = []Bad{{"ops:common", "exit 3", ""}}
 		}
 		if on(3) {
-			v.Failing = []Bad{{"ops:root", "exit 1"}}
+			v.Failing = []Bad{{"ops:root", "exit 1", ""}}
 		}
 		if on(5) {
 			v.Doing = "ops:root"
@@ -77,7 +77,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestSettleNamesEverythingWedged(t *testing.T) {
-	_, why := Settle(Vitals{Wedged: []Bad{{"ops:common", "exit 3"}, {"app:root", "deadline"}}})
+	_, why := Settle(Vitals{Wedged: []Bad{{"ops:common", "exit 3", ""}, {"app:root", "deadline", ""}}})
 	for _, part := range []string{"ops:common: exit 3", "app:root: deadline"} {
 		if !strings.Contains(why, part) {
 			t.Errorf("reason %q does not name %q", why, part)

@@ -24,7 +24,7 @@ const blind = time.Hour
 func (a *Agent) vitals(now time.Time) Vitals {
 	v := Vitals{Leaving: a.life.going(), Disabled: a.held(), Setup: !a.life.initDone}
 	if w := a.life.brakes.Wedged; w != nil {
-		v.Wedged = append(v.Wedged, Bad{"node", w.String()})
+		v.Wedged = append(v.Wedged, Bad{Who: "node", Why: w.String()})
 	}
 	for i, j := range a.trees.inventory.Judgements {
 		name, s := j.Item.ID(), a.trees.next[i]
@@ -33,20 +33,20 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		}
 		switch {
 		case s.Wedged:
-			v.Wedged = append(v.Wedged, Bad{name, strings.TrimPrefix(s.Reason, "wedged: ")})
+			v.Wedged = append(v.Wedged, a.bad(name, s.Reason))
 		case s.Failing:
-			v.Failing = append(v.Failing, Bad{name, s.Reason})
+			v.Failing = append(v.Failing, a.bad(name, s.Reason))
 		case a.trees.startFail[name] != "":
-			v.Failing = append(v.Failing, Bad{name, a.trees.startFail[name]})
+			v.Failing = append(v.Failing, Bad{Who: name, Why: a.trees.startFail[name]})
 		}
 	}
 	if h := a.runs.inHand; h != nil {
 		// A retry never shows as working: what was wrong stays wrong until it succeeds.
 		switch {
 		case h.Wedged:
-			v.Wedged = append(v.Wedged, Bad{h.Name(), strings.TrimPrefix(h.Before, "wedged: ")})
+			v.Wedged = append(v.Wedged, a.bad(h.Name(), h.Before))
 		case h.Failing:
-			v.Failing = append(v.Failing, Bad{h.Name(), h.Before})
+			v.Failing = append(v.Failing, a.bad(h.Name(), h.Before))
 		case h.Attempt <= 1 && !a.trees.always(h):
 			v.Doing = h.Name()
 		}
@@ -58,37 +58,37 @@ func (a *Agent) vitals(now time.Time) Vitals {
 		case l.Trouble == "":
 			continue
 		case l.Version == "" && !l.Old: // what this node should be doing is unknown
-			v.Failing = append(v.Failing, Bad{l.Repo, "incomplete: " + l.Trouble})
+			v.Failing = append(v.Failing, Bad{Who: l.Repo, Why: "incomplete: " + l.Trouble})
 		case l.Blocked && !l.DiskFull: // it is known, and cannot be done
-			v.Failing = append(v.Failing, Bad{l.Repo, l.Trouble})
+			v.Failing = append(v.Failing, Bad{Who: l.Repo, Why: l.Trouble})
 		case lasts && now.Sub(known.Since) >= blind:
-			v.Failing = append(v.Failing, Bad{l.Repo, "for " + human.Duration(now.Sub(known.Since)) + ": " + l.Trouble})
+			v.Failing = append(v.Failing, Bad{Who: l.Repo, Why: "for " + human.Duration(now.Sub(known.Since)) + ": " + l.Trouble})
 		default:
 			continue
 		}
 		said[l.Trouble] = true
 	}
 	for _, why := range a.trees.inventory.Unread {
-		v.Failing = append(v.Failing, Bad{"node", why})
+		v.Failing = append(v.Failing, Bad{Who: "node", Why: why})
 	}
 	if init := a.info.InitGitRepo; !a.life.initDone && init != "" && len(a.trees.looks) > 0 &&
 		!slices.ContainsFunc(a.trees.looks, func(l journal.Look) bool { return l.Repo == init }) {
-		v.Failing = append(v.Failing, Bad{"init", fmt.Sprintf("nodeinfo/initgitrepo.txt names %s, which is not a repository of this node", init)})
+		v.Failing = append(v.Failing, Bad{Who: "init", Why: fmt.Sprintf("nodeinfo/initgitrepo.txt names %s, which is not a repository of this node", init)})
 	}
 	if why := a.runs.lockedBy; why != "" && a.runs.inHand == nil {
-		v.Failing = append(v.Failing, Bad{"node", why}) // there was something to do, and it was not done
+		v.Failing = append(v.Failing, Bad{Who: "node", Why: why}) // there was something to do, and it was not done
 		said[why] = true
 	}
 	for _, why := range slices.Compact(slices.Sorted(maps.Values(a.wrong.unwritten))) {
-		v.Failing = append(v.Failing, Bad{"node", why})
+		v.Failing = append(v.Failing, Bad{Who: "node", Why: why})
 	}
 	for _, t := range a.wrong.now {
 		if t.OfDisk() && !said[t.Text] {
-			v.Failing = append(v.Failing, Bad{"node", t.Text})
+			v.Failing = append(v.Failing, Bad{Who: "node", Why: t.Text})
 		}
 	}
 	if d := now.Sub(a.trees.lastContact); len(a.trees.looks) > 0 && d >= blind {
-		v.Wedged = append(v.Wedged, Bad{"node", "no repository could be reached for " + human.Duration(d)})
+		v.Wedged = append(v.Wedged, Bad{Who: "node", Why: "no repository could be reached for " + human.Duration(d)})
 	}
 	return v
 }
@@ -103,6 +103,19 @@ func (a *Agent) held() string {
 		all = append(all, h.String())
 	}
 	return strings.Join(all, "; ")
+}
+
+// bad is an item that is wedged or failing. What its script wrote is told to others only where the config says so.
+func (a *Agent) bad(name, why string) Bad {
+	b := Bad{Who: name, Why: strings.TrimPrefix(why, "wedged: ")}
+	i := a.trees.find(name)
+	if i < 0 || a.trees.next[i].Reason != why || a.trees.next[i].Output == "" || a.Output && strings.Contains(why, a.trees.next[i].Output) {
+		return b
+	}
+	if b.Outside = strings.TrimPrefix(a.trees.next[i].Bare, "wedged: "); a.Output {
+		b.Outside += ": " + a.trees.next[i].Output
+	}
+	return b
 }
 
 // spreadUntil is until when a due item waits for this node's share of work_spread, counted from the beat that first
@@ -166,6 +179,9 @@ func (a *Agent) acquireSlowly() (said []string, err error) {
 func (a *Agent) enter(s node.State, why string, now time.Time) {
 	from, was := a.life.state, a.life.since
 	a.life.state, a.life.reason, a.life.since = s, why, now
+	if why == "" {
+		a.life.outside = ""
+	}
 	a.wrote("state", a.Memory.State(s, now), now)
 	if row, _ := node.Row(s); row.Logged {
 		// A step of the life cycle is told even when the next one follows in the same beat.

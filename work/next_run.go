@@ -34,6 +34,8 @@ type NextRun struct {
 	Since   time.Time // when it became wedged
 	Waiting bool      // the script says "not now"
 	Reason  string    // one line, when Failing or Wedged or Waiting, else ""
+	Bare    string    // the same without what the script wrote, which may be secret
+	Output  string    // the last line that it wrote
 	Attempt int       // number of the next attempt of this fingerprint, from 1
 }
 
@@ -47,6 +49,11 @@ func PlanRun(j Judgement, r Rules, now time.Time) NextRun {
 		s.Attempt = last.Attempt + 1
 	}
 	s.say(j, last, again, r)
+	if s.Bare = s.Reason; last != nil && s.Reason == failed(*last) {
+		still := *last
+		still.LastLine = ""
+		s.Bare, s.Output = failed(still), last.LastLine
+	}
 	if j.Item.Problem != "" || !j.Verdict.Wanted() && !j.Item.Always {
 		return s
 	}
@@ -116,7 +123,7 @@ func failed(a Attempt) string {
 	what, counted := cmp.Or(a.Detail, string(a.Reason)), a.Failures
 	switch {
 	case a.Reason == ReasonWaiting:
-		what = "waiting: " + cmp.Or(a.LastLine, "exit 75, no output")
+		what = "waiting: " + cmp.Or(a.LastLine, fmt.Sprintf("exit %d", ExitTempFail))
 	case a.Reason == ReasonShutdown && a.Shutdowns < 2:
 	case counted < 2:
 		return what

@@ -86,6 +86,7 @@ type Presence struct {
 	// PushesPerMinute is how many pushes the repository takes from all nodes together.
 	PushesPerMinute int
 	Read            time.Duration // how often to read the others into nodes.json; 0 = never
+	Output          bool          // others are told the last line that a failed script wrote
 }
 
 // Room is a chat room. One of URL and URLFile is set.

@@ -75,6 +75,8 @@ func (c *Config) gridLeaves() []leaf {
 				means("How many pushes the repository takes from all nodes together. The default suits public hosts. On your own server use 300 for each core " +
 					"that presence may use; the more, the sooner a large fleet notices a dead node (docs/fleet.md)."),
 			duration("presence.read", &c.Presence.Read, 0).means("How often to read the other nodes into nodeinfo/nodes.json; 0s means never."),
+			truth("presence.output", &c.Presence.Output).
+				means("Presence and rooms show, with a failure, the last line that the script wrote. Leave it off where output may hold secrets."),
 		})
 	return append(presence,
 		entries("chat", "rooms", &c.Chat, newRoom(), (*Room).leaves, (*loader).room).

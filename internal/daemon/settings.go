@@ -43,6 +43,7 @@ func AgentSettings(cfg *config.Config, id string) (agent.Settings, error) {
 	return agent.Settings{
 		Schedule:  schedule.Shifted{Schedule: s, By: OwnOffset(cfg, s, id)},
 		WorkAfter: schedule.Offset(id+" work", cfg.Beat.WorkSpread, cfg.Beat.WorkSpread),
+		Output:    cfg.Presence.Output,
 		Rules:     work.Rules{RetryFirst: cfg.Work.RetryFirst, RetryMax: cfg.Work.RetryMax, WedgeAfter: cfg.Work.WedgeAfter, Node: id},
 	}, nil
 }
