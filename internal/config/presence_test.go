@@ -34,7 +34,7 @@ func TestWhatGoesTogether(t *testing.T) {
 		"presence: {read: 1m}":                                                              "1:18: presence.read: needs presence.url: without presence there is nothing to read",
 		"presence: {read: 1m, url: x}":                                                      "1:27: presence.url: is not a URL: " + address.Forms,
 		"presence: {refresh: 4s}":                                                           "1:21: presence.refresh: must be at least 5s",
-		"presence: {prefix: x}":                                                             "1:12: presence.prefix: unknown key: known here are url, auth, ref_prefix, refresh, pushes_per_minute, read",
+		"presence: {prefix: x}":                                                             "1:12: presence.prefix: unknown key: known here are url, auth, ref_prefix, refresh, pushes_per_minute, read, output",
 		"presence: {pushes_per_minute: 1}":                                                  "",
 		"presence: {pushes_per_minute: 6000}":                                               "",
 		"presence: {pushes_per_minute: 0}":                                                  "1:31: presence.pushes_per_minute: 0 is too small: must be at least 1",

@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,7 +31,11 @@ func SayWedged(temp, runID, reason string) error {
 	if reason = shortLine(reason); reason == "" {
 		return errors.New("mark wedged: give a reason")
 	}
-	if err := wedgedIn(temp).Save(saidWedged{runID, reason}); err != nil {
+	err := os.MkdirAll(temp, 0o755) // and nothing is set aside for it: who calls this may be anybody
+	if err == nil {
+		err = wedgedIn(temp).Save(saidWedged{runID, reason})
+	}
+	if err != nil {
 		return fmt.Errorf("mark wedged: %w", plainly(err))
 	}
 	return nil

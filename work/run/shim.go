@@ -29,7 +29,8 @@ type Shim struct {
 	Log   string // the script's output; "" when adopted: the attempt in memory names it
 
 	lockPath string
-	started  time.Time // when it took the lock, if it was adopted
+	ended    <-chan struct{} // of a shim of ours; the lock does not tell: a script may remove or empty its file
+	started  time.Time       // when it took the lock, if it was adopted
 }
 
 // newRunID makes a name for one run, unique on this node: its time (UTC) and some randomness.
@@ -59,9 +60,10 @@ func Start(l *Lock, o Order, p Program) (*Shim, error) {
 	h.Purpose, h.Item, h.RunID, h.Session = PurposeWork, o.Repo+":"+o.Item, o.Attempt.RunID, 0
 	if err = l.note(h); err == nil {
 		var pid int
-		if pid, err = spawnShim(l, o, p); err == nil {
+		var ended <-chan struct{}
+		if pid, ended, err = spawnShim(l, o, p); err == nil {
 			_ = l.Close() // the shim holds it now; there is nothing to do about a copy that cannot be closed
-			return &Shim{RunID: h.RunID, Item: h.Item, PID: pid, Log: log, lockPath: o.LockPath}, nil
+			return &Shim{RunID: h.RunID, Item: h.Item, PID: pid, Log: log, lockPath: o.LockPath, ended: ended}, nil
 		}
 	}
 	err = fmt.Errorf("start shim: %w", plainly(err))
@@ -99,22 +101,34 @@ func adopt(path string) (run *Shim, ok bool, err error) {
 // Wait returns when the shim has ended, and with it the run: the item's memory tells how it went. An attempt without an
 // end means that the shim was killed. The error is ctx's alone; the work goes on then.
 //
-// The end is known by the lock; the pidfd only saves waiting for the next look at it. A shim that was stopped (SIGSTOP)
-// enforces no deadline and never ends, and with it the node would hang forever: it is told to go on.
+// A shim that was stopped (SIGSTOP) enforces no deadline and never ends, and with it the node would hang forever: it is
+// told to go on.
 func (r *Shim) Wait(ctx context.Context) error {
-	for {
+	look := time.NewTicker(endedPoll)
+	defer look.Stop()
+	for r.ended == nil { // the child of another process: its end is known by the lock
 		h, held, err := ReadHolder(r.lockPath)
 		if err == nil && (!held || h.Purpose != PurposeWork || h.RunID != r.RunID) {
 			return nil
 		}
 		wakeStopped(h.PID)
-		waitProcess(ctx, r.PID, adoptPoll)
+		waitProcess(ctx, h.PID, endedPoll)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
+	for {
+		select {
+		case <-r.ended: // how it went is in the memory, or nowhere
+			return nil
+		case <-look.C:
+			wakeStopped(r.PID)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
-// adoptPoll is how often the lock of work in hand is looked at: a few system calls each, and the longest delay where
-// the kernel has no pidfd (before 5.3).
-const adoptPoll = time.Second
+// endedPoll is how often work in hand is looked at: a few system calls each, and the longest delay until the end of
+// adopted work is seen where the kernel has no pidfd (before 5.3).
+const endedPoll = time.Second

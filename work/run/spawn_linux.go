@@ -19,19 +19,19 @@ const lockFD = 3
 // spawnShim starts the shim so that nothing of this process is needed afterwards: a session of its own (the agent's
 // terminal, its ^C and its hangup do not reach it), the order in memory instead of a pipe that somebody must go on
 // writing to, its output straight into the log.
-func spawnShim(l *Lock, o Order, p Program) (pid int, err error) {
+func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan struct{}, err error) {
 	data, err := json.Marshal(o)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	order, err := memoryFile("addagent-order", data)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer order.Close()
 	log, err := os.OpenFile(o.Attempt.Log, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer log.Close()
 	if p.Path == "" {
@@ -47,10 +47,14 @@ func spawnShim(l *Lock, o Order, p Program) (pid int, err error) {
 	cmd.ExtraFiles = []*os.File{l.file}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	go func() { _ = cmd.Wait() }() // how it went is in the memory, or nowhere
-	return cmd.Process.Pid, nil
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	return cmd.Process.Pid, ended, nil
 }
 
 // memoryFile is a file without a name or a disk that holds data, to be read from its beginning.

@@ -15,7 +15,7 @@ import (
 // Work is done on Linux only: sessions are found through /proc. Elsewhere the package builds, judges and explains.
 var errLinuxOnly = errors.New("work runs on Linux only")
 
-func spawnShim(*Lock, Order, Program) (int, error) { return 0, errLinuxOnly }
+func spawnShim(*Lock, Order, Program) (int, <-chan struct{}, error) { return 0, nil, errLinuxOnly }
 
 // Supervise is the body of the hidden command `addagent work-shim`; on this system it only refuses.
 func Supervise(context.Context) int {
