@@ -202,7 +202,7 @@ func (a *Agent) judge(now time.Time) {
 	}
 	a.trees.inventory = a.Survey.Judge(journal.Positions(a.trees.looks), place, now)
 	if !a.life.initDone && (place.Init == "" || a.trees.inventory.InitDone) {
-		a.life.initDone = true
+		a.life.initDone, a.life.outside = true, ""
 		a.enter(node.InitDone, "", now)
 	}
 	initRepo := ""

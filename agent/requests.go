@@ -60,10 +60,9 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 // serveRequest makes the items that are meant forget what was done, or that it failed.
 func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 	repo, _, _ := strings.Cut(ask.Target, ":")
-	by := cmp.Or(ask.By, "a user")
 	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.life.initDone {
 		// Not among the judgements: it was done once and for all.
-		if err := a.Runner.Again(repo, string(work.Init), by); err != nil {
+		if err := a.Runner.Again(repo, string(work.Init), ask.By); err != nil {
 			return nil, err.Error()
 		}
 		a.life.initDone, a.trees.initFinished = false, nil
@@ -80,7 +79,7 @@ func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 		was := true
 		switch {
 		case ask.What == journal.AskAgain:
-			err = a.Runner.Again(j.Item.Repo, j.Item.Name, by)
+			err = a.Runner.Again(j.Item.Repo, j.Item.Name, ask.By)
 		case j.Item.Problem != "":
 			was, err = false, errors.New(name+" needs a push: "+j.Item.Problem)
 		case a.trees.next[i].Wedged || a.trees.next[i].Failing || a.trees.startFail[name] != "":

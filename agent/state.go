@@ -179,9 +179,6 @@ func (a *Agent) acquireSlowly() (said []string, err error) {
 func (a *Agent) enter(s node.State, why string, now time.Time) {
 	from, was := a.life.state, a.life.since
 	a.life.state, a.life.reason, a.life.since = s, why, now
-	if why == "" {
-		a.life.outside = ""
-	}
 	a.wrote("state", a.Memory.State(s, now), now)
 	if row, _ := node.Row(s); row.Logged {
 		// A step of the life cycle is told even when the next one follows in the same beat.

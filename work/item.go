@@ -144,7 +144,7 @@ func entryAt(t Tree, at string) (e *objects.Entry, obstacle string, err error) {
 	return e, "", nil
 }
 
-// meant is a name as it is when a person does not take it exactly: WORK.yaml, work.yml and work.yaml.txt mean work.yaml.
+// meant is what a person means who does not take a name exactly: WORK.yaml, work.yml and work.yaml.txt mean work.yaml.
 func meant(name string) string {
 	name = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(name)), ".txt")
 	for _, ending := range [][2]string{{".yml", ".yaml"}, {".bash", ".sh"}} {

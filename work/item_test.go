@@ -290,7 +290,7 @@ func TestBrokenTreesAreErrorsAndNeverNothingToDo(t *testing.T) {
 	}
 }
 
-// A name that means one of ours and is not is said: a hold that holds nothing, a watch that is none.
+// A name that means one of ours and is not is said: a hold that holds nothing, a watch of nothing.
 func TestMisspeltNames(t *testing.T) {
 	place := Place{Nodepart: "app1", Init: "ops"}
 	for name, want := range map[string]string{

@@ -66,12 +66,12 @@ type Attempt struct {
 	Failures    int               `json:"failures"`              // failures in a row, this one included once it is finished
 	Waits       int               `json:"waits,omitempty"`       // exits with 75 ("not now") in a row, this one included
 	WaitSince   time.Time         `json:"wait_since,omitzero"`   // end of the first of those; outlives a new fingerprint, else an hour of waiting could hide behind pushes
-	Waited      float64           `json:"waited,omitempty"`      // seconds between the starts of the first of those and of this attempt, however the clock was set; a reboot stops the count
+	Waited      float64           `json:"waited,omitempty"`      // seconds that it has waited, however the clock was set
 	Uptime      float64           `json:"uptime,omitempty"`      // seconds since the boot when it began
 	Shutdowns   int               `json:"shutdowns,omitempty"`   // ends by a shutdown of the machine in a row, this one included
 	WedgedSince time.Time         `json:"wedged_since,omitzero"` // the item is wedged since then; only a success (or a person) ends that, not a new fingerprint
 	Unwedged    time.Time         `json:"unwedged,omitzero"`     // a person said "unwedge" then: what is counted starts anew, the verdict stays
-	Asked       time.Time         `json:"asked,omitzero"`        // a person asked then that it is run again, whatever differs: `beat --again`
+	Asked       time.Time         `json:"asked,omitzero"`        // a person asked then to run it again
 	AskedBy     string            `json:"asked_by,omitempty"`    // who
 }
 

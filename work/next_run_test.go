@@ -97,7 +97,7 @@ func TestPlanRun(t *testing.T) {
 	}
 }
 
-// The hour of waiting is counted by a clock that nobody sets: a jump of a day is no hour, and an hour is one whatever
+// The hour of waiting is counted by a clock that is never set: a jump of a day is no hour, and an hour is one whatever
 // the clock says. A reboot stops the count and keeps what was counted.
 func TestWaitingIsMeasured(t *testing.T) {
 	r := Rules{RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3}

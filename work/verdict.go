@@ -111,7 +111,7 @@ type Judgement struct {
 	Fingerprint string
 	Changed     []string // keys of the watches that differ from the last success, "./" cut; nil when that is not known
 	Why         string   // one sentence for people, ending in the verdict
-	Missing     []string // watched paths that are not there, each with what may be meant: "ap: not there, did you mean app?"
+	Missing     []string // watched paths that are not there: "ap: not there, did you mean app?"
 	Await       string   // why its first run waits, though it is wanted: see NodeSet; "" = it does not
 }
 

@@ -89,8 +89,8 @@ func MakeFolder(path string, perm os.FileMode) error {
 	return os.MkdirAll(path, perm)
 }
 
-// overFolder is the end of a rename that ended with err. A link, a pipe and a device are replaced by a rename; a folder,
-// which cannot be, is set aside: what Write and Replace write is ours.
+// overFolder is the end of a rename that ended with err. A link, a pipe and a device are replaced by a rename; a
+// folder, which cannot be, is set aside: what Write and Replace write is ours.
 func overFolder(temp, path string, err error) error {
 	if info, missing := os.Lstat(path); err == nil || missing != nil || !info.IsDir() {
 		return err

@@ -110,8 +110,8 @@ func Held(path string) (bool, error) {
 	return err == nil && !shared, err
 }
 
-// LockedBy is the process that took the lock at path, shared or not, 0 when that is not known (man 5 proc_locks). Device numbers are
-// not compared: some file systems show others there.
+// LockedBy is the process that took the lock at path, shared or not, 0 when that is not known (man 5 proc_locks).
+// Device numbers are not compared: some file systems show others there.
 func LockedBy(path string) (pid int) {
 	info, err := os.Stat(path)
 	if err != nil {

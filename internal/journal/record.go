@@ -87,7 +87,7 @@ type Judged struct {
 	Always    bool         `json:"always,omitempty"`     // run: always
 	Watch     []string     `json:"watch,omitempty"`      // what it watches
 	WatchFrom string       `json:"watch_from"`           // work.yaml, override or default
-	Missing   []string     `json:"missing,omitempty"`    // watched paths that are not there, each with what may be meant
+	Missing   []string     `json:"missing,omitempty"`    // watched paths that are not there, and what may be meant
 	Changed   []string     `json:"changed,omitempty"`    // watches that differ from the last success
 	Due       bool         `json:"due,omitempty"`        // it runs in this beat
 	DueSince  time.Time    `json:"due_since,omitzero"`   // the beat that first found it due; work_spread counts from it

@@ -298,24 +298,6 @@ func TestAgentKilledWorkGoesOn(t *testing.T) {
 	}
 }
 
-// A script that removes or empties the lock's file is waited for all the same: its shim is our child.
-func TestWaitWithoutTheLockFile(t *testing.T) {
-	for _, how := range []string{"rm ", "truncate -s 0 "} {
-		y := newYard(t)
-		run := y.start(y.order(how + y.lockPath + "; touch " + y.path("gone") + "; while [ ! -e " + y.path("go") + " ]; do read -t 0.01 <> <(:); done; exit 0\n"))
-		testkit.Eventually(t, "the lock's file is gone", func() bool { _, err := os.Stat(y.path("gone")); return err == nil })
-		short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		defer cancel()
-		if err := run.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: wait: %v", how, err)
-		}
-		testkit.Must(t, os.WriteFile(y.path("go"), nil, 0o644))
-		if a := y.wait(run); !a.OK() {
-			t.Errorf("%s: attempt %+v", how, a)
-		}
-	}
-}
-
 func TestNeverTwoAtOnce(t *testing.T) {
 	y := newYard(t)
 	script := "set -o noclobber; echo $$ > " + y.path("one") + " || exit 50; echo >> " + y.path("count") + "; rm " + y.path("one") + "\n"

@@ -1,9 +1,12 @@
 package run
 
 import (
+	"context"
+	"errors"
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
@@ -54,5 +57,23 @@ func TestShutdown(t *testing.T) {
 			}
 			y.allGone(o)
 		})
+	}
+}
+
+// A script that removes or empties the lock's file is waited for all the same: its shim is our child.
+func TestWaitWithoutTheLockFile(t *testing.T) {
+	for _, how := range []string{"rm ", "truncate -s 0 "} {
+		y := newYard(t)
+		run := y.start(y.order(how + y.lockPath + "; touch " + y.path("gone") + "; while [ ! -e " + y.path("go") + " ]; do read -t 0.01 <> <(:); done; exit 0\n"))
+		testkit.Eventually(t, "the lock's file is gone", func() bool { _, err := os.Stat(y.path("gone")); return err == nil })
+		short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		if err := run.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: wait: %v", how, err)
+		}
+		testkit.Must(t, os.WriteFile(y.path("go"), nil, 0o644))
+		if a := y.wait(run); !a.OK() {
+			t.Errorf("%s: attempt %+v", how, a)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 	for _, repoDir := range repoDirs {
 		problems = append(problems, work.AdoptOld(repoDir))
 		items, err := os.ReadDir(filepath.Dir(work.MemoryDir(repoDir, "x")))
-		stray := errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) // no clone, so nothing was worked in it
+		stray := errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) // no clone: nothing was worked
 		if err != nil && !stray && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("sweep: %w", err))
 		}
