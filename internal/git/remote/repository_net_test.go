@@ -168,7 +168,7 @@ func TestStoreIncrement(t *testing.T) {
 		testkit.Must(t, s.Push(t.Context(), Update{Ref: "refs/heads/main", New: second, Objects: &o}))
 		old, err := s.Read(t.Context(), []string{first}, ReadOptions{Depth: 1})
 		testkit.Must(t, err)
-		c, err := s.Read(t.Context(), []string{second}, ReadOptions{Depth: 1, Have: []string{first}})
+		c, err := s.Read(t.Context(), []string{second}, ReadOptions{Have: []string{first}})
 		testkit.Must(t, err)
 		info, err := c.Commit(second)
 		testkit.Must(t, err)
