@@ -198,7 +198,7 @@ func TestSpoolIsCorrupt(t *testing.T) {
 				if got := p.texts(); !slices.Equal(got, []string{"new"}) || o.Trouble() != nil {
 					t.Errorf("heard %q, %v", got, o.Trouble())
 				}
-				if got := names(t, folder); !slices.Equal(got, []string{"lock", spoolName + ".corrupt"}) {
+				if got := names(t, folder); !slices.Equal(got, []string{spoolName + ".corrupt"}) {
 					t.Errorf("left on disk: %q", got)
 				}
 			})
