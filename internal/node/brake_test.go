@@ -24,7 +24,7 @@ func TestBrakes(t *testing.T) {
 	if err != nil || b.Disabled == nil || *b.Disabled != rest || b.Repos["ops"] != rest || b.Wedged == nil {
 		t.Fatalf("said: %+v %v", b, err)
 	}
-	if got, want := b.Disabled.String(), "migration of <db> (ann), until 2026-03-01T13:00:00Z"; got != want {
+	if got, want := b.Disabled.String(), "migration of <db> (ann), until 2026-03-01 13:00:00Z"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if b, err := ReadBrakes(dir, now.Add(time.Hour)); err != nil || b.Disabled != nil || b.Wedged != nil || len(b.Repos) != 0 {

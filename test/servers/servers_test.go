@@ -160,7 +160,7 @@ ec2: { tags: off }
 		t.Errorf("after a rewind the script saw %q", got)
 	}
 	gittest.Fsck(t, filepath.Join(n.home, "gitrepo", "ops"))
-	code, checks, protocol := n.live()
+	_, checks, protocol := n.live()
 	if protocol != k.protocol {
 		t.Errorf("check --live: protocol %q, want %q: %s", protocol, k.protocol, checks["repo ops"])
 	}

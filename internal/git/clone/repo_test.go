@@ -9,7 +9,6 @@ import (
 
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/pack"
-	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/testkit"
 )
@@ -183,5 +182,3 @@ func TestManySteps(t *testing.T) {
 		t.Errorf("%d packs", len(packs))
 	}
 }
-
-func statusError(code int) error { return &protocol.StatusError{Code: code} }
