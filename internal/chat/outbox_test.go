@@ -329,7 +329,8 @@ func TestOutboxDeadlineOfATry(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := o.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 waiting") {
+		// It need not wait for its deadline when the next try comes later.
+		if err := o.Flush(ctx); err == nil || !strings.Contains(err.Error(), "1 waiting") {
 			t.Errorf("flush: %v", err)
 		}
 		// In the middle of a try.

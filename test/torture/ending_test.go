@@ -202,7 +202,7 @@ func TestOneEndsAlone(t *testing.T) {
 			if r := f.record(ended.id()); r.State != node.Leaving || !strings.Contains(r.Reason, "terminating itself (command)") {
 				t.Errorf("when it ended, presence said %s: %s", r.State, r.Reason)
 			}
-			if n := len(f.room.lines("ops", ended.id()+":test/app1: leaving: terminating itself (command)", "ops:root, which n-02 and n-03 finished")); n != 1 && !(c.killed && n == 2) {
+			if n := len(f.room.lines("ops", ended.id()+":test/app1: leaving: terminating itself (command)", "ops:root, which n-02, n-03 finished")); n != 1 && !(c.killed && n == 2) {
 				t.Errorf("when it ended, the room had heard: %q", f.room.lines("ops"))
 			}
 			f.considered(other, "not terminating yet: lease of the part held by "+ended.id())

@@ -109,7 +109,6 @@ func TestBitsFlipped(t *testing.T) {
 		"index":        "index",
 		"HEAD":         "HEAD",
 		"branch":       "refs/heads/main",
-		"shallow":      "shallow",
 		"config":       "config",
 	}
 	const places = 8
