@@ -231,7 +231,7 @@ func ReadText(path string, limit int64) (string, error) {
 func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link to itself, a socket
-		err = &fs.PathError{Op: "read", Path: path, Err: ErrIrregular}
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w (%w)", ErrIrregular, errors.Unwrap(err))}
 	}
 	if err != nil {
 		return nil, err
