@@ -70,7 +70,7 @@ func TestCronTells(t *testing.T) {
 			g.push("ops", gittest.Remove("bad"))
 			g.beatInTime()
 			told("idle", every...)
-			if len(p.room.lines("ops", ": wedged: ")) != 1 || len(p.room.lines("ops", "recovered after ", " wedged: ")) != 1 {
+			if len(p.room.lines("ops", ": wedged: ")) != 1 || len(p.room.lines("ops", "recovered after ", " wedged")) != 1 {
 				t.Errorf("the room heard %q", p.room.lines("ops"))
 			}
 			g.sound("ops")

@@ -188,7 +188,7 @@ func (g *grid) snapshot() map[string]string {
 		}
 		rel, _ := filepath.Rel(g.dir, path)
 		switch rel {
-		case "remote", "run", "lib", "t", "home/log", "home/nodeinfo", "home/gitrepo/ops/.git/objects", "home/gitrepo/ops/.temp/add/root":
+		case "remote", "run", "lib", "t", "home/log", "home/nodeinfo", "home/gitrepo/ops/.git/objects", "home/gitrepo/ops/.git/refs/addagent", "home/gitrepo/ops/.temp/add/root":
 			return filepath.SkipDir
 		}
 		if d.IsDir() {

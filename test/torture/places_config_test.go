@@ -55,7 +55,7 @@ func TestPlacesChange(t *testing.T) {
 	p.hear(g, "idle", "presence")
 	p.roomWay.becomes(nil)
 	p.hear(g, "idle", "chat")
-	if len(p.room.lines("ops", ": wedged: ")) != 1 || len(p.room.lines("ops", "recovered after ", " wedged: ")) != 1 || len(p.room.lines("dev", "working: ", waits)) != 0 {
+	if len(p.room.lines("ops", ": wedged: ")) != 1 || len(p.room.lines("ops", "recovered after ", " wedged")) != 1 || len(p.room.lines("dev", "working: ", waits)) != 0 {
 		t.Errorf("the first room heard %q, the second %q", p.room.lines("ops"), p.room.lines("dev"))
 	}
 	push()

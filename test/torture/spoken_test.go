@@ -72,7 +72,7 @@ func TestKilledWhileTelling(t *testing.T) {
 			t.Errorf("the room did not hear of wedge %d of %d: %q", n+1, wedges, p.room.lines("ops"))
 		}
 	}
-	if n := len(p.room.lines("ops", "recovered after ", " wedged: ")); n < wedges {
+	if n := len(p.room.lines("ops", "recovered after ", " wedged")); n < wedges {
 		t.Errorf("the room heard of %d ends of %d wedges: %q", n, wedges, p.room.lines("ops"))
 	}
 	p.noSecrets(g)

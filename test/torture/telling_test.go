@@ -174,7 +174,7 @@ func TestPlacesAway(t *testing.T) {
 				}
 			}
 			// What is on its way to the room when an agent ends is said again by the next.
-			if n, m := len(p.room.lines("ops", ": wedged: ")), len(p.room.lines("ops", "recovered after ", " wedged: ")); n != 1 || m != 1 && !(c.restart && m == 2) {
+			if n, m := len(p.room.lines("ops", ": wedged: ")), len(p.room.lines("ops", "recovered after ", " wedged")); n != 1 || m != 1 && !(c.restart && m == 2) {
 				t.Errorf("the room heard %d times that the node is wedged, %d times that it is not any more: %q", n, m, p.room.lines("ops"))
 			}
 			gittest.Fsck(t, p.store.Dir)
