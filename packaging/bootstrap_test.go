@@ -227,9 +227,10 @@ func TestAgain(t *testing.T) {
 	m := newMachine(t)
 	m.write(m.path("k"), key)
 	m.write(m.path("t"), "token-of-c2VjcmV0")
+	m.write(m.path("c"), "hipchat://token-of-c2VjcmV0@chat.example/ops")
 	args := []string{"--wait=no", "--nodepart=app1", "--stacktype", "lad1", "--deployment=fed1", "--initgitrepo=ops", "--instance-id=n1",
 		"--repo", "ops=ssh://git@h/ops.git#it's", "--repo", "o2=HTTPS://h/o2.git", "--presence", "git@h:presence.git",
-		"--key-from=file:" + m.path("k"), "--token-from=file:" + m.path("t"), "--known-hosts-from=file:" + m.path("k"), "--chat-url-from=file:" + m.path("t")}
+		"--key-from=file:" + m.path("k"), "--token-from=file:" + m.path("t"), "--known-hosts-from=file:" + m.path("k"), "--chat-url-from=file:" + m.path("c")}
 	if code, out := m.bootstrap(args...); code != 0 || strings.Count(out, "wrote ") != 12 {
 		t.Fatalf("exit %d\n%s", code, out)
 	}
@@ -259,7 +260,7 @@ chat: [ { url_file: ETC/chat-url } ]
 		arg    string
 		writes int
 	}{
-		{"--nodepart=app2", 1}, {"--chat-url-from=file:" + m.path("t"), 0}, {"--presence=git@h:presence.git", 0}, {"--key-from=file:" + m.path("k"), 0},
+		{"--nodepart=app2", 1}, {"--chat-url-from=file:" + m.path("c"), 0}, {"--presence=git@h:presence.git", 0}, {"--key-from=file:" + m.path("k"), 0},
 	} {
 		if code, out := m.bootstrap("--wait=no", less.arg); code != 0 || strings.Count(out, "wrote ") != less.writes {
 			t.Errorf("%s: exit %d\n%s", less.arg, code, out)
