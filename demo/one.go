@@ -60,7 +60,7 @@ work: { retry_first: 4s }
 		{"a push below app/: `changed`, and the work runs", "app/version.txt", "2\n", "version 2", "version 2 is worked", done},
 		{"a broken push: the script fails, and the node says so; it would try again after 4 s", "nodework/part/app1/work.sh",
 			"#!/bin/bash\necho no such database; exit 3\n", "a new script", "the node is failing", failing},
-		{"the repair is a push as well: tried at once, and the node is well again", "nodework/part/app1/work.sh", script, "mend the script", "the repair is worked", done},
+		{"the repair is a push as well: tried at once, and the node is well again", "nodework/part/app1/work.sh", script, "fix the script", "the repair is worked", done},
 	} {
 		d.say("%s", step.say)
 		d.write("people/ops/"+step.path, step.text)

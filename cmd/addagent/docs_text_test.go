@@ -34,6 +34,7 @@ func aboutNode() (also map[string][]string, files, environment []clitest.Block) 
 		{Term: "/var/lib/addagent/disabled/, wedged.json", Text: "what people said with disable and wedge"},
 		{Term: "/var/lib/addagent/asked/", Text: "requests that the next beat obeys"},
 		{Term: "/var/lib/addagent/config/", Text: "the last good config"},
+		{Term: "/var/lib/addagent/remotes/", Text: "for each repository the last commit that was accepted, and until when a server is left alone"},
 	}
 	environment = []clitest.Block{
 		{Term: "XDG_RUNTIME_DIR, XDG_STATE_HOME", Text: "where locks and state are when the agent does not run as root"},

@@ -30,7 +30,7 @@ it is resolved. One control node is enough; several share the work.
 Rooms of the config with from: fleet get a message about all nodes of a part in one
 state at one version when their number changes: "37 of 40 fed1/app1 wedged at 1a2b3c4:
 exit 100". Of several control nodes with the same rooms, the one that holds the lease
-sends it. If it dies, another one takes resolved after some minutes.
+sends it. If it dies, another one takes over after some minutes.
 
 The service applies a changed config between two folds. It reports a bad one and keeps
 the previous one.

@@ -27,10 +27,11 @@ func (p *program) logCommand() *cobra.Command {
 		Use:   "log [ID]",
 		Short: "Show the transitions of every node, or of one",
 		Long: `Prints a line a transition, oldest first: the time, the node, the state (or age) before
-and after, the version of its first repository, and the reason. The time of a state is
-by the clock of the node, that of an age by the clock of the control node. A dash in
-place of the first state means that the node is new, or that its state before is not
-known.
+and after, the version of its first repository, and the reason. Two versions,
+1a2b3c4 -> 5d6e7f8, are that of the last success and the pulled one, which is not done.
+The time of a state is by the clock of the node, that of an age by the clock of the
+control node. A dash in place of the first state means that the node is new, or that its
+state before is not known.
 
 ID is a node's id, the beginning of its id or hostname, or an address. A node that was
 reaped is found by its whole id. Without a fold (addctl presence:fold) the history is

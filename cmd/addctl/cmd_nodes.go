@@ -34,8 +34,11 @@ SINCE is how long the node has been in its state. With > before it, only the las
 of the node is known, and the state may be older: without a fold (addctl presence:fold)
 the time is not recorded. AGE is present, late (the node missed the time by which it
 promised to report), missing (late by as much again) or gone (it announced that it
-leaves), with the time since its last report. Read from a fold, ages are as of the time that the last
-line names. A dead node shows as late at most one fold interval later.
+leaves), with the time since its last report. Read from a fold, ages are as of the time
+that the last line names. A dead node shows as late at most one fold interval later.
+VERSIONS are the commits that the node is at. In ops@1a2b3c4 -> 5d6e7f8 the first one is
+that of the last success ("nothing" before there was one), and the second one is pulled
+and not done.
 
 --watch reads the list repeatedly until ^C. On a terminal it fills the screen and shows
 a recent change in bold with a * before it. Elsewhere it prints a line a change (with

@@ -48,7 +48,7 @@ func TestWhatToRunNext(t *testing.T) {
 		{"it has no repository", journal.Beat{State: node.Idle}, "add some repositories to the config (repos:)"},
 		{"a work fails", journal.Beat{State: node.Failing, Items: []journal.Judged{failing}, Troubles: []journal.Trouble{full}}, "addagent why ops:common"},
 		{"the disk is full", journal.Beat{State: node.Failing, Troubles: []journal.Trouble{away, full}}, "df -h /r"},
-		{"nothing is here", journal.Beat{State: node.Failing, Troubles: []journal.Trouble{away}}, "addagent check"},
+		{"nothing is here", journal.Beat{State: node.Failing, Troubles: []journal.Trouble{away}}, "addagent check --live"},
 	} {
 		if got := (Report{Beat: &c.b}).then("/r"); got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)

@@ -204,7 +204,7 @@ func (s Report) then(home string) string {
 		return "df -h " + home
 	}
 	if s.Beat.State == node.Failing || s.Beat.State == node.Wedged {
-		return "addagent check"
+		return "addagent check --live"
 	}
 	if len(s.Beat.Looks)+len(s.Beat.Fetching) == 0 && (s.Beat.State == node.Idle || s.Beat.State == node.Setup) {
 		return "add some repositories to the config (repos:)"

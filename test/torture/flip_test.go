@@ -109,6 +109,7 @@ func TestBitsFlipped(t *testing.T) {
 		"index":        "index",
 		"HEAD":         "HEAD",
 		"branch":       "refs/heads/main",
+		"shallow":      "shallow",
 		"config":       "config",
 	}
 	const places = 8
@@ -124,6 +125,7 @@ func TestBitsFlipped(t *testing.T) {
 				v := g.push("ops", append(small(serial), look, gittest.File("serial", fmt.Sprint(serial)), gittest.File("a/b", strings.Repeat("b", 4000+serial)), gittest.File("never/changes", noise(3000)))...)
 				right[v] = strings.Join(strings.Fields(g.repos["ops"].Git("rev-parse", v+":serial", v+":a/b", fmt.Sprintf("%s:d/%d/file", v, serial%3))), " ")
 			}
+			push() // each first clone has a commit before its own, so that its file shallow names one
 			for place := 0; place < places; place += testkit.Rounds(places-1, 1) {
 				// Always of the same form: two packs, one small, and a loose object, which people's git programs make.
 				if err := os.RemoveAll(g.in("gitrepo")); err != nil {

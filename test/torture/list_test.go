@@ -44,7 +44,7 @@ var faults = []struct {
 	{"TestStateFilesDamaged", 17, ""},
 	{"TestNodeinfoEditedBadly", 1, ""},
 	{"TestCloneDamaged", 17, ""},
-	{"TestBitsFlipped", 56, ""},
+	{"TestBitsFlipped", 64, ""},
 	{"TestStrays", 228, ""},
 	{"TestServerMisbehaves", 18, ""},
 	{"TestLongFirstClone", 2, ""},
