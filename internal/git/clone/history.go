@@ -27,9 +27,11 @@ const (
 	lastStep  = 512
 )
 
-// maxHistory is how many commits are kept since the oldest of the last successes, and slack how many bytes besides
-// what is shown and what they showed.
+// maxHistory is how many commits are kept since the oldest of the last successes.
 const maxHistory = 2000
+
+// maxRefName bounds a ref's name, in bytes: a file system takes 255 for a file, and a temporary one has more than the ref.
+const maxRefName = 200
 
 // succeeded reads from the memory of the items what each succeeded with: the files work.sh_VERSION in .temp/add, and
 // those that scripts of their own write there. The names are those of refs.
@@ -46,7 +48,7 @@ func succeeded(dir string) map[string]plumbing.Hash {
 			text, _ := transport.ReadSmall(filepath.Join(top, file)) // one that cannot be read names nothing
 			if id, ok := objects.ParseID(strings.TrimSpace(string(text))); ok {
 				name := refs.Done + "/" + strings.ReplaceAll(strings.TrimSuffix(file, "/work.sh_VERSION"), "/", ".")
-				if plumbing.ReferenceName(name).Validate() != nil {
+				if plumbing.ReferenceName(name).Validate() != nil || len(name) > maxRefName {
 					name = refs.Done + "/" + id.String()
 				}
 				done[name] = id
