@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // agent is a build of addagent, which seal asks.
@@ -83,6 +85,7 @@ func lived() map[string]string {
 		"var/log/auth.log":                                            "Accepted publickey for admin from 192.0.2.7\n",
 		"var/log/auth.log.1":                                          "Accepted publickey for admin from 192.0.2.7\n",
 		"var/log/amazon/ssm/agent.log":                                "i-0123\n",
+		"var/log/postgresql/postgresql-15-main.log":                   "10.0.0.7 admin\n",
 		"etc/cron.d/addagent":                                         "* * * * * root addagent beat --spread\n",
 		"etc/systemd/system/multi-user.target.wants/addagent.service": "a link",
 		"etc/machine-id":                                              "0123456789abcdef0123456789abcdef\n",
@@ -167,6 +170,11 @@ func seal(t *testing.T, args ...string) (code int, words string) {
 func TestSeal(t *testing.T) {
 	before := lived()
 	root := machine(t, before)
+	if os.Getuid() == 0 { // as the package makes it: root opens a file of another account there only without O_CREAT
+		folder := filepath.Join(root, "var/log/postgresql")
+		testkit.Must(t, os.Chmod(folder, 0o775|os.ModeSticky))
+		testkit.Must(t, os.Chown(filepath.Join(folder, "postgresql-15-main.log"), 1, -1))
+	}
 	if code, words := seal(t, root); code != 0 {
 		t.Fatalf("exit code %d: %s", code, words)
 	}
@@ -179,6 +187,7 @@ func TestSeal(t *testing.T) {
 	want["etc/default/addagent"] = "GOMEMLIMIT=64MiB\n"
 	want["root/nodeinfo/state.txt"] = "presetup\n"
 	want["etc/machine-id"], want["var/log/auth.log"], want["var/log/amazon/ssm/agent.log"] = "", "", ""
+	want["var/log/postgresql/postgresql-15-main.log"] = ""
 	got := files(t, root)
 	if unit := got["etc/systemd/system/ssh.service.d/host-keys.conf"]; !strings.Contains(unit, "ExecStartPre=/usr/bin/ssh-keygen -A\n") {
 		t.Errorf("no unit makes host keys: %q", unit)
