@@ -70,8 +70,8 @@ var importTable = []struct {
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node
 			presence presence/gitstore`, ""},
 		"presence/gitstore": {`
-			internal/files internal/git/objects internal/git/remote internal/human internal/node internal/retry
-			presence`, ""},
+			internal/files internal/git/objects internal/git/remote internal/git/transport internal/human internal/node
+			internal/retry presence`, ""},
 		"presence/peers": {"internal/config internal/files internal/git/remote presence presence/fold work", ""},
 	}},
 	{"telling", map[string]imports{
@@ -102,7 +102,7 @@ var importTable = []struct {
 			internal/git/transport internal/human internal/retry`, ""},
 		"internal/git/transport": {"internal/files internal/git/address internal/git/protocol internal/human internal/secret", ""},
 		"internal/git/verify":    {"", ""},
-		"internal/git/worktree":  {"internal/git/diskspace internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
+		"internal/git/worktree":  {"internal/files internal/git/diskspace internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
 	}},
 	{"ground", map[string]imports{
 		"internal/files":      {"", "github.com/gofrs/flock github.com/google/renameio"},

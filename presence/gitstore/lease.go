@@ -8,6 +8,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -59,7 +60,7 @@ func TakeLease(ctx context.Context, s Remote, watch *LeaseWatch, prefix, name, h
 	for range 2 {
 		tip, err := refID(ctx, s, ref)
 		if err != nil {
-			return false, Lease{}, fmt.Errorf("lease %s: %w", ref, joinErrors(pushed, err))
+			return false, Lease{}, fmt.Errorf("lease %s: %w", ref, transport.OneLine(pushed, err))
 		}
 		if tip != "" {
 			held, err := readLease(ctx, s, tip)

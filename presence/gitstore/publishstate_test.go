@@ -2,7 +2,6 @@ package gitstore
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -316,15 +315,5 @@ func TestCloned(t *testing.T) {
 		if got := cloned(c.theirs, c.ours, c.published); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
-	}
-}
-
-func TestTogether(t *testing.T) {
-	a, b := errors.New("a"), errors.New("b")
-	if err := joinErrors(nil, a, nil, b); err == nil || err.Error() != "a; b" || !errors.Is(err, a) || !errors.Is(err, b) {
-		t.Errorf("%v", err)
-	}
-	if err := joinErrors(nil, nil); err != nil {
-		t.Errorf("%v", err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/presence"
 )
@@ -66,7 +67,6 @@ type Sink struct {
 	changed   chan struct{} // closed, and made anew, when an attempt has ended
 	trouble   error         // why the last attempt to push failed
 	stuck     bool          // only a person can solve it, such as a file of ours that is missing
-	arrived   bool          // an attempt to push has succeeded
 	unsaved   error         // why StateFile could not be written
 	uncounted error         // why the nodes could not be counted
 }
@@ -121,21 +121,7 @@ func (g *Sink) Tell(ctx context.Context, r presence.Record) error {
 	if do, wait := g.next(time.Now()); do != doNothing || fresh && wait >= 0 {
 		g.nudge()
 	}
-	return joinErrors(said, g.trouble, g.unsaved, g.uncounted)
-}
-
-// joinErrors joins errors on one line.
-func joinErrors(errs ...error) error {
-	var all error
-	for _, err := range errs {
-		switch {
-		case all == nil:
-			all = err
-		case err != nil:
-			all = fmt.Errorf("%w; %w", all, err)
-		}
-	}
-	return all
+	return transport.OneLine(said, g.trouble, g.unsaved, g.uncounted)
 }
 
 // take puts the latest record into the queue, if it says something new.
@@ -187,13 +173,6 @@ func (g *Sink) Flush(ctx context.Context) error {
 		}
 		g.mu.Lock()
 	}
-}
-
-// Arrived reports whether a push has succeeded, or was found to have succeeded, since New.
-func (g *Sink) Arrived() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.arrived
 }
 
 // Close ends the worker and aborts a push; the next agent finds out whether it landed. Call Flush before.
@@ -299,7 +278,7 @@ func (g *Sink) ended(err error) {
 	var clash *Clash
 	switch {
 	case err == nil:
-		g.tries, g.notBefore, g.arrived = 0, time.Time{}, true
+		g.tries, g.notBefore = 0, time.Time{}
 	case errors.As(err, &clash) || errors.Is(err, remote.ErrAccess) || errors.As(err, new(*fs.PathError)):
 		g.tries++
 		g.trouble, g.stuck = fmt.Errorf("presence repository: %w", err), true

@@ -198,10 +198,9 @@ func sinceDone(store *objects.Reader, at plumbing.Hash, done []plumbing.Hash) (l
 	for _, id := range done {
 		next[id] = true
 	}
-	sources := len(next)
 	err = ancestors(store, append([]plumbing.Hash{at}, done...), func(id plumbing.Hash, there, _ []plumbing.Hash) bool {
 		delete(next, id)
-		if line = append(line, id); len(line) >= sources && len(next) == 0 || len(line) >= maxHistory {
+		if line = append(line, id); len(next) == 0 || len(line) >= maxHistory {
 			return false
 		}
 		for _, p := range there {
@@ -243,7 +242,7 @@ func lacksParents(store *objects.Reader, id plumbing.Hash) (lacks bool) {
 	_ = ancestors(store, []plumbing.Hash{id}, func(_ plumbing.Hash, _, missing []plumbing.Hash) bool {
 		lacks = len(missing) > 0
 		return false
-	}) // what cannot be read is found by who needs it
+	}) // a commit that cannot be read is reported by whatever needs it
 	return lacks
 }
 

@@ -125,7 +125,7 @@ func (p *mirrors) tip(ctx context.Context, branch string) (remote.Tip, error) {
 		}
 		errs = append(errs, err)
 	}
-	return remote.Tip{}, transport.OneLine(errs)
+	return remote.Tip{}, transport.OneLine(errs...)
 }
 
 // share asks one of so many endpoints that are still to be tried.
@@ -218,7 +218,7 @@ func (p *mirrors) fetch(ctx context.Context, f protocol.FetchRequest) (*protocol
 			break
 		}
 	}
-	return nil, transport.OneLine(errs)
+	return nil, transport.OneLine(errs...)
 }
 
 // begin waits for the beginning of a pack no longer than its share, so that an endpoint that hangs leaves time for the
@@ -243,8 +243,9 @@ func (p *mirrors) begin(ctx context.Context, at *endpoint, f protocol.FetchReque
 func (p *mirrors) elsewhere(ctx context.Context, err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
-	if err == nil || len(p.list) == 1 || p.gives == nil || errors.As(err, &path) || errors.As(err, &link) || errors.Is(err, syscall.ENOSPC) {
-		return false // what is wrong with our disk is wrong everywhere
+	if err == nil || len(p.list) == 1 || p.gives == nil || errors.Is(err, protocol.ErrTooLarge) ||
+		errors.As(err, &path) || errors.As(err, &link) || errors.Is(err, syscall.ENOSPC) {
+		return false // a bound of ours, and a fault of our disk, are the same everywhere
 	}
 	now := time.Now()
 	p.gives.wait.Spare(err, now)

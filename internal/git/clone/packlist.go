@@ -2,7 +2,6 @@ package clone
 
 import (
 	"errors"
-	"maps"
 	"path/filepath"
 	"slices"
 
@@ -28,10 +27,13 @@ func (f *repacking) mark(at plumbing.Hash) error {
 		return err
 	}
 	f.lenient = true
-	done := slices.Collect(maps.Values(succeeded(filepath.Dir(f.gitDir))))
-	for _, id := range done {
-		if _, err := f.reach(id, plumbing.CommitObject); err != nil {
+	var done []plumbing.Hash
+	for _, id := range succeeded(filepath.Dir(f.gitDir)) {
+		if _, err := f.reach(id, plumbing.AnyObject); err != nil {
 			return err
+		}
+		if _, there := f.commits[id]; there {
+			done = append(done, id)
 		}
 	}
 	if len(done) > 0 {
@@ -51,8 +53,8 @@ func (f *repacking) mark(at plumbing.Hash) error {
 	return nil
 }
 
-// history adds what leads from the last successes to the commit that is shown, as long as there is room for it, and
-// writes where the clone ends then: what is older goes.
+// history adds what leads from the last successes to the commit that is shown, as long as there is room for it. What
+// is older goes.
 func (f *repacking) history(at plumbing.Hash, done []plumbing.Hash) error {
 	line, err := sinceDone(f.objects, at, done)
 	if err != nil {
@@ -70,7 +72,7 @@ func (f *repacking) history(at plumbing.Hash, done []plumbing.Hash) error {
 	return nil
 }
 
-// ends lists the commits in the list with parents that are not.
+// ends lists the commits in the list with parents that are not: there the clone will end.
 func (f *repacking) ends() (list []plumbing.Hash) {
 	for id, parents := range f.commits {
 		if slices.ContainsFunc(parents, func(p plumbing.Hash) bool { return !f.Has(p) }) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/diskspace"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
@@ -175,7 +176,7 @@ func (r *Repo) swap(beside string, exists bool) error {
 		if err := os.Rename(beside, r.gitDir()); err != nil {
 			return err
 		}
-		return errors.Join(os.Remove(filepath.Join(r.gitDir(), freshMark)), objects.SyncFolder(r.dir))
+		return errors.Join(os.Remove(filepath.Join(r.gitDir(), freshMark)), files.SyncFolder(r.dir))
 	}
 	old := beside
 	if err := worktree.Exchange(beside, r.gitDir()); err != nil {
@@ -187,7 +188,7 @@ func (r *Repo) swap(beside string, exists bool) error {
 			return errors.Join(err, os.Rename(old, r.gitDir()))
 		}
 	}
-	if err := objects.SyncFolder(r.dir); err != nil {
+	if err := files.SyncFolder(r.dir); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(r.gitDir(), freshMark)); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/diskspace"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
@@ -110,7 +111,7 @@ func repack(ctx context.Context, gitDir string, at plumbing.Hash, ours bool, ste
 			return err
 		}
 		// A power cut may not keep the deletions and lose the new names.
-		if err := objects.SyncFolder(packFolder(gitDir)); err != nil {
+		if err := files.SyncFolder(packFolder(gitDir)); err != nil {
 			return err
 		}
 	}
@@ -171,10 +172,8 @@ func (f *repacking) needed(at plumbing.Hash) error {
 			stay = append(stay, largest)
 		}
 	}
-	if f.room != 0 { // there is history: where it is cut
-		if err := refs.WriteShallow(f.gitDir, f.ends()); err != nil {
-			return err
-		}
+	if err := refs.WriteShallow(f.gitDir, f.ends()); err != nil {
+		return err
 	}
 	if err := f.LeaveOut(stay); err != nil {
 		return err

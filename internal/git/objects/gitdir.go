@@ -21,6 +21,3 @@ func WriteFile(git, name string, data []byte) error {
 	}
 	return files.WriteVia(temp, path, data, 0o644)
 }
-
-// SyncFolder makes the names in a folder durable.
-func SyncFolder(path string) error { return files.SyncFolder(path) }

@@ -172,7 +172,7 @@ func (s *Repository) Push(ctx context.Context, updates ...Update) error {
 		}
 		errs = append(errs, &Rejected{Ref: lines[i].Name, Why: why})
 	}
-	if err = transport.OneLine(errs); err == nil {
+	if err = transport.OneLine(errs...); err == nil {
 		return nil
 	}
 	if denies(report.Unpack) {

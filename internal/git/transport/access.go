@@ -8,7 +8,7 @@ import (
 	"github.com/addagent/addagent/internal/files"
 )
 
-// secret reads a small file that holds one line, or the variable of the environment that stands in its place as
+// secretIn reads a small file that holds one line, or the variable of the environment that stands in its place as
 // env:NAME.
 func secretIn(key, path string) (string, error) {
 	name, inEnv := strings.CutPrefix(path, "env:")

@@ -37,7 +37,7 @@ func (a *advised) Unwrap() error        { return a.error }
 func (a *advised) Hint() string         { return a.advice }
 
 // OneLine joins errors with semicolons; nil when there are none.
-func OneLine(errs []error) error {
+func OneLine(errs ...error) error {
 	var all error
 	for _, err := range errs {
 		switch {

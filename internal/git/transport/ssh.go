@@ -233,7 +233,7 @@ func sshSigners(files []string) (signers []ssh.Signer, done func(), err error) {
 			}
 			signers = append(signers, s)
 		}
-		return signers, done, OneLine(errs)
+		return signers, done, OneLine(errs...)
 	}
 	if socket := os.Getenv("SSH_AUTH_SOCK"); socket != "" {
 		if c, err := net.Dial("unix", socket); err == nil {

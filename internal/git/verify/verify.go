@@ -49,7 +49,8 @@ func Packs(gitDir string, whole bool, step func()) (damage string) {
 	return ""
 }
 
-// sound says whether an index has the size that it says and names its pack. One that cannot be opened may be.
+// sound says whether an index has the size that it says and names its pack. A file that cannot be opened counts as
+// sound: that says nothing about what is in it.
 // Format: gitformat-pack(5), version 2, which git has written since 2008.
 func sound(index, pack string) bool {
 	f, err := os.Open(index)
@@ -89,7 +90,7 @@ func sound(index, pack string) bool {
 	return err == nil && bytes.Equal(named, sum)
 }
 
-// summed says whether a file ends in the checksum of what is before. One that cannot be read to its end is for others.
+// summed says whether a file ends in the checksum of what is before. A file that cannot be read counts as sound.
 func summed(path string, step func()) bool {
 	f, err := os.Open(path)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -89,7 +90,7 @@ func (m Moved) Commit(record func(gitDir string) error) error {
 	if err := os.Remove(filepath.Join(git, markerFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove marker of a move: %w", err)
 	}
-	if err := objects.SyncFolder(git); err != nil {
+	if err := files.SyncFolder(git); err != nil {
 		return err
 	}
 	m.dirty.settle(index, m.tree)
