@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,6 +94,20 @@ func (g *grids) turn(l *Service) {
 			return
 		}
 	}
+}
+
+// arrives waits for rooms that are open again: also a new process does not knock before it is time.
+func (g *grids) arrives(l *Service) {
+	g.t.Helper()
+	g.turn(l)
+	ctx, cancel := context.WithTimeout(g.t.Context(), 2*time.Minute)
+	defer cancel()
+	for _, r := range l.announcer.rooms {
+		if err := r.box.Flush(ctx); err != nil {
+			g.t.Error(err)
+		}
+	}
+	g.turn(l)
 }
 
 // dies is the end of a control node by kill -9: its locks are free, and what is on its disk stays there.
@@ -280,7 +295,7 @@ func TestRoomIsClosed(t *testing.T) {
 	g.dies(a)
 	closed.closed.Store(false)
 	a = g.control(dir)
-	g.turn(a)
+	g.arrives(a)
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
 
 	closed.closed.Store(true)
@@ -359,7 +374,7 @@ func TestAwayFromTheFold(t *testing.T) {
 		}
 	}
 	g.room[0].closed.Store(false)
-	g.turn(a)
+	g.arrives(a)
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
 }
 

@@ -58,10 +58,7 @@ type Outbox struct {
 	mu      sync.Mutex
 	spool   *spool
 	closed  bool
-	failed  error     // of the last try
-	tries   int       // failures in a row
-	notYet  time.Time // no try before this
-	taken   int       // messages that the room took
+	taken   int // messages that the room took
 	rate    retry.Bucket
 	changed chan struct{} // closed and replaced whenever something above changes
 }
@@ -111,7 +108,7 @@ func (o *Outbox) Trouble() error {
 }
 
 func (o *Outbox) wrong() error {
-	failed := o.failed
+	failed := o.spool.failed
 	if failed != nil {
 		var trouble *Trouble
 		again := "retrying with growing delay"
@@ -134,7 +131,7 @@ func (o *Outbox) Flush(ctx context.Context) error {
 		waiting, changed, wrong, closed := len(o.spool.waiting), o.changed, o.wrong(), o.closed
 		until, bounded := ctx.Deadline()
 		trouble := (*Trouble)(nil)
-		hopeless := errors.As(o.failed, &trouble) && trouble.Unasked || bounded && o.notYet.After(until)
+		hopeless := errors.As(o.spool.failed, &trouble) && trouble.Unasked || bounded && o.spool.notYet.After(until)
 		if o.spool.lost > 0 {
 			waiting++ // the line that tells it
 		}
@@ -224,7 +221,7 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	if t.entry == nil && t.lost == 0 {
 		return turn{}, slowDelay, o.changed
 	}
-	if wait := o.notYet.Sub(now); wait > 0 {
+	if wait := o.spool.notYet.Sub(now); wait > 0 {
 		return turn{}, min(wait, slowDelay), o.changed
 	}
 	if wait := o.rate.Take(now, o.limits.Burst, o.limits.Every); wait > 0 {
@@ -276,26 +273,20 @@ func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 			e.refused++
 		}
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		o.taken++
 		o.spool.lost -= t.lost
-		o.spool.changed = true
 		o.spool.corrupt = nil
+		o.spool.fail(nil, 0, time.Time{})
+	case cut:
+	case trouble != nil && trouble.Unasked: // no server has failed
+		o.spool.fail(err, 0, now.Add(delay(0, trouble, rand.Float64())))
+	default:
+		tries := o.spool.tries + 1
+		o.spool.fail(err, tries, now.Add(delay(tries, trouble, rand.Float64())))
 	}
 	o.spool.save(now)
-	if err == nil {
-		o.failed, o.tries, o.notYet = nil, 0, time.Time{}
-		return
-	}
-	if cut {
-		return
-	}
-	o.failed = err
-	o.tries++
-	if trouble != nil && trouble.Unasked {
-		o.tries = 0 // no server has failed
-	}
-	o.notYet = now.Add(delay(o.tries, trouble, rand.Float64()))
 }
 
 // ofContent are answers that may refuse this one message: many services say 400 to what they cannot parse, but

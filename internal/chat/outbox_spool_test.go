@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -113,6 +114,38 @@ func TestOutboxNextProcessGoesOn(t *testing.T) {
 		}
 		if m := p.heard[1]; !m.Critical || m.Colour != "purple" {
 			t.Errorf("heard %+v", m)
+		}
+	})
+}
+
+// Where each beat is a process, none of them tries before the time that the server asked for, and all say why.
+func TestOutboxNextProcessWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, folder := &parrot{}, t.TempDir()
+		p.answer = func(n int, _ Message) error {
+			if n == 1 {
+				return &Trouble{Room: "parrot", Status: 429, RetryAfter: 10 * time.Minute, Err: errors.New("429 Too Many Requests")}
+			}
+			return nil
+		}
+		for beat := 0; len(p.heard) == 0 && beat < 20; beat++ {
+			o := newOutbox(t, p, folder, Limits{})
+			put(t, o, Message{Text: fmt.Sprint(beat)})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			if err := o.Flush(ctx); len(p.heard) == 0 && (err == nil || !strings.Contains(err.Error(), "parrot: 429 Too Many Requests")) {
+				t.Error(err)
+			}
+			if err := o.Trouble(); len(p.heard) == 0 && (err == nil || !strings.HasPrefix(err.Error(), "chat: parrot: 429 Too Many Requests (retrying")) {
+				t.Error(err)
+			}
+			cancel()
+			if err := o.Close(); err != nil {
+				t.Error(err)
+			}
+			after(time.Minute)
+		}
+		if tries := p.tried(); len(tries) < 2 || tries[1].Sub(tries[0]) < 10*time.Minute || tries[1].Sub(tries[0]) > 12*time.Minute {
+			t.Errorf("tried at %v", tries)
 		}
 	})
 }

@@ -25,6 +25,10 @@ type spool struct {
 	written time.Time // when the file was written
 	trouble error     // with the disk, at the last save
 	corrupt error     // the file was corrupt
+
+	failed error     // of the last try, also by an earlier process
+	tries  int       // failures in a row
+	notYet time.Time // no try before this
 }
 
 // entry is a waiting message. If this process put it, its times have monotonic clock readings: a machine without a
@@ -42,7 +46,17 @@ type entry struct {
 type spoolFile struct {
 	Written  time.Time    `json:"written"`
 	Lost     int          `json:"lost,omitempty"`
+	Failed   *savedTry    `json:"failed,omitempty"`
 	Messages []savedEntry `json:"messages"`
+}
+
+// savedTry is the last try, which failed. Where each beat is a process, the next one must not try before it is time.
+type savedTry struct {
+	Room      string `json:"room,omitempty"`
+	Text      string `json:"text"`
+	Permanent bool   `json:"permanent,omitempty"`
+	Tries     int    `json:"tries"`
+	Wait      int64  `json:"wait"` // seconds until the next try, when the file was written
 }
 
 type savedEntry struct {
@@ -98,6 +112,13 @@ func (s *spool) load(now time.Time, most time.Duration) {
 		s.add(m.Message, now.Add(-off-clamp(time.Duration(min(m.Age, int64(most/time.Second)))*time.Second, most)))
 	}
 	s.lost += max(f.Lost, 0)
+	if l := f.Failed; l != nil {
+		err := errors.New(l.Text)
+		if l.Room != "" {
+			err = &Trouble{Room: l.Room, Permanent: l.Permanent, Err: err}
+		}
+		s.fail(err, l.Tries, now.Add(clamp(time.Duration(l.Wait)*time.Second-off, slowDelay)))
+	}
 	s.changed = s.changed || len(f.Messages) > 0
 }
 
@@ -147,6 +168,12 @@ func (s *spool) write(now time.Time) error {
 		return nil
 	}
 	f := spoolFile{Written: now.UTC(), Lost: s.lost}
+	if s.tries > 0 {
+		f.Failed = &savedTry{Text: s.failed.Error(), Tries: s.tries, Wait: int64(max(s.notYet.Sub(now)+time.Second-1, 0) / time.Second)}
+		if t := (*Trouble)(nil); errors.As(s.failed, &t) {
+			f.Failed.Room, f.Failed.Text, f.Failed.Permanent = t.Room, t.Err.Error(), t.Permanent
+		}
+	}
 	for _, e := range s.waiting {
 		m := e.Message
 		m.Time = e.when(now)
@@ -171,6 +198,11 @@ func (e *entry) when(now time.Time) time.Time {
 		return at
 	}
 	return put
+}
+
+// fail takes note of how the last try ended, nil being success, and when the next one may come.
+func (s *spool) fail(err error, tries int, notYet time.Time) {
+	s.failed, s.tries, s.notYet, s.changed = err, tries, notYet, true
 }
 
 // first is the message to say next. One that the service refused comes after all others, so as not to hold them up.

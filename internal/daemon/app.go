@@ -26,6 +26,7 @@ type App struct {
 	onStop []func()
 
 	lock     *run.BeatLock
+	aside    []string      // says what stood in the place of a folder or a lock; "" = nothing
 	info     node.Info     // as at the start
 	me       node.Identity // this node
 	bootID   string

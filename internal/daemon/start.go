@@ -57,9 +57,11 @@ type Options struct {
 func (a *App) claimNode(context.Context) error {
 	cfg := a.cfg
 	for _, dir := range []string{cfg.RunDir, cfg.Nodeinfo(), filepath.Join(cfg.Home, "gitrepo"), filepath.Join(cfg.Home, "log"), cfg.StateDir} {
-		if err := files.MakeFolder(dir, 0o755); err != nil {
+		said, err := files.MakeFolder(dir, 0o755)
+		if err != nil {
 			return cli.Failed(fmt.Errorf("make %s: %w", dir, err))
 		}
+		a.aside = append(a.aside, said)
 	}
 	lock, err := run.TryBeatLock(cfg.BeatLock(), a.Purpose)
 	if busy := (*run.Busy)(nil); errors.As(err, &busy) {
@@ -67,7 +69,6 @@ func (a *App) claimNode(context.Context) error {
 	} else if err != nil {
 		return cli.Failed(err)
 	}
-	a.lock = lock
 	a.onClose(func() { lock.Close() })
 	// The beat lock lies in run_dir: an agent with another one (--home, a second config) must not beat here, too.
 	home, err := files.TryLock(cfg.HomeLock())
@@ -77,6 +78,7 @@ func (a *App) claimNode(context.Context) error {
 		return cli.Failed(err)
 	}
 	a.onClose(func() { home.Close() })
+	a.lock, a.aside = lock, append(a.aside, lock.Aside(), home.Aside)
 	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir, request.Dir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.
 		if _, err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
@@ -110,7 +112,7 @@ func (a *App) openLogs(context.Context) (err error) {
 	a.journal.Configure(a.cfg.Log)
 	a.onClose(a.Log.Close)
 	a.onClose(a.journal.Close)
-	for _, n := range append(a.me.Notices, a.lock.Aside()) {
+	for _, n := range append(a.me.Notices, a.aside...) {
 		if n != "" {
 			a.say(journal.Notice, n)
 		}

@@ -60,20 +60,28 @@ func Matching(dir, pattern string) []string {
 	return all
 }
 
-// MakeFolder makes a folder of the agent's own. What people put in its place, or in that of the folder above it, goes
-// aside as *.corrupt: whatever it is, it stops nothing.
-func MakeFolder(path string, perm os.FileMode) error {
-	err := os.MkdirAll(path, perm)
-	if err == nil {
-		return nil
+// MakeFolder makes a folder of the agent's own. A link to a folder that does not exist, as on a disk that is not
+// mounted, is followed: the folder is made there. Anything else in its place, or in that of the folder above it, goes
+// aside as *.corrupt, so that it stops nothing; said tells what.
+func MakeFolder(path string, perm os.FileMode) (said string, err error) {
+	if err = os.MkdirAll(path, perm); err == nil {
+		return "", nil
 	}
 	for _, at := range []string{filepath.Dir(path), path} {
-		info, noFolder := os.Stat(at)
-		if noFolder == nil && !info.IsDir() {
-			noFolder = syscall.ENOTDIR
+		if _, absent := os.Lstat(at); absent != nil {
+			continue
 		}
-		_, absent := os.Lstat(at)
-		if absent == nil && (errors.Is(noFolder, fs.ErrNotExist) || errors.Is(noFolder, syscall.ELOOP) || errors.Is(noFolder, syscall.ENOTDIR)) {
+		info, err := os.Stat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			to, _ := os.Readlink(at)
+			if !filepath.IsAbs(to) {
+				to = filepath.Join(filepath.Dir(at), to)
+			}
+			if os.MkdirAll(to, perm) == nil {
+				continue
+			}
+		}
+		if err == nil && !info.IsDir() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
 			aside := at + ".corrupt"
 			for n := 2; ; n++ {
 				if _, err := os.Lstat(aside); err != nil {
@@ -82,11 +90,12 @@ func MakeFolder(path string, perm os.FileMode) error {
 				aside = fmt.Sprintf("%s.corrupt-%d", at, n)
 			}
 			if err := os.Rename(at, aside); err != nil {
-				return err
+				return said, err
 			}
+			said = at + " was not a folder: set aside as " + filepath.Base(aside)
 		}
 	}
-	return os.MkdirAll(path, perm)
+	return said, os.MkdirAll(path, perm)
 }
 
 // overFolder is the end of a rename that ended with err. A link, a pipe and a device are replaced by a rename; a

@@ -3,17 +3,18 @@ package files
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestMakeFolder: whatever stands in the place of a folder of ours, or of the one above, goes aside whole.
+// TestMakeFolder: whatever stands in the place of a folder of ours, or of the one above, goes aside whole, and is named.
 func TestMakeFolder(t *testing.T) {
 	for name, put := range map[string]func(path string){
 		"file":      func(path string) { testkit.Must(t, os.WriteFile(path, []byte("x"), 0o600)) },
-		"dead link": func(path string) { testkit.Must(t, os.Symlink("nowhere", path)) },
+		"dead link": func(path string) { testkit.Must(t, os.Symlink("/proc/none/x", path)) },
 		"loop":      func(path string) { testkit.Must(t, os.Symlink(filepath.Base(path), path)) },
 		"fifo":      func(path string) { testkit.Must(t, syscall.Mkfifo(path, 0o600)) },
 	} {
@@ -21,8 +22,9 @@ func TestMakeFolder(t *testing.T) {
 		for _, at := range []string{"a", "a", "a/b"} {
 			testkit.Must(t, os.RemoveAll(filepath.Join(dir, at)))
 			put(filepath.Join(dir, at))
-			if err := MakeFolder(filepath.Join(dir, "a", "b"), 0o755); err != nil {
-				t.Errorf("%s in place of %s: %v", name, at, err)
+			said, err := MakeFolder(filepath.Join(dir, "a", "b"), 0o755)
+			if err != nil || !strings.HasPrefix(said, filepath.Join(dir, at)+" was not a folder: set aside as "+filepath.Base(at)+".corrupt") {
+				t.Errorf("%s in place of %s: %q, %v", name, at, said, err)
 			}
 		}
 		for _, aside := range []string{"a.corrupt", "a.corrupt-2", "a/b.corrupt"} {
@@ -31,8 +33,24 @@ func TestMakeFolder(t *testing.T) {
 			}
 		}
 	}
-	if err := MakeFolder("/proc/none", 0o755); err == nil {
+	if _, err := MakeFolder("/proc/none", 0o755); err == nil {
 		t.Error("made a folder where none can be")
+	}
+}
+
+// TestMakeFolderBehindALink: people move a folder to another disk, which may not be mounted. The link stays.
+func TestMakeFolderBehindALink(t *testing.T) {
+	dir := t.TempDir()
+	for at, to := range map[string]string{"log": filepath.Join(dir, "disk", "log"), "state": "disk/state"} {
+		link := filepath.Join(dir, at)
+		testkit.Must(t, os.Symlink(to, link))
+		said, err := MakeFolder(filepath.Join(link, "work"), 0o755)
+		if got, _ := os.Readlink(link); err != nil || said != "" || got != to {
+			t.Errorf("%s -> %s: %q, %v", at, got, said, err)
+		}
+		if info, err := os.Stat(filepath.Join(dir, "disk", at, "work")); err != nil || !info.IsDir() {
+			t.Errorf("%s: %v", at, err)
+		}
 	}
 }
 

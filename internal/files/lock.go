@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,7 +23,7 @@ var errReplaced = errors.New("the file was replaced meanwhile")
 // that had just opened it would then lock what no other process can find.
 type Lock struct {
 	flock *flock.Flock
-	Aside string // where that is now which stood in the place of the file; "" = nothing did
+	Aside string // says what was set aside, see MakeWay
 }
 
 // TryLock takes the lock on the file at path without waiting. The folder must exist.
@@ -42,13 +43,14 @@ const (
 )
 
 // MakeWay prepares path for a lock: what is no regular file is set aside, and the file of an earlier version, which
-// other accounts may read, becomes ours alone.
-func MakeWay(path string) (aside string, err error) {
+// other accounts may read, becomes ours alone. said tells what was set aside; "" = nothing.
+func MakeWay(path string) (said string, err error) {
 	info, err := os.Lstat(path)
 	switch {
 	case err != nil: // opening it tells
 	case !info.Mode().IsRegular():
-		return SetAside(path, "corrupt")
+		aside, err := SetAside(path, "corrupt")
+		return path + " was not a regular file: set aside as " + filepath.Base(aside), err
 	case info.Mode().Perm()&^LockMode != 0:
 		_ = os.Chmod(path, LockMode) // of a file that is not ours opening tells
 	}

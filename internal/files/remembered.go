@@ -110,7 +110,7 @@ func (r Remembered[T]) Put(data []byte) error {
 	}
 	err := write(r.Path, data, file)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		if err = MakeFolder(filepath.Dir(r.Path), folder); err == nil {
+		if _, err = MakeFolder(filepath.Dir(r.Path), folder); err == nil {
 			err = write(r.Path, data, file)
 		}
 	}

@@ -120,7 +120,7 @@ func ReadStateLog(dir string) (log StateLog, notice string, err error) {
 // only files that change, atomically and durably; state.txt last, so that readers of a new state also find its log. All
 // failures are joined.
 func WriteState(dir string, s State, log StateLog) error {
-	if err := files.MakeFolder(dir, 0o700); err != nil {
+	if _, err := files.MakeFolder(dir, 0o700); err != nil {
 		return fmt.Errorf("nodeinfo: %w", err)
 	}
 	return errors.Join(

@@ -43,7 +43,7 @@ func tryBeatLock(path string, h Holder) (*BeatLock, error) {
 }
 
 // Aside says what stood in the place of the lock's file; "" = nothing did.
-func (l *BeatLock) Aside() string { return setAside(l.path, l.lock.Aside) }
+func (l *BeatLock) Aside() string { return l.lock.Aside }
 
 // Restore makes the file anew where a person who cleaned up /run took it away, so that others find the lock taken and
 // its holder named. The error is a *Busy when another process has locked the new file first.
@@ -51,7 +51,7 @@ func (l *BeatLock) Restore() error {
 	if l.lock.Current() {
 		return nil
 	}
-	if err := files.MakeFolder(filepath.Dir(l.path), 0o755); err != nil {
+	if _, err := files.MakeFolder(filepath.Dir(l.path), 0o755); err != nil {
 		return fmt.Errorf("restore lock: %w", err)
 	}
 	again, err := tryBeatLock(l.path, l.holder)

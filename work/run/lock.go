@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
@@ -111,14 +110,6 @@ func take(path string, try func() error) error {
 		return fmt.Errorf("take lock: %w", err)
 	}
 	return nil
-}
-
-// setAside says that something else stood in the place of a lock's file.
-func setAside(path, aside string) string {
-	if aside == "" {
-		return ""
-	}
-	return path + " was not a regular file: set aside as " + filepath.Base(aside)
 }
 
 func openLocked(path string) (*os.File, error) {

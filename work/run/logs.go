@@ -43,7 +43,7 @@ func LogDir(logs, repo, item string) string {
 // newLog makes the empty log file of a run that starts now. Its name is the time in UTC, with a number behind it when
 // two runs start in one second.
 func newLog(dir string, now time.Time) (string, error) {
-	if err := files.MakeFolder(dir, 0o755); err != nil {
+	if _, err := files.MakeFolder(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make log: %w", err)
 	}
 	stamp := now.UTC().Format(logStamp)

@@ -31,7 +31,7 @@ func recordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 			err = fmt.Errorf("record the attempt: %w", plainly(err))
 		}
 	}()
-	if err := files.MakeFolder(dir, 0o755); err != nil {
+	if _, err := files.MakeFolder(dir, 0o755); err != nil {
 		return err
 	}
 	// Only this writes here: what is an hour old was left by a killed writer. That it cannot be removed is no reason
@@ -57,7 +57,7 @@ func recordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 // goes. Errors leave the attempt as it was, to be found by a Sweep. Only the holder of the work lock may call it.
 func recordEnd(dir string, a work.Attempt) error {
 	// A script that cleans up with `git clean -fdx` takes its own memory away.
-	if err := files.MakeFolder(dir, 0o755); err != nil {
+	if _, err := files.MakeFolder(dir, 0o755); err != nil {
 		return fmt.Errorf("record the end: %w", plainly(err))
 	}
 	// The last success is taken from the file and not handed round: a person may have taken it away meanwhile to say

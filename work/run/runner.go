@@ -44,7 +44,8 @@ type Runner struct {
 // then.
 func (r *Runner) Acquire() (said []string, err error) {
 	// A person who cleans up /run must not stop the work of a living agent.
-	if err := files.MakeFolder(filepath.Dir(r.LockPath), 0o755); err != nil {
+	folder, err := files.MakeFolder(filepath.Dir(r.LockPath), 0o755)
+	if err != nil {
 		return nil, err
 	}
 	l, err := TryLock(r.LockPath, "beat")
@@ -52,8 +53,10 @@ func (r *Runner) Acquire() (said []string, err error) {
 		return nil, err
 	}
 	r.lock = l
-	if aside := setAside(r.LockPath, l.aside); aside != "" {
-		said = append(said, aside)
+	for _, aside := range []string{folder, l.aside} {
+		if aside != "" {
+			said = append(said, aside)
+		}
 	}
 	root := filepath.Join(r.Home, "gitrepo")
 	entries, err := os.ReadDir(root)
