@@ -10,7 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestMakeFolder: whatever stands in the place of a folder of ours, or of the one above, goes aside whole, and is named.
+// TestMakeFolder: whatever stands in the place of a folder of ours, or of the one above, goes aside, and is named.
 func TestMakeFolder(t *testing.T) {
 	for name, put := range map[string]func(path string){
 		"file":      func(path string) { testkit.Must(t, os.WriteFile(path, []byte("x"), 0o600)) },

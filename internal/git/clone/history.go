@@ -27,11 +27,10 @@ const (
 	lastStep  = 512
 )
 
-// maxHistory is how many commits are kept since the oldest of the last successes.
-const maxHistory = 2000
-
-// maxRefName bounds a ref's name, in bytes: a file system takes 255 for a file, and a temporary one has more than the ref.
-const maxRefName = 200
+const (
+	maxHistory = 2000 // how many commits are kept since the oldest of the last successes
+	maxRefName = 200  // bytes: a file system takes 255, and the name of a temporary file is longer than the ref's
+)
 
 // succeeded reads from the memory of the items what each succeeded with: the files work.sh_VERSION in .temp/add, and
 // those that scripts of their own write there. The names are those of refs.

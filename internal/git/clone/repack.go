@@ -172,10 +172,7 @@ func (f *repacking) needed(at plumbing.Hash) error {
 			stay = append(stay, largest)
 		}
 	}
-	if err := refs.WriteShallow(f.gitDir, f.ends()); err != nil {
-		return err
-	}
-	if err := f.LeaveOut(stay); err != nil {
+	if err := errors.Join(refs.WriteShallow(f.gitDir, f.ends()), f.LeaveOut(stay)); err != nil {
 		return err
 	}
 	// Those that cannot be opened go, too: what is needed was found elsewhere.

@@ -76,12 +76,11 @@ func writeMarker(gitDir string, from, to plumbing.Hash) error {
 func (m Moved) Commit(record func(gitDir string) error) error {
 	git := filepath.Join(m.dir, ".git")
 	index := filepath.Join(git, "index")
-	if info, err := os.Lstat(index); err == nil && info.IsDir() {
-		if err := os.RemoveAll(index); err != nil {
-			return fmt.Errorf("put the index in place: %w", err)
-		}
+	var err error
+	if info, missing := os.Lstat(index); missing == nil && info.IsDir() {
+		err = os.RemoveAll(index)
 	}
-	if err := os.Rename(filepath.Join(git, objects.TempFolder, readyIndex), index); err != nil {
+	if err = errors.Join(err, os.Rename(filepath.Join(git, objects.TempFolder, readyIndex), index)); err != nil {
 		return fmt.Errorf("put the index in place: %w", err)
 	}
 	if err := record(git); err != nil {
