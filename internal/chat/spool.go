@@ -51,12 +51,12 @@ type spoolFile struct {
 }
 
 // savedTry is the last try, which failed. Where each beat is a process, the next one must not try before it is time.
+// What only a person can fix is not saved: a new process tries once, and finds out whether it is fixed.
 type savedTry struct {
-	Room      string `json:"room,omitempty"`
-	Text      string `json:"text"`
-	Permanent bool   `json:"permanent,omitempty"`
-	Tries     int    `json:"tries"`
-	Wait      int64  `json:"wait"` // seconds until the next try, when the file was written
+	Room  string `json:"room"`
+	Text  string `json:"text"`
+	Tries int    `json:"tries"`
+	Wait  int64  `json:"wait"` // seconds until the next try, when the file was written
 }
 
 type savedEntry struct {
@@ -113,10 +113,7 @@ func (s *spool) load(now time.Time, most time.Duration) {
 	}
 	s.lost += max(f.Lost, 0)
 	if l := f.Failed; l != nil {
-		err := errors.New(l.Text)
-		if l.Room != "" {
-			err = &Trouble{Room: l.Room, Permanent: l.Permanent, Err: err}
-		}
+		err := &Trouble{Room: l.Room, Err: errors.New(l.Text)}
 		s.fail(err, l.Tries, now.Add(clamp(time.Duration(l.Wait)*time.Second-off, slowDelay)))
 	}
 	s.changed = s.changed || len(f.Messages) > 0
@@ -168,11 +165,8 @@ func (s *spool) write(now time.Time) error {
 		return nil
 	}
 	f := spoolFile{Written: now.UTC(), Lost: s.lost}
-	if s.tries > 0 {
-		f.Failed = &savedTry{Text: s.failed.Error(), Tries: s.tries, Wait: int64(max(s.notYet.Sub(now)+time.Second-1, 0) / time.Second)}
-		if t := (*Trouble)(nil); errors.As(s.failed, &t) {
-			f.Failed.Room, f.Failed.Text, f.Failed.Permanent = t.Room, t.Err.Error(), t.Permanent
-		}
+	if t := (*Trouble)(nil); s.tries > 0 && errors.As(s.failed, &t) && !t.Permanent {
+		f.Failed = &savedTry{Room: t.Room, Text: t.Err.Error(), Tries: s.tries, Wait: int64(max(s.notYet.Sub(now)+time.Second-1, 0) / time.Second)}
 	}
 	for _, e := range s.waiting {
 		m := e.Message

@@ -59,8 +59,9 @@ func TestASpotNoticeComesAndGoes(t *testing.T) {
 	if n := server.Asked(tokenPath); n != 3 {
 		t.Errorf("%d tokens, want one each time they expired", n)
 	}
-	if n := server.Connections(); n > 2 {
-		t.Errorf("%d connections, want one for each of the two questions", n)
+	// One for each of the two questions, and perhaps some that were begun while another became free.
+	if n := server.Connections(); n > 5 {
+		t.Errorf("%d connections for more than nine requests", n)
 	}
 }
 
