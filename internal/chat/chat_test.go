@@ -1,6 +1,11 @@
 package chat
 
 import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -74,5 +79,28 @@ func TestDocs(t *testing.T) {
 		if !strings.Contains(string(page), "`"+k.form+"`") {
 			t.Errorf("docs/chat.md does not tell the address of %s: %s", name, k.form)
 		}
+	}
+}
+
+// TestProxyRepeatsItsPassword: what a proxy says about a message it refuses goes to the log, but not its password.
+func TestProxyRepeatsItsPassword(t *testing.T) {
+	const password = "p4ssw0rd-of-the-proxy"
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = io.WriteString(w, "refused for "+r.Header.Get("Proxy-Authorization"))
+	}))
+	defer proxy.Close()
+	via, err := url.Parse(strings.Replace(proxy.URL, "http://", "http://node:"+password+"@", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open("hipchat://Tok3nTok3n@chat.example.org/Ops?scheme=http", Options{Transport: &http.Transport{Proxy: http.ProxyURL(via), DisableKeepAlives: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.Say(t.Context(), Message{Text: "hello"})
+	var is *Trouble
+	if !errors.As(err, &is) || is.Status != http.StatusBadGateway || !strings.Contains(err.Error(), "its text is not shown") {
+		t.Errorf("the room said %v", err)
 	}
 }

@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/secret"
 )
 
 // web is a room: where it is, and how to send a message there.
@@ -91,6 +93,7 @@ func (c caller) call(ctx context.Context, q request) ([]byte, error) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("User-Agent", c.agent)
+	c.secrets = append(slices.Clip(c.secrets), secret.OfProxy(c.client.Transport, req))
 	answer, err := c.client.Do(req)
 	if err != nil {
 		return nil, cut(ctx, c.room, err, c.secrets)

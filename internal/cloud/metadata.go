@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/secret"
 )
 
 // EC2Endpoint is the metadata service of every EC2 instance.
@@ -146,16 +147,20 @@ func (m *Metadata) ask(ctx context.Context, method, address, header, value strin
 		return "", 0, err
 	}
 	req.Header.Set(header, value)
+	var shown secret.Set
+	if value != tokenSeconds {
+		shown.Add(value)
+	}
 	resp, err := m.client.Do(req)
 	if err != nil {
-		return "", 0, unanswered(err, address)
+		return "", 0, unanswered(shown.Free(err), address)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit+1))
 	text := strings.TrimSpace(string(body))
 	switch {
 	case err != nil:
-		err = unanswered(err, address)
+		err = unanswered(shown.Free(err), address)
 	case resp.StatusCode == http.StatusNotFound:
 		err = fmt.Errorf("%s: %w", address, ErrAbsent)
 	case resp.StatusCode != http.StatusOK:
@@ -164,6 +169,8 @@ func (m *Metadata) ask(ctx context.Context, method, address, header, value strin
 		err = fmt.Errorf("%s: answer of more than %d bytes", address, answerLimit)
 	case text == "":
 		err = fmt.Errorf("%s: empty answer", address)
+	case shown.Holds(text): // it would be taken for a name
+		err = fmt.Errorf("%s: the answer repeats the token: not a metadata service", address)
 	}
 	if err != nil {
 		return "", resp.StatusCode, err

@@ -187,3 +187,46 @@ func TestMetadataHeedsItsContext(t *testing.T) {
 		t.Error("a bad endpoint is no error")
 	}
 }
+
+// TestAnswersRepeatTheToken: what quotes the token of the session is no metadata service, and no error passes it on.
+func TestAnswersRepeatTheToken(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter, token string){
+		"as an answer": func(w http.ResponseWriter, token string) { _, _ = w.Write([]byte(token)) },
+		"as an action": func(w http.ResponseWriter, token string) { _, _ = w.Write([]byte(`{"action": "` + token + `"}`)) },
+		"as a status": func(w http.ResponseWriter, token string) {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = c.Write([]byte("HTTP/1.1 " + token + " no\r\n\r\n"))
+			c.Close()
+		},
+		"as a redirect": func(w http.ResponseWriter, token string) {
+			w.Header().Set("Location", "/"+token)
+			w.WriteHeader(http.StatusFound)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, server := session(t)
+			tokens := make(chan string, 16)
+			server.Instead("*", func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == tokenPath {
+					_, _ = w.Write([]byte("AQAEAJ3mVh7dTq0Xn1kZ5pL9sW2cR8yB4uF6gH0jK1lM2nO3pQ4rS5t=="))
+					return
+				}
+				token := r.Header.Get("X-Aws-Ec2-Metadata-Token")
+				tokens <- token
+				answer(w, token)
+			})
+			_, notice := m.Notice(t.Context())
+			_, region := m.Region(t.Context())
+			token := <-tokens
+			for _, err := range []error{notice, region} {
+				if err == nil || token == "" || strings.Contains(err.Error(), token[:12]) {
+					t.Errorf("with token %q: %v", token, err)
+				}
+			}
+		})
+	}
+}

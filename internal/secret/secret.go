@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"html"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -22,6 +23,20 @@ func (s *Set) Add(secret string) {
 	if secret != "" && !slices.Contains(*s, secret) {
 		*s = append((*s)[max(0, len(*s)-7):], secret)
 	}
+}
+
+// OfProxy is the password that a request shows to the proxy on its way; "" = none.
+func OfProxy(way http.RoundTripper, r *http.Request) string {
+	t, ok := way.(*http.Transport)
+	if !ok || t.Proxy == nil {
+		return ""
+	}
+	proxy, err := t.Proxy(r)
+	if err != nil || proxy == nil {
+		return ""
+	}
+	password, _ := proxy.User.Password()
+	return password
 }
 
 // In tells whether a text contains a secret or a part of one, plain or in a form that gateways and services print:

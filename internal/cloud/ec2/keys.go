@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cloud"
+	"github.com/addagent/addagent/internal/secret"
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
@@ -105,7 +106,7 @@ func readKeys(text string) (aws.Credentials, error) {
 	err := json.Unmarshal([]byte(text), &said)
 	switch {
 	case err == nil && said.Code != "Success" && said.Code != "":
-		return aws.Credentials{}, &trouble{ErrCredentials, "no credentials: the instance's role gives none: " + shown(said.Code), nil}
+		return aws.Credentials{}, &trouble{ErrCredentials, "no credentials: the instance's role gives none: " + shown(secret.Set{said.SecretAccessKey, said.Token}.Said(said.Code)), nil}
 	case err != nil || said.AccessKeyID == "" || said.SecretAccessKey == "":
 		return aws.Credentials{}, noKeys()
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/secret"
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
@@ -35,8 +36,8 @@ type answer struct {
 
 type problem struct{ Code, Message string }
 
-// fault is an answer that refuses: an error that AWS worded, or, without a code, something that is not from AWS. Its
-// text leaves out AWS's message, which may repeat what was signed, and with it the session's token.
+// fault is an answer that refuses: an error that AWS worded, or, without a code, something that is not from AWS. What
+// repeats the credentials is left out of its code and message: AWS quotes what was signed, other servers any header.
 type fault struct {
 	status        int
 	code, message string
@@ -62,7 +63,7 @@ func readAnswer(action string, status int, body []byte) (answer, *fault) {
 	return a, nil
 }
 
-// post signs a form, sends it once and reads the answer.
+// post signs a form, sends it once and reads the answer. No error repeats what was shown to AWS or to a proxy.
 func (i *Instance) post(ctx context.Context, c aws.Credentials, service, region, action, form string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, i.address(service, region), strings.NewReader(form))
 	if err != nil {
@@ -74,17 +75,23 @@ func (i *Instance) post(ctx context.Context, c aws.Credentials, service, region,
 	if err := i.signer.SignHTTP(ctx, c, req, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
 		return answer{}, err
 	}
+	_, signature, _ := strings.Cut(req.Header.Get("Authorization"), "Signature=")
+	shown := secret.Set{c.AccessKeyID, c.SecretAccessKey, c.SessionToken, signature, secret.OfProxy(i.options.Transport, req)}
 	resp, err := i.client.Do(req)
 	if err != nil {
-		return answer{}, err
+		return answer{}, shown.Free(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {
-		return answer{}, err
+		return answer{}, shown.Free(err)
 	}
 	a, no := readAnswer(action, resp.StatusCode, body)
+	if no == nil && shown.Holds(string(body)) { // it would be taken for the name of a group
+		no = &fault{status: resp.StatusCode}
+	}
 	if no != nil {
+		no.code, no.message = shown.Said(no.code), shown.Said(no.message)
 		no.clock = strayed(resp.Header.Get("Date"), time.Now())
 		return answer{}, no
 	}

@@ -1,9 +1,12 @@
 package ec2_test
 
 import (
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +100,71 @@ func TestAnswersThatAreNone(t *testing.T) {
 				}
 				return err
 			}, c.kind, c.want)
+		})
+	}
+}
+
+// TestAnswersRepeatTheCredentials: servers and proxies quote what they were shown, and no error passes it on.
+func TestAnswersRepeatTheCredentials(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", key)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+	t.Setenv("AWS_SESSION_TOKEN", token)
+	const password = "p4ssw0rd-of-the-proxy"
+	var sent, signature string // what the request showed
+	refusal := func(status int, code, message string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprintf(w, "<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors></Response>", strings.ReplaceAll(code, "SENT", sent), strings.ReplaceAll(message, "SENT", sent))
+		}
+	}
+	raw := func(text string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(c, strings.ReplaceAll(text, "SENT", sent))
+			c.Close()
+		}
+	}
+	for name, answer := range map[string]func(http.ResponseWriter, *http.Request){
+		"message":       refusal(400, "InvalidParameterValue", "not understood: SENT"),
+		"code":          refusal(400, "SENT", "m"),
+		"code of a 503": refusal(503, "SENT", "m"),
+		"signature":     refusal(403, "SignatureDoesNotMatch", "the canonical string is SENT"),
+		"no HTTP":       raw("SENT\r\n\r\n"),
+		"status":        raw("HTTP/1.1 SENT no\r\n\r\n"),
+		"header":        raw("HTTP/1.1 200 OK\r\nSENT\r\n\r\n"),
+		"name of a group": func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, "<DescribeAutoScalingInstancesResponse><DescribeAutoScalingInstancesResult><AutoScalingInstances><member><AutoScalingGroupName>%s</AutoScalingGroupName><LifecycleState>Pending</LifecycleState></member></AutoScalingInstances></DescribeAutoScalingInstancesResult></DescribeAutoScalingInstancesResponse>", sent)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, signature, _ = strings.Cut(r.Header.Get("Authorization"), "Signature=")
+				_, proxy, _ := (&http.Request{Header: http.Header{"Authorization": {r.Header.Get("Proxy-Authorization")}}}).BasicAuth()
+				sent = strings.Join([]string{r.Header.Get("Authorization"), r.Header.Get("X-Amz-Security-Token"), r.Header.Get("Proxy-Authorization"), proxy}, " ")
+				answer(w, r)
+			}))
+			defer server.Close()
+			proxy, err := url.Parse(strings.Replace(server.URL, "http://", "http://node:"+password+"@", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			transport := &http.Transport{Proxy: http.ProxyURL(proxy)}
+			defer transport.CloseIdleConnections()
+			node := ec2.New(ec2.Options{InstanceID: cloudtest.InstanceID, Region: cloudtest.Region, Endpoint: "http://aws.example.org/", Transport: transport})
+			for _, err := range []error{node.Tag(t.Context(), map[string]string{"add:state": "idle"}), node.CompleteLifecycle(t.Context())} {
+				if err == nil || signature == "" || !strings.Contains(sent, password) || !strings.Contains(sent, token) {
+					t.Fatalf("%v, sent %q", err, sent)
+				}
+				for _, s := range []string{key, token, password, signature, base64.StdEncoding.EncodeToString([]byte("node:" + password))} {
+					if strings.Contains(err.Error(), s) {
+						t.Errorf("error %q repeats %s", err, s)
+					}
+				}
+			}
 		})
 	}
 }

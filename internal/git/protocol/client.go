@@ -206,7 +206,9 @@ func (c *Client) sendTo(ctx context.Context, base *url.URL, q call) (*http.Respo
 			user, password = u, p
 			c.shown.Add(cmp.Or(p, u)) // a user alone may be a token
 		}
-		answer, err := c.transport.RoundTrip(c.request(ctx, base, q, user, password))
+		request := c.request(ctx, base, q, user, password)
+		c.shown.Add(secret.OfProxy(c.transport, request))
+		answer, err := c.transport.RoundTrip(request)
 		if err != nil {
 			return nil, nil, c.shown.Free(bare(err))
 		}

@@ -46,7 +46,7 @@ func (h *HTTP) Client() (*protocol.Client, error) {
 	}
 	h.Close()
 	h.client = nil
-	t, err := transport(n, h.certificates, h.shown)
+	t, err := transport(n, h.certificates)
 	if err != nil {
 		return nil, err
 	}

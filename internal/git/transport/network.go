@@ -11,7 +11,6 @@ import (
 
 	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/protocol"
-	"github.com/addagent/addagent/internal/secret"
 )
 
 // filesOf are those that a connection is made with.
@@ -21,7 +20,7 @@ func filesOf(n address.Network) []string {
 
 // transport makes what HTTP goes over. All of it is a net/http transport of our own with one kept connection: a
 // proxy, an authority or a certificate of ours changes how the connection is made, not how long it lives.
-func transport(n address.Network, certificates *certificates, shown *secret.Set) (*http.Transport, error) {
+func transport(n address.Network, certificates *certificates) (*http.Transport, error) {
 	t := protocol.NewTransport()
 	through := http.ProxyFromEnvironment
 	if n.Proxy != "" {
@@ -35,12 +34,7 @@ func transport(n address.Network, certificates *certificates, shown *secret.Set)
 		if n.Direct(r.URL) {
 			return nil, nil
 		}
-		proxy, err := through(r)
-		if proxy != nil {
-			password, _ := proxy.User.Password()
-			shown.Add(password)
-		}
-		return proxy, err
+		return through(r)
 	}
 	t.OnProxyConnectResponse = func(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
 		if answer.StatusCode == http.StatusOK {
@@ -103,5 +97,5 @@ func proxyRefusal(status *protocol.StatusError) error {
 
 // Transport makes the requests of others, such as those to a chat, go the same way.
 func Transport(n address.Network) (http.RoundTripper, error) {
-	return transport(n, newCertificates(""), &secret.Set{})
+	return transport(n, newCertificates(""))
 }
