@@ -105,6 +105,7 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 		return &cli.Exit{Code: cli.ExitInterrupted}
 	}
 	w.Log.Beat(last)
+	p.sayAsked(last, ask)
 	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
 		return &cli.Exit{Code: cli.ExitBusy, Err: errors.New("nothing cleared: work is running; try again when it has ended (addagent status)")}
 	}
@@ -148,10 +149,8 @@ func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) erro
 	return nil
 }
 
-// outcome turns a beat into the exit code, and into words where nobody saw the log.
-func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
-	var words []string
-	code := cli.ExitDone
+// sayAsked names the items whose memory was cleared, and what keeps them from running.
+func (p *process) sayAsked(b journal.Beat, ask journal.Ask) {
 	for _, a := range b.Asked {
 		if a.ID == ask.ID && len(a.Did) > 0 {
 			fmt.Fprintf(p.Err, "addagent: cleared the memory of %s, to run again: %s\n", human.Count(len(a.Did), "item"), human.Some(a.Did, 10))
@@ -161,6 +160,14 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 				fmt.Fprintf(p.Err, "addagent: %s:%s is due but waiting: %s\n", i.Repo, i.Item, human.Safe(i.Held))
 			}
 		}
+	}
+}
+
+// outcome turns a beat into the exit code, and into words where nobody saw the log.
+func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
+	var words []string
+	code := cli.ExitDone
+	for _, a := range b.Asked {
 		if a.ID == ask.ID && a.Error != "" {
 			fmt.Fprintln(p.Err, "addagent:", human.Safe(a.Error)) // the log does not say it
 			code = cli.ExitFailed
@@ -214,8 +221,11 @@ func (p *process) beatViaAgent(ctx context.Context, g *cli.Flags, cfg *config.Co
 	if err != nil {
 		return err
 	}
+	b.Started = slices.DeleteFunc(b.Started, func(s journal.Started) bool { return s.At.Before(b.Start) })
 	b.Ended = request.EndedOf(b.Ended, b.Started) // of other work hears who began that
-	if len(b.Started) > 0 && b.InHand != nil {
+	p.sayAsked(b, ask)
+	follow := len(b.Started) > 0 && b.InHand != nil
+	if follow {
 		if !g.JSON && cli.IsTerminal(p.Err) {
 			p.newVoice(cfg).Beat(b)
 		}
@@ -231,7 +241,7 @@ func (p *process) beatViaAgent(ctx context.Context, g *cli.Flags, cfg *config.Co
 		}
 	case cli.IsTerminal(p.Err):
 		shown = true
-		sayBeat(p.newVoice(cfg), b)
+		sayBeat(p.newVoice(cfg), b, follow)
 	}
 	return p.outcome(b, ask, shown)
 }
@@ -243,8 +253,8 @@ func (p *process) newVoice(cfg *config.Config) *journal.HumanLog {
 	return v
 }
 
-// sayBeat is how a beat ended, and the work in it.
-func sayBeat(v *journal.HumanLog, b journal.Beat) {
+// sayBeat is how a beat ended, and the work in it when that was followed.
+func sayBeat(v *journal.HumanLog, b journal.Beat, followed bool) {
 	for _, e := range b.Ended {
 		level := journal.Info
 		if !e.OK && e.Reason != string(work.ReasonWaiting) {
@@ -254,6 +264,10 @@ func sayBeat(v *journal.HumanLog, b journal.Beat) {
 	}
 	for _, t := range b.Troubles {
 		v.Say(journal.News{At: time.Now().UTC(), Level: journal.Warning, Text: t.Text})
+	}
+	if b.Reason == "" && !followed {
+		v.Beat(b)
+		return
 	}
 	v.Say(journal.News{At: time.Now().UTC(), Level: journal.Info, Text: strings.TrimSpace(string(b.State) + " " + b.Reason)})
 }

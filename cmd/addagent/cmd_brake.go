@@ -100,10 +100,9 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 				fmt.Fprintf(p.Err, "%s enabled\n", cmp.Or(repo, "this node"))
 				p.letKnow(cfg)
 			}
-			if b, err := journal.ReadBeat(cfg.Home); err == nil && b != nil && b.State == node.Disabled && repo == "" {
-				// The last beat names a person's disable first, which has ended by now, then the holds.
-				if _, holds, held := strings.Cut("; "+b.Reason, "; held by "); held {
-					fmt.Fprintf(p.Err, "it is still disabled: held by %s; push to end a hold\n", human.Safe(holds))
+			if b, err := journal.ReadBeat(cfg.Home); err == nil && b != nil && repo == "" {
+				if holds := holdsOf(b); holds != "" {
+					fmt.Fprintf(p.Err, "it is still disabled: %s; push to end a hold\n", holds)
 				}
 			}
 			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
@@ -119,6 +118,15 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 			return nil
 		}),
 	}
+}
+
+// holdsOf are the holds that a beat found. It names a person's disable first, which may have ended by now.
+func holdsOf(b *journal.Beat) string {
+	_, holds, held := strings.Cut("; "+b.Reason, "; held by ")
+	if b.State != node.Disabled || !held {
+		return ""
+	}
+	return "held by " + human.Safe(holds)
 }
 
 func (p *process) wedgeCommand(g *cli.Flags) *cobra.Command {

@@ -83,6 +83,8 @@ func (p *process) printPlan(out *daemon.Plan, now time.Time) {
 	for _, i := range out.Items {
 		what := "would not run: "
 		switch {
+		case strings.HasPrefix(i.Why, work.CannotRun):
+			what = ""
 		case out.InHand == i.Repo+":"+i.Item:
 			what = "runs now: "
 		case i.Held != "":

@@ -80,18 +80,22 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 			fmt.Fprintf(p.Out, "%s is at %s (%s) and has no script for this node in nodework/ or bin/nodework/\n", l.Repo, human.ID(l.Version), l.Branch)
 		}
 	}
-	for i, s := range chosen {
-		if i > 0 {
-			fmt.Fprintln(p.Out)
-		}
-		printStory(s, p.Out, home, g.Suffix(), now)
-	}
 	brakes, err := node.ReadBrakes(cfg.StateDir, now)
 	if err != nil {
 		fmt.Fprintln(p.Err, "addagent:", err)
 	}
+	for i, s := range chosen {
+		if i > 0 {
+			fmt.Fprintln(p.Out)
+		}
+		_, disabled := brakes.Repos[s.Repo]
+		printStory(s, p.Out, home, status.NextRow(disabled || brakes.Disabled != nil), g.Suffix(), now)
+	}
 	if rest := brakes.Disabled; rest != nil {
 		fmt.Fprintf(p.Out, "\nthe node is disabled: %s (addagent enable%s)\n", rest, g.Suffix())
+	}
+	if holds := holdsOf(last); holds != "" && !slices.ContainsFunc(chosen, func(s *journal.Story) bool { return s.Now.Held != "" }) {
+		fmt.Fprintf(p.Out, "\nthe node is disabled: %s (push to end a hold)\n", holds)
 	}
 	for repo, rest := range brakes.Repos {
 		fmt.Fprintf(p.Out, "\n%s is disabled: %s (addagent enable %[1]s%[3]s)\n", repo, rest, g.Suffix())
@@ -108,7 +112,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 	return nil
 }
 
-func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time) {
+func printStory(s *journal.Story, w io.Writer, home, next, flags string, now time.Time) {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -131,6 +135,7 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		}
 	}
 	row("commit", "%s", commit)
+	cannot := strings.HasPrefix(s.Now.Why, work.CannotRun) // and what it would watch is not known either
 	watched := slices.Clone(s.Now.Watch)
 	for i, w := range watched {
 		if slices.ContainsFunc(s.Now.Missing, func(m string) bool { return strings.HasPrefix(m, w+": ") }) {
@@ -141,7 +146,9 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 	if s.Now.Always {
 		watches += ", and runs every beat (run: always)"
 	}
-	row("watches", "%s", watches)
+	if !cannot {
+		row("watches", "%s", watches)
+	}
 	for _, m := range s.Now.Missing {
 		row("", "%s", m)
 	}
@@ -184,7 +191,7 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 		}
 		row("standing", "%s", text)
 		switch {
-		case strings.HasPrefix(s.Now.Why, work.CannotRun):
+		case cannot:
 			row("to fix", "push a commit that corrects it")
 		case s.Now.Standing == "wedged":
 			row("to fix", "push a commit that changes what it watches or its script; or run addagent unwedge %s:%s%s", s.Repo, s.Item, flags)
@@ -199,6 +206,6 @@ func printStory(s *journal.Story, w io.Writer, home, flags string, now time.Time
 	if s.Next.Before(now.Add(-status.LateLeast)) {
 		row("next", "overdue since %s: is the agent running? (addagent status)", human.When(s.Next, now))
 	} else {
-		row("next look", "%s", human.When(s.Next, now))
+		row(next, "%s", human.When(s.Next, now))
 	}
 }

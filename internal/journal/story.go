@@ -27,6 +27,7 @@ type Story struct {
 	Ended    *Ended    `json:"ended,omitempty"`
 	InHand   *InHand   `json:"in_hand,omitempty"`
 	Next     time.Time `json:"next"`
+	due      *Judged   // the newest verdict that wants a run
 }
 
 // Stories reads the decision records, the newest rotated file too, and
@@ -81,8 +82,7 @@ func tellStories(all map[string]*Story, b *Beat) {
 		}
 		s.Now, s.At = j, b.Start
 		if j.Due {
-			decision := j
-			s.Decision = &decision
+			s.due = &j
 		}
 	}
 	for _, l := range b.Looks {
@@ -96,7 +96,10 @@ func tellStories(all map[string]*Story, b *Beat) {
 		}
 	}
 	for _, st := range b.Started {
-		get(st.Repo, st.Item).Started = &st
+		s := get(st.Repo, st.Item)
+		if s.Started == nil || s.Started.RunID != st.RunID { // what is due under a hold has made nothing run yet
+			s.Started, s.Decision = &st, s.due
+		}
 	}
 	for _, e := range b.Ended {
 		get(e.Repo, e.Item).Ended = &e

@@ -68,7 +68,7 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		row("agent", "running, %v; beat %d, started %s, still looking", s.Holder, b.Seq, human.When(b.Start, now))
 	default:
 		row("agent", "running, %v; beat %d at %s took %s", s.Holder, b.Seq, human.When(b.Start, now), took)
-		row("next look", "%s", human.When(b.Next, now))
+		row(NextRow(s.Brakes.Disabled != nil), "%s", human.When(b.Next, now))
 	}
 	for _, f := range b.Fetching {
 		if s.Running {
@@ -106,8 +106,8 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		if l.Version != "" {
 			at = l.Branch + " " + human.ID(l.Version)
 		}
-		if rest, rests := s.Brakes.Repos[l.Repo]; rests {
-			at += fmt.Sprintf(", DISABLED%s: %s", until(rest, now), human.Safe(rest.Reason))
+		if by, disabled := s.Brakes.Repos[l.Repo]; disabled {
+			at += fmt.Sprintf(", DISABLED%s: %s", until(by, now), human.Safe(by.Reason))
 		}
 		row("repo", "%s %s", l.Repo, at)
 	}
@@ -125,8 +125,9 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		if i.Held != "" && b.State != node.Disabled {
 			text += ", " + human.Safe(i.Held)
 		}
+		_, disabled := s.Brakes.Repos[i.Repo]
 		switch at := i.NotBefore; {
-		case at == nil:
+		case at == nil, disabled, s.Brakes.Disabled != nil, b.State == node.Disabled: // a brake has no attempts
 		case at.After(now):
 			text += fmt.Sprintf(", next attempt (%d) at %s", i.Attempt, human.When(*at, now))
 		default:
@@ -144,6 +145,14 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 	if next := s.then(cfg.Home); next != "" && s.Silence == nil {
 		printThen(out, flags, next)
 	}
+}
+
+// NextRow names the row of the next beat, which looks unless a person has disabled that.
+func NextRow(disabled bool) string {
+	if disabled {
+		return "next beat"
+	}
+	return "next look"
 }
 
 // printDiagnosis is the end of the text when other signs were looked for.
