@@ -9,6 +9,7 @@ package agent
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
@@ -238,8 +239,11 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 	patient, cancel := context.WithTimeout(context.Background(), flushWait)
 	defer cancel()
 	untold, now := a.flush(patient), a.now()
-	for _, t := range untold {
-		a.reportNow(t, now) // there is no next beat of this process to say it
+	for _, t := range untold { // there is no next beat of this process to say it
+		if n, news := a.wrong.late(t, now); news {
+			n.Text = strings.TrimPrefix(t.Key, "tell ") + ": not delivered: " + n.Text
+			a.Say(n)
+		}
 	}
 	over := a.wrong.settle(untold, now)
 	for _, n := range over {

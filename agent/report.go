@@ -88,9 +88,7 @@ func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 	var untold []journal.Trouble
 	for i, err := range sink.Each(a.Sinks, func(s sink.Sink) error { return sink.Flush(ctx, s) }) {
 		if err != nil {
-			name := a.Sinks[i].Name
-			text := name + ": not delivered: " + human.Lines(err.Error())
-			untold = append(untold, journal.Trouble{Key: "tell " + name, Text: text, Critical: critical(err)})
+			untold = append(untold, journal.Trouble{Key: "tell " + a.Sinks[i].Name, Text: human.Lines(err.Error()), Critical: critical(err)})
 		}
 	}
 	return untold

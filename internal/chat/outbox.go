@@ -42,6 +42,9 @@ const (
 	fixDelay = time.Minute
 	// slowDelay bounds the delay that a server asks for, and the worker's sleep.
 	slowDelay = time.Hour
+	// hangs is when a try that Close cancels counts as a failure: a single beat gives it ten seconds, and an answer
+	// takes one.
+	hangs = 5 * time.Second
 	// mostText is how many characters of a text are kept: more than any service takes.
 	mostText = 16000
 )
@@ -131,7 +134,7 @@ func (o *Outbox) Flush(ctx context.Context) error {
 		waiting, changed, wrong, closed := len(o.spool.waiting), o.changed, o.wrong(), o.closed
 		until, bounded := ctx.Deadline()
 		trouble := (*Trouble)(nil)
-		hopeless := errors.As(o.spool.failed, &trouble) && trouble.Unasked || bounded && o.spool.notYet.After(until)
+		hopeless := errors.As(o.spool.failed, &trouble) && trouble.Unasked || bounded && o.spool.pause.Left(time.Now()) > time.Until(until)
 		if o.spool.lost > 0 {
 			waiting++ // the line that tells it
 		}
@@ -140,14 +143,14 @@ func (o *Outbox) Flush(ctx context.Context) error {
 			return nil
 		}
 		if hopeless {
-			return fmt.Errorf("chat: %d waiting: %w", waiting, wrong)
+			return wrong
 		}
 		if closed {
 			return fmt.Errorf("chat: %d waiting: %w", waiting, errors.Join(errClosed, wrong))
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("chat: %d waiting: %w", waiting, errors.Join(ctx.Err(), wrong))
+			return cmp.Or(wrong, fmt.Errorf("chat: %d waiting: %w", waiting, ctx.Err()))
 		case <-changed:
 		}
 	}
@@ -187,9 +190,14 @@ func (o *Outbox) run(ctx context.Context) {
 			continue
 		}
 		try, cancel := context.WithTimeoutCause(ctx, o.limits.Try, errors.New("no answer within "+human.Setting(o.limits.Try)))
+		began := time.Now()
 		err := o.room.Say(try, next.message)
 		cancel()
-		o.settle(next, err, time.Now(), ctx.Err() != nil)
+		now, cut := time.Now(), ctx.Err() != nil
+		if t := (*Trouble)(nil); cut && now.Sub(began) >= hangs && errors.As(err, &t) {
+			cut, t.Err = false, fmt.Errorf("no answer within %s", human.Duration(now.Sub(began)))
+		}
+		o.settle(next, err, now, cut)
 	}
 }
 
@@ -221,8 +229,8 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	if t.entry == nil && t.lost == 0 {
 		return turn{}, slowDelay, o.changed
 	}
-	if wait := o.spool.notYet.Sub(now); wait > 0 {
-		return turn{}, min(wait, slowDelay), o.changed
+	if wait := o.spool.pause.Left(now); wait > 0 {
+		return turn{}, wait, o.changed
 	}
 	if wait := o.rate.Take(now, o.limits.Burst, o.limits.Every); wait > 0 {
 		return turn{}, wait, o.changed
@@ -278,13 +286,15 @@ func (o *Outbox) settle(t turn, err error, now time.Time, cut bool) {
 		o.taken++
 		o.spool.lost -= t.lost
 		o.spool.corrupt = nil
-		o.spool.fail(nil, 0, time.Time{})
+		o.spool.failed, o.spool.pause, o.spool.changed = nil, retry.Pause{}, true
 	case cut:
-	case trouble != nil && trouble.Unasked: // no server has failed
-		o.spool.fail(err, 0, now.Add(delay(0, trouble, rand.Float64())))
 	default:
-		tries := o.spool.tries + 1
-		o.spool.fail(err, tries, now.Add(delay(tries, trouble, rand.Float64())))
+		pause := o.spool.pause
+		if trouble != nil && trouble.Unasked {
+			pause = retry.Pause{} // no server has failed
+		}
+		wait := delay(pause.Failures+1, trouble, rand.Float64())
+		o.spool.failed, o.spool.pause, o.spool.changed = err, pause.After(err, now, wait), true
 	}
 	o.spool.save(now)
 }

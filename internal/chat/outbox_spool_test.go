@@ -150,6 +150,33 @@ func TestOutboxNextProcessWaits(t *testing.T) {
 	})
 }
 
+// A room that hangs costs most beats nothing, where each is a process.
+func TestOutboxHangsOverProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, folder, quick := &parrot{hangs: true}, t.TempDir(), 0
+		for beat := range 60 {
+			o, began := newOutbox(t, p, folder, Limits{}), time.Now()
+			put(t, o, Message{Text: fmt.Sprint(beat)})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			err := o.Flush(ctx)
+			cancel()
+			if beat > 0 && (err == nil || !strings.HasPrefix(err.Error(), "chat: parrot: no answer within ")) {
+				t.Errorf("beat %d: %v", beat, err)
+			}
+			if time.Since(began) == 0 {
+				quick++
+			}
+			if err := o.Close(); err != nil {
+				t.Error(err)
+			}
+			after(time.Minute)
+		}
+		if n := len(p.tried()); n < 5 || n > 15 || quick < 45 {
+			t.Errorf("tried %d times in an hour, and %d beats did not wait", n, quick)
+		}
+	})
+}
+
 func TestOutboxWithoutADisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, folder := &parrot{hangs: true}, filepath.Join(t.TempDir(), "spool")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/retry"
 )
 
 // spool is the waiting messages, in memory and in one file. The file is replaced atomically, but without fsync: a power
@@ -26,9 +27,8 @@ type spool struct {
 	trouble error     // with the disk, at the last save
 	corrupt error     // the file was corrupt
 
-	failed error     // of the last try, also by an earlier process
-	tries  int       // failures in a row
-	notYet time.Time // no try before this
+	failed error       // of the last try, also by an earlier process
+	pause  retry.Pause // no try before it ends
 }
 
 // entry is a waiting message. If this process put it, its times have monotonic clock readings: a machine without a
@@ -44,19 +44,12 @@ type entry struct {
 
 // spoolFile is the content of the file.
 type spoolFile struct {
-	Written  time.Time    `json:"written"`
-	Lost     int          `json:"lost,omitempty"`
-	Failed   *savedTry    `json:"failed,omitempty"`
+	Written time.Time `json:"written"`
+	Lost    int       `json:"lost,omitempty"`
+	// Pause follows the last try, if that failed. What only a person can fix is not saved: a new process tries once,
+	// and finds out whether it is fixed.
+	Pause    retry.Pause  `json:"pause,omitzero"`
 	Messages []savedEntry `json:"messages"`
-}
-
-// savedTry is the last try, which failed. Where each beat is a process, the next one must not try before it is time.
-// What only a person can fix is not saved: a new process tries once, and finds out whether it is fixed.
-type savedTry struct {
-	Room  string `json:"room"`
-	Text  string `json:"text"`
-	Tries int    `json:"tries"`
-	Wait  int64  `json:"wait"` // seconds until the next try, when the file was written
 }
 
 type savedEntry struct {
@@ -112,9 +105,8 @@ func (s *spool) load(now time.Time, most time.Duration) {
 		s.add(m.Message, now.Add(-off-clamp(time.Duration(min(m.Age, int64(most/time.Second)))*time.Second, most)))
 	}
 	s.lost += max(f.Lost, 0)
-	if l := f.Failed; l != nil {
-		err := &Trouble{Room: l.Room, Err: errors.New(l.Text)}
-		s.fail(err, l.Tries, now.Add(clamp(time.Duration(l.Wait)*time.Second-off, slowDelay)))
+	if f.Pause.Failures > 0 {
+		s.pause, s.failed = f.Pause, &Trouble{Err: f.Pause.Because()}
 	}
 	s.changed = s.changed || len(f.Messages) > 0
 }
@@ -165,8 +157,8 @@ func (s *spool) write(now time.Time) error {
 		return nil
 	}
 	f := spoolFile{Written: now.UTC(), Lost: s.lost}
-	if t := (*Trouble)(nil); s.tries > 0 && errors.As(s.failed, &t) && !t.Permanent {
-		f.Failed = &savedTry{Room: t.Room, Text: t.Err.Error(), Tries: s.tries, Wait: int64(max(s.notYet.Sub(now)+time.Second-1, 0) / time.Second)}
+	if !Permanent(s.failed) {
+		f.Pause = s.pause
 	}
 	for _, e := range s.waiting {
 		m := e.Message
@@ -192,11 +184,6 @@ func (e *entry) when(now time.Time) time.Time {
 		return at
 	}
 	return put
-}
-
-// fail takes note of how the last try ended, nil being success, and when the next one may come.
-func (s *spool) fail(err error, tries int, notYet time.Time) {
-	s.failed, s.tries, s.notYet, s.changed = err, tries, notYet, true
 }
 
 // first is the message to say next. One that the service refused comes after all others, so as not to hold them up.

@@ -20,7 +20,7 @@ type secrets = secret.Set
 // below HTTP (refused connections, time-outs, truncated answers) is temporary; all the rest is permanent. Its text
 // never contains a token.
 type Trouble struct {
-	// Room names the service and its server.
+	// Room names the service and its server; "" = Err does, which is that of an earlier process.
 	Room string
 	// Permanent troubles stay until a person changes something: a wrong token, an unknown room.
 	Permanent bool
@@ -34,7 +34,12 @@ type Trouble struct {
 	Err error
 }
 
-func (t *Trouble) Error() string { return t.Room + ": " + t.Err.Error() }
+func (t *Trouble) Error() string {
+	if t.Room == "" {
+		return t.Err.Error()
+	}
+	return t.Room + ": " + t.Err.Error()
+}
 
 func (t *Trouble) Unwrap() error { return t.Err }
 

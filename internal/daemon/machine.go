@@ -24,6 +24,9 @@ type Machine struct {
 func tagsMemory(stateDir string) string { return filepath.Join(stateDir, "tags.json") }
 func hookMemory(stateDir string) string { return filepath.Join(stateDir, "hook-completed") }
 
+// pauses is where it is remembered when what failed there is tried again.
+func pauses(stateDir string) string { return filepath.Join(stateDir, "pauses") }
+
 // At is the machine with the settings of a config.
 func (m *Machine) At(cfg *config.Config) (*ec2.Instance, error) {
 	transport, err := transport.Transport(cfg.Network)
@@ -36,22 +39,22 @@ func (m *Machine) At(cfg *config.Config) (*ec2.Instance, error) {
 
 // tags is the sink that shows the state in the machine's tags.
 func (m *Machine) tags(cfg *config.Config) (sink.Sink, func(), error) {
-	return m.sink(cfg, func(i *ec2.Instance) sink.Sink { return sink.NewTags(i, tagsMemory(cfg.StateDir)) })
+	return m.sink(cfg, "tags", func(i *ec2.Instance) sink.Sink { return sink.NewTags(i, tagsMemory(cfg.StateDir)) })
 }
 
 // hook is the sink that lets an autoscaling group count on the machine once its init is done.
 func (m *Machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
-	return m.sink(cfg, func(i *ec2.Instance) sink.Sink {
+	return m.sink(cfg, "hook", func(i *ec2.Instance) sink.Sink {
 		return sink.NewInitDone(i.CompleteLifecycle, hookMemory(cfg.StateDir))
 	})
 }
 
-func (m *Machine) sink(cfg *config.Config, of func(*ec2.Instance) sink.Sink) (sink.Sink, func(), error) {
+func (m *Machine) sink(cfg *config.Config, name string, of func(*ec2.Instance) sink.Sink) (sink.Sink, func(), error) {
 	i, err := m.At(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	async := sink.NewAsync(of(i))
+	async := sink.NewAsync(of(i), filepath.Join(pauses(cfg.StateDir), name+".json"))
 	return async, async.Close, nil
 }
 
@@ -83,7 +86,7 @@ func Identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool)
 	info := cfg.Nodeinfo()
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
 		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), cfg.InitMemory(), node.WedgedPath(cfg.StateDir),
-			PresenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir)}}
+			PresenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir), pauses(cfg.StateDir)}}
 	if p.Getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, MetadataEndpoint(p)) }
 	}

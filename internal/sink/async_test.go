@@ -3,12 +3,17 @@ package sink
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -54,7 +59,7 @@ func (s *slow) set(takes time.Duration, wrong error) {
 func TestApartDoesNotWaitAndTellsTheNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{takes: 5 * time.Second}
-		a := NewAsync(s)
+		a := NewAsync(s, filepath.Join(t.TempDir(), "pause.json"))
 		defer a.Close()
 		start := time.Now()
 		for _, state := range []node.State{node.Setup, node.InitDone, node.Working, node.Idle} {
@@ -78,7 +83,7 @@ func TestApartDoesNotWaitAndTellsTheNewest(t *testing.T) {
 func TestApartOfAPlaceThatHangsAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{takes: 24 * time.Hour}
-		a := NewAsync(s)
+		a := NewAsync(s, filepath.Join(t.TempDir(), "pause.json"))
 		defer a.Close()
 		first := a.Tell(t.Context(), presence.Record{State: node.Wedged})
 		<-time.After(3 * time.Hour)
@@ -98,15 +103,75 @@ func TestApartOfAPlaceThatHangsAndComesBack(t *testing.T) {
 	})
 }
 
+// TestAsyncOverProcesses lives by one process a minute, as under cron. A place that refuses, or hangs, is tried with
+// the delays that one process has, is in trouble at each beat all the same, and costs a beat no time when it is not
+// tried. A clock that was set ends the pause.
+func TestAsyncOverProcesses(t *testing.T) {
+	for how, place := range map[string]*slow{"refuses": {wrong: errors.New("refused")}, "hangs": {takes: 24 * time.Hour}} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "pauses", "tags.json")
+			beat := func(state node.State) (said, left error, took time.Duration) {
+				began := time.Now()
+				a := NewAsync(place, path)
+				defer a.Close()
+				said = a.Tell(t.Context(), presence.Record{State: state})
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				return said, a.Flush(ctx), time.Since(began)
+			}
+			quick := 0
+			for i := range 120 {
+				said, left, took := beat(node.Idle)
+				if i > 0 && (said == nil || left == nil) {
+					t.Errorf("%s: beat %d says %v and %v", how, i, said, left)
+				}
+				if took == 0 {
+					quick++
+				}
+				<-time.After(time.Minute - took)
+			}
+			if n := len(place.at); n < 9 || n > 20 || quick < 100 {
+				t.Errorf("%s: tried %d times in two hours, and %d of 120 beats did not wait", how, n, quick)
+			}
+
+			// What the file says was written on another clock.
+			file := files.Remembered[retry.Pause]{Path: path}
+			for _, set := range []time.Duration{-50 * 365 * 24 * time.Hour, 50 * 365 * 24 * time.Hour} {
+				pause, _, err := file.Recall()
+				pause.From, pause.Until = pause.From.Add(-set), pause.Until.Add(-set)
+				if err := errors.Join(err, file.Save(pause)); err != nil {
+					t.Fatal(err)
+				}
+				tries := len(place.at)
+				if beat(node.Idle); len(place.at) != tries+1 {
+					t.Errorf("%s: not tried after the clock was set by %s", how, set)
+				}
+			}
+			tries := len(place.at)
+			if beat(node.Leaving); len(place.at) != tries+1 {
+				t.Errorf("%s: the last word of a machine was not tried", how)
+			}
+			place.set(0, nil)
+			<-time.After(15 * time.Minute)
+			if _, left, _ := beat(node.Idle); left != nil {
+				t.Errorf("%s: it is well, and says %v", how, left)
+			}
+			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: the pause is remembered: %v", how, err)
+			}
+		})
+	}
+}
+
 func TestApartFlushEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{wrong: errors.New("refused")}
-		a := NewAsync(s)
+		a := NewAsync(s, filepath.Join(t.TempDir(), "pause.json"))
 		defer a.Close()
 		_ = a.Tell(t.Context(), presence.Record{State: node.Idle})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := a.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, s.wrong) {
+		if err := a.Flush(ctx); !errors.Is(err, s.wrong) {
 			t.Errorf("flushed: %v", err)
 		}
 	})

@@ -63,7 +63,7 @@ var faults = []struct {
 	{"TestLeaves", 10, ""},
 	{"TestCloudTakesTheMachine", 3, ""},
 	{"TestCronTells", 5, ""},
-	{"TestTwoWaysToLive", 12, ""},
+	{"TestTwoWaysToLive", 16, ""},
 	{"TestClockSet", 12, ""},
 	{"TestTwoOfOneName", 1, ""},
 	{"TestOthersCannotBeRead", 4, ""},

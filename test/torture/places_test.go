@@ -161,6 +161,7 @@ type tagged struct {
 	mu     sync.Mutex
 	tags   map[string]string
 	denied bool
+	calls  int
 }
 
 func newTagged(t *testing.T) *tagged {
@@ -176,6 +177,7 @@ func (c *tagged) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	form, err := url.ParseQuery(string(body))
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.calls++
 	switch {
 	case err != nil || form.Get("Action") != "CreateTags" || !strings.Contains(q.Header.Get("Authorization"), "AKIATEST"):
 		w.WriteHeader(http.StatusBadRequest)
@@ -194,6 +196,12 @@ func (c *tagged) deny(yes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.denied = yes
+}
+
+func (c *tagged) asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls
 }
 
 func (c *tagged) tag(key string) string {

@@ -5,11 +5,13 @@ package torture
 import (
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,12 +108,24 @@ func (g *grid) rewrite(change func(string) string) {
 	}
 }
 
+// asksForPatience answers all with a Retry-After of ten minutes, and counts.
+func (b *bad) asksForPatience() *atomic.Int32 {
+	asked := &atomic.Int32{}
+	b.becomes(b.http(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Retry-After", "600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	return asked
+}
+
 // TestTwoWaysToLive takes away servers, time and permission from a daemon that is restarted now and then, and from a
 // node that lives by one process a beat.
 //
 // INVARIANT (spec 3): everything that a beat must remember is on disk, so one process per beat keeps every promise that
-// the daemon keeps: the hour until a node without servers is wedged, work_spread, the delays of retries, a trouble that
-// is said when it begins, hourly and when it is over, holds, and that a machine does not end itself for a bad commit.
+// the daemon keeps: the hour until a node without servers is wedged, work_spread, the delays of retries, Retry-After, a
+// trouble that is said when it begins, hourly and when it is over, holds, and that a machine does not end itself for a
+// bad commit.
 func TestTwoWaysToLive(t *testing.T) {
 	t.Parallel()
 	cases := map[string]func(t *testing.T, w way){
@@ -187,6 +201,59 @@ func TestTwoWaysToLive(t *testing.T) {
 			}
 			g.push("ops", gittest.Remove("nodework/hold.yaml"))
 			g.until("the work to run", func() bool { g.live(w, 1); return g.count("ran") == 1 && g.state() == "idle" })
+		},
+		"Retry-After of a repository and of a room": func(t *testing.T, w way) {
+			b := newBad(t)
+			g := newGrid(t, plan{via: func(_, url string) string { return b.via(url) }})
+			p := newPlaces(t, filepath.Join(g.dir, "store"))
+			g.configure("chat:\n" + p.chat("ops"))
+			g.push("ops", script("nodework/work.sh", "true\n"))
+			g.until("the room to hear of the first deploy", func() bool { g.live(w, 1); return len(p.room.lines("ops", ": idle")) > 0 })
+			room := p.roomWay.asksForPatience()
+			g.push("ops", script("nodework/work.sh", "exit 3\n"))
+			g.until("the node to fail", func() bool { g.live(w, 1); return g.state() == "failing" })
+			g.until("the room to be asked", func() bool { g.live(w, 1); return room.Load() > 0 })
+			repo := b.asksForPatience()
+			for range 3 {
+				g.live(w, 3)
+				if room.Load() != 1 || repo.Load() != 1 {
+					t.Errorf("within the ten minutes the room was asked %d times, the repository %d times", room.Load(), repo.Load())
+				}
+				g.rest(w, func() { g.pass(3 * time.Minute) })
+			}
+			g.rest(w, func() { g.pass(2 * time.Minute) })
+			g.until("both to be asked again", func() bool { g.live(w, 1); return room.Load() == 2 && repo.Load() == 2 })
+			for _, says := range []string{"chat: ", "ops: "} {
+				// A daemon that starts says anew what it could not tell.
+				if troubles, _ := g.news(says); w.cron && len(troubles) != 1 || !strings.Contains(strings.Join(troubles, "\n"), "429") {
+					t.Errorf("said %q", troubles)
+				}
+			}
+		},
+		"a cloud that refuses tags": func(t *testing.T, w way) {
+			g := newGrid(t, plan{})
+			p := newPlaces(t, filepath.Join(g.dir, "store"))
+			g.configure(p.all(g))
+			g.push("ops", script("nodework/work.sh", "true\n"))
+			p.cloud.deny(true)
+			g.until("the cloud to be asked", func() bool { g.live(w, 1); return p.cloud.asked() > 1 })
+			before := p.cloud.asked()
+			for range 6 {
+				g.live(w, 2)
+				g.rest(w, func() {})
+			}
+			if n := p.cloud.asked() - before; n > 6 {
+				t.Errorf("asked %d times in twelve beats of which each should be one of a minute", n)
+			}
+			if b := g.beat(); len(b.Troubles) != 1 || !strings.Contains(b.Troubles[0].Text, "tags: ") {
+				t.Errorf("troubles: %+v", b.Troubles)
+			}
+			p.cloud.deny(false)
+			g.rest(w, func() { g.pass(15 * time.Minute) })
+			g.until("the tags to be set", func() bool { g.live(w, 1); return p.cloud.tag("add:state") == "idle" && len(g.beat().Troubles) == 0 })
+			if troubles, over := g.news("tags: "); w.cron && len(troubles) != 1 || len(over) != 1 {
+				t.Errorf("said %q, and its end %q", troubles, over)
+			}
 		},
 		"a bad commit and wedged.kill": func(t *testing.T, w way) {
 			g := newGrid(t, plan{work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -10,15 +9,10 @@ import (
 	"github.com/addagent/addagent/internal/retry"
 )
 
-// Backoff leaves a remote alone that asked for it, or that failed and has mirrors. The zero value asks at once. As JSON
-// it outlives the process: with one process a beat, a server would else be asked at each.
+// Backoff leaves a remote alone that asked for it, or that failed and has mirrors. The zero value asks at once.
 type Backoff struct {
-	Failures int       `json:"failures"` // in a row; 0 = none
-	From     time.Time `json:"from"`
-	Until    time.Time `json:"until"`
-	Busy     bool      `json:"busy"` // it said so itself
-	Why      string    `json:"why"`
-	err      error     // that Why is the text of; nil in another process
+	retry.Pause
+	Busy bool `json:"busy"` // it said so itself
 }
 
 // busyWait is how long a remote is left alone that asked for it.
@@ -31,21 +25,14 @@ func spareWait() retry.Backoff {
 	return retry.Backoff{First: time.Minute, Most: 5 * time.Minute, Low: 1, High: 1.25}
 }
 
-// Because is why the remote was left alone last; nil when it answered.
-func (b *Backoff) Because() error {
-	if b.err == nil && b.Failures > 0 {
-		b.err = errors.New(b.Why)
-	}
-	return b.err
-}
-
-// Over is nil when the remote may be asked again. A clock that was set back to before the wait began ends it.
+// Over is nil when the remote may be asked again.
 func (b *Backoff) Over(now time.Time) error {
-	if b.Failures == 0 || now.Before(b.From) || !now.Before(b.Until) {
+	left := b.Left(now)
+	if left == 0 {
 		return nil
 	}
 	// In seconds always: but for the number it reads the same at every look, so it is said once.
-	return fmt.Errorf("%w (asked again in %d s)", b.Because(), int(b.Until.Sub(now).Seconds())+1)
+	return fmt.Errorf("%w (asked again in %d s)", b.Because(), int(left.Seconds())+1)
 }
 
 // Learn takes in how asking ended.
@@ -58,14 +45,14 @@ func (b *Backoff) Learn(err error, now time.Time) {
 	if after := RetryAfter(err); after > 0 {
 		wait = busyWait().Asked(after, rand.Float64())
 	}
-	*b = Backoff{b.Failures + 1, now, now.Add(wait), true, err.Error(), err}
+	*b = Backoff{b.After(err, now, wait), true}
 }
 
 // Spare is Learn for one of several: after any failure it is left alone.
 func (b *Backoff) Spare(err error, now time.Time) {
-	was := b.Failures
+	was := b.Pause
 	if b.Learn(err, now); b.Failures == 0 {
-		*b = Backoff{was + 1, now, now.Add(spareWait().Delay(was+1, rand.Float64())), false, err.Error(), err}
+		*b = Backoff{was.After(err, now, spareWait().Delay(was.Failures+1, rand.Float64())), false}
 	}
 }
 
