@@ -174,7 +174,9 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 		}
 	}
 	for _, t := range b.Troubles {
-		words = append(words, t.Text)
+		if !strings.HasPrefix(t.Key, "nodeinfo ") { // a file that decides nothing cannot be read: nothing failed
+			words = append(words, t.Text)
+		}
 	}
 	for _, e := range b.Ended {
 		if !e.OK && e.Reason != string(work.ReasonWaiting) {

@@ -107,6 +107,9 @@ func (d *Checker) settle(ctx context.Context) (found []Finding, usable bool) {
 	}
 	d.info, err = node.ReadInfo(d.cfg.Nodeinfo())
 	bad(err)
+	for _, text := range d.info.Ignored {
+		add(note(text, ""))
+	}
 	if d.Live || Failures(found) == 0 {
 		_, err = daemon.ConfiguredRepos(d.cfg, d.info)
 		bad(err)

@@ -48,7 +48,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		dir := t.TempDir()
 		if err != nil {
-			if c.Keep(dir) == nil {
+			if _, err := c.Keep(dir); err == nil {
 				t.Error("kept, though it is bad")
 			}
 			return

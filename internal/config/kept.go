@@ -20,6 +20,7 @@ type kept struct {
 	Config  string    `json:"config"` // absolute path of the config file
 	Kept    time.Time `json:"kept"`
 	Sources []source  `json:"files"`
+	Notes   Problems  `json:"notes,omitempty"` // on them, as last logged
 }
 
 // keptLimit is for the file of kept: JSON needs at most six bytes for a byte.
@@ -42,29 +43,38 @@ func keptFile(dir, path string) (file files.Remembered[kept], absolute string, e
 }
 
 // Keep stores the files that c was loaded from in dir as the last good config: atomically, readable by no one else, and
-// only if they have changed. Flags are not kept. A config without files removes it. One that has problems is refused.
-func (c *Config) Keep(dir string) error {
+// only if they or the notes on them have changed. It returns the notes that the stored one did not have: those are news
+// also for a process that lives for one beat. Flags are not kept. A config without files removes the stored one. A
+// config that has problems is refused.
+func (c *Config) Keep(dir string) (news Problems, err error) {
 	if c.path == "" {
-		return nil // nothing was loaded
+		return nil, nil // nothing was loaded
 	}
 	if c.broken {
-		return fmt.Errorf("keep the config: %s has problems", c.path)
+		return nil, fmt.Errorf("keep the config: %s has problems", c.path)
 	}
 	file, absolute, err := keptFile(dir, c.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(c.sources) == 0 {
-		return file.Forget()
+		return c.Notes, file.Forget()
 	}
-	if old, _, err := file.Peek(); err == nil && slices.Equal(old.Sources, c.sources) {
-		return nil
+	old, _, err := file.Peek()
+	same := err == nil && slices.Equal(old.Sources, c.sources)
+	if same && slices.Equal(old.Notes, c.Notes) {
+		return nil, nil
 	}
 	// An existing file keeps its mode, and work.env may contain secrets.
 	if err := os.Chmod(file.Path, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keep the config: %w", err)
+		return nil, fmt.Errorf("keep the config: %w", err)
 	}
-	return file.Save(kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources})
+	now := kept{Config: absolute, Kept: time.Now().UTC().Truncate(time.Second), Sources: c.sources, Notes: c.Notes}
+	if same {
+		now.Kept = old.Kept
+	}
+	news = slices.DeleteFunc(slices.Clone(c.Notes), func(n Problem) bool { return slices.Contains(old.Notes, n) })
+	return news, file.Save(now)
 }
 
 // LoadKept loads what Keep stored in dir for the config file at path, and says when that was. A missing file that the

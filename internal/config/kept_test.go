@@ -28,7 +28,7 @@ func load(t testing.TB, path string) *Config {
 
 func keep(t testing.TB, c *Config, dir string) {
 	t.Helper()
-	if err := c.Keep(dir); err != nil {
+	if _, err := c.Keep(dir); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -149,14 +149,14 @@ func TestNothingToKeep(t *testing.T) {
 	path := tree(t, map[string]string{"addagent.yaml": "log: {keep: 3}\n"})
 	keep(t, load(t, path), dir)
 
-	if err := Default(asRoot()).Keep(dir); err != nil {
+	if _, err := Default(asRoot()).Keep(dir); err != nil {
 		t.Errorf("what was not loaded: %v", err)
 	}
 	if err := os.WriteFile(path, []byte("log: {keep: 0}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	bad, _ := Load(path, asRoot())
-	if err := bad.Keep(dir); err == nil {
+	if _, err := bad.Keep(dir); err == nil {
 		t.Error("a bad config was kept")
 	}
 	if c, _, err := LoadKept(dir, path, asRoot()); err != nil || c.Log.Keep != 3 {
@@ -306,10 +306,43 @@ func TestKeepFails(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := load(t, path).Keep(dir); err == nil || !strings.HasPrefix(err.Error(), "keep the config: ") {
+	if _, err := load(t, path).Keep(dir); err == nil || !strings.HasPrefix(err.Error(), "keep the config: ") {
 		t.Errorf("%v", err)
 	}
 	if _, _, err := LoadKept(dir, path, asRoot()); err == nil || !strings.HasPrefix(err.Error(), "last good config: ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestKeptNotes: a note is news once, also for a process that lives for one beat, and again when it has gone and come.
+func TestKeptNotes(t *testing.T) {
+	path := tree(t, map[string]string{"addagent.yaml": "", "token": "Tok3nTok3n\n"})
+	token := filepath.Join(filepath.Dir(path), "token")
+	text := "repos: [{url: http://git.example.org/ops.git, auth: {token_file: " + token + "}}]\n"
+	testkit.Must(t, os.WriteFile(path, []byte(text), 0o600))
+	dir := t.TempDir()
+	news := func(mode os.FileMode) string {
+		t.Helper()
+		testkit.Must(t, os.Chmod(token, mode))
+		notes, err := load(t, path).Keep(dir)
+		testkit.Must(t, err)
+		return notes.Error()
+	}
+	const plain, readable = "sends the credentials to git.example.org without encryption", "can be read by others"
+	if got := news(0o644); !strings.Contains(got, plain) || !strings.Contains(got, readable) {
+		t.Errorf("at first %q", got)
+	}
+	_, kept, err := LoadKept(dir, path, asRoot())
+	if got := news(0o644); got != "" || err != nil {
+		t.Errorf("once more %q, %v", got, err)
+	}
+	if got := news(0o600); got != "" {
+		t.Errorf("gone %q", got)
+	}
+	if got := news(0o640); !strings.Contains(got, readable) || strings.Contains(got, plain) {
+		t.Errorf("back %q", got)
+	}
+	if _, since, err := LoadKept(dir, path, asRoot()); err != nil || !since.Equal(kept) {
+		t.Errorf("the notes changed, and the config is of %v, not %v: %v", since, kept, err)
 	}
 }

@@ -198,15 +198,20 @@ func (r *reloader) apply(cfg *config.Config, info node.Info) (agent.Settings, er
 	return settings, nil
 }
 
-// keep keeps the config in force for a start with a bad one, and tries again until it can.
+// keep keeps the config in force for a start with a bad one, and tries again until it can. What is to note about it is
+// logged once, and again when the config or its notes have changed.
 func (r *reloader) keep() []string {
 	if !r.unkept {
 		return nil
 	}
-	if err := r.cfg.Keep(keptDir(r.cfg.StateDir)); err != nil {
+	notes, err := r.cfg.Keep(keptDir(r.cfg.StateDir))
+	if err != nil {
 		return []string{fmt.Sprintf("cannot save the last good config: %v", err)}
 	}
 	r.unkept = false
+	for _, n := range notes {
+		r.app.say(journal.Notice, n.Error())
+	}
 	return nil
 }
 
