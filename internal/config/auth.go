@@ -119,7 +119,7 @@ func (l *loader) credential(where, key, value string) (text string) {
 			err = errors.New("is empty: write the secret into it")
 		}
 		if err != nil {
-			l.miss(l.at[where], key, fmt.Sprintf("%s cannot be used: %s", value, cause(err)))
+			l.miss(l.at[where], key, fmt.Sprintf("%s cannot be used: %v", value, files.Cause(err)))
 		}
 	}
 	return text
@@ -167,7 +167,7 @@ func regular(path, missing string) (fs.FileInfo, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: %s, or correct the path", errAbsent, missing)
 	case err != nil:
-		return nil, errors.New("cannot be used: " + cause(err))
+		return nil, fmt.Errorf("cannot be used: %w", files.Cause(err))
 	case !info.Mode().IsRegular():
 		return nil, errors.New("is not a regular file: correct the path")
 	case info.Mode().Perm()&0o022 != 0:

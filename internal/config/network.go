@@ -54,7 +54,7 @@ const pemLimit = 4 << 20 // the system's own bundle has 200 KB
 func checkCertificates(path string) string {
 	data, err := files.ReadSmall(path, pemLimit)
 	if err != nil {
-		return "cannot be used: " + cause(err)
+		return "cannot be used: " + files.Cause(err).Error()
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(data) {
 		return "contains no usable certificate: copy the file again, in PEM form, with a line BEGIN CERTIFICATE"

@@ -57,7 +57,7 @@ func (l *loader) gather(path string, optional bool) []source {
 		case errors.Is(err, files.ErrTooLarge):
 			l.say(place{}, "", fmt.Sprintf("is too large: a config file has at most %s", human.BinarySize(sizeLimit)))
 		case err != nil:
-			l.say(place{}, "", "cannot be read: "+cause(err))
+			l.say(place{}, "", "cannot be read: "+files.Cause(err).Error())
 		case whole > wholeLimit:
 			l.say(place{}, "", fmt.Sprintf("is too much: all files together may have at most %s", human.BinarySize(wholeLimit)))
 		default:
@@ -79,7 +79,7 @@ func (l *loader) dropIns(path string) []string {
 		return nil
 	}
 	if err != nil {
-		l.say(place{}, "", "cannot be read: "+cause(err))
+		l.say(place{}, "", "cannot be read: "+files.Cause(err).Error())
 	}
 	var names []string
 	for _, e := range entries { // sorted by name
@@ -126,18 +126,6 @@ func Stamp(path string) string {
 		}
 	}
 	return b.String()
-}
-
-// cause is a file error without the path, which the problem names already.
-func cause(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err.Error()
 }
 
 // Files lists the files that c was loaded from, in order.

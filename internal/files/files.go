@@ -220,6 +220,18 @@ func ReadSmall(path string, limit int64) ([]byte, error) {
 	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }
 
+// Cause is an error of a file without the path, which the message around it names already.
+func Cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
+}
+
 var errNotText = errors.New("contains a NUL character: save it as UTF-8 text")
 
 // ReadText is ReadSmall for a value that a person wrote: a token, a URL, a name. Space and line ends around it are left

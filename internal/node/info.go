@@ -90,18 +90,9 @@ func readValue(path string) (string, error) {
 	case errors.Is(err, files.ErrTooLarge):
 		return "", fmt.Errorf("%s: larger than %s: a file of nodeinfo contains one value: move it elsewhere", path, human.BinarySize(valueLimit))
 	case err != nil:
-		return "", fmt.Errorf("%s: cannot be read: %w: make it a readable file, or remove it", path, cause(err))
+		return "", fmt.Errorf("%s: cannot be read: %w: make it a readable file, or remove it", path, files.Cause(err))
 	}
 	return value, nil
-}
-
-// cause is a file error without the path, which the message names already.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // checkPathValue takes the name of a folder: these values choose which scripts of a repository run.
