@@ -47,6 +47,26 @@ i-2  fed1/app1  idle    >60s   present      ops@aaaaaaa`
 	}
 }
 
+// TestLongCells: a record with a field of 64 KB has a long row and makes no other row longer.
+func TestLongCells(t *testing.T) {
+	f := fleettest.Of(fleettest.Noon(), "200 idle a", "1 idle b")
+	long := strings.Repeat("ä", 30<<10)
+	f.Nodes[200].Nodepart, f.Nodes[200].Reason, f.Nodes[200].State = long, long, node.State(long)
+	lines := Nodes(f.Nodes, fleettest.Noon()).Lines(0, false)
+	for i, line := range lines {
+		most := 300
+		if i == 201 {
+			most = 2000
+		}
+		if n := utf8.RuneCountInString(line); n > most {
+			t.Errorf("row %d has %d characters", i, n)
+		}
+	}
+	if !strings.Contains(lines[201], strings.Repeat("ä", 400)) {
+		t.Errorf("the long row is %.100q", lines[201])
+	}
+}
+
 func TestAgeOfAClockAhead(t *testing.T) {
 	f := fleettest.Of(fleettest.Noon(), "1 idle a")
 	f.Nodes[0].BeatSeen, f.Nodes[0].BeatNextBy = fleettest.Noon().Add(3*time.Hour), fleettest.Noon().Add(4*time.Hour)

@@ -21,20 +21,28 @@ type Table struct {
 // shrink is a column and the width that it keeps.
 type shrink struct{ column, least int }
 
-// gap is between two columns.
-const gap = "  "
+const (
+	// gap is between two columns.
+	gap = "  "
+	// longest cuts a cell, and aligned is what it may add to the width of its column where no screen bounds that: a
+	// record may have 64 KB in one field, and each row would be padded to as much.
+	longest, aligned = 500, 100
+)
 
-// Lines are the head and the rows, no wider than width if possible; 0 = as wide as they are.
+// Lines are the head and the rows, no wider than width if possible; 0 = as wide as they are, but for very long cells.
 func (t Table) Lines(width int, colours bool) []string {
 	head := make([]Cell, len(t.Head))
 	for i, h := range t.Head {
 		head[i].Text = h
 	}
 	rows := append([][]Cell{head}, t.Rows...)
-	widths := make([]int, len(head))
+	widths, most := make([]int, len(head)), longest
+	if width <= 0 {
+		most = aligned
+	}
 	for _, r := range rows {
 		for i, c := range r {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.Text))
+			widths[i] = max(widths[i], min(utf8.RuneCountInString(c.Text), most))
 		}
 	}
 	if width > 0 {
@@ -62,12 +70,12 @@ func line(row []Cell, widths []int, width int, colours bool) string {
 	var b strings.Builder
 	left := width
 	for i, c := range row {
-		text := human.Truncate(c.Text, widths[i])
-		pad := widths[i] - utf8.RuneCountInString(text)
+		text := human.Truncate(c.Text, longest)
 		if width > 0 {
-			text = human.Truncate(text, left)
+			text = human.Truncate(human.Truncate(text, widths[i]), left)
 			left -= widths[i] + len(gap)
 		}
+		pad := max(0, widths[i]-utf8.RuneCountInString(text))
 		b.WriteString(paint(text, c.Colour, colours))
 		if slices.ContainsFunc(row[i+1:], func(c Cell) bool { return c.Text != "" }) && (width <= 0 || left > 0) {
 			b.WriteString(strings.Repeat(" ", pad) + gap)
