@@ -48,7 +48,7 @@ func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 		h, on := Hold{File: file}, true
 		if e.Dir || e.Symlink {
 			h.Reason = file + ": is not a regular file; holding until it is fixed"
-		} else if data, err := c.Tree.Read(file, yamlMax); err != nil { // there is a brake, for unknown nodes
+		} else if data, err := c.Tree.Read(file, strictyaml.FileMax); err != nil { // there is a brake, for unknown nodes
 			h.Reason = oneLine(fmt.Sprintf("%s: cannot be read: %v; holding until it is fixed", file, err))
 		} else {
 			h, on = parseHold(file, data, p, now)
@@ -64,16 +64,16 @@ func Holds(c Checkout, p Place, now time.Time) ([]Hold, error) {
 func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 	h := Hold{File: file}
 	matches := true
-	problems := readYAML(file, data, []string{"reason", "by", "until", "parts", "stacktypes"}, func(y *yamlFile, f strictyaml.Field) {
+	problems := strictyaml.ReadFile(file, data, []string{"reason", "by", "until", "parts", "stacktypes"}, func(y *strictyaml.File, f strictyaml.Field) {
 		if key := f.Key.Text; key == "parts" || key == "stacktypes" {
-			list, own := y.names(f), p.Nodepart
+			list, own := y.Names(f), p.Nodepart
 			if key == "stacktypes" {
 				own = p.Stacktype
 			}
 			matches = matches && (len(list) == 0 || slices.Contains(list, own))
 			return
 		}
-		s, ok := y.text(f)
+		s, ok := y.Text(f)
 		switch f.Key.Text {
 		case "reason":
 			h.Reason = oneLine(s)
@@ -82,7 +82,7 @@ func parseHold(file string, data []byte, p Place, now time.Time) (Hold, bool) {
 		case "until":
 			t, wrong := parseUntil(strings.TrimSpace(s))
 			if h.Until = t; ok && wrong != "" {
-				y.wrong(f.Key, "until: %s", wrong)
+				y.Wrong(f.Key, "until: %s", wrong)
 			}
 		}
 	})
@@ -108,19 +108,4 @@ func parseUntil(s string) (t time.Time, wrong string) {
 		}
 	}
 	return time.Time{}, fmt.Sprintf("%s is not a time, as in 2026-03-01T18:00:00Z", human.Quote(s))
-}
-
-// names is the elements of a field that must be a list of names, or one name.
-func (y *yamlFile) names(f strictyaml.Field) (names []string) {
-	list := []strictyaml.Node{f.Value}
-	if !f.Value.Is(strictyaml.Text, strictyaml.Block) || f.Value.Text == "" {
-		list = y.list(f, "[ app1, app2 ]")
-	}
-	for _, n := range list {
-		if !n.Is(strictyaml.Text, strictyaml.Block) || n.Text == "" {
-			y.wrong(n, "%s: must be a list of names, not of %s", f.Key.Text, kind(n))
-		}
-		names = append(names, n.Text)
-	}
-	return names
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 // Level is where in a repository an item stands.
@@ -271,7 +272,7 @@ func (it *Item) settings(c Checkout, yaml *objects.Entry) {
 			it.Problem = file + ": is not a regular file"
 			return
 		}
-		data, err := c.Tree.Read(file, yamlMax)
+		data, err := c.Tree.Read(file, strictyaml.FileMax)
 		if err != nil { // too long, most likely; whatever it is, it stops this item alone
 			it.Problem = fmt.Sprintf("%s: cannot be read: %v", file, err)
 			return

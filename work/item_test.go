@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/strictyaml"
 )
 
 const script = "echo\n"
@@ -176,7 +177,7 @@ func TestFindSettings(t *testing.T) {
 		{name: "bad override", override: "app\n../x\n", problem: `work.sh_WATCH_PATH.txt:2: "../x" has ".."`},
 		{name: "bad yaml", yaml: "watch: [app]\ntimeuot: 1m\n", problem: `nodework/work.yaml:2:1: unknown key "timeuot", did you mean timeout?`},
 		{name: "symlink", yaml: "-> /etc/passwd", problem: "nodework/work.yaml: is not a regular file"},
-		{name: "huge", yaml: "#" + strings.Repeat("x", yamlMax), problem: "nodework/work.yaml: cannot be read: longer than"},
+		{name: "huge", yaml: "#" + strings.Repeat("x", strictyaml.FileMax), problem: "nodework/work.yaml: cannot be read: longer than"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files := map[string]string{"nodework/work.sh": script}

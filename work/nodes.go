@@ -97,17 +97,17 @@ func (m Memory) lastMet(key string) (id string, met bool) {
 	return id, met
 }
 
-// nodes reads the value of nodes in a watch: { part: app1, stacktype: lad1, deployment: prod }, at least one of them.
-func (y *yamlFile) nodes(f strictyaml.Field) (n Nodes) {
+// readNodes reads the value of nodes in a watch: at least one of { part: app1, stacktype: lad1, deployment: prod }.
+func readNodes(y *strictyaml.File, f strictyaml.Field) (n Nodes) {
 	if f.Value.Kind != strictyaml.Map || len(f.Value.Fields) == 0 {
-		y.wrong(f.Key, "nodes: must be keys and values, as in { part: app1 }, not %s", kind(f.Value))
+		y.Wrong(f.Key, "nodes: must be keys and values, as in { part: app1 }, not %s", strictyaml.What(f.Value))
 		return n
 	}
 	to := map[string]*string{"part": &n.Part, "stacktype": &n.Stacktype, "deployment": &n.Deployment}
-	for _, f := range y.fields(f.Value, []string{"part", "stacktype", "deployment"}) {
-		s, ok := y.text(f)
+	for _, f := range y.Fields(f.Value, []string{"part", "stacktype", "deployment"}) {
+		s, ok := y.Text(f)
 		if ok && (s == "" || !folderName(s)) {
-			y.wrong(f.Key, "%s: %s is not a valid %[1]s", f.Key.Text, human.Quote(s))
+			y.Wrong(f.Key, "%s: %s is not a valid %[1]s", f.Key.Text, human.Quote(s))
 		}
 		*to[f.Key.Text] = s
 	}

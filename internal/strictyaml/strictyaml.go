@@ -1,8 +1,8 @@
 // Package strictyaml reads YAML that people write by hand: a small tree with the line and column of each value, and all
 // mistakes at once.
 //
-// Each mistake says what to do about it. Which keys there are is the caller's: package config, and package work for
-// work.yaml and hold.yaml.
+// Each mistake says what to do about it. Which keys there are is the caller's. Begin with Parse, or with ReadFile for a
+// small file with a handful of keys.
 package strictyaml
 
 import (
