@@ -264,7 +264,8 @@ func (t *tracing) call(tid, pid int) {
 func changes(pid int, nr uint64, args [6]uint64) string {
 	fd := func(n uint64) string {
 		to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, int32(n)))
-		if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "/dev/") || strings.HasPrefix(to, "/memfd:") {
+		device := strings.HasPrefix(to, "/dev/") && !strings.HasPrefix(to, "/dev/shm/")
+		if !strings.HasPrefix(to, "/") || device || strings.HasPrefix(to, "/memfd:") {
 			return "" // pipes, sockets, what only this process sees
 		}
 		return to
