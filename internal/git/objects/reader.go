@@ -24,7 +24,10 @@ const seenRoom = 2 << 20
 // Open opens a git directory for reading. What it lacks is read from the others.
 func Open(gitDir string, others ...string) (*Reader, error) {
 	o, err := pack.Open(gitDir, filepath.Join(gitDir, TempFolder), others...)
-	return &Reader{Reader: o}, err
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{Reader: o}, nil
 }
 
 // remember keeps a tree for the second time that it is asked for.
