@@ -34,11 +34,12 @@ test: test-tools ## install what the tests need, run what a change could break: 
 	@sh test/left-out.sh
 
 # Its deadlines are for a machine with twenty other things to do. The torture tests start a program that has no race detector.
+# They run on the real disk here, the rest in memory.
 test-all: test-all-tools ## all of it: images, machines that boot, the long tests, the race detector
 	@if sh test/tools.sh images; then $(MAKE) --no-print-directory baked test-images; else echo 'test-all: no images are baked here, see the line above'; fi
 	@if sh test/boot/tools.sh; then $(MAKE) --no-print-directory test-boot; else echo 'test-all: no machines are booted here, see the line above'; fi
 	@$(GO) test -timeout 120m ./test/torture
-	@$(GO) test -race -p 4 -timeout 120m $$($(GO) list ./... | grep -v /test/torture)
+	@TMPDIR=$$(sh test/memory.sh) $(GO) test -race -p 4 -timeout 120m $$($(GO) list ./... | grep -v /test/torture)
 
 package: ## .deb and .rpm for amd64 and arm64 into dist/ (ARCHES=amd64 FORMATS=deb for less)
 	@GO='$(GO)' VERSION='$(VERSION)' sh packaging/build.sh
