@@ -151,6 +151,45 @@ func TestCompose(t *testing.T) {
 	}
 }
 
+// TestComposeTroubles: what needs a person is told beside the states, as long as its node is heard.
+func TestComposeTroubles(t *testing.T) {
+	f := fleettest.Of(fleettest.Noon(), "2 idle a", "1 wedged a exit 100")
+	f.Nodes[0].Troubles, f.Nodes[2].Troubles = []string{"bad config"}, []string{"bad config", "no access to ops"}
+	var told []announced
+	for _, step := range []struct {
+		after time.Duration
+		heal  int // index of the node that is well again
+		want  string
+	}{
+		{0, -1, "red! 1 of 3 fed1/app1 wedged at aaaaaaa (i-3): exit 100; red! 2 of 3 fed1/app1 in trouble (i-1, i-3): bad config (and 1 other reason)"},
+		{2 * time.Minute, 2, "red! 1 of 3 fed1/app1 in trouble (i-1): bad config"},
+		{4 * time.Minute, -1, ""},
+		{6 * time.Minute, 0, "red! 0 of 3 fed1/app1 in trouble (was 1, for 6 min); 1 wedged at aaaaaaa"},
+	} {
+		if step.heal >= 0 {
+			f.Nodes[step.heal].Troubles = nil
+		}
+		now := fleettest.Noon().Add(step.after)
+		for i := range f.Nodes {
+			f.Nodes[i].BeatSeen, f.Nodes[i].BeatNextBy = now, now.Add(2*time.Minute)
+		}
+		after, messages := compose(told, f, false, now)
+		var lines []string
+		for _, m := range messages {
+			mark := ""
+			if m.Critical {
+				mark = "!"
+			}
+			lines = append(lines, m.Colour+mark+" "+m.Text)
+		}
+		slices.Sort(lines)
+		if got := strings.Join(lines, "; "); got != step.want {
+			t.Errorf("after %s: %q, not %q", step.after, got, step.want)
+		}
+		told = after
+	}
+}
+
 // What a node says draws on nobody's screen and makes no second line.
 func TestComposeKeepsToALine(t *testing.T) {
 	f := fleettest.Of(fleettest.Noon(), "1 wedged a")

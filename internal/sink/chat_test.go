@@ -108,6 +108,32 @@ func (g *tagger) Tag(_ context.Context, tags map[string]string) error {
 	return g.wrong
 }
 
+// TestVersionTag: what was worked last, and what is pulled and not done.
+func TestVersionTag(t *testing.T) {
+	g := &tagger{}
+	s := NewTags(g, filepath.Join(t.TempDir(), "tags.json"))
+	a, b := strings.Repeat("1a2b3c4d", 5), strings.Repeat("5e6f7a8b", 5)
+	for _, step := range []struct {
+		state node.State
+		repo  presence.Repo
+		want  string
+	}{
+		{node.Working, presence.Repo{Version: a, Due: []string{"common"}}, "ops@nothing>1a2b3c4"}, // a new node
+		{node.Idle, presence.Repo{Version: a, Worked: map[string]string{"common": a}}, "ops@1a2b3c4"},
+		{node.Working, presence.Repo{Version: b, Due: []string{"common"}, Worked: map[string]string{"common": a}}, "ops@1a2b3c4>5e6f7a8"},
+		{node.Wedged, presence.Repo{Version: b, Due: []string{"common"}, Worked: map[string]string{"common": a}}, "ops@1a2b3c4>5e6f7a8"},
+		{node.Idle, presence.Repo{Version: b, Worked: map[string]string{"common": b}}, "ops@5e6f7a8"},
+	} {
+		step.repo.Name = "ops"
+		if err := s.Tell(t.Context(), presence.Record{InstanceID: "i-1", State: step.state, Repos: []presence.Repo{step.repo}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.calls[len(g.calls)-1]["add:version"]; got != step.want {
+			t.Errorf("%s: add:version is %q, not %q", step.state, got, step.want)
+		}
+	}
+}
+
 func TestTagsAreToldOnChangeInOneCall(t *testing.T) {
 	g := &tagger{}
 	path := filepath.Join(t.TempDir(), "tags.json")

@@ -66,12 +66,26 @@ func TestNginx(t *testing.T) {
 	if _, conns := n.Served(); conns != 2 {
 		t.Errorf("%d connections after the authority's file was written", conns)
 	}
+	authority := gittest.ReadFile(t, ca.File)
 	gittest.ReplaceFile(t, ca.File, "nonsense")
 	w.fails("network ca_file: " + ca.File + " holds no certificate")
 	gittest.ReplaceFile(t, ca.File, gittest.ReadFile(t, gittest.NewCA(t, "another").File))
 	w.fails("certificate refused")
-	source.Network.ClientCertFile, source.Network.ClientKeyFile = "", ""
-	source.Network.CAFile = ""
+	source.Network.CAFile = ca.File
+	gittest.ReplaceFile(t, ca.File, authority)
+	// A certificate and its key are used together: neither is sent without the other.
+	for _, pair := range [][2]string{{"", ""}, {"", client.Key}} {
+		source.Network.ClientCertFile, source.Network.ClientKeyFile = pair[0], pair[1]
+		w.open(source, Limits{})
+		w.fails("400 Bad Request")
+	}
+	source.Network.ClientCertFile, source.Network.ClientKeyFile = client.Cert, client.Key+".gone"
+	w.open(source, Limits{})
+	w.fails("network client_key_file: ", "no such file")
+	source.Network.ClientCertFile, source.Network.ClientKeyFile = client.Cert+".gone", client.Key
+	w.open(source, Limits{})
+	w.fails("network client_cert_file: ", "no such file")
+	source.Network = remote.Network{}
 	w.open(source, Limits{})
 	w.fails("certificate refused", "last trusted: none seen since the start")
 }
