@@ -83,7 +83,7 @@ var importTable = []struct {
 		"internal/cloud/cloudtest": {"", ""},
 		"internal/cloud/ec2":       {"internal/cloud internal/human internal/retry internal/secret", "github.com/aws"},
 		"internal/kill":            {"internal/files internal/human", ""},
-		"internal/metrics":         {"internal/files internal/node", ""},
+		"internal/metrics":         {"internal/files internal/journal internal/node", ""},
 		"internal/sink":            {"internal/chat internal/files internal/human internal/node internal/retry presence", ""},
 		"internal/sink/sinktest":   {"internal/node internal/sink presence", ""},
 	}},

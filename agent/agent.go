@@ -289,8 +289,8 @@ func (a *Agent) resume(once bool) {
 		a.enter(node.Setup, "", now)
 	}
 	if h, found := a.Runner.Found(); found {
-		a.runs.inHand = fromWork(h)
-		a.runs.inHand.Adopted = true
+		h.Adopted = true
+		a.runs.inHand = &h
 		a.runs.unreported = nil
 		a.say(journal.Notice, "", "found %s running since %s (attempt %d, pid %d): taking it over", a.runs.inHand.Name(), human.Moment(h.Started, now), h.Attempt, h.PID)
 	}

@@ -327,7 +327,7 @@ func TestTheEndThatNobodyHeardIsTold(t *testing.T) {
 		end := work.Attempt{RunID: "old", Version: b.version, Attempt: 1, Started: time.Now().Add(-time.Minute), Finished: time.Now(), Fingerprint: "x"}
 		b.memory["common"] = work.Memory{Version: b.version, Done: &work.Done{Version: b.version, Ids: map[string]string{".": b.version}}, Last: &end}
 		since := time.Now().Add(-time.Hour)
-		b.Before = &journal.Beat{Node: "i-1", State: node.Working, Since: since, InHand: &journal.InHand{Repo: "ops", Item: "common", RunID: "old"}}
+		b.Before = &journal.Beat{Node: "i-1", State: node.Working, Since: since, InHand: &work.InHand{Repo: "ops", Item: "common", RunID: "old"}}
 		b.live(2*time.Minute, nil)
 		if b.hears("ops:common done at") != 1 || len(b.beats[0].Ended) != 1 || !b.beats[0].Ended[0].Adopted {
 			t.Errorf("said %q, ended %+v", b.said, b.beats[0].Ended)

@@ -244,7 +244,7 @@ func (a *Agent) startNext(ctx context.Context) {
 		}
 		a.runs.started = append(a.runs.started, began)
 		a.runs.holding = false
-		a.runs.inHand = fromWork(h)
+		a.runs.inHand = &h
 		delete(a.trees.firstDue, name)
 		if !j.Item.Always && !s.Waiting { // what runs often is told by its end, if at all
 			again := ""

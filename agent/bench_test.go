@@ -253,7 +253,9 @@ func (h *benchRunner) Start(j work.Judgement, s work.NextRun, _ work.Env) (work.
 		h.running--
 		h.done <- work.Outcome{Repo: "ops", Item: name, RunID: id, Last: &end}
 	})
-	return work.InHand{Repo: "ops", Item: name, RunID: id, Version: j.Version, Attempt: att.Attempt, Started: h.clock.Now(), PID: 1, Next: s}, nil
+	hand := att.InHand("ops", name)
+	hand.PID, hand.Wedged, hand.Failing, hand.Before = 1, s.Wedged, s.Failing, s.Reason
+	return hand, nil
 }
 
 type benchMemory bench

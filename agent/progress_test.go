@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/sink"
+	"github.com/addagent/addagent/work"
 )
 
 // TestALongFirstCloneIsTold: once a tick people and presence hear how far it is, as long as something comes; one that
@@ -93,7 +94,7 @@ func TestAnAgentThatBeginsWithALongLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
 		b.Sinks, b.Clones = []sink.Named{{Name: "ear", Sink: e}}, moving{b, "0ld"}
-		b.Before = &journal.Beat{Node: "i-1", State: node.Working, InHand: &journal.InHand{Repo: "ops", Item: "common", RunID: "old"}}
+		b.Before = &journal.Beat{Node: "i-1", State: node.Working, InHand: &work.InHand{Repo: "ops", Item: "common", RunID: "old"}}
 		b.slow = func(progress func(journal.Fetching)) {
 			for range 9 {
 				<-time.After(10 * time.Second)

@@ -9,14 +9,14 @@ import (
 
 // runs is the work of this node: what runs, who has the work lock, and what began and ended in this beat.
 type runs struct {
-	inHand     *journal.InHand
+	inHand     *work.InHand
 	holding    bool   // the work lock
 	lockedBy   string // why the work lock could not be had in this beat; "" = it was not refused
 	deploy     int    // first tries among the items that were lined up together
 	started    []journal.Started
 	ended      []journal.Ended
-	lastEnded  *journal.Ended  // the last one that is worth telling
-	unreported *journal.InHand // ran when the last agent went, and ended before this one came
+	lastEnded  *journal.Ended // the last one that is worth telling
+	unreported *work.InHand   // ran when the last agent went, and ended before this one came
 }
 
 // doing tells whether this item is the work in hand.
@@ -32,12 +32,6 @@ func (r *runs) note(e journal.Ended) {
 
 // routine tells that only `run: always` made it run: nothing had changed.
 func routine(e journal.Ended) bool { return e.Verdict == work.Same || e.Verdict == work.Unaffected }
-
-func fromWork(h work.InHand) *journal.InHand {
-	return &journal.InHand{Repo: h.Repo, Item: h.Item, RunID: h.RunID, Version: h.Version,
-		Attempt: h.Attempt, Started: h.Started, PID: h.PID, Log: h.Log,
-		Wedged: h.Next.Wedged, Failing: h.Next.Failing, Before: h.Next.Reason}
-}
 
 // endedFrom makes the decision record's line of a finished run; false when the run left no result.
 func endedFrom(o work.Outcome, adopted bool) (journal.Ended, bool) {

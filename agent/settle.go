@@ -37,9 +37,7 @@ func (v Vitals) outside() Vitals {
 }
 
 // Settle says which state a node with these vitals is in, and why. The order is
-// the contract's: leaving, disabled, wedged, failing, setup, working, idle. A
-// state that is not among the allowed next ones of was is still the answer: the
-// table describes the world, and the test holds it to this function.
+// the contract's: leaving, disabled, wedged, failing, setup, working, idle.
 func Settle(v Vitals) (node.State, string) {
 	switch {
 	case v.Leaving != "":

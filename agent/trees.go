@@ -26,7 +26,7 @@ type trees struct {
 }
 
 // always tells whether the work in hand is of the kind that runs every beat and is not worth a state.
-func (t *trees) always(h *journal.InHand) bool {
+func (t *trees) always(h *work.InHand) bool {
 	i := t.find(h.Name())
 	return i >= 0 && t.inventory.Judgements[i].Item.Always && !t.inventory.Judgements[i].Verdict.Wanted()
 }

@@ -11,13 +11,34 @@ type Env struct {
 	Fields                                         map[string]string // nodeinfo
 }
 
-// InHand is work that runs.
+// InHand is the work that runs now, as the record of a beat has it.
 type InHand struct {
-	Repo, Item, RunID, Version, Log string
-	Attempt                         int
-	Started                         time.Time
-	PID                             int     // of the shim
-	Next                            NextRun // of the item when the run began: what was wrong stays wrong until it succeeds
+	Repo    string    `json:"repo"`
+	Item    string    `json:"item"`
+	RunID   string    `json:"run_id"`
+	Version string    `json:"version"`
+	Attempt int       `json:"attempt"`
+	Started time.Time `json:"started"`
+	PID     int       `json:"pid"`               // of the shim
+	Adopted bool      `json:"adopted,omitempty"` // started by an earlier agent
+	Log     string    `json:"log,omitempty"`
+	Wedged  bool      `json:"wedged,omitempty"`  // the item was wedged when this run began, and is until it succeeds
+	Failing bool      `json:"failing,omitempty"` // it was failing
+	Before  string    `json:"before,omitempty"`  // why
+}
+
+// Name is repo:item.
+func (h *InHand) Name() string { return h.Repo + ":" + h.Item }
+
+// Standing is how the item stood when this run began.
+func (h *InHand) Standing() string {
+	switch {
+	case h.Wedged:
+		return "wedged"
+	case h.Failing:
+		return "failing"
+	}
+	return ""
 }
 
 // Outcome is the end of work that was in hand. Last is the item's last attempt as the shim left it; nil or of another
@@ -27,12 +48,14 @@ type Outcome struct {
 	Last              *Attempt
 }
 
-// AtStart is how the item of an unfinished attempt stood when that began.
-func (a Attempt) AtStart() NextRun {
-	s := NextRun{Attempt: a.Attempt, Wedged: !a.WedgedSince.IsZero()}
-	s.Failing = !s.Wedged && (a.Failures > 0 || a.waitedLong())
-	if s.Wedged || s.Failing {
-		s.Reason = fmt.Sprintf("attempt %d runs", a.Attempt)
+// InHand is an attempt without an end as the work that runs, but for the number of its shim. What was wrong with the
+// item when it began stays wrong until it succeeds.
+func (a Attempt) InHand(repo, item string) InHand {
+	h := InHand{Repo: repo, Item: item, RunID: a.RunID, Version: a.Version, Attempt: a.Attempt, Started: a.Started, Log: a.Log,
+		Wedged: !a.WedgedSince.IsZero()}
+	h.Failing = !h.Wedged && (a.Failures > 0 || a.waitedLong())
+	if h.Wedged || h.Failing {
+		h.Before = fmt.Sprintf("attempt %d runs", a.Attempt)
 	}
-	return s
+	return h
 }

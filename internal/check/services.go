@@ -223,7 +223,7 @@ func (d *Checker) textfile(context.Context) Finding {
 	if path == "" {
 		return skip("metrics.textfile is not set")
 	}
-	err := (&metrics.Textfile{Path: path}).Check()
+	err := metrics.CheckTextfile(path)
 	if errors.Is(err, unix.EACCES) && !d.root() {
 		return foreign(path + " is not accessible to this account")
 	}

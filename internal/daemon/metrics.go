@@ -4,7 +4,6 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/config"
@@ -18,7 +17,7 @@ import (
 // metricsReporter shows each beat to Prometheus, as the config says. It is of the goroutine of the beats.
 type metricsReporter struct {
 	cfg    config.Metrics
-	file   *metrics.Textfile
+	swept  bool // what a writer that was killed left beside the textfile is gone
 	server *metrics.Server
 	info   func() (node.Info, error)
 	runner *run.Runner
@@ -40,7 +39,7 @@ func (m *metricsReporter) Close() {
 	if m.server != nil {
 		m.server.Close()
 	}
-	m.file, m.server, m.wrong = nil, nil, nil
+	m.swept, m.server, m.wrong = false, nil, nil
 }
 
 // Tick answers what is wrong with showing the beats.
@@ -54,11 +53,11 @@ func (m *metricsReporter) show(b journal.Beat) {
 	page := metrics.Render(m.sample(b))
 	var errs []error
 	if m.cfg.Textfile != "" {
-		if m.file == nil {
-			m.file = &metrics.Textfile{Path: m.cfg.Textfile}
-			_, _ = files.Sweep(filepath.Dir(m.cfg.Textfile), time.Now().Add(-time.Hour)) // of a writer that was killed
+		if !m.swept {
+			_, _ = files.Sweep(filepath.Dir(m.cfg.Textfile), time.Now().Add(-time.Hour))
 		}
-		errs = append(errs, m.file.Write(page))
+		m.swept = true
+		errs = append(errs, metrics.WriteTextfile(m.cfg.Textfile, page))
 	}
 	if m.cfg.Listen != "" {
 		errs = append(errs, m.serve(page))
@@ -77,36 +76,20 @@ func (m *metricsReporter) serve(page []byte) (err error) {
 }
 
 func (m *metricsReporter) sample(b journal.Beat) metrics.Sample {
-	info, _ := m.info() // what is wrong there is a trouble of the beat
-	s := metrics.Sample{
-		Version: b.Agent, GoVersion: runtime.Version(),
-		Node: b.Node, Part: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment,
-		State: b.State, Since: b.Since, Disabled: b.State == node.Disabled,
-		Beats: b.Seq, Dropped: b.Dropped, Beat: b.Start, Took: time.Duration(b.Ms * float64(time.Millisecond)), Next: b.Next, LastLook: b.LastLook,
-		Troubles: map[string]int{},
-	}
+	s := metrics.Sample{Beat: b, GoVersion: runtime.Version(), Reached: m.reached, Runs: map[string]metrics.Run{}}
+	s.Info, _ = m.info() // what is wrong there is a trouble of the beat
 	s.Resident, s.CPU = metrics.Usage()
-	if b.InHand != nil {
-		s.Working = b.InHand.Started
-	}
 	for _, l := range b.Looks {
 		if !l.Old {
 			m.reached[l.Repo] = l.Trouble == ""
 		}
-		s.Repos = append(s.Repos, metrics.Repo{Name: l.Repo, Branch: l.Branch, Version: l.Version, Reached: m.reached[l.Repo]})
-		s.Disabled = s.Disabled || l.Resting != ""
 	}
 	for _, i := range b.Items {
-		item := metrics.Item{Repo: i.Repo, Item: i.Item, Wedged: i.Standing == "wedged", Due: i.Due}
-		item.Success = m.runner.Succeeded(i.Repo, i.Item)
+		r := metrics.Run{Success: m.runner.Succeeded(i.Repo, i.Item)}
 		if last := m.runner.Last(i.Repo, i.Item); last != nil && !last.Finished.IsZero() {
-			item.Failures, item.Took = last.Failures, last.Finished.Sub(last.Started)
+			r.Failures, r.Took = last.Failures, last.Finished.Sub(last.Started)
 		}
-		s.Items = append(s.Items, item)
-	}
-	for _, t := range b.Troubles {
-		class, _, _ := strings.Cut(t.Key, " ")
-		s.Troubles[class]++
+		s.Runs[i.Repo+":"+i.Item] = r
 	}
 	return s
 }

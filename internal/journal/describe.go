@@ -11,17 +11,6 @@ import (
 // OnDisk ends the key of a trouble that makes the node `failing`: it cannot write down what it must.
 const OnDisk = " (disk)"
 
-// Standing is how the item stood when this run began.
-func (h *InHand) Standing() string {
-	switch {
-	case h.Wedged:
-		return "wedged"
-	case h.Failing:
-		return "failing"
-	}
-	return ""
-}
-
 // Took is how long it ran, in words.
 func (e Ended) Took() string { return human.Duration(time.Duration(e.Seconds * float64(time.Second))) }
 

@@ -94,7 +94,7 @@ func form(w io.Writer, asJSON, journald bool) io.Writer {
 		return strings.TrimSuffix(mark, " ")
 	}
 	c.FormatMessage = func(m any) string { return fmt.Sprint(m) }
-	return dropSpaces{c}
+	return c
 }
 
 // ignoreErrors loses lines when the disk is full: that it is full is said elsewhere,
@@ -105,9 +105,6 @@ func (l ignoreErrors) Write(p []byte) (int, error) {
 	_, _ = l.Writer.Write(p)
 	return len(p), nil
 }
-
-// dropSpaces drops the blank that zerolog leaves where a part is empty.
-type dropSpaces struct{ io.Writer }
 
 // priority is the prefix by which a line on standard error gets its priority in the journal: sd-daemon(3).
 func priority(level string) string {

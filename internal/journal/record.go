@@ -13,29 +13,29 @@ import (
 // A Beat is what one tick saw, decided and did. It is the decision record: a line of log/beats.jsonl, and
 // nodeinfo/beat.json for the newest. The JSON is a contract with people's scripts: fields are added, never renamed.
 type Beat struct {
-	Seq      uint64     `json:"seq"`                // counts from the start of this agent
-	Start    time.Time  `json:"start"`              // UTC
-	Ms       float64    `json:"ms"`                 // how long the beat took, milliseconds
-	Node     string     `json:"node"`               // instance-id
-	State    node.State `json:"state"`              // as settled at the end of the beat
-	Reason   string     `json:"reason,omitempty"`   // why, when the state needs one
-	Blamed   string     `json:"blamed,omitempty"`   // who is at fault: items, by name
-	Since    time.Time  `json:"since"`              // when the state began
-	Looks    []Look     `json:"looks,omitempty"`    // one a repository, in config order; none while work is in hand
-	Fetching []Fetching `json:"fetching,omitempty"` // the look goes on, and takes long: what of it advanced since the tick before; beat.json only, until the beat is over
-	Items    []Judged   `json:"items,omitempty"`    // one an item, in the order in which they would run
-	InHand   *InHand    `json:"in_hand,omitempty"`  // the work that runs
-	Started  []Started  `json:"started,omitempty"`  // work started since the last record
-	Ended    []Ended    `json:"ended,omitempty"`    // work that ended since the last record
-	Did      *Ended     `json:"did,omitempty"`      // the last work that ended, in this beat or long ago; not the quiet successes of run: always
-	Asked    []Asked    `json:"asked,omitempty"`    // what people asked for, and what became of it
-	Troubles []Trouble  `json:"troubles,omitempty"` // what is wrong and for how long
-	Dropped  uint64     `json:"dropped"`            // ticks dropped since the start, because a beat was still going on
-	Next     time.Time  `json:"next"`               // when the next beat begins
-	Agent    string     `json:"agent"`              // version of addagent
-	PID      int        `json:"pid"`                // of the agent
-	By       string     `json:"by"`                 // what beats: "run", the daemon, or "beat", called by cron, a timer or a person
-	LastLook time.Time  `json:"last_look,omitzero"` // the last look that reached a repository
+	Seq      uint64       `json:"seq"`                // counts from the start of this agent
+	Start    time.Time    `json:"start"`              // UTC
+	Ms       float64      `json:"ms"`                 // how long the beat took, milliseconds
+	Node     string       `json:"node"`               // instance-id
+	State    node.State   `json:"state"`              // as settled at the end of the beat
+	Reason   string       `json:"reason,omitempty"`   // why, when the state needs one
+	Blamed   string       `json:"blamed,omitempty"`   // who is at fault: items, by name
+	Since    time.Time    `json:"since"`              // when the state began
+	Looks    []Look       `json:"looks,omitempty"`    // one a repository, in config order; none while work is in hand
+	Fetching []Fetching   `json:"fetching,omitempty"` // the look goes on, and takes long: what of it advanced since the tick before; beat.json only, until the beat is over
+	Items    []Judged     `json:"items,omitempty"`    // one an item, in the order in which they would run
+	InHand   *work.InHand `json:"in_hand,omitempty"`  // the work that runs
+	Started  []Started    `json:"started,omitempty"`  // work started since the last record
+	Ended    []Ended      `json:"ended,omitempty"`    // work that ended since the last record
+	Did      *Ended       `json:"did,omitempty"`      // the last work that ended, in this beat or long ago; not the quiet successes of run: always
+	Asked    []Asked      `json:"asked,omitempty"`    // what people asked for, and what became of it
+	Troubles []Trouble    `json:"troubles,omitempty"` // what is wrong and for how long
+	Dropped  uint64       `json:"dropped"`            // ticks dropped since the start, because a beat was still going on
+	Next     time.Time    `json:"next"`               // when the next beat begins
+	Agent    string       `json:"agent"`              // version of addagent
+	PID      int          `json:"pid"`                // of the agent
+	By       string       `json:"by"`                 // what beats: "run", the daemon, or "beat", called by cron, a timer or a person
+	LastLook time.Time    `json:"last_look,omitzero"` // the last look that reached a repository
 
 	// Stopped is when the daemon was told to end, and did; in beat.json only.
 	Stopped time.Time `json:"stopped,omitzero"`
@@ -97,25 +97,6 @@ type Judged struct {
 	NotBefore *time.Time   `json:"not_before,omitempty"` // when it is tried again
 	Held      string       `json:"held,omitempty"`       // why an item that is wanted does not run
 }
-
-// InHand is the work that runs now.
-type InHand struct {
-	Repo    string    `json:"repo"`
-	Item    string    `json:"item"`
-	RunID   string    `json:"run_id"`
-	Version string    `json:"version"`
-	Attempt int       `json:"attempt"`
-	Started time.Time `json:"started"`
-	PID     int       `json:"pid"`               // of the shim
-	Adopted bool      `json:"adopted,omitempty"` // started by an earlier agent
-	Log     string    `json:"log,omitempty"`
-	Wedged  bool      `json:"wedged,omitempty"`  // the item was wedged when this run began, and is until it succeeds
-	Failing bool      `json:"failing,omitempty"` // it was failing
-	Before  string    `json:"before,omitempty"`  // why
-}
-
-// Name is repo:item.
-func (h *InHand) Name() string { return h.Repo + ":" + h.Item }
 
 // Started is work that began.
 type Started struct {

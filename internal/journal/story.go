@@ -10,24 +10,25 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/work"
 )
 
 // Story is what the records tell of one item. `why --json` prints it.
 type Story struct {
-	Repo     string    `json:"repo"`
-	Item     string    `json:"item"`
-	Now      Judged    `json:"now"`                // the newest verdict
-	At       time.Time `json:"at"`                 // of the newest verdict
-	Beats    int       `json:"beats"`              // beats in a row with this verdict on this version
-	First    time.Time `json:"first"`              // the first of those
-	Came     *Look     `json:"came,omitempty"`     // the look that last moved the repository
-	CameAt   time.Time `json:"came_at,omitzero"`   // when
-	Decision *Judged   `json:"decision,omitempty"` // the verdict that last made it run
-	Started  *Started  `json:"started,omitempty"`
-	Ended    *Ended    `json:"ended,omitempty"`
-	InHand   *InHand   `json:"in_hand,omitempty"`
-	Next     time.Time `json:"next"`
-	due      *Judged   // the newest verdict that wants a run
+	Repo     string       `json:"repo"`
+	Item     string       `json:"item"`
+	Now      Judged       `json:"now"`                // the newest verdict
+	At       time.Time    `json:"at"`                 // of the newest verdict
+	Beats    int          `json:"beats"`              // beats in a row with this verdict on this version
+	First    time.Time    `json:"first"`              // the first of those
+	Came     *Look        `json:"came,omitempty"`     // the look that last moved the repository
+	CameAt   time.Time    `json:"came_at,omitzero"`   // when
+	Decision *Judged      `json:"decision,omitempty"` // the verdict that last made it run
+	Started  *Started     `json:"started,omitempty"`
+	Ended    *Ended       `json:"ended,omitempty"`
+	InHand   *work.InHand `json:"in_hand,omitempty"`
+	Next     time.Time    `json:"next"`
+	due      *Judged      // the newest verdict that wants a run
 }
 
 // Stories reads the decision records, the newest rotated file too, and

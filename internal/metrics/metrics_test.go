@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
+	"github.com/addagent/addagent/work"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -23,15 +25,16 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func full() Sample {
 	return Sample{
-		Version: "0.2.0", GoVersion: "go1.26", Node: "i-1", Part: "app1", Stacktype: "lad1", Deployment: "prod",
-		State: node.Working, Since: noon.Add(-time.Minute), Beats: 1000000, Dropped: 2, Beat: noon, Took: 12345 * time.Microsecond, Next: noon.Add(time.Minute),
-		LastLook: noon.Add(-90 * time.Second), Working: noon.Add(-250 * time.Millisecond), Disabled: true,
-		Repos: []Repo{{"ops", "main", "1111111111111111111111111111111111111111", true}, {"app", "it's \"new\"\\", "", false}},
-		Items: []Item{
-			{Repo: "ops", Item: "part.app1+ntp", Failures: 3, Wedged: true, Due: true, Took: 90 * time.Second},
-			{Repo: "ops", Item: "common", Success: noon.Add(-time.Hour)},
+		Beat: journal.Beat{
+			Agent: "0.2.0", Node: "i-1", State: node.Working, Since: noon.Add(-time.Minute), Seq: 1000000, Dropped: 2, Start: noon, Ms: 12.345, Next: noon.Add(time.Minute),
+			LastLook: noon.Add(-90 * time.Second), InHand: &work.InHand{Started: noon.Add(-250 * time.Millisecond)},
+			Looks:    []journal.Look{{Repo: "app", Branch: "it's \"new\"\\", Resting: "broken"}, {Repo: "ops", Branch: "main", Version: "1111111111111111111111111111111111111111"}},
+			Items:    []journal.Judged{{Repo: "ops", Item: "common"}, {Repo: "ops", Item: "part.app1+ntp", Standing: "wedged", Due: true}},
+			Troubles: []journal.Trouble{{Key: "look ops"}, {Key: "look app"}, {Key: "new"}},
 		},
-		Troubles: map[string]int{"look": 2, "new kind": 1},
+		Info: node.Info{Nodepart: "app1", Stacktype: "lad1", Deployment: "prod"}, GoVersion: "go1.26",
+		Reached:  map[string]bool{"ops": true},
+		Runs:     map[string]Run{"ops:part.app1+ntp": {Failures: 3, Took: 90 * time.Second}, "ops:common": {Success: noon.Add(-time.Hour)}},
 		Resident: 15 << 20, CPU: 1500 * time.Millisecond,
 	}
 }
@@ -116,7 +119,7 @@ func TestRenderIsWhatPrometheusReads(t *testing.T) {
 		{"addagent_state", map[string]string{"state": "idle"}, 0},
 		{"addagent_troubles", map[string]string{"class": "look"}, 2},
 		{"addagent_troubles", map[string]string{"class": "tell"}, 0},
-		{"addagent_troubles", map[string]string{"class": "new kind"}, 1},
+		{"addagent_troubles", map[string]string{"class": "new"}, 1},
 		{"addagent_repo_info", map[string]string{"repo": "app", "branch": `it's "new"\`, "version": ""}, 1},
 		{"addagent_repo_look_success", map[string]string{"repo": "app"}, 0},
 		{"addagent_item_consecutive_failures", ntp, 3},
@@ -135,7 +138,7 @@ func TestRenderIsWhatPrometheusReads(t *testing.T) {
 func TestStateIsOneHot(t *testing.T) {
 	for _, row := range append(node.States(), node.StateRow{}) {
 		sum, is := 0.0, 0.0
-		all := parse(t, Render(Sample{State: row.State}))["addagent_state"].GetMetric()
+		all := parse(t, Render(Sample{Beat: journal.Beat{State: row.State}}))["addagent_state"].GetMetric()
 		for _, m := range all {
 			sum += number(m)
 			if labels(m)["state"] == string(row.State) {
@@ -152,22 +155,16 @@ func TestStateIsOneHot(t *testing.T) {
 	}
 }
 
-// TestOneLineTwiceIsOne: what comes twice would make the scraper refuse the whole page.
-func TestOneLineTwiceIsOne(t *testing.T) {
-	s := full()
-	s.Repos, s.Items = append(s.Repos, s.Repos...), append(s.Items, s.Items...)
-	if !bytes.Equal(Render(s), Render(full())) {
-		t.Error("a repository or item that is named twice is told twice")
-	}
-}
-
 // The oracle is Prometheus' own parser: whatever a label holds comes back as it was, but for bytes that are no text.
 func FuzzLabels(f *testing.F) {
 	f.Add("ops", "part.app1")
 	f.Add("a\\n\"}\n# TYPE x gauge\n", "\\\\\"\r\x00")
 	f.Add("\xff\xfe", "ü€\u2028")
 	f.Fuzz(func(t *testing.T, repo, item string) {
-		page := Render(Sample{Repos: []Repo{{Name: repo, Branch: item}}, Items: []Item{{Repo: repo, Item: item, Failures: 7}}, Troubles: map[string]int{item: 1}})
+		page := Render(Sample{
+			Beat: journal.Beat{Looks: []journal.Look{{Repo: repo, Branch: item}}, Items: []journal.Judged{{Repo: repo, Item: item}}, Troubles: []journal.Trouble{{Key: item}}},
+			Runs: map[string]Run{repo + ":" + item: {Failures: 7}},
+		})
 		if page[len(page)-1] != '\n' {
 			t.Fatal("no newline at the end")
 		}

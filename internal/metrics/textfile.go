@@ -11,21 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Textfile is a file for node_exporter's textfile collector,
-// https://github.com/prometheus/node_exporter#textfile-collector. One goroutine of one process writes it: the holder of
-// beat.lock. The config has checked that its path is absolute and ends in .prom.
-type Textfile struct{ Path string }
-
-// Write replaces the file atomically, readable by all: node_exporter is another user. It does not sync: the file only
-// informs. An error says what to do.
-func (t *Textfile) Write(page []byte) error {
+// WriteTextfile replaces a file for node_exporter's textfile collector,
+// https://github.com/prometheus/node_exporter#textfile-collector: atomically, readable by all, since node_exporter is
+// another user. It does not sync: the file only informs. One goroutine of one process writes it: the holder of
+// beat.lock. The config has checked that its path is absolute and ends in .prom. An error says what to do.
+func WriteTextfile(path string, page []byte) error {
 	// The temporary name begins with a dot and ends in digits, not in .prom, so node_exporter ignores it.
-	return t.explain(files.Publish(t.Path, page))
+	return explain(path, files.Publish(path, page))
 }
 
-// Check tells, without writing, whether Write can be expected to succeed. An error says what to do.
-func (t *Textfile) Check() error {
-	dir := filepath.Dir(t.Path)
+// CheckTextfile tells, without writing, whether WriteTextfile can be expected to succeed. An error says what to do.
+func CheckTextfile(path string) error {
+	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
 		return fmt.Errorf("metrics.textfile: %s is not a folder", dir)
@@ -35,7 +32,7 @@ func (t *Textfile) Check() error {
 			err = &fs.PathError{Op: "write into", Path: dir, Err: err}
 		}
 	}
-	return t.explain(err)
+	return explain(path, err)
 }
 
 // unwritten is an error whose text ends with what to do about it.
@@ -49,11 +46,11 @@ func (u *unwritten) Unwrap() error { return u.error }
 func (u *unwritten) Hint() string  { return u.todo }
 
 // explain adds to an error what to do about it.
-func (t *Textfile) explain(err error) error {
+func explain(path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	dir := filepath.Dir(t.Path)
+	dir := filepath.Dir(path)
 	named := fmt.Errorf("metrics.textfile: %w", err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -23,9 +23,8 @@ func TestTextfileIsWholeAndReadable(t *testing.T) {
 
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
-	f := Textfile{Path: path}
 	for _, page := range []string{"one\n", "two\n"} {
-		testkit.Must(t, f.Write([]byte(page)))
+		testkit.Must(t, WriteTextfile(path, []byte(page)))
 		got, err := os.ReadFile(path)
 		testkit.Must(t, err)
 		info, err := os.Stat(path)
@@ -60,9 +59,8 @@ func TestTextfileLeavesTheTargetOfALinkAlone(t *testing.T) {
 			}
 		}
 	})
-	f := Textfile{Path: path}
 	for range 2000 {
-		if err := f.Write([]byte("one\n")); err != nil {
+		if err := WriteTextfile(path, []byte("one\n")); err != nil {
 			t.Error(err)
 			break
 		}
@@ -80,26 +78,26 @@ func TestTextfileLeavesTheTargetOfALinkAlone(t *testing.T) {
 // everything.
 func TestTextfileErrors(t *testing.T) {
 	dir := t.TempDir()
-	f := Textfile{Path: filepath.Join(dir, "gone", "addagent.prom")}
-	if err := f.Check(); err == nil || !strings.HasSuffix(err.Error(), "--collector.textfile.directory="+filepath.Join(dir, "gone")) {
+	path := filepath.Join(dir, "gone", "addagent.prom")
+	if err := CheckTextfile(path); err == nil || !strings.HasSuffix(err.Error(), "--collector.textfile.directory="+filepath.Join(dir, "gone")) {
 		t.Errorf("no folder, before it is written: %v", err)
 	}
-	if err := f.Write(nil); err == nil || !strings.Contains(err.Error(), "create the folder (mkdir -p "+filepath.Join(dir, "gone")+") and start node_exporter with --collector.textfile.directory=") {
+	if err := WriteTextfile(path, nil); err == nil || !strings.Contains(err.Error(), "create the folder (mkdir -p "+filepath.Join(dir, "gone")+") and start node_exporter with --collector.textfile.directory=") {
 		t.Errorf("no folder: %v", err)
 	}
 	testkit.Must(t, os.Mkdir(filepath.Join(dir, "gone"), 0o755))
-	testkit.Must(t, f.Check())
+	testkit.Must(t, CheckTextfile(path))
 	if entries, err := os.ReadDir(filepath.Join(dir, "gone")); err != nil || len(entries) > 0 {
 		t.Errorf("to look wrote %v %v", entries, err)
 	}
-	testkit.Must(t, f.Write([]byte("x\n"))) // as soon as there is one
+	testkit.Must(t, WriteTextfile(path, []byte("x\n"))) // as soon as there is one
 
 	testkit.Must(t, os.Mkdir(filepath.Join(dir, "dir.prom"), 0o755))
-	f = Textfile{Path: filepath.Join(dir, "dir.prom")}
-	if err := f.Write(nil); err == nil || !strings.HasPrefix(err.Error(), "metrics.textfile: ") {
+	path = filepath.Join(dir, "dir.prom")
+	if err := WriteTextfile(path, nil); err == nil || !strings.HasPrefix(err.Error(), "metrics.textfile: ") {
 		t.Errorf("a folder in its place: %v", err)
 	}
-	if err := f.explain(&os.PathError{Op: "open", Path: f.Path, Err: syscall.EACCES}); !strings.Contains(err.Error(), "allow the user that runs addagent to write into "+dir) {
+	if err := explain(path, &os.PathError{Op: "open", Path: path, Err: syscall.EACCES}); !strings.Contains(err.Error(), "allow the user that runs addagent to write into "+dir) {
 		t.Errorf("no permission: %v", err)
 	}
 }

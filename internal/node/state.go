@@ -1,14 +1,11 @@
 // Package node is who this machine is, and the one table of states.
 //
 // identity.go binds the node's name to its hardware, info.go reads what people wrote into nodeinfo, brake.go what they
-// said with disable and wedge, and state.go lists the states with what may follow. The package does not decide a state:
+// said with disable and wedge, and state.go lists the states. The package does not decide a state:
 // package agent does.
 package node
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // State is how a node is, in one word. The words are a contract: they appear in nodeinfo/state.txt, the presence
 // record, chat and tags.
@@ -30,48 +27,30 @@ const (
 // StateRow describes a state.
 type StateRow struct {
 	State    State
-	Meaning  string  // one sentence for people
-	Next     []State // the states that may follow; staying is always allowed
-	Colour   string  // "gray", "yellow" (started), "green" (success), "red" (trouble), in chat and on a terminal
-	Critical bool    // it needs a person; all other states are chatty
-	Logged   bool    // a transition of the life cycle, kept in statelog
+	Meaning  string // one sentence for people
+	Colour   string // "gray", "yellow" (started), "green" (success), "red" (trouble), in chat and on a terminal
+	Critical bool   // it needs a person; all other states are chatty
+	Logged   bool   // a transition of the life cycle, kept in statelog
 }
 
 // States is the table of states. A new state needs a row here and a case where the agent settles its state.
 //
 // Only setup and initdone are logged. States that come and go (idle, working, failing, wedged, disabled) would push the
 // birth of the node out of the 256 characters of a statelog, and leaving would break the rule that a reboot adds
-// nothing.
+// nothing. A shutdown can be cancelled and a notice of the cloud withdrawn, so leaving has a way back.
 func States() []StateRow {
 	return []StateRow{
-		{State: Presetup, Colour: "gray",
-			Meaning: "launched or baked, the agent has not reported yet",
-			Next:    []State{Setup, Disabled, Leaving}},
-		{State: Setup, Colour: "yellow", Logged: true,
-			Meaning: "the agent is running and initialises the node",
-			Next:    []State{InitDone, Failing, Wedged, Disabled, Leaving}},
-		{State: InitDone, Colour: "green", Logged: true,
-			Meaning: "initialised, ready for its first work",
-			Next:    []State{Setup, Idle, Working, Failing, Wedged, Disabled, Leaving}},
-		{State: Idle, Colour: "green",
-			Meaning: "everything that is due is done",
-			Next:    []State{Setup, Working, Failing, Wedged, Disabled, Leaving}},
-		{State: Working, Colour: "yellow",
-			Meaning: "a work script runs",
-			Next:    []State{Setup, Idle, Failing, Wedged, Disabled, Leaving}},
-		{State: Failing, Colour: "red",
-			Meaning: "something failed and is retried automatically",
-			Next:    []State{Setup, InitDone, Idle, Working, Wedged, Disabled, Leaving}},
+		{State: Presetup, Colour: "gray", Meaning: "launched or baked, the agent has not reported yet"},
+		{State: Setup, Colour: "yellow", Logged: true, Meaning: "the agent is running and initialises the node"},
+		{State: InitDone, Colour: "green", Logged: true, Meaning: "initialised, ready for its first work"},
+		{State: Idle, Colour: "green", Meaning: "everything that is due is done"},
+		{State: Working, Colour: "yellow", Meaning: "a work script runs"},
+		{State: Failing, Colour: "red", Meaning: "something failed and is retried automatically"},
 		{State: Wedged, Colour: "red", Critical: true,
-			Meaning: "the agent beats, but needs help to complete its work: a pushed fix, or a person",
-			Next:    []State{Setup, InitDone, Idle, Working, Failing, Disabled, Leaving}},
+			Meaning: "the agent beats, but needs help to complete its work: a pushed fix, or a person"},
 		{State: Disabled, Colour: "gray",
-			Meaning: "disabled by a person or a hold: it beats and reports, but starts no work; it looks under a hold alone",
-			Next:    []State{Setup, InitDone, Idle, Working, Failing, Wedged, Leaving}},
-		// A shutdown can be cancelled and a notice of the cloud withdrawn, so leaving has a way back.
-		{State: Leaving, Colour: "gray",
-			Meaning: "the machine is shutting down, or its cloud announced that",
-			Next:    []State{Setup, InitDone, Idle, Working, Failing, Wedged, Disabled}},
+			Meaning: "disabled by a person or a hold: it beats and reports, but starts no work; it looks under a hold alone"},
+		{State: Leaving, Colour: "gray", Meaning: "the machine is shutting down, or its cloud announced that"},
 	}
 }
 
@@ -96,12 +75,6 @@ func (s State) Ended(span string) string {
 		return "enabled after " + span + " disabled"
 	}
 	return "running again after " + span + " " + string(s)
-}
-
-// MayFollow tells whether the table allows next after s. Staying is always allowed.
-func (s State) MayFollow(next State) bool {
-	row, ok := Row(s)
-	return ok && (s == next || slices.Contains(row.Next, next))
 }
 
 // ParseState parses the word in state.txt.

@@ -84,7 +84,8 @@ func (r *Runner) Start(j work.Judgement, s work.NextRun, e work.Env) (work.InHan
 	now := time.Now().UTC()
 	o := r.order(j, e, now)
 	run, err := Start(r.lock, o, r.Program)
-	at := work.InHand{Repo: j.Item.Repo, Item: j.Item.Name, RunID: o.Attempt.RunID, Version: j.Version, Attempt: o.Attempt.Attempt, Started: now, Next: s}
+	at := o.Attempt.InHand(j.Item.Repo, j.Item.Name)
+	at.Wedged, at.Failing, at.Before = s.Wedged, s.Failing, s.Reason
 	if err != nil {
 		return at, err
 	}
@@ -130,11 +131,11 @@ func (r *Runner) Found() (work.InHand, bool) {
 		return work.InHand{}, false
 	}
 	repo, item, _ := strings.Cut(run.Item, ":")
-	at := work.InHand{Repo: repo, Item: item, RunID: run.RunID, PID: run.PID, Started: run.started}
+	at := work.InHand{Repo: repo, Item: item, RunID: run.RunID, Started: run.started}
 	if last := r.peek(repo, item).Last; last != nil && last.RunID == run.RunID {
-		at.Version, at.Attempt, at.Started, at.Log = last.Version, last.Attempt, last.Started, last.Log
-		at.Next = last.AtStart()
+		at = last.InHand(repo, item)
 	}
+	at.PID = run.PID
 	r.watch(run, repo, item)
 	return at, true
 }
