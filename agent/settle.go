@@ -65,34 +65,28 @@ func reasons(all []Bad) string {
 	return strings.Join(parts, "; ")
 }
 
+// bad are those at fault in a state.
+func (v Vitals) bad(s node.State) []Bad {
+	return map[node.State][]Bad{node.Wedged: v.Wedged, node.Failing: v.Failing}[s]
+}
+
 // joined are the reasons of those who were not blamed before.
 func joined(v Vitals, s node.State, before string) string {
 	if s == node.Disabled {
 		return v.Disabled
 	}
-	bad := v.Wedged
-	if s == node.Failing {
-		bad = v.Failing
-	}
 	known := strings.Fields(before)
-	return reasons(slices.DeleteFunc(slices.Clone(bad), func(b Bad) bool { return slices.Contains(known, b.Who) }))
+	return reasons(slices.DeleteFunc(slices.Clone(v.bad(s)), func(b Bad) bool { return slices.Contains(known, b.Who) }))
 }
 
 // blamed names who is at fault in a state, without the words: the count in "exit
 // 3 (4 failures in a row)" is no news, another item is.
 func blamed(s node.State, v Vitals) string {
-	bad := v.Wedged
-	switch s {
-	case node.Failing:
-		bad = v.Failing
-	case node.Disabled:
+	if s == node.Disabled {
 		return v.Disabled
-	case node.Wedged:
-	default:
-		return ""
 	}
 	var names []string
-	for _, b := range bad {
+	for _, b := range v.bad(s) {
 		names = append(names, b.Who)
 	}
 	slices.Sort(names) // who is in hand stands last in the vitals: that is no news either

@@ -51,10 +51,12 @@ func New(env func(string) string, pid int) (*Notifier, error) {
 	return n, errors.Join(errs...)
 }
 
-// Watchdog returns after how much silence the manager kills us; ok is false when it does not. Say Alive at least twice
-// in that time.
-func (n *Notifier) Watchdog() (interval time.Duration, ok bool) {
-	return n.interval, n.interval > 0 && n.socket != ""
+// AliveEach is how often to say Alive: twice in the time of silence after which the manager kills us; 0 = it does not.
+func (n *Notifier) AliveEach() time.Duration {
+	if n.socket == "" {
+		return 0
+	}
+	return n.interval / 2
 }
 
 // Ready says that the start is complete.

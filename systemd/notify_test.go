@@ -83,7 +83,7 @@ func TestInertWithoutManager(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, ok := n.Watchdog(); ok {
+	if n.AliveEach() != 0 {
 		t.Error("a watchdog without a manager")
 	}
 }
@@ -115,7 +115,7 @@ func TestManagerHangs(t *testing.T) {
 	}
 }
 
-func TestWatchdog(t *testing.T) {
+func TestAliveEach(t *testing.T) {
 	for _, c := range []struct {
 		usec, pid string
 		want      time.Duration
@@ -136,14 +136,14 @@ func TestWatchdog(t *testing.T) {
 			t.Errorf("%q %q: error %v", c.usec, c.pid, err)
 			continue
 		}
-		if got, ok := n.Watchdog(); got != c.want || ok != (c.want > 0) {
-			t.Errorf("%q %q: %v %v", c.usec, c.pid, got, ok)
+		if got := n.AliveEach(); got != c.want/2 {
+			t.Errorf("%q %q: %v", c.usec, c.pid, got)
 		}
 	}
 	// No manager would notice.
 	n, err := New(env(map[string]string{"WATCHDOG_USEC": "30000000"}), 42)
-	if _, ok := n.Watchdog(); ok || err != nil {
-		t.Errorf("without a socket: %v, %v", ok, err)
+	if n.AliveEach() != 0 || err != nil {
+		t.Errorf("without a socket: %v, %v", n.AliveEach(), err)
 	}
 	if n, err := New(env(map[string]string{"NOTIFY_SOCKET": "vsock:2:1"}), 42); err == nil || n.Ready() != nil {
 		t.Errorf("an unknown kind of socket: %v", err)

@@ -91,7 +91,7 @@ func checkout(t testing.TB, name string, files map[string]string) Checkout {
 	if _, err := git(dir, "init", "-q", "-b", "main"); err != nil {
 		t.Fatal(err)
 	}
-	return commit(t, Checkout{Repo: name, Dir: dir, Branch: "main"}, files)
+	return commit(t, Checkout{Repo: name, Dir: dir}, files)
 }
 
 // commit adds a commit with these files written; content "" deletes one.

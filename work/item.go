@@ -48,7 +48,6 @@ type Checkout struct {
 	Repo    string // its name: the folder below gitrepo/
 	Dir     string // absolute path of the clone
 	Version string // commit that the tree is at, 40 hex digits
-	Branch  string
 	Tree    Tree
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // At is a repository that is on this node, and the version its tree shows.
-type At struct{ Repo, Version, Branch string }
+type At struct{ Repo, Version string }
 
 // Inventory is what one look at all trees and memories gave.
 type Inventory struct {
@@ -139,7 +139,7 @@ func (s *Survey) find(at []At, place Place, now time.Time) {
 			continue
 		}
 		defer tree.Close()
-		all[a.Repo] = Checkout{Repo: a.Repo, Dir: s.dir(a.Repo), Version: a.Version, Branch: a.Branch, Tree: tree}
+		all[a.Repo] = Checkout{Repo: a.Repo, Dir: s.dir(a.Repo), Version: a.Version, Tree: tree}
 	}
 	add := func(version string, it Item) {
 		ids, notices, err := Fingerprints(it, all)

@@ -43,7 +43,7 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 			t.Fatal(err)
 		}
 		repos[name] = repo
-		g.at = append(g.at, At{Repo: name, Version: sight.Version, Branch: sight.Branch})
+		g.at = append(g.at, At{Repo: name, Version: sight.Version})
 	}
 	g.Open = func(repo, version string) (*objects.Tree, error) {
 		g.opened++

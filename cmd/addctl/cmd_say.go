@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/addagent/addagent/internal/chat"
@@ -84,28 +85,24 @@ func (s *saying) say(ctx context.Context) error {
 	}
 	s.message.Time = time.Now()
 	// All at once: a room that does not answer must not keep the others waiting.
-	failures := make(chan error, len(rooms))
-	for _, r := range rooms {
-		go func() {
+	errs := make([]error, len(rooms))
+	var all sync.WaitGroup
+	for i, r := range rooms {
+		all.Go(func() {
 			try, stop := context.WithTimeoutCause(ctx, sayTime, fmt.Errorf("no answer within %s", human.Setting(sayTime)))
 			defer stop()
-			failures <- r.Say(try, s.message)
-		}()
+			errs[i] = r.Say(try, s.message)
+		})
 	}
-	var lines []string
-	for range rooms {
-		if err := <-failures; err != nil {
-			lines = append(lines, err.Error())
-		}
-	}
-	if ctx.Err() != nil {
+	if all.Wait(); ctx.Err() != nil {
 		return &cli.Exit{Code: cli.ExitInterrupted}
 	}
-	slices.Sort(lines)
-	for _, text := range lines {
-		s.says("%s", text)
+	for _, err := range errs {
+		if err != nil {
+			s.says("%v", err)
+		}
 	}
-	if len(lines) > 0 {
+	if errors.Join(errs...) != nil {
 		return &cli.Exit{Code: cli.ExitFailed}
 	}
 	return nil

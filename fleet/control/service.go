@@ -182,8 +182,8 @@ func (s *Service) Run(ctx context.Context) error {
 	taken := time.NewTicker(takenInterval)
 	defer taken.Stop()
 	var alive <-chan time.Time
-	if watchdog, on := notify.Watchdog(); on {
-		t := time.NewTicker(watchdog / 2)
+	if each := notify.AliveEach(); each > 0 {
+		t := time.NewTicker(each)
 		defer t.Stop()
 		alive = t.C
 	}

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/request"
@@ -21,12 +20,11 @@ type controlFiles struct {
 	stateDir string
 	asks     []journal.Ask // of the process itself: beat --again
 	woken    chan struct{}
-	reload   func(info node.Info) (agent.Settings, bool, []string)
+	*reloader
 }
 
-func (p *controlFiles) Woken() <-chan struct{}                                 { return p.woken }
-func (p *controlFiles) ShuttingDown() bool                                     { return systemd.ShuttingDown(context.Background()) }
-func (p *controlFiles) Reload(info node.Info) (agent.Settings, bool, []string) { return p.reload(info) }
+func (p *controlFiles) Woken() <-chan struct{} { return p.woken }
+func (p *controlFiles) ShuttingDown() bool     { return systemd.ShuttingDown(context.Background()) }
 
 func (p *controlFiles) Brakes(now time.Time) (node.Brakes, error) {
 	return node.ReadBrakes(p.stateDir, now)

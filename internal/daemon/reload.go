@@ -126,8 +126,8 @@ type reloader struct {
 	wrong  []string
 }
 
-// reload is called at the begin of every beat: a stat or two when nothing changed.
-func (r *reloader) reload(info node.Info) (agent.Settings, bool, []string) {
+// Reload is called at the begin of every beat: a stat or two when nothing changed.
+func (r *reloader) Reload(info node.Info) (agent.Settings, bool, []string) {
 	settings, changed := r.reread(info)
 	return settings, changed, append(r.whileItLives(), r.wrong...)
 }

@@ -177,15 +177,11 @@ func (a *App) buildParts(context.Context) error {
 
 // makeAgent joins the parts to an agent.
 func (a *App) makeAgent(context.Context) error {
-	control := &controlFiles{stateDir: a.cfg.StateDir, asks: a.Asks, woken: a.Woken}
-	control.reload = (&reloader{ConfigLoader: a.loader, app: a, cfg: a.cfg, stamp: a.Stamp, again: a.Again, unkept: a.Stamp != "", names: branchNames(a.cfg, a.info)}).reload
+	control := &controlFiles{stateDir: a.cfg.StateDir, asks: a.Asks, woken: a.Woken,
+		reloader: &reloader{ConfigLoader: a.loader, app: a, cfg: a.cfg, stamp: a.Stamp, again: a.Again, unkept: a.Stamp != "", names: branchNames(a.cfg, a.info)}}
 	notify, err := systemd.New(a.loader.Process.Env, os.Getpid())
 	if err != nil {
 		a.say(journal.Warning, err.Error())
-	}
-	aliveEach := time.Duration(0)
-	if watchdog, on := notify.Watchdog(); on {
-		aliveEach = watchdog / 2
 	}
 	hostname, _ := os.Hostname()
 	addresses := &addresses{}
@@ -207,7 +203,7 @@ func (a *App) makeAgent(context.Context) error {
 		Supervise: notify,
 		Clock:     node.StartClock(),
 		BootID:    a.bootID,
-		AliveEach: aliveEach,
+		AliveEach: notify.AliveEach(),
 		Say:       a.Log.Say,
 		Told:      a.told,
 	})

@@ -60,7 +60,7 @@ func Describe(j work.Judgement, s work.NextRun) Judged {
 func Positions(looks []Look) []work.At {
 	var out []work.At
 	for _, l := range looks {
-		out = append(out, work.At{Repo: l.Repo, Version: l.Version, Branch: l.Branch})
+		out = append(out, work.At{Repo: l.Repo, Version: l.Version})
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,14 +77,9 @@ func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
 			f.say("%s contained %s, but this machine is %s: restored. To rename a node, stop the agent, remove %s and write the new id",
 				f.idPath(), human.Quote(written), bound.ID, f.bindingPath())
 		}
-		if *bound == (binding{bound.ID, bound.Source, f.found.Hardware}) {
-			return f.found, f.writeID() // the usual start: nothing changed
-		}
-		return f.found, f.bind(bound.Source)
+		return f.found, f.write(bound, bound.Source)
 	case bound != nil:
-		if err := f.leaveCopyBehind(*bound, written); err != nil {
-			return Identity{}, err
-		}
+		f.leaveCopyBehind(*bound, written)
 		if written == bound.ID {
 			written = ""
 		}
@@ -96,7 +92,7 @@ func Identify(ctx context.Context, o IdentifyOptions) (Identity, error) {
 	} else {
 		f.detect(bound)
 	}
-	return f.found, f.bind(f.found.Source)
+	return f.found, f.write(nil, f.found.Source)
 }
 
 // finder has what Identify has learned so far.
@@ -105,6 +101,7 @@ type finder struct {
 	seen  evidence
 	cloud string // the instance id, when the metadata service told it
 	found Identity
+	aside []string // belongs to the machine that this image was copied from
 }
 
 func (f *finder) bindingPath() string { return filepath.Join(f.o.StateDir, "instance.json") }
@@ -171,25 +168,20 @@ func readIDFile(path string) (string, error) {
 	return readValue(path)
 }
 
-// leaveCopyBehind sets aside what belongs to the machine of the image. instance.json comes last, because it reveals the
+// leaveCopyBehind lists what belongs to the machine of the image. instance.json comes last, because it reveals the
 // copy: after a crash the next start finishes the work.
-func (f *finder) leaveCopyBehind(bound binding, written string) error {
+func (f *finder) leaveCopyBehind(bound binding, written string) {
 	f.found.Copied = true
 	f.say("this image was copied from %s (%s), but this machine is %s: the memory of the original is set aside as *.copied, and this node begins at presetup",
 		bound.ID, bound.Hardware, f.found.Hardware)
-	paths := append([]string{}, f.o.Memory...)
+	f.aside = slices.Clone(f.o.Memory)
 	for _, field := range []string{"state", "statetss", "statelog"} {
-		paths = append(paths, filepath.Join(f.o.InfoDir, field+".txt"))
+		f.aside = append(f.aside, filepath.Join(f.o.InfoDir, field+".txt"))
 	}
 	if written == bound.ID {
-		paths = append(paths, f.idPath())
+		f.aside = append(f.aside, f.idPath())
 	}
-	for _, path := range append(paths, f.bindingPath()) {
-		if err := f.setAside(path, "copied"); err != nil {
-			return err
-		}
-	}
-	return nil
+	f.aside = append(f.aside, f.bindingPath())
 }
 
 // detect chooses the id when no person did. copiedFrom is the binding of the machine of the image, nil for a new node:
@@ -237,36 +229,28 @@ func withSuffix(id, hash string) string {
 	return strings.TrimRight(id[:min(len(id), 63-len(hash))], "._-") + hash
 }
 
-func (f *finder) setAside(path, suffix string) error {
+// write puts down what was found: first what was copied goes aside, then come instance-id.txt and the binding. After a
+// crash between the two, the file decides the same. before is the binding that is there, nil = none of this machine.
+func (f *finder) write(before *binding, source string) error {
 	if f.o.DryRun {
 		return nil
 	}
-	if _, err := files.SetAside(path, suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("identity: %w", err)
-	}
-	return nil
-}
-
-// bind writes instance-id.txt and then the binding: after a crash between the two, the file decides the same.
-func (f *finder) bind(source string) error {
-	if err := f.writeID(); err != nil || f.o.DryRun {
-		return err
-	}
-	return f.bindingFile().Save(binding{ID: f.found.ID, Source: source, Hardware: f.found.Hardware})
-}
-
-func (f *finder) writeID() error {
-	if f.o.DryRun {
-		return nil
+	for _, path := range f.aside {
+		if _, err := files.SetAside(path, "copied"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("identity: %w", err)
+		}
 	}
 	if err := os.MkdirAll(f.o.InfoDir, 0o700); err != nil {
 		return fmt.Errorf("identity: %w", err)
 	}
-	if id, err := files.ReadText(f.idPath(), valueLimit); err == nil && id == f.found.ID {
-		return nil
+	if id, err := files.ReadText(f.idPath(), valueLimit); err != nil || id != f.found.ID {
+		if err := files.Write(f.idPath(), []byte(f.found.ID+"\n"), 0o644); err != nil {
+			return fmt.Errorf("identity: %w", err)
+		}
 	}
-	if err := files.Write(f.idPath(), []byte(f.found.ID+"\n"), 0o644); err != nil {
-		return fmt.Errorf("identity: %w", err)
+	now := binding{ID: f.found.ID, Source: source, Hardware: f.found.Hardware}
+	if before != nil && *before == now {
+		return nil // the usual start: nothing changed
 	}
-	return nil
+	return f.bindingFile().Save(now)
 }

@@ -3,7 +3,6 @@ package request
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,10 +97,4 @@ func Stopped(pid int) error {
 		return nil
 	}
 	return fmt.Errorf("the agent (process %d) is stopped and does nothing: kill -CONT %[1]d, or restart it", pid)
-}
-
-// gone tells that a request was taken up: its file is not there any more.
-func gone(stateDir, id string) bool {
-	_, err := os.Lstat(Path(stateDir, id))
-	return errors.Is(err, fs.ErrNotExist)
 }

@@ -2,8 +2,10 @@ package request
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -38,15 +40,18 @@ func (r Running) Ask(ctx context.Context, ask journal.Ask) (journal.Beat, error)
 	if err := Put(r.Cfg.StateDir, ask); err != nil {
 		return journal.Beat{}, err
 	}
+	giveUp := func(code int, err error) (journal.Beat, error) {
+		_ = os.Remove(Path(r.Cfg.StateDir, ask.ID)) // one that is obeyed at this very moment is obeyed
+		return journal.Beat{}, &cli.Exit{Code: code, Err: err}
+	}
 	if err := WakeUp(r.Holder.PID); err != nil {
-		takeBack(r.Cfg.StateDir, ask.ID)
-		return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("an agent runs here: %w", err)}
+		return giveUp(cli.ExitBusy, fmt.Errorf("an agent runs here: %w", err))
 	}
 	tick := time.NewTicker(besidePoll)
 	defer tick.Stop()
 	begun, said, waited := time.Now(), false, false
 	for {
-		if gone(r.Cfg.StateDir, ask.ID) {
+		if _, err := os.Lstat(Path(r.Cfg.StateDir, ask.ID)); errors.Is(err, fs.ErrNotExist) { // it was taken up
 			return beatThatObeyed(r.Cfg.Home, ask.ID)
 		}
 		since := time.Since(begun)
@@ -64,23 +69,17 @@ func (r Running) Ask(ctx context.Context, ask journal.Ask) (journal.Beat, error)
 			said = true
 			fmt.Fprintf(r.Words, "addagent: waiting for %s to end, running since %s\n", inHand.Item, human.When(inHand.Started, time.Now()))
 		case since > besideSay && Stopped(r.Holder.PID) != nil:
-			takeBack(r.Cfg.StateDir, ask.ID)
-			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: Stopped(r.Holder.PID)}
+			return giveUp(cli.ExitBusy, Stopped(r.Holder.PID))
 		case !waits && since > besideWait:
-			takeBack(r.Cfg.StateDir, ask.ID)
-			return journal.Beat{}, &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("the agent (process %d) did not start a beat within %s: addagent status", r.Holder.PID, human.Duration(besideWait))}
+			return giveUp(cli.ExitBusy, fmt.Errorf("the agent (process %d) did not start a beat within %s: addagent status", r.Holder.PID, human.Duration(besideWait)))
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			takeBack(r.Cfg.StateDir, ask.ID)
-			return journal.Beat{}, &cli.Exit{Code: cli.ExitInterrupted}
+			return giveUp(cli.ExitInterrupted, nil)
 		}
 	}
 }
-
-// takeBack removes a request that nobody waits for any more; one that is obeyed at this very moment is obeyed.
-func takeBack(stateDir, id string) { _ = os.Remove(Path(stateDir, id)) }
 
 // beatThatObeyed finds the record that answers a request: beat.json, or, when the next beat has followed, the journal.
 func beatThatObeyed(home, id string) (journal.Beat, error) {

@@ -54,7 +54,7 @@ func (g *handGrid) push(changes ...gittest.Change) {
 	g.bare.Commit("main", changes...)
 	sight, err := g.clone.Look(g.t.Context(), nil)
 	testkit.Must(g.t, err)
-	g.at = []work.At{{Repo: "ops", Version: sight.Version, Branch: sight.Branch}}
+	g.at = []work.At{{Repo: "ops", Version: sight.Version}}
 }
 
 // item judges and gives one item; false when it is not there.
