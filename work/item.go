@@ -35,6 +35,12 @@ type Place struct {
 	Init                string // name of the repository that holds the node's init, while that is not done; "" = do not look for it
 }
 
+// Env is what a script is told about the node.
+type Env struct {
+	NodeID, Nodepart, Stacktype, Deployment, State string
+	Fields                                         map[string]string // nodeinfo
+}
+
 // Tree is a repository's tree at one version; *objects.Tree is one. Paths are relative to the top, with slashes; what
 // is absent has the id "", reads as fs.ErrNotExist and lists as empty; reading a file longer than max is an error.
 type Tree interface {
@@ -64,7 +70,6 @@ type Item struct {
 	Always     bool          // run: always
 	Timeout    time.Duration // 0 = as the config says
 	Steps      []Step        // only of the init: what is sourced, in order; it has no Script
-	Memory     string        // absolute folder of its memory; "" = MemoryDir of its repository and name
 	Problem    string        // why it can not be worked although it is there, e.g. a mistake in work.yaml with file, line and column; such an item fails
 }
 
@@ -74,14 +79,6 @@ const (
 	FromOverride = "override" // the file work.sh_WATCH_PATH.txt in the item's memory
 	FromDefault  = "default"  // the whole repository
 )
-
-// memoryDir is the folder of the item's memory; repoDir is its clone.
-func (it Item) memoryDir(repoDir string) string {
-	if it.Memory != "" {
-		return it.Memory
-	}
-	return MemoryDir(repoDir, it.Name)
-}
 
 // ID is the item's name on this node: repository:item.
 func (it Item) ID() string { return it.Repo + ":" + it.Name }

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -19,6 +20,15 @@ const (
 // MemoryDir is the folder of one item's memory: <clone>/.temp/add/<item>. It is not tracked, and no move of the tree
 // touches it.
 func MemoryDir(repoDir, item string) string { return filepath.Join(repoDir, ".temp", "add", item) }
+
+// MemoryOf is that folder for an item of a repository below root. The init's is the node's, whichever repository it
+// stands in.
+func MemoryOf(root, initMemory, repo, item string) string {
+	if item == InitName {
+		return initMemory
+	}
+	return MemoryDir(filepath.Join(root, repo), item)
+}
 
 // Memory is what is remembered of one item between two beats. The zero value is an item that was never worked.
 type Memory struct {
@@ -73,6 +83,55 @@ type Attempt struct {
 	Unwedged    time.Time         `json:"unwedged,omitzero"`     // a person said "unwedge" then: what is counted starts anew, the verdict stays
 	Asked       time.Time         `json:"asked,omitzero"`        // a person asked then to run it again
 	AskedBy     string            `json:"asked_by,omitempty"`    // who
+}
+
+// InHand is the work that runs now, as the record of a beat has it.
+type InHand struct {
+	Repo    string    `json:"repo"`
+	Item    string    `json:"item"`
+	RunID   string    `json:"run_id"`
+	Version string    `json:"version"`
+	Attempt int       `json:"attempt"`
+	Started time.Time `json:"started"`
+	PID     int       `json:"pid"`               // of the shim
+	Adopted bool      `json:"adopted,omitempty"` // started by an earlier agent
+	Log     string    `json:"log,omitempty"`
+	Wedged  bool      `json:"wedged,omitempty"`  // the item was wedged when this run began, and is until it succeeds
+	Failing bool      `json:"failing,omitempty"` // it was failing
+	Before  string    `json:"before,omitempty"`  // why
+}
+
+// Name is repo:item.
+func (h *InHand) Name() string { return h.Repo + ":" + h.Item }
+
+// Standing is how the item stood when this run began.
+func (h *InHand) Standing() string {
+	switch {
+	case h.Wedged:
+		return "wedged"
+	case h.Failing:
+		return "failing"
+	}
+	return ""
+}
+
+// Outcome is the end of work that was in hand. Last is the item's last attempt as the shim left it; nil or of another
+// run when the shim was killed before it could write the end.
+type Outcome struct {
+	Repo, Item, RunID string
+	Last              *Attempt
+}
+
+// InHand is an attempt without an end as the work that runs, but for the number of its shim. What was wrong with the
+// item when it began stays wrong until it succeeds.
+func (a Attempt) InHand(repo, item string) InHand {
+	h := InHand{Repo: repo, Item: item, RunID: a.RunID, Version: a.Version, Attempt: a.Attempt, Started: a.Started, Log: a.Log,
+		Wedged: !a.WedgedSince.IsZero()}
+	h.Failing = !h.Wedged && (a.Failures > 0 || a.waitedLong())
+	if h.Wedged || h.Failing {
+		h.Before = fmt.Sprintf("attempt %d runs", a.Attempt)
+	}
+	return h
 }
 
 // Reason is the kind of end that an attempt had, a word in work.sh_RESULT.json. A success has none.

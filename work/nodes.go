@@ -76,14 +76,6 @@ func withNodes(it Item, ids map[string]string, m Memory, ask func(filter map[str
 	return all, await, notice
 }
 
-// awaiting is the judgement when what a first run had better wait for is known: of all other runs others wait already.
-func (j Judgement) awaiting(why string) Judgement {
-	if j.Verdict == First {
-		j.Await = why
-	}
-	return j
-}
-
 // lastMet is the id of a watch when the item last ran, false when that is not known.
 func (m Memory) lastMet(key string) (id string, met bool) {
 	if m.Last != nil && !m.Last.OK() {

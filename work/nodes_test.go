@@ -99,7 +99,10 @@ func TestFirstAwaitsNodes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			it := Item{Name: "common", Always: test.always, Watch: []Watch{{Path: "app"}, {Nodes: Nodes{Part: "app1"}}}}
 			ids, await, _ := withNodes(it, map[string]string{"./app": "a"}, test.m, func(map[string]string) NodeSet { return test.set })
-			j := Judge(it, sha1, ids, test.m).awaiting(await)
+			j := Judge(it, sha1, ids, test.m)
+			if j.Verdict == First {
+				j.Await = await
+			}
 			if s := PlanRun(j, rules, noon); j.Await != test.await || s.Due != test.due {
 				t.Errorf("waits %q, due %v: %s", j.Await, s.Due, j.Why)
 			}

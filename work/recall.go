@@ -122,9 +122,4 @@ func parseResult(data []byte) (r Result, err error) {
 	return r, nil
 }
 
-func isCommit(id string) bool {
-	if len(id) != 40 {
-		return false
-	}
-	return strings.Trim(id, "0123456789abcdef") == ""
-}
+func isCommit(id string) bool { return len(id) == 40 && strings.Trim(id, "0123456789abcdef") == "" }

@@ -71,7 +71,7 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 	}
 	f := Inventory{Problems: slices.Clone(s.notices), Unread: s.unread, InitDone: s.initRead}
 	for _, e := range s.found {
-		m := recall(e.item.memoryDir(s.dir(e.item.Repo)), !s.ReadOnly)
+		m := recall(s.memory(e.item), !s.ReadOnly)
 		f.Problems = append(f.Problems, m.Problems...)
 		if e.item.Level == Init {
 			if f.InitDone = m.Version != ""; f.InitDone {
@@ -86,7 +86,10 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 		if notice != "" {
 			f.Problems = append(f.Problems, notice)
 		}
-		j := Judge(e.item, e.version, ids, m).awaiting(await)
+		j := Judge(e.item, e.version, ids, m)
+		if j.Verdict == First { // for all other runs others wait already
+			j.Await = await
+		}
 		j.Missing = e.missing
 		f.Judgements = append(f.Judgements, j)
 	}
@@ -98,20 +101,15 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 	return f
 }
 
-func (s *Survey) dir(repo string) string { return filepath.Join(s.Root, repo) }
+func (s *Survey) memory(it Item) string { return MemoryOf(s.Root, s.InitMemory, it.Repo, it.Name) }
 
 // overridden tells whether a person wrote, changed or removed a local override since the last find.
 func (s *Survey) overridden() bool {
-	for _, e := range s.found {
-		if s.overrideStamp(e.item) != e.stamp {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.found, func(e foundItem) bool { return s.overrideStamp(e.item) != e.stamp })
 }
 
 func (s *Survey) overrideStamp(it Item) string {
-	st, err := os.Stat(filepath.Join(it.memoryDir(s.dir(it.Repo)), overrideFile))
+	st, err := os.Stat(filepath.Join(s.memory(it), overrideFile))
 	if err != nil {
 		return ""
 	}
@@ -139,7 +137,7 @@ func (s *Survey) find(at []At, place Place, now time.Time) {
 			continue
 		}
 		defer tree.Close()
-		all[a.Repo] = Checkout{Repo: a.Repo, Dir: s.dir(a.Repo), Version: a.Version, Tree: tree}
+		all[a.Repo] = Checkout{Repo: a.Repo, Dir: filepath.Join(s.Root, a.Repo), Version: a.Version, Tree: tree}
 	}
 	add := func(version string, it Item) {
 		ids, notices, err := Fingerprints(it, all)
@@ -156,7 +154,6 @@ func (s *Survey) find(at []At, place Place, now time.Time) {
 			fail("%v", err)
 		}
 		if ok {
-			it.Memory = s.InitMemory
 			add(c.Version, it)
 		}
 		s.initRead = err == nil && (!ok || len(s.found) > 0)

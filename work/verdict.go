@@ -54,18 +54,18 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 		return nil, nil, fmt.Errorf("%s: its repository %s is missing", it.Name, it.Repo)
 	}
 	ids = map[string]string{}
+	look := func(in Tree, key, path, shown string) {
+		id, failed := in.ID(path)
+		if ids[key] = id; failed != nil && err == nil {
+			err = fmt.Errorf("%s: look up %s: %w", it.Name, shown, failed)
+		}
+	}
 	if it.Level != Init { // which watches the folder that its scripts stand in, and has no work.yaml
-		id, err := own.Tree.ID(it.Script)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.Script, err)
-		}
+		look(own.Tree, keyScript, it.Script, it.Script)
 		if it.Executable {
-			id += "+x"
+			ids[keyScript] += "+x"
 		}
-		ids[keyScript] = id
-		if ids[keyYAML], err = own.Tree.ID(it.yamlPath()); err != nil {
-			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, it.yamlPath(), err)
-		}
+		look(own.Tree, keyYAML, it.yamlPath(), it.yamlPath())
 	}
 	for _, w := range it.Watch {
 		if w.Nodes != (Nodes{}) {
@@ -84,9 +84,10 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 			notices = append(notices, fmt.Sprintf("%s watches repository %s, which this node does not have", it.Name, w.Repo))
 			continue
 		}
-		if ids[key], err = from.Tree.ID(w.Path); err != nil {
-			return nil, nil, fmt.Errorf("%s: look up %s: %w", it.Name, key, err)
-		}
+		look(from.Tree, key, w.Path, key)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	return ids, notices, nil
 }

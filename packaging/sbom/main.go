@@ -30,7 +30,6 @@ func main() {
 // commit give the same bytes.
 func run(args []string, epoch string, out io.Writer) error {
 	flags := flag.NewFlagSet("sbom", flag.ContinueOnError)
-	name := flags.String("name", "addagent", "name of the package")
 	version := flags.String("version", "", "version of the package")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -52,7 +51,7 @@ func run(args []string, epoch string, out io.Writer) error {
 	}
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")
-	return e.Encode(describe(*name, *version, time.Unix(seconds, 0).UTC(), infos))
+	return e.Encode(describe(*version, time.Unix(seconds, 0).UTC(), infos))
 }
 
 // object is a part of https://spdx.github.io/spdx-spec/v2.3/.
@@ -60,10 +59,10 @@ type object map[string]any
 
 const unknown = "NOASSERTION"
 
-func describe(name, version string, at time.Time, infos []*debug.BuildInfo) object {
+func describe(version string, at time.Time, infos []*debug.BuildInfo) object {
 	const whole = "SPDXRef-Package"
 	packages := []object{{
-		"name": name, "SPDXID": whole, "versionInfo": version, "downloadLocation": unknown, "filesAnalyzed": false,
+		"name": "addagent", "SPDXID": whole, "versionInfo": version, "downloadLocation": unknown, "filesAnalyzed": false,
 		"licenseConcluded": "Apache-2.0", "licenseDeclared": "Apache-2.0", "copyrightText": unknown,
 	}}
 	relationships := []object{{
@@ -98,8 +97,8 @@ func describe(name, version string, at time.Time, infos []*debug.BuildInfo) obje
 		}
 	}
 	return object{
-		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": name + "-" + version,
-		"documentNamespace": "https://github.com/addagent/addagent/spdx/" + name + "-" + version,
+		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "addagent-" + version,
+		"documentNamespace": "https://github.com/addagent/addagent/spdx/addagent-" + version,
 		"creationInfo":      object{"created": at.Format(time.RFC3339), "creators": []string{"Tool: addagent-sbom"}},
 		"packages":          packages, "relationships": relationships,
 	}

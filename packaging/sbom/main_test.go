@@ -15,7 +15,7 @@ func TestDescribe(t *testing.T) {
 	dep := &debug.Module{Path: "example.org/a", Version: "v1.2.3", Sum: "h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
 	old := &debug.Module{Path: "example.org/b", Version: "v1.0.0", Replace: &debug.Module{Path: "example.org/c", Version: "v2.0.0"}}
 	two := []*debug.BuildInfo{{GoVersion: "go1.26.8", Deps: []*debug.Module{dep, old}}, {GoVersion: "go1.26.8", Deps: []*debug.Module{dep}}}
-	d := describe("addagent", "1.0", time.Unix(0, 0).UTC(), two)
+	d := describe("1.0", time.Unix(0, 0).UTC(), two)
 	packages := d["packages"].([]object)
 	var names []string
 	for _, p := range packages {

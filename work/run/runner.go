@@ -143,12 +143,9 @@ func (r *Runner) Found() (work.InHand, bool) {
 // Last is the last attempt of an item, as it is remembered; nil = none.
 func (r *Runner) Last(repo, item string) *work.Attempt { return r.peek(repo, item).Last }
 
-// memory is the folder of an item's memory. The init's is the node's, whichever repository it stands in.
+// memory is the folder of an item's memory.
 func (r *Runner) memory(repo, item string) string {
-	if item == work.InitName && r.InitMemory != "" {
-		return r.InitMemory
-	}
-	return work.MemoryDir(filepath.Join(r.Home, "gitrepo", repo), item)
+	return work.MemoryOf(filepath.Join(r.Home, "gitrepo"), r.InitMemory, repo, item)
 }
 
 func (r *Runner) peek(repo, item string) work.Memory { return work.Peek(r.memory(repo, item)) }
