@@ -55,7 +55,7 @@ type Runner interface {
 	Last(repo, item string) *work.Attempt
 	// Forget deletes the memory of an item, and Unwedge its failures. Both need the lock.
 	Again(repo, item, by string) error
-	Unwedge(repo, item string) (was bool, err error)
+	Unwedge(repo, item string) error
 }
 
 // Supervisor watches over this process: systemd, or nothing.

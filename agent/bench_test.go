@@ -182,13 +182,13 @@ func (h *benchRunner) Again(repo, item, by string) error {
 	return nil
 }
 
-func (h *benchRunner) Unwedge(repo, item string) (bool, error) {
+func (h *benchRunner) Unwedge(repo, item string) error {
 	h.underLock()
 	h.unwedged = append(h.unwedged, repo+":"+item)
 	m := h.memory[item]
 	m.Last = nil
 	h.memory[item] = m
-	return true, nil
+	return nil
 }
 
 func (h *benchRunner) underLock() {

@@ -83,7 +83,7 @@ func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
 		case j.Item.Problem != "":
 			was, err = false, errors.New(name+" needs a push: "+j.Item.Problem)
 		case a.trees.next[i].Wedged || a.trees.next[i].Failing || a.trees.startFail[name] != "":
-			_, err = a.Runner.Unwedge(j.Item.Repo, j.Item.Name)
+			err = a.Runner.Unwedge(j.Item.Repo, j.Item.Name)
 		default:
 			was = false
 		}

@@ -101,7 +101,8 @@ func (s *announcer) recall() error {
 	}
 	if s.Me == "" {
 		// Under a new name it waits until the lease of the old one ends.
-		s.state = state{Me: hostname() + "-" + strings.ToLower(rand.Text()[:8])}
+		host, _ := os.Hostname() // "" where that is not known
+		s.state = state{Me: host + "-" + strings.ToLower(rand.Text()[:8])}
 	}
 	told := map[string][]announced{}
 	for _, r := range s.rooms {
@@ -299,13 +300,4 @@ func (s *announcer) close() error {
 		s.lock = nil
 	}
 	return ofRooms(err)
-}
-
-// hostname is who commits the fold; "" = not known.
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return ""
-	}
-	return name
 }

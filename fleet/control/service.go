@@ -62,7 +62,8 @@ func (s *Service) apply(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	folder, err := fold.NewAggregator(fold.AggregatorOptions{Options: o, Every: s.every, Author: hostname(), Said: s.said})
+	host, _ := os.Hostname() // who commits the fold; "" where that is not known
+	folder, err := fold.NewAggregator(fold.AggregatorOptions{Options: o, Every: s.every, Author: host, Said: s.said})
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func Waiting(folder string) (int, time.Time) {
 }
 
 func (s *spool) load(now time.Time, most time.Duration) {
-	_, _ = files.Sweep(s.folder, now.Add(-time.Hour)) // temporary files of a killed process only take space
+	_ = files.Sweep(s.folder, now.Add(-time.Hour)) // temporary files of a killed process only take space
 	var f spoolFile
 	f, _, s.corrupt = spoolAt(s.folder).Recall()
 	// The wall clock may have been set between two processes. A jump back counts as no time, a jump ahead as at most a

@@ -54,7 +54,7 @@ func (m *metricsReporter) show(b journal.Beat) {
 	var errs []error
 	if m.cfg.Textfile != "" {
 		if !m.swept {
-			_, _ = files.Sweep(filepath.Dir(m.cfg.Textfile), time.Now().Add(-time.Hour))
+			_ = files.Sweep(filepath.Dir(m.cfg.Textfile), time.Now().Add(-time.Hour))
 		}
 		m.swept = true
 		errs = append(errs, metrics.WriteTextfile(m.cfg.Textfile, page))

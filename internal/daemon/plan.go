@@ -75,7 +75,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 		survey.Nodes = peers.PlannedSet(cfg)
 	}
 	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}
-	if journal.InitDone(cfg.Home, cfg.InitMemory()) {
+	if states, err := node.PeekStateLog(cfg.Nodeinfo()); err == nil && journal.InitDone(states, cfg.InitMemory()) {
 		place.Init = ""
 	}
 	f := survey.Judge(journal.Positions(looks), place, now)

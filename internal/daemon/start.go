@@ -81,7 +81,7 @@ func (a *App) claimNode(context.Context) error {
 	a.lock, a.aside = lock, append(a.aside, lock.Aside(), home.Aside)
 	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir, request.Dir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.
-		if _, err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
+		if err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
 			return cli.Failed(err)
 		}
 	}
@@ -187,7 +187,7 @@ func (a *App) makeAgent(context.Context) error {
 	addresses := &addresses{}
 	a.Agent = agent.New(agent.Config{
 		Settings: a.settings,
-		ID:       a.me.ID, Version: cli.Version(), By: a.Purpose, Hardware: a.me.Hardware.String(), InitDone: a.journal.InitDone(a.cfg.InitMemory()), Before: a.before,
+		ID:       a.me.ID, Version: cli.Version(), By: a.Purpose, Hardware: a.me.Hardware.String(), InitDone: journal.InitDone(a.journal.States(), a.cfg.InitMemory()), Before: a.before,
 		Known:   a.info,
 		Info:    a.readInfo,
 		Clones:  a.clones,

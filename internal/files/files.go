@@ -281,32 +281,25 @@ func (folderError) Error() string   { return "is a folder, not a file" }
 func (folderError) Is(e error) bool { return e == ErrIrregular }
 
 // Sweep removes the temporary files that a killed writer left in dir and that were last written before the given time
-// (take an hour ago: a younger one may be in use). It returns how many it removed; a missing dir is none.
-func Sweep(dir string, before time.Time) (int, error) {
+// (take an hour ago: a younger one may be in use). A missing dir has none.
+func Sweep(dir string, before time.Time) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return nil
 	}
-	if err != nil {
-		return 0, fmt.Errorf("sweep: %w", err)
-	}
-	n := 0
-	var problems []error
+	problems := []error{err}
 	for _, e := range entries {
 		if !isTemporary(e.Name()) || !e.Type().IsRegular() {
 			continue
 		}
-		info, err := e.Info()
-		if err != nil || !info.ModTime().Before(before) {
-			continue
+		if info, err := e.Info(); err == nil && info.ModTime().Before(before) {
+			problems = append(problems, os.Remove(filepath.Join(dir, e.Name())))
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-			problems = append(problems, fmt.Errorf("sweep: %w", err))
-			continue
-		}
-		n++
 	}
-	return n, errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	return nil
 }
 
 // isTemporary recognises the names that renameio gives: a dot, the name, a random number of up to 19 digits. One in ten

@@ -79,6 +79,8 @@ func form(w io.Writer, asJSON, journald bool) io.Writer {
 		return w
 	}
 	marks := map[string]string{"warn": "WARNING ", "error": "CRITICAL "}
+	// By these a line on standard error gets its priority in the journal: sd-daemon(3).
+	priorities := map[string]string{"warn": "<4>", "error": "<2>"}
 	c := zerolog.ConsoleWriter{Out: w, NoColor: true, PartsOrder: []string{zerolog.TimestampFieldName, zerolog.LevelFieldName, zerolog.MessageFieldName}}
 	c.FormatTimestamp = func(t any) string {
 		if journald { // the journal stamps its own
@@ -89,7 +91,7 @@ func form(w io.Writer, asJSON, journald bool) io.Writer {
 	c.FormatLevel = func(l any) string {
 		mark := marks[fmt.Sprint(l)]
 		if journald {
-			return priority(fmt.Sprint(l)) + mark
+			return cmp.Or(priorities[fmt.Sprint(l)], "<6>") + mark
 		}
 		return strings.TrimSuffix(mark, " ")
 	}
@@ -104,18 +106,6 @@ type ignoreErrors struct{ io.Writer }
 func (l ignoreErrors) Write(p []byte) (int, error) {
 	_, _ = l.Writer.Write(p)
 	return len(p), nil
-}
-
-// priority is the prefix by which a line on standard error gets its priority in the journal: sd-daemon(3).
-func priority(level string) string {
-	switch level {
-	case "error":
-		return "<2>"
-	case "warn":
-		return "<4>"
-	default:
-		return "<6>"
-	}
 }
 
 func (v *HumanLog) line(at time.Time, l zerolog.Level, text, next string) {

@@ -57,24 +57,16 @@ func (m *Writer) State(s node.State, at time.Time) error {
 	return node.WriteState(m.nodeinfo, s, m.states)
 }
 
-// InitDone tells whether this instance was set up, and that was told, in an
-// earlier life of the agent. Where scripts ran, their memory must say so, too.
-func (m *Writer) InitDone(memory string) bool {
+// InitDone tells whether an instance with these states was set up, and that was told, in an earlier life of the agent.
+// Where scripts ran, their memory must say so, too.
+func InitDone(states node.StateLog, memory string) bool {
 	if _, err := os.Lstat(memory); err == nil {
 		if _, err := os.Lstat(filepath.Join(memory, "work.sh_VERSION")); err != nil {
 			return false
 		}
 	}
 	// Init that ended while no agent lived is done, too; but that is told first.
-	return slices.ContainsFunc(m.states, func(t node.Transition) bool { return t.State == node.InitDone })
-}
-
-// InitDone tells whether the instance in home was set up, as its files say; memory is where init is remembered.
-func InitDone(home, memory string) bool {
-	m := NewWriter(home)
-	var err error
-	m.states, err = node.PeekStateLog(m.nodeinfo)
-	return err == nil && m.InitDone(memory)
+	return slices.ContainsFunc(states, func(t node.Transition) bool { return t.State == node.InitDone })
 }
 
 // Show writes nodeinfo/beat.json. It only informs: no fsync.

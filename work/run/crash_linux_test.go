@@ -97,7 +97,7 @@ func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 	o := order(script)
 	run, err := Start(l, o, Program{})
 	testkit.Must(t, err)
-	testkit.Must(t, run.Wait(t.Context()))
+	testkit.Must(t, waited(t.Context(), run))
 	if m := work.Peek(o.Memory); m.Last == nil || !m.Last.OK() || m.Version != commitA || m.Doing != "" || len(m.Problems) > 0 {
 		t.Errorf("memory %+v, last %+v", m, m.Last)
 	}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,4 +41,19 @@ func listing(t testing.TB, dir string) map[string]string {
 		all[e.Name()] = read(t, filepath.Join(dir, e.Name()))
 	}
 	return all
+}
+
+// waited waits for the end of a run, no longer than ctx.
+func waited(ctx context.Context, run *Shim) error {
+	ended := make(chan struct{})
+	go func() {
+		run.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

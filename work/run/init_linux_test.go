@@ -52,7 +52,7 @@ func (y *initYard) init(scripts ...string) (work.Attempt, work.Memory) {
 	run := y.start(y.initOrder(scripts...))
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
-	if err := run.Wait(ctx); err != nil {
+	if err := waited(ctx, run); err != nil {
 		y.t.Fatalf("the shim did not end: %v\n%s", err, y.initLog())
 	}
 	m := work.Peek(y.memory)
@@ -177,7 +177,7 @@ func TestInitScriptThatIsNotOnTheDisk(t *testing.T) {
 		y := newInitYard(t)
 		o := y.initOrder("echo ran\n", "true\n")
 		testkit.Must(t, spoil(filepath.Join(y.repoDir, o.Steps[1].Script)))
-		testkit.Must(t, y.start(o).Wait(t.Context()))
+		testkit.Must(t, waited(t.Context(), y.start(o)))
 		if m := work.Peek(y.memory); m.Last == nil || m.Last.Reason != work.ReasonStart || m.Last.Detail != want || y.initLog() != notePrefix+want+"\n" {
 			t.Errorf("%+v, log %s", m.Last, y.initLog())
 		}
@@ -197,7 +197,7 @@ func TestInitNamesAreData(t *testing.T) {
 	testkit.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(y.repoDir, step)), 0o755))
 	testkit.Must(t, os.WriteFile(filepath.Join(y.repoDir, step), []byte("echo \"$PWD\"\n"), 0o644))
 	o.Steps = []work.Step{{Script: step}, {Script: step, Missing: true}}
-	testkit.Must(t, y.start(o).Wait(t.Context()))
+	testkit.Must(t, waited(t.Context(), y.start(o)))
 	want := "addagent: sourcing " + step + "\n" + y.repoDir + "\naddagent: Skipped missing: " + step + "\n"
 	if m := work.Peek(y.memory); m.Last == nil || !m.Last.OK() || y.initLog() != want {
 		t.Errorf("%+v, log\n%s\nwant\n%s", m.Last, y.initLog(), want)

@@ -73,17 +73,16 @@ func (r *Runner) Again(repo, item, by string) error {
 }
 
 // Unwedge is a person's "unwedge": failures, wedge and delays of the item are forgotten, it is due at once, and its
-// next attempt is the first. It is no success: the verdict stays changed. It tells whether the item was wedged. The
-// lock of Acquire must be held.
-func (r *Runner) Unwedge(repo, item string) (was bool, err error) {
+// next attempt is the first. It is no success: the verdict stays changed. The lock of Acquire must be held.
+func (r *Runner) Unwedge(repo, item string) error {
 	dir, err := r.asked(repo, item)
 	if err == nil {
-		was, err = unwedge(dir, r.Rules, time.Now())
+		err = unwedge(dir, time.Now())
 	}
 	if err != nil {
-		return was, fmt.Errorf("unwedge %s:%s: %w", repo, item, err)
+		return fmt.Errorf("unwedge %s:%s: %w", repo, item, err)
 	}
-	return was, nil
+	return nil
 }
 
 // asked is the memory of an item that a person named.
@@ -99,16 +98,15 @@ func (r *Runner) asked(repo, item string) (dir string, err error) {
 	return r.memory(repo, item), nil
 }
 
-func unwedge(dir string, r work.Rules, now time.Time) (was bool, err error) {
+func unwedge(dir string, now time.Time) error {
 	result, _, err := work.ResultIn(dir).Peek()
 	last := result.Last
 	switch {
 	case err != nil || last == nil || last.OK() || !last.Unwedged.IsZero():
-		return false, err
+		return err
 	case last.Finished.IsZero():
-		return false, fmt.Errorf("its run %s has no recorded end", last.RunID)
+		return fmt.Errorf("its run %s has no recorded end", last.RunID)
 	}
-	was = last.Wedged(r)
 	last.Forgive(now)
-	return was, plainly(work.ResultIn(dir).Save(result))
+	return plainly(work.ResultIn(dir).Save(result))
 }

@@ -36,7 +36,7 @@ func recordAttempt(dir string, done *work.Done, a work.Attempt) (err error) {
 	}
 	// Only this writes here: what is an hour old was left by a killed writer. That it cannot be removed is no reason
 	// not to work.
-	_, _ = files.Sweep(dir, a.Started.Add(-time.Hour))
+	_ = files.Sweep(dir, a.Started.Add(-time.Hour))
 	data, err := work.ResultIn(dir).Encode(work.Result{Done: done, Last: &a})
 	if err != nil {
 		return err

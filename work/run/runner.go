@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -154,8 +153,7 @@ func (r *Runner) peek(repo, item string) work.Memory { return work.Peek(r.memory
 func (r *Runner) watch(run *Shim, repo, item string) {
 	done := r.outcomes()
 	go func() {
-		// Never cancelled: it ends with the work or with the process.
-		_ = run.Wait(context.Background())
+		run.Wait()
 		done <- work.Outcome{Repo: repo, Item: item, RunID: run.RunID, Last: r.peek(repo, item).Last}
 	}()
 }

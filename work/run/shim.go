@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -99,32 +98,27 @@ func adopt(path string) (run *Shim, ok bool, err error) {
 }
 
 // Wait returns when the shim has ended, and with it the run: the item's memory tells how it went. An attempt without an
-// end means that the shim was killed. The error is ctx's alone; the work goes on then.
+// end means that the shim was killed.
 //
 // A shim that was stopped (SIGSTOP) enforces no deadline and never ends, and with it the node would hang forever: it is
 // told to go on.
-func (r *Shim) Wait(ctx context.Context) error {
-	look := time.NewTicker(endedPoll)
-	defer look.Stop()
+func (r *Shim) Wait() {
 	for r.ended == nil { // the child of another process: its end is known by the lock
 		h, held, err := ReadHolder(r.lockPath)
 		if err == nil && (!held || h.Purpose != PurposeWork || h.RunID != r.RunID) {
-			return nil
+			return
 		}
 		wakeStopped(h.PID)
-		waitProcess(ctx, h.PID, endedPoll)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+		waitProcess(h.PID, endedPoll)
 	}
+	look := time.NewTicker(endedPoll)
+	defer look.Stop()
 	for {
 		select {
 		case <-r.ended: // how it went is in the memory, or nowhere
-			return nil
+			return
 		case <-look.C:
 			wakeStopped(r.PID)
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }

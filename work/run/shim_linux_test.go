@@ -120,7 +120,7 @@ func (y *yard) wait(run *Shim) work.Attempt {
 	y.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
-	if err := run.Wait(ctx); err != nil {
+	if err := waited(ctx, run); err != nil {
 		y.t.Fatalf("the shim did not end: %v\n%s", err, y.log())
 	}
 	return y.last()
@@ -286,7 +286,7 @@ func TestAgentKilledWorkGoesOn(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	if err := run.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
+	if err := waited(short, run); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("wait: %v", err)
 	}
 	testkit.Must(t, os.WriteFile(y.path("go"), nil, 0o644))
@@ -326,7 +326,7 @@ func TestNeverTwoAtOnce(t *testing.T) {
 					run, err = Start(l, o, Program{})
 				}
 				if err == nil {
-					err = run.Wait(context.Background())
+					err = waited(context.Background(), run)
 				}
 				if r.err = err; err != nil {
 					return

@@ -68,7 +68,7 @@ func TestWaitWithoutTheLockFile(t *testing.T) {
 		testkit.Eventually(t, "the lock's file is gone", func() bool { _, err := os.Stat(y.path("gone")); return err == nil })
 		short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
-		if err := run.Wait(short); !errors.Is(err, context.DeadlineExceeded) {
+		if err := waited(short, run); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: wait: %v", how, err)
 		}
 		testkit.Must(t, os.WriteFile(y.path("go"), nil, 0o644))

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,23 +69,16 @@ func memoryFile(name string, data []byte) (*os.File, error) {
 	return file, nil
 }
 
-// waitProcess returns when the process has ended, atMost has passed, or ctx is done (a tenth of a second later). A
-// process that is not there has not "ended": it waits all the same, so that a caller who asks again does not spin.
-func waitProcess(ctx context.Context, pid int, atMost time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, atMost)
-	defer cancel()
+// waitProcess returns when the process has ended, atMost has passed, or a signal came. A process that is not there has
+// not "ended": it waits all the same, so that a caller who asks again does not spin.
+func waitProcess(pid int, atMost time.Duration) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		<-ctx.Done()
+		<-time.NewTimer(atMost).C
 		return
 	}
 	defer unix.Close(fd)
-	for ctx.Err() == nil {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
-		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
-			return
-		}
-	}
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(atMost.Milliseconds()))
 }
 
 // wakeStopped continues a process that was stopped. Under a debugger it is stopped in another way, and left

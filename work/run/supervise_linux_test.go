@@ -262,7 +262,7 @@ func onDisk(t *testing.T, path string) int64 {
 func TestResultThatCannotBeWritten(t *testing.T) {
 	y := newYard(t)
 	run := y.start(y.order("mv .temp away && ln -s /proc .temp\n"))
-	testkit.Must(t, run.Wait(t.Context()))
+	testkit.Must(t, waited(t.Context(), run))
 	if !strings.HasPrefix(y.log(), "addagent: record the end: ") {
 		t.Errorf("log %q", y.log())
 	}

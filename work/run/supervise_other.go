@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"github.com/addagent/addagent/internal/retry"
 )
 
 // Work is done on Linux only: sessions are found through /proc. Elsewhere the package builds, judges and explains.
@@ -26,9 +24,7 @@ func Supervise(context.Context) int {
 // sweepAll has nothing to sweep where no work runs.
 func sweepAll(*Lock, []string, string, time.Duration) ([]string, error) { return nil, nil }
 
-func waitProcess(ctx context.Context, _ int, atMost time.Duration) {
-	retry.Wait(ctx, atMost)
-}
+func waitProcess(_ int, atMost time.Duration) { <-time.NewTimer(atMost).C }
 
 func bootID() string { return "" }
 

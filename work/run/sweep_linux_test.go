@@ -80,7 +80,7 @@ func TestSweepWithoutTheLockFile(t *testing.T) {
 	h := y.scriptRuns()
 	testkit.Must(t, os.Remove(y.lockPath))
 	testkit.Must(t, syscall.Kill(h.PID, syscall.SIGKILL))
-	if err := run.Wait(context.Background()); err != nil {
+	if err := waited(context.Background(), run); err != nil {
 		t.Fatal(err)
 	}
 	l, err := TryLock(y.lockPath, "beat")
