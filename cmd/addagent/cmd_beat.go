@@ -50,13 +50,9 @@ is running or the agent does not answer, 5 disabled, 130 interrupted.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			l := daemon.ConfigLoader{Process: p.Process, Flags: g}
-			stamp := config.Stamp(l.Path())
-			cfg, wrong, err := l.LastGood()
+			cfg, _, err := l.LastGood()
 			if err != nil {
 				return err
-			}
-			if wrong != nil {
-				stamp = ""
 			}
 			ask := request.New(p.Process, journal.AskBeat, "")
 			if again {
@@ -65,7 +61,7 @@ is running or the agent does not answer, 5 disabled, 130 interrupted.`,
 					ask.Target = args[0]
 				}
 			}
-			return p.beat(c.Context(), l, cfg, stamp, ask, spread)
+			return p.beat(c.Context(), l, cfg, ask, spread)
 		},
 	}
 	c.Flags().BoolVar(&spread, "spread", false, "first wait for this node's own second (for cron)")
@@ -73,7 +69,7 @@ is running or the agent does not answer, 5 disabled, 130 interrupted.`,
 	return c
 }
 
-func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.Config, stamp string, ask journal.Ask, spread bool) error {
+func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.Config, ask journal.Ask, spread bool) error {
 	if spread {
 		if err := p.waitForOwnSecond(ctx, cfg); err != nil {
 			return err
@@ -88,7 +84,7 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 	if ask.What != journal.AskBeat { // that it beats needs no asking
 		asks = append(asks, ask)
 	}
-	w, err := daemon.Start(ctx, l, cfg, daemon.Options{Purpose: "beat", Told: func(b journal.Beat) { last = b }, Voice: screen, Stamp: stamp, Asks: asks})
+	w, err := daemon.Start(ctx, l, cfg, daemon.Options{Purpose: "beat", Told: func(b journal.Beat) { last = b }, Voice: screen, Asks: asks})
 	var busy *run.Busy
 	if errors.As(err, &busy) && busy.Path == cfg.BeatLock() && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
 		return p.beatViaAgent(ctx, l.Flags, cfg, busy.Holder, ask)

@@ -42,18 +42,14 @@ Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier
 			// and keeps the unit from starting it again. So it shall end by the signal.
 			debug.SetTraceback("crash")
 			l := daemon.ConfigLoader{Process: p.Process, Flags: g, Override: try.apply}
-			stamp := config.Stamp(l.Path())
-			cfg, wrong, err := l.LastGood()
+			cfg, _, err := l.LastGood() // the first beat says what is wrong
 			if err != nil {
 				return err
-			}
-			if wrong != nil {
-				stamp = "" // the first beat says what is wrong
 			}
 			// Before the lock is taken: who finds it held may send a signal.
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
 			defer daemon.HandleSignals(woken, again)()
-			w, err := daemon.Start(c.Context(), l, cfg, daemon.Options{Purpose: "run", Part: try.part, Stamp: stamp, Woken: woken, Again: again,
+			w, err := daemon.Start(c.Context(), l, cfg, daemon.Options{Purpose: "run", Part: try.part, Woken: woken, Again: again,
 				Voice: journal.LogOptions{Screen: p.Err, Journald: journal.UnderJournald(p.Env)}})
 			if err != nil {
 				return err

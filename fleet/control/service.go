@@ -48,11 +48,11 @@ const (
 
 // NewService makes a service that folds every so often; 0 = once. It asks no server.
 func NewService(s *Setup, every time.Duration, output Output) (*Service, error) {
-	l := &Service{setup: s, output: output, every: every, stamp: config.Stamp(s.configPath())}
 	cfg, err := s.ReadConfig()
 	if err != nil {
 		return nil, err
 	}
+	l := &Service{setup: s, output: output, every: every, stamp: cfg.Stamp()}
 	return l, l.apply(cfg)
 }
 

@@ -66,7 +66,11 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 		say("service", "%s", text)
 	}
 	if life, err := node.ParseStateLog(n.StateLog); err == nil && n.StateLog != "" {
-		say("life", "%s", strings.Join(lived(life.String()), ", "))
+		var lived []string
+		for _, t := range life {
+			lived = append(lived, string(t.State)+" "+human.Time(t.At))
+		}
+		say("life", "%s", strings.Join(lived, ", "))
 	}
 	for _, r := range [][2]string{{"init", n.InitGitRepo}, {"agent", n.Agent}, {"hardware", n.Hardware}, {"boot", n.BootID}} {
 		if r[1] != "" {
@@ -125,19 +129,6 @@ func named(pairs ...[]string) []string {
 		if p[1] != "" {
 			all = append(all, p[0]+p[1])
 		}
-	}
-	return all
-}
-
-// lived words a statelog: STATE:YYYYMMDD-HHMMSS;...
-func lived(statelog string) []string {
-	var all []string
-	for entry := range strings.SplitSeq(strings.TrimSuffix(statelog, ";"), ";") {
-		state, stamp, _ := strings.Cut(entry, ":")
-		if t, err := time.Parse("20060102-150405", stamp); err == nil {
-			stamp = human.Time(t)
-		}
-		all = append(all, state+" "+stamp)
 	}
 	return all
 }

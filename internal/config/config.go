@@ -32,6 +32,7 @@ type Config struct {
 	Notes Problems
 
 	path      string            // of the file, as given to Load; "" = nothing was loaded
+	stamp     string            // of the files, see Stamp; "" = this is not what they say
 	sources   []source          // what was read, for Keep
 	broken    bool              // there were problems: not to be kept
 	from      map[string]string // by key, what set it; absent = default

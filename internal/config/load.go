@@ -16,6 +16,7 @@ import (
 // is returned in any case, with the values that are good, so that people can be shown both.
 func Load(path string, o Options) (*Config, error) {
 	l := newLoader(path, o)
+	l.c.stamp = Stamp(path) // before they are read, so as not to miss a change meanwhile
 	return l.load(l.gather(path, o.Optional))
 }
 

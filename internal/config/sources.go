@@ -102,7 +102,7 @@ func (l *loader) dropIns(path string) []string {
 }
 
 // Stamp changes when the config file at path, or a file in addagent.d beside it, is written, replaced, removed or
-// added. It reads no file. Take it before Load, so as not to miss a change between the two.
+// added. It reads no file.
 func Stamp(path string) string {
 	var b strings.Builder
 	add := func(name string) {
@@ -127,6 +127,9 @@ func Stamp(path string) string {
 	}
 	return b.String()
 }
+
+// Stamp is that of the files when c was loaded from them; "" for the last good config.
+func (c *Config) Stamp() string { return c.stamp }
 
 // Files lists the files that c was loaded from, in order.
 func (c *Config) Files() []string {

@@ -42,10 +42,11 @@ type clonedRepo struct {
 	Name    string
 	repo    *clone.Repo
 	Source  remote.Source
-	found   bool       // nobody configured it
-	foreign bool       // and it is no clone that could be looked at
-	tip     remote.Tip // as last asked
-	Problem error      // why it cannot be asked at all
+	found   bool          // nobody configured it
+	foreign bool          // and it is no clone that could be looked at
+	tip     remote.Tip    // as last asked
+	preview *objects.Tree // of the tip, as Preview fetched it; nil = it did not
+	Problem error         // why it cannot be asked at all
 }
 
 func newClones(dir string) *clones { return &clones{dir: dir} }
@@ -124,7 +125,7 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journa
 			return l
 		}
 		if whole {
-			l.Branch, l.Version, l.Previous = here.Branch, here.ID, here.ID
+			l.Branch, l.Version = here.Branch, here.ID
 		}
 		tip, err := r.repo.Ask(ctx)
 		l.Notices = r.repo.Notices()
@@ -136,32 +137,20 @@ func (c *clones) Ask(ctx context.Context, rests func(repo string) bool) []journa
 			return l
 		}
 		r.tip = tip
+		if l.Moved = !whole || tip != here; l.Moved {
+			l.Previous = l.Version
+		}
 		l.Branch, l.Version = tip.Branch, tip.ID
-		l.Moved = !whole || tip != here
 		return l
 	})
 }
 
 // Move brings those that moved to the tip they were asked for, side by side.
 func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(journal.Fetching)) []journal.Look {
-	before := map[string]journal.Look{}
-	moved := false
-	for _, l := range asked {
-		before[l.Repo] = l
-		moved = moved || l.Moved
-	}
-	if !moved {
-		for i := range asked {
-			asked[i].Previous = ""
-		}
+	if !slices.ContainsFunc(asked, func(l journal.Look) bool { return l.Moved }) {
 		return asked
 	}
-	looks := c.each(c.list, func(r *clonedRepo) journal.Look {
-		l := before[r.Name]
-		if !l.Moved {
-			l.Previous = ""
-			return l
-		}
+	looks := c.moved(asked, func(r *clonedRepo, l journal.Look) journal.Look {
 		sight, err := r.repo.Apply(ctx, r.tip, func(p clone.Progress) {
 			progress(journal.Fetching{Repo: r.Name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
 		})
@@ -185,6 +174,36 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 	// now, the next change may be a day away.
 	debug.FreeOSMemory()
 	return looks
+}
+
+// Preview fetches the tips of those that moved, side by side, into folders below tmp, and moves nothing.
+func (c *clones) Preview(ctx context.Context, asked []journal.Look, tmp string) []journal.Look {
+	return c.moved(asked, func(r *clonedRepo, l journal.Look) journal.Look {
+		dir := filepath.Join(tmp, r.Name)
+		err := os.Mkdir(dir, 0o700)
+		if err == nil {
+			r.preview, err = r.repo.Preview(ctx, dir, r.tip)
+		}
+		if err != nil {
+			l.Trouble, l.Version = fmt.Sprintf("fetch %s: %v", r.Name, err), ""
+		}
+		return l
+	})
+}
+
+// moved does one thing with every repository that was asked and has moved; the looks of the others stay.
+func (c *clones) moved(asked []journal.Look, do func(*clonedRepo, journal.Look) journal.Look) []journal.Look {
+	before := map[string]journal.Look{}
+	for _, l := range asked {
+		before[l.Repo] = l
+	}
+	return c.each(c.list, func(r *clonedRepo) journal.Look {
+		l := before[r.Name]
+		if !l.Moved {
+			return l
+		}
+		return do(r, l)
+	})
 }
 
 // sideBySide bounds how many repositories are asked at the same moment: enough
@@ -297,19 +316,22 @@ func (c *clones) get(name string) *clonedRepo {
 	return nil
 }
 
-// tree opens the tree of a repository at a version; the caller closes it.
-func (c *clones) tree(name, version string) (*objects.Tree, error) {
-	return c.open(name, version, (*clone.Repo).Tree)
+// planned opens the tree of a repository at a version, or as Preview fetched it; the caller closes it.
+func (c *clones) planned(name, version string) (*objects.Tree, error) {
+	r := c.get(name)
+	switch {
+	case r == nil:
+		return nil, fmt.Errorf("no repository %s here", name)
+	case r.preview != nil:
+		return r.preview, nil
+	}
+	return r.repo.Tree(version)
 }
 
-// treeInUse is tree for who works by it: what of it is damaged is put right by the next look.
+// treeInUse opens a tree for who works by it: what of it is damaged is put right by the next look. The caller closes it.
 func (c *clones) treeInUse(name, version string) (*objects.Tree, error) {
-	return c.open(name, version, (*clone.Repo).TreeInUse)
-}
-
-func (c *clones) open(name, version string, tree func(*clone.Repo, string) (*objects.Tree, error)) (*objects.Tree, error) {
 	if r := c.get(name); r != nil {
-		return tree(r.repo, version)
+		return r.repo.TreeInUse(version)
 	}
 	return nil, fmt.Errorf("no repository %s here", name)
 }

@@ -2,16 +2,13 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence/peers"
@@ -63,13 +60,9 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 		if rest, rests := brakes.Repos[looks[i].Repo]; rests {
 			looks[i].Resting = rest.String()
 		}
-		if !looks[i].Moved {
-			looks[i].Previous = ""
-		}
 	}
-	pre := &preview{repos: repos, tmp: tmp, trees: map[string]*objects.Tree{}}
-	pre.fetch(ctx, looks)
-	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: pre.open, ReadOnly: true, InitMemory: cfg.InitMemory()}
+	looks = repos.Preview(ctx, looks, tmp)
+	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.planned, ReadOnly: true, InitMemory: cfg.InitMemory()}
 	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
 		// It asks nobody who else is there: what an item last met is taken to be so.
 		survey.Nodes = peers.PlannedSet(cfg)
@@ -111,49 +104,4 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 		out.Items = append(out.Items, d)
 	}
 	return out, nil
-}
-
-// preview holds trees that were fetched for a plan.
-type preview struct {
-	repos *clones
-	tmp   string
-	trees map[string]*objects.Tree
-}
-
-// fetch gets the tip of every repository that moved, side by side.
-func (v *preview) fetch(ctx context.Context, looks []journal.Look) {
-	var all sync.WaitGroup
-	trees := make([]*objects.Tree, len(looks))
-	for i := range looks {
-		if looks[i].Trouble != "" || !looks[i].Moved {
-			continue
-		}
-		all.Go(func() {
-			r := v.repos.get(looks[i].Repo)
-			tmp := filepath.Join(v.tmp, r.Name)
-			err := os.Mkdir(tmp, 0o700)
-			var tree *objects.Tree
-			if err == nil {
-				tree, err = r.repo.Preview(ctx, tmp, r.tip)
-			}
-			if err != nil {
-				looks[i].Trouble, looks[i].Version = fmt.Sprintf("fetch %s: %v", r.Name, err), ""
-				return
-			}
-			trees[i] = tree
-		})
-	}
-	all.Wait()
-	for i, t := range trees {
-		if t != nil {
-			v.trees[looks[i].Repo] = t
-		}
-	}
-}
-
-func (v *preview) open(repo, version string) (*objects.Tree, error) {
-	if t := v.trees[repo]; t != nil {
-		return t, nil
-	}
-	return v.repos.tree(repo, version)
 }

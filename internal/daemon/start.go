@@ -47,7 +47,6 @@ type Options struct {
 	Told    func(journal.Beat) // nil = the line in the log
 	Voice   journal.LogOptions
 	Part    string        // for nodeinfo/nodepart.txt; "" = as it is
-	Stamp   string        // of the config's files; "" = they are not what is in force
 	Asks    []journal.Ask // of this command itself
 	Woken   chan struct{} // somebody wants a beat now
 	Again   *atomic.Bool  // somebody wants the config read again
@@ -178,7 +177,7 @@ func (a *App) buildParts(context.Context) error {
 // makeAgent joins the parts to an agent.
 func (a *App) makeAgent(context.Context) error {
 	control := &controlFiles{stateDir: a.cfg.StateDir, asks: a.Asks, woken: a.Woken,
-		reloader: &reloader{ConfigLoader: a.loader, app: a, cfg: a.cfg, stamp: a.Stamp, again: a.Again, unkept: a.Stamp != "", names: branchNames(a.cfg, a.info)}}
+		reloader: &reloader{ConfigLoader: a.loader, app: a, cfg: a.cfg, stamp: a.cfg.Stamp(), again: a.Again, unkept: a.cfg.Stamp() != "", names: branchNames(a.cfg, a.info)}}
 	notify, err := systemd.New(a.loader.Process.Env, os.Getpid())
 	if err != nil {
 		a.say(journal.Warning, err.Error())

@@ -5,8 +5,6 @@
 // package agent does.
 package node
 
-import "fmt"
-
 // State is how a node is, in one word. The words are a contract: they appear in nodeinfo/state.txt, the presence
 // record, chat and tags.
 type State string
@@ -75,12 +73,4 @@ func (s State) Ended(span string) string {
 		return "enabled after " + span + " disabled"
 	}
 	return "running again after " + span + " " + string(s)
-}
-
-// ParseState parses the word in state.txt.
-func ParseState(word string) (State, error) {
-	if _, ok := Row(State(word)); !ok {
-		return "", fmt.Errorf("%q is not a state", word)
-	}
-	return State(word), nil
 }

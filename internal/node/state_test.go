@@ -33,17 +33,6 @@ func TestStatesTable(t *testing.T) {
 	}
 }
 
-func TestParseState(t *testing.T) {
-	if s, err := ParseState("wedged"); s != Wedged || err != nil {
-		t.Errorf("ParseState = %q, %v", s, err)
-	}
-	for _, word := range []string{"", "Idle", "idle ", "done"} {
-		if _, err := ParseState(word); err == nil {
-			t.Errorf("%q is a state", word)
-		}
-	}
-}
-
 var birth = time.Date(2015, 10, 8, 17, 46, 11, 900, time.UTC)
 
 func TestStateLog(t *testing.T) {

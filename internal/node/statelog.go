@@ -41,12 +41,12 @@ func ParseStateLog(text string) (StateLog, error) {
 	var log StateLog
 	for entry := range strings.SplitAfterSeq(text, ";") {
 		word, stamp, _ := strings.Cut(strings.TrimSuffix(entry, ";"), ":")
-		s, bad := ParseState(word)
+		_, known := Row(State(word))
 		at, err := time.Parse(stampLayout, stamp)
-		t := Transition{State: s, At: at}
+		t := Transition{State: State(word), At: at}
 		switch {
 		case entry == "": // after the last semicolon
-		case bad != nil || err != nil || t.text() != entry: // time.Parse also takes fractions of a second
+		case !known || err != nil || t.text() != entry: // time.Parse also takes fractions of a second
 			return nil, fmt.Errorf("statelog entry %q is not STATE:YYYYMMDD-HHMMSS;", entry)
 		default:
 			log = append(log, t)
