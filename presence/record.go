@@ -77,6 +77,15 @@ func (r Repo) Deployed() string {
 	return r.Name + "@" + human.ID(r.Worked[r.Due[0]]) + " -> " + human.ID(r.Version)
 }
 
+// Deployed lists that of all repositories.
+func (r Record) Deployed(separator string) string {
+	var all []string
+	for _, repo := range r.Repos {
+		all = append(all, repo.Deployed())
+	}
+	return strings.Join(all, separator)
+}
+
 // WorkedAt tells whether all items have worked a version, which may be cut short; has is false where the node has never
 // had it, as far as the record tells.
 func (r Repo) WorkedAt(version string) (has, worked bool) {

@@ -60,7 +60,7 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 			path := node.DisabledPath(cfg.StateDir, repo)
 			before, was := node.ReadBrake(path, at)
 			if err := b.Put(path); err != nil {
-				return cli.Failed(err)
+				return err
 			}
 			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), b.Ends(at), b.Reason)
 			if was {
@@ -89,7 +89,7 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 			}
 			was, err := node.Lift(node.DisabledPath(cfg.StateDir, repo))
 			if err != nil {
-				return cli.Failed(err)
+				return err
 			}
 			if !was && repo != "" && !knownRepo(cfg, repo) {
 				return unknownRepo(cfg, repo)
@@ -107,7 +107,7 @@ func (p *process) enableCommand(g *cli.Flags) *cobra.Command {
 			}
 			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
 			if err != nil {
-				return cli.Failed(err)
+				return err
 			}
 			if brakes.Disabled != nil {
 				fmt.Fprintf(p.Err, "the whole node is still disabled: %s\n", brakes.Disabled)
@@ -147,14 +147,14 @@ The node keeps looking and working. Only addagent unwedge clears the mark.`,
 			}
 			if runID, temp := p.Env("ADD_RUN_ID"), p.Env("ADD_TEMP"); runID != "" && temp != "" {
 				if err := run.SayWedged(temp, runID, b.Reason); err != nil {
-					return cli.Failed(err)
+					return err
 				}
 				fmt.Fprintf(p.Err, "%s:%s becomes wedged when this script ends: %s\n", p.Env("ADD_REPO"), p.Env("ADD_ITEM"), b.Reason)
 				return nil
 			}
 			return p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, _ []string) error {
 				if err := b.Put(node.WedgedPath(cfg.StateDir)); err != nil {
-					return cli.Failed(err)
+					return err
 				}
 				fmt.Fprintf(p.Err, "this node is wedged until addagent unwedge%s: %s\n", g.Suffix(), b.Reason)
 				p.letKnow(cfg)
@@ -191,7 +191,7 @@ It waits until a running agent has done so. Without one, the next beat does it.`
 			if target == "" {
 				was, err := node.Lift(node.WedgedPath(cfg.StateDir))
 				if err != nil {
-					return cli.Failed(err)
+					return err
 				}
 				if was {
 					fmt.Fprintln(p.Err, "this node is no longer marked as wedged")
@@ -200,7 +200,7 @@ It waits until a running agent has done so. Without one, the next beat does it.`
 			ask := request.New(p.Process, journal.AskUnwedge, target)
 			holder, held, err := run.ReadHolder(cfg.BeatLock())
 			if err != nil {
-				return cli.Failed(err)
+				return err
 			}
 			if !held || holder.Purpose != "run" {
 				if known := journal.KnownItems(cfg.Home); target != "" && len(itemsOf(known, target)) == 0 && !knownRepo(cfg, target) {
@@ -220,7 +220,7 @@ It waits until a running agent has done so. Without one, the next beat does it.`
 				switch {
 				case a.ID != ask.ID:
 				case a.Error != "":
-					return cli.Failed(errors.New(a.Error))
+					return errors.New(a.Error)
 				case len(a.Did) == 0:
 					fmt.Fprintln(p.Err, "no item is wedged or failing")
 				default:
@@ -267,9 +267,9 @@ func repoNames(cfg *config.Config) []string {
 // unknownRepo is the error for a name that no repository of this node has.
 func unknownRepo(cfg *config.Config, name string) error {
 	if names := repoNames(cfg); len(names) > 0 {
-		return cli.Failed(fmt.Errorf("unknown repository %s; the repositories are: %s", name, strings.Join(names, ", ")))
+		return fmt.Errorf("unknown repository %s; the repositories are: %s", name, strings.Join(names, ", "))
 	}
-	return cli.Failed(fmt.Errorf("unknown repository %s: this node has none yet; add some to the config (repos:)", name))
+	return fmt.Errorf("unknown repository %s: this node has none yet; add some to the config (repos:)", name)
 }
 
 // itemsOf are those of the known items that REPO or REPO:ITEM means.
@@ -282,7 +282,7 @@ func itemsOf(known []string, target string) []string {
 
 // unknownItem is the error for a REPO[:ITEM] that this node does not have.
 func unknownItem(target string, known []string) error {
-	return cli.Failed(fmt.Errorf("unknown item %s; the items are: %s", target, cmp.Or(strings.Join(known, ", "), "none yet")))
+	return fmt.Errorf("unknown item %s; the items are: %s", target, cmp.Or(strings.Join(known, ", "), "none yet"))
 }
 
 func knownRepo(cfg *config.Config, name string) bool { return slices.Contains(repoNames(cfg), name) }

@@ -85,7 +85,7 @@ func (p *process) check(ctx context.Context, c *check.Checker) error {
 	}
 	switch {
 	case err != nil:
-		return cli.Failed(err)
+		return err
 	case problems > 0 && c.Live:
 		return cli.Misuse(nil)
 	case problems > 0:
@@ -107,7 +107,7 @@ func (p *process) checkImage(g *cli.Flags) error {
 	}
 	for _, u := range all {
 		if _, err := fmt.Fprintf(p.Out, "%s\t%s\t%s\n", u.Kind, u.Where, u.Key); err != nil {
-			return cli.Failed(fmt.Errorf("write: %w", err))
+			return fmt.Errorf("write: %w", err)
 		}
 	}
 	return nil

@@ -41,11 +41,11 @@ Exit codes: 0 written, 1 DIR is not empty or cannot be written.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
 			if err != nil {
-				return cli.Failed(err)
+				return err
 			}
 			written, err := writeExample(dir)
 			if err != nil {
-				return cli.Failed(fmt.Errorf("write the example: %w", err))
+				return fmt.Errorf("write the example: %w", err)
 			}
 			steps := exampleSteps(dir, programName())
 			if g.JSON {

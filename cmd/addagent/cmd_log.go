@@ -268,9 +268,9 @@ func unreadable(err error) error {
 	case errors.Is(err, context.Canceled):
 		return &cli.Exit{Code: cli.ExitInterrupted}
 	case errors.Is(err, fs.ErrPermission):
-		return cli.Failed(fmt.Errorf("%w: the log belongs to the agent's account (sudo addagent log)", err))
+		return fmt.Errorf("%w: the log belongs to the agent's account (sudo addagent log)", err)
 	}
-	return cli.Failed(err)
+	return err
 }
 
 // runTime is when a run began, as its log's name tells.

@@ -68,7 +68,7 @@ Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier
 			}
 			w.Agent.Run(ctx)
 			if c.Context().Err() == nil {
-				return cli.Failed(fmt.Errorf("%w: exiting for a restart", context.Cause(ctx)))
+				return fmt.Errorf("%w: exiting for a restart", context.Cause(ctx))
 			}
 			return nil
 		},

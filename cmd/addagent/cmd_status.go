@@ -32,7 +32,7 @@ folders cannot be written, 3 wedged, 5 disabled.`,
 func (p *process) status(g *cli.Flags, cfg *config.Config, now time.Time) error {
 	s, unread, err := status.Read(cfg, now)
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	if unread != nil {
 		fmt.Fprintln(p.Err, "addagent:", unread) // all else is told nevertheless

@@ -40,7 +40,7 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 	home := cfg.Home
 	stories, last, err := journal.Stories(home)
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	if last == nil {
 		if b, err := journal.ReadBeat(home); err == nil && b != nil && len(b.Fetching) > 0 {

@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,17 +42,6 @@ func (p *program) withRepository(run func(*control.Repository) error) error {
 	}
 	defer o.Close()
 	return run(o)
-}
-
-// ended gives the error of a command an exit code, where it has none.
-func ended(ctx context.Context, err error) error {
-	switch {
-	case err == nil || errors.As(err, new(*cli.Exit)):
-		return err
-	case ctx.Err() != nil:
-		return &cli.Exit{Code: cli.ExitInterrupted}
-	}
-	return cli.Failed(err)
 }
 
 // says prints a line for people on standard error.

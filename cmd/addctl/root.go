@@ -42,10 +42,6 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 		p.listCommand(), p.foldCommand(), p.reapCommand(), p.sayCommand(),
 		cli.VersionCommand("addctl", &p.json), cli.CompletionCommand("addctl", completed),
 	)
-	for _, c := range root.Commands() {
-		run := c.RunE
-		c.RunE = func(c *cobra.Command, args []string) error { return ended(c.Context(), run(c, args)) }
-	}
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.Completions(root, p.completer)
 	return root

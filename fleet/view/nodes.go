@@ -102,14 +102,8 @@ func reported(n presence.Node) time.Time {
 	return n.Told
 }
 
-// versions are what a node has of its repositories: what it worked and, where that is another, what it pulled.
-func versions(n presence.Node) string {
-	var all []string
-	for _, r := range n.Repos {
-		all = append(all, r.Deployed())
-	}
-	return human.Safe(strings.Join(all, " "))
-}
+// versions are what a node has of its repositories.
+func versions(n presence.Node) string { return human.Safe(n.Deployed(" ")) }
 
 // Summary is the fleet in a line: how many nodes are in which state, and how fresh that is. Shown are those that
 // passed a filter.

@@ -130,7 +130,7 @@ it, Tab completes ` + more,
 				"fish": func() error { return c.Root().GenFishCompletion(out, true) },
 			}[args[0]]
 			if err := write(); err != nil {
-				return Failed(fmt.Errorf("write: %w", err))
+				return fmt.Errorf("write: %w", err)
 			}
 			return nil
 		},

@@ -47,7 +47,8 @@ func (e *Exit) Error() string {
 
 func (e *Exit) Unwrap() error { return e.Err }
 
-// Failed is an error that ends the program with ExitFailed.
+// Failed is an error that ends the program with ExitFailed, as any other that has no exit code does, but for one after
+// an interruption.
 func Failed(err error) error { return &Exit{ExitFailed, err} }
 
 // Misuse is an error that ends the program with ExitMisuse.
@@ -85,7 +86,9 @@ func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
 	root.PersistentPreRunE = refuseEmpty
 	root.SetFlagErrorFunc(flagError)
 	for _, c := range root.Commands() {
+		run := c.RunE
 		c.Args = ownWords(c.Args)
+		c.RunE = func(c *cobra.Command, args []string) error { return ended(ctx, run(c, args)) }
 	}
 	err := root.ExecuteContext(ctx)
 	code, text := ExitDone, ""
@@ -111,6 +114,17 @@ func (p *Process) Run(ctx context.Context, root *cobra.Command) int {
 		fmt.Fprintf(p.Err, "%s: %s\n", root.Name(), text)
 	}
 	return code
+}
+
+// ended gives the error of a command an exit code, where it has none.
+func ended(ctx context.Context, err error) error {
+	switch {
+	case err == nil || errors.As(err, new(*Exit)):
+		return err
+	case ctx.Err() != nil:
+		return &Exit{Code: ExitInterrupted}
+	}
+	return Failed(err)
 }
 
 // output is standard output. It remembers why something could not be written.

@@ -15,7 +15,7 @@ func PrintJSON(w io.Writer, v any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil && !errors.Is(err, syscall.EPIPE) {
-		return Failed(fmt.Errorf("write: %w", err))
+		return fmt.Errorf("write: %w", err)
 	}
 	return nil
 }

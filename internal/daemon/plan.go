@@ -47,13 +47,13 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 	defer repos.Close()
 	tmp, err := files.Scratch("addagent-plan-")
 	if err != nil {
-		return nil, cli.Failed(err)
+		return nil, err
 	}
 	defer os.RemoveAll(tmp)
 
 	brakes, err := node.ReadBrakes(cfg.StateDir, now)
 	if err != nil {
-		return nil, cli.Failed(err)
+		return nil, err
 	}
 	looks := repos.Ask(ctx, func(repo string) bool { _, rests := brakes.Repos[repo]; return rests })
 	for i := range looks {

@@ -58,7 +58,7 @@ func (a *App) claimNode(context.Context) error {
 	for _, dir := range []string{cfg.RunDir, cfg.Nodeinfo(), filepath.Join(cfg.Home, "gitrepo"), filepath.Join(cfg.Home, "log"), cfg.StateDir} {
 		said, err := files.MakeFolder(dir, 0o755)
 		if err != nil {
-			return cli.Failed(fmt.Errorf("make %s: %w", dir, err))
+			return fmt.Errorf("make %s: %w", dir, err)
 		}
 		a.aside = append(a.aside, said)
 	}
@@ -66,7 +66,7 @@ func (a *App) claimNode(context.Context) error {
 	if busy := (*run.Busy)(nil); errors.As(err, &busy) {
 		return &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent is running here: %w", err)}
 	} else if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	a.onClose(func() { lock.Close() })
 	// The beat lock lies in run_dir: an agent with another one (--home, a second config) must not beat here, too.
@@ -74,14 +74,14 @@ func (a *App) claimNode(context.Context) error {
 	if errors.Is(err, files.ErrHeld) {
 		return &cli.Exit{Code: cli.ExitBusy, Err: fmt.Errorf("another agent, with its locks elsewhere, uses %s", cfg.Home)}
 	} else if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	a.onClose(func() { home.Close() })
 	a.lock, a.aside = lock, append(a.aside, lock.Aside(), home.Aside)
 	for _, dir := range []string{cfg.Nodeinfo(), cfg.StateDir, request.Dir(cfg.StateDir), keptDir(cfg.StateDir), filepath.Dir(node.DisabledPath(cfg.StateDir, ""))} {
 		// Temporary files of a writer that was killed; ours alone, since the beat lock is ours.
 		if err := files.Sweep(dir, time.Now().Add(-time.Hour)); err != nil {
-			return cli.Failed(err)
+			return err
 		}
 	}
 	return nil
@@ -91,7 +91,7 @@ func (a *App) claimNode(context.Context) error {
 func (a *App) identify(ctx context.Context) (err error) {
 	if a.Part != "" {
 		if err := files.Write(filepath.Join(a.cfg.Nodeinfo(), "nodepart.txt"), []byte(a.Part+"\n"), 0o644); err != nil {
-			return cli.Failed(err)
+			return err
 		}
 	}
 	if a.info, err = node.ReadInfo(a.cfg.Nodeinfo()); err != nil {
@@ -118,7 +118,7 @@ func (a *App) openLogs(context.Context) (err error) {
 	}
 	notice, err := a.journal.Recall()
 	if err != nil {
-		return cli.Failed(err)
+		return err
 	}
 	if notice != "" {
 		a.say(journal.Warning, notice)

@@ -73,12 +73,7 @@ func UserName(p *cli.Process) string {
 }
 
 // Put leaves a request for the next beat.
-func Put(stateDir string, a journal.Ask) error {
-	if err := askFile(stateDir, a.ID).Save(a); err != nil {
-		return cli.Failed(err)
-	}
-	return nil
-}
+func Put(stateDir string, a journal.Ask) error { return askFile(stateDir, a.ID).Save(a) }
 
 // WakeUp makes a living agent beat now.
 func WakeUp(pid int) error {

@@ -96,10 +96,10 @@ func beatThatObeyed(home, id string) (journal.Beat, error) {
 		}
 	})
 	if err != nil {
-		return journal.Beat{}, cli.Failed(err)
+		return journal.Beat{}, err
 	}
 	if found.Seq == 0 {
-		return found, cli.Failed(fmt.Errorf("the agent took the request and recorded no result: addagent status"))
+		return found, fmt.Errorf("the agent took the request and recorded no result: addagent status")
 	}
 	return found, nil
 }
@@ -111,7 +111,7 @@ func (r Running) Follow(ctx context.Context, b journal.Beat) (journal.Beat, erro
 	for {
 		now, err := journal.ReadBeat(r.Cfg.Home)
 		if err != nil {
-			return b, cli.Failed(err)
+			return b, err
 		}
 		if now != nil {
 			b.Started, b.Ended = merged(b.Started, now.Started, func(s journal.Started) string { return s.RunID }), merged(b.Ended, EndedOf(now.Ended, b.Started), func(e journal.Ended) string { return e.RunID })

@@ -192,15 +192,6 @@ func repoVersions(r presence.Record) string {
 	return strings.Join(all, " ")
 }
 
-// deployed lists what a node has worked, and pulled where that is another: "ops@1a2b3c4 app2@5d6e7f8 -> 9a8b7c6".
-func deployed(r presence.Record) string {
-	var all []string
-	for _, repo := range r.Repos {
-		all = append(all, repo.Deployed())
-	}
-	return strings.Join(all, " ")
-}
-
 // at says which versions a line is about: of a failure, those that failed.
 func at(r presence.Record) string {
 	var failed []string

@@ -67,7 +67,7 @@ func tagsOf(r presence.Record) map[string]string {
 	tags := map[string]string{
 		"add:deployment": r.Deployment, "add:nodepart": r.Nodepart, "add:stacktype": r.Stacktype,
 		"add:state": string(r.State), "add:statelog": r.StateLog, "add:statetss": r.StateTss,
-		"add:version": strings.ReplaceAll(deployed(r), " -> ", ">"),
+		"add:version": strings.ReplaceAll(r.Deployed(" "), " -> ", ">"),
 	}
 	for key, value := range tags {
 		tags[key] = human.Prefix(value, tagLimit)

@@ -36,7 +36,7 @@ func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []
 			place = n.Deployment + "/" + n.Nodepart
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", escape(n.InstanceID), escape(place), state,
-			shown(since(n.InstanceID)), escape(versions(n)), escape(n.Reason))
+			shown(since(n.InstanceID)), escape(n.Deployed(", ")), escape(n.Reason))
 	}
 	for _, note := range f.Notes {
 		fmt.Fprintf(&b, "\n- %s", escape(note))
@@ -45,14 +45,6 @@ func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []
 		b.WriteString("\n")
 	}
 	return []byte(b.String())
-}
-
-func versions(n presence.Node) string {
-	var list []string
-	for _, r := range n.Repos {
-		list = append(list, r.Deployed())
-	}
-	return strings.Join(list, ", ")
 }
 
 // escape makes a text plain in a cell of a Markdown table.
