@@ -85,7 +85,7 @@ type Attempt struct {
 	AskedBy     string            `json:"asked_by,omitempty"`    // who
 }
 
-// InHand is the work that runs now, as the record of a beat has it.
+// InHand is the work that runs now.
 type InHand struct {
 	Repo    string    `json:"repo"`
 	Item    string    `json:"item"`

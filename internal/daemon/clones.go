@@ -328,7 +328,7 @@ func (c *clones) planned(name, version string) (*objects.Tree, error) {
 	return r.repo.Tree(version)
 }
 
-// treeInUse opens a tree for who works by it: what of it is damaged is put right by the next look. The caller closes it.
+// treeInUse opens a tree to work by: what of it is damaged is put right by the next look. The caller closes it.
 func (c *clones) treeInUse(name, version string) (*objects.Tree, error) {
 	if r := c.get(name); r != nil {
 		return r.repo.TreeInUse(version)
