@@ -2,6 +2,7 @@ package chat
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,7 +20,9 @@ func hipchat(u *url.URL) *web {
 	room := strings.Trim(u.Path, "/") // a name may have spaces; Path has them unescaped
 	q, err := url.ParseQuery(u.RawQuery)
 	_, password := u.User.Password()
-	if err != nil || token == "" || password || u.Hostname() == "" || room == "" || !known(q, "api", "scheme", "from") {
+	// A misspelt key would be ignored silently.
+	odd := slices.ContainsFunc(slices.Collect(maps.Keys(q)), func(key string) bool { return !slices.Contains([]string{"api", "scheme", "from"}, key) })
+	if err != nil || token == "" || password || u.Hostname() == "" || room == "" || odd {
 		return nil
 	}
 	scheme, api, from := cmp.Or(q.Get("scheme"), "https"), cmp.Or(q.Get("api"), "v2"), q.Get("from")
@@ -57,14 +60,4 @@ func hipchatColour(c string) string {
 		return c
 	}
 	return "gray"
-}
-
-// known tells whether a query has only these keys: a misspelt one would be ignored silently.
-func known(q url.Values, keys ...string) bool {
-	for key := range q {
-		if !slices.Contains(keys, key) {
-			return false
-		}
-	}
-	return true
 }

@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 		"an empty list":    {nil, "do --part=", cli.ExitMisuse, "prog: --part is empty: give it a value, or leave it out\n"},
 		"an empty entry":   {nil, "do --part=a,,b", cli.ExitMisuse, "prog: --part is empty: give it a value, or leave it out\n"},
 		"a full list":      {nil, "do --part=a,b --file=x", cli.ExitDone, ""},
-		"an error of none": {errors.New("odd"), "do", cli.ExitMisuse, "prog: odd\n"},
+		"an error of none": {errors.New("odd"), "do", cli.ExitFailed, "prog: odd\n"},
 	} {
 		root := &cobra.Command{Use: "prog", SilenceUsage: true, SilenceErrors: true}
 		do := &cobra.Command{Use: "do", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return c.err }}

@@ -137,7 +137,7 @@ func TestGood(t *testing.T) {
 // same compares all but where it was read.
 func same(a, b *Config) bool {
 	x, y := *a, *b
-	x.path, x.sources, y.path, y.sources = "", nil, "", nil
+	x.path, x.stamp, x.sources, y.path, y.stamp, y.sources = "", "", nil, "", "", nil
 	return reflect.DeepEqual(x, y)
 }
 

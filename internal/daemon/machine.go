@@ -37,25 +37,16 @@ func (m *Machine) At(cfg *config.Config) (*ec2.Instance, error) {
 		Transport: transport, Agent: cli.UserAgent("addagent"), Hook: cfg.EC2.LifecycleHook}), nil
 }
 
-// tags is the sink that shows the state in the machine's tags.
-func (m *Machine) tags(cfg *config.Config) (sink.Sink, func(), error) {
-	return m.sink(cfg, "tags", func(i *ec2.Instance) sink.Sink { return sink.NewTags(i, tagsMemory(cfg.StateDir)) })
-}
-
-// hook is the sink that lets an autoscaling group count on the machine once its init is done.
-func (m *Machine) hook(cfg *config.Config) (sink.Sink, func(), error) {
-	return m.sink(cfg, "hook", func(i *ec2.Instance) sink.Sink {
-		return sink.NewInitDone(i.CompleteLifecycle, hookMemory(cfg.StateDir))
-	})
-}
-
-func (m *Machine) sink(cfg *config.Config, name string, of func(*ec2.Instance) sink.Sink) (sink.Sink, func(), error) {
-	i, err := m.At(cfg)
-	if err != nil {
-		return nil, nil, err
+// sink is a sink of the machine, as the config makes it.
+func (m *Machine) sink(cfg *config.Config, name string, of func(*ec2.Instance) sink.Sink) func() (sink.Sink, func(), error) {
+	return func() (sink.Sink, func(), error) {
+		i, err := m.At(cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		async := sink.NewAsync(of(i), filepath.Join(pauses(cfg.StateDir), name+".json"))
+		return async, async.Close, nil
 	}
-	async := sink.NewAsync(of(i), filepath.Join(pauses(cfg.StateDir), name+".json"))
-	return async, async.Close, nil
 }
 
 // End has the cloud end this machine.

@@ -59,20 +59,15 @@ func (m *metricsReporter) show(b journal.Beat) {
 		m.swept = true
 		errs = append(errs, metrics.WriteTextfile(m.cfg.Textfile, page))
 	}
-	if m.cfg.Listen != "" {
-		errs = append(errs, m.serve(page))
+	if m.cfg.Listen != "" && m.server == nil {
+		var err error
+		m.server, err = metrics.Listen(m.cfg.Listen)
+		errs = append(errs, err)
+	}
+	if m.server != nil {
+		m.server.Show(page)
 	}
 	m.wrong = errors.Join(errs...)
-}
-
-func (m *metricsReporter) serve(page []byte) (err error) {
-	if m.server == nil {
-		if m.server, err = metrics.Listen(m.cfg.Listen); err != nil {
-			return err
-		}
-	}
-	m.server.Show(page)
-	return nil
 }
 
 func (m *metricsReporter) sample(b journal.Beat) metrics.Sample {

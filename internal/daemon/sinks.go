@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/chat/chatroom"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/cloud/ec2"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/transport"
@@ -137,9 +138,12 @@ func (t *sinks) wanted(cfg *config.Config) (all []*sinkEntry) {
 		}
 	}
 	if t.machine != nil && cfg.EC2.Tags != "off" {
-		add("ec2", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.tags(cfg) })
+		// The first shows the state in the machine's tags; by the second a group can count on it once its init is done.
+		add("ec2", []any{cfg.EC2, cfg.Network}, t.machine.sink(cfg, "tags", func(i *ec2.Instance) sink.Sink { return sink.NewTags(i, tagsMemory(t.stateDir)) }))
 		if cfg.EC2.LifecycleHook != "" {
-			add("ec2 hook", []any{cfg.EC2, cfg.Network}, func() (sink.Sink, func(), error) { return t.machine.hook(cfg) })
+			add("ec2 hook", []any{cfg.EC2, cfg.Network}, t.machine.sink(cfg, "hook", func(i *ec2.Instance) sink.Sink {
+				return sink.NewInitDone(i.CompleteLifecycle, hookMemory(t.stateDir))
+			}))
 		}
 	}
 	return all

@@ -157,7 +157,7 @@ func (a *App) buildParts(context.Context) error {
 	home, name := p.Account()
 	a.runner = &run.Runner{
 		LockPath: cfg.WorkLock(), Home: cfg.Home, InitMemory: cfg.InitMemory(), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
-		BootID: a.bootID, Changed: a.clones.changed,
+		Changed: a.clones.changed,
 	}
 	a.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: a.clones.treeInUse, InitMemory: cfg.InitMemory()}
 	a.sinks = &sinks{nodeinfo: cfg.Nodeinfo(), stateDir: cfg.StateDir, machine: MachineOf(p, cfg, a.me)}

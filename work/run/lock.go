@@ -96,6 +96,12 @@ func newHolder(purpose string) Holder {
 	return Holder{PID: os.Getpid(), Started: time.Now().UTC().Truncate(time.Second), BootID: bootID(), Purpose: purpose}
 }
 
+// bootID names this boot of the machine; empty when the kernel does not say.
+func bootID() string {
+	id, _ := files.ReadText("/proc/sys/kernel/random/boot_id", 4096)
+	return id
+}
+
 // take tries a lock for a moment, and for a second when the noted holder is dead: on a busy disk a child that the
 // holder was starting when it was killed takes that long to reach its exec, or to note that it is the holder now.
 func take(path string, try func() error) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/work"
+	"golang.org/x/sys/unix"
 )
 
 // Runner is what the agent holds work with: the work lock while it decides, then the shim that does the work. One piece
@@ -27,7 +28,6 @@ type Runner struct {
 	Timeout   time.Duration // of items that name none
 	Grace     time.Duration
 	Rules     work.Rules
-	BootID    string
 	// InitMemory is the absolute folder of the memory of the node's init: <state_dir>/init. The same as the Survey's.
 	InitMemory string
 	Program    Program
@@ -101,7 +101,7 @@ func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
 	o := Order{
 		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
 		Executable: j.Item.Executable, Logs: filepath.Join(r.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: r.Grace,
-		Attempt: work.Begin(j, r.Rules, newRunID(now), r.BootID, now, uptime()),
+		Attempt: work.Begin(j, r.Rules, newRunID(now), bootID(), now, uptime()),
 	}
 	if len(o.Steps) == 0 {
 		o.Script = filepath.Join(dir, filepath.FromSlash(j.Item.Script))
@@ -121,6 +121,13 @@ func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
 			human.Printable(field), len(e.Fields[field]), fieldMax, fieldsMax))
 	}
 	return o
+}
+
+// uptime is the time since the boot, whatever the wall clock says.
+func uptime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // it cannot fail: the clock exists, and so does t
+	return time.Duration(t.Nano())
 }
 
 // Found is work that runs though this Runner did not start it: an earlier agent's. Its end comes through Done.

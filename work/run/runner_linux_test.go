@@ -39,7 +39,7 @@ func newHandGrid(t *testing.T, changes ...gittest.Change) *handGrid {
 		Open: func(_, version string) (*objects.Tree, error) { return g.clone.Tree(version) }}
 	g.Runner = &Runner{
 		LockPath: g.file("run/work.lock"), Home: home, InitMemory: g.file("lib/init"), UserHome: home, User: "root",
-		Timeout: 5 * time.Minute, Grace: 200 * time.Millisecond, BootID: bootID(),
+		Timeout: 5 * time.Minute, Grace: 200 * time.Millisecond,
 		Rules: work.Rules{RetryFirst: time.Minute, RetryMax: time.Hour, WedgeAfter: 3, Node: "n"},
 	}
 	source := remote.Source{URL: g.bare.Git("rev-parse", "--absolute-git-dir"), Branch: "main"}

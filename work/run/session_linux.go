@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
-	"golang.org/x/sys/unix"
 )
 
 // process is one line of /proc that matters here.
@@ -204,24 +203,6 @@ func carries(pid int, entry string) (yes, sure bool) {
 		}
 	}
 	return false, true
-}
-
-// bootID names this boot of the machine; empty when the kernel does not say.
-func bootID() string {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
-}
-
-// uptime is the time since the boot, whatever the wall clock says.
-func uptime() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
 }
 
 // listed lists processes for a sentence, the first few.

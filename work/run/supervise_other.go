@@ -26,10 +26,6 @@ func sweepAll(*Lock, []string, string, time.Duration) ([]string, error) { return
 
 func waitProcess(_ int, atMost time.Duration) { <-time.NewTimer(atMost).C }
 
-func bootID() string { return "" }
-
-func uptime() time.Duration { return 0 }
-
 func wakeStopped(int) {}
 
 // allocate gives f size bytes of disk that a later write of them cannot be refused.
