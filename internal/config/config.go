@@ -234,14 +234,18 @@ type Resolved struct {
 	Key   string `json:"key"`   // "beat.spread", "repos[0].url", "work.env.LANG"
 	Value string `json:"value"` // as in the file, but with secrets masked
 	From  string `json:"from"`  // "default", "FILE:LINE" (of a list several, with commas), or what Set was given
+	whole string // with its secrets
 }
+
+// Same tells whether another one has the same value, also where that is masked.
+func (r Resolved) Same(o Resolved) bool { return r.whole == o.whole }
 
 // Lines lists every key as it is in force, in the order of the documentation.
 func (c *Config) Lines() []Resolved {
 	var lines []Resolved
 	add := func(prefix string, l leaf) {
 		key := prefix + l.key
-		lines = append(lines, Resolved{Key: key, Value: l.show(), From: c.Origin(key)})
+		lines = append(lines, Resolved{Key: key, Value: l.show(), From: c.Origin(key), whole: l.hides(nil).show()})
 	}
 	for _, l := range now(c.leaves()) {
 		if l.section.lines != nil {

@@ -345,7 +345,7 @@ func TestAddRepo(t *testing.T) {
 	}
 	found := false
 	for _, r := range c.Lines() {
-		found = found || r == Resolved{Key: "repos[0].url", Value: "https://git.example.org/it/ops.git", From: "--repo"}
+		found = found || r.Key == "repos[0].url" && r.Value == "https://git.example.org/it/ops.git" && r.From == "--repo"
 	}
 	if !found {
 		t.Errorf("lines %+v", c.Lines())

@@ -264,8 +264,8 @@ func (l *loader) env(at place, n strictyaml.Node) {
 
 func (w *Work) envLines(add func(string, leaf)) {
 	for _, name := range slices.Sorted(maps.Keys(w.Env)) {
-		value := masked(name, w.Env[name])
-		add("work.env.", leaf{key: name, into: &value})
+		value := w.Env[name]
+		add("work.env.", leaf{key: name, into: &value}.hides(func(s string) string { return masked(name, s) }))
 	}
 }
 

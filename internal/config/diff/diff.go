@@ -9,24 +9,11 @@ import (
 	"github.com/addagent/addagent/internal/config"
 )
 
-// masked are the values that Lines masks, by key: only to see that one is another.
-func masked(cfg *config.Config) map[string]string {
-	values := map[string]string{"network.proxy": cfg.Network.Proxy}
-	for name, value := range cfg.Work.Env {
-		values["work.env."+name] = value
-	}
-	for i, room := range cfg.Chat {
-		values[fmt.Sprintf("chat[%d].url", i)] = room.URL
-	}
-	return values
-}
-
 // Words names what differs, for people: keys by their value, repositories and rooms that came or went by their URL.
 func Words(before, after *config.Config) string {
-	oldHidden, newHidden := masked(before), masked(after)
-	old := map[string]string{}
+	old := map[string]config.Resolved{}
 	for _, l := range before.Lines() {
-		old[l.Key] = l.Value
+		old[l.Key] = l
 	}
 	var words []string
 	for _, l := range after.Lines() {
@@ -36,21 +23,21 @@ func Words(before, after *config.Config) string {
 		case !known && inList && isURL(key, l.Value):
 			words = append(words, fmt.Sprintf("%s] added: %s", entry, l.Value))
 		case strings.HasPrefix(l.Key, "work.env."): // its value is nobody's business
-			if !known || oldHidden[l.Key] != newHidden[l.Key] {
+			if !known || !l.Same(was) {
 				words = append(words, l.Key+" changed")
 			}
-		case known && was == l.Value && oldHidden[l.Key] != newHidden[l.Key]:
+		case known && was.Value == l.Value && !l.Same(was):
 			words = append(words, l.Key+" changed")
 		case !known && !inList:
 			words = append(words, fmt.Sprintf("%s is %s", l.Key, l.Value))
-		case known && was != l.Value:
-			words = append(words, fmt.Sprintf("%s is %s, was %s", l.Key, l.Value, was))
+		case known && was.Value != l.Value:
+			words = append(words, fmt.Sprintf("%s is %s, was %s", l.Key, l.Value, was.Value))
 		}
 	}
 	for gone, was := range old {
 		switch entry, key, inList := strings.Cut(gone, "]."); {
-		case inList && isURL(key, was):
-			words = append(words, fmt.Sprintf("%s] removed: %s", entry, was))
+		case inList && isURL(key, was.Value):
+			words = append(words, fmt.Sprintf("%s] removed: %s", entry, was.Value))
 		case !inList:
 			words = append(words, gone+" removed")
 		}
