@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"strings"
 	"syscall"
 
@@ -72,6 +73,18 @@ func This() (*Process, context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGUSR1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	return &Process{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv, Getuid: os.Getuid}, ctx, stop
+}
+
+// DefaultConfig is where the config is when nobody says otherwise.
+const DefaultConfig = "/etc/addagent/addagent.yaml"
+
+// Account is who runs this process.
+func (p *Process) Account() (home, name string) {
+	u, err := user.Current()
+	if err != nil {
+		return p.Env("HOME"), p.Env("USER")
+	}
+	return u.HomeDir, u.Username
 }
 
 // Run runs the command line of a program and turns its error into the exit code and one line that begins with the
