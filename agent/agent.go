@@ -252,7 +252,9 @@ func (a *Agent) Once(ctx context.Context) journal.Beat {
 	if waited || len(over) > 0 || len(untold) > 0 {
 		b = a.record(now, b)
 	}
-	a.Told(b)
+	if ctx.Err() == nil {
+		a.Told(b)
+	}
 	return b
 }
 

@@ -79,15 +79,18 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 	if cli.IsTerminal(p.Err) && !l.Flags.JSON {
 		screen.Screen = p.Err
 	}
-	var last journal.Beat
 	var asks []journal.Ask
 	if ask.What != journal.AskBeat { // that it beats needs no asking
 		asks = append(asks, ask)
 	}
-	w, err := daemon.Start(ctx, l, cfg, daemon.Options{Purpose: "beat", Told: func(b journal.Beat) { last = b }, Voice: screen, Asks: asks})
+	w, err := daemon.Start(ctx, l, cfg, daemon.Options{Purpose: "beat", Voice: screen, Asks: asks})
 	var busy *run.Busy
-	if errors.As(err, &busy) && busy.Path == cfg.BeatLock() && busy.Holder.Purpose == "run" && beatenElsewhere(cfg) {
-		return p.beatViaAgent(ctx, l.Flags, cfg, busy.Holder, ask)
+	if errors.As(err, &busy) && busy.Path == cfg.BeatLock() && busy.Holder.Purpose == "run" {
+		// One that holds only the same beat lock, of another home with the same run_dir by mistake, would never hear of
+		// what is asked here.
+		if home, _ := files.Held(cfg.HomeLock()); home {
+			return p.beatViaAgent(ctx, l.Flags, cfg, busy.Holder, ask)
+		}
 	}
 	if err != nil {
 		return err
@@ -100,28 +103,16 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 		}
 		return &cli.Exit{Code: cli.ExitInterrupted}
 	}
-	w.Log.Beat(last)
-	p.sayAsked(last, ask)
-	if len(asks) > 0 && !slices.ContainsFunc(last.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
+	p.sayAsked(b, ask)
+	if len(asks) > 0 && !slices.ContainsFunc(b.Asked, func(a journal.Asked) bool { return a.ID == ask.ID }) {
 		return &cli.Exit{Code: cli.ExitBusy, Err: errors.New("nothing cleared: work is running; try again when it has ended (addagent status)")}
 	}
 	if l.Flags.JSON {
-		if err := cli.PrintJSON(p.Out, last); err != nil {
+		if err := cli.PrintJSON(p.Out, b); err != nil {
 			return err
 		}
 	}
-	return p.outcome(last, ask, screen.Screen != nil || l.Flags.JSON)
-}
-
-// beatenElsewhere tells whether an agent beats over this home. One that holds
-// only the same beat lock, of another home with the same run_dir by mistake,
-// would never hear of what is asked here.
-func beatenElsewhere(cfg *config.Config) bool {
-	house, err := files.TryLock(cfg.HomeLock())
-	if err == nil {
-		house.Close()
-	}
-	return errors.Is(err, files.ErrHeld)
+	return p.outcome(b, ask, screen.Screen != nil || l.Flags.JSON)
 }
 
 // waitForOwnSecond is what keeps a fleet driven by cron from asking all at once:

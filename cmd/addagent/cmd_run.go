@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/memlimit"
@@ -16,7 +15,8 @@ import (
 )
 
 func (p *process) runCommand(g *cli.Flags) *cobra.Command {
-	var try trial
+	l := daemon.ConfigLoader{Process: p.Process, Flags: g}
+	part := ""
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent",
@@ -41,7 +41,6 @@ Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier
 			// A crash, and the ABRT of systemd's watchdog, end a Go program with exit code 2, which is misuse here
 			// and keeps the unit from starting it again. So it shall end by the signal.
 			debug.SetTraceback("crash")
-			l := daemon.ConfigLoader{Process: p.Process, Flags: g, Override: try.apply}
 			cfg, _, err := l.LastGood() // the first beat says what is wrong
 			if err != nil {
 				return err
@@ -49,7 +48,7 @@ Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier
 			// Before the lock is taken: who finds it held may send a signal.
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
 			defer daemon.HandleSignals(woken, again)()
-			w, err := daemon.Start(c.Context(), l, cfg, daemon.Options{Purpose: "run", Part: try.part, Woken: woken, Again: again,
+			w, err := daemon.Start(c.Context(), l, cfg, daemon.Options{Purpose: "run", Part: part, Woken: woken, Again: again,
 				Voice: journal.LogOptions{Screen: p.Err, Journald: journal.UnderJournald(p.Env)}})
 			if err != nil {
 				return err
@@ -73,18 +72,7 @@ Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier
 			return nil
 		},
 	}
-	c.Flags().StringVar(&try.repo, "repo", "", "add the repository at `URL` to those of the config")
-	c.Flags().StringVar(&try.part, "part", "", "first write `NAME` to nodeinfo/nodepart.txt")
+	c.Flags().StringVar(&l.Repo, "repo", "", "add the repository at `URL` to those of the config")
+	c.Flags().StringVar(&part, "part", "", "first write `NAME` to nodeinfo/nodepart.txt")
 	return c
-}
-
-// trial is what the flags say that let a person try the agent without a config.
-type trial struct{ repo, part string }
-
-// apply puts the flag above the config.
-func (t *trial) apply(cfg *config.Config) error {
-	if t.repo == "" {
-		return nil
-	}
-	return cfg.AddRepo(t.repo, "--repo")
 }

@@ -25,8 +25,8 @@ import (
 type ConfigLoader struct {
 	Process  *cli.Process
 	Flags    *cli.Flags
-	Override func(*config.Config) error // flags of one command; nil = none
-	Complete bool                       // what chat and presence need must be there, too
+	Repo     string // a repository more than the config has, by its URL; "" = none
+	Complete bool   // what chat and presence need must be there, too
 }
 
 // Path is the config's file.
@@ -69,10 +69,10 @@ func (l ConfigLoader) applyFlags(cfg *config.Config) error {
 			return err
 		}
 	}
-	if l.Override == nil {
+	if l.Repo == "" {
 		return nil
 	}
-	return l.Override(cfg)
+	return cfg.AddRepo(l.Repo, "--repo")
 }
 
 // keptDir is where the last good config lies.

@@ -43,8 +43,7 @@ func Start(ctx context.Context, l ConfigLoader, cfg *config.Config, o Options) (
 
 // Options is what differs between the commands that beat.
 type Options struct {
-	Purpose string             // "run" or "beat"
-	Told    func(journal.Beat) // nil = the line in the log
+	Purpose string // "run" or "beat"
 	Voice   journal.LogOptions
 	Part    string        // for nodeinfo/nodepart.txt; "" = as it is
 	Asks    []journal.Ask // of this command itself
@@ -218,11 +217,7 @@ func (a *App) makeAgent(context.Context) error {
 
 // told is what follows a beat.
 func (a *App) told(b journal.Beat) {
-	if a.Told != nil {
-		a.Told(b)
-	} else {
-		a.Log.Beat(b)
-	}
+	a.Log.Beat(b)
 	a.metrics.show(b)
 	if err := a.metrics.Tick(b.Start); err != nil && a.once { // there is no next beat of this process to say it
 		a.say(journal.Warning, err.Error())
