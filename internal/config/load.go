@@ -103,13 +103,12 @@ func (l *loader) document(data []byte) {
 	for _, m := range mistakes {
 		l.say(place{l.file, m.Line, m.Column}, "", m.Text)
 	}
-	if body == nil {
-		if len(mistakes) > 0 {
-			l.folders(data)
-		}
-		return
+	switch {
+	case body != nil:
+		l.section(*body, l.place(*body), l.c.leaves(), "", "")
+	case len(mistakes) > 0:
+		l.folders(data)
 	}
-	l.section(*body, l.place(*body), l.c.leaves(), "", "")
 }
 
 // folderLine is the usual way to set a folder.

@@ -94,10 +94,7 @@ func FillBranch(branch string, fields map[string]string) (string, error) {
 	if len(missing) > 0 {
 		return "", fmt.Errorf("branch %q: write the value into nodeinfo/%s.txt", branch, strings.Join(missing, ".txt and nodeinfo/"))
 	}
-	if filled == "" {
-		return "", nil
-	}
-	if problem := checkRef(filled); problem != "" {
+	if problem := checkRef(filled); filled != "" && problem != "" {
 		return "", fmt.Errorf("branch %q: %s", branch, problem)
 	}
 	return filled, nil
