@@ -73,15 +73,8 @@ var hostile = map[string]func(g *grid) int{
 		return 3
 	},
 	"deep trees and many entries": func(g *grid) int {
-		inner := "100644 blob " + g.object("blob", []byte("{}")) + "\tf\n"
-		for range 500 {
-			id, err := gittest.TryGit(g.Dir, []byte(inner), "mktree")
-			testkit.Must(g.tb, err)
-			inner = "040000 tree " + id + "\td\n"
-		}
-		id, err := gittest.TryGit(g.Dir, []byte(inner), "mktree")
-		testkit.Must(g.tb, err)
-		g.Git("update-ref", g.prefix+"bad-deep", g.Git("commit-tree", "-m", "x", id))
+		g.Import(fmt.Appendf(nil, "feature done\ncommit %sbad-deep\ncommitter C <c@example.org> 1 +0000\ndata 1\nx\nM 100644 inline %sf\ndata 2\n{}\n\ndone\n",
+			g.prefix, strings.Repeat("d/", 501)))
 		return 1
 	},
 	"records of a megabyte, and of brackets": func(g *grid) int {

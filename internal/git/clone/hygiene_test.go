@@ -185,8 +185,12 @@ func TestRepackKeepsWhatPeopleMade(t *testing.T) {
 			if len(s.Notices) != 1 || !slices.ContainsFunc(s.Notices, func(n string) bool { return strings.Contains(n, "put back, kept as "+refs.Kept) }) {
 				t.Errorf("nothing is said about the commit of a person: %q", s.Notices)
 			}
-			for i := range 2*maxPacks + 10 {
-				w.src.Commit("main", gittest.File(fmt.Sprintf("d%02d/e0/file%04d.txt", i%20, i), fmt.Sprint(i)), gittest.File("a", fmt.Sprint("a", i)))
+			w.src.Git("branch", "later", "main")
+			w.src.History("later", 2*maxPacks+10, func(i int) []gittest.Change {
+				return []gittest.Change{gittest.File(fmt.Sprintf("d%02d/e0/file%04d.txt", i%20, i), fmt.Sprint(i)), gittest.File("a", fmt.Sprint("a", i))}
+			})
+			for i, id := range strings.Fields(w.src.Git("rev-list", "--reverse", "main..later")) {
+				w.src.Move("main", id)
 				s = w.look()
 				if i%40 == 20 {
 					w.same(s)
