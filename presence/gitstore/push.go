@@ -193,7 +193,7 @@ func recognise(ctx context.Context, s Remote, ref, tip string, ours presence.Rec
 // history reads the commits behind a tip, so that the branch stays bounded even when the state was lost. What cannot be
 // read is dropped when the branch is cut the next time.
 func (g *Sink) history(ctx context.Context, tip string, found *objects.Content) []historyEntry {
-	if all, err := g.o.Remote.Read(ctx, []string{tip}, remote.ReadOptions{Depth: historyMost, Filter: "tree:0", MaxBytes: stateLimit}); err == nil {
+	if all, err := g.o.Remote.Read(ctx, []string{tip}, remote.ReadOptions{Depth: historyMost}); err == nil {
 		found = all
 	}
 	var steps []historyEntry

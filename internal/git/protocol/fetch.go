@@ -23,10 +23,9 @@ type FetchRequest struct {
 	Depth   int    // how many commits deep; 0 = all history
 	Thin    bool   // deltas against objects of Have that are not in the pack are welcome
 
-	Also   []string  // further commits that are wanted
-	Known  []string  // further commits that we have: their trees completely, their parents not
-	Since  time.Time // only commits that are not older; zero = all. Where Depth is given, too, that counts
-	Filter string    // what is left out, such as "tree:0", where the server can
+	Also  []string  // further commits that are wanted
+	Known []string  // further commits that we have: their trees completely, their parents not
+	Since time.Time // only commits that are not older; zero = all. Where Depth is given, too, that counts
 
 	MaxBytes int64  // of the whole answer; 0 = no limit
 	Advance  func() // called whenever bytes of the answer arrived; may be nil
@@ -54,8 +53,7 @@ func (p *Pack) AfterClose(f func()) {
 // Close ends the stream.
 func (p *Pack) Close() error { return p.close() }
 
-// Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it. What the server cannot filter, by its
-// greeting, is not left out. No greeting means v2.
+// Fetch asks for a pack in one POST. The caller reads it to io.EOF and closes it. No greeting means v2.
 func (c *Client) Fetch(ctx context.Context, g *Greeting, f FetchRequest) (*Pack, error) {
 	q := call{method: http.MethodPost, suffix: uploadPack, body: g.fetchRequest(f, c.agent), v2: g.SpeaksV2()}
 	answer, err := c.send(ctx, q)
@@ -75,9 +73,6 @@ func (c *Client) Fetch(ctx context.Context, g *Greeting, f FetchRequest) (*Pack,
 func (g *Greeting) SpeaksV2() bool { return g == nil || g.V2 }
 
 func (g *Greeting) fetchRequest(f FetchRequest, agent string) []byte {
-	if g != nil && !g.Can("filter") {
-		f.Filter = ""
-	}
 	if !g.SpeaksV2() {
 		return g.fetchV0(f, agent)
 	}
@@ -94,7 +89,6 @@ func (g *Greeting) fetchRequest(f FetchRequest, agent string) []byte {
 	b = appendLines(b, "shallow ", f.Shallow)
 	b = appendLines(b, "shallow ", f.Known...)
 	b = f.deepen(b)
-	b = appendLines(b, "filter ", f.Filter)
 	b = appendLines(b, "want ", f.Want)
 	b = appendLines(b, "want ", f.Also...)
 	b = appendLines(b, "have ", f.Have)

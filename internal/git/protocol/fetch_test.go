@@ -46,7 +46,7 @@ func TestFetchBothVersions(t *testing.T) {
 			var g *protocol.Greeting
 			if !v2 {
 				var err error
-				g, err = c.Greet(t.Context(), false, protocol.LsOptions{Prefixes: []string{"HEAD"}})
+				g, err = c.Greet(t.Context(), protocol.LsOptions{Prefixes: []string{"HEAD"}})
 				if err != nil || g.V2 || len(g.Refs) != 1 || g.Refs[0].Target != "refs/heads/main" {
 					t.Fatalf("%+v %v", g, err)
 				}

@@ -19,10 +19,9 @@ type Greeting struct {
 // maxGreeting bounds a greeting: about a million refs.
 const maxGreeting = 64 << 20
 
-// Greet asks a server over HTTP for its greeting. In v2 that is a few hundred bytes, whatever it holds; one that knows
-// only v0 greets in that.
-func (c *Client) Greet(ctx context.Context, v2 bool, o LsOptions) (*Greeting, error) {
-	answer, err := c.send(ctx, call{method: http.MethodGet, suffix: "/info/refs", query: "service=" + UploadPack, v2: v2})
+// Greet asks a server over HTTP for its greeting in v0.
+func (c *Client) Greet(ctx context.Context, o LsOptions) (*Greeting, error) {
+	answer, err := c.send(ctx, call{method: http.MethodGet, suffix: "/info/refs", query: "service=" + UploadPack})
 	if err != nil {
 		return nil, err
 	}

@@ -34,9 +34,6 @@ func (g *Greeting) fetchV0(f FetchRequest, agent string) []byte {
 	if g.Can("agent") {
 		caps += " agent=" + agent
 	}
-	if f.Filter != "" {
-		caps += " filter"
-	}
 	b := appendLine(make([]byte, 0, 512), "want ", f.Want, caps, "\n")
 	b = appendLines(b, "want ", f.Also...)
 	shallow := g.Can("shallow")
@@ -47,7 +44,6 @@ func (g *Greeting) fetchV0(f FetchRequest, agent string) []byte {
 	if g.bounds(f) {
 		b = f.deepen(b)
 	}
-	b = appendLines(b, "filter ", f.Filter)
 	b = append(b, flushPkt...)
 	if shallow {
 		b = appendLines(b, "have ", f.Have)

@@ -233,7 +233,7 @@ func TestServerRepeatsTheToken(t *testing.T) {
 					return fmt.Sprint(refs), err
 				},
 				func(ctx context.Context, at *Repository) (string, error) {
-					_, err := at.Read(ctx, []string{id}, ReadOptions{Filter: "blob:none"})
+					_, err := at.Read(ctx, []string{id}, ReadOptions{})
 					return "", err
 				},
 				func(ctx context.Context, at *Repository) (string, error) {

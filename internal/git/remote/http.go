@@ -17,7 +17,7 @@ type httpRemote struct {
 	*transport.HTTP
 	proven   bool               // it answered in v2 once
 	old      time.Time          // until then it is asked in v0
-	greeting *protocol.Greeting // nil: it speaks v2, and what it can do was not needed yet
+	greeting *protocol.Greeting // nil: it speaks v2
 }
 
 func (h *httpRemote) refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error) {
@@ -29,17 +29,14 @@ func (h *httpRemote) refs(ctx context.Context, o protocol.LsOptions) ([]protocol
 	if !old {
 		var refs []protocol.Ref
 		if refs, err = client.LsRefs(ctx, o); err == nil {
-			h.proven = true
-			if h.greeting != nil && !h.greeting.V2 {
-				h.greeting = nil
-			}
+			h.proven, h.greeting = true, nil
 			return refs, nil
 		}
 		if !h.perhapsOld(err) || ctx.Err() != nil {
 			return nil, err
 		}
 	}
-	g, v0err := client.Greet(ctx, false, o)
+	g, v0err := client.Greet(ctx, o)
 	if v0err != nil {
 		if old || errors.Is(err, protocol.ErrNotV2) {
 			err = v0err
@@ -76,12 +73,6 @@ func (h *httpRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*proto
 	if err != nil {
 		return nil, err
 	}
-	if f.Filter != "" && h.greeting == nil {
-		// Only its greeting tells whether it can, and a server that cannot ends a conversation without an answer.
-		if h.greeting, err = client.Greet(ctx, true, noRefs()); err != nil {
-			return nil, err
-		}
-	}
 	p, err := client.Fetch(ctx, h.greeting, f)
 	if err == nil || !h.greeting.SpeaksV2() || !h.perhapsOld(err) || ctx.Err() != nil {
 		return p, err
@@ -89,7 +80,7 @@ func (h *httpRemote) fetch(ctx context.Context, f protocol.FetchRequest) (*proto
 	if h.proven {
 		return nil, fmt.Errorf("the server sent an empty answer: %w", io.ErrUnexpectedEOF)
 	}
-	g, v0err := client.Greet(ctx, false, noRefs())
+	g, v0err := client.Greet(ctx, noRefs())
 	if v0err != nil {
 		return nil, err
 	}

@@ -19,8 +19,6 @@ type ReadOptions struct {
 	Depth int // so many commits of each line; 0 = no limit
 	// no commits before it, but those that are asked for; zero = no limit. Not together with Depth
 	Since time.Time
-	// left out where the server can: "blob:none" (no contents of files), "tree:0" (no folders either)
-	Filter string
 	// commits that were read before, wholly: what their folders and files hold does not come again
 	Have     []string
 	MaxBytes int64 // in memory; 0 = 64 MB
@@ -48,7 +46,7 @@ func (s *Repository) Read(ctx context.Context, ids []string, o ReadOptions) (*ob
 	}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	f := protocol.FetchRequest{
-		Want: ids[0], Also: ids[1:], Known: o.Have, Depth: o.Depth, Since: o.Since, Filter: o.Filter,
+		Want: ids[0], Also: ids[1:], Known: o.Have, Depth: o.Depth, Since: o.Since,
 		MaxBytes: 2*limit + 64<<10, // small objects are longer in a pack
 	}
 	if !o.Since.IsZero() {

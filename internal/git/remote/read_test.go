@@ -108,10 +108,6 @@ func TestStoreRead(t *testing.T) {
 			if n := chain(t, c, tip); n != 1 {
 				t.Errorf("since later: %d", n)
 			}
-			_, c = readFleet(t, s, ReadOptions{Filter: "tree:0"}) // the server does not do that: all comes
-			if n := chain(t, c, tip); n != 5 {
-				t.Errorf("tree:0: %d", n)
-			}
 			back := a.src.Git("rev-parse", tip+"~2")
 			c, err := s.Read(t.Context(), []string{tip}, ReadOptions{Have: []string{back}})
 			testkit.Must(t, err)
@@ -137,19 +133,6 @@ func TestStoreRead(t *testing.T) {
 		}
 		if _, err := s.Read(t.Context(), []string{strings.Repeat("1", 40)}, ReadOptions{}); err == nil {
 			t.Error("what is not there was read")
-		}
-		a.src.Git("config", "uploadpack.allowFilter", "true")
-		s = a.store(t)
-		for filter, has := range map[string][2]bool{"tree:0": {}, "blob:none": {true, false}} {
-			_, c = readFleet(t, s, ReadOptions{Filter: filter, Depth: 2})
-			info, err := c.Commit(tip)
-			testkit.Must(t, err)
-			if !c.Has(info.Parents[0]) || c.Has(info.Tree) != has[0] {
-				t.Errorf("%s: %v %v", filter, c.Has(info.Parents[0]), c.Has(info.Tree))
-			}
-			if _, err := c.File(tip, "it/presence/all/i-0000.json"); !errors.Is(err, objects.ErrNotRead) {
-				t.Errorf("%s: %v", filter, err)
-			}
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()

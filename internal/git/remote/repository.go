@@ -122,7 +122,7 @@ func (s *Repository) Tip(ctx context.Context, branch string) (Tip, error) {
 	return Tip{}, noBranch(branch, refs, tags)
 }
 
-// Fetch asks for a pack. What of the request's filter the server cannot do is left out of it.
+// Fetch asks for a pack.
 func (s *Repository) Fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error) {
 	p, err := s.at.fetch(ctx, f)
 	return p, s.classed(ctx, "read", err)

@@ -23,7 +23,6 @@ type Tip struct {
 // server is a repository somewhere else. Each kind of address has one.
 type server interface {
 	refs(ctx context.Context, o protocol.LsOptions) ([]protocol.Ref, error)
-	// fetch asks for a pack. What the server cannot leave out comes along.
 	fetch(ctx context.Context, f protocol.FetchRequest) (*protocol.Pack, error)
 	push(ctx context.Context, updates []protocol.RefUpdate, pack []byte) (protocol.Report, error)
 	// Advise adds what a person can do about a failure at what was to be done: read or write.

@@ -37,7 +37,7 @@ func (p Program) Open(ctx context.Context, program string, v2 bool) (Stream, err
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("git", "-c", "safe.directory=*", "-c", "uploadpack.allowFilter=true", strings.TrimPrefix(program, "git-"), p.Path)
+	cmd := exec.Command("git", "-c", "safe.directory=*", strings.TrimPrefix(program, "git-"), p.Path)
 	cmd.Dir, cmd.Env = "/", gitEnv(v2)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // git and what it starts end together
 	cmd.WaitDelay = time.Second                           // what a hook leaves running may hold its stderr
