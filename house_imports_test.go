@@ -91,7 +91,7 @@ var importTable = []struct {
 		"internal/git/address": {"", ""},
 		"internal/git/clone": {`internal/files
 			internal/git/address internal/git/diskspace internal/git/objects internal/git/pack internal/git/protocol internal/git/refs
-			internal/git/remote internal/git/transport internal/git/verify internal/git/worktree internal/human`, "github.com/go-git"},
+			internal/git/remote internal/git/transport internal/git/worktree internal/human`, "github.com/go-git"},
 		"internal/git/diskspace": {"internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
 		"internal/git/refs":      {"internal/git/objects internal/git/pack internal/git/transport internal/git/worktree", "github.com/go-git"},
 		"internal/git/gittest":   {"internal/testkit", ""},
@@ -102,7 +102,6 @@ var importTable = []struct {
 			internal/files internal/git/address internal/git/objects internal/git/pack internal/git/protocol
 			internal/git/transport internal/human internal/retry`, ""},
 		"internal/git/transport": {"internal/files internal/git/address internal/git/protocol internal/human internal/secret", ""},
-		"internal/git/verify":    {"", ""},
 		"internal/git/worktree":  {"internal/files internal/git/diskspace internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
 	}},
 	{"ground", map[string]imports{

@@ -41,7 +41,7 @@ func TestBrokenRecords(t *testing.T) {
 	g.push()
 	broken := map[string]string{ // what the note says
 		"another": "names good", "cut": "unexpected end", "event": "filetype", "huge": "longer|bytes|too big", "empty": "unexpected end",
-		"none": "holds no", "link": "no file", "folder": "no file", "later": "cannot be|year|Time", "worse": "invalid character",
+		"none": "holds no", "link": "symbolic link", "folder": "no file", "later": "cannot be|year|Time", "worse": "invalid character",
 	}
 	g.write("another", encoded(t, record("good", node.Wedged, now)), "x", now)
 	g.write("cut", encoded(t, record("cut", node.Idle, now))[:100], "x", now)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -154,7 +153,7 @@ func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 			break
 		}
 		one, err := readStatement(c, at, w.id)
-		if w.known.commit != "" && errors.Is(err, objects.ErrNotRead) {
+		if w.known.commit != "" && errors.Is(err, objects.ErrMissing) {
 			// What is known already is not sent again: it is the same record once more.
 			one, err = w.known, nil
 		}
@@ -196,17 +195,20 @@ func sane(t time.Time) time.Time {
 // readStatement reads a commit of a node's ref.
 func readStatement(c *objects.Content, commit, id string) (statement, error) {
 	var t statement
-	e, err := c.Find(commit, gitstore.PathOf(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return t, fmt.Errorf("its ref holds no %s", gitstore.PathOf(id))
-	}
+	tree, err := c.Tree(commit)
 	if err != nil {
 		return t, err
 	}
-	if t.raw, err = c.File(commit, gitstore.PathOf(id)); err != nil {
+	name := gitstore.PathOf(id)
+	if t.blob, err = tree.ID(name); err != nil {
 		return t, err
 	}
-	t.blob = e.ID
+	if t.blob == "" {
+		return t, fmt.Errorf("its ref holds no %s", name)
+	}
+	if t.raw, err = tree.Read(name, c.Most); err != nil {
+		return t, err
+	}
 	t.record, err = decode(id, t.raw)
 	return t, err
 }

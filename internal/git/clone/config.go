@@ -30,6 +30,8 @@ type cloneConfig struct {
 	adopted bool
 	partial bool   // without all objects: git fetches them when it needs them
 	foreign string // what of its format is not read here; "" = nothing
+	text    []byte
+	raw     *gitconfig.Config
 }
 
 func readConfig(gitDir string) (cloneConfig, error) {
@@ -42,7 +44,7 @@ func readConfig(gitDir string) (cloneConfig, error) {
 		return cloneConfig{}, fmt.Errorf("%s: %w", filepath.Join(gitDir, "config"), err)
 	}
 	ours := c.Raw.Section(ourSection)
-	found := cloneConfig{made: ours.Option("clone") != "", adopted: ours.Option("adopted") != ""}
+	found := cloneConfig{made: ours.Option("clone") != "", adopted: ours.Option("adopted") != "", text: b, raw: c.Raw}
 	if o := c.Remotes["origin"]; o != nil && len(o.URLs) > 0 {
 		found.origin = o.URLs[0]
 	}
@@ -71,15 +73,11 @@ func writeConfig(gitDir string, s remote.Source, branch string) error {
 
 // repairConfig makes the config of a clone of ours name its remote and branch again, and leaves the rest as it is.
 func repairConfig(gitDir string, s remote.Source, branch string) error {
-	b, err := transport.ReadSmall(filepath.Join(gitDir, "config"))
+	c, err := readConfig(gitDir)
 	if err != nil {
 		return err
 	}
-	c := gitconfig.New()
-	if err := gitconfig.NewDecoder(bytes.NewReader(b)).Decode(c); err != nil {
-		return err
-	}
-	return writeOrigin(gitDir, c, s, branch)
+	return writeOrigin(gitDir, c.raw, s, branch)
 }
 
 func writeOrigin(gitDir string, c *gitconfig.Config, s remote.Source, branch string) error {
@@ -99,12 +97,8 @@ func adopt(gitDir string) error {
 	if err != nil || c.made || c.adopted {
 		return err
 	}
-	b, err := transport.ReadSmall(filepath.Join(gitDir, "config"))
-	if err != nil {
-		return err
-	}
-	text := strings.TrimRight(string(b), "\n") + "\n[" + ourSection + "]\n\tadopted = true\n"
-	return objects.WriteFile(gitDir, "config", []byte(text))
+	text := append(bytes.TrimRight(c.text, "\n"), "\n["+ourSection+"]\n\tadopted = true\n"...)
+	return objects.WriteFile(gitDir, "config", text)
 }
 
 // exclude ensures that git does not show the agent's own folder, and keeps what else is excluded.

@@ -12,7 +12,6 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/refs"
-	"github.com/addagent/addagent/internal/git/verify"
 	"github.com/addagent/addagent/internal/git/worktree"
 )
 
@@ -106,7 +105,7 @@ const checkEvery = 7 * 24 * time.Hour
 func checkPacks(gitDir string, step func()) (damage string) {
 	info, err := os.Stat(filepath.Join(gitDir, checkedFile))
 	due := err == nil && time.Since(info.ModTime()) > checkEvery
-	if damage = verify.Packs(gitDir, due, step); damage == "" && (due || err != nil) {
+	if damage = pack.Damage(gitDir, due, step); damage == "" && (due || err != nil) {
 		_ = objects.WriteFile(gitDir, checkedFile, nil) // else they are read again
 	}
 	return damage

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/addagent/addagent/internal/git/objects"
-	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 )
@@ -37,11 +36,9 @@ func (r *Repo) preview(w *watch, tmp string, tip remote.Tip) (*objects.Tree, err
 	} else if has {
 		return objects.OpenTree(tip.ID, r.gitDir())
 	}
-	request := protocol.FetchRequest{Want: tip.ID, Depth: 1, Advance: w.advance}
-	if at, ok, err := r.Applied(); err == nil && ok {
-		request.Have, request.Shallow, request.Thin = at.ID, at.ID, true
-	}
-	got, err := r.receive(w, tmp, request, store.Reader)
+	at, _, _ := r.Applied() // from nothing when it cannot be used
+	from, _ := objects.ParseID(at.ID)
+	got, err := r.receive(w, tmp, r.request(w, from, to), store.Reader)
 	if err != nil {
 		return nil, err
 	}

@@ -44,20 +44,8 @@ func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Applied, error) {
 	if err != nil {
 		return s, err
 	}
-	if !found.exists {
-		if err := roomFor(w, beside, r.dir, to); err != nil {
-			return s, errors.Join(err, os.RemoveAll(beside))
-		}
-	} else {
-		if err := whole(beside, to); err != nil {
-			return s, errors.Join(fmt.Errorf("the remote sent an incomplete pack: %w", err), os.RemoveAll(beside))
-		}
-		if err := keepIndex(r.gitDir(), beside); err != nil {
-			return s, errors.Join(err, os.RemoveAll(beside))
-		}
-	}
-	if err := r.swap(beside, found.exists); err != nil {
-		return s, errors.Join(fmt.Errorf("put the new clone in place: %w", err), os.RemoveAll(beside))
+	if err := r.replace(w, beside, to, found.exists); err != nil {
+		return s, errors.Join(err, os.RemoveAll(beside))
 	}
 	r.config = configCheck{}
 	if err := r.connect(w, &s, to, slices.Collect(maps.Values(succeeded(r.dir)))...); err != nil {
@@ -75,14 +63,27 @@ func (r *Repo) rebuild(w *watch, tip remote.Tip, found state) (Applied, error) {
 	return s, nil
 }
 
-// roomFor says whether the first tree of a clone fits onto the disk.
-func roomFor(w *watch, gitDir, dir string, to plumbing.Hash) error {
-	store, err := objects.Open(gitDir)
+// replace puts a new clone in place: the first one when its tree fits onto the disk, another when it is whole.
+func (r *Repo) replace(w *watch, beside string, to plumbing.Hash, exists bool) error {
+	store, err := objects.Open(beside)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	return diskspace.Enough(w.ctx, store, dir, plumbing.ZeroHash, to)
+	if !exists {
+		err = diskspace.Enough(w.ctx, store, r.dir, plumbing.ZeroHash, to)
+	} else if err = whole(store, to); err != nil {
+		err = fmt.Errorf("the remote sent an incomplete pack: %w", err)
+	} else {
+		err = keepIndex(r.gitDir(), beside)
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.swap(beside, exists); err != nil {
+		return fmt.Errorf("put the new clone in place: %w", err)
+	}
+	return nil
 }
 
 // build makes a shallow clone without a tree in a new folder beside .git.
@@ -132,13 +133,8 @@ func layout(dir string, s remote.Source, branch string) error {
 	return nil
 }
 
-// whole checks that a git directory has every object of a commit's tree.
-func whole(gitDir string, at plumbing.Hash) error {
-	store, err := objects.Open(gitDir)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
+// whole checks that every object of a commit's tree is there.
+func whole(store *objects.Reader, at plumbing.Hash) error {
 	tree, err := store.TreeOf(at)
 	if err != nil {
 		return err

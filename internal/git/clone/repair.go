@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -16,7 +17,6 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/refs"
-	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -142,12 +142,11 @@ func repairShallow(gitDir, head string) (unshallowed bool, err error) {
 		return false, err
 	}
 	if _, err := os.Lstat(filepath.Join(gitDir, "shallow")); errors.Is(err, fs.ErrNotExist) && len(ends) == 0 && marked(gitDir, "/FETCH_HEAD") {
-		b, err := transport.ReadSmall(filepath.Join(gitDir, "config"))
+		c, err := readConfig(gitDir)
 		if err != nil {
 			return false, err
 		}
-		text := strings.Replace(string(b), "clone = true", "adopted = true", 1)
-		return true, objects.WriteFile(gitDir, "config", []byte(text))
+		return true, objects.WriteFile(gitDir, "config", bytes.Replace(c.text, []byte("clone = true"), []byte("adopted = true"), 1))
 	}
 	if err := os.RemoveAll(filepath.Join(gitDir, "shallow")); err != nil { // a folder, perhaps
 		return false, err
@@ -215,12 +214,8 @@ func preserveCommit(ctx context.Context, git string, id, to plumbing.Hash, branc
 	}
 	known, _ := refs.Read(git, "refs/remotes/origin/"+branch) // zero without one
 	for _, theirs := range []plumbing.Hash{to, known} {
-		reached, err := reaches(ctx, store, theirs, id, nearDepth)
-		if reached {
-			return upstream, "", nil
-		}
-		if err != nil && !errors.Is(err, pack.ErrMissing) {
-			return unknown, "", err
+		if reached, err := reaches(ctx, store, theirs, id, maxHistory); reached || err != nil {
+			return upstream, "", err
 		}
 	}
 	name, err := refs.Keep(git, id)

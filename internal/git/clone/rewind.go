@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
-	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/remote"
@@ -112,41 +112,21 @@ func (r *Repo) history(w *watch, store *objects.Reader, from, to plumbing.Hash, 
 	if ends, _ := refs.Shallow(r.gitDir()); len(ends) > 0 || made(r.gitDir()) {
 		return r.descent(w, from, to, prove)
 	}
-	reached, err := reaches(w.ctx, store, to, from, math.MaxInt32)
+	reached, err := reaches(w.ctx, store, to, from, math.MaxInt)
 	if reached || err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("history was rewritten or moved back: %s is not in the history of %s", human.ID(from.String()), human.ID(to.String())), nil
 }
 
-// reaches walks so deep into history from a commit and says whether another is in it.
-func reaches(ctx context.Context, store *objects.Reader, from, to plumbing.Hash, depth int) (bool, error) {
-	seen := make(map[plumbing.Hash]bool)
-	for level := []plumbing.Hash{from}; depth > 0 && len(level) > 0; depth-- {
-		var next []plumbing.Hash
-		for _, id := range level {
-			if id == to {
-				return true, nil
-			}
-			if seen[id] {
-				continue
-			}
-			seen[id] = true
-			c, err := store.Commit(id)
-			if errors.Is(err, pack.ErrMissing) {
-				continue // the clone is shallow
-			}
-			if err != nil {
-				return false, err
-			}
-			next = append(next, c.Parents...)
-		}
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		level = next
-	}
-	return false, nil
+// reaches says whether a commit is among the nearest that another leads to, so many of them.
+func reaches(ctx context.Context, store *objects.Reader, from, to plumbing.Hash, most int) (found bool, err error) {
+	err = ancestors(store, []plumbing.Hash{from}, func(id plumbing.Hash, _, _ []plumbing.Hash) bool {
+		found = found || id == to
+		most--
+		return !found && most > 0 && ctx.Err() == nil
+	})
+	return found, cmp.Or(err, ctx.Err())
 }
 
 // How far back a look for the old commit goes: in steps of four times as far, to nearDepth when only a notice hangs

@@ -133,18 +133,10 @@ func (t *Tree) lines(id plumbing.Hash) (Lines, error) {
 	return Lines(data), nil
 }
 
-// entry walks down to a path. The name in the result is only good until the next call.
+// entry walks down to a path; fs.ErrNotExist when nothing is there. The name in the result is only good until the next
+// call.
 func (t *Tree) entry(name string) (Line, error) {
-	at, err := find(t.root, name, t.lines)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
-	}
-	return at, err
-}
-
-// find walks down from a folder to a path, with what reads a folder; fs.ErrNotExist when nothing is there.
-func find(root plumbing.Hash, name string, lines func(plumbing.Hash) (Lines, error)) (Line, error) {
-	at := Line{Mode: ModeFolder, ID: root}
+	at := Line{Mode: ModeFolder, ID: t.root}
 	for part := range strings.SplitSeq(strings.Trim(path.Clean("/"+name), "/"), "/") {
 		if part == "" {
 			break // the root itself
@@ -152,22 +144,21 @@ func find(root plumbing.Hash, name string, lines func(plumbing.Hash) (Lines, err
 		if !at.Folder() {
 			return Line{}, fs.ErrNotExist
 		}
-		folder, err := lines(at.ID)
+		folder, err := t.lines(at.ID)
 		for found := false; err == nil && !found; found = string(at.Name) == part {
 			var more bool
 			if more, err = folder.Next(&at); err == nil && !more {
 				err = fs.ErrNotExist
 			}
 		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("look up %s: %w", QuotePath([]byte(name)), err)
+		}
 		if err != nil {
 			return Line{}, err
 		}
 	}
 	return at, nil
-}
-
-func (e *Line) entry() Entry {
-	return Entry{Name: string(e.Name), ID: e.ID.String(), Dir: e.Folder(), Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink}
 }
 
 // entries lists a folder without its submodules.
@@ -179,7 +170,8 @@ func (t Lines) entries() ([]Entry, error) {
 			return all, err
 		}
 		if e.Mode != ModeSubmodule {
-			all = append(all, e.entry())
+			all = append(all, Entry{Name: string(e.Name), ID: e.ID.String(), Dir: e.Folder(),
+				Executable: e.Mode == ModeExecutable, Symlink: e.Mode == ModeSymlink})
 		}
 	}
 }

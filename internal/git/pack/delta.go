@@ -18,8 +18,9 @@ var ErrTooBig = errors.New("object is too big")
 // cacheRoom bounds the bytes of delta bases kept: a first clone reads many objects that share theirs.
 const cacheRoom = 8 << 20
 
-// baseCache keeps delta bases that were read a short while ago. The zero value is empty.
+// baseCache keeps delta bases that were read a short while ago.
 type baseCache struct {
+	room  int // bytes
 	bases map[basePlace][]byte
 	size  int
 }
@@ -30,10 +31,10 @@ type basePlace struct {
 }
 
 func (c *baseCache) put(p *Pack, at int64, data []byte) {
-	if len(data) > cacheRoom/16 {
+	if len(data) > c.room/16 {
 		return
 	}
-	if c.size += len(data) + 100; c.size > cacheRoom || c.bases == nil { // 100: for the place itself
+	if c.size += len(data) + 100; c.size > c.room || c.bases == nil { // 100: for the place itself
 		c.bases, c.size = make(map[basePlace][]byte), len(data)+100
 	}
 	c.bases[basePlace{p, at}] = data

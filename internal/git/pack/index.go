@@ -19,7 +19,7 @@ import (
 
 // openPacks opens all packs of objects folders and of their alternates. A folder that is not there has no packs.
 func openPacks(dirs ...string) (*packSet, error) {
-	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10), listed: time.Now()}
+	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10), bases: baseCache{room: cacheRoom}, listed: time.Now()}
 	for i := 0; i < len(dirs) && len(dirs) < 10; i++ { // alternates may have alternates, or name each other
 		if err := s.add(filepath.Join(dirs[i], "pack")); err != nil {
 			return nil, err
@@ -80,7 +80,7 @@ func (s *packSet) add(dir string) error {
 }
 
 func openPack(stem string) (_ *Pack, err error) {
-	p := &Pack{}
+	p := &Pack{stem: stem}
 	defer func() {
 		if err != nil {
 			_ = p.close() // whatever of it is open
@@ -89,40 +89,55 @@ func openPack(stem string) (_ *Pack, err error) {
 	if p.index, err = os.Open(stem + ".idx"); err != nil {
 		return nil, err
 	}
-	if p.data, err = os.Open(stem + ".pack"); err != nil {
+	data, err := os.Open(stem + ".pack")
+	if err != nil {
 		return nil, err
 	}
-	var head [8 + 4*256]byte
-	if _, err = io.ReadFull(p.index, head[:]); err != nil {
+	p.data = data
+	info, err := data.Stat()
+	if err != nil {
 		return nil, err
+	}
+	return p, p.begin(info.Size())
+}
+
+// begin reads what each look into the index needs. The pack has so many bytes.
+func (p *Pack) begin(size int64) error {
+	var head [8 + 4*256]byte
+	if _, err := p.index.ReadAt(head[:], 0); err != nil {
+		return err
 	}
 	if string(head[:8]) != "\xfftOc\x00\x00\x00\x02" {
-		return nil, fmt.Errorf("%w: index version", ErrCorrupt)
+		return fmt.Errorf("%w: index version", ErrCorrupt)
 	}
 	for i := range p.fanout {
 		p.fanout[i] = binary.BigEndian.Uint32(head[8+4*i:])
 		if i > 0 && p.fanout[i] < p.fanout[i-1] {
-			return nil, fmt.Errorf("%w: index fan-out", ErrCorrupt)
+			return fmt.Errorf("%w: index fan-out", ErrCorrupt)
 		}
 	}
-	info, err := p.data.Stat()
-	if err != nil {
-		return nil, err
+	if p.end = size - 20; p.end < 12 {
+		return fmt.Errorf("%w: too short", ErrCorrupt)
 	}
-	if p.end = info.Size() - 20; p.end < 12 {
-		return nil, fmt.Errorf("%w: too short", ErrCorrupt)
-	}
-	return p, nil
+	return nil
 }
 
-func (p *Pack) close() error { return errors.Join(p.index.Close(), p.data.Close()) }
+func (p *Pack) close() error {
+	var errs []error
+	for _, f := range []io.ReaderAt{p.index, p.data} {
+		if f, ok := f.(*os.File); ok {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
 
 func (s *packSet) close() error {
 	var errs []error
 	for _, p := range s.packs {
 		errs = append(errs, p.close())
 	}
-	s.packs, s.bases = nil, baseCache{}
+	s.packs, s.bases.bases = nil, nil
 	return errors.Join(errs...)
 }
 
@@ -211,18 +226,17 @@ func (s *packSet) number(p *Pack, id plumbing.Hash) (uint32, bool, error) {
 
 func (p *Pack) offset(n uint32) (int64, error) {
 	count := int64(p.fanout[255])
-	var b [8]byte
 	at := 8 + 4*256 + count*24 + int64(n)*4
-	if _, err := p.index.ReadAt(b[:4], at); err != nil {
+	if _, err := p.index.ReadAt(p.word[:4], at); err != nil {
 		return 0, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
 	}
-	offset := int64(binary.BigEndian.Uint32(b[:4]))
+	offset := int64(binary.BigEndian.Uint32(p.word[:4]))
 	if offset&(1<<31) != 0 {
 		at = 8 + 4*256 + count*28 + (offset&^(1<<31))*8
-		if _, err := p.index.ReadAt(b[:], at); err != nil {
+		if _, err := p.index.ReadAt(p.word[:], at); err != nil {
 			return 0, fmt.Errorf("%w: index: %w", ErrCorrupt, err)
 		}
-		offset = int64(binary.BigEndian.Uint64(b[:]))
+		offset = int64(binary.BigEndian.Uint64(p.word[:]))
 	}
 	if offset < 12 || offset >= p.end {
 		return 0, fmt.Errorf("%w: an object outside the pack", ErrCorrupt)

@@ -50,9 +50,8 @@ func TestUnpackDeltas(t *testing.T) {
 		into := NewMemory(1000, 1000)
 		testkit.Must(t, into.Unpack(t.Context(), bytes.NewReader(pack)))
 		for _, data := range [][]byte{base, result} {
-			kind, got, ok := into.Get(plumbing.ComputeHash(plumbing.BlobObject, data))
-			if !ok || kind != plumbing.BlobObject || !bytes.Equal(got, data) {
-				t.Errorf("%v: %v %q %v", c, kind, got, ok)
+			if got, err := blobOf(into, data); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%v: %q %v", c, got, err)
 			}
 		}
 		for limit := range int64(len(base) + len(result) + 6 + 300) {
@@ -77,10 +76,15 @@ func TestUnpackDeltas(t *testing.T) {
 	}
 }
 
+// blobOf reads a blob by its content.
+func blobOf(m *Memory, data []byte) ([]byte, error) {
+	return m.Load(plumbing.ComputeHash(plumbing.BlobObject, data), plumbing.BlobObject, m.Most, nil)
+}
+
 // TestUnpackBackwards: deltas that each come before their base are applied once each, however many, and the end of the
 // context ends that.
 func TestUnpackBackwards(t *testing.T) {
-	const many = 30_000
+	const many = maxChain - 1
 	var out bytes.Buffer
 	out.Write(packHead(many + 1))
 	object := func(i int) []byte { return fmt.Appendf(nil, "%08d0123456789", i) }
@@ -97,8 +101,8 @@ func TestUnpackBackwards(t *testing.T) {
 	out.Write(sum[:])
 	m := NewMemory(64<<20, 1<<20)
 	testkit.Must(t, m.Unpack(t.Context(), bytes.NewReader(out.Bytes())))
-	if _, data, ok := m.Get(plumbing.ComputeHash(plumbing.BlobObject, object(many))); !ok || !bytes.Equal(data, object(many)) {
-		t.Errorf("%q", data)
+	if data, err := blobOf(m, object(many)); err != nil || !bytes.Equal(data, object(many)) {
+		t.Errorf("%q %v", data, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	// The last byte of the stream ends the context: all that is left is to apply the deltas.
@@ -120,11 +124,11 @@ func TestUnpackTooBig(t *testing.T) {
 	testkit.Must(t, err)
 	m := NewMemory(1<<20, 1000)
 	testkit.Must(t, m.Unpack(t.Context(), bytes.NewReader(pack)))
-	if _, data, ok := m.Get(plumbing.ComputeHash(plumbing.BlobObject, big)); !ok || data != nil {
-		t.Errorf("%d bytes, %v", len(data), ok)
+	if data, err := blobOf(m, big); !errors.Is(err, ErrTooBig) {
+		t.Errorf("%d bytes, %v", len(data), err)
 	}
-	if _, data, ok := m.Get(plumbing.ComputeHash(plumbing.BlobObject, small)); !ok || !bytes.Equal(data, small) {
-		t.Errorf("%q, %v", data, ok)
+	if data, err := blobOf(m, small); err != nil || !bytes.Equal(data, small) {
+		t.Errorf("%q, %v", data, err)
 	}
 }
 
@@ -146,14 +150,17 @@ func FuzzUnpack(f *testing.F) {
 		if err := m.Unpack(t.Context(), bytes.NewReader(append(data, sum[:]...))); err != nil {
 			return
 		}
-		all := 0
-		for id, o := range m.objects {
-			if plumbing.ComputeHash(o.kind, o.data) != id {
-				t.Fatalf("%s has another content", id)
+		all := m.NewRepack()
+		testkit.Must(t, all.AddPack(m.packs.packs[0]))
+		size := 0
+		for id := range all.number {
+			kind, data, err := m.Raw(id, 1<<20, nil)
+			if err != nil || plumbing.ComputeHash(kind, data) != id {
+				t.Fatalf("%s has another content: %v", id, err)
 			}
-			all += len(o.data)
+			size += len(data)
 		}
-		if all > 1<<20 {
+		if size > 1<<20 {
 			t.Fatal("more than is allowed")
 		}
 	})

@@ -76,7 +76,7 @@ func Receive(ctx context.Context, src io.Reader, o ReceiveOptions) (_ *Received,
 		return nil, err
 	}
 	r.Bytes = in.at()
-	solver := newSolver(ctx, f, r.Bytes-sha1.Size, in.entries, in.borrowed, dir)
+	solver := newSolver(in, f, dir)
 	defer solver.close()
 	solver.step = func() error { return progress(r.Bytes, len(solver.entries)) }
 	*in = scanner{} // its buffers are not needed any more
@@ -231,13 +231,20 @@ func finishPack(f *os.File, end int64, objects uint32, sum *plumbing.Hash) error
 	return f.Truncate(end + int64(len(sum)))
 }
 
-// writeIndex writes an index of version 2. Format: gitformat-pack(5).
 func writeIndex(path string, entries []scanned, pack plumbing.Hash) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if err := encodeIndex(f, entries, pack); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// encodeIndex writes an index of version 2. Format: gitformat-pack(5).
+func encodeIndex(f io.Writer, entries []scanned, pack plumbing.Hash) error {
 	order := make([]int32, len(entries))
 	for i := range order {
 		order[i] = int32(i)
@@ -275,10 +282,8 @@ func writeIndex(path string, entries []scanned, pack plumbing.Hash) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if _, err := f.Write(sum.Sum(nil)); err != nil {
-		return err
-	}
-	return f.Sync()
+	_, err := f.Write(sum.Sum(nil))
+	return err
 }
 
 // counted is a writer that counts.

@@ -47,7 +47,7 @@ func (o *Reader) Packs() []*Pack {
 }
 
 func (o *Reader) owns(p *Pack) bool {
-	return filepath.Dir(p.index.Name()) == filepath.Join(o.gitDir, "objects", "pack")
+	return filepath.Dir(p.stem) == filepath.Join(o.gitDir, "objects", "pack")
 }
 
 // Len is how many objects the new pack will hold.
@@ -190,7 +190,7 @@ func (f *Repack) span(p *Pack, at int64) (id plumbing.Hash, end int64, err error
 	}
 	i, ok := slices.BinarySearchFunc(t, at, func(a placed, at int64) int { return int(min(max(a.at-at, -1), 1)) })
 	if !ok {
-		return id, 0, fmt.Errorf("%w: no object at %d of %s", ErrCorrupt, at, filepath.Base(p.index.Name()))
+		return id, 0, fmt.Errorf("%w: no object at %d of %s", ErrCorrupt, at, filepath.Base(p.stem))
 	}
 	if _, err := p.index.ReadAt(id[:], 8+4*256+int64(t[i].number)*20); err != nil {
 		return id, 0, fmt.Errorf("%w: index: %w", ErrCorrupt, err)

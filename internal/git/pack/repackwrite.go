@@ -65,7 +65,7 @@ func (o *living) source() string {
 	if o.pack == nil {
 		return ""
 	}
-	return o.pack.index.Name()
+	return o.pack.stem
 }
 
 // put writes one object, after the one that it is a delta of.

@@ -51,8 +51,8 @@ type scanner struct {
 	ctx   context.Context
 	src   io.Reader
 	out   io.Writer
-	each  func() error // reads one object
-	total int64        // objects announced
+	total int64             // objects announced
+	sized func(int64) error // looks at the size of an object before it is made, or passed over
 
 	progress Progress
 
@@ -70,10 +70,15 @@ type scanner struct {
 }
 
 func newScanner(ctx context.Context, src io.Reader, out io.Writer) *scanner {
-	s := &scanner{ctx: ctx, src: src, out: out, progress: func(int64, int) error { return nil },
+	return &scanner{ctx: ctx, src: src, out: out, sized: notHuge, progress: func(int64, int) error { return nil },
 		buf: make([]byte, 64<<10), chunk: make([]byte, 32<<10), sum: sha1.New(), id: newIDHash()}
-	s.each = s.object
-	return s
+}
+
+func notHuge(size int64) error {
+	if size > maxObject {
+		return fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(maxObject))
+	}
+	return nil
 }
 
 // run reads the whole stream and returns the pack's checksum.
@@ -95,7 +100,7 @@ func (s *scanner) run() (plumbing.Hash, error) {
 	}
 	s.entries = make([]scanned, 0, min(s.total, 1<<16))
 	for range s.total {
-		if err := s.each(); err != nil {
+		if err := s.object(); err != nil {
 			return sum, err
 		}
 	}
@@ -131,8 +136,8 @@ func (s *scanner) head() (scanned, error) {
 	if e.kind, e.size, err = readHeader(s); err != nil {
 		return e, cut(err)
 	}
-	if e.size > maxObject {
-		return e, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, e.size, int64(maxObject))
+	if err := s.sized(e.size); err != nil {
+		return e, err
 	}
 	switch e.kind {
 	case plumbing.OFSDeltaObject:

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -46,13 +44,15 @@ type packSet struct {
 
 // Pack is one pack that a Reader has open.
 type Pack struct {
-	index, data *os.File
+	stem        string
+	index, data io.ReaderAt
 	fanout      [256]uint32
-	end         int64 // where the trailer begins
+	end         int64   // where the trailer begins
+	word        [8]byte // read last; one of its own would go to the heap at each look
 }
 
 // Stem is the path of the pack without the end of its name.
-func (p *Pack) Stem() string { return strings.TrimSuffix(p.index.Name(), ".idx") }
+func (p *Pack) Stem() string { return p.stem }
 
 // Size is how many bytes the pack has, without the checksum at its end.
 func (p *Pack) Size() int64 { return p.end }

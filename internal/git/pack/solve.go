@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -18,11 +20,14 @@ import (
 // depend on the sizes of objects or the lengths of chains.
 type solver struct {
 	ctx     context.Context
-	file    *os.File
+	file    io.ReaderAt
 	size    int64 // of the file: where objects end
 	entries []scanned
-	tmp     string       // the folder of the scratch file
-	step    func() error // called as the work advances
+	tmp     string            // the folder of the scratch file; "" = all fits into memory
+	step    func() error      // called as the work advances
+	sized   func(int64) error // looks at the size of an object before it is made
+	most    int64             // bytes: a larger object is passed over, with what leans on it
+	passed  bool              // one was
 
 	first, next []int32                   // deltas of an object, by number; -1 ends the list
 	waiting     map[plumbing.Hash][]int32 // deltas whose base is named and was not seen yet
@@ -56,11 +61,14 @@ type content struct {
 
 const maxHeld = 12 << 20
 
-func newSolver(ctx context.Context, file *os.File, size int64, entries []scanned, borrowed []borrowed, tmp string) *solver {
-	s := &solver{ctx: ctx, file: file, size: size, entries: entries, tmp: tmp,
+// newSolver goes on with what a scanner has read to its end.
+func newSolver(in *scanner, file io.ReaderAt, tmp string) *solver {
+	entries := in.entries
+	s := &solver{ctx: in.ctx, file: file, size: in.at() - sha1.Size, entries: entries, tmp: tmp,
+		step: func() error { return nil }, sized: in.sized, most: math.MaxInt64,
 		in: bufio.NewReaderSize(nil, 16<<10), delta: bufio.NewReaderSize(nil, 4<<10), sum: newIDHash(), chunk: make([]byte, 32<<10),
 		waiting: make(map[plumbing.Hash][]int32)}
-	for _, b := range borrowed {
+	for _, b := range in.borrowed {
 		s.waiting[b.base] = append(s.waiting[b.base], b.entry)
 	}
 	s.first, s.next = make([]int32, len(entries)), make([]int32, len(entries))
@@ -125,6 +133,10 @@ func (s *solver) from(root int32) error {
 	if s.first[root] < 0 {
 		return nil
 	}
+	if s.entries[root].size > s.most {
+		s.passed = true
+		return nil
+	}
 	c, err := s.load(&s.entries[root])
 	if err != nil {
 		return err
@@ -158,10 +170,9 @@ func (s *solver) solve(kid int32, base *content) error {
 	e := &s.entries[kid]
 	// Whether something waits for this object by its id is known only after it was made.
 	c, err := s.apply(e, base, s.first[kid] >= 0 || len(s.waiting) > 0)
-	if err != nil {
+	if err != nil || !e.solved {
 		return err
 	}
-	e.kind, e.solved = base.kind, true
 	s.left--
 	if err := s.step(); err != nil {
 		return err
@@ -184,7 +195,7 @@ func (s *solver) push(entry int32, c content) {
 func (s *solver) place(kind plumbing.ObjectType, size int64, keep bool) (content, io.Writer, error) {
 	c := content{kind: kind, size: size}
 	switch {
-	case size <= bigObject && (!keep || s.held+size <= maxHeld):
+	case s.tmp == "" || size <= bigObject && (!keep || s.held+size <= maxHeld):
 		c.data = s.room(size)
 		return c, bytes.NewBuffer(c.data[:0]), nil
 	case !keep:
@@ -239,18 +250,22 @@ func (s *solver) load(e *scanned) (content, error) {
 	return c, err
 }
 
-// apply makes the object that a delta stands for, and finds its id.
+// apply makes the object that a delta stands for, and finds its id; unless it is passed over.
 func (s *solver) apply(e *scanned, base *content, keep bool) (content, error) {
 	if err := s.open(e); err != nil {
 		return content{}, err
 	}
 	s.delta.Reset(&s.zlib)
 	size, err := deltaSize(s.delta, base.size)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = s.sized(size)
+	}
+	if err != nil {
 		return content{}, err
-	case size > maxObject:
-		return content{}, fmt.Errorf("%w: an object of %d bytes, more than %d", ErrCorrupt, size, int64(maxObject))
+	}
+	if size > s.most {
+		s.passed = true
+		return content{}, nil
 	}
 	c, out, err := s.place(base.kind, size, keep)
 	if err != nil {
@@ -265,6 +280,7 @@ func (s *solver) apply(e *scanned, base *content, keep bool) (content, error) {
 	}
 	s.sum.Write(c.data)
 	e.id, err = s.sum.sum()
+	e.kind, e.solved = base.kind, true
 	return c, err
 }
 

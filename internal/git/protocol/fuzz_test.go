@@ -21,13 +21,13 @@ func FuzzPktLine(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if len(line) > maxPayload || kind != lineData && line != nil {
+			if len(line) > maxLine-4 || kind != lineData && line != nil {
 				t.Fatalf("kind %d, %d bytes", kind, len(line))
 			}
 			if read += 4 + len(line); read > len(data) {
 				t.Fatal("more lines than bytes")
 			}
-			if kind == lineData && len(line) < maxPayload && !bytes.HasSuffix(line, []byte("\n")) {
+			if kind == lineData && len(line) < maxLine-4 && !bytes.HasSuffix(line, []byte("\n")) {
 				again := newLineReader(bytes.NewReader(appendLine(nil, string(line), "\n")), nil)
 				if b, _, err := again.next(); err != nil || !bytes.Equal(b, line) {
 					t.Fatalf("%q became %q, %v", line, b, err)

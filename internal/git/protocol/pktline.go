@@ -26,9 +26,8 @@ const (
 )
 
 const (
-	maxLine    = 65520 // the longest line git sends, its four length digits included
-	maxPayload = maxLine - 4
-	hexDigits  = "0123456789abcdef"
+	maxLine   = 65520 // the longest line git sends, its four length digits included
+	hexDigits = "0123456789abcdef"
 )
 
 var errBadLine = errors.New("not a git protocol line")

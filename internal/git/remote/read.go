@@ -91,7 +91,7 @@ func (s *Repository) readWhole(ctx context.Context, f protocol.FetchRequest, c *
 	}
 	for _, id := range append([]string{f.Want}, f.Also...) {
 		if !c.Has(id) && !slices.Contains(f.Known, id) {
-			return fmt.Errorf("%s: %w", id, objects.ErrNotRead)
+			return fmt.Errorf("%s: %w", id, objects.ErrMissing)
 		}
 	}
 	return nil

@@ -85,7 +85,9 @@ func TestStoreRead(t *testing.T) {
 					info.Author != (objects.Person{Name: nodeName(i), Email: nodeName(i) + "@example.org", When: time.Unix(1_800_000_004, 0).UTC()}) || info.Committer != info.Author {
 					t.Fatalf("%+v", info)
 				}
-				root, err := c.Tree(info.Tree)
+				tree, err := c.Tree(r.ID)
+				testkit.Must(t, err)
+				root, err := tree.List("")
 				testkit.Must(t, err)
 				if len(root) != 1 || root[0].Name != "it" || !root[0].Dir {
 					t.Fatalf("%+v", root)
@@ -125,7 +127,7 @@ func TestStoreRead(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err := c.Blob(strings.Repeat("1", 40)); !errors.Is(err, objects.ErrNotRead) {
+		if _, err := c.Commit(strings.Repeat("1", 40)); !errors.Is(err, objects.ErrMissing) {
 			t.Error(err)
 		}
 		if _, err := c.File(tip, "it"); err == nil {

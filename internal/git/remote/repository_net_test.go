@@ -170,9 +170,9 @@ func TestStoreIncrement(t *testing.T) {
 		testkit.Must(t, err)
 		c, err := s.Read(t.Context(), []string{second}, ReadOptions{Have: []string{first}})
 		testkit.Must(t, err)
-		info, err := c.Commit(second)
+		tree, err := c.Tree(second)
 		testkit.Must(t, err)
-		now, err := c.Tree(info.Tree)
+		now, err := tree.List("")
 		testkit.Must(t, err)
 		came := 0
 		for _, e := range now {

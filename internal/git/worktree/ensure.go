@@ -169,7 +169,8 @@ func (m *mover) ensureSubmodule(in *folder, name string, now fileState, w wanted
 
 // remove deletes a path that is no longer tracked. sure says that the file is known to be the tracked one. Else one
 // with another content was edited; or, where nothing tells what was tracked, it is perhaps a person's own.
-func (m *mover) remove(path []byte, was objects.Line, sure bool) error {
+func (m *mover) remove(was objects.Line, sure bool) error {
+	path := was.Name
 	slash := bytes.LastIndexByte(path, '/') + 1
 	in, err := m.folders.enter(path[:slash], false)
 	if err != nil || in == nil {

@@ -64,7 +64,6 @@ func Move(ctx context.Context, dir string, from, to plumbing.Hash, o Options) (M
 	if err != nil {
 		return Moved{}, err
 	}
-	m.resumed = found
 	if err := m.open(); err != nil {
 		return Moved{}, err
 	}
@@ -109,11 +108,10 @@ type mover struct {
 	dirty     *DirtySet
 	index     *indexState // nil: none, or none to be believed
 	indexFile *indexFile
-	looked    bool // the files were compared with the index
-	resumed   bool // an earlier move did not end
-	count     int  // entries of the new index
-	grown     bool // there are new folders
-	gone      []goneFile
+	looked    bool           // the files were compared with the index
+	count     int            // entries of the new index
+	grown     bool           // there are new folders
+	gone      []objects.Line // no longer tracked, by their whole paths
 
 	before *indexReader // all files that were tracked; nil without an index
 	next   *indexEntry  // of before; nil after the last
@@ -125,13 +123,6 @@ type mover struct {
 	submodules names
 	pointers   names
 	attributes names // files of attributes that ask for a conversion
-}
-
-// goneFile is a path that is no longer tracked.
-type goneFile struct {
-	path string
-	mode uint32
-	id   plumbing.Hash
 }
 
 func (m *mover) open() (err error) {
@@ -272,7 +263,7 @@ func (m *mover) plan() error {
 			if m.index != nil {
 				m.count--
 			}
-			m.gone = append(m.gone, goneFile{string(c.Path), c.Was.Mode, c.Was.ID})
+			m.gone = append(m.gone, objects.Line{Name: bytes.Clone(c.Path), Mode: c.Was.Mode, ID: c.Was.ID})
 			return m.step()
 		}
 		if c.Was == nil || m.index == nil {
@@ -295,10 +286,8 @@ func (m *mover) plan() error {
 // way.
 func (m *mover) apply() (err error) {
 	for _, g := range slices.Backward(m.gone) {
-		path := []byte(g.path)
-		err := m.remove(path, objects.Line{Mode: g.mode, ID: g.id}, m.looked && !m.index.isTouched(path))
-		if err != nil {
-			return fmt.Errorf("delete %s: %w", objects.QuotePath(path), err)
+		if err := m.remove(g, m.looked && !m.index.isTouched(g.Name)); err != nil {
+			return fmt.Errorf("delete %s: %w", objects.QuotePath(g.Name), err)
 		}
 		if err := m.step(); err != nil {
 			return err

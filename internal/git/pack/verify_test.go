@@ -1,4 +1,4 @@
-package verify
+package pack
 
 import (
 	"os"
@@ -9,8 +9,8 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestPacks damages a pack and its index in each way that a disk, a copy or a person can.
-func TestPacks(t *testing.T) {
+// TestDamage damages a pack and its index in each way that a disk, a copy or a person can.
+func TestDamage(t *testing.T) {
 	r := gittest.New(t, filepath.Join(t.TempDir(), "r.git"))
 	r.Commit("main", gittest.File("a", "a"), gittest.File("b", "b"))
 	r.Git("repack", "-q", "-ad")
@@ -24,7 +24,7 @@ func TestPacks(t *testing.T) {
 	}
 	check := func(what string, whole, wrong bool) {
 		t.Helper()
-		if damage := Packs(r.Dir, whole, func() {}); (damage != "") != wrong {
+		if damage := Damage(r.Dir, whole, func() {}); (damage != "") != wrong {
 			t.Errorf("%s, whole %v: %q", what, whole, damage)
 		}
 	}
