@@ -39,7 +39,7 @@ programs() {
 	all=./cmd/addctl
 	[ "$1" != linux ] || all="./cmd/addagent ./cmd/addctl"
 	# shellcheck disable=SC2086 # a list
-	GOOS=$1 GOARCH=$2 $go build -trimpath -buildvcs=false \
+	GOOS=$1 GOARCH=$2 $go build -trimpath -tags nethttpomithttp2 -buildvcs=false \
 		-ldflags "-s -w -buildid= -X github.com/addagent/addagent/internal/cli.version=$VERSION -X github.com/addagent/addagent/internal/cli.stamped=$COMMIT" -o "$3/" $all
 	"$STAGE/host/sbom" -version "$PKGVERSION" "$3"/add* >"$3/addagent.spdx.json"
 }

@@ -232,9 +232,11 @@ func (o *Outbox) next(now time.Time) (turn, time.Duration, <-chan struct{}) {
 	if wait := o.spool.pause.Left(now); wait > 0 {
 		return turn{}, wait, o.changed
 	}
-	if wait := o.rate.Take(now, o.limits.Burst, o.limits.Every); wait > 0 {
+	burst := float64(o.limits.Burst)
+	if wait := o.rate.Wait(now, burst, o.limits.Every); wait > 0 {
 		return turn{}, wait, o.changed
 	}
+	o.rate.Spend(now, burst, o.limits.Every)
 	if t.entry != nil {
 		t.entry.sending = true
 	}

@@ -20,8 +20,12 @@ func TestBucket(t *testing.T) {
 		// At most the burst.
 		{1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 0}, {1000 * time.Hour, 6 * time.Second},
 	} {
-		if got := b.Take(start.Add(step.at), 3, 6*time.Second); got.Round(time.Millisecond) != step.want {
+		got := b.Wait(start.Add(step.at), 3, 6*time.Second)
+		if got.Round(time.Millisecond) != step.want {
 			t.Errorf("step %d: wait %s, want %s", i, got, step.want)
+		}
+		if got == 0 {
+			b.Spend(start.Add(step.at), 3, 6*time.Second)
 		}
 	}
 }

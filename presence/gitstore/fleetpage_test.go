@@ -74,7 +74,7 @@ func sendsTable(t *testing.T) []string {
 		quiet := float64(24*time.Hour) / float64(p.each())
 		busy := pushesADay(t, n, c.pushes)
 		count := float64(24*time.Hour/countEach) * (float64(n*refLine())/1000 + sameKB)
-		rows = append(rows, fmt.Sprintf("| %s | %d | %s | %s | %s | %.1f | %.0f | %.0f | %.1f |", grouped(n), c.pushes, inWords(p.each()), inWords(longest(p)), inWords(min(bucket{at: noon}.wait(noon, p), longest(p))),
+		rows = append(rows, fmt.Sprintf("| %s | %d | %s | %s | %s | %.1f | %.0f | %.0f | %.1f |", grouped(n), c.pushes, inWords(p.each()), inWords(longest(p)), inWords(min(p.share(), longest(p))),
 			quiet, busy, busy*pushKB+count, float64(n)*quiet/(24*60)))
 	}
 	return rows

@@ -72,7 +72,7 @@ func (g *Sink) push(ctx context.Context) error {
 	}
 	g.held, g.state.Pending = len(g.queue), &p
 	old := g.state.Told.Tip
-	g.tokens = g.tokens.spend(time.Now(), g.pace())
+	g.tokens.Spend(time.Now(), g.pace().burst(), g.pace().share())
 	g.mu.Unlock()
 
 	g.save()

@@ -96,42 +96,10 @@ func backoff(tries int, asked time.Duration) time.Duration {
 	return asked + retry.Backoff{First: backoffFirst, Most: backoffMost, High: 1}.Delay(tries, rand.Float64())
 }
 
-// bucket limits pushes that can wait: each takes a token.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-// now fills the bucket. At once, N nodes get what the repository takes in two minutes, each between one and four
-// tokens; then each gets the rate divided by N.
-func (b bucket) now(now time.Time, p pace) bucket {
-	burst := min(max(float64(2*time.Minute)/float64(p.share()), 1), 4)
-	switch passed := now.Sub(b.at); {
-	case b.at.IsZero():
-		b.tokens = burst
-	case passed > 0:
-		b.tokens += passed.Seconds() / p.share().Seconds()
-	}
-	return bucket{tokens: min(b.tokens, burst), at: now}
-}
-
-// spend takes a token. An urgent push takes one, too, but makes no debt: a node that was wedged and recovered ten times
-// today still announces its work.
-func (b bucket) spend(now time.Time, p pace) bucket {
-	b = b.now(now, p)
-	b.tokens = max(b.tokens-1, 0)
-	return b
-}
-
-// wait is how long until there is a token.
-func (b bucket) wait(now time.Time, p pace) time.Duration {
-	b = b.now(now, p)
-	if b.tokens >= 1 {
-		return 0
-	}
-	// A little more than computed, so that it is enough at the first try.
-	return time.Duration((1-b.tokens)*float64(p.share())) + time.Millisecond
-}
+// burst is how many pushes that can wait may go at once: of N nodes all together what the repository takes in two
+// minutes, of each between one and four. Then each gets the rate divided by N. An urgent push takes a token, too, but
+// makes no debt: a node that was wedged and recovered ten times today still announces its work.
+func (p pace) burst() float64 { return min(max(float64(2*time.Minute)/float64(p.share()), 1), 4) }
 
 // urgent says that a transition is pushed at once: a step of the life cycle, and what a person waits for or must act
 // on.

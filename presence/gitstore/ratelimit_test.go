@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -339,36 +340,36 @@ func TestBucket(t *testing.T) {
 		{1, 1, 2, 60}, {60, 1, 1, 1}, {60, 60, 2, 60}, {150, 300, 4, 120}, {1000, 300, 1, 18}, {1000, 6000, 4, 360}, {10_000, 6000, 1, 36},
 	} {
 		p := pace{fleet: c.fleet, pushes: c.pushes}
-		var b bucket
+		var b retry.Bucket
 		now := noon
 		n := 0
-		for b.wait(now, p) == 0 {
-			b = b.spend(now, p)
+		for b.Wait(now, p.burst(), p.share()) == 0 {
+			b.Spend(now, p.burst(), p.share())
 			n++
 		}
 		if n != c.burst {
 			t.Errorf("fleet of %d at %d a minute: %d at once", c.fleet, c.pushes, n)
 		}
 		for n = 0; ; n++ {
-			wait := b.wait(now, p)
+			wait := b.Wait(now, p.burst(), p.share())
 			if now = now.Add(wait); now.Sub(noon) > time.Hour+time.Second {
 				break
 			}
-			b = b.spend(now, p)
+			b.Spend(now, p.burst(), p.share())
 		}
 		if math.Abs(float64(n-c.inAnHour)) > 1 {
 			t.Errorf("fleet of %d at %d a minute: %d in an hour", c.fleet, c.pushes, n)
 		}
 	}
 	// What goes at once makes no debt, and a clock that goes back neither fills nor blocks.
-	b, p := bucket{}, pace{fleet: 1, pushes: 6}
+	b, p := retry.Bucket{}, pace{fleet: 1, pushes: 6}
 	for range 100 {
-		b = b.spend(noon, p)
+		b.Spend(noon, p.burst(), p.share())
 	}
-	if wait := b.wait(noon, p); wait > 11*time.Second {
+	if wait := b.Wait(noon, p.burst(), p.share()); wait > 11*time.Second {
 		t.Errorf("debt: %s", wait)
 	}
-	if wait := b.wait(noon.Add(-time.Hour), p); wait > 11*time.Second || wait == 0 {
+	if wait := b.Wait(noon.Add(-time.Hour), p.burst(), p.share()); wait > 11*time.Second || wait == 0 {
 		t.Errorf("after the clock went back: %s", wait)
 	}
 }

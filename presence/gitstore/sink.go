@@ -56,7 +56,7 @@ type Sink struct {
 	latest    presence.Record // as last taken
 	queue     []queued
 	held      int // how many of the queue are in a push, or in one whose end is unknown
-	tokens    bucket
+	tokens    retry.Bucket
 	tries     int           // failures in a row
 	notBefore time.Time     // no request until then
 	countNext time.Time     // no counting until then
@@ -204,7 +204,7 @@ func (g *Sink) next(now time.Time) (action, time.Duration) {
 	case g.flushes > 0 || g.unclear || g.tries > 0 || hurried(g.queue) || g.promised():
 		return doPush, 0
 	default:
-		if wait = g.tokens.wait(now, g.pace()); wait == 0 {
+		if wait = g.tokens.Wait(now, g.pace().burst(), g.pace().share()); wait == 0 {
 			return doPush, 0
 		}
 	}

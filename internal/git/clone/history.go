@@ -1,7 +1,6 @@
 package clone
 
 import (
-	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/addagent/addagent/internal/git/objects"
-	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/git/transport"
@@ -136,14 +134,14 @@ func (r *Repo) fetchMore(w *watch, s *Applied, store *objects.Reader, f protocol
 // way there with only some of its parents. What one side alone leads to may end anywhere.
 func connected(store *objects.Reader, from, to plumbing.Hash) (bool, error) {
 	base := map[plumbing.Hash]bool{}
-	if err := ancestors(store, []plumbing.Hash{from}, func(id plumbing.Hash, _, _ []plumbing.Hash) bool {
+	if err := store.Ancestors([]plumbing.Hash{from}, func(id plumbing.Hash, _, _ []plumbing.Hash) bool {
 		base[id] = true
 		return id != to
 	}); err != nil || base[to] {
 		return err == nil, err
 	}
 	met, half := false, false
-	err := ancestors(store, []plumbing.Hash{to}, func(id plumbing.Hash, there, missing []plumbing.Hash) bool {
+	err := store.Ancestors([]plumbing.Hash{to}, func(id plumbing.Hash, there, missing []plumbing.Hash) bool {
 		if base[id] {
 			met = true
 			return false
@@ -154,42 +152,6 @@ func connected(store *objects.Reader, from, to plumbing.Hash) (bool, error) {
 	return met && !half, err
 }
 
-// ancestors visits the commits that some lead to, as far as they are there, nearest first, with the parents that are
-// there and those that are missing. A visit that returns false goes no further from there.
-func ancestors(store *objects.Reader, todo []plumbing.Hash, visit func(id plumbing.Hash, there, missing []plumbing.Hash) bool) error {
-	seen := map[plumbing.Hash]bool{}
-	for i := 0; i < len(todo); i++ {
-		id := todo[i]
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		c, err := store.Commit(id)
-		if errors.Is(err, pack.ErrMissing) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		var there, missing []plumbing.Hash
-		for _, p := range c.Parents {
-			has, err := store.Has(p)
-			if err != nil {
-				return err
-			}
-			if has {
-				there = append(there, p)
-			} else {
-				missing = append(missing, p)
-			}
-		}
-		if visit(id, there, missing) {
-			todo = append(todo, there...)
-		}
-	}
-	return nil
-}
-
 // sinceDone lists the commits that lead from the one that is shown, and from those of the last successes, to where all
 // of these meet; nearest first.
 func sinceDone(store *objects.Reader, at plumbing.Hash, done []plumbing.Hash) (line []plumbing.Hash, err error) {
@@ -197,7 +159,7 @@ func sinceDone(store *objects.Reader, at plumbing.Hash, done []plumbing.Hash) (l
 	for _, id := range done {
 		next[id] = true
 	}
-	err = ancestors(store, append([]plumbing.Hash{at}, done...), func(id plumbing.Hash, there, _ []plumbing.Hash) bool {
+	err = store.Ancestors(append([]plumbing.Hash{at}, done...), func(id plumbing.Hash, there, _ []plumbing.Hash) bool {
 		delete(next, id)
 		if line = append(line, id); len(next) == 0 || len(line) >= maxHistory {
 			return false
@@ -238,7 +200,7 @@ func boundary(git, branch string, to plumbing.Hash) ([]plumbing.Hash, error) {
 
 // lacksParents says whether a commit has parents that the clone has not.
 func lacksParents(store *objects.Reader, id plumbing.Hash) (lacks bool) {
-	_ = ancestors(store, []plumbing.Hash{id}, func(_ plumbing.Hash, _, missing []plumbing.Hash) bool {
+	_ = store.Ancestors([]plumbing.Hash{id}, func(_ plumbing.Hash, _, missing []plumbing.Hash) bool {
 		lacks = len(missing) > 0
 		return false
 	}) // a commit that cannot be read is reported by whatever needs it

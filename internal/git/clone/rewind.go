@@ -121,7 +121,7 @@ func (r *Repo) history(w *watch, store *objects.Reader, from, to plumbing.Hash, 
 
 // reaches says whether a commit is among the nearest that another leads to, so many of them.
 func reaches(ctx context.Context, store *objects.Reader, from, to plumbing.Hash, most int) (found bool, err error) {
-	err = ancestors(store, []plumbing.Hash{from}, func(id plumbing.Hash, _, _ []plumbing.Hash) bool {
+	err = store.Ancestors([]plumbing.Hash{from}, func(id plumbing.Hash, _, _ []plumbing.Hash) bool {
 		found = found || id == to
 		most--
 		return !found && most > 0 && ctx.Err() == nil

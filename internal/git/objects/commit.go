@@ -48,3 +48,39 @@ func ParseCommit(data []byte) (Commit, error) {
 		data = rest
 	}
 }
+
+// Ancestors visits the commits that some lead to, as far as they are there, nearest first, with the parents that are
+// there and those that are missing. A visit that returns false goes no further from there.
+func (o *Reader) Ancestors(todo []plumbing.Hash, visit func(id plumbing.Hash, there, missing []plumbing.Hash) bool) error {
+	seen := map[plumbing.Hash]bool{}
+	for i := 0; i < len(todo); i++ {
+		id := todo[i]
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		c, err := o.Commit(id)
+		if errors.Is(err, pack.ErrMissing) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		var there, missing []plumbing.Hash
+		for _, p := range c.Parents {
+			has, err := o.Has(p)
+			if err != nil {
+				return err
+			}
+			if has {
+				there = append(there, p)
+			} else {
+				missing = append(missing, p)
+			}
+		}
+		if visit(id, there, missing) {
+			todo = append(todo, there...)
+		}
+	}
+	return nil
+}

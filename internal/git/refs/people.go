@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/addagent/addagent/internal/git/objects"
@@ -112,42 +113,24 @@ func Borders(gitDir string, people []plumbing.Hash, at plumbing.Hash) ([]plumbin
 		return nil, err
 	}
 	defer store.Close()
-	var list []plumbing.Hash
-	seen := map[plumbing.Hash]bool{at: true}
-	for todo := people; len(todo) > 0; {
-		id := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		if kind, _, err := store.KindAndSize(id); err == nil && kind != plumbing.CommitObject && kind != plumbing.TagObject {
-			continue
-		}
-		kind, data, err := store.Raw(id, pack.MaxTree, nil)
-		if err != nil {
-			continue // missing, or large, so it is no commit
-		}
-		switch kind {
-		case plumbing.TagObject:
-			todo = append(todo, Tagged(data)...)
+	var commits, list []plumbing.Hash
+	for todo := slices.Clone(people); len(todo) > 0; todo = todo[1:] {
+		switch kind, _, _ := store.KindAndSize(todo[0]); kind { // none of what is missing
 		case plumbing.CommitObject:
-			c, err := objects.ParseCommit(data)
-			if err != nil {
-				continue
-			}
-			for _, p := range c.Parents {
-				if has, err := store.Has(p); err != nil {
-					return nil, err
-				} else if !has {
-					list = append(list, id)
-					break
-				}
-				todo = append(todo, p)
+			commits = append(commits, todo[0])
+		case plumbing.TagObject:
+			if _, data, err := store.Raw(todo[0], pack.MaxTree, nil); err == nil {
+				todo = append(todo, Tagged(data)...)
 			}
 		}
 	}
-	return list, nil
+	err = store.Ancestors(commits, func(id plumbing.Hash, _, missing []plumbing.Hash) bool {
+		if id != at && len(missing) > 0 {
+			list = append(list, id)
+		}
+		return id != at
+	})
+	return list, err
 }
 
 // Tagged is what a tag names, which begins "object <id>\n".
