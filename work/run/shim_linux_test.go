@@ -57,7 +57,9 @@ func testAgent() int {
 		return 1
 	}
 	fmt.Println("started")
-	select {}
+	for {
+		_ = syscall.Pause() // without cgo, the runtime takes an empty select for a deadlock
+	}
 }
 
 const (
