@@ -113,13 +113,15 @@ type Config struct {
 	// SelfDestruct decides whether this node ends itself; up is Clock.Up, w is nil while its work is not wedged. It
 	// does not wait. nil = it never does.
 	SelfDestruct func(now time.Time, up time.Duration, w *Wedge) error
-	Record       func(*presence.Record) // fills in addresses, hostname and boot id
-	Supervise    Supervisor
-	Clock        Clock
-	BootID       string             // of this boot of the machine
-	AliveEach    time.Duration      // half the watchdog's interval; 0 = no watchdog
-	Say          func(journal.News) // prints a line for people
-	Told         func(journal.Beat) // prints the line of a beat when it is over
+	// SelfDestructs waits until what SelfDestruct began is over, or wants a beat first: true. It is for Once.
+	SelfDestructs func(ctx context.Context) bool
+	Record        func(*presence.Record) // fills in addresses, hostname and boot id
+	Supervise     Supervisor
+	Clock         Clock
+	BootID        string             // of this boot of the machine
+	AliveEach     time.Duration      // half the watchdog's interval; 0 = no watchdog
+	Say           func(journal.News) // prints a line for people
+	Told          func(journal.Beat) // prints the line of a beat when it is over
 }
 
 // Memory is where a beat and the state are written down.
@@ -216,11 +218,19 @@ func (a *Agent) beatNow(ctx context.Context) {
 	a.beats.ended = a.now()
 }
 
-// Once is one beat that waits for its work: what `addagent beat` does. The
-// answer is the beat with the work that ended in it. When ctx ends first, the
-// work is left to its shim.
+// Once is one beat that waits for its work: what `addagent beat` does. The answer is the beat with the work that ended
+// in it. When ctx ends first, the work is left to its shim. A machine that is about to end itself beats once more, to
+// report that.
 func (a *Agent) Once(ctx context.Context) journal.Beat {
 	a.resume(true)
+	b := a.single(ctx)
+	for a.SelfDestructs != nil && ctx.Err() == nil && a.SelfDestructs(ctx) {
+		b = a.single(ctx)
+	}
+	return b
+}
+
+func (a *Agent) single(ctx context.Context) journal.Beat {
 	b := a.Beat(ctx, a.now())
 	waited := a.runs.inHand != nil && !a.runs.inHand.Adopted
 	// Work may take longer than what was promised to those who wait to hear of this node.

@@ -58,8 +58,7 @@ func (a *Agent) recallTimes(b journal.Beat) {
 	case last.At.IsZero():
 	case last.BootID == a.BootID:
 		a.beats.read = last
-		// A pause that was not promised says nothing of the servers.
-		if up-last.Up()-b.Next.Sub(last.At) < blind/2 {
+		if b.Lasts(a.BootID, up) { // else nothing is known of the servers
 			a.trees.lastContact = b.LastContact
 		}
 	case a.Clock.Now().Before(last.At):

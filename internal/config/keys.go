@@ -92,7 +92,7 @@ func (c *Config) gridLeaves() []leaf {
 			means("The launching lifecycle hook of the Auto Scaling group, which the node completes once it is initdone."),
 
 		word("wedged.kill", &c.Wedged.Kill, []string{"none", "poweroff", "asg-unhealthy", "terminate", "command"}).
-			means("How to end a machine that stays wedged while its peers do not. asg-unhealthy and terminate need presence and EC2. Only the daemon does this, with the safeguards of docs/presence.md."),
+			means("How to end a machine that stays wedged while its peers do not. asg-unhealthy and terminate need presence and EC2. The safeguards are in docs/presence.md."),
 		duration("wedged.after", &c.Wedged.After, 10*time.Second).means("How long the machine must have been wedged."),
 		command("wedged.command", &c.Wedged.Command).like("[/usr/local/sbin/replace-me, --now]").
 			means("With kill: command, the program to start."),

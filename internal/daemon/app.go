@@ -40,7 +40,7 @@ type App struct {
 	sinks    *sinks
 	peers    *peers.Peers // nil = presence is not read
 	metrics  *metricsReporter
-	selfKill *selfKill // nil = it is not for this process to end the machine
+	selfKill *selfKill
 }
 
 // configure puts a changed config in force. It is called between two beats, from the agent's own goroutine.
@@ -59,9 +59,7 @@ func (a *App) configure(cfg *config.Config, sources []configuredRepo, s *agent.S
 	if a.peers != nil {
 		s.Tasks = append(s.Tasks, agent.Task{Name: "presence", Tick: a.peers.Tick})
 	}
-	if a.selfKill != nil {
-		a.selfKill.configure(cfg)
-	}
+	a.selfKill.configure(cfg)
 	return nil
 }
 

@@ -77,7 +77,7 @@ func Identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool)
 	info := cfg.Nodeinfo()
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
 		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), cfg.InitMemory(), node.WedgedPath(cfg.StateDir),
-			PresenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir), pauses(cfg.StateDir)}}
+			PresenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), killMemoryPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir), pauses(cfg.StateDir)}}
 	if p.Getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, MetadataEndpoint(p)) }
 	}

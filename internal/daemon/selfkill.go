@@ -14,6 +14,7 @@ import (
 
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
@@ -33,9 +34,14 @@ type selfKill struct {
 	wake    func() // a beat now
 	say     func(journal.News)
 	killer  *kill.Killer
-	watch   gitstore.LeaseWatch // of the killer's attempts, of which there is one at a time
+	bootID  string
+	once    bool          // this process is one beat
+	woken   chan struct{} // wake wants a beat
+	file    files.Remembered[killMemory]
+	saved   killMemory // as it is there
 
 	mu    sync.Mutex
+	watch gitstore.LeaseWatch
 	cfg   *config.Config
 	why   string        // it is about to end, for this reason; "" = it is not
 	told  chan struct{} // closed when the record says that it leaves
@@ -45,6 +51,7 @@ type selfKill struct {
 }
 
 func newSelfKill(e *selfKill, stateDir string) *selfKill {
+	e.file = files.Remembered[killMemory]{Path: killMemoryPath(stateDir), What: "memory of wedged.kill"}
 	e.killer = &kill.Killer{Path: endedPath(stateDir), Means: kill.Means{
 		Peers: e.peers, Lease: e.lease, Tell: e.tell, Do: e.do,
 		Say: func(text string) { e.say(journal.News{At: time.Now().UTC(), Level: journal.Notice, Text: text}) },
@@ -69,6 +76,7 @@ func (e *selfKill) config() *config.Config {
 
 // consider is what the agent asks at each beat, after it was told.
 func (e *selfKill) consider(at time.Time, up time.Duration, w *agent.Wedge) error {
+	defer e.remember()
 	cfg := e.config()
 	e.mu.Lock()
 	e.up = up
@@ -166,7 +174,13 @@ func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) 
 	}
 	defer store.Close()
 	name := "kill/" + refPart(c.Deployment) + "/" + refPart(c.Nodepart)
-	won, held, err := gitstore.TakeLease(ctx, store, &e.watch, cfg.Presence.RefPrefix, name, c.ID, "terminating itself: "+cfg.Wedged.Kill, until, at)
+	e.mu.Lock()
+	watch, up := e.watch, e.up
+	e.mu.Unlock()
+	won, held, err := gitstore.TakeLease(ctx, store, &watch, cfg.Presence.RefPrefix, name, c.ID, "terminating itself: "+cfg.Wedged.Kill, until, at, up)
+	e.mu.Lock()
+	e.watch = watch
+	e.mu.Unlock()
 	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
 	if won && held.Until.Sub(at) < until.Sub(at)/2 {
 		return false, "an earlier attempt of this machine until " + human.Moment(held.Until, at), nil

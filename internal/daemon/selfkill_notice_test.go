@@ -46,7 +46,7 @@ func TestWhoseNoticeCounts(t *testing.T) {
 
 func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 	said := 0
-	e := &selfKill{cfg: &config.Config{}, why: "ends itself", say: func(journal.News) { said++ }}
+	e := newSelfKill(&selfKill{cfg: &config.Config{}, why: "ends itself", say: func(journal.News) { said++ }}, t.TempDir())
 	e.cfg.Wedged.Command = []string{"/bin/true"}
 	if err := e.do(t.Context(), kill.Command); err != nil {
 		t.Fatal(err)

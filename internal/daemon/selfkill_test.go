@@ -14,9 +14,11 @@ import (
 	"github.com/addagent/addagent/agent"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // endings are nodes of one part with one real presence repository, which is asked over HTTP: what is played is only the
@@ -191,6 +193,87 @@ func TestNobodyEndsWhenPresenceIsAway(t *testing.T) {
 	}
 	if err := g.nodes[0].consider(time.Now(), 0, &agent.Wedge{Items: map[string]string{"ops:root": "bad"}}); err == nil || !strings.Contains(err.Error(), "refusing to terminate: no fresh presence data") {
 		t.Errorf("the trouble: %v", err)
+	}
+}
+
+// TestKillByOneProcessABeat: each beat is a process of its own, as under cron. The one that has failed for long ends
+// itself, though another node holds the lease and is dead; not sooner than in one process, not when the beats paused or
+// the machine was booted again, and not twice. A machine that ends says so until it is gone.
+func TestKillByOneProcessABeat(t *testing.T) {
+	g := newEndings(t, 2)
+	g.nodes[1].state, g.nodes[1].done = node.Idle, map[string]string{"root": "bad"}
+	g.everybodyTells()
+	d := g.nodes[0]
+	dead := gitstore.LeaseWatch{}
+	store, err := remote.New(PresenceSource(d.cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if won, _, err := gitstore.TakeLease(t.Context(), store, &dead, gitstore.RefPrefix, "kill/fed1/app1", "i-dead", "x", time.Now().Add(20*time.Minute), time.Now(), 0); !won || err != nil {
+		t.Fatal(won, err)
+	}
+	boot, last := "b1", time.Duration(0)
+	beat := func(up time.Duration) *doomed {
+		t.Helper()
+		one := &doomed{id: d.id, state: d.state, mark: d.mark}
+		one.selfKill = newSelfKill(&selfKill{id: d.id, bootID: boot, once: true, sinks: d.sinks, woken: make(chan struct{}, 1), say: one.say}, d.sinks.stateDir)
+		one.wake = func() { signalBeat(one.woken) }
+		one.configure(d.cfg)
+		before := journal.Beat{Clock: journal.Reading{BootID: boot, Seconds: last.Seconds()}}
+		before.Next = before.Clock.At.Add(time.Minute)
+		if err := one.recall(&before, up); err != nil {
+			t.Error(err)
+		}
+		last = up
+		if err := one.consider(time.Now(), up, &agent.Wedge{Items: map[string]string{"ops:root": "bad"}}); err != nil {
+			t.Error(err)
+		}
+		for one.pending(t.Context()) {
+			one.tell(t)
+		}
+		return one
+	}
+	ended := func() int { data, _ := os.ReadFile(d.mark); return strings.Count(string(data), "\n") }
+	beat(time.Minute)
+	beat(59 * time.Minute) // too long after: what lasted is not known
+	if one := beat(60*time.Minute - time.Second); len(one.said) != 0 {
+		t.Errorf("considered before wedged.after: %q", one.said)
+	}
+	if one := beat(60 * time.Minute); len(one.said) != 1 || !strings.Contains(one.said[0], "lease of the part held by i-dead") {
+		t.Errorf("said %q", one.said)
+	}
+	said := 0
+	for at := 61 * time.Minute; at <= 80*time.Minute; at += time.Minute {
+		said += len(beat(at).said)
+	}
+	if n := ended(); n != 0 || said != 0 {
+		t.Errorf("ended %d times while the lease lasts, and said %d lines more", n, said)
+	}
+	boot = "b2"
+	for at := 0 * time.Minute; at <= 21*time.Minute; at += time.Minute {
+		beat(at)
+	}
+	if n := ended(); n != 0 {
+		t.Errorf("ended %d times: what was seen before the boot does not count", n)
+	}
+	for at := 22 * time.Minute; at <= 30*time.Minute; at += time.Minute {
+		one := beat(at)
+		if why, _ := one.attempt(); (why != "") != (ended() == 1) {
+			t.Errorf("after %s it leaves: %q, ended %d times", at, why, ended())
+		}
+	}
+	if n := ended(); n != 1 {
+		t.Errorf("ended %d times", n)
+	}
+	if got := g.grid.Git("log", "-1", "--format=%s", "presence/"+d.id); got != d.id+":fed1/app1 leaving" {
+		t.Errorf("presence has of it: %q", got)
+	}
+	for at := 31 * time.Minute; at <= 95*time.Minute; at += time.Minute {
+		beat(at)
+	}
+	if one := beat(96 * time.Minute); ended() != 1 || one.why != "" {
+		t.Errorf("ended %d times, leaves: %q, an hour after it did not go", ended(), one.why)
 	}
 }
 

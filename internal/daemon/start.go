@@ -163,9 +163,10 @@ func (a *App) buildParts(context.Context) error {
 	a.onClose(a.sinks.Close)
 	a.metrics = &metricsReporter{info: a.readInfo, runner: a.runner, reached: map[string]bool{}}
 	a.onClose(a.metrics.Close)
-	if !a.once { // it takes a life to see that nothing helps
-		a.selfKill = newSelfKill(&selfKill{id: a.me.ID, sinks: a.sinks, machine: a.sinks.machine, wake: func() { signalBeat(a.Woken) }, say: a.Log.Say}, cfg.StateDir)
+	if a.once {
+		a.Woken = make(chan struct{}, 1)
 	}
+	a.selfKill = newSelfKill(&selfKill{id: a.me.ID, bootID: a.bootID, once: a.once, sinks: a.sinks, machine: a.sinks.machine, wake: func() { signalBeat(a.Woken) }, woken: a.Woken, say: a.Log.Say}, cfg.StateDir)
 	if err := a.configure(cfg, repos, &settings); err != nil {
 		return cli.Misuse(err)
 	}
@@ -181,6 +182,7 @@ func (a *App) makeAgent(context.Context) error {
 	if err != nil {
 		a.say(journal.Warning, err.Error())
 	}
+	clock := node.StartClock()
 	hostname, _ := os.Hostname()
 	addresses := &addresses{}
 	a.Agent = agent.New(agent.Config{
@@ -199,7 +201,7 @@ func (a *App) makeAgent(context.Context) error {
 			r.Addresses = addresses.At(r.BeatSeen)
 		},
 		Supervise: notify,
-		Clock:     node.StartClock(),
+		Clock:     clock,
 		BootID:    a.bootID,
 		AliveEach: notify.AliveEach(),
 		Say:       a.Log.Say,
@@ -208,10 +210,11 @@ func (a *App) makeAgent(context.Context) error {
 	if m := a.sinks.machine; m != nil {
 		a.Agent.Notice = m.Metadata.Notice
 	}
-	if a.selfKill != nil {
-		a.Agent.SelfDestruct = a.selfKill.consider
-		a.Agent.Notice = a.selfKill.notice(a.Agent.Notice)
+	if err := a.selfKill.recall(a.before, clock.Up()); err != nil {
+		a.say(journal.Warning, err.Error())
 	}
+	a.Agent.SelfDestruct, a.Agent.SelfDestructs = a.selfKill.consider, a.selfKill.pending
+	a.Agent.Notice = a.selfKill.notice(a.Agent.Notice)
 	return nil
 }
 

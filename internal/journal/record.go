@@ -57,6 +57,14 @@ type Reading struct {
 // Up is how long the machine had run.
 func (r Reading) Up() time.Duration { return time.Duration(r.Seconds * float64(time.Second)) }
 
+// absent is how long no beat may come, beside the pauses of the schedule, for what lasts to be known to have lasted.
+const absent = 30 * time.Minute
+
+// Lasts tells that the beats went on from this one to now, in the same boot of the machine: what it found has lasted.
+func (b Beat) Lasts(bootID string, up time.Duration) bool {
+	return b.Clock.BootID == bootID && up-b.Clock.Up()-b.Next.Sub(b.Clock.At) < absent
+}
+
 // A Look is what one repository answered, or, when Old, what it was at before.
 type Look struct {
 	Repo     string   `json:"repo"`

@@ -49,14 +49,41 @@ type Killer struct {
 	// failure: a machine that a person has switched on again, to look at it, must stay on.
 	Path string
 
-	next     time.Duration     // no attempt before this
-	mu       sync.Mutex        // for the fields below
-	items    map[string]string // what was wedged in the last call
-	same     time.Duration     // since when it has been the same; what an earlier process saw does not count
-	said     string
+	mu       sync.Mutex // for the fields below
+	known    Memory
 	wrong    error
 	cancel   context.CancelFunc // of the current attempt
 	attempts sync.WaitGroup
+}
+
+// Memory is what a Killer knows of the time that passed. With it the next process of the same boot goes on. Its times
+// are seconds since the boot.
+type Memory struct {
+	Items map[string]string `json:"items,omitempty"` // what was wedged in the last call
+	Same  float64           `json:"same_up"`         // since when it has been the same
+	Next  float64           `json:"next_up"`         // no attempt before this
+	Said  string            `json:"said,omitempty"`
+	Wrong string            `json:"wrong,omitempty"`
+}
+
+// Recall takes in what an earlier process knew.
+func (k *Killer) Recall(m Memory) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.known = m; m.Wrong != "" {
+		k.wrong = errors.New(m.Wrong)
+	}
+}
+
+// Known is what the next process is to Recall.
+func (k *Killer) Known() Memory {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m := k.known
+	if m.Wrong = ""; k.wrong != nil {
+		m.Wrong = k.wrong.Error()
+	}
+	return m
 }
 
 // Consider is called at each beat. c is nil unless this node is wedged by its work; nil also cancels the current
@@ -66,24 +93,24 @@ func (k *Killer) Consider(r Rules, c *Case, now time.Time, up time.Duration) err
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	off := c == nil || r.Way == None || r.Way == ""
-	if off || !maps.Equal(k.items, c.Items) {
+	if off || !maps.Equal(k.known.Items, c.Items) {
 		if k.cancel != nil {
 			k.cancel() // its reason is gone
 		}
-		k.same, k.next = up, 0
+		k.known.Same, k.known.Next = up.Seconds(), 0
 	}
 	if off {
-		k.wrong, k.said, k.items = nil, "", nil
+		k.wrong, k.known = nil, Memory{}
 		return nil
 	}
 	one := *c
 	one.Items = maps.Clone(c.Items)
-	k.items = one.Items
-	lasts := up - k.same
-	if k.cancel != nil || lasts < r.After || up < k.next {
+	k.known.Items = one.Items
+	lasts := up - time.Duration(k.known.Same*float64(time.Second))
+	if k.cancel != nil || lasts < r.After || up.Seconds() < k.known.Next {
 		return k.wrong
 	}
-	k.next = up + pause
+	k.known.Next = (up + pause).Seconds()
 	if before, ok, _ := k.file().Recall(); ok && maps.Equal(before.Items, c.Items) {
 		k.say(fmt.Sprintf("not terminating: this machine already terminated itself for the same failure at %s", human.Time(before.At)))
 		return k.wrong
@@ -148,8 +175,8 @@ func (k *Killer) attempt(ctx context.Context, r Rules, c Case, lasts time.Durati
 
 // say logs a text, unless it is empty or was the last one.
 func (k *Killer) say(text string) {
-	if text != "" && text != k.said {
-		k.said = text
+	if text != "" && text != k.known.Said {
+		k.known.Said = text
 		k.Say(text)
 	}
 }

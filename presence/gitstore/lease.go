@@ -30,26 +30,28 @@ const (
 	leaseLimit = 64 << 10
 )
 
-// LeaseWatch is how long this process has seen a lease of another node unchanged. The zero value has seen none.
+// LeaseWatch is since when a lease of another node was seen unchanged. The zero value has seen none. It is valid within
+// one boot of the machine.
 type LeaseWatch struct {
-	tip   string
-	since time.Time
+	Lease Lease   `json:"lease"`
+	Since float64 `json:"up"` // seconds since the boot
 }
 
-// ended says that a lease was seen unchanged for as long as it lasts. What the clocks of its holder and of this node
-// say does not matter: one of them may be wrong, and both nodes would believe that they have it.
-func (w *LeaseWatch) ended(tip string, l Lease, now time.Time) bool {
-	if w.tip != tip || now.Before(w.since) {
-		*w = LeaseWatch{tip, now}
+// Ended says that a lease was seen unchanged for as long as it lasts; up is the time since the boot. What the clocks of
+// its holder and of this node say does not matter: one of them may be wrong, and both nodes would believe that they
+// have it.
+func (w *LeaseWatch) Ended(l Lease, up time.Duration) bool {
+	if w.Lease != l || up.Seconds() < w.Since {
+		*w = LeaseWatch{l, up.Seconds()}
 	}
-	return now.Sub(w.since) > l.Until.Sub(l.Taken)+leaseGrace
+	return up.Seconds()-w.Since > (l.Until.Sub(l.Taken) + leaseGrace).Seconds()
 }
 
 // TakeLease tries to become the holder of a lease until a time. It is won when it was free, when watch has seen the
 // last one unchanged for longer than that lasts, or when holder has it already; then its end stays. held is the lease
 // in the repository. Of several nodes that try at once exactly one wins; the others lose without an error. After an
-// error act as if it was lost.
-func TakeLease(ctx context.Context, s Remote, watch *LeaseWatch, prefix, name, holder, purpose string, until, now time.Time) (won bool, held Lease, err error) {
+// error act as if it was lost. up is the time since the boot, for watch.
+func TakeLease(ctx context.Context, s Remote, watch *LeaseWatch, prefix, name, holder, purpose string, until, now time.Time, up time.Duration) (won bool, held Lease, err error) {
 	ref := LeaseRef(prefix, name)
 	wanted := Lease{Holder: holder, Purpose: purpose, Taken: presence.WholeSecond(now), Until: presence.WholeSecond(until)}
 	if !wanted.Until.After(wanted.Taken) {
@@ -70,7 +72,7 @@ func TakeLease(ctx context.Context, s Remote, watch *LeaseWatch, prefix, name, h
 			if held.Holder == holder && !held.Ended(now) {
 				return true, held, nil
 			}
-			if held.Holder != holder && !watch.ended(tip, held, now) {
+			if held.Holder != holder && !watch.Ended(held, up) {
 				return false, held, nil
 			}
 		}

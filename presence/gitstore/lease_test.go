@@ -40,7 +40,7 @@ func TestTakeLease(t *testing.T) {
 	take := func(holder string, after time.Duration) (bool, Lease) {
 		t.Helper()
 		now := noon.Add(after)
-		won, held, err := TakeLease(t.Context(), store, watches[holder], RefPrefix, leaseName, holder, "kill "+holder, now.Add(time.Hour), now)
+		won, held, err := TakeLease(t.Context(), store, watches[holder], RefPrefix, leaseName, holder, "kill "+holder, now.Add(time.Hour), now, after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,11 +89,18 @@ func TestTakeLeaseRace(t *testing.T) {
 		for i := range 8 {
 			holder := fmt.Sprintf("n%d", i)
 			store := leaseStore(t, s.url)
-			watch := &LeaseWatch{tip: tip, since: now.Add(-2 * time.Hour)}
+			watch := &LeaseWatch{}
+			if tip != "" {
+				last, err := readLease(t.Context(), store, tip)
+				if err != nil {
+					t.Fatal(err)
+				}
+				watch.Lease = last
+			}
 			all.Go(func() {
 				// A lock that another had just then is an error, and tried again at the next beat.
 				for {
-					won, held, err := TakeLease(t.Context(), store, watch, RefPrefix, leaseName, holder, "kill", now.Add(time.Hour), now)
+					won, held, err := TakeLease(t.Context(), store, watch, RefPrefix, leaseName, holder, "kill", now.Add(time.Hour), now, 2*time.Hour)
 					if err != nil {
 						if rejected := new(remote.Rejected); errors.As(err, &rejected) {
 							continue
@@ -133,7 +140,7 @@ func TestTakeLeaseUnclear(t *testing.T) {
 			relay.Cut()
 		})
 		store := leaseStore(t, "http://"+relay.Addr+"/r.git")
-		won, held, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
+		won, held, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon, 0)
 		if won != landed || (err == nil) != landed || landed && held.Holder != "n1" || !landed && !errors.Is(err, remote.ErrUnclear) {
 			t.Errorf("%s: %v, %+v, %v", name, won, held, err)
 		}
@@ -146,7 +153,7 @@ func TestTakeLeaseRefuses(t *testing.T) {
 	store := leaseStore(t, s.url)
 	fails := func(name string, until time.Time, word string) {
 		t.Helper()
-		won, _, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", until, noon)
+		won, _, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", until, noon, 0)
 		if won || err == nil || !strings.HasPrefix(err.Error(), "lease refs/heads/lease/"+leaseName+": ") || !strings.Contains(err.Error(), word) {
 			t.Errorf("%s: %v, %v", name, won, err)
 		}
@@ -160,13 +167,13 @@ func TestTakeLeaseRefuses(t *testing.T) {
 	fails("no lease", noon.Add(time.Hour), "lease.json")
 	s.repo.Git("update-ref", "-d", "refs/heads/lease/"+leaseName)
 	s.repo.Git("config", "http.receivepack", "false")
-	won, _, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon)
+	won, _, err := TakeLease(t.Context(), store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon, 0)
 	if won || !errors.Is(err, remote.ErrAccess) {
 		t.Errorf("read-only: %v, %v", won, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if won, _, err := TakeLease(ended, store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon); won || !errors.Is(err, context.Canceled) {
+	if won, _, err := TakeLease(ended, store, new(LeaseWatch), RefPrefix, leaseName, "n1", "kill", noon.Add(time.Hour), noon, 0); won || !errors.Is(err, context.Canceled) {
 		t.Errorf("in no time: %v, %v", won, err)
 	}
 }
