@@ -261,3 +261,14 @@ func SameContent(a, b Record) bool {
 			return a == b
 		})
 }
+
+// Finished is what the node says to have finished: the fingerprints by repo:item.
+func (r Record) Finished() map[string]string {
+	all := map[string]string{}
+	for _, repo := range r.Repos {
+		for item, fingerprint := range repo.Done {
+			all[repo.Name+":"+item] = fingerprint
+		}
+	}
+	return all
+}

@@ -65,10 +65,7 @@ func (e *selfKill) remember() {
 // pending waits for an attempt to end this machine that a single beat has begun; true when that wants a beat.
 func (e *selfKill) pending(ctx context.Context) bool {
 	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		e.killer.Wait()
-	}()
+	go func() { e.killer.Wait(); close(over) }()
 	select {
 	case <-e.woken:
 		return true

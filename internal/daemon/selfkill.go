@@ -2,13 +2,8 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -161,7 +156,7 @@ func (e *selfKill) peers(ctx context.Context, at time.Time) ([]kill.Peer, error)
 	var all []kill.Peer
 	for _, n := range f.Nodes {
 		all = append(all, kill.Peer{ID: n.InstanceID, Deployment: n.Deployment, Nodepart: n.Nodepart,
-			Present: n.Age(at) == presence.Present, Well: n.State == node.Idle || n.State == node.Working, Done: finished(n.Record)})
+			Present: n.Age(at) == presence.Present, Well: n.State == node.Idle || n.State == node.Working, Done: n.Finished()})
 	}
 	return all, nil
 }
@@ -173,7 +168,7 @@ func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) 
 		return false, "", err
 	}
 	defer store.Close()
-	name := "kill/" + refPart(c.Deployment) + "/" + refPart(c.Nodepart)
+	name := "kill/" + gitstore.RefPart(c.Deployment) + "/" + gitstore.RefPart(c.Nodepart)
 	e.mu.Lock()
 	watch, up := e.watch, e.up
 	e.mu.Unlock()
@@ -186,20 +181,6 @@ func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) 
 		return false, "an earlier attempt of this machine until " + human.Moment(held.Until, at), nil
 	}
 	return won, held.Holder, err
-}
-
-// refPart makes a word fit for a part of a ref's name: letters, digits, _ and - stay as they are.
-func refPart(word string) string {
-	fit := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return '_'
-	}, word)
-	if fit == "" || fit[0] == '-' {
-		return "_" + fit
-	}
-	return fit
 }
 
 // hearing is how long everybody has to hear that the node ends.
@@ -238,12 +219,12 @@ func (e *selfKill) do(ctx context.Context, way kill.Way) (err error) {
 	cfg := e.config()
 	switch way {
 	case kill.Poweroff:
-		err = runProgram(ctx, []string{"systemctl", "poweroff"})
+		err = kill.Run(ctx, []string{"systemctl", "poweroff"})
 		if err != nil {
-			err = runProgram(ctx, []string{"/sbin/poweroff"})
+			err = kill.Run(ctx, []string{"/sbin/poweroff"})
 		}
 	case kill.Command:
-		err = runProgram(ctx, cfg.Wedged.Command)
+		err = kill.Run(ctx, cfg.Wedged.Command)
 	case kill.Unhealthy, kill.Terminate:
 		if e.machine == nil {
 			err = fmt.Errorf("not a cloud instance")
@@ -261,35 +242,4 @@ func (e *selfKill) do(ctx context.Context, way kill.Way) (err error) {
 	defer e.mu.Unlock()
 	e.done = max(e.up, 1)
 	return nil
-}
-
-// runProgram runs a program that ends this machine. What it says goes into the error, on one line.
-func runProgram(ctx context.Context, argv []string) error {
-	if len(argv) == 0 {
-		return errors.New("wedged.command is not set")
-	}
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.WaitDelay = 5 * time.Second // what it leaves running may hold its output
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "ADD_SECRET_") || strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_")
-	})
-	out, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
-	}
-	if text := human.Safe(strings.TrimSpace(string(out[:min(len(out), 300)]))); text != "" {
-		return fmt.Errorf("%s: %w: %s", argv[0], err, text)
-	}
-	return fmt.Errorf("%s: %w", argv[0], err)
-}
-
-// finished is what a node says to have finished, by repo:item.
-func finished(r presence.Record) map[string]string {
-	all := map[string]string{}
-	for _, repo := range r.Repos {
-		for item, fingerprint := range repo.Done {
-			all[repo.Name+":"+item] = fingerprint
-		}
-	}
-	return all
 }

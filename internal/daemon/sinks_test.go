@@ -128,11 +128,3 @@ func TestATellerThatCannotBeOpenedIsATroubleUntilItCan(t *testing.T) {
 		t.Errorf("heard %d, %v", heard("a"), err)
 	}
 }
-
-func TestRefPart(t *testing.T) {
-	for word, want := range map[string]string{"app1": "app1", "": "_", "a b/c..d": "a_b_c__d", "-x": "_-x", "grün": "gr_n", "x.lock": "x_lock"} {
-		if got := refPart(word); got != want {
-			t.Errorf("%q becomes %q, not %q", word, got, want)
-		}
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/objects"
@@ -115,4 +116,18 @@ func readLease(ctx context.Context, s Remote, commit string) (Lease, error) {
 		return Lease{}, fmt.Errorf("%s: it names no holder or no end", leaseFile)
 	}
 	return l, nil
+}
+
+// RefPart makes a word fit for a part of a ref's name: letters, digits, _ and - stay as they are.
+func RefPart(word string) string {
+	fit := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, word)
+	if fit == "" || fit[0] == '-' {
+		return "_" + fit
+	}
+	return fit
 }

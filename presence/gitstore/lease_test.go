@@ -177,3 +177,11 @@ func TestTakeLeaseRefuses(t *testing.T) {
 		t.Errorf("in no time: %v, %v", won, err)
 	}
 }
+
+func TestRefPart(t *testing.T) {
+	for word, want := range map[string]string{"app1": "app1", "": "_", "a b/c..d": "a_b_c__d", "-x": "_-x", "grün": "gr_n", "x.lock": "x_lock"} {
+		if got := RefPart(word); got != want {
+			t.Errorf("%q becomes %q, not %q", word, got, want)
+		}
+	}
+}
