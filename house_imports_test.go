@@ -93,7 +93,7 @@ var importTable = []struct {
 			internal/git/address internal/git/diskspace internal/git/objects internal/git/pack internal/git/protocol internal/git/refs
 			internal/git/remote internal/git/transport internal/git/worktree internal/human`, "github.com/go-git"},
 		"internal/git/diskspace": {"internal/git/objects internal/git/pack internal/human", "github.com/go-git"},
-		"internal/git/refs":      {"internal/git/objects internal/git/pack internal/git/transport internal/git/worktree", "github.com/go-git"},
+		"internal/git/refs":      {"internal/files internal/git/objects internal/git/pack internal/git/transport internal/git/worktree", "github.com/go-git"},
 		"internal/git/gittest":   {"internal/testkit", ""},
 		"internal/git/objects":   {"internal/files internal/git/pack", "github.com/go-git"},
 		"internal/git/pack":      {"", "github.com/go-git github.com/pjbgf/sha1cd"},

@@ -188,7 +188,7 @@ func levels(base string, p Place) []Item {
 }
 
 // plain is what a folder in work.d is called: its name becomes part of file names and of lines that people read.
-var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
 func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) {
 	at.Repo = c.Repo
@@ -208,7 +208,7 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 			notices = append(notices, human.Printable(dir)+": ignored: is a symlink")
 		case !e.Dir: // a README beside the folders is not a mistake
 		case !plain.MatchString(e.Name):
-			notices = append(notices, human.Printable(dir)+": ignored: the name of an item is made of letters, digits, dot, dash and underscore")
+			notices = append(notices, human.Printable(dir)+": ignored: the name of an item is made of at most 100 letters, digits, dots, dashes and underscores")
 		default:
 			dirs = append(dirs, Item{Repo: c.Repo, Level: at.Level, Name: at.Name + "+" + e.Name, Dir: dir})
 		}

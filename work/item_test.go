@@ -124,14 +124,16 @@ func TestFindSaysWhatIsInTheWay(t *testing.T) {
 
 func TestFindOddScripts(t *testing.T) {
 	c := checkout(t, "ops", map[string]string{
-		"nodework/work.sh":                    "#!/bin/sh\n",
-		"nodework/common/work.sh":             "-> ../../etc/shadow",
-		"nodework/part/app1/work.sh/x":        "a folder",
-		"nodework/work.d/README":              "not an item",
-		"nodework/work.d/.hidden/work.sh":     script,
-		"nodework/work.d/with space/work.sh":  script,
-		"nodework/work.d/no-script/notes.txt": "x",
-		"nodework/work.d/ok_1.x-/work.sh":     script,
+		"nodework/work.sh":                   "#!/bin/sh\n",
+		"nodework/common/work.sh":            "-> ../../etc/shadow",
+		"nodework/part/app1/work.sh/x":       "a folder",
+		"nodework/work.d/README":             "not an item",
+		"nodework/work.d/.hidden/work.sh":    script,
+		"nodework/work.d/with space/work.sh": script,
+
+		"nodework/work.d/" + strings.Repeat("x", 101) + "/work.sh": script,
+		"nodework/work.d/no-script/notes.txt":                      "x",
+		"nodework/work.d/ok_1.x-/work.sh":                          script,
 	})
 	items, notices, err := Find(c, Place{Nodepart: "app1"})
 	if err != nil {
@@ -147,12 +149,12 @@ func TestFindOddScripts(t *testing.T) {
 		t.Errorf("%q", items[2].Problem)
 	}
 	said := strings.Join(notices, "\n")
-	for _, want := range []string{"nodework/work.d/.hidden: ignored", "nodework/work.d/with space: ignored", "nodework/part/app1/work.sh: ignored: is a folder"} {
+	for _, want := range []string{"nodework/work.d/.hidden: ignored", "nodework/work.d/with space: ignored", strings.Repeat("x", 101) + ": ignored", "nodework/part/app1/work.sh: ignored: is a folder"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in\n%s", want, said)
 		}
 	}
-	if len(notices) != 3 {
+	if len(notices) != 4 {
 		t.Error(said)
 	}
 }

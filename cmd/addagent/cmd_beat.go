@@ -116,7 +116,7 @@ func (p *process) beat(ctx context.Context, l daemon.ConfigLoader, cfg *config.C
 }
 
 // waitForOwnSecond is what keeps a fleet driven by cron from asking all at once:
-// the node's offset in the interval of the schedule, the same for ever.
+// the node's offset in the interval of the schedule, always the same.
 func (p *process) waitForOwnSecond(ctx context.Context, cfg *config.Config) error {
 	me, err := daemon.Identify(ctx, p.Process, cfg, true)
 	if err != nil {
@@ -150,7 +150,7 @@ func (p *process) sayAsked(b journal.Beat, ask journal.Ask) {
 	}
 }
 
-// outcome turns a beat into the exit code, and into words where nobody saw the log.
+// outcome turns a beat into the exit code, and into words where the log was not shown.
 func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 	var words []string
 	code := cli.ExitDone
@@ -171,7 +171,7 @@ func (p *process) outcome(b journal.Beat, ask journal.Ask, shown bool) error {
 		}
 	}
 	if code == cli.ExitDone && b.InHand != nil {
-		return nil // it only reported: whoever began that work hears how it ends
+		return nil // it only reported: the beat that began that work says how it ends
 	}
 	switch b.State {
 	case node.Wedged:

@@ -176,7 +176,7 @@ func (l *logReader) workLogs(ctx context.Context, home, want string) error {
 		return l.Print(ctx, nil)
 	}
 	return l.Print(ctx, func() error {
-		// An item may run for the first time while somebody looks.
+		// An item may run for the first time meanwhile.
 		for _, name := range journal.ItemsWithLogs(l.dir, nil) {
 			known := slices.ContainsFunc(l.tails, func(t *journal.Tail) bool { return t.Path == l.latest(name) })
 			if repo, _, _ := strings.Cut(name, ":"); repo != want || known {

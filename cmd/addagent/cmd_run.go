@@ -49,7 +49,7 @@ Exit codes: 0 stopped, 1 it holds too much memory, 2 a bad config and no earlier
 			woken, again := make(chan struct{}, 1), &atomic.Bool{}
 			defer daemon.HandleSignals(woken, again)()
 			w, err := daemon.Start(c.Context(), l, cfg, daemon.Options{Purpose: "run", Part: part, Woken: woken, Again: again,
-				Voice: journal.LogOptions{Screen: p.Err, Journald: journal.UnderJournald(p.Env)}})
+				Voice: journal.LogOptions{Screen: journal.Unblocked(p.Err), Journald: journal.UnderJournald(p.Env)}})
 			if err != nil {
 				return err
 			}

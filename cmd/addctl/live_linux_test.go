@@ -53,7 +53,7 @@ func (p *terminal) resize(t *testing.T, width, height uint16) {
 	}
 }
 
-// follow reads until nobody has the terminal open any more.
+// follow reads until no process has the terminal open.
 func (p *terminal) follow() {
 	go func() {
 		defer close(p.ended)

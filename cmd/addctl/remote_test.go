@@ -35,7 +35,7 @@ func addctl(t *testing.T, env []string, args ...string) (out, words string, code
 	return stdout.String(), stderr.String(), c.ProcessState.ExitCode()
 }
 
-// TestWhoAsks: over https with a token or with git's own credentials, over ssh with a key; whoever is refused is told
+// TestWhoAsks: over https with a token or with git's own credentials, over ssh with a key; who is refused is told
 // what to do, and no secret is shown or written.
 func TestWhoAsks(t *testing.T) {
 	const secret = "s3cret-t0ken"

@@ -18,7 +18,7 @@ import (
 	"github.com/addagent/addagent/presence/fold"
 )
 
-// silent is an output that nobody reads.
+// silent is an output that is not read.
 type silent struct{}
 
 func (silent) Folded(fold.Report, time.Time) error { return nil }
@@ -148,7 +148,7 @@ func spools(dir string) int {
 	return n
 }
 
-// TestTwoControlNodes: the one that has the lease tells the room, whoever folds first; the other one knows what was
+// TestTwoControlNodes: the one that has the lease tells the room, whichever folds first; the other one knows what was
 // told.
 func TestTwoControlNodes(t *testing.T) {
 	g := newGrids(t, 1)
@@ -203,7 +203,7 @@ func TestTwoControlNodes(t *testing.T) {
 	gittest.Fsck(t, g.repo.Dir)
 }
 
-// TestOneIsKilledBeforeItSpeaks: it took the lease, and nobody heard. The other one waits for the end of the lease,
+// TestOneIsKilledBeforeItSpeaks: it took the lease and posted nothing. The other one waits for the end of the lease,
 // then says the line; and when the first one comes back it knows.
 func TestOneIsKilledBeforeItSpeaks(t *testing.T) {
 	g := newGrids(t, 1)

@@ -141,7 +141,7 @@ func (v *HumanLog) Beat(b Beat) {
 
 // currentFile makes sure that a log goes on in the file that has its name. A person may have removed it, moved it away
 // and made a new one (logrotate), or put something else there, a pipe without a reader: lumberjack would write into a
-// file without a name, or wait for ever. Any local user may read a new log; a rotated one keeps the mode of
+// file without a name, or hang. Any local user may read a new log; a rotated one keeps the mode of
 // the one before. was is what it answered the last time; nil when it was never asked.
 func currentFile(l *lumberjack.Logger, was fs.FileInfo) fs.FileInfo {
 	info, err := os.Stat(l.Filename)

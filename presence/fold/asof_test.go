@@ -76,7 +76,7 @@ func TestIntervalOfAFold(t *testing.T) {
 
 // TestSlowFold folds each ten minutes nodes that promise twelve and speak each ten. Between two folds none of them is
 // late to a reader of the fold; one that dies is known to be within an interval of when its own ref says so; and when
-// nobody folds any more, the refs tell.
+// no control node folds any more, the refs tell.
 func TestSlowFold(t *testing.T) {
 	const every = 10 * time.Minute
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
@@ -114,7 +114,7 @@ func TestSlowFold(t *testing.T) {
 		case minute > 5 && minute <= ends && got.From != presence.FromFold:
 			t.Errorf("minute %d: read from the %s of a fold that is kept up", minute, got.From)
 		case minute > ends+20 && got.From != presence.FromRefs:
-			t.Errorf("minute %d: read from the %s though nobody folds", minute, got.From)
+			t.Errorf("minute %d: read from the %s though nothing folds", minute, got.From)
 		}
 	}
 	if lateByRef.IsZero() || lateByFold.Sub(lateByRef) > every {
@@ -125,7 +125,7 @@ func TestSlowFold(t *testing.T) {
 	}
 }
 
-// TestFoldByCron: a fold that comes more seldom than it says, as when cron runs it, makes nobody late either: the
+// TestFoldByCron: a fold that comes more seldom than it says, as when cron runs it, makes no node late either: the
 // refs are asked when it would, and who reads nodes.json or watches the set sees no difference.
 func TestFoldByCron(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})

@@ -29,7 +29,7 @@ func encoded(t *testing.T, r presence.Record) string {
 	return string(data)
 }
 
-// TestBrokenRecords: each kind of record that cannot be read is named, and hides nobody else; from the refs as from a
+// TestBrokenRecords: each kind of record that cannot be read is named, and hides no other node; from the refs as from a
 // fold.
 func TestBrokenRecords(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
@@ -114,7 +114,7 @@ func TestBrokenRecords(t *testing.T) {
 	gittest.Fsck(t, repo.Dir)
 }
 
-// TestHostileRefs: refs that point at what is no commit, or at something huge, hide nobody.
+// TestHostileRefs: refs that point at what is no commit, or at something huge, hide no node.
 func TestHostileRefs(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)
@@ -145,7 +145,7 @@ func TestHostileRefs(t *testing.T) {
 	}
 }
 
-// TestUnreadRef: a ref that the server cannot give stops nobody, and once it can, nothing that was said is lost.
+// TestUnreadRef: a ref that the server cannot give stops no reader, and once it can, nothing that was said is lost.
 func TestUnreadRef(t *testing.T) {
 	var refuse atomic.Pointer[string]
 	repo, server := gittest.Remote(t, gittest.ServerOptions{Wrap: func(h http.Handler) http.Handler {
@@ -284,7 +284,7 @@ func sliceOf(id *[20]byte) *[]byte {
 	return &s
 }
 
-// TestHostileNumbers: times that nobody can write down, and a list of refs that is not one, stop nobody.
+// TestHostileNumbers: times that no format holds, and a list of refs that is not one, stop no reader.
 func TestHostileNumbers(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)
@@ -336,7 +336,7 @@ func TestHostileNumbers(t *testing.T) {
 	}
 }
 
-// TestTooManyRefs: a hundred thousand refs are refused, and hide nobody from who reads the fold.
+// TestTooManyRefs: a hundred thousand refs are refused, and hide no node from a reader of the fold.
 func TestTooManyRefs(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)

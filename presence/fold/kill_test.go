@@ -35,7 +35,7 @@ func (c *cutter) wrap(h http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		if due {
-			// The server does its work to the end, and nobody hears of it.
+			// The server does its work to the end, and its answer is lost.
 			h.ServeHTTP(discard{http.Header{}}, r.WithContext(context.WithoutCancel(r.Context())))
 			(*cut)()
 			panic(http.ErrAbortHandler)
@@ -227,7 +227,7 @@ func TestSquash(t *testing.T) {
 	}
 }
 
-// TestFoldRefused: a branch that nobody may push to is an error with the server's words, and no race.
+// TestFoldRefused: a branch that takes no push is an error with the server's words, and no race.
 func TestFoldRefused(t *testing.T) {
 	repo, server := gittest.Remote(t, gittest.ServerOptions{})
 	g := newGrid(t, repo)

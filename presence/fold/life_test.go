@@ -300,7 +300,7 @@ func TestReap(t *testing.T) {
 	if list, err := r.Reap(t.Context(), time.Minute, now, false); err != nil || names(list) != "leaves gone, young missing" {
 		t.Errorf("reaped %s, %v", names(list), err)
 	}
-	// A server that lets nobody delete says so.
+	// A server that allows no deletion says so.
 	ago("left", node.Leaving, 30*time.Hour)
 	repo.Git("config", "receive.denyDeletes", "true")
 	if list, err := r.Reap(t.Context(), 0, now, false); err == nil || len(list) != 0 || !strings.Contains(err.Error(), "left: its ref is kept") {

@@ -202,8 +202,8 @@ func meets(settled map[string]presence.Settled, name string, before, read, shown
 	return !shown && (read || !before)
 }
 
-// PlannedSet is Set for who asks nobody and writes nothing: no set is known, and what waits for the first one goes on
-// to.
+// PlannedSet is Set for a plan, which asks no server and writes nothing: no set is known, and what waits for the first
+// one goes on to.
 func PlannedSet(cfg *config.Config) func(filter map[string]string) work.NodeSet {
 	settled, _, _ := peersMemory(cfg).Peek()
 	_, err := os.Stat(nodesFile(cfg.Home))
@@ -239,6 +239,6 @@ func ReadNow(ctx context.Context, source remote.Source, prefix string, refs bool
 	return f, errors.Join(err, reader.Close())
 }
 
-// Patience is how much longer than a look a push may take: nobody waits for it, and when a whole fleet tells at once
+// Patience is how much longer than a look a push may take: nothing waits for it, and when a whole fleet tells at once
 // a push that is given up and repeated is more work for a server that has too much already.
 const Patience = 6

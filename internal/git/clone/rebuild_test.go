@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/worktree"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestBrokenClones breaks a clone in many ways; the next look repairs it and keeps what is people's.
@@ -31,6 +33,11 @@ func TestBrokenClones(t *testing.T) {
 				w.tb.Fatal(err)
 			}
 		}
+	}
+	pipe := func(w *world, path string) {
+		remove(w, path)
+		testkit.Must(w.tb, os.MkdirAll(filepath.Dir(path), 0o755))
+		testkit.Must(w.tb, syscall.Mkfifo(path, 0o644))
 	}
 	git := func(w *world, name string) string { return filepath.Join(w.dir, ".git", name) }
 	for name, k := range map[string]struct {
@@ -51,9 +58,19 @@ func TestBrokenClones(t *testing.T) {
 			remove(w, filepath.Join(w.dir, ".git"))
 			gittest.WriteFile(w.tb, filepath.Join(w.dir, ".git"), "x")
 		}},
-		"no index":   {spoil: func(w *world) { remove(w, git(w, "index")) }, push: true, same: true},
-		"bad index":  {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "index"), "DIRCxxxx") }, push: true, same: true},
-		"bad marker": {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "addagent-move"), "what?") }, same: true},
+		"a pipe for HEAD":           {spoil: func(w *world) { pipe(w, git(w, "HEAD")) }},
+		"a pipe for the ref":        {spoil: func(w *world) { pipe(w, git(w, "refs/heads/main")) }},
+		"a pipe for the config":     {spoil: func(w *world) { pipe(w, git(w, "config")) }},
+		"a pipe for the index":      {spoil: func(w *world) { pipe(w, git(w, "index")) }, push: true, same: true},
+		"a pipe for the marker":     {spoil: func(w *world) { pipe(w, git(w, "addagent-move")) }, same: true},
+		"a pipe for packed-refs":    {spoil: func(w *world) { pipe(w, git(w, "packed-refs")) }, push: true},
+		"a pipe for shallow":        {spoil: func(w *world) { pipe(w, git(w, "shallow")) }, push: true, same: true},
+		"a pipe for alternates":     {spoil: func(w *world) { pipe(w, git(w, "objects/info/alternates")) }, push: true},
+		"a pipe for a pack":         {spoil: func(w *world) { pipe(w, packs(w, ".pack")[0]) }, push: true},
+		"a pipe for a pack's index": {spoil: func(w *world) { pipe(w, packs(w, ".idx")[0]) }, push: true},
+		"no index":                  {spoil: func(w *world) { remove(w, git(w, "index")) }, push: true, same: true},
+		"bad index":                 {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "index"), "DIRCxxxx") }, push: true, same: true},
+		"bad marker":                {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "addagent-move"), "what?") }, same: true},
 		"strange marker": {spoil: func(w *world) {
 			gittest.WriteFile(w.tb, git(w, "addagent-move"), strings.Repeat("1", 40)+" "+strings.Repeat("2", 40)+"\n")
 		}},

@@ -106,7 +106,7 @@ func (r *Repo) repairTemp() error {
 
 // unreadablePacked says that git cannot read the packed refs.
 func unreadablePacked(gitDir string) bool {
-	b, err := os.ReadFile(filepath.Join(gitDir, "packed-refs"))
+	b, err := refs.Packed(gitDir)
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/transport"
@@ -74,7 +75,7 @@ func (n *idSet) Folder(top, without string) error {
 
 // file takes every word of a file that is an id, but for lines that end in a name.
 func (n *idSet) file(path, without string) error {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return err
 	}

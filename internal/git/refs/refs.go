@@ -12,12 +12,18 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 )
+
+// Packed returns the text of packed-refs.
+func Packed(gitDir string) ([]byte, error) {
+	return files.ReadSmall(filepath.Join(gitDir, "packed-refs"), maxLog)
+}
 
 // Head returns what HEAD holds: the full name of a ref, or a commit's id.
 func Head(gitDir string) (string, error) {
@@ -48,7 +54,7 @@ func Read(gitDir, name string) (plumbing.Hash, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return plumbing.ZeroHash, err
 	}
-	packed, perr := os.ReadFile(filepath.Join(gitDir, "packed-refs"))
+	packed, perr := Packed(gitDir)
 	if perr != nil {
 		return plumbing.ZeroHash, err
 	}

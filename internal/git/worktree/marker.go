@@ -30,9 +30,9 @@ type Marker struct {
 // Commit, before the tree is moved anywhere else. A damaged marker is a move between unknown (zero) commits: then Move
 // has to verify all.
 func ReadMarker(dir string) (Marker, bool, error) {
-	b, err := os.ReadFile(filepath.Join(dir, ".git", markerFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Marker{}, false, nil
+	b, err := files.ReadSmall(filepath.Join(dir, ".git", markerFile), 1<<20)
+	if irregular := errors.Is(err, files.ErrIrregular); irregular || errors.Is(err, fs.ErrNotExist) {
+		return Marker{}, irregular, nil
 	}
 	if err != nil {
 		return Marker{}, false, fmt.Errorf("read marker of a move: %w", err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -93,17 +94,14 @@ type indexFile struct {
 }
 
 func openIndex(path string) (*indexFile, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := files.Open(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, files.ErrIrregular) {
 		return nil, fmt.Errorf("%w: %w", errIndex, err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: not a file", errIndex)
-	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
