@@ -61,14 +61,17 @@ func TestCronTells(t *testing.T) {
 			}
 			told("wedged", slices.DeleteFunc(slices.Clone(every), func(place string) bool { return slices.Contains(c.places, place) })...)
 			for _, place := range c.places {
-				name := map[string]string{"presence": "presence", "chat": "chat 1", "ec2": "ec2"}[place] + ": not delivered: "
-				if troubles, _ := g.news(name); len(troubles) != 1 || !strings.Contains(stderr, name) {
+				trouble := map[string]string{"presence": "presence repository: ", "chat": "chat: ", "ec2": "tags: "}[place]
+				if troubles, _ := g.news(trouble); len(troubles) != 1 || !strings.Contains(stderr, "addagent: "+trouble) {
 					t.Errorf("that %s is away was said in the log: %q; by the beat: %s", place, troubles, stderr)
 				}
 			}
 			c.ends(p)
 			g.push("ops", gittest.Remove("bad"))
-			g.beatInTime()
+			g.until("the pause is over, and a beat tells all", func() bool {
+				code, _, _ := g.run("beat")
+				return code == 0
+			})
 			told("idle", every...)
 			if len(p.room.lines("ops", ": wedged: ")) != 1 || len(p.room.lines("ops", "recovered after ", " wedged")) != 1 {
 				t.Errorf("the room heard %q", p.room.lines("ops"))
