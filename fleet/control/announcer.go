@@ -37,6 +37,8 @@ type announcer struct {
 	said  said           // as of the last fold
 	fleet presence.Fleet // of that fold
 	at    time.Time      // of that fold
+	seen  gitstore.Lease // last
+	since time.Time      // it is unchanged, for this process
 }
 
 // state is what an announcer knows after a restart.
@@ -135,7 +137,10 @@ func (s *announcer) discard() error {
 // publish returns said.json for a fold of a fleet; the same slice if nothing changes.
 func (s *announcer) publish(data []byte, f presence.Fleet, now time.Time) []byte {
 	s.said, s.fleet, s.at = parseSaid(data), f, now
-	lease, ok := takeLease(s.said.Lease, s.Me, now, s.lasts)
+	if s.said.Lease != s.seen || now.Before(s.since) {
+		s.seen, s.since = s.said.Lease, now
+	}
+	lease, ok := takeLease(s.said.Lease, s.Me, now, s.lasts, now.Sub(s.since))
 	if !ok {
 		return data
 	}
@@ -328,11 +333,12 @@ func parseSaid(data []byte) said {
 func (s said) encode() ([]byte, error) { return presence.EncodeDocument(saidType, s) }
 
 // takeLease returns the lease as a control node holds it from now on; ok is false if another one holds it. The holder
-// renews it when half of it is over, which is as often as a quiet fold is pushed.
-func takeLease(l gitstore.Lease, me string, now time.Time, lasts time.Duration) (_ gitstore.Lease, ok bool) {
+// renews it when half of it is over, which is as often as a quiet fold is pushed. So one that was seen unchanged for
+// twice its length has no holder, whatever its clock said.
+func takeLease(l gitstore.Lease, me string, now time.Time, lasts, unchanged time.Duration) (_ gitstore.Lease, ok bool) {
 	left := l.Until.Sub(now)
 	switch {
-	case l.Holder != me && !l.Ended(now) && left <= longLease:
+	case l.Holder != me && !l.Ended(now) && left <= longLease && unchanged < 2*lasts:
 		return l, false
 	case l.Holder != me:
 		l = gitstore.Lease{Holder: me, Purpose: "tells the rooms of the fleet", Taken: now}

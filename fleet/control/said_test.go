@@ -31,9 +31,10 @@ func TestTakeLease(t *testing.T) {
 		{"of another that may have another clock", "b", -time.Minute, 0, false},
 		{"of another that fell silent", "b", -time.Minute - time.Second, 10 * time.Minute, true},
 		{"of another, for years", "b", 10000 * time.Hour, 10 * time.Minute, true},
+		{"of another whose clock is ahead", "b", 6 * time.Hour, 0, false},
 	} {
 		before := gitstore.Lease{Holder: c.holder, Taken: fleettest.Noon().Add(-time.Hour), Until: fleettest.Noon().Add(c.until)}
-		l, ok := takeLease(before, "a", fleettest.Noon(), 10*time.Minute)
+		l, ok := takeLease(before, "a", fleettest.Noon(), 10*time.Minute, 19*time.Minute)
 		if ok != (c.want > 0) || !ok && l != before || ok && (l.Holder != "a" || l.Until != fleettest.Noon().Add(c.want) || l.Taken.Equal(fleettest.Noon()) != c.taken) {
 			t.Errorf("%s: %v, %+v", c.what, ok, l)
 		}
@@ -42,7 +43,7 @@ func TestTakeLease(t *testing.T) {
 
 // The file is on a branch: what one version writes another one reads.
 func TestSaidFile(t *testing.T) {
-	lease, _ := takeLease(gitstore.Lease{}, "a", fleettest.Noon(), 10*time.Minute)
+	lease, _ := takeLease(gitstore.Lease{}, "a", fleettest.Noon(), 10*time.Minute, 0)
 	told, _ := compose([]announced{}, fleettest.Of(fleettest.Noon(), "2 idle a", "1 wedged b exit 1"), false, fleettest.Noon())
 	data, err := said{Lease: lease, Rooms: map[string][]announced{"room 1": told, "room 2": {}}}.encode()
 	if err != nil {
@@ -78,7 +79,7 @@ func FuzzParseSaid(f *testing.F) {
 	f.Add([]byte(`{"filetype":"nodefoldsaid","value":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := parseSaid(data)
-		l, ok := takeLease(s.Lease, "a", fleettest.Noon(), time.Minute)
+		l, ok := takeLease(s.Lease, "a", fleettest.Noon(), time.Minute, 0)
 		if ok && (l.Holder != "a" || l.Until.Before(fleettest.Noon())) {
 			t.Errorf("%+v", l)
 		}
