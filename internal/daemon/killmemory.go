@@ -33,11 +33,13 @@ func (e *selfKill) recall(before *journal.Beat, up time.Duration) error {
 	if before == nil || m.BootID != e.bootID || !before.Lasts(e.bootID, up) {
 		return nil
 	}
+	if e.once {
+		e.why, e.done = m.Why, time.Duration(m.Done*float64(time.Second))
+	} else { // a daemon that is started again was not meant to end, and asks anew
+		m.Killer.Next, m.Killer.Said = 0, ""
+	}
 	e.killer.Recall(m.Killer)
 	e.watch = m.Watch
-	if e.once { // a daemon that is started again was not meant to end
-		e.why, e.done = m.Why, time.Duration(m.Done*float64(time.Second))
-	}
 	return nil
 }
 

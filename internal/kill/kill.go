@@ -75,13 +75,16 @@ func (k *Killer) Recall(m Memory) {
 	}
 }
 
-// Known is what the next process is to Recall.
+// Known is what the next process is to Recall. One that finds an attempt cut short begins anew at once.
 func (k *Killer) Known() Memory {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m := k.known
 	if m.Wrong = ""; k.wrong != nil {
 		m.Wrong = k.wrong.Error()
+	}
+	if k.cancel != nil {
+		m.Next = 0
 	}
 	return m
 }

@@ -110,18 +110,19 @@ func TestAsyncOverProcesses(t *testing.T) {
 	for how, place := range map[string]*slow{"refuses": {wrong: errors.New("refused")}, "hangs": {takes: 24 * time.Hour}} {
 		synctest.Test(t, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "pauses", "tags.json")
-			beat := func(state node.State) (said, left error, took time.Duration) {
+			beat := func(state node.State) (took time.Duration, said, left error) {
 				began := time.Now()
 				a := NewAsync(place, path)
 				defer a.Close()
 				said = a.Tell(t.Context(), presence.Record{State: state})
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				return said, a.Flush(ctx), time.Since(began)
+				left = a.Flush(ctx)
+				return time.Since(began), said, left
 			}
 			quick := 0
 			for i := range 120 {
-				said, left, took := beat(node.Idle)
+				took, said, left := beat(node.Idle)
 				if i > 0 && (said == nil || left == nil) {
 					t.Errorf("%s: beat %d says %v and %v", how, i, said, left)
 				}
@@ -153,7 +154,7 @@ func TestAsyncOverProcesses(t *testing.T) {
 			}
 			place.set(0, nil)
 			<-time.After(15 * time.Minute)
-			if _, left, _ := beat(node.Idle); left != nil {
+			if _, _, left := beat(node.Idle); left != nil {
 				t.Errorf("%s: it is well, and says %v", how, left)
 			}
 			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -325,6 +326,65 @@ func TestClockSet(t *testing.T) {
 						g.live(w, 1)
 						return g.count("done") == 1 && g.beat().State == "idle" && len(g.beat().Troubles) == 0
 					})
+				})
+			}
+		}
+	}
+}
+
+// TestClockSetWhileAllWaits sets the clock while a script runs, and while presence, a room and the cloud refuse what
+// the node has to tell.
+//
+// INVARIANT (spec 3): the deadline of a script and the pause after a failure are measured; whatever the clock says, the
+// script ends in peace, and all hear of it as soon as they listen again.
+func TestClockSetWhileAllWaits(t *testing.T) {
+	t.Parallel()
+	if elsewhere(t) {
+		return
+	}
+	jumps := []time.Duration{time.Minute, 24 * time.Hour, 50 * 365 * 24 * time.Hour}
+	every := []string{"presence", "chat", "ec2"}
+	listed(t, 2*len(jumps)*len(ways))
+	for _, w := range ways {
+		for _, size := range jumps {
+			for _, jump := range []time.Duration{size, -size} {
+				t.Run(w.name+", "+jump.String(), func(t *testing.T) {
+					oneIn(t, 6)
+					t.Parallel()
+					g := newGrid(t, plan{work: "timeout: 5m, grace: 1s, retry_first: 1h, retry_max: 8h, wedge_after: 99"})
+					p := newPlaces(t, filepath.Join(g.dir, "store"))
+					g.configure(p.all(g))
+					g.push("ops", script("nodework/work.sh", "true\n"))
+					heard := func(state string) func() bool {
+						return func() bool {
+							g.live(w, 1)
+							return !slices.ContainsFunc(every, func(place string) bool { return !p.says(g, state, place) })
+						}
+					}
+					g.until("all to hear that the node is idle", heard("idle"))
+					away := behave(nil, every...)
+					away.breaks(p)
+					g.push("ops", script("nodework/work.sh", "echo began >>$T_DIR/journal; until [ -e $T_DIR/go ]; do sleep 0.1; done; exit 3\n"))
+					if w.cron {
+						write(t, g.note("go"), "") // a single beat waits for its script
+					}
+					g.until("the script to run", func() bool {
+						if w.cron || g.agent == nil || !g.agent.alive() {
+							g.live(w, 1)
+						}
+						return g.count("began") == 1
+					})
+					g.rest(w, func() { g.set(jump) })
+					g.live(w, 2)
+					write(t, g.note("go"), "")
+					g.until("the script to end", func() bool { g.live(w, 1); return g.state() == "failing" })
+					if b := g.beat(); !strings.Contains(b.Reason, "exit 3") { // a clock that is set may make a retry due
+						t.Errorf("%s: %s", b.State, b.Reason)
+					}
+					g.rest(w, func() { g.set(jump) })
+					g.live(w, 2)
+					away.ends(p)
+					g.until("all to hear that it fails", heard("failing"))
 				})
 			}
 		}
