@@ -349,7 +349,7 @@ func TestClockSetWhileAllWaits(t *testing.T) {
 		for _, size := range jumps {
 			for _, jump := range []time.Duration{size, -size} {
 				t.Run(w.name+", "+jump.String(), func(t *testing.T) {
-					oneIn(t, 6)
+					oneIn(t, 12)
 					t.Parallel()
 					g := newGrid(t, plan{work: "timeout: 5m, grace: 1s, retry_first: 1h, retry_max: 8h, wedge_after: 99"})
 					p := newPlaces(t, filepath.Join(g.dir, "store"))
