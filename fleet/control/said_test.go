@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/fleet/fleettest"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence/gitstore"
 )
@@ -39,6 +40,26 @@ func TestTakeLease(t *testing.T) {
 			t.Errorf("%s: %v, %+v", c.what, ok, l)
 		}
 	}
+}
+
+// TestClockOfTheHolderWasAhead: when it dies, the rooms hear of the fleet again before its lease ends by its own clock.
+func TestClockOfTheHolderWasAhead(t *testing.T) {
+	g := newGrids(t, 1)
+	a, b := g.control(t.TempDir()), g.control(t.TempDir())
+	g.now = g.now.Add(6 * time.Hour)
+	g.tells("i-1", node.Idle, "a", "")
+	g.turn(a)
+	g.holds(a, false)
+	g.dies(a)
+	g.now = g.now.Add(-6 * time.Hour)
+	for began := g.now; g.now.Before(began.Add(2 * b.announcer.lasts)); g.now = g.now.Add(b.announcer.lasts / 2) {
+		g.turn(b)
+		g.holds(a, false)
+	}
+	g.tells("i-2", node.Wedged, "a", "exit 1")
+	g.turn(b)
+	g.holds(b, false)
+	g.heard("1 of 2 fed1/app1 wedged at aaaaaaa (i-2): exit 1")
 }
 
 // The file is on a branch: what one version writes another one reads.
