@@ -141,7 +141,7 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 	if !news && bytes.Equal(next.said, f.fold.said) && now.Sub(f.fold.info.Folded) < sleepBeats*f.every && !f.fold.info.Folded.After(now) {
 		return r, nil
 	}
-	if err := f.openToday(now); err != nil {
+	if err := f.openToday(ctx, now); err != nil {
 		return r, err
 	}
 	if len(f.today.content) >= todayLimit && len(list) > 0 {
@@ -236,8 +236,9 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 	return s, len(moved), nil
 }
 
-// openToday reads the history file of the day, so that lines can be added to it.
-func (f *Aggregator) openToday(now time.Time) error {
+// openToday reads the history file of the day, so that lines can be added to it. After a clock was set, there may be one
+// in a fold that this process pushed, and never fetched.
+func (f *Aggregator) openToday(ctx context.Context, now time.Time) error {
 	day := now.UTC().Format(dayLayout)
 	if f.today != nil && f.today.day == day {
 		return nil
@@ -245,6 +246,9 @@ func (f *Aggregator) openToday(now time.Time) error {
 	f.today = &today{day: day}
 	if _, there := f.fold.days[day]; !there {
 		return nil
+	}
+	if err := f.repo.fetchFold(ctx, f.fold.commit); err != nil {
+		return err
 	}
 	return f.repo.withTree(f.fold.commit, func(t tree) (err error) {
 		if f.today.content, err = t.Read(gitstore.HistoryFolder+"/"+day, fileLimit); errors.Is(err, fs.ErrNotExist) {

@@ -124,11 +124,17 @@ func (p *repository) close() error {
 
 // readFold fetches the fold of a commit and reads it.
 func (p *repository) readFold(ctx context.Context, commit string, before fold) (fold, error) {
-	branch := strings.TrimPrefix(gitstore.FoldRef, "refs/heads/")
-	if _, err := p.clone.Apply(ctx, remote.Tip{Branch: branch, ID: commit}, nil); err != nil {
+	if err := p.fetchFold(ctx, commit); err != nil {
 		return fold{}, err
 	}
 	return p.openFold(commit, before)
+}
+
+// fetchFold fetches the fold of a commit, unless it is there.
+func (p *repository) fetchFold(ctx context.Context, commit string) error {
+	branch := strings.TrimPrefix(gitstore.FoldRef, "refs/heads/")
+	_, err := p.clone.Apply(ctx, remote.Tip{Branch: branch, ID: commit}, nil)
+	return err
 }
 
 // openFold reads a fold that was fetched.
