@@ -9,7 +9,7 @@ type Bucket struct {
 }
 
 // Wait returns how long to wait until one more may pass; 0 means now. Burst is how many may pass at once.
-func (b Bucket) Wait(now time.Time, burst float64, every time.Duration) time.Duration {
+func (b *Bucket) Wait(now time.Time, burst float64, every time.Duration) time.Duration {
 	b.fill(now, burst, every)
 	// A sum of fractions may be slightly below a whole number.
 	if b.tokens < 1-1e-6 {

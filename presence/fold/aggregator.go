@@ -236,8 +236,8 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 	return s, len(moved), nil
 }
 
-// openToday reads the history file of the day, so that lines can be added to it. After a clock was set, there may be one
-// in a fold that this process pushed, and never fetched.
+// openToday reads the history file of the day, so that lines can be added to it. After a clock was set, it may be in a
+// fold that this process pushed, and never fetched.
 func (f *Aggregator) openToday(ctx context.Context, now time.Time) error {
 	day := now.UTC().Format(dayLayout)
 	if f.today != nil && f.today.day == day {
