@@ -128,7 +128,7 @@ func TestMatrixLogin(t *testing.T) {
 			}
 		},
 	})
-	// The one whose answer the contract takes away (204) nobody can end.
+	// A login whose answer the contract replaces by a 204 has no logout.
 	if logins.Load() < 2 || logins.Load() != logouts.Load()+1 {
 		t.Errorf("%d logins, %d logouts", logins.Load(), logouts.Load())
 	}

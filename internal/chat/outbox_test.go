@@ -175,7 +175,7 @@ func TestOutboxTriesAgain(t *testing.T) {
 		down.Store(false)
 		flushed(t, o)
 		if err := o.Trouble(); err != nil {
-			t.Errorf("mended, but %v", err)
+			t.Errorf("fixed, but %v", err)
 		}
 		if got := p.texts(); !slices.Equal(got, []string{"hear me"}) {
 			t.Errorf("heard %q", got)
@@ -228,12 +228,12 @@ func TestOutboxGoesOnSlowlyWhenSomebodyMustMend(t *testing.T) {
 		mended.Store(true)
 		flushed(t, o)
 		if err := o.Trouble(); err != nil {
-			t.Errorf("mended, but %v", err)
+			t.Errorf("fixed, but %v", err)
 		}
 	})
 }
 
-// A file that is written late is found in seconds, however long it was not there; the server has failed nobody by then.
+// A file that is written late is found in seconds, however long it was missing: the server was not asked until then.
 func TestOutboxFindsAnAddressThatComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &parrot{}

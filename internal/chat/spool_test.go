@@ -150,9 +150,9 @@ func TestSpoolLivesThroughClockJumps(t *testing.T) {
 	}
 }
 
-// A message that was put before NTP set the clock is as old as it is, and is said with its time by the clock as it is
-// now. Where nobody can set the clock of this machine, the times of a message are what tells: they have the reading of
-// the monotonic clock, of which String ends with m=.
+// A message that was put before NTP set the clock has its true age, and is sent with its time by the clock as it is
+// now. A test cannot set the clock of this machine. It checks that the times of a message have a reading of the
+// monotonic clock, which String ends with m=.
 func TestSpoolGoesByTheMonotonicClock(t *testing.T) {
 	s := newSpool(t, t.TempDir(), Limits{})
 	o := &Outbox{limits: Limits{}.orDefault(), spool: s, changed: make(chan struct{})}

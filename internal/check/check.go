@@ -21,7 +21,7 @@ type Result string
 const (
 	OK      Result = "ok"
 	Failing Result = "fail"
-	Noted   Result = "note"    // it works, or nobody knows, and a person may want to look
+	Noted   Result = "note"    // it works or is unknown; a person may want to look
 	Skipped Result = "skipped" // it is not asked for, or cannot be tried from here
 )
 

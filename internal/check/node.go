@@ -138,7 +138,7 @@ func (d *Checker) bash(context.Context) Finding {
 	return good("%s", path)
 }
 
-// beats tells whether somebody beats here, in time, and what troubles the last beat had.
+// beats tells whether a process beats here in time, and what troubles the last beat had.
 func (d *Checker) beats(context.Context) []Finding {
 	s, _, err := status.Read(d.cfg, d.Now)
 	if errors.Is(err, fs.ErrPermission) && !d.root() {

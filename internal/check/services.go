@@ -86,7 +86,7 @@ func (d *Checker) room(ctx context.Context, i int, r config.Room) Finding {
 	return fail(text, fix)
 }
 
-// spooled tells what waits in the spool of a room ("" = nothing, or nobody may look): how much, and since when.
+// spooled tells how many messages wait in the spool of a room, and since when; "" = none, or it is unreadable.
 func spooled(dir string, now time.Time) string {
 	n, since := chat.Waiting(dir)
 	if n == 0 {

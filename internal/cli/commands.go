@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// HelpCommand takes the place of cobra's, which says to standard output, and calls a
-// success, that there is no such command.
+// HelpCommand replaces that of cobra, which reports an unknown command
+// on standard output and exits with 0.
 func HelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",

@@ -75,7 +75,7 @@ func This() (*Process, context.Context, context.CancelFunc) {
 	return &Process{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv, Getuid: os.Getuid}, ctx, stop
 }
 
-// DefaultConfig is where the config is when nobody says otherwise.
+// DefaultConfig is the path of the config when none is given.
 const DefaultConfig = "/etc/addagent/addagent.yaml"
 
 // Account is who runs this process.

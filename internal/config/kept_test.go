@@ -84,7 +84,7 @@ func TestKeep(t *testing.T) {
 		}
 	}
 
-	// A file that nobody else may read, in a folder that nobody else may enter; kept once more, it is not written.
+	// Only the owner may read the file and enter its folder. Kept again, the same config is not written.
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", info.Mode(), err)

@@ -134,7 +134,7 @@ func TestProxyPassword(t *testing.T) {
 	path := tree(t, map[string]string{"addagent.yaml": "network:\n  proxy: http://bot:s3cr3t@proxy.example.org:3128\n" +
 		"repos: [{url: \"https://h/a\", auth: {command: [/bin/sh, --role=node, --token=s3cr3t]}}]\n"})
 	if c := load(t, path); len(c.Notes) != 0 {
-		t.Errorf("nobody else can read it: %v", c.Notes)
+		t.Errorf("only its owner can read it, but: %v", c.Notes)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)

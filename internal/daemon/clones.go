@@ -29,9 +29,9 @@ import (
 type clones struct {
 	dir      string // <home>/gitrepo
 	waits    string // a folder that remembers which servers are left alone, and what was accepted; "" = none
-	discover bool   // look for clones that nobody configured
+	discover bool   // look for clones outside the config
 	limits   clone.Limits
-	network  remote.Network // of those that nobody configured
+	network  remote.Network // of those outside the config
 	never    string         // the URL of the repository that is never worked: presence
 
 	list []*clonedRepo
@@ -42,7 +42,7 @@ type clonedRepo struct {
 	Name    string
 	repo    *clone.Repo
 	Source  remote.Source
-	found   bool          // nobody configured it
+	found   bool          // not in the config
 	foreign bool          // and it is no clone that could be looked at
 	tip     remote.Tip    // as last asked
 	preview *objects.Tree // of the tip, as Preview fetched it; nil = it did not
@@ -244,8 +244,8 @@ func (c *clones) Known() []*clonedRepo {
 			known[r.Name] = true
 			return false
 		}
-		// People mend, move, remove and switch the clones that nobody configured:
-		// what is not as it was is found anew below.
+		// People repair, move, remove and switch the clones outside the config:
+		// a clone that changed is discovered again below.
 		s, err := clone.Discover(filepath.Join(c.dir, r.Name))
 		s.Agent, s.Network = cli.UserAgent("addagent"), c.network
 		// One whose config or HEAD is damaged is kept: it is known, and rebuilt.

@@ -61,7 +61,7 @@ func (m *Machine) End(ctx context.Context, cfg *config.Config, way kill.Way) err
 	return i.Terminate(ctx)
 }
 
-// MachineOf is this node at its cloud; nil where that is none, or nothing of this agent's business.
+// MachineOf is this node at its cloud; nil if it has none, or if the agent may not use it.
 func MachineOf(p *cli.Process, cfg *config.Config, me node.Identity) *Machine {
 	if p.Getuid() != 0 || me.Hardware.EC2 == "" && cfg.EC2.Tags != "on" {
 		return nil

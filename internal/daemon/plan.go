@@ -64,7 +64,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 	looks = repos.Preview(ctx, looks, tmp)
 	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.planned, ReadOnly: true, InitMemory: cfg.InitMemory()}
 	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
-		// It asks nobody who else is there: what an item last met is taken to be so.
+		// It does not read presence: the set of nodes of each item is assumed unchanged.
 		survey.Nodes = peers.PlannedSet(cfg)
 	}
 	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}

@@ -119,7 +119,7 @@ type reloader struct {
 	app    *App
 	cfg    *config.Config // in force
 	stamp  string         // of the files it was read from
-	again  *atomic.Bool   // somebody said SIGHUP; nil = nobody can
+	again  *atomic.Bool   // SIGHUP was received; nil = not handled
 	names  string         // what nodeinfo filled into the branches
 	bad    bool           // what lies there is not in force
 	unkept bool           // what is in force is not kept yet

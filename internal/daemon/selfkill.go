@@ -82,7 +82,7 @@ func (e *selfKill) consider(at time.Time, up time.Duration, w *agent.Wedge) erro
 		e.outlived(at, up-done)
 		return nil
 	case why != "" && (w == nil || kill.Way(cfg.Wedged.Kill) == kill.None):
-		e.stay() // it is well again, or a person said that it rests, or that machines do not end themselves
+		e.stay() // it is well again or disabled, or the config no longer lets machines end themselves
 		w = nil
 	case why != "":
 		if w.Leaving && w.Reason == why {
@@ -94,7 +94,7 @@ func (e *selfKill) consider(at time.Time, up time.Duration, w *agent.Wedge) erro
 	if w != nil && !w.Leaving {
 		info, err := node.ReadInfo(cfg.Nodeinfo())
 		if err != nil {
-			return nil // it is a trouble of the beat already, and nobody knows the peers of such a node
+			return nil // the beat reports it already, and the peers of such a node are unknown
 		}
 		c = &kill.Case{ID: e.id, Deployment: info.Deployment, Nodepart: info.Nodepart, Items: w.Items}
 	}
@@ -129,7 +129,7 @@ func (e *selfKill) notice(cloud func(context.Context) (string, error)) func(cont
 		why, err := cloud(ctx)
 		was := ours
 		if ours = false; err != nil && was {
-			return "", nil // what stays true while nobody answers is what the cloud said, and it never said this
+			return "", nil // an error keeps the last answer, but that was our own reason, not the cloud's
 		}
 		return why, err
 	}
@@ -138,8 +138,8 @@ func (e *selfKill) notice(cloud func(context.Context) (string, error)) func(cont
 // enough is how long a machine may live on after what ends it was done: a group takes its minutes to notice.
 const enough = time.Hour
 
-// outlived takes back that the node ends when nothing came of it, as with a group whose processes are suspended: a node
-// that leaves for ever would not even try the commit that mends it.
+// outlived cancels the end of a node that lives on, as in a group whose processes are suspended: a node that leaves
+// forever would not even try the commit that fixes it.
 func (e *selfKill) outlived(at time.Time, lived time.Duration) {
 	if lived > enough {
 		e.stay()
@@ -176,7 +176,7 @@ func (e *selfKill) lease(ctx context.Context, c kill.Case, until, at time.Time) 
 	e.mu.Lock()
 	e.watch = watch
 	e.mu.Unlock()
-	// A lease that it holds since an earlier try may end in the middle of this one, and somebody else would have it.
+	// A lease held since an earlier attempt may expire during this one, and another node could then take it.
 	if won && held.Until.Sub(at) < until.Sub(at)/2 {
 		return false, "an earlier attempt of this machine until " + human.Moment(held.Until, at), nil
 	}

@@ -65,8 +65,8 @@ func TestMachineThatOutlivesItsEndStays(t *testing.T) {
 	}
 }
 
-// TestWhoCallsItOff: an end that is about to be is taken back when the node is wedged no more, and when the config says
-// meanwhile that no machine ends itself.
+// TestWhoCallsItOff: a pending end is cancelled when the node is no longer wedged, and when the config no longer lets
+// machines end themselves.
 func TestWhoCallsItOff(t *testing.T) {
 	for name, c := range map[string]struct {
 		kill  string

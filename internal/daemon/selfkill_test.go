@@ -148,8 +148,8 @@ func (g *endings) consider(times int) map[string]int {
 	return ended
 }
 
-// TestFortyRealRecordsOnOneBadCommit: forty nodes are wedged by one commit, and nobody ends. One gets through: of the
-// others one ends, once, and the rest wait for the lease.
+// TestFortyRealRecordsOnOneBadCommit: one commit wedges forty nodes, and none ends itself. Once one node succeeds,
+// one of the others ends itself, once, and the rest wait for the lease.
 func TestFortyRealRecordsOnOneBadCommit(t *testing.T) {
 	t.Parallel()
 	g := newEndings(t, 40)

@@ -174,7 +174,7 @@ func RoomDir(stateDir string, r config.Room) string {
 	return filepath.Join(roomsDir(stateDir), hex.EncodeToString(name[:6]))
 }
 
-// sweep removes what was left for rooms that are in the config no more.
+// sweep removes what was left for rooms that are no longer in the config.
 func (t *sinks) sweep(cfg *config.Config) {
 	entries, err := os.ReadDir(roomsDir(t.stateDir))
 	if err != nil {

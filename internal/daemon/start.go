@@ -47,8 +47,8 @@ type Options struct {
 	Voice   journal.LogOptions
 	Part    string        // for nodeinfo/nodepart.txt; "" = as it is
 	Asks    []journal.Ask // of this command itself
-	Woken   chan struct{} // somebody wants a beat now
-	Again   *atomic.Bool  // somebody wants the config read again
+	Woken   chan struct{} // a beat is requested now
+	Again   *atomic.Bool  // the config is to be read again
 }
 
 // claimNode makes the folders and takes the locks.

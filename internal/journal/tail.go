@@ -190,8 +190,8 @@ func (t *Tail) read() error {
 	}
 }
 
-// lastLines is where the last n lines of a file begin, and how many there are: less
-// than n when the file has no more. -1 asks for all. A hole counts as the beginning.
+// lastLines is where the last n lines of a file begin, and how many there are: fewer
+// than n in a shorter file. -1 asks for all. A hole counts as the beginning.
 func lastLines(f io.ReaderAt, size int64, n int) (from int64, got int, err error) {
 	if n < 0 {
 		return 0, 0, nil

@@ -39,7 +39,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// TestNewBound sets the limit of this process, where nobody has set one, and puts it back.
+// TestNewBound: New sets the missing limit of this process. The test puts it back.
 func TestNewBound(t *testing.T) {
 	was := debug.SetMemoryLimit(math.MaxInt64)
 	defer debug.SetMemoryLimit(was)

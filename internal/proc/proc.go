@@ -17,7 +17,7 @@ func Catches(pid int, s syscall.Signal) bool {
 	return err == nil && bits&(1<<(uint(s)-1)) != 0
 }
 
-// Stopped tells that a process was sent SIGSTOP, or is traced: it does nothing until somebody lets it go on.
+// Stopped tells whether a process is stopped by a signal or a tracer: it does nothing until it is continued.
 func Stopped(pid int) bool {
 	return strings.HasPrefix(strings.ToUpper(Status(pid, "State")), "T")
 }

@@ -34,7 +34,7 @@ var askID = regexp.MustCompile(`^[0-9a-z-]{1,60}$`)
 func Read(stateDir string) []journal.Ask {
 	entries, err := os.ReadDir(Dir(stateDir))
 	if err != nil {
-		return nil // nobody ever asked
+		return nil // no request was made
 	}
 	var asks []journal.Ask
 	for _, e := range entries {
@@ -45,7 +45,7 @@ func Read(stateDir string) []journal.Ask {
 		a, _, err := askFile(stateDir, id).Peek()
 		corrupt := errors.As(err, new(*files.Corrupt))
 		if err != nil && !corrupt {
-			continue // not now: it is somebody's request all the same
+			continue // not readable now, but still a request
 		}
 		if a.ID = id; corrupt || !slices.Contains([]string{journal.AskBeat, journal.AskAgain, journal.AskUnwedge}, a.What) {
 			_ = os.Remove(Path(stateDir, id))
@@ -57,7 +57,7 @@ func Read(stateDir string) []journal.Ask {
 	return asks
 }
 
-// New is a request of whoever runs this command.
+// New is a request of the user of this command.
 func New(p *cli.Process, what, target string) journal.Ask {
 	at := time.Now().UTC()
 	return journal.Ask{ID: strconv.FormatInt(at.UnixNano(), 36) + "-" + strconv.Itoa(os.Getpid()), What: what, Target: target, By: UserName(p), At: at}

@@ -26,7 +26,7 @@ type Diagnosis struct {
 	Next       string `json:"next"`                 // the command to run next
 }
 
-// silent tells whether other signs are worth a look: a beat is late, or nobody beats, or a first one takes long.
+// silent tells whether other signs are worth a look: a beat is late or missing, or the first one takes long.
 func (s Report) silent(now time.Time) bool {
 	if s.Beat == nil {
 		return s.Running && now.Sub(s.Holder.Started) > lateMost

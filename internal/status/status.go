@@ -73,7 +73,7 @@ func (s Report) ExitCode() int {
 	return cli.ExitDone
 }
 
-// Alive tells whether somebody beats here: the daemon, or cron in good time.
+// Alive tells whether a process beats here: the daemon, or cron in good time.
 func (s Report) Alive() bool {
 	return s.Running || s.Other || s.Beat != nil && s.Beat.By == "beat" && !s.Late && !s.killed()
 }

@@ -22,7 +22,7 @@ func Words(before, after *config.Config) string {
 		switch entry, key, inList := strings.Cut(l.Key, "]."); {
 		case !known && inList && isURL(key, l.Value):
 			words = append(words, fmt.Sprintf("%s] added: %s", entry, l.Value))
-		case strings.HasPrefix(l.Key, "work.env."): // its value is nobody's business
+		case strings.HasPrefix(l.Key, "work.env."): // its value is private
 			if !known || !l.Same(was) {
 				words = append(words, l.Key+" changed")
 			}

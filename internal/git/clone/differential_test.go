@@ -136,7 +136,7 @@ func (d *duel) step(n int) {
 func (d *duel) compare(n int) {
 	d.t.Helper()
 	want := gittest.Git(d.t, d.git, "rev-parse", "HEAD^{tree}")
-	// In a repository of its own: adding files to our clone would mend an object that it lacks.
+	// In a separate repository: adding files to our clone would restore an object that it lacks.
 	testkit.Must(d.t, os.RemoveAll(filepath.Join(d.scratch, "index")))
 	git := func(stdin string, args ...string) string {
 		cmd := exec.Command("git", append([]string{"--git-dir=" + d.scratch, "--work-tree=.", "-c", "core.excludesFile=/dev/null"}, args...)...)

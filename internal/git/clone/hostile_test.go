@@ -136,7 +136,7 @@ func TestGarbagePacks(t *testing.T) {
 			_, _ = rw.Write(answer)
 		})
 		sight, err := w.repo.Look(t.Context(), nil)
-		if err == nil { // the change hit a byte that nobody needs
+		if err == nil { // the change hit a byte that is not used
 			w.same(sight)
 			s.set(nil)
 			w.src.Commit("main", someFiles(20, fmt.Sprint(random.Int()))...)

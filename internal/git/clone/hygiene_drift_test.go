@@ -17,14 +17,14 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-// TestDrift changes by hand what is the agent's. The next move mends it, tells so, and keeps what is people's; what
-// the agent itself cannot read, and a branch that was moved, it mends at the next look.
+// TestDrift changes by hand what is the agent's. The next move repairs it, reports that, and keeps what is people's.
+// What the agent itself cannot read, and a branch that was moved, is repaired at the next look.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	const first = "d00/e0/file0000.txt"
 	for name, k := range map[string]struct {
 		do     func(w *world)
-		look   bool   // mended without a push
+		look   bool   // repaired without a push
 		notice string // in it
 	}{
 		"edited":          {do: func(w *world) { w.write(first, "edited") }, notice: "put back 1 edited file"},

@@ -69,7 +69,7 @@ func TestSwitchedRemote(t *testing.T) {
 }
 
 // TestRemoteGoesAway empties, deletes, replaces and damages a remote. What was last good stays, and the trouble says
-// what happened and what to do; when the remote is mended, so is all the rest.
+// what happened and what to do. Once the remote is repaired, the clone recovers.
 func TestRemoteGoesAway(t *testing.T) {
 	t.Parallel()
 	for _, local := range []bool{false, true} {

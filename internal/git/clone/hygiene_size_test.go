@@ -18,8 +18,8 @@ func noise(random *rand.Rand, size int) string {
 	return string(b)
 }
 
-// TestLargeFilesDoNotPileUp: long before there are many packs, versions of a large file that nobody needs any more are
-// dropped; and so is a large file that was deleted, without another push of that size.
+// TestLargeFilesDoNotPileUp: obsolete versions of a large file are dropped long before there are many packs; and so is
+// a large file that was deleted, without another push of that size.
 func TestLargeFilesDoNotPileUp(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()

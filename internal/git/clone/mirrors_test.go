@@ -230,7 +230,7 @@ func TestMirrorMovesNobodyBack(t *testing.T) {
 	}
 	m.again(Limits{})
 	stays("is asked")
-	// It went another way, with the same beginning: changed by somebody, or a branch that was rewritten.
+	// Its history diverged: by a foreign commit, and by a branch that was rewritten.
 	m.copy.Commit("main", gittest.File("evil", "x"))
 	stays()
 	m.copy.CommitOn("main", nil, gittest.File("evil", "root"))
@@ -322,7 +322,7 @@ func TestMirrorAndBranchesThatAreNotThere(t *testing.T) {
 	m.first.how.Store("down")
 	m.copy.Git("branch", "-m", "main", "old")
 	fails("; mirror " + m.second.URL + `/m.git: branch "main" is not there; the remote has old`)
-	// With nobody who answers both are asked at each look, but for one that wants to be left alone.
+	// While neither is available, each look asks both, except for one that wants to be left alone.
 	m.first.how.Store("429")
 	m.forgive()
 	fails("429")

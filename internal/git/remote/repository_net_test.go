@@ -146,7 +146,7 @@ func TestStoreHangs(t *testing.T) {
 			}
 		}
 	}
-	s := away{nil, Source{URL: "http://" + gittest.Port(t, "127.0.0.1") + "/x"}}.store(t) // nobody listens there
+	s := away{nil, Source{URL: "http://" + gittest.Port(t, "127.0.0.1") + "/x"}}.store(t) // no server listens there
 	if err := s.Push(t.Context(), update); err == nil || errors.Is(err, ErrUnclear) || errors.Is(err, ErrAccess) {
 		t.Error(err)
 	}
@@ -206,7 +206,7 @@ func TestStoreWorkTree(t *testing.T) {
 	if err != nil || len(refs) != 2 || refs[0] != (Ref{Name: "refs/heads/main", ID: id}) || refs[1] != (Ref{Name: "refs/heads/side", ID: id}) {
 		t.Errorf("%v %v", refs, err)
 	}
-	// A lock that somebody left.
+	// A lock that was left behind.
 	testkit.Must(t, os.WriteFile(filepath.Join(dir, ".git/refs/heads/side.lock"), nil, 0o644))
 	if err := s.Push(t.Context(), Update{Ref: "refs/heads/side", Old: id}); !errors.As(err, &no) || !strings.Contains(no.Why, "side.lock") {
 		t.Error(err)

@@ -159,7 +159,7 @@ func TestSSHConnectionDies(t *testing.T) {
 	w.refused("ssh: ")
 	w.sshd.Start()
 	w.check()
-	// The same while nobody answers at all.
+	// The same while the server does not answer.
 	w.relay.Dead.Store(true)
 	w.relay.Freeze()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -14,7 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// treeObject writes a tree object as nobody should: lines of "mode name".
+// treeObject builds a tree object from lines of "mode name", unchecked.
 func treeObject(lines ...string) []byte {
 	var b bytes.Buffer
 	for i, l := range lines {

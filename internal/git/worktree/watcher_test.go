@@ -278,7 +278,7 @@ func TestWatcherGivesUp(t *testing.T) {
 	t.Run("nil", func(t *testing.T) {
 		var w *Watcher
 		if w.DirtySet() != nil {
-			t.Error("nobody gave notes")
+			t.Error("a nil watcher has notes")
 		}
 	})
 	for dir, want := range map[string]bool{"/": true, "/nowhere at all": false} { // below / there is always /proc
