@@ -57,9 +57,9 @@ func Interval(s Schedule, t time.Time) time.Duration {
 	return s.Next(first).Sub(first)
 }
 
-// Offset is this node's own share of spread: a hash of its name, the same for
-// ever, so that a fleet's looks are spread evenly without anybody knowing the
-// fleet. It is never more than spread or interval, whichever is smaller.
+// Offset is this node's own share of spread, a constant hash of its name: it spreads
+// a fleet's looks evenly, and no node needs to know the fleet. It is never more than
+// spread or interval, whichever is smaller.
 func Offset(id string, spread, interval time.Duration) time.Duration {
 	within := min(spread, interval)
 	if within <= 0 {
