@@ -157,7 +157,7 @@ func TestForbiddenCalls(t *testing.T) {
 }
 
 // TestNoMutableGlobals refuses package-level variables, but for the kinds that
-// nobody changes: errors, embedded files, and tables (map, slice, struct and
+// never change: errors, embedded files, and tables (map, slice, struct and
 // function literals and calls of regexp.MustCompile), which no code assigns to.
 func TestNoMutableGlobals(t *testing.T) {
 	all := sources(t)
@@ -184,7 +184,7 @@ func TestNoMutableGlobals(t *testing.T) {
 					embedded := g.Doc != nil && strings.Contains(g.Doc.Text()+rawDoc(g.Doc), "go:embed")
 					linked := s.file.Name.Name == "main" && n.Name == "version"
 					if i >= len(v.Values) && !embedded && !linked {
-						t.Errorf("%s: package variable %s has no value: state belongs into a value that somebody owns", s.fset.Position(n.Pos()), n.Name)
+						t.Errorf("%s: package variable %s has no value: state belongs in a value with an owner", s.fset.Position(n.Pos()), n.Name)
 					}
 				}
 			}

@@ -346,7 +346,7 @@ const farewell = 5 * time.Second
 
 // leave is the end of the process. Work goes on, unless the machine ends, too.
 func (a *Agent) leave() {
-	_ = a.Supervise.Stopping() // there is nobody left to tell
+	_ = a.Supervise.Stopping() // too late to report an error
 	if a.life.leaving = a.Control.ShuttingDown(); a.life.leaving {
 		ctx, cancel := context.WithTimeout(context.Background(), farewell)
 		defer cancel()

@@ -59,8 +59,8 @@ func (a *Agent) begin(now time.Time) journal.Beat {
 	return journal.Beat{Seq: a.beats.seq, Start: now, Node: a.ID, Agent: a.Version, PID: os.Getpid(), By: a.By}
 }
 
-// look is pass one: ask everybody, move what moved. Not while work is in hand:
-// no script may see its tree move. And not while the node rests.
+// look is the first pass: it asks every repository and moves the trees of those that moved.
+// It asks none while work is in hand, as no script may see its tree move, or while the node is disabled.
 func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 	if a.runs.inHand != nil || a.life.brakes.Disabled != nil {
 		a.wrong.keep("look ")
@@ -80,7 +80,7 @@ func (a *Agent) look(ctx context.Context, b *journal.Beat) {
 			asked[i].Resting = rest.String()
 		}
 	}
-	looks := unmoved(asked) // as long as somebody else's work runs in these trees
+	looks := unmoved(asked) // while another process's work runs in these trees
 	if moved := slices.ContainsFunc(asked, func(l journal.Look) bool { return l.Moved }); !moved || a.acquire() {
 		var long func([]journal.Fetching, time.Time)
 		if moved {
@@ -132,7 +132,7 @@ func (a *Agent) decide(b *journal.Beat, now time.Time) {
 		a.judge(now) // taking the lock has ended it
 	}
 	a.reportMissedEnd()
-	a.applyBrakes(a.now()) // a fetch takes its time: somebody may have said stop
+	a.applyBrakes(a.now()) // a stop may have been requested during a long fetch
 	a.serveRequests(b, now)
 	for _, p := range a.trees.inventory.Problems {
 		a.wrong.add("items "+p, p)
@@ -172,15 +172,14 @@ func (a *Agent) enqueue(now time.Time) {
 	}
 }
 
-// mayRun tells whether an item is due and nobody holds it back. Nothing is begun on a machine that goes: it would be
-// cut.
+// mayRun tells whether an item is due and not held back. Nothing starts on a machine that goes: it would be cut off.
 func (a *Agent) mayRun(i int) bool {
 	it := a.trees.inventory.Judgements[i].Item
 	return a.trees.next[i].Due && (a.life.initDone || it.Level == work.Init) && !a.life.disabled(it.Repo) && a.held() == "" && a.life.going() == ""
 }
 
-// reportMissedEnd tells how work ended that ran when an earlier agent went, and that
-// nobody was there to hear the end of.
+// reportMissedEnd tells how work ended that ran when an earlier agent exited, and
+// whose end no agent saw.
 func (a *Agent) reportMissedEnd() {
 	h := a.runs.unreported
 	if h == nil {
@@ -330,7 +329,7 @@ func (a *Agent) tell(ctx context.Context, now time.Time) {
 		}
 		fallthrough
 	default:
-		// Nothing new to write, unless somebody edited or removed the files.
+		// Nothing new to write, unless the files were edited or removed.
 		a.wrote("state", a.Memory.State(s, now), now)
 	}
 	a.life.reason, a.life.reasonItem = why, who

@@ -17,7 +17,7 @@ const stuckWait = 5 * time.Second
 // supervised runs a slow step beside the loop and feeds the watchdog with its
 // progress: the loop is alive as long as bytes come and files get written. At
 // each tick, which is dropped, long hears what advanced since the one before, if
-// anything did; nil = nobody asks.
+// anything did; nil disables these calls.
 func (a *Agent) supervised(ctx context.Context, step func(progress func(journal.Fetching)) []journal.Look, long func(so []journal.Fetching, now time.Time)) []journal.Look {
 	advanced := make(chan journal.Fetching, 1)
 	done := make(chan []journal.Look, 1)

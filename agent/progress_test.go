@@ -139,7 +139,7 @@ func TestALookOfOneTickSaysNothingOfItself(t *testing.T) {
 	})
 }
 
-// TestToldToEndInALongLook: it ends, and says no more of the look.
+// TestToldToEndInALongLook: it ends, and reports nothing further of the look.
 func TestToldToEndInALongLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "common")

@@ -13,8 +13,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// applyBrakes reads who wants what to rest: at the begin of a beat, and whenever work is
-// about to start. Brakes that cannot be read hold: nobody knows what they say.
+// applyBrakes reads what is disabled and by whom: at the start of a beat, and whenever work is
+// about to start. Brakes that cannot be read count as set, as their content is unknown.
 func (a *Agent) applyBrakes(now time.Time) {
 	before := a.life.brakes.Repos
 	brakes, err := a.Control.Brakes(now)

@@ -11,7 +11,7 @@ import (
 // Vitals are what the state is settled from: nothing else has a say.
 type Vitals struct {
 	Leaving  string // why the machine goes; "" = it stays
-	Disabled string // who said that this node rests, and why; "" = nobody
+	Disabled string // who disabled this node, and why; "" = enabled
 	Wedged   []Bad
 	Failing  []Bad  // tries left
 	Setup    bool   // init has not been done yet

@@ -55,8 +55,8 @@ func (t *troubles) merge(at time.Time) []journal.News {
 	return news
 }
 
-// untried are the troubles of telling that an earlier process had, and of which this one, whose whole life is this
-// beat, knows no more before its sinks have answered.
+// untried are the troubles of telling that an earlier process had. This process, which lives for one beat, cannot
+// judge them before its sinks have answered.
 func (t *troubles) untried() []journal.Trouble {
 	var all []journal.Trouble
 	for key, known := range t.known {

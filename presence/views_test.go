@@ -59,7 +59,7 @@ func TestNode(t *testing.T) {
 		}
 	}
 	if got, ok := f.Node("nobody"); ok {
-		t.Errorf("nobody is %+v", got)
+		t.Errorf("an unknown node is %+v", got)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestSet(t *testing.T) {
 	empty := Set(Fleet{}, nil, now)
 	for _, filter := range []map[string]string{{"deployment": "x"}, {"nodepart": "app1"}} {
 		if Set(zoo(now), filter, now) != empty {
-			t.Errorf("%v matches somebody", filter)
+			t.Errorf("%v matches a node", filter)
 		}
 	}
 	if Set(zoo(now), map[string]string{"deployment": "fed1", "stacktype": "lad1"}, now) != base {
@@ -173,7 +173,7 @@ func TestSettledFirst(t *testing.T) {
 		{"quiet for one beat", "aaa", ".aa"},
 		{"read late", "--aab", "...aa"},
 		{"without the node itself, and with it", "AAbb", "...b"},
-		{"nobody of that part", "Aoo", "..o"},
+		{"no node of that part", "Aoo", "..o"},
 		{"another, and then quiet", "abb", "..b"},
 		{"never at rest", "abcdef", "....ee"},
 		{"at rest in the last moment", "-Abcc", "....c"},

@@ -85,7 +85,7 @@ func TestSurveyInit(t *testing.T) {
 		t.Errorf("without init scripts: %+v", f)
 	}
 	if f := g.judge(); f.InitDone {
-		t.Error("done, and nobody asked")
+		t.Error("done without an init")
 	}
 	g.push(t, "ops", gittest.File("nodeinit/common/init.sh", "false\n"), gittest.File("nodework/part/app1/work.sh", "true\n"))
 	f := g.Judge(g.at, place, noon)

@@ -22,7 +22,7 @@ const (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// The file on disk is a contract: a change of these bytes is a change for whoever reads it.
+// The file on disk is a contract: a change of these bytes is a change for every reader.
 func TestResultGolden(t *testing.T) {
 	ids := map[string]string{"./app": sha1, "app2:war": "", keyScript: sha2 + "+x", keyYAML: ""}
 	full := Attempt{

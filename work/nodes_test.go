@@ -41,7 +41,7 @@ func TestWithNodes(t *testing.T) {
 		{"first, not known", "?", sha1, Memory{}, "", First, 1},
 		{"as at the last success", "n1", sha1, Memory{Version: sha1, Done: done("n1"), Last: ended("n1", "")}, "n1", Same, 1},
 		{"differs from the last success", "n2", sha1, Memory{Version: sha1, Done: done("n1"), Last: ended("n1", "")}, "n2", Changed, 1},
-		{"nobody left", "", sha1, Memory{Version: sha1, Done: done("n1"), Last: ended("n1", "")}, "", Changed, 1},
+		{"no node left", "", sha1, Memory{Version: sha1, Done: done("n1"), Last: ended("n1", "")}, "", Changed, 1},
 		{"differs, and a push of something else", "n2", sha2, Memory{Version: sha1, Done: done("n1")}, "n2", Changed, 1},
 		{"not known", "?", sha1, Memory{Version: sha1, Done: done("n1"), Last: ended("n1", "")}, "n1", Same, 1},
 		{"not known, and a push of something else", "?", sha2, Memory{Version: sha1, Done: done("n1")}, "n1", Unaffected, 1},
@@ -110,8 +110,8 @@ func TestFirstAwaitsNodes(t *testing.T) {
 	}
 }
 
-// While the node's init is not done nobody is asked who else is there: no item may run, and what a first run waits for
-// begins when that may be.
+// While the node's init is not done the set of nodes is not asked for: no item may run, and the wait before a first
+// run begins when items may run.
 func TestNodesAreNotAskedForDuringInit(t *testing.T) {
 	g := newSurveyGrid(t, gittest.File("nodeinit/common/init.sh", "true\n"), gittest.File("nodework/part/app1/work.sh", "true\n"),
 		gittest.File("nodework/part/app1/work.yaml", "watch: [ { nodes: { part: app1 } } ]\n"))

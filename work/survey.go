@@ -28,7 +28,7 @@ type Inventory struct {
 }
 
 // Survey judges every item of this node. What it found in the trees it keeps for as long as no repository moves and
-// nobody touches a local override: a quiet beat opens no object store and reads only the small files of the memory.
+// no local override is touched: a quiet beat opens no object store and reads only the small files of the memory.
 type Survey struct {
 	Root string // absolute path of gitrepo/
 	// Open opens the tree of a repository at a version. The survey closes it.

@@ -99,7 +99,7 @@ func (p *patient) examine(config string, args ...string) {
 	}
 	for _, f := range p.said {
 		if f.Status == check.Failing && f.Fix == "" && f.Check != "config" {
-			p.t.Errorf("nothing says how to mend: %+v", f)
+			p.t.Errorf("no fix suggested: %+v", f)
 		}
 	}
 	if after := p.lying(); before != after {

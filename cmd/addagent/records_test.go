@@ -26,7 +26,7 @@ const (
 )
 
 // TestSchemas keeps the published schemas and docs/records.md the same as the Go
-// types, and their fields for ever: UPDATE=1 writes what is new, and never drops a
+// types, and their fields forever: UPDATE=1 writes what is new, and never drops a
 // name from the golden list.
 func TestSchemas(t *testing.T) {
 	beats, result := newSchema(t), newSchema(t)

@@ -71,7 +71,7 @@ func TestWhoAsks(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nobody":       {[]string{"--presence", url}, "(authenticate with --token-file FILE or --git-credentials)"},
+		"no token":     {[]string{"--presence", url}, "(authenticate with --token-file FILE or --git-credentials)"},
 		"another":      {[]string{"--presence", url, "--token-file", file("wrong", "an0ther-t0ken\n")}, "401"},
 		"unknown host": {[]string{"--presence", sshd.URL(repo.Dir), "--ssh-key-file", sshd.KeyFile, "--known-hosts-file", file("nobody", "")}, "cannot be read"},
 		"both":         {[]string{"--presence", url, "--token-file", file("token", secret+"\n"), "--git-credentials"}, "give only one"},

@@ -46,7 +46,7 @@ func TestCompose(t *testing.T) {
 			{5 * time.Minute, []string{"4 idle b", "1 working b"}, []string{"yellow 1 of 5 fed1/app1 working at bbbbbbb (i-5)"}},
 			{6 * time.Minute, []string{"5 idle b"}, []string{"green 5 of 5 fed1/app1 idle at bbbbbbb"}},
 		},
-		"a line rests for a minute": {
+		"a line is posted at most once a minute": {
 			{0, []string{"40 idle a"}, nil},
 			{10 * time.Second, []string{"39 idle a", "1 wedged a exit 100"}, []string{"red! 1 of 40 fed1/app1 wedged at aaaaaaa (i-40): exit 100"}},
 			{30 * time.Second, []string{"20 idle a", "20 wedged a exit 100"}, nil},
@@ -64,7 +64,7 @@ func TestCompose(t *testing.T) {
 			{63 * time.Second, []string{"1 idle a", "1 failing a exit 1"}, nil},
 			{64 * time.Second, []string{"2 idle a"}, []string{"green 0 of 2 fed1/app1 failing at aaaaaaa (was 1, for 63 s)", "green 2 of 2 fed1/app1 idle at aaaaaaa (i-1, i-2)"}},
 		},
-		"who is wedged is failing no more, which is no good news": {
+		"a node that becomes wedged stops failing without good news": {
 			{0, []string{"3 failing a exit 1"}, []string{"red 3 of 3 fed1/app1 failing at aaaaaaa (i-1, i-2, i-3): exit 1"}},
 			{10 * time.Second, []string{"2 failing a exit 1", "1 wedged a exit 1"}, []string{"red! 1 of 3 fed1/app1 wedged at aaaaaaa (i-3): exit 1"}},
 			{15 * time.Second, []string{"3 wedged a exit 1"}, nil},
@@ -190,7 +190,7 @@ func TestComposeTroubles(t *testing.T) {
 	}
 }
 
-// What a node says draws on nobody's screen and makes no second line.
+// The text of a node neither draws on a screen nor starts a second line.
 func TestComposeKeepsToALine(t *testing.T) {
 	f := fleettest.Of(fleettest.Noon(), "1 wedged a")
 	f.Nodes[0].Reason, f.Nodes[0].Nodepart = "a\nb\x1b[2J", "x\ny"

@@ -22,11 +22,11 @@ func TestTakeLease(t *testing.T) {
 		want   time.Duration // 0 = the lease is another's
 		taken  bool          // anew
 	}{
-		{"nobody has it", "", -time.Hour, 10 * time.Minute, true},
+		{"not held", "", -time.Hour, 10 * time.Minute, true},
 		{"its own, just taken", "a", 10 * time.Minute, 10 * time.Minute, false},
 		{"its own, half of it is over", "a", 5 * time.Minute, 5 * time.Minute, false},
 		{"its own, more than that", "a", 5*time.Minute - time.Second, 10 * time.Minute, false},
-		{"its own, ended, and nobody took it", "a", -time.Hour, 10 * time.Minute, false},
+		{"its own, ended, and not taken", "a", -time.Hour, 10 * time.Minute, false},
 		{"its own, by a clock that was set back", "a", time.Hour, 10 * time.Minute, false},
 		{"of another", "b", 10 * time.Minute, 0, false},
 		{"of another that may have another clock", "b", -time.Minute, 0, false},

@@ -343,7 +343,7 @@ func TestAddressIsMended(t *testing.T) {
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
 	g.dies(a)
 	if spools, _ := filepath.Glob(filepath.Join(dir, "addctl", "chat-*")); len(spools) != 2 {
-		t.Errorf("spools of rooms that are no more: %q", spools)
+		t.Errorf("spools of removed rooms: %q", spools)
 	}
 	wrong.closed.Store(false)
 	g.room[1] = wrong
@@ -378,8 +378,8 @@ func TestAwayFromTheFold(t *testing.T) {
 	g.heard("1 of 1 fed1/app1 wedged at aaaaaaa (i-1): exit 1")
 }
 
-// TestOneSpeakerAMachine: a second process, as when a person folds by hand beside the service, tells nobody and takes
-// nothing away.
+// TestOneSpeakerAMachine: a second process, as when a person folds by hand beside the service, reports nothing and
+// takes nothing away.
 func TestOneSpeakerAMachine(t *testing.T) {
 	g := newGrids(t, 1)
 	dir := t.TempDir()

@@ -93,7 +93,7 @@ func (s refState) sane() refState {
 
 // fold is the content of the branch, in memory. It is a value: advance makes a new one.
 type fold struct {
-	commit    string // "" = there is no such branch
+	commit    string // "" = the branch does not exist
 	info      foldInfo
 	refStates map[string]refState
 	nodes     map[string]statement       // the statement of each node

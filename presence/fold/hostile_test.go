@@ -89,7 +89,7 @@ func TestBrokenRecords(t *testing.T) {
 	if got := once(t, f, now); got.Pushed || len(got.Notes) != len(first.Notes) || server.Requests.Load() != requests+1 {
 		t.Errorf("a fold of the same: %+v", got)
 	}
-	// One that is mended is there, one that breaks keeps its last record.
+	// A repaired one is present, a broken one keeps its last record.
 	g.tell("cut", node.Idle, now)
 	g.write("good", "broken now", "x", now)
 	g.push()
@@ -109,7 +109,7 @@ func TestBrokenRecords(t *testing.T) {
 	g.tell("good", node.Working, now.Add(time.Second))
 	once(t, f, now)
 	if s := say(read(t, r, now), now); !strings.Contains(s, "good working present") {
-		t.Errorf("mended: %s", s)
+		t.Errorf("repaired: %s", s)
 	}
 	gittest.Fsck(t, repo.Dir)
 }
@@ -211,7 +211,7 @@ func TestHostileFold(t *testing.T) {
 		"a branch of people":  {gittest.File("README.md", "# presence")},
 		"another prefix":      {gittest.File(infoFile, string(other))},
 		"from the future":     {gittest.File(infoFile, string(ahead))},
-		"good for ever":       {gittest.File(infoFile, string(forever))},
+		"valid forever":       {gittest.File(infoFile, string(forever))},
 		"nonsense":            {gittest.File(infoFile, "\x00{"), gittest.File(refsFile, "[]")},
 		"unsafe tree":         {gittest.File(infoFile, string(fresh)), {Path: ".git/config", Content: "x"}},
 		"note is a folder":    {gittest.File(infoFile+"/x", "x")},
@@ -233,7 +233,7 @@ func TestHostileFold(t *testing.T) {
 			if what == "unsafe tree" || strings.HasPrefix(what, "note is") {
 				return // a person's work: it is not written over
 			}
-			// Whoever folds makes a sound fold of it, and leaves alone what is not its own.
+			// Folding makes a sound fold of it, and leaves alone what is not its own.
 			once(t, folder(t, server.URL+"/r.git"), now)
 			if got := read(t, r, now); got.From != presence.FromFold || say(got, now) != "a idle present" {
 				t.Errorf("%s from %s, %q", say(got, now), got.From, got.Notes)

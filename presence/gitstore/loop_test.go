@@ -269,7 +269,7 @@ func TestLoopFlush(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		if wait := time.Until(g.rests()); wait <= 0 || wait > backoffMost {
-			t.Errorf("it rests %s", wait)
+			t.Errorf("it waits %s", wait)
 		}
 		// However long it was to rest, the next one tries at once.
 		r.set(nil)

@@ -13,7 +13,7 @@ import (
 
 // These checks run beside a running agent: they change nothing in the repository or on the node.
 
-// ReadOwnRef reads the record at a node's own ref; tip is "" when there is no such ref. Memory is the StateFile of the
+// ReadOwnRef reads the record at a node's own ref; tip is "" when that does not exist. Memory is the StateFile of the
 // node's sink. The error is a *Clash when another machine pushes there.
 func ReadOwnRef(ctx context.Context, s Remote, ref string, ours presence.Record, memory string) (tip string, said presence.Record, err error) {
 	tip, err = refID(ctx, s, ref)

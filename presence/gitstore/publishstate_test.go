@@ -62,17 +62,17 @@ func TestLoadMemory(t *testing.T) {
 		corrupt bool
 		known   bool
 	}{
-		"good":               {string(good), false, true},
-		"of another ref":     {strings.ReplaceAll(string(good), "presence/n1", "presence/n2"), false, false},
-		"empty":              {"", true, false},
-		"cut":                {string(good[:len(good)/2]), true, false},
-		"zeros":              {strings.Repeat("\x00", 4096), true, false},
-		"two":                {string(good) + string(good), true, false},
-		"a newer version":    {strings.Replace(string(good), `"version":1`, `"version":2`, 1), true, false},
-		"of another repo":    {strings.Replace(string(good), `"told":`, `"source":"https://two/r.git","told":`, 1), false, false},
-		"a tip that is none": {strings.Replace(string(good), `"tip":"1`, `"tip":"x`, 1), true, false},
-		"more goes than is":  {strings.Replace(string(good), `"from":1`, `"from":3`, 1), true, false},
-		"a bad step":         {strings.Replace(string(good), " 1772362800 ", " noon ", 1), true, false},
+		"good":              {string(good), false, true},
+		"of another ref":    {strings.ReplaceAll(string(good), "presence/n1", "presence/n2"), false, false},
+		"empty":             {"", true, false},
+		"cut":               {string(good[:len(good)/2]), true, false},
+		"zeros":             {strings.Repeat("\x00", 4096), true, false},
+		"two":               {string(good) + string(good), true, false},
+		"a newer version":   {strings.Replace(string(good), `"version":1`, `"version":2`, 1), true, false},
+		"of another repo":   {strings.Replace(string(good), `"told":`, `"source":"https://two/r.git","told":`, 1), false, false},
+		"an invalid tip":    {strings.Replace(string(good), `"tip":"1`, `"tip":"x`, 1), true, false},
+		"more goes than is": {strings.Replace(string(good), `"from":1`, `"from":3`, 1), true, false},
+		"a bad step":        {strings.Replace(string(good), " 1772362800 ", " noon ", 1), true, false},
 	} {
 		path := filepath.Join(t.TempDir(), "presence.json")
 		if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {

@@ -22,7 +22,7 @@ func kept(t *testing.T, g *Sink) time.Time {
 }
 
 // TestLoopOwnServer: in a fleet of 1,000 on a server that takes 300 pushes a minute a quiet node speaks each ten
-// minutes and promises no more, and the end of a work is told within minutes.
+// minutes, promises no longer interval, and tells the end of work within minutes.
 func TestLoopOwnServer(t *testing.T) {
 	r := newRefsOnly(999)
 	paced(t, r, 300, func(t *testing.T, g *Sink) {

@@ -24,7 +24,7 @@ func said(s node.State, after time.Duration) presence.Record {
 }
 
 func TestUrgent(t *testing.T) {
-	// Whoever is not named here waits for a token.
+	// A change that is not listed here waits for a token.
 	at := map[node.State]string{
 		node.Presetup: "setup initdone wedged disabled leaving",
 		node.Setup:    "initdone wedged disabled leaving",

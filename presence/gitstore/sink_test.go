@@ -144,7 +144,7 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// rests is until when the sink rests.
+// rests returns the time until which the sink pauses.
 func (g *Sink) rests() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -114,7 +114,7 @@ func TestGitWithoutAccess(t *testing.T) {
 	s.repo.Git("config", "http.receivepack", "true")
 	s.flush(g)
 	if err := g.Tell(t.Context(), said(node.Idle, 3*time.Second)); err != nil || s.log() != "idle" {
-		t.Errorf("mended: %v, %s", err, s.log())
+		t.Errorf("repaired: %v, %s", err, s.log())
 	}
 }
 
@@ -138,7 +138,7 @@ func TestGitRetryAfter(t *testing.T) {
 			t.Errorf("%d: %v", code, err)
 		}
 		if until := g.rests(); until.Sub(began) < 120*time.Second || time.Until(until) > 122*time.Second {
-			t.Errorf("%d: it rests until %s, and began at %s", code, until, began)
+			t.Errorf("%d: it waits until %s, and began at %s", code, until, began)
 		}
 		pushes.set(nil)
 		if err := g.Flush(t.Context()); err == nil {

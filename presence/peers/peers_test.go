@@ -26,11 +26,11 @@ func TestMeets(t *testing.T) {
 		{"nothing was ever read", nil, false, false, false, true},
 		{"read, and it does not show this node", nil, false, true, false, true},
 		{"read by an earlier process, and it does not", nil, true, true, false, true},
-		{"read by an earlier process, and nobody knows what", nil, true, false, false, false},
+		{"read by an earlier process, with unknown content", nil, true, false, false, false},
 		{"this node has been there for long", nil, true, true, true, false},
 		{"it waits", map[string]presence.Settled{"x": fresh}, true, true, true, true},
 		{"it waits for another set", map[string]presence.Settled{"y": fresh}, true, true, false, true},
-		{"it waits for no more", map[string]presence.Settled{"x": old}, true, true, false, false},
+		{"it has stopped waiting", map[string]presence.Settled{"x": old}, true, true, false, false},
 		{"it has met others", map[string]presence.Settled{"y": old, "z": fresh}, true, true, false, false},
 		{"it has met others, and presence cannot be read", map[string]presence.Settled{"y": old}, false, false, false, false},
 	} {
@@ -50,7 +50,7 @@ func TestPeersOfANewNode(t *testing.T) {
 		once   bool
 		grid   bool
 		awaits int // beats that it waits
-		last   int // beat that read presence last, or tried: nobody remembers that it could not
+		last   int // beat that read presence last, or tried: a failure is not remembered
 	}{
 		{"daemon", false, true, 3, 3},
 		{"one beat a process", true, true, 3, 3},

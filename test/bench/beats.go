@@ -100,7 +100,7 @@ func (b *bench) day(s *stage) {
 			b.say("  git pull %d of %d", i+1, pulls)
 		}
 	}
-	// What 1,440 of them would take: nobody learns more from waiting for all.
+	// What 1,440 of them would take: waiting for all would show nothing more.
 	peer := all.mean(pull)
 	n := time.Duration(beats)
 	peer.CPU, peer.Wall = peer.CPU*n, peer.Wall*n
@@ -120,8 +120,8 @@ func (b *bench) day(s *stage) {
 }
 
 // live measures pushes that a running daemon follows, beside git pull: the whole beat of each. The item watches what no
-// push changes, so that there is no work to start. The first push is left out: the daemon does not know yet that nobody
-// touched the files, as it does not after an hour without a push.
+// push changes, so that there is no work to start. The first push is left out: the daemon does not know yet that the
+// files are untouched, as it does not after an hour without a push.
 func (b *bench) live(s *stage, c change) {
 	src := b.source(s, c.repo)
 	steps := src.Steps[c.kind]

@@ -90,7 +90,7 @@ type check struct {
 	what, unit string
 	limit      float64
 	ours, peer float64
-	peerName   string  // "" = nobody to compare with
+	peerName   string  // "" = no comparison
 	ratio      float64 // 0, or what ours over peer must not exceed
 }
 

@@ -66,7 +66,7 @@ func (l *lab) bootstrapDebian() string {
 	defer os.RemoveAll(half)
 	l.say("making a Debian with %s (a minute or two, once)", debianPackages)
 	host(l.t, "mmdebstrap", "--variant=minbase", "--include="+debianPackages, "bookworm", half)
-	// A machine that waits for its network for ever is no subject of ours, and time goes on with the host's clock.
+	// Waiting forever for a network is not tested here, and time goes on with the host's clock.
 	host(l.t, "chroot", half, "systemctl", "mask", "--quiet", "systemd-networkd-wait-online.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
 	testkit.Must(l.t, os.Rename(half, root))
 	return root

@@ -107,7 +107,7 @@ func TestKilledBetweenWrites(t *testing.T) {
 		ahead     ahead
 		victim    victim
 		untracked []string
-		code      int // of a beat that nobody kills
+		code      int // of a beat that is not killed
 	}{
 		"the agent, at a first clone and work":  {ahead: aFirstClone, victim: theAgent},
 		"the agent, at the move of a tree":      {ahead: aMove, victim: theAgent, untracked: people},

@@ -137,7 +137,7 @@ func TestTwoOfOneName(t *testing.T) {
 		t.Errorf("the clash was said %d times: %q", len(troubles), troubles)
 	}
 	if troubles, _ := one.news("clash: "); len(troubles) != 0 {
-		t.Errorf("the first, whose ref nobody moved, says %q", troubles)
+		t.Errorf("the first, whose ref was not moved, says %q", troubles)
 	}
 	one.stop()
 	two.stop()

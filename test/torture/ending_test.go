@@ -89,8 +89,8 @@ const fails = "! [ -e \"$T_DIR/broken\" ]\n"
 // TestNobodyEndsWithTheFleet gives a bad commit to forty nodes at once, some of them real, all set to end themselves
 // when they stay wedged; then takes away the git server from a node that is wedged, for many beats.
 //
-// INVARIANT (spec 6): nobody ends itself: it may be the work and not the machine; without having read presence, now,
-// nobody does either; each says why it does not, once.
+// INVARIANT (spec 6): no node ends itself: the cause may be the work and not the machine; nor does a node that cannot
+// read presence at that time; each says why it does not, once.
 func TestNobodyEndsWithTheFleet(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()

@@ -189,7 +189,7 @@ func (b *bad) cut(after int) func(net.Conn) {
 	}
 }
 
-// stall answers rightly for so many bytes, and then with a byte now and then, or, when drip is 0, no more at all; the
+// stall answers rightly for so many bytes, and then with a byte now and then, or, when drip is 0, nothing further; the
 // connection stays.
 func (b *bad) stall(after int, drip time.Duration) func(net.Conn) {
 	return func(c net.Conn) {
@@ -209,7 +209,7 @@ func (b *bad) stall(after int, drip time.Duration) func(net.Conn) {
 			n, err := c.Write(p[:min(len(p), left)])
 			left -= n
 			for err == nil && n < len(p) {
-				var wait <-chan time.Time // nil = for ever
+				var wait <-chan time.Time // nil = forever
 				if drip > 0 {
 					wait = time.After(drip)
 				}

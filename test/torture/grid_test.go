@@ -159,7 +159,7 @@ func (g *grid) stop() {
 	}
 }
 
-// surprise fails the test when the agent ended though nobody told it to.
+// surprise fails the test when the agent ended without being told to.
 func (g *grid) surprise() {
 	g.t.Helper()
 	if g.agent != nil && !g.agent.asked && !g.agent.alive() {

@@ -36,8 +36,8 @@ func (g *grid) remove(pattern ...string) {
 	}
 }
 
-// quiet tells whether no work is in hand: no shim, and nobody between fork and exec or between its end and its burial,
-// who is not seen as one and holds the lock.
+// quiet tells whether no work is in hand: no shim, and no process between fork and exec or between exit and wait,
+// which is not seen as a shim and holds the lock.
 func (g *grid) quiet() bool {
 	_, busy := g.shim()
 	_, held, err := run.ReadHolder(g.workLock())

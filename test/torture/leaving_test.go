@@ -36,7 +36,7 @@ func (g *grid) startIn() *process {
 	return g.agent
 }
 
-// goesDown begins the shutdown of the machine: nobody may log in, and all are told to end.
+// goesDown begins the shutdown of the machine: logins are refused, and all processes are told to end.
 func (g *grid) goesDown() {
 	g.t.Helper()
 	write(g.t, fmt.Sprintf("/proc/%d/root/run/nologin", g.agent.pid()), "")
@@ -48,7 +48,7 @@ func (g *grid) goesDown() {
 //
 // INVARIANT (spec 7, 3): a node whose machine goes down says so in every place that answers before its process ends,
 // and a place that hangs holds up neither the others nor the end; what a room could not hear it hears when the node is
-// back; a restart of the agent is told to nobody.
+// back; a restart of the agent is not reported.
 func TestLeaves(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -98,7 +98,7 @@ func TestLeaves(t *testing.T) {
 			} else {
 				g.agent.signal(syscall.SIGTERM)
 			}
-			// Whoever shuts a machine down kills after some time what has not ended: that must not be needed.
+			// A shutdown kills after some time what has not ended: that must not be needed.
 			g.until("the agent to end after TERM", func() bool { return !g.agent.alive() })
 			said := func(place string) bool {
 				switch place {
@@ -222,7 +222,7 @@ func TestCloudTakesTheMachine(t *testing.T) {
 				t.Errorf("the room heard %d times that the node leaves: %q", n, p.room.lines("ops"))
 			}
 			asked := 1
-			if c.final { // what the group said is true whoever answers now
+			if c.final { // what the group said holds without another answer
 				asked = 0
 			}
 			if troubles, over := g.news("metadata: "); len(troubles)-len(before) != asked || len(over) != len(troubles) {

@@ -74,7 +74,7 @@ func TestOutOfInodes(t *testing.T) {
 	}
 }
 
-// fillInodes makes files until no more can be made, and then removes as many as are to be spare.
+// fillInodes creates files until that fails, and then removes as many as are to be spare.
 func fillInodes(t *testing.T, dir string, spare int) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o755); err != nil {

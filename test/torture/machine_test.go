@@ -21,7 +21,7 @@ while :; do
 done
 `
 
-// machineReboot is the stand-in for reboot(8): nobody may log in, everybody is told to end, and then made to.
+// machineReboot is the stand-in for reboot(8): logins are refused, all processes are told to end, and then made to.
 const machineReboot = `#!/bin/bash
 echo reboot >>"$T_DIR/journal"
 : >/run/nologin

@@ -19,8 +19,8 @@ import (
 // TestMetricsAway takes away where a node shows its metrics: the folder of the textfile is removed, or is a file; the
 // port is another's.
 //
-// INVARIANT (spec 3, 7): nobody ever reads half a file; what cannot be shown is a trouble, said once, and work goes on;
-// when the place is back the metrics are, too.
+// INVARIANT (spec 3, 7): no reader ever sees half a file; what cannot be shown is a trouble, said once, and work goes
+// on; when the place is back the metrics are, too.
 func TestMetricsAway(t *testing.T) {
 	t.Parallel()
 	folder := func(g *grid) string { return filepath.Join(g.dir, "metrics") }

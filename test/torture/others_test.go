@@ -18,8 +18,8 @@ import (
 //
 // INVARIANT (spec 1, 5, 8): nodeinfo/nodes.json is whole at every moment that it is there, and is not emptied because
 // the store cannot be read; what watches the set of nodes runs once when that changes, and neither at each beat nor
-// because nobody could be asked; a new node's first run waits until it knows who is there, and runs once; the trouble
-// is said once, and its end.
+// because presence could not be read; a new node's first run waits until it knows who is there, and runs once; the
+// trouble is said once, and its end.
 func TestOthersCannotBeRead(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
@@ -72,7 +72,7 @@ func TestOthersCannotBeRead(t *testing.T) {
 				return len(troubles) > 0
 			})
 			if n := g.calm(); n != runs+1 {
-				t.Errorf("%d runs because nobody could be asked", n-runs-1)
+				t.Errorf("%d runs because presence could not be read", n-runs-1)
 			}
 			if text := read(nodes); !strings.Contains(text, g.id()) || !strings.Contains(text, "n-01") {
 				t.Errorf("presence cannot be read, and nodes.json holds %s", text)

@@ -184,8 +184,8 @@ func TestLastWordInARoom(t *testing.T) {
 // room that is away, and it is noted that the first one ended itself.
 //
 // INVARIANT (spec 1, 7): what the first machine told, was about to tell, and did to itself is set aside and not the
-// copy's; the copy tells everybody under its own name; the record of the first machine stays as it is, and nobody says
-// that they clash.
+// copy's; the copy tells everybody under its own name; the record of the first machine stays as it is, and no clash
+// is reported.
 func TestCopiedDiskTellsAnew(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

@@ -25,7 +25,7 @@ import (
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
-// The secrets of the places: nobody but they may ever see them.
+// The secrets of the places: only the places may ever see them.
 const (
 	roomToken     = "tok3n0fTheRoom0123456789"
 	presenceToken = "tok3n0fPresence0123456789"
@@ -42,7 +42,7 @@ type places struct {
 
 	roomWay, storeWay, cloudWay *bad
 
-	readOnly atomic.Bool // nobody may push to the store
+	readOnly atomic.Bool // the store refuses pushes
 	dir      string      // of the store
 	url      string      // of the store, as the node is told it
 }

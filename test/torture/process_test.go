@@ -47,7 +47,7 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// launch starts cmd; the test ends it if nobody else does.
+// launch starts cmd; the test ends it if it still runs.
 func launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
@@ -65,7 +65,7 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 // running is a living process that this package did not start itself: a shim, a script, what a script started.
 type running struct {
 	pid, session int
-	start        string // clock ticks after boot: with pid it names a process for ever
+	start        string // clock ticks after boot: with pid it names a process forever
 	line         string // its command line, for messages
 	shim         bool
 }

@@ -120,7 +120,7 @@ while [ ! -e "$T_DIR/go" ]; do sleep 0.1; done
 	}
 	left := g.scripts()
 	shim.kill()
-	// It ignores the death signal, so it is still there: nobody holds the lock, and nobody may take that for peace.
+	// It ignores the death signal, so it is still there: the lock is free, and that must not be taken for idle.
 	if !left[0].alive() {
 		t.Fatal("the script died with the shim though it ignores TERM")
 	}

@@ -21,7 +21,7 @@ echo "end $ADD_ITEM $ADD_RUN_ID $ADD_VERSION" >>"$T_DIR/journal"
 // TestStopped sends SIGSTOP to each process of a node while work runs, lets some beats pass, and sends SIGCONT; or
 // never does, and leaves it to the agent (a shim) or the deadline (a script).
 //
-// INVARIANT (spec 3, 6): a stopped process is work in hand like any other: nobody works beside it, nobody looks,
+// INVARIANT (spec 3, 6): a stopped process is work in hand like any other: no work runs beside it, no beat looks,
 // another agent ends with 4; when it goes on, its run ends as if nothing had been and is not repeated; a stopped shim
 // does not hold the node forever, and a stopped script does not outlive its deadline.
 func TestStopped(t *testing.T) {
@@ -31,15 +31,15 @@ func TestStopped(t *testing.T) {
 		goesOn  bool // the test lets it go on
 		timeout string
 	}{
-		"the agent":                             {"agent", true, "30s"},
-		"the shim":                              {"shim", false, "30s"},
-		"the script":                            {"script", true, "30s"},
-		"the script's child":                    {"child", true, "30s"},
-		"all of them":                           {"all", true, "30s"},
-		"the shim, over the deadline":           {"shim", false, "1s"},
-		"the script, for ever":                  {"script", false, "10s"},
-		"the script's child, for ever":          {"child", false, "10s"},
-		"the script and its children, for ever": {"session", false, "10s"},
+		"the agent":                               {"agent", true, "30s"},
+		"the shim":                                {"shim", false, "30s"},
+		"the script":                              {"script", true, "30s"},
+		"the script's child":                      {"child", true, "30s"},
+		"all of them":                             {"all", true, "30s"},
+		"the shim, over the deadline":             {"shim", false, "1s"},
+		"the script, endlessly":                   {"script", false, "10s"},
+		"the script's child, endlessly":           {"child", false, "10s"},
+		"the script with its children, endlessly": {"session", false, "10s"},
 	}
 	listed(t, len(cases))
 	for name, c := range cases {

@@ -15,12 +15,12 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 )
 
-// fault breaks places, and mends them again; without ends they mend themselves, or the node does.
+// fault breaks places, and repairs them again; without ends they recover by themselves, or the node repairs them.
 type fault struct {
 	places       []string // that it breaks: presence, chat, ec2
 	breaks, ends func(p *places)
-	quiet        bool // it mends itself, so that nothing need be said
-	restart      bool // only a person can mend it: it is asked about seldom, and an agent that starts asks at once
+	quiet        bool // it recovers by itself, so that nothing need be said
+	restart      bool // only a person can fix it: it is asked about seldom, and an agent that starts asks at once
 }
 
 // ways are the servers before some places.
@@ -53,7 +53,7 @@ func behave(how func(b *bad) func(net.Conn), names ...string) fault {
 		}}
 }
 
-// refusing is a fault that a person must mend.
+// refusing is a fault that a person must fix.
 func refusing(f fault) fault {
 	f.restart = true
 	return f
@@ -76,7 +76,7 @@ func answer(status int, header ...string) func(b *bad) func(net.Conn) {
 var troubled = map[string]string{"presence": "presence repository: ", "chat": "chat: ", "ec2": "tags: "}
 
 // TestPlacesAway breaks the presence repository, the chat room and the cloud, one of them or all, in the ways in which
-// servers break; has a node become wedged and well again meanwhile; and mends them.
+// servers break; has a node become wedged and well again meanwhile; and repairs them.
 //
 // INVARIANT (spec 3, 7): work goes on at its usual beat; the places that are well are told all the same, before those
 // that are not have answered; a trouble is said once while it stays, names its place, and its end is said; then the

@@ -65,7 +65,7 @@ func TestKilledWhileTreeMoves(t *testing.T) {
 	g.push("ops", load(0, files)...)
 	untracked := []string{"load/00/people.txt", "odd/people/deep/file", "people.txt"}
 
-	// How long does it take when nobody is in the way?
+	// How long does it take undisturbed?
 	begun := time.Now()
 	g.beatOnce(0)
 	whole := time.Since(begun)
@@ -114,7 +114,7 @@ func TestKilledWhileTreeMoves(t *testing.T) {
 	}
 }
 
-// beatOnce is one beat that nobody disturbs, but that waits for work of an earlier one.
+// beatOnce is one undisturbed beat, which still waits for work of an earlier one.
 func (g *grid) beatOnce(want int) string {
 	g.t.Helper()
 	g.until("work of an earlier beat to end", g.quiet)

@@ -27,8 +27,8 @@ fi
 }
 
 // TestScriptsWreckTheirNode lets a script do to its own node what scripts have done: delete or move the repository, the
-// memory, the state files, the logs, the locks; kill its shim, the agent, or both; close its output, print what nobody
-// can read; leave processes behind that start more of themselves.
+// memory, the state files, the logs, the locks; kill its shim, the agent, or both; close its output, print unreadable
+// output; leave processes behind that start more of themselves.
 //
 // INVARIANT (spec 4, 6): the run ends, with a result or as interrupted, and at worst is repeated; never beside another;
 // the next push is taken and worked; nothing of the script's session is left.
@@ -61,7 +61,7 @@ func TestScriptsWreckTheirNode(t *testing.T) {
 		"kills the agent":               {thing: `kill -9 $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock")`, agent: true},
 		"kills agent and shim":          {thing: `trap '' TERM; kill -9 $(sed 's/.*"pid":\([0-9]*\).*/\1/' "$T_DIR/../run/beat.lock") $PPID; sleep 0.5; sleep 30`, agent: true},
 		"forks twice and goes":          {thing: `( ( exec sleep 1000 ) & ) ; ( set -m; ( sleep 1000 ) & )`},
-		"forks for ever":                {thing: `hydra() { trap '' TERM; [ $1 = 0 ] || { sleep 0.03; hydra $(($1 - 1)) & }; }; for i in {1..15}; do hydra 300 & done`},
+		"forks forever":                 {thing: `hydra() { trap '' TERM; [ $1 = 0 ] || { sleep 0.03; hydra $(($1 - 1)) & }; }; for i in {1..15}; do hydra 300 & done`},
 		"has many children that ignore": {thing: `for i in {1..60}; do (trap '' TERM; while :; do sleep 0.2; done) & done`},
 	}
 	listed(t, len(cases))
@@ -99,7 +99,7 @@ func TestScriptsWreckTheirNode(t *testing.T) {
 // TestScriptFillsTheDisk lets a script fill its node's disk to the last byte and end well, or end badly.
 //
 // INVARIANT (spec 6): the room for its result was reserved: how it ended is recorded as it was, a success is committed
-// and never repeated; when somebody makes room the node goes on by itself.
+// and never repeated; when room is made the node goes on by itself.
 func TestScriptFillsTheDisk(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

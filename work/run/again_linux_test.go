@@ -24,7 +24,7 @@ func again(t *testing.T, attr *syscall.SysProcAttr) bool {
 	return true
 }
 
-// ownNamespace gives the rights to mount, to somebody who has none.
+// ownNamespace gives a user without rights the right to mount.
 func ownNamespace() *syscall.SysProcAttr {
 	id := func(host int) []syscall.SysProcIDMap {
 		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: host, Size: 1}}

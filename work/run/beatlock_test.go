@@ -20,7 +20,7 @@ func TestRestore(t *testing.T) {
 	testkit.Must(t, os.RemoveAll(dir))
 	testkit.Must(t, l.Restore())
 	if h, held, err := ReadHolder(path); err != nil || !held || h.PID != os.Getpid() || h.Purpose != "run" {
-		t.Errorf("after somebody cleaned up: %+v, held %v, %v", h, held, err)
+		t.Errorf("after a cleanup: %+v, held %v, %v", h, held, err)
 	}
 	var busy *Busy
 	if _, err := TryBeatLock(path, "beat"); !errors.As(err, &busy) {
@@ -31,7 +31,7 @@ func TestRestore(t *testing.T) {
 	testkit.Must(t, err)
 	defer other.Close()
 	if err := l.Restore(); !errors.As(err, &busy) {
-		t.Errorf("somebody else has the new file: %v", err)
+		t.Errorf("another process has the new file: %v", err)
 	}
 }
 

@@ -39,7 +39,7 @@ func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	script := "exec 9>>" + y.path("guard") + "\nflock -n 9 || echo two >> " + y.path("violations") + "\n" +
 		"trap 'exit 7' TERM\n(trap '' TERM; sleep 0.1; echo child) &\nset -m; sleep 0.1 & wait\necho ended\n"
-	// Whoever cleans up when the test fails: nothing may outlive it.
+	// Clean up when the test fails, too: nothing may outlive it.
 	var orders []Order
 	t.Cleanup(func() {
 		for _, o := range orders {

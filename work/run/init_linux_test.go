@@ -168,7 +168,7 @@ func TestInitThatIsThroughAllTheSame(t *testing.T) {
 	}
 }
 
-// TestInitScriptThatIsNotOnTheDisk: the tree has it, and somebody took it away or laid something else in its place.
+// TestInitScriptThatIsNotOnTheDisk: the tree has it, but on the disk it was removed or replaced.
 func TestInitScriptThatIsNotOnTheDisk(t *testing.T) {
 	for want, spoil := range map[string]func(path string) error{
 		"cannot start: nodeinit/part/app1/init.sh is not there":  os.Remove,

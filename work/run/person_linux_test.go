@@ -78,7 +78,8 @@ func TestUnwedge(t *testing.T) {
 	}
 }
 
-// TestScriptSaysThatItIsWedged: whatever its exit is, and whoever writes the end; what another run said is not heard.
+// TestScriptSaysThatItIsWedged: whatever its exit is, and whatever process writes the end; what another run said is
+// not heard.
 func TestScriptSaysThatItIsWedged(t *testing.T) {
 	g := newHandGrid(t)
 	say := testBinary(t) + " test-wedge"
@@ -113,7 +114,7 @@ func TestScriptSaysThatItIsWedged(t *testing.T) {
 	if a := g.do("common"); !a.OK() {
 		t.Errorf("%+v", a)
 	}
-	// The shim is killed after the word: whoever ends the attempt has heard it.
+	// The shim is killed after the word: the process that ends the attempt has heard it.
 	g.push(gittest.File("nodework/common/work.sh", say+" 'no such disk'; echo $PPID >$ADD_HOME/shim; sleep 1000\n"))
 	g.start("common")
 	testkit.Must(t, syscall.Kill((&yard{t: t, home: g.home, lockPath: g.LockPath}).pidOf("shim"), syscall.SIGKILL))

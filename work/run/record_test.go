@@ -170,7 +170,7 @@ func TestAttemptBesideOddFiles(t *testing.T) {
 	}
 }
 
-// What a kill at every point between two system calls leaves is either finished by whoever comes next, or repeated.
+// What a kill at every point between two system calls leaves is either finished by the next process, or repeated.
 func TestCutAnywhere(t *testing.T) {
 	for _, test := range []struct {
 		name    string

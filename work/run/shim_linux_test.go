@@ -231,7 +231,7 @@ func TestIgnoredSignalsAreDefaultAgain(t *testing.T) {
 }
 
 // noSignals tells whether a mask of /proc/PID/status is empty, but for 32 to 34: the C library keeps those to itself,
-// no program can set them, and whoever started this test may have left them ignored.
+// no program can set them, and this test's parent may have left them ignored.
 func noSignals(mask string) bool {
 	bits, err := strconv.ParseUint(mask, 16, 64)
 	return err == nil && bits&^(7<<31) == 0

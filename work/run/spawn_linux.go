@@ -16,8 +16,8 @@ import (
 const lockFD = 3
 
 // spawnShim starts the shim so that nothing of this process is needed afterwards: a session of its own (the agent's
-// terminal, its ^C and its hangup do not reach it), the order in memory instead of a pipe that somebody must go on
-// writing to, its output straight into the log.
+// terminal, its ^C and its hangup do not reach it), the order in memory instead of a pipe that a process must
+// go on writing to, its output straight into the log.
 func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan struct{}, err error) {
 	data, err := json.Marshal(o)
 	if err != nil {

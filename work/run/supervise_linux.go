@@ -51,7 +51,7 @@ func shim(ctx context.Context, stdin io.Reader) error {
 		return err
 	}
 	// The lock is closed by the end of the process and not before: a result that is being written belongs under it.
-	// Without this the garbage collector would close the file as soon as nobody of ours needs it any more, and the lock
+	// Without this the garbage collector would close the file as soon as our code no longer uses it, and the lock
 	// would be free while the script runs.
 	defer runtime.KeepAlive(lock)
 	unix.Umask(0o022)
@@ -63,7 +63,7 @@ func shim(ctx context.Context, stdin io.Reader) error {
 }
 
 // catchSignals makes TERM and INT call stop, and takes every other signal that could end or stop the shim, or that
-// somebody before us may have had ignored: what is caught here is back to its default in the script.
+// an ancestor may have had ignored: what is caught here is back to its default in the script.
 func catchSignals(stop func()) (undo func()) {
 	caught := make(chan os.Signal, 16)
 	signal.Notify(caught, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2,
@@ -81,8 +81,8 @@ func catchSignals(stop func()) (undo func()) {
 	}
 }
 
-// closeOnExec keeps every descriptor but the first three from the script: the lock, above all, and what whoever started
-// the agent left open.
+// closeOnExec keeps every descriptor but the first three from the script: the lock, above all, and what the agent's
+// parent left open.
 func closeOnExec() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -278,8 +278,8 @@ func toldSoon(ctx context.Context) bool {
 }
 
 // shuttingDown tells a shutdown of the machine from a person who stops the work. systemd's last step, which signals all
-// that is left, has a program of its own as process 1; before it, and with other init systems, nobody may log in any
-// more.
+// that is left, has a program of its own as process 1; before it, and with other init systems, logins
+// are refused.
 func shuttingDown() bool {
 	if p, ok := readProcess(1); ok && strings.HasPrefix(p.Name, "systemd-shut") {
 		return true

@@ -297,7 +297,7 @@ func TestPipeInPlaceOfTheScript(t *testing.T) {
 	}
 }
 
-// TestStoppedShim: somebody sent SIGSTOP to it. No node hangs for that.
+// TestStoppedShim: it was sent SIGSTOP. No node hangs for that.
 func TestStoppedShim(t *testing.T) {
 	for name, wait := range map[string]func(*yard, *Shim) *Shim{
 		"by who started it": func(_ *yard, run *Shim) *Shim { return run },

@@ -14,8 +14,8 @@ import (
 	"github.com/addagent/addagent/work"
 )
 
-// sweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs: whoever takes the
-// work lock calls it before a tree moves or anything starts; the memory of the node's init at initMemory ("" = none)
+// sweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs. The taker of the
+// work lock calls it before a tree moves or anything starts. The memory of the node's init at initMemory ("" = none)
 // counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
 //
 //   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as
@@ -98,8 +98,8 @@ func sweepItem(l *Lock, dir string, grace time.Duration) (detail string, err err
 // still lead its session.
 //
 // The number alone proves nothing, it may have been given to another process since. But a session that a process of the
-// run is in is the run's: nobody can join one from outside, so what a script started with another environment (sudo,
-// env -i) is ended with it, and nobody else ever is.
+// run is in is the run's: no process can join one from outside, so what a script started with another environment
+// (sudo, env -i) is ended with it, and nothing else ever is.
 func leftOf(a work.Attempt, h Holder) func() ([]process, error) {
 	session, proven := 0, false
 	if h.RunID == a.RunID {

@@ -69,7 +69,7 @@ func TestShimKilled(t *testing.T) {
 	}
 }
 
-// TestSweepWithoutTheLockFile: somebody cleaned /run. The session is found by its oldest process, and a server in its
+// TestSweepWithoutTheLockFile: /run was cleaned. The session is found by its oldest process, and a server in its
 // own session is spared.
 func TestSweepWithoutTheLockFile(t *testing.T) {
 	y := newYard(t)
@@ -131,7 +131,7 @@ func TestSweepFinishesACommit(t *testing.T) {
 	}
 }
 
-// TestSweepLeavesOthersAlone: a session number that now belongs to somebody else.
+// TestSweepLeavesOthersAlone: a session number that now belongs to another process.
 func TestSweepLeavesOthersAlone(t *testing.T) {
 	other := exec.Command("sleep", "1000")
 	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
