@@ -65,6 +65,7 @@ var faults = []struct {
 	{"TestCronTells", 5, ""},
 	{"TestTwoWaysToLive", 16, ""},
 	{"TestClockSet", 12, ""},
+	{"TestClockSetWhileAllWaits", 12, ""},
 	{"TestTwoOfOneName", 1, ""},
 	{"TestOthersCannotBeRead", 4, ""},
 	{"TestFirstRunMeetsOthers", 6, ""},
