@@ -98,9 +98,9 @@ func (g *grid) beatInTime() {
 
 // TestTwoOfOneName gives a second machine the instance-id of one that is there already.
 //
-// INVARIANT (spec 7): the one whose ref was moved says so, critically, with both machines named, once, and tells no
-// more; the other tells on, and hears of nothing; both work; when the second gets a name of its own the trouble of the
-// first is over with the next thing that it tells.
+// INVARIANT (spec 7): the one whose ref was moved says so, critically, with both machines named, once, and stops
+// telling; the other tells on, and hears of nothing; both work; when the second gets a name of its own the trouble of
+// the first is over with the next thing that it tells.
 func TestTwoOfOneName(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {

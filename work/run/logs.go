@@ -18,8 +18,8 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// What is kept of one item's logs: the newest, so many that one sees when a thing began to fail, and no more bytes than
-// four of the largest have, since a node may have dozens of items. And always the newest, which may still be written,
+// What is kept of one item's logs: the newest, so many that one sees when a thing began to fail, and at most the bytes
+// of four of the largest, since a node may have dozens of items. And always the newest, which may still be written,
 // and that of the last failure: what runs at every beat would have pushed it out before anybody is awake.
 const (
 	logsKept = 20
