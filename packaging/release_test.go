@@ -27,7 +27,8 @@ type release struct {
 	url   string
 }
 
-func newRelease(t *testing.T) *release {
+// newRelease starts one, after its files were changed.
+func newRelease(t *testing.T, change ...func(*release)) *release {
 	t.Helper()
 	name := "addagent_1.0_" + runtime.GOOS + "_" + runtime.GOARCH
 	var archive bytes.Buffer
@@ -44,6 +45,9 @@ func newRelease(t *testing.T) *release {
 	r := &release{files: map[string][]byte{name + ".tar.gz": archive.Bytes(), "addagent_1.0_plan9_mips.tar.gz": []byte("x")}}
 	for name, data := range r.files {
 		r.files["SHA256SUMS"] = fmt.Appendf(r.files["SHA256SUMS"], "%x  %s\n", sha256.Sum256(data), name)
+	}
+	for _, change := range change {
+		change(r)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		data, ok := r.files[strings.TrimPrefix(q.URL.Path, "/")]
@@ -112,8 +116,7 @@ func TestInstallRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRelease(t)
-			c.spoil(r)
+			r := newRelease(t, c.spoil)
 			dir := filepath.Join(t.TempDir(), "bin")
 			if code, out := install(t, "--from", r.url, "--dir", dir); code != 1 || !strings.Contains(out, c.says) {
 				t.Errorf("exit %d\n%s", code, out)

@@ -54,7 +54,7 @@ func New(tb testing.TB, dir string) *Repo {
 	r := &Repo{Dir: dir, tb: tb, clock: 1_700_000_000}
 	tb.Cleanup(r.vacate)
 	r.Git("init", "-q", "--bare", "--template=", "--initial-branch=main", ".")
-	if err := os.Mkdir(filepath.Join(dir, "hooks"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "hooks"), 0o755); err != nil {
 		tb.Fatal(err)
 	}
 	config := filepath.Join(dir, "config")
