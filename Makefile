@@ -30,7 +30,7 @@ FIRST := ./test/torture ./internal/git/clone ./presence/fold ./work/run ./intern
 
 # With more packages at once than cores: most tests wait, for a process, a server or a beat. Without cgo, as the programs
 # are built that some tests start: everything is compiled once.
-test: test-tools ## install what the tests need, run what a change could break: five minutes on two cores
+test: test-tools ## install what the tests need, run what a change could break: eight minutes on two cores
 	@TMPDIR=$$(sh test/memory.sh) CGO_ENABLED=0 $(GO) test -short -p 4 -timeout 30m $(FIRST) ./...
 	@sh test/left-out.sh
 
