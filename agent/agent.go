@@ -113,15 +113,15 @@ type Config struct {
 	// SelfDestruct decides whether this node ends itself; up is Clock.Up, w is nil while its work is not wedged. It
 	// does not wait. nil = it never does.
 	SelfDestruct func(now time.Time, up time.Duration, w *Wedge) error
-	// SelfDestructs waits until what SelfDestruct began is over, or wants a beat first: true. It is for Once.
-	SelfDestructs func(ctx context.Context) bool
-	Record        func(*presence.Record) // fills in addresses, hostname and boot id
-	Supervise     Supervisor
-	Clock         Clock
-	BootID        string             // of this boot of the machine
-	AliveEach     time.Duration      // half the watchdog's interval; 0 = no watchdog
-	Say           func(journal.News) // prints a line for people
-	Told          func(journal.Beat) // prints the line of a beat when it is over
+	// AwaitSelfDestruct waits until what SelfDestruct began is over, or wants a beat first: true. It is for Once.
+	AwaitSelfDestruct func(ctx context.Context) bool
+	Record            func(*presence.Record) // fills in addresses, hostname and boot id
+	Supervise         Supervisor
+	Clock             Clock
+	BootID            string             // of this boot of the machine
+	AliveEach         time.Duration      // half the watchdog's interval; 0 = no watchdog
+	Say               func(journal.News) // prints a line for people
+	Told              func(journal.Beat) // prints the line of a beat when it is over
 }
 
 // Memory is where a beat and the state are written down.
@@ -224,7 +224,7 @@ func (a *Agent) beatNow(ctx context.Context) {
 func (a *Agent) Once(ctx context.Context) journal.Beat {
 	a.resume(true)
 	b := a.single(ctx)
-	for a.SelfDestructs != nil && ctx.Err() == nil && a.SelfDestructs(ctx) {
+	for a.AwaitSelfDestruct != nil && ctx.Err() == nil && a.AwaitSelfDestruct(ctx) {
 		b = a.single(ctx)
 	}
 	return b

@@ -213,7 +213,7 @@ func (a *App) makeAgent(context.Context) error {
 	if err := a.selfKill.recall(a.before, clock.Up()); err != nil {
 		a.say(journal.Warning, err.Error())
 	}
-	a.Agent.SelfDestruct, a.Agent.SelfDestructs = a.selfKill.consider, a.selfKill.pending
+	a.Agent.SelfDestruct, a.Agent.AwaitSelfDestruct = a.selfKill.consider, a.selfKill.pending
 	a.Agent.Notice = a.selfKill.notice(a.Agent.Notice)
 	return nil
 }
