@@ -132,7 +132,7 @@ func (a *Agent) decide(b *journal.Beat, now time.Time) {
 		a.judge(now) // taking the lock has ended it
 	}
 	a.reportMissedEnd()
-	a.applyBrakes(a.now()) // a stop may have been requested during a long fetch
+	a.applyBrakes(now) // a stop may have been requested during a long fetch
 	a.serveRequests(b, now)
 	for _, p := range a.trees.inventory.Problems {
 		a.wrong.add("items "+p, p)
