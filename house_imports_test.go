@@ -61,11 +61,12 @@ var importTable = []struct {
 	}},
 	{"fleet and presence", map[string]imports{
 		"fleet/control": {`
-			fleet/view internal/chat internal/chat/chatroom internal/cli internal/config internal/files
+			fleet/event fleet/view internal/chat internal/chat/chatroom internal/cli internal/config internal/files
 			internal/git/remote internal/git/transport internal/human internal/node internal/trouble presence
 			presence/fold presence/gitstore systemd`, ""},
+		"fleet/event":     {"internal/human presence presence/fold service", ""},
 		"fleet/fleettest": {"internal/node presence presence/gitstore", ""},
-		"fleet/view":      {"internal/human internal/node presence presence/fold", ""},
+		"fleet/view":      {"fleet/event internal/human internal/node presence presence/fold", ""},
 		"presence":        {"internal/human internal/node", ""},
 		"presence/fold": {`
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node

@@ -19,10 +19,8 @@ import (
 )
 
 func (p *program) logCommand() *cobra.Command {
-	var from string
 	var states []string
-	var follow bool
-	var every time.Duration
+	var f readingFlags
 	c := &cobra.Command{
 		Use:   "log [ID]",
 		Short: "Show the transitions of every node, or of one",
@@ -48,26 +46,44 @@ Exit codes: 0 the history was read, 1 it could not be read, or the node is unkno
   addctl log -f`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			since, err := moment(from, time.Now())
+			r, err := f.reading(c)
 			if err != nil {
-				return cli.Misuse(fmt.Errorf("--since %s: %w", from, err))
-			}
-			switch {
-			case !follow && c.Flags().Changed("every"):
-				return cli.Misuse(errors.New("--every needs --follow"))
-			case every < time.Second:
-				return cli.Misuse(errors.New("--every: the minimum is 1s"))
+				return err
 			}
 			return p.withRepository(func(o *control.Repository) error {
-				return p.log(c.Context(), o, strings.Join(args, ""), states, since, follow, every)
+				return p.log(c.Context(), o, strings.Join(args, ""), states, r)
 			})
 		},
 	}
-	c.Flags().StringVar(&from, "since", "24h", "start at `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or an age (90m, 7d)")
+	f.add(c, "transitions")
 	c.Flags().StringSliceVar(&states, "state", nil, "only what became this `STATE`, or of this age (late, missing, gone); several with commas")
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "follow new transitions until ^C")
-	c.Flags().DurationVar(&every, "every", 5*time.Second, "with --follow, look every `DURATION`")
 	return c
+}
+
+// readingFlags are those of the commands that print the history.
+type readingFlags struct {
+	from   string
+	follow bool
+	every  time.Duration
+}
+
+func (f *readingFlags) add(c *cobra.Command, what string) {
+	c.Flags().StringVar(&f.from, "since", "24h", "start at `TIME` (2026-03-01, 2026-03-01T09:30:00Z) or an age (90m, 7d)")
+	c.Flags().BoolVarP(&f.follow, "follow", "f", false, "follow new "+what+" until ^C")
+	c.Flags().DurationVar(&f.every, "every", 5*time.Second, "with --follow, look every `DURATION`")
+}
+
+func (f *readingFlags) reading(c *cobra.Command) (reading, error) {
+	since, err := moment(f.from, time.Now())
+	switch {
+	case err != nil:
+		return reading{}, cli.Misuse(fmt.Errorf("--since %s: %w", f.from, err))
+	case !f.follow && c.Flags().Changed("every"):
+		return reading{}, cli.Misuse(errors.New("--every needs --follow"))
+	case f.every < time.Second:
+		return reading{}, cli.Misuse(errors.New("--every: the minimum is 1s"))
+	}
+	return reading{since: since, follow: f.follow, every: f.every}, nil
 }
 
 // moment understands a time, a day, or how long ago; days have the letter d.
@@ -91,33 +107,57 @@ func moment(text string, now time.Time) (time.Time, error) {
 // overlap is how far a reading goes back before the one before: a report may be late, and a node's clock behind.
 const overlap = time.Hour
 
-func (p *program) log(ctx context.Context, o *control.Repository, word string, states []string, since time.Time, follow bool, every time.Duration) error {
+func (p *program) log(ctx context.Context, o *control.Repository, word string, states []string, r reading) error {
 	if err := knownStates(states); err != nil {
 		return err
 	}
-	other := func(t fold.Transition) bool { return len(states) > 0 && !slices.Contains(states, t.To) }
-	id, err := p.meant(ctx, o, word)
-	if err != nil {
+	r.keep = func(t fold.Transition) bool { return len(states) == 0 || slices.Contains(states, t.To) }
+	r.print = p.printTransition
+	var err error
+	if r.id, err = p.meant(ctx, o, word); err != nil {
 		return err
 	}
-	list, err := o.History(ctx, id, since)
+	return p.read(ctx, o, r)
+}
+
+// reading is what of the history is printed.
+type reading struct {
+	id     string // of one node; "" = of all
+	since  time.Time
+	follow bool
+	every  time.Duration // with follow
+	keep   func(fold.Transition) bool
+	print  func(fold.Transition) error
+}
+
+// read prints the lines of the history, and with follow those that come.
+func (p *program) read(ctx context.Context, o *control.Repository, r reading) error {
+	list, err := o.History(ctx, r.id, r.since)
 	if err != nil {
 		return err
-	}
-	if list = slices.DeleteFunc(list, other); len(list) == 0 {
-		p.says("no transition since %s", human.Time(since))
 	}
 	told := map[moved]bool{}
-	for _, t := range list {
-		if err := p.printTransition(t); err != nil {
-			return err
+	news := func(list []fold.Transition) (n int, err error) {
+		for _, t := range list {
+			if told[moveOf(t)] || !r.keep(t) || t.Time.Before(r.since) {
+				continue
+			}
+			if err := r.print(t); err != nil {
+				return n, err
+			}
+			told[moveOf(t)] = true
+			n++
 		}
-		told[moveOf(t)] = true
+		return n, nil
 	}
-	if !follow {
-		return nil
+	n, err := news(list)
+	if n == 0 && err == nil {
+		p.says("no transition since %s", human.Time(r.since))
 	}
-	tick := time.NewTicker(every)
+	if err != nil || !r.follow {
+		return err
+	}
+	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	var wrong trouble.Trouble
 	for {
@@ -128,7 +168,7 @@ func (p *program) log(ctx context.Context, o *control.Repository, word string, s
 		}
 		now := time.Now()
 		back := now.Add(-overlap)
-		list, err := o.History(ctx, id, back)
+		list, err := o.History(ctx, r.id, back)
 		if ctx.Err() != nil {
 			continue
 		}
@@ -136,12 +176,8 @@ func (p *program) log(ctx context.Context, o *control.Repository, word string, s
 		if wrong, text = wrong.NextOf(err, now); text != "" {
 			p.says("%s", text)
 		}
-		list = slices.DeleteFunc(list, func(t fold.Transition) bool { return told[moveOf(t)] || other(t) || t.Time.Before(since) })
-		for _, t := range list {
-			if err := p.printTransition(t); err != nil {
-				return err
-			}
-			told[moveOf(t)] = true
+		if _, err := news(list); err != nil {
+			return err
 		}
 		for m := range told {
 			if m.at < back.Add(-time.Minute).Unix() { // it cannot come again

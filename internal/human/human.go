@@ -103,6 +103,9 @@ func LocalTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:0
 // Stamp is a time as the JSON files have it: 2026-03-01T18:30:00Z. It keeps the zone that t has.
 func Stamp(t time.Time) string { return t.Format(time.RFC3339) }
 
+// CTime is a time as C's ctime words it, in UTC, for programs that read that: Sun Mar  1 12:00:00 2026.
+func CTime(t time.Time) string { return t.UTC().Format(time.ANSIC) }
+
 // Moment is a time as it reads at another one: without the date on the same day.
 func Moment(t, now time.Time) string {
 	if Date(t) == Date(now) {

@@ -1,0 +1,104 @@
+package event
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence/fold"
+)
+
+// The types of events.
+const (
+	Nodes     = "nodes"     // a node has another state, or another age
+	Services  = "services"  // a service of a node has another code
+	Roles     = "roles"     // a service of a node has another role
+	Instances = "instances" // an instance has another state
+	Sets      = "sets"      // all users of a service have worked with its present endpoints, or not any more
+)
+
+// Types lists them.
+func Types() []string { return []string{Nodes, Services, Roles, Instances, Sets} }
+
+// Event is a change, in the form of the ancestor's events: all values are texts.
+type Event struct {
+	ID            string `json:"id"` // the same for every reader of the same change
+	Type          string `json:"type"`
+	Name          string `json:"name"` // of the node, the instance or the service
+	Node          string `json:"node"` // "" = of no node
+	IP            string `json:"ip"`   // "" = not known
+	State         string `json:"state"`
+	Code          string `json:"code"`
+	PreviousState string `json:"previous_state"`
+	PreviousCode  string `json:"previous_code"`
+	Time          string `json:"time"` // RFC 3339, UTC
+
+	At time.Time `json:"-"`
+}
+
+// noCode is the code of what has none, as the ancestor wrote it.
+const noCode = "0"
+
+// identified fills in the id and the time. The address and what was before are not part of the id: one reader may know
+// them and another, with less history, may not.
+func identified(e Event, at time.Time) Event {
+	e.At = at.UTC().Truncate(time.Second)
+	e.Time = human.Stamp(e.At)
+	parts := []string{e.Time, e.Type, e.Name, e.Node, e.State, e.Code}
+	line, _ := json.Marshal(parts) // texts alone
+	sum := sha256.Sum256(line)
+	e.ID = hex.EncodeToString(sum[:8])
+	return e
+}
+
+// FromHistory are the events in lines of the fold's history; addresses are those of the status.
+func FromHistory(list []fold.Transition, s Status) []Event {
+	addresses := map[string]string{}
+	for _, i := range s.Instances {
+		addresses[i.ID] = i.IP
+	}
+	all := make([]Event, 0, len(list))
+	for _, t := range list {
+		e := Event{Type: Nodes, Name: t.ID, Node: t.ID, IP: addresses[t.ID], State: human.Safe(t.To), PreviousState: human.Safe(t.From), Code: noCode, PreviousCode: noCode}
+		all = append(all, identified(e, t.Time))
+	}
+	return all
+}
+
+// Seen is the state of each instance as a doctor saw it last, by id.
+type Seen map[string]string
+
+// SeenIn is what a status shows of the instances.
+func (s Status) SeenIn() Seen {
+	seen := make(Seen, len(s.Instances))
+	for _, i := range s.Instances {
+		seen[i.ID] = i.State
+	}
+	return seen
+}
+
+// Changes are the events of instances between two views. Instances are matched by their id: one that was not there
+// before has no previous state, and one that is not there any more is terminated.
+func (was Seen) Changes(s Status) []Event {
+	var all []Event
+	is := s.SeenIn()
+	change := func(id, ip, from, to string) {
+		if from != to {
+			all = append(all, identified(Event{Type: Instances, Name: id, Node: id, IP: ip, State: to, PreviousState: from, Code: noCode, PreviousCode: noCode}, s.At))
+		}
+	}
+	for _, i := range s.Instances {
+		change(i.ID, i.IP, was[i.ID], i.State)
+	}
+	for id, from := range was {
+		if _, there := is[id]; !there {
+			change(id, "", from, Terminated)
+		}
+	}
+	slices.SortFunc(all, func(a, b Event) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
