@@ -97,7 +97,7 @@ var importTable = []struct {
 		"internal/git/refs":      {"internal/files internal/git/objects internal/git/pack internal/git/transport internal/git/worktree", "github.com/go-git"},
 		"internal/git/gittest":   {"internal/testkit", ""},
 		"internal/git/objects":   {"internal/files internal/git/pack", "github.com/go-git"},
-		"internal/git/pack":      {"", "github.com/go-git github.com/pjbgf/sha1cd"},
+		"internal/git/pack":      {"internal/files", "github.com/go-git github.com/pjbgf/sha1cd"},
 		"internal/git/protocol":  {"internal/human internal/retry internal/secret", ""},
 		"internal/git/remote": {`
 			internal/files internal/git/address internal/git/objects internal/git/pack internal/git/protocol

@@ -331,3 +331,11 @@ func SyncFolder(dir string) error {
 func DiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
+
+// Shortage says that the system had no descriptors or no memory left: an error that says nothing about the file.
+func Shortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+// Unread says that this machine or this user cannot read a file just now, which says nothing about what is in it.
+func Unread(err error) bool { return Shortage(err) || errors.Is(err, fs.ErrPermission) }

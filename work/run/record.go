@@ -206,9 +206,3 @@ func plainly(err error) error {
 	}
 	return err
 }
-
-// momentary tells that the machine could not read just now, whatever there is to read: no memory of a run may be taken
-// for absent by that, it may still go on.
-func momentary(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
-}

@@ -73,7 +73,7 @@ func Start(l *Lock, o Order, p Program) (*Shim, error) {
 func (o Order) begin() error {
 	dir := o.Memory
 	r, _, err := work.ResultIn(dir).Peek()
-	if momentary(err) {
+	if files.Shortage(err) {
 		return fmt.Errorf("record the attempt: what came before %w", err)
 	}
 	if r.Last != nil && r.Last.Finished.IsZero() {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/work"
 )
 
@@ -57,7 +58,7 @@ func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 
 // sweepItem puts one item in order, whose memory is in dir, and says what was done, in one line for people.
 func sweepItem(l *Lock, dir string, grace time.Duration) (detail string, err error) {
-	if _, _, err := work.ResultIn(dir).Peek(); momentary(err) {
+	if _, _, err := work.ResultIn(dir).Peek(); files.Shortage(err) {
 		return "", err
 	}
 	m := work.Peek(dir) // what is corrupt is left for the survey, which tells it

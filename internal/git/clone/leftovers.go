@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/refs"
@@ -63,19 +64,16 @@ func (r *Repo) discard(old string) error {
 // removeStale removes from a git directory what a killed process of ours left there, and what a git that was killed
 // did.
 func removeStale(gitDir string, now time.Time) error {
-	git := os.DirFS(gitDir)
 	var stale []string
 	for _, pattern := range []string{pack.ReceivePrefix + "*", freshMark, "*.addagent-tmp"} {
-		ours, _ := fs.Glob(git, pattern) // fails for a bad pattern alone
-		stale = append(stale, ours...)
+		stale = append(stale, files.Matching(gitDir, pattern)...)
 	}
-	all := []string{"gc.pid"}
+	all := []string{filepath.Join(gitDir, "gc.pid")}
 	for _, pattern := range []string{"*.lock", "objects/tmp_*", "objects/incoming-*", "objects/info/*.lock",
 		"objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/pack/*.lock"} {
-		theirs, _ := fs.Glob(git, pattern)
-		all = append(all, theirs...)
+		all = append(all, files.Matching(gitDir, pattern)...)
 	}
-	_ = fs.WalkDir(git, "refs", func(path string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(filepath.Join(gitDir, "refs"), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".lock") && !d.IsDir() {
 			all = append(all, path)
 		}
@@ -86,12 +84,12 @@ func removeStale(gitDir string, now time.Time) error {
 		if strings.HasSuffix(path, ".lock") {
 			age = lockAge
 		}
-		if info, err := os.Lstat(filepath.Join(gitDir, path)); err == nil && now.Sub(info.ModTime()) >= age {
+		if info, err := os.Lstat(path); err == nil && now.Sub(info.ModTime()) >= age {
 			stale = append(stale, path)
 		}
 	}
 	for _, path := range stale {
-		if err := os.RemoveAll(filepath.Join(gitDir, path)); err != nil {
+		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove what was left behind: %w", err)
 		}
 	}
@@ -120,7 +118,9 @@ const checkedFile = "addagent-checked"
 func tidyPacks(gitDir string) (damage string, err error) {
 	dir := packFolder(gitDir)
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if files.Unread(err) {
+		return "", err
+	} else if err != nil {
 		return "it has no folder of packs", nil
 	}
 	there := make(map[string]bool, len(entries))

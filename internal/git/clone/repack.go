@@ -176,9 +176,8 @@ func (f *repacking) needed(at plumbing.Hash) error {
 		return err
 	}
 	// Those that cannot be opened go, too: what is needed was found elsewhere.
-	names, _ := fs.Glob(os.DirFS(packFolder(f.gitDir)), "pack-*.idx") // fails for a bad pattern alone
-	for _, name := range names {
-		stem := filepath.Join(packFolder(f.gitDir), strings.TrimSuffix(name, ".idx"))
+	for _, index := range files.Matching(packFolder(f.gitDir), "pack-*.idx") {
+		stem := strings.TrimSuffix(index, ".idx")
 		if !slices.ContainsFunc(stay, func(p *pack.Pack) bool { return p.Stem() == stem }) && !marked(stem, ".keep") {
 			f.old = append(f.old, stem)
 		}
@@ -215,9 +214,9 @@ func (f *repacking) drop(stem string) error {
 		return nil
 	}
 	top := filepath.Join(f.gitDir, "objects")
-	shortcuts, _ := fs.Glob(os.DirFS(top), "pack/multi-pack-index*") // fails for a bad pattern alone
-	for _, name := range append(shortcuts, "info/packs", "info/commit-graph") {
-		if err := remove(filepath.Join(top, name)); err != nil {
+	shortcuts := files.Matching(top, "pack/multi-pack-index*")
+	for _, path := range append(shortcuts, filepath.Join(top, "info/packs"), filepath.Join(top, "info/commit-graph")) {
+		if err := remove(path); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/pack"
 	"github.com/addagent/addagent/internal/git/refs"
@@ -108,7 +109,7 @@ func (r *Repo) repairTemp() error {
 func unreadablePacked(gitDir string) bool {
 	b, err := refs.Packed(gitDir)
 	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist)
+		return !errors.Is(err, fs.ErrNotExist) && !files.Unread(err)
 	}
 	for line := range strings.Lines(string(b)) {
 		if !packedRef(line) {

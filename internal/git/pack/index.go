@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
@@ -22,11 +23,11 @@ func openPacks(dirs ...string) (*packSet, error) {
 	s := &packSet{short: bufio.NewReaderSize(nil, 4<<10), bases: baseCache{room: cacheRoom}, listed: time.Now()}
 	for i := 0; i < len(dirs) && len(dirs) < 10; i++ { // alternates may have alternates, or name each other
 		if err := s.add(filepath.Join(dirs[i], "pack")); err != nil {
-			return nil, err
+			return nil, errors.Join(err, s.close())
 		}
 		list, err := os.ReadFile(filepath.Join(dirs[i], "info", "alternates"))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("read alternates: %w", err)
+			return nil, errors.Join(fmt.Errorf("read alternates: %w", err), s.close())
 		}
 		for line := range strings.Lines(string(list)) {
 			if line = strings.TrimSpace(line); !filepath.IsAbs(line) {
@@ -70,11 +71,11 @@ func (s *packSet) add(dir string) error {
 		if !ok || !strings.HasPrefix(name, "pack-") || s.holds(filepath.Join(dir, name)) {
 			continue
 		}
-		p, err := openPack(filepath.Join(dir, name))
-		if err != nil {
-			continue // a reader that needs an object of it will find it missing, and say so
-		}
-		s.packs = append(s.packs, p)
+		if p, err := openPack(filepath.Join(dir, name)); err == nil {
+			s.packs = append(s.packs, p)
+		} else if files.Unread(err) {
+			return fmt.Errorf("open pack: %w", err)
+		} // else a reader that needs an object of it finds it missing, and says so
 	}
 	return nil
 }

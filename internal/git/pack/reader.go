@@ -9,8 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/objfile"
 )
@@ -22,15 +22,13 @@ var ErrMissing = errors.New("object is missing or damaged")
 // Missing is an ErrMissing that names the object and why (nil = it is not there). It is none when this machine or this
 // user could not read it just now: that says nothing about the object.
 func Missing(id plumbing.Hash, err error) error {
-	if err == nil {
-		return fmt.Errorf("%s: %w", id, ErrMissing)
+	switch {
+	case err == nil:
+		err = ErrMissing
+	case !files.Unread(err): // else it may be well: nothing is to be fetched again for this
+		err = fmt.Errorf("%w: %w", ErrMissing, err)
 	}
-	for _, no := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, fs.ErrPermission} {
-		if errors.Is(err, no) {
-			return fmt.Errorf("%s: %w", id, err) // it may be well: nothing is to be fetched again for this
-		}
-	}
-	return fmt.Errorf("%s: %w: %w", id, ErrMissing, err)
+	return fmt.Errorf("%s: %w", id, err)
 }
 
 // MaxTree bounds one folder's tree object (and commits and tags), in bytes: about half a million entries.
