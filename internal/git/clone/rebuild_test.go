@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -68,9 +69,21 @@ func TestBrokenClones(t *testing.T) {
 		"a pipe for alternates":     {spoil: func(w *world) { pipe(w, git(w, "objects/info/alternates")) }, push: true},
 		"a pipe for a pack":         {spoil: func(w *world) { pipe(w, packs(w, ".pack")[0]) }, push: true},
 		"a pipe for a pack's index": {spoil: func(w *world) { pipe(w, packs(w, ".idx")[0]) }, push: true},
-		"no index":                  {spoil: func(w *world) { remove(w, git(w, "index")) }, push: true, same: true},
-		"bad index":                 {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "index"), "DIRCxxxx") }, push: true, same: true},
-		"bad marker":                {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "addagent-move"), "what?") }, same: true},
+		"a pipe for a loose object": {spoil: func(w *world) {
+			p := packs(w, ".pack")[0]
+			all, err := os.Open(p)
+			testkit.Must(w.tb, err)
+			defer all.Close()
+			remove(w, p, strings.TrimSuffix(p, ".pack")+".idx")
+			unpack := exec.Command("git", "-C", w.dir, "unpack-objects", "-q")
+			unpack.Stdin = all
+			testkit.Must(w.tb, unpack.Run())
+			tree := gittest.Git(w.tb, w.dir, "rev-parse", "HEAD^{tree}")
+			pipe(w, git(w, "objects/"+tree[:2]+"/"+tree[2:]))
+		}, push: true},
+		"no index":   {spoil: func(w *world) { remove(w, git(w, "index")) }, push: true, same: true},
+		"bad index":  {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "index"), "DIRCxxxx") }, push: true, same: true},
+		"bad marker": {spoil: func(w *world) { gittest.WriteFile(w.tb, git(w, "addagent-move"), "what?") }, same: true},
 		"strange marker": {spoil: func(w *world) {
 			gittest.WriteFile(w.tb, git(w, "addagent-move"), strings.Repeat("1", 40)+" "+strings.Repeat("2", 40)+"\n")
 		}},

@@ -87,10 +87,10 @@ func openPack(stem string) (_ *Pack, err error) {
 			_ = p.close() // whatever of it is open
 		}
 	}()
-	if p.index, err = os.Open(stem + ".idx"); err != nil {
+	if p.index, err = files.Open(stem + ".idx"); err != nil {
 		return nil, err
 	}
-	data, err := os.Open(stem + ".pack")
+	data, err := files.Open(stem + ".pack")
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func (o *Reader) loose(id plumbing.Hash) (l *loose, err error) {
 	name := id.String()
 	for _, dir := range o.packs.folders {
 		l = &loose{}
-		l.file, err = os.Open(filepath.Join(dir, name[:2], name[2:]))
+		l.file, err = files.Open(filepath.Join(dir, name[:2], name[2:])) // a pipe would be waited for
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/addagent/addagent/internal/files"
 )
 
 // Damage says which pack of a git directory is not what was written: cut, replaced, or with a bit that flipped on the
@@ -17,19 +19,17 @@ import (
 // step meanwhile.
 func Damage(gitDir string, whole bool, step func()) string {
 	dir := filepath.Join(gitDir, "objects", "pack")
+	if info, err := os.Stat(filepath.Join(gitDir, "objects/info/alternates")); err == nil && !info.Mode().IsRegular() {
+		return "its alternates is not a file" // a pipe would be waited for
+	}
 	entries, _ := os.ReadDir(dir) // the caller knows when there is none
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".idx")
 		if !ok {
 			continue
 		}
-		for _, file := range []string{name + ".idx", name + ".pack", "../info/alternates"} { // a pipe would be waited for
-			if info, err := os.Stat(filepath.Join(dir, file)); err == nil && !info.Mode().IsRegular() {
-				return "its " + filepath.Base(file) + " is not a file"
-			}
-		}
 		p, err := openPack(filepath.Join(dir, name))
-		if errors.As(err, new(*fs.PathError)) {
+		if errors.As(err, new(*fs.PathError)) && !errors.Is(err, files.ErrIrregular) {
 			continue // one that cannot be opened says nothing about what is in it
 		}
 		if err != nil || !p.indexed() {
