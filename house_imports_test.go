@@ -28,20 +28,21 @@ var importTable = []struct {
 		"internal/check": {`
 			internal/chat internal/chat/chatroom internal/cli internal/cloud internal/cloud/ec2 internal/config
 			internal/daemon internal/git/remote internal/git/transport internal/human internal/journal internal/kill
-			internal/metrics internal/node internal/proc internal/status presence presence/gitstore presence/peers
+			internal/metrics internal/node internal/proc internal/request internal/status presence presence/gitstore presence/peers
 			work/run`, ""},
 		"internal/cli":         {"", "github.com/spf13/cobra"},
 		"internal/cli/clitest": {"internal/testkit", "github.com/spf13/cobra"},
 		"internal/daemon": {`
 			agent internal/chat internal/chat/chatroom internal/cli internal/cloud internal/cloud/ec2 internal/config
-			internal/config/diff internal/files internal/git/clone internal/git/objects internal/git/remote
+			internal/config/diff internal/files internal/git/address internal/git/clone internal/git/objects internal/git/remote
 			internal/git/transport internal/git/worktree internal/human internal/journal internal/kill
 			internal/metrics internal/node internal/request internal/schedule internal/sink presence presence/gitstore
 			presence/peers
 			systemd work work/run`, "github.com/robfig/cron"},
 		"internal/memlimit": {"internal/human", ""},
 		"internal/request": {`
-			internal/cli internal/config internal/files internal/human internal/journal internal/proc work/run`, ""},
+			internal/cli internal/config internal/files internal/git/remote internal/human internal/journal internal/proc
+			presence presence/gitstore work/run`, ""},
 		"internal/status": {`
 			internal/cli internal/config internal/files internal/human internal/journal internal/node internal/proc
 			work work/run`, ""},
@@ -89,7 +90,7 @@ var importTable = []struct {
 		"internal/sink/sinktest":   {"internal/node internal/sink presence", ""},
 	}},
 	{"git", map[string]imports{
-		"internal/git/address": {"", ""},
+		"internal/git/address": {"internal/human", ""},
 		"internal/git/clone": {`internal/files
 			internal/git/address internal/git/diskspace internal/git/objects internal/git/pack internal/git/protocol internal/git/refs
 			internal/git/remote internal/git/transport internal/git/worktree internal/human`, "github.com/go-git"},

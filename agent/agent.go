@@ -73,7 +73,7 @@ type Control interface {
 	// Asks returns the requests without an answer, oldest first.
 	Asks() []journal.Ask
 	// Answered deletes a request after the beat that served it was written down.
-	Answered(id string)
+	Answered(done journal.Asked, now time.Time)
 	// Reload returns the config if it changed since the last call; wrong lists its mistakes for as long as they last.
 	Reload(info node.Info) (s Settings, changed bool, wrong []string)
 	// Woken yields when a person wants a beat now.

@@ -289,7 +289,7 @@ func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 	a.wrote("beat", a.Memory.Show(b), end)
 	a.wrote("journal", a.Memory.Append(b), end)
 	for _, done := range b.Asked {
-		a.Control.Answered(done.ID)
+		a.Control.Answered(done, end)
 	}
 	a.beats.last = b
 	return b

@@ -329,7 +329,8 @@ func (p *benchControl) Asks() []journal.Ask {
 	return slices.Clone(p.asks)
 }
 
-func (p *benchControl) Answered(id string) {
+func (p *benchControl) Answered(done journal.Asked, _ time.Time) {
+	id := done.ID
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answered = append(p.answered, id)

@@ -44,7 +44,9 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 			if a.runs.inHand != nil || !a.acquire() {
 				continue
 			}
-			done.Did, done.Error = a.serveRequest(ask)
+			if done.Error = "expired before it could be served"; ask.Until.IsZero() || now.Before(ask.Until) {
+				done.Did, done.Error = a.serveRequest(ask)
+			}
 			if len(done.Did) > 0 {
 				changed = true
 				a.say(journal.Notice, "", "%s requested by %s: %s", ask.What, cmp.Or(ask.By, "a user"), strings.Join(done.Did, ", "))

@@ -29,6 +29,7 @@ import (
 type Record struct {
 	Addresses   []string   `json:"addresses"`             // IP addresses that others can reach, sorted
 	Agent       string     `json:"agent"`                 // "addagent/VERSION"
+	Answers     []Answer   `json:"answers,omitempty"`     // to requests that stand, sorted by id
 	BeatNextBy  time.Time  `json:"beat_next_by,omitzero"` // when the next record is due: after it the node is late
 	BeatSeen    time.Time  `json:"beat_seen,omitzero"`    // the beat that this record was made in
 	BootID      string     `json:"boot_id"`               // the kernel's id of this boot
@@ -113,6 +114,22 @@ type Service struct {
 	Time  time.Time `json:"time,omitzero"` // since when it is in this state
 }
 
+// Answer is what became of a request.
+type Answer struct {
+	Code  string    `json:"code"` // one of the codes below
+	ID    string    `json:"id"`   // of the request
+	State string    `json:"state"`
+	Time  time.Time `json:"time,omitzero"` // since when it is in this state
+}
+
+// The codes of answers.
+const (
+	AnswerDone     = "000000"
+	AnswerAccepted = "ER0019" // what was asked goes on
+	AnswerFailed   = "ER0018" // it was done, and failed
+	AnswerRefused  = "ER0004" // it was not done, and will not be
+)
+
 const (
 	filetype = "nodepresence"
 	// MaxRecordSize bounds what Decode reads. A usual record has 1 to 2 KB, one with a hundred services 40 KB.
@@ -174,6 +191,10 @@ func Normalize(r Record) Record {
 	r.Repos = append([]Repo{}, r.Repos...)
 	r.Services = append([]Service{}, r.Services...)
 	r.Troubles = slices.Clone(r.Troubles)
+	r.Answers = slices.Clone(r.Answers)
+	for i := range r.Answers {
+		r.Answers[i].Time = WholeSecond(r.Answers[i].Time)
+	}
 	for i := range r.Repos {
 		r.Repos[i].Done, r.Repos[i].Worked = maps.Clone(r.Repos[i].Done), maps.Clone(r.Repos[i].Worked)
 		r.Repos[i].Due = slices.Clone(r.Repos[i].Due)
@@ -204,6 +225,9 @@ func Decode(data []byte) (Record, error) {
 	times := []time.Time{r.BeatSeen, r.BeatNextBy}
 	for _, s := range r.Services {
 		times = append(times, s.Time)
+	}
+	for _, a := range r.Answers {
+		times = append(times, a.Time)
 	}
 	for _, t := range times {
 		if y := t.UTC().Year(); err == nil && (y < 0 || y > 9999) {
@@ -251,7 +275,10 @@ func SameContent(a, b Record) bool {
 		a.Agent == b.Agent && a.BootID == b.BootID && a.Deployment == b.Deployment && a.Hardware == b.Hardware &&
 		a.Hostname == b.Hostname && a.InitGitRepo == b.InitGitRepo && a.Nodepart == b.Nodepart && a.Stacktype == b.Stacktype &&
 		a.StateLog == b.StateLog && a.StateTss == b.StateTss &&
-		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Troubles, b.Troubles) &&
+		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Troubles, b.Troubles) && slices.EqualFunc(a.Answers, b.Answers, func(a, b Answer) bool {
+		a.Time, b.Time = WholeSecond(a.Time), WholeSecond(b.Time)
+		return a == b
+	}) &&
 		slices.EqualFunc(a.Repos, b.Repos, func(a, b Repo) bool {
 			return a.Branch == b.Branch && a.Name == b.Name && a.Version == b.Version &&
 				maps.Equal(a.Done, b.Done) && maps.Equal(a.Worked, b.Worked) && slices.Equal(a.Due, b.Due) && maps.Equal(a.Failed, b.Failed)

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +13,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/daemon"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/addagent/addagent/presence/peers"
@@ -181,6 +184,34 @@ func (d *Checker) ownRef(ctx context.Context, store *remote.Repository) []Findin
 		push = note("a hook or a rule of the server refused the test push: "+refused, "see that its hooks and protected branches let "+ref+" be moved, not only forward")
 	}
 	return []Finding{whose.named("presence ref"), push.named("presence push")}
+}
+
+// requests tells whether this node can read what is asked of it, and cannot write it. With a key that can, any node
+// could ask all others.
+func (d *Checker) requests(ctx context.Context) Finding {
+	at := remote.Source{URL: d.cfg.Requests.URL}.Redacted()
+	store, err := remote.New(request.RequestsSource(d.cfg, cli.UserAgent("addagent")))
+	if err != nil {
+		return refusedBy(at, err)
+	}
+	defer store.Close()
+	id := cmp.Or(d.me.ID, "unknown")
+	tip := ""
+	if err := d.ask(ctx, func(ctx context.Context) (err error) {
+		tip, err = gitstore.AskRequests(ctx, store, id)
+		return err
+	}); err != nil {
+		return refusedBy(at, err)
+	}
+	refused := ""
+	err = d.ask(ctx, func(ctx context.Context) (err error) {
+		refused, err = gitstore.CanPush(ctx, store, gitstore.RequestRef(id), tip)
+		return err
+	})
+	if err == nil && !ruled.MatchString(strings.ReplaceAll(refused, gitstore.RequestRef(id), "")) {
+		return fail(at+" takes pushes from this node: with its key, all nodes can be asked for work", "let nodes only read that repository")
+	}
+	return good("%s: readable, and not writable from here; allowed: %s", at, human.List(d.cfg.Requests.Allow, "and"))
 }
 
 // manyNodes is how many refs each reader may have to read itself before a fold is worth advice.

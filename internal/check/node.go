@@ -43,6 +43,9 @@ func (d *Checker) probes() []probe {
 	}
 	all = append(all, d.repositories()...)
 	all = append(all, probe{"presence", 4, d.presence})
+	if d.cfg.Requests.URL != "" {
+		all = append(all, one("requests", d.requests))
+	}
 	all = append(all, d.rooms()...)
 	return append(all,
 		probe{"ec2", 5, d.ec2},

@@ -22,6 +22,7 @@ type Config struct {
 	Network  Network
 	Work     Work
 	Presence Presence
+	Requests Requests
 	Chat     []Room
 	EC2      EC2
 	Wedged   Wedged
@@ -88,6 +89,13 @@ type Presence struct {
 	PushesPerMinute int
 	Read            time.Duration // how often to read the others into nodes.json; 0 = never
 	Output          bool          // others are told the last line that a failed script wrote
+}
+
+// Requests is the repository in which something is asked of this node, with a URL and Auth as those of a Repo.
+type Requests struct {
+	URL   string // "" = nothing is asked
+	Auth  Auth
+	Allow []string
 }
 
 // Room is a chat room. One of URL and URLFile is set.
@@ -157,6 +165,7 @@ func Default(o Options) *Config {
 			RetryFirst: time.Minute, RetryMax: 15 * time.Minute, WedgeAfter: 3,
 		},
 		Presence: Presence{RefPrefix: "refs/heads/presence/", Refresh: 10 * time.Minute, PushesPerMinute: 6},
+		Requests: Requests{Allow: []string{"work"}},
 		EC2:      EC2{Tags: "auto"},
 		Wedged:   Wedged{Kill: "none", After: 30 * time.Minute},
 		Log:      Log{Level: "info", Format: "text", File: true, MaxSizeMB: 20, Keep: 5},

@@ -142,7 +142,7 @@ func TestExample(t *testing.T) {
 	}
 	// Repositories show all kinds of credentials at once, the room both ways to its URL, wedged a command that nothing
 	// starts; and the files that are named are not there.
-	alternatives := regexp.MustCompile(`^(repos\[0\]|presence)\.auth|^chat\[0\]\.url$|^wedged\.command$`)
+	alternatives := regexp.MustCompile(`^(repos\[0\]|presence|requests)\.auth|^chat\[0\]\.url$|^wedged\.command$`)
 	for _, p := range problems {
 		if !alternatives.MatchString(p.Key) && !strings.Contains(p.Text, "does not exist") {
 			t.Errorf("uncommented: %v", p)

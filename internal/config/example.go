@@ -78,6 +78,8 @@ func sectionDoc(section string) string {
 		"work":          "How to run scripts, and retry them.",
 		"presence":      "Where this node shares its record with others, and reads theirs.",
 		"presence.auth": "How this node authenticates there, as with repos.",
+		"requests":      "Where others may ask this node to work again.",
+		"requests.auth": "How this node authenticates there, as with repos.",
 		"ec2":           "What to tell the cloud.",
 		"wedged":        "What to do with a machine that stays wedged.",
 		"metrics":       "Where to show metrics.",

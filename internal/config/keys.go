@@ -13,7 +13,6 @@ func (c *Config) leaves() []leaf {
 		truth("log.file", &c.Log.File).means("Write log/addagent.log."),
 		number("log.max_size_mb", &c.Log.MaxSizeMB, 1).means("Start a new file at this size, in megabytes."),
 		number("log.keep", &c.Log.Keep, 1).means("How many old files to keep."),
-		{key: "requests", later: true},
 	})
 }
 
@@ -78,7 +77,14 @@ func (c *Config) gridLeaves() []leaf {
 			truth("presence.output", &c.Presence.Output).
 				means("Presence and rooms show, with a failure, the last line that the script wrote. Leave it off where output may hold secrets."),
 		})
-	return append(presence,
+	requests := slices.Concat(
+		[]leaf{text("requests.url", &c.Requests.URL, orNothing(checkURL)).takes("a URL").like("git@git.example.org:requests.git").
+			means("The repository in which a doctor asks something of this node, at refs/heads/request/ID (docs/doctor.md). The node must only be able " +
+				"to read it. Without it, nothing is asked.")},
+		authLeaves(&c.Requests.Auth, "requests.auth."),
+		[]leaf{texts("requests.allow", listOnly, &c.Requests.Allow, oneOf([]string{"work"}, "install", "start", "stop", "restart", "drain", "undrain")).takes("a list").
+			means("What may be asked: work makes items work again.")})
+	return append(slices.Concat(presence, requests),
 		entries("chat", "rooms", &c.Chat, newRoom(), (*Room).leaves, (*loader).room).
 			means("The chat rooms where transitions are told."),
 

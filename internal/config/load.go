@@ -178,6 +178,9 @@ func (l *loader) section(n strictyaml.Node, at place, leaves []leaf, prefix, nam
 
 func (l *loader) leaf(f leaf, prefix string, at place, n strictyaml.Node) {
 	if n.Kind == strictyaml.List && f.list != single {
+		if into, ok := f.into.(*[]string); ok && l.c.from[prefix+f.key] == "" {
+			*into = nil // the first list replaces the default, later ones extend it
+		}
 		for i, entry := range n.List {
 			l.value(f, prefix, l.place(entry), entry, i)
 		}

@@ -10,10 +10,16 @@ import (
 	"github.com/addagent/addagent/internal/human"
 )
 
-// presence checks the presence repository, once all is read.
+// presence checks the repositories of presence and requests, once all is read.
 func (l *loader) presence() {
-	const url, read = "presence.url", "presence.read"
+	const url, read, requests = "presence.url", "presence.read", "requests.url"
 	p := &l.c.Presence
+	if r := l.c.Requests; r.URL != "" {
+		l.auth(r.Auth, []string{r.URL}, "requests.")
+		if sameRepository(r.URL, p.URL) {
+			l.say(l.at[requests], requests, "is the presence repository, to which every node can push: use another that nodes can only read")
+		}
+	}
 	p.RefPrefix = strings.TrimSuffix(p.RefPrefix, "/") + "/"
 	if p.URL == "" && !l.complains(url) {
 		if p.Read > 0 {

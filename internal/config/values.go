@@ -1,10 +1,7 @@
 package config
 
 import (
-	"fmt"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -56,46 +53,9 @@ func checkURL(s string) string {
 	return ""
 }
 
-// field is what FillBranch replaces.
-var field = regexp.MustCompile(`\{([A-Za-z0-9][A-Za-z0-9_.-]*)\}`)
-
 func checkBranch(s string) string {
-	if s == "" {
-		return ""
-	}
-	filled := field.ReplaceAllString(s, "x")
-	if strings.ContainsAny(filled, "{}") {
-		return human.Quote(s) + " is not understood: a field of nodeinfo is written {deployment}"
-	}
-	return checkRef(filled)
-}
-
-func checkRef(s string) string {
-	if odd(s) || len(s) > 200 {
-		return human.Quote(s) + " cannot be the name of a branch: use at most 200 characters of UTF-8"
-	}
-	if err := address.CheckBranch(s); err != nil {
-		return human.Quote(s) + " cannot be the name of a branch: " + err.Error()
+	if err := address.CheckBranchOf(s); err != nil {
+		return err.Error()
 	}
 	return ""
-}
-
-// FillBranch replaces fields of nodeinfo (by name, as in node.Info) in a branch: "{deployment}" becomes "fed1". The
-// error names the file that is missing, or the value that cannot be part of a branch.
-func FillBranch(branch string, fields map[string]string) (string, error) {
-	var missing []string
-	filled := field.ReplaceAllStringFunc(branch, func(m string) string {
-		name := m[1 : len(m)-1]
-		if fields[name] == "" && !slices.Contains(missing, name) {
-			missing = append(missing, name)
-		}
-		return fields[name]
-	})
-	if len(missing) > 0 {
-		return "", fmt.Errorf("branch %q: write the value into nodeinfo/%s.txt", branch, strings.Join(missing, ".txt and nodeinfo/"))
-	}
-	if problem := checkRef(filled); filled != "" && problem != "" {
-		return "", fmt.Errorf("branch %q: %s", branch, problem)
-	}
-	return filled, nil
 }

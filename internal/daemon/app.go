@@ -7,10 +7,12 @@ import (
 	"slices"
 
 	"github.com/addagent/addagent/agent"
+	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/worktree"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/presence/peers"
 	"github.com/addagent/addagent/work"
 	"github.com/addagent/addagent/work/run"
@@ -40,7 +42,8 @@ type App struct {
 	runner   *run.Runner
 	survey   *work.Survey
 	sinks    *sinks
-	peers    *peers.Peers // nil = presence is not read
+	peers    *peers.Peers    // nil = presence is not read
+	requests *request.Remote // nil = none are obeyed
 	metrics  *metricsReporter
 	selfKill *selfKill
 }
@@ -48,6 +51,9 @@ type App struct {
 // configure puts a changed config in force. It is called between two beats, from the agent's own goroutine.
 func (a *App) configure(cfg *config.Config, sources []configuredRepo, s *agent.Settings) error {
 	if err := a.configurePeers(cfg); err != nil {
+		return err
+	}
+	if err := a.configureRequests(cfg); err != nil {
 		return err
 	}
 	a.clones.configure(cfg, sources, a.watcher)
@@ -60,6 +66,9 @@ func (a *App) configure(cfg *config.Config, sources []configuredRepo, s *agent.S
 	s.Tasks = []agent.Task{{Name: "metrics", Tick: a.metrics.Tick}}
 	if a.peers != nil {
 		s.Tasks = append(s.Tasks, agent.Task{Name: "presence", Tick: a.peers.Tick})
+	}
+	if a.requests != nil {
+		s.Tasks = append(s.Tasks, agent.Task{Name: "requests", Tick: a.requests.Tick})
 	}
 	a.selfKill.configure(cfg)
 	return nil
@@ -87,8 +96,28 @@ func (a *App) configurePeers(cfg *config.Config) error {
 	return nil
 }
 
+// configureRequests begins, goes on or ends to obey requests.
+func (a *App) configureRequests(cfg *config.Config) error {
+	if a.requests != nil {
+		if a.requests.Same(cfg) {
+			return nil
+		}
+		a.requests.Close()
+		a.requests = nil
+	}
+	if cfg.Requests.URL == "" {
+		return nil
+	}
+	var err error
+	a.requests, err = request.NewRemote(cfg, cli.UserAgent("addagent"), a.me.ID, a.once, func() { signalBeat(a.Woken) })
+	return err
+}
+
 // Close ends all parts, the last one first.
 func (a *App) Close() {
+	if a.requests != nil {
+		a.requests.Close()
+	}
 	if a.peers != nil {
 		a.peers.Close()
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/git/clone"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/remote"
@@ -365,11 +366,10 @@ type configuredRepo struct {
 }
 
 // ConfiguredRepos are the repositories of the config, their branches filled in from nodeinfo.
-func ConfiguredRepos(cfg *config.Config, info node.Info) ([]configuredRepo, error) {
-	var all []configuredRepo
+func ConfiguredRepos(cfg *config.Config, info node.Info) (all []configuredRepo, err error) {
 	var problems []error
 	for i, r := range cfg.Repos {
-		branch, err := config.FillBranch(r.Branch, info.Fields)
+		branch, err := address.FillBranch(r.Branch, info.Fields)
 		if err != nil {
 			key := fmt.Sprintf("repos[%d].branch", i)
 			problems = append(problems, fmt.Errorf("%s: %s: %w", cfg.Origin(key), key, err))

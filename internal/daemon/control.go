@@ -34,11 +34,14 @@ func (p *controlFiles) Asks() []journal.Ask {
 	return append(slices.Clone(p.asks), request.Read(p.stateDir)...)
 }
 
-func (p *controlFiles) Answered(id string) {
-	p.asks = slices.DeleteFunc(p.asks, func(a journal.Ask) bool { return a.ID == id })
+func (p *controlFiles) Answered(done journal.Asked, now time.Time) {
+	p.asks = slices.DeleteFunc(p.asks, func(a journal.Ask) bool { return a.ID == done.ID })
+	if p.app.requests != nil {
+		p.app.requests.Answered(done, now)
+	}
 	// One that cannot be removed is obeyed again, which repeats work at worst; that
 	// the disk cannot be written is said by all else.
-	_ = os.Remove(request.Path(p.stateDir, id))
+	_ = os.Remove(request.Path(p.stateDir, done.ID))
 }
 
 // HandleSignals takes the signals by which persons reach a living agent: USR1 wants a beat

@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/config/diff"
+	"github.com/addagent/addagent/internal/git/address"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
@@ -220,7 +221,7 @@ func branchNames(cfg *config.Config, info node.Info) string {
 	var names []string
 	for _, r := range cfg.Repos {
 		if strings.Contains(r.Branch, "{") {
-			filled, _ := config.FillBranch(r.Branch, info.Fields)
+			filled, _ := address.FillBranch(r.Branch, info.Fields)
 			names = append(names, filled)
 		}
 	}

@@ -199,6 +199,9 @@ func (a *App) makeAgent(context.Context) error {
 			r.Hostname, r.BootID = hostname, a.bootID
 			r.StateLog, r.StateTss = a.journal.States().String(), a.journal.States().Stamp()
 			r.Addresses = addresses.At(r.BeatSeen)
+			if a.requests != nil {
+				a.requests.Fill(r)
+			}
 		},
 		Supervise: notify,
 		Clock:     clock,

@@ -143,6 +143,7 @@ type Ask struct {
 	Target string    `json:"target,omitempty"` // REPO or REPO:ITEM; none = all
 	By     string    `json:"by,omitempty"`     // who asked
 	At     time.Time `json:"at"`               // when
+	Until  time.Time `json:"until,omitzero"`   // it is not served later; zero = it is
 }
 
 // What can be asked for.

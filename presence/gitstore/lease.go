@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/addagent/addagent/internal/git/objects"
-	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/presence"
 )
@@ -87,24 +85,18 @@ func TakeLease(ctx context.Context, s Remote, watch *LeaseWatch, prefix, name, h
 	return false, Lease{}, fmt.Errorf("lease %s: %w", ref, pushed)
 }
 
-// pushLease moves the ref from old ("" = none) to the lease. The new commit follows the old one, because some servers
-// refuse anything else.
+// pushLease moves the ref from old ("" = none) to the lease.
 func pushLease(ctx context.Context, s Remote, ref, old string, l Lease) error {
 	data, err := json.MarshalIndent(l, "", "    ")
 	if err != nil {
 		return err
 	}
-	objects := &objects.Builder{}
-	c := historyEntry{tree: fileTree(objects, leaseFile, append(data, '\n')), at: l.Taken, subject: oneLine(l.Holder + ": " + l.Purpose)}
-	return s.Push(ctx, remote.Update{Ref: ref, Old: old, New: c.commit(objects, l.Holder, old), Objects: objects})
+	_, err = pushFile(ctx, s, ref, old, leaseFile, append(data, '\n'), l.Holder, l.Holder+": "+l.Purpose, l.Taken)
+	return err
 }
 
 func readLease(ctx context.Context, s Remote, commit string) (Lease, error) {
-	found, err := s.Read(ctx, []string{commit}, remote.ReadOptions{Depth: 1, MaxBytes: leaseLimit})
-	if err != nil {
-		return Lease{}, err
-	}
-	data, err := found.File(commit, leaseFile)
+	data, err := readPushed(ctx, s, commit, leaseFile, leaseLimit)
 	if err != nil {
 		return Lease{}, err
 	}

@@ -1,0 +1,102 @@
+package gitstore
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
+)
+
+// Request is what is asked of a node, at a ref of its own in a repository that nodes can only read.
+type Request struct {
+	ID     string    `json:"id"`               // a node obeys it once
+	Action string    `json:"action"`           // such as work
+	Target string    `json:"target,omitempty"` // what the action is about; "" = all of it
+	By     string    `json:"by,omitempty"`     // who asks
+	Until  time.Time `json:"until"`            // it is not obeyed later
+}
+
+const (
+	requestsFile  = "requests.json"
+	requestsType  = "noderequests"
+	requestsLimit = 64 << 10
+	// requestsMost bounds how many requests a node takes from its ref.
+	requestsMost = 20
+)
+
+var requestID = regexp.MustCompile(`^[0-9a-z][0-9a-z-]{0,49}$`)
+
+// RequestRef is the ref of what is asked of a node.
+func RequestRef(id string) string { return "refs/heads/request/" + id }
+
+// AskRequests returns where the ref of a node's requests is; "" = there is none.
+func AskRequests(ctx context.Context, s Remote, id string) (tip string, err error) {
+	return refID(ctx, s, RequestRef(id))
+}
+
+// ReadRequests reads what a commit of a node's ref asks. What is there may be hostile: an id that does
+// not fit is an error, texts are cleaned.
+func ReadRequests(ctx context.Context, s Remote, commit string) ([]Request, error) {
+	data, err := readPushed(ctx, s, commit, requestsFile, requestsLimit)
+	if err != nil {
+		return nil, err
+	}
+	var list []Request
+	if err := presence.DecodeDocument(data, requestsType, &list); err != nil {
+		return nil, fmt.Errorf("%s: %w", requestsFile, err)
+	}
+	if len(list) > requestsMost {
+		return nil, fmt.Errorf("%s: %s, more than %d", requestsFile, human.Count(len(list), "request"), requestsMost)
+	}
+	for i, r := range list {
+		if !requestID.MatchString(r.ID) {
+			return nil, fmt.Errorf("%s: the id %s does not fit", requestsFile, human.Quote(r.ID))
+		}
+		list[i].Action, list[i].Target, list[i].By = human.Truncate(human.Safe(r.Action), 100), human.Truncate(human.Safe(r.Target), 300), human.Truncate(human.Safe(r.By), 100)
+	}
+	return list, nil
+}
+
+// WriteRequests moves a node's ref from a commit ("" = there is none) to a list of requests; an empty list deletes it.
+// Of two writers at once one gets an error.
+func WriteRequests(ctx context.Context, s Remote, id, old string, list []Request, who string, now time.Time) (tip string, err error) {
+	ref := RequestRef(id)
+	if len(list) == 0 {
+		if old == "" {
+			return "", nil
+		}
+		return "", s.Push(ctx, remote.Update{Ref: ref, Old: old})
+	}
+	data, err := presence.EncodeDocument(requestsType, list)
+	if err != nil {
+		return "", err
+	}
+	words := make([]string, 0, len(list))
+	for _, r := range list {
+		words = append(words, strings.TrimSpace(r.Action+" "+r.Target))
+	}
+	return pushFile(ctx, s, ref, old, requestsFile, data, who, id+": "+strings.Join(words, ", "), now)
+}
+
+// pushFile moves a ref from a commit ("" = none) to one that holds a single file. The new commit follows the old one,
+// because some servers refuse anything else.
+func pushFile(ctx context.Context, s Remote, ref, old, name string, data []byte, who, subject string, at time.Time) (tip string, err error) {
+	o := &objects.Builder{}
+	tip = historyEntry{tree: fileTree(o, name, data), at: presence.WholeSecond(at), subject: oneLine(subject)}.commit(o, who, old)
+	return tip, s.Push(ctx, remote.Update{Ref: ref, Old: old, New: tip, Objects: o})
+}
+
+// readPushed reads a file of a commit.
+func readPushed(ctx context.Context, s Remote, commit, name string, limit int64) ([]byte, error) {
+	found, err := s.Read(ctx, []string{commit}, remote.ReadOptions{Depth: 1, MaxBytes: limit})
+	if err != nil {
+		return nil, err
+	}
+	return found.File(commit, name)
+}
