@@ -197,9 +197,6 @@ func printStory(s *journal.Story, w io.Writer, home, next, flags string, now tim
 			row("to fix", "push a commit that changes what it watches or its script; or run addagent unwedge %s:%s%s", s.Repo, s.Item, flags)
 		}
 	}
-	if s.Now.Standing == "" && s.Now.NotBefore != nil {
-		row("waits", "attempt %d not before %s", s.Now.Attempt, human.When(*s.Now.NotBefore, now))
-	}
 	if s.Now.Held != "" {
 		row("held", "%s", strings.TrimPrefix(s.Now.Held, "held "))
 	}

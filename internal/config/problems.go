@@ -40,17 +40,17 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// unknownKey names the nearest key that could be meant: by spelling, else one of the same name elsewhere. Without any
-// near one it lists those of this version, now.
+// unknownKey names the key that could be meant: one of the same name elsewhere, else the nearest by spelling. Without
+// either it lists those of this version, now.
 func unknownKey(name string, siblings, now, elsewhere []string) string {
-	if near := strictyaml.Nearest(name, siblings); near != "" {
-		return fmt.Sprintf("unknown key: did you mean %s?", near)
-	}
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	for _, e := range elsewhere {
 		if e == last || strings.HasSuffix(e, "."+last) {
 			return fmt.Sprintf("unknown key here: did you mean %s?", e)
 		}
+	}
+	if near := strictyaml.Nearest(name, siblings); near != "" {
+		return fmt.Sprintf("unknown key: did you mean %s?", near)
 	}
 	return "unknown key: known here are " + strings.Join(now, ", ")
 }
