@@ -98,7 +98,7 @@ func TestSurveyInit(t *testing.T) {
 	}
 	// It fails; a pushed helper is a new fingerprint and tried at once.
 	a := Begin(j, rules, "r1", "b", noon, 0)
-	remembered(t, g.InitMemory, a.End(ReasonExit, 1, "exit 1", "", noon))
+	remembered(t, filepath.Join(g.StateDir, InitName), a.End(ReasonExit, 1, "exit 1", "", noon))
 	if s := PlanRun(g.Judge(g.at, place, noon).Judgements[0], rules, noon); s.Due || !s.Failing || s.Attempt != 2 {
 		t.Errorf("after a failure: %+v", s)
 	}
@@ -112,7 +112,7 @@ func TestSurveyInit(t *testing.T) {
 		t.Errorf("after a push into it: %+v", s)
 	}
 	a = Begin(j, rules, "r2", "b", noon, 0)
-	remembered(t, g.InitMemory, a.End("", 0, "", "", noon))
+	remembered(t, filepath.Join(g.StateDir, InitName), a.End("", 0, "", "", noon))
 	g.push(t, "ops", gittest.File("nodeinit/common/init.sh", "true\n"))
 	for range 2 {
 		if f := g.Judge(g.at, place, noon); !f.InitDone || len(f.Judgements) != 2 || f.Judgements[0].Item.Name == "init" {
@@ -139,13 +139,13 @@ func TestSurveyReadsOnly(t *testing.T) {
 	g := newSurveyGrid(t)
 	g.push(t, "ops", gittest.File("it/nodeinit/common/init.sh", "true\n"))
 	g.ReadOnly = true
-	testkit.Must(t, os.MkdirAll(g.InitMemory, 0o755))
-	testkit.Must(t, os.WriteFile(g.InitMemory+"/"+resultFile, []byte("{"), 0o644))
+	testkit.Must(t, os.MkdirAll(filepath.Join(g.StateDir, InitName), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(g.StateDir, InitName)+"/"+resultFile, []byte("{"), 0o644))
 	f := g.Judge(g.at, Place{Init: "ops"}, noon)
 	if len(f.Judgements) != 2 || f.Judgements[0].Item.Name != "init" || f.InitDone || len(f.Problems) != 1 {
 		t.Errorf("%+v", f)
 	}
-	if entries, err := os.ReadDir(g.InitMemory); err != nil || len(entries) != 1 {
+	if entries, err := os.ReadDir(filepath.Join(g.StateDir, InitName)); err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
 	}
 }

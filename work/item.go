@@ -26,6 +26,9 @@ const (
 
 	// Init is the init of the node: once per instance, before all work. Its item is always named "init".
 	Init Level = "init"
+
+	// Service is nodeservice/<name>: a service that this node offers, after all levels.
+	Service Level = "service"
 )
 
 // Place is where in the grid a node stands. An empty field means that the levels named after it do not exist for this

@@ -3,8 +3,10 @@ package work
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/human"
 )
 
@@ -21,13 +23,34 @@ const (
 // touches it.
 func MemoryDir(repoDir, item string) string { return filepath.Join(repoDir, ".temp", "add", item) }
 
-// MemoryOf is that folder for an item of a repository below root. The init's is the node's, whichever repository it
-// stands in.
-func MemoryOf(root, initMemory, repo, item string) string {
+// MemoryOf is that folder for an item of a repository below root. The memory of the init, and of the scripts that
+// change a service once (service.db.delete), is the node's, whichever repository they stand in: it survives a wiped
+// clone.
+func MemoryOf(root, stateDir, repo, item string) string {
 	if item == InitName {
-		return initMemory
+		return filepath.Join(stateDir, InitName)
+	}
+	if name := strings.Split(item, "."); len(name) == 3 && name[0] == string(Service) {
+		return filepath.Join(ServiceDir(stateDir, name[1]), name[2])
 	}
 	return MemoryDir(filepath.Join(root, repo), item)
+}
+
+// Actions are the scripts that change a service once: delete.sh and so on.
+var Actions = []string{"delete", "start", "stop", "restart"}
+
+// ServiceDir is the folder of what the node keeps of one of its services.
+func ServiceDir(stateDir, name string) string { return filepath.Join(stateDir, string(Service), name) }
+
+// OwnMemories are the folders of the memories in stateDir, those of no clone, by the names of their items.
+func OwnMemories(stateDir string) map[string]string {
+	all := map[string]string{InitName: filepath.Join(stateDir, InitName)}
+	for _, action := range Actions {
+		for _, dir := range files.Matching(stateDir, string(Service)+"/*/"+action) {
+			all[string(Service)+"."+filepath.Base(filepath.Dir(dir))+"."+action] = dir
+		}
+	}
+	return all
 }
 
 // Memory is what is remembered of one item between two beats. The zero value is an item that was never worked.

@@ -3,6 +3,7 @@ package work
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -191,5 +194,27 @@ func TestWaitAcrossAClockSetBack(t *testing.T) {
 	a := Attempt{WaitSince: noon.AddDate(1, 0, 0), Waits: 3, Started: noon}.End(ReasonWaiting, ExitTempFail, "", "", noon)
 	if !a.WaitSince.Equal(noon) || a.Waits != 4 {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestOwnMemories: what the sweep looks through is what an item is remembered in.
+func TestOwnMemories(t *testing.T) {
+	state := t.TempDir()
+	for _, item := range []string{"service.db.delete", "service.db-2.restart"} {
+		testkit.Must(t, os.MkdirAll(MemoryOf("/root/gitrepo", state, "ops", item), 0o755))
+	}
+	for _, other := range []string{"service/db/copy-1/delete", "service/db/kept"} {
+		testkit.Must(t, os.MkdirAll(filepath.Join(state, other), 0o755))
+	}
+	want := map[string]string{"init": state + "/init", "service.db.delete": state + "/service/db/delete", "service.db-2.restart": state + "/service/db-2/restart"}
+	if all := OwnMemories(state); !maps.Equal(all, want) {
+		t.Errorf("%v, want %v", all, want)
+	}
+	for item, want := range map[string]string{
+		"service.db": "/root/gitrepo/ops/.temp/add/service.db", "part.a.b": "/root/gitrepo/ops/.temp/add/part.a.b", "init": state + "/init",
+	} {
+		if dir := MemoryOf("/root/gitrepo", state, "ops", item); dir != want {
+			t.Errorf("%s is remembered in %s, want %s", item, dir, want)
+		}
 	}
 }

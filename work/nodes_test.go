@@ -121,8 +121,8 @@ func TestNodesAreNotAskedForDuringInit(t *testing.T) {
 	if f := g.Judge(g.at, place, noon); asked != 0 || f.InitDone || len(f.Judgements) != 3 || f.Judgements[2].Await != "" {
 		t.Errorf("asked %d times: %+v", asked, f)
 	}
-	testkit.Must(t, os.MkdirAll(g.InitMemory, 0o755))
-	testkit.Must(t, os.WriteFile(filepath.Join(g.InitMemory, versionFile), []byte(sha1+"\n"), 0o644))
+	testkit.Must(t, os.MkdirAll(filepath.Join(g.StateDir, InitName), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(g.StateDir, InitName, versionFile), []byte(sha1+"\n"), 0o644))
 	if f := g.Judge(g.at, place, noon); asked != 1 || !f.InitDone || len(f.Judgements) != 2 || f.Judgements[1].Await != "waits" {
 		t.Errorf("asked %d times: %+v", asked, f)
 	}

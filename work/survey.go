@@ -33,9 +33,9 @@ type Survey struct {
 	Root string // absolute path of gitrepo/
 	// Open opens the tree of a repository at a version. The survey closes it.
 	Open func(repo, version string) (*objects.Tree, error)
-	// InitMemory is the absolute folder of the memory of the node's init: outside of gitrepo/, so that it survives a
-	// wiped clone. The same as the Runner's.
-	InitMemory string
+	// StateDir is where the memory of the node's init is, and of its services: outside of gitrepo/. The same as the
+	// Runner's.
+	StateDir string
 	// Nodes tells what the set of nodes that agree with filter is now. The keys of filter are part, stacktype and
 	// deployment, at least one. What is not known keeps what an item last met. It is asked at every beat for each such
 	// watch, but not before the init is done, when no item may run. nil = presence.read is 0: not known, and said.
@@ -101,7 +101,7 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 	return f
 }
 
-func (s *Survey) memory(it Item) string { return MemoryOf(s.Root, s.InitMemory, it.Repo, it.Name) }
+func (s *Survey) memory(it Item) string { return MemoryOf(s.Root, s.StateDir, it.Repo, it.Name) }
 
 // overridden tells whether a person wrote, changed or removed a local override since the last find.
 func (s *Survey) overridden() bool {

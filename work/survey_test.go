@@ -29,7 +29,7 @@ func newSurveyGrid(t *testing.T, ops ...gittest.Change) *surveyGrid {
 	home := t.TempDir()
 	root := filepath.Join(home, "gitrepo")
 	repos := map[string]*clone.Repo{}
-	g := &surveyGrid{Survey: &Survey{Root: root, InitMemory: filepath.Join(home, "lib", "init")}, home: home, repos: repos, bare: map[string]*gittest.Repo{}}
+	g := &surveyGrid{Survey: &Survey{Root: root, StateDir: filepath.Join(home, "lib")}, home: home, repos: repos, bare: map[string]*gittest.Repo{}}
 	for name, changes := range map[string][]gittest.Change{
 		"ops": append(ops, gittest.File("nodework/common/work.sh", "true\n"), gittest.File("nodework/common/work.yaml", "watch: [ { repo: app, path: app/ } ]\n")),
 		"app": {gittest.File("app/x", "1\n")},

@@ -62,7 +62,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 		}
 	}
 	looks = repos.Preview(ctx, looks, tmp)
-	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.planned, ReadOnly: true, InitMemory: cfg.InitMemory()}
+	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.planned, ReadOnly: true, StateDir: cfg.StateDir}
 	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
 		// It does not read presence: the set of nodes of each item is assumed unchanged.
 		survey.Nodes = peers.PlannedSet(cfg)

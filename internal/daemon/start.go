@@ -155,10 +155,10 @@ func (a *App) buildParts(context.Context) error {
 	self, _ := os.Executable() // where it is not known, scripts find it in the usual PATH or not at all
 	home, name := p.Account()
 	a.runner = &run.Runner{
-		LockPath: cfg.WorkLock(), Home: cfg.Home, InitMemory: cfg.InitMemory(), Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
+		LockPath: cfg.WorkLock(), Home: cfg.Home, StateDir: cfg.StateDir, Self: filepath.Dir(self), Inherited: os.Environ(), UserHome: home, User: name,
 		Changed: a.clones.changed,
 	}
-	a.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: a.clones.treeInUse, InitMemory: cfg.InitMemory()}
+	a.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: a.clones.treeInUse, StateDir: cfg.StateDir}
 	a.sinks = &sinks{nodeinfo: cfg.Nodeinfo(), stateDir: cfg.StateDir, machine: MachineOf(p, cfg, a.me)}
 	a.onClose(a.sinks.Close)
 	a.metrics = &metricsReporter{info: a.readInfo, runner: a.runner, reached: map[string]bool{}}

@@ -91,7 +91,7 @@ func killedAnywhere(t *testing.T, y *yard, order func(script string) Order) {
 	t.Logf("killed %v", counts)
 	l, err := TryLock(y.lockPath, "beat")
 	testkit.Must(t, err)
-	if _, err := sweepAll(l, []string{y.repoDir}, y.path("lib/init"), 50*time.Millisecond); err != nil {
+	if _, err := sweepAll(l, []string{y.repoDir}, y.path("lib"), 50*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	o := order(script)

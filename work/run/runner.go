@@ -28,9 +28,8 @@ type Runner struct {
 	Timeout   time.Duration // of items that name none
 	Grace     time.Duration
 	Rules     work.Rules
-	// InitMemory is the absolute folder of the memory of the node's init: <state_dir>/init. The same as the Survey's.
-	InitMemory string
-	Program    Program
+	StateDir  string // holds the memories of no clone; the same as the Survey's
+	Program   Program
 	// Changed lists the paths that differ between two versions of a repository; false when that is not known. Optional.
 	Changed func(repo, from, to string) (paths []string, known bool)
 
@@ -66,7 +65,7 @@ func (r *Runner) Acquire() (said []string, err error) {
 	for _, e := range entries {
 		dirs = append(dirs, filepath.Join(root, e.Name()))
 	}
-	swept, err := sweepAll(l, dirs, r.InitMemory, r.Grace)
+	swept, err := sweepAll(l, dirs, r.StateDir, r.Grace)
 	return append(said, swept...), err
 }
 
@@ -151,7 +150,7 @@ func (r *Runner) Last(repo, item string) *work.Attempt { return r.peek(repo, ite
 
 // memory is the folder of an item's memory.
 func (r *Runner) memory(repo, item string) string {
-	return work.MemoryOf(filepath.Join(r.Home, "gitrepo"), r.InitMemory, repo, item)
+	return work.MemoryOf(filepath.Join(r.Home, "gitrepo"), r.StateDir, repo, item)
 }
 
 func (r *Runner) peek(repo, item string) work.Memory { return work.Peek(r.memory(repo, item)) }

@@ -35,10 +35,10 @@ func newHandGrid(t *testing.T, changes ...gittest.Change) *handGrid {
 	t.Helper()
 	home := t.TempDir()
 	g := &handGrid{t: t, home: home, place: work.Place{Nodepart: "app1", Init: "ops"}, bare: gittest.New(t, filepath.Join(t.TempDir(), "ops.git"))}
-	g.Survey = &work.Survey{Root: g.file("gitrepo"), InitMemory: g.file("lib/init"),
+	g.Survey = &work.Survey{Root: g.file("gitrepo"), StateDir: g.file("lib"),
 		Open: func(_, version string) (*objects.Tree, error) { return g.clone.Tree(version) }}
 	g.Runner = &Runner{
-		LockPath: g.file("run/work.lock"), Home: home, InitMemory: g.file("lib/init"), UserHome: home, User: "root",
+		LockPath: g.file("run/work.lock"), Home: home, StateDir: g.file("lib"), UserHome: home, User: "root",
 		Timeout: 5 * time.Minute, Grace: 200 * time.Millisecond,
 		Rules: work.Rules{RetryFirst: time.Minute, RetryMax: time.Hour, WedgeAfter: 3, Node: "n"},
 	}
@@ -120,7 +120,7 @@ func TestHandDoesInit(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	env := g.read("env")
-	for _, want := range []string{"ADD_LEVEL=init", "ADD_ITEM=init", "ADD_REPO=ops", "ADD_TEMP=" + g.Survey.InitMemory, "ADD_VERDICT=first", "ADD_RUN_ID=" + a.RunID, "ADD_ATTEMPT=1"} {
+	for _, want := range []string{"ADD_LEVEL=init", "ADD_ITEM=init", "ADD_REPO=ops", "ADD_TEMP=" + g.file("lib/init"), "ADD_VERDICT=first", "ADD_RUN_ID=" + a.RunID, "ADD_ATTEMPT=1"} {
 		if !strings.Contains(env, want+"\n") {
 			t.Errorf("no %s in %s", want, env)
 		}

@@ -46,7 +46,7 @@ func testAgent() int {
 	if err == nil {
 		var l *Lock
 		if l, err = TryLock(o.LockPath, "beat"); err == nil {
-			_, err = sweepAll(l, []string{o.RepoDir}, filepath.Join(filepath.Dir(o.LockPath), "lib/init"), o.Grace)
+			_, err = sweepAll(l, []string{o.RepoDir}, filepath.Join(filepath.Dir(o.LockPath), "lib"), o.Grace)
 		}
 		if err == nil {
 			_, err = Start(l, o, Program{})

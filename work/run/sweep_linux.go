@@ -16,8 +16,8 @@ import (
 )
 
 // sweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs. The taker of the
-// work lock calls it before a tree moves or anything starts. The memory of the node's init at initMemory ("" = none)
-// counts with them. For every item with an attempt that has no end, those too that the tree does not have any more:
+// work lock calls it before a tree moves or anything starts. The memories of no clone, in stateDir, count with
+// them. For every item with an attempt that has no end, those too that the tree does not have any more:
 //
 //   - of this boot: what is left of the script's session is ended (TERM, grace, KILL), and the attempt is ended as
 //     interrupted. A session counts as the script's when one of its processes carries the run's ADD_RUN_ID. What the
@@ -26,7 +26,7 @@ import (
 //
 // And a success that was written but not yet committed is committed. One item that cannot be put in order does not stop
 // the others; errors are joined.
-func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration) (said []string, err error) {
+func sweepAll(l *Lock, repoDirs []string, stateDir string, grace time.Duration) (said []string, err error) {
 	var problems []error
 	one := func(item, dir string) {
 		detail, err := sweepItem(l, dir, grace)
@@ -37,8 +37,8 @@ func sweepAll(l *Lock, repoDirs []string, initMemory string, grace time.Duration
 			said = append(said, item+" "+detail)
 		}
 	}
-	if initMemory != "" {
-		one(work.InitName+":", initMemory)
+	for item, dir := range work.OwnMemories(stateDir) {
+		one(item+":", dir)
 	}
 	for _, repoDir := range repoDirs {
 		problems = append(problems, work.AdoptOld(repoDir))
