@@ -130,8 +130,8 @@ type Memory interface {
 	State(s node.State, at time.Time) error
 	// Show writes nodeinfo/beat.json: how things are now.
 	Show(journal.Beat) error
-	// Append adds a beat to log/beats.jsonl.
-	Append(journal.Beat) error
+	// Append shows a beat and adds it to log/beats.jsonl.
+	Append(journal.Beat) (shown, added error)
 }
 
 // Agent is the heartbeat. Make it with New; Run or Once it from one goroutine. What it knows is in four parts beside

@@ -286,8 +286,9 @@ func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 	b.Next = a.Schedule.Next(end).UTC()
 	b = a.snapshot(b)
 	a.runs.started, a.runs.ended = nil, nil
-	a.wrote("beat", a.Memory.Show(b), end)
-	a.wrote("journal", a.Memory.Append(b), end)
+	shown, added := a.Memory.Append(b)
+	a.wrote("beat", shown, end)
+	a.wrote("journal", added, end)
 	for _, done := range b.Asked {
 		a.Control.Answered(done, end)
 	}

@@ -49,14 +49,14 @@ func (a *Agent) presence(now time.Time) presence.Record {
 	return r
 }
 
-// tellSinks tells the record to every sink, side by side. None of them waits for a network.
+// tellSinks tells the record to every sink, one after the other: none of them waits for a network.
 func (a *Agent) tellSinks(ctx context.Context, now time.Time) {
 	r := a.presence(now)
-	for i, err := range sink.Each(a.Sinks, func(s sink.Sink) error { return s.Tell(ctx, r) }) {
+	for _, s := range a.Sinks {
+		err := s.Tell(ctx, r)
 		if err == nil {
 			continue
 		}
-		s := a.Sinks[i]
 		t := journal.Trouble{Key: "tell " + s.Name, Text: human.Lines(err.Error()), Critical: critical(err)}
 		if s.Name == "files" { // of another place it is not this node's disk that is full
 			t.Key += diskFullIf(err)
@@ -86,7 +86,7 @@ const flushWait = 10 * time.Second
 // flush waits until what was told has arrived, or ctx ends, and answers what has not.
 func (a *Agent) flush(ctx context.Context) []journal.Trouble {
 	var untold []journal.Trouble
-	for i, err := range sink.Each(a.Sinks, func(s sink.Sink) error { return sink.Flush(ctx, s) }) {
+	for i, err := range sink.FlushAll(ctx, a.Sinks) {
 		if err != nil {
 			untold = append(untold, journal.Trouble{Key: "tell " + a.Sinks[i].Name, Text: human.Lines(err.Error()), Critical: critical(err)})
 		}

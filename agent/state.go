@@ -257,11 +257,8 @@ var nextCommand = map[node.State]string{node.Wedged: "addagent why", node.Failin
 
 // scriptEnv is what a script is told about the node.
 func (a *Agent) scriptEnv() work.Env {
-	// What the agent itself writes there is told by ADD_STATE, as it is now.
-	fields := maps.Clone(a.info.Fields)
-	maps.DeleteFunc(fields, func(name, _ string) bool { return slices.Contains([]string{"state", "statetss", "statelog"}, name) })
 	return work.Env{NodeID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
-		Deployment: a.info.Deployment, State: string(a.life.state), Fields: fields}
+		Deployment: a.info.Deployment, State: string(a.life.state), Fields: a.info.Fields}
 }
 
 // wrote says that something could not be written down, once.

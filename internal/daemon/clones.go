@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ type clones struct {
 	limits   clone.Limits
 	network  remote.Network // of those outside the config
 	never    string         // the URL of the repository that is never worked: presence
+	procs    int            // processors of a move; 0 = as many as all else
 
 	list []*clonedRepo
 }
@@ -52,8 +54,7 @@ type clonedRepo struct {
 
 func newClones(dir string) *clones { return &clones{dir: dir} }
 
-// renew makes these the repositories, in this order. What stays as it was keeps
-// its connection, its backoff and what it knows.
+// renew makes these the repositories, in this order. What stays as it was keeps its connection, its backoff and memory.
 func (c *clones) renew(all []configuredRepo, discover bool, l clone.Limits, network remote.Network) {
 	before, same := c.list, l == c.limits
 	c.list, c.limits, c.discover, c.network = nil, l, discover, network
@@ -151,6 +152,7 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 	if !slices.ContainsFunc(asked, func(l journal.Look) bool { return l.Moved }) {
 		return asked
 	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(c.procs))
 	looks := c.moved(asked, func(r *clonedRepo, l journal.Look) journal.Look {
 		sight, err := r.repo.Apply(ctx, r.tip, func(p clone.Progress) {
 			progress(journal.Fetching{Repo: r.Name, Bytes: p.Bytes, Objects: p.Objects, Files: p.Files})
@@ -171,8 +173,7 @@ func (c *clones) Move(ctx context.Context, asked []journal.Look, progress func(j
 		l.Version, l.Previous, l.Branch, l.Moved = sight.Version, sight.Previous, sight.Branch, sight.Moved
 		return l
 	})
-	// A fetch leaves garbage of several times the resident size: give it back
-	// now, the next change may be a day away.
+	// A fetch leaves garbage of several times the resident size: give it back now, the next change may be a day away.
 	debug.FreeOSMemory()
 	return looks
 }
@@ -207,8 +208,7 @@ func (c *clones) moved(asked []journal.Look, do func(*clonedRepo, journal.Look) 
 	})
 }
 
-// sideBySide bounds how many repositories are asked at the same moment: enough
-// that a hanging server does not hold up the others, few enough for a small node.
+// sideBySide bounds how many are asked at once: a hanging server must not hold up the others, nor all a small node.
 const sideBySide = 32
 
 // each does one thing with every repository, side by side, and times it.
@@ -289,8 +289,8 @@ func milliseconds(start time.Time, before float64) float64 {
 	return float64(us) / 1000
 }
 
-// linked says that an entry is a link to a folder elsewhere: people move a large
-// clone to another disk. One to another clone here would be the same one twice.
+// linked says that an entry is a link to a folder elsewhere: people move a large clone to another disk. One to another
+// clone here would be the same one twice.
 func (c *clones) linked(e fs.DirEntry) bool {
 	if e.Type() != fs.ModeSymlink {
 		return false

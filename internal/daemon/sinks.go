@@ -203,7 +203,7 @@ func (t *sinks) flush(ctx context.Context) error {
 	t.mu.Lock()
 	all := t.named()
 	t.mu.Unlock()
-	for i, err := range sink.Each(all, func(s sink.Sink) error { return sink.Flush(ctx, s) }) {
+	for i, err := range sink.FlushAll(ctx, all) {
 		if all[i].Name == "presence" {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -145,10 +146,13 @@ func (a *App) buildParts(context.Context) error {
 	if err != nil {
 		return cli.Misuse(err)
 	}
+	a.clones = newClones(filepath.Join(cfg.Home, "gitrepo"))
 	if !a.once { // for one beat it is not worth while
 		a.watcher = worktree.NewWatcher()
+		// A quiet beat waits more than it counts: to wake a second thread for that costs an eighth of it.
+		a.clones.procs = runtime.GOMAXPROCS(1)
+		a.onClose(func() { runtime.GOMAXPROCS(a.clones.procs) })
 	}
-	a.clones = newClones(filepath.Join(cfg.Home, "gitrepo"))
 	a.clones.waits = filepath.Join(cfg.StateDir, "remotes")
 	a.onClose(a.clones.Close)
 	a.bootID = node.System{}.BootID()

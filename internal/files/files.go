@@ -9,10 +9,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -101,7 +101,10 @@ func MakeFolder(path string, perm os.FileMode) (said string, err error) {
 // overFolder is the end of a rename that ended with err. A link, a pipe and a device are replaced by a rename; a
 // folder, which cannot be, is set aside: what Write and Replace write is ours.
 func overFolder(temp, path string, err error) error {
-	if info, missing := os.Lstat(path); err == nil || missing != nil || !info.IsDir() {
+	if err == nil {
+		return nil
+	}
+	if info, missing := os.Lstat(path); missing != nil || !info.IsDir() {
 		return err
 	}
 	if _, err := SetAside(path, "corrupt"); err != nil {
@@ -202,22 +205,31 @@ var ErrTooLarge = errors.New("too large")
 // error, and so is a larger file (ErrTooLarge): people's folders hold surprises. Errors of the file system are wrapped.
 // The byte order mark that some editors write is left out.
 func ReadSmall(path string, limit int64) ([]byte, error) {
-	f, err := Open(path)
+	fd, size, err := open(path)
 	if errors.Is(err, ErrIrregular) {
 		return nil, err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read: %w", err)
+	defer syscall.Close(fd)
+	data := make([]byte, 0, max(min(size, limit)+1, 512)) // a file of the kernel's own says that it is empty
+	for {
+		n, err := syscall.Read(fd, data[len(data):cap(data)])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("read: %w", &fs.PathError{Op: "read", Path: path, Err: err})
+		}
+		if data = data[:len(data)+n]; int64(len(data)) > limit {
+			return nil, fmt.Errorf("read %s: %w: more than %d bytes", path, ErrTooLarge, limit)
+		}
+		if n == 0 || int64(len(data)) == size {
+			return bytes.TrimPrefix(data, []byte("\ufeff")), nil
+		}
+		data = slices.Grow(data, 1)
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("read %s: %w: more than %d bytes", path, ErrTooLarge, limit)
-	}
-	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }
 
 // Cause is an error of a file without the path, which the message around it names already.
@@ -250,26 +262,35 @@ func ReadText(path string, limit int64) (string, error) {
 // Open opens a regular file for reading. Whatever else has its name is an error and not a wait: a pipe has no end to
 // read to.
 func Open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) { // a link to itself, a socket
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w (%w)", ErrIrregular, errors.Unwrap(err))}
-	}
+	fd, _, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	var st syscall.Stat_t // and not f.Stat, which costs two allocations in every look
-	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, errors.Join(err, f.Close())
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// open is Open without an os.File, whose making and closing cost more than to read a small file, and its size.
+func open(path string) (fd int, size int64, err error) {
+	for err = syscall.EINTR; err == syscall.EINTR; {
+		fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	}
-	switch st.Mode & syscall.S_IFMT {
-	case syscall.S_IFREG:
-		return f, nil
-	case syscall.S_IFDIR:
+	if err == syscall.ELOOP || err == syscall.ENXIO { // a link to itself, a socket
+		return -1, 0, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w (%w)", ErrIrregular, err)}
+	}
+	if err != nil {
+		return -1, 0, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	var st syscall.Stat_t
+	switch err = syscall.Fstat(fd, &st); {
+	case err != nil:
+	case st.Mode&syscall.S_IFMT == syscall.S_IFREG:
+		return fd, st.Size, nil
+	case st.Mode&syscall.S_IFMT == syscall.S_IFDIR:
 		err = folderError{}
 	default:
 		err = ErrIrregular
 	}
-	return nil, errors.Join(&fs.PathError{Op: "read", Path: path, Err: err}, f.Close())
+	return -1, 0, errors.Join(&fs.PathError{Op: "read", Path: path, Err: err}, syscall.Close(fd))
 }
 
 // ErrIrregular is wrapped by the error for a folder, a pipe or a device where a file should be.

@@ -141,6 +141,11 @@ func TestReadSmall(t *testing.T) {
 	if _, err := ReadSmall(dir, 9); err == nil || !strings.Contains(err.Error(), "folder") {
 		t.Errorf("folder: %v", err)
 	}
+	// Files of the kernel say that they are empty, and end where they end.
+	limits, err := os.ReadFile("/proc/self/limits")
+	if data, again := ReadSmall("/proc/self/limits", 1<<20); !errors.Is(err, fs.ErrNotExist) && (again != nil || !bytes.Equal(data, limits) || len(data) < 600) {
+		t.Errorf("a file of the kernel: %d bytes of %d, %v", len(data), len(limits), again)
+	}
 	if _, err := ReadSmall("/dev/zero", 9); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("device: %v", err)
 	}

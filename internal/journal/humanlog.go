@@ -27,7 +27,7 @@ type HumanLog struct {
 	mu   sync.Mutex // an attempt to end this machine speaks beside the beats
 	o    LogOptions
 	log  config.Log // as in force
-	outs []zerolog.Logger
+	outs []func(at time.Time, l zerolog.Level, text string)
 	file *lumberjack.Logger
 	seen fs.FileInfo // of file
 	min  zerolog.Level
@@ -66,37 +66,31 @@ func (v *HumanLog) Configure(l config.Log) {
 	if l.File {
 		v.file = &lumberjack.Logger{Filename: v.o.Path, MaxSize: l.MaxSizeMB, MaxBackups: l.Keep}
 		v.seen = currentFile(v.file, nil)
-		v.outs = append(v.outs, zerolog.New(form(ignoreErrors{v.file}, asJSON, false)))
+		v.outs = append(v.outs, form(ignoreErrors{v.file}, asJSON, false))
 	}
 	if v.o.Screen != nil {
-		v.outs = append(v.outs, zerolog.New(form(v.o.Screen, asJSON, v.o.Journald)))
+		v.outs = append(v.outs, form(v.o.Screen, asJSON, v.o.Journald))
 	}
 }
 
 // form chooses between JSON lines and the text that `tail -F` should show: time, a mark for what is bad, the words.
-func form(w io.Writer, asJSON, journald bool) io.Writer {
+func form(w io.Writer, asJSON, journald bool) func(at time.Time, l zerolog.Level, text string) {
 	if asJSON {
-		return w
-	}
-	marks := map[string]string{"warn": "WARNING ", "error": "CRITICAL "}
-	// By these a line on standard error gets its priority in the journal: sd-daemon(3).
-	priorities := map[string]string{"warn": "<4>", "error": "<2>"}
-	c := zerolog.ConsoleWriter{Out: w, NoColor: true, PartsOrder: []string{zerolog.TimestampFieldName, zerolog.LevelFieldName, zerolog.MessageFieldName}}
-	c.FormatTimestamp = func(t any) string {
-		if journald { // the journal stamps its own
-			return ""
+		log := zerolog.New(w)
+		return func(at time.Time, l zerolog.Level, text string) {
+			log.WithLevel(l).Str(zerolog.TimestampFieldName, human.Stamp(at)).Msg(text)
 		}
-		return fmt.Sprint(t)
 	}
-	c.FormatLevel = func(l any) string {
-		mark := marks[fmt.Sprint(l)]
+	marks := map[zerolog.Level]string{zerolog.WarnLevel: "WARNING ", zerolog.ErrorLevel: "CRITICAL "}
+	// By these a line on standard error gets its priority in the journal, which stamps its own times: sd-daemon(3).
+	priorities := map[zerolog.Level]string{zerolog.InfoLevel: "<6>", zerolog.WarnLevel: "<4>", zerolog.ErrorLevel: "<2>"}
+	return func(at time.Time, l zerolog.Level, text string) {
+		begin := human.Stamp(at) + " "
 		if journald {
-			return cmp.Or(priorities[fmt.Sprint(l)], "<6>") + mark
+			begin = priorities[l]
 		}
-		return strings.TrimSuffix(mark, " ")
+		_, _ = w.Write([]byte(begin + marks[l] + text + "\n"))
 	}
-	c.FormatMessage = func(m any) string { return fmt.Sprint(m) }
-	return c
 }
 
 // ignoreErrors loses lines when the disk is full: that it is full is said elsewhere,
@@ -117,8 +111,9 @@ func (v *HumanLog) line(at time.Time, l zerolog.Level, text, next string) {
 			text += v.o.Flags
 		}
 	}
-	for i := range v.outs {
-		v.outs[i].WithLevel(l).Str(zerolog.TimestampFieldName, human.Stamp(at.UTC())).Msg(human.Safe(text))
+	text = human.Safe(text)
+	for _, out := range v.outs {
+		out(at.UTC(), l, text)
 	}
 }
 

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -74,17 +73,19 @@ func (m *Writer) Show(b Beat) error {
 	return beatFile(filepath.Dir(m.nodeinfo)).Save(b)
 }
 
-// Append adds a line to log/beats.jsonl.
-func (m *Writer) Append(b Beat) error {
-	line, err := json.Marshal(b)
+// Append shows a beat and adds it to log/beats.jsonl.
+func (m *Writer) Append(b Beat) (shown, added error) {
+	file := beatFile(filepath.Dir(m.nodeinfo))
+	line, err := file.Encode(b)
 	if err != nil {
-		return fmt.Errorf("write beat: %w", err)
+		return err, nil
 	}
+	shown = file.Put(line)
 	m.seen = currentFile(m.beats, m.seen)
-	if n, err := m.beats.Write(append(line, '\n')); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", m.beats.Filename, err), m.takeBack(n))
+	if n, err := m.beats.Write(line); err != nil {
+		added = errors.Join(fmt.Errorf("write %s: %w", m.beats.Filename, err), m.takeBack(n))
 	}
-	return nil
+	return shown, added
 }
 
 // takeBack removes the part of a line that went in before the disk was full, else the next line would be torn too.

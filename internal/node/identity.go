@@ -175,7 +175,7 @@ func (f *finder) leaveCopyBehind(bound binding, written string) {
 	f.say("this image was copied from %s (%s), but this machine is %s: the memory of the original is set aside as *.copied, and this node begins at presetup",
 		bound.ID, bound.Hardware, f.found.Hardware)
 	f.aside = slices.Clone(f.o.Memory)
-	for _, field := range []string{"state", "statetss", "statelog"} {
+	for _, field := range stateFields {
 		f.aside = append(f.aside, filepath.Join(f.o.InfoDir, field+".txt"))
 	}
 	if written == bound.ID {

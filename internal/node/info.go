@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,7 +23,7 @@ type Info struct {
 	Stacktype   string // stacktype.txt: the template it was made from
 	Deployment  string // deployment.txt: the federation it belongs to
 	InitGitRepo string // initgitrepo.txt: the repository that initialises it
-	// Fields are all <field>.txt by field name, trimmed; those above too.
+	// Fields are all <field>.txt by field name, trimmed; those above too, and not those that the agent writes.
 	Fields map[string]string
 	// Ignored are the files that cannot be read and that decide nothing: why, each with its file.
 	Ignored []string
@@ -48,7 +49,7 @@ func ReadInfo(dir string) (Info, error) {
 	var problems []error
 	for _, e := range entries {
 		field, ok := strings.CutSuffix(e.Name(), ".txt")
-		if !ok || field == "" || strings.HasPrefix(field, ".") {
+		if !ok || field == "" || strings.HasPrefix(field, ".") || slices.Contains(stateFields, field) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
@@ -59,8 +60,6 @@ func ReadInfo(dir string) (Info, error) {
 		case decides || field == "instance-id":
 			problems = append(problems, err)
 			continue
-		case strings.HasPrefix(field, "state"):
-			continue // written by the agent, and never read
 		default:
 			info.Ignored = append(info.Ignored, err.Error())
 			continue

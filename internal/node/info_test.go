@@ -17,6 +17,7 @@ func TestReadInfo(t *testing.T) {
 	put(t, dir, "keyname.txt", "one\ntwo\n")
 	put(t, dir, "empty.txt", "")
 	put(t, dir, ".hidden.txt", "x")
+	put(t, dir, "state.txt", "idle\n") // the agent's own
 	put(t, dir, "presence.json", "{}")
 	info, err := ReadInfo(dir)
 	if err != nil {

@@ -116,6 +116,9 @@ func ReadStateLog(dir string) (log StateLog, notice string, err error) {
 	return log, "", err
 }
 
+// stateFields are what the agent itself writes in nodeinfo.
+var stateFields = []string{"statelog", "statetss", "state"}
+
 // WriteState writes state.txt, statetss.txt and statelog.txt in dir (nodeinfo), which it creates if need be. It writes
 // only files that change, atomically and durably; state.txt last, so that readers of a new state also find its log. All
 // failures are joined.

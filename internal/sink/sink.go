@@ -25,12 +25,12 @@ type Named struct {
 	Sink
 }
 
-// Each calls do with every sink, side by side, and returns the errors in their order.
-func Each(all []Named, do func(Sink) error) []error {
+// FlushAll flushes every sink, side by side, and returns the errors in their order.
+func FlushAll(ctx context.Context, all []Named) []error {
 	errs := make([]error, len(all))
 	var done sync.WaitGroup
 	for i, s := range all {
-		done.Go(func() { errs[i] = do(s.Sink) })
+		done.Go(func() { errs[i] = Flush(ctx, s.Sink) })
 	}
 	done.Wait()
 	return errs
