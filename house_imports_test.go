@@ -68,7 +68,7 @@ var importTable = []struct {
 		"fleet/event":     {"internal/human presence presence/fold service", ""},
 		"fleet/fleettest": {"internal/node presence presence/gitstore", ""},
 		"fleet/view":      {"fleet/event internal/human internal/node presence presence/fold", ""},
-		"presence":        {"internal/human internal/node", ""},
+		"presence":        {"internal/human internal/node service", ""},
 		"presence/fold": {`
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node
 			presence presence/gitstore`, ""},

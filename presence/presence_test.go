@@ -187,7 +187,8 @@ func TestDecodeHostile(t *testing.T) {
 	r.Reason, r.Hostname, r.State = evil, evil, node.State(evil)
 	r.Addresses, r.Troubles = []string{evil}, []string{evil}
 	r.Repos = []presence.Repo{{Name: evil, Due: []string{evil}, Done: map[string]string{evil: evil}, Worked: map[string]string{evil: evil}}}
-	r.Services = []presence.Service{{Name: evil, State: evil}}
+	r.Services = []presence.Service{{Name: "db", State: evil, Mode: evil, Role: evil, Code: evil, IP: evil}}
+	r.Uses = []presence.Use{{Service: "db", Item: evil, Deployment: evil, Role: evil, Set: evil}}
 	data, err := presence.Encode(r)
 	testkit.Must(t, err)
 	back, err := presence.Decode(data)

@@ -37,18 +37,20 @@ type Record struct {
 	Hardware    string     `json:"hardware"` // node.Hardware.String
 	Hostname    string     `json:"hostname"`
 	InitGitRepo string     `json:"initgitrepo"`
-	InstanceID  string     `json:"instance-id"` // never empty
-	Items       int        `json:"-"`           // of the deploy in hand, for the rooms of this node
+	InstanceID  string     `json:"instance-id"`  // never empty
+	IP          string     `json:"ip,omitempty"` // the address that the node announces
+	Items       int        `json:"-"`            // of the deploy in hand, for the rooms of this node
 	Nodepart    string     `json:"nodepart"`
 	Reason      string     `json:"reason"`   // why it is in this state; "" when the state says it all
 	Repos       []Repo     `json:"repos"`    // in the order of the config
-	Services    []Service  `json:"services"` // what the node offers
+	Services    []Service  `json:"services"` // what the node offers: at most ServicesMost, sorted by name
 	Stacktype   string     `json:"stacktype"`
 	State       node.State `json:"state"`    // a newer or older agent may say a word that this one does not know
 	StateLog    string     `json:"statelog"` // node.StateLog.String
 	StateTss    string     `json:"statetss"` // node.StateLog.Stamp
 	// Troubles is what needs a person, such as a bad config or no access: at most TroublesMost, a line each.
 	Troubles []string `json:"troubles,omitempty"`
+	Uses     []Use    `json:"uses,omitempty"` // the services that it watches: at most UsesMost, sorted
 }
 
 // TroublesMost bounds Troubles.
@@ -101,18 +103,6 @@ func (r Repo) WorkedAt(version string) (has, worked bool) {
 
 // FailedAt are the versions that items of the repository failed at.
 func (r Repo) FailedAt() []string { return slices.Compact(slices.Sorted(maps.Values(r.Failed))) }
-
-// Service is a service that the node offers.
-type Service struct {
-	Code  string    `json:"code"` // "000000" running, or an error code
-	IP    string    `json:"ip"`
-	Mode  string    `json:"mode"`
-	Name  string    `json:"name"`
-	Port  int       `json:"port"`
-	Role  string    `json:"role"` // master, slave, standalone, na
-	State string    `json:"state"`
-	Time  time.Time `json:"time,omitzero"` // since when it is in this state
-}
 
 // Answer is what became of a request.
 type Answer struct {
@@ -189,7 +179,7 @@ func Encode(r Record) ([]byte, error) {
 func Normalize(r Record) Record {
 	r.Addresses = append([]string{}, r.Addresses...)
 	r.Repos = append([]Repo{}, r.Repos...)
-	r.Services = append([]Service{}, r.Services...)
+	r.IP, r.Services, r.Uses = ValidIP(r.IP), normalServices(r.Services), normalUses(r.Uses)
 	r.Troubles = slices.Clone(r.Troubles)
 	r.Answers = slices.Clone(r.Answers)
 	for i := range r.Answers {
@@ -202,9 +192,6 @@ func Normalize(r Record) Record {
 	}
 	r.BeatSeen = WholeSecond(r.BeatSeen)
 	r.BeatNextBy = WholeSecond(r.BeatNextBy)
-	for i := range r.Services {
-		r.Services[i].Time = WholeSecond(r.Services[i].Time)
-	}
 	return r
 }
 
@@ -274,7 +261,7 @@ func SameContent(a, b Record) bool {
 	return a.InstanceID == b.InstanceID && a.State == b.State && a.Reason == b.Reason &&
 		a.Agent == b.Agent && a.BootID == b.BootID && a.Deployment == b.Deployment && a.Hardware == b.Hardware &&
 		a.Hostname == b.Hostname && a.InitGitRepo == b.InitGitRepo && a.Nodepart == b.Nodepart && a.Stacktype == b.Stacktype &&
-		a.StateLog == b.StateLog && a.StateTss == b.StateTss &&
+		a.StateLog == b.StateLog && a.StateTss == b.StateTss && a.IP == b.IP && slices.Equal(a.Uses, b.Uses) &&
 		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Troubles, b.Troubles) && slices.EqualFunc(a.Answers, b.Answers, func(a, b Answer) bool {
 		a.Time, b.Time = WholeSecond(a.Time), WholeSecond(b.Time)
 		return a == b

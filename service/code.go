@@ -1,6 +1,9 @@
 package service
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 // Code is the state of a service in six characters, as programs of the ancestor understand it.
 // Source: the codes of ScrambleDB's cluster manager.
@@ -40,6 +43,11 @@ func (c Code) State() string {
 	}
 	return "stopped"
 }
+
+var made = regexp.MustCompile(`^[A-Z]{2}[0-9]{4}$`)
+
+// ValidCode says whether a check may report this code: why it fails.
+func ValidCode(code string) bool { return made.MatchString(code) }
 
 // Available says whether clients may use an endpoint with this code.
 func (c Code) Available() bool { return c == Running }

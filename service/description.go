@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,9 @@ var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 func ValidName(name string) bool { return label.MatchString(name) }
 
 var roles = []string{"master", "slave", "standalone", "na"}
+
+// ValidRole says whether a service can have this role.
+func ValidRole(role string) bool { return slices.Contains(roles, role) }
 
 var keys = []string{"port", "mode", "role", "check", "rise", "fall", "requires", "drain"}
 

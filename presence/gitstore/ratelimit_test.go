@@ -158,6 +158,7 @@ func TestSameLastingSeesEveryField(t *testing.T) {
 		r.Troubles = []string{"config: x"}
 		r.Services = []presence.Service{{Name: "api"}}
 		r.Answers = []presence.Answer{{ID: "a1"}}
+		r.Uses = []presence.Use{{Service: "db"}}
 		return r
 	}
 	if a, b := full(), full(); !presence.SameContent(a, b) {

@@ -41,6 +41,7 @@ func Record() presence.Record {
 		Hostname:    "web1.example.org",
 		InitGitRepo: "ops",
 		InstanceID:  "i-0123456789abcdef0",
+		IP:          "10.0.0.7",
 		Nodepart:    "app1",
 		Reason:      "ops part.app1: exit 100: \"no <such> file & dir\"\n\u2028größe",
 		Repos: []presence.Repo{{Branch: "main", Name: "ops", Version: "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d", Due: []string{"common"},
@@ -52,6 +53,7 @@ func Record() presence.Record {
 		State:     node.Failing,
 		StateLog:  "setup:20260301-080000;initdone:20260301-080022;",
 		StateTss:  "20260301-080022",
+		Uses:      []presence.Use{{Item: "ops:part.app1", Role: "master", Service: "db", Set: "0123456789abcdef"}},
 	}
 }
 
