@@ -65,13 +65,15 @@ var importTable = []struct {
 			fleet/event fleet/view internal/chat internal/chat/chatroom internal/cli internal/config internal/files
 			internal/git/remote internal/git/transport internal/human internal/node internal/trouble presence
 			presence/fold presence/gitstore systemd`, ""},
-		"fleet/event":     {"internal/human presence presence/fold service", ""},
+		"fleet/doctor":    {"fleet/event internal/git/remote internal/human presence presence/fold presence/gitstore", ""},
+		"fleet/event":     {"internal/human internal/retry internal/strictyaml presence presence/fold service", ""},
 		"fleet/fleettest": {"internal/node presence presence/gitstore", ""},
 		"fleet/view":      {"fleet/event internal/human internal/node presence presence/fold", ""},
 		"presence":        {"internal/human internal/node service", ""},
 		"presence/fold": {`
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node
-			presence presence/gitstore`, ""},
+			presence presence/gitstore presence/fold/page`, ""},
+		"presence/fold/page": {"internal/human presence", ""},
 		"presence/gitstore": {`
 			internal/files internal/git/objects internal/git/remote internal/git/transport internal/human internal/node
 			internal/retry presence`, ""},

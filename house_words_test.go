@@ -37,6 +37,7 @@ var worded = map[string]struct {
 	"commit: id":             {1, "the version of the program shows twelve digits, as Go's own pseudo-versions do"},
 	"recall: id":             {1, "a random name"},
 	"withSuffix: id":         {1, "part of a node's id"},
+	"logged: time":           {1, "the name of a file"},
 	"Keep: id":               {1, "part of the name of a ref"},
 	"matrixRoom: line":       {1, "HTML"},
 	"plainName: line":        {1, "what a name in a commit may hold"},

@@ -80,7 +80,7 @@ func Troubled(f Fleet, now time.Time) []Node {
 func Set(f Fleet, filter map[string]string, now time.Time) string {
 	var lines []string
 	for _, n := range f.Nodes {
-		if age := n.Age(now); age != Present && age != Late || !initialised(n) || !matches(n, filter) {
+		if age := n.Age(now); age != Present && age != Late || !Initialised(n) || !matches(n, filter) {
 			continue
 		}
 		addresses := slices.Clone(n.Addresses)
@@ -93,9 +93,9 @@ func Set(f Fleet, filter map[string]string, now time.Time) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// initialised says whether a node has finished its init, by the statelog or, where that is cut or of an old agent, by a
+// Initialised says whether a node has finished its init, by the statelog or, where that is cut or of an old agent, by a
 // state that only comes after the init.
-func initialised(n Node) bool {
+func Initialised(n Node) bool {
 	switch n.State {
 	case node.InitDone, node.Idle, node.Working:
 		return true
@@ -166,5 +166,5 @@ func (s Settled) Await() string {
 
 // Shows says whether a node is in the fleet and has finished its init.
 func Shows(f Fleet, id string) bool {
-	return slices.ContainsFunc(f.Nodes, func(n Node) bool { return n.InstanceID == id && initialised(n) })
+	return slices.ContainsFunc(f.Nodes, func(n Node) bool { return n.InstanceID == id && Initialised(n) })
 }

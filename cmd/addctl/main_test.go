@@ -49,7 +49,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 // tell REPO.git ID STATE [KEY=VALUE...] says in a presence repository, with git's own commands, what a node would:
-// part, deployment, stacktype, version, reason, hostname, address; ago is how long ago, such as 90m.
+// part, deployment, stacktype, version, reason, hostname, address, answer; ago is how long ago, such as 90m.
 func tell(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: tell REPO.git ID STATE [KEY=VALUE...]")
@@ -68,6 +68,9 @@ func tell(ts *testscript.TestScript, neg bool, args []string) {
 		Reason: value["reason"], Hostname: value["hostname"], Addresses: []string{value["address"]}, Agent: "addagent/1.2.3",
 		BeatSeen: at, BeatNextBy: at.Add(12 * time.Minute), StateLog: "setup:20260301-080000;initdone:20260301-080022;", StateTss: "20260301-080022",
 		Repos: []presence.Repo{{Branch: "main", Name: "ops", Version: value["version"]}},
+	}
+	if id := value["answer"]; id != "" {
+		r.Answers = []presence.Answer{{ID: id, Code: presence.AnswerDone, State: "done", Time: at}}
 	}
 	ts.Check(fleettest.Report(repo, r, at))
 }

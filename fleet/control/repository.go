@@ -21,12 +21,17 @@ type Repository struct {
 }
 
 // Open opens the presence repository. It asks no server.
-func (s *Setup) Open() (*Repository, error) {
+func (s *Setup) Open() (*Repository, error) { return s.opened("nodes") }
+
+// OpenBeside is Open for a service: the commands of a person do not share its cache.
+func (s *Setup) OpenBeside() (*Repository, error) { return s.opened("doctor") }
+
+func (s *Setup) opened(kind string) (*Repository, error) {
 	cfg, err := s.ReadConfig()
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.options(cfg, "nodes")
+	o, err := s.options(cfg, kind)
 	if err != nil {
 		return nil, err
 	}

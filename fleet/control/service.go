@@ -35,7 +35,10 @@ type Service struct {
 	folder    *fold.Aggregator
 	options   fold.Options
 	announcer *announcer // nil = no room
-	muted     error      // why there is none although the config has rooms
+
+	// Round is done after each fold; nil = nothing is.
+	Round func(ctx context.Context, now time.Time) error
+	muted error // why there is none although the config has rooms
 }
 
 const (
@@ -151,6 +154,11 @@ func (s *Service) Once(ctx context.Context, now time.Time) error {
 	if err := s.output.Folded(r, now); err != nil {
 		return err
 	}
+	if s.Round != nil {
+		if err := s.Round(ctx, now); err != nil {
+			return err
+		}
+	}
 	if s.announcer == nil {
 		return s.muted
 	}
@@ -188,7 +196,7 @@ func (s *Service) Run(ctx context.Context) error {
 		defer t.Stop()
 		alive = t.C
 	}
-	var ofConfig, ofFold, ofRooms trouble.Trouble
+	var ofConfig, ofFold, ofRooms, ofRound trouble.Trouble
 	for ctx.Err() == nil {
 		now := time.Now()
 		ofConfig = s.report(ofConfig, s.reload(), now)
@@ -207,7 +215,12 @@ func (s *Service) Run(ctx context.Context) error {
 			}
 			_ = notify.Status(fmt.Sprintf("%s, folded %s", human.Count(r.Nodes, "node"), human.Clock(now))) // it only informs
 		}
-		_ = notify.Alive()
+		if _ = notify.Alive(); s.Round != nil && err == nil {
+			if err := s.Round(ctx, now); ctx.Err() == nil {
+				ofRound = s.report(ofRound, err, now)
+			}
+			_ = notify.Alive()
+		}
 		for waits := true; waits; {
 			select {
 			case <-ctx.Done():

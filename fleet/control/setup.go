@@ -35,6 +35,7 @@ type Setup struct {
 
 	Config         string
 	Presence       string
+	Requests       string
 	RefPrefix      string
 	TokenFile      string
 	SSHKeyFile     string
@@ -71,14 +72,34 @@ func gitCredentialHelper() []string {
 // options are those of the presence repository. Two processes cannot share a folder of the cache, so what reads and
 // what folds have one each, by kind.
 func (s *Setup) options(cfg *config.Config, kind string) (fold.Options, error) {
-	url, auth := cfg.Presence.URL, cfg.Presence.Auth
 	prefix := cmp.Or(s.RefPrefix, cfg.Presence.RefPrefix, gitstore.RefPrefix)
-	if s.Presence != "" {
-		url, auth = s.Presence, config.Auth{}
+	if !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	source, err := s.source(cfg, "presence", s.Presence, cfg.Presence.URL, cfg.Presence.Auth)
+	if err != nil {
+		return fold.Options{}, err
+	}
+	return fold.Options{Source: source, Prefix: prefix, CacheDir: s.cacheDir(kind, source.URL, prefix)}, nil
+}
+
+// RequestsSource is the requests repository, which holds the queue of actions too.
+func (s *Setup) RequestsSource() (remote.Source, error) {
+	cfg, err := s.ReadConfig()
+	if err != nil {
+		return remote.Source{}, err
+	}
+	return s.source(cfg, "requests", s.Requests, cfg.Requests.URL, cfg.Requests.Auth)
+}
+
+// source is a repository by its flag, else by the config.
+func (s *Setup) source(cfg *config.Config, name, flag, url string, auth config.Auth) (remote.Source, error) {
+	if flag != "" {
+		url, auth = flag, config.Auth{}
 		// A path may be relative here, for a person typed it.
 		if _, err := os.Stat(url); err == nil {
 			if url, err = filepath.Abs(url); err != nil {
-				return fold.Options{}, fmt.Errorf("--presence: %w", err)
+				return remote.Source{}, fmt.Errorf("--%s: %w", name, err)
 			}
 		}
 	}
@@ -91,20 +112,14 @@ func (s *Setup) options(cfg *config.Config, kind string) (fold.Options, error) {
 			auth.Command = gitCredentialHelper()
 		}
 	}
-	if !strings.HasSuffix(prefix, "/") {
-		prefix += "/"
-	}
 	if url == "" {
-		return fold.Options{}, fmt.Errorf("no presence repository: give --presence URL, or set presence.url in %s", s.configPath())
+		return remote.Source{}, fmt.Errorf("no %s repository: give --%[1]s URL, or set %[1]s.url in %s", name, s.configPath())
 	}
 	if s.TokenFile != "" && s.GitCredentials {
-		return fold.Options{}, errors.New("--token-file and --git-credentials: give only one")
+		return remote.Source{}, errors.New("--token-file and --git-credentials: give only one")
 	}
 	source := remote.Source{URL: url, Agent: s.UserAgent, Auth: auth, Network: cfg.Network}
-	if err := source.Check(); err != nil {
-		return fold.Options{}, err
-	}
-	return fold.Options{Source: source, Prefix: prefix, CacheDir: s.cacheDir(kind, url, prefix)}, nil
+	return source, source.Check()
 }
 
 // cacheDir is the cache of a repository; "" = none. The name is a hash, since a URL may hold a password.

@@ -55,9 +55,10 @@ func (a *asked) restart() {
 
 func (a *asked) write(list ...gitstore.Request) {
 	a.Helper()
-	var err error
-	a.tip, err = gitstore.WriteRequests(a.Context(), a.store, "i-1", a.tip, list, "doctor", a.now)
+	u, err := gitstore.RequestsUpdate("i-1", a.tip, list, "doctor", a.now)
 	testkit.Must(a, err)
+	testkit.Must(a, a.store.Push(a.Context(), u))
+	a.tip = u.New
 }
 
 // asks are those that wait for the agent.

@@ -1,12 +1,15 @@
 package fold
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/remote"
@@ -69,6 +72,49 @@ func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Tran
 		list = append(list, steps(string(w.known.record.State), chains[w.id])...)
 	}
 	return list, nil
+}
+
+// Since returns the lines that were added to the fold's history after a position, in their order, and the position of
+// its end: a day's file and how many lines of it. From "" on there are none, only the end. What is not in the fold yet
+// comes once it is. A position in a file that is gone, or shorter than it was, is the beginning of the next one.
+func (r *Reader) Since(ctx context.Context, position string) (list []Transition, end string, err error) {
+	ctx, cancel := r.repo.bounded(ctx)
+	defer cancel()
+	if err := r.begin(); err != nil {
+		return nil, position, fmt.Errorf("history: %w", err)
+	}
+	refs, err := r.repo.ask(ctx, false)
+	if err == nil && refs.fold != "" {
+		err = r.readFold(ctx, refs.fold)
+	}
+	if err != nil || refs.fold == "" {
+		return nil, position, err
+	}
+	day, count, _ := strings.Cut(position, ":")
+	skip, _ := strconv.Atoi(count)
+	end = position
+	err = r.repo.withTree(r.fold.commit, func(t tree) error {
+		for _, one := range slices.Sorted(maps.Keys(r.fold.days)) {
+			if one < day {
+				continue
+			}
+			data, err := t.Read(gitstore.HistoryFolder+"/"+one, fileLimit)
+			if err != nil {
+				return err
+			}
+			n := bytes.Count(data, []byte("\n"))
+			end = one + ":" + strconv.Itoa(n)
+			rest := slices.Collect(bytes.Lines(data))
+			if one == day {
+				rest = rest[min(max(skip, 0), len(rest)):]
+			}
+			if position != "" {
+				list = append(list, parseLines(bytes.Join(rest, nil))...)
+			}
+		}
+		return nil
+	})
+	return list, end, err
 }
 
 // folded reads the history files that may hold something since a time. They are named by the day of the fold, which is

@@ -10,6 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold/page"
 )
 
 // Reader reads the records of all nodes. Use it from one goroutine at a time.
@@ -74,7 +75,7 @@ func (r *Reader) Read(ctx context.Context, now time.Time) (presence.Fleet, error
 	}
 	f.At = now
 	if len(f.Nodes) == 0 && len(r.last.Nodes) > 0 {
-		f.Notes = noted(f.Notes, "no nodes left; at %s there were %d", shown(r.last.At), len(r.last.Nodes))
+		f.Notes = noted(f.Notes, "no nodes left; at %s there were %d", page.Shown(r.last.At), len(r.last.Nodes))
 	}
 	r.last = f
 	return f, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold/page"
 )
 
 // zoo is a fleet with a node in each kind of trouble.
@@ -40,6 +41,6 @@ func zoo(now time.Time) presence.Fleet {
 func TestReadme(t *testing.T) {
 	f := zoo(noon())
 	f.Notes = []string{"x: presence record: filetype \"<b>\", not \"nodepresence\""}
-	testkit.Golden(t, "testdata/README.md", readme(f, func(string) time.Time { return noon().Add(-time.Hour) }, noon()))
-	testkit.Golden(t, "testdata/README-empty.md", readme(presence.Fleet{}, nil, noon()))
+	testkit.Golden(t, "testdata/README.md", page.Of(f, func(string) time.Time { return noon().Add(-time.Hour) }, noon()))
+	testkit.Golden(t, "testdata/README-empty.md", page.Of(presence.Fleet{}, nil, noon()))
 }

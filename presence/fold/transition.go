@@ -10,6 +10,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold/page"
 )
 
 // Transition is one line of the history: a node went from one state to another, or a reader's view of it from one age
@@ -77,7 +78,7 @@ func aged(r presence.Record, was, is presence.Age, now time.Time) (Transition, b
 	}
 	reason := ""
 	if is != presence.Present {
-		reason = "last beat " + shown(r.BeatSeen)
+		reason = "last beat " + page.Shown(r.BeatSeen)
 	}
 	return transition(r, now, string(was), string(is), reason), true
 }
@@ -92,13 +93,6 @@ func ended(r presence.Record, was presence.Age, now time.Time) Transition {
 		from = string(was)
 	}
 	return transition(r, now, from, string(presence.Gone), reason)
-}
-
-func shown(t time.Time) string {
-	if t.IsZero() {
-		return "unknown"
-	}
-	return human.Stamp(t.UTC())
 }
 
 // parseLines reads the lines of a history file. People can push to its branch, and a bad line must not hide the others.

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold/page"
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
@@ -147,7 +148,7 @@ func FuzzParseLines(f *testing.F) {
 func FuzzEscape(f *testing.F) {
 	f.Add("a|b\\|c`<script>\n\r\t\x00 [x](http://y) **z** \u202e&amp;")
 	f.Fuzz(func(t *testing.T, s string) {
-		got := escape(s)
+		got := page.Escape(s)
 		bare := strings.NewReplacer(`\\`, "", `\|`, "", `\<`, "", "\\`", "", `\[`, "", `\*`, "", `\&`, "").Replace(got)
 		if strings.ContainsAny(bare, "\n\r|<`[*&\x00") {
 			t.Errorf("%q gives %q", s, got)

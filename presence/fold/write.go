@@ -9,6 +9,7 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold/page"
 	"github.com/addagent/addagent/presence/gitstore"
 )
 
@@ -97,7 +98,7 @@ func (d *draft) contents(list []Transition, t *today, now time.Time) error {
 		return err
 	}
 	d.next.top = d.file(d.next.top, refsFile, states)
-	d.next.top = d.file(d.next.top, readmeFile, readme(d.next.fleet(), func(id string) time.Time { return d.next.refStates[id].Since }, now))
+	d.next.top = d.file(d.next.top, readmeFile, page.Of(d.next.fleet(), func(id string) time.Time { return d.next.refStates[id].Since }, now))
 	return nil
 }
 

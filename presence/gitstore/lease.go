@@ -91,8 +91,7 @@ func pushLease(ctx context.Context, s Remote, ref, old string, l Lease) error {
 	if err != nil {
 		return err
 	}
-	_, err = pushFile(ctx, s, ref, old, leaseFile, append(data, '\n'), l.Holder, l.Holder+": "+l.Purpose, l.Taken)
-	return err
+	return s.Push(ctx, fileUpdate(ref, old, leaseFile, append(data, '\n'), l.Holder, l.Holder+": "+l.Purpose, l.Taken))
 }
 
 func readLease(ctx context.Context, s Remote, commit string) (Lease, error) {

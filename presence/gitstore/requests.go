@@ -63,33 +63,38 @@ func ReadRequests(ctx context.Context, s Remote, commit string) ([]Request, erro
 	return list, nil
 }
 
-// WriteRequests moves a node's ref from a commit ("" = there is none) to a list of requests; an empty list deletes it.
-// Of two writers at once one gets an error.
-func WriteRequests(ctx context.Context, s Remote, id, old string, list []Request, who string, now time.Time) (tip string, err error) {
-	ref := RequestRef(id)
-	if len(list) == 0 {
-		if old == "" {
-			return "", nil
+// RequestsOf lists the nodes that something is asked of, with the commits of their refs.
+func RequestsOf(ctx context.Context, s Remote) (tips map[string]string, err error) {
+	refs, err := s.Refs(ctx, RequestRef(""))
+	tips = map[string]string{}
+	for _, r := range refs {
+		if id, ok := IDOf(RequestRef(""), r.Name); ok {
+			tips[id] = r.ID
 		}
-		return "", s.Push(ctx, remote.Update{Ref: ref, Old: old})
+	}
+	return tips, err
+}
+
+// RequestsUpdate moves a node's ref from a commit ("" = there is none) to a list of requests; an empty list deletes it.
+// Of two writers at once one gets an error.
+func RequestsUpdate(id, old string, list []Request, who string, now time.Time) (remote.Update, error) {
+	if len(list) == 0 {
+		return remote.Update{Ref: RequestRef(id), Old: old}, nil
 	}
 	data, err := presence.EncodeDocument(requestsType, list)
-	if err != nil {
-		return "", err
-	}
 	words := make([]string, 0, len(list))
 	for _, r := range list {
 		words = append(words, strings.TrimSpace(r.Action+" "+r.Target))
 	}
-	return pushFile(ctx, s, ref, old, requestsFile, data, who, id+": "+strings.Join(words, ", "), now)
+	return fileUpdate(RequestRef(id), old, requestsFile, data, who, id+": "+strings.Join(words, ", "), now), err
 }
 
-// pushFile moves a ref from a commit ("" = none) to one that holds a single file. The new commit follows the old one,
+// fileUpdate moves a ref from a commit ("" = none) to one that holds a single file. The new commit follows the old one,
 // because some servers refuse anything else.
-func pushFile(ctx context.Context, s Remote, ref, old, name string, data []byte, who, subject string, at time.Time) (tip string, err error) {
+func fileUpdate(ref, old, name string, data []byte, who, subject string, at time.Time) remote.Update {
 	o := &objects.Builder{}
-	tip = historyEntry{tree: fileTree(o, name, data), at: presence.WholeSecond(at), subject: oneLine(subject)}.commit(o, who, old)
-	return tip, s.Push(ctx, remote.Update{Ref: ref, Old: old, New: tip, Objects: o})
+	tip := historyEntry{tree: fileTree(o, name, data), at: presence.WholeSecond(at), subject: oneLine(subject)}.commit(o, who, old)
+	return remote.Update{Ref: ref, Old: old, New: tip, Objects: o}
 }
 
 // readPushed reads a file of a commit.

@@ -1,4 +1,5 @@
-package fold
+// Package page words a fold as a page for people, in Markdown.
+package page
 
 import (
 	"fmt"
@@ -11,23 +12,23 @@ import (
 
 const cellLimit = 200 // characters of a cell in the table
 
-// readme is the fold as a page for people: counts, then a table with trouble on top.
-func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte {
+// Of is the fold as a page for people: counts, then a table with trouble on top.
+func Of(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte {
 	var b strings.Builder
 	b.WriteString("# Presence\n\n")
 	fmt.Fprintf(&b, "The state of every node as of %s. `addctl presence:fold` writes this page; `fold.json` shows when it last ran,\n"+
-		"`%s` has the transitions that nodes reported.\n\n", shown(now), "history/")
+		"`%s` has the transitions that nodes reported.\n\n", Shown(now), "history/")
 	if len(f.Nodes) == 0 {
 		b.WriteString("No node has reported yet.\n")
 		return []byte(b.String())
 	}
 	b.WriteString("| part | state | nodes |\n|---|---|---|\n")
 	for _, c := range presence.Counts(f, now) {
-		fmt.Fprintf(&b, "| %s | %s | %d |\n", escape(c.Part), escape(c.State), c.N)
+		fmt.Fprintf(&b, "| %s | %s | %d |\n", Escape(c.Part), Escape(c.State), c.N)
 	}
 	b.WriteString("\n| node | part | state | since | versions | reason |\n|---|---|---|---|---|---|\n")
 	for _, n := range presence.Troubled(f, now) {
-		state := escape(string(n.State))
+		state := Escape(string(n.State))
 		if age := n.Age(now); age != presence.Present {
 			state = string(age) + " (" + state + ")"
 		}
@@ -35,11 +36,11 @@ func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []
 		if n.Deployment != "" {
 			place = n.Deployment + "/" + n.Nodepart
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", escape(n.InstanceID), escape(place), state,
-			shown(since(n.InstanceID)), escape(n.Deployed(", ")), escape(n.Reason))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", Escape(n.InstanceID), Escape(place), state,
+			Shown(since(n.InstanceID)), Escape(n.Deployed(", ")), Escape(n.Reason))
 	}
 	for _, note := range f.Notes {
-		fmt.Fprintf(&b, "\n- %s", escape(note))
+		fmt.Fprintf(&b, "\n- %s", Escape(note))
 	}
 	if len(f.Notes) > 0 {
 		b.WriteString("\n")
@@ -47,8 +48,8 @@ func readme(f presence.Fleet, since func(id string) time.Time, now time.Time) []
 	return []byte(b.String())
 }
 
-// escape makes a text plain in a cell of a Markdown table.
-func escape(s string) string {
+// Escape makes a text plain in a cell of a Markdown table.
+func Escape(s string) string {
 	var b strings.Builder
 	for _, r := range human.Line(human.Truncate(s, cellLimit)) {
 		if strings.ContainsRune("\\`*_{}[]<>#|!~&$^", r) {
@@ -57,4 +58,12 @@ func escape(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// Shown is a time that may not be known.
+func Shown(t time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return human.Stamp(t.UTC())
 }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/doctor"
+	"github.com/addagent/addagent/fleet/event"
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) doctorCommand() *cobra.Command {
+	var every time.Duration
+	var once, dry bool
+	var expect string
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Fold, and do the actions that became due",
+		Long: `Runs rounds until ^C or SIGTERM. A round folds (it takes the place of presence:fold on
+this machine), reads what happened and the queue of actions in the branch doctor of the
+requests repository, claims what is due, does it, and writes down what became of it. An
+action of the level nodes is a request to nodes, which they answer in their records.
+
+Several doctors share the work: a claim is a push that only one of them lands. What a
+doctor claimed and did not end is taken over some minutes after its claim ended. Each
+action takes effect once.
+
+The key of the presence repository and that of the requests repository must both be able
+to push. --dry-run folds, and prints what is due instead of doing it.
+
+--expect FILE names what must exist, as a list of { name, ip, part, services, launch }:
+what does not exist is a terminated instance with uninstalled services in the status.
+
+Exit codes: 0 done, or stopped as a service, 1 a round failed, 2 a mistake in FILE.`,
+		Example: `  addctl doctor --every 1m
+  addctl doctor --once --dry-run --requests git@git.example.org:requests.git`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if every < time.Second {
+				return cli.Misuse(errors.New("--every: the minimum is 1s"))
+			}
+			if once {
+				every = 0
+			}
+			expected, err := p.readExpected(expect)
+			if err != nil {
+				return err
+			}
+			return p.withQueue(func(s *doctor.Store) error { return p.doctor(c.Context(), s, expected, every, dry) })
+		},
+	}
+	c.Flags().DurationVar(&every, "every", time.Minute, "a round every `DURATION`")
+	c.Flags().BoolVar(&once, "once", false, "do one round")
+	c.Flags().BoolVar(&dry, "dry-run", false, "print what is due, and change nothing in the queue")
+	c.Flags().StringVar(&expect, "expect", "", "`FILE` that names what must exist")
+	c.MarkFlagsMutuallyExclusive("once", "every")
+	return p.requestsFlag(c)
+}
+
+func (p *program) readExpected(name string) ([]event.Expected, error) {
+	if name == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, cli.Misuse(err)
+	}
+	list, problems := event.ParseExpected(name, data)
+	return list, p.mistakes(name, problems)
+}
+
+// mistakes prints what is wrong with a file.
+func (p *program) mistakes(name string, problems []string) error {
+	for _, text := range problems {
+		fmt.Fprintln(p.Err, human.Safe(text))
+	}
+	if len(problems) > 0 {
+		return cli.Misuse(fmt.Errorf("%s: %s", name, human.Count(len(problems), "problem")))
+	}
+	return nil
+}
+
+func (p *program) doctor(ctx context.Context, s *doctor.Store, expected []event.Expected, every time.Duration, dry bool) error {
+	out := &foldOutput{program: p, once: every == 0, timed: every > 0 && p.Env("JOURNAL_STREAM") == ""}
+	service, err := control.NewService(&p.setup, every, out)
+	if err != nil {
+		return cli.Misuse(err)
+	}
+	defer service.Close()
+	fleet, err := p.setup.OpenBeside()
+	if err != nil {
+		return cli.Misuse(err)
+	}
+	defer fleet.Close()
+	host, _ := os.Hostname() // "" where that is not known
+	local, err := presence.Addresses()
+	if err != nil {
+		return err
+	}
+	d := doctor.New(doctor.Options{Me: host + "-" + strings.ToLower(rand.Text()), Fleet: fleet.Reader, Store: s, Expect: expected,
+		Local: local, DryRun: dry, Say: out.Say})
+	service.Round = d.Round
+	if every == 0 {
+		return service.Once(ctx, time.Now())
+	}
+	if err := service.Run(ctx); err != nil {
+		return cli.Failed(err) // also after a signal, which is how a service ends
+	}
+	return nil
+}

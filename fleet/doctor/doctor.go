@@ -1,0 +1,308 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/addagent/addagent/fleet/event"
+	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/gitstore"
+)
+
+// Fleet is where the nodes and the history are read: *fold.Reader.
+type Fleet interface {
+	Read(ctx context.Context, now time.Time) (presence.Fleet, error)
+	Since(ctx context.Context, position string) (list []fold.Transition, end string, err error)
+}
+
+// Cloud is the provider of instances.
+type Cloud interface {
+	// Instances lists those that the doctor may act on.
+	Instances(ctx context.Context) ([]event.Provided, error)
+	// Do starts, stops, launches or terminates an instance. A launch with a token that it had before is that launch.
+	Do(ctx context.Context, action, id string, l event.Launch) (result string, err error)
+}
+
+// Options are what a doctor needs; Cloud may be nil.
+type Options struct {
+	Me     string // in claims; another doctor has another name
+	Fleet  Fleet
+	Store  *Store
+	Cloud  Cloud
+	Expect []event.Expected
+	Local  []string      // the addresses of this machine
+	Lease  time.Duration // of a claim; what is not done by then is left to the next round; 0 = 5 min
+	DryRun bool          // it says what it would do
+	Say    func(text string)
+}
+
+// Doctor makes due actions happen, a round at a time. Use it from one goroutine at a time.
+type Doctor struct {
+	Options
+	provider event.Provider // as the cloud said last
+}
+
+const (
+	defaultLease = 5 * time.Minute
+	// askEach is how often the cloud is asked at most.
+	askEach = time.Minute
+	// sideBySide is how many calls to the cloud go on at once.
+	sideBySide = 8
+)
+
+// New makes a doctor; it asks nothing.
+func New(o Options) *Doctor {
+	o.Lease = cmp.Or(o.Lease, defaultLease)
+	return &Doctor{Options: o}
+}
+
+// Status is the status of the fleet as it is now.
+func (d *Doctor) Status(ctx context.Context, now time.Time) (event.Status, error) {
+	f, err := d.Fleet.Read(ctx, now)
+	if err != nil {
+		return event.Status{}, err
+	}
+	if since := now.Sub(d.provider.At); d.Cloud != nil && (since >= askEach || since < 0) {
+		list, err := d.Cloud.Instances(ctx)
+		if err != nil {
+			// Without them each instance would look as if it was terminated.
+			return event.Status{}, fmt.Errorf("instances: %w", err)
+		}
+		d.provider = event.Provider{At: now, Instances: list}
+	}
+	return event.StatusOf(f, d.provider, now).With(d.Expect), nil
+}
+
+// Round takes in what happened, claims what is due in the same push, does it, and writes down what became of it.
+func (d *Doctor) Round(ctx context.Context, now time.Time) error {
+	s, err := d.Status(ctx, now)
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	var claimed []event.Entry
+	q, err := d.Store.change(ctx, now, d.DryRun, func(q event.Queue) (event.Queue, []event.Line, error) {
+		list, end, err := d.Fleet.Since(ctx, q.History)
+		if err != nil {
+			return q, nil, err
+		}
+		events := event.FromHistory(list, s)
+		var seen []event.Line
+		if q.History != "" || q.Instances != nil { // the first view is no change
+			for _, e := range event.Seen(q.Instances).Changes(s) {
+				events = append(events, e)
+				seen = append(seen, event.Line{Time: e.At, Event: &e})
+			}
+		}
+		next := q.TakeIn(events, end, s, now)
+		next, claimed = next.Claim(d.Me, s, d.Lease, now)
+		return next, seen, nil
+	})
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	if d.DryRun {
+		for _, e := range claimed {
+			d.Say("would do " + e.ID + ": " + e.String())
+		}
+		return nil
+	}
+	if len(claimed) > 0 {
+		if err := d.act(ctx, claimed, s, now); err != nil {
+			return fmt.Errorf("doctor: %w", err)
+		}
+	}
+	if err := d.sweep(ctx, q, s, now); err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	return nil
+}
+
+// act does what was claimed, for less time than the claim lasts, and writes down what became of it.
+func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status, now time.Time) error {
+	outcomes := make([]event.Outcome, len(claimed))
+	acting, stop := context.WithTimeoutCause(ctx, d.Lease-d.Lease/4, errors.New("not finished while the claim lasted"))
+	defer stop()
+	var going sync.WaitGroup
+	free := make(chan struct{}, sideBySide)
+	var ask []int
+	for i, e := range claimed {
+		if e.DoLevel == event.Nodes {
+			ask = append(ask, i)
+			continue
+		}
+		going.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			outcomes[i] = d.instances(acting, e, s)
+		})
+	}
+	d.ask(acting, claimed, ask, outcomes, s, now)
+	going.Wait()
+	if ctx.Err() != nil {
+		return nil // told to end: another doctor takes over what is not written down
+	}
+	_, err := d.Store.Change(ctx, now, func(q event.Queue) (event.Queue, []event.Line, error) {
+		return q.End(d.Me, outcomes, now), nil, nil
+	})
+	for i, e := range claimed {
+		switch o := outcomes[i]; {
+		case o.Err != nil:
+			d.Say(e.ID + ": " + e.String() + ": " + o.Err.Error())
+		case len(o.Asked) > 0:
+			d.Say(e.ID + ": " + e.String() + ": asked " + human.Some(o.Asked, 5))
+		default:
+			d.Say(strings.TrimSuffix(e.ID+": "+e.String()+": "+o.Result, ": "))
+		}
+	}
+	return err
+}
+
+// ask asks nodes, all in one push. The id of a request is the same whenever this try is repeated, so that a node obeys
+// it once.
+func (d *Doctor) ask(ctx context.Context, claimed []event.Entry, which []int, outcomes []event.Outcome, s event.Status, now time.Time) {
+	if len(which) == 0 {
+		return
+	}
+	want := map[string][]gitstore.Request{}
+	for _, i := range which {
+		e := claimed[i]
+		outcomes[i] = event.Outcome{ID: e.ID, Asked: s.NodesOf(e.DoGroup, d.Local), Request: e.ID + "-" + strconv.Itoa(e.Tries+1)}
+		if len(outcomes[i].Asked) == 0 {
+			outcomes[i].Err = fmt.Errorf("no node that is present is %s", human.Quote(e.DoGroup))
+		}
+		for _, id := range outcomes[i].Asked {
+			want[id] = append(want[id], gitstore.Request{ID: outcomes[i].Request, Action: e.DoAction, By: requester, Until: e.End()})
+		}
+	}
+	if err := d.Store.request(ctx, want, nil, now); err != nil {
+		for _, i := range which {
+			if outcomes[i].Err == nil {
+				outcomes[i].Err = err
+			}
+		}
+	}
+}
+
+// requester is in the requests that a doctor removes again.
+const requester = "doctor"
+
+// sweep removes the requests of doctors whose answers are taken in, and those that have expired. Another doctor may
+// have asked since the queue was read, so no action may seem to stand behind a request: its answer alone decides.
+func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now time.Time) error {
+	done := map[string]bool{} // node and request
+	for _, n := range s.Nodes {
+		for _, a := range n.Answers {
+			done[n.InstanceID+" "+a.ID] = a.Code != presence.AnswerAccepted
+		}
+	}
+	for _, e := range q.Actions {
+		for id, answer := range e.Nodes {
+			if answer == "" {
+				delete(done, id+" "+e.Request)
+			}
+		}
+	}
+	return d.Store.request(ctx, nil, func(id string, r gitstore.Request) bool {
+		return r.By != requester || !done[id+" "+r.ID] && now.Before(r.Until)
+	}, now)
+}
+
+// request adds requests to the refs of nodes, and keeps of those that are there what keep says; all in one push.
+func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request, keep func(id string, r gitstore.Request) bool, now time.Time) error {
+	for try := 1; ; try++ {
+		tips, err := gitstore.RequestsOf(ctx, s.repo)
+		if err != nil {
+			return err
+		}
+		ids := slices.Collect(maps.Keys(want))
+		if keep != nil {
+			ids = slices.Collect(maps.Keys(tips))
+		}
+		slices.Sort(ids)
+		var updates []remote.Update
+		for _, id := range ids {
+			var list []gitstore.Request
+			if tips[id] != "" {
+				if list, err = gitstore.ReadRequests(ctx, s.repo, tips[id]); err != nil && keep != nil {
+					continue // not ours, or garbage: it stays
+				}
+			}
+			n := len(list)
+			if keep != nil {
+				list = slices.DeleteFunc(list, func(r gitstore.Request) bool { return !keep(id, r) })
+			}
+			for _, r := range want[id] {
+				if !slices.ContainsFunc(list, func(o gitstore.Request) bool { return o.ID == r.ID }) {
+					list = append(list, r)
+				}
+			}
+			if len(list) == n {
+				continue
+			}
+			u, err := gitstore.RequestsUpdate(id, tips[id], list, s.who, now)
+			if err != nil {
+				return err
+			}
+			updates = append(updates, u)
+		}
+		if len(updates) == 0 {
+			return nil
+		}
+		if err = s.repo.Push(ctx, updates...); err == nil || try == races {
+			return err
+		}
+	}
+}
+
+// instances does an action on the instances that its group means.
+func (d *Doctor) instances(ctx context.Context, e event.Entry, s event.Status) event.Outcome {
+	o := event.Outcome{ID: e.ID}
+	if d.Cloud == nil {
+		o.Err, o.Final = errors.New("this doctor has no cloud (--ec2)"), true
+		return o
+	}
+	if e.DoAction == "launch" {
+		i := slices.IndexFunc(d.Expect, func(x event.Expected) bool { return x.Name == e.DoGroup || x.IP == e.DoGroup })
+		if i < 0 || d.Expect[i].Launch.Template == "" {
+			o.Err, o.Final = fmt.Errorf("%s has no launch in --expect", human.Quote(e.DoGroup)), true
+			return o
+		}
+		l := d.Expect[i].Launch
+		l.Token, l.IP, l.Name = e.ID, d.Expect[i].IP, d.Expect[i].Name
+		if e.Launches > 0 {
+			l.Token += "-" + strconv.Itoa(e.Launches)
+		}
+		o.Result, o.Err = d.Cloud.Do(ctx, e.DoAction, "", l)
+		o.Relaunch = errors.Is(o.Err, ErrGone)
+		return o
+	}
+	var done []string
+	for _, id := range s.InstancesOf(e.DoGroup) {
+		if !slices.ContainsFunc(d.provider.Instances, func(p event.Provided) bool { return p.ID == id }) {
+			continue // a node that is no instance of this provider
+		}
+		if _, err := d.Cloud.Do(ctx, e.DoAction, id, event.Launch{}); err != nil {
+			o.Err = errors.Join(o.Err, fmt.Errorf("%s: %w", id, err))
+		}
+		done = append(done, id)
+	}
+	if len(done) == 0 {
+		o.Err = fmt.Errorf("no instance that may be touched is %s: it needs the tag add:deployment", human.Quote(e.DoGroup))
+	}
+	o.Result = human.Some(done, 5)
+	return o
+}
+
+// ErrGone is in the error of a launch whose token belongs to an instance that was terminated since.
+var ErrGone = errors.New("what this token launched is terminated")

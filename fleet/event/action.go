@@ -1,0 +1,229 @@
+package event
+
+import (
+	"cmp"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/strictyaml"
+	"github.com/addagent/addagent/presence"
+)
+
+// Action is something to be done once the fleet is in a state. An event field that is empty or na matches all.
+type Action struct {
+	ID         string `json:"id"`
+	EventType  string `json:"event_type,omitempty"`
+	EventName  string `json:"event_name,omitempty"`
+	EventIP    string `json:"event_ip,omitempty"`
+	EventState string `json:"event_state,omitempty"`
+	DoLevel    string `json:"do_level"`
+	DoGroup    string `json:"do_group"`
+	DoAction   string `json:"do_action"`
+	DoType     string `json:"do_type,omitempty"`
+	After      string `json:"after,omitempty"`    // the id of an action that must succeed first
+	Deadline   string `json:"deadline,omitempty"` // how long it may wait; "" = an hour
+	Attempts   int    `json:"attempts,omitempty"` // how often it may fail; 0 = five times
+}
+
+// The levels of actions beside Services and Instances, whose names they share.
+const (
+	All   = "all"   // a group or a type: every one
+	Local = "local" // a group: the nodes of this machine
+)
+
+// ActionsOf lists what can be done at a level.
+func ActionsOf(level string) []string {
+	return map[string][]string{
+		Nodes: {"work"},
+	}[level]
+}
+
+const (
+	defaultDeadline = time.Hour
+	mostDeadline    = 7 * 24 * time.Hour // of a request, too
+	defaultAttempts = 5
+	mostAttempts    = 100
+)
+
+func (a Action) deadline() time.Duration {
+	d, err := time.ParseDuration(a.Deadline)
+	if err != nil {
+		return defaultDeadline // none, or it was written by hand
+	}
+	return min(d, mostDeadline)
+}
+
+// target is what an action is about: of the actions on one target one runs at a time.
+func (a Action) target() string { return a.DoLevel + " " + a.DoGroup }
+
+// same says whether two actions do the same for the same reason.
+func (a Action) same(b Action) bool {
+	a.ID, a.Deadline, a.Attempts = b.ID, b.Deadline, b.Attempts
+	return a == b
+}
+
+// anything is an event field that matches all.
+func anything(field string) bool { return field == "" || field == notKnown }
+
+// wants says whether a field of an action accepts a value.
+func wants(field, value string) bool { return anything(field) || field == value }
+
+// Matches says whether an event is what an action waits for.
+func (a Action) Matches(e Event) bool {
+	return wants(a.EventType, e.Type) && wants(a.EventName, e.Name) && wants(a.EventIP, e.IP) &&
+		(wants(a.EventState, e.State) || a.EventState == "initdone" && slices.Contains([]string{"idle", "working"}, e.State))
+}
+
+// Holds says whether the fleet is as an action waits for it, whatever happened before: so nothing is missed. An action
+// without any condition holds at once.
+func (a Action) Holds(s Status) bool {
+	if anything(a.EventType) && anything(a.EventName) && anything(a.EventIP) && anything(a.EventState) {
+		return true
+	}
+	address := map[string]string{}
+	for _, i := range s.Instances {
+		address[i.ID] = i.IP
+		if a.Matches(Event{Type: Instances, Name: i.ID, IP: i.IP, State: i.State}) {
+			return true
+		}
+	}
+	for _, n := range s.Nodes {
+		states := []string{string(n.State)}
+		if age := n.Age(s.At); age != presence.Present {
+			states = []string{string(age)}
+		} else if presence.Initialised(n) {
+			states = append(states, "initdone")
+		}
+		for _, state := range states {
+			if a.Matches(Event{Type: Nodes, Name: n.InstanceID, IP: address[n.InstanceID], State: state}) {
+				return true
+			}
+		}
+	}
+	for _, o := range s.Services {
+		if a.Matches(Event{Type: Services, Name: o.Name, IP: o.IP, State: o.State}) || a.Matches(Event{Type: Roles, Name: o.Name, IP: o.IP, State: o.Role}) {
+			return true
+		}
+	}
+	return false
+}
+
+// NodesOf are the nodes that a group means: a service, a node, an address, a deployment, or all; sorted by id. Only
+// nodes that can hear are meant.
+func (s Status) NodesOf(group string, local []string) []string {
+	var all []string
+	for _, n := range s.Nodes {
+		if age := n.Age(s.At); age != presence.Present && age != presence.Late {
+			continue
+		}
+		meant := group == All || group == n.InstanceID || group == n.Deployment || slices.Contains(n.Addresses, group) || group == Address(n.Record) ||
+			slices.ContainsFunc(n.Services, func(o presence.Service) bool { return o.Name == group }) ||
+			group == Local && slices.ContainsFunc(local, func(ip string) bool { return slices.Contains(n.Addresses, ip) })
+		if meant {
+			all = append(all, n.InstanceID)
+		}
+	}
+	return all
+}
+
+// InstancesOf are the instances that a group means: an id, an address, or all.
+func (s Status) InstancesOf(group string) []string {
+	var all []string
+	for _, i := range s.Instances {
+		if group == All || group == i.ID || group == i.IP {
+			all = append(all, i.ID)
+		}
+	}
+	return all
+}
+
+// actionID becomes the id of a request and the token of a launch.
+var actionID = regexp.MustCompile(`^[0-9a-z][0-9a-z-]{0,39}$`)
+
+var actionKeys = []string{"id", "event_type", "event_name", "event_ip", "event_state", "do_level", "do_group", "do_action", "do_type", "after", "deadline", "attempts"}
+
+// ParseActions reads a file of actions: a list of maps, in YAML or JSON. file is how it is called in the problems, each
+// of which has line and column. With problems the actions mean nothing.
+func ParseActions(file string, data []byte) (list []Action, problems []string) {
+	problems = strictyaml.ReadList(file, data, "{ do_level: nodes, do_action: work, do_group: all }", func(y *strictyaml.File, n strictyaml.Node) {
+		a := Action{DoGroup: All}
+		for _, f := range y.Fields(n, actionKeys) {
+			a.set(y, f)
+		}
+		if !n.Is(strictyaml.Map) {
+			return
+		}
+		if why := a.Wrong(); why != "" {
+			y.Wrong(n, "%s", why)
+		}
+		if a.ID != "" && slices.ContainsFunc(list, func(b Action) bool { return b.ID == a.ID }) {
+			y.Wrong(n, "the id %s is there twice", a.ID)
+		}
+		list = append(list, a)
+	})
+	return list, problems
+}
+
+func (a *Action) set(y *strictyaml.File, f strictyaml.Field) {
+	switch key := f.Key.Text; key {
+	case "attempts":
+		a.Attempts = y.Number(f, 1, mostAttempts)
+	case "deadline":
+		a.Deadline = human.Setting(y.Duration(f))
+	case "event_type":
+		if a.EventType = y.OneOf(f, append(Types(), "cloud", notKnown)); a.EventType == "cloud" { // as it was called before
+			a.EventType = Instances
+		}
+	default:
+		text, _ := y.Text(f)
+		*map[string]*string{"id": &a.ID, "event_name": &a.EventName, "event_ip": &a.EventIP, "event_state": &a.EventState, "do_level": &a.DoLevel,
+			"do_group": &a.DoGroup, "do_action": &a.DoAction, "do_type": &a.DoType, "after": &a.After}[key] = text
+	}
+}
+
+// Wrong says why an action can never be done; "" = it can.
+func (a Action) Wrong() string {
+	known := ActionsOf(a.DoLevel)
+	texts := a.EventName + a.EventIP + a.EventState + a.DoGroup + a.DoType
+	_, notIP := netip.ParseAddr(a.EventIP)
+	d, _ := time.ParseDuration(cmp.Or(a.Deadline, "1h"))
+	switch {
+	case a.ID != "" && !actionID.MatchString(a.ID) || a.After != "" && !actionID.MatchString(a.After):
+		return "an id has small letters, digits and dashes, at most 40"
+	case known == nil:
+		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use nodes"
+	case !slices.Contains(known, a.DoAction):
+		return "do_action " + human.Quote(a.DoAction) + " is unknown: at the level " + a.DoLevel + " there is " + human.List(known, "and")
+	case a.DoGroup == "" || len(texts) > 500 || human.Safe(texts) != texts:
+		return "do_group is missing, or a text is too long or holds control characters"
+	case !anything(a.EventIP) && notIP != nil:
+		return "event_ip " + human.Quote(a.EventIP) + " is not an address"
+	case a.DoGroup == All && (a.DoAction == "stop" || a.DoAction == "terminate"):
+		return "all is refused for " + a.DoAction + ": name an instance"
+	case d < time.Second || d > mostDeadline:
+		return "deadline must be between a second and a week"
+	}
+	return ""
+}
+
+// String words an action for people.
+func (a Action) String() string {
+	text := strings.Join([]string{a.DoLevel, a.DoAction, a.DoGroup}, " ")
+	var when []string
+	for _, f := range []string{a.EventType, a.EventName, a.EventIP, a.EventState} {
+		if !anything(f) {
+			when = append(when, f)
+		}
+	}
+	if len(when) > 0 {
+		text += " once " + strings.Join(when, " ")
+	}
+	if a.After != "" {
+		text += " after " + a.After
+	}
+	return text
+}

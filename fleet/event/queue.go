@@ -1,0 +1,344 @@
+package event
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/retry"
+	"github.com/addagent/addagent/presence"
+)
+
+// Phase is how far an action is.
+type Phase string
+
+// The phases. The last four are its end.
+const (
+	Waits     Phase = "waiting"
+	Runs      Phase = "running" // a doctor has claimed it
+	Asked     Phase = "asked"   // nodes were asked, and any doctor takes their answers in
+	Succeeded Phase = "succeeded"
+	Failed    Phase = "failed"
+	Expired   Phase = "expired"
+	Cancelled Phase = "cancelled"
+)
+
+// Entry is an action in the queue.
+type Entry struct {
+	Action
+	Phase   Phase             `json:"phase"`
+	Added   time.Time         `json:"added"`
+	Matched bool              `json:"matched,omitempty"` // an event since it was added was the one that it waits for
+	By      string            `json:"by,omitempty"`      // the doctor that has claimed it
+	Until   time.Time         `json:"until,omitzero"`    // of the claim
+	Tries   int               `json:"tries,omitempty"`   // that failed
+	Next    time.Time         `json:"next,omitzero"`     // it is not tried before
+	Nodes   map[string]string `json:"nodes,omitempty"`   // of an asked one: the answer of each node, "" = none yet
+	Request string            `json:"request,omitempty"` // the id under which the nodes were asked
+	Result  string            `json:"result,omitempty"`  // the last one, in words
+
+	Launches int       `json:"launches,omitempty"` // tokens whose instance was terminated since
+	Ended    time.Time `json:"ended,omitzero"`
+}
+
+// End is when an action stops waiting.
+func (e Entry) End() time.Time { return e.Added.Add(e.deadline()) }
+
+// Over says that an action has ended.
+func (e Entry) Over() bool { return !slices.Contains([]Phase{Waits, Runs, Asked}, e.Phase) }
+
+// Queue is what waits, runs, or has ended within a week. It is a value: each method returns the next one.
+type Queue struct {
+	Actions   []Entry           `json:"actions"` // in the order of adding
+	History   string            `json:"history"` // up to where the fold's history was taken in; "" = nothing yet
+	Instances map[string]string `json:"instances,omitempty"`
+}
+
+const (
+	// waitMost is how many actions may wait.
+	waitMost = 1000
+	// endedKept is for how long actions that have ended are kept.
+	endedKept = 7 * 24 * time.Hour
+	// takeover is how long after the end of a claim another doctor takes over: their clocks differ by less.
+	takeover = 2 * time.Minute
+	// resultLimit bounds a result, in characters.
+	resultLimit = 300
+	// retryFirst and retryMost are the delays between the tries of an action.
+	retryFirst, retryMost = 30 * time.Second, 10 * time.Minute
+)
+
+// unfinished are the actions that have not ended.
+func (q Queue) unfinished() []Entry {
+	return slices.DeleteFunc(slices.Clone(q.Actions), Entry.Over)
+}
+
+// Find returns an action.
+func (q Queue) Find(id string) (Entry, bool) {
+	i := slices.IndexFunc(q.Actions, func(e Entry) bool { return e.ID == id })
+	if i < 0 {
+		return Entry{}, false
+	}
+	return q.Actions[i], true
+}
+
+func (q Queue) clone() Queue {
+	q.Actions = slices.Clone(q.Actions)
+	return q
+}
+
+// Add adds actions, in their order, and returns their ids. One that equals an action that waits or runs is that one.
+func (q Queue) Add(list []Action, now time.Time) (next Queue, ids []string, err error) {
+	next = q.clone()
+	now = now.UTC().Truncate(time.Second)
+	called := map[string]string{} // the ids in the list, and those they have
+	for n, a := range list {
+		a.After = cmp.Or(called[a.After], a.After)
+		if _, there := next.Find(a.After); a.After != "" && !there {
+			return q, nil, fmt.Errorf("action %d: after %s: it is not in the queue", n+1, a.After)
+		}
+		i := slices.IndexFunc(next.Actions, func(e Entry) bool { return !e.Over() && e.Action.same(a) })
+		if i < 0 {
+			id := cmp.Or(a.ID, newID(a, now, len(next.Actions)))
+			if _, there := next.Find(id); there {
+				return q, nil, fmt.Errorf("action %d: the id %s is taken", n+1, id)
+			}
+			i = len(next.Actions)
+			if a.ID = id; list[n].ID != "" {
+				called[list[n].ID] = id
+			}
+			next.Actions = append(next.Actions, Entry{Action: a, Phase: Waits, Added: now})
+		} else if a.ID != "" {
+			called[a.ID] = next.Actions[i].ID
+		}
+		ids = append(ids, next.Actions[i].ID)
+	}
+	if n := len(next.unfinished()); n > waitMost {
+		return q, nil, fmt.Errorf("%s would wait, more than %d: wait, or cancel some", human.Count(n, "action"), waitMost)
+	}
+	return next, ids, nil
+}
+
+// newID makes an id that no other action has: two that add at once collide in the push of the queue.
+func newID(a Action, now time.Time, n int) string {
+	line, _ := json.Marshal(a) // texts and a number
+	sum := sha256.Sum256([]byte(string(line) + strconv.Itoa(n) + human.Stamp(now)))
+	return hex.EncodeToString(sum[:5])
+}
+
+// Cancel ends an action that has not ended. What a doctor is doing for it goes on; its result no longer counts.
+func (q Queue) Cancel(id string, now time.Time) (Queue, error) {
+	e, there := q.Find(id)
+	switch {
+	case !there:
+		return q, fmt.Errorf("there is no action %s", human.Quote(id))
+	case e.Over():
+		return q, fmt.Errorf("action %s has ended: %s", id, e.Phase)
+	}
+	return q.with(id, func(e *Entry) { e.end(Cancelled, "cancelled", now) }), nil
+}
+
+func (q Queue) with(id string, change func(*Entry)) Queue {
+	q = q.clone()
+	for i := range q.Actions {
+		if q.Actions[i].ID == id {
+			change(&q.Actions[i])
+		}
+	}
+	return q
+}
+
+func (e *Entry) end(p Phase, result string, now time.Time) {
+	e.Phase, e.Result, e.Ended = p, human.Truncate(human.Line(result), resultLimit), now.UTC().Truncate(time.Second)
+	e.By, e.Until, e.Next, e.Nodes = "", time.Time{}, time.Time{}, nil
+}
+
+// fail takes in a try that failed.
+func (e *Entry) fail(why string, now time.Time) {
+	e.Tries++
+	if e.Tries >= cmp.Or(e.Attempts, defaultAttempts) {
+		e.end(Failed, why, now)
+		return
+	}
+	wait := retry.Backoff{First: retryFirst, Most: retryMost, Low: 0.5, High: 1}.Delay(e.Tries, retry.Chance(e.ID))
+	e.Phase, e.Result, e.Next, e.Nodes, e.Request = Waits, human.Truncate(human.Line(why), resultLimit), now.Add(wait).UTC().Truncate(time.Second), nil, ""
+	e.By, e.Until = "", time.Time{}
+}
+
+// TakeIn takes in what happened and how the fleet is: events that actions wait for, answers of nodes, deadlines, and
+// the ends of those that others come after. history is where the events of the fold's history end.
+func (q Queue) TakeIn(events []Event, history string, s Status, now time.Time) Queue {
+	next := q.clone()
+	next.History, next.Instances = history, maps.Clone(map[string]string(s.SeenIn()))
+	for i := range next.Actions {
+		e := &next.Actions[i]
+		if e.Over() {
+			continue
+		}
+		e.Matched = e.Matched || slices.ContainsFunc(events, e.Action.Matches)
+		if e.Phase == Asked {
+			e.hear(s, now)
+		}
+		before, _ := next.Find(e.After)
+		switch {
+		case e.Over():
+		case e.Phase != Runs && now.After(e.End()):
+			e.end(Expired, cmp.Or(e.Result, "its condition did not come true in time"), now)
+		case e.Phase == Waits && e.After != "" && (before.ID == "" || before.Over() && before.Phase != Succeeded):
+			e.end(Failed, "after "+e.After+", which "+string(cmp.Or(before.Phase, "is not there any more")), now)
+		}
+	}
+	next.Actions = slices.DeleteFunc(next.Actions, func(e Entry) bool { return e.Over() && now.Sub(e.Ended) > endedKept })
+	return next
+}
+
+// hear takes in the answers of the nodes that were asked.
+func (e *Entry) hear(s Status, now time.Time) {
+	nodes, wrong, open := maps.Clone(e.Nodes), "", false
+	for _, id := range slices.Sorted(maps.Keys(nodes)) {
+		for _, n := range s.Nodes {
+			for _, a := range n.Answers {
+				if n.InstanceID == id && a.ID == e.Request && a.Code != presence.AnswerAccepted {
+					nodes[id] = a.Code + " " + a.State
+				}
+			}
+		}
+		switch code, _, _ := strings.Cut(nodes[id], " "); code {
+		case "":
+			open = true
+		case presence.AnswerDone:
+		default:
+			wrong = cmp.Or(wrong, id+": "+nodes[id])
+		}
+	}
+	e.Nodes = nodes
+	switch {
+	case wrong != "":
+		e.fail(wrong, now)
+	case !open:
+		e.end(Succeeded, human.Count(len(nodes), "node")+" did it", now)
+	}
+}
+
+// Claim claims for a doctor what is due: its condition came true, what it comes after has succeeded, and nothing else
+// is done to its target. What the claim of another doctor has ended of is taken over.
+func (q Queue) Claim(me string, s Status, lease time.Duration, now time.Time) (next Queue, claimed []Entry) {
+	next = q.clone()
+	busy := map[string]bool{}
+	for _, e := range next.Actions {
+		if e.Phase == Asked || e.Phase == Runs && !e.abandoned(now) {
+			busy[e.target()] = true
+		}
+	}
+	for i := range next.Actions {
+		e := &next.Actions[i]
+		before, _ := next.Find(e.After)
+		free := e.Phase == Waits && !now.Before(e.Next) && (e.After == "" || before.Phase == Succeeded) && (e.Matched || e.Holds(s)) || e.abandoned(now)
+		if !free || busy[e.target()] {
+			continue
+		}
+		busy[e.target()] = true
+		e.Phase, e.By, e.Until = Runs, me, now.Add(lease).UTC().Truncate(time.Second)
+		claimed = append(claimed, *e)
+	}
+	return next, claimed
+}
+
+// abandoned says that the doctor which claimed an action has not ended it in time.
+func (e Entry) abandoned(now time.Time) bool {
+	return e.Phase == Runs && now.After(e.Until.Add(takeover))
+}
+
+// Outcome is what became of a claimed action.
+type Outcome struct {
+	ID      string
+	Asked   []string // the nodes that were asked; the action ends with their answers
+	Request string   // the id under which they were asked
+	Result  string
+	Err     error
+	Final   bool // an error that another try does not change
+
+	Relaunch bool // the next try needs another token
+}
+
+// End takes in what a doctor did with its claims. A claim that another doctor has taken over is not its own any more.
+func (q Queue) End(me string, outcomes []Outcome, now time.Time) Queue {
+	for _, o := range outcomes {
+		q = q.with(o.ID, func(e *Entry) {
+			switch {
+			case e.Phase != Runs || e.By != me:
+			case o.Err != nil && o.Final:
+				e.end(Failed, o.Err.Error(), now)
+			case o.Err != nil:
+				if o.Relaunch {
+					e.Launches++
+				}
+				e.fail(o.Err.Error(), now)
+			case len(o.Asked) > 0:
+				e.Phase, e.By, e.Until, e.Request, e.Nodes = Asked, "", time.Time{}, o.Request, map[string]string{}
+				for _, id := range o.Asked {
+					e.Nodes[id] = ""
+				}
+			default:
+				e.end(Succeeded, o.Result, now)
+			}
+		})
+	}
+	return q
+}
+
+// Neglected are the actions that have been due for long, and that no doctor has claimed: is there one?
+func (q Queue) Neglected(s Status, long time.Duration, now time.Time) (list []Entry) {
+	_, due := q.Claim("", s, 0, now)
+	for _, e := range due {
+		if now.Sub(e.Added) > long && now.Sub(e.Next) > long && now.Sub(e.Until) > long {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Line is one line of the queue's log: what became of an action, or an event that only the doctor sees.
+type Line struct {
+	Time   time.Time `json:"time"`
+	ID     string    `json:"id,omitempty"`
+	Action string    `json:"action,omitempty"`
+	Phase  Phase     `json:"phase,omitempty"`
+	By     string    `json:"by,omitempty"`
+	Tries  int       `json:"tries,omitempty"`
+	Result string    `json:"result,omitempty"`
+	Event  *Event    `json:"event,omitempty"`
+}
+
+// Lines are what differs between two states of the queue. An action that ended a week ago goes without one.
+func (q Queue) Lines(next Queue, now time.Time) []Line {
+	var list []Line
+	for _, e := range next.Actions {
+		before, _ := q.Find(e.ID)
+		if before.Phase != e.Phase || before.By != e.By || before.Tries != e.Tries {
+			list = append(list, Line{Time: now.UTC().Truncate(time.Second), ID: e.ID, Action: e.String(), Phase: e.Phase, By: e.By, Tries: e.Tries, Result: e.Result})
+		}
+	}
+	return list
+}
+
+// Clean makes a queue that another machine wrote fit to be shown and used: texts hold no control characters, and what
+// can be no action is left out.
+func (q Queue) Clean() Queue {
+	q = q.clone()
+	for i := range q.Actions {
+		e := &q.Actions[i]
+		for _, text := range []*string{&e.EventType, &e.EventName, &e.EventIP, &e.EventState, &e.DoGroup, &e.DoType, &e.By, &e.Result} {
+			*text = human.Truncate(human.Safe(*text), resultLimit)
+		}
+	}
+	q.Actions = slices.DeleteFunc(q.Actions, func(e Entry) bool { return e.ID == "" || e.Wrong() != "" })
+	return q
+}
