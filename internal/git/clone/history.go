@@ -1,13 +1,13 @@
 package clone
 
 import (
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/protocol"
 	"github.com/addagent/addagent/internal/git/refs"
@@ -36,15 +36,14 @@ func succeeded(dir string) map[string]plumbing.Hash {
 	top := filepath.Join(dir, worktree.OwnFolder, "add")
 	done := map[string]plumbing.Hash{}
 	for _, pattern := range []string{"*_VERSION", "*/*_VERSION"} {
-		files, _ := fs.Glob(os.DirFS(top), pattern) // fails for a bad pattern alone
-		for _, file := range files {
-			info, err := os.Lstat(filepath.Join(top, file))
-			if err != nil || !info.Mode().IsRegular() || strings.HasSuffix(file, "_DOING_VERSION") {
+		for _, path := range files.Matching(top, pattern) {
+			info, err := os.Lstat(path)
+			if err != nil || !info.Mode().IsRegular() || strings.HasSuffix(path, "_DOING_VERSION") {
 				continue
 			}
-			text, _ := transport.ReadSmall(filepath.Join(top, file)) // one that cannot be read names nothing
+			text, _ := transport.ReadSmall(path) // one that cannot be read names nothing
 			if id, ok := objects.ParseID(strings.TrimSpace(string(text))); ok {
-				name := refs.Done + "/" + strings.ReplaceAll(strings.TrimSuffix(file, "/work.sh_VERSION"), "/", ".")
+				name := refs.Done + "/" + strings.ReplaceAll(strings.TrimSuffix(path[len(top)+1:], "/work.sh_VERSION"), "/", ".")
 				if plumbing.ReferenceName(name).Validate() != nil || len(name) > maxRefName {
 					name = refs.Done + "/" + id.String()
 				}
@@ -155,17 +154,24 @@ func connected(store *objects.Reader, from, to plumbing.Hash) (bool, error) {
 // sinceDone lists the commits that lead from the one that is shown, and from those of the last successes, to where all
 // of these meet; nearest first.
 func sinceDone(store *objects.Reader, at plumbing.Hash, done []plumbing.Hash) (line []plumbing.Hash, err error) {
-	next := map[plumbing.Hash]bool{at: true} // not visited yet
-	for _, id := range done {
-		next[id] = true
+	from := append([]plumbing.Hash{at}, done...)
+	open := map[plumbing.Hash]bool{} // to be visited; false = visited
+	for _, id := range from {
+		open[id] = true
 	}
-	err = store.Ancestors(append([]plumbing.Hash{at}, done...), func(id plumbing.Hash, there, _ []plumbing.Hash) bool {
-		delete(next, id)
-		if line = append(line, id); len(next) == 0 || len(line) >= maxHistory {
+	n, ended := len(open), false // a line that ended meets the others where it ended, or nowhere
+	err = store.Ancestors(from, func(id plumbing.Hash, there, _ []plumbing.Hash) bool {
+		open[id] = false
+		line = append(line, id)
+		if n--; n == 0 && !ended || len(line) >= maxHistory {
 			return false
 		}
+		ended = ended || len(there) == 0
 		for _, p := range there {
-			next[p] = true
+			if _, known := open[p]; !known {
+				open[p] = true
+				n++
+			}
 		}
 		return true
 	})

@@ -5,10 +5,12 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/refs"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -98,5 +100,51 @@ func TestHistory(t *testing.T) {
 	w.look()
 	if named := gittest.Git(t, w.dir, "for-each-ref", "--format=%(refname)", refs.Done); named != refs.Done+"/often\n"+refs.Done+"/work.sh_VERSION" {
 		t.Errorf("refs: %s", named)
+	}
+}
+
+// TestSinceDone: what leads from the last successes to what is shown does not depend on the order in which these are
+// named.
+func TestSinceDone(t *testing.T) {
+	t.Parallel()
+	src := gittest.New(t, filepath.Join(t.TempDir(), "src.git"))
+	var all []plumbing.Hash // from the first commit on
+	for i := range 10 {
+		all = append(all, plumbing.NewHash(src.Commit("main", gittest.File("f", fmt.Sprint(i)))))
+	}
+	store, err := objects.Open(src.Dir)
+	testkit.Must(t, err)
+	defer store.Close()
+	for _, c := range []struct {
+		done []int
+		want int // commits
+	}{
+		{[]int{8}, 2},
+		{[]int{9}, 1},
+		{[]int{8, 7}, 3},
+		{[]int{7, 8}, 3},
+		{[]int{8, 7, 0}, 10},
+		{[]int{0, 7, 8}, 10},
+		{[]int{7, 0, 8}, 10},
+		{[]int{7, 8, 0}, 10},
+		{[]int{0, 8, 7}, 10},
+		{[]int{8, 0, 7}, 10},
+		{[]int{1, 8, 7}, 9},
+		{[]int{7, 1, 8}, 9},
+	} {
+		var done []plumbing.Hash
+		for _, i := range c.done {
+			done = append(done, all[i])
+		}
+		line, err := sinceDone(store, all[9], done)
+		testkit.Must(t, err)
+		for _, id := range all[10-c.want:] {
+			if !slices.Contains(line, id) {
+				t.Errorf("since %v: %s is not among %v", c.done, id, line)
+			}
+		}
+		if len(line) > c.want+1 { // where all meet may be one further
+			t.Errorf("since %v: %d commits, want %d", c.done, len(line), c.want)
+		}
 	}
 }

@@ -139,7 +139,7 @@ func tidyPacks(gitDir string) (damage string, err error) {
 			continue
 		}
 		for _, end := range []string{".pack", ".rev", ".bitmap"} {
-			if err := os.Remove(filepath.Join(dir, stem+end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.RemoveAll(filepath.Join(dir, stem+end)); err != nil {
 				return "", fmt.Errorf("remove what was left behind: %w", err)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -208,10 +207,7 @@ func (f *repacking) small() error {
 func (f *repacking) drop(stem string) error {
 	remove := func(path string) error {
 		f.step()
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return os.RemoveAll(path)
 	}
 	top := filepath.Join(f.gitDir, "objects")
 	shortcuts := files.Matching(top, "pack/multi-pack-index*")
@@ -249,25 +245,20 @@ func (f *repacking) removeLoose(now time.Time) error {
 			}
 		}
 		f.step()
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return os.RemoveAll(path)
 	})
 }
 
 // eachLoose visits the loose objects of a clone.
 func eachLoose(gitDir string, visit func(plumbing.Hash, string) error) error {
 	top := filepath.Join(gitDir, "objects")
-	folders, _ := fs.Glob(os.DirFS(top), "[0-9a-f][0-9a-f]") // fails for a bad pattern alone
-	for _, name := range folders {
-		folder := filepath.Join(top, name)
+	for _, folder := range files.Matching(top, "[0-9a-f][0-9a-f]") {
 		entries, err := os.ReadDir(folder)
 		if err != nil {
 			continue
 		}
 		for _, e := range entries {
-			if id, ok := objects.ParseID(name + e.Name()); ok {
+			if id, ok := objects.ParseID(filepath.Base(folder) + e.Name()); ok {
 				if err := visit(id, filepath.Join(folder, e.Name())); err != nil {
 					return err
 				}
