@@ -347,7 +347,13 @@ func (g *Sink) counted(err error) {
 // save writes StateFile. A failure does not stop the push: with a full disk the node must still be able to say so, and
 // a forgotten commit is recognised by its hardware.
 func (g *Sink) save() {
-	err := stateFile(g.o.StateFile).Save(g.state)
+	file := stateFile(g.o.StateFile)
+	g.mu.Lock()
+	data, err := file.Encode(g.state)
+	g.mu.Unlock()
+	if err == nil {
+		err = file.Put(data)
+	}
 	g.mu.Lock()
 	g.unsaved = err
 	g.mu.Unlock()
