@@ -66,18 +66,19 @@ var importTable = []struct {
 			internal/git/remote internal/git/transport internal/human internal/node internal/trouble presence
 			presence/fold presence/gitstore systemd`, ""},
 		"fleet/doctor":    {"fleet/event internal/git/remote internal/human presence presence/fold presence/gitstore", ""},
-		"fleet/event":     {"internal/human internal/retry internal/strictyaml presence presence/fold service", ""},
+		"fleet/event":     {"internal/human internal/retry internal/strictyaml presence presence/fold presence/history service", ""},
 		"fleet/fleettest": {"internal/node presence presence/gitstore", ""},
-		"fleet/view":      {"fleet/event internal/human internal/node presence presence/fold", ""},
+		"fleet/view":      {"fleet/event internal/human internal/node presence presence/fold presence/history service", ""},
 		"presence":        {"internal/human internal/node service", ""},
 		"presence/fold": {`
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node
-			presence presence/gitstore presence/fold/page`, ""},
+			presence presence/gitstore presence/fold/page presence/history`, ""},
 		"presence/fold/page": {"internal/human presence", ""},
 		"presence/gitstore": {`
 			internal/files internal/git/objects internal/git/remote internal/git/transport internal/human internal/node
 			internal/retry presence`, ""},
-		"presence/peers": {"internal/config internal/files internal/git/remote presence presence/fold work", ""},
+		"presence/history": {"internal/human internal/node presence presence/fold/page service", ""},
+		"presence/peers":   {"internal/config internal/files internal/git/remote presence presence/fold work", ""},
 	}},
 	{"telling", map[string]imports{
 		"internal/chat":            {"internal/files internal/human internal/retry internal/secret", "github.com/nicholas-fedor/shoutrrr"},

@@ -21,7 +21,8 @@ func (p *program) eventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "Show what changed in the fleet, in the form that actions and handlers take",
 		Long: `Prints a line an event, oldest first: the time, the type, the name and node, the state
-before and after. The type nodes is of the states and ages of nodes.
+before and after. The type nodes is of the states and ages of nodes, services of the codes of
+their services, and roles of the roles of these.
 
 Events are the lines of the history (addctl log). The id of an event is the same for every
 reader, so it tells a repetition.

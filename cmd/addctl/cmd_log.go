@@ -190,11 +190,11 @@ func (p *program) read(ctx context.Context, o *control.Repository, r reading) er
 // moved identifies a transition. From is not part of it: one reading may know it and the next one, with less history,
 // may not.
 type moved struct {
-	id, to string
-	at     int64 // unix seconds
+	id, kind, service, to string
+	at                    int64 // unix seconds
 }
 
-func moveOf(t fold.Transition) moved { return moved{t.ID, t.To, t.Time.Unix()} }
+func moveOf(t fold.Transition) moved { return moved{t.ID, t.Kind, t.Service, t.To, t.Time.Unix()} }
 
 // meant is the id of the node that a person means by a word. A node that was reaped is found by its whole id.
 func (p *program) meant(ctx context.Context, o *control.Repository, word string) (string, error) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/history"
+	"github.com/addagent/addagent/service"
 )
 
 // The types of events.
@@ -64,9 +66,24 @@ func FromHistory(list []fold.Transition, s Status) []Event {
 	all := make([]Event, 0, len(list))
 	for _, t := range list {
 		e := Event{Type: Nodes, Name: t.ID, Node: t.ID, IP: addresses[t.ID], State: human.Safe(t.To), PreviousState: human.Safe(t.From), Code: noCode, PreviousCode: noCode}
+		switch t.Kind {
+		case history.KindCode:
+			e.Type, e.Name, e.Code, e.PreviousCode = Services, t.Service, e.State, cmp.Or(e.PreviousState, noCode)
+			e.State, e.PreviousState = cmp.Or(human.Safe(t.Reason), service.Code(t.To).State()), stateOfCode(t.From)
+		case history.KindRole:
+			e.Type, e.Name = Roles, t.Service
+		}
 		all = append(all, identified(e, t.Time))
 	}
 	return all
+}
+
+// stateOfCode is a code in a word; "" stays so: there was none.
+func stateOfCode(code string) string {
+	if code == "" {
+		return ""
+	}
+	return service.Code(code).State()
 }
 
 // Seen is the state of each instance as a doctor saw it last, by id.

@@ -10,6 +10,8 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/history"
+	"github.com/addagent/addagent/service"
 )
 
 // Snapshot is how the nodes were at a time, by id.
@@ -76,10 +78,31 @@ func transitionCells(t fold.Transition) []Cell {
 	if row, ok := node.Row(node.State(t.To)); ok {
 		colour = row.Colour
 	}
-	return []Cell{
-		{Text: human.Time(t.Time)}, {Text: t.ID}, {Text: Part(t.Deployment, t.Nodepart)}, {Text: cmp.Or(human.Safe(t.From), "-")},
-		{human.Safe(t.To), colour}, {Text: human.Safe(version)}, {Text: human.Safe(t.Reason)},
+	from, to := human.Safe(t.From), human.Safe(t.To)
+	switch t.Kind {
+	case history.KindCode:
+		from, _ = serviceCode(t.From)
+		to, colour = serviceCode(t.To)
+		to = t.Service + " " + to
+	case history.KindRole:
+		to = t.Service + " " + to
 	}
+	return []Cell{
+		{Text: human.Time(t.Time)}, {Text: t.ID}, {Text: Part(t.Deployment, t.Nodepart)}, {Text: cmp.Or(from, "-")},
+		{to, colour}, {Text: human.Safe(version)}, {Text: human.Safe(t.Reason)},
+	}
+}
+
+// serviceCode is the code of a service as people read it: "running", "stopped (ER0023)"; an endpoint that is not told
+// any more has none.
+func serviceCode(code string) (text, colour string) {
+	switch {
+	case code == "" || code == string(presence.Gone):
+		return code, "gray"
+	case service.Code(code).Available():
+		return service.Code(code).State(), "green"
+	}
+	return service.Code(code).State() + " (" + human.Safe(code) + ")", "red"
 }
 
 // Transition is one transition in a stream, where the widths of columns are not known.

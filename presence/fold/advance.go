@@ -1,15 +1,13 @@
 package fold
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/history"
 )
 
 const (
@@ -38,20 +36,19 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 	next = f
 	next.refStates, next.nodes = maps.Clone(f.refStates), maps.Clone(f.nodes)
 	for _, id := range slices.Sorted(maps.Keys(s.tips)) {
-		was, before := next.refStates[id], ""
+		was := next.refStates[id]
 		old, known := next.nodes[id] // and, from here on, what the node says now
-		if known {
-			before = string(old.record.State)
-		}
 		chain := s.chains[id]
 		if len(chain) == 0 && !known {
 			continue // its record is broken; a note says so
 		}
 		is := was
 		if len(chain) > 0 {
-			moved := steps(before, chain)
-			if n := len(moved); n > 0 {
-				is.Since = moved[n-1].Time
+			moved := steps(old.record, chain)
+			for _, t := range moved {
+				if t.Kind == "" {
+					is.Since = t.Time
+				}
 			}
 			old = chain[len(chain)-1]
 			if is.Told = old.at; is.Since.IsZero() {
@@ -64,7 +61,7 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 			is.Commit, old.commit = s.tips[id], s.tips[id]
 		}
 		age := presence.AgeOf(old.record, is.Told, now)
-		if t, ok := aged(old.record, cmp.Or(was.Age, presence.Present), age, now); ok && known {
+		if t, ok := history.Aged(old.record, cmp.Or(was.Age, presence.Present), age, now); ok && known {
 			list = append(list, t)
 		}
 		if is.Age = age; age == presence.Present {
@@ -75,7 +72,7 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.nodes)) {
 		if _, there := s.tips[id]; !there {
-			list = append(list, ended(f.nodes[id].record, cmp.Or(f.refStates[id].Age, presence.Present), now))
+			list = append(list, history.Ended(f.nodes[id].record, cmp.Or(f.refStates[id].Age, presence.Present), now))
 			delete(next.nodes, id)
 			delete(next.refStates, id)
 			news = true
@@ -85,7 +82,7 @@ func (f fold) advance(s observation, now time.Time) (next fold, list []Transitio
 	news = news || next.info.Unseen != f.info.Unseen || !slices.Equal(next.info.Notes, f.info.Notes) || f.commit == ""
 	next.days = maps.Clone(f.days)
 	maps.DeleteFunc(next.days, func(day string, _ string) bool {
-		t, err := time.Parse(dayLayout, day)
+		t, err := time.Parse(history.DayLayout, day)
 		return err != nil || now.Sub(t) > historyKept
 	})
 	return next, list, news || len(list) > 0
@@ -114,20 +111,4 @@ func since(newest []statement, folded statement, known bool) []statement {
 	list := slices.Clone(newest[:end])
 	slices.Reverse(list)
 	return list
-}
-
-// appended adds transitions to the content of a history file, a JSON line each.
-func appended(content []byte, list []Transition) ([]byte, error) {
-	b := bytes.NewBuffer(slices.Clip(content))
-	if len(content) > 0 && !bytes.HasSuffix(content, []byte("\n")) {
-		b.WriteByte('\n') // it was edited by hand
-	}
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	for _, t := range list {
-		if err := e.Encode(t); err != nil {
-			return nil, fmt.Errorf("history: %s: %w", t.ID, err)
-		}
-	}
-	return b.Bytes(), nil
 }

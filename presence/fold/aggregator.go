@@ -17,6 +17,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/history"
 )
 
 // AggregatorOptions say what is gathered, how often, and by whom.
@@ -239,7 +240,7 @@ func (f *Aggregator) sight(ctx context.Context, refs refList) (observation, int,
 // openToday reads the history file of the day, so that lines can be added to it. After a clock was set, it may be in a
 // fold that this process pushed, and never fetched.
 func (f *Aggregator) openToday(ctx context.Context, now time.Time) error {
-	day := now.UTC().Format(dayLayout)
+	day := now.UTC().Format(history.DayLayout)
 	if f.today != nil && f.today.day == day {
 		return nil
 	}

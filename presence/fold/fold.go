@@ -23,6 +23,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/history"
 )
 
 // The files of the fold, beside gitstore.Folder and gitstore.HistoryFolder.
@@ -242,7 +243,7 @@ func (f *fold) listDays(t tree) error {
 		for _, e := range entries {
 			name := dir + "/" + e.Name
 			day := strings.TrimPrefix(name, gitstore.HistoryFolder+"/")
-			_, err := time.Parse(dayLayout, day)
+			_, err := time.Parse(history.DayLayout, day)
 			switch {
 			case e.Dir && depth < 2:
 				if err := walk(name, depth+1); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/history"
 )
 
 // lookBack is how much further back commits are read, to know the state before the first transition: a node pushes more
@@ -31,7 +32,7 @@ func (r *Reader) History(ctx context.Context, id string, since time.Time) ([]Tra
 		return nil, fmt.Errorf("history: %w", err)
 	}
 	list = slices.DeleteFunc(list, func(t Transition) bool { return t.Time.Before(since) || id != "" && t.ID != id })
-	return inOrder(list), nil
+	return history.InOrder(list), nil
 }
 
 func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Transition, error) {
@@ -69,7 +70,7 @@ func (r *Reader) history(ctx context.Context, id string, from time.Time) ([]Tran
 		return nil, err
 	}
 	for _, w := range moved {
-		list = append(list, steps(string(w.known.record.State), chains[w.id])...)
+		list = append(list, steps(w.known.record, chains[w.id])...)
 	}
 	return list, nil
 }
@@ -109,7 +110,7 @@ func (r *Reader) Since(ctx context.Context, position string) (list []Transition,
 				rest = rest[min(max(skip, 0), len(rest)):]
 			}
 			if position != "" {
-				list = append(list, parseLines(bytes.Join(rest, nil))...)
+				list = append(list, history.Parse(bytes.Join(rest, nil))...)
 			}
 		}
 		return nil
@@ -122,14 +123,14 @@ func (r *Reader) Since(ctx context.Context, position string) (list []Transition,
 func (p *repository) folded(f fold, from time.Time) (list []Transition, err error) {
 	err = p.withTree(f.commit, func(t tree) error {
 		for _, day := range slices.Sorted(maps.Keys(f.days)) {
-			if at, err := time.Parse(dayLayout, day); err != nil || at.Before(from.Add(-48*time.Hour)) {
+			if at, err := time.Parse(history.DayLayout, day); err != nil || at.Before(from.Add(-48*time.Hour)) {
 				continue
 			}
 			data, err := t.Read(gitstore.HistoryFolder+"/"+day, fileLimit)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			list = append(list, parseLines(data)...)
+			list = append(list, history.Parse(data)...)
 		}
 		return nil
 	})

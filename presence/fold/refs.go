@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/history"
 )
 
 const (
@@ -171,14 +172,14 @@ func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 	return chain, first
 }
 
-// lengthened adds an older statement to a chain. Only the newest keeps its raw record, and of a run of refreshes
-// before it only the first stays, because a month of them would not fit into memory.
+// lengthened adds an older statement to a chain. Only the newest keeps its raw record, and of a run of refreshes, which
+// change neither the state nor a service, only the first stays, because a month of them would not fit into memory.
 func lengthened(chain []statement, one statement) []statement {
 	last := len(chain) - 1
 	if last >= 0 {
 		one.raw = nil
 	}
-	if last > 0 && chain[last].record.State == one.record.State {
+	if last > 0 && len(history.Steps(one.record, chain[last].record, one.at)) == 0 {
 		chain = chain[:last]
 	}
 	return append(chain, one)

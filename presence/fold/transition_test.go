@@ -16,24 +16,25 @@ import (
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold/page"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/history"
 )
 
 func TestTransitionLine(t *testing.T) {
 	r := record("a", node.Failing, noon())
 	r.Reason = "exit 100: <no> \"file\"\n\u2028größe"
-	line, err := appended(nil, []Transition{transition(r, noon().Add(987*time.Millisecond).In(time.FixedZone("CET", 3600)), "idle", "failing", r.Reason)})
+	line, err := history.Append(nil, []Transition{history.New(r, noon().Add(987*time.Millisecond).In(time.FixedZone("CET", 3600)), "idle", "failing", r.Reason)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	testkit.Golden(t, "testdata/transition.jsonl", line)
-	back := parseLines(line)
-	if len(back) != 1 || back[0] != transition(r, noon(), "idle", "failing", r.Reason) {
+	back := history.Parse(line)
+	if len(back) != 1 || back[0] != history.New(r, noon(), "idle", "failing", r.Reason) {
 		t.Errorf("read back %+v", back)
 	}
 	huge := strings.Repeat("\u2028", 100_000)
 	r.Deployment, r.Nodepart, r.Repos[0].Version = huge, huge, huge
-	long := transition(r, noon(), huge, "idle", huge)
-	if line, err = appended(nil, []Transition{long}); err != nil || len(line) > lineLimit || len(parseLines(line)) != 1 {
+	long := history.New(r, noon(), huge, "idle", huge)
+	if line, err = history.Append(nil, []Transition{long}); err != nil || len(line) > history.LineLimit || len(history.Parse(line)) != 1 {
 		t.Errorf("huge words make %d bytes, %v", len(line), err)
 	}
 }
@@ -42,8 +43,8 @@ func TestParseLinesLeavesOutWhatIsNone(t *testing.T) {
 	good := `{"time":"2026-03-01T12:00:00Z","id":"a","deployment":"d","nodepart":"p","from":"","to":"idle","reason":"","version":""}`
 	text := strings.Join([]string{good, "", "null", "[]", "{}", `{"time":"2026-03-01T12:00:00Z","id":"../a","to":"idle"}`, "nonsense",
 		`{"time":"yesterday","id":"a","to":"idle"}`, `{"id":"a","to":"idle"}`, `{"time":"2026-03-01T12:00:00Z","id":"a"}`,
-		strings.Repeat(" ", lineLimit) + good, strings.Replace(good, `"id"`, `"more":1,"id"`, 1), good[:50]}, "\n")
-	if got := parseLines([]byte(text)); len(got) != 2 {
+		strings.Repeat(" ", history.LineLimit) + good, strings.Replace(good, `"id"`, `"more":1,"id"`, 1), good[:50]}, "\n")
+	if got := history.Parse([]byte(text)); len(got) != 2 {
 		t.Errorf("read %+v", got)
 	}
 }
@@ -59,7 +60,7 @@ func TestSteps(t *testing.T) {
 		"idle":  "idle>setup0 setup>idle2 idle>working4 working>idle5 ",
 	} {
 		got := ""
-		for _, s := range steps(from, chain) {
+		for _, s := range steps(presence.Record{State: node.State(from)}, chain) {
 			got += fmt.Sprintf("%s>%s%d ", s.From, s.To, int(s.Time.Sub(noon()).Minutes()))
 		}
 		if got != want {
@@ -107,7 +108,7 @@ func TestInOrder(t *testing.T) {
 	}
 	list := []Transition{tr(2, "b", "x"), tr(1, "b", "y"), tr(1, "a", "z"), tr(1, "a", "w"), tr(2, "b", "x")}
 	want := []Transition{tr(1, "a", "z"), tr(1, "a", "w"), tr(1, "b", "y"), tr(2, "b", "x")}
-	if got := inOrder(list); !reflect.DeepEqual(got, want) {
+	if got := history.InOrder(list); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -115,8 +116,8 @@ func TestInOrder(t *testing.T) {
 func TestAppended(t *testing.T) {
 	one := []Transition{{Time: noon(), ID: "a", To: "idle"}}
 	for _, before := range []string{"", "x\n", "cut off"} {
-		got, err := appended([]byte(before), one)
-		if err != nil || len(parseLines(got)) != 1 {
+		got, err := history.Append([]byte(before), one)
+		if err != nil || len(history.Parse(got)) != 1 {
 			t.Errorf("after %q: %q, %v", before, got, err)
 		}
 	}
@@ -126,20 +127,20 @@ func FuzzParseLines(f *testing.F) {
 	f.Add([]byte(`{"time":"2026-03-01T12:00:00Z","id":"a","deployment":"d","nodepart":"p","from":"","to":"idle","reason":"","version":""}` + "\n"))
 	f.Add([]byte("null\n{}\n[]\n\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list := parseLines(data)
+		list := history.Parse(data)
 		var again []byte
 		for _, tr := range list {
 			var err error
-			if again, err = appended(again, []Transition{tr}); err != nil {
+			if again, err = history.Append(again, []Transition{tr}); err != nil {
 				return // a time that was read cannot be written: year 10000 in UTC
 			}
 		}
 		for _, line := range bytes.SplitAfter(again, []byte("\n")) {
-			if len(line) > lineLimit {
+			if len(line) > history.LineLimit {
 				return // what was read escaped may grow
 			}
 		}
-		if back := parseLines(again); !slices.Equal(back, list) {
+		if back := history.Parse(again); !slices.Equal(back, list) {
 			t.Errorf("read %+v, wrote %s, read %+v", list, again, back)
 		}
 	})
@@ -221,8 +222,8 @@ func TestUnfolded(t *testing.T) {
 		if len(chain) == 0 {
 			continue
 		}
-		got := steps(string(known.record.State), since(chain, known, true))
-		want := steps(string(known.record.State), all[k+1:])
+		got := steps(known.record, since(chain, known, true))
+		want := steps(known.record, all[k+1:])
 		if !slices.Equal(got, want) {
 			t.Fatalf("folded %d of %d, rewritten %v from %d: %v\nnot %v", k, len(all), rewritten, kept, got, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold/page"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/presence/history"
 )
 
 // today is the history file that is written to.
@@ -87,7 +88,7 @@ func (d *draft) contents(list []Transition, t *today, now time.Time) error {
 	}
 	if len(list) > 0 {
 		var err error
-		if t.content, err = appended(t.content, list); err != nil {
+		if t.content, err = history.Append(t.content, list); err != nil {
 			return err
 		}
 		d.next.days[t.day] = d.objects.Blob(t.content)
