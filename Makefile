@@ -28,10 +28,12 @@ bin/demo: build
 # The packages that take longest come first, so that the others fill the gaps.
 FIRST := ./test/torture ./internal/git/clone ./presence/fold ./work/run ./internal/git/worktree
 
-# With more packages at once than cores: most tests wait, for a process, a server or a beat. Without cgo, as the programs
-# are built that some tests start: everything is compiled once.
+# Without cgo, as the programs are built that some tests start: everything is compiled once.
+test lint: export CGO_ENABLED := 0
+
+# With more packages at once than cores: most tests wait, for a process, a server or a beat. go vet is part of make lint.
 test: test-tools ## install what the tests need, run what a change could break: eight minutes on two cores
-	@TMPDIR=$$(sh test/memory.sh) CGO_ENABLED=0 $(GO) test -short -p 4 -timeout 30m $(FIRST) ./...
+	@TMPDIR=$$(sh test/memory.sh) $(GO) test -short -vet=off -p 4 -timeout 30m $(FIRST) ./...
 	@sh test/left-out.sh
 
 # Its deadlines are for a machine with twenty other things to do. The torture tests start a program that has no race detector.

@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 git ls-files '*_test.go' '*.txtar' | xargs awk '
 	function left(name) { if (!((FILENAME, name) in seen)) { seen[FILENAME, name]; n++; dir = FILENAME; sub(/\/[^\/]*$/, "", dir); long[dir] = long[dir] " " name } }
 	/^func / { name = $2; sub(/\(.*/, "", name) }
-	/testkit\.Long\(/ && name != "oneIn" { left(name) }
-	/oneIn\(t, / { left(name "(most)") }
+	/testkit\.Long\(/ { left(name) }
+	/testkit\.OneIn\(/ { left(name "(most)") }
 	/^\[short\] skip/ { left(FILENAME) }
 	/testkit\.Rounds\(/ { rounds++ }
 	END {

@@ -5,6 +5,7 @@
 package testkit
 
 import (
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,14 @@ func Rounds(few, many int) int {
 		return few
 	}
 	return many
+}
+
+// OneIn leaves most cases of a series to `make test-all`: `make test` runs about one of n, always the same ones.
+func OneIn(tb testing.TB, n uint32) {
+	tb.Helper()
+	if crc32.ChecksumIEEE([]byte(tb.Name()))%n != 0 {
+		Long(tb)
+	}
 }
 
 // Must fails the test at once when there is an error.

@@ -107,6 +107,7 @@ var hostile = map[string]func(g *grid) int{
 func TestHostileShapes(t *testing.T) {
 	for what, shape := range hostile {
 		t.Run(what, func(t *testing.T) {
+			testkit.OneIn(t, 8)
 			repo, server := gittest.Remote(t, gittest.ServerOptions{})
 			g := newGrid(t, repo)
 			now := noon()

@@ -124,7 +124,7 @@ func TestKilledBetweenWrites(t *testing.T) {
 	listed(t, len(all))
 	for name, s := range all {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 3)
+			testkit.OneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{work: "timeout: 30s, grace: 1s, retry_first: 10ms, retry_max: 10ms, wedge_after: 1000"})
 			s.ahead(g, 0)

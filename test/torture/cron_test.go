@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // TestCronTells drives a node by single beats, as a cron does, with all places well; with one that is down, or hangs;
@@ -36,7 +37,7 @@ func TestCronTells(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 3)
+			testkit.OneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{beat: ", look_timeout: 10s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))

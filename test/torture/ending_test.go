@@ -156,7 +156,7 @@ func TestOneEndsAlone(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 2)
+			testkit.OneIn(t, 2)
 			t.Parallel()
 			f := newFleet(t, 4, fails)
 			for _, g := range f.nodes {

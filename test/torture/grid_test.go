@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -361,14 +360,6 @@ func dice(t *testing.T) *rand.Rand {
 	}
 	t.Logf("ADD_TORTURE_SEED=%d repeats the dice of this test", seed)
 	return rand.New(rand.NewPCG(seed, 1))
-}
-
-// oneIn leaves most cases of a series to make test-all: make test runs about one of n, always the same ones.
-func oneIn(t *testing.T, n uint32) {
-	t.Helper()
-	if crc32.ChecksumIEEE([]byte(t.Name()))%n != 0 {
-		testkit.Long(t)
-	}
 }
 
 func rounds(t *testing.T, usual int) int {

@@ -117,6 +117,9 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
+// searching is between two looks through /proc, each of which takes some milliseconds.
+const searching = 8 * time.Millisecond
+
 // strike waits for its victims to be there, then for a random moment, and kills them. It returns whether it did: a
 // script may have ended before its moment came.
 func (g *grid) strike(victim string, r *rand.Rand) int {
@@ -132,7 +135,7 @@ func (g *grid) strike(victim string, r *rand.Rand) int {
 		return 1
 	case "shim", "agent and shim":
 		var s running
-		if !testkit.Within(3*time.Second, time.Millisecond, func() (found bool) { s, found = g.shim(); return found }) {
+		if !testkit.Within(3*time.Second, searching, func() (found bool) { s, found = g.shim(); return found }) {
 			return 0
 		}
 		pause(moment)
@@ -143,7 +146,7 @@ func (g *grid) strike(victim string, r *rand.Rand) int {
 	}
 	// The script's session, whatever of it there is.
 	var all []running
-	if !testkit.Within(3*time.Second, time.Millisecond, func() bool { all = g.scripts(); return len(all) > 0 }) {
+	if !testkit.Within(3*time.Second, searching, func() bool { all = g.scripts(); return len(all) > 0 }) {
 		return 0
 	}
 	pause(moment)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // aRun is a machine as far as its end goes: /run is a folder of its own, in which the sign of a shutdown can lie.
@@ -73,7 +75,7 @@ func TestLeaves(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 3)
+			testkit.OneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
 )
 
@@ -86,7 +87,7 @@ func TestMachineGoesDown(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 2)
+			testkit.OneIn(t, 2)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			write(t, g.note("reboot"), machineReboot)

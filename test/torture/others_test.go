@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -34,7 +35,7 @@ func TestOthersCannotBeRead(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 2)
+			testkit.OneIn(t, 2)
 			t.Parallel()
 			g := newGrid(t, plan{beat: ", look_timeout: 10s, fetch_stall: 10s, fetch_timeout: 20s"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))
@@ -123,7 +124,7 @@ func TestFirstRunMeetsOthers(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 4)
+			testkit.OneIn(t, 4)
 			t.Parallel()
 			g := newGrid(t, plan{beat: ", look_timeout: 2s, fetch_stall: 2s, fetch_timeout: 4s"})
 			p := newPlaces(t, filepath.Join(g.dir, "store"))

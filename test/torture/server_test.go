@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // impatient are the deadlines of nodes whose servers misbehave.
@@ -52,7 +53,7 @@ func TestServerMisbehaves(t *testing.T) {
 	listed(t, len(cases))
 	for name, fault := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 3)
+			testkit.OneIn(t, 3)
 			t.Parallel()
 			b := newBad(t)
 			g := newGrid(t, plan{repos: []string{"ops", "app"}, beat: impatient, via: func(name, url string) string {

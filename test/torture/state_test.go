@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -58,7 +59,7 @@ func TestStateFilesDamaged(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 3)
+			testkit.OneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			g.push("ops", gittest.File("nodework/work.sh", "echo worked $ADD_VERSION >>$T_DIR/journal\n"))
@@ -200,7 +201,7 @@ func TestCloneDamaged(t *testing.T) {
 	listed(t, len(cases))
 	for name, damage := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 3)
+			testkit.OneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{})
 			g.push("ops", gittest.File("nodework/work.sh", "echo worked $ADD_VERSION >>$T_DIR/journal\n"), gittest.File("a/b", "1"), gittest.File("gone", "1"))

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // slow is a script that takes a second, most of it in a child.
@@ -44,7 +46,7 @@ func TestStopped(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 3)
+			testkit.OneIn(t, 3)
 			t.Parallel()
 			g := newGrid(t, plan{work: "timeout: " + c.timeout + ", grace: 500ms, retry_first: 1s, retry_max: 1s, wedge_after: 1000"})
 			g.push("ops", script("nodework/work.sh", slow))

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // fault breaks places, and repairs them again; without ends they recover by themselves, or the node repairs them.
@@ -119,7 +120,7 @@ func TestPlacesAway(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 4)
+			testkit.OneIn(t, 4)
 			t.Parallel()
 			g := newGrid(t, plan{beat: ", look_timeout: 10s", work: "timeout: 30s, grace: 1s, retry_first: 1s, retry_max: 1s, wedge_after: 1"})
 			p := newPlaces(t, mounted(t, "size=20m"))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/schedule"
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // way is how a node lives: as a daemon, or by one process a beat, as under cron.
@@ -275,7 +276,7 @@ func TestTwoWaysToLive(t *testing.T) {
 	for name, c := range cases {
 		for _, w := range ways {
 			t.Run(name+", "+w.name, func(t *testing.T) {
-				oneIn(t, 3)
+				testkit.OneIn(t, 3)
 				t.Parallel()
 				c(t, w)
 			})
@@ -296,7 +297,7 @@ func TestClockSet(t *testing.T) {
 		for _, size := range jumps {
 			for _, jump := range []time.Duration{size, -size} {
 				t.Run(w.name+", "+jump.String(), func(t *testing.T) {
-					oneIn(t, 4)
+					testkit.OneIn(t, 4)
 					t.Parallel()
 					b := newBad(t)
 					g := newGrid(t, plan{repos: []string{"ops", "away"}, via: func(name, url string) string {
@@ -349,7 +350,7 @@ func TestClockSetWhileAllWaits(t *testing.T) {
 		for _, size := range jumps {
 			for _, jump := range []time.Duration{size, -size} {
 				t.Run(w.name+", "+jump.String(), func(t *testing.T) {
-					oneIn(t, 12)
+					testkit.OneIn(t, 12)
 					t.Parallel()
 					g := newGrid(t, plan{work: "timeout: 5m, grace: 1s, retry_first: 1h, retry_max: 8h, wedge_after: 99"})
 					p := newPlaces(t, filepath.Join(g.dir, "store"))

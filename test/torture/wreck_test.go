@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/addagent/addagent/internal/git/gittest"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
 )
 
@@ -67,7 +68,7 @@ func TestScriptsWreckTheirNode(t *testing.T) {
 	listed(t, len(cases))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			oneIn(t, 5)
+			testkit.OneIn(t, 5)
 			t.Parallel()
 			g := newGrid(t, plan{work: "timeout: 30s, grace: 500ms, retry_first: 1s, retry_max: 1s, wedge_after: 1000"})
 			g.push("ops", script("nodework/work.sh", once(c.thing)), gittest.File("serial", "1"))

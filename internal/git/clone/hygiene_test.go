@@ -78,7 +78,7 @@ func winding(src *gittest.Repo, n int) []string {
 // with it, nothing is left over, and it is not much larger than a fresh one.
 func TestThousandFetches(t *testing.T) {
 	t.Parallel()
-	n := testkit.Rounds(150, 1000)
+	n := testkit.Rounds(100, 1000)
 	w := newWorld(t, gittest.ServerOptions{})
 	if shm, err := os.MkdirTemp("/dev/shm", "thousand"); err == nil { // each move waits for the disk a dozen times
 		t.Cleanup(func() { testkit.Must(t, os.RemoveAll(shm)) })

@@ -152,6 +152,7 @@ func TestBrokenClones(t *testing.T) {
 		}, push: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			testkit.OneIn(t, 4)
 			w := newWorld(t, gittest.ServerOptions{})
 			w.src.Commit("main", append(someFiles(40, "x"), gittest.File("goes", "x"))...)
 			first := w.check().Version

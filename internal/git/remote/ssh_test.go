@@ -106,7 +106,7 @@ func TestSSHIsKept(t *testing.T) {
 		w.look()
 		open := gittest.OpenFiles(t)
 		before := w.relay.Up.Load() + w.relay.Down.Load()
-		const looks = 20
+		looks := int64(testkit.Rounds(5, 20))
 		for range looks {
 			w.look()
 		}
