@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/doc"
 	"maps"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,6 +86,7 @@ var importTable = []struct {
 		"internal/chat/chatroom":   {"internal/chat internal/config internal/files", ""},
 		"internal/chat/chattest":   {"internal/chat", ""},
 		"internal/cloud":           {"internal/human internal/secret", ""},
+		"internal/cloud/account":   {"fleet/doctor fleet/event internal/cloud internal/cloud/ec2 internal/human", "github.com/aws github.com/aws/smithy-go"},
 		"internal/cloud/cloudtest": {"", ""},
 		"internal/cloud/ec2":       {"internal/cloud internal/human internal/retry internal/secret", "github.com/aws"},
 		"internal/kill":            {"internal/files internal/human", ""},
@@ -129,6 +131,19 @@ var importTable = []struct {
 		"test/servers":   {"", ""},
 		"test/torture":   {"", ""},
 	}},
+}
+
+// TestAgentIsOfANode: addagent contains nothing of the fleet, and no client of an AWS service.
+func TestAgentIsOfANode(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./cmd/addagent").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.Lines(string(out)) {
+		if strings.Contains(path, "/addagent/fleet/") || strings.Contains(path, "/internal/cloud/account") || strings.Contains(path, "aws-sdk-go-v2/service/") {
+			t.Errorf("addagent contains %s", path)
+		}
+	}
 }
 
 func TestImportTable(t *testing.T) {

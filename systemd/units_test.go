@@ -13,7 +13,7 @@ import (
 func TestUnits(t *testing.T) {
 	dir := t.TempDir()
 	var units []string
-	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service"} {
+	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service", "addctl-doctor.service"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -40,6 +40,8 @@ func TestPromisedSettings(t *testing.T) {
 		// Without root, an empty root folder around it, and no call that leads out of it.
 		"addctl-fold.service": {"Type=notify", "ExecStart=/usr/bin/addctl presence:fold --every 1m", "RestartPreventExitStatus=2", "DynamicUser=yes",
 			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-fold", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
+		"addctl-doctor.service": {"Type=notify", "ExecStart=/usr/bin/addctl doctor --every 1m", "RestartPreventExitStatus=2", "DynamicUser=yes", "Conflicts=addctl-fold.service",
+			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-doctor", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
 		"growing-delay.conf": {"RestartSteps=6", "RestartMaxDelaySec=60s"},
 		"addagent.tmpfiles":  {"d /run/addagent 0755 root root -"},
 	} {
@@ -84,7 +86,7 @@ func TestNoLimitOnWork(t *testing.T) {
 // TestEveryLineHasItsReason wants a comment above each setting of the units, or above the settings it belongs to.
 func TestEveryLineHasItsReason(t *testing.T) {
 	plain := []string{"Description", "Documentation", "WantedBy", "ExecStart", "Unit", "EnvironmentFile", "After", "OOMPolicy", "TasksMax", "RestartMaxDelaySec", "RestartSteps"}
-	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service"} {
+	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service", "addctl-doctor.service"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -96,7 +98,7 @@ func TestEveryLineHasItsReason(t *testing.T) {
 			if set && !strings.HasPrefix(line, "#") && !strings.HasPrefix(before, "#") && !slices.Contains(plain, key) {
 				t.Errorf("%s: %s has no reason beside it", name, line)
 			}
-			if name != "addctl-fold.service" || !set { // whose walls share their reasons, a paragraph each
+			if !strings.HasPrefix(name, "addctl-") || !set { // whose walls share their reasons, a paragraph each
 				before = line
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +14,9 @@ import (
 	"github.com/addagent/addagent/fleet/doctor"
 	"github.com/addagent/addagent/fleet/event"
 	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/cloud"
+	"github.com/addagent/addagent/internal/cloud/account"
+	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/spf13/cobra"
@@ -28,7 +32,10 @@ func (p *program) doctorCommand() *cobra.Command {
 		Long: `Runs rounds until ^C or SIGTERM. A round folds (it takes the place of presence:fold on
 this machine), reads what happened and the queue of actions in the branch doctor of the
 requests repository, claims what is due, does it, and writes down what became of it. An
-action of the level nodes is a request to nodes, which they answer in their records.
+action of the level nodes is a request to nodes, which they answer in their records. One
+of the level instances is a call of EC2, with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+or the role of this instance, in the region ec2.region or AWS_REGION; it applies only to
+instances with the tag add:deployment and to those that a doctor launched.
 
 Several doctors share the work: a claim is a push that only one of them lands. What a
 doctor claimed and did not end is taken over some minutes after its claim ended. Each
@@ -64,6 +71,27 @@ Exit codes: 0 done, or stopped as a service, 1 a round failed, 2 a mistake in FI
 	c.Flags().StringVar(&expect, "expect", "", "`FILE` that names what must exist")
 	c.MarkFlagsMutuallyExclusive("once", "every")
 	return p.requestsFlag(c)
+}
+
+// account is the AWS account that this process has credentials for, in the environment or by the role of this instance;
+// nil = it has none.
+func (p *program) account(ctx context.Context) (*account.Account, error) {
+	cfg, err := p.setup.ReadConfig()
+	if err != nil {
+		return nil, err
+	}
+	metadata := cloud.NewMetadata(p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT"))
+	if p.Env("AWS_ACCESS_KEY_ID") == "" {
+		if role, err := metadata.Get(ctx, "iam/security-credentials/"); err != nil || role == "" {
+			return nil, nil
+		}
+	}
+	through, err := transport.Transport(cfg.Network)
+	if err != nil {
+		return nil, err
+	}
+	return account.New(ctx, account.Options{Metadata: metadata, Region: cmp.Or(cfg.EC2.Region, p.Env("AWS_REGION")), Endpoint: cfg.EC2.Endpoint,
+		Transport: through, Agent: p.setup.UserAgent})
 }
 
 func (p *program) readExpected(name string) ([]event.Expected, error) {
@@ -106,8 +134,16 @@ func (p *program) doctor(ctx context.Context, s *doctor.Store, expected []event.
 	if err != nil {
 		return err
 	}
-	d := doctor.New(doctor.Options{Me: host + "-" + strings.ToLower(rand.Text()), Fleet: fleet.Reader, Store: s, Expect: expected,
-		Local: local, DryRun: dry, Say: out.Say})
+	o := doctor.Options{Me: host + "-" + strings.ToLower(rand.Text()), Fleet: fleet.Reader, Store: s, Expect: expected,
+		Local: local, DryRun: dry, Say: out.Say}
+	a, err := p.account(ctx)
+	if err != nil {
+		return cli.Misuse(err)
+	}
+	if a != nil { // an interface that holds a nil is not nil
+		o.Cloud = a
+	}
+	d := doctor.New(o)
 	service.Round = d.Round
 	if every == 0 {
 		return service.Once(ctx, time.Now())

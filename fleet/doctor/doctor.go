@@ -51,6 +51,7 @@ type Options struct {
 type Doctor struct {
 	Options
 	provider event.Provider // as the cloud said last
+	unheard  error          // why it did not answer since
 }
 
 const (
@@ -75,11 +76,10 @@ func (d *Doctor) Status(ctx context.Context, now time.Time) (event.Status, error
 	}
 	if since := now.Sub(d.provider.At); d.Cloud != nil && (since >= askEach || since < 0) {
 		list, err := d.Cloud.Instances(ctx)
-		if err != nil {
-			// Without them each instance would look as if it was terminated.
-			return event.Status{}, fmt.Errorf("instances: %w", err)
+		// Without an answer the last one stays: else each instance would look as if it was terminated.
+		if d.unheard = err; err == nil {
+			d.provider = event.Provider{At: now, Instances: list}
 		}
-		d.provider = event.Provider{At: now, Instances: list}
 	}
 	return event.StatusOf(f, d.provider, now).With(d.Expect), nil
 }
@@ -122,7 +122,7 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
-	if err := d.sweep(ctx, q, s, now); err != nil {
+	if err := errors.Join(d.sweep(ctx, q, s, now), d.unheard); err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
 	return nil
@@ -269,7 +269,7 @@ func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request,
 func (d *Doctor) instances(ctx context.Context, e event.Entry, s event.Status) event.Outcome {
 	o := event.Outcome{ID: e.ID}
 	if d.Cloud == nil {
-		o.Err, o.Final = errors.New("this doctor has no cloud (--ec2)"), true
+		o.Err, o.Final = errors.New("this doctor has no credentials for EC2"), false
 		return o
 	}
 	if e.DoAction == "launch" {

@@ -230,6 +230,100 @@ func TestDoctorDiesBetweenAnyTwoWrites(t *testing.T) {
 	}
 }
 
+// sky is a provider that counts what took effect.
+type sky struct {
+	instances map[string]string // states by id
+	tokens    map[string]string // ids by token
+	effects   []string
+	refuse    map[string]error
+}
+
+func (c *sky) Instances(context.Context) (list []event.Provided, err error) {
+	for id, state := range c.instances {
+		list = append(list, event.Provided{ID: id, State: state})
+	}
+	return list, c.refuse["list"]
+}
+
+func (c *sky) Do(_ context.Context, action, id string, l event.Launch) (string, error) {
+	if err := c.refuse[action]; err != nil {
+		return "", err
+	}
+	become := map[string]string{"start": event.Running, "stop": event.Stopped, "terminate": event.Terminated, "launch": event.Running}[action]
+	if action == "launch" {
+		if id = c.tokens[l.Token]; id == "" {
+			id = "i-" + l.Token
+			c.tokens[l.Token] = id
+		} else if c.instances[id] == event.Terminated {
+			return "", fmt.Errorf("%s: %w", id, ErrGone)
+		}
+	}
+	if c.instances[id] != become {
+		c.instances[id] = become
+		c.effects = append(c.effects, action+" "+id)
+	}
+	return id, nil
+}
+
+func newSky() *sky {
+	return &sky{instances: map[string]string{"i-1": event.Running}, tokens: map[string]string{}, refuse: map[string]error{}}
+}
+
+// TestInstanceActions: wherever the doctor dies, each call took effect once.
+func TestInstanceActions(t *testing.T) {
+	for dies := range testkit.Rounds(4, 8) {
+		t.Run(fmt.Sprint(dies), func(t *testing.T) {
+			g := newGrid(t, "i-1", "i-2")
+			c := newSky()
+			with := func(o *Options) {
+				o.Cloud, o.Expect = c, []event.Expected{{Name: "db1", IP: "10.0.0.9", Launch: event.Launch{Template: "lt-1"}}}
+			}
+			g.add(event.Action{ID: "l", DoLevel: "instances", DoAction: "launch", DoGroup: "db1", Deadline: "5h"},
+				event.Action{ID: "s", DoLevel: "instances", DoAction: "stop", DoGroup: "i-1", After: "l", Deadline: "5h"},
+				event.Action{ID: "t", DoLevel: "instances", DoAction: "terminate", DoGroup: "i-2", Attempts: 1})
+			first := g.doctor("d1", func(o *Options) { with(o); o.Store.repo = &mortal{o.Store.repo, dies} })
+			second := g.doctor("d2", with)
+			for range 3 {
+				if first.Round(t.Context(), g.now) != nil {
+					break
+				}
+				g.beat()
+			}
+			for range 12 {
+				g.beat()
+				g.round(second)
+			}
+			g.want("ended", g.phases(), "l succeeded, s succeeded, t failed")
+			g.want("effects", strings.Join(c.effects, ", "), "launch i-l, stop i-1")
+		})
+	}
+}
+
+// TestCloudThatFails: a call is tried again, a launch whose instance was terminated under its token gets another one,
+// and without the cloud the nodes are asked all the same.
+func TestCloudThatFails(t *testing.T) {
+	g := newGrid(t, "i-1")
+	c := newSky()
+	c.tokens["l"], c.instances["i-old"] = "i-old", event.Terminated
+	d := g.doctor("d1", func(o *Options) {
+		o.Cloud, o.Expect = c, []event.Expected{{Name: "db1", Launch: event.Launch{Template: "lt-1"}}}
+	})
+	g.add(event.Action{ID: "l", DoLevel: "instances", DoAction: "launch", DoGroup: "db1"},
+		event.Action{ID: "w", DoLevel: "nodes", DoAction: "work", DoGroup: "all"})
+	c.refuse["list"] = errors.New("denied")
+	if err := d.Round(t.Context(), g.now); err == nil || !strings.Contains(err.Error(), "denied") {
+		t.Errorf("%v", err)
+	}
+	g.want("without the cloud", g.phases(), "l waiting, w asked")
+	delete(c.refuse, "list")
+	for range 3 {
+		g.beat()
+		g.round(d)
+	}
+	g.want("ended", g.phases(), "l succeeded, w succeeded")
+	g.want("effects", strings.Join(c.effects, ", "), "launch i-l-1")
+}
+
 // TestTwoDoctors: one stops after it claimed, the other takes over; the first wakes up and ends what is not its own.
 func TestTwoDoctors(t *testing.T) {
 	g := newGrid(t, "i-1")

@@ -38,7 +38,8 @@ const (
 // ActionsOf lists what can be done at a level.
 func ActionsOf(level string) []string {
 	return map[string][]string{
-		Nodes: {"work"},
+		Nodes:     {"work"},
+		Instances: {"start", "stop", "launch", "terminate"},
 	}[level]
 }
 
@@ -195,7 +196,7 @@ func (a Action) Wrong() string {
 	case a.ID != "" && !actionID.MatchString(a.ID) || a.After != "" && !actionID.MatchString(a.After):
 		return "an id has small letters, digits and dashes, at most 40"
 	case known == nil:
-		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use nodes"
+		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use " + human.List([]string{Nodes, Instances}, "or")
 	case !slices.Contains(known, a.DoAction):
 		return "do_action " + human.Quote(a.DoAction) + " is unknown: at the level " + a.DoLevel + " there is " + human.List(known, "and")
 	case a.DoGroup == "" || len(texts) > 500 || human.Safe(texts) != texts:

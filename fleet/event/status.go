@@ -87,10 +87,10 @@ func StatusOf(f presence.Fleet, p Provider, now time.Time) Status {
 
 // Address is where others reach a node: the address that it announces, or else the first one it has.
 func Address(r presence.Record) string {
-	if len(r.Addresses) > 0 {
+	if r.IP == "" && len(r.Addresses) > 0 {
 		return r.Addresses[0]
 	}
-	return ""
+	return r.IP
 }
 
 // stateOf is the state of an instance. A provider knows only that a machine runs; it counts as running when its agent

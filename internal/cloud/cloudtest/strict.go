@@ -32,16 +32,18 @@ type AWS struct {
 	denied map[string]bool
 	broken map[string][]refusal // what the next calls of an action are answered with
 	states map[string]string    // of instances in a group, where moto's is not the one
-	key    string
-	secret string
-	ahead  time.Duration
+
+	launched map[string]launch // by client token
+	key      string
+	secret   string
+	ahead    time.Duration
 }
 
 // Strict starts it, to end with the test.
 func Strict(tb testing.TB, moto *Moto) *AWS {
 	tb.Helper()
 	a := &AWS{tb: tb, moto: moto.URL(tb), client: &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: time.Minute},
-		denied: map[string]bool{}, broken: map[string][]refusal{}, states: map[string]string{}}
+		denied: map[string]bool{}, broken: map[string][]refusal{}, states: map[string]string{}, launched: map[string]launch{}}
 	a.server = httptest.NewServer(a)
 	a.URL = a.server.URL
 	tb.Cleanup(func() {
@@ -158,8 +160,20 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.pass(w, r, call, body)
 }
 
-// pass lets moto answer.
+// pass lets moto answer; to a launch under a token that it had, with what it said then.
 func (a *AWS) pass(w http.ResponseWriter, r *http.Request, call Call, body []byte) {
+	token := ""
+	if call.Action == "ec2:RunInstances" {
+		token = call.Form.Get("ClientToken")
+	}
+	a.mu.Lock()
+	before, had := a.launched[token]
+	a.mu.Unlock()
+	if had && token != "" {
+		w.Header().Set("Content-Type", "text/xml")
+		_, _ = w.Write(before.answer)
+		return
+	}
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, a.moto, strings.NewReader(string(body)))
 	if err != nil {
 		a.tb.Errorf("moto: %s: %v", call.Action, err)
@@ -175,6 +189,11 @@ func (a *AWS) pass(w http.ResponseWriter, r *http.Request, call Call, body []byt
 	}
 	if call.Action == "autoscaling:DescribeAutoScalingInstances" {
 		answer = a.restate(answer)
+	}
+	if token != "" && resp.StatusCode == http.StatusOK {
+		a.mu.Lock()
+		a.launched[token] = launch{cloned(call.Form).Encode(), answer}
+		a.mu.Unlock()
 	}
 	w.Header().Set("Content-Type", resp.Header.Get("Content-Type"))
 	w.WriteHeader(resp.StatusCode)
@@ -209,7 +228,11 @@ func (a *AWS) judge(c Call, forged *refusal) *refusal {
 	}
 	a.mu.Unlock()
 	check, known := map[string]func(url.Values) *refusal{
-		"ec2:CreateTags": a.createTags,
+		"ec2:CreateTags":        a.createTags,
+		"ec2:DescribeInstances": func(url.Values) *refusal { return nil },
+		"ec2:StartInstances":    func(f url.Values) *refusal { return a.instances(list(f, "InstanceId", "")) },
+		"ec2:StopInstances":     func(f url.Values) *refusal { return a.instances(list(f, "InstanceId", "")) },
+		"ec2:RunInstances":      a.runInstances,
 		"ec2:TerminateInstances": func(f url.Values) *refusal {
 			return a.instances(list(f, "InstanceId", ""))
 		},

@@ -2,7 +2,9 @@ package cloudtest
 
 import (
 	"crypto/rand"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +19,46 @@ func (a *AWS) Launch() string {
 	}
 	a.do("ec2:RunInstances", url.Values{"ImageId": {image}, "MinCount": {"1"}, "MaxCount": {"1"}, "InstanceType": {"t3.micro"}}, &said)
 	return said.ID
+}
+
+// Template makes a launch template, and finds a subnet with an address in it that is free.
+func (a *AWS) Template() (template, subnet, ip string) {
+	a.tb.Helper()
+	template = "template-" + strings.ToLower(rand.Text()[:8])
+	a.do("ec2:CreateLaunchTemplate", url.Values{"LaunchTemplateName": {template}, "LaunchTemplateData.ImageId": {image}, "LaunchTemplateData.InstanceType": {"t3.micro"}}, nil)
+	var said struct {
+		Subnets []struct {
+			ID   string `xml:"subnetId"`
+			CIDR string `xml:"cidrBlock"`
+		} `xml:"subnetSet>item"`
+	}
+	a.do("ec2:DescribeSubnets", nil, &said)
+	if len(said.Subnets) == 0 {
+		a.tb.Fatal("moto: no subnet")
+	}
+	network, err := netip.ParsePrefix(said.Subnets[0].CIDR)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	at := network.Addr().Next()
+	text := rand.Text() // moto gives an address only once
+	for range 10 + int(text[0])*9 + int(text[1]) {
+		at = at.Next()
+	}
+	for a.at(at.String()) {
+		at = at.Next()
+	}
+	return template, said.Subnets[0].ID, at.String()
+}
+
+// at says whether an instance has an address.
+func (a *AWS) at(ip string) bool {
+	a.tb.Helper()
+	var said struct {
+		States []string `xml:"reservationSet>item>instancesSet>item>instanceState>name"`
+	}
+	a.do("ec2:DescribeInstances", url.Values{"Filter.1.Name": {"private-ip-address"}, "Filter.1.Value.1": {ip}}, &said)
+	return slices.ContainsFunc(said.States, func(s string) bool { return s != "terminated" })
 }
 
 // Group makes an Auto Scaling group of one instance. With a hook's name the instance waits for that hook, as a new one

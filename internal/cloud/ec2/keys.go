@@ -35,6 +35,11 @@ func newKeys(m *cloud.Metadata) *keys {
 	return &keys{held: aws.Credentials{AccessKeyID: key, SecretAccessKey: secret, SessionToken: os.Getenv("AWS_SESSION_TOKEN")}}
 }
 
+// Credentials gives the credentials that this package signs with, for the clients of other packages.
+func Credentials(m *cloud.Metadata) func(context.Context) (aws.Credentials, error) {
+	return newKeys(m).get
+}
+
 func (k *keys) get(ctx context.Context) (aws.Credentials, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
