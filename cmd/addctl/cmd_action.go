@@ -82,6 +82,9 @@ func (p *program) actionList(q event.Queue) error {
 			{Text: human.When(e.Added, time.Now())}, {Text: e.Result}})
 	}
 	p.table(t)
+	for _, e := range q.Neglected(time.Now()) {
+		p.says("%s has been due for more than %s, and no doctor has claimed it: run addctl doctor", e.ID, human.Setting(event.NeglectedAfter))
+	}
 	return nil
 }
 

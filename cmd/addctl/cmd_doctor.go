@@ -37,6 +37,8 @@ of the level instances is a call of EC2, with AWS_ACCESS_KEY_ID and AWS_SECRET_A
 or the role of this instance, in the region ec2.region or AWS_REGION; it applies only to
 instances with the tag add:deployment and to those that a doctor launched.
 
+Rooms of the config are told of each action that failed or expired.
+
 Several doctors share the work: a claim is a push that only one of them lands. What a
 doctor claimed and did not end is taken over some minutes after its claim ended. Each
 action takes effect once.
@@ -135,7 +137,7 @@ func (p *program) doctor(ctx context.Context, s *doctor.Store, expected []event.
 		return err
 	}
 	o := doctor.Options{Me: host + "-" + strings.ToLower(rand.Text()), Fleet: fleet.Reader, Store: s, Expect: expected,
-		Local: local, DryRun: dry, Say: out.Say}
+		Local: local, DryRun: dry, Say: out.Say, Alarm: p.alarm}
 	a, err := p.account(ctx)
 	if err != nil {
 		return cli.Misuse(err)

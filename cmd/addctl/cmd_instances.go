@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
 	"time"
 
 	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/doctor"
 	"github.com/addagent/addagent/fleet/event"
 	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
@@ -13,35 +18,76 @@ import (
 )
 
 func (p *program) instancesCommand() *cobra.Command {
+	var noWait bool
 	c := &cobra.Command{
-		Use:   "instances heartbeat | status",
-		Short: "Show the machines of the fleet and what they offer, as one status",
-		Long: `An instance is running while its agent is heard, stopping when its node leaves, and
-stopped when the node is missing.
-
-heartbeat prints the whole status as the JSON of the ancestor's global heartbeat: every
+		Use:   "instances ACTION [GROUP [TYPE]]",
+		Short: "Show or change the machines of the fleet, with the ancestor's command line",
+		Long: `heartbeat prints the whole status as the JSON of the ancestor's global heartbeat: every
 value is a text, but an address that is not known, which is null. In it, status is the
 role of a service, and code and state are how it is. What is not known, or is a secret, is
 na. The host is the machine that runs this command.
 
-status prints a line for each instance; --json prints a list of objects: id, ip, state.
+status prints a line for each instance: running while its agent is heard, stopping when its
+node leaves, stopped when the node is missing. --json prints the ancestor's envelope.
 
-Exit codes: 0 printed, 1 the presence repository could not be read, 2 another action.`,
+actions prints what waits in the queue, with the ancestor's keys.
+
+start, stop, launch and terminate put an action into the queue and wait until a doctor
+(addctl doctor) has done it; --no-wait does not wait. They print the ancestor's envelope.
+GROUP is an instance id, an address or all, which is refused for stop and terminate; for
+launch a name or address in the doctor's --expect.
+
+Exit codes: 0 printed or done, 1 it failed, 2 an action that is refused, 130 interrupted.`,
 		Example: `  addctl instances heartbeat | jq .services_status.services
-  addctl instances status`,
-		ValidArgs: []string{"heartbeat", "status"},
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+  addctl instances status
+  addctl instances start i-0123456789abcdef0 --no-wait`,
+		Args: cobra.RangeArgs(1, 3),
 		RunE: func(c *cobra.Command, args []string) error {
-			return p.withRepository(func(o *control.Repository) error {
-				s, err := p.status(c.Context(), o)
-				if err != nil {
-					return err
-				}
-				return p.instances(s, args[0])
-			})
+			m := event.Message{Level: event.Instances, Action: args[0], Group: event.All, Type: event.All}
+			if len(args) > 1 {
+				m.Group = args[1]
+			}
+			if len(args) > 2 {
+				m.Type = args[2]
+			}
+			return p.obey(c.Context(), m, noWait, !p.json && m.Action == "status")
 		},
 	}
-	return c
+	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until an action is done")
+	return p.requestsFlag(c)
+}
+
+func (p *program) rawCommand() *cobra.Command {
+	var noWait bool
+	c := &cobra.Command{
+		Use:   "raw MESSAGE",
+		Short: "Do what a message of the ancestor asks, and print its answer",
+		Long: `MESSAGE is {"level","command":{"action","group","type"}}, or - for standard input. The levels
+are instances (heartbeat status actions start stop launch terminate) and services
+(status). What was an action of the ancestor and is none today is refused with what does
+its work. docs/doctor.md has the answers.
+
+Exit codes: 0 printed or done, 1 it failed, 2 refused, or a mistake in MESSAGE, 130
+interrupted.`,
+		Example: `  addctl raw '{"level":"services","command":{"action":"status","group":"all","type":"db"}}'`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			data := []byte(args[0])
+			if args[0] == "-" {
+				var err error
+				if data, err = io.ReadAll(io.LimitReader(p.In, actionsLimit)); err != nil {
+					return err
+				}
+			}
+			m, problems := event.ParseMessage("message", data)
+			if err := p.mistakes("message", problems); err != nil {
+				return err
+			}
+			return p.obey(c.Context(), m, noWait, false)
+		},
+	}
+	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until an action is done")
+	return p.requestsFlag(c)
 }
 
 // status reads the nodes and derives the status of the fleet.
@@ -54,25 +100,94 @@ func (p *program) status(ctx context.Context, o *control.Repository) (event.Stat
 	return event.StatusOf(f, event.Provider{}, time.Now()), nil
 }
 
-func (p *program) instances(s event.Status, action string) error {
+// obey does what a message asks, and prints the answer: as a table, or as the ancestor did.
+func (p *program) obey(ctx context.Context, m event.Message, noWait, table bool) error {
+	if why := m.Refusal(); why != "" {
+		data, err := m.Refuse(why)
+		return errors.Join(p.write(data, err), cli.Misuse(errors.New(why)))
+	}
 	switch {
-	case action == "heartbeat":
-		host, err := control.ThisHost()
+	case m.Action == "actions":
+		return p.withQueue(func(s *doctor.Store) error {
+			q, err := s.Read(ctx)
+			if err != nil {
+				return err
+			}
+			return p.write(m.Read(event.Status{}, q, event.Host{}, event.Cloud{}))
+		})
+	case !m.Reads():
+		return p.withQueue(func(s *doctor.Store) error { return p.await(ctx, s, m, noWait) })
+	}
+	return p.withRepository(func(o *control.Repository) error {
+		s, err := p.status(ctx, o)
 		if err != nil {
 			return err
 		}
-		data, err := event.Heartbeat(s, host, event.Cloud{})
-		if err == nil {
-			_, err = p.Out.Write(data)
+		host, err := control.ThisHost()
+		switch {
+		case err != nil:
+			return err
+		case table:
+			p.instances(s, m.Group)
+			return nil
 		}
-		return err
-	case p.json:
-		return cli.PrintJSON(p.Out, append([]event.Instance{}, s.Instances...))
+		return p.write(m.Read(s, event.Queue{}, host, event.Cloud{}))
+	})
+}
+
+func (p *program) write(data []byte, err error) error {
+	if err == nil {
+		_, err = p.Out.Write(data)
 	}
+	return err
+}
+
+// awaitEach is how often the queue is read while a command waits for an action.
+const awaitEach = 2 * time.Second
+
+// await puts the action of a message into the queue, and waits until it has ended.
+func (p *program) await(ctx context.Context, s *doctor.Store, m event.Message, noWait bool) error {
+	now := time.Now()
+	var ids []string
+	q, err := s.Change(ctx, now, func(q event.Queue) (next event.Queue, _ []event.Line, err error) {
+		next, ids, err = q.Add([]event.Action{m.ToDo()}, now)
+		return next, nil, err
+	})
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(awaitEach)
+	defer tick.Stop()
+	for {
+		e, there := q.Find(ids[0])
+		switch {
+		case !there:
+			return fmt.Errorf("action %s is not in the queue any more", ids[0])
+		case noWait || e.Over():
+			if err := p.write(m.Done(e, time.Now())); err != nil || e.Phase == event.Succeeded || !e.Over() {
+				return err
+			}
+			return fmt.Errorf("action %s %s: %s", e.ID, e.Phase, e.Result)
+		}
+		select {
+		case <-ctx.Done():
+			p.says("interrupted; action %s stays in the queue: addctl action:list", ids[0])
+			return &cli.Exit{Code: cli.ExitInterrupted}
+		case <-tick.C:
+		}
+		if q, err = s.Read(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+func (p *program) instances(s event.Status, group string) {
 	t := view.Table{Head: []string{"ID", "IP", "STATE"}}
+	meant := s.InstancesOf(group)
 	for _, i := range s.Instances {
-		t.Rows = append(t.Rows, []view.Cell{{Text: human.Safe(i.ID)}, {Text: human.Safe(i.IP)}, {Text: human.Safe(i.State)}})
+		if slices.Contains(meant, i.ID) {
+			t.Rows = append(t.Rows, []view.Cell{{Text: human.Safe(i.ID)}, {Text: human.Safe(i.IP)}, {Text: human.Safe(i.State)}})
+		}
 	}
 	p.table(t)
-	return nil
 }

@@ -84,6 +84,16 @@ func (s *saying) say(ctx context.Context) error {
 		return cli.Misuse(errors.New("no text on standard input"))
 	}
 	s.message.Time = time.Now()
+	if failed := s.tell(ctx, rooms); ctx.Err() != nil {
+		return &cli.Exit{Code: cli.ExitInterrupted}
+	} else if failed {
+		return &cli.Exit{Code: cli.ExitFailed}
+	}
+	return nil
+}
+
+// tell posts the message, and says which rooms did not take it.
+func (s *saying) tell(ctx context.Context, rooms []chat.Room) (failed bool) {
 	// All at once: a room that does not answer must not keep the others waiting.
 	errs := make([]error, len(rooms))
 	var all sync.WaitGroup
@@ -94,18 +104,28 @@ func (s *saying) say(ctx context.Context) error {
 			errs[i] = r.Say(try, s.message)
 		})
 	}
-	if all.Wait(); ctx.Err() != nil {
-		return &cli.Exit{Code: cli.ExitInterrupted}
-	}
+	all.Wait()
 	for _, err := range errs {
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			s.says("%v", err)
+			failed = true
 		}
 	}
-	if errors.Join(errs...) != nil {
-		return &cli.Exit{Code: cli.ExitFailed}
+	return failed
+}
+
+// alarm tells all rooms of the config what needs a person.
+func (p *program) alarm(ctx context.Context, text string) {
+	s := saying{program: p, message: chat.Message{Text: text, Colour: "red", Critical: true, Time: time.Now()}}
+	cfg, err := p.setup.ReadConfig()
+	if err != nil || len(cfg.Chat) == 0 {
+		return // the service says what is wrong with the config
 	}
-	return nil
+	rooms, err := s.rooms()
+	if err != nil {
+		p.says("%v", err)
+	}
+	s.tell(ctx, rooms)
 }
 
 // rooms are those that the message goes to.

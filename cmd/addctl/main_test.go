@@ -137,6 +137,8 @@ func manual() clitest.Manual {
 			{Term: "/var/lib/addagent/addctl/", Text: "who presence:fold is among several that tell the rooms, and what it could not tell them yet; for who is not root below XDG_STATE_HOME"},
 		},
 		Environment: []clitest.Block{
+			{Term: "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION", Text: "of doctor: the credentials for EC2, in place of the role of this instance, and the region"},
+			{Term: "AWS_EC2_METADATA_SERVICE_ENDPOINT", Text: "of doctor: the address of the metadata service of the cloud"},
 			{Term: "XDG_CACHE_HOME", Text: "where what was read is remembered, in place of ~/.cache"},
 			{Term: "XDG_STATE_HOME", Text: "where presence:fold has its state when it does not run as root"},
 			{Term: "HOME, USER", Text: "where .cache and .ssh are, and who asks"},

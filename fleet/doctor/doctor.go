@@ -45,6 +45,7 @@ type Options struct {
 	Lease  time.Duration // of a claim; what is not done by then is left to the next round; 0 = 5 min
 	DryRun bool          // it says what it would do
 	Say    func(text string)
+	Alarm  func(ctx context.Context, text string) // tells people elsewhere; nil = nothing does
 }
 
 // Doctor makes due actions happen, a round at a time. Use it from one goroutine at a time.
@@ -111,6 +112,7 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
+	d.alarm(ctx)
 	if d.DryRun {
 		for _, e := range claimed {
 			d.Say("would do " + e.ID + ": " + e.String())
@@ -155,6 +157,7 @@ func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status,
 	_, err := d.Store.Change(ctx, now, func(q event.Queue) (event.Queue, []event.Line, error) {
 		return q.End(d.Me, outcomes, now), nil, nil
 	})
+	d.alarm(ctx)
 	for i, e := range claimed {
 		switch o := outcomes[i]; {
 		case o.Err != nil:
@@ -166,6 +169,17 @@ func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status,
 		}
 	}
 	return err
+}
+
+// alarm tells people of the actions that the last change of the queue ended without success. Only the doctor whose push
+// landed does.
+func (d *Doctor) alarm(ctx context.Context) {
+	for _, l := range d.Store.landed {
+		if (l.Phase == event.Failed || l.Phase == event.Expired) && d.Alarm != nil {
+			d.Alarm(ctx, l.ID+": "+l.Action+" "+string(l.Phase)+": "+l.Result)
+		}
+	}
+	d.Store.landed = nil
 }
 
 // ask asks nodes, all in one push. The id of a request is the same whenever this try is repeated, so that a node obeys

@@ -46,6 +46,7 @@ type Store struct {
 	name   string // of the repository, without secrets
 	who    string // who commits
 	branch gitstore.Branch
+	landed []event.Line // with the last change
 }
 
 // Open asks no server.
@@ -112,6 +113,7 @@ func (s *Store) change(ctx context.Context, now time.Time, dry bool, change func
 		changed[queueFile] = data
 		tip := s.branch.Tip
 		if s.branch, err = s.branch.Push(ctx, s.repo, changed, s.who, subject(lines), now); err == nil {
+			s.landed = lines
 			return next, nil
 		}
 		after, asked := gitstore.ReadBranch(ctx, s.repo, Ref, s.branch)

@@ -294,11 +294,17 @@ func (q Queue) End(me string, outcomes []Outcome, now time.Time) Queue {
 	return q
 }
 
-// Neglected are the actions that have been due for long, and that no doctor has claimed: is there one?
-func (q Queue) Neglected(s Status, long time.Duration, now time.Time) (list []Entry) {
-	_, due := q.Claim("", s, 0, now)
+// NeglectedAfter is for how long an action may be due before people are told that no doctor takes it.
+const NeglectedAfter = 10 * time.Minute
+
+// Neglected are the actions that have been due for long, as far as the queue alone shows it: their event came, or they
+// wait for none.
+func (q Queue) Neglected(now time.Time) (list []Entry) {
+	_, due := q.Claim("", Status{}, 0, now)
 	for _, e := range due {
-		if now.Sub(e.Added) > long && now.Sub(e.Next) > long && now.Sub(e.Until) > long {
+		before, _ := q.Find(e.After)
+		since := []time.Time{e.Added, e.Next, e.Until, before.Ended}
+		if now.Sub(slices.MaxFunc(since, time.Time.Compare)) > NeglectedAfter {
 			list = append(list, e)
 		}
 	}
