@@ -73,12 +73,13 @@ var importTable = []struct {
 		"presence":        {"internal/human internal/node service", ""},
 		"presence/fold": {`
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node
-			presence presence/gitstore presence/fold/page presence/history`, ""},
+			presence presence/gitstore presence/fold/page presence/history presence/index`, ""},
 		"presence/fold/page": {"internal/human presence", ""},
 		"presence/gitstore": {`
 			internal/files internal/git/objects internal/git/remote internal/git/transport internal/human internal/node
 			internal/retry presence`, ""},
 		"presence/history": {"internal/human internal/node presence presence/fold/page service", ""},
+		"presence/index":   {"internal/git/objects presence service", ""},
 		"presence/peers":   {"internal/config internal/files internal/git/remote presence presence/fold work", ""},
 	}},
 	{"telling", map[string]imports{

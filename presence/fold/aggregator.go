@@ -18,6 +18,7 @@ import (
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/addagent/addagent/presence/history"
+	"github.com/addagent/addagent/presence/index"
 )
 
 // AggregatorOptions say what is gathered, how often, and by whom.
@@ -39,8 +40,9 @@ type Aggregator struct {
 	every  time.Duration
 	author string
 	say    func(said []byte, f presence.Fleet, now time.Time) []byte
-	fold   fold // as the branch was after the last call
-	known  bool // fold is what the branch held; else it must be read
+	fold   fold        // as the branch was after the last call
+	known  bool        // fold is what the branch held; else it must be read
+	index  index.Index // of services, as its ref was
 	today  *today
 	whole  bool // the server does not let us cut the history of the branch
 	broken map[string]brokenRef
@@ -139,7 +141,8 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 	if f.say != nil {
 		next.said = f.say(f.fold.said, next.fleet(), at)
 	}
-	if !news && bytes.Equal(next.said, f.fold.said) && now.Sub(f.fold.info.Folded) < sleepBeats*f.every && !f.fold.info.Folded.After(now) {
+	served := f.nextIndex(ctx, refs.index, next, at)
+	if !news && served == nil && bytes.Equal(next.said, f.fold.said) && now.Sub(f.fold.info.Folded) < sleepBeats*f.every && !f.fold.info.Folded.After(now) {
 		return r, nil
 	}
 	if err := f.openToday(ctx, now); err != nil {
@@ -149,7 +152,7 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 		r.Notes = noted(next.info.Notes, "%s/%s is full: %s left out", gitstore.HistoryFolder, f.today.day, human.Count(len(list), "transition"))
 		next.info.Notes, list = r.Notes, nil
 	}
-	if err := f.publish(ctx, next, list, !news, now); err != nil {
+	if err := f.publish(ctx, next, served, list, !news, now); err != nil {
 		return r, err
 	}
 	r.Pushed, r.Commit, r.Said = true, f.fold.commit, f.fold.said
@@ -259,10 +262,19 @@ func (f *Aggregator) openToday(ctx context.Context, now time.Time) error {
 	})
 }
 
-// publish replaces the fold that we know by the next one.
-func (f *Aggregator) publish(ctx context.Context, next fold, list []Transition, quiet bool, now time.Time) error {
+// publish replaces the fold that we know by the next one, and the index of services where that is not nil.
+func (f *Aggregator) publish(ctx context.Context, next fold, served *index.Index, list []Transition, quiet bool, now time.Time) error {
 	author := objects.Person{Name: f.author, Email: f.author + "@addagent", When: now}
 	cutting := f.fold.info.Commits >= squashAfter && !f.whole
+	var updates []remote.Update
+	if served != nil {
+		drawn, objects, err := f.index.Draw(*served, author)
+		if err != nil {
+			return err
+		}
+		served = &drawn
+		updates = append(updates, remote.Update{Ref: gitstore.ServicesRef, Old: f.index.Commit, New: drawn.Commit, Objects: objects})
+	}
 	for {
 		// The content of today's file only grows once the push has landed.
 		day := *f.today
@@ -273,7 +285,7 @@ func (f *Aggregator) publish(ctx context.Context, next fold, list []Transition, 
 		if err != nil {
 			return err
 		}
-		err = f.repo.store.Push(ctx, remote.Update{Ref: gitstore.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})
+		err = f.repo.store.Push(ctx, append(slices.Clone(updates), remote.Update{Ref: gitstore.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})...)
 		if err != nil {
 			err = f.unclear(ctx, drawn.commit, err)
 			var no *remote.Rejected
@@ -283,7 +295,9 @@ func (f *Aggregator) publish(ctx context.Context, next fold, list []Transition, 
 			}
 		}
 		if err == nil {
-			f.fold, f.today = drawn, &day
+			if f.fold, f.today = drawn, &day; served != nil {
+				f.index = *served // were it not there, the next fold would find another one
+			}
 		}
 		return err
 	}

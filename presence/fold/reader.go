@@ -11,17 +11,22 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold/page"
+	"github.com/addagent/addagent/presence/index"
 )
 
 // Reader reads the records of all nodes. Use it from one goroutine at a time.
 type Reader struct {
-	repo  *repository
-	last  presence.Fleet
-	fold  fold            // as last read; commit "" = never
-	seen  map[string]seen // the refs as last read; nil = the cache was not read yet
-	byRef bool            // refs were read last time, so they are asked for at once
-	notes notes           // of the cache, for the next reading
-	bad   struct {        // a fold that could not be read; it is read again when it has moved
+	repo      *repository
+	last      presence.Fleet
+	fold      fold               // as last read; commit "" = never
+	seen      map[string]seen    // the refs as last read; nil = the cache was not read yet
+	index     index.Index        // of services, as last read
+	endpoints presence.Endpoints // as last read, from whatever; nil = never
+	foldSeen  foldSeen
+
+	byRef bool     // refs were read last time, so they are asked for at once
+	notes notes    // of the cache, for the next reading
+	bad   struct { // a fold that could not be read; it is read again when it has moved
 		commit string
 		why    error
 	}
@@ -47,7 +52,7 @@ func (r *Reader) IgnoreFold() { r.repo.Refs, r.byRef = true, true }
 
 // Close gives up the connections and the cache folder. The reader can be used again.
 func (r *Reader) Close() error {
-	r.seen, r.fold = nil, fold{}
+	r.seen, r.fold, r.index, r.endpoints = nil, fold{}, index.Index{}, nil
 	return r.repo.close()
 }
 

@@ -46,13 +46,14 @@ type repository struct {
 	Options
 	store *remote.Repository
 	clone *clone.Repo // of the fold alone
+	index *clone.Repo // of the index of services
 	dir   string      // "" = not opened yet
 	lock  *files.Lock // nil when the folder is temporary
 }
 
 func newRepository(o Options) (*repository, error) {
 	o = o.orDefault()
-	if err := checkPrefix(o.Prefix); err != nil {
+	if err := gitstore.CheckPrefix(o.Prefix); err != nil {
 		return nil, err
 	}
 	store, err := remote.New(o.Source)
@@ -60,15 +61,6 @@ func newRepository(o Options) (*repository, error) {
 		return nil, err
 	}
 	return &repository{Options: o, store: store}, nil
-}
-
-// checkPrefix refuses a prefix under which the fold itself would be a node.
-func checkPrefix(prefix string) error {
-	if !strings.HasPrefix(prefix, "refs/") || strings.Contains(prefix, "//") || strings.Count(prefix, "/") < 2 ||
-		strings.HasPrefix(gitstore.FoldRef, prefix) {
-		return fmt.Errorf("ref_prefix %q: write refs/heads/NAME/ or refs/NAME/", prefix)
-	}
-	return nil
 }
 
 // open locks the folder. When another process has it, or it cannot be made, a temporary one is used instead.
@@ -91,6 +83,8 @@ func (p *repository) open() error {
 	s.Branch = strings.TrimPrefix(gitstore.FoldRef, "refs/heads/")
 	s.Rewind = remote.RewindUnasked
 	p.clone = clone.New(filepath.Join(dir, "fold"), s, clone.Limits{Fetch: p.Timeout})
+	s.Branch = indexBranch
+	p.index = clone.New(filepath.Join(dir, "services"), s, clone.Limits{Fetch: p.Timeout})
 	return nil
 }
 
@@ -110,7 +104,7 @@ func lockCache(dir string) *files.Lock {
 func (p *repository) close() error {
 	errs := []error{p.store.Close()}
 	if p.clone != nil {
-		errs = append(errs, p.clone.Close())
+		errs = append(errs, p.clone.Close(), p.index.Close())
 	}
 	switch {
 	case p.lock != nil:
@@ -118,7 +112,7 @@ func (p *repository) close() error {
 	case p.dir != "":
 		errs = append(errs, os.RemoveAll(p.dir))
 	}
-	p.clone, p.lock, p.dir = nil, nil, ""
+	p.clone, p.index, p.lock, p.dir = nil, nil, nil, ""
 	return errors.Join(errs...)
 }
 
@@ -158,6 +152,7 @@ func (p *repository) withTree(commit string, read func(tree) error) error {
 // refList is the answer to one request for refs.
 type refList struct {
 	fold    string            // "" = there is no fold
+	index   string            // "" = there is no index of services
 	tips    map[string]string // of the nodes
 	notes   notes
 	omitted int // more tips
@@ -184,9 +179,9 @@ func (l *refList) limit(known func(id string) bool) {
 	l.notes.add("%s more than %d: they are omitted", human.Count(l.omitted, "ref"), nodeLimit)
 }
 
-// ask lists the fold's ref and, with all, those of the nodes, in one request.
+// ask lists the refs of the fold and of the index and, with all, those of the nodes, in one request.
 func (p *repository) ask(ctx context.Context, all bool) (refList, error) {
-	prefixes := []string{gitstore.FoldRef}
+	prefixes := []string{gitstore.FoldRef, gitstore.ServicesRef}
 	if all {
 		prefixes = append(prefixes, p.Prefix)
 	}
@@ -198,6 +193,8 @@ func (p *repository) ask(ctx context.Context, all bool) (refList, error) {
 	for _, r := range refs {
 		if r.Name == gitstore.FoldRef {
 			l.fold = r.ID
+		} else if r.Name == gitstore.ServicesRef {
+			l.index = r.ID
 		} else if id, ok := gitstore.IDOf(p.Prefix, r.Name); ok {
 			l.tips[id] = r.ID
 		}

@@ -14,6 +14,8 @@ const (
 	RefPrefix = "refs/heads/presence/"
 	// FoldRef is the branch that holds all records, kept by a control node.
 	FoldRef = "refs/heads/main"
+	// ServicesRef is the branch that holds the index of services, kept with the fold.
+	ServicesRef = "refs/heads/services"
 	// Folder holds the records, both in a node's own ref and in the fold.
 	Folder = "it/presence/all"
 	// HistoryFolder holds a line for each transition, in YYYY/MM/DD.jsonl of the fold.
@@ -37,6 +39,15 @@ func PathOf(id string) string { return Folder + "/" + id + ".json" }
 func LeaseRef(prefix, name string) string {
 	parent := strings.TrimSuffix(prefix, "/")
 	return parent[:strings.LastIndexByte(parent, '/')+1] + "lease/" + name
+}
+
+// CheckPrefix refuses a prefix under which the fold itself would be a node.
+func CheckPrefix(prefix string) error {
+	if !strings.HasPrefix(prefix, "refs/") || strings.Contains(prefix, "//") || strings.Count(prefix, "/") < 2 ||
+		strings.HasPrefix(FoldRef, prefix) || strings.HasPrefix(ServicesRef, prefix) {
+		return fmt.Errorf("ref_prefix %q: write refs/heads/NAME/ or refs/NAME/", prefix)
+	}
+	return nil
 }
 
 // Subject is the first line of the commit of a record: what `git log --all` shows.

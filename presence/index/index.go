@@ -1,0 +1,121 @@
+// Package index is the services of a grid as one branch holds them: a file for each service, with one endpoint a line.
+// It is written beside the fold, moves only when an endpoint differs, and is all that a node reads to find services.
+package index
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/service"
+)
+
+// The files of the index: one about itself, and a folder with one for each service.
+const (
+	indexFile     = "index.json"
+	serviceFolder = "service"
+	indexType     = "nodeserviceindex"
+
+	most = 20_000 // services; more are a mistake
+)
+
+// Info is index.json. It has no time: the index moves only when an endpoint differs.
+type Info struct {
+	Every  int64  `json:"every"` // seconds between two folds
+	Prefix string `json:"prefix"`
+}
+
+// Trust is for how long the index is good after the fold's ref has moved: five intervals, of which each third moves it.
+func (i Info) Trust() time.Duration {
+	return max(5*time.Duration(min(max(i.Every, 0), 24*3600))*time.Second, 2*time.Minute)
+}
+
+// Index is the endpoints of all services as gitstore.ServicesRef holds them.
+type Index struct {
+	Commit string // "" = there is none
+	Info   Info
+	All    presence.Endpoints
+	blobs  map[string]string // ids of the files, by service
+}
+
+// Tree is the commit that an index is read from.
+type Tree interface {
+	Read(name string, limit int64) ([]byte, error)
+	Blob(id string, limit int64) ([]byte, error)
+	List(dir string) ([]objects.Entry, error)
+}
+
+// Read reads the index of a commit; what did not change is taken from the one before. A service that is broken is left
+// out: the next fold writes it again.
+func Read(t Tree, commit string, before Index) (i Index, err error) {
+	i = Index{Commit: commit, All: presence.Endpoints{}, blobs: map[string]string{}}
+	data, err := t.Read(indexFile, presence.MaxEndpointsSize)
+	if err == nil {
+		_ = presence.DecodeDocument(data, indexType, &i.Info) // a broken one is not trusted
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return i, err
+	}
+	entries, err := t.List(serviceFolder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return i, err
+	}
+	for _, e := range entries[:min(len(entries), most)] {
+		name, ok := strings.CutSuffix(e.Name, ".json")
+		if !ok || e.Dir || e.Symlink || !service.ValidName(name) {
+			continue
+		}
+		list, known := before.All[name]
+		if !known || before.blobs[name] != e.ID {
+			data, err := t.Blob(e.ID, presence.MaxEndpointsSize)
+			if err == nil {
+				list, err = presence.DecodeEndpoints(data)
+			}
+			if err != nil {
+				continue
+			}
+		}
+		if i.blobs[name] = e.ID; len(list) > 0 {
+			i.All[name] = list
+		}
+	}
+	return i, nil
+}
+
+// Draw makes the commit of the index that follows this one, and returns it with the objects to push.
+func (i Index) Draw(next Index, author objects.Person) (Index, *objects.Builder, error) {
+	known := map[string]bool{}
+	for _, id := range i.blobs {
+		known[id] = true
+	}
+	o := &objects.Builder{Known: known}
+	next.blobs = map[string]string{}
+	var entries []objects.Entry
+	for _, name := range slices.Sorted(maps.Keys(next.All)) {
+		data, err := presence.EncodeEndpoints(next.All[name])
+		if err != nil {
+			return next, nil, err
+		}
+		next.blobs[name] = o.Blob(data)
+		entries = append(entries, objects.Entry{Name: name + ".json", ID: next.blobs[name]})
+	}
+	info, err := presence.EncodeDocument(indexType, next.Info)
+	if err != nil {
+		return next, nil, err
+	}
+	top := []objects.Entry{{Name: indexFile, ID: o.Blob(info)}}
+	if len(entries) > 0 {
+		top = append(top, objects.Entry{Name: serviceFolder, ID: o.Tree(entries), Dir: true})
+	}
+	c := objects.CommitInfo{Tree: o.Tree(top), Author: author, Message: "services"}
+	if i.Commit != "" {
+		c.Parents = []string{i.Commit}
+	}
+	next.Commit = o.Commit(c)
+	return next, o, nil
+}
