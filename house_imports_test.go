@@ -66,11 +66,13 @@ var importTable = []struct {
 			fleet/event fleet/view internal/chat internal/chat/chatroom internal/cli internal/config internal/files
 			internal/git/remote internal/git/transport internal/human internal/node internal/trouble presence
 			presence/fold presence/gitstore systemd`, ""},
-		"fleet/doctor":    {"fleet/event internal/git/remote internal/human presence presence/fold presence/gitstore", ""},
-		"fleet/event":     {"internal/human internal/retry internal/strictyaml presence presence/fold presence/history service", ""},
-		"fleet/fleettest": {"internal/node presence presence/gitstore", ""},
-		"fleet/view":      {"fleet/event internal/human internal/node presence presence/fold presence/history service", ""},
-		"presence":        {"internal/human internal/node service", ""},
+		"fleet/doctor":             {"fleet/event internal/git/remote internal/human presence presence/fold presence/gitstore", ""},
+		"fleet/event":              {"internal/human internal/retry internal/strictyaml presence presence/fold presence/history service", ""},
+		"fleet/fleettest":          {"internal/node presence presence/gitstore", ""},
+		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml service", ""},
+		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
+		"fleet/view":               {"fleet/event internal/human internal/node presence presence/fold presence/history service", ""},
+		"presence":                 {"internal/human internal/node service", ""},
 		"presence/fold": {`
 			internal/files internal/git/clone internal/git/objects internal/git/remote internal/human internal/node
 			presence presence/gitstore presence/fold/page presence/history presence/index`, ""},

@@ -8,7 +8,7 @@ import (
 
 // completed is what the shells' scripts complete, in the words of their help.
 const completed = `commands, flags and files. Where a command takes a node, it offers the
-nodes as last read.`
+nodes as last read, and where it takes a group, those of nodes.json.`
 
 // completer completes the words that only the usage of this program has.
 func (p *program) completer(word string) cobra.CompletionFunc {
@@ -17,6 +17,8 @@ func (p *program) completer(word string) cobra.CompletionFunc {
 		return cobra.FixedCompletions(stateWords(), cobra.ShellCompDirectiveNoFileComp)
 	case "COLOUR":
 		return cobra.FixedCompletions(colours(), cobra.ShellCompDirectiveNoFileComp)
+	case "GROUP", "[GROUP]":
+		return p.groups.Complete
 	case "ID", "[ID]":
 		return p.completeIDs
 	}

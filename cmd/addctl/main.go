@@ -1,12 +1,13 @@
 // Addctl shows the nodes of a fleet from outside, and is what a control node runs.
 //
-// Here are its commands only, one file each, listed in root.go. What they call is in fleet/view, fleet/control and
-// presence/fold.
+// Here are its commands only, one file each, listed in root.go. What they call is in fleet/view, fleet/control,
+// fleet/nodegroup and presence/fold.
 package main
 
 import (
 	"context"
 	"fmt"
+	"github.com/addagent/addagent/fleet/nodegroup/groupcmd"
 	"io"
 	"os"
 	"strings"
@@ -21,8 +22,9 @@ import (
 // program is one run of addctl: the process, and the flags that every command has.
 type program struct {
 	*cli.Process
-	setup control.Setup
-	json  bool
+	setup  control.Setup
+	json   bool
+	groups *groupcmd.Tool
 }
 
 func main() {

@@ -128,7 +128,9 @@ func manual() clitest.Manual {
 		Also: map[string][]string{
 			"nodes": {"node", "log", "presence:fold"}, "node": {"nodes", "log"}, "log": {"nodes", "node", "presence:fold"},
 			"presence:list": {"nodes", "presence:reap"}, "presence:fold": {"nodes", "log", "chat:say"}, "presence:reap": {"nodes", "presence:list"},
-			"chat:say": {"presence:fold"},
+			"chat:say":   {"presence:fold"},
+			"group:list": {"group:show", "group:check"}, "group:show": {"group:list", "group:check"}, "group:check": {"group:list", "group:show"},
+			"role:create": {"role:update", "group:show"}, "role:update": {"role:create", "group:show"}, "autoscale:create": {"role:create", "group:show"},
 		},
 		SeeAlso: []string{"addagent(1)", "git(1)"},
 		Files: []clitest.Block{

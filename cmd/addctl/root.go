@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/addagent/addagent/fleet/control"
+	"github.com/addagent/addagent/fleet/nodegroup/groupcmd"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/spf13/cobra"
 )
@@ -43,6 +44,8 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 		p.listCommand(), p.foldCommand(), p.reapCommand(), p.sayCommand(),
 		cli.VersionCommand("addctl", &p.json), cli.CompletionCommand("addctl", completed),
 	)
+	p.groups = &groupcmd.Tool{Process: p.Process, JSON: &p.json, Table: p.table}
+	root.AddCommand(p.groups.Commands()...)
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.Completions(root, p.completer)
 	return root

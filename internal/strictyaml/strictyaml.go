@@ -49,6 +49,7 @@ type Node struct {
 	Text         string // of a text what it says, else as it is written
 	Line, Column int    // where it begins
 	Flow         bool   // a map in braces
+	Plain        bool   // a text without quotes
 	List         []Node
 	Fields       []Field // in the order of the file, also those that are there twice
 }
@@ -163,7 +164,7 @@ func convert(from ast.Node) Node {
 	case *ast.NullNode:
 		n.Kind = Null
 	case *ast.StringNode:
-		n.Kind, n.Text = Text, from.Value
+		n.Kind, n.Text, n.Plain = Text, from.Value, from.Token.Type == token.StringType
 	case *ast.LiteralNode:
 		n.Kind = Block
 		if from.Value != nil {
