@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/addagent/addagent/fleet/control"
 	"github.com/addagent/addagent/fleet/event"
@@ -54,10 +55,12 @@ Exit codes: 0 the history was read, 1 it could not be read, 130 interrupted, whi
 }
 
 func (p *program) events(ctx context.Context, o *control.Repository, types []string, r reading) error {
-	s, err := p.status(ctx, o)
+	f, err := o.Read(ctx) // for the addresses
 	if err != nil {
 		return err
 	}
+	p.notes(f)
+	s := event.StatusOf(f, event.Provider{}, time.Now())
 	of := func(t fold.Transition) event.Event { return event.FromHistory([]fold.Transition{t}, s)[0] }
 	r.keep = func(t fold.Transition) bool { return len(types) == 0 || slices.Contains(types, of(t).Type) }
 	r.print = func(t fold.Transition) error {

@@ -28,7 +28,9 @@ role of a service, and code and state are how it is. What is not known, or is a 
 na. The host is the machine that runs this command.
 
 status prints a line for each instance: running while its agent is heard, stopping when its
-node leaves, stopped when the node is missing. --json prints the ancestor's envelope.
+node leaves, stopped when the node is missing. With credentials for EC2 (as addctl doctor
+has them) the states are those of EC2, but one that runs and is not heard is pending.
+--json prints the ancestor's envelope.
 
 actions prints what waits in the queue, with the ancestor's keys.
 
@@ -97,7 +99,16 @@ func (p *program) status(ctx context.Context, o *control.Repository) (event.Stat
 		return event.Status{}, err
 	}
 	p.notes(f)
-	return event.StatusOf(f, event.Provider{}, time.Now()), nil
+	provider := event.Provider{}
+	a, err := p.account(ctx)
+	if err == nil && a != nil {
+		provider.At = time.Now()
+		provider.Instances, err = a.Instances(ctx)
+	}
+	if err != nil {
+		p.says("%v: the states are those that the nodes report", err)
+	}
+	return event.StatusOf(f, provider, time.Now()), nil
 }
 
 // obey does what a message asks, and prints the answer: as a table, or as the ancestor did.

@@ -63,8 +63,8 @@ type obeying struct {
 }
 
 const (
-	// mostAhead bounds the end of a request: its id is remembered until then.
-	mostAhead = 7 * 24 * time.Hour
+	// mostAhead bounds the end of a request, whose id is remembered until then. Clocks may differ by some of it.
+	mostAhead = 7*24*time.Hour + time.Hour
 	// memoryMost bounds the memory. With more requests that have not ended, new ones are refused.
 	memoryMost  = 500
 	answerLimit = 300 // characters of an answer's text
