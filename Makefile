@@ -26,7 +26,7 @@ bin/demo: build
 	@$(STATIC) -o bin/ ./demo
 
 # The packages that take longest come first, so that the others fill the gaps.
-FIRST := ./test/torture ./internal/git/clone ./presence/fold ./work/run ./internal/git/worktree
+FIRST := ./test/torture ./internal/git/clone ./internal/git/remote ./presence/fold ./work/run ./internal/git/worktree
 
 # Without cgo, as the programs are built that some tests start: everything is compiled once.
 test lint: export CGO_ENABLED := 0
