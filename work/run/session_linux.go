@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"golang.org/x/sys/unix"
 )
 
 // process is one line of /proc that matters here.
@@ -69,9 +70,11 @@ func procPath(pid int, name string) string {
 	return filepath.Join("/proc", strconv.Itoa(pid), name)
 }
 
-// processes lists those that wanted keeps. Zombies are left out: no signal reaches
-// them, and they do nothing.
-func processes(wanted func(process) bool) ([]process, error) {
+// processes lists those of one session that wanted keeps; 0 = of any session, and the kernel's own processes have none.
+// Zombies are left out: no signal reaches them, and they do nothing. A session id cannot be given to a new process
+// while any process is left in it, and no process can join a session from outside: its processes are descendants of its
+// first.
+func processes(session int, wanted func(process) bool) ([]process, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -81,6 +84,7 @@ func processes(wanted func(process) bool) ([]process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
+	other := func(of int) bool { return of != session && session != 0 || of == 0 }
 	var found []process
 	// The youngest first: they are the most likely to be gone, with a child in their place, when they are reached late.
 	for _, name := range slices.Backward(names) {
@@ -88,19 +92,17 @@ func processes(wanted func(process) bool) ([]process, error) {
 		if err != nil {
 			continue
 		}
+		// This takes a small part of what it takes to read a process. A security module may forbid it.
+		if of, err := unix.Getsid(pid); err == nil && other(of) {
+			continue
+		}
 		p, ok := readProcess(pid)
-		if ok && p.State != 'Z' && p.State != 'X' && wanted(p) {
+		if ok && p.State != 'Z' && p.State != 'X' && !other(p.Session) && wanted(p) {
 			found = append(found, p)
 		}
 	}
 	slices.Reverse(found)
 	return found, nil
-}
-
-// inSession keeps the living processes of one session. A session id cannot be given to a new process while any process
-// is left in it, and no process can join a session from outside: its processes are descendants of its first.
-func inSession(session int) func(process) bool {
-	return func(p process) bool { return p.Session == session }
 }
 
 // looksAtMost bounds how often a session is looked for in which nothing is found: elsewhere on the machine something
@@ -112,7 +114,7 @@ const looksAtMost = 20
 func sessionOf(session int) ([]process, error) {
 	for look := 1; ; look++ {
 		before := youngest()
-		found, err := processes(inSession(session))
+		found, err := processes(session, func(process) bool { return true })
 		if err != nil || len(found) > 0 || look == looksAtMost || look > 1 && youngest() == before {
 			return found, err
 		}

@@ -181,7 +181,7 @@ func TestDeadline(t *testing.T) {
 // allGone checks that no process carries the run's id any more.
 func (y *yard) allGone(o Order) {
 	y.t.Helper()
-	left, err := processes(func(p process) bool { yes, _ := carries(p.PID, runEntry(o.Attempt.RunID)); return yes })
+	left, err := processes(0, func(p process) bool { yes, _ := carries(p.PID, runEntry(o.Attempt.RunID)); return yes })
 	if err != nil || len(left) > 0 {
 		y.t.Errorf("left behind: %v, %v", left, err)
 	}

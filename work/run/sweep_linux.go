@@ -136,16 +136,9 @@ func provenSession(session int, justBegun bool, entry, log string) (int, error) 
 	tick := time.NewTicker(endPoll)
 	defer tick.Stop()
 	for try := 1; ; try++ {
-		candidates := inSession(session)
-		if session == 0 {
-			candidates = func(p process) bool { return p.Session != 0 } // the kernel's own have none, and no environment
-		}
 		var ours []process
 		unsure, before := false, youngest()
-		_, err := processes(func(p process) bool {
-			if !candidates(p) {
-				return false
-			}
+		_, err := processes(session, func(p process) bool {
 			yes, sure := carries(p.PID, entry)
 			if !yes && session != 0 && writesTo(p.PID, log) {
 				yes, sure = true, true
