@@ -291,7 +291,7 @@ func (a *Agent) resume(once bool) {
 		}
 		// Not what state it is in, that is settled anew; but since when it is in
 		// it, and that it has been said.
-		a.life.state, a.life.reason, a.life.reasonItem = b.State, b.Reason, b.Blamed
+		a.life.state, a.life.reason, a.life.outside, a.life.reasonItem = b.State, b.Reason, b.Outside, b.Blamed
 		a.runs.unreported, a.runs.lastEnded = b.InHand, b.Did
 		a.life.brakes.Repos = disabledIn(b.Looks)
 	case a.life.initDone:

@@ -299,6 +299,7 @@ func (a *Agent) record(end time.Time, b journal.Beat) journal.Beat {
 // snapshot is a beat with how things are at this moment.
 func (a *Agent) snapshot(b journal.Beat) journal.Beat {
 	b.State, b.Reason, b.Since, b.LastLook, b.Blamed = a.life.state, a.life.reason, a.life.since, a.trees.lastReached, a.life.reasonItem
+	b.Outside = a.life.outside
 	b.LastContact, b.Clock = a.trees.lastContact, a.beats.read
 	if a.By == "beat" { // a daemon that runs is not dead any more
 		b.Died = a.beats.died

@@ -94,7 +94,7 @@ func TestAnAgentThatBeginsWithALongLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, e := newBench(t, "common"), &ear{}
 		b.Sinks, b.Clones = []sink.Named{{Name: "ear", Sink: e}}, moving{b, "0ld"}
-		b.Before = &journal.Beat{Node: "i-1", State: node.Working, InHand: &work.InHand{Repo: "ops", Item: "common", RunID: "old"}}
+		b.Before = &journal.Beat{Node: "i-1", State: node.Working, Outside: "why", InHand: &work.InHand{Repo: "ops", Item: "common", RunID: "old"}}
 		b.slow = func(progress func(journal.Fetching)) {
 			for range 9 {
 				<-time.After(10 * time.Second)
@@ -105,7 +105,7 @@ func TestAnAgentThatBeginsWithALongLook(t *testing.T) {
 		if len(b.shown) == 0 || len(b.shown[0].Fetching) != 1 || b.shown[0].InHand == nil || b.shown[0].InHand.RunID != "old" {
 			t.Errorf("beat.json was %+v", b.shown)
 		}
-		if len(e.heard) == 0 || len(e.heard[0].Repos) != 1 || e.heard[0].Repos[0].Version != "0ld" {
+		if len(e.heard) == 0 || len(e.heard[0].Repos) != 1 || e.heard[0].Repos[0].Version != "0ld" || e.heard[0].Reason != "why" {
 			t.Errorf("told %+v", e.heard)
 		}
 	})

@@ -19,6 +19,7 @@ type Beat struct {
 	Node     string       `json:"node"`               // instance-id
 	State    node.State   `json:"state"`              // as settled at the end of the beat
 	Reason   string       `json:"reason,omitempty"`   // why, when the state needs one
+	Outside  string       `json:"outside,omitempty"`  // the reason as other machines are told: without what scripts wrote
 	Blamed   string       `json:"blamed,omitempty"`   // who is at fault: items, by name
 	Since    time.Time    `json:"since"`              // when the state began
 	Looks    []Look       `json:"looks,omitempty"`    // one a repository, in config order; none while work is in hand
