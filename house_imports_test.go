@@ -38,27 +38,29 @@ var importTable = []struct {
 			internal/config/diff internal/files internal/git/address internal/git/clone internal/git/objects internal/git/remote
 			internal/git/transport internal/git/worktree internal/human internal/journal internal/kill
 			internal/metrics internal/node internal/request internal/schedule internal/sink presence presence/gitstore
-			presence/peers
+			presence/peers service/offer
 			systemd work work/run`, "github.com/robfig/cron"},
 		"internal/memlimit": {"internal/human", ""},
 		"internal/request": {`
-			internal/cli internal/config internal/files internal/git/remote internal/human internal/journal internal/proc
+			internal/cli internal/config internal/files internal/git/remote internal/human internal/journal internal/node internal/proc
 			presence presence/gitstore work/run`, ""},
 		"internal/status": {`
 			internal/cli internal/config internal/files internal/human internal/journal internal/node internal/proc
-			work work/run`, ""},
+			service work work/run`, ""},
 	}},
 	{"the beat and work", map[string]imports{
 		"agent": {`
 			internal/files internal/human internal/journal internal/node internal/schedule internal/sink internal/trouble
-			presence work work/run`, ""},
+			presence service/offer work work/run`, ""},
 		"internal/config":      {"internal/files internal/git/address internal/human internal/strictyaml", ""},
 		"internal/config/diff": {"internal/config", ""},
 		"internal/journal":     {"internal/config internal/files internal/human internal/node work work/run", "github.com/rs/zerolog gopkg.in/natefinch/lumberjack.v2"},
 		"internal/node":        {"internal/files internal/human", ""},
 		"systemd":              {"", "github.com/coreos/go-systemd"},
 		"service":              {"internal/human internal/strictyaml", ""},
-		"work":                 {"internal/files internal/git/objects internal/human internal/retry internal/strictyaml", ""},
+		"service/offer":        {"internal/files internal/git/objects internal/human internal/journal internal/node internal/proc presence service service/tree work", ""},
+		"service/tree":         {"internal/git/objects internal/human internal/strictyaml service", ""},
+		"work":                 {"internal/files internal/git/objects internal/human internal/retry internal/strictyaml service service/tree", ""},
 		"work/run":             {"internal/files internal/human internal/retry work", ""},
 	}},
 	{"fleet and presence", map[string]imports{
@@ -79,7 +81,7 @@ var importTable = []struct {
 		"presence/fold/page": {"internal/human presence", ""},
 		"presence/gitstore": {`
 			internal/files internal/git/objects internal/git/remote internal/git/transport internal/human internal/node
-			internal/retry presence`, ""},
+			internal/retry presence service`, ""},
 		"presence/history": {"internal/human internal/node presence presence/fold/page service", ""},
 		"presence/index":   {"internal/git/objects presence service", ""},
 		"presence/peers":   {"internal/config internal/files internal/git/remote presence presence/fold work", ""},
@@ -94,7 +96,7 @@ var importTable = []struct {
 		"internal/cloud/ec2":       {"internal/cloud internal/human internal/retry internal/secret", "github.com/aws"},
 		"internal/kill":            {"internal/files internal/human", ""},
 		"internal/metrics":         {"internal/files internal/journal internal/node", ""},
-		"internal/sink":            {"internal/chat internal/files internal/human internal/node internal/retry presence", ""},
+		"internal/sink":            {"internal/chat internal/files internal/human internal/node internal/retry presence service", ""},
 		"internal/sink/sinktest":   {"internal/node internal/sink presence", ""},
 	}},
 	{"git", map[string]imports{

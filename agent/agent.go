@@ -18,6 +18,7 @@ import (
 	"github.com/addagent/addagent/internal/schedule"
 	"github.com/addagent/addagent/internal/sink"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/service/offer"
 	"github.com/addagent/addagent/work"
 )
 
@@ -53,7 +54,7 @@ type Runner interface {
 	Done() <-chan work.Outcome
 	// Last returns the last attempt of an item, as it is remembered; nil = none.
 	Last(repo, item string) *work.Attempt
-	// Forget deletes the memory of an item, and Unwedge its failures. Both need the lock.
+	// Again makes an item due again, or forgets it with by "", and Unwedge deletes its failures. Both need the lock.
 	Again(repo, item, by string) error
 	Unwedge(repo, item string) error
 }
@@ -106,6 +107,7 @@ type Config struct {
 	Clones   Clones
 	Survey   Survey
 	Runner   Runner
+	Services *offer.Offers // what this node offers to others; nil = nothing
 	Control  Control
 	Memory   Memory // state files and journal
 	// Notice asks the cloud within a second why it takes this machine away, "" = it does not. nil = no cloud.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/schedule"
+	"github.com/addagent/addagent/service/offer"
 	"github.com/addagent/addagent/work"
 )
 
@@ -25,6 +27,7 @@ func (a *Agent) Beat(ctx context.Context, now time.Time) journal.Beat {
 	}
 	now = a.now() // a first clone takes minutes: no state of this beat is older than its look
 	a.decide(&b, now)
+	a.serve(ctx, now)
 	a.work(ctx)
 	a.report(ctx, &b, now)
 	return b
@@ -200,6 +203,7 @@ func (a *Agent) judge(now time.Time) {
 		place.Init = a.info.InitGitRepo
 	}
 	a.trees.inventory = a.Survey.Judge(journal.Positions(a.trees.looks), place, now)
+	a.Services.Join(&a.trees.inventory)
 	if !a.life.initDone && (place.Init == "" || a.trees.inventory.InitDone) {
 		a.life.initDone, a.life.outside = true, ""
 		a.enter(node.InitDone, "", now)
@@ -212,6 +216,24 @@ func (a *Agent) judge(now time.Time) {
 	a.trees.next = a.trees.next[:0]
 	for _, j := range a.trees.inventory.Judgements {
 		a.trees.next = append(a.trees.next, work.PlanRun(j, a.Rules, now))
+	}
+}
+
+// serve checks the services that this node offers and decides what becomes of them.
+func (a *Agent) serve(ctx context.Context, now time.Time) {
+	changed, wrong := a.Services.Beat(ctx, offer.Beat{Now: now, Inventory: &a.trees.inventory, Drained: a.life.brakes.Drained, InHand: a.runs.inHand,
+		MinDrain: 2 * schedule.Interval(a.Schedule, now), RetryMax: a.Rules.RetryMax, Forget: func(it work.Item) error {
+			if a.runs.inHand != nil || !a.acquire() {
+				return errors.New("work is in hand")
+			}
+			return a.Runner.Again(it.Repo, it.Name, "")
+		}})
+	for _, text := range wrong {
+		a.wrong.add("service "+text, text)
+	}
+	if changed && a.runs.inHand == nil {
+		a.judge(now)
+		a.enqueue(now)
 	}
 }
 
@@ -232,7 +254,10 @@ func (a *Agent) startNext(ctx context.Context) {
 		a.trees.queue = a.trees.queue[1:]
 		i := a.trees.find(name)
 		j, s := a.trees.inventory.Judgements[i], a.trees.next[i]
-		h, err := a.Runner.Start(j, s, a.scriptEnv())
+		h, err := work.InHand{}, a.Services.Starting(j.Item)
+		if err == nil {
+			h, err = a.Runner.Start(j, s, a.scriptEnv())
+		}
 		began := journal.Started{Repo: j.Item.Repo, Item: j.Item.Name, RunID: h.RunID, Version: j.Version, Attempt: s.Attempt, At: a.Clock.Now().UTC()}
 		if err != nil {
 			began.Error = err.Error()
@@ -305,7 +330,7 @@ func (a *Agent) snapshot(b journal.Beat) journal.Beat {
 		b.Died = a.beats.died
 	}
 	b.Items = a.judged()
-	b.InHand, b.Did = a.runs.inHand, a.runs.lastEnded
+	b.InHand, b.Did, b.Services = a.runs.inHand, a.runs.lastEnded, a.Services.Show()
 	b.Started, b.Ended = slices.Concat(b.Started, a.runs.started), slices.Concat(b.Ended, a.runs.ended)
 	b.Troubles = a.wrong.list()
 	return b

@@ -36,6 +36,7 @@ func (a *Agent) move(by time.Duration) {
 			*t = t.Add(by)
 		}
 	}
+	a.Services.Move(by)
 	for key, t := range a.wrong.known {
 		t.Since, t.Said = t.Since.Add(by), t.Said.Add(by)
 		a.wrong.known[key] = t

@@ -32,7 +32,7 @@ type Wedge struct {
 func (a *Agent) presence(now time.Time) presence.Record {
 	r := presence.Record{
 		InstanceID: a.ID, Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype,
-		Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
+		IP: a.info.Fields["ip"], Deployment: a.info.Deployment, InitGitRepo: a.info.InitGitRepo,
 		State: a.life.state, Reason: a.life.outside, Agent: "addagent/" + a.Version, Hardware: a.Hardware,
 		Items: a.runs.deploy, BeatSeen: now, BeatNextBy: a.Schedule.Next(now).Add(2 * schedule.Interval(a.Schedule, now)).UTC(),
 	}

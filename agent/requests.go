@@ -39,6 +39,7 @@ func (a *Agent) applyBrakes(now time.Time) {
 func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 	changed := false
 	for _, ask := range a.beats.requests {
+		ask.By = cmp.Or(ask.By, "a user")
 		done := journal.Asked{Ask: ask}
 		if ask.What != journal.AskBeat {
 			if a.runs.inHand != nil || !a.acquire() {
@@ -49,7 +50,7 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 			}
 			if len(done.Did) > 0 {
 				changed = true
-				a.say(journal.Notice, "", "%s requested by %s: %s", ask.What, cmp.Or(ask.By, "a user"), strings.Join(done.Did, ", "))
+				a.say(journal.Notice, "", "%s requested by %s: %s", ask.What, ask.By, strings.Join(done.Did, ", "))
 			}
 		}
 		b.Asked = append(b.Asked, done)

@@ -49,6 +49,9 @@ func (t *trees) learnFinished(initRepo string, lastInit func() *work.Attempt) {
 		t.worked[repo] = r
 	}
 	for _, j := range t.inventory.Judgements {
+		if j.Item.Action != "" { // it is done once, and not a state of the node
+			continue
+		}
 		if j.Verdict.Wanted() {
 			r := t.worked[j.Item.Repo]
 			r.Due = append(r.Due, j.Item.Name)

@@ -28,7 +28,7 @@ const (
 type Known struct {
 	Health  Health    `json:"health,omitzero"`
 	Leaving Leaving   `json:"leaving,omitempty"`
-	Told    time.Time `json:"told,omitzero"` // presence had the announcement of this step; zero = it has it not yet
+	Told    time.Time `json:"told,omitzero"` // the presence repository had this code; zero = not yet
 	Code    Code      `json:"code"`          // announced last
 	Since   time.Time `json:"since"`         // of code and role
 	Role    string    `json:"role,omitempty"`
@@ -54,6 +54,7 @@ type Facts struct {
 	Drained   bool // a person or a script drains it
 	Published bool // the presence repository has what was announced last; without presence always true
 	Undone    bool // delete.sh has succeeded since the removal came to Undoing
+	NoDelete  bool // nothing of it can be undone: it has no delete.sh, and its check may go on to pass
 	Check     Result
 	MinDrain  time.Duration // at least so long between Announced and Undoing: two beats
 }
@@ -77,7 +78,9 @@ const (
 func Next(d Description, k Known, f Facts, now time.Time) (Known, Step) {
 	before := k
 	k.Health = k.Health.Next(d, f.Check, now)
-	told := f.Published && k.Code != "" // what is in presence is the code of the last beat
+	if k.Told.IsZero() && f.Published && k.Code != "" { // what is in presence is the code of the last beat
+		k.Told = now
+	}
 	step := Rest
 	switch k.Leaving {
 	case Stays:
@@ -86,26 +89,24 @@ func Next(d Description, k Known, f Facts, now time.Time) (Known, Step) {
 		case !f.Begun:
 			return Known{}, Forget
 		default:
-			k.Leaving, k.Told = Announced, time.Time{}
+			k.Leaving = Announced
 		}
 	case Announced:
 		switch {
 		case f.Wish == Wanted:
-			k.Leaving, k.Told = Stays, time.Time{}
-		case k.Told.IsZero() && told && before.Code == Draining:
-			k.Told = now
-		case f.Wish == Unwanted && !k.Told.IsZero() && now.Sub(k.Told) >= max(d.Drain, f.MinDrain):
+			k.Leaving = Stays
+		case f.Wish == Unwanted && k.Code == Draining && !k.Told.IsZero() && now.Sub(k.Told) >= max(d.Drain, f.MinDrain):
 			k.Leaving, step = Undoing, Delete
 		}
 	case Undoing:
 		switch {
-		case f.Undone && (d.Check.Kind == NoCheck || f.Check.Outcome == Fail):
+		case f.NoDelete, f.Undone && (d.Check.Kind == NoCheck || f.Check.Outcome == Fail):
 			k.Leaving = Gone
 		case !f.Undone || f.Check.Outcome == Pass: // what still answers was not undone
 			step = Delete
 		}
 	case Gone:
-		if told && before.Code == Uninstalled {
+		if k.Code == Uninstalled && !k.Told.IsZero() {
 			return Known{}, Forget
 		}
 	}
@@ -116,6 +117,9 @@ func Next(d Description, k Known, f Facts, now time.Time) (Known, Step) {
 	}
 	if k.Code != before.Code || k.Role != before.Role || k.Since.IsZero() {
 		k.Since = now
+	}
+	if k.Code != before.Code {
+		k.Told = time.Time{}
 	}
 	return k, step
 }

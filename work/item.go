@@ -11,6 +11,7 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
+	"github.com/addagent/addagent/service/tree"
 )
 
 // Level is where in a repository an item stands.
@@ -72,6 +73,10 @@ type Item struct {
 	WatchFrom  string        // where Watch comes from: work.yaml, override or default
 	Always     bool          // run: always
 	Timeout    time.Duration // 0 = as the config says
+	Service    string        // the service that it belongs to; "" = none
+	Port       int           // of that service
+	Action     string        // what it does once to that service, one of Actions; "" = it sets it up
+	Root       string        // the absolute folder that replaces the clone; "" = none does
 	Steps      []Step        // only of the init: what is sourced, in order; it has no Script
 	Problem    string        // why it can not be worked although it is there, e.g. a mistake in work.yaml with file, line and column; such an item fails
 }
@@ -221,11 +226,11 @@ func findLevel(c Checkout, at Item) (items []Item, notices []string, err error) 
 		if err != nil {
 			return nil, nil, fmt.Errorf("list %s: %w", it.Dir, err)
 		}
-		notices = append(notices, misspelt(it.Dir, entries, "work.sh", "work.yaml", "work.d")...)
+		notices = append(notices, misspelt(it.Dir, entries, "work.sh", "work.yaml", "work.d", tree.ListYAML)...)
 		for _, e := range entries {
 			switch is := meant(e.Name); {
-			case is == "services.yaml":
-				notices = append(notices, it.Dir+"/"+e.Name+": ignored: services are not supported in this version")
+			case is == tree.ListYAML && it.Dir != at.Dir:
+				notices = append(notices, fmt.Sprintf("%s/%s: ignored: it stands beside the work.sh of a level", it.Dir, human.Printable(e.Name)))
 			case is == holdName && it.Level != Root:
 				notices = append(notices, fmt.Sprintf("%s/%s: ignored: only %s in nodework/ or bin/nodework/ holds", it.Dir, human.Printable(e.Name), holdName))
 			}
@@ -265,6 +270,9 @@ func folder(t Tree, dir string) (entries []objects.Entry, obstacle string, err e
 // settings reads the work.yaml beside the script and, when that does not say what is watched, the local override.
 func (it *Item) settings(c Checkout, yaml *objects.Entry) {
 	it.Watch, it.WatchFrom = []Watch{{Path: "."}}, FromDefault
+	if it.Level == Service {
+		it.Watch[0].Path = it.Dir
+	}
 	if yaml != nil {
 		file := it.yamlPath()
 		if yaml.Symlink || yaml.Dir {

@@ -308,7 +308,7 @@ func TestMisspeltNames(t *testing.T) {
 		"nodework/part/app1/Work.d/x/work.sh":  "did you mean work.d?",
 		"nodework/Part/app1/work.sh":           "did you mean part?",
 		"nodework/part/app1/work.d/x/work.yml": "did you mean work.yaml?",
-		"nodework/services.yml":                "services are not supported in this version",
+		"nodework/services.yml":                "ignored: did you mean services.yaml?",
 		"nodeinit/common/Init.sh":              "did you mean init.sh?",
 		"it/nodeinit/part/app1/init.bash":      "did you mean init.sh?",
 		"nodework/part/app1/work.sh.bak":       "",

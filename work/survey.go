@@ -10,6 +10,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/service/tree"
 )
 
 // At is a repository that is on this node, and the version its tree shows.
@@ -25,6 +26,10 @@ type Inventory struct {
 	// they have been done on this instance. While it is not done the init is the first of Judgements, if that could be
 	// read.
 	InitDone bool
+	// Offers are the services that repositories describe or lists name, by name. OffersKnown tells that all lists were
+	// read: only then is a service that is not among them unwanted.
+	Offers      map[string]tree.Offer
+	OffersKnown bool
 }
 
 // Survey judges every item of this node. What it found in the trees it keeps for as long as no repository moves and
@@ -48,6 +53,8 @@ type Survey struct {
 	holds    []Hold
 	notices  []string
 	unread   []string
+	offers   map[string]tree.Offer
+	known    bool // all lists of services were read
 	initRead bool // the repository of Place.Init was read: if found has no init there is none
 }
 
@@ -69,7 +76,7 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 			s.key = ""
 		}
 	}
-	f := Inventory{Problems: slices.Clone(s.notices), Unread: s.unread, InitDone: s.initRead}
+	f := Inventory{Problems: slices.Clone(s.notices), Unread: s.unread, InitDone: s.initRead, Offers: s.offers, OffersKnown: s.known}
 	for _, e := range s.found {
 		m := recall(s.memory(e.item), !s.ReadOnly)
 		f.Problems = append(f.Problems, m.Problems...)
@@ -119,6 +126,9 @@ func (s *Survey) overrideStamp(it Item) string {
 // find reads the trees. What could not be read is in unread.
 func (s *Survey) find(at []At, place Place, now time.Time) {
 	s.found, s.holds, s.notices, s.unread, s.initRead = nil, nil, nil, nil, false
+	var described []tree.Offer
+	var lists []tree.Listed
+	unlisted := len(at) == 0
 	fail := func(format string, args ...any) {
 		s.unread = append(s.unread, fmt.Sprintf(format, args...))
 		s.notices = append(s.notices, fmt.Sprintf(format, args...))
@@ -127,6 +137,7 @@ func (s *Survey) find(at []At, place Place, now time.Time) {
 	for _, a := range at {
 		if a.Version == "" { // its look said why
 			all[a.Repo] = Checkout{Repo: a.Repo}
+			unlisted = true
 			continue
 		}
 		tree, err := s.Open(a.Repo, a.Version)
@@ -178,6 +189,24 @@ func (s *Survey) find(at []At, place Place, now time.Time) {
 		s.notices = append(s.notices, notices...)
 		for _, it := range items {
 			add(a.Version, it)
+		}
+		d, l, wrong, broken, err := findServices(c, place)
+		if err != nil {
+			fail("%v", err)
+		}
+		described, lists, unlisted = append(described, d...), append(lists, l...), unlisted || broken
+		s.notices = append(s.notices, wrong...)
+	}
+	var wrong []string
+	s.known = !unlisted && len(s.unread) == 0
+	s.offers, wrong = tree.Join(described, lists, !s.known)
+	s.notices = append(s.notices, wrong...)
+	for _, o := range tree.InOrder(s.offers) {
+		it, ok, err := setUp(o, all[o.Repo])
+		if err != nil {
+			fail("%s: %v", o.Repo, err)
+		} else if ok {
+			add(o.Version, it)
 		}
 	}
 }

@@ -44,12 +44,8 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 			if err != nil {
 				return cli.Misuse(fmt.Errorf("--reason %w", err))
 			}
-			if c.Flags().Changed("until") {
-				end, err := parseUntil(until, at)
-				if err != nil {
-					return cli.Misuse(fmt.Errorf("--until %w", err))
-				}
-				b.Until = end
+			if b.Until, err = untilFlag(c, until, at); err != nil {
+				return err
 			}
 			repo := ""
 			if len(args) > 0 {
@@ -62,7 +58,7 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 			if err := b.Put(path); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), b.Ends(at), b.Reason)
+			fmt.Fprintf(p.Err, "%s disabled%s: %s\n", cmp.Or(repo, "this node"), b.Ends(at, "addagent enable"), b.Reason)
 			if was {
 				fmt.Fprintf(p.Err, "replaces: %s\n", before)
 			}
@@ -73,6 +69,18 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 	c.Flags().StringVar(&reason, "reason", "", "`WHY`; required")
 	c.Flags().StringVar(&until, "until", "", "enable again at `T`: 2h, 18:00 or 2026-03-01T18:00:00Z")
 	return c
+}
+
+// untilFlag is the time that --until names; zero = it was not given.
+func untilFlag(c *cobra.Command, until string, now time.Time) (time.Time, error) {
+	if !c.Flags().Changed("until") {
+		return time.Time{}, nil
+	}
+	end, err := parseUntil(until, now)
+	if err != nil {
+		return end, cli.Misuse(fmt.Errorf("--until %w", err))
+	}
+	return end, nil
 }
 
 func (p *process) enableCommand(g *cli.Flags) *cobra.Command {

@@ -22,13 +22,15 @@ import (
 
 func (p *process) whyCommand(g *cli.Flags) *cobra.Command {
 	return &cobra.Command{
-		Use:   "why [REPO[:ITEM]]",
-		Short: "Explain why each item did or did not run",
+		Use:   "why [REPO[:ITEM] | service.NAME]",
+		Short: "Explain why each item did or did not run, or the state of a service",
 		Long: `Reads the decision records (log/beats.jsonl) and shows the latest commit, the watched
 paths that it changed, the verdict, the last run and its result, and the time of the
-next look.`,
+next look. With the name of a service it shows its check, what is announced of it, and
+how far it is taken away, and then the scripts that set it up or undo that.`,
 		Example: `  addagent why
-  addagent why ops:part.app1`,
+  addagent why ops:part.app1
+  addagent why service.db`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, args []string) error {
 			return p.why(g, cfg, strings.Join(args, ""), time.Now())
@@ -53,12 +55,14 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 		}
 		return nil
 	}
+	offered, isService := strings.CutPrefix(want, "service.")
+	services := slices.DeleteFunc(slices.Clone(last.Services), func(s journal.Service) bool { return s.Name != offered })
 	chosen, looks := []*journal.Story{}, []journal.Look{} // the latter of repositories without an item for this node
 	var names []string
 	for _, s := range stories {
 		name := s.Repo + ":" + s.Item
 		names = append(names, name)
-		if want == "" || want == s.Repo || want == name {
+		if want == "" || want == s.Repo || want == name || isService && (s.Item == want || strings.HasPrefix(s.Item, want+".")) {
 			chosen = append(chosen, s)
 		}
 	}
@@ -67,11 +71,22 @@ func (p *process) why(g *cli.Flags, cfg *config.Config, want string, now time.Ti
 			looks = append(looks, l)
 		}
 	}
-	if want != "" && len(chosen)+len(looks) == 0 {
+	if want != "" && len(chosen)+len(looks)+len(services) == 0 {
+		if isService {
+			return fmt.Errorf("this node does not offer %s (addagent status%s)", human.Quote(offered), g.Suffix())
+		}
 		return unknownItem(want, names)
 	}
-	if g.JSON {
+	if g.JSON && isService {
+		return cli.PrintJSON(p.Out, services)
+	} else if g.JSON {
 		return cli.PrintJSON(p.Out, chosen)
+	}
+	for _, s := range services {
+		status.PrintService(p.Out, s, now)
+		if len(chosen) > 0 {
+			fmt.Fprintln(p.Out)
+		}
 	}
 	for _, l := range looks {
 		if l.Trouble != "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/presence/peers"
+	"github.com/addagent/addagent/service/offer"
 	"github.com/addagent/addagent/work"
 	"github.com/addagent/addagent/work/run"
 )
@@ -40,6 +41,7 @@ type App struct {
 	watcher  *worktree.Watcher // of edits in the trees; nil where watching is not worth while
 	clones   *clones
 	runner   *run.Runner
+	offers   *offer.Offers
 	survey   *work.Survey
 	sinks    *sinks
 	peers    *peers.Peers    // nil = presence is not read

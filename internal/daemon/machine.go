@@ -12,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/kill"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/sink"
+	"github.com/addagent/addagent/work"
 )
 
 // Machine is this node as its cloud sees it.
@@ -76,7 +77,7 @@ func MetadataEndpoint(p *cli.Process) string { return p.Env("AWS_EC2_METADATA_SE
 func Identify(ctx context.Context, p *cli.Process, cfg *config.Config, dry bool) (node.Identity, error) {
 	info := cfg.Nodeinfo()
 	o := node.IdentifyOptions{StateDir: cfg.StateDir, InfoDir: info, DryRun: dry,
-		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), cfg.InitMemory(), node.WedgedPath(cfg.StateDir),
+		Memory: []string{filepath.Join(info, "presence.json"), filepath.Join(info, "beat.json"), cfg.InitMemory(), node.WedgedPath(cfg.StateDir), work.ServiceDir(cfg.StateDir, ""),
 			PresenceMemory(cfg.StateDir), roomsDir(cfg.StateDir), endedPath(cfg.StateDir), killMemoryPath(cfg.StateDir), tagsMemory(cfg.StateDir), hookMemory(cfg.StateDir), pauses(cfg.StateDir)}}
 	if p.Getuid() == 0 {
 		o.CloudID = func(ctx context.Context) (string, error) { return cloud.InstanceID(ctx, MetadataEndpoint(p)) }

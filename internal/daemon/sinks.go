@@ -211,6 +211,24 @@ func (t *sinks) flush(ctx context.Context) error {
 	return nil
 }
 
+// published is the code of each service as the presence repository has it; used is false without such a repository.
+func (t *sinks) published() (codes map[string]string, used bool) {
+	codes = map[string]string{}
+	for _, one := range t.all {
+		if one.name != "presence" {
+			continue
+		}
+		used = true
+		store, _ := one.opened() // without it nothing is published
+		if git, ok := store.(*gitstore.Sink); ok {
+			for _, s := range git.Published().Services {
+				codes[s.Name] = s.Code
+			}
+		}
+	}
+	return codes, used
+}
+
 // PresenceSource is where the presence repository is.
 func PresenceSource(cfg *config.Config) remote.Source {
 	return remote.Source{URL: cfg.Presence.URL, Auth: cfg.Presence.Auth, Network: cfg.Network, Agent: cli.UserAgent("addagent")}

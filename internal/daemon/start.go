@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/service/offer"
 	"github.com/addagent/addagent/systemd"
 	"github.com/addagent/addagent/work"
 	"github.com/addagent/addagent/work/run"
@@ -163,6 +165,9 @@ func (a *App) buildParts(context.Context) error {
 		Changed: a.clones.changed,
 	}
 	a.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: a.clones.treeInUse, StateDir: cfg.StateDir}
+	a.offers = &offer.Offers{Root: a.survey.Root, StateDir: cfg.StateDir, Open: a.clones.treeInUse, Say: a.Log.Say, Published: func() (map[string]string, bool) { return a.sinks.published() },
+		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + home, "LANG=C.UTF-8", "ADD_HOME=" + cfg.Home, "ADD_NODE_ID=" + a.me.ID}}
+	a.offers.Recall()
 	a.sinks = &sinks{nodeinfo: cfg.Nodeinfo(), stateDir: cfg.StateDir, machine: MachineOf(p, cfg, a.me)}
 	a.onClose(a.sinks.Close)
 	a.metrics = &metricsReporter{info: a.readInfo, runner: a.runner, reached: map[string]bool{}}
@@ -192,17 +197,18 @@ func (a *App) makeAgent(context.Context) error {
 	a.Agent = agent.New(agent.Config{
 		Settings: a.settings,
 		ID:       a.me.ID, Version: cli.Version(), By: a.Purpose, Hardware: a.me.Hardware.String(), InitDone: journal.InitDone(a.journal.States(), a.cfg.InitMemory()), Before: a.before,
-		Known:   a.info,
-		Info:    a.readInfo,
-		Clones:  a.clones,
-		Survey:  a.survey,
-		Runner:  a.runner,
+		Known:  a.info,
+		Info:   a.readInfo,
+		Clones: a.clones,
+		Survey: a.survey,
+		Runner: a.runner, Services: a.offers,
 		Control: control,
 		Memory:  a.journal,
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, a.bootID
 			r.StateLog, r.StateTss = a.journal.States().String(), a.journal.States().Stamp()
-			r.Addresses = addresses.At(r.BeatSeen)
+			addresses.Fill(r)
+			a.offers.Fill(r)
 			if a.requests != nil {
 				a.requests.Fill(r)
 			}
@@ -244,14 +250,15 @@ func (a *App) say(l journal.Level, text string) {
 // dumps of the kernel's tables, a tenth of a quiet beat.
 type addresses struct {
 	known []string
+	route string
 	when  time.Time
 }
 
-func (a *addresses) At(now time.Time) []string {
-	if since := now.Sub(a.when); since < 0 || since >= presenceRefresh {
+func (a *addresses) Fill(r *presence.Record) {
+	if since := r.BeatSeen.Sub(a.when); since < 0 || since >= presenceRefresh {
 		// A machine that cannot list its interfaces has no addresses to tell.
 		a.known, _ = presence.Addresses()
-		a.when = now
+		a.route, a.when = presence.Route(), r.BeatSeen
 	}
-	return a.known
+	r.Addresses, r.IP = a.known, cmp.Or(r.IP, a.route)
 }

@@ -26,7 +26,7 @@ func KnownItems(home string) []string {
 
 // logFolder takes the name of a folder of logs apart: the repository's name, an
 // underscore, and an item, which begins with the word of its level.
-var logFolder = regexp.MustCompile(`^(.+?)_((?:root|init|common|part\.|stacktype\.).*)$`)
+var logFolder = regexp.MustCompile(`^(.+?)_((?:root|init|common|part\.|stacktype\.|service\.).*)$`)
 
 // ItemsWithLogs are the items that have a folder in log/work, but for the known ones.
 func ItemsWithLogs(dir string, known []string) []string {

@@ -29,6 +29,7 @@ type Beat struct {
 	Started  []Started    `json:"started,omitempty"`  // work started since the last record
 	Ended    []Ended      `json:"ended,omitempty"`    // work that ended since the last record
 	Did      *Ended       `json:"did,omitempty"`      // the last work that ended, in this beat or long ago; not the quiet successes of run: always
+	Services []Service    `json:"services,omitempty"` // what this node offers to others, by name
 	Asked    []Asked      `json:"asked,omitempty"`    // what people asked for, and what became of it
 	Troubles []Trouble    `json:"troubles,omitempty"` // what is wrong and for how long
 	Dropped  uint64       `json:"dropped"`            // ticks dropped since the start, because a beat was still going on
@@ -105,6 +106,25 @@ type Judged struct {
 	Attempt   int          `json:"attempt,omitempty"`    // the try that is next or running
 	NotBefore *time.Time   `json:"not_before,omitempty"` // when it is tried again
 	Held      string       `json:"held,omitempty"`       // why an item that is wanted does not run
+}
+
+// A Service is what this node runs for others, in one beat.
+type Service struct {
+	Name      string    `json:"name"`                // of the service
+	Repo      string    `json:"repo"`                // that describes it
+	Code      string    `json:"code"`                // "000000" running, or why not
+	State     string    `json:"state"`               // the code in words, or what the check calls it
+	Role      string    `json:"role"`                // master, slave, standalone, na
+	Mode      string    `json:"mode"`                // the kind of server
+	Port      int       `json:"port,omitempty"`      // none: nothing connects to it
+	Since     time.Time `json:"since"`               // when code or role changed last
+	Check     string    `json:"check"`               // how it is checked
+	Why       string    `json:"why,omitempty"`       // the last check failed
+	Step      string    `json:"step,omitempty"`      // of its removal: draining, removing, uninstalled
+	Told      time.Time `json:"told,omitzero"`       // since when the presence repository has the code; absent = not yet
+	DrainedAt time.Time `json:"drained_at,omitzero"` // when its users have had their time
+	Drained   string    `json:"drained,omitempty"`   // a person or a script drains it: why, who, until when
+	Unknown   string    `json:"unknown,omitempty"`   // why it is not known whether it is still wanted
 }
 
 // Started is work that began.

@@ -34,11 +34,11 @@ func (b Brake) String() string {
 	return text
 }
 
-// Ends echoes the end of a brake with its zone and the time left, so that a slip of
-// the zone is seen at once.
-func (b Brake) Ends(now time.Time) string {
+// Ends echoes the end of a brake with its zone and the time left, so that a slip of the zone is seen at once. Lifted by
+// is the command that ends one without an end.
+func (b Brake) Ends(now time.Time, liftedBy string) string {
 	if b.Until.IsZero() {
-		return " until addagent enable"
+		return " until " + liftedBy
 	}
 	return fmt.Sprintf(" until %s (in %s)", human.LocalTime(b.Until), human.Seconds(b.Until.Sub(now)))
 }
@@ -51,15 +51,17 @@ type Brakes struct {
 	Disabled *Brake           `json:"disabled,omitempty"` // on the whole node
 	Repos    map[string]Brake `json:"repos,omitempty"`    // on repositories
 	Wedged   *Brake           `json:"wedged,omitempty"`   // a person declared the node wedged
+	Drained  map[string]Brake `json:"drained,omitempty"`  // on services; "" = on all of the node
 }
 
-// The files of brakes in state_dir: disabled/node.json, disabled/repo.<name>.json and wedged.json, each a Brake as
-// JSON.
+// The files of brakes in state_dir: disabled/node.json, disabled/repo.<name>.json, disabled/service.<name>.json (with
+// an empty name: all services) and wedged.json, each a Brake as JSON.
 const (
-	disabledDir  = "disabled"
-	disabledNode = "node.json"
-	repoPrefix   = "repo."
-	brakeSuffix  = ".json"
+	disabledDir   = "disabled"
+	disabledNode  = "node.json"
+	repoPrefix    = "repo."
+	servicePrefix = "service."
+	brakeSuffix   = ".json"
 )
 
 // DisabledPath is the file of the brake on a repository, or with "" on the whole node.
@@ -68,6 +70,11 @@ func DisabledPath(stateDir, repo string) string {
 		return filepath.Join(stateDir, disabledDir, disabledNode)
 	}
 	return filepath.Join(stateDir, disabledDir, repoPrefix+repo+brakeSuffix)
+}
+
+// DrainedPath is the file of the brake on a service, or with "" on all services.
+func DrainedPath(stateDir, name string) string {
+	return filepath.Join(stateDir, disabledDir, servicePrefix+name+brakeSuffix)
 }
 
 // WedgedPath is the file with which a person declares the node wedged.
@@ -88,23 +95,33 @@ func ReadBrakes(stateDir string, now time.Time) (Brakes, error) {
 		return all, fmt.Errorf("brakes: %w", err)
 	}
 	for _, e := range entries {
-		name, isRepo := strings.CutPrefix(e.Name(), repoPrefix)
-		name, whole := strings.CutSuffix(name, brakeSuffix)
-		if e.Name() != disabledNode && !(isRepo && whole) {
+		stem, whole := strings.CutSuffix(e.Name(), brakeSuffix)
+		repo, isRepo := strings.CutPrefix(stem, repoPrefix)
+		service, isService := strings.CutPrefix(stem, servicePrefix)
+		if e.Name() != disabledNode && !((isRepo || isService) && whole) {
 			continue // a writer's temporary file, or a person's notes
 		}
 		b, there := ReadBrake(filepath.Join(stateDir, disabledDir, e.Name()), now)
 		switch {
 		case !there:
-		case e.Name() == disabledNode:
-			all.Disabled = &b
-		case all.Repos == nil:
-			all.Repos = map[string]Brake{name: b}
+		case isService:
+			all.Drained = with(all.Drained, service, b)
+		case isRepo:
+			all.Repos = with(all.Repos, repo, b)
 		default:
-			all.Repos[name] = b
+			all.Disabled = &b
 		}
 	}
 	return all, nil
+}
+
+// with is a map with one more brake.
+func with(all map[string]Brake, name string, b Brake) map[string]Brake {
+	if all == nil {
+		all = map[string]Brake{}
+	}
+	all[name] = b
+	return all
 }
 
 // brakeFile is the file of a brake.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,6 +55,9 @@ func ReadInfo(dir string) (Info, error) {
 		}
 		path := filepath.Join(dir, e.Name())
 		value, err := readValue(path)
+		if _, wrong := netip.ParseAddr(value); err == nil && field == "ip" && wrong != nil {
+			err = fmt.Errorf("%s: %s is not an IP address: write the one under which others reach this node, or remove the file", path, human.Quote(value))
+		}
 		into, decides := paths[field]
 		switch {
 		case err == nil:

@@ -14,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
+	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/work/run"
 )
 
@@ -131,6 +132,57 @@ func (r Running) Follow(ctx context.Context, b journal.Beat) (journal.Beat, erro
 			return b, &cli.Exit{Code: cli.ExitInterrupted}
 		}
 	}
+}
+
+// Drained waits until the users of a drained service have had their time; with "" of all services.
+func (r Running) Drained(ctx context.Context, name string, since time.Time) error {
+	tick := time.NewTicker(besidePoll)
+	defer tick.Stop()
+	said := ""
+	for {
+		b, err := journal.ReadBeat(r.Cfg.Home)
+		if err != nil {
+			return err
+		}
+		left := ""
+		if _, there := node.ReadBrake(node.DrainedPath(r.Cfg.StateDir, name), time.Now()); !there {
+			return errors.New("the drain has ended")
+		}
+		if b == nil || b.Start.Before(since.Truncate(time.Second)) {
+			left = "a beat"
+		} else if left = undrained(*b, name, time.Now()); left == "" {
+			return nil
+		}
+		if left != said {
+			said = left
+			fmt.Fprintf(r.Words, "waiting for %s\n", left)
+		}
+		if _, held, err := run.ReadHolder(r.Cfg.BeatLock()); err == nil && !held {
+			return errors.New("the agent has exited; the drain stays")
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			fmt.Fprintln(r.Words, "addagent: interrupted; the drain stays (addagent undrain)")
+			return &cli.Exit{Code: cli.ExitInterrupted}
+		}
+	}
+}
+
+// undrained is what is still to come before a service is drained; "" = nothing.
+func undrained(b journal.Beat, name string, now time.Time) string {
+	for _, s := range b.Services {
+		switch {
+		case name != "" && s.Name != name:
+		case s.Drained == "":
+			return "a beat that drains " + s.Name
+		case s.Told.IsZero():
+			return "the presence repository to take the announcement of " + s.Name
+		case now.Before(s.DrainedAt):
+			return fmt.Sprintf("the users of %s, until %s", s.Name, human.When(s.DrainedAt, now))
+		}
+	}
+	return ""
 }
 
 // EndedOf are the ends of the runs that began.

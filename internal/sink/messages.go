@@ -3,8 +3,10 @@ package sink
 import (
 	"fmt"
 	"maps"
+	"net"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/service"
 )
 
 // Heard is what a room heard last about this node. The zero value is a room that heard nothing.
@@ -24,7 +27,9 @@ type Heard struct {
 	Items int        `json:"items,omitempty"` // of the deploy whose begin the room heard
 	// Troubles are what needs a person, as the room heard it, by the text without what changes by itself.
 	Troubles map[string]heardTrouble `json:"troubles,omitempty"`
-	Paid     time.Time               `json:"paid,omitzero"` // until when the failures told so far use up the rate
+	// Services are those that the room heard to be available.
+	Services map[string]bool `json:"services,omitempty"`
+	Paid     time.Time       `json:"paid,omitzero"` // until when the failures told so far use up the rate
 }
 
 type heardTrouble struct {
@@ -45,7 +50,45 @@ const (
 func Compose(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Heard, []chat.Message) {
 	h, troubles := needs(h, r, now)
 	h, state := about(h, r, onlyCritical, now)
-	return h, append(troubles, state...)
+	h, services := offered(h, r, onlyCritical, now)
+	return h, slices.Concat(troubles, state, services)
+}
+
+// offered decides what a room hears of the services of the node: that one is available, and that it is not any more.
+// What comes and goes is told as often as failures are; the state as it is follows when the next line is free.
+func offered(h Heard, r presence.Record, onlyCritical bool, now time.Time) (Heard, []chat.Message) {
+	var lines []chat.Message
+	after := map[string]bool{}
+	tell := func(name, colour, text string) {
+		if onlyCritical || !h.pay(now) {
+			after[name] = h.Services[name]
+			return
+		}
+		lines = append(lines, chat.Message{Text: own(r, text), Colour: colour, Time: now})
+	}
+	for _, s := range r.Services {
+		after[s.Name] = service.Code(s.Code).Available()
+		where := ""
+		if s.Port != 0 {
+			where = " at " + net.JoinHostPort(s.IP, strconv.Itoa(s.Port))
+		}
+		switch up := h.Services[s.Name]; {
+		case service.Code(s.Code).Available() && !up:
+			tell(s.Name, "green", "service "+s.Name+" is running"+where)
+		case up && !service.Code(s.Code).Available():
+			tell(s.Name, "red", fmt.Sprintf("service %s is %s (%s)  -> addagent why service.%[1]s", s.Name, s.State, s.Code))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Services)) {
+		if _, still := after[name]; !still && h.Services[name] {
+			tell(name, "yellow", "service "+name+" is gone")
+		}
+	}
+	maps.DeleteFunc(after, func(_ string, up bool) bool { return !up })
+	if h.Services = after; len(after) == 0 {
+		h.Services = nil
+	}
+	return h, lines
 }
 
 // needs decides what a room hears of what needs a person: once, and its end, which is when two records lack it. The

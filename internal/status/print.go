@@ -135,6 +135,9 @@ func (s Report) Print(out io.Writer, cfg *config.Config, flags string, now time.
 		}
 		row("item", "%s", text)
 	}
+	for _, offered := range b.Services {
+		row("service", "%s", serviceLine(offered, now))
+	}
 	for _, t := range b.Troubles {
 		row("trouble", "for %s: %s  -> %s", human.Duration(now.Sub(t.Since)), human.Safe(t.Text), withFlags(t.Next(), flags))
 	}

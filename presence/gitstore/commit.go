@@ -76,7 +76,7 @@ func plan(m *publishState, queue []queued, speed pace) (pending, *objects.Builde
 		if err != nil {
 			return p, nil, err
 		}
-		s := historyEntry{tree: fileTree(objects, PathOf(who), data), at: q.at, subject: oneLine(Subject(record))}
+		s := historyEntry{tree: fileTree(objects, PathOf(who), data), at: q.at, subject: oneLine(Subject(record) + q.offered)}
 		parent = s.commit(objects, who, parent)
 		if !q.refresh || p.Base == "" {
 			p.Add, p.Base = append(p.Add, s), parent

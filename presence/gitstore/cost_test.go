@@ -16,7 +16,7 @@ func TestQuietTellAllocatesNothing(t *testing.T) {
 	defer g.Close()
 	r := said(node.Idle, 0)
 	r.Repos = []presence.Repo{{Name: "ops", Version: id1, Done: map[string]string{"root": "f"}}}
-	r.Services = []presence.Service{{Name: "api", Time: noon}}
+	r.Services = []presence.Service{{Name: "api", Code: "000000", Mode: "api", Role: "na", Time: noon}}
 	if err := g.Tell(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}

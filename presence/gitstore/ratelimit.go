@@ -3,6 +3,7 @@ package gitstore
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/service"
 )
 
 const (
@@ -112,12 +114,38 @@ func urgent(from, to node.State) bool {
 	return row.Logged || at(to) || at(from) || from == node.Failing
 }
 
+// offered are the services that became available or ceased to be, as the subject of a commit names them.
+func offered(before *presence.Record, r presence.Record) (changes string) {
+	if before != nil && slices.Equal(before.Services, r.Services) {
+		return ""
+	}
+	codes := map[string]string{}
+	if before != nil {
+		for _, s := range before.Services {
+			codes[s.Name] = s.Code
+		}
+	}
+	for _, s := range r.Services {
+		if old := codes[s.Name]; (s.Code == string(service.Running)) != (old == string(service.Running)) {
+			changes += ", " + s.Name + " " + s.Code
+		}
+		delete(codes, s.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(codes)) {
+		if codes[name] == string(service.Running) {
+			changes += ", " + name + " gone"
+		}
+	}
+	return changes
+}
+
 // queued is a commit that waits for its push.
 type queued struct {
 	record  presence.Record
 	at      time.Time // of the transition
 	urgent  bool
 	refresh bool // it only proves that the node is alive
+	offered string
 }
 
 // enqueue adds to the queue what r says that neither t nor the queue says. The first held entries are in a push and
@@ -132,7 +160,7 @@ func enqueue(queue []queued, held int, t published, r presence.Record, p pace) [
 	if n > 0 {
 		before = &queue[n-1].record
 	}
-	add := queued{at: presence.WholeSecond(r.BeatSeen)}
+	add := queued{at: presence.WholeSecond(r.BeatSeen), offered: offered(before, r)}
 	switch {
 	case before == nil:
 		add.urgent = true
@@ -141,7 +169,9 @@ func enqueue(queue []queued, held int, t published, r presence.Record, p pace) [
 		if waiting && from == node.Failing {
 			from = "" // the failure was not published, so its end is not urgent
 		}
-		add.urgent = urgent(from, r.State)
+		add.urgent = urgent(from, r.State) || add.offered != ""
+	case add.offered != "":
+		add.urgent = true
 	case waiting && presence.SameContent(*before, r):
 		before.BeatSeen, before.BeatNextBy = presence.WholeSecond(r.BeatSeen), presence.WholeSecond(r.BeatNextBy)
 		return queue

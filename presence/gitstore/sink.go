@@ -175,6 +175,22 @@ func (g *Sink) Flush(ctx context.Context) error {
 	}
 }
 
+// Published is the record that the repository has, as far as this sink knows; the zero value = none.
+func (g *Sink) Published() (r presence.Record) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := g.state
+	if m == nil { // before the first Tell
+		if old, ok, _ := stateFile(g.o.StateFile).Peek(); ok && old.Source == g.o.Source {
+			m = old
+		}
+	}
+	if m != nil && m.Told.Record != nil {
+		r = *m.Told.Record
+	}
+	return r
+}
+
 // Close ends the worker and aborts a push; the next agent finds out whether it landed. Call Flush before.
 func (g *Sink) Close() {
 	g.stop()

@@ -35,7 +35,7 @@ func pathWith(folder string) string {
 // here reaches it by itself. In particular no NOTIFY_SOCKET, with which it could speak to systemd for the agent, no
 // GODEBUG, no secret of the agent. What is not known is an empty variable, so that a script under `set -u` can ask for
 // it. left names the fields of nodeinfo that are too large.
-func (r *Runner) environ(level work.Level, e work.Env, o Order) (list, left []string) {
+func (r *Runner) environ(it work.Item, e work.Env, o Order) (list, left []string) {
 	env := map[string]string{
 		"PATH":    pathWith(r.Self),
 		"HOME":    r.UserHome,
@@ -65,7 +65,7 @@ func (r *Runner) environ(level work.Level, e work.Env, o Order) (list, left []st
 		"ADD_VERDICT":          string(o.Attempt.Verdict),
 		"ADD_REPO":             o.Repo,
 		"ADD_REPO_DIR":         o.RepoDir,
-		"ADD_LEVEL":            string(level),
+		"ADD_LEVEL":            string(it.Level),
 		"ADD_ITEM":             o.Item,
 		"ADD_RUN_ID":           o.Attempt.RunID,
 		"ADD_VERSION":          o.Attempt.Version,
@@ -80,6 +80,8 @@ func (r *Runner) environ(level work.Level, e work.Env, o Order) (list, left []st
 		"ADD_DEPLOYMENT":       e.Deployment,
 		"ADD_STATE":            e.State,
 		"ADD_NODES_FILE":       filepath.Join(r.Home, "nodeinfo", "nodes.json"),
+		"ADD_SERVICE":          it.Service,
+		"ADD_SERVICE_PORT":     it.PortText(),
 		"ADD_SERVICES_FILE":    filepath.Join(r.Home, "nodeinfo", "services.json"),
 
 		// The names of the shell scripts that ADD began with.

@@ -58,10 +58,10 @@ func heardWedged(dir, runID string) string {
 }
 
 // Again is a person's "again": the item is due, its failures, wedge and delays are forgotten. The init, and what never
-// succeeded, are run as for the first time. The lock of Acquire must be held.
+// succeeded, are run as for the first time; with by "" any item is. The lock of Acquire must be held.
 func (r *Runner) Again(repo, item, by string) error {
 	dir, err := r.asked(repo, item)
-	if m := work.Peek(dir); err == nil && (item == work.InitName || m.Version == "") {
+	if m := work.Peek(dir); err == nil && (item == work.InitName || by == "" || m.Version == "") {
 		err = forget(dir)
 	} else if err == nil {
 		err = plainly(work.ResultIn(dir).Save(m.Again(by, time.Now())))

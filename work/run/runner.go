@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -96,24 +97,21 @@ func (r *Runner) Start(j work.Judgement, s work.NextRun, e work.Env) (work.InHan
 // order is everything the shim must know.
 func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
 	root := filepath.Join(r.Home, "gitrepo")
-	dir := filepath.Join(root, j.Item.Repo)
+	dir := cmp.Or(j.Item.Root, filepath.Join(root, j.Item.Repo))
 	o := Order{
 		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
-		Executable: j.Item.Executable, Logs: filepath.Join(r.Home, "log", "work"), Timeout: j.Item.Timeout, Grace: r.Grace,
+		Executable: j.Item.Executable, Logs: filepath.Join(r.Home, "log", "work"), Timeout: cmp.Or(j.Item.Timeout, r.Timeout), Grace: r.Grace,
 		Attempt: work.Begin(j, r.Rules, newRunID(now), bootID(), now, uptime()),
 	}
 	if len(o.Steps) == 0 {
 		o.Script = filepath.Join(dir, filepath.FromSlash(j.Item.Script))
-	}
-	if o.Timeout == 0 {
-		o.Timeout = r.Timeout
 	}
 	if r.Changed != nil && j.Memory.Version != "" && j.Memory.Version != j.Version {
 		if paths, known := r.Changed(j.Item.Repo, j.Memory.Version, j.Version); known {
 			o.Changed, o.ChangedFile = paths, filepath.Join(o.Memory, "changed.txt")
 		}
 	}
-	env, left := r.environ(j.Item.Level, e, o)
+	env, left := r.environ(j.Item, e, o)
 	o.Env = env
 	for _, field := range left {
 		o.Notes = append(o.Notes, fmt.Sprintf("nodeinfo/%s.txt is too large for the environment (%d bytes; at most %d, and %d of all fields): not passed to the script",

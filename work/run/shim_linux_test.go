@@ -104,7 +104,7 @@ func (y *yard) order(script string) Order {
 }
 
 func (y *yard) environment(level work.Level, o Order) []string {
-	env, _ := (&Runner{UserHome: y.home, User: "root", Home: y.home}).environ(level, work.Env{}, o)
+	env, _ := (&Runner{UserHome: y.home, User: "root", Home: y.home}).environ(work.Item{Level: level}, work.Env{}, o)
 	return env
 }
 

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/addagent/addagent/internal/cli"
+	"github.com/addagent/addagent/internal/config"
+	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/request"
+	"github.com/addagent/addagent/internal/status"
+	"github.com/addagent/addagent/work/run"
+	"github.com/spf13/cobra"
+)
+
+func (p *process) drainCommand(g *cli.Flags) *cobra.Command {
+	var reason, until string
+	var wait bool
+	c := &cobra.Command{
+		Use:   "drain --reason WHY [--until T] [--wait] [NAME]",
+		Short: "Take services of this node out of use",
+		Long: `Announces a service as draining, so that others stop using it; without NAME all services
+of this node. The service itself keeps running. It stays drained across restarts and
+reboots, until --until or addagent undrain.
+
+--wait returns when the presence repository has the announcement and the users have had
+their time (drain in service.yaml). Then a script can stop or replace the service.`,
+		Example: `  addagent drain --reason "new disk" --until 2h
+  addagent drain db --reason deploy --wait && ./replace && addagent undrain db   # in a script`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: p.withConfig(g, func(c *cobra.Command, cfg *config.Config, args []string) error {
+			at := time.Now()
+			b, err := p.brake(reason, at)
+			if err != nil {
+				return cli.Misuse(fmt.Errorf("--reason %w", err))
+			}
+			if b.Until, err = untilFlag(c, until, at); err != nil {
+				return err
+			}
+			name := strings.Join(args, "")
+			if err := status.KnownService(cfg.Home, name); err != nil {
+				return err
+			}
+			if err := b.Put(node.DrainedPath(cfg.StateDir, name)); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.Err, "%s drained%s: %s\n", cmp.Or(name, "all services of this node"), b.Ends(at, "addagent undrain"), b.Reason)
+			p.letKnow(cfg)
+			if !wait {
+				return nil
+			}
+			holder, held, err := run.ReadHolder(cfg.BeatLock())
+			if err != nil || !held || holder.Purpose != "run" {
+				return errors.Join(errors.New("cannot wait: no agent is running here that announces it"), err)
+			}
+			return request.Running{Cfg: cfg, Holder: holder, Words: p.Err}.Drained(c.Context(), name, at)
+		}),
+	}
+	c.Flags().StringVar(&reason, "reason", "", "`WHY`; required")
+	c.Flags().StringVar(&until, "until", "", "undrain at `T`: 2h, 18:00 or 2026-03-01T18:00:00Z")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until the users have had their time")
+	return c
+}
+
+func (p *process) undrainCommand(g *cli.Flags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "undrain [NAME]",
+		Short: "Put drained services of this node into use again",
+		Long: `Reverts addagent drain, for one service or for all. A service is available again when its
+check passes.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, args []string) error {
+			name := strings.Join(args, "")
+			if err := status.KnownService(cfg.Home, name); err != nil {
+				return err
+			}
+			was, err := node.Lift(node.DrainedPath(cfg.StateDir, name))
+			if err != nil {
+				return err
+			}
+			if was {
+				fmt.Fprintf(p.Err, "%s undrained\n", cmp.Or(name, "all services of this node"))
+				p.letKnow(cfg)
+			} else {
+				fmt.Fprintf(p.Err, "%s was not drained\n", cmp.Or(name, "the node as a whole"))
+			}
+			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
+			for other, b := range brakes.Drained {
+				fmt.Fprintf(p.Err, "still drained: %s: %s (%s)\n", cmp.Or(other, "all services"), b, strings.TrimSpace("addagent undrain "+other)+g.Suffix())
+			}
+			return err
+		}),
+	}
+}

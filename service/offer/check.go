@@ -1,0 +1,199 @@
+package offer
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/proc"
+	"github.com/addagent/addagent/service"
+	"github.com/addagent/addagent/work"
+)
+
+const (
+	// checkTime is how long one check may take.
+	checkTime = time.Second
+	// outputMost is how much of the output of a script is read; the rest is dropped.
+	outputMost = 4 << 10
+	// leftTime is how long a process that a script left behind may keep the output open.
+	leftTime = 100 * time.Millisecond
+)
+
+// check asks side by side whether the services work.
+func (o *Offers) check(ctx context.Context, names []string, inHand string) []service.Result {
+	results := make([]service.Result, len(names))
+	var done sync.WaitGroup
+	for i, name := range names {
+		k := o.all[name]
+		if !k.SetUp {
+			continue
+		}
+		own := string(work.Service) + "." + name
+		done.Go(func() {
+			r := o.checkOne(ctx, k)
+			if r.Outcome != service.Pass && (inHand == own || strings.HasPrefix(inHand, own+".")) {
+				r = service.Result{} // its own script is at it
+			}
+			results[i] = r
+		})
+	}
+	done.Wait()
+	return results
+}
+
+func (o *Offers) checkOne(ctx context.Context, k *kept) service.Result {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	var err error
+	switch c := k.Description.Check; c.Kind {
+	case service.TCP:
+		err = checkTCP(ctx, c.Target)
+	case service.HTTP:
+		err = checkHTTP(ctx, c)
+	case service.PID:
+		err = checkPID(c.Target)
+	case service.Exec:
+		return o.checkExec(ctx, k)
+	}
+	if err != nil {
+		return service.Result{Outcome: service.Fail, Why: why(ctx, err)}
+	}
+	return service.Result{Outcome: service.Pass}
+}
+
+// why is a failure on one line.
+func why(ctx context.Context, err error) string {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return "no answer within " + human.Duration(checkTime)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = fmt.Errorf("%s: %w", op.Addr, op.Err)
+	}
+	return human.Truncate(human.Line(err.Error()), 200)
+}
+
+func checkTCP(ctx context.Context, target string) error {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", target)
+	if err == nil {
+		err = c.Close()
+	}
+	return err
+}
+
+// client asks this machine: without a proxy, and whatever name its certificate has.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func checkHTTP(ctx context.Context, c service.Check) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Target, nil)
+	if err != nil {
+		return err
+	}
+	a, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	if a.StatusCode != c.Expect {
+		return fmt.Errorf("%s: status %d, not %d", c.Target, a.StatusCode, c.Expect)
+	}
+	return nil
+}
+
+func checkPID(path string) error {
+	data, err := files.ReadSmall(path, 64)
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(data)))
+	switch {
+	case err != nil || pid <= 0:
+		return fmt.Errorf("%s: is not the number of a process", path)
+	case !proc.Lives(pid) || strings.HasPrefix(proc.Status(pid, "State"), "Z"):
+		return fmt.Errorf("%s: process %d does not run", path, pid)
+	}
+	return nil
+}
+
+// checkExec runs a script in a process group of its own, which is killed when the script has ended or its time is over.
+func (o *Offers) checkExec(ctx context.Context, k *kept) service.Result {
+	c := k.Description.Check
+	dir := filepath.Join(o.Root, k.Repo)
+	args := []string{filepath.Join(dir, filepath.FromSlash(k.Dir), c.Target)}
+	if !strings.HasSuffix(k.Scripts[c.Target], "+x") {
+		args = append([]string{"bash"}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	out := &bounded{}
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, out, out, leftTime
+	cmd.Env = append(slices.Clone(o.Env), "ADD_SERVICE="+k.Description.Name, "ADD_SERVICE_PORT="+strconv.Itoa(k.Description.Port))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	group := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = group
+	if err := cmd.Start(); err != nil {
+		return service.Result{Outcome: service.Fail, Why: human.Truncate(human.Line(err.Error()), 200)}
+	}
+	err := cmd.Wait()
+	_ = group() // what it left in the background
+	exit := cmd.ProcessState.ExitCode()
+	r := service.Result{Outcome: service.Fail}
+	last := out.read(&r)
+	switch {
+	case ctx.Err() != nil:
+		r.Why = why(ctx, err)
+	case exit == 0:
+		r.Outcome = service.Pass
+	case exit == work.ExitTempFail:
+		r.Outcome, r.Why = service.Warming, last
+	default:
+		r.Why = fmt.Sprintf("%s: %s", c.Target, cmd.ProcessState)
+		if last != "" {
+			r.Why += ": " + last
+		}
+	}
+	return r
+}
+
+// bounded keeps the beginning of what a script writes. Its standard output and error are one pipe.
+type bounded struct{ kept bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	_, _ = b.kept.Write(p[:min(len(p), outputMost-b.kept.Len())])
+	return len(p), nil
+}
+
+// read takes from the output what it says of the service, and answers with the last other line.
+func (b *bounded) read(r *service.Result) (last string) {
+	for line := range strings.Lines(b.kept.String()) {
+		key, value, _ := strings.Cut(human.Line(line), "=")
+		value = human.Truncate(strings.TrimSpace(value), 60)
+		switch {
+		case key == "role" && service.ValidRole(value):
+			r.Role = value
+		case key == "code" && service.ValidCode(value):
+			r.Code = service.Code(value)
+		case key == "state":
+			r.State = value
+		case strings.TrimSpace(line) != "":
+			last = human.Truncate(human.Line(line), 150)
+		}
+	}
+	return last
+}
