@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,8 +95,12 @@ func (r *Reader) Since(ctx context.Context, position string) (list []Transition,
 	day, count, _ := strings.Cut(position, ":")
 	skip, _ := strconv.Atoi(count)
 	end = position
+	days := slices.Sorted(maps.Keys(r.fold.days))
+	if n := len(days); n > 0 && (day == "" || day > days[n-1]) { // or the history began anew
+		day, skip = days[n-1], math.MaxInt
+	}
 	err = r.repo.withTree(r.fold.commit, func(t tree) error {
-		for _, one := range slices.Sorted(maps.Keys(r.fold.days)) {
+		for _, one := range days {
 			if one < day {
 				continue
 			}
@@ -103,15 +108,11 @@ func (r *Reader) Since(ctx context.Context, position string) (list []Transition,
 			if err != nil {
 				return err
 			}
-			n := bytes.Count(data, []byte("\n"))
-			end = one + ":" + strconv.Itoa(n)
 			rest := slices.Collect(bytes.Lines(data))
-			if one == day {
+			if end = one + ":" + strconv.Itoa(len(rest)); one == day {
 				rest = rest[min(max(skip, 0), len(rest)):]
 			}
-			if position != "" {
-				list = append(list, history.Parse(bytes.Join(rest, nil))...)
-			}
+			list = append(list, history.Parse(bytes.Join(rest, nil))...)
 		}
 		return nil
 	})
