@@ -235,6 +235,8 @@ func (t Trouble) Next() string {
 		return "df -h"
 	case kind == "start":
 		return "addagent why " + name
+	case kind == "service":
+		return "addagent status"
 	case kind == "items":
 		return "addagent why"
 	case kind == "look", kind == "tell", kind == "presence", kind == "cloud":

@@ -54,7 +54,7 @@ type value struct {
 // classes are those of all troubles. Each always has its line: a series that comes and goes has gaps where an alert
 // rule needs a zero.
 func classes() []string {
-	return []string{"cloud", "config", "items", "kill", "look", "metrics", "nodeinfo", "presence", "start", "systemd", "tell", "work"}
+	return []string{"cloud", "config", "items", "kill", "look", "metrics", "nodeinfo", "presence", "service", "start", "systemd", "tell", "work"}
 }
 
 // families lists all metrics, in the order of the page. docs/metrics.md is made from it.
@@ -103,6 +103,10 @@ func families() []family {
 			perItem(func(j journal.Judged, _ Run) float64 { return flag(j.Standing == "wedged") })},
 		{"addagent_item_due", "gauge", itemLabels(), "1 while the item is to be worked.",
 			perItem(func(j journal.Judged, _ Run) float64 { return flag(j.Due) })},
+		{"addagent_service_up", "gauge", []string{"service", "role"}, "1 while the service of this node is available to others (code 000000).",
+			perService(func(of journal.Service) bool { return of.Code == "000000" })},
+		{"addagent_service_draining", "gauge", []string{"service", "role"}, "1 while the service is drained or taken away.",
+			perService(func(of journal.Service) bool { return of.Drained != "" || of.Step != "" })},
 		{"addagent_resident_memory_bytes", "gauge", nil, "Resident memory of the agent; 0 = not known.",
 			func(s Sample) []value { return one(float64(s.Resident)) }},
 		{"addagent_cpu_seconds_total", "counter", nil, "Processor time of the agent since its start, without the work scripts.",
@@ -198,6 +202,15 @@ func perRepo(of func(Sample, journal.Look) value) func(Sample) []value {
 	return func(s Sample) (all []value) {
 		for _, l := range s.Looks {
 			all = append(all, of(s, l))
+		}
+		return all
+	}
+}
+
+func perService(of func(journal.Service) bool) func(Sample) []value {
+	return func(s Sample) (all []value) {
+		for _, offered := range s.Services {
+			all = append(all, value{[]string{offered.Name, offered.Role}, flag(of(offered))})
 		}
 		return all
 	}

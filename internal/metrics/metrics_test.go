@@ -28,6 +28,7 @@ func full() Sample {
 		Beat: journal.Beat{
 			Agent: "0.2.0", Node: "i-1", State: node.Working, Since: noon.Add(-time.Minute), Seq: 1000000, Dropped: 2, Start: noon, Ms: 12.345, Next: noon.Add(time.Minute),
 			LastLook: noon.Add(-90 * time.Second), InHand: &work.InHand{Started: noon.Add(-250 * time.Millisecond)},
+			Services: []journal.Service{{Name: "db", Role: "master", Code: "000000"}, {Name: "web", Role: "na", Code: "ER0020", Drained: "new disk"}},
 			Looks:    []journal.Look{{Repo: "app", Branch: "it's \"new\"\\", Resting: "broken"}, {Repo: "ops", Branch: "main", Version: "1111111111111111111111111111111111111111"}},
 			Items:    []journal.Judged{{Repo: "ops", Item: "common"}, {Repo: "ops", Item: "part.app1+ntp", Standing: "wedged", Due: true}},
 			Troubles: []journal.Trouble{{Key: "look ops"}, {Key: "look app"}, {Key: "new"}},
@@ -162,7 +163,7 @@ func FuzzLabels(f *testing.F) {
 	f.Add("\xff\xfe", "ü€\u2028")
 	f.Fuzz(func(t *testing.T, repo, item string) {
 		page := Render(Sample{
-			Beat: journal.Beat{Looks: []journal.Look{{Repo: repo, Branch: item}}, Items: []journal.Judged{{Repo: repo, Item: item}}, Troubles: []journal.Trouble{{Key: item}}},
+			Beat: journal.Beat{Looks: []journal.Look{{Repo: repo, Branch: item}}, Items: []journal.Judged{{Repo: repo, Item: item}}, Services: []journal.Service{{Name: item}}, Troubles: []journal.Trouble{{Key: item}}},
 			Runs: map[string]Run{repo + ":" + item: {Failures: 7}},
 		})
 		if page[len(page)-1] != '\n' {

@@ -176,3 +176,34 @@ func TestARoomIsNotFlooded(t *testing.T) {
 		t.Errorf("%d lines in a day of one wedge, want 24", n)
 	}
 }
+
+// TestServicesInRooms: a room hears that a service is available, and that it ceases to be; nothing in between.
+func TestServicesInRooms(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	h, said := Heard{}, []string{}
+	beat := func(only bool, services ...presence.Service) {
+		r := presence.Record{InstanceID: "i-1", Deployment: "fed1", Nodepart: "db1", State: node.Idle, Services: services}
+		var lines []chat.Message
+		now = now.Add(time.Minute)
+		h, lines = Compose(h, r, only, now)
+		for _, l := range lines {
+			said = append(said, l.Text)
+		}
+	}
+	db := func(code, state string) presence.Service {
+		return presence.Service{Name: "db", IP: "10.0.0.7", Port: 3306, Code: code, State: state}
+	}
+	beat(false, db("ER0021", "installing"))
+	beat(false, db("000000", "running"))
+	beat(false, db("000000", "running"))
+	beat(false, db("ER0003", "stopped"))
+	beat(false, db("ER0019", "starting"))
+	beat(false, db("000000", "running"))
+	beat(true, db("ER0020", "draining")) // a room of critical lines
+	beat(false)
+	want := []string{"i-1:fed1/db1: service db is running at 10.0.0.7:3306", "i-1:fed1/db1: service db is stopped (ER0003)  -> addagent why service.db",
+		"i-1:fed1/db1: service db is running at 10.0.0.7:3306", "i-1:fed1/db1: service db is gone"}
+	if !slices.Equal(said, want) {
+		t.Errorf("said\n%s", strings.Join(said, "\n"))
+	}
+}
