@@ -71,7 +71,7 @@ var importTable = []struct {
 		"fleet/doctor":             {"fleet/event internal/git/remote internal/human presence presence/fold presence/gitstore", ""},
 		"fleet/event":              {"internal/human internal/retry internal/strictyaml presence presence/fold presence/history service", ""},
 		"fleet/fleettest":          {"internal/node presence presence/gitstore", ""},
-		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml service", ""},
+		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml packer service", ""},
 		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
 		"fleet/view":               {"fleet/event internal/human internal/node presence presence/fold presence/history service", ""},
 		"presence":                 {"internal/human internal/node service", ""},
@@ -129,6 +129,7 @@ var importTable = []struct {
 	}},
 	{"outside the product", map[string]imports{
 		"demo":           {"", ""},
+		"packer":         {"", ""},
 		"packaging":      {"", ""},
 		"packaging/sbom": {"", ""},
 		"test/bench":     {"*", ""},

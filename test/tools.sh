@@ -20,6 +20,7 @@ need tinyproxy-bin /usr/bin/tinyproxy
 need procps ps
 need systemd /usr/bin/systemd-analyze # its opinion of our units
 need shellcheck shellcheck
+need packer packer # validates what addctl packer:create writes
 need curl curl # asks AWS where the aws program is not there
 [ "${1:-}" = '' ] || need gcc gcc # for the race detector
 if [ "${1:-}" = all ]; then # git servers that are not git's own
@@ -31,7 +32,6 @@ fi
 if [ "${1:-}" = images ]; then
 	[ "$(id -u)" = 0 ] || { echo "make test-images needs root: it mounts a file system of its own" >&2; exit 1; }
 	command -v moto_server >/dev/null 2>&1 || { echo "make test-images needs moto_server: pip install 'moto[server]'" >&2; exit 1; }
-	need packer packer
 	need vagrant vagrant
 	need vagrant-libvirt /usr/share/rubygems-integration/all/specifications/vagrant-libvirt-*.gemspec
 fi

@@ -131,6 +131,7 @@ func manual() clitest.Manual {
 			"chat:say":   {"presence:fold"},
 			"group:list": {"group:show", "group:check"}, "group:show": {"group:list", "group:check"}, "group:check": {"group:list", "group:show"},
 			"role:create": {"role:update", "group:show"}, "role:update": {"role:create", "group:show"}, "autoscale:create": {"role:create", "group:show"},
+			"packer:create": {"group:show", "role:create"},
 		},
 		SeeAlso: []string{"addagent(1)", "git(1)"},
 		Files: []clitest.Block{

@@ -112,6 +112,13 @@ func (c *checker) group(f *File, g Group, keys []key) {
 	if n := g.Value("image"); n.Kind == strictyaml.Text && n.Text == "source" && g.Value("source_ami").Kind == strictyaml.Null {
 		wrong(n, "image", "is source, and the group has no source_ami: add it")
 	}
+	if g.Text("packer_template") == "" && g.Text("packer_format") != "json" {
+		for _, field := range g.Value("packer").Fields {
+			if name := field.Key.Text; !slices.Contains(packerFields(), name) && !extension(name) && field.Value.Kind != strictyaml.Null && !taken(keys, "packer", name) {
+				wrong(field.Key, "packer."+name, "%s", notRead(name))
+			}
+		}
+	}
 	services, _ := g.Services()
 	for _, s := range services {
 		if !service.ValidName(s.Text) {
@@ -123,11 +130,28 @@ func (c *checker) group(f *File, g Group, keys []key) {
 	}
 }
 
+// taken tells whether a field of a key is set by another key, which was reported.
+func taken(keys []key, name, field string) bool {
+	i := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
+	return slices.ContainsFunc(keys[i].kind.taken, func(t string) bool { return strings.HasPrefix(t, field+"=") })
+}
+
+// notRead says what is wrong with a field of a builder.
+func notRead(name string) string {
+	if near := strictyaml.Nearest(name, packerFields()); near != "" {
+		return "the template of addctl does not read it: did you mean " + near + "?"
+	}
+	return "the template of addctl does not read it: use packer_format json, or your own packer_template"
+}
+
 var generationForm = regexp.MustCompile(`^(.+)-v([2-9]|[1-9][0-9]+)$`)
 
 // names finds groups that would have the same name in AWS, or the same file.
 func (c *checker) names(f *File) {
 	inAWS, files := map[string]string{}, map[string]string{filepath.Base(f.Path): "the file of groups itself"}
+	for _, name := range []string{"group.pkr.hcl", "plugins.pkr.hcl", "bake", "seal"} {
+		files["packer/"+name] = "a file that addctl writes for Packer"
+	}
 	for _, g := range f.Groups {
 		name := g.AWSName()
 		if other := inAWS[name]; other != "" {
@@ -138,6 +162,7 @@ func (c *checker) names(f *File) {
 	names := map[string]bool{}
 	for _, g := range f.Groups {
 		names[g.Name] = true
+		files["packer/"+g.Name+".json"], files["packer/"+g.Name+".pkrvars.json"] = "a file for Packer of "+g.Name, "a file for Packer of "+g.Name
 	}
 	for _, g := range f.Groups {
 		if m := generationForm.FindStringSubmatch(g.Name); m != nil && names[m[1]] {

@@ -29,6 +29,7 @@ var (
 	plainForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	userForm     = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	sourceForm   = regexp.MustCompile(`^(ssm:|secretsmanager:|s3://|file:|/).+$`)
+	packageForm  = regexp.MustCompile(`^[^\pC]*[^/\pC]\.(deb|rpm)$`)
 	tagForm      = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$`)
 )
 
@@ -61,7 +62,7 @@ func groupKeys() []key {
 			key{name: "owner", kind: anyText("an account, self or amazon"), doc: "Who owns them: an account, `self` or `amazon`.", needs: true},
 		)), doc: "The image to begin with: an id, or `{ name, owner }` for the newest image of that name."},
 		{name: "ssh_username", kind: formed("the name of an account of the image", userForm), def: "ubuntu", doc: "The account by which Packer enters the source image."},
-		{name: "agent_package", kind: path, doc: "The .deb or .rpm of addagent to install, also as a pattern (`dist/addagent_*_amd64.deb`). Without it `source_ami` already contains addagent."},
+		{name: "agent_package", kind: checked("the path of a .deb or .rpm, or a pattern", packageForm, nil), doc: "The .deb or .rpm of addagent to install, also as a pattern (`dist/addagent_*_amd64.deb`). Without it `source_ami` already contains addagent."},
 		{name: "bake", kind: lists("a list of paths", path), def: "[]", doc: "Scripts that run as root in the image before it is sealed, in this order."},
 		{name: "packer", kind: shape{takes: "a map of fields of the builder", what: strictyaml.Map, taken: []string{
 			"access_key=Packer finds credentials as the AWS CLI does", "secret_key=Packer finds credentials as the AWS CLI does", "token=Packer finds credentials as the AWS CLI does",

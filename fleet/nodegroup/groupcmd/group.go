@@ -32,7 +32,7 @@ type Tool struct {
 func (p *Tool) Commands() []*cobra.Command {
 	return []*cobra.Command{
 		p.listCommand(), p.showCommand(), p.checkCommand(),
-		p.roleCreateCommand(), p.roleUpdateCommand(), p.autoscaleCreateCommand(),
+		p.roleCreateCommand(), p.roleUpdateCommand(), p.packerCreateCommand(), p.autoscaleCreateCommand(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/addagent/addagent/fleet/nodegroup"
@@ -30,7 +31,7 @@ type making struct {
 	mode   nodegroup.Mode
 	dryRun bool
 	// files are those of a group; an error is why it has none, which matters when the group was named.
-	files func(nodegroup.Group) ([]nodegroup.Want, error)
+	files func(*nodegroup.File, nodegroup.Group) ([]nodegroup.Want, error)
 	// after says how to go on where files differ, or are not there.
 	differs, missing string
 }
@@ -42,7 +43,9 @@ func (m *making) command(c *cobra.Command) *cobra.Command {
 	return m.nodesFlag(c)
 }
 
-func roleFiles(g nodegroup.Group) ([]nodegroup.Want, error) { return g.Files(false), nil }
+func roleFiles(_ *nodegroup.File, g nodegroup.Group) ([]nodegroup.Want, error) {
+	return g.Files(false), nil
+}
 
 func (p *Tool) roleCreateCommand() *cobra.Command {
 	m := &making{Tool: p, mode: nodegroup.Create, files: roleFiles, differs: "role:update"}
@@ -78,7 +81,7 @@ nodes.json, no such group.`,
 }
 
 func (p *Tool) autoscaleCreateCommand() *cobra.Command {
-	m := &making{Tool: p, mode: nodegroup.Create, differs: "role:update", files: func(g nodegroup.Group) ([]nodegroup.Want, error) {
+	m := &making{Tool: p, mode: nodegroup.Create, differs: "role:update", files: func(_ *nodegroup.File, g nodegroup.Group) ([]nodegroup.Want, error) {
 		if _, _, ok := g.Autoscale(); !ok {
 			return nil, errors.New("autoscale is false")
 		}
@@ -98,6 +101,28 @@ a GROUP is an error. It makes nothing in AWS.
 	})
 }
 
+func (p *Tool) packerCreateCommand() *cobra.Command {
+	m := &making{Tool: p, mode: nodegroup.Always, files: func(f *nodegroup.File, g nodegroup.Group) ([]nodegroup.Want, error) { return g.PackerFiles(f.Dir) }}
+	return m.command(&cobra.Command{
+		Use:   "packer:create [GROUP]",
+		Short: "Write the files by which Packer makes images of groups",
+		Long: `Writes what the image of GROUP, or of each group, is made of to
+packer/GROUP.pkrvars.json, and the template for all groups, packer/group.pkr.hcl, with
+packer/plugins.pkr.hcl, packer/bake and packer/seal. With packer_format: json it writes
+packer/GROUP.json instead, one complete template. With packer_template it writes the
+variables alone and never touches that template. No file holds a key: Packer finds
+credentials as the AWS CLI does. It makes nothing in AWS.
+
+Files that differ are changed. Without GROUP it skips a group that lacks region or
+source_ami; such a GROUP is an error.
+
+` + filesOutput + `a file cannot be written, or GROUP lacks something, 2 a mistake in
+nodes.json, no such group.`,
+		Example: `  addctl packer:create web --dry-run
+  addctl packer:create web && packer build -var-file=packer/web.pkrvars.json packer/`,
+	})
+}
+
 func (m *making) make(name string) error {
 	f, err := m.groups()
 	if err != nil {
@@ -114,14 +139,18 @@ func (m *making) make(name string) error {
 	var wants []nodegroup.Want
 	var steps []nodegroup.Step
 	for _, g := range groups {
-		of, err := m.files(g)
+		of, err := m.files(f, g)
 		if err != nil && name != "" {
 			return cli.Failed(fmt.Errorf("group %s: %w", g.Name, err))
 		}
 		if err != nil {
 			steps = append(steps, nodegroup.Step{Group: g.Name, Action: nodegroup.Skipped, Reason: err.Error()})
 		}
-		wants = append(wants, of...)
+		for _, w := range of { // groups share some files
+			if !slices.ContainsFunc(wants, func(other nodegroup.Want) bool { return other.Path == w.Path }) {
+				wants = append(wants, w)
+			}
+		}
 	}
 	plan, wrong := f.Plan(wants, m.mode)
 	for i, s := range plan {
