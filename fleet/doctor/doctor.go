@@ -199,7 +199,7 @@ func (d *Doctor) ask(ctx context.Context, claimed []event.Entry, which []int, ou
 			want[id] = append(want[id], gitstore.Request{ID: outcomes[i].Request, Action: e.DoAction, By: requester, Until: e.End()})
 		}
 	}
-	if err := d.Store.request(ctx, want, nil, now); err != nil {
+	if err := d.Store.request(ctx, want, nil, nil, now); err != nil {
 		for _, i := range which {
 			if outcomes[i].Err == nil {
 				outcomes[i].Err = err
@@ -214,10 +214,17 @@ const requester = "doctor"
 // sweep removes the requests of doctors whose answers are taken in, and those that have expired. Another doctor may
 // have asked since the queue was read, so no action may seem to stand behind a request: its answer alone decides.
 func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now time.Time) error {
-	done := map[string]bool{} // node and request
+	done := map[string]bool{}  // node and request
+	waits := map[string]bool{} // nodes whose requests all stay, so that their refs are not read
+	for _, e := range q.Actions {
+		for id, answer := range e.Nodes {
+			waits[id] = waits[id] || answer == ""
+		}
+	}
 	for _, n := range s.Nodes {
 		for _, a := range n.Answers {
 			done[n.InstanceID+" "+a.ID] = a.Code != presence.AnswerAccepted
+			waits[n.InstanceID] = waits[n.InstanceID] && a.Code == presence.AnswerAccepted
 		}
 	}
 	for _, e := range q.Actions {
@@ -229,11 +236,12 @@ func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now t
 	}
 	return d.Store.request(ctx, nil, func(id string, r gitstore.Request) bool {
 		return r.By != requester || !done[id+" "+r.ID] && now.Before(r.Until)
-	}, now)
+	}, waits, now)
 }
 
-// request adds requests to the refs of nodes, and keeps of those that are there what keep says; all in one push.
-func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request, keep func(id string, r gitstore.Request) bool, now time.Time) error {
+// request adds requests to the refs of nodes, or keeps of those that are there what keep says, but of the nodes in
+// spare all; in one push.
+func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request, keep func(id string, r gitstore.Request) bool, spare map[string]bool, now time.Time) error {
 	for try := 1; ; try++ {
 		tips, err := gitstore.RequestsOf(ctx, s.repo)
 		if err != nil {
@@ -247,6 +255,9 @@ func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request,
 		var updates []remote.Update
 		for _, id := range ids {
 			var list []gitstore.Request
+			if spare[id] {
+				continue
+			}
 			if tips[id] != "" {
 				if list, err = gitstore.ReadRequests(ctx, s.repo, tips[id]); err != nil && keep != nil {
 					continue // not ours, or garbage: it stays

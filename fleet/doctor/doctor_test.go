@@ -206,7 +206,7 @@ func (m *mortal) Refs(ctx context.Context, prefixes ...string) ([]remote.Ref, er
 
 // TestDoctorDiesBetweenAnyTwoWrites: another one goes on, the chain ends, and each node obeyed each step once.
 func TestDoctorDiesBetweenAnyTwoWrites(t *testing.T) {
-	for dies := range testkit.Rounds(4, 8) {
+	for dies := range testkit.Rounds(2, 8) {
 		t.Run(fmt.Sprint(dies), func(t *testing.T) {
 			g := newGrid(t, "i-1", "i-2")
 			g.add(event.Action{ID: "a", DoLevel: "nodes", DoAction: "work", DoGroup: "all", Deadline: "5h"},
@@ -271,7 +271,7 @@ func newSky() *sky {
 
 // TestInstanceActions: wherever the doctor dies, each call took effect once.
 func TestInstanceActions(t *testing.T) {
-	for dies := range testkit.Rounds(4, 8) {
+	for dies := range testkit.Rounds(2, 8) {
 		t.Run(fmt.Sprint(dies), func(t *testing.T) {
 			g := newGrid(t, "i-1", "i-2")
 			c := newSky()
