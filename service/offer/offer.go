@@ -137,7 +137,8 @@ func (o *Offers) Beat(ctx context.Context, b Beat) (changed bool, troubles []str
 			k.Asked = "" // a push took it away
 		}
 		f := service.Facts{Wish: o.wish(b, name), Begun: k.Begun, SetUp: k.SetUp, Check: results[i], MinDrain: b.MinDrain,
-			Missing: setUps[name].Await != "", Drained: o.drained(b, name) != "", Published: !used || published[name] == string(k.Code)}
+			Missing: setUps[name].Await != "", Drained: o.drained(b, name) != "",
+			Published: !used || published[name] == string(k.Code) || i >= presence.ServicesMost}
 		before := k.Leaving
 		undo, canUndo := o.action(b.Inventory, k, "delete")
 		f.NoDelete, f.Undone = !canUndo, canUndo && undo.Memory.Version != ""
@@ -284,7 +285,11 @@ func (o *Offers) judge(offer tree.Offer, action, root string) work.Judgement {
 	it := work.ServiceItem(offer, action)
 	it.Root, it.Watch, it.WatchFrom = root, []work.Watch{{Path: offer.Dir}}, work.FromDefault
 	ids := map[string]string{"work.sh": offer.Scripts[action+".sh"], "./" + offer.Dir: offer.Folder}
-	return work.Judge(it, offer.Version, ids, work.Peek(work.MemoryOf(o.Root, o.StateDir, offer.Repo, it.Name)))
+	m := work.Memory{} // what was asked for runs, whatever came before
+	if action == "delete" {
+		m = work.Peek(work.MemoryOf(o.Root, o.StateDir, offer.Repo, it.Name))
+	}
+	return work.Judge(it, offer.Version, ids, m)
 }
 
 // Join adds to the judgements of a beat the scripts that change a service once, and holds back the set-up of one that

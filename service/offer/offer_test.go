@@ -172,3 +172,43 @@ func TestDrain(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// TestAskedOnce: a script that is asked for runs once, also when the process dies around its start.
+func TestAskedOnce(t *testing.T) {
+	l := newLife(t, "127.0.0.1:1")
+	l.inventory.Offers["db"].Scripts["restart.sh"] = "r"
+	l.beat()
+	process := func() (*Offers, []string) {
+		o := &Offers{Root: l.dir, StateDir: l.dir, Say: func(n journal.News) { t.Error(n.Text) }}
+		o.Recall()
+		inventory := work.Inventory{Offers: l.inventory.Offers, OffersKnown: true}
+		o.Join(&inventory)
+		var items []string
+		for _, j := range inventory.Judgements {
+			items = append(items, j.Item.ID()+" "+string(j.Verdict))
+		}
+		return o, items
+	}
+	o, items := process()
+	for _, c := range []struct{ action, name, item, wrong string }{
+		{"restart", "web", "", `this node does not offer "web"`}, {"stop", "db", "", "db has no stop.sh"}, {"restart", "db", "ops:service.db.restart", ""},
+	} {
+		if item, wrong := o.Ask(&l.inventory, c.action, c.name); item != c.item || wrong != c.wrong {
+			t.Errorf("%s %s: %q %q", c.action, c.name, item, wrong)
+		}
+	}
+	if len(items) > 0 {
+		t.Errorf("before: %q", items)
+	}
+	memory := work.MemoryOf("", l.dir, "ops", "service.db.restart")
+	testkit.Must(t, os.MkdirAll(memory, 0o755))
+	testkit.Must(t, work.VersionIn(memory).Put([]byte(commit+"\n"))) // it ran once, long ago
+	o, items = process()
+	if !slices.Equal(items, []string{"ops:service.db.restart first"}) {
+		t.Errorf("asked: %q", items)
+	}
+	testkit.Must(t, o.Starting(work.ServiceItem(l.inventory.Offers["db"], "restart")))
+	if _, items = process(); len(items) > 0 {
+		t.Errorf("it began, and is due again: %q", items)
+	}
+}
