@@ -155,7 +155,11 @@ func (m *making) make(name string) error {
 	plan, wrong := f.Plan(wants, m.mode)
 	for i, s := range plan {
 		if s.Action == nodegroup.Differs {
-			wrong = append(wrong, fmt.Errorf("%s: %s: addctl %s %s rewrites it", s.File, s.Reason, m.differs, s.Group))
+			fix := fmt.Sprintf("addctl %s %s rewrites it", m.differs, s.Group)
+			if s.What == "dna" { // it depends on the name of the group alone, so it was changed by hand
+				fix = "remove it, and repeat the command"
+			}
+			wrong = append(wrong, fmt.Errorf("%s: %s: %s", s.File, s.Reason, fix))
 		}
 		if s.Action == nodegroup.Skipped && m.missing != "" {
 			plan[i].Reason = fmt.Sprintf("it is not there: addctl %s %s makes it", m.missing, s.Group)
