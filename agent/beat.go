@@ -198,7 +198,7 @@ func (a *Agent) reportMissedEnd() {
 // judge asks the survey and stands every item; it starts nothing. It is where
 // the node learns that its init is done, or that there is none to do.
 func (a *Agent) judge(now time.Time) {
-	place := work.Place{Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype}
+	place := work.Place{Nodepart: a.info.Nodepart, Stacktype: a.info.Stacktype, Deployment: a.info.Deployment}
 	if !a.life.initDone {
 		place.Init = a.info.InitGitRepo
 	}

@@ -44,7 +44,7 @@ func (a *Agent) presence(now time.Time) presence.Record {
 			r.Repos = append(r.Repos, repo)
 		}
 	}
-	r.Troubles = a.wrong.forPeople()
+	r.Uses, r.Troubles = journal.Uses(a.trees.inventory.Judgements), a.wrong.forPeople()
 	a.Record(&r)
 	return r
 }

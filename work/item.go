@@ -36,6 +36,7 @@ const (
 // node.
 type Place struct {
 	Nodepart, Stacktype string
+	Deployment          string // whose services are meant where a watch does not say it
 	Init                string // name of the repository that holds the node's init, while that is not done; "" = do not look for it
 }
 

@@ -54,6 +54,9 @@ func PlanRun(j Judgement, r Rules, now time.Time) NextRun {
 		still.LastLine = ""
 		s.Bare, s.Output = failed(still), last.LastLine
 	}
+	if j.Overdue && !s.Wedged {
+		s.Failing, s.Reason, s.Bare = true, j.Await, j.Await
+	}
 	if j.Item.Problem != "" || !j.Verdict.Wanted() && !j.Item.Always {
 		return s
 	}

@@ -11,13 +11,14 @@ import (
 
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/testkit"
+	"github.com/addagent/addagent/work/sets"
 )
 
 const app1Nodes = "nodes of part app1"
 
 // What is not known is what the item last met: neither not knowing nor a restart of the agent makes work.
 func TestWithNodes(t *testing.T) {
-	it := Item{Name: "common", Watch: []Watch{{Path: "app"}, {Nodes: Nodes{Part: "app1"}}}}
+	it := Item{Name: "common", Watch: []Watch{{Path: "app"}, {Nodes: sets.Nodes{Part: "app1"}}}}
 	paths := map[string]string{"./app": "a", keyScript: "s"}
 	with := func(id string) map[string]string {
 		ids := maps.Clone(paths)
@@ -54,12 +55,12 @@ func TestWithNodes(t *testing.T) {
 		{"failed before it watched nodes", "?", sha1, Memory{Version: sha1, Done: done("n1"), Last: &Attempt{Ids: paths, Finished: noon, Reason: ReasonExit}}, "n1", Changed, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ids, _, notice := withNodes(it, paths, test.m, func(filter map[string]string) NodeSet {
+			ids, _, notice := withSets(it, paths, test.m, func(filter map[string]string) NodeSet {
 				if !reflect.DeepEqual(filter, map[string]string{"part": "app1"}) {
 					t.Errorf("asked for %v", filter)
 				}
 				return NodeSet{ID: strings.TrimSuffix(test.id, "?"), Known: test.id != "?"}
-			})
+			}, nil)
 			if notice != "" || !reflect.DeepEqual(ids, with(test.want)) {
 				t.Errorf("got %v, %q", ids, notice)
 			}
@@ -97,11 +98,11 @@ func TestFirstAwaitsNodes(t *testing.T) {
 		{"done", false, Memory{Version: sha1, Done: &Done{sha1, met}}, NodeSet{Await: why}, "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			it := Item{Name: "common", Always: test.always, Watch: []Watch{{Path: "app"}, {Nodes: Nodes{Part: "app1"}}}}
-			ids, await, _ := withNodes(it, map[string]string{"./app": "a"}, test.m, func(map[string]string) NodeSet { return test.set })
+			it := Item{Name: "common", Always: test.always, Watch: []Watch{{Path: "app"}, {Nodes: sets.Nodes{Part: "app1"}}}}
+			ids, await, _ := withSets(it, map[string]string{"./app": "a"}, test.m, func(map[string]string) NodeSet { return test.set }, nil)
 			j := Judge(it, sha1, ids, test.m)
 			if j.Verdict == First {
-				j.Await = await
+				j.Await = await.Await
 			}
 			if s := PlanRun(j, rules, noon); j.Await != test.await || s.Due != test.due {
 				t.Errorf("waits %q, due %v: %s", j.Await, s.Due, j.Why)

@@ -39,6 +39,11 @@ func setUp(o tree.Offer, c Checkout) (it Item, ok bool, err error) {
 	it = ServiceItem(o, "")
 	entries, err := c.Tree.List(o.Dir)
 	it.settings(c, named(entries, "work.yaml"))
+	if it.WatchFrom != FromYAML {
+		for _, name := range o.Description.Requires {
+			it.Watch = append(it.Watch, Watch{Service: service.Watch{Service: name, Required: true}})
+		}
+	}
 	return it, true, err
 }
 

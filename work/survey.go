@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/service"
 	"github.com/addagent/addagent/service/tree"
 )
 
@@ -45,6 +47,8 @@ type Survey struct {
 	// deployment, at least one. What is not known keeps what an item last met. It is asked at every beat for each such
 	// watch, but not before the init is done, when no item may run. nil = presence.read is 0: not known, and said.
 	Nodes func(filter map[string]string) NodeSet
+	// Services tells what the set of endpoints of a service is now, in the same way. nil = presence.url is not set.
+	Services func(service.Watch) NodeSet
 	// ReadOnly is for those who hold no lock: nothing is set aside.
 	ReadOnly bool
 
@@ -85,19 +89,25 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 				continue // once per instance, whatever was pushed since
 			}
 		}
-		ask := s.Nodes
-		if ask != nil && place.Init != "" && !f.InitDone {
-			ask = func(map[string]string) NodeSet { return NodeSet{} }
+		nodes, services := s.Nodes, s.Services
+		if nodes != nil && place.Init != "" && !f.InitDone {
+			nodes = func(map[string]string) NodeSet { return NodeSet{} }
 		}
-		ids, await, notice := withNodes(e.item, e.ids, m, ask)
+		if services != nil {
+			services = func(w service.Watch) NodeSet {
+				w.Deployment = cmp.Or(w.Deployment, place.Deployment)
+				return s.Services(w)
+			}
+		}
+		ids, await, notice := withSets(e.item, e.ids, m, nodes, services)
 		if notice != "" {
 			f.Problems = append(f.Problems, notice)
 		}
 		j := Judge(e.item, e.version, ids, m)
 		if j.Verdict == First { // for all other runs others wait already
-			j.Await = await
+			j.Await, j.Overdue = await.Await, await.Overdue
 		}
-		j.Missing = e.missing
+		j.Missing, j.Sets = e.missing, await.Endpoints
 		f.Judgements = append(f.Judgements, j)
 	}
 	for _, h := range s.holds {

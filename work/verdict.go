@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/service"
+	"github.com/addagent/addagent/work/sets"
 )
 
 // Verdict says whether an item has to be worked, and is passed to its script as ADD_VERDICT.
@@ -42,8 +44,8 @@ const (
 // in that, "work.sh" the item's script and "work.yaml" the file beside it. The values are git object ids, "" for what
 // is not there; the script's has "+x" at its end when git has it as executable, since that decides how it is run.
 //
-// Watches of nodes are not among them: no tree holds them. Survey adds them at each beat, by keys like "nodes of part
-// app1".
+// Watches of nodes and of services are not among them: no tree holds them. Survey adds them at each beat, by keys like
+// "nodes of part app1" and "service db, role master".
 //
 // A watched repository that this node does not have is no error but "not there", and a notice. One whose Tree is nil is
 // there and cannot be read now, which is an error: taken for "not there" it would make work of a trouble. So is every
@@ -68,8 +70,8 @@ func Fingerprints(it Item, all map[string]Checkout) (ids map[string]string, noti
 		look(own.Tree, keyYAML, it.yamlPath(), it.yamlPath())
 	}
 	for _, w := range it.Watch {
-		if w.Nodes != (Nodes{}) {
-			continue // no tree knows them
+		if w.ofSet() {
+			continue // no tree knows it
 		}
 		from, ok := own, true
 		if w.Repo != "" && w.Repo != it.Repo {
@@ -114,6 +116,8 @@ type Judgement struct {
 	Why         string   // one sentence for people, ending in the verdict
 	Missing     []string // watched paths that are not there: "ap: not there, did you mean app?"
 	Await       string   // why its first run waits, though it is wanted: see NodeSet; "" = it does not
+	Overdue     bool     // ... for so long that a person should know
+	Sets        []byte   // of services, for its script: a JSON list; empty = not all are known, nil = it watches none
 }
 
 // Judge decides. It is pure: the same values give the same judgement, on every node.
@@ -165,10 +169,10 @@ func Judge(it Item, version string, ids map[string]string, m Memory) Judgement {
 	return j
 }
 
-// isOutside tells whether a key is a watch of something outside of the item's own repository: another repository, or
-// nodes.
+// isOutside tells whether a key is a watch of something outside of the item's own repository: another repository,
+// nodes, or a service.
 func isOutside(key string) bool {
-	return strings.HasPrefix(key, nodesKey) || strings.Contains(key, ":") && !strings.HasPrefix(key, "./")
+	return strings.HasPrefix(key, sets.NodesKey) || strings.HasPrefix(key, service.KeyPrefix) || strings.Contains(key, ":") && !strings.HasPrefix(key, "./")
 }
 
 // differing lists the keys whose ids are not the same in both, or that are only in one: paths of the own repository,
@@ -224,7 +228,7 @@ func called(key string) string {
 	case keyScript, keyYAML:
 		return "its " + key
 	}
-	if strings.HasPrefix(key, nodesKey) {
+	if strings.HasPrefix(key, sets.NodesKey) || strings.HasPrefix(key, service.KeyPrefix) {
 		return "the set of " + key
 	}
 	if repo, ok := strings.CutSuffix(key, ":."); ok && !strings.HasPrefix(key, "./") {

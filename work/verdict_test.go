@@ -2,6 +2,7 @@ package work
 
 import (
 	"fmt"
+	"github.com/addagent/addagent/work/sets"
 	"maps"
 	"reflect"
 	"slices"
@@ -237,7 +238,7 @@ func TestMissingWatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := map[string]Checkout{"ops": ops, "app2": app2}
-	items[0].Watch = append(items[0].Watch, Watch{Repo: "app2", Path: "wra"}, Watch{Nodes: Nodes{Part: "app1"}}, Watch{Repo: "nowhere", Path: "x"})
+	items[0].Watch = append(items[0].Watch, Watch{Repo: "app2", Path: "wra"}, Watch{Nodes: sets.Nodes{Part: "app1"}}, Watch{Repo: "nowhere", Path: "x"})
 	ids, notices, err := Fingerprints(items[0], all)
 	if err != nil || len(notices) != 1 || ids["./gone"] != "" || ids["./odd[1]"] == "" {
 		t.Errorf("%v %q, %v", ids, notices, err)

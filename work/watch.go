@@ -18,20 +18,29 @@ import (
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
+	"github.com/addagent/addagent/service"
+	"github.com/addagent/addagent/work/sets"
 )
 
-// Watch is what an item depends on: a path of a repository, or a set of nodes.
+// Watch is what an item depends on: a path of a repository, a set of nodes, or one of endpoints.
 type Watch struct {
-	Repo  string // "" = the item's own repository
-	Path  string // relative, clean, with slashes; "." = the whole repository
-	Nodes Nodes  // with it Repo and Path are empty
+	Repo  string     // "" = the item's own repository
+	Path  string     // relative, clean, with slashes; "." = the whole repository
+	Nodes sets.Nodes // with it Repo and Path are empty
+
+	Service service.Watch // the same
 }
+
+// ofSet says whether it is of a set, which no tree knows.
+func (w Watch) ofSet() bool { return w.Nodes != (sets.Nodes{}) || w.Service != (service.Watch{}) }
 
 // key is the watch's name among the ids, see Fingerprints; own is the repository of the item.
 func (w Watch) key(own string) string {
 	switch {
-	case w.Nodes != (Nodes{}):
-		return w.Nodes.key()
+	case w.Nodes != (sets.Nodes{}):
+		return w.Nodes.Key()
+	case w.Service != (service.Watch{}):
+		return w.Service.Key()
 	case w.Repo != "" && w.Repo != own:
 		return w.Repo + ":" + w.Path
 	case w.Path == ".":
@@ -60,7 +69,7 @@ func cleanWatch(p string) (string, error) {
 func missing(it Item, all map[string]Checkout, ids map[string]string) (said []string) {
 	for _, w := range it.Watch {
 		c := all[cmp.Or(w.Repo, it.Repo)]
-		if it.Level == Init || w.Nodes != (Nodes{}) || c.Tree == nil || ids[w.key(it.Repo)] != "" {
+		if it.Level == Init || w.ofSet() || c.Tree == nil || ids[w.key(it.Repo)] != "" {
 			continue
 		}
 		text := strings.TrimPrefix(w.key(it.Repo), "./") + ": not there"

@@ -2,6 +2,7 @@ package work
 
 import (
 	"fmt"
+	"github.com/addagent/addagent/work/sets"
 	"path"
 	"strings"
 	"testing"
@@ -27,8 +28,8 @@ func TestCleanWatch(t *testing.T) {
 func TestKeysAreUnambiguous(t *testing.T) {
 	seen := map[string]Watch{keyScript: {Path: "the script"}, keyYAML: {Path: "the yaml"}}
 	for _, w := range []Watch{{Path: "."}, {Path: "app"}, {Path: "work.sh"}, {Path: "work.yaml"}, {Path: "app2:war"}, {Repo: "app2", Path: "war"}, {Repo: "app2", Path: "."},
-		{Repo: "app2", Path: "a:b"}, {Path: "app2:."}, {Repo: "a", Path: "2:b"}, {Path: "nodes of part app1"}, {Repo: "nodes", Path: "of part app1"}, {Nodes: Nodes{Part: "app1"}},
-		{Nodes: Nodes{Stacktype: "app1"}}, {Nodes: Nodes{Part: "app1", Stacktype: "b"}}, {Nodes: Nodes{Part: "app1, stacktype b"}}, {Nodes: Nodes{Part: "\"app1\""}}} {
+		{Repo: "app2", Path: "a:b"}, {Path: "app2:."}, {Repo: "a", Path: "2:b"}, {Path: "nodes of part app1"}, {Repo: "nodes", Path: "of part app1"}, {Nodes: sets.Nodes{Part: "app1"}},
+		{Nodes: sets.Nodes{Stacktype: "app1"}}, {Nodes: sets.Nodes{Part: "app1", Stacktype: "b"}}, {Nodes: sets.Nodes{Part: "app1, stacktype b"}}, {Nodes: sets.Nodes{Part: "\"app1\""}}} {
 		key := w.key("ops")
 		if other, ok := seen[key]; ok {
 			t.Errorf("%+v and %+v are both %q", w, other, key)
@@ -38,7 +39,7 @@ func TestKeysAreUnambiguous(t *testing.T) {
 	if got := (Watch{Repo: "ops", Path: "app"}).key("ops"); got != "./app" {
 		t.Error(got)
 	}
-	if got := strings.Join((Item{Watch: []Watch{{Repo: "app2", Path: "war"}, {Path: "app"}, {Nodes: Nodes{"app1", "", "a: b"}}}}).Watching(), " "); got != `app2:war app nodes of part app1, deployment "a: b"` {
+	if got := strings.Join((Item{Watch: []Watch{{Repo: "app2", Path: "war"}, {Path: "app"}, {Nodes: sets.Nodes{Part: "app1", Deployment: "a: b"}}}}).Watching(), " "); got != `app2:war app nodes of part app1, deployment "a: b"` {
 		t.Error(got)
 	}
 }

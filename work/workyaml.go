@@ -5,12 +5,15 @@ import (
 
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/strictyaml"
+	"github.com/addagent/addagent/service"
+	"github.com/addagent/addagent/work/sets"
 )
 
 // workYAML is the file work.yaml beside a script. All keys are optional:
 //
 //	watch: [ app/, { repo: app2, path: war/ } ]   # paths; without path the whole repository; [] = only the script and this file
 //	watch: [ { nodes: { part: app1 } } ]          # the set of nodes of a part, stacktype, deployment, whatever of these is named
+//	watch: [ { service: db, role: master } ]      # the set of endpoints of a service
 //	run: changed                                  # or always: at every beat, whatever the verdict
 //	timeout: 10m                                  # instead of the one of the config
 type workYAML struct {
@@ -45,16 +48,16 @@ func readWatch(y *strictyaml.File, n strictyaml.Node, own string) (w Watch) {
 		return readPath(y, n, Watch{Path: n.Text})
 	}
 	if n.Kind != strictyaml.Map || len(n.Fields) == 0 {
-		y.Wrong(n, "watch: must be a path, { repo: NAME, path: PATH } or { nodes: { part: NAME } }, not %s", strictyaml.What(n))
+		y.Wrong(n, "watch: must be a path, { repo: NAME, path: PATH }, { service: NAME } or { nodes: { part: NAME } }, not %s", strictyaml.What(n))
 		return w
 	}
-	fields := y.Fields(n, []string{"repo", "path", "service", "nodes"})
+	fields := y.Fields(n, []string{"repo", "path", "service", "role", "deployment", "min", "nodes"})
 	for _, f := range fields {
 		switch f.Key.Text {
-		case "service":
-			y.Wrong(f.Key, "service: this kind of watch is not supported in this version")
+		case "service", "role", "deployment", "min":
+			w.Service.Read(y, f)
 		case "nodes":
-			if w.Nodes = readNodes(y, f); len(fields) > 1 {
+			if w.Nodes = sets.ReadNodes(y, f); len(fields) > 1 {
 				y.Wrong(f.Key, "nodes: cannot be combined with other keys")
 			}
 		case "path":
@@ -69,7 +72,13 @@ func readWatch(y *strictyaml.File, n strictyaml.Node, own string) (w Watch) {
 			}
 		}
 	}
-	if w.Nodes != (Nodes{}) {
+	if w.Service != (service.Watch{}) {
+		if w.Service.Service == "" || w.Repo != "" || w.Path != "" {
+			y.Wrong(n, "watch: role, deployment and min go with service, as in { service: db, role: master, min: 1 }, and with nothing else")
+		}
+		return w
+	}
+	if w.Nodes != (sets.Nodes{}) {
 		return w
 	}
 	return readPath(y, n, w)

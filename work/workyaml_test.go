@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/service"
+	"github.com/addagent/addagent/work/sets"
 )
 
 func TestParseWorkYAML(t *testing.T) {
@@ -26,8 +28,10 @@ func TestParseWorkYAML(t *testing.T) {
 		{"whole", "watch: [ \"\", ., / ]\n", workYAML{watch: []Watch{{Path: "."}}}},
 		{"own repository by name", "watch: [ {repo: ops, path: app}, app ]\n", workYAML{watch: []Watch{{Path: "app"}}}},
 		{"nodes", "watch: [ { nodes: { part: app1 } }, app, { nodes: { deployment: prod, stacktype: lad1, part: app1 } }, {nodes: {part: app1}} ]\n",
-			workYAML{watch: []Watch{{Nodes: Nodes{Part: "app1"}}, {Path: "app"}, {Nodes: Nodes{"app1", "lad1", "prod"}}}}},
-		{"nodes in block style", "watch:\n- nodes:\n    stacktype: \"12\"\n", workYAML{watch: []Watch{{Nodes: Nodes{Stacktype: "12"}}}}},
+			workYAML{watch: []Watch{{Nodes: sets.Nodes{Part: "app1"}}, {Path: "app"}, {Nodes: sets.Nodes{Part: "app1", Stacktype: "lad1", Deployment: "prod"}}}}},
+		{"nodes in block style", "watch:\n- nodes:\n    stacktype: \"12\"\n", workYAML{watch: []Watch{{Nodes: sets.Nodes{Stacktype: "12"}}}}},
+		{"services", "watch: [ { service: db }, { service: db, role: master, deployment: fed2, min: 2 } ]\n",
+			workYAML{watch: []Watch{{Service: service.Watch{Service: "db"}}, {Service: service.Watch{Service: "db", Role: "master", Deployment: "fed2", Min: 2}}}}},
 		{"nothing", "watch: []\n", workYAML{watch: []Watch{}}},
 		{"quoted number", "watch: [\"2024\"]\n", workYAML{watch: []Watch{{Path: "2024"}}}},
 		{"flow at the top", "{run: always}", workYAML{always: true}},
@@ -61,7 +65,7 @@ func TestParseWorkYAMLProblems(t *testing.T) {
 		{"timeout: 1ns\n", []string{"too short"}},
 		{"timeout: [1m]\n", []string{"timeout: must be text, not a list"}},
 		{"watch: app/\n", []string{"f:1:1: watch: must be a list, as in [ app/, { repo: app2, path: war/ } ], not text"}},
-		{"watch: [ 12 ]\n", []string{"f:1:10: watch: must be a path, { repo: NAME, path: PATH } or { nodes: { part: NAME } }, not 12 (put it in quotes"}},
+		{"watch: [ 12 ]\n", []string{"f:1:10: watch: must be a path, { repo: NAME, path: PATH }, { service: NAME } or { nodes: { part: NAME } }, not 12 (put it in quotes"}},
 		{"watch: [ ~ ]\n", []string{"not nothing"}},
 		{"watch: [ {} ]\n", []string{"not nothing"}},
 		{"watch: [ [x] ]\n", []string{"not a list"}},
@@ -69,7 +73,8 @@ func TestParseWorkYAMLProblems(t *testing.T) {
 		{"watch:\n- { repo: app2, pth: x }\n", []string{`f:2:17: unknown key "pth", did you mean path?`}},
 		{"watch: [ { repo: ../x } ]\n", []string{`repo: "../x" is not the name of a folder in gitrepo/`}},
 		{"watch: [ { repo: \"\" } ]\n", []string{"is not the name of a folder"}},
-		{"watch: [ { service: api-workers }, { nodes: { part: app1 } } ]\n", []string{"f:1:12: service: this kind of watch is not supported in this version"}},
+		{"watch: [ { service: API }, { service: db, role: boss }, { service: db, min: 0 } ]\n", []string{"f:1:21: service: \"API\" is not the name", "role: is \"boss\"", "min: must be a number"}},
+		{"watch: [ { role: master }, { service: db, path: x } ]\n", []string{"watch: role, deployment and min go with service", "watch: role, deployment and min go with service"}},
 		{"watch: [ { nodes: { prt: app1 } } ]\n", []string{`f:1:21: unknown key "prt", did you mean part?`}},
 		{"watch: [ { nodes: { nodepart: app1 } } ]\n", []string{`f:1:21: unknown key "nodepart" (known: part, stacktype, deployment)`}},
 		{"watch:\n- nodes:\n    part: app1\n    part: app2\n", []string{"f:4:5: "}},
@@ -128,8 +133,8 @@ func FuzzWorkYAML(f *testing.F) {
 			t.Errorf("timeout %v", y.timeout)
 		}
 		for _, w := range y.watch {
-			if w.Nodes != (Nodes{}) {
-				if key := w.key("ops"); w.Repo+w.Path != "" || !isOutside(key) || len(w.Nodes.filter()) == 0 || human.Printable(key) != key {
+			if w.Nodes != (sets.Nodes{}) {
+				if key := w.key("ops"); w.Repo+w.Path != "" || !isOutside(key) || len(w.Nodes.Filter()) == 0 || human.Printable(key) != key {
 					t.Errorf("watch %+v: %q", w, key)
 				}
 				continue

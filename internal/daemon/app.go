@@ -84,9 +84,9 @@ func (a *App) configurePeers(cfg *config.Config) error {
 			return nil
 		}
 		a.peers.Close()
-		a.peers, a.survey.Nodes = nil, nil
+		a.peers, a.survey.Nodes, a.survey.Services = nil, nil, nil
 	}
-	if cfg.Presence.URL == "" || cfg.Presence.Read == 0 {
+	if cfg.Presence.URL == "" {
 		return nil
 	}
 	peers, err := peers.New(cfg, PresenceSource(cfg), a.me.ID, a.once)
@@ -94,7 +94,8 @@ func (a *App) configurePeers(cfg *config.Config) error {
 		return err
 	}
 	peers.Spec = spec
-	a.peers, a.survey.Nodes = peers, peers.Set
+	a.peers = peers
+	a.survey.Nodes, a.survey.Services = peers.Asks()
 	return nil
 }
 

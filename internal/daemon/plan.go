@@ -63,11 +63,9 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 	}
 	looks = repos.Preview(ctx, looks, tmp)
 	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.planned, ReadOnly: true, StateDir: cfg.StateDir}
-	if cfg.Presence.URL != "" && cfg.Presence.Read > 0 {
-		// It does not read presence: the set of nodes of each item is assumed unchanged.
-		survey.Nodes = peers.PlannedSet(cfg)
-	}
-	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Init: info.InitGitRepo}
+	// It does not read presence: the sets of each item are assumed unchanged.
+	survey.Nodes, survey.Services = peers.Planned(cfg)
+	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment, Init: info.InitGitRepo}
 	if states, err := node.PeekStateLog(cfg.Nodeinfo()); err == nil && journal.InitDone(states, cfg.InitMemory()) {
 		place.Init = ""
 	}

@@ -36,6 +36,8 @@ type Peers struct {
 	settled map[string]presence.Settled // by filter
 	seen    map[string]bool             // the filters that were advanced in this beat
 
+	services services
+
 	mu    sync.Mutex
 	busy  bool
 	fleet presence.Fleet
@@ -73,8 +75,20 @@ func New(cfg *config.Config, source remote.Source, id string, once bool) (*Peers
 			p.seen[name] = s.New // as the beat before, of another process, has left it
 		}
 	}
-	_ = reader.Recall() // what stands in the way of it does so at the next reading, which says it
-	p.fleet = reader.Last()
+	p.services.file, p.services.memory = filepath.Join(cfg.Home, "nodeinfo", "services.json"), servicesMemory(cfg)
+	p.services.known, _, _ = p.services.memory.Recall() // of a broken one the next set is taken as it is
+	p.services.wanted = len(p.services.known) > 0       // by an earlier process
+	if p.services.known == nil {
+		p.services.known = map[string]knownSet{}
+	}
+	p.services.filters = map[string]presence.ServiceFilter{}
+	for key, k := range p.services.known {
+		p.services.filters[key] = k.Filter
+	}
+	if p.every > 0 {
+		_ = reader.Recall() // what stands in the way of it does so at the next reading, which says it
+		p.fleet = reader.Last()
+	}
 	return p, nil
 }
 
@@ -98,16 +112,19 @@ func (p *Peers) Tick(now time.Time) error {
 	busy, wrong := p.busy, p.wrong
 	// Beats do not come to the millisecond; and a clock that was set back must not end the reading.
 	left := p.next.Sub(now)
-	due := left < time.Second || left > p.every || awaited
-	if due && !busy {
+	due := p.every > 0 && (left < time.Second || left > p.every || awaited)
+	services := p.services.begin(now)
+	if (due || services) && !busy {
 		p.busy = true
 	}
 	p.mu.Unlock()
-	if !due || busy {
+	if !due && !services || busy {
 		return wrong
 	}
-	p.next = now.Add(p.every)
-	p.going.Go(func() { p.Read(now) })
+	if due {
+		p.next = now.Add(p.every)
+	}
+	p.going.Go(func() { p.read(now, due, services) })
 	if !p.waits {
 		return wrong
 	}
@@ -115,22 +132,38 @@ func (p *Peers) Tick(now time.Time) error {
 	return p.wrong
 }
 
-func (p *Peers) Read(now time.Time) {
+// read reads the nodes, the services, or both.
+func (p *Peers) read(now time.Time, nodes, services bool) {
 	ctx, cancel := context.WithTimeout(p.ctx, p.limit)
 	defer cancel()
-	f, err := p.reader.Read(ctx, now)
-	if err == nil {
-		err = p.show(f, now)
+	var f presence.Fleet
+	var e presence.Endpoints
+	var err error
+	if nodes {
+		if f, err = p.reader.Read(ctx, now); err == nil {
+			err = p.show(f, now)
+		}
+	}
+	if services && err == nil {
+		if e, err = p.reader.Endpoints(ctx, now); err == nil {
+			err = p.services.show(e)
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.busy = false
-	switch {
-	case p.ctx.Err() != nil:
-	case err != nil:
+	if p.ctx.Err() != nil {
+		return
+	}
+	if p.wrong = nil; err != nil {
 		p.wrong = fmt.Errorf("read presence: %w", err)
-	default:
-		p.wrong, p.fleet = nil, f
+		return
+	}
+	if nodes {
+		p.fleet = f
+	}
+	if services {
+		p.services.read = e
 	}
 }
 

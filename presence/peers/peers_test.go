@@ -104,7 +104,7 @@ func TestPeersOfANewNode(t *testing.T) {
 					t.Errorf("presence is read again at %s", p.next)
 				}
 				got := p.Set(filter)
-				if waits := beat < c.awaits; (got.Await != "") != waits || got.Known != (c.grid && !waits) || p.Set(filter) != got {
+				if waits := beat < c.awaits; (got.Await != "") != waits || got.Known != (c.grid && !waits) || p.Set(filter).ID != got.ID {
 					t.Errorf("beat %d: %+v", beat, got)
 				}
 				if plan := PlannedSet(cfg)(filter); plan.Await != got.Await || plan.Known {

@@ -82,7 +82,7 @@ func (r *Runner) environ(it work.Item, e work.Env, o Order) (list, left []string
 		"ADD_NODES_FILE":       filepath.Join(r.Home, "nodeinfo", "nodes.json"),
 		"ADD_SERVICE":          it.Service,
 		"ADD_SERVICE_PORT":     it.PortText(),
-		"ADD_SERVICES_FILE":    filepath.Join(r.Home, "nodeinfo", "services.json"),
+		"ADD_SERVICES_FILE":    cmp.Or(o.Services, filepath.Join(r.Home, "nodeinfo", "services.json")),
 
 		// The names of the shell scripts that ADD began with.
 		"GIT_VERSION":       o.Attempt.Version,

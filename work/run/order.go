@@ -28,8 +28,8 @@ type Order struct {
 	Notes      []string      `json:"notes,omitempty"` // for people, at the beginning of the log
 	// Changed is written to ChangedFile (see changedList) before the script starts; nil with ChangedFile "" when it is
 	// not known.
-	Changed     []string `json:"-"`
-	ChangedFile string   `json:"-"`
+	Changed               []string `json:"-"`
+	ChangedFile, Services string   `json:"-"` // Services: see work.Judgement.KeepSets
 
 	LockPath string `json:"lock_path"` // set by Start
 }

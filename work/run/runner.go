@@ -99,7 +99,7 @@ func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
 	root := filepath.Join(r.Home, "gitrepo")
 	dir := cmp.Or(j.Item.Root, filepath.Join(root, j.Item.Repo))
 	o := Order{
-		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
+		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Services: j.KeepSets(r.memory(j.Item.Repo, j.Item.Name)), Steps: j.Item.Steps,
 		Executable: j.Item.Executable, Logs: filepath.Join(r.Home, "log", "work"), Timeout: cmp.Or(j.Item.Timeout, r.Timeout), Grace: r.Grace,
 		Attempt: work.Begin(j, r.Rules, newRunID(now), bootID(), now, uptime()),
 	}
