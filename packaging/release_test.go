@@ -219,7 +219,8 @@ func TestManualsNameWhatIsThere(t *testing.T) {
 			}
 		}
 		for _, name := range regexp.MustCompile(`\b(?:packer|systemd|packaging|cloudformation|vagrant)/[a-z.-]*[a-z]`).FindAllString(text, -1) {
-			if !strings.Contains(text, "/"+name) { // a part of a path in the file system
+			written := strings.HasPrefix(name, "packer/") && strings.HasPrefix(filepath.Base(page), "addctl-packer-")
+			if !written && !strings.Contains(text, "/"+name) { // a part of a path in the file system
 				t.Errorf("%s names %s, which is not in the package", page, name)
 			}
 		}
