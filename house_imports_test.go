@@ -85,7 +85,7 @@ var importTable = []struct {
 			internal/retry presence service`, ""},
 		"presence/history": {"internal/human internal/node presence presence/fold/page service", ""},
 		"presence/index":   {"internal/git/objects presence service", ""},
-		"presence/peers":   {"internal/config internal/files internal/git/remote presence presence/fold service work", ""},
+		"presence/peers":   {"internal/config internal/files internal/git/remote internal/human presence presence/fold service work", ""},
 	}},
 	{"telling", map[string]imports{
 		"internal/chat":            {"internal/files internal/human internal/retry internal/secret", "github.com/nicholas-fedor/shoutrrr"},

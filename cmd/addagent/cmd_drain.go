@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/node"
 	"github.com/addagent/addagent/internal/request"
 	"github.com/addagent/addagent/internal/status"
+	"github.com/addagent/addagent/presence/peers"
 	"github.com/addagent/addagent/work/run"
 	"github.com/spf13/cobra"
 )
@@ -94,4 +96,33 @@ check passes.`,
 			return err
 		}),
 	}
+}
+
+func (p *process) servicesCommand(g *cli.Flags) *cobra.Command {
+	var q peers.Query
+	c := &cobra.Command{
+		Use:   "services [NAME]",
+		Short: "Print the endpoints of the services that this node watches",
+		Long: `Prints the endpoints of service NAME, or of all services that an item of this node watches,
+as they were read last. In a work script it prints those that the run is recorded with
+($ADD_SERVICES_FILE). haproxy and nginx print the lines of one backend, so they need NAME.
+
+Exit codes: 0 printed, also where there is no endpoint, 1 no item watches the service.`,
+		Example: `  addagent services
+  addagent services db --role master --format env
+  addagent services web --format haproxy >backend.cfg   # in a script`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: p.withConfig(g, func(_ *cobra.Command, cfg *config.Config, args []string) error {
+			if q.Service = strings.Join(args, ""); g.JSON {
+				q.Format = "json"
+			}
+			if err := q.Wrong(); err != nil {
+				return cli.Misuse(err)
+			}
+			return q.Print(p.Out, cmp.Or(p.Env("ADD_SERVICES_FILE"), filepath.Join(cfg.Home, "nodeinfo", "services.json")))
+		}),
+	}
+	c.Flags().StringVar(&q.Role, "role", "", "only endpoints of this `ROLE`")
+	c.Flags().StringVar(&q.Format, "format", "", "`FORMAT`: "+strings.Join(peers.Formats[:], ", "))
+	return c
 }

@@ -47,6 +47,7 @@ func aboutNode() (also map[string][]string, files, environment []clitest.Block) 
 		{Term: "AWS_EC2_METADATA_SERVICE_ENDPOINT", Text: "where the metadata service is, when it is not where it always is"},
 		{Term: "SUDO_USER", Text: "who is behind disable, wedge and beat --again"},
 		{Term: "ADD_RUN_ID, ADD_TEMP, ADD_REPO, ADD_ITEM", Text: "set for a work script: with them addagent wedge speaks for its item"},
+		{Term: "ADD_SERVICES_FILE", Text: "set for a work script: addagent services reads it"},
 		{Term: "TMPDIR", Text: "where addagent plan fetches to"},
 		{Term: "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, JOURNAL_STREAM", Text: "set by systemd: readiness, watchdog, and lines with priorities instead of times"},
 		{Term: "NO_COLOR", Text: "respected: nothing that addagent prints has colours, on a terminal or a pipe"},

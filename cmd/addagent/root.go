@@ -32,7 +32,7 @@ Exit codes: 0 done (or nothing due), 1 failed, 2 misuse (bad flag, bad config),
 	root.PersistentFlags().BoolVar(&g.JSON, "json", false, "print data as JSON")
 	root.AddCommand(
 		p.runCommand(g), p.beatCommand(g), p.planCommand(g), p.statusCommand(g), p.whyCommand(g),
-		p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g), p.drainCommand(g), p.undrainCommand(g),
+		p.servicesCommand(g), p.disableCommand(g), p.enableCommand(g), p.wedgeCommand(g), p.unwedgeCommand(g), p.drainCommand(g), p.undrainCommand(g),
 		p.checkCommand(g), p.doctorCommand(g), cli.VersionCommand("addagent", &g.JSON), p.shimCommand(),
 		p.logCommand(g), p.exampleCommand(g), cli.CompletionCommand("addagent", completed),
 	)
