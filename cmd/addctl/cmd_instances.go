@@ -59,6 +59,51 @@ Exit codes: 0 printed or done, 1 it failed, 2 an action that is refused, 130 int
 	return p.requestsFlag(c)
 }
 
+func (p *program) servicesCommand() *cobra.Command {
+	var noWait bool
+	c := &cobra.Command{
+		Use:   "services [ACTION [GROUP [TYPE]]]",
+		Short: "List the services of the fleet, and who uses them",
+		Long: `Prints a line for each service of a deployment, trouble first: how many of its endpoints are
+available, how many items use it, which endpoints are not available with their code, and
+which users are behind: their last success was with other endpoints than there are now.
+
+With an ACTION it is the ancestor's command line: status prints its envelope; what was an
+action of the ancestor and is none today is refused with what does its work.
+
+--json prints a list of objects: service, deployment, available, endpoints, users.`,
+		Example: `  addctl services
+  addctl services --json | jq -r '.[] | select(.available == 0) | .service'
+  addctl services status all db`,
+		Args: cobra.MaximumNArgs(3),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				args = append(args, []string{event.All, event.All}[len(args)-1:]...)
+				return p.obey(c.Context(), event.Message{Level: event.Services, Action: args[0], Group: args[1], Type: args[2]}, noWait, false)
+			}
+			return p.withRepository(func(o *control.Repository) error {
+				f, err := o.Read(c.Context())
+				if err != nil {
+					return err
+				}
+				p.notes(f)
+				all := view.Services(f, time.Now())
+				switch {
+				case p.json:
+					return cli.PrintJSON(p.Out, all)
+				case len(all) == 0:
+					p.says("no node offers or uses a service")
+					return nil
+				}
+				p.table(view.ServicesTable(all))
+				return nil
+			})
+		},
+	}
+	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until an action is done")
+	return p.requestsFlag(c)
+}
+
 func (p *program) rawCommand() *cobra.Command {
 	var noWait bool
 	c := &cobra.Command{

@@ -49,7 +49,8 @@ func TestTranscripts(t *testing.T) {
 }
 
 // tell REPO.git ID STATE [KEY=VALUE...] says in a presence repository, with git's own commands, what a node would:
-// part, deployment, stacktype, version, reason, hostname, address, answer; ago is how long ago, such as 90m.
+// part, deployment, stacktype, version, reason, hostname, address, answer, db (the code of that service), uses (a
+// service); ago is how long ago, such as 90m.
 func tell(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: tell REPO.git ID STATE [KEY=VALUE...]")
@@ -71,6 +72,12 @@ func tell(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if id := value["answer"]; id != "" {
 		r.Answers = []presence.Answer{{ID: id, Code: presence.AnswerDone, State: "done", Time: at}}
+	}
+	if code := value["db"]; code != "" {
+		r.Services = []presence.Service{{Name: "db", Code: code, IP: value["address"], Port: 3306, Mode: "mariadb", Role: "na", Time: at}}
+	}
+	if name := value["uses"]; name != "" {
+		r.Uses = []presence.Use{{Item: "ops:part.app1", Service: name}}
 	}
 	ts.Check(fleettest.Report(repo, r, at))
 }
