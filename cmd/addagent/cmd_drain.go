@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +92,8 @@ check passes.`,
 				fmt.Fprintf(p.Err, "%s was not drained\n", cmp.Or(name, "the node as a whole"))
 			}
 			brakes, err := node.ReadBrakes(cfg.StateDir, time.Now())
-			for other, b := range brakes.Drained {
+			for _, other := range slices.Sorted(maps.Keys(brakes.Drained)) {
+				b := brakes.Drained[other]
 				fmt.Fprintf(p.Err, "still drained: %s: %s (%s)\n", cmp.Or(other, "all services"), b, strings.TrimSpace("addagent undrain "+other)+g.Suffix())
 			}
 			return err
