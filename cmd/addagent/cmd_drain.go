@@ -51,7 +51,7 @@ their time (drain in service.yaml). Then a script can stop or replace the servic
 			if err := b.Put(node.DrainedPath(cfg.StateDir, name)); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.Err, "%s drained%s: %s\n", cmp.Or(name, "all services of this node"), b.Ends(at, "addagent undrain"), b.Reason)
+			fmt.Fprintf(p.Err, "%s drained%s: %s\n", cmp.Or(name, "all services of this node"), b.Ends(at, strings.TrimSpace("addagent undrain "+name)+g.Suffix()), b.Reason)
 			p.letKnow(cfg)
 			if !wait {
 				return nil

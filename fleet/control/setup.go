@@ -113,7 +113,7 @@ func (s *Setup) source(cfg *config.Config, name, flag, url string, auth config.A
 		}
 	}
 	if url == "" {
-		return remote.Source{}, fmt.Errorf("no %s repository: give --%[1]s URL, or set %[1]s.url in %s", name, s.configPath())
+		return remote.Source{}, fmt.Errorf("no %s repository: give --%[1]s URL, or set %[1]s.url in %s", name, cmp.Or(s.configPath(), "the config (--config FILE)"))
 	}
 	if s.TokenFile != "" && s.GitCredentials {
 		return remote.Source{}, errors.New("--token-file and --git-credentials: give only one")

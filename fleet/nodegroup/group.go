@@ -211,8 +211,14 @@ func (c *checker) notes(f *File) {
 				continue
 			}
 			seen[item.Text] = item
-			if role, ok := strings.CutPrefix(item.Text, "role["); ok {
-				c.wrong(item, f.Owner(item)+".run_list", "%s is a role that addctl does not make: chef-solo needs roles/%s.json, and its recipes are no services of the group", item.Text, strings.TrimSuffix(role, "]"))
+			role, ok := strings.CutPrefix(item.Text, "role[")
+			role = strings.TrimSuffix(role, "]")
+			switch made := slices.ContainsFunc(f.Groups, func(o Group) bool { return "role-"+o.Name == role }); {
+			case role == "role-"+g.Name:
+				c.wrong(item, f.Owner(item)+".run_list", "the group lists its own role")
+			case ok && made:
+			case ok:
+				c.wrong(item, f.Owner(item)+".run_list", "%s is a role that addctl does not make: chef-solo needs roles/%s.json, and its recipes are no services of the group", item.Text, role)
 			}
 		}
 	}

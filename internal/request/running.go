@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/cli"
@@ -163,7 +164,7 @@ func (r Running) Drained(ctx context.Context, name string, since time.Time) erro
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			fmt.Fprintln(r.Words, "addagent: interrupted; the drain stays (addagent undrain)")
+			fmt.Fprintln(r.Words, "addagent: interrupted; the drain stays:", strings.TrimSpace("addagent undrain "+name))
 			return &cli.Exit{Code: cli.ExitInterrupted}
 		}
 	}
@@ -179,7 +180,7 @@ func undrained(b journal.Beat, name string, now time.Time) string {
 		case s.Told.IsZero():
 			return "the presence repository to take the announcement of " + s.Name
 		case now.Before(s.DrainedAt):
-			return fmt.Sprintf("the users of %s, until %s", s.Name, human.When(s.DrainedAt, now))
+			return fmt.Sprintf("the users of %s, until %s", s.Name, human.Moment(s.DrainedAt, now))
 		}
 	}
 	return ""

@@ -53,13 +53,13 @@ func PrintService(w io.Writer, s journal.Service, now time.Time) {
 	row("failed", s.Why)
 	row("drained", s.Drained)
 	row("unknown", s.Unknown)
-	told := "not yet: the presence repository has not taken it"
+	told := "not yet, as far as the last beat knows"
 	if !s.Told.IsZero() {
-		told = "others can know since " + human.When(s.Told, now)
+		told = "published " + human.When(s.Told, now)
 	}
 	row("announced", told)
 	row("step", map[string]string{
-		"draining":    "no longer wanted: announced as draining; then its users have their time, then delete.sh runs",
+		"draining":    "no longer wanted: announced as draining; then its users have their time, then delete.sh runs, where there is one",
 		"removing":    "delete.sh undoes the set-up, until the check fails",
 		"uninstalled": "gone: this is announced, and then it is forgotten",
 	}[s.Step])

@@ -154,6 +154,9 @@ func Join(described []Offer, lists []Listed, unread bool) (all map[string]Offer,
 		all[name] = o
 	}
 	for _, l := range lists {
+		if !service.ValidName(l.Name) {
+			continue // a mistake of its list
+		}
 		o, known := all[l.Name]
 		if !known {
 			o.Description.Name = l.Name
