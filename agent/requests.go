@@ -19,7 +19,7 @@ func (a *Agent) applyBrakes(now time.Time) {
 	before := a.life.brakes.Repos
 	brakes, err := a.Control.Brakes(now)
 	if err != nil {
-		brakes = node.Brakes{Disabled: &node.Brake{Reason: err.Error()}, Repos: before, Wedged: a.life.brakes.Wedged}
+		brakes = node.Brakes{Disabled: &node.Brake{Reason: err.Error()}, Repos: before, Drained: a.life.brakes.Drained, Wedged: a.life.brakes.Wedged}
 	}
 	a.life.brakes = brakes
 	for repo, b := range brakes.Repos {

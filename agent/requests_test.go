@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,6 +42,22 @@ func TestADisabledNodeBeatsAndNeitherLooksNorWorks(t *testing.T) {
 			t.Errorf("%d beats in three hours: it goes on beating", n)
 		}
 	})
+}
+
+// unreadable are brakes that cannot be read.
+type unreadable struct{ Control }
+
+func (unreadable) Brakes(time.Time) (node.Brakes, error) {
+	return node.Brakes{}, errors.New("too many open files")
+}
+
+func TestBrakesThatCannotBeReadStay(t *testing.T) {
+	a := &Agent{Config: Config{Control: unreadable{}}}
+	drained := map[string]node.Brake{"db": {Reason: "new disk"}}
+	a.life.brakes = node.Brakes{Drained: drained}
+	if a.applyBrakes(time.Now()); a.life.brakes.Disabled == nil || !reflect.DeepEqual(a.life.brakes.Drained, drained) {
+		t.Errorf("%+v", a.life.brakes)
+	}
 }
 
 func TestADisabledRepositoryRestsAlone(t *testing.T) {
