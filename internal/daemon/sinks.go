@@ -211,9 +211,8 @@ func (t *sinks) flush(ctx context.Context) error {
 	return nil
 }
 
-// published is the code of each service as the presence repository has it; used is false without such a repository.
-func (t *sinks) published() (codes map[string]string, used bool) {
-	codes = map[string]string{}
+// published are the services as the presence repository has them; used is false without such a repository.
+func (t *sinks) published() (all []presence.Service, used bool) {
 	for _, one := range t.all {
 		if one.name != "presence" {
 			continue
@@ -221,12 +220,10 @@ func (t *sinks) published() (codes map[string]string, used bool) {
 		used = true
 		store, _ := one.opened() // without it nothing is published
 		if git, ok := store.(*gitstore.Sink); ok {
-			for _, s := range git.Published().Services {
-				codes[s.Name] = s.Code
-			}
+			all = git.Published().Services
 		}
 	}
-	return codes, used
+	return all, used
 }
 
 // PresenceSource is where the presence repository is.

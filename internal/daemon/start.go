@@ -165,7 +165,7 @@ func (a *App) buildParts(context.Context) error {
 		Changed: a.clones.changed,
 	}
 	a.survey = &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: a.clones.treeInUse, StateDir: cfg.StateDir}
-	a.offers = &offer.Offers{Root: a.survey.Root, StateDir: cfg.StateDir, Open: a.clones.treeInUse, Say: a.Log.Say, Published: func() (map[string]string, bool) { return a.sinks.published() },
+	a.offers = &offer.Offers{Root: a.survey.Root, StateDir: cfg.StateDir, Open: a.clones.treeInUse, Say: a.Log.Say, Published: func() ([]presence.Service, bool) { return a.sinks.published() }, Missing: func(repo string) bool { return a.clones.discover && a.clones.get(repo) == nil },
 		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + home, "LANG=C.UTF-8", "ADD_HOME=" + cfg.Home, "ADD_NODE_ID=" + a.me.ID}}
 	a.offers.Recall()
 	a.sinks = &sinks{nodeinfo: cfg.Nodeinfo(), stateDir: cfg.StateDir, machine: MachineOf(p, cfg, a.me)}

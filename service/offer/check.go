@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -39,14 +40,14 @@ func (o *Offers) check(ctx context.Context, names []string, inHand string) []ser
 	var done sync.WaitGroup
 	for i, name := range names {
 		k := o.all[name]
-		if !k.SetUp {
+		if !k.SetUp && k.Leaving != service.Undoing {
 			continue
 		}
 		own := string(work.Service) + "." + name
 		done.Go(func() {
 			r := o.checkOne(ctx, k)
 			if r.Outcome != service.Pass && (inHand == own || strings.HasPrefix(inHand, own+".")) {
-				r = service.Result{} // its own script is at it
+				r = service.Result{} // its own script is running
 			}
 			results[i] = r
 		})
@@ -70,9 +71,17 @@ func (o *Offers) checkOne(ctx context.Context, k *kept) service.Result {
 		return o.checkExec(ctx, k)
 	}
 	if err != nil {
-		return service.Result{Outcome: service.Fail, Why: why(ctx, err)}
+		return failed(ctx, err)
 	}
 	return service.Result{Outcome: service.Pass}
+}
+
+// failed is the result of a check that ended with an error. A shortage of this machine says nothing about the service.
+func failed(ctx context.Context, err error) service.Result {
+	if files.Shortage(err) || errors.Is(err, syscall.EAGAIN) {
+		return service.Result{}
+	}
+	return service.Result{Outcome: service.Fail, Why: why(ctx, err)}
 }
 
 // why is a failure on one line.
@@ -125,30 +134,38 @@ func checkPID(path string) error {
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(data)))
 	switch {
 	case err != nil || pid <= 0:
-		return fmt.Errorf("%s: is not the number of a process", path)
+		return fmt.Errorf("%s: contains no process id", path)
 	case !proc.Lives(pid) || strings.HasPrefix(proc.Status(pid, "State"), "Z"):
-		return fmt.Errorf("%s: process %d does not run", path, pid)
+		return fmt.Errorf("%s: process %d is not running", path, pid)
 	}
 	return nil
 }
 
 // checkExec runs a script in a process group of its own, which is killed when the script has ended or its time is over.
+// Where the clone does not have the script, the copy that was kept is used.
 func (o *Offers) checkExec(ctx context.Context, k *kept) service.Result {
 	c := k.Description.Check
+	script := filepath.Join(filepath.FromSlash(k.Dir), c.Target)
 	dir := filepath.Join(o.Root, k.Repo)
-	args := []string{filepath.Join(dir, filepath.FromSlash(k.Dir), c.Target)}
+	if !isFile(filepath.Join(dir, script)) {
+		dir = o.copyDir(k.Description.Name, k.Copy)
+	}
+	if !isFile(filepath.Join(dir, script)) {
+		return service.Result{} // a missing script says nothing about the service
+	}
+	args := []string{filepath.Join(dir, script)}
 	if !strings.HasSuffix(k.Scripts[c.Target], "+x") {
 		args = append([]string{"bash"}, args...)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	out := &bounded{}
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, out, out, leftTime
-	cmd.Env = append(slices.Clone(o.Env), "ADD_SERVICE="+k.Description.Name, "ADD_SERVICE_PORT="+strconv.Itoa(k.Description.Port))
+	cmd.Env = append(slices.Clone(o.Env), "ADD_SERVICE="+k.Description.Name, "ADD_SERVICE_PORT="+work.ServiceItem(k.Offer, "").PortText())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	group := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Cancel = group
 	if err := cmd.Start(); err != nil {
-		return service.Result{Outcome: service.Fail, Why: human.Truncate(human.Line(err.Error()), 200)}
+		return failed(ctx, err)
 	}
 	err := cmd.Wait()
 	_ = group() // what it left in the background
@@ -169,6 +186,11 @@ func (o *Offers) checkExec(ctx context.Context, k *kept) service.Result {
 		}
 	}
 	return r
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // bounded keeps the beginning of what a script writes. Its standard output and error are one pipe.

@@ -5,11 +5,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/addagent/addagent/internal/testkit"
@@ -64,8 +66,53 @@ func TestScriptsThatCheck(t *testing.T) {
 			testkit.Eventually(t, "nothing is left", func() bool { return exec.Command("kill", "-0", strings.TrimSpace(string(data))).Run() != nil })
 		})
 	}
-	if got := checked(t, t.TempDir(), service.Check{Kind: service.Exec, Target: "gone.sh"}, ""); got.Outcome != service.Fail || !strings.Contains(got.Why, "gone.sh") {
+	if got := checked(t, t.TempDir(), service.Check{Kind: service.Exec, Target: "gone.sh"}, ""); got != (service.Result{}) {
 		t.Errorf("a script that is gone: %+v", got)
+	}
+}
+
+// TestScriptThatIsKept: a check that a push took out of the clone runs from the copy, so it can prove that delete.sh
+// worked.
+func TestScriptThatIsKept(t *testing.T) {
+	root := t.TempDir()
+	k := &kept{SetUp: true, Copy: commit, Offer: tree.Offer{Description: service.Description{Name: "db", Check: service.Check{Kind: service.Exec, Target: "check.sh"}}, Repo: "ops", Dir: "nodeservice/db"}}
+	o := &Offers{Root: root, StateDir: root, Env: []string{"PATH=" + os.Getenv("PATH")}, all: map[string]*kept{"db": k}}
+	write := func(top, script string) {
+		dir := filepath.Join(top, "nodeservice", "db")
+		testkit.Must(t, os.MkdirAll(dir, 0o755))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, "check.sh"), []byte(script), 0o644))
+	}
+	check := func(want service.Outcome) {
+		t.Helper()
+		if got := o.check(t.Context(), []string{"db"}, "")[0]; got.Outcome != want {
+			t.Errorf("%+v, want %d", got, want)
+		}
+	}
+	check(service.Unasked)
+	write(o.copyDir("db", commit), `[ -d nodeservice ] && [ "${ADD_SERVICE_PORT-unset}" = "" ]`)
+	check(service.Pass)
+	write(o.copyDir("db", commit), "exit 1")
+	check(service.Fail)
+	write(filepath.Join(root, "ops"), "true")
+	check(service.Pass)
+}
+
+// TestShortageIsNoFailure: a machine without descriptors, memory or processes withdraws no service.
+func TestShortageIsNoFailure(t *testing.T) {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.ECONNREFUSED, syscall.ENOENT} {
+		want := service.Unasked
+		if e == syscall.ECONNREFUSED || e == syscall.ENOENT {
+			want = service.Fail
+		}
+		for _, err := range []error{
+			&net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{}, Err: os.NewSyscallError("socket", e)},
+			&url.Error{Op: "Get", Err: &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{}, Err: os.NewSyscallError("socket", e)}},
+			&os.PathError{Op: "fork/exec", Path: "/bin/bash", Err: e},
+		} {
+			if got := failed(t.Context(), err); got.Outcome != want {
+				t.Errorf("%v: %+v", err, got)
+			}
+		}
 	}
 }
 
@@ -106,8 +153,8 @@ func TestPortsAndFiles(t *testing.T) {
 		{service.Check{Kind: service.HTTP, Target: plain.URL, Expect: 204}, "status 200, not 204"},
 		{service.Check{Kind: service.HTTP, Target: "http://" + silent.Addr().String(), Expect: 200}, "no answer within 1 s"},
 		{service.Check{Kind: service.PID, Target: file("own", fmt.Sprintln(os.Getpid()))}, ""},
-		{service.Check{Kind: service.PID, Target: file("dead", strconv.Itoa(dead.ProcessState.Pid()))}, "does not run"},
-		{service.Check{Kind: service.PID, Target: file("words", "x")}, "is not the number of a process"},
+		{service.Check{Kind: service.PID, Target: file("dead", strconv.Itoa(dead.ProcessState.Pid()))}, "is not running"},
+		{service.Check{Kind: service.PID, Target: file("words", "x")}, "contains no process id"},
 		{service.Check{Kind: service.PID, Target: filepath.Join(root, "none")}, "no such file"},
 	} {
 		got := checked(t, root, c.check, "")

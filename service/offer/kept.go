@@ -6,10 +6,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/work"
 )
 
@@ -21,8 +23,45 @@ func (o *Offers) copyDir(name, id string) string {
 	return filepath.Join(work.ServiceDir(o.StateDir, name), "copy-"+human.Prefix(id, 12))
 }
 
-// keep copies the folder of a service as it is at the version of the clone.
+// save writes down what is remembered of a service, if that has changed.
+func (o *Offers) save(k *kept) error {
+	name := k.Description.Name
+	if before, there := o.saved[name]; there && reflect.DeepEqual(before, *k) {
+		return nil
+	}
+	if err := o.file(name).Save(*k); err != nil {
+		return err
+	}
+	o.saved[name] = *k
+	return nil
+}
+
+// is says whether a published service is what this one was announced as last, and not an earlier announcement of the
+// same code.
+func (k *kept) is(s presence.Service) bool {
+	return s.Name == k.Description.Name && s.Code == string(k.Code) && s.Time.Equal(presence.WholeSecond(k.Since))
+}
+
+// unkept is why a folder is not kept, whose id is the same for as long as its content is.
+type unkept struct {
+	folder string
+	err    error
+}
+
+// keep copies the folder of a service as it is at the version of the clone. One that is too large is read once.
 func (o *Offers) keep(k *kept) error {
+	name := k.Description.Name
+	if before := o.refused[name]; before.folder == k.Folder {
+		return before.err
+	}
+	err := o.copy(k)
+	if errors.Is(err, objects.ErrTooBig) {
+		o.refused[name] = unkept{k.Folder, err}
+	}
+	return err
+}
+
+func (o *Offers) copy(k *kept) error {
 	tree, err := o.Open(k.Repo, k.Version)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"time"
 
@@ -31,13 +30,17 @@ type Offers struct {
 	Env      []string // of checks that are scripts
 	// Open opens the tree of a repository at a version.
 	Open func(repo, version string) (*objects.Tree, error)
-	// Published is the code of each service as the presence repository has it; false = the node has no presence.
-	Published func() (codes map[string]string, used bool)
+	// Published are the services as the presence repository has them; used is false when the node has no presence.
+	Published func() (all []presence.Service, used bool)
 	Say       func(journal.News)
+	// Missing says that a clone which is not in the config is not here: people may have moved it aside for a while.
+	// nil = none is missing.
+	Missing func(repo string) bool
 
-	all   map[string]*kept
-	saved map[string]kept // as it is on the disk
-	shown []journal.Service
+	all     map[string]*kept
+	saved   map[string]kept // as it is on the disk
+	shown   []journal.Service
+	refused map[string]unkept
 }
 
 // kept is what is remembered of one service, in state_dir/service/NAME/service.json.
@@ -76,7 +79,7 @@ func (o *Offers) file(name string) files.Remembered[kept] {
 
 // Recall reads what earlier processes remembered.
 func (o *Offers) Recall() {
-	o.all, o.saved = map[string]*kept{}, map[string]kept{}
+	o.all, o.saved, o.refused = map[string]*kept{}, map[string]kept{}, map[string]unkept{}
 	for _, path := range files.Matching(o.StateDir, string(work.Service)+"/*/service.json") {
 		name := filepath.Base(filepath.Dir(path))
 		k, ok, err := o.file(name).Recall()
@@ -101,7 +104,7 @@ func (o *Offers) Beat(ctx context.Context, b Beat) (changed bool, troubles []str
 			o.all[name] = k
 		}
 		if k != nil && offer.Problem == "" && offer.Repo != "" {
-			offer.Wish = service.Unknown // it is of this beat
+			offer.Wish = service.Unknown // valid for this beat only
 			k.Offer = offer
 		}
 	}
@@ -138,10 +141,10 @@ func (o *Offers) Beat(ctx context.Context, b Beat) (changed bool, troubles []str
 		}
 		f := service.Facts{Wish: o.wish(b, name), Begun: k.Begun, SetUp: k.SetUp, Check: results[i], MinDrain: b.MinDrain,
 			Missing: setUps[name].Await != "", Drained: o.drained(b, name) != "",
-			Published: !used || published[name] == string(k.Code) || i >= presence.ServicesMost}
+			Published: !used || slices.ContainsFunc(published, k.is) || i >= presence.ServicesMost}
 		before := k.Leaving
 		undo, canUndo := o.action(b.Inventory, k, "delete")
-		f.NoDelete, f.Undone = !canUndo, canUndo && undo.Memory.Version != ""
+		f.NoDelete, f.Undone = !canUndo && f.Wish != service.Unknown, canUndo && undo.Memory.Version != ""
 		if text := o.step(b, k, f, undo); text != "" {
 			troubles = append(troubles, text)
 		}
@@ -164,7 +167,7 @@ func (o *Offers) wish(b Beat, name string) service.Wish {
 	switch {
 	case there:
 		return offer.Wish
-	case b.Inventory.OffersKnown:
+	case b.Inventory.OffersKnown && (o.Missing == nil || !o.Missing(o.all[name].Repo)):
 		return service.Unwanted
 	}
 	return service.Unknown
@@ -215,19 +218,6 @@ func (o *Offers) step(b Beat, k *kept, f service.Facts, undo work.Judgement) (tr
 	return trouble
 }
 
-// save writes down what is remembered of a service, if that has changed.
-func (o *Offers) save(k *kept) error {
-	name := k.Description.Name
-	if before, there := o.saved[name]; there && reflect.DeepEqual(before, *k) {
-		return nil
-	}
-	if err := o.file(name).Save(*k); err != nil {
-		return err
-	}
-	o.saved[name] = *k
-	return nil
-}
-
 // announce says what has changed.
 func (o *Offers) announce(b Beat, k *kept, before kept, f service.Facts) {
 	name := k.Description.Name
@@ -235,7 +225,7 @@ func (o *Offers) announce(b Beat, k *kept, before kept, f service.Facts) {
 	case k.Leaving != before.Leaving && k.Leaving == service.Announced:
 		o.say(b, journal.Notice, "service %s is no longer wanted: it is announced as draining, for %s", name, human.Duration(max(k.Description.Drain, b.MinDrain)))
 	case k.Leaving != before.Leaving && k.Leaving == service.Undoing:
-		o.say(b, journal.Notice, "service %s goes: its users had %s", name, human.Duration(b.Now.Sub(before.Told)))
+		o.say(b, journal.Notice, "service %s: removal starts after %s of draining", name, human.Duration(b.Now.Sub(before.Told)))
 	case k.Leaving != before.Leaving && k.Leaving == service.Stays:
 		o.say(b, journal.Notice, "service %s is wanted again", name)
 	case k.Code == before.Code && k.Role == before.Role:

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
@@ -28,8 +30,9 @@ type life struct {
 	now       time.Time
 	inventory work.Inventory
 	drained   map[string]node.Brake
-	published map[string]string // as the presence repository has it
-	away      bool              // the presence repository
+	published []presence.Service // as the presence repository has them
+	away      bool               // the presence repository
+	missing   bool               // the clone, in discover mode
 	said      []string
 	ran       int // delete.sh
 	forgot    []string
@@ -42,7 +45,7 @@ func newLife(t *testing.T, port string) *life {
 	}
 	d.Check.Kind, d.Check.Target = service.TCP, port
 	o := tree.Offer{Description: d, Repo: "ops", Dir: "nodeservice/db", Version: commit, Folder: commit, Wish: service.Wanted, Scripts: map[string]string{"work.sh": "a", "delete.sh": "b"}}
-	l := &life{T: t, dir: t.TempDir(), now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), published: map[string]string{}}
+	l := &life{T: t, dir: t.TempDir(), now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)}
 	l.inventory = work.Inventory{OffersKnown: true, Offers: map[string]tree.Offer{"db": o}}
 	l.inventory.Judgements = []work.Judgement{{Item: work.ServiceItem(o, ""), Verdict: work.Same, Memory: work.Memory{Version: commit}}}
 	return l
@@ -60,7 +63,8 @@ func (l *life) beat() string {
 	l.now = l.now.Add(time.Minute)
 	o := &Offers{Root: l.dir, StateDir: l.dir, Say: func(n journal.News) { l.said = append(l.said, n.Text) },
 		Open:      func(string, string) (*objects.Tree, error) { return nil, errors.New("there is no clone") },
-		Published: func() (map[string]string, bool) { return l.published, true }}
+		Missing:   func(string) bool { return l.missing },
+		Published: func() ([]presence.Service, bool) { return l.published, true }}
 	o.Recall()
 	inventory := l.inventory
 	inventory.Judgements = slices.Clone(l.inventory.Judgements)
@@ -83,14 +87,14 @@ func (l *life) beat() string {
 	}
 	r := presence.Record{}
 	o.Fill(&r)
-	codes := map[string]string{}
-	for _, s := range r.Services {
-		codes[s.Name] = s.Code
-	}
+	r = presence.Normalize(r)
 	if !l.away {
-		l.published = codes
+		l.published = r.Services
 	}
-	return codes["db"]
+	if len(r.Services) == 0 {
+		return ""
+	}
+	return r.Services[0].Code
 }
 
 func (l *life) beats(n int) string {
@@ -153,6 +157,70 @@ func TestRemovalOfOneProcessEach(t *testing.T) {
 	}
 	l.want(service.Wanted)
 	l.expect(l.beats(1), "21")
+}
+
+// TestNothingReadUndoesNothing: a service whose set-up never succeeded has no copy of its delete.sh.
+func TestNothingReadUndoesNothing(t *testing.T) {
+	l := newLife(t, "127.0.0.1:1")
+	l.inventory.Judgements[0].Memory = work.Memory{Last: &work.Attempt{}}
+	l.expect(l.beats(1), "21")
+	l.want(service.Unwanted)
+	for l.beat() != "ER0022" {
+	}
+	readable := l.inventory
+	l.inventory, l.ran = work.Inventory{}, 0
+	l.expect(l.beats(2), "22 22")
+	l.inventory = readable
+	l.expect(l.beats(2), "24 ")
+}
+
+// TestOldAnnouncement: users are told of this removal, not of an earlier one with the same code.
+func TestOldAnnouncement(t *testing.T) {
+	l := newLife(t, "127.0.0.1:1")
+	l.beats(2)
+	l.away, l.published = true, []presence.Service{{Name: "db", Code: string(service.Draining), Time: l.now.Add(-time.Hour)}}
+	l.want(service.Unwanted)
+	l.expect(l.beats(30), strings.TrimSpace(strings.Repeat("20 ", 30)))
+	l.away = false
+	l.expect(l.beats(7), "20 20 20 20 20 20 22")
+}
+
+// TestCloneMovedAside: in discover mode a clone that is not there for a while withdraws nothing.
+func TestCloneMovedAside(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	testkit.Must(t, err)
+	defer server.Close()
+	l := newLife(t, server.Addr().String())
+	l.beats(2)
+	l.inventory, l.missing = work.Inventory{OffersKnown: true}, true
+	l.expect(l.beats(3), "000000 000000 000000")
+	l.missing = false
+	l.expect(l.beats(1), "20")
+}
+
+// TestLargeFolder: a folder that is too large to be kept is read once, and stays a trouble.
+func TestLargeFolder(t *testing.T) {
+	src := gittest.New(t, filepath.Join(t.TempDir(), "ops.git"))
+	src.Commit("main", gittest.File("nodeservice/db/a", strings.Repeat("a", copyMost/2)), gittest.File("nodeservice/db/b", strings.Repeat("b", copyMost)))
+	opened := 0
+	o := &Offers{StateDir: t.TempDir(), Open: func(_, version string) (*objects.Tree, error) {
+		opened++
+		return objects.OpenTree(version, src.Dir)
+	}}
+	o.Recall()
+	k := &kept{Offer: tree.Offer{Description: service.Description{Name: "db"}, Repo: "ops", Dir: "nodeservice/db", Version: src.Tip("main"), Folder: commit}}
+	for range 3 {
+		if err := o.keep(k); err == nil || !strings.Contains(err.Error(), "are kept)") {
+			t.Error(err)
+		}
+	}
+	if opened != 1 {
+		t.Errorf("read %d times", opened)
+	}
+	k.Folder = strings.Repeat("2", 40)
+	if _ = o.keep(k); opened != 2 {
+		t.Error("another content is not read")
+	}
 }
 
 // TestDrain: a person drains one service, or all, and takes that back.
