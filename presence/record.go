@@ -198,6 +198,14 @@ func Normalize(r Record) Record {
 // WholeSecond returns a time as records hold it: UTC, without parts of a second.
 func WholeSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
+// SaneTime makes a time fit to be written: a commit may say any number of seconds. The zero time stays.
+func SaneTime(t time.Time) time.Time {
+	if t = t.UTC(); !t.IsZero() && (t.Year() > 9999 || t.Unix() < 0) {
+		return time.Unix(0, 0).UTC()
+	}
+	return t
+}
+
 // Decode reads a record of an older, this or a newer agent: unknown keys are ignored, absent ones leave their field
 // empty. The node must have a valid id.
 func Decode(data []byte) (Record, error) {

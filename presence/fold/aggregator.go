@@ -43,6 +43,7 @@ type Aggregator struct {
 	fold   fold        // as the branch was after the last call
 	known  bool        // fold is what the branch held; else it must be read
 	index  index.Index // of services, as its ref was
+	misses int         // how often in a row it could not be read
 	today  *today
 	whole  bool // the server does not let us cut the history of the branch
 	broken map[string]brokenRef
@@ -141,7 +142,10 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 	if f.say != nil {
 		next.said = f.say(f.fold.said, next.fleet(), at)
 	}
-	served := f.nextIndex(ctx, refs.index, next, at)
+	served, err := f.nextIndex(ctx, refs.index, next, at)
+	if err != nil {
+		return r, err
+	}
 	if !news && served == nil && bytes.Equal(next.said, f.fold.said) && now.Sub(f.fold.info.Folded) < sleepBeats*f.every && !f.fold.info.Folded.After(now) {
 		return r, nil
 	}
@@ -152,8 +156,12 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 		r.Notes = noted(next.info.Notes, "%s/%s is full: %s left out", gitstore.HistoryFolder, f.today.day, human.Count(len(list), "transition"))
 		next.info.Notes, list = r.Notes, nil
 	}
-	if err := f.publish(ctx, next, served, list, !news, now); err != nil {
+	refused, err := f.publish(ctx, next, served, list, !news, now)
+	if err != nil {
 		return r, err
+	}
+	if refused != nil {
+		r.Notes = noted(r.Notes, "the index of services: %v", refused)
 	}
 	r.Pushed, r.Commit, r.Said = true, f.fold.commit, f.fold.said
 	return r, nil
@@ -262,17 +270,18 @@ func (f *Aggregator) openToday(ctx context.Context, now time.Time) error {
 	})
 }
 
-// publish replaces the fold that we know by the next one, and the index of services where that is not nil.
-func (f *Aggregator) publish(ctx context.Context, next fold, served *index.Index, list []Transition, quiet bool, now time.Time) error {
+// publish replaces the fold that we know by the next one, and the index of services where that is not nil. Refused is
+// why the server took the fold alone: the next one tries again.
+func (f *Aggregator) publish(ctx context.Context, next fold, served *index.Index, list []Transition, quiet bool, now time.Time) (refused, err error) {
 	author := objects.Person{Name: f.author, Email: f.author + "@addagent", When: now}
 	cutting := f.fold.info.Commits >= squashAfter && !f.whole
-	var updates []remote.Update
+	drawnIndex, updates := f.index, []remote.Update(nil)
 	if served != nil {
 		drawn, objects, err := f.index.Draw(*served, author)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		served = &drawn
+		drawnIndex = drawn
 		updates = append(updates, remote.Update{Ref: gitstore.ServicesRef, Old: f.index.Commit, New: drawn.Commit, Objects: objects})
 	}
 	for {
@@ -283,36 +292,39 @@ func (f *Aggregator) publish(ctx context.Context, next fold, served *index.Index
 		}
 		drawn, objects, err := draw(f.fold, next, list, &day, quiet, cutting, author)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		err = f.repo.store.Push(ctx, append(slices.Clone(updates), remote.Update{Ref: gitstore.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})...)
 		if err != nil {
-			err = f.unclear(ctx, drawn.commit, err)
+			refused, err = f.unclear(ctx, drawn.commit, drawnIndex.Commit, err)
 			var no *remote.Rejected
 			if cutting && errors.As(err, &no) && !errors.Is(err, ErrRace) {
 				cutting, f.whole = false, true
 				continue
 			}
 		}
-		if err == nil {
-			if f.fold, f.today = drawn, &day; served != nil {
-				f.index = *served // were it not there, the next fold would find another one
-			}
+		if err != nil {
+			return nil, err
 		}
-		return err
+		if f.fold, f.today = drawn, &day; refused == nil {
+			f.index = drawnIndex
+		}
+		return refused, nil
 	}
 }
 
-// unclear finds out what a failed push means: it may have landed all the same, or another one did.
-func (f *Aggregator) unclear(ctx context.Context, commit string, failure error) error {
+// unclear finds out what a failed push means: it may have landed all the same, without the index, or another one did.
+func (f *Aggregator) unclear(ctx context.Context, commit, index string, failure error) (refused, err error) {
 	refs, err := f.repo.ask(ctx, false)
 	switch {
 	case err != nil:
-		return failure
+		return nil, failure
+	case refs.fold == commit && refs.index == index:
+		return nil, nil
 	case refs.fold == commit:
-		return nil
+		return failure, nil
 	case refs.fold != f.fold.commit:
-		return fmt.Errorf("%w: %s is at %s: %w", ErrRace, gitstore.FoldRef, human.ID(refs.fold), failure)
+		return nil, fmt.Errorf("%w: %s is at %s: %w", ErrRace, gitstore.FoldRef, human.ID(refs.fold), failure)
 	}
-	return failure
+	return nil, failure
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/presence"
 )
 
 // cached is refs.json of the cache folder: the nodes' refs as they were last read.
@@ -52,7 +53,7 @@ func (p *repository) parseCache(data []byte) (c cached, err error) {
 		if err := node.ValidID(id); err != nil {
 			return c, err
 		}
-		s := seen{statement: statement{commit: one.Commit, at: sane(one.Told), raw: []byte(one.Record)}, broken: one.Broken}
+		s := seen{statement: statement{commit: one.Commit, at: presence.SaneTime(one.Told), raw: []byte(one.Record)}, broken: one.Broken}
 		if one.Record != "" {
 			if s.record, err = decode(id, s.raw); err != nil {
 				return c, err
@@ -73,7 +74,7 @@ func (p *repository) recall() (map[string]seen, time.Time, notes) {
 	if c.seen == nil {
 		c.seen = map[string]seen{}
 	}
-	return c.seen, sane(c.At), n
+	return c.seen, presence.SaneTime(c.At), n
 }
 
 // remember writes the cache. A lost one costs a reading.

@@ -24,6 +24,7 @@ import (
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/addagent/addagent/presence/history"
+	"github.com/addagent/addagent/presence/index"
 )
 
 // The files of the fold, beside gitstore.Folder and gitstore.HistoryFolder.
@@ -88,7 +89,7 @@ func (s refState) sane() refState {
 	if s.Age != presence.Late && s.Age != presence.Missing && s.Age != presence.Gone {
 		s.Age = ""
 	}
-	s.Since, s.Told = sane(s.Since), sane(s.Told)
+	s.Since, s.Told = presence.SaneTime(s.Since), presence.SaneTime(s.Told)
 	return s
 }
 
@@ -130,11 +131,7 @@ func (f fold) stands(now time.Time) bool {
 }
 
 // tree is the commit that a fold is read from.
-type tree interface {
-	Read(name string, limit int64) ([]byte, error)
-	Blob(id string, limit int64) ([]byte, error)
-	List(dir string) ([]objects.Entry, error)
-}
+type tree = index.Tree
 
 // readFold reads the fold of a commit. What is broken is left out, with a note. Unchanged records are taken from the
 // fold before.

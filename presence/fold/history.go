@@ -18,6 +18,9 @@ import (
 	"github.com/addagent/addagent/presence/history"
 )
 
+// Transition is one line of the history.
+type Transition = history.Transition
+
 // lookBack is how much further back commits are read, to know the state before the first transition: a node pushes more
 // often than that.
 const lookBack = 24 * time.Hour

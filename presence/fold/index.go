@@ -2,10 +2,13 @@ package fold
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
+	"github.com/addagent/addagent/internal/git/objects"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/index"
@@ -32,33 +35,32 @@ func (p *repository) openIndex(commit string, before index.Index) (index.Index, 
 	return index.Read(t, commit, before)
 }
 
-// nextIndex is the index for a fold, nil where that is there already. A grid that never offered a service has none.
-func (f *Aggregator) nextIndex(ctx context.Context, tip string, next fold, now time.Time) *index.Index {
-	if f.index.Commit != tip {
+// indexTries is how many folds in a row fail before a commit that cannot be read is written over: until then, what is
+// in it may only be out of reach.
+const indexTries = 3
+
+// nextIndex is the index for a fold, nil where that is there already. A broken one is replaced, on top of its commit.
+func (f *Aggregator) nextIndex(ctx context.Context, tip string, next fold, now time.Time) (*index.Index, error) {
+	if tip == "" {
 		f.index = index.Index{}
-		if tip != "" {
-			var err error
-			if f.index, err = f.repo.readIndex(ctx, tip, index.Index{}); err != nil {
-				f.index = index.Index{Commit: tip} // it is written anew, on top of this one
-			}
+	} else if f.index.Commit != tip {
+		i, err := f.repo.readIndex(ctx, tip, f.index)
+		switch f.misses++; {
+		case err == nil, errors.Is(err, index.ErrBroken):
+			f.index = i
+		case f.misses < indexTries && !errors.Is(err, objects.ErrUnsafe):
+			return nil, fmt.Errorf("read the index of services: %w", err)
+		default:
+			f.index = index.Index{Commit: tip, All: f.index.All, Broken: true}
 		}
+		f.misses = 0
 	}
-	i := index.Index{Info: index.Info{Every: next.info.Every, Prefix: next.info.Prefix}, All: presence.EndpointsOf(f.index.All, next.fleet(), now)}
-	if tip == "" && len(i.All) == 0 || i.Info == f.index.Info && i.All.Equal(f.index.All) {
-		return nil
-	}
-	return &i
+	return f.index.Next(index.Info{Every: next.info.Every, Prefix: next.info.Prefix}, next.fleet(), now), nil
 }
 
-// foldSeen is when a reader of the index saw the fold's ref move last. It is a file in the cache folder, so that a
-// process of one beat knows it, too.
-type foldSeen struct {
-	Tip string    `json:"tip"`
-	At  time.Time `json:"at"`
-}
-
-func (p *repository) foldSeenFile() files.Remembered[foldSeen] {
-	return files.Remembered[foldSeen]{Path: filepath.Join(p.dir, "fold-seen.json"), Limit: 4096}
+// foldSeenFile is in the cache folder, so that a process of one beat knows it, too.
+func (p *repository) foldSeenFile() files.Remembered[index.FoldSeen] {
+	return files.Remembered[index.FoldSeen]{Path: filepath.Join(p.dir, "fold-seen.json"), Limit: 4096}
 }
 
 // Endpoints reads what services the nodes offer: the index, which is asked for together with the fold's ref and fetched
@@ -76,7 +78,7 @@ func (r *Reader) Endpoints(ctx context.Context, now time.Time) (presence.Endpoin
 		return nil, err
 	}
 	if since := now.Sub(r.foldSeen.At); refs.fold != r.foldSeen.Tip || since < 0 {
-		r.foldSeen = foldSeen{refs.fold, now.UTC()}
+		r.foldSeen = index.FoldSeen{Tip: refs.fold, At: now.UTC()}
 		_ = r.repo.foldSeenFile().Save(r.foldSeen) // at worst another process trusts the index for longer
 	}
 	if refs.fold != "" && refs.index != "" && !r.repo.Refs {

@@ -22,7 +22,7 @@ type Reader struct {
 	seen      map[string]seen    // the refs as last read; nil = the cache was not read yet
 	index     index.Index        // of services, as last read
 	endpoints presence.Endpoints // as last read, from whatever; nil = never
-	foldSeen  foldSeen
+	foldSeen  index.FoldSeen
 
 	byRef bool     // refs were read last time, so they are asked for at once
 	notes notes    // of the cache, for the next reading

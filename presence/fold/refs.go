@@ -35,6 +35,23 @@ var (
 	errLater = errors.New("too many refs cannot be read: it comes later")
 )
 
+// statement is what a commit of a node's ref holds.
+type statement struct {
+	commit string
+	at     time.Time
+	raw    []byte // the record as it was pushed
+	record presence.Record
+	blob   string // git's id of raw
+}
+
+// steps returns the transitions of a node's statements, oldest first. Before is the record before them.
+func steps(before presence.Record, chain []statement) (list []Transition) {
+	for _, c := range chain {
+		list, before = append(list, history.Steps(before, c.record, c.at)...), c.record
+	}
+	return list
+}
+
 // wanted is a node's ref that has moved.
 type wanted struct {
 	id    string
@@ -159,7 +176,7 @@ func chainOf(c *objects.Content, w wanted) ([]statement, error) {
 			one, err = w.known, nil
 		}
 		if err == nil {
-			one.commit, one.at = at, sane(info.Committer.When)
+			one.commit, one.at = at, presence.SaneTime(info.Committer.When)
 			chain = lengthened(chain, one)
 		} else if n == 0 {
 			first = err
@@ -183,14 +200,6 @@ func lengthened(chain []statement, one statement) []statement {
 		chain = chain[:last]
 	}
 	return append(chain, one)
-}
-
-// sane makes a time fit to be written: a commit may say any number of seconds. The zero time stays.
-func sane(t time.Time) time.Time {
-	if t = t.UTC(); !t.IsZero() && (t.Year() > 9999 || t.Unix() < 0) {
-		return time.Unix(0, 0).UTC()
-	}
-	return t
 }
 
 // readStatement reads a commit of a node's ref.

@@ -4,6 +4,7 @@ package index
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -35,23 +36,34 @@ func (i Info) Trust() time.Duration {
 	return max(5*time.Duration(min(max(i.Every, 0), 24*3600))*time.Second, 2*time.Minute)
 }
 
+// FoldSeen is when a reader of the index saw the fold's ref move last.
+type FoldSeen struct {
+	Tip string    `json:"tip"`
+	At  time.Time `json:"at"`
+}
+
 // Index is the endpoints of all services as gitstore.ServicesRef holds them.
 type Index struct {
 	Commit string // "" = there is none
 	Info   Info
 	All    presence.Endpoints
+	Broken bool              // a file in it is no document: it is to be written again
 	blobs  map[string]string // ids of the files, by service
 }
 
-// Tree is the commit that an index is read from.
+// Tree is the commit that an index or a fold is read from.
 type Tree interface {
 	Read(name string, limit int64) ([]byte, error)
 	Blob(id string, limit int64) ([]byte, error)
 	List(dir string) ([]objects.Entry, error)
 }
 
-// Read reads the index of a commit; what did not change is taken from the one before. A service that is broken is left
-// out: the next fold writes it again.
+// ErrBroken is in the error about an index with a file that is no document, of a service that was not known before.
+var ErrBroken = errors.New("the index of services is broken")
+
+// Read reads the index of a commit; what did not change is taken from the one before, and so is a service whose file is
+// no document. With ErrBroken the index has all others. After any other error it counts for nothing: what could not be
+// read is not gone.
 func Read(t Tree, commit string, before Index) (i Index, err error) {
 	i = Index{Commit: commit, All: presence.Endpoints{}, blobs: map[string]string{}}
 	data, err := t.Read(indexFile, presence.MaxEndpointsSize)
@@ -65,26 +77,45 @@ func Read(t Tree, commit string, before Index) (i Index, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return i, err
 	}
+	var broken error
 	for _, e := range entries[:min(len(entries), most)] {
 		name, ok := strings.CutSuffix(e.Name, ".json")
 		if !ok || e.Dir || e.Symlink || !service.ValidName(name) {
 			continue
 		}
-		list, known := before.All[name]
-		if !known || before.blobs[name] != e.ID {
+		id, known := before.blobs[name]
+		list := before.All[name]
+		if !known || id != e.ID {
 			data, err := t.Blob(e.ID, presence.MaxEndpointsSize)
-			if err == nil {
-				list, err = presence.DecodeEndpoints(data)
+			if err != nil && !errors.Is(err, objects.ErrTooBig) {
+				return i, err
 			}
-			if err != nil {
+			var read []presence.Endpoint
+			if err == nil {
+				read, err = presence.DecodeEndpoints(data)
+			}
+			if id = e.ID; err == nil {
+				list = read
+			} else if i.Broken, id = true, ""; !known {
+				broken = fmt.Errorf("%w: %s: %w", ErrBroken, e.Name, err)
 				continue
 			}
 		}
-		if i.blobs[name] = e.ID; len(list) > 0 {
+		if i.blobs[name] = id; len(list) > 0 {
 			i.All[name] = list
 		}
 	}
-	return i, nil
+	return i, broken
+}
+
+// Next is the index of a fleet that follows this one, nil where this one still holds. A grid that never offered a
+// service has none.
+func (i Index) Next(info Info, f presence.Fleet, now time.Time) *Index {
+	next := Index{Info: info, All: presence.EndpointsOf(i.All, f, now)}
+	if i.Commit == "" && len(next.All) == 0 || !i.Broken && next.Info == i.Info && next.All.Equal(i.All) {
+		return nil
+	}
+	return &next
 }
 
 // Draw makes the commit of the index that follows this one, and returns it with the objects to push.
