@@ -19,7 +19,7 @@ func findServices(c Checkout, p Place) (described []tree.Offer, lists []tree.Lis
 		}
 		var names []tree.Listed
 		var wrong []string
-		names, wrong, err = tree.ReadList(c.Tree, at.Dir)
+		names, wrong, err = tree.ReadList(c.Tree, c.Repo, at.Dir)
 		lists, problems, broken = append(lists, names...), append(problems, wrong...), broken || len(wrong) > 0
 	}
 	if err == nil {

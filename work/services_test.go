@@ -39,7 +39,7 @@ func TestServicesOfTrees(t *testing.T) {
 	if got := strings.Join(items, " "); got != "common service.db service.web" {
 		t.Errorf("items: %s", got)
 	}
-	if db := f.Judgements[1].Item; db.Service != "db" || db.Port != 3306 || db.Script != "nodeservice/db/work.sh" || db.Watch[0].Path != "nodeservice/db" {
+	if db := f.Judgements[1].Item; db.Service != "db" || db.Port != 3306 || db.Script != "nodeservice/db/work.sh" || db.Watch[0].Path != "nodeservice/db" || strings.Join(f.Offers["db"].ListedIn, " ") != "ops" {
 		t.Errorf("%+v", db)
 	}
 

@@ -104,6 +104,9 @@ func (o *Offers) Beat(ctx context.Context, b Beat) (changed bool, troubles []str
 			o.all[name] = k
 		}
 		if k != nil && offer.Problem == "" && offer.Repo != "" {
+			if offer.Wish != service.Wanted {
+				offer.ListedIn = k.ListedIn // who listed it last
+			}
 			offer.Wish = service.Unknown // valid for this beat only
 			k.Offer = offer
 		}
@@ -164,13 +167,14 @@ func (o *Offers) Beat(ctx context.Context, b Beat) (changed bool, troubles []str
 // wish is whether a service is to be offered.
 func (o *Offers) wish(b Beat, name string) service.Wish {
 	offer, there := b.Inventory.Offers[name]
+	k := o.all[name]
 	switch {
-	case there:
+	case there && offer.Wish != service.Unwanted:
 		return offer.Wish
-	case b.Inventory.OffersKnown && (o.Missing == nil || !o.Missing(o.all[name].Repo)):
-		return service.Unwanted
+	case !there && !b.Inventory.OffersKnown, o.Missing != nil && slices.ContainsFunc(append([]string{k.Repo}, k.ListedIn...), o.Missing):
+		return service.Unknown
 	}
-	return service.Unknown
+	return service.Unwanted
 }
 
 // drained is why a service is drained; "" = it is not.

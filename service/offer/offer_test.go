@@ -32,7 +32,7 @@ type life struct {
 	drained   map[string]node.Brake
 	published []presence.Service // as the presence repository has them
 	away      bool               // the presence repository
-	missing   bool               // the clone, in discover mode
+	missing   string             // its clone is, in discover mode
 	said      []string
 	ran       int // delete.sh
 	forgot    []string
@@ -44,7 +44,7 @@ func newLife(t *testing.T, port string) *life {
 		t.Fatal(wrong)
 	}
 	d.Check.Kind, d.Check.Target = service.TCP, port
-	o := tree.Offer{Description: d, Repo: "ops", Dir: "nodeservice/db", Version: commit, Folder: commit, Wish: service.Wanted, Scripts: map[string]string{"work.sh": "a", "delete.sh": "b"}}
+	o := tree.Offer{Description: d, Repo: "ops", Dir: "nodeservice/db", Version: commit, Folder: commit, Wish: service.Wanted, ListedIn: []string{"lists"}, Scripts: map[string]string{"work.sh": "a", "delete.sh": "b"}}
 	l := &life{T: t, dir: t.TempDir(), now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)}
 	l.inventory = work.Inventory{OffersKnown: true, Offers: map[string]tree.Offer{"db": o}}
 	l.inventory.Judgements = []work.Judgement{{Item: work.ServiceItem(o, ""), Verdict: work.Same, Memory: work.Memory{Version: commit}}}
@@ -54,7 +54,9 @@ func newLife(t *testing.T, port string) *life {
 // want changes whether the lists name the service.
 func (l *life) want(w service.Wish) {
 	o := l.inventory.Offers["db"]
-	o.Wish = w
+	if o.Wish = w; w != service.Wanted {
+		o.ListedIn = nil
+	}
 	l.inventory.Offers = map[string]tree.Offer{"db": o}
 }
 
@@ -63,7 +65,7 @@ func (l *life) beat() string {
 	l.now = l.now.Add(time.Minute)
 	o := &Offers{Root: l.dir, StateDir: l.dir, Say: func(n journal.News) { l.said = append(l.said, n.Text) },
 		Open:      func(string, string) (*objects.Tree, error) { return nil, errors.New("there is no clone") },
-		Missing:   func(string) bool { return l.missing },
+		Missing:   func(repo string) bool { return repo == l.missing },
 		Published: func() ([]presence.Service, bool) { return l.published, true }}
 	o.Recall()
 	inventory := l.inventory
@@ -192,9 +194,13 @@ func TestCloneMovedAside(t *testing.T) {
 	defer server.Close()
 	l := newLife(t, server.Addr().String())
 	l.beats(2)
-	l.inventory, l.missing = work.Inventory{OffersKnown: true}, true
+	all := l.inventory
+	l.inventory, l.missing = work.Inventory{OffersKnown: true}, "ops"
 	l.expect(l.beats(3), "000000 000000 000000")
-	l.missing = false
+	l.inventory, l.missing = all, "lists" // the description is there, and nothing names it
+	l.want(service.Unwanted)
+	l.expect(l.beats(3), "000000 000000 000000")
+	l.missing = ""
 	l.expect(l.beats(1), "20")
 }
 

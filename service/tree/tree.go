@@ -37,14 +37,16 @@ type Offer struct {
 	// Scripts are work.sh, delete.sh and so on: the git id, with "+x" where it is executable.
 	Scripts map[string]string `json:"scripts"`
 	Wish    service.Wish      `json:"-"`
-	Problem string            `json:"-"` // why the description cannot be used
+	// ListedIn are the repositories whose lists name it.
+	ListedIn []string `json:"listed_in,omitempty"`
+	Problem  string   `json:"-"` // why the description cannot be used
 }
 
 // Listed is a name in a services.yaml, and where.
-type Listed struct{ Name, File string }
+type Listed struct{ Name, Repo, File string }
 
-// ReadList reads the services.yaml of a folder, if it has one.
-func ReadList(t Tree, dir string) (names []Listed, problems []string, err error) {
+// ReadList reads the services.yaml of a folder of a repository, if it has one.
+func ReadList(t Tree, repo, dir string) (names []Listed, problems []string, err error) {
 	entries, err := t.List(dir)
 	for _, e := range entries {
 		if e.Name != ListYAML {
@@ -53,7 +55,7 @@ func ReadList(t Tree, dir string) (names []Listed, problems []string, err error)
 		file := path.Join(dir, ListYAML)
 		list, wrong := readEntry(t, e, file, service.ParseList)
 		for _, name := range list {
-			names = append(names, Listed{name, file})
+			names = append(names, Listed{name, repo, file})
 		}
 		problems = append(problems, wrong...)
 	}
@@ -162,6 +164,7 @@ func Join(described []Offer, lists []Listed, unread bool) (all map[string]Offer,
 			o.Description.Name = l.Name
 			o.Problem = fmt.Sprintf("%s: no repository describes %s in nodeservice/%[2]s/", l.File, l.Name)
 		}
+		o.ListedIn = append(o.ListedIn, l.Repo)
 		if o.Wish = service.Wanted; o.Problem != "" {
 			o.Wish = service.Unknown
 			problems = append(problems, o.Problem)
