@@ -353,7 +353,7 @@ func (o *Offers) show(b Beat, k *kept, f service.Facts) journal.Service {
 		Port: k.Description.Port, Since: k.Since, Check: k.Description.Check.String(), Why: k.Health.Why, Step: string(k.Leaving), Told: k.Told,
 		Drained: o.drained(b, k.Description.Name)}
 	if f.Wish == service.Unknown {
-		s.Unknown = "a list or a description cannot be read: nothing changes"
+		s.Unknown = "a list or a description is missing or cannot be read: nothing changes"
 	}
 	if k.Code == service.Draining && !k.Told.IsZero() {
 		s.DrainedAt = k.Told.Add(max(k.Description.Drain, b.MinDrain))
