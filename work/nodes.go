@@ -3,10 +3,8 @@ package work
 import (
 	"encoding/json"
 	"maps"
-	"os"
 	"path/filepath"
 
-	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/service"
 )
 
@@ -84,13 +82,14 @@ func (m Memory) lastMet(key string) (id string, met bool) {
 	return id, met
 }
 
-// KeepSets writes the sets of services that a run is recorded with into the memory of its item, and returns that file.
-func (j Judgement) KeepSets(memory string) (file string) {
-	if j.Sets != nil {
+// SetsFile is the file in the memory of its item that names the sets of services to the script, "" for one that watches
+// none, and what is to be in it before a run that is recorded with them: nothing where not all are known.
+func (j Judgement) SetsFile(memory string) (file string, write map[string][]byte) {
+	if write = map[string][]byte{}; j.Sets != nil {
 		file = filepath.Join(memory, "services.json")
 	}
-	if len(j.Sets) > 0 && os.MkdirAll(memory, 0o755) == nil {
-		_ = files.Replace(file, j.Sets, 0o644) // without it the script says what it misses
+	if len(j.Sets) > 0 {
+		write[file] = j.Sets
 	}
-	return file
+	return file, write
 }

@@ -26,10 +26,10 @@ type Order struct {
 	Timeout    time.Duration `json:"timeout"`         // nanoseconds; 0 = no deadline
 	Grace      time.Duration `json:"grace"`           // nanoseconds between TERM and KILL
 	Notes      []string      `json:"notes,omitempty"` // for people, at the beginning of the log
-	// Changed is written to ChangedFile (see changedList) before the script starts; nil with ChangedFile "" when it is
-	// not known.
-	Changed               []string `json:"-"`
-	ChangedFile, Services string   `json:"-"` // Services: see work.Judgement.KeepSets
+	// Files are written before the script starts, by path: the list of what changed (see changedList; ChangedFile is ""
+	// when it is not known), and the sets of services (see work.Judgement.SetsFile).
+	Files                 map[string][]byte `json:"-"`
+	ChangedFile, Services string            `json:"-"`
 
 	LockPath string `json:"lock_path"` // set by Start
 }

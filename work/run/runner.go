@@ -96,19 +96,20 @@ func (r *Runner) Start(j work.Judgement, s work.NextRun, e work.Env) (work.InHan
 
 // order is everything the shim must know.
 func (r *Runner) order(j work.Judgement, e work.Env, now time.Time) Order {
-	root := filepath.Join(r.Home, "gitrepo")
-	dir := cmp.Or(j.Item.Root, filepath.Join(root, j.Item.Repo))
+	dir := cmp.Or(j.Item.Root, filepath.Join(r.Home, "gitrepo", j.Item.Repo))
 	o := Order{
-		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Services: j.KeepSets(r.memory(j.Item.Repo, j.Item.Name)), Steps: j.Item.Steps,
+		Repo: j.Item.Repo, Item: j.Item.Name, RepoDir: dir, Memory: r.memory(j.Item.Repo, j.Item.Name), Steps: j.Item.Steps,
 		Executable: j.Item.Executable, Logs: filepath.Join(r.Home, "log", "work"), Timeout: cmp.Or(j.Item.Timeout, r.Timeout), Grace: r.Grace,
 		Attempt: work.Begin(j, r.Rules, newRunID(now), bootID(), now, uptime()),
 	}
 	if len(o.Steps) == 0 {
 		o.Script = filepath.Join(dir, filepath.FromSlash(j.Item.Script))
 	}
+	o.Services, o.Files = j.SetsFile(o.Memory)
 	if r.Changed != nil && j.Memory.Version != "" && j.Memory.Version != j.Version {
 		if paths, known := r.Changed(j.Item.Repo, j.Memory.Version, j.Version); known {
-			o.Changed, o.ChangedFile = paths, filepath.Join(o.Memory, "changed.txt")
+			o.ChangedFile = filepath.Join(o.Memory, "changed.txt")
+			o.Files[o.ChangedFile] = changedList(paths)
 		}
 	}
 	env, left := r.environ(j.Item, e, o)

@@ -326,3 +326,33 @@ func TestAlwaysIsToldTheVerdict(t *testing.T) {
 	g.push(gittest.File("app/x", "y\n")) // else it waits for its delay
 	one(work.Changed, true)
 }
+
+// TestSetsOfServices: a run gets the sets that it is recorded with, or does not begin.
+func TestSetsOfServices(t *testing.T) {
+	g := newHandGrid(t)
+	g.push(gittest.File("nodework/common/work.sh", "cat $ADD_SERVICES_FILE; echo\n"))
+	_, err := g.Acquire()
+	testkit.Must(t, err)
+	defer g.Release()
+	j, _ := g.item("common")
+	start := func(sets string) error {
+		t.Helper()
+		j.Sets = []byte(sets)
+		_, err := g.Start(j, work.PlanRun(j, g.Rules, time.Now()), work.Env{})
+		if err == nil {
+			if o := g.end(); o.Last == nil || o.Last.LastLine != "[1]" {
+				t.Errorf("%+v", o.Last)
+			}
+			_, err = g.Acquire()
+		}
+		return err
+	}
+	testkit.Must(t, start("[1]"))
+	testkit.Must(t, start("")) // not all are known
+	o := g.order(j, work.Env{}, time.Now().UTC())
+	o.Files[filepath.Join("/proc/none", "services.json")] = []byte("[2]") // as on a full disk
+	before := g.Last("ops", "common").RunID
+	if _, err := Start(g.lock, o, g.Program); err == nil || !strings.Contains(err.Error(), "services.json") || g.Last("ops", "common").RunID != before {
+		t.Errorf("a run began without its sets: %v", err)
+	}
+}

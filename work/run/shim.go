@@ -69,23 +69,22 @@ func Start(l *Lock, o Order, p Program) (*Shim, error) {
 	return nil, errors.Join(err, recordEnd(o.Memory, o.Attempt.End(work.ReasonStart, -1, err.Error(), "", time.Now())))
 }
 
-// begin records the attempt, and writes the list of what changed for the script to read.
+// begin records the attempt, and writes what the script is to read: it must not run with less than is recorded.
 func (o Order) begin() error {
-	dir := o.Memory
-	r, _, err := work.ResultIn(dir).Peek()
+	r, _, err := work.ResultIn(o.Memory).Peek()
 	if files.Shortage(err) {
 		return fmt.Errorf("record the attempt: what came before %w", err)
 	}
 	if r.Last != nil && r.Last.Finished.IsZero() {
 		return fmt.Errorf("run %s of %s:%s has no recorded end and may still be running: sweep it first", r.Last.RunID, o.Repo, o.Item)
 	}
-	_ = os.Remove(filepath.Join(dir, wedgedFile)) // an earlier run's, which no longer counts
-	if o.ChangedFile != "" {
-		if err := (files.Remembered[string]{Path: o.ChangedFile, Public: true}).Put(changedList(o.Changed)); err != nil {
-			return fmt.Errorf("list what changed: %w", plainly(err))
+	_ = os.Remove(filepath.Join(o.Memory, wedgedFile)) // an earlier run's, which no longer counts
+	for path, content := range o.Files {
+		if err := (files.Remembered[string]{Path: path, Public: true}).Put(content); err != nil {
+			return fmt.Errorf("write %s for the script: %w", filepath.Base(path), plainly(err))
 		}
 	}
-	return recordAttempt(dir, r.Done, o.Attempt)
+	return recordAttempt(o.Memory, r.Done, o.Attempt)
 }
 
 // adopt finds work in hand that an earlier agent started: ok is false when no shim holds the lock at path.

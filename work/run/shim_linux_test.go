@@ -351,7 +351,7 @@ func TestNeverTwoAtOnce(t *testing.T) {
 func TestChangedFile(t *testing.T) {
 	y := newYard(t)
 	o := y.order("cat " + y.path("changed") + "\n")
-	o.Changed, o.ChangedFile = []string{"a b", "c/d"}, y.path("changed")
+	o.Files = map[string][]byte{y.path("changed"): changedList([]string{"a b", "c/d"})}
 	if a := y.wait(y.start(o)); !a.OK() || y.log() != "a b\nc/d\n" {
 		t.Errorf("attempt %+v, log %q", a, y.log())
 	}
