@@ -195,20 +195,20 @@ func boundary(git, branch string, to plumbing.Hash) ([]plumbing.Hash, error) {
 		return nil, err
 	}
 	defer store.Close()
-	if ends, sound := refs.Shallow(git); sound && !lacksParents(store, to) {
-		changed := func(id plumbing.Hash) bool { return !lacksParents(store, id) }
-		if !slices.ContainsFunc(ends, changed) {
+	if ends, sound := refs.Shallow(git); sound && !lacksParents(store, to, append(slices.Clone(ends), putThere(git))) {
+		if !slices.ContainsFunc(ends, func(id plumbing.Hash) bool { return !lacksParents(store, id, ends) }) {
 			return ends, nil
 		}
 	}
 	return refs.Borders(git, slices.Concat(people, []plumbing.Hash{to}, slices.Collect(maps.Values(done))), plumbing.ZeroHash)
 }
 
-// lacksParents says whether a commit has parents that the clone has not.
-func lacksParents(store *objects.Reader, id plumbing.Hash) (lacks bool) {
-	_ = store.Ancestors([]plumbing.Hash{id}, func(_ plumbing.Hash, _, missing []plumbing.Hash) bool {
-		lacks = len(missing) > 0
-		return false
+// lacksParents says whether the clone lacks parents of a commit, or of those that it leads to before one of until.
+func lacksParents(store *objects.Reader, id plumbing.Hash, until []plumbing.Hash) (lacks bool) {
+	_ = store.Ancestors([]plumbing.Hash{id}, func(c plumbing.Hash, _, missing []plumbing.Hash) bool {
+		end := slices.Contains(until, c)
+		lacks = lacks || len(missing) > 0 && (c == id || !end)
+		return !lacks && !end
 	}) // a commit that cannot be read is reported by whatever needs it
 	return lacks
 }

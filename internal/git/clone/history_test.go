@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -147,5 +148,30 @@ func TestSinceDone(t *testing.T) {
 		if len(line) > c.want+1 { // where all meet may be one further
 			t.Errorf("since %v: %d commits, want %d", c.done, len(line), c.want)
 		}
+	}
+}
+
+// TestBoundaryBehindAGap: the fetch of what lies between the last success and the new commit was cut off half way, so
+// the clone lacks a commit in between: there it ends.
+func TestBoundaryBehindAGap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, gittest.ServerOptions{})
+	w.src.Commit("main", gittest.File("f", "0"))
+	w.look()
+	w.write(".temp/add/work.sh_VERSION", w.src.Tip("main")+"\n")
+	w.src.Commit("main", gittest.File("f", "1"))
+	w.look() // history is kept from here on
+	missing := w.src.Commit("main", gittest.File("f", "2"))
+	end := w.src.Commit("main", gittest.File("f", "3"))
+	to := w.src.Commit("main", gittest.File("f", "4"))
+	list := filepath.Join(t.TempDir(), "list")
+	testkit.Must(t, os.WriteFile(list, []byte(w.src.Git("rev-list", "--objects", missing+".."+to)+"\n"), 0o644))
+	pack := exec.Command("sh", "-c", "git -C '"+w.src.Dir+"' pack-objects -q '"+w.path(".git/objects/pack/pack")+"' <'"+list+"'")
+	if out, err := pack.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ends, err := boundary(w.path(".git"), "refs/heads/main", plumbing.NewHash(to))
+	if err != nil || !slices.Contains(ends, plumbing.NewHash(end)) {
+		t.Errorf("the clone ends at %v (%v), want %s among them", ends, err, end)
 	}
 }
