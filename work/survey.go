@@ -49,6 +49,7 @@ type Survey struct {
 	Nodes func(filter map[string]string) NodeSet
 	// Services tells what the set of endpoints of a service is now, in the same way. nil = presence.url is not set.
 	Services func(service.Watch) NodeSet
+	Judged   func() // all items of all repositories were judged, so what was not asked for is not watched; optional
 	// ReadOnly is for those who hold no lock: nothing is set aside.
 	ReadOnly bool
 
@@ -114,6 +115,9 @@ func (s *Survey) Judge(at []At, place Place, now time.Time) Inventory {
 		if h.Until.IsZero() || now.Before(h.Until) {
 			f.Holds = append(f.Holds, h)
 		}
+	}
+	if s.Judged != nil && f.OffersKnown && len(f.Unread) == 0 {
+		s.Judged()
 	}
 	return f
 }

@@ -123,3 +123,21 @@ func TestSurveyHolds(t *testing.T) {
 		t.Errorf("after its end: %+v, %d more trees opened", f.Holds, g.opened-opened)
 	}
 }
+
+// TestSurveyTellsThatAllWasJudged: not while a tree cannot be read, or a look failed.
+func TestSurveyTellsThatAllWasJudged(t *testing.T) {
+	g := newSurveyGrid(t)
+	told := 0
+	g.Judged = func() { told++ }
+	if g.judge(); told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	g.broken = "app"
+	g.key = "" // read again
+	g.judge()
+	g.broken = ""
+	g.at[0].Version = ""
+	if g.judge(); told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}

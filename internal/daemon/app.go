@@ -84,7 +84,7 @@ func (a *App) configurePeers(cfg *config.Config) error {
 			return nil
 		}
 		a.peers.Close()
-		a.peers, a.survey.Nodes, a.survey.Services = nil, nil, nil
+		a.peers, a.survey.Nodes, a.survey.Services, a.survey.Judged = nil, nil, nil, nil
 	}
 	if cfg.Presence.URL == "" {
 		return nil
@@ -96,6 +96,7 @@ func (a *App) configurePeers(cfg *config.Config) error {
 	peers.Spec = spec
 	a.peers = peers
 	a.survey.Nodes, a.survey.Services = peers.Asks()
+	a.survey.Judged = peers.Judged
 	return nil
 }
 

@@ -259,6 +259,7 @@ func (p *Peers) remember() {
 func (p *Peers) Close() {
 	p.stop()
 	p.going.Wait()
+	p.services.prune()
 	_ = p.reader.Close()
 }
 

@@ -3,6 +3,8 @@ package peers
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +25,7 @@ type services struct {
 	memory files.Remembered[map[string]knownSet]
 	wanted bool                // the beat before asked for one, or an earlier process did
 	asked  map[string]bool     // by key: the sets that were advanced in this beat
+	judged bool                // in this beat all items were, so the other sets are not watched
 	known  map[string]knownSet // by key
 	now    time.Time           // of the beat
 
@@ -48,11 +51,32 @@ func servicesMemory(cfg *config.Config) files.Remembered[map[string]knownSet] {
 
 // begin begins a beat, and says whether services are to be read in it.
 func (s *services) begin(now time.Time) bool {
+	s.prune()
 	s.wanted = s.wanted || len(s.asked) > 0
 	due := s.wanted
 	s.now, s.asked, s.wanted = now, map[string]bool{}, false
 	return due
 }
+
+// prune ends a beat: a set that no item watches is forgotten, so that nothing reads it and no file shows it.
+func (s *services) prune() {
+	gone := func(key string) bool { return s.judged && !s.asked[key] }
+	before := len(s.known)
+	maps.DeleteFunc(s.known, func(key string, _ knownSet) bool { return gone(key) })
+	if len(s.known) < before {
+		_ = s.memory.Save(s.known) // at worst the next process forgets it
+		s.mu.Lock()
+		maps.DeleteFunc(s.filters, func(key string, _ presence.ServiceFilter) bool { return gone(key) })
+		if len(s.filters) == 0 {
+			_ = os.Remove(s.file) // it only informs
+		}
+		s.mu.Unlock()
+	}
+	s.judged = false
+}
+
+// Judged is what work.Survey tells: every item asked for what it watches.
+func (p *Peers) Judged() { p.services.judged = true }
 
 // Services is what work.Survey asks: the set of endpoints of a service, once it has settled.
 func (p *Peers) Services(w service.Watch) work.NodeSet {
@@ -68,8 +92,8 @@ func (p *Peers) Services(w service.Watch) work.NodeSet {
 	s.mu.Lock()
 	s.filters[key] = filter
 	s.mu.Unlock()
-	if first {
-		p.going.Go(func() { p.read(s.now, false, true) })
+	if now := s.now; first {
+		p.going.Go(func() { p.read(now, false, true) })
 	}
 	if !s.asked[key] {
 		if s.asked == nil {
@@ -131,11 +155,11 @@ func setOf(f presence.ServiceFilter, all []presence.Endpoint) Set {
 // show writes nodeinfo/services.json: the sets as they were read, settled or not.
 func (s *services) show(read presence.Endpoints) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	sets := []Set{}
 	for _, f := range s.filters {
 		sets = append(sets, setOf(f, read.Set(f, "")))
 	}
-	s.mu.Unlock()
 	if len(sets) == 0 {
 		return nil
 	}

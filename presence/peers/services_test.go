@@ -3,6 +3,7 @@ package peers
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +125,76 @@ func TestServices(t *testing.T) {
 		if plan := PlannedServices(cfg)(watch); plan.Await == "" || !plan.Known {
 			t.Errorf("plan says %+v", plan)
 		}
+	}
+}
+
+// TestServicesForgotten: a set that no item watches any more is not read and not shown; a beat in which not all items
+// were judged says nothing about that.
+func TestServicesForgotten(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		dir := t.TempDir()
+		at := filepath.Join(dir, "grid.git")
+		gittest.New(t, at)
+		cfg := config.Default(config.Options{Root: true})
+		cfg.Home, cfg.StateDir, cfg.Presence.URL = dir, filepath.Join(dir, "lib"), at
+		shown := filepath.Join(dir, "nodeinfo", "services.json")
+		testkit.Must(t, os.MkdirAll(filepath.Dir(shown), 0o755))
+		testkit.Must(t, os.MkdirAll(cfg.StateDir, 0o755))
+		now := time.Now().UTC().Truncate(time.Second)
+		var p *Peers
+		open := func() {
+			var err error
+			p, err = New(cfg, remote.Source{URL: at}, "i-9", once)
+			testkit.Must(t, err)
+		}
+		open()
+		beat := func(judged bool, watched ...string) {
+			t.Helper()
+			if once {
+				p.Close()
+				open()
+			}
+			now = now.Add(time.Minute)
+			testkit.Must(t, p.Tick(now))
+			p.going.Wait()
+			for _, name := range watched {
+				p.Services(service.Watch{Service: name})
+				p.going.Wait()
+			}
+			if judged {
+				p.Judged()
+			}
+		}
+		known := func(want ...string) {
+			t.Helper()
+			data, _ := os.ReadFile(shown)
+			for _, name := range []string{"db", "api"} {
+				if want := slices.Contains(want, name); strings.Contains(string(data), `"`+name+`"`) != want {
+					t.Errorf("once %v: %s", once, data)
+				}
+			}
+			if len(p.services.known) != len(want) {
+				t.Errorf("once %v: %v", once, p.services.known)
+			}
+		}
+		for range 2 {
+			beat(true, "db", "api")
+		}
+		beat(false)
+		beat(false, "db")
+		beat(true, "db", "api")
+		known("db", "api")
+		for range 3 {
+			beat(true, "db")
+		}
+		known("db")
+		for range 3 {
+			beat(true)
+		}
+		known()
+		if p.services.wanted || p.services.begin(now) {
+			t.Error("it is still read")
+		}
+		p.Close()
 	}
 }
