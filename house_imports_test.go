@@ -69,7 +69,7 @@ var importTable = []struct {
 			fleet/event fleet/view internal/chat internal/chat/chatroom internal/cli internal/config internal/files
 			internal/git/remote internal/git/transport internal/human internal/node internal/trouble presence
 			presence/fold presence/gitstore systemd`, ""},
-		"fleet/doctor":             {"fleet/event internal/git/remote internal/human presence presence/fold presence/gitstore", ""},
+		"fleet/doctor":             {"fleet/event internal/git/remote internal/human internal/retry presence presence/fold presence/gitstore", ""},
 		"fleet/event":              {"internal/human internal/retry internal/strictyaml presence presence/fold presence/history service", ""},
 		"fleet/fleettest":          {"internal/node presence presence/gitstore", ""},
 		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml packer service", ""},

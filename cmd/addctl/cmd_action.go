@@ -68,7 +68,7 @@ func (p *program) actionList(q event.Queue) error {
 		return cli.PrintJSON(p.Out, append([]event.Entry{}, q.Actions...))
 	}
 	if len(q.Actions) == 0 {
-		p.says("no action waits")
+		p.says("no actions")
 		return nil
 	}
 	t := view.Table{Head: []string{"ID", "PHASE", "ACTION", "FAILED", "ADDED", "RESULT"}}

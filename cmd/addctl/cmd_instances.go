@@ -227,11 +227,14 @@ func (p *program) await(ctx context.Context, s *doctor.Store, m event.Message, n
 		}
 		select {
 		case <-ctx.Done():
+		case <-tick.C:
+			q, err = s.Read(ctx)
+		}
+		switch {
+		case ctx.Err() != nil: // also during the Read, which then found nothing
 			p.says("interrupted; action %s stays in the queue: addctl action:list", ids[0])
 			return &cli.Exit{Code: cli.ExitInterrupted}
-		case <-tick.C:
-		}
-		if q, err = s.Read(ctx); err != nil && ctx.Err() == nil {
+		case err != nil:
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ type Service struct {
 	options   fold.Options
 	announcer *announcer // nil = no room
 
-	// Round is done after each fold; nil = nothing is.
+	// Round is done after each fold, which may take minutes, with the time then; nil = nothing is.
 	Round func(ctx context.Context, now time.Time) error
 	muted error // why there is none although the config has rooms
 }
@@ -155,7 +155,7 @@ func (s *Service) Once(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if s.Round != nil {
-		if err := s.Round(ctx, now); err != nil {
+		if err := s.Round(ctx, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -216,7 +216,7 @@ func (s *Service) Run(ctx context.Context) error {
 			_ = notify.Status(fmt.Sprintf("%s, folded %s", human.Count(r.Nodes, "node"), human.Clock(now))) // it only informs
 		}
 		if _ = notify.Alive(); s.Round != nil && err == nil {
-			if err := s.Round(ctx, now); ctx.Err() == nil {
+			if err := s.Round(ctx, time.Now()); ctx.Err() == nil {
 				ofRound = s.report(ofRound, err, now)
 			}
 			_ = notify.Alive()

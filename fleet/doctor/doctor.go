@@ -45,7 +45,7 @@ type Options struct {
 	Lease  time.Duration // of a claim; what is not done by then is left to the next round; 0 = 5 min
 	DryRun bool          // it says what it would do
 	Say    func(text string)
-	Alarm  func(ctx context.Context, text string) // tells people elsewhere; nil = nothing does
+	Alarm  func(ctx context.Context, text string) // tells people elsewhere; nil = no alarm
 }
 
 // Doctor makes due actions happen, a round at a time. Use it from one goroutine at a time.
@@ -87,6 +87,9 @@ func (d *Doctor) Status(ctx context.Context, now time.Time) (event.Status, error
 
 // Round takes in what happened, claims what is due in the same push, does it, and writes down what became of it.
 func (d *Doctor) Round(ctx context.Context, now time.Time) error {
+	began := time.Now()
+	// present is the time now: a claim is short, and reading may take minutes.
+	present := func() time.Time { return now.Add(time.Since(began)) }
 	s, err := d.Status(ctx, now)
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
@@ -99,14 +102,14 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 		}
 		events := event.FromHistory(list, s)
 		var seen []event.Line
-		if q.History != "" || q.Instances != nil { // the first view is no change
+		if s.Provided && q.Instances != nil { // the first view is no change, and no view tells none
 			for _, e := range event.Seen(q.Instances).Changes(s) {
 				events = append(events, e)
 				seen = append(seen, event.Line{Time: e.At, Event: &e})
 			}
 		}
 		next := q.TakeIn(events, end, s, now)
-		next, claimed = next.Claim(d.Me, s, d.Lease, now)
+		next, claimed = next.Claim(d.Me, s, d.Lease, present())
 		return next, seen, nil
 	})
 	if err != nil {
@@ -120,7 +123,7 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	if len(claimed) > 0 {
-		if err := d.act(ctx, claimed, s, now); err != nil {
+		if err := d.act(ctx, claimed, s, present()); err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
@@ -130,10 +133,12 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// act does what was claimed, for less time than the claim lasts, and writes down what became of it.
+// act does what was claimed, for three quarters of what is left of the first claim to end, and writes down what became
+// of it.
 func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status, now time.Time) error {
 	outcomes := make([]event.Outcome, len(claimed))
-	acting, stop := context.WithTimeoutCause(ctx, d.Lease-d.Lease/4, errors.New("not finished while the claim lasted"))
+	left := slices.MinFunc(claimed, func(a, b event.Entry) int { return a.Until.Compare(b.Until) }).Until.Sub(now)
+	acting, stop := context.WithTimeoutCause(ctx, left-left/4, errors.New("not finished while the claim lasted"))
 	defer stop()
 	var going sync.WaitGroup
 	free := make(chan struct{}, sideBySide)
@@ -188,22 +193,31 @@ func (d *Doctor) ask(ctx context.Context, claimed []event.Entry, which []int, ou
 	if len(which) == 0 {
 		return
 	}
-	want := map[string][]gitstore.Request{}
 	for _, i := range which {
 		e := claimed[i]
 		outcomes[i] = event.Outcome{ID: e.ID, Asked: s.NodesOf(e.DoGroup, d.Local), Request: e.ID + "-" + strconv.Itoa(e.Tries+1)}
 		if len(outcomes[i].Asked) == 0 {
-			outcomes[i].Err = fmt.Errorf("no node that is present is %s", human.Quote(e.DoGroup))
-		}
-		for _, id := range outcomes[i].Asked {
-			want[id] = append(want[id], gitstore.Request{ID: outcomes[i].Request, Action: e.DoAction, By: requester, Until: e.End()})
+			outcomes[i].Err = fmt.Errorf("no present node matches %s", human.Quote(e.DoGroup))
 		}
 	}
-	if err := d.Store.request(ctx, want, nil, nil, now); err != nil {
+	for {
+		want := map[string][]gitstore.Request{}
 		for _, i := range which {
-			if outcomes[i].Err == nil {
+			for _, id := range outcomes[i].Asked {
+				if e := claimed[i]; outcomes[i].Err == nil {
+					want[id] = append(want[id], gitstore.Request{ID: outcomes[i].Request, Action: e.DoAction, By: requester, Until: e.End()})
+				}
+			}
+		}
+		err := d.Store.request(ctx, want, nil, nil, now)
+		full, only := errors.AsType[*gitstore.FullError](err) // the other nodes are asked all the same
+		for _, i := range which {
+			if outcomes[i].Err == nil && (!only || slices.Contains(outcomes[i].Asked, full.Node)) {
 				outcomes[i].Err = err
 			}
+		}
+		if !only {
+			return
 		}
 	}
 }
@@ -259,11 +273,16 @@ func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request,
 				continue
 			}
 			if tips[id] != "" {
-				if list, err = gitstore.ReadRequests(ctx, s.repo, tips[id]); err != nil && keep != nil {
-					continue // not ours, or garbage: it stays
+				list, err = gitstore.ReadRequests(ctx, s.repo, tips[id])
+				_, garbage := errors.AsType[*gitstore.MalformedError](err)
+				switch {
+				case err != nil && keep != nil:
+					continue // it stays
+				case err != nil && !garbage:
+					return err // what a person asks is not lost
 				}
 			}
-			n := len(list)
+			was := slices.Clone(list)
 			if keep != nil {
 				list = slices.DeleteFunc(list, func(r gitstore.Request) bool { return !keep(id, r) })
 			}
@@ -272,7 +291,10 @@ func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request,
 					list = append(list, r)
 				}
 			}
-			if len(list) == n {
+			if len(list) > gitstore.MostRequests { // those of people stand until room is needed
+				list = slices.DeleteFunc(list, func(r gitstore.Request) bool { return !now.Before(r.Until) })
+			}
+			if slices.Equal(list, was) || keep != nil && len(list) > gitstore.MostRequests {
 				continue
 			}
 			u, err := gitstore.RequestsUpdate(id, tips[id], list, s.who, now)
@@ -284,7 +306,8 @@ func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request,
 		if len(updates) == 0 {
 			return nil
 		}
-		if err = s.repo.Push(ctx, updates...); err == nil || try == races {
+		err = s.repo.Push(ctx, updates...)
+		if _, raced := errors.AsType[*remote.Rejected](err); !raced || try == races || !pause(ctx, try) {
 			return err
 		}
 	}
@@ -323,7 +346,7 @@ func (d *Doctor) instances(ctx context.Context, e event.Entry, s event.Status) e
 		done = append(done, id)
 	}
 	if len(done) == 0 {
-		o.Err = fmt.Errorf("no instance that may be touched is %s: it needs the tag add:deployment", human.Quote(e.DoGroup))
+		o.Err = fmt.Errorf("no instance %s with the tag add:deployment", human.Quote(e.DoGroup))
 	}
 	o.Result = human.Some(done, 5)
 	return o

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/addagent/addagent/fleet/event"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 )
@@ -37,6 +39,8 @@ const (
 	logKept = 30 * 24 * time.Hour
 	// races is how often a change is tried again when another writer was faster.
 	races = 10
+	// raceFirst and raceMost bound the delays between these tries.
+	raceFirst, raceMost = 100 * time.Millisecond, 2 * time.Second
 )
 
 // Store is the queue in the branch. Use it from one goroutine at a time.
@@ -116,11 +120,17 @@ func (s *Store) change(ctx context.Context, now time.Time, dry bool, change func
 			s.landed = lines
 			return next, nil
 		}
-		after, asked := gitstore.ReadBranch(ctx, s.repo, Ref, s.branch)
-		if raced := asked == nil && after.Tip != tip; !raced || try == races {
+		var asked error
+		s.branch, asked = gitstore.ReadBranch(ctx, s.repo, Ref, s.branch)
+		if raced := asked == nil && s.branch.Tip != tip; !raced || try == races || !pause(ctx, try) {
 			return q, fmt.Errorf("queue in %s: %w", s.name, err)
 		}
 	}
+}
+
+// pause waits before a change that another writer was faster than is tried again; false = ctx ended.
+func pause(ctx context.Context, try int) bool {
+	return retry.Wait(ctx, retry.Backoff{First: raceFirst, Most: raceMost, High: 1}.Delay(try, rand.Float64()))
 }
 
 // logged adds lines to the file of the day, and removes the files of days that are long past.

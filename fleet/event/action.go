@@ -199,6 +199,8 @@ func (a Action) Wrong() string {
 		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use " + human.List([]string{Nodes, Instances}, "or")
 	case !slices.Contains(known, a.DoAction):
 		return "do_action " + human.Quote(a.DoAction) + " is unknown: at the level " + a.DoLevel + " there is " + human.List(known, "and")
+	case a.EventType == Sets: // no event of this type is made yet
+		return "event_type sets is not in this version"
 	case a.DoGroup == "" || len(texts) > 500 || human.Safe(texts) != texts:
 		return "do_group is missing, or a text is too long or holds control characters"
 	case !anything(a.EventIP) && notIP != nil:

@@ -61,7 +61,7 @@ func ParseExpected(file string, data []byte) (list []Expected, problems []string
 }
 
 // With adds to a status what must exist and does not: a terminated instance, and uninstalled services. An instance is
-// the expected one by its id or its address.
+// the expected one by its id or its address. Without the provider's view none counts as terminated.
 func (s Status) With(expected []Expected) Status {
 	s.Instances, s.Services = slices.Clone(s.Instances), slices.Clone(s.Services)
 	for _, x := range expected {
@@ -69,7 +69,7 @@ func (s Status) With(expected []Expected) Status {
 		id := x.Name
 		if i >= 0 {
 			id = s.Instances[i].ID
-		} else {
+		} else if s.Provided {
 			s.Instances = append(s.Instances, Instance{x.Name, x.IP, Terminated})
 		}
 		for _, name := range x.Services {

@@ -31,6 +31,10 @@ const (
 	Cancelled Phase = "cancelled"
 )
 
+func (p Phase) known() bool {
+	return slices.Contains([]Phase{Waits, Runs, Asked, Succeeded, Failed, Expired, Cancelled}, p)
+}
+
 // Entry is an action in the queue.
 type Entry struct {
 	Action
@@ -57,9 +61,9 @@ func (e Entry) Over() bool { return !slices.Contains([]Phase{Waits, Runs, Asked}
 
 // Queue is what waits, runs, or has ended within a week. It is a value: each method returns the next one.
 type Queue struct {
-	Actions   []Entry           `json:"actions"` // in the order of adding
-	History   string            `json:"history"` // up to where the fold's history was taken in; "" = nothing yet
-	Instances map[string]string `json:"instances,omitempty"`
+	Actions   []Entry           `json:"actions"`            // in the order of adding
+	History   string            `json:"history"`            // where the fold's history was taken in to; "" = nothing yet
+	Instances map[string]string `json:"instances,omitzero"` // as the provider said last; nil = never
 }
 
 const (
@@ -176,7 +180,10 @@ func (e *Entry) fail(why string, now time.Time) {
 // the ends of those that others come after. history is where the events of the fold's history end.
 func (q Queue) TakeIn(events []Event, history string, s Status, now time.Time) Queue {
 	next := q.clone()
-	next.History, next.Instances = history, maps.Clone(map[string]string(s.SeenIn()))
+	next.History = history
+	if s.Provided {
+		next.Instances = s.SeenIn()
+	}
 	for i := range next.Actions {
 		e := &next.Actions[i]
 		if e.Over() {
@@ -336,7 +343,7 @@ func (q Queue) Lines(next Queue, now time.Time) []Line {
 }
 
 // Clean makes a queue that another machine wrote fit to be shown and used: texts hold no control characters, and what
-// can be no action is left out.
+// is no action, or is in no known phase, is left out.
 func (q Queue) Clean() Queue {
 	q = q.clone()
 	for i := range q.Actions {
@@ -345,6 +352,6 @@ func (q Queue) Clean() Queue {
 			*text = human.Truncate(human.Safe(*text), resultLimit)
 		}
 	}
-	q.Actions = slices.DeleteFunc(q.Actions, func(e Entry) bool { return e.ID == "" || e.Wrong() != "" })
+	q.Actions = slices.DeleteFunc(q.Actions, func(e Entry) bool { return e.ID == "" || e.Wrong() != "" || !e.Phase.known() })
 	return q
 }

@@ -73,9 +73,9 @@ func TestQueueConditions(t *testing.T) {
 	b.add(work("none", "g1"), work("na", "g2", on("na", "na", "na", "na")), work("node", "g3", on("nodes", "i-1", "", "idle")),
 		work("initdone", "g4", on("nodes", "i-1", "", "initdone")), work("ip", "g5", on("instances", "", "10.0.0.1", "running")),
 		work("other-ip", "g6", on("instances", "", "10.0.0.9", "running")), work("state", "g7", on("nodes", "i-1", "", "wedged")),
-		work("early", "g8", on("nodes", "i-2", "", "initdone")), work("set", "g9", on("sets", "db", "", "settled")))
+		work("early", "g8", on("nodes", "i-2", "", "initdone")))
 	b.want("by the status", b.claim(), "none na node initdone ip")
-	b.want("by an event", b.claim(event.Event{Type: "nodes", Name: "i-1", State: "wedged"}, event.Event{Type: "sets", Name: "db", State: "settled"}), "state set")
+	b.want("by an event", b.claim(event.Event{Type: "nodes", Name: "i-1", State: "wedged"}), "state")
 	// An event that came while its action could not run is not lost.
 	b = newBench(t)
 	b.add(work("first", "g"), work("second", "g", on("nodes", "i-1", "", "wedged")))
@@ -203,5 +203,39 @@ func TestParseActions(t *testing.T) {
 - { id: t, do_level: nodes, do_action: work }
 - { id: t, do_level: nodes, do_action: work, event_ip: 10.0.0, deadline: 3 }
 `))
+	if _, wrong := event.ParseActions("a.yaml", []byte("- { do_level: nodes, do_action: work, event_type: sets }\n")); len(wrong) != 1 || !strings.Contains(wrong[0], "not in this version") {
+		t.Errorf("sets: %q", wrong)
+	}
 	testkit.Golden(t, "testdata/mistakes.txt", strings.Join(problems, "\n")+"\n")
+}
+
+// TestCleanLeavesOut: what another machine wrote and is no action, or in no known phase, is never shown or done.
+func TestCleanLeavesOut(t *testing.T) {
+	var q event.Queue
+	for id, phase := range map[string]event.Phase{"good": event.Waits, "odd": "\x1b[2Jdancing", "none": "", "sets": event.Waits} {
+		a := work(id, "g", func(a *event.Action) {
+			if id == "sets" {
+				a.EventType = event.Sets
+			}
+		})
+		q.Actions = append(q.Actions, event.Entry{Action: a, Phase: phase})
+	}
+	if q = q.Clean(); len(q.Actions) != 1 || q.Actions[0].ID != "good" {
+		t.Errorf("%+v", q.Actions)
+	}
+}
+
+// TestWithoutAProvider: what was seen of the instances stays, and what must exist and is not seen is not terminated.
+func TestWithoutAProvider(t *testing.T) {
+	b := newBench(t)
+	expected := []event.Expected{{Name: "db1"}}
+	for _, p := range []event.Provider{{}, {At: b.now}, {}} {
+		b.s = event.StatusOf(fleettest.Of(b.now, "1 idle a"), p, b.now).With(expected)
+		gone := event.Action{EventType: event.Instances, EventName: "db1", EventState: event.Terminated}
+		if asked := !p.At.IsZero(); gone.Holds(b.s) != asked {
+			t.Errorf("asked %v: terminated %v", asked, !asked)
+		}
+		b.claim()
+	}
+	b.want("seen", fmt.Sprint(b.q.Instances), "map[db1:terminated i-1:running]")
 }

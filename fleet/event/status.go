@@ -55,11 +55,12 @@ type Status struct {
 	Nodes     []presence.Node
 	Instances []Instance // sorted by id
 	Services  []Service  // sorted by name and node
+	Provided  bool       // the provider's view is in it; without it, what it does not show may exist
 }
 
 // StatusOf derives the status from the records and from the provider's view.
 func StatusOf(f presence.Fleet, p Provider, now time.Time) Status {
-	s := Status{At: now.UTC(), Nodes: f.Nodes}
+	s := Status{At: now.UTC(), Nodes: f.Nodes, Provided: !p.At.IsZero()}
 	provided := map[string]Provided{}
 	for _, one := range p.Instances {
 		provided[one.ID] = one

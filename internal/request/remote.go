@@ -63,7 +63,7 @@ type obeying struct {
 }
 
 const (
-	// mostAhead bounds the end of a request, whose id is remembered until then. Clocks may differ by some of it.
+	// mostAhead bounds the end of a request, whose id is remembered until then: a week, and what clocks may differ.
 	mostAhead = 7*24*time.Hour + time.Hour
 	// memoryMost bounds the memory. With more requests that have not ended, new ones are refused.
 	memoryMost  = 500
@@ -97,7 +97,8 @@ func NewRemote(cfg *config.Config, agent, id string, once bool, wake func()) (*R
 	r := &Remote{Spec: RemoteSpec(cfg), store: store, id: id, stateDir: cfg.StateDir, allow: cfg.Requests.Allow, limit: cfg.Beat.LookTimeout, waits: once, wake: wake}
 	r.known, _, r.wrong = r.file().Recall()
 	r.ctx, r.stop = context.WithCancel(context.Background())
-	return r, r.putUnserved()
+	_, err = r.putUnserved()
+	return r, err
 }
 
 // Same tells whether it was made from such a config.
@@ -114,20 +115,25 @@ func (r *Remote) file() files.Remembered[known] {
 	return files.Remembered[known]{Path: filepath.Join(r.stateDir, "requests.json"), What: "memory of requests", Durable: true}
 }
 
-// putUnserved leaves the Asks of requests that were taken in and not served: the process may have died between the two.
-func (r *Remote) putUnserved() error {
+// putUnserved leaves the Asks of requests that were taken in and not served: the process may have died between the
+// two, or the disk was full. put tells that there was one.
+func (r *Remote) putUnserved() (put bool, err error) {
 	for _, o := range r.known.Requests {
 		if !o.Asked || o.Served {
 			continue
 		}
 		ask := journal.Ask{ID: askPrefix + o.ID, What: journal.AskAgain, Target: o.Target, By: "request " + o.ID, At: o.Answer.Time, Until: o.Until}
-		if _, err := os.Lstat(Path(r.stateDir, ask.ID)); errors.Is(err, fs.ErrNotExist) {
+		switch _, err := os.Lstat(Path(r.stateDir, ask.ID)); {
+		case errors.Is(err, fs.ErrNotExist):
 			if err := Put(r.stateDir, ask); err != nil {
-				return err
+				return put, err
 			}
+			put = true
+		case err != nil:
+			return put, err
 		}
 	}
-	return nil
+	return put, nil
 }
 
 // Tick reads this node's requests at a beat.
@@ -161,10 +167,11 @@ func (r *Remote) read(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.busy = false
-	fresh := false
 	if err == nil && tip != before {
-		fresh, err = r.take(tip, list, now)
+		err = r.take(tip, list, now)
 	}
+	put, wrong := r.putUnserved()
+	err = errors.Join(err, wrong)
 	switch {
 	case r.ctx.Err() != nil:
 	case err != nil:
@@ -172,17 +179,20 @@ func (r *Remote) read(now time.Time) {
 	default:
 		r.wrong = nil
 	}
-	if fresh {
+	if put {
 		r.wake()
 	}
 }
 
-// take takes in what the ref asks now; fresh tells that something new is to be done.
-func (r *Remote) take(tip string, list []gitstore.Request, now time.Time) (fresh bool, err error) {
+// take takes in what the ref asks now.
+func (r *Remote) take(tip string, list []gitstore.Request, now time.Time) error {
+	if len(list) > gitstore.MostRequests {
+		return fmt.Errorf("%s, more than %d", human.Count(len(list), "request"), gitstore.MostRequests)
+	}
 	next := known{Tip: tip}
 	for _, o := range r.known.Requests {
 		o.Stands = slices.ContainsFunc(list, func(q gitstore.Request) bool { return q.ID == o.ID })
-		if o.Stands || now.Before(o.Until) {
+		if o.Stands || o.Asked && now.Before(o.Until) {
 			next.Requests = append(next.Requests, o)
 		}
 	}
@@ -194,17 +204,16 @@ func (r *Remote) take(tip string, list []gitstore.Request, now time.Time) (fresh
 		why := r.refusal(q, len(next.Requests), now)
 		if o.Asked = why == ""; o.Asked {
 			o.answer(presence.AnswerAccepted, "accepted", now)
-			fresh = true
 		} else {
 			o.answer(presence.AnswerRefused, why, now)
 		}
 		next.Requests = append(next.Requests, o)
 	}
 	if err := r.file().Save(next); err != nil {
-		return false, err // what is not remembered is not done
+		return err // what is not remembered is not done
 	}
 	r.known = next
-	return fresh, r.putUnserved()
+	return nil
 }
 
 // refusal says why a request is not obeyed; "" = it is.
@@ -240,7 +249,7 @@ func (r *Remote) Answered(done journal.Asked, now time.Time) {
 		case done.Error != "":
 			o.answer(presence.AnswerFailed, done.Error, now)
 		case len(done.Did) == 0:
-			o.answer(presence.AnswerDone, "done: this node has nothing to work", now)
+			o.answer(presence.AnswerDone, "done: this node has no matching item", now)
 		default:
 			o.answer(presence.AnswerAccepted, "working", now)
 		}

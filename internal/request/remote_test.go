@@ -150,12 +150,22 @@ func TestRequestsThatAreRefused(t *testing.T) {
 // TestRequestsOfAnybody: whatever the ref holds, the agent says so, goes on, and does nothing.
 func TestRequestsOfAnybody(t *testing.T) {
 	a := newAsked(t)
+	var many []gitstore.Request
+	for n := range 30 {
+		many = append(many, gitstore.Request{ID: fmt.Sprint("many-", n), Action: "work", Until: a.now.Add(time.Hour)})
+	}
 	for name, list := range map[string][]gitstore.Request{
 		"an id with a path": {{ID: "../x", Action: "work", Until: a.now.Add(time.Hour)}},
 		"no id":             {{Action: "work", Until: a.now.Add(time.Hour)}},
-		"too many":          make([]gitstore.Request, 30),
+		"too many":          many,
 	} {
-		a.write(list...)
+		data, err := presence.EncodeDocument("noderequests", list)
+		testkit.Must(t, err)
+		branch, err := gitstore.ReadBranch(t.Context(), a.store, gitstore.RequestRef("i-1"), gitstore.Branch{})
+		testkit.Must(t, err)
+		branch, err = branch.Push(t.Context(), a.store, map[string][]byte{"requests.json": data}, "x", "x", a.now)
+		testkit.Must(t, err)
+		a.tip = branch.Tip
 		if err := a.remote.Tick(a.now); err == nil {
 			t.Errorf("%s: no trouble", name)
 		}
@@ -166,4 +176,33 @@ func TestRequestsOfAnybody(t *testing.T) {
 	if asks := a.asks(); strings.Contains(asks, "\x1b") || asks == "" {
 		t.Errorf("asks %q", asks)
 	}
+}
+
+// TestRefusedRequestsAreForgotten: whatever their end, they are remembered while they are asked for.
+func TestRefusedRequestsAreForgotten(t *testing.T) {
+	a := newAsked(t)
+	for n := range 3 {
+		a.write(gitstore.Request{ID: fmt.Sprint("far-", n), Action: "work", Until: a.now.AddDate(7000, 0, 0)})
+		a.beat()
+	}
+	data, err := os.ReadFile(filepath.Join(a.cfg.StateDir, "requests.json"))
+	testkit.Must(t, err)
+	if n := strings.Count(string(data), `"stands"`); n != 1 || !strings.Contains(string(data), "far-2") {
+		t.Errorf("%d are remembered: %s", n, data)
+	}
+}
+
+// TestAskThatCannotBePut: it is tried again at each beat, and what is in the way is said until then.
+func TestAskThatCannotBePut(t *testing.T) {
+	a := newAsked(t)
+	testkit.Must(t, os.WriteFile(request.Dir(a.cfg.StateDir), nil, 0o600)) // in the place of the folder
+	a.write(gitstore.Request{ID: "a1", Action: "work", Until: a.now.Add(time.Hour)})
+	for range 2 {
+		if err := a.remote.Tick(a.now); err == nil {
+			t.Error("no trouble")
+		}
+	}
+	testkit.Must(t, os.Remove(request.Dir(a.cfg.StateDir)))
+	a.beat()
+	a.want("asks", a.asks(), "request-a1 again ")
 }

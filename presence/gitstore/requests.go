@@ -26,9 +26,20 @@ const (
 	requestsFile  = "requests.json"
 	requestsType  = "noderequests"
 	requestsLimit = 64 << 10
-	// requestsMost bounds how many requests a node takes from its ref.
-	requestsMost = 20
 )
+
+// MostRequests is how many requests a node takes from its ref. Of more it takes none.
+const MostRequests = 20
+
+// MalformedError is in the error of a ref that holds no list of requests.
+type MalformedError struct{ error }
+
+// FullError is in the error of a list that a node would not take.
+type FullError struct{ Node string }
+
+func (e *FullError) Error() string {
+	return e.Node + " has " + human.Count(MostRequests, "request") + " already: wait, or remove some"
+}
 
 var requestID = regexp.MustCompile(`^[0-9a-z][0-9a-z-]{0,49}$`)
 
@@ -40,8 +51,8 @@ func AskRequests(ctx context.Context, s Remote, id string) (tip string, err erro
 	return refID(ctx, s, RequestRef(id))
 }
 
-// ReadRequests reads what a commit of a node's ref asks. What is there may be hostile: an id that does
-// not fit is an error, texts are cleaned.
+// ReadRequests reads what a commit of a node's ref asks, also more than MostRequests. What is there may be hostile: an
+// invalid id is an error, texts are cleaned.
 func ReadRequests(ctx context.Context, s Remote, commit string) ([]Request, error) {
 	data, err := readPushed(ctx, s, commit, requestsFile, requestsLimit)
 	if err != nil {
@@ -49,14 +60,11 @@ func ReadRequests(ctx context.Context, s Remote, commit string) ([]Request, erro
 	}
 	var list []Request
 	if err := presence.DecodeDocument(data, requestsType, &list); err != nil {
-		return nil, fmt.Errorf("%s: %w", requestsFile, err)
-	}
-	if len(list) > requestsMost {
-		return nil, fmt.Errorf("%s: %s, more than %d", requestsFile, human.Count(len(list), "request"), requestsMost)
+		return nil, &MalformedError{fmt.Errorf("%s: %w", requestsFile, err)}
 	}
 	for i, r := range list {
 		if !requestID.MatchString(r.ID) {
-			return nil, fmt.Errorf("%s: the id %s does not fit", requestsFile, human.Quote(r.ID))
+			return nil, &MalformedError{fmt.Errorf("%s: invalid request id %s", requestsFile, human.Quote(r.ID))}
 		}
 		list[i].Action, list[i].Target, list[i].By = human.Truncate(human.Safe(r.Action), 100), human.Truncate(human.Safe(r.Target), 300), human.Truncate(human.Safe(r.By), 100)
 	}
@@ -80,6 +88,9 @@ func RequestsOf(ctx context.Context, s Remote) (tips map[string]string, err erro
 func RequestsUpdate(id, old string, list []Request, who string, now time.Time) (remote.Update, error) {
 	if len(list) == 0 {
 		return remote.Update{Ref: RequestRef(id), Old: old}, nil
+	}
+	if len(list) > MostRequests {
+		return remote.Update{}, &FullError{id}
 	}
 	data, err := presence.EncodeDocument(requestsType, list)
 	words := make([]string, 0, len(list))

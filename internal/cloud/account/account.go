@@ -126,7 +126,7 @@ func (a *Account) launch(ctx context.Context, l event.Launch) (id string, err er
 		return "", worded(err)
 	}
 	if len(said.Instances) != 1 {
-		return "", fmt.Errorf("EC2: a launch of one gave %s", human.Count(len(said.Instances), "instance"))
+		return "", fmt.Errorf("EC2: asked for one instance, got %d", len(said.Instances))
 	}
 	id = aws.ToString(said.Instances[0].InstanceId)
 	// The answer to a token that was used before may be as it was then.
