@@ -261,6 +261,7 @@ func TestOneProblem(t *testing.T) {
 		"Home: /a\n":                           "1:1: Home: unknown key: did you mean home?",
 		"repo: []\n":                           "1:1: repo: unknown key: did you mean repos?",
 		"look_timeout: 5s\n":                   "1:1: look_timeout: unknown key here: did you mean beat.look_timeout?",
+		"work_spread: 5m\n":                    "1:1: work_spread: unknown key here: did you mean beat.work_spread?",
 		"beat: {home: /a}\n":                   "1:8: beat.home: unknown key here: did you mean home?",
 		"repos: [{url: /a, authh: {}}]\n":      "1:19: repos[0].authh: unknown key: did you mean auth?",
 		"repos: [{url: /a, token_file: /x}]\n": "1:19: repos[0].token_file: unknown key here: did you mean auth.token_file?",
