@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
 	"github.com/addagent/addagent/presence/history"
 	"github.com/addagent/addagent/service"
@@ -69,7 +70,7 @@ func FromHistory(list []fold.Transition, s Status) []Event {
 		switch t.Kind {
 		case history.KindCode:
 			e.Type, e.Name, e.Code, e.PreviousCode = Services, t.Service, e.State, cmp.Or(e.PreviousState, noCode)
-			e.State, e.PreviousState = cmp.Or(human.Safe(t.Reason), service.Code(t.To).State()), stateOfCode(t.From)
+			e.State, e.PreviousState = cmp.Or(human.Safe(t.Reason), stateOfCode(t.To)), stateOfCode(t.From)
 		case history.KindRole:
 			e.Type, e.Name = Roles, t.Service
 		}
@@ -78,10 +79,10 @@ func FromHistory(list []fold.Transition, s Status) []Event {
 	return all
 }
 
-// stateOfCode is a code in a word; "" stays so: there was none.
+// stateOfCode is a code in a word. What is no code stays: "" = there was none, "gone" = the node offers it no longer.
 func stateOfCode(code string) string {
-	if code == "" {
-		return ""
+	if code == "" || code == string(presence.Gone) {
+		return code
 	}
 	return service.Code(code).State()
 }

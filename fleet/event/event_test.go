@@ -13,6 +13,7 @@ import (
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
+	"github.com/addagent/addagent/presence/history"
 )
 
 // grid has a node that is heard, one that has left, one that is missing, and one machine whose agent was never heard.
@@ -104,5 +105,14 @@ func TestEvents(t *testing.T) {
 	}
 	if again := s.SeenIn().Changes(s); len(again) > 0 {
 		t.Errorf("the same view twice: %v", again)
+	}
+}
+
+// TestServiceThatIsGone: a service that its node tells no longer has not stopped: it was taken away.
+func TestServiceThatIsGone(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	e := event.FromHistory([]fold.Transition{{Time: at, ID: "i-1", Kind: history.KindCode, Service: "web", From: "ER0024", To: "gone"}}, event.Status{})[0]
+	if e.Type != event.Services || e.State != "gone" || e.PreviousState != "uninstalled" {
+		t.Errorf("%+v", e)
 	}
 }
