@@ -24,7 +24,7 @@ import (
 //	rise: 1                  # passes in a row until it is up
 //	fall: 2                  # failures in a row until it is down
 //	requires: [ cache ]      # services that its set-up needs
-//	drain: 5m                # from "told that it goes" to "goes"
+//	drain: 5m                # how long its users have, from the announcement that it goes
 type Description struct {
 	Name     string
 	Port     int // 0 = nothing connects to it

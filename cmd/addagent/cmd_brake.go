@@ -40,11 +40,8 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: p.withConfig(g, func(c *cobra.Command, cfg *config.Config, args []string) error {
 			at := time.Now()
-			b, err := p.brake(reason, at)
+			b, err := p.brakeUntil(c, reason, until, at)
 			if err != nil {
-				return cli.Misuse(fmt.Errorf("--reason %w", err))
-			}
-			if b.Until, err = untilFlag(c, until, at); err != nil {
 				return err
 			}
 			repo := ""
@@ -71,16 +68,17 @@ such as "2026-03-01 18:00" or 18:00 (the next one).`,
 	return c
 }
 
-// untilFlag is the time that --until names; zero = it was not given.
-func untilFlag(c *cobra.Command, until string, now time.Time) (time.Time, error) {
-	if !c.Flags().Changed("until") {
-		return time.Time{}, nil
+// brakeUntil is the brake of a command with --reason and --until.
+func (p *process) brakeUntil(c *cobra.Command, reason, until string, now time.Time) (b node.Brake, err error) {
+	if b, err = p.brake(reason, now); err != nil {
+		return b, cli.Misuse(fmt.Errorf("--reason %w", err))
 	}
-	end, err := parseUntil(until, now)
-	if err != nil {
-		return end, cli.Misuse(fmt.Errorf("--until %w", err))
+	if c.Flags().Changed("until") {
+		if b.Until, err = parseUntil(until, now); err != nil {
+			return b, cli.Misuse(fmt.Errorf("--until %w", err))
+		}
 	}
-	return end, nil
+	return b, nil
 }
 
 func (p *process) enableCommand(g *cli.Flags) *cobra.Command {

@@ -37,11 +37,8 @@ their time (drain in service.yaml). Then a script can stop or replace the servic
 		Args: cobra.MaximumNArgs(1),
 		RunE: p.withConfig(g, func(c *cobra.Command, cfg *config.Config, args []string) error {
 			at := time.Now()
-			b, err := p.brake(reason, at)
+			b, err := p.brakeUntil(c, reason, until, at)
 			if err != nil {
-				return cli.Misuse(fmt.Errorf("--reason %w", err))
-			}
-			if b.Until, err = untilFlag(c, until, at); err != nil {
 				return err
 			}
 			name := strings.Join(args, "")

@@ -176,7 +176,7 @@ func (a *Action) set(y *strictyaml.File, f strictyaml.Field) {
 	case "deadline":
 		a.Deadline = human.Setting(y.Duration(f))
 	case "event_type":
-		if a.EventType = y.OneOf(f, append(Types(), "cloud", notKnown)); a.EventType == "cloud" { // as it was called before
+		if a.EventType = y.OneOf(f, append(Types(), Sets, "cloud", notKnown)); a.EventType == "cloud" { // its old name
 			a.EventType = Instances
 		}
 	default:

@@ -24,8 +24,8 @@ const (
 	Sets      = "sets"      // all users of a service have worked with its present endpoints, or not any more
 )
 
-// Types lists them.
-func Types() []string { return []string{Nodes, Services, Roles, Instances, Sets} }
+// Types lists those that events have. There are none of Sets yet.
+func Types() []string { return []string{Nodes, Services, Roles, Instances} }
 
 // Event is a change, in the form of the ancestor's events: all values are texts.
 type Event struct {
