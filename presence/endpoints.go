@@ -169,3 +169,9 @@ func DecodeEndpoints(data []byte) (list []Endpoint, err error) {
 func (all Endpoints) Equal(other Endpoints) bool {
 	return maps.EqualFunc(all, other, func(a, b []Endpoint) bool { return slices.Equal(a, b) })
 }
+
+// Behind says whether the last success of an item, on a node of the deployment own, was with other endpoints than
+// these.
+func (all Endpoints) Behind(u Use, own string) bool {
+	return u.Set != SetID(all.Set(ServiceFilter{Service: u.Service, Role: u.Role, Deployment: u.Deployment}, own))
+}

@@ -12,8 +12,6 @@ import (
 	"github.com/addagent/addagent/fleet/control"
 	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/internal/human"
-	"github.com/addagent/addagent/internal/trouble"
 	"github.com/addagent/addagent/presence/fold"
 	"github.com/spf13/cobra"
 )
@@ -83,7 +81,16 @@ func (f *readingFlags) reading(c *cobra.Command) (reading, error) {
 	case f.every < time.Second:
 		return reading{}, cli.Misuse(errors.New("--every: the minimum is 1s"))
 	}
-	return reading{since: since, follow: f.follow, every: f.every}, nil
+	if !f.follow {
+		return reading{since: since}, nil
+	}
+	return reading{since: since, every: f.every}, nil
+}
+
+// reading is what of the history is printed.
+type reading struct {
+	since time.Time
+	every time.Duration // follow, and look so often; 0 = do not
 }
 
 // moment understands a time, a day, or how long ago; days have the letter d.
@@ -104,87 +111,20 @@ func moment(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New("give a time such as 2026-03-01 or 2026-03-01T09:30:00Z, or an age such as 90m, 24h or 7d")
 }
 
-// overlap is how far a reading goes back before the one before: a report may be late, and a node's clock behind.
-const overlap = time.Hour
-
 func (p *program) log(ctx context.Context, o *control.Repository, word string, states []string, r reading) error {
 	if err := knownStates(states); err != nil {
 		return err
 	}
-	r.keep = func(t fold.Transition) bool { return len(states) == 0 || slices.Contains(states, t.To) }
-	r.print = p.printTransition
-	var err error
-	if r.id, err = p.meant(ctx, o, word); err != nil {
-		return err
-	}
-	return p.read(ctx, o, r)
-}
-
-// reading is what of the history is printed.
-type reading struct {
-	id     string // of one node; "" = of all
-	since  time.Time
-	follow bool
-	every  time.Duration // with follow
-	keep   func(fold.Transition) bool
-	print  func(fold.Transition) error
-}
-
-// read prints the lines of the history, and with follow those that come.
-func (p *program) read(ctx context.Context, o *control.Repository, r reading) error {
-	list, err := o.History(ctx, r.id, r.since)
+	id, err := p.meant(ctx, o, word)
 	if err != nil {
 		return err
 	}
-	told := map[moved]bool{}
-	news := func(list []fold.Transition) (n int, err error) {
-		for _, t := range list {
-			if told[moveOf(t)] || !r.keep(t) || t.Time.Before(r.since) {
-				continue
-			}
-			if err := r.print(t); err != nil {
-				return n, err
-			}
-			told[moveOf(t)] = true
-			n++
-		}
-		return n, nil
-	}
-	n, err := news(list)
-	if n == 0 && err == nil {
-		p.says("no transition since %s", human.Time(r.since))
-	}
-	if err != nil || !r.follow {
-		return err
-	}
-	tick := time.NewTicker(r.every)
-	defer tick.Stop()
-	var wrong trouble.Trouble
-	for {
-		select {
-		case <-ctx.Done():
-			return &cli.Exit{Code: cli.ExitInterrupted}
-		case <-tick.C:
-		}
-		now := time.Now()
-		back := now.Add(-overlap)
-		list, err := o.History(ctx, r.id, back)
-		if ctx.Err() != nil {
-			continue
-		}
-		text := ""
-		if wrong, text = wrong.NextOf(err, now); text != "" {
-			p.says("%s", text)
-		}
-		if _, err := news(list); err != nil {
-			return err
-		}
-		for m := range told {
-			if m.at < back.Add(-time.Minute).Unix() { // it cannot come again
-				delete(told, m)
-			}
-		}
-	}
+	return control.Stream[fold.Transition, moved]{Since: r.since, Every: r.every, Print: p.printTransition, Key: moveOf,
+		At: func(t fold.Transition) time.Time { return t.Time }, Say: p.say, None: "no transition",
+		Read: func(ctx context.Context, since time.Time) ([]fold.Transition, error) {
+			list, err := o.History(ctx, id, since)
+			return slices.DeleteFunc(list, func(t fold.Transition) bool { return len(states) > 0 && !slices.Contains(states, t.To) }), err
+		}}.Run(ctx)
 }
 
 // moved identifies a transition. From is not part of it: one reading may know it and the next one, with less history,

@@ -51,6 +51,8 @@ func (p *program) says(format string, args ...any) {
 	fmt.Fprintln(p.Err, "addctl:", human.Safe(fmt.Sprintf(format, args...)))
 }
 
+func (p *program) say(text string) { p.says("%s", text) }
+
 // notes prints what a reading left out, and why.
 func (p *program) notes(f presence.Fleet) {
 	for _, n := range f.Notes {

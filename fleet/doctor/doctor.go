@@ -24,6 +24,7 @@ import (
 type Fleet interface {
 	Read(ctx context.Context, now time.Time) (presence.Fleet, error)
 	Since(ctx context.Context, position string) (list []fold.Transition, end string, err error)
+	Endpoints(ctx context.Context, now time.Time) (presence.Endpoints, error)
 }
 
 // Cloud is the provider of instances.
@@ -82,7 +83,12 @@ func (d *Doctor) Status(ctx context.Context, now time.Time) (event.Status, error
 			d.provider = event.Provider{At: now, Instances: list}
 		}
 	}
-	return event.StatusOf(f, d.provider, now).With(d.Expect), nil
+	// Read after the nodes: a user that has worked with other endpoints than the newest counts as behind.
+	ends, err := d.Fleet.Endpoints(ctx, now)
+	if err != nil {
+		return event.Status{}, err
+	}
+	return event.StatusOf(f, d.provider, now).With(d.Expect).WithSets(ends), nil
 }
 
 // Round takes in what happened, claims what is due in the same push, does it, and writes down what became of it.
@@ -102,11 +108,9 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 		}
 		events := event.FromHistory(list, s)
 		var seen []event.Line
-		if s.Provided && q.Instances != nil { // the first view is no change, and no view tells none
-			for _, e := range event.Seen(q.Instances).Changes(s) {
-				events = append(events, e)
-				seen = append(seen, event.Line{Time: e.At, Event: &e})
-			}
+		for _, e := range q.News(s) {
+			events = append(events, e)
+			seen = append(seen, event.Line{Time: e.At, Event: &e})
 		}
 		next := q.TakeIn(events, end, s, now)
 		next, claimed = next.Claim(d.Me, s, d.Lease, present())

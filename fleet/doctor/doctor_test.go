@@ -30,6 +30,7 @@ type grid struct {
 	done               map[string][]string // by node: the requests that it obeyed
 	said               map[string]string   // by node: what it reported last
 	states             map[string]node.State
+	services           func(id string, r *presence.Record) // what a node offers and uses; nil = nothing
 }
 
 func newGrid(t *testing.T, nodes ...string) *grid {
@@ -69,13 +70,16 @@ func (g *grid) beat() {
 				standing = append(standing, presence.Answer{ID: r.ID, Code: presence.AnswerDone, State: "done"})
 			}
 		}
-		says := fmt.Sprint(state, standing, g.now.Unix()/300) // what is the same is said again each five minutes
+		one := fleettest.One(id, state, "a", "", g.now)
+		if one.Answers = standing; g.services != nil {
+			g.services(id, &one.Record)
+		}
+		// What is the same is said again each five minutes.
+		says := fmt.Sprint(state, standing, one.Services, one.Uses, g.now.Unix()/300)
 		if g.said[id] == says {
 			continue
 		}
 		g.said[id] = says
-		one := fleettest.One(id, state, "a", "", g.now)
-		one.Answers = standing
 		testkit.Must(g, fleettest.Report(g.presence, one.Record, g.now))
 	}
 	g.fold()

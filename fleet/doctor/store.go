@@ -128,6 +128,31 @@ func (s *Store) change(ctx context.Context, now time.Time, dry bool, change func
 	}
 }
 
+// Events are those in the log since a time: the changes of instances and sets that doctors saw. What another machine
+// wrote and is no event is left out.
+func (s *Store) Events(ctx context.Context, since time.Time) (all []event.Event, err error) {
+	if s.branch, err = gitstore.ReadBranch(ctx, s.repo, Ref, s.branch); err != nil {
+		return nil, fmt.Errorf("queue in %s: %w", s.name, err)
+	}
+	for _, name := range s.branch.Names(logFolder) {
+		day, err := time.Parse(logDay, strings.TrimPrefix(name, logFolder+"/"))
+		if err != nil || since.Sub(day) > 48*time.Hour { // the day is that of the push, by another clock
+			continue
+		}
+		data, _ := s.branch.File(name) // it is one of the names
+		for line := range bytes.Lines(data) {
+			var l event.Line
+			if json.Unmarshal(line, &l) != nil || l.Event == nil {
+				continue
+			}
+			if e, ok := l.Event.Clean(); ok && !e.At.Before(since) {
+				all = append(all, e)
+			}
+		}
+	}
+	return all, nil
+}
+
 // pause waits before a change that another writer was faster than is tried again; false = ctx ended.
 func pause(ctx context.Context, try int) bool {
 	return retry.Wait(ctx, retry.Backoff{First: raceFirst, Most: raceMost, High: 1}.Delay(try, rand.Float64()))

@@ -110,7 +110,9 @@ func (a Action) Holds(s Status) bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(s.Sets, func(one Set) bool {
+		return a.Matches(Event{Type: Sets, Name: one.Service, State: one.State})
+	})
 }
 
 // NodesOf are the nodes that a group means: a service, a node, an address, a deployment, or all; sorted by id. Only
@@ -176,7 +178,7 @@ func (a *Action) set(y *strictyaml.File, f strictyaml.Field) {
 	case "deadline":
 		a.Deadline = human.Setting(y.Duration(f))
 	case "event_type":
-		if a.EventType = y.OneOf(f, append(Types(), Sets, "cloud", notKnown)); a.EventType == "cloud" { // its old name
+		if a.EventType = y.OneOf(f, append(Types(), "cloud", notKnown)); a.EventType == "cloud" { // its old name
 			a.EventType = Instances
 		}
 	default:
@@ -199,8 +201,10 @@ func (a Action) Wrong() string {
 		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use " + human.List([]string{Nodes, Instances}, "or")
 	case !slices.Contains(known, a.DoAction):
 		return "do_action " + human.Quote(a.DoAction) + " is unknown: at the level " + a.DoLevel + " there is " + human.List(known, "and")
-	case a.EventType == Sets: // no event of this type is made yet
-		return "event_type sets is not in this version"
+	case a.EventType == Sets && !anything(a.EventState) && a.EventState != Settled && a.EventState != Changing:
+		return "event_state " + human.Quote(a.EventState) + " is unknown: a set is " + human.List([]string{Settled, Changing}, "or")
+	case a.EventType == Sets && !anything(a.EventIP):
+		return "event_ip: a set has no address"
 	case a.DoGroup == "" || len(texts) > 500 || human.Safe(texts) != texts:
 		return "do_group is missing, or a text is too long or holds control characters"
 	case !anything(a.EventIP) && notIP != nil:

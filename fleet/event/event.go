@@ -21,11 +21,14 @@ const (
 	Services  = "services"  // a service of a node has another code
 	Roles     = "roles"     // a service of a node has another role
 	Instances = "instances" // an instance has another state
-	Sets      = "sets"      // all users of a service have worked with its present endpoints, or not any more
+	Sets      = "sets"      // not all users of a service have worked with its endpoints, or all have
 )
 
-// Types lists those that events have. There are none of Sets yet.
-func Types() []string { return []string{Nodes, Services, Roles, Instances} }
+// Types lists all of them.
+func Types() []string { return []string{Nodes, Services, Roles, Instances, Sets} }
+
+// Derived lists those that no history of the fold has: a doctor sees them, and writes them to the log of its queue.
+func Derived() []string { return []string{Instances, Sets} }
 
 // Event is a change, in the form of the ancestor's events: all values are texts.
 type Event struct {
@@ -56,6 +59,16 @@ func identified(e Event, at time.Time) Event {
 	sum := sha256.Sum256(line)
 	e.ID = hex.EncodeToString(sum[:8])
 	return e
+}
+
+// Clean makes an event that another machine wrote fit to be shown and used; false = it is none.
+func (e Event) Clean() (Event, bool) {
+	at, err := time.Parse(time.RFC3339, e.Time)
+	for _, text := range []*string{&e.ID, &e.Type, &e.Name, &e.Node, &e.IP, &e.State, &e.Code, &e.PreviousState, &e.PreviousCode} {
+		*text = human.Truncate(human.Line(*text), resultLimit)
+	}
+	e.At, e.Time = at.UTC(), human.Stamp(at)
+	return e, err == nil && e.ID != "" && e.Name != "" && slices.Contains(Types(), e.Type)
 }
 
 // FromHistory are the events in lines of the fold's history; addresses are those of the status.

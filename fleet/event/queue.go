@@ -64,6 +64,8 @@ type Queue struct {
 	Actions   []Entry           `json:"actions"`            // in the order of adding
 	History   string            `json:"history"`            // where the fold's history was taken in to; "" = nothing yet
 	Instances map[string]string `json:"instances,omitzero"` // as the provider said last; nil = never
+	Sets      map[string]string `json:"sets,omitzero"`      // state and id, by service; nil = never seen
+	Seen      time.Time         `json:"seen,omitzero"`      // when instances or sets were last seen to change
 }
 
 const (
@@ -181,9 +183,7 @@ func (e *Entry) fail(why string, now time.Time) {
 func (q Queue) TakeIn(events []Event, history string, s Status, now time.Time) Queue {
 	next := q.clone()
 	next.History = history
-	if s.Provided {
-		next.Instances = s.SeenIn()
-	}
+	next.see(s)
 	for i := range next.Actions {
 		e := &next.Actions[i]
 		if e.Over() {
@@ -350,6 +350,12 @@ func (q Queue) Clean() Queue {
 		e := &q.Actions[i]
 		for _, text := range []*string{&e.EventType, &e.EventName, &e.EventIP, &e.EventState, &e.DoGroup, &e.DoType, &e.By, &e.Result} {
 			*text = human.Truncate(human.Safe(*text), resultLimit)
+		}
+	}
+	for _, seen := range []*map[string]string{&q.Instances, &q.Sets} {
+		*seen = maps.Clone(*seen)
+		for name, text := range *seen {
+			(*seen)[name] = human.Truncate(human.Safe(text), resultLimit)
 		}
 	}
 	q.Actions = slices.DeleteFunc(q.Actions, func(e Entry) bool { return e.ID == "" || e.Wrong() != "" || !e.Phase.known() })

@@ -203,7 +203,10 @@ func TestParseActions(t *testing.T) {
 - { id: t, do_level: nodes, do_action: work }
 - { id: t, do_level: nodes, do_action: work, event_ip: 10.0.0, deadline: 3 }
 `))
-	if _, wrong := event.ParseActions("a.yaml", []byte("- { do_level: nodes, do_action: work, event_type: sets }\n")); len(wrong) != 1 || !strings.Contains(wrong[0], "not in this version") {
+	if _, wrong := event.ParseActions("a.yaml", []byte(`
+- { event_type: sets, event_state: moved, do_level: nodes, do_action: work }
+- { event_type: sets, event_ip: 10.0.0.1, do_level: nodes, do_action: work }
+`)); len(wrong) != 2 {
 		t.Errorf("sets: %q", wrong)
 	}
 	testkit.Golden(t, "testdata/mistakes.txt", strings.Join(problems, "\n")+"\n")
@@ -215,7 +218,7 @@ func TestCleanLeavesOut(t *testing.T) {
 	for id, phase := range map[string]event.Phase{"good": event.Waits, "odd": "\x1b[2Jdancing", "none": "", "sets": event.Waits} {
 		a := work(id, "g", func(a *event.Action) {
 			if id == "sets" {
-				a.EventType = event.Sets
+				a.EventType, a.EventState = event.Sets, "moving"
 			}
 		})
 		q.Actions = append(q.Actions, event.Entry{Action: a, Phase: phase})

@@ -55,6 +55,7 @@ type Status struct {
 	Nodes     []presence.Node
 	Instances []Instance // sorted by id
 	Services  []Service  // sorted by name and node
+	Sets      []Set      // sorted by service; nil = not known: see WithSets
 	Provided  bool       // the provider's view is in it; without it, what it does not show may exist
 }
 

@@ -52,8 +52,7 @@ func Services(f presence.Fleet, now time.Time) []Service {
 			continue
 		}
 		for _, u := range n.Uses {
-			set := ends.Set(presence.ServiceFilter{Service: u.Service, Role: u.Role, Deployment: u.Deployment}, n.Deployment)
-			user := User{Node: n.InstanceID, Item: u.Item, Behind: u.Set != presence.SetID(set)}
+			user := User{Node: n.InstanceID, Item: u.Item, Behind: ends.Behind(u, n.Deployment)}
 			if u.Deployment != presence.AllDeployments {
 				s := of(u.Service, cmp.Or(u.Deployment, n.Deployment))
 				s.Users = append(s.Users, user)
