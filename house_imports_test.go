@@ -62,7 +62,8 @@ var importTable = []struct {
 		"service/tree":         {"internal/git/objects internal/human internal/strictyaml service", ""},
 		"work":                 {"internal/files internal/git/objects internal/human internal/retry internal/strictyaml service service/tree work/sets", ""},
 		"work/sets":            {"internal/human internal/strictyaml", ""},
-		"work/run":             {"internal/files internal/human internal/retry work", ""},
+		"work/run":             {"internal/files internal/human internal/retry work work/session", ""},
+		"work/session":         {"internal/human", ""},
 	}},
 	{"fleet and presence", map[string]imports{
 		"fleet/control": {`

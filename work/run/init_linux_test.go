@@ -11,6 +11,7 @@ import (
 
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/session"
 )
 
 // initYard is a node whose init is in hand: a clone with init scripts, and a memory outside of it.
@@ -178,7 +179,7 @@ func TestInitScriptThatIsNotOnTheDisk(t *testing.T) {
 		o := y.initOrder("echo ran\n", "true\n")
 		testkit.Must(t, spoil(filepath.Join(y.repoDir, o.Steps[1].Script)))
 		testkit.Must(t, waited(t.Context(), y.start(o)))
-		if m := work.Peek(y.memory); m.Last == nil || m.Last.Reason != work.ReasonStart || m.Last.Detail != want || y.initLog() != notePrefix+want+"\n" {
+		if m := work.Peek(y.memory); m.Last == nil || m.Last.Reason != work.ReasonStart || m.Last.Detail != want || y.initLog() != session.NotePrefix+want+"\n" {
 			t.Errorf("%+v, log %s", m.Last, y.initLog())
 		}
 	}

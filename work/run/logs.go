@@ -1,11 +1,9 @@
 package run
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +13,6 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/files"
-	"github.com/addagent/addagent/internal/human"
 )
 
 // What is kept of one item's logs: the newest, so many that one sees when a thing began to fail, and at most the bytes
@@ -116,49 +113,4 @@ var logName = regexp.MustCompile(`^\d{8}-\d{6}(_\d+)?\.log$`)
 func compareLogs(a, b string) int {
 	n := len(logStamp)
 	return cmp.Or(strings.Compare(a[:n], b[:n]), len(a)-len(b), strings.Compare(a, b))
-}
-
-// notePrefix begins every line that the shim itself writes into a script's log.
-const notePrefix = "addagent: "
-
-// lastLineMax bounds what is kept of a script's last line, in bytes.
-const lastLineMax = 200
-
-// lastLine is the last line of a script's output that says anything, cut to lastLineMax bytes that can be printed. The
-// shim's own notes are not output.
-func lastLine(file io.ReaderAt, size int64) string {
-	const window = 64 << 10
-	from := max(0, size-window)
-	data := make([]byte, size-from)
-	n, err := file.ReadAt(data, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return ""
-	}
-	for data = data[:n]; len(data) > 0; {
-		at := bytes.LastIndexByte(data, '\n')
-		if line := printable(data[at+1:], lastLineMax); line != "" && !strings.HasPrefix(line, notePrefix) {
-			return line
-		}
-		data = data[:max(at, 0)]
-	}
-	return ""
-}
-
-// escapes are colours and cursor moves (ECMA-48 CSI), titles (OSC), and the two-byte ones.
-var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[^[\]])`)
-
-// printable is what a person saw of a line: without terminal escapes, of a progress bar its last state, without control
-// characters, at most limit bytes.
-func printable(line []byte, limit int) string {
-	if bytes.IndexByte(line, 0x1b) >= 0 {
-		line = escapes.ReplaceAll(line, nil)
-	}
-	for len(line) > 0 {
-		at := bytes.LastIndexByte(line, '\r')
-		if text := shortLine(string(line[at+1:])); text != "" {
-			return human.PrefixBytes(text, limit)
-		}
-		line = line[:max(at, 0)]
-	}
-	return ""
 }

@@ -13,10 +13,10 @@ import (
 	"syscall"
 
 	"github.com/addagent/addagent/internal/human"
+	"github.com/addagent/addagent/work/session"
 )
 
-// command is the script, or the init, as a process that begins a session of its own, writes into the log itself and is
-// told to end when the shim dies.
+// command is the script, or the init, as a process that writes into the log itself.
 func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
 	// Looked at here because the kernel says "no such file" for a missing folder, script and interpreter alike.
 	if info, err := os.Stat(o.RepoDir); err != nil || !info.IsDir() {
@@ -42,10 +42,7 @@ func (o Order) command(log *os.File, steps *trail) (*exec.Cmd, error) {
 		}
 		args = []string{bash, o.Script}
 	}
-	return &exec.Cmd{
-		Path: args[0], Args: args, Dir: o.RepoDir, Env: o.Env, Stdout: log, Stderr: log,
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM},
-	}, nil
+	return &exec.Cmd{Path: args[0], Args: args, Dir: o.RepoDir, Env: o.Env, Stdout: log, Stderr: log}, nil
 }
 
 // scripts are the files that are run.
@@ -89,9 +86,9 @@ func (o Order) find(name string) (string, error) {
 	return "", fmt.Errorf("not found in %s", path)
 }
 
-func (o Order) refused(out *output, why string) ending {
+func (o Order) refused(out *session.Log, why string) ending {
 	e := cannotStart(why)
-	out.say("%s", e.detail)
+	out.Say("%s", e.detail)
 	return e
 }
 

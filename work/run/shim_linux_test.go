@@ -17,6 +17,7 @@ import (
 
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/session"
 )
 
 // TestMain lets the test binary be what the agent's is: started again as a shim, or as an agent that starts work and is
@@ -176,7 +177,7 @@ func (y *yard) pidOf(name string) int {
 }
 
 func alive(pid int) bool {
-	p, ok := readProcess(pid)
+	p, ok := session.Read(pid)
 	return ok && p.State != 'Z' && p.State != 'X'
 }
 

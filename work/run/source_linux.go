@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/session"
 )
 
 // Init is sourced: all its scripts share one bash, so that one can set values for the next, and each of them can do to
@@ -46,7 +47,7 @@ func (t *trail) read() (step int, end bool) {
 }
 
 // ownFile is how another process opens a file that this one has open.
-func ownFile(f *os.File) string { return procPath(os.Getpid(), fmt.Sprintf("fd/%d", f.Fd())) }
+func ownFile(f *os.File) string { return session.ProcPath(os.Getpid(), fmt.Sprintf("fd/%d", f.Fd())) }
 
 // include is a function that scripts of the old kind call: their bootstrap defined it.
 const include = "include() { if [ -e \"$1\" ]; then builtin source \"$@\"; else builtin echo \"Skipped missing: $1\"; fi; }\n"
@@ -62,7 +63,7 @@ func (o Order) initProgram(trail, log *os.File) string {
 		if s.Missing {
 			say = "Skipped missing: " + s.Script
 		}
-		fmt.Fprintf(&b, "builtin printf '%%s\\n' %s >>%s || builtin :\n", shellQuoted(notePrefix+say), ownFile(log))
+		fmt.Fprintf(&b, "builtin printf '%%s\\n' %s >>%s || builtin :\n", shellQuoted(session.NotePrefix+say), ownFile(log))
 		if s.Missing {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/addagent/addagent/work/session"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,7 +85,7 @@ func waitProcess(pid int, atMost time.Duration) {
 // wakeStopped continues a process that was stopped. Under a debugger it is stopped in another way, and left
 // alone.
 func wakeStopped(pid int) {
-	if p, ok := readProcess(pid); ok && p.State == 'T' {
-		p.signal(syscall.SIGCONT)
+	if p, ok := session.Read(pid); ok && p.State == 'T' {
+		p.Signal(syscall.SIGCONT)
 	}
 }

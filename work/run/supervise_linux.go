@@ -19,6 +19,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/retry"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/session"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +30,7 @@ import (
 // which Start points into the script's log, and returns 1.
 func Supervise(ctx context.Context) int {
 	if err := shim(ctx, os.Stdin); err != nil {
-		fmt.Fprintf(os.Stderr, notePrefix+"%v\n", err)
+		fmt.Fprintf(os.Stderr, session.NotePrefix+"%v\n", err)
 		return 1
 	}
 	return 0
@@ -121,7 +122,7 @@ type ending struct {
 
 // supervise runs the script to its end, whatever that is, and returns it with the script's last line.
 func (o Order) supervise(ctx context.Context, lock *Lock) (e ending, last string) {
-	out, err := openOutput(o.Attempt.Log, defaultBounds())
+	out, err := session.OpenLog(o.Attempt.Log, session.DefaultBounds())
 	if err != nil {
 		return cannotStart(err.Error()), ""
 	}
@@ -132,134 +133,71 @@ func (o Order) supervise(ctx context.Context, lock *Lock) (e ending, last string
 	}
 	defer steps.file.Close()
 	for _, note := range o.Notes {
-		out.say("%s", note)
+		out.Say("%s", note)
 	}
-	stop := out.keepBounded()
+	stop := out.KeepBounded()
 	e = o.execute(ctx, lock, out, steps)
 	stop()
 	if len(o.Steps) > 0 {
 		e = o.initEnding(e, steps)
 	}
-	last, err = out.finish()
+	last, err = out.Finish()
 	if err != nil {
-		out.say("%v", err)
+		out.Say("%v", err)
 	}
 	return e, last
 }
 
 func cannotStart(why string) ending { return ending{work.ReasonStart, -1, "cannot start: " + why} }
 
-const (
-	settleWait = time.Second     // what a script leaves behind may end by itself so long: `tee` behind its output, a last child
-	reapWait   = 5 * time.Second // for the end of a process that is already dead
-)
-
-func (o Order) execute(ctx context.Context, lock *Lock, out *output, steps *trail) ending {
-	cmd, err := o.command(out.append, steps)
+func (o Order) execute(ctx context.Context, lock *Lock, out *session.Log, steps *trail) (e ending) {
+	cmd, err := o.command(out.File, steps)
 	if err != nil {
 		return o.refused(out, err.Error())
 	}
-	started, done := make(chan error), make(chan error, 1)
-	go func() {
-		// The death signal is sent when the thread that forked ends, not the process: this one is kept for this, and
-		// waits as long as the script runs.
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			done <- cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return o.refused(out, o.whyNotStarted(err))
+	cut, err := session.Run(ctx, cmd, session.Options{Log: out, Timeout: o.Timeout, Grace: o.Grace,
+		Begun: func(id int) {
+			h := lock.holder
+			h.Session = id
+			if err := lock.note(h); err != nil {
+				out.Say("%v", err) // only a sweep after a kill of this process would miss it
+			}
+		},
+		Why: func(deadline bool) string {
+			switch {
+			case deadline:
+				e = ending{work.ReasonDeadline, -1, fmt.Sprintf("deadline of %s passed", human.Setting(o.Timeout))}
+			case shuttingDown():
+				e = cutByShutdown()
+			default:
+				e = ending{work.ReasonInterrupted, -1, "interrupted: told to stop"}
+			}
+			return e.detail
+		}})
+	if failed, ok := errors.AsType[*session.StartError](err); ok {
+		return o.refused(out, o.whyNotStarted(failed.Err))
 	}
-	session := cmd.Process.Pid
-	h := lock.holder
-	h.Session = session
-	if err := lock.note(h); err != nil {
-		out.say("%v", err) // only a sweep after a kill of this process would miss it
-	}
-	list := func() ([]process, error) { return sessionOf(session) }
-
-	var deadline <-chan time.Time
-	if o.Timeout > 0 {
-		t := time.NewTimer(o.Timeout)
-		defer t.Stop()
-		deadline = t.C
-	}
-	var e ending
-	select {
-	case err := <-done:
+	if cut == "" {
 		e = howEnded(err)
 		if e.reason != "" && e.reason != work.ReasonWaiting && shuttingDown() && toldSoon(ctx) {
 			e = cutByShutdown()
 		}
-		o.clearSession(out, list, e)
-		return e
-	case <-deadline:
-		e = ending{work.ReasonDeadline, -1, fmt.Sprintf("deadline of %s passed", human.Setting(o.Timeout))}
-	case <-ctx.Done():
-		e = ending{work.ReasonInterrupted, -1, "interrupted: told to stop"}
-		if shuttingDown() {
-			e = cutByShutdown()
-		}
-	}
-	ended, stuck, err := endProcesses(list, o.Grace)
-	out.say("%s; ended %s", e.detail, listed(ended))
-	sayStuck(out, stuck, err)
-	reap := time.NewTimer(reapWait)
-	defer reap.Stop()
-	select {
-	case <-done:
-	case <-reap.C:
 	}
 	return e
 }
 
-// clearSession ends what the script left behind in its session.
-func (o Order) clearSession(out *output, list func() ([]process, error), e ending) {
-	left, err := list()
-	tick := time.NewTicker(endPoll)
-	defer tick.Stop()
-	for until := time.Now().Add(settleWait); len(left) > 0 && err == nil && time.Now().Before(until); {
-		<-tick.C
-		left, err = list()
-	}
-	if len(left) == 0 && err == nil {
-		return
-	}
-	ended, stuck, err := endProcesses(list, o.Grace)
-	if len(ended) > 0 {
-		out.say("left %s behind; ended %s", human.Count(len(ended), "process"), listed(ended))
-	}
-	sayStuck(out, stuck, err)
-}
-
-func sayStuck(out *output, stuck []process, err error) {
-	if len(stuck) > 0 {
-		out.say("could not be ended, hanging in the kernel or belonging to another user: %s", listed(stuck))
-	}
-	if err != nil {
-		out.say("cannot tell what the script left behind: %v", err)
-	}
-}
-
 // howEnded reads the end of a script that ended by itself.
 func howEnded(err error) ending {
-	var exit *exec.ExitError
+	exit, ok := errors.AsType[*exec.ExitError](err)
 	switch {
 	case err == nil:
 		return ending{}
-	case !errors.As(err, &exit):
+	case !ok:
 		return ending{work.ReasonInterrupted, -1, fmt.Sprintf("interrupted: its end was not seen: %v", err)}
 	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
+	name := session.Signal(exit)
 	switch {
-	case ok && status.Signaled():
-		name := unix.SignalName(status.Signal())
-		if name == "" {
-			name = fmt.Sprintf("signal %d", status.Signal())
-		}
+	case name != "":
 		return ending{work.ReasonSignal, -1, "killed by " + name}
 	case exit.ExitCode() == work.ExitTempFail:
 		return ending{work.ReasonWaiting, work.ExitTempFail, fmt.Sprintf("exit %d", work.ExitTempFail)}
@@ -274,14 +212,14 @@ func cutByShutdown() ending {
 // toldSoon tells whether this process is told to end, too: a shutdown signals all processes at once, and a script is
 // often gone before its shim has heard of it.
 func toldSoon(ctx context.Context) bool {
-	return !retry.Wait(ctx, settleWait)
+	return !retry.Wait(ctx, time.Second)
 }
 
 // shuttingDown tells a shutdown of the machine from a person who stops the work. systemd's last step, which signals all
 // that is left, has a program of its own as process 1; before it, and with other init systems, logins
 // are refused.
 func shuttingDown() bool {
-	if p, ok := readProcess(1); ok && strings.HasPrefix(p.Name, "systemd-shut") {
+	if p, ok := session.Read(1); ok && strings.HasPrefix(p.Name, "systemd-shut") {
 		return true
 	}
 	_, err := os.Stat("/run/nologin")

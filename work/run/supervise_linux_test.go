@@ -16,6 +16,7 @@ import (
 
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/session"
 )
 
 func TestHowScriptsEnd(t *testing.T) {
@@ -181,7 +182,7 @@ func TestDeadline(t *testing.T) {
 // allGone checks that no process carries the run's id any more.
 func (y *yard) allGone(o Order) {
 	y.t.Helper()
-	left, err := processes(0, func(p process) bool { yes, _ := carries(p.PID, runEntry(o.Attempt.RunID)); return yes })
+	left, err := session.Processes(0, func(p session.Process) bool { yes, _ := session.Carries(p.PID, runEntry(o.Attempt.RunID)); return yes })
 	if err != nil || len(left) > 0 {
 		y.t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -212,7 +213,7 @@ func TestLeftBehindAfterANormalEnd(t *testing.T) {
 func TestOutputHelperThatEndsByItselfIsNotEnded(t *testing.T) {
 	y := newYard(t)
 	// The script goes when the helper is at work: what is left of that is a moment, also on a busy machine.
-	if a := y.do("exec 3>&1 > >(sed -u s/^/out:/) 2>&1; echo hello; while [ ! -s /proc/$$/fd/3 ]; do :; done\n"); !a.OK() || a.LastLine != "out:hello" || strings.Contains(y.log(), notePrefix) {
+	if a := y.do("exec 3>&1 > >(sed -u s/^/out:/) 2>&1; echo hello; while [ ! -s /proc/$$/fd/3 ]; do :; done\n"); !a.OK() || a.LastLine != "out:hello" || strings.Contains(y.log(), session.NotePrefix) {
 		t.Errorf("attempt %+v, log %q", a, y.log())
 	}
 }
@@ -315,7 +316,7 @@ func TestStoppedShim(t *testing.T) {
 			run := y.start(y.order("while [ ! -e " + y.path("go") + " ]; do read -t 0.01 <> <(:); done; exit 4\n"))
 			h := y.scriptRuns()
 			testkit.Must(t, syscall.Kill(h.PID, syscall.SIGSTOP))
-			testkit.Eventually(t, "a stopped shim", func() bool { p, _ := readProcess(h.PID); return p.State == 'T' })
+			testkit.Eventually(t, "a stopped shim", func() bool { p, _ := session.Read(h.PID); return p.State == 'T' })
 			testkit.Must(t, os.WriteFile(y.path("go"), nil, 0o644))
 			if a := y.wait(wait(y, run)); a.Reason != work.ReasonExit || a.Exit != 4 {
 				t.Errorf("attempt %+v", a)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/addagent/addagent/internal/files"
 	"github.com/addagent/addagent/work"
+	"github.com/addagent/addagent/work/session"
 )
 
 // sweepAll puts in order what a killed agent or shim, or a power cut, left in the clones at repoDirs. The taker of the
@@ -74,15 +75,15 @@ func sweepItem(l *Lock, dir string, grace time.Duration) (detail string, err err
 	how, more := "interrupted: the machine shut down", ""
 	if m.Last.BootID == "" || m.Last.BootID == bootID() {
 		how = "interrupted: its supervisor was killed"
-		ended, stuck, err := endProcesses(leftOf(*m.Last, l.holder), grace)
+		ended, stuck, err := session.End(leftOf(*m.Last, l.holder), grace)
 		if err != nil {
 			return "", err // never two at once: without knowing what still runs the attempt keeps having no end
 		}
 		if len(ended) > 0 {
-			more += "; ended what was left: " + listed(ended)
+			more += "; ended what was left: " + session.Listed(ended)
 		}
 		if len(stuck) > 0 {
-			more += "; could not be ended: " + listed(stuck)
+			more += "; could not be ended: " + session.Listed(stuck)
 		}
 	}
 	detail = how + more
@@ -101,25 +102,25 @@ func sweepItem(l *Lock, dir string, grace time.Duration) (detail string, err err
 // The number alone proves nothing, it may have been given to another process since. But a session that a process of the
 // run is in is the run's: no process can join one from outside, so what a script started with another environment
 // (sudo, env -i) is ended with it, and nothing else ever is.
-func leftOf(a work.Attempt, h Holder) func() ([]process, error) {
-	session, proven := 0, false
+func leftOf(a work.Attempt, h Holder) func() ([]session.Process, error) {
+	sid, proven := 0, false
 	if h.RunID == a.RunID {
-		session = h.Session
+		sid = h.Session
 	}
 	// The shim notes the session as soon as there is one: that it has not means that it was killed in that very moment.
 	justBegun := h.RunID == a.RunID && h.Session == 0
-	return func() ([]process, error) {
+	return func() ([]session.Process, error) {
 		if a.RunID == "" {
 			return nil, nil
 		}
 		if !proven {
 			var err error
-			if session, err = provenSession(session, justBegun, runEntry(a.RunID), a.Log); err != nil || session == 0 {
+			if sid, err = provenSession(sid, justBegun, runEntry(a.RunID), a.Log); err != nil || sid == 0 {
 				return nil, err
 			}
 			proven = true
 		}
-		return sessionOf(session)
+		return session.Of(sid)
 	}
 }
 
@@ -132,15 +133,15 @@ const proofTries = 50
 // environment, not the output. When the number of the session is not known (0), its leader must still live, else it may
 // be one that the script made on purpose; a script that had just begun when its shim was killed, and was told to die
 // then, has made none, but its first child may have outlived it.
-func provenSession(session int, justBegun bool, entry, log string) (int, error) {
-	tick := time.NewTicker(endPoll)
+func provenSession(sid int, justBegun bool, entry, log string) (int, error) {
+	tick := time.NewTicker(session.Poll)
 	defer tick.Stop()
 	for try := 1; ; try++ {
-		var ours []process
-		unsure, before := false, youngest()
-		_, err := processes(session, func(p process) bool {
-			yes, sure := carries(p.PID, entry)
-			if !yes && session != 0 && writesTo(p.PID, log) {
+		var ours []session.Process
+		unsure, before := false, session.Youngest()
+		_, err := session.Processes(sid, func(p session.Process) bool {
+			yes, sure := session.Carries(p.PID, entry)
+			if !yes && sid != 0 && session.WritesTo(p.PID, log) {
 				yes, sure = true, true
 			}
 			if yes {
@@ -153,13 +154,13 @@ func provenSession(session int, justBegun bool, entry, log string) (int, error) 
 			return 0, err
 		}
 		if len(ours) > 0 {
-			oldest := slices.MinFunc(ours, func(a, b process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
-			if session == 0 && !justBegun && oldest.PID != oldest.Session {
+			oldest := slices.MinFunc(ours, func(a, b session.Process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.PID-b.PID) })
+			if sid == 0 && !justBegun && oldest.PID != oldest.Session {
 				return 0, nil
 			}
 			return oldest.Session, nil
 		}
-		if try > 1 && !unsure && youngest() == before || try == proofTries { // nothing found is looked at again, see sessionOf
+		if again := unsure || session.Youngest() != before; try > 1 && !again || try == proofTries { // see session.Of
 			return 0, nil
 		}
 		<-tick.C
@@ -172,12 +173,12 @@ func endLog(path, detail string) string {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
-	out, err := openOutput(path, defaultBounds())
+	out, err := session.OpenLog(path, session.DefaultBounds())
 	if err != nil {
 		return ""
 	}
 	defer out.Close()
-	last, _ := out.finish()
-	out.say("%s", detail)
+	last, _ := out.Finish()
+	out.Say("%s", detail)
 	return last
 }

@@ -1,4 +1,4 @@
-package run
+package session
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is one line of /proc that matters here.
-type process struct {
+// Process is one line of /proc that matters here.
+type Process struct {
 	PID     int
 	Name    string // at most 15 bytes, as the kernel keeps it
 	State   byte   // R S D Z T ...
@@ -27,20 +27,20 @@ type process struct {
 	Start   uint64 // clock ticks after boot; with PID it names a process forever
 }
 
-func (p process) String() string { return fmt.Sprintf("%s (%d)", printable([]byte(p.Name), 15), p.PID) }
+func (p Process) String() string { return fmt.Sprintf("%s (%d)", Printable([]byte(p.Name), 15), p.PID) }
 
 // parseStat reads /proc/PID/stat (man 5 proc_pid_stat). The name may hold anything, parentheses and newlines too;
 // nothing after it does.
-func parseStat(data []byte) (process, bool) {
+func parseStat(data []byte) (Process, bool) {
 	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if open < 1 || end < open {
-		return process{}, false
+		return Process{}, false
 	}
 	fields := strings.Fields(string(data[end+1:]))
 	if len(fields) < 20 || len(fields[0]) != 1 {
-		return process{}, false
+		return Process{}, false
 	}
-	p := process{Name: string(data[open+1 : end]), State: fields[0][0]}
+	p := Process{Name: string(data[open+1 : end]), State: fields[0][0]}
 	var err [4]error
 	var threads int
 	p.PID, err[0] = strconv.Atoi(strings.TrimSpace(string(data[:open])))
@@ -49,7 +49,7 @@ func parseStat(data []byte) (process, bool) {
 	p.Start, err[3] = strconv.ParseUint(fields[19], 10, 64)
 	for _, e := range err {
 		if e != nil {
-			return process{}, false
+			return Process{}, false
 		}
 	}
 	if p.State == 'Z' && threads > 1 {
@@ -58,23 +58,23 @@ func parseStat(data []byte) (process, bool) {
 	return p, true
 }
 
-func readProcess(pid int) (process, bool) {
-	data, err := os.ReadFile(procPath(pid, "stat"))
+func Read(pid int) (Process, bool) {
+	data, err := os.ReadFile(ProcPath(pid, "stat"))
 	if err != nil {
-		return process{}, false
+		return Process{}, false
 	}
 	return parseStat(data)
 }
 
-func procPath(pid int, name string) string {
+func ProcPath(pid int, name string) string {
 	return filepath.Join("/proc", strconv.Itoa(pid), name)
 }
 
-// processes lists those of one session that wanted keeps; 0 = of any session, and the kernel's own processes have none.
+// Processes lists those of one session that wanted keeps; 0 = of any session, and the kernel's own processes have none.
 // Zombies are left out: no signal reaches them, and they do nothing. A session id cannot be given to a new process
 // while any process is left in it, and no process can join a session from outside: its processes are descendants of its
 // first.
-func processes(session int, wanted func(process) bool) ([]process, error) {
+func Processes(session int, wanted func(Process) bool) ([]Process, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -85,7 +85,7 @@ func processes(session int, wanted func(process) bool) ([]process, error) {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	other := func(of int) bool { return of != session && session != 0 || of == 0 }
-	var found []process
+	var found []Process
 	// The youngest first: they are the most likely to be gone, with a child in their place, when they are reached late.
 	for _, name := range slices.Backward(names) {
 		pid, err := strconv.Atoi(name)
@@ -96,7 +96,7 @@ func processes(session int, wanted func(process) bool) ([]process, error) {
 		if of, err := unix.Getsid(pid); err == nil && other(of) {
 			continue
 		}
-		p, ok := readProcess(pid)
+		p, ok := Read(pid)
 		if ok && p.State != 'Z' && p.State != 'X' && !other(p.Session) && wanted(p) {
 			found = append(found, p)
 		}
@@ -109,21 +109,21 @@ func processes(session int, wanted func(process) bool) ([]process, error) {
 // may begin all the time.
 const looksAtMost = 20
 
-// sessionOf lists a session. Nothing found is looked at twice, and again as long as processes begin meanwhile: a child
+// Of lists a session. Nothing found is looked at twice, and again as long as processes begin meanwhile: a child
 // can get a number that the look has passed, of a parent that ends before it is reached.
-func sessionOf(session int) ([]process, error) {
+func Of(session int) ([]Process, error) {
 	for look := 1; ; look++ {
-		before := youngest()
-		found, err := processes(session, func(process) bool { return true })
-		if err != nil || len(found) > 0 || look == looksAtMost || look > 1 && youngest() == before {
+		before := Youngest()
+		found, err := Processes(session, func(Process) bool { return true })
+		if err != nil || len(found) > 0 || look == looksAtMost || look > 1 && Youngest() == before {
 			return found, err
 		}
 	}
 }
 
-// youngest is the number of the process or thread that began last (man 5 proc_loadavg); empty when the kernel does not
+// Youngest is the number of the process or thread that began last (man 5 proc_loadavg); empty when the kernel does not
 // say.
-func youngest() string {
+func Youngest() string {
 	data, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return ""
@@ -131,38 +131,38 @@ func youngest() string {
 	return string(data[bytes.LastIndexByte(bytes.TrimSpace(data), ' ')+1:])
 }
 
-// signal sends s to exactly this process: through a pidfd where the kernel has them, looked at once more after it was
+// Signal sends s to exactly this process: through a pidfd where the kernel has them, looked at once more after it was
 // opened, so that a number that was given to another process meanwhile is left alone. It is false when this user may
 // not.
-func (p process) signal(s syscall.Signal) bool {
+func (p Process) Signal(s syscall.Signal) bool {
 	target, err := os.FindProcess(p.PID)
 	if err != nil {
 		return true // gone: the next look tells
 	}
 	defer target.Release()
-	if now, ok := readProcess(p.PID); ok && now.Start == p.Start && now.Session == p.Session {
+	if now, ok := Read(p.PID); ok && now.Start == p.Start && now.Session == p.Session {
 		return !errors.Is(target.Signal(s), fs.ErrPermission)
 	}
 	return true
 }
 
 const (
-	endPoll  = 20 * time.Millisecond // between two looks at a session that was told to end
+	Poll     = 20 * time.Millisecond // between two looks at a session that was told to end
 	deadWait = 30 * time.Second      // after the first KILL, for what does not go
 )
 
-// endProcesses ends everything that list finds: TERM, after grace KILL, again and again until nothing is left. It says
+// End ends everything that list finds: TERM, after grace KILL, again and again until nothing is left. It says
 // whom it signalled. Two kinds of processes are given up deadWait after the first KILL, and named in stuck, since no
 // node may hang forever: those that hang in the kernel (state D), which will never run another instruction of their
 // own, and another user's, which this one may not signal.
-func endProcesses(list func() ([]process, error), grace time.Duration) (ended, stuck []process, err error) {
+func End(list func() ([]Process, error), grace time.Duration) (ended, stuck []Process, err error) {
 	type key struct {
 		pid   int
 		start uint64
 	}
 	told, denied := map[key]bool{}, map[key]bool{}
 	kill := time.Now().Add(grace)
-	tick := time.NewTicker(endPoll)
+	tick := time.NewTicker(Poll)
 	defer tick.Stop()
 	for ; ; <-tick.C {
 		left, err := list()
@@ -175,13 +175,13 @@ func endProcesses(list func() ([]process, error), grace time.Duration) (ended, s
 			if !told[k] {
 				told[k] = true
 				ended = append(ended, p)
-				denied[k] = !p.signal(syscall.SIGTERM)
+				denied[k] = !p.Signal(syscall.SIGTERM)
 				if p.State == 'T' {
-					p.signal(syscall.SIGCONT) // a stopped process hears TERM only when it goes on
+					p.Signal(syscall.SIGCONT) // a stopped process hears TERM only when it goes on
 				}
 			}
 			if !now.Before(kill) {
-				denied[k] = !p.signal(syscall.SIGKILL)
+				denied[k] = !p.Signal(syscall.SIGKILL)
 			}
 			hopeless = hopeless && (p.State == 'D' || denied[k])
 		}
@@ -191,11 +191,11 @@ func endProcesses(list func() ([]process, error), grace time.Duration) (ended, s
 	}
 }
 
-// carries tells whether the process was started with this entry in its environment. What cannot be read (another
+// Carries tells whether the process was started with this entry in its environment. What cannot be read (another
 // user's, or gone) carries nothing. It is not sure about a process that shows no environment at all: it may be between
 // its fork and its exec, when the kernel shows none for a moment.
-func carries(pid int, entry string) (yes, sure bool) {
-	data, err := os.ReadFile(procPath(pid, "environ"))
+func Carries(pid int, entry string) (yes, sure bool) {
+	data, err := os.ReadFile(ProcPath(pid, "environ"))
 	if err != nil || len(data) == 0 {
 		return false, err != nil
 	}
@@ -207,8 +207,8 @@ func carries(pid int, entry string) (yes, sure bool) {
 	return false, true
 }
 
-// listed lists processes for a sentence, the first few.
-func listed(ps []process) string {
+// Listed lists processes for a sentence, the first few.
+func Listed(ps []Process) string {
 	names := make([]string, len(ps))
 	for i, p := range ps {
 		names[i] = p.String()
@@ -216,10 +216,10 @@ func listed(ps []process) string {
 	return cmp.Or(human.Some(names, 5), "nothing")
 }
 
-// writesTo tells whether a process has the file as its standard output or error.
-func writesTo(pid int, path string) bool {
+// WritesTo tells whether a process has the file as its standard output or error.
+func WritesTo(pid int, path string) bool {
 	for _, fd := range []string{"fd/1", "fd/2"} {
-		if link, err := os.Readlink(procPath(pid, fd)); err == nil && path != "" && link == path {
+		if link, err := os.Readlink(ProcPath(pid, fd)); err == nil && path != "" && link == path {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package run
+package session
 
 import (
 	"bytes"
@@ -6,27 +6,28 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/addagent/addagent/internal/testkit"
 )
 
-func newOutput(t *testing.T) *output {
+func newOutput(t *testing.T) *Log {
 	t.Helper()
-	out, err := openOutput(filepath.Join(t.TempDir(), "x.log"), bounds{Total: 256 << 10, Head: 16 << 10, Tail: 64 << 10})
+	out, err := OpenLog(filepath.Join(t.TempDir(), "x.log"), Bounds{Total: 256 << 10, Head: 16 << 10, Tail: 64 << 10})
 	testkit.Must(t, err)
 	t.Cleanup(func() { out.Close() })
 	return out
 }
 
-func (o *output) write(t *testing.T, text string) {
+func (o *Log) write(t *testing.T, text string) {
 	t.Helper()
-	_, err := o.append.WriteString(text)
+	_, err := o.File.WriteString(text)
 	testkit.Must(t, err)
 }
 
-func (o *output) content(t *testing.T) string {
+func (o *Log) content(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(o.path)
 	testkit.Must(t, err)
@@ -37,7 +38,7 @@ func TestOutputWithinBoundsIsUntouched(t *testing.T) {
 	out := newOutput(t)
 	text := strings.Repeat("0123456789abcdef\n", 15000) // 255,000 bytes
 	out.write(t, text)
-	last, err := out.finish()
+	last, err := out.Finish()
 	if err != nil || last != "0123456789abcdef" || out.content(t) != text {
 		t.Errorf("last %q, %v, %d bytes", last, err, out.size())
 	}
@@ -53,11 +54,13 @@ func TestOutputIsCutInTheMiddle(t *testing.T) {
 	for at := 0; at < len(text); at += 50_000 {
 		out.write(t, text[at:min(at+50_000, len(text))])
 		out.bound(time.Now())
-		if n := onDisk(t, out.path); n > 320<<10 {
+		var onDisk syscall.Stat_t
+		testkit.Must(t, syscall.Stat(out.path, &onDisk))
+		if n := onDisk.Blocks * 512; n > 320<<10 {
 			t.Fatalf("%d bytes on disk after %d", n, at)
 		}
 	}
-	last, err := out.finish()
+	last, err := out.Finish()
 	testkit.Must(t, err)
 	got := out.content(t)
 	head, rest, _ := strings.Cut(got, "\n... ")
@@ -73,7 +76,7 @@ func TestOutputIsCutInTheMiddle(t *testing.T) {
 	}
 	// A server that still writes, and a second finish, do no harm.
 	out.write(t, "later\n")
-	if last, err := out.finish(); err != nil || last != "later" || out.content(t) != got+"later\n" {
+	if last, err := out.Finish(); err != nil || last != "later" || out.content(t) != got+"later\n" {
 		t.Errorf("again: %q, %v", last, err)
 	}
 }
@@ -81,7 +84,7 @@ func TestOutputIsCutInTheMiddle(t *testing.T) {
 func TestOutputWithoutLines(t *testing.T) {
 	out := newOutput(t)
 	out.write(t, strings.Repeat("x", 1<<20))
-	if last, err := out.finish(); err != nil || !strings.HasPrefix(last, "xxx") || out.size() > 90<<10 {
+	if last, err := out.Finish(); err != nil || !strings.HasPrefix(last, "xxx") || out.size() > 90<<10 {
 		t.Errorf("last %q, %v, %d bytes", last, err, out.size())
 	}
 }
@@ -93,13 +96,13 @@ func TestOutputTruncatedByTheScript(t *testing.T) {
 	out.bound(time.Now())
 	testkit.Must(t, os.Truncate(out.path, 0))
 	out.write(t, "all that is left\n")
-	if last, err := out.finish(); err != nil || last != "all that is left" || out.content(t) != "all that is left\n" {
+	if last, err := out.Finish(); err != nil || last != "all that is left" || out.content(t) != "all that is left\n" {
 		t.Errorf("last %q, %v", last, err)
 	}
 	out.write(t, strings.Repeat("y", 1<<20)+"\nend\n")
 	out.bound(time.Now())
 	testkit.Must(t, os.Truncate(out.path, 100<<10))
-	if _, err := out.finish(); err != nil || out.size() > 100<<10 {
+	if _, err := out.Finish(); err != nil || out.size() > 100<<10 {
 		t.Errorf("%d bytes, %v", out.size(), err)
 	}
 }
@@ -124,9 +127,9 @@ func TestOutputLooksOftenWhenItGrowsFast(t *testing.T) {
 
 func TestNotesBeginALine(t *testing.T) {
 	out := newOutput(t)
-	out.say("first")
+	out.Say("first")
 	out.write(t, "no newline")
-	out.say("left %d", 2)
+	out.Say("left %d", 2)
 	if got, want := out.content(t), "addagent: first\nno newline\naddagent: left 2\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -1,4 +1,4 @@
-package run
+package session
 
 import (
 	"os"
@@ -20,20 +20,20 @@ func TestParseStat(t *testing.T) {
 	}
 	tests := []struct {
 		data []byte
-		want process
+		want Process
 		ok   bool
 	}{
-		{line("sleep", "S", "1"), process{42, "sleep", 'S', 77, 4711}, true},
-		{line("a) R 9 (", "D", "1"), process{42, "a) R 9 (", 'D', 77, 4711}, true},
-		{line("two\nlines", "R", "1"), process{42, "two\nlines", 'R', 77, 4711}, true},
-		{line("", "T", "1"), process{42, "", 'T', 77, 4711}, true},
-		{line("dead", "Z", "1"), process{42, "dead", 'Z', 77, 4711}, true},
-		{line("first thread ended", "Z", "3"), process{42, "first thread ended", 'S', 77, 4711}, true},
-		{[]byte("42 (sleep) S 1 2 77"), process{}, false},
-		{[]byte(""), process{}, false},
-		{[]byte(")("), process{}, false},
-		{line("x", "SS", "1"), process{}, false},
-		{line("x", "S", "many"), process{}, false},
+		{line("sleep", "S", "1"), Process{42, "sleep", 'S', 77, 4711}, true},
+		{line("a) R 9 (", "D", "1"), Process{42, "a) R 9 (", 'D', 77, 4711}, true},
+		{line("two\nlines", "R", "1"), Process{42, "two\nlines", 'R', 77, 4711}, true},
+		{line("", "T", "1"), Process{42, "", 'T', 77, 4711}, true},
+		{line("dead", "Z", "1"), Process{42, "dead", 'Z', 77, 4711}, true},
+		{line("first thread ended", "Z", "3"), Process{42, "first thread ended", 'S', 77, 4711}, true},
+		{[]byte("42 (sleep) S 1 2 77"), Process{}, false},
+		{[]byte(""), Process{}, false},
+		{[]byte(")("), Process{}, false},
+		{line("x", "SS", "1"), Process{}, false},
+		{line("x", "S", "many"), Process{}, false},
 	}
 	for _, c := range tests {
 		if got, ok := parseStat(c.data); got != c.want || ok != c.ok {
@@ -43,7 +43,7 @@ func TestParseStat(t *testing.T) {
 	// The session is 0 where its leader lives outside of this PID namespace, as in many a container.
 	session, err := unix.Getsid(0)
 	testkit.Must(t, err)
-	me, ok := readProcess(os.Getpid())
+	me, ok := Read(os.Getpid())
 	if !ok || me.PID != os.Getpid() || me.Start == 0 || me.Session != session {
 		t.Errorf("this process in session %d: %+v %v", session, me, ok)
 	}
@@ -52,7 +52,7 @@ func TestParseStat(t *testing.T) {
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("42 (sleep) S 1 2 77 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if p, ok := parseStat(data); !ok && p != (process{}) {
+		if p, ok := parseStat(data); !ok && p != (Process{}) {
 			t.Errorf("%q: %+v", data, p)
 		}
 	})
@@ -66,9 +66,9 @@ func TestCarries(t *testing.T) {
 	testkit.Must(t, cmd.Start())
 	defer cmd.Wait()
 	defer in.Close()
-	testkit.Eventually(t, "its environment", func() bool { yes, _ := carries(cmd.Process.Pid, "ADD_RUN_ID=r10"); return yes })
+	testkit.Eventually(t, "its environment", func() bool { yes, _ := Carries(cmd.Process.Pid, "ADD_RUN_ID=r10"); return yes })
 	for pid, entry := range map[int]string{cmd.Process.Pid: "ADD_RUN_ID=r1", 1<<22 + 1: "ADD_RUN_ID=r10"} {
-		if yes, sure := carries(pid, entry); yes || !sure {
+		if yes, sure := Carries(pid, entry); yes || !sure {
 			t.Errorf("%d carries %s: %v, sure %v", pid, entry, yes, sure)
 		}
 	}
@@ -77,7 +77,7 @@ func TestCarries(t *testing.T) {
 	quiet, err := none.StdinPipe()
 	testkit.Must(t, err)
 	testkit.Must(t, none.Start())
-	testkit.Eventually(t, "no environment", func() bool { yes, sure := carries(none.Process.Pid, "ADD_RUN_ID=r10"); return !yes && !sure })
+	testkit.Eventually(t, "no environment", func() bool { yes, sure := Carries(none.Process.Pid, "ADD_RUN_ID=r10"); return !yes && !sure })
 	testkit.Must(t, quiet.Close())
 	testkit.Must(t, none.Wait())
 }
@@ -88,16 +88,16 @@ func TestEndsWhatForksAway(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	testkit.Must(t, cmd.Start())
 	defer cmd.Wait()
-	list := func() ([]process, error) { return sessionOf(cmd.Process.Pid) }
+	list := func() ([]Process, error) { return Of(cmd.Process.Pid) }
 	testkit.Eventually(t, "children", func() bool { left, err := list(); return err == nil && len(left) > 5 })
-	ended, stuck, err := endProcesses(list, 50*time.Millisecond)
+	ended, stuck, err := End(list, 50*time.Millisecond)
 	if err != nil || len(stuck) > 0 || len(ended) < 5 {
-		t.Errorf("ended %s; stuck %v, %v", listed(ended), stuck, err)
+		t.Errorf("ended %s; stuck %v, %v", Listed(ended), stuck, err)
 	}
 	if left, err := list(); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
-	if s := listed(ended); !strings.Contains(s, " more") || strings.Count(s, ",") != 4 {
+	if s := Listed(ended); !strings.Contains(s, " more") || strings.Count(s, ",") != 4 {
 		t.Errorf("listed: %s", s)
 	}
 }
@@ -112,12 +112,12 @@ func TestNeverAloneInItsSession(t *testing.T) {
 	session := cmd.Process.Pid
 	testkit.Must(t, cmd.Wait())
 	for range 200 {
-		if found, err := sessionOf(session); err != nil || len(found) == 0 {
+		if found, err := Of(session); err != nil || len(found) == 0 {
 			t.Fatalf("found %v, %v", found, err)
 		}
 	}
 	testkit.Must(t, os.Remove(goOn))
-	testkit.Eventually(t, "its end", func() bool { found, err := sessionOf(session); return err == nil && len(found) == 0 })
+	testkit.Eventually(t, "its end", func() bool { found, err := Of(session); return err == nil && len(found) == 0 })
 }
 
 // TestSignalOnlyTheSame: a process that took over a number is not the one that was meant.
@@ -125,16 +125,17 @@ func TestSignalOnlyTheSame(t *testing.T) {
 	cmd := exec.Command("sleep", "1000")
 	testkit.Must(t, cmd.Start())
 	defer cmd.Wait()
-	p, ok := readProcess(cmd.Process.Pid)
+	p, ok := Read(cmd.Process.Pid)
 	if !ok {
 		t.Fatal("no process")
 	}
 	other := p
 	other.Start++
-	other.signal(syscall.SIGKILL)
-	if !alive(p.PID) {
+	other.Signal(syscall.SIGKILL)
+	alive := func() bool { p, ok := Read(p.PID); return ok && p.State != 'Z' && p.State != 'X' }
+	if !alive() {
 		t.Fatal("the wrong one was killed")
 	}
-	p.signal(syscall.SIGKILL)
-	testkit.Eventually(t, "its end", func() bool { return !alive(p.PID) })
+	p.Signal(syscall.SIGKILL)
+	testkit.Eventually(t, "its end", func() bool { return !alive() })
 }
