@@ -316,12 +316,13 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 	adopted := a.runs.inHand != nil && a.runs.inHand.Adopted
 	was := a.runs.inHand
 	a.runs.inHand = nil
-	if e, ok := endedFrom(o, adopted); ok {
+	if e, ok := journal.EndedFrom(o, adopted); ok {
 		a.sayEnd(e)
 	} else if was != nil {
 		a.say(journal.Warning, "addagent why "+was.Name(), "%s: run %s ended without a result", was.Name(), was.RunID)
 	}
 	known, before := len(a.wrong.now), a.life.initDone
+	a.answerServices(now)
 	a.applyBrakes(now)
 	if len(a.trees.looks) > 0 { // else adopted work ended before the first look
 		a.judge(now)
@@ -330,8 +331,8 @@ func (a *Agent) finish(ctx context.Context, o work.Outcome, now time.Time) {
 			return i < 0 || !a.mayRun(i)
 		})
 	}
-	if a.life.initDone && !before {
-		a.enqueue(now) // the work that waited for init
+	if a.life.initDone && !before || a.Services.Waits(now) {
+		a.enqueue(now) // the work that waited for init, or for another script of the same service
 	}
 	a.startNext(ctx)
 	a.tell(ctx, now)

@@ -189,7 +189,7 @@ func (a *Agent) reportMissedEnd() {
 		return
 	}
 	o := work.Outcome{Repo: h.Repo, Item: h.Item, RunID: h.RunID, Last: a.Runner.Last(h.Repo, h.Item)}
-	if e, ok := endedFrom(o, true); ok {
+	if e, ok := journal.EndedFrom(o, true); ok {
 		a.sayEnd(e)
 	}
 	a.runs.unreported = nil
@@ -203,7 +203,7 @@ func (a *Agent) judge(now time.Time) {
 		place.Init = a.info.InitGitRepo
 	}
 	a.trees.inventory = a.Survey.Judge(journal.Positions(a.trees.looks), place, now)
-	a.Services.Join(&a.trees.inventory)
+	a.Services.Join(&a.trees.inventory, now)
 	if !a.life.initDone && (place.Init == "" || a.trees.inventory.InitDone) {
 		a.life.initDone, a.life.outside = true, ""
 		a.enter(node.InitDone, "", now)
@@ -235,6 +235,7 @@ func (a *Agent) serve(ctx context.Context, now time.Time) {
 		a.judge(now)
 		a.enqueue(now)
 	}
+	a.answerServices(now)
 }
 
 // work starts the first due item; the others follow as each ends.
@@ -296,7 +297,7 @@ func (a *Agent) report(ctx context.Context, b *journal.Beat, now time.Time) {
 		a.Say(n)
 	}
 	*b = a.record(a.now(), *b)
-	if err := a.Supervise.Status(statusLine(*b)); err != nil {
+	if err := a.Supervise.Status(b.StatusLine()); err != nil {
 		a.reportNow(journal.Trouble{Key: "systemd", Text: err.Error()}, now)
 	}
 	_ = a.Supervise.Alive()

@@ -62,7 +62,7 @@ func (a *Agent) sayEnd(e journal.Ended) {
 	a.runs.note(e)
 	waits := e.Reason == string(work.ReasonWaiting)
 	switch {
-	case e.OK && routine(e) && e.Attempt <= 1:
+	case e.OK && e.Routine() && e.Attempt <= 1:
 		// `run: always` without a change: told only when it fails.
 	case waits && e.Attempt > 1:
 		// Said when it began; the record of every beat has it.
@@ -111,16 +111,4 @@ func (a *Agent) judged() []journal.Judged {
 		out = append(out, d)
 	}
 	return out
-}
-
-// statusLine is what `systemctl status addagent` shows.
-func statusLine(b journal.Beat) string {
-	text := string(b.State)
-	if b.Reason != "" {
-		text += " (" + b.Reason + ")"
-	}
-	if b.InHand != nil {
-		text += "; running " + b.InHand.Name() + " since " + human.Moment(b.InHand.Started, b.Start)
-	}
-	return text + "; next look " + human.Moment(b.Next, b.Start)
 }

@@ -46,7 +46,7 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 				continue
 			}
 			if done.Error = "expired before it could be served"; ask.Until.IsZero() || now.Before(ask.Until) {
-				done.Did, done.Error = a.serveRequest(ask)
+				done = a.serveRequest(ask, now)
 			}
 			if len(done.Did) > 0 {
 				changed = true
@@ -56,12 +56,35 @@ func (a *Agent) serveRequests(b *journal.Beat, now time.Time) {
 		b.Asked = append(b.Asked, done)
 	}
 	if changed {
+		a.applyBrakes(now) // one may have been about a drain
 		a.judge(now)
 	}
 }
 
-// serveRequest makes the items that are meant forget what was done, or that it failed.
-func (a *Agent) serveRequest(ask journal.Ask) (did []string, wrong string) {
+// serveRequest does what one request asks for.
+func (a *Agent) serveRequest(ask journal.Ask, now time.Time) (done journal.Asked) {
+	if done.Ask = ask; ask.What == journal.AskInstall {
+		if ask.Target, done.Error = a.Services.Installs(&a.trees.inventory, ask.Target); done.Error != "" {
+			return done
+		}
+		ask.What = journal.AskAgain
+	} else if slices.Contains(journal.ServiceAsks, ask.What) {
+		return a.Services.Ask(&a.trees.inventory, ask, now)
+	}
+	done.Did, done.Error = a.again(ask)
+	return done
+}
+
+// answerServices tells what became of requests about services.
+func (a *Agent) answerServices(now time.Time) {
+	for _, done := range a.Services.Ended(a.runs.inHand, now) {
+		a.Control.Answered(done, now)
+		a.Services.Forget(done.ID)
+	}
+}
+
+// again makes the items that are meant forget what was done, or that it failed.
+func (a *Agent) again(ask journal.Ask) (did []string, wrong string) {
 	repo, _, _ := strings.Cut(ask.Target, ":")
 	if ask.What == journal.AskAgain && ask.Target == repo+":"+string(work.Init) && repo == a.info.InitGitRepo && a.life.initDone {
 		// Not among the judgements: it was done once and for all.

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"math"
-
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/work"
 )
@@ -25,21 +23,7 @@ func (r *runs) doing(item string) bool { return r.inHand != nil && r.inHand.Name
 // note takes down that work ended.
 func (r *runs) note(e journal.Ended) {
 	r.ended = append(r.ended, e)
-	if !e.OK || !routine(e) {
+	if !e.OK || !e.Routine() {
 		r.lastEnded = &e
 	}
-}
-
-// routine tells that only `run: always` made it run: nothing had changed.
-func routine(e journal.Ended) bool { return e.Verdict == work.Same || e.Verdict == work.Unaffected }
-
-// endedFrom makes the decision record's line of a finished run; false when the run left no result.
-func endedFrom(o work.Outcome, adopted bool) (journal.Ended, bool) {
-	l := o.Last
-	if l == nil || l.RunID != o.RunID || l.Finished.IsZero() {
-		return journal.Ended{}, false
-	}
-	return journal.Ended{Repo: o.Repo, Item: o.Item, RunID: l.RunID, Verdict: l.Verdict, Version: l.Version,
-		Attempt: l.Attempt, At: l.Finished, Seconds: math.Round(l.Finished.Sub(l.Started).Seconds()*1000) / 1000, Exit: l.Exit,
-		OK: l.OK(), Reason: string(l.Reason), Detail: l.Detail, Last: l.LastLine, Log: l.Log, Adopted: adopted}, true
 }

@@ -148,7 +148,7 @@ func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status,
 	free := make(chan struct{}, sideBySide)
 	var ask []int
 	for i, e := range claimed {
-		if e.DoLevel == event.Nodes {
+		if e.DoLevel != event.Instances {
 			ask = append(ask, i)
 			continue
 		}
@@ -199,24 +199,26 @@ func (d *Doctor) ask(ctx context.Context, claimed []event.Entry, which []int, ou
 	}
 	for _, i := range which {
 		e := claimed[i]
-		outcomes[i] = event.Outcome{ID: e.ID, Asked: s.NodesOf(e.DoGroup, d.Local), Request: e.ID + "-" + strconv.Itoa(e.Tries+1)}
+		outcomes[i] = event.Outcome{ID: e.ID, Asked: e.Targets(s, d.Local), Request: e.ID + "-" + strconv.Itoa(e.Tries+1)}
 		if len(outcomes[i].Asked) == 0 {
-			outcomes[i].Err = fmt.Errorf("no present node matches %s", human.Quote(e.DoGroup))
+			outcomes[i].Err = fmt.Errorf("no present node %s %s", map[bool]string{true: "offers", false: "matches"}[e.DoLevel == event.Services], human.Quote(e.DoGroup))
 		}
 	}
 	for {
 		want := map[string][]gitstore.Request{}
 		for _, i := range which {
-			for _, id := range outcomes[i].Asked {
+			for _, target := range outcomes[i].Asked {
 				if e := claimed[i]; outcomes[i].Err == nil {
-					want[id] = append(want[id], gitstore.Request{ID: outcomes[i].Request, Action: e.DoAction, By: requester, Until: e.End()})
+					id, service := event.Target(target)
+					want[id] = append(want[id], gitstore.Request{ID: event.RequestID(outcomes[i].Request, target), Action: e.DoAction, Target: service, By: requester, Until: e.End()})
 				}
 			}
 		}
 		err := d.Store.request(ctx, want, nil, nil, now)
 		full, only := errors.AsType[*gitstore.FullError](err) // the other nodes are asked all the same
 		for _, i := range which {
-			if outcomes[i].Err == nil && (!only || slices.Contains(outcomes[i].Asked, full.Node)) {
+			of := func(target string) bool { id, _ := event.Target(target); return only && id == full.Node }
+			if outcomes[i].Err == nil && (!only || slices.ContainsFunc(outcomes[i].Asked, of)) {
 				outcomes[i].Err = err
 			}
 		}
@@ -235,7 +237,8 @@ func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now t
 	done := map[string]bool{}  // node and request
 	waits := map[string]bool{} // nodes whose requests all stay, so that their refs are not read
 	for _, e := range q.Actions {
-		for id, answer := range e.Nodes {
+		for target, answer := range e.Nodes {
+			id, _ := event.Target(target)
 			waits[id] = waits[id] || answer == ""
 		}
 	}
@@ -246,9 +249,9 @@ func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now t
 		}
 	}
 	for _, e := range q.Actions {
-		for id, answer := range e.Nodes {
-			if answer == "" {
-				delete(done, id+" "+e.Request)
+		for target, answer := range e.Nodes {
+			if id, _ := event.Target(target); answer == "" {
+				delete(done, id+" "+event.RequestID(e.Request, target))
 			}
 		}
 	}

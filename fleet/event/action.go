@@ -39,6 +39,7 @@ const (
 func ActionsOf(level string) []string {
 	return map[string][]string{
 		Nodes:     {"work"},
+		Services:  {"install", "start", "stop", "restart", "drain", "undrain"},
 		Instances: {"start", "stop", "launch", "terminate"},
 	}[level]
 }
@@ -115,35 +116,6 @@ func (a Action) Holds(s Status) bool {
 	})
 }
 
-// NodesOf are the nodes that a group means: a service, a node, an address, a deployment, or all; sorted by id. Only
-// nodes that can hear are meant.
-func (s Status) NodesOf(group string, local []string) []string {
-	var all []string
-	for _, n := range s.Nodes {
-		if age := n.Age(s.At); age != presence.Present && age != presence.Late {
-			continue
-		}
-		meant := group == All || group == n.InstanceID || group == n.Deployment || slices.Contains(n.Addresses, group) || group == Address(n.Record) ||
-			slices.ContainsFunc(n.Services, func(o presence.Service) bool { return o.Name == group }) ||
-			group == Local && slices.ContainsFunc(local, func(ip string) bool { return slices.Contains(n.Addresses, ip) })
-		if meant {
-			all = append(all, n.InstanceID)
-		}
-	}
-	return all
-}
-
-// InstancesOf are the instances that a group means: an id, an address, or all.
-func (s Status) InstancesOf(group string) []string {
-	var all []string
-	for _, i := range s.Instances {
-		if group == All || group == i.ID || group == i.IP {
-			all = append(all, i.ID)
-		}
-	}
-	return all
-}
-
 // actionID becomes the id of a request and the token of a launch.
 var actionID = regexp.MustCompile(`^[0-9a-z][0-9a-z-]{0,39}$`)
 
@@ -198,7 +170,7 @@ func (a Action) Wrong() string {
 	case a.ID != "" && !actionID.MatchString(a.ID) || a.After != "" && !actionID.MatchString(a.After):
 		return "an id has small letters, digits and dashes, at most 40"
 	case known == nil:
-		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use " + human.List([]string{Nodes, Instances}, "or")
+		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use " + human.List([]string{Nodes, Services, Instances}, "or")
 	case !slices.Contains(known, a.DoAction):
 		return "do_action " + human.Quote(a.DoAction) + " is unknown: at the level " + a.DoLevel + " there is " + human.List(known, "and")
 	case a.EventType == Sets && !anything(a.EventState) && a.EventState != Settled && a.EventState != Changing:
@@ -209,8 +181,10 @@ func (a Action) Wrong() string {
 		return "do_group is missing, or a text is too long or holds control characters"
 	case !anything(a.EventIP) && notIP != nil:
 		return "event_ip " + human.Quote(a.EventIP) + " is not an address"
-	case a.DoGroup == All && (a.DoAction == "stop" || a.DoAction == "terminate"):
+	case a.DoLevel == Instances && a.DoGroup == All && (a.DoAction == "stop" || a.DoAction == "terminate"):
 		return "all is refused for " + a.DoAction + ": name an instance"
+	case a.DoLevel == Services && a.DoGroup == All && (anything(a.DoType) || a.DoType == All) && (a.DoAction == "stop" || a.DoAction == "drain"):
+		return "all is refused for " + a.DoAction + ": name a service, a node, a deployment or a type"
 	case d < time.Second || d > mostDeadline:
 		return "deadline must be between a second and a week"
 	}
@@ -220,6 +194,9 @@ func (a Action) Wrong() string {
 // String words an action for people.
 func (a Action) String() string {
 	text := strings.Join([]string{a.DoLevel, a.DoAction, a.DoGroup}, " ")
+	if !anything(a.DoType) && a.DoType != All {
+		text += " " + a.DoType
+	}
 	var when []string
 	for _, f := range []string{a.EventType, a.EventName, a.EventIP, a.EventState} {
 		if !anything(f) {

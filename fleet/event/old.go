@@ -122,10 +122,11 @@ func (m Message) Read(s Status, q Queue, h Host, c Cloud) ([]byte, error) {
 		}
 		return indented(map[string]any{"actions": list})
 	case m.Level == Services:
-		services := slices.DeleteFunc(slices.Clone(s.Services), func(o Service) bool {
-			return m.Group != All && m.Group != o.Name && m.Group != o.Node && m.Group != o.IP || m.Type != All && m.Type != o.Mode && !slices.Contains(sections()[m.Type], o.Mode)
-		})
-		return envelope(Services, OldServices(services), nil, OK, "")
+		var local []string
+		for _, i := range h.Interfaces {
+			local = append(local, i.IP)
+		}
+		return envelope(Services, OldServices(s.ServicesOf(m.Group, m.Type, local)), nil, OK, "")
 	}
 	meant := s.InstancesOf(m.Group)
 	instances := slices.DeleteFunc(slices.Clone(s.Instances), func(i Instance) bool { return !slices.Contains(meant, i.ID) })

@@ -45,7 +45,7 @@ type Entry struct {
 	Until   time.Time         `json:"until,omitzero"`    // of the claim
 	Tries   int               `json:"tries,omitempty"`   // that failed
 	Next    time.Time         `json:"next,omitzero"`     // it is not tried before
-	Nodes   map[string]string `json:"nodes,omitempty"`   // of an asked one: the answer of each node, "" = none yet
+	Nodes   map[string]string `json:"nodes,omitempty"`   // of an asked one: the answer of each of Targets, "" = none yet
 	Request string            `json:"request,omitempty"` // the id under which the nodes were asked
 	Result  string            `json:"result,omitempty"`  // the last one, in words
 
@@ -210,9 +210,10 @@ func (q Queue) TakeIn(events []Event, history string, s Status, now time.Time) Q
 func (e *Entry) hear(s Status, now time.Time) {
 	nodes, wrong, open := maps.Clone(e.Nodes), "", false
 	for _, id := range slices.Sorted(maps.Keys(nodes)) {
+		of, _ := Target(id)
 		for _, n := range s.Nodes {
 			for _, a := range n.Answers {
-				if n.InstanceID == id && a.ID == e.Request && a.Code != presence.AnswerAccepted {
+				if n.InstanceID == of && a.ID == RequestID(e.Request, id) && a.Code != presence.AnswerAccepted {
 					nodes[id] = a.Code + " " + a.State
 				}
 			}
@@ -230,7 +231,7 @@ func (e *Entry) hear(s Status, now time.Time) {
 	case wrong != "":
 		e.fail(wrong, now)
 	case !open:
-		e.end(Succeeded, human.Count(len(nodes), "node")+" did it", now)
+		e.end(Succeeded, asked(nodes)+" did it", now)
 	}
 }
 
@@ -266,7 +267,7 @@ func (e Entry) abandoned(now time.Time) bool {
 // Outcome is what became of a claimed action.
 type Outcome struct {
 	ID      string
-	Asked   []string // the nodes that were asked; the action ends with their answers
+	Asked   []string // the targets that were asked; the action ends with their answers
 	Request string   // the id under which they were asked
 	Result  string
 	Err     error

@@ -265,7 +265,7 @@ func TestOneProblem(t *testing.T) {
 		"beat: {home: /a}\n":                   "1:8: beat.home: unknown key here: did you mean home?",
 		"repos: [{url: /a, authh: {}}]\n":      "1:19: repos[0].authh: unknown key: did you mean auth?",
 		"repos: [{url: /a, token_file: /x}]\n": "1:19: repos[0].token_file: unknown key here: did you mean auth.token_file?",
-		"requests: { allow: [work, drain] }\n": "1:27: requests.allow: \"drain\" is not in this version: only \"work\" is",
+		"requests: { allow: [work, move] }\n":  "1:27: requests.allow: \"move\" is not understood: must be \"work\", \"install\", \"start\", \"stop\", \"restart\", \"drain\" or \"undrain\"",
 		"requests: { url: /a, alow: [] }\n":    "1:22: requests.alow: unknown key: did you mean allow?",
 		"5: x\n":                               "1:1: 5: unknown key: known here are home, run_dir, state_dir, beat, repos, discover, network, work, presence, requests, chat, ec2, wedged, metrics, log",
 		"log: {file: on}\n":                    "1:13: log.file: must be true or false, not text",

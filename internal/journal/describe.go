@@ -64,3 +64,15 @@ func Positions(looks []Look) []work.At {
 	}
 	return out
 }
+
+// StatusLine is what `systemctl status addagent` shows.
+func (b Beat) StatusLine() string {
+	text := string(b.State)
+	if b.Reason != "" {
+		text += " (" + b.Reason + ")"
+	}
+	if b.InHand != nil {
+		text += "; running " + b.InHand.Name() + " since " + human.Moment(b.InHand.Started, b.Start)
+	}
+	return text + "; next look " + human.Moment(b.Next, b.Start)
+}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -127,6 +128,19 @@ type Service struct {
 	Unknown   string    `json:"unknown,omitempty"`   // why it is not known whether it is still wanted
 }
 
+// UndrainedUntil is what is still to come before the service is drained; "" = nothing.
+func (s Service) UndrainedUntil(now time.Time) string {
+	switch {
+	case s.Drained == "":
+		return "a beat that drains " + s.Name
+	case s.Told.IsZero():
+		return "the presence repository to take the announcement of " + s.Name
+	case now.Before(s.DrainedAt):
+		return fmt.Sprintf("the users of %s, until %s", s.Name, human.Moment(s.DrainedAt, now))
+	}
+	return ""
+}
+
 // Started is work that began.
 type Started struct {
 	Repo    string    `json:"repo"`
@@ -157,10 +171,24 @@ type Ended struct {
 	Adopted bool         `json:"adopted,omitempty"`
 }
 
+// Routine tells that only `run: always` made it run: nothing had changed.
+func (e Ended) Routine() bool { return e.Verdict == work.Same || e.Verdict == work.Unaffected }
+
+// EndedFrom makes the decision record's line of a finished run; false when the run left no result.
+func EndedFrom(o work.Outcome, adopted bool) (Ended, bool) {
+	l := o.Last
+	if l == nil || l.RunID != o.RunID || l.Finished.IsZero() {
+		return Ended{}, false
+	}
+	return Ended{Repo: o.Repo, Item: o.Item, RunID: l.RunID, Verdict: l.Verdict, Version: l.Version,
+		Attempt: l.Attempt, At: l.Finished, Seconds: math.Round(l.Finished.Sub(l.Started).Seconds()*1000) / 1000, Exit: l.Exit,
+		OK: l.OK(), Reason: string(l.Reason), Detail: l.Detail, Last: l.LastLine, Log: l.Log, Adopted: adopted}, true
+}
+
 // An Ask is a request of a person to an agent that lives: a file of state_dir/asked.
 type Ask struct {
 	ID     string    `json:"id"`               // names the request
-	What   string    `json:"what"`             // beat, again or unwedge
+	What   string    `json:"what"`             // beat, again, unwedge, or one of ServiceAsks
 	Target string    `json:"target,omitempty"` // REPO or REPO:ITEM; none = all
 	By     string    `json:"by,omitempty"`     // who asked
 	At     time.Time `json:"at"`               // when
@@ -172,13 +200,18 @@ const (
 	AskBeat    = "beat"    // a beat now
 	AskAgain   = "again"   // forget what was done, so that it is done again
 	AskUnwedge = "unwedge" // forget that it failed
+	AskInstall = "install" // set a service up again
 )
+
+// ServiceAsks are what can be asked for of a service, which is the target.
+var ServiceAsks = []string{AskInstall, "start", "stop", "restart", "drain", "undrain"}
 
 // Asked is what became of a request.
 type Asked struct {
 	Ask
 	Did   []string `json:"did,omitempty"`   // the items that it was done to
 	Error string   `json:"error,omitempty"` // why not
+	Goes  bool     `json:"goes,omitempty"`  // it goes on; what becomes of it is told later
 }
 
 // A Trouble is something that is wrong and does not stop the beat. It is said once and then counted.

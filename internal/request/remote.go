@@ -21,6 +21,7 @@ import (
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
+	"github.com/addagent/addagent/service"
 )
 
 // Remote takes in what the holder of the requests repository asks of this node: each request once, before its end, and
@@ -122,7 +123,13 @@ func (r *Remote) putUnserved() (put bool, err error) {
 		if !o.Asked || o.Served {
 			continue
 		}
-		ask := journal.Ask{ID: askPrefix + o.ID, What: journal.AskAgain, Target: o.Target, By: "request " + o.ID, At: o.Answer.Time, Until: o.Until}
+		ask := journal.Ask{ID: askPrefix + o.ID, What: o.Action, Target: o.Target, By: "request " + o.ID, At: o.Answer.Time, Until: o.Until}
+		if o.Action == ActionWork {
+			ask.What = journal.AskAgain
+		}
+		if o.By != "" {
+			ask.By += " of " + o.By
+		}
 		switch _, err := os.Lstat(Path(r.stateDir, ask.ID)); {
 		case errors.Is(err, fs.ErrNotExist):
 			if err := Put(r.stateDir, ask); err != nil {
@@ -221,6 +228,8 @@ func (r *Remote) refusal(q gitstore.Request, others int, now time.Time) string {
 	switch {
 	case !slices.Contains(r.allow, q.Action):
 		return fmt.Sprintf("refused: %s is not in requests.allow", human.Quote(q.Action))
+	case q.Action != ActionWork && !service.ValidName(q.Target):
+		return fmt.Sprintf("refused: %s needs the name of a service", q.Action)
 	case !now.Before(q.Until):
 		return "refused: it has expired"
 	case q.Until.Sub(now) > mostAhead:
@@ -235,23 +244,29 @@ func (o *obeying) answer(code, state string, now time.Time) {
 	o.Answer = presence.Answer{ID: o.ID, Code: code, State: human.Truncate(human.Line(state), answerLimit), Time: presence.WholeSecond(now)}
 }
 
-// Answered takes in what became of the Ask of a request.
+// Answered takes in what became of the Ask of a request; of one that goes on it comes twice.
 func (r *Remote) Answered(done journal.Asked, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.known.Requests {
 		o := &r.known.Requests[i]
-		if askPrefix+o.ID != done.ID || o.Served {
+		if askPrefix+o.ID != done.ID || o.Served && (done.Goes || o.Answer.Code != presence.AnswerAccepted) {
 			continue
 		}
-		o.Served, o.Did = true, done.Did
+		again := o.Action == ActionWork || o.Action == journal.AskInstall
+		o.Served = true
 		switch {
 		case done.Error != "":
 			o.answer(presence.AnswerFailed, done.Error, now)
-		case len(done.Did) == 0:
-			o.answer(presence.AnswerDone, "done: this node has no matching item", now)
-		default:
+		case done.Goes:
 			o.answer(presence.AnswerAccepted, "working", now)
+		case again && len(done.Did) == 0:
+			o.answer(presence.AnswerDone, "done: this node has no matching item", now)
+		case again:
+			o.Did = done.Did
+			o.answer(presence.AnswerAccepted, "working", now)
+		default:
+			o.answer(presence.AnswerDone, strings.TrimSuffix("done: "+strings.Join(done.Did, ", "), ": "), now)
 		}
 		r.save()
 	}

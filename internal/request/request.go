@@ -36,6 +36,7 @@ func Read(stateDir string) []journal.Ask {
 	if err != nil {
 		return nil // no request was made
 	}
+	known := append([]string{journal.AskBeat, journal.AskAgain, journal.AskUnwedge}, journal.ServiceAsks...)
 	var asks []journal.Ask
 	for _, e := range entries {
 		id, isAsk := strings.CutSuffix(e.Name(), ".json")
@@ -47,7 +48,7 @@ func Read(stateDir string) []journal.Ask {
 		if err != nil && !corrupt {
 			continue // not readable now, but still a request
 		}
-		if a.ID = id; corrupt || !slices.Contains([]string{journal.AskBeat, journal.AskAgain, journal.AskUnwedge}, a.What) {
+		if a.ID = id; corrupt || !slices.Contains(known, a.What) {
 			_ = os.Remove(Path(stateDir, id))
 			continue
 		}

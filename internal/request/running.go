@@ -170,17 +170,11 @@ func (r Running) Drained(ctx context.Context, name string, since time.Time) erro
 	}
 }
 
-// undrained is what is still to come before a service is drained; "" = nothing.
+// undrained is what is still to come before a service, or with "" each, is drained; "" = nothing.
 func undrained(b journal.Beat, name string, now time.Time) string {
 	for _, s := range b.Services {
-		switch {
-		case name != "" && s.Name != name:
-		case s.Drained == "":
-			return "a beat that drains " + s.Name
-		case s.Told.IsZero():
-			return "the presence repository to take the announcement of " + s.Name
-		case now.Before(s.DrainedAt):
-			return fmt.Sprintf("the users of %s, until %s", s.Name, human.Moment(s.DrainedAt, now))
+		if left := s.UndrainedUntil(now); left != "" && (name == "" || s.Name == name) {
+			return left
 		}
 	}
 	return ""

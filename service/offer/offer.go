@@ -46,12 +46,12 @@ type Offers struct {
 // kept is what is remembered of one service, in state_dir/service/NAME/service.json.
 type kept struct {
 	service.Known
-	tree.Offer        // as it could be read last
-	Begun      bool   `json:"begun,omitempty"`  // its set-up was started, so there may be something to undo
-	SetUp      bool   `json:"set_up,omitempty"` // its set-up has succeeded
-	Copy       string `json:"copy,omitempty"`   // git id of the folder that is kept beside this file, as of CopyOf
-	CopyOf     string `json:"copy_of,omitempty"`
-	Asked      string `json:"asked,omitempty"` // start, stop or restart: to be run once
+	tree.Offer         // as it could be read last
+	Begun      bool    `json:"begun,omitempty"`  // its set-up was started, so there may be something to undo
+	SetUp      bool    `json:"set_up,omitempty"` // its set-up has succeeded
+	Copy       string  `json:"copy,omitempty"`   // git id of the folder that is kept beside this file, as of CopyOf
+	CopyOf     string  `json:"copy_of,omitempty"`
+	Asked      []asked `json:"asked,omitempty"` // in the order in which it was asked
 }
 
 // Beat is what the services are judged from at a beat, while no tree moves.
@@ -139,9 +139,7 @@ func (o *Offers) Beat(ctx context.Context, b Beat) (changed bool, troubles []str
 	o.shown = nil
 	for i, name := range names {
 		k := o.all[name]
-		if _, ok := o.action(b.Inventory, k, k.Asked); !ok {
-			k.Asked = "" // a push took it away
-		}
+		o.lapse(b, k)
 		f := service.Facts{Wish: o.wish(b, name), Begun: k.Begun, SetUp: k.SetUp, Check: results[i], MinDrain: b.MinDrain,
 			Missing: setUps[name].Await != "", Drained: o.drained(b, name) != "",
 			Published: !used || slices.ContainsFunc(published, k.is) || i >= presence.ServicesMost}
@@ -288,7 +286,7 @@ func (o *Offers) judge(offer tree.Offer, action, root string) work.Judgement {
 
 // Join adds to the judgements of a beat the scripts that change a service once, and holds back the set-up of one that
 // is being removed.
-func (o *Offers) Join(inventory *work.Inventory) {
+func (o *Offers) Join(inventory *work.Inventory, now time.Time) {
 	if o == nil {
 		return
 	}
@@ -299,8 +297,18 @@ func (o *Offers) Join(inventory *work.Inventory) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.all)) {
 		k := o.all[name]
-		for _, action := range []string{k.Asked, map[bool]string{true: "delete"}[k.Leaving == service.Undoing]} {
-			if j, ok := o.action(inventory, k, action); action != "" && ok {
+		var actions []string
+		if q := k.next(now); q != nil {
+			actions = append(actions, q.Action)
+		}
+		if k.Leaving == service.Undoing {
+			actions = append(actions, "delete")
+		}
+		for _, action := range actions {
+			if j, ok := o.action(inventory, k, action); ok {
+				if action != "delete" {
+					j.Why = "requested"
+				}
 				inventory.Judgements = append(inventory.Judgements, j)
 			}
 		}
@@ -315,8 +323,12 @@ func (o *Offers) Starting(it work.Item) error {
 	k := o.all[it.Service]
 	before := *k
 	k.Begun = true
-	if it.Action == k.Asked {
-		k.Asked = "" // once: it is not repeated after a crash
+	k.Asked = slices.Clone(k.Asked)
+	if i := slices.IndexFunc(k.Asked, func(q asked) bool { return it.Action == q.Action && q.Wrong == "" && !q.Begun }); i >= 0 {
+		k.Asked[i].Begun = true
+		if last := work.Peek(work.MemoryOf(o.Root, o.StateDir, it.Repo, it.Name)).Last; last != nil {
+			k.Asked[i].Before = last.RunID
+		}
 	}
 	err := o.save(k)
 	if err != nil {
@@ -369,25 +381,4 @@ func (o *Offers) Move(by time.Duration) {
 	for _, k := range o.all {
 		k.Known = k.Moved(by)
 	}
-}
-
-// Ask is a request to run a script of a service once; wrong says why it cannot be.
-func (o *Offers) Ask(inventory *work.Inventory, action, name string) (item, wrong string) {
-	if o == nil || o.all[name] == nil {
-		return "", fmt.Sprintf("this node does not offer %s", human.Quote(name))
-	}
-	k := o.all[name]
-	j, ok := o.action(inventory, k, action)
-	switch {
-	case !ok:
-		return "", fmt.Sprintf("%s has no %s.sh", name, action)
-	case k.Leaving != service.Stays:
-		return "", fmt.Sprintf("%s is being removed", name)
-	}
-	k.Asked = action
-	if err := o.save(k); err != nil {
-		k.Asked = ""
-		return "", err.Error()
-	}
-	return j.Item.ID(), ""
 }
