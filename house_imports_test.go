@@ -43,7 +43,7 @@ var importTable = []struct {
 		"internal/memlimit": {"internal/human", ""},
 		"internal/request": {`
 			internal/cli internal/config internal/files internal/git/remote internal/human internal/journal internal/node internal/proc
-			presence presence/gitstore work/run`, ""},
+			presence presence/gitstore work/run service`, ""},
 		"internal/status": {`
 			internal/cli internal/config internal/files internal/human internal/journal internal/node internal/proc
 			service work work/run`, ""},

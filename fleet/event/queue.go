@@ -45,7 +45,7 @@ type Entry struct {
 	Until   time.Time         `json:"until,omitzero"`    // of the claim
 	Tries   int               `json:"tries,omitempty"`   // that failed
 	Next    time.Time         `json:"next,omitzero"`     // it is not tried before
-	Nodes   map[string]string `json:"nodes,omitempty"`   // of an asked one: the answer of each of Targets, "" = none yet
+	Nodes   map[string]string `json:"nodes,omitempty"`   // the answer of each of Targets, "" = none yet
 	Request string            `json:"request,omitempty"` // the id under which the nodes were asked
 	Result  string            `json:"result,omitempty"`  // the last one, in words
 

@@ -83,8 +83,7 @@ func (c *Config) gridLeaves() []leaf {
 				"to read it. Without it, nothing is asked.")},
 		authLeaves(&c.Requests.Auth, "requests.auth."),
 		[]leaf{texts("requests.allow", listOnly, &c.Requests.Allow, oneOf([]string{"work", "install", "start", "stop", "restart", "drain", "undrain"})).takes("a list").
-			means("What may be asked: work makes items work again, the others apply to a service that this node offers: install sets it up again, start, " +
-				"stop and restart run its script once, drain and undrain are those of addagent.")})
+			means("What may be asked: work makes items work again, the others are about a service that this node offers (docs/doctor.md).")})
 	return append(slices.Concat(presence, requests),
 		entries("chat", "rooms", &c.Chat, newRoom(), (*Room).leaves, (*loader).room).
 			means("The chat rooms where transitions are told."),

@@ -20,7 +20,7 @@ type asked struct {
 	ID     string    `json:"id"`               // of the ask
 	Action string    `json:"action"`           // start, stop, restart or drain
 	Until  time.Time `json:"until,omitzero"`   // it does not begin later; zero = it may
-	Begun  bool      `json:"begun,omitempty"`  // on the disk before the script starts: it is not repeated after a crash
+	Begun  bool      `json:"begun,omitempty"`  // on the disk before the script starts
 	Before string    `json:"before,omitempty"` // the id of the run before it
 	Wrong  string    `json:"wrong,omitempty"`  // why it does not begin
 }

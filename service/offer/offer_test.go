@@ -307,7 +307,7 @@ func TestAskedOnce(t *testing.T) {
 	l.expect(l.ask("0", "start", "db"), "db has no start.sh")
 	l.inventory.Offers["db"].Scripts["start.sh"] = "r"
 	due("")
-	l.run("restart", work.Attempt{RunID: "old", Version: commit, Fingerprint: "f", Finished: l.now}) // it ran once, long ago
+	l.run("restart", work.Attempt{RunID: "old", Version: commit, Fingerprint: "f", Finished: l.now}) // long ago
 
 	for range 2 { // the second is of a process that died before it wrote down that the first was served
 		l.expect(l.ask("1", "restart", "db"), "ops:service.db.restart goes on")
