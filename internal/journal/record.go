@@ -188,7 +188,7 @@ func EndedFrom(o work.Outcome, adopted bool) (Ended, bool) {
 // An Ask is a request of a person to an agent that lives: a file of state_dir/asked.
 type Ask struct {
 	ID     string    `json:"id"`               // names the request
-	What   string    `json:"what"`             // beat, again, unwedge, or one of ServiceAsks
+	What   string    `json:"what"`             // beat, again, unwedge, or install, start, stop, restart, drain or undrain
 	Target string    `json:"target,omitempty"` // REPO or REPO:ITEM; none = all
 	By     string    `json:"by,omitempty"`     // who asked
 	At     time.Time `json:"at"`               // when
@@ -209,9 +209,9 @@ var ServiceAsks = []string{AskInstall, "start", "stop", "restart", "drain", "und
 // Asked is what became of a request.
 type Asked struct {
 	Ask
-	Did   []string `json:"did,omitempty"`   // the items that it was done to
-	Error string   `json:"error,omitempty"` // why not
-	Goes  bool     `json:"goes,omitempty"`  // it goes on; what becomes of it is told later
+	Did   []string `json:"did,omitempty"`     // the items that it was done to
+	Error string   `json:"error,omitempty"`   // why not
+	Goes  bool     `json:"goes_on,omitempty"` // it goes on; the answer of the request says how it ends
 }
 
 // A Trouble is something that is wrong and does not stop the beat. It is said once and then counted.
