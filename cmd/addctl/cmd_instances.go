@@ -68,13 +68,22 @@ func (p *program) servicesCommand() *cobra.Command {
 available, how many items use it, which endpoints are not available with their code, and
 which users are behind: their last success was with other endpoints than there are now.
 
-With an ACTION it is the ancestor's command line: status prints its envelope; what was an
-action of the ancestor and is none today is refused with what does its work.
+With an ACTION it is the ancestor's command line. status prints its envelope. install,
+start, stop, restart, drain and undrain put an action into the queue and wait until the
+nodes that offer the services have answered (requests, docs/doctor.md); --no-wait does not
+wait. GROUP is a service, a node, an address, a deployment or all, TYPE a mode or a section
+of the ancestor (db nosql proxy lb bench monitor http); stop and drain need one of them.
+Where the instance of a service does not run, a doctor with --expect starts or launches it
+first. What was an action of the ancestor and is none today is refused with what does its
+work.
 
---json prints a list of objects: service, deployment, available, endpoints, users.`,
+--json prints a list of objects: service, deployment, available, endpoints, users.
+
+Exit codes: 0 printed or done, 1 it failed, 2 an action that is refused, 130 interrupted.`,
 		Example: `  addctl services
   addctl services --json | jq -r '.[] | select(.available == 0) | .service'
-  addctl services status all db`,
+  addctl services status all db
+  addctl services restart db --no-wait`,
 		Args: cobra.MaximumNArgs(3),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -110,8 +119,8 @@ func (p *program) rawCommand() *cobra.Command {
 		Use:   "raw MESSAGE",
 		Short: "Do what a message of the ancestor asks, and print its answer",
 		Long: `MESSAGE is {"level","command":{"action","group","type"}}, or - for standard input. The levels
-are instances (heartbeat status actions start stop launch terminate) and services
-(status). What was an action of the ancestor and is none today is refused with what does
+are instances (heartbeat status actions start stop launch terminate) and services (status
+install start stop restart drain undrain). What was an action of the ancestor and is none today is refused with what does
 its work. docs/doctor.md has the answers.
 
 Exit codes: 0 printed or done, 1 it failed, 2 refused, or a mistake in MESSAGE, 130

@@ -112,7 +112,7 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 			events = append(events, e)
 			seen = append(seen, event.Line{Time: e.At, Event: &e})
 		}
-		next := q.TakeIn(events, end, s, now)
+		next := q.TakeIn(events, end, s, now).StartFirst(d.Expect, s, now)
 		next, claimed = next.Claim(d.Me, s, d.Lease, present())
 		return next, seen, nil
 	})

@@ -238,13 +238,14 @@ func TestDoctorDiesBetweenAnyTwoWrites(t *testing.T) {
 type sky struct {
 	instances map[string]string // states by id
 	tokens    map[string]string // ids by token
+	ips       map[string]string // addresses by id
 	effects   []string
 	refuse    map[string]error
 }
 
 func (c *sky) Instances(context.Context) (list []event.Provided, err error) {
 	for id, state := range c.instances {
-		list = append(list, event.Provided{ID: id, State: state})
+		list = append(list, event.Provided{ID: id, IP: c.ips[id], State: state})
 	}
 	return list, c.refuse["list"]
 }
@@ -257,7 +258,7 @@ func (c *sky) Do(_ context.Context, action, id string, l event.Launch) (string, 
 	if action == "launch" {
 		if id = c.tokens[l.Token]; id == "" {
 			id = "i-" + l.Token
-			c.tokens[l.Token] = id
+			c.tokens[l.Token], c.ips[id] = id, l.IP
 		} else if c.instances[id] == event.Terminated {
 			return "", fmt.Errorf("%s: %w", id, ErrGone)
 		}
@@ -270,7 +271,7 @@ func (c *sky) Do(_ context.Context, action, id string, l event.Launch) (string, 
 }
 
 func newSky() *sky {
-	return &sky{instances: map[string]string{"i-1": event.Running}, tokens: map[string]string{}, refuse: map[string]error{}}
+	return &sky{instances: map[string]string{"i-1": event.Running}, tokens: map[string]string{}, ips: map[string]string{}, refuse: map[string]error{}}
 }
 
 // TestInstanceActions: wherever the doctor dies, each call took effect once.

@@ -65,10 +65,9 @@ func ParseExpected(file string, data []byte) (list []Expected, problems []string
 func (s Status) With(expected []Expected) Status {
 	s.Instances, s.Services = slices.Clone(s.Instances), slices.Clone(s.Services)
 	for _, x := range expected {
-		i := slices.IndexFunc(s.Instances, func(i Instance) bool { return i.ID == x.Name || x.IP != "" && i.IP == x.IP && i.State != Terminated })
 		id := x.Name
-		if i >= 0 {
-			id = s.Instances[i].ID
+		if at, there := s.instanceOf(x); there {
+			id = at.ID
 		} else if s.Provided {
 			s.Instances = append(s.Instances, Instance{x.Name, x.IP, Terminated})
 		}

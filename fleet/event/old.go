@@ -34,10 +34,9 @@ func ParseMessage(file string, data []byte) (m Message, problems []string) {
 func today() map[string]string {
 	const push, script = "push a services.yaml to the repository: the nodes of that level offer what it lists", "write a work script (docs/work.md)"
 	return map[string]string{
-		"services remove": push, "services install": push, "services sync": script, "services join": script, "services switch": script,
+		"services remove": push, "services sync": script, "services join": script, "services switch": script,
 		"services rolling_restart": script, "services bootstrap_binaries": script, "services bootstrap_config": script, "services bootstrap_ncc": script,
 		"services switch_vip": script, "services check_vip": script, "services sql": script, "services ping": "nodes announce their services in presence: addctl nodes",
-		"services start": "an init system starts services; " + script, "services stop": "an init system stops services; " + script, "services restart": script,
 		"instances actions_init": "addctl action:cancel", "instances world": "addagent beat --again, or an action of the level nodes",
 		"config display": "the repository is the configuration: git show", "config rules": "the repository is the configuration: git show", "config file": "the repository is the configuration: git show",
 	}
@@ -45,21 +44,18 @@ func today() map[string]string {
 
 // Refusal says why a message is not done, and what does its work today; "" = it is.
 func (m Message) Refusal() string {
-	known := slices.Concat([]string{"heartbeat", "status", "actions"}, ActionsOf(Instances))
+	reads := map[string][]string{Instances: {"heartbeat", "status", "actions"}, Services: {"status"}}[m.Level]
 	switch gone := today()[m.Level+" "+m.Action]; {
 	case gone != "":
 		return m.Level + " " + m.Action + " is not done here: " + gone
-	case !slices.Contains([]string{Instances, Services, "config"}, m.Level):
+	case m.Level != Instances && m.Level != Services:
 		return "level " + human.Quote(m.Level) + " is unknown: use instances or services"
-	case m.Level == Services && m.Action == "status":
+	case slices.Contains(reads, m.Action):
 		return ""
-	case m.Level != Instances || !slices.Contains(known, m.Action):
-		return "action " + human.Quote(m.Action) + " is unknown at the level " + m.Level
+	case !slices.Contains(ActionsOf(m.Level), m.Action):
+		return "action " + human.Quote(m.Action) + " is unknown at the level " + m.Level + ": there is " + human.List(append(reads, ActionsOf(m.Level)...), "and")
 	}
-	if slices.Contains(ActionsOf(Instances), m.Action) {
-		return m.ToDo().Wrong()
-	}
-	return ""
+	return m.ToDo().Wrong()
 }
 
 // Reads says that a message only asks.
@@ -69,7 +65,11 @@ func (m Message) Reads() bool {
 
 // ToDo is the action that a message wants.
 func (m Message) ToDo() Action {
-	return Action{DoLevel: m.Level, DoAction: m.Action, DoGroup: m.Group}
+	a := Action{DoLevel: m.Level, DoAction: m.Action, DoGroup: m.Group}
+	if m.Level == Services && m.Type != All {
+		a.DoType = m.Type
+	}
+	return a
 }
 
 // oldAction is an action with the keys that it had.
@@ -94,7 +94,10 @@ type Console struct {
 // ConsoleOf is the line of an action, and the code of the answer.
 func (e Entry) ConsoleOf(now time.Time) Console {
 	code := map[Phase]string{Succeeded: OK, Waits: AwaitsStart, Runs: AwaitsStart, Asked: AwaitsStart}[e.Phase]
-	if code == AwaitsStart && e.DoAction == "launch" {
+	switch {
+	case code == AwaitsStart && e.DoLevel == Services:
+		code = cmp.Or(e.delayed(), "ER0019")
+	case code == AwaitsStart && e.DoAction == "launch":
 		code = AwaitsMake
 	}
 	return Console{human.CTime(now), notKnown, e.ID + " " + e.Action.String(), cmp.Or(code, "ER0018"), cmp.Or(e.Result, string(e.Phase))}

@@ -49,6 +49,9 @@ type Entry struct {
 	Request string            `json:"request,omitempty"` // the id under which the nodes were asked
 	Result  string            `json:"result,omitempty"`  // the last one, in words
 
+	Starts map[string]string `json:"starts,omitempty"` // by expected instance, the action that starts it before
+	Awaits []string          `json:"awaits,omitempty"` // expected instances that do not offer the services yet
+
 	Launches int       `json:"launches,omitempty"` // tokens whose instance was terminated since
 	Ended    time.Time `json:"ended,omitzero"`
 }
@@ -163,7 +166,7 @@ func (q Queue) with(id string, change func(*Entry)) Queue {
 
 func (e *Entry) end(p Phase, result string, now time.Time) {
 	e.Phase, e.Result, e.Ended = p, human.Truncate(human.Line(result), resultLimit), now.UTC().Truncate(time.Second)
-	e.By, e.Until, e.Next, e.Nodes = "", time.Time{}, time.Time{}, nil
+	e.By, e.Until, e.Next, e.Nodes, e.Awaits = "", time.Time{}, time.Time{}, nil, nil
 }
 
 // fail takes in a try that failed.
@@ -248,7 +251,7 @@ func (q Queue) Claim(me string, s Status, lease time.Duration, now time.Time) (n
 	for i := range next.Actions {
 		e := &next.Actions[i]
 		before, _ := next.Find(e.After)
-		free := e.Phase == Waits && !now.Before(e.Next) && (e.After == "" || before.Phase == Succeeded) && (e.Matched || e.Holds(s)) || e.abandoned(now)
+		free := e.Phase == Waits && !now.Before(e.Next) && (e.After == "" || before.Phase == Succeeded) && len(e.Awaits) == 0 && (e.Matched || e.Holds(s)) || e.abandoned(now)
 		if !free || busy[e.target()] {
 			continue
 		}
