@@ -67,11 +67,12 @@ var importTable = []struct {
 	}},
 	{"fleet and presence", map[string]imports{
 		"fleet/control": {`
-			fleet/event fleet/view internal/chat internal/chat/chatroom internal/cli internal/config internal/files
+			fleet/event fleet/handler fleet/view internal/chat internal/chat/chatroom internal/cli internal/config internal/files
 			internal/git/remote internal/git/transport internal/human internal/node internal/trouble presence
 			presence/fold presence/gitstore systemd`, ""},
 		"fleet/doctor":             {"fleet/event internal/git/remote internal/human internal/retry presence presence/fold presence/gitstore", ""},
 		"fleet/event":              {"internal/human internal/retry internal/strictyaml presence presence/fold presence/history service", ""},
+		"fleet/handler":            {"fleet/event internal/files internal/git/clone internal/git/remote internal/human internal/strictyaml work/session", ""},
 		"fleet/fleettest":          {"internal/node presence presence/gitstore", ""},
 		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml packer service", ""},
 		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
@@ -93,7 +94,7 @@ var importTable = []struct {
 		"internal/chat/chatroom":   {"internal/chat internal/config internal/files", ""},
 		"internal/chat/chattest":   {"internal/chat", ""},
 		"internal/cloud":           {"internal/human internal/secret", ""},
-		"internal/cloud/account":   {"fleet/doctor fleet/event internal/cloud internal/cloud/ec2 internal/human", "github.com/aws github.com/aws/smithy-go"},
+		"internal/cloud/account":   {"fleet/doctor fleet/event internal/cloud internal/cloud/ec2 internal/config internal/git/transport internal/human", "github.com/aws github.com/aws/smithy-go"},
 		"internal/cloud/cloudtest": {"", ""},
 		"internal/cloud/ec2":       {"internal/cloud internal/human internal/retry internal/secret", "github.com/aws"},
 		"internal/kill":            {"internal/files internal/human", ""},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,9 +13,7 @@ import (
 	"github.com/addagent/addagent/fleet/doctor"
 	"github.com/addagent/addagent/fleet/event"
 	"github.com/addagent/addagent/internal/cli"
-	"github.com/addagent/addagent/internal/cloud"
 	"github.com/addagent/addagent/internal/cloud/account"
-	"github.com/addagent/addagent/internal/git/transport"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/spf13/cobra"
@@ -25,7 +22,7 @@ import (
 func (p *program) doctorCommand() *cobra.Command {
 	var every time.Duration
 	var once, dry bool
-	var expect string
+	var expect, handlers string
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Fold, and do the actions that became due",
@@ -39,9 +36,16 @@ instances with the tag add:deployment and to those that a doctor launched.
 
 Rooms of the config are told of each action that failed or expired.
 
-Several doctors share the work: a claim is a push that only one of them lands. What a
-doctor claimed and did not end is taken over some minutes after its claim ended. Each
-action takes effect once.
+Several doctors share the work: a claim is a push that only one of them lands. A doctor
+renews the claims of what it is doing, and stops what it cannot renew; another doctor takes
+it over two minutes after the claim ended. Each action takes effect once.
+
+--handlers REPO runs the scripts nodeevent/TYPE/*.sh of that repository for each event of
+the type: nodes, services, roles, instances or sets. A script gets the event as JSON on
+standard input and in ADD_EVENT_ID, _TYPE, _NAME, _NODE, _IP, _STATE, _CODE, _PREVIOUS_STATE,
+_PREVIOUS_CODE and _TIME. It has five minutes, or the deadline of nodeevent/TYPE/handler.yaml,
+and is tried three times. It may run more than once for an event: ADD_EVENT_ID tells. Its
+output is in a file that the doctor names when the script fails.
 
 The key of the presence repository and that of the requests repository must both be able
 to push. --dry-run folds, and prints what is due instead of doing it.
@@ -49,8 +53,10 @@ to push. --dry-run folds, and prints what is due instead of doing it.
 --expect FILE names what must exist, as a list of { name, ip, part, services, launch }:
 what does not exist is a terminated instance with uninstalled services in the status.
 
-Exit codes: 0 done, or stopped as a service, 1 a round failed, 2 a mistake in FILE.`,
+Exit codes: 0 done, or stopped as a service, 1 a round failed, 2 a mistake in FILE, or the
+handlers are in use by another doctor of this account.`,
 		Example: `  addctl doctor --every 1m
+  addctl doctor --handlers ops
   addctl doctor --once --dry-run --requests git@git.example.org:requests.git`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -64,36 +70,37 @@ Exit codes: 0 done, or stopped as a service, 1 a round failed, 2 a mistake in FI
 			if err != nil {
 				return err
 			}
-			return p.withQueue(func(s *doctor.Store) error { return p.doctor(c.Context(), s, expected, every, dry) })
+			o := doctor.Options{Expect: expected, DryRun: dry, Once: once}
+			if handlers != "" {
+				h, err := p.setup.Handlers(handlers, shimArg, os.Environ())
+				if err != nil {
+					return cli.Misuse(err)
+				}
+				defer h.Close()
+				o.Handlers = h
+			}
+			return p.withQueue(func(s *doctor.Store) error {
+				o.Store = s
+				return p.doctor(c.Context(), o, every)
+			})
 		},
 	}
 	c.Flags().DurationVar(&every, "every", time.Minute, "a round every `DURATION`")
 	c.Flags().BoolVar(&once, "once", false, "do one round")
 	c.Flags().BoolVar(&dry, "dry-run", false, "print what is due, and change nothing in the queue")
 	c.Flags().StringVar(&expect, "expect", "", "`FILE` that names what must exist")
+	c.Flags().StringVar(&handlers, "handlers", "", "run the handlers of events in `REPO`: a repository of the config, or a URL")
 	c.MarkFlagsMutuallyExclusive("once", "every")
 	return p.requestsFlag(c)
 }
 
-// account is the AWS account that this process has credentials for, in the environment or by the role of this instance;
-// nil = it has none.
+// account is the AWS account that this process has credentials for; nil = it has none.
 func (p *program) account(ctx context.Context) (*account.Account, error) {
 	cfg, err := p.setup.ReadConfig()
 	if err != nil {
 		return nil, err
 	}
-	metadata := cloud.NewMetadata(p.Env("AWS_EC2_METADATA_SERVICE_ENDPOINT"))
-	if p.Env("AWS_ACCESS_KEY_ID") == "" {
-		if role, err := metadata.Get(ctx, "iam/security-credentials/"); err != nil || role == "" {
-			return nil, nil
-		}
-	}
-	through, err := transport.Transport(cfg.Network)
-	if err != nil {
-		return nil, err
-	}
-	return account.New(ctx, account.Options{Metadata: metadata, Region: cmp.Or(cfg.EC2.Region, p.Env("AWS_REGION")), Endpoint: cfg.EC2.Endpoint,
-		Transport: through, Agent: p.setup.UserAgent})
+	return account.Find(ctx, cfg, p.Env, p.setup.UserAgent)
 }
 
 func (p *program) readExpected(name string) ([]event.Expected, error) {
@@ -119,7 +126,7 @@ func (p *program) mistakes(name string, problems []string) error {
 	return nil
 }
 
-func (p *program) doctor(ctx context.Context, s *doctor.Store, expected []event.Expected, every time.Duration, dry bool) error {
+func (p *program) doctor(ctx context.Context, o doctor.Options, every time.Duration) error {
 	out := &foldOutput{program: p, once: every == 0, timed: every > 0 && p.Env("JOURNAL_STREAM") == ""}
 	service, err := control.NewService(&p.setup, every, out)
 	if err != nil {
@@ -136,8 +143,8 @@ func (p *program) doctor(ctx context.Context, s *doctor.Store, expected []event.
 	if err != nil {
 		return err
 	}
-	o := doctor.Options{Me: host + "-" + strings.ToLower(rand.Text()), Fleet: fleet.Reader, Store: s, Expect: expected,
-		Local: local, DryRun: dry, Say: out.Say, Alarm: p.alarm}
+	o.Me, o.Fleet, o.Local, o.Say, o.Alarm = host+"-"+strings.ToLower(rand.Text()), fleet.Reader, local, out.Say, p.alarm
+	o.Lease = max(5*time.Minute, 3*every) // each round renews the claims
 	a, err := p.account(ctx)
 	if err != nil {
 		return cli.Misuse(err)
@@ -147,6 +154,11 @@ func (p *program) doctor(ctx context.Context, s *doctor.Store, expected []event.
 	}
 	d := doctor.New(o)
 	service.Round = d.Round
+	defer func() {
+		if err := d.Close(time.Now()); err != nil {
+			out.Say(err.Error())
+		}
+	}()
 	if every == 0 {
 		return service.Once(ctx, time.Now())
 	}

@@ -168,7 +168,7 @@ func TestDocs(t *testing.T) { manual().Test(t) }
 
 // TestDocsNameTheEnvironment finds the variables that the code asks for and the manual page does not name.
 func TestDocsNameTheEnvironment(t *testing.T) {
-	manual().TestEnvironment(t, ".", "../../fleet/control", "../../internal/cli", "../../internal/git/remote", "../../internal/git/transport", "../../systemd")
+	manual().TestEnvironment(t, ".", "../../fleet/control", "../../internal/cli", "../../internal/cloud/account", "../../internal/git/remote", "../../internal/git/transport", "../../systemd")
 }
 
 func TestEveryCommandHasATranscript(t *testing.T) { manual().TestTranscripts(t) }

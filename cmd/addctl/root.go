@@ -40,7 +40,7 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 	f.BoolVar(&p.json, "json", false, "print data as JSON")
 	root.AddCommand(
 		p.nodesCommand(), p.nodeCommand(), p.logCommand(), p.eventsCommand(), p.instancesCommand(), p.servicesCommand(),
-		p.actionListCommand(), p.actionAddCommand(), p.actionCancelCommand(), p.doctorCommand(), p.rawCommand(),
+		p.actionListCommand(), p.actionAddCommand(), p.actionCancelCommand(), p.doctorCommand(), p.shimCommand(), p.rawCommand(),
 		p.listCommand(), p.foldCommand(), p.reapCommand(), p.sayCommand(),
 		cli.VersionCommand("addctl", &p.json), cli.CompletionCommand("addctl", completed),
 	)

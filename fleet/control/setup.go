@@ -16,11 +16,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/addagent/addagent/fleet/handler"
 	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/chat/chatroom"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
 	"github.com/addagent/addagent/internal/git/remote"
+	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence/fold"
 	"github.com/addagent/addagent/presence/gitstore"
 )
@@ -90,6 +92,33 @@ func (s *Setup) RequestsSource() (remote.Source, error) {
 		return remote.Source{}, err
 	}
 	return s.source(cfg, "requests", s.Requests, cfg.Requests.URL, cfg.Requests.Auth)
+}
+
+// Handlers opens the repository with the handlers of events: one that the config names, or else a URL. With the
+// argument shim this program calls handler.Supervise.
+func (s *Setup) Handlers(name, shim string, env []string) (*handler.Repository, error) {
+	cfg, err := s.ReadConfig()
+	if err != nil {
+		return nil, err
+	}
+	flag, url, auth, branch := name, "", config.Auth{}, ""
+	for _, r := range cfg.Repos {
+		if r.Name == name {
+			flag, url, auth, branch = "", r.URLs[0], r.Auth, r.Branch
+		}
+	}
+	source, err := s.source(cfg, "handlers", flag, url, auth)
+	if err != nil {
+		return nil, fmt.Errorf("--handlers %s: %w", name, err)
+	}
+	if source.Branch = branch; strings.Contains(branch, "{") {
+		return nil, fmt.Errorf("--handlers %s: its branch %s depends on the node: give a URL", name, human.Quote(branch))
+	}
+	dir := s.cacheDir("handlers", source.URL, branch)
+	if dir == "" {
+		return nil, errors.New("--handlers: neither HOME nor XDG_CACHE_HOME says where the clone is to be")
+	}
+	return handler.Open(handler.Options{Source: source, Dir: dir, Shim: shim, Env: env})
 }
 
 // source is a repository by its flag, else by the config.

@@ -5,19 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/addagent/addagent/fleet/event"
-	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/fold"
-	"github.com/addagent/addagent/presence/gitstore"
 )
 
 // Fleet is where the nodes and the history are read: *fold.Reader.
@@ -42,8 +37,13 @@ type Options struct {
 	Store  *Store
 	Cloud  Cloud
 	Expect []event.Expected
+
+	Handlers Handlers // nil = this doctor runs none
+
 	Local  []string      // the addresses of this machine
-	Lease  time.Duration // of a claim; what is not done by then is left to the next round; 0 = 5 min
+	Lease  time.Duration // of a claim, which each round renews; 0 = 5 min
+	Wait   time.Duration // for how long a round waits for what it began; 0 = 10 s
+	Once   bool          // a round waits for all that it began
 	DryRun bool          // it says what it would do
 	Say    func(text string)
 	Alarm  func(ctx context.Context, text string) // tells people elsewhere; nil = no alarm
@@ -54,20 +54,28 @@ type Doctor struct {
 	Options
 	provider event.Provider // as the cloud said last
 	unheard  error          // why it did not answer since
+	jobs     []*job         // what goes on, also between rounds
+	free     chan struct{}  // bounds how many go on at once
+	types    []string       // of events that have handlers
+	looked   time.Time      // at the handlers; zero = never with success
 }
 
 const (
 	defaultLease = 5 * time.Minute
 	// askEach is how often the cloud is asked at most.
 	askEach = time.Minute
-	// sideBySide is how many calls to the cloud go on at once.
-	sideBySide = 8
+	// sideBySide is how many calls to the cloud and events with handlers go on at once.
+	sideBySide  = 8
+	defaultWait = 10 * time.Second
+	// lookEach is after how long the handlers are looked at although events wait: no script may be replaced while it
+	// runs.
+	lookEach = 5 * time.Minute
 )
 
 // New makes a doctor; it asks nothing.
 func New(o Options) *Doctor {
-	o.Lease = cmp.Or(o.Lease, defaultLease)
-	return &Doctor{Options: o}
+	o.Lease, o.Wait = cmp.Or(o.Lease, defaultLease), cmp.Or(o.Wait, defaultWait)
+	return &Doctor{Options: o, free: make(chan struct{}, sideBySide)}
 }
 
 // Status is the status of the fleet as it is now.
@@ -91,93 +99,109 @@ func (d *Doctor) Status(ctx context.Context, now time.Time) (event.Status, error
 	return event.StatusOf(f, d.provider, now).With(d.Expect).WithSets(ends), nil
 }
 
-// Round takes in what happened, claims what is due in the same push, does it, and writes down what became of it.
+// look looks at the handlers, and says how many events may be given to them.
+func (d *Doctor) look(ctx context.Context, now time.Time) (most int, err error) {
+	if d.Handlers == nil {
+		return 0, nil
+	}
+	running := d.handling()
+	if running == 0 {
+		types, failed := d.Handlers.Look(ctx)
+		if d.types = types; failed == nil {
+			d.looked = now
+		}
+		err = failed
+	}
+	if since := now.Sub(d.looked); d.looked.IsZero() || running > 0 && since > lookEach {
+		return 0, err
+	}
+	return sideBySide - running, err
+}
+
+// Round takes in what happened, claims what is due in the same push, does it, and writes down what became of it. What
+// takes longer goes on while later rounds renew its claim.
 func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 	began := time.Now()
 	// present is the time now: a claim is short, and reading may take minutes.
 	present := func() time.Time { return now.Add(time.Since(began)) }
+	var at instant // of the claim
 	s, err := d.Status(ctx, now)
 	if err != nil {
-		return fmt.Errorf("doctor: %w", err)
+		// What goes on needs its claim all the same.
+		return fmt.Errorf("doctor: %w", errors.Join(err, d.write(ctx, present())))
 	}
+	most, troubled := d.look(ctx, now)
 	var claimed []event.Entry
+	var given []event.Delivery
+	ended := d.endedJobs()
 	q, err := d.Store.change(ctx, now, d.DryRun, func(q event.Queue) (event.Queue, []event.Line, error) {
 		list, end, err := d.Fleet.Since(ctx, q.History)
 		if err != nil {
 			return q, nil, err
 		}
 		events := event.FromHistory(list, s)
-		var seen []event.Line
+		var lines []event.Line
 		for _, e := range q.News(s) {
 			events = append(events, e)
-			seen = append(seen, event.Line{Time: e.At, Event: &e})
+			lines = append(lines, event.Line{Time: e.At, Event: &e})
 		}
-		next := q.TakeIn(events, end, s, now).StartFirst(d.Expect, s, now)
-		next, claimed = next.Claim(d.Me, s, d.Lease, present())
-		return next, seen, nil
+		at = instant{present(), time.Now()}
+		next, of := d.takeJobs(q, ended, at.now)
+		lines = append(lines, of...)
+		next, of = next.TakeIn(events, end, s, now).StartFirst(d.Expect, s, now).Handle(d.types).Deliver(events, now)
+		lines = append(lines, of...)
+		next, claimed = next.Claim(d.Me, s, d.Lease, at.now)
+		next, given = next.ClaimHandlers(d.Me, d.types, most, d.Lease, at.now)
+		return next, lines, nil
 	})
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
-	d.alarm(ctx)
 	if d.DryRun {
 		for _, e := range claimed {
 			d.Say("would do " + e.ID + ": " + e.String())
 		}
+		for _, one := range given {
+			d.Say("would run the handlers of " + one.Event.Type + " " + one.Event.Name + " " + one.Event.State)
+		}
 		return nil
 	}
-	if len(claimed) > 0 {
-		if err := d.act(ctx, claimed, s, present()); err != nil {
+	d.alarm(ctx)
+	d.landed(q, ended, at)
+	for _, one := range given {
+		d.beginHandlers(ctx, one, at)
+	}
+	if err := d.act(ctx, claimed, s, at); err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	for d.Once && len(d.jobs) > 0 && ctx.Err() == nil {
+		d.await(ctx, d.Lease/3)
+		if err := d.write(ctx, present()); err != nil {
 			return fmt.Errorf("doctor: %w", err)
 		}
 	}
-	if err := errors.Join(d.sweep(ctx, q, s, now), d.unheard); err != nil {
+	if err := errors.Join(d.sweep(ctx, q, s, now), d.unheard, troubled); err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
 	return nil
 }
 
-// act does what was claimed, for three quarters of what is left of the first claim to end, and writes down what became
-// of it.
-func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status, now time.Time) error {
-	outcomes := make([]event.Outcome, len(claimed))
-	left := slices.MinFunc(claimed, func(a, b event.Entry) int { return a.Until.Compare(b.Until) }).Until.Sub(now)
-	acting, stop := context.WithTimeoutCause(ctx, left-left/4, errors.New("not finished while the claim lasted"))
-	defer stop()
-	var going sync.WaitGroup
-	free := make(chan struct{}, sideBySide)
-	var ask []int
-	for i, e := range claimed {
-		if e.DoLevel != event.Instances {
-			ask = append(ask, i)
-			continue
+// act begins what was claimed, waits for it a moment, and writes down what became of it.
+func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status, at instant) error {
+	var ask []event.Entry
+	for _, e := range claimed {
+		if e.DoLevel == event.Instances {
+			d.beginAction(ctx, e, s, at)
+		} else {
+			ask = append(ask, e)
 		}
-		going.Go(func() {
-			free <- struct{}{}
-			defer func() { <-free }()
-			outcomes[i] = d.instances(acting, e, s)
-		})
 	}
-	d.ask(acting, claimed, ask, outcomes, s, now)
-	going.Wait()
+	d.ask(ctx, ask, s, at)
+	d.await(ctx, d.Wait)
 	if ctx.Err() != nil {
-		return nil // told to end: another doctor takes over what is not written down
+		return nil // told to end: Close gives up the claims
 	}
-	_, err := d.Store.Change(ctx, now, func(q event.Queue) (event.Queue, []event.Line, error) {
-		return q.End(d.Me, outcomes, now), nil, nil
-	})
-	d.alarm(ctx)
-	for i, e := range claimed {
-		switch o := outcomes[i]; {
-		case o.Err != nil:
-			d.Say(e.ID + ": " + e.String() + ": " + o.Err.Error())
-		case len(o.Asked) > 0:
-			d.Say(e.ID + ": " + e.String() + ": asked " + human.Some(o.Asked, 5))
-		default:
-			d.Say(strings.TrimSuffix(e.ID+": "+e.String()+": "+o.Result, ": "))
-		}
-	}
-	return err
+	return d.write(ctx, at.now.Add(time.Since(at.real)))
 }
 
 // alarm tells people of the actions that the last change of the queue ended without success. Only the doctor whose push
@@ -191,140 +215,14 @@ func (d *Doctor) alarm(ctx context.Context) {
 	d.Store.landed = nil
 }
 
-// ask asks nodes, all in one push. The id of a request is the same whenever this try is repeated, so that a node obeys
-// it once.
-func (d *Doctor) ask(ctx context.Context, claimed []event.Entry, which []int, outcomes []event.Outcome, s event.Status, now time.Time) {
-	if len(which) == 0 {
-		return
-	}
-	for _, i := range which {
-		e := claimed[i]
-		outcomes[i] = event.Outcome{ID: e.ID, Asked: e.Targets(s, d.Local), Request: e.ID + "-" + strconv.Itoa(e.Tries+1)}
-		if len(outcomes[i].Asked) == 0 {
-			outcomes[i].Err = fmt.Errorf("no present node %s %s", map[bool]string{true: "offers", false: "matches"}[e.DoLevel == event.Services], human.Quote(e.DoGroup))
-		}
-	}
-	for {
-		want := map[string][]gitstore.Request{}
-		for _, i := range which {
-			for _, target := range outcomes[i].Asked {
-				if e := claimed[i]; outcomes[i].Err == nil {
-					id, service := event.Target(target)
-					want[id] = append(want[id], gitstore.Request{ID: event.RequestID(outcomes[i].Request, target), Action: e.DoAction, Target: service, By: requester, Until: e.End()})
-				}
-			}
-		}
-		err := d.Store.request(ctx, want, nil, nil, now)
-		full, only := errors.AsType[*gitstore.FullError](err) // the other nodes are asked all the same
-		for _, i := range which {
-			of := func(target string) bool { id, _ := event.Target(target); return only && id == full.Node }
-			if outcomes[i].Err == nil && (!only || slices.ContainsFunc(outcomes[i].Asked, of)) {
-				outcomes[i].Err = err
-			}
-		}
-		if !only {
-			return
-		}
-	}
-}
-
-// requester is in the requests that a doctor removes again.
-const requester = "doctor"
-
-// sweep removes the requests of doctors whose answers are taken in, and those that have expired. Another doctor may
-// have asked since the queue was read, so no action may seem to stand behind a request: its answer alone decides.
-func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now time.Time) error {
-	done := map[string]bool{}  // node and request
-	waits := map[string]bool{} // nodes whose requests all stay, so that their refs are not read
-	for _, e := range q.Actions {
-		for target, answer := range e.Nodes {
-			id, _ := event.Target(target)
-			waits[id] = waits[id] || answer == ""
-		}
-	}
-	for _, n := range s.Nodes {
-		for _, a := range n.Answers {
-			done[n.InstanceID+" "+a.ID] = a.Code != presence.AnswerAccepted
-			waits[n.InstanceID] = waits[n.InstanceID] && a.Code == presence.AnswerAccepted
-		}
-	}
-	for _, e := range q.Actions {
-		for target, answer := range e.Nodes {
-			if id, _ := event.Target(target); answer == "" {
-				delete(done, id+" "+event.RequestID(e.Request, target))
-			}
-		}
-	}
-	return d.Store.request(ctx, nil, func(id string, r gitstore.Request) bool {
-		return r.By != requester || !done[id+" "+r.ID] && now.Before(r.Until)
-	}, waits, now)
-}
-
-// request adds requests to the refs of nodes, or keeps of those that are there what keep says, but of the nodes in
-// spare all; in one push.
-func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request, keep func(id string, r gitstore.Request) bool, spare map[string]bool, now time.Time) error {
-	for try := 1; ; try++ {
-		tips, err := gitstore.RequestsOf(ctx, s.repo)
-		if err != nil {
-			return err
-		}
-		ids := slices.Collect(maps.Keys(want))
-		if keep != nil {
-			ids = slices.Collect(maps.Keys(tips))
-		}
-		slices.Sort(ids)
-		var updates []remote.Update
-		for _, id := range ids {
-			var list []gitstore.Request
-			if spare[id] {
-				continue
-			}
-			if tips[id] != "" {
-				list, err = gitstore.ReadRequests(ctx, s.repo, tips[id])
-				_, garbage := errors.AsType[*gitstore.MalformedError](err)
-				switch {
-				case err != nil && keep != nil:
-					continue // it stays
-				case err != nil && !garbage:
-					return err // what a person asks is not lost
-				}
-			}
-			was := slices.Clone(list)
-			if keep != nil {
-				list = slices.DeleteFunc(list, func(r gitstore.Request) bool { return !keep(id, r) })
-			}
-			for _, r := range want[id] {
-				if !slices.ContainsFunc(list, func(o gitstore.Request) bool { return o.ID == r.ID }) {
-					list = append(list, r)
-				}
-			}
-			if len(list) > gitstore.MostRequests { // those of people stand until room is needed
-				list = slices.DeleteFunc(list, func(r gitstore.Request) bool { return !now.Before(r.Until) })
-			}
-			if slices.Equal(list, was) || keep != nil && len(list) > gitstore.MostRequests {
-				continue
-			}
-			u, err := gitstore.RequestsUpdate(id, tips[id], list, s.who, now)
-			if err != nil {
-				return err
-			}
-			updates = append(updates, u)
-		}
-		if len(updates) == 0 {
-			return nil
-		}
-		err = s.repo.Push(ctx, updates...)
-		if _, raced := errors.AsType[*remote.Rejected](err); !raced || try == races || !pause(ctx, try) {
-			return err
-		}
-	}
-}
-
 // instances does an action on the instances that its group means.
-func (d *Doctor) instances(ctx context.Context, e event.Entry, s event.Status) event.Outcome {
+func (d *Doctor) instances(ctx *lease, e event.Entry, s event.Status, provided []event.Provided) event.Outcome {
 	o := event.Outcome{ID: e.ID}
 	if d.Cloud == nil {
 		o.Err, o.Final = errors.New("this doctor has no credentials for EC2"), false
+		return o
+	}
+	if o.Err = ctx.lost(); o.Err != nil {
 		return o
 	}
 	if e.DoAction == "launch" {
@@ -344,8 +242,12 @@ func (d *Doctor) instances(ctx context.Context, e event.Entry, s event.Status) e
 	}
 	var done []string
 	for _, id := range s.InstancesOf(e.DoGroup) {
-		if !slices.ContainsFunc(d.provider.Instances, func(p event.Provided) bool { return p.ID == id }) {
+		if !slices.ContainsFunc(provided, func(p event.Provided) bool { return p.ID == id }) {
 			continue // a node that is no instance of this provider
+		}
+		if err := ctx.lost(); err != nil { // another doctor may be doing it
+			o.Err = errors.Join(o.Err, err)
+			break
 		}
 		if _, err := d.Cloud.Do(ctx, e.DoAction, id, event.Launch{}); err != nil {
 			o.Err = errors.Join(o.Err, fmt.Errorf("%s: %w", id, err))

@@ -351,7 +351,7 @@ func TestTwoDoctors(t *testing.T) {
 		g.round(second)
 	}
 	g.want("taken over", g.phases(), "a succeeded")
-	testkit.Must(t, first.act(t.Context(), claimed, s, asleep))
+	testkit.Must(t, first.act(t.Context(), claimed, s, instant{asleep, time.Now()}))
 	for range 3 {
 		g.beat()
 		g.round(second)

@@ -176,7 +176,7 @@ func TestClaimLasts(t *testing.T) {
 	testkit.Must(t, err)
 	e := q.Actions[0]
 	e.Until = g.now.Add(40 * time.Second)
-	testkit.Must(t, d.act(t.Context(), []event.Entry{e}, s, g.now))
+	testkit.Must(t, d.act(t.Context(), []event.Entry{e}, s, instant{g.now, time.Now()}))
 	if left := time.Until(c.until); c.until.IsZero() || left > 30*time.Second {
 		t.Errorf("acts for %s of 40 seconds", left)
 	}

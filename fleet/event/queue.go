@@ -69,6 +69,9 @@ type Queue struct {
 	Instances map[string]string `json:"instances,omitzero"` // as the provider said last; nil = never
 	Sets      map[string]string `json:"sets,omitzero"`      // state and id, by service; nil = never seen
 	Seen      time.Time         `json:"seen,omitzero"`      // when instances or sets were last seen to change
+
+	Handled    []string   `json:"handled,omitempty"`  // the types of events that a doctor has handlers for
+	Deliveries []Delivery `json:"handlers,omitempty"` // in the order of the events
 }
 
 const (
@@ -277,6 +280,7 @@ type Outcome struct {
 	Final   bool // an error that another try does not change
 
 	Relaunch bool // the next try needs another token
+	Released bool // the doctor was told to end: the error is none of the action
 }
 
 // End takes in what a doctor did with its claims. A claim that another doctor has taken over is not its own any more.
@@ -285,6 +289,8 @@ func (q Queue) End(me string, outcomes []Outcome, now time.Time) Queue {
 		q = q.with(o.ID, func(e *Entry) {
 			switch {
 			case e.Phase != Runs || e.By != me:
+			case o.Released:
+				e.Phase, e.By, e.Until = Waits, "", time.Time{}
 			case o.Err != nil && o.Final:
 				e.end(Failed, o.Err.Error(), now)
 			case o.Err != nil:
@@ -362,6 +368,8 @@ func (q Queue) Clean() Queue {
 			(*seen)[name] = human.Truncate(human.Safe(text), resultLimit)
 		}
 	}
+	q.Handled = slices.DeleteFunc(slices.Clone(q.Handled), func(t string) bool { return !slices.Contains(Types(), t) })
+	q.Deliveries = cleanDeliveries(q.Deliveries)
 	q.Actions = slices.DeleteFunc(q.Actions, func(e Entry) bool { return e.ID == "" || e.Wrong() != "" || !e.Phase.known() })
 	return q
 }

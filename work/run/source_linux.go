@@ -25,7 +25,7 @@ type trail struct{ file *os.File }
 const trailEnd = "end"
 
 func newTrail() (*trail, error) {
-	file, err := memoryFile("addagent-init", nil)
+	file, err := session.MemoryFile("addagent-init", nil)
 	return &trail{file}, err
 }
 

@@ -2,8 +2,6 @@ package run
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -24,7 +22,7 @@ func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan struct{}, err 
 	if err != nil {
 		return 0, nil, err
 	}
-	order, err := memoryFile("addagent-order", data)
+	order, err := session.MemoryFile("addagent-order", data)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -55,19 +53,6 @@ func spawnShim(l *Lock, o Order, p Program) (pid int, done <-chan struct{}, err 
 		close(ended)
 	}()
 	return cmd.Process.Pid, ended, nil
-}
-
-// memoryFile is a file without a name or a disk that holds data, to be read from its beginning.
-func memoryFile(name string, data []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("memfd: %w", err)
-	}
-	file := os.NewFile(uintptr(fd), name)
-	if _, err = file.WriteAt(data, 0); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
 }
 
 // waitProcess returns when the process has ended, atMost has passed, or a signal came. A process that is not there has

@@ -2,7 +2,9 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -125,4 +127,17 @@ func Signal(err *exec.ExitError) string {
 		return name
 	}
 	return fmt.Sprintf("signal %d", status.Signal())
+}
+
+// MemoryFile is a file without a name or a disk that holds data, to be read from its beginning.
+func MemoryFile(name string, data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	if _, err = file.WriteAt(data, 0); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
