@@ -75,7 +75,8 @@ var importTable = []struct {
 		"fleet/handler":            {"fleet/event internal/files internal/git/clone internal/git/remote internal/human internal/strictyaml work/session", ""},
 		"fleet/fleettest":          {"internal/node presence presence/gitstore", ""},
 		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml packer service", ""},
-		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
+		"fleet/nodegroup/deploy":   {"internal/human internal/node internal/retry presence presence/gitstore", ""},
+		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/nodegroup/deploy fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
 		"fleet/view":               {"fleet/event internal/human internal/node presence presence/fold presence/history service", ""},
 		"presence":                 {"internal/human internal/node service", ""},
 		"presence/fold": {`

@@ -41,6 +41,7 @@ type Record struct {
 	IP          string     `json:"ip,omitempty"` // the address that the node announces
 	Items       int        `json:"-"`            // of the deploy in hand, for the rooms of this node
 	Nodepart    string     `json:"nodepart"`
+	Obeys       []string   `json:"obeys,omitempty"` // what may be asked of it, see Answers
 	Reason      string     `json:"reason"`   // why it is in this state; "" when the state says it all
 	Repos       []Repo     `json:"repos"`    // in the order of the config
 	Services    []Service  `json:"services"` // what the node offers: at most ServicesMost, sorted by name
@@ -180,7 +181,7 @@ func Normalize(r Record) Record {
 	r.Addresses = append([]string{}, r.Addresses...)
 	r.Repos = append([]Repo{}, r.Repos...)
 	r.IP, r.Services, r.Uses = ValidIP(r.IP), normalServices(r.Services), normalUses(r.Uses)
-	r.Troubles = slices.Clone(r.Troubles)
+	r.Troubles, r.Obeys = slices.Clone(r.Troubles), slices.Clone(r.Obeys)
 	r.Answers = slices.Clone(r.Answers)
 	for i := range r.Answers {
 		r.Answers[i].Time = WholeSecond(r.Answers[i].Time)
@@ -270,7 +271,7 @@ func SameContent(a, b Record) bool {
 		a.Agent == b.Agent && a.BootID == b.BootID && a.Deployment == b.Deployment && a.Hardware == b.Hardware &&
 		a.Hostname == b.Hostname && a.InitGitRepo == b.InitGitRepo && a.Nodepart == b.Nodepart && a.Stacktype == b.Stacktype &&
 		a.StateLog == b.StateLog && a.StateTss == b.StateTss && a.IP == b.IP && slices.Equal(a.Uses, b.Uses) &&
-		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Troubles, b.Troubles) && slices.EqualFunc(a.Answers, b.Answers, func(a, b Answer) bool {
+		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Troubles, b.Troubles) && slices.Equal(a.Obeys, b.Obeys) && slices.EqualFunc(a.Answers, b.Answers, func(a, b Answer) bool {
 		a.Time, b.Time = WholeSecond(a.Time), WholeSecond(b.Time)
 		return a == b
 	}) &&

@@ -8,13 +8,29 @@ import (
 	"strings"
 	"time"
 
+	"github.com/addagent/addagent/fleet/control"
 	"github.com/addagent/addagent/fleet/doctor"
 	"github.com/addagent/addagent/fleet/event"
+	"github.com/addagent/addagent/fleet/nodegroup/deploy"
 	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/spf13/cobra"
 )
+
+// person names who asks.
+func (p *program) person() string {
+	_, user := p.Account()
+	host, _ := os.Hostname()
+	return strings.Trim(user+"@"+host, "@")
+}
+
+// deploy opens what instance:deploy needs.
+func (p *program) deploy(run func(deploy.Fleet, deploy.Requests, string) error) error {
+	return p.withRepository(func(o *control.Repository) error {
+		return p.withQueue(func(s *doctor.Store) error { return run(o, s, p.person()) })
+	})
+}
 
 // withQueue opens the queue for a command.
 func (p *program) withQueue(run func(*doctor.Store) error) error {
@@ -22,9 +38,7 @@ func (p *program) withQueue(run func(*doctor.Store) error) error {
 	if err != nil {
 		return cli.Misuse(err)
 	}
-	_, user := p.Account()
-	host, _ := os.Hostname() // it only names who asks
-	s, err := doctor.Open(source, strings.Trim(user+"@"+host, "@"))
+	s, err := doctor.Open(source, p.person())
 	if err != nil {
 		return cli.Misuse(err)
 	}

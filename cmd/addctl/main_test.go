@@ -49,7 +49,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 // tell REPO.git ID STATE [KEY=VALUE...] says in a presence repository, with git's own commands, what a node would:
-// part, deployment, stacktype, version, reason, hostname, address, answer, db (the code of that service), uses (a
+// part, deployment, stacktype, version, reason, hostname, address, answer, obeys (what may be asked of it), db (the code of that service), uses (a
 // service); ago is how long ago, such as 90m.
 func tell(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
@@ -72,6 +72,9 @@ func tell(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if id := value["answer"]; id != "" {
 		r.Answers = []presence.Answer{{ID: id, Code: presence.AnswerDone, State: "done", Time: at}}
+	}
+	if actions := value["obeys"]; actions != "" {
+		r.Obeys = strings.Split(actions, ",")
 	}
 	if code := value["db"]; code != "" {
 		r.Services = []presence.Service{{Name: "db", Code: code, IP: value["address"], Port: 3306, Mode: "mariadb", Role: "na", Time: at}}
@@ -138,7 +141,7 @@ func manual() clitest.Manual {
 			"chat:say":   {"presence:fold"},
 			"group:list": {"group:show", "group:check"}, "group:show": {"group:list", "group:check"}, "group:check": {"group:list", "group:show"},
 			"role:create": {"role:update", "group:show"}, "role:update": {"role:create", "group:show"}, "autoscale:create": {"role:create", "group:show"},
-			"packer:create": {"group:show", "role:create"},
+			"packer:create": {"group:show", "role:create"}, "instance:deploy": {"nodes", "group:show"},
 		},
 		SeeAlso: []string{"addagent(1)", "git(1)"},
 		Files: []clitest.Block{

@@ -44,7 +44,7 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 		p.listCommand(), p.foldCommand(), p.reapCommand(), p.sayCommand(),
 		cli.VersionCommand("addctl", &p.json), cli.CompletionCommand("addctl", completed),
 	)
-	p.groups = &groupcmd.Tool{Process: p.Process, JSON: &p.json, Table: p.table}
+	p.groups = &groupcmd.Tool{Process: p.Process, JSON: &p.json, Table: p.table, Deploy: p.deploy, RequestsFlag: p.requestsFlag}
 	root.AddCommand(p.groups.Commands()...)
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.Completions(root, p.completer)

@@ -93,8 +93,22 @@ func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now t
 	}, waits, now)
 }
 
-// request adds requests to the refs of nodes, or keeps of those that are there what keep says, but of the nodes in
-// spare all; in one push.
+// Ask adds requests to nodes, in one push: all or none. A node that has too many is a gitstore.FullError.
+func (s *Store) Ask(ctx context.Context, want map[string][]gitstore.Request, now time.Time) error {
+	return s.request(ctx, want, nil, nil, now)
+}
+
+// Withdraw removes requests, each of one node, by their ids.
+func (s *Store) Withdraw(ctx context.Context, ids map[string]string, now time.Time) error {
+	of := map[string][]gitstore.Request{}
+	for node := range ids {
+		of[node] = nil
+	}
+	return s.request(ctx, of, func(node string, r gitstore.Request) bool { return r.ID != ids[node] }, nil, now)
+}
+
+// request adds requests to the refs of nodes, or keeps of those that are there (of the nodes in want; nil = of all)
+// what keep says, but of the nodes in spare all; in one push.
 func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request, keep func(id string, r gitstore.Request) bool, spare map[string]bool, now time.Time) error {
 	for try := 1; ; try++ {
 		tips, err := gitstore.RequestsOf(ctx, s.repo)
@@ -102,7 +116,7 @@ func (s *Store) request(ctx context.Context, want map[string][]gitstore.Request,
 			return err
 		}
 		ids := slices.Collect(maps.Keys(want))
-		if keep != nil {
+		if keep != nil && want == nil {
 			ids = slices.Collect(maps.Keys(tips))
 		}
 		slices.Sort(ids)

@@ -280,6 +280,7 @@ func (r *Remote) Fill(record *presence.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changed := false
+	record.Obeys = r.allow
 	for i := range r.known.Requests {
 		o := &r.known.Requests[i]
 		if o.Answer.Code == presence.AnswerAccepted && len(o.Did) > 0 {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/addagent/addagent/fleet/nodegroup"
+	"github.com/addagent/addagent/fleet/nodegroup/deploy"
 	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/config"
@@ -24,6 +25,9 @@ type Tool struct {
 	*cli.Process
 	JSON  *bool                       // the flag
 	Table func(view.Table, ...string) // prints a table
+	// Deploy opens presence and the requests repository, whose flag RequestsFlag adds. by is who asks.
+	Deploy       func(run func(f deploy.Fleet, r deploy.Requests, by string) error) error
+	RequestsFlag func(*cobra.Command) *cobra.Command
 
 	nodes string // the flag --nodes
 }
@@ -32,7 +36,7 @@ type Tool struct {
 func (p *Tool) Commands() []*cobra.Command {
 	return []*cobra.Command{
 		p.listCommand(), p.showCommand(), p.checkCommand(),
-		p.roleCreateCommand(), p.roleUpdateCommand(), p.packerCreateCommand(), p.autoscaleCreateCommand(),
+		p.roleCreateCommand(), p.roleUpdateCommand(), p.packerCreateCommand(), p.autoscaleCreateCommand(), p.instanceDeployCommand(),
 	}
 }
 
