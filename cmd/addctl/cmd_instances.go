@@ -221,32 +221,23 @@ func (p *program) await(ctx context.Context, s *doctor.Store, m event.Message, n
 	if err != nil {
 		return err
 	}
-	tick := time.NewTicker(awaitEach)
-	defer tick.Stop()
-	for {
-		e, there := q.Find(ids[0])
-		switch {
-		case !there:
-			return fmt.Errorf("action %s is not in the queue any more", ids[0])
-		case noWait || e.Over():
-			if err := p.write(m.Done(e, time.Now())); err != nil || e.Phase == event.Succeeded || !e.Over() {
-				return err
-			}
-			return fmt.Errorf("action %s %s: %s", e.ID, e.Phase, e.Result)
-		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-			q, err = s.Read(ctx)
-		}
-		switch {
-		case ctx.Err() != nil: // also during the Read, which then found nothing
-			p.says("interrupted; action %s stays in the queue: addctl action:list", ids[0])
-			return &cli.Exit{Code: cli.ExitInterrupted}
-		case err != nil:
-			return err
-		}
+	e, there := q.Find(ids[0])
+	if !noWait {
+		e, there, err = s.Await(ctx, ids[0], awaitEach)
 	}
+	switch {
+	case ctx.Err() != nil: // also while it was read, which then found nothing
+		p.says("interrupted; action %s stays in the queue: addctl action:list", ids[0])
+		return &cli.Exit{Code: cli.ExitInterrupted}
+	case err != nil:
+		return err
+	case !there:
+		return fmt.Errorf("action %s is not in the queue any more", ids[0])
+	}
+	if err := p.write(m.Done(e, time.Now())); err != nil || e.Phase == event.Succeeded || !e.Over() {
+		return err
+	}
+	return fmt.Errorf("action %s %s: %s", e.ID, e.Phase, e.Result)
 }
 
 func (p *program) instances(s event.Status, group string) {

@@ -49,8 +49,8 @@ func TestTranscripts(t *testing.T) {
 }
 
 // tell REPO.git ID STATE [KEY=VALUE...] says in a presence repository, with git's own commands, what a node would:
-// part, deployment, stacktype, version, reason, hostname, address, answer, obeys (what may be asked of it), db (the code of that service), uses (a
-// service); ago is how long ago, such as 90m.
+// part, deployment, stacktype, version, reason, hostname, address, answer, obeys (what may be asked of it), db (the
+// code of that service), uses (a service); ago is how long ago, such as 90m.
 func tell(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: tell REPO.git ID STATE [KEY=VALUE...]")

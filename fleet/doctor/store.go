@@ -85,6 +85,19 @@ func (s *Store) Read(ctx context.Context) (event.Queue, error) {
 	return q.Clean(), nil
 }
 
+// Await reads the queue each so often, until an action has ended or is not in it any more.
+func (s *Store) Await(ctx context.Context, id string, each time.Duration) (e event.Entry, there bool, err error) {
+	for {
+		q, err := s.Read(ctx)
+		if e, there = q.Find(id); err != nil || !there || e.Over() {
+			return e, there, err
+		}
+		if !retry.Wait(ctx, each) {
+			return e, there, ctx.Err()
+		}
+	}
+}
+
 // Change replaces the queue by what change makes of it, with the lines of the log, in one compare-and-swap. When
 // another writer was faster, change is called again with what that one wrote. An unchanged queue is not pushed.
 func (s *Store) Change(ctx context.Context, now time.Time, change func(event.Queue) (next event.Queue, more []event.Line, err error)) (event.Queue, error) {
