@@ -42,9 +42,9 @@ type Record struct {
 	Items       int        `json:"-"`            // of the deploy in hand, for the rooms of this node
 	Nodepart    string     `json:"nodepart"`
 	Obeys       []string   `json:"obeys,omitempty"` // what may be asked of it, see Answers
-	Reason      string     `json:"reason"`   // why it is in this state; "" when the state says it all
-	Repos       []Repo     `json:"repos"`    // in the order of the config
-	Services    []Service  `json:"services"` // what the node offers: at most ServicesMost, sorted by name
+	Reason      string     `json:"reason"`          // why it is in this state; "" when the state says it all
+	Repos       []Repo     `json:"repos"`           // in the order of the config
+	Services    []Service  `json:"services"`        // what the node offers: at most ServicesMost, sorted by name
 	Stacktype   string     `json:"stacktype"`
 	State       node.State `json:"state"`    // a newer or older agent may say a word that this one does not know
 	StateLog    string     `json:"statelog"` // node.StateLog.String
