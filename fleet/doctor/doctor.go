@@ -166,8 +166,8 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 		}
 		return nil
 	}
-	d.alarm(ctx)
 	d.landed(q, ended, at)
+	d.alarm(ctx, ended)
 	for _, one := range given {
 		d.beginHandlers(ctx, one, at)
 	}
@@ -204,12 +204,19 @@ func (d *Doctor) act(ctx context.Context, claimed []event.Entry, s event.Status,
 	return d.write(ctx, at.now.Add(time.Since(at.real)))
 }
 
-// alarm tells people of the actions that the last change of the queue ended without success. Only the doctor whose push
-// landed does.
-func (d *Doctor) alarm(ctx context.Context) {
+// alarm tells people of the actions and handlers that the last change of the queue ended without success. Only the
+// doctor whose push landed does. What it did itself and ended is said already.
+func (d *Doctor) alarm(ctx context.Context, ended []*job) {
 	for _, l := range d.Store.landed {
-		if (l.Phase == event.Failed || l.Phase == event.Expired) && d.Alarm != nil {
-			d.Alarm(ctx, l.ID+": "+l.Action+" "+string(l.Phase)+": "+l.Result)
+		if l.Phase != event.Failed && l.Phase != event.Expired {
+			continue
+		}
+		text := l.ID + ": " + l.Action + " " + string(l.Phase) + ": " + l.Result
+		if !slices.ContainsFunc(ended, func(j *job) bool { return j.id == l.ID }) {
+			d.Say(text)
+		}
+		if d.Alarm != nil {
+			d.Alarm(ctx, text)
 		}
 	}
 	d.Store.landed = nil

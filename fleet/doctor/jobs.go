@@ -246,7 +246,7 @@ func (d *Doctor) write(ctx context.Context, now time.Time) error {
 		return err
 	}
 	d.landed(q, ended, at)
-	d.alarm(ctx)
+	d.alarm(ctx, ended)
 	return nil
 }
 

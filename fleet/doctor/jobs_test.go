@@ -93,6 +93,30 @@ func TestHandlersRun(t *testing.T) {
 	}
 }
 
+// TestEndWithoutSuccess: the doctor prints each action that failed or expired, once, and tells rooms.
+func TestEndWithoutSuccess(t *testing.T) {
+	g := newGrid(t, "i-1")
+	var said, alarms []string
+	d := g.doctor("d1", func(o *Options) {
+		o.Say = func(text string) { said = append(said, text) }
+		o.Alarm = func(_ context.Context, text string) { alarms = append(alarms, text) }
+	})
+	never := event.Action{ID: "late", EventType: "nodes", EventState: "wedged", DoLevel: "nodes", DoAction: "work", DoGroup: "all", Deadline: "1m"}
+	after := event.Action{ID: "after", DoLevel: "nodes", DoAction: "work", DoGroup: "i-1", After: "late"}
+	g.add(never, after, event.Action{ID: "none", DoLevel: "nodes", DoAction: "work", DoGroup: "i-9", Attempts: 1})
+	for range 4 {
+		g.beat()
+		g.round(d)
+	}
+	g.want("phases", g.phases(), "late expired, after failed, none failed")
+	g.want("said", strings.Join(said, "; "), `none: nodes work i-9: no present node matches "i-9"; `+
+		"late: nodes work all once nodes wedged expired: its condition did not come true in time; "+
+		"after: nodes work i-1 after late failed: after late, which expired")
+	if len(alarms) != 3 {
+		t.Errorf("%q", alarms)
+	}
+}
+
 // TestClaimIsRenewed: what takes longer than a claim goes on while rounds renew it, is ended when they cannot, and is
 // ended when another doctor has taken over.
 func TestClaimIsRenewed(t *testing.T) {

@@ -126,14 +126,20 @@ var actionKeys = []string{"id", "event_type", "event_name", "event_ip", "event_s
 func ParseActions(file string, data []byte) (list []Action, problems []string) {
 	problems = strictyaml.ReadList(file, data, "{ do_level: nodes, do_action: work, do_group: all }", func(y *strictyaml.File, n strictyaml.Node) {
 		a := Action{DoGroup: All}
+		at := map[string]strictyaml.Node{}
 		for _, f := range y.Fields(n, actionKeys) {
 			a.set(y, f)
+			at[f.Key.Text] = f.Key
 		}
 		if !n.Is(strictyaml.Map) {
 			return
 		}
-		if why := a.Wrong(); why != "" {
-			y.Wrong(n, "%s", why)
+		for _, m := range a.mistakes() {
+			place, given := at[m.key]
+			if !given {
+				place = n
+			}
+			y.Wrong(place, "%s", m.text)
 		}
 		if a.ID != "" && slices.ContainsFunc(list, func(b Action) bool { return b.ID == a.ID }) {
 			y.Wrong(n, "the id %s is there twice", a.ID)
@@ -148,7 +154,9 @@ func (a *Action) set(y *strictyaml.File, f strictyaml.Field) {
 	case "attempts":
 		a.Attempts = y.Number(f, 1, mostAttempts)
 	case "deadline":
-		a.Deadline = human.Setting(y.Duration(f))
+		if d := y.Duration(f); d > 0 {
+			a.Deadline = human.Setting(d)
+		}
 	case "event_type":
 		if a.EventType = y.OneOf(f, append(Types(), "cloud", notKnown)); a.EventType == "cloud" { // its old name
 			a.EventType = Instances
@@ -160,35 +168,59 @@ func (a *Action) set(y *strictyaml.File, f strictyaml.Field) {
 	}
 }
 
+// mistake is what is wrong with a field of an action.
+type mistake struct{ key, text string }
+
 // Wrong says why an action can never be done; "" = it can.
 func (a Action) Wrong() string {
-	known := ActionsOf(a.DoLevel)
-	texts := a.EventName + a.EventIP + a.EventState + a.DoGroup + a.DoType
-	_, notIP := netip.ParseAddr(a.EventIP)
-	d, _ := time.ParseDuration(cmp.Or(a.Deadline, "1h"))
-	switch {
-	case a.ID != "" && !actionID.MatchString(a.ID) || a.After != "" && !actionID.MatchString(a.After):
-		return "an id has small letters, digits and dashes, at most 40"
-	case known == nil:
-		return "do_level " + human.Quote(a.DoLevel) + " is unknown: use " + human.List([]string{Nodes, Services, Instances}, "or")
-	case !slices.Contains(known, a.DoAction):
-		return "do_action " + human.Quote(a.DoAction) + " is unknown: at the level " + a.DoLevel + " there is " + human.List(known, "and")
-	case a.EventType == Sets && !anything(a.EventState) && a.EventState != Settled && a.EventState != Changing:
-		return "event_state " + human.Quote(a.EventState) + " is unknown: a set is " + human.List([]string{Settled, Changing}, "or")
-	case a.EventType == Sets && !anything(a.EventIP):
-		return "event_ip: a set has no address"
-	case a.DoGroup == "" || len(texts) > 500 || human.Safe(texts) != texts:
-		return "do_group is missing, or a text is too long or holds control characters"
-	case !anything(a.EventIP) && notIP != nil:
-		return "event_ip " + human.Quote(a.EventIP) + " is not an address"
-	case a.DoLevel == Instances && a.DoGroup == All && (a.DoAction == "stop" || a.DoAction == "terminate"):
-		return "all is refused for " + a.DoAction + ": name an instance"
-	case a.DoLevel == Services && a.DoGroup == All && (anything(a.DoType) || a.DoType == All) && (a.DoAction == "stop" || a.DoAction == "drain"):
-		return "all is refused for " + a.DoAction + ": name a service, a node, a deployment or a type"
-	case d < time.Second || d > mostDeadline:
-		return "deadline must be between a second and a week"
+	if all := a.mistakes(); len(all) > 0 {
+		return all[0].text
 	}
 	return ""
+}
+
+// mistakes are all reasons why an action can never be done.
+func (a Action) mistakes() (all []mistake) {
+	wrong := func(is bool, key, text string) {
+		if is {
+			all = append(all, mistake{key, text})
+		}
+	}
+	for _, id := range [][2]string{{"id", a.ID}, {"after", a.After}} {
+		wrong(id[1] != "" && !actionID.MatchString(id[1]), id[0], id[0]+": an id has small letters, digits and dashes, at most 40")
+	}
+	levels, known := []string{Nodes, Services, Instances}, ActionsOf(a.DoLevel)
+	wrong(known == nil, "do_level", "do_level "+human.Quote(a.DoLevel)+" is unknown"+instead(a.DoLevel, levels, "use "+human.List(levels, "or")))
+	wrong(known != nil && !slices.Contains(known, a.DoAction), "do_action", "do_action "+human.Quote(a.DoAction)+" is unknown"+
+		instead(a.DoAction, known, "at the level "+a.DoLevel+" there is "+human.List(known, "and")))
+	states := []string{Settled, Changing}
+	wrong(a.EventType == Sets && !anything(a.EventState) && !slices.Contains(states, a.EventState), "event_state",
+		"event_state "+human.Quote(a.EventState)+" is unknown"+instead(a.EventState, states, "a set is "+human.List(states, "or")))
+	_, notIP := netip.ParseAddr(a.EventIP)
+	wrong(a.EventType == Sets && !anything(a.EventIP), "event_ip", "event_ip: a set has no address")
+	wrong(a.EventType != Sets && !anything(a.EventIP) && notIP != nil, "event_ip", "event_ip "+human.Quote(a.EventIP)+" is not an address")
+	wrong(a.DoGroup == "", "do_group", "do_group is missing")
+	texts := 0
+	for _, f := range [][2]string{{"event_name", a.EventName}, {"event_ip", a.EventIP}, {"event_state", a.EventState}, {"do_group", a.DoGroup}, {"do_type", a.DoType}} {
+		texts += len(f[1])
+		wrong(human.Safe(f[1]) != f[1], f[0], f[0]+" holds control characters")
+	}
+	wrong(texts > 500, "do_group", "the texts are too long: 500 bytes at most in all")
+	wrong(a.DoLevel == Instances && a.DoGroup == All && (a.DoAction == "stop" || a.DoAction == "terminate"), "do_group",
+		"all is refused for "+a.DoAction+": name an instance")
+	wrong(a.DoLevel == Services && a.DoGroup == All && (anything(a.DoType) || a.DoType == All) && (a.DoAction == "stop" || a.DoAction == "drain"), "do_group",
+		"all is refused for "+a.DoAction+": name a service, a node, a deployment or a type")
+	d, _ := time.ParseDuration(cmp.Or(a.Deadline, "1h"))
+	wrong(d < time.Second || d > mostDeadline, "deadline", "deadline must be between a second and a week")
+	return all
+}
+
+// instead is what to write in place of a word: the one that is nearest, or else what there is.
+func instead(word string, known []string, hint string) string {
+	if near := strictyaml.Nearest(word, known); near != "" && word != "" {
+		return ", did you mean " + near + "?"
+	}
+	return ": " + hint
 }
 
 // String words an action for people.
