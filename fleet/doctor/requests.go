@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/fleet/event"
@@ -65,7 +66,9 @@ func (d *Doctor) ask(ctx context.Context, claimed []event.Entry, s event.Status,
 const requester = "doctor"
 
 // sweep removes the requests of doctors whose answers are taken in, and those that have expired. Another doctor may
-// have asked since the queue was read, so no action may seem to stand behind a request: its answer alone decides.
+// have asked since the queue was read, so no action may seem to stand behind a request: its answer alone decides. Those
+// of an action that a doctor is doing stay: it may be asking again under the same id what a dead one had asked, and the
+// answer must stand until it is taken in.
 func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now time.Time) error {
 	done := map[string]bool{}  // node and request
 	waits := map[string]bool{} // nodes whose requests all stay, so that their refs are not read
@@ -88,8 +91,11 @@ func (d *Doctor) sweep(ctx context.Context, q event.Queue, s event.Status, now t
 			}
 		}
 	}
+	asking := func(r gitstore.Request) bool {
+		return slices.ContainsFunc(q.Actions, func(e event.Entry) bool { return e.Phase == event.Runs && strings.HasPrefix(r.ID, e.ID+"-") })
+	}
 	return d.Store.request(ctx, nil, func(id string, r gitstore.Request) bool {
-		return r.By != requester || !done[id+" "+r.ID] && now.Before(r.Until)
+		return r.By != requester || asking(r) && now.Before(r.Until) || !done[id+" "+r.ID] && now.Before(r.Until)
 	}, waits, now)
 }
 
