@@ -63,7 +63,8 @@ func withSets(it Item, ids map[string]string, m Memory, nodes func(filter map[st
 	}
 	if watched > 0 { // and each set is JSON; one that is not known is as the last run had it
 		if await.Endpoints = []byte{}; len(sets) == watched {
-			await.Endpoints, _ = json.Marshal(sets)
+			text, _ := json.Marshal(sets)
+			await.Endpoints = append(text, '\n')
 		}
 	}
 	return all, await, notice

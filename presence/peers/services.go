@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -102,7 +103,7 @@ func (p *Peers) Services(w service.Watch) work.NodeSet {
 		s.asked[key] = true
 		s.advance(key, read, filter, w.Min)
 	}
-	return s.answer(s.known[key], filter, w.Required)
+	return s.answer(s.known[key], filter, w)
 }
 
 // advance takes in what was read last. With fewer endpoints than least the set stays as it is.
@@ -124,13 +125,19 @@ func (s *services) advance(key string, read presence.Endpoints, filter presence.
 }
 
 // answer is a set as an item gets it.
-func (s *services) answer(k knownSet, filter presence.ServiceFilter, required bool) work.NodeSet {
+func (s *services) answer(k knownSet, filter presence.ServiceFilter, w service.Watch) work.NodeSet {
 	set := work.NodeSet{ID: k.Set, Known: k.Set != ""}
+	least := w.Min
+	if w.Required {
+		least = max(least, 1)
+	}
 	switch {
 	case !set.Known:
 		set.Await = "waiting until services were read once"
-	case required && len(k.Endpoints) == 0:
-		set.Await = "waiting for an endpoint of " + filter.Service
+	case len(k.Endpoints) < least && least == 1:
+		set.Await = "waiting for an endpoint of " + w.Service
+	case len(k.Endpoints) < least:
+		set.Await = fmt.Sprintf("waiting for %d endpoints of %s: %d so far", least, w.Service, len(k.Endpoints))
 	}
 	set.Overdue = set.Await != "" && s.now.Sub(k.Asked) > awaitMax
 	if set.Known {
@@ -183,7 +190,7 @@ func PlannedServices(cfg *config.Config) func(service.Watch) work.NodeSet {
 	s.known, _, _ = servicesMemory(cfg).Peek()
 	return func(w service.Watch) work.NodeSet {
 		k := s.known[w.Key()]
-		return s.answer(k, presence.ServiceFilter{Service: w.Service, Role: w.Role, Deployment: w.Deployment}, w.Required)
+		return s.answer(k, presence.ServiceFilter{Service: w.Service, Role: w.Role, Deployment: w.Deployment}, w)
 	}
 }
 

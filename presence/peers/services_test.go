@@ -121,6 +121,10 @@ func TestServices(t *testing.T) {
 		if set := beat(); nodes(set) != 0 || set.Await == "" || set.ID == two.ID {
 			t.Errorf("it is empty on purpose: %+v", set)
 		}
+		watch.Min = 2
+		if set := beat(); set.Await != "waiting for 2 endpoints of db: 0 so far" {
+			t.Errorf("a first run below min: %+v", set)
+		}
 		p.Close()
 		if plan := PlannedServices(cfg)(watch); plan.Await == "" || !plan.Known {
 			t.Errorf("plan says %+v", plan)
