@@ -137,7 +137,7 @@ func (s *services) answer(k knownSet, filter presence.ServiceFilter, w service.W
 	case len(k.Endpoints) < least && least == 1:
 		set.Await = "waiting for an endpoint of " + w.Service
 	case len(k.Endpoints) < least:
-		set.Await = fmt.Sprintf("waiting for %d endpoints of %s: %d so far", least, w.Service, len(k.Endpoints))
+		set.Await = fmt.Sprintf("waiting for endpoints of %s: %d of %d so far", w.Service, len(k.Endpoints), least)
 	}
 	set.Overdue = set.Await != "" && s.now.Sub(k.Asked) > awaitMax
 	if set.Known {

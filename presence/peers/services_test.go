@@ -122,7 +122,7 @@ func TestServices(t *testing.T) {
 			t.Errorf("it is empty on purpose: %+v", set)
 		}
 		watch.Min = 2
-		if set := beat(); set.Await != "waiting for 2 endpoints of db: 0 so far" {
+		if set := beat(); set.Await != "waiting for endpoints of db: 0 of 2 so far" {
 			t.Errorf("a first run below min: %+v", set)
 		}
 		p.Close()
