@@ -2,6 +2,7 @@ package cloudformation_test
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,5 +31,19 @@ func TestASlowApplicationIsNotReplaced(t *testing.T) {
 	}
 	if script := userData(t, doc); !strings.Contains(script, "--wait idle ") {
 		t.Error("the signal does not wait for the first work")
+	}
+}
+
+func TestEveryParameterIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/aws.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range both {
+		for p := range at(t, read(t, name), "Parameters").(object) {
+			if !strings.Contains(string(doc), "`"+p+"`") {
+				t.Errorf("%s: docs/aws.md does not name the parameter %s", name, p)
+			}
+		}
 	}
 }

@@ -324,4 +324,13 @@ func TestControlStack(t *testing.T) {
 	if names := slices.Sorted(maps.Keys(a.policies(out["Role"]))); !slices.Equal(names, []string{"addagent"}) {
 		t.Errorf("policies %v", names)
 	}
+	doctor := a.create("fed1-doctor", "control.yaml", map[string]string{"NodePart": "control", "RequestsUrl": "git@git.example.org:requests.git",
+		"DoctorTemplate": "lt-0123456789abcdef0"})
+	policies := a.policies(doctor["Role"])
+	if names := slices.Sorted(maps.Keys(policies)); !slices.Equal(names, []string{"addagent", "doctor", "doctor-launch"}) {
+		t.Errorf("policies %v", names)
+	}
+	if text := fmt.Sprint(policies); !strings.Contains(text, "launch-template/lt-0123456789abcdef0") || !strings.Contains(text, "aws:ResourceTag/add:deployment") {
+		t.Errorf("policies %v", text)
+	}
 }

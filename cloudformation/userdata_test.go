@@ -213,7 +213,19 @@ func TestUserDataOfTheControlNode(t *testing.T) {
 		t.Errorf("config %+v %+v", c.EC2, c.Wedged)
 	}
 	m.called(got[1:2], "systemctl [enable] [--now] [addctl-fold.service]")
-	if _, err := os.Stat("../systemd/addctl-fold.service"); err != nil {
-		t.Error(err)
+
+	// With a requests repository it runs a doctor in its place.
+	script = a.first(a.create("script-doctor", "control.yaml", map[string]string{"NodePart": "control", "KeyObject": "bucket/git-key",
+		"RequestsUrl": "git@git.example.org:requests.git"}))
+	m = newMachine(t, map[string]string{"addagent-bootstrap": bootstrap(t), "cfn-signal": "", "systemctl": ""})
+	code, got = m.run(script)
+	if code != 0 || len(got) != 3 || !strings.Contains(got[0], "[--requests] [git@git.example.org:requests.git]") {
+		t.Fatalf("exit code %d, calls %q", code, got)
+	}
+	m.called(got[1:2], "systemctl [enable] [--now] [addctl-doctor.service]")
+	for _, unit := range []string{"fold", "doctor"} {
+		if _, err := os.Stat("../systemd/addctl-" + unit + ".service"); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -198,7 +198,7 @@ func TestMisuse(t *testing.T) {
 		{"--repo", "ops=bot:hunter2@git.example.org:ops.git"},
 		{"--repo", "a=https://one/a.git", "--repo", "b=https://two/b.git", "--token-from", "stdin"},
 		{"--repo", "a=https://one/a.git", "--token-from", "stdin", "--token-host", "two"},
-		{"--presence", "ssh://git:hunter2@git.example.org/ops.git"}, {"--key-from", ""}, {"--key-from="}, {"--nodepart="},
+		{"--presence", "ssh://git:hunter2@git.example.org/ops.git"}, {"--requests", "https://hunter2@git.example.org/ops.git"}, {"--key-from", ""}, {"--key-from="}, {"--nodepart="},
 		{"--nodepart", "a\nb"}, {"--nodepart", "../x"}, {"--stacktype", ".."}, {"--instance-id=a/b"}, {"--initgitrepo=."},
 	} {
 		m := newMachine(t)
@@ -229,7 +229,7 @@ func TestAgain(t *testing.T) {
 	m.write(m.path("t"), "token-of-c2VjcmV0")
 	m.write(m.path("c"), "hipchat://token-of-c2VjcmV0@chat.example/ops")
 	args := []string{"--wait=no", "--nodepart=app1", "--stacktype", "lad1", "--deployment=fed1", "--initgitrepo=ops", "--instance-id=n1",
-		"--repo", "ops=ssh://git@h/ops.git#it's", "--repo", "o2=HTTPS://h/o2.git", "--presence", "git@h:presence.git",
+		"--repo", "ops=ssh://git@h/ops.git#it's", "--repo", "o2=HTTPS://h/o2.git", "--presence", "git@h:presence.git", "--requests=git@h:requests.git",
 		"--key-from=file:" + m.path("k"), "--token-from=file:" + m.path("t"), "--known-hosts-from=file:" + m.path("k"), "--chat-url-from=file:" + m.path("c")}
 	if code, out := m.bootstrap(args...); code != 0 || strings.Count(out, "wrote ") != 12 {
 		t.Fatalf("exit %d\n%s", code, out)
@@ -241,6 +241,7 @@ repos:
   - { name: 'ops', url: 'ssh://git@h/ops.git', branch: 'it''s', auth: { ssh_key_file: ETC/git-key, known_hosts_file: ETC/known_hosts } }
   - { name: 'o2', url: 'HTTPS://h/o2.git', auth: { token_file: ETC/git-token } }
 presence: { url: 'git@h:presence.git', auth: { ssh_key_file: ETC/git-key, known_hosts_file: ETC/known_hosts } }
+requests: { url: 'git@h:requests.git', auth: { ssh_key_file: ETC/git-key, known_hosts_file: ETC/known_hosts } }
 chat: [ { url_file: ETC/chat-url } ]
 `)
 	if got := m.read(filepath.Join(m.etc, "addagent.d/50-bootstrap.yaml")); got != want {
@@ -260,7 +261,7 @@ chat: [ { url_file: ETC/chat-url } ]
 		arg    string
 		writes int
 	}{
-		{"--nodepart=app2", 1}, {"--chat-url-from=file:" + m.path("c"), 0}, {"--presence=git@h:presence.git", 0}, {"--key-from=file:" + m.path("k"), 0},
+		{"--nodepart=app2", 1}, {"--chat-url-from=file:" + m.path("c"), 0}, {"--presence=git@h:presence.git", 0}, {"--requests=git@h:requests.git", 0}, {"--key-from=file:" + m.path("k"), 0},
 	} {
 		if code, out := m.bootstrap("--wait=no", less.arg); code != 0 || strings.Count(out, "wrote ") != less.writes {
 			t.Errorf("%s: exit %d\n%s", less.arg, code, out)
