@@ -126,3 +126,31 @@ func TestInstanceThatCannotBeStarted(t *testing.T) {
 	testkit.Must(t, err)
 	g.want("why", q.Actions[0].Result, "i-2 could not be started: i-2: no capacity")
 }
+
+// TestScriptThatFails: the node is not asked again, but where that was wanted.
+func TestScriptThatFails(t *testing.T) {
+	g := newGrid(t, "i-1")
+	code := presence.AnswerDone
+	g.services = func(_ string, r *presence.Record) {
+		r.Services = []presence.Service{{Name: "db", Code: "000000", IP: "10.0.0.1", Role: "na"}}
+		for i := range r.Answers {
+			r.Answers[i].Code, r.Answers[i].State = code, "exit 3"
+		}
+	}
+	g.beat()
+	g.add(event.Action{ID: "a", DoLevel: "services", DoAction: "restart", DoGroup: "db"},
+		event.Action{ID: "b", DoLevel: "services", DoAction: "install", DoGroup: "i-1"},
+		event.Action{ID: "c", DoLevel: "services", DoAction: "stop", DoGroup: "10.0.0.1", Attempts: 2})
+	code = presence.AnswerFailed
+	d := g.doctor("d1", nil)
+	g.round(d)
+	g.beat()
+	g.round(d)
+	g.want("once", g.phases(), "a failed, b waiting, c waiting")
+	for range 5 {
+		g.beat()
+		g.round(d)
+	}
+	g.want("twice", strings.Join([]string{strings.Split(g.phases(), ", ")[0], strings.Split(g.phases(), ", ")[2]}, ", "), "a failed, c failed")
+	g.want("asked", fmt.Sprint(strings.Count(fmt.Sprint(g.done["i-1"]), "a-"), strings.Count(fmt.Sprint(g.done["i-1"]), "c-")), "1 2")
+}

@@ -234,6 +234,8 @@ func (e *Entry) hear(s Status, now time.Time) {
 	}
 	e.Nodes = nodes
 	switch {
+	case wrong != "" && e.DoLevel == Services && e.Attempts == 0 && slices.Contains([]string{"start", "stop", "restart"}, e.DoAction):
+		e.end(Failed, wrong, now) // a script that fails is not repeated unless that was wanted
 	case wrong != "":
 		e.fail(wrong, now)
 	case !open:
