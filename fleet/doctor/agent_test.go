@@ -108,8 +108,8 @@ func (r *realNode) until(d *Doctor, id string) (e event.Entry) {
 	return e
 }
 
-// TestServicesOfARealAgent: a script that is asked for runs once, wherever the doctor and the agent die; a stop is followed by a
-// start; what the node does not allow, and what no node offers, is said.
+// TestServicesOfARealAgent: a script that is asked for runs once, wherever the doctor and the agent die; a stop is
+// followed by a start; what the node does not allow, and what no node offers, is said.
 func TestServicesOfARealAgent(t *testing.T) {
 	testkit.Long(t)
 	r := newRealNode(t)
