@@ -7,6 +7,7 @@ import (
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/service/offer"
 	"github.com/addagent/addagent/work"
 )
 
@@ -68,6 +69,8 @@ func (a *Agent) sayEnd(e journal.Ended) {
 		// Said when it began; the record of every beat has it.
 	case e.OK || waits:
 		a.say(journal.Info, "", "%s", e)
+	case offer.Once(e.Item):
+		a.say(journal.Warning, "addagent log "+e.Repo+":"+e.Item, "%s", e)
 	default:
 		a.say(journal.Warning, "addagent why "+e.Repo+":"+e.Item, "%s", e)
 	}

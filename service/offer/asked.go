@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/internal/human"
@@ -29,6 +30,12 @@ const drain = "drain"
 
 // script says that a script does it.
 func (q asked) script() bool { return q.Action != drain }
+
+// Once says whether an item is a script that runs by request only: no beat judges it again.
+func Once(item string) bool {
+	of, action, _ := strings.Cut(strings.TrimPrefix(item, string(work.Service)+"."), ".")
+	return string(work.Service)+"."+of+"."+action == item && slices.Contains([]string{"start", "stop", "restart"}, action)
+}
 
 // Installs is the item that sets a service up; wrong says why there is none.
 func (o *Offers) Installs(inventory *work.Inventory, name string) (item, wrong string) {

@@ -1,7 +1,7 @@
 // Package offer is the services of this node: what it remembers of each, the checks, and what is to be done.
 //
 // Begin with Offers.Beat, which the agent calls at each beat. What becomes of a service is decided in package service;
-// check.go asks whether it works, and kept.go keeps what it takes to undo its set-up.
+// check.go asks whether it works, kept.go keeps what it takes to undo its set-up, and asked.go does what requests want.
 package offer
 
 import (

@@ -116,8 +116,11 @@ func (p *Tool) deploy(ctx context.Context, f deploy.Fleet, requests deploy.Reque
 	}
 	run := deploy.Runner{Fleet: f, Requests: requests, By: by, Each: deployEach, Ended: p.deployed,
 		Going: func(r deploy.Rollout, asked []string) {
-			if len(asked) > 0 {
-				fmt.Fprintf(p.Err, "addctl: asked %s; %s to come\n", human.Some(asked, 10), human.Count(r.Count(deploy.Waits), "node"))
+			if text := "asked " + human.Some(asked, 10); len(asked) > 0 {
+				if n := r.Count(deploy.Waits); n > 0 {
+					text += "; " + human.Count(n, "node") + " to come"
+				}
+				fmt.Fprintln(p.Err, "addctl:", text)
 			}
 		},
 		Trouble: func(err error) { fmt.Fprintln(p.Err, "addctl: trying again:", human.Lines(err.Error())) },
