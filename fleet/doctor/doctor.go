@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/addagent/addagent/fleet/event"
@@ -239,10 +238,7 @@ func (d *Doctor) instances(ctx *lease, e event.Entry, s event.Status, provided [
 			return o
 		}
 		l := d.Expect[i].Launch
-		l.Token, l.IP, l.Name = e.ID, d.Expect[i].IP, d.Expect[i].Name
-		if e.Launches > 0 {
-			l.Token += "-" + strconv.Itoa(e.Launches)
-		}
+		l.Token, l.IP, l.Name = e.Token(), d.Expect[i].IP, d.Expect[i].Name
 		o.Result, o.Err = d.Cloud.Do(ctx, e.DoAction, "", l)
 		o.Relaunch = errors.Is(o.Err, ErrGone)
 		return o

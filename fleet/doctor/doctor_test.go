@@ -286,6 +286,7 @@ func TestInstanceActions(t *testing.T) {
 			g.add(event.Action{ID: "l", DoLevel: "instances", DoAction: "launch", DoGroup: "db1", Deadline: "5h"},
 				event.Action{ID: "s", DoLevel: "instances", DoAction: "stop", DoGroup: "i-1", After: "l", Deadline: "5h"},
 				event.Action{ID: "t", DoLevel: "instances", DoAction: "terminate", DoGroup: "i-2", Attempts: 1})
+			token := event.Entry{Action: event.Action{ID: "l"}, Added: g.now}.Token()
 			first := g.doctor("d1", func(o *Options) { with(o); o.Store.repo = &mortal{o.Store.repo, dies} })
 			second := g.doctor("d2", with)
 			for range 3 {
@@ -299,7 +300,7 @@ func TestInstanceActions(t *testing.T) {
 				g.round(second)
 			}
 			g.want("ended", g.phases(), "l succeeded, s succeeded, t failed")
-			g.want("effects", strings.Join(c.effects, ", "), "launch i-l, stop i-1")
+			g.want("effects", strings.Join(c.effects, ", "), "launch i-"+token+", stop i-1")
 		})
 	}
 }
@@ -309,7 +310,8 @@ func TestInstanceActions(t *testing.T) {
 func TestCloudThatFails(t *testing.T) {
 	g := newGrid(t, "i-1")
 	c := newSky()
-	c.tokens["l"], c.instances["i-old"] = "i-old", event.Terminated
+	token := event.Entry{Action: event.Action{ID: "l"}, Added: g.now}.Token()
+	c.tokens[token], c.instances["i-old"] = "i-old", event.Terminated
 	d := g.doctor("d1", func(o *Options) {
 		o.Cloud, o.Expect = c, []event.Expected{{Name: "db1", Launch: event.Launch{Template: "lt-1"}}}
 	})
@@ -326,7 +328,7 @@ func TestCloudThatFails(t *testing.T) {
 		g.round(d)
 	}
 	g.want("ended", g.phases(), "l succeeded, w succeeded")
-	g.want("effects", strings.Join(c.effects, ", "), "launch i-l-1")
+	g.want("effects", strings.Join(c.effects, ", "), "launch i-"+token+"-1")
 }
 
 // TestTwoDoctors: one stops after it claimed, the other takes over; the first wakes up and ends what is not its own.

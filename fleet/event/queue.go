@@ -59,6 +59,16 @@ type Entry struct {
 // End is when an action stops waiting.
 func (e Entry) End() time.Time { return e.Added.Add(e.deadline()) }
 
+// Token is the client token of a launch: the same for each doctor and each try, and another one for an action of the
+// same id in another queue or at another time, for AWS knows one account alone.
+func (e Entry) Token() string {
+	token := e.ID + "-" + strconv.FormatInt(e.Added.Unix(), 36)
+	if e.Launches > 0 {
+		token += "-" + strconv.Itoa(e.Launches)
+	}
+	return token
+}
+
 // Over says that an action has ended.
 func (e Entry) Over() bool { return !slices.Contains([]Phase{Waits, Runs, Asked}, e.Phase) }
 
