@@ -81,6 +81,9 @@ func (p *program) actionList(q event.Queue) error {
 	if p.json {
 		return cli.PrintJSON(p.Out, append([]event.Entry{}, q.Actions...))
 	}
+	if n := len(q.Deliveries); n > 0 {
+		p.says("%s for handlers (addctl doctor --handlers)", human.Count(n, "event"))
+	}
 	if len(q.Actions) == 0 {
 		p.says("no actions")
 		return nil

@@ -151,6 +151,9 @@ func (d *Doctor) Round(ctx context.Context, now time.Time) error {
 		lines = append(lines, of...)
 		next, claimed = next.Claim(d.Me, s, d.Lease, at.now)
 		next, given = next.ClaimHandlers(d.Me, d.types, most, d.Lease, at.now)
+		for _, one := range given {
+			lines = append(lines, one.Line(event.Runs, "", at.now))
+		}
 		return next, lines, nil
 	})
 	if err != nil {

@@ -36,8 +36,8 @@ const (
 // subject is what an event is about: handlers for one subject run one at a time.
 func (e Event) subject() [3]string { return [3]string{e.Type, e.Name, e.Node} }
 
-// line is a line of the log about a delivery.
-func (d Delivery) line(p Phase, result string, now time.Time) Line {
+// Line is a line of the log about a delivery.
+func (d Delivery) Line(p Phase, result string, now time.Time) Line {
 	e := d.Event
 	action := "handlers of " + e.Type + " " + e.Name
 	if e.Node != "" && e.Node != e.Name {
@@ -85,11 +85,11 @@ func (q Queue) Deliver(events []Event, now time.Time) (Queue, []Line) {
 			kept = append(kept, d)
 			continue
 		case seen[s] || d.Event.At.Before(newest[s]):
-			lines = append(lines, d.line(Cancelled, "a newer event of the same came", now))
+			lines = append(lines, d.Line(Cancelled, "a newer event of the same came", now))
 		case old && d.Tries > 0:
-			lines = append(lines, d.line(Failed, d.Result, now))
+			lines = append(lines, d.Line(Failed, d.Result, now))
 		case old:
-			lines = append(lines, d.line(Cancelled, "it is older than "+human.Setting(handleWithin), now))
+			lines = append(lines, d.Line(Cancelled, "it is older than "+human.Setting(handleWithin), now))
 		default:
 			kept, seen[s] = append(kept, d), true
 		}
@@ -149,11 +149,11 @@ func (q Queue) EndHandlers(me string, list []Handled, now time.Time) (Queue, []L
 		}
 		switch {
 		case h.Err == nil:
-			lines = append(lines, d.line(Succeeded, "", now))
+			lines = append(lines, d.Line(Succeeded, "", now))
 		case d.Tries >= handleTries:
-			lines = append(lines, d.line(Failed, d.Result, now))
+			lines = append(lines, d.Line(Failed, d.Result, now))
 		default:
-			lines = append(lines, d.line(Waits, d.Result, now))
+			lines = append(lines, d.Line(Waits, d.Result, now))
 			wait := retry.Backoff{First: retryFirst, Most: retryMost, Low: 0.5, High: 1}.Delay(d.Tries, retry.Chance(h.ID))
 			d.By, d.Until, d.Next = "", time.Time{}, now.Add(wait).UTC().Truncate(time.Second)
 			continue
