@@ -4,7 +4,6 @@ import (
 	"os"
 
 	"github.com/addagent/addagent/fleet/handler"
-	"github.com/addagent/addagent/internal/cli"
 	"github.com/spf13/cobra"
 )
 
@@ -18,10 +17,7 @@ func (p *program) shimCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if code := handler.Supervise(c.Context(), os.Stdin, os.Stdout); code != 0 {
-				return &cli.Exit{Code: code}
-			}
-			return nil
+			return handler.Supervise(c.Context(), os.Stdin, os.Stdout)
 		},
 	}
 }

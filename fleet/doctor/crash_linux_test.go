@@ -40,7 +40,10 @@ var moto cloudtest.Moto
 // TestMain lets the test binary be a doctor, and the shim of a handler.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == shimArg {
-		os.Exit(handler.Supervise(context.Background(), os.Stdin, os.Stdout))
+		if handler.Supervise(context.Background(), os.Stdin, os.Stdout) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	if len(os.Args) > 1 && os.Args[1] == doctorArg {
 		if err := oneRound(os.Getenv("WARD")); err != nil {

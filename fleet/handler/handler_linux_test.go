@@ -25,7 +25,10 @@ const shimArg = "handler-shim"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == shimArg {
-		os.Exit(Supervise(context.Background(), os.Stdin, os.Stdout))
+		if Supervise(context.Background(), os.Stdin, os.Stdout) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }

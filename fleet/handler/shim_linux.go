@@ -112,11 +112,11 @@ func clearSession(id int, o order) {
 	}, o.Grace) // what cannot be ended belongs to another account, or hangs in the kernel
 }
 
-// Supervise is the body of a hidden command: it runs one script, and returns the exit code of its process. It reads the
-// order from stdin, and then a line with milliseconds again and again: for so long the script may go on. It ends the
-// script when this time is over, at the end of stdin, at SIGTERM and at the script's deadline, and prints lines of
-// JSON: the session, and how it ended.
-func Supervise(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
+// Supervise is the body of a hidden command: it runs one script, however that ends. It reads the order from stdin, and
+// then a line with milliseconds again and again: for so long the script may go on. It ends the script when this time is
+// over, at the end of stdin, at SIGTERM and at the script's deadline, and prints lines of JSON: the session, and how it
+// ended. The error is about the order, or about stdout.
+func Supervise(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	in := bufio.NewReaderSize(stdin, 1<<20)
@@ -126,8 +126,7 @@ func Supervise(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
 		err = json.Unmarshal(line, &o)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "read order: %v: this command is for the doctor, not for people\n", err)
-		return 1
+		return fmt.Errorf("read order: %w: this command is for the doctor, not for people", err)
 	}
 	// A capability that systemd gave the doctor is not for scripts. It fails where there is none to take.
 	_, _, _ = syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0)
@@ -137,10 +136,7 @@ func Supervise(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
 	go watch(in, lost)
 	e := json.NewEncoder(stdout)
 	got := o.run(may, func(id int) { _ = e.Encode(result{Session: id}) }) // without a reader stdin ends, too
-	if err := e.Encode(got); err != nil {
-		return 1
-	}
-	return 0
+	return e.Encode(got)
 }
 
 // watch tells when the script may no longer go on.

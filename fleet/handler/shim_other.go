@@ -5,9 +5,7 @@ package handler
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"time"
 )
 
@@ -19,7 +17,4 @@ func (r *Repository) shim(context.Context, order, func() time.Duration) (result,
 }
 
 // Supervise only refuses on this system.
-func Supervise(context.Context, io.Reader, io.Writer) int {
-	fmt.Fprintln(os.Stderr, errLinuxOnly)
-	return 1
-}
+func Supervise(context.Context, io.Reader, io.Writer) error { return errLinuxOnly }
