@@ -155,6 +155,15 @@ func (o *Offers) lapse(b Beat, k *kept) {
 	}
 }
 
+// refuse ends all that is asked; false = nothing is.
+func (k *kept) refuse(wrong string) bool {
+	k.Asked = slices.Clone(k.Asked)
+	for i := range k.Asked {
+		k.Asked[i].Wrong = cmp.Or(k.Asked[i].Wrong, wrong)
+	}
+	return len(k.Asked) > 0
+}
+
 // Ended are the asks that are over, with what became of each. They are told again until Forget.
 func (o *Offers) Ended(inHand *work.InHand, now time.Time) (all []journal.Asked) {
 	if o == nil {

@@ -190,6 +190,9 @@ func (o *Offers) drained(b Beat, name string) string {
 func (o *Offers) step(b Beat, k *kept, f service.Facts, undo work.Judgement) (trouble string) {
 	name := k.Description.Name
 	known, what := service.Next(k.Description, k.Known, f, b.Now)
+	if what == service.Forget && k.refuse(name+" is gone") {
+		return "" // what was asked is answered first
+	}
 	if what == service.Forget {
 		item := work.Item{Repo: k.Repo, Name: string(work.Service) + "." + name}
 		err := b.Forget(item)

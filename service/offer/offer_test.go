@@ -346,6 +346,30 @@ func TestAskedOnce(t *testing.T) {
 	l.expect(l.ended(nil), "6 start: db is being removed")
 }
 
+// TestAskedOfAServiceThatGoes: a service of which nothing was done is forgotten at once, but not what was asked of it.
+func TestAskedOfAServiceThatGoes(t *testing.T) {
+	l := newLife(t, "127.0.0.1:1")
+	l.inventory.Offers["db"].Scripts["start.sh"] = "r"
+	l.inventory.Judgements = nil // its set-up was not started
+	l.beat()
+	l.expect(l.ask("1", "start", "db"), "ops:service.db.start goes on")
+	l.want(service.Unwanted)
+	o, _ := l.process()
+	o.Published = func() ([]presence.Service, bool) { return nil, false }
+	beat := func() []journal.Asked {
+		o.Say = func(journal.News) {}
+		o.Beat(t.Context(), Beat{Now: l.now, Inventory: &l.inventory, Forget: func(work.Item) error { return nil }})
+		return o.Ended(nil, l.now)
+	}
+	if ended := beat(); len(ended) != 1 || ended[0].Error != "db is gone" || len(o.Show()) != 1 {
+		t.Errorf("%+v", ended)
+	}
+	o.Forget("1")
+	if ended := beat(); len(ended) > 0 || len(o.Show()) > 0 {
+		t.Errorf("%+v %+v", ended, o.Show())
+	}
+}
+
 // TestDrainAsked: the drain is that of a person, with who asked; its end is when the users have had their time.
 func TestDrainAsked(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")
