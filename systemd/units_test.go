@@ -40,7 +40,7 @@ func TestPromisedSettings(t *testing.T) {
 		// Without root, an empty root folder around it, and no call that leads out of it.
 		"addctl-fold.service": {"Type=notify", "ExecStart=/usr/bin/addctl presence:fold --every 1m", "RestartPreventExitStatus=2", "DynamicUser=yes",
 			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-fold", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
-		"addctl-doctor.service": {"Type=notify", "ExecStart=/usr/bin/addctl doctor --every 1m", "RestartPreventExitStatus=2", "DynamicUser=yes", "Conflicts=addctl-fold.service",
+		"addctl-doctor.service": {"Type=notify", "ExecStart=/usr/bin/addctl doctor --every 1m", "RestartPreventExitStatus=2", "DynamicUser=yes", "Conflicts=addctl-fold.service", "KillMode=mixed",
 			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-doctor", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
 		"growing-delay.conf": {"RestartSteps=6", "RestartMaxDelaySec=60s"},
 		"addagent.tmpfiles":  {"d /run/addagent 0755 root root -"},

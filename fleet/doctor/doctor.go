@@ -54,7 +54,7 @@ type Doctor struct {
 	provider event.Provider // as the cloud said last
 	unheard  error          // why it did not answer since
 	jobs     []*job         // what goes on, also between rounds
-	free     chan struct{}  // bounds how many go on at once
+	free     chan struct{}  // bounds how many calls to the cloud go on at once
 	types    []string       // of events that have handlers
 	looked   time.Time      // at the handlers; zero = never with success
 }
@@ -63,7 +63,7 @@ const (
 	defaultLease = 5 * time.Minute
 	// askEach is how often the cloud is asked at most.
 	askEach = time.Minute
-	// sideBySide is how many calls to the cloud and events with handlers go on at once.
+	// sideBySide is how many calls to the cloud go on at once, and how many events are given to handlers.
 	sideBySide  = 8
 	defaultWait = 10 * time.Second
 	// lookEach is after how long the handlers are looked at although events wait: no script may be replaced while it

@@ -108,8 +108,6 @@ func (d *Doctor) begin(ctx context.Context, j *job, end time.Time, do func(*job)
 	d.jobs = append(d.jobs, j)
 	go func() {
 		defer close(j.over)
-		d.free <- struct{}{}
-		defer func() { <-d.free }()
 		do(j)
 		j.lease.timer.Stop()
 	}()
@@ -119,6 +117,8 @@ func (d *Doctor) begin(ctx context.Context, j *job, end time.Time, do func(*job)
 func (d *Doctor) beginAction(ctx context.Context, e event.Entry, s event.Status, at instant) {
 	provided := d.provider.Instances
 	d.begin(ctx, &job{id: e.ID, what: e.String()}, at.end(e.Until), func(j *job) {
+		d.free <- struct{}{}
+		defer func() { <-d.free }()
 		j.outcome = d.instances(j.lease, e, s, provided)
 		j.outcome.Released = j.outcome.Err != nil && j.lease.released()
 	})

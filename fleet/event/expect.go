@@ -35,25 +35,35 @@ func ParseExpected(file string, data []byte) (list []Expected, problems []string
 		for _, f := range y.Fields(n, []string{"name", "ip", "part", "services", "launch"}) {
 			switch f.Key.Text {
 			case "name":
-				x.Name, _ = y.Text(f)
+				if x.Name, _ = y.Text(f); x.Name != "" && slices.ContainsFunc(list, func(o Expected) bool { return o.Name == x.Name }) {
+					y.Wrong(f.Value, "the name %s is there twice", human.Quote(x.Name))
+				}
 			case "ip":
-				if x.IP, _ = y.Text(f); x.IP != "" {
-					if _, err := netip.ParseAddr(x.IP); err != nil {
-						y.Wrong(f.Value, "%s is not an address", human.Quote(x.IP))
-					}
+				x.IP, _ = y.Text(f)
+				_, wrong := netip.ParseAddr(x.IP)
+				switch {
+				case x.IP == "":
+				case wrong != nil:
+					y.Wrong(f.Value, "%s is not an address", human.Quote(x.IP))
+				case slices.ContainsFunc(list, func(o Expected) bool { return o.IP == x.IP }):
+					y.Wrong(f.Value, "the address %s is there twice", x.IP)
 				}
 			case "part":
 				x.Part, _ = y.Text(f)
 			case "services":
-				x.Services = y.Names(f)
+				for _, name := range y.Names(f) {
+					if x.Services = append(x.Services, name); !service.ValidName(name) {
+						y.Wrong(f.Value, "%s is no name of a service: small letters, digits and dashes", human.Quote(name))
+					}
+				}
 			case "launch":
 				for _, f := range y.Fields(f.Value, []string{"template", "subnet"}) {
 					*map[string]*string{"template": &x.Launch.Template, "subnet": &x.Launch.Subnet}[f.Key.Text], _ = y.Text(f)
 				}
 			}
 		}
-		if n.Is(strictyaml.Map) && (x.Name == "" || slices.ContainsFunc(list, func(o Expected) bool { return o.Name == x.Name })) {
-			y.Wrong(n, "a name is missing, or is there twice")
+		if n.Is(strictyaml.Map) && x.Name == "" {
+			y.Wrong(n, "name is missing")
 		}
 		list = append(list, x)
 	})

@@ -212,6 +212,21 @@ func TestParseActions(t *testing.T) {
 	testkit.Golden(t, "testdata/mistakes.txt", strings.Join(problems, "\n")+"\n")
 }
 
+func TestParseExpected(t *testing.T) {
+	list, problems := event.ParseExpected("e.yaml", []byte("- { name: db1, ip: 10.0.0.5, part: db, services: [ db ], launch: { template: lt-1, subnet: s } }\n- { name: db2 }\n"))
+	if len(problems) > 0 || len(list) != 2 || list[0].Launch.Template != "lt-1" || list[0].Services[0] != "db" {
+		t.Errorf("%+v %q", list, problems)
+	}
+	_, problems = event.ParseExpected("e.yaml", []byte(`
+- { name: db1, ip: 10.0.0.5, launch: { templat: lt-1 } }
+- { name: db1, ip: 10.0.0.5 }
+- { ip: 10.0.0, services: [ db, "D B" ] }
+- { nam: db2, launch: lt-1 }
+- db3
+`))
+	testkit.Golden(t, "testdata/mistakes-expect.txt", strings.Join(problems, "\n")+"\n")
+}
+
 // TestCleanLeavesOut: what another machine wrote and is no action, or in no known phase, is never shown or done.
 func TestCleanLeavesOut(t *testing.T) {
 	var q event.Queue

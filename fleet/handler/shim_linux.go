@@ -130,7 +130,6 @@ func Supervise(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	}
 	// A capability that systemd gave the doctor is not for scripts. It fails where there is none to take.
 	_, _, _ = syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0)
-	unix.Umask(0o022)
 	may, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	go watch(in, lost)
