@@ -157,6 +157,7 @@ func TestSameLastingSeesEveryField(t *testing.T) {
 		r.Repos = []presence.Repo{{Name: "ops", Done: map[string]string{"root": "f"}, Failed: map[string]string{"app": "1a"}, Worked: map[string]string{"root": "1a"}, Due: []string{"app"}}}
 		r.Troubles = []string{"config: x"}
 		r.Services = []presence.Service{{Name: "api"}}
+		r.Obeys = []string{"work"}
 		r.Answers = []presence.Answer{{ID: "a1"}}
 		r.Uses = []presence.Use{{Service: "db"}}
 		return r
