@@ -77,6 +77,8 @@ var importTable = []struct {
 		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml packer service", ""},
 		"fleet/nodegroup/deploy":   {"internal/human internal/node internal/retry presence presence/gitstore", ""},
 		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/nodegroup/deploy fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
+		"fleet/web/page":           {"", ""},
+		"fleet/web/page/join":      {"", ""},
 		"fleet/view":               {"fleet/event internal/human internal/node presence presence/fold presence/history service", ""},
 		"presence":                 {"internal/human internal/node service", ""},
 		"presence/fold": {`

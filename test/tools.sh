@@ -22,6 +22,8 @@ need systemd /usr/bin/systemd-analyze # its opinion of our units
 need shellcheck shellcheck
 need packer packer # validates what addctl packer:create writes
 need curl curl # asks AWS where the aws program is not there
+need nodejs node # runs the tests of the page's pure functions
+need chromium chromium # shows the page
 [ "${1:-}" = '' ] || need gcc gcc # for the race detector
 if [ "${1:-}" = all ]; then # git servers that are not git's own
 	need lighttpd /usr/sbin/lighttpd
