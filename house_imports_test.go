@@ -30,7 +30,7 @@ var importTable = []struct {
 			internal/chat internal/chat/chatroom internal/cli internal/cloud internal/cloud/ec2 internal/config
 			internal/daemon internal/git/remote internal/git/transport internal/human internal/journal internal/kill
 			internal/metrics internal/node internal/proc internal/request internal/status presence presence/gitstore presence/peers
-			work/run`, ""},
+			service/tree work work/run`, ""},
 		"internal/cli":         {"", "github.com/spf13/cobra"},
 		"internal/cli/clitest": {"internal/testkit", "github.com/spf13/cobra"},
 		"internal/daemon": {`

@@ -378,3 +378,18 @@ func TestHomeOfTheConfig(t *testing.T) {
 		t.Errorf("two homes: exit %d\n%s", code, out)
 	}
 }
+
+// TestMistakeInAClone does not keep a node from starting: only a running agent gets the push that corrects it.
+func TestMistakeInAClone(t *testing.T) {
+	m := newMachine(t)
+	clone := filepath.Join(m.home, "gitrepo/ops")
+	m.write(filepath.Join(clone, "nodeservice/db/service.yaml"), "prot: 1\n")
+	for _, args := range []string{"init -q -b main", "remote add origin file:///nowhere.git", "add .", "-c user.name=A -c user.email=a@x commit -q -m a"} {
+		if out, err := exec.Command("git", append([]string{"-C", clone}, strings.Fields(args)...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", args, err, out)
+		}
+	}
+	if code, out := m.bootstrap("--wait=no"); code != 0 || !strings.Contains(out, "service.yaml:1:1: unknown key") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}

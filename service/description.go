@@ -76,9 +76,9 @@ func ValidRole(role string) bool { return slices.Contains(roles, role) }
 
 var keys = []string{"port", "mode", "role", "check", "rise", "fall", "requires", "drain"}
 
-// Parse reads service.yaml of the service with this name. file is how it is called in the problems, each of which has
-// line and column. With problems the description means nothing.
-func Parse(file, name string, data []byte) (d Description, problems []string) {
+// Parse reads service.yaml of the service with this name, which stands beside these scripts. file is how it is called in
+// the problems, each of which has line and column. With problems the description means nothing.
+func Parse(file, name string, scripts []string, data []byte) (d Description, problems []string) {
 	d = Description{Name: name, Mode: name, Role: "na", Rise: 1, Fall: defaultFall, Drain: DefaultDrain}
 	checked := false
 	problems = strictyaml.ReadFile(file, data, keys, func(y *strictyaml.File, f strictyaml.Field) {
@@ -91,7 +91,7 @@ func Parse(file, name string, data []byte) (d Description, problems []string) {
 		case "role":
 			d.Role = y.OneOf(f, roles)
 		case "check":
-			d.Check, checked = readCheck(y, f), true
+			d.Check, checked = readCheck(y, f, scripts), true
 		case "rise":
 			d.Rise = y.Number(f, 1, mostInARow)
 		case "fall":
@@ -126,7 +126,7 @@ func word(y *strictyaml.File, f strictyaml.Field, text string) {
 }
 
 // readCheck reads the value of check.
-func readCheck(y *strictyaml.File, f strictyaml.Field) (c Check) {
+func readCheck(y *strictyaml.File, f strictyaml.Field, scripts []string) (c Check) {
 	const example = `none, { tcp: 3306 }, { http: ":8080/status" }, { exec: check.sh } or { pid: /run/x.pid }`
 	if f.Value.Is(strictyaml.Text) && f.Value.Text == "none" {
 		return Check{}
@@ -148,7 +148,7 @@ func readCheck(y *strictyaml.File, f strictyaml.Field) (c Check) {
 		case "http":
 			c.Kind, c.Target = HTTP, readURL(y, f)
 		case "exec":
-			c.Kind, c.Target = Exec, readScript(y, f)
+			c.Kind, c.Target = Exec, readScript(y, f, scripts)
 		case "pid":
 			c.Kind, c.Target = PID, readPath(y, f)
 		}
@@ -183,10 +183,17 @@ func readURL(y *strictyaml.File, f strictyaml.Field) string {
 }
 
 // readScript reads the name of a script beside service.yaml.
-func readScript(y *strictyaml.File, f strictyaml.Field) string {
+func readScript(y *strictyaml.File, f strictyaml.Field, scripts []string) string {
 	text, ok := y.Text(f)
-	if ok && (text == "" || strings.Contains(text, "/") || human.Printable(text) != text || text == "." || text == "..") {
+	near := strictyaml.Nearest(text, scripts)
+	switch {
+	case !ok || slices.Contains(scripts, text):
+	case strings.Contains(text, "/") || human.Printable(text) != text:
 		y.Wrong(f.Value, "exec: %s is not the name of a script beside service.yaml", human.Quote(text))
+	case near != "":
+		y.Wrong(f.Value, "exec: there is no script %s beside service.yaml, did you mean %s?", human.Quote(text), near)
+	default:
+		y.Wrong(f.Value, "exec: there is no script %s beside service.yaml", human.Quote(text))
 	}
 	return text
 }

@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 	} {
 		want := Description{Name: "db", Mode: "db", Role: "na", Rise: 1, Fall: 2, Drain: 5 * time.Minute}
 		say(&want)
-		if got, problems := Parse("service.yaml", "db", []byte(text)); len(problems) > 0 || !reflect.DeepEqual(got, want) {
+		if got, problems := Parse("service.yaml", "db", []string{"check.sh"}, []byte(text)); len(problems) > 0 || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, %q", text, got, problems)
 		}
 	}
@@ -46,6 +46,8 @@ func TestParseProblems(t *testing.T) {
 		"check: { tcp: 1, expect: 200 }":   "f:1:8: check: only an http check can expect a status",
 		"check: { http: 'ftp://x' }":       `f:1:16: http: "ftp://x" is not an address`,
 		"check: { http: 'http://u:p@x/' }": `f:1:16: http: "http://u:p@x/" is not an address`,
+		"check: { exec: chek.sh }":         `f:1:16: exec: there is no script "chek.sh" beside service.yaml, did you mean check.sh?`,
+		"check: { exec: mysqladmin }":      `f:1:16: exec: there is no script "mysqladmin" beside service.yaml`,
 		"check: { exec: ../x }":            `f:1:16: exec: "../x" is not the name of a script beside service.yaml`,
 		"check: { pid: run/x }":            `f:1:15: pid: "run/x" is not an absolute path`,
 		"requires: [ db ]":                 "f:1:11: requires: db cannot require itself",
@@ -56,7 +58,7 @@ func TestParseProblems(t *testing.T) {
 		"port: 1\nport: 2":                 "f:2:1: port is set twice",
 		"port: 0\nfall: none\ndrain: soon\nx: 1\n": "f:1:1: port: must be|f:2:1: fall: must be|f:3:1: drain: \"soon\" is not a time|f:4:1: unknown key",
 	} {
-		_, problems := Parse("f", "db", []byte(text))
+		_, problems := Parse("f", "db", []string{"check.sh"}, []byte(text))
 		all := strings.Join(problems, "|")
 		for _, want := range strings.Split(want, "|") {
 			if !strings.Contains(all, want) {
@@ -69,8 +71,8 @@ func TestParseProblems(t *testing.T) {
 func TestParseList(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                    "",
-		"[ db, cache ]":                       "db cache",
-		"- db\n- web-1\n":                     "db web-1",
+		"[ db, cache ]":                       "db@f:1:3 cache@f:1:7",
+		"- db\n- web-1\n":                     "db@f:1:3 web-1@f:2:3",
 		"[ db, db ]":                          "f:1:7: db is there twice",
 		"[ DB ]":                              `f:1:3: "DB" is not the name of a service`,
 		"[ 5 ]":                               `f:1:3: "5" is not the name of a service`,
@@ -81,7 +83,11 @@ func TestParseList(t *testing.T) {
 		names, problems := ParseList("f", []byte(text))
 		got := strings.Join(problems, "|")
 		if len(problems) == 0 {
-			got = strings.Join(names, " ")
+			got = ""
+			for _, l := range names {
+				got += " " + l.Name + "@" + l.At
+			}
+			got = strings.TrimSpace(got)
 		}
 		if got != want && (want == "" || !strings.Contains(got, want)) {
 			t.Errorf("%q: %s, want %s", text, got, want)
@@ -92,7 +98,7 @@ func TestParseList(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("port: 3306\ncheck: { http: ':80/x', expect: 200 }\nrequires: [ a ]\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if d, problems := Parse("f", "db", []byte(text)); len(problems) == 0 && (d.Rise < 1 || d.Fall < 1 || d.Drain < time.Second || d.Port < 0) {
+		if d, problems := Parse("f", "db", []string{"check.sh"}, []byte(text)); len(problems) == 0 && (d.Rise < 1 || d.Fall < 1 || d.Drain < time.Second || d.Port < 0) {
 			t.Errorf("%+v", d)
 		}
 		ParseList("f", []byte(text))

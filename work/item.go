@@ -99,7 +99,7 @@ func (it Item) yamlPath() string { return path.Join(it.Dir, "work.yaml") }
 // in bin/nodework/. What looks like an item and is none is told in notices; an error means that the tree could not be
 // read.
 func Find(c Checkout, p Place) (items []Item, notices []string, err error) {
-	base, notices, err := workFolder(c.Tree)
+	base, notices, err := WorkFolder(c.Tree)
 	if err == nil && p.Init == c.Repo {
 		notices, err = misspeltInit(c.Tree, p, notices)
 	}
@@ -303,9 +303,10 @@ func (it *Item) settings(c Checkout, yaml *objects.Entry) {
 	}
 }
 
-// workFolder is nodework or bin/nodework, "" when there is neither. A folder with nothing but a hold.yaml does not
-// count: a fleet that is stopped by that file in nodework/ must keep the work that stands in bin/nodework/.
-func workFolder(t Tree) (base string, notices []string, err error) {
+// WorkFolder is nodework or bin/nodework, "" when there is neither; notices name what is misspelt there. A folder
+// with nothing but a hold.yaml does not count: a fleet that is stopped by that file in nodework/ must keep the work that
+// stands in bin/nodework/.
+func WorkFolder(t Tree) (base string, notices []string, err error) {
 	for _, dir := range []string{"nodework", "bin/nodework"} {
 		entries, obstacle, err := folder(t, dir)
 		if err != nil {

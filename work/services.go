@@ -12,7 +12,7 @@ import (
 // findServices finds what a repository describes, and what its lists name for the node. Broken tells that a list cannot
 // be used: it may name whatever this node offers.
 func findServices(c Checkout, p Place) (described []tree.Offer, lists []tree.Listed, problems []string, broken bool, err error) {
-	base, _, err := workFolder(c.Tree)
+	base, _, err := WorkFolder(c.Tree)
 	for _, at := range levels(base, p) {
 		if err != nil || base == "" {
 			break

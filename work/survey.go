@@ -211,10 +211,12 @@ func (s *Survey) find(at []At, place Place, now time.Time) {
 		described, lists, unlisted = append(described, d...), append(lists, l...), unlisted || broken
 		s.notices = append(s.notices, wrong...)
 	}
-	var wrong []string
 	s.known = !unlisted && len(s.unread) == 0
-	s.offers, wrong = tree.Join(described, lists, !s.known)
-	s.notices = append(s.notices, wrong...)
+	offers, wrong := tree.Join(described, lists, !s.known)
+	s.offers = offers
+	for _, p := range wrong {
+		s.notices = append(s.notices, p.Text)
+	}
 	for _, o := range tree.InOrder(s.offers) {
 		it, ok, err := setUp(o, all[o.Repo])
 		if err != nil {

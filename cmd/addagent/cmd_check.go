@@ -21,7 +21,8 @@ func (p *process) checkCommand(g *cli.Flags) *cobra.Command {
 		Use:   "check",
 		Short: "Check the config, or test every credential and service (--live)",
 		Long: `Prints every key with its value and its source, with secrets masked, the identity of
-this node, and all problems at once. It contacts no server.
+this node, and all problems at once. It contacts no server. In the clones that are here it
+reads service.yaml and services.yaml of all services, also those of other nodes.
 
 With --live it tests every credential and service once, and suggests fixes: config and
 folders, the clock, each repository and each mirror, the presence repository and
@@ -41,7 +42,8 @@ tabs between its fields: "home" and "folder" with the agent's folders, "file" wi
 file that holds a secret, "value" with FILE:LINE of a secret in the config or in
 /etc/default/addagent, then the key.
 
-Exit codes: 0 no problem, 1 a test of --live failed, 2 a bad config.`,
+Exit codes: 0 no problem, 1 a mistake in a service, or a test of --live failed, 2 a bad
+config.`,
 		Example: `  addagent check
   addagent check --config ./addagent.yaml && cp addagent.yaml /etc/addagent/
   addagent check --live
@@ -89,7 +91,9 @@ func (p *process) check(ctx context.Context, c *check.Checker) error {
 	case problems > 0 && c.Live:
 		return cli.Misuse(nil)
 	case problems > 0:
-		return cli.Misuse(fmt.Errorf("%s", human.Count(problems, "problem")))
+		return cli.Misuse(fmt.Errorf("%s", human.Count(check.Failures(found), "problem")))
+	case check.Failures(found) > 0 && !c.Live:
+		return cli.Failed(fmt.Errorf("%s", human.Count(check.Failures(found), "problem")))
 	case check.Failures(found) > 0:
 		return cli.Failed(nil)
 	}

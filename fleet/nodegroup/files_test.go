@@ -52,7 +52,11 @@ func TestServiceList(t *testing.T) {
 		for _, s := range services {
 			want = append(want, s.Text)
 		}
-		if len(wrong) > 0 || !slices.Equal(names, want) {
+		var read []string
+		for _, l := range names {
+			read = append(read, l.Name)
+		}
+		if len(wrong) > 0 || !slices.Equal(read, want) {
 			t.Errorf("%s: a node reads %v, %v", name, names, wrong)
 		}
 	}

@@ -30,10 +30,13 @@ type Node struct {
 	NextBeat    time.Time `json:"next_beat,omitzero"` // when an agent that runs here beats next
 }
 
-// Run checks, and returns what it found and how many of that are problems of the config.
+// Run checks, and returns what it found and how many of that are problems of the config; all else that fails is not.
 func (c *Checker) Run(ctx context.Context) (found []Finding, problems int) {
 	found, usable := c.settle(ctx)
 	problems = Failures(found)
+	if usable {
+		found = append(found, c.trees()...)
+	}
 	if c.Live && usable {
 		found = append(found, runProbes(ctx, c.cfg.Beat.LookTimeout, c.probes())...)
 	}
@@ -59,7 +62,7 @@ func (c *Checker) Report(found []Finding) Report {
 			report.Problems = append(report.Problems, f.Text+": "+f.Fix)
 		case f.Status == Failing:
 			report.Problems = append(report.Problems, f.Text)
-		case f.Status == Noted && f.Check == "config":
+		case f.Status == Noted && (f.Check == "config" || f.Check == "services"):
 			report.Notes = append(report.Notes, f.Text)
 		}
 	}

@@ -317,8 +317,8 @@ func (c *clones) get(name string) *clonedRepo {
 	return nil
 }
 
-// planned opens the tree of a repository at a version, or as Preview fetched it; the caller closes it.
-func (c *clones) planned(name, version string) (*objects.Tree, error) {
+// Tree opens the tree of a repository at a version, or as Preview fetched it; the caller closes it.
+func (c *clones) Tree(name, version string) (*objects.Tree, error) {
 	r := c.get(name)
 	switch {
 	case r == nil:

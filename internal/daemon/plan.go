@@ -62,7 +62,7 @@ func MakePlan(ctx context.Context, p *cli.Process, cfg *config.Config, now time.
 		}
 	}
 	looks = repos.Preview(ctx, looks, tmp)
-	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.planned, ReadOnly: true, StateDir: cfg.StateDir}
+	survey := &work.Survey{Root: filepath.Join(cfg.Home, "gitrepo"), Open: repos.Tree, ReadOnly: true, StateDir: cfg.StateDir}
 	// It does not read presence: the sets of each item are assumed unchanged.
 	survey.Nodes, survey.Services = peers.Planned(cfg)
 	place := work.Place{Nodepart: info.Nodepart, Stacktype: info.Stacktype, Deployment: info.Deployment, Init: info.InitGitRepo}

@@ -103,7 +103,7 @@ func (o *Offers) Beat(ctx context.Context, b Beat) (changed bool, troubles []str
 			k = &kept{}
 			o.all[name] = k
 		}
-		if k != nil && offer.Problem == "" && offer.Repo != "" {
+		if k != nil && len(offer.Problems) == 0 && offer.Repo != "" {
 			if offer.Wish != service.Wanted {
 				offer.ListedIn = k.ListedIn // who listed it last
 			}

@@ -39,7 +39,7 @@ type life struct {
 }
 
 func newLife(t *testing.T, port string) *life {
-	d, wrong := service.Parse("service.yaml", "db", []byte("check: { http: \"http://"+port+"/\" }\ndrain: 5m\n"))
+	d, wrong := service.Parse("service.yaml", "db", nil, []byte("check: { http: \"http://"+port+"/\" }\ndrain: 5m\n"))
 	if len(wrong) > 0 {
 		t.Fatal(wrong)
 	}

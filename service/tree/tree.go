@@ -2,6 +2,7 @@
 package tree
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -39,11 +40,14 @@ type Offer struct {
 	Wish    service.Wish      `json:"-"`
 	// ListedIn are the repositories whose lists name it.
 	ListedIn []string `json:"listed_in,omitempty"`
-	Problem  string   `json:"-"` // why the description cannot be used
+	Problems []string `json:"-"` // why the description cannot be used
 }
 
-// Listed is a name in a services.yaml, and where.
-type Listed struct{ Name, Repo, File string }
+// Listed is a name in a services.yaml, and the repository of that.
+type Listed struct {
+	service.Listed
+	Repo string
+}
 
 // ReadList reads the services.yaml of a folder of a repository, if it has one.
 func ReadList(t Tree, repo, dir string) (names []Listed, problems []string, err error) {
@@ -55,7 +59,7 @@ func ReadList(t Tree, repo, dir string) (names []Listed, problems []string, err 
 		file := path.Join(dir, ListYAML)
 		list, wrong := readEntry(t, e, file, service.ParseList)
 		for _, name := range list {
-			names = append(names, Listed{name, repo, file})
+			names = append(names, Listed{name, repo})
 		}
 		problems = append(problems, wrong...)
 	}
@@ -102,7 +106,7 @@ func Describe(t Tree, repo, version string) (all []Offer, err error) {
 // cannot be read.
 func (o *Offer) read(t Tree, folder objects.Entry) (err error) {
 	if folder.Symlink {
-		o.Problem = human.Printable(o.Dir) + ": is a symlink, which is not followed"
+		o.Problems = []string{human.Printable(o.Dir) + ": is a symlink, which is not followed"}
 		return nil
 	}
 	o.Folder = folder.ID
@@ -110,13 +114,11 @@ func (o *Offer) read(t Tree, folder objects.Entry) (err error) {
 	if err != nil {
 		return fmt.Errorf("list %s: %w", o.Dir, err)
 	}
-	problems := []string{o.Dir + ": has no " + ServiceYAML}
+	var yaml *objects.Entry
 	for _, e := range entries {
 		switch {
 		case e.Name == ServiceYAML:
-			o.Description, problems = readEntry(t, e, path.Join(o.Dir, ServiceYAML), func(file string, data []byte) (service.Description, []string) {
-				return service.Parse(file, folder.Name, data)
-			})
+			yaml = &e
 		case !e.Dir && !e.Symlink:
 			o.Scripts[e.Name] = e.ID
 			if e.Executable {
@@ -124,30 +126,42 @@ func (o *Offer) read(t Tree, folder objects.Entry) (err error) {
 			}
 		}
 	}
-	if !service.ValidName(folder.Name) {
-		problems = []string{human.Printable(o.Dir) + ": the name of a service is made of at most 63 small letters, digits and -"}
+	switch {
+	case !service.ValidName(folder.Name):
+		o.Problems = []string{human.Printable(o.Dir) + ": the name of a service is made of at most 63 small letters, digits and -"}
+	case yaml == nil:
+		o.Problems = []string{o.Dir + ": has no " + ServiceYAML}
+	default:
+		o.Description, o.Problems = readEntry(t, *yaml, path.Join(o.Dir, ServiceYAML), func(file string, data []byte) (service.Description, []string) {
+			return service.Parse(file, folder.Name, slices.Collect(maps.Keys(o.Scripts)), data)
+		})
 	}
 	if o.Scripts["work.sh"] != "" && o.Scripts["delete.sh"] == "" {
-		problems = append(problems, o.Dir+": delete.sh is missing: it undoes work.sh")
+		o.Problems = append(o.Problems, human.Printable(o.Dir)+": delete.sh is missing: it undoes work.sh")
 	}
-	if check := o.Description.Check; check.Kind == service.Exec && o.Scripts[check.Target] == "" {
-		problems = append(problems, fmt.Sprintf("%s/%s: check: there is no script %s beside it", o.Dir, ServiceYAML, check.Target))
-	}
-	o.Problem = strings.Join(problems, "; ")
 	maps.DeleteFunc(o.Scripts, func(name, _ string) bool {
 		return !strings.HasSuffix(name, ".sh") && name != o.Description.Check.Target
 	})
 	return nil
 }
 
+// Problem is what is wrong with a description or a list. Its text begins with the path in its repository, and with line
+// and column where it has them.
+type Problem struct{ Repo, Text string }
+
 // Join joins what all repositories say, in the order of the config. What cannot be used changes nothing: its wish is
 // unknown. Unread tells that there may be lists that were not read.
-func Join(described []Offer, lists []Listed, unread bool) (all map[string]Offer, problems []string) {
+func Join(described []Offer, lists []Listed, unread bool) (all map[string]Offer, problems []Problem) {
 	all = map[string]Offer{}
+	wrong := func(repo, text string) {
+		if p := (Problem{repo, text}); !slices.Contains(problems, p) {
+			problems = append(problems, p)
+		}
+	}
 	for _, o := range described {
 		name := o.Description.Name
 		if first, twice := all[name]; twice {
-			problems = append(problems, fmt.Sprintf("%s of %s: ignored: %s describes the service %s, too, and comes first", o.Dir, o.Repo, first.Repo, name))
+			wrong(o.Repo, fmt.Sprintf("%s of %s: ignored: %s describes the service %s, too, and comes first", o.Dir, o.Repo, first.Repo, name))
 			continue
 		}
 		if o.Wish = service.Unwanted; unread {
@@ -155,23 +169,30 @@ func Join(described []Offer, lists []Listed, unread bool) (all map[string]Offer,
 		}
 		all[name] = o
 	}
+	names := slices.Sorted(maps.Keys(all))
 	for _, l := range lists {
 		if !service.ValidName(l.Name) {
 			continue // a mistake of its list
 		}
-		o, known := all[l.Name]
-		if !known {
-			o.Description.Name = l.Name
-			o.Problem = fmt.Sprintf("%s: no repository describes %s in nodeservice/%[2]s/", l.File, l.Name)
+		o := all[l.Name]
+		o.Description.Name = l.Name
+		if o.Repo == "" {
+			text := fmt.Sprintf("%s: no repository describes %s in nodeservice/%[2]s/", l.At, l.Name)
+			if near := strictyaml.Nearest(l.Name, names); near != "" {
+				text += ", did you mean " + near + "?"
+			}
+			o.Problems = []string{text}
 		}
 		o.ListedIn = append(o.ListedIn, l.Repo)
-		if o.Wish = service.Wanted; o.Problem != "" {
+		if o.Wish = service.Wanted; len(o.Problems) > 0 {
 			o.Wish = service.Unknown
-			problems = append(problems, o.Problem)
+		}
+		for _, text := range o.Problems {
+			wrong(cmp.Or(o.Repo, l.Repo), text)
 		}
 		all[l.Name] = o
 	}
-	return all, slices.Compact(problems)
+	return all, problems
 }
 
 // InOrder sorts services so that each comes after those that it requires; those in a circle by name.
