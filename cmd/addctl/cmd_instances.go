@@ -91,12 +91,11 @@ Exit codes: 0 printed or done, 1 it failed, 2 an action that is refused, 130 int
 				return p.obey(c.Context(), event.Message{Level: event.Services, Action: args[0], Group: args[1], Type: args[2]}, noWait, false)
 			}
 			return p.withRepository(func(o *control.Repository) error {
-				f, err := o.Read(c.Context())
+				f, all, err := o.Services(c.Context())
 				if err != nil {
 					return err
 				}
 				p.notes(f)
-				all := view.Services(f, time.Now())
 				switch {
 				case p.json:
 					return cli.PrintJSON(p.Out, all)

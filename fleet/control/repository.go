@@ -48,6 +48,23 @@ func (r *Repository) Read(ctx context.Context) (presence.Fleet, error) {
 	return f, r.unreadable(err)
 }
 
+// Services reads the nodes, and the services that they offer and use. The endpoints are those of the index, as long as
+// the fold is kept: it knows which silent nodes have left their sets.
+func (r *Repository) Services(ctx context.Context) (presence.Fleet, []presence.ServiceStatus, error) {
+	f, err := r.Read(ctx)
+	if err != nil {
+		return f, nil, err
+	}
+	now := time.Now()
+	ends := presence.EndpointsOf(nil, f, now)
+	if f.From == presence.FromFold {
+		if ends, err = r.Endpoints(ctx, now); err != nil {
+			return f, nil, r.unreadable(err)
+		}
+	}
+	return f, presence.ServicesOf(ends, f, now), nil
+}
+
 // History reads the transitions of a node, or of all for "", since a time.
 func (r *Repository) History(ctx context.Context, id string, since time.Time) ([]fold.Transition, error) {
 	list, err := r.Reader.History(ctx, id, since)

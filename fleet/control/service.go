@@ -126,7 +126,7 @@ func (s *Service) Close() {
 }
 
 // said returns said.json for a fold of a fleet.
-func (s *Service) said(data []byte, f presence.Fleet, now time.Time) []byte {
+func (s *Service) said(data []byte, f presence.Fleet, _ presence.Endpoints, now time.Time) []byte {
 	if s.announcer == nil {
 		return data
 	}

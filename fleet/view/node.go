@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,7 +58,14 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 		say("repo", "%s", strings.TrimSpace(r.Deployed()+" "+r.Branch)+items(r))
 	}
 	for _, s := range n.Services {
-		text := fmt.Sprintf("%s %s:%d %s", s.Name, s.IP, s.Port, s.State)
+		text := s.Name
+		switch ip := cmp.Or(s.IP, n.IP); {
+		case s.Port != 0:
+			text += " " + net.JoinHostPort(ip, strconv.Itoa(s.Port))
+		case ip != "":
+			text += " " + ip
+		}
+		text += " " + cmp.Or(s.State, string(s.Code))
 		if more := named([]string{"", s.Mode}, []string{"", s.Role}, []string{"code ", s.Code}); len(more) > 0 {
 			text += " (" + strings.Join(more, ", ") + ")"
 		}
@@ -64,6 +73,9 @@ func Node(n presence.Node, ref string, list []fold.Transition, now time.Time, co
 			text += " since " + human.When(s.Time, now)
 		}
 		say("service", "%s", text)
+	}
+	for _, u := range n.Uses {
+		say("uses", "%s", strings.Join(named([]string{"", u.Service}, []string{"role ", u.Role}, []string{"deployment ", u.Deployment}, []string{"by ", u.Item}, []string{"last success with set ", u.Set}), ", "))
 	}
 	if life, err := node.ParseStateLog(n.StateLog); err == nil && n.StateLog != "" {
 		var lived []string

@@ -23,7 +23,7 @@ func TestServices(t *testing.T) {
 	current := presence.SetID(presence.EndpointsOf(nil, f, now).Set(presence.ServiceFilter{Service: "web"}, "fed1"))
 	f.Nodes = append(f.Nodes, at("i-4", "fed1", []presence.Use{
 		{Item: "ops:a", Service: "web", Set: current}, {Item: "ops:b", Service: "db", Deployment: "all", Set: "old"}, {Item: "ops:c", Service: "cache"}}))
-	lines := strings.Join(ServicesTable(Services(f, now)).Lines(0, false), "\n")
+	lines := strings.Join(ServicesTable(presence.ServicesOf(presence.EndpointsOf(nil, f, now), f, now)).Lines(0, false), "\n")
 	want := `SERVICE  DEPLOYMENT  AVAILABLE  USERS  NOT AVAILABLE  BEHIND
 cache    fed1        0 of 0     1      -              i-4 ops:c
 db       fed1        1 of 2     1      i-2 ER0003     i-4 ops:b

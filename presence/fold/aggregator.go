@@ -27,10 +27,10 @@ type AggregatorOptions struct {
 	Every  time.Duration // how often Once will be called; 0 = 1 min; for how long a fold is good follows from it
 	Author string        // of the commits: an instance id or a host name; "" = "addctl"
 	// Said keeps said.json, in which control nodes record what they announced. It gets the content of the file (nil:
-	// there is none that can be read) and the fleet as it will be in the fold, and returns the next content; the same
-	// slice means nothing new. File and fold move in one push, so of several control nodes only the one whose push
+	// there is none that can be read), the fleet as it will be in the fold, and the endpoints as they will be in the
+	// index, and returns the next content; the same slice means nothing new. File and fold move in one push, so of several control nodes only the one whose push
 	// landed announces. It may be called again after a failed push. A nil Said leaves the file alone.
-	Said func(said []byte, f presence.Fleet, now time.Time) []byte
+	Said func(said []byte, f presence.Fleet, offered presence.Endpoints, now time.Time) []byte
 }
 
 // Aggregator gathers the refs of the nodes into one branch, gitstore.FoldRef, and alone writes to it. Its state is in
@@ -39,7 +39,7 @@ type Aggregator struct {
 	repo   *repository
 	every  time.Duration
 	author string
-	say    func(said []byte, f presence.Fleet, now time.Time) []byte
+	say    func(said []byte, f presence.Fleet, offered presence.Endpoints, now time.Time) []byte
 	fold   fold        // as the branch was after the last call
 	known  bool        // fold is what the branch held; else it must be read
 	index  index.Index // of services, as its ref was
@@ -139,12 +139,15 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 	next.info.Folded, next.info.Prefix = at, f.repo.Prefix
 	next.info.NextBy = at.Add(promise(f.every))
 	next.info.Every = int64((f.every + time.Second - 1) / time.Second)
-	if f.say != nil {
-		next.said = f.say(f.fold.said, next.fleet(), at)
-	}
 	served, err := f.nextIndex(ctx, refs.index, next, at)
 	if err != nil {
 		return r, err
+	}
+	if next.offered = f.index.All; served != nil {
+		next.offered = served.All
+	}
+	if f.say != nil {
+		next.said = f.say(f.fold.said, next.fleet(), next.offered, at)
 	}
 	if !news && served == nil && bytes.Equal(next.said, f.fold.said) && now.Sub(f.fold.info.Folded) < sleepBeats*f.every && !f.fold.info.Folded.After(now) {
 		return r, nil
@@ -156,7 +159,7 @@ func (f *Aggregator) once(ctx context.Context, now time.Time) (Report, error) {
 		r.Notes = noted(next.info.Notes, "%s/%s is full: %s left out", gitstore.HistoryFolder, f.today.day, human.Count(len(list), "transition"))
 		next.info.Notes, list = r.Notes, nil
 	}
-	refused, err := f.publish(ctx, next, served, list, !news, now)
+	refused, err := f.publish(ctx, next, served, list, !news && served == nil, now)
 	if err != nil {
 		return r, err
 	}

@@ -100,6 +100,7 @@ type fold struct {
 	refStates map[string]refState
 	nodes     map[string]statement       // the statement of each node
 	said      []byte                     // said.json, for the aggregator alone
+	offered   presence.Endpoints         // for the aggregator alone, too
 	days      map[string]string          // ids of the files of the history, by YYYY/MM/DD.jsonl
 	top       []objects.Entry            // the root folder
 	known     map[string]bool            // ids of all files and folders

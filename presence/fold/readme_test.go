@@ -2,6 +2,7 @@ package fold
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,7 +41,12 @@ func zoo(now time.Time) presence.Fleet {
 
 func TestReadme(t *testing.T) {
 	f := zoo(noon())
+	for i, id := range []string{"db", "failing", "idle-a"} { // one is behind, one uses what has no endpoint
+		n := &f.Nodes[slices.IndexFunc(f.Nodes, func(n presence.Node) bool { return n.InstanceID == id })]
+		n.IP, n.Services = "10.0.0.1", []presence.Service{{Name: "db", Code: []string{"000000", "ER0003", "000000"}[i], Port: 3306, Role: "na"}}
+		n.Uses = []presence.Use{{Service: []string{"db", "db|`x", "cache"}[i], Item: "ops:part.app1", Set: "00ff"}}
+	}
 	f.Notes = []string{"x: presence record: filetype \"<b>\", not \"nodepresence\""}
-	testkit.Golden(t, "testdata/README.md", page.Of(f, func(string) time.Time { return noon().Add(-time.Hour) }, noon()))
-	testkit.Golden(t, "testdata/README-empty.md", page.Of(presence.Fleet{}, nil, noon()))
+	testkit.Golden(t, "testdata/README.md", page.Of(f, presence.EndpointsOf(nil, f, noon()), func(string) time.Time { return noon().Add(-time.Hour) }, noon()))
+	testkit.Golden(t, "testdata/README-empty.md", page.Of(presence.Fleet{}, nil, nil, noon()))
 }

@@ -18,7 +18,7 @@ import (
 // folderSaying is a folder with something to say: its words come after what is there.
 func folderSaying(t *testing.T, url string, words *string) *Aggregator {
 	t.Helper()
-	return folderWith(t, url, AggregatorOptions{Said: func(said []byte, f presence.Fleet, now time.Time) []byte {
+	return folderWith(t, url, AggregatorOptions{Said: func(said []byte, f presence.Fleet, _ presence.Endpoints, now time.Time) []byte {
 		if *words == "" {
 			return said
 		}
@@ -70,8 +70,8 @@ func TestSaid(t *testing.T) {
 	// Two at once: what the slower one would have said is not in the branch, and it is asked again.
 	g.tell("a", node.Working, now)
 	theirs = "b: three"
-	a.say = func(said []byte, f presence.Fleet, at time.Time) []byte {
-		a.say = func(said []byte, _ presence.Fleet, _ time.Time) []byte { return said }
+	a.say = func(said []byte, f presence.Fleet, _ presence.Endpoints, at time.Time) []byte {
+		a.say = func(said []byte, _ presence.Fleet, _ presence.Endpoints, _ time.Time) []byte { return said }
 		once(t, b, now.Add(11*time.Minute))
 		return append([]byte("a: lost\n"), said...)
 	}

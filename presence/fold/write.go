@@ -99,7 +99,7 @@ func (d *draft) contents(list []Transition, t *today, now time.Time) error {
 		return err
 	}
 	d.next.top = d.file(d.next.top, refsFile, states)
-	d.next.top = d.file(d.next.top, readmeFile, page.Of(d.next.fleet(), func(id string) time.Time { return d.next.refStates[id].Since }, now))
+	d.next.top = d.file(d.next.top, readmeFile, page.Of(d.next.fleet(), d.next.offered, func(id string) time.Time { return d.next.refStates[id].Since }, now))
 	return nil
 }
 

@@ -12,8 +12,8 @@ import (
 
 const cellLimit = 200 // characters of a cell in the table
 
-// Of is the fold as a page for people: counts, then a table with trouble on top.
-func Of(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte {
+// Of is the fold as a page for people: counts, then tables of services and of nodes with trouble on top.
+func Of(f presence.Fleet, ends presence.Endpoints, since func(id string) time.Time, now time.Time) []byte {
 	var b strings.Builder
 	b.WriteString("# Presence\n\n")
 	fmt.Fprintf(&b, "The state of every node as of %s. `addctl presence:fold` writes this page; `fold.json` shows when it last ran,\n"+
@@ -26,6 +26,7 @@ func Of(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte
 	for _, c := range presence.Counts(f, now) {
 		fmt.Fprintf(&b, "| %s | %s | %d |\n", Escape(c.Part), Escape(c.State), c.N)
 	}
+	services(&b, presence.ServicesOf(ends, f, now))
 	b.WriteString("\n| node | part | state | since | versions | reason |\n|---|---|---|---|---|---|\n")
 	for _, n := range presence.Troubled(f, now) {
 		state := Escape(string(n.State))
@@ -46,6 +47,17 @@ func Of(f presence.Fleet, since func(id string) time.Time, now time.Time) []byte
 		b.WriteString("\n")
 	}
 	return []byte(b.String())
+}
+
+// services is the table of services; nothing where there is none.
+func services(b *strings.Builder, all []presence.ServiceStatus) {
+	for i, s := range all {
+		if i == 0 {
+			b.WriteString("\n| service | deployment | available | users | not available | behind |\n|---|---|---|---|---|---|\n")
+		}
+		fmt.Fprintf(b, "| %s | %s | %d of %d | %d | %s | %s |\n", Escape(s.Service), Escape(s.Deployment), s.Available, len(s.Endpoints),
+			len(s.Users), Escape(human.Some(s.Away(), 3)), Escape(human.Some(s.Behind(), 3)))
+	}
 }
 
 // Escape makes a text plain in a cell of a Markdown table.
