@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/addagent/addagent/service"
 )
 
 // ServiceStatus is a service of one deployment, as its nodes offer it and as others use it.
@@ -100,6 +102,22 @@ func (s ServiceStatus) Away() (list []string) {
 		}
 	}
 	return list
+}
+
+// Lost says whether the service has no endpoint, but had one. Known tells that it had one when it was last looked at;
+// otherwise the codes tell. A service that is taken away and that no item uses is not lost.
+func (s ServiceStatus) Lost(known bool) bool {
+	failed, goes := false, len(s.Endpoints) > 0 && len(s.Users) == 0
+	for _, e := range s.Endpoints {
+		switch code := service.Code(e.Code); {
+		case code == service.Draining, code == service.Removing, code == service.Uninstalled:
+		case code == service.Waiting, code == service.Installing, code == service.Starting:
+			goes = false
+		default:
+			failed, goes = true, false
+		}
+	}
+	return s.Available == 0 && (failed || known && !goes)
 }
 
 // Rank is how urgent a service is: 0 = it has no available endpoint, 1 = it lacks some, 2 = users are behind, 3 = well.

@@ -36,6 +36,7 @@ type announcer struct {
 	state
 	said  said           // as of the last fold
 	fleet presence.Fleet // of that fold
+	offer []presence.ServiceStatus
 	at    time.Time      // of that fold
 	seen  gitstore.Lease // last
 	since time.Time      // it is unchanged, for this process
@@ -135,8 +136,8 @@ func (s *announcer) discard() error {
 }
 
 // publish returns said.json for a fold of a fleet; the same slice if nothing changes.
-func (s *announcer) publish(data []byte, f presence.Fleet, now time.Time) []byte {
-	s.said, s.fleet, s.at = parseSaid(data), f, now
+func (s *announcer) publish(data []byte, f presence.Fleet, offered presence.Endpoints, now time.Time) []byte {
+	s.said, s.fleet, s.offer, s.at = parseSaid(data), f, presence.ServicesOf(offered, f, now), now
 	if s.said.Lease != s.seen || now.Before(s.since) {
 		s.seen, s.since = s.said.Lease, now
 	}
@@ -207,7 +208,7 @@ func (s *announcer) announce(ctx context.Context, data []byte) (err error) {
 		if !known {
 			before = s.said.Rooms[r.name]
 		}
-		after, messages := compose(before, s.fleet, r.onlyCritical, s.at)
+		after, messages := compose(before, s.fleet, s.offer, r.onlyCritical, s.at)
 		for _, m := range messages {
 			errs = append(errs, r.box.Say(ctx, m)) // it waits for the disk only
 		}

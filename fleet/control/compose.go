@@ -26,12 +26,14 @@ const (
 	lineIDs = 3
 )
 
-// group is what one message is about: the nodes of one part that are in one state at one version.
+// group is what one message is about: the nodes of one part that are in one state at one version, or a service.
 type group struct {
 	Deployment string `json:"deployment"`
 	Part       string `json:"part"`
 	Version    string `json:"version"` // of the first repository; "" where it says nothing about the state
-	Word       string `json:"word"`    // the state, or missing
+	Word       string `json:"word"`    // the state, or missing; of a service hasEndpoint or noEndpoint
+
+	Service string `json:"service,omitempty"`
 }
 
 // announced is what a room was told of a group.
@@ -44,16 +46,18 @@ type announced struct {
 
 // members are the nodes of a group as they are.
 type members struct {
-	ids     []string
+	ids     []string  // of a service its name
 	since   time.Time // when the first of them came into this state
 	reasons map[string]int
+	service presence.ServiceStatus
 }
 
-// compose compares a fleet with what a room was told, and returns what it was told after the messages that are
+// compose compares a fleet and its services with what a room was told, and returns what it was told after the messages that are
 // returned, too. A room that was told nothing yet (nil) hears of trouble only. Trouble is reported as it grows,
 // shrinks and ends; of groups that are well only growth is, so that a rollout and its end show.
-func compose(before []announced, f presence.Fleet, onlyCritical bool, now time.Time) ([]announced, []chat.Message) {
+func compose(before []announced, f presence.Fleet, services []presence.ServiceStatus, onlyCritical bool, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
+	addServices(groups, before, services, now)
 	after := []announced{} // not nil: the room was told
 	var messages []chat.Message
 	told := map[group]announced{}
@@ -76,6 +80,8 @@ func compose(before []announced, f presence.Fleet, onlyCritical bool, now time.T
 		soon := said >= 0 && said < lineInterval && (s.N > 0 || !row.Critical)
 		left, critical := troubleOf(groups, g)
 		switch {
+		case g.Word == hasEndpoint && g.Service != "":
+			s.N = n // no message: it is remembered, so that its loss is one
 		case onlyCritical && !row.Critical:
 			continue
 		case before == nil && !trouble, n < s.N && !trouble, n == 0 && trouble && !row.Critical && critical:
@@ -102,7 +108,8 @@ func compose(before []announced, f presence.Fleet, onlyCritical bool, now time.T
 }
 
 func (g group) compare(o group) int {
-	return cmp.Or(cmp.Compare(g.Deployment, o.Deployment), cmp.Compare(g.Part, o.Part), cmp.Compare(g.Version, o.Version), cmp.Compare(g.Word, o.Word))
+	return cmp.Or(cmp.Compare(g.Deployment, o.Deployment), cmp.Compare(g.Part, o.Part), cmp.Compare(g.Service, o.Service),
+		cmp.Compare(g.Version, o.Version), cmp.Compare(g.Word, o.Word))
 }
 
 // troubleOf words the trouble of a part, and tells whether some of it is critical.
@@ -110,7 +117,7 @@ func troubleOf(groups map[group]*members, of group) (words string, critical bool
 	var list []string
 	for _, g := range slices.SortedFunc(maps.Keys(groups), group.compare) {
 		row := wordRow(g.Word)
-		if n := len(groups[g].ids); n > 0 && row.Colour == "red" && g.Deployment == of.Deployment && g.Part == of.Part {
+		if n := len(groups[g].ids); n > 0 && row.Colour == "red" && g.Deployment == of.Deployment && g.Part == of.Part && g.Service == of.Service {
 			list = append(list, human.Safe(fmt.Sprintf("%d %s%s", n, g.Word, g.at())))
 			critical = critical || row.Critical
 		}
@@ -188,9 +195,10 @@ const inTrouble = "in trouble"
 // failureCount is what agents put behind a reason. It differs from node to node, and the reason is the same.
 var failureCount = regexp.MustCompile(` \([0-9]+ failures in a row\)`)
 
-// wordRow is the row of a state, or of what is as bad as wedged: missing, and in need of a person.
+// wordRow is the row of a state, or of what is as bad as wedged: missing, in need of a person, a service without an
+// endpoint.
 func wordRow(word string) node.StateRow {
-	if word == string(presence.Missing) || word == inTrouble {
+	if word == string(presence.Missing) || word == inTrouble || word == noEndpoint {
 		return node.StateRow{Colour: "red", Critical: true}
 	}
 	row, ok := node.Row(node.State(word))
@@ -203,6 +211,9 @@ func wordRow(word string) node.StateRow {
 // sentence is the message: "37 of 40 fed1/app1 wedged at 1a2b3c4: exit 100".
 func sentence(s announced, is *members, total int, now time.Time) string {
 	n := len(is.ids)
+	if s.Service != "" {
+		return human.Safe(serviceSentence(s, is.service, n, now))
+	}
 	text := fmt.Sprintf("%d of %d %s %s%s", n, total, view.Part(s.Deployment, s.Part), s.Word, s.at())
 	if n == 0 {
 		return human.Safe(fmt.Sprintf("%s (was %d, for %s)", text, s.N, human.Seconds(now.Sub(s.Since))))

@@ -121,7 +121,7 @@ func TestCompose(t *testing.T) {
 					}
 					states[n.InstanceID], f.Nodes[i].Since = n.State, since[n.InstanceID]
 				}
-				after, messages := compose(told, f, false, now)
+				after, messages := compose(told, f, nil, false, now)
 				var got []string
 				for _, m := range messages {
 					mark := m.Colour
@@ -173,7 +173,7 @@ func TestComposeTroubles(t *testing.T) {
 		for i := range f.Nodes {
 			f.Nodes[i].BeatSeen, f.Nodes[i].BeatNextBy = now, now.Add(2*time.Minute)
 		}
-		after, messages := compose(told, f, false, now)
+		after, messages := compose(told, f, nil, false, now)
 		var lines []string
 		for _, m := range messages {
 			mark := ""
@@ -194,7 +194,7 @@ func TestComposeTroubles(t *testing.T) {
 func TestComposeKeepsToALine(t *testing.T) {
 	f := fleettest.Of(fleettest.Noon(), "1 wedged a")
 	f.Nodes[0].Reason, f.Nodes[0].Nodepart = "a\nb\x1b[2J", "x\ny"
-	_, messages := compose(nil, f, false, fleettest.Noon())
+	_, messages := compose(nil, f, nil, false, fleettest.Noon())
 	if len(messages) != 1 || strings.ContainsAny(messages[0].Text, "\n\x1b") {
 		t.Errorf("%+v", messages)
 	}

@@ -67,7 +67,7 @@ func TestClockOfTheHolderWasAhead(t *testing.T) {
 // The file is on a branch: what one version writes another one reads.
 func TestSaidFile(t *testing.T) {
 	lease, _ := takeLease(gitstore.Lease{}, "a", fleettest.Noon(), 10*time.Minute, 0)
-	told, _ := compose([]announced{}, fleettest.Of(fleettest.Noon(), "2 idle a", "1 wedged b exit 1"), false, fleettest.Noon())
+	told, _ := compose([]announced{}, fleettest.Of(fleettest.Noon(), "2 idle a", "1 wedged b exit 1"), nil, false, fleettest.Noon())
 	data, err := said{Lease: lease, Rooms: map[string][]announced{"room 1": told, "room 2": {}}}.encode()
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func FuzzParseSaid(f *testing.F) {
 			t.Errorf("%+v", l)
 		}
 		for _, told := range s.Rooms {
-			_, messages := compose(told, fleettest.Of(fleettest.Noon(), "1 wedged a exit 1"), false, fleettest.Noon())
+			_, messages := compose(told, fleettest.Of(fleettest.Noon(), "1 wedged a exit 1"), nil, false, fleettest.Noon())
 			for _, m := range messages {
 				if m.Text == "" || strings.ContainsAny(m.Text, "\n\x1b") {
 					t.Errorf("%q", m.Text)

@@ -126,11 +126,11 @@ func (s *Service) Close() {
 }
 
 // said returns said.json for a fold of a fleet.
-func (s *Service) said(data []byte, f presence.Fleet, _ presence.Endpoints, now time.Time) []byte {
+func (s *Service) said(data []byte, f presence.Fleet, offered presence.Endpoints, now time.Time) []byte {
 	if s.announcer == nil {
 		return data
 	}
-	return s.announcer.publish(data, f, now)
+	return s.announcer.publish(data, f, offered, now)
 }
 
 // fold folds. When another control node was faster, it folds again on top of that.
