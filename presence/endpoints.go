@@ -19,14 +19,14 @@ import (
 
 // Endpoint is one node's offer of a service, as others see it. The field order is that of the keys in its line.
 type Endpoint struct {
-	Code       string    `json:"code"`
-	Deployment string    `json:"deployment"`
-	IP         string    `json:"ip"`
-	Left       bool      `json:"left,omitempty"` // its node is silent, and it is not in the set any more
-	Mode       string    `json:"mode"`
-	Node       string    `json:"node"`
-	Port       int       `json:"port"`
-	Role       string    `json:"role"`
+	Code       string    `json:"code"`            // 000000 = available; docs/services.md has the others
+	Deployment string    `json:"deployment"`      // of its node
+	IP         string    `json:"ip"`              // empty = the node announced no address
+	Left       bool      `json:"left,omitempty"`  // its node is silent, and it is not in the set any more
+	Mode       string    `json:"mode"`            // the kind of server
+	Node       string    `json:"node"`            // instance id
+	Port       int       `json:"port"`            // 0 = nothing connects to it
+	Role       string    `json:"role"`            // master, slave, standalone or na
 	Silent     time.Time `json:"silent,omitzero"` // its node is silent: it had promised to report by then
 }
 

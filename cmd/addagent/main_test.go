@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 
 // TestTranscripts runs testdata/script: each file is what a person types and sees.
 func TestTranscripts(t *testing.T) {
+	sets := strictly(t, servicesSchema)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -42,6 +43,11 @@ func TestTranscripts(t *testing.T) {
 			"waitfor": clitest.WaitFor,
 			"grid":    grid,
 			"replace": replace,
+			"sets": func(ts *testscript.TestScript, _ bool, args []string) { // sets FILE... are as docs/services.schema.json has them
+				for _, file := range args {
+					sets(file, []byte(ts.ReadFile(file)))
+				}
+			},
 		},
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/addagent/addagent/internal/journal"
 	"github.com/addagent/addagent/internal/testkit"
+	"github.com/addagent/addagent/presence/peers"
 	"github.com/addagent/addagent/work"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -23,18 +24,22 @@ const (
 	fieldsFile   = "testdata/fields.txt"
 	beatsSchema  = docsDir + "/beats.schema.json"
 	resultSchema = docsDir + "/result.schema.json"
+
+	servicesSchema = docsDir + "/services.schema.json"
 )
 
 // TestSchemas keeps the published schemas and docs/records.md the same as the Go
 // types, and their fields forever: UPDATE=1 writes what is new, and never drops a
 // name from the golden list.
 func TestSchemas(t *testing.T) {
-	beats, result := newSchema(t), newSchema(t)
+	beats, result, services := newSchema(t), newSchema(t), newSchema(t)
 	beats.made["Beat"], result.made["Result"] = reflect.TypeFor[journal.Beat](), reflect.TypeFor[work.Result]()
 	testkit.Golden(t, beatsSchema, beats.document(beats.made["Beat"], "a line of log/beats.jsonl, and nodeinfo/beat.json"))
 	testkit.Golden(t, resultSchema, result.document(result.made["Result"], "work.sh_RESULT.json: the memory of one item"))
 
-	testkit.Section(t, docsDir+"/records.md", "tables", "\n## A beat\n"+beats.tables()+"\n## A script's memory\n"+result.tables()+"\n")
+	testkit.Golden(t, servicesSchema, services.list(reflect.TypeFor[peers.Set](), "nodeinfo/services.json, and the file that ADD_SERVICES_FILE names"))
+
+	testkit.Section(t, docsDir+"/records.md", "tables", "\n## A beat\n"+beats.tables()+"\n## A script's memory\n"+result.tables()+"\n## The services that are watched\n"+services.tables()+"\n")
 
 	data, err := os.ReadFile(fieldsFile)
 	if err != nil && os.Getenv("UPDATE") == "" {
@@ -42,7 +47,7 @@ func TestSchemas(t *testing.T) {
 	}
 	golden := strings.Fields(string(data))
 	var now []string
-	for _, f := range append(beats.fields, result.fields...) {
+	for _, f := range slices.Concat(beats.fields, result.fields, services.fields) {
 		now = append(now, f.owner+"."+f.name)
 	}
 	for _, name := range golden {
@@ -191,7 +196,8 @@ func strictly(t *testing.T, path string) func(name string, data []byte) {
 		t.Helper()
 		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Errorf("%s: %v", name, err)
+			return
 		}
 		for _, s := range all {
 			if err := s.Validate(value); err != nil {

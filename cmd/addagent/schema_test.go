@@ -148,7 +148,16 @@ func (o object) MarshalJSON() ([]byte, error) {
 
 // document is the whole schema of a type.
 func (s *schema) document(of reflect.Type, title string) string {
-	root := s.object(of)
+	return s.published(s.object(of), title)
+}
+
+// list is the schema of a list of a type.
+func (s *schema) list(of reflect.Type, title string) string {
+	s.define(of)
+	return s.published(object{{"type", "array"}, {"items", object{{"$ref", "#/$defs/" + of.Name()}}}}, title)
+}
+
+func (s *schema) published(root object, title string) string {
 	doc := append(object{
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
 		{"title", title},

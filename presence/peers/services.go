@@ -146,13 +146,13 @@ func (s *services) answer(k knownSet, filter presence.ServiceFilter, w service.W
 	return set
 }
 
-// Set is a set in services.json, and in the file that a script gets.
+// Set is the available endpoints of one watch, in services.json and in the file that a script gets.
 type Set struct {
-	Deployment string              `json:"deployment"`
-	Endpoints  []presence.Endpoint `json:"endpoints"`
-	ID         string              `json:"id"`
-	Role       string              `json:"role,omitempty"`
-	Service    string              `json:"service"`
+	Deployment string              `json:"deployment"`     // whose endpoints; all = of every one
+	Endpoints  []presence.Endpoint `json:"endpoints"`      // sorted by node
+	ID         string              `json:"id"`             // another one when an endpoint comes, goes, or has another address, port or role
+	Role       string              `json:"role,omitempty"` // absent = any
+	Service    string              `json:"service"`        // its name
 }
 
 func setOf(f presence.ServiceFilter, all []presence.Endpoint) Set {
