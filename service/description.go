@@ -76,8 +76,8 @@ func ValidRole(role string) bool { return slices.Contains(roles, role) }
 
 var keys = []string{"port", "mode", "role", "check", "rise", "fall", "requires", "drain"}
 
-// Parse reads service.yaml of the service with this name, which stands beside these scripts. file is how it is called in
-// the problems, each of which has line and column. With problems the description means nothing.
+// Parse reads service.yaml of the service with this name, which stands beside these scripts. file is how it is called
+// in the problems, each of which has line and column. With problems the description means nothing.
 func Parse(file, name string, scripts []string, data []byte) (d Description, problems []string) {
 	d = Description{Name: name, Mode: name, Role: "na", Rise: 1, Fall: defaultFall, Drain: DefaultDrain}
 	checked := false

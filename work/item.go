@@ -304,8 +304,8 @@ func (it *Item) settings(c Checkout, yaml *objects.Entry) {
 }
 
 // WorkFolder is nodework or bin/nodework, "" when there is neither; notices name what is misspelt there. A folder
-// with nothing but a hold.yaml does not count: a fleet that is stopped by that file in nodework/ must keep the work that
-// stands in bin/nodework/.
+// with nothing but a hold.yaml does not count: a fleet that is stopped by that file in nodework/ must keep the work
+// that stands in bin/nodework/.
 func WorkFolder(t Tree) (base string, notices []string, err error) {
 	for _, dir := range []string{"nodework", "bin/nodework"} {
 		entries, obstacle, err := folder(t, dir)

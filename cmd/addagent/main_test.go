@@ -43,7 +43,8 @@ func TestTranscripts(t *testing.T) {
 			"waitfor": clitest.WaitFor,
 			"grid":    grid,
 			"replace": replace,
-			"sets": func(ts *testscript.TestScript, _ bool, args []string) { // sets FILE... are as docs/services.schema.json has them
+			// sets FILE... are as docs/services.schema.json has them
+			"sets": func(ts *testscript.TestScript, _ bool, args []string) {
 				for _, file := range args {
 					sets(file, []byte(ts.ReadFile(file)))
 				}

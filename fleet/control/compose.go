@@ -52,9 +52,9 @@ type members struct {
 	service presence.ServiceStatus
 }
 
-// compose compares a fleet and its services with what a room was told, and returns what it was told after the messages that are
-// returned, too. A room that was told nothing yet (nil) hears of trouble only. Trouble is reported as it grows,
-// shrinks and ends; of groups that are well only growth is, so that a rollout and its end show.
+// compose compares a fleet and its services with what a room was told, and returns what it was told after the messages
+// that are returned, too. A room that was told nothing yet (nil) hears of trouble only. Trouble is reported as it
+// grows, shrinks and ends; of groups that are well only growth is, so that a rollout and its end show.
 func compose(before []announced, f presence.Fleet, services []presence.ServiceStatus, onlyCritical bool, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
 	addServices(groups, before, services, now)

@@ -28,8 +28,9 @@ type AggregatorOptions struct {
 	Author string        // of the commits: an instance id or a host name; "" = "addctl"
 	// Said keeps said.json, in which control nodes record what they announced. It gets the content of the file (nil:
 	// there is none that can be read), the fleet as it will be in the fold, and the endpoints as they will be in the
-	// index, and returns the next content; the same slice means nothing new. File and fold move in one push, so of several control nodes only the one whose push
-	// landed announces. It may be called again after a failed push. A nil Said leaves the file alone.
+	// index, and returns the next content; the same slice means nothing new. File and fold move in one push, so of
+	// several control nodes only the one whose push landed announces. It may be called again after a failed push. A nil
+	// Said leaves the file alone.
 	Said func(said []byte, f presence.Fleet, offered presence.Endpoints, now time.Time) []byte
 }
 

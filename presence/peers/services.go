@@ -150,7 +150,7 @@ func (s *services) answer(k knownSet, filter presence.ServiceFilter, w service.W
 type Set struct {
 	Deployment string              `json:"deployment"`     // whose endpoints; all = of every one
 	Endpoints  []presence.Endpoint `json:"endpoints"`      // sorted by node
-	ID         string              `json:"id"`             // another one when an endpoint comes, goes, or has another address, port or role
+	ID         string              `json:"id"`             // another one after each change of the endpoints
 	Role       string              `json:"role,omitempty"` // absent = any
 	Service    string              `json:"service"`        // its name
 }
