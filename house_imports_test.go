@@ -77,8 +77,10 @@ var importTable = []struct {
 		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml packer service", ""},
 		"fleet/nodegroup/deploy":   {"internal/human internal/node internal/retry presence presence/gitstore", ""},
 		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/nodegroup/deploy fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
+		"fleet/web":                {"fleet/event fleet/view fleet/web/page internal/files internal/human presence presence/fold", ""},
 		"fleet/web/page":           {"", ""},
 		"fleet/web/page/join":      {"", ""},
+		"fleet/web/webcmd":         {"fleet/control fleet/doctor fleet/event fleet/web internal/cli internal/human presence", "github.com/spf13/cobra"},
 		"fleet/view":               {"fleet/event internal/human internal/node presence presence/fold presence/history service", ""},
 		"presence":                 {"internal/human internal/node service", ""},
 		"presence/fold": {`

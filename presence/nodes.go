@@ -16,6 +16,22 @@ type listed struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
+func (n Node) listed(now time.Time) listed {
+	r := n.Record
+	// Lists that are empty are [] and never null, as in a record that was told.
+	r.Repos, r.Services = append([]Repo{}, r.Repos...), append([]Service{}, r.Services...)
+	return listed{append([]string{}, r.Addresses...), n.Age(now), r, WholeSecond(n.Since)}
+}
+
+// EncodeNode gives one node as in the list of EncodeNodes, without white space.
+func EncodeNode(n Node, now time.Time) ([]byte, error) {
+	data, err := json.Marshal(n.listed(now))
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	return data, nil
+}
+
 // EncodeNodes gives a fleet as a JSON list, the form of nodeinfo/nodes.json and of `addctl nodes --json`: for each
 // node, sorted by id, the value of its presence record with all its keys and two more,
 //
@@ -27,10 +43,7 @@ type listed struct {
 func EncodeNodes(f Fleet, now time.Time) ([]byte, error) {
 	list := make([]listed, 0, len(f.Nodes))
 	for _, n := range f.Nodes {
-		r := n.Record
-		// Lists that are empty are [] and never null, as in a record that was told.
-		r.Repos, r.Services = append([]Repo{}, r.Repos...), append([]Service{}, r.Services...)
-		list = append(list, listed{append([]string{}, r.Addresses...), n.Age(now), r, WholeSecond(n.Since)})
+		list = append(list, n.listed(now))
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

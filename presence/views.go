@@ -48,8 +48,12 @@ func Counts(f Fleet, now time.Time) []Count {
 	return list
 }
 
-// trouble orders nodes: the smaller, the more urgent.
-func trouble(n Node, now time.Time) int {
+// Well is the Trouble of a node that is well.
+const Well = 5
+
+// Trouble orders nodes: the smaller, the more urgent. 0 is wedged, 1 missing, 2 failing, 3 late, 4 disabled, Well all
+// that is well, and Well+1 what left.
+func Trouble(n Node, now time.Time) int {
 	order := []string{string(node.Wedged), string(Missing), string(node.Failing), string(Late), string(node.Disabled)}
 	if n.State == node.Wedged && n.Age(now) != Gone {
 		return 0 // also when it is late
@@ -58,9 +62,9 @@ func trouble(n Node, now time.Time) int {
 		return i
 	}
 	if n.Age(now) == Gone {
-		return len(order) + 1
+		return Well + 1
 	}
-	return len(order)
+	return Well
 }
 
 // Troubled returns the nodes in the order in which a person wants to see them: wedged, missing, failing, late,
@@ -68,7 +72,7 @@ func trouble(n Node, now time.Time) int {
 func Troubled(f Fleet, now time.Time) []Node {
 	nodes := slices.Clone(f.Nodes)
 	slices.SortFunc(nodes, func(a, b Node) int {
-		return cmp.Or(cmp.Compare(trouble(a, now), trouble(b, now)), cmp.Compare(a.Deployment, b.Deployment),
+		return cmp.Or(cmp.Compare(Trouble(a, now), Trouble(b, now)), cmp.Compare(a.Deployment, b.Deployment),
 			cmp.Compare(a.Nodepart, b.Nodepart), cmp.Compare(a.InstanceID, b.InstanceID))
 	})
 	return nodes

@@ -13,7 +13,7 @@ import (
 func TestUnits(t *testing.T) {
 	dir := t.TempDir()
 	var units []string
-	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service", "addctl-doctor.service"} {
+	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service", "addctl-doctor.service", "addctl-web.service"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -42,6 +42,8 @@ func TestPromisedSettings(t *testing.T) {
 			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-fold", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
 		"addctl-doctor.service": {"Type=notify", "ExecStart=/usr/bin/addctl doctor --every 1m", "RestartPreventExitStatus=2", "DynamicUser=yes", "Conflicts=addctl-fold.service", "KillMode=mixed",
 			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-doctor", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
+		"addctl-web.service": {"Type=exec", "ExecStart=/usr/bin/addctl web", "RestartPreventExitStatus=2", "DynamicUser=yes",
+			"CapabilityBoundingSet=CAP_DAC_READ_SEARCH", "RootDirectory=/run/addctl-web", "TemporaryFileSystem=/:ro", "NoNewPrivileges=yes", "RestrictNamespaces=yes", "SystemCallFilter=~@privileged @resources"},
 		"growing-delay.conf": {"RestartSteps=6", "RestartMaxDelaySec=60s"},
 		"addagent.tmpfiles":  {"d /run/addagent 0755 root root -"},
 	} {
@@ -86,7 +88,7 @@ func TestNoLimitOnWork(t *testing.T) {
 // TestEveryLineHasItsReason wants a comment above each setting of the units, or above the settings it belongs to.
 func TestEveryLineHasItsReason(t *testing.T) {
 	plain := []string{"Description", "Documentation", "WantedBy", "ExecStart", "Unit", "EnvironmentFile", "After", "OOMPolicy", "TasksMax", "RestartMaxDelaySec", "RestartSteps"}
-	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service", "addctl-doctor.service"} {
+	for _, name := range []string{"addagent.service", "addagent-beat.service", "addagent.timer", "addctl-fold.service", "addctl-doctor.service", "addctl-web.service"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

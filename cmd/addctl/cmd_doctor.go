@@ -133,7 +133,7 @@ func (p *program) doctor(ctx context.Context, o doctor.Options, every time.Durat
 		return cli.Misuse(err)
 	}
 	defer service.Close()
-	fleet, err := p.setup.OpenBeside()
+	fleet, err := p.setup.OpenAs("doctor")
 	if err != nil {
 		return cli.Misuse(err)
 	}

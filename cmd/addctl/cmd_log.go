@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -72,7 +71,7 @@ func (f *readingFlags) add(c *cobra.Command, what string) {
 }
 
 func (f *readingFlags) reading(c *cobra.Command) (reading, error) {
-	since, err := moment(f.from, time.Now())
+	since, err := cli.Moment(f.from, time.Now())
 	switch {
 	case err != nil:
 		return reading{}, cli.Misuse(fmt.Errorf("--since %s: %w", f.from, err))
@@ -91,24 +90,6 @@ func (f *readingFlags) reading(c *cobra.Command) (reading, error) {
 type reading struct {
 	since time.Time
 	every time.Duration // follow, and look so often; 0 = do not
-}
-
-// moment understands a time, a day, or how long ago; days have the letter d.
-func moment(text string, now time.Time) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05Z", "2006-01-02T15:04", time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t, nil
-		}
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 100_000 {
-			return now.AddDate(0, 0, -n), nil
-		}
-	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return now.Add(-d), nil
-	}
-	return time.Time{}, errors.New("give a time such as 2026-03-01 or 2026-03-01T09:30:00Z, or an age such as 90m, 24h or 7d")
 }
 
 func (p *program) log(ctx context.Context, o *control.Repository, word string, states []string, r reading) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/addagent/addagent/fleet/control"
 	"github.com/addagent/addagent/fleet/nodegroup/groupcmd"
+	"github.com/addagent/addagent/fleet/web/webcmd"
 	"github.com/addagent/addagent/internal/cli"
 	"github.com/spf13/cobra"
 )
@@ -46,6 +47,7 @@ Exit codes: 0 done, 1 failed, 2 misuse (bad flag, bad config, no presence reposi
 	)
 	p.groups = &groupcmd.Tool{Process: p.Process, JSON: &p.json, Table: p.table, Deploy: p.deploy, RequestsFlag: p.requestsFlag}
 	root.AddCommand(p.groups.Commands()...)
+	root.AddCommand((&webcmd.Tool{Process: p.Process, Setup: &p.setup, RequestsFlag: p.requestsFlag}).Commands()...)
 	root.SetHelpCommand(cli.HelpCommand())
 	cli.Completions(root, p.completer)
 	return root

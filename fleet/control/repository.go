@@ -21,12 +21,10 @@ type Repository struct {
 }
 
 // Open opens the presence repository. It asks no server.
-func (s *Setup) Open() (*Repository, error) { return s.opened("nodes") }
+func (s *Setup) Open() (*Repository, error) { return s.OpenAs("nodes") }
 
-// OpenBeside is Open for a service: the commands of a person do not share its cache.
-func (s *Setup) OpenBeside() (*Repository, error) { return s.opened("doctor") }
-
-func (s *Setup) opened(kind string) (*Repository, error) {
+// OpenAs is Open for a service of a name: neither the commands of a person nor another service share its cache.
+func (s *Setup) OpenAs(kind string) (*Repository, error) {
 	cfg, err := s.ReadConfig()
 	if err != nil {
 		return nil, err

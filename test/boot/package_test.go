@@ -55,7 +55,7 @@ func TestPackages(t *testing.T) {
 		inRpm = append(inRpm, strings.TrimSpace(line))
 	}
 	promised := []string{"/usr/bin/addagent", "/usr/bin/addctl", "/usr/sbin/addagent-bootstrap", "/usr/lib/systemd/system/addagent.service", "/usr/lib/systemd/system/addagent-beat.service",
-		"/usr/lib/systemd/system/addagent.timer", "/usr/lib/systemd/system/addctl-fold.service", "/usr/lib/systemd/system/addctl-doctor.service", "/usr/share/doc/addagent/CHANGELOG.md",
+		"/usr/lib/systemd/system/addagent.timer", "/usr/lib/systemd/system/addctl-fold.service", "/usr/lib/systemd/system/addctl-doctor.service", "/usr/lib/systemd/system/addctl-web.service", "/usr/share/doc/addagent/CHANGELOG.md",
 		"/usr/share/doc/addagent/docs/README.md", "/usr/share/doc/addagent/docs/alerts.yaml", "/usr/share/doc/addagent/docs/grafana.json", "/usr/lib/tmpfiles.d/addagent.conf", "/usr/share/addagent/cron.d-addagent",
 		"/usr/share/man/man1/addagent.1.gz", "/usr/share/man/man1/addctl.1.gz", "/usr/share/man/man5/addagent.yaml.5.gz", "/usr/share/man/man8/addagent-bootstrap.8.gz",
 		"/usr/share/bash-completion/completions/addagent", "/usr/share/fish/vendor_completions.d/addctl.fish", "/usr/share/doc/addagent/addagent.spdx.json", "/usr/share/doc/addagent/examples/cloud-init.yaml"}
