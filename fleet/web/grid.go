@@ -60,7 +60,7 @@ type Versions struct {
 	Repo     string         `json:"repo"`
 	Branch   string         `json:"branch"`
 	Newest   string         `json:"newest"`         // the version that nodes moved to last
-	Since    time.Time      `json:"since,omitzero"` // when the first one did; unknown for one that was there at the start
+	Since    time.Time      `json:"since,omitzero"` // when the first one did, where that is known
 	Versions []VersionCount `json:"versions"`       // the newest first, then by the number of nodes
 	Behind   []string       `json:"behind"`         // nodes at another version than the newest, by id
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// slowly is how often the history and the queue are read while a browser looks: the fold is a minute old in any case.
+	// slowly is how often the history and the queue are read while a browser looks: the fold is a minute old anyway.
 	slowly = 15 * time.Second
 	// recount is how often services are counted anew when no node changed: a silent node leaves its sets at last.
 	recount = time.Minute
