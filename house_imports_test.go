@@ -77,7 +77,7 @@ var importTable = []struct {
 		"fleet/nodegroup":          {"internal/config internal/files internal/git/address internal/human internal/strictyaml packer service", ""},
 		"fleet/nodegroup/deploy":   {"internal/human internal/node internal/retry presence presence/gitstore", ""},
 		"fleet/nodegroup/groupcmd": {"fleet/nodegroup fleet/nodegroup/deploy fleet/view internal/cli internal/config internal/human", "github.com/spf13/cobra"},
-		"fleet/web":                {"fleet/event fleet/view fleet/web/page internal/files internal/human presence presence/fold", ""},
+		"fleet/web":                {"fleet/event fleet/web/page internal/files internal/human presence presence/fold", ""},
 		"fleet/web/page":           {"", ""},
 		"fleet/web/page/join":      {"", ""},
 		"fleet/web/webcmd":         {"fleet/control fleet/doctor fleet/event fleet/web internal/cli internal/human presence", "github.com/spf13/cobra"},

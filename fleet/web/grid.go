@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/fleet/event"
-	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
@@ -17,14 +16,14 @@ import (
 // parts are what the page shows beside nodes, by their keys in /grid.json. An event change has those alone whose value
 // changed.
 type parts struct {
-	Presence string         `json:"presence"` // the repository, without credentials
-	From     string         `json:"from"`     // presence.FromFold or presence.FromRefs; "" = never read
-	Every    float64        `json:"every"`    // seconds between readings
-	Error    *Failure       `json:"error"`    // of the last reading; null = it succeeded
-	Notes    []string       `json:"notes"`    // what was left out, and why
-	Versions []Versions     `json:"versions"`
-	Services []view.Service `json:"services"`
-	Queue    []Action       `json:"queue,omitempty"` // what a doctor is to do; nothing without a requests repository
+	Presence string                   `json:"presence"` // the repository, without credentials
+	From     string                   `json:"from"`     // presence.FromFold or presence.FromRefs; "" = never read
+	Every    float64                  `json:"every"`    // seconds between readings
+	Error    *Failure                 `json:"error"`    // of the last reading; null = it succeeded
+	Notes    []string                 `json:"notes"`    // what was left out, and why
+	Versions []Versions               `json:"versions"`
+	Services []presence.ServiceStatus `json:"services"`
+	Queue    []Action                 `json:"queue,omitempty"` // what a doctor is to do; absent without a queue
 }
 
 // Failure is a reading that failed. What was read before it stays.

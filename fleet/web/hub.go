@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/fleet/event"
-	"github.com/addagent/addagent/fleet/view"
 	"github.com/addagent/addagent/presence"
 )
 
@@ -53,6 +52,7 @@ type Hub struct {
 	read     time.Time     // when Fleet was called last
 	counted  time.Time     // when versions and services were
 	fleet    presence.Fleet
+	ends     presence.Endpoints // of services, as counted last
 	parts    parts
 	raw      []part           // parts as JSON
 	nodes    map[string]shown // by id
@@ -253,7 +253,8 @@ func (h *Hub) publish(now time.Time) {
 	moved := h.show(number, now)
 	if moved || now.Sub(h.counted) >= recount {
 		h.counted = now
-		h.parts.Versions, h.parts.Services = versionsOf(h.fleet.Nodes, h.when, now), view.Services(h.fleet, now)
+		h.ends = presence.EndpointsOf(h.ends, h.fleet, now)
+		h.parts.Versions, h.parts.Services = versionsOf(h.fleet.Nodes, h.when, now), presence.ServicesOf(h.ends, h.fleet, now)
 	}
 	h.parts.Every = h.pauseNow().Seconds()
 	for i, p := range h.parts.encoded() {
@@ -317,7 +318,7 @@ func (p parts) encoded() []part {
 	text := func(v any) []byte { data, _ := json.Marshal(v); return data }
 	all := []part{{name: "presence", value: text(p.Presence)}, {name: "from", value: text(p.From)}, {name: "every", value: text(p.Every)},
 		{name: "error", value: text(p.Error)}, {name: "notes", value: text(append([]string{}, p.Notes...))},
-		{name: "versions", value: text(append([]Versions{}, p.Versions...))}, {name: "services", value: text(append([]view.Service{}, p.Services...))}}
+		{name: "versions", value: text(append([]Versions{}, p.Versions...))}, {name: "services", value: text(append([]presence.ServiceStatus{}, p.Services...))}}
 	if p.Queue != nil {
 		all = append(all, part{name: "queue", value: text(p.Queue)})
 	}
