@@ -1,10 +1,13 @@
 package presence
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Addresses lists the addresses of this machine that another could reach: of interfaces that are up, global unicast
@@ -36,6 +39,41 @@ func Route() string {
 		}
 	}
 	return ""
+}
+
+// Own fills in the addresses of this machine. They are looked up anew now and then: it takes three dumps of the kernel's
+// tables, a tenth of a quiet beat.
+type Own struct {
+	// Cloud asks for the private address that the cloud gave to this machine, which never changes: until it answers. ""
+	// = it gave none. nil = there is no cloud.
+	Cloud func(context.Context) (string, error)
+
+	known []string
+	ip    string // of the cloud
+	route string
+	when  time.Time
+}
+
+const (
+	ownEach  = 10 * time.Minute
+	cloudAsk = time.Second // a beat waits for it
+)
+
+// Fill sets the addresses of a record, and its ip where that is not set: that of the cloud, or else of the default route.
+func (o *Own) Fill(r *Record) {
+	if since := r.BeatSeen.Sub(o.when); since < 0 || since >= ownEach {
+		// A machine that cannot list its interfaces has no addresses to tell.
+		o.known, _ = Addresses()
+		o.route, o.when = Route(), r.BeatSeen
+		if o.Cloud != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), cloudAsk)
+			defer cancel()
+			if ip, err := o.Cloud(ctx); err == nil {
+				o.ip, o.Cloud = ValidIP(ip), nil
+			}
+		}
+	}
+	r.Addresses, r.IP = o.known, cmp.Or(r.IP, o.ip, o.route)
 }
 
 func reachable(all []net.Addr) []string {

@@ -1,9 +1,12 @@
 package presence
 
 import (
+	"context"
+	"errors"
 	"net"
 	"slices"
 	"testing"
+	"time"
 )
 
 type address string
@@ -23,5 +26,34 @@ func TestReachable(t *testing.T) {
 	}
 	if got := reachable(nil); got == nil || len(got) != 0 {
 		t.Errorf("of nothing %v", got)
+	}
+}
+
+// TestOwnIP: what people write comes first, then the address of the cloud, which is asked until it answers.
+func TestOwnIP(t *testing.T) {
+	asked := 0
+	answers := []struct {
+		ip  string
+		err error
+	}{{"", errors.New("no answer")}, {"10.9.8.7", nil}}
+	own := &Own{Cloud: func(context.Context) (string, error) {
+		asked++
+		return answers[asked-1].ip, answers[asked-1].err
+	}}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for i, want := range []string{Route(), Route(), "10.9.8.7", "10.9.8.7"} {
+		r := Record{BeatSeen: at.Add(time.Duration(i) * 6 * time.Minute)}
+		if own.Fill(&r); r.IP != want {
+			t.Errorf("beat %d: %s, want %s", i, r.IP, want)
+		}
+	}
+	r := Record{BeatSeen: at.Add(time.Hour), IP: "192.0.2.1"}
+	if own.Fill(&r); r.IP != "192.0.2.1" || asked != 2 {
+		t.Errorf("%s, asked %d times", r.IP, asked)
+	}
+	hostile := &Own{Cloud: func(context.Context) (string, error) { return "10.0.0.1\nserver x", nil }}
+	r = Record{BeatSeen: at}
+	if hostile.Fill(&r); r.IP != Route() {
+		t.Error(r.IP)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -273,6 +274,26 @@ func TestLiveOnEC2(t *testing.T) {
 	p.examine(config)
 	p.want("ec2 metadata", check.Failing, "", "hop limit")
 	p.want("ec2 tags", check.Skipped, "without metadata", "")
+}
+
+// TestAddressOfTheCloud: a node announces the private address that EC2 gave it, unless ip.txt says another one.
+func TestAddressOfTheCloud(t *testing.T) {
+	t.Parallel()
+	m := cloudtest.Metadata(t)
+	m.Set("local-ipv4", "10.9.8.7")
+	p := newPatient(t)
+	p.env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = m.URL
+	path := filepath.Join(p.dir, "addagent.yaml")
+	p.write(path, strings.ReplaceAll("home: DIR/node\nrun_dir: DIR/run\nstate_dir: DIR/lib\nec2: { tags: on, endpoint: \"http://127.0.0.1:1\" }\n", "DIR", p.dir))
+	for _, want := range []string{"10.9.8.7", "192.0.2.77"} {
+		a := &process{&cli.Process{Args: []string{"beat", "--config", path}, In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, Env: func(name string) string { return p.env[name] }, Getuid: func() int { return 0 }}}
+		a.Run(t.Context())
+		data, err := os.ReadFile(filepath.Join(p.dir, "node/nodeinfo/presence.json"))
+		if err != nil || !strings.Contains(string(data), `"ip": "`+want+`"`) {
+			t.Errorf("%v, want %s: %s", err, want, data)
+		}
+		p.write(filepath.Join(p.dir, "node/nodeinfo/ip.txt"), "192.0.2.77\n")
+	}
 }
 
 func TestLiveWithoutRoot(t *testing.T) {

@@ -85,6 +85,15 @@ func (m *Metadata) Region(ctx context.Context) (string, error) {
 	return m.named(ctx, "region", "placement/region")
 }
 
+// PrivateIP is the private IPv4 address of the machine, "" when it has none.
+func (m *Metadata) PrivateIP(ctx context.Context) (string, error) {
+	ip, err := m.named(ctx, "private address", "local-ipv4")
+	if errors.Is(err, ErrAbsent) {
+		return "", nil
+	}
+	return ip, err
+}
+
 func (m *Metadata) named(ctx context.Context, what, path string) (string, error) {
 	text, err := m.Get(ctx, path)
 	if err != nil {

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -193,7 +192,10 @@ func (a *App) makeAgent(context.Context) error {
 	}
 	clock := node.StartClock()
 	hostname, _ := os.Hostname()
-	addresses := &addresses{}
+	own := &presence.Own{}
+	if m := a.sinks.machine; m != nil {
+		own.Cloud = m.Metadata.PrivateIP
+	}
 	a.Agent = agent.New(agent.Config{
 		Settings: a.settings,
 		ID:       a.me.ID, Version: cli.Version(), By: a.Purpose, Hardware: a.me.Hardware.String(), InitDone: journal.InitDone(a.journal.States(), a.cfg.InitMemory()), Before: a.before,
@@ -207,7 +209,7 @@ func (a *App) makeAgent(context.Context) error {
 		Record: func(r *presence.Record) {
 			r.Hostname, r.BootID = hostname, a.bootID
 			r.StateLog, r.StateTss = a.journal.States().String(), a.journal.States().Stamp()
-			addresses.Fill(r)
+			own.Fill(r)
 			a.offers.Fill(r)
 			if a.requests != nil {
 				a.requests.Fill(r)
@@ -244,21 +246,4 @@ func (a *App) readInfo() (node.Info, error) { return node.ReadInfo(a.cfg.Nodeinf
 
 func (a *App) say(l journal.Level, text string) {
 	a.Log.Say(journal.News{At: time.Now(), Level: l, Text: text})
-}
-
-// addresses are this machine's, looked up anew now and then: it takes three
-// dumps of the kernel's tables, a tenth of a quiet beat.
-type addresses struct {
-	known []string
-	route string
-	when  time.Time
-}
-
-func (a *addresses) Fill(r *presence.Record) {
-	if since := r.BeatSeen.Sub(a.when); since < 0 || since >= presenceRefresh {
-		// A machine that cannot list its interfaces has no addresses to tell.
-		a.known, _ = presence.Addresses()
-		a.route, a.when = presence.Route(), r.BeatSeen
-	}
-	r.Addresses, r.IP = a.known, cmp.Or(r.IP, a.route)
 }
