@@ -91,7 +91,7 @@ var importTable = []struct {
 			internal/files internal/git/objects internal/git/remote internal/git/transport internal/human internal/node
 			internal/retry presence service`, ""},
 		"presence/history": {"internal/human internal/node presence presence/fold/page service", ""},
-		"presence/index":   {"internal/git/objects presence service", ""},
+		"presence/index":   {"internal/git/objects internal/git/remote presence presence/gitstore service", ""},
 		"presence/peers":   {"internal/config internal/files internal/git/remote internal/human presence presence/fold service work", ""},
 	}},
 	{"telling", map[string]imports{

@@ -69,7 +69,8 @@ type Report struct {
 }
 
 const (
-	// squashAfter is how many commits the branch keeps. Its history says nothing that the files do not say.
+	// squashAfter is how many commits the branch keeps, and that of the index, which moves with it. Their history says
+	// nothing that the files do not say.
 	squashAfter = 1000
 	// birthDepth is how many statements of a new node are taken into the history, and birthMost how many of all new
 	// nodes together: at the first fold of a large fleet only the last few of each fit.
@@ -279,16 +280,11 @@ func (f *Aggregator) openToday(ctx context.Context, now time.Time) error {
 func (f *Aggregator) publish(ctx context.Context, next fold, served *index.Index, list []Transition, quiet bool, now time.Time) (refused, err error) {
 	author := objects.Person{Name: f.author, Email: f.author + "@addagent", When: now}
 	cutting := f.fold.info.Commits >= squashAfter && !f.whole
-	drawnIndex, updates := f.index, []remote.Update(nil)
-	if served != nil {
-		drawn, objects, err := f.index.Draw(*served, author)
+	for {
+		drawnIndex, updates, err := f.index.Update(served, cutting, author)
 		if err != nil {
 			return nil, err
 		}
-		drawnIndex = drawn
-		updates = append(updates, remote.Update{Ref: gitstore.ServicesRef, Old: f.index.Commit, New: drawn.Commit, Objects: objects})
-	}
-	for {
 		// The content of today's file only grows once the push has landed.
 		day := *f.today
 		if next.info.Commits = f.fold.info.Commits + 1; cutting {
@@ -298,7 +294,7 @@ func (f *Aggregator) publish(ctx context.Context, next fold, served *index.Index
 		if err != nil {
 			return nil, err
 		}
-		err = f.repo.store.Push(ctx, append(slices.Clone(updates), remote.Update{Ref: gitstore.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})...)
+		err = f.repo.store.Push(ctx, append(updates, remote.Update{Ref: gitstore.FoldRef, Old: f.fold.commit, New: drawn.commit, Objects: objects})...)
 		if err != nil {
 			refused, err = f.unclear(ctx, drawn.commit, drawnIndex.Commit, err)
 			var no *remote.Rejected

@@ -15,6 +15,7 @@ import (
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/internal/node"
+	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
 	"github.com/addagent/addagent/presence/gitstore"
 )
@@ -202,27 +203,43 @@ func TestSquash(t *testing.T) {
 		url := server.URL + "/r.git"
 		now := noon()
 		g.tell("a", node.Setup, now)
+		g.say(offers("db", now, presence.Service{Name: "db", Port: 3306, Code: "000000"}), now)
+		g.push()
 		f, r := folder(t, url), reader(t, url)
 		once(t, f, now)
 		read(t, r, now)
+		g.say(offers("db", now, presence.Service{Name: "db", Port: 3307, Code: "000000"}), now) // the index has two commits
+		g.push()
+		once(t, f, now.Add(time.Second))
+		served := func() string {
+			all, err := r.Endpoints(t.Context(), now)
+			testkit.Must(t, err)
+			return fmt.Sprint(len(all["db"]), all["db"][0].Port, " ", repo.Git("rev-list", "--count", gitstore.ServicesRef))
+		}
+		if got := served(); got != "1 3307 2" {
+			t.Errorf("index: %s", got)
+		}
 		// As if it had been folding for a day.
 		text := repo.Git("show", "main:fold.json")
-		repo.Commit("main", gittest.File(infoFile, strings.Replace(text, `"commits": 1,`, `"commits": 1000,`, 1)))
+		repo.Commit("main", gittest.File(infoFile, strings.Replace(text, `"commits": 2,`, `"commits": 1000,`, 1)))
 		for i, s := range []node.State{node.InitDone, node.Idle} {
 			now = now.Add(time.Minute)
 			g.tell("a", s, now)
 			if got := once(t, f, now); !got.Pushed {
 				t.Errorf("allowed %v: %+v", allowed, got)
 			}
-			if got := read(t, r, now); got.From != presence.FromFold || say(got, now) != "a "+string(s)+" present" {
+			if got := read(t, r, now); got.From != presence.FromFold || say(got, now) != "a "+string(s)+" present, db idle present" {
 				t.Errorf("allowed %v: read %s from %s", allowed, say(got, now), got.From)
 			}
-			n := map[bool]string{true: fmt.Sprint(1 + i), false: fmt.Sprint(3 + i)}[allowed]
+			n := map[bool]string{true: fmt.Sprint(1 + i), false: fmt.Sprint(4 + i)}[allowed]
 			if got := repo.Git("rev-list", "--count", "main"); got != n {
 				t.Errorf("allowed %v: %s commits, not %s", allowed, got, n)
 			}
+			if got, want := served(), map[bool]string{true: "1 3307 1", false: "1 3307 2"}[allowed]; got != want {
+				t.Errorf("allowed %v: index: %s, want %s", allowed, got, want)
+			}
 		}
-		sameSet(t, "history", g.lines(), []string{"a >setup", "a setup>initdone", "a initdone>idle"})
+		sameSet(t, "history", g.lines(), []string{"a >setup", "a setup>initdone", "a initdone>idle", "db >idle", "db >000000"})
 		gittest.Fsck(t, repo.Dir)
 	}
 }

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/addagent/addagent/internal/git/objects"
+	"github.com/addagent/addagent/internal/git/remote"
 	"github.com/addagent/addagent/presence"
+	"github.com/addagent/addagent/presence/gitstore"
 	"github.com/addagent/addagent/service"
 )
 
@@ -118,8 +120,21 @@ func (i Index) Next(info Info, f presence.Fleet, now time.Time) *Index {
 	return &next
 }
 
-// Draw makes the commit of the index that follows this one, and returns it with the objects to push.
-func (i Index) Draw(next Index, author objects.Person) (Index, *objects.Builder, error) {
+// Update is what is pushed so that the branch has the next index, or with nil stays as it is, and the index as it is
+// then. With root the history of the branch is cut: its commit has no parent.
+func (i Index) Update(next *Index, root bool, author objects.Person) (Index, []remote.Update, error) {
+	switch {
+	case next == nil && (!root || i.Commit == ""):
+		return i, nil, nil
+	case next == nil:
+		next = &i
+	}
+	drawn, objects, err := i.draw(*next, root, author)
+	return drawn, []remote.Update{{Ref: gitstore.ServicesRef, Old: i.Commit, New: drawn.Commit, Objects: objects}}, err
+}
+
+// draw makes the commit of the index that follows this one, and returns it with the objects to push.
+func (i Index) draw(next Index, root bool, author objects.Person) (Index, *objects.Builder, error) {
 	known := map[string]bool{}
 	for _, id := range i.blobs {
 		known[id] = true
@@ -144,7 +159,7 @@ func (i Index) Draw(next Index, author objects.Person) (Index, *objects.Builder,
 		top = append(top, objects.Entry{Name: serviceFolder, ID: o.Tree(entries), Dir: true})
 	}
 	c := objects.CommitInfo{Tree: o.Tree(top), Author: author, Message: "services"}
-	if i.Commit != "" {
+	if i.Commit != "" && !root {
 		c.Parents = []string{i.Commit}
 	}
 	next.Commit = o.Commit(c)
