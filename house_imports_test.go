@@ -58,7 +58,7 @@ var importTable = []struct {
 		"internal/node":        {"internal/files internal/human", ""},
 		"systemd":              {"", "github.com/coreos/go-systemd"},
 		"service":              {"internal/human internal/strictyaml", ""},
-		"service/offer":        {"internal/files internal/git/objects internal/human internal/journal internal/node internal/proc presence service service/tree work", ""},
+		"service/offer":        {"internal/files internal/git/objects internal/human internal/journal internal/node internal/proc presence service service/tree work work/session", ""},
 		"service/tree":         {"internal/git/objects internal/human internal/strictyaml service", ""},
 		"work":                 {"internal/files internal/git/objects internal/human internal/retry internal/strictyaml service service/tree work/sets", ""},
 		"work/sets":            {"internal/human internal/strictyaml", ""},

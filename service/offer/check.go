@@ -141,8 +141,8 @@ func checkPID(path string) error {
 	return nil
 }
 
-// checkExec runs a script in a process group of its own, which is killed when the script has ended or its time is over.
-// Where the clone does not have the script, the copy that was kept is used.
+// checkExec runs a script in a session of its own, which is killed when the script has ended or its time is over, and
+// so is what has left that session. Where the clone does not have the script, the copy that was kept is used.
 func (o *Offers) checkExec(ctx context.Context, k *kept) service.Result {
 	c := k.Description.Check
 	script := filepath.Join(filepath.FromSlash(k.Dir), c.Target)
@@ -161,14 +161,20 @@ func (o *Offers) checkExec(ctx context.Context, k *kept) service.Result {
 	out := &bounded{}
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, out, out, leftTime
 	cmd.Env = append(slices.Clone(o.Env), "ADD_SERVICE="+k.Description.Name, "ADD_SERVICE_PORT="+work.ServiceItem(k.Offer, "").PortText())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	group := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Cancel = group
+	witness, err := newWitness(cmd)
+	if err != nil {
+		return failed(ctx, err)
+	}
+	defer witness.close()
 	if err := cmd.Start(); err != nil {
 		return failed(ctx, err)
 	}
-	err := cmd.Wait()
+	err = cmd.Wait()
 	_ = group() // what it left in the background
+	witness.end()
 	exit := cmd.ProcessState.ExitCode()
 	r := service.Result{Outcome: service.Fail}
 	last := out.read(&r)

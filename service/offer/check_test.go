@@ -48,6 +48,9 @@ func TestScriptsThatCheck(t *testing.T) {
 		"hangs":               {"sleep 1000 & echo $! >$ADD_HOME/pid; wait", service.Result{Outcome: service.Fail, Why: "no answer within 1 s"}},
 		"does not obey":       {"trap '' TERM INT HUP; echo $$ >$ADD_HOME/pid; while :; do :; done", service.Result{Outcome: service.Fail, Why: "no answer within 1 s"}},
 		"forks":               {"sleep 1000 & echo $! >$ADD_HOME/pid; exit 0", service.Result{Outcome: service.Pass}},
+		"forks a session":     {"setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $! >$ADD_HOME/pid; exit 0", service.Result{Outcome: service.Pass}},
+		"forks a group":       {"set -m; sleep 1000 >/dev/null 2>&1 & echo $! >$ADD_HOME/pid; exit 0", service.Result{Outcome: service.Pass}},
+		"hangs in a session":  {"env -i setsid -w bash -c 'echo $$ >'$ADD_HOME'/pid; trap \"\" TERM; sleep 1000'", service.Result{Outcome: service.Fail, Why: "no answer within 1 s"}},
 		"floods":              {"echo $$ >$ADD_HOME/pid; echo first; yes", service.Result{Outcome: service.Fail, Why: "no answer within 1 s"}},
 	} {
 		t.Run(name, func(t *testing.T) {

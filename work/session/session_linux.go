@@ -225,3 +225,12 @@ func WritesTo(pid int, path string) bool {
 	}
 	return false
 }
+
+// Holds tells whether a process has a file open, by its link in /proc/PID/fd, such as "pipe:[4711]".
+func Holds(pid int, link string) bool {
+	open, err := os.ReadDir(ProcPath(pid, "fd"))
+	return err == nil && slices.ContainsFunc(open, func(e fs.DirEntry) bool {
+		is, err := os.Readlink(ProcPath(pid, "fd/"+e.Name()))
+		return err == nil && is == link
+	})
+}
