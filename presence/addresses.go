@@ -41,8 +41,8 @@ func Route() string {
 	return ""
 }
 
-// Own fills in the addresses of this machine. They are looked up anew now and then: it takes three dumps of the kernel's
-// tables, a tenth of a quiet beat.
+// Own fills in the addresses of this machine. They are looked up anew now and then: it takes three dumps of the
+// kernel's tables, a tenth of a quiet beat.
 type Own struct {
 	// Cloud asks for the private address that the cloud gave to this machine, which never changes: until it answers. ""
 	// = it gave none. nil = there is no cloud.
@@ -59,7 +59,8 @@ const (
 	cloudAsk = time.Second // a beat waits for it
 )
 
-// Fill sets the addresses of a record, and its ip where that is not set: that of the cloud, or else of the default route.
+// Fill sets the addresses of a record, and its ip where that is not set: that of the cloud, or else of the default
+// route.
 func (o *Own) Fill(r *Record) {
 	if since := r.BeatSeen.Sub(o.when); since < 0 || since >= ownEach {
 		// A machine that cannot list its interfaces has no addresses to tell.

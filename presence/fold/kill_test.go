@@ -208,7 +208,8 @@ func TestSquash(t *testing.T) {
 		f, r := folder(t, url), reader(t, url)
 		once(t, f, now)
 		read(t, r, now)
-		g.say(offers("db", now, presence.Service{Name: "db", Port: 3307, Code: "000000"}), now) // the index has two commits
+		// The index has two commits.
+		g.say(offers("db", now, presence.Service{Name: "db", Port: 3307, Code: "000000"}), now)
 		g.push()
 		once(t, f, now.Add(time.Second))
 		served := func() string {
