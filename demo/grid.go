@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ type grid struct {
 	*demo
 	room  *chatRoom
 	nodes []*node
+	page  string // its address
 }
 
 // node is one of the machines: its home, its locks, an agent of its own.
@@ -48,13 +50,14 @@ func threeNodes(d *demo) (hints string) {
 	g.loseOne()
 	g.comeBack()
 	g.lookBack()
-	return fmt.Sprintf(`   %[1]s nodes --watch --presence %[2]s
+	return fmt.Sprintf(`   %[6]s in a browser
+   %[1]s nodes --watch --presence %[2]s
    %[1]s log -f --presence %[2]s
    %[1]s node %[3]s --presence %[2]s
    %[4]s why --config %[5]s/%[3]s/addagent.yaml
    (cd %[5]s/people/ops && date > app/version.txt && git commit -qam "my push" && git push)
    the room #ops is here
-`, g.show(g.program("addctl")), g.presence(), g.nodes[2].id, g.show(g.program("addagent")), g.show(g.dir))
+`, g.show(g.program("addctl")), g.presence(), g.nodes[2].id, g.show(g.program("addagent")), g.show(g.dir), g.page)
 }
 
 func (g *grid) presence() string { return g.server + "/presence.git" }
@@ -148,6 +151,7 @@ func (g *grid) comeUp() {
 		g.start("the control node", log, "addctl", "presence:fold", "--every", "1s", "--presence", g.presence())
 		log.Close() // the process has its own
 	}
+	g.servePage()
 	g.say("%s starts, a beat every second: its log, and what a person in the room #ops reads", g.nodes[0].id)
 	g.startAgent(g.nodes[0])
 	g.ready(g.nodes[:1])
@@ -156,6 +160,42 @@ func (g *grid) comeUp() {
 	g.startAgent(g.nodes[2])
 	g.ready(g.nodes[1:])
 	g.ask("nodes")
+}
+
+// servePage starts the page, and waits for the address that it prints.
+func (g *grid) servePage() {
+	address := make(chan string, 1)
+	g.start("the page", &lines{each: func(line string) {
+		select {
+		case address <- line:
+		default:
+		}
+	}}, "addctl", "web", "--listen", "127.0.0.1:0", "--presence", g.presence())
+	g.until("the page is served", func() bool {
+		select {
+		case g.page = <-address:
+			return true
+		default:
+			return false
+		}
+	})
+	g.say("the grid in a browser, while this demo runs (addctl web): %s", g.page)
+}
+
+// onPage tells what the page has of a node first: the one that needs attention most comes first.
+func (g *grid) onPage() (first nodeLine) {
+	var page struct {
+		Nodes []nodeLine `json:"nodes"`
+	}
+	answer, err := http.Get(g.page + "grid.json") //nolint:noctx // it is on this machine
+	if err != nil {
+		return first
+	}
+	defer answer.Body.Close()
+	if json.NewDecoder(answer.Body).Decode(&page) != nil || len(page.Nodes) == 0 {
+		return first
+	}
+	return page.Nodes[0]
 }
 
 // ready waits until nodes are initialised and idle, and until everybody can know.
@@ -201,6 +241,7 @@ func (g *grid) wedge() {
 	g.push("migrate the customers")
 	g.waitListed(n, "wedged")
 	g.waitChat(n, ": wedged: ")
+	g.until(n.id+" comes first on the page", func() bool { is := g.onPage(); return is.ID == n.id && is.State == "wedged" })
 	g.say("the node that needs attention comes first; the others had nothing to do")
 	g.ask("nodes")
 	g.print("   (VERSIONS may lag: trouble is reported at once, the rest in turn, six times a minute for the whole grid)\n")
