@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/addagent/addagent/internal/testkit"
 )
 
 // played plays a case that is made for a test and returns the report of its group.
@@ -54,6 +57,24 @@ func TestSmallFleet(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A few nodes are shown as a page.
+func TestSmallPage(t *testing.T) {
+	testkit.Long(t)
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir, "../../cmd/addctl").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	got := played(t, "web-small", func(b *bench, s *stage) {
+		b.addagent = filepath.Join(dir, "addagent")
+		b.web(s, 20, 100)
+	})
+	for _, row := range []string{"bytes until the list can be used, compressed", "CPU for a reading without changes", "CPU for an update of 10 nodes to 100 streams"} {
+		if !strings.Contains(got, "| 20 nodes, 100 transitions: "+row+" |") {
+			t.Errorf("no %q in:\n%s", row, got)
+		}
 	}
 }
 

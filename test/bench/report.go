@@ -154,6 +154,7 @@ type group struct {
 // groups are in an order in which the first that fits is the one; the last one's tables come first on the page.
 var groups = [...]group{
 	{"presence", "<!-- tables of presence: made by `make bench MD=docs/performance.md` -->\n", "<!-- end of tables of presence -->\n"},
+	{"web", "<!-- tables of the page: made by `make bench ONLY=web MD=docs/page.md` -->\n", "<!-- end of tables of the page -->\n"},
 	{"", "<!-- tables: made by `make bench MD=docs/performance.md` -->\n", "<!-- end of tables -->\n"},
 }
 
