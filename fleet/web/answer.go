@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"fmt"
@@ -107,8 +108,8 @@ const historiesMost = 8
 func (h *Hub) HistorySince(since time.Time) (*body, *Failure) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.lines == nil && h.unlisted != nil {
-		return nil, h.unlisted
+	if h.past == nil {
+		return nil, cmp.Or(h.unlisted, &Failure{Text: "the history was not read yet"})
 	}
 	if oldest := h.listed.Add(-h.Window).Truncate(time.Minute); since.Before(oldest) {
 		since = oldest
@@ -120,7 +121,7 @@ func (h *Hub) HistorySince(since time.Time) (*body, *Failure) {
 	if h.unlisted != nil {
 		note = "the history could not be read again: " + h.unlisted.Text
 	}
-	data, err := historyOf(h.lines, since, h.listed, note).encode()
+	data, err := h.past.part(since, h.listed, note).encode()
 	if err != nil {
 		return nil, &Failure{err.Error(), h.listed}
 	}

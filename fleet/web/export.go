@@ -53,7 +53,7 @@ func (h *Hub) exported(now time.Time) ([]exportFile, int, error) {
 		}
 	}
 	window := min(h.Window, ExportWindow)
-	history, err := historyOf(h.lines, now.Add(-window), now, "").encode()
+	history, err := h.past.part(now.Add(-window), now, "").encode()
 	if err != nil {
 		return nil, 0, err
 	}

@@ -86,26 +86,20 @@ func (a appeared) see(nodes []presence.Node, now time.Time) {
 }
 
 // recall takes in the history, whose lines have the version of a node's first repository.
-func (a appeared) recall(lines []Line, nodes []presence.Node) {
+func (a appeared) recall(p *past, nodes []presence.Node) {
 	first := map[string]presence.Repo{}
 	for _, n := range nodes {
 		if len(n.Repos) > 0 {
 			first[n.InstanceID] = n.Repos[0]
 		}
 	}
-	before := map[string]bool{}
-	for _, l := range lines {
+	p.all(func(l Line) {
 		r, ok := first[l.ID]
 		key := [3]string{r.Name, r.Branch, l.Version}
-		if id := l.ID + " " + l.Version; !ok || l.Version == "" || before[id] {
-			continue
-		} else {
-			before[id] = true
-		}
-		if at, known := a[key]; !known || at.IsZero() || l.Time.Before(at) {
+		if at, known := a[key]; ok && l.Version != "" && (!known || at.IsZero() || l.Time.Before(at)) {
 			a[key] = l.Time
 		}
-	}
+	})
 }
 
 // versionsOf counts the versions of nodes that are not gone.
@@ -174,12 +168,4 @@ func encodeNode(n presence.Node, now time.Time) (json.RawMessage, error) {
 	}
 	data[len(data)-1] = ','
 	return append(data, more[1:]...), nil
-}
-
-func isAge(word string) bool {
-	switch presence.Age(word) {
-	case presence.Present, presence.Late, presence.Missing, presence.Gone:
-		return true
-	}
-	return false
 }

@@ -29,10 +29,11 @@ const (
 type Source struct {
 	Presence string // the repository as people may see it
 	Fleet    func(context.Context) (presence.Fleet, error)
-	History  func(ctx context.Context, since time.Time) ([]Line, error)
-	Queue    func(context.Context) (event.Queue, error) // nil = there is none
-	Every    time.Duration                              // between readings, and one second more for each 1,000 nodes
-	Window   time.Duration                              // how much of the history is read
+	// History reads all lines since a time, the first time, and later those that are new.
+	History func(ctx context.Context, since time.Time) ([]Line, error)
+	Queue   func(context.Context) (event.Queue, error) // nil = there is none
+	Every   time.Duration                              // between readings, and one second more for each 1,000 nodes
+	Window  time.Duration                              // how much of the history is read
 }
 
 // Hub reads while a browser looks, and has what was read last. Each change has a number, so that a stream that was away
@@ -60,10 +61,10 @@ type Hub struct {
 	gone     map[string]uint64
 	forgot   uint64 // ends before this number are forgotten
 	when     appeared
-	lines    []Line
-	since    map[string]Line // of lines
-	listed   time.Time       // when the slow part was read
-	unlisted *Failure        // of the last reading of the history
+	past     *past              // nil = the history was not read yet
+	since    map[string]entered // of past
+	listed   time.Time          // when the slow part was read
+	unlisted *Failure           // of the last reading of the history
 	made     cache
 }
 
@@ -199,15 +200,20 @@ func (h *Hub) ReadSlow(ctx context.Context) {
 	if h.Queue != nil {
 		q, qerr = h.Queue(ctx)
 	}
-	if ctx.Err() != nil {
-		return
+	if err != nil && ctx.Err() != nil {
+		return // as in Read; lines that were read are not read again
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.listed = now
-	if h.unlisted = failure(h.unlisted, err, now); err == nil {
-		h.lines, h.since, h.counted = lines, sinceOf(lines), time.Time{}
-		h.when.recall(lines, h.fleet.Nodes)
+	if h.unlisted = failure(h.unlisted, err, now); err == nil && (len(lines) > 0 || h.past == nil) {
+		if h.past == nil {
+			h.past = newPast()
+		}
+		h.past.add(lines)
+		h.past.forget(now.Add(-h.Window))
+		h.since, h.counted = h.past.entered(), time.Time{}
+		h.when.recall(h.past, h.fleet.Nodes)
 		h.made.history = nil
 	}
 	if h.Queue != nil && qerr == nil {
@@ -239,7 +245,9 @@ func (h *Hub) take(f presence.Fleet, err error, now time.Time) {
 			h.when.see(f.Nodes, now)
 		} else {
 			h.when.see(f.Nodes, time.Time{})
-			h.when.recall(h.lines, f.Nodes)
+			if h.past != nil {
+				h.when.recall(h.past, f.Nodes)
+			}
 		}
 		h.fleet = f
 		h.parts.From, h.parts.Notes = f.From, append([]string{}, f.Notes...)
@@ -280,8 +288,8 @@ func (h *Hub) show(number uint64, now time.Time) (moved bool) {
 	there := make(map[string]bool, len(h.fleet.Nodes))
 	for _, n := range h.fleet.Nodes {
 		there[n.InstanceID] = true
-		if last := h.since[n.InstanceID]; n.Since.IsZero() && last.To == string(n.State) {
-			n.Since = last.Time
+		if last := h.since[n.InstanceID]; n.Since.IsZero() && last.state == string(n.State) {
+			n.Since = last.at
 		}
 		key := nodeKey{n.Commit, n.Age(now), n.Since}
 		if was, known := h.nodes[n.InstanceID]; known && was.key == key && n.Commit != "" {

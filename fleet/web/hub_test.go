@@ -216,7 +216,7 @@ func TestSinceFromTheHistory(t *testing.T) {
 	for _, l := range got.List {
 		lines = append(lines, fmt.Sprintf("%d %s %s %s", l[0]-noon.Unix(), got.IDs[l[1]], got.Words[l[2]], got.Words[l[3]]))
 	}
-	if want := []string{"-3600 i-1 present late", "-60 i-1 late present", "-3600 i-2 idle wedged"}; !slices.Equal(lines, want) {
+	if want := []string{"-3600 i-1 present late", "-3600 i-2 idle wedged", "-60 i-1 late present"}; !slices.Equal(lines, want) {
 		t.Errorf("%q", lines)
 	}
 }

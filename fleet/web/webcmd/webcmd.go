@@ -173,7 +173,38 @@ func (p *Tool) withHub(f flags, run func(*web.Hub) error) error {
 	defer queue.close()
 	return run(web.NewHub(web.Source{Presence: refs.Source.Redacted(), Every: f.every, Window: max(now.Sub(since), time.Minute), Queue: queue.read,
 		Fleet:   func(ctx context.Context) (presence.Fleet, error) { return refs.Read(ctx) },
-		History: func(ctx context.Context, since time.Time) ([]web.Line, error) { return past.History(ctx, "", since) }}))
+		History: (&history{repository: past}).read}))
+}
+
+// history reads the lines of a fold as they are added. Without a fold it asks the nodes' refs, which is much for many
+// nodes, so not as often.
+type history struct {
+	repository *control.Repository
+	position   string // in the fold; "" = there is none
+	whole      time.Time
+}
+
+// unfolded is how often the refs are asked.
+const unfolded = 5 * time.Minute
+
+func (h *history) read(ctx context.Context, since time.Time) (lines []web.Line, err error) {
+	if h.position != "" {
+		lines, h.position, err = h.repository.Since(ctx, h.position)
+		return lines, err
+	}
+	now := time.Now()
+	if now.Sub(h.whole) < unfolded {
+		return nil, nil
+	}
+	// First the end, then all before it: what comes between is read twice, and taken in once.
+	_, position, err := h.repository.Since(ctx, "")
+	if err == nil {
+		lines, err = h.repository.History(ctx, "", since)
+	}
+	if err == nil {
+		h.position, h.whole = position, now
+	}
+	return lines, err
 }
 
 // queue is the queue of actions; its read is nil where there is no requests repository.
