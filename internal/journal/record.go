@@ -126,6 +126,7 @@ type Service struct {
 	DrainedAt time.Time `json:"drained_at,omitzero"` // when its users have had their time
 	Drained   string    `json:"drained,omitempty"`   // a person or a script drains it: why, who, until when
 	Unknown   string    `json:"unknown,omitempty"`   // why it is not known whether it is still wanted
+	Asked     []string  `json:"asked,omitempty"`     // what requests want of it that is not answered yet, in words
 }
 
 // UndrainedUntil is what is still to come before the service is drained; "" = nothing.

@@ -53,6 +53,9 @@ func PrintService(w io.Writer, s journal.Service, now time.Time) {
 	row("failed", s.Why)
 	row("drained", s.Drained)
 	row("unknown", s.Unknown)
+	for _, text := range s.Asked {
+		row("requested", text)
+	}
 	told := "not yet, as far as the last beat knows"
 	if !s.Told.IsZero() {
 		told = "published " + human.When(s.Told, now)

@@ -28,6 +28,24 @@ type asked struct {
 
 const drain = "drain"
 
+// words are what becomes of the request, for people.
+func (q asked) words(inHand, name string, now time.Time) string {
+	text := q.Action + ", request " + strings.TrimPrefix(q.ID, "request-") + ": "
+	switch {
+	case q.Wrong != "":
+		return text + q.Wrong
+	case !q.script():
+		return text + "its users have their time"
+	case q.Begun && inHand == string(work.Service)+"."+name+"."+q.Action:
+		return text + "runs"
+	case q.Begun:
+		return text + "has run"
+	case q.Until.IsZero():
+		return text + "waits for its turn"
+	}
+	return text + "waits for its turn, until " + human.When(q.Until, now)
+}
+
 // script says that a script does it.
 func (q asked) script() bool { return q.Action != drain }
 

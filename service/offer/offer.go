@@ -367,6 +367,9 @@ func (o *Offers) show(b Beat, k *kept, f service.Facts) journal.Service {
 	s := journal.Service{Name: k.Description.Name, Repo: k.Repo, Code: string(k.Code), State: k.state(), Role: k.Role, Mode: k.Description.Mode,
 		Port: k.Description.Port, Since: k.Since, Check: k.Description.Check.String(), Why: k.Health.Why, Step: string(k.Leaving), Told: k.Told,
 		Drained: o.drained(b, k.Description.Name)}
+	for _, q := range k.Asked {
+		s.Asked = append(s.Asked, q.words(b.inHand(), k.Description.Name, b.Now))
+	}
 	if f.Wish == service.Unknown {
 		s.Unknown = "a list or a description is missing or cannot be read: nothing changes"
 	}
