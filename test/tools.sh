@@ -18,6 +18,7 @@ need nginx-light /usr/sbin/nginx
 need fcgiwrap /usr/sbin/fcgiwrap
 need tinyproxy-bin /usr/bin/tinyproxy
 need procps ps
+need haproxy /usr/sbin/haproxy # its opinion of what addagent services writes for it
 need systemd /usr/bin/systemd-analyze # its opinion of our units
 need shellcheck shellcheck
 need packer packer # validates what addctl packer:create writes
