@@ -178,19 +178,23 @@ function grouped(rows) {
   let head = null;
   for (const row of rows) {
     if (!head || head.head !== row.part) {
-      head = { head: row.part, n: 0, counts: {}, key: 'head ' + row.part };
+      head = { head: row.part, n: 0, counts: new Map(), key: 'head ' + row.part };
       list.push(head);
     }
     head.n++;
-    head.counts[row.word] = (head.counts[row.word] || 0) + 1;
+    add(head.counts, row.word);
     list.push(row);
   }
   return list;
 }
+const add = (counts, word) => counts.set(word, (counts.get(word) || 0) + 1);
+function ranked(counts) {
+  return [...counts].sort((a, b) => look(a[0]).rank - look(b[0]).rank || text(a[0], b[0]));
+}
 function counted(rows) {
-  const n = {};
-  for (const row of rows) n[row.word] = (n[row.word] || 0) + 1;
-  return Object.entries(n).sort((a, b) => look(a[0]).rank - look(b[0]).rank || text(a[0], b[0]));
+  const n = new Map();
+  for (const row of rows) add(n, row.word);
+  return ranked(n);
 }
 // model.mjs
 const model = {
@@ -287,15 +291,13 @@ class Stream {
   }
 }
 // bars.mjs
-function timelines(list) {
-  const all = new Map();
-  for (const t of list) {
-    let one = all.get(t.id);
-    if (!one) all.set(t.id, one = []);
-    one.push([t.time, t.to, t.reason, t.from]);
+function timelines({ ids = [], words = [], texts = [], list = [] }) {
+  const all = ids.map(() => []);
+  for (const [t, id, from, to, reason] of list) all[id]?.push([t * 1000, words[to], texts[reason] || '', words[from]]);
+  for (const one of all) {
+    if (one.some((s, i) => i && s[0] < one[i - 1][0])) one.sort((a, b) => a[0] - b[0]);
   }
-  for (const one of all.values()) one.sort((a, b) => a[0] - b[0]);
-  return all;
+  return new Map(ids.map((id, i) => [id, all[i]]));
 }
 const AGES = new Set(['late', 'missing', 'present', 'gone']);
 function bars(steps, births, from, to, now) {
@@ -337,11 +339,6 @@ function births(log) {
     list.push([Date.UTC(+m[2], m[3] - 1, +m[4], +m[5], +m[6], +m[7]), m[1], '', '']);
   }
   return list;
-}
-function unpacked(h) {
-  return (h.list || []).map(([t, id, from, to, reason, version]) => ({
-    time: t * 1000, id: h.ids[id], from: h.words[from], to: h.words[to], reason: h.texts[reason] || '', version: h.texts[version] || '',
-  }));
 }
 const WINDOWS = { hour: [3600e3, 600e3], day: [86400e3, 4 * 3600e3], week: [7 * 86400e3, 86400e3] };
 function lines(from, to, step) {
@@ -550,19 +547,17 @@ function nodesTable(to, sort) {
     head(td, row) {
       if (!td.firstChild) td.append(h('strong', {}, h('bdi', {})), h('span', {}));
       put(td.firstChild.firstChild, safe(row.head, 200));
-      put(td.lastChild, count(row.n, 'node') + ': ' + Object.entries(row.counts)
-        .sort((a, b) => look(a[0]).rank - look(b[0]).rank).map(([word, n]) => number(n) + ' ' + safe(word, 30)).join(', '));
+      put(td.lastChild, count(row.n, 'node') + ': ' + ranked(row.counts).map(([word, n]) => number(n) + ' ' + safe(word, 30)).join(', '));
     },
   });
 }
-const TOP_MOST = 8;
-function showTop(rows, all, to, now, read) {
+function showTop(rows, all, to, now, read, most) {
   const wanted = rows.filter(r => needs(r.word));
   put($('calm'), !read ? 'Reading the nodes.' : !all ? 'No node has reported yet.' : count(all, 'node') + (all === 1 ? ' is' : ' are') + ' well. Nothing needs you.');
   $('calm').hidden = wanted.length > 0;
   $('needs').hidden = !wanted.length;
   put($('needs-count'), wanted.length ? number(wanted.length) : '');
-  keyed($('needs-body'), wanted.slice(0, TOP_MOST), r => r.key, makeNeed, (tr, row) => {
+  keyed($('needs-body'), wanted.slice(0, most), r => r.key, makeNeed, (tr, row) => {
     const [state, who, why, since, next] = tr.children;
     showBadge(state.firstChild, row.word);
     const a = who.firstChild;
@@ -585,8 +580,8 @@ function showTop(rows, all, to, now, read) {
     attr(next.lastChild, 'aria-label', 'Copy: ' + safe(command, 200));
   });
   const more = $('needs-more');
-  more.hidden = wanted.length <= TOP_MOST;
-  put(more, 'and ' + number(wanted.length - TOP_MOST) + ' more, by trouble');
+  more.hidden = wanted.length <= most;
+  put(more, 'and ' + number(wanted.length - most) + ' more: the list by trouble');
   more.href = to.with({ view: 'nodes', sort: 'trouble', q: '', node: '' });
   announce(wanted);
 }
@@ -616,7 +611,7 @@ function announce(wanted) {
   heard.top = text;
 }
 // paint.mjs
-const colours = { of: null };
+const colours = { of: null, stamps: new Map() };
 function colour(word) {
   if (!colours.of) {
     const style = getComputedStyle(document.documentElement), get = name => style.getPropertyValue(name).trim();
@@ -627,6 +622,25 @@ function colour(word) {
 }
 function forget() {
   colours.of = null;
+  colours.stamps.clear();
+}
+function stamped(word, size, font) {
+  const scale = devicePixelRatio || 1, key = word + ' ' + size + ' ' + scale;
+  let canvas = colours.stamps.get(key);
+  if (canvas) return canvas;
+  canvas = document.createElement('canvas');
+  const g = sized(canvas, size, size), { fill, ink } = colour(word);
+  g.fillStyle = fill;
+  g.beginPath();
+  g.roundRect(0, 0, size, size, 4);
+  g.fill();
+  g.fillStyle = ink;
+  g.font = '600 ' + Math.round(size * 0.55) + 'px ' + font;
+  g.textAlign = 'center';
+  g.textBaseline = 'middle';
+  g.fillText(look(word).letter, size / 2, size / 2 + 1);
+  colours.stamps.set(key, canvas);
+  return canvas;
 }
 function sized(canvas, width, height) {
   const scale = devicePixelRatio || 1, w = Math.round(width * scale), h = Math.round(height * scale);
@@ -696,7 +710,7 @@ function tileSize(n) {
 // tiles.mjs
 class Tiles {
   constructor(open, now) {
-    Object.assign(this, { rows: [], map: null, at: -1, open, now });
+    Object.assign(this, { rows: [], words: [], drawn: '', map: null, at: -1, open, now });
     this.box = $('tiles');
     this.canvas = $('tiles-canvas');
     const place = e => {
@@ -706,7 +720,7 @@ class Tiles {
     this.canvas.addEventListener('pointermove', e => {
       const i = place(e);
       this.canvas.style.cursor = i < 0 ? '' : 'pointer';
-      tip(i < 0 ? '' : this.words(i), e.clientX, e.clientY);
+      tip(i < 0 ? '' : this.says(i), e.clientX, e.clientY);
     });
     this.canvas.addEventListener('pointerleave', () => tip(''));
     this.canvas.addEventListener('click', e => {
@@ -729,7 +743,7 @@ class Tiles {
     this.canvas.setAttribute('aria-label', number(rows.length) + ' nodes as tiles. Arrows go from one to the next, Enter opens it. The list below has the same.');
     this.draw();
   }
-  words(i) {
+  says(i) {
     const r = this.rows[i], t = Number.isFinite(r.since) ? r.since : r.told;
     return safe(r.id, 60) + ' ' + safe(r.part, 60) + ': ' + safe(r.word, 30) + (Number.isFinite(t) ? ' for ' + column(this.now() - t) : '') + (r.reason ? ': ' + safe(r.reason, 160) : '');
   }
@@ -744,10 +758,14 @@ class Tiles {
     const top = this.box.getBoundingClientRect().top;
     const from = Math.max(0, Math.min(-top - 200, this.map.height)), height = Math.min(this.map.height - from, innerHeight + 400);
     if (!(height > 0)) return;
+    const size = this.map.size, font = getComputedStyle(document.body).fontFamily;
+    const is = [width, height, from, size, this.at, devicePixelRatio, colour('text'), ...this.map.heads.map(h => h.part + ' ' + h.n)].join();
+    if (is === this.drawn) return this.patch(from, height, size, font);
+    this.drawn = is;
+    this.words = this.rows.map(r => r.word);
     this.canvas.style.transform = 'translateY(' + from + 'px)';
-    const g = sized(this.canvas, width, height), size = this.map.size;
+    const g = sized(this.canvas, width, height);
     g.textBaseline = 'middle';
-    const font = getComputedStyle(document.body).fontFamily;
     for (const head of this.map.heads) {
       const next = this.map.heads[this.map.heads.indexOf(head) + 1]?.y ?? this.map.height;
       if (next < from || head.y > from + height) continue;
@@ -760,19 +778,11 @@ class Tiles {
       g.font = '12px ' + font;
       g.fillStyle = colour('dim');
       g.fillText(number(head.n), w + 8, head.y - from + 12);
-      g.font = '600 ' + Math.round(size * 0.55) + 'px ' + font;
-      g.textAlign = 'center';
       for (let i = head.first; i < head.first + head.n; i++) {
         const { x, y } = this.map.at(i);
         if (y + size < from) continue;
         if (y > from + height) break;
-        const { fill, ink } = colour(this.rows[i].word);
-        g.fillStyle = fill;
-        g.beginPath();
-        g.roundRect(x, y - from, size, size, 4);
-        g.fill();
-        g.fillStyle = ink;
-        g.fillText(look(this.rows[i].word).letter, x + size / 2, y - from + size / 2 + 1);
+        g.drawImage(stamped(look(this.rows[i].word).word, size, font), x, y - from, size, size);
         if (i === this.at) {
           g.strokeStyle = colour('mark');
           g.lineWidth = 3;
@@ -781,13 +791,25 @@ class Tiles {
       }
     }
   }
+  patch(from, height, size, font) {
+    const g = this.canvas.getContext('2d');
+    for (let i = 0; i < this.rows.length; i++) {
+      const word = this.rows[i].word;
+      if (word === this.words[i]) continue;
+      this.words[i] = word;
+      const { x, y } = this.map.at(i);
+      if (y + size < from || y > from + height) continue;
+      g.clearRect(x, y - from, size, size);
+      g.drawImage(stamped(look(word).word, size, font), x, y - from, size, size);
+    }
+  }
   go(i) {
     this.at = Math.min(Math.max(i, 0), this.rows.length - 1);
     const { x, y } = this.map.at(this.at), box = this.box.getBoundingClientRect();
     if (box.top + y < 120 || box.top + y > innerHeight - 80) scrollBy({ top: box.top + y - innerHeight / 2, behavior: 'instant' });
     this.draw();
     const now = this.box.getBoundingClientRect();
-    tip(this.words(this.at), now.left + x, now.top + y + this.map.size, true);
+    tip(this.says(this.at), now.left + x, now.top + y + this.map.size, true);
   }
   key(e) {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.map?.columns, ArrowUp: -this.map?.columns, Home: -Infinity, End: Infinity }[e.key];
@@ -804,13 +826,13 @@ class Timeline {
     Object.assign(this, { rows: [], steps: new Map(), window: 'hour', open, now, at: null, cache: new Map() });
     this.box = $('chart');
     this.canvas = $('chart-canvas');
-    this.table = new Table('bars', 'what each node went through, the newest first', [
+    this.table = new Table('bars', 'what each node went through, in the order of the chart', [
       { name: 'state', title: 'State', ...stateCell },
       { name: 'id', title: 'Node', ...nodeLink(to) },
-      { name: 'from', title: 'From', ...timeCell(b => b.from) },
-      { name: 'to', title: 'To', ...timeCell(b => b.to) },
-      { name: 'for', title: 'For', make: () => h('span', {}), show: (td, b) => { td.firstChild.textContent = duration(b.to - b.from); } },
-      { name: 'reason', title: 'Reason', ...textCell(b => b.reason) },
+      { name: 'from', title: 'From', ...timeCell(b => b.bar.from) },
+      { name: 'to', title: 'To', ...timeCell(b => b.bar.to) },
+      { name: 'for', title: 'For', make: () => h('span', {}), show: (td, b) => { td.firstChild.textContent = duration(b.bar.to - b.bar.from); } },
+      { name: 'reason', title: 'Reason', ...textCell(b => b.bar.reason) },
     ]);
     $('bars').append(this.table.el);
     this.box.addEventListener('scroll', () => requestAnimationFrame(() => this.draw()), { passive: true });
@@ -842,12 +864,17 @@ class Timeline {
       '. Arrows go from bar to bar and from node to node, Enter opens the node. The table below has the same.');
     $('chart-size').style.height = HEAD + rows.length * ROW + 6 + 'px';
     this.draw();
-    const all = [];
-    for (const row of rows) {
-      for (const b of this.of(row)) all.push({ ...b, key: row.id + ' ' + b.from, id: row.id, node: row.node });
+    clearTimeout(this.timer);
+    this.fill([], 0);
+  }
+  fill(all, i) {
+    const until = performance.now() + 12;
+    for (; i < this.rows.length && performance.now() < until; i++) {
+      const row = this.rows[i];
+      for (const b of this.of(row).toReversed()) all.push({ bar: b, word: b.word, key: row.id + ' ' + b.from, id: row.id, node: row.node });
     }
-    all.sort((a, b) => b.from - a.from);
-    this.table.set(all, this.to);
+    if (i < this.rows.length) this.timer = setTimeout(() => this.fill(all, i), 4);
+    else this.table.set(all, this.to);
   }
   of(row) {
     let list = this.cache.get(row.id);
@@ -855,10 +882,10 @@ class Timeline {
     return list;
   }
   shown(row) {
-    const steps = this.steps.get(row.id);
-    if (steps && steps.length) return steps;
-    const t = Number.isFinite(row.since) ? row.since : row.told;
-    return Number.isFinite(t) ? [[t, row.word, row.reason, '']] : [];
+    const steps = this.steps.get(row.id) || [], last = steps.at(-1);
+    if (last && last[1] === row.word) return steps;
+    const t = Math.max(Number.isFinite(row.since) ? row.since : row.told || 0, last ? last[0] + 1 : 0);
+    return t ? [...steps, [t, row.word, row.reason, '']] : steps;
   }
   words(row, bar) {
     const one = safe(row.id, 60) + ' ' + safe(row.part, 60);
@@ -986,6 +1013,7 @@ class Panel {
     if (row) showBadge($('node-state').firstChild, row.word);
     put($('node-why'), row ? row.reason || look(row.word).meaning : 'No node of this name is known here. It may have been reaped, or never have reported.');
     facts($('node-facts'), row ? [
+      ['next command', safe(n.next, 300)],
       ['state', safe(n.state, 40) + (Number.isFinite(row.since) ? ' since ' + spelled(row.since, now) : ''), utc(row.since)],
       ['age', ageText(row, now) + (Number.isFinite(row.seen) ? ', last report ' + spelled(row.seen, now) : ''), utc(row.seen)],
       ['next report', when(n.beat_next_by) ? 'by ' + spelled(when(n.beat_next_by), now) : '', utc(when(n.beat_next_by))],
@@ -998,14 +1026,13 @@ class Panel {
       ['hardware', safe(n.hardware, 200)],
       ['boot', safe(n.boot_id, 200)],
       ['life', births(n.statelog).slice(-6).map(([t, word]) => word + ' ' + local(t, now)).join(', ')],
-      ['next command', safe(n.next, 300)],
     ].filter(f => f[1] && f[1] !== 'by -') : []);
     const repos = n.repos || [], services = n.services || [];
     table($('node-repos'), repos.slice(0, ROWS_MOST).map(r => [
       safe(r.name, 100), safe(r.branch, 100), short(r.version), r.due?.length ? short((r.worked || {})[r.due[0]]) : short(r.version), items(r),
     ]), repos.length - ROWS_MOST);
     table($('node-services'), services.slice(0, ROWS_MOST).map(s => [
-      safe(s.name, 100), safe(s.ip || n.ip || '', 60) + (s.port ? ':' + s.port : ''), safe(s.role, 40), s.code === '000000' ? 'available' : 'code ' + safe(s.code, 40), safe(s.state, 100),
+      safe(s.name, 100), safe(s.ip || n.ip || (n.addresses || [])[0] || '', 60) + (s.port ? ':' + s.port : ''), safe(s.role, 40), s.code === '000000' ? 'available' : 'code ' + safe(s.code, 40), safe(s.state, 100),
     ]), services.length - ROWS_MOST);
     const list = (steps || []).slice(-ROWS_MOST).reverse();
     keyed($('node-steps').tBodies[0], list, s => s[0] + ' ' + s[1] + s[3], () => h('tr', {}, h('td', {}, h('time', {})), h('td', {}, badge()), h('td', {}), h('td', { class: 'wrap' })), (tr, s) => {
@@ -1125,7 +1152,7 @@ function queueRows(list) {
 // main.mjs
 const MANY = 200;
 let link = parsed(location.hash);
-const page = { rows: [], listed: [], steps: new Map(), from: Infinity, line: 'connecting', lost: 0, drawn: 0, asked: 0, left: null };
+const page = { all: [], sort: '', rows: [], listed: [], steps: new Map(), from: Infinity, line: 'connecting', lost: 0, drawn: 0, asked: 0, left: null };
 const to = {
   base: '',
   with: change => formatted({ ...link, ...change }),
@@ -1155,24 +1182,34 @@ const timeline = new Timeline(to, open, now);
 const panel = new Panel(() => go({ node: '' }));
 const tables = { nodes: list, versions: versionsTable(to), services: servicesTable(to), queue: queueTable() };
 for (const [name, table] of Object.entries(tables)) $('view-' + name).append(table.el);
+function ordered() {
+  let all = [];
+  if (page.sort === link.sort) all = page.all.map(r => model.rows.get(r.id)).filter(Boolean);
+  if (all.length < model.rows.size) {
+    const have = new Set(all);
+    for (const r of model.rows.values()) if (!have.has(r)) all.push(r);
+  }
+  page.sort = link.sort;
+  return sorted(all, link.sort);
+}
 function arrange() {
   performance.mark('arrange');
-  const all = [...model.rows.values()], wanted = words(link.q);
-  const some = wanted.length ? all.filter(r => passes(r, wanted)) : all;
-  page.rows = sorted(some, link.sort);
+  const all = page.all = ordered(), wanted = words(link.q);
+  page.rows = wanted.length ? all.filter(r => passes(r, wanted)) : all;
   page.listed = /^-?part$/.test(link.sort) ? grouped(page.rows) : page.rows;
   const t = now();
-  showTop(sorted(all, 'trouble'), all.length, to, t, model.whole);
+  showTop(sorted(all.filter(r => r.rank < 5), 'trouble'), all.length, to, t, model.whole, most());
   showCounts(all);
-  for (const name of VIEWS) {
+  if (page.base !== to.base) for (const name of VIEWS) {
     $('view-' + name).hidden = name !== link.view;
     const a = $('to-' + name);
     attr(a, 'aria-current', name === link.view ? 'page' : '');
     a.href = to.with({ view: name, node: '' });
   }
+  page.base = to.base;
   $('to-queue').hidden = !model.top.queue;
-  put($('found'), !model.whole ? '' : wanted.length ? number(some.length) + ' of ' + count(all.length, 'node') : count(all.length, 'node'));
-  const none = !some.length && wanted.length > 0 && model.whole;
+  put($('found'), !model.whole ? '' : wanted.length ? number(page.rows.length) + ' of ' + count(all.length, 'node') : count(all.length, 'node'));
+  const none = !page.rows.length && wanted.length > 0 && model.whole;
   $('none').hidden = !none;
   if (none) put($('none'), 'No node matches. Take words away, or press Escape in the filter to see all ' + number(all.length) + '.');
   draw(t);
@@ -1191,7 +1228,7 @@ function titled(all) {
 }
 function draw(t) {
   if (link.view === 'nodes') {
-    tiles.set(page.rows.length >= MANY ? sorted(page.rows, 'part') : []);
+    tiles.set(page.rows.length < MANY ? [] : link.sort === 'part' ? page.rows : sorted(page.rows, 'part'));
     list.order(link.sort);
     list.set(page.listed, t);
   } else if (link.view === 'timeline') {
@@ -1203,6 +1240,7 @@ function draw(t) {
     put($('empty-' + link.view), rows.length || !model.whole ? '' : { versions: 'No node has reported a repository.', services: 'No node offers or uses a service.', queue: 'The queue is empty.' }[link.view]);
   }
 }
+const most = () => (link.view === 'nodes' ? 8 : 3) - (innerWidth < 820 ? 2 : 0) - (model.rows.size >= MANY && link.view === 'nodes' ? 3 : 0);
 function showCounts(all) {
   keyed($('counts'), counted(all), c => c[0], ([word]) => h('li', {}, h('button', { type: 'button', onclick: () => go({ q: link.q === 'state:' + word ? '' : 'state:' + word, view: link.view === 'timeline' ? 'timeline' : 'nodes' }) }, badge(), h('b', {}))), (li, [word, n]) => {
     const button = li.firstChild;
@@ -1262,7 +1300,7 @@ async function fetchHistory() {
     performance.mark('history');
     const data = self.addctlData ? self.addctlData.history : await (await fetched('history.json?since=' + Math.floor(from / 1000))).json();
     performance.mark('history read');
-    page.steps = timelines(unpacked(data || {}));
+    page.steps = timelines(data || {});
     page.from = self.addctlData ? -Infinity : from;
     put($('history-note'), safe(data?.note));
     arrange();
@@ -1282,7 +1320,7 @@ function tick() {
   if (document.hidden || !model.whole) return;
   showSource();
   const t = now();
-  showTop(sorted([...model.rows.values()].filter(r => r.rank < 5), 'trouble'), model.rows.size, to, t, true);
+  showTop(sorted([...model.rows.values()].filter(r => r.rank < 5), 'trouble'), model.rows.size, to, t, true, most());
   const table = tables[link.view];
   if (table) {
     table.now = t;

@@ -1,15 +1,14 @@
 // The timeline: from what a node went through to the bars of its row.
 
-// timelines sorts a history by node: id to a list of [time, word, reason, from], oldest first.
-export function timelines(list) {
-  const all = new Map();
-  for (const t of list) {
-    let one = all.get(t.id);
-    if (!one) all.set(t.id, one = []);
-    one.push([t.time, t.to, t.reason, t.from]);
+// timelines turns the compact history of the server into steps by node: id to a list of [time, word, reason, from],
+// oldest first.
+export function timelines({ ids = [], words = [], texts = [], list = [] }) {
+  const all = ids.map(() => []);
+  for (const [t, id, from, to, reason] of list) all[id]?.push([t * 1000, words[to], texts[reason] || '', words[from]]);
+  for (const one of all) {
+    if (one.some((s, i) => i && s[0] < one[i - 1][0])) one.sort((a, b) => a[0] - b[0]);
   }
-  for (const one of all.values()) one.sort((a, b) => a[0] - b[0]);
-  return all;
+  return new Map(ids.map((id, i) => [id, all[i]]));
 }
 
 const AGES = new Set(['late', 'missing', 'present', 'gone']);
@@ -59,13 +58,6 @@ export function births(log) {
     list.push([Date.UTC(+m[2], m[3] - 1, +m[4], +m[5], +m[6], +m[7]), m[1], '', '']);
   }
   return list;
-}
-
-// unpacked turns the compact form of the server into transitions.
-export function unpacked(h) {
-  return (h.list || []).map(([t, id, from, to, reason, version]) => ({
-    time: t * 1000, id: h.ids[id], from: h.words[from], to: h.words[to], reason: h.texts[reason] || '', version: h.texts[version] || '',
-  }));
 }
 
 // WINDOWS are how far the timeline looks back, in milliseconds, and the distances between its lines.

@@ -10,14 +10,14 @@ import { Timeline } from './timeline.mjs';
 import { Panel } from './node.mjs';
 import { versionsTable, versionRows, servicesTable, serviceRows, queueTable, queueRows } from './panels.mjs';
 import { showBadge } from './cells.mjs';
-import { timelines, unpacked, WINDOWS } from './bars.mjs';
+import { timelines, WINDOWS } from './bars.mjs';
 import { forget } from './paint.mjs';
 import { count, duration, local, number, safe, utc, when } from './words.mjs';
 
 const MANY = 200; // nodes from which tiles come first
 
 let link = parsed(location.hash);
-const page = { rows: [], listed: [], steps: new Map(), from: Infinity, line: 'connecting', lost: 0, drawn: 0, asked: 0, left: null };
+const page = { all: [], sort: '', rows: [], listed: [], steps: new Map(), from: Infinity, line: 'connecting', lost: 0, drawn: 0, asked: 0, left: null };
 
 // to makes links that keep the rest of what is shown.
 const to = {
@@ -53,25 +53,38 @@ const panel = new Panel(() => go({ node: '' }));
 const tables = { nodes: list, versions: versionsTable(to), services: servicesTable(to), queue: queueTable() };
 for (const [name, table] of Object.entries(tables)) $('view-' + name).append(table.el);
 
+// ordered is all rows in the order of the link. It begins with the order before, because what is nearly sorted is
+// sorted soon.
+function ordered() {
+  let all = [];
+  if (page.sort === link.sort) all = page.all.map(r => model.rows.get(r.id)).filter(Boolean);
+  if (all.length < model.rows.size) {
+    const have = new Set(all);
+    for (const r of model.rows.values()) if (!have.has(r)) all.push(r);
+  }
+  page.sort = link.sort;
+  return sorted(all, link.sort);
+}
+
 // arrange sorts and filters what is known, and draws it.
 function arrange() {
   performance.mark('arrange');
-  const all = [...model.rows.values()], wanted = words(link.q);
-  const some = wanted.length ? all.filter(r => passes(r, wanted)) : all;
-  page.rows = sorted(some, link.sort);
+  const all = page.all = ordered(), wanted = words(link.q);
+  page.rows = wanted.length ? all.filter(r => passes(r, wanted)) : all;
   page.listed = /^-?part$/.test(link.sort) ? grouped(page.rows) : page.rows;
   const t = now();
-  showTop(sorted(all, 'trouble'), all.length, to, t, model.whole);
+  showTop(sorted(all.filter(r => r.rank < 5), 'trouble'), all.length, to, t, model.whole, most());
   showCounts(all);
-  for (const name of VIEWS) {
+  if (page.base !== to.base) for (const name of VIEWS) {
     $('view-' + name).hidden = name !== link.view;
     const a = $('to-' + name);
     attr(a, 'aria-current', name === link.view ? 'page' : '');
     a.href = to.with({ view: name, node: '' });
   }
+  page.base = to.base;
   $('to-queue').hidden = !model.top.queue;
-  put($('found'), !model.whole ? '' : wanted.length ? number(some.length) + ' of ' + count(all.length, 'node') : count(all.length, 'node'));
-  const none = !some.length && wanted.length > 0 && model.whole;
+  put($('found'), !model.whole ? '' : wanted.length ? number(page.rows.length) + ' of ' + count(all.length, 'node') : count(all.length, 'node'));
+  const none = !page.rows.length && wanted.length > 0 && model.whole;
   $('none').hidden = !none;
   if (none) put($('none'), 'No node matches. Take words away, or press Escape in the filter to see all ' + number(all.length) + '.');
   draw(t);
@@ -92,7 +105,7 @@ function titled(all) {
 
 function draw(t) {
   if (link.view === 'nodes') {
-    tiles.set(page.rows.length >= MANY ? sorted(page.rows, 'part') : []);
+    tiles.set(page.rows.length < MANY ? [] : link.sort === 'part' ? page.rows : sorted(page.rows, 'part'));
     list.order(link.sort);
     list.set(page.listed, t);
   } else if (link.view === 'timeline') {
@@ -104,6 +117,9 @@ function draw(t) {
     put($('empty-' + link.view), rows.length || !model.whole ? '' : { versions: 'No node has reported a repository.', services: 'No node offers or uses a service.', queue: 'The queue is empty.' }[link.view]);
   }
 }
+
+// most is how many rows the top may take from what is below it.
+const most = () => (link.view === 'nodes' ? 8 : 3) - (innerWidth < 820 ? 2 : 0) - (model.rows.size >= MANY && link.view === 'nodes' ? 3 : 0);
 
 // showCounts shows how many nodes are in which state; each is a filter.
 function showCounts(all) {
@@ -172,7 +188,7 @@ async function fetchHistory() {
     performance.mark('history');
     const data = self.addctlData ? self.addctlData.history : await (await fetched('history.json?since=' + Math.floor(from / 1000))).json();
     performance.mark('history read');
-    page.steps = timelines(unpacked(data || {}));
+    page.steps = timelines(data || {});
     page.from = self.addctlData ? -Infinity : from;
     put($('history-note'), safe(data?.note));
     arrange();
@@ -195,7 +211,7 @@ function tick() {
   if (document.hidden || !model.whole) return;
   showSource();
   const t = now();
-  showTop(sorted([...model.rows.values()].filter(r => r.rank < 5), 'trouble'), model.rows.size, to, t, true);
+  showTop(sorted([...model.rows.values()].filter(r => r.rank < 5), 'trouble'), model.rows.size, to, t, true, most());
   const table = tables[link.view];
   if (table) {
     table.now = t;

@@ -33,6 +33,7 @@ export class Panel {
     if (row) showBadge($('node-state').firstChild, row.word);
     put($('node-why'), row ? row.reason || look(row.word).meaning : 'No node of this name is known here. It may have been reaped, or never have reported.');
     facts($('node-facts'), row ? [
+      ['next command', safe(n.next, 300)],
       ['state', safe(n.state, 40) + (Number.isFinite(row.since) ? ' since ' + spelled(row.since, now) : ''), utc(row.since)],
       ['age', ageText(row, now) + (Number.isFinite(row.seen) ? ', last report ' + spelled(row.seen, now) : ''), utc(row.seen)],
       ['next report', when(n.beat_next_by) ? 'by ' + spelled(when(n.beat_next_by), now) : '', utc(when(n.beat_next_by))],
@@ -45,14 +46,13 @@ export class Panel {
       ['hardware', safe(n.hardware, 200)],
       ['boot', safe(n.boot_id, 200)],
       ['life', births(n.statelog).slice(-6).map(([t, word]) => word + ' ' + local(t, now)).join(', ')],
-      ['next command', safe(n.next, 300)],
     ].filter(f => f[1] && f[1] !== 'by -') : []);
     const repos = n.repos || [], services = n.services || [];
     table($('node-repos'), repos.slice(0, ROWS_MOST).map(r => [
       safe(r.name, 100), safe(r.branch, 100), short(r.version), r.due?.length ? short((r.worked || {})[r.due[0]]) : short(r.version), items(r),
     ]), repos.length - ROWS_MOST);
     table($('node-services'), services.slice(0, ROWS_MOST).map(s => [
-      safe(s.name, 100), safe(s.ip || n.ip || '', 60) + (s.port ? ':' + s.port : ''), safe(s.role, 40), s.code === '000000' ? 'available' : 'code ' + safe(s.code, 40), safe(s.state, 100),
+      safe(s.name, 100), safe(s.ip || n.ip || (n.addresses || [])[0] || '', 60) + (s.port ? ':' + s.port : ''), safe(s.role, 40), s.code === '000000' ? 'available' : 'code ' + safe(s.code, 40), safe(s.state, 100),
     ]), services.length - ROWS_MOST);
     const list = (steps || []).slice(-ROWS_MOST).reverse();
     keyed($('node-steps').tBodies[0], list, s => s[0] + ' ' + s[1] + s[3], () => h('tr', {}, h('td', {}, h('time', {})), h('td', {}, badge()), h('td', {}), h('td', { class: 'wrap' })), (tr, s) => {

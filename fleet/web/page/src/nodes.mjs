@@ -3,6 +3,7 @@ import { h, $, put, attr, keyed, badge, stamp, copies } from './dom.mjs';
 import { Table } from './table.mjs';
 import { showBadge, stateCell, nodeLink, textCell, sinceCell, ageText } from './cells.mjs';
 import { look, needs } from './states.mjs';
+import { ranked } from './rows.mjs';
 import { column, count, local, utc, number, safe } from './words.mjs';
 
 // nodesTable is the list.
@@ -24,22 +25,20 @@ export function nodesTable(to, sort) {
     head(td, row) {
       if (!td.firstChild) td.append(h('strong', {}, h('bdi', {})), h('span', {}));
       put(td.firstChild.firstChild, safe(row.head, 200));
-      put(td.lastChild, count(row.n, 'node') + ': ' + Object.entries(row.counts)
-        .sort((a, b) => look(a[0]).rank - look(b[0]).rank).map(([word, n]) => number(n) + ' ' + safe(word, 30)).join(', '));
+      put(td.lastChild, count(row.n, 'node') + ': ' + ranked(row.counts).map(([word, n]) => number(n) + ' ' + safe(word, 30)).join(', '));
     },
   });
 }
 
-const TOP_MOST = 8; // on top; the rest is a click away
 
-// showTop shows what needs somebody, the most urgent first, and says so to whoever listens.
-export function showTop(rows, all, to, now, read) {
+// showTop shows what needs somebody, the most urgent first and no more than most, and says so to whoever listens.
+export function showTop(rows, all, to, now, read, most) {
   const wanted = rows.filter(r => needs(r.word));
   put($('calm'), !read ? 'Reading the nodes.' : !all ? 'No node has reported yet.' : count(all, 'node') + (all === 1 ? ' is' : ' are') + ' well. Nothing needs you.');
   $('calm').hidden = wanted.length > 0;
   $('needs').hidden = !wanted.length;
   put($('needs-count'), wanted.length ? number(wanted.length) : '');
-  keyed($('needs-body'), wanted.slice(0, TOP_MOST), r => r.key, makeNeed, (tr, row) => {
+  keyed($('needs-body'), wanted.slice(0, most), r => r.key, makeNeed, (tr, row) => {
     const [state, who, why, since, next] = tr.children;
     showBadge(state.firstChild, row.word);
     const a = who.firstChild;
@@ -62,8 +61,8 @@ export function showTop(rows, all, to, now, read) {
     attr(next.lastChild, 'aria-label', 'Copy: ' + safe(command, 200));
   });
   const more = $('needs-more');
-  more.hidden = wanted.length <= TOP_MOST;
-  put(more, 'and ' + number(wanted.length - TOP_MOST) + ' more, by trouble');
+  more.hidden = wanted.length <= most;
+  put(more, 'and ' + number(wanted.length - most) + ' more: the list by trouble');
   more.href = to.with({ view: 'nodes', sort: 'trouble', q: '', node: '' });
   announce(wanted);
 }

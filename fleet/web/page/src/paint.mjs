@@ -2,7 +2,7 @@
 import { $, put } from './dom.mjs';
 import { STATES, look } from './states.mjs';
 
-const colours = { of: null };
+const colours = { of: null, stamps: new Map() };
 
 // colour is {fill, ink} of a word, as the style has them now.
 export function colour(word) {
@@ -17,6 +17,27 @@ export function colour(word) {
 // forget reads the colours again: the system turned dark or light.
 export function forget() {
   colours.of = null;
+  colours.stamps.clear();
+}
+
+// stamped is a tile of a word as a picture: to draw a thousand letters takes ten times as long.
+export function stamped(word, size, font) {
+  const scale = devicePixelRatio || 1, key = word + ' ' + size + ' ' + scale;
+  let canvas = colours.stamps.get(key);
+  if (canvas) return canvas;
+  canvas = document.createElement('canvas');
+  const g = sized(canvas, size, size), { fill, ink } = colour(word);
+  g.fillStyle = fill;
+  g.beginPath();
+  g.roundRect(0, 0, size, size, 4);
+  g.fill();
+  g.fillStyle = ink;
+  g.font = '600 ' + Math.round(size * 0.55) + 'px ' + font;
+  g.textAlign = 'center';
+  g.textBaseline = 'middle';
+  g.fillText(look(word).letter, size / 2, size / 2 + 1);
+  colours.stamps.set(key, canvas);
+  return canvas;
 }
 
 // sized gives a canvas a size in pixels of the screen, and returns what to draw with.

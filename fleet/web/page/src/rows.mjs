@@ -49,19 +49,26 @@ export function grouped(rows) {
   let head = null;
   for (const row of rows) {
     if (!head || head.head !== row.part) {
-      head = { head: row.part, n: 0, counts: {}, key: 'head ' + row.part };
+      head = { head: row.part, n: 0, counts: new Map(), key: 'head ' + row.part };
       list.push(head);
     }
     head.n++;
-    head.counts[row.word] = (head.counts[row.word] || 0) + 1;
+    add(head.counts, row.word);
     list.push(row);
   }
   return list;
 }
 
+const add = (counts, word) => counts.set(word, (counts.get(word) || 0) + 1);
+
+// ranked are counts with the most urgent word first: [word, n].
+export function ranked(counts) {
+  return [...counts].sort((a, b) => look(a[0]).rank - look(b[0]).rank || text(a[0], b[0]));
+}
+
 // counted is how many rows show each word, the most urgent word first.
 export function counted(rows) {
-  const n = {};
-  for (const row of rows) n[row.word] = (n[row.word] || 0) + 1;
-  return Object.entries(n).sort((a, b) => look(a[0]).rank - look(b[0]).rank || text(a[0], b[0]));
+  const n = new Map();
+  for (const row of rows) add(n, row.word);
+  return ranked(n);
 }

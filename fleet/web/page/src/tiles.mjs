@@ -1,13 +1,13 @@
 // One tile per node, where there are too many for a list: a letter in its colour.
 import { $ } from './dom.mjs';
 import { look } from './states.mjs';
-import { colour, sized, tip } from './paint.mjs';
+import { stamped, colour, sized, tip } from './paint.mjs';
 import { tilemap, tileSize } from './tilemap.mjs';
 import { safe, number, column } from './words.mjs';
 
 export class Tiles {
   constructor(open, now) {
-    Object.assign(this, { rows: [], map: null, at: -1, open, now });
+    Object.assign(this, { rows: [], words: [], drawn: '', map: null, at: -1, open, now });
     this.box = $('tiles');
     this.canvas = $('tiles-canvas');
     const place = e => {
@@ -17,7 +17,7 @@ export class Tiles {
     this.canvas.addEventListener('pointermove', e => {
       const i = place(e);
       this.canvas.style.cursor = i < 0 ? '' : 'pointer';
-      tip(i < 0 ? '' : this.words(i), e.clientX, e.clientY);
+      tip(i < 0 ? '' : this.says(i), e.clientX, e.clientY);
     });
     this.canvas.addEventListener('pointerleave', () => tip(''));
     this.canvas.addEventListener('click', e => {
@@ -42,7 +42,7 @@ export class Tiles {
     this.draw();
   }
 
-  words(i) {
+  says(i) {
     const r = this.rows[i], t = Number.isFinite(r.since) ? r.since : r.told;
     return safe(r.id, 60) + ' ' + safe(r.part, 60) + ': ' + safe(r.word, 30) + (Number.isFinite(t) ? ' for ' + column(this.now() - t) : '') + (r.reason ? ': ' + safe(r.reason, 160) : '');
   }
@@ -59,10 +59,15 @@ export class Tiles {
     const top = this.box.getBoundingClientRect().top;
     const from = Math.max(0, Math.min(-top - 200, this.map.height)), height = Math.min(this.map.height - from, innerHeight + 400);
     if (!(height > 0)) return;
+    const size = this.map.size, font = getComputedStyle(document.body).fontFamily;
+    // What is drawn already stays, but for the tiles with another word: most updates are of a few nodes.
+    const is = [width, height, from, size, this.at, devicePixelRatio, colour('text'), ...this.map.heads.map(h => h.part + ' ' + h.n)].join();
+    if (is === this.drawn) return this.patch(from, height, size, font);
+    this.drawn = is;
+    this.words = this.rows.map(r => r.word);
     this.canvas.style.transform = 'translateY(' + from + 'px)';
-    const g = sized(this.canvas, width, height), size = this.map.size;
+    const g = sized(this.canvas, width, height);
     g.textBaseline = 'middle';
-    const font = getComputedStyle(document.body).fontFamily;
     for (const head of this.map.heads) {
       const next = this.map.heads[this.map.heads.indexOf(head) + 1]?.y ?? this.map.height;
       if (next < from || head.y > from + height) continue;
@@ -75,19 +80,11 @@ export class Tiles {
       g.font = '12px ' + font;
       g.fillStyle = colour('dim');
       g.fillText(number(head.n), w + 8, head.y - from + 12);
-      g.font = '600 ' + Math.round(size * 0.55) + 'px ' + font;
-      g.textAlign = 'center';
       for (let i = head.first; i < head.first + head.n; i++) {
         const { x, y } = this.map.at(i);
         if (y + size < from) continue;
         if (y > from + height) break;
-        const { fill, ink } = colour(this.rows[i].word);
-        g.fillStyle = fill;
-        g.beginPath();
-        g.roundRect(x, y - from, size, size, 4);
-        g.fill();
-        g.fillStyle = ink;
-        g.fillText(look(this.rows[i].word).letter, x + size / 2, y - from + size / 2 + 1);
+        g.drawImage(stamped(look(this.rows[i].word).word, size, font), x, y - from, size, size);
         if (i === this.at) {
           g.strokeStyle = colour('mark');
           g.lineWidth = 3;
@@ -97,13 +94,26 @@ export class Tiles {
     }
   }
 
+  patch(from, height, size, font) {
+    const g = this.canvas.getContext('2d');
+    for (let i = 0; i < this.rows.length; i++) {
+      const word = this.rows[i].word;
+      if (word === this.words[i]) continue;
+      this.words[i] = word;
+      const { x, y } = this.map.at(i);
+      if (y + size < from || y > from + height) continue;
+      g.clearRect(x, y - from, size, size);
+      g.drawImage(stamped(look(word).word, size, font), x, y - from, size, size);
+    }
+  }
+
   go(i) {
     this.at = Math.min(Math.max(i, 0), this.rows.length - 1);
     const { x, y } = this.map.at(this.at), box = this.box.getBoundingClientRect();
     if (box.top + y < 120 || box.top + y > innerHeight - 80) scrollBy({ top: box.top + y - innerHeight / 2, behavior: 'instant' });
     this.draw();
     const now = this.box.getBoundingClientRect();
-    tip(this.words(this.at), now.left + x, now.top + y + this.map.size, true);
+    tip(this.says(this.at), now.left + x, now.top + y + this.map.size, true);
   }
 
   key(e) {

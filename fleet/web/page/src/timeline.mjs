@@ -14,13 +14,13 @@ export class Timeline {
     Object.assign(this, { rows: [], steps: new Map(), window: 'hour', open, now, at: null, cache: new Map() });
     this.box = $('chart');
     this.canvas = $('chart-canvas');
-    this.table = new Table('bars', 'what each node went through, the newest first', [
+    this.table = new Table('bars', 'what each node went through, in the order of the chart', [
       { name: 'state', title: 'State', ...stateCell },
       { name: 'id', title: 'Node', ...nodeLink(to) },
-      { name: 'from', title: 'From', ...timeCell(b => b.from) },
-      { name: 'to', title: 'To', ...timeCell(b => b.to) },
-      { name: 'for', title: 'For', make: () => h('span', {}), show: (td, b) => { td.firstChild.textContent = duration(b.to - b.from); } },
-      { name: 'reason', title: 'Reason', ...textCell(b => b.reason) },
+      { name: 'from', title: 'From', ...timeCell(b => b.bar.from) },
+      { name: 'to', title: 'To', ...timeCell(b => b.bar.to) },
+      { name: 'for', title: 'For', make: () => h('span', {}), show: (td, b) => { td.firstChild.textContent = duration(b.bar.to - b.bar.from); } },
+      { name: 'reason', title: 'Reason', ...textCell(b => b.bar.reason) },
     ]);
     $('bars').append(this.table.el);
     this.box.addEventListener('scroll', () => requestAnimationFrame(() => this.draw()), { passive: true });
@@ -54,12 +54,19 @@ export class Timeline {
       '. Arrows go from bar to bar and from node to node, Enter opens the node. The table below has the same.');
     $('chart-size').style.height = HEAD + rows.length * ROW + 6 + 'px';
     this.draw();
-    const all = [];
-    for (const row of rows) {
-      for (const b of this.of(row)) all.push({ ...b, key: row.id + ' ' + b.from, id: row.id, node: row.node });
+    clearTimeout(this.timer);
+    this.fill([], 0);
+  }
+
+  // fill makes the table's rows a few nodes at a time, so that the page answers meanwhile.
+  fill(all, i) {
+    const until = performance.now() + 12;
+    for (; i < this.rows.length && performance.now() < until; i++) {
+      const row = this.rows[i];
+      for (const b of this.of(row).toReversed()) all.push({ bar: b, word: b.word, key: row.id + ' ' + b.from, id: row.id, node: row.node });
     }
-    all.sort((a, b) => b.from - a.from);
-    this.table.set(all, this.to);
+    if (i < this.rows.length) this.timer = setTimeout(() => this.fill(all, i), 4);
+    else this.table.set(all, this.to);
   }
 
   of(row) {
@@ -68,12 +75,12 @@ export class Timeline {
     return list;
   }
 
-  // shown are the steps of a node. One without any is what it says now.
+  // shown are the steps of a node, the last one what it says now.
   shown(row) {
-    const steps = this.steps.get(row.id);
-    if (steps && steps.length) return steps;
-    const t = Number.isFinite(row.since) ? row.since : row.told;
-    return Number.isFinite(t) ? [[t, row.word, row.reason, '']] : [];
+    const steps = this.steps.get(row.id) || [], last = steps.at(-1);
+    if (last && last[1] === row.word) return steps;
+    const t = Math.max(Number.isFinite(row.since) ? row.since : row.told || 0, last ? last[0] + 1 : 0);
+    return t ? [...steps, [t, row.word, row.reason, '']] : steps;
   }
 
   words(row, bar) {

@@ -3,8 +3,8 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { duration, column, count, number, safe, short, utc, when, local } from '../src/words.mjs';
 import { look, standing, needs, STATES } from '../src/states.mjs';
-import { words, hay, passes, sorted, grouped, counted, ORDERS } from '../src/rows.mjs';
-import { bars, births, lines, timelines, unpacked, WINDOWS } from '../src/bars.mjs';
+import { words, hay, passes, sorted, grouped, ranked, counted, ORDERS } from '../src/rows.mjs';
+import { bars, births, lines, timelines, WINDOWS } from '../src/bars.mjs';
 import { tilemap, tileSize } from '../src/tilemap.mjs';
 import { parsed, formatted } from '../src/link.mjs';
 import { rowOf, deployed, take, model, now } from '../src/model.mjs';
@@ -102,18 +102,12 @@ test('every order sorts, and back; the same order each time', () => {
 test('heads count what is below them', () => {
   const list = grouped(sorted(rows, 'part'));
   assert.deepEqual(list.map(r => r.head ?? r.id), ['fed1/app1', 'i-b', 'i-a', 'fed1/db1', 'i-c']);
-  assert.deepEqual(list[0].counts, { wedged: 1, idle: 1 });
+  assert.deepEqual(ranked(list[0].counts), [['wedged', 1], ['idle', 1]]);
   assert.deepEqual(counted(rows), [['wedged', 1], ['late', 1], ['idle', 1]]);
 });
 
 test('bars follow the steps, and an age hides the state below it', () => {
-  const steps = timelines([
-    { id: 'n', time: 100, from: 'idle', to: 'working', reason: 'a' },
-    { id: 'n', time: 200, from: 'present', to: 'late', reason: 'last beat' },
-    { id: 'n', time: 300, from: 'late', to: 'missing', reason: '' },
-    { id: 'n', time: 400, from: 'missing', to: 'present', reason: '' },
-    { id: 'n', time: 450, from: 'working', to: 'wedged', reason: 'exit 3' },
-  ]).get('n');
+  const steps = [[100, 'working', 'a', 'idle'], [200, 'late', 'last beat', 'present'], [300, 'missing', '', 'late'], [400, 'present', '', 'missing'], [450, 'wedged', 'exit 3', 'working']];
   const list = bars(steps, [], 50, 500, 500).map(b => [b.from, b.to, b.word]);
   assert.deepEqual(list, [[50, 100, 'idle'], [100, 200, 'working'], [200, 300, 'late'], [300, 400, 'missing'], [400, 450, 'working'], [450, 500, 'wedged']]);
   assert.deepEqual(bars(steps, [], 350, 420, 500).map(b => [b.from, b.to, b.word]), [[350, 400, 'missing'], [400, 420, 'working']]);
@@ -131,10 +125,11 @@ test('the boot is in the bars', () => {
   assert.deepEqual(births(undefined), []);
 });
 
-test('the history is unpacked', () => {
-  const h = { ids: ['i-a'], words: ['', 'idle'], texts: ['', 'why'], list: [[10, 0, 0, 1, 1, 0]] };
-  assert.deepEqual(unpacked(h), [{ time: 10000, id: 'i-a', from: '', to: 'idle', reason: 'why', version: '' }]);
-  assert.deepEqual(unpacked({}), []);
+test('the compact history becomes steps by node', () => {
+  const all = timelines({ ids: ['i-a', 'i-b'], words: ['', 'idle', 'working'], texts: ['', 'why'], list: [[20, 0, 1, 2, 1, 0], [10, 0, 0, 1, 0, 0], [5, 7, 0, 1, 0, 0]] });
+  assert.deepEqual(all.get('i-a'), [[10000, 'idle', '', ''], [20000, 'working', 'why', 'idle']]);
+  assert.deepEqual(all.get('i-b'), []);
+  assert.equal(timelines({}).size, 0);
 });
 
 test('the lines of a window are at whole units', () => {
