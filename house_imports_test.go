@@ -142,6 +142,7 @@ var importTable = []struct {
 		"packaging/sbom": {"", ""},
 		"test/bench":     {"*", ""},
 		"test/boot":      {"", ""},
+		"test/page":      {"", ""},
 		"test/servers":   {"", ""},
 		"test/torture":   {"", ""},
 	}},

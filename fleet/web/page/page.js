@@ -604,7 +604,7 @@ function makeNeed() {
 const heard = { top: '' };
 function announce(wanted) {
   const first = wanted[0];
-  const text = first ? count(wanted.length, 'node') + (wanted.length === 1 ? ' needs' : ' need') + ' somebody. On top: ' +
+  const text = first ? count(wanted.length, 'node') + (wanted.length === 1 ? ' needs' : ' need') + ' attention. On top: ' +
     safe(first.id, 100) + ' is ' + safe(first.word, 30) + (first.reason ? ', ' + safe(first.reason, 200) : '') : '';
   if (text === heard.top) return;
   put($('said'), text || (heard.top ? 'All nodes are well again.' : ''));

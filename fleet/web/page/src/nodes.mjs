@@ -1,4 +1,4 @@
-// The list of nodes, and what needs somebody on top of the page.
+// The list of nodes, and what needs attention on top of the page.
 import { h, $, put, attr, keyed, badge, stamp, copies } from './dom.mjs';
 import { Table } from './table.mjs';
 import { showBadge, stateCell, nodeLink, textCell, sinceCell, ageText } from './cells.mjs';
@@ -31,7 +31,7 @@ export function nodesTable(to, sort) {
 }
 
 
-// showTop shows what needs somebody, the most urgent first and no more than most, and says so to whoever listens.
+// showTop shows what needs attention, the most urgent first and no more than most, and announces it.
 export function showTop(rows, all, to, now, read, most) {
   const wanted = rows.filter(r => needs(r.word));
   put($('calm'), !read ? 'Reading the nodes.' : !all ? 'No node has reported yet.' : count(all, 'node') + (all === 1 ? ' is' : ' are') + ' well. Nothing needs you.');
@@ -89,7 +89,7 @@ const heard = { top: '' };
 // announce says the trouble on top once, and again only when it is another one.
 function announce(wanted) {
   const first = wanted[0];
-  const text = first ? count(wanted.length, 'node') + (wanted.length === 1 ? ' needs' : ' need') + ' somebody. On top: ' +
+  const text = first ? count(wanted.length, 'node') + (wanted.length === 1 ? ' needs' : ' need') + ' attention. On top: ' +
     safe(first.id, 100) + ' is ' + safe(first.word, 30) + (first.reason ? ', ' + safe(first.reason, 200) : '') : '';
   if (text === heard.top) return;
   put($('said'), text || (heard.top ? 'All nodes are well again.' : ''));

@@ -37,7 +37,7 @@ export function standing(n) {
   return n.age && n.age !== 'present' ? n.age : n.state || 'unknown';
 }
 
-// needs says that a word needs somebody.
+// needs says that a word needs attention.
 export function needs(word) {
   return look(word).rank < 5;
 }

@@ -28,7 +28,7 @@ export function when(text) {
   return t > 0 ? t : NaN;
 }
 
-// utc is a time for whoever hovers: 2026-03-01 18:30:00 UTC.
+// utc is a time for a hover: 2026-03-01 18:30:00 UTC.
 export function utc(t) {
   return Number.isFinite(t) ? new Date(t).toISOString().slice(0, 19).replace('T', ' ') + ' UTC' : '';
 }
