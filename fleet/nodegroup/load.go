@@ -194,6 +194,7 @@ func (f *File) read(c *checker, body strictyaml.Node, ofGroup shape) {
 			c.wrong(s.Value, name, "must be an object with the keys of a group, not %s", strictyaml.What(s.Value))
 		default:
 			c.value(name, s.Value, ofGroup)
+			c.agentKeys(name+".node.config", Group{Fields: s.Value.Fields}.Value("node", "config"))
 			if name == baseName {
 				base = s.Value.Fields
 			} else if !twice[name] {

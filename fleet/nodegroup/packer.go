@@ -3,6 +3,7 @@ package nodegroup
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +20,9 @@ func packerFields() []string {
 		"kms_key_id", "skip_credential_validation", "skip_metadata_api_check", "skip_region_validation", "ssh_host", "ssh_interface", "ssh_keypair_name", "ssh_port",
 		"ssh_private_key_file", "ssh_timeout", "subnet_id", "vpc_id"}
 }
+
+// ErrMissing is in the error about a file that the image of a group needs.
+var ErrMissing = errors.New("what it is made of is not there")
 
 // imageKeys are the keys that say what an image is made of; those of people go along.
 func imageKeys() []string {
@@ -41,6 +45,15 @@ func (g Group) PackerFiles(dir string) (wants []Want, err error) {
 	agent, err := g.agentPackage(dir)
 	if err != nil {
 		return nil, err
+	}
+	for _, script := range g.Value("bake").List {
+		path := script.Text
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if at, err := os.Stat(path); err != nil || !at.Mode().IsRegular() {
+			return nil, fmt.Errorf("%w: bake: %s is not a file", ErrMissing, path)
+		}
 	}
 	want := func(path string, data []byte) { wants = append(wants, Want{g.Name, "packer", path, data}) }
 	if ours && g.Text("packer_format") == "json" {

@@ -36,9 +36,9 @@ func TestNotesPacker(t *testing.T) {
 }
 
 // validate lets Packer judge the files of a group, in a folder that has nothing else but what they name.
-func validate(t *testing.T, g Group) {
+func validate(t *testing.T, g Group) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
 	for _, path := range append(texts(g.Value("bake").List), g.Text("agent_package")) {
 		if path != "" {
 			testkit.Must(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(path)), 0o755))
@@ -64,6 +64,7 @@ func validate(t *testing.T, g Group) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("packer %v: %v\n%s\n%s", args, err, out, wants[0].Data)
 	}
+	return dir
 }
 
 // TestHostilePacker: Packer takes what hostile people write, in both forms, and takes none of it for a template.
@@ -77,8 +78,7 @@ func TestHostilePacker(t *testing.T) {
 			t.Fatal(problems)
 		}
 		g := f.Groups[0]
-		validate(t, g)
-		wants, err := g.PackerFiles("")
+		wants, err := g.PackerFiles(validate(t, g))
 		testkit.Must(t, err)
 		if data := string(wants[0].Data); strings.Contains(data, "{{nope}}") || strings.Contains(data, "{{a}}") || !strings.Contains(data, "{{`{{`}}nope}}") {
 			t.Errorf("%s", data)

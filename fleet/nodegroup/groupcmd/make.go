@@ -114,7 +114,7 @@ variables alone and never touches that template. No file holds a key: Packer fin
 credentials as the AWS CLI does. It makes nothing in AWS.
 
 Files that differ are changed. Without GROUP it skips a group that lacks region or
-source_ami; such a GROUP is an error.
+source_ami; such a GROUP is an error. A script of bake that is not there always is one.
 
 ` + filesOutput + `a file cannot be written, or GROUP lacks something, 2 a mistake in
 nodes.json, no such group.`,
@@ -140,7 +140,7 @@ func (m *making) make(name string) error {
 	var steps []nodegroup.Step
 	for _, g := range groups {
 		of, err := m.files(f, g)
-		if err != nil && name != "" {
+		if errors.Is(err, nodegroup.ErrMissing) || err != nil && name != "" {
 			return cli.Failed(fmt.Errorf("group %s: %w", g.Name, err))
 		}
 		if err != nil {
