@@ -99,11 +99,16 @@ func compareUses(a, b Use) int {
 		strings.Compare(a.Deployment, b.Deployment), strings.Compare(a.Set, b.Set))
 }
 
-// ValidIP returns an address in its usual form, "" for what is not one that others can connect to.
+// ValidIP returns an address in its usual form, "" for what is not one that others can connect to. Link-local addresses
+// are the metadata service of the cloud of whoever connects: a balancer would show its machine's credentials.
 func ValidIP(text string) string {
 	ip, err := netip.ParseAddr(text)
-	if err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() {
+	ip = ip.Unmap()
+	if err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() || ip.IsLinkLocalUnicast() || ip == metadataIPv6() {
 		return ""
 	}
-	return ip.Unmap().String()
+	return ip.String()
 }
+
+// metadataIPv6 is where EC2 has its metadata service beside 169.254.169.254.
+func metadataIPv6() netip.Addr { return netip.MustParseAddr("fd00:ec2::254") }

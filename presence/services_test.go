@@ -24,6 +24,7 @@ func TestServicesOfAHostileRecord(t *testing.T) {
 		{Name: "db", IP: "6.6.6.6", Port: 1},
 		{Name: "Bad Name"}, {Name: "../x"}, {Name: "a\nb"}, {},
 		{Name: "six", IP: "fe80::1%eth0", Port: -1, Code: "ER0005", Role: "slave"},
+		{Name: "meta", IP: "::ffff:169.254.169.254"}, {Name: "meta6", IP: "fd00:ec2:0::254"}, {Name: "mapped", IP: "::ffff:0.0.0.0"},
 		{Name: "any", IP: "0.0.0.0"}, {Name: "cast", IP: "ff02::1"},
 	}
 	r.Uses = []presence.Use{
@@ -37,6 +38,7 @@ func TestServicesOfAHostileRecord(t *testing.T) {
 	want := []presence.Service{
 		{Name: "any", Role: "na", Code: "ER0023"}, {Name: "cast", Role: "na", Code: "ER0023"},
 		{Name: "db", IP: "10.0.0.7", Port: 3306, Mode: "mariadb", Role: "master", Code: "000000", State: "running", Time: at},
+		{Name: "mapped", Role: "na", Code: "ER0023"}, {Name: "meta", Role: "na", Code: "ER0023"}, {Name: "meta6", Role: "na", Code: "ER0023"},
 		{Name: "six", Role: "slave", Code: "ER0005"},
 		{Name: "web", Role: "na", Code: "ER0023", State: "up server", Time: at},
 	}

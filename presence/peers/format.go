@@ -109,7 +109,10 @@ func rows(sets []Set) (list [][]string) {
 	for _, name := range namesOf(sets) {
 		all := endpoints(sets, name)
 		for _, e := range all {
-			row := []string{name, e.Node, net.JoinHostPort(e.IP, strconv.Itoa(e.Port)), e.Role, e.Mode, ""}
+			row := []string{name, e.Node, cmp.Or(e.IP, "-"), e.Role, e.Mode, ""}
+			if e.IP != "" && e.Port != 0 {
+				row[2] = net.JoinHostPort(e.IP, strconv.Itoa(e.Port))
+			}
 			if !e.Silent.IsZero() {
 				row[5] = "silent since " + human.Stamp(e.Silent)
 			}

@@ -30,6 +30,7 @@ func TestFormat(t *testing.T) {
 		{Query{Service: "db", Format: "nginx"}, "server 10.0.0.7:3306;\nserver [2001:db8::8]:3306;\n"},
 		{Query{Service: "db", Role: "slave", Format: "env"}, "DB_ADDRESSES=[2001:db8::8]:3306\n"},
 		{Query{Service: "api-workers"}, "api-workers  -  no endpoint\n"},
+		{Query{Service: "db", Role: "slave"}, "db  i-3  10.0.0.9            slave  mariadb\ndb  i-4  -                   slave  mariadb\ndb  i_2  [2001:db8::8]:3306  slave  mariadb\n"},
 		{Query{Service: "db", Role: "master"}, "db  i-1  10.0.0.7:3306  master  mariadb\n"},
 	} {
 		var b strings.Builder
