@@ -72,7 +72,7 @@ func hostile(t *testing.T) (all []presence.Endpoint) {
 			all = append(all, list...)
 		}
 	}
-	for i, good := range []string{"10.0.0.7", "2001:db8::8", "::ffff:10.0.0.9", "fe80::1", "127.0.0.1", "255.255.255.255"} {
+	for i, good := range []string{"10.0.0.7", "2001:db8::8", "::ffff:10.0.0.9", "192.0.2.4", "127.0.0.1", "255.255.255.255"} {
 		add(fmt.Sprintf("i-%d", i), "db", good, "mariadb", "slave", 3306)
 	}
 	add("a_"+strings.Repeat("Z.-_", 15), "db", "10.0.1.1", "mariadb", "master", 65535)
@@ -91,6 +91,9 @@ func hostile(t *testing.T) (all []presence.Endpoint) {
 	}
 	if decoded < 3*len(evil) {
 		t.Fatalf("only %d records can be read: this test tries nothing", decoded)
+	}
+	for i, metadata := range []string{"169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254"} { // of the cloud
+		add(fmt.Sprintf("meta-%d", i), "db", metadata, "mariadb", "slave", 80)
 	}
 	return append(all, presence.EndpointsOf(nil, f, now)["db"]...)
 }
@@ -125,7 +128,7 @@ func TestBalancersTakeOurLines(t *testing.T) {
 			t.Errorf("%s accepts anything", b.format)
 		}
 		// Nine good ones; of the evil ones, those whose address is good, whatever else they say.
-		for _, want := range []string{"10.0.0.7:3306", "[2001:db8::8]:3306", "10.0.0.9:3306", "[fe80::1]:3306", "10.0.1.1:65535", "10.0.2.3:3306"} {
+		for _, want := range []string{"10.0.0.7:3306", "[2001:db8::8]:3306", "10.0.0.9:3306", "192.0.2.4:3306", "10.0.1.1:65535", "10.0.2.3:3306"} {
 			if !strings.Contains(lines.String(), want) {
 				t.Errorf("%s: %s is missing in\n%s", b.format, want, lines.String())
 			}
@@ -133,7 +136,7 @@ func TestBalancersTakeOurLines(t *testing.T) {
 		if n := strings.Count(lines.String(), "\n"); n != 9+len(evil) {
 			t.Errorf("%s has %d lines, not %d:\n%s", b.format, n, 9+len(evil), lines.String())
 		}
-		if strings.Contains(lines.String(), "10.6.6.6") || strings.Contains(lines.String(), "10.0.2.1") || strings.ContainsAny(lines.String(), "#{}\\\"'$") {
+		if strings.Contains(lines.String(), "10.6.6.6") || strings.Contains(lines.String(), "10.0.2.1") || strings.Contains(lines.String(), ":80") || strings.ContainsAny(lines.String(), "#{}\\\"'$") {
 			t.Errorf("%s has words of a node:\n%s", b.format, lines.String())
 		}
 	}
