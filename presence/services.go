@@ -99,8 +99,8 @@ func compareUses(a, b Use) int {
 		strings.Compare(a.Deployment, b.Deployment), strings.Compare(a.Set, b.Set))
 }
 
-// ValidIP returns an address in its usual form, "" for what is not one that others can connect to. Link-local addresses
-// are the metadata service of the cloud of whoever connects: a balancer would show its machine's credentials.
+// ValidIP returns an address in its usual form, "" for what is not one that others can connect to. A link-local address
+// can be the metadata service of the machine that connects: a balancer would show the credentials of its own machine.
 func ValidIP(text string) string {
 	ip, err := netip.ParseAddr(text)
 	ip = ip.Unmap()

@@ -92,7 +92,7 @@ func hostile(t *testing.T) (all []presence.Endpoint) {
 	if decoded < 3*len(evil) {
 		t.Fatalf("only %d records can be read: this test tries nothing", decoded)
 	}
-	for i, metadata := range []string{"169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254"} { // of the cloud
+	for i, metadata := range []string{"169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254"} {
 		add(fmt.Sprintf("meta-%d", i), "db", metadata, "mariadb", "slave", 80)
 	}
 	return append(all, presence.EndpointsOf(nil, f, now)["db"]...)
