@@ -79,6 +79,13 @@ var cases = []benchCase{
 		}
 		b.reading(s, 1000)
 	}},
+	{"services", false, func(b *bench, s *stage) {
+		if b.quick {
+			b.services(s, 100)
+			return
+		}
+		b.services(s, 1000)
+	}},
 	{"web-1000", false, func(b *bench, s *stage) { b.web(s, 1000, 100_000) }},
 	{"web-10000", true, func(b *bench, s *stage) { b.web(s, 10_000, 100_000) }},
 	{"presence-1000", true, func(b *bench, s *stage) { b.crowd(s, 1000) }},

@@ -82,10 +82,15 @@ func each(n int, do func(i int) error) error {
 	return fmt.Errorf("%d of %d nodes: %w", len(errs), n, errs[0]) // the others say the same
 }
 
-// tell holds the sinks of a whole fleet, each as an agent would have it.
+// tell holds the sinks of a whole fleet, each as an agent would have it. With one more argument the nodes have services.
 func tell(args []string, out io.Writer) error {
+	record := nodeRecord
+	if len(args) == 5 {
+		record = serving(new(int))
+		args = args[:4]
+	}
 	if len(args) != 4 {
-		return errors.New("tell TIMEOUT URL DIR N")
+		return errors.New("tell TIMEOUT URL DIR N [services]")
 	}
 	timeout, err := time.ParseDuration(args[0])
 	if err != nil {
@@ -113,7 +118,7 @@ func tell(args []string, out io.Writer) error {
 		ctx, cancel := context.WithTimeout(context.Background(), crowdTime)
 		defer cancel()
 		return answer{Nodes: n}, each(n, func(i int) error {
-			_ = sinks[i].Tell(ctx, nodeRecord(i, state, minute)) // what was wrong until now; what is wrong then Flush says
+			_ = sinks[i].Tell(ctx, record(i, state, minute)) // what was wrong until now; what is wrong then Flush says
 			return sinks[i].Flush(ctx)
 		})
 	})

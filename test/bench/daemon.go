@@ -27,13 +27,18 @@ func (b *bench) daemon(s *stage, repo, schedule string) *daemon {
 
 // daemonAt starts one in a home of its own, with more lines in its config.
 func (b *bench) daemonAt(s *stage, home, id, repo, schedule, more string) *daemon {
+	return b.daemonOf(s, home, id, repo, b.url(ours, repo), schedule, more)
+}
+
+// daemonOf is daemonAt for a repository at a URL.
+func (b *bench) daemonOf(s *stage, home, id, repo, url, schedule, more string) *daemon {
 	config := fmt.Sprintf(`home: %[1]s
 run_dir: %[1]s/run
 state_dir: %[1]s/lib
 beat: { schedule: "%[4]s", spread: 0s }
 repos:
   - { name: %[2]s, url: "%[3]s", branch: main }
-%[5]s`, home, repo, b.url(ours, repo), schedule, more)
+%[5]s`, home, repo, url, schedule, more)
 	s.must(os.MkdirAll(filepath.Join(home, "nodeinfo"), 0o755))
 	for path, text := range map[string]string{
 		"addagent.yaml":            config,
@@ -113,7 +118,8 @@ func (d *daemon) rest(s *stage) uint64 {
 		}
 		t = d.beat(s, t.Seq, func(t beat) bool { return t.InHand == nil })
 	}
-	s.Fatalf("the daemon of %s does not come to rest: %+v", d.home, t)
+	said, _ := os.ReadFile(d.log)
+	s.Fatalf("the daemon of %s does not come to rest: %+v: %s", d.home, t, said)
 	return 0
 }
 

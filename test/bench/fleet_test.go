@@ -60,20 +60,30 @@ func TestSmallFleet(t *testing.T) {
 	}
 }
 
-// A few nodes are shown as a page.
-func TestSmallPage(t *testing.T) {
+// A few nodes are shown as a page, and offer services.
+func TestSmallPrograms(t *testing.T) {
 	testkit.Long(t)
 	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", dir, "../../cmd/addctl").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", dir, "../../cmd/addctl", "../../cmd/addagent").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	got := played(t, "web-small", func(b *bench, s *stage) {
-		b.addagent = filepath.Join(dir, "addagent")
-		b.web(s, 20, 100)
-	})
-	for _, row := range []string{"bytes until the list can be used, compressed", "CPU for a reading without changes", "CPU for an update of 10 nodes to 100 streams"} {
-		if !strings.Contains(got, "| 20 nodes, 100 transitions: "+row+" |") {
-			t.Errorf("no %q in:\n%s", row, got)
+	for name, want := range map[string][]string{
+		"web-small": {"20 nodes, 100 transitions: bytes until the list can be used, compressed", "CPU for a reading without changes", "CPU for an update of 10 nodes to 100 streams"},
+		"services-small": {"20 nodes, 60 endpoints: one node is gone: bytes both ways", "a push of a record with three services: bytes both ways | 2 KB", "the same that obeys requests: CPU",
+			"20 nodes: 20 actions due: pushes of the queue | 2"},
+	} {
+		got := played(t, name, func(b *bench, s *stage) {
+			b.addagent = filepath.Join(dir, "addagent")
+			if name == "web-small" {
+				b.web(s, 20, 100)
+				return
+			}
+			b.services(s, 20)
+		})
+		for _, row := range want {
+			if !strings.Contains(got, row+" |") {
+				t.Errorf("no %q in:\n%s", row, got)
+			}
 		}
 	}
 }

@@ -30,6 +30,8 @@ var parts = map[string]func(args []string, out io.Writer) error{
 	"gitnodes":  gitNodes,
 	"readfleet": readFleet,
 	"foldfleet": foldFleet,
+	"readindex": readIndex,
+	"manyread":  manyRead,
 }
 
 // profileEnv names the folder for profiles; it is empty in a run whose figures count.

@@ -78,12 +78,17 @@ type fleetRepo struct {
 	ours, theirs counted
 	nodes        int
 	minute       int
-	all          map[string][]telling // what was measured, by its row: who and what
+	record       func(i int, state node.State, minute int) presence.Record // of a node
+	all          map[string][]telling                                      // what was measured, by its row: who and what
 }
 
 func (b *bench) fleetRepo(s *stage, name string, nodes int) *fleetRepo {
+	return b.fleetOf(s, name, nodes, nodeRecord)
+}
+
+func (b *bench) fleetOf(s *stage, name string, nodes int, record func(i int, state node.State, minute int) presence.Record) *fleetRepo {
 	root := b.path("run", name)
-	f := &fleetRepo{b: b, s: s, name: name, nodes: nodes, repo: gittest.New(s, filepath.Join(root, "repos", "r.git")), all: map[string][]telling{},
+	f := &fleetRepo{b: b, s: s, name: name, nodes: nodes, repo: gittest.New(s, filepath.Join(root, "repos", "r.git")), all: map[string][]telling{}, record: record,
 		ours:   serveCounted(s, filepath.Join(root, "repos"), gittest.ServerOptions{}),
 		theirs: serveCounted(s, filepath.Join(root, "repos"), gittest.ServerOptions{})}
 	f.say(nodes)
@@ -98,7 +103,7 @@ func (f *fleetRepo) say(n int) {
 	state := []node.State{node.Idle, node.Working}[f.minute%2]
 	for i := range n {
 		i = i * f.nodes / n
-		r := nodeRecord(i, state, f.minute)
+		r := f.record(i, state, f.minute)
 		data, err := presence.Encode(r)
 		f.s.must(err)
 		ref, subject := gitstore.RefName(gitstore.RefPrefix, r.InstanceID), gitstore.Subject(r)

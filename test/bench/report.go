@@ -119,6 +119,9 @@ func (c check) verdict() string {
 
 func (c check) target() string {
 	part := fmt.Sprintf("1/%.0f of %s", 1/c.ratio, c.peerName)
+	if c.ratio > 1 {
+		part = fmt.Sprintf("%s times %s", digits(c.ratio), c.peerName)
+	}
 	if c.ratio == 1 {
 		part = c.peerName
 	}
@@ -154,6 +157,7 @@ type group struct {
 // groups are in an order in which the first that fits is the one; the last one's tables come first on the page.
 var groups = [...]group{
 	{"presence", "<!-- tables of presence: made by `make bench MD=docs/performance.md` -->\n", "<!-- end of tables of presence -->\n"},
+	{"services", "<!-- tables of services: made by `make bench MD=docs/performance.md` -->\n", "<!-- end of tables of services -->\n"},
 	{"web", "<!-- tables of the page: made by `make bench ONLY=web MD=docs/page.md` -->\n", "<!-- end of tables of the page -->\n"},
 	{"", "<!-- tables: made by `make bench MD=docs/performance.md` -->\n", "<!-- end of tables -->\n"},
 }
