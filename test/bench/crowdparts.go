@@ -82,7 +82,7 @@ func each(n int, do func(i int) error) error {
 	return fmt.Errorf("%d of %d nodes: %w", len(errs), n, errs[0]) // the others say the same
 }
 
-// tell holds the sinks of a whole fleet, each as an agent would have it. With one more argument the nodes have services.
+// tell holds the sinks of a whole fleet, each as an agent would have it. With one more argument nodes have services.
 func tell(args []string, out io.Writer) error {
 	record := nodeRecord
 	if len(args) == 5 {
