@@ -98,10 +98,19 @@ func lines(sets []Set, format string) string {
 			}
 		}
 		if format == "env" {
-			fmt.Fprintf(&b, "%s_ADDRESSES=%s\n", strings.ToUpper(strings.ReplaceAll(name, "-", "_")), strings.Join(addresses, ","))
+			fmt.Fprintf(&b, "%s_ADDRESSES=%s\n", variable(name), strings.Join(addresses, ","))
 		}
 	}
 	return b.String()
+}
+
+// variable is the name of a service as a shell takes it in the name of a variable.
+func variable(service string) string {
+	name := strings.ToUpper(strings.ReplaceAll(service, "-", "_"))
+	if name < "A" { // it begins with a digit
+		name = "_" + name
+	}
+	return name
 }
 
 // rows are the endpoints for people: service, node, address, role, mode, and since when the node is silent.

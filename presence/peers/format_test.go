@@ -38,6 +38,11 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%+v:\n%s%v, want\n%s", c.q, b.String(), err, c.want)
 		}
 	}
+	for name, want := range map[string]string{"db": "DB", "api-workers": "API_WORKERS", "0-db": "_0_DB", "z9": "Z9"} {
+		if got := variable(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
 	for _, q := range []Query{{Format: "xml"}, {Format: "nginx"}} {
 		if q.Wrong() == nil {
 			t.Errorf("%+v is accepted", q)
