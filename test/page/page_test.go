@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
@@ -277,10 +278,22 @@ func export(t *testing.T, b *browser) {
 // thousand: tiles come first, the list scrolls, and only what is in sight is an element.
 func thousand(t *testing.T, b *browser) {
 	var nodes []object
+	words := map[int]string{17: "failing", 23: "disabled", 37: "working", 71: "setup"}
 	for i := range 1000 {
-		nodes = append(nodes, sampleNode(fmt.Sprintf("i-%04d", i), fmt.Sprint("app", i%7), "idle", nil))
+		n := sampleNode(fmt.Sprintf("i-%04d", i), fmt.Sprint("app", i%7), "idle", nil)
+		for every, word := range words {
+			if i%every == every-1 {
+				n["state"], n["trouble"] = word, map[string]int{"failing": 2, "disabled": 4}[word]
+				if n["trouble"] == 0 {
+					n["trouble"] = 5
+				}
+			}
+		}
+		nodes = append(nodes, n)
 	}
-	nodes[500] = wedgedNode("i-0500", "app3", "exit 3")
+	nodes[500] = wedgedNode("i-0500", "app3", "ops:part.app3: exit 3 (3 failures in a row)")
+	nodes[501] = sampleNode("i-0501", "app4", "idle", object{"age": "missing", "trouble": 1, "next": "addctl node i-0501", "beat_seen": stamp(-20 * time.Minute)})
+	nodes[993] = sampleNode("i-0993", "app6", "idle", nil)
 	s := serveSample(t, sampleGrid(nodes...))
 	p := b.tab(t, s.URL, 360, 740)
 	p.until("tiles", "!document.getElementById('tiles').hidden")
@@ -290,7 +303,7 @@ func thousand(t *testing.T, b *browser) {
 	if w := eval[int](p, "document.documentElement.scrollWidth"); w != 360 {
 		t.Errorf("the page is %d wide on a phone", w)
 	}
-	p.shot("thousand-phone")
+	p.picture(t, "page-phone")
 	eval[bool](p, "(scrollTo(0, 1e9), true)")
 	p.until("the last node", "document.querySelector('.nodes > tbody').innerText.includes('i-0993')")
 	if n := eval[string](p, "document.querySelector('.nodes').getAttribute('aria-rowcount')"); n != "1008" {
@@ -298,4 +311,8 @@ func thousand(t *testing.T, b *browser) {
 	}
 	p.shot("thousand-end")
 	p.faultless()
+	wide := b.tab(t, s.URL, 1000, 620)
+	wide.until("tiles", "!document.getElementById('tiles').hidden")
+	wide.picture(t, "page-tiles")
+	wide.faultless()
 }

@@ -21,7 +21,7 @@ export function rowOf(n) {
   return {
     key: n['instance-id'], id: n['instance-id'], node: n, word, rank: n.trouble ?? look(word).rank,
     part: [n.deployment, n.nodepart].filter(Boolean).join('/') || '-',
-    since: when(n.since), told: when(n.beat_seen), seen: when(n.beat_seen),
+    since: when(n.since), told: when(n.told || n.beat_seen), seen: when(n.beat_seen || n.told),
     versions: repos.slice(0, 20).map(deployed).join('  ') + (repos.length > 20 ? '  and ' + (repos.length - 20) + ' more' : ''),
     reason: safe([n.reason, ...(n.troubles || []).map(t => 'needs a person: ' + t)].filter(Boolean).join('; ')),
     hay: hay(n, word),
