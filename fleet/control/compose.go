@@ -60,6 +60,7 @@ func compose(before []announced, f presence.Fleet, services []presence.ServiceSt
 	addServices(groups, before, services, now)
 	after := []announced{} // not nil: the room was told
 	var messages []chat.Message
+	var ofServices []aboutService
 	told := map[group]announced{}
 	for _, s := range before {
 		told[s.group] = s
@@ -95,7 +96,11 @@ func compose(before []announced, f presence.Fleet, services []presence.ServiceSt
 			case n == 0:
 				m.Text += "; " + left
 			}
-			messages = append(messages, m)
+			if g.Service == "" {
+				messages = append(messages, m)
+			} else {
+				ofServices = append(ofServices, aboutService{g, kindOf(s, is.service, n), m})
+			}
 			s.N, s.Said = n, now
 		}
 		if s.N > 0 || n > 0 || now.Sub(s.Said) < lineInterval {
@@ -103,6 +108,7 @@ func compose(before []announced, f presence.Fleet, services []presence.ServiceSt
 		}
 	}
 	slices.SortFunc(after, func(a, b announced) int { return a.compare(b.group) })
+	messages = append(messages, joined(ofServices)...)
 	slices.SortFunc(messages, func(a, b chat.Message) int { return cmp.Compare(a.Text, b.Text) })
 	return after, messages
 }

@@ -1,10 +1,13 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/addagent/addagent/fleet/view"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/human"
 	"github.com/addagent/addagent/presence"
 )
@@ -52,6 +55,54 @@ func addServices(groups map[group]*members, before []announced, services []prese
 			add(presence.ServiceStatus{Service: g.Service, Deployment: g.Deployment}, true)
 		}
 	}
+}
+
+// aboutService is a message about one service.
+type aboutService struct {
+	group
+	kind    string // of kindOf
+	message chat.Message
+}
+
+// kindOf is what a message says of a service.
+func kindOf(s announced, is presence.ServiceStatus, n int) string {
+	switch {
+	case n == 0 && is.Available > 0:
+		return "endpoints again for"
+	case n == 0:
+		return "not offered any more:"
+	case n == s.N:
+		return "still no endpoint of"
+	}
+	return "no endpoint of"
+}
+
+// joined are the messages of services, where more than a few of one deployment say the same as one: a room that takes
+// one message every few seconds must hear of the next trouble, too.
+func joined(all []aboutService) (messages []chat.Message) {
+	type key struct{ deployment, kind string }
+	by := map[key][]aboutService{}
+	for _, a := range all {
+		k := key{a.Deployment, a.kind}
+		by[k] = append(by[k], a)
+	}
+	for k, list := range by {
+		if len(list) <= lineIDs {
+			for _, a := range list {
+				messages = append(messages, a.message)
+			}
+			continue
+		}
+		var names []string
+		for _, a := range list {
+			names = append(names, a.Service)
+		}
+		slices.Sort(names)
+		m := list[0].message
+		m.Text = human.Safe(fmt.Sprintf("%s %s of %s: %s", k.kind, human.Count(len(list), "service"), cmp.Or(k.deployment, "no deployment"), human.Some(names, 2*lineIDs)))
+		messages = append(messages, m)
+	}
+	return messages
 }
 
 // serviceSentence is the message: "no endpoint of db in fed1: i-1 ER0003, i-2 silent; used by 3 items".

@@ -2,11 +2,13 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/addagent/addagent/fleet/fleettest"
+	"github.com/addagent/addagent/internal/chat"
 	"github.com/addagent/addagent/internal/testkit"
 	"github.com/addagent/addagent/presence"
 )
@@ -94,5 +96,31 @@ func TestComposeServices(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestManyServicesAtOnce: a machine with many services that dies is one message, and so is its return.
+func TestManyServicesAtOnce(t *testing.T) {
+	var told []announced
+	for i, s := range []struct{ code, want string }{
+		{"000000", ""},
+		{"ER0023", "red no endpoint of 20 services of fed1: s00, s01, s02, s03, s04, s05 and 14 more"},
+		{"000000", "green endpoints again for 20 services of fed1: s00, s01, s02, s03, s04, s05 and 14 more"},
+	} {
+		var all []presence.ServiceStatus
+		for n := range 20 {
+			all = append(all, serviceOf(fmt.Sprintf("s%02d i-1=%s", n, s.code)))
+		}
+		var messages []chat.Message
+		told, messages = compose(told, presence.Fleet{}, all, true, fleettest.Noon().Add(time.Duration(i)*time.Hour/2))
+		got := ""
+		for _, m := range messages {
+			if got += m.Colour + " " + m.Text; !m.Critical {
+				t.Errorf("not critical: %s", m.Text)
+			}
+		}
+		if got != s.want || len(told) != 20 && i == 0 {
+			t.Errorf("%d: got %q, want %q", i, got, s.want)
+		}
 	}
 }
