@@ -7,7 +7,7 @@ LDFLAGS   := -s -w -X github.com/addagent/addagent/internal/cli.version=$(VERSIO
 STATIC    := CGO_ENABLED=0 $(GO) build -trimpath -tags nethttpomithttp2 -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo demo-grid test test-all lint baked test-images fmt bench fuzz cover package release test-boot test-tools test-all-tools clean
+.PHONY: help build demo demo-grid demo-services test test-all lint baked test-images fmt bench fuzz cover package release test-boot test-tools test-all-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +22,12 @@ demo: bin/demo ## a throw-away grid below ./.demo: push, work, state files, log 
 demo-grid: bin/demo ## three agents, presence and a chat room below ./.demo: one wedges, one is killed (KEEP=1 leaves it running)
 	@exec bin/demo -grid -dir .demo $(if $(KEEP),-keep)
 
+demo-services: bin/demo ## six agents, a doctor and haproxy below ./.demo: a service is taken away, a master dies (KEEP=1 leaves it running)
+	@sh test/tools.sh demo-services
+	@exec bin/demo -services examples/database -dir .demo $(if $(KEEP),-keep)
+
 bin/demo: build
-	@$(STATIC) -o bin/ ./demo
+	@$(STATIC) -o bin/ ./demo ./demo/stand-in
 
 # The packages that take longest come first, so that the others fill the gaps.
 FIRST := ./test/torture ./internal/git/clone ./internal/git/remote ./presence/fold ./work/run ./internal/git/worktree

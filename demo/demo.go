@@ -24,6 +24,7 @@ type demo struct {
 	out      io.Writer
 	dir      string
 	keep     bool
+	home     string // HOME of what is started; "" = that of the person
 	colours  bool
 	programs string // the folder of addagent and addctl
 	err      error
@@ -76,7 +77,7 @@ func (d *demo) run(story func(*demo) (hints string)) error {
 	d.say("everything stops")
 	d.stop()
 	if d.err == nil {
-		d.say("that was it, in %s. Everything is in %s; make demo KEEP=1 and make demo-grid KEEP=1 leave it running", took, d.show(d.dir))
+		d.say("that was it, in %s. Everything is in %s; KEEP=1 leaves it running: make demo KEEP=1", took, d.show(d.dir))
 	}
 	return d.err
 }
@@ -186,11 +187,16 @@ func (d *demo) read(parts ...string) string {
 	return string(data)
 }
 
+// bare makes a repository of the server.
+func (d *demo) bare(name string) {
+	d.git("", "init", "-q", "--bare", "-b", "main", d.path("server", name))
+	d.git(d.path("server", name), "config", "http.receivepack", "true")
+}
+
 // serve makes bare repositories, serves them with git's own server program on loopback, and makes the people's clone.
 func (d *demo) serve() (stop func()) {
 	for _, name := range []string{"ops.git", "presence.git"} {
-		d.git("", "init", "-q", "--bare", "-b", "main", d.path("server", name))
-		d.git(d.path("server", name), "config", "http.receivepack", "true")
+		d.bare(name)
 	}
 	programs := strings.TrimSpace(d.git("", "--exec-path"))
 	if d.err != nil {
@@ -313,5 +319,8 @@ func (d *demo) command(ctx context.Context, program string, args ...string) *exe
 		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.org", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.org",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0",
 		"XDG_CACHE_HOME="+d.path("people", "cache"), "no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1")
+	if d.home != "" {
+		cmd.Env = append(cmd.Env, "HOME="+d.home)
+	}
 	return cmd
 }

@@ -12,7 +12,7 @@ import (
 // TestTranscripts runs testdata/script with the programs side by side in bin/, as make builds them.
 func TestTranscripts(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", bin+"/", ".", "../cmd/addagent", "../cmd/addctl")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", bin+"/", ".", "./stand-in", "../cmd/addagent", "../cmd/addctl")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, out)
 	}

@@ -1,7 +1,7 @@
-// Demo shows addagent at work on a throw-away grid on this machine: make demo, make demo-grid.
+// Demo shows addagent at work on a throw-away grid on this machine: make demo, make demo-grid, make demo-services.
 //
 // It runs the programs beside it, addagent and addctl, as a person would, and imports nothing of theirs. one.go is the
-// story of one node, grid.go that of three.
+// story of one node, grid.go that of three, services.go that of services.
 package main
 
 import (
@@ -28,6 +28,7 @@ func startDemo(ctx context.Context, args []string, out, errors io.Writer) int {
 	dir := flags.String("dir", ".demo", "make the grid in `FOLDER`")
 	keep := flags.Bool("keep", false, "leave it running until ^C")
 	isGrid := flags.Bool("grid", false, "show three agents, a presence repository and a chat room")
+	example := flags.String("services", "", "show services, with a doctor and haproxy: the repository in `FOLDER`, examples/database")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -37,6 +38,9 @@ func startDemo(ctx context.Context, args []string, out, errors io.Writer) int {
 		story := oneNode
 		if *isGrid {
 			story = threeNodes
+		}
+		if *example != "" {
+			story = sixNodes(*example)
 		}
 		err = d.run(story)
 	}

@@ -62,6 +62,7 @@ func (d *demo) stop() {
 	for len(d.running) > 0 {
 		d.end(d.running[len(d.running)-1], syscall.SIGTERM)
 	}
+	d.endServers()
 	// The demo may be ending because its context has.
 	if err := d.wait(context.Background(), "all work has ended", func() bool { return !d.held("work.lock") }); d.err == nil {
 		d.err = err

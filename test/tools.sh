@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tests need beyond Go, make and git. Installs it with apt-get where that
 # is possible; else says what is missing and ends with 1. Of moto it only speaks.
-# With "all", also what the race detector and test/servers need; with "images", what make baked and make test-images need.
+# With "demo-services" only what that demo needs; with "all", also what the race detector and test/servers need; with "images", what make baked and make test-images need.
 set -eu
 missing=
 need() { # need PACKAGE FILE_OR_COMMAND
@@ -12,6 +12,8 @@ need() { # need PACKAGE FILE_OR_COMMAND
 }
 need git git
 need bash bash
+need haproxy haproxy # runs in make demo-services, and checks what addagent services writes
+if [ "${1:-}" != demo-services ]; then
 need openssh-server /usr/sbin/sshd
 need openssh-client ssh-keygen
 need nginx-light /usr/sbin/nginx
@@ -25,7 +27,8 @@ need packer packer # validates what addctl packer:create writes
 need curl curl # asks AWS where the aws program is not there
 need nodejs node # runs the tests of the page's pure functions
 need chromium chromium # shows the page
-[ "${1:-}" = '' ] || need gcc gcc # for the race detector
+fi
+case ${1:-} in all | images) need gcc gcc ;; esac # for the race detector
 if [ "${1:-}" = all ]; then # git servers that are not git's own
 	need lighttpd /usr/sbin/lighttpd
 	need python3-dulwich /usr/lib/python3/dist-packages/dulwich
@@ -41,12 +44,12 @@ fi
 
 # EC2 and Auto Scaling for the tests of cloud/. It comes from PyPI, and a person says
 # into which Python. The tests themselves insist on it where CI is set.
-command -v moto_server >/dev/null 2>&1 ||
+[ "${1:-}" = demo-services ] || command -v moto_server >/dev/null 2>&1 ||
 	echo "no moto_server here, so tests of cloud/ are skipped, or fail where CI is set: pip install 'moto[server]'" >&2
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-	echo "installing what the tests need:$missing"
+	echo "installing what is needed here:$missing"
 	log=$(mktemp)
 	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
 		cat "$log" >&2
@@ -56,5 +59,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	rm -f "$log"
 	exit 0
 fi
-echo "the tests need these packages, please install them:$missing" >&2
+echo "these packages are needed, please install them:$missing" >&2
 exit 1

@@ -1,0 +1,324 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// services is the grid of examples/database: one master, two slaves, two proxies and a balancer, with a doctor.
+type services struct {
+	*grid
+	example string // the folder
+	block   string // "127.1.2.": the example's 10.0.0. on this machine
+	client  *client
+}
+
+// sixNodes is the story of the services, a step a function.
+func sixNodes(example string) func(*demo) string {
+	return func(d *demo) (hints string) {
+		s := &services{example: example, grid: &grid{demo: d}, block: fmt.Sprintf("127.%d.%d.", 1+os.Getpid()%250, 1+os.Getpid()/250%250)}
+		for _, id := range []string{"db1", "db2", "db3", "proxy1", "proxy2", "balancer"} {
+			s.nodes = append(s.nodes, &node{id: "i-" + id, part: id})
+		}
+		d.needs("haproxy", "apt-get install haproxy")
+		d.needs("setsid", "apt-get install util-linux")
+		s.laySix()
+		s.appear()
+		s.client = s.call("http://" + s.address("balancer"))
+		defer s.client.stop()
+		s.takeAway()
+		s.masterDies()
+		s.drainOne()
+		s.lookBack()
+		hints = fmt.Sprintf("   curl http://%[6]s/\n   %[1]s services --presence %[2]s\n   %[1]s events -f --presence %[2]s\n   %[3]s why service.db --config %[4]s/i-db1/addagent.yaml\n   %[3]s drain --reason \"new disk\" --config %[4]s/i-%[5]s/addagent.yaml\n",
+			s.show(s.program("addctl")), s.presence(), s.show(s.program("addagent")), s.show(s.dir), "proxy1", s.address("balancer"))
+		return hints
+	}
+}
+
+// needs says which package a program is in that is not here.
+func (d *demo) needs(program, how string) {
+	if _, err := exec.LookPath(program); err != nil && d.err == nil {
+		d.err = fmt.Errorf("this demo needs the program %s, which is not here: %s", program, how)
+	}
+}
+
+func (s *services) ip(part string) string {
+	host := map[string]string{"db1": "11", "db2": "12", "db3": "13", "proxy1": "21", "proxy2": "22", "balancer": "31"}[part]
+	return s.block + host
+}
+
+func (s *services) address(part string) string {
+	port := map[string]string{"db": "3306", "pr": "4040", "ba": "8080"}[part[:2]]
+	return s.ip(part) + ":" + port
+}
+
+func (s *services) requests() string { return s.server + "/requests.git" }
+
+// node is the node of a part.
+func (s *services) node(part string) *node {
+	for _, n := range s.nodes {
+		if n.part == part {
+			return n
+		}
+	}
+	return nil
+}
+
+// laySix makes the repositories and the machines.
+func (s *services) laySix() {
+	if s.err != nil {
+		return
+	}
+	s.bare("requests.git")
+	s.say("six machines, a folder and a loopback address each, and the repository of examples/database (its drain of 5m is 5s here)")
+	for _, n := range s.nodes {
+		for field, value := range map[string]string{"instance-id": n.id, "nodepart": n.part, "deployment": "fed1", "initgitrepo": "ops", "ip": s.ip(n.part)} {
+			s.write(n.id+"/nodeinfo/"+field+".txt", value+"\n")
+		}
+		s.write(n.id+"/addagent.yaml", fmt.Sprintf(`# made by make demo-services
+home: %[1]q
+run_dir: "%[1]s/run"
+state_dir: "%[1]s/lib"
+beat: { schedule: "@every 1s", spread: 0s }
+repos:
+  - { name: ops, url: %[2]q }
+work: { retry_first: 1s }
+presence: { url: %[3]q, refresh: 10s, pushes_per_minute: 600 }
+requests: { url: %[4]q, allow: [ work, start ] }
+`, s.path(n.id), s.server+"/ops.git", s.presence(), s.requests()))
+		s.print("   %-10s %s\n", n.id, s.ip(n.part))
+	}
+	err := filepath.WalkDir(s.example, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(s.example, path)
+		text := strings.NewReplacer("10.0.0.", s.block, "drain: 5m", "drain: 5s").Replace(string(data))
+		s.write("people/ops/"+filepath.ToSlash(rel), text)
+		return err
+	})
+	if s.err == nil {
+		s.err = err
+	}
+	s.push("the services")
+}
+
+// appear starts a doctor and all agents.
+func (s *services) appear() {
+	s.say("a doctor: addctl doctor --every 1s --handlers ops")
+	s.write("control/log/doctor.log", "")
+	if s.err != nil {
+		return
+	}
+	log, err := os.OpenFile(s.path("control/log/doctor.log"), os.O_WRONLY|os.O_APPEND, 0)
+	if s.err = err; err != nil {
+		return
+	}
+	s.home = s.path("control")
+	s.start("the doctor", log, "addctl", "doctor", "--every", "1s", "--presence", s.presence(), "--requests", s.requests(), "--handlers", s.server+"/ops.git")
+	log.Close() // the process has its own
+	s.say("the agents start. A proxy waits for a database, the balancer for a proxy; each sets itself up when there is one")
+	for _, n := range s.nodes {
+		s.startAgent(n)
+	}
+	s.until("all services are available", func() bool { return s.available("db 3/3", "proxy 2/2", "balancer 1/1") })
+	s.waitServers("proxy1", "proxy2")
+	s.waitConf("proxy1", "master", "db1")
+	s.say("who offers what and who uses it")
+	s.ask("services")
+	s.say("the balancer's work.sh has written its config by addagent services proxy --format haproxy")
+	s.showServers()
+}
+
+// servers are the lines of the balancer's config.
+func (s *services) servers() (list []string) {
+	data, _ := os.ReadFile(s.path("i-balancer", "haproxy.cfg")) // none yet
+	return regexp.MustCompile(`(?m)^server .*$`).FindAllString(string(data), -1)
+}
+
+func (s *services) showServers() {
+	for _, line := range s.servers() {
+		s.print("   %s: %s\n", s.show(s.path("i-balancer", "haproxy.cfg")), line)
+	}
+}
+
+// waitServers waits until the balancer's config has these proxies.
+func (s *services) waitServers(parts ...string) {
+	s.until("the balancer's config has "+strings.Join(parts, " and "), func() bool {
+		list := s.servers()
+		for i, p := range parts {
+			if i >= len(list) || !strings.Contains(list[i], " "+s.address(p)+" ") {
+				return false
+			}
+		}
+		return len(list) == len(parts)
+	})
+}
+
+// waitConf waits until a proxy knows these databases of a role, and no others.
+func (s *services) waitConf(proxy, role string, parts ...string) {
+	var list []string
+	for _, p := range parts {
+		list = append(list, s.address(p))
+	}
+	want := role + "=" + strings.Join(list, ",")
+	s.until("proxy.conf of i-"+proxy+" says "+want, func() bool {
+		data, _ := os.ReadFile(s.path("i-"+proxy, "proxy.conf")) // none yet
+		return regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(want) + `$`).Match(data)
+	})
+	s.print("   i-%-7s proxy.conf: %s\n", proxy, want)
+}
+
+// available tells whether addctl services shows services with so many of so many endpoints.
+func (s *services) available(rows ...string) bool {
+	out, err := s.command(s.ctx, s.program("addctl"), "services", "--presence", s.presence()).Output()
+	if err != nil {
+		return false
+	}
+	for _, row := range rows {
+		name, count, _ := strings.Cut(row, " ")
+		have, all, _ := strings.Cut(count, "/")
+		if !regexp.MustCompile(`(?m)^` + name + `\s.*\b` + have + `(/| of )` + all + `\b`).Match(out) {
+			return false
+		}
+	}
+	return true
+}
+
+// takeAway lets no list name one of the slaves any more, while the client goes on.
+func (s *services) takeAway() {
+	s.say("a client asks the balancer without pause. A push takes db of i-db3 away")
+	s.client.some(s.demo)
+	lost := s.client.lost.Load()
+	s.write("people/ops/nodework/part/db3/services.yaml", "[ ]\n")
+	s.push("no database on db3")
+	s.until("db of i-db3 is being taken away", func() bool { return strings.Contains(s.why("db3"), "drain") })
+	s.say("meanwhile: addagent why service.db")
+	s.print("%s", indented(s.why("db3")))
+	s.waitConf("proxy1", "slave", "db2")
+	s.waitConf("proxy2", "slave", "db2")
+	s.until("the server of i-db3 has ended", func() bool { return !s.answers("db3") })
+	s.client.some(s.demo)
+	s.none(lost)
+	s.until("the node has forgotten it", func() bool { return s.available("db 2/2") })
+	s.print("   the server of i-db3 has ended; the client got %d answers so far, and lost none\n", s.client.got.Load())
+}
+
+// none fails when the client has lost requests since.
+func (s *services) none(before int64) {
+	if lost := s.client.lost.Load() - before; lost > 0 && s.err == nil {
+		s.err = fmt.Errorf("the client lost %d requests; the last: %s", lost, s.client.last.Load())
+	}
+}
+
+// why is what the agent says of the service of a node.
+func (s *services) why(part string) string {
+	name := map[string]string{"db": "db", "pr": "proxy", "ba": "balancer"}[part[:2]]
+	out, _ := s.command(s.ctx, s.program("addagent"), "why", "service."+name, "--config", s.path("i-"+part, "addagent.yaml")).CombinedOutput() // it may not offer it any more
+	return string(out)
+}
+
+// masterDies kills the master; an action that waits for this has it started again.
+func (s *services) masterDies() {
+	s.say("an action waits for the master's death: addctl action:add restart-master.yaml")
+	s.ask("action:add", s.path("people", "ops", "restart-master.yaml"), "--requests", s.requests())
+	pid := s.pid("i-db1", "db.pid")
+	if s.err != nil {
+		return
+	}
+	s.say("kill -9 of the master (process %d)", pid)
+	if s.err = syscall.Kill(pid, syscall.SIGKILL); s.err != nil {
+		return
+	}
+	s.waitConf("proxy1", "master")
+	s.waitConf("proxy2", "master")
+	s.say("the proxies know. The doctor sees the event, and asks i-db1 for a start; the proxies are told again")
+	s.waitConf("proxy1", "master", "db1")
+	s.waitConf("proxy2", "master", "db1")
+	s.until("the action has succeeded", func() bool {
+		out, err := s.command(s.ctx, s.program("addctl"), "action:list", "--requests", s.requests()).Output()
+		return err == nil && regexp.MustCompile(`master-back.*succeeded|succeeded.*master-back`).Match(out)
+	})
+	s.ask("action:list", "--requests", s.requests())
+	s.until("the handler was told that the master is back", func() bool {
+		data, _ := os.ReadFile(s.path("control", "events.txt")) // none yet
+		return regexp.MustCompile(`(?s)db on i-db1: running -> .*db on i-db1: \S+ -> running`).Match(data)
+	})
+	s.say("what the doctor's handler nodeevent/services/tell.sh wrote down")
+	for line := range strings.Lines(s.read("control", "events.txt")) {
+		if strings.HasPrefix(line, "db on i-db1") {
+			s.print("   %s", line)
+		}
+	}
+}
+
+// drainOne takes a proxy out of use by hand, and puts it back.
+func (s *services) drainOne() {
+	n := s.node("proxy2")
+	lost := s.client.lost.Load()
+	config := s.path(n.id, "addagent.yaml")
+	s.say("%s gets a new disk: addagent drain --reason \"new disk\" --wait", n.id)
+	s.print("%s", indented(s.output("", s.program("addagent"), "drain", "--reason", "new disk", "--wait", "--config", config)))
+	s.waitServers("proxy1")
+	s.showServers()
+	s.ask("services")
+	s.say("and comes back: addagent undrain")
+	s.print("%s", indented(s.output("", s.program("addagent"), "undrain", "--config", config)))
+	s.waitServers("proxy1", "proxy2")
+	s.showServers()
+	s.client.some(s.demo)
+	s.none(lost)
+	s.print("   the client got %d answers so far, and lost none\n", s.client.got.Load())
+}
+
+// lookBack shows the events of all that.
+func (s *services) lookBack() {
+	s.say("all events of services and sets")
+	s.ask("events", "--type", "services", "--requests", s.requests())
+	s.ask("events", "--type", "sets", "--requests", s.requests())
+}
+
+func (s *services) answers(part string) bool {
+	conn, err := dial(s.address(part), time.Second)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+func (d *demo) pid(path ...string) int {
+	text := strings.TrimSpace(d.read(path...))
+	n, err := strconv.Atoi(text)
+	if d.err == nil && err != nil {
+		d.err = err
+	}
+	return n
+}
+
+// endServers ends the servers that services have left, which are in sessions of their own.
+func (d *demo) endServers() {
+	files, _ := filepath.Glob(d.path("*", "*.pid")) // the pattern is good
+	for _, file := range files {
+		data, _ := os.ReadFile(file) // it may have ended
+		pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+		if err != nil || pid <= 1 {
+			continue
+		}
+		// Only what still names the file: the number may be another process's by now.
+		if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(line), file) {
+			_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
+		}
+	}
+}

@@ -1,0 +1,4 @@
+#!/bin/bash
+set -eu
+bash "$(dirname "$0")/stop.sh"
+bash "$(dirname "$0")/start.sh"
