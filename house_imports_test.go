@@ -137,6 +137,7 @@ var importTable = []struct {
 	}},
 	{"outside the product", map[string]imports{
 		"demo":           {"", ""},
+		"demo/stand-in":  {"", ""},
 		"packer":         {"", ""},
 		"packaging":      {"", ""},
 		"packaging/sbom": {"", ""},

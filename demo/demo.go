@@ -77,7 +77,7 @@ func (d *demo) run(story func(*demo) (hints string)) error {
 	d.say("everything stops")
 	d.stop()
 	if d.err == nil {
-		d.say("that was it, in %s. Everything is in %s; KEEP=1 leaves it running: make demo KEEP=1", took, d.show(d.dir))
+		d.say("that was it, in %s. Everything is in %s. With KEEP=1, as in make demo KEEP=1, it goes on running", took, d.show(d.dir))
 	}
 	return d.err
 }

@@ -37,8 +37,9 @@ func sixNodes(example string) func(*demo) string {
 		s.masterDies()
 		s.drainOne()
 		s.lookBack()
-		hints = fmt.Sprintf("   curl http://%[6]s/\n   %[1]s services --presence %[2]s\n   %[1]s events -f --presence %[2]s\n   %[3]s why service.db --config %[4]s/i-db1/addagent.yaml\n   %[3]s drain --reason \"new disk\" --config %[4]s/i-%[5]s/addagent.yaml\n",
-			s.show(s.program("addctl")), s.presence(), s.show(s.program("addagent")), s.show(s.dir), "proxy1", s.address("balancer"))
+		hints = fmt.Sprintf("   curl http://%[5]s/\n   %[1]s services --config %[2]s\n   %[1]s events -f --config %[2]s\n   %[3]s why service.db --config %[4]s/i-db1/addagent.yaml\n"+
+			"   %[3]s drain --reason \"new disk\" --config %[4]s/i-proxy1/addagent.yaml\n",
+			s.show(s.program("addctl")), s.control(), s.show(s.program("addagent")), s.show(s.dir), s.address("balancer"))
 		return hints
 	}
 }
@@ -61,6 +62,38 @@ func (s *services) address(part string) string {
 }
 
 func (s *services) requests() string { return s.server + "/requests.git" }
+
+// control is the config of the control node.
+func (s *services) control() string { return s.show(s.path("control", "addagent.yaml")) }
+
+// addctl prints what addctl says, as a person would ask it.
+func (s *services) addctl(args ...string) {
+	args = append(args, "--config", s.control())
+	s.print("   $ addctl %s\n%s", strings.Join(args, " "), indented(s.output("", s.program("addctl"), args...)))
+}
+
+// addagent prints what addagent says on a node.
+func (s *services) addagent(part string, args ...string) {
+	args = append(args, "--config", s.show(s.path("i-"+part, "addagent.yaml")))
+	out := s.output("", s.program("addagent"), args...)
+	s.print("   $ addagent %s\n", strings.Join(args, " "))
+	if strings.TrimSpace(out) != "" {
+		s.print("%s", indented(out))
+	}
+}
+
+// The screen shows what agents log about services, and troubles.
+var ofServices = regexp.MustCompile(`service|WARNING|CRITICAL`)
+
+// startServing starts the agent of a node.
+func (s *services) startServing(n *node) {
+	n.agent = s.start("the agent of "+n.id, &lines{each: func(line string) {
+		if ofServices.MatchString(line) && !quietBeat.MatchString(line) {
+			line, _, _ = strings.Cut(today.ReplaceAllString(line, ""), "  -> ")
+			fmt.Fprintf(s.out, "   %-10s %s\n", n.id, strings.ReplaceAll(line, s.dir, s.show(s.dir)))
+		}
+	}}, "addagent", "run", "--config", s.path(n.id, "addagent.yaml"))
+}
 
 // node is the node of a part.
 func (s *services) node(part string) *node {
@@ -96,6 +129,8 @@ requests: { url: %[4]q, allow: [ work, start ] }
 `, s.path(n.id), s.server+"/ops.git", s.presence(), s.requests()))
 		s.print("   %-10s %s\n", n.id, s.ip(n.part))
 	}
+	s.write("control/addagent.yaml", fmt.Sprintf("# made by make demo-services\nhome: %q\nrepos:\n  - { name: ops, url: %q }\npresence: { url: %q }\nrequests: { url: %q }\n",
+		s.path("control"), s.server+"/ops.git", s.presence(), s.requests()))
 	err := filepath.WalkDir(s.example, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -127,17 +162,17 @@ func (s *services) appear() {
 		return
 	}
 	s.home = s.path("control")
-	s.start("the doctor", log, "addctl", "doctor", "--every", "1s", "--presence", s.presence(), "--requests", s.requests(), "--handlers", s.server+"/ops.git")
+	s.start("the doctor", log, "addctl", "doctor", "--every", "1s", "--handlers", "ops", "--config", s.control())
 	log.Close() // the process has its own
 	s.say("the agents start. A proxy waits for a database, the balancer for a proxy; each sets itself up when there is one")
 	for _, n := range s.nodes {
-		s.startAgent(n)
+		s.startServing(n)
 	}
 	s.until("all services are available", func() bool { return s.available("db 3/3", "proxy 2/2", "balancer 1/1") })
 	s.waitServers("proxy1", "proxy2")
 	s.waitConf("proxy1", "master", "db1")
 	s.say("who offers what and who uses it")
-	s.ask("services")
+	s.addctl("services")
 	s.say("the balancer's work.sh has written its config by addagent services proxy --format haproxy")
 	s.showServers()
 }
@@ -178,7 +213,7 @@ func (s *services) waitConf(proxy, role string, parts ...string) {
 		data, _ := os.ReadFile(s.path("i-"+proxy, "proxy.conf")) // none yet
 		return regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(want) + `$`).Match(data)
 	})
-	s.print("   i-%-7s proxy.conf: %s\n", proxy, want)
+	s.print("   i-%-8s proxy.conf: %s\n", proxy, want)
 }
 
 // available tells whether addctl services shows services with so many of so many endpoints.
@@ -204,9 +239,12 @@ func (s *services) takeAway() {
 	lost := s.client.lost.Load()
 	s.write("people/ops/nodework/part/db3/services.yaml", "[ ]\n")
 	s.push("no database on db3")
-	s.until("db of i-db3 is being taken away", func() bool { return strings.Contains(s.why("db3"), "drain") })
-	s.say("meanwhile: addagent why service.db")
-	s.print("%s", indented(s.why("db3")))
+	s.until("db of i-db3 is announced as draining", func() bool {
+		said := s.why("db3")
+		return strings.Contains(said, "draining") && !strings.Contains(said, "not yet")
+	})
+	s.say("meanwhile")
+	s.addagent("db3", "why", "service.db")
 	s.waitConf("proxy1", "slave", "db2")
 	s.waitConf("proxy2", "slave", "db2")
 	s.until("the server of i-db3 has ended", func() bool { return !s.answers("db3") })
@@ -230,10 +268,9 @@ func (s *services) why(part string) string {
 	return string(out)
 }
 
-// masterDies kills the master; an action that waits for this has it started again.
+// masterDies kills the master. When the proxies have been told, an action has it started again: what waits for a state
+// looks at the present one, too.
 func (s *services) masterDies() {
-	s.say("an action waits for the master's death: addctl action:add restart-master.yaml")
-	s.ask("action:add", s.path("people", "ops", "restart-master.yaml"), "--requests", s.requests())
 	pid := s.pid("i-db1", "db.pid")
 	if s.err != nil {
 		return
@@ -244,14 +281,15 @@ func (s *services) masterDies() {
 	}
 	s.waitConf("proxy1", "master")
 	s.waitConf("proxy2", "master")
-	s.say("the proxies know. The doctor sees the event, and asks i-db1 for a start; the proxies are told again")
+	s.say("the proxies have been told. An action for a dead master: the doctor asks i-db1 for a start, and the proxies are told again")
+	s.addctl("action:add", s.show(s.path("people", "ops", "restart-master.yaml")))
 	s.waitConf("proxy1", "master", "db1")
 	s.waitConf("proxy2", "master", "db1")
 	s.until("the action has succeeded", func() bool {
 		out, err := s.command(s.ctx, s.program("addctl"), "action:list", "--requests", s.requests()).Output()
 		return err == nil && regexp.MustCompile(`master-back.*succeeded|succeeded.*master-back`).Match(out)
 	})
-	s.ask("action:list", "--requests", s.requests())
+	s.addctl("action:list")
 	s.until("the handler was told that the master is back", func() bool {
 		data, _ := os.ReadFile(s.path("control", "events.txt")) // none yet
 		return regexp.MustCompile(`(?s)db on i-db1: running -> .*db on i-db1: \S+ -> running`).Match(data)
@@ -268,14 +306,13 @@ func (s *services) masterDies() {
 func (s *services) drainOne() {
 	n := s.node("proxy2")
 	lost := s.client.lost.Load()
-	config := s.path(n.id, "addagent.yaml")
-	s.say("%s gets a new disk: addagent drain --reason \"new disk\" --wait", n.id)
-	s.print("%s", indented(s.output("", s.program("addagent"), "drain", "--reason", "new disk", "--wait", "--config", config)))
+	s.say("%s gets a new disk: it is drained, and the balancer's config follows", n.id)
+	s.addagent(n.part, "drain", "--reason", "disk", "--wait")
 	s.waitServers("proxy1")
 	s.showServers()
-	s.ask("services")
-	s.say("and comes back: addagent undrain")
-	s.print("%s", indented(s.output("", s.program("addagent"), "undrain", "--config", config)))
+	s.addctl("services")
+	s.say("and comes back")
+	s.addagent(n.part, "undrain")
 	s.waitServers("proxy1", "proxy2")
 	s.showServers()
 	s.client.some(s.demo)
@@ -285,9 +322,8 @@ func (s *services) drainOne() {
 
 // lookBack shows the events of all that.
 func (s *services) lookBack() {
-	s.say("all events of services and sets")
-	s.ask("events", "--type", "services", "--requests", s.requests())
-	s.ask("events", "--type", "sets", "--requests", s.requests())
+	s.say("all events of services")
+	s.addctl("events", "--type", "services")
 }
 
 func (s *services) answers(part string) bool {

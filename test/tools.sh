@@ -12,21 +12,20 @@ need() { # need PACKAGE FILE_OR_COMMAND
 }
 need git git
 need bash bash
-need haproxy haproxy # runs in make demo-services, and checks what addagent services writes
+need haproxy /usr/sbin/haproxy # runs in make demo-services; its opinion of what addagent services writes for it
 if [ "${1:-}" != demo-services ]; then
-need openssh-server /usr/sbin/sshd
-need openssh-client ssh-keygen
-need nginx-light /usr/sbin/nginx
-need fcgiwrap /usr/sbin/fcgiwrap
-need tinyproxy-bin /usr/bin/tinyproxy
-need procps ps
-need haproxy /usr/sbin/haproxy # its opinion of what addagent services writes for it
-need systemd /usr/bin/systemd-analyze # its opinion of our units
-need shellcheck shellcheck
-need packer packer # validates what addctl packer:create writes
-need curl curl # asks AWS where the aws program is not there
-need nodejs node # runs the tests of the page's pure functions
-need chromium chromium # shows the page
+	need openssh-server /usr/sbin/sshd
+	need openssh-client ssh-keygen
+	need nginx-light /usr/sbin/nginx
+	need fcgiwrap /usr/sbin/fcgiwrap
+	need tinyproxy-bin /usr/bin/tinyproxy
+	need procps ps
+	need systemd /usr/bin/systemd-analyze # its opinion of our units
+	need shellcheck shellcheck
+	need packer packer # validates what addctl packer:create writes
+	need curl curl # asks AWS where the aws program is not there
+	need nodejs node # runs the tests of the page's pure functions
+	need chromium chromium # shows the page
 fi
 case ${1:-} in all | images) need gcc gcc ;; esac # for the race detector
 if [ "${1:-}" = all ]; then # git servers that are not git's own
