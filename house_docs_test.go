@@ -17,7 +17,7 @@ var mention = regexp.MustCompile("`((?:[A-Za-z0-9_.-]+/)+[A-Za-z0-9_.*-]*|[A-Za-
 
 // ofThisHouse are the first parts of paths that are ours and must exist; others (`nodework/`, `gitrepo/`, ...) are
 // files on people's nodes.
-var ofThisHouse = []string{"agent", "work", "presence", "fleet", "systemd", "internal", "cmd", "demo", "test", "docs", "packaging", "cloudformation", "packer", "vagrant"}
+var ofThisHouse = []string{"agent", "work", "presence", "fleet", "systemd", "internal", "cmd", "demo", "examples", "test", "docs", "packaging", "cloudformation", "packer", "vagrant"}
 
 func TestDocsNameWhatExists(t *testing.T) {
 	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"}
