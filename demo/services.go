@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// services is the grid of examples/database: one master, two slaves, two proxies and a balancer, with a doctor.
-type services struct {
+// sixGrid is the grid of examples/database: one master, two slaves, two proxies and a balancer, with a doctor.
+type sixGrid struct {
 	*grid
 	example string // the folder
 	block   string // "127.1.2.": the example's 10.0.0. on this machine
@@ -23,7 +23,7 @@ type services struct {
 // sixNodes is the story of the services, a step a function.
 func sixNodes(example string) func(*demo) string {
 	return func(d *demo) (hints string) {
-		s := &services{example: example, grid: &grid{demo: d}, block: fmt.Sprintf("127.%d.%d.", 1+os.Getpid()%250, 1+os.Getpid()/250%250)}
+		s := &sixGrid{example: example, grid: &grid{demo: d}, block: fmt.Sprintf("127.%d.%d.", 1+os.Getpid()%250, 1+os.Getpid()/250%250)}
 		for _, id := range []string{"db1", "db2", "db3", "proxy1", "proxy2", "balancer"} {
 			s.nodes = append(s.nodes, &node{id: "i-" + id, part: id})
 		}
@@ -51,29 +51,29 @@ func (d *demo) needs(program, how string) {
 	}
 }
 
-func (s *services) ip(part string) string {
+func (s *sixGrid) ip(part string) string {
 	host := map[string]string{"db1": "11", "db2": "12", "db3": "13", "proxy1": "21", "proxy2": "22", "balancer": "31"}[part]
 	return s.block + host
 }
 
-func (s *services) address(part string) string {
+func (s *sixGrid) address(part string) string {
 	port := map[string]string{"db": "3306", "pr": "4040", "ba": "8080"}[part[:2]]
 	return s.ip(part) + ":" + port
 }
 
-func (s *services) requests() string { return s.server + "/requests.git" }
+func (s *sixGrid) requests() string { return s.server + "/requests.git" }
 
 // control is the config of the control node.
-func (s *services) control() string { return s.show(s.path("control", "addagent.yaml")) }
+func (s *sixGrid) control() string { return s.show(s.path("control", "addagent.yaml")) }
 
 // addctl prints what addctl says, as a person would ask it.
-func (s *services) addctl(args ...string) {
+func (s *sixGrid) addctl(args ...string) {
 	args = append(args, "--config", s.control())
 	s.print("   $ addctl %s\n%s", strings.Join(args, " "), indented(s.output("", s.program("addctl"), args...)))
 }
 
 // addagent prints what addagent says on a node.
-func (s *services) addagent(part string, args ...string) {
+func (s *sixGrid) addagent(part string, args ...string) {
 	args = append(args, "--config", s.show(s.path("i-"+part, "addagent.yaml")))
 	out := s.output("", s.program("addagent"), args...)
 	s.print("   $ addagent %s\n", strings.Join(args, " "))
@@ -86,7 +86,7 @@ func (s *services) addagent(part string, args ...string) {
 var ofServices = regexp.MustCompile(`service|WARNING|CRITICAL`)
 
 // startServing starts the agent of a node.
-func (s *services) startServing(n *node) {
+func (s *sixGrid) startServing(n *node) {
 	n.agent = s.start("the agent of "+n.id, &lines{each: func(line string) {
 		if ofServices.MatchString(line) && !quietBeat.MatchString(line) {
 			line, _, _ = strings.Cut(today.ReplaceAllString(line, ""), "  -> ")
@@ -96,7 +96,7 @@ func (s *services) startServing(n *node) {
 }
 
 // node is the node of a part.
-func (s *services) node(part string) *node {
+func (s *sixGrid) node(part string) *node {
 	for _, n := range s.nodes {
 		if n.part == part {
 			return n
@@ -106,7 +106,7 @@ func (s *services) node(part string) *node {
 }
 
 // laySix makes the repositories and the machines.
-func (s *services) laySix() {
+func (s *sixGrid) laySix() {
 	if s.err != nil {
 		return
 	}
@@ -151,7 +151,7 @@ requests: { url: %[4]q, allow: [ work, start ] }
 }
 
 // appear starts a doctor and all agents.
-func (s *services) appear() {
+func (s *sixGrid) appear() {
 	s.say("a doctor: addctl doctor --every 1s --handlers ops")
 	s.write("control/log/doctor.log", "")
 	if s.err != nil {
@@ -178,19 +178,19 @@ func (s *services) appear() {
 }
 
 // servers are the lines of the balancer's config.
-func (s *services) servers() (list []string) {
+func (s *sixGrid) servers() (list []string) {
 	data, _ := os.ReadFile(s.path("i-balancer", "haproxy.cfg")) // none yet
 	return regexp.MustCompile(`(?m)^server .*$`).FindAllString(string(data), -1)
 }
 
-func (s *services) showServers() {
+func (s *sixGrid) showServers() {
 	for _, line := range s.servers() {
 		s.print("   %s: %s\n", s.show(s.path("i-balancer", "haproxy.cfg")), line)
 	}
 }
 
 // waitServers waits until the balancer's config has these proxies.
-func (s *services) waitServers(parts ...string) {
+func (s *sixGrid) waitServers(parts ...string) {
 	s.until("the balancer's config has "+strings.Join(parts, " and "), func() bool {
 		list := s.servers()
 		for i, p := range parts {
@@ -203,7 +203,7 @@ func (s *services) waitServers(parts ...string) {
 }
 
 // waitConf waits until a proxy knows these databases of a role, and no others.
-func (s *services) waitConf(proxy, role string, parts ...string) {
+func (s *sixGrid) waitConf(proxy, role string, parts ...string) {
 	var list []string
 	for _, p := range parts {
 		list = append(list, s.address(p))
@@ -217,7 +217,7 @@ func (s *services) waitConf(proxy, role string, parts ...string) {
 }
 
 // available tells whether addctl services shows services with so many of so many endpoints.
-func (s *services) available(rows ...string) bool {
+func (s *sixGrid) available(rows ...string) bool {
 	out, err := s.command(s.ctx, s.program("addctl"), "services", "--presence", s.presence()).Output()
 	if err != nil {
 		return false
@@ -233,7 +233,7 @@ func (s *services) available(rows ...string) bool {
 }
 
 // takeAway lets no list name one of the slaves any more, while the client goes on.
-func (s *services) takeAway() {
+func (s *sixGrid) takeAway() {
 	s.say("a client asks the balancer without pause. A push takes db of i-db3 away")
 	s.client.some(s.demo)
 	lost := s.client.lost.Load()
@@ -255,22 +255,23 @@ func (s *services) takeAway() {
 }
 
 // none fails when the client has lost requests since.
-func (s *services) none(before int64) {
+func (s *sixGrid) none(before int64) {
 	if lost := s.client.lost.Load() - before; lost > 0 && s.err == nil {
 		s.err = fmt.Errorf("the client lost %d requests; the last: %s", lost, s.client.last.Load())
 	}
 }
 
 // why is what the agent says of the service of a node.
-func (s *services) why(part string) string {
+func (s *sixGrid) why(part string) string {
 	name := map[string]string{"db": "db", "pr": "proxy", "ba": "balancer"}[part[:2]]
-	out, _ := s.command(s.ctx, s.program("addagent"), "why", "service."+name, "--config", s.path("i-"+part, "addagent.yaml")).CombinedOutput() // it may not offer it any more
+	// It may not offer it any more, which is an error.
+	out, _ := s.command(s.ctx, s.program("addagent"), "why", "service."+name, "--config", s.path("i-"+part, "addagent.yaml")).CombinedOutput()
 	return string(out)
 }
 
 // masterDies kills the master. When the proxies have been told, an action has it started again: what waits for a state
 // looks at the present one, too.
-func (s *services) masterDies() {
+func (s *sixGrid) masterDies() {
 	pid := s.pid("i-db1", "db.pid")
 	if s.err != nil {
 		return
@@ -303,7 +304,7 @@ func (s *services) masterDies() {
 }
 
 // drainOne takes a proxy out of use by hand, and puts it back.
-func (s *services) drainOne() {
+func (s *sixGrid) drainOne() {
 	n := s.node("proxy2")
 	lost := s.client.lost.Load()
 	s.say("%s gets a new disk: it is drained, and the balancer's config follows", n.id)
@@ -321,12 +322,12 @@ func (s *services) drainOne() {
 }
 
 // lookBack shows the events of all that.
-func (s *services) lookBack() {
+func (s *sixGrid) lookBack() {
 	s.say("all events of services")
 	s.addctl("events", "--type", "services")
 }
 
-func (s *services) answers(part string) bool {
+func (s *sixGrid) answers(part string) bool {
 	conn, err := dial(s.address(part), time.Second)
 	if err == nil {
 		conn.Close()

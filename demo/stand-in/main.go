@@ -1,8 +1,8 @@
 // Stand-in takes the place of a database and of its proxy in examples/database: it really listens, and stores nothing.
 //
-// A database answers each request over HTTP with its name. A proxy asks a slave, else the master, and adds its own name;
-// what one database does not answer it asks of another. Both say their role at /role, and end at TERM when the requests
-// in hand have been answered.
+// A database answers each request over HTTP with its name. A proxy asks a slave, else the master, and adds its own
+// name; what one database does not answer it asks of another. Both say their role at /role, and end at TERM when the
+// requests in hand have been answered.
 package main
 
 import (
@@ -81,8 +81,8 @@ type proxy struct {
 	turn       atomic.Uint32
 }
 
-// ServeHTTP asks one database after the other, each time another one first. The file is read at each request, so that
-// nobody has to reload anything.
+// ServeHTTP asks one database after the other, each time another one first. The file is read at each request, so no
+// reload is needed.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	slaves, masters, err := databases(p.conf)
 	if n := len(slaves); n > 0 {
