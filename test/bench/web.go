@@ -160,6 +160,8 @@ func (b *bench) web(s *stage, nodes, transitions int) {
 	b.check(check{what: what + "bytes until the list can be used, compressed", unit: "KB", limit: held(300), ours: kb(first)})
 	b.check(check{what: what + "bytes of a week of history, compressed", unit: "KB", limit: noTarget, ours: kb(g.get("history.json"))})
 
+	b.browse(s, g, what, held)
+
 	whole := g.look(20, "grid")
 	g.until("20 browsers", func() bool { return whole.Load() == 20 })
 	g.get("history.json?since=" + strconv.FormatInt(time.Now().Add(-24*time.Hour).Unix(), 10))

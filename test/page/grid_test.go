@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/addagent/addagent/internal/git/gittest"
 	"github.com/addagent/addagent/internal/testkit"
 )
@@ -73,7 +75,7 @@ func TestGrid(t *testing.T) {
 	p.until("the killed node is late", "document.querySelector('#needs-body').innerText.includes('late')")
 	p.until("the killed node is missing", is("i-app1", "missing"))
 	p.until("it is back, and all are well", "!document.getElementById('calm').hidden && "+is("i-app1", "idle"))
-	p.do(clicked("#to-timeline"))
+	p.do(chromedp.EmulateViewport(1000, 1600), clicked("#to-timeline"))
 	p.until("the history", "document.querySelector('.bars > tbody').innerText.includes('missing') && document.querySelector('.bars > tbody').innerText.includes('wedged')")
 	p.shot("timeline")
 

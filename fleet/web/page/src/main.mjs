@@ -188,7 +188,12 @@ async function fetchHistory() {
     performance.mark('history');
     const data = self.addctlData ? self.addctlData.history : await (await fetched('history.json?since=' + Math.floor(from / 1000))).json();
     performance.mark('history read');
+    const before = page.steps;
     page.steps = timelines(data || {});
+    for (const [id, steps] of before) { // what came since the server read its history
+      const later = steps.filter(s => s[0] > (data?.time || 0) * 1000), have = page.steps.get(id) || [];
+      if (later.length) page.steps.set(id, [...have, ...later.filter(s => s[0] > (have.at(-1)?.[0] || 0))]);
+    }
     page.from = self.addctlData ? -Infinity : from;
     put($('history-note'), safe(data?.note));
     arrange();
