@@ -57,6 +57,7 @@ type members struct {
 // grows, shrinks and ends; of groups that are well only growth is, so that a rollout and its end show.
 func compose(before []announced, f presence.Fleet, services []presence.ServiceStatus, onlyCritical bool, now time.Time) ([]announced, []chat.Message) {
 	groups, totals := groupsOf(f, now)
+	ofNodes := maps.Clone(groups) // of those of services there may be thousands
 	addServices(groups, before, services, now)
 	after := []announced{} // not nil: the room was told
 	var messages []chat.Message
@@ -79,7 +80,10 @@ func compose(before []announced, f presence.Fleet, services []presence.ServiceSt
 		}
 		said := now.Sub(s.Said)
 		soon := said >= 0 && said < lineInterval && (s.N > 0 || !row.Critical)
-		left, critical := troubleOf(groups, g)
+		left, critical := "", false
+		if g.Service == "" {
+			left, critical = troubleOf(ofNodes, g)
+		}
 		switch {
 		case g.Word == hasEndpoint && g.Service != "":
 			s.N = n // no message: it is remembered, so that its loss is one
@@ -123,7 +127,7 @@ func troubleOf(groups map[group]*members, of group) (words string, critical bool
 	var list []string
 	for _, g := range slices.SortedFunc(maps.Keys(groups), group.compare) {
 		row := wordRow(g.Word)
-		if n := len(groups[g].ids); n > 0 && row.Colour == "red" && g.Deployment == of.Deployment && g.Part == of.Part && g.Service == of.Service {
+		if n := len(groups[g].ids); n > 0 && row.Colour == "red" && g.Deployment == of.Deployment && g.Part == of.Part {
 			list = append(list, human.Safe(fmt.Sprintf("%d %s%s", n, g.Word, g.at())))
 			critical = critical || row.Critical
 		}

@@ -18,6 +18,9 @@ const (
 	noEndpoint  = "no endpoint"
 )
 
+// servicesMost bounds the services that rooms hear of: said.json has a line for each, and any node can make some up.
+const servicesMost = 2000
+
 // addServices adds a group for each service that has an endpoint, and for each one that has lost its last.
 func addServices(groups map[group]*members, before []announced, services []presence.ServiceStatus, now time.Time) {
 	of := func(s presence.ServiceStatus, word string) group {
@@ -29,7 +32,11 @@ func addServices(groups map[group]*members, before []announced, services []prese
 			known[a.group] = a
 		}
 	}
+	count := 0
 	add := func(s presence.ServiceStatus, lost bool) {
+		if count++; count > servicesMost {
+			return
+		}
 		word := hasEndpoint
 		if lost {
 			word = noEndpoint

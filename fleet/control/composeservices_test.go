@@ -124,3 +124,21 @@ func TestManyServicesAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestServicesMadeUp: however many services nodes make up, what rooms were told of them fits into said.json.
+func TestServicesMadeUp(t *testing.T) {
+	var told []announced
+	for i := range 3 {
+		var all []presence.ServiceStatus
+		for n := range servicesMost {
+			s := serviceOf(fmt.Sprintf("s%d i-1=000000", n))
+			s.Deployment = strings.Repeat("x", 99) + fmt.Sprint(i)
+			all = append(all, s)
+		}
+		told, _ = compose(told, presence.Fleet{}, all, false, fleettest.Noon().Add(time.Duration(i)*time.Minute))
+	}
+	data, err := said{Rooms: map[string][]announced{"room 1": told}}.encode()
+	if err != nil || len(data) > 2<<20 {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+}
