@@ -64,6 +64,8 @@ type ward struct {
 	Me    string        // of one doctor
 	Ahead time.Duration // its clock
 	Lease time.Duration
+
+	Expect []event.Expected // instead of db1
 }
 
 func (w ward) path(name string) string { return filepath.Join(w.Dir, name) }
@@ -101,7 +103,10 @@ func oneRound(order string) error {
 	if err != nil {
 		return err
 	}
-	expect := []event.Expected{{Name: "db1", IP: w.IP, Launch: event.Launch{Template: w.Template, Subnet: w.Subnet}}}
+	expect := w.Expect
+	if len(expect) == 0 {
+		expect = []event.Expected{{Name: "db1", IP: w.IP, Launch: event.Launch{Template: w.Template, Subnet: w.Subnet}}}
+	}
 	return doctor.New(doctor.Options{Me: w.Me, Fleet: reader, Store: store, Cloud: a, Expect: expect, Handlers: scripts, Once: true, Lease: w.Lease,
 		Say: func(text string) { fmt.Println(text) }}).Round(ctx, w.now())
 }
