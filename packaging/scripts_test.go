@@ -56,6 +56,13 @@ func TestShellcheck(t *testing.T) {
 	if err != nil || len(scripts) != 3 {
 		t.Fatalf("scripts of the package: %q %v", scripts, err)
 	}
+	for _, pattern := range []string{"*/*.sh", "*/*/*.sh"} {
+		more, err := filepath.Glob("../examples/database/" + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts = append(scripts, more...)
+	}
 	scripts = append(scripts, "addagent-bootstrap", "build.sh", "release.sh", "install.sh")
 	if out, err := exec.Command("shellcheck", scripts...).CombinedOutput(); err != nil {
 		t.Errorf("shellcheck: %v\n%s", err, out)

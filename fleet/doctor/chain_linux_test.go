@@ -112,8 +112,8 @@ func (c *chain) instances() (ids []string) {
 	return ids
 }
 
-// TestChain: the eight actions of examples/database start a database on a new instance, with three agents, while doctors
-// are killed at their first and second pushes, before these land and after. Each step takes effect once.
+// TestChain: the eight actions of examples/database start a database on a new instance, with three agents, while
+// doctors are killed at their first and second pushes, before these land and after. Each step takes effect once.
 func TestChain(t *testing.T) {
 	testkit.Long(t)
 	c := newChain(t)
