@@ -190,9 +190,10 @@ async function fetchHistory() {
     performance.mark('history read');
     const before = page.steps;
     page.steps = timelines(data || {});
-    for (const [id, steps] of before) { // what came since the server read its history
-      const later = steps.filter(s => s[0] > (data?.time || 0) * 1000), have = page.steps.get(id) || [];
-      if (later.length) page.steps.set(id, [...have, ...later.filter(s => s[0] > (have.at(-1)?.[0] || 0))]);
+    for (const [id, steps] of before) { // what the server's history does not have yet: a fold may be a minute late
+      const have = page.steps.get(id) || [];
+      const more = steps.filter(s => s[0] > (data?.time || 0) * 1000 - 120e3 && !have.some(h => h[1] === s[1] && Math.abs(h[0] - s[0]) < 60e3));
+      if (more.length) page.steps.set(id, [...have, ...more].sort((a, b) => a[0] - b[0]));
     }
     page.from = self.addctlData ? -Infinity : from;
     put($('history-note'), safe(data?.note));
@@ -228,8 +229,8 @@ function tick() {
 
 function begin() {
   const redraw = () => requestAnimationFrame(() => {
+    if (link.view === 'nodes') tiles.draw(); // it reads the layout, which the table then changes
     tables[link.view]?.draw();
-    if (link.view === 'nodes') tiles.draw();
     if (link.view === 'timeline') {
       timeline.draw();
       timeline.table.draw();

@@ -57,7 +57,7 @@ export class Tiles {
       this.box.style.height = this.map.height + 'px';
     }
     const top = this.box.getBoundingClientRect().top;
-    const from = Math.max(0, Math.min(-top - 200, this.map.height)), height = Math.min(this.map.height - from, innerHeight + 400);
+    const from = Math.max(0, Math.floor((-top - 200) / 600) * 600), height = Math.min(this.map.height - from, innerHeight + 1000);
     if (!(height > 0)) return;
     const size = this.map.size, font = getComputedStyle(document.body).fontFamily;
     // What is drawn already stays, but for the tiles with another word: most updates are of a few nodes.
