@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -77,7 +78,7 @@ func (d *demo) run(story func(*demo) (hints string)) error {
 	d.say("everything stops")
 	d.stop()
 	if d.err == nil {
-		d.say("that was it, in %s. Everything is in %s. With KEEP=1, as in make demo KEEP=1, it goes on running", took, d.show(d.dir))
+		d.say("that was it, in %s. Everything is in %s. With KEEP=1 behind the make command it goes on running", took, d.show(d.dir))
 	}
 	return d.err
 }
@@ -143,6 +144,7 @@ func (d *demo) clear() {
 		d.err = fmt.Errorf("%s is not empty and no earlier demo: name another folder with -dir", d.dir)
 		return
 	}
+	d.endServers()
 	// A demo that was ended during a push may have left a git of its server behind, which writes for a moment more.
 	ctx, cancel := context.WithTimeout(d.ctx, grace)
 	defer cancel()
@@ -210,6 +212,7 @@ func (d *demo) serve() (stop func()) {
 		Path:   filepath.Join(programs, "git-http-backend"),
 		Env:    []string{"GIT_PROJECT_ROOT=" + d.path("server"), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=people"},
 		Stderr: io.Discard,
+		Logger: log.New(io.Discard, "", 0), // of a request that ^C cuts off
 	}}
 	go server.Serve(listener) //nolint:errcheck // ends with Shutdown
 	d.server = "http://" + listener.Addr().String()

@@ -46,7 +46,11 @@ func sixNodes(example string) func(*demo) string {
 
 // needs says which package a program is in that is not here.
 func (d *demo) needs(program, how string) {
-	if _, err := exec.LookPath(program); err != nil && d.err == nil {
+	_, err := exec.LookPath(program)
+	if err != nil { // a person's PATH may be without it, and that of scripts has it
+		_, err = exec.LookPath("/usr/sbin/" + program)
+	}
+	if err != nil && d.err == nil {
 		d.err = fmt.Errorf("this demo needs the program %s, which is not here: %s", program, how)
 	}
 }
@@ -69,14 +73,14 @@ func (s *sixGrid) control() string { return s.show(s.path("control", "addagent.y
 // addctl prints what addctl says, as a person would ask it.
 func (s *sixGrid) addctl(args ...string) {
 	args = append(args, "--config", s.control())
-	s.print("   $ addctl %s\n%s", strings.Join(args, " "), indented(s.output("", s.program("addctl"), args...)))
+	s.print("   $ %s %s\n%s", s.show(s.program("addctl")), strings.Join(args, " "), indented(s.output("", s.program("addctl"), args...)))
 }
 
 // addagent prints what addagent says on a node.
 func (s *sixGrid) addagent(part string, args ...string) {
 	args = append(args, "--config", s.show(s.path("i-"+part, "addagent.yaml")))
 	out := s.output("", s.program("addagent"), args...)
-	s.print("   $ addagent %s\n", strings.Join(args, " "))
+	s.print("   $ %s %s\n", s.show(s.program("addagent")), strings.Join(args, " "))
 	if strings.TrimSpace(out) != "" {
 		s.print("%s", indented(out))
 	}
