@@ -69,6 +69,7 @@ var faults = []struct {
 	{"TestTwoOfOneName", 1, ""},
 	{"TestOthersCannotBeRead", 4, ""},
 	{"TestFirstRunMeetsOthers", 6, ""},
+	{"TestServicesUnderFire", 40, "steps"},
 	{"TestMetricsAway", 3, ""},
 	{"TestPlacesChange", 1, ""},
 	{"TestLastWordInARoom", 1, ""},
