@@ -210,7 +210,7 @@ func (b *bench) servingBeats(s *stage, f *fleetRepo, target func(float64) float6
 	}{{"i-serves", "presence, a room, three TCP checks, one watched service", "", 2.5},
 		{"i-obeys", "the same that obeys requests", fmt.Sprintf("requests: { url: %q }\n", told.URL+"/requests.git"), 3}} {
 		d := b.servingDaemon(s, root, one.id, ops.Dir, there+one.more)
-		seq := d.rest(s)
+		d.rest(s)
 		if !eventually(func() bool {
 			record, err := gittest.TryGit(f.repo.Dir, nil, "show", gitstore.RefName(gitstore.RefPrefix, one.id)+":"+gitstore.PathOf(one.id))
 			return err == nil && strings.Count(record, `"code": "000000"`) == offered && strings.Contains(record, `"state": "idle"`)
@@ -218,7 +218,7 @@ func (b *bench) servingBeats(s *stage, f *fleetRepo, target func(float64) float6
 			said, _ := os.ReadFile(d.log)
 			s.Fatalf("%s offers nothing: %s", one.id, said)
 		}
-		seq = d.rest(s)
+		seq := d.rest(s)
 		const beats = 20
 		var all []float64
 		asked := trafficOf(told)

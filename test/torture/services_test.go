@@ -196,8 +196,8 @@ func (o *offering) everyEndpoint(g *grid) {
 // for some.
 //
 // INVARIANT (spec 8): no endpoint is available before its set-up succeeded; nothing is deleted that was not announced
-// as leaving; every set that a run got is one that the index had; the user works each change once; after a quiet period it
-// has the set that the index has, with all endpoints.
+// as leaving; every set that a run got is one that the index had; the user works each change once; after a quiet period
+// it has the set that the index has, with all endpoints.
 func TestServicesUnderFire(t *testing.T) {
 	t.Parallel()
 	if elsewhere(t) {
