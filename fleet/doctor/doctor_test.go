@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -234,8 +235,9 @@ func TestDoctorDiesBetweenAnyTwoWrites(t *testing.T) {
 	}
 }
 
-// sky is a provider that counts what took effect.
+// sky is a provider that counts what took effect. Actions of one round call it side by side.
 type sky struct {
+	mu        sync.Mutex
 	instances map[string]string // states by id
 	tokens    map[string]string // ids by token
 	ips       map[string]string // addresses by id
@@ -244,6 +246,8 @@ type sky struct {
 }
 
 func (c *sky) Instances(context.Context) (list []event.Provided, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for id, state := range c.instances {
 		list = append(list, event.Provided{ID: id, IP: c.ips[id], State: state})
 	}
@@ -251,6 +255,8 @@ func (c *sky) Instances(context.Context) (list []event.Provided, err error) {
 }
 
 func (c *sky) Do(_ context.Context, action, id string, l event.Launch) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err := c.refuse[action]; err != nil {
 		return "", err
 	}
