@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/addagent/addagent/fleet/web/page"
@@ -22,6 +24,9 @@ const ExportWindow = 7 * 24 * time.Hour
 
 // dataFile is the data of an export, a script: a page that was opened as a file may read no other kind.
 const dataFile = "data.js"
+
+// temporaryPrefix begins the names of files that have not taken their place.
+const temporaryPrefix = ".new-"
 
 // Export reads once and writes the page as files, with its data inside. All files are complete on the disk before the
 // first one takes its place, and the data comes last. A reading that fails writes nothing. It returns how many nodes
@@ -70,9 +75,11 @@ func writeExport(dir string, list []exportFile) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
+	// What an export left that was killed is ours.
+	foreign := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), temporaryPrefix) }
 	if there, err := os.ReadDir(dir); err != nil {
 		return fmt.Errorf("export: %w", err)
-	} else if _, absent := os.Stat(filepath.Join(dir, dataFile)); len(there) > 0 && errors.Is(absent, fs.ErrNotExist) {
+	} else if _, absent := os.Stat(filepath.Join(dir, dataFile)); slices.ContainsFunc(there, foreign) && errors.Is(absent, fs.ErrNotExist) {
 		return fmt.Errorf("export: %s has other files: give a new folder, or one with an export", dir)
 	}
 	temporary := make([]string, len(list))
@@ -84,7 +91,7 @@ func writeExport(dir string, list []exportFile) (err error) {
 		}
 	}()
 	for i, f := range list {
-		t, err := os.CreateTemp(dir, ".new-*")
+		t, err := os.CreateTemp(dir, temporaryPrefix+"*")
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}

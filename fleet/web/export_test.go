@@ -72,6 +72,12 @@ func TestExport(t *testing.T) {
 	if left, _ := filepath.Glob(dir + "/.new-*"); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
+	// What a first export left that was killed is no other file.
+	killed := t.TempDir()
+	testkit.Must(t, os.WriteFile(killed+"/.new-1", nil, 0o600))
+	if _, err := h.Export(t.Context(), killed); err != nil {
+		t.Error(err)
+	}
 	// A folder with other files is left alone.
 	other := t.TempDir()
 	testkit.Must(t, os.WriteFile(other+"/index.html", []byte("mine"), 0o600))

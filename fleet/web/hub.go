@@ -65,6 +65,7 @@ type Hub struct {
 	since    map[string]entered // of past
 	listed   time.Time          // when the slow part was read
 	unlisted *Failure           // of the last reading of the history
+	unqueued string             // why the queue could not be read; "" = it could
 	made     cache
 }
 
@@ -206,6 +207,9 @@ func (h *Hub) ReadSlow(ctx context.Context) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.listed = now
+	if (err == nil) != (h.unlisted == nil) {
+		h.made.history = nil // its note says otherwise
+	}
 	if h.unlisted = failure(h.unlisted, err, now); err == nil && (len(lines) > 0 || h.past == nil) {
 		if h.past == nil {
 			h.past = newPast()
@@ -216,8 +220,12 @@ func (h *Hub) ReadSlow(ctx context.Context) {
 		h.when.recall(h.past, h.fleet.Nodes)
 		h.made.history = nil
 	}
-	if h.Queue != nil && qerr == nil {
-		h.parts.Queue = actions(q)
+	switch {
+	case h.Queue == nil || qerr != nil && ctx.Err() != nil:
+	case qerr != nil:
+		h.unqueued = "the queue could not be read: " + qerr.Error()
+	default:
+		h.parts.Queue, h.unqueued = actions(q), ""
 	}
 	if !h.read.IsZero() { // a browser should not see an empty grid first
 		h.publish(now)
@@ -265,7 +273,11 @@ func (h *Hub) publish(now time.Time) {
 		h.parts.Versions, h.parts.Services = versionsOf(h.fleet.Nodes, h.when, now), presence.ServicesOf(h.ends, h.fleet, now)
 	}
 	h.parts.Every = h.pauseNow().Seconds()
-	for i, p := range h.parts.encoded() {
+	all := h.parts
+	if h.unqueued != "" {
+		all.Notes = append(slices.Clone(all.Notes), h.unqueued)
+	}
+	for i, p := range all.encoded() {
 		if i == len(h.raw) {
 			h.raw = append(h.raw, part{name: p.name})
 		}

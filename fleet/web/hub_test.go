@@ -221,6 +221,41 @@ func TestSinceFromTheHistory(t *testing.T) {
 	}
 }
 
+// TestSlowPartsThatFail: the page says it while they do, and no longer.
+func TestSlowPartsThatFail(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second)
+	w := &world{lines: []Line{{Time: now.Add(-time.Hour), ID: "i-1", To: "idle"}}}
+	w.set(fleettest.Of(now, "1 idle a"), nil)
+	var herr, qerr error
+	source := w.source()
+	source.History = func(context.Context, time.Time) ([]Line, error) { lines := w.lines; w.lines = nil; return lines, herr }
+	source.Queue = func(context.Context) (event.Queue, error) { return w.queue, qerr }
+	h := NewHub(source)
+	h.Read(t.Context())
+	for _, c := range []struct {
+		history, queue   error
+		note, queueNotes string
+	}{
+		{nil, nil, "", "[]"},
+		{errors.New("no route"), errors.New("no key"), "the history could not be read again: no route", `["the queue could not be read: no key"]`},
+		{nil, nil, "", "[]"},
+	} {
+		herr, qerr = c.history, c.queue
+		h.ReadSlow(t.Context())
+		b, failed := h.HistorySince(now.Add(-2 * time.Hour))
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		var got History
+		testkit.Must(t, json.Unmarshal(b.plain, &got))
+		var grid struct{ Notes json.RawMessage }
+		testkit.Must(t, json.Unmarshal(h.Grid().plain, &grid))
+		if got.Note != c.note || len(got.List) != 1 || string(grid.Notes) != c.queueNotes {
+			t.Errorf("%q %s, want %q %s", got.Note, grid.Notes, c.note, c.queueNotes)
+		}
+	}
+}
+
 // TestNoBrowserLooks: nothing is read before the first stream and after the last one.
 func TestNoBrowserLooks(t *testing.T) {
 	w := &world{}
