@@ -3,6 +3,7 @@
 # A reload hands the listening sockets on, so no connection is lost.
 set -eu
 pid=$ADD_HOME/balancer.pid conf=$ADD_HOME/haproxy.cfg
+servers=$(addagent services proxy --format haproxy) # within the config below, a failure would leave it without servers
 cat >"$conf.new" <<END
 defaults
     mode http
@@ -17,7 +18,7 @@ frontend clients
 backend proxies
     default-server inter 1s
     option httpchk GET /role
-$(addagent services proxy --format haproxy)
+$servers
 END
 haproxy -c -q -f "$conf.new"
 mv "$conf.new" "$conf"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Stops the server, and waits until it has ended. A real one: systemctl stop mariadb
+# Stops the proxy, and waits until it has ended.
 set -eu
 pid=$(cat "$ADD_HOME/$ADD_SERVICE.pid" 2>/dev/null) || exit 0
 kill "$pid" 2>/dev/null || exit 0
