@@ -52,23 +52,23 @@ func ServicesOf(ends Endpoints, f Fleet, now time.Time) []ServiceStatus {
 		}
 		return sets[filter]
 	}
+	everywhere := map[string][]ServiceUser{} // users of a service in all deployments, those too that only a use names
 	for _, n := range f.Nodes {
 		if age := n.Age(now); age == Gone || age == Missing {
 			continue
 		}
 		for _, u := range n.Uses {
 			user := ServiceUser{Node: n.InstanceID, Item: u.Item, Behind: u.Set != current(u, n.Deployment)}
-			if u.Deployment != AllDeployments {
-				s := of(u.Service, cmp.Or(u.Deployment, n.Deployment))
-				s.Users = append(s.Users, user)
+			if u.Deployment == AllDeployments {
+				everywhere[u.Service] = append(everywhere[u.Service], user)
 				continue
 			}
-			for key, s := range known {
-				if key[0] == u.Service {
-					s.Users = append(s.Users, user)
-				}
-			}
+			s := of(u.Service, cmp.Or(u.Deployment, n.Deployment))
+			s.Users = append(s.Users, user)
 		}
+	}
+	for key, s := range known {
+		s.Users = append(s.Users, everywhere[key[0]]...)
 	}
 	all := []ServiceStatus{}
 	for _, s := range known {

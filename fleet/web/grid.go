@@ -70,22 +70,27 @@ type VersionCount struct {
 	Nodes   int    `json:"nodes"`
 }
 
-// appeared is when each version of a repository and branch was first seen at a node; zero = at the first reading.
+// appeared is when a node moved last to each version of a repository and branch that is at a node; zero = it was there
+// at the first reading.
 type appeared map[[3]string]time.Time
 
-// see takes in what is at nodes now. Of the first reading it is not known since when, but from the history.
+// see takes in what is at nodes now, and forgets what is not: a version that comes back has appeared again.
 func (a appeared) see(nodes []presence.Node, now time.Time) {
+	there := make(map[[3]string]bool, len(a))
 	for _, n := range nodes {
 		for _, r := range n.Repos {
 			key := [3]string{r.Name, r.Branch, r.Version}
 			if _, known := a[key]; !known {
 				a[key] = now
 			}
+			there[key] = true
 		}
 	}
+	maps.DeleteFunc(a, func(key [3]string, _ time.Time) bool { return !there[key] })
 }
 
-// recall takes in the history, whose lines have the version of a node's first repository.
+// recall takes the times of what was there at the first reading from the history, whose lines have the version of a
+// node's first repository. The first line of a node does not tell whether it moved then.
 func (a appeared) recall(p *past, nodes []presence.Node) {
 	first := map[string]presence.Repo{}
 	for _, n := range nodes {
@@ -93,13 +98,19 @@ func (a appeared) recall(p *past, nodes []presence.Node) {
 			first[n.InstanceID] = n.Repos[0]
 		}
 	}
+	moved, before := appeared{}, map[string]string{}
 	p.all(func(l Line) {
 		r, ok := first[l.ID]
-		key := [3]string{r.Name, r.Branch, l.Version}
-		if at, known := a[key]; ok && l.Version != "" && (!known || at.IsZero() || l.Time.Before(at)) {
-			a[key] = l.Time
+		if was, seen := before[l.ID]; ok && seen && was != l.Version {
+			moved[[3]string{r.Name, r.Branch, l.Version}] = l.Time
 		}
+		before[l.ID] = l.Version
 	})
+	for key, at := range moved {
+		if since, known := a[key]; known && since.IsZero() {
+			a[key] = at
+		}
+	}
 }
 
 // versionsOf counts the versions of nodes that are not gone.

@@ -284,6 +284,26 @@ func TestNoBrowserLooks(t *testing.T) {
 	}
 }
 
+// TestMovedBack: the version that nodes moved to last may be an old one.
+func TestMovedBack(t *testing.T) {
+	w, noon := &world{}, time.Now().UTC()
+	h := NewHub(w.source())
+	newest := func(lines ...string) string {
+		w.set(fleettest.Of(noon, lines...), nil)
+		h.Read(t.Context())
+		_, e, _ := nextFrame(t, h, 0)
+		return e.Versions[0].Newest[:1] + fmt.Sprint(len(e.Versions[0].Behind))
+	}
+	for i, step := range []struct{ lines, want string }{{"3 idle a", "a0"}, {"2 idle a,1 idle b", "b2"}, {"3 idle b", "b0"}, {"1 idle a,2 idle b", "a2"}} {
+		if got := newest(strings.Split(step.lines, ",")...); got != step.want {
+			t.Errorf("step %d: %s, not %s", i, got, step.want)
+		}
+	}
+	if len(h.when) != 2 {
+		t.Errorf("it remembers %d versions", len(h.when))
+	}
+}
+
 func TestVersionsOf(t *testing.T) {
 	noon := fleettest.Noon()
 	f := fleettest.Of(noon, "3 idle a", "1 idle b", "1 leaving c", "2 idle c")

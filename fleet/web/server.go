@@ -47,7 +47,7 @@ func Listen(a Access, hub *Hub) (*Server, error) {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	s := &Server{hub: hub, gate: g, listener: netutil.LimitListener(l, connectionsMost)}
-	s.http = &http.Server{Handler: g.guard(s.routes()), ReadHeaderTimeout: sendTime, ReadTimeout: sendTime, IdleTimeout: time.Minute,
+	s.http = &http.Server{Handler: unhurried(g.guard(s.routes())), ReadHeaderTimeout: sendTime, ReadTimeout: sendTime, IdleTimeout: time.Minute,
 		MaxHeaderBytes: headMost, TLSConfig: g.tls, ErrorLog: log.New(io.Discard, "", 0)}
 	return s, nil
 }
@@ -87,6 +87,14 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("serve the page: %w", err)
+}
+
+// unhurried takes away the deadline that an answer before it left on the connection.
+func unhurried(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) routes() http.Handler {
