@@ -56,8 +56,3 @@ func (f Fleet) Node(id string) (Node, bool) {
 	}
 	return f.Nodes[i], true
 }
-
-// SortNodes sorts nodes by id, as in a Fleet.
-func SortNodes(nodes []Node) {
-	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.InstanceID, b.InstanceID) })
-}

@@ -70,11 +70,22 @@ func Trouble(n Node, now time.Time) int {
 // Troubled returns the nodes in the order in which a person wants to see them: wedged, missing, failing, late,
 // disabled, then all that are well, then those that left; in each the order of deployment, part and id.
 func Troubled(f Fleet, now time.Time) []Node {
-	nodes := slices.Clone(f.Nodes)
-	slices.SortFunc(nodes, func(a, b Node) int {
-		return cmp.Or(cmp.Compare(Trouble(a, now), Trouble(b, now)), cmp.Compare(a.Deployment, b.Deployment),
+	type ranked struct { // a node is large, and its trouble takes a while
+		trouble int
+		*Node
+	}
+	order := make([]ranked, len(f.Nodes))
+	for i := range f.Nodes {
+		order[i] = ranked{Trouble(f.Nodes[i], now), &f.Nodes[i]}
+	}
+	slices.SortFunc(order, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.trouble, b.trouble), cmp.Compare(a.Deployment, b.Deployment),
 			cmp.Compare(a.Nodepart, b.Nodepart), cmp.Compare(a.InstanceID, b.InstanceID))
 	})
+	nodes := make([]Node, len(order))
+	for i, one := range order {
+		nodes[i] = *one.Node
+	}
 	return nodes
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func zoo(now time.Time) Fleet {
 			f.Nodes[i].StateLog = "setup:20260301-080000;"
 		}
 	}
-	SortNodes(f.Nodes)
+	slices.SortFunc(f.Nodes, func(a, b Node) int { return strings.Compare(a.InstanceID, b.InstanceID) })
 	return f
 }
 

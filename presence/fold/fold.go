@@ -111,11 +111,11 @@ type fold struct {
 func (f fold) fleet() presence.Fleet {
 	fl := presence.Fleet{From: presence.FromFold, At: f.info.Folded, Folded: f.info.Folded, Notes: f.info.Notes, Unseen: max(f.info.Unseen, 0), Nodes: make([]presence.Node, 0, len(f.nodes))}
 	every := f.info.every()
-	for id, t := range f.nodes {
+	for _, id := range slices.Sorted(maps.Keys(f.nodes)) {
+		t := f.nodes[id]
 		fl.Nodes = append(fl.Nodes, presence.Node{Record: t.record, Told: t.at, Commit: f.refStates[id].Commit, Since: f.refStates[id].Since,
 			Folded: f.info.Folded, Every: every})
 	}
-	presence.SortNodes(fl.Nodes)
 	return fl
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/addagent/addagent/internal/git/remote"
@@ -216,7 +217,8 @@ func (r *Reader) readRefs(ctx context.Context, refs refList, now time.Time) (pre
 func fleetOf(all map[string]seen, at time.Time) presence.Fleet {
 	f := presence.Fleet{From: presence.FromRefs, At: at}
 	var n notes
-	for id, s := range all {
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		s := all[id]
 		if s.broken != "" {
 			n.add("%s: %s", id, s.broken)
 		}
@@ -226,7 +228,6 @@ func fleetOf(all map[string]seen, at time.Time) presence.Fleet {
 		}
 		f.Nodes = append(f.Nodes, presence.Node{Record: s.record, Told: s.at, Commit: s.commit})
 	}
-	presence.SortNodes(f.Nodes)
 	f.Notes = n.with(nil)
 	return f
 }

@@ -3,6 +3,7 @@ package fold
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func zoo(now time.Time) presence.Fleet {
 			f.Nodes[i].StateLog = "setup:20260301-080000;"
 		}
 	}
-	presence.SortNodes(f.Nodes)
+	slices.SortFunc(f.Nodes, func(a, b presence.Node) int { return strings.Compare(a.InstanceID, b.InstanceID) })
 	return f
 }
 
