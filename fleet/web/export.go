@@ -62,7 +62,11 @@ func (h *Hub) exported(now time.Time) ([]exportFile, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	note := "The history of the last " + human.Setting(window) + " is here. What was before is left out: addctl log shows it."
+	span := human.Setting(window)
+	if days := int(window / (24 * time.Hour)); days > 0 {
+		span = human.Count(days, "day")
+	}
+	note := "The history of the last " + span + " is here. What was before is left out: addctl log shows it."
 	data, err := page.DataScript(h.encode(0, now), history, note)
 	if err != nil {
 		return nil, 0, fmt.Errorf("export: %w", err)

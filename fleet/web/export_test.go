@@ -44,7 +44,7 @@ func TestExport(t *testing.T) {
 	n, err := h.Export(t.Context(), dir)
 	testkit.Must(t, err)
 	e := readExport(t, dir)
-	if n != 2 || len(e.Grid.Nodes) != 2 || len(e.History.List) != 1 || !strings.Contains(e.Note, "last 168h") || e.Grid.Time.IsZero() {
+	if n != 2 || len(e.Grid.Nodes) != 2 || len(e.History.List) != 1 || !strings.Contains(e.Note, "the last 7 days is here") || e.Grid.Time.IsZero() {
 		t.Errorf("%d %+v", n, e)
 	}
 	html, err := os.ReadFile(filepath.Join(dir, "index.html"))

@@ -155,6 +155,7 @@ const jsonKind = "application/json; charset=utf-8"
 
 func (s *Server) grid(w http.ResponseWriter, r *http.Request) {
 	s.hub.Fresh(r.Context())
+	s.hub.FreshHistory(r.Context()) // it tells since when nodes are in their states
 	b := s.hub.Grid()
 	if b == nil {
 		http.Error(w, "nothing was read yet", http.StatusServiceUnavailable)

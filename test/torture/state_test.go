@@ -81,7 +81,12 @@ func TestStateFilesDamaged(t *testing.T) {
 				}
 				write(t, filepath.Join(path, "inside"), "x")
 			default:
-				write(t, path, c.damage(read(path)))
+				// In one step: a beat must not see the file empty in between, and write it anew.
+				damaged := filepath.Join(g.dir, "damaged")
+				write(t, damaged, c.damage(read(path)))
+				if err := os.Rename(damaged, path); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if offline {
 				g.start()
