@@ -90,26 +90,45 @@ func (r *Repository) shim(ctx context.Context, o order, left func() time.Duratio
 	return got, fmt.Errorf("its shim ended without a result: %w %s", cmp.Or(err, io.ErrUnexpectedEOF), human.Line(wrong.String()))
 }
 
+// unsureMost is how often to look for a session whose processes show nothing: one that begins does so for a moment.
+const unsureMost = 50
+
 // clearSession ends what a script left behind whose shim was killed. A session counts as the script's while one of its
-// processes was started for the same event.
+// processes was started for the same event. A shim that was killed before it told the session (id 0) leaves processes
+// that write to the log of this run.
 func clearSession(id int, o order) {
 	at := slices.IndexFunc(o.Env, func(entry string) bool { return strings.HasPrefix(entry, "ADD_EVENT_ID=") })
+	tick := time.NewTicker(session.Poll)
+	defer tick.Stop()
 	proven := false
-	_, _, _ = session.End(func() ([]session.Process, error) {
+	for try := 1; !proven && try <= unsureMost; try++ {
 		if id == 0 {
-			return nil, nil
+			_, _ = session.Processes(0, func(p session.Process) bool {
+				if session.WritesTo(p.PID, o.Log) {
+					id = p.Session
+				}
+				return false
+			})
 		}
-		list, err := session.Of(id)
-		for _, p := range list {
-			if yes, _ := session.Carries(p.PID, o.Env[at]); yes {
-				proven = true
+		unsure := id == 0
+		if id > 0 {
+			list, err := session.Of(id)
+			if err != nil {
+				return
+			}
+			for _, p := range list {
+				yes, sure := session.Carries(p.PID, o.Env[at])
+				proven, unsure = proven || yes, unsure || !sure
 			}
 		}
-		if !proven {
-			return nil, err
+		if !unsure {
+			break
 		}
-		return list, err
-	}, o.Grace) // what cannot be ended belongs to another account, or hangs in the kernel
+		<-tick.C
+	}
+	if proven { // what cannot be ended belongs to another account, or hangs in the kernel
+		_, _, _ = session.End(func() ([]session.Process, error) { return session.Of(id) }, o.Grace)
+	}
 }
 
 // Supervise is the body of a hidden command: it runs one script, however that ends. It reads the order from stdin, and
