@@ -36,7 +36,7 @@ FIRST := ./test/torture ./internal/git/clone ./internal/git/remote ./presence/fo
 test lint: export CGO_ENABLED := 0
 
 # With more packages at once than cores: most tests wait, for a process, a server or a beat. go vet is part of make lint.
-test: test-tools ## install what the tests need, run what a change could break: eight minutes on two cores
+test: test-tools ## install what the tests need, run what a change could break: five to eight minutes on two cores
 	@TMPDIR=$$(sh test/memory.sh) $(GO) test -short -vet=off -p 4 -timeout 30m $(FIRST) ./...
 	@sh test/left-out.sh
 
